@@ -1,0 +1,40 @@
+.PHONY: demo test lint types bench clean
+# Everything is set up from here: a virtual environment of the project's own,
+# with the versions pinned in constraints.txt.
+PYTHON ?= python3
+BIN := .venv/bin
+export PIP_DISABLE_PIP_VERSION_CHECK = 1
+
+.stamp-venv: pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit("tokenkeep needs Python 3.11 or newer, this is " + sys.version.split()[0] + "; try: make PYTHON=python3.12") if sys.version_info < (3, 11) else None'
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[cli,zoho,testing]' --requirement requirements-dev.txt
+	@touch $@
+
+# The older generations of the official SDK, each in a folder of its own:
+# they all install the same package name, so they can't be together.
+.stamp-sdk: .stamp-venv constraints.txt
+	@for n in 5 6 7; do \
+	  $(BIN)/python -m pip install --quiet --no-deps --upgrade --constraint constraints.txt --target .sdk/$${n}_0 zohocrmsdk$${n}_0 || exit 1; \
+	done
+	@touch $@
+
+demo: .stamp-venv
+	$(BIN)/tokenkeep demo
+
+test: .stamp-venv .stamp-sdk
+	$(BIN)/python -m pytest --numprocesses 2 --cov --cov-report=term
+
+lint: .stamp-venv
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: .stamp-venv
+	$(BIN)/mypy
+	$(BIN)/pyright --pythonpath $(BIN)/python --ignoreexternal --verifytypes tokenkeep
+
+bench: .stamp-venv
+	@for each in bench/bench_*.py; do echo "== $$each"; $(BIN)/python $$each || exit 1; done
+
+clean:
+	rm -rf .venv .sdk .stamp-* .pytest_cache .mypy_cache .ruff_cache .coverage

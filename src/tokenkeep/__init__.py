@@ -1,0 +1,1 @@
+"""Keep OAuth tokens."""
