@@ -1,0 +1,1 @@
+"""Where sealed records are kept: one file each, imported when used."""

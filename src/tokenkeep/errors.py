@@ -1,0 +1,208 @@
+"""
+Every error tokenkeep raises, cut by what the caller can do about it.
+
+    TokenKeepError
+    ├── ConfigurationError          change the configuration
+    │   ├── UnknownName             a scheme, provider, data centre or environment nobody knows
+    │   ├── DriverMissing           install the extra that is named
+    │   ├── KeyMissing              bring back the key that sealed the tokens
+    │   └── KeyUnsafe               protect the key file, or put it where it survives
+    ├── LookupFailed                change the question
+    │   ├── EmptyLookup             nothing in it to look for
+    │   ├── AmbiguousLookup         several tokens answer; say more
+    │   └── TokenNotFound           no token answers
+    ├── StoreError
+    │   ├── StoreUnavailable        try again: it can't be reached, is full or read-only
+    │   ├── StoreConflict           read again: somebody else wrote first
+    │   ├── StoreForeign            not ours: import it, or name another file
+    │   ├── StoreTooNew             upgrade tokenkeep
+    │   └── StoreTampered           stop: what is stored was changed outside tokenkeep
+    ├── LoginNeeded                 send the user through the login again
+    │   └── TokenRevoked            revoked here, on purpose
+    └── RenewalError
+        ├── ProviderUnavailable     try again: no definite answer from the provider
+        ├── ProviderRefused         client id, secret, redirect URI or data centre is wrong
+        ├── GrantRejected           the provider rejects this grant or refresh token
+        ├── CoolingDown             wait until the time that is named
+        └── RenewalTimeout          somebody else is renewing and did not finish in time
+"""
+
+from __future__ import annotations
+
+
+class TokenKeepError(Exception):
+    """
+    Something went wrong; the text says what, to which token, and what to do.
+
+    Args:
+        what: What happened, as a sentence without a secret in it.
+        token_id: The id of the token it happened to. None if no token is meant.
+        user: The user the token belongs to. None if unknown.
+        hint: What to do next, as a sentence. None if *what* says it already.
+    """
+
+    def __init__(
+        self,
+        what: str,
+        *,
+        token_id: str | None = None,
+        user: str | None = None,
+        hint: str | None = None,
+    ) -> None:
+        super().__init__(what)
+        self.what = what
+        self.token_id = token_id
+        self.user = user
+        self.hint = hint
+
+    def __str__(self) -> str:
+        about = [
+            f"{name} {value}"
+            for name, value in (("token", self.token_id), ("user", self.user))
+            if value
+        ]
+        text = f"{self.what} ({', '.join(about)})" if about else self.what
+        return f"{text}. {self.hint}" if self.hint else text
+
+
+class ConfigurationError(TokenKeepError):
+    """A setting is missing or wrong."""
+
+
+class UnknownName(ConfigurationError):
+    """A scheme, provider, data centre or environment that is not known."""
+
+
+class DriverMissing(ConfigurationError):
+    """An optional dependency is not installed."""
+
+
+class KeyMissing(ConfigurationError):
+    """No key of the ring opens what is stored, or there is no key at all."""
+
+
+class KeyUnsafe(ConfigurationError):
+    """A key lies where others can read it, or where it won't survive."""
+
+
+class LookupFailed(TokenKeepError):
+    """The question has no single answer."""
+
+
+class EmptyLookup(LookupFailed):
+    """A partial token with nothing in it that could be looked for."""
+
+
+class AmbiguousLookup(LookupFailed):
+    """Several tokens answer equally well."""
+
+
+class TokenNotFound(LookupFailed):
+    """No token answers."""
+
+
+class StoreError(TokenKeepError):
+    """The store can't do what was asked."""
+
+
+class StoreUnavailable(StoreError):
+    """
+    The store can't be reached, is busy, full or read-only.
+
+    After a *write*, the outcome is unknown: read again before going on.
+    """
+
+
+class StoreConflict(StoreError):
+    """The record is gone, has another version, or its identity is taken."""
+
+
+class StoreForeign(StoreError):
+    """A file or table that tokenkeep did not make; it is left as it is."""
+
+
+class StoreTooNew(StoreError):
+    """The store was made by a newer tokenkeep."""
+
+
+class StoreTampered(StoreError):
+    """A record does not open, or is not what it claims to be."""
+
+
+class LoginNeeded(TokenKeepError):
+    """The token can't be renewed any more; its user has to log in again."""
+
+
+class TokenRevoked(LoginNeeded):
+    """The token was revoked with tokenkeep; it is not handed out any more."""
+
+
+class RenewalError(TokenKeepError):
+    """The access token could not be renewed now; what is stored is unchanged."""
+
+
+class ProviderUnavailable(RenewalError):
+    """No definite answer: no connection, too slow, server error, or no sense in it."""
+
+
+class ProviderRefused(RenewalError):
+    """
+    The provider refuses the client, not the token.
+
+    Args:
+        what: As for `TokenKeepError`.
+        error: The provider's error code, e.g. ``invalid_client``.
+        token_id: As for `TokenKeepError`.
+        user: As for `TokenKeepError`.
+        hint: As for `TokenKeepError`.
+    """
+
+    def __init__(
+        self,
+        what: str,
+        *,
+        error: str = "",
+        token_id: str | None = None,
+        user: str | None = None,
+        hint: str | None = None,
+    ) -> None:
+        super().__init__(what, token_id=token_id, user=user, hint=hint)
+        self.error = error
+
+
+class GrantRejected(ProviderRefused):
+    """
+    The provider rejects this code or refresh token (RFC 6749 section 5.2, ``invalid_grant``).
+
+    From a renewal this is a question, not a verdict: another process may have
+    stored a newer refresh token in the meantime.
+    """
+
+
+class CoolingDown(RenewalError):
+    """
+    Too early to ask the provider again.
+
+    Args:
+        what: As for `TokenKeepError`.
+        until: When to try again, in epoch seconds. None if the provider named no time.
+        token_id: As for `TokenKeepError`.
+        user: As for `TokenKeepError`.
+        hint: As for `TokenKeepError`.
+    """
+
+    def __init__(
+        self,
+        what: str,
+        *,
+        until: float | None = None,
+        token_id: str | None = None,
+        user: str | None = None,
+        hint: str | None = None,
+    ) -> None:
+        super().__init__(what, token_id=token_id, user=user, hint=hint)
+        self.until = until
+
+
+class RenewalTimeout(RenewalError):
+    """Another process holds the renewal and did not finish within the wait."""

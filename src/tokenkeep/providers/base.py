@@ -1,0 +1,146 @@
+"""What a provider is: three form posts, and what its answers mean."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from tokenkeep.token import Token
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Profile:
+    """
+    A provider's habits, as far as a renewal has to know them.
+
+    Args:
+        mandatory: An access token with less left than this is renewed before
+            it is handed out, in seconds.
+        advisory: With less left than this one caller renews while others go
+            on with the old one, in seconds.
+        mint_limit: How many access tokens may be asked for with one refresh
+            token within *mint_window*. None means no limit.
+        mint_window: In seconds.
+        call_timeout: Wall-clock bound of one call, in seconds.
+        claim_length: How long others leave a claim alone, in seconds; must
+            be longer than *call_timeout*.
+        wait_timeout: How long a caller waits for somebody else's renewal, in
+            seconds.
+        rotates: Whether a renewal may answer another refresh token and the
+            old one then stops working at once, without grace.
+    """
+
+    mandatory: float = 30.0
+    advisory: float = 300.0
+    mint_limit: int | None = None
+    mint_window: float = 600.0
+    call_timeout: float = 10.0
+    claim_length: float = 20.0
+    wait_timeout: float = 45.0
+    rotates: bool = True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answer:
+    """
+    A successful answer of a token endpoint (RFC 6749 section 5.1).
+
+    Args:
+        access_token: The new access token.
+        refresh_token: None if the answer has none: the old one stays
+            (RFC 6749 section 6).
+        expires_in: Seconds the access token lives. None if the answer does not say.
+        api_domain: Base URL for API calls. None if the answer does not say.
+        scope: As the provider wrote it. None means as requested.
+        clock_offset: The provider's clock minus ours, in seconds, from its
+            ``Date`` header. None if it sent none.
+    """
+
+    access_token: str = field(repr=False)
+    refresh_token: str | None = field(default=None, repr=False)
+    expires_in: float | None = None
+    api_domain: str | None = None
+    scope: str | None = None
+    clock_offset: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """
+    Where a token is valid.
+
+    Args:
+        data_center: The provider's region; ``host:port`` of an unknown host.
+        environment: ``production``, ``sandbox`` or ``developer``;
+            ``host:port`` of an unknown host.
+    """
+
+    data_center: str
+    environment: str
+
+
+class Provider(ABC):
+    """
+    Speak to one provider.
+
+    All calls are bounded by the profile's ``call_timeout`` on the wall clock,
+    name resolution included, and raise
+
+    - `ProviderUnavailable` when there is no definite answer,
+    - `CoolingDown` when the provider throttles,
+    - `GrantRejected` when it rejects this code or refresh token,
+    - `ProviderRefused` when it refuses the client.
+
+    Nothing they raise, log or return in a ``repr`` contains a secret.
+    """
+
+    name: str
+    profile: Profile
+
+    @abstractmethod
+    def refresh(self, token: Token) -> Answer:
+        """
+        Ask for a new access token (RFC 6749 section 6).
+
+        Args:
+            token: Needs refresh_token, client_id and issuer.
+        """
+
+    @abstractmethod
+    def exchange(self, token: Token, *, code_verifier: str | None = None) -> Answer:
+        """
+        Trade an authorization code for tokens (RFC 6749 section 4.1.3).
+
+        Never repeated with the same code.
+
+        Args:
+            token: Needs grant_token, client_id and issuer; and redirect_uri
+                where one was used to get the code.
+            code_verifier: The PKCE verifier (RFC 7636). None if none was sent.
+        """
+
+    @abstractmethod
+    def revoke(self, token: Token) -> None:
+        """
+        Revoke the refresh token, or the access token if there is no other (RFC 7009).
+
+        A token the provider does not know (any more) counts as revoked.
+
+        Args:
+            token: Needs refresh_token or access_token, and issuer.
+        """
+
+    @abstractmethod
+    def place(self, api_domain: str | None) -> Place | None:
+        """
+        Say where a token with this API base URL is valid.
+
+        Args:
+            api_domain: A URL or a host. None gives None.
+        """
+
+    @abstractmethod
+    def issuer(self, place: Place | None) -> str | None:
+        """Return the token endpoint for a place. None if it is not known."""

@@ -1,0 +1,166 @@
+"""What is kept: one user's tokens at one provider, and the state of their renewal."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from enum import StrEnum
+from typing import Self
+
+
+class Status(StrEnum):
+    """What may be done with a stored token."""
+
+    OK = "ok"
+    LOGIN_NEEDED = "login_needed"
+    """The provider rejected its refresh token; only a new login helps."""
+    REVOKED = "revoked"
+    """Revoked with tokenkeep; never handed out again."""
+    PENDING = "pending"
+    """A first login is under way; the row holds no secret and is never listed."""
+    MOVED = "moved"
+    """Its user turned out to have a row already; *moved_to* is that row's id."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Claim:
+    """
+    Who is renewing a token right now: a hint for others, not a lock.
+
+    Args:
+        nonce: Random, new for each claim.
+        holder: The claiming process, as `tokenkeep.journal.holder` describes it.
+        taken_at: When it was written, in epoch seconds on the holder's clock.
+        length: How long others leave it alone, in seconds.
+    """
+
+    nonce: str
+    holder: str
+    taken_at: float
+    length: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Failure:
+    """
+    Why the last renewal did not succeed.
+
+    Args:
+        kind: ``transient``, ``throttled`` or ``configuration``.
+        error: The provider's error code or the kind of fault, without a secret.
+        at: When it happened, in epoch seconds.
+        until: Before this time the provider is not asked again, in epoch seconds.
+        count: How many failures came in a row.
+        credential: Digest of the refresh token, client secret and token
+            endpoint it happened with; another of them makes the failure void.
+    """
+
+    kind: str
+    error: str
+    at: float
+    until: float
+    count: int
+    credential: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Renewal:
+    """
+    The state of a token's renewal, sealed with it.
+
+    Args:
+        claim: Who is renewing. None if nobody is.
+        mints: When access tokens were asked for with this refresh token, in
+            epoch seconds, oldest first; counted before the call.
+        failure: The last failure. None after a success.
+        login: Nonce of the login that made these tokens. None if imported.
+        renewed_by: The process that renewed last, for people. None if never renewed.
+        renewed_at: When, in epoch seconds. None if never renewed.
+        revoked_at_provider: Whether the provider confirmed the revocation.
+    """
+
+    claim: Claim | None = None
+    mints: tuple[float, ...] = ()
+    failure: Failure | None = None
+    login: str | None = None
+    renewed_by: str | None = None
+    renewed_at: float | None = None
+    revoked_at_provider: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
+class Token:
+    """
+    A stored token, or a partial one: a question to a store.
+
+    None means "not known" in a stored token, and "don't care" in a partial
+    one; stores treat empty strings as None. Names are RFC 6749's.
+
+    Args:
+        id: Given by the store, random, never reused.
+        version: Given by the store, random; another one after each write.
+        user: Who it belongs to; for Zoho the SDK's own form, ``email:zgid``.
+        client_id: The client it was issued to.
+        client_secret: That client's secret. None for public clients.
+        access_token: What authorises API calls.
+        refresh_token: What renews the access token. None if there is none.
+        grant_token: The authorization code it came from.
+        redirect_uri: The redirect URI the code was issued for.
+        expires_at: When the access token ends, in epoch seconds, UTC. None if
+            the provider did not say.
+        scope: The scopes granted, as the provider wrote them.
+        provider: Name of the provider, e.g. ``zoho``.
+        issuer: The complete URL of the token endpoint.
+        api_domain: Base URL for API calls.
+        data_center: The provider's region, e.g. ``us``; or ``host:port`` if
+            the host of *api_domain* is not in the provider's table.
+        environment: ``production``, ``sandbox``, ``developer``; or
+            ``host:port`` like *data_center*.
+        status: What may be done with it.
+        moved_to: The id of the row to use instead, with `Status.MOVED`.
+        created_at: First stored, in epoch seconds.
+        updated_at: Last written, in epoch seconds.
+        last_used_at: Last handed out, in epoch seconds, to the hour or so.
+        renewal: The state of its renewal.
+    """
+
+    id: str | None = None
+    version: str | None = None
+    user: str | None = None
+    client_id: str | None = None
+    client_secret: str | None = None
+    access_token: str | None = None
+    refresh_token: str | None = None
+    grant_token: str | None = None
+    redirect_uri: str | None = None
+    expires_at: float | None = None
+    scope: str | None = None
+    provider: str | None = None
+    issuer: str | None = None
+    api_domain: str | None = None
+    data_center: str | None = None
+    environment: str | None = None
+    status: Status = Status.OK
+    moved_to: str | None = None
+    created_at: float | None = None
+    updated_at: float | None = None
+    last_used_at: float | None = None
+    renewal: Renewal = field(default_factory=Renewal)
+
+    def __repr__(self) -> str:
+        """Name the token without any secret of it."""
+        shown = ("id", "user", "provider", "data_center", "environment")
+        parts = [f"{n}={v!r}" for n in shown if (v := getattr(self, n)) is not None]
+        return f"<Token {' '.join([*parts, f'status={self.status.value!r}'])}>"
+
+    @property
+    def pair(self) -> tuple[str | None, str | None]:
+        """The access and refresh token: what a renewal replaces."""
+        return self.access_token, self.refresh_token
+
+    def but(self, **changes: object) -> Self:
+        """Return this token with other values for the named fields."""
+        return replace(self, **changes)  # type: ignore[arg-type]  # checked by the dataclass
+
+    def with_renewal(self, **changes: object) -> Self:
+        """Return this token with other values in its renewal state."""
+        return replace(self, renewal=replace(self.renewal, **changes))  # type: ignore[arg-type]  # as above
