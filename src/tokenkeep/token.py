@@ -75,7 +75,10 @@ class Renewal:
         login: Nonce of the login that made these tokens. None if imported.
         renewed_by: The process that renewed last, for people. None if never renewed.
         renewed_at: When, in epoch seconds. None if never renewed.
-        revoked_at_provider: Whether the provider confirmed the revocation.
+        lifetime: How long the current access token lives in all, in seconds.
+            None if not known.
+        to_revoke: A token revoked here whose revocation the provider has not
+            confirmed yet. None if there is nothing left to do.
     """
 
     claim: Claim | None = None
@@ -84,7 +87,8 @@ class Renewal:
     login: str | None = None
     renewed_by: str | None = None
     renewed_at: float | None = None
-    revoked_at_provider: bool = False
+    lifetime: float | None = None
+    to_revoke: str | None = field(default=None, repr=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)
@@ -98,6 +102,8 @@ class Token:
     Args:
         id: Given by the store, random, never reused.
         version: Given by the store, random; another one after each write.
+        identity: Given by the store when the row is made: digest of what
+            makes it unique.
         user: Who it belongs to; for Zoho the SDK's own form, ``email:zgid``.
         client_id: The client it was issued to.
         client_secret: That client's secret. None for public clients.
@@ -125,6 +131,7 @@ class Token:
 
     id: str | None = None
     version: str | None = None
+    identity: str | None = None
     user: str | None = None
     client_id: str | None = None
     client_secret: str | None = None

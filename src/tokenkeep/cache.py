@@ -1,0 +1,82 @@
+"""Unsealed tokens in memory, each valid for one revision of the store."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from threading import Lock
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from collections.abc import Hashable
+
+    from tokenkeep.token import Token
+
+
+class Entry(NamedTuple):
+    """
+    A token as it was at one revision.
+
+    Args:
+        token: The unsealed token.
+        revision: What the backend's ``revision()`` said before it was read.
+        read_at: When, on the monotonic clock, in seconds.
+    """
+
+    token: Token
+    revision: Hashable | None
+    read_at: float
+
+
+class Cache:
+    """
+    The tokens used last.
+
+    Args:
+        size: How many are kept at most. 0 keeps none.
+        max_staleness: How long a token is handed out without asking the store
+            again, in seconds, where the store has no revision.
+    """
+
+    def __init__(self, size: int, max_staleness: float) -> None:
+        self._size = size
+        self._max_staleness = max_staleness
+        self._entries: OrderedDict[Hashable, Entry] = OrderedDict()
+        self._lock = Lock()
+
+    def get(self, key: Hashable, revision: Hashable | None, now: float) -> Token | None:
+        """
+        Return the token stored under *key*. None if it may have changed since.
+
+        Args:
+            key: As given to `put`.
+            revision: The store's revision now.
+            now: The monotonic clock, in seconds.
+        """
+        entry = self._entries.get(key)
+        if entry is None or entry.revision != revision:
+            return None
+        if revision is None and now - entry.read_at > self._max_staleness:
+            return None
+        return entry.token
+
+    def last(self, key: Hashable) -> Token | None:
+        """Return the token last seen under *key*, however old. None if it is not kept."""
+        entry = self._entries.get(key)
+        return entry.token if entry else None
+
+    def put(self, key: Hashable, entry: Entry) -> None:
+        """Keep a token, and drop the one kept longest if there are too many."""
+        with self._lock:
+            self._entries[key] = entry
+            self._entries.move_to_end(key)
+            while len(self._entries) > self._size:
+                self._entries.popitem(last=False)
+
+    def clear(self) -> None:
+        """Forget everything."""
+        with self._lock:
+            self._entries.clear()
+
+    def forget_lock(self) -> None:
+        """Start with a new lock, in a child process after a fork."""
+        self._lock = Lock()

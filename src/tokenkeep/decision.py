@@ -1,0 +1,163 @@
+"""
+What to do with a token now: pure, and total over (token, time, profile).
+
+All rules about windows, budgets and failures are here and nowhere else.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+from typing import TYPE_CHECKING
+
+from tokenkeep.lookup import digest_of
+from tokenkeep.token import Status
+
+if TYPE_CHECKING:
+    from tokenkeep.providers.base import Profile
+    from tokenkeep.token import Failure, Token
+
+
+class Verdict(Enum):
+    """What to do now."""
+
+    USE = "use"
+    RENEW_SOON = "renew_soon"
+    """Usable; one caller should renew it while the others go on."""
+    RENEW_NOW = "renew_now"
+    WAIT = "wait"
+    """Somebody else is renewing it."""
+    COOL_DOWN = "cool_down"
+    LOGIN_NEEDED = "login_needed"
+    REVOKED = "revoked"
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """
+    What to do, and until when.
+
+    Args:
+        verdict: What to do now.
+        until: With `Verdict.COOL_DOWN`: when to ask again, in epoch seconds.
+            With `Verdict.USE`: before this time the answer is the same as long
+            as the token is; None if that is not known.
+    """
+
+    verdict: Verdict
+    until: float | None = None
+
+
+def decide(  # noqa: PLR0911  # one line a case reads better than one exit
+    token: Token, now: float, profile: Profile, *, rejected: str | None = None
+) -> Decision:
+    """
+    Say what to do with a token.
+
+    Args:
+        token: A stored token.
+        now: Epoch seconds.
+        profile: The provider's windows and budget.
+        rejected: An access token the API has refused; if it is still the
+            stored one, it counts as expired. None if there is none.
+    """
+    if token.status is Status.REVOKED:
+        return Decision(Verdict.REVOKED)
+    if token.status is not Status.OK:
+        return Decision(Verdict.LOGIN_NEEDED)
+    usable = is_usable(token, now, rejected=rejected)
+    left = _left(token, now) if usable else 0.0
+    mandatory, advisory = _windows(token, profile)
+    if usable and left >= advisory:
+        return Decision(Verdict.USE, _until(token, advisory))
+    if not token.refresh_token:
+        return Decision(Verdict.USE) if usable else Decision(Verdict.LOGIN_NEEDED)
+    blocked = _blocked_until(token, now, profile)
+    if usable and (blocked is not None or (left >= mandatory and token.renewal.claim)):
+        return Decision(Verdict.USE)
+    if token.renewal.claim:
+        return Decision(Verdict.WAIT)
+    if blocked is not None:
+        return Decision(Verdict.COOL_DOWN, blocked)
+    return Decision(Verdict.RENEW_SOON if usable and left >= mandatory else Verdict.RENEW_NOW)
+
+
+def is_usable(token: Token, now: float, *, rejected: str | None = None) -> bool:
+    """Tell whether the API would still accept the access token, as far as is known."""
+    return (
+        token.status is Status.OK
+        and bool(token.access_token)
+        and token.access_token != rejected
+        and _left(token, now) > 0
+    )
+
+
+def counted(token: Token, now: float, profile: Profile) -> tuple[float, ...]:
+    """Return the mint times that still count against the budget, and this one."""
+    return (*_within(token, now, profile), now)
+
+
+def credential_digest(token: Token) -> str:
+    """Return the digest of what a failure belongs to: refresh token, secret and issuer."""
+    return digest_of(repr((token.refresh_token, token.client_secret, token.issuer)))
+
+
+def current_failure(token: Token) -> Failure | None:
+    """Return the last failure. None if there is none, or it was with another credential."""
+    failure = token.renewal.failure
+    if failure is None or failure.credential != credential_digest(token):
+        return None
+    return failure
+
+
+def cool_down(kind: str, count: int) -> float:
+    """
+    Return how long the provider is left alone after a failure, in seconds.
+
+    Args:
+        kind: As in `Failure`.
+        count: How many failures there were in a row, this one included.
+    """
+    if kind == "configuration":
+        return 60.0
+    return min(2.0 ** (count - 1), 60.0)
+
+
+def _left(token: Token, now: float) -> float:
+    """Return how long the access token lives, in seconds."""
+    if token.expires_at is not None:
+        return token.expires_at - now
+    # Nobody said when it ends. With a refresh token it is renewed once, to
+    # learn; if the provider still does not say, it is used until rejected.
+    if token.refresh_token and token.renewal.renewed_at is None:
+        return 0.0
+    return float("inf")
+
+
+def _windows(token: Token, profile: Profile) -> tuple[float, float]:
+    """Return the mandatory and the advisory window, shortened for short-lived tokens."""
+    lifetime = token.renewal.lifetime
+    if lifetime is None:
+        return profile.mandatory, max(profile.mandatory, profile.advisory)
+    mandatory = min(profile.mandatory, lifetime / 2)
+    return mandatory, max(mandatory, min(profile.advisory, lifetime / 4))
+
+
+def _until(token: Token, advisory: float) -> float | None:
+    return None if token.expires_at is None else token.expires_at - advisory
+
+
+def _within(token: Token, now: float, profile: Profile) -> tuple[float, ...]:
+    return tuple(at for at in token.renewal.mints if at > now - profile.mint_window)
+
+
+def _blocked_until(token: Token, now: float, profile: Profile) -> float | None:
+    """Return before which time the provider must not be asked. None if it may be."""
+    ends = []
+    failure = current_failure(token)
+    if failure is not None and failure.until > now:
+        ends.append(failure.until)
+    mints = _within(token, now, profile)
+    if profile.mint_limit is not None and len(mints) >= profile.mint_limit:
+        ends.append(mints[-profile.mint_limit] + profile.mint_window)
+    return max(ends, default=None)

@@ -1,0 +1,190 @@
+"""Which stored token a partial one means: the one rule every store follows."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from cryptography.hazmat.primitives import hashes
+
+from tokenkeep.errors import AmbiguousLookup, EmptyLookup
+from tokenkeep.token import Status, Token
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+SECRETS = {"access": "access_token", "refresh": "refresh_token", "grant": "grant_token"}
+"""Field of a record that holds a digest -> attribute of the token it is of."""
+
+_ATTRIBUTE = {"id": "id", "user": "user", "identity": "identity", **SECRETS}
+_HIDDEN = (Status.PENDING, Status.MOVED)
+
+
+@dataclass(frozen=True, slots=True)
+class Lookup:
+    """
+    One question to a store.
+
+    Args:
+        field: ``id``, ``user``, ``access``, ``grant`` or ``refresh``.
+        value: What the field has to equal.
+        provider: Only tokens of this provider. None means any.
+        client_id: Only tokens of this client. None means any.
+        environment: Only tokens of this environment. None means any.
+        data_center: Tokens of this data centre are preferred. None means no
+            preference: a token found elsewhere is used where it lives.
+    """
+
+    field: str
+    value: str
+    provider: str | None = None
+    client_id: str | None = None
+    environment: str | None = None
+    data_center: str | None = None
+
+    def __repr__(self) -> str:
+        shown = self.value if self.field in ("id", "user") else "..."
+        return f"<Lookup {self.field}={shown!r}>"
+
+    @classmethod
+    def of(cls, token: Token) -> tuple[Lookup, ...]:
+        """
+        Return the questions a partial token asks, to be tried in this order.
+
+        More than one only where both a grant and a refresh token are given;
+        none where what is given identifies nothing (a refresh token without
+        its client, say).
+
+        Raises:
+            EmptyLookup: There is nothing in it at all.
+        """
+        where = (
+            token.provider or None,
+            token.client_id or None,
+            token.environment or None,
+            token.data_center or None,
+        )
+        if token.id:
+            return (cls("id", token.id),)
+        if token.user:
+            return (cls("user", token.user, *where),)
+        if token.access_token and not token.client_id and not token.client_secret:
+            return (cls("access", token.access_token, *where),)
+        found = []
+        if token.grant_token:
+            found.append(cls("grant", token.grant_token, *where))
+        if token.refresh_token and token.client_id:
+            found.append(cls("refresh", token.refresh_token, *where))
+        if not found and not (token.access_token or token.refresh_token):
+            raise EmptyLookup(
+                "There is nothing in this token to look for",
+                hint="Give an id, a user, an access token, a grant token, "
+                "or a refresh token with its client id",
+            )
+        return tuple(found)
+
+    def matches(self, token: Token) -> bool:
+        """Tell whether a stored token is what was asked for."""
+        value: object = getattr(token, _ATTRIBUTE[self.field])
+        return value == self.value
+
+    def choose(self, tokens: Iterable[Token]) -> Token | None:
+        """
+        Return the one token that answers. None if there is none.
+
+        Args:
+            tokens: Stored tokens, any number; those that don't match are passed over.
+
+        Raises:
+            AmbiguousLookup: Several answer equally well.
+        """
+        rows = [t for t in tokens if self.matches(t) and self._admits(t)]
+        for better in (
+            lambda t: t.data_center == self.data_center,
+            lambda t: t.status is Status.OK,
+            lambda t: bool(t.refresh_token),
+            lambda t: bool(t.user),
+        ):
+            rows = [t for t in rows if better(t)] or rows
+        if len(rows) > 1:
+            raise AmbiguousLookup(
+                f"{len(rows)} stored tokens answer this question equally well",
+                user=rows[0].user,
+                hint=f"Add {_what_differs(rows)}, or ask by id: "
+                f"{', '.join(sorted(str(t.id) for t in rows))}",
+            )
+        return rows[0] if rows else None
+
+    def _admits(self, token: Token) -> bool:
+        if self.field == "id":
+            return True
+        return (
+            token.status not in _HIDDEN
+            and self.provider in (None, token.provider)
+            and self.client_id in (None, token.client_id)
+            and self.environment in (None, token.environment)
+        )
+
+
+def _what_differs(rows: list[Token]) -> str:
+    differing = [
+        name
+        for name in ("provider", "client_id", "environment", "data_center")
+        if len({getattr(t, name) for t in rows}) > 1
+    ]
+    return " or ".join(differing) or "what tells them apart"
+
+
+def find(token: Token, stored: Iterable[Token]) -> Token | None:
+    """
+    Return the stored token that *token* means, from all there are.
+
+    Args:
+        token: A partial token.
+        stored: All stored tokens, in any order.
+
+    Raises:
+        EmptyLookup: There is nothing in *token* to look for.
+        AmbiguousLookup: Several tokens answer equally well.
+    """
+    rows = list(stored)
+    for question in Lookup.of(token):
+        found = question.choose(rows)
+        if found is not None:
+            return found
+    return None
+
+
+def credentials(token: Token) -> list[tuple[str, str]]:
+    """
+    Return what a token without a user can be told apart by, the first one first.
+
+    Returns:
+        Pairs of a record's field and the secret itself.
+    """
+    values = [(field, getattr(token, SECRETS[field])) for field in ("grant", "refresh", "access")]
+    return [(field, value) for field, value in values if value]
+
+
+def identity(token: Token, nameless: str | None) -> str:
+    """
+    Return the digest of what makes a token unique.
+
+    Encoded as JSON before it is hashed, so that no delimiter in a user's name
+    can make two of them one.
+
+    Args:
+        token: What is to be stored.
+        nameless: Digest of the credential, used where the user is not known.
+    """
+    who: object = token.user or {"credential": nameless}
+    parts = [token.provider, token.client_id, who, token.data_center, token.environment]
+    return digest_of(json.dumps(parts))
+
+
+def digest_of(text: str) -> str:
+    """Return the SHA-256 of a text as 64 hexadecimal digits."""
+    sha256 = hashes.Hash(hashes.SHA256())
+    sha256.update(text.encode())
+    return sha256.finalize().hex()

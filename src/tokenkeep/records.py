@@ -1,0 +1,103 @@
+"""Tokens to sealed records and back."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, fields
+from typing import TYPE_CHECKING, Any
+
+from tokenkeep.backends.base import Record
+from tokenkeep.errors import StoreTampered
+from tokenkeep.lookup import SECRETS
+from tokenkeep.token import Claim, Failure, Renewal, Status, Token
+
+if TYPE_CHECKING:
+    from tokenkeep.sealing import KeyRing
+
+FORMAT = "tokenkeep 1"
+_OUTSIDE = {"id", "version", "identity", "last_used_at", "status", "renewal"}
+_INSIDE = tuple(f.name for f in fields(Token) if f.name not in _OUTSIDE)
+
+
+def seal(token: Token, ring: KeyRing) -> Record:
+    """
+    Seal a token into a record.
+
+    Args:
+        token: With id, version and identity.
+        ring: Its newest key seals.
+    """
+    id_, version, identity = str(token.id), str(token.version), str(token.identity)
+    inside: dict[str, object] = {
+        name: value for name in _INSIDE if (value := getattr(token, name)) is not None
+    }
+    inside["status"] = token.status.value
+    inside["renewal"] = asdict(token.renewal)
+    plain = json.dumps(inside, separators=(",", ":")).encode()
+    key_id, sealed = ring.seal(plain, bound=(FORMAT, id_, identity, version))
+    digests = {
+        field: ring.digest(field, value) if (value := getattr(token, name)) else None
+        for field, name in SECRETS.items()
+    }
+    return Record(
+        id=id_,
+        version=version,
+        identity=identity,
+        key_id=key_id,
+        sealed=sealed,
+        access=digests["access"],
+        refresh=digests["refresh"],
+        grant=digests["grant"],
+        user=token.user,
+        client_id=token.client_id,
+        provider=token.provider,
+        data_center=token.data_center,
+        environment=token.environment,
+        status=token.status.value,
+        expires_at=token.expires_at,
+        created_at=token.created_at,
+        updated_at=token.updated_at,
+        last_used_at=token.last_used_at,
+    )
+
+
+def unseal(record: Record, ring: KeyRing) -> Token:
+    """
+    Open a record. Only what is inside the seal counts.
+
+    Raises:
+        KeyMissing: It was sealed under a key that is not in the ring.
+        StoreTampered: It does not open, or what is inside is no token.
+    """
+    bound = (FORMAT, record.id, record.identity, record.version)
+    try:
+        plain = ring.open(record.sealed, bound=bound)
+        inside = json.loads(plain)
+        inside["status"] = Status(inside["status"])
+        inside["renewal"] = _renewal(inside["renewal"])
+        return Token(
+            id=record.id,
+            version=record.version,
+            identity=record.identity,
+            last_used_at=record.last_used_at,
+            **inside,
+        )
+    except StoreTampered as exc:
+        exc.token_id, exc.user = record.id, record.user
+        raise
+    except (ValueError, TypeError, KeyError) as exc:
+        raise StoreTampered(
+            "A stored record opens, but holds no token",
+            token_id=record.id,
+            hint="It was written by another program; delete it and log in again",
+        ) from exc
+
+
+def _renewal(state: dict[str, Any]) -> Renewal:
+    claim, failure = state.pop("claim"), state.pop("failure")
+    return Renewal(
+        claim=Claim(**claim) if claim else None,
+        failure=Failure(**failure) if failure else None,
+        mints=tuple(state.pop("mints")),
+        **state,
+    )
