@@ -1,0 +1,124 @@
+"""Where a provider listens: the few URLs that tokens may be sent to."""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from dataclasses import dataclass
+from functools import lru_cache
+
+from tokenkeep.errors import ConfigurationError
+
+_PORTS = {"http": 80, "https": 443}
+_HOST = r"(?P<host>[a-z0-9._-]+|\[[0-9a-f:.]+\])(?::(?P<port>[0-9]{1,5}))?"
+_FLAGS = re.IGNORECASE | re.ASCII
+# No user name, no fragment, nothing but visible ASCII. A grammar this narrow
+# leaves no room for two readers to see two different hosts in one URL.
+_URL = re.compile(rf"(?P<scheme>https?)://{_HOST}(?P<target>[/?][!\"$-~]*)?", _FLAGS)
+_BARE = re.compile(rf"(?:(?P<scheme>https?)://)?(?:[^/?#@]*@)?{_HOST}(?:[/?#].*)?", _FLAGS)
+_LAST_PORT = 65535
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """
+    A URL taken apart.
+
+    Args:
+        scheme: ``https`` or ``http``.
+        host: Lower-cased, without brackets and without a trailing dot.
+        port: Filled in if the URL names none.
+        target: Path and query, ``/`` at least.
+    """
+
+    scheme: str
+    host: str
+    port: int
+    target: str
+
+    @property
+    def netloc(self) -> str:
+        """Host and port; an IPv6 address in brackets."""
+        return _netloc(self.host, self.port)
+
+    @property
+    def is_loopback(self) -> bool:
+        """Whether nothing sent there leaves this machine."""
+        if self.host == "localhost":
+            return True
+        try:
+            return ipaddress.ip_address(self.host).is_loopback
+        except ValueError:
+            return False
+
+
+def parse(url: str) -> Address:
+    """
+    Take apart a URL that tokens may be sent to.
+
+    Args:
+        url: ``https://host[:port][/path]``; plain ``http`` only to loopback.
+
+    Raises:
+        ConfigurationError: *url* is something else, or would send secrets
+            in the clear.
+    """
+    match = _URL.fullmatch(url)
+    if match is None or not 0 < int(match["port"] or 1) <= _LAST_PORT:
+        raise ConfigurationError(
+            f"{_shown(url)} is not a URL tokens can be sent to",
+            hint="Write https://host[:port]/path, without user name or fragment",
+        )
+    scheme = match["scheme"].lower()
+    target = match["target"] or "/"
+    address = Address(
+        scheme,
+        _plain(match["host"]),
+        int(match["port"] or _PORTS[scheme]),
+        target if target.startswith("/") else f"/{target}",
+    )
+    if scheme == "http" and not address.is_loopback:
+        raise ConfigurationError(
+            f"Plain http to {address.host} would show tokens to the network",
+            hint="Use https; plain http is for 127.0.0.1, ::1 and localhost",
+        )
+    return address
+
+
+def is_sendable(url: str) -> bool:
+    """Whether `parse` takes *url*."""
+    try:
+        parse(url)
+    except ConfigurationError:
+        return False
+    return True
+
+
+@lru_cache(maxsize=1024)
+def host_and_port(url: str) -> str:
+    """
+    Return the ``host:port`` of a URL or a bare host, for comparing.
+
+    Case, path and user name don't count; a missing port is the scheme's, and
+    443 without a scheme. A text that is no URL comes back stripped and
+    lower-cased: it is equal to itself and to nothing else.
+    """
+    text = url.strip()
+    match = _BARE.fullmatch(text)
+    if match is None:
+        return text.lower()
+    scheme = (match["scheme"] or "https").lower()
+    return _netloc(_plain(match["host"]), int(match["port"] or _PORTS[scheme]))
+
+
+def _plain(host: str) -> str:
+    return host.lower().strip("[]").rstrip(".")
+
+
+def _netloc(host: str, port: int) -> str:
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
+def _shown(url: str) -> str:
+    """*url*, unless a password or a token may be in it."""
+    return repr(url) if not set("@?#") & set(url) else "A URL with '@', '?' or '#' in it"

@@ -1,0 +1,86 @@
+"""Read what a token endpoint answered, without believing any of it."""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from tokenkeep.providers.http import Reply
+
+LONGEST_LIFE = 10 * 365 * 86_400.0
+"""A life beyond ten years is a date or a mistake, not a duration; in seconds."""
+
+_NUMBER = re.compile(r"[0-9]{1,15}(\.[0-9]{0,9})?")
+_VISIBLE = re.compile(r"[ -~]+")
+
+
+@dataclass(frozen=True, slots=True)
+class Body:
+    """
+    The JSON object of an answer, or why there is none.
+
+    Args:
+        fields: The object. Empty if the answer is not one.
+        fault: What it is instead, in words of our own. None if it is one.
+    """
+
+    fields: Mapping[str, object] = field(repr=False)
+    fault: str | None = None
+
+    def text(self, name: str) -> str | None:
+        """Return a field that is a non-empty string. None for all else."""
+        value = self.fields.get(name)
+        return value if isinstance(value, str) and value else None
+
+    def token(self, name: str) -> str | None:
+        """Return a field of visible ASCII (RFC 6749 appendix A). None for all else."""
+        value = self.text(name)
+        return value if value and _VISIBLE.fullmatch(value) else None
+
+
+def read(reply: Reply) -> Body:
+    """
+    Read the body of an answer.
+
+    Its text is never part of *fault*: there may be a token in it.
+    """
+    where = f"(status {reply.status})"
+    if not reply.body.strip():
+        return Body({}, f"answered nothing {where}")
+    try:
+        # With a byte order mark is not JSON, but some servers write one.
+        document = json.loads(reply.body.removeprefix(b"\xef\xbb\xbf"))
+    except (ValueError, RecursionError):
+        kind = "HTML" if reply.body.lstrip().startswith(b"<") else "no JSON"
+        return Body({}, f"answered {kind} {where}")
+    if not isinstance(document, dict):
+        return Body({}, f"answered JSON that is not an object {where}")
+    return Body(document)
+
+
+def seconds(value: object) -> float | None:
+    """
+    Return a duration a provider named.
+
+    Args:
+        value: A number, or a string with one.
+
+    Returns:
+        Seconds, more than 0 and at most `LONGEST_LIFE`. None for all else: a
+        bool, NaN, nothing, something negative or absurd says nothing about
+        how long a token lives.
+    """
+    if isinstance(value, str) and _NUMBER.fullmatch(value.strip()):
+        value = float(value)
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return None
+    # Compared before it becomes a float: JSON integers can be longer than one.
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return float(value) if 0 < value <= LONGEST_LIFE else None

@@ -1,0 +1,456 @@
+"""One HTTP request that ends in time: no retry, no redirect, no kept connection."""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+import http.client
+import json
+import os
+import socket
+import ssl
+import threading
+import time
+from concurrent.futures import Future
+from dataclasses import dataclass, field
+from email.utils import parsedate_to_datetime
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING
+from urllib.parse import quote_plus, urlencode
+from urllib.request import getproxies, proxy_bypass
+
+from urllib3.connection import HTTPConnection, HTTPSConnection, ProxyConfig
+from urllib3.exceptions import ConnectTimeoutError, HTTPError, NameResolutionError
+from urllib3.exceptions import SSLError as WrappedSSLError
+from urllib3.util import make_headers, parse_url
+
+from tokenkeep.errors import ConfigurationError, ProviderUnavailable
+from tokenkeep.providers.address import Address, parse
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+MAX_BODY = 1_000_000
+"""Longest answer that is read, in bytes."""
+
+_CHUNK = 16_384
+_OLDEST_DATE = 946_684_800.0  # the year 2000: a clock before it is not set at all
+_MULTIPLE_CHOICES, _BAD_REQUEST = 300, 400
+
+
+class Form:
+    """
+    The fields of a form post; its ``repr`` shows their names only.
+
+    Not a dict: what prints local variables (crash reporters, rich) looks
+    into dicts.
+
+    Args:
+        fields: Those that are None are left out.
+    """
+
+    __slots__ = ("_fields",)
+
+    def __init__(self, **fields: str | None) -> None:
+        self._fields = {name: value for name, value in fields.items() if value is not None}
+
+    def __repr__(self) -> str:
+        return f"<Form {', '.join(self._fields)}>"
+
+    def __contains__(self, text: str) -> bool:
+        """Whether *text* has one of the values in it."""
+        return any(value and value in text for value in self._fields.values())
+
+    def encode(self) -> bytes:
+        """Return the body to send (``application/x-www-form-urlencoded``)."""
+        return urlencode(self._fields).encode()
+
+
+class Basic:
+    """
+    Client authentication in a header (RFC 6749 section 2.3.1).
+
+    Args:
+        client_id: Form-encoded before it is sent, as the RFC wants it.
+        client_secret: Likewise.
+    """
+
+    __slots__ = ("_value",)
+
+    def __init__(self, client_id: str, client_secret: str) -> None:
+        pair = f"{quote_plus(client_id)}:{quote_plus(client_secret)}"
+        self._value = f"Basic {base64.b64encode(pair.encode()).decode()}"
+
+    def __repr__(self) -> str:
+        return "<Basic>"
+
+    def header(self) -> str:
+        """Return the value of the ``Authorization`` header."""
+        return self._value
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reply:
+    """
+    What came back, read to its end.
+
+    Args:
+        status: The HTTP status, never a redirect.
+        body: At most `MAX_BODY` bytes.
+        clock_offset: The server's clock minus ours, in seconds, when its
+            headers came in. None if it sent no date, or a senseless one.
+        retry_after: How long it asks to be left alone, in seconds. None if it
+            does not say.
+    """
+
+    status: int
+    body: bytes = field(repr=False)
+    clock_offset: float | None = None
+    retry_after: float | None = None
+
+
+def post_form(
+    url: str,
+    form: Form,
+    *,
+    timeout: float,
+    auth: Basic | None = None,
+    headers: Mapping[str, str] | None = None,
+    clock: Callable[[], float] = time.time,
+) -> Reply:
+    """
+    Post a form and read the whole answer.
+
+    Args:
+        url: Where to; https, or plain http on loopback.
+        form: The body.
+        timeout: Wall-clock bound for everything, name resolution included,
+            in seconds.
+        auth: Client authentication. None sends no ``Authorization``.
+        headers: More headers, none of them secret. None means no others.
+        clock: Our time, in epoch seconds, to compare the server's with.
+
+    Raises:
+        ConfigurationError: Nothing may be sent to *url*, or a proxy or CA
+            bundle from the environment can't be used.
+        ProviderUnavailable: No connection, no answer in time, a redirect, or
+            an answer that is too long.
+    """
+    request = _Request(
+        "POST",
+        parse(url),
+        {**(headers or {}), "Content-Type": "application/x-www-form-urlencoded"},
+        auth.header() if auth else None,
+        form.encode(),
+    )
+    return _run(request, timeout, clock)
+
+
+def get_json(
+    url: str,
+    *,
+    timeout: float,
+    authorization: str,
+    clock: Callable[[], float] = time.time,
+) -> tuple[int, object]:
+    """
+    Get a JSON document, with the bounds of `post_form`.
+
+    Args:
+        url: As for `post_form`.
+        timeout: As for `post_form`.
+        authorization: The whole value of the ``Authorization`` header.
+        clock: As for `post_form`.
+
+    Returns:
+        The HTTP status and the document; None for an empty body.
+
+    Raises:
+        ConfigurationError: As for `post_form`; or *authorization* has
+            characters in it that no header can carry.
+        ProviderUnavailable: As for `post_form`; or the answer is not JSON.
+    """
+    if not (authorization.isascii() and authorization.isprintable()):
+        raise ConfigurationError("This access token can't be sent: it has control characters")
+    address = parse(url)
+    reply = _run(_Request("GET", address, {}, authorization, None), timeout, clock)
+    if not reply.body.strip():
+        return reply.status, None
+    try:
+        return reply.status, json.loads(reply.body)
+    except (ValueError, RecursionError):
+        raise ProviderUnavailable(
+            f"{address.host} answered no JSON (status {reply.status})"
+        ) from None
+
+
+@dataclass(frozen=True, slots=True)
+class _Request:
+    method: str
+    address: Address
+    headers: Mapping[str, str]
+    authorization: str | None = field(repr=False)
+    body: bytes | None = field(repr=False)
+
+    def all_headers(self) -> dict[str, str]:
+        return {
+            "User-Agent": _user_agent(),
+            "Accept": "application/json",
+            "Accept-Encoding": "identity",
+            "Connection": "close",
+            **self.headers,
+            **({"Authorization": self.authorization} if self.authorization else {}),
+        }
+
+
+def _run(request: _Request, timeout: float, clock: Callable[[], float]) -> Reply:
+    """
+    Make one request in a thread of its own and wait for it, no longer than *timeout*.
+
+    A socket's timeout starts anew with each byte, and name resolution has
+    none: only somebody who waits outside can keep a wall-clock bound.
+    """
+    exchange = _Exchange(request, timeout, clock)
+    host = request.address.host
+    try:
+        # A daemon: a name server that never answers must not keep the process alive.
+        threading.Thread(target=exchange.run, name="tokenkeep-request", daemon=True).start()
+        reply = exchange.outcome.result(timeout)
+    except TimeoutError:
+        raise ProviderUnavailable(f"{host} did not answer within {timeout:g} seconds") from None
+    except (OSError, HTTPError, http.client.HTTPException) as exc:
+        # Not chained: texts and frames below this one may hold what was sent.
+        raise ProviderUnavailable(f"{host} {_fault(exc)}") from None
+    except RuntimeError:
+        raise ProviderUnavailable(f"{host} was not asked: no thread can be started") from None
+    finally:
+        exchange.abandon()
+    if _MULTIPLE_CHOICES <= reply.status < _BAD_REQUEST:
+        raise ProviderUnavailable(
+            f"{host} answered with a redirect (status {reply.status})",
+            hint="It is not followed: check the configured address",
+        )
+    return reply
+
+
+class _Exchange:
+    """One request under way, and the means to cut it off."""
+
+    def __init__(self, request: _Request, timeout: float, clock: Callable[[], float]) -> None:
+        self.outcome: Future[Reply] = Future()
+        self._request = request
+        self._clock = clock
+        self._deadline = time.monotonic() + timeout
+        self._abandoned = False
+        self._connection: HTTPConnection | None = None
+        self._closing = threading.Lock()
+
+    def run(self) -> None:
+        try:
+            reply = self._exchange()
+        except BaseException as exc:  # noqa: BLE001 - raised again in the waiting thread
+            self._close()
+            self.outcome.set_exception(exc)
+        else:
+            self._close()
+            self.outcome.set_result(reply)
+
+    def abandon(self) -> None:
+        """End the exchange, wherever it is; nothing is sent from now on."""
+        self._abandoned = True
+        with self._closing:
+            sock = self._connection.sock if self._connection else None
+            # TLS through a TLS proxy wraps the socket instead of being one.
+            sock = getattr(sock, "socket", sock)
+            if isinstance(sock, socket.socket):
+                # SSLSocket.shutdown() would take the TLS state away from
+                # under the thread that is reading.
+                with contextlib.suppress(OSError):
+                    socket.socket.shutdown(sock, socket.SHUT_RDWR)
+
+    def _close(self) -> None:
+        # Under a lock: abandon() must not shut a descriptor that was closed
+        # and given to somebody else in between.
+        with self._closing:
+            if self._connection:
+                self._connection.close()
+
+    def _exchange(self) -> Reply:
+        connection = _connection(self._request.address, self._remaining())
+        self._connection = connection
+        # Whoever switched this on for debugging would print the form.
+        connection.set_debuglevel(0)
+        connection.connect()
+        connection.timeout = self._remaining()
+        connection.request(
+            self._request.method,
+            self._request.address.target,
+            body=self._request.body,
+            headers=self._request.all_headers(),
+        )
+        # urllib3's own getresponse() logs headers it can't parse.
+        response = http.client.HTTPConnection.getresponse(connection)
+        received_at = self._clock()
+        return Reply(
+            status=response.status,
+            body=self._read(response),
+            clock_offset=_clock_offset(response.getheader("Date"), received_at),
+            retry_after=_retry_after(response.getheader("Retry-After"), received_at),
+        )
+
+    def _read(self, response: http.client.HTTPResponse) -> bytes:
+        body = bytearray()
+        while chunk := response.read1(_CHUNK):
+            self._remaining()
+            body += chunk
+            if len(body) > MAX_BODY:
+                raise _TooLong
+        if response.length:
+            raise http.client.IncompleteRead(b"", response.length)
+        return bytes(body)
+
+    def _remaining(self) -> float:
+        """Return the seconds left; raise TimeoutError if there are none or nobody waits."""
+        remaining = self._deadline - time.monotonic()
+        if self._abandoned or remaining <= 0:
+            raise TimeoutError
+        return remaining
+
+
+class _TooLong(http.client.HTTPException):
+    pass
+
+
+@cache
+def _user_agent() -> str:
+    from importlib.metadata import version
+
+    return f"tokenkeep/{version('tokenkeep')}"
+
+
+def _connection(address: Address, timeout: float) -> HTTPConnection:
+    if address.scheme == "http":
+        # Loopback, see parse(). Through a proxy it would not be.
+        return HTTPConnection(address.host, address.port, timeout=timeout)
+    context = _tls(_ca_bundle())
+    proxy_url = _proxy(address)
+    if proxy_url is None:
+        return HTTPSConnection(address.host, address.port, timeout=timeout, ssl_context=context)
+    proxy = parse_url(proxy_url if "://" in proxy_url else f"http://{proxy_url}")
+    if proxy.scheme not in {"http", "https"} or not proxy.host:
+        raise ConfigurationError(
+            f"The proxy set for {address.host} is not one tokenkeep can use",
+            hint="HTTPS_PROXY takes http://host:port or https://host:port",
+        )
+    connection = HTTPSConnection(
+        proxy.host,
+        proxy.port or (443 if proxy.scheme == "https" else 80),
+        timeout=timeout,
+        ssl_context=context,
+        proxy=proxy,
+        proxy_config=ProxyConfig(
+            context, use_forwarding_for_https=False, assert_hostname=None, assert_fingerprint=None
+        ),
+    )
+    connection.set_tunnel(
+        address.host,
+        address.port,
+        headers=make_headers(proxy_basic_auth=proxy.auth) if proxy.auth else None,
+        scheme=proxy.scheme,
+    )
+    return connection
+
+
+def _proxy(address: Address) -> str | None:
+    """Return the proxy of the environment, chosen as requests chooses it."""
+    proxies = getproxies()
+    if proxy_bypass(address.netloc) or proxy_bypass(address.host):
+        return None
+    return proxies.get("https") or proxies.get("all")
+
+
+def _ca_bundle() -> str | None:
+    return os.environ.get("REQUESTS_CA_BUNDLE") or os.environ.get("CURL_CA_BUNDLE")
+
+
+@cache
+def _tls(bundle: str | None) -> ssl.SSLContext:
+    """
+    Return the one TLS configuration: certificate and host name are verified.
+
+    Args:
+        bundle: A file or folder of CA certificates. None means the system's
+            (``SSL_CERT_FILE`` and ``SSL_CERT_DIR`` included), or certifi's
+            where the system has none.
+    """
+    try:
+        if bundle and Path(bundle).is_dir():
+            return ssl.create_default_context(capath=bundle)
+        if bundle:
+            return ssl.create_default_context(cafile=bundle)
+        context = ssl.create_default_context()
+        paths = ssl.get_default_verify_paths()
+        if not (paths.cafile or paths.capath or context.cert_store_stats()["x509_ca"]):
+            _load_certifi(context)
+    except OSError as exc:
+        raise ConfigurationError(
+            f"The CA certificates in {bundle or 'the system store'} can't be loaded: {exc}",
+            hint="Check REQUESTS_CA_BUNDLE, CURL_CA_BUNDLE and SSL_CERT_FILE",
+        ) from exc
+    return context
+
+
+def _load_certifi(context: ssl.SSLContext) -> None:
+    try:
+        import certifi
+    except ImportError:
+        return
+    context.load_verify_locations(certifi.where())
+
+
+# The first that matches is said.
+_FAULTS: tuple[tuple[type[Exception], str], ...] = (
+    (WrappedSSLError, "can't be reached: TLS failed"),
+    (ssl.SSLError, "can't be reached: TLS failed"),
+    (NameResolutionError, "can't be found: its name does not resolve"),
+    (ConnectTimeoutError, "can't be reached: no connection in time"),
+    (HTTPError, "can't be reached"),
+    (_TooLong, f"answered more than {MAX_BODY:,} bytes"),
+    (http.client.RemoteDisconnected, "closed the connection without an answer"),
+    (http.client.IncompleteRead, "closed the connection in the middle of its answer"),
+    (http.client.HTTPException, "answered something that is not HTTP"),
+    (ConnectionError, "closed the connection"),
+    (OSError, "can't be reached"),
+)
+
+
+def _fault(exc: Exception) -> str:
+    """Name a fault in words of our own; the exception's may quote what was sent."""
+    cause = exc.args[0] if isinstance(exc, WrappedSSLError) and exc.args else exc
+    if isinstance(cause, ssl.SSLCertVerificationError):
+        return f"has a certificate that can't be verified: {cause.verify_message}"
+    return next(text for kind, text in _FAULTS if isinstance(exc, kind))
+
+
+def _clock_offset(date: str | None, now: float) -> float | None:
+    moment = _timestamp(date)
+    return None if moment is None else moment - now
+
+
+def _retry_after(value: str | None, now: float) -> float | None:
+    """Seconds or a date (RFC 9110 section 10.2.3)."""
+    if value is not None and value.strip().isdecimal():
+        return float(value) if len(value.strip()) < len("1000000000") else None
+    moment = _timestamp(value)
+    return None if moment is None else max(0.0, moment - now)
+
+
+def _timestamp(date: str | None) -> float | None:
+    if date is None:
+        return None
+    try:
+        moment = parsedate_to_datetime(date).timestamp()
+    except (ValueError, OverflowError):
+        return None
+    return moment if moment >= _OLDEST_DATE else None

@@ -1,0 +1,334 @@
+"""Any provider that keeps to RFC 6749, and the ground for those that nearly do."""
+
+from __future__ import annotations
+
+import re
+import time
+from typing import TYPE_CHECKING, ClassVar, Literal, Self
+
+from tokenkeep.errors import (
+    ConfigurationError,
+    CoolingDown,
+    GrantRejected,
+    ProviderRefused,
+    ProviderUnavailable,
+    RenewalError,
+)
+from tokenkeep.providers import answers
+from tokenkeep.providers.address import host_and_port, is_sendable, parse
+from tokenkeep.providers.base import Answer, Place, Profile, Provider
+from tokenkeep.providers.http import Basic, Form, Reply, post_form
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from tokenkeep.token import Token
+
+_SHOWABLE = re.compile(r"[A-Za-z0-9_ .-]{1,64}")
+_OK, _FIRST_NOT_OK = 200, 300
+_TOO_MANY_REQUESTS = 429
+
+
+class OAuth2(Provider):
+    """
+    Speak RFC 6749 as written: form posts, JSON answers, errors by name.
+
+    Args:
+        name: What tokens of this provider are stored under.
+        issuer: The complete URL of the token endpoint. None if each token
+            brings its own.
+        revocation_endpoint: Where RFC 7009 is spoken. None if nowhere.
+        profile: The provider's habits. None means those of `Profile`.
+        client_auth: Send the client's id and secret in the ``body``, or as
+            HTTP ``basic`` authentication (RFC 6749 section 2.3.1).
+        scope_separator: What stands between scopes; a space in the RFC.
+        lifetime: How long an access token lives if the answer does not say,
+            in seconds. None means unknown.
+        errors: What error codes of this provider's own mean. None means it
+            has none.
+        clock: Our time, in epoch seconds.
+    """
+
+    errors: ClassVar[Mapping[str, type[RenewalError]]] = {
+        "invalid_grant": GrantRejected,
+        "invalid_client": ProviderRefused,
+        "invalid_request": ProviderRefused,
+        "invalid_scope": ProviderRefused,
+        "unauthorized_client": ProviderRefused,
+        "unsupported_grant_type": ProviderRefused,
+        "unsupported_token_type": ProviderRefused,
+        "server_error": ProviderUnavailable,
+        "temporarily_unavailable": ProviderUnavailable,
+        "slow_down": CoolingDown,
+    }
+    """What error codes mean, in lower case (RFC 6749 section 5.2, 7009, 8628)."""
+
+    gone: ClassVar[frozenset[str]] = frozenset({"invalid_token"})
+    """Error codes that say the token to revoke is not known (any more)."""
+
+    hints: ClassVar[Mapping[str, str]] = {
+        "invalid_client": "Check the client id, the client secret and the token endpoint",
+        "unauthorized_client": "Allow this grant type where the client is registered",
+    }
+    """What to do about an error code."""
+
+    def __init__(
+        self,
+        name: str,
+        *,
+        issuer: str | None = None,
+        revocation_endpoint: str | None = None,
+        profile: Profile | None = None,
+        client_auth: Literal["body", "basic"] = "body",
+        scope_separator: str = " ",
+        lifetime: float | None = None,
+        errors: Mapping[str, type[RenewalError]] | None = None,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        if client_auth not in {"body", "basic"}:
+            raise ConfigurationError(f"client_auth is body or basic, not {client_auth!r}")
+        for url in (issuer, revocation_endpoint):
+            if url is not None:
+                parse(url)
+        self.name = name
+        self.profile = profile or Profile()
+        self.scope_separator = scope_separator
+        self._issuer = issuer
+        self._revocation_endpoint = revocation_endpoint
+        self._client_auth = client_auth
+        self._lifetime = lifetime
+        self._errors = {**self.errors, **{k.lower(): v for k, v in (errors or {}).items()}}
+        self._clock = clock
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self.name!r}>"
+
+    def refresh(self, token: Token) -> Answer:
+        """As `Provider.refresh`."""
+        call = _Call(self.name, token).needs("refresh_token", "client_id")
+        form = self._form(token, grant_type="refresh_token", refresh_token=token.refresh_token)
+        return self._mint(call, form, "Log the user in again")
+
+    def exchange(self, token: Token, *, code_verifier: str | None = None) -> Answer:
+        """As `Provider.exchange`."""
+        call = _Call(self.name, token).needs("grant_token", "client_id")
+        form = self._form(
+            token,
+            grant_type="authorization_code",
+            code=token.grant_token,
+            redirect_uri=token.redirect_uri,
+            code_verifier=code_verifier,
+        )
+        return self._mint(call, form, "A code works once and for a minute or so: get a new one")
+
+    def revoke(self, token: Token) -> None:
+        """As `Provider.revoke`; `ConfigurationError` without a revocation endpoint."""
+        call = _Call(self.name, token)
+        if not (token.refresh_token or token.access_token):
+            call.needs("refresh_token")
+        form = self._revocation_form(token)
+        reply = self._post(call, self.revocation_endpoint(token), form, token)
+        error = self._judge_revocation(call, form, reply)
+        if error is not None:
+            raise error
+
+    def place(self, api_domain: str | None) -> Place | None:
+        """As `Provider.place`; each host is a place of its own."""
+        if not api_domain:
+            return None
+        here = host_and_port(api_domain)
+        return Place(here, here)
+
+    def issuer(self, place: Place | None) -> str | None:  # noqa: ARG002 - one endpoint for all places
+        """As `Provider.issuer`; the configured one."""
+        return self._issuer
+
+    def revocation_endpoint(self, token: Token) -> str:
+        """
+        Return the URL to revoke *token* at.
+
+        Raises:
+            ConfigurationError: The provider has none.
+        """
+        if self._revocation_endpoint is None:
+            raise ConfigurationError(
+                f"No revocation endpoint is configured for {self.name}",
+                token_id=token.id,
+                user=token.user,
+                hint="Set revocation_endpoint, or revoke the token at the provider by hand",
+            )
+        return self._revocation_endpoint
+
+    def lifetime(self, body: answers.Body) -> float | None:
+        """Return how long the new access token lives, in seconds. None if nobody knows."""
+        return answers.seconds(body.fields.get("expires_in")) or self._lifetime
+
+    def meaning(self, code: str, body: answers.Body) -> type[RenewalError] | None:  # noqa: ARG002 - for providers that say more in other fields
+        """
+        Return what an error code means. None if it is not known.
+
+        Args:
+            code: As the provider wrote it.
+            body: The whole answer.
+        """
+        return self._errors.get(code.lower())
+
+    def confirms_revocation(self, reply: Reply, body: answers.Body) -> bool:  # noqa: ARG002 - RFC 7009 looks at the status alone
+        """Whether an answer without a known error says that the token is revoked."""
+        return _OK <= reply.status < _FIRST_NOT_OK
+
+    # -- the way of one call ---------------------------------------------------------------
+
+    def _mint(self, call: _Call, form: Form, if_rejected: str) -> Answer:
+        reply = self._post(call, self._token_endpoint(call.token), form, call.token)
+        outcome = self._judge(call, form, reply, if_rejected)
+        # Raised here, where no local variable holds what the provider answered.
+        if isinstance(outcome, RenewalError):
+            raise outcome
+        return outcome
+
+    def _token_endpoint(self, token: Token) -> str:
+        issuer = token.issuer or self.issuer(self.place(token.api_domain))
+        if not issuer:
+            raise ConfigurationError(
+                f"It is not known where {self.name} renews this token",
+                token_id=token.id,
+                user=token.user,
+                hint="Give the token an issuer: the complete URL of the token endpoint",
+            )
+        return issuer
+
+    def _form(self, token: Token, /, **fields: str | None) -> Form:
+        if self._basic(token):
+            return Form(**fields)
+        return Form(**fields, client_id=token.client_id, client_secret=token.client_secret)
+
+    def _basic(self, token: Token) -> Basic | None:
+        # A public client has no secret and names itself in the body (section 3.2.1).
+        if self._client_auth != "basic" or not (token.client_id and token.client_secret):
+            return None
+        return Basic(token.client_id, token.client_secret)
+
+    def _revocation_form(self, token: Token) -> Form:
+        hint = "refresh_token" if token.refresh_token else "access_token"
+        return self._form(
+            token, token=token.refresh_token or token.access_token, token_type_hint=hint
+        )
+
+    def _post(self, call: _Call, url: str, form: Form, token: Token) -> Reply:
+        try:
+            return post_form(
+                url,
+                form,
+                timeout=self.profile.call_timeout,
+                auth=self._basic(token),
+                clock=self._clock,
+            )
+        except (ProviderUnavailable, ConfigurationError) as exc:
+            exc.token_id, exc.user = call.token.id, call.token.user
+            raise
+
+    def _judge(
+        self, call: _Call, form: Form, reply: Reply, if_rejected: str
+    ) -> Answer | RenewalError:
+        """Judge by the body; the HTTP status only names what has no sense in it."""
+        body = answers.read(reply)
+        if body.fields.get("error"):
+            return self._error(call, form, reply, body, if_rejected)
+        access_token = body.token("access_token")
+        if access_token is None:
+            return self._senseless(call, reply, body.fault or "answered no usable access_token")
+        api_domain = body.text("api_domain")
+        return Answer(
+            access_token=access_token,
+            refresh_token=body.token("refresh_token"),
+            expires_in=self.lifetime(body),
+            api_domain=api_domain if api_domain and is_sendable(api_domain) else None,
+            scope=body.text("scope"),
+            clock_offset=reply.clock_offset,
+        )
+
+    def _judge_revocation(self, call: _Call, form: Form, reply: Reply) -> RenewalError | None:
+        body = answers.read(reply)
+        code = body.text("error")
+        if code and code.lower() in self.gone:
+            return None
+        if body.fields.get("error"):
+            return self._error(call, form, reply, body, "")
+        if self.confirms_revocation(reply, body):
+            return None
+        fault = body.fault or f"did not confirm the revocation (status {reply.status})"
+        return self._senseless(call, reply, fault)
+
+    def _error(
+        self, call: _Call, form: Form, reply: Reply, body: answers.Body, if_rejected: str
+    ) -> RenewalError:
+        code = body.text("error")
+        kind = self.meaning(code, body) if code else None
+        if code is None or (kind is None and (not _SHOWABLE.fullmatch(code) or code in form)):
+            # Not shown: an unknown text may repeat what was sent.
+            return self._senseless(
+                call, reply, f"answered an unknown error (status {reply.status})"
+            )
+        if kind is None:
+            return self._senseless(call, reply, f'answered an unknown error, "{code}"')
+        hint = self.hints.get(code.lower())
+        if issubclass(kind, CoolingDown):
+            return self._throttled(call, reply, f'answered "{code}"')
+        if issubclass(kind, GrantRejected):
+            return call.error(kind, f'answered "{code}"', hint=hint or if_rejected, error=code)
+        if issubclass(kind, ProviderRefused):
+            return call.error(
+                kind,
+                f'answered "{code}"',
+                hint=hint or "Check the client id, the client secret and the redirect URI",
+                error=code,
+            )
+        return call.error(kind, f'answered "{code}"', hint=hint or "Try again later")
+
+    def _senseless(self, call: _Call, reply: Reply, fault: str) -> RenewalError:
+        if reply.status == _TOO_MANY_REQUESTS:
+            return self._throttled(call, reply, f"{fault}, too many requests")
+        return call.error(ProviderUnavailable, fault, hint="Try again later")
+
+    def _throttled(self, call: _Call, reply: Reply, what: str) -> RenewalError:
+        wait = self.wait(reply)
+        return call.error(
+            CoolingDown,
+            what,
+            hint="It throttles this client; try again after the wait",
+            until=None if wait is None else self._clock() + wait,
+        )
+
+    def wait(self, reply: Reply) -> float | None:
+        """Return for how many seconds to leave it alone when it throttles. None if unknown."""
+        return reply.retry_after
+
+
+class _Call:
+    """Whose call it is, for the errors it may end in."""
+
+    def __init__(self, provider: str, token: Token) -> None:
+        self.provider = provider
+        self.token = token
+
+    def needs(self, *fields: str) -> Self:
+        missing = [name for name in fields if not getattr(self.token, name)]
+        if missing:
+            raise ConfigurationError(
+                f"A call to {self.provider} needs {' and '.join(missing)}",
+                token_id=self.token.id,
+                user=self.token.user,
+            )
+        return self
+
+    def error(
+        self, kind: type[RenewalError], what: str, *, hint: str, **facts: object
+    ) -> RenewalError:
+        return kind(
+            f"{self.provider} {what}",
+            token_id=self.token.id,
+            user=self.token.user,
+            hint=hint,
+            **facts,
+        )

@@ -1,0 +1,170 @@
+"""Zoho: OAuth 2.0 with error answers, lifetimes and limits of its own."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, ClassVar
+
+from tokenkeep.errors import (
+    ConfigurationError,
+    CoolingDown,
+    GrantRejected,
+    ProviderRefused,
+    ProviderUnavailable,
+    RenewalError,
+)
+from tokenkeep.providers import answers
+from tokenkeep.providers.base import Place, Profile
+from tokenkeep.providers.http import Form
+from tokenkeep.providers.oauth2 import OAuth2
+from tokenkeep.providers.zoho_data_centers import DATA_CENTERS, DataCenters
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from tokenkeep.providers.http import Reply
+    from tokenkeep.token import Token
+
+PROFILE = Profile(mint_limit=10, mint_window=600.0, rotates=False)
+"""
+Zoho's habits: 10 access tokens per refresh token in 10 minutes, then blocked
+for the rest of them (https://zoho.com/accounts/protocol/oauth/token-limits.html);
+refresh tokens never change.
+"""
+
+LIFETIME = 3600.0
+"""What every page of Zoho's says an access token lives, in seconds."""
+
+_LONGEST_IN_SECONDS = 86_400.0
+_BAD_REQUEST = 400
+
+
+class Zoho(OAuth2):
+    """
+    Speak to Zoho's accounts servers.
+
+    What each of its answers means is in docs/providers.md, row by row.
+
+    Args:
+        table: The data centres. None means `DATA_CENTERS`.
+        profile: None means `PROFILE`.
+        clock: Our time, in epoch seconds.
+    """
+
+    # Zoho answers most errors with status 200, and writes one of them
+    # "Access Denied" on the token endpoint and "access_denied" elsewhere.
+    errors: ClassVar[Mapping[str, type[RenewalError]]] = {
+        **OAuth2.errors,
+        "invalid_code": GrantRejected,
+        "invalid_client_secret": ProviderRefused,
+        "invalid_redirect_uri": ProviderRefused,
+        "missing_org_info": ProviderRefused,
+        "access denied": CoolingDown,
+        "access_denied": CoolingDown,
+        "general_error": ProviderUnavailable,
+    }
+
+    gone: ClassVar[frozenset[str]] = frozenset(
+        {"invalid_token", "invalid_code", "invalid_oauthtoken"}
+    )
+
+    hints: ClassVar[Mapping[str, str]] = {
+        **OAuth2.hints,
+        "invalid_client": "Check the client id and the data centre: Zoho answers this, too, "
+        "when a token is renewed at another data centre than its own",
+        "invalid_client_secret": "Check the client secret: it can differ from one data centre "
+        "to the other",
+        "invalid_redirect_uri": "Use the redirect URI that is registered for the client, "
+        "letter for letter",
+        "missing_org_info": "Name the organisation (soid)",
+    }
+
+    def __init__(
+        self,
+        table: DataCenters | None = None,
+        *,
+        profile: Profile | None = None,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        super().__init__(
+            "zoho",
+            profile=profile or PROFILE,
+            scope_separator=",",
+            lifetime=LIFETIME,
+            clock=clock,
+        )
+        self.table = DATA_CENTERS if table is None else table
+
+    def place(self, api_domain: str | None) -> Place | None:
+        """As `Provider.place`; a host that is not in the table is a place of its own."""
+        if not api_domain:
+            return None
+        return self.table.place(api_domain) or super().place(api_domain)
+
+    def issuer(self, place: Place | None) -> str | None:
+        """As `Provider.issuer`; None for a data centre that is not in the table."""
+        if place is None:
+            return None
+        return next((c.token_endpoint for c in self.table if c.name == place.data_center), None)
+
+    def revocation_endpoint(self, token: Token) -> str:
+        """Return the URL to revoke *token* at, beside the token endpoint."""
+        return revocation_endpoint(self._token_endpoint(token))
+
+    def lifetime(self, body: answers.Body) -> float | None:
+        """
+        Return how long the new access token lives, in seconds.
+
+        With ``expires_in_sec`` in the answer ``expires_in`` is milliseconds,
+        and without it seconds; but some answers have milliseconds and no
+        ``expires_in_sec``. No token of Zoho's lives longer than a day, so
+        what is more can't be seconds.
+        """
+        for name in ("expires_in_sec", "expires_in"):
+            number = answers.seconds(body.fields.get(name))
+            if number is not None and number > _LONGEST_IN_SECONDS:
+                number /= 1000
+            if number is not None and number <= _LONGEST_IN_SECONDS:
+                return number
+        return LIFETIME
+
+    def meaning(self, code: str, body: answers.Body) -> type[RenewalError] | None:
+        """As `OAuth2.meaning`; but "too many requests" is throttling, whatever the code."""
+        texts = (code, body.text("error_description"), body.text("message"))
+        if any("too many requests" in text.lower() for text in texts if text):
+            return CoolingDown
+        return super().meaning(code, body)
+
+    def confirms_revocation(self, reply: Reply, body: answers.Body) -> bool:
+        """Whether Zoho says success, or 400 as it does for a token it does not know."""
+        if body.fault:
+            return False
+        return body.text("status") == "success" or reply.status == _BAD_REQUEST
+
+    def wait(self, reply: Reply) -> float | None:
+        """Zoho names no time; its block lasts to the end of the window."""
+        return reply.retry_after or self.profile.mint_window
+
+    def _revocation_form(self, token: Token) -> Form:
+        return Form(token=token.refresh_token or token.access_token)
+
+
+def authorization_endpoint(issuer: str) -> str:
+    """Return the authorization endpoint beside a token endpoint."""
+    return f"{_stem(issuer)}/auth"
+
+
+def revocation_endpoint(issuer: str) -> str:
+    """Return the revocation endpoint below a token endpoint."""
+    return f"{_stem(issuer)}/token/revoke"
+
+
+def _stem(issuer: str) -> str:
+    """Return a token endpoint without its ``/token``; portals have other paths before it."""
+    stem, found, rest = issuer.rstrip("/").rpartition("/token")
+    if not found or rest:
+        raise ConfigurationError(
+            "This issuer is not a token endpoint of Zoho's",
+            hint="It ends in /oauth/v2/token, or /token for a portal",
+        )
+    return stem

@@ -1,0 +1,288 @@
+"""
+Zoho's data centres: which host is which.
+
+Sources, one or more for each host:
+
+- the official SDK 8.0, ``crm/api/dc/*_data_center.py``: US EU IN AU CN JP CA SA, all environments
+- https://www.zoho.com/accounts/protocol/oauth/multi-dc.html: accounts hosts, without CN AE SG
+- https://www.zoho.com/crm/developer/docs/api/v8/multi-dc.html: US EU AU IN CN JP CA
+- UK, AE and SG: API and accounts hosts as third parties use them. Their
+  sandbox and developer hosts follow the pattern of the others and are not
+  confirmed by any page of Zoho's.
+- ``api.zoho.*``: Zoho's sample of a token answer names ``https://api.zoho.eu``;
+  the others follow its pattern.
+
+No single page of Zoho's lists them all, and it opens new ones: `DataCenters.extend`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields, replace
+from typing import TYPE_CHECKING, Self, TypeVar
+
+from tokenkeep.errors import ConfigurationError, UnknownName
+from tokenkeep.providers.address import host_and_port, parse
+from tokenkeep.providers.base import Place
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+_T = TypeVar("_T")
+
+ENVIRONMENTS = ("production", "sandbox", "developer")
+
+
+@dataclass(frozen=True, slots=True)
+class DataCenter:
+    """
+    One region of Zoho's.
+
+    Args:
+        name: Lower case, e.g. ``eu``; as in ``location`` of a redirect.
+        accounts: Base URL of the accounts server; or a complete token
+            endpoint, ending in ``/token``, as portals have it.
+        production: Base URL for API calls.
+        sandbox: Likewise. None if there is none.
+        developer: Likewise. None if there is none.
+        aliases: Other hosts of the production API.
+
+    Raises:
+        ConfigurationError: One of the URLs is not one tokens can be sent to.
+    """
+
+    name: str
+    accounts: str
+    production: str
+    sandbox: str | None = None
+    developer: str | None = None
+    aliases: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        for url in (self.accounts, self.production, self.sandbox, self.developer):
+            if url is not None:
+                parse(url)
+
+    @property
+    def token_endpoint(self) -> str:
+        """The complete URL of the token endpoint: the issuer of its tokens."""
+        url = self.accounts.rstrip("/")
+        return url if url.endswith("/token") else f"{url}/oauth/v2/token"
+
+    @property
+    def accounts_server(self) -> str:
+        """``host:port`` of the accounts server."""
+        return host_and_port(self.accounts)
+
+    def api_domain(self, environment: str = "production") -> str:
+        """
+        Return the base URL for API calls.
+
+        Args:
+            environment: ``production``, ``sandbox`` or ``developer``.
+
+        Raises:
+            UnknownName: There is no such environment, or not here.
+        """
+        url = self._api_domains().get(environment.strip().lower())
+        if url is None:
+            raise UnknownName(
+                f"Data centre {self.name} has no environment {environment!r}",
+                hint=f"It has {', '.join(self._api_domains())}",
+            )
+        return url
+
+    def places(self) -> dict[str, Place]:
+        """Return the place of each API host, by ``host:port``."""
+        hosts = dict.fromkeys(self.aliases, "production")
+        hosts |= {url: environment for environment, url in self._api_domains().items()}
+        return {
+            host_and_port(h): Place(self.name, environment) for h, environment in hosts.items()
+        }
+
+    def _api_domains(self) -> dict[str, str]:
+        urls = (self.production, self.sandbox, self.developer)
+        return {name: url for name, url in zip(ENVIRONMENTS, urls, strict=True) if url}
+
+
+class DataCenters:
+    """
+    A table of data centres; it never changes, `extend` makes a new one.
+
+    Args:
+        centers: In the order they are listed.
+
+    Raises:
+        ConfigurationError: Two of them share a name, an accounts server or
+            an API host.
+    """
+
+    def __init__(self, *centers: DataCenter) -> None:
+        self._by_name: dict[str, DataCenter] = {}
+        self._by_accounts_server: dict[str, DataCenter] = {}
+        self._places: dict[str, Place] = {}
+        for center in centers:
+            _add(self._by_name, center.name, center)
+            _add(self._by_accounts_server, center.accounts_server, center)
+            for host, place in center.places().items():
+                _add(self._places, host, place)
+
+    def __iter__(self) -> Iterator[DataCenter]:
+        return iter(self._by_name.values())
+
+    def __repr__(self) -> str:
+        return f"<DataCenters {', '.join(self._by_name)}>"
+
+    def extend(self, *centers: DataCenter) -> Self:
+        """Return a table with these as well; one of a known name takes that one's place."""
+        merged = self._by_name | {center.name: center for center in centers}
+        return type(self)(*merged.values())
+
+    def by_name(self, name: str) -> DataCenter:
+        """
+        Return the data centre of that name, in any case.
+
+        Raises:
+            UnknownName: There is none.
+        """
+        center = self._by_name.get(name.strip().lower())
+        if center is None:
+            raise UnknownName(
+                f"There is no data centre {name!r}",
+                hint=f"Known are {', '.join(self._by_name)}; "
+                "others go into [zoho.data_centers.<name>] of the configuration",
+            )
+        return center
+
+    def by_accounts_server(self, url: str) -> DataCenter:
+        """
+        Return the data centre of an accounts server.
+
+        A redirect's ``accounts-server`` is anybody's text: only one of this
+        table is ever sent a code or a secret (RFC 9700 section 4.4).
+
+        Args:
+            url: A URL or a host; the path does not matter.
+
+        Raises:
+            UnknownName: It is not in the table.
+        """
+        center = self._by_accounts_server.get(host_and_port(url))
+        # The scheme counts as well: what the table has as https is not http.
+        if center is None or not _same_scheme(url, center.accounts):
+            raise UnknownName(
+                "That accounts server is not one of Zoho's known data centres",
+                hint="Nothing was sent to it. Known are " + ", ".join(c.accounts for c in self),
+            )
+        return center
+
+    def place(self, api_domain: str) -> Place | None:
+        """
+        Return the data centre and environment of an API host. None if it is not known.
+
+        Args:
+            api_domain: A URL or a host; the path does not matter.
+        """
+        return self._places.get(host_and_port(api_domain))
+
+
+def table_from_mapping(
+    mapping: Mapping[str, Mapping[str, object]], base: DataCenters | None = None
+) -> DataCenters:
+    """
+    Return a table with data centres of the configuration added.
+
+    Args:
+        mapping: By name: ``accounts``, ``production``, ``sandbox``,
+            ``developer`` (URLs) and ``aliases`` (a list of hosts), as in the
+            TOML tables ``[zoho.data_centers.<name>]``. What is left out is
+            taken from the known data centre of that name.
+        base: The table to add to. None means `DATA_CENTERS`.
+
+    Raises:
+        ConfigurationError: A key is unknown or missing, or a value is not
+            what belongs there.
+    """
+    base = DATA_CENTERS if base is None else base
+    known = {center.name: center for center in base}
+    added = [_center(name.strip().lower(), entry, known) for name, entry in mapping.items()]
+    return base.extend(*added)
+
+
+def _center(name: str, entry: Mapping[str, object], known: Mapping[str, DataCenter]) -> DataCenter:
+    where = f"[zoho.data_centers.{name}]"
+    allowed = [f.name for f in fields(DataCenter) if f.name != "name"]
+    values: dict[str, object] = {}
+    for key, value in entry.items():
+        if key not in allowed:
+            raise ConfigurationError(
+                f"{where} has an unknown key {key!r}", hint=f"Known are {', '.join(allowed)}"
+            )
+        if key == "aliases" and isinstance(value, list | tuple):
+            if all(isinstance(host, str) for host in value):
+                values[key] = tuple(value)
+                continue
+        elif key != "aliases" and isinstance(value, str):
+            values[key] = value
+            continue
+        raise ConfigurationError(
+            f"{where} {key} has the wrong type",
+            hint="aliases is a list of hosts, the others are URLs",
+        )
+    if name in known:
+        return replace(known[name], **values)  # type: ignore[arg-type]  # checked above
+    missing = [key for key in ("accounts", "production") if key not in values]
+    if missing:
+        raise ConfigurationError(f"{where} lacks {' and '.join(missing)}")
+    return DataCenter(name, **values)  # type: ignore[arg-type]  # checked above
+
+
+def _add(table: dict[str, _T], key: str, value: _T) -> None:
+    if table.setdefault(key, value) != value:
+        raise ConfigurationError(
+            f"{key} stands for two data centres or environments",
+            hint="Each name, accounts server and API host may occur once",
+        )
+
+
+def _same_scheme(url: str, known: str) -> bool:
+    return "://" not in url or url.strip().lower().startswith(f"{known.partition('://')[0]}://")
+
+
+def _zoho(name: str, accounts: str, api: str, *aliases: str) -> DataCenter:
+    return DataCenter(
+        name,
+        f"https://{accounts}",
+        f"https://www.{api}",
+        f"https://sandbox.{api}",
+        f"https://developer.{api}",
+        aliases,
+    )
+
+
+DATA_CENTERS = DataCenters(
+    _zoho("us", "accounts.zoho.com", "zohoapis.com", "content.zohoapis.com", "api.zoho.com"),
+    _zoho("eu", "accounts.zoho.eu", "zohoapis.eu", "content.zohoapis.eu", "api.zoho.eu"),
+    _zoho("in", "accounts.zoho.in", "zohoapis.in", "content.zohoapis.in", "api.zoho.in"),
+    _zoho(
+        "au",
+        "accounts.zoho.com.au",
+        "zohoapis.com.au",
+        "content.zohoapis.com.au",
+        "api.zoho.com.au",
+    ),
+    _zoho(
+        "cn",
+        "accounts.zoho.com.cn",
+        "zohoapis.com.cn",
+        "content.zohoapis.com.cn",
+        "api.zoho.com.cn",
+    ),
+    _zoho("jp", "accounts.zoho.jp", "zohoapis.jp", "content.zohoapis.jp", "api.zoho.jp"),
+    # Not accounts.zoho.ca: Canada alone has another name for its accounts.
+    _zoho("ca", "accounts.zohocloud.ca", "zohoapis.ca", "upload.zohocloud.ca", "api.zohocloud.ca"),
+    _zoho("sa", "accounts.zoho.sa", "zohoapis.sa", "files.zoho.sa", "api.zoho.sa"),
+    _zoho("uk", "accounts.zoho.uk", "zohoapis.uk", "api.zoho.uk"),
+    _zoho("ae", "accounts.zoho.ae", "zohoapis.ae", "api.zoho.ae"),
+    _zoho("sg", "accounts.zoho.sg", "zohoapis.sg", "api.zoho.sg"),
+)
+"""The data centres known when this version was made."""
