@@ -1,0 +1,38 @@
+"""
+Support for tests, public: an offline Zoho, the contracts of stores and backends.
+
+Nothing is loaded before it is asked for by name, so the pytest plugin costs
+projects that don't use it next to nothing.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from .emulator import EmulatorConfig as EmulatorConfig
+    from .emulator import EmulatorControl as EmulatorControl
+    from .emulator import ZohoEmulator as ZohoEmulator
+    from .emulator import serve as serve
+
+_HOMES = {
+    "EmulatorConfig": ".emulator",
+    "EmulatorControl": ".emulator",
+    "ZohoEmulator": ".emulator",
+    "serve": ".emulator",
+}
+
+__all__ = ["EmulatorConfig", "EmulatorControl", "ZohoEmulator", "serve"]
+
+
+def __getattr__(name: str) -> Any:
+    """Load a public name from where it lives."""
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(_HOMES[name], __name__), name)
+
+
+def __dir__() -> list[str]:
+    """List the public names, loaded or not."""
+    return sorted(__all__)

@@ -1,0 +1,179 @@
+"""Faults on request: what a provider or a network may do to a call."""
+
+from __future__ import annotations
+
+import itertools
+import threading
+from dataclasses import dataclass, field
+from typing import Any
+
+KINDS = (
+    "status",
+    "garbage",
+    "empty",
+    "list",
+    "huge",
+    "drop",
+    "hang",
+    "slow",
+    "drip",
+    "no_access_token",
+)
+ACCOUNTS_ENDPOINTS = (
+    "auth",
+    "token",
+    "revoke",
+    "user_info",
+    "server_info",
+    "introspect",
+    "openid",
+    "device_code",
+    "device_token",
+    "device",
+)
+CRM_ENDPOINTS = ("users", "org", "settings", "records")
+ENDPOINTS = ("*", "accounts", "crm", *ACCOUNTS_ENDPOINTS, *CRM_ENDPOINTS)
+
+
+@dataclass(eq=False)
+class Fault:
+    """
+    One kind of trouble, for the calls it matches.
+
+    Attributes:
+        id: Number within the emulator.
+        hits: How many calls it has met.
+        cleared: Set once the fault is over; lets hanging calls go.
+    """
+
+    id: int
+    endpoint: str
+    kind: str
+    times: int | None
+    after: bool
+    status: int
+    delay: float
+    grant_type: str | None
+    data_center: str | None
+    hits: int = 0
+    cleared: threading.Event = field(default_factory=threading.Event, repr=False)
+    _hit: threading.Condition = field(default_factory=threading.Condition, repr=False)
+
+    def matches(self, endpoint: str, grant_type: str | None, data_center: str) -> bool:
+        """Tell whether a call to *endpoint* meets this fault."""
+        group = "accounts" if endpoint in ACCOUNTS_ENDPOINTS else "crm"
+        return (
+            self.endpoint in ("*", group, endpoint)
+            and self.grant_type in (None, grant_type)
+            and self.data_center in (None, data_center)
+            and (self.times is None or self.hits < self.times)
+        )
+
+    def hit(self) -> None:
+        """Count a call and wake whoever waits for it."""
+        with self._hit:
+            self.hits += 1
+            self._hit.notify_all()
+
+    def wait(self, timeout: float = 10.0, *, hits: int = 1) -> bool:
+        """
+        Wait until calls have met the fault.
+
+        With ``kind="hang"`` this is how a test knows that a client is in the
+        middle of its call.
+
+        Args:
+            timeout: Seconds to wait at most.
+            hits: How many calls to wait for.
+
+        Returns:
+            Whether they came in time.
+        """
+        with self._hit:
+            return self._hit.wait_for(lambda: self.hits >= hits, timeout)
+
+    def as_dict(self) -> dict[str, Any]:
+        """The fault, ready for JSON."""
+        names = "id endpoint kind times after status delay grant_type data_center hits"
+        return {name: getattr(self, name) for name in names.split()}
+
+
+class Faults:
+    """The faults in force; the oldest one that matches a call meets it."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._numbers = itertools.count(1)
+        self._faults: list[Fault] = []
+
+    def add(
+        self,
+        *,
+        endpoint: str = "token",
+        kind: str,
+        times: int | None = 1,
+        after: bool = False,
+        status: int = 503,
+        delay: float = 1.0,
+        grant_type: str | None = None,
+        data_center: str | None = None,
+    ) -> Fault:
+        """
+        Make calls fail.
+
+        Args:
+            endpoint: One of :data:`ENDPOINTS`; ``"accounts"`` and ``"crm"`` are
+                all of a kind, ``"*"`` is everything.
+            kind: One of :data:`KINDS`.
+            times: How many calls meet it; None means until :meth:`clear`.
+            after: The request takes effect and only its answer is lost.
+            status: HTTP status, for ``kind="status"``.
+            delay: Seconds, for ``"slow"`` before the answer, for ``"drip"``
+                between two bytes.
+            grant_type: Only calls with this grant type; None means any.
+            data_center: Only calls to this data centre; None means any.
+
+        Returns:
+            The fault, whose ``hits`` counts and whose ``wait`` waits.
+
+        Raises:
+            ValueError: There is no such endpoint or kind.
+        """
+        for name, value, known in (("endpoint", endpoint, ENDPOINTS), ("kind", kind, KINDS)):
+            if value not in known:
+                raise ValueError(f"{name} is one of {', '.join(known)}, not {value!r}")
+        with self._lock:
+            fault = Fault(
+                next(self._numbers),
+                endpoint,
+                kind,
+                times,
+                after,
+                status,
+                delay,
+                grant_type,
+                data_center,
+            )
+            self._faults.append(fault)
+        return fault
+
+    def clear(self) -> None:
+        """End all faults; calls that hang are let go, their connections closed."""
+        with self._lock:
+            gone, self._faults = self._faults, []
+        for fault in gone:
+            fault.cleared.set()
+
+    def take(self, endpoint: str, grant_type: str | None, data_center: str) -> Fault | None:
+        """The fault that meets this call, counted; None when it goes through."""
+        with self._lock:
+            for fault in self._faults:
+                if fault.matches(endpoint, grant_type, data_center):
+                    fault.hit()
+                    return fault
+        return None
+
+    def as_list(self) -> list[dict[str, Any]]:
+        """All faults since the last :meth:`clear`, ready for JSON."""
+        with self._lock:
+            return [fault.as_dict() for fault in self._faults]
