@@ -1,1 +1,105 @@
 """Where sealed records are kept: one file each, imported when used."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple, cast
+
+from tokenkeep.backends.base import FIELDS, Backend, Record
+from tokenkeep.backends.urls import scheme_of
+from tokenkeep.errors import DriverMissing, UnknownName
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from importlib.metadata import EntryPoint
+
+__all__ = ["BACKENDS", "FIELDS", "Backend", "Kind", "Record", "open_backend"]
+
+ENTRY_POINTS = "tokenkeep.backends"
+"""
+The group in which other packages offer a backend: the name is the scheme, the
+object takes the URL and returns a `Backend`, as ``my_package:MyBackend.from_url``.
+"""
+
+
+class Kind(NamedTuple):
+    """
+    Where a backend is.
+
+    Args:
+        module: Imported when the first such store is opened.
+        name: Its class there; ``from_url`` takes the URL.
+        extra: What to install for its driver. None if nothing is needed.
+    """
+
+    module: str
+    name: str
+    extra: str | None
+
+
+BACKENDS = {
+    "memory": Kind("tokenkeep.backends.memory", "MemoryBackend", None),
+    "sqlite": Kind("tokenkeep.backends.sqlite", "SQLiteBackend", None),
+    "file": Kind("tokenkeep.backends.file", "FileBackend", None),
+}
+"""The backends that come with tokenkeep, by the scheme of their URL."""
+
+
+def open_backend(url: str) -> Backend:
+    """
+    Open the backend that a URL names.
+
+    Args:
+        url: Such as ``sqlite:///tokens.db``; docs/stores.md lists them all.
+
+    Raises:
+        UnknownName: No backend has this scheme.
+        DriverMissing: What the backend needs is not installed.
+        ConfigurationError: The rest of the URL is wrong.
+        StoreError: The store can't be opened.
+    """
+    scheme = scheme_of(url)
+    kind = BACKENDS.get(scheme)
+    return (_from_package(kind) if kind else _from_entry_point(scheme))(url)
+
+
+def _from_package(kind: Kind) -> Callable[[str], Backend]:
+    from importlib import import_module
+
+    try:
+        module = import_module(kind.module)
+    except ModuleNotFoundError as exc:
+        if kind.extra is None:
+            raise
+        raise DriverMissing(
+            f"This kind of store needs the module {exc.name}, which is not installed",
+            hint=f"Install it: pip install 'tokenkeep[{kind.extra}]'",
+        ) from exc
+    return cast("Callable[[str], Backend]", getattr(module, kind.name).from_url)
+
+
+def _from_entry_point(scheme: str) -> Callable[[str], Backend]:
+    from importlib.metadata import entry_points
+
+    found = {point.name: point for point in entry_points(group=ENTRY_POINTS)}
+    if scheme not in found:
+        raise _unknown(scheme, found)
+    try:
+        return cast("Callable[[str], Backend]", found[scheme].load())
+    except ModuleNotFoundError as exc:
+        raise DriverMissing(
+            f"The {scheme} store of another package needs the module {exc.name}, "
+            "which is not installed",
+            hint=f"Install {exc.name}",
+        ) from exc
+
+
+def _unknown(scheme: str, others: dict[str, EntryPoint]) -> UnknownName:
+    from difflib import get_close_matches
+
+    known = sorted({*BACKENDS, *others})
+    near = get_close_matches(scheme, known, n=1)
+    guess = f"Did you mean {near[0]!r}? " if near else ""
+    return UnknownName(
+        f"There is no kind of store named {scheme!r}",
+        hint=f"{guess}Known: {', '.join(known)}",
+    )

@@ -1,0 +1,109 @@
+"""Files with tokens in them: for the owner's eyes, safe on disk, errors in sentences."""
+
+from __future__ import annotations
+
+import errno
+import logging
+import os
+import stat
+from typing import TYPE_CHECKING
+
+from tokenkeep.errors import StoreForeign, StoreUnavailable
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+_log = logging.getLogger(__name__)
+
+_OTHERS = stat.S_IRWXG | stat.S_IRWXO
+
+_REASONS = {
+    errno.ENOENT: ("its folder does not exist", "Make the folder, or name another path"),
+    errno.ENOTDIR: ("its folder is a file", "Name another path"),
+    errno.EISDIR: ("it is a folder", "Name a file in it"),
+    errno.EACCES: ("permission is denied", "Give this user the right to read and write there"),
+    errno.EPERM: ("permission is denied", "Give this user the right to read and write there"),
+    errno.EROFS: ("the file system is read-only", "Name a path that can be written"),
+    errno.ENOSPC: ("the disk is full", "Make room, then try again"),
+    errno.EDQUOT: ("the disk quota is used up", "Make room, then try again"),
+    errno.EFBIG: ("the file may not grow any more", "Raise the limit, then try again"),
+    errno.ENAMETOOLONG: ("its name is too long", "Name a shorter path"),
+    errno.ELOOP: ("its symbolic links go in a circle", "Name another path"),
+    errno.EMFILE: ("too many files are open", "Close some, or raise the limit"),
+}
+"""What to say for an errno, and what to do about it."""
+
+
+def unavailable(path: Path, exc: OSError) -> StoreUnavailable:
+    """Return the error to raise for *exc*, in words."""
+    reason, hint = _REASONS.get(exc.errno or 0, (exc.strerror or type(exc).__name__, None))
+    return StoreUnavailable(f"{path} can't be used: {reason}", hint=hint)
+
+
+def foreign(path: Path, what: str) -> StoreForeign:
+    """
+    Return the error to raise for a file that tokenkeep did not make.
+
+    Args:
+        path: Where it is.
+        what: What is wrong with it, to stand behind the path.
+    """
+    return StoreForeign(
+        f"{path} {what}; it is left as it is",
+        hint="If it holds the tokens of the Zoho SDK, take them over with "
+        "`tokenkeep import FILE`; else name another file",
+    )
+
+
+def create(path: Path) -> bool:
+    """
+    Create an empty file with mode 0600 whatever the umask, if there is none.
+
+    Returns:
+        Whether it was created. False if something was there.
+    """
+    try:
+        # Only ever opened when new: SQLite's locks on a file are lost as soon
+        # as its process closes any other descriptor of that file.
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600)
+    except FileExistsError:
+        return False
+    try:
+        if os.name != "nt":
+            os.fchmod(descriptor, 0o600)
+    finally:
+        os.close(descriptor)
+    return True
+
+
+def tighten(path: Path) -> None:
+    """
+    Take a file's rights away from group and others. Silent if it is missing.
+
+    Raises:
+        StoreUnavailable: They have rights, and this user can't change that.
+    """
+    try:
+        mode = stat.S_IMODE(path.stat().st_mode)
+        if os.name == "nt" or not mode & _OTHERS:
+            return
+        path.chmod(mode & ~_OTHERS)
+    except FileNotFoundError:
+        return
+    except PermissionError as exc:
+        raise StoreUnavailable(
+            f"{path} is open to other users, and only its owner can change that",
+            hint=f"Have its owner run: chmod 600 {path}",
+        ) from exc
+    _log.warning("%s was open to other users (mode %o); it no longer is", path, mode)
+
+
+def sync_folder(path: Path) -> None:
+    """Put the entry of a file in its folder on disk."""
+    if os.name == "nt":  # can't open folders there
+        return
+    descriptor = os.open(path.parent, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,444 @@
+"""Sealed tokens in one SQLite database: the store for a single machine."""
+
+from __future__ import annotations
+
+import math
+import os
+import sqlite3
+import stat
+import time
+import weakref
+from contextlib import suppress
+from operator import attrgetter
+from os import getpid
+from pathlib import Path
+from time import monotonic
+from typing import TYPE_CHECKING, Any
+
+from tokenkeep.backends import private_file
+from tokenkeep.backends.base import FIELDS, Backend, Record
+from tokenkeep.backends.forks import ForkSafe
+from tokenkeep.backends.rows import COLUMNS, from_row, to_row
+from tokenkeep.backends.urls import StoreURL
+from tokenkeep.errors import (
+    ConfigurationError,
+    StoreConflict,
+    StoreError,
+    StoreTooNew,
+    StoreUnavailable,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from typing import Self
+
+_APPLICATION_ID = 0x746F6B6E
+"""``tokn``, in the header of the file: it is ours."""
+
+_VERSION = 1
+"""``user_version`` in the header of the file: how its tables look."""
+
+_TYPES = {
+    "sealed": "BLOB NOT NULL",
+    **dict.fromkeys(("version", "identity", "key_id"), "TEXT NOT NULL"),
+    **dict.fromkeys(("expires_at", "created_at", "updated_at", "last_used_at"), "REAL"),
+    "id": "TEXT PRIMARY KEY NOT NULL",
+}
+
+_CREATE = (
+    "CREATE TABLE token ("
+    + ", ".join(f'"{name}" {_TYPES.get(name, "TEXT")}' for name in COLUMNS)
+    + ")",
+    *(
+        f"CREATE {'UNIQUE ' if field == 'identity' else ''}INDEX token_{field}"
+        f' ON token ("{field}")'
+        for field in FIELDS
+    ),
+    f"PRAGMA application_id = {_APPLICATION_ID}",
+    f"PRAGMA user_version = {_VERSION}",
+)
+
+# Every name below is one of ours; values go in as parameters.
+_NAMES = ", ".join(f'"{name}"' for name in COLUMNS)
+_SELECT = f"SELECT {_NAMES} FROM token"  # noqa: S608
+_READ = f"{_SELECT} WHERE id = ?"
+_INSERT = f"INSERT INTO token ({_NAMES}) VALUES ({', '.join('?' * len(COLUMNS))})"  # noqa: S608
+_WRITTEN = tuple(name for name in COLUMNS if name not in ("id", "last_used_at"))
+_UPDATE = (
+    "UPDATE token SET "  # noqa: S608
+    + ", ".join(f'"{name}" = ?' for name in _WRITTEN)
+    + " WHERE id = ? AND version = ?"
+)
+_to_update = attrgetter(*_WRITTEN, "id")
+_TOUCH = (
+    "UPDATE token SET last_used_at = ?2 WHERE id = ?1"
+    " AND (last_used_at IS NULL OR last_used_at < ?2)"
+)
+
+_MANY = 500
+"""How many values one query looks for; old SQLite allows 999 parameters."""
+
+_BUSY = {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_PROTOCOL}
+_TAKEN = {sqlite3.SQLITE_CONSTRAINT_UNIQUE, sqlite3.SQLITE_CONSTRAINT_PRIMARYKEY}
+_NOT_OURS = {sqlite3.SQLITE_NOTADB}
+
+_REASONS = {
+    sqlite3.SQLITE_FULL: ("the disk is full", "Make room, then try again"),
+    sqlite3.SQLITE_READONLY: (
+        "it is read-only",
+        "Give this user the right to write the database and its folder",
+    ),
+    sqlite3.SQLITE_CANTOPEN: (
+        "it can't be opened",
+        "Give this user the right to write the folder too: SQLite keeps -wal and -shm there",
+    ),
+    sqlite3.SQLITE_PERM: ("permission is denied", "Give this user the right to write it"),
+    sqlite3.SQLITE_CORRUPT: (
+        "it is damaged",
+        "Put it back from a backup, or move it away and log in again",
+    ),
+    sqlite3.SQLITE_IOERR: ("the disk reports an error", "Check its free space and its health"),
+}
+"""What to say for an error code of SQLite, and what to do about it."""
+
+
+class SQLiteBackend(ForkSafe, Backend):
+    """
+    Serve all processes of one machine.
+
+    Not for network file systems: their file locks can't be relied on. What
+    was written is on disk when the call returns (``synchronous=FULL``).
+    Deleted tokens are overwritten in the file; the write-ahead log may hold
+    them, sealed, until its next checkpoint, which `clear` and the last
+    `close` bring about.
+
+    Args:
+        path: The database, or ``":memory:"`` for one in this object alone,
+            which a fork copies and `close` keeps. A missing file is created
+            with mode 0600; one that others may read is tightened.
+        busy_timeout: How long to wait while another process writes, in seconds.
+
+    Raises:
+        StoreUnavailable: *path* can't be opened, or not be kept from others.
+        StoreForeign: It is something else than a database of tokenkeep.
+        StoreTooNew: A newer tokenkeep made it.
+        ConfigurationError: *busy_timeout* is negative or above a day.
+    """
+
+    embedded = True
+
+    def __init__(self, path: str | Path, *, busy_timeout: float = 5.0) -> None:
+        if not 0 <= busy_timeout <= 86400:  # noqa: PLR2004 - a day
+            raise ConfigurationError("busy_timeout is a number of seconds from 0 to 86400")
+        super().__init__()
+        self._in_memory = path == ":memory:"
+        self._path = Path(os.path.realpath(path))
+        self.home = None if self._in_memory else self._path
+        self._busy_timeout = busy_timeout
+        self._db: sqlite3.Connection | None = None
+        self._execute: Callable[..., sqlite3.Cursor]
+        self._close_db: Callable[[], object] = lambda: None
+        self._commits = 0
+        self._pid = 0
+        self._file: tuple[int, int] | None = None
+        self._look_at = 0.0
+        with self._lock:
+            self._ready()
+
+    @classmethod
+    def from_url(cls, url: str) -> Self:
+        """
+        Open the database a URL names.
+
+        Args:
+            url: ``sqlite:///relative.db``, ``sqlite:////absolute.db`` or
+                ``sqlite:///:memory:``; option ``busy_timeout``, in seconds.
+
+        Raises:
+            ConfigurationError: The path or an option is missing or wrong.
+            StoreError: As for the class.
+        """
+        parsed = StoreURL.parse(url)
+        options = parsed.options({"busy_timeout": float})
+        return cls(parsed.path(), **options)
+
+    def read(self, record_id: str) -> Record | None:
+        with self._lock:
+            if self._pid != getpid():
+                self._ready()
+            try:
+                row = self._execute(_READ, (record_id,)).fetchone()
+            except sqlite3.Error as exc:
+                raise self._error(exc, record_id) from exc
+        return row and from_row(row)
+
+    def find(self, field: str, values: Sequence[str]) -> list[Record]:
+        if field not in FIELDS:
+            raise ValueError(f"a record has no field {field!r} to search")
+        distinct = list(dict.fromkeys(values))
+        rows: list[Any] = []
+        with self._lock:
+            if self._pid != getpid():
+                self._ready()
+            for start in range(0, len(distinct), _MANY):
+                part = distinct[start : start + _MANY]
+                sql = f'{_SELECT} WHERE "{field}" IN ({", ".join("?" * len(part))})'
+                rows += self._run(sql, part).fetchall()
+        return [from_row(row) for row in rows]
+
+    def write(self, record: Record, *, replaces: str | None) -> None:
+        # SQLite compares the versions in the statement that writes.
+        # Reading them first would leave a gap for another process.
+        with self._lock:
+            self._ready()
+            if replaces is None:
+                done = self._change(_INSERT, to_row(record), record.id)
+            else:
+                done = self._change(_UPDATE, (*_to_update(record), replaces), record.id)
+        if not done:
+            raise StoreConflict("Somebody else wrote this record first", token_id=record.id)
+
+    def delete(self, record_id: str, *, replaces: str | None = None) -> bool:
+        with self._lock:
+            self._ready()
+            if replaces is None:
+                done = self._change("DELETE FROM token WHERE id = ?", (record_id,))
+            else:
+                done = self._change(
+                    "DELETE FROM token WHERE id = ? AND version = ?", (record_id, replaces)
+                )
+            if done:
+                return True
+            if self._run("SELECT 1 FROM token WHERE id = ?", (record_id,)).fetchone():
+                raise StoreConflict("Somebody else wrote this record first", token_id=record_id)
+            return False
+
+    def touch(self, record_id: str, last_used_at: float) -> None:
+        with self._lock:
+            self._ready()
+            self._change(_TOUCH, (record_id, last_used_at))
+
+    def scan(self, after: str | None, limit: int) -> list[Record]:
+        with self._lock:
+            if self._pid != getpid():
+                self._ready()
+            if after is None:
+                cursor = self._run(f"{_SELECT} ORDER BY id LIMIT ?", (limit,))
+            else:
+                cursor = self._run(f"{_SELECT} WHERE id > ? ORDER BY id LIMIT ?", (after, limit))
+            rows = cursor.fetchall()
+        return [from_row(row) for row in rows]
+
+    def clear(self) -> int:
+        with self._lock:
+            self._ready()
+            count = self._change("DELETE FROM token")
+            # A reader may hold the log; then a later checkpoint empties it.
+            self._run("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+            return count
+
+    def revision(self) -> tuple[int, int]:
+        with self._lock:
+            if self._pid != getpid() or self._look_at <= monotonic():
+                self._ready()
+            try:
+                # Changes with the commits of other connections, not with our own.
+                version: int = self._execute("PRAGMA data_version").fetchone()[0]
+            except sqlite3.Error as exc:
+                raise self._error(exc) from exc
+            return version, self._commits
+
+    def describe(self) -> str:
+        where = "memory" if self._in_memory else f"the file {self._path}"
+        return f"a SQLite database in {where}"
+
+    def close(self) -> None:
+        with self._lock:
+            self._rest()
+            if not self._in_memory:
+                self._file = None
+
+    # From here on, the lock is held.
+
+    def _rest(self) -> None:
+        # A database in memory is all there is, and nothing a fork would break.
+        if not self._in_memory:
+            self._close_db()
+            self._db = None
+            self._pid = 0
+
+    def _ready(self) -> None:
+        """Open if closed; refuse a connection of another process or of a replaced file."""
+        if self._db is None:
+            try:
+                self._open()
+            except sqlite3.Error as exc:
+                raise self._error(exc) from exc
+            except OSError as exc:
+                raise private_file.unavailable(self._path, exc) from exc
+        elif self._in_memory:
+            self._pid = getpid()
+        elif self._pid != getpid():
+            raise StoreUnavailable(
+                f"The connection to {self._path} was opened by process {self._pid} "
+                "and inherited by this one",
+                hint="Fork with os.fork or multiprocessing, or open the store after the fork",
+            )
+        elif self._file != self._look():
+            self._rest()
+            raise StoreUnavailable(
+                f"{self._path} was deleted or replaced while it was open",
+                hint="If that was on purpose, try again; else put the file back first",
+            )
+        self._look_at = math.inf if self._in_memory else monotonic() + 1.0
+
+    def _look(self) -> tuple[int, int] | None:
+        """Return which file is at the path now. None if there is none."""
+        try:
+            found = self._path.stat()
+        except FileNotFoundError:
+            return None
+        return found.st_dev, found.st_ino
+
+    def _open(self) -> None:
+        if self._in_memory:
+            self._connect(":memory:")
+            return
+        if self._file is None:
+            private_file.create(self._path)
+        elif self._look() is None:
+            raise StoreUnavailable(
+                f"{self._path} is gone",
+                hint="Put it back; a new process starts with an empty one",
+            )
+        if not stat.S_ISREG(self._path.stat().st_mode):
+            raise StoreUnavailable(f"{self._path} is not a file", hint="Name a file")
+        # Turning the log on answers "busy" without waiting for the others that do so too.
+        deadline = monotonic() + self._busy_timeout
+        while True:
+            try:
+                self._connect(f"{self._path.as_uri()}?mode=rw")
+            except sqlite3.Error as exc:
+                if _code(exc) & 0xFF not in _BUSY or monotonic() >= deadline:
+                    raise
+                time.sleep(0.01)
+            else:
+                self._file = self._look()
+                return
+
+    def _connect(self, uri: str) -> None:
+        db = sqlite3.connect(
+            uri,
+            uri=True,
+            timeout=self._busy_timeout,
+            isolation_level=None,
+            check_same_thread=False,
+        )
+        try:
+            self._prepare(db)
+        except BaseException:
+            db.close()
+            raise
+        self._db = db
+        # One cursor for all: making one costs a fifth of a lookup.
+        self._execute = db.cursor().execute
+        self._close_db = weakref.finalize(self, _close, db, getpid())
+        self._pid = getpid()
+        # The new connection's data_version may be one that was seen before.
+        self._commits += 1
+
+    def _prepare(self, db: sqlite3.Connection) -> None:
+        """Look before touching: what is not ours is not changed, not even its mode."""
+        fresh = self._is_fresh(db)
+        if not self._in_memory:
+            for suffix in ("", "-wal", "-shm"):
+                private_file.tighten(self._path.with_name(self._path.name + suffix))
+        db.execute("PRAGMA synchronous = FULL")
+        db.execute("PRAGMA fullfsync = ON")
+        db.execute("PRAGMA secure_delete = ON").fetchall()
+        if db.execute("PRAGMA journal_mode = WAL").fetchone()[0] not in ("wal", "memory"):
+            raise StoreUnavailable(
+                f"{self._path} can't keep a write-ahead log",
+                hint="SQLite needs a local file system; name a path on one",
+            )
+        if fresh:
+            db.execute("BEGIN IMMEDIATE")
+            with db:
+                if self._is_fresh(db):
+                    # Before anybody's first record: a file without an entry
+                    # in its folder is lost with all that is in it.
+                    if not self._in_memory:
+                        private_file.sync_folder(self._path)
+                    for statement in _CREATE:
+                        db.execute(statement)
+
+    def _is_fresh(self, db: sqlite3.Connection) -> bool:
+        """Return whether there is nothing in the database; raise if it is not ours."""
+        (application,) = db.execute("PRAGMA application_id").fetchone()
+        (version,) = db.execute("PRAGMA user_version").fetchone()
+        if application == _APPLICATION_ID:
+            if version > _VERSION:
+                raise StoreTooNew(
+                    f"{self._path} was made by a newer tokenkeep (format {version})",
+                    hint="Upgrade tokenkeep",
+                )
+            return False
+        (tables,) = db.execute("SELECT count(*) FROM sqlite_master").fetchone()
+        if application or version or tables:
+            raise private_file.foreign(self._path, "is a database of another program")
+        return True
+
+    def _run(self, sql: str, values: Sequence[Any] = ()) -> sqlite3.Cursor:
+        try:
+            return self._execute(sql, values)
+        except sqlite3.Error as exc:
+            raise self._error(exc) from exc
+
+    def _change(self, sql: str, values: Sequence[Any] = (), record_id: str | None = None) -> int:
+        """Run a statement that writes, and return how many rows it changed."""
+        # Counted before: if it fails or is interrupted, nobody knows what happened.
+        self._commits += 1
+        try:
+            count = self._execute(sql, values).rowcount
+        except sqlite3.Error as exc:
+            if _code(exc) in _TAKEN:
+                self._commits -= 1
+            raise self._error(exc, record_id) from exc
+        if not count:
+            self._commits -= 1
+        return count
+
+    def _error(self, exc: sqlite3.Error, record_id: str | None = None) -> StoreError:
+        """Return our error for one of SQLite's; every one of them passes here."""
+        code = _code(exc)
+        if code in _TAKEN:
+            return StoreConflict(
+                "There is a record with this id, or another one for the same thing",
+                token_id=record_id,
+            )
+        if code & 0xFF in _NOT_OURS:
+            return private_file.foreign(self._path, "is not a SQLite database")
+        if code & 0xFF in _BUSY:
+            return StoreUnavailable(
+                f"{self._path} was busy for {self._busy_timeout:g} seconds",
+                hint="Another process is writing: try again, or raise busy_timeout",
+            )
+        reason, hint = _REASONS.get(code & 0xFF, (str(exc), None))
+        return StoreUnavailable(f"{self._path} can't be used: {reason}", hint=hint)
+
+
+def _code(exc: sqlite3.Error) -> int:
+    """Return SQLite's extended error code. 0 for an error of the Python module itself."""
+    return getattr(exc, "sqlite_errorcode", 0)
+
+
+_inherited: list[sqlite3.Connection] = []
+"""Connections of another process: closing them would clean up files it still uses."""
+
+
+def _close(db: sqlite3.Connection, pid: int) -> None:
+    if pid != getpid():
+        _inherited.append(db)
+        return
+    with suppress(sqlite3.Error):
+        db.close()

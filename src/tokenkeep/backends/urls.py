@@ -1,0 +1,139 @@
+"""The URL of a store: its path and options, checked; its text is never repeated in an error."""
+
+from __future__ import annotations
+
+import os
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from tokenkeep.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from typing import Any, Self
+
+_SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+):")
+"""RFC 3986 section 3.1, but of two letters or more: ``C:`` is a Windows drive."""
+
+
+def scheme_of(url: str) -> str:
+    """
+    Return a URL's scheme in lower case.
+
+    Raises:
+        ConfigurationError: There is none.
+    """
+    match = _SCHEME.match(url)
+    if match is None:
+        raise ConfigurationError(
+            "The store's URL has no scheme",
+            hint="For a database in a file write sqlite:///tokens.db, "
+            "with four slashes for an absolute path",
+        )
+    return match[1].lower()
+
+
+@dataclass(frozen=True, slots=True)
+class StoreURL:
+    """
+    A URL taken apart as embedded stores need it.
+
+    Args:
+        scheme: In lower case.
+        rest: All between the colon and the question mark.
+        query: The options, in order.
+    """
+
+    scheme: str
+    rest: str
+    query: tuple[tuple[str, str], ...]
+
+    @classmethod
+    def parse(cls, url: str) -> Self:
+        """
+        Take a URL apart.
+
+        Raises:
+            ConfigurationError: It has no scheme, or its query is not ``name=value``.
+        """
+        from urllib.parse import parse_qsl
+
+        scheme = scheme_of(url)
+        # urlsplit would end the path at a "#", which is an ordinary letter of a file's name.
+        rest, _, query = url[len(scheme) + 1 :].partition("?")
+        try:
+            options = parse_qsl(query, strict_parsing=bool(query), keep_blank_values=True)
+        except ValueError:
+            raise ConfigurationError(
+                f"The options of the {scheme} URL can't be read",
+                hint="They are written ?name=value&name=value",
+            ) from None
+        return cls(scheme, rest, tuple(options))
+
+    def expect_nothing(self) -> None:
+        """
+        Make sure that the URL is a scheme alone.
+
+        Raises:
+            ConfigurationError: There is a path or an option.
+        """
+        self.options({})
+        if self.rest not in ("", "//", "///"):
+            raise ConfigurationError(f"A {self.scheme} store has no path: write {self.scheme}:")
+
+    def path(self) -> str:
+        """
+        Return the path, percent-decoded: relative behind three slashes, absolute behind four.
+
+        Raises:
+            ConfigurationError: There is none, it does not begin with three
+                slashes, or it is no text.
+        """
+        from urllib.parse import unquote
+
+        if not self.rest.startswith("///"):
+            raise ConfigurationError(
+                f"The {self.scheme} URL needs three slashes before its path",
+                hint=f"Write {self.scheme}:///relative/path or {self.scheme}:////absolute/path",
+            )
+        try:
+            path = unquote(self.rest.removeprefix("///"), errors="strict")
+        except UnicodeDecodeError:
+            raise ConfigurationError(
+                f"The path in the {self.scheme} URL is not percent-encoded UTF-8"
+            ) from None
+        if not path or "\0" in path or path.endswith(("/", os.sep)):
+            raise ConfigurationError(
+                f"The {self.scheme} URL names no file",
+                hint=f"Write {self.scheme}:///relative/path or {self.scheme}:////absolute/path",
+            )
+        return path
+
+    def options(self, known: Mapping[str, type]) -> dict[str, Any]:
+        """
+        Return the options, converted.
+
+        Args:
+            known: The type of each option there is.
+
+        Raises:
+            ConfigurationError: An option is unknown, given twice or of another type.
+        """
+        found: dict[str, Any] = {}
+        for name, value in self.query:
+            if name not in known:
+                names = ", ".join(sorted(known)) or "none"
+                raise ConfigurationError(
+                    f"A {self.scheme} store has no option {name!r}",
+                    hint=f"Known options: {names}",
+                )
+            if name in found:
+                raise ConfigurationError(f"The option {name!r} is given twice")
+            try:
+                found[name] = known[name](value)
+            except ValueError:
+                raise ConfigurationError(
+                    f"The option {name!r} is not a valid {known[name].__name__}"
+                ) from None
+        return found
