@@ -60,7 +60,8 @@ class Accounts:
         self.grants: dict[str, Grant] = {}
         self._refresh_tokens: dict[str, RefreshToken] = {}
         self._access_tokens: dict[str, AccessToken] = {}
-        self._numbers = itertools.count(1)
+        self._zuids = itertools.count(70_000_001)
+        self._login_numbers = itertools.count(1)
 
     # Users and clients
 
@@ -84,7 +85,7 @@ class Accounts:
             for other in self.users.values():
                 if other.zgid == zgid and other.data_center != home:
                     raise ValueError(f"organisation {zgid} lives in {other.data_center!r}")
-            zuid = str(70_000_000 + next(self._numbers))
+            zuid = str(next(self._zuids))
             user = User(email, zgid, home, zuid, first_name, last_name)
             return self.users.setdefault(user.name, user)
 
@@ -230,7 +231,7 @@ class Accounts:
                     self.end(oldest, "evicted")
                     self.counters.add("evictions", "refresh_token")
             login = RefreshToken(
-                f"rt-{next(self._numbers)}",
+                f"rt-{next(self._login_numbers)}",
                 new_secret(),
                 user,
                 client,

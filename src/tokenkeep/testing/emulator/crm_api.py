@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 _BASE = "/crm/v{version:int}"
 _PER_PAGE = 200
+# The last version of the API that lists records without being told which fields.
+_FIELDS_OPTIONAL = 2
 
 
 class CrmApi:
@@ -186,14 +188,14 @@ class CrmApi:
 
     def _list(self, request: Request, table: dict[str, dict[str, Any]]) -> Response:
         asked = request.query_params
-        if self._world.options.fields_required and "fields" not in asked:
-            if request.path_params["version"] > 2:  # noqa: PLR2004 - API version 2 is the last without
-                return self._access.error(
-                    400,
-                    "REQUIRED_PARAM_MISSING",
-                    "One of the expected parameter is missing",
-                    {"param_names": ["fields"]},
-                )
+        recent = request.path_params["version"] > _FIELDS_OPTIONAL
+        if recent and self._world.options.fields_required and "fields" not in asked:
+            return self._access.error(
+                400,
+                "REQUIRED_PARAM_MISSING",
+                "One of the expected parameter is missing",
+                {"param_names": ["fields"]},
+            )
         try:
             page, per_page = int(asked.get("page", 1)), int(asked.get("per_page", _PER_PAGE))
         except ValueError:

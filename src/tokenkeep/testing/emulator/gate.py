@@ -5,11 +5,12 @@ from __future__ import annotations
 import asyncio
 import json
 import re
+from functools import partial
 from typing import TYPE_CHECKING, Any
-from urllib.parse import parse_qs
+from urllib.parse import parse_qsl
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Awaitable, Callable
 
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -64,47 +65,29 @@ class Gate:
             await app(scope, receive, send)
             return
         body = await _read(receive)
-        grant_type = _grant_type(scope, body)
+        grant_type = _grant_type(scope["query_string"], body)
         self._world.counters.add_call(endpoint, grant_type, site.data_center)
         fault = self._world.faults.take(endpoint, grant_type, site.data_center)
+        replayed = _replay(body, receive)
         if fault is None:
-            await app(scope, _replay(body, receive), send)
+            await app(scope, replayed, send)
+        elif fault.kind in ("slow", "drip"):
+            await _delayed(fault, partial(app, scope, replayed), send)
         else:
-            await self._fail(fault, app, scope, body, receive, send)
-
-    async def _fail(
-        self,
-        fault: Fault,
-        app: ASGIApp,
-        scope: Scope,
-        body: bytes,
-        receive: Receive,
-        send: Send,
-    ) -> None:
-        if fault.kind == "slow" and not fault.after:
-            await _pause(fault, fault.delay)
-        answer: list[Message] = []
-        if fault.after or fault.kind in ("slow", "drip"):
-
-            async def collect(message: Message) -> None:
-                answer.append(message)
-
-            await app(scope, _replay(body, receive), collect)
-        if fault.kind == "slow":
             if fault.after:
-                await _pause(fault, fault.delay)
-            for message in answer:
-                await send(message)
-        elif fault.kind == "drip":
-            await _drip(fault, answer, send)
-        elif fault.kind in ("drop", "hang"):
-            if fault.kind == "hang":
-                await _hang(fault, receive)
-            self._hang_up(scope)
-            while (await receive())["type"] != "http.disconnect":
-                pass
-        else:
+                await app(scope, replayed, _discard)
+            await self._fail(fault, scope, receive, send)
+
+    async def _fail(self, fault: Fault, scope: Scope, receive: Receive, send: Send) -> None:
+        """Give a wrong answer, or none."""
+        if fault.kind not in ("drop", "hang"):
             await _answer(fault, send)
+            return
+        if fault.kind == "hang":
+            await _hang(fault, receive)
+        self._hang_up(scope)
+        while (await receive())["type"] != "http.disconnect":
+            pass
 
 
 def endpoint_of(site: Site, path: str) -> str | None:
@@ -138,14 +121,36 @@ async def _start(send: Send, status: int, content_type: bytes, length: int) -> N
     await send({"type": "http.response.start", "status": status, "headers": headers})
 
 
+async def _delayed(fault: Fault, call: Callable[[Send], Awaitable[None]], send: Send) -> None:
+    """Send the right answer late, or byte by byte."""
+    answer: list[Message] = []
+
+    async def collect(message: Message) -> None:
+        answer.append(message)
+
+    if fault.kind == "slow" and not fault.after:
+        await _pause(fault, fault.delay)
+    await call(collect)
+    if fault.kind == "drip":
+        await _drip(fault, answer, send)
+        return
+    if fault.after:
+        await _pause(fault, fault.delay)
+    for message in answer:
+        await send(message)
+
+
 async def _drip(fault: Fault, answer: list[Message], send: Send) -> None:
-    """Send *answer* byte by byte."""
     await send(answer[0])
     content = b"".join(message.get("body", b"") for message in answer[1:])
     for each in content:
         await send({"type": "http.response.body", "body": bytes([each]), "more_body": True})
         await _pause(fault, fault.delay)
     await send({"type": "http.response.body", "body": b""})
+
+
+async def _discard(_message: Message) -> None:
+    """Lose an answer."""
 
 
 async def _pause(fault: Fault, seconds: float) -> None:
@@ -167,12 +172,12 @@ async def _hang(fault: Fault, receive: Receive) -> None:
 
 
 async def _read(receive: Receive) -> bytes:
-    body = b""
+    body = bytearray()
     while True:
         message = await receive()
         body += message.get("body", b"")
         if not message.get("more_body", False):
-            return body
+            return bytes(body)
 
 
 def _replay(body: bytes, receive: Receive) -> Receive:
@@ -185,10 +190,10 @@ def _replay(body: bytes, receive: Receive) -> Receive:
     return replayed
 
 
-def _grant_type(scope: Scope, body: bytes) -> str | None:
+def _grant_type(query: bytes, body: bytes) -> str | None:
     """The ``grant_type`` of a request, from its form or its query."""
-    for text in (body.decode("latin-1"), scope["query_string"].decode("latin-1")):
-        found = parse_qs(text).get("grant_type")
-        if found:
-            return found[0]
+    for text in (body, query):
+        for name, value in parse_qsl(text.decode("latin-1")):
+            if name == "grant_type":
+                return value
     return None

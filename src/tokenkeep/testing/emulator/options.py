@@ -90,7 +90,7 @@ class Options:
     api_domain: str = "environment"
     scope_in_answer: bool = True
     code_at_wrong_data_center: str = "invalid_client"
-    refresh_token_at_wrong_data_center: str = "invalid_code"
+    refresh_token_at_wrong_data_center: str = "invalid_code"  # noqa: S105 - an error's name
     code_reuse_kills: bool = False
     rotation: str = "none"
     rotation_kills_access_tokens: bool = False
@@ -98,7 +98,7 @@ class Options:
     loopback_any_port: bool = True
     auto_consent: bool = False
     accept_bearer: bool = False
-    rejected_token_code: str = "INVALID_TOKEN"
+    rejected_token_code: str = "INVALID_TOKEN"  # noqa: S105 - an error's name
     rejected_token_status: int = 401
     scope_mismatch_status: int = 401
     enforce_scopes: bool = True

@@ -174,7 +174,7 @@ class Records:
         }
 
     def _seed(self, key: tuple[str, str, str]) -> None:
-        owner = {"name": "Ana Example", "id": "70000000"}
+        owner = {"name": "Zoho Setup", "id": "70000000", "email": "setup@example.com"}
         for last, first in _SEED[key[1]]:
             record_id = str(next(self._ids))
             self._tables[key][record_id] = {

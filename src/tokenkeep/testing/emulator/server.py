@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import uvicorn
 from starlette.routing import Router
+from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from .consent import ConsentPage
 from .control_api import ControlApi
@@ -82,7 +83,10 @@ class BackgroundServer:
 
     def _hang_up(self, scope: Scope) -> None:
         for connection in list(self._server.server_state.connections):
-            if (connection.client, connection.server) == (scope["client"], scope["server"]):
+            # Only HTTP/1.1 is configured; uvicorn's type names all its protocols.
+            if isinstance(connection, H11Protocol) and (
+                (connection.client, connection.server) == (scope["client"], scope["server"])
+            ):
                 connection.transport.abort()
 
 

@@ -207,7 +207,7 @@ class TokenEndpoint:
             answer["api_domain"] = self._api_url(token.user.data_center, "production")
         elif options.api_domain != "omit":
             answer["api_domain"] = options.api_domain
-        answer["token_type"] = "Bearer"
+        answer["token_type"] = "Bearer"  # noqa: S105 - not a secret
         lives: dict[str, dict[str, Any]] = {
             "seconds": {"expires_in": seconds},
             "milliseconds_with_sec": {"expires_in": int(life * 1000), "expires_in_sec": seconds},
