@@ -1,0 +1,328 @@
+"""Sealed tokens in one JSON file: for few tokens, and people who like to see the file."""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import stat
+import time
+from base64 import b64decode, b64encode
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from tokenkeep.backends import private_file
+from tokenkeep.backends.base import FIELDS, Backend, Record
+from tokenkeep.backends.forks import ForkSafe
+from tokenkeep.backends.rows import COLUMNS
+from tokenkeep.backends.table import Table
+from tokenkeep.backends.urls import StoreURL
+from tokenkeep.errors import (
+    ConfigurationError,
+    StoreConflict,
+    StoreForeign,
+    StoreTampered,
+    StoreTooNew,
+    StoreUnavailable,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from typing import Self
+
+_VERSION = 1
+"""The value of ``tokenkeep`` at the top of the file: how the rest looks."""
+
+_NUMBERS = {"expires_at", "created_at", "updated_at", "last_used_at"}
+
+_OPEN = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
+"""Without waiting, should the path be a pipe."""
+
+
+class _Stamp(NamedTuple):
+    """What tells one state of the file from the next."""
+
+    modified: int
+    inode: int
+    size: int
+
+    @classmethod
+    def of(cls, found: os.stat_result) -> Self:
+        return cls(found.st_mtime_ns, found.st_ino, found.st_size)
+
+
+class FileBackend(ForkSafe, Backend):
+    """
+    Serve all processes of one machine, and rewrite the whole file at each save.
+
+    The file is never changed in place: a new one is written beside it
+    (``<path>.tmp``), put on disk and moved over it, while ``<path>.lock`` is
+    held. Readers need no lock. A symbolic link is followed, not replaced.
+
+    Args:
+        path: The file. Created with mode 0600 if missing; one that others
+            may read is tightened.
+        busy_timeout: How long to wait while another process writes, in seconds.
+
+    Raises:
+        StoreUnavailable: *path* can't be read or written, or not be kept from others.
+        StoreForeign: It is something else than a file of tokenkeep.
+        StoreTampered: It is one, but damaged.
+        StoreTooNew: A newer tokenkeep wrote it.
+        ConfigurationError: *busy_timeout* is negative or above a day.
+    """
+
+    embedded = True
+
+    def __init__(self, path: str | Path, *, busy_timeout: float = 5.0) -> None:
+        if not 0 <= busy_timeout <= 86400:  # noqa: PLR2004 - a day
+            raise ConfigurationError("busy_timeout is a number of seconds from 0 to 86400")
+        super().__init__()
+        self._path = self.home = Path(os.path.realpath(path))
+        self._busy_timeout = busy_timeout
+        self._commits = 0
+        self._loaded: tuple[_Stamp, Table] | None = None
+        self._start()
+
+    @classmethod
+    def from_url(cls, url: str) -> Self:
+        """
+        Open the file a URL names.
+
+        Args:
+            url: ``file:///relative.json`` or ``file:////absolute.json``;
+                option ``busy_timeout``, in seconds.
+
+        Raises:
+            ConfigurationError: The path or an option is missing or wrong.
+            StoreError: As for the class.
+        """
+        parsed = StoreURL.parse(url)
+        options = parsed.options({"busy_timeout": float})
+        return cls(parsed.path(), **options)
+
+    def read(self, record_id: str) -> Record | None:
+        return self._load().read(record_id)
+
+    def find(self, field: str, values: Sequence[str]) -> list[Record]:
+        if field not in FIELDS:
+            raise ValueError(f"a record has no field {field!r} to search")
+        return self._load().find(field, values)
+
+    def write(self, record: Record, *, replaces: str | None) -> None:
+        with self._alone() as table:
+            table.write(record, replaces=replaces)
+            self._save(table)
+
+    def delete(self, record_id: str, *, replaces: str | None = None) -> bool:
+        with self._alone() as table:
+            deleted = table.delete(record_id, replaces=replaces)
+            if deleted:
+                self._save(table)
+            return deleted
+
+    def touch(self, record_id: str, last_used_at: float) -> None:
+        with self._alone() as table:
+            if table.touch(record_id, last_used_at):
+                self._save(table)
+
+    def scan(self, after: str | None, limit: int) -> list[Record]:
+        return self._load().scan(after, limit)
+
+    def clear(self) -> int:
+        with self._alone() as table:
+            if len(table):
+                self._save(Table())
+            return len(table)
+
+    def revision(self) -> tuple[_Stamp, int]:
+        try:
+            return _Stamp.of(os.stat(self._path)), self._commits  # noqa: PTH116 - half the time
+        except OSError as exc:
+            raise self._unavailable(exc) from exc
+
+    def describe(self) -> str:
+        return f"the file {self._path}"
+
+    def close(self) -> None:
+        self._loaded = None
+
+    # Reading
+
+    def _load(self) -> Table:
+        """Return what is in the file now. Not to be changed: readers share it."""
+        loaded = self._loaded
+        try:
+            if loaded and loaded[0] == _Stamp.of(os.stat(self._path)):  # noqa: PTH116
+                return loaded[1]
+            with open(os.open(self._path, _OPEN), "rb") as file:  # noqa: PTH123 - O_NONBLOCK
+                found = os.fstat(file.fileno())
+                if not stat.S_ISREG(found.st_mode):
+                    raise StoreUnavailable(f"{self._path} is not a file", hint="Name a file")
+                content = file.read()
+        except OSError as exc:
+            raise self._unavailable(exc) from exc
+        try:
+            table = Table(self._parse(content))
+        except StoreConflict as exc:
+            raise self._damaged("holds two records for the same thing") from exc
+        private_file.tighten(self._path)
+        self._loaded = _Stamp.of(found), table
+        return table
+
+    def _parse(self, content: bytes) -> Iterator[Record]:
+        try:
+            document = json.loads(content)
+        except (ValueError, RecursionError) as exc:
+            if content and not content.startswith(b'{"tokenkeep"'):
+                raise self._foreign() from exc
+            raise self._damaged("is cut off or garbled") from exc
+        if not isinstance(document, dict) or "tokenkeep" not in document:
+            raise self._foreign()
+        version = document["tokenkeep"]
+        if not isinstance(version, int) or version < 1:
+            raise self._damaged("has no format version")
+        if version > _VERSION:
+            raise StoreTooNew(
+                f"{self._path} was written by a newer tokenkeep (format {version})",
+                hint="Upgrade tokenkeep",
+            )
+        try:
+            yield from map(_decode, document["records"])
+        except (KeyError, TypeError, ValueError) as exc:
+            raise self._damaged("holds something that is no record") from exc
+
+    # Writing
+
+    def _start(self) -> None:
+        """Make the file if there is none or an empty one; look into it in any case."""
+        if not self._is_empty():
+            self._load()
+            return
+        with self._locked():
+            if self._is_empty():
+                self._save(Table())
+            self._load()
+
+    def _is_empty(self) -> bool:
+        try:
+            found = self._path.stat()
+        except FileNotFoundError:
+            return True
+        except OSError as exc:
+            raise self._unavailable(exc) from exc
+        return stat.S_ISREG(found.st_mode) and not found.st_size
+
+    @contextmanager
+    def _alone(self) -> Iterator[Table]:
+        """Yield a table to change and `_save`; nobody else writes meanwhile."""
+        with self._locked():
+            yield self._load().copy()
+
+    @contextmanager
+    def _locked(self) -> Iterator[None]:
+        from filelock import FileLock, Timeout
+
+        # A new object each time: one that a child inherits refuses to work.
+        lock = FileLock(f"{self._path}.lock", timeout=self._busy_timeout, mode=0o600)
+        with self._lock:
+            try:
+                lock.acquire(poll_interval=0.005)
+            except Timeout as exc:
+                raise StoreUnavailable(
+                    f"{self._path} was busy for {self._busy_timeout:g} seconds",
+                    hint="Another process is writing: try again, or raise busy_timeout",
+                ) from exc
+            except OSError as exc:
+                raise self._unavailable(exc) from exc
+            try:
+                yield
+            except OSError as exc:
+                raise self._unavailable(exc) from exc
+            finally:
+                lock.release()
+
+    def _save(self, table: Table) -> None:
+        """Replace the file by one with these records, on disk when this returns."""
+        aside = self._path.with_name(f"{self._path.name}.tmp")
+        # Only who holds the lock writes it: one that is there is of a process that died.
+        aside.unlink(missing_ok=True)
+        if not private_file.create(aside):
+            raise StoreUnavailable(f"{aside} is in the way", hint="Delete it")
+        try:
+            with aside.open("r+b") as file:
+                file.write(_encode(table))
+                file.flush()
+                self._date(file.fileno())
+                os.fsync(file.fileno())
+                written = os.fstat(file.fileno())
+            self._commits += 1
+            aside.replace(self._path)
+        except BaseException:
+            with suppress(OSError):
+                aside.unlink(missing_ok=True)
+            raise
+        self._loaded = _Stamp.of(written), table
+        private_file.sync_folder(self._path)
+
+    def _date(self, descriptor: int) -> None:
+        """
+        Make the new file younger than the one it replaces, and its owner the same.
+
+        The clock of a file system ticks every few milliseconds and inodes are
+        used again, so two states could look the same.
+        """
+        try:
+            old = self._path.stat()
+        except FileNotFoundError:
+            return
+        now = max(time.time_ns(), old.st_mtime_ns + 1)
+        os.utime(descriptor if os.utime in os.supports_fd else f"{self._path}.tmp", ns=(now, now))
+        if hasattr(os, "geteuid") and os.geteuid() == 0:
+            os.fchown(descriptor, old.st_uid, old.st_gid)
+
+    # Errors
+
+    def _unavailable(self, exc: OSError) -> StoreUnavailable:
+        if exc.errno == errno.ENOENT and self._path.parent.is_dir():
+            return StoreUnavailable(
+                f"{self._path} is gone",
+                hint="Put it back; a new process starts with an empty one",
+            )
+        return private_file.unavailable(self._path, exc)
+
+    def _foreign(self) -> StoreForeign:
+        return private_file.foreign(self._path, "was not written by tokenkeep")
+
+    def _damaged(self, what: str) -> StoreTampered:
+        return StoreTampered(
+            f"{self._path} {what}",
+            hint="Put it back from a backup, or move it away and log in again",
+        )
+
+
+def _encode(table: Table) -> bytes:
+    """Return the file for these records: one a line, without what is None."""
+    lines = []
+    for record in table:
+        values: dict[str, Any] = {name: getattr(record, name) for name in COLUMNS}
+        values["sealed"] = b64encode(record.sealed).decode()
+        lines.append(json.dumps({name: v for name, v in values.items() if v is not None}))
+    records = ",\n".join(lines)
+    return f'{{"tokenkeep": {_VERSION}, "records": [\n{records}\n]}}\n'.encode()
+
+
+def _decode(values: object) -> Record:
+    """
+    Return a record of the file.
+
+    Raises:
+        KeyError, TypeError, ValueError: It is not one.
+    """
+    if not isinstance(values, dict):
+        raise TypeError(values)
+    for name, value in values.items():
+        if not isinstance(value, (int, float) if name in _NUMBERS else str):
+            raise TypeError(name)
+    return Record(**{**values, "sealed": b64decode(values["sealed"], validate=True)})
