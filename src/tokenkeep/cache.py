@@ -77,6 +77,6 @@ class Cache:
         with self._lock:
             self._entries.clear()
 
-    def forget_lock(self) -> None:
-        """Start with a new lock, in a child process after a fork."""
+    def renew_locks(self) -> None:
+        """Start with a new lock: another thread of the parent may hold the old one."""
         self._lock = Lock()

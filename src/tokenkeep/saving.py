@@ -31,6 +31,8 @@ _WRITTEN = (
 _FIXED = ("user", "client_id", "provider", "data_center", "environment")
 """What a row is for: filled in where it was not known, never changed."""
 
+_DEAD = (Status.REVOKED, Status.LOGIN_NEEDED)
+
 
 def cleaned(token: Token) -> Token:
     """
@@ -105,7 +107,9 @@ def merged(stored: Token, token: Token, *, login: str, now: float) -> Token:
         The row as it has to be; *stored* itself where nothing changes.
     """
     new_login = is_new_login(stored, token)
-    if stored.status in (Status.REVOKED, Status.LOGIN_NEEDED) and not new_login:
+    if token.status in _DEAD:
+        return _died(stored, token.status, now)
+    if stored.status in _DEAD and not new_login:
         return stored
     changes = {name: getattr(token, name) for name in _WRITTEN if getattr(token, name) is not None}
     if new_login and stored.status is Status.REVOKED and token.refresh_token is None:
@@ -127,8 +131,16 @@ def merged(stored: Token, token: Token, *, login: str, now: float) -> Token:
 def first(token: Token, *, login: str, now: float) -> Token:
     """Return what is stored by the first save of a token, but for its id and version."""
     fields = {name: getattr(token, name) for name in _WRITTEN}
-    fresh = Token(**fields, created_at=now, updated_at=now)
+    fresh = Token(**fields, created_at=now, updated_at=now, last_used_at=now)
     return fresh.with_renewal(login=login, lifetime=_lifetime(fresh, now))
+
+
+def _died(stored: Token, status: Status, now: float) -> Token:
+    if stored.status in (status, Status.REVOKED):
+        return stored
+    access_token = None if status is Status.REVOKED else stored.access_token
+    dead = stored.but(status=status, access_token=access_token, updated_at=now)
+    return dead.with_renewal(claim=None)
 
 
 def _lifetime(token: Token, now: float) -> float | None:

@@ -58,7 +58,8 @@ class TokenStore(ABC):
         *token* stay as stored. A save that carries the stored refresh token
         never lifts ``revoked`` or ``login_needed``; one with another refresh
         token, or with a grant that is not the stored one, is a new login and
-        does.
+        does. A *token* whose own status is one of these two sets it.
+        `tokenkeep.saving` has these rules as pure functions.
 
         Args:
             token: What to store.
@@ -116,6 +117,15 @@ class TokenStore(ABC):
             NotImplementedError: This store can't compare and write.
         """
         raise NotImplementedError
+
+    def reread(self, token_id: str) -> Token | None:
+        """
+        Return the token with this id as it is stored now, past any cache.
+
+        Args:
+            token_id: As given by `save_token`.
+        """
+        return self.find_token_by_id(token_id)
 
     def iter_tokens(self) -> Iterator[Token]:
         """Yield all tokens without holding them all, where the store can."""

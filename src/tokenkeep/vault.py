@@ -2,23 +2,28 @@
 
 from __future__ import annotations
 
-import os
 import secrets
+from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tokenkeep import records, saving
+import platformdirs
+
+from tokenkeep import forks, records, saving
 from tokenkeep.cache import Cache, Entry
 from tokenkeep.clock import Clock
 from tokenkeep.errors import StoreConflict, StoreTampered, StoreUnavailable
+from tokenkeep.journal import FolderJournal, MemoryJournal
 from tokenkeep.lookup import SECRETS, Lookup, credentials, identity
+from tokenkeep.providers import Providers
 from tokenkeep.sealing import key_missing
 from tokenkeep.store import TokenStore
 from tokenkeep.token import Status, Token
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
 
     from tokenkeep.backends.base import Backend, Record
+    from tokenkeep.journal import Journal
     from tokenkeep.sealing import KeyRing
 
 _TRIES = 100
@@ -37,8 +42,10 @@ class Vault(TokenStore):
     Args:
         backend: Where the sealed records are.
         ring: The keys.
-        locate: Fills in data_center and environment of a token from its
-            api_domain. None leaves them as they are.
+        providers: They know where a token is valid. None means those that
+            come with tokenkeep, Zoho for tokens that don't say.
+        journal: Where answers are kept until they are saved. None means
+            beside an embedded store, else in the user's state folder.
         max_staleness: How long a token is handed out without asking the
             store, in seconds; only for backends without ``revision()``.
         cache_size: How many unsealed tokens are kept in memory.
@@ -53,18 +60,20 @@ class Vault(TokenStore):
         backend: Backend,
         ring: KeyRing,
         *,
-        locate: Callable[[Token], Token] | None = None,
+        providers: Providers | None = None,
+        journal: Journal | None = None,
         max_staleness: float = 1.0,
         cache_size: int = 10_000,
         clock: Clock | None = None,
     ) -> None:
         self.backend = backend
         self.ring = ring
-        self._locate = locate or (lambda token: token)
+        self.providers = providers or Providers()
+        self.journal = journal or _journal_of(backend, ring)
+        self._locate = self.providers.locate
         self._clock = clock or Clock()
         self._cache = Cache(cache_size, max_staleness)
-        if hasattr(os, "register_at_fork"):
-            os.register_at_fork(after_in_child=self._cache.forget_lock)
+        forks.renew_in_child(self._cache)
         first = backend.scan(None, 1)
         if first and first[0].key_id not in ring.key_ids:
             raise key_missing([first[0].key_id], ring.key_ids)
@@ -74,13 +83,11 @@ class Vault(TokenStore):
 
     def find_token(self, token: Token) -> Token | None:
         """See `TokenStore.find_token`."""
+        if token.id:
+            return self.find_token_by_id(token.id)
         # The provider is needed to locate the token, but asked for only if named.
         for question in Lookup.of(self._locate(token).but(provider=token.provider)):
-            found = (
-                self.find_token_by_id(question.value)
-                if question.field == "id"
-                else self._answer(question)
-            )
+            found = self._answer(question)
             if found is not None:
                 return found
         return None
@@ -100,7 +107,7 @@ class Vault(TokenStore):
         return token
 
     def reread(self, token_id: str) -> Token | None:
-        """Return the token with this id as it is stored now, past the cache."""
+        """See `TokenStore.reread`."""
         return self._followed(self.backend.read(token_id))
 
     def save_token(self, token: Token) -> Token:
@@ -330,3 +337,12 @@ class Vault(TokenStore):
 
 def _fresh_id() -> str:
     return secrets.token_hex(16)
+
+
+def _journal_of(backend: Backend, ring: KeyRing) -> Journal:
+    if backend.home is not None:
+        return FolderJournal(backend.home.with_name(f"{backend.home.name}.journal"), ring)
+    if backend.embedded:
+        return MemoryJournal()
+    state = Path(platformdirs.user_state_dir("tokenkeep", appauthor=False))
+    return FolderJournal(state / "journal", ring)

@@ -10,9 +10,11 @@ from tokenkeep.errors import ConfigurationError, UnknownName
 from tokenkeep.providers.base import Answer, Place, Profile, Provider
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
-__all__ = ["PROVIDERS", "Answer", "Place", "Profile", "Provider", "provider"]
+    from tokenkeep.token import Token
+
+__all__ = ["PROVIDERS", "Answer", "Place", "Profile", "Provider", "Providers", "provider"]
 
 PROVIDERS = {
     "zoho": "tokenkeep.providers.zoho:Zoho",
@@ -63,3 +65,51 @@ def _load(name: str) -> Callable[..., Provider]:
         f"There is no provider {name!r}",
         hint=f"Known are {', '.join([*PROVIDERS, *sorted(outside.names)])}",
     )
+
+
+class Providers:
+    """
+    The providers of one configuration, each made when it is first needed.
+
+    Args:
+        default: The name of the provider for tokens that don't say theirs.
+        options: For each name the options of its class; ``kind`` names that
+            class among `PROVIDERS`, and is the name itself if missing.
+    """
+
+    def __init__(
+        self, default: str = "zoho", options: Mapping[str, Mapping[str, object]] | None = None
+    ) -> None:
+        self.default = default
+        self._options = options or {}
+        self._made: dict[str, Provider] = {}
+
+    def of(self, token: Token) -> Provider:
+        """
+        Return the provider of a token.
+
+        Raises:
+            UnknownName: It names one that is not known.
+        """
+        name = token.provider or self.default
+        made = self._made.get(name)
+        if made is None:
+            options = dict(self._options.get(name, {}))
+            kind = str(options.pop("kind", name))
+            if kind == "oauth2":
+                options.setdefault("name", name)
+            made = self._made[name] = provider(kind, **options)
+        return made
+
+    def locate(self, token: Token) -> Token:
+        """Fill in provider, data centre, environment and issuer where they can be known."""
+        provider = self.of(token)
+        place = provider.place(token.api_domain)
+        if place is None and token.data_center and token.environment:
+            place = Place(token.data_center, token.environment)
+        return token.but(
+            provider=token.provider or self.default,
+            data_center=token.data_center or (place and place.data_center),
+            environment=token.environment or (place and place.environment),
+            issuer=token.issuer or provider.issuer(place),
+        )

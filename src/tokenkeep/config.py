@@ -1,0 +1,212 @@
+"""Configuration: environment, a TOML file and URLs in; a store and its providers out."""
+
+from __future__ import annotations
+
+import os
+import tomllib
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
+
+import platformdirs
+
+from tokenkeep import keys
+from tokenkeep.backends import open_backend
+from tokenkeep.errors import ConfigurationError, KeyMissing
+from tokenkeep.providers import Profile, Providers
+from tokenkeep.sealing import KEY_BYTES, KeyRing, key_missing
+from tokenkeep.vault import Vault
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from tokenkeep.backends import Backend
+    from tokenkeep.clock import Clock
+
+STORE = "TOKENKEEP_STORE"
+CONFIG = "TOKENKEEP_CONFIG"
+
+_KNOWN = ("store", "provider", "zoho", "providers")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """
+    What is configured.
+
+    Args:
+        store: The URL of the store.
+        provider: The provider of tokens that don't say theirs.
+        options: For each provider the options of its class.
+    """
+
+    store: str
+    provider: str = "zoho"
+    options: Mapping[str, Mapping[str, object]] = field(default_factory=dict)
+
+    def providers(self) -> Providers:
+        """Return the providers as configured."""
+        return Providers(self.provider, self.options)
+
+
+def settings(environ: Mapping[str, str] | None = None) -> Settings:
+    """
+    Read the configuration: the environment, then the TOML file.
+
+    The file is the one TOKENKEEP_CONFIG names, else
+    ``<user config dir>/tokenkeep/config.toml`` if it is there. It may hold
+    ``store``, ``provider``, ``[zoho.data_centers.<name>]`` and
+    ``[providers.<name>]``.
+
+    Args:
+        environ: The environment. None means the process's.
+
+    Raises:
+        ConfigurationError: The file can't be read, or something in it is not known.
+    """
+    environ = os.environ if environ is None else environ
+    path, text = _config_file(environ)
+    try:
+        found = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as exc:
+        raise ConfigurationError(f"{path} is not TOML: {exc}") from exc
+    unknown = sorted(set(found) - set(_KNOWN))
+    if unknown:
+        raise ConfigurationError(
+            f"{path} has an unknown entry {unknown[0]!r}", hint=f"Known are {', '.join(_KNOWN)}"
+        )
+    store = environ.get(STORE, "").strip() or found.get("store") or default_store()
+    return Settings(
+        store=str(store),
+        provider=str(found.get("provider", "zoho")),
+        options=_options(found, path),
+    )
+
+
+def default_store() -> str:
+    """Return the URL of the store that is used when none is named."""
+    folder = Path(platformdirs.user_data_dir("tokenkeep", appauthor=False))
+    return f"sqlite:///{quote(str(folder / 'tokens.db'))}"
+
+
+def open_store(
+    url: str | None = None,
+    *,
+    keys_newest_first: list[bytes] | None = None,
+    max_staleness: float = 1.0,
+    clock: Clock | None = None,
+    environ: Mapping[str, str] | None = None,
+) -> Vault:
+    """
+    Open a store of sealed tokens.
+
+    Args:
+        url: Such as ``sqlite:///tokens.db``. None means TOKENKEEP_STORE, else
+            the configuration file's, else a SQLite file in the user's data
+            directory.
+        keys_newest_first: The keys to seal with, 32 random bytes each. None
+            means TOKENKEEP_KEYS, else the key file; for an embedded store
+            that holds nothing yet, one is made.
+        max_staleness: How long a server's token is handed out without asking
+            the server again, in seconds. Embedded stores are always asked.
+        clock: The time. None means the operating system's.
+        environ: The environment. None means the process's.
+
+    Raises:
+        ConfigurationError: The URL, a key or the configuration is wrong or missing.
+        StoreError: The store can't be opened.
+    """
+    environ = os.environ if environ is None else environ
+    configured = settings(environ)
+    where = url or configured.store
+    if where == default_store():
+        _make_folder(Path(platformdirs.user_data_dir("tokenkeep", appauthor=False)))
+    ring = KeyRing(keys_newest_first) if keys_newest_first else keys.load(environ)
+    backend = open_backend(where)
+    try:
+        return Vault(
+            backend,
+            ring or _first_key(backend, environ),
+            providers=configured.providers(),
+            max_staleness=max_staleness,
+            clock=clock,
+        )
+    except BaseException:
+        backend.close()
+        raise
+
+
+def _first_key(backend: Backend, environ: Mapping[str, str]) -> KeyRing:
+    """Make the first key of a store that holds nothing yet."""
+    held = backend.scan(None, 1)
+    if held:
+        looked = f"{keys.KEYS} and {keys.key_file(environ)}"
+        missing = key_missing([held[0].key_id], [])
+        missing.hint = f"Looked in {looked}. {missing.hint}"
+        raise missing
+    if not backend.embedded:
+        raise KeyMissing(
+            f"There is no key to seal tokens with for {backend.describe()}",
+            hint=f"{keys.HOW_TO_MAKE}; all hosts need the same one",
+        )
+    if backend.home is None:
+        return KeyRing([os.urandom(KEY_BYTES)])
+    return keys.make(keys.key_file(environ), beside=backend.home)
+
+
+def _config_file(environ: Mapping[str, str]) -> tuple[Path, str]:
+    named = environ.get(CONFIG, "").strip()
+    if named:
+        path = Path(named).expanduser()
+    else:
+        path = Path(platformdirs.user_config_dir("tokenkeep", appauthor=False)) / "config.toml"
+    try:
+        return path, path.read_text(encoding="utf-8")
+    except FileNotFoundError as exc:
+        if named:
+            raise ConfigurationError(
+                f"There is no file {path}", hint=f"{CONFIG} names it; correct or unset it"
+            ) from exc
+        return path, ""
+    except (OSError, UnicodeDecodeError) as exc:
+        reason = exc.strerror if isinstance(exc, OSError) else "it is not text"
+        raise ConfigurationError(f"{path} can't be read: {reason}") from exc
+
+
+def _options(found: Mapping[str, Any], path: Path) -> dict[str, dict[str, object]]:
+    options: dict[str, dict[str, object]] = {}
+    centers = _table(found, "zoho", path).get("data_centers")
+    if centers:
+        from tokenkeep.providers.zoho_data_centers import table_from_mapping
+
+        options["zoho"] = {"table": table_from_mapping(centers)}
+    for name, given in _table(found, "providers", path).items():
+        mine = options.setdefault(name, {})
+        mine.update(given)
+        profile = mine.get("profile")
+        if isinstance(profile, dict):
+            try:
+                mine["profile"] = Profile(**profile)
+            except TypeError as exc:
+                raise ConfigurationError(
+                    f"{path}: [providers.{name}.profile] has an unknown entry: {exc}"
+                ) from exc
+    return options
+
+
+def _table(found: Mapping[str, Any], name: str, path: Path) -> Mapping[str, Any]:
+    table = found.get(name, {})
+    if not isinstance(table, dict) or not all(isinstance(v, dict) for v in table.values()):
+        raise ConfigurationError(f"{path}: {name!r} has to be a table of tables")
+    return table
+
+
+def _make_folder(folder: Path) -> None:
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as exc:
+        raise ConfigurationError(
+            f"The folder {folder} can't be made: {exc.strerror}",
+            hint=f"Name a store in {STORE}, e.g. sqlite:///tokens.db",
+        ) from exc

@@ -1,0 +1,55 @@
+"""What happened, for hooks, the log and metrics; never with a secret."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+logger = logging.getLogger("tokenkeep")
+
+_LEVELS = {
+    "renewed": logging.INFO,
+    "revoked": logging.INFO,
+    "deleted": logging.INFO,
+}
+"""Events that are nothing to worry about; all others are warnings."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Event:
+    """
+    Something happened to a token.
+
+    Args:
+        name: ``renewed``, ``renewal_failed``, ``login_needed``, ``unsaved``
+            (renewed, but the store could not be written), ``unjournaled``,
+            ``superseded`` (a late answer was discarded), ``clock_off``,
+            ``revoked``, ``revocation_pending``, ``deleted``.
+        token_id: Which token.
+        user: Whose. None if not known.
+        at: Epoch seconds.
+        details: More about it, without a secret.
+    """
+
+    name: str
+    token_id: str
+    user: str | None
+    at: float
+    details: Mapping[str, object] = field(default_factory=dict)
+
+
+Listener = Callable[[Event], None]
+
+
+def log(event: Event) -> None:
+    """Write an event to the log ``tokenkeep``."""
+    details = ", ".join(f"{key}: {value}" for key, value in event.details.items())
+    logger.log(
+        _LEVELS.get(event.name, logging.WARNING),
+        "%s: token %s, user %s%s",
+        event.name,
+        event.token_id,
+        event.user or "not known",
+        f" ({details})" if details else "",
+    )

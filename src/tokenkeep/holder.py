@@ -1,0 +1,87 @@
+"""Who holds a claim, and whether that process is known to be gone."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+from pathlib import Path
+
+_GONE = ("Z", "X", "x")
+"""States of a process that will never run again (proc_pid_stat(5))."""
+
+
+def me() -> str:
+    """
+    Describe this process as text.
+
+    A boot id and a process-id namespace make the process id mean something;
+    a host name proves nothing and is only for people.
+    """
+    pid = os.getpid()
+    seen = _seen(pid)
+    return json.dumps(
+        {
+            "host": socket.gethostname(),
+            "pid": pid,
+            "started": seen[1] if seen else None,
+            "boot": _boot(),
+            "namespace": _namespace(),
+        }
+    )
+
+
+def is_dead(holder: str) -> bool:
+    """
+    Tell whether the process is known to be gone.
+
+    False if it lives, or if that can't be told from here: another host,
+    another container, or no ``/proc``.
+
+    Args:
+        holder: As `me` described it.
+    """
+    try:
+        told = json.loads(holder)
+        pid, started = int(told["pid"]), told["started"]
+        boot, namespace = told["boot"], told["namespace"]
+    except (ValueError, TypeError, KeyError):
+        return False
+    if boot is None or namespace is None or (boot, namespace) != (_boot(), _namespace()):
+        return False
+    seen = _seen(pid)
+    return seen is None or seen[0] in _GONE or seen[1] != started
+
+
+def name(holder: str) -> str:
+    """Return host and process id for people."""
+    try:
+        told = json.loads(holder)
+        return f"{told['host']}/{told['pid']}"
+    except (ValueError, TypeError, KeyError):
+        return "unknown"
+
+
+def _seen(pid: int) -> tuple[str, str] | None:
+    """Return state and start time of a process. None if there is none."""
+    try:
+        stat = Path(f"/proc/{pid}/stat").read_text(errors="replace")
+    except OSError:
+        return None
+    # The name before the last ")" may itself contain spaces and brackets.
+    after = stat[stat.rindex(")") + 2 :].split()
+    return after[0], after[19]
+
+
+def _boot() -> str | None:
+    try:
+        return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+    except OSError:
+        return None
+
+
+def _namespace() -> str | None:
+    try:
+        return str(Path("/proc/self/ns/pid").readlink())
+    except OSError:
+        return None

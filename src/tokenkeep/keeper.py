@@ -1,0 +1,296 @@
+"""Keeper: tokens that are always valid, renewed once, and revoked everywhere."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from tokenkeep import events
+from tokenkeep.clock import Clock
+from tokenkeep.decision import Verdict, decide
+from tokenkeep.errors import RenewalError, StoreConflict, StoreUnavailable, TokenNotFound
+from tokenkeep.events import Event
+from tokenkeep.journal import Journal, MemoryJournal
+from tokenkeep.providers import Providers
+from tokenkeep.renewal import Ask, Renewer
+from tokenkeep.swapping import LocalSwap, can_swap
+from tokenkeep.sweeping import Swept, sweep
+from tokenkeep.token import Status, Token
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from tokenkeep.store import TokenStore
+
+TOUCH_EVERY = 3600.0
+"""How often it is noted that a token is in use, in seconds."""
+
+
+class Keeper:
+    """
+    Hand out valid tokens from a store.
+
+    Thread-safe, and usable in a child process after a fork.
+
+    Args:
+        store: A store as `tokenkeep.open_store` returns it, or any other
+            `TokenStore`; without `TokenStore.swap` a token is renewed once in
+            each process.
+        providers: Whom to ask. None means those of the store, else those that
+            come with tokenkeep.
+        journal: For answers that must not be lost. None means the store's.
+        clock: The time. None means the operating system's.
+        on_event: Called with each `Event`, in the thread it happens in. None
+            means that events are only logged.
+    """
+
+    def __init__(
+        self,
+        store: TokenStore,
+        *,
+        providers: Providers | None = None,
+        journal: Journal | None = None,
+        clock: Clock | None = None,
+        on_event: events.Listener | None = None,
+    ) -> None:
+        self.store = store if can_swap(store) else LocalSwap(store)
+        self.providers = providers or getattr(store, "providers", None) or Providers()
+        self.journal: Journal = journal or getattr(store, "journal", None) or MemoryJournal()
+        self._clock = clock or Clock()
+        self._on_event = on_event
+        self._renewer = Renewer(
+            self.store, self.providers.of, self.journal, self._clock, self._report
+        )
+        self._touch = getattr(store, "touch", None)
+        self._good: dict[str | None, tuple[Token, float]] = {}
+
+    def get(
+        self,
+        token: Token | None = None,
+        *,
+        id: str | None = None,  # noqa: A002  # the field's own name
+        user: str | None = None,
+        client_id: str | None = None,
+        environment: str | None = None,
+        data_center: str | None = None,
+    ) -> Token:
+        """
+        Return a token whose access token is valid now.
+
+        Args:
+            token: A partial token that says which one. None means that the
+                other arguments do.
+            id: The token's id.
+            user: Whose; for Zoho ``email:zgid``.
+            client_id: Only of this client.
+            environment: Only of this environment.
+            data_center: Rather of this data centre.
+
+        Raises:
+            TokenNotFound: There is none.
+            LookupFailed: The question is empty or ambiguous.
+            LoginNeeded: It can't be renewed any more, or was revoked.
+            RenewalError: It can't be renewed now.
+            StoreError: The store can't be read or written.
+        """
+        asked = token or Token(
+            id=id,
+            user=user,
+            client_id=client_id,
+            environment=environment,
+            data_center=data_center,
+        )
+        found = self.store.find_token(asked)
+        if found is None:
+            raise TokenNotFound(
+                "There is no such token",
+                token_id=asked.id,
+                user=asked.user,
+                hint="See those there are with: tokenkeep list",
+            )
+        return self.valid(found)
+
+    def valid(self, token: Token, *, client_secret: str | None = None) -> Token:
+        """
+        Return a stored token with an access token that is valid now.
+
+        Args:
+            token: As found in the store.
+            client_secret: Renew with this one, and store it if that works.
+                None means the stored one.
+
+        Raises:
+            LoginNeeded: It can't be renewed any more, or was revoked.
+            RenewalError: It can't be renewed now.
+            StoreError: The store can't be read or written.
+        """
+        good = self._good.get(token.id)
+        now = self._clock.now()
+        if good is not None and good[0] is token and now < good[1]:
+            return token
+        differs = client_secret if client_secret != token.client_secret else None
+        valid = self._renewer.valid(token, Ask(client_secret=differs))
+        self._used(valid, now)
+        return valid
+
+    def renew(self, token_id: str) -> Token:
+        """
+        Renew a token now, whether or not it has to be.
+
+        Args:
+            token_id: Which one.
+
+        Raises:
+            TokenNotFound: There is none.
+            LoginNeeded: It can't be renewed any more, or was revoked.
+            RenewalError: It can't be renewed now.
+            StoreError: The store can't be read or written.
+        """
+        stored = self._stored(token_id)
+        return self._renewer.valid(stored, Ask(rejected=stored.access_token))
+
+    def rejected(self, token_id: str, access_token: str) -> Token:
+        """
+        Report that the API has refused an access token, and return one that is valid.
+
+        Renews only if that access token is still the stored one.
+
+        Args:
+            token_id: Which token.
+            access_token: What the API refused.
+
+        Raises:
+            TokenNotFound: There is none.
+            LoginNeeded: It can't be renewed any more, or was revoked.
+            RenewalError: It can't be renewed now.
+            StoreError: The store can't be read or written.
+        """
+        return self._renewer.valid(self._stored(token_id), Ask(rejected=access_token))
+
+    def revoke(self, token_id: str) -> Token:
+        """
+        Revoke a token: here at once, and at the provider.
+
+        When this returns, no process hands the token out any more. If the
+        provider could not be reached, `sweep` goes on trying;
+        ``renewal.to_revoke`` of the result tells.
+
+        Args:
+            token_id: Which one.
+
+        Raises:
+            TokenNotFound: There is none.
+            StoreError: It could not be written.
+        """
+        while True:
+            stored = self._stored(token_id)
+            if stored.status is not Status.REVOKED:
+                dead = stored.but(
+                    status=Status.REVOKED, access_token=None, updated_at=self._clock.now()
+                ).with_renewal(claim=None, to_revoke=stored.refresh_token or stored.access_token)
+                try:
+                    stored = self.store.swap(dead)
+                except StoreConflict:
+                    continue
+                self._good.clear()
+                self._report("revoked", stored)
+            return self.confirm_revocation(stored)
+
+    def confirm_revocation(self, token: Token) -> Token:
+        """
+        Revoke at the provider what is revoked here, if that is still to be done.
+
+        Args:
+            token: A revoked token, as stored.
+
+        Returns:
+            The token as stored. A provider that can't be reached is reported,
+            not raised.
+        """
+        secret = token.renewal.to_revoke
+        if secret is None:
+            return token
+        is_refresh = secret == token.refresh_token
+        asked = token.but(
+            refresh_token=secret if is_refresh else None,
+            access_token=None if is_refresh else secret,
+        )
+        try:
+            self.providers.of(token).revoke(asked)
+        except RenewalError as exc:
+            self._report("revocation_pending", token, error=exc.what)
+            return token
+        try:
+            return self.store.swap(token.with_renewal(to_revoke=None))
+        except (StoreConflict, StoreUnavailable):
+            # Somebody wrote meanwhile, or can't be written: revoking twice is harmless.
+            return token
+
+    def delete(self, token_id: str) -> None:
+        """
+        Delete a token here; the provider is not asked. Silent if there is none.
+
+        Args:
+            token_id: Which one.
+
+        Raises:
+            StoreError: The store can't be written.
+        """
+        self.store.delete_token(token_id)
+        self._report("deleted", Token(id=token_id))
+
+    def tokens(self) -> Iterator[Token]:
+        """Yield all stored tokens, without holding them all."""
+        return self.store.iter_tokens()
+
+    def sweep(self) -> Swept:
+        """
+        Tidy up: save answers that could not be saved, finish revocations, drop what is left over.
+
+        Run it now and then, e.g. once an hour; any number of processes may.
+
+        Raises:
+            StoreError: The store can't be read or written.
+        """
+        return sweep(self, self._renewer, self._clock.now())
+
+    def close(self) -> None:
+        """Let go of the store's connections and files."""
+        self._good.clear()
+        self.store.close()
+
+    def _stored(self, token_id: str) -> Token:
+        stored = self.store.reread(token_id)
+        if stored is None:
+            raise TokenNotFound(
+                "There is no such token",
+                token_id=token_id,
+                hint="See those there are with: tokenkeep list",
+            )
+        return stored
+
+    def _used(self, token: Token, now: float) -> None:
+        """Note that a token is in use, and how long it is good without looking again."""
+        next_touch = (token.last_used_at or 0.0) + TOUCH_EVERY
+        if self._touch is not None and now >= next_touch:
+            try:
+                self._touch(token.id, now)
+            except StoreUnavailable:
+                return  # a token that can be read is handed out all the same
+        profile = self.providers.of(token).profile
+        decision = decide(token, now, profile)
+        if decision.verdict is Verdict.USE and decision.until is not None:
+            if len(self._good) >= 10_000:  # noqa: PLR2004  # as many as the cache holds
+                self._good.clear()
+            self._good[token.id] = (token, min(decision.until, now + TOUCH_EVERY))
+
+    def _report(self, name: str, token: Token, **details: object) -> None:
+        event = Event(
+            name=name,
+            token_id=str(token.id),
+            user=token.user,
+            at=self._clock.now(),
+            details=details,
+        )
+        events.log(event)
+        if self._on_event is not None:
+            self._on_event(event)

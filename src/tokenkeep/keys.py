@@ -1,0 +1,167 @@
+"""Where the keys come from: the environment, or a file only its owner can read."""
+
+from __future__ import annotations
+
+import os
+import stat
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import platformdirs
+
+from tokenkeep.errors import ConfigurationError, KeyUnsafe
+from tokenkeep.events import logger
+from tokenkeep.journal import sync_folder
+from tokenkeep.sealing import KeyRing, generate_key, parse_keys
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+KEYS = "TOKENKEEP_KEYS"
+KEY_FILE = "TOKENKEEP_KEY_FILE"
+
+HOW_TO_MAKE = (
+    f"Make one with 'tokenkeep keys generate' and give it in {KEYS}, "
+    f"or in a file that {KEY_FILE} names (mode 0600)"
+)
+
+_HEADER = "# Keys of tokenkeep, newest first. Without them the stored tokens are lost."
+
+_FLEETING = ("overlay", "aufs")
+"""File systems of containers: gone with the container."""
+
+
+def key_file(environ: Mapping[str, str]) -> Path:
+    """Return where the key file is, or would be."""
+    named = environ.get(KEY_FILE, "").strip()
+    if named:
+        return Path(named).expanduser().absolute()
+    return Path(platformdirs.user_config_dir("tokenkeep", appauthor=False)) / "keys"
+
+
+def load(environ: Mapping[str, str]) -> KeyRing | None:
+    """
+    Return the keys of the environment, else those of the key file.
+
+    Returns:
+        None if there are none in either place.
+
+    Raises:
+        ConfigurationError: What is there is not a key, or can't be read.
+        KeyUnsafe: Others can read the key file.
+    """
+    given = parse_keys(environ.get(KEYS, ""), KEYS)
+    if given:
+        return KeyRing(given)
+    path = key_file(environ)
+    text = _read_private(path)
+    return KeyRing(parse_keys(text, str(path))) if text is not None else None
+
+
+def make(path: Path, *, beside: Path | None) -> KeyRing:
+    """
+    Make a key file with one new key, unless another process just did.
+
+    Args:
+        path: Where. Its folder is made if missing.
+        beside: The data it protects. None if that is in memory only.
+
+    Raises:
+        KeyUnsafe: *path* would not survive what the data survives.
+        ConfigurationError: It can't be written.
+    """
+    if beside is not None:
+        refuse_fleeting(path, beside, _mounts())
+    key = generate_key()
+    aside = path.with_name(f".{path.name}.{os.getpid()}.{os.urandom(4).hex()}")
+    try:
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        handle = os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        try:
+            with os.fdopen(handle, "w") as file:
+                file.write(f"{_HEADER}\n{key}\n")
+                file.flush()
+                os.fsync(file.fileno())
+            # A link appears whole and never replaces: the first process wins.
+            os.link(aside, path)
+        except FileExistsError:
+            pass
+        else:
+            logger.warning(
+                "A new key was made in %s: back it up, without it the stored tokens are lost", path
+            )
+        finally:
+            aside.unlink()
+        sync_folder(path.parent)
+    except OSError as exc:
+        raise ConfigurationError(
+            f"The key file {path} can't be written: {exc.strerror}", hint=HOW_TO_MAKE
+        ) from exc
+    text = _read_private(path)
+    return KeyRing(parse_keys(text or "", str(path)))
+
+
+def refuse_fleeting(key: Path, data: Path, mounts: list[tuple[str, str, str]]) -> None:
+    """
+    Refuse a key that is gone with the container while its data stays.
+
+    Args:
+        key: Where the key file would be.
+        data: Where the data is.
+        mounts: Mount point, device and file system type of each mount.
+
+    Raises:
+        KeyUnsafe: The key would lie on a container's own layer, the data elsewhere.
+    """
+    key_mount, data_mount = _mount_of(key, mounts), _mount_of(data, mounts)
+    if key_mount is None or data_mount is None:
+        return
+    if key_mount[2] in _FLEETING and key_mount[1] != data_mount[1]:
+        raise KeyUnsafe(
+            f"A key in {key} would be gone with this container, while the tokens in {data} stay",
+            hint=f"Give the key in {KEYS}, or let {KEY_FILE} name a file on a volume that "
+            f"stays, best another one than the tokens'. {HOW_TO_MAKE}",
+        )
+
+
+def _read_private(path: Path) -> str | None:
+    """Return the text of a file. None if there is none."""
+    try:
+        with path.open(encoding="utf-8") as file:
+            found = os.fstat(file.fileno())
+            if os.name == "posix" and stat.S_IMODE(found.st_mode) & 0o077:
+                raise KeyUnsafe(
+                    f"Others can read the key file {path}",
+                    hint=f"If nobody has: chmod 600 {path}. Otherwise put a new key on top of it",
+                )
+            return file.read()
+    except FileNotFoundError:
+        return None
+    except (OSError, UnicodeDecodeError) as exc:
+        reason = exc.strerror if isinstance(exc, OSError) else "it is not text"
+        raise ConfigurationError(
+            f"The key file {path} can't be read: {reason}",
+            hint=f"Let it belong to the user who runs this, or name another one in {KEY_FILE}",
+        ) from exc
+
+
+def _mounts() -> list[tuple[str, str, str]]:
+    """Return what is mounted where; empty where there is no ``/proc``."""
+    try:
+        lines = Path("/proc/self/mountinfo").read_text().splitlines()
+    except OSError:
+        return []
+    found = []
+    for line in lines:
+        before, _, after = line.partition(" - ")
+        fields = before.split()
+        point = fields[4].replace("\\040", " ")
+        found.append((point, fields[2], after.split()[0]))
+    return found
+
+
+def _mount_of(path: Path, mounts: list[tuple[str, str, str]]) -> tuple[str, str, str] | None:
+    real = Path(os.path.realpath(path))
+    above = [mount for mount in mounts if real.is_relative_to(mount[0])]
+    # The last one of the longest mount points is the one on top.
+    return max(reversed(above), key=lambda mount: len(mount[0]), default=None)

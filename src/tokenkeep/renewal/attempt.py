@@ -1,0 +1,240 @@
+"""HOLDER and PERMANENT: one caller's turn to renew a token."""
+
+from __future__ import annotations
+
+import secrets
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from tokenkeep import holder
+from tokenkeep.decision import counted
+from tokenkeep.errors import GrantRejected, RenewalError, StoreConflict, StoreUnavailable
+from tokenkeep.renewal.outcomes import answered, clock_error, dead, failure_of, renewed, too_slow
+from tokenkeep.token import Claim, Failure, Status, Token
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from tokenkeep.clock import Clock
+    from tokenkeep.journal import Entry, Journal
+    from tokenkeep.providers.base import Answer, Provider
+    from tokenkeep.renewal.late import Late
+    from tokenkeep.renewal.watch import Watch
+    from tokenkeep.store import TokenStore
+
+FIRST_PAUSE = 0.01
+"""How long a waiter sleeps before its second look, in seconds."""
+
+LONGEST_PAUSE = 0.25
+"""How long a waiter sleeps between two looks at most, in seconds."""
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """
+    What the protocol works with.
+
+    Args:
+        store: Must be able to `swap`.
+        journal: For answers that must not be lost.
+        clock: The time.
+        report: Called with an event's name, a token and details.
+        late: Settles answers that could not be saved on their claim.
+    """
+
+    store: TokenStore
+    journal: Journal
+    clock: Clock
+    report: Callable[..., None]
+    late: Late
+
+
+@dataclass(frozen=True, slots=True)
+class Ask:
+    """
+    What one caller wants.
+
+    Args:
+        rejected: An access token the API has refused. None if there is none.
+        client_secret: The secret to renew with. None means the stored one.
+    """
+
+    rejected: str | None = None
+    client_secret: str | None = None
+
+    def seen(self, token: Token) -> Token:
+        """Return a stored token as this caller would use it."""
+        return token.but(client_secret=self.client_secret) if self.client_secret else token
+
+
+class Attempt:
+    """
+    One caller's turn.
+
+    Args:
+        parts: What the protocol works with.
+        ask: What the caller wants.
+        provider: Whom to ask.
+        watch: The caller's view of other people's claims.
+        deadline: When the caller stops waiting, on the monotonic clock, in seconds.
+    """
+
+    def __init__(
+        self, parts: Parts, ask: Ask, provider: Provider, watch: Watch, deadline: float
+    ) -> None:
+        self._store = parts.store
+        self._journal = parts.journal
+        self._clock = parts.clock
+        self._report = parts.report
+        self._late = parts.late
+        self._ask = ask
+        self._provider = provider
+        self._watch = watch
+        self._deadline = deadline
+        self._nonce = secrets.token_hex(16)
+
+    def run(self, token: Token) -> Token | None:
+        """Claim, ask, save. None means: read again and start over."""
+        profile = self._provider.profile
+        # Before the claim's write: a pause during it must count as well.
+        started = self._clock.monotonic(), self._clock.now()
+        held = self._claimed(token, started[1])
+        if held is None:
+            return None
+        entry = self._journal.find(str(held.id), held.pair)
+        if entry is not None:
+            return self._late.settle(entry, self._provider)
+        if token.renewal.claim is not None:
+            # Taken over: its holder may have saved, or journaled, up to that look.
+            again = self._mine(held)
+            if again is None or again.pair != held.pair:
+                return None
+            held = again
+        gone = max(self._clock.monotonic() - started[0], self._clock.now() - started[1])
+        if gone + profile.call_timeout >= profile.claim_length:
+            self._release(held, None)
+            return None
+        return self._asked(held)
+
+    def _claimed(self, token: Token, now: float) -> Token | None:
+        """Write the claim, and count the call before it is made."""
+        profile = self._provider.profile
+        claim = Claim(
+            nonce=self._nonce, holder=holder.me(), taken_at=now, length=profile.claim_length
+        )
+        mints = counted(token, now, profile)
+        try:
+            return self._store.swap(token.with_renewal(claim=claim, mints=mints))
+        except StoreConflict:
+            return None
+        except StoreUnavailable:
+            return self._mine(token)  # outcome unknown
+
+    def _mine(self, token: Token) -> Token | None:
+        """Read again. None if the claim is not this attempt's, or the token is not ok."""
+        stored = self._store.reread(str(token.id))
+        if stored is None or stored.status is not Status.OK:
+            return None
+        claim = stored.renewal.claim
+        return stored if claim is not None and claim.nonce == self._nonce else None
+
+    def _asked(self, held: Token) -> Token | None:
+        asked = self._ask.seen(held)
+        sent_at = self._clock.now()
+        try:
+            answer = self._provider.refresh(asked)
+        except GrantRejected as exc:
+            failure = failure_of(exc, asked, self._clock.now())
+            return self._permanent(held, failure)
+        except RenewalError as exc:
+            exc.token_id, exc.user = held.id, held.user
+            failure = failure_of(exc, asked, self._clock.now())
+            self._report("renewal_failed", held, kind=failure.kind, error=failure.error)
+            self._release(held, failure)
+            raise
+        except BaseException:
+            self._release(held, None)
+            raise
+        if clock_error(answer):
+            self._report("clock_off", held, seconds=round(clock_error(answer)))
+        entry = answered(held, answer, sent_at=sent_at, client_secret=asked.client_secret)
+        return self._saved(held, entry, answer)
+
+    def _saved(self, held: Token, entry: Entry, answer: Answer) -> Token | None:
+        if answer.refresh_token not in (None, held.refresh_token):
+            # The old refresh token is spent: this answer is the only one.
+            entry = self._kept(entry, held)
+        wanted = renewed(held, entry)
+        try:
+            try:
+                saved: Token | None = self._store.swap(wanted)
+            except (StoreConflict, StoreUnavailable):
+                saved = self._late.settle(entry, self._provider)
+            else:
+                if entry.name is not None:
+                    self._journal.remove(entry)
+        except StoreUnavailable as exc:
+            if entry.name is None:
+                self._kept(entry, held)
+            self._report("unsaved", held, error=exc.what)
+            return wanted
+        if saved is not None:
+            self._report("renewed", saved)
+        return saved
+
+    def _kept(self, entry: Entry, held: Token) -> Entry:
+        try:
+            return self._journal.put(entry)
+        except StoreUnavailable as exc:
+            self._report("unjournaled", held, error=exc.what)
+            return entry
+
+    def _permanent(self, held: Token, failure: Failure) -> Token | None:
+        """
+        Ask whether the rejection is about the token that is stored now: PERMANENT.
+
+        Raises:
+            LoginNeeded: It is.
+        """
+        pause = FIRST_PAUSE
+        while True:
+            stored = self._store.reread(str(held.id))
+            if (
+                stored is None
+                or stored.status is not Status.OK
+                or stored.refresh_token != held.refresh_token
+            ):
+                return None
+            other = stored.renewal.claim
+            if other and other.nonce != self._nonce and not self._watch.takeable(other):
+                if self._clock.monotonic() >= self._deadline:
+                    raise too_slow(stored, self._provider.profile.wait_timeout)
+                self._clock.sleep(pause)
+                pause = min(pause * 1.5, LONGEST_PAUSE)
+                continue
+            entry = self._journal.find(str(held.id), held.pair)
+            if entry is not None:
+                return self._late.settle(entry, self._provider)
+            gone = stored.but(status=Status.LOGIN_NEEDED, updated_at=self._clock.now())
+            try:
+                written = self._store.swap(gone.with_renewal(claim=None, failure=failure))
+            except StoreConflict:
+                continue
+            self._report("login_needed", written, error=failure.error)
+            raise dead(written)
+
+    def _release(self, held: Token, failure: Failure | None) -> None:
+        """Clear the claim if it is still this attempt's, and note a failure."""
+        changes: dict[str, object] = {"claim": None}
+        if failure is not None:
+            changes["failure"] = failure
+        try:
+            while (stored := self._mine(held)) is not None:
+                try:
+                    self._store.swap(stored.with_renewal(**changes))
+                except StoreConflict:
+                    continue
+                return
+        except StoreUnavailable as exc:
+            # The claim runs out by itself.
+            self._report("renewal_failed", held, kind="store", error=exc.what)

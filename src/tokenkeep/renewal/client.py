@@ -1,0 +1,183 @@
+"""CLIENT: one caller's way to a valid token."""
+
+from __future__ import annotations
+
+import random
+from typing import TYPE_CHECKING
+
+from tokenkeep.decision import Decision, Verdict, current_failure, decide, is_usable
+from tokenkeep.errors import RenewalError, TokenNotFound
+from tokenkeep.renewal.attempt import FIRST_PAUSE, LONGEST_PAUSE, Ask, Attempt, Parts
+from tokenkeep.renewal.flights import Flights
+from tokenkeep.renewal.late import Late
+from tokenkeep.renewal.outcomes import dead, error_of, throttled, too_slow
+from tokenkeep.renewal.watch import Watch
+from tokenkeep.token import Token
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from tokenkeep.clock import Clock
+    from tokenkeep.journal import Entry, Journal
+    from tokenkeep.providers.base import Provider
+    from tokenkeep.store import TokenStore
+
+
+class Renewer:
+    """
+    Turn stored tokens into valid ones.
+
+    Args:
+        store: Must be able to `swap`.
+        provider_of: Returns the provider of a token.
+        journal: For answers that must not be lost.
+        clock: The time.
+        report: Called with an event's name, a token and details.
+    """
+
+    def __init__(
+        self,
+        store: TokenStore,
+        provider_of: Callable[[Token], Provider],
+        journal: Journal,
+        clock: Clock,
+        report: Callable[..., None],
+    ) -> None:
+        late = Late(store, journal, report)
+        self._parts = Parts(store, journal, clock, report, late)
+        self._provider_of = provider_of
+        self._flights = Flights()
+
+    def valid(self, token: Token, ask: Ask | None = None) -> Token:
+        """
+        Return the token with an access token that is valid now.
+
+        Args:
+            token: As found in the store.
+            ask: What the caller wants. None means nothing special.
+
+        Raises:
+            TokenNotFound: It was deleted.
+            TokenRevoked: It was revoked.
+            LoginNeeded: It can't be renewed any more.
+            CoolingDown: Too early to ask the provider again.
+            ProviderUnavailable: The provider gave no definite answer.
+            ProviderRefused: The provider refuses the client.
+            RenewalTimeout: Somebody else is renewing it and takes too long.
+            StoreError: The store can't be read or written.
+        """
+        provider = self._provider_of(token)
+        return _Client(self._parts, self._flights, provider, ask or Ask(), token).run()
+
+    def settle(self, entry: Entry) -> Token | None:
+        """Replay a journal entry. None if its answer was discarded."""
+        asked = Token(id=entry.token_id, provider=entry.provider, issuer=entry.issuer)
+        return self._parts.late.settle(entry, self._provider_of(asked))
+
+
+class _Client:
+    """One call."""
+
+    def __init__(
+        self, parts: Parts, flights: Flights, provider: Provider, ask: Ask, token: Token
+    ) -> None:
+        self._parts = parts
+        self._clock = parts.clock
+        self._flights = flights
+        self._provider = provider
+        self._profile = provider.profile
+        self._ask = ask
+        self._token = token
+        self._known = token.renewal.failure
+        self._watch = Watch(self._clock, rotates=self._profile.rotates)
+        self._deadline = self._clock.monotonic() + self._profile.wait_timeout
+        self._pause = FIRST_PAUSE
+
+    def run(self) -> Token:
+        """Look, decide, act, until there is a valid token or an error."""
+        while True:
+            decision = self._decided()
+            if decision.verdict is Verdict.USE:
+                return self._token
+            if self._clock.monotonic() >= self._deadline:
+                return self._old_or(too_slow(self._token, self._profile.wait_timeout))
+            if decision.verdict is Verdict.WAIT:
+                self._wait()
+            else:
+                urgent = decision.verdict is Verdict.RENEW_NOW
+                renewed = self._turn(urgent=urgent)
+                if renewed is not None:
+                    return renewed
+                if not urgent:
+                    return self._token
+            self._read()
+
+    def _decided(self) -> Decision:
+        """Decide on the token as it is now; what ends the loop with an error is raised here."""
+        token, now = self._token, self._clock.now()
+        seen, rejected = self._ask.seen(token), self._ask.rejected
+        decision = decide(seen, now, self._profile, rejected=rejected)
+        if decision.verdict in (Verdict.REVOKED, Verdict.LOGIN_NEEDED):
+            raise dead(token)
+        if decision.verdict is Verdict.USE:
+            return decision
+        failure = current_failure(seen)
+        if failure is not None and failure != self._known:
+            # Newer than this caller's arrival: no turn at failing as well.
+            self._token = self._old_or(error_of(failure, token))
+            return Decision(Verdict.USE)
+        claim = token.renewal.claim
+        if decision.verdict is Verdict.WAIT and claim and self._watch.takeable(claim):
+            free = seen.with_renewal(claim=None)
+            decision = decide(free, now, self._profile, rejected=rejected)
+        if decision.verdict is Verdict.COOL_DOWN:
+            if failure is not None and failure.until == decision.until:
+                raise error_of(failure, token)
+            raise throttled(token, decision.until)
+        return decision
+
+    def _old_or(self, error: RenewalError) -> Token:
+        """Return the old token while it is still good, else raise."""
+        if is_usable(self._token, self._clock.now(), rejected=self._ask.rejected):
+            return self._token
+        raise error
+
+    def _wait(self) -> None:
+        if not self._flights.wait(str(self._token.id), self._pause):
+            self._clock.sleep(self._pause * random.uniform(0.5, 1.0))  # noqa: S311  # jitter, not a secret
+        self._pause = min(self._pause * 1.5, LONGEST_PAUSE)
+
+    def _read(self) -> None:
+        stored = self._parts.store.reread(str(self._token.id))
+        if stored is None:
+            raise TokenNotFound(
+                "This token was deleted",
+                token_id=self._token.id,
+                user=self._token.user,
+                hint="Let the user log in again, e.g. with: tokenkeep login",
+            )
+        self._token = stored
+
+    def _turn(self, *, urgent: bool) -> Token | None:
+        """
+        Renew, unless another thread of this process is at it.
+
+        Args:
+            urgent: Whether to wait for that thread.
+
+        Returns:
+            The renewed token. None if somebody else was faster: read again.
+        """
+        token_id = str(self._token.id)
+        attempt = Attempt(self._parts, self._ask, self._provider, self._watch, self._deadline)
+        token = self._token
+        flight = self._flights.start(token_id, lambda: attempt.run(token))
+        if flight is None:
+            if urgent:
+                self._flights.wait(token_id, self._pause)
+            return None
+        try:
+            flight.done.wait()
+            return flight.result()
+        except RenewalError as exc:
+            return self._old_or(exc)

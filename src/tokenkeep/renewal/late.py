@@ -1,0 +1,114 @@
+"""
+LATE: an answer that could not be saved on its claim.
+
+One function for a late holder, a write of unknown outcome and a journal's replay.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from tokenkeep.errors import RenewalError, StoreConflict, StoreUnavailable
+from tokenkeep.renewal.outcomes import renewed
+from tokenkeep.token import Status, Token
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from tokenkeep.journal import Entry, Journal
+    from tokenkeep.providers.base import Provider
+    from tokenkeep.store import TokenStore
+
+    Report = Callable[..., None]
+
+_TRIES = 1000
+"""A bound on conflicts in a row; each of them means that somebody else got on."""
+
+
+_UNKNOWN = 3
+"""How many writes of unknown outcome in a row are looked at again."""
+
+
+class Late:
+    """
+    Decide what becomes of an answer, on the record as it is now.
+
+    Args:
+        store: Where the token is.
+        journal: Its entry goes only after the write or the decision is final.
+        report: Called with an event's name, a token and details.
+    """
+
+    def __init__(self, store: TokenStore, journal: Journal, report: Report) -> None:
+        self._store = store
+        self._journal = journal
+        self._report = report
+
+    def settle(self, entry: Entry, provider: Provider) -> Token | None:
+        """
+        Save an answer if it still may be, else discard it.
+
+        Args:
+            entry: The answer; with a name if it is in the journal.
+            provider: To revoke a token nobody will ever use.
+
+        Returns:
+            The token as stored. None if the answer was discarded: read again.
+
+        Raises:
+            StoreUnavailable: It can't be decided now; the journal keeps it.
+        """
+        unknown = 0
+        for _ in range(_TRIES):
+            stored = self._store.reread(entry.token_id)
+            if stored is None or stored.status is Status.REVOKED:
+                self._take_back(entry, stored, provider)
+                return self._done(entry, None)
+            if stored.pair == entry.pair:
+                return self._done(entry, stored)
+            same_refresh = entry.refresh_token == entry.base_refresh
+            if stored.pair != entry.base or (
+                stored.status is Status.LOGIN_NEEDED and same_refresh
+            ):
+                self._report("superseded", stored)
+                return self._done(entry, None)
+            try:
+                return self._done(entry, self._store.swap(renewed(stored, entry)))
+            except StoreConflict:
+                continue
+            except StoreUnavailable:
+                unknown += 1
+                if unknown == _UNKNOWN:
+                    raise
+        raise StoreUnavailable(
+            "Others kept writing this token while its renewal was to be saved",
+            token_id=entry.token_id,
+            hint="Try again",
+        )
+
+    def _done(self, entry: Entry, token: Token | None) -> Token | None:
+        if entry.name is not None:
+            self._journal.remove(entry)
+        return token
+
+    def _take_back(self, entry: Entry, stored: Token | None, provider: Provider) -> None:
+        """
+        Revoke a fresh token whose row was deleted or revoked meanwhile.
+
+        Without rotation only the access token is fresh; the refresh token is
+        the business of whoever revoked or deleted the row.
+        """
+        fresh = Token(
+            id=entry.token_id,
+            user=entry.user,
+            client_id=entry.client_id,
+            client_secret=entry.client_secret,
+            access_token=entry.access_token,
+            issuer=entry.issuer,
+        )
+        if entry.refresh_token != entry.base_refresh:
+            fresh = fresh.but(refresh_token=entry.refresh_token)
+        try:
+            provider.revoke(fresh)
+        except RenewalError as exc:
+            self._report("revocation_pending", stored or fresh, error=exc.what)

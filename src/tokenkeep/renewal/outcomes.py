@@ -1,0 +1,180 @@
+"""What a renewal ends in: a renewed token, a remembered failure, or a named error."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from tokenkeep import holder
+from tokenkeep.decision import cool_down, credential_digest
+from tokenkeep.errors import (
+    CoolingDown,
+    GrantRejected,
+    LoginNeeded,
+    ProviderRefused,
+    ProviderUnavailable,
+    RenewalError,
+    RenewalTimeout,
+    TokenKeepError,
+    TokenRevoked,
+)
+from tokenkeep.journal import Entry
+from tokenkeep.token import Failure, Status
+
+if TYPE_CHECKING:
+    from tokenkeep.providers.base import Answer
+    from tokenkeep.token import Token
+
+CLOCK_TOLERANCE = 30.0
+"""A provider's clock further off than this corrects ``expires_at``, in seconds."""
+
+_LOGIN_HINT = "Let the user log in again, e.g. with: tokenkeep login"
+
+
+def answered(token: Token, answer: Answer, *, sent_at: float, client_secret: str | None) -> Entry:
+    """
+    Return what a successful answer changes.
+
+    Args:
+        token: The token as it was when it was claimed.
+        answer: The provider's answer.
+        sent_at: When it was asked, in epoch seconds.
+        client_secret: The secret it was asked with.
+    """
+    return Entry(
+        token_id=str(token.id),
+        user=token.user,
+        provider=token.provider,
+        issuer=token.issuer,
+        client_id=token.client_id,
+        base_access=token.access_token,
+        base_refresh=token.refresh_token,
+        access_token=answer.access_token,
+        refresh_token=answer.refresh_token or token.refresh_token,
+        expires_at=expiry(answer, sent_at),
+        lifetime=answer.expires_in,
+        client_secret=client_secret,
+        holder=holder.me(),
+        answered_at=sent_at,
+    )
+
+
+def expiry(answer: Answer, sent_at: float) -> float | None:
+    """Return when an answer's access token ends, in epoch seconds. None if it does not say."""
+    if answer.expires_in is None:
+        return None
+    return sent_at + clock_error(answer) + answer.expires_in
+
+
+def clock_error(answer: Answer) -> float:
+    """Return how far this host's clock is behind the provider's, in seconds; 0 if it may pass."""
+    offset = answer.clock_offset or 0.0
+    return offset if abs(offset) > CLOCK_TOLERANCE else 0.0
+
+
+def renewed(stored: Token, entry: Entry) -> Token:
+    """
+    Return a stored token with a renewal's answer in it.
+
+    Only the fields of the renewal change; its ``api_domain``, its user and
+    everything somebody else wrote stay as just read.
+    """
+    mints = stored.renewal.mints if entry.refresh_token == stored.refresh_token else ()
+    return stored.but(
+        access_token=entry.access_token,
+        refresh_token=entry.refresh_token,
+        expires_at=entry.expires_at,
+        client_secret=entry.client_secret,
+        status=Status.OK,
+        updated_at=entry.answered_at,
+    ).with_renewal(
+        claim=None,
+        failure=None,
+        mints=mints,
+        lifetime=entry.lifetime,
+        renewed_by=holder.name(entry.holder),
+        renewed_at=entry.answered_at,
+    )
+
+
+def failure_of(error: RenewalError, asked: Token, now: float) -> Failure:
+    """
+    Return what is remembered of a failed renewal.
+
+    Args:
+        error: What the provider raised.
+        asked: The token as it was asked with.
+        now: Epoch seconds.
+    """
+    last = asked.renewal.failure
+    credential = credential_digest(asked)
+    count = 1 + (last.count if last and last.credential == credential else 0)
+    until = None
+    if isinstance(error, CoolingDown):
+        kind, text, until = "throttled", "throttled", error.until
+    elif isinstance(error, GrantRejected):
+        kind, text = "rejected", error.error
+    elif isinstance(error, ProviderRefused):
+        kind, text = "configuration", error.error
+    else:
+        kind, text = "transient", error.what
+    return Failure(
+        kind=kind,
+        error=text,
+        at=now,
+        until=until or now + cool_down(kind, count),
+        count=count,
+        credential=credential,
+    )
+
+
+def error_of(failure: Failure, token: Token) -> RenewalError:
+    """Return the error for a failure that another caller met."""
+    about = {"token_id": token.id, "user": token.user}
+    if failure.kind == "throttled":
+        return throttled(token, failure.until)
+    if failure.kind == "configuration":
+        return ProviderRefused(
+            f"The provider refuses the client: {failure.error}",
+            error=failure.error,
+            hint="Check client id, client secret and data centre",
+            **about,
+        )
+    return ProviderUnavailable(
+        f"The access token could not be renewed: {failure.error}",
+        hint="It is tried again by itself; what is stored is unchanged",
+        **about,
+    )
+
+
+def throttled(token: Token, until: float | None) -> CoolingDown:
+    """Return the error for a token the provider must not be asked for yet."""
+    return CoolingDown(
+        "Too early to ask the provider for another access token",
+        until=until,
+        token_id=token.id,
+        user=token.user,
+        hint="Its limits are counted for all processes together; "
+        "try again at the time in the attribute 'until'",
+    )
+
+
+def dead(token: Token) -> TokenKeepError:
+    """Return the error for a token that is not handed out any more."""
+    about = {"token_id": token.id, "user": token.user, "hint": _LOGIN_HINT}
+    if token.status is Status.REVOKED:
+        return TokenRevoked("This token was revoked", **about)
+    if token.status is Status.OK:
+        return LoginNeeded("The access token has expired and there is no refresh token", **about)
+    return LoginNeeded("The provider rejected the refresh token", **about)
+
+
+def too_slow(token: Token, waited: float) -> RenewalTimeout:
+    """Return the error for a renewal by somebody else that did not end in time."""
+    claim = token.renewal.claim
+    who = f"{holder.name(claim.holder)} is" if claim else "Others are"
+    return RenewalTimeout(
+        f"{who} renewing this token and did not finish within {waited:g} s",
+        token_id=token.id,
+        user=token.user,
+        hint="Try again; a claim left behind is taken over by itself",
+    )

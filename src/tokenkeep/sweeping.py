@@ -1,0 +1,88 @@
+"""Sweeping: what was left over by crashes, outages and first logins that never ended."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from tokenkeep.errors import StoreConflict
+from tokenkeep.token import Status, Token
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from tokenkeep.keeper import Keeper
+    from tokenkeep.renewal import Renewer
+
+PENDING_AGE = 60.0
+"""After this long a first login counts as given up, in seconds."""
+
+POINTER_AGE = 30 * 86_400.0
+"""How long an id goes on working after its row moved to its user's, in seconds."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Swept:
+    """
+    What a sweep did.
+
+    Args:
+        saved: Answers from the journal that were saved now.
+        discarded: Answers from the journal that were out of date.
+        revoked: Revocations the provider confirmed now.
+        unconfirmed: Revocations the provider has still not confirmed.
+        deleted: Rows deleted: first logins given up, old pointers.
+    """
+
+    saved: int = 0
+    discarded: int = 0
+    revoked: int = 0
+    unconfirmed: int = 0
+    deleted: int = 0
+
+
+def sweep(keeper: Keeper, renewer: Renewer, now: float) -> Swept:
+    """See `Keeper.sweep`."""
+    saved = discarded = revoked = unconfirmed = deleted = 0
+    for entry in list(keeper.journal.entries()):
+        if renewer.settle(entry) is None:
+            discarded += 1
+        else:
+            saved += 1
+    for row in _rows(keeper):
+        if row.status is Status.REVOKED and row.renewal.to_revoke is not None:
+            if keeper.confirm_revocation(row).renewal.to_revoke is None:
+                revoked += 1
+            else:
+                unconfirmed += 1
+        elif _is_left_over(row, now):
+            deleted += _delete(keeper, row)
+    return Swept(
+        saved=saved,
+        discarded=discarded,
+        revoked=revoked,
+        unconfirmed=unconfirmed,
+        deleted=deleted,
+    )
+
+
+def _rows(keeper: Keeper) -> Iterator[Token]:
+    all_rows = getattr(keeper.store, "iter_rows", keeper.store.iter_tokens)
+    rows: Iterator[Token] = all_rows()
+    return rows
+
+
+def _is_left_over(row: Token, now: float) -> bool:
+    age = now - (row.updated_at or row.created_at or 0.0)
+    return (row.status is Status.PENDING and age > PENDING_AGE) or (
+        row.status is Status.MOVED and age > POINTER_AGE
+    )
+
+
+def _delete(keeper: Keeper, row: Token) -> int:
+    """Delete the version that was judged; a first login that ended meanwhile stays."""
+    try:
+        keeper.store.delete_token(str(row.id), replaces=row.version)  # type: ignore[call-arg]  # only a Vault has such rows
+    except StoreConflict:
+        return 0
+    return 1
