@@ -1,4 +1,4 @@
-"""The page where a person grants an application access, or does not."""
+"""The pages where a person grants an application access, or does not."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from urllib.parse import quote, urlencode
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 from starlette.routing import Route
 
+from .device import device_form
 from .model import ENVIRONMENTS, OAuthError
 from .oauth import parameters, site_of
 
@@ -53,12 +54,20 @@ _KEPT = (
 )
 
 
-class ConsentPage:
-    """``/oauth/v2/auth``: shows the page, takes the decision, sends the browser back."""
+class ConsentPages:
+    """
+    ``/oauth/v2/auth`` and ``/oauth/device``.
+
+    They show what is asked for, take the decision and, of the first, send the
+    browser back to the application.
+    """
 
     def __init__(self, world: World) -> None:
         self._world = world
-        self.routes = [Route("/oauth/v2/auth", self._auth, methods=["GET", "POST"])]
+        self.routes = [
+            Route("/oauth/v2/auth", self._auth, methods=["GET", "POST"]),
+            Route("/oauth/device", self._device, methods=["GET", "POST"]),
+        ]
 
     async def _auth(self, request: Request) -> Response:
         asked = await parameters(request)
@@ -79,6 +88,24 @@ class ConsentPage:
         if decision != "accept":
             return self._back(asked, {"error": "access_denied"})
         return self._accept(asked, client)
+
+    async def _device(self, request: Request) -> Response:
+        asked = await parameters(request)
+        accounts = self._world.accounts
+        if request.method == "GET":
+            users = list(accounts.users.values())
+            return page("Connect a device", device_form(users, asked.get("user_code", "")))
+        accepted = asked.get("decision") == "accept"
+        try:
+            self._world.devices.decide(
+                asked.get("user_code", ""),
+                accounts.user(asked.get("user")),
+                accept=accepted,
+                environment=asked.get("environment", "production"),
+            )
+        except (LookupError, ValueError) as error:
+            return page("This can't be granted", f"<p>{escape(str(error))}</p>", 400)
+        return page("Access granted" if accepted else "Access refused", "<p>Go on there.</p>")
 
     def _check(self, asked: dict[str, str], data_center: str) -> Client:
         """Find the client, or raise what is shown here: an unchecked address gets no redirect."""

@@ -240,6 +240,14 @@ class EmulatorControl:
         """Withdraw consent; see :meth:`ZohoEmulator.revoke`."""
         return int(self._remote.call("revoke", **_plain({"user": user, "client": client})))
 
+    def decide_device(
+        self, user_code: str, user: User | str | None = None, *, accept: bool = True
+    ) -> None:
+        """Grant or refuse what a device asked for."""
+        self._remote.call(
+            "devices", **_plain({"user_code": user_code, "user": user, "accept": accept})
+        )
+
     def evict(self, token: str) -> None:
         """Invalidate one access or refresh token in silence."""
         self._remote.call("evict", token=token)

@@ -44,6 +44,7 @@ class ControlApi:
             "expire": emulator.expire_access_tokens,
             "revoke": emulator.revoke,
             "evict": emulator.evict,
+            "devices": emulator.decide_device,
             "records": emulator.records,
             "clock": self._clock,
             "options": self._options,

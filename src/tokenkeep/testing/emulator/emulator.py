@@ -379,6 +379,19 @@ class ZohoEmulator:
             accounts.user(user), None if client is None else accounts.client(client)
         )
 
+    def decide_device(
+        self, user_code: str, user: User | str | None = None, *, accept: bool = True
+    ) -> None:
+        """
+        Grant or refuse what a device asked for, as the person does in a browser.
+
+        Args:
+            user_code: What the device shows.
+            user: Who decides; None means the first.
+            accept: False refuses.
+        """
+        self._world.devices.decide(user_code, self._world.accounts.user(user), accept=accept)
+
     def evict(self, token: str) -> None:
         """Invalidate one access or refresh token in silence, as a limit would."""
         accounts = self._world.accounts

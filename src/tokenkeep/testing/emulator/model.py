@@ -29,15 +29,22 @@ class OAuthError(Exception):
         name: Zoho's value of ``error``.
         description: Value of ``error_description``; None means there is none.
         status: HTTP status; None means what the options say.
+        details: More fields of the answer; None means there are none.
     """
 
     def __init__(
-        self, name: str, description: str | None = None, *, status: int | None = None
+        self,
+        name: str,
+        description: str | None = None,
+        *,
+        status: int | None = None,
+        details: Mapping[str, str] | None = None,
     ) -> None:
         super().__init__(name)
         self.name = name
         self.description = description
         self.status = status
+        self.details = dict(details or {})
 
 
 @dataclass(frozen=True)

@@ -13,6 +13,8 @@ from starlette.routing import Route
 from .model import OAuthError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from starlette.requests import Request
 
     from .model import Client
@@ -35,6 +37,8 @@ class OAuthEndpoints:
         self._world = world
         self.routes = [
             Route("/oauth/v2/token", self._token, methods=["GET", "POST"]),
+            Route("/oauth/v3/device/code", self._device_code, methods=["POST"]),
+            Route("/oauth/v3/device/token", self._device_token, methods=["POST"]),
             Route("/oauth/v2/token/revoke", self._revoke, methods=["POST"]),
             Route("/oauth/v2/revoke/token", self._revoke_with_client, methods=["POST"]),
             Route("/oauth/v2/introspect", self._introspect, methods=["POST"]),
@@ -47,9 +51,23 @@ class OAuthEndpoints:
     async def _token(self, request: Request) -> Response:
         if request.method != "POST":
             return self.failure(OAuthError("invalid_request", status=400))
+        return await self._answer(request, self._world.tokens.answer)
+
+    async def _device_code(self, request: Request) -> Response:
+        page = f"{self._world.accounts_url(site_of(request).data_center)}/oauth/device"
+        return await self._answer(
+            request, lambda form, home: self._world.devices.begin(form, home, page)
+        )
+
+    async def _device_token(self, request: Request) -> Response:
+        return await self._answer(request, self._world.devices.poll)
+
+    async def _answer(
+        self, request: Request, handle: Callable[[dict[str, str], str], dict[str, Any]]
+    ) -> Response:
         form = await parameters(request)
         try:
-            answer = self._world.tokens.answer(form, site_of(request).data_center)
+            answer = handle(form, site_of(request).data_center)
         except OAuthError as error:
             return self.failure(error)
         return JSONResponse(answer, headers={"Cache-Control": "no-store"})
@@ -167,7 +185,7 @@ class OAuthEndpoints:
             name = _RFC6749.get(name, name)
             status = 401 if name == "invalid_client" else error.status or 400
         self._world.counters.add("errors", name)
-        body: dict[str, Any] = {"error": name}
+        body: dict[str, Any] = {"error": name, **error.details}
         if error.description is not None:
             body |= {"error_description": error.description, "status": "failure"}
         return JSONResponse(body, status_code=status, headers={"Cache-Control": "no-store"})

@@ -12,7 +12,7 @@ import uvicorn
 from starlette.routing import Router
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
-from .consent import ConsentPage
+from .consent import ConsentPages
 from .control_api import ControlApi
 from .crm_api import CrmApi
 from .gate import Gate
@@ -48,7 +48,7 @@ class BackgroundServer:
     ) -> None:
         sockets = _listen(world, port)
         oauth = OAuthEndpoints(world)
-        accounts = [*oauth.routes, *ConsentPage(world).routes, *ControlApi(emulator).routes]
+        accounts = [*oauth.routes, *ConsentPages(world).routes, *ControlApi(emulator).routes]
         gate = Gate(world, Router(accounts), Router(CrmApi(world).routes), self._hang_up)
         config = uvicorn.Config(
             gate,

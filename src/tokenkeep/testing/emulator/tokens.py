@@ -173,7 +173,7 @@ class TokenEndpoint:
         elif login.mints and now - login.mints[0] >= window:
             login.mints = []
         if len(login.mints) >= options.mints_per_window:
-            begin = now if options.throttle_extends else login.mints[0]
+            begin = login.mints[0] if login.mints and not options.throttle_extends else now
             login.blocked_until = begin + window
             raise _throttled(options.throttle_status)
         login.mints.append(now)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from .accounts import Accounts
 from .clock import EmulatorClock
 from .counters import Counters
+from .device import Devices
 from .faults import Faults
 from .model import ENVIRONMENTS
 from .options import Options
@@ -49,6 +50,7 @@ class World:
         self.records = Records(self.clock)
         self.accounts = Accounts(data_centers, self.clock, self.options, self.counters)
         self.tokens = TokenEndpoint(self.accounts, self.api_url)
+        self.devices = Devices(self.accounts, self.tokens)
         self.sites = [
             Site(name, environment)
             for name in data_centers
