@@ -6,7 +6,6 @@ import math
 import os
 import sqlite3
 import stat
-import time
 import weakref
 from contextlib import suppress
 from operator import attrgetter
@@ -19,44 +18,18 @@ from tokenkeep.backends import private_file
 from tokenkeep.backends.base import FIELDS, Backend, Record
 from tokenkeep.backends.forks import ForkSafe
 from tokenkeep.backends.rows import COLUMNS, from_row, to_row
+from tokenkeep.backends.sqlite_database import MEMORY, explain, open_database
 from tokenkeep.backends.urls import StoreURL
 from tokenkeep.errors import (
     ConfigurationError,
     StoreConflict,
     StoreError,
-    StoreTooNew,
     StoreUnavailable,
 )
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from typing import Self
-
-_APPLICATION_ID = 0x746F6B6E
-"""``tokn``, in the header of the file: it is ours."""
-
-_VERSION = 1
-"""``user_version`` in the header of the file: how its tables look."""
-
-_TYPES = {
-    "sealed": "BLOB NOT NULL",
-    **dict.fromkeys(("version", "identity", "key_id"), "TEXT NOT NULL"),
-    **dict.fromkeys(("expires_at", "created_at", "updated_at", "last_used_at"), "REAL"),
-    "id": "TEXT PRIMARY KEY NOT NULL",
-}
-
-_CREATE = (
-    "CREATE TABLE token ("
-    + ", ".join(f'"{name}" {_TYPES.get(name, "TEXT")}' for name in COLUMNS)
-    + ")",
-    *(
-        f"CREATE {'UNIQUE ' if field == 'identity' else ''}INDEX token_{field}"
-        f' ON token ("{field}")'
-        for field in FIELDS
-    ),
-    f"PRAGMA application_id = {_APPLICATION_ID}",
-    f"PRAGMA user_version = {_VERSION}",
-)
 
 # Every name below is one of ours; values go in as parameters.
 _NAMES = ", ".join(f'"{name}"' for name in COLUMNS)
@@ -77,29 +50,6 @@ _TOUCH = (
 
 _MANY = 500
 """How many values one query looks for; old SQLite allows 999 parameters."""
-
-_BUSY = {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_PROTOCOL}
-_TAKEN = {sqlite3.SQLITE_CONSTRAINT_UNIQUE, sqlite3.SQLITE_CONSTRAINT_PRIMARYKEY}
-_NOT_OURS = {sqlite3.SQLITE_NOTADB}
-
-_REASONS = {
-    sqlite3.SQLITE_FULL: ("the disk is full", "Make room, then try again"),
-    sqlite3.SQLITE_READONLY: (
-        "it is read-only",
-        "Give this user the right to write the database and its folder",
-    ),
-    sqlite3.SQLITE_CANTOPEN: (
-        "it can't be opened",
-        "Give this user the right to write the folder too: SQLite keeps -wal and -shm there",
-    ),
-    sqlite3.SQLITE_PERM: ("permission is denied", "Give this user the right to write it"),
-    sqlite3.SQLITE_CORRUPT: (
-        "it is damaged",
-        "Put it back from a backup, or move it away and log in again",
-    ),
-    sqlite3.SQLITE_IOERR: ("the disk reports an error", "Check its free space and its health"),
-}
-"""What to say for an error code of SQLite, and what to do about it."""
 
 
 class SQLiteBackend(ForkSafe, Backend):
@@ -131,8 +81,8 @@ class SQLiteBackend(ForkSafe, Backend):
         if not 0 <= busy_timeout <= 86400:  # noqa: PLR2004 - a day
             raise ConfigurationError("busy_timeout is a number of seconds from 0 to 86400")
         super().__init__()
-        self._in_memory = path == ":memory:"
-        self._path = Path(os.path.realpath(path))
+        self._in_memory = path == str(MEMORY)
+        self._path = MEMORY if self._in_memory else Path(os.path.realpath(path))
         self.home = None if self._in_memory else self._path
         self._busy_timeout = busy_timeout
         self._db: sqlite3.Connection | None = None
@@ -255,8 +205,7 @@ class SQLiteBackend(ForkSafe, Backend):
     def close(self) -> None:
         with self._lock:
             self._rest()
-            if not self._in_memory:
-                self._file = None
+            self._file = None
 
     # From here on, the lock is held.
 
@@ -301,9 +250,20 @@ class SQLiteBackend(ForkSafe, Backend):
         return found.st_dev, found.st_ino
 
     def _open(self) -> None:
-        if self._in_memory:
-            self._connect(":memory:")
-            return
+        if not self._in_memory:
+            self._find_file()
+        db = open_database(self._path, self._busy_timeout)
+        self._db = db
+        # One cursor for all: making one costs a fifth of a lookup.
+        self._execute = db.cursor().execute
+        self._close_db = weakref.finalize(self, _close, db, getpid())
+        self._pid = getpid()
+        self._file = None if self._in_memory else self._look()
+        # The new connection's data_version may be one that was seen before.
+        self._commits += 1
+
+    def _find_file(self) -> None:
+        """Create the file if it was never seen; refuse what is not a file."""
         if self._file is None:
             private_file.create(self._path)
         elif self._look() is None:
@@ -313,80 +273,6 @@ class SQLiteBackend(ForkSafe, Backend):
             )
         if not stat.S_ISREG(self._path.stat().st_mode):
             raise StoreUnavailable(f"{self._path} is not a file", hint="Name a file")
-        # Turning the log on answers "busy" without waiting for the others that do so too.
-        deadline = monotonic() + self._busy_timeout
-        while True:
-            try:
-                self._connect(f"{self._path.as_uri()}?mode=rw")
-            except sqlite3.Error as exc:
-                if _code(exc) & 0xFF not in _BUSY or monotonic() >= deadline:
-                    raise
-                time.sleep(0.01)
-            else:
-                self._file = self._look()
-                return
-
-    def _connect(self, uri: str) -> None:
-        db = sqlite3.connect(
-            uri,
-            uri=True,
-            timeout=self._busy_timeout,
-            isolation_level=None,
-            check_same_thread=False,
-        )
-        try:
-            self._prepare(db)
-        except BaseException:
-            db.close()
-            raise
-        self._db = db
-        # One cursor for all: making one costs a fifth of a lookup.
-        self._execute = db.cursor().execute
-        self._close_db = weakref.finalize(self, _close, db, getpid())
-        self._pid = getpid()
-        # The new connection's data_version may be one that was seen before.
-        self._commits += 1
-
-    def _prepare(self, db: sqlite3.Connection) -> None:
-        """Look before touching: what is not ours is not changed, not even its mode."""
-        fresh = self._is_fresh(db)
-        if not self._in_memory:
-            for suffix in ("", "-wal", "-shm"):
-                private_file.tighten(self._path.with_name(self._path.name + suffix))
-        db.execute("PRAGMA synchronous = FULL")
-        db.execute("PRAGMA fullfsync = ON")
-        db.execute("PRAGMA secure_delete = ON").fetchall()
-        if db.execute("PRAGMA journal_mode = WAL").fetchone()[0] not in ("wal", "memory"):
-            raise StoreUnavailable(
-                f"{self._path} can't keep a write-ahead log",
-                hint="SQLite needs a local file system; name a path on one",
-            )
-        if fresh:
-            db.execute("BEGIN IMMEDIATE")
-            with db:
-                if self._is_fresh(db):
-                    # Before anybody's first record: a file without an entry
-                    # in its folder is lost with all that is in it.
-                    if not self._in_memory:
-                        private_file.sync_folder(self._path)
-                    for statement in _CREATE:
-                        db.execute(statement)
-
-    def _is_fresh(self, db: sqlite3.Connection) -> bool:
-        """Return whether there is nothing in the database; raise if it is not ours."""
-        (application,) = db.execute("PRAGMA application_id").fetchone()
-        (version,) = db.execute("PRAGMA user_version").fetchone()
-        if application == _APPLICATION_ID:
-            if version > _VERSION:
-                raise StoreTooNew(
-                    f"{self._path} was made by a newer tokenkeep (format {version})",
-                    hint="Upgrade tokenkeep",
-                )
-            return False
-        (tables,) = db.execute("SELECT count(*) FROM sqlite_master").fetchone()
-        if application or version or tables:
-            raise private_file.foreign(self._path, "is a database of another program")
-        return True
 
     def _run(self, sql: str, values: Sequence[Any] = ()) -> sqlite3.Cursor:
         try:
@@ -401,35 +287,16 @@ class SQLiteBackend(ForkSafe, Backend):
         try:
             count = self._execute(sql, values).rowcount
         except sqlite3.Error as exc:
-            if _code(exc) in _TAKEN:
+            error = self._error(exc, record_id)
+            if isinstance(error, StoreConflict):
                 self._commits -= 1
-            raise self._error(exc, record_id) from exc
+            raise error from exc
         if not count:
             self._commits -= 1
         return count
 
     def _error(self, exc: sqlite3.Error, record_id: str | None = None) -> StoreError:
-        """Return our error for one of SQLite's; every one of them passes here."""
-        code = _code(exc)
-        if code in _TAKEN:
-            return StoreConflict(
-                "There is a record with this id, or another one for the same thing",
-                token_id=record_id,
-            )
-        if code & 0xFF in _NOT_OURS:
-            return private_file.foreign(self._path, "is not a SQLite database")
-        if code & 0xFF in _BUSY:
-            return StoreUnavailable(
-                f"{self._path} was busy for {self._busy_timeout:g} seconds",
-                hint="Another process is writing: try again, or raise busy_timeout",
-            )
-        reason, hint = _REASONS.get(code & 0xFF, (str(exc), None))
-        return StoreUnavailable(f"{self._path} can't be used: {reason}", hint=hint)
-
-
-def _code(exc: sqlite3.Error) -> int:
-    """Return SQLite's extended error code. 0 for an error of the Python module itself."""
-    return getattr(exc, "sqlite_errorcode", 0)
+        return explain(exc, self._path, self._busy_timeout, record_id)
 
 
 _inherited: list[sqlite3.Connection] = []

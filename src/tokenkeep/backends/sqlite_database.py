@@ -1,0 +1,187 @@
+"""The SQLite database of tokenkeep: how it looks, how it is opened, what its errors mean."""
+
+from __future__ import annotations
+
+import sqlite3
+import time
+from pathlib import Path
+
+from tokenkeep.backends import private_file
+from tokenkeep.backends.base import FIELDS
+from tokenkeep.backends.rows import COLUMNS
+from tokenkeep.errors import StoreConflict, StoreError, StoreTooNew, StoreUnavailable
+
+MEMORY = Path(":memory:")
+"""What SQLite calls a database without a file."""
+
+_APPLICATION_ID = 0x746F6B6E
+"""``tokn``, in the header of the file: it is ours."""
+
+_VERSION = 1
+"""``user_version`` in the header of the file: how its tables look."""
+
+_TYPES = {
+    "id": "TEXT PRIMARY KEY NOT NULL",
+    "sealed": "BLOB NOT NULL",
+    **dict.fromkeys(("version", "identity", "key_id"), "TEXT NOT NULL"),
+    **dict.fromkeys(("expires_at", "created_at", "updated_at", "last_used_at"), "REAL"),
+}
+"""The types of the columns that are not simply ``TEXT``."""
+
+_COLUMNS = ", ".join(f'"{name}" {_TYPES.get(name, "TEXT")}' for name in COLUMNS)
+
+_CREATE = (
+    f"CREATE TABLE token ({_COLUMNS})",
+    *(
+        f"CREATE {'UNIQUE ' if field == 'identity' else ''}INDEX token_{field}"
+        f' ON token ("{field}")'
+        for field in FIELDS
+    ),
+    f"PRAGMA application_id = {_APPLICATION_ID}",
+    f"PRAGMA user_version = {_VERSION}",
+)
+
+_BUSY = {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_PROTOCOL}
+_TAKEN = {sqlite3.SQLITE_CONSTRAINT_UNIQUE, sqlite3.SQLITE_CONSTRAINT_PRIMARYKEY}
+
+_REASONS = {
+    sqlite3.SQLITE_FULL: ("the disk is full", "Make room, then try again"),
+    sqlite3.SQLITE_READONLY: (
+        "it is read-only",
+        "Give this user the right to write the database and its folder",
+    ),
+    sqlite3.SQLITE_CANTOPEN: (
+        "it can't be opened",
+        "Give this user the right to write it and its folder: SQLite keeps -wal and -shm there",
+    ),
+    sqlite3.SQLITE_PERM: ("permission is denied", "Give this user the right to write it"),
+    sqlite3.SQLITE_CORRUPT: (
+        "it is damaged",
+        "Put it back from a backup, or move it away and log in again",
+    ),
+    sqlite3.SQLITE_IOERR: (
+        "the disk reports an error",
+        "Check its free space, the limits of this process and the disk's health",
+    ),
+}
+"""What to say for an error code of SQLite, and what to do about it."""
+
+
+def open_database(path: Path, busy_timeout: float) -> sqlite3.Connection:
+    """
+    Return a connection to a database that is ours, private and safe on disk.
+
+    Args:
+        path: An existing file, of which an empty one becomes a database; or `MEMORY`.
+        busy_timeout: How long to wait for other processes, in seconds.
+
+    Raises:
+        sqlite3.Error: It can't be opened; see `explain`.
+        OSError: The file or its folder can't be reached.
+        StoreForeign: It is not ours.
+        StoreTooNew: A newer tokenkeep made it.
+        StoreUnavailable: It can't be kept private, or have a write-ahead log.
+    """
+    # Turning the log on answers "busy" without waiting for others that do so too.
+    deadline = time.monotonic() + busy_timeout
+    while True:
+        db = sqlite3.connect(
+            # Only an URI forbids to create: a file deleted just now must not come back wide open.
+            MEMORY if path == MEMORY else f"{path.as_uri()}?mode=rw",
+            uri=True,
+            timeout=busy_timeout,
+            isolation_level=None,
+            check_same_thread=False,
+        )
+        try:
+            _prepare(db, path)
+        except sqlite3.Error as exc:
+            db.close()
+            if _code(exc) & 0xFF not in _BUSY or time.monotonic() >= deadline:
+                raise
+            time.sleep(0.01)
+        except BaseException:
+            db.close()
+            raise
+        else:
+            return db
+
+
+def _prepare(db: sqlite3.Connection, path: Path) -> None:
+    # Look before touching: what is not ours is not changed, not even its mode.
+    fresh = _is_fresh(db, path)
+    if path != MEMORY:
+        for suffix in ("", "-wal", "-shm"):
+            private_file.tighten(path.with_name(path.name + suffix))
+    db.execute("PRAGMA synchronous = FULL")
+    db.execute("PRAGMA fullfsync = ON")
+    db.execute("PRAGMA secure_delete = ON").fetchall()
+    (mode,) = db.execute("PRAGMA journal_mode = WAL").fetchone()
+    if mode != ("memory" if path == MEMORY else "wal"):
+        raise StoreUnavailable(
+            f"{path} can't have a write-ahead log",
+            hint="SQLite needs a local file system; name a path on one",
+        )
+    if not fresh:
+        return
+    db.execute("BEGIN IMMEDIATE")
+    with db:
+        if not _is_fresh(db, path):
+            return
+        # Before anybody's first record: a file without an entry in its
+        # folder is lost in a power cut, with all that is in it.
+        if path != MEMORY:
+            private_file.sync_folder(path)
+        for statement in _CREATE:
+            db.execute(statement)
+
+
+def _is_fresh(db: sqlite3.Connection, path: Path) -> bool:
+    """Return whether there is nothing in the database; raise if it is not ours."""
+    (application,) = db.execute("PRAGMA application_id").fetchone()
+    (version,) = db.execute("PRAGMA user_version").fetchone()
+    if application == _APPLICATION_ID:
+        if version > _VERSION:
+            raise StoreTooNew(
+                f"{path} was made by a newer tokenkeep (format {version})",
+                hint="Upgrade tokenkeep",
+            )
+        return False
+    (tables,) = db.execute("SELECT count(*) FROM sqlite_master").fetchone()
+    if application or version or tables:
+        raise private_file.foreign(path, "is a database of another program")
+    return True
+
+
+def explain(
+    exc: sqlite3.Error, path: Path, busy_timeout: float, record_id: str | None = None
+) -> StoreError:
+    """
+    Return our error for one of SQLite's; every one of them passes here.
+
+    Args:
+        exc: What SQLite says.
+        path: The database.
+        busy_timeout: How long it was waited for, in seconds.
+        record_id: The record that was written. None if none was.
+    """
+    code = _code(exc)
+    if code in _TAKEN:
+        return StoreConflict(
+            "There is a record with this id, or another one for the same thing",
+            token_id=record_id,
+        )
+    if code & 0xFF == sqlite3.SQLITE_NOTADB:
+        return private_file.foreign(path, "is not a SQLite database")
+    if code & 0xFF in _BUSY:
+        return StoreUnavailable(
+            f"{path} was busy for {busy_timeout:g} seconds",
+            hint="Another process is writing: try again, or raise busy_timeout",
+        )
+    reason, hint = _REASONS.get(code & 0xFF, (str(exc), None))
+    return StoreUnavailable(f"{path} can't be used: {reason}", hint=hint)
+
+
+def _code(exc: sqlite3.Error) -> int:
+    """Return SQLite's extended error code. 0 for an error of the Python module itself."""
+    return getattr(exc, "sqlite_errorcode", 0)
