@@ -15,7 +15,7 @@ _FLAGS = re.IGNORECASE | re.ASCII
 # No user name, no fragment, nothing but visible ASCII. A grammar this narrow
 # leaves no room for two readers to see two different hosts in one URL.
 _URL = re.compile(rf"(?P<scheme>https?)://{_HOST}(?P<target>[/?][!\"$-~]*)?", _FLAGS)
-_BARE = re.compile(rf"(?:(?P<scheme>https?)://)?(?:[^/?#@]*@)?{_HOST}(?:[/?#].*)?", _FLAGS)
+_BARE = re.compile(rf"(?:(?P<scheme>https?)://)?(?:[^/?#@\\]*@)?{_HOST}(?:[/?#].*)?", _FLAGS)
 _LAST_PORT = 65535
 
 

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import base64
 import contextlib
 import http.client
 import json
-import os
 import socket
 import ssl
 import threading
@@ -15,21 +13,25 @@ from concurrent.futures import Future
 from dataclasses import dataclass, field
 from email.utils import parsedate_to_datetime
 from functools import cache
-from pathlib import Path
 from typing import TYPE_CHECKING
-from urllib.parse import quote_plus, urlencode
-from urllib.request import getproxies, proxy_bypass
 
-from urllib3.connection import HTTPConnection, HTTPSConnection, ProxyConfig
-from urllib3.exceptions import ConnectTimeoutError, HTTPError, NameResolutionError
+from urllib3.exceptions import (
+    ConnectTimeoutError,
+    HTTPError,
+    NameResolutionError,
+)
 from urllib3.exceptions import SSLError as WrappedSSLError
-from urllib3.util import make_headers, parse_url
 
 from tokenkeep.errors import ConfigurationError, ProviderUnavailable
 from tokenkeep.providers.address import Address, parse
+from tokenkeep.providers.connection import connection_to
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
+
+    from urllib3.connection import HTTPConnection
+
+    from tokenkeep.providers.form import Basic, Form
 
 MAX_BODY = 1_000_000
 """Longest answer that is read, in bytes."""
@@ -37,57 +39,6 @@ MAX_BODY = 1_000_000
 _CHUNK = 16_384
 _OLDEST_DATE = 946_684_800.0  # the year 2000: a clock before it is not set at all
 _MULTIPLE_CHOICES, _BAD_REQUEST = 300, 400
-
-
-class Form:
-    """
-    The fields of a form post; its ``repr`` shows their names only.
-
-    Not a dict: what prints local variables (crash reporters, rich) looks
-    into dicts.
-
-    Args:
-        fields: Those that are None are left out.
-    """
-
-    __slots__ = ("_fields",)
-
-    def __init__(self, **fields: str | None) -> None:
-        self._fields = {name: value for name, value in fields.items() if value is not None}
-
-    def __repr__(self) -> str:
-        return f"<Form {', '.join(self._fields)}>"
-
-    def __contains__(self, text: str) -> bool:
-        """Whether *text* has one of the values in it."""
-        return any(value and value in text for value in self._fields.values())
-
-    def encode(self) -> bytes:
-        """Return the body to send (``application/x-www-form-urlencoded``)."""
-        return urlencode(self._fields).encode()
-
-
-class Basic:
-    """
-    Client authentication in a header (RFC 6749 section 2.3.1).
-
-    Args:
-        client_id: Form-encoded before it is sent, as the RFC wants it.
-        client_secret: Likewise.
-    """
-
-    __slots__ = ("_value",)
-
-    def __init__(self, client_id: str, client_secret: str) -> None:
-        pair = f"{quote_plus(client_id)}:{quote_plus(client_secret)}"
-        self._value = f"Basic {base64.b64encode(pair.encode()).decode()}"
-
-    def __repr__(self) -> str:
-        return "<Basic>"
-
-    def header(self) -> str:
-        """Return the value of the ``Authorization`` header."""
-        return self._value
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -244,6 +195,7 @@ class _Exchange:
         self._deadline = time.monotonic() + timeout
         self._abandoned = False
         self._connection: HTTPConnection | None = None
+        self._socket: object = None
         self._closing = threading.Lock()
 
     def run(self) -> None:
@@ -260,7 +212,7 @@ class _Exchange:
         """End the exchange, wherever it is; nothing is sent from now on."""
         self._abandoned = True
         with self._closing:
-            sock = self._connection.sock if self._connection else None
+            sock = self._socket or (self._connection and self._connection.sock)
             # TLS through a TLS proxy wraps the socket instead of being one.
             sock = getattr(sock, "socket", sock)
             if isinstance(sock, socket.socket):
@@ -277,11 +229,13 @@ class _Exchange:
                 self._connection.close()
 
     def _exchange(self) -> Reply:
-        connection = _connection(self._request.address, self._remaining())
+        connection = connection_to(self._request.address, self._remaining())
         self._connection = connection
         # Whoever switched this on for debugging would print the form.
         connection.set_debuglevel(0)
         connection.connect()
+        # Kept here: http.client forgets it once the answer says it is the last.
+        self._socket = connection.sock
         connection.timeout = self._remaining()
         connection.request(
             self._request.method,
@@ -290,14 +244,14 @@ class _Exchange:
             headers=self._request.all_headers(),
         )
         # urllib3's own getresponse() logs headers it can't parse.
-        response = http.client.HTTPConnection.getresponse(connection)
-        received_at = self._clock()
-        return Reply(
-            status=response.status,
-            body=self._read(response),
-            clock_offset=_clock_offset(response.getheader("Date"), received_at),
-            retry_after=_retry_after(response.getheader("Retry-After"), received_at),
-        )
+        with http.client.HTTPConnection.getresponse(connection) as response:
+            received_at = self._clock()
+            return Reply(
+                status=response.status,
+                body=self._read(response),
+                clock_offset=_clock_offset(response.getheader("Date"), received_at),
+                retry_after=_retry_after(response.getheader("Retry-After"), received_at),
+            )
 
     def _read(self, response: http.client.HTTPResponse) -> bytes:
         body = bytearray()
@@ -327,86 +281,6 @@ def _user_agent() -> str:
     from importlib.metadata import version
 
     return f"tokenkeep/{version('tokenkeep')}"
-
-
-def _connection(address: Address, timeout: float) -> HTTPConnection:
-    if address.scheme == "http":
-        # Loopback, see parse(). Through a proxy it would not be.
-        return HTTPConnection(address.host, address.port, timeout=timeout)
-    context = _tls(_ca_bundle())
-    proxy_url = _proxy(address)
-    if proxy_url is None:
-        return HTTPSConnection(address.host, address.port, timeout=timeout, ssl_context=context)
-    proxy = parse_url(proxy_url if "://" in proxy_url else f"http://{proxy_url}")
-    if proxy.scheme not in {"http", "https"} or not proxy.host:
-        raise ConfigurationError(
-            f"The proxy set for {address.host} is not one tokenkeep can use",
-            hint="HTTPS_PROXY takes http://host:port or https://host:port",
-        )
-    connection = HTTPSConnection(
-        proxy.host,
-        proxy.port or (443 if proxy.scheme == "https" else 80),
-        timeout=timeout,
-        ssl_context=context,
-        proxy=proxy,
-        proxy_config=ProxyConfig(
-            context, use_forwarding_for_https=False, assert_hostname=None, assert_fingerprint=None
-        ),
-    )
-    connection.set_tunnel(
-        address.host,
-        address.port,
-        headers=make_headers(proxy_basic_auth=proxy.auth) if proxy.auth else None,
-        scheme=proxy.scheme,
-    )
-    return connection
-
-
-def _proxy(address: Address) -> str | None:
-    """Return the proxy of the environment, chosen as requests chooses it."""
-    proxies = getproxies()
-    if proxy_bypass(address.netloc) or proxy_bypass(address.host):
-        return None
-    return proxies.get("https") or proxies.get("all")
-
-
-def _ca_bundle() -> str | None:
-    return os.environ.get("REQUESTS_CA_BUNDLE") or os.environ.get("CURL_CA_BUNDLE")
-
-
-@cache
-def _tls(bundle: str | None) -> ssl.SSLContext:
-    """
-    Return the one TLS configuration: certificate and host name are verified.
-
-    Args:
-        bundle: A file or folder of CA certificates. None means the system's
-            (``SSL_CERT_FILE`` and ``SSL_CERT_DIR`` included), or certifi's
-            where the system has none.
-    """
-    try:
-        if bundle and Path(bundle).is_dir():
-            return ssl.create_default_context(capath=bundle)
-        if bundle:
-            return ssl.create_default_context(cafile=bundle)
-        context = ssl.create_default_context()
-        paths = ssl.get_default_verify_paths()
-        if not (paths.cafile or paths.capath or context.cert_store_stats()["x509_ca"]):
-            _load_certifi(context)
-    except OSError as exc:
-        raise ConfigurationError(
-            f"The CA certificates in {bundle or 'the system store'} can't be loaded: {exc}",
-            hint="Check REQUESTS_CA_BUNDLE, CURL_CA_BUNDLE and SSL_CERT_FILE",
-        ) from exc
-    return context
-
-
-def _load_certifi(context: ssl.SSLContext) -> None:
-    try:
-        import certifi
-    except ImportError:
-        return
-    context.load_verify_locations(certifi.where())
 
 
 # The first that matches is said.

@@ -17,7 +17,8 @@ from tokenkeep.errors import (
 from tokenkeep.providers import answers
 from tokenkeep.providers.address import host_and_port, is_sendable, parse
 from tokenkeep.providers.base import Answer, Place, Profile, Provider
-from tokenkeep.providers.http import Basic, Form, Reply, post_form
+from tokenkeep.providers.form import Basic, Form
+from tokenkeep.providers.http import Reply, post_form
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from tokenkeep.token import Token
 
 _SHOWABLE = re.compile(r"[A-Za-z0-9_ .-]{1,64}")
+_CHECK_CLIENT = "Check the client id, the client secret and the redirect URI"
 _OK, _FIRST_NOT_OK = 200, 300
 _TOO_MANY_REQUESTS = 429
 
@@ -44,8 +46,9 @@ class OAuth2(Provider):
         scope_separator: What stands between scopes; a space in the RFC.
         lifetime: How long an access token lives if the answer does not say,
             in seconds. None means unknown.
-        errors: What error codes of this provider's own mean. None means it
-            has none.
+        errors: What error codes of this provider's own mean: one of
+            `GrantRejected`, `ProviderRefused`, `CoolingDown` and
+            `ProviderUnavailable`, or its name. None means it has none.
         clock: Our time, in epoch seconds.
     """
 
@@ -82,7 +85,7 @@ class OAuth2(Provider):
         client_auth: Literal["body", "basic"] = "body",
         scope_separator: str = " ",
         lifetime: float | None = None,
-        errors: Mapping[str, type[RenewalError]] | None = None,
+        errors: Mapping[str, type[RenewalError] | str] | None = None,
         clock: Callable[[], float] = time.time,
     ) -> None:
         if client_auth not in {"body", "basic"}:
@@ -97,7 +100,7 @@ class OAuth2(Provider):
         self._revocation_endpoint = revocation_endpoint
         self._client_auth = client_auth
         self._lifetime = lifetime
-        self._errors = {**self.errors, **{k.lower(): v for k, v in (errors or {}).items()}}
+        self._errors = {**self.errors, **_meanings(errors or {})}
         self._clock = clock
 
     def __repr__(self) -> str:
@@ -263,28 +266,21 @@ class OAuth2(Provider):
     def _error(
         self, call: _Call, form: Form, reply: Reply, body: answers.Body, if_rejected: str
     ) -> RenewalError:
-        code = body.text("error")
-        kind = self.meaning(code, body) if code else None
-        if code is None or (kind is None and (not _SHOWABLE.fullmatch(code) or code in form)):
-            # Not shown: an unknown text may repeat what was sent.
-            return self._senseless(
-                call, reply, f"answered an unknown error (status {reply.status})"
-            )
-        if kind is None:
-            return self._senseless(call, reply, f'answered an unknown error, "{code}"')
+        code = body.text("error") or ""
+        kind = self.meaning(code, body) or ProviderUnavailable
+        if _SHOWABLE.fullmatch(code) and not form.is_quoted_in(code):
+            what = f'answered "{code}"'
+        else:
+            # Another text may repeat what was sent.
+            code, what = "", f"answered an unknown error (status {reply.status})"
         hint = self.hints.get(code.lower())
         if issubclass(kind, CoolingDown):
-            return self._throttled(call, reply, f'answered "{code}"')
+            return self._throttled(call, reply, what)
         if issubclass(kind, GrantRejected):
-            return call.error(kind, f'answered "{code}"', hint=hint or if_rejected, error=code)
+            return call.error(kind, what, hint=hint or if_rejected, error=code)
         if issubclass(kind, ProviderRefused):
-            return call.error(
-                kind,
-                f'answered "{code}"',
-                hint=hint or "Check the client id, the client secret and the redirect URI",
-                error=code,
-            )
-        return call.error(kind, f'answered "{code}"', hint=hint or "Try again later")
+            return call.error(kind, what, hint=hint or _CHECK_CLIENT, error=code)
+        return self._senseless(call, reply, what)
 
     def _senseless(self, call: _Call, reply: Reply, fault: str) -> RenewalError:
         if reply.status == _TOO_MANY_REQUESTS:
@@ -303,6 +299,19 @@ class OAuth2(Provider):
     def wait(self, reply: Reply) -> float | None:
         """Return for how many seconds to leave it alone when it throttles. None if unknown."""
         return reply.retry_after
+
+
+def _meanings(errors: Mapping[str, type[RenewalError] | str]) -> dict[str, type[RenewalError]]:
+    kinds = (GrantRejected, ProviderRefused, CoolingDown, ProviderUnavailable)
+    named: dict[object, type[RenewalError]] = {kind.__name__: kind for kind in kinds}
+    named |= {kind: kind for kind in kinds}
+    unknown = [code for code, kind in errors.items() if kind not in named]
+    if unknown:
+        raise ConfigurationError(
+            f"It is not clear what the error codes {', '.join(unknown)} mean",
+            hint=f"Say one of {', '.join(kind.__name__ for kind in kinds)}",
+        )
+    return {code.lower(): named[kind] for code, kind in errors.items()}
 
 
 class _Call:

@@ -15,7 +15,7 @@ from tokenkeep.errors import (
 )
 from tokenkeep.providers import answers
 from tokenkeep.providers.base import Place, Profile
-from tokenkeep.providers.http import Form
+from tokenkeep.providers.form import Form
 from tokenkeep.providers.oauth2 import OAuth2
 from tokenkeep.providers.zoho_data_centers import DATA_CENTERS, DataCenters
 
@@ -105,7 +105,8 @@ class Zoho(OAuth2):
         """As `Provider.issuer`; None for a data centre that is not in the table."""
         if place is None:
             return None
-        return next((c.token_endpoint for c in self.table if c.name == place.data_center), None)
+        center = self.table.get(place.data_center)
+        return center.token_endpoint if center else None
 
     def revocation_endpoint(self, token: Token) -> str:
         """Return the URL to revoke *token* at, beside the token endpoint."""

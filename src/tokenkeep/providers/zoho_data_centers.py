@@ -91,13 +91,11 @@ class DataCenter:
             )
         return url
 
-    def places(self) -> dict[str, Place]:
-        """Return the place of each API host, by ``host:port``."""
-        hosts = dict.fromkeys(self.aliases, "production")
-        hosts |= {url: environment for environment, url in self._api_domains().items()}
-        return {
-            host_and_port(h): Place(self.name, environment) for h, environment in hosts.items()
-        }
+    def places(self) -> list[tuple[str, Place]]:
+        """Return each API host, as ``host:port``, with its place."""
+        hosts = [(url, name) for name, url in self._api_domains().items()]
+        hosts += [(alias, "production") for alias in self.aliases]
+        return [(host_and_port(host), Place(self.name, name)) for host, name in hosts]
 
     def _api_domains(self) -> dict[str, str]:
         urls = (self.production, self.sandbox, self.developer)
@@ -123,7 +121,7 @@ class DataCenters:
         for center in centers:
             _add(self._by_name, center.name, center)
             _add(self._by_accounts_server, center.accounts_server, center)
-            for host, place in center.places().items():
+            for host, place in center.places():
                 _add(self._places, host, place)
 
     def __iter__(self) -> Iterator[DataCenter]:
@@ -136,6 +134,10 @@ class DataCenters:
         """Return a table with these as well; one of a known name takes that one's place."""
         merged = self._by_name | {center.name: center for center in centers}
         return type(self)(*merged.values())
+
+    def get(self, name: str) -> DataCenter | None:
+        """Return the data centre of that name. None if there is none."""
+        return self._by_name.get(name)
 
     def by_name(self, name: str) -> DataCenter:
         """

@@ -1,0 +1,115 @@
+"""Servers that answer byte by byte what a test wants, on free loopback ports."""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import threading
+import time
+
+import tokenkeep
+
+SECRETS = {
+    "client_secret": "s3cret-of-the-client",
+    "refresh_token": "1000.refresh.s3cret",
+    "grant_token": "1000.grant.s3cret",
+    "access_token": "1000.access.s3cret",
+}
+
+
+class RawServer:
+    """
+    A TCP server; each connection is given to *play*, after its request was read.
+
+    Args:
+        play: Called with the connection and the request.
+        wrap: What makes a connection of the accepted socket, e.g. TLS.
+        read: Whether the request is read before *play* is called.
+    """
+
+    def __init__(self, play, *, wrap=None, read=True):
+        self.requests = []
+        self.connections = 0
+        self._play = play
+        self._wrap = wrap or (lambda connection: connection)
+        self._read = read
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self.port = self._listener.getsockname()[1]
+        self.netloc = f"127.0.0.1:{self.port}"
+        self.url = f"http://{self.netloc}/oauth/v2/token"
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def _accept(self):
+        while True:
+            try:
+                connection, _ = self._listener.accept()
+            except OSError:
+                return
+            self.connections += 1
+            threading.Thread(target=self._serve, args=(connection,), daemon=True).start()
+
+    def _serve(self, raw):
+        # A client that gives up breaks the connection; that is what is tested.
+        with raw, contextlib.suppress(OSError), self._wrap(raw) as connection:
+            request = read_request(connection) if self._read else b""
+            self.requests.append(request)
+            self._play(connection, request)
+
+    def close(self):
+        with contextlib.suppress(OSError):
+            self._listener.shutdown(socket.SHUT_RDWR)
+        self._listener.close()
+
+
+def read_request(connection):
+    """Read one request with its body."""
+    data = b""
+    while b"\r\n\r\n" not in data:
+        more = connection.recv(65536)
+        if not more:
+            return data
+        data += more
+    head, _, body = data.partition(b"\r\n\r\n")
+    length = 0
+    for line in head.split(b"\r\n"):
+        name, _, value = line.partition(b":")
+        if name.lower() == b"content-length":
+            length = int(value)
+    while len(body) < length:
+        body += connection.recv(65536)
+    return head + b"\r\n\r\n" + body
+
+
+def response(body=b"", status="200 OK", *headers):
+    """Return a whole HTTP response."""
+    lines = [f"HTTP/1.1 {status}", f"Content-Length: {len(body)}", *headers, "", ""]
+    return "\r\n".join(lines).encode() + body
+
+
+def drip(connection, data, pause=0.05):
+    """Send byte after byte until the other side has enough."""
+    for byte in data:
+        connection.sendall(bytes([byte]))
+        time.sleep(pause)
+
+
+def assert_no_secret(text, *more):
+    for secret in (*SECRETS.values(), *more):
+        assert secret not in text
+
+
+def assert_error_is_clean(error, *more):
+    """
+    Look for secrets wherever a crash report looks.
+
+    Texts, attributes, causes, and the local variables of our own frames.
+    """
+    here = tokenkeep.__path__[0]
+    while error is not None:
+        assert_no_secret(f"{error} {error!r} {vars(error)}", *more)
+        frame = error.__traceback__
+        while frame is not None:
+            if frame.tb_frame.f_code.co_filename.startswith(here):
+                assert_no_secret(repr(frame.tb_frame.f_locals), *more)
+            frame = frame.tb_next
+        error = error.__cause__ or (None if error.__suppress_context__ else error.__context__)

@@ -1,0 +1,426 @@
+"""One request: bounded, never redirected, never in the clear, never repeated."""
+
+from __future__ import annotations
+
+import email.utils
+import http.client
+import logging
+import multiprocessing
+import socket
+import threading
+import time
+
+import pytest
+from provider_server import SECRETS, assert_error_is_clean, drip, response
+
+from tokenkeep.errors import ConfigurationError, ProviderUnavailable
+from tokenkeep.providers.form import Form
+from tokenkeep.providers.http import MAX_BODY, get_json, post_form
+
+# Far more than the bound of 0.5 s and its margin, far less than what any of
+# the servers below would take: they drip or hang for a minute and longer.
+LATE = 10.0
+
+
+def post(url, timeout=0.5, **options):
+    return post_form(url, Form(**SECRETS), timeout=timeout, **options)
+
+
+def forever(connection):
+    """Keep the connection until the other side ends it."""
+    connection.settimeout(60)
+    while connection.recv(1024):
+        pass
+
+
+def hang(connection, _request):
+    forever(connection)
+
+
+def drip_status_line(connection, _request):
+    drip(connection, b"HTTP/1.1 200 " + b"O" * 5000)
+
+
+def drip_headers(connection, _request):
+    drip(connection, b"HTTP/1.1 200 OK\r\nX-Slow: " + b"a" * 5000)
+
+
+def drip_body(connection, _request):
+    connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 5000\r\n\r\n")
+    drip(connection, b"a" * 5000)
+
+
+def drip_last_body(connection, _request):
+    connection.sendall(b"HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n")
+    drip(connection, b"a" * 5000)
+
+
+CHUNKED = b"HTTP/1.1 200 OK\r\nConnection: close\r\nTransfer-Encoding: chunked\r\n\r\n"
+
+
+def drip_chunk_size(connection, _request):
+    connection.sendall(CHUNKED)
+    drip(connection, b"0" * 5000)
+
+
+def drip_trailers(connection, _request):
+    connection.sendall(CHUNKED + b"0\r\n")
+    drip(connection, b"X-Slow: " + b"a" * 5000)
+
+
+def continue_forever(connection, _request):
+    while True:
+        connection.sendall(b"HTTP/1.1 100 Continue\r\n\r\n")
+        time.sleep(0.05)
+
+
+SLOW = [
+    hang,
+    drip_status_line,
+    drip_headers,
+    drip_body,
+    drip_last_body,
+    drip_chunk_size,
+    drip_trailers,
+    continue_forever,
+]
+
+
+def left_over():
+    return [t for t in threading.enumerate() if t.name == "tokenkeep-request"]
+
+
+@pytest.mark.parametrize("play", SLOW, ids=lambda play: play.__name__)
+def test_slow_server(serve, play):
+    """However slowly a server answers, the caller is free at its deadline and the thread ends."""
+    server = serve(play)
+    begin = time.monotonic()
+
+    with pytest.raises(ProviderUnavailable, match="did not answer within 0") as caught:
+        post(server.url)
+
+    assert time.monotonic() - begin < LATE
+    assert_error_is_clean(caught.value)
+    for thread in left_over():
+        thread.join(LATE)
+    assert left_over() == []
+
+
+@pytest.mark.parametrize(
+    "play", [hang, lambda c, _: drip(c, b"\x16\x03\x03\x40\x00" + b"a" * 5000)]
+)
+def test_slow_tls(serve, play):
+    """A handshake that never ends is bounded like all else."""
+    server = serve(play, read=False)
+    begin = time.monotonic()
+
+    with pytest.raises(ProviderUnavailable):
+        post(f"https://{server.netloc}/")
+
+    assert time.monotonic() - begin < LATE
+    for thread in left_over():
+        thread.join(LATE)
+    assert left_over() == []
+
+
+def test_slow_name_resolution(serve, monkeypatch):
+    """Name resolution is inside the bound, and nothing is sent when it ends too late."""
+    server = serve(response(b"{}"))
+    resolve, answered = socket.getaddrinfo, threading.Event()
+
+    def slowly(*args, **kwargs):
+        answered.wait(60)
+        return resolve(*args, **kwargs)
+
+    monkeypatch.setattr(socket, "getaddrinfo", slowly)
+    begin = time.monotonic()
+    with pytest.raises(ProviderUnavailable, match="did not answer within"):
+        post(server.url.replace("127.0.0.1", "localhost"))
+    assert time.monotonic() - begin < LATE
+
+    answered.set()
+    for thread in left_over():
+        thread.join(LATE)
+
+    assert left_over() == []
+    assert [b""] * len(server.requests) == server.requests
+
+
+def test_interrupted_caller_leaves_nothing_running(serve, monkeypatch):
+    """Ctrl-C while waiting ends the request too."""
+    server = serve(hang)
+
+    class Interrupted:
+        def result(self, _timeout):
+            while not server.requests:
+                time.sleep(0.01)
+            raise KeyboardInterrupt
+
+        def set_exception(self, exc):
+            pass
+
+    monkeypatch.setattr("tokenkeep.providers.http.Future", Interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        post(server.url, timeout=60)
+
+    for thread in left_over():
+        thread.join(LATE)
+    assert left_over() == []
+
+
+def test_no_thread_to_be_had(serve, monkeypatch):
+    """Where no thread can be started, at exit for one, the error is the usual one."""
+    server = serve(response(b"{}"))
+
+    def refuse(_thread):
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(threading.Thread, "start", refuse)
+
+    with pytest.raises(ProviderUnavailable, match="no thread"):
+        post(server.url)
+
+
+@pytest.mark.parametrize(
+    "status", ["301 Moved", "302 Found", "303 See", "307 T", "308 P", "304 N"]
+)
+@pytest.mark.parametrize("to_another_host", [True, False])
+def test_redirect(serve, status, to_another_host):
+    """A redirect is an error, never a second request, not even to the same host."""
+    other = serve(response(b'{"access_token": "stolen"}'))
+    location = other.url if to_another_host else "/oauth/v2/token"
+    server = serve(response(b"", status, f"Location: {location}"))
+
+    with pytest.raises(ProviderUnavailable, match="redirect") as caught:
+        post(server.url)
+
+    assert "not followed" in str(caught.value)
+    assert other.connections == 0
+    assert server.connections == 1
+
+
+@pytest.mark.parametrize(
+    ("raw", "what"),
+    [
+        (b"", "closed the connection without an answer"),
+        (b"HTTP/1.1 200 OK\r\nContent-Length: 99\r\n\r\n{", "in the middle of its answer"),
+        (b"SSH-2.0-OpenSSH_9.2\r\n", "not HTTP"),
+        (b"HTTP/1.1 200 OK\r\n" + b"X: y\r\n" * 500 + b"\r\n", "not HTTP"),
+    ],
+)
+def test_broken_answer(serve, raw, what):
+    """An answer that breaks off or is not HTTP is no answer, and is asked for once."""
+    server = serve(raw)
+
+    with pytest.raises(ProviderUnavailable, match=what) as caught:
+        post(server.url, timeout=20)
+
+    assert_error_is_clean(caught.value)
+    assert server.connections == 1
+
+
+def test_too_long(serve):
+    """Five megabytes are not read to their end."""
+    sent = []
+
+    def play(connection, _request):
+        connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 5000000\r\n\r\n")
+        for _ in range(500):
+            connection.sendall(b" " * 10_000)
+            sent.append(10_000)
+
+    server = serve(play)
+
+    with pytest.raises(ProviderUnavailable, match="more than 1,000,000 bytes"):
+        post(server.url, timeout=20)
+
+    for thread in left_over():
+        thread.join(LATE)
+    assert left_over() == []
+
+
+def test_longest(serve):
+    """A megabyte is read to its end."""
+    server = serve(response(b"a" * MAX_BODY))
+
+    assert len(post(server.url, timeout=20).body) == MAX_BODY
+
+
+def test_chunked(serve):
+    """A chunked body is put together."""
+    server = serve(
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n3\r\n   \r\n0\r\n\r\n"
+    )
+
+    assert post(server.url, timeout=20).body == b"{}   "
+
+
+def test_nobody_listens():
+    """A refused connection is a named error at once."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+
+    with pytest.raises(ProviderUnavailable, match=r"127\.0\.0\.1 can't be reached"):
+        post(f"http://127.0.0.1:{port}/")
+
+
+def test_no_such_host(monkeypatch):
+    """A name that does not resolve is said to be that."""
+
+    def unknown(*_args, **_kwargs):
+        raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
+
+    for name in ("HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr(socket, "getaddrinfo", unknown)
+
+    with pytest.raises(ProviderUnavailable, match="does not resolve"):
+        post("https://accounts.zoho.invalid/", timeout=20)
+
+
+def test_what_is_sent(serve):
+    """One form post with our name on it, on a connection of its own."""
+    server = serve(response(b"{}"))
+
+    post_form(server.url, Form(a="x y&z", b=None, c="é"), timeout=20, headers={"X-More": "yes"})
+
+    head, _, body = server.requests[0].partition(b"\r\n\r\n")
+    lines = head.decode().split("\r\n")
+    assert lines[0] == "POST /oauth/v2/token HTTP/1.1"
+    assert body == b"a=x+y%26z&c=%C3%A9"
+    assert {
+        f"Host: {server.netloc}",
+        "Content-Type: application/x-www-form-urlencoded",
+        "Connection: close",
+        "Accept-Encoding: identity",
+        "X-More: yes",
+    } <= set(lines)
+    assert [line for line in lines if line.startswith("User-Agent: tokenkeep/")]
+
+
+@pytest.mark.parametrize(
+    ("date", "offset"),
+    [
+        ("Sun, 06 Nov 2022 08:49:37 GMT", 37.0),
+        ("Sunday, 06-Nov-22 08:49:37 GMT", 37.0),
+        ("Sun, 06 Nov 2022 08:48:00 -0000", -60.0),
+        ("Thu, 01 Jan 1970 00:00:00 GMT", None),
+        ("Sun, 99 Nov 2022 08:49:37 GMT", None),
+        ("Sun, 06 Nov 99999 08:49:37 GMT", None),
+        ("soon", None),
+        ("", None),
+        (None, None),
+    ],
+)
+def test_clock_offset(serve, date, offset):
+    """The server's date tells how far our clocks are apart; a senseless one tells nothing."""
+    now = email.utils.parsedate_to_datetime("Sun, 06 Nov 2022 08:49:00 GMT").timestamp()
+    server = serve(response(b"{}", "200 OK", *([] if date is None else [f"Date: {date}"])))
+
+    reply = post(server.url, timeout=20, clock=lambda: now)
+
+    assert offset == reply.clock_offset
+
+
+@pytest.mark.parametrize(
+    ("value", "seconds"),
+    [
+        ("120", 120.0),
+        ("Sun, 06 Nov 2022 08:50:00 GMT", 60.0),
+        ("Sun, 06 Nov 2022 08:00:00 GMT", 0.0),
+        ("-5", None),
+        ("9" * 400, None),
+        ("later", None),
+    ],
+)
+def test_retry_after(serve, value, seconds):
+    """How long to wait is read as seconds or as a date."""
+    now = email.utils.parsedate_to_datetime("Sun, 06 Nov 2022 08:49:00 GMT").timestamp()
+    server = serve(response(b"{}", "429 Slow", f"Retry-After: {value}"))
+
+    assert seconds == post(server.url, timeout=20, clock=lambda: now).retry_after
+
+
+def test_unparsable_headers_are_not_logged(serve, caplog):
+    """A server that repeats our secret where headers belong does not get it into the log."""
+    secret = SECRETS["refresh_token"]
+    server = serve(f"HTTP/1.1 200 OK\r\nA: b\r\nyour {secret}\r\n\r\n".encode())
+
+    with caplog.at_level(logging.DEBUG):
+        post(server.url, timeout=20)
+
+    assert secret not in caplog.text
+
+
+def test_debug_output_is_off(serve, capfd, monkeypatch):
+    """Whoever debugs HTTP in their own program does not print our form."""
+    monkeypatch.setattr(http.client.HTTPConnection, "debuglevel", 1)
+    server = serve(response(b"{}"))
+
+    post(server.url, timeout=20)
+
+    assert SECRETS["refresh_token"] not in "".join(capfd.readouterr())
+
+
+def test_forked_child_asks_for_itself(serve):
+    """A child forked after a call of its parent makes calls of its own."""
+    server = serve(response(b"{}"))
+    post(server.url, timeout=20)
+
+    fork = multiprocessing.get_context("fork")
+    child = fork.Process(target=post, args=(server.url, 20))
+    child.start()
+    child.join(30)
+
+    assert child.exitcode == 0
+    assert post(server.url, timeout=20).status == 200
+    assert server.connections == 3
+
+
+def test_form_shows_no_value():
+    """A form shows the names of its fields only."""
+    shown = repr(Form(**SECRETS))
+
+    assert shown == "<Form client_secret, refresh_token, grant_token, access_token>"
+
+
+def test_get_json(serve):
+    """A document is fetched with the header that was given."""
+    server = serve(response(b'{"users": []}'))
+
+    answer = get_json(server.url, timeout=20, authorization="Zoho-oauthtoken 1000.a")
+
+    assert answer == (200, {"users": []})
+    assert b"GET /oauth/v2/token HTTP/1.1\r\n" in server.requests[0]
+    assert b"Authorization: Zoho-oauthtoken 1000.a\r\n" in server.requests[0]
+
+
+def test_get_nothing(serve):
+    """An empty body is None."""
+    server = serve(response(b"", "204 No Content"))
+
+    assert get_json(server.url, timeout=20, authorization="x") == (204, None)
+
+
+def test_get_html(serve):
+    """What is not JSON is no answer, and is not quoted."""
+    server = serve(response(b"<html>1000.access.s3cret"))
+
+    with pytest.raises(ProviderUnavailable, match="no JSON") as caught:
+        get_json(server.url, timeout=20, authorization="x")
+
+    assert "s3cret" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "value", ["Bearer a\r\nX-Evil: 1", "Bearer a\nb", "Bearer é", "Bearer \0"]
+)
+def test_header_injection(serve, value):
+    """A token with control characters in it is not sent, and not quoted."""
+    server = serve(response(b"{}"))
+
+    with pytest.raises(ConfigurationError) as caught:
+        get_json(server.url, timeout=20, authorization=value)
+
+    assert value not in str(caught.value)
+    assert server.connections == 0

@@ -1,0 +1,292 @@
+"""Who is spoken to: certificates, proxies, and no plain text on the network."""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+import datetime as dt
+import ipaddress
+import socket
+import ssl
+import threading
+
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from provider_server import SECRETS, assert_error_is_clean, read_request, response
+
+from tokenkeep.errors import ConfigurationError, ProviderUnavailable
+from tokenkeep.providers import connection as connections
+from tokenkeep.providers.form import Form
+from tokenkeep.providers.http import post_form
+
+NAME = "accounts.zoho.test"
+
+
+def post(url, timeout=20):
+    return post_form(url, Form(**SECRETS), timeout=timeout)
+
+
+@pytest.fixture(scope="module")
+def authority(tmp_path_factory):
+    """Return the path of a CA certificate, and of a server's certificate with its key."""
+    folder = tmp_path_factory.mktemp("tls")
+    now = dt.datetime.now(dt.UTC)
+
+    def build(subject, issuer, key, signed_by, *extensions):
+        builder = (
+            x509.CertificateBuilder()
+            .subject_name(subject)
+            .issuer_name(issuer)
+            .public_key(key.public_key())
+            .serial_number(x509.random_serial_number())
+            .not_valid_before(now - dt.timedelta(days=1))
+            .not_valid_after(now + dt.timedelta(days=1))
+        )
+        for extension, critical in extensions:
+            builder = builder.add_extension(extension, critical)
+        return builder.sign(signed_by, hashes.SHA256())
+
+    ca_key, key = (ec.generate_private_key(ec.SECP256R1()) for _ in range(2))
+    ca_name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "a test's authority")])
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, NAME)])
+    ca_id = x509.SubjectKeyIdentifier.from_public_key(ca_key.public_key())
+    usage = x509.KeyUsage(
+        digital_signature=True, key_cert_sign=True, crl_sign=True, content_commitment=False,
+        key_encipherment=False, data_encipherment=False, key_agreement=False,
+        encipher_only=False, decipher_only=False,
+    )  # fmt: skip
+    ca = build(
+        ca_name, ca_name, ca_key, ca_key,
+        (x509.BasicConstraints(ca=True, path_length=None), True), (ca_id, False), (usage, True),
+    )  # fmt: skip
+    names = [x509.DNSName(NAME), x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]
+    certificate = build(
+        name, ca_name, key, ca_key,
+        (x509.SubjectAlternativeName(names), False),
+        (x509.AuthorityKeyIdentifier.from_issuer_subject_key_identifier(ca_id), False),
+    )  # fmt: skip
+    pem = serialization.Encoding.PEM
+    (folder / "ca.pem").write_bytes(ca.public_bytes(pem))
+    (folder / "server.pem").write_bytes(
+        certificate.public_bytes(pem)
+        + key.private_bytes(pem, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+    )
+    return folder
+
+
+@pytest.fixture(autouse=True)
+def no_environment(monkeypatch):
+    for name in ("https_proxy", "http_proxy", "all_proxy", "no_proxy", "ssl_cert_file"):
+        monkeypatch.delenv(name, raising=False)
+        monkeypatch.delenv(name.upper(), raising=False)
+    for name in ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "SSL_CERT_DIR"):
+        monkeypatch.delenv(name, raising=False)
+    connections._tls.cache_clear()
+    yield
+    connections._tls.cache_clear()
+
+
+@pytest.fixture
+def wrap(authority):
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(authority / "server.pem")
+    return lambda connection: context.wrap_socket(connection, server_side=True)
+
+
+@pytest.fixture
+def trusted(authority, monkeypatch):
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(authority / "ca.pem"))
+
+
+class Proxy:
+    """A proxy that tunnels every host to one server, as `CONNECT` asks."""
+
+    def __init__(self, serve, target, **options):
+        self.target = target
+        self.server = serve(self._tunnel, **options)
+        self.requests = self.server.requests
+
+    def _tunnel(self, connection, _request):
+        connection.sendall(b"HTTP/1.1 200 Connection established\r\n\r\n")
+        with socket.create_connection(("127.0.0.1", self.target.port)) as upstream:
+            back = threading.Thread(target=self._pump, args=(upstream, connection), daemon=True)
+            back.start()
+            self._pump(connection, upstream)
+            back.join(30)
+
+    def _pump(self, source, target):
+        with contextlib.suppress(OSError):
+            while data := source.recv(65536):
+                target.sendall(data)
+        with contextlib.suppress(OSError):
+            target.shutdown(socket.SHUT_WR)
+
+
+@pytest.mark.parametrize("variable", ["REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "SSL_CERT_FILE"])
+def test_trusted(serve, wrap, authority, monkeypatch, variable):
+    """A certificate of an authority from the environment is accepted."""
+    monkeypatch.setenv(variable, str(authority / "ca.pem"))
+    server = serve(response(b"{}"), wrap=wrap)
+
+    assert post(f"https://{server.netloc}/").body == b"{}"
+
+
+def test_unknown_authority(serve, wrap):
+    """A certificate nobody vouches for is refused before anything is sent."""
+    server = serve(response(b"{}"), wrap=wrap)
+
+    with pytest.raises(ProviderUnavailable, match="certificate that can't be verified") as caught:
+        post(f"https://{server.netloc}/")
+
+    assert_error_is_clean(caught.value)
+    assert [request for request in server.requests if request] == []
+
+
+@pytest.mark.usefixtures("trusted")
+def test_another_name(serve, wrap):
+    """A good certificate of another host is refused."""
+    server = serve(response(b"{}"), wrap=wrap)
+
+    with pytest.raises(ProviderUnavailable, match="certificate that can't be verified"):
+        post(f"https://localhost:{server.port}/")
+
+    assert [request for request in server.requests if request] == []
+
+
+@pytest.mark.usefixtures("trusted")
+def test_no_tls_at_all(serve):
+    """A server that speaks plain text where TLS belongs is refused."""
+    server = serve(response(b"{}"), read=False)
+
+    with pytest.raises(ProviderUnavailable, match="TLS failed"):
+        post(f"https://{server.netloc}/")
+
+
+def test_missing_bundle(monkeypatch, tmp_path):
+    """A CA bundle that is not there is a fault of the configuration, and named."""
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(tmp_path / "gone.pem"))
+
+    with pytest.raises(ConfigurationError, match=r"gone\.pem"):
+        post("https://127.0.0.1:9/")
+
+
+@pytest.mark.parametrize("variable", ["HTTPS_PROXY", "https_proxy", "ALL_PROXY"])
+@pytest.mark.usefixtures("trusted")
+def test_proxy(serve, wrap, monkeypatch, variable):
+    """A proxy from the environment gets a tunnel and its password, and sees no secret."""
+    server = serve(response(b"{}"), wrap=wrap)
+    proxy = Proxy(serve, server)
+    monkeypatch.setenv(variable, f"http://user:pa%20ss@127.0.0.1:{proxy.server.port}")
+
+    assert post(f"https://{NAME}/oauth/v2/token").body == b"{}"
+    assert proxy.requests[0].startswith(f"CONNECT {NAME}:443 HTTP/1.".encode())
+    assert base64.b64encode(b"user:pa ss") in proxy.requests[0]
+    assert b"POST /oauth/v2/token HTTP/1.1\r\nHost: accounts.zoho.test\r\n" in server.requests[0]
+    assert b"Proxy-Authorization" not in server.requests[0]
+
+
+@pytest.mark.usefixtures("trusted")
+def test_proxy_over_tls(serve, wrap, monkeypatch):
+    """A proxy that is itself spoken to over TLS works."""
+    server = serve(response(b"{}"), wrap=wrap)
+    proxy = Proxy(serve, server, wrap=wrap)
+    monkeypatch.setenv("HTTPS_PROXY", f"https://127.0.0.1:{proxy.server.port}")
+
+    assert post(f"https://{NAME}/").body == b"{}"
+
+
+@pytest.mark.usefixtures("trusted")
+def test_no_proxy(serve, wrap, monkeypatch):
+    """NO_PROXY is honoured."""
+    server = serve(response(b"{}"), wrap=wrap)
+    monkeypatch.setenv("HTTPS_PROXY", "http://127.0.0.1:9")
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+
+    assert post(f"https://{server.netloc}/").body == b"{}"
+
+
+def test_loopback_is_not_proxied(serve, monkeypatch):
+    """Plain http to loopback never leaves the machine, not even through a proxy."""
+    server, proxy = serve(response(b"{}")), serve(response(b"{}"))
+    monkeypatch.setenv("HTTP_PROXY", f"http://{proxy.netloc}")
+    monkeypatch.setenv("ALL_PROXY", f"http://{proxy.netloc}")
+
+    post(server.url)
+
+    assert (server.connections, proxy.connections) == (1, 0)
+
+
+@pytest.mark.parametrize(
+    "url", ["socks5://user:pa55word@127.0.0.1:9", "http://", "http://a:b:c@[x"]
+)
+def test_unusable_proxy(monkeypatch, url):
+    """A proxy of another kind is a fault of the configuration; its password is not shown."""
+    monkeypatch.setenv("HTTPS_PROXY", url)
+
+    with pytest.raises(ConfigurationError, match="proxy") as caught:
+        post(f"https://{NAME}/")
+
+    assert "pa55word" not in str(caught.value)
+
+
+def test_proxy_refuses(serve, monkeypatch):
+    """A proxy that wants a password is an error of the connection, without what it said."""
+    proxy = serve(b"HTTP/1.1 407 s3cret\r\n\r\n")
+    monkeypatch.setenv("HTTPS_PROXY", f"http://user:pa55word@{proxy.netloc}")
+
+    with pytest.raises(ProviderUnavailable, match="can't be reached") as caught:
+        post(f"https://{NAME}/")
+
+    assert_error_is_clean(caught.value, "pa55word", "s3cret")
+
+
+@pytest.mark.usefixtures("trusted")
+def test_slow_proxy(serve, monkeypatch):
+    """A proxy that never opens its tunnel is inside the bound."""
+    proxy = serve(lambda connection, _: read_request(connection))
+    monkeypatch.setenv("HTTPS_PROXY", f"http://{proxy.netloc}")
+
+    with pytest.raises(ProviderUnavailable, match="did not answer within"):
+        post(f"https://{NAME}/", timeout=0.5)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "http://accounts.zoho.com/oauth/v2/token",
+        "http://127.0.0.1.example.com/",
+        "http://localhost.example.com/",
+        "http://127.1/",
+        "http://0.0.0.0/",
+        "http://[::2]/",
+        "http://127.0.0.1:80@example.com/",
+        "https://user:pa55word@accounts.zoho.com/",
+        "https://accounts.zoho.com\\@example.com/",
+        "https://accounts.zoho.com#@example.com/",
+        "https://accounts.zoho.com:99999/",
+        "https://accounts.zoho.com:0/",
+        "https://accounts.zoho.com/ x",
+        "https://accounts.zoho.com/\r\nX-Evil: 1",
+        "https://accoünts.zoho.com/",
+        "https:///oauth/v2/token",
+        "ftp://accounts.zoho.com/",
+        "file:///etc/passwd",
+        "accounts.zoho.com",
+        "",
+    ],
+)
+def test_where_nothing_is_sent(monkeypatch, url):
+    """Plain http off this machine, and URLs two readers could understand in two ways."""
+
+    def connect(*_args, **_kwargs):
+        pytest.fail("a connection was made")
+
+    monkeypatch.setattr(socket, "create_connection", connect)
+    monkeypatch.setattr(socket, "getaddrinfo", connect)
+
+    with pytest.raises(ConfigurationError) as caught:
+        post(url)
+
+    assert "pa55word" not in str(caught.value)
