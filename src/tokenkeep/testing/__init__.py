@@ -1,5 +1,5 @@
 """
-Support for tests, public: an offline Zoho, the contracts of stores and backends.
+Support for tests, public: an offline Zoho, contracts for stores and backends, a clock.
 
 Nothing is loaded before it is asked for by name, so the pytest plugin costs
 projects that don't use it next to nothing.
@@ -11,19 +11,23 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from .backend_contract import BackendContract as BackendContract
     from .emulator import EmulatorConfig as EmulatorConfig
     from .emulator import EmulatorControl as EmulatorControl
     from .emulator import ZohoEmulator as ZohoEmulator
     from .emulator import serve as serve
+    from .fake_clock import FakeClock as FakeClock
 
 _HOMES = {
+    "BackendContract": ".backend_contract",
     "EmulatorConfig": ".emulator",
     "EmulatorControl": ".emulator",
+    "FakeClock": ".fake_clock",
     "ZohoEmulator": ".emulator",
     "serve": ".emulator",
 }
 
-__all__ = ["EmulatorConfig", "EmulatorControl", "ZohoEmulator", "serve"]
+__all__ = ["BackendContract", "EmulatorConfig", "EmulatorControl", "ZohoEmulator", "serve"]
 
 
 def __getattr__(name: str) -> Any:
