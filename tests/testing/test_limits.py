@@ -10,10 +10,10 @@ def test_mints_per_window(app, zoho):
     throttled = app.token("refresh_token", refresh_token=token)
 
     assert all("access_token" in each for each in good)
-    assert 400 == throttled.status_code
-    assert "Access Denied" == throttled.json()["error"]
+    assert throttled.status_code == 400
+    assert throttled.json()["error"] == "Access Denied"
     assert "too many requests" in throttled.json()["error_description"]
-    assert "failure" == throttled.json()["status"]
+    assert throttled.json()["status"] == "failure"
 
 
 def test_mint_window_ends(app, zoho):
@@ -25,7 +25,7 @@ def test_mint_window_ends(app, zoho):
     blocked = app.error(token)
     zoho.clock.advance(10)
 
-    assert "Access Denied" == blocked
+    assert blocked == "Access Denied"
     assert "access_token" in app.refresh(token)
 
 
@@ -35,7 +35,7 @@ def test_limit_is_per_refresh_token(app, zoho):
     first, second = zoho.refresh_token(), zoho.refresh_token()
     app.refresh(first)
 
-    assert "Access Denied" == app.error(first)
+    assert app.error(first) == "Access Denied"
     assert "access_token" in app.refresh(second)
 
 
@@ -61,7 +61,7 @@ def test_sliding_window(app, zoho):
     zoho.clock.advance(205)
 
     assert None is app.error(token)
-    assert "Access Denied" == app.error(token)
+    assert app.error(token) == "Access Denied"
 
 
 @pytest.mark.parametrize(("extends", "error"), [(False, None), (True, "Access Denied")])
@@ -84,7 +84,7 @@ def test_throttle_status(app, zoho):
     zoho.options.throttle_status = 200
     response = app.token("refresh_token", refresh_token=zoho.refresh_token())
 
-    assert (200, "Access Denied") == (response.status_code, response.json()["error"])
+    assert (response.status_code, response.json()["error"]) == (200, "Access Denied")
 
 
 @pytest.mark.parametrize("limit", [10, 15, 30])
@@ -96,8 +96,8 @@ def test_active_access_tokens(app, zoho, limit):
     made = [app.refresh(token)["access_token"] for _ in range(limit + 1)]
 
     assert [False] + [True] * limit == [zoho.is_active(each) for each in made]
-    assert "INVALID_TOKEN" == app.code("org", made[0])
-    assert {"access_token": 1} == zoho.counters.evictions
+    assert app.code("org", made[0]) == "INVALID_TOKEN"
+    assert zoho.counters.evictions == {"access_token": 1}
 
 
 def test_refresh_tokens_per_user_and_client(app, zoho):
@@ -107,7 +107,7 @@ def test_refresh_tokens_per_user_and_client(app, zoho):
     someone_else = zoho.refresh_token(zoho.add_user("bo@example.com"))
     rest = [zoho.refresh_token() for _ in range(20)]
 
-    assert "invalid_code" == app.error(first)
+    assert app.error(first) == "invalid_code"
     assert not zoho.is_active(access)
     assert all(zoho.is_active(each) for each in [*rest, someone_else])
 
@@ -118,7 +118,7 @@ def test_refresh_token_limit_as_error(app, zoho):
     zoho.options.refresh_token_limit_is_error = True
     first = zoho.refresh_token()
 
-    assert "access_denied" == app.exchange(zoho.grant_code())["error"]
+    assert app.exchange(zoho.grant_code())["error"] == "access_denied"
     assert zoho.is_active(first)
 
 
@@ -127,7 +127,7 @@ def test_logins_per_window(app, zoho):
     codes = [zoho.grant_code() for _ in range(11)]
     answers = [app.exchange(each) for each in codes]
 
-    assert ["Access Denied"] == [each["error"] for each in answers if "error" in each]
+    assert [each["error"] for each in answers if "error" in each] == ["Access Denied"]
     zoho.clock.advance(601)
     assert "access_token" in app.exchange(zoho.grant_code())
 
@@ -140,7 +140,7 @@ def test_early_refresh(app, zoho):
     early = app.error(token)
     zoho.clock.advance(3575)
 
-    assert "access_denied" == early
+    assert early == "access_denied"
     assert None is app.error(token)
 
 
@@ -151,7 +151,7 @@ def test_rotation(app, zoho):
     new = app.refresh(old)["refresh_token"]
 
     assert old != new
-    assert "invalid_code" == app.error(old)
+    assert app.error(old) == "invalid_code"
     assert "refresh_token" in app.refresh(new)
 
 
@@ -161,8 +161,8 @@ def test_rotation_reuse_kills_the_family(app, zoho):
     old = zoho.refresh_token()
     answer = app.refresh(old)
 
-    assert "invalid_code" == app.error(old)
-    assert "invalid_code" == app.error(answer["refresh_token"])
+    assert app.error(old) == "invalid_code"
+    assert app.error(answer["refresh_token"]) == "invalid_code"
     assert not zoho.is_active(answer["access_token"])
 
 
@@ -175,7 +175,7 @@ def test_rotation_with_grace(app, zoho):
     third = app.refresh(second)["refresh_token"]
 
     assert second == again
-    assert "invalid_code" == app.error(first)
+    assert app.error(first) == "invalid_code"
     assert third == app.refresh(second)["refresh_token"]
     assert third != second
 

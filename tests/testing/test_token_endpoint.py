@@ -25,7 +25,7 @@ def test_tokens_look_like_zohos(app, zoho):
     """Tokens are 1000, a dot and twice 32 hexadecimal digits."""
     parts = app.exchange(zoho.grant_code())["refresh_token"].split(".")
 
-    assert ["1000", 32, 32] == [parts[0], *map(len, parts[1:])]
+    assert [parts[0], *map(len, parts[1:])] == ["1000", 32, 32]
 
 
 def test_refresh_keeps_the_refresh_token(app, zoho):
@@ -49,7 +49,7 @@ def test_query_parameters(app, zoho):
     response = requests.post(zoho.us.token_url, params=query, timeout=20)
 
     assert "access_token" in response.json()
-    assert 1 == zoho.counters.token_calls("refresh_token")
+    assert zoho.counters.token_calls("refresh_token") == 1
 
 
 def test_basic_authentication(app, zoho):
@@ -69,7 +69,7 @@ def test_code_is_single_use(app, zoho):
     code = zoho.grant_code()
     app.exchange(code)
 
-    assert {"error": "invalid_code"} == app.exchange(code)
+    assert app.exchange(code) == {"error": "invalid_code"}
 
 
 def test_code_reuse_can_kill(app, zoho):
@@ -104,27 +104,27 @@ def test_wrong_client(app):
     """An unknown client is invalid_client, with status 200."""
     response = app.token("refresh_token", client_id="1000.NOBODY", refresh_token="x")
 
-    assert (200, {"error": "invalid_client"}) == (response.status_code, response.json())
+    assert (response.status_code, response.json()) == (200, {"error": "invalid_client"})
 
 
 def test_wrong_secret(app, zoho):
     """A wrong secret has an error of its own."""
-    assert "invalid_client_secret" == app.error(zoho.refresh_token(), client_secret="wrong")
+    assert app.error(zoho.refresh_token(), client_secret="wrong") == "invalid_client_secret"
 
 
 def test_wrong_code_of_another_client(app, zoho):
     """A code of another client is no code."""
     other = zoho.register_client("Other")
 
-    assert {"error": "invalid_code"} == app.exchange(zoho.grant_code(client=other))
+    assert app.exchange(zoho.grant_code(client=other)) == {"error": "invalid_code"}
 
 
 def test_wrong_data_center(app, zoho):
     """A code of another data centre is invalid_client, a refresh token invalid_code."""
     europe = zoho.add_user("eva@example.com", data_center="eu")
 
-    assert {"error": "invalid_client"} == app.exchange(zoho.grant_code(europe))
-    assert "invalid_code" == app.error(zoho.refresh_token(europe))
+    assert app.exchange(zoho.grant_code(europe)) == {"error": "invalid_client"}
+    assert app.error(zoho.refresh_token(europe)) == "invalid_code"
     assert "access_token" in app.refresh(zoho.refresh_token(europe), data_center="eu")
 
 
@@ -137,12 +137,13 @@ def test_secrets_differ_by_data_center(app, zoho):
     europe = zoho.add_user("eva@example.com", data_center="eu")
     token = zoho.refresh_token(europe, client=client)
 
-    assert ("home", "away") == (client.client_secret, client.secrets["eu"])
-    assert "invalid_client_secret" == app.error(
-        token, client=client, data_center="eu", client_secret="home"
+    assert (client.client_secret, client.secrets["eu"]) == ("home", "away")
+    assert (
+        app.error(token, client=client, data_center="eu", client_secret="home")
+        == "invalid_client_secret"
     )
     assert "access_token" in app.refresh(token, client=client, data_center="eu")
-    assert "invalid_client" == app.error(token, client=only_us, data_center="eu")
+    assert app.error(token, client=only_us, data_center="eu") == "invalid_client"
 
 
 def test_environments(app, zoho):
@@ -192,11 +193,11 @@ def test_access_token_life(app, zoho):
     alive = zoho.is_active(answer["access_token"])
     zoho.clock.advance(2)
 
-    assert (2, True, False) == (
+    assert (
         answer["expires_in"],
         alive,
         zoho.is_active(answer["access_token"]),
-    )
+    ) == (2, True, False)
 
 
 @pytest.mark.parametrize(("soid", "error"), [("ZohoCRM.6000001", None), ("", "missing_org_info")])
@@ -229,7 +230,7 @@ def test_error_status_option(app, zoho):
     """Errors can come with 400 instead of 200."""
     zoho.options.error_status = 400
 
-    assert 400 == app.token("refresh_token", refresh_token="wrong").status_code
+    assert app.token("refresh_token", refresh_token="wrong").status_code == 400
 
 
 def test_rfc6749_dialect(app, zoho):
@@ -238,8 +239,8 @@ def test_rfc6749_dialect(app, zoho):
     unknown = app.token("refresh_token", refresh_token="wrong")
     secret = app.token("refresh_token", refresh_token="x", client_secret="wrong")
 
-    assert (400, "invalid_grant") == (unknown.status_code, unknown.json()["error"])
-    assert (401, "invalid_client") == (secret.status_code, secret.json()["error"])
+    assert (unknown.status_code, unknown.json()["error"]) == (400, "invalid_grant")
+    assert (secret.status_code, secret.json()["error"]) == (401, "invalid_client")
 
 
 @pytest.mark.parametrize("method", ["S256", "plain"])
@@ -261,6 +262,6 @@ def test_pkce(app, zoho, method):
     code = response.headers["Location"].partition("code=")[2].partition("&")[0]
     redirect = {"redirect_uri": app.client.redirect_uris[0]}
 
-    assert {"error": "invalid_code"} == app.exchange(code, **redirect)
-    assert {"error": "invalid_code"} == app.exchange(code, code_verifier="w" * 43, **redirect)
+    assert app.exchange(code, **redirect) == {"error": "invalid_code"}
+    assert app.exchange(code, code_verifier="w" * 43, **redirect) == {"error": "invalid_code"}
     assert "access_token" in app.exchange(code, code_verifier=verifier, **redirect)

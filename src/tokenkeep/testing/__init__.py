@@ -12,22 +12,34 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from .backend_contract import BackendContract as BackendContract
+    from .backend_contract import SharedBackendContract as SharedBackendContract
     from .emulator import EmulatorConfig as EmulatorConfig
     from .emulator import EmulatorControl as EmulatorControl
     from .emulator import ZohoEmulator as ZohoEmulator
     from .emulator import serve as serve
     from .fake_clock import FakeClock as FakeClock
+    from .fake_clock import FakeClock as FakeClock
 
 _HOMES = {
     "BackendContract": ".backend_contract",
+    "SharedBackendContract": ".backend_contract",
     "EmulatorConfig": ".emulator",
     "EmulatorControl": ".emulator",
     "FakeClock": ".fake_clock",
     "ZohoEmulator": ".emulator",
     "serve": ".emulator",
+    "FakeClock": ".fake_clock",
 }
 
-__all__ = ["BackendContract", "EmulatorConfig", "EmulatorControl", "ZohoEmulator", "serve"]
+__all__ = [
+    "BackendContract",
+    "EmulatorConfig",
+    "EmulatorControl",
+    "FakeClock",
+    "SharedBackendContract",
+    "ZohoEmulator",
+    "serve",
+]
 
 
 def __getattr__(name: str) -> Any:

@@ -5,10 +5,11 @@ An independent program: it shares no code with the library it tests. Importing
 it is cheap, Starlette and uvicorn load when the first emulator starts.
 """
 
+from .addresses import DataCenterEmulator
 from .clock import EmulatorClock
 from .control import EmulatorControl
 from .counters import Counters, CountersView
-from .emulator import DataCenterEmulator, ZohoEmulator
+from .emulator import ZohoEmulator
 from .faults import Fault, Faults
 from .model import Client, User
 from .options import Options

@@ -87,7 +87,7 @@ class ConsentPages:
             return self._show(asked, client, site_of(request).data_center)
         if decision != "accept":
             return self._back(asked, {"error": "access_denied"})
-        return self._accept(asked, client)
+        return self._accept(asked, client, site_of(request).data_center)
 
     async def _device(self, request: Request) -> Response:
         asked = await parameters(request)
@@ -148,11 +148,19 @@ class ConsentPages:
             and (each.data_center == "cn") == (data_center == "cn")
         ]
 
-    def _accept(self, asked: dict[str, str], client: Client) -> Response:
+    def _user(self, name: str | None, client: Client, data_center: str) -> User:
+        """The user of this name, or the first, of those who can log in here."""
+        offered = self._users(client, data_center)
+        for user in offered:
+            if name in (None, "", user.name, user.email):
+                return user
+        raise LookupError(f"{name!r} can't log in here")
+
+    def _accept(self, asked: dict[str, str], client: Client, data_center: str) -> Response:
         accounts = self._world.accounts
         environment = asked.get("environment", "production")
         try:
-            user = accounts.user(asked.get("user"))
+            user = self._user(asked.get("user"), client, data_center)
             first = (user.name, client.client_id, environment) not in accounts.consents
             grant = accounts.make_grant(
                 user,

@@ -8,8 +8,8 @@ import urllib.error
 import urllib.request
 from typing import Any
 
+from .addresses import DataCenterEmulator
 from .counters import CountersView
-from .emulator import DataCenterEmulator
 from .model import Client, User
 
 _ERRORS: dict[str, type[Exception]] = {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections import Counter, deque
 from typing import TYPE_CHECKING, Any
 
@@ -98,6 +99,8 @@ class CrmAccess:
         spent.append(now)
         self._running[payer] += 1
         try:
+            if options.api_latency:
+                await asyncio.sleep(options.api_latency)
             response = await handler(request, token)
         finally:
             self._running[payer] -= 1

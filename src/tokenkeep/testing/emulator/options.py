@@ -70,6 +70,7 @@ class Options:
         fields_required: Whether a list of records must name its fields, as from v3 on.
         api_credits: CRM calls per organisation in 24 hours; None means no limit.
         api_concurrency: CRM calls at once per organisation; None means no limit.
+        api_latency: Seconds of real time that a CRM call takes, at least.
     """
 
     access_token_life: float = 3600
@@ -106,6 +107,7 @@ class Options:
     fields_required: bool = True
     api_credits: int | None = 50_000
     api_concurrency: int | None = None
+    api_latency: float = 0
 
     def __setattr__(self, name: str, value: Any) -> None:
         """Refuse names and values that would be ignored in silence."""
@@ -121,7 +123,8 @@ class Options:
 
     def as_dict(self) -> dict[str, Any]:
         """All options and their values, ready for JSON."""
-        return {field.name: getattr(self, field.name) for field in fields(self)}
+        values = {field.name: getattr(self, field.name) for field in fields(self)}
+        return values | {"no_api_access": list(self.no_api_access)}
 
     def reset(self) -> None:
         """Go back to Zoho's values."""

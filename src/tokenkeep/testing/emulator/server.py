@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import socket
 import threading
+import weakref
 from typing import TYPE_CHECKING
 
 import uvicorn
@@ -26,6 +28,7 @@ if TYPE_CHECKING:
     from .world import World
 
 _BACKLOG = 1024
+_running: weakref.WeakSet[BackgroundServer] = weakref.WeakSet()
 
 
 class BackgroundServer:
@@ -46,7 +49,7 @@ class BackgroundServer:
     def __init__(
         self, world: World, emulator: ZohoEmulator, *, port: int | None, log_level: str | None
     ) -> None:
-        sockets = _listen(world, port)
+        sockets = self._sockets = _listen(world, port)
         oauth = OAuthEndpoints(world)
         accounts = [*oauth.routes, *ConsentPages(world).routes, *ControlApi(emulator).routes]
         gate = Gate(world, Router(accounts), Router(CrmApi(world).routes), self._hang_up)
@@ -68,11 +71,23 @@ class BackgroundServer:
         )
         self._thread.start()
         self._server.ready.wait()
+        _running.add(self)
 
     def stop(self) -> None:
         """Close all ports and connections; idle clients see them reset."""
+        _running.discard(self)
         self._server.leave()
         self._thread.join()
+
+    def close_copies(self) -> None:
+        """Close what a fork has copied, in the child."""
+        for each in self._sockets:
+            each.close()
+        for connection in list(self._server.server_state.connections):
+            copy = connection.transport.get_extra_info("socket")
+            if copy is not None:
+                # asyncio shows its socket without a way to close it.
+                copy._sock.close()  # noqa: SLF001
 
     def _run(self, sockets: list[socket.socket]) -> None:
         try:
@@ -145,3 +160,15 @@ def _listen(world: World, port: int | None) -> list[socket.socket]:
             each.close()
         raise
     return sockets
+
+
+def _after_fork_in_child() -> None:
+    for each in list(_running):
+        each.close_copies()
+    _running.clear()
+
+
+# A forked child would keep ports and connections open that its parent closes:
+# clients would wait instead of seeing a provider that is down.
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork_in_child)

@@ -1,0 +1,287 @@
+"""The CRM: who is let in, and records."""
+
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+import requests
+
+
+@pytest.fixture
+def token(zoho):
+    return zoho.access_token()
+
+
+def data(**values):
+    return {"json": {"data": [values]}}
+
+
+def listed(app, token, url=None, **params):
+    response = app.crm("Leads", token, url=url, params={"fields": "Last_Name"} | params)
+    return [each["Last_Name"] for each in response.json()["data"]]
+
+
+def test_current_user(app, token, zoho):
+    """The current user is the one who granted."""
+    (user,) = app.crm("users?type=CurrentUser", token).json()["users"]
+
+    assert (zoho.user.email, zoho.user.zuid) == (user["email"], user["zuid"])
+
+
+def test_all_users(app, token, zoho):
+    """Users see those of their own organisation."""
+    zoho.add_user("bo@example.com")
+    zoho.add_user("far@example.com", zgid="99")
+    emails = [each["email"] for each in app.crm("users", token).json()["users"]]
+
+    assert [zoho.user.email, "bo@example.com"] == emails
+
+
+def test_organisation(app, token, zoho):
+    """The organisation tells its zgid."""
+    assert zoho.user.zgid == app.crm("org", token).json()["org"][0]["zgid"]
+
+
+@pytest.mark.parametrize("version", range(2, 9))
+def test_versions(zoho, token, version):
+    """The API answers under all its versions."""
+    response = requests.get(
+        f"{zoho.us.api_url}/crm/v{version}/org",
+        headers={"Authorization": f"Zoho-oauthtoken {token}"},
+        timeout=20,
+    )
+
+    assert response.status_code == 200
+
+
+@pytest.mark.parametrize("path", ["fields?module=leads", "layouts?module=Leads", "modules"])
+def test_settings(app, token, path):
+    """Fields, layouts and modules are described."""
+    response = app.crm(f"settings/{path}", token)
+
+    assert response.status_code == 200
+    assert response.json()[path.partition("?")[0]][0]["api_name"]
+
+
+@pytest.mark.parametrize("path", ["settings/fields?module=Nope", "settings/modules/Nope", "Nope"])
+def test_invalid_module(app, token, path):
+    """A module that does not exist is an error."""
+    assert app.code(path, token) == "INVALID_MODULE"
+
+
+def test_related_lists(app, token):
+    """There are no related lists: 204 without a body."""
+    assert app.crm("settings/related_lists?module=Leads", token).status_code == 204
+
+
+def test_record_life(app, token):
+    """A record is created, read, changed and deleted."""
+    made = app.crm("Leads", token, "POST", **data(Last_Name="Newton", First_Name="Isa"))
+    record_id = made.json()["data"][0]["details"]["id"]
+    changed = app.crm(f"Leads/{record_id}", token, "PUT", **data(Last_Name="Curie"))
+    many = app.crm("Leads", token, "PUT", **data(id=record_id, Company="Lab"))
+    (record,) = app.crm(f"Leads/{record_id}", token).json()["data"]
+    gone = app.crm(f"Leads/{record_id}", token, "DELETE")
+
+    assert [each.status_code for each in (made, changed, many, gone)] == [201, 200, 200, 200]
+    assert (record["Full_Name"], record["Company"]) == ("Isa Curie", "Lab")
+    assert app.crm(f"Leads/{record_id}", token).status_code == 204
+
+
+def test_write_errors_are_per_record(app, token):
+    """One bad record does not stop the others."""
+    body = {"data": [{"Last_Name": "Good"}, {"First_Name": "Nameless"}]}
+    made = app.crm("Leads", token, "POST", json=body)
+    gone = app.crm("Leads", token, "DELETE", params={"ids": "1"})
+
+    assert made.status_code == 202
+    assert [each["code"] for each in made.json()["data"]] == ["SUCCESS", "MANDATORY_NOT_FOUND"]
+    assert gone.json()["data"][0]["code"] == "INVALID_DATA"
+
+
+@pytest.mark.parametrize("body", ["", "[]", '{"data": {}}', '{"data": [1]}', '{"data": []}'])
+def test_bad_body(app, token, body):
+    """A body that holds no records is an error."""
+    assert app.code("Leads", token, method="POST", data=body) == "INVALID_DATA"
+
+
+def test_upsert(app, token):
+    """An upsert changes the record with the same e-mail address, or makes one."""
+
+    def upsert(name):
+        body = {
+            "data": [{"Last_Name": name, "Email": "x@example.com"}],
+            "duplicate_check_fields": ["Email"],
+        }
+        return app.crm("Leads/upsert", token, "POST", json=body).json()["data"][0]
+
+    first, second = upsert("One"), upsert("Two")
+
+    assert (first["action"], second["action"]) == ("insert", "update")
+    assert first["details"]["id"] == second["details"]["id"]
+
+
+def test_paging(app, token, zoho):
+    """Pages follow by number or by token until more_records is false."""
+    first = app.crm("Leads", token, params={"fields": "Last_Name", "per_page": 2}).json()
+    by_token = listed(app, token, per_page=2, page_token=first["info"]["next_page_token"])
+
+    assert first["info"]["more_records"]
+    assert [each["Last_Name"] for each in first["data"]] == ["Dietz", "Castro"]
+    assert ["Boyle"] == by_token == listed(app, token, per_page=2, page=2)
+    zoho.records().clear()
+    assert app.crm("Leads?fields=id", token).status_code == 204
+
+
+@pytest.mark.parametrize(
+    ("query", "code"),
+    [
+        ("page=x", "INVALID_DATA"),
+        ("per_page=201", "INVALID_DATA"),
+        ("page=11", "DISCRETE_PAGINATION_LIMIT_EXCEEDED"),
+        ("page_token=wrong", "INVALID_DATA"),
+    ],
+)
+def test_bad_paging(app, token, query, code):
+    """Pages that can't be are errors."""
+    assert code == app.code(f"Leads?fields=id&{query}", token)
+
+
+def test_fields_are_required(app, token, zoho):
+    """From version 3 a list must say which fields it wants, unless optioned away."""
+    refused = app.code("Leads", token)
+    zoho.options.fields_required = False
+
+    assert (refused, app.code("Leads", token)) == ("REQUIRED_PARAM_MISSING", None)
+
+
+def test_search_and_count(app, token):
+    """Records are found by e-mail address or word, and counted."""
+    by_mail = app.crm("Leads/search?email=ada.boyle@example.com", token).json()["data"]
+    by_word = app.crm("Leads/search?word=cast", token).json()["data"]
+
+    assert [each["Last_Name"] for each in by_mail + by_word] == ["Boyle", "Castro"]
+    assert app.crm("Leads/search?word=nobody", token).status_code == 204
+    assert app.crm("Leads/actions/count", token).json()["count"] == 3
+
+
+def test_environments_are_apart(app, zoho):
+    """Sandbox has its own records and its own tokens."""
+    sandbox = zoho.access_token(environment="sandbox")
+
+    assert listed(app, sandbox, url=zoho.us.sandbox_url) == ["Sandbox"]
+    assert app.code("org", sandbox) == "INVALID_TOKEN"
+    assert app.code("org", zoho.access_token(), url=zoho.us.developer_url) == "INVALID_TOKEN"
+
+
+def test_organisations_are_apart(app, token, zoho):
+    """Nobody sees another organisation's records."""
+    stranger = zoho.access_token(zoho.add_user("bo@example.com", zgid="77"))
+    app.crm("Leads", stranger, "POST", **data(Last_Name="Secret"))
+
+    assert "Secret" in listed(app, stranger)
+    assert "Secret" not in listed(app, token)
+
+
+def test_data_centers_are_apart(app, token, zoho):
+    """A token of one data centre is no token in another."""
+    assert app.code("org", token, url=zoho.eu.api_url) == "INVALID_TOKEN"
+
+
+def test_no_token(zoho):
+    """Without a token the answer is AUTHENTICATION_FAILURE."""
+    response = requests.get(f"{zoho.us.api_url}/crm/v8/org", timeout=20)
+
+    assert (response.status_code, response.json()["code"]) == (401, "AUTHENTICATION_FAILURE")
+
+
+def test_expired_token(app, token, zoho):
+    """After its life an access token is INVALID_TOKEN, in Zoho's envelope."""
+    zoho.clock.advance(3601)
+    response = app.crm("org", token)
+
+    assert response.status_code == 401
+    assert response.json() == {
+        "code": "INVALID_TOKEN",
+        "details": {},
+        "message": "invalid oauth token",
+        "status": "error",
+    }
+
+
+@pytest.mark.parametrize("code", ["AUTHENTICATION_FAILURE", "INVALID_OAUTHTOKEN"])
+def test_other_codes_for_rejection(app, zoho, code):
+    """The same can be said in the other ways that were seen."""
+    zoho.options.rejected_token_code = code
+    zoho.options.rejected_token_status = 200
+    response = app.crm("org", "wrong")
+
+    assert (200, code) == (response.status_code, response.json()["code"])
+
+
+@pytest.mark.parametrize("accepted", [True, False])
+def test_bearer(app, token, zoho, accepted):
+    """Bearer is refused unless the option takes it."""
+    zoho.options.accept_bearer = accepted
+
+    assert accepted == (app.crm("org", token, scheme="Bearer").status_code == 200)
+
+
+@pytest.mark.parametrize(
+    ("scope", "method", "path", "allowed"),
+    [
+        ("ZohoCRM.org.READ", "GET", "org", True),
+        ("ZohoCRM.users.READ", "GET", "org", False),
+        ("ZohoCRM.modules.ALL", "DELETE", "Leads?ids=1", True),
+        ("zohocrm.modules.leads.read", "GET", "Leads?fields=id", True),
+        ("ZohoCRM.modules.leads.READ", "DELETE", "Leads?ids=1", False),
+        ("ZohoCRM.modules.contacts.ALL", "GET", "Leads?fields=id", False),
+        ("ZohoCRM.modules.WRITE", "POST", "Leads", True),
+        ("ZohoCRM.org.READ ZohoCRM.settings.ALL", "GET", "settings/modules", True),
+    ],
+)
+def test_scopes(app, scope, method, path, allowed):
+    """A call needs a scope that covers it."""
+    token = app.zoho.access_token(scope=scope)
+
+    assert allowed == (app.code(path, token, method=method) != "OAUTH_SCOPE_MISMATCH")
+
+
+@pytest.mark.parametrize("status", [401, 403])
+def test_scope_mismatch_status(app, zoho, status):
+    """A scope too small is 401, or 403 on request."""
+    zoho.options.scope_mismatch_status = status
+
+    assert status == app.crm("org", zoho.access_token(scope="x")).status_code
+
+
+def test_no_permission(app, token, zoho):
+    """A user without API access gets NO_PERMISSION."""
+    zoho.options.no_api_access = (zoho.user.name,)
+    response = app.crm("org", token)
+
+    assert (response.status_code, response.json()["code"]) == (403, "NO_PERMISSION")
+
+
+def test_credits(app, token, zoho):
+    """Credits are shown once half is spent, and come back a day later."""
+    zoho.options.api_credits = 4
+    shown = [app.crm("org", token).headers.get("X-API-CREDITS-REMAINING") for _ in range(4)]
+    spent = app.crm("org", token)
+    zoho.clock.advance(86_401)
+
+    assert shown == [None, "2", "1", "0"]
+    assert (spent.status_code, spent.json()["code"]) == (429, "TOO_MANY_REQUESTS")
+    assert "Retry-After" not in spent.headers
+    assert app.crm("org", zoho.access_token()).status_code == 200
+
+
+def test_concurrency(app, token, zoho):
+    """More calls at once than allowed are 429; another organisation is not hindered."""
+    zoho.options.api_concurrency = 1
+    zoho.options.api_latency = 1
+    other = zoho.access_token(zoho.add_user("bo@example.com", zgid="77"))
+    with ThreadPoolExecutor() as pool:
+        calls = [pool.submit(app.crm, "org", each) for each in (token, token, other)]
+
+    assert sorted(each.result().status_code for each in calls[:2]) == [200, 429]
+    assert calls[2].result().status_code == 200

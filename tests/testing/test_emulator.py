@@ -1,0 +1,385 @@
+"""The emulator as a program: life cycle, options, other processes, the plugin."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+
+import pytest
+import requests
+
+from tokenkeep import testing
+from tokenkeep.testing import EmulatorConfig, EmulatorControl, ZohoEmulator, serve
+
+
+@pytest.fixture
+def control(zoho):
+    return EmulatorControl(zoho.control_url)
+
+
+def test_addresses(zoho):
+    """Each data centre has four addresses, all on loopback, all different."""
+    urls = [
+        url
+        for each in (zoho.us, zoho["eu"])
+        for url in (each.accounts_url, each.api_url, each.sandbox_url, each.developer_url)
+    ]
+
+    assert len(set(urls)) == 8
+    assert all(each.startswith("http://127.0.0.1:") for each in urls)
+    assert f"{zoho.us.accounts_url}/oauth/v2/auth" == zoho.us.auth_url
+    assert zoho.us.sandbox_url == zoho.us.environment_url("sandbox")
+
+
+def test_unknown_data_center(zoho):
+    """A data centre that is not there is an ordinary error."""
+    with pytest.raises(KeyError):
+        zoho["mars"]
+    with pytest.raises(AttributeError):
+        _ = zoho.mars
+
+
+def test_no_address_before_the_start():
+    """Before the start there are no addresses to give."""
+    with pytest.raises(RuntimeError, match="started"):
+        _ = ZohoEmulator().us
+
+
+@pytest.mark.parametrize("wrong", ["us", ()])
+def test_data_centers_are_a_sequence(wrong):
+    """A lone string would be taken letter by letter, so it is refused."""
+    with pytest.raises(ValueError, match="sequence"):
+        ZohoEmulator(wrong)
+
+
+def test_fixed_ports():
+    """The first port is the given one, the rest follow."""
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        port = probe.getsockname()[1]
+    # Four in a row are free only by luck: another program may hold one of them.
+    try:
+        zoho = ZohoEmulator(port=port).start()
+    except OSError:
+        pytest.skip("a port nearby is taken")
+    zoho.stop()
+
+    assert f"http://127.0.0.1:{port}" == zoho.us.accounts_url
+    assert f"http://127.0.0.1:{port + 3}" == zoho.us.developer_url
+
+
+def test_taken_port(zoho):
+    """A port that is taken is an OSError, and nothing is left behind."""
+    port = int(zoho.us.accounts_url.rpartition(":")[2])
+
+    with pytest.raises(OSError, match="in use"):
+        ZohoEmulator(port=port).start()
+
+
+def test_stop_and_start(app, zoho):
+    """Stopped it is gone; started again it has its addresses and its tokens."""
+    url, token = zoho.us.token_url, zoho.refresh_token()
+    zoho.stop()
+    with pytest.raises(requests.ConnectionError):
+        app.refresh(token)
+    zoho.start()
+
+    assert url == zoho.us.token_url
+    assert "access_token" in app.refresh(token)
+    assert "running" in repr(zoho)
+
+
+# From Python 3.12 on, forking beside threads warns; here that is the point.
+@pytest.mark.filterwarnings("ignore:.*multi-threaded:DeprecationWarning")
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
+def test_forked_child_holds_nothing(app, zoho):
+    """A forked child does not keep a stopped emulator's ports open."""
+    with requests.Session() as session:
+        session.get(f"{zoho.us.accounts_url}/oauth/serverinfo", timeout=20)
+        token = zoho.refresh_token()
+        child = os.fork()
+        if child == 0:
+            time.sleep(60)
+            os._exit(0)
+        zoho.stop()
+        try:
+            with pytest.raises(requests.ConnectionError):
+                app.refresh(token)
+            with pytest.raises(requests.ConnectionError):
+                session.get(f"{zoho.us.accounts_url}/oauth/serverinfo", timeout=5)
+        finally:
+            os.kill(child, signal.SIGKILL)
+            os.waitpid(child, 0)
+
+
+def test_start_is_fast():
+    """A fresh emulator for every test costs next to nothing: fifty in a few seconds."""
+    began = time.monotonic()
+    for _ in range(50):
+        with ZohoEmulator(("us", "eu")):
+            pass
+
+    assert time.monotonic() - began < 10
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "error"),
+    [
+        ("rotaton", "rotate", AttributeError),
+        ("rotation", "sometimes", ValueError),
+        ("access_token_life", "1h", TypeError),
+        ("access_token_life", None, TypeError),
+        ("accept_bearer", 1, TypeError),
+        ("mints_per_window", True, TypeError),
+        ("no_api_access", "ana", TypeError),
+        ("api_domain", None, TypeError),
+    ],
+)
+def test_mistyped_option(zoho, name, value, error):
+    """A mistyped option or value raises at once."""
+    with pytest.raises(error, match=name):
+        setattr(zoho.options, name, value)
+
+
+def test_options_reset(zoho):
+    """Options go back to Zoho's values."""
+    before = zoho.options.as_dict()
+    zoho.options.rotation = "rotate"
+    zoho.options.mints_per_window = None
+    zoho.options.reset()
+
+    assert before == zoho.options.as_dict()
+
+
+def test_clock_moves_both_ways(zoho):
+    """The emulator's time moves alone, forth and back."""
+    before = zoho.clock.now()
+    zoho.clock.advance(1000)
+    later = zoho.clock.now()
+    zoho.clock.advance(-1000)
+
+    assert 1000 <= later - before < 1060
+    assert zoho.clock.now() < later
+
+
+# Another process
+
+
+def test_control_reads_the_same(control, zoho):
+    """The same names give the same values on both sides."""
+    token = zoho.refresh_token()
+
+    assert control.data_centers == ("us", "eu")
+    assert (zoho.us, zoho.eu, zoho.client, zoho.user, zoho.users) == (
+        control.us,
+        control["eu"],
+        control.client,
+        control.user,
+        control.users,
+    )
+    assert zoho.id_of(token) == control.id_of(token)
+    assert zoho.records() == control.records()
+    assert zoho.options.as_dict() == control.options.as_dict()
+    assert zoho.state()["logins"] == control.state()["logins"]
+
+
+def test_control_operates(app, control, zoho):
+    """Users, clients, codes and tokens made from elsewhere are real."""
+    user = control.add_user("bo@example.com", data_center="eu", zgid="5")
+    client = control.register_client(redirect_uris=("http://127.0.0.1/x",), client_secret="s")
+    code = control.grant_code(user, client=client, environment="sandbox")
+    answer = app.exchange(code, client=client, data_center="eu")
+    access = control.access_token(user)
+
+    assert zoho.eu.sandbox_url == answer["api_domain"]
+    assert control.is_active(access)
+    assert control.expire_access_tokens(user) == 2
+    assert control.revoke(user, client=client) == 1
+    token = control.refresh_token(user)
+    control.evict(token)
+    assert not control.is_active(token)
+
+
+def test_control_settings(app, control, zoho):
+    """Clock, options, faults and counters work from elsewhere."""
+    control.options.access_token_life = 5
+    control.options.no_api_access = (zoho.user.name,)
+    fault = control.faults.add(kind="status", times=1)
+    token = zoho.refresh_token()
+    status = app.token("refresh_token", refresh_token=token).status_code
+    answer = app.refresh(token)
+    before = control.clock.now()
+
+    assert (status, answer["expires_in"]) == (503, 5)
+    assert ((zoho.user.name,), 5) == (
+        zoho.options.no_api_access,
+        control.options.access_token_life,
+    )
+    assert (fault.wait(), control.faults.as_list()[0]["hits"]) == (True, 1)
+    assert control.counters.token_calls("refresh_token") == 2
+    assert {zoho.id_of(token): 1} == control.counters.mints
+    assert control.clock.advance(100) - before >= 100
+    control.faults.clear()
+    control.counters.reset()
+    control.options.reset()
+    assert (
+        zoho.faults.as_list(),
+        zoho.counters.calls(),
+        zoho.options.access_token_life,
+    ) == ([], 0, 3600)
+    assert not fault.wait(0.01)
+
+
+def test_control_device(app, control):
+    """A device can be granted from elsewhere."""
+    form = {
+        "client_id": app.client.client_id,
+        "grant_type": "device_request",
+        "scope": "ZohoCRM.org.READ",
+    }
+    made = app.post(f"{control.us.accounts_url}/oauth/v3/device/code", **form).json()
+    control.decide_device(made["user_code"])
+
+    with pytest.raises(LookupError):
+        control.decide_device(made["user_code"])
+
+
+@pytest.mark.parametrize(
+    ("call", "error"),
+    [
+        (lambda control: setattr(control.options, "rotation", "x"), ValueError),
+        (lambda control: setattr(control.options, "nope", 1), AttributeError),
+        (lambda control: control.options.nope, AttributeError),
+        (lambda control: control.mars, AttributeError),
+        (lambda control: control.faults.add(kind="fire"), ValueError),
+        (lambda control: control.refresh_token("nobody"), LookupError),
+        (lambda control: control.refresh_token(colour="red"), TypeError),
+    ],
+)
+def test_control_errors(control, call, error):
+    """Mistakes raise the same errors as in the emulator's own process."""
+    with pytest.raises(error):
+        call(control)
+
+
+def test_state_holds_no_token(app, control, zoho):
+    """The listing names logins by id, and holds no code or token."""
+    answer = app.exchange(zoho.grant_code())
+    text = str(control.state()) + str(control.counters.as_dict()) + repr(zoho.client)
+
+    assert answer["refresh_token"] not in text
+    assert answer["access_token"] not in text
+
+
+@pytest.mark.parametrize("host", ["evil.example", "evil.example:80", ""])
+def test_control_refuses_other_host_names(zoho, host):
+    """A page that leads a browser here under its own name is refused."""
+    url = f"{zoho.control_url}/_emulator/state"
+    response = requests.get(url, headers={"Host": host}, timeout=20)
+
+    assert response.status_code in (400, 403)
+
+
+def test_control_refuses_forms(zoho):
+    """A form of another page can't operate the emulator."""
+    url = f"{zoho.control_url}/_emulator/options"
+    response = requests.post(url, data='{"rotation": "rotate"}', timeout=20)
+
+    assert response.status_code == 415
+    assert zoho.options.rotation == "none"
+
+
+def test_silence(app, zoho, capfd, caplog):
+    """Nothing is logged or printed, whatever happens."""
+    zoho.faults.add(kind="drop")
+    with pytest.raises(requests.ConnectionError):
+        app.refresh("x")
+    app.refresh("wrong")
+    zoho.stop()
+
+    assert (*capfd.readouterr(), caplog.records) == ("", "", [])
+
+
+# In the foreground
+
+_SERVE = """
+import sys
+from tokenkeep.testing import EmulatorConfig, serve
+config = EmulatorConfig(("us",), options={"access_token_life": 7})
+serve(config, lambda zoho: print(zoho.control_url, flush=True))
+print("left in order", flush=True)
+"""
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_serve(number):
+    """It serves until told to stop, and then returns to its caller."""
+    with subprocess.Popen(
+        [sys.executable, "-c", _SERVE], stdout=subprocess.PIPE, text=True
+    ) as process:
+        control = EmulatorControl(process.stdout.readline().strip())
+        life = control.options.access_token_life
+        process.send_signal(number)
+        rest, _ = process.communicate(timeout=20)
+
+    assert (life, rest, process.returncode) == (7, "left in order\n", 0)
+
+
+def test_serve_refuses_unknown_options():
+    """A mistyped option ends it before it serves."""
+    with pytest.raises(AttributeError, match="nope"):
+        serve(EmulatorConfig(options={"nope": 1}))
+
+
+def test_nobody_there():
+    """Without an emulator the control says so as an OSError."""
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        port = probe.getsockname()[1]
+
+    with pytest.raises(OSError, match="refused"):
+        EmulatorControl(f"http://127.0.0.1:{port}").state()
+
+
+# The package and the pytest plugin
+
+
+def test_public_names():
+    """Every public name can be had, and no other."""
+    missing = [name for name in testing.__all__ if not hasattr(testing, name)]
+
+    assert missing == []
+    assert dir(testing) == sorted(testing.__all__)
+    with pytest.raises(AttributeError, match="Nope"):
+        _ = testing.Nope
+
+
+def test_plugin_is_cheap():
+    """Loading the plugin loads neither the emulator nor its web framework."""
+    script = (
+        "import sys, tokenkeep.testing.plugin;"
+        "print([m for m in ('starlette', 'uvicorn', 'tokenkeep.testing.emulator')"
+        " if m in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, check=True)
+
+    assert done.stdout == b"[]\n"
+
+
+def test_plugin_in_a_strangers_project(tmp_path):
+    """A project that has installed the package has the fixture, without any set-up."""
+    (tmp_path / "test_mine.py").write_text(
+        "def test_zoho(zoho):\n    assert zoho.us.token_url.startswith('http')\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-m", "pytest", "-q", "-p", "no:cacheprovider"],
+        cwd=tmp_path,
+        env={**os.environ, "COVERAGE_PROCESS_START": ""},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert "1 passed" in done.stdout
