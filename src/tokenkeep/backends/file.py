@@ -10,7 +10,7 @@ import time
 from base64 import b64decode, b64encode
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from tokenkeep.backends import private_file
 from tokenkeep.backends.base import FIELDS, Backend, Record
@@ -28,7 +28,7 @@ from tokenkeep.errors import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Hashable, Iterator, Sequence
     from typing import Self
 
 _VERSION = 1
@@ -40,16 +40,9 @@ _OPEN = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
 """Without waiting, should the path be a pipe."""
 
 
-class _Stamp(NamedTuple):
-    """What tells one state of the file from the next."""
-
-    modified: int
-    inode: int
-    size: int
-
-    @classmethod
-    def of(cls, found: os.stat_result) -> Self:
-        return cls(found.st_mtime_ns, found.st_ino, found.st_size)
+def _stamp(found: os.stat_result) -> tuple[int, int, int]:
+    """Return what tells one state of the file from the next."""
+    return found.st_mtime_ns, found.st_ino, found.st_size
 
 
 class FileBackend(ForkSafe, Backend):
@@ -82,7 +75,7 @@ class FileBackend(ForkSafe, Backend):
         self._path = self.home = Path(os.path.realpath(path))
         self._busy_timeout = busy_timeout
         self._commits = 0
-        self._loaded: tuple[_Stamp, Table] | None = None
+        self._loaded: tuple[Hashable, Table] | None = None
         self._start()
 
     @classmethod
@@ -136,9 +129,9 @@ class FileBackend(ForkSafe, Backend):
                 self._save(Table())
             return len(table)
 
-    def revision(self) -> tuple[_Stamp, int]:
+    def revision(self) -> Hashable:
         try:
-            return _Stamp.of(os.stat(self._path)), self._commits  # noqa: PTH116 - half the time
+            return _stamp(os.stat(self._path)), self._commits  # noqa: PTH116 - half the time
         except OSError as exc:
             raise self._unavailable(exc) from exc
 
@@ -154,7 +147,7 @@ class FileBackend(ForkSafe, Backend):
         """Return what is in the file now. Not to be changed: readers share it."""
         loaded = self._loaded
         try:
-            if loaded and loaded[0] == _Stamp.of(os.stat(self._path)):  # noqa: PTH116
+            if loaded and loaded[0] == _stamp(os.stat(self._path)):  # noqa: PTH116
                 return loaded[1]
             with open(os.open(self._path, _OPEN), "rb") as file:  # noqa: PTH123 - O_NONBLOCK
                 found = os.fstat(file.fileno())
@@ -168,7 +161,7 @@ class FileBackend(ForkSafe, Backend):
         except StoreConflict as exc:
             raise self._damaged("holds two records for the same thing") from exc
         private_file.tighten(self._path)
-        self._loaded = _Stamp.of(found), table
+        self._loaded = _stamp(found), table
         return table
 
     def _parse(self, content: bytes) -> Iterator[Record]:
@@ -263,7 +256,7 @@ class FileBackend(ForkSafe, Backend):
             with suppress(OSError):
                 aside.unlink(missing_ok=True)
             raise
-        self._loaded = _Stamp.of(written), table
+        self._loaded = _stamp(written), table
         private_file.sync_folder(self._path)
 
     def _date(self, descriptor: int) -> None:

@@ -8,6 +8,7 @@ import sqlite3
 import stat
 import weakref
 from contextlib import suppress
+from functools import cache
 from operator import attrgetter
 from os import getpid
 from pathlib import Path
@@ -36,20 +37,33 @@ _NAMES = ", ".join(f'"{name}"' for name in COLUMNS)
 _SELECT = f"SELECT {_NAMES} FROM token"  # noqa: S608
 _READ = f"{_SELECT} WHERE id = ?"
 _INSERT = f"INSERT INTO token ({_NAMES}) VALUES ({', '.join('?' * len(COLUMNS))})"  # noqa: S608
-_WRITTEN = tuple(name for name in COLUMNS if name not in ("id", "last_used_at"))
-_UPDATE = (
-    "UPDATE token SET "  # noqa: S608
-    + ", ".join(f'"{name}" = ?' for name in _WRITTEN)
-    + " WHERE id = ? AND version = ?"
-)
-_to_update = attrgetter(*_WRITTEN, "id")
 _TOUCH = (
     "UPDATE token SET last_used_at = ?2 WHERE id = ?1"
     " AND (last_used_at IS NULL OR last_used_at < ?2)"
 )
 
+_FIELD_NAMES = ", ".join(f'"{name}"' for name in FIELDS)
+_READ_FIELDS = f"SELECT {_FIELD_NAMES} FROM token WHERE id = ?"  # noqa: S608
+_fields_of = attrgetter(*FIELDS)
+_PLAIN = tuple(name for name in COLUMNS if name not in (*FIELDS, "id", "last_used_at"))
+
 _MANY = 500
 """How many values one query looks for; old SQLite allows 999 parameters."""
+
+
+@cache
+def _update(fields: tuple[str, ...]) -> tuple[str, Callable[[Record], tuple[Any, ...]]]:
+    """
+    Return the statement that replaces a record, and what takes its values from one.
+
+    Args:
+        fields: Those of `FIELDS` that change. An index that is written costs
+            a page on disk, so the others are left alone.
+    """
+    names = _PLAIN + fields
+    assignments = ", ".join(f'"{name}" = ?' for name in names)
+    sql = f"UPDATE token SET {assignments} WHERE id = ? AND version = ?"  # noqa: S608
+    return sql, attrgetter(*names, "id")
 
 
 class SQLiteBackend(ForkSafe, Backend):
@@ -137,14 +151,12 @@ class SQLiteBackend(ForkSafe, Backend):
         return [from_row(row) for row in rows]
 
     def write(self, record: Record, *, replaces: str | None) -> None:
-        # SQLite compares the versions in the statement that writes.
-        # Reading them first would leave a gap for another process.
         with self._lock:
             self._ready()
             if replaces is None:
                 done = self._change(_INSERT, to_row(record), record.id)
             else:
-                done = self._change(_UPDATE, (*_to_update(record), replaces), record.id)
+                done = self._replace(record, replaces)
         if not done:
             raise StoreConflict("Somebody else wrote this record first", token_id=record.id)
 
@@ -218,36 +230,24 @@ class SQLiteBackend(ForkSafe, Backend):
 
     def _ready(self) -> None:
         """Open if closed; refuse a connection of another process or of a replaced file."""
-        if self._db is None:
-            try:
-                self._open()
-            except sqlite3.Error as exc:
-                raise self._error(exc) from exc
-            except OSError as exc:
-                raise private_file.unavailable(self._path, exc) from exc
-        elif self._in_memory:
-            self._pid = getpid()
-        elif self._pid != getpid():
-            raise StoreUnavailable(
-                f"The connection to {self._path} was opened by process {self._pid} "
-                "and inherited by this one",
-                hint="Fork with os.fork or multiprocessing, or open the store after the fork",
-            )
-        elif self._file != self._look():
-            self._rest()
-            raise StoreUnavailable(
-                f"{self._path} was deleted or replaced while it was open",
-                hint="If that was on purpose, try again; else put the file back first",
-            )
-        self._look_at = math.inf if self._in_memory else monotonic() + 1.0
-
-    def _look(self) -> tuple[int, int] | None:
-        """Return which file is at the path now. None if there is none."""
         try:
-            found = self._path.stat()
-        except FileNotFoundError:
-            return None
-        return found.st_dev, found.st_ino
+            if self._db is None:
+                self._open()
+            elif self._in_memory:
+                self._pid = getpid()
+            elif self._pid != getpid():
+                raise StoreUnavailable(
+                    f"The connection to {self._path} was opened by process {self._pid} "
+                    "and inherited by this one",
+                    hint="Fork with os.fork or multiprocessing, or open the store after the fork",
+                )
+            else:
+                self._find_file()
+        except sqlite3.Error as exc:
+            raise self._error(exc) from exc
+        except OSError as exc:
+            raise private_file.unavailable(self._path, exc) from exc
+        self._look_at = math.inf if self._in_memory else monotonic() + 1.0
 
     def _open(self) -> None:
         if not self._in_memory:
@@ -263,16 +263,42 @@ class SQLiteBackend(ForkSafe, Backend):
         self._commits += 1
 
     def _find_file(self) -> None:
-        """Create the file if it was never seen; refuse what is not a file."""
+        """Create the file if there never was one; refuse another one than at first."""
         if self._file is None:
             private_file.create(self._path)
-        elif self._look() is None:
+        elif self._file != self._look():
+            self._rest()
             raise StoreUnavailable(
-                f"{self._path} is gone",
-                hint="Put it back; a new process starts with an empty one",
+                f"{self._path} was deleted or replaced while it was in use",
+                hint="Put it back. If that was on purpose, stop all processes that use it, "
+                "delete its old -wal and -shm, and start again",
             )
+        elif self._db is not None:
+            return
         if not stat.S_ISREG(self._path.stat().st_mode):
             raise StoreUnavailable(f"{self._path} is not a file", hint="Name a file")
+
+    def _look(self) -> tuple[int, int] | None:
+        """Return which file is at the path now. None if there is none."""
+        try:
+            found = os.stat(self._path)  # noqa: PTH116 - half the time of Path.stat
+        except FileNotFoundError:
+            return None
+        return found.st_dev, found.st_ino
+
+    def _replace(self, record: Record, replaces: str) -> int:
+        old = self._run(_READ_FIELDS, (record.id,)).fetchone()
+        if old is None:
+            return 0
+        new = _fields_of(record)
+        changed = tuple(
+            field for field, was, is_now in zip(FIELDS, old, new, strict=True) if was != is_now
+        )
+        sql, values = _update(changed)
+        # SQLite compares the versions in the statement that writes, so a
+        # process that wrote since the read above is not overwritten. And the
+        # same version is the same record: what did not differ then does not now.
+        return self._change(sql, (*values(record), replaces), record.id)
 
     def _run(self, sql: str, values: Sequence[Any] = ()) -> sqlite3.Cursor:
         try:
