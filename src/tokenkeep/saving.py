@@ -121,7 +121,7 @@ def merged(stored: Token, token: Token, *, login: str, now: float) -> Token:
     if new_login:
         renewal = replace(after.renewal, claim=None, failure=None, login=login, to_revoke=None)
         if after.refresh_token != stored.refresh_token:
-            renewal = replace(renewal, mints=())
+            renewal = replace(renewal, mints=_minted(after, now))
         after = after.but(status=Status.OK, renewal=renewal)
     if after.access_token != stored.access_token:
         after = after.with_renewal(lifetime=_lifetime(after, now))
@@ -132,7 +132,9 @@ def first(token: Token, *, login: str, now: float) -> Token:
     """Return what is stored by the first save of a token, but for its id and version."""
     fields = {name: getattr(token, name) for name in _WRITTEN}
     fresh = Token(**fields, created_at=now, updated_at=now, last_used_at=now)
-    return fresh.with_renewal(login=login, lifetime=_lifetime(fresh, now))
+    return fresh.with_renewal(
+        login=login, lifetime=_lifetime(fresh, now), mints=_minted(fresh, now)
+    )
 
 
 def _died(stored: Token, status: Status, now: float) -> Token:
@@ -141,6 +143,11 @@ def _died(stored: Token, status: Status, now: float) -> Token:
     access_token = None if status is Status.REVOKED else stored.access_token
     dead = stored.but(status=status, access_token=access_token, updated_at=now)
     return dead.with_renewal(claim=None)
+
+
+def _minted(token: Token, now: float) -> tuple[float, ...]:
+    """Return the mint times a new login starts with: its own access token counts."""
+    return (now,) if token.access_token else ()
 
 
 def _lifetime(token: Token, now: float) -> float | None:

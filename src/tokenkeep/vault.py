@@ -17,7 +17,7 @@ from tokenkeep.lookup import SECRETS, Lookup, credentials, identity
 from tokenkeep.providers import Providers
 from tokenkeep.sealing import key_missing
 from tokenkeep.store import TokenStore
-from tokenkeep.token import Status, Token
+from tokenkeep.token import Renewal, Status, Token
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from tokenkeep.backends.base import Backend, Record
     from tokenkeep.journal import Journal
     from tokenkeep.sealing import KeyRing
+    from tokenkeep.token import Claim
 
 _TRIES = 100
 """How often a save starts over when others keep writing the same token."""
@@ -146,17 +147,34 @@ class Vault(TokenStore):
         self.backend.write(records.seal(written, self.ring), replaces=token.version)
         return written
 
-    def insert(self, token: Token) -> Token:
+    def reserve(self, token: Token, claim: Claim) -> Token:
         """
-        Write a token as a new row, if its identity is free.
+        Leave a pending row for the first login with a credential.
+
+        The row holds nothing of the credential but what makes it unique.
+        `save_token` completes it; `Keeper.sweep` clears up what is left.
 
         Args:
-            token: Without id and version.
+            token: What is about to log in, with a grant, refresh or access token.
+            claim: Who logs in.
 
         Raises:
-            StoreConflict: There is a row with this identity.
+            StoreConflict: Somebody else has left one, or has logged in.
         """
-        return self._insert(self._locate(token))
+        located = self._locate(token)
+        now = self._clock.now()
+        pending = Token(
+            id=_fresh_id(),
+            version=_fresh_id(),
+            identity=self._identities(located.but(user=None))[0],
+            provider=located.provider,
+            status=Status.PENDING,
+            created_at=now,
+            updated_at=now,
+            renewal=Renewal(claim=claim),
+        )
+        self.backend.write(records.seal(pending, self.ring), replaces=None)
+        return pending
 
     def delete_token(self, token_id: str, *, replaces: str | None = None) -> None:
         """

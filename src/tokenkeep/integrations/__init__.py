@@ -1,1 +1,1 @@
-"""."""
+"""tokenkeep inside other libraries: one file each, imported by name."""

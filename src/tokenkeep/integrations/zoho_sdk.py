@@ -1,0 +1,344 @@
+"""
+The official Zoho CRM SDK (zohocrmsdk5_0 to 8_0) on tokenkeep, by changing one line.
+
+    Initializer.initialize(environment=..., token=..., store=SDKStore("sqlite:///tokens.db"))
+
+What the SDK expects of a store, and why each thing here is as it is, is in
+docs/zoho-sdk.md.
+"""
+
+from __future__ import annotations
+
+import threading
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from tokenkeep.clock import Clock
+from tokenkeep.config import open_store
+from tokenkeep.errors import (
+    ConfigurationError,
+    DriverMissing,
+    LoginNeeded,
+    TokenKeepError,
+    TokenNotFound,
+)
+from tokenkeep.integrations.first_login import FirstLogins
+from tokenkeep.keeper import Keeper
+from tokenkeep.providers.address import is_sendable
+from tokenkeep.providers.zoho_data_centers import ENVIRONMENTS
+from tokenkeep.store import TokenStore
+from tokenkeep.token import Status, Token
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from tokenkeep.events import Listener
+    from tokenkeep.providers.base import Place
+
+try:
+    from zohocrmsdk.src.com.zoho.api.authenticator.oauth_token import OAuthToken
+    from zohocrmsdk.src.com.zoho.api.authenticator.store.token_store import (
+        TokenStore as SDKTokenStore,
+    )
+    from zohocrmsdk.src.com.zoho.crm.api.exception.sdk_exception import SDKException
+    from zohocrmsdk.src.com.zoho.crm.api.initializer import Initializer
+except ModuleNotFoundError as exc:
+    raise DriverMissing(
+        f"The official Zoho CRM SDK is not installed: no module {exc.name}",
+        hint="Install it: pip install 'tokenkeep[zoho]', or the generation you use",
+    ) from exc
+
+# Needs the SDK as well; without it the error above is the one to see.
+from tokenkeep.integrations import zoho_tokens
+
+CODE = "TOKENKEEP"
+"""The code of each SDKException raised here; its cause is tokenkeep's own error."""
+
+PROVIDER = "zoho"
+
+SDK_FLOOR = 10.0
+"""
+The SDK itself asks for a new access token when less than 5 s are left, in
+every thread and process. What is valid is shown to it with at least this much
+left, in seconds, so that it never does.
+"""
+
+
+class SDKStore(SDKTokenStore):  # type: ignore[misc]  # the SDK has no type information
+    """
+    Keep the official SDK's tokens: sealed, renewed once, revoked everywhere.
+
+    The access token is renewed while the SDK looks it up, so the SDK always
+    finds a fresh one and never asks for one itself but for the first login.
+
+    Args:
+        store: A URL as `tokenkeep.open_store` takes it, or any `TokenStore`.
+            None means the default store.
+        clock: The time. None means the operating system's.
+        on_event: Called with each event. None means that events are only logged.
+
+    Raises:
+        TypeError: *store* is one of the SDK's own stores.
+        ConfigurationError: The URL, a key or the configuration is wrong or missing.
+        StoreError: The store can't be opened.
+    """
+
+    def __init__(
+        self,
+        store: str | TokenStore | None = None,
+        *,
+        clock: Clock | None = None,
+        on_event: Listener | None = None,
+    ) -> None:
+        if isinstance(store, SDKTokenStore):
+            raise TypeError(
+                f"{type(store).__name__} is a store of the Zoho SDK; SDKStore takes a URL such as "
+                "'sqlite:///tokens.db' or a tokenkeep.TokenStore. To move tokens in from the "
+                "SDK's file or database: tokenkeep import"
+            )
+        self._clock = clock or Clock()
+        opened = store if isinstance(store, TokenStore) else open_store(store, clock=clock)
+        self.keeper = Keeper(opened, clock=clock, on_event=on_event)
+        self._logins = FirstLogins(self.keeper.store, self._clock)
+        self._handed = threading.local()
+
+    def __repr__(self) -> str:
+        return f"<SDKStore {self.keeper.store!r}>"
+
+    def find_token(self, token: Any) -> Any:
+        """
+        Fill the SDK's token from the store, renewed if need be.
+
+        Args:
+            token: An OAuthToken. With an id it is only read and filled: the
+                SDK's own ``revoke(id)`` comes this way.
+
+        Returns:
+            The same object. None if nothing is stored and the caller is to
+            log in; others that ask with the same credential meanwhile wait.
+
+        Raises:
+            SDKException: It can't be made valid; the cause says why.
+        """
+        if not isinstance(token, OAuthToken):
+            return token
+        with _sdk_errors():
+            if token.get_id():
+                stored = self.keeper.store.find_token_by_id(token.get_id())
+                return None if stored is None else self._filled(token, stored)
+            asked = zoho_tokens.asked(token, self._asked_place(token))
+            valid = self._valid(asked)
+            return None if valid is None else self._filled(token, valid)
+
+    def find_token_by_id(self, id: str) -> Any:  # noqa: A002  # the SDK's own name
+        """
+        Return a new OAuthToken with the token of this id, renewed if need be.
+
+        Args:
+            id: As `save_token` has set it.
+
+        Raises:
+            SDKException: There is none, or it can't be made valid.
+        """
+        with _sdk_errors():
+            stored = self.keeper.store.find_token_by_id(id)
+            if stored is None:
+                raise TokenNotFound(
+                    "There is no such token",
+                    token_id=id,
+                    hint="It was deleted; let the user log in again",
+                )
+            valid = self.keeper.valid(stored)
+            self._handed.last = (valid.id, valid.access_token)
+            return zoho_tokens.made(valid, self._shown_expiry(valid))
+
+    def save_token(self, token: Any) -> None:
+        """
+        Store the SDK's token, and set its id.
+
+        Args:
+            token: An OAuthToken with its access, refresh or grant token.
+
+        Raises:
+            SDKException: It could not be stored, or it is revoked and this is
+                no new login.
+        """
+        if not isinstance(token, OAuthToken):
+            return
+        with _sdk_errors():
+            environment = _environment()
+            # By now the SDK has set the environment to the token's own; the
+            # api_domain may be one it took over from Zoho's answer.
+            url = environment.url if environment else token.get_api_domain()
+            asked = zoho_tokens.asked(token, self._place(url))
+            given = asked.but(
+                provider=PROVIDER,
+                id=asked.id or self._logins.pending(asked),
+                expires_at=zoho_tokens.seconds(token.get_expires_in()),
+                redirect_uri=token.get_redirect_url(),
+                api_domain=self._api_domain(token, asked),
+                issuer=environment.accounts_url if environment else None,
+            )
+            saved = self.keeper.store.save_token(given)
+            self._logins.done(asked)
+            if saved.status is not Status.OK:
+                raise LoginNeeded(
+                    f"This token is {saved.status.value} and what was saved is no new login",
+                    token_id=saved.id,
+                    user=saved.user,
+                    hint="Log in with a new grant or refresh token",
+                )
+            token.set_id(saved.id)
+
+    def delete_token(self, id: str) -> None:  # noqa: A002  # the SDK's own name
+        """
+        Delete a token here; Zoho is not asked. Silent if there is none.
+
+        Args:
+            id: As `save_token` has set it.
+
+        Raises:
+            SDKException: The store can't be written.
+        """
+        with _sdk_errors():
+            self.keeper.delete(id)
+
+    def get_tokens(self) -> list[Any]:
+        """
+        Return all tokens as OAuthTokens, as they are stored.
+
+        Raises:
+            SDKException: The store can't be read.
+        """
+        with _sdk_errors():
+            return [zoho_tokens.made(token, token.expires_at) for token in self.keeper.tokens()]
+
+    def delete_tokens(self) -> None:
+        """
+        Delete all tokens here; Zoho is not asked.
+
+        Raises:
+            SDKException: The store can't be written.
+        """
+        with _sdk_errors():
+            self.keeper.store.delete_tokens()
+
+    # What the SDK's stores don't have.
+
+    def revoke(self, id: str) -> bool:  # noqa: A002  # the SDK's own name
+        """
+        Revoke a token: in all processes at once, and at Zoho.
+
+        Args:
+            id: As `save_token` has set it.
+
+        Returns:
+            Whether Zoho confirmed it. If not, `Keeper.sweep` goes on trying;
+            it is not handed out any more either way.
+
+        Raises:
+            SDKException: There is none, or it could not be written.
+        """
+        with _sdk_errors():
+            return self.keeper.revoke(id).renewal.to_revoke is None
+
+    def rejected(self, token: Any) -> None:
+        """
+        Report that the CRM has refused the access token, with status 401.
+
+        The SDK never does. Renews only if that access token is still the
+        stored one; then make the call once more.
+
+        Args:
+            token: The OAuthToken the call was made with.
+
+        Raises:
+            SDKException: It can't be renewed.
+        """
+        with _sdk_errors():
+            token_id = token.get_id()
+            # The SDK's object keeps its first access token for good; what the
+            # call was made with is what this thread was given last.
+            last = getattr(self._handed, "last", None)
+            used = last[1] if last and last[0] == token_id else token.get_access_token()
+            self.keeper.rejected(str(token_id), str(used))
+
+    def close(self) -> None:
+        """Let go of the store's connections and files."""
+        self.keeper.close()
+
+    def _valid(self, asked: Token) -> Token | None:
+        """Return a valid token. None if the caller is to log in."""
+        stored = self.keeper.store.find_token(asked) or self._first_login(asked)
+        if stored is None:
+            return None
+        try:
+            return self.keeper.valid(stored, client_secret=asked.client_secret)
+        except LoginNeeded:
+            if not _brings_another_login(asked, stored):
+                raise
+        saved = self._first_login(asked)
+        return None if saved is None else self.keeper.valid(saved)
+
+    def _first_login(self, asked: Token) -> Token | None:
+        environment = _environment()
+        if environment is not None and not is_sendable(environment.accounts_url):
+            raise ConfigurationError(
+                "The environment's accounts URL is plain http: secrets would be sent in clear",
+                hint="Use https; plain http is for 127.0.0.1 only",
+            )
+        return self._logins.elect(asked.but(provider=PROVIDER))
+
+    def _place(self, url: str | None) -> Place | None:
+        return self.keeper.providers.of(Token(provider=PROVIDER)).place(url)
+
+    def _asked_place(self, token: Any) -> Place | None:
+        """Return where a token is asked for: its own API domain if known, as the SDK has it."""
+        own = self._place(token.get_api_domain())
+        if own is not None and own.environment in ENVIRONMENTS:
+            return own
+        environment = _environment()
+        return self._place(environment.url) if environment else own
+
+    def _api_domain(self, token: Any, asked: Token) -> str | None:
+        """Return where the token's API is; never that of another environment than asked for."""
+        environment = _environment()
+        named = token.get_api_domain() or None
+        if environment is None:
+            return named
+        place = self._place(named)
+        agrees = place is not None and place.environment == asked.environment
+        return named if agrees else str(environment.url)
+
+    def _filled(self, token: Any, stored: Token) -> Any:
+        self._handed.last = (stored.id, stored.access_token)
+        return zoho_tokens.filled(token, stored, self._shown_expiry(stored))
+
+    def _shown_expiry(self, token: Token) -> float | None:
+        if token.expires_at is None or token.status is not Status.OK:
+            return token.expires_at
+        return max(token.expires_at, self._clock.now() + SDK_FLOOR)
+
+
+def _brings_another_login(asked: Token, stored: Token) -> bool:
+    """Tell whether a caller has a credential that the dead row found by its user has not."""
+    if not asked.user:
+        return False
+    return (asked.grant_token or stored.grant_token) != stored.grant_token or (
+        asked.refresh_token or stored.refresh_token
+    ) != stored.refresh_token
+
+
+def _environment() -> Any:
+    """Return the environment the SDK works in now. None before it is initialised."""
+    initializer = Initializer.get_initializer()
+    return None if initializer is None else initializer.environment
+
+
+@contextmanager
+def _sdk_errors() -> Iterator[None]:
+    """Raise our errors as the SDK's, with ours as the cause."""
+    try:
+        yield
+    except TokenKeepError as exc:
+        raise SDKException(code=CODE, cause=exc) from exc
