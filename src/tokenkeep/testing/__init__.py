@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from .emulator import ZohoEmulator as ZohoEmulator
     from .emulator import serve as serve
     from .fake_clock import FakeClock as FakeClock
-    from .fake_clock import FakeClock as FakeClock
 
 _HOMES = {
     "BackendContract": ".backend_contract",
@@ -28,7 +27,6 @@ _HOMES = {
     "FakeClock": ".fake_clock",
     "ZohoEmulator": ".emulator",
     "serve": ".emulator",
-    "FakeClock": ".fake_clock",
 }
 
 __all__ = [
