@@ -14,8 +14,9 @@ import pytest
 from provider_server import SECRETS, assert_error_is_clean, drip, response
 
 from tokenkeep.errors import ConfigurationError, ProviderUnavailable
+from tokenkeep.providers.exchange import MAX_BODY
 from tokenkeep.providers.form import Form
-from tokenkeep.providers.http import MAX_BODY, get_json, post_form
+from tokenkeep.providers.http import get_json, post_form
 
 # Far more than the bound of 0.5 s and its margin, far less than what any of
 # the servers below would take: they drip or hang for a minute and longer.
@@ -159,7 +160,7 @@ def test_interrupted_caller_leaves_nothing_running(serve, monkeypatch):
         def set_exception(self, exc):
             pass
 
-    monkeypatch.setattr("tokenkeep.providers.http.Future", Interrupted)
+    monkeypatch.setattr("tokenkeep.providers.exchange.Future", Interrupted)
     with pytest.raises(KeyboardInterrupt):
         post(server.url, timeout=60)
 

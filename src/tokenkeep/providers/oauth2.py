@@ -18,11 +18,12 @@ from tokenkeep.providers import answers
 from tokenkeep.providers.address import host_and_port, is_sendable, parse
 from tokenkeep.providers.base import Answer, Place, Profile, Provider
 from tokenkeep.providers.form import Basic, Form
-from tokenkeep.providers.http import Reply, post_form
+from tokenkeep.providers.http import post_form
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    from tokenkeep.providers.exchange import Reply
     from tokenkeep.token import Token
 
 _SHOWABLE = re.compile(r"[A-Za-z0-9_ .-]{1,64}")

@@ -22,7 +22,7 @@ from tokenkeep.providers.zoho_data_centers import DATA_CENTERS, DataCenters
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from tokenkeep.providers.http import Reply
+    from tokenkeep.providers.exchange import Reply
     from tokenkeep.token import Token
 
 PROFILE = Profile(mint_limit=10, mint_window=600.0, rotates=False)
