@@ -93,13 +93,13 @@ class ConsentPages:
         asked = await parameters(request)
         accounts = self._world.accounts
         if request.method == "GET":
-            users = list(accounts.users.values())
+            users = list(accounts.registry.users.values())
             return page("Connect a device", device_form(users, asked.get("user_code", "")))
         accepted = asked.get("decision") == "accept"
         try:
             self._world.devices.decide(
                 asked.get("user_code", ""),
-                accounts.user(asked.get("user")),
+                accounts.registry.user(asked.get("user")),
                 accept=accepted,
                 environment=asked.get("environment", "production"),
             )
@@ -109,10 +109,10 @@ class ConsentPages:
 
     def _check(self, asked: dict[str, str], data_center: str) -> Client:
         """Find the client, or raise what is shown here: an unchecked address gets no redirect."""
-        client = self._world.accounts.clients.get(asked.get("client_id", ""))
+        client = self._world.registry.clients.get(asked.get("client_id", ""))
         if client is None or data_center not in client.secrets:
             raise OAuthError("invalid_client")
-        if not self._world.accounts.accepts_redirect(client, asked.get("redirect_uri", "")):
+        if not self._world.registry.accepts_redirect(client, asked.get("redirect_uri", "")):
             raise OAuthError("invalid_redirect_uri")
         return client
 
@@ -143,7 +143,7 @@ class ConsentPages:
         """Who can log in here: users of all data centres, but China keeps to itself."""
         return [
             each
-            for each in self._world.accounts.users.values()
+            for each in self._world.registry.users.values()
             if each.data_center in client.secrets
             and (each.data_center == "cn") == (data_center == "cn")
         ]

@@ -64,7 +64,7 @@ class CrmApi:
         if request.query_params.get("type") != "CurrentUser":
             users = [
                 each
-                for each in self._world.accounts.users.values()
+                for each in self._world.registry.users.values()
                 if each.zgid == token.user.zgid
                 and request.path_params.get("id") in (None, each.zuid)
             ]

@@ -60,7 +60,7 @@ class Devices:
 
     def begin(self, form: Mapping[str, str], data_center: str, page_url: str) -> dict[str, Any]:
         """Answer the initiation request; lives and intervals are in milliseconds."""
-        client = self._accounts.clients.get(form.get("client_id", ""))
+        client = self._accounts.registry.clients.get(form.get("client_id", ""))
         if client is None or data_center not in client.secrets:
             raise OAuthError("invalid_client")
         if form.get("grant_type") != "device_request" or not form.get("scope"):
@@ -86,7 +86,7 @@ class Devices:
     def poll(self, form: Mapping[str, str], data_center: str) -> dict[str, Any]:
         """Answer a polling request."""
         with self._accounts.lock:
-            client = self._accounts.authenticate(
+            client = self._accounts.registry.authenticate(
                 form.get("client_id", ""), form.get("client_secret"), data_center
             )
             request = self._requests.get(form.get("code", ""))

@@ -61,7 +61,7 @@ class ZohoEmulator:
         self.options: Options = self._world.options
         self.faults: Faults = self._world.faults
         self.counters: Counters = self._world.counters
-        self._world.accounts.register_client(
+        self._world.registry.register_client(
             redirect_uris=("http://127.0.0.1/callback", *redirect_uris)
         )
         for name in data_centers:
@@ -109,7 +109,7 @@ class ZohoEmulator:
     @property
     def data_centers(self) -> tuple[str, ...]:
         """The names of the data centres."""
-        return self._world.accounts.data_centers
+        return self._world.registry.data_centers
 
     @property
     def control_url(self) -> str:
@@ -140,17 +140,17 @@ class ZohoEmulator:
     @property
     def client(self) -> Client:
         """The client that is registered from the start."""
-        return self._world.accounts.client(None)
+        return self._world.registry.client(None)
 
     @property
     def user(self) -> User:
         """The user who is there from the start, in the first data centre."""
-        return self._world.accounts.user(None)
+        return self._world.registry.user(None)
 
     @property
     def users(self) -> list[User]:
         """Everybody."""
-        return list(self._world.accounts.users.values())
+        return list(self._world.registry.users.values())
 
     def add_user(
         self,
@@ -174,7 +174,7 @@ class ZohoEmulator:
         Raises:
             ValueError: There is no such data centre, or the organisation lives elsewhere.
         """
-        return self._world.accounts.add_user(
+        return self._world.registry.add_user(
             email,
             data_center=data_center,
             zgid=zgid,
@@ -205,7 +205,7 @@ class ZohoEmulator:
             secrets_by_data_center: Secrets of single data centres.
             public: It has no secret and must use PKCE.
         """
-        return self._world.accounts.register_client(
+        return self._world.registry.register_client(
             name,
             redirect_uris=redirect_uris,
             data_centers=data_centers,
@@ -238,8 +238,8 @@ class ZohoEmulator:
         """
         accounts = self._world.accounts
         return accounts.make_grant(
-            accounts.user(user),
-            accounts.client(client),
+            accounts.registry.user(user),
+            accounts.registry.client(client),
             scope=scope,
             environment=environment,
             life=life,
@@ -256,7 +256,7 @@ class ZohoEmulator:
         """Make a refresh token; arguments as for :meth:`grant_code`. Counts as no call."""
         accounts = self._world.accounts
         return accounts.make_refresh_token(
-            accounts.user(user), accounts.client(client), scope, environment
+            accounts.registry.user(user), accounts.registry.client(client), scope, environment
         ).value
 
     def access_token(
@@ -286,7 +286,10 @@ class ZohoEmulator:
                 login.user, login.client, login.scope, login.environment, login
             ).value
         return accounts.make_access_token(
-            accounts.user(user), accounts.client(client), scope or DEFAULT_SCOPE, environment
+            accounts.registry.user(user),
+            accounts.registry.client(client),
+            scope or DEFAULT_SCOPE,
+            environment,
         ).value
 
     def id_of(self, refresh_token: str) -> str:
@@ -310,7 +313,7 @@ class ZohoEmulator:
         module: str = "Leads",
     ) -> dict[str, dict[str, Any]]:
         """The CRM records that *user* sees, by id: the live table, not a copy."""
-        zgid = self._world.accounts.user(user).zgid
+        zgid = self._world.registry.user(user).zgid
         return self._world.records.table(zgid, environment, module)
 
     # What happens at the provider
@@ -318,7 +321,9 @@ class ZohoEmulator:
     def expire_access_tokens(self, user: User | str | None = None) -> int:
         """Let live access tokens expire now, of one user or of all; return how many."""
         accounts = self._world.accounts
-        return accounts.expire_access_tokens(None if user is None else accounts.user(user))
+        return accounts.expire_access_tokens(
+            None if user is None else accounts.registry.user(user)
+        )
 
     def revoke(self, user: User | str | None = None, *, client: Client | str | None = None) -> int:
         """
@@ -333,7 +338,8 @@ class ZohoEmulator:
         """
         accounts = self._world.accounts
         return accounts.withdraw(
-            accounts.user(user), None if client is None else accounts.client(client)
+            accounts.registry.user(user),
+            None if client is None else accounts.registry.client(client),
         )
 
     def decide_device(
@@ -347,7 +353,7 @@ class ZohoEmulator:
             user: Who decides; None means the first.
             accept: False refuses.
         """
-        self._world.devices.decide(user_code, self._world.accounts.user(user), accept=accept)
+        self._world.devices.decide(user_code, self._world.registry.user(user), accept=accept)
 
     def evict(self, token: str) -> None:
         """Invalidate one access or refresh token in silence, as a limit would."""
@@ -366,7 +372,7 @@ class ZohoEmulator:
         return {
             "data_centers": {name: asdict(self[name]) for name in self.data_centers},
             "users": [describe_user(each) for each in self.users],
-            "clients": [describe_client(each) for each in accounts.clients.values()],
+            "clients": [describe_client(each) for each in accounts.registry.clients.values()],
             "logins": logins,
             "options": self.options.as_dict(),
             "faults": self.faults.as_list(),

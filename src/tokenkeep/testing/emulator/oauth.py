@@ -143,7 +143,7 @@ class OAuthEndpoints:
 
     async def _server_info(self, _request: Request) -> Response:
         world = self._world
-        locations = {name: world.accounts_url(name) for name in world.accounts.data_centers}
+        locations = {name: world.accounts_url(name) for name in world.registry.data_centers}
         return JSONResponse({"result": "success", "locations": locations})
 
     async def _openid(self, request: Request) -> Response:
@@ -173,7 +173,7 @@ class OAuthEndpoints:
         )
 
     def _client(self, form: dict[str, str], request: Request) -> Client:
-        return self._world.accounts.authenticate(
+        return self._world.registry.authenticate(
             form.get("client_id", ""), form.get("client_secret"), site_of(request).data_center
         )
 

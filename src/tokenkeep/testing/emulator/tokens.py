@@ -54,7 +54,7 @@ class TokenEndpoint:
             # Zoho's documents list a bad grant type under this name.
             raise OAuthError("invalid_client", status=None if form.get("grant_type") else 400)
         with self._accounts.lock:
-            client = self._accounts.authenticate(
+            client = self._accounts.registry.authenticate(
                 form.get("client_id", ""), form.get("client_secret"), data_center
             )
             return handler(form, client, data_center)
@@ -135,7 +135,7 @@ class TokenEndpoint:
         zgid = form.get("soid", "").partition(".")[2]
         users = [
             each
-            for each in self._accounts.users.values()
+            for each in self._accounts.registry.users.values()
             if (each.zgid, each.data_center) == (zgid, data_center)
         ]
         if not users:

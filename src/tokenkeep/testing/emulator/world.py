@@ -13,6 +13,7 @@ from .faults import Faults
 from .model import ENVIRONMENTS
 from .options import Options
 from .records import Records
+from .registry import Registry
 from .tokens import TokenEndpoint
 
 if TYPE_CHECKING:
@@ -48,7 +49,8 @@ class World:
         self.faults = Faults()
         self.counters = Counters()
         self.records = Records(self.clock)
-        self.accounts = Accounts(data_centers, self.clock, self.options, self.counters)
+        self.registry = Registry(data_centers, self.options)
+        self.accounts = Accounts(self.registry, self.clock, self.options, self.counters)
         self.tokens = TokenEndpoint(self.accounts, self.api_url)
         self.devices = Devices(self.accounts, self.tokens)
         self.sites = [
