@@ -1,10 +1,19 @@
+"""The SQLite backend: the contract, and what is special about it."""
+
 from __future__ import annotations
 
+import ctypes
+import gc
+import os
+import sqlite3
+import warnings
 from functools import partial
 
 import pytest
 
+from tokenkeep.backends import Record
 from tokenkeep.backends.sqlite import SQLiteBackend
+from tokenkeep.errors import StoreError, StoreUnavailable
 from tokenkeep.testing.backend_contract import BackendContract, SharedBackendContract
 
 
@@ -19,3 +28,211 @@ class TestContractInMemory(BackendContract):
     def open_backend(self):
         backend = SQLiteBackend(":memory:")
         return lambda: backend
+
+
+def record(name="id", **changes):
+    values = {"version": "1", "identity": f"of {name}", "key_id": "key", "sealed": b"sealed"}
+    return Record(id=name, **{**values, **changes})
+
+
+@pytest.fixture
+def path(tmp_path):
+    return tmp_path / "tokens.db"
+
+
+@pytest.fixture
+def backend(path):
+    backend = SQLiteBackend(path)
+    yield backend
+    backend.close()
+
+
+def test_safe_on_disk_when_it_returns(backend):
+    """Each commit is synced, to a write-ahead log; deleted bytes are overwritten."""
+    setting = {
+        name: backend._db.execute(f"PRAGMA {name}").fetchone()[0]
+        for name in ("synchronous", "journal_mode", "secure_delete")
+    }
+
+    assert setting == {"synchronous": 2, "journal_mode": "wal", "secure_delete": 1}
+
+
+def test_home_is_the_database(backend, path):
+    """A database has a home for files beside it; one in memory has none."""
+    assert backend.home == path
+    assert SQLiteBackend(":memory:").home is None
+
+
+def test_lookups_use_an_index(backend):
+    """No lookup reads the whole table, however it is asked."""
+    for field in ("id", "identity", "user", "access", "refresh", "grant"):
+        plan = backend._db.execute(
+            f'EXPLAIN QUERY PLAN SELECT * FROM token WHERE "{field}" IN (?, ?)', ("a", "b")
+        ).fetchall()
+
+        assert "USING INDEX" in plan[0][3]
+
+
+def test_deleted_tokens_do_not_linger(backend, path):
+    """What was cleared is in none of the files any more."""
+    mark = os.urandom(32).hex().encode()
+    backend.write(record(sealed=mark * 100), replaces=None)
+
+    backend.clear()
+
+    for file in path.parent.iterdir():
+        assert mark not in file.read_bytes()
+
+
+def test_busy(path):
+    """A writer that never ends is waited for as long as was said, then named."""
+    backend = SQLiteBackend(path, busy_timeout=0.05)
+    other = sqlite3.connect(path, isolation_level=None)
+    other.execute("BEGIN IMMEDIATE")
+
+    with pytest.raises(StoreUnavailable, match=r"busy for 0\.05 seconds"):
+        backend.write(record(), replaces=None)
+
+    assert backend.read("id") is None
+    other.execute("COMMIT")
+    other.close()
+    backend.write(record(), replaces=None)
+    backend.close()
+
+
+@pytest.fixture
+def replaced(backend, path):
+    """The open database is moved away, and another one is in its place."""
+    backend.write(record(), replaces=None)
+    other = SQLiteBackend(path.with_suffix(".other"))
+    other.write(record("other"), replaces=None)
+    other.close()
+    path.rename(path.with_suffix(".moved"))
+    path.with_suffix(".other").rename(path)
+
+
+@pytest.mark.usefixtures("replaced")
+def test_replaced_in_use(backend, path):
+    """Nothing goes into a database that lost its name, nor into the one that took it."""
+    for ask in (
+        lambda: backend.write(record(version="2"), replaces="1"),
+        lambda: backend.touch("id", 5.0),
+        lambda: backend.delete("id"),
+        backend.clear,
+        lambda: backend.read("id"),
+        backend.revision,
+    ):
+        with pytest.raises(StoreUnavailable, match="deleted or replaced"):
+            ask()
+
+    path.with_suffix(".moved").replace(path)
+    assert backend.read("id") == record()
+
+
+@pytest.mark.usefixtures("replaced")
+def test_replaced_on_purpose(backend, path):
+    """Doing what the error advises, one goes on with the new database."""
+    with pytest.raises(StoreUnavailable, match="delete its old -wal and -shm"):
+        backend.clear()
+    backend.close()
+    for suffix in ("-wal", "-shm"):
+        path.with_name(path.name + suffix).unlink()
+
+    assert backend.scan(None, 10) == [record("other")]
+
+
+@pytest.mark.usefixtures("replaced")
+def test_replaced_is_noticed_by_revision(backend):
+    """A reader that only asks for the revision notices, too, if not at once."""
+    backend.revision()
+    backend._look_at = 0.0
+
+    with pytest.raises(StoreUnavailable, match="deleted or replaced"):
+        backend.revision()
+
+
+def test_inherited_connection_is_refused(backend, path):
+    """A child forked behind Python's back is told, and does no harm to its parent."""
+    backend.write(record(), replaces=None)
+    reader, writer = os.pipe()
+
+    child = ctypes.PyDLL(None).fork()
+    if not child:
+        for ask in (
+            lambda: backend.read("id"),
+            backend.revision,
+            lambda: backend.write(record(version="2"), replaces="1"),
+            lambda: backend.find("user", ["u"]),
+            lambda: backend.scan(None, 1),
+        ):
+            try:
+                ask()
+            except StoreUnavailable as exc:
+                os.write(writer, b"+" if "inherited" in str(exc) else b"-")
+        backend.close()
+        os._exit(0)
+    os.waitpid(child, 0)
+    os.close(writer)
+
+    assert os.read(reader, 100) == b"+++++"
+    os.close(reader)
+    backend.write(record(version="2"), replaces="1")
+    assert SQLiteBackend(path).read("id") == record(version="2")
+
+
+def test_memory_is_copied_by_a_fork(fork):
+    """Each side of a fork has its own copy of a database in memory."""
+    backend = SQLiteBackend(":memory:")
+    backend.write(record(), replaces=None)
+
+    def work(_):
+        backend.write(record(version="child"), replaces="1")
+        backend.revision()
+
+    fork(work).end()
+
+    assert backend.read("id") == record()
+
+
+def test_reopened_is_another_revision(backend, path):
+    """After a pause in which others wrote, no revision of before comes again."""
+    before = set()
+    for turn in range(5):
+        before.add(backend.revision())
+        backend.close()
+        SQLiteBackend(path).write(record(str(turn)), replaces=None)
+
+        assert backend.revision() not in before
+
+
+def test_dropped_without_close(path):
+    """A backend that is merely forgotten closes its files without a complaint."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        backend = SQLiteBackend(path)
+        backend.write(record(), replaces=None)
+        del backend
+        gc.collect()
+
+    assert [file.name for file in path.parent.iterdir()] == [path.name]
+
+
+def test_damaged_table(backend):
+    """A database whose table was taken away is an error with the path in it."""
+    backend._db.execute("DROP TABLE token")
+
+    with pytest.raises(StoreError, match=r"tokens\.db"):
+        backend.read("id")
+
+
+def test_old_readers_do_not_hide_a_commit(backend, path):
+    """A search that finds many leaves nothing open that would freeze the revision."""
+    for n in range(100):
+        backend.write(record(f"{n:03}", user="u"), replaces=None)
+    backend.find("user", ["u"])
+    backend.scan(None, 10)
+    before = backend.revision()
+
+    SQLiteBackend(path).touch("000", 5.0)
+
+    assert backend.revision() != before

@@ -201,7 +201,10 @@ class FileBackend(ForkSafe, Backend):
     def _is_empty(self) -> bool:
         try:
             found = self._path.stat()
-        except FileNotFoundError:
+        except FileNotFoundError as exc:
+            # FileLock would make the folder, and a mistyped path go unnoticed.
+            if not self._path.parent.is_dir():
+                raise self._unavailable(exc) from exc
             return True
         except OSError as exc:
             raise self._unavailable(exc) from exc

@@ -275,8 +275,11 @@ class SQLiteBackend(ForkSafe, Backend):
             )
         elif self._db is not None:
             return
-        if not stat.S_ISREG(self._path.stat().st_mode):
+        found = self._path.stat()
+        if not stat.S_ISREG(found.st_mode):
             raise StoreUnavailable(f"{self._path} is not a file", hint="Name a file")
+        if found.st_size == 1:  # SQLite takes it for an empty one, and would overwrite it
+            raise private_file.foreign(self._path, "is not a SQLite database")
 
     def _look(self) -> tuple[int, int] | None:
         """Return which file is at the path now. None if there is none."""

@@ -1,0 +1,92 @@
+"""Children and strangers: real processes for the tests of the backends."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import tempfile
+import traceback
+import warnings
+from pathlib import Path
+
+import pytest
+
+NOBODY = 65534
+
+
+class Child:
+    """A forked process; what it says arrives line by line."""
+
+    def __init__(self, work):
+        reader, writer = os.pipe()
+        with warnings.catch_warnings():
+            # Python 3.12 warns of forks beside threads; some tests do just that.
+            warnings.simplefilter("ignore", DeprecationWarning)
+            self.pid = os.fork()
+        if not self.pid:
+            os.close(reader)
+            code = 1
+            try:
+                work(lambda text: os.write(writer, f"{text}\n".encode()))
+                code = 0
+            except BaseException:  # noqa: BLE001 - the parent shows it
+                os.write(writer, traceback.format_exc().encode())
+            finally:
+                os._exit(code)
+        os.close(writer)
+        self._lines = os.fdopen(reader)
+
+    def readline(self):
+        return self._lines.readline().rstrip("\n")
+
+    def kill(self):
+        """Kill it in the midst of things; return what it still said."""
+        os.kill(self.pid, signal.SIGKILL)
+        return self._end()[1]
+
+    def end(self):
+        """Wait for its end, which must be a good one; return what it still said."""
+        code, said = self._end()
+        assert code == 0, "\n".join(said)
+        return said
+
+    def _end(self):
+        said = self._lines.read().splitlines()
+        self._lines.close()
+        return os.waitpid(self.pid, 0)[1], said
+
+
+@pytest.fixture
+def fork():
+    """Start a child: it calls *work* with a function that says a line to the parent."""
+    return Child
+
+
+@pytest.fixture
+def as_nobody():
+    """Do something as a user without special rights; return what it says."""
+
+    def run(work):
+        def work_as_nobody(say):
+            if os.geteuid() == 0:
+                os.setgroups([])
+                os.setgid(NOBODY)
+                os.setuid(NOBODY)
+            work(say)
+
+        return Child(work_as_nobody).end()
+
+    return run
+
+
+@pytest.fixture
+def shared_folder():
+    """A folder that other users reach too; pytest's own ones are private."""
+    folder = Path(tempfile.mkdtemp())
+    folder.chmod(0o755)
+    if os.geteuid() == 0:
+        os.chown(folder, NOBODY, NOBODY)
+    yield folder
+    folder.chmod(0o755)
+    shutil.rmtree(folder)

@@ -1,0 +1,235 @@
+"""URLs: which backend they open, and what is said of those that open none."""
+
+from __future__ import annotations
+
+import os
+import sys
+import textwrap
+from pathlib import Path
+
+import pytest
+
+from tokenkeep import backends
+from tokenkeep.backends import BACKENDS, Kind, open_backend
+from tokenkeep.backends.file import FileBackend
+from tokenkeep.backends.memory import MemoryBackend
+from tokenkeep.backends.sqlite import SQLiteBackend
+from tokenkeep.errors import (
+    ConfigurationError,
+    DriverMissing,
+    StoreForeign,
+    TokenKeepError,
+    UnknownName,
+)
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def opened(url):
+    backend = open_backend(url)
+    backend.close()
+    return backend
+
+
+@pytest.mark.parametrize("scheme", BACKENDS)
+def test_the_table_is_right(scheme):
+    """Each row of the table names a module, and a class in it that takes a URL."""
+    kind = BACKENDS[scheme]
+    __import__(kind.module)
+
+    assert callable(getattr(sys.modules[kind.module], kind.name).from_url)
+
+
+@pytest.mark.parametrize(
+    ("url", "kind", "name"),
+    [
+        ("sqlite:///tokens.db", SQLiteBackend, "tokens.db"),
+        ("SQLite:///tokens.db", SQLiteBackend, "tokens.db"),
+        ("file:///tokens.json", FileBackend, "tokens.json"),
+        ("sqlite:///a%20b%3Fc%23d%25.db", SQLiteBackend, "a b?c#d%.db"),
+        ("sqlite:///a b#c.db", SQLiteBackend, "a b#c.db"),
+        ("sqlite:///100%.db", SQLiteBackend, "100%.db"),
+        ("file:///%C3%BCml%C3%A4ut.json", FileBackend, "\u00fcml\u00e4ut.json"),
+        ("sqlite:///\u00fcml\u00e4ut.db", SQLiteBackend, "\u00fcml\u00e4ut.db"),
+        ("sqlite:///./x/../tokens.db", SQLiteBackend, "tokens.db"),
+        ("sqlite:///tokens.db?busy_timeout=2.5", SQLiteBackend, "tokens.db"),
+        ("file:///tokens.json?busy_timeout=2", FileBackend, "tokens.json"),
+    ],
+)
+def test_relative_path(folder, url, kind, name):
+    """Three slashes: the path is relative to the working directory, and decoded."""
+    (folder / "x").mkdir()
+
+    backend = opened(url)
+
+    assert isinstance(backend, kind)
+    assert backend.home == folder / name
+    assert (folder / name).is_file()
+
+
+@pytest.mark.parametrize("scheme", ["sqlite", "file"])
+def test_absolute_path(tmp_path, scheme):
+    """Four slashes: the path is absolute."""
+    (tmp_path / "far").mkdir()
+
+    backend = opened(f"{scheme}:///{tmp_path}/far/tokens")
+
+    assert backend.home == tmp_path / "far" / "tokens"
+
+
+def test_windows_drive(monkeypatch):
+    """A drive behind three slashes is an absolute path of Windows."""
+    seen = []
+    monkeypatch.setattr(SQLiteBackend, "__init__", lambda _, path: seen.append(path))
+
+    open_backend("sqlite:///C:/Users/Ana%20B/tokens.db")
+    open_backend(r"sqlite:///C:\Users\tokens.db")
+
+    assert seen == ["C:/Users/Ana B/tokens.db", r"C:\Users\tokens.db"]
+
+
+@pytest.mark.parametrize("url", ["memory:", "memory://", "memory:///"])
+def test_memory(url):
+    """``memory:`` is a new store each time."""
+    assert isinstance(open_backend(url), MemoryBackend)
+    assert open_backend(url) is not open_backend(url)
+
+
+def test_sqlite_in_memory(folder):
+    """``sqlite:///:memory:`` makes no file."""
+    assert open_backend("sqlite:///:memory:").home is None
+    assert list(folder.iterdir()) == []
+
+
+def test_options_reach_the_backend():
+    """An option of the URL is what the backend goes by."""
+    assert opened("sqlite:///tokens.db?busy_timeout=2.5")._busy_timeout == 2.5
+
+
+@pytest.mark.parametrize(
+    ("url", "said"),
+    [
+        ("sqlit:///tokens.db", "Did you mean 'sqlite'?"),
+        ("flie:///tokens.json", "Did you mean 'file'?"),
+        ("oracle://app:hunter2@db/tokens", "Known: file, memory, sqlite"),
+    ],
+)
+def test_mistyped_scheme(url, said):
+    """An unknown scheme is answered with the known ones, and a guess if there is one."""
+    with pytest.raises(UnknownName) as caught:
+        open_backend(url)
+
+    assert said in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("url", "said"),
+    [
+        ("", "no scheme"),
+        ("tokens.db", "write sqlite:///tokens.db"),
+        ("/var/lib/tokens.db", "no scheme"),
+        (r"C:\tokens.db", "no scheme"),
+        ("sqlite:", "three slashes"),
+        ("sqlite:tokens.db", "three slashes"),
+        ("sqlite://tokens.db", "three slashes"),
+        ("sqlite:///", "names no file"),
+        ("sqlite:////", "names no file"),
+        ("sqlite:///folder/", "names no file"),
+        ("file:///?busy_timeout=1", "names no file"),
+        ("sqlite:///a%00b", "names no file"),
+        ("sqlite:///%ff", "not percent-encoded UTF-8"),
+        ("memory:tokens", "no path"),
+        ("memory:?busy_timeout=1", "no option 'busy_timeout'. Known options: none"),
+        ("sqlite:///t.db?timeout=1", "no option 'timeout'. Known options: busy_timeout"),
+        ("sqlite:///t.db?busy_timeout=soon", "not a valid float"),
+        ("sqlite:///t.db?busy_timeout=", "not a valid float"),
+        ("sqlite:///t.db?busy_timeout=1&busy_timeout=2", "given twice"),
+        ("sqlite:///t.db?busy_timeout", "can't be read"),
+        ("sqlite:///t.db?busy_timeout=-1", "from 0 to 86400"),
+    ],
+)
+def test_wrong_url(folder, url, said):
+    """A URL that can't be meant is refused with what to write, and nothing is made."""
+    with pytest.raises(ConfigurationError) as caught:
+        open_backend(url)
+
+    assert said in str(caught.value)
+    assert list(folder.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "oracle://app:hunter2@db/tokens",
+        "sqlit://app:hunter2@db/tokens",
+        "sqlite://app:hunter2@db/tokens",
+        "memory://app:hunter2@db",
+        "app:hunter2@db/tokens",
+        "sqlite:///t.db?busy_timeout=hunter2",
+        "sqlite:///t.db?password=hunter2",
+        "sqlite:///t.db?hunter2",
+    ],
+)
+def test_no_password_is_repeated(url):
+    """Whatever is wrong with a URL, its password is not in the error."""
+    with pytest.raises(TokenKeepError) as caught:
+        open_backend(url)
+
+    error = caught.value
+    assert "hunter2" not in f"{error} {error!r} {error.__dict__} {error.__cause__!r}"
+
+
+def test_missing_driver(monkeypatch):
+    """A driver that is not installed is answered with what to install."""
+    Path("needy.py").write_text("import surely_not_installed_anywhere")
+    monkeypatch.syspath_prepend(os.fspath(Path.cwd()))
+    monkeypatch.setitem(BACKENDS, "needy", Kind("needy", "NeedyBackend", "needs"))
+
+    with pytest.raises(DriverMissing) as caught:
+        open_backend("needy://app:hunter2@db")
+
+    assert "surely_not_installed_anywhere" in str(caught.value)
+    assert "pip install 'tokenkeep[needs]'" in str(caught.value)
+
+
+def test_backend_of_another_package(folder, monkeypatch):
+    """A package that offers a backend by an entry point needs no word from us."""
+    (folder / "vault_of_ana.py").write_text(
+        textwrap.dedent("""
+            from tokenkeep.backends.memory import MemoryBackend
+
+            class AnasBackend(MemoryBackend):
+                @classmethod
+                def from_url(cls, url):
+                    backend = cls()
+                    backend.url = url
+                    return backend
+        """)
+    )
+    info = folder / "vault_of_ana-1.0.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: vault-of-ana\nVersion: 1.0\n")
+    (info / "entry_points.txt").write_text(
+        f"[{backends.ENTRY_POINTS}]\nana = vault_of_ana:AnasBackend.from_url\n"
+        "broken = vault_of_ana_is_not_there:X\n"
+    )
+    monkeypatch.syspath_prepend(os.fspath(folder))
+
+    assert open_backend("ana://somewhere").url == "ana://somewhere"
+    with pytest.raises(UnknownName, match="Known: ana, broken, file, memory, sqlite"):
+        open_backend("nobody://x")
+    with pytest.raises(DriverMissing, match="vault_of_ana_is_not_there"):
+        open_backend("broken://x")
+
+
+def test_official_csv_by_url(folder):
+    """The file of the official SDK is not taken over by a URL that happens to name it."""
+    (folder / "sdk_tokens.txt").write_text("id,user_name,client_id\n1,ana,c\n")
+
+    for scheme in ("sqlite", "file"):
+        with pytest.raises(StoreForeign, match="tokenkeep import"):
+            open_backend(f"{scheme}:///sdk_tokens.txt")
