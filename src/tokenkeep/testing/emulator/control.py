@@ -254,7 +254,8 @@ class EmulatorControl:
 
 
 def _client(row: dict[str, Any]) -> Client:
-    return Client(**(row | {"redirect_uris": tuple(row["redirect_uris"])}))
+    rest = {name: value for name, value in row.items() if name != "redirect_uris"}
+    return Client(redirect_uris=tuple(row["redirect_uris"]), **rest)
 
 
 def _plain(given: dict[str, Any]) -> dict[str, Any]:

@@ -274,16 +274,11 @@ class CrmApi:
             body = json.loads(await request.body())
         except ValueError:
             body = None
-        rows = body.get("data") if isinstance(body, dict) else None
-        if (
-            not isinstance(rows, list)
-            or not rows
-            or not all(isinstance(each, dict) for each in rows)
-        ):
-            return self._access.error(
-                400, "INVALID_DATA", "body", {"expected_data_type": "jsonarray"}
-            )
-        return dict(body)
+        if isinstance(body, dict):
+            rows = body.get("data")
+            if isinstance(rows, list) and rows and all(isinstance(each, dict) for each in rows):
+                return body
+        return self._access.error(400, "INVALID_DATA", "body", {"expected_data_type": "jsonarray"})
 
     def _invalid_module(self) -> Response:
         return self._access.error(

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 import uvicorn
 from starlette.routing import Router
+from uvicorn.config import LOGGING_CONFIG
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from .consent import ConsentPages
@@ -59,7 +60,7 @@ class BackgroundServer:
             ws="none",
             loop="asyncio",
             lifespan="off",
-            log_config=None if log_level is None else uvicorn.config.LOGGING_CONFIG,
+            log_config=None if log_level is None else LOGGING_CONFIG,
             log_level=log_level,
             access_log=log_level is not None,
             timeout_keep_alive=30,
