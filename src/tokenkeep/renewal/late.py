@@ -62,8 +62,9 @@ class Late:
         for _ in range(_TRIES):
             stored = self._store.reread(entry.token_id)
             if stored is None or stored.status is Status.REVOKED:
-                self._take_back(entry, stored, provider)
-                return self._done(entry, None)
+                if self._taken_back(entry, stored, provider):
+                    self._done(entry, None)
+                return None
             if stored.pair == entry.pair:
                 return self._done(entry, stored)
             same_refresh = entry.refresh_token == entry.base_refresh
@@ -91,12 +92,16 @@ class Late:
             self._journal.remove(entry)
         return token
 
-    def _take_back(self, entry: Entry, stored: Token | None, provider: Provider) -> None:
+    def _taken_back(self, entry: Entry, stored: Token | None, provider: Provider) -> bool:
         """
         Revoke a fresh token whose row was deleted or revoked meanwhile.
 
         Without rotation only the access token is fresh; the refresh token is
         the business of whoever revoked or deleted the row.
+
+        Returns:
+            False if the provider could not be reached: the journal keeps the
+            token, so that a sweep tries again.
         """
         fresh = Token(
             id=entry.token_id,
@@ -112,3 +117,13 @@ class Late:
             provider.revoke(fresh)
         except RenewalError as exc:
             self._report("revocation_pending", stored or fresh, error=exc.what)
+            if entry.name is None:
+                self._keep(entry, fresh)
+            return False
+        return True
+
+    def _keep(self, entry: Entry, fresh: Token) -> None:
+        try:
+            self._journal.put(entry)
+        except StoreUnavailable as exc:
+            self._report("unjournaled", fresh, error=exc.what)

@@ -1,0 +1,24 @@
+"""Stages for renewals; see renewal_scenario.py."""
+
+from __future__ import annotations
+
+import pytest
+from renewal_scenario import World
+
+
+@pytest.fixture
+def world():
+    """Refresh tokens that never change, as Zoho's."""
+    return World()
+
+
+@pytest.fixture
+def rotating():
+    """Each renewal answers another refresh token; the old one is refused from then on."""
+    return World(rotates=True)
+
+
+@pytest.fixture
+def killing():
+    """As *rotating*; and using an old refresh token again kills the whole family."""
+    return World(rotates=True, kills=True)

@@ -1,0 +1,272 @@
+"""
+A stage for one renewal: other actors enter at chosen points of it.
+
+The provider is the one of the exhaustive model: families of refresh tokens
+that live or are dead, with or without rotation and reuse detection. The store
+is a real vault in memory; every host has its own eyes (vault, journal,
+keeper) on the same records. Time stands still until somebody moves it.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import defaultdict, deque
+
+from tokenkeep import Claim, Keeper, KeyRing, Status, StoreUnavailable, Token, TokenStore, Vault
+from tokenkeep.backends.memory import MemoryBackend
+from tokenkeep.errors import GrantRejected, ProviderUnavailable
+from tokenkeep.journal import MemoryJournal
+from tokenkeep.providers import Answer, Profile, Provider, Providers
+from tokenkeep.testing import FakeClock
+
+USER = "ana@example.com:1"
+ELSEWHERE = json.dumps(
+    {"host": "far", "pid": 1, "started": "1", "boot": "another boot", "namespace": "another"}
+)
+"""A holder on another host: nobody here can tell whether it lives."""
+
+
+class ScriptedProvider(Provider):
+    """
+    Families of refresh tokens; ``login-1/3`` is the fourth of family ``login-1``.
+
+    ``during`` holds steps of others: each call runs the next one after it was
+    sent and before it is answered. ``trouble`` holds what the next calls
+    raise instead of answering; ``lost`` ones take effect all the same.
+    """
+
+    name = "scripted"
+
+    def __init__(self, *, rotates=False, kills=False, **profile):
+        self.profile = Profile(rotates=rotates, **profile)
+        self.rotates, self.kills = rotates, kills
+        self.dead = set()
+        self.current = defaultdict(int)
+        self.sent, self.secrets, self.revoked = [], [], []
+        self.before, self.during, self.trouble, self.lost = deque(), deque(), deque(), deque()
+        self.extra = {}
+        self.unreachable = False
+        self.made = 0
+
+    def accepts(self, refresh_token):
+        """Tell whether a refresh token would work now."""
+        family, number = refresh_token.split("/")
+        current = int(number) == self.current[family]
+        return family not in self.dead and (current or not self.rotates)
+
+    def refresh(self, token):
+        self.sent.append(token.refresh_token)
+        self.secrets.append(token.client_secret)
+        if self.before:
+            self.before.popleft()()
+        if self.trouble:
+            raise self.trouble.popleft()
+        family = token.refresh_token.split("/")[0]
+        accepted = self.accepts(token.refresh_token)
+        if accepted:
+            self.made += 1
+            self.current[family] += self.rotates
+        elif self.kills and family not in self.dead:
+            self.dead.add(family)
+        answer = {"access_token": f"access-{self.made + 1}", "expires_in": 3600.0}
+        if self.rotates:
+            answer["refresh_token"] = f"{family}/{self.current[family]}"
+        if self.during:
+            self.during.popleft()()
+        if self.lost:
+            raise self.lost.popleft()
+        if not accepted:
+            raise GrantRejected("The provider rejects the grant: invalid_grant", error="invalid")
+        return Answer(**{**answer, **self.extra})
+
+    def revoke(self, token):
+        if self.unreachable:
+            raise ProviderUnavailable("provider.example did not answer")
+        self.revoked.append(token.refresh_token or token.access_token)
+        if token.refresh_token and self.accepts(token.refresh_token):
+            self.dead.add(token.refresh_token.split("/")[0])
+
+    def exchange(self, token, *, code_verifier=None):
+        raise NotImplementedError
+
+    def place(self, api_domain):  # noqa: ARG002  # the interface's
+        return None
+
+    def issuer(self, place):  # noqa: ARG002  # the interface's
+        return None
+
+
+class OneProvider(Providers):
+    """Every token is this provider's."""
+
+    def __init__(self, provider):
+        super().__init__(provider.name)
+        self.one = provider
+
+    def of(self, token):  # noqa: ARG002  # the interface's
+        return self.one
+
+
+class ScriptedStore(TokenStore):
+    """
+    A vault that others get in the way of.
+
+    The points are a renewal's writes: ``claim``, ``save``, ``release``,
+    ``login_needed``, ``revoke``; and ``read``. ``before`` and ``after`` them
+    the next step of that list runs; a write in ``unknown`` is committed and
+    raises all the same, one in ``refused`` is not committed.
+    """
+
+    def __init__(self, vault):
+        self.vault = vault
+        self.before, self.after = defaultdict(deque), defaultdict(deque)
+        self.unknown, self.refused = deque(), deque()
+        self.down = False
+        self.written = []
+        self._claimed = None
+
+    def swap(self, token):
+        point = self._point(token)
+        if self.before[point]:
+            self.before[point].popleft()()
+        if self.down or (self.refused and self.refused[0] == point):
+            if not self.down:
+                self.refused.popleft()
+            raise StoreUnavailable("The database did not answer")
+        written = self.vault.swap(token)
+        self.written.append(point)
+        if self.after[point]:
+            self.after[point].popleft()()
+        if self.unknown and self.unknown[0] == point:
+            self.unknown.popleft()
+            raise StoreUnavailable("The connection broke")
+        return written
+
+    def reread(self, token_id):
+        if self.before["read"]:
+            self.before["read"].popleft()()
+        if self.down:
+            raise StoreUnavailable("The database did not answer")
+        return self.vault.reread(token_id)
+
+    def _point(self, token):
+        if token.status is not Status.OK:
+            return "revoke" if token.status is Status.REVOKED else "login_needed"
+        if token.renewal.claim is not None:
+            self._claimed = token.pair
+            return "claim"
+        return "release" if token.pair == self._claimed else "save"
+
+    def find_token(self, token):
+        return self.vault.find_token(token)
+
+    def save_token(self, token):
+        return self.vault.save_token(token)
+
+    def delete_token(self, token_id, *, replaces=None):
+        self.vault.delete_token(token_id, replaces=replaces)
+
+    def get_tokens(self):
+        return self.vault.get_tokens()
+
+    def delete_tokens(self):
+        self.vault.delete_tokens()
+
+    def find_token_by_id(self, token_id):
+        return self.vault.find_token_by_id(token_id)
+
+    def iter_rows(self):
+        return self.vault.iter_rows()
+
+    def touch(self, token_id, last_used_at):
+        self.vault.touch(token_id, last_used_at)
+
+
+class Actor:
+    """A process: its own vault and keeper; processes of one host share a journal."""
+
+    def __init__(self, world, journal=None):
+        self.events = []
+        self.journal = journal or MemoryJournal()
+        providers = OneProvider(world.provider)
+        vault = Vault(world.backend, world.ring, providers=providers, clock=world.clock)
+        self.store = ScriptedStore(vault)
+        self.keeper = Keeper(
+            self.store,
+            providers=providers,
+            journal=self.journal,
+            clock=world.clock,
+            on_event=self.events.append,
+        )
+
+    def names(self):
+        """Return the names of the events so far."""
+        return [event.name for event in self.events]
+
+
+class World:
+    """
+    One record, one provider, and any number of processes.
+
+    ``here`` is the process whose renewal is watched, ``there`` one on another
+    host, ``beside`` another process on the host of ``here``.
+    """
+
+    def __init__(self, **provider):
+        self.clock = FakeClock(1_800_000_000.0)
+        self.backend = MemoryBackend()
+        self.ring = KeyRing([b"k" * 32])
+        self.provider = ScriptedProvider(**provider)
+        self.here = Actor(self)
+        self.there = Actor(self)
+        self.beside = Actor(self, self.here.journal)
+        self.id = self.login().id
+        # As after a while: the login's own access token does not count any more.
+        self.write_renewal(mints=())
+
+    def login(self, family="login-1", access_token="access-1", *, left=-1.0, user=USER, **fields):
+        """Save what a login answered, as another process does it."""
+        token = Token(
+            user=user,
+            client_id="client",
+            client_secret="client secret",
+            access_token=access_token,
+            refresh_token=family and f"{family}/0",
+            expires_at=self.clock.now() + left,
+            issuer="https://provider.example/token",
+            api_domain="https://api.example",
+        )
+        return self.there.store.vault.save_token(token.but(**fields))
+
+    def get(self, actor=None):
+        """Ask for the token, as a caller does."""
+        return (actor or self.here).keeper.get(id=self.id)
+
+    @property
+    def stored(self):
+        """The token as it is stored now."""
+        return self.there.store.vault.reread(self.id)
+
+    def write(self, **changes):
+        """Write other fields, as somebody who has nothing to do with renewals."""
+        return self.there.store.vault.swap(self.stored.but(**changes))
+
+    def write_renewal(self, **changes):
+        """Write the state of the renewal."""
+        return self.there.store.vault.swap(self.stored.with_renewal(**changes))
+
+    def claim(self, holder=ELSEWHERE, *, length=20.0, ago=0.0):
+        """Claim the token, as somebody else."""
+        nonce = f"nonce {len(self.provider.sent)} {self.clock.monotonic()} {ago}"
+        taken_at = self.clock.now() - ago
+        return self.write_renewal(
+            claim=Claim(nonce=nonce, holder=holder, taken_at=taken_at, length=length)
+        )
+
+    def free(self):
+        """Let others find the claim free, as its time having passed on their clocks does."""
+        return self.write_renewal(claim=None)
+
+    def expire(self):
+        """Let the access token end."""
+        self.clock.advance(3601.0)

@@ -1,0 +1,233 @@
+"""HOLDER: from the claim to the call. Rules `mintat`, `jlook`, `recheck`, `precheck`, `journal`."""
+
+from __future__ import annotations
+
+import pytest
+
+from tokenkeep import CoolingDown, ProviderUnavailable, StoreUnavailable
+from tokenkeep.providers import Answer
+from tokenkeep.renewal.outcomes import answered
+
+
+class Crash(BaseException):
+    """The process ends here."""
+
+
+def crash():
+    raise Crash
+
+
+def journaled(world):
+    """Leave behind what a process of this host leaves that dies before its save."""
+    base = world.stored
+    family, number = base.refresh_token.split("/")
+    world.provider.current[family] += 1
+    answer = Answer(
+        access_token="journaled access",
+        refresh_token=f"{family}/{int(number) + 1}",
+        expires_in=3600.0,
+    )
+    entry = answered(base, answer, sent_at=world.clock.now(), client_secret=base.client_secret)
+    return world.here.journal.put(entry)
+
+
+def test_mint_is_counted_before_the_call(world):
+    """Invariant 6: a call is in the store's count before it is made."""
+    seen = []
+    world.provider.before.append(lambda: seen.append(len(world.stored.renewal.mints)))
+
+    world.get()
+
+    assert [1] == seen
+    assert 1 == len(world.stored.renewal.mints)
+
+
+def test_failed_call_counts(world):
+    """Invariant 6: a call without an answer is one of the budget, for the whole fleet."""
+    world.provider.profile = world.provider.profile.__class__(rotates=False, mint_limit=1)
+    world.provider.trouble.append(ProviderUnavailable("It did not answer"))
+    with pytest.raises(ProviderUnavailable):
+        world.get()
+    world.clock.advance(60)
+
+    with pytest.raises(CoolingDown):
+        world.get(world.there)
+
+    assert 1 == len(world.provider.sent)
+
+
+def test_claim_names_the_process_and_its_length(world):
+    """Others see who renews, since when, and how long they leave it alone."""
+    seen = []
+    world.provider.before.append(lambda: seen.append(world.stored.renewal.claim))
+
+    world.get()
+
+    assert (world.clock.now(), 20.0) == (seen[0].taken_at, seen[0].length)
+    assert world.stored.renewal.claim is None
+
+
+def test_claim_lost_to_another(world):
+    """Invariant 2: who loses the race for the claim uses the winner's token."""
+    world.here.store.before["claim"].append(lambda: world.get(world.there))
+
+    token = world.get()
+
+    assert token.access_token == world.stored.access_token
+    assert 1 == len(world.provider.sent)
+
+
+def test_outcome_of_the_claim_is_not_known(world):
+    """A claim that was committed without a word is recognised by its nonce, and used."""
+    world.here.store.unknown.append("claim")
+
+    world.get()
+
+    assert ["claim", "save"] == world.here.store.written
+    assert 1 == len(world.provider.sent) == len(world.stored.renewal.mints)
+
+
+def test_claim_that_was_not_committed(world):
+    """Without its nonce in the record nobody holds a claim."""
+    world.here.store.refused.append("claim")
+
+    world.get()
+
+    assert ["claim", "save"] == world.here.store.written
+    assert 1 == len(world.provider.sent)
+
+
+def test_outcome_of_the_claim_stays_unknown(world):
+    """A store that can't be read either is a named error, and nobody is asked."""
+    world.here.store.before["claim"].append(lambda: setattr(world.here.store, "down", True))
+
+    with pytest.raises(StoreUnavailable):
+        world.get()
+
+    assert [] == world.provider.sent
+
+
+def test_revoked_while_the_claim_s_outcome_was_unknown(world):
+    """A claim that was swept away by a revocation is not mine any more."""
+    world.here.store.unknown.append("claim")
+    world.here.store.after["claim"].append(lambda: world.there.keeper.revoke(world.id))
+
+    with pytest.raises(Exception, match="revoked"):
+        world.get()
+
+    assert [] == world.provider.sent
+
+
+def test_answer_left_in_the_journal(killing):
+    """Invariant 4: an answer that a dead process of this host left is saved instead of asking."""
+    journaled(killing)
+
+    token = killing.get()
+
+    assert "journaled access" == token.access_token == killing.stored.access_token
+    assert [] == killing.provider.sent
+    assert [] == list(killing.here.journal.entries())
+
+
+def test_answer_left_for_another_base(killing):
+    """An entry that replaces another pair says nothing about this one."""
+    journaled(killing)
+    killing.provider.current["login-1"] = 0
+    killing.write(access_token="someone else's")
+
+    token = killing.get()
+
+    assert "access-2" == token.access_token
+    assert ["login-1/0"] == killing.provider.sent
+
+
+def test_answer_is_journaled_before_the_save(killing):
+    """Invariant 4: who dies between a rotating answer and its save loses nothing."""
+    killing.here.store.before["save"].append(crash)
+    with pytest.raises(Crash):
+        killing.get()
+
+    token = killing.get(killing.beside)
+
+    assert ["login-1/0"] == killing.provider.sent
+    assert "login-1/1" == token.refresh_token == killing.stored.refresh_token
+    assert set() == killing.provider.dead
+
+
+def test_unrotated_answer_needs_no_journal(world):
+    """Without a new refresh token another call gives the same: nothing is written to disk."""
+    kept = []
+    world.here.store.before["save"].append(
+        lambda: kept.extend(world.here.journal.entries()),
+    )
+
+    world.get()
+
+    assert [] == kept
+
+
+def test_replayed_between_take_over_and_look(killing):
+    """
+    Invariant 2: after a take-over the holder looks again before it sends.
+
+    The dead holder's answer was saved, and left the journal, after the claim
+    was taken over and before the journal was looked at.
+    """
+    killing.claim(ago=1000)
+    journaled(killing)
+    killing.here.store.after["claim"].append(killing.beside.keeper.sweep)
+
+    token = killing.get()
+
+    assert [] == killing.provider.sent
+    assert "journaled access" == token.access_token
+    assert set() == killing.provider.dead
+
+
+def test_pause_between_claim_and_call(killing):
+    """Invariant 2: who was held up past its claim steps back instead of sending."""
+
+    def sleep_and_be_overtaken():
+        killing.clock.advance(15)
+        killing.get(killing.there)
+
+    killing.here.store.after["claim"].append(sleep_and_be_overtaken)
+
+    token = killing.get()
+
+    assert ["login-1/0"] == killing.provider.sent
+    assert token.pair == killing.stored.pair
+    assert set() == killing.provider.dead
+
+
+def test_pause_during_the_claim_s_write(world):
+    """The time is taken before the claim is written: a slow commit counts as well."""
+    world.here.store.before["claim"].append(lambda: world.clock.advance(15))
+
+    world.get()
+
+    assert ["claim", "release", "claim", "save"] == world.here.store.written
+    assert 1 == len(world.provider.sent)
+
+
+def test_suspended_machine(world):
+    """A monotonic clock that stood still during a suspend is not believed alone."""
+    world.here.store.after["claim"].append(lambda: world.clock.set(world.clock.now() + 3600))
+
+    world.get()
+
+    assert ["claim", "release", "claim", "save"] == world.here.store.written
+
+
+def test_time_of_day_turned_back(world):
+    """A time of day that was turned back does not make a claim younger."""
+
+    def turn_back():
+        world.clock.advance(15)
+        world.clock.set(world.clock.now() - 15)
+
+    world.here.store.after["claim"].append(turn_back)
+
+    world.get()
+
+    assert ["claim", "release", "claim", "save"] == world.here.store.written

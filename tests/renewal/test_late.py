@@ -1,0 +1,191 @@
+"""LATE: answers that can't be saved on their claim. Rules `save`, `lift`, `ownimage`."""
+
+from __future__ import annotations
+
+import pytest
+from renewal_scenario import USER
+
+from tokenkeep import Status, TokenNotFound, TokenRevoked
+
+
+def test_answer_survives_a_stranger_s_write(world):
+    """Invariant 4: a write by somebody else loses neither the answer nor what it wrote."""
+    world.here.store.before["save"].append(lambda: world.write(scope="ZohoCRM.modules.ALL"))
+
+    token = world.get()
+
+    assert "access-2" == token.access_token == world.stored.access_token
+    assert "ZohoCRM.modules.ALL" == world.stored.scope
+    assert 1 == len(world.provider.sent)
+
+
+def test_answer_survives_a_stranger_s_write_with_rotation(killing):
+    """Invariant 4: with rotation the answer is the only token there is; it is saved."""
+    killing.here.store.before["save"].append(lambda: killing.write(scope="all"))
+
+    killing.get()
+
+    assert "login-1/1" == killing.stored.refresh_token
+    assert "all" == killing.stored.scope
+    assert killing.provider.accepts(killing.stored.refresh_token)
+
+
+def test_several_conflicts_in_a_row(world):
+    """A late save starts over as often as others write."""
+    for scope in ("one", "two", "three"):
+        world.here.store.before["save"].append(lambda s=scope: world.write(scope=s))
+
+    world.get()
+
+    assert ("access-2", "three") == (world.stored.access_token, world.stored.scope)
+
+
+def test_new_login_is_not_overwritten(world):
+    """Invariant 7: a login that ended while the answer was on its way stays."""
+    world.provider.during.append(lambda: world.login("login-2", "access-of-login-2", left=3600))
+
+    token = world.get()
+
+    assert "access-of-login-2" == token.access_token == world.stored.access_token
+    assert "login-2/0" == world.stored.refresh_token
+    assert "superseded" in world.here.names()
+
+
+def test_new_login_without_a_refresh_token_is_not_overwritten(world):
+    """Invariant 7: nor does one that answered no refresh token, so that the stored one stayed."""
+    world.provider.during.append(
+        lambda: world.login(None, "access-of-login-2", left=3600, grant_token="another code")
+    )
+
+    token = world.get()
+
+    assert "access-of-login-2" == token.access_token == world.stored.access_token
+
+
+def test_revocation_is_not_lifted(world):
+    """Invariant 7: an answer that comes after a revocation is not saved and not handed out."""
+    world.provider.during.append(lambda: world.there.keeper.revoke(world.id))
+
+    with pytest.raises(TokenRevoked):
+        world.get()
+
+    assert Status.REVOKED is world.stored.status
+    assert world.stored.access_token is None
+
+
+def test_deleted_row_is_not_made_again(world):
+    """Invariant 7: an answer never inserts a row that was deleted meanwhile."""
+    world.provider.during.append(lambda: world.there.keeper.delete(world.id))
+
+    with pytest.raises(TokenNotFound):
+        world.get()
+
+    assert [] == list(world.there.keeper.tokens())
+
+
+def test_same_user_s_new_row_is_not_touched(world):
+    """An answer for a deleted row does not land in the row that the next login made."""
+
+    def login_anew():
+        world.there.keeper.delete(world.id)
+        world.login("login-2", "access-of-login-2", left=3600)
+
+    world.provider.during.append(login_anew)
+
+    with pytest.raises(TokenNotFound):
+        world.get()
+
+    found = world.there.keeper.get(user=USER)
+    assert "access-of-login-2" == found.access_token
+
+
+def test_second_save_from_one_base(world):
+    """Invariant 2: of two renewals of one token only the first is saved, never both."""
+    world.provider.during.append(lambda: world.get(world.there))
+
+    token = world.get()
+
+    winner = world.there.store.written.count("save")
+    assert (1, 0) == (winner, world.here.store.written.count("save"))
+    assert token.access_token == world.stored.access_token
+
+
+def test_outcome_of_the_save_is_not_known(world):
+    """A save that was committed without a word is recognised, not repeated."""
+    world.here.store.unknown.append("save")
+
+    token = world.get()
+
+    assert token.access_token == world.stored.access_token == "access-2"
+    assert 1 == len(world.provider.sent)
+    assert 1 == world.here.store.written.count("save")
+
+
+def test_save_that_was_not_committed(world):
+    """A save that failed without being committed is made again."""
+    world.here.store.refused.append("save")
+
+    world.get()
+
+    assert "access-2" == world.stored.access_token
+    assert 1 == len(world.provider.sent)
+
+
+def test_rotated_answer_lifts_login_needed(rotating):
+    """
+    A refresh token that came with the answer proves a login_needed wrong.
+
+    Somebody who took the claim over was rejected with the spent refresh
+    token and wrote the verdict before the answer could be saved.
+    """
+    rotating.here.store.before["save"].append(
+        lambda: rotating.write(status=Status.LOGIN_NEEDED),
+    )
+
+    token = rotating.get()
+
+    assert Status.OK is token.status is rotating.stored.status
+    assert rotating.provider.accepts(rotating.stored.refresh_token)
+
+
+def test_unrotated_answer_does_not_lift_login_needed(world):
+    """With the same refresh token the later word stands: it was rejected."""
+    world.here.store.before["save"].append(lambda: world.write(status=Status.LOGIN_NEEDED))
+
+    with pytest.raises(Exception, match="rejected the refresh token"):
+        world.get()
+
+    assert Status.LOGIN_NEEDED is world.stored.status
+
+
+def test_late_save_keeps_other_processes_mint_times(world):
+    """Invariant 6: a late save does not write its own old image of the mint times."""
+
+    def claim_elsewhere():
+        mints = world.stored.renewal.mints
+        world.write_renewal(mints=(*mints, world.clock.now()))
+        world.claim()
+
+    world.provider.during.append(claim_elsewhere)
+
+    world.get()
+
+    assert "access-2" == world.stored.access_token
+    assert 2 == len(world.stored.renewal.mints)
+    assert world.stored.renewal.claim is None
+
+
+def test_journal_entry_goes_last(rotating):
+    """Invariant 4: while the save is not final, the journal keeps the answer."""
+    kept = []
+    look = lambda: kept.append(len(list(rotating.here.journal.entries())))  # noqa: E731
+    rotating.here.store.before["save"] += [
+        lambda: (look(), rotating.write(scope="x")),
+        lambda: (look(), rotating.write(scope="y")),
+        look,
+    ]
+
+    rotating.get()
+
+    assert [1, 1, 1] == kept
+    assert [] == list(rotating.here.journal.entries())
