@@ -31,7 +31,7 @@ lint: .stamp-venv
 
 types: .stamp-venv
 	$(BIN)/mypy
-	$(BIN)/pyright --pythonpath $(BIN)/python --ignoreexternal --verifytypes tokenkeep
+	PYTHONPATH=src $(BIN)/pyright --pythonpath $(CURDIR)/$(BIN)/python --ignoreexternal --verifytypes tokenkeep
 
 bench: .stamp-venv
 	@for each in bench/bench_*.py; do echo "== $$each"; $(BIN)/python $$each || exit 1; done

@@ -1,43 +1,106 @@
 """
 Keep OAuth tokens: sealed, always valid, renewed once, revoked everywhere.
 
-The public names; each is documented where it lives.
+The public names; each is documented where it lives, and loaded when it is
+first used: programs that only import tokenkeep don't pay for all of it.
 """
 
-from tokenkeep.config import Settings, open_store, settings
-from tokenkeep.errors import (
-    AmbiguousLookup,
-    ConfigurationError,
-    CoolingDown,
-    DriverMissing,
-    EmptyLookup,
-    GrantRejected,
-    KeyMissing,
-    KeyUnsafe,
-    LoginNeeded,
-    LookupFailed,
-    ProviderRefused,
-    ProviderUnavailable,
-    RenewalError,
-    RenewalTimeout,
-    StoreConflict,
-    StoreError,
-    StoreForeign,
-    StoreTampered,
-    StoreTooNew,
-    StoreUnavailable,
-    TokenKeepError,
-    TokenNotFound,
-    TokenRevoked,
-    UnknownName,
-)
-from tokenkeep.events import Event
-from tokenkeep.keeper import Keeper
-from tokenkeep.sealing import KeyRing, generate_key
-from tokenkeep.store import TokenStore
-from tokenkeep.sweeping import Swept
-from tokenkeep.token import Claim, Failure, Renewal, Status, Token
-from tokenkeep.vault import Vault
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from tokenkeep.config import Settings as Settings
+    from tokenkeep.config import open_store as open_store
+    from tokenkeep.config import settings as settings
+    from tokenkeep.errors import AmbiguousLookup as AmbiguousLookup
+    from tokenkeep.errors import ConfigurationError as ConfigurationError
+    from tokenkeep.errors import CoolingDown as CoolingDown
+    from tokenkeep.errors import DriverMissing as DriverMissing
+    from tokenkeep.errors import EmptyLookup as EmptyLookup
+    from tokenkeep.errors import GrantRejected as GrantRejected
+    from tokenkeep.errors import KeyMissing as KeyMissing
+    from tokenkeep.errors import KeyUnsafe as KeyUnsafe
+    from tokenkeep.errors import LoginNeeded as LoginNeeded
+    from tokenkeep.errors import LookupFailed as LookupFailed
+    from tokenkeep.errors import ProviderRefused as ProviderRefused
+    from tokenkeep.errors import ProviderUnavailable as ProviderUnavailable
+    from tokenkeep.errors import RenewalError as RenewalError
+    from tokenkeep.errors import RenewalTimeout as RenewalTimeout
+    from tokenkeep.errors import StoreConflict as StoreConflict
+    from tokenkeep.errors import StoreError as StoreError
+    from tokenkeep.errors import StoreForeign as StoreForeign
+    from tokenkeep.errors import StoreTampered as StoreTampered
+    from tokenkeep.errors import StoreTooNew as StoreTooNew
+    from tokenkeep.errors import StoreUnavailable as StoreUnavailable
+    from tokenkeep.errors import TokenKeepError as TokenKeepError
+    from tokenkeep.errors import TokenNotFound as TokenNotFound
+    from tokenkeep.errors import TokenRevoked as TokenRevoked
+    from tokenkeep.errors import UnknownName as UnknownName
+    from tokenkeep.events import Event as Event
+    from tokenkeep.keeper import Keeper as Keeper
+    from tokenkeep.sealing import KeyRing as KeyRing
+    from tokenkeep.sealing import generate_key as generate_key
+    from tokenkeep.store import TokenStore as TokenStore
+    from tokenkeep.sweeping import Swept as Swept
+    from tokenkeep.token import Claim as Claim
+    from tokenkeep.token import Failure as Failure
+    from tokenkeep.token import Renewal as Renewal
+    from tokenkeep.token import Status as Status
+    from tokenkeep.token import Token as Token
+    from tokenkeep.vault import Vault as Vault
+
+_HOMES = {
+    "tokenkeep.config": (
+        "Settings",
+        "open_store",
+        "settings",
+    ),
+    "tokenkeep.errors": (
+        "AmbiguousLookup",
+        "ConfigurationError",
+        "CoolingDown",
+        "DriverMissing",
+        "EmptyLookup",
+        "GrantRejected",
+        "KeyMissing",
+        "KeyUnsafe",
+        "LoginNeeded",
+        "LookupFailed",
+        "ProviderRefused",
+        "ProviderUnavailable",
+        "RenewalError",
+        "RenewalTimeout",
+        "StoreConflict",
+        "StoreError",
+        "StoreForeign",
+        "StoreTampered",
+        "StoreTooNew",
+        "StoreUnavailable",
+        "TokenKeepError",
+        "TokenNotFound",
+        "TokenRevoked",
+        "UnknownName",
+    ),
+    "tokenkeep.events": ("Event",),
+    "tokenkeep.keeper": ("Keeper",),
+    "tokenkeep.sealing": (
+        "KeyRing",
+        "generate_key",
+    ),
+    "tokenkeep.store": ("TokenStore",),
+    "tokenkeep.sweeping": ("Swept",),
+    "tokenkeep.token": (
+        "Claim",
+        "Failure",
+        "Renewal",
+        "Status",
+        "Token",
+    ),
+    "tokenkeep.vault": ("Vault",),
+}
+_HOME = {name: home for home, names in _HOMES.items() for name in names}
 
 __all__ = [
     "AmbiguousLookup",
@@ -80,3 +143,17 @@ __all__ = [
     "open_store",
     "settings",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    """Load a public name from where it lives."""
+    if name not in _HOME:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(import_module(_HOME[name]), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    """List the public names, loaded or not."""
+    return sorted(__all__)

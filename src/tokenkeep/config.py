@@ -3,15 +3,11 @@
 from __future__ import annotations
 
 import os
-import tomllib
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from urllib.parse import quote
 
-import platformdirs
-
-from tokenkeep import keys
+from tokenkeep import folders, keys
 from tokenkeep.backends import open_backend
 from tokenkeep.errors import ConfigurationError, KeyMissing
 from tokenkeep.providers import Profile, Providers
@@ -67,10 +63,7 @@ def settings(environ: Mapping[str, str] | None = None) -> Settings:
     """
     environ = os.environ if environ is None else environ
     path, text = _config_file(environ)
-    try:
-        found = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as exc:
-        raise ConfigurationError(f"{path} is not TOML: {exc}") from exc
+    found = _parsed(path, text) if text else {}
     unknown = sorted(set(found) - set(_KNOWN))
     if unknown:
         raise ConfigurationError(
@@ -86,8 +79,9 @@ def settings(environ: Mapping[str, str] | None = None) -> Settings:
 
 def default_store() -> str:
     """Return the URL of the store that is used when none is named."""
-    folder = Path(platformdirs.user_data_dir("tokenkeep", appauthor=False))
-    return f"sqlite:///{quote(str(folder / 'tokens.db'))}"
+    from urllib.parse import quote
+
+    return f"sqlite:///{quote(str(folders.data() / 'tokens.db'))}"
 
 
 def open_store(
@@ -121,7 +115,7 @@ def open_store(
     configured = settings(environ)
     where = url or configured.store
     if where == default_store():
-        _make_folder(Path(platformdirs.user_data_dir("tokenkeep", appauthor=False)))
+        _make_folder(folders.data())
     ring = KeyRing(keys_newest_first) if keys_newest_first else keys.load(environ)
     backend = open_backend(where)
     try:
@@ -157,10 +151,7 @@ def _first_key(backend: Backend, environ: Mapping[str, str]) -> KeyRing:
 
 def _config_file(environ: Mapping[str, str]) -> tuple[Path, str]:
     named = environ.get(CONFIG, "").strip()
-    if named:
-        path = Path(named).expanduser()
-    else:
-        path = Path(platformdirs.user_config_dir("tokenkeep", appauthor=False)) / "config.toml"
+    path = Path(named).expanduser() if named else folders.config() / "config.toml"
     try:
         return path, path.read_text(encoding="utf-8")
     except FileNotFoundError as exc:
@@ -172,6 +163,15 @@ def _config_file(environ: Mapping[str, str]) -> tuple[Path, str]:
     except (OSError, UnicodeDecodeError) as exc:
         reason = exc.strerror if isinstance(exc, OSError) else "it is not text"
         raise ConfigurationError(f"{path} can't be read: {reason}") from exc
+
+
+def _parsed(path: Path, text: str) -> dict[str, Any]:
+    import tomllib
+
+    try:
+        return tomllib.loads(text)
+    except tomllib.TOMLDecodeError as exc:
+        raise ConfigurationError(f"{path} is not TOML: {exc}") from exc
 
 
 def _options(found: Mapping[str, Any], path: Path) -> dict[str, dict[str, object]]:

@@ -7,8 +7,7 @@ import stat
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import platformdirs
-
+from tokenkeep import folders
 from tokenkeep.errors import ConfigurationError, KeyUnsafe
 from tokenkeep.events import logger
 from tokenkeep.journal import sync_folder
@@ -36,7 +35,7 @@ def key_file(environ: Mapping[str, str]) -> Path:
     named = environ.get(KEY_FILE, "").strip()
     if named:
         return Path(named).expanduser().absolute()
-    return Path(platformdirs.user_config_dir("tokenkeep", appauthor=False)) / "keys"
+    return folders.config() / "keys"
 
 
 def load(environ: Mapping[str, str]) -> KeyRing | None:

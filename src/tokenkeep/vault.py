@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import secrets
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-import platformdirs
-
-from tokenkeep import forks, records, saving
+from tokenkeep import folders, forks, records, saving
 from tokenkeep.cache import Cache, Entry
 from tokenkeep.clock import Clock
 from tokenkeep.errors import StoreConflict, StoreTampered, StoreUnavailable
@@ -362,5 +359,4 @@ def _journal_of(backend: Backend, ring: KeyRing) -> Journal:
         return FolderJournal(backend.home.with_name(f"{backend.home.name}.journal"), ring)
     if backend.embedded:
         return MemoryJournal()
-    state = Path(platformdirs.user_state_dir("tokenkeep", appauthor=False))
-    return FolderJournal(state / "journal", ring)
+    return FolderJournal(folders.state() / "journal", ring)

@@ -14,7 +14,6 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from tokenkeep.clock import Clock
-from tokenkeep.config import open_store
 from tokenkeep.errors import (
     ConfigurationError,
     DriverMissing,
@@ -22,10 +21,6 @@ from tokenkeep.errors import (
     TokenKeepError,
     TokenNotFound,
 )
-from tokenkeep.integrations.first_login import FirstLogins
-from tokenkeep.keeper import Keeper
-from tokenkeep.providers.address import is_sendable
-from tokenkeep.providers.zoho_data_centers import ENVIRONMENTS
 from tokenkeep.store import TokenStore
 from tokenkeep.token import Status, Token
 
@@ -96,6 +91,12 @@ class SDKStore(SDKTokenStore):  # type: ignore[misc]  # the SDK has no type info
                 "'sqlite:///tokens.db' or a tokenkeep.TokenStore. To move tokens in from the "
                 "SDK's file or database: tokenkeep import"
             )
+        # Loaded with the first store, so that importing this module costs the
+        # SDK's users next to nothing.
+        from tokenkeep.config import open_store
+        from tokenkeep.integrations.first_login import FirstLogins
+        from tokenkeep.keeper import Keeper
+
         self._clock = clock or Clock()
         opened = store if isinstance(store, TokenStore) else open_store(store, clock=clock)
         self.keeper = Keeper(opened, clock=clock, on_event=on_event)
@@ -281,6 +282,8 @@ class SDKStore(SDKTokenStore):  # type: ignore[misc]  # the SDK has no type info
         return None if saved is None else self.keeper.valid(saved)
 
     def _first_login(self, asked: Token) -> Token | None:
+        from tokenkeep.providers.address import is_sendable
+
         environment = _environment()
         if environment is not None and not is_sendable(environment.accounts_url):
             raise ConfigurationError(
@@ -295,7 +298,7 @@ class SDKStore(SDKTokenStore):  # type: ignore[misc]  # the SDK has no type info
     def _asked_place(self, token: Any) -> Place | None:
         """Return where a token is asked for: its own API domain if known, as the SDK has it."""
         own = self._place(token.get_api_domain())
-        if own is not None and own.environment in ENVIRONMENTS:
+        if own is not None and own.environment != own.data_center:
             return own
         environment = _environment()
         return self._place(environment.url) if environment else own
