@@ -3,14 +3,21 @@
 from __future__ import annotations
 
 import importlib.metadata
-import re
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 
 from tokenkeep import providers
 from tokenkeep.errors import ConfigurationError, UnknownName
 from tokenkeep.providers import PROVIDERS, Provider, provider
+from tokenkeep.providers.zoho import Zoho
+from tokenkeep.providers.zoho_data_centers import DATA_CENTERS
+
+
+@pytest.fixture(scope="module")
+def page():
+    return (Path(__file__).parents[2] / "docs" / "providers.md").read_text()
 
 
 @pytest.mark.parametrize("name", PROVIDERS)
@@ -22,11 +29,9 @@ def test_known(name):
 
 
 @pytest.mark.parametrize("name", PROVIDERS)
-def test_documented(name):
+def test_documented(page, name):
     """Each provider is in the documentation."""
-    page = Path(providers.__file__).parents[3] / "docs" / "providers.md"
-
-    assert re.search(rf"`{name}`", page.read_text())
+    assert f"| `{name}` |" in page
 
 
 def test_unknown():
@@ -56,3 +61,20 @@ def test_outside(monkeypatch):
     assert provider("acme", name="acme").name == "acme"
     with pytest.raises(UnknownName, match="acme"):
         provider("acne")
+
+
+def test_error_codes_are_documented(page):
+    """Each error code with a meaning is in the documentation."""
+    missing = [code for code in Zoho.errors if f"`{code}`" not in page.lower()]
+
+    assert missing == []
+
+
+@pytest.mark.parametrize("center", DATA_CENTERS, ids=lambda center: center.name)
+def test_data_centers_are_documented(page, center):
+    """Each data centre is in the documentation with its own hosts."""
+    (row,) = [line for line in page.splitlines() if line.startswith(f"| `{center.name}` |")]
+    hosts = [urlsplit(url).netloc for url in (center.accounts, center.production)]
+
+    assert all(host in row for host in hosts)
+    assert center.sandbox.removeprefix("https://sandbox.") in row.split("|")[4]

@@ -13,6 +13,7 @@ from urllib3.exceptions import (
     ConnectTimeoutError,
     HTTPError,
     NameResolutionError,
+    NewConnectionError,
 )
 from urllib3.exceptions import SSLError as WrappedSSLError
 
@@ -138,6 +139,7 @@ _FAULTS: tuple[tuple[type[Exception], str], ...] = (
     (WrappedSSLError, "can't be reached: TLS failed"),
     (ssl.SSLError, "can't be reached: TLS failed"),
     (NameResolutionError, "can't be found: its name does not resolve"),
+    (NewConnectionError, "can't be reached: no connection"),
     (ConnectTimeoutError, "can't be reached: no connection in time"),
     (HTTPError, "can't be reached"),
     (TooLong, f"answered more than {MAX_BODY:,} bytes"),
