@@ -261,9 +261,7 @@ def test_nobody_listens():
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
 
-    with pytest.raises(
-        ProviderUnavailable, match=r"127\.0\.0\.1 can't be reached: no connection$"
-    ):
+    with pytest.raises(ProviderUnavailable, match=r"can't be reached: no connection$"):
         post(f"http://127.0.0.1:{port}/")
 
 

@@ -70,7 +70,7 @@ def test_error_codes_are_documented(page):
     assert missing == []
 
 
-@pytest.mark.parametrize("center", DATA_CENTERS, ids=lambda center: center.name)
+@pytest.mark.parametrize("center", list(DATA_CENTERS), ids=lambda center: center.name)
 def test_data_centers_are_documented(page, center):
     """Each data centre is in the documentation with its own hosts."""
     (row,) = [line for line in page.splitlines() if line.startswith(f"| `{center.name}` |")]
