@@ -1,4 +1,4 @@
-"""HOLDER: from the claim to the call. Rules `mintat`, `jlook`, `recheck`, `precheck`, `journal`."""
+"""HOLDER, from claim to call. Rules `mintat`, `jlook`, `recheck`, `precheck`, `journal`."""
 
 from __future__ import annotations
 
@@ -38,8 +38,8 @@ def test_mint_is_counted_before_the_call(world):
 
     world.get()
 
-    assert [1] == seen
-    assert 1 == len(world.stored.renewal.mints)
+    assert seen == [1]
+    assert len(world.stored.renewal.mints) == 1
 
 
 def test_failed_call_counts(world):
@@ -53,7 +53,7 @@ def test_failed_call_counts(world):
     with pytest.raises(CoolingDown):
         world.get(world.there)
 
-    assert 1 == len(world.provider.sent)
+    assert len(world.provider.sent) == 1
 
 
 def test_claim_names_the_process_and_its_length(world):
@@ -74,7 +74,7 @@ def test_claim_lost_to_another(world):
     token = world.get()
 
     assert token.access_token == world.stored.access_token
-    assert 1 == len(world.provider.sent)
+    assert len(world.provider.sent) == 1
 
 
 def test_outcome_of_the_claim_is_not_known(world):
@@ -83,7 +83,7 @@ def test_outcome_of_the_claim_is_not_known(world):
 
     world.get()
 
-    assert ["claim", "save"] == world.here.store.written
+    assert world.here.store.written == ["claim", "save"]
     assert 1 == len(world.provider.sent) == len(world.stored.renewal.mints)
 
 
@@ -93,8 +93,8 @@ def test_claim_that_was_not_committed(world):
 
     world.get()
 
-    assert ["claim", "save"] == world.here.store.written
-    assert 1 == len(world.provider.sent)
+    assert world.here.store.written == ["claim", "save"]
+    assert len(world.provider.sent) == 1
 
 
 def test_outcome_of_the_claim_stays_unknown(world):
@@ -104,7 +104,7 @@ def test_outcome_of_the_claim_stays_unknown(world):
     with pytest.raises(StoreUnavailable):
         world.get()
 
-    assert [] == world.provider.sent
+    assert world.provider.sent == []
 
 
 def test_revoked_while_the_claim_s_outcome_was_unknown(world):
@@ -115,7 +115,7 @@ def test_revoked_while_the_claim_s_outcome_was_unknown(world):
     with pytest.raises(Exception, match="revoked"):
         world.get()
 
-    assert [] == world.provider.sent
+    assert world.provider.sent == []
 
 
 def test_answer_left_in_the_journal(killing):
@@ -125,8 +125,8 @@ def test_answer_left_in_the_journal(killing):
     token = killing.get()
 
     assert "journaled access" == token.access_token == killing.stored.access_token
-    assert [] == killing.provider.sent
-    assert [] == list(killing.here.journal.entries())
+    assert killing.provider.sent == []
+    assert list(killing.here.journal.entries()) == []
 
 
 def test_answer_left_for_another_base(killing):
@@ -137,8 +137,8 @@ def test_answer_left_for_another_base(killing):
 
     token = killing.get()
 
-    assert "access-2" == token.access_token
-    assert ["login-1/0"] == killing.provider.sent
+    assert token.access_token == "access-2"
+    assert killing.provider.sent == ["login-1/0"]
 
 
 def test_answer_is_journaled_before_the_save(killing):
@@ -149,7 +149,7 @@ def test_answer_is_journaled_before_the_save(killing):
 
     token = killing.get(killing.beside)
 
-    assert ["login-1/0"] == killing.provider.sent
+    assert killing.provider.sent == ["login-1/0"]
     assert "login-1/1" == token.refresh_token == killing.stored.refresh_token
     assert set() == killing.provider.dead
 
@@ -163,7 +163,7 @@ def test_unrotated_answer_needs_no_journal(world):
 
     world.get()
 
-    assert [] == kept
+    assert kept == []
 
 
 def test_replayed_between_take_over_and_look(killing):
@@ -179,8 +179,8 @@ def test_replayed_between_take_over_and_look(killing):
 
     token = killing.get()
 
-    assert [] == killing.provider.sent
-    assert "journaled access" == token.access_token
+    assert killing.provider.sent == []
+    assert token.access_token == "journaled access"
     assert set() == killing.provider.dead
 
 
@@ -195,7 +195,7 @@ def test_pause_between_claim_and_call(killing):
 
     token = killing.get()
 
-    assert ["login-1/0"] == killing.provider.sent
+    assert killing.provider.sent == ["login-1/0"]
     assert token.pair == killing.stored.pair
     assert set() == killing.provider.dead
 
@@ -206,8 +206,8 @@ def test_pause_during_the_claim_s_write(world):
 
     world.get()
 
-    assert ["claim", "release", "claim", "save"] == world.here.store.written
-    assert 1 == len(world.provider.sent)
+    assert world.here.store.written == ["claim", "release", "claim", "save"]
+    assert len(world.provider.sent) == 1
 
 
 def test_suspended_machine(world):
@@ -216,7 +216,7 @@ def test_suspended_machine(world):
 
     world.get()
 
-    assert ["claim", "release", "claim", "save"] == world.here.store.written
+    assert world.here.store.written == ["claim", "release", "claim", "save"]
 
 
 def test_time_of_day_turned_back(world):
@@ -230,4 +230,4 @@ def test_time_of_day_turned_back(world):
 
     world.get()
 
-    assert ["claim", "release", "claim", "save"] == world.here.store.written
+    assert world.here.store.written == ["claim", "release", "claim", "save"]

@@ -15,8 +15,8 @@ def test_answer_survives_a_stranger_s_write(world):
     token = world.get()
 
     assert "access-2" == token.access_token == world.stored.access_token
-    assert "ZohoCRM.modules.ALL" == world.stored.scope
-    assert 1 == len(world.provider.sent)
+    assert world.stored.scope == "ZohoCRM.modules.ALL"
+    assert len(world.provider.sent) == 1
 
 
 def test_answer_survives_a_stranger_s_write_with_rotation(killing):
@@ -25,8 +25,8 @@ def test_answer_survives_a_stranger_s_write_with_rotation(killing):
 
     killing.get()
 
-    assert "login-1/1" == killing.stored.refresh_token
-    assert "all" == killing.stored.scope
+    assert killing.stored.refresh_token == "login-1/1"
+    assert killing.stored.scope == "all"
     assert killing.provider.accepts(killing.stored.refresh_token)
 
 
@@ -37,7 +37,7 @@ def test_several_conflicts_in_a_row(world):
 
     world.get()
 
-    assert ("access-2", "three") == (world.stored.access_token, world.stored.scope)
+    assert (world.stored.access_token, world.stored.scope) == ("access-2", "three")
 
 
 def test_new_login_is_not_overwritten(world):
@@ -47,7 +47,7 @@ def test_new_login_is_not_overwritten(world):
     token = world.get()
 
     assert "access-of-login-2" == token.access_token == world.stored.access_token
-    assert "login-2/0" == world.stored.refresh_token
+    assert world.stored.refresh_token == "login-2/0"
     assert "superseded" in world.here.names()
 
 
@@ -80,7 +80,7 @@ def test_deleted_row_is_not_made_again(world):
     with pytest.raises(TokenNotFound):
         world.get()
 
-    assert [] == list(world.there.keeper.tokens())
+    assert list(world.there.keeper.tokens()) == []
 
 
 def test_same_user_s_new_row_is_not_touched(world):
@@ -96,7 +96,7 @@ def test_same_user_s_new_row_is_not_touched(world):
         world.get()
 
     found = world.there.keeper.get(user=USER)
-    assert "access-of-login-2" == found.access_token
+    assert found.access_token == "access-of-login-2"
 
 
 def test_second_save_from_one_base(world):
@@ -106,7 +106,7 @@ def test_second_save_from_one_base(world):
     token = world.get()
 
     winner = world.there.store.written.count("save")
-    assert (1, 0) == (winner, world.here.store.written.count("save"))
+    assert (winner, world.here.store.written.count("save")) == (1, 0)
     assert token.access_token == world.stored.access_token
 
 
@@ -117,8 +117,8 @@ def test_outcome_of_the_save_is_not_known(world):
     token = world.get()
 
     assert token.access_token == world.stored.access_token == "access-2"
-    assert 1 == len(world.provider.sent)
-    assert 1 == world.here.store.written.count("save")
+    assert len(world.provider.sent) == 1
+    assert world.here.store.written.count("save") == 1
 
 
 def test_save_that_was_not_committed(world):
@@ -127,8 +127,8 @@ def test_save_that_was_not_committed(world):
 
     world.get()
 
-    assert "access-2" == world.stored.access_token
-    assert 1 == len(world.provider.sent)
+    assert world.stored.access_token == "access-2"
+    assert len(world.provider.sent) == 1
 
 
 def test_rotated_answer_lifts_login_needed(rotating):
@@ -170,8 +170,8 @@ def test_late_save_keeps_other_processes_mint_times(world):
 
     world.get()
 
-    assert "access-2" == world.stored.access_token
-    assert 2 == len(world.stored.renewal.mints)
+    assert world.stored.access_token == "access-2"
+    assert len(world.stored.renewal.mints) == 2
     assert world.stored.renewal.claim is None
 
 
@@ -187,5 +187,5 @@ def test_journal_entry_goes_last(rotating):
 
     rotating.get()
 
-    assert [1, 1, 1] == kept
-    assert [] == list(rotating.here.journal.entries())
+    assert kept == [1, 1, 1]
+    assert list(rotating.here.journal.entries()) == []

@@ -19,7 +19,7 @@ def test_rotated_token_of_a_revoked_row(rotating):
         rotating.get()
 
     assert {"login-1"} == rotating.provider.dead
-    assert ["login-1/0", "login-1/1"] == rotating.provider.revoked
+    assert rotating.provider.revoked == ["login-1/0", "login-1/1"]
 
 
 def test_rotated_token_of_a_deleted_row(rotating):
@@ -29,7 +29,7 @@ def test_rotated_token_of_a_deleted_row(rotating):
     with pytest.raises(TokenNotFound):
         rotating.get()
 
-    assert ["login-1/1"] == rotating.provider.revoked
+    assert rotating.provider.revoked == ["login-1/1"]
 
 
 def test_access_token_of_a_revoked_row(world):
@@ -39,7 +39,7 @@ def test_access_token_of_a_revoked_row(world):
     with pytest.raises(TokenRevoked):
         world.get()
 
-    assert ["login-1/0", "access-2"] == world.provider.revoked
+    assert world.provider.revoked == ["login-1/0", "access-2"]
 
 
 def test_access_token_of_a_deleted_row(world):
@@ -49,7 +49,7 @@ def test_access_token_of_a_deleted_row(world):
     with pytest.raises(TokenNotFound):
         world.get()
 
-    assert ["access-2"] == world.provider.revoked
+    assert world.provider.revoked == ["access-2"]
     assert set() == world.provider.dead
 
 
@@ -70,4 +70,4 @@ def test_provider_out_of_reach(rotating):
     rotating.here.keeper.sweep()
 
     assert {"login-1"} == rotating.provider.dead
-    assert [] == list(rotating.here.journal.entries())
+    assert list(rotating.here.journal.entries()) == []

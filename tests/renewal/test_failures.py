@@ -1,0 +1,205 @@
+"""Failures: remembered in the store, shared by all, and never a reason to fail in turn."""
+
+from __future__ import annotations
+
+import pytest
+
+from tokenkeep import CoolingDown, ProviderRefused, ProviderUnavailable
+from tokenkeep.providers import Profile
+
+
+def down(world, times=1):
+    world.provider.trouble += [ProviderUnavailable("It did not answer")] * times
+
+
+def test_failure_releases_the_claim(world):
+    """After a failure nobody waits for a claim that is of no use."""
+    down(world)
+
+    with pytest.raises(ProviderUnavailable, match=world.id):
+        world.get()
+
+    assert world.stored.renewal.claim is None
+    assert world.stored.pair == ("access-1", "login-1/0")
+    assert world.stored.renewal.failure.kind == "transient"
+
+
+def test_release_leaves_another_s_claim_alone(world):
+    """Only one's own claim is released: the nonce is compared."""
+    down(world)
+    world.provider.before.append(world.claim)
+
+    with pytest.raises(ProviderUnavailable):
+        world.get()
+
+    assert "far" in world.stored.renewal.claim.holder
+    assert world.stored.renewal.failure is None
+
+
+def test_release_starts_over_on_a_conflict(world):
+    """A stranger's write in between does not leave the claim behind."""
+    down(world)
+    world.here.store.before["release"].append(lambda: world.write(scope="all"))
+
+    with pytest.raises(ProviderUnavailable):
+        world.get()
+
+    assert world.stored.renewal.claim is None
+    assert world.stored.scope == "all"
+
+
+def test_release_that_can_t_be_written(world):
+    """The provider's error is raised all the same; the claim runs out by itself."""
+    down(world)
+    world.here.store.refused.append("release")
+
+    with pytest.raises(ProviderUnavailable):
+        world.get()
+
+    assert world.stored.renewal.claim is not None
+    world.get(world.there)
+    assert len(world.provider.sent) == 2
+
+
+def test_failure_newer_than_arrival(world):
+    """Who waited for a renewal that failed gets that failure, and takes no turn at failing."""
+    world.claim()
+    down(world)
+
+    def the_other_fails():
+        world.free()
+        with pytest.raises(ProviderUnavailable):
+            world.get(world.there)
+
+    world.here.store.before["read"] += [lambda: None, the_other_fails]
+
+    with pytest.raises(ProviderUnavailable):
+        world.get()
+
+    assert len(world.provider.sent) == 1
+
+
+def test_failure_newer_than_arrival_but_token_still_good(world):
+    """Who can do with the old token uses it instead of raising somebody else's failure."""
+    world.write(expires_at=world.clock.now() + 20)
+    down(world)
+
+    token = world.get()
+
+    assert token.access_token == "access-1"
+    assert "renewal_failed" in world.here.names()
+
+
+def test_provider_down_while_the_token_is_good(world):
+    """In the mandatory window, too, a token that still works is handed out."""
+    world.write(expires_at=world.clock.now() + 5)
+    down(world, 2)
+    world.get()
+
+    assert world.get().access_token == "access-1"
+    world.clock.advance(6)
+    with pytest.raises(ProviderUnavailable):
+        world.get()
+
+
+def test_cool_down_doubles(world):
+    """After each failure in a row the provider is left alone twice as long, a minute at most."""
+    down(world, 9)
+    pauses = []
+    for _ in range(9):
+        with pytest.raises(ProviderUnavailable):
+            world.get()
+        pauses.append(world.stored.renewal.failure.until - world.clock.now())
+        world.clock.advance(pauses[-1])
+
+    assert pauses == [1, 2, 4, 8, 16, 32, 60, 60, 60]
+
+
+def test_nobody_is_asked_while_cooling_down(world):
+    """The failure that is remembered is raised, on all hosts."""
+    down(world)
+    with pytest.raises(ProviderUnavailable):
+        world.get()
+
+    with pytest.raises(ProviderUnavailable, match="It did not answer"):
+        world.get(world.there)
+
+    assert len(world.provider.sent) == 1
+
+
+def test_success_forgets_the_failure(world):
+    """After a success the next failure starts counting at one."""
+    down(world)
+    with pytest.raises(ProviderUnavailable):
+        world.get()
+    world.clock.advance(2)
+    world.get()
+
+    assert world.stored.renewal.failure is None
+
+
+def test_failure_of_another_credential(world):
+    """A failure with a wrong client secret does not keep the right one from being tried."""
+    world.provider.trouble.append(ProviderRefused("The client is refused", error="invalid_client"))
+    with pytest.raises(ProviderRefused):
+        world.get()
+
+    token = world.here.keeper.valid(world.stored, client_secret="the right one")
+
+    assert token.access_token == "access-2"
+    assert world.provider.secrets == ["client secret", "the right one"]
+
+
+def test_configuration_is_no_verdict(world):
+    """A refused client never leads to login_needed; it is tried again after a minute."""
+    world.provider.trouble.append(ProviderRefused("The client is refused", error="invalid_client"))
+    with pytest.raises(ProviderRefused):
+        world.get()
+    with pytest.raises(ProviderRefused, match="invalid_client"):
+        world.get(world.there)
+    world.clock.advance(60)
+
+    assert world.get().access_token == "access-2"
+
+
+def test_throttled(world):
+    """A provider's own "too many" is kept to by all, until the time it names."""
+    until = world.clock.now() + 600
+    world.provider.trouble.append(CoolingDown("Too many requests", until=until))
+    with pytest.raises(CoolingDown):
+        world.get()
+
+    with pytest.raises(CoolingDown) as caught:
+        world.get(world.there)
+
+    assert until == caught.value.until
+    assert len(world.provider.sent) == 1
+
+
+def test_budget(world):
+    """Invariant 6: 10 calls per refresh token in 10 minutes, counted in the store, then none."""
+    world.provider.profile = Profile(rotates=False, mint_limit=10, mint_window=600.0)
+    first = world.clock.now()
+    for turn in range(10):
+        world.get(world.here if turn % 2 else world.there)
+        world.write(expires_at=world.clock.now() - 1)
+        world.clock.advance(1)
+
+    with pytest.raises(CoolingDown) as caught:
+        world.get()
+
+    assert len(world.provider.sent) == 10
+    assert first + 600 == caught.value.until
+    world.clock.set(first + 600)
+    world.get()
+    assert len(world.provider.sent) == 11
+
+
+def test_error_that_is_a_bug(world):
+    """An exception nobody foresaw releases the claim as well, and is not swallowed."""
+    world.provider.trouble.append(ZeroDivisionError())
+
+    with pytest.raises(ZeroDivisionError):
+        world.get()
+
+    assert world.stored.renewal.claim is None

@@ -1,0 +1,179 @@
+"""PERMANENT: a rejected refresh token is a question, never a verdict. Rules `perm`, `jlook`."""
+
+from __future__ import annotations
+
+import pytest
+from test_claim import journaled
+
+from tokenkeep import LoginNeeded, RenewalTimeout, Status, TokenNotFound, TokenRevoked
+
+
+def kill(world):
+    """Let the user withdraw consent at the provider."""
+    world.provider.dead.add("login-1")
+
+
+def test_rejected_refresh_token(world):
+    """The stored refresh token itself rejected means a new login, here and everywhere."""
+    kill(world)
+
+    with pytest.raises(LoginNeeded):
+        world.get()
+    with pytest.raises(LoginNeeded):
+        world.get(world.there)
+
+    assert Status.LOGIN_NEEDED is world.stored.status
+    assert world.stored.renewal.claim is None
+    assert len(world.provider.sent) == 1
+    assert "login_needed" in world.here.names()
+
+
+def test_verdict_keeps_the_tokens(world):
+    """Invariant 3: an error answer overwrites neither of the stored tokens."""
+    kill(world)
+
+    with pytest.raises(LoginNeeded):
+        world.get()
+
+    assert world.stored.pair == ("access-1", "login-1/0")
+
+
+def test_new_login_meanwhile(world):
+    """Invariant 5: a rejection says nothing about the refresh token of a new login."""
+    kill(world)
+    world.provider.during.append(lambda: world.login("login-2", "access-of-login-2", left=3600))
+
+    token = world.get()
+
+    assert token.access_token == "access-of-login-2"
+    assert Status.OK is world.stored.status
+
+
+def test_new_login_just_before_the_verdict(world):
+    """Invariant 5: the verdict compares and writes; what is logged in meanwhile is not hit."""
+    kill(world)
+    world.here.store.before["login_needed"].append(
+        lambda: world.login("login-2", "access-of-login-2", left=3600)
+    )
+
+    token = world.get()
+
+    assert token.access_token == "access-of-login-2"
+    assert Status.OK is world.stored.status
+
+
+def test_verdict_after_a_stranger_s_write(world):
+    """A write of other fields in between only makes the verdict look again."""
+    kill(world)
+    world.here.store.before["login_needed"].append(lambda: world.write(scope="all"))
+
+    with pytest.raises(LoginNeeded):
+        world.get()
+
+    assert (world.stored.status, world.stored.scope) == (Status.LOGIN_NEEDED, "all")
+
+
+def test_deleted_meanwhile(world):
+    """A rejection of a deleted token is not written anywhere."""
+    kill(world)
+    world.provider.during.append(lambda: world.there.keeper.delete(world.id))
+
+    with pytest.raises(TokenNotFound):
+        world.get()
+
+    assert list(world.there.keeper.tokens()) == []
+
+
+def test_revoked_meanwhile(world):
+    """Invariant 7: a rejection does not turn revoked into login_needed."""
+    world.provider.during.append(lambda: world.there.keeper.revoke(world.id))
+    kill(world)
+
+    with pytest.raises(TokenRevoked):
+        world.get()
+
+    assert Status.REVOKED is world.stored.status
+
+
+def test_steps_aside_for_a_live_claim(rotating):
+    """
+    Invariant 5: nobody is sent to the login while another holder may have the new token.
+
+    This process was paused past its claim; the one that took over has spent
+    the refresh token and not saved yet.
+    """
+
+    def taken_over():
+        rotating.provider.current["login-1"] += 1
+        rotating.claim()
+
+    def saves():
+        rotating.write(access_token="access of the other", refresh_token="login-1/1")
+        rotating.write(expires_at=rotating.clock.now() + 3600)
+        rotating.free()
+
+    rotating.provider.before.append(taken_over)
+    # The first read asks about the rejection, the second one is after the pause.
+    rotating.here.store.before["read"] += [lambda: None, saves]
+
+    token = rotating.get()
+
+    assert token.access_token == "access of the other"
+    assert Status.OK is rotating.stored.status
+
+
+def test_stepping_aside_ends(rotating):
+    """Invariant 12: a holder that never saves is waited for until its claim has run out."""
+
+    def taken_over():
+        rotating.provider.current["login-1"] += 1
+        rotating.claim(length=25.0)
+
+    rotating.provider.before.append(taken_over)
+    started = rotating.clock.monotonic()
+
+    with pytest.raises(LoginNeeded):
+        rotating.get()
+
+    assert 25.0 + 2.0 <= rotating.clock.monotonic() - started < 45.0
+
+
+def test_stepping_aside_is_bounded(rotating):
+    """Invariant 12: nor is it waited for past the caller's own deadline; then nothing is written."""
+
+    def taken_over():
+        rotating.provider.current["login-1"] += 1
+        rotating.claim(length=500.0)
+
+    rotating.provider.before.append(taken_over)
+
+    with pytest.raises(RenewalTimeout, match="far/1 is renewing"):
+        rotating.get()
+
+    assert Status.OK is rotating.stored.status
+
+
+def test_answer_in_the_journal(killing):
+    """Invariant 5: before the verdict the journal is asked, too: a dead holder may have answered."""
+    left = []
+
+    def other_renews_and_dies():
+        left.append(journaled(killing))
+
+    killing.provider.kills = False
+    killing.provider.before.append(other_renews_and_dies)
+
+    token = killing.get()
+
+    assert "journaled access" == token.access_token == killing.stored.access_token
+    assert Status.OK is killing.stored.status
+
+
+def test_caller_s_own_secret_is_rejected(world):
+    """A verdict belongs to the refresh token, whoever's client secret it was asked with."""
+    kill(world)
+
+    with pytest.raises(LoginNeeded):
+        world.here.keeper.valid(world.stored, client_secret="another")
+
+    assert world.stored.client_secret == "client secret"

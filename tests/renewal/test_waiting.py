@@ -1,0 +1,156 @@
+"""CLIENT: waiting for somebody else's renewal, and taking it over."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from tokenkeep import RenewalTimeout, holder
+from tokenkeep.renewal.watch import MARGIN, SKEW, Watch
+from tokenkeep.token import Claim
+
+
+def dead_holder():
+    """Describe a process of this host that is gone: its number belongs to another one now."""
+    return json.dumps({**json.loads(holder.me()), "started": "1"})
+
+
+def a_claim(clock, *, who="not known", nonce="n", ago=0.0, length=20.0):
+    return Claim(nonce=nonce, holder=who, taken_at=clock.now() - ago, length=length)
+
+
+def test_waits_for_another_s_renewal(world):
+    """Invariant 2: while somebody else renews, callers wait and then use what was saved."""
+    world.claim()
+    world.here.store.before["read"] += [
+        lambda: None,
+        lambda: world.write(access_token="theirs", expires_at=world.clock.now() + 3600),
+        world.free,
+    ]
+
+    token = world.get()
+
+    assert token.access_token == "theirs"
+    assert world.provider.sent == []
+
+
+def test_pauses_grow_and_jitter(world):
+    """Waiters look often at first, then less, and not all at the same time."""
+    world.claim()
+
+    world.get()
+
+    slept = world.clock.slept
+    assert slept[0] <= 0.01
+    assert 0.125 <= max(slept) <= 0.25
+    assert len(set(slept[-20:])) > 10
+
+
+def test_holder_known_dead(world):
+    """A dead holder's claim is taken over at once."""
+    world.claim(dead_holder())
+
+    world.get()
+
+    assert world.clock.slept == []
+    assert len(world.provider.sent) == 1
+
+
+def test_unchanged_for_its_length(world):
+    """A claim nobody can tell about is taken over after its length and a margin, as seen here."""
+    world.claim()
+    started = world.clock.monotonic()
+
+    world.get()
+
+    assert 20.0 + MARGIN <= world.clock.monotonic() - started < 20.0 + MARGIN + 1
+    assert len(world.provider.sent) == 1
+
+
+def test_claim_renewed_meanwhile(world):
+    """Another nonce starts the wait anew: what counts is that *this* claim did not change."""
+    world.claim()
+    started = world.clock.monotonic()
+
+    def claimed_again():
+        if world.clock.monotonic() - started > 15 and not world.clock.slept.count(-1):
+            world.clock.slept.append(-1)  # once
+            world.claim()
+        world.here.store.before["read"].append(claimed_again)
+
+    world.here.store.before["read"].append(claimed_again)
+
+    world.get()
+
+    assert world.clock.monotonic() - started >= 15 + 20 + MARGIN
+
+
+def test_wait_is_bounded(world):
+    """Invariant 12: a wait ends in an error that names who is renewing and says what to do."""
+    world.claim(length=500.0)
+    started = world.clock.monotonic()
+
+    with pytest.raises(RenewalTimeout, match=r"far/1 is renewing.*Try again"):
+        world.get()
+
+    assert 45.0 <= world.clock.monotonic() - started < 46.0
+
+
+def test_still_good_token_is_used_meanwhile(world):
+    """Inside the advisory window nobody waits for the one who renews."""
+    world.write(expires_at=world.clock.now() + 100)
+    world.claim()
+
+    token = world.get()
+
+    assert token.access_token == "access-1"
+    assert world.clock.slept == []
+
+
+def test_own_end_of_a_claim_with_rotation(killing):
+    """With rotation no other host's clock is believed: an old claim is watched like a new one."""
+    killing.claim(ago=100_000.0)
+    started = killing.clock.monotonic()
+
+    killing.get()
+
+    assert killing.clock.monotonic() - started >= 20.0 + MARGIN
+
+
+@pytest.mark.parametrize(
+    ("rotates", "ago", "takeable"),
+    [
+        (False, 20.0 + SKEW - 1, False),
+        (False, 20.0 + SKEW + 1, True),
+        (True, 20.0 + SKEW + 1, False),
+        (False, -100_000.0, False),
+    ],
+)
+def test_wall_clock_end(world, rotates, ago, takeable):
+    """A claim's own end counts from five minutes after it, and only without rotation."""
+    watch = Watch(world.clock, rotates=rotates)
+
+    assert takeable is watch.takeable(a_claim(world.clock, ago=ago))
+
+
+def test_watch_believes_its_own_monotonic_clock(world):
+    """A time of day that jumps does not make a claim look older."""
+    watch = Watch(world.clock, rotates=True)
+    claim = a_claim(world.clock)
+    assert not watch.takeable(claim)
+    world.clock.set(world.clock.now() + 1_000_000)
+
+    assert not watch.takeable(claim)
+    world.clock.advance(20.0 + MARGIN)
+    assert watch.takeable(claim)
+
+
+def test_watch_starts_anew_with_another_nonce(world):
+    """The time counts from the first look at this very claim."""
+    watch = Watch(world.clock, rotates=True)
+    watch.takeable(a_claim(world.clock, nonce="first"))
+    world.clock.advance(30.0)
+
+    assert not watch.takeable(a_claim(world.clock, nonce="second"))
+    assert watch.takeable(a_claim(world.clock, nonce="second", who=dead_holder()))
