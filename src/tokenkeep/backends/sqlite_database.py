@@ -109,7 +109,10 @@ def open_database(path: Path, busy_timeout: float) -> sqlite3.Connection:
 
 def _prepare(db: sqlite3.Connection, path: Path) -> None:
     # Look before touching: what is not ours is not changed, not even its mode.
-    fresh = _is_fresh(db, path)
+    # One transaction, lest another process makes the tables between two questions.
+    db.execute("BEGIN")
+    with db:
+        fresh = _is_fresh(db, path)
     if path != MEMORY:
         for suffix in ("", "-wal", "-shm"):
             private_file.tighten(path.with_name(path.name + suffix))
