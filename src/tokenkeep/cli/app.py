@@ -1,0 +1,100 @@
+"""The command with its subcommands: which there are, and how each of them ends."""
+
+from __future__ import annotations
+
+import os
+import sys
+from importlib import import_module
+from typing import TYPE_CHECKING, Any, NoReturn
+
+import click
+
+from tokenkeep.cli.failures import EXIT_STATUSES, INTERRUPTED, PIPE_CLOSED, report
+from tokenkeep.cli.session import COMMON_OPTIONS, Session
+from tokenkeep.errors import TokenKeepError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+COMMANDS = {
+    "list": "tokenkeep.cli.tokens:list_tokens",
+    "show": "tokenkeep.cli.tokens:show",
+    "token": "tokenkeep.cli.tokens:token",
+    "renew": "tokenkeep.cli.tokens:renew",
+    "revoke": "tokenkeep.cli.tokens:revoke",
+    "delete": "tokenkeep.cli.tokens:delete",
+    "sweep": "tokenkeep.cli.tokens:sweep",
+    "keys": "tokenkeep.cli.keys:keys",
+    "emulate": "tokenkeep.cli.emulate:emulate",
+    "demo": "tokenkeep.cli.demo:demo",
+}
+"""Where each command is; imported when it is asked for."""
+
+
+class App(click.Group):
+    """Commands imported when used, options they all share, one way to end."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002  # click's signature
+        """Return their names in the order of `COMMANDS`."""
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002  # click's signature
+        """Import a command and give it the common options. None if there is none."""
+        if cmd_name not in COMMANDS:
+            return None
+        module, _, name = COMMANDS[cmd_name].partition(":")
+        command: click.Command = getattr(import_module(module), name)
+        return _with_common_options(command)
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the command; click itself would call a closed pipe a failure."""
+        try:
+            return super().invoke(ctx)
+        except BrokenPipeError:
+            ctx.exit(PIPE_CLOSED)
+
+    def main(  # type: ignore[override]  # always ends the process, as click's default does
+        self, args: Sequence[str] | None = None, prog_name: str | None = None, **extra: Any
+    ) -> NoReturn:
+        """Run a command and exit with one of `EXIT_STATUSES`."""
+        given = list(sys.argv[1:] if args is None else args)
+        try:
+            status = super().main(given, prog_name, standalone_mode=False, **extra)
+            sys.stdout.flush()
+        except BrokenPipeError:
+            status = PIPE_CLOSED
+        except (click.ClickException, TokenKeepError, OSError) as exc:
+            status = report(exc, as_json="--json" in given)
+        except click.Abort as exc:
+            status = INTERRUPTED if isinstance(exc.__cause__, KeyboardInterrupt) else 1
+        if status == PIPE_CLOSED:
+            # Python flushes once more when it ends; nobody is there to read it.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(status if isinstance(status, int) else 0)
+
+
+def _with_common_options(command: click.Command) -> click.Command:
+    """Add the options that all commands have, once."""
+    present = {param.name for param in command.params}
+    command.params.extend(option for option in COMMON_OPTIONS if option.name not in present)
+    if isinstance(command, click.Group):
+        for each in command.commands.values():
+            _with_common_options(each)
+    return command
+
+
+@click.group(
+    cls=App,
+    params=list(COMMON_OPTIONS),
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    epilog="Exit status: "
+    + ", ".join(f"{status} {meaning}" for status, meaning in EXIT_STATUSES.items())
+    + ".",
+)
+@click.version_option(
+    None, "-V", "--version", package_name="tokenkeep", message="%(prog)s %(version)s"
+)
+@click.pass_context
+def app(ctx: click.Context) -> None:
+    """Keep OAuth tokens: sealed, always valid, renewed once, revoked everywhere."""
+    ctx.ensure_object(Session)

@@ -1,0 +1,104 @@
+"""A stored token in facts, none of them secret."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from tokenkeep import holder
+from tokenkeep.cli import output
+from tokenkeep.decision import current_failure
+
+if TYPE_CHECKING:
+    from tokenkeep.providers import Profile
+    from tokenkeep.token import Token
+
+
+def summary(token: Token, now: float) -> dict[str, Any]:
+    """
+    Return what a listing says of a token, ready for JSON.
+
+    Args:
+        token: As stored.
+        now: Epoch seconds.
+    """
+    names = ("id", "user", "provider", "data_center", "environment")
+    left = None if token.expires_at is None else int(token.expires_at - now)
+    return {
+        **{name: getattr(token, name) for name in names},
+        "status": token.status.value,
+        "expires_in": left if token.access_token else None,
+    }
+
+
+def description(token: Token, profile: Profile, now: float) -> dict[str, Any]:
+    """
+    Return everything about a token that is not secret, ready for JSON.
+
+    Args:
+        token: As stored.
+        profile: Of its provider.
+        now: Epoch seconds.
+    """
+    renewal = token.renewal
+    names = ("client_id", "scope", "issuer", "api_domain", "redirect_uri")
+    mints = [at for at in renewal.mints if at > now - profile.mint_window]
+    return {
+        **summary(token, now),
+        **{name: getattr(token, name) for name in names},
+        "expires_at": token.expires_at,
+        "has_access_token": bool(token.access_token),
+        "has_refresh_token": bool(token.refresh_token),
+        "has_client_secret": bool(token.client_secret),
+        "created_at": token.created_at,
+        "updated_at": token.updated_at,
+        "last_used_at": token.last_used_at,
+        "renewed_at": renewal.renewed_at,
+        "renewed_by": renewal.renewed_by,
+        "renewals_in_window": len(mints),
+        "renewals_allowed": profile.mint_limit,
+        "renewal_window": profile.mint_window,
+        "failure": _failure(token),
+        "claim": _claim(token),
+        "revocation_pending": renewal.to_revoke is not None,
+    }
+
+
+def in_words(facts: dict[str, Any]) -> dict[str, Any]:
+    """Return a `description` as people read it."""
+    words = dict(facts)
+    words["expires_in"] = output.time_left(facts["expires_in"])
+    for name, value in facts.items():
+        if name.endswith("_at"):
+            words[name] = output.moment(value)
+        elif isinstance(value, bool):
+            words[name] = "yes" if value else "no"
+    allowed, used = words.pop("renewals_allowed"), words.pop("renewals_in_window")
+    of = "" if allowed is None else f" of {allowed}"
+    words["renewals"] = f"{used}{of} in the last {words.pop('renewal_window'):g} s"
+    failure, claim = facts["failure"], facts["claim"]
+    if failure:
+        words["failure"] = (
+            f"{failure['error']} ({failure['kind']}, {failure['count']} in a row), "
+            f"asked again after {output.moment(failure['until'])}"
+        )
+    if claim:
+        words["claim"] = f"{claim['holder']} since {output.moment(claim['taken_at'])}"
+    return words
+
+
+def _failure(token: Token) -> dict[str, Any] | None:
+    failure = current_failure(token)
+    if failure is None:
+        return None
+    return {name: getattr(failure, name) for name in ("kind", "error", "at", "until", "count")}
+
+
+def _claim(token: Token) -> dict[str, Any] | None:
+    claim = token.renewal.claim
+    if claim is None:
+        return None
+    return {
+        "holder": holder.name(claim.holder),
+        "taken_at": claim.taken_at,
+        "length": claim.length,
+    }

@@ -1,0 +1,143 @@
+"""A Zoho to try things with, on this machine."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import tempfile
+from contextlib import ExitStack
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
+
+import click
+
+from tokenkeep.cli import output
+from tokenkeep.cli.keys import write_new
+from tokenkeep.cli.session import Session, pass_session
+from tokenkeep.config import CONFIG, STORE
+from tokenkeep.errors import ConfigurationError, DriverMissing
+from tokenkeep.keys import KEY_FILE
+
+if TYPE_CHECKING:
+    from tokenkeep.testing import ZohoEmulator
+
+DATA_CENTERS = ("us", "eu")
+REDIRECT_URIS = ("http://127.0.0.1:8417/callback", "http://localhost:8417/callback")
+
+
+@click.command()
+@click.option(
+    "--data-center", "data_centers", multiple=True, default=DATA_CENTERS, show_default=True,
+    metavar="NAME", help="Which ones; may be given several times.",
+)  # fmt: skip
+@click.option("--port", type=int, help="The first of four for each data centre.")
+@click.option(
+    "--folder",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Where configuration, secret and tokens go. Else a folder that is removed at the end.",
+)
+@pass_session
+def emulate(
+    session: Session, data_centers: tuple[str, ...], port: int | None, folder: Path | None
+) -> None:
+    """
+    Run a Zoho emulator until Ctrl-C, and say how to use it.
+
+    Nothing here reaches Zoho. Every person, client and token in it is made up.
+    """
+    with ExitStack() as stack:
+        if folder is None:
+            folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="tokenkeep-")))
+        where = folder.absolute()
+        run(data_centers, port, lambda zoho: announce(session, zoho, where))
+
+
+def run(data_centers: tuple[str, ...], port: int | None, ready: Any) -> None:
+    """
+    Run the emulator in the foreground.
+
+    Args:
+        data_centers: Their names.
+        port: The first port. None means free ones.
+        ready: Called with the emulator once it answers.
+
+    Raises:
+        DriverMissing: What it needs is not installed.
+        ConfigurationError: It can't run like this.
+    """
+    try:
+        from tokenkeep.testing import EmulatorConfig, serve
+
+        config = EmulatorConfig(data_centers, port=port, redirect_uris=REDIRECT_URIS)
+        serve(config, ready)
+    except ModuleNotFoundError as exc:
+        raise DriverMissing(
+            f"The emulator needs the module {exc.name}, which is not installed",
+            hint="Install it: pip install 'tokenkeep[testing]'",
+        ) from exc
+    except ValueError as exc:
+        raise ConfigurationError(f"The emulator can't run like this: {exc}") from exc
+
+
+def announce(session: Session, zoho: ZohoEmulator, folder: Path) -> None:
+    """Write the files that make tokenkeep use the emulator, and say so."""
+    facts = prepare(zoho, folder)
+    if session.json:
+        output.document(facts)
+        return
+    click.echo("# A Zoho emulator runs until Ctrl-C. In another terminal:")
+    for name, value in facts["environment"].items():
+        click.echo(f"export {name}={shlex.quote(value)}")
+    secret = shlex.quote(facts["client_secret_file"])
+    click.echo(f"tokenkeep login --client-secret-file {secret}")
+    click.echo("# Accounts servers: " + ", ".join(facts["accounts_servers"].values()))
+    click.echo("# People: " + ", ".join(facts["users"]))
+
+
+def prepare(zoho: ZohoEmulator, folder: Path) -> dict[str, Any]:
+    """
+    Write configuration and client secret, each for the owner alone.
+
+    Returns:
+        What there is and where; no secret.
+
+    Raises:
+        ConfigurationError: There are such files already, or they can't be written.
+    """
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as exc:
+        raise ConfigurationError(f"{folder} can't be made: {exc.strerror}") from exc
+    store = f"sqlite:///{quote(str(folder / 'tokens.db'))}"
+    config, secret = folder / "config.toml", folder / "client_secret"
+    write_new(config, configuration(zoho))
+    write_new(secret, f"{zoho.client.client_secret}\n")
+    return {
+        "environment": {
+            CONFIG: str(config),
+            STORE: store,
+            KEY_FILE: str(folder / "keys"),
+            "TOKENKEEP_CLIENT_ID": zoho.client.client_id,
+        },
+        "client_secret_file": str(secret),
+        "accounts_servers": {name: zoho[name].accounts_url for name in zoho.data_centers},
+        "users": [user.name for user in zoho.users],
+        "pid": os.getpid(),
+    }
+
+
+def configuration(zoho: ZohoEmulator) -> str:
+    """Return a configuration in which the emulator takes the place of Zoho."""
+    tables = []
+    for name in zoho.data_centers:
+        center = zoho[name]
+        tables.append(
+            f"[zoho.data_centers.{name}]\n"
+            f'accounts = "{center.accounts_url}"\n'
+            f'production = "{center.api_url}"\n'
+            f'sandbox = "{center.sandbox_url}"\n'
+            f'developer = "{center.developer_url}"\n'
+            "aliases = []\n"
+        )
+    return "\n".join(["# Zoho's data centres as the emulator has them.\n", *tables])

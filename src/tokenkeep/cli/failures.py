@@ -1,0 +1,75 @@
+"""How a command ends when it fails: a sentence on standard error, and a status."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import click
+
+from tokenkeep import errors
+from tokenkeep.cli.output import visible
+
+EXIT_STATUSES = {
+    0: "done",
+    1: "failed",
+    2: "wrong usage",
+    3: "no such token",
+    4: "a new login is needed",
+    5: "try again later",
+    130: "interrupted",
+}
+"""What each exit status means."""
+
+INTERRUPTED = 130
+PIPE_CLOSED = 141
+"""As a shell shows a program that SIGPIPE ended; nothing is wrong with it."""
+
+_BY_ERROR: tuple[tuple[type[Exception], int], ...] = (
+    (click.UsageError, 2),
+    (errors.TokenNotFound, 3),
+    (errors.LookupFailed, 2),
+    (errors.LoginNeeded, 4),
+    (errors.GrantRejected, 4),
+    (errors.ProviderRefused, 1),
+    (errors.RenewalError, 5),
+    (errors.StoreUnavailable, 5),
+    (errors.StoreConflict, 5),
+)
+"""The first that fits counts; all others are 1."""
+
+
+def report(exc: Exception, *, as_json: bool) -> int:
+    """
+    Say on standard error what went wrong.
+
+    Args:
+        exc: What did.
+        as_json: Whether to say it as one JSON document.
+
+    Returns:
+        The exit status.
+    """
+    status = next((code for kind, code in _BY_ERROR if isinstance(exc, kind)), 1)
+    facts = _facts(exc)
+    if as_json:
+        click.echo(json.dumps({"error": {**facts, "exit_status": status}}), err=True)
+        return status
+    text = str(exc) if isinstance(exc, errors.TokenKeepError) else facts["message"]
+    click.echo(f"tokenkeep: {visible(text)}", err=True)
+    if isinstance(exc, click.UsageError) and exc.ctx is not None:
+        click.echo(f"See: {exc.ctx.command_path} --help", err=True)
+    return status
+
+
+def _facts(exc: Exception) -> dict[str, Any]:
+    if isinstance(exc, errors.TokenKeepError):
+        names = ("token_id", "user", "hint", "error", "until")
+        found = {name: getattr(exc, name, None) for name in names}
+        known = {name: value for name, value in found.items() if value}
+        return {"name": type(exc).__name__, "message": exc.what, **known}
+    if isinstance(exc, click.ClickException):
+        return {"name": type(exc).__name__, "message": exc.format_message()}
+    if isinstance(exc, OSError) and exc.filename:
+        return {"name": type(exc).__name__, "message": f"{exc.filename}: {exc.strerror}"}
+    return {"name": type(exc).__name__, "message": str(exc)}

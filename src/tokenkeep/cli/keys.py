@@ -1,0 +1,87 @@
+"""Commands about the keys that seal the tokens."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import click
+
+from tokenkeep import keys as key_files
+from tokenkeep.cli import output
+from tokenkeep.cli.session import Session, pass_session
+from tokenkeep.errors import ConfigurationError
+from tokenkeep.sealing import KeyRing, generate_key, parse_keys
+
+
+@click.group()
+def keys() -> None:
+    """Make and look at the keys that seal the tokens."""
+
+
+@keys.command()
+@click.option(
+    "--out",
+    metavar="FILE",
+    type=click.Path(path_type=Path),
+    help="Write it to a new file that only you can read.",
+)
+@pass_session
+def generate(session: Session, out: Path | None) -> None:
+    """
+    Make a key and print it. Keep it like a password.
+
+    It goes into TOKENKEEP_KEYS, or on top of the file that
+    TOKENKEEP_KEY_FILE names; older keys stay below it.
+    """
+    key = generate_key()
+    key_id = KeyRing(parse_keys(key, "here")).key_ids[0]
+    if out is None:
+        if session.json:
+            output.document({"key": key, "key_id": key_id})
+        else:
+            click.echo(key)
+        return
+    write_new(out, f"{key}\n")
+    session.tell(f"Wrote key {key_id} to {out}", {"file": str(out), "key_id": key_id})
+
+
+@keys.command("list")
+@pass_session
+def list_keys(session: Session) -> None:
+    """List the ids of the keys in use, newest first; never the keys."""
+    ring = key_files.load(os.environ)
+    if ring is None:
+        raise ConfigurationError("There is no key yet", hint=key_files.HOW_TO_MAKE)
+    given = os.environ.get(key_files.KEYS, "").strip()
+    where = key_files.KEYS if given else str(key_files.key_file(os.environ))
+    for key_id in ring.key_ids:
+        if session.json:
+            output.document({"key_id": key_id, "source": where})
+        else:
+            click.echo(f"{key_id}\t{output.visible(where)}")
+
+
+def write_new(path: Path, text: str) -> None:
+    """
+    Write a file that only its owner can read, and never over another.
+
+    Raises:
+        ConfigurationError: There is a file already, or it can't be written.
+    """
+    try:
+        handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        try:
+            with os.fdopen(handle, "w", encoding="utf-8") as file:
+                file.write(text)
+                file.flush()
+                os.fsync(file.fileno())
+        except BaseException:
+            path.unlink()
+            raise
+    except FileExistsError as exc:
+        raise ConfigurationError(
+            f"There is a file {path} already; it is left as it is", hint="Name another one"
+        ) from exc
+    except OSError as exc:
+        raise ConfigurationError(f"{path} can't be written: {exc.strerror}") from exc

@@ -1,0 +1,144 @@
+"""What every command has: the store that was named, and how to print."""
+
+from __future__ import annotations
+
+import logging
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+import click
+
+from tokenkeep.cli import output
+
+if TYPE_CHECKING:
+    from tokenkeep.keeper import Keeper
+
+
+@dataclass
+class Session:
+    """
+    One run of a command; the common options end here.
+
+    Args:
+        store: The URL of the store. None means the configured one.
+        json: Whether to print JSON.
+        verbosity: Below 0 only what was asked for, above 0 what is going on too.
+    """
+
+    store: str | None = None
+    json: bool = False
+    verbosity: int = 0
+
+    def keeper(self) -> Keeper:
+        """Open the store; closed when the command ends."""
+        from tokenkeep.config import open_store
+        from tokenkeep.keeper import Keeper
+
+        log_to_stderr(self.verbosity)
+        keeper = Keeper(open_store(self.store))
+        click.get_current_context().call_on_close(keeper.close)
+        return keeper
+
+    def now(self) -> float:
+        """Return the time in epoch seconds."""
+        return time.time()
+
+    def tell(self, sentence: str, facts: object) -> None:
+        """
+        Print what was done.
+
+        Args:
+            sentence: For people; not printed with ``--quiet``.
+            facts: The same as JSON.
+        """
+        if self.json:
+            output.document(facts)
+        elif self.verbosity >= 0:
+            click.echo(output.visible(sentence))
+
+    def note(self, sentence: str) -> None:
+        """Say something on standard error that is not the result."""
+        if self.verbosity >= 0:
+            click.echo(output.visible(sentence), err=True)
+
+
+pass_session = click.make_pass_decorator(Session, ensure=True)
+
+
+def log_to_stderr(verbosity: int) -> None:
+    """Let tokenkeep's log speak as the command does."""
+    logger = logging.getLogger("tokenkeep")
+    if not logger.handlers:
+        logger.addHandler(_Handler())
+        logger.propagate = False
+    levels = {-1: logging.ERROR, 0: logging.WARNING, 1: logging.INFO}
+    logger.setLevel(levels.get(verbosity, logging.DEBUG))
+
+
+class _Handler(logging.Handler):
+    def emit(self, record: logging.LogRecord) -> None:
+        click.echo(f"tokenkeep: {output.visible(record.getMessage())}", err=True)
+
+
+def _set(name: str, value: Any) -> None:
+    setattr(click.get_current_context().ensure_object(Session), name, value)
+
+
+def _store(ctx: click.Context, param: click.Parameter, value: str | None) -> None:  # noqa: ARG001  # click's signature
+    if value is None:
+        return
+    try:
+        password = urlsplit(value).password
+    except ValueError:
+        password = None  # no URL; opening it says so
+    if password:
+        raise click.UsageError(
+            "A password in --store can be seen in the process list. "
+            "Put the URL into TOKENKEEP_STORE"
+        )
+    _set("store", value)
+
+
+def _json(ctx: click.Context, param: click.Parameter, value: bool) -> None:  # noqa: ARG001, FBT001  # click's signature
+    if value:
+        _set("json", value)
+
+
+def _quiet(ctx: click.Context, param: click.Parameter, value: bool) -> None:  # noqa: ARG001, FBT001  # click's signature
+    if value:
+        _set("verbosity", -1)
+
+
+def _verbose(ctx: click.Context, param: click.Parameter, value: int) -> None:  # noqa: ARG001  # click's signature
+    if value:
+        _set("verbosity", value)
+
+
+COMMON_OPTIONS: tuple[click.Option, ...] = (
+    click.Option(
+        ["--store"],
+        metavar="URL",
+        expose_value=False,
+        callback=_store,
+        help="Where the tokens are, such as sqlite:///tokens.db. Else TOKENKEEP_STORE, "
+        "the configuration file, or a database in the user's data folder.",
+    ),
+    click.Option(["--json"], is_flag=True, expose_value=False, callback=_json, help="Print JSON."),
+    click.Option(
+        ["-q", "--quiet"],
+        is_flag=True,
+        expose_value=False,
+        callback=_quiet,
+        help="Print only what was asked for.",
+    ),
+    click.Option(
+        ["-v", "--verbose"],
+        count=True,
+        expose_value=False,
+        callback=_verbose,
+        help="Print what is going on too; twice for more.",
+    ),
+)
+"""The options of all commands; taken before a command's name as well as behind it."""

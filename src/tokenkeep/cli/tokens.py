@@ -1,0 +1,193 @@
+"""Commands about stored tokens."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from tokenkeep.cli import output
+from tokenkeep.cli.description import description, in_words, summary
+from tokenkeep.cli.selecting import find, selects_token
+from tokenkeep.cli.session import Session, pass_session
+from tokenkeep.errors import TokenKeepError
+
+if TYPE_CHECKING:
+    from tokenkeep.keeper import Keeper
+    from tokenkeep.token import Token
+
+COLUMNS = {
+    "id": 8,
+    "user": 32,
+    "provider": 8,
+    "data centre": 11,
+    "environment": 11,
+    "status": 12,
+    "time left": 9,
+}
+"""Of a listing on a terminal, with their widths."""
+
+
+@click.command("list")
+@pass_session
+def list_tokens(session: Session) -> None:
+    """
+    List the stored tokens.
+
+    In a pipe one line each, tab-separated: id, user, provider, data centre,
+    environment, status, and the seconds the access token has left.
+    """
+    found = (summary(each, session.now()) for each in session.keeper().tokens())
+    if session.json:
+        for each in found:
+            output.document(each)
+    elif output.is_terminal():
+        output.rows(COLUMNS, (_shortened(each) for each in found))
+    else:
+        output.rows(COLUMNS, (list(each.values()) for each in found))
+
+
+@click.command()
+@selects_token
+@pass_session
+def show(session: Session, asked: Token) -> None:
+    """Show all about a token that is not secret."""
+    keeper = session.keeper()
+    found = describe(keeper, find(keeper, asked), session.now())
+    if session.json:
+        output.document(found)
+    else:
+        output.facts(in_words(found))
+
+
+@click.command()
+@click.option("--header", is_flag=True, help="Print the header to send: curl -H @- takes it.")
+@selects_token
+@pass_session
+def token(session: Session, asked: Token, *, header: bool) -> None:
+    """
+    Print a valid access token, renewed if need be; for scripts.
+
+    With --json also what it is good for and how long.
+    """
+    keeper = session.keeper()
+    valid = keeper.valid(find(keeper, asked))
+    if session.json:
+        output.document(credentials(keeper, valid, session.now()))
+    else:
+        click.echo(authorization(keeper, valid) if header else sendable(valid))
+
+
+@click.command()
+@selects_token
+@pass_session
+def renew(session: Session, asked: Token) -> None:
+    """Renew a token now, whether or not it has to be."""
+    keeper = session.keeper()
+    renewed = keeper.renew(str(find(keeper, asked).id))
+    facts = describe(keeper, renewed, session.now())
+    left = output.time_left(facts["expires_in"])
+    session.tell(f"Renewed {named(renewed)}: {left or 'end not known'} left", facts)
+
+
+@click.command()
+@selects_token
+@pass_session
+def revoke(session: Session, asked: Token) -> None:
+    """
+    Revoke a token: here at once, and at the provider.
+
+    If the provider can't be reached, "tokenkeep sweep" goes on trying.
+    """
+    keeper = session.keeper()
+    revoked = keeper.revoke(str(find(keeper, asked).id))
+    told = "the provider has confirmed it"
+    if revoked.renewal.to_revoke is not None:
+        told = "the provider has not confirmed it yet, run: tokenkeep sweep"
+    session.tell(f"Revoked {named(revoked)}; {told}", describe(keeper, revoked, session.now()))
+
+
+@click.command()
+@click.option("--yes", is_flag=True, help="Don't ask.")
+@selects_token
+@pass_session
+def delete(session: Session, asked: Token, *, yes: bool) -> None:
+    """
+    Delete a token here.
+
+    It goes on working at the provider: revoke it first.
+    """
+    keeper = session.keeper()
+    found = find(keeper, asked)
+    if not yes:
+        click.confirm(f"Delete {output.visible(named(found))}?", abort=True, err=True)
+    keeper.delete(str(found.id))
+    session.tell(f"Deleted {named(found)}", {"deleted": summary(found, session.now())})
+
+
+@click.command()
+@pass_session
+def sweep(session: Session) -> None:
+    """
+    Tidy up after crashes and outages; run it now and then.
+
+    Saves answers that could not be saved, finishes revocations, drops logins
+    that never ended.
+    """
+    swept = asdict(session.keeper().sweep())
+    session.tell(", ".join(f"{name}: {count}" for name, count in swept.items()), swept)
+
+
+def describe(keeper: Keeper, token: Token, now: float) -> dict[str, Any]:
+    """Return everything about a stored token that is not secret."""
+    return description(token, keeper.providers.of(token).profile, now)
+
+
+def credentials(keeper: Keeper, token: Token, now: float) -> dict[str, object]:
+    """Return what it takes to call the API; the access token is in it."""
+    return {
+        "access_token": sendable(token),
+        "authorization": authorization(keeper, token).partition(": ")[2],
+        "api_domain": token.api_domain,
+        "expires_at": token.expires_at,
+        "expires_in": summary(token, now)["expires_in"],
+    }
+
+
+def sendable(token: Token) -> str:
+    """
+    Return the access token, which is safe in a header and on a line of its own.
+
+    Raises:
+        TokenKeepError: It has characters that no header can carry.
+    """
+    value = token.access_token or ""
+    if not (value.isascii() and value.isprintable()):
+        raise TokenKeepError(
+            "The access token has characters in it that can't be sent",
+            token_id=token.id,
+            user=token.user,
+            hint="Log in again",
+        )
+    return value
+
+
+def authorization(keeper: Keeper, token: Token) -> str:
+    """Return the line of the ``Authorization`` header that the token's API takes."""
+    from tokenkeep.providers.zoho import Zoho
+
+    # Zoho CRM takes its own prefix only, whatever its token answers call the type.
+    scheme = "Zoho-oauthtoken" if isinstance(keeper.providers.of(token), Zoho) else "Bearer"
+    return f"Authorization: {scheme} {sendable(token)}"
+
+
+def named(token: Token) -> str:
+    """Return how a sentence names a token."""
+    return f"{token.user} ({token.id})" if token.user else f"token {token.id}"
+
+
+def _shortened(found: dict[str, object]) -> list[object]:
+    left = found["expires_in"]
+    words = output.time_left(left) if isinstance(left, int) else None
+    return [str(found["id"])[: COLUMNS["id"]], *list(found.values())[1:-1], words]

@@ -1,0 +1,111 @@
+"""One store, one key and one Zoho for every test of the command line."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+
+import click.testing
+import pytest
+
+import tokenkeep
+from tokenkeep.cli.app import app
+
+
+@pytest.fixture
+def environment(tmp_path, monkeypatch):
+    """A process environment of this test's own, with an empty home."""
+    for name in list(os.environ):
+        if name.startswith(("TOKENKEEP_", "XDG_", "NO_COLOR", "BROWSER")):
+            monkeypatch.delenv(name)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("TOKENKEEP_STORE", f"sqlite:///{tmp_path}/tokens.db")
+    monkeypatch.setenv("TOKENKEEP_KEYS", tokenkeep.generate_key())
+    monkeypatch.chdir(tmp_path)
+    return monkeypatch
+
+
+@pytest.fixture
+def store(configured):
+    """The store of the environment; its providers are the emulated ones."""
+    with_store = tokenkeep.open_store()
+    yield with_store
+    with_store.close()
+
+
+@pytest.fixture
+def configured(environment, tmp_path, zoho):
+    """The emulator in Zoho's place, by a configuration file."""
+    from tokenkeep.cli.emulate import configuration
+
+    path = tmp_path / "config.toml"
+    path.write_text(configuration(zoho))
+    environment.setenv("TOKENKEEP_CONFIG", str(path))
+    return zoho
+
+
+@pytest.fixture
+def save(store, configured):
+    """Save a token that the emulator knows, expired unless told otherwise."""
+
+    def _save(user=None, **given):
+        client = configured.client
+        found = {
+            "user": user or configured.user.name,
+            "client_id": client.client_id,
+            "client_secret": client.client_secret,
+            "api_domain": configured.us.api_url,
+            "issuer": configured.us.token_url,
+        }
+        if "refresh_token" not in given:
+            found["refresh_token"] = configured.refresh_token(user)
+        return store.save_token(tokenkeep.Token(**(found | given)))
+
+    return _save
+
+
+@pytest.fixture
+def run(environment):
+    """Run a command in this process."""
+
+    def _run(*args, stdin=None):
+        return click.testing.CliRunner().invoke(app, args, input=stdin, prog_name="tokenkeep")
+
+    return _run
+
+
+@pytest.fixture
+def run_json(run):
+    """Run a command with ``--json`` and return its one document."""
+
+    def _run(*args, **given):
+        result = run("--json", *args, **given)
+        assert 0 == result.exit_code, result.output
+        return json.loads(result.stdout)
+
+    return _run
+
+
+@pytest.fixture
+def start(environment):
+    """Start a command as a process; whatever still runs is ended after the test."""
+    started = []
+
+    def _start(*args, **given):
+        options = {
+            "stdin": subprocess.PIPE,
+            "stdout": subprocess.PIPE,
+            "stderr": subprocess.PIPE,
+            "text": True,
+        }
+        process = subprocess.Popen([sys.executable, "-m", "tokenkeep", *args], **(options | given))
+        started.append(process)
+        return process
+
+    yield _start
+    for process in started:
+        if process.poll() is None:
+            process.kill()
+        process.communicate()
