@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -184,15 +184,22 @@ def _options(found: Mapping[str, Any], path: Path) -> dict[str, dict[str, object
     for name, given in _table(found, "providers", path).items():
         mine = options.setdefault(name, {})
         mine.update(given)
-        profile = mine.get("profile")
-        if isinstance(profile, dict):
-            try:
-                mine["profile"] = Profile(**profile)
-            except TypeError as exc:
-                raise ConfigurationError(
-                    f"{path}: [providers.{name}.profile] has an unknown entry: {exc}"
-                ) from exc
+        if isinstance(mine.get("profile"), dict):
+            mine["profile"] = _profile(name, mine, path)
     return options
+
+
+def _profile(name: str, options: Mapping[str, Any], path: Path) -> Profile:
+    """Return the provider's own profile with what is configured changed."""
+    from tokenkeep.providers.zoho import PROFILE
+
+    own = PROFILE if options.get("kind", name) == "zoho" else Profile()
+    try:
+        return replace(own, **options["profile"])
+    except TypeError as exc:
+        raise ConfigurationError(
+            f"{path}: [providers.{name}.profile] has an unknown entry: {exc}"
+        ) from exc
 
 
 def _table(found: Mapping[str, Any], name: str, path: Path) -> Mapping[str, Any]:

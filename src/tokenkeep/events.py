@@ -6,7 +6,7 @@ import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
-logger = logging.getLogger("tokenkeep")
+logger: logging.Logger = logging.getLogger("tokenkeep")
 
 _LEVELS = {
     "renewed": logging.INFO,

@@ -7,7 +7,13 @@ from typing import TYPE_CHECKING
 from tokenkeep import events
 from tokenkeep.clock import Clock
 from tokenkeep.decision import Verdict, decide
-from tokenkeep.errors import RenewalError, StoreConflict, StoreUnavailable, TokenNotFound
+from tokenkeep.errors import (
+    ConfigurationError,
+    RenewalError,
+    StoreConflict,
+    StoreUnavailable,
+    TokenNotFound,
+)
 from tokenkeep.events import Event
 from tokenkeep.journal import Journal, MemoryJournal
 from tokenkeep.providers import Providers
@@ -52,8 +58,8 @@ class Keeper:
         clock: Clock | None = None,
         on_event: events.Listener | None = None,
     ) -> None:
-        self.store = store if can_swap(store) else LocalSwap(store)
-        self.providers = providers or getattr(store, "providers", None) or Providers()
+        self.store: TokenStore = store if can_swap(store) else LocalSwap(store)
+        self.providers: Providers = providers or getattr(store, "providers", None) or Providers()
         self.journal: Journal = journal or getattr(store, "journal", None) or MemoryJournal()
         self._clock = clock or Clock()
         self._on_event = on_event
@@ -216,7 +222,9 @@ class Keeper:
         )
         try:
             self.providers.of(token).revoke(asked)
-        except RenewalError as exc:
+        except (RenewalError, ConfigurationError) as exc:
+            # Revoked here all the same; where the provider has no endpoint
+            # for it, that is all there is.
             self._report("revocation_pending", token, error=exc.what)
             return token
         try:

@@ -108,8 +108,8 @@ class FirstLogins:
     def _claimed_by_another(self, asked: Token, key: tuple[str, ...]) -> Claim | None:
         """Return the claim of whoever is logging in. None if nobody is."""
         if isinstance(self._store, Vault):
-            row = self._store.find_by_identity(asked.but(user=None))
-            return row.renewal.claim if row and row.status is Status.PENDING else None
+            row = self._store.reserved(asked)
+            return row.renewal.claim if row else None
         thread = self._here.get(key)
         return None if thread is None else _claim(str(thread))
 
@@ -132,8 +132,8 @@ class FirstLogins:
         """Take the place of somebody who crashed, or does not finish."""
         row_id = None
         if isinstance(self._store, Vault):
-            row = self._store.find_by_identity(asked.but(user=None))
-            if row is None or row.status is not Status.PENDING:
+            row = self._store.reserved(asked)
+            if row is None:
                 return False
             try:
                 claim = _claim(secrets.token_hex(16))

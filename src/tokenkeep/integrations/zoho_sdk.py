@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from tokenkeep.events import Listener
+    from tokenkeep.keeper import Keeper
     from tokenkeep.providers.base import Place
 
 try:
@@ -95,11 +96,11 @@ class SDKStore(SDKTokenStore):  # type: ignore[misc]  # the SDK has no type info
         # SDK's users next to nothing.
         from tokenkeep.config import open_store
         from tokenkeep.integrations.first_login import FirstLogins
-        from tokenkeep.keeper import Keeper
+        from tokenkeep.keeper import Keeper as _Keeper
 
         self._clock = clock or Clock()
         opened = store if isinstance(store, TokenStore) else open_store(store, clock=clock)
-        self.keeper = Keeper(opened, clock=clock, on_event=on_event)
+        self.keeper: Keeper = _Keeper(opened, clock=clock, on_event=on_event)
         self._logins = FirstLogins(self.keeper.store, self._clock)
         self._handed = threading.local()
 

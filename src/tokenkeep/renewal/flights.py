@@ -22,7 +22,7 @@ class Flight:
     """
 
     def __init__(self) -> None:
-        self.done = threading.Event()
+        self.done: threading.Event = threading.Event()
         self._token: Token | None = None
         self._error: BaseException | None = None
 

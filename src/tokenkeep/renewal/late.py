@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from tokenkeep.errors import RenewalError, StoreConflict, StoreUnavailable
+from tokenkeep.errors import ConfigurationError, RenewalError, StoreConflict, StoreUnavailable
 from tokenkeep.renewal.outcomes import renewed
 from tokenkeep.token import Status, Token
 
@@ -115,7 +115,7 @@ class Late:
             fresh = fresh.but(refresh_token=entry.refresh_token)
         try:
             provider.revoke(fresh)
-        except RenewalError as exc:
+        except (RenewalError, ConfigurationError) as exc:
             self._report("revocation_pending", stored or fresh, error=exc.what)
             if entry.name is None:
                 self._keep(entry, fresh)

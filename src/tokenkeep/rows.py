@@ -1,0 +1,200 @@
+"""Rows: tokens as sealed records of one backend, each with what makes it unique."""
+
+from __future__ import annotations
+
+import secrets
+from typing import TYPE_CHECKING
+
+from tokenkeep import records
+from tokenkeep.errors import StoreConflict, StoreTampered
+from tokenkeep.lookup import SECRETS, Lookup, credentials, identity
+from tokenkeep.token import Renewal, Status, Token
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from tokenkeep.backends.base import Backend, Record
+    from tokenkeep.sealing import KeyRing
+    from tokenkeep.token import Claim
+
+TRIES = 100
+"""How often a write starts over when others keep writing the same row."""
+
+_PAGE = 500
+"""Records read at once where all are read."""
+
+
+class Rows:
+    """
+    Read and write sealed rows, of whatever status.
+
+    Args:
+        backend: Where the records are.
+        ring: The keys.
+    """
+
+    def __init__(self, backend: Backend, ring: KeyRing) -> None:
+        self._backend = backend
+        self._ring = ring
+
+    def open(self, record: Record) -> Token:
+        """
+        Open a record.
+
+        Raises:
+            KeyMissing: It was sealed under a key that is not in the ring.
+            StoreTampered: It was changed outside tokenkeep.
+        """
+        return records.unseal(record, self._ring)
+
+    def read(self, token_id: str) -> Token | None:
+        """Return the row with this id, or the one it points to. None if there is none."""
+        record = self._backend.read(token_id)
+        if record is None:
+            return None
+        row = self.open(record)
+        return self.read(row.moved_to) if row.moved_to else row
+
+    def having(self, field: str, value: str) -> list[Token]:
+        """
+        Return the rows with a value, each checked to have it under its seal.
+
+        Args:
+            field: ``user``, ``access``, ``refresh`` or ``grant``.
+            value: The value itself, not its digest.
+
+        Raises:
+            StoreTampered: A row was changed outside tokenkeep.
+        """
+        values = self._ring.digests(field, value) if field in SECRETS else (value,)
+        rows = [self.open(record) for record in self._backend.find(field, values)]
+        question = Lookup(field, value)
+        for row in rows:
+            if not question.matches(row):
+                raise StoreTampered(
+                    f"The {field} of a stored record is not the one under its seal",
+                    token_id=row.id,
+                    user=row.user,
+                    hint="The row was changed outside tokenkeep; "
+                    "restore it from a backup, or delete it and log in again",
+                )
+        return rows
+
+    def taken(self, identities: list[str]) -> Token | None:
+        """Return a row that has one of these identities. None if all are free."""
+        found = self._backend.find("identity", identities)
+        return self.open(found[0]) if found else None
+
+    def identities(self, token: Token) -> list[str]:
+        """Return the identity of a token, and those its row had before its user was known."""
+        nameless = token.but(user=None)
+        found = [
+            identity(nameless, self._ring.digest(field, value))
+            for field, value in credentials(token)
+        ]
+        return [identity(token, None), *found] if token.user else found
+
+    def insert(self, token: Token) -> Token:
+        """
+        Write a token as a new row.
+
+        Raises:
+            StoreConflict: Its identity is taken.
+        """
+        new = token.but(id=_random(), version=_random(), identity=self.identities(token)[0])
+        self._backend.write(records.seal(new, self._ring), replaces=None)
+        return new
+
+    def swap(self, token: Token) -> Token:
+        """
+        Write a row whole, if its version is still the stored one.
+
+        Raises:
+            StoreConflict: It is not, or the row is gone.
+        """
+        written = token.but(version=_random())
+        self._backend.write(records.seal(written, self._ring), replaces=token.version)
+        return written
+
+    def reserve(self, token: Token, claim: Claim, now: float) -> Token:
+        """
+        Leave a pending row with the identity of a credential, and nothing else of it.
+
+        Args:
+            token: With a grant, refresh or access token.
+            claim: Who logs in.
+            now: Epoch seconds.
+
+        Raises:
+            StoreConflict: The identity is taken.
+        """
+        pending = Token(
+            id=_random(),
+            version=_random(),
+            identity=self.identities(token.but(user=None))[0],
+            provider=token.provider,
+            status=Status.PENDING,
+            created_at=now,
+            updated_at=now,
+            renewal=Renewal(claim=claim),
+        )
+        self._backend.write(records.seal(pending, self._ring), replaces=None)
+        return pending
+
+    def point(self, nameless: Token, owner: Token, now: float) -> None:
+        """
+        Turn a row without a name into a pointer to its user's row.
+
+        The user's row has everything by now; the pointer keeps the nameless
+        row's id working in processes that know it.
+
+        Args:
+            nameless: As read.
+            owner: The user's row.
+            now: Epoch seconds.
+        """
+        pointer = Token(
+            identity=nameless.identity,
+            provider=nameless.provider,
+            status=Status.MOVED,
+            moved_to=owner.id,
+            created_at=nameless.created_at,
+            updated_at=now,
+        )
+        for _ in range(TRIES):
+            record = self._backend.read(str(nameless.id))
+            if record is None:
+                return
+            try:
+                self.swap(pointer.but(id=record.id, version=record.version))
+            except StoreConflict:
+                continue
+            return
+
+    def all(self) -> Iterator[Token]:
+        """Yield all rows in the order of their ids, a page in memory at a time."""
+        return (self.open(record) for record in self._records())
+
+    def reseal(self) -> int:
+        """Seal all rows under the newest key. Return how many were not."""
+        newest = self._ring.key_ids[0]
+        count = 0
+        for record in self._records():
+            if record.key_id == newest:
+                continue
+            try:
+                self.swap(self.open(record))
+            except StoreConflict:
+                continue  # whoever wrote it has sealed it under the newest key
+            count += 1
+        return count
+
+    def _records(self) -> Iterator[Record]:
+        after = None
+        while page := self._backend.scan(after, _PAGE):
+            yield from page
+            after = page[-1].id
+
+
+def _random() -> str:
+    return secrets.token_hex(16)
