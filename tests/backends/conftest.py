@@ -51,6 +51,11 @@ class Child:
         assert code == 0, "\n".join(said)
         return said
 
+    def put_down(self):
+        """Make sure that it is gone, if its test failed before its end."""
+        if not self._lines.closed:
+            self.kill()
+
     def _end(self):
         said = self._lines.read().splitlines()
         self._lines.close()
@@ -60,11 +65,19 @@ class Child:
 @pytest.fixture
 def fork():
     """Start a child: it calls *work* with a function that says a line to the parent."""
-    return Child
+    children = []
+
+    def start(work):
+        children.append(Child(work))
+        return children[-1]
+
+    yield start
+    for child in children:
+        child.put_down()
 
 
 @pytest.fixture
-def as_nobody():
+def as_nobody(fork):
     """Do something as a user without special rights; return what it says."""
 
     def run(work):
@@ -75,7 +88,7 @@ def as_nobody():
                 os.setuid(NOBODY)
             work(say)
 
-        return Child(work_as_nobody).end()
+        return fork(work_as_nobody).end()
 
     return run
 

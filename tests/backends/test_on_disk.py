@@ -6,6 +6,7 @@ import json
 import logging
 import os
 import resource
+import shutil
 import signal
 import sqlite3
 import subprocess
@@ -434,6 +435,20 @@ def test_file_deleted_in_use(kind, path):
             backend.write(record(version="2"), replaces="1")
 
     assert not path.exists()
+    backend.close()
+
+
+def test_folder_deleted_in_use(kind, tmp_path):
+    """A store whose folder is deleted under it says so and does not make another."""
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    backend = kind(folder / "tokens")
+    shutil.rmtree(folder)
+
+    with pytest.raises(StoreUnavailable):
+        backend.write(record(), replaces=None)
+
+    assert not folder.exists()
     backend.close()
 
 

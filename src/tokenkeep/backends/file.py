@@ -131,7 +131,7 @@ class FileBackend(ForkSafe, Backend):
 
     def revision(self) -> Hashable:
         try:
-            return _stamp(os.stat(self._path)), self._commits  # noqa: PTH116 - half the time
+            return _stamp(self._path.stat()), self._commits
         except OSError as exc:
             raise self._unavailable(exc) from exc
 
@@ -147,7 +147,7 @@ class FileBackend(ForkSafe, Backend):
         """Return what is in the file now. Not to be changed: readers share it."""
         loaded = self._loaded
         try:
-            if loaded and loaded[0] == _stamp(os.stat(self._path)):  # noqa: PTH116
+            if loaded and loaded[0] == _stamp(self._path.stat()):
                 return loaded[1]
             with open(os.open(self._path, _OPEN), "rb") as file:  # noqa: PTH123 - O_NONBLOCK
                 found = os.fstat(file.fileno())
@@ -201,10 +201,7 @@ class FileBackend(ForkSafe, Backend):
     def _is_empty(self) -> bool:
         try:
             found = self._path.stat()
-        except FileNotFoundError as exc:
-            # FileLock would make the folder, and a mistyped path go unnoticed.
-            if not self._path.parent.is_dir():
-                raise self._unavailable(exc) from exc
+        except FileNotFoundError:
             return True
         except OSError as exc:
             raise self._unavailable(exc) from exc
@@ -224,6 +221,7 @@ class FileBackend(ForkSafe, Backend):
         lock = FileLock(f"{self._path}.lock", timeout=self._busy_timeout, mode=0o600)
         with self._lock:
             try:
+                self._path.parent.stat()  # FileLock would make a missing folder
                 lock.acquire(poll_interval=0.005)
             except Timeout as exc:
                 raise StoreUnavailable(
