@@ -106,7 +106,9 @@ class Vault(TokenStore):
             return None
         last = self._cache.last(("id", token_id))
         if last is not None and (last.id, last.version) == (record.id, record.version):
-            return last  # spares opening it
+            # Spares opening it; when it was last used is outside the version.
+            used = record.last_used_at
+            return last if last.last_used_at == used else last.but(last_used_at=used)
         token = self._rows.open(record)
         if token.moved_to:
             return self.reread(token.moved_to)

@@ -22,3 +22,9 @@ def rotating():
 def killing():
     """As *rotating*; and using an old refresh token again kills the whole family."""
     return World(rotates=True, kills=True)
+
+
+@pytest.fixture
+def keeper(world):
+    """The keeper of the process that is watched."""
+    return world.here.keeper

@@ -175,6 +175,9 @@ class ScriptedStore(TokenStore):
     def find_token_by_id(self, token_id):
         return self.vault.find_token_by_id(token_id)
 
+    def iter_tokens(self):
+        return self.vault.iter_tokens()
+
     def iter_rows(self):
         return self.vault.iter_rows()
 

@@ -139,7 +139,7 @@ def test_stepping_aside_ends(rotating):
 
 
 def test_stepping_aside_is_bounded(rotating):
-    """Invariant 12: nor is it waited for past the caller's own deadline; then nothing is written."""
+    """Invariant 12: nor is it waited for past the caller's deadline; nothing is written then."""
 
     def taken_over():
         rotating.provider.current["login-1"] += 1
@@ -154,7 +154,7 @@ def test_stepping_aside_is_bounded(rotating):
 
 
 def test_answer_in_the_journal(killing):
-    """Invariant 5: before the verdict the journal is asked, too: a dead holder may have answered."""
+    """Invariant 5: before the verdict the journal is asked, too: a dead holder may be in it."""
     left = []
 
     def other_renews_and_dies():

@@ -1,0 +1,149 @@
+"""Keeper: what a program asks for."""
+
+from __future__ import annotations
+
+from itertools import islice
+
+import pytest
+from renewal_scenario import USER
+
+from tokenkeep import EmptyLookup, ProviderUnavailable, StoreUnavailable, Token, TokenNotFound
+
+
+def test_get_by_user(world, keeper):
+    """A token is found by its user, and renewed if it has to be."""
+    assert keeper.get(user=USER).access_token == "access-2"
+    assert keeper.get(Token(user=USER)).id == world.id
+
+
+def test_get_nothing(keeper):
+    """An unknown user, an unknown id and an empty question are three named errors."""
+    with pytest.raises(TokenNotFound, match="tokenkeep list"):
+        keeper.get(user="nobody")
+    with pytest.raises(TokenNotFound):
+        keeper.get(id="no such id")
+    with pytest.raises(EmptyLookup):
+        keeper.get()
+
+
+def test_get_while_valid_asks_nobody(world, keeper):
+    """A valid token costs no call, however often it is asked for."""
+    keeper.get(id=world.id)
+    for _ in range(100):
+        keeper.get(id=world.id)
+
+    assert len(world.provider.sent) == 1
+
+
+def test_renew_a_valid_token(world, keeper):
+    """`renew` asks the provider although the token is good."""
+    keeper.get(id=world.id)
+
+    assert keeper.renew(world.id).access_token == "access-3" == world.stored.access_token
+
+
+def test_rejected(world, keeper):
+    """A token that the API refused is renewed, once for all who report it."""
+    refused = keeper.get(id=world.id).access_token
+
+    first = keeper.rejected(world.id, refused)
+    second = world.there.keeper.rejected(world.id, refused)
+
+    assert first.access_token == second.access_token == "access-3"
+    assert len(world.provider.sent) == 2
+
+
+def test_rejected_a_failure_is_raised(world, keeper):
+    """A refused token is not handed out again because the provider is down."""
+    refused = keeper.get(id=world.id).access_token
+    world.provider.trouble.append(ProviderUnavailable("It did not answer"))
+
+    with pytest.raises(ProviderUnavailable):
+        keeper.rejected(world.id, refused)
+
+
+def test_delete(world, keeper):
+    """A deleted token is gone here; the provider keeps its grant, a missing id is silent."""
+    keeper.delete(world.id)
+    keeper.delete(world.id)
+
+    assert list(keeper.tokens()) == []
+    assert world.provider.revoked == []
+    assert "deleted" in world.here.names()
+
+
+def test_tokens_stream(world, keeper, monkeypatch):
+    """Invariant 13: tokens are read page by page, as they are asked for."""
+    for n in range(1200):
+        world.login(f"login-{n}x", f"access of {n}", user=f"user{n}@example.com:1")
+    read = []
+    scan = world.backend.scan
+    monkeypatch.setattr(
+        world.backend, "scan", lambda after, limit: read.append(page := scan(after, limit)) or page
+    )
+
+    first = list(islice(keeper.tokens(), 10))
+
+    assert len(first) == 10
+    assert [len(page) for page in read] == [500]
+    assert len(list(keeper.tokens())) == 1201
+
+
+@pytest.mark.parametrize("by", ["id", "user", "both"])
+def test_touched_at_most_hourly(world, keeper, monkeypatch, by):
+    """That a token is in use is noted once an hour, however it is asked for."""
+    touched = []
+    touch = world.backend.touch
+    monkeypatch.setattr(
+        world.backend, "touch", lambda *given: touched.append(given) or touch(*given)
+    )
+    world.write(expires_at=world.clock.now() + 1_000_000)
+
+    def use():
+        for _ in range(5):
+            if by != "user":
+                keeper.get(id=world.id)
+            if by != "id":
+                keeper.get(user=USER)
+
+    world.clock.advance(3600)
+    use()
+    assert len(touched) == 1
+    world.clock.advance(3599)
+    use()
+    assert len(touched) == 1
+    world.clock.advance(1)
+    use()
+
+    assert len(touched) == 2
+    assert world.stored.last_used_at == world.clock.now()
+
+
+def test_touch_that_fails_is_no_error(world, keeper, monkeypatch):
+    """A token that can be read is handed out, though its use can't be noted."""
+    world.write(expires_at=world.clock.now() + 1_000_000)
+    world.clock.advance(3601)
+
+    def refused(record_id, last_used_at):  # noqa: ARG001  # the interface's
+        raise StoreUnavailable("read-only")
+
+    monkeypatch.setattr(world.backend, "touch", refused)
+
+    assert keeper.get(id=world.id).access_token == "access-1"
+
+
+def test_events_tell_who_and_when(world, keeper):
+    """Each event names the token, its user and the time."""
+    keeper.get(id=world.id)
+
+    event = world.here.events[-1]
+    assert (event.name, event.token_id, event.user) == ("renewed", world.id, USER)
+    assert event.at == world.clock.now()
+
+
+def test_close(world, keeper):
+    """After `close` nothing that was known is handed out from memory."""
+    keeper.get(id=world.id)
+    keeper.close()
+
+    assert keeper.get(id=world.id).access_token == "access-2"
