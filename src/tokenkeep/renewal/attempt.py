@@ -8,7 +8,13 @@ from typing import TYPE_CHECKING
 
 from tokenkeep import holder
 from tokenkeep.decision import counted
-from tokenkeep.errors import GrantRejected, RenewalError, StoreConflict, StoreUnavailable
+from tokenkeep.errors import (
+    GrantRejected,
+    RenewalError,
+    StoreConflict,
+    StoreUnavailable,
+    TokenKeepError,
+)
 from tokenkeep.renewal.outcomes import answered, clock_error, dead, failure_of, renewed, too_slow
 from tokenkeep.token import Claim, Failure, Status, Token
 
@@ -101,7 +107,11 @@ class Attempt:
         held = self._claimed(token, started[1])
         if held is None:
             return None
-        entry = self._journal.find(str(held.id), held.pair)
+        try:
+            entry = self._journal.find(str(held.id), held.pair)
+        except TokenKeepError:
+            self._release(held, None)
+            raise
         if entry is not None:
             return self._late.settle(entry, self._provider)
         if token.renewal.claim is not None:

@@ -6,7 +6,7 @@ import random
 from typing import TYPE_CHECKING
 
 from tokenkeep.decision import Decision, Verdict, current_failure, decide, is_usable
-from tokenkeep.errors import RenewalError, TokenNotFound
+from tokenkeep.errors import RenewalError, StoreUnavailable, TokenKeepError, TokenNotFound
 from tokenkeep.renewal.attempt import FIRST_PAUSE, LONGEST_PAUSE, Ask, Attempt, Parts
 from tokenkeep.renewal.flights import Flights
 from tokenkeep.renewal.late import Late
@@ -136,7 +136,7 @@ class _Client:
             raise throttled(token, decision.until)
         return decision
 
-    def _old_or(self, error: RenewalError) -> Token:
+    def _old_or(self, error: TokenKeepError) -> Token:
         """Return the old token while it is still good, else raise."""
         if is_usable(self._token, self._clock.now(), rejected=self._ask.rejected):
             return self._token
@@ -179,5 +179,5 @@ class _Client:
         try:
             flight.done.wait()
             return flight.result()
-        except RenewalError as exc:
+        except (RenewalError, StoreUnavailable) as exc:
             return self._old_or(exc)
