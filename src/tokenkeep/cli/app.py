@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 COMMANDS = {
+    "login": "tokenkeep.cli.login:login",
     "list": "tokenkeep.cli.tokens:list_tokens",
     "show": "tokenkeep.cli.tokens:show",
     "token": "tokenkeep.cli.tokens:token",

@@ -1,0 +1,149 @@
+"""One authorization request, and the only answer that belongs to it (RFC 6749 section 4.1)."""
+
+from __future__ import annotations
+
+import base64
+import hmac
+import re
+import secrets
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+from urllib.parse import parse_qsl, urlsplit
+
+from cryptography.hazmat.primitives import hashes
+
+from tokenkeep.errors import ProviderRefused, ProviderUnavailable
+from tokenkeep.providers.zoho_login import authorization_url
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from tokenkeep.providers.zoho_data_centers import DataCenter, DataCenters
+
+_ERROR = re.compile(r"[a-z0-9_]{1,64}")
+_MOST_FIELDS = 30
+
+
+class NotThisLogin(Exception):
+    """An answer to a login that nobody started here, or that is over."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Code:
+    """
+    An authorization code, and what it takes to exchange it.
+
+    Args:
+        value: The code.
+        data_center: Where its user lives: only there it can be exchanged.
+        redirect_uri: The one it was sent to. None for a self client's.
+        verifier: Of PKCE. None for a self client's.
+    """
+
+    value: str = field(repr=False)
+    data_center: DataCenter
+    redirect_uri: str | None = None
+    verifier: str | None = field(default=None, repr=False)
+
+
+class AuthorizationRequest:
+    """
+    Ask a person for access, once.
+
+    Args:
+        table: The data centres that an answer may name.
+        data_center: Where to ask: where the client is registered.
+        client_id: The client.
+        redirect_uri: As registered for it, letter for letter.
+        scopes: What to ask for.
+    """
+
+    def __init__(
+        self,
+        table: DataCenters,
+        data_center: DataCenter,
+        *,
+        client_id: str,
+        redirect_uri: str,
+        scopes: Sequence[str],
+    ) -> None:
+        self._table = table
+        self._data_center = data_center
+        self._redirect_uri = redirect_uri
+        self._verifier = secrets.token_urlsafe(64)
+        state = secrets.token_urlsafe(32)
+        self._state: str | None = state
+        self.url = authorization_url(
+            data_center,
+            client_id=client_id,
+            redirect_uri=redirect_uri,
+            scope=scopes,
+            state=state,
+            code_challenge=challenge(self._verifier),
+        )
+
+    def accept(self, answer: str) -> Code:
+        """
+        Take the answer that the browser brings; works once.
+
+        Args:
+            answer: The address the browser was sent to, or its query.
+
+        Raises:
+            NotThisLogin: It has another state; the right one can still come.
+            ProviderRefused: The person or the provider refused.
+            ProviderUnavailable: There is no code in it.
+            UnknownName: It names an accounts server that is not in the table.
+        """
+        fields = _fields(answer)
+        given = fields.get("state", "").encode(errors="replace")
+        if self._state is None or not hmac.compare_digest(given, self._state.encode()):
+            raise NotThisLogin
+        self._state = None
+        if "error" in fields:
+            raise _refusal(fields["error"])
+        if not fields.get("code"):
+            raise ProviderUnavailable("The answer to the login has no code in it")
+        server = fields.get("accounts-server")
+        return Code(
+            value=fields["code"],
+            data_center=self._table.by_accounts_server(server) if server else self._data_center,
+            redirect_uri=self._redirect_uri,
+            verifier=self._verifier,
+        )
+
+
+def challenge(verifier: str) -> str:
+    """Return the S256 code challenge of a verifier (RFC 7636 section 4.2)."""
+    sha256 = hashes.Hash(hashes.SHA256())
+    sha256.update(verifier.encode())
+    return base64.urlsafe_b64encode(sha256.finalize()).decode().rstrip("=")
+
+
+def _fields(answer: str) -> dict[str, str]:
+    """Return the fields of a query. None of them may come twice."""
+    try:
+        query = urlsplit(answer).query or answer.rpartition("?")[2]
+        pairs = parse_qsl(query.strip(), keep_blank_values=True, max_num_fields=_MOST_FIELDS)
+    except ValueError:
+        raise NotThisLogin from None
+    fields = dict(pairs)
+    if len(fields) != len(pairs):
+        raise NotThisLogin
+    return fields
+
+
+def _refusal(error: str) -> ProviderRefused:
+    if error == "access_denied":
+        return ProviderRefused(
+            "The user refused access",
+            error=error,
+            hint="Nothing was stored. Run tokenkeep login again if that was not meant",
+        )
+    # Anybody can write an address: only what looks like an error code is repeated.
+    code = error if _ERROR.fullmatch(error) else "an error"
+    return ProviderRefused(
+        f"The provider refused the login: {code}",
+        error=code,
+        hint="Check client id, scopes and redirect URI against the API console",
+    )

@@ -1,0 +1,87 @@
+"""A person's consent: in a browser that comes back by itself, or brought by hand."""
+
+from __future__ import annotations
+
+import threading
+import time
+import webbrowser
+from typing import TYPE_CHECKING
+
+import click
+
+from tokenkeep.cli.authorization import NotThisLogin
+from tokenkeep.cli.tokens import named
+from tokenkeep.errors import ProviderUnavailable, TokenKeepError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from tokenkeep.cli.authorization import AuthorizationRequest, Code
+    from tokenkeep.cli.loopback import Loopback
+    from tokenkeep.token import Token
+
+
+def by_paste(request: AuthorizationRequest, sign: Callable[[Code], Token]) -> Token:
+    """
+    Let the person open the address anywhere, and bring the answer by hand.
+
+    Args:
+        request: What to ask.
+        sign: Makes a stored token of the code.
+
+    Raises:
+        click.UsageError: What was brought is no answer to this request.
+        TokenKeepError: The login failed.
+    """
+    click.echo(f"Open this address in a browser:\n\n{request.url}\n", err=True)
+    click.echo("The page it ends on need not load: its address is the answer.", err=True)
+    answer: str = click.prompt("Paste that address", err=True)
+    try:
+        code = request.accept(answer)
+    except NotThisLogin:
+        raise click.UsageError(
+            "That address is not the answer to this login. Nothing was sent; start again"
+        ) from None
+    return sign(code)
+
+
+def by_browser(
+    request: AuthorizationRequest,
+    here: Loopback,
+    sign: Callable[[Code], Token],
+    *,
+    timeout: float,
+) -> Token:
+    """
+    Open the browser, wait for it to come back, and tell it how it went.
+
+    Args:
+        request: What to ask.
+        here: Where the browser comes back to.
+        sign: Makes a stored token of the code.
+        timeout: How long to wait, in seconds.
+
+    Raises:
+        ProviderUnavailable: Nobody came back in time.
+        TokenKeepError: The login failed.
+    """
+    click.echo(f"If no browser opens, open this address in one:\n\n{request.url}\n", err=True)
+    # Some browsers block until they are closed.
+    threading.Thread(target=webbrowser.open, args=(request.url,), daemon=True).start()
+    deadline = time.monotonic() + timeout
+    while visit := here.visit(deadline - time.monotonic()):
+        try:
+            token = sign(request.accept(visit.query))
+        except NotThisLogin:
+            visit.reply(400, "Not this login", "This answer belongs to no login that waits here.")
+            click.echo("An answer to another login was refused; still waiting", err=True)
+        except TokenKeepError as exc:
+            visit.reply(400, "The login failed", str(exc))
+            raise
+        else:
+            visit.reply(200, "Logged in", f"{named(token)}. You can close this window.")
+            return token
+    raise ProviderUnavailable(
+        f"Nobody came back from the login within {timeout:g} seconds",
+        hint="Run tokenkeep login again; --no-browser lets you paste the address",
+    )

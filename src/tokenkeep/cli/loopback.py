@@ -1,0 +1,210 @@
+"""Wait on this machine for the browser to come back (RFC 8252 section 7.3)."""
+
+from __future__ import annotations
+
+import base64
+import os
+import queue
+import socketserver
+import threading
+from hashlib import sha256
+from html import escape
+from http.server import BaseHTTPRequestHandler
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+from tokenkeep.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from types import TracebackType
+    from typing import Self
+
+HOSTS = ("127.0.0.1", "localhost")
+"""What a redirect URI of this machine may name."""
+
+_SLOW_CLIENT = 10.0
+"""How long a connection may take to say what it wants, in seconds."""
+
+_ANSWER_WITHIN = 60.0
+"""How long a browser is kept waiting for the end of its login, in seconds."""
+
+_SENT_WITHIN = 2.0
+
+_STYLE = (
+    ":root{color-scheme:light dark}"
+    "body{font:1rem/1.5 system-ui,sans-serif;max-width:34rem;margin:15vh auto;padding:0 1rem}"
+)
+_STYLE_HASH = base64.b64encode(sha256(_STYLE.encode()).digest()).decode()
+
+_HEADERS = {
+    "Content-Type": "text/html; charset=utf-8",
+    "Cache-Control": "no-store",
+    "Content-Security-Policy": f"default-src 'none'; style-src 'sha256-{_STYLE_HASH}'; "
+    "base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
+    "Referrer-Policy": "no-referrer",
+    "X-Content-Type-Options": "nosniff",
+    "Connection": "close",
+}
+
+
+class Visit:
+    """
+    A browser that came back, and waits to be told how it went.
+
+    Args:
+        query: Of the address it asked for.
+    """
+
+    def __init__(self, query: str) -> None:
+        self.query = query
+        self.page = (500, "The login was interrupted", "Start it again.")
+        self.answered = threading.Event()
+        self.sent = threading.Event()
+
+    def __repr__(self) -> str:
+        return "<Visit>"
+
+    def reply(self, status: int, title: str, text: str) -> None:
+        """
+        Show a page, and wait until it is on its way.
+
+        Args:
+            status: The HTTP status.
+            title: What happened.
+            text: More about it.
+        """
+        self.page = (status, title, text)
+        self.answered.set()
+        self.sent.wait(_SENT_WITHIN)
+
+
+class Loopback(socketserver.ThreadingTCPServer):
+    """
+    Listen where the provider sends the browser back to.
+
+    Args:
+        redirect_uri: ``http://127.0.0.1:PORT/PATH`` or with ``localhost``;
+            port 0 takes a free one.
+
+    Attributes:
+        redirect_uri: With the port that is used.
+
+    Raises:
+        ConfigurationError: The port can't be used.
+    """
+
+    daemon_threads = True
+    # On Windows it would let two programs listen to one port.
+    allow_reuse_address = os.name != "nt"
+
+    def __init__(self, redirect_uri: str) -> None:
+        asked = urlsplit(redirect_uri)
+        port = asked.port or 0
+        try:
+            super().__init__(("127.0.0.1", port), _Handler)
+        except OSError as exc:
+            raise ConfigurationError(
+                f"Port {port} of this machine can't be used: {exc.strerror}",
+                hint="End the program that uses it; or name another redirect URI that is "
+                "registered for the client (--redirect-uri or --port); or use --no-browser",
+            ) from exc
+        self.port = int(self.server_address[1])
+        self.hosts = tuple(f"{host}:{self.port}" for host in HOSTS)
+        self.path = asked.path or "/"
+        self.redirect_uri = f"http://{asked.hostname}:{self.port}{asked.path}"
+        self.visits: queue.Queue[Visit] = queue.Queue(maxsize=16)
+        threading.Thread(target=self.serve_forever, args=(0.05,), daemon=True).start()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        value: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.shutdown()
+        self.server_close()
+
+    def visit(self, timeout: float) -> Visit | None:
+        """
+        Wait for a browser.
+
+        Args:
+            timeout: In seconds.
+
+        Returns:
+            None if nobody came.
+        """
+        try:
+            return self.visits.get(timeout=max(0.0, timeout))
+        except queue.Empty:
+            return None
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """Stay silent: a visitor that hangs up is no news, and a traceback could hold a code."""
+
+
+def is_here(redirect_uri: str) -> bool:
+    """Tell whether a redirect URI leads to a port of this machine that can be listened to."""
+    try:
+        asked = urlsplit(redirect_uri)
+        port = asked.port
+    except ValueError:
+        return False
+    return asked.scheme == "http" and asked.hostname in HOSTS and port is not None
+
+
+class _Handler(BaseHTTPRequestHandler):
+    server: Loopback
+    timeout = _SLOW_CLIENT
+    server_version = "tokenkeep"
+    sys_version = ""
+
+    def do_GET(self) -> None:
+        # A page elsewhere can make a browser come here under its own name (DNS rebinding).
+        if self.headers.get_all("Host") not in [[host] for host in self.server.hosts]:
+            self._show(403, "Not for you", "This address answers to its own name only.")
+            return
+        path, _, query = self.path.partition("?")
+        if path != self.server.path:
+            self._show(404, "Nothing here", "There is nothing at this address.")
+            return
+        visit = Visit(query)
+        try:
+            self.server.visits.put_nowait(visit)
+        except queue.Full:
+            self._show(503, "Too many visitors", "Try again.")
+            return
+        visit.answered.wait(_ANSWER_WITHIN)
+        try:
+            self._show(*visit.page)
+        finally:
+            visit.sent.set()
+
+    def send_error(self, code: int, *_: Any) -> None:
+        """Say no in the same way as to everything else."""
+        self._show(int(code), "This can't be answered", "Only GET is, at one address.")
+
+    def log_message(self, format: str, *args: Any) -> None:  # noqa: A002  # http.server's signature
+        """Keep requests out of all logs: there is a code in them."""
+
+    def _show(self, status: int, title: str, text: str) -> None:
+        body = _PAGE.format(style=_STYLE, title=escape(title), text=escape(text)).encode()
+        self.send_response(status)
+        for name, value in _HEADERS.items():
+            self.send_header(name, value)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        if self.command != "HEAD":
+            self.wfile.write(body)
+
+
+_PAGE = """<!doctype html>
+<html lang="en">
+<head><meta charset="utf-8"><meta name="viewport" content="width=device-width">
+<title>{title} - tokenkeep</title><style>{style}</style></head>
+<body><main><h1>{title}</h1><p>{text}</p></main></body>
+</html>
+"""
