@@ -48,6 +48,19 @@ def test_outcome_unknown_then_revoked(world, committed_in_silence):
     assert world.stored.access_token is None
 
 
+def test_outcome_unknown_then_another_login(world, committed_in_silence):
+    """Invariant 7: nor over a later login of the same user."""
+    committed_in_silence(
+        StoreUnavailable("The connection broke"),
+        lambda: world.login("login-3", "access-of-login-3", left=3600),
+    )
+
+    with pytest.raises(StoreUnavailable):
+        world.login("login-2", "access-of-login-2", left=3600)
+
+    assert world.stored.pair == ("access-of-login-3", "login-3/0")
+
+
 def test_driver_that_tries_again_by_itself(world, committed_in_silence):
     """A write that a driver made twice reports a conflict with itself; it counts as done."""
     committed_in_silence(
