@@ -326,7 +326,7 @@ def small_disk(tmp_path):
     if subprocess.run(command, check=False, capture_output=True).returncode:
         pytest.skip("a small disk can only be mounted by root")
     yield folder
-    subprocess.run(["umount", str(folder)], check=True)
+    subprocess.run(["umount", "--lazy", str(folder)], check=True)
 
 
 def test_full_disk(kind, small_disk):

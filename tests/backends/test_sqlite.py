@@ -11,7 +11,7 @@ from functools import partial
 
 import pytest
 
-from tokenkeep.backends import Record
+from tokenkeep.backends import Record, sqlite_database
 from tokenkeep.backends.sqlite import SQLiteBackend
 from tokenkeep.errors import StoreError, StoreUnavailable
 from tokenkeep.testing.backend_contract import BackendContract, SharedBackendContract
@@ -100,6 +100,29 @@ def test_busy(path):
     backend.close()
 
 
+def test_busy_while_it_is_made(path, monkeypatch):
+    """An answer "busy" for which SQLite did not wait is no reason to give up."""
+    busy = sqlite3.OperationalError("database is locked")
+    busy.sqlite_errorcode = sqlite3.SQLITE_BUSY
+    answers = [busy, busy]
+    prepare = sqlite_database._prepare
+
+    def prepare_later(db, path):
+        if answers:
+            raise answers.pop()
+        prepare(db, path)
+
+    monkeypatch.setattr(sqlite_database, "_prepare", prepare_later)
+
+    backend = SQLiteBackend(path)
+
+    backend.write(record(), replaces=None)
+    backend.close()
+    answers.append(busy)
+    with pytest.raises(StoreUnavailable, match="was busy"):
+        SQLiteBackend(path, busy_timeout=0)
+
+
 @pytest.fixture
 def replaced(backend, path):
     """The open database is moved away, and another one is in its place."""
@@ -169,12 +192,15 @@ def test_inherited_connection_is_refused(backend, path):
                 ask()
             except StoreUnavailable as exc:
                 os.write(writer, b"+" if "inherited" in str(exc) else b"-")
+        db = backend._db
         backend.close()
+        if db.execute("SELECT 1").fetchone():
+            os.write(writer, b"still open")
         os._exit(0)
     os.waitpid(child, 0)
     os.close(writer)
 
-    assert os.read(reader, 100) == b"+++++"
+    assert os.read(reader, 100) == b"+++++still open"
     os.close(reader)
     backend.write(record(version="2"), replaces="1")
     assert SQLiteBackend(path).read("id") == record(version="2")

@@ -38,8 +38,7 @@ _SELECT = f"SELECT {_NAMES} FROM token"  # noqa: S608
 _READ = f"{_SELECT} WHERE id = ?"
 _INSERT = f"INSERT INTO token ({_NAMES}) VALUES ({', '.join('?' * len(COLUMNS))})"  # noqa: S608
 _TOUCH = (
-    "UPDATE token SET last_used_at = ?2 WHERE id = ?1"
-    " AND (last_used_at IS NULL OR last_used_at < ?2)"
+    "UPDATE token SET last_used_at = ? WHERE id = ? AND (last_used_at IS NULL OR last_used_at < ?)"
 )
 
 _FIELD_NAMES = ", ".join(f'"{name}"' for name in FIELDS)
@@ -178,7 +177,7 @@ class SQLiteBackend(ForkSafe, Backend):
     def touch(self, record_id: str, last_used_at: float) -> None:
         with self._lock:
             self._ready()
-            self._change(_TOUCH, (record_id, last_used_at))
+            self._change(_TOUCH, (last_used_at, record_id, last_used_at))
 
     def scan(self, after: str | None, limit: int) -> list[Record]:
         with self._lock:
