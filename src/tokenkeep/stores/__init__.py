@@ -1,1 +1,1 @@
-"""."""
+"""Stores that see tokens and own everything: the six methods, written by hand."""

@@ -18,10 +18,16 @@ if TYPE_CHECKING:
     from .emulator import ZohoEmulator as ZohoEmulator
     from .emulator import serve as serve
     from .fake_clock import FakeClock as FakeClock
+    from .store_contract import StoreContract as StoreContract
+    from .swap_contract import SharedSwapContract as SharedSwapContract
+    from .swap_contract import SwapContract as SwapContract
 
 _HOMES = {
     "BackendContract": ".backend_contract",
     "SharedBackendContract": ".backend_contract",
+    "SharedSwapContract": ".swap_contract",
+    "StoreContract": ".store_contract",
+    "SwapContract": ".swap_contract",
     "EmulatorConfig": ".emulator",
     "EmulatorControl": ".emulator",
     "FakeClock": ".fake_clock",
@@ -35,6 +41,9 @@ __all__ = [
     "EmulatorControl",
     "FakeClock",
     "SharedBackendContract",
+    "SharedSwapContract",
+    "StoreContract",
+    "SwapContract",
     "ZohoEmulator",
     "serve",
 ]

@@ -14,8 +14,9 @@ if TYPE_CHECKING:
     from multiprocessing.queues import SimpleQueue
     from multiprocessing.synchronize import Barrier
 
-    Factory = Callable[[], Backend]
-    Work = Callable[[Backend, int], object]
+    # Of a Backend, or of a TokenStore for the contracts of those.
+    Factory = Callable[[], Any]
+    Work = Callable[[Any, int], object]
 
 PATIENCE = 60.0
 """How long a process may take before the test fails, in seconds."""
@@ -38,7 +39,7 @@ def in_processes(work: Work, open_backend: Factory, count: int) -> list[Any]:
     Do something at the same time in several fresh processes.
 
     Args:
-        work: Called with a backend opened in that process and its number.
+        work: Called with a backend or store opened in that process and its number.
         open_backend: Opens it. Must be picklable.
         count: How many processes.
 

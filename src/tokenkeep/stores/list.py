@@ -1,0 +1,103 @@
+"""
+ListStore: the six methods over a list of lists, as an example to start from.
+
+To keep tokens somewhere of your own, copy this class and replace what touches
+``self._rows``: append, assign and remove become INSERT, UPDATE and DELETE, and
+reading all rows may become a query for those that could match. Leave the
+questions "which token is meant" and "what does a save change" to
+`tokenkeep.lookup` and `tokenkeep.saving`: they are the same for every store.
+Then subclass `tokenkeep.testing.StoreContract` to know that it is right.
+"""
+
+from __future__ import annotations
+
+import secrets
+import time
+from threading import RLock
+
+from tokenkeep import lookup, saving
+from tokenkeep.store import TokenStore
+from tokenkeep.token import Status, Token
+
+COLUMNS = (
+    "id", "version", "user", "client_id", "client_secret", "access_token", "refresh_token",
+    "grant_token", "redirect_uri", "expires_at", "scope", "provider", "issuer", "api_domain",
+    "data_center", "environment", "status", "created_at", "updated_at",
+)  # fmt: skip
+"""What a row holds, in this order: text, but for the three times in epoch seconds."""
+
+
+class ListStore(TokenStore):
+    """
+    Keep tokens in a list of lists, unsealed, until the process ends.
+
+    It can't compare and write, so a token is renewed once in each process
+    that has a store of this kind, not once among all of them. Open it after
+    a fork, not before.
+    """
+
+    def __init__(self) -> None:
+        self._rows: list[list[object]] = []
+        self._writing = RLock()
+
+    def find_token(self, token: Token) -> Token | None:
+        """See `TokenStore.find_token`."""
+        return lookup.find(token, self.get_tokens())
+
+    def find_token_by_id(self, token_id: str) -> Token | None:
+        """See `TokenStore.find_token_by_id`."""
+        return next((t for t in self.get_tokens() if t.id == token_id), None)
+
+    def save_token(self, token: Token) -> Token:
+        """See `TokenStore.save_token`."""
+        token = saving.cleaned(token)
+        # Without the lock, two threads could both find nothing and both append.
+        with self._writing:
+            rows = self.get_tokens()
+            stored = saving.match(token, rows)
+            if stored is not None and stored.user is None:
+                # Saved before its user was known, who may have a row already.
+                owner = saving.match(token.but(id=None), rows)
+                if owner is not None and owner.id != stored.id:
+                    self.delete_token(str(stored.id))
+                    stored = owner
+            login, now = secrets.token_hex(16), time.time()
+            if stored is None:
+                fresh = saving.first(token, login=login, now=now)
+                return self._append(fresh.but(id=secrets.token_hex(16)))
+            return self._replace(saving.merged(stored, token, login=login, now=now))
+
+    def delete_token(self, token_id: str) -> None:
+        """See `TokenStore.delete_token`."""
+        with self._writing:
+            self._rows = [row for row in self._rows if row[0] != token_id]
+
+    def get_tokens(self) -> list[Token]:
+        """See `TokenStore.get_tokens`."""
+        return [_to_token(row) for row in self._rows]
+
+    def delete_tokens(self) -> None:
+        """See `TokenStore.delete_tokens`."""
+        with self._writing:
+            self._rows = []
+
+    def _append(self, token: Token) -> Token:
+        self._rows.append(_to_row(token))
+        return _to_token(self._rows[-1])
+
+    def _replace(self, token: Token) -> Token:
+        row = _to_row(token)
+        self._rows = [row if old[0] == token.id else old for old in self._rows]
+        return _to_token(row)
+
+
+def _to_row(token: Token) -> list[object]:
+    """Return a token as a row, with another version than any before."""
+    written = token.but(version=secrets.token_hex(16), status=token.status.value)
+    return [getattr(written, name) for name in COLUMNS]
+
+
+def _to_token(row: list[object]) -> Token:
+    found = dict(zip(COLUMNS, row, strict=True))
+    found["status"] = Status(str(found["status"]))
+    return Token().but(**found)

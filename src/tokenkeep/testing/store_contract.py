@@ -1,0 +1,332 @@
+"""
+What every store promises, as tests: subclass, give one fixture, run pytest.
+
+    class TestMyStore(StoreContract):
+        @pytest.fixture
+        def open_store(self, tmp_path):
+            return functools.partial(MyStore, tmp_path / "tokens")
+
+Each call of what ``open_store`` returns stands for another process that opens
+the same store, which is empty when a test begins. A store in memory returns
+the same object each time. What a store may promise beyond that, comparing and
+writing among threads and processes, is `SwapContract`.
+"""
+
+# ruff: noqa: S101, S105, S106 -- these are tests: they assert, and their secrets are made up
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from tokenkeep.errors import EmptyLookup
+from tokenkeep.testing._find_contract import FindContract
+from tokenkeep.testing._store_fixtures import GIVEN, HARD_TEXTS, full, given
+from tokenkeep.token import Status, Token
+
+if TYPE_CHECKING:
+    from tokenkeep.store import TokenStore
+    from tokenkeep.testing._store_fixtures import Factory
+
+_AGAIN: dict[str, dict[str, Any]] = {
+    "the same": {},
+    "renewed": {"access_token": "renewed"},
+    "login": {"access_token": "a2", "refresh_token": "r2", "grant_token": "g2"},
+}
+"""What a user who is stored already may come back with."""
+
+
+class StoreContract(FindContract):
+    """The promises of the six methods of `TokenStore`."""
+
+    # Saving
+
+    def test_comes_back_as_saved(self, connect: Factory) -> None:
+        """Every field comes back as it was saved, to whoever asks, with an id and a version."""
+        saved = connect().save_token(full())
+
+        assert given(saved) == given(full())
+        assert saved.id
+        assert saved.version
+        assert saved.status is Status.OK
+        assert connect().find_token_by_id(saved.id) == saved
+
+    def test_none_stays_none(self, store: TokenStore) -> None:
+        """What was not given is None, not an empty text or zero."""
+        saved = store.save_token(Token(access_token="a"))
+
+        known = {name for name in GIVEN if getattr(saved, name) is not None}
+        assert known - {"provider", "data_center", "environment", "issuer"} == {"access_token"}
+        assert store.find_token_by_id(str(saved.id)) == saved
+
+    @pytest.mark.parametrize("text", HARD_TEXTS, ids=range(len(HARD_TEXTS)))
+    def test_any_text(self, store: TokenStore, text: str) -> None:
+        """A text in any field comes back character by character, and is found by."""
+        addresses = ("expires_at", "issuer", "api_domain", "provider")
+        hard = full(**{name: text for name in GIVEN if name not in addresses})
+
+        saved = store.save_token(hard)
+
+        assert given(saved) == given(hard)
+        where: dict[str, Any] = {"data_center": text, "environment": text}
+        for question in (
+            Token(user=text, **where),
+            Token(access_token=text, **where),
+            Token(grant_token=text, client_id=text, **where),
+            Token(refresh_token=text, client_id=text, **where),
+        ):
+            assert store.find_token(question) == saved
+
+    def test_ids_are_the_stores(self, store: TokenStore) -> None:
+        """An id that the store did not give is not taken over."""
+        saved = store.save_token(full(id="chosen"))
+
+        assert saved.id != "chosen"
+        assert store.find_token_by_id("chosen") is None
+
+    def test_nothing_to_save(self, store: TokenStore) -> None:
+        """A save without any token is an error, and stores nothing."""
+        nothing = {"access_token": "", "refresh_token": None, "grant_token": None}
+
+        with pytest.raises(EmptyLookup):
+            store.save_token(full(**nothing))
+
+        assert store.get_tokens() == []
+
+    @pytest.mark.parametrize("again", _AGAIN.values(), ids=_AGAIN)
+    def test_a_user_is_one_row(self, connect: Factory, again: dict[str, Any]) -> None:
+        """A user who comes again, with whatever tokens, is updated and never doubled."""
+        first = connect().save_token(full())
+
+        second = connect().save_token(full(**again))
+
+        assert second.id == first.id
+        assert given(second) == given(full(**again))
+        assert connect().get_tokens() == [second]
+
+    def test_a_write_is_another_version(self, store: TokenStore) -> None:
+        """Each write gives a version that was not there before."""
+        versions = {store.save_token(full(access_token=f"{n}")).version for n in range(5)}
+
+        assert len(versions) == 5  # noqa: PLR2004  # as many as were written
+
+    @pytest.mark.parametrize("name", ["refresh_token", "grant_token", "access_token"])
+    def test_a_nameless_token_is_one_row(self, store: TokenStore, name: str) -> None:
+        """The same credential without a user, saved twice, is one row."""
+        where: dict[str, Any] = {
+            "provider": "zoho",
+            "data_center": "us",
+            "environment": "production",
+        }
+        token = Token(client_id="client", **{name: "credential"}, **where)
+        first = store.save_token(token)
+
+        second = store.save_token(token.but(scope="more"))
+
+        assert second.id == first.id
+        assert store.get_tokens() == [second]
+        assert second.scope == "more"
+
+    def test_strangers_are_rows_of_their_own(self, store: TokenStore) -> None:
+        """Tokens without a user, and with nothing in common, never meet."""
+        tokens = [store.save_token(full(None, access_token=f"{n}", refresh_token=f"{n}",
+                                        grant_token=f"{n}")) for n in range(3)]  # fmt: skip
+
+        assert _by_id(store.get_tokens()) == _by_id(tokens)
+
+    def test_update_by_id(self, store: TokenStore) -> None:
+        """A save with the store's id updates that row."""
+        first = store.save_token(full())
+
+        second = store.save_token(Token(id=first.id, access_token="renewed", expires_at=5.0))
+
+        assert given(second) == given(full(access_token="renewed", expires_at=5.0))
+        assert store.get_tokens() == [second]
+
+    def test_what_is_none_stays_as_stored(self, store: TokenStore) -> None:
+        """Fields that a save leaves out, or gives as empty texts, stay as they are."""
+        saved = store.save_token(full())
+
+        again = store.save_token(
+            full(refresh_token=None, grant_token="", scope=None, client_secret="", api_domain=None)
+        )
+
+        assert given(again) == given(saved)
+
+    def test_an_end_belongs_to_its_access_token(self, store: TokenStore) -> None:
+        """A new access token without an end does not get the end of the old one."""
+        store.save_token(full(expires_at=1.0))
+
+        assert store.save_token(full(access_token="new", expires_at=None)).expires_at is None
+
+    @pytest.mark.parametrize("name", ["client_id", "provider", "data_center", "environment"])
+    def test_same_user_elsewhere_is_another_row(self, store: TokenStore, name: str) -> None:
+        """One user with another client, data centre or environment is another token."""
+        here = store.save_token(full())
+        there = store.save_token(
+            full(**{name: "oauth2" if name == "provider" else "other"}, api_domain=None)
+        )
+
+        assert here.id != there.id
+        assert store.find_token_by_id(str(here.id)) == here
+        assert _by_id(store.get_tokens()) == _by_id([here, there])
+
+    def test_users_never_mix(self, store: TokenStore) -> None:
+        """Users whose names look alike are different users."""
+        saved = [store.save_token(full(text, access_token=f"access {n}", refresh_token=f"{n}",
+                                       grant_token=None))
+                 for n, text in enumerate(HARD_TEXTS)]  # fmt: skip
+
+        assert _by_id(store.get_tokens()) == _by_id(saved)
+        for token in saved:
+            assert store.find_token(Token(user=token.user)) == token
+
+    def test_a_shared_credential_mixes_nobody(self, store: TokenStore) -> None:
+        """A user who brings the tokens of another one does not touch that one's row."""
+        ana = store.save_token(full("ana"))
+
+        bob = store.save_token(full("ana").but(user="bob"))
+        evil = store.save_token(full("evil", id=ana.id))
+
+        assert len({ana.id, bob.id, evil.id}) == 3  # noqa: PLR2004  # three users
+        assert store.find_token_by_id(str(ana.id)) == ana
+
+    def test_a_nameless_row_learns_its_user(self, store: TokenStore) -> None:
+        """When its user becomes known, the row is that user's; no second one is made."""
+        nameless = store.save_token(full(None))
+
+        named = store.save_token(nameless.but(user="ana"))
+
+        assert named.id == nameless.id
+        assert named.user == "ana"
+        assert store.find_token(Token(user="ana")) == named
+        assert store.get_tokens() == [named]
+
+    def test_a_nameless_row_turns_out_to_be_a_users(self, store: TokenStore) -> None:
+        """If that user has a row already, it is written, and stays the only one."""
+        owner = store.save_token(full("ana"))
+        login = {"access_token": "a2", "refresh_token": "r2", "grant_token": "g2"}
+        nameless = store.save_token(full(None, **login))
+
+        named = store.save_token(nameless.but(user="ana"))
+
+        assert named.id == owner.id
+        assert given(named) == given(full("ana", **login))
+        assert store.get_tokens() == [named]
+        assert store.find_token(Token(refresh_token="r2", client_id="client")) == named
+
+    # Dead tokens
+
+    @pytest.mark.parametrize("status", [Status.REVOKED, Status.LOGIN_NEEDED])
+    def test_a_save_can_end_a_token(self, connect: Factory, status: Status) -> None:
+        """A save whose own status is one of the two sets it, for everybody at once."""
+        saved = connect().save_token(full())
+        elsewhere = connect()
+        assert elsewhere.find_token_by_id(str(saved.id)) == saved
+
+        dead = connect().save_token(saved.but(status=status))
+
+        assert dead.status is status
+        assert elsewhere.find_token_by_id(str(saved.id)) == dead
+        if status is Status.REVOKED:
+            assert dead.access_token is None
+
+    @pytest.mark.parametrize("status", [Status.REVOKED, Status.LOGIN_NEEDED])
+    def test_the_stored_refresh_token_lifts_nothing(
+        self, store: TokenStore, status: Status
+    ) -> None:
+        """A late save with the stored refresh token, or with none, does not bring it back."""
+        saved = store.save_token(full())
+        dead = store.save_token(saved.but(status=status))
+
+        for late in (full(access_token="late"), Token(id=saved.id, access_token="late")):
+            after = store.save_token(late)
+            assert after == dead.but(version=after.version)
+            assert store.find_token_by_id(str(saved.id)) == after
+
+    @pytest.mark.parametrize("status", [Status.REVOKED, Status.LOGIN_NEEDED])
+    @pytest.mark.parametrize(
+        "login",
+        [{"refresh_token": "r2"}, {"refresh_token": None, "grant_token": "g2"}],
+        ids=["refresh", "grant"],
+    )
+    def test_a_new_login_does(
+        self, store: TokenStore, status: Status, login: dict[str, Any]
+    ) -> None:
+        """Another refresh token, or a grant that is not the stored one, is a new login."""
+        saved = store.save_token(full())
+        store.save_token(saved.but(status=status))
+
+        again = store.save_token(full(access_token="a2", **login))
+
+        assert again.id == saved.id
+        assert again.status is Status.OK
+        assert again.access_token == "a2"
+        if status is Status.REVOKED:
+            # The revoked refresh token must not come back with an answer that omits one.
+            assert again.refresh_token == login["refresh_token"]
+
+    # Listing and deleting
+
+    def test_get_tokens(self, connect: Factory) -> None:
+        """All tokens are listed, once each and whole, in both forms."""
+        saved = [connect().save_token(full(f"user {n}")) for n in range(20)]
+
+        assert _by_id(connect().get_tokens()) == _by_id(saved)
+        assert _by_id(list(connect().iter_tokens())) == _by_id(saved)
+
+    def test_delete_token(self, connect: Factory) -> None:
+        """A deleted token is gone for everybody, from every question; the others stay."""
+        ana, bob = connect().save_token(full("ana")), connect().save_token(full("bob"))
+        elsewhere = connect()
+        assert elsewhere.find_token(Token(user="ana")) == ana
+
+        connect().delete_token(str(ana.id))
+
+        assert elsewhere.find_token_by_id(str(ana.id)) is None
+        assert elsewhere.find_token(Token(user="ana")) is None
+        assert elsewhere.find_token(Token(access_token=ana.access_token)) is None
+        assert elsewhere.get_tokens() == [bob]
+
+    @pytest.mark.parametrize("unknown", ["unknown", "", "1 or 1=1", "%", "a\0"])
+    def test_delete_is_silent(self, store: TokenStore, unknown: str) -> None:
+        """Deleting an id that is not there is no error, and deletes nothing."""
+        saved = store.save_token(full())
+
+        store.delete_token(unknown)
+
+        assert store.get_tokens() == [saved]
+
+    def test_an_id_is_not_used_again(self, store: TokenStore) -> None:
+        """After a delete the same user is another row: old ids never name somebody else's."""
+        first = store.save_token(full())
+        store.delete_token(str(first.id))
+
+        second = store.save_token(full())
+
+        assert second.id != first.id
+        assert store.find_token_by_id(str(first.id)) is None
+
+    def test_delete_tokens(self, connect: Factory) -> None:
+        """All tokens go, for everybody, and the store is usable afterwards."""
+        elsewhere = connect()
+        tokens = [elsewhere.save_token(full(user)) for user in ("ana", "bob")]
+
+        connect().delete_tokens()
+
+        assert elsewhere.get_tokens() == []
+        assert elsewhere.find_token_by_id(str(tokens[0].id)) is None
+        connect().delete_tokens()
+        assert elsewhere.save_token(full()).user == "ana"
+
+    def test_repr_shows_no_secret(self, store: TokenStore) -> None:
+        """Neither a store nor what it returns shows a secret in its ``repr``."""
+        saved = store.save_token(full())
+
+        for name in ("access_token", "refresh_token", "grant_token", "client_secret"):
+            assert str(getattr(saved, name)) not in repr((store, saved))
+
+
+def _by_id(tokens: list[Token]) -> list[Token]:
+    return sorted(tokens, key=lambda token: str(token.id))

@@ -1,0 +1,196 @@
+"""
+What a store promises that can compare and write, as tests beside `StoreContract`.
+
+    class TestMyStore(StoreContract, SwapContract):
+        @pytest.fixture
+        def open_store(self, tmp_path):
+            return functools.partial(MyStore, tmp_path / "tokens")
+
+Among threads everywhere; a store that several processes share subclasses
+`SharedSwapContract` instead, which starts real ones: there the fixture's value
+must be picklable, so no lambda.
+"""
+
+# ruff: noqa: S101, S106, PLR2004 -- these are tests: they assert, with made-up secrets and numbers
+
+from __future__ import annotations
+
+import threading
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tokenkeep.errors import StoreConflict
+from tokenkeep.testing import _store_workers as workers
+from tokenkeep.testing._contract_workers import PATIENCE, in_processes
+from tokenkeep.testing._store_fixtures import StoreFixtures, full
+from tokenkeep.token import Claim, Failure, Renewal, Status, Token
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from tokenkeep.store import TokenStore
+    from tokenkeep.testing._store_fixtures import Factory
+
+_RENEWAL = Renewal(
+    claim=Claim(nonce="n", holder="h", taken_at=1.5, length=20.0),
+    mints=(1.0, 2.5),
+    failure=Failure(
+        kind="transient", error="timeout", at=1.0, until=2.0, count=3, credential="digest"
+    ),
+    login="login",
+    renewed_by="host/1",
+    renewed_at=1.0,
+    lifetime=3600.0,
+    to_revoke="secret",
+)
+
+
+class SwapContract(StoreFixtures):
+    """The promises of `TokenStore.swap`, and of saves that race, among threads."""
+
+    def test_swap(self, connect: Factory) -> None:
+        """A token is written whole, with another version, for everybody at once."""
+        saved = connect().save_token(full())
+        elsewhere = connect()
+        assert elsewhere.find_token_by_id(str(saved.id)) == saved
+
+        changed = saved.but(access_token="new", scope=None, renewal=_RENEWAL)
+        swapped = connect().swap(changed)
+
+        assert swapped.version != saved.version
+        assert swapped == changed.but(version=swapped.version)
+        assert elsewhere.find_token_by_id(str(saved.id)) == swapped
+        assert elsewhere.find_token(Token(access_token="new")) == swapped
+
+    def test_lost_race(self, connect: Factory) -> None:
+        """Who read before somebody else wrote gets a conflict; the first write stays."""
+        mine, yours = connect(), connect()
+        saved = mine.save_token(full())
+        theirs = yours.swap(saved.but(access_token="yours"))
+
+        with pytest.raises(StoreConflict):
+            mine.swap(saved.but(access_token="mine"))
+
+        assert mine.reread(str(saved.id)) == theirs
+
+    def test_a_save_is_another_version(self, store: TokenStore) -> None:
+        """A save in between is a conflict for a swap that was prepared before it."""
+        saved = store.save_token(full())
+        store.save_token(full(access_token="new"))
+
+        with pytest.raises(StoreConflict):
+            store.swap(saved.but(access_token="late"))
+
+    def test_swap_never_inserts(self, connect: Factory) -> None:
+        """A token that was deleted does not come back by a late write."""
+        mine, yours = connect(), connect()
+        saved = mine.save_token(full())
+        yours.delete_token(str(saved.id))
+
+        with pytest.raises(StoreConflict):
+            mine.swap(saved.but(access_token="late"))
+
+        assert mine.get_tokens() == []
+
+    def test_made_again_is_another_version(self, connect: Factory) -> None:
+        """A user deleted and saved again is not mistaken for the old row."""
+        mine, yours = connect(), connect()
+        saved = mine.save_token(full())
+        yours.delete_token(str(saved.id))
+        again = yours.save_token(full())
+
+        with pytest.raises(StoreConflict):
+            mine.swap(saved.but(access_token="late"))
+
+        assert mine.get_tokens() == [again]
+
+    def test_a_revocation_is_not_overwritten(self, connect: Factory) -> None:
+        """A renewal that ends after a revocation can't save its answer."""
+        renewing, revoking = connect(), connect()
+        saved = renewing.save_token(full())
+        dead = revoking.swap(saved.but(status=Status.REVOKED, access_token=None))
+
+        with pytest.raises(StoreConflict):
+            renewing.swap(saved.but(access_token="renewed"))
+
+        assert renewing.find_token_by_id(str(saved.id)) == dead
+
+    def test_reread_is_past_any_cache(self, connect: Factory) -> None:
+        """``reread`` tells what is stored now; None if there is nothing."""
+        mine, yours = connect(), connect()
+        saved = mine.save_token(full())
+        assert mine.find_token_by_id(str(saved.id)) == saved
+
+        theirs = yours.swap(saved.but(access_token="yours"))
+
+        assert mine.reread(str(saved.id)) == theirs
+        yours.delete_token(str(saved.id))
+        assert mine.reread(str(saved.id)) is None
+
+    def test_threads_swap_once(self, store: TokenStore) -> None:
+        """Of threads that swap the same version, exactly one wins."""
+        saved = store.save_token(full())
+
+        won = _in_threads(lambda number: workers.swap_first_version(store, number, saved), 8)
+
+        assert won.count(True) == 1
+        stored = store.reread(str(saved.id))
+        assert stored is not None
+        assert stored.access_token == f"of {won.index(True)}"
+
+    def test_threads_save_one_row(self, store: TokenStore) -> None:
+        """Threads that save the same user first make one row; the same credential too."""
+        assert _in_threads(lambda number: workers.save_one_user(store, number), 8)
+
+        assert len(store.get_tokens()) == 2
+
+    def test_threads_lose_nothing(self, store: TokenStore) -> None:
+        """Threads that save users of their own at once lose none."""
+        assert all(_in_threads(lambda number: workers.save_many(store, number), 8))
+
+        assert {t.user for t in store.get_tokens()} == workers.users(8)
+        assert len(store.get_tokens()) == len(workers.users(8))
+
+
+class SharedSwapContract(SwapContract):
+    """The promises of a store that several processes share: real ones race here."""
+
+    def test_processes_swap_once(self, open_store: Factory, store: TokenStore) -> None:
+        """Of processes that swap the same token, none undoes what another one wrote."""
+        store.save_token(full(access_token=None))
+
+        won = in_processes(workers.swap_only_token, open_store, 4)
+
+        assert any(won)
+        (stored,) = store.get_tokens()
+        assert len(stored.renewal.mints) == won.count(True)
+
+    def test_processes_save_one_row(self, open_store: Factory, store: TokenStore) -> None:
+        """Processes that save the same user first make one row; the same credential too."""
+        in_processes(workers.save_one_user, open_store, 4)
+
+        assert len(store.get_tokens()) == 2
+
+    def test_processes_lose_nothing(self, open_store: Factory, store: TokenStore) -> None:
+        """Processes that save users of their own at once lose none, and double none."""
+        in_processes(workers.save_many, open_store, 4)
+
+        assert sorted(str(t.user) for t in store.get_tokens()) == sorted(workers.users(4))
+
+
+def _in_threads(work: Callable[[int], bool], count: int) -> list[bool]:
+    """Do *work* in threads that start together; return what each returned."""
+    start = threading.Barrier(count)
+    results = [False] * count
+
+    def run(number: int) -> None:
+        start.wait(PATIENCE)
+        results[number] = work(number)
+
+    threads = [threading.Thread(target=run, args=(number,)) for number in range(count)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    return results
