@@ -120,7 +120,8 @@ def cool_down(kind: str, count: int) -> float:
     """
     if kind == "configuration":
         return 60.0
-    return min(2.0 ** (count - 1), 60.0)
+    # The exponent is bounded as well: a weekend of failures would overflow.
+    return min(2.0 ** min(count - 1, 6), 60.0)
 
 
 def _left(token: Token, now: float) -> float:
