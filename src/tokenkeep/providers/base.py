@@ -6,6 +6,8 @@ from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from tokenkeep.errors import ConfigurationError
+
 if TYPE_CHECKING:
     from tokenkeep.token import Token
 
@@ -30,6 +32,9 @@ class Profile:
             seconds.
         rotates: Whether a renewal may answer another refresh token and the
             old one then stops working at once, without grace.
+
+    Raises:
+        ConfigurationError: A claim would end before its call does.
     """
 
     mandatory: float = 30.0
@@ -40,6 +45,14 @@ class Profile:
     claim_length: float = 20.0
     wait_timeout: float = 45.0
     rotates: bool = True
+
+    def __post_init__(self) -> None:
+        if self.claim_length <= self.call_timeout:
+            raise ConfigurationError(
+                f"claim_length ({self.claim_length:g} s) has to be longer than "
+                f"call_timeout ({self.call_timeout:g} s)",
+                hint="Others would take a renewal over while its call is still under way",
+            )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
