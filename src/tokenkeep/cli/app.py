@@ -26,6 +26,7 @@ COMMANDS = {
     "delete": "tokenkeep.cli.tokens:delete",
     "sweep": "tokenkeep.cli.tokens:sweep",
     "keys": "tokenkeep.cli.keys:keys",
+    "doctor": "tokenkeep.cli.doctor:doctor",
     "emulate": "tokenkeep.cli.emulate:emulate",
     "demo": "tokenkeep.cli.demo:demo",
 }

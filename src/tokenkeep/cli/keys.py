@@ -62,6 +62,17 @@ def list_keys(session: Session) -> None:
             click.echo(f"{key_id}\t{output.visible(where)}")
 
 
+@keys.command()
+@pass_session
+def reseal(session: Session) -> None:
+    """Seal all tokens under the newest key, so that older ones can be taken away."""
+    vault = session.vault()
+    count = vault.reseal()
+    key_id = vault.ring.key_ids[0]
+    facts = {"resealed": count, "key_id": key_id}
+    session.tell(f"Sealed {count} tokens anew, all are under key {key_id} now", facts)
+
+
 def write_new(path: Path, text: str) -> None:
     """
     Write a file that only its owner can read, and never over another.

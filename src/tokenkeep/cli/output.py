@@ -13,6 +13,8 @@ import click
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
+_NARROWEST = 12
+
 _PAGE = 200
 """Rows drawn at once on a terminal; more than that are never held."""
 
@@ -56,12 +58,13 @@ def facts(found: Mapping[str, Any]) -> None:
     Console().print(table)
 
 
-def rows(columns: Mapping[str, int], lines: Iterable[Sequence[object]]) -> None:
+def rows(columns: Mapping[str, int | None], lines: Iterable[Sequence[object]]) -> None:
     """
     Print a table without holding it: a page at a time on a terminal, else tab-separated.
 
     Args:
-        columns: Heading and width of each column on a terminal.
+        columns: Heading and width of each column on a terminal; None is
+            the width that is left over.
         lines: What goes into them; None is shown as nothing.
     """
     if not is_terminal():
@@ -73,10 +76,11 @@ def rows(columns: Mapping[str, int], lines: Iterable[Sequence[object]]) -> None:
     from rich.text import Text
 
     console, rest, first = Console(), iter(lines), True
+    rest_width = console.width - sum(1 + (width or 0) for width in columns.values())
     while page := list(islice(rest, _PAGE)):
-        table = Table(box=None, show_header=first, header_style="bold", pad_edge=False)
+        table = Table(box=None, show_header=first, header_style="bold", padding=(0, 1, 0, 0))
         for heading, width in columns.items():
-            table.add_column(heading, width=width, no_wrap=True, overflow="ellipsis")
+            table.add_column(heading, width=width or max(_NARROWEST, rest_width), overflow="fold")
         for line in page:
             table.add_row(*(Text("" if cell is None else visible(cell)) for cell in line))
         console.print(table)

@@ -14,6 +14,7 @@ from tokenkeep.cli import output
 
 if TYPE_CHECKING:
     from tokenkeep.keeper import Keeper
+    from tokenkeep.vault import Vault
 
 
 @dataclass
@@ -31,15 +32,20 @@ class Session:
     json: bool = False
     verbosity: int = 0
 
-    def keeper(self) -> Keeper:
+    def vault(self) -> Vault:
         """Open the store; closed when the command ends."""
         from tokenkeep.config import open_store
-        from tokenkeep.keeper import Keeper
 
         log_to_stderr(self.verbosity)
-        keeper = Keeper(open_store(self.store))
-        click.get_current_context().call_on_close(keeper.close)
-        return keeper
+        vault = open_store(self.store)
+        click.get_current_context().call_on_close(vault.close)
+        return vault
+
+    def keeper(self) -> Keeper:
+        """Open the store, to hand out its tokens; closed when the command ends."""
+        from tokenkeep.keeper import Keeper
+
+        return Keeper(self.vault())
 
     def now(self) -> float:
         """Return the time in epoch seconds."""

@@ -19,14 +19,14 @@ if TYPE_CHECKING:
 
 COLUMNS = {
     "id": 8,
-    "user": 32,
+    "user": None,
     "provider": 8,
-    "data centre": 11,
+    "centre": 6,
     "environment": 11,
     "status": 12,
-    "time left": 9,
+    "left": 7,
 }
-"""Of a listing on a terminal, with their widths."""
+"""Of a listing on a terminal, with their widths; None is what is left over."""
 
 
 @click.command("list")

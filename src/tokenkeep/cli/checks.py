@@ -1,0 +1,224 @@
+"""What can be wrong between a store, its keys and its provider; nothing is made or changed."""
+
+from __future__ import annotations
+
+import os
+import stat
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from tokenkeep import folders, keys
+from tokenkeep.backends import open_backend
+from tokenkeep.backends.urls import StoreURL, scheme_of
+from tokenkeep.config import open_store, settings
+from tokenkeep.errors import TokenKeepError
+from tokenkeep.providers.form import Form
+from tokenkeep.providers.http import post_form
+from tokenkeep.renewal.outcomes import CLOCK_TOLERANCE
+from tokenkeep.token import Status, Token
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from tokenkeep.providers import Providers
+    from tokenkeep.vault import Vault
+
+FILES = ("sqlite", "file")
+"""The schemes of stores that are files of this machine."""
+
+_MOST_ISSUERS = 20
+_TIMEOUT = 10.0
+_OTHERS = stat.S_IRWXG | stat.S_IRWXO
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """
+    What was looked at, and what is to be done about it.
+
+    Args:
+        name: What was looked at.
+        state: ``ok``, ``warning`` or ``failed``.
+        text: What was seen.
+        hint: What to do. None if there is nothing to do.
+    """
+
+    name: str
+    state: Literal["ok", "warning", "failed"]
+    text: str
+    hint: str | None = None
+
+
+@dataclass
+class Contents:
+    """
+    What is in a store.
+
+    Args:
+        tokens: How many.
+        dead: How many of them need a new login.
+        unconfirmed: How many revocations the provider has not confirmed.
+        issuers: The token endpoints of those in use, a few.
+    """
+
+    tokens: int = 0
+    dead: int = 0
+    unconfirmed: int = 0
+    issuers: set[str] = field(default_factory=set)
+
+
+def examine(url: str | None, environ: Mapping[str, str]) -> Iterator[Check]:
+    """
+    Yield what there is to say, one thing after the other.
+
+    Args:
+        url: Of the store. None means the configured one.
+        environ: The environment.
+    """
+    try:
+        configured = settings(environ)
+        where = url or configured.store
+        path = file_of(where)
+        providers = configured.providers()
+    except TokenKeepError as exc:
+        yield _failed("configuration", exc)
+        return
+    yield Check("configuration", "ok", f"a {scheme_of(where)} store")
+    # Before it is opened: opening takes away what rights others have.
+    yield from check_modes(path, keys.key_file(environ))
+    contents = Contents()
+    if path is not None and not path.exists():
+        yield Check("store", "ok", f"nothing yet: {path} is made with the first token")
+    else:
+        yield from check_store(where, environ, contents)
+    for issuer in sorted(contents.issuers) or default_issuers(providers):
+        yield check_provider(issuer)
+
+
+def file_of(url: str) -> Path | None:
+    """
+    Return the file of a store. None if it has none.
+
+    Raises:
+        ConfigurationError: The URL is wrong.
+    """
+    if scheme_of(url) not in FILES or url.endswith(":memory:"):
+        return None
+    return Path(os.path.realpath(StoreURL.parse(url).path()))
+
+
+def check_modes(store: Path | None, key_file: Path) -> Iterator[Check]:
+    """Yield whether others can read what is for the owner alone."""
+    paths = [key_file, folders.state() / "journal"]
+    if store is not None:
+        names = ("", "-wal", "-shm", ".journal")
+        paths = [key_file, *(store.with_name(store.name + name) for name in names)]
+    seen = []
+    for path in paths:
+        try:
+            mode = stat.S_IMODE(path.stat().st_mode)
+        except OSError:
+            continue  # not there, or not ours to see: opening it says more
+        seen.append(path.name)
+        if os.name == "posix" and mode & _OTHERS:
+            yield Check(
+                "modes",
+                "failed",
+                f"others have rights to {path} (mode {mode:o})",
+                f"chmod go= {path}",
+            )
+            return
+    yield Check("modes", "ok", f"for the owner alone: {', '.join(seen) or 'nothing yet'}")
+
+
+def check_store(url: str, environ: Mapping[str, str], contents: Contents) -> Iterator[Check]:
+    """Yield whether a store opens with the keys at hand; fill in what is in it."""
+    try:
+        ring = keys.load(environ)
+        if ring is None and is_empty(url):
+            yield Check("store", "ok", "empty")
+            yield Check("key", "ok", "none yet: it is made with the first token")
+            return
+        vault = open_store(url, environ=environ)
+    except TokenKeepError as exc:
+        yield _failed("key" if "Key" in type(exc).__name__ else "store", exc)
+        return
+    try:
+        yield Check("store", "ok", vault.backend.describe())
+        yield check_contents(vault, contents)
+        yield check_journal(vault)
+    finally:
+        vault.close()
+    if contents.unconfirmed:
+        text = f"the provider has not confirmed {contents.unconfirmed}"
+        yield Check("revocations", "warning", text, "tokenkeep sweep")
+    if contents.dead:
+        text = f"{contents.dead} of {contents.tokens} tokens need a new login"
+        yield Check("tokens", "warning", text, "tokenkeep login")
+
+
+def is_empty(url: str) -> bool:
+    """Tell whether an embedded store holds nothing, without opening a record."""
+    backend = open_backend(url)
+    try:
+        return backend.embedded and not backend.scan(None, 1)
+    finally:
+        backend.close()
+
+
+def check_contents(vault: Vault, contents: Contents) -> Check:
+    """Open every record, count, and say whether all of them open."""
+    try:
+        for row in vault.iter_rows():
+            if row.status in (Status.PENDING, Status.MOVED):
+                continue
+            contents.tokens += 1
+            contents.dead += row.status is Status.LOGIN_NEEDED
+            contents.unconfirmed += row.renewal.to_revoke is not None
+            if row.status is Status.OK and row.issuer and len(contents.issuers) < _MOST_ISSUERS:
+                contents.issuers.add(row.issuer)
+    except TokenKeepError as exc:
+        return _failed("key", exc)
+    return Check("key", "ok", f"opens all {contents.tokens} tokens")
+
+
+def check_journal(vault: Vault) -> Check:
+    """Say whether answers wait that could not be saved."""
+    try:
+        waiting = sum(1 for _ in vault.journal.entries())
+    except TokenKeepError as exc:
+        return _failed("journal", exc)
+    if waiting:
+        text = f"{waiting} answers of the provider are not saved yet"
+        return Check("journal", "warning", text, "tokenkeep sweep")
+    return Check("journal", "ok", "nothing waits to be saved")
+
+
+def default_issuers(providers: Providers) -> list[str]:
+    """Return where the default provider is asked if no token says so; empty if not known."""
+    from tokenkeep.providers.zoho import Zoho
+
+    provider = providers.of(Token())
+    return [provider.table.by_name("us").token_endpoint] if isinstance(provider, Zoho) else []
+
+
+def check_provider(issuer: str) -> Check:
+    """Say whether a token endpoint answers, and whether its clock and ours agree."""
+    try:
+        reply = post_form(issuer, Form(), timeout=_TIMEOUT)
+    except TokenKeepError as exc:
+        return _failed("provider", exc)
+    offset = reply.clock_offset
+    if offset is None:
+        return Check("provider", "ok", f"{issuer} answers, but does not say its time")
+    if abs(offset) > CLOCK_TOLERANCE:
+        ahead = "behind" if offset > 0 else "ahead of"
+        text = f"this machine's clock is {abs(offset):.0f} s {ahead} that of {issuer}"
+        return Check("clock", "warning", text, "Set it, best with NTP")
+    return Check("provider", "ok", f"{issuer} answers, and the clocks agree")
+
+
+def _failed(name: str, exc: TokenKeepError) -> Check:
+    about = f" (token {exc.token_id})" if exc.token_id else ""
+    return Check(name, "failed", f"{exc.what}{about}", exc.hint)
