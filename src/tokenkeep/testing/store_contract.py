@@ -115,11 +115,12 @@ class StoreContract(FindContract):
     def test_a_nameless_token_is_one_row(self, store: TokenStore, name: str) -> None:
         """The same credential without a user, saved twice, is one row."""
         where: dict[str, Any] = {
+            name: "credential",
             "provider": "zoho",
             "data_center": "us",
             "environment": "production",
         }
-        token = Token(client_id="client", **{name: "credential"}, **where)
+        token = Token(client_id="client", **where)
         first = store.save_token(token)
 
         second = store.save_token(token.but(scope="more"))
