@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from cryptography.hazmat.primitives import hashes
 
-from tokenkeep.errors import AmbiguousLookup, EmptyLookup
+from tokenkeep.errors import AmbiguousLookup, EmptyLookup, LookupFailed
 from tokenkeep.token import Status, Token
 
 if TYPE_CHECKING:
@@ -18,6 +18,7 @@ SECRETS = {"access": "access_token", "refresh": "refresh_token", "grant": "grant
 """Field of a record that holds a digest -> attribute of the token it is of."""
 
 _ATTRIBUTE = {"id": "id", "user": "user", "identity": "identity", **SECRETS}
+_TEXTS = ("id", "user", "client_id", "access_token", "refresh_token", "grant_token")
 _HIDDEN = (Status.PENDING, Status.MOVED)
 
 
@@ -58,7 +59,9 @@ class Lookup:
 
         Raises:
             EmptyLookup: There is nothing in it at all.
+            LookupFailed: A field is not text.
         """
+        require_text(token)
         where = (
             token.provider or None,
             token.client_id or None,
@@ -154,6 +157,23 @@ def find(token: Token, stored: Iterable[Token]) -> Token | None:
         if found is not None:
             return found
     return None
+
+
+def require_text(token: Token) -> None:
+    """
+    Refuse fields that no store can compare byte for byte.
+
+    Raises:
+        LookupFailed: A field holds half of a surrogate pair.
+    """
+    for name in _TEXTS:
+        try:
+            (getattr(token, name) or "").encode()
+        except UnicodeEncodeError as exc:
+            raise LookupFailed(
+                f"The {name} holds half of a surrogate pair: that is not text",
+                hint="Decode it as UTF-8 where it comes from",
+            ) from exc
 
 
 def credentials(token: Token) -> list[tuple[str, str]]:

@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from tokenkeep.errors import EmptyLookup
-from tokenkeep.lookup import SECRETS
+from tokenkeep.lookup import SECRETS, require_text
 from tokenkeep.token import Status, Token
 
 if TYPE_CHECKING:
@@ -40,7 +40,9 @@ def cleaned(token: Token) -> Token:
 
     Raises:
         EmptyLookup: It holds no token at all.
+        LookupFailed: A field is not text.
     """
+    require_text(token)
     if not any((token.access_token, token.refresh_token, token.grant_token)):
         raise EmptyLookup(
             "There is no token in what is to be saved",
