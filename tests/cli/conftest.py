@@ -23,12 +23,13 @@ def environment(tmp_path, monkeypatch):
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.setenv("TOKENKEEP_STORE", f"sqlite:///{tmp_path}/tokens.db")
     monkeypatch.setenv("TOKENKEEP_KEYS", tokenkeep.generate_key())
+    monkeypatch.setenv("BROWSER", "true")
     monkeypatch.chdir(tmp_path)
     return monkeypatch
 
 
 @pytest.fixture
-def store(configured):
+def store(configured):  # noqa: ARG001  # its providers have to be there first
     """The store of the environment; its providers are the emulated ones."""
     with_store = tokenkeep.open_store()
     yield with_store
@@ -67,7 +68,7 @@ def save(store, configured):
 
 
 @pytest.fixture
-def run(environment):
+def run(environment):  # noqa: ARG001  # the command reads it
     """Run a command in this process."""
 
     def _run(*args, stdin=None):
@@ -89,7 +90,7 @@ def run_json(run):
 
 
 @pytest.fixture
-def start(environment):
+def start(environment):  # noqa: ARG001  # the process inherits it
     """Start a command as a process; whatever still runs is ended after the test."""
     started = []
 

@@ -17,7 +17,7 @@ def test_generate_prints_one_key(run):
     assert 1 == len(parse_keys(first, "here"))
 
 
-def test_generate_writes_a_private_file(run, tmp_path):
+def test_generate_writes_a_private_file(run):
     """A key file is for its owner, whatever the umask."""
     before = os.umask(0)
     try:

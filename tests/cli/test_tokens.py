@@ -9,7 +9,7 @@ import pytest
 import tokenkeep
 
 
-def test_an_empty_store_lists_nothing(run, environment):
+def test_an_empty_store_lists_nothing(run):
     """Nothing stored is no error."""
     result = run("list")
 
@@ -73,7 +73,7 @@ def test_show_names_every_fact_but_no_secret(run_json, save, how):
         assert secret not in json.dumps(found)
 
 
-def test_show_in_words(run, save, configured):
+def test_show_in_words(run, save):
     """Without --json facts are lines of a name and a value."""
     token = save()
     run("renew", token.id)
@@ -199,7 +199,7 @@ def test_revoke_without_the_provider_is_finished_by_sweep(run, run_json, save, c
     assert not configured.is_active(token.refresh_token)
 
 
-def test_delete_asks(run, run_json, save, store):
+def test_delete_asks(run, run_json, save):
     """No deletes nothing, --yes does not ask."""
     token = save()
 
@@ -220,9 +220,9 @@ def test_quiet_says_nothing(run, save):
 
 def test_an_ambiguous_prefix_is_refused(run, store):
     """Several ids that begin so: say more."""
-    ids = [store.save_token(tokenkeep.Token(user=f"u{n}", access_token="x")).id for n in range(80)]
+    stored = store.save_token(tokenkeep.Token(user="u", access_token="x"))
     backend = store.backend
-    twin = backend.read(ids[0])
+    twin = backend.read(stored.id)
     pair = [f"{'ab' * 4}{n}{'0' * 23}" for n in "12"]
     for each in pair:
         fields = {f: getattr(twin, f) for f in twin.__dataclass_fields__}

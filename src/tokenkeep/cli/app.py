@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 
-from tokenkeep.cli.failures import EXIT_STATUSES, INTERRUPTED, PIPE_CLOSED, report
+from tokenkeep.cli.failures import EXIT_STATUSES, PIPE_CLOSED, aborted, report
 from tokenkeep.cli.session import COMMON_OPTIONS, Session
 from tokenkeep.errors import TokenKeepError
 
@@ -25,6 +25,7 @@ COMMANDS = {
     "revoke": "tokenkeep.cli.tokens:revoke",
     "delete": "tokenkeep.cli.tokens:delete",
     "sweep": "tokenkeep.cli.tokens:sweep",
+    "import": "tokenkeep.cli.importing:import_command",
     "keys": "tokenkeep.cli.keys:keys",
     "doctor": "tokenkeep.cli.doctor:doctor",
     "emulate": "tokenkeep.cli.emulate:emulate",
@@ -68,7 +69,7 @@ class App(click.Group):
         except (click.ClickException, TokenKeepError, OSError) as exc:
             status = report(exc, as_json="--json" in given)
         except click.Abort as exc:
-            status = INTERRUPTED if isinstance(exc.__cause__, KeyboardInterrupt) else 1
+            status = aborted(exc)
         if status == PIPE_CLOSED:
             # Python flushes once more when it ends; nobody is there to read it.
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -62,6 +62,15 @@ def report(exc: Exception, *, as_json: bool) -> int:
     return status
 
 
+def aborted(abort: click.Abort) -> int:
+    """Return the exit status of a Ctrl-C; or of a question that was not answered with yes."""
+    # click's prompts hide the cause ("from None"), which leaves the context.
+    if isinstance(abort.__context__, KeyboardInterrupt):
+        return INTERRUPTED
+    click.echo("tokenkeep: Nothing was done", err=True)
+    return 1
+
+
 def _facts(exc: Exception) -> dict[str, Any]:
     if isinstance(exc, errors.TokenKeepError):
         names = ("token_id", "user", "hint", "error", "until")

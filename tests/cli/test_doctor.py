@@ -1,0 +1,151 @@
+"""The command that looks whether everything is in order."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+
+import pytest
+
+import tokenkeep
+
+
+@pytest.fixture
+def checks(run):
+    """Run the doctor; return the exit status, and the checks by their name."""
+
+    def _checks(*args):
+        result = run("doctor", "--json", *args)
+        found = [json.loads(line) for line in result.stdout.splitlines()]
+        return result.exit_code, {check["name"]: check for check in found}
+
+    return _checks
+
+
+@pytest.mark.usefixtures("save")
+def test_all_in_order(checks, save):
+    """Nothing to complain about: status 0."""
+    save()
+
+    status, found = checks()
+
+    assert status == 0
+    assert {check["state"] for check in found.values()} == {"ok"}
+    assert set(found) == {"configuration", "modes", "store", "key", "journal", "provider"}
+    assert "opens all 1 tokens" in found["key"]["text"]
+
+
+@pytest.mark.usefixtures("configured")
+def test_looking_makes_nothing(checks, environment, tmp_path):
+    """A store and a key that are not there are not made by looking."""
+    environment.delenv("TOKENKEEP_KEYS")
+    before = sorted(tmp_path.rglob("*"))
+
+    status, found = checks()
+
+    assert status == 0
+    assert "nothing yet" in found["store"]["text"]
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_a_wrong_key(checks, save, environment):
+    """The key that is missing is named."""
+    save()
+    environment.setenv("TOKENKEEP_KEYS", tokenkeep.generate_key())
+
+    status, found = checks()
+
+    assert (status, found["key"]["state"]) == (1, "failed")
+    assert "sealed under key" in found["key"]["text"]
+
+
+def test_a_changed_row(checks, save, tmp_path):
+    """A row that does not open is a failure, by its id."""
+    token = save()
+    with sqlite3.connect(tmp_path / "tokens.db") as db:
+        db.execute("UPDATE token SET sealed = zeroblob(100)")
+    db.close()
+
+    status, found = checks()
+
+    assert (status, found["key"]["state"]) == (1, "failed")
+    assert token.id in found["key"]["text"]
+
+
+@pytest.mark.parametrize("name", ["tokens.db", "tokens.db.journal"])
+def test_others_can_read(checks, save, tmp_path, name):
+    """A file or folder that others have rights to is a failure, with the cure."""
+    save()
+    path = tmp_path / name
+    if name.endswith("journal"):
+        path.mkdir()
+    path.chmod(0o755)
+
+    status, found = checks()
+
+    assert (status, found["modes"]["state"]) == (1, "failed")
+    assert found["modes"]["hint"] == f"chmod go= {path}"
+
+
+def test_the_provider_is_down(checks, save, configured):
+    """Nobody answers there."""
+    save()
+    configured.stop()
+
+    status, found = checks()
+
+    assert (status, found["provider"]["state"]) == (1, "failed")
+
+
+def test_the_clock_is_off(checks, save, monkeypatch):
+    """More than 30 seconds between this machine's clock and the provider's."""
+    from tokenkeep.cli import checks as module
+
+    save()
+    real = module.post_form
+
+    def behind(*args, **given):
+        import time
+
+        return real(*args, **given, clock=lambda: time.time() - 100)
+
+    monkeypatch.setattr(module, "post_form", behind)
+    status, found = checks()
+
+    assert (status, found["clock"]["state"]) == (0, "warning")
+    assert "s behind that of" in found["clock"]["text"]
+
+
+def test_what_is_left_to_do(run, checks, save, configured):
+    """Unconfirmed revocations and dead tokens are warnings, with the command to run."""
+    revoked, dead = save(), save(configured.users[1].name)
+    configured.revoke(configured.users[1])
+    run("renew", dead.id)
+    configured.stop()
+    run("revoke", revoked.id)
+    configured.start()
+
+    status, found = checks()
+
+    assert status == 0
+    assert found["revocations"]["hint"] == "tokenkeep sweep"
+    assert "1 of 2 tokens need a new login" in found["tokens"]["text"]
+
+
+@pytest.mark.parametrize("url", ["nothing:", "sqlite:/x", "no url"])
+def test_a_wrong_url(checks, url):
+    """A URL that names no store is a failure."""
+    assert checks("--store", url)[0] == 1
+
+
+@pytest.mark.usefixtures("configured")
+def test_a_foreign_file(checks, tmp_path):
+    """A file of another program is a failure and stays as it is."""
+    path = tmp_path / "tokens.db"
+    path.write_text("id,user_name\n" * 100)
+    path.chmod(0o600)
+
+    status, found = checks()
+
+    assert (status, found["store"]["state"]) == (1, "failed")
+    assert path.read_text() == "id,user_name\n" * 100

@@ -1,0 +1,132 @@
+"""The page that the browser comes back to."""
+
+from __future__ import annotations
+
+import socket
+import threading
+
+import person
+import pytest
+
+from tokenkeep.cli.loopback import Loopback, is_here
+
+
+@pytest.fixture
+def here():
+    with Loopback("http://127.0.0.1:0/callback") as listening:
+        yield listening
+
+
+def replied(here, *reply):
+    """Answer the next visit in another thread."""
+
+    def answer():
+        visit = here.visit(20)
+        visit.reply(*reply)
+
+    thread = threading.Thread(target=answer)
+    thread.start()
+    return thread
+
+
+def test_a_page_is_plain_and_closed(here):
+    """What is shown is escaped, not kept, and may load or run nothing."""
+    thread = replied(here, 200, "<b>T</b>", "it's <script>alert(1)</script> & more")
+
+    status, headers, page = person.visit(f"{here.redirect_uri}?code=c")
+    thread.join()
+
+    assert status == 200
+    assert "<script" not in page
+    assert "&lt;script&gt;" in page
+    assert "&lt;b&gt;" in page
+    assert headers["Cache-Control"] == "no-store"
+    assert headers["Content-Security-Policy"].startswith("default-src 'none'; ")
+    assert headers["X-Content-Type-Options"] == "nosniff"
+    assert headers["Referrer-Policy"] == "no-referrer"
+    assert "Python" not in headers["Server"]
+
+
+@pytest.mark.parametrize(
+    "host", ["evil.example", "127.0.0.1", "127.0.0.1:1", "localhost.evil:{port}"]
+)
+def test_another_host_is_refused(here, host):
+    """A page elsewhere that points its name here learns and does nothing."""
+    headers = {"Host": host.format(port=here.port)}
+
+    status, _, _ = person.visit(f"{here.redirect_uri}?code=c", headers=headers)
+
+    assert status == 403
+    assert here.visit(0) is None
+
+
+def test_localhost_is_this_machine_too(here):
+    """Both names of the address are answered."""
+    thread = replied(here, 200, "T", "t")
+    headers = {"Host": f"localhost:{here.port}"}
+
+    assert person.visit(f"{here.redirect_uri}?code=c", headers=headers)[0] == 200
+    thread.join()
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "status"),
+    [
+        ("GET", "/", 404),
+        ("GET", "/callback/", 404),
+        ("GET", "/favicon.ico", 404),
+        ("POST", "/callback", 501),
+        ("HEAD", "/callback", 501),
+        ("OPTIONS", "/callback", 501),
+    ],
+)
+def test_only_get_at_one_path(here, method, path, status):
+    """All else is refused with the same closed page."""
+    got, headers, page = person.visit(f"http://127.0.0.1:{here.port}{path}?code=c", method=method)
+
+    assert got == status
+    assert headers["Content-Security-Policy"].startswith("default-src 'none'; ")
+    assert "code=c" not in page
+    assert here.visit(0) is None
+
+
+def test_a_silent_connection_holds_nobody_up(here):
+    """Browsers open connections ahead and leave them idle."""
+    with socket.create_connection(("127.0.0.1", here.port)):
+        thread = replied(here, 200, "T", "t")
+
+        assert person.visit(here.redirect_uri)[0] == 200
+        thread.join()
+
+
+def test_it_listens_on_loopback_only(here):
+    """Nobody on the network can reach it."""
+    assert here.server_address[0] == "127.0.0.1"
+
+
+def test_a_visit_shows_no_code(here):
+    """Neither its repr nor the log of requests has the query in it."""
+    thread = replied(here, 200, "T", "t")
+    person.visit(f"{here.redirect_uri}?code=secret")
+    thread.join()
+
+    from tokenkeep.cli.loopback import Visit
+
+    assert "secret" not in repr(Visit("code=secret"))
+
+
+@pytest.mark.parametrize(
+    ("uri", "answer"),
+    [
+        ("http://127.0.0.1:8417/callback", True),
+        ("http://localhost:1/", True),
+        ("http://localhost/", False),
+        ("https://127.0.0.1:8417/", False),
+        ("http://192.0.2.1:80/", False),
+        ("http://127.0.0.1.example.com:80/", False),
+        ("http://127.0.0.1:99999/", False),
+    ],
+)
+def test_which_redirects_are_here(uri, answer):
+    """Only plain http on loopback with a port can be listened to."""
+    assert is_here(uri) is answer
