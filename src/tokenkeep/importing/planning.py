@@ -1,0 +1,213 @@
+"""What there is to do for each row of a source, and doing it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TYPE_CHECKING
+
+from tokenkeep import saving
+from tokenkeep.errors import ConfigurationError, LookupFailed
+from tokenkeep.importing.clashes import Clashes
+from tokenkeep.token import Status, Token
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from tokenkeep.importing.source import Row, Source
+    from tokenkeep.vault import Vault
+
+_FILLED = (
+    "user", "client_id", "client_secret", "access_token", "refresh_token", "grant_token",
+    "redirect_uri", "issuer", "api_domain", "data_center", "environment",
+)  # fmt: skip
+"""What an import adds to a stored token that lacks it."""
+
+
+class Action(StrEnum):
+    """What is done with a row."""
+
+    NEW = "new"
+    UPDATE = "update"
+    NOTHING = "already there"
+    SKIP = "skipped"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Step:
+    """
+    What is to be done with one row.
+
+    Args:
+        row: Which one.
+        action: What.
+        reason: Why, without a secret. None if there is nothing to say.
+        token: What is saved. None if nothing is. Before that, what the row holds.
+    """
+
+    row: Row
+    action: Action
+    reason: str | None = None
+    token: Token | None = None
+
+
+class Importer:
+    """
+    Take over the tokens of a source.
+
+    Nothing is ever doubled, and what is stored is never replaced by another
+    login or an older access token, so an import can be run again.
+
+    Args:
+        source: Where the tokens are.
+        store: Where they go.
+        data_center: Of rows that don't say theirs, e.g. ``us``. None means
+            that such a row is an error.
+        environment: Of rows that don't say theirs.
+        replace: Whether another login of a user takes the stored one's place.
+    """
+
+    def __init__(
+        self,
+        source: Source,
+        store: Vault,
+        *,
+        data_center: str | None = None,
+        environment: str = "production",
+        replace: bool = False,
+    ) -> None:
+        self._source = source
+        self._store = store
+        self._replace = replace
+        self._given = _place(store, data_center, environment)
+
+    def plan(self) -> Iterator[Step]:
+        """
+        Yield what is to be done, row by row; nothing is written.
+
+        The whole source is read before the first row is judged, so a damaged
+        one is refused before anything is done.
+
+        Raises:
+            ConfigurationError: The source is damaged, or does not say where
+                its tokens are valid.
+            StoreError: The store can't be read.
+        """
+        with Clashes() as clashes:
+            for row in self._source.rows():
+                if row.token is not None:
+                    clashes.add(row.number, self._located(row))
+            for row in self._source.rows():
+                yield self._step(row, clashes)
+
+    def apply(self, step: Step) -> Token | None:
+        """
+        Do one step.
+
+        Returns:
+            The token as stored. None if there was nothing to do.
+
+        Raises:
+            StoreError: It could not be saved.
+        """
+        if step.action not in (Action.NEW, Action.UPDATE) or step.token is None:
+            return None
+        return self._store.save_token(step.token)
+
+    def _step(self, row: Row, clashes: Clashes) -> Step:
+        if row.token is None:
+            return Step(row=row, action=Action.SKIP, reason=row.problem)
+        token = self._located(row)
+        counts = clashes.instead(row.number, token)
+        if counts is not None:
+            again = f"row {counts} is the same, and counts"
+            return Step(row=row, action=Action.SKIP, reason=again, token=token)
+        stored = self._stored(token)
+        if stored is None or stored.status is Status.PENDING:
+            return Step(row=row, action=Action.NEW, token=token)
+        return self._compared(row, token, stored)
+
+    def _compared(self, row: Row, token: Token, stored: Token) -> Step:
+        """Say what is to be done with a row whose token is stored, in whatever state."""
+        if saving.is_new_login(stored, token):
+            if self._replace:
+                reason = "takes the place of another login of this user"
+                return Step(row=row, action=Action.UPDATE, reason=reason, token=token)
+            reason = "the store has another login of this user; --replace takes this one"
+            return Step(row=row, action=Action.SKIP, reason=reason, token=token)
+        if stored.status is not Status.OK:
+            reason = f"stored as {stored.status.value}, and stays so"
+            return Step(row=row, action=Action.NOTHING, reason=reason, token=token)
+        changes = {name: getattr(token, name) for name in _FILLED if not getattr(stored, name)}
+        added = {name: value for name, value in changes.items() if value}
+        if _is_newer(token, stored):
+            added |= {"access_token": token.access_token, "expires_at": token.expires_at}
+        if not added:
+            older = token.access_token and token.access_token != stored.access_token
+            why = "the stored access token is newer" if older else None
+            return Step(row=row, action=Action.NOTHING, reason=why, token=token)
+        reason = f"adds {', '.join(sorted(added))}"
+        return Step(row=row, action=Action.UPDATE, reason=reason, token=stored.but(**added))
+
+    def _stored(self, token: Token) -> Token | None:
+        """Return the row that saving *token* would write. None if it would make one."""
+        where = Token(
+            provider=token.provider,
+            environment=token.environment,
+            data_center=token.data_center,
+        )
+        found = []
+        for question in (
+            where.but(user=token.user, client_id=token.client_id),
+            where.but(refresh_token=token.refresh_token, client_id=token.client_id),
+            where.but(grant_token=token.grant_token),
+            where.but(access_token=token.access_token),
+        ):
+            try:
+                answer = self._store.find_token(question)
+            except LookupFailed:
+                continue  # nothing to ask, or somebody else's
+            if answer is not None:
+                found.append(answer)
+        return saving.match(token, found)
+
+    def _located(self, row: Row) -> Token:
+        token = row.token or Token()
+        if not token.api_domain:
+            if self._given is None:
+                raise ConfigurationError(
+                    f"Row {row.number} of {self._source.path} does not say where its token is "
+                    "valid: older generations of the SDK did not write it",
+                    hint="Say it: --data-center us, and --environment if it is not production",
+                )
+            token = token.but(**self._given)
+        return self._store.providers.locate(token)
+
+
+def _place(
+    store: Vault, data_center: str | None, environment: str
+) -> dict[str, str | None] | None:
+    """Return what is filled into rows that don't say where they are valid."""
+    if data_center is None:
+        return None
+    from tokenkeep.providers.zoho import Zoho
+
+    zoho = store.providers.of(Token(provider="zoho"))
+    if not isinstance(zoho, Zoho):
+        return {"data_center": data_center, "environment": environment}
+    center = zoho.table.by_name(data_center)
+    return {
+        "api_domain": center.api_domain(environment),
+        "data_center": center.name,
+        "environment": environment.strip().lower(),
+    }
+
+
+def _is_newer(token: Token, stored: Token) -> bool:
+    """Tell whether a row's access token ends later than the stored one."""
+    return bool(
+        token.access_token
+        and token.access_token != stored.access_token
+        and token.expires_at is not None
+        and (stored.expires_at is None or token.expires_at > stored.expires_at)
+    )
