@@ -1,0 +1,206 @@
+"""Drive applications on the official SDK that run in processes of their own."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+GENERATIONS = ("5_0", "6_0", "7_0", "8_0")
+
+
+class SDKFailed(Exception):
+    """
+    What a process raised.
+
+    Attributes:
+        kind: The name of the exception's class.
+        code: The SDKException's code.
+        cause: The name of the class of its ``cause``.
+        everything: All text there is about it, the traceback among it.
+    """
+
+    def __init__(self, error):
+        super().__init__(error["text"])
+        self.text = error["text"]
+        self.kind = error["kind"]
+        self.code = error["code"]
+        self.cause = error["cause"]
+        self.raised_from = error["raised_from"]
+        self.is_same = error["is_same"]
+        self.everything = error["everything"]
+
+
+class Generation:
+    """One generation of the SDK, loaded once; makes fresh processes."""
+
+    def __init__(self, name):
+        self.name = name
+        environ = dict(os.environ)
+        if name != "8_0":
+            home = ROOT / ".sdk" / name
+            if not home.exists():
+                missing = f"{home} is missing: make .stamp-sdk"
+                if os.environ.get("CI") == "true":
+                    pytest.fail(missing)
+                pytest.skip(missing)
+            environ["PYTHONPATH"] = str(home)
+        self._server = subprocess.Popen(
+            [sys.executable, Path(__file__).with_name("sdk_server.py")],
+            env=environ,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        assert self._server.stdout.readline() == "ready\n"
+
+    def fork(self, address):
+        self._server.stdin.write(f"{address}\n")
+        self._server.stdin.flush()
+
+    def close(self):
+        self._server.stdin.close()
+        self._server.stdout.close()
+        self._server.wait(timeout=20)
+
+
+class Process:
+    """
+    One process with the SDK in it; any method of `Application` can be called on it.
+
+    `later` sends a call without waiting for its end, `result` waits for it.
+    """
+
+    def __init__(self, generation, folder, environ):
+        with tempfile.TemporaryDirectory() as short, socket.socket(socket.AF_UNIX) as listening:
+            address = f"{short}/s"
+            listening.bind(address)
+            listening.listen(1)
+            listening.settimeout(20)
+            generation.fork(address)
+            self._connection, _ = listening.accept()
+        self._connection.settimeout(60)
+        self._lines = self._connection.makefile("rw", encoding="utf-8")
+        self._send({"folder": str(folder), "environ": environ})
+        self.pid = int(self._lines.readline())
+
+    def __getattr__(self, name):
+        if name.startswith("_"):
+            raise AttributeError(name)
+        return lambda **given: self.later(name, **given).result()
+
+    def later(self, name, **given):
+        self._send([name, given])
+        return self
+
+    def result(self):
+        line = self._lines.readline()
+        assert line, "the process ended"
+        answer = json.loads(line)
+        if "error" in answer:
+            raise SDKFailed(answer["error"])
+        return answer["result"]
+
+    def kill(self):
+        """End it as the kernel does when memory runs out."""
+        os.kill(self.pid, signal.SIGKILL)
+        deadline = time.monotonic() + 10
+        while Path(f"/proc/{self.pid}").exists() and time.monotonic() < deadline:
+            time.sleep(0.01)
+
+    def close(self):
+        # Both, or the other side never sees the end.
+        self._lines.close()
+        self._connection.close()
+
+    def _send(self, message):
+        self._lines.write(json.dumps(message) + "\n")
+        self._lines.flush()
+
+
+class SDK:
+    """What a test has: one generation, one emulator, one folder with one store."""
+
+    def __init__(self, generation, zoho, folder, closing):
+        self.generation = generation.name
+        self.zoho = zoho
+        self.folder = folder
+        self.client = zoho.client
+        self.environ = {
+            "HOME": str(folder),
+            "XDG_CONFIG_HOME": str(folder / "config"),
+            "XDG_DATA_HOME": str(folder / "data"),
+            "XDG_STATE_HOME": str(folder / "state"),
+            "TOKENKEEP_KEY_FILE": str(folder / "keys"),
+            "TOKENKEEP_CONFIG": "",
+        }
+        self._generation = generation
+        self._closing = closing
+
+    def process(self):
+        """Start a process; it ends with the test."""
+        process = Process(self._generation, self.folder, self.environ)
+        self._closing.callback(process.close)
+        return process
+
+    def environment(self, name="production", data_center="us"):
+        place = self.zoho[data_center]
+        return [place.environment_url(name), place.token_url]
+
+    def start(self, process=None, *, environment="production", data_center="us", **given):
+        """Initialise the SDK in a process, a fresh one if none is given."""
+        process = process or self.process()
+        return process.start(environment=self.environment(environment, data_center), **given)
+
+    def log_in(self, process=None, *, user=None, **where):
+        """Start with a new grant code; return the token."""
+        environment = where.get("environment", "production")
+        code = self.zoho.grant_code(user, environment=environment)
+        return self.start(process, grant_token=code, **self.secrets(**where), **where)
+
+    def secrets(self, data_center="us", **_where):
+        client = self.client
+        return {"client_id": client.client_id, "client_secret": client.secrets[data_center]}
+
+    def at_once(self, processes, name, **given):
+        """Call the same in all processes; return the results, errors among them."""
+        for each in processes:
+            each.later(name, **given)
+        return [_outcome(each) for each in processes]
+
+    def register(self):
+        """Make the emulator's hosts known as Zoho's data centres."""
+        path = self.folder / "config.toml"
+        path.write_text(
+            "".join(
+                f'[zoho.data_centers.{name}]\naccounts = "{place.accounts_url}"\n'
+                f'production = "{place.api_url}"\nsandbox = "{place.sandbox_url}"\n'
+                f'developer = "{place.developer_url}"\naliases = []\n'
+                for name in self.zoho.data_centers
+                for place in [self.zoho[name]]
+            )
+        )
+        self.environ["TOKENKEEP_CONFIG"] = str(path)
+
+
+def _outcome(process):
+    try:
+        return process.result()
+    except SDKFailed as error:
+        return error
+
+
+def sdk_for(generation, zoho, folder):
+    """Yield an `SDK`; its processes end with it."""
+    with ExitStack() as closing:
+        yield SDK(generation, zoho, folder, closing)

@@ -1,0 +1,131 @@
+"""Production, sandbox, developer and data centres: a token is used where it is valid only."""
+
+from __future__ import annotations
+
+import pytest
+from sdk_driver import SDKFailed
+
+ENVIRONMENTS = ("production", "sandbox", "developer")
+
+
+@pytest.fixture(params=["registered", "unregistered"])
+def placed(request, newest):
+    """The emulator's hosts, known as Zoho's data centres or not known at all."""
+    if request.param == "registered":
+        newest.register()
+    return newest
+
+
+@pytest.mark.parametrize("asked", ENVIRONMENTS)
+@pytest.mark.parametrize("stored", ENVIRONMENTS)
+def test_never_another_environment(newest, zoho, stored, asked):
+    """Asked for by its user, a token answers in its own environment and in no other."""
+    newest.register()
+    first = newest.log_in(environment=stored)
+    if asked == stored:
+        again = newest.start(user=zoho.user.name, environment=asked)
+        assert again["id"] == first["id"]
+    else:
+        with pytest.raises(SDKFailed):
+            newest.start(user=zoho.user.name, environment=asked)
+    assert zoho.counters.token_calls() == 1
+
+
+def test_hosts_not_known(placed, zoho):
+    """Sandbox is never answered with production, whether or not the hosts are known."""
+    process = placed.process()
+    production = placed.log_in(process)
+    sandbox = placed.log_in(process, environment="sandbox")
+
+    assert production["id"] != sandbox["id"]
+    for name, login in (("production", production), ("sandbox", sandbox)):
+        process = placed.process()
+        again = placed.start(process, user=zoho.user.name, environment=name)
+        assert again["id"] == login["id"]
+        assert process.call() == 200
+
+
+def test_each_generation(sdk, zoho):
+    """In every generation a sandbox login beside a production login makes a second row."""
+    process = sdk.process()
+    name = zoho.user.name
+    ids = []
+    for environment in ("production", "sandbox"):
+        code = zoho.grant_code(environment=environment)
+        given = {"grant_token": code, "user": name, **sdk.secrets()}
+        ids.append(sdk.start(process, environment=environment, **given)["id"])
+
+    assert len(set(ids)) == 2
+    assert sdk.start(user=name, environment="sandbox")["id"] == ids[1]
+
+
+def test_data_centre_preferred(newest, zoho):
+    """A user with a token in two data centres gets the one of the environment given."""
+    newest.register()
+    user = zoho.user.name
+    ids = {}
+    for name in ("us", "eu"):
+        owner = next(each for each in zoho.users if each.data_center == name)
+        given = {"grant_token": zoho.grant_code(owner), "user": user}
+        ids[name] = newest.start(data_center=name, **given, **newest.secrets(name))["id"]
+
+    assert ids["us"] != ids["eu"]
+    for name, expected in ids.items():
+        assert newest.start(user=user, data_center=name)["id"] == expected
+
+
+def test_data_centre_is_a_preference(newest, zoho):
+    """A user whose only token is at another data centre is found there, and renewed there."""
+    newest.register()
+    owner = next(each for each in zoho.users if each.data_center == "eu")
+    process = newest.process()
+    first = newest.log_in(process, user=owner, data_center="eu")
+    process.edit(id=first["id"], expires_in=-1)
+    again = newest.start(user=owner.name, data_center="us")
+
+    assert again["id"] == first["id"]
+    assert zoho.counters.token_calls("refresh_token", data_center="eu") == 1
+    assert zoho.counters.token_calls(data_center="us") == 0
+
+
+@pytest.mark.parametrize("answered", ["environment", "production"])
+def test_api_domain_taken_over(placed, zoho, answered):
+    """A sandbox token stays one when Zoho's answer names production's API domain."""
+    zoho.options.api_domain = answered
+    code = zoho.grant_code(environment="sandbox")
+    process = placed.process()
+    placed.start(
+        process, environment="sandbox", grant_token=code, update_domain=True, **placed.secrets()
+    )
+    [stored] = process.tokens()
+
+    assert stored["api_domain"] == zoho.us.sandbox_url
+    again = placed.process()
+    assert placed.start(again, environment="sandbox", user=zoho.user.name)["id"] == stored["id"]
+    with pytest.raises(SDKFailed):
+        placed.start(user=zoho.user.name)
+
+
+def test_renewed_at_its_own_endpoint(placed, zoho):
+    """A stored token is renewed where it was made, whatever accounts URL is given later."""
+    process = placed.process()
+    first = placed.log_in(process)
+    process.edit(id=first["id"], expires_in=-1)
+    elsewhere = [zoho.us.api_url, "http://127.0.0.1:9/oauth/v2/token"]
+    again = placed.process().start(environment=elsewhere, user=zoho.user.name)
+
+    assert again["access_token"] != first["access_token"]
+    assert zoho.counters.token_calls("refresh_token") == 1
+
+
+@pytest.mark.parametrize("more", [{"grant_token": "g"}, {"refresh_token": "r"}])
+def test_plain_http(sdk, more):
+    """No secret is sent to a plain http accounts URL that is not on this machine."""
+    with pytest.raises(SDKFailed, match="plain http") as failed:
+        sdk.process().start(
+            environment=["http://api.example.com", "http://accounts.example.com/oauth/v2/token"],
+            **more,
+            **sdk.secrets(),
+        )
+
+    assert failed.value.cause == "ConfigurationError"

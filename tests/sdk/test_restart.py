@@ -1,0 +1,132 @@
+"""How an application may start, and start again: each row of the SDK's contract, across a restart."""
+
+from __future__ import annotations
+
+import pytest
+from sdk_driver import SDKFailed
+
+
+def names_users(sdk):
+    """Generation 5_0 does not look up whose token it is."""
+    return sdk.generation != "5_0"
+
+
+def test_grant_token(sdk, zoho):
+    """A grant code is exchanged once, and starts the application again ever after."""
+    code = zoho.grant_code()
+    first = sdk.start(grant_token=code, **sdk.secrets())
+    again = sdk.start(grant_token=code, **sdk.secrets())
+
+    assert again["id"] == first["id"]
+    assert isinstance(first["id"], str)
+    assert again["access_token"] == first["access_token"]
+    assert again["refresh_token"] == first["refresh_token"]
+    assert first["user"] == (zoho.user.name if names_users(sdk) else None)
+    assert (zoho.counters.token_calls(), zoho.counters.errors) == (1, {})
+
+
+def test_refresh_token(sdk, zoho):
+    """A refresh token from elsewhere is used once, then the store's access token."""
+    given = {"refresh_token": zoho.refresh_token(), **sdk.secrets()}
+    first = sdk.start(**given)
+    again = sdk.start(**given)
+
+    assert again["id"] == first["id"]
+    assert again["access_token"] == first["access_token"]
+    assert zoho.counters.token_calls() == 1
+
+
+def test_access_token(sdk, zoho):
+    """A bare access token is stored and found again; nobody is asked for anything."""
+    given = {"access_token": zoho.access_token()}
+    first = sdk.start(**given)
+    again = sdk.start(**given)
+
+    assert again["id"] == first["id"] is not None
+    assert again["access_token"] == given["access_token"]
+    assert zoho.counters.token_calls() == 0
+
+
+def test_id(sdk, zoho):
+    """The id alone starts the application, and makes calls."""
+    first = sdk.log_in()
+    process = sdk.process()
+    again = sdk.start(process, id=first["id"])
+
+    assert again["access_token"] == first["access_token"]
+    assert again["refresh_token"] == first["refresh_token"]
+    assert process.call() == 200
+    assert zoho.counters.token_calls() == 1
+
+
+@pytest.mark.parametrize("more", ["nothing", "grant", "refresh"])
+def test_user_signature(sdk, zoho, more):
+    """The user's name is enough, with a spent or another credential beside it as well."""
+    code = zoho.grant_code()
+    first = sdk.start(grant_token=code, user=zoho.user.name, **sdk.secrets())
+    beside = {
+        "nothing": {},
+        "grant": {"grant_token": code, **sdk.secrets()},
+        "refresh": {"refresh_token": zoho.refresh_token(), **sdk.secrets()},
+    }[more]
+    again = sdk.start(user=zoho.user.name, **beside)
+
+    assert again["id"] == first["id"]
+    assert again["access_token"] == first["access_token"]
+    assert zoho.counters.token_calls() == 1
+
+
+def test_user_signature_unknown(sdk, zoho):
+    """A user nobody has stored is the SDK's own error, as with its own stores."""
+    with pytest.raises(SDKFailed) as failed:
+        sdk.start(user="nobody@example.com:1")
+
+    assert failed.value.kind == "SDKException"
+    assert zoho.counters.token_calls() == 0
+
+
+def test_signature_learnt(sdk, zoho):
+    """What the SDK has found out about its user is enough for the next start."""
+    first = sdk.log_in()
+
+    if names_users(sdk):
+        assert sdk.start(user=zoho.user.name)["id"] == first["id"]
+    else:
+        assert first["user"] is None
+
+
+def test_expired_across_restart(sdk, zoho):
+    """An expired token is renewed once while it is looked up; the SDK spends no call."""
+    process = sdk.process()
+    first = sdk.log_in(process)
+    process.edit(id=first["id"], expires_in=-1)
+    again = sdk.start(id=first["id"])
+
+    assert again["access_token"] != first["access_token"]
+    assert process.get_token() == again["access_token"]
+    assert process.call() == 200
+    assert zoho.counters.token_calls() == 2
+
+
+def test_works_on(sdk, zoho):
+    """Every call reads the row: another process's renewal is used at the next call."""
+    ours, theirs = sdk.process(), sdk.process()
+    first = sdk.log_in(ours)
+    sdk.start(theirs, id=first["id"])
+    ours.edit(id=first["id"], expires_in=-1)
+    renewed = ours.get_token()
+
+    assert theirs.get_token() == renewed != first["access_token"]
+    assert zoho.counters.token_calls("refresh_token") == 1
+
+
+def test_one_row(sdk, zoho):
+    """However it is started, one user has one row."""
+    code = zoho.grant_code()
+    process = sdk.process()
+    first = sdk.start(process, grant_token=code, user=zoho.user.name, **sdk.secrets())
+    sdk.start(refresh_token=first["refresh_token"], **sdk.secrets())
+    sdk.start(access_token=first["access_token"])
+    sdk.start(user=zoho.user.name)
+
+    assert [each["id"] for each in process.tokens()] == [first["id"]]
