@@ -167,8 +167,8 @@ ABLATIONS = (
         "nonce=0, claim",
         "a claim of unknown outcome counts as lost",
         "renewal/attempt.py",
-        "return self._mine(token)  # outcome unknown",
-        "return None",
+        "            return self._mine(token)\n\n",
+        "            return None\n\n",
         "renewal/test_claim.py::test_outcome_of_the_claim_is_not_known",
     ),
     Ablation(

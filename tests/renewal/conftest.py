@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from renewal_processes import Fleet
 from renewal_scenario import World
 
 
@@ -28,3 +29,10 @@ def killing():
 def keeper(world):
     """The keeper of the process that is watched."""
     return world.here.keeper
+
+
+@pytest.fixture(params=["none"])
+def fleet(request, zoho, tmp_path):
+    """Processes on one sqlite file, and the emulator; indirect parameters are its rotation."""
+    with Fleet(zoho, tmp_path, request.param) as made:
+        yield made

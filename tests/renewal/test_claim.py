@@ -88,13 +88,23 @@ def test_outcome_of_the_claim_is_not_known(world):
 
 
 def test_claim_that_was_not_committed(world):
-    """Without its nonce in the record nobody holds a claim."""
+    """Without its nonce in the record nobody holds a claim, and nobody is asked."""
     world.here.store.refused.append("claim")
 
-    world.get()
+    with pytest.raises(StoreUnavailable):
+        world.get()
 
+    assert world.provider.sent == []
+    world.get()
     assert world.here.store.written == ["claim", "save"]
-    assert len(world.provider.sent) == 1
+
+
+def test_claim_that_was_not_committed_while_the_token_is_good(world):
+    """A token that still works outlives a store that can't be written."""
+    world.write(expires_at=world.clock.now() + 20)
+    world.here.store.refused.append("claim")
+
+    assert world.get().access_token == "access-1"
 
 
 def test_outcome_of_the_claim_stays_unknown(world):

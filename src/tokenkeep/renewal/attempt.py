@@ -138,7 +138,10 @@ class Attempt:
         except StoreConflict:
             return None
         except StoreUnavailable:
-            return self._mine(token)  # outcome unknown
+            stored = self._store.reread(str(token.id))
+            if stored is not None and stored.version == token.version:
+                raise  # not written: the store can be read only
+            return self._mine(token)
 
     def _mine(self, token: Token) -> Token | None:
         """Read again. None if the claim is not this attempt's, or the token is not ok."""

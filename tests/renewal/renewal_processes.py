@@ -1,0 +1,171 @@
+"""Real processes on one sqlite file, and a Zoho of their own."""
+
+from __future__ import annotations
+
+import json
+import os
+import selectors
+import signal
+import subprocess
+import sys
+from contextlib import ExitStack
+from dataclasses import asdict
+from pathlib import Path
+
+from tokenkeep import Keeper, Token, generate_key, open_store
+from tokenkeep.clock import Clock
+from tokenkeep.providers import Profile, Providers
+
+WORKER = Path(__file__).with_name("renewal_worker.py")
+KEY = generate_key()
+PATIENCE = 30.0
+"""How long anything may take on a machine that is busy, in seconds."""
+
+
+class Worker:
+    """One worker process; see renewal_worker.py."""
+
+    def __init__(self, settings):
+        environ = {
+            **os.environ,
+            "WORKER": json.dumps(settings),
+            "TOKENKEEP_KEYS": KEY,
+        }
+        self.process = subprocess.Popen(
+            [sys.executable, str(WORKER)],
+            env=environ,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+        )
+        self._rest = b""
+
+    def ask(self, command):
+        """Send a line."""
+        self.process.stdin.write(f"{command}\n".encode())
+        self.process.stdin.flush()
+
+    def told(self, timeout=PATIENCE):
+        """Return the next thing it says."""
+        with selectors.DefaultSelector() as selector:
+            selector.register(self.process.stdout, selectors.EVENT_READ)
+            while b"\n" not in self._rest:
+                assert selector.select(timeout), "The process said nothing"
+                read = os.read(self.process.stdout.fileno(), 65536)
+                assert read, "The process ended"
+                self._rest += read
+        line, _, self._rest = self._rest.partition(b"\n")
+        return json.loads(line)
+
+    def get(self):
+        """Ask for the token and return what came of it."""
+        self.ask("get")
+        return self.told()
+
+    def signal(self, number):
+        """Send a signal; wait until a stop has come through."""
+        self.process.send_signal(number)
+        if number == signal.SIGSTOP:
+            os.waitid(os.P_PID, self.process.pid, os.WSTOPPED | os.WNOWAIT)
+
+    def kill(self):
+        """End it as nothing else does: no handler, no clean-up."""
+        self.process.kill()
+        self.process.wait(PATIENCE)
+
+    def close(self):
+        """End it, whatever it does."""
+        self.process.kill()
+        self.process.communicate()
+
+
+class Fleet:
+    """
+    An emulator, a sqlite file with one expired token, and processes that share both.
+
+    Args:
+        zoho: The emulator.
+        folder: Where the file is.
+        rotation: The emulator's, which the profile is made for.
+    """
+
+    def __init__(self, zoho, folder, rotation="none"):
+        zoho.options.rotation = rotation
+        zoho.options.mints_per_window = None
+        self.zoho = zoho
+        self.url = f"sqlite:///{folder}/tokens.db"
+        self.journal = folder / "tokens.db.journal"
+        rotates = rotation in ("rotate", "rotate_reuse_kills")
+        self.profile = Profile(rotates=rotates)
+        self._stack = ExitStack()
+        self.store = open_store(self.url, environ={"TOKENKEEP_KEYS": KEY})
+        self._stack.callback(self.store.close)
+        self.first = self.login()
+        self.id = self.first.id
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.zoho.faults.clear()
+        self._stack.close()
+
+    def login(self, user=None, *, left=-10.0):
+        """Store what a login gave a while ago."""
+        zoho = self.zoho
+        refresh_token = zoho.refresh_token(user)
+        return self.store.save_token(
+            Token(
+                user=f"{user or 'user@us.example.com'}:1",
+                client_id=zoho.client.client_id,
+                client_secret=zoho.client.secrets["us"],
+                access_token=zoho.access_token(refresh_token=refresh_token),
+                refresh_token=refresh_token,
+                expires_at=Clock().now() + left,
+                issuer=zoho.us.token_url,
+                api_domain=zoho.us.api_url,
+            )
+        )
+
+    def keeper(self, **given):
+        """Return a keeper in this process, on the same file."""
+        store = open_store(self.url, environ={"TOKENKEEP_KEYS": KEY})
+        self._stack.callback(store.close)
+        providers = Providers("zoho", {"zoho": {"profile": self.profile}})
+        return Keeper(given.pop("store", store), providers=providers, **given)
+
+    def start(self, count=None, **settings):
+        """Start worker processes; one if *count* is None."""
+        settings = {
+            "store": self.url,
+            "id": self.id,
+            "profile": asdict(self.profile),
+            **settings,
+        }
+        workers = [Worker(settings) for _ in range(count or 1)]
+        for worker in workers:
+            self._stack.callback(worker.close)
+        for worker in workers:
+            assert "ready" in worker.told()
+        return workers if count else workers[0]
+
+    @property
+    def stored(self):
+        """The token as it is stored now."""
+        return self.store.reread(self.id)
+
+    @property
+    def calls(self):
+        """How often the token endpoint was asked to renew."""
+        return self.zoho.counters.token_calls("refresh_token")
+
+    def held_up(self, **given):
+        """Let the next renewal take effect, and its answer wait until `release`."""
+        return self.zoho.faults.add(kind="slow", delay=PATIENCE, after=True, **given)
+
+    def release(self):
+        """Let answers go that were held up."""
+        self.zoho.faults.clear()
+
+    def works(self, token):
+        """Tell whether the provider accepts both tokens now."""
+        return self.zoho.is_active(token.access_token) and self.zoho.is_active(token.refresh_token)

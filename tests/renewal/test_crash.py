@@ -1,0 +1,173 @@
+"""Processes that are killed or stopped in the middle of a renewal, and who carries on."""
+
+from __future__ import annotations
+
+import signal
+
+import pytest
+
+from tokenkeep import Status
+
+with_grace = pytest.mark.parametrize("fleet", ["none", "rotate_grace"], indirect=True)
+rotating = pytest.mark.parametrize("fleet", ["rotate", "rotate_reuse_kills"], indirect=True)
+
+
+def kill_in_the_call(fleet, **fault):
+    """Kill the process that holds the claim while its call is on its way."""
+    holder = fleet.start()
+    held = fleet.zoho.faults.add(**fault)
+    holder.ask("get")
+    assert held.wait()
+    holder.kill()
+    assert fleet.stored.renewal.claim is not None
+
+
+@pytest.mark.parametrize("fleet", ["none", "rotate", "rotate_grace"], indirect=True)
+def test_killed_before_the_provider_answered(fleet):
+    """Invariant 2: the next process takes a dead holder's claim over at once; one more call."""
+    kill_in_the_call(fleet, kind="hang")
+
+    answer = fleet.start().get()
+
+    assert answer["access_token"] == fleet.stored.access_token
+    assert fleet.calls == 2
+    assert fleet.works(fleet.stored)
+
+
+@with_grace
+def test_killed_after_the_provider_answered(fleet):
+    """Invariant 2: an answer lost with its process costs one more call, no login."""
+    kill_in_the_call(fleet, kind="hang", after=True)
+
+    answer = fleet.start().get()
+
+    assert answer["access_token"] == fleet.stored.access_token
+    assert fleet.calls == 2
+    assert fleet.works(fleet.stored)
+
+
+@rotating
+def test_killed_between_journal_and_save(fleet):
+    """Invariant 4: what a killed process journaled is saved by the next one, without a call."""
+    holder = fleet.start(halt_at="save")
+    holder.ask("get")
+    assert holder.told() == {"halted": "save"}
+    holder.kill()
+
+    answer = fleet.start().get()
+
+    assert answer["access_token"] == fleet.stored.access_token != fleet.first.access_token
+    assert fleet.calls == 1
+    assert fleet.works(fleet.stored)
+    assert list(fleet.journal.iterdir()) == []
+
+
+@rotating
+def test_stopped_between_journal_and_save(fleet):
+    """Invariant 4: the journal is believed as well while its writer lives; nothing is doubled."""
+    holder = fleet.start(halt_at="save")
+    holder.ask("get")
+    assert holder.told() == {"halted": "save"}
+
+    answer = fleet.start(fake_clock=True).get()
+    saved = fleet.stored
+    holder.ask("go on")
+    late = holder.told()
+
+    assert answer["access_token"] == late["access_token"] == saved.access_token
+    assert fleet.stored.version == saved.version
+    assert fleet.calls == 1
+    assert list(fleet.journal.iterdir()) == []
+
+
+@rotating
+def test_sweep_after_a_crash(fleet):
+    """Invariant 4: a sweep by any process of the host saves what a killed one journaled."""
+    holder = fleet.start(halt_at="save")
+    holder.ask("get")
+    holder.told()
+    holder.kill()
+    assert fleet.stored.pair == fleet.first.pair
+
+    sweeper = fleet.start()
+    sweeper.ask("sweep")
+
+    assert sweeper.told() == {"saved": 1}
+    assert fleet.works(fleet.stored)
+
+
+def stopped_past_its_claim(fleet):
+    """Stop a process in its call, let another take over, and wake it up again."""
+    holder = fleet.start()
+    held = fleet.held_up()
+    holder.ask("get")
+    assert held.wait()
+    holder.signal(signal.SIGSTOP)
+    overtaking = fleet.start(fake_clock=True)
+    other = overtaking.get()
+    between = fleet.stored
+    fleet.release()
+    holder.signal(signal.SIGCONT)
+    return holder.told(), other, between
+
+
+@with_grace
+def test_stopped_past_its_claim(fleet):
+    """Invariant 2: a holder that wakes up late saves nothing over the one that took over."""
+    late, other, between = stopped_past_its_claim(fleet)
+
+    assert other["access_token"] == late["access_token"] == fleet.stored.access_token
+    assert fleet.stored.version == between.version
+    assert fleet.calls == 2
+    assert fleet.works(fleet.stored)
+
+
+@pytest.mark.parametrize("fleet", ["rotate"], indirect=True)
+def test_stopped_past_its_claim_with_rotation(fleet):
+    """Invariant 4: its answer is the only good one; it lifts the other's verdict."""
+    late, other, between = stopped_past_its_claim(fleet)
+
+    assert other["error"] == "LoginNeeded"
+    assert between.status is Status.LOGIN_NEEDED
+    assert late["access_token"] == fleet.stored.access_token
+    assert fleet.stored.status is Status.OK
+    assert fleet.works(fleet.stored)
+
+
+def test_interrupted(fleet):
+    """A Ctrl-C during the call hits the program, not the answer: it is saved."""
+    holder = fleet.start()
+    held = fleet.held_up()
+    holder.ask("get")
+    assert held.wait()
+
+    holder.signal(signal.SIGINT)
+    fleet.release()
+    holder.process.wait(30)
+
+    assert holder.process.returncode != 0
+    assert fleet.stored.access_token != fleet.first.access_token
+    assert fleet.stored.renewal.claim is None
+    assert fleet.works(fleet.stored)
+
+
+@pytest.mark.parametrize("fleet", ["none", "rotate_reuse_kills"], indirect=True)
+def test_forked_in_flight(fleet):
+    """Invariant 11: a child of a process that is renewing waits for it and shares the token."""
+    held = fleet.held_up()
+    worker = fleet.start()
+    worker.ask("fork")
+    assert worker.told() == {"started": True}
+    assert held.wait()
+    worker.ask("now")
+    assert "forked" in worker.told()
+    fleet.release()
+
+    told = [worker.told(), worker.told()]
+
+    child = next(each["child"] for each in told if "child" in each)
+    parent = next(each for each in told if "child" not in each)
+    assert parent["child_status"] == 0
+    assert child["pid"] != parent["pid"]
+    assert child["access_token"] == parent["access_token"] == fleet.stored.access_token
+    assert fleet.calls == 1

@@ -1,0 +1,172 @@
+"""LocalSwap: six-method stores, renewed once in each process."""
+
+from __future__ import annotations
+
+import pytest
+from renewal_scenario import USER, OneProvider, ScriptedProvider
+from test_one_call import at_once
+
+from tokenkeep import Keeper, Status, StoreConflict, Token, TokenRevoked, TokenStore
+from tokenkeep.saving import first, merged
+from tokenkeep.swapping import LocalSwap, can_swap
+from tokenkeep.testing import FakeClock
+
+
+class SixMethods(TokenStore):
+    """A dict, as somebody writes it who has read the docstrings."""
+
+    def __init__(self):
+        self.rows = {}
+
+    def find_token(self, token):
+        return next((t for t in self.rows.values() if t.user == token.user), None)
+
+    def save_token(self, token):
+        stored = self.rows.get(token.id) or self.find_token(token)
+        if stored is None:
+            saved = first(token, login="l", now=0.0).but(id=f"row {len(self.rows)}")
+        else:
+            saved = merged(stored, token, login="l", now=0.0)
+        # Such a store keeps tokens, not the state of renewals.
+        self.rows[saved.id] = saved.but(renewal=Token().renewal)
+        return self.rows[saved.id]
+
+    def delete_token(self, token_id):
+        self.rows.pop(token_id, None)
+
+    def get_tokens(self):
+        return list(self.rows.values())
+
+    def delete_tokens(self):
+        self.rows.clear()
+
+    def find_token_by_id(self, token_id):
+        return self.rows.get(token_id)
+
+
+@pytest.fixture
+def clock():
+    return FakeClock(1_800_000_000.0)
+
+
+@pytest.fixture
+def provider():
+    return ScriptedProvider()
+
+
+@pytest.fixture
+def store(clock):
+    made = SixMethods()
+    made.save_token(
+        Token(
+            user=USER,
+            client_id="c",
+            client_secret="s",
+            access_token="access-1",
+            refresh_token="login-1/0",
+            expires_at=clock.now() - 1,
+        )
+    )
+    return made
+
+
+@pytest.fixture
+def keeper(store, provider, clock):
+    return Keeper(store, providers=OneProvider(provider), clock=clock)
+
+
+def test_can_swap(store):
+    """A store that overrides `swap` is used as it is."""
+    assert not can_swap(store)
+    assert can_swap(LocalSwap(store))
+
+
+def test_one_renewal_in_one_process(keeper, store, provider):
+    """Invariant 2: 64 threads, one call; the store gets one save."""
+    tokens = at_once(64, lambda _: keeper.get(user=USER))
+
+    assert {token.access_token for token in tokens} == {"access-2"}
+    assert len(provider.sent) == 1
+    assert store.rows["row 0"].access_token == "access-2"
+
+
+def test_renewed_again_and_again(keeper, provider, clock):
+    """Each expiry is one call; what is kept in memory does not get in the way."""
+    for n in range(2, 6):
+        assert keeper.get(user=USER).access_token == f"access-{n}"
+        clock.advance(4000)
+
+    assert len(provider.sent) == 4
+
+
+def test_login_meanwhile(keeper, store, provider):
+    """Invariant 7: what somebody saves past us while the call is on its way is not overwritten."""
+    newer = Token(
+        user=USER, access_token="newer", refresh_token="login-2/0", expires_at=2_000_000_000.0
+    )
+    provider.during.append(lambda: store.save_token(newer))
+
+    assert keeper.get(user=USER).access_token == "newer"
+    assert store.rows["row 0"].pair == ("newer", "login-2/0")
+
+
+def test_revoked(keeper, store):
+    """Revoked is written to the store, with its own save, and stays."""
+    keeper.revoke("row 0")
+
+    assert store.rows["row 0"].status is Status.REVOKED
+    with pytest.raises(TokenRevoked):
+        keeper.get(user=USER)
+
+
+def test_revoked_meanwhile(keeper, store, provider):
+    """Invariant 7: an answer does not lift a revocation."""
+    provider.during.append(lambda: keeper.revoke("row 0"))
+
+    with pytest.raises(TokenRevoked):
+        keeper.get(user=USER)
+
+    assert store.rows["row 0"].status is Status.REVOKED
+
+
+def test_budget(store, clock):
+    """Invariant 6: calls are counted, in this process."""
+    provider = ScriptedProvider(mint_limit=3)
+    keeper = Keeper(store, providers=OneProvider(provider), clock=clock)
+    for _ in range(3):
+        keeper.renew("row 0")
+
+    with pytest.raises(Exception, match="Too early"):
+        keeper.rejected("row 0", store.rows["row 0"].access_token)
+
+    assert len(provider.sent) == 3
+
+
+def test_swap_compares(store):
+    """Only one of two writes based on the same reading is made."""
+    local = LocalSwap(store)
+    one, two = local.find_token_by_id("row 0"), local.find_token_by_id("row 0")
+    written = local.swap(one.but(access_token="mine"))
+
+    with pytest.raises(StoreConflict):
+        local.swap(two.but(access_token="yours"))
+
+    assert local.find_token_by_id("row 0").version == written.version
+
+
+def test_swap_of_a_deleted_row(store):
+    """A row that is gone is a conflict, not a new row."""
+    local = LocalSwap(store)
+    token = local.find_token_by_id("row 0")
+    local.delete_token("row 0")
+
+    with pytest.raises(StoreConflict):
+        local.swap(token.but(access_token="mine"))
+
+    assert local.get_tokens() == []
+
+
+def test_sweep_and_tokens(keeper):
+    """A six-method store is listed and swept like any other."""
+    assert [token.user for token in keeper.tokens()] == [USER]
+    assert keeper.sweep().deleted == 0
