@@ -95,6 +95,7 @@ def test_show_tells_the_last_failure(run, save, configured):
     shown = run("show", token.id).stdout
 
     assert 5 == failed.exit_code
+    assert failed.stderr.count("\n") == 1
     assert "transient, 1 in a row" in shown
 
 

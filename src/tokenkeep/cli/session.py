@@ -83,8 +83,15 @@ def log_to_stderr(verbosity: int) -> None:
     logger.setLevel(levels.get(verbosity, logging.DEBUG))
 
 
+_TOLD = ("renewal_failed", "login_needed", "revocation_pending")
+"""Events that a command's own result or error tells as well."""
+
+
 class _Handler(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
+        event = record.args[0] if isinstance(record.args, tuple) and record.args else None
+        if event in _TOLD and logging.getLogger("tokenkeep").level > logging.INFO:
+            return
         click.echo(f"tokenkeep: {output.visible(record.getMessage())}", err=True)
 
 
