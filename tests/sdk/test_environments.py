@@ -47,16 +47,30 @@ def test_hosts_not_known(placed, zoho):
 
 def test_each_generation(sdk, zoho):
     """In every generation a sandbox login beside a production login makes a second row."""
-    process = sdk.process()
     name = zoho.user.name
     ids = []
     for environment in ("production", "sandbox"):
         code = zoho.grant_code(environment=environment)
         given = {"grant_token": code, "user": name, **sdk.secrets()}
-        ids.append(sdk.start(process, environment=environment, **given)["id"])
+        ids.append(sdk.start(environment=environment, **given)["id"])
 
     assert len(set(ids)) == 2
     assert sdk.start(user=name, environment="sandbox")["id"] == ids[1]
+
+
+def test_switched_environment(newest, zoho):
+    """`switch_user` into the sandbox asks for the sandbox's token (from 8_0 on)."""
+    process = newest.process()
+    newest.log_in(process)
+    code = zoho.grant_code(environment="sandbox")
+    sandbox = newest.environment("sandbox")
+    switched = process.switch(
+        environment=sandbox, grant_token=code, user=zoho.user.name, **newest.secrets()
+    )
+
+    assert process.call() == 200
+    assert newest.start(user=zoho.user.name, environment="sandbox")["id"] == switched["id"]
+    assert zoho.counters.token_calls() == 2
 
 
 def test_data_centre_preferred(newest, zoho):
@@ -65,9 +79,11 @@ def test_data_centre_preferred(newest, zoho):
     user = zoho.user.name
     ids = {}
     for name in ("us", "eu"):
+        process = newest.process()
         owner = next(each for each in zoho.users if each.data_center == name)
-        given = {"grant_token": zoho.grant_code(owner), "user": user}
-        ids[name] = newest.start(data_center=name, **given, **newest.secrets(name))["id"]
+        newest.log_in(process, user=owner, data_center=name)
+        given = newest.secrets(name) | {"refresh_token": zoho.refresh_token(owner)}
+        ids[name] = process.save(user=user, access_token="a", **given)["id"]
 
     assert ids["us"] != ids["eu"]
     for name, expected in ids.items():

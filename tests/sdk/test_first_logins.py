@@ -1,0 +1,157 @@
+"""Sixteen workers that start with the same credential log in once."""
+
+from __future__ import annotations
+
+import threading
+
+import pytest
+from sdk_driver import SDKFailed
+
+WORKERS = 16
+
+
+@pytest.fixture(params=["grant_token", "refresh_token"])
+def credential(request, zoho):
+    """A credential that nobody has stored yet."""
+    make = {"grant_token": zoho.grant_code, "refresh_token": zoho.refresh_token}
+    return {request.param: make[request.param]()}
+
+
+def test_fresh_processes(sdk, zoho, credential):
+    """Sixteen fresh processes with the same unstored credential make one call."""
+    workers = [sdk.process() for _ in range(WORKERS)]
+    given = {"environment": sdk.environment(), **credential, **sdk.secrets()}
+    started = sdk.at_once(workers, "start", **given)
+
+    assert zoho.counters.token_calls() == 1
+    assert len({each["access_token"] for each in started}) == 1
+    assert len({each["id"] for each in started}) == 1
+
+
+def test_fresh_processes_with_a_user(newest, zoho, credential):
+    """The same where the user is named."""
+    workers = [newest.process() for _ in range(WORKERS)]
+    given = {"environment": newest.environment(), **credential, **newest.secrets()}
+    started = newest.at_once(workers, "start", user=zoho.user.name, **given)
+
+    assert zoho.counters.token_calls() == 1
+    assert {each["user"] for each in started} == {zoho.user.name}
+    assert len({each["id"] for each in started}) == 1
+
+
+@pytest.mark.parametrize("store", ["sqlite:///tokens.db", "file:///tokens.json", "list"])
+def test_threads(newest, zoho, credential, store):
+    """Eight threads of one process make one call, in any store, your own as well."""
+    process = newest.process()
+    newest.start(process, access_token=zoho.access_token(), store=store)
+    given = {"environment": newest.environment(), **credential, **newest.secrets()}
+    tokens = process.start_threads(count=8, **given)
+
+    assert len(set(tokens)) == 1
+    assert zoho.is_active(tokens[0])
+    assert zoho.counters.token_calls() == 1
+
+
+def test_list_store(sdk, zoho):
+    """A store of the six methods alone carries logins, renewals and revocation of one process."""
+    process = sdk.process()
+    first = sdk.log_in(process, store="list")
+    process.edit(id=first["id"], expires_in=-1)
+    renewed = process.get_token_threads(count=8)
+
+    assert len(set(renewed)) == 1
+    assert renewed[0] != first["access_token"]
+    assert process.call() == 200
+    assert zoho.counters.token_calls() == 2
+    assert process.revoke(id=first["id"]) is True
+    with pytest.raises(SDKFailed) as failed:
+        process.get_token()
+    assert failed.value.cause == "TokenRevoked"
+
+
+def test_asker_crashed(sdk, zoho, credential):
+    """When who was to log in is killed, the next one carries on at once."""
+    asker = sdk.process()
+    asker.open()
+    assert asker.find(**credential, **sdk.secrets()) is None
+    asker.kill()
+    next_one = sdk.process()
+    started = sdk.start(next_one, **credential, **sdk.secrets())
+
+    assert next_one.call() == 200
+    assert zoho.counters.token_calls() == 1
+    assert [each["id"] for each in next_one.tokens()] == [started["id"]]
+
+
+def test_asker_never_comes_back(newest, zoho, credential):
+    """Who was to log in, lives and does not: another takes its place after five seconds."""
+    environment = newest.environment()
+    asker, other = newest.process(), newest.process()
+    newest.start(asker, access_token=zoho.access_token())
+    assert asker.find(**credential, **newest.secrets()) is None
+    other.open()
+    other.hurry(speed=20)
+    started = other.start(environment=environment, **credential, **newest.secrets())
+
+    assert zoho.is_active(started["access_token"])
+    assert zoho.counters.token_calls() == 1
+
+
+def test_login_fails(sdk, zoho):
+    """A login that Zoho refuses ends for everybody, each with an error, within bounds."""
+    workers = [sdk.process() for _ in range(4)]
+    for each in workers:
+        each.open()
+        each.hurry(speed=20)
+    spent = {"grant_token": "1000.spent.code", **sdk.secrets()}
+    outcomes = sdk.at_once(workers, "start", environment=sdk.environment(), **spent)
+
+    assert all(isinstance(each, SDKFailed) for each in outcomes)
+    assert {each.kind for each in outcomes} == {"SDKException"}
+    assert zoho.counters.token_calls() <= len(workers)
+
+
+def test_right_after_a_failure(newest, zoho):
+    """A login that failed does not stand in the way of one with a good code."""
+    process = newest.process()
+    with pytest.raises(SDKFailed, match="invalid_code"):
+        newest.start(process, grant_token="1000.spent.code", **newest.secrets())
+
+    assert newest.log_in(process)["id"]
+    assert newest.log_in()["id"]
+    assert zoho.counters.token_calls() == 3
+
+
+def test_slow_login(newest, zoho, credential):
+    """The others wait for a slow login, instead of making their own."""
+    fault = zoho.faults.add(kind="slow", delay=60)
+    workers = [newest.process() for _ in range(4)]
+    given = {"environment": newest.environment(), **credential, **newest.secrets()}
+    workers[0].later("start", **given)
+    assert fault.wait()
+    threading.Timer(1.0, zoho.faults.clear).start()
+    started = newest.at_once(workers[1:], "start", **given)
+
+    assert workers[0].result()["access_token"] == started[0]["access_token"]
+    assert zoho.counters.token_calls() == 1
+
+
+def test_nothing_pending_is_left(newest, zoho, credential):
+    """After a login no half-made row is left behind, and none is ever listed."""
+    workers = [newest.process() for _ in range(4)]
+    given = {"environment": newest.environment(), **credential, **newest.secrets()}
+    newest.at_once(workers, "start", **given)
+
+    assert [row[1] for row in workers[0].rows()] == ["ok"]
+    assert len(workers[0].tokens()) == 1
+
+
+def test_pending_is_not_listed(newest, credential):
+    """A login under way shows in no list."""
+    asker, other = newest.process(), newest.process()
+    asker.open()
+    assert asker.find(**credential, **newest.secrets()) is None
+    other.open()
+
+    assert other.tokens() == []
+    assert [row[1] for row in other.rows()] == ["pending"]
