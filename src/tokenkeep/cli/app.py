@@ -66,6 +66,9 @@ class App(click.Group):
             sys.stdout.flush()
         except BrokenPipeError:
             status = PIPE_CLOSED
+        except click.exceptions.NoArgsIsHelpError as exc:
+            click.echo(exc.ctx.get_help() if exc.ctx else exc.message, err=True)
+            status = exc.exit_code
         except (click.ClickException, TokenKeepError, OSError) as exc:
             status = report(exc, as_json="--json" in given)
         except click.Abort as exc:
