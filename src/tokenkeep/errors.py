@@ -22,7 +22,7 @@ Every error tokenkeep raises, cut by what the caller can do about it.
     └── RenewalError
         ├── ProviderUnavailable     try again: no definite answer from the provider
         ├── ProviderRefused         client id, secret, redirect URI or data centre is wrong
-        ├── GrantRejected           the provider rejects this grant or refresh token
+        │   └── GrantRejected       the provider rejects this grant or refresh token
         ├── CoolingDown             wait until the time that is named
         └── RenewalTimeout          somebody else is renewing and did not finish in time
 """

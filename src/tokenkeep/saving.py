@@ -127,7 +127,7 @@ def merged(stored: Token, token: Token, *, login: str, now: float) -> Token:
         after = after.but(status=Status.OK, renewal=renewal)
     if after.access_token != stored.access_token:
         after = after.with_renewal(lifetime=_lifetime(after, now))
-    return after if after == stored else after.but(updated_at=now)
+    return stored if after == stored else after.but(updated_at=now)
 
 
 def first(token: Token, *, login: str, now: float) -> Token:

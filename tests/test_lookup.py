@@ -1,0 +1,202 @@
+"""Lookup: one table of cases, for every store."""
+
+from __future__ import annotations
+
+import pytest
+
+from tokenkeep import AmbiguousLookup, EmptyLookup, Status, Token
+from tokenkeep.errors import LookupFailed
+from tokenkeep.lookup import Lookup, credentials, find, identity
+
+
+def stored(name, **changes):
+    """Return a stored token; its secrets are its initial and the kind."""
+    values = {
+        "id": name,
+        "user": name,
+        "client_id": "c",
+        "access_token": f"{name} a",
+        "refresh_token": f"{name} r",
+        "grant_token": f"{name} g",
+        "provider": "zoho",
+        "data_center": "us",
+        "environment": "production",
+    }
+    return Token(**(values | changes))
+
+
+ANA, BOB = stored("ana"), stored("bob")
+CLIENT = {"client_id": "c", "client_secret": "s"}
+
+QUESTIONS = {
+    # sdk-contract.md part 1 section 4: the precedence of the official stores
+    "user": ({"user": "ana"}, "ana"),
+    "user over all credentials": (
+        {"user": "ana", "access_token": "bob a", "refresh_token": "bob r", **CLIENT},
+        "ana",
+    ),
+    "unknown user, known credentials": ({"user": "eve", "access_token": "bob a"}, None),
+    "access token alone": ({"access_token": "bob a"}, "bob"),
+    "access token with client id": ({"access_token": "bob a", "client_id": "c"}, None),
+    "access token with secret": ({"access_token": "bob a", "client_secret": "s"}, None),
+    "access token over grant": ({"access_token": "ana a", "grant_token": "bob g"}, "ana"),
+    "grant": ({"grant_token": "bob g", **CLIENT}, "bob"),
+    "grant without client": ({"grant_token": "bob g"}, "bob"),
+    "refresh with client": ({"refresh_token": "bob r", **CLIENT}, "bob"),
+    "refresh without secret": ({"refresh_token": "bob r", "client_id": "c"}, "bob"),
+    "refresh without client": ({"refresh_token": "bob r"}, None),
+    "refresh of another client": ({"refresh_token": "bob r", "client_id": "d"}, None),
+    "grant over refresh": ({"grant_token": "ana g", "refresh_token": "bob r", **CLIENT}, "ana"),
+    "unknown grant, known refresh": (
+        {"grant_token": "x", "refresh_token": "bob r", **CLIENT},
+        "bob",
+    ),
+    "id only": ({"id": "bob"}, "bob"),
+    "id over user": ({"id": "bob", "user": "ana"}, "bob"),
+    "unknown id": ({"id": "eve", "user": "ana"}, None),
+    "case of a refresh token": ({"refresh_token": "BOB R", **CLIENT}, None),
+    "trailing space": ({"user": "ana "}, None),
+    # design.md, Lookup
+    "empty strings are absent": (
+        {"id": "", "user": "", "access_token": "", "client_id": "", "grant_token": "bob g"},
+        "bob",
+    ),
+    "empty client id leaves the access token": ({"access_token": "bob a", "client_id": ""}, "bob"),
+    "user with client": ({"user": "ana", "client_id": "c"}, "ana"),
+    "user with another client": ({"user": "ana", "client_id": "d"}, None),
+    "user with environment": ({"user": "ana", "environment": "production"}, "ana"),
+    "never another environment": ({"user": "ana", "environment": "sandbox"}, None),
+    "never another provider": ({"user": "ana", "provider": "oauth2"}, None),
+    "data centre is a preference": ({"user": "ana", "data_center": "eu"}, "ana"),
+    "id past the environment": ({"id": "ana", "environment": "sandbox"}, "ana"),
+    "access token elsewhere": ({"access_token": "ana a", "environment": "sandbox"}, None),
+}
+
+
+@pytest.mark.parametrize(("asked", "found"), QUESTIONS.values(), ids=QUESTIONS)
+def test_which_token_is_meant(asked, found):
+    """A partial token means at most one of those that are stored."""
+    answer = find(Token(**asked), [BOB, ANA])
+
+    assert found == (answer and answer.id)
+
+
+@pytest.mark.parametrize(
+    "asked", [{}, {"user": "", "id": ""}, CLIENT, {"environment": "sandbox", "scope": "x"}]
+)
+def test_a_question_with_nothing_in_it(asked):
+    """Nothing to look for is an error, never the first row there is."""
+    with pytest.raises(EmptyLookup):
+        find(Token(**asked), [ANA])
+
+
+@pytest.mark.parametrize("name", ["id", "user", "client_id", "access_token", "refresh_token"])
+def test_what_is_no_text(name):
+    """Half of a surrogate pair can't be compared byte for byte, and is refused."""
+    with pytest.raises(LookupFailed, match=f"{name} holds half"):
+        Lookup.of(Token(user="ana").but(**{name: "\ud800"}))
+
+
+PREFERENCES = {
+    "data centre": ({"data_center": "eu"}, {"data_center": "us"}, {"data_center": "eu"}),
+    "usable over dead": ({}, {"status": Status.REVOKED}, {}),
+    "usable over login needed": ({}, {"status": Status.LOGIN_NEEDED}, {}),
+    "one with a refresh token": ({}, {"refresh_token": None}, {}),
+    "data centre before status": (
+        {"data_center": "eu"},
+        {"data_center": "us"},
+        {"data_center": "eu", "status": Status.REVOKED},
+    ),
+    "status before refresh token": (
+        {},
+        {"status": Status.LOGIN_NEEDED},
+        {"refresh_token": None},
+    ),
+}
+
+
+@pytest.mark.parametrize(("asked", "other", "better"), PREFERENCES.values(), ids=PREFERENCES)
+def test_several_rows(asked, other, better):
+    """Of several the better one, in whatever order they are stored."""
+    rows = [stored("ana", id="other", **other), stored("ana", id="better", **better)]
+
+    for order in (rows, rows[::-1]):
+        assert "better" == find(Token(user="ana", **asked), order).id
+
+
+def test_one_with_a_user_over_one_without():
+    """Of two rows with one credential the one whose user is known answers."""
+    rows = [stored("ana", user=None, id="nameless"), stored("ana")]
+
+    assert "ana" == find(Token(access_token="ana a"), rows).id
+
+
+@pytest.mark.parametrize("name", ["client_id", "provider", "environment", "data_center"])
+def test_ambiguous(name):
+    """Several equal answers are an error that says what to add, and names the ids."""
+    rows = [ANA, stored("ana", id="second", **{name: "other"})]
+
+    with pytest.raises(AmbiguousLookup) as caught:
+        find(Token(user="ana"), rows)
+
+    assert f"Add {name}" in str(caught.value)
+    assert "ana, second" in str(caught.value)
+    assert "ana r" not in str(caught.value)
+    assert "second" == find(Token(user="ana", **{name: "other"}), rows).id
+
+
+@pytest.mark.parametrize("status", [Status.PENDING, Status.MOVED])
+def test_hidden_rows(status):
+    """Rows that only mark something are nobody's answer."""
+    assert find(Token(user="ana"), [stored("ana", status=status)]) is None
+
+
+def test_a_question_shows_no_secret():
+    """The repr of a question about a credential does not show it."""
+    (question,) = Lookup.of(Token(access_token="secret"))
+
+    assert "secret" not in repr(question)
+
+
+def test_identity_is_of_five_things():
+    """Provider, client, user, data centre and environment, and nothing else."""
+    same = ANA.but(access_token="x", refresh_token="y", api_domain="z", issuer="i", scope="s")
+    others = [
+        ANA.but(**{name: "other"})
+        for name in ("provider", "client_id", "user", "data_center", "environment")
+    ]
+
+    assert identity(ANA, None) == identity(same, None)
+    assert 6 == len({identity(token, None) for token in (ANA, *others)})
+
+
+@pytest.mark.parametrize(
+    ("one", "two"),
+    [
+        ({"client_id": "a|b", "user": "c"}, {"client_id": "a", "user": "b|c"}),
+        ({"client_id": 'a", "b', "user": "c"}, {"client_id": "a", "user": 'b", "c'}),
+        ({"client_id": None, "user": "c"}, {"client_id": "null", "user": "c"}),
+        ({"user": "ana"}, {"user": "Ana"}),
+        ({"user": "ana"}, {"user": "ana\0"}),
+        ({"user": "caf\u00e9"}, {"user": "cafe\u0301"}),
+    ],
+)
+def test_no_delimiter_mixes_two(one, two):
+    """No character in one field makes two identities one."""
+    assert identity(Token(**one), None) != identity(Token(**two), None)
+
+
+def test_a_user_is_never_a_credential():
+    """A user who calls himself like a credential's digest is not that credential."""
+    forged = Token(user='{"credential": "d"}')
+
+    assert identity(forged, None) != identity(Token(), "d")
+    assert identity(Token(), "d") != identity(Token(), "e")
+
+
+def test_credentials_of_the_nameless():
+    """A token without a user is told apart by grant, else refresh, else access token."""
+    assert [("grant", "g"), ("refresh", "r"), ("access", "a")] == credentials(
+        Token(access_token="a", refresh_token="r", grant_token="g")
+    )
+    assert [("access", "a")] == credentials(Token(access_token="a", grant_token=""))
