@@ -171,3 +171,20 @@ def test_forked_in_flight(fleet):
     assert child["pid"] != parent["pid"]
     assert child["access_token"] == parent["access_token"] == fleet.stored.access_token
     assert fleet.calls == 1
+
+
+def test_parent_killed_after_the_fork(fleet):
+    """Invariant 11: a child does not wait for an attempt that was its parent's."""
+    held = fleet.held_up()
+    worker = fleet.start()
+    worker.ask("fork")
+    worker.told()
+    assert held.wait()
+    worker.ask("now")
+    assert "forked" in worker.told()
+    worker.kill()
+
+    child = worker.told()["child"]
+
+    assert child["access_token"] == fleet.stored.access_token
+    assert fleet.calls == 2

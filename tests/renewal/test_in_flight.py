@@ -58,6 +58,18 @@ def test_revoked_by_another_process(fleet):
     assert fleet.calls == 0
 
 
+def test_revoked_in_the_same_process(fleet):
+    """Invariant 7: a warm cache does not survive the process's own revocation."""
+    keeper = fleet.keeper()
+    keeper.get(id=fleet.id)
+    keeper.get(id=fleet.id)
+    keeper.revoke(fleet.id)
+
+    for question in ({"id": fleet.id}, {"user": fleet.first.user}):
+        with pytest.raises(TokenRevoked):
+            keeper.get(**question)
+
+
 @every_rotation
 def test_deleted(fleet):
     """Invariant 7: a row deleted meanwhile is not made again."""

@@ -101,6 +101,26 @@ def test_journal_that_can_t_be_written(fleet, events):
 
 
 @pytest.mark.parametrize("fleet", ["rotate"], indirect=True)
+def test_entry_that_can_t_be_removed(fleet, events, monkeypatch):
+    """A saved answer that stays in the journal is no failure, and replaying it changes nothing."""
+
+    def refused(self, entry):  # noqa: ARG001  # the interface's
+        raise StoreUnavailable("read-only")
+
+    keeper = fleet.keeper(on_event=events.append)
+    with monkeypatch.context() as patch:
+        patch.setattr(FolderJournal, "remove", refused)
+        keeper.get(id=fleet.id)
+    saved = fleet.stored
+    assert names(events) == ["unjournaled", "renewed"]
+
+    keeper.sweep()
+
+    assert fleet.stored == saved
+    assert list(fleet.journal.iterdir()) == []
+
+
+@pytest.mark.parametrize("fleet", ["rotate"], indirect=True)
 def test_neither_store_nor_journal(fleet, keeper, events, monkeypatch):
     """Invariant 4: where nothing can be written the token is handed out and that is reported."""
 

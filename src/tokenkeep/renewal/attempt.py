@@ -184,8 +184,7 @@ class Attempt:
             except (StoreConflict, StoreUnavailable):
                 saved = self._late.settle(entry, self._provider)
             else:
-                if entry.name is not None:
-                    self._journal.remove(entry)
+                self._late.forget(entry, saved)
         except StoreUnavailable as exc:
             if entry.name is None:
                 self._kept(entry, held)

@@ -87,9 +87,22 @@ class Late:
             hint="Try again",
         )
 
-    def _done(self, entry: Entry, token: Token | None) -> Token | None:
-        if entry.name is not None:
+    def forget(self, entry: Entry, token: Token | None) -> None:
+        """
+        Take an answer out of the journal, now that what becomes of it is final.
+
+        One that can't be removed is only reported: replaying it is harmless.
+        """
+        if entry.name is None:
+            return
+        try:
             self._journal.remove(entry)
+        except StoreUnavailable as exc:
+            about = token or Token(id=entry.token_id, user=entry.user)
+            self._report("unjournaled", about, error=exc.what)
+
+    def _done(self, entry: Entry, token: Token | None) -> Token | None:
+        self.forget(entry, token)
         return token
 
     def _taken_back(self, entry: Entry, stored: Token | None, provider: Provider) -> bool:
