@@ -1,0 +1,181 @@
+"""What somebody who can write the database can and can't do, in real files."""
+
+from __future__ import annotations
+
+import json
+import os
+import sqlite3
+from base64 import b64encode
+
+import pytest
+
+import tokenkeep
+from tokenkeep import KeyRing, Status, StoreTampered, Token
+
+KEY = bytes(range(32))
+SECRETS = {
+    name: f"the-{name}-of"
+    for name in ("client_secret", "access_token", "refresh_token", "grant_token")
+}
+
+
+@pytest.fixture
+def path(tmp_path):
+    return tmp_path / "tokens.db"
+
+
+@pytest.fixture
+def open_store(path):
+    opened = []
+
+    def _open(url=f"sqlite:///{path}"):
+        opened.append(tokenkeep.open_store(url, keys_newest_first=[KEY], environ={}))
+        return opened[-1]
+
+    yield _open
+    for store in opened:
+        store.close()
+
+
+@pytest.fixture
+def edit(path):
+    """Change the database past the library."""
+
+    def _edit(sql, *values):
+        db = sqlite3.connect(path, isolation_level=None)
+        assert db.execute(sql, values).rowcount > 0
+        db.close()
+
+    return _edit
+
+
+def token(user, **changes):
+    secrets = {name: f"{value}-{user}" for name, value in SECRETS.items()}
+    return Token(**{"user": user, "client_id": "c", **secrets, **changes})
+
+
+def test_swapped_blobs_do_not_open(open_store, path, edit):
+    """Two rows whose blobs were swapped both fail to open, however they are asked for."""
+    store = open_store()
+    ana, bob = store.save_token(token("ana")), store.save_token(token("bob"))
+    db = sqlite3.connect(path)
+    blobs = dict(db.execute("SELECT id, sealed FROM token").fetchall())
+    db.close()
+    edit("UPDATE token SET sealed = ? WHERE id = ?", blobs[bob.id], ana.id)
+    edit("UPDATE token SET sealed = ? WHERE id = ?", blobs[ana.id], bob.id)
+
+    for each in (store, open_store()):
+        for one in (ana, bob):
+            with pytest.raises(StoreTampered):
+                each.find_token(Token(user=one.user))
+        with pytest.raises(StoreTampered):
+            each.get_tokens()
+
+
+@pytest.mark.parametrize("column", ["id", "version", "identity"])
+def test_moved_rows_do_not_open(open_store, edit, column):
+    """A row under another id, identity or version does not open."""
+    ana = open_store().save_token(token("ana"))
+    edit(f"UPDATE token SET {column} = 'ab12'")
+
+    with pytest.raises(StoreTampered):
+        open_store().find_token_by_id("ab12" if column == "id" else ana.id)
+
+
+@pytest.mark.parametrize("value", ["ok", "login_needed", "anything"])
+def test_an_edited_status_decides_nothing(open_store, edit, value):
+    """A revoked token whose status column is edited is still revoked."""
+    store = open_store()
+    ana = store.save_token(token("ana"))
+    store.save_token(ana.but(status=Status.REVOKED))
+    edit("UPDATE token SET status = ?, expires_at = 9e9", value)
+
+    for each in (store, open_store()):
+        found = each.find_token_by_id(ana.id)
+        assert (Status.REVOKED, None) == (found.status, found.access_token)
+
+
+def test_an_edited_owner_is_noticed(open_store, edit):
+    """Asking for the user whose name was put on another one's row is an error, not that token."""
+    store = open_store()
+    store.save_token(token("ana"))
+    assert store.find_token(Token(user="eve")) is None
+    edit("UPDATE token SET user = 'eve'")
+
+    for each in (store, open_store()):
+        with pytest.raises(StoreTampered):
+            each.find_token(Token(user="eve"))
+        (only,) = each.get_tokens()
+        assert "ana" == only.user
+
+
+@pytest.mark.parametrize("column", ["access", "refresh", "grant"])
+def test_an_edited_digest_is_noticed(open_store, edit, column):
+    """A digest of another credential on a row does not make it answer for that."""
+    store = open_store()
+    store.save_token(token("ana"))
+    edit(f'UPDATE token SET "{column}" = ?', KeyRing([KEY]).digest(column, "mine"))
+    name = f"{column}_token"
+    where = {} if column == "access" else {"client_id": "c"}
+
+    with pytest.raises(StoreTampered):
+        store.find_token(Token(**{name: "mine"}, **where))
+
+
+def test_an_older_blob_of_the_same_row_does_not_open(open_store, path, edit):
+    """A blob from an earlier version of its own row does not open under the new version."""
+    store = open_store()
+    ana = store.save_token(token("ana"))
+    db = sqlite3.connect(path)
+    ((old,),) = db.execute("SELECT sealed FROM token").fetchall()
+    db.close()
+    store.save_token(ana.but(status=Status.REVOKED))
+    edit("UPDATE token SET sealed = ?", old)
+
+    with pytest.raises(StoreTampered):
+        open_store().find_token_by_id(ana.id)
+
+
+def test_plaintext_in_a_row_is_an_error(open_store, edit):
+    """Unsealed data where a seal is expected is an error, not a value."""
+    ana = open_store().save_token(token("ana"))
+    plain = json.dumps({"user": "ana", "access_token": "x", "status": "ok", "renewal": {}})
+    edit("UPDATE token SET sealed = ?", plain.encode())
+
+    with pytest.raises(StoreTampered, match="not sealed"):
+        open_store().find_token_by_id(ana.id)
+
+
+@pytest.mark.parametrize("url", ["sqlite:///{}/t.db", "file:///{}/t.json"])
+def test_no_plaintext_on_disk(open_store, tmp_path, url):
+    """No file a store leaves holds any secret, in whatever encoding, open or closed."""
+    store = open_store(url.format(tmp_path))
+    for user in ("ana", "bob"):
+        store.save_token(token(user))
+    saved = store.save_token(token("ana", access_token="the-access_token-of-ana-renewed"))
+    store.swap(saved.with_renewal(to_revoke="the-refresh_token-to-revoke"))
+    while_open = [path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()]
+    store.close()
+    after = [path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()]
+
+    assert any(b"ana" in data for data in while_open)
+    for data in (*while_open, *after):
+        for secret in (*SECRETS.values(), "the-refresh_token-to-revoke"):
+            for form in (secret, secret.encode().hex(), b64encode(secret.encode()).decode()[:20]):
+                assert form.encode() not in data
+        assert KEY not in data
+        assert KEY.hex().encode() not in data
+
+
+def test_a_store_of_another_key_is_refused_unchanged(open_store, path):
+    """With the wrong key a store does not open, and not a byte of it changes."""
+    store = open_store()
+    store.save_token(token("ana"))
+    store.close()
+    before = path.read_bytes()
+
+    with pytest.raises(tokenkeep.KeyMissing) as caught:
+        tokenkeep.open_store(f"sqlite:///{path}", keys_newest_first=[os.urandom(32)], environ={})
+
+    assert KeyRing([KEY]).key_ids[0] in str(caught.value)
+    assert before == path.read_bytes()
