@@ -85,7 +85,7 @@ class LocalSwap(TokenStore):
                     "This token was changed meanwhile", token_id=token.id, user=token.user
                 )
             renewal = token.renewal
-            if token.pair != stored.pair or token.status is not stored.status:
+            if replace(token, renewal=stored.renewal) != stored:
                 saved = self._store.save_token(token)
                 if token.status is Status.OK and saved.status is not Status.OK:
                     raise StoreConflict(

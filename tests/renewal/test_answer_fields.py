@@ -131,3 +131,25 @@ def test_provider_is_asked_with_the_token_as_it_is_stored(world):
     world.get()
 
     assert world.provider.sent == ["login-2/0"]
+
+
+def test_same_access_token_again(world):
+    """A provider may answer the stored access token with another end; that is a success."""
+    world.provider.extra = {"access_token": "access-1"}
+
+    world.get()
+    world.get()
+
+    assert world.stored.expires_at == world.clock.now() + 3600
+    assert len(world.provider.sent) == 1
+
+
+def test_same_access_token_again_after_a_conflict(world):
+    """Its late save is not taken for one that was made already: the end is written, too."""
+    world.provider.extra = {"access_token": "access-1"}
+    world.provider.during.append(lambda: world.write(scope="all"))
+
+    world.get()
+
+    assert world.stored.expires_at == world.clock.now() + 3600
+    assert world.stored.renewal.claim is None

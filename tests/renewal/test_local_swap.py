@@ -170,3 +170,14 @@ def test_sweep_and_tokens(keeper):
     """A six-method store is listed and swept like any other."""
     assert [token.user for token in keeper.tokens()] == [USER]
     assert keeper.sweep().deleted == 0
+
+
+def test_same_access_token_again(keeper, store, provider, clock):
+    """An answer with the stored access token and another end reaches the store."""
+    provider.extra = {"access_token": "access-1"}
+
+    keeper.get(user=USER)
+    keeper.get(user=USER)
+
+    assert store.rows["row 0"].expires_at == clock.now() + 3600
+    assert len(provider.sent) == 1

@@ -65,7 +65,8 @@ class Late:
                 if self._taken_back(entry, stored, provider):
                     self._done(entry, None)
                 return None
-            if stored.pair == entry.pair:
+            # A provider may answer the base itself, with another end: that is not saved yet.
+            if stored.pair == entry.pair != entry.base:
                 return self._done(entry, stored)
             same_refresh = entry.refresh_token == entry.base_refresh
             if stored.pair != entry.base or (
