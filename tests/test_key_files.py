@@ -1,0 +1,235 @@
+"""Where keys come from, and what is refused before anything is written."""
+
+from __future__ import annotations
+
+import logging
+import multiprocessing
+import os
+import stat
+
+import pytest
+
+import tokenkeep
+from tokenkeep import ConfigurationError, KeyMissing, KeyUnsafe, Token, generate_key, keys
+from tokenkeep.sealing import KeyRing, parse_keys
+
+
+@pytest.fixture
+def key_file(tmp_path):
+    return tmp_path / "config" / "tokenkeep" / "keys"
+
+
+@pytest.fixture
+def environ(key_file):
+    return {keys.KEY_FILE: str(key_file)}
+
+
+def write(path, text, mode=0o600):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text)
+    path.chmod(mode)
+
+
+def ids(*texts):
+    return KeyRing([key for text in texts for key in parse_keys(text, "")]).key_ids
+
+
+def test_no_key_anywhere(environ):
+    """Without a key there is none: nothing is made by looking."""
+    assert keys.load(environ) is None
+    assert not os.path.exists(environ[keys.KEY_FILE])  # noqa: PTH110  # it is text there
+
+
+def test_environment_before_file(environ, key_file):
+    """Keys of the environment come first, newest first; else those of the file."""
+    one, two, three = generate_key(), generate_key(), generate_key()
+    write(key_file, f"# keys\n{three}\n")
+
+    assert ids(three) == keys.load(environ).key_ids
+    assert ids(two, one) == keys.load(environ | {keys.KEYS: f"{two},{one}"}).key_ids
+    assert ids(three) == keys.load(environ | {keys.KEYS: "  "}).key_ids
+
+
+def test_the_default_place(monkeypatch, tmp_path):
+    """Without a name the file is in the user's configuration folder."""
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
+
+    assert tmp_path / "tokenkeep" / "keys" == keys.key_file({})
+
+
+@pytest.mark.parametrize("mode", [0o640, 0o604, 0o620, 0o602, 0o610, 0o666])
+def test_a_key_others_can_reach_is_refused(environ, key_file, mode):
+    """A key file with any right for others is refused, with what to do, and left alone."""
+    write(key_file, generate_key(), mode)
+
+    with pytest.raises(KeyUnsafe, match="chmod 600"):
+        keys.load(environ)
+    assert mode == stat.S_IMODE(key_file.stat().st_mode)
+
+
+@pytest.mark.parametrize("content", ["hunter2", "tk1_x", "", "# only a remark\n"])
+def test_a_file_without_a_key(environ, key_file, content):
+    """A key file in which no key is, or something else, is a named error that shows nothing."""
+    write(key_file, content)
+
+    with pytest.raises(ConfigurationError) as caught:
+        keys.load(environ)
+
+    assert "hunter2" not in str(caught.value)
+
+
+def test_what_can_not_be_read(environ, key_file):
+    """A folder, or bytes that are no text, are named errors."""
+    key_file.mkdir(parents=True)
+    with pytest.raises(ConfigurationError, match="can't be read"):
+        keys.load(environ)
+    key_file.rmdir()
+    key_file.write_bytes(b"\xff\xfe\x00")
+    key_file.chmod(0o600)
+    with pytest.raises(ConfigurationError, match="not text"):
+        keys.load(environ)
+
+
+def test_make(environ, key_file, tmp_path, caplog):
+    """A made key is for its owner alone, announced once, and loaded from then on."""
+    with caplog.at_level(logging.WARNING, "tokenkeep"):
+        ring = keys.make(key_file, beside=tmp_path / "tokens.db")
+
+    assert 0o600 == stat.S_IMODE(key_file.stat().st_mode)
+    assert 0o700 == stat.S_IMODE(key_file.parent.stat().st_mode)
+    assert [key_file] == list(key_file.parent.iterdir())
+    assert ring.key_ids == keys.load(environ).key_ids
+    (told,) = caplog.messages
+    assert str(key_file) in told
+    assert "back it up" in told
+    assert "tk1_" not in told
+
+
+def test_make_never_replaces(key_file, tmp_path, caplog):
+    """A key that is there already is used, not overwritten."""
+    first = keys.make(key_file, beside=tmp_path / "tokens.db")
+    text = key_file.read_text()
+    caplog.clear()
+
+    assert first.key_ids == keys.make(key_file, beside=tmp_path / "tokens.db").key_ids
+
+    assert text == key_file.read_text()
+    assert [] == caplog.messages
+
+
+def _make(path, start, answers):
+    start.wait(60)
+    answers.put(keys.make(path, beside=path.with_name("tokens.db")).key_ids)
+
+
+def test_sixteen_processes_make_one_key(key_file):
+    """Of sixteen processes that make the first key at once, all end up with the same one."""
+    context = multiprocessing.get_context("fork")
+    start, answers = context.Barrier(16), context.SimpleQueue()
+    processes = [context.Process(target=_make, args=(key_file, start, answers)) for _ in range(16)]
+    for process in processes:
+        process.start()
+    for process in processes:
+        process.join(100)
+
+    assert [0] * 16 == [process.exitcode for process in processes]
+    assert {keys.load({keys.KEY_FILE: str(key_file)}).key_ids} == {
+        answers.get() for _ in range(16)
+    }
+    assert [key_file] == list(key_file.parent.iterdir())
+
+
+ROOT = ("/", "0:50", "overlay")
+HOME = ("/root", "8:1", "ext4")
+DATA = ("/data", "8:2", "ext4")
+
+
+@pytest.mark.parametrize(
+    ("key", "data", "mounts", "refused"),
+    [
+        ("/root/keys", "/data/t.db", [ROOT, DATA], True),
+        ("/root/keys", "/data/t.db", [("/", "0:50", "aufs"), DATA], True),
+        ("/root/keys", "/work/t.db", [ROOT, DATA], False),
+        ("/root/keys", "/data/t.db", [ROOT, HOME, DATA], False),
+        ("/data/keys", "/data/t.db", [ROOT, DATA], False),
+        ("/root/keys", "/data/t.db", [("/", "8:1", "ext4"), DATA], False),
+        ("/rooted/keys", "/data/t.db", [ROOT, HOME, DATA], True),
+        ("/root/keys", "/data/t.db", [HOME, ROOT, DATA], False),
+        ("/data/keys", "/data/t.db", [ROOT, DATA, ("/data", "0:51", "overlay")], False),
+        ("/root/keys", "/data/t.db", [], False),
+    ],
+    ids=[
+        "volume for data only",
+        "aufs",
+        "both in the container",
+        "home on a volume",
+        "key beside the data",
+        "no container",
+        "a name that only begins alike",
+        "order of mounts",
+        "mounted over",
+        "no /proc",
+    ],
+)
+def test_a_container_must_not_orphan_the_tokens(key, data, mounts, refused):
+    """A key that would be gone with the container, beside data that stays, is refused."""
+    from pathlib import Path
+
+    if not refused:
+        keys.refuse_fleeting(Path(key), Path(data), mounts)
+        return
+    with pytest.raises(KeyUnsafe) as caught:
+        keys.refuse_fleeting(Path(key), Path(data), mounts)
+    assert keys.KEYS in str(caught.value)
+    assert keys.KEY_FILE in str(caught.value)
+
+
+def test_nothing_is_made_where_it_would_not_survive(key_file, tmp_path, monkeypatch):
+    """The refusal comes before the key file or its folder is made."""
+    monkeypatch.setattr(
+        keys,
+        "_mounts",
+        lambda: [("/", "0:50", "overlay"), (str(tmp_path / "data"), "8:2", "ext4")],
+    )
+
+    with pytest.raises(KeyUnsafe):
+        keys.make(key_file, beside=tmp_path / "data" / "tokens.db")
+
+    assert not key_file.parent.exists()
+
+
+@pytest.mark.parametrize("url", ["sqlite:///{}/t.db", "file:///{}/t.json"])
+def test_a_lost_key(environ, key_file, tmp_path, url):
+    """Records without their key: one error with key ids and places, nothing is written."""
+    store = tokenkeep.open_store(url.format(tmp_path), environ=environ)
+    store.save_token(Token(access_token="a"))
+    (key_id,) = store.ring.key_ids
+    store.close()
+    key_file.rename(tmp_path / "lost")
+    data = {path: path.read_bytes() for path in tmp_path.glob("t.*")}
+
+    with pytest.raises(KeyMissing) as caught:
+        tokenkeep.open_store(url.format(tmp_path), environ=environ)
+
+    for said in (key_id, keys.KEYS, str(key_file)):
+        assert said in str(caught.value)
+    assert not key_file.exists()
+    assert data == {path: path.read_bytes() for path in data}
+
+
+def test_a_server_never_makes_a_key(environ, key_file, monkeypatch):
+    """A store that other hosts share has no key made: the error says how to make one."""
+    from tokenkeep.backends.memory import MemoryBackend
+
+    monkeypatch.setattr(MemoryBackend, "embedded", False)
+
+    with pytest.raises(KeyMissing, match="keys generate"):
+        tokenkeep.open_store("memory:", environ=environ)
+    assert not key_file.exists()
+
+
+def test_a_store_in_memory_needs_no_key_file(environ, key_file):
+    """What is gone with the process gets a key that is gone with it."""
+    tokenkeep.open_store("memory:", environ=environ).save_token(Token(access_token="a"))
+
+    assert not key_file.exists()

@@ -1,0 +1,172 @@
+"""The vault: its cache, and where a token is valid."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+
+import pytest
+from faulty_backend import Faulty, Server, vault_over
+
+import tokenkeep
+from tokenkeep import (
+    AmbiguousLookup,
+    KeyRing,
+    Status,
+    Token,
+    Vault,
+)
+from tokenkeep.testing import FakeClock
+from tokenkeep.token import Claim
+
+CLAIM = Claim(nonce="n", holder="h", taken_at=1.0, length=20.0)
+
+
+@pytest.fixture
+def backend():
+    return Faulty()
+
+
+@pytest.fixture
+def vault(backend):
+    return vault_over(backend)
+
+
+def test_a_found_token_is_not_read_again(vault, backend):
+    """Without a commit in between, a token is handed out from memory."""
+    saved = vault.save_token(Token(user="ana", access_token="a"))
+    for ask in (Token(id=saved.id), Token(user="ana")):
+        vault.find_token(ask)
+        before = backend.reads
+        assert saved == vault.find_token(ask)
+        assert before == backend.reads
+
+
+def test_another_process_revokes(tmp_path, monkeypatch):
+    """A revocation by another process is seen by the very next lookup, by id and by user."""
+    monkeypatch.setenv("TOKENKEEP_KEYS", tokenkeep.generate_key())
+    url = f"sqlite:///{tmp_path}/tokens.db"
+    store = tokenkeep.open_store(url)
+    saved = store.save_token(Token(user="ana", access_token="a", refresh_token="r"))
+    for ask in (Token(id=saved.id), Token(user="ana")):
+        assert "a" == store.find_token(ask).access_token
+    code = (
+        "import sys, tokenkeep\n"
+        "store = tokenkeep.open_store(sys.argv[1])\n"
+        "token = store.find_token_by_id(sys.argv[2])\n"
+        "store.save_token(token.but(status=tokenkeep.Status.REVOKED))\n"
+    )
+
+    subprocess.run([sys.executable, "-c", code, url, saved.id], check=True, timeout=100)
+
+    for ask in (Token(id=saved.id), Token(user="ana")):
+        found = store.find_token(ask)
+        assert (Status.REVOKED, None) == (found.status, found.access_token)
+    store.close()
+
+
+def test_a_server_is_asked_after_max_staleness():
+    """Where there is no change counter a token is handed out for a bounded time."""
+    clock = FakeClock()
+    backend = Server()
+    mine = vault_over(backend, clock=clock, max_staleness=1.0)
+    yours = vault_over(backend)
+    saved = mine.save_token(Token(user="ana", access_token="a"))
+    assert saved == mine.find_token_by_id(saved.id)
+    renewed = yours.swap(saved.but(access_token="b"))
+
+    clock.advance(1.0)
+    assert saved == mine.find_token_by_id(saved.id)
+    assert renewed == mine.reread(saved.id)
+    clock.advance(0.001)
+    assert renewed == mine.find_token_by_id(saved.id)
+
+
+def test_no_staleness_means_none():
+    """With 0 nothing is handed out without asking, once time has passed at all."""
+    clock = FakeClock()
+    backend = Server()
+    mine = vault_over(backend, clock=clock, max_staleness=0.0)
+    saved = mine.save_token(Token(user="ana", access_token="a"))
+    mine.find_token_by_id(saved.id)
+    renewed = vault_over(backend).swap(saved.but(access_token="b"))
+    clock.advance(0.001)
+
+    assert renewed == mine.find_token_by_id(saved.id)
+
+
+def test_a_missing_token_is_not_remembered(vault, backend):
+    """That there was nothing is asked anew each time."""
+    assert vault.find_token(Token(user="ana")) is None
+    saved = vault_over(backend).save_token(Token(user="ana", access_token="a"))
+
+    assert saved == vault.find_token(Token(user="ana"))
+
+
+def test_the_cache_is_bounded(backend):
+    """No more tokens are kept than were allowed."""
+    vault = vault_over(backend, cache_size=3)
+    for n in range(10):
+        vault.find_token_by_id(vault.save_token(Token(user=f"{n}", access_token="a")).id)
+
+    assert 3 == len(vault._cache._entries)
+
+
+def test_close_forgets(vault):
+    """After close no unsealed token stays in memory, and the next call works."""
+    saved = vault.save_token(Token(user="ana", access_token="a"))
+    vault.find_token_by_id(saved.id)
+
+    vault.close()
+
+    assert not vault._cache._entries
+    assert saved == vault.find_token_by_id(saved.id)
+
+
+def test_api_domains_place_a_token(vault):
+    """Known hosts and their aliases are one place; an unknown one is its own, with its port."""
+    for domain in ("https://www.zohoapis.eu", "https://content.zohoapis.eu/x", "api.zoho.eu"):
+        saved = vault.save_token(Token(user="ana", access_token="a", api_domain=domain))
+        assert ("eu", "production") == (saved.data_center, saved.environment)
+    assert 1 == len(vault.get_tokens())
+
+    for port in (8001, 8002):
+        vault.save_token(
+            Token(user="ana", access_token="a", api_domain=f"http://127.0.0.1:{port}")
+        )
+    assert 3 == len(vault.get_tokens())
+    with pytest.raises(AmbiguousLookup):
+        vault.find_token(Token(user="ana"))
+    local = vault.find_token(Token(user="ana", api_domain="http://127.0.0.1:8002/crm"))
+    assert "127.0.0.1:8002" == local.data_center
+
+
+def test_an_api_domain_never_moves_a_row(vault):
+    """A renewal's api_domain does not change where a row is."""
+    saved = vault.save_token(
+        Token(user="ana", access_token="a", api_domain="https://www.zohoapis.eu")
+    )
+
+    moved = vault.swap(saved.but(api_domain="https://www.zohoapis.com"))
+
+    assert ("eu", saved.identity) == (moved.data_center, moved.identity)
+
+
+def test_rotation_of_keys(backend):
+    """With a new key in front everything is still found, by digest too, and never doubled."""
+    old, new = bytes(32), os.urandom(32)
+    before = Vault(backend, KeyRing([old])).save_token(Token(client_id="c", refresh_token="r"))
+    vault = Vault(backend, KeyRing([new, old]))
+
+    assert before == vault.find_token(Token(client_id="c", refresh_token="r"))
+    saved = vault.save_token(Token(client_id="c", refresh_token="r", access_token="a"))
+    assert (before.id, 1) == (saved.id, len(vault.get_tokens()))
+    assert vault.ring.key_ids[0] == backend.read(saved.id).key_id
+    with pytest.raises(tokenkeep.KeyMissing):
+        Vault(backend, KeyRing([old]))
+
+
+def test_repr(vault, backend):
+    """A vault names its store, and shows no key."""
+    assert f"<Vault {backend.describe()}>" == repr(vault)
