@@ -8,6 +8,7 @@ import selectors
 import signal
 import subprocess
 import sys
+import time
 from contextlib import ExitStack
 from dataclasses import asdict
 from pathlib import Path
@@ -95,7 +96,10 @@ class Fleet:
         self.url = f"sqlite:///{folder}/tokens.db"
         self.journal = folder / "tokens.db.journal"
         rotates = rotation in ("rotate", "rotate_reuse_kills")
-        self.profile = Profile(rotates=rotates)
+        # Long enough for a machine that is busy: nothing here waits for these to pass.
+        self.profile = Profile(
+            rotates=rotates, call_timeout=60.0, claim_length=120.0, wait_timeout=300.0
+        )
         self._stack = ExitStack()
         self.store = open_store(self.url, environ={"TOKENKEEP_KEYS": KEY})
         self._stack.callback(self.store.close)
@@ -161,6 +165,13 @@ class Fleet:
     def held_up(self, **given):
         """Let the next renewal take effect, and its answer wait until `release`."""
         return self.zoho.faults.add(kind="slow", delay=PATIENCE, after=True, **given)
+
+    def wait_for_mint(self):
+        """Wait until the provider has made an access token."""
+        end = time.monotonic() + PATIENCE
+        while not self.zoho.counters.mints:
+            assert time.monotonic() < end, "No access token was made"
+            time.sleep(0.005)
 
     def release(self):
         """Let answers go that were held up."""

@@ -17,7 +17,9 @@ def kill_in_the_call(fleet, **fault):
     holder = fleet.start()
     held = fleet.zoho.faults.add(**fault)
     holder.ask("get")
-    assert held.wait()
+    assert held.wait(30)
+    if held.after:
+        fleet.wait_for_mint()
     holder.kill()
     assert fleet.stored.renewal.claim is not None
 
@@ -97,13 +99,13 @@ def test_sweep_after_a_crash(fleet):
 
 
 def stopped_past_its_claim(fleet):
-    """Stop a process in its call, let another take over, and wake it up again."""
-    holder = fleet.start()
+    """Stop a process after its answer was made, let another take over, and wake it up again."""
+    holder, overtaking = fleet.start(), fleet.start(fake_clock=True)
     held = fleet.held_up()
     holder.ask("get")
-    assert held.wait()
+    assert held.wait(30)
+    fleet.wait_for_mint()
     holder.signal(signal.SIGSTOP)
-    overtaking = fleet.start(fake_clock=True)
     other = overtaking.get()
     between = fleet.stored
     fleet.release()
@@ -139,7 +141,7 @@ def test_interrupted(fleet):
     holder = fleet.start()
     held = fleet.held_up()
     holder.ask("get")
-    assert held.wait()
+    assert held.wait(30)
 
     holder.signal(signal.SIGINT)
     fleet.release()
@@ -158,7 +160,7 @@ def test_forked_in_flight(fleet):
     worker = fleet.start()
     worker.ask("fork")
     assert worker.told() == {"started": True}
-    assert held.wait()
+    assert held.wait(30)
     worker.ask("now")
     assert "forked" in worker.told()
     fleet.release()
@@ -179,7 +181,7 @@ def test_parent_killed_after_the_fork(fleet):
     worker = fleet.start()
     worker.ask("fork")
     worker.told()
-    assert held.wait()
+    assert held.wait(30)
     worker.ask("now")
     assert "forked" in worker.told()
     worker.kill()

@@ -18,9 +18,8 @@ def meanwhile(fleet, act):
     held = fleet.held_up()
     with ThreadPoolExecutor(1) as pool:
         asked = pool.submit(keeper.get, id=fleet.id)
-        assert held.wait()
-        while not fleet.zoho.counters.mints:
-            pass  # the answer is being made
+        assert held.wait(30)
+        fleet.wait_for_mint()
         act()
         fleet.release()
         try:

@@ -98,7 +98,7 @@ def test_side_by_side(fleet):
 
     with ThreadPoolExecutor(8) as pool:
         asked = [pool.submit(keeper.get, id=token.id) for token in tokens]
-        together = fault.wait(8, hits=8)  # none has been answered yet
+        together = fault.wait(30, hits=8)  # none has been answered yet
         fleet.release()
         renewed = [future.result() for future in asked]
 
@@ -116,7 +116,7 @@ def test_others_are_not_held_up(fleet):
 
     with ThreadPoolExecutor(1) as pool:
         hanging = pool.submit(keeper.get, id=fleet.id)
-        assert fault.wait()
+        assert fault.wait(30)
         renewed = keeper.get(id=other.id)
         assert not hanging.done()
         fleet.release()
@@ -133,7 +133,7 @@ def test_advisory_window(fleet):
 
     with ThreadPoolExecutor(1) as pool:
         renewing = pool.submit(keeper.get, id=soon.id)
-        assert fault.wait()
+        assert fault.wait(30)
         others = at_once(8, lambda _: keeper.get(id=soon.id))
         assert not renewing.done()
         fleet.release()
