@@ -1,11 +1,10 @@
-"""The table of ablate.py is about this code and these tests."""
+"""The table of ablations.py is about this code and these tests."""
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
-from ablate import ABLATIONS, ROOT
+from ablate import ROOT
+from ablations import ABLATIONS
 
 IN_THE_MODEL = (
     *("save=0", "save=1", "save=2", "perm=0", "perm=1", "lift=0", "lift=1", "mintat=0"),
@@ -31,6 +30,6 @@ def test_every_rule_of_the_model_has_its_test():
 
 def test_documented():
     """docs/renewal.md names each rule and its test."""
-    text = (Path(ROOT) / "docs" / "renewal.md").read_text()
+    text = (ROOT / "docs" / "renewal.md").read_text()
 
     assert [a.rule for a in ABLATIONS if a.test.split("::")[1] not in text] == []

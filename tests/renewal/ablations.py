@@ -1,0 +1,372 @@
+"""
+The rules of the renewal, where each is in the code, and the test that fails without it.
+
+Names with ``=`` are those of the model that the protocol was checked with.
+ablate.py takes the rules out one by one; test_ablations.py keeps this table in
+step with the code.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Ablation:
+    """
+    One rule taken out.
+
+    Args:
+        rule: Its name.
+        what: What the code does without it.
+        file: Where it is, below ``src/tokenkeep``.
+        old: The lines that make it.
+        new: What stands there without it.
+        test: Which test fails, below ``tests``.
+    """
+
+    rule: str
+    what: str
+    file: str
+    old: str
+    new: str
+    test: str
+
+
+ABLATIONS = (
+    Ablation(
+        "save=0",
+        "an answer whose save meets a conflict is dropped",
+        "renewal/attempt.py",
+        "saved = self._late.settle(entry, self._provider)\n            else:",
+        "saved = None\n            else:",
+        "renewal/test_late.py::test_answer_survives_a_stranger_s_write",
+    ),
+    Ablation(
+        "save=1, login",
+        "a late answer is written over whatever pair is stored",
+        "renewal/late.py",
+        "if stored.pair != entry.base or (",
+        "if (",
+        "renewal/test_late.py::test_new_login_is_not_overwritten",
+    ),
+    Ablation(
+        "save=1, revoke",
+        "a late answer is written over a revocation",
+        "renewal/late.py",
+        "if stored is None or stored.status is Status.REVOKED:",
+        "stored = stored and stored.but(access_token=entry.base_access)\n"
+        "            if stored is None:",
+        "renewal/test_late.py::test_revocation_is_not_lifted",
+    ),
+    Ablation(
+        "save=1, delete",
+        "a late answer makes a deleted row again",
+        "renewal/late.py",
+        "if stored is None or stored.status is Status.REVOKED:",
+        "if stored is None:\n"
+        "                self._store.save_token(renewed(Token(user=entry.user), entry))\n"
+        "            if stored is None or stored.status is Status.REVOKED:",
+        "renewal/test_late.py::test_deleted_row_is_not_made_again",
+    ),
+    Ablation(
+        "save=2, login",
+        "only the refresh token is compared, not the pair",
+        "renewal/late.py",
+        "if stored.pair != entry.base or (",
+        "if stored.refresh_token != entry.base_refresh or (",
+        "renewal/test_late.py::test_new_login_without_a_refresh_token_is_not_overwritten",
+    ),
+    Ablation(
+        "save=2, pause",
+        "only the refresh token is compared: two saves from one base",
+        "renewal/late.py",
+        "if stored.pair != entry.base or (",
+        "if stored.refresh_token != entry.base_refresh or (",
+        "renewal/test_late.py::test_second_save_from_one_base",
+    ),
+    Ablation(
+        "perm=0",
+        "a rejection is written onto whatever refresh token is stored",
+        "renewal/attempt.py",
+        "                or stored.status is not Status.OK\n"
+        "                or stored.refresh_token != held.refresh_token\n",
+        "                or stored.status is not Status.OK\n",
+        "renewal/test_permanent.py::test_new_login_meanwhile",
+    ),
+    Ablation(
+        "perm=1",
+        "a rejection is written over another's live claim",
+        "renewal/attempt.py",
+        "if other and other.nonce != self._nonce and not self._watch.takeable(other):",
+        "if other is self:",
+        "renewal/test_permanent.py::test_steps_aside_for_a_live_claim",
+    ),
+    Ablation(
+        "lift=0",
+        "a late answer never lifts login_needed",
+        "renewal/late.py",
+        "stored.status is Status.LOGIN_NEEDED and same_refresh",
+        "stored.status is Status.LOGIN_NEEDED",
+        "renewal/test_late.py::test_rotated_answer_lifts_login_needed",
+    ),
+    Ablation(
+        "lift=1",
+        "a late answer always lifts login_needed",
+        "renewal/late.py",
+        "stored.status is Status.LOGIN_NEEDED and same_refresh",
+        "not same_refresh and False",
+        "renewal/test_late.py::test_unrotated_answer_does_not_lift_login_needed",
+    ),
+    Ablation(
+        "mintat=0",
+        "a call is counted when its answer is saved",
+        "renewal/attempt.py",
+        "mints = counted(token, now, profile)",
+        "mints = token.renewal.mints",
+        "renewal/test_claim.py::test_failed_call_counts",
+    ),
+    Ablation(
+        "ownimage=1",
+        "a late save writes the mint times as they were at its claim",
+        "renewal/attempt.py",
+        "saved = self._late.settle(entry, self._provider)\n            else:",
+        "saved = self._late.settle(entry, self._provider)\n"
+        "                saved = saved and self._store.swap(\n"
+        "                    saved.with_renewal(mints=held.renewal.mints)\n"
+        "                )\n"
+        "            else:",
+        "renewal/test_late.py::test_late_save_keeps_other_processes_mint_times",
+    ),
+    Ablation(
+        "sweepcond=0",
+        "a sweep deletes by id, not the version it judged",
+        "sweeping.py",
+        "keeper.store.delete_token(str(row.id), replaces=row.version)",
+        "keeper.store.delete_token(str(row.id))",
+        "renewal/test_sweep.py::test_sweep_leaves_a_login_that_ended_meanwhile",
+    ),
+    Ablation(
+        "nonce=0",
+        "a login of unknown outcome does not recognise its own write",
+        "vault.py",
+        "return stored if stored is not None and stored.renewal.login == login else None",
+        "return self.save_token(token)",
+        "renewal/test_relogin.py::test_outcome_unknown_then_another_login",
+    ),
+    Ablation(
+        "nonce=0, claim",
+        "a claim of unknown outcome counts as lost",
+        "renewal/attempt.py",
+        "            return self._mine(token)\n\n",
+        "            return None\n\n",
+        "renewal/test_claim.py::test_outcome_of_the_claim_is_not_known",
+    ),
+    Ablation(
+        "laterevoke=0",
+        "a fresh token of a revoked row is forgotten, alive at the provider",
+        "renewal/late.py",
+        "            provider.revoke(fresh)\n",
+        "            pass\n",
+        "renewal/test_take_back.py::test_rotated_token_of_a_revoked_row",
+    ),
+    Ablation(
+        "journal=0",
+        "a rotated answer is not journaled before its save",
+        "renewal/attempt.py",
+        "            entry = self._kept(entry, held)\n        wanted",
+        "            pass\n        wanted",
+        "renewal/test_claim.py::test_answer_is_journaled_before_the_save",
+    ),
+    Ablation(
+        "jlook=0, claim",
+        "the journal is not looked into before the call",
+        "renewal/attempt.py",
+        "entry = self._journal.find(str(held.id), held.pair)\n        except",
+        "entry = None\n        except",
+        "renewal/test_claim.py::test_answer_left_in_the_journal",
+    ),
+    Ablation(
+        "jlook=0, verdict",
+        "the journal is not looked into before login_needed",
+        "renewal/attempt.py",
+        "            entry = self._journal.find(str(held.id), held.pair)\n"
+        "            if entry is not None:\n"
+        "                return self._late.settle(entry, self._provider)\n"
+        "            gone",
+        "            gone",
+        "renewal/test_permanent.py::test_answer_in_the_journal",
+    ),
+    Ablation(
+        "recheck=0",
+        "after a take-over the record is not read again",
+        "renewal/attempt.py",
+        "if again is None or again.pair != held.pair:",
+        "again = again or held\n            if False:",
+        "renewal/test_claim.py::test_replayed_between_take_over_and_look",
+    ),
+    Ablation(
+        "precheck=0",
+        "the own clock is not looked at before the call",
+        "renewal/attempt.py",
+        "if gone + profile.call_timeout >= profile.claim_length:",
+        "if gone < 0:",
+        "renewal/test_claim.py::test_pause_between_claim_and_call",
+    ),
+    # What the model takes for granted, and what is around the protocol.
+    Ablation(
+        "flights",
+        "threads of one process don't share their attempt",
+        "renewal/flights.py",
+        "if token_id in self._running:",
+        "if False:",
+        "renewal/test_more_rules.py::test_threads_share_one_attempt",
+    ),
+    Ablation(
+        "flights, fork",
+        "a child believes that its parent's attempts run in it",
+        "renewal/flights.py",
+        "        self._lock = threading.Lock()\n        self._running = {}\n",
+        "        self._lock = threading.Lock()\n",
+        "renewal/test_crash.py::test_parent_killed_after_the_fork",
+    ),
+    Ablation(
+        "flights, Ctrl-C",
+        "the interpreter ends without waiting for the answer",
+        "renewal/flights.py",
+        "daemon=False",
+        "daemon=True",
+        "renewal/test_crash.py::test_interrupted",
+    ),
+    Ablation(
+        "newer failure",
+        "who waited for a renewal that failed takes a turn at failing",
+        "renewal/client.py",
+        "if failure is not None and failure != self._known:",
+        "if False:",
+        "renewal/test_more_rules.py::test_failure_whose_pause_is_over",
+    ),
+    Ablation(
+        "takeable, dead",
+        "a dead holder's claim is waited for",
+        "renewal/watch.py",
+        "if holder.is_dead(claim.holder):",
+        "if False:",
+        "renewal/test_waiting.py::test_holder_known_dead",
+    ),
+    Ablation(
+        "takeable, start time",
+        "a process id that was given away counts as the holder",
+        "holder.py",
+        " or seen[1] != started",
+        "",
+        "test_holder.py::test_process_id_was_given_away",
+    ),
+    Ablation(
+        "takeable, nonce",
+        "a claim that was written anew counts as unchanged",
+        "renewal/watch.py",
+        "if claim.nonce != self._nonce:",
+        "if self._nonce is None:",
+        "renewal/test_waiting.py::test_watch_starts_anew_with_another_nonce",
+    ),
+    Ablation(
+        "takeable, wall clock",
+        "with rotation, too, another host's clock is believed",
+        "renewal/watch.py",
+        "return not self._rotates and",
+        "return",
+        "renewal/test_waiting.py::test_own_end_of_a_claim_with_rotation",
+    ),
+    Ablation(
+        "precheck, wall clock",
+        "a suspend, during which the monotonic clock stood still, is not noticed",
+        "renewal/attempt.py",
+        "gone = max(self._clock.monotonic() - started[0], self._clock.now() - started[1])",
+        "gone = self._clock.monotonic() - started[0]",
+        "renewal/test_claim.py::test_suspended_machine",
+    ),
+    Ablation(
+        "precheck, before the write",
+        "a slow write of the claim does not count",
+        "renewal/attempt.py",
+        "        if held is None:\n            return None\n        try:",
+        "        if held is None:\n            return None\n"
+        "        started = self._clock.monotonic(), self._clock.now()\n        try:",
+        "renewal/test_claim.py::test_pause_during_the_claim_s_write",
+    ),
+    Ablation(
+        "release, nonce",
+        "another's claim is released with one's own",
+        "renewal/attempt.py",
+        "claim is not None and claim.nonce == self._nonce",
+        "claim is not None",
+        "renewal/test_failures.py::test_release_leaves_another_s_claim_alone",
+    ),
+    Ablation(
+        "refresh token stays",
+        "an answer without a refresh token takes the stored one away",
+        "renewal/outcomes.py",
+        "refresh_token=answer.refresh_token or token.refresh_token,",
+        "refresh_token=answer.refresh_token,",
+        "renewal/test_answer_fields.py::test_no_refresh_token_in_the_answer",
+    ),
+    Ablation(
+        "mint times, rotation",
+        "the count goes on with another refresh token",
+        "renewal/outcomes.py",
+        "stored.renewal.mints if entry.refresh_token == stored.refresh_token else ()",
+        "stored.renewal.mints",
+        "renewal/test_answer_fields.py::test_mint_times_with_another_refresh_token",
+    ),
+    Ablation(
+        "budget",
+        "nobody looks at the count",
+        "decision.py",
+        "if profile.mint_limit is not None and len(mints) >= profile.mint_limit:",
+        "if False:",
+        "renewal/test_failures.py::test_budget",
+    ),
+    Ablation(
+        "clock offset",
+        "the provider's clock corrects nothing",
+        "renewal/outcomes.py",
+        "return sent_at + clock_error(answer) + answer.expires_in",
+        "return sent_at + answer.expires_in",
+        "renewal/test_answer_fields.py::test_clock_offset",
+    ),
+    Ablation(
+        "unsaved",
+        "an answer that could not be saved is not kept",
+        "renewal/attempt.py",
+        "            if entry.name is None:\n                self._kept(entry, held)\n",
+        "",
+        "renewal/test_unsaved.py::test_handed_out_and_kept",
+    ),
+    Ablation(
+        "wait, deadline",
+        "a caller waits for as long as others hold the claim",
+        "renewal/client.py",
+        "if self._clock.monotonic() >= self._deadline:",
+        "if self._clock.monotonic() >= self._deadline + 1000:",
+        "renewal/test_waiting.py::test_wait_is_bounded",
+    ),
+    Ablation(
+        "revoke, acknowledgement",
+        "the provider is asked before the row is written",
+        "keeper.py",
+        "            if stored.status is not Status.REVOKED:\n                dead",
+        "            if stored.status is not Status.REVOKED:\n"
+        "                self.providers.of(stored).revoke(stored)\n                dead",
+        "renewal/test_revoke.py::test_revoke_is_acknowledged_before_the_provider_is_asked",
+    ),
+    Ablation(
+        "revoke, kept",
+        "a revocation that the provider did not confirm is forgotten",
+        "keeper.py",
+        'self._report("revocation_pending", token, error=exc.what)\n            return token',
+        'self._report("revocation_pending", token, error=exc.what)\n'
+        "            return self.store.swap(token.with_renewal(to_revoke=None))",
+        "renewal/test_revoke.py::test_revoke_provider_out_of_reach",
+    ),
+)
