@@ -157,7 +157,7 @@ def test_a_save_never_undoes_a_revocation(vault, backend):
 def test_endless_conflicts_end(vault, backend, monkeypatch):
     """A save that loses every race ends in a named error, not in a loop."""
 
-    def conflict(record, *, replaces):
+    def conflict(*_, **__):
         raise StoreConflict("somebody was faster")
 
     monkeypatch.setattr(backend, "write", conflict)

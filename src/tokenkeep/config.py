@@ -176,7 +176,13 @@ def _parsed(path: Path, text: str) -> dict[str, Any]:
 
 def _options(found: Mapping[str, Any], path: Path) -> dict[str, dict[str, object]]:
     options: dict[str, dict[str, object]] = {}
-    centers = _table(found, "zoho", path).get("data_centers")
+    zoho = _table(found, "zoho", path)
+    unknown = sorted(set(zoho) - {"data_centers"})
+    if unknown:
+        raise ConfigurationError(
+            f"{path}: [zoho] has an unknown entry {unknown[0]!r}", hint="Known is data_centers"
+        )
+    centers = zoho.get("data_centers")
     if centers:
         from tokenkeep.providers.zoho_data_centers import table_from_mapping
 

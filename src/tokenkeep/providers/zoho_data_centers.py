@@ -17,6 +17,7 @@ No single page of Zoho's lists them all, and it opens new ones: `DataCenters.ext
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
 from typing import TYPE_CHECKING, Self, TypeVar
 
@@ -25,7 +26,7 @@ from tokenkeep.providers.address import host_and_port, parse
 from tokenkeep.providers.base import Place
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator
 
 _T = TypeVar("_T")
 
@@ -214,6 +215,8 @@ def _center(name: str, entry: Mapping[str, object], known: Mapping[str, DataCent
     where = f"[zoho.data_centers.{name}]"
     allowed = [f.name for f in fields(DataCenter) if f.name != "name"]
     values: dict[str, object] = {}
+    if not isinstance(entry, Mapping):
+        raise ConfigurationError(f"{where} has to be a table")
     for key, value in entry.items():
         if key not in allowed:
             raise ConfigurationError(

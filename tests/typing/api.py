@@ -1,0 +1,115 @@
+"""A user's program, for the type checkers: every line here has to be accepted. Never run."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import assert_type
+
+import tokenkeep
+from tokenkeep import Event, Keeper, KeyRing, Status, Swept, Token, TokenStore, Vault
+from tokenkeep.backends import Backend, Record
+from tokenkeep.importing import Importer, Step, open_source
+from tokenkeep.stores.list import ListStore
+from tokenkeep.testing import FakeClock, StoreContract, SwapContract
+
+
+class MyStore(TokenStore):
+    """The six methods, as a user writes them."""
+
+    def __init__(self) -> None:
+        self.tokens: dict[str, Token] = {}
+
+    def find_token(self, token: Token) -> Token | None:
+        """Find."""
+        return tokenkeep_lookup(token, self.get_tokens())
+
+    def save_token(self, token: Token) -> Token:
+        """Save."""
+        saved = token.but(id="1", version="1")
+        self.tokens["1"] = saved
+        return saved
+
+    def delete_token(self, token_id: str) -> None:
+        """Delete."""
+        self.tokens.pop(token_id, None)
+
+    def get_tokens(self) -> list[Token]:
+        """List."""
+        return list(self.tokens.values())
+
+    def delete_tokens(self) -> None:
+        """Clear."""
+        self.tokens.clear()
+
+    def find_token_by_id(self, token_id: str) -> Token | None:
+        """Find by id."""
+        return self.tokens.get(token_id)
+
+
+def tokenkeep_lookup(token: Token, stored: list[Token]) -> Token | None:
+    """Use the one rule."""
+    from tokenkeep.lookup import find
+
+    return find(token, stored)
+
+
+class TestMyStore(StoreContract, SwapContract):
+    """The contracts can be subclassed."""
+
+
+def listen(event: Event) -> None:
+    """Hear of what happens."""
+    assert_type(event.token_id, str)
+    assert_type(event.user, str | None)
+
+
+def keep() -> None:
+    """Keep tokens."""
+    vault = tokenkeep.open_store("sqlite:///tokens.db", max_staleness=0.5, clock=FakeClock())
+    assert_type(vault, Vault)
+    keeper = Keeper(vault, on_event=listen)
+    token = keeper.get(user="ana@example.com:1", environment="sandbox")
+    assert_type(token, Token)
+    assert_type(token.access_token, str | None)
+    assert_type(token.expires_at, float | None)
+    assert_type(token.status, Status)
+    assert_type(token.but(scope="x"), Token)
+    if token.id is not None:
+        assert_type(keeper.renew(token.id), Token)
+        assert_type(keeper.revoke(token.id), Token)
+        keeper.delete(token.id)
+    assert_type(keeper.sweep(), Swept)
+    for each in keeper.tokens():
+        assert_type(each, Token)
+    keeper.close()
+    Keeper(MyStore())
+    Keeper(ListStore())
+
+
+def go_wrong(keeper: Keeper) -> float | None:
+    """Catch by what to do."""
+    try:
+        keeper.get(id="7f")
+    except tokenkeep.CoolingDown as error:
+        return error.until
+    except tokenkeep.LoginNeeded as error:
+        assert_type(error.user, str | None)
+    except tokenkeep.TokenKeepError as error:
+        assert_type(error.hint, str | None)
+    return None
+
+
+def seal(backend: Backend) -> Vault:
+    """Bring a backend and keys of one's own."""
+    assert_type(backend.read("7f"), Record | None)
+    assert_type(tokenkeep.generate_key(), str)
+    return Vault(backend, KeyRing([bytes(32)]), cache_size=10)
+
+
+def take_over(vault: Vault) -> list[Step]:
+    """Import."""
+    importer = Importer(open_source(Path("sdk_tokens.txt")), vault, data_center="eu")
+    steps = list(importer.plan())
+    for step in steps:
+        assert_type(importer.apply(step), Token | None)
+    return steps
