@@ -13,6 +13,7 @@ from zohocrmsdk.src.com.zoho.api.authenticator.store.token_store import (
 from zohocrmsdk.src.com.zoho.api.logger import Logger
 from zohocrmsdk.src.com.zoho.crm.api import HeaderMap, Initializer, ParameterMap
 from zohocrmsdk.src.com.zoho.crm.api.dc import DataCenter
+from zohocrmsdk.src.com.zoho.crm.api.exception.sdk_exception import SDKException
 from zohocrmsdk.src.com.zoho.crm.api.record import GetRecordsParam, RecordOperations
 from zohocrmsdk.src.com.zoho.crm.api.sdk_config import SDKConfig
 from zohocrmsdk.src.com.zoho.crm.api.user_signature import UserSignature
@@ -135,11 +136,20 @@ class Application:
 
     def call_with_retry(self):
         """The loop that docs/zoho-sdk.md recommends."""
-        status = leads()
+        try:
+            status = leads()
+        except SDKException as error:
+            # The SDK asked for the module's fields first, and that was refused.
+            if "INVALID_TOKEN" not in str(error):
+                raise
+            status = 401
         if status == 401:
             self.store.rejected(self.token)
             status = leads()
         return status
+
+    def call_threads_with_retry(self, count):
+        return all_at_once(lambda _: self.call_with_retry(), count)
 
     def get_token(self):
         return self.token.get_token()

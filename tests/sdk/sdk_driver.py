@@ -180,8 +180,7 @@ class SDK:
 
     def register(self):
         """Make the emulator's hosts known as Zoho's data centres."""
-        path = self.folder / "config.toml"
-        path.write_text(
+        self.configure(
             "".join(
                 f'[zoho.data_centers.{name}]\naccounts = "{place.accounts_url}"\n'
                 f'production = "{place.api_url}"\nsandbox = "{place.sandbox_url}"\n'
@@ -190,6 +189,11 @@ class SDK:
                 for place in [self.zoho[name]]
             )
         )
+
+    def configure(self, toml):
+        """Write the configuration file of processes started from now on."""
+        path = self.folder / "config.toml"
+        path.write_text(toml)
         self.environ["TOKENKEEP_CONFIG"] = str(path)
 
 

@@ -19,7 +19,7 @@ def test_fills_the_argument(sdk, zoho):
 
 
 def test_nothing_stored(sdk):
-    """`find_token` answers None to who is to log in, again and again, and never waits for itself."""
+    """`find_token` answers None to who is to log in, also when it asks again at once."""
     process = sdk.process()
     process.open()
 
@@ -110,7 +110,7 @@ def test_delete_all(sdk, zoho):
 
 
 def test_failing_save(sdk):
-    """A login that can't be stored fails where the generation shows it, and is logged where not."""
+    """A login that can't be stored fails where the generation shows it, else it is logged."""
     process = sdk.process()
     process.open()
     database = sdk.folder / "tokens.db"
@@ -206,7 +206,7 @@ def test_before_any_initializer(sdk):
     assert process.find(id=saved["id"])["refresh_token"] == "r"
 
 
-def test_restart_from_the_documentation_is_one_line(sdk):
+def test_repr(sdk):
     """The store prints where it is, and no secret."""
     process = sdk.process()
     first = sdk.log_in(process)

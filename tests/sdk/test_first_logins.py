@@ -136,7 +136,7 @@ def test_slow_login(newest, zoho, credential):
     assert zoho.counters.token_calls() == 1
 
 
-def test_nothing_pending_is_left(newest, zoho, credential):
+def test_nothing_pending_is_left(newest, credential):
     """After a login no half-made row is left behind, and none is ever listed."""
     workers = [newest.process() for _ in range(4)]
     given = {"environment": newest.environment(), **credential, **newest.secrets()}

@@ -44,7 +44,7 @@ def test_over_a_dead_row(sdk, zoho, login, how, bring):
     assert len(login.process.tokens()) == 1
 
 
-def test_without_a_user(newest, zoho):
+def test_without_a_user(newest):
     """A new code alone logs in over a dead token as well; its user's old id goes on working."""
     process = newest.process()
     first = newest.log_in(process)

@@ -1,4 +1,4 @@
-"""How an application may start, and start again: each row of the SDK's contract, across a restart."""
+"""How an application may start, and start again: each of the SDK's ways, across a restart."""
 
 from __future__ import annotations
 

@@ -1,0 +1,116 @@
+"""Names nobody expected, and what must not be written anywhere."""
+
+from __future__ import annotations
+
+import pytest
+from sdk_driver import SDKFailed
+
+NAMES = {
+    "quotes": 'o\'brien "the" `first`',
+    "sql": "x'; DROP TABLE token; --",
+    "or": "1 or 1=1",
+    "emoji": "ana\U0001f511@example.com:é",
+    "newline": "first\r\nsecond",
+    "nul": "before\0after",
+    "separators": 'a:b,c|d"]}',
+    "blank": " ",
+    "64 KB": "u" * 65536,
+}
+
+
+@pytest.mark.parametrize("kind", NAMES)
+def test_user_names(newest, zoho, kind):
+    """A user's name is any text: stored as it is, found again, mixed with nobody's."""
+    process = newest.process()
+    name = NAMES[kind]
+    given = {"grant_token": zoho.grant_code(), "user": name, **newest.secrets()}
+    first = newest.start(process, **given)
+    other = newest.start(
+        user="someone else", refresh_token=zoho.refresh_token(), **newest.secrets()
+    )
+
+    assert newest.start(user=name)["id"] == first["id"] != other["id"]
+    assert {each["user"] for each in process.tokens()} == {name, "someone else"}
+    assert process.revoke(id=first["id"]) is True
+    assert newest.start(user="someone else")["access_token"] == other["access_token"]
+
+
+def test_user_names_in_each_generation(sdk, zoho):
+    """In every generation, quotes and line ends in a name stay as they are."""
+    for kind in ("quotes", "newline"):
+        given = {"user": NAMES[kind], "refresh_token": zoho.refresh_token(), **sdk.secrets()}
+        assert sdk.start(**given)["id"] == sdk.start(user=NAMES[kind])["id"]
+
+
+def test_ids(sdk):
+    """An id is looked up as it is; nothing in it is obeyed."""
+    process = sdk.process()
+    first = sdk.log_in(process)
+    for wild in ("1 or 1=1", "' or ''='", "%", "*", "../../etc/passwd", ""):
+        process.delete(id=wild)
+        with pytest.raises(SDKFailed):
+            process.find_by_id(id=wild)
+
+    assert [each["id"] for each in process.tokens()] == [first["id"]]
+
+
+def test_case_counts(newest, zoho):
+    """Credentials that differ in upper and lower case alone are two."""
+    process = newest.process()
+    process.open()
+    good = {"access_token": "a", "expires_in": "4102444800000", **newest.secrets()}
+    lower = process.save(refresh_token="r1", user="a", **good)
+    upper = process.save(refresh_token="R1", user="b", **good)
+
+    assert process.find(refresh_token="R1", **newest.secrets())["id"] == upper["id"]
+    assert process.find(refresh_token="r1", **newest.secrets())["id"] == lower["id"]
+    assert zoho.counters.token_calls() == 0
+
+
+def test_no_secret_anywhere(sdk, zoho):
+    """No log at any level, no error's text, repr or traceback has a secret in it."""
+    process = sdk.process()
+    code, spent = zoho.grant_code(), "1000.spent.5e1f"
+    token = sdk.start(process, grant_token=code, **sdk.secrets())
+    told = [process.repr_of_store()]
+    secrets = {code, spent, token["access_token"], token["refresh_token"], *sdk.secrets().values()}
+
+    def fails(name, **given):
+        with pytest.raises(SDKFailed) as failed:
+            process.later(name, **given).result()
+        told.append(failed.value.everything)
+
+    for kind in ("garbage", "drop", "status"):
+        zoho.faults.add(kind=kind)
+        process.edit(id=token["id"], expires_in=-1)
+        fails("get_token")
+        process.move_clock(seconds=10)
+    secrets.add(process.get_token())
+    process.rejected()
+    secrets.add(process.get_token())
+    fails("start", environment=sdk.environment(), grant_token=spent, **sdk.secrets())
+    fails("find_by_id", id="0" * 32)
+    process.revoke(id=token["id"])
+    fails("find", id=None, refresh_token=token["refresh_token"], **sdk.secrets())
+    secrets.discard(sdk.client.client_id)
+
+    logs = [(sdk.folder / name).read_text() for name in ("all.log", "output.log", "sdk.log")]
+    told += logs
+    assert "renewal_failed" in logs[0]
+    assert [each for each in secrets if each in "\n".join(told)] == []
+
+
+def test_nothing_in_clear(newest, zoho):
+    """No file the store writes has a secret in it, and none can be read by others."""
+    process = newest.process()
+    token = newest.log_in(process)
+    process.edit(id=token["id"], expires_in=-1)
+    secrets = {process.get_token(), token["refresh_token"], newest.client.client_secret}
+    files = [path for path in newest.folder.rglob("*tokens.db*") if path.is_file()]
+
+    assert files
+    for path in files:
+        assert path.stat().st_mode & 0o077 == 0
+        content = path.read_bytes()
+        assert [each for each in secrets if each.encode() in content] == []
+    assert zoho.counters.errors == {}

@@ -1,0 +1,274 @@
+"""Renewal, as the SDK's users meet it: once, in time, within Zoho's limits, and never in vain."""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+from sdk_driver import SDKFailed
+
+IMPATIENT = """
+[providers.zoho.profile]
+call_timeout = 1.0
+claim_length = 3.0
+mint_limit = 10
+rotates = false
+"""
+
+
+def expired(sdk, process):
+    """Log in, let the token expire; return it."""
+    token = sdk.log_in(process)
+    process.edit(id=token["id"], expires_in=-1)
+    return token
+
+
+def test_eight_processes(sdk, zoho):
+    """Eight processes that find one expired token make one call and all go on with its answer."""
+    workers = [sdk.process() for _ in range(8)]
+    token = sdk.log_in(workers[0])
+    for each in workers[1:]:
+        sdk.start(each, id=token["id"])
+    workers[0].edit(id=token["id"], expires_in=-1)
+    tokens = sdk.at_once(workers, "get_token")
+
+    assert zoho.counters.token_calls("refresh_token") == 1
+    assert len(set(tokens)) == 1
+    assert zoho.is_active(tokens[0])
+
+
+def test_eight_processes_start(sdk, zoho):
+    """The same when they find it while they start, by whatever they have of it."""
+    token = expired(sdk, sdk.process())
+    given = {"refresh_token": token["refresh_token"], **sdk.secrets()}
+    workers = [sdk.process() for _ in range(8)]
+    started = sdk.at_once(workers, "start", environment=sdk.environment(), **given)
+
+    assert zoho.counters.token_calls("refresh_token") == 1
+    assert len({each["access_token"] for each in started}) == 1
+
+
+def test_the_sdk_never_renews(sdk, zoho):
+    """Whatever lifetime a token has, the SDK never finds less than its own five seconds left."""
+    zoho.options.access_token_life = 2
+    process = sdk.process()
+    token = sdk.log_in(process)
+    seen = [process.find_by_id(id=token["id"]) for _ in range(3)]
+    for _ in range(5):
+        process.get_token()
+        assert process.call() == 200
+    restarted = sdk.process()
+    sdk.start(restarted, id=token["id"])
+    restarted.get_token()
+
+    assert all(int(each["expires_in"]) > time.time() * 1000 + 5000 for each in seen[-1:])
+    assert "access token has expired" not in (sdk.folder / "sdk.log").read_text().lower()
+    renewed_by_us = (sdk.folder / "all.log").read_text().count("renewed: token")
+    assert zoho.counters.token_calls("refresh_token") == renewed_by_us
+
+
+def test_down_while_good(sdk, zoho):
+    """With Zoho's accounts server down, a token that is good goes on working, restarts too."""
+    process = sdk.process()
+    token = sdk.log_in(process)
+    zoho.faults.add(kind="drop", times=None)
+
+    assert process.call() == 200
+    again = sdk.process()
+    sdk.start(again, id=token["id"])
+    assert again.call() == 200
+
+
+@pytest.mark.parametrize("kind", ["drop", "status", "garbage", "empty", "no_access_token"])
+def test_down_and_expired(newest, zoho, kind):
+    """When it can't be renewed, an SDKException says why; nothing stored is lost."""
+    process = newest.process()
+    token = expired(newest, process)
+    fault = zoho.faults.add(kind=kind, times=None)
+    with pytest.raises(SDKFailed) as failed:
+        process.get_token()
+
+    assert (failed.value.kind, failed.value.cause) == ("SDKException", "ProviderUnavailable")
+    assert fault.hits == 1
+    zoho.faults.clear()
+    process.move_clock(seconds=5)
+    assert process.get_token() != token["access_token"]
+    assert process.call() == 200
+
+
+def test_each_generation_raises(sdk, zoho):
+    """In every generation it raises, and the SDK does not spend a call of its own."""
+    process = sdk.process()
+    expired(sdk, process)
+    fault = zoho.faults.add(kind="status", times=None)
+    with pytest.raises(SDKFailed) as failed:
+        process.get_token()
+
+    assert failed.value.cause == "ProviderUnavailable"
+    assert fault.hits == 1
+
+
+def test_hanging(newest, zoho):
+    """An accounts server that never answers does not hang the application."""
+    newest.configure(IMPATIENT)
+    process = newest.process()
+    expired(newest, process)
+    zoho.faults.add(kind="hang", times=None)
+    with pytest.raises(SDKFailed) as failed:
+        process.get_token()
+
+    assert failed.value.cause == "ProviderUnavailable"
+
+
+def test_killed_in_the_middle(sdk, zoho):
+    """Whoever renews is killed in the middle of it; the next process carries on at once."""
+    ours, theirs = sdk.process(), sdk.process()
+    token = expired(sdk, ours)
+    fault = zoho.faults.add(kind="hang")
+    ours.later("get_token")
+    assert fault.wait()
+    ours.kill()
+    theirs.open()
+    renewed = theirs.find_by_id(id=token["id"])
+
+    assert zoho.is_active(renewed["access_token"])
+    assert zoho.counters.token_calls("refresh_token") == 2
+
+
+def test_budget(sdk, zoho):
+    """Ten access tokens in ten minutes are Zoho's limit; the eleventh is not asked for."""
+    process = sdk.process()
+    token = sdk.log_in(process)
+    for _ in range(9):
+        process.edit(id=token["id"], expires_in=-1)
+        process.get_token()
+    process.edit(id=token["id"], expires_in=-1)
+    with pytest.raises(SDKFailed) as failed:
+        process.get_token()
+
+    assert failed.value.cause == "CoolingDown"
+    with pytest.raises(SDKFailed) as failed:
+        sdk.start(id=token["id"])
+    assert failed.value.cause == "CoolingDown"
+    assert (zoho.counters.token_calls(), zoho.counters.errors) == (10, {})
+
+
+def test_secret_changed(sdk, zoho):
+    """A client secret that was changed is used as the caller has it, and kept once it works."""
+    process = sdk.process()
+    token = expired(sdk, process)
+    process.edit(id=token["id"], client_secret="the old one")
+    right = sdk.start(refresh_token=token["refresh_token"], **sdk.secrets())
+
+    assert zoho.is_active(right["access_token"])
+    [stored] = process.tokens()
+    assert stored["client_secret"] == sdk.client.client_secret
+    assert zoho.counters.errors == {}
+
+
+def test_wrong_secret(sdk, zoho):
+    """A wrong client secret is refused, not stored, and does not hinder who has the right one."""
+    process = sdk.process()
+    token = expired(sdk, process)
+    wrong = {"client_id": sdk.client.client_id, "client_secret": "wrong"}
+    with pytest.raises(SDKFailed) as failed:
+        sdk.start(refresh_token=token["refresh_token"], **wrong)
+
+    assert failed.value.cause == "ProviderRefused"
+    [stored] = process.tokens()
+    assert stored["client_secret"] == sdk.client.client_secret
+    assert zoho.is_active(process.get_token())
+
+
+def test_expiry_not_known(sdk, zoho):
+    """With a refresh token, an access token of unknown expiry is renewed; once."""
+    process = sdk.process()
+    token = sdk.log_in(process)
+    process.edit(id=token["id"], expires_in=None)
+    renewed = process.get_token()
+
+    assert renewed != token["access_token"]
+    assert process.get_token() == renewed
+    assert zoho.counters.token_calls("refresh_token") == 1
+
+
+def test_expiry_not_known_without_refresh_token(sdk, zoho):
+    """Without one it is used as it is."""
+    process = sdk.process()
+    given = zoho.access_token()
+    sdk.start(process, access_token=given)
+
+    assert process.get_token() == given
+    assert process.call() == 200
+    assert zoho.counters.token_calls() == 0
+
+
+def test_expired_without_refresh_token(sdk, zoho):
+    """Expired without a refresh token is a login that is needed, not a call in vain."""
+    process = sdk.process()
+    token = sdk.start(process, access_token=zoho.access_token())
+    process.edit(id=token["id"], expires_in=-1)
+    with pytest.raises(SDKFailed) as failed:
+        process.get_token()
+
+    assert failed.value.cause == "LoginNeeded"
+    assert zoho.counters.token_calls() == 0
+
+
+def test_rejected(sdk, zoho):
+    """After a 401, `rejected` renews, and the call succeeds the second time."""
+    process = sdk.process()
+    sdk.log_in(process)
+    assert process.call() == 200
+    zoho.expire_access_tokens()
+
+    assert process.call() == 401
+    assert process.call_with_retry() == 200
+    assert zoho.counters.token_calls("refresh_token") == 1
+
+
+def test_rejected_at_the_first_call(newest, zoho):
+    """The first call asks for the module's fields; a 401 there is an SDKException, and retried."""
+    process = newest.process()
+    newest.log_in(process)
+    zoho.expire_access_tokens()
+
+    assert process.call_with_retry() == 200
+    assert zoho.counters.token_calls("refresh_token") == 1
+
+
+def test_rejected_elsewhere(newest, zoho):
+    """Two processes report the same token; the second finds it renewed and asks nobody."""
+    ours, theirs = newest.process(), newest.process()
+    token = newest.log_in(ours)
+    newest.start(theirs, id=token["id"])
+    assert [ours.call(), theirs.call()] == [200, 200]
+    zoho.expire_access_tokens()
+    assert [ours.call(), theirs.call()] == [401, 401]
+    ours.rejected()
+    theirs.rejected()
+
+    assert zoho.counters.token_calls("refresh_token") == 1
+    assert [ours.call(), theirs.call()] == [200, 200]
+
+
+def test_rejected_in_threads(newest, zoho):
+    """Eight threads that all meet a 401 renew once, then again for the next one."""
+    process = newest.process()
+    newest.log_in(process)
+    assert process.call() == 200
+    for round_ in (1, 2):
+        zoho.expire_access_tokens()
+        assert process.call_threads_with_retry(count=8) == [200] * 8
+        assert zoho.counters.token_calls("refresh_token") == round_
+
+
+def test_rejected_forever(newest, zoho):
+    """A CRM that refuses every token does not make the retry a loop."""
+    process = newest.process()
+    newest.log_in(process)
+    zoho.faults.add(endpoint="records", kind="status", status=401, times=None)
+    process.rejected()
+    process.rejected()
+
+    assert zoho.counters.token_calls("refresh_token") <= 2
