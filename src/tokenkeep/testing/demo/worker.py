@@ -78,7 +78,8 @@ class _Program:
         )
         self._folder = folder
         self._environment = DataCenter.Environment(api_url, token_url, api_url)
-        self._client = {"client_id": client_id, "client_secret": client_secret}
+        # Any: the SDK says nothing of its types.
+        self._client: dict[str, Any] = {"client_id": client_id, "client_secret": client_secret}
 
     def log_in(self, *, grant_token: str) -> dict[str, Any]:
         """Start the SDK with a grant code, as configured: a login if it is not stored yet."""
