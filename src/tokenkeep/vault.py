@@ -226,12 +226,11 @@ class Vault(TokenStore):
 
     def _matching(self, token: Token) -> Token | None:
         """Return the row that a save updates, pending ones too, read past the cache."""
-        rows = []
         if token.id:
-            row = self._rows.read(token.id)
-            if row is not None:
-                rows.append(row)
-                token = token.but(id=row.id)
+            row = self.reread(token.id) or self._rows.read(token.id)
+            if row is not None and saving.same_thing(row, token):
+                return row  # an id goes first: the rest need not be read
+        rows = []
         if token.user:
             rows += self._rows.having("user", token.user)
         for field, name in SECRETS.items():
