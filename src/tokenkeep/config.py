@@ -134,6 +134,10 @@ def open_store(
 def _first_key(backend: Backend, environ: Mapping[str, str]) -> KeyRing:
     """Make the first key of a store that holds nothing yet."""
     held = backend.scan(None, 1)
+    # Another process may have made the key, and saved, since this one looked.
+    made = keys.load(environ) if held else None
+    if made is not None:
+        return made
     if held:
         looked = f"{keys.KEYS} and {keys.key_file(environ)}"
         missing = key_missing([held[0].key_id], [])
