@@ -1,0 +1,263 @@
+"""
+What the benchmarks share: rounds in turn, made-up tokens, the table they print.
+
+Every figure stands beside a floor measured in the same run. Both take turns in
+many short rounds, so that what else the machine does hits them alike; the
+ratio is the median of the rounds' own ratios.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import secrets
+import shutil
+import sqlite3
+import sys
+import tempfile
+import time
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from statistics import median
+from typing import TYPE_CHECKING, Any
+
+from tokenkeep import KeyRing, Token, Vault, generate_key, open_store, records
+from tokenkeep.backends.rows import COLUMNS, to_row
+from tokenkeep.lookup import identity
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+HOT = 10
+"""How many users of all are asked for again and again."""
+
+NAMES = ", ".join(f'"{name}"' for name in COLUMNS)
+SELECT = f"SELECT {NAMES} FROM token WHERE id = ?"
+UPSERT = (
+    f"INSERT INTO token ({NAMES}) VALUES ({', '.join('?' * len(COLUMNS))})"
+    " ON CONFLICT (id) DO UPDATE SET "
+    + ", ".join(f'"{name}" = excluded."{name}"' for name in COLUMNS if name != "id")
+)
+
+
+@dataclass
+class Case:
+    """
+    One line of the table.
+
+    Args:
+        name: What was measured.
+        n: How many tokens, callers or processes; see the title.
+        ours: In *unit*.
+        floor: Likewise. None if there is nothing to hold it against.
+        ratio: ours / floor, from pairs of rounds.
+        target: What *ratio*, or *ours* where there is no ratio, may be at most.
+            None for what is shown for comparison.
+        met: Whether the target is met. None if there is none.
+        note: What else there is to say.
+    """
+
+    name: str
+    n: int | str
+    ours: float
+    floor: float | None = None
+    ratio: float | None = None
+    target: float | None = None
+    met: bool | None = None
+    note: str = ""
+
+    def __post_init__(self) -> None:
+        if self.ratio is None and self.floor:
+            self.ratio = self.ours / self.floor
+        if self.met is None and self.target is not None:
+            judged = self.ours if self.ratio is None else self.ratio
+            self.met = judged <= self.target
+
+
+def options(description: str) -> argparse.Namespace:
+    """Read the options every benchmark takes."""
+    parser = argparse.ArgumentParser(description=description)
+    parser.add_argument("--json", action="store_true", help="print JSON")
+    parser.add_argument("--full", action="store_true", help="more tokens and more rounds")
+    return parser.parse_args()
+
+
+def report(title: str, unit: str, cases: list[Case], given: argparse.Namespace) -> None:
+    """Print the cases; as JSON on one line each where asked for."""
+    if given.json:
+        machine = {"cores": os.cpu_count(), "python": platform.python_version()}
+        for case in cases:
+            print(json.dumps({"benchmark": title, "unit": unit, **machine, **asdict(case)}))
+        return
+    print(f"\n{title} ({unit})")
+    head = ("case", "N", "ours", "floor", "ratio", "target", "met", "")
+    lines = [head] + [
+        (
+            case.name,
+            f"{case.n:,}" if isinstance(case.n, int) else case.n,
+            _number(case.ours),
+            _number(case.floor),
+            "" if case.ratio is None else f"{case.ratio:.2f}",
+            "" if case.target is None else f"{case.target:g}",
+            {True: "yes", False: "NO", None: ""}[case.met],
+            case.note,
+        )
+        for case in cases
+    ]
+    widths = [max(len(line[i]) for line in lines) for i in range(len(head))]
+    for line in lines:
+        first, *numbers, last = line
+        cells = [first.ljust(widths[0])]
+        cells += [cell.rjust(width) for cell, width in zip(numbers, widths[1:], strict=False)]
+        print("  ".join([*cells, last]).rstrip())
+    sys.stdout.flush()
+
+
+def in_turn(
+    functions: dict[str, Callable[[], object]], *, rounds: int, calls: int
+) -> dict[str, list[float]]:
+    """
+    Time functions in turn.
+
+    Args:
+        functions: By name.
+        rounds: How often each has its turn.
+        calls: How many calls one turn of a function makes in all, to divide by.
+
+    Returns:
+        Microseconds per call, for each function one figure a round.
+    """
+    for function in functions.values():
+        function()  # warm: caches, lazily loaded modules, the database's pages
+    took: dict[str, list[float]] = {name: [] for name in functions}
+    for _ in range(rounds):
+        for name, function in functions.items():
+            start = time.perf_counter()
+            function()
+            took[name].append((time.perf_counter() - start) / calls * 1e6)
+    return took
+
+
+def against(
+    took: dict[str, list[float]], name: str, floor: str, *, n: int | str, **more: Any
+) -> Case:
+    """Return the case of one function beside another of the same rounds."""
+    pairs = zip(took[name], took[floor], strict=True)
+    return Case(
+        name=more.pop("label", name),
+        n=n,
+        ours=median(took[name]),
+        floor=median(took[floor]),
+        ratio=median(ours / base for ours, base in pairs),
+        **more,
+    )
+
+
+@contextmanager
+def folder() -> Iterator[Path]:
+    """Make a temporary folder, with a key of its own for whatever store is opened in it."""
+    path = Path(tempfile.mkdtemp(prefix="tokenkeep-bench-"))
+    before = {name: os.environ.get(name) for name in ("TOKENKEEP_KEYS", "HOME")}
+    # Nobody's real keys, configuration or tokens are touched.
+    os.environ.update(TOKENKEEP_KEYS=generate_key(), HOME=str(path))
+    try:
+        yield path
+    finally:
+        for name, value in before.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value
+        shutil.rmtree(path, ignore_errors=True)
+
+
+def access_token() -> str:
+    """Make up an access token as long as Zoho's."""
+    return f"1000.{secrets.token_hex(32)}"
+
+
+def made_up(number: int) -> Token:
+    """Make up the token of user *number*, with everything a stored one has."""
+    now = time.time()
+    return Token(
+        user=f"user{number}@example.com:{6_000_000 + number}",
+        client_id="1000.MADEUPCLIENT0000000000000000",
+        client_secret=secrets.token_hex(21),
+        access_token=access_token(),
+        refresh_token=f"1000.{secrets.token_hex(32)}",
+        expires_at=now + 3600,
+        provider="zoho",
+        issuer="https://accounts.zoho.com/oauth/v2/token",
+        api_domain="https://www.zohoapis.com",
+        data_center="us",
+        environment="production",
+        created_at=now,
+        updated_at=now,
+        last_used_at=now,
+    ).with_renewal(login=secrets.token_hex(16), lifetime=3600.0, mints=(now,))
+
+
+def fill(store: Vault, path: Path, n: int) -> list[str]:
+    """
+    Put *n* tokens in a SQLite store, in one transaction, and return their ids.
+
+    The rows are those that saving one by one makes; that would take minutes.
+    """
+
+    def rows() -> Iterator[tuple[Any, ...]]:
+        for number in range(n):
+            token = made_up(number)
+            ids.append(secrets.token_hex(16))
+            token = token.but(
+                id=ids[-1], version=secrets.token_hex(16), identity=identity(token, None)
+            )
+            yield to_row(records.seal(token, store.ring))
+
+    ids: list[str] = []
+    db = sqlite3.connect(path)
+    with db:
+        db.executemany(f"INSERT INTO token VALUES ({', '.join('?' * len(COLUMNS))})", rows())
+    db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+    db.close()
+    return ids
+
+
+def ring() -> KeyRing:
+    """Return the ring of the key in the environment."""
+    store = open_store("sqlite:///:memory:")
+    store.close()
+    return store.ring
+
+
+def kept_connection(path: Path) -> sqlite3.Connection:
+    """Open a database as the floor does: once, WAL, synchronous=FULL, one statement a commit."""
+    db = sqlite3.connect(path, isolation_level=None, timeout=30)
+    db.execute("PRAGMA journal_mode = WAL").fetchall()
+    db.execute("PRAGMA synchronous = FULL")
+    return db
+
+
+def copy_of(source: Path, target: Path, *, indexes: bool = True) -> sqlite3.Connection:
+    """Copy the tokens' table to another file for the floor, with or without its other indexes."""
+    reader, db = sqlite3.connect(source), kept_connection(target)
+    kinds = ("table", "index") if indexes else ("table",)
+    db.execute("BEGIN")
+    for kind, sql in reader.execute(
+        "SELECT type, sql FROM sqlite_master WHERE sql IS NOT NULL"
+    ).fetchall():
+        if kind in kinds:
+            db.execute(sql)
+    rows = reader.execute(f"SELECT {NAMES} FROM token")
+    db.executemany(f"INSERT INTO token ({NAMES}) VALUES ({', '.join('?' * len(COLUMNS))})", rows)
+    db.execute("COMMIT")
+    reader.close()
+    return db
+
+
+def _number(value: float | None) -> str:
+    if value is None:
+        return ""
+    return f"{value:,.0f}" if value >= 100 else f"{value:.2f}"
