@@ -16,16 +16,8 @@ if TYPE_CHECKING:
     from tokenkeep.importing import Step
     from tokenkeep.vault import Vault
 
-COLUMNS = {
-    "row": 5,
-    "": 13,
-    "user": 32,
-    "client": 14,
-    "data centre": 11,
-    "environment": 11,
-    "why": 40,
-}
-"""Of the plan on a terminal, with their widths."""
+COLUMNS = {"row": 4, "": 13, "user": 20, "client": 10, "where": 13, "why": None}
+"""Of the plan on a terminal, with their widths; None is what is left over."""
 
 _STORE = next(option for option in COMMON_OPTIONS if option.name == "store")
 _TO = click.Option(
@@ -71,7 +63,7 @@ def import_command(session: Session, /, path: Path, **options: Any) -> None:
             output.document(line)
         output.document({"dry_run": dry_run, "source": source.kind, "rows": counts})
         return
-    output.rows(COLUMNS, (list(line.values())[:-2] for line in lines))
+    output.rows(COLUMNS, (_shown(line) for line in lines))
     told = ", ".join(f"{count} {action}" for action, count in sorted(counts.items()))
     wrote = "Dry run, nothing was written" if dry_run else "The source was left as it is"
     session.note(f"{source.kind}: {told or 'no rows'}. {wrote}.")
@@ -90,6 +82,14 @@ def _done(importer: Any, step: Step, counts: Counter[str], *, dry_run: bool) -> 
         "source_id": step.row.source_id,
         "id": saved.id if saved else None,
     }
+
+
+def _shown(line: dict[str, Any]) -> list[Any]:
+    """Return a line as it is shown: whole in a pipe, with fewer columns on a terminal."""
+    row, action, user, client, *place, reason, _, _ = line.values()
+    if not output.is_terminal():
+        return [row, action, user, client, *place, reason]
+    return [row, action, user, client, " ".join(filter(None, place)), reason]
 
 
 def _store(session: Session, *, dry_run: bool) -> Vault:
