@@ -1,6 +1,7 @@
 """An application on the official SDK: what a test can ask of it, from another process."""
 
 import inspect
+import re
 import threading
 import time
 from pathlib import Path
@@ -13,7 +14,6 @@ from zohocrmsdk.src.com.zoho.api.authenticator.store.token_store import (
 from zohocrmsdk.src.com.zoho.api.logger import Logger
 from zohocrmsdk.src.com.zoho.crm.api import HeaderMap, Initializer, ParameterMap
 from zohocrmsdk.src.com.zoho.crm.api.dc import DataCenter
-from zohocrmsdk.src.com.zoho.crm.api.exception.sdk_exception import SDKException
 from zohocrmsdk.src.com.zoho.crm.api.record import GetRecordsParam, RecordOperations
 from zohocrmsdk.src.com.zoho.crm.api.sdk_config import SDKConfig
 from zohocrmsdk.src.com.zoho.crm.api.user_signature import UserSignature
@@ -51,15 +51,22 @@ def environment(api_url, token_url):
     return DataCenter.Environment(*addresses, *["emulator"][: takes - 3])
 
 
+def documented(words):
+    """Return the Python block of docs/zoho-sdk.md that contains these words."""
+    page = (Path(__file__).parents[2] / "docs" / "zoho-sdk.md").read_text()
+    [block] = [
+        each for each in re.findall(r"```python\n(.*?)```", page, re.DOTALL) if words in each
+    ]
+    return block
+
+
 def leads():
-    """Read the leads; return the HTTP status."""
+    """Read the leads."""
     wanted = ParameterMap()
     wanted.add(GetRecordsParam.fields, "Last_Name")
     if len(inspect.signature(RecordOperations.__init__).parameters) > 1:
-        response = RecordOperations("Leads").get_records(wanted, HeaderMap())
-    else:
-        response = RecordOperations().get_records("Leads", wanted, HeaderMap())
-    return response.get_status_code()
+        return RecordOperations("Leads").get_records(wanted, HeaderMap())
+    return RecordOperations().get_records("Leads", wanted, HeaderMap())
 
 
 def all_at_once(work, count):
@@ -132,21 +139,22 @@ class Application:
         return shown(self.token)
 
     def call(self):
-        return leads()
+        """Read the leads; return the HTTP status."""
+        return leads().get_status_code()
 
     def call_with_retry(self):
-        """The loop that docs/zoho-sdk.md recommends."""
-        try:
-            status = leads()
-        except SDKException as error:
-            # The SDK asked for the module's fields first, and that was refused.
-            if "INVALID_TOKEN" not in str(error):
-                raise
-            status = 401
-        if status == 401:
-            self.store.rejected(self.token)
-            status = leads()
-        return status
+        """The same with the one retry that the documentation recommends."""
+        names = {"store": self.store}
+        exec(documented("def with_one_retry"), names)
+        return names["with_one_retry"](leads, self.token).get_status_code()
+
+    def run_example(self, environment):
+        """Run the documentation's first example, at the emulator; return the token."""
+        text = documented("Initializer.initialize").replace("USDataCenter.PRODUCTION()", "place")
+        names = {"place": self._environment(environment)}
+        exec(text, names)
+        self.store, self.token = names["store"], names["token"]
+        return shown(self.token)
 
     def call_threads_with_retry(self, count):
         return all_at_once(lambda _: self.call_with_retry(), count)
@@ -160,8 +168,8 @@ class Application:
     def remove(self):
         return self.token.remove()
 
-    def sdk_revoke(self, id):
-        return self.token.revoke(id)
+    def sdk_revoke(self, token_id):
+        return self.token.revoke(token_id)
 
     def start_with_stored(self, environment):
         """Give the SDK an object that `get_tokens` returned."""
@@ -191,7 +199,7 @@ class Application:
                 environment=self._environment(mine["environment"]), token=token
             )
             seen = {token.get_token() for _ in range(rounds)}
-            return {"tokens": sorted(seen), "status": leads(), "id": token.get_id()}
+            return {"tokens": sorted(seen), "status": self.call(), "id": token.get_id()}
 
         return all_at_once(work, 2 * len(users))
 
@@ -202,8 +210,8 @@ class Application:
         found = self.store.find_token(asked)
         return None if found is None else {"same": found is asked, **shown(asked)}
 
-    def find_by_id(self, id):
-        return shown(self.store.find_token_by_id(id))
+    def find_by_id(self, token_id):
+        return shown(self.store.find_token_by_id(token_id))
 
     def save(self, expires_in=None, **given):
         token = oauth_token(**given)
@@ -217,14 +225,14 @@ class Application:
     def ask(self, method, *arguments, **named):
         return getattr(self.store, method)(*arguments, **named)
 
-    def delete(self, id):
-        return self.store.delete_token(id)
+    def delete(self, token_id):
+        return self.store.delete_token(token_id)
 
     def delete_all(self):
         return self.store.delete_tokens()
 
-    def revoke(self, id):
-        return self.store.revoke(id)
+    def revoke(self, token_id):
+        return self.store.revoke(token_id)
 
     def rejected(self, threads=1):
         all_at_once(lambda _: self.store.rejected(self.token), threads)
@@ -254,13 +262,13 @@ class Application:
         """Let waits end sooner by so many times."""
         self.clock.speed = speed
 
-    def edit(self, id, **changes):
+    def edit(self, token_id, **changes):
         """Change a stored row; ``expires_in`` is counted from now."""
         store = self.store.keeper.store
         if "expires_in" in changes:
             left = changes.pop("expires_in")
             changes["expires_at"] = None if left is None else time.time() + left
-        edited = store.reread(id).but(**changes)
+        edited = store.reread(token_id).but(**changes)
         # What a six-method store holds can only be saved.
         (store.swap if isinstance(store, Vault) else store.save_token)(edited)
 

@@ -51,7 +51,7 @@ def test_absent_id(sdk):
     process = sdk.process()
     process.open()
     with pytest.raises(SDKFailed) as failed:
-        process.find_by_id(id="0" * 32)
+        process.find_by_id(token_id="0" * 32)
 
     assert (failed.value.kind, failed.value.code) == ("SDKException", "TOKENKEEP")
     assert (failed.value.cause, failed.value.raised_from) == ("TokenNotFound", "TokenNotFound")
@@ -92,7 +92,7 @@ def test_delete(sdk):
     first = sdk.log_in(process)
 
     assert process.remove() is True
-    assert process.delete(id=first["id"]) is None
+    assert process.delete(token_id=first["id"]) is None
     assert process.tokens() == []
 
 
@@ -146,7 +146,7 @@ def test_sdk_revokes_the_right_one(newest, zoho, user):
     users = [zoho.user, zoho.add_user("b@us.example.com"), zoho.add_user("c@us.example.com")]
     logins = [newest.log_in(process, user=each) for each in users]
 
-    assert process.sdk_revoke(id=logins[user]["id"]) is True
+    assert process.sdk_revoke(token_id=logins[user]["id"]) is True
     alive = [zoho.is_active(each["refresh_token"]) for each in logins]
     assert alive == [number != user for number in range(3)]
 
@@ -155,7 +155,7 @@ def test_read_by_id_only(sdk, zoho):
     """An id alone in `find_token` only reads: a dead token is filled, an absent one is None."""
     process = sdk.process()
     first = sdk.log_in(process)
-    process.edit(id=first["id"], expires_in=-1)
+    process.edit(token_id=first["id"], expires_in=-1)
 
     assert process.find(id=first["id"])["refresh_token"] == first["refresh_token"]
     assert process.find(id="0" * 32) is None
@@ -169,7 +169,7 @@ def test_central_revocation(sdk, zoho):
     sdk.start(theirs, id=first["id"])
 
     assert theirs.call() == 200
-    assert ours.revoke(id=first["id"]) is True
+    assert ours.revoke(token_id=first["id"]) is True
     assert not zoho.is_active(first["refresh_token"])
     with pytest.raises(SDKFailed) as failed:
         theirs.get_token()
@@ -181,7 +181,7 @@ def test_revoked_call(sdk, zoho):
     """A CRM call with a revoked token never leaves the process."""
     process = sdk.process()
     first = sdk.log_in(process)
-    process.revoke(id=first["id"])
+    process.revoke(token_id=first["id"])
     before = zoho.counters.calls("records")
     with pytest.raises(SDKFailed):
         process.call()

@@ -96,7 +96,7 @@ def test_data_centre_is_a_preference(newest, zoho):
     owner = next(each for each in zoho.users if each.data_center == "eu")
     process = newest.process()
     first = newest.log_in(process, user=owner, data_center="eu")
-    process.edit(id=first["id"], expires_in=-1)
+    process.edit(token_id=first["id"], expires_in=-1)
     again = newest.start(user=owner.name, data_center="us")
 
     assert again["id"] == first["id"]
@@ -126,7 +126,7 @@ def test_renewed_at_its_own_endpoint(placed, zoho):
     """A stored token is renewed where it was made, whatever accounts URL is given later."""
     process = placed.process()
     first = placed.log_in(process)
-    process.edit(id=first["id"], expires_in=-1)
+    process.edit(token_id=first["id"], expires_in=-1)
     elsewhere = [zoho.us.api_url, "http://127.0.0.1:9/oauth/v2/token"]
     again = placed.process().start(environment=elsewhere, user=zoho.user.name)
 

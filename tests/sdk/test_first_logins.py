@@ -56,14 +56,14 @@ def test_list_store(sdk, zoho):
     """A store of the six methods alone carries logins, renewals and revocation of one process."""
     process = sdk.process()
     first = sdk.log_in(process, store="list")
-    process.edit(id=first["id"], expires_in=-1)
+    process.edit(token_id=first["id"], expires_in=-1)
     renewed = process.get_token_threads(count=8)
 
     assert len(set(renewed)) == 1
     assert renewed[0] != first["access_token"]
     assert process.call() == 200
     assert zoho.counters.token_calls() == 2
-    assert process.revoke(id=first["id"]) is True
+    assert process.revoke(token_id=first["id"]) is True
     with pytest.raises(SDKFailed) as failed:
         process.get_token()
     assert failed.value.cause == "TokenRevoked"

@@ -31,7 +31,7 @@ def test_user_names(newest, zoho, kind):
 
     assert newest.start(user=name)["id"] == first["id"] != other["id"]
     assert {each["user"] for each in process.tokens()} == {name, "someone else"}
-    assert process.revoke(id=first["id"]) is True
+    assert process.revoke(token_id=first["id"]) is True
     assert newest.start(user="someone else")["access_token"] == other["access_token"]
 
 
@@ -47,9 +47,9 @@ def test_ids(sdk):
     process = sdk.process()
     first = sdk.log_in(process)
     for wild in ("1 or 1=1", "' or ''='", "%", "*", "../../etc/passwd", ""):
-        process.delete(id=wild)
+        process.delete(token_id=wild)
         with pytest.raises(SDKFailed):
-            process.find_by_id(id=wild)
+            process.find_by_id(token_id=wild)
 
     assert [each["id"] for each in process.tokens()] == [first["id"]]
 
@@ -82,15 +82,15 @@ def test_no_secret_anywhere(sdk, zoho):
 
     for kind in ("garbage", "drop", "status"):
         zoho.faults.add(kind=kind)
-        process.edit(id=token["id"], expires_in=-1)
+        process.edit(token_id=token["id"], expires_in=-1)
         fails("get_token")
         process.move_clock(seconds=10)
     secrets.add(process.get_token())
     process.rejected()
     secrets.add(process.get_token())
     fails("start", environment=sdk.environment(), grant_token=spent, **sdk.secrets())
-    fails("find_by_id", id="0" * 32)
-    process.revoke(id=token["id"])
+    fails("find_by_id", token_id="0" * 32)
+    process.revoke(token_id=token["id"])
     fails("find", id=None, refresh_token=token["refresh_token"], **sdk.secrets())
     secrets.discard(sdk.client.client_id)
 
@@ -104,7 +104,7 @@ def test_nothing_in_clear(newest, zoho):
     """No file the store writes has a secret in it, and none can be read by others."""
     process = newest.process()
     token = newest.log_in(process)
-    process.edit(id=token["id"], expires_in=-1)
+    process.edit(token_id=token["id"], expires_in=-1)
     secrets = {process.get_token(), token["refresh_token"], newest.client.client_secret}
     files = [path for path in newest.folder.rglob("*tokens.db*") if path.is_file()]
 

@@ -17,10 +17,10 @@ def login(sdk, zoho):
 
         def die(self, how):
             if how == "revoked":
-                self.process.revoke(id=self.token["id"])
+                self.process.revoke(token_id=self.token["id"])
             else:
                 zoho.revoke(zoho.user)
-                self.process.edit(id=self.token["id"], expires_in=-1)
+                self.process.edit(token_id=self.token["id"], expires_in=-1)
                 with pytest.raises(SDKFailed) as failed:
                     self.process.get_token()
                 assert failed.value.cause == "LoginNeeded"
@@ -48,7 +48,7 @@ def test_without_a_user(newest):
     """A new code alone logs in over a dead token as well; its user's old id goes on working."""
     process = newest.process()
     first = newest.log_in(process)
-    process.revoke(id=first["id"])
+    process.revoke(token_id=first["id"])
     again = newest.log_in()
 
     assert again["id"] in (first["id"], process.find(id=first["id"])["id"])
@@ -90,7 +90,7 @@ def test_sixteen_log_in_again(newest, zoho, bring):
     """Sixteen processes that bring the same new credential over a dead token make one call."""
     process = newest.process()
     first = newest.log_in(process)
-    process.revoke(id=first["id"])
+    process.revoke(token_id=first["id"])
     zoho.counters.reset()
     credential = zoho.grant_code() if bring == "grant_token" else zoho.refresh_token()
     workers = [newest.process() for _ in range(16)]
@@ -112,7 +112,7 @@ def test_late_save_does_not_resurrect(newest):
     """A save of what was revoked meanwhile is refused, and the token stays revoked."""
     process = newest.process()
     first = newest.log_in(process)
-    process.revoke(id=first["id"])
+    process.revoke(token_id=first["id"])
     given = {"refresh_token": first["refresh_token"], "access_token": "late"}
     with pytest.raises(SDKFailed) as failed:
         process.save(**given, **newest.secrets())

@@ -19,7 +19,7 @@ rotates = false
 def expired(sdk, process):
     """Log in, let the token expire; return it."""
     token = sdk.log_in(process)
-    process.edit(id=token["id"], expires_in=-1)
+    process.edit(token_id=token["id"], expires_in=-1)
     return token
 
 
@@ -29,7 +29,7 @@ def test_eight_processes(sdk, zoho):
     token = sdk.log_in(workers[0])
     for each in workers[1:]:
         sdk.start(each, id=token["id"])
-    workers[0].edit(id=token["id"], expires_in=-1)
+    workers[0].edit(token_id=token["id"], expires_in=-1)
     tokens = sdk.at_once(workers, "get_token")
 
     assert zoho.counters.token_calls("refresh_token") == 1
@@ -53,7 +53,7 @@ def test_the_sdk_never_renews(sdk, zoho):
     zoho.options.access_token_life = 2
     process = sdk.process()
     token = sdk.log_in(process)
-    seen = [process.find_by_id(id=token["id"]) for _ in range(3)]
+    seen = [process.find_by_id(token_id=token["id"]) for _ in range(3)]
     for _ in range(5):
         process.get_token()
         assert process.call() == 200
@@ -129,7 +129,7 @@ def test_killed_in_the_middle(sdk, zoho):
     assert fault.wait()
     ours.kill()
     theirs.open()
-    renewed = theirs.find_by_id(id=token["id"])
+    renewed = theirs.find_by_id(token_id=token["id"])
 
     assert zoho.is_active(renewed["access_token"])
     assert zoho.counters.token_calls("refresh_token") == 2
@@ -140,9 +140,9 @@ def test_budget(sdk, zoho):
     process = sdk.process()
     token = sdk.log_in(process)
     for _ in range(9):
-        process.edit(id=token["id"], expires_in=-1)
+        process.edit(token_id=token["id"], expires_in=-1)
         process.get_token()
-    process.edit(id=token["id"], expires_in=-1)
+    process.edit(token_id=token["id"], expires_in=-1)
     with pytest.raises(SDKFailed) as failed:
         process.get_token()
 
@@ -157,7 +157,7 @@ def test_secret_changed(sdk, zoho):
     """A client secret that was changed is used as the caller has it, and kept once it works."""
     process = sdk.process()
     token = expired(sdk, process)
-    process.edit(id=token["id"], client_secret="the old one")
+    process.edit(token_id=token["id"], client_secret="the old one")
     right = sdk.start(refresh_token=token["refresh_token"], **sdk.secrets())
 
     assert zoho.is_active(right["access_token"])
@@ -184,7 +184,7 @@ def test_expiry_not_known(sdk, zoho):
     """With a refresh token, an access token of unknown expiry is renewed; once."""
     process = sdk.process()
     token = sdk.log_in(process)
-    process.edit(id=token["id"], expires_in=None)
+    process.edit(token_id=token["id"], expires_in=None)
     renewed = process.get_token()
 
     assert renewed != token["access_token"]
@@ -207,7 +207,7 @@ def test_expired_without_refresh_token(sdk, zoho):
     """Expired without a refresh token is a login that is needed, not a call in vain."""
     process = sdk.process()
     token = sdk.start(process, access_token=zoho.access_token())
-    process.edit(id=token["id"], expires_in=-1)
+    process.edit(token_id=token["id"], expires_in=-1)
     with pytest.raises(SDKFailed) as failed:
         process.get_token()
 

@@ -99,7 +99,7 @@ def test_expired_across_restart(sdk, zoho):
     """An expired token is renewed once while it is looked up; the SDK spends no call."""
     process = sdk.process()
     first = sdk.log_in(process)
-    process.edit(id=first["id"], expires_in=-1)
+    process.edit(token_id=first["id"], expires_in=-1)
     again = sdk.start(id=first["id"])
 
     assert again["access_token"] != first["access_token"]
@@ -113,7 +113,7 @@ def test_works_on(sdk, zoho):
     ours, theirs = sdk.process(), sdk.process()
     first = sdk.log_in(ours)
     sdk.start(theirs, id=first["id"])
-    ours.edit(id=first["id"], expires_in=-1)
+    ours.edit(token_id=first["id"], expires_in=-1)
     renewed = ours.get_token()
 
     assert theirs.get_token() == renewed != first["access_token"]

@@ -16,7 +16,7 @@ def test_users_never_mix(sdk, zoho):
         users.append({"user": owner.name, "environment": sdk.environment(data_center=name)})
     sdk.start(process, id=logins[0]["id"])
     for each in logins:
-        process.edit(id=each["id"], expires_in=-1)
+        process.edit(token_id=each["id"], expires_in=-1)
     seen = process.hammer(users=users, rounds=50)
 
     assert [each["id"] for each in seen] == [logins[n % 2]["id"] for n in range(4)]
@@ -49,7 +49,7 @@ def test_eight_threads(sdk, zoho):
     """Eight threads on one expired token make one call."""
     process = sdk.process()
     token = sdk.log_in(process)
-    process.edit(id=token["id"], expires_in=-1)
+    process.edit(token_id=token["id"], expires_in=-1)
     tokens = process.get_token_threads(count=8)
 
     assert len(set(tokens)) == 1
