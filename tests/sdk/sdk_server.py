@@ -19,8 +19,12 @@ from pathlib import Path
 
 from sdk_application import Application
 
+from tokenkeep.integrations.zoho_sdk import SDKStore
+
 
 def main():
+    # What the first store loads, loaded once for all.
+    SDKStore("sqlite:///:memory:").close()
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # nobody asks for the children's status
     print("ready", flush=True)  # noqa: T201 - the driver waits for it
     for line in iter(sys.stdin.readline, ""):
