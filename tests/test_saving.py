@@ -27,7 +27,7 @@ ROW = Token(
         mints=(1.0, 2.0),
         failure=Failure(kind="x", error="e", at=1.0, until=2.0, count=1, credential="d"),
         login="old",
-        to_revoke="r",
+        to_revoke=(("refresh_token", "r"),),
     ),
     **PLACE,
 )
@@ -144,11 +144,8 @@ def test_what_lifts_a_dead_row(status, saved, lifts):
 
     if lifts:
         assert (Status.OK, "new") == (after.status, after.renewal.login)
-        assert (None, None, None) == (
-            after.renewal.claim,
-            after.renewal.failure,
-            after.renewal.to_revoke,
-        )
+        assert (None, None) == (after.renewal.claim, after.renewal.failure)
+        assert after.renewal.to_revoke == dead.renewal.to_revoke
     else:
         assert after is dead
 

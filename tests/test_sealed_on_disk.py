@@ -153,7 +153,7 @@ def test_no_plaintext_on_disk(open_store, tmp_path, url):
     for user in ("ana", "bob"):
         store.save_token(token(user))
     saved = store.save_token(token("ana", access_token="the-access_token-of-ana-renewed"))
-    store.swap(saved.with_renewal(to_revoke="the-refresh_token-to-revoke"))
+    store.swap(saved.with_renewal(to_revoke=(("refresh_token", "the-refresh_token-to-revoke"),)))
     while_open = [path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()]
     store.close()
     after = [path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()]

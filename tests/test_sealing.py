@@ -40,7 +40,7 @@ TOKEN = Token(
         claim=Claim(nonce="n", holder="h", taken_at=1.5, length=20.0),
         mints=(1.5, 2.5),
         failure=Failure(kind="x", error="e", at=1.0, until=2.0, count=3, credential="d"),
-        to_revoke="the-token-to-revoke",
+        to_revoke=(("refresh_token", "the-token-to-revoke"),),
     ),
     **SECRETS,
 )

@@ -20,11 +20,13 @@ class Entry(NamedTuple):
         token: The unsealed token.
         revision: What the backend's ``revision()`` said before it was read.
         read_at: When, on the monotonic clock, in seconds.
+        mark: What `Cache.mark` said before it was read.
     """
 
     token: Token
     revision: Hashable | None
     read_at: float
+    mark: int = 0
 
 
 class Cache:
@@ -41,6 +43,10 @@ class Cache:
         self._size = size
         self._max_staleness = max_staleness
         self._entries: OrderedDict[Hashable, Entry] = OrderedDict()
+        self._written: dict[str, int] = {}
+        self._cleared = 0
+        self.mark = 0
+        """Grows with each write of this process; read before the token it vouches for."""
         self._lock = Lock()
 
     def get(self, key: Hashable, revision: Hashable | None, now: float) -> Token | None:
@@ -55,7 +61,10 @@ class Cache:
         entry = self._entries.get(key)
         if entry is None or entry.revision != revision:
             return None
-        if revision is None and now - entry.read_at > self._max_staleness:
+        if revision is None and (
+            now - entry.read_at > self._max_staleness
+            or entry.mark < self._written.get(str(entry.token.id), self._cleared)
+        ):
             return None
         return entry.token
 
@@ -72,10 +81,29 @@ class Cache:
             while len(self._entries) > self._size:
                 self._entries.popitem(last=False)
 
-    def clear(self) -> None:
-        """Forget everything."""
+    def wrote(self, token_id: str) -> None:
+        """
+        Note that this process writes a token; what was read before is out of date.
+
+        Called before and after the write, so that a reader in between can't
+        put an old token back.
+        """
         with self._lock:
-            self._entries.clear()
+            if len(self._written) >= self._size:
+                self._forget()
+            self.mark += 1
+            self._written[token_id] = self.mark
+
+    def clear(self) -> None:
+        """Forget everything, what is being read now too."""
+        with self._lock:
+            self._forget()
+
+    def _forget(self) -> None:
+        self.mark += 1
+        self._cleared = self.mark
+        self._written.clear()
+        self._entries.clear()
 
     def renew_locks(self) -> None:
         """Start with a new lock: another thread of the parent may hold the old one."""

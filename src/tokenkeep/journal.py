@@ -6,13 +6,14 @@ import json
 import os
 import secrets
 from abc import ABC, abstractmethod
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING
 
-from tokenkeep.errors import StoreTampered, StoreUnavailable
+from tokenkeep.errors import StoreTampered, StoreUnavailable, TokenKeepError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from tokenkeep.sealing import KeyRing
@@ -91,16 +92,31 @@ class Journal(ABC):
         """Forget an answer. Silent if it is gone already."""
 
     @abstractmethod
-    def entries(self, token_id: str | None = None) -> Iterator[Entry]:
+    def entries(
+        self,
+        token_id: str | None = None,
+        *,
+        on_error: Callable[[TokenKeepError], None] | None = None,
+    ) -> Iterator[Entry]:
         """
         Yield what is kept.
 
         Args:
             token_id: Only for this token. None yields all.
+            on_error: Called for an entry that can't be opened, instead of
+                raising. None raises.
 
         Raises:
             KeyMissing: An entry was sealed under a key that is not in the ring.
             StoreTampered: An entry does not open.
+        """
+
+    def tidy(self, before: float) -> None:
+        """
+        Remove what writers that are gone have left half-written.
+
+        Args:
+            before: Only what is older, in epoch seconds.
         """
 
     def find(self, token_id: str, base: tuple[str | None, str | None]) -> Entry | None:
@@ -124,7 +140,12 @@ class MemoryJournal(Journal):
         """See `Journal.remove`."""
         self._entries.pop(str(entry.name), None)
 
-    def entries(self, token_id: str | None = None) -> Iterator[Entry]:
+    def entries(
+        self,
+        token_id: str | None = None,
+        *,
+        on_error: Callable[[TokenKeepError], None] | None = None,  # noqa: ARG002  # nothing to open
+    ) -> Iterator[Entry]:
         """See `Journal.entries`."""
         kept = list(self._entries.values())
         return (e for e in kept if token_id in (None, e.token_id))
@@ -171,21 +192,41 @@ class FolderJournal(Journal):
                 token_id=entry.token_id,
             ) from exc
 
-    def entries(self, token_id: str | None = None) -> Iterator[Entry]:
+    def entries(
+        self,
+        token_id: str | None = None,
+        *,
+        on_error: Callable[[TokenKeepError], None] | None = None,
+    ) -> Iterator[Entry]:
         """See `Journal.entries`."""
-        pattern = f"{token_id or '*'}-*{_SUFFIX}"
-        for path in sorted(self._folder.glob(pattern)):
+        for path in sorted(self._folder.glob(f"{token_id or '*'}-*{_SUFFIX}")):
             try:
-                sealed = path.read_bytes()
-            except FileNotFoundError:
-                continue  # saved and removed by another process
-            except OSError as exc:
-                raise StoreUnavailable(
-                    f"The journal {self._folder} can't be read: {exc.strerror}"
-                ) from exc
-            yield self._opened(path, sealed)
+                entry = self._opened(path)
+            except TokenKeepError as exc:
+                if on_error is None:
+                    raise
+                on_error(exc)
+            else:
+                if entry is not None:
+                    yield entry
 
-    def _opened(self, path: Path, sealed: bytes) -> Entry:
+    def tidy(self, before: float) -> None:
+        """See `Journal.tidy`."""
+        for path in self._folder.glob("*.part"):
+            with suppress(OSError):
+                if path.stat().st_mtime < before:
+                    path.unlink()
+
+    def _opened(self, path: Path) -> Entry | None:
+        """Read and open an entry. None if another process has removed it."""
+        try:
+            sealed = path.read_bytes()
+        except FileNotFoundError:
+            return None
+        except OSError as exc:
+            raise StoreUnavailable(
+                f"The journal {self._folder} can't be read: {exc.strerror}"
+            ) from exc
         try:
             return Entry(**json.loads(self._ring.open(sealed, bound=(_FORMAT, path.name))))
         except (StoreTampered, ValueError, TypeError) as exc:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
 
 from tokenkeep import events
 from tokenkeep.clock import Clock
@@ -192,7 +192,7 @@ class Keeper:
             if stored.status is not Status.REVOKED:
                 dead = stored.but(
                     status=Status.REVOKED, access_token=None, updated_at=self._clock.now()
-                ).with_renewal(claim=None, to_revoke=stored.refresh_token or stored.access_token)
+                ).with_renewal(claim=None, to_revoke=_to_revoke(stored))
                 try:
                     stored = self.store.swap(dead)
                 except StoreConflict:
@@ -206,29 +206,34 @@ class Keeper:
         Revoke at the provider what is revoked here, if that is still to be done.
 
         Args:
-            token: A revoked token, as stored.
+            token: As stored; revoked, or logged in again since.
 
         Returns:
             The token as stored. A provider that can't be reached is reported,
             not raised.
         """
-        secret = token.renewal.to_revoke
-        if secret is None:
+        done = []
+        provider = self.providers.of(token)
+        for kind, secret in token.renewal.to_revoke:
+            if token.status is not Status.REVOKED and (
+                provider.profile.revokes_grant or secret in token.pair
+            ):
+                done.append((kind, secret))  # it would end the new login too
+                continue
+            asked = token.but(access_token=None, refresh_token=None).but(**{kind: secret})
+            try:
+                provider.revoke(asked)
+            except (RenewalError, ConfigurationError) as exc:
+                # Revoked here all the same; where the provider has no
+                # endpoint for it, that is all there is.
+                self._report("revocation_pending", token, error=exc.what)
+            else:
+                done.append((kind, secret))
+        if not done:
             return token
-        is_refresh = secret == token.refresh_token
-        asked = token.but(
-            refresh_token=secret if is_refresh else None,
-            access_token=None if is_refresh else secret,
-        )
+        left = tuple(each for each in token.renewal.to_revoke if each not in done)
         try:
-            self.providers.of(token).revoke(asked)
-        except (RenewalError, ConfigurationError) as exc:
-            # Revoked here all the same; where the provider has no endpoint
-            # for it, that is all there is.
-            self._report("revocation_pending", token, error=exc.what)
-            return token
-        try:
-            return self.store.swap(token.with_renewal(to_revoke=None))
+            return self.store.swap(token.with_renewal(to_revoke=left))
         except (StoreConflict, StoreUnavailable):
             # Somebody wrote meanwhile, or can't be written: revoking twice is harmless.
             return token
@@ -266,6 +271,12 @@ class Keeper:
         self._good.clear()
         self.store.close()
 
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
     def _stored(self, token_id: str) -> Token:
         stored = self.store.reread(token_id)
         if stored is None:
@@ -302,3 +313,11 @@ class Keeper:
         events.log(event)
         if self._on_event is not None:
             self._on_event(event)
+
+
+def _to_revoke(token: Token) -> tuple[tuple[str, str], ...]:
+    """Return what the provider has to revoke, older ones it has not confirmed included."""
+    kind = "refresh_token" if token.refresh_token else "access_token"
+    secret = getattr(token, kind)
+    earlier = token.renewal.to_revoke
+    return (*earlier, (kind, secret)) if secret else earlier

@@ -109,5 +109,6 @@ def _renewal(state: dict[str, Any]) -> Renewal:
         claim=Claim(**claim) if claim else None,
         failure=Failure(**failure) if failure else None,
         mints=tuple(state.pop("mints")),
+        to_revoke=tuple((kind, value) for kind, value in state.pop("to_revoke")),
         **state,
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from tokenkeep import records
@@ -11,7 +12,7 @@ from tokenkeep.lookup import SECRETS, Lookup, credentials, identity
 from tokenkeep.token import Renewal, Status, Token
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from tokenkeep.backends.base import Backend, Record
     from tokenkeep.sealing import KeyRing
@@ -31,11 +32,16 @@ class Rows:
     Args:
         backend: Where the records are.
         ring: The keys.
+        wrote: Called with a row's id before and after it is written. None
+            means that nobody has to know.
     """
 
-    def __init__(self, backend: Backend, ring: KeyRing) -> None:
+    def __init__(
+        self, backend: Backend, ring: KeyRing, *, wrote: Callable[[str], None] | None = None
+    ) -> None:
         self._backend = backend
         self._ring = ring
+        self._wrote = wrote or (lambda _: None)
 
     def open(self, record: Record) -> Token:
         """
@@ -113,8 +119,20 @@ class Rows:
             StoreConflict: It is not, or the row is gone.
         """
         written = token.but(version=_random())
-        self._backend.write(records.seal(written, self._ring), replaces=token.version)
+        record = records.seal(written, self._ring)
+        with self._writing(record.id):
+            self._backend.write(record, replaces=token.version)
         return written
+
+    def delete(self, token_id: str, *, replaces: str | None) -> None:
+        """
+        Delete a row. Silent if there is none.
+
+        Raises:
+            StoreConflict: Another version than *replaces* is stored.
+        """
+        with self._writing(token_id):
+            self._backend.delete(token_id, replaces=replaces)
 
     def reserve(self, token: Token, claim: Claim, now: float) -> Token:
         """
@@ -188,6 +206,14 @@ class Rows:
                 continue  # whoever wrote it has sealed it under the newest key
             count += 1
         return count
+
+    @contextmanager
+    def _writing(self, token_id: str) -> Iterator[None]:
+        self._wrote(token_id)
+        try:
+            yield
+        finally:
+            self._wrote(token_id)
 
     def _records(self) -> Iterator[Record]:
         after = None

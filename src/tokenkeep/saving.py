@@ -121,7 +121,7 @@ def merged(stored: Token, token: Token, *, login: str, now: float) -> Token:
         changes.setdefault("expires_at", token.expires_at)
     after = stored.but(**changes)
     if new_login:
-        renewal = replace(after.renewal, claim=None, failure=None, login=login, to_revoke=None)
+        renewal = replace(after.renewal, claim=None, failure=None, login=login)
         if after.refresh_token != stored.refresh_token:
             renewal = replace(renewal, mints=_minted(after, now))
         after = after.but(status=Status.OK, renewal=renewal)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from tokenkeep.errors import StoreConflict
+from tokenkeep.errors import StoreConflict, TokenKeepError
 from tokenkeep.token import Status, Token
 
 if TYPE_CHECKING:
@@ -16,6 +16,9 @@ if TYPE_CHECKING:
 
 PENDING_AGE = 60.0
 """After this long a first login counts as given up, in seconds."""
+
+PART_AGE = 3600.0
+"""After this long a half-written journal entry belongs to a writer that is gone, in seconds."""
 
 POINTER_AGE = 30 * 86_400.0
 """How long an id goes on working after its row moved to its user's, in seconds."""
@@ -44,19 +47,24 @@ class Swept:
 def sweep(keeper: Keeper, renewer: Renewer, now: float) -> Swept:
     """See `Keeper.sweep`."""
     saved = discarded = revoked = unconfirmed = deleted = 0
-    for entry in list(keeper.journal.entries()):
+    keeper.journal.tidy(now - PART_AGE)
+    unreadable: list[TokenKeepError] = []
+    for entry in list(keeper.journal.entries(on_error=unreadable.append)):
         if renewer.settle(entry) is None:
             discarded += 1
         else:
             saved += 1
     for row in _rows(keeper):
-        if row.status is Status.REVOKED and row.renewal.to_revoke is not None:
-            if keeper.confirm_revocation(row).renewal.to_revoke is None:
-                revoked += 1
-            else:
+        if row.renewal.to_revoke:
+            if keeper.confirm_revocation(row).renewal.to_revoke:
                 unconfirmed += 1
+            else:
+                revoked += 1
         elif _is_left_over(row, now):
             deleted += _delete(keeper, row)
+    if unreadable:
+        # Last, so that one bad file holds nothing else up.
+        raise unreadable[0]
     return Swept(
         saved=saved,
         discarded=discarded,

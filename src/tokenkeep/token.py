@@ -77,8 +77,9 @@ class Renewal:
         renewed_at: When, in epoch seconds. None if never renewed.
         lifetime: How long the current access token lives in all, in seconds.
             None if not known.
-        to_revoke: A token revoked here whose revocation the provider has not
-            confirmed yet. None if there is nothing left to do.
+        to_revoke: Tokens revoked here whose revocation the provider has not
+            confirmed yet, each as the kind of token and its value. Empty if
+            there is nothing left to do.
     """
 
     claim: Claim | None = None
@@ -88,7 +89,7 @@ class Renewal:
     renewed_by: str | None = None
     renewed_at: float | None = None
     lifetime: float | None = None
-    to_revoke: str | None = field(default=None, repr=False)
+    to_revoke: tuple[tuple[str, str], ...] = field(default=(), repr=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)

@@ -63,10 +63,10 @@ class Vault(TokenStore):
         self.ring = ring
         self.providers: Providers = providers or Providers()
         self.journal: Journal = journal or _journal_of(backend, ring)
-        self._rows = Rows(backend, ring)
         self._locate = self.providers.locate
         self._clock = clock or Clock()
         self._cache = Cache(cache_size, max_staleness)
+        self._rows = Rows(backend, ring, wrote=self._cache.wrote)
         forks.renew_in_child(self._cache)
         first = backend.scan(None, 1)
         if first and first[0].key_id not in ring.key_ids:
@@ -89,6 +89,7 @@ class Vault(TokenStore):
     def find_token_by_id(self, token_id: str) -> Token | None:
         """See `TokenStore.find_token_by_id`."""
         revision = self.backend.revision()
+        mark = self._cache.mark
         now = self._clock.monotonic()
         key = ("id", token_id)
         cached = self._cache.get(key, revision, now)
@@ -96,7 +97,7 @@ class Vault(TokenStore):
             return cached
         token = self.reread(token_id)
         if token is not None:
-            self._cache.put(key, Entry(token, revision, now))
+            self._cache.put(key, Entry(token, revision, now, mark))
         return token
 
     def reread(self, token_id: str) -> Token | None:
@@ -175,7 +176,7 @@ class Vault(TokenStore):
         Raises:
             StoreConflict: Another version than *replaces* is stored.
         """
-        self.backend.delete(token_id, replaces=replaces)
+        self._rows.delete(token_id, replaces=replaces)
 
     def get_tokens(self) -> list[Token]:
         """See `TokenStore.get_tokens`."""
@@ -191,7 +192,11 @@ class Vault(TokenStore):
 
     def delete_tokens(self) -> None:
         """See `TokenStore.delete_tokens`."""
-        self.backend.clear()
+        self._cache.clear()
+        try:
+            self.backend.clear()
+        finally:
+            self._cache.clear()
 
     def touch(self, token_id: str, last_used_at: float) -> None:
         """Note when a token was last handed out, in epoch seconds."""
@@ -215,13 +220,14 @@ class Vault(TokenStore):
 
     def _answer(self, question: Lookup) -> Token | None:
         revision = self.backend.revision()
+        mark = self._cache.mark
         now = self._clock.monotonic()
         cached = self._cache.get(question, revision, now)
         if cached is not None:
             return cached
         found = question.choose(self._rows.having(question.field, question.value))
         if found is not None:
-            self._cache.put(question, Entry(found, revision, now))
+            self._cache.put(question, Entry(found, revision, now, mark))
         return found
 
     def _matching(self, token: Token) -> Token | None:

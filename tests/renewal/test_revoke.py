@@ -14,7 +14,7 @@ def test_revoke(world, keeper):
     revoked = keeper.revoke(world.id)
 
     assert (revoked.status, revoked.access_token) == (Status.REVOKED, None)
-    assert revoked.renewal.to_revoke is None
+    assert revoked.renewal.to_revoke == ()
     assert world.provider.dead == {"login-1"}
     for actor in (world.here, world.there):
         with pytest.raises(TokenRevoked):
@@ -45,7 +45,7 @@ def test_revoke_provider_out_of_reach(world, keeper):
     """Invariant 7: revoked here whatever the provider says; the sweep goes on trying there."""
     world.provider.unreachable = True
     revoked = keeper.revoke(world.id)
-    assert revoked.renewal.to_revoke == "login-1/0"
+    assert revoked.renewal.to_revoke == (("refresh_token", "login-1/0"),)
     assert "revocation_pending" in world.here.names()
     with pytest.raises(TokenRevoked):
         world.get(world.there)
@@ -56,7 +56,7 @@ def test_revoke_provider_out_of_reach(world, keeper):
 
     assert (swept.revoked, swept.unconfirmed) == (1, 0)
     assert world.provider.dead == {"login-1"}
-    assert world.stored.renewal.to_revoke is None
+    assert world.stored.renewal.to_revoke == ()
     assert world.there.keeper.sweep().revoked == 0
 
 

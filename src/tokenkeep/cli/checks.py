@@ -175,7 +175,7 @@ def check_contents(vault: Vault, contents: Contents) -> Check:
                 continue
             contents.tokens += 1
             contents.dead += row.status is Status.LOGIN_NEEDED
-            contents.unconfirmed += row.renewal.to_revoke is not None
+            contents.unconfirmed += len(row.renewal.to_revoke)
             if row.status is Status.OK and row.issuer and len(contents.issuers) < _MOST_ISSUERS:
                 contents.issuers.add(row.issuer)
     except TokenKeepError as exc:

@@ -59,7 +59,7 @@ def description(token: Token, profile: Profile, now: float) -> dict[str, Any]:
         "renewal_window": profile.mint_window,
         "failure": _failure(token),
         "claim": _claim(token),
-        "revocation_pending": renewal.to_revoke is not None,
+        "revocation_pending": bool(renewal.to_revoke),
     }
 
 

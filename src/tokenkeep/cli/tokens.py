@@ -103,7 +103,7 @@ def revoke(session: Session, asked: Token) -> None:
     keeper = session.keeper()
     revoked = keeper.revoke(str(find(keeper, asked).id))
     told = "the provider has confirmed it"
-    if revoked.renewal.to_revoke is not None:
+    if revoked.renewal.to_revoke:
         told = "the provider has not confirmed it yet, run: tokenkeep sweep"
     session.tell(f"Revoked {named(revoked)}; {told}", describe(keeper, revoked, session.now()))
 

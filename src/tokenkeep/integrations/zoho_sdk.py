@@ -239,7 +239,7 @@ class SDKStore(SDKTokenStore):  # type: ignore[misc]  # the SDK has no type info
             SDKException: There is none, or it could not be written.
         """
         with _sdk_errors:
-            return self.keeper.revoke(id).renewal.to_revoke is None
+            return not self.keeper.revoke(id).renewal.to_revoke
 
     def rejected(self, token: Any) -> None:
         """

@@ -32,6 +32,9 @@ class Profile:
             seconds.
         rotates: Whether a renewal may answer another refresh token and the
             old one then stops working at once, without grace.
+        revokes_grant: Whether revoking a refresh token ends the user's consent
+            with all tokens of it (RFC 7009 section 2.1 leaves it open); then
+            an unconfirmed revocation is dropped when the user logs in again.
 
     Raises:
         ConfigurationError: A claim would end before its call does.
@@ -45,6 +48,7 @@ class Profile:
     claim_length: float = 20.0
     wait_timeout: float = 45.0
     rotates: bool = True
+    revokes_grant: bool = True
 
     def __post_init__(self) -> None:
         if self.claim_length <= self.call_timeout:

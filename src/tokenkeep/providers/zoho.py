@@ -25,11 +25,11 @@ if TYPE_CHECKING:
     from tokenkeep.providers.exchange import Reply
     from tokenkeep.token import Token
 
-PROFILE = Profile(mint_limit=10, mint_window=600.0, rotates=False)
+PROFILE = Profile(mint_limit=10, mint_window=600.0, rotates=False, revokes_grant=False)
 """
 Zoho's habits: 10 access tokens per refresh token in 10 minutes, then blocked
 for the rest of them (https://zoho.com/accounts/protocol/oauth/token-limits.html);
-refresh tokens never change.
+refresh tokens never change, and each is revoked for itself.
 """
 
 LIFETIME = 3600.0

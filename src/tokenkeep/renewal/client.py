@@ -145,6 +145,11 @@ class _Client:
     def _wait(self) -> None:
         if not self._flights.wait(str(self._token.id), self._pause):
             self._clock.sleep(self._pause * random.uniform(0.5, 1.0))  # noqa: S311  # jitter, not a secret
+        if self._pause >= LONGEST_PAUSE:
+            # The holder may have an answer it could not save.
+            entry = self._parts.journal.find(str(self._token.id), self._token.pair)
+            if entry is not None:
+                self._parts.late.settle(entry, self._provider)
         self._pause = min(self._pause * 1.5, LONGEST_PAUSE)
 
     def _read(self) -> None:

@@ -42,7 +42,7 @@ _RENEWAL = Renewal(
     renewed_by="host/1",
     renewed_at=1.0,
     lifetime=3600.0,
-    to_revoke="secret",
+    to_revoke=(("refresh_token", "secret"),),
 )
 
 
