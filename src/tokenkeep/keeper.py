@@ -131,7 +131,7 @@ class Keeper:
         """
         good = self._good.get(token.id)
         now = self._clock.now()
-        if good is not None and good[0] is token and now < good[1]:
+        if good is not None and now < good[1] and _same(good[0], token):
             return token
         differs = client_secret if client_secret != token.client_secret else None
         valid = self._renewer.valid(token, Ask(client_secret=differs))
@@ -321,3 +321,8 @@ def _to_revoke(token: Token) -> tuple[tuple[str, str], ...]:
     secret = getattr(token, kind)
     earlier = token.renewal.to_revoke
     return (*earlier, (kind, secret)) if secret else earlier
+
+
+def _same(one: Token, other: Token) -> bool:
+    """Tell whether two tokens were found in the same version of a row, by whatever question."""
+    return one is other or (one.version is not None and one.version == other.version)
