@@ -259,7 +259,7 @@ class Application:
         self.clock.ahead += seconds
 
     def hurry(self, speed):
-        """Let waits end sooner by so many times."""
+        """Let waits end sooner by so many times, or hardly ever."""
         self.clock.speed = speed
 
     def edit(self, token_id, **changes):
