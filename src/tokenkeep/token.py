@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from enum import StrEnum
 from typing import Self
 
@@ -92,7 +92,7 @@ class Renewal:
     to_revoke: tuple[tuple[str, str], ...] = field(default=(), repr=False)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
+@dataclass(frozen=True, kw_only=True, repr=False)
 class Token:
     """
     A stored token, or a partial one: a question to a store.
@@ -166,9 +166,23 @@ class Token:
         return self.access_token, self.refresh_token
 
     def but(self, **changes: object) -> Self:
-        """Return this token with other values for the named fields."""
-        return replace(self, **changes)  # type: ignore[arg-type]  # checked by the dataclass
+        """
+        Return this token with other values for the named fields.
+
+        Raises:
+            TypeError: There is no field of that name.
+        """
+        # dataclasses.replace() sets 23 fields one by one through a frozen
+        # class's __init__: a save makes several copies, and took a third longer.
+        if not changes.keys() <= _FIELDS:
+            raise TypeError(f"a token has no field {', '.join(changes.keys() - _FIELDS)}")
+        changed = object.__new__(type(self))
+        changed.__dict__.update(self.__dict__, **changes)
+        return changed
 
     def with_renewal(self, **changes: object) -> Self:
         """Return this token with other values in its renewal state."""
-        return replace(self, renewal=replace(self.renewal, **changes))  # type: ignore[arg-type]  # as above
+        return self.but(renewal=replace(self.renewal, **changes))  # type: ignore[arg-type]  # checked by the dataclass
+
+
+_FIELDS = {f.name for f in fields(Token)}
