@@ -152,7 +152,7 @@ ABLATIONS = (
         "vault.py",
         "return stored if stored is not None and stored.renewal.login == login else None",
         "return self.save_token(token)",
-        "renewal/test_relogin.py::test_outcome_unknown_then_another_login",
+        "renewal/test_login_again.py::test_outcome_unknown_then_another_login",
     ),
     Ablation(
         "nonce=0, claim",
