@@ -17,7 +17,12 @@ SECRETS = {
 
 def test_repr_names_it_without_any_secret():
     """Whatever prints a token shows who it is of, and no secret."""
-    token = Token(id="7f", user="ana", renewal=Renewal(to_revoke=(("refresh_token", "secret-pending"),)), **SECRETS)
+    token = Token(
+        id="7f",
+        user="ana",
+        renewal=Renewal(to_revoke=(("refresh_token", "secret-pending"),)),
+        **SECRETS,
+    )
 
     for text in (repr(token), str(token), f"{token}", repr([token]), repr(token.renewal)):
         assert "secret" not in text

@@ -20,7 +20,7 @@ NAMES = {
 
 @pytest.mark.parametrize("kind", NAMES)
 def test_user_names(newest, zoho, kind):
-    """A user's name is any text: stored as it is, found again, mixed with nobody's."""
+    """Invariant 8: a name is any text, stored as it is, found again, mixed with nobody's."""
     process = newest.process()
     name = NAMES[kind]
     given = {"grant_token": zoho.grant_code(), "user": name, **newest.secrets()}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 
 def test_users_never_mix(sdk, zoho):
-    """Two users in two data centres, four threads, renewals amid: each gets its own token only."""
+    """Invariant 8: two users in two data centres, renewals amid, get their own tokens only."""
     sdk.register()
     process = sdk.process()
     users, logins = [], []
