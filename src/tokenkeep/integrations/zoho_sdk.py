@@ -35,11 +35,11 @@ try:
     )
     from zohocrmsdk.src.com.zoho.crm.api.exception.sdk_exception import SDKException
     from zohocrmsdk.src.com.zoho.crm.api.initializer import Initializer
-except ModuleNotFoundError as exc:
+except ModuleNotFoundError as _exc:
     raise DriverMissing(
-        f"The official Zoho CRM SDK is not installed: no module {exc.name}",
+        f"The official Zoho CRM SDK is not installed: no module {_exc.name}",
         hint="Install it: pip install 'tokenkeep[zoho]', or the generation you use",
-    ) from exc
+    ) from _exc
 
 # Needs the SDK as well; without it the error above is the one to see.
 from tokenkeep.integrations import zoho_tokens
@@ -57,7 +57,7 @@ left, in seconds, so that it never does.
 """
 
 
-class SDKStore(SDKTokenStore):  # type: ignore[misc]  # the SDK has no type information
+class SDKStore:
     """
     Keep the official SDK's tokens: sealed, renewed once, revoked everywhere.
 
@@ -319,6 +319,11 @@ class SDKStore(SDKTokenStore):  # type: ignore[misc]  # the SDK has no type info
         if token.expires_at is None or token.status is not Status.OK:
             return token.expires_at
         return max(token.expires_at, self._clock.now() + SDK_FLOOR)
+
+
+# The SDK asks isinstance of its TokenStore. That class has no type information:
+# a subclass would have none for its users either.
+SDKTokenStore.register(SDKStore)
 
 
 def _brings_another_login(asked: Token, stored: Token) -> bool:
