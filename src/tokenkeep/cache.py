@@ -45,7 +45,7 @@ class Cache:
         self._entries: OrderedDict[Hashable, Entry] = OrderedDict()
         self._written: dict[str, int] = {}
         self._cleared = 0
-        self.mark = 0
+        self.mark: int = 0
         """Grows with each write of this process; read before the token it vouches for."""
         self._lock = Lock()
 

@@ -72,7 +72,8 @@ class FileBackend(ForkSafe, Backend):
         if not 0 <= busy_timeout <= 86400:  # noqa: PLR2004 - a day
             raise ConfigurationError("busy_timeout is a number of seconds from 0 to 86400")
         super().__init__()
-        self._path = self.home = Path(os.path.realpath(path))
+        self._path = Path(os.path.realpath(path))
+        self.home: Path | None = self._path
         self._busy_timeout = busy_timeout
         self._commits = 0
         self._loaded: tuple[Hashable, Table] | None = None

@@ -96,7 +96,7 @@ class SQLiteBackend(ForkSafe, Backend):
         super().__init__()
         self._in_memory = path == str(MEMORY)
         self._path = MEMORY if self._in_memory else Path(os.path.realpath(path))
-        self.home = None if self._in_memory else self._path
+        self.home: Path | None = None if self._in_memory else self._path
         self._busy_timeout = busy_timeout
         self._db: sqlite3.Connection | None = None
         self._execute: Callable[..., sqlite3.Cursor]

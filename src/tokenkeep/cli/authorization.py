@@ -73,7 +73,7 @@ class AuthorizationRequest:
         self._verifier = secrets.token_urlsafe(64)
         state = secrets.token_urlsafe(32)
         self._state: str | None = state
-        self.url = authorization_url(
+        self.url: str = authorization_url(
             data_center,
             client_id=client_id,
             redirect_uri=redirect_uri,

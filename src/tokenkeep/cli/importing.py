@@ -13,10 +13,19 @@ from tokenkeep.cli import output
 from tokenkeep.cli.session import COMMON_OPTIONS, Session, log_to_stderr, pass_session
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from tokenkeep.importing import Step
     from tokenkeep.vault import Vault
 
-COLUMNS = {"row": 4, "": 13, "user": 20, "client": 10, "where": 13, "why": None}
+COLUMNS: Mapping[str, int | None] = {
+    "row": 4,
+    "": 13,
+    "user": 20,
+    "client": 10,
+    "where": 13,
+    "why": None,
+}
 """Of the plan on a terminal, with their widths; None is what is left over."""
 
 _STORE = next(option for option in COMMON_OPTIONS if option.name == "store")

@@ -57,9 +57,9 @@ class Visit:
 
     def __init__(self, query: str) -> None:
         self.query = query
-        self.page = (500, "The login was interrupted", "Start it again.")
-        self.answered = threading.Event()
-        self.sent = threading.Event()
+        self.page: tuple[int, str, str] = (500, "The login was interrupted", "Start it again.")
+        self.answered: threading.Event = threading.Event()
+        self.sent: threading.Event = threading.Event()
 
     def __repr__(self) -> str:
         return "<Visit>"
@@ -95,7 +95,7 @@ class Loopback(socketserver.ThreadingTCPServer):
 
     daemon_threads = True
     # On Windows it would let two programs listen to one port.
-    allow_reuse_address = os.name != "nt"
+    allow_reuse_address: bool = os.name != "nt"
 
     def __init__(self, redirect_uri: str) -> None:
         asked = urlsplit(redirect_uri)
@@ -108,10 +108,10 @@ class Loopback(socketserver.ThreadingTCPServer):
                 hint="End the program that uses it; or name another redirect URI that is "
                 "registered for the client (--redirect-uri or --port); or use --no-browser",
             ) from exc
-        self.port = int(self.server_address[1])
-        self.hosts = tuple(f"{host}:{self.port}" for host in HOSTS)
-        self.path = asked.path or "/"
-        self.redirect_uri = f"http://{asked.hostname}:{self.port}{asked.path}"
+        self.port: int = int(self.server_address[1])
+        self.hosts: tuple[str, ...] = tuple(f"{host}:{self.port}" for host in HOSTS)
+        self.path: str = asked.path or "/"
+        self.redirect_uri: str = f"http://{asked.hostname}:{self.port}{asked.path}"
         self.visits: queue.Queue[Visit] = queue.Queue(maxsize=16)
         threading.Thread(target=self.serve_forever, args=(0.05,), daemon=True).start()
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 from urllib.parse import urlsplit
 
 import click
@@ -13,8 +13,14 @@ import click
 from tokenkeep.cli import output
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Concatenate
+
     from tokenkeep.keeper import Keeper
     from tokenkeep.vault import Vault
+
+_P = ParamSpec("_P")
+_R = TypeVar("_R")
 
 
 @dataclass
@@ -70,7 +76,9 @@ class Session:
             click.echo(output.visible(sentence), err=True)
 
 
-pass_session = click.make_pass_decorator(Session, ensure=True)
+def pass_session(command: Callable[Concatenate[Session, _P], _R]) -> Callable[_P, _R]:
+    """Give a command its session as the first argument."""
+    return click.make_pass_decorator(Session, ensure=True)(command)
 
 
 def log_to_stderr(verbosity: int) -> None:

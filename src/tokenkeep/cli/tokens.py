@@ -14,10 +14,12 @@ from tokenkeep.cli.session import Session, pass_session
 from tokenkeep.errors import TokenKeepError
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from tokenkeep.keeper import Keeper
     from tokenkeep.token import Token
 
-COLUMNS = {
+COLUMNS: Mapping[str, int | None] = {
     "id": 8,
     "user": None,
     "provider": 8,

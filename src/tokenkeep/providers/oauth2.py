@@ -95,7 +95,7 @@ class OAuth2(Provider):
             if url is not None:
                 parse(url)
         self.name = name
-        self.profile = profile or Profile()
+        self.profile: Profile = profile or Profile()
         self.scope_separator = scope_separator
         self._issuer = issuer
         self._revocation_endpoint = revocation_endpoint

@@ -93,7 +93,7 @@ class Zoho(OAuth2):
             lifetime=LIFETIME,
             clock=clock,
         )
-        self.table = DATA_CENTERS if table is None else table
+        self.table: DataCenters = DATA_CENTERS if table is None else table
 
     def place(self, api_domain: str | None) -> Place | None:
         """As `Provider.place`; a host that is not in the table is a place of its own."""

@@ -48,7 +48,7 @@ class Accounts:
         self.clock = clock
         self.options = options
         self.counters = counters
-        self.lock = threading.RLock()
+        self.lock: threading.RLock = threading.RLock()
         self.logins: list[RefreshToken] = []
         self.consents: set[tuple[str, str, str]] = set()
         self.grants: dict[str, Grant] = {}

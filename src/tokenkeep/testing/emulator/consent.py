@@ -64,7 +64,7 @@ class ConsentPages:
 
     def __init__(self, world: World) -> None:
         self._world = world
-        self.routes = [
+        self.routes: list[Route] = [
             Route("/oauth/v2/auth", self._auth, methods=["GET", "POST"]),
             Route("/oauth/device", self._device, methods=["GET", "POST"]),
         ]

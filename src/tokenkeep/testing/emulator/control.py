@@ -158,10 +158,10 @@ class EmulatorControl:
     def __init__(self, base_url: str, *, timeout: float = 10.0) -> None:
         self.control_url = base_url
         self._remote = _Remote(base_url, timeout)
-        self.clock = _Clock(self._remote)
-        self.options = _Options(self._remote)
-        self.faults = _Faults(self._remote)
-        self.counters = _Counters(self._remote)
+        self.clock: _Clock = _Clock(self._remote)
+        self.options: _Options = _Options(self._remote)
+        self.faults: _Faults = _Faults(self._remote)
+        self.counters: _Counters = _Counters(self._remote)
 
     def state(self) -> dict[str, Any]:
         """Addresses, users, clients and logins, without token values."""

@@ -60,7 +60,7 @@ class ControlApi:
             "faults": emulator.faults.as_list,
             "clock": emulator.clock.now,
         }
-        self.routes = [
+        self.routes: list[Route] = [
             *(
                 Route(f"{PREFIX}/{name}", _read(each), methods=["GET"])
                 for name, each in reads.items()

@@ -33,7 +33,7 @@ class CrmApi:
         self._world = world
         self._access = CrmAccess(world)
         module, guard = "modules.{module}", self._access.guard
-        self.routes = [
+        self.routes: list[Route] = [
             Route(f"{_BASE}/users", guard("users", self._users)),
             Route(f"{_BASE}/users/{{id}}", guard("users", self._users)),
             Route(f"{_BASE}/org", guard("org", self._org)),

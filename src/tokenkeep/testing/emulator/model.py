@@ -44,7 +44,7 @@ class OAuthError(Exception):
         self.name = name
         self.description = description
         self.status = status
-        self.details = dict(details or {})
+        self.details: dict[str, str] = dict(details or {})
 
 
 @dataclass(frozen=True)

@@ -35,7 +35,7 @@ class OAuthEndpoints:
 
     def __init__(self, world: World) -> None:
         self._world = world
-        self.routes = [
+        self.routes: list[Route] = [
             Route("/oauth/v2/token", self._token, methods=["GET", "POST"]),
             Route("/oauth/v3/device/code", self._device_code, methods=["POST"]),
             Route("/oauth/v3/device/token", self._device_token, methods=["POST"]),

@@ -37,7 +37,7 @@ class RecordError(Exception):
         super().__init__(message)
         self.code = code
         self.message = message
-        self.details = dict(details)
+        self.details: dict[str, Any] = dict(details)
 
 
 class Records:

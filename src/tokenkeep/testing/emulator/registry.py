@@ -28,7 +28,7 @@ class Registry:
     """
 
     def __init__(self, data_centers: Sequence[str], options: Options) -> None:
-        self.data_centers = tuple(data_centers)
+        self.data_centers: tuple[str, ...] = tuple(data_centers)
         self.users: dict[str, User] = {}
         self.clients: dict[str, Client] = {}
         self._options = options

@@ -44,16 +44,16 @@ class World:
     """
 
     def __init__(self, data_centers: Sequence[str]) -> None:
-        self.clock = EmulatorClock()
-        self.options = Options()
-        self.faults = Faults()
-        self.counters = Counters()
-        self.records = Records(self.clock)
-        self.registry = Registry(data_centers, self.options)
-        self.accounts = Accounts(self.registry, self.clock, self.options, self.counters)
-        self.tokens = TokenEndpoint(self.accounts, self.api_url)
-        self.devices = Devices(self.accounts, self.tokens)
-        self.sites = [
+        self.clock: EmulatorClock = EmulatorClock()
+        self.options: Options = Options()
+        self.faults: Faults = Faults()
+        self.counters: Counters = Counters()
+        self.records: Records = Records(self.clock)
+        self.registry: Registry = Registry(data_centers, self.options)
+        self.accounts: Accounts = Accounts(self.registry, self.clock, self.options, self.counters)
+        self.tokens: TokenEndpoint = TokenEndpoint(self.accounts, self.api_url)
+        self.devices: Devices = Devices(self.accounts, self.tokens)
+        self.sites: list[Site] = [
             Site(name, environment)
             for name in data_centers
             for environment in (None, *ENVIRONMENTS)
