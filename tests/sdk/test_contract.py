@@ -213,3 +213,12 @@ def test_repr(sdk):
 
     assert "tokens.db" in process.repr_of_store()
     assert first["refresh_token"] not in process.repr_of_store()
+
+
+def test_has_every_method():
+    """SDKStore is only registered as the SDK's TokenStore, and has all its methods."""
+    from zohocrmsdk.src.com.zoho.api.authenticator.store.token_store import TokenStore
+
+    from tokenkeep.integrations.zoho_sdk import SDKStore
+
+    assert set(TokenStore.__abstractmethods__) <= set(vars(SDKStore))

@@ -122,8 +122,9 @@ class SDKStore:
         if not isinstance(token, OAuthToken):
             return token
         with _sdk_errors:
-            if token.get_id():
-                stored = self.keeper.store.find_token_by_id(token.get_id())
+            token_id = token.get_id()
+            if token_id:
+                stored = self.keeper.store.find_token_by_id(token_id)
                 return None if stored is None else self._filled(token, stored)
             asked = zoho_tokens.asked(token, self._asked_place(token))
             valid = self._valid(asked)
