@@ -51,7 +51,7 @@ profiles = st.builds(
     mandatory=st.floats(0, 1e6),
     advisory=st.floats(0, 1e6),
     mint_limit=st.none() | st.integers(1, 20),
-    mint_window=st.floats(0, 1e6),
+    mint_window=st.floats(0.001, 1e6),
     rotates=st.booleans(),
 )
 

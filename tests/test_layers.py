@@ -15,7 +15,7 @@ LAYERS = (
     {
         *("token", "lookup", "saving", "records", "sealing", "backends", "providers", "stores"),
         *("decision", "journal", "holder", "keys", "cache", "clock", "forks", "events"),
-        *("store", "folders"),
+        *("store", "folders", "folder_journal"),
     },
     {"vault", "rows", "swapping"},
     {"renewal"},

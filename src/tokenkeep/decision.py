@@ -18,6 +18,13 @@ if TYPE_CHECKING:
     from tokenkeep.token import Failure, Token
 
 
+CLOCK_SKEW = 300.0
+"""How far two hosts' clocks may be apart before their times are not believed, in seconds."""
+
+LONGEST_COOL_DOWN = 3600.0
+"""However long a provider asks to be left alone, in seconds."""
+
+
 class Verdict(Enum):
     """What to do now."""
 
@@ -149,15 +156,18 @@ def _until(token: Token, advisory: float) -> float | None:
 
 
 def _within(token: Token, now: float, profile: Profile) -> tuple[float, ...]:
-    return tuple(at for at in token.renewal.mints if at > now - profile.mint_window)
+    # Times far ahead are of a host whose clock is wrong, and would count for ever.
+    return tuple(
+        at for at in token.renewal.mints if now - profile.mint_window < at <= now + CLOCK_SKEW
+    )
 
 
 def _blocked_until(token: Token, now: float, profile: Profile) -> float | None:
     """Return before which time the provider must not be asked. None if it may be."""
     ends = []
     failure = current_failure(token)
-    if failure is not None and failure.until > now:
-        ends.append(failure.until)
+    if failure is not None and failure.until > now and failure.at <= now + CLOCK_SKEW:
+        ends.append(min(failure.until, now + LONGEST_COOL_DOWN))
     mints = _within(token, now, profile)
     if profile.mint_limit is not None and len(mints) >= profile.mint_limit:
         ends.append(mints[-profile.mint_limit] + profile.mint_window)

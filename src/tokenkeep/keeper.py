@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import TYPE_CHECKING, Self
 
 from tokenkeep import events
-from tokenkeep.clock import Clock
+from tokenkeep.clock import Clock, CorrectedClock
 from tokenkeep.decision import Verdict, decide
 from tokenkeep.errors import (
     ConfigurationError,
@@ -58,13 +59,14 @@ class Keeper:
         clock: Clock | None = None,
         on_event: events.Listener | None = None,
     ) -> None:
-        self.store: TokenStore = store if can_swap(store) else LocalSwap(store)
+        self.store: TokenStore = store if can_swap(store) else LocalSwap.of(store)
         self.providers: Providers = providers or getattr(store, "providers", None) or Providers()
         self.journal: Journal = journal or getattr(store, "journal", None) or MemoryJournal()
-        self._clock = clock or Clock()
+        self.clock: CorrectedClock = CorrectedClock(clock or Clock())
+        """The time, set right by what providers say."""
         self._on_event = on_event
         self._renewer = Renewer(
-            self.store, self.providers.of, self.journal, self._clock, self._report
+            self.store, self.providers.of, self.journal, self.clock, self._report
         )
         self._touch = getattr(store, "touch", None)
         self._good: dict[str | None, tuple[Token, float]] = {}
@@ -78,6 +80,7 @@ class Keeper:
         client_id: str | None = None,
         environment: str | None = None,
         data_center: str | None = None,
+        provider: str | None = None,
     ) -> Token:
         """
         Return a token whose access token is valid now.
@@ -90,6 +93,7 @@ class Keeper:
             client_id: Only of this client.
             environment: Only of this environment.
             data_center: Rather of this data centre.
+            provider: Only of this provider.
 
         Raises:
             TokenNotFound: There is none.
@@ -104,6 +108,7 @@ class Keeper:
             client_id=client_id,
             environment=environment,
             data_center=data_center,
+            provider=provider,
         )
         found = self.store.find_token(asked)
         if found is None:
@@ -130,7 +135,7 @@ class Keeper:
             StoreError: The store can't be read or written.
         """
         good = self._good.get(token.id)
-        now = self._clock.now()
+        now = self.clock.now()
         if good is not None and now < good[1] and _same(good[0], token):
             return token
         differs = client_secret if client_secret != token.client_secret else None
@@ -191,7 +196,7 @@ class Keeper:
             stored = self._stored(token_id)
             if stored.status is not Status.REVOKED:
                 dead = stored.but(
-                    status=Status.REVOKED, access_token=None, updated_at=self._clock.now()
+                    status=Status.REVOKED, access_token=None, updated_at=self.clock.now()
                 ).with_renewal(claim=None, to_revoke=_to_revoke(stored))
                 try:
                     stored = self.store.swap(dead)
@@ -213,16 +218,14 @@ class Keeper:
             not raised.
         """
         done = []
-        provider = self.providers.of(token)
         for kind, secret in token.renewal.to_revoke:
-            if token.status is not Status.REVOKED and (
-                provider.profile.revokes_grant or secret in token.pair
-            ):
-                done.append((kind, secret))  # it would end the new login too
-                continue
             asked = token.but(access_token=None, refresh_token=None).but(**{kind: secret})
             try:
-                provider.revoke(asked)
+                provider = self.providers.of(token)
+                ends_all = provider.profile.revokes_grant or secret in token.pair
+                # After a new login, it would end that too.
+                if token.status is Status.REVOKED or not ends_all:
+                    provider.revoke(asked)
             except (RenewalError, ConfigurationError) as exc:
                 # Revoked here all the same; where the provider has no
                 # endpoint for it, that is all there is.
@@ -264,7 +267,7 @@ class Keeper:
         Raises:
             StoreError: The store can't be read or written.
         """
-        return sweep(self, self._renewer, self._clock.now())
+        return sweep(self, self._renewer, self.clock.now())
 
     def close(self) -> None:
         """Let go of the store's connections and files."""
@@ -291,13 +294,13 @@ class Keeper:
         """Note that a token is in use, and how long it is good without looking again."""
         next_touch = (token.last_used_at or 0.0) + TOUCH_EVERY
         if self._touch is not None and now >= next_touch:
-            try:
+            # A token that can be read is handed out; if this can't be noted
+            # now, it is in an hour.
+            with suppress(StoreUnavailable):
                 self._touch(token.id, now)
-            except StoreUnavailable:
-                return  # a token that can be read is handed out all the same
         profile = self.providers.of(token).profile
         decision = decide(token, now, profile)
-        if decision.verdict is Verdict.USE and decision.until is not None:
+        if decision.verdict is Verdict.USE and decision.until is not None and token.version:
             if len(self._good) >= 10_000:  # noqa: PLR2004  # as many as the cache holds
                 self._good.clear()
             self._good[token.id] = (token, min(decision.until, now + TOUCH_EVERY))
@@ -307,12 +310,16 @@ class Keeper:
             name=name,
             token_id=str(token.id),
             user=token.user,
-            at=self._clock.now(),
+            at=self.clock.now(),
             details=details,
         )
         events.log(event)
-        if self._on_event is not None:
+        if self._on_event is None:
+            return
+        try:
             self._on_event(event)
+        except Exception as exc:  # noqa: BLE001  # a listener must not cost anybody a token
+            events.logger.error("on_event failed at %s: %s", name, type(exc).__name__)
 
 
 def _to_revoke(token: Token) -> tuple[tuple[str, str], ...]:

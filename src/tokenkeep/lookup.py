@@ -12,7 +12,7 @@ from tokenkeep.errors import AmbiguousLookup, EmptyLookup, LookupFailed
 from tokenkeep.token import Status, Token
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
 SECRETS = {"access": "access_token", "refresh": "refresh_token", "grant": "grant_token"}
 """Field of a record that holds a digest -> attribute of the token it is of."""
@@ -103,12 +103,13 @@ class Lookup:
             AmbiguousLookup: Several answer equally well.
         """
         rows = [t for t in tokens if self.matches(t) and self._admits(t)]
-        for better in (
-            lambda t: t.data_center == self.data_center,
+        preferences: tuple[Callable[[Token], bool], ...] = (
+            lambda t: self.data_center in (None, t.data_center),
             lambda t: t.status is Status.OK,
             lambda t: bool(t.refresh_token),
             lambda t: bool(t.user),
-        ):
+        )
+        for better in preferences:
             rows = [t for t in rows if better(t)] or rows
         if len(rows) > 1:
             raise AmbiguousLookup(

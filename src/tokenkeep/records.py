@@ -88,6 +88,7 @@ def unseal(record: Record, ring: KeyRing) -> Token:
         exc.token_id, exc.user = record.id, record.user
         raise
     except (ValueError, TypeError, KeyError) as exc:
+        plain, inside = b"", None  # crash reports show the locals of each frame
         raise StoreTampered(
             "A stored record opens, but holds no token",
             token_id=record.id,

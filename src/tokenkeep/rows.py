@@ -86,10 +86,9 @@ class Rows:
                 )
         return rows
 
-    def taken(self, identities: list[str]) -> Token | None:
-        """Return a row that has one of these identities. None if all are free."""
-        found = self._backend.find("identity", identities)
-        return self.open(found[0]) if found else None
+    def taken(self, identities: list[str]) -> list[Token]:
+        """Return the rows that have one of these identities, of whatever status."""
+        return [self.open(record) for record in self._backend.find("identity", identities)]
 
     def identities(self, token: Token) -> list[str]:
         """Return the identity of a token, and those its row had before its user was known."""
@@ -151,6 +150,9 @@ class Rows:
             version=_random(),
             identity=self.identities(token.but(user=None))[0],
             provider=token.provider,
+            client_id=token.client_id,
+            data_center=token.data_center,
+            environment=token.environment,
             status=Status.PENDING,
             created_at=now,
             updated_at=now,
@@ -163,15 +165,20 @@ class Rows:
         """
         Turn a row without a name into a pointer to its user's row.
 
-        The user's row has everything by now; the pointer keeps the nameless
-        row's id working in processes that know it.
+        The pointer keeps the nameless row's id working in processes that know
+        it. Only the version that went into the user's row is replaced.
 
         Args:
-            nameless: As read.
+            nameless: As merged into the user's row.
             owner: The user's row.
             now: Epoch seconds.
+
+        Raises:
+            StoreConflict: The nameless row was written meanwhile, or is gone.
         """
         pointer = Token(
+            id=nameless.id,
+            version=nameless.version,
             identity=nameless.identity,
             provider=nameless.provider,
             status=Status.MOVED,
@@ -179,15 +186,7 @@ class Rows:
             created_at=nameless.created_at,
             updated_at=now,
         )
-        for _ in range(TRIES):
-            record = self._backend.read(str(nameless.id))
-            if record is None:
-                return
-            try:
-                self.swap(pointer.but(id=record.id, version=record.version))
-            except StoreConflict:
-                continue
-            return
+        self.swap(pointer)
 
     def all(self) -> Iterator[Token]:
         """Yield all rows in the order of their ids, a page in memory at a time."""

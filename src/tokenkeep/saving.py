@@ -124,7 +124,7 @@ def merged(stored: Token, token: Token, *, login: str, now: float) -> Token:
         renewal = replace(after.renewal, claim=None, failure=None, login=login)
         if after.refresh_token != stored.refresh_token:
             renewal = replace(renewal, mints=_minted(after, now))
-        after = after.but(status=Status.OK, renewal=renewal)
+        after = after.but(status=Status.OK, moved_to=None, renewal=renewal)
     if after.access_token != stored.access_token:
         after = after.with_renewal(lifetime=_lifetime(after, now))
     return stored if after == stored else after.but(updated_at=now)

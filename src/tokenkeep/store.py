@@ -127,6 +127,16 @@ class TokenStore(ABC):
         """
         return self.find_token_by_id(token_id)
 
+    def mints(self, token: Token) -> tuple[float, ...]:
+        """
+        Return when access tokens were asked for with a token's refresh token.
+
+        Args:
+            token: As stored. Other rows with the same refresh token count too,
+                where the store can tell.
+        """
+        return token.renewal.mints
+
     def iter_tokens(self) -> Iterator[Token]:
         """Yield all tokens without holding them all, where the store can."""
         yield from self.get_tokens()

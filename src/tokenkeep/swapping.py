@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 from threading import Lock
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
+from weakref import WeakValueDictionary
 
 from tokenkeep import forks
 from tokenkeep.errors import StoreConflict
@@ -14,6 +15,10 @@ from tokenkeep.token import Renewal, Status, Token
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+
+_made: WeakValueDictionary[int, LocalSwap] = WeakValueDictionary()
+_made_lock = Lock()
 
 
 def can_swap(store: TokenStore) -> bool:
@@ -37,6 +42,15 @@ class LocalSwap(TokenStore):
         self._lock = Lock()
         self._renewals: dict[str, Renewal] = {}
         forks.renew_in_child(self)
+
+    @classmethod
+    def of(cls, store: TokenStore) -> Self:
+        """Return the one of this store: two keepers on one store must not renew twice."""
+        with _made_lock:
+            made = _made.get(id(store))
+            if not isinstance(made, cls):
+                made = _made[id(store)] = cls(store)
+            return made
 
     def __repr__(self) -> str:
         return f"<LocalSwap {self._store!r}>"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from tokenkeep.errors import StoreConflict, TokenKeepError
+from tokenkeep.errors import ConfigurationError, StoreConflict, TokenKeepError
 from tokenkeep.token import Status, Token
 
 if TYPE_CHECKING:
@@ -50,10 +50,13 @@ def sweep(keeper: Keeper, renewer: Renewer, now: float) -> Swept:
     keeper.journal.tidy(now - PART_AGE)
     unreadable: list[TokenKeepError] = []
     for entry in list(keeper.journal.entries(on_error=unreadable.append)):
-        if renewer.settle(entry) is None:
-            discarded += 1
-        else:
-            saved += 1
+        try:
+            if renewer.settle(entry) is None:
+                discarded += 1
+            else:
+                saved += 1
+        except ConfigurationError as exc:  # its provider is not configured any more
+            unreadable.append(exc)
     for row in _rows(keeper):
         if row.renewal.to_revoke:
             if keeper.confirm_revocation(row).renewal.to_revoke:

@@ -9,8 +9,9 @@ from tokenkeep import folders, forks, saving
 from tokenkeep.cache import Cache, Entry
 from tokenkeep.clock import Clock
 from tokenkeep.errors import StoreConflict, StoreUnavailable
-from tokenkeep.journal import FolderJournal, MemoryJournal
-from tokenkeep.lookup import SECRETS, Lookup
+from tokenkeep.folder_journal import FolderJournal
+from tokenkeep.journal import MemoryJournal
+from tokenkeep.lookup import SECRETS, Lookup, digest_of
 from tokenkeep.providers import Providers
 from tokenkeep.rows import TRIES, Rows
 from tokenkeep.sealing import key_missing
@@ -162,8 +163,8 @@ class Vault(TokenStore):
     def reserved(self, token: Token) -> Token | None:
         """Return the pending row for the first login with a credential. None if there is none."""
         identities = self._rows.identities(self._locate(token).but(user=None))
-        row = self._rows.taken(identities[:1])
-        return row if row is not None and row.status is Status.PENDING else None
+        rows = self._rows.taken(identities[:1])
+        return next((row for row in rows if row.status is Status.PENDING), None)
 
     def delete_token(self, token_id: str, *, replaces: str | None = None) -> None:
         """
@@ -181,6 +182,13 @@ class Vault(TokenStore):
     def get_tokens(self) -> list[Token]:
         """See `TokenStore.get_tokens`."""
         return list(self.iter_tokens())
+
+    def mints(self, token: Token) -> tuple[float, ...]:
+        """See `TokenStore.mints`."""
+        if not token.refresh_token:
+            return token.renewal.mints
+        rows = self._rows.having("refresh", token.refresh_token)
+        return tuple(sorted({at for row in rows for at in row.renewal.mints}))
 
     def iter_tokens(self) -> Iterator[Token]:
         """Yield all tokens in the order of their ids, a page in memory at a time."""
@@ -206,11 +214,13 @@ class Vault(TokenStore):
         """
         Seal everything under the newest key, so that older ones can be taken away.
 
-        Safe while others use the store, if all of them have the newest key.
+        The journal of this host too. Safe while others use the store, if all
+        of them have the newest key.
 
         Returns:
             How many rows were sealed under an older key.
         """
+        self.journal.reseal()
         return self._rows.reseal()
 
     def close(self) -> None:
@@ -243,7 +253,21 @@ class Vault(TokenStore):
             value = getattr(token, name)
             if value:
                 rows += self._rows.having(field, value)
-        return saving.match(token, rows) or self._rows.taken(self._rows.identities(token))
+        return saving.match(token, rows) or self._holding(token)
+
+    def _holding(self, token: Token) -> Token | None:
+        """Return the row that has the identity a save would take, or was reserved for it."""
+        identities = self._rows.identities(token)
+        for row in self._rows.taken(identities):
+            if not saving.same_thing(row.but(status=Status.OK), token):
+                continue
+            if row.status is Status.PENDING:
+                return row
+            if row.identity == identities[0]:
+                # What the pointer led to is gone, or another's: the row is free.
+                moved = row.status is Status.MOVED
+                return row.but(status=Status.PENDING, moved_to=None) if moved else row
+        return None
 
     def _saved(self, stored: Token | None, token: Token, login: str) -> Token:
         """Write a save; a row without a name that learns its user becomes that user's."""
@@ -259,13 +283,35 @@ class Vault(TokenStore):
         try:
             return self._rows.swap(named)
         except StoreConflict:
-            owner = self._rows.taken([str(named.identity)])
-            if owner is None or owner.id == stored.id:
+            owners = self._rows.taken([str(named.identity)])
+            if not owners or owners[0].id == stored.id:
                 raise
-        merged = saving.merged(owner, wanted.but(id=None), login=login, now=now)
-        written = self._rows.swap(merged) if merged != owner else owner
-        self._rows.point(stored, written, now)
-        return written
+        return self._joined(stored, wanted, owners[0], login)
+
+    def _joined(self, nameless: Token, wanted: Token, owner: Token, login: str) -> Token:
+        """
+        Write what a nameless row has become into its user's row, and point from one to the other.
+
+        Whoever writes the nameless row in between is merged too: a renewal may
+        have put the only living refresh token there.
+        """
+        for _ in range(TRIES):
+            now = self._clock.now()
+            merged = saving.merged(owner, wanted.but(id=None), login=login, now=now)
+            owner = self._rows.swap(merged) if merged != owner else owner
+            try:
+                self._rows.point(nameless, owner, now)
+            except StoreConflict:
+                again = self._rows.read(str(nameless.id))
+                if again is None or again.id == owner.id:
+                    return owner
+                if again.pair != nameless.pair:
+                    wanted = again.but(user=wanted.user)
+                nameless = again
+                owner = self._rows.read(str(owner.id)) or owner
+            else:
+                return owner
+        raise StoreConflict("Others kept writing this token", token_id=owner.id, user=owner.user)
 
     def _committed(self, token: Token, login: str) -> Token | None:
         """Return the row that a write of unknown outcome made after all."""
@@ -281,4 +327,6 @@ def _journal_of(backend: Backend, ring: KeyRing) -> Journal:
         return FolderJournal(backend.home.with_name(f"{backend.home.name}.journal"), ring)
     if backend.embedded:
         return MemoryJournal()
-    return FolderJournal(folders.state() / "journal", ring)
+    # Each store its own: one must not judge the answers of another's tokens.
+    store = digest_of(backend.describe())[:16]
+    return FolderJournal(folders.state() / "journal" / store, ring)

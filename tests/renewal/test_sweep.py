@@ -6,7 +6,8 @@ import pytest
 from renewal_scenario import USER
 
 from tokenkeep import Claim, Keeper, StoreTampered, Token
-from tokenkeep.journal import Entry, FolderJournal
+from tokenkeep.folder_journal import FolderJournal
+from tokenkeep.journal import Entry
 from tokenkeep.sweeping import PENDING_AGE, POINTER_AGE
 
 

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import os
-
 import pytest
 
 from tokenkeep import ProviderUnavailable, StoreUnavailable
-from tokenkeep.journal import FolderJournal
+from tokenkeep.folder_journal import FolderJournal
 from tokenkeep.providers import Profile
 
 BOTH = pytest.mark.parametrize("fleet", ["none", "rotate_reuse_kills"], indirect=True)
@@ -90,14 +88,16 @@ def test_not_dropped_while_the_store_is_down(fleet, keeper):
 
 @pytest.mark.parametrize("fleet", ["rotate"], indirect=True)
 def test_journal_that_can_t_be_written(fleet, events):
-    """Without a journal the answer is saved all the same, and the risk is reported."""
+    """Invariant 4: without room for the only answer nobody is asked, and nothing is spent."""
     keeper = fleet.keeper(on_event=events.append)
     fleet.journal.touch()  # a file where the folder should be
 
-    token = keeper.get(id=fleet.id)
+    with pytest.raises(StoreUnavailable, match="journal"):
+        keeper.get(id=fleet.id)
 
-    assert fleet.stored.pair == token.pair
-    assert names(events) == ["unjournaled", "renewed"]
+    assert fleet.calls == 0
+    assert fleet.stored.renewal.claim is None
+    assert fleet.stored.renewal.mints == fleet.first.renewal.mints
 
 
 @pytest.mark.parametrize("fleet", ["rotate"], indirect=True)
@@ -125,9 +125,9 @@ def test_neither_store_nor_journal(fleet, keeper, events, monkeypatch):
     """Invariant 4: where nothing can be written the token is handed out and that is reported."""
 
     def refused(*_):
-        raise OSError(28, os.strerror(28))
+        raise StoreUnavailable("The journal can't be written")
 
-    monkeypatch.setattr(FolderJournal, "_write", refused)
+    monkeypatch.setattr(FolderJournal, "put", refused)
 
     assert fleet.works(keeper.get(id=fleet.id))
     assert "unjournaled" in names(events)

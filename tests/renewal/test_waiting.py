@@ -7,7 +7,8 @@ import json
 import pytest
 
 from tokenkeep import RenewalTimeout, holder
-from tokenkeep.renewal.watch import MARGIN, SKEW, Watch
+from tokenkeep.decision import CLOCK_SKEW
+from tokenkeep.renewal.watch import MARGIN, Watch
 from tokenkeep.token import Claim
 
 
@@ -121,9 +122,9 @@ def test_own_end_of_a_claim_with_rotation(killing):
 @pytest.mark.parametrize(
     ("rotates", "ago", "takeable"),
     [
-        (False, 20.0 + SKEW - 1, False),
-        (False, 20.0 + SKEW + 1, True),
-        (True, 20.0 + SKEW + 1, False),
+        (False, 20.0 + CLOCK_SKEW - 1, False),
+        (False, 20.0 + CLOCK_SKEW + 1, True),
+        (True, 20.0 + CLOCK_SKEW + 1, False),
         (False, -100_000.0, False),
     ],
 )

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import secrets
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from tokenkeep import holder
 from tokenkeep.decision import counted
 from tokenkeep.errors import (
+    ConfigurationError,
     GrantRejected,
     RenewalError,
     StoreConflict,
@@ -21,9 +22,9 @@ from tokenkeep.token import Claim, Failure, Status, Token
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from tokenkeep.clock import Clock
+    from tokenkeep.clock import CorrectedClock
     from tokenkeep.journal import Entry, Journal
-    from tokenkeep.providers.base import Answer, Provider
+    from tokenkeep.providers.base import Provider
     from tokenkeep.renewal.late import Late
     from tokenkeep.renewal.watch import Watch
     from tokenkeep.store import TokenStore
@@ -50,7 +51,7 @@ class Parts:
 
     store: TokenStore
     journal: Journal
-    clock: Clock
+    clock: CorrectedClock
     report: Callable[..., None]
     late: Late
 
@@ -65,8 +66,8 @@ class Ask:
         client_secret: The secret to renew with. None means the stored one.
     """
 
-    rejected: str | None = None
-    client_secret: str | None = None
+    rejected: str | None = field(default=None, repr=False)
+    client_secret: str | None = field(default=None, repr=False)
 
     def seen(self, token: Token) -> Token:
         """Return a stored token as this caller would use it."""
@@ -110,7 +111,7 @@ class Attempt:
         try:
             entry = self._journal.find(str(held.id), held.pair)
         except TokenKeepError:
-            self._release(held, None)
+            self._release(held, None, unsent=True)
             raise
         if entry is not None:
             return self._late.settle(entry, self._provider)
@@ -122,7 +123,7 @@ class Attempt:
             held = again
         gone = max(self._clock.monotonic() - started[0], self._clock.now() - started[1])
         if gone + profile.call_timeout >= profile.claim_length:
-            self._release(held, None)
+            self._release(held, None, unsent=True)
             return None
         return self._asked(held)
 
@@ -153,30 +154,54 @@ class Attempt:
 
     def _asked(self, held: Token) -> Token | None:
         asked = self._ask.seen(held)
-        sent_at = self._clock.now()
+        room = self._room(held)
+        sent = self._clock.monotonic()
         try:
             answer = self._provider.refresh(asked)
         except GrantRejected as exc:
+            self._journal.give_back(room)
             failure = failure_of(exc, asked, self._clock.now())
             return self._permanent(held, failure)
         except RenewalError as exc:
+            self._journal.give_back(room)
             exc.token_id, exc.user = held.id, held.user
             failure = failure_of(exc, asked, self._clock.now())
-            self._report("renewal_failed", held, kind=failure.kind, error=failure.error)
             self._release(held, failure)
+            self._report("renewal_failed", held, kind=failure.kind, error=failure.error)
             raise
-        except BaseException:
-            self._release(held, None)
+        except BaseException as exc:
+            self._journal.give_back(room)
+            self._release(held, None, unsent=isinstance(exc, ConfigurationError))
             raise
-        if clock_error(answer):
-            self._report("clock_off", held, seconds=round(clock_error(answer)))
+        self._clock.correct(clock_error(answer))
+        sent_at = self._clock.now() - (self._clock.monotonic() - sent)
         entry = answered(held, answer, sent_at=sent_at, client_secret=asked.client_secret)
-        return self._saved(held, entry, answer)
-
-    def _saved(self, held: Token, entry: Entry, answer: Answer) -> Token | None:
         if answer.refresh_token not in (None, held.refresh_token):
             # The old refresh token is spent: this answer is the only one.
-            entry = self._kept(entry, held)
+            entry = self._kept(entry, held, room)
+        else:
+            self._journal.give_back(room)
+        saved = self._saved(held, entry)
+        if clock_error(answer):
+            self._report("clock_off", held, seconds=round(clock_error(answer)))
+        return saved
+
+    def _room(self, held: Token) -> str | None:
+        """
+        Make room for an answer that will be the only one of its kind.
+
+        Raises:
+            StoreUnavailable: There is no room: then nobody is asked.
+        """
+        if not self._provider.profile.rotates:
+            return None
+        try:
+            return self._journal.prepare()
+        except StoreUnavailable:
+            self._release(held, None, unsent=True)
+            raise
+
+    def _saved(self, held: Token, entry: Entry) -> Token | None:
         wanted = renewed(held, entry)
         try:
             try:
@@ -187,16 +212,17 @@ class Attempt:
                 self._late.forget(entry, saved)
         except StoreUnavailable as exc:
             if entry.name is None:
-                self._kept(entry, held)
+                self._kept(entry, held, None)
             self._report("unsaved", held, error=exc.what)
-            return wanted
+            # Handed out, but in no version that is stored.
+            return wanted.but(version=None)
         if saved is not None:
             self._report("renewed", saved)
         return saved
 
-    def _kept(self, entry: Entry, held: Token) -> Entry:
+    def _kept(self, entry: Entry, held: Token, room: str | None) -> Entry:
         try:
-            return self._journal.put(entry)
+            return self._journal.put(entry, room)
         except StoreUnavailable as exc:
             self._report("unjournaled", held, error=exc.what)
             return entry
@@ -235,11 +261,20 @@ class Attempt:
             self._report("login_needed", written, error=failure.error)
             raise dead(written)
 
-    def _release(self, held: Token, failure: Failure | None) -> None:
-        """Clear the claim if it is still this attempt's, and note a failure."""
+    def _release(self, held: Token, failure: Failure | None, *, unsent: bool = False) -> None:
+        """
+        Clear the claim if it is still this attempt's.
+
+        Args:
+            held: The token as claimed.
+            failure: What to remember. None if nothing failed.
+            unsent: Whether nobody was asked, so that the call does not count.
+        """
         changes: dict[str, object] = {"claim": None}
         if failure is not None:
             changes["failure"] = failure
+        if unsent:
+            changes["mints"] = held.renewal.mints[:-1]
         try:
             while (stored := self._mine(held)) is not None:
                 try:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from tokenkeep.decision import Decision, Verdict, current_failure, decide, is_usable
@@ -17,7 +18,7 @@ from tokenkeep.token import Token
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from tokenkeep.clock import Clock
+    from tokenkeep.clock import CorrectedClock
     from tokenkeep.journal import Entry, Journal
     from tokenkeep.providers.base import Provider
     from tokenkeep.store import TokenStore
@@ -40,7 +41,7 @@ class Renewer:
         store: TokenStore,
         provider_of: Callable[[Token], Provider],
         journal: Journal,
-        clock: Clock,
+        clock: CorrectedClock,
         report: Callable[..., None],
     ) -> None:
         late = Late(store, journal, report)
@@ -89,6 +90,7 @@ class _Client:
         self._ask = ask
         self._token = token
         self._known = token.renewal.failure
+        self._renewed_at = token.renewal.renewed_at
         self._watch = Watch(self._clock, rotates=self._profile.rotates)
         self._deadline = self._clock.monotonic() + self._profile.wait_timeout
         self._pause = FIRST_PAUSE
@@ -130,6 +132,11 @@ class _Client:
         if decision.verdict is Verdict.WAIT and claim and self._watch.takeable(claim):
             free = seen.with_renewal(claim=None)
             decision = decide(free, now, self._profile, rejected=rejected)
+        if decision.verdict in (Verdict.RENEW_NOW, Verdict.RENEW_SOON):
+            # The budget is the refresh token's, in however many rows it is.
+            mints = self._parts.store.mints(token)
+            spent = seen.with_renewal(claim=None, mints=mints)
+            decision = decide(spent, now, self._profile, rejected=rejected)
         if decision.verdict is Verdict.COOL_DOWN:
             if failure is not None and failure.until == decision.until:
                 raise error_of(failure, token)
@@ -143,6 +150,9 @@ class _Client:
         raise error
 
     def _wait(self) -> None:
+        if self._flights.is_own(str(self._token.id)):
+            # A listener that asks for the token whose renewal it is told of.
+            raise too_slow(self._token, 0.0)
         if not self._flights.wait(str(self._token.id), self._pause):
             self._clock.sleep(self._pause * random.uniform(0.5, 1.0))  # noqa: S311  # jitter, not a secret
         if self._pause >= LONGEST_PAUSE:
@@ -161,6 +171,10 @@ class _Client:
                 user=self._token.user,
                 hint="Let the user log in again, e.g. with: tokenkeep login",
             )
+        if stored.renewal.renewed_at != self._renewed_at:
+            # Renewed since this caller came: what the API refused is answered,
+            # even if the provider gave the same access token again.
+            self._ask = replace(self._ask, rejected=None)
         self._token = stored
 
     def _turn(self, *, urgent: bool) -> Token | None:
@@ -181,8 +195,9 @@ class _Client:
             if urgent:
                 self._flights.wait(token_id, self._pause)
             return None
+        if not flight.done.wait(max(0.0, self._deadline - self._clock.monotonic())):
+            return self._old_or(too_slow(token, self._profile.wait_timeout))
         try:
-            flight.done.wait()
             return flight.result()
         except (RenewalError, StoreUnavailable) as exc:
             return self._old_or(exc)

@@ -23,6 +23,7 @@ class Flight:
 
     def __init__(self) -> None:
         self.done: threading.Event = threading.Event()
+        self.thread: int | None = None
         self._token: Token | None = None
         self._error: BaseException | None = None
 
@@ -62,6 +63,7 @@ class Flights:
             self._running[token_id] = flight
 
         def fly() -> None:
+            flight.thread = threading.get_ident()
             try:
                 flight.run(attempt)
             finally:
@@ -91,6 +93,11 @@ class Flights:
             return False
         flight.done.wait(timeout)
         return True
+
+    def is_own(self, token_id: str) -> bool:
+        """Tell whether the attempt under way is the calling thread's own."""
+        flight = self._running.get(token_id)
+        return flight is not None and flight.thread == threading.get_ident()
 
     def renew_locks(self) -> None:
         """Forget the parent's attempts: their threads are not in this process."""

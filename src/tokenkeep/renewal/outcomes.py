@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from tokenkeep.token import Token
 
 CLOCK_TOLERANCE = 30.0
-"""A provider's clock further off than this corrects ``expires_at``, in seconds."""
+"""A provider's clock further off than this corrects ours, in seconds."""
 
 _LOGIN_HINT = "Let the user log in again, e.g. with: tokenkeep login"
 
@@ -60,9 +60,7 @@ def answered(token: Token, answer: Answer, *, sent_at: float, client_secret: str
 
 def expiry(answer: Answer, sent_at: float) -> float | None:
     """Return when an answer's access token ends, in epoch seconds. None if it does not say."""
-    if answer.expires_in is None:
-        return None
-    return sent_at + clock_error(answer) + answer.expires_in
+    return None if answer.expires_in is None else sent_at + answer.expires_in
 
 
 def clock_error(answer: Answer) -> float:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from tokenkeep import holder
+from tokenkeep.decision import CLOCK_SKEW
 
 if TYPE_CHECKING:
     from tokenkeep.clock import Clock
@@ -12,9 +13,6 @@ if TYPE_CHECKING:
 
 MARGIN = 2.0
 """Added to a claim's length before a waiter takes it over, in seconds."""
-
-SKEW = 300.0
-"""How far two hosts' clocks may be apart before a claim's own end is believed, in seconds."""
 
 
 class Watch:
@@ -49,4 +47,4 @@ class Watch:
         if now - self._since >= claim.length + MARGIN:
             return True
         ended = claim.taken_at + claim.length
-        return not self._rotates and self._clock.now() > ended + SKEW
+        return not self._rotates and self._clock.now() > ended + CLOCK_SKEW
