@@ -4,6 +4,8 @@ import inspect
 import re
 import threading
 import time
+import traceback
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from zohocrmsdk.src.com.zoho.api.authenticator.oauth_token import OAuthToken
@@ -19,6 +21,7 @@ from zohocrmsdk.src.com.zoho.crm.api.sdk_config import SDKConfig
 from zohocrmsdk.src.com.zoho.crm.api.user_signature import UserSignature
 
 from tokenkeep.clock import Clock
+from tokenkeep.errors import RenewalTimeout
 from tokenkeep.integrations.zoho_sdk import SDKStore
 from tokenkeep.stores.list import ListStore
 from tokenkeep.vault import Vault
@@ -87,6 +90,10 @@ def all_at_once(work, count):
     for each in threads:
         each.join()
     return results
+
+
+def interrupted(_seconds):
+    raise RenewalTimeout("interrupted")
 
 
 class MovableClock(Clock):
@@ -237,8 +244,44 @@ class Application:
     def rejected(self, threads=1):
         all_at_once(lambda _: self.store.rejected(self.token), threads)
 
+    def renew(self, token_id):
+        self.store.keeper.renew(token_id)
+
+    def rejected_after(self, other_id):
+        """Be given a token, then another one, and report the first."""
+        before = self.token.get_token()
+        self.store.find_token_by_id(other_id)
+        self.store.rejected(self.token)
+        return {"before": before, "after": self.token.get_token()}
+
+    def rejected_after_saving(self, **given):
+        """Be given a token, save another access token for it, and report that."""
+        self.token.get_token()
+        token = oauth_token(**given)
+        self.store.save_token(token)
+        self.store.rejected(token)
+        return shown(self.store.find_token_by_id(token.get_id()))
+
     def repr_of_store(self):
         return repr(self.store)
+
+    def locals_of_ours(self, method, **given):
+        """Let the store fail; return the error and the adapter's local variables as text."""
+        token = oauth_token(**given)
+        calls = {"find": lambda: self.store.find_token(token)}
+        calls["elect"] = calls["find"]
+        calls["rejected"] = lambda: self.store.rejected(self.token)
+        with ThreadPoolExecutor(1) as other:
+            if method == "elect":
+                other.submit(self.store.find_token, oauth_token(**given)).result()
+                self.clock.sleep = interrupted
+            try:
+                calls[method]()
+            except Exception as error:  # noqa: BLE001 - the test judges it
+                frames = [frame for frame, _ in traceback.walk_tb(error.__cause__.__traceback__)]
+                ours = [f for f in frames if "integrations" in f.f_code.co_filename]
+                return f"Error: {error!r} {[f.f_locals for f in ours]!r}"
+        return "no error"
 
     def wrap_own_store(self):
         """Hand one of the SDK's own kind of stores to SDKStore."""

@@ -58,6 +58,17 @@ def test_absent_id(sdk):
     assert failed.value.is_same
 
 
+def test_errors_print_their_text_once(sdk):
+    """An error says what happened where only its repr is shown, and once where it is printed."""
+    process = sdk.process()
+    process.open()
+    with pytest.raises(SDKFailed) as failed:
+        process.find_by_id(token_id="0" * 32)
+
+    assert failed.value.text.count("There is no such token") == 1
+    assert failed.value.everything.startswith("SDKException('TOKENKEEP', 'There is no such token")
+
+
 def test_start_with_absent_id(sdk, zoho):
     """An id nobody knows ends the start with that error, without asking Zoho."""
     with pytest.raises(SDKFailed) as failed:

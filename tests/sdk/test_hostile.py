@@ -114,3 +114,24 @@ def test_nothing_in_clear(newest, zoho):
         content = path.read_bytes()
         assert [each for each in secrets if each.encode() in content] == []
     assert zoho.counters.errors == {}
+
+
+def test_no_secret_in_local_variables(newest, zoho):
+    """A report of an error that shows local variables shows no secret of the adapter's."""
+    process = newest.process()
+    first = newest.log_in(process)
+    process.edit(token_id=first["id"], expires_in=-1)
+    zoho.faults.add(kind="status", times=None)
+    given = {"refresh_token": first["refresh_token"], **newest.secrets()}
+    shown = [
+        process.locals_of_ours(method="find", **given),
+        process.locals_of_ours(method="rejected", **given),
+        process.locals_of_ours(
+            method="elect", grant_token="1000.another.code", **newest.secrets()
+        ),
+    ]
+    secrets = ["1000.another.code", newest.client.client_secret]
+    secrets += [first[name] for name in ("access_token", "refresh_token", "grant_token")]
+
+    assert all("Error: " in each and "SDKStore" in each for each in shown)
+    assert [each for each in secrets if each in "".join(shown)] == []

@@ -273,3 +273,39 @@ def test_rejected_forever(newest, zoho):
     process.rejected()
 
     assert zoho.counters.token_calls("refresh_token") <= 2
+
+
+def test_rejected_after_another_user(sdk, zoho):
+    """Another user's token, handed out in between in one thread, hides nothing of the refused."""
+    process = sdk.process()
+    first = sdk.log_in(process, user=zoho.user)
+    process.renew(token_id=first["id"])
+    other = sdk.log_in(user=zoho.add_user("other@us.example.com"))
+    seen = process.rejected_after(other_id=other["id"])
+
+    assert zoho.counters.token_calls("refresh_token") == 2
+    assert seen["before"] != seen["after"]
+
+
+def test_rejected_in_a_thread_that_knows_nothing(newest, zoho):
+    """A thread that was given nothing reports what the object holds; a newer one is left alone."""
+    process = newest.process()
+    first = newest.log_in(process)
+    process.renew(token_id=first["id"])
+    process.rejected(threads=1)
+    assert zoho.counters.token_calls("refresh_token") == 1
+
+    assert process.get_token() != first["access_token"]
+    assert zoho.counters.token_calls("refresh_token") == 1
+
+
+def test_rejected_after_a_new_login(newest, zoho):
+    """What a thread saves is what it goes on with: reported, it is renewed."""
+    process = newest.process()
+    first = newest.log_in(process)
+    again = {"refresh_token": first["refresh_token"], "access_token": zoho.access_token()}
+    seen = process.rejected_after_saving(**again, **newest.secrets())
+
+    assert seen["id"] == first["id"]
+    assert seen["access_token"] not in (first["access_token"], again["access_token"])
+    assert zoho.counters.token_calls("refresh_token") == 1

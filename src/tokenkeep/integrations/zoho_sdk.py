@@ -9,7 +9,6 @@ docs/zoho-sdk.md.
 
 from __future__ import annotations
 
-import threading
 from typing import TYPE_CHECKING, Any
 
 from tokenkeep.clock import Clock
@@ -93,13 +92,15 @@ class SDKStore:
         # SDK's users next to nothing.
         from tokenkeep.config import open_store
         from tokenkeep.integrations.first_login import FirstLogins
+        from tokenkeep.integrations.recent import Recent
         from tokenkeep.keeper import Keeper as _Keeper
 
         self._clock = clock or Clock()
         opened = store if isinstance(store, TokenStore) else open_store(store, clock=clock)
         self.keeper: Keeper = _Keeper(opened, clock=clock, on_event=on_event)
         self._logins = FirstLogins(self.keeper.store, self._clock)
-        self._handed = threading.local()
+        # By id, the access tokens each thread was given last.
+        self._handed: Recent[str | None, str | None] = Recent()
 
     def __repr__(self) -> str:
         return f"<SDKStore {self.keeper.store!r}>"
@@ -149,7 +150,7 @@ class SDKStore:
                     hint="It was deleted; let the user log in again",
                 )
             valid = self.keeper.valid(stored)
-            self._handed.last = (valid.id, valid.access_token)
+            self._handed.note(valid.id, valid.access_token)
             return zoho_tokens.made(valid, self._shown_expiry(valid))
 
     def save_token(self, token: Any) -> None:
@@ -170,9 +171,8 @@ class SDKStore:
             # By now the SDK has set the environment to the token's own; the
             # api_domain may be one it took over from Zoho's answer.
             url = environment.url if environment else token.get_api_domain()
-            asked = zoho_tokens.asked(token, self._place(url))
+            asked = zoho_tokens.asked(token, self._place(url)).but(provider=PROVIDER)
             given = asked.but(
-                provider=PROVIDER,
                 id=asked.id or self._logins.pending(asked),
                 expires_at=zoho_tokens.seconds(token.get_expires_in()),
                 redirect_uri=token.get_redirect_url(),
@@ -189,6 +189,8 @@ class SDKStore:
                     hint="Log in with a new grant or refresh token",
                 )
             token.set_id(saved.id)
+            # What the SDK goes on with, whatever this thread was given before.
+            self._handed.note(saved.id, token.get_access_token())
 
     def delete_token(self, id: str) -> None:  # noqa: A002  # the SDK's own name
         """
@@ -250,7 +252,10 @@ class SDKStore:
         stored one; then make the call once more.
 
         Args:
-            token: The OAuthToken the call was made with.
+            token: The OAuthToken the call was made with. The access token
+                meant is the one this thread was given last for its id, else
+                the one in the object. If another one is stored by now,
+                nothing is done: the call made once more is made with that.
 
         Raises:
             SDKException: It can't be renewed.
@@ -259,9 +264,9 @@ class SDKStore:
             token_id = token.get_id()
             # The SDK's object keeps its first access token for good; what the
             # call was made with is what this thread was given last.
-            last = getattr(self._handed, "last", None)
-            used = last[1] if last and last[0] == token_id else token.get_access_token()
-            self.keeper.rejected(str(token_id), str(used))
+            self.keeper.rejected(
+                str(token_id), str(self._handed.get(token_id) or token.get_access_token())
+            )
 
     def close(self) -> None:
         """Let go of the store's connections and files."""
@@ -313,7 +318,7 @@ class SDKStore:
         return named if agrees else str(environment.url)
 
     def _filled(self, token: Any, stored: Token) -> Any:
-        self._handed.last = (stored.id, stored.access_token)
+        self._handed.note(stored.id, stored.access_token)
         return zoho_tokens.filled(token, stored, self._shown_expiry(stored))
 
     def _shown_expiry(self, token: Token) -> float | None:
@@ -352,7 +357,10 @@ class _SDKErrors:
 
     def __exit__(self, kind: object, error: BaseException | None, traceback: object) -> None:
         if isinstance(error, TokenKeepError):
-            raise SDKException(code=CODE, cause=error) from error
+            failure = SDKException(code=CODE, message=str(error))
+            # Given to the constructor, it would write its text a second time.
+            failure.cause = error
+            raise failure from error
 
 
 _sdk_errors = _SDKErrors()

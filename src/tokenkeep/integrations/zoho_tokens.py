@@ -10,9 +10,17 @@ from zohocrmsdk.src.com.zoho.crm.api.user_signature import UserSignature
 from tokenkeep.token import Token
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from tokenkeep.providers.base import Place
+
+
+_FILLED = (
+    ("client_id", "client_id"),
+    ("client_secret", "client_secret"),
+    ("grant_token", "grant_token"),
+    ("redirect_url", "redirect_uri"),
+    ("api_domain", "api_domain"),
+)
+"""The SDK's name -> ours, of what is filled in only where it is missing."""
 
 
 def asked(token: Any, place: Place | None) -> Token:
@@ -76,16 +84,10 @@ def filled(token: Any, stored: Token, expires_at: float | None) -> Any:
         token.set_refresh_token(stored.refresh_token)
     if token.get_user_signature() is None and stored.user is not None:
         token.set_user_signature(UserSignature(stored.user))
-    missing: tuple[tuple[Callable[[], Any], Callable[[Any], None], Any], ...] = (
-        (token.get_client_id, token.set_client_id, stored.client_id),
-        (token.get_client_secret, token.set_client_secret, stored.client_secret),
-        (token.get_grant_token, token.set_grant_token, stored.grant_token),
-        (token.get_redirect_url, token.set_redirect_url, stored.redirect_uri),
-        (token.get_api_domain, token.set_api_domain, stored.api_domain),
-    )
-    for get, fill, value in missing:
-        if get() is None:
-            fill(value)
+    # By name, so that no secret is in a local variable a traceback may show.
+    for name, ours in _FILLED:
+        if getattr(token, f"get_{name}")() is None:
+            getattr(token, f"set_{name}")(getattr(stored, ours))
     return token
 
 
