@@ -166,8 +166,9 @@ def _blocked_until(token: Token, now: float, profile: Profile) -> float | None:
     """Return before which time the provider must not be asked. None if it may be."""
     ends = []
     failure = current_failure(token)
-    if failure is not None and failure.until > now and failure.at <= now + CLOCK_SKEW:
-        ends.append(min(failure.until, now + LONGEST_COOL_DOWN))
+    if failure is not None and failure.at <= now + CLOCK_SKEW:
+        until = min(failure.until, failure.at + LONGEST_COOL_DOWN)
+        ends += [until] if until > now else []
     mints = _within(token, now, profile)
     if profile.mint_limit is not None and len(mints) >= profile.mint_limit:
         ends.append(mints[-profile.mint_limit] + profile.mint_window)

@@ -328,5 +328,5 @@ def _journal_of(backend: Backend, ring: KeyRing) -> Journal:
     if backend.embedded:
         return MemoryJournal()
     # Each store its own: one must not judge the answers of another's tokens.
-    store = digest_of(backend.describe())[:16]
+    store = digest_of(repr((backend.describe(), ring.key_ids)))[:16]
     return FolderJournal(folders.state() / "journal" / store, ring)

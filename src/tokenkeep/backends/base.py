@@ -142,10 +142,14 @@ class Backend(ABC):
         Note when a token was last handed out, outside the version.
 
         Never inserts, never moves the time back; silent for an unknown id.
+        Not worth a wait: a store that another process keeps busy is left alone.
 
         Args:
             record_id: Which one.
             last_used_at: Epoch seconds.
+
+        Raises:
+            StoreUnavailable: As for every method, and at once if the store is busy.
         """
 
     @abstractmethod
@@ -173,7 +177,11 @@ class Backend(ABC):
 
     @abstractmethod
     def describe(self) -> str:
-        """Say where the tokens are, for people; without a password."""
+        """
+        Say where the tokens are, for people; without a password.
+
+        Never the same for two stores: a server's journal is named after it.
+        """
 
     def close(self) -> None:
         """Let go of connections and files. The next call opens them again."""

@@ -11,7 +11,7 @@ from tokenkeep.errors import RenewalError, StoreUnavailable, TokenKeepError, Tok
 from tokenkeep.renewal.attempt import FIRST_PAUSE, LONGEST_PAUSE, Ask, Attempt, Parts
 from tokenkeep.renewal.flights import Flights
 from tokenkeep.renewal.late import Late
-from tokenkeep.renewal.outcomes import dead, error_of, throttled, too_slow
+from tokenkeep.renewal.outcomes import dead, error_of, renewed, throttled, too_slow
 from tokenkeep.renewal.watch import Watch
 from tokenkeep.token import Token
 
@@ -104,12 +104,14 @@ class _Client:
             if self._clock.monotonic() >= self._deadline:
                 return self._old_or(too_slow(self._token, self._profile.wait_timeout))
             if decision.verdict is Verdict.WAIT:
-                self._wait()
+                unsaved = self._wait()
+                if unsaved is not None:
+                    return unsaved
             else:
                 urgent = decision.verdict is Verdict.RENEW_NOW
-                renewed = self._turn(urgent=urgent)
-                if renewed is not None:
-                    return renewed
+                result = self._turn(urgent=urgent)
+                if result is not None:
+                    return result
                 if not urgent:
                     return self._token
             self._read()
@@ -138,7 +140,7 @@ class _Client:
             spent = seen.with_renewal(claim=None, mints=mints)
             decision = decide(spent, now, self._profile, rejected=rejected)
         if decision.verdict is Verdict.COOL_DOWN:
-            if failure is not None and failure.until == decision.until:
+            if failure is not None and failure.kind != "throttled" and failure.until > now:
                 raise error_of(failure, token)
             raise throttled(token, decision.until)
         return decision
@@ -149,7 +151,13 @@ class _Client:
             return self._token
         raise error
 
-    def _wait(self) -> None:
+    def _wait(self) -> Token | None:
+        """
+        Wait a moment for whoever is renewing.
+
+        Returns:
+            The token with an answer that still can't be saved. None: read again.
+        """
         if self._flights.is_own(str(self._token.id)):
             # A listener that asks for the token whose renewal it is told of.
             raise too_slow(self._token, 0.0)
@@ -159,8 +167,12 @@ class _Client:
             # The holder may have an answer it could not save.
             entry = self._parts.journal.find(str(self._token.id), self._token.pair)
             if entry is not None:
-                self._parts.late.settle(entry, self._provider)
+                try:
+                    self._parts.late.settle(entry, self._provider)
+                except StoreUnavailable:
+                    return renewed(self._token, entry).but(version=None)
         self._pause = min(self._pause * 1.5, LONGEST_PAUSE)
+        return None
 
     def _read(self) -> None:
         stored = self._parts.store.reread(str(self._token.id))
