@@ -324,7 +324,9 @@ class SDKStore:
     def _shown_expiry(self, token: Token) -> float | None:
         if token.expires_at is None or token.status is not Status.OK:
             return token.expires_at
-        return max(token.expires_at, self._clock.now() + SDK_FLOOR)
+        # The SDK compares with this host's clock, be it right or wrong.
+        here = token.expires_at - self.keeper.clock.offset
+        return max(here, self._clock.now() + SDK_FLOOR)
 
 
 # The SDK asks isinstance of its TokenStore. That class has no type information:
