@@ -103,6 +103,57 @@ def test_mistakes_are_named(write, text, said):
         tokenkeep.settings(write(text)).providers().of(Token())
 
 
+@pytest.mark.parametrize(
+    ("text", "entry", "expected"),
+    [
+        ("store = 5", "store", "a URL, not 5"),
+        ("provider = 5", "provider", "the name of a provider, not 5"),
+        ('provider = "nobody"', "provider", "Known are zoho"),
+        ("[providers.acme]\nkind = 5", "acme", "the name of a provider, not 5"),
+        ('[providers.acme]\nkind = "nobody"', "acme", "Known are zoho"),
+        ('[providers.acme]\nissuer = "https://a.example"', "acme", "Known are zoho"),
+        ("[providers.oauth2]\nname = 5", "oauth2", "name has to be a text"),
+        ("[providers.oauth2]\nissuer = 5", "oauth2", "issuer has to be a URL, not 5"),
+        ('[providers.oauth2]\nissuer = "a.example"', "oauth2", "Write https://"),
+        ("[providers.oauth2]\nrevocation_endpoint = 5", "oauth2", "endpoint has to be a URL"),
+        ("[providers.oauth2]\nscope_separator = 5", "oauth2", "scope_separator has to be a text"),
+        ("[providers.oauth2]\nclient_auth = []", "oauth2", "has to be body or basic"),
+        (
+            '[providers.oauth2]\nlifetime = "1h"',
+            "oauth2",
+            "lifetime has to be a number of seconds",
+        ),
+        ("[providers.oauth2]\nlifetime = 0", "oauth2", "more than 0, not 0"),
+        ('[providers.oauth2]\nerrors = "1h"', "oauth2", "a table of error codes, not '1h'"),
+        ('[providers.oauth2.errors]\nbad = "Rejected"', "oauth2", "Say one of GrantRejected"),
+        ("[providers.oauth2.errors]\nbad = []", "oauth2", "Say one of GrantRejected"),
+        ('[providers.oauth2]\nclock = "1h"', "oauth2", "clock can't be set in a file"),
+        ('[providers.zoho]\nclock = "1h"', "zoho", "clock can't be set in a file"),
+        ("[providers.zoho]\ntable = 5", "zoho", "a table of data centres, not 5"),
+        ("[providers.zoho]\nprofile = 5", "zoho", "profile has to be a table, not 5"),
+        ("[providers.zoho.profile]\nmint_limits = 5", "zoho", "Known are mandatory"),
+        ("[providers.zoho.profile]\nmint_limit = 0", "zoho", "mint_limit has to be a whole"),
+        ("[providers.zoho.profile]\ncall_timeout = -5", "zoho", "call_timeout has to be a number"),
+        (
+            '[providers.zoho.profile]\nwait_timeout = "x"',
+            "zoho",
+            "wait_timeout has to be a number",
+        ),
+        ("[providers.zoho.profile]\nclaim_length = 5", "zoho", "longer than call_timeout"),
+        ("[zoho.data_centers.eu]\naccounts = 5", "eu", "URLs"),
+    ],
+)
+def test_values_are_checked_when_a_store_is_opened(write, tmp_path, text, entry, expected):
+    """A value that does not belong there names file, entry and what is expected, at once."""
+    environ = write(text)
+
+    with pytest.raises(ConfigurationError) as caught:
+        tokenkeep.open_store("memory:", environ=environ)
+
+    for said in (f"{tmp_path}/my.toml: ", entry, expected):
+        assert said in str(caught.value)
+
+
 def test_a_file_that_can_not_be_read(tmp_path):
     """A missing file that is named, a folder and bytes that are no text are errors."""
     with pytest.raises(ConfigurationError, match="TOKENKEEP_CONFIG names it"):

@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass, field, replace
+from contextlib import contextmanager
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tokenkeep import folders, keys
 from tokenkeep.backends import open_backend
 from tokenkeep.errors import ConfigurationError, KeyMissing
-from tokenkeep.providers import Profile, Providers
+from tokenkeep.providers import Profile, Providers, configured
+from tokenkeep.providers.checks import check_type
 from tokenkeep.sealing import KEY_BYTES, KeyRing, key_missing
 from tokenkeep.vault import Vault
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
     from tokenkeep.backends import Backend
     from tokenkeep.clock import Clock
@@ -59,7 +61,8 @@ def settings(environ: Mapping[str, str] | None = None) -> Settings:
         environ: The environment. None means the process's.
 
     Raises:
-        ConfigurationError: The file can't be read, or something in it is not known.
+        ConfigurationError: The file can't be read, or something in it is not
+            known or not what belongs there. It names file and entry.
     """
     environ = os.environ if environ is None else environ
     path, text = _config_file(environ)
@@ -69,11 +72,17 @@ def settings(environ: Mapping[str, str] | None = None) -> Settings:
         raise ConfigurationError(
             f"{path} has an unknown entry {unknown[0]!r}", hint=f"Known are {', '.join(_KNOWN)}"
         )
-    store = environ.get(STORE, "").strip() or found.get("store") or default_store()
+    with _named(str(path)):
+        for name, expected in (("store", "a URL"), ("provider", "the name of a provider")):
+            check_type(name, found.get(name, ""), str, expected=expected)
+    options = _options(found, path)
+    if "provider" in found and found["provider"] not in options:
+        with _named(f"{path}: provider"):
+            configured(found["provider"], {})
     return Settings(
-        store=str(store),
-        provider=str(found.get("provider", "zoho")),
-        options=_options(found, path),
+        store=environ.get(STORE, "").strip() or found.get("store") or default_store(),
+        provider=found.get("provider", "zoho"),
+        options=options,
     )
 
 
@@ -190,26 +199,45 @@ def _options(found: Mapping[str, Any], path: Path) -> dict[str, dict[str, object
     if centers:
         from tokenkeep.providers.zoho_data_centers import table_from_mapping
 
-        options["zoho"] = {"table": table_from_mapping(centers)}
+        with _named(str(path)):
+            options["zoho"] = {"table": table_from_mapping(centers)}
     for name, given in _table(found, "providers", path).items():
-        mine = options.setdefault(name, {})
-        mine.update(given)
-        if isinstance(mine.get("profile"), dict):
-            mine["profile"] = _profile(name, mine, path)
+        with _named(f"{path}: [providers.{name}]"):
+            if "clock" in given:
+                raise ConfigurationError("clock can't be set in a file")
+            mine = options.setdefault(name, {})
+            mine.update(given)
+            if "profile" in mine:
+                mine["profile"] = _profile(name, mine)
+            # Made once to have its options checked: now, and not at the first token.
+            configured(name, mine)
     return options
 
 
-def _profile(name: str, options: Mapping[str, Any], path: Path) -> Profile:
+def _profile(name: str, options: Mapping[str, Any]) -> Profile:
     """Return the provider's own profile with what is configured changed."""
     from tokenkeep.providers.zoho import PROFILE
 
-    own = PROFILE if options.get("kind", name) == "zoho" else Profile()
-    try:
-        return replace(own, **options["profile"])
-    except TypeError as exc:
+    given = options["profile"]
+    check_type("profile", given, dict, expected="a table")
+    known = [each.name for each in fields(Profile)]
+    unknown = sorted(set(given) - set(known))
+    if unknown:
         raise ConfigurationError(
-            f"{path}: [providers.{name}.profile] has an unknown entry: {exc}"
-        ) from exc
+            f"profile has an unknown entry {unknown[0]!r}", hint=f"Known are {', '.join(known)}"
+        )
+    own = PROFILE if options.get("kind", name) == "zoho" else Profile()
+    with _named("profile"):
+        return replace(own, **given)
+
+
+@contextmanager
+def _named(where: str) -> Iterator[None]:
+    """Say in what goes wrong inside where it was configured."""
+    try:
+        yield
+    except ConfigurationError as exc:
+        raise type(exc)(f"{where}: {exc.what}", hint=exc.hint) from exc
 
 
 def _table(found: Mapping[str, Any], name: str, path: Path) -> Mapping[str, Any]:

@@ -19,6 +19,7 @@ from tokenkeep.errors import (
 )
 from tokenkeep.providers.base import Place, Profile
 from tokenkeep.providers.oauth2 import OAuth2
+from tokenkeep.providers.zoho import Zoho
 
 NOW = 1_700_000_000.0
 NEW = {"access_token": "new.access.s3cret", "refresh_token": "new.refresh.s3cret"}
@@ -245,6 +246,21 @@ def test_throttled(*, serve, acme, token, body, headers, until):
         acme.refresh(token(server.url))
 
     assert caught.value.until == until
+
+
+@pytest.mark.parametrize("value", ["999999999", "Fri, 31 Dec 9999 23:59:59 GMT"])
+@pytest.mark.parametrize(("window", "longest"), [(600.0, 3600.0), (7200.0, 7200.0)])
+@pytest.mark.parametrize("kind", [OAuth2, Zoho])
+def test_no_answer_shuts_anybody_out_for_years(*, serve, token, kind, value, window, longest):
+    """An absurd Retry-After counts as an hour, or as the window of the limit if that is longer."""
+    server = serve(response(b"", "429 Too Many Requests", f"Retry-After: {value}"))
+    options = {"profile": Profile(mint_window=window), "clock": lambda: NOW}
+    provider = Zoho(**options) if kind is Zoho else OAuth2("acme", **options)
+
+    with pytest.raises(CoolingDown) as caught:
+        provider.refresh(token(server.url))
+
+    assert caught.value.until == NOW + longest
 
 
 @pytest.mark.parametrize(

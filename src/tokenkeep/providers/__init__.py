@@ -8,13 +8,23 @@ from typing import TYPE_CHECKING
 
 from tokenkeep.errors import ConfigurationError, UnknownName
 from tokenkeep.providers.base import Answer, Place, Profile, Provider
+from tokenkeep.providers.checks import check_type
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from tokenkeep.token import Token
 
-__all__ = ["PROVIDERS", "Answer", "Place", "Profile", "Provider", "Providers", "provider"]
+__all__ = [
+    "PROVIDERS",
+    "Answer",
+    "Place",
+    "Profile",
+    "Provider",
+    "Providers",
+    "configured",
+    "provider",
+]
 
 PROVIDERS = {
     "zoho": "tokenkeep.providers.zoho:Zoho",
@@ -67,14 +77,35 @@ def _load(name: str) -> Callable[..., Provider]:
     )
 
 
+def configured(name: str, options: Mapping[str, object]) -> Provider:
+    """
+    Make the provider that a configuration describes.
+
+    Args:
+        name: What its tokens are stored under.
+        options: As its class takes them; ``kind`` names that class among
+            `PROVIDERS`, and is *name* if missing.
+
+    Raises:
+        UnknownName: There is no such kind.
+        ConfigurationError: It does not take these options.
+    """
+    rest = dict(options)
+    kind = rest.pop("kind", name)
+    check_type("kind", kind, str, expected="the name of a provider")
+    if kind == "oauth2":
+        rest.setdefault("name", name)
+    return provider(str(kind), **rest)
+
+
 class Providers:
     """
     The providers of one configuration, each made when it is first needed.
 
     Args:
         default: The name of the provider for tokens that don't say theirs.
-        options: For each name the options of its class; ``kind`` names that
-            class among `PROVIDERS`, and is the name itself if missing.
+        options: For each name the options of its class, as `configured`
+            takes them.
     """
 
     def __init__(
@@ -94,11 +125,7 @@ class Providers:
         name = token.provider or self.default
         made = self._made.get(name)
         if made is None:
-            options = dict(self._options.get(name, {}))
-            kind = str(options.pop("kind", name))
-            if kind == "oauth2":
-                options.setdefault("name", name)
-            made = self._made[name] = provider(kind, **options)
+            made = self._made[name] = configured(name, self._options.get(name, {}))
         return made
 
     def locate(self, token: Token) -> Token:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from tokenkeep.errors import ConfigurationError
+from tokenkeep.providers.checks import check_count, check_seconds, check_type
 
 if TYPE_CHECKING:
     from tokenkeep.token import Token
@@ -37,7 +38,8 @@ class Profile:
             an unconfirmed revocation is dropped when the user logs in again.
 
     Raises:
-        ConfigurationError: A claim would end before its call does.
+        ConfigurationError: A value is not of its type or out of range, or a
+            claim would end before its call does.
     """
 
     mandatory: float = 30.0
@@ -51,6 +53,13 @@ class Profile:
     revokes_grant: bool = True
 
     def __post_init__(self) -> None:
+        for name in ("mandatory", "advisory", "mint_window"):
+            check_seconds(name, getattr(self, name), zero=True)
+        for name in ("call_timeout", "claim_length", "wait_timeout"):
+            check_seconds(name, getattr(self, name))
+        check_count("mint_limit", self.mint_limit)
+        for name in ("rotates", "revokes_grant"):
+            check_type(name, getattr(self, name), bool, expected="true or false")
         if self.claim_length <= self.call_timeout:
             raise ConfigurationError(
                 f"claim_length ({self.claim_length:g} s) has to be longer than "

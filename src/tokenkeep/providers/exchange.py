@@ -25,6 +25,10 @@ if TYPE_CHECKING:
 MAX_BODY = 1_000_000
 """Longest answer that is read, in bytes."""
 
+GRACE = 1.0
+"""How much longer a process that was stopped past the deadline may read, in seconds."""
+
+_PROMPT = 0.02  # a process that runs wakes up no later than this after its deadline, in seconds
 _CHUNK = 16_384
 _OLDEST_DATE = 946_684_800.0  # the year 2000: a clock before it is not set at all
 
@@ -90,7 +94,8 @@ class Exchange:
 
     Args:
         request: What to send.
-        timeout: Seconds from now after which nothing is sent or read any more.
+        timeout: Seconds from now after which nothing is sent any more, and
+            nobody waits for what was not read.
         clock: Our time, in epoch seconds.
     """
 
@@ -114,6 +119,31 @@ class Exchange:
         else:
             self._close()
             self.outcome.set_result(reply)
+
+    def wait(self) -> Reply:
+        """
+        Wait for the end until the deadline.
+
+        A process that was stopped or suspended has missed its deadline when
+        it goes on, but the answer may lie in the socket's buffer since long,
+        and be the only one: it gets `GRACE` from then on to read it. One that
+        runs waits no longer than the deadline, or `GRACE` longer if it was
+        held up just then.
+
+        Raises:
+            TimeoutError: There is no answer yet.
+        """
+        end, tolerated = self._deadline, _PROMPT
+        while True:
+            try:
+                return self.outcome.result(end - time.monotonic())
+            except TimeoutError:
+                if self.outcome.done():
+                    return self.outcome.result()
+                now = time.monotonic()
+                if now - end <= tolerated:
+                    raise
+                end, tolerated = now + GRACE, GRACE
 
     def abandon(self) -> None:
         """End the exchange, wherever it is; nothing is sent from now on."""
@@ -150,6 +180,9 @@ class Exchange:
             body=self._request.body,
             headers=self._request.all_headers(),
         )
+        # From here on abandon() is what ends it. A timeout of the socket's own
+        # would have run out, too, when a stopped process goes on.
+        connection.sock.settimeout(None)
         # urllib3's own getresponse() logs headers it can't parse.
         with http.client.HTTPConnection.getresponse(connection) as response:
             received_at = self._clock()
@@ -163,7 +196,8 @@ class Exchange:
     def _read(self, response: http.client.HTTPResponse) -> bytes:
         body = bytearray()
         while chunk := response.read1(_CHUNK):
-            self._remaining()
+            if self._abandoned:
+                raise TimeoutError
             body += chunk
             if len(body) > MAX_BODY:
                 raise TooLong

@@ -116,7 +116,7 @@ def _run(request: Request, timeout: float, clock: Callable[[], float]) -> Reply:
     try:
         # A daemon: a name server that never answers must not keep the process alive.
         threading.Thread(target=exchange.run, name="tokenkeep-request", daemon=True).start()
-        reply = exchange.outcome.result(timeout)
+        reply = exchange.wait()
     except TimeoutError:
         raise ProviderUnavailable(f"{host} did not answer within {timeout:g} seconds") from None
     except (OSError, HTTPError, http.client.HTTPException) as exc:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import time
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, ClassVar, Literal, Self
 
 from tokenkeep.errors import (
@@ -17,11 +18,12 @@ from tokenkeep.errors import (
 from tokenkeep.providers import answers
 from tokenkeep.providers.address import host_and_port, is_sendable, parse
 from tokenkeep.providers.base import Answer, Place, Profile, Provider
+from tokenkeep.providers.checks import check_seconds, check_type
 from tokenkeep.providers.form import Basic, Form
 from tokenkeep.providers.http import post_form
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable
 
     from tokenkeep.providers.exchange import Reply
     from tokenkeep.token import Token
@@ -30,6 +32,9 @@ _SHOWABLE = re.compile(r"[A-Za-z0-9_ .-]{1,64}")
 _CHECK_CLIENT = "Check the client id, the client secret and the redirect URI"
 _OK, _FIRST_NOT_OK = 200, 300
 _TOO_MANY_REQUESTS = 429
+
+LONGEST_WAIT = 3600.0
+"""An answer is obeyed for this long at most, or for the profile's ``mint_window``; in seconds."""
 
 
 class OAuth2(Provider):
@@ -51,6 +56,9 @@ class OAuth2(Provider):
             `GrantRejected`, `ProviderRefused`, `CoolingDown` and
             `ProviderUnavailable`, or its name. None means it has none.
         clock: Our time, in epoch seconds.
+
+    Raises:
+        ConfigurationError: An option is not what it has to be.
     """
 
     errors: ClassVar[Mapping[str, type[RenewalError]]] = {
@@ -89,13 +97,22 @@ class OAuth2(Provider):
         errors: Mapping[str, type[RenewalError] | str] | None = None,
         clock: Callable[[], float] = time.time,
     ) -> None:
-        if client_auth not in {"body", "basic"}:
-            raise ConfigurationError(f"client_auth is body or basic, not {client_auth!r}")
-        for url in (issuer, revocation_endpoint):
+        if client_auth not in ("body", "basic"):
+            raise ConfigurationError(f"client_auth has to be body or basic, not {client_auth!r}")
+        check_type("name", name, str, expected="a text")
+        check_type("scope_separator", scope_separator, str, expected="a text")
+        for option, url in (("issuer", issuer), ("revocation_endpoint", revocation_endpoint)):
             if url is not None:
+                check_type(option, url, str, expected="a URL")
                 parse(url)
+        if profile is not None:
+            check_type("profile", profile, Profile, expected="a Profile")
+        if lifetime is not None:
+            check_seconds("lifetime", lifetime)
+        if errors is not None:
+            check_type("errors", errors, Mapping, expected="a table of error codes")
         self.name = name
-        self.profile: Profile = profile or Profile()
+        self.profile: Profile = Profile() if profile is None else profile
         self.scope_separator = scope_separator
         self._issuer = issuer
         self._revocation_endpoint = revocation_endpoint
@@ -290,6 +307,9 @@ class OAuth2(Provider):
 
     def _throttled(self, call: _Call, reply: Reply, what: str) -> RenewalError:
         wait = self.wait(reply)
+        if wait is not None:
+            # One absurd header must not lock everybody out for years.
+            wait = min(wait, max(self.profile.mint_window, LONGEST_WAIT))
         return call.error(
             CoolingDown,
             what,
@@ -306,7 +326,11 @@ def _meanings(errors: Mapping[str, type[RenewalError] | str]) -> dict[str, type[
     kinds = (GrantRejected, ProviderRefused, CoolingDown, ProviderUnavailable)
     named: dict[object, type[RenewalError]] = {kind.__name__: kind for kind in kinds}
     named |= {kind: kind for kind in kinds}
-    unknown = [code for code, kind in errors.items() if kind not in named]
+    unknown = [
+        str(code)
+        for code, kind in errors.items()
+        if not (isinstance(code, str) and isinstance(kind, str | type) and kind in named)
+    ]
     if unknown:
         raise ConfigurationError(
             f"It is not clear what the error codes {', '.join(unknown)} mean",

@@ -15,6 +15,7 @@ from tokenkeep.errors import (
 )
 from tokenkeep.providers import answers
 from tokenkeep.providers.base import Place, Profile
+from tokenkeep.providers.checks import check_type
 from tokenkeep.providers.form import Form
 from tokenkeep.providers.oauth2 import OAuth2
 from tokenkeep.providers.zoho_data_centers import DATA_CENTERS, DataCenters
@@ -86,9 +87,11 @@ class Zoho(OAuth2):
         profile: Profile | None = None,
         clock: Callable[[], float] = time.time,
     ) -> None:
+        if table is not None:
+            check_type("table", table, DataCenters, expected="a table of data centres")
         super().__init__(
             "zoho",
-            profile=profile or PROFILE,
+            profile=PROFILE if profile is None else profile,
             scope_separator=",",
             lifetime=LIFETIME,
             clock=clock,
