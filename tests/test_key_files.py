@@ -90,6 +90,33 @@ def test_what_can_not_be_read(environ, key_file):
         keys.load(environ)
 
 
+@pytest.mark.parametrize("writer", [False, True], ids=["nobody writes", "somebody writes"])
+def test_a_pipe_is_refused(environ, key_file, writer):
+    """A pipe is a named error at once: waiting for it would have no end."""
+    key_file.parent.mkdir(parents=True)
+    os.mkfifo(key_file, 0o600)
+    handle = os.open(key_file, os.O_RDWR) if writer else None
+
+    with pytest.raises(ConfigurationError, match="not a regular file"):
+        keys.load(environ)
+
+    if handle is not None:
+        os.close(handle)
+
+
+def test_an_anonymous_pipe_is_refused():
+    """A process substitution is refused like a named pipe, and nothing is taken from it."""
+    reader, writer = os.pipe()
+    os.write(writer, b"there")
+
+    with pytest.raises(ConfigurationError, match="not a regular file"):
+        keys.load({keys.KEY_FILE: f"/dev/fd/{reader}"})
+
+    assert b"there" == os.read(reader, 100)
+    os.close(reader)
+    os.close(writer)
+
+
 def test_make(environ, key_file, tmp_path, caplog):
     """A made key is for its owner alone, announced once, and loaded from then on."""
     with caplog.at_level(logging.WARNING, "tokenkeep"):

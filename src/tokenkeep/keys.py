@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 from pathlib import Path
@@ -10,7 +11,7 @@ from typing import TYPE_CHECKING
 from tokenkeep import folders
 from tokenkeep.errors import ConfigurationError, KeyUnsafe
 from tokenkeep.events import logger
-from tokenkeep.journal import sync_folder
+from tokenkeep.folder_journal import sync_folder
 from tokenkeep.sealing import KeyRing, generate_key, parse_keys
 
 if TYPE_CHECKING:
@@ -126,7 +127,8 @@ def refuse_fleeting(key: Path, data: Path, mounts: list[tuple[str, str, str]]) -
 def _read_private(path: Path) -> str | None:
     """Return the text of a file. None if there is none."""
     try:
-        with path.open(encoding="utf-8") as file:
+        # Not Path.open(): a pipe would be waited for without end, and be read only once.
+        with open(path, encoding="utf-8", opener=_at_once) as file:
             found = os.fstat(file.fileno())
             if os.name == "posix" and stat.S_IMODE(found.st_mode) & 0o077:
                 raise KeyUnsafe(
@@ -142,6 +144,20 @@ def _read_private(path: Path) -> str | None:
             f"The key file {path} can't be read: {reason}",
             hint=f"Let it belong to the user who runs this, or name another one in {KEY_FILE}",
         ) from exc
+
+
+def _at_once(path: str, flags: int) -> int:
+    """
+    Open a regular file, without waiting for anybody.
+
+    Raises:
+        OSError: It is something else, or can't be opened.
+    """
+    handle = os.open(path, flags | getattr(os, "O_NONBLOCK", 0))
+    if not stat.S_ISREG(os.fstat(handle).st_mode):
+        os.close(handle)
+        raise OSError(errno.EINVAL, "it is not a regular file")
+    return handle
 
 
 def _mounts() -> list[tuple[str, str, str]]:
