@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import shlex
 import tempfile
@@ -99,11 +100,14 @@ def prepare(zoho: ZohoEmulator, folder: Path) -> dict[str, Any]:
     """
     Write configuration and client secret, each for the owner alone.
 
+    Those of an earlier run are replaced, unless somebody changed them since.
+
     Returns:
         What there is and where; no secret.
 
     Raises:
-        ConfigurationError: There are such files already, or they can't be written.
+        ConfigurationError: There are other files of these names, or they
+            can't be written.
     """
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -111,8 +115,18 @@ def prepare(zoho: ZohoEmulator, folder: Path) -> dict[str, Any]:
         raise ConfigurationError(f"{folder} can't be made: {exc.strerror}") from exc
     store = f"sqlite:///{quote(str(folder / 'tokens.db'))}"
     config, secret = folder / "config.toml", folder / "client_secret"
-    write_new(config, configuration(zoho))
-    write_new(secret, f"{zoho.client.client_secret}\n")
+    tables, text = configuration(zoho), f"{zoho.client.client_secret}\n"
+    if _is_ours(config, secret):
+        config.unlink()
+        secret.unlink()
+    elif taken := [path for path in (config, secret) if path.exists()]:
+        raise ConfigurationError(
+            f"There is a file {taken[0]} already, and the emulator's files here are not as it "
+            "wrote them; it is left as it is",
+            hint="Name another folder",
+        )
+    write_new(config, f"{_mark(tables, text)}\n{tables}")
+    write_new(secret, text)
     return {
         "environment": {
             CONFIG: str(config),
@@ -125,6 +139,21 @@ def prepare(zoho: ZohoEmulator, folder: Path) -> dict[str, Any]:
         "users": [user.name for user in zoho.users],
         "pid": os.getpid(),
     }
+
+
+def _mark(tables: str, secret: str) -> str:
+    """Return the line by which both files are known to be as they were written."""
+    seen = hashlib.sha256(f"{tables}\0{secret}".encode()).hexdigest()
+    return f"# Written by 'tokenkeep emulate', which replaces it while it is unchanged: {seen}"
+
+
+def _is_ours(config: Path, secret: Path) -> bool:
+    """Whether both files are as an earlier run wrote them."""
+    try:
+        mark, _, tables = config.read_text(encoding="utf-8").partition("\n")
+        return mark == _mark(tables, secret.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError):
+        return False
 
 
 def configuration(zoho: ZohoEmulator) -> str:

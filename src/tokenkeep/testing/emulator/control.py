@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import http.client
 import json
 import time
 import urllib.error
@@ -45,8 +46,21 @@ class _Remote:
                 return json.load(response)["result"]
         except urllib.error.HTTPError as error:
             with error:
-                failure = json.load(error)
-            raise _ERRORS.get(failure["error"], RuntimeError)(failure["message"]) from None
+                name, message = self._failure(error)
+            raise _ERRORS.get(name, RuntimeError)(message) from None
+        except (OSError, http.client.HTTPException, ValueError, LookupError, TypeError) as error:
+            raise self._nobody(error) from error
+
+    def _failure(self, answer: urllib.error.HTTPError) -> tuple[str, str]:
+        try:
+            failure = json.load(answer)
+            return failure["error"], failure["message"]
+        except (OSError, http.client.HTTPException, ValueError, LookupError, TypeError):
+            raise self._nobody(answer) from None
+
+    def _nobody(self, error: Exception) -> ConnectionError:
+        reason = getattr(error, "reason", None) or error
+        return ConnectionError(f"No emulator answers at {self._base} ({reason}); start it again")
 
 
 class _Clock:
@@ -152,7 +166,7 @@ class EmulatorControl:
         timeout: Seconds to wait for an answer.
 
     Raises:
-        OSError: Nobody answers there.
+        ConnectionError: With any of its operations: no emulator answers there.
     """
 
     def __init__(self, base_url: str, *, timeout: float = 10.0) -> None:

@@ -1,0 +1,44 @@
+"""``tokenkeep emulate --folder``: files that stay, and are replaced only if they are its own."""
+
+from __future__ import annotations
+
+import pytest
+
+from tokenkeep import settings
+from tokenkeep.cli.emulate import prepare
+from tokenkeep.errors import ConfigurationError
+from tokenkeep.testing import ZohoEmulator
+
+
+def test_a_second_run_in_the_same_folder(zoho, tmp_path):
+    """Files of an earlier run are replaced; what else is there stays."""
+    folder = tmp_path / "emulated"
+    first = prepare(zoho, folder)
+    (folder / "tokens.db").write_text("tokens")
+
+    with ZohoEmulator(data_centers=("us",)) as other:
+        second = prepare(other, folder)
+        table = settings(second["environment"]).options["zoho"]["table"]
+
+        assert other.us.token_url == table.get("us").token_endpoint
+        assert f"{other.client.client_secret}\n" == (folder / "client_secret").read_text()
+    assert first["client_secret_file"] == second["client_secret_file"]
+    assert {"client_secret", "config.toml", "tokens.db"} == {p.name for p in folder.iterdir()}
+    assert {0o600} == {
+        (folder / name).stat().st_mode & 0o777 for name in ("client_secret", "config.toml")
+    }
+
+
+@pytest.mark.parametrize("name", ["config.toml", "client_secret"])
+@pytest.mark.parametrize("before", [True, False], ids=["foreign", "changed"])
+def test_what_is_not_its_own_is_left_alone(zoho, tmp_path, name, before):
+    """A file somebody else wrote, or changed, is never replaced, nor is the one beside it."""
+    if not before:
+        prepare(zoho, tmp_path)
+    (tmp_path / name).write_text("mine")
+    there = {path.name: path.read_text() for path in tmp_path.iterdir() if path.is_file()}
+
+    with pytest.raises(ConfigurationError, match="left as it is"):
+        prepare(zoho, tmp_path)
+
+    assert there == {path.name: path.read_text() for path in tmp_path.iterdir() if path.is_file()}
