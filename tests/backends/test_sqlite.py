@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 import gc
 import os
+import signal
 import sqlite3
 import warnings
 from functools import partial
@@ -13,7 +14,7 @@ import pytest
 
 from tokenkeep.backends import Record, sqlite_database
 from tokenkeep.backends.sqlite import SQLiteBackend
-from tokenkeep.errors import StoreError, StoreUnavailable
+from tokenkeep.errors import StoreError, StoreTampered, StoreUnavailable
 from tokenkeep.testing.backend_contract import BackendContract, SharedBackendContract
 
 
@@ -119,7 +120,7 @@ def test_busy_while_it_is_made(path, monkeypatch):
     backend.write(record(), replaces=None)
     backend.close()
     answers.append(busy)
-    with pytest.raises(StoreUnavailable, match="was busy"):
+    with pytest.raises(StoreUnavailable, match="is busy"):
         SQLiteBackend(path, busy_timeout=0)
 
 
@@ -196,11 +197,16 @@ def test_inherited_connection_is_refused(backend, path):
         backend.close()
         if db.execute("SELECT 1").fetchone():
             os.write(writer, b"still open")
+        for ask in (lambda: backend.read("id"), lambda: SQLiteBackend(path)):
+            try:
+                ask()
+            except StoreUnavailable as exc:
+                os.write(writer, b"+" if "another process" in str(exc) else b"-")
         os._exit(0)
     os.waitpid(child, 0)
     os.close(writer)
 
-    assert os.read(reader, 100) == b"+++++still open"
+    assert os.read(reader, 100) == b"+++++still open++"
     os.close(reader)
     backend.write(record(version="2"), replaces="1")
     assert SQLiteBackend(path).read("id") == record(version="2")
@@ -262,3 +268,58 @@ def test_old_readers_do_not_hide_a_commit(backend, path):
     SQLiteBackend(path).touch("000", 5.0)
 
     assert backend.revision() != before
+
+
+def test_fork_in_a_signal_handler(backend, fork):
+    """A child forked in the midst of a call is refused; the call itself goes on."""
+    backend.write(record(), replaces=None)
+    children = []
+
+    def work(say):
+        with pytest.raises(StoreUnavailable, match="inherited"):
+            backend.read("id")
+        say("refused")
+
+    before = signal.signal(signal.SIGUSR1, lambda *_: children.append(fork(work)))
+    backend._db.set_trace_callback(lambda _: signal.raise_signal(signal.SIGUSR1))
+    found = backend.read("id")
+    backend._db.set_trace_callback(None)
+    signal.signal(signal.SIGUSR1, before)
+
+    assert found == record()
+    assert [child.end() for child in children] == [["refused"]]
+
+
+@pytest.mark.parametrize(
+    "change", ["last_used_at = 'soon'", "last_used_at = x'00'", "user = CAST(x'75ff' AS TEXT)"]
+)
+def test_wrong_type_in_a_column(backend, path, change):
+    """A column outside the seal that somebody spoiled is tampering, not a TypeError."""
+    backend.write(record(user="u"), replaces=None)
+    other = sqlite3.connect(path, isolation_level=None)
+    other.execute(f"UPDATE token SET {change}")
+    other.close()
+
+    for ask in (
+        lambda: backend.read("id"),
+        lambda: backend.find("identity", ["of id"]),
+        lambda: backend.scan(None, 10),
+    ):
+        with pytest.raises(StoreTampered, match="changed outside tokenkeep"):
+            ask()
+
+
+def test_lone_surrogate(backend):
+    """A text that is no Unicode is an error of ours, whatever it was given for."""
+    backend.write(record(), replaces=None)
+    for ask in (
+        lambda: backend.read("\ud800"),
+        lambda: backend.find("user", ["ana", "\udc80"]),
+        lambda: backend.scan("\ud800", 10),
+        lambda: backend.write(record("\ud800"), replaces=None),
+        lambda: backend.write(record(user="\ud800"), replaces="1"),
+        lambda: backend.delete("\ud800"),
+        lambda: backend.touch("\ud800", 5.0),
+    ):
+        with pytest.raises(StoreError, match="surrogate"):
+            ask()

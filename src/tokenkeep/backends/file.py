@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from tokenkeep.backends import private_file
 from tokenkeep.backends.base import FIELDS, Backend, Record
 from tokenkeep.backends.forks import ForkSafe
+from tokenkeep.backends.patience import tries
 from tokenkeep.backends.rows import COLUMNS
 from tokenkeep.backends.table import Table
 from tokenkeep.backends.urls import StoreURL
@@ -105,19 +106,19 @@ class FileBackend(ForkSafe, Backend):
         return self._load().find(field, values)
 
     def write(self, record: Record, *, replaces: str | None) -> None:
-        with self._alone() as table:
+        with self._changing(self._busy_timeout) as table:
             table.write(record, replaces=replaces)
             self._save(table)
 
     def delete(self, record_id: str, *, replaces: str | None = None) -> bool:
-        with self._alone() as table:
+        with self._changing(self._busy_timeout) as table:
             deleted = table.delete(record_id, replaces=replaces)
             if deleted:
                 self._save(table)
             return deleted
 
     def touch(self, record_id: str, last_used_at: float) -> None:
-        with self._alone() as table:
+        with self._changing(0) as table:
             if table.touch(record_id, last_used_at):
                 self._save(table)
 
@@ -125,7 +126,7 @@ class FileBackend(ForkSafe, Backend):
         return self._load().scan(after, limit)
 
     def clear(self) -> int:
-        with self._alone() as table:
+        with self._changing(self._busy_timeout) as table:
             if len(table):
                 self._save(Table())
             return len(table)
@@ -194,7 +195,7 @@ class FileBackend(ForkSafe, Backend):
         if not self._is_empty():
             self._load()
             return
-        with self._locked():
+        with self._locked(self._busy_timeout):
             if self._is_empty():
                 self._save(Table())
             self._load()
@@ -209,34 +210,34 @@ class FileBackend(ForkSafe, Backend):
         return stat.S_ISREG(found.st_mode) and not found.st_size
 
     @contextmanager
-    def _alone(self) -> Iterator[Table]:
+    def _changing(self, timeout: float) -> Iterator[Table]:
         """Yield a table to change and `_save`; nobody else writes meanwhile."""
-        with self._locked():
+        with self._locked(timeout):
             yield self._load().copy()
 
     @contextmanager
-    def _locked(self) -> Iterator[None]:
+    def _locked(self, timeout: float) -> Iterator[None]:
         from filelock import FileLock, Timeout
 
-        # A new object each time: one that a child inherits refuses to work.
-        lock = FileLock(f"{self._path}.lock", timeout=self._busy_timeout, mode=0o600)
-        with self._lock:
-            try:
-                self._path.parent.stat()  # FileLock would make a missing folder
-                lock.acquire(poll_interval=0.005)
-            except Timeout as exc:
-                raise StoreUnavailable(
-                    f"{self._path} was busy for {self._busy_timeout:g} seconds",
-                    hint="Another process is writing: try again, or raise busy_timeout",
-                ) from exc
-            except OSError as exc:
-                raise self._unavailable(exc) from exc
-            try:
-                yield
-            except OSError as exc:
-                raise self._unavailable(exc) from exc
-            finally:
-                lock.release()
+        for _ in tries(timeout):
+            with self._alone():
+                # A new object each time: one that a child inherits refuses to work.
+                lock = FileLock(f"{self._path}.lock", timeout=0, mode=0o600)
+                try:
+                    self._path.parent.stat()  # FileLock would make a missing folder
+                    lock.acquire()
+                except Timeout:
+                    continue
+                except OSError as exc:
+                    raise self._unavailable(exc) from exc
+                try:
+                    yield
+                except OSError as exc:
+                    raise self._unavailable(exc) from exc
+                finally:
+                    lock.release()
+                return
+        raise private_file.busy(self._path, timeout)
 
     def _save(self, table: Table) -> None:
         """Replace the file by one with these records, on disk when this returns."""

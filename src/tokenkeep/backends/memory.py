@@ -44,34 +44,34 @@ class MemoryBackend(ForkSafe, Backend):
         return cls()
 
     def read(self, record_id: str) -> Record | None:
-        with self._lock:
+        with self._alone():
             return self._table.read(record_id)
 
     def find(self, field: str, values: Sequence[str]) -> list[Record]:
-        with self._lock:
+        with self._alone():
             return self._table.find(field, values)
 
     def write(self, record: Record, *, replaces: str | None) -> None:
-        with self._lock:
+        with self._alone():
             self._table.write(record, replaces=replaces)
             self._commits += 1
 
     def delete(self, record_id: str, *, replaces: str | None = None) -> bool:
-        with self._lock:
+        with self._alone():
             deleted = self._table.delete(record_id, replaces=replaces)
             self._commits += deleted
             return deleted
 
     def touch(self, record_id: str, last_used_at: float) -> None:
-        with self._lock:
+        with self._alone():
             self._commits += self._table.touch(record_id, last_used_at)
 
     def scan(self, after: str | None, limit: int) -> list[Record]:
-        with self._lock:
+        with self._alone():
             return self._table.scan(after, limit)
 
     def clear(self) -> int:
-        with self._lock:
+        with self._alone():
             count = len(self._table)
             self._table = Table()
             self._commits += 1

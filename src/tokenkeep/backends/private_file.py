@@ -40,6 +40,22 @@ def unavailable(path: Path, exc: OSError) -> StoreUnavailable:
     return StoreUnavailable(f"{path} can't be used: {reason}", hint=hint)
 
 
+def busy(path: Path, waited: float) -> StoreUnavailable:
+    """
+    Return the error to raise when another process does not stop writing.
+
+    Args:
+        path: What it writes.
+        waited: How long it was waited for, in seconds.
+    """
+    if not waited:
+        return StoreUnavailable(f"{path} is busy", hint="Another process is writing: try again")
+    return StoreUnavailable(
+        f"{path} was busy for {waited:g} seconds",
+        hint="Another process is writing: try again, or raise busy_timeout",
+    )
+
+
 def foreign(path: Path, what: str) -> StoreForeign:
     """
     Return the error to raise for a file that tokenkeep did not make.

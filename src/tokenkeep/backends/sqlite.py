@@ -7,24 +7,29 @@ import os
 import sqlite3
 import stat
 import weakref
-from contextlib import suppress
 from functools import cache
 from operator import attrgetter
 from os import getpid
 from pathlib import Path
 from time import monotonic
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
-from tokenkeep.backends import private_file
+from tokenkeep.backends import private_file, sqlite_connections
 from tokenkeep.backends.base import FIELDS, Backend, Record
-from tokenkeep.backends.forks import ForkSafe
+from tokenkeep.backends.forks import ForkSafe, reentered
+from tokenkeep.backends.patience import tries
 from tokenkeep.backends.rows import COLUMNS, from_row, to_row
-from tokenkeep.backends.sqlite_database import MEMORY, explain, open_database
+from tokenkeep.backends.sqlite_database import (
+    MEMORY,
+    explain,
+    is_busy,
+    is_taken,
+    open_database,
+)
 from tokenkeep.backends.urls import StoreURL
 from tokenkeep.errors import (
     ConfigurationError,
     StoreConflict,
-    StoreError,
     StoreUnavailable,
 )
 
@@ -45,6 +50,11 @@ _FIELD_NAMES = ", ".join(f'"{name}"' for name in FIELDS)
 _READ_FIELDS = f"SELECT {_FIELD_NAMES} FROM token WHERE id = ?"  # noqa: S608
 _fields_of = attrgetter(*FIELDS)
 _PLAIN = tuple(name for name in COLUMNS if name not in (*FIELDS, "id", "last_used_at"))
+
+_FOREIGN = (sqlite3.Error, OSError, UnicodeEncodeError)
+"""What `explain` makes ours."""
+
+_Result = TypeVar("_Result")
 
 _MANY = 500
 """How many values one query looks for; old SQLite allows 999 parameters."""
@@ -105,8 +115,7 @@ class SQLiteBackend(ForkSafe, Backend):
         self._pid = 0
         self._file: tuple[int, int] | None = None
         self._look_at = 0.0
-        with self._lock:
-            self._ready()
+        self._patiently(self._ready)
 
     @classmethod
     def from_url(cls, url: str) -> Self:
@@ -126,99 +135,133 @@ class SQLiteBackend(ForkSafe, Backend):
         return cls(parsed.path(), **options)
 
     def read(self, record_id: str) -> Record | None:
-        with self._lock:
-            if self._pid != getpid():
-                self._ready()
-            try:
-                row = self._execute(_READ, (record_id,)).fetchone()
-            except sqlite3.Error as exc:
-                raise self._error(exc, record_id) from exc
+        # As `_patiently` does it, which would cost a tenth more where nobody is in the way.
+        try:
+            with self._lock:
+                if self._inside:
+                    raise reentered()
+                try:
+                    self._inside = True
+                    row = self._read(record_id)
+                finally:
+                    self._inside = False
+        except _FOREIGN:
+            row = self._patiently(lambda: self._read(record_id), record_id)
         return row and from_row(row)
 
     def find(self, field: str, values: Sequence[str]) -> list[Record]:
         if field not in FIELDS:
             raise ValueError(f"a record has no field {field!r} to search")
         distinct = list(dict.fromkeys(values))
-        rows: list[Any] = []
-        with self._lock:
-            if self._pid != getpid():
-                self._ready()
-            for start in range(0, len(distinct), _MANY):
-                part = distinct[start : start + _MANY]
-                sql = f'{_SELECT} WHERE "{field}" IN ({", ".join("?" * len(part))})'
-                rows += self._run(sql, part).fetchall()
+        rows = []
+        for start in range(0, len(distinct), _MANY):
+            part = distinct[start : start + _MANY]
+            sql = f'{_SELECT} WHERE "{field}" IN ({", ".join("?" * len(part))})'
+            rows += self._select(sql, part)
         return [from_row(row) for row in rows]
 
     def write(self, record: Record, *, replaces: str | None) -> None:
-        with self._lock:
-            self._ready()
-            if replaces is None:
-                done = self._change(_INSERT, to_row(record), record.id)
-            else:
-                done = self._replace(record, replaces)
+        if replaces is None:
+            done = self._patiently(lambda: self._change(_INSERT, to_row(record)), record.id)
+        else:
+            done = self._patiently(lambda: self._replace(record, replaces), record.id)
         if not done:
             raise StoreConflict("Somebody else wrote this record first", token_id=record.id)
 
     def delete(self, record_id: str, *, replaces: str | None = None) -> bool:
-        with self._lock:
-            self._ready()
-            if replaces is None:
-                done = self._change("DELETE FROM token WHERE id = ?", (record_id,))
-            else:
-                done = self._change(
-                    "DELETE FROM token WHERE id = ? AND version = ?", (record_id, replaces)
-                )
-            if done:
-                return True
-            if self._run("SELECT 1 FROM token WHERE id = ?", (record_id,)).fetchone():
-                raise StoreConflict("Somebody else wrote this record first", token_id=record_id)
-            return False
+        return self._patiently(lambda: self._delete(record_id, replaces), record_id)
 
     def touch(self, record_id: str, last_used_at: float) -> None:
-        with self._lock:
-            self._ready()
-            self._change(_TOUCH, (last_used_at, record_id, last_used_at))
+        values = (last_used_at, record_id, last_used_at)
+        self._patiently(lambda: self._change(_TOUCH, values), record_id, timeout=0)
 
     def scan(self, after: str | None, limit: int) -> list[Record]:
-        with self._lock:
-            if self._pid != getpid():
-                self._ready()
-            if after is None:
-                cursor = self._run(f"{_SELECT} ORDER BY id LIMIT ?", (limit,))
-            else:
-                cursor = self._run(f"{_SELECT} WHERE id > ? ORDER BY id LIMIT ?", (after, limit))
-            rows = cursor.fetchall()
+        if after is None:
+            rows = self._select(f"{_SELECT} ORDER BY id LIMIT ?", (limit,))
+        else:
+            rows = self._select(f"{_SELECT} WHERE id > ? ORDER BY id LIMIT ?", (after, limit))
         return [from_row(row) for row in rows]
 
     def clear(self) -> int:
-        with self._lock:
-            self._ready()
-            count = self._change("DELETE FROM token")
-            # A reader may hold the log; then a later checkpoint empties it.
-            self._run("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
-            return count
+        count = self._patiently(lambda: self._change("DELETE FROM token"))
+        # A reader may hold the log to the end; then a later checkpoint empties it.
+        for _ in tries(self._busy_timeout):
+            ((busy, _, _),) = self._select("PRAGMA wal_checkpoint(TRUNCATE)")
+            if not busy:
+                break
+        return count
 
     def revision(self) -> tuple[int, int]:
-        with self._lock:
-            if self._pid != getpid() or self._look_at <= monotonic():
-                self._ready()
-            try:
-                # Changes with the commits of other connections, not with our own.
-                version: int = self._execute("PRAGMA data_version").fetchone()[0]
-            except sqlite3.Error as exc:
-                raise self._error(exc) from exc
-            return version, self._commits
+        # As in `read`.
+        try:
+            with self._lock:
+                if self._inside:
+                    raise reentered()
+                try:
+                    self._inside = True
+                    return self._revision()
+                finally:
+                    self._inside = False
+        except _FOREIGN:
+            return self._patiently(self._revision)
 
     def describe(self) -> str:
         where = "memory" if self._in_memory else f"the file {self._path}"
         return f"a SQLite database in {where}"
 
     def close(self) -> None:
-        with self._lock:
+        with self._alone():
             self._rest()
             self._file = None
 
+    def _select(self, sql: str, values: Sequence[Any] = ()) -> list[Any]:
+        return self._patiently(lambda: self._fetch(sql, values))
+
+    def _patiently(
+        self,
+        attempt: Callable[[], _Result],
+        record_id: str | None = None,
+        *,
+        timeout: float | None = None,
+    ) -> _Result:
+        """
+        Do something alone; again, while the database is busy.
+
+        The lock is free in between: other threads read, and the process forks.
+
+        Args:
+            attempt: What to do. Changes nothing when it raises "busy".
+            record_id: For the error. None if no record is meant.
+            timeout: How long to try, in seconds. None means the busy timeout.
+        """
+        waited = self._busy_timeout if timeout is None else timeout
+        for _ in tries(waited):
+            try:
+                with self._alone():
+                    return attempt()
+            except _FOREIGN as exc:
+                last = exc
+                if not is_busy(exc):
+                    break
+        raise explain(last, self._path, waited, record_id) from last
+
     # From here on, the lock is held.
+
+    def _read(self, record_id: str) -> Any:
+        if self._pid != getpid():
+            self._ready()
+        return self._execute(_READ, (record_id,)).fetchone()
+
+    def _fetch(self, sql: str, values: Sequence[Any]) -> list[Any]:
+        if self._pid != getpid():
+            self._ready()
+        return self._execute(sql, values).fetchall()
+
+    def _revision(self) -> tuple[int, int]:
+        if self._pid != getpid() or self._look_at <= monotonic():
+            self._ready()
+        # Changes with the commits of other connections, not with our own.
+        return self._execute("PRAGMA data_version").fetchone()[0], self._commits
 
     def _rest(self) -> None:
         # A database in memory is all there is, and nothing a fork would break.
@@ -229,35 +272,29 @@ class SQLiteBackend(ForkSafe, Backend):
 
     def _ready(self) -> None:
         """Open if closed; refuse a connection of another process or of a replaced file."""
-        try:
-            if self._db is None:
-                self._open()
-            elif self._in_memory:
-                self._pid = getpid()
-            elif self._pid != getpid():
-                raise StoreUnavailable(
-                    f"The connection to {self._path} was opened by process {self._pid} "
-                    "and inherited by this one",
-                    hint="Fork with os.fork or multiprocessing, or open the store after the fork",
-                )
-            else:
-                self._find_file()
-        except sqlite3.Error as exc:
-            raise self._error(exc) from exc
-        except OSError as exc:
-            raise private_file.unavailable(self._path, exc) from exc
+        if self._db is None:
+            self._open()
+        elif self._in_memory:
+            self._pid = getpid()
+        elif self._pid != getpid():
+            raise sqlite_connections.inherited(self._path, self._pid)
+        else:
+            self._find_file()
         self._look_at = math.inf if self._in_memory else monotonic() + 1.0
 
     def _open(self) -> None:
         if not self._in_memory:
             self._find_file()
-        db = open_database(self._path, self._busy_timeout)
+            sqlite_connections.refuse_inherited(self._path, self._look())
+        db = open_database(self._path)
+        file = None if self._in_memory else self._look()
+        sqlite_connections.opened(db, file)
         self._db = db
         # One cursor for all: making one costs a tenth of a lookup.
         self._execute = db.cursor().execute
-        self._close_db = weakref.finalize(self, _close, db, getpid())
+        self._close_db = weakref.finalize(self, sqlite_connections.close, db)
         self._pid = getpid()
-        self._file = None if self._in_memory else self._look()
+        self._file = file
         # The new connection's data_version may be one that was seen before.
         self._commits += 1
 
@@ -289,7 +326,8 @@ class SQLiteBackend(ForkSafe, Backend):
         return found.st_dev, found.st_ino
 
     def _replace(self, record: Record, replaces: str) -> int:
-        old = self._run(_READ_FIELDS, (record.id,)).fetchone()
+        self._ready()
+        old = self._execute(_READ_FIELDS, (record.id,)).fetchone()
         if old is None:
             return 0
         new = _fields_of(record)
@@ -300,40 +338,32 @@ class SQLiteBackend(ForkSafe, Backend):
         # SQLite compares the versions in the statement that writes, so a
         # process that wrote since the read above is not overwritten. And the
         # same version is the same record: what did not differ then does not now.
-        return self._change(sql, (*values(record), replaces), record.id)
+        return self._execute_change(sql, (*values(record), replaces))
 
-    def _run(self, sql: str, values: Sequence[Any] = ()) -> sqlite3.Cursor:
-        try:
-            return self._execute(sql, values)
-        except sqlite3.Error as exc:
-            raise self._error(exc) from exc
+    def _delete(self, record_id: str, replaces: str | None) -> bool:
+        if replaces is None:
+            return bool(self._change("DELETE FROM token WHERE id = ?", (record_id,)))
+        one_version = "DELETE FROM token WHERE id = ? AND version = ?"
+        if self._change(one_version, (record_id, replaces)):
+            return True
+        if self._execute("SELECT 1 FROM token WHERE id = ?", (record_id,)).fetchone():
+            raise StoreConflict("Somebody else wrote this record first", token_id=record_id)
+        return False
 
-    def _change(self, sql: str, values: Sequence[Any] = (), record_id: str | None = None) -> int:
+    def _change(self, sql: str, values: Sequence[Any] = ()) -> int:
         """Run a statement that writes, and return how many rows it changed."""
+        self._ready()
+        return self._execute_change(sql, values)
+
+    def _execute_change(self, sql: str, values: Sequence[Any]) -> int:
         # Counted before: if it fails or is interrupted, nobody knows what happened.
         self._commits += 1
         try:
             count = self._execute(sql, values).rowcount
         except sqlite3.Error as exc:
-            error = self._error(exc, record_id)
-            if isinstance(error, StoreConflict):
+            if is_taken(exc) or is_busy(exc):
                 self._commits -= 1
-            raise error from exc
+            raise
         if not count:
             self._commits -= 1
         return count
-
-    def _error(self, exc: sqlite3.Error, record_id: str | None = None) -> StoreError:
-        return explain(exc, self._path, self._busy_timeout, record_id)
-
-
-_inherited: list[sqlite3.Connection] = []
-"""Connections of another process: closing them would clean up files it still uses."""
-
-
-def _close(db: sqlite3.Connection, pid: int) -> None:
-    if pid != getpid():
-        _inherited.append(db)
-        return
-    with suppress(sqlite3.Error):
-        db.close()

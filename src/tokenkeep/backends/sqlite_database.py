@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import sqlite3
-import time
 from pathlib import Path
 
 from tokenkeep.backends import private_file
 from tokenkeep.backends.base import FIELDS
 from tokenkeep.backends.rows import COLUMNS
-from tokenkeep.errors import StoreConflict, StoreError, StoreTooNew, StoreUnavailable
+from tokenkeep.errors import (
+    StoreConflict,
+    StoreError,
+    StoreTampered,
+    StoreTooNew,
+    StoreUnavailable,
+)
 
 MEMORY = Path(":memory:")
 """What SQLite calls a database without a file."""
@@ -67,13 +72,14 @@ _REASONS = {
 """What to say for an error code of SQLite, and what to do about it."""
 
 
-def open_database(path: Path, busy_timeout: float) -> sqlite3.Connection:
+def open_database(path: Path) -> sqlite3.Connection:
     """
     Return a connection to a database that is ours, private and safe on disk.
 
+    It never waits for other processes: see `is_busy`.
+
     Args:
         path: An existing file, of which an empty one becomes a database; or `MEMORY`.
-        busy_timeout: How long to wait for other processes, in seconds.
 
     Raises:
         sqlite3.Error: It can't be opened; see `explain`.
@@ -82,29 +88,20 @@ def open_database(path: Path, busy_timeout: float) -> sqlite3.Connection:
         StoreTooNew: A newer tokenkeep made it.
         StoreUnavailable: It can't be kept private, or have a write-ahead log.
     """
-    # Turning the log on answers "busy" without waiting for others that do so too.
-    deadline = time.monotonic() + busy_timeout
-    while True:
-        db = sqlite3.connect(
-            # Only an URI forbids to create: a file deleted just now must not come back wide open.
-            MEMORY if path == MEMORY else f"{path.as_uri()}?mode=rw",
-            uri=True,
-            timeout=busy_timeout,
-            isolation_level=None,
-            check_same_thread=False,
-        )
-        try:
-            _prepare(db, path)
-        except sqlite3.Error as exc:
-            db.close()
-            if _code(exc) & 0xFF not in _BUSY or time.monotonic() >= deadline:
-                raise
-            time.sleep(0.01)
-        except BaseException:
-            db.close()
-            raise
-        else:
-            return db
+    db = sqlite3.connect(
+        # Only an URI forbids to create: a file deleted just now must not come back wide open.
+        MEMORY if path == MEMORY else f"{path.as_uri()}?mode=rw",
+        uri=True,
+        timeout=0,  # SQLite would wait with the backend's lock held
+        isolation_level=None,
+        check_same_thread=False,
+    )
+    try:
+        _prepare(db, path)
+    except BaseException:
+        db.close()
+        raise
+    return db
 
 
 def _prepare(db: sqlite3.Connection, path: Path) -> None:
@@ -156,35 +153,62 @@ def _is_fresh(db: sqlite3.Connection, path: Path) -> bool:
     return True
 
 
+def is_busy(exc: Exception) -> bool:
+    """Return whether another process is in the way, so that nothing was done."""
+    return _code(exc) & 0xFF in _BUSY
+
+
+def is_taken(exc: Exception) -> bool:
+    """Return whether a record was refused because of its id or identity."""
+    return _code(exc) in _TAKEN
+
+
 def explain(
-    exc: sqlite3.Error, path: Path, busy_timeout: float, record_id: str | None = None
+    exc: sqlite3.Error | OSError | UnicodeEncodeError,
+    path: Path,
+    waited: float,
+    record_id: str | None = None,
 ) -> StoreError:
     """
-    Return our error for one of SQLite's; every one of them passes here.
+    Return our error for one of SQLite's or the system's; every one of them passes here.
 
     Args:
-        exc: What SQLite says.
+        exc: What they say.
         path: The database.
-        busy_timeout: How long it was waited for, in seconds.
-        record_id: The record that was written. None if none was.
+        waited: How long other processes were waited for, in seconds.
+        record_id: The record that was asked for or written. None if it was none, or several.
     """
+    if isinstance(exc, OSError):
+        return private_file.unavailable(path, exc)
+    if isinstance(exc, UnicodeEncodeError):
+        return StoreError(
+            "A text with a lone surrogate can't be stored or looked for",
+            hint="Decode bytes with the encoding they are in, without surrogateescape",
+        )
+    return _explain(exc, path, waited, record_id)
+
+
+def _explain(exc: sqlite3.Error, path: Path, waited: float, record_id: str | None) -> StoreError:
     code = _code(exc)
-    if code in _TAKEN:
+    if is_taken(exc):
         return StoreConflict(
             "There is a record with this id, or another one for the same thing",
             token_id=record_id,
         )
     if code & 0xFF == sqlite3.SQLITE_NOTADB:
         return private_file.foreign(path, "is not a SQLite database")
-    if code & 0xFF in _BUSY:
-        return StoreUnavailable(
-            f"{path} was busy for {busy_timeout:g} seconds",
-            hint="Another process is writing: try again, or raise busy_timeout",
+    if is_busy(exc):
+        return private_file.busy(path, waited)
+    if not code and "decode to UTF-8" in str(exc):
+        return StoreTampered(
+            f"{path} holds a text that is none",
+            token_id=record_id,
+            hint="It was changed outside tokenkeep; restore it from a backup",
         )
     reason, hint = _REASONS.get(code & 0xFF, (str(exc), None))
     return StoreUnavailable(f"{path} can't be used: {reason}", hint=hint)
 
 
-def _code(exc: sqlite3.Error) -> int:
+def _code(exc: Exception) -> int:
     """Return SQLite's extended error code. 0 for an error of the Python module itself."""
     return getattr(exc, "sqlite_errorcode", 0)
