@@ -31,7 +31,7 @@ class CorrectedClock(Clock):
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
-        self.offset = 0.0
+        self.offset: float = 0.0
         """How far this host's clock is behind, in seconds."""
 
     def now(self) -> float:

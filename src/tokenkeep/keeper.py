@@ -138,8 +138,9 @@ class Keeper:
         now = self.clock.now()
         if good is not None and now < good[1] and _same(good[0], token):
             return token
-        differs = client_secret if client_secret != token.client_secret else None
-        valid = self._renewer.valid(token, Ask(client_secret=differs))
+        ask = Ask(client_secret=client_secret if client_secret != token.client_secret else None)
+        del client_secret  # crash reports show the locals of each frame
+        valid = self._renewer.valid(token, ask)
         self._used(valid, now)
         return valid
 
@@ -175,7 +176,9 @@ class Keeper:
             RenewalError: It can't be renewed now.
             StoreError: The store can't be read or written.
         """
-        return self._renewer.valid(self._stored(token_id), Ask(rejected=access_token))
+        ask = Ask(rejected=access_token)
+        del access_token  # as above
+        return self._renewer.valid(self._stored(token_id), ask)
 
     def revoke(self, token_id: str) -> Token:
         """
