@@ -237,8 +237,14 @@ class SQLiteBackend(ForkSafe, Backend):
         waited = self._busy_timeout if timeout is None else timeout
         for _ in tries(waited):
             try:
-                with self._alone():
-                    return attempt()
+                with self._lock:  # `_alone` would cost a third of a lookup
+                    if self._inside:
+                        raise reentered()
+                    try:
+                        self._inside = True
+                        return attempt()
+                    finally:
+                        self._inside = False
             except _FOREIGN as exc:
                 last = exc
                 if not is_busy(exc):
