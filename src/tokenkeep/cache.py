@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from threading import Lock
+from threading import RLock
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
@@ -47,7 +47,8 @@ class Cache:
         self._cleared = 0
         self.mark: int = 0
         """Grows with each write of this process; read before the token it vouches for."""
-        self._lock = Lock()
+        # Re-entrant: a signal handler may ask for a token in the midst of this.
+        self._lock = RLock()
 
     def get(self, key: Hashable, revision: Hashable | None, now: float) -> Token | None:
         """
@@ -76,8 +77,8 @@ class Cache:
     def put(self, key: Hashable, entry: Entry) -> None:
         """Keep a token, and drop the one kept longest if there are too many."""
         with self._lock:
+            self._entries.pop(key, None)
             self._entries[key] = entry
-            self._entries.move_to_end(key)
             while len(self._entries) > self._size:
                 self._entries.popitem(last=False)
 
@@ -107,4 +108,4 @@ class Cache:
 
     def renew_locks(self) -> None:
         """Start with a new lock: another thread of the parent may hold the old one."""
-        self._lock = Lock()
+        self._lock = RLock()

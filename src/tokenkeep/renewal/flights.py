@@ -45,7 +45,8 @@ class Flights:
     """The attempts under way in this process, by token id."""
 
     def __init__(self) -> None:
-        self._lock = threading.Lock()
+        # Re-entrant: a signal handler may ask for a token in the midst of this.
+        self._lock = threading.RLock()
         self._running: dict[str, Flight] = {}
         forks.renew_in_child(self)
 
@@ -101,5 +102,5 @@ class Flights:
 
     def renew_locks(self) -> None:
         """Forget the parent's attempts: their threads are not in this process."""
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
         self._running = {}
