@@ -226,7 +226,7 @@ ABLATIONS = (
         "flights, fork",
         "a child believes that its parent's attempts run in it",
         "renewal/flights.py",
-        "        self._lock = threading.Lock()\n        self._running = {}\n",
+        "        self._lock = threading.RLock()\n        self._running = {}\n",
         "        self._lock = threading.Lock()\n",
         "renewal/test_crash.py::test_parent_killed_after_the_fork",
     ),
