@@ -61,11 +61,11 @@ def test_put_and_find(journal):
 
 
 def test_find_another(journal):
-    """Another base or another token is another question."""
+    """Another base is another question; the row of the same pair may have moved."""
     journal.put(entry())
 
     assert journal.find(ID, ("x", SECRETS["base_refresh"])) is None
-    assert journal.find("4567", entry().base) is None
+    assert journal.find("4567", entry().base) is not None
 
 
 def test_several(journal):

@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import time
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from tokenkeep.token import Token
 
 
 class Clock:
@@ -21,36 +25,34 @@ class Clock:
         time.sleep(seconds)
 
 
-class CorrectedClock(Clock):
+class ClockErrors:
     """
-    A clock set right by what a provider says the time is.
+    How far this host's clock is behind each issuer's.
 
-    Args:
-        clock: This host's.
+    Ends of access tokens are stored in the issuer's time, and judged in it.
+    All else (claims, budgets, cool-downs) is this host's time as it is.
     """
 
-    def __init__(self, clock: Clock) -> None:
-        self._clock = clock
-        self.offset: float = 0.0
-        """How far this host's clock is behind, in seconds."""
+    def __init__(self) -> None:
+        self._behind: dict[str | None, float] = {}
 
-    def now(self) -> float:
-        """Return the time of day in epoch seconds, corrected."""
-        return self._clock.now() + self.offset
-
-    def monotonic(self) -> float:
-        """See `Clock.monotonic`."""
-        return self._clock.monotonic()
-
-    def sleep(self, seconds: float) -> None:
-        """See `Clock.sleep`."""
-        self._clock.sleep(seconds)
-
-    def correct(self, offset: float) -> None:
+    def learn(self, issuer: str | None, behind: float) -> None:
         """
-        Set the clock right.
+        Note an issuer's clock minus this host's.
 
         Args:
-            offset: A provider's clock minus this host's, in seconds.
+            issuer: The token endpoint.
+            behind: In seconds; 0 if they agree.
         """
-        self.offset = offset
+        self._behind[issuer] = behind
+
+    def of(self, issuer: str | None) -> float:
+        """Return an issuer's clock minus this host's, in seconds; 0 if that is not known."""
+        return self._behind.get(issuer, 0.0)
+
+    def local(self, token: Token) -> Token:
+        """Return a stored token with its end as this host's clock will show it."""
+        behind = self._behind.get(token.issuer)
+        if not behind or token.expires_at is None:
+            return token
+        return token.but(expires_at=token.expires_at - behind)

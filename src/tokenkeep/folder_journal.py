@@ -62,7 +62,7 @@ class FolderJournal(Journal):
         aside = self._folder / (room or f"{secrets.token_hex(16)}{_PART}")
         with self._writing(entry.token_id):
             self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-            self._write(aside, sealed, 0 if room else os.O_CREAT | os.O_EXCL)
+            self._write(aside, sealed, os.O_CREAT | (0 if room else os.O_EXCL))
             aside.replace(self._folder / name)
             sync_folder(self._folder)
         return entry

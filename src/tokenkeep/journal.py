@@ -137,9 +137,17 @@ class Journal(ABC):
         """Seal everything under the newest key."""
 
     def find(self, token_id: str, base: tuple[str | None, str | None]) -> Entry | None:
-        """Return the answer that replaces this pair of this token. None if there is none."""
-        kept = self.entries(token_id)
-        return next((e for e in kept if (e.token_id, e.base) == (token_id, base)), None)
+        """
+        Return the answer that replaces this pair. None if there is none.
+
+        Args:
+            token_id: Where it is now. The answer may have been for a row
+                without a name, which has become a pointer to this one.
+            base: The pair; secrets, so it is nobody else's.
+        """
+        kept = [entry for entry in self.entries() if entry.base == base]
+        kept.sort(key=lambda entry: entry.token_id != token_id)
+        return kept[0] if kept else None
 
 
 class MemoryJournal(Journal):

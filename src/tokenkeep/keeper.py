@@ -6,7 +6,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Self
 
 from tokenkeep import events
-from tokenkeep.clock import Clock, CorrectedClock
+from tokenkeep.clock import Clock, ClockErrors
 from tokenkeep.decision import Verdict, decide
 from tokenkeep.errors import (
     ConfigurationError,
@@ -62,11 +62,17 @@ class Keeper:
         self.store: TokenStore = store if can_swap(store) else LocalSwap.of(store)
         self.providers: Providers = providers or getattr(store, "providers", None) or Providers()
         self.journal: Journal = journal or getattr(store, "journal", None) or MemoryJournal()
-        self.clock: CorrectedClock = CorrectedClock(clock or Clock())
-        """The time, set right by what providers say."""
+        self.clock: Clock = clock or Clock()
+        self.clock_errors: ClockErrors = ClockErrors()
+        """How far this host's clock is off, as learnt from providers."""
         self._on_event = on_event
         self._renewer = Renewer(
-            self.store, self.providers.of, self.journal, self.clock, self._report
+            self.store,
+            self.providers.of,
+            self.journal,
+            self.clock,
+            self._report,
+            errors=self.clock_errors,
         )
         self._touch = getattr(store, "touch", None)
         self._good: dict[str | None, tuple[Token, float]] = {}
@@ -302,7 +308,7 @@ class Keeper:
             with suppress(StoreUnavailable):
                 self._touch(token.id, now)
         profile = self.providers.of(token).profile
-        decision = decide(token, now, profile)
+        decision = decide(self.clock_errors.local(token), now, profile)
         if decision.verdict is Verdict.USE and decision.until is not None and token.version:
             if len(self._good) >= 10_000:  # noqa: PLR2004  # as many as the cache holds
                 self._good.clear()

@@ -117,6 +117,10 @@ class Rows:
         Raises:
             StoreConflict: It is not, or the row is gone.
         """
+        if token.version is None:
+            raise StoreConflict(
+                "This token was handed out unsaved", token_id=token.id, user=token.user
+            )
         written = token.but(version=_random())
         record = records.seal(written, self._ring)
         with self._writing(record.id):

@@ -130,6 +130,27 @@ def merged(stored: Token, token: Token, *, login: str, now: float) -> Token:
     return stored if after == stored else after.but(updated_at=now)
 
 
+def inherited(owner: Token, nameless: Token) -> Token:
+    """
+    Return a user's row with the renewal state of the nameless row it takes over.
+
+    Args:
+        owner: The user's row with the nameless row's tokens in it.
+        nameless: The row they come from. A pending one has no state.
+    """
+    if nameless.status is not Status.OK:
+        return owner
+    mine, its = owner.renewal, nameless.renewal
+    return owner.with_renewal(
+        claim=its.claim,
+        mints=tuple(sorted({*mine.mints, *its.mints})),
+        to_revoke=(
+            *mine.to_revoke,
+            *(each for each in its.to_revoke if each not in mine.to_revoke),
+        ),
+    )
+
+
 def first(token: Token, *, login: str, now: float) -> Token:
     """Return what is stored by the first save of a token, but for its id and version."""
     fields = {name: getattr(token, name) for name in _WRITTEN}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from threading import Lock
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING
 from weakref import WeakValueDictionary
 
 from tokenkeep import forks
@@ -18,7 +18,6 @@ if TYPE_CHECKING:
 
 
 _made: WeakValueDictionary[int, LocalSwap] = WeakValueDictionary()
-_made_lock = Lock()
 
 
 def can_swap(store: TokenStore) -> bool:
@@ -43,14 +42,14 @@ class LocalSwap(TokenStore):
         self._renewals: dict[str, Renewal] = {}
         forks.renew_in_child(self)
 
-    @classmethod
-    def of(cls, store: TokenStore) -> Self:
+    @staticmethod
+    def of(store: TokenStore) -> LocalSwap:
         """Return the one of this store: two keepers on one store must not renew twice."""
-        with _made_lock:
-            made = _made.get(id(store))
-            if not isinstance(made, cls):
-                made = _made[id(store)] = cls(store)
-            return made
+        made = _made.get(id(store))
+        if made is None:
+            # No lock: a child forked meanwhile would wait for it for ever.
+            made = _made.setdefault(id(store), LocalSwap(store))
+        return made
 
     def __repr__(self) -> str:
         return f"<LocalSwap {self._store!r}>"

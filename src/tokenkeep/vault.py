@@ -298,17 +298,20 @@ class Vault(TokenStore):
         for _ in range(TRIES):
             now = self._clock.now()
             merged = saving.merged(owner, wanted.but(id=None), login=login, now=now)
-            owner = self._rows.swap(merged) if merged != owner else owner
+            if merged != owner:
+                owner = self._rows.swap(saving.inherited(merged, nameless))
             try:
                 self._rows.point(nameless, owner, now)
             except StoreConflict:
                 again = self._rows.read(str(nameless.id))
-                if again is None or again.id == owner.id:
-                    return owner
+                if again is None or again.id != nameless.id or again.user:
+                    return owner  # gone, or somebody's own by now
+                current = self._rows.read(str(owner.id))
+                if current is None or current.status is not Status.OK:
+                    return current or again  # deleted or revoked meanwhile: that stands
                 if again.pair != nameless.pair:
                     wanted = again.but(user=wanted.user)
-                nameless = again
-                owner = self._rows.read(str(owner.id)) or owner
+                nameless, owner = again, current
             else:
                 return owner
         raise StoreConflict("Others kept writing this token", token_id=owner.id, user=owner.user)
@@ -328,5 +331,5 @@ def _journal_of(backend: Backend, ring: KeyRing) -> Journal:
     if backend.embedded:
         return MemoryJournal()
     # Each store its own: one must not judge the answers of another's tokens.
-    store = digest_of(repr((backend.describe(), ring.key_ids)))[:16]
+    store = digest_of(backend.describe())[:16]
     return FolderJournal(folders.state() / "journal" / store, ring)

@@ -192,7 +192,7 @@ ABLATIONS = (
         "renewal/attempt.py",
         "            entry = self._journal.find(str(held.id), held.pair)\n"
         "            if entry is not None:\n"
-        "                return self._late.settle(entry, self._provider)\n"
+        "                return self._settled(held, entry)\n"
         "            gone",
         "            gone",
         "renewal/test_permanent.py::test_answer_in_the_journal",
@@ -330,9 +330,9 @@ ABLATIONS = (
     Ablation(
         "clock offset",
         "the provider's clock corrects nothing",
-        "renewal/attempt.py",
-        "        self._clock.correct(clock_error(answer))\n",
-        "",
+        "renewal/outcomes.py",
+        "    return sent_at + clock_error(answer) + answer.expires_in",
+        "    return sent_at + answer.expires_in",
         "renewal/test_answer_fields.py::test_clock_offset",
     ),
     Ablation(

@@ -11,6 +11,7 @@ from tokenkeep import (
     KeyRing,
     ProviderUnavailable,
     Status,
+    StoreConflict,
     StoreUnavailable,
     Token,
     Vault,
@@ -310,3 +311,142 @@ def test_unknown_provider_stops_nothing(world):
 
     assert world.here.keeper.revoke(world.id).status is Status.REVOKED
     assert "revocation_pending" in world.here.names()
+
+
+def join_while(world, between):
+    """Let a nameless row become USER's, and somebody do *between* at the last moment, once."""
+    vault = world.here.store.vault
+    nameless = vault.save_token(Token(client_id="client", refresh_token="login-7/0"))
+    point, done = vault._rows.point, []
+
+    def interrupted(*args):
+        if not done:
+            done.append(between(vault, nameless.id))
+        point(*args)
+
+    vault._rows.point = interrupted
+    token = Token(id=nameless.id, user=USER, client_id="client", access_token="x")
+    return nameless.id, vault.save_token(token)
+
+
+def test_joined_row_that_became_somebody_elses(world):
+    """Invariant 8: a nameless row that became another user's on the way stays that user's."""
+
+    def becomes_bobs(vault, row_id):
+        bob = Token(id=row_id, user="bob", client_id="client", access_token="b")
+        vault.save_token(bob)
+
+    row_id, _ = join_while(world, becomes_bobs)
+    vault = world.here.store.vault
+
+    assert vault.find_token(Token(user="bob")).id == row_id
+    assert vault.find_token(Token(user=USER)).id == world.id
+    assert vault.find_token(Token(user=USER)).access_token == "x"
+
+
+def test_joined_row_whose_owner_was_revoked(world):
+    """Invariant 7: a revocation in the midst of a join stands."""
+
+    def revokes(vault, row_id):
+        world.beside.keeper.revoke(world.id)
+        vault.swap(vault.reread(row_id).but(refresh_token="login-7/1", access_token="a7"))
+
+    join_while(world, revokes)
+
+    assert world.stored.status is Status.REVOKED
+    assert world.stored.access_token is None
+
+
+def test_joined_row_keeps_its_claim_and_budget(rotating):
+    """Invariant 2: whoever renews a nameless row is still known when it becomes its user's."""
+    vault = rotating.here.store.vault
+    nameless = vault.save_token(Token(client_id="client", refresh_token="login-7/0"))
+    now = rotating.clock.now()
+    claim = _claim(now)
+    vault.swap(vault.reread(nameless.id).with_renewal(claim=claim, mints=(now,)))
+
+    vault.save_token(Token(id=nameless.id, user=USER, client_id="client", access_token="x"))
+
+    assert rotating.stored.refresh_token == "login-7/0"
+    assert rotating.stored.renewal.claim == claim
+    assert now in rotating.stored.renewal.mints
+
+
+def _claim(now):
+    from renewal_scenario import ELSEWHERE
+
+    from tokenkeep import Claim
+
+    return Claim(nonce="n", holder=ELSEWHERE, taken_at=now, length=20.0)
+
+
+def test_unsaved_answer_that_has_ended(world):
+    """An answer that could not be saved is not handed out past its end, nor once refused."""
+    world.here.store.before["save"].append(lambda: setattr(world.here.store, "down", True))
+    unsaved = world.get()
+    world.here.store.down = False
+
+    def refused(record, *, replaces):  # noqa: ARG001  # the interface's
+        raise StoreUnavailable("read-only")
+
+    world.backend.write = refused
+
+    assert world.get().access_token == unsaved.access_token
+    with pytest.raises(StoreUnavailable):
+        world.here.keeper.rejected(world.id, unsaved.access_token)
+    world.clock.advance(7200)
+    with pytest.raises(StoreUnavailable):
+        world.get()
+
+
+def test_unsaved_token_is_no_row(world):
+    """What was handed out unsaved can't bring a deleted row back."""
+    world.here.store.before["save"].append(lambda: setattr(world.here.store, "down", True))
+    unsaved = world.get()
+    world.here.store.down = False
+    vault = world.here.store.vault
+    vault.delete_token(world.id)
+
+    with pytest.raises(StoreConflict):
+        vault.swap(unsaved)
+    assert vault.get_tokens() == []
+
+
+def test_another_row_that_does_not_open(world):
+    """A damaged row with the same refresh token holds nobody else up."""
+    other = world.login(user="bea@example.com:2", access_token="b1")
+    rows = world.backend._records if hasattr(world.backend, "_records") else None
+    record = world.backend.read(other.id)
+    from dataclasses import replace
+
+    world.backend.write(replace(record, version="v2"), replaces=record.version)
+
+    assert world.get().access_token == "access-2"
+    assert rows is None or rows
+
+
+def test_room_is_made_before_the_last_look_at_the_clock(rotating):
+    """Invariant 2: a disk that takes its time before the call counts as a pause."""
+    journal = rotating.here.journal
+    journal.prepare = lambda: rotating.clock.advance(15.0)
+
+    def in_time():
+        journal.prepare = lambda: None
+
+    rotating.here.store.before["release"].append(in_time)
+
+    rotating.get()
+
+    assert len(rotating.provider.sent) == 1
+    assert rotating.here.store.written[:2] == ["claim", "release"]
+
+
+def test_one_issuers_clock_says_nothing_of_another(world):
+    """Only the ends of an issuer's own tokens are judged by its clock, and nothing else."""
+    errors = world.here.keeper.clock_errors
+    errors.learn("https://other.example/token", -3600.0)
+    now = world.clock.now()
+    world.write(expires_at=now - 600)
+
+    assert world.get().access_token == "access-2"
+    assert world.stored.renewal.mints[-1] == now

@@ -172,12 +172,14 @@ class SDKStore:
             # api_domain may be one it took over from Zoho's answer.
             url = environment.url if environment else token.get_api_domain()
             asked = zoho_tokens.asked(token, self._place(url)).but(provider=PROVIDER)
+            issuer = environment.accounts_url if environment else None
+            end = zoho_tokens.seconds(token.get_expires_in())
             given = asked.but(
                 id=asked.id or self._logins.pending(asked),
-                expires_at=zoho_tokens.seconds(token.get_expires_in()),
+                expires_at=None if end is None else end + self.keeper.clock_errors.of(issuer),
                 redirect_uri=token.get_redirect_url(),
                 api_domain=self._api_domain(token, asked),
-                issuer=environment.accounts_url if environment else None,
+                issuer=issuer,
             )
             saved = self.keeper.store.save_token(given)
             self._logins.done(asked)
@@ -325,7 +327,7 @@ class SDKStore:
         if token.expires_at is None or token.status is not Status.OK:
             return token.expires_at
         # The SDK compares with this host's clock, be it right or wrong.
-        here = token.expires_at - self.keeper.clock.offset
+        here = self.keeper.clock_errors.local(token).expires_at or 0.0
         return max(here, self._clock.now() + SDK_FLOOR)
 
 

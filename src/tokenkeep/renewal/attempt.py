@@ -22,7 +22,7 @@ from tokenkeep.token import Claim, Failure, Status, Token
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from tokenkeep.clock import CorrectedClock
+    from tokenkeep.clock import Clock, ClockErrors
     from tokenkeep.journal import Entry, Journal
     from tokenkeep.providers.base import Provider
     from tokenkeep.renewal.late import Late
@@ -47,13 +47,15 @@ class Parts:
         clock: The time.
         report: Called with an event's name, a token and details.
         late: Settles answers that could not be saved on their claim.
+        errors: How far this host's clock is off.
     """
 
     store: TokenStore
     journal: Journal
-    clock: CorrectedClock
+    clock: Clock
     report: Callable[..., None]
     late: Late
+    errors: ClockErrors
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +96,7 @@ class Attempt:
         self._clock = parts.clock
         self._report = parts.report
         self._late = parts.late
+        self._errors = parts.errors
         self._ask = ask
         self._provider = provider
         self._watch = watch
@@ -114,18 +117,28 @@ class Attempt:
             self._release(held, None, unsent=True)
             raise
         if entry is not None:
-            return self._late.settle(entry, self._provider)
+            return self._settled(held, entry)
         if token.renewal.claim is not None:
             # Taken over: its holder may have saved, or journaled, up to that look.
             again = self._mine(held)
             if again is None or again.pair != held.pair:
                 return None
             held = again
+        room = self._room(held)
         gone = max(self._clock.monotonic() - started[0], self._clock.now() - started[1])
         if gone + profile.call_timeout >= profile.claim_length:
+            self._journal.give_back(room)
             self._release(held, None, unsent=True)
             return None
-        return self._asked(held)
+        return self._asked(held, room)
+
+    def _settled(self, held: Token, entry: Entry) -> Token | None:
+        """Save an answer from the journal. None if it was another row's, or out of date."""
+        saved = self._late.settle(entry, self._provider)
+        if saved is not None and saved.id == held.id:
+            return saved
+        self._release(held, None, unsent=True)
+        return None
 
     def _claimed(self, token: Token, now: float) -> Token | None:
         """Write the claim, and count the call before it is made."""
@@ -152,10 +165,9 @@ class Attempt:
         claim = stored.renewal.claim
         return stored if claim is not None and claim.nonce == self._nonce else None
 
-    def _asked(self, held: Token) -> Token | None:
+    def _asked(self, held: Token, room: str | None) -> Token | None:
         asked = self._ask.seen(held)
-        room = self._room(held)
-        sent = self._clock.monotonic()
+        sent_at = self._clock.now()
         try:
             answer = self._provider.refresh(asked)
         except GrantRejected as exc:
@@ -173,8 +185,8 @@ class Attempt:
             self._journal.give_back(room)
             self._release(held, None, unsent=isinstance(exc, ConfigurationError))
             raise
-        self._clock.correct(clock_error(answer))
-        sent_at = self._clock.now() - (self._clock.monotonic() - sent)
+        if answer.clock_offset is not None:
+            self._errors.learn(held.issuer, clock_error(answer))
         entry = answered(held, answer, sent_at=sent_at, client_secret=asked.client_secret)
         if answer.refresh_token not in (None, held.refresh_token):
             # The old refresh token is spent: this answer is the only one.
@@ -252,7 +264,7 @@ class Attempt:
                 continue
             entry = self._journal.find(str(held.id), held.pair)
             if entry is not None:
-                return self._late.settle(entry, self._provider)
+                return self._settled(held, entry)
             gone = stored.but(status=Status.LOGIN_NEEDED, updated_at=self._clock.now())
             try:
                 written = self._store.swap(gone.with_renewal(claim=None, failure=failure))

@@ -7,7 +7,14 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from tokenkeep.decision import Decision, Verdict, current_failure, decide, is_usable
-from tokenkeep.errors import RenewalError, StoreUnavailable, TokenKeepError, TokenNotFound
+from tokenkeep.errors import (
+    KeyMissing,
+    RenewalError,
+    StoreError,
+    StoreUnavailable,
+    TokenKeepError,
+    TokenNotFound,
+)
 from tokenkeep.renewal.attempt import FIRST_PAUSE, LONGEST_PAUSE, Ask, Attempt, Parts
 from tokenkeep.renewal.flights import Flights
 from tokenkeep.renewal.late import Late
@@ -18,7 +25,7 @@ from tokenkeep.token import Token
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from tokenkeep.clock import CorrectedClock
+    from tokenkeep.clock import Clock, ClockErrors
     from tokenkeep.journal import Entry, Journal
     from tokenkeep.providers.base import Provider
     from tokenkeep.store import TokenStore
@@ -34,6 +41,7 @@ class Renewer:
         journal: For answers that must not be lost.
         clock: The time.
         report: Called with an event's name, a token and details.
+        errors: How far this host's clock is off.
     """
 
     def __init__(
@@ -41,11 +49,13 @@ class Renewer:
         store: TokenStore,
         provider_of: Callable[[Token], Provider],
         journal: Journal,
-        clock: CorrectedClock,
+        clock: Clock,
         report: Callable[..., None],
+        *,
+        errors: ClockErrors,
     ) -> None:
         late = Late(store, journal, report)
-        self._parts = Parts(store, journal, clock, report, late)
+        self._parts = Parts(store, journal, clock, report, late, errors)
         self._provider_of = provider_of
         self._flights = Flights()
 
@@ -119,7 +129,8 @@ class _Client:
     def _decided(self) -> Decision:
         """Decide on the token as it is now; what ends the loop with an error is raised here."""
         token, now = self._token, self._clock.now()
-        seen, rejected = self._ask.seen(token), self._ask.rejected
+        seen = self._parts.errors.local(self._ask.seen(token))
+        rejected = self._ask.rejected
         decision = decide(seen, now, self._profile, rejected=rejected)
         if decision.verdict in (Verdict.REVOKED, Verdict.LOGIN_NEEDED):
             raise dead(token)
@@ -136,7 +147,7 @@ class _Client:
             decision = decide(free, now, self._profile, rejected=rejected)
         if decision.verdict in (Verdict.RENEW_NOW, Verdict.RENEW_SOON):
             # The budget is the refresh token's, in however many rows it is.
-            mints = self._parts.store.mints(token)
+            mints = self._mints()
             spent = seen.with_renewal(claim=None, mints=mints)
             decision = decide(spent, now, self._profile, rejected=rejected)
         if decision.verdict is Verdict.COOL_DOWN:
@@ -147,9 +158,19 @@ class _Client:
 
     def _old_or(self, error: TokenKeepError) -> Token:
         """Return the old token while it is still good, else raise."""
-        if is_usable(self._token, self._clock.now(), rejected=self._ask.rejected):
+        if self._is_usable(self._token):
             return self._token
         raise error
+
+    def _is_usable(self, token: Token) -> bool:
+        local = self._parts.errors.local(token)
+        return is_usable(local, self._clock.now(), rejected=self._ask.rejected)
+
+    def _mints(self) -> tuple[float, ...]:
+        try:
+            return self._parts.store.mints(self._token)
+        except (StoreError, KeyMissing):
+            return self._token.renewal.mints  # another row is no reason to refuse this one
 
     def _wait(self) -> Token | None:
         """
@@ -170,7 +191,10 @@ class _Client:
                 try:
                     self._parts.late.settle(entry, self._provider)
                 except StoreUnavailable:
-                    return renewed(self._token, entry).but(version=None)
+                    unsaved = renewed(self._token, entry).but(version=None)
+                    if self._is_usable(unsaved):
+                        return unsaved
+                    raise
         self._pause = min(self._pause * 1.5, LONGEST_PAUSE)
         return None
 
@@ -204,6 +228,8 @@ class _Client:
         token = self._token
         flight = self._flights.start(token_id, lambda: attempt.run(token))
         if flight is None:
+            if self._flights.is_own(token_id):
+                return self._old_or(too_slow(token, 0.0))
             if urgent:
                 self._flights.wait(token_id, self._pause)
             return None

@@ -60,7 +60,9 @@ def answered(token: Token, answer: Answer, *, sent_at: float, client_secret: str
 
 def expiry(answer: Answer, sent_at: float) -> float | None:
     """Return when an answer's access token ends, in epoch seconds. None if it does not say."""
-    return None if answer.expires_in is None else sent_at + answer.expires_in
+    if answer.expires_in is None:
+        return None
+    return sent_at + clock_error(answer) + answer.expires_in
 
 
 def clock_error(answer: Answer) -> float:
