@@ -176,7 +176,7 @@ DATA = ("/data", "8:2", "ext4")
     [
         ("/root/keys", "/data/t.db", [ROOT, DATA], True),
         ("/root/keys", "/data/t.db", [("/", "0:50", "aufs"), DATA], True),
-        ("/root/keys", "/work/t.db", [ROOT, DATA], False),
+        ("/root/keys", "/home/t.db", [ROOT, DATA], False),
         ("/root/keys", "/data/t.db", [ROOT, HOME, DATA], False),
         ("/data/keys", "/data/t.db", [ROOT, DATA], False),
         ("/root/keys", "/data/t.db", [("/", "8:1", "ext4"), DATA], False),
