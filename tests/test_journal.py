@@ -239,3 +239,14 @@ def test_entry_that_can_t_be_removed(folder, ring):
 
     with pytest.raises(StoreUnavailable, match="can't be written"):
         journal.remove(kept)
+
+
+def test_another_tokens_bad_entry(folder, ring):
+    """An entry that does not open is an error for its own token, and holds no other one up."""
+    journal = FolderJournal(folder, ring)
+    kept = journal.put(entry())
+    (folder / kept.name).write_bytes(b"not sealed")
+
+    assert journal.find("4567", ("x", "y")) is None
+    with pytest.raises(StoreTampered):
+        journal.find(ID, kept.base)

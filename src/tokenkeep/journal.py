@@ -145,9 +145,12 @@ class Journal(ABC):
                 without a name, which has become a pointer to this one.
             base: The pair; secrets, so it is nobody else's.
         """
-        kept = [entry for entry in self.entries() if entry.base == base]
-        kept.sort(key=lambda entry: entry.token_id != token_id)
-        return kept[0] if kept else None
+        for entry in self.entries(token_id):
+            if entry.base == base:
+                return entry
+        # Another token's entry that does not open must not hold this one up.
+        others = self.entries(on_error=lambda _: None)
+        return next((entry for entry in others if entry.base == base), None)
 
 
 class MemoryJournal(Journal):
