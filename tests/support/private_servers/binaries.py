@@ -1,0 +1,95 @@
+"""Where the servers' programs are, and how to get those that are missing."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+
+BESIDE_PATH = ("/usr/sbin", "/usr/local/sbin", "/usr/libexec", "/opt/homebrew/bin")
+
+
+class ServerMissing(Exception):
+    """
+    A server's program is not installed.
+
+    Attributes:
+        name: The server, as people call it.
+        how: What to do about it, one line.
+    """
+
+    def __init__(self, program):
+        super().__init__(f"{program.name} is not installed: no {program.binary} found")
+        self.name = program.name
+        self.how = program.how
+
+
+@dataclass(frozen=True)
+class Program:
+    """
+    One server's programs and packages.
+
+    Args:
+        name: The server, as people call it.
+        binary: What has to be there.
+        package: Its name for apt-get.
+        elsewhere: Its name for brew and dnf.
+        instead: Other programs that do as well.
+    """
+
+    name: str
+    binary: str
+    package: str
+    elsewhere: str
+    instead: tuple[str, ...] = ()
+
+    @property
+    def how(self):
+        return (
+            f"Debian, Ubuntu: make test as root, or apt-get install {self.package}; "
+            f"elsewhere: brew install {self.elsewhere}; with containers: compose.yaml"
+        )
+
+    def find(self):
+        """Return the path of the program, None if it is not installed."""
+        path = os.pathsep.join([os.environ.get("PATH", os.defpath), *BESIDE_PATH])
+        for name in (self.binary, *self.instead):
+            if found := shutil.which(name, path=path):
+                return Path(found)
+        return None
+
+    def require(self):
+        """Return the path of the program, or raise ServerMissing."""
+        if found := self.find():
+            return found
+        raise ServerMissing(self)
+
+
+class PostgresProgram(Program):
+    """PostgreSQL: `postgres` needs the `initdb` of its own version, which is seldom on PATH."""
+
+    def find(self):
+        folders = [
+            *Path("/usr/lib/postgresql").glob("*/bin"),
+            *Path("/usr").glob("pgsql-*/bin"),
+            *Path("/opt/homebrew/opt").glob("postgresql@*/bin"),
+        ]
+        folders.sort(key=lambda folder: _version(folder.parent.name), reverse=True)
+        if on_path := super().find():
+            folders.append(on_path.resolve().parent)
+        for folder in folders:
+            if os.access(folder / "initdb", os.X_OK) and os.access(folder / "postgres", os.X_OK):
+                return folder / "postgres"
+        return None
+
+
+def _version(name):
+    return [int(number) for number in re.findall(r"\d+", name)]
+
+
+MARIADB = Program("MariaDB", "mariadbd", "mariadb-server", "mariadb")
+POSTGRES = PostgresProgram("PostgreSQL", "postgres", "postgresql", "postgresql")
+REDIS = Program("Redis", "redis-server", "redis-server", "redis", ("valkey-server",))
+PROGRAMS = (MARIADB, POSTGRES, REDIS)

@@ -1,0 +1,41 @@
+"""The private servers as fixtures: one of each per run, or per worker of xdist, started when first asked for."""
+
+from __future__ import annotations
+
+import pytest
+
+from .aws import AWS
+from .mariadb import MariaDB
+from .postgres import Postgres
+from .redis import Redis
+from .skipped import started
+
+
+@pytest.fixture(scope="session")
+def mariadb():
+    """A MariaDB server."""
+    yield from started(MariaDB)
+
+
+@pytest.fixture(scope="session")
+def postgres():
+    """A PostgreSQL server."""
+    yield from started(Postgres)
+
+
+@pytest.fixture(scope="session")
+def redis_server():
+    """A Redis server."""
+    yield from started(Redis)
+
+
+@pytest.fixture(scope="session")
+def aws():
+    """AWS over HTTP. From here on the environment has its credentials, and no others."""
+    for server in started(AWS):
+        with pytest.MonkeyPatch.context() as patch:
+            for name in ("AWS_PROFILE", "AWS_ENDPOINT_URL", "AWS_REGION"):
+                patch.delenv(name, raising=False)
+            for name, value in server.credentials.items():
+                patch.setenv(name, value)
+            yield server

@@ -1,0 +1,62 @@
+"""Redis, or Valkey."""
+
+from __future__ import annotations
+
+from itertools import count
+
+from .binaries import REDIS
+from .server import NotReady, PrivateServer
+
+DATABASES = 10_000
+
+
+class Redis(PrivateServer):
+    """Redis; `url` names a database by number that was never used before."""
+
+    name = "Redis"
+
+    def __init__(self, folder=None, *, durable=True, options=()):
+        super().__init__(folder, durable=durable, options=options)
+        self._numbers = count(1)
+
+    def prepare(self):
+        REDIS.require()
+        self.make("data")
+
+    def command(self):
+        settings = {
+            "bind": self.host,
+            "port": self.port,
+            "requirepass": self.password,
+            "dir": self.folder / "data",
+            "databases": DATABASES,
+            "daemonize": "no",
+            "save": '""',
+            "appendonly": "yes",
+            "appendfsync": "always" if self.durable else "everysec",
+            "maxmemory-policy": "noeviction",
+        }
+        lines = "".join(f"{name} {value}\n" for name, value in settings.items())
+        return [REDIS.require(), self.write("redis.conf", lines)]
+
+    def connect(self, number=0):
+        """Return a client of redis-py for one database."""
+        import redis
+
+        return redis.Redis(self.host, self.port, number, self.password, socket_timeout=5)
+
+    def check(self):
+        import redis
+
+        try:
+            with self.connect() as client:
+                client.ping()
+        except redis.RedisError as exc:
+            raise NotReady(str(exc)) from exc
+
+    def url(self):
+        for number in self._numbers:
+            with self.connect(number) as client:
+                if not client.dbsize():
+                    return f"redis://:{self.password}@{self.host}:{self.port}/{number}"
+        raise AssertionError  # count() does not end
