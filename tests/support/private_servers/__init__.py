@@ -1,8 +1,9 @@
 """
 Real servers for tests and benches, private to the process that starts them.
 
-Each is started from an installed binary: on loopback, on a free port, with a password made for it and its data in
-a temporary folder, as an unprivileged user when we are root. It ends with its owner, however that ends.
+Each is started from an installed binary: on loopback, on a free port, with a password made for it
+and its data in a temporary folder, as an unprivileged user when we are root. It ends with its
+owner, however that ends.
 
     from private_servers import MariaDB
 

@@ -1,10 +1,10 @@
 """
-moto's server as a script: one request at a time, and what was asked before a kill is asked again at the start.
+moto's server as a script: one request at a time, and a kill forgets nothing.
 
-AWS answers each request as a whole; moto's threads would mix two conditional writes. And moto keeps all in memory,
-where AWS forgets nothing. So each writing request is noted in a journal before it is done, and at the start they
-are done again in that order, with the same random numbers. A request whose answer was lost in a kill may have been
-done, as with AWS.
+AWS does each request as a whole; moto's threads would mix two conditional writes. And moto keeps
+all in memory. So each writing request is noted in a journal before it is done, and at the next
+start they are done again in that order, with the same random numbers (but new dates of creation).
+A request whose answer was lost in a kill may have been done, as with AWS.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ class Server:
             return list(self._app(environ, start_response))
 
     def _seed(self):
-        """Same request, same random numbers: names that moto makes up are the same after a start."""
+        """Let moto make up the same names when this request is done again."""
         self._done += 1
         mock_random.seed(self._done)
 
@@ -74,7 +74,7 @@ class Server:
 
     def _replay(self, journal):
         lines = journal.read_bytes().split(b"\n") if journal.exists() else [b""]
-        # The last one is empty, or was being written when the server was killed, and so was not done.
+        # The last one is empty, or was being written in the kill, and so was not done.
         torn = lines.pop()
         for line in lines:
             entry = json.loads(line)
@@ -93,9 +93,9 @@ class Server:
 
 def main(host, port, journal):
     logging.getLogger("werkzeug").setLevel(logging.WARNING)
-    server = make_server(host, int(port), lambda *request: app(*request), threaded=True)
-    app = Server(Path(journal))
-    print(f"serves on {port}", flush=True)
+    server = make_server(host, int(port), Server(Path(journal)), threaded=True)
+    sys.stdout.write("serves\n")
+    sys.stdout.flush()
     server.serve_forever()
 
 

@@ -1,4 +1,4 @@
-"""The private servers as fixtures: one of each per run, or per worker of xdist, started when first asked for."""
+"""The private servers as fixtures: one each per run, or per worker of xdist, when asked for."""
 
 from __future__ import annotations
 

@@ -1,9 +1,10 @@
 """
 Hold one server for a process that may be killed at any moment.
 
-A script of its own (`python -I -S guard.py OWNER`), started by `custody.py`. It gets one JSON object per line,
-answers each with one, and ends the server and removes its folder when asked to, when its input ends, or when
-the process OWNER is not its parent any more: `kill -9` of the owner leaves nothing behind.
+A script of its own (`python -I -S guard.py OWNER`), started by `custody.py`. It gets one JSON
+object per line and answers each with one. It ends the server and removes its folder when its input
+ends, or when the process OWNER is not its parent any more: `kill -9` of the owner leaves nothing
+behind.
 """
 
 from __future__ import annotations
@@ -56,14 +57,14 @@ class Guard:
         self.folder = None  # removed at the end; None: not ours
 
     def descendants(self):
-        """Return the living processes under the guard with their states, parents first."""
+        """Return the processes under the guard with their states, parents first."""
         if not LINUX:
             return {self.main: "?"} if self.code is None and self.main else {}
         known, found = states(), {}
         wave = {os.getpid()}
         while wave:
             wave = {pid for pid, (parent, _) in known.items() if parent in wave}
-            found |= {pid: known[pid][1] for pid in wave if known[pid][1] not in "ZX"}
+            found |= {pid: known[pid][1] for pid in wave}
         return found
 
     def reap(self):
@@ -83,17 +84,18 @@ class Guard:
     def until(self, done, seconds):
         """Wait until *done* for at most so many seconds; return whether it came true."""
         end = time.monotonic() + seconds
-        while not done():
+        while True:
+            self.reap()
+            if done():
+                return True
             if time.monotonic() > end:
                 return False
             time.sleep(0.005)
-            self.reap()
-        return True
 
     def start(self, *, argv, env, cwd, log, user, stop):
         credentials = {"user": user[0], "group": user[1], "extra_groups": []} if user else {}
         with open(log, "ab") as output:  # noqa: PTH123 - the descriptor is what the child needs
-            process = subprocess.Popen(  # noqa: S603
+            process = subprocess.Popen(
                 argv,
                 stdin=subprocess.DEVNULL,
                 stdout=output,
@@ -109,8 +111,12 @@ class Guard:
         self.main, self.code, self.stopping = process.pid, None, stop
         return process.pid
 
+    def running(self):
+        self.reap()
+        return self.main is not None and self.code is None
+
     def ended(self):
-        """Return what the server ended with, None while it runs."""
+        """Return the status the server ended with, None while it runs."""
         self.reap()
         return self.code
 
@@ -133,7 +139,7 @@ class Guard:
         # Again for what the server started in between.
         def stopped():
             self.signal_all(signal.SIGSTOP)
-            return set(self.descendants().values()) <= set("T?")
+            return set(self.descendants().values()) <= set("TZ?")
 
         return self.until(stopped, 30)
 
@@ -141,10 +147,9 @@ class Guard:
         self.signal_all(signal.SIGCONT)
         return True
 
-    def make_folder(self, *, user):
+    def make_folder(self):
+        """Make a folder that goes with the guard."""
         self.folder = tempfile.mkdtemp(prefix="private-server-")
-        if user:
-            os.chown(self.folder, *user)
         return self.folder
 
     def end(self):

@@ -9,15 +9,15 @@ from .binaries import MARIADB
 from .server import NotReady, PrivateServer
 
 USERS = """\
-CREATE OR REPLACE USER admin@'%' IDENTIFIED BY '{password}';
+CREATE USER IF NOT EXISTS admin@'%' IDENTIFIED BY '{password}';
 GRANT ALL ON *.* TO admin@'%' WITH GRANT OPTION;
-CREATE OR REPLACE USER app@'%' IDENTIFIED BY '{password}';
+CREATE USER IF NOT EXISTS app@'%' IDENTIFIED BY '{password}';
 GRANT ALL ON `app\\_%`.* TO app@'%';
 """
 
 
 class MariaDB(PrivateServer):
-    """MariaDB; `url` is for the user "app", who owns the databases it names and nothing else."""
+    """MariaDB; `url` is for the user "app", who owns the databases it names, nothing else."""
 
     name = "MariaDB"
 

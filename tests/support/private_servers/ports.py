@@ -14,8 +14,8 @@ def free_port():
     """
     Return a port that nobody listens on.
 
-    Below those the system gives to outgoing connections: while a server is down, one of them could sit on its
-    port, and a client that tries again and again could even be connected with itself.
+    Below those the system gives to outgoing connections: while a server is down, one of them could
+    sit on its port, and a client that tries again and again could even be connected with itself.
     """
     lowest = 32768
     with suppress(OSError, ValueError):

@@ -14,7 +14,7 @@ IPC_RMID = 0
 
 
 class Postgres(PrivateServer):
-    """PostgreSQL; `url` is for the user "app", who owns the databases it names and nothing else."""
+    """PostgreSQL; `url` is for the user "app", who owns the databases it names, nothing else."""
 
     name = "PostgreSQL"
     stop_signal = signal.SIGINT  # end without waiting for clients

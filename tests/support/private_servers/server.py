@@ -1,4 +1,4 @@
-"""What all private servers have in common: their folder, port, start and end."""
+"""What all private servers have in common: their folder, their port, their start and end."""
 
 from __future__ import annotations
 
@@ -32,24 +32,24 @@ class PrivateServer(ABC):
     A server of our own on 127.0.0.1.
 
     Args:
-        folder: Where its data go; kept afterwards. None makes a temporary one, which is removed at the end. As
-            root, the user "nobody" has to be able to get there.
-        durable: Whether it syncs what it acknowledges to the disk. False is quicker, and loses the last
-            second when the machine (not the server) goes down.
+        folder: Where its data go; kept afterwards, and taken up by the next server of its kind
+            there. None makes a temporary one, which is removed at the end.
+        durable: Whether it syncs to the disk what it acknowledges. False is quicker, and loses
+            the last second when the machine (not the server) goes down.
         options: More arguments for the server's command line.
 
     Attributes:
         host: Its address.
         port: Its port, the same over all its starts; None before the first.
         password: What clients need, different for each server.
-        folder: Where its data are; None before the first start.
-        options: Read at each start.
+        folder: Where its data and its log are; None before the first start.
+        options: As given; read at each start, so they may be changed between two.
     """
 
     name = ""
     host = "127.0.0.1"
     stop_signal = signal.SIGTERM
-    needs_user = True  # not to be run by root
+    drops_root = True  # runs as the user "nobody" when we are root
 
     def __init__(self, folder=None, *, durable=True, options=()):
         self.folder = Path(folder).absolute() if folder else None
@@ -57,9 +57,10 @@ class PrivateServer(ABC):
         self.options = list(options)
         self.port = None
         self.password = secrets.token_hex(16)
-        self._custody = None
         self._kept = folder is not None
+        self._custody = None
         self._prepared = False
+        self._log_read = 0  # where the log of the last start begins
 
     # What differs between servers.
 
@@ -79,6 +80,10 @@ class PrivateServer(ABC):
     def url(self):
         """Return a tokenkeep URL of a new and empty place on it, user and password in it."""
 
+    def environment(self):
+        """Return what it gets beside the usual environment."""
+        return {}
+
     # What people call.
 
     def start(self):
@@ -91,47 +96,65 @@ class PrivateServer(ABC):
         """
         if self._custody is None:
             self._custody = Custody()
-            self._find_room()
-        if self.running:
-            return
         if not self._prepared:
+            self._find_room()
             self.prepare()
             self._prepared = True
-        # A port is only free until somebody takes it. The first start may take another one.
-        for _ in range(1 if self.port else PORTS):
-            if self._starts():
+        if self.running:
+            return
+        if self.port:
+            if not self._starts(self.port):
+                raise ServerFailed(f"{self.name}: somebody took port {self.port}{self._tail()}")
+            return
+        # A port is only free until somebody takes it.
+        for _ in range(PORTS):
+            if self._starts(free_port()):
                 return
-            self.port = None
-        raise ServerFailed(f"{self.name}: no free port{self._tail()}")
+        raise ServerFailed(f"{self.name}: {PORTS} free ports were taken{self._tail()}")
 
     def stop(self):
-        """End it in order. What was stored stays for the next start."""
+        """
+        End it in order, also when it is paused. What was stored stays for the next start.
+
+        Raises:
+            ServerFailed: It had not ended after 30 seconds and was killed.
+        """
         if self._custody and not self._custody.ask("stop", seconds=STOP):
             self.kill()
             raise ServerFailed(f"{self.name} did not end within {STOP} s{self._tail()}")
 
     def kill(self):
-        """SIGKILL for it and all its processes; returns when they are dead."""
+        """Send SIGKILL to it and all its processes; return when they are dead."""
         if self._custody and not self._custody.ask("kill"):
             raise ServerFailed(f"{self.name} can't be killed")
 
     def pause(self):
-        """SIGSTOP for it and all its processes; returns when they stand still."""
+        """Send SIGSTOP to it and all its processes; return when they stand still."""
         if not self._custody.ask("pause"):
             raise ServerFailed(f"{self.name} does not stand still")
 
     def resume(self):
-        """SIGCONT after `pause`."""
+        """Let it go on after `pause`."""
         self._custody.ask("resume")
 
     @property
     def running(self):
         """Whether its process is there, paused or not."""
-        return bool(self._pid and self._custody and self._custody.ask("ended") is None)
+        return bool(self._custody and self._custody.ask("running"))
+
+    @property
+    def log(self):
+        """The file with all it said."""
+        return self.folder / "server.log"
 
     def close(self):
-        """End it for good, and remove its folder if it was a temporary one."""
-        if self._custody and self._custody.ours:
+        """End it for good, and remove its folder if that was a temporary one."""
+        if not self._custody or not self._custody.ours:
+            return
+        try:
+            # Nobody needs the data of a temporary folder to be in order.
+            self.stop() if self._kept else self.kill()
+        finally:
             self._custody.close()
             self._custody = None
             if not self._kept:
@@ -151,110 +174,104 @@ class PrivateServer(ABC):
     def __repr__(self):
         return f"<{self.name} on {self.host}:{self.port}>"
 
-    # For those that differ.
+    # For the servers.
 
-    @property
-    def log(self):
-        return self.folder / "server.log"
-
-    def run(self, argv, *, seconds=READY):
+    def run(self, argv):
         """Run a command as the server's user until it ends well."""
         self._spawn(argv)
-        end = time.monotonic() + seconds
-        while (code := self._custody.ask("ended")) is None:
-            if time.monotonic() > end:
-                self.kill()
-                code = f"nothing after {seconds} s"
-                break
+        end = time.monotonic() + READY
+        while self._custody.ask("running") and time.monotonic() < end:
             time.sleep(0.005)
-        self._pid = None
-        if code != 0:
-            raise ServerFailed(
-                f"{self.name}: {Path(argv[0]).name} ended with {code}{self._tail()}"
-            )
+        self.kill()  # what it left running, or itself
+        if code := self._custody.ask("ended"):
+            raise ServerFailed(f"{self.name}: {argv[0]} ended with {code}{self._tail()}")
 
     def write(self, name, text):
         """Write a file only the server's user can read; return its path."""
         path = self.folder / name
         path.touch(mode=0o600)
         path.write_text(text)
-        self.give(path)
+        self._give(path)
         return path
 
     def make(self, name):
         """Make a folder of the server's user; return its path."""
         path = self.folder / name
         path.mkdir(mode=0o700, exist_ok=True)
-        self.give(path)
+        self._give(path)
         return path
 
-    def give(self, path):
-        if user := self._user():
-            os.chown(path, *user)
+    def said(self):
+        """Return what it has written to its log since its last start."""
+        with self.log.open("rb") as log:
+            log.seek(self._log_read)
+            return log.read().decode(errors="replace")
 
     # How it is done.
 
-    _pid = None
-
     def _user(self):
         """Return the (user, group) to run it as; None is ourselves."""
-        if os.geteuid() or not self.needs_user:
+        if os.geteuid() or not self.drops_root:
             return None
         nobody = pwd.getpwnam("nobody")
         return nobody.pw_uid, nobody.pw_gid
 
+    def _give(self, path):
+        if user := self._user():
+            os.chown(path, *user)
+
     def _find_room(self):
         if self.folder is None:
-            self.folder = Path(self._custody.ask("make_folder", user=self._user()))
-            return
+            self.folder = Path(self._custody.ask("make_folder"))
         self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        self.give(self.folder)
+        self._give(self.folder)
         if self._user():
             closed = [each for each in self.folder.parents if not each.stat().st_mode & 0o001]
             if closed:
                 raise ServerFailed(
-                    f"{self.name} can't run as root, and the user nobody can't enter {closed[-1]}; "
-                    "leave the folder out, or take one below /tmp"
+                    f"{self.name} is not run as root, and the user nobody can't enter "
+                    f"{closed[-1]}: take a folder below /tmp, or none, and set TMPDIR=/tmp"
                 )
+        password = self.folder / "password"
+        if password.exists():
+            self.password = password.read_text()
+        else:
+            self.write("password", self.password)
 
     def _spawn(self, argv):
-        kept = {name: os.environ[name] for name in ("PATH", "TMPDIR") if name in os.environ}
-        self._pid = self._custody.ask(
+        self._log_read = self.log.stat().st_size if self.log.exists() else 0
+        usual = {
+            "HOME": str(self.folder),
+            "LC_ALL": "C",
+            "PATH": os.environ.get("PATH", os.defpath),
+        }
+        self._custody.ask(
             "start",
             argv=[str(each) for each in argv],
-            env={**kept, "HOME": str(self.folder), "LC_ALL": "C", **self.environment()},
+            env={**usual, **self.environment()},
             cwd=str(self.folder),
             log=str(self.log),
             user=self._user(),
             stop=self.stop_signal,
         )
 
-    def environment(self):
-        """Return more of the environment the server gets."""
-        return {}
-
-    def _starts(self):
-        """Start it on `self.port`; return False if somebody else has that port."""
-        self.port = self.port or free_port()
-        before = self.log.stat().st_size if self.log.exists() else 0
+    def _starts(self, port):
+        """Start it; return False, with `self.port` as before, if somebody else has the port."""
+        before, self.port = self.port, port
         self._spawn([*self.command(), *self.options])
         end = time.monotonic() + READY
-        while True:
-            code = self._custody.ask("ended")
-            if code is None:
-                with suppress(NotReady):
-                    self.check()
-                    return True
-                if time.monotonic() < end:
-                    time.sleep(0.02)
-                    continue
-                self.kill()
-            written = self.log.read_bytes()[before:].decode(errors="replace").lower()
-            if "already in use" in written:
-                self.kill()
-                return False
-            why = "does not answer" if code is None else f"ended with {code}"
-            raise ServerFailed(f"{self.name} {why}{self._tail()}")
+        while self._custody.ask("running") and time.monotonic() < end:
+            with suppress(NotReady):
+                self.check()
+                return True
+            time.sleep(0.02)
+        code = self._custody.ask("ended")
+        self.kill()
+        self.port = before
+        if "already in use" in self.said().lower():
+            return False
+        why = f"does not answer after {READY} s" if code is None else f"ended with {code}"
+        raise ServerFailed(f"{self.name} {why}{self._tail()}")
 
     def _tail(self):
         with suppress(OSError):

@@ -1,4 +1,4 @@
-"""A backend that could not be tested is named in the last lines of the run, with what to do about it."""
+"""A server that is missing is named in the last lines of the run, with what to do about it."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def started(kind):
 def pytest_runtest_makereport(call):
     report = yield
     if call.excinfo and isinstance(call.excinfo.value, NoServer):
-        # Attributes of a report travel from the workers of xdist to where the last lines are printed.
+        # Attributes of a report travel with it from the workers of xdist.
         report.missing_server = call.excinfo.value.missing
     return report
 
