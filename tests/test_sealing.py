@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import hmac
+import json
 import os
 
 import pytest
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from tokenkeep import (
     Claim,
@@ -205,13 +209,15 @@ def test_digests():
 
 def test_uses_of_a_key_are_separate():
     """Sealing key, digest key and id of one key have nothing in common with it or each other."""
-    from tokenkeep.sealing import _Key
+    ring = KeyRing([NEW])
+    (key_id,) = ring.key_ids
+    _, sealed = ring.seal(b"plain", bound=["bound"])
+    raw = hmac.new(NEW, b"access\0value", "sha256").hexdigest()
 
-    key = _Key(NEW)
-
-    assert NEW.hex() not in key.id
-    assert key.digest_key != NEW
-    assert key.id not in key.digest_key.hex()
+    assert NEW.hex() not in key_id
+    assert ring.digest("access", "value") != raw
+    with pytest.raises(InvalidTag):
+        AESGCM(NEW).decrypt(sealed[9:21], sealed[21:], json.dumps(["bound"]).encode())
 
 
 def test_a_ring_shows_no_key(ring):

@@ -168,8 +168,11 @@ def require_text(token: Token) -> None:
         LookupFailed: A field holds half of a surrogate pair.
     """
     for name in _TEXTS:
+        value = getattr(token, name)
+        if not value or value.isascii():
+            continue
         try:
-            (getattr(token, name) or "").encode()
+            value.encode()
         except UnicodeEncodeError as exc:
             raise LookupFailed(
                 f"The {name} holds half of a surrogate pair: that is not text",

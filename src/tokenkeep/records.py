@@ -4,20 +4,24 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict, fields
+from operator import attrgetter
 from typing import TYPE_CHECKING, Any
 
-from tokenkeep.backends.base import Record
+from tokenkeep.backends.rows import from_row
 from tokenkeep.errors import StoreTampered
 from tokenkeep.lookup import SECRETS
 from tokenkeep.token import Claim, Failure, Renewal, Status, Token
 
 if TYPE_CHECKING:
+    from tokenkeep.backends.base import Record
     from tokenkeep.sealing import KeyRing
 
 FORMAT = "tokenkeep 1"
 _OUTSIDE = {"id", "version", "identity", "last_used_at", "status", "renewal"}
 _INSIDE = tuple(f.name for f in fields(Token) if f.name not in _OUTSIDE)
 _STATE = tuple(f.name for f in fields(Renewal))
+_whose = attrgetter("user", "client_id", "provider", "data_center", "environment")
+_when = attrgetter("expires_at", "created_at", "updated_at", "last_used_at")
 _encode = json.JSONEncoder(separators=(",", ":")).encode
 
 
@@ -37,30 +41,13 @@ def seal(token: Token, ring: KeyRing) -> Record:
     inside["renewal"] = _state(token.renewal)
     plain = _encode(inside).encode()
     key_id, sealed = ring.seal(plain, bound=(FORMAT, id_, identity, version))
-    digests = {
-        field: ring.digest(field, value) if (value := getattr(token, name)) else None
+    digests = [
+        ring.digest(field, value) if (value := getattr(token, name)) else None
         for field, name in SECRETS.items()
-    }
-    return Record(
-        id=id_,
-        version=version,
-        identity=identity,
-        key_id=key_id,
-        sealed=sealed,
-        access=digests["access"],
-        refresh=digests["refresh"],
-        grant=digests["grant"],
-        user=token.user,
-        client_id=token.client_id,
-        provider=token.provider,
-        data_center=token.data_center,
-        environment=token.environment,
-        status=token.status.value,
-        expires_at=token.expires_at,
-        created_at=token.created_at,
-        updated_at=token.updated_at,
-        last_used_at=token.last_used_at,
-    )
+    ]
+    sealed_under = (id_, version, identity, key_id, sealed)
+    # In the order of a record's fields: by name, it took three times as long.
+    return from_row((*sealed_under, *digests, *_whose(token), token.status.value, *_when(token)))
 
 
 def unseal(record: Record, ring: KeyRing) -> Token:

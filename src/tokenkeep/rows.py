@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import secrets
-from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from tokenkeep import records
@@ -123,8 +122,12 @@ class Rows:
             )
         written = token.but(version=_random())
         record = records.seal(written, self._ring)
-        with self._writing(record.id):
+        # A context manager would cost as much as sealing does.
+        self._wrote(record.id)
+        try:
             self._backend.write(record, replaces=token.version)
+        finally:
+            self._wrote(record.id)
         return written
 
     def delete(self, token_id: str, *, replaces: str | None) -> None:
@@ -134,8 +137,11 @@ class Rows:
         Raises:
             StoreConflict: Another version than *replaces* is stored.
         """
-        with self._writing(token_id):
+        self._wrote(token_id)
+        try:
             self._backend.delete(token_id, replaces=replaces)
+        finally:
+            self._wrote(token_id)
 
     def reserve(self, token: Token, claim: Claim, now: float) -> Token:
         """
@@ -209,14 +215,6 @@ class Rows:
                 continue  # whoever wrote it has sealed it under the newest key
             count += 1
         return count
-
-    @contextmanager
-    def _writing(self, token_id: str) -> Iterator[None]:
-        self._wrote(token_id)
-        try:
-            yield
-        finally:
-            self._wrote(token_id)
 
     def _records(self) -> Iterator[Record]:
         after = None

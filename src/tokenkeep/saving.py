@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from tokenkeep.errors import EmptyLookup
@@ -43,25 +42,26 @@ def cleaned(token: Token) -> Token:
         LookupFailed: A field is not text.
     """
     require_text(token)
-    if not any((token.access_token, token.refresh_token, token.grant_token)):
+    if not (token.access_token or token.refresh_token or token.grant_token):
         raise EmptyLookup(
             "There is no token in what is to be saved",
             token_id=token.id,
             user=token.user,
             hint="Give an access, refresh or grant token",
         )
-    empty = {name: None for name in (*_WRITTEN, "id") if getattr(token, name) == ""}
+    empty = dict.fromkeys(name for name in (*_WRITTEN, "id") if getattr(token, name) == "")
     return token.but(**empty) if empty else token
 
 
 def same_thing(stored: Token, token: Token) -> bool:
     """Tell whether a save may update a stored token without mixing users."""
-    return stored.status is not Status.MOVED and all(
-        getattr(stored, name) is None
-        or getattr(token, name) is None
-        or getattr(stored, name) == getattr(token, name)
-        for name in _FIXED
-    )
+    if stored.status is Status.MOVED:
+        return False
+    for name in _FIXED:
+        is_now, wanted = getattr(stored, name), getattr(token, name)
+        if is_now != wanted and None not in (is_now, wanted):
+            return False
+    return True
 
 
 def match(token: Token, stored: Iterable[Token]) -> Token | None:
@@ -113,21 +113,29 @@ def merged(stored: Token, token: Token, *, login: str, now: float) -> Token:
         return _died(stored, token.status, now)
     if stored.status in _DEAD and not new_login:
         return stored
-    changes = {name: getattr(token, name) for name in _WRITTEN if getattr(token, name) is not None}
-    if new_login and stored.status is Status.REVOKED and token.refresh_token is None:
-        # What was revoked must not come back with an answer that omits it.
-        changes["refresh_token"] = None
-    if "access_token" in changes and changes["access_token"] != stored.access_token:
-        changes.setdefault("expires_at", token.expires_at)
-    after = stored.but(**changes)
+    changes: dict[str, object] = {
+        name: value
+        for name in _WRITTEN
+        if (value := getattr(token, name)) is not None and value != getattr(stored, name)
+    }
+    if "access_token" in changes:
+        changes["expires_at"] = token.expires_at
     if new_login:
-        renewal = replace(after.renewal, claim=None, failure=None, login=login)
-        if after.refresh_token != stored.refresh_token:
-            renewal = replace(renewal, mints=_minted(after, now))
-        after = after.but(status=Status.OK, moved_to=None, renewal=renewal)
-    if after.access_token != stored.access_token:
-        after = after.with_renewal(lifetime=_lifetime(after, now))
-    return stored if after == stored else after.but(updated_at=now)
+        changes.update(status=Status.OK, moved_to=None)
+        if stored.status is Status.REVOKED and token.refresh_token is None:
+            # What was revoked must not come back with an answer that omits it.
+            changes["refresh_token"] = None
+    if not changes:
+        return stored
+    state: dict[str, object] = {}
+    if new_login:
+        state.update(claim=None, failure=None, login=login)
+        if changes.get("refresh_token", stored.refresh_token) != stored.refresh_token:
+            state["mints"] = _minted(token.access_token or stored.access_token, now)
+    if "access_token" in changes:
+        state["lifetime"] = _lifetime(token.expires_at, now)
+    renewal = stored.renewal.but(**state)
+    return stored.but(**changes, updated_at=now, renewal=renewal)
 
 
 def inherited(owner: Token, nameless: Token) -> Token:
@@ -156,7 +164,9 @@ def first(token: Token, *, login: str, now: float) -> Token:
     fields = {name: getattr(token, name) for name in _WRITTEN}
     fresh = Token(**fields, created_at=now, updated_at=now, last_used_at=now)
     return fresh.with_renewal(
-        login=login, lifetime=_lifetime(fresh, now), mints=_minted(fresh, now)
+        login=login,
+        lifetime=_lifetime(fresh.expires_at, now),
+        mints=_minted(fresh.access_token, now),
     )
 
 
@@ -168,13 +178,13 @@ def _died(stored: Token, status: Status, now: float) -> Token:
     return dead.with_renewal(claim=None)
 
 
-def _minted(token: Token, now: float) -> tuple[float, ...]:
+def _minted(access_token: str | None, now: float) -> tuple[float, ...]:
     """Return the mint times a new login starts with: its own access token counts."""
-    return (now,) if token.access_token else ()
+    return (now,) if access_token else ()
 
 
-def _lifetime(token: Token, now: float) -> float | None:
+def _lifetime(expires_at: float | None, now: float) -> float | None:
     """Return how long an access token that was just saved lives, in seconds."""
-    if token.expires_at is None or token.expires_at <= now:
+    if expires_at is None or expires_at <= now:
         return None
-    return token.expires_at - now
+    return expires_at - now

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field, fields
 from enum import StrEnum
-from typing import Self
+from typing import Self, TypeVar
 
 
 class Status(StrEnum):
@@ -62,7 +62,7 @@ class Failure:
     credential: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class Renewal:
     """
     The state of a token's renewal, sealed with it.
@@ -90,6 +90,15 @@ class Renewal:
     renewed_at: float | None = None
     lifetime: float | None = None
     to_revoke: tuple[tuple[str, str], ...] = field(default=(), repr=False)
+
+    def but(self, **changes: object) -> Self:
+        """
+        Return this state with other values for the named fields.
+
+        Raises:
+            TypeError: There is no field of that name.
+        """
+        return _changed(self, _RENEWAL_FIELDS, changes)
 
 
 @dataclass(frozen=True, kw_only=True, repr=False)
@@ -172,17 +181,25 @@ class Token:
         Raises:
             TypeError: There is no field of that name.
         """
-        # dataclasses.replace() sets 23 fields one by one through a frozen
-        # class's __init__: a save makes several copies, and took a third longer.
-        if not changes.keys() <= _FIELDS:
-            raise TypeError(f"a token has no field {', '.join(changes.keys() - _FIELDS)}")
-        changed = object.__new__(type(self))
-        changed.__dict__.update(self.__dict__, **changes)
-        return changed
+        return _changed(self, _TOKEN_FIELDS, changes)
 
     def with_renewal(self, **changes: object) -> Self:
         """Return this token with other values in its renewal state."""
-        return self.but(renewal=replace(self.renewal, **changes))  # type: ignore[arg-type]  # checked by the dataclass
+        return self.but(renewal=self.renewal.but(**changes))
 
 
-_FIELDS = {f.name for f in fields(Token)}
+_TOKEN_FIELDS = {f.name for f in fields(Token)}
+_RENEWAL_FIELDS = {f.name for f in fields(Renewal)}
+
+_Kept = TypeVar("_Kept", bound="Token | Renewal")
+
+
+def _changed(kept: _Kept, known: set[str], changes: dict[str, object]) -> _Kept:
+    # dataclasses.replace() sets each field through a frozen class's __init__:
+    # a save makes several copies, and took a third longer.
+    if not changes.keys() <= known:
+        unknown = ", ".join(changes.keys() - known)
+        raise TypeError(f"{type(kept).__name__} has no field {unknown}")
+    changed = object.__new__(type(kept))
+    changed.__dict__.update(kept.__dict__, **changes)
+    return changed

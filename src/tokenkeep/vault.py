@@ -27,6 +27,10 @@ if TYPE_CHECKING:
     from tokenkeep.token import Claim
 
 
+_UNSEEN = object()
+"""A revision that no store has: what was written here may have been written over."""
+
+
 class Vault(TokenStore):
     """
     Keep tokens sealed, in any backend.
@@ -120,11 +124,14 @@ class Vault(TokenStore):
         """See `TokenStore.save_token`."""
         token = saving.cleaned(self._locate(token))
         login = secrets.token_hex(16)
-        for _ in range(TRIES):
-            stored = self._matching(token)
-            if stored is not None and stored.renewal.login == login:
-                return stored  # an earlier try was committed, although it failed
+        for attempt in range(TRIES):
             try:
+                saved = None if attempt else self._saved_unread(token, login)
+                if saved is not None:
+                    return saved
+                stored = self._matching(token)
+                if stored is not None and stored.renewal.login == login:
+                    return stored  # an earlier try was committed, although it failed
                 return self._saved(stored, token, login)
             except StoreConflict:
                 continue
@@ -142,7 +149,7 @@ class Vault(TokenStore):
 
     def swap(self, token: Token) -> Token:
         """See `TokenStore.swap`."""
-        return self._rows.swap(token)
+        return self._noted(self._rows.swap(token))
 
     def reserve(self, token: Token, claim: Claim) -> Token:
         """
@@ -269,16 +276,42 @@ class Vault(TokenStore):
                 return row.but(status=Status.PENDING, moved_to=None) if moved else row
         return None
 
+    def _saved_unread(self, token: Token, login: str) -> Token | None:
+        """
+        Write a save over the row as it was seen last, which spares reading it.
+
+        What was seen may be out of date: then its version is, and nothing is written.
+
+        Returns:
+            None if the row has to be read after all.
+
+        Raises:
+            StoreConflict: Likewise.
+        """
+        last = self._cache.last(("id", token.id)) if token.id else None
+        if last is None or last.id != token.id or not saving.same_thing(last, token):
+            return None
+        wanted = saving.merged(last, token, login=login, now=self._clock.now())
+        if wanted is last or last.user != wanted.user:
+            return None
+        return self._noted(self._rows.swap(wanted))
+
+    def _noted(self, written: Token) -> Token:
+        """Keep what was just written for the next save; no reader is given it unasked."""
+        if written.status not in (Status.PENDING, Status.MOVED):
+            self._cache.put(("id", written.id), Entry(written, _UNSEEN, 0.0))
+        return written
+
     def _saved(self, stored: Token | None, token: Token, login: str) -> Token:
         """Write a save; a row without a name that learns its user becomes that user's."""
         now = self._clock.now()
         if stored is None:
             return self._rows.insert(saving.first(token, login=login, now=now))
         wanted = saving.merged(stored, token, login=login, now=now)
-        if wanted == stored:
+        if wanted is stored:
             return stored
         if stored.user or not wanted.user:
-            return self._rows.swap(wanted)
+            return self._noted(self._rows.swap(wanted))
         named = wanted.but(identity=self._rows.identities(wanted)[0])
         try:
             return self._rows.swap(named)

@@ -56,6 +56,9 @@ _FOREIGN = (sqlite3.Error, OSError, UnicodeEncodeError)
 
 _Result = TypeVar("_Result")
 
+_REMEMBERED = 1000
+"""Of how many written records the indexed fields are kept, to spare reading them."""
+
 _MANY = 500
 """How many values one query looks for; old SQLite allows 999 parameters."""
 
@@ -112,6 +115,7 @@ class SQLiteBackend(ForkSafe, Backend):
         self._execute: Callable[..., sqlite3.Cursor]
         self._close_db: Callable[[], object] = lambda: None
         self._commits = 0
+        self._fields: dict[str, tuple[str, tuple[Any, ...]]] = {}
         self._pid = 0
         self._file: tuple[int, int] | None = None
         self._look_at = 0.0
@@ -333,7 +337,9 @@ class SQLiteBackend(ForkSafe, Backend):
 
     def _replace(self, record: Record, replaces: str) -> int:
         self._ready()
-        old = self._execute(_READ_FIELDS, (record.id,)).fetchone()
+        version, old = self._fields.pop(record.id, (None, None))
+        if version != replaces:
+            old = self._execute(_READ_FIELDS, (record.id,)).fetchone()
         if old is None:
             return 0
         new = _fields_of(record)
@@ -344,7 +350,12 @@ class SQLiteBackend(ForkSafe, Backend):
         # SQLite compares the versions in the statement that writes, so a
         # process that wrote since the read above is not overwritten. And the
         # same version is the same record: what did not differ then does not now.
-        return self._execute_change(sql, (*values(record), replaces))
+        count = self._execute_change(sql, (*values(record), replaces))
+        if count:
+            if len(self._fields) >= _REMEMBERED:
+                self._fields.clear()
+            self._fields[record.id] = record.version, new
+        return count
 
     def _delete(self, record_id: str, replaces: str | None) -> bool:
         if replaces is None:

@@ -128,6 +128,8 @@ class FirstLogins:
         Returns:
             None if there is none.
         """
+        if not self._mine:
+            return None
         reservations = (self._mine.get(login) for login in _logins(token))
         return next((mine.row.id for mine in reservations if mine and mine.row), None)
 
@@ -140,6 +142,8 @@ class FirstLogins:
                 was asked for, what this thread left there for the same
                 credential is taken away: nobody will complete it.
         """
+        if not self._mine and not self._here:
+            return
         logins = _logins(token)
         ended = [login for login in list(self._mine) if login in logins]
         if not ended:

@@ -36,6 +36,9 @@ class Recent(threading.local, Generic[Key, Value]):
         """Forget it. Silent if there is nothing."""
         self._values.pop(key, None)
 
+    def __len__(self) -> int:
+        return len(self._values)
+
     def __iter__(self) -> Iterator[Key]:
         """Yield this thread's keys, the oldest first."""
         return iter(self._values)

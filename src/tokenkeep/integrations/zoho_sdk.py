@@ -171,7 +171,7 @@ class SDKStore:
             # By now the SDK has set the environment to the token's own; the
             # api_domain may be one it took over from Zoho's answer.
             url = environment.url if environment else token.get_api_domain()
-            asked = zoho_tokens.asked(token, self._place(url)).but(provider=PROVIDER)
+            asked = zoho_tokens.asked(token, self._place(url), PROVIDER)
             issuer = environment.accounts_url if environment else None
             end = zoho_tokens.seconds(token.get_expires_in())
             given = asked.but(
@@ -299,7 +299,7 @@ class SDKStore:
         return self._logins.elect(asked.but(provider=PROVIDER))
 
     def _place(self, url: str | None) -> Place | None:
-        return self.keeper.providers.of(Token(provider=PROVIDER)).place(url)
+        return self.keeper.providers.named(PROVIDER).place(url)
 
     def _asked_place(self, token: Any) -> Place | None:
         """Return where a token is asked for: its own API domain if known, as the SDK has it."""

@@ -122,7 +122,15 @@ class Providers:
         Raises:
             UnknownName: It names one that is not known.
         """
-        name = token.provider or self.default
+        return self.named(token.provider or self.default)
+
+    def named(self, name: str) -> Provider:
+        """
+        Return the provider of that name.
+
+        Raises:
+            UnknownName: There is none.
+        """
         made = self._made.get(name)
         if made is None:
             made = self._made[name] = configured(name, self._options.get(name, {}))
