@@ -40,8 +40,17 @@ BACKENDS = {
     "memory": Kind("tokenkeep.backends.memory", "MemoryBackend", None),
     "sqlite": Kind("tokenkeep.backends.sqlite", "SQLiteBackend", None),
     "file": Kind("tokenkeep.backends.file", "FileBackend", None),
+    "mysql": Kind("tokenkeep.backends.sql", "SQLBackend", "mysql"),
+    "postgresql": Kind("tokenkeep.backends.sql", "SQLBackend", "postgres"),
+    "sql+": Kind("tokenkeep.backends.sql", "SQLBackend", "sql"),
+    "redis": Kind("tokenkeep.backends.redis", "RedisBackend", "redis"),
+    "rediss": Kind("tokenkeep.backends.redis", "RedisBackend", "redis"),
+    "aws-secretsmanager": Kind(
+        "tokenkeep.backends.secretsmanager", "SecretsManagerBackend", "aws"
+    ),
+    "dynamodb": Kind("tokenkeep.backends.dynamodb", "DynamoDBBackend", "aws"),
 }
-"""The backends that come with tokenkeep, by the scheme of their URL."""
+"""The backends that come with tokenkeep, by the scheme of their URL, or its part up to a ``+``."""
 
 
 def open_backend(url: str) -> Backend:
@@ -58,7 +67,7 @@ def open_backend(url: str) -> Backend:
         StoreError: The store can't be opened.
     """
     scheme = scheme_of(url)
-    kind = BACKENDS.get(scheme)
+    kind = BACKENDS.get(scheme) or BACKENDS.get(f"{scheme.partition('+')[0]}+")
     return (_from_package(kind) if kind else _from_entry_point(scheme))(url)
 
 

@@ -1,0 +1,237 @@
+"""Sealed tokens in a SQL database: MySQL, MariaDB, PostgreSQL, and whatever SQLAlchemy speaks."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from tokenkeep.backends.base import FIELDS, Backend, Record
+from tokenkeep.backends.sql_calls import Calls
+from tokenkeep.backends.sql_connections import Connections, unwrapped
+from tokenkeep.backends.sql_errors import Explainer, surrogate
+from tokenkeep.backends.sql_rows import RowFormat
+from tokenkeep.backends.sql_schema import Schema
+from tokenkeep.backends.sql_setup import prepare
+from tokenkeep.backends.sql_statements import Statements, replacing
+from tokenkeep.backends.sql_target import OWN, Target
+from tokenkeep.errors import ConfigurationError, StoreConflict
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from typing import Self
+
+    from tokenkeep.backends.sql_statements import Statement
+    from tokenkeep.errors import TokenKeepError
+
+_PAGE = 10_000
+"""How many records `clear` deletes at once: one statement for all may take too long."""
+
+
+class SQLBackend(Backend):
+    """
+    Serve any number of hosts, through a database server.
+
+    Each call is one statement, committed by itself, on a pooled connection; a
+    thread waits for nobody else's. The tables are made on first use. What is
+    not listed here goes to the driver, from the URL's query as from the
+    arguments: ``ssl_ca`` of MySQL, ``sslmode`` of PostgreSQL and so on.
+
+    Args:
+        url: ``mysql://user:password@host:port/database``,
+            ``postgresql://…``, or ``sql+`` and any URL of SQLAlchemy. What is
+            given as an argument goes before what is in it.
+        host: Of the server.
+        port: Of the server.
+        user: Of the database.
+        password: Of the user.
+        database: In which the tables are.
+        table: Name of the table, ``tokenkeep`` if not given. A second one,
+            ``<table>_schema``, holds its version.
+        schema: In which schema it is, where the database has such. None means
+            the one that new tables of this user go to.
+        timeout: How long to wait for a connection, and for each answer, in
+            seconds; 10 if not given. A call takes three times that at most.
+        pool_size: How many connections are kept; 5 if not given.
+        max_overflow: How many more may be open at once; 10 if not given.
+        driver: Options of the driver.
+
+    Raises:
+        StoreUnavailable: The database can't be reached or used; the text says why.
+        StoreForeign: The table is somebody else's.
+        StoreTooNew: A newer tokenkeep made it.
+        ConfigurationError: The URL or an option is wrong.
+        DriverMissing: The driver is not installed.
+    """
+
+    def __init__(
+        self,
+        url: str = "mysql://",
+        *,
+        host: str | None = None,
+        port: int | None = None,
+        user: str | None = None,
+        password: str | None = None,
+        database: str | None = None,
+        table: str | None = None,
+        schema: str | None = None,
+        timeout: float | None = None,
+        pool_size: int | None = None,
+        max_overflow: int | None = None,
+        **driver: object,
+    ) -> None:
+        self._target = target = Target(
+            url,
+            own={
+                "table": table,
+                "schema": schema,
+                "timeout": timeout,
+                "pool_size": pool_size,
+                "max_overflow": max_overflow,
+            },
+            place={
+                "host": host,
+                "port": port,
+                "user": user,
+                "password": password,
+                "database": database,
+            },
+            driver=driver,
+        )
+        Schema(target.table, target.schema)
+        self._errors = Explainer(target)
+        self._connections = Connections(target, self._errors)
+        self._calls = Calls(target, self._connections, self._errors)
+        try:
+            self._open()
+        except BaseException:
+            self.close()
+            raise
+
+    @classmethod
+    def from_url(cls, url: str) -> Self:
+        """
+        Open the database a URL names.
+
+        Args:
+            url: As for the class; options of ours are ``table``, ``schema``,
+                ``timeout``, ``pool_size``, ``max_overflow`` and ``pool_recycle``.
+
+        Raises:
+            ConfigurationError: The URL or an option is wrong.
+            StoreError: As for the class.
+        """
+        return cls(url)
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self.describe()}>"
+
+    def read(self, record_id: str) -> Record | None:
+        found = self._fetch(self._statements.read, [record_id], record_id)
+        # A collation of an unknown database may take another id for this one.
+        return next((each for each in found if each.id == record_id), None)
+
+    def find(self, field: str, values: Sequence[str]) -> list[Record]:
+        if field not in FIELDS:
+            raise ValueError(f"a record has no field {field!r} to search")
+        wanted = dict.fromkeys(values)
+        distinct = list(wanted)
+        many = self._statements.many
+        found: list[Record] = []
+        for start in range(0, len(distinct), many):
+            part = distinct[start : start + many]
+            if len(part) > 1:
+                # A few lengths, so that drivers prepare the same statements again and again.
+                part += part[-1:] * ((1 << (len(part) - 1).bit_length()) - len(part))
+            found += self._fetch(self._statements.find(field, len(part)), part)
+        return [each for each in found if getattr(each, field) in wanted]
+
+    def write(self, record: Record, *, replaces: str | None) -> None:
+        row = self._packed(record)
+        if replaces is None:
+            done = self._calls.change(self._statements.insert, row, "INSERT", record.id)
+        else:
+            values = replacing(row, self._key(replaces))
+            done = self._calls.change(self._statements.replace, values, "UPDATE", record.id)
+        if not done:
+            raise StoreConflict("Somebody else wrote this record first", token_id=record.id)
+
+    def delete(self, record_id: str, *, replaces: str | None = None) -> bool:
+        key = self._key(record_id)
+        statements = self._statements
+        if replaces is None:
+            return bool(self._calls.change(statements.delete, [key], "DELETE", record_id))
+        values = [key, self._key(replaces)]
+        if self._calls.change(statements.delete_version, values, "DELETE", record_id):
+            return True
+        if self._calls.rows(statements.exists, [key], record_id):
+            raise StoreConflict("Somebody else wrote this record first", token_id=record_id)
+        return False
+
+    def touch(self, record_id: str, last_used_at: float) -> None:
+        values = [last_used_at, self._key(record_id)]
+        self._calls.change(self._statements.touch, values, "UPDATE", record_id, patience=0)
+
+    def scan(self, after: str | None, limit: int) -> list[Record]:
+        statement = self._statements.scan(limit, after is not None)
+        return self._fetch(statement, [] if after is None else [after])
+
+    def clear(self) -> int:
+        count = 0
+        while last := self._calls.rows(self._statements.nth_id(_PAGE - 1), []):
+            count += self._calls.change(self._statements.delete_up_to, [last[0][0]], "DELETE")
+        return count + self._calls.change(self._statements.delete_all, [], "DELETE")
+
+    def describe(self) -> str:
+        return self._target.describe()
+
+    def close(self) -> None:
+        self._connections.close()
+
+    # How it is done
+
+    def _open(self) -> None:
+        """Connect, and see to it that the tables are there."""
+        target, connections = self._target, self._connections
+        errors: tuple[type[Exception], ...] = (TypeError, ValueError, *connections.errors)
+        try:
+            with connections.session() as db:
+                if target.schema is None and target.is_postgresql:
+                    # Where new tables go depends on the user; where these are must not.
+                    target.schema = connections.dialect.default_schema_name
+                schema = Schema(target.table, target.schema)
+                prepare(db, schema, self._errors, target.timeout)
+        except errors as exc:
+            raise self._refused(exc) from None
+        self._format = RowFormat(binary=target.is_mysql)
+        self._statements = Statements(schema, connections.dialect)
+
+    def _refused(self, exc: Exception) -> TokenKeepError:
+        """Return our error for what went wrong while opening."""
+        said = unwrapped(exc)
+        text = str(said)
+        if isinstance(said, TypeError) or "connection option" in text or "argument" in text:
+            for secret in self._target.secrets:
+                text = text.replace(secret, "***")
+            return ConfigurationError(
+                f"The driver {self._target.driver} does not take an option of the URL: {text}",
+                hint="Correct it; options of tokenkeep are " + ", ".join(OWN),
+            )
+        return self._errors.explain(said, doing="CREATE")
+
+    def _key(self, text: str) -> str | bytes:
+        try:
+            return self._format.key(text)
+        except UnicodeEncodeError:
+            raise surrogate() from None
+
+    def _packed(self, record: Record) -> list[Any]:
+        try:
+            return self._format.pack(record)
+        except UnicodeEncodeError:
+            raise surrogate() from None
+
+    def _fetch(
+        self, statement: Statement, texts: Sequence[str], record_id: str | None = None
+    ) -> list[Record]:
+        """Return the records that a statement finds by some texts."""
+        rows = self._calls.rows(statement, [self._key(text) for text in texts], record_id)
+        return [self._format.unpack(row) for row in rows]

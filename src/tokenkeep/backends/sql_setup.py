@@ -1,0 +1,122 @@
+"""Making sure that the tables of a SQL store are there, ours, and not of another time."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from sqlalchemy import Index, inspect, select
+from sqlalchemy.exc import DBAPIError, IntegrityError
+
+from tokenkeep.backends.patience import tries
+from tokenkeep.backends.sql_schema import VERSION
+from tokenkeep.errors import StoreTooNew
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection, Table
+    from sqlalchemy.sql.expression import Executable
+
+    from tokenkeep.backends.sql_errors import Explainer
+    from tokenkeep.backends.sql_schema import Schema
+
+
+def prepare(db: Connection, schema: Schema, errors: Explainer, patience: float) -> None:
+    """
+    Look for the tables; make what is missing.
+
+    Any number of processes may do so at once: each step is one that somebody
+    else may have taken in the meantime. No lock is used, since proxies and
+    clusters don't keep those of MySQL and PostgreSQL.
+
+    Args:
+        db: A connection.
+        schema: The tables.
+        errors: Makes our errors.
+        patience: How long to try while others are in the way, in seconds.
+
+    Raises:
+        DBAPIError: The database says no.
+        StoreForeign: A table is not ours.
+        StoreTooNew: A newer tokenkeep made them.
+    """
+    if _is_ready(db, schema, errors):
+        return
+    _refuse_foreign(db, schema.records, errors)
+    for made, statement in schema.create():
+        _make(db, made, statement, patience, errors)
+    try:
+        _run(db, schema.insert_version)
+    except IntegrityError as exc:
+        if not errors.is_taken(exc.orig or exc):
+            raise
+
+
+def _is_ready(db: Connection, schema: Schema, errors: Explainer) -> bool:
+    """Return whether all is there: the version is written last."""
+    if not _has_table(db, schema.version):
+        return False
+    _refuse_foreign(db, schema.version, errors)
+    row = db.execute(select(schema.version.c.version)).first()
+    db.rollback()
+    if row is None:
+        return False
+    if row[0] > VERSION:
+        raise StoreTooNew(
+            f"The table {schema.records.name} was made by a newer tokenkeep (format {row[0]})",
+            hint="Upgrade tokenkeep",
+        )
+    return True
+
+
+def _has_table(db: Connection, table: Table) -> bool:
+    return inspect(db).has_table(table.name, schema=table.schema)
+
+
+def _has_index(db: Connection, index: Index) -> bool:
+    table = index.table
+    assert table is not None  # noqa: S101 - for the type checker: each was made with its column
+    found = inspect(db).get_indexes(table.name, schema=table.schema)
+    return any(each["name"] == index.name for each in found)
+
+
+def _refuse_foreign(db: Connection, table: Table, errors: Explainer) -> None:
+    if not _has_table(db, table):
+        return
+    columns = inspect(db).get_columns(table.name, schema=table.schema)
+    if {each["name"].lower() for each in columns} != {column.name for column in table.columns}:
+        raise errors.foreign(f"has a table {table.name} that is not one of tokenkeep's")
+
+
+def _make(
+    db: Connection,
+    made: Table | Index,
+    statement: Executable,
+    patience: float,
+    errors: Explainer,
+) -> None:
+    for _ in tries(patience):
+        if _is_there(db, made):
+            return
+        try:
+            _run(db, statement)
+        except DBAPIError as exc:
+            db.rollback()
+            # Another process may have been faster; each database says so in its own way.
+            if _is_there(db, made):
+                return
+            if not errors.is_busy(exc.orig or exc) and not errors.is_taken(exc.orig or exc):
+                raise
+            last = exc
+        else:
+            return
+    raise last
+
+
+def _is_there(db: Connection, made: Table | Index) -> bool:
+    found = _has_index(db, made) if isinstance(made, Index) else _has_table(db, made)
+    db.rollback()
+    return found
+
+
+def _run(db: Connection, statement: Executable) -> None:
+    db.execute(statement)
+    db.commit()

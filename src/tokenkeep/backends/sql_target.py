@@ -1,0 +1,260 @@
+"""Which database: a URL and options in, what SQLAlchemy and the driver are told out."""
+
+from __future__ import annotations
+
+import math
+import os
+from typing import TYPE_CHECKING, Any
+
+from sqlalchemy.engine import URL, make_url
+from sqlalchemy.exc import ArgumentError, NoSuchModuleError
+
+from tokenkeep.backends.sql_schema import TABLE
+from tokenkeep.backends.urls import scheme_of
+from tokenkeep.errors import ConfigurationError, DriverMissing, UnknownName
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+OWN: dict[str, Callable[[str], object]] = {
+    "table": str,
+    "schema": str,
+    "timeout": float,
+    "pool_size": int,
+    "max_overflow": int,
+    "pool_recycle": int,
+}
+"""The options that are ours; all others are the driver's."""
+
+_DRIVERS = {"mysql": "mysql+pymysql", "postgresql": "postgresql+psycopg"}
+_EXTRAS = {"mysql": "mysql", "postgresql": "postgres"}
+_PORTS = {"mysql": 3306, "mariadb": 3306, "postgresql": 5432}
+_LABELS = {
+    "mysql": "MySQL",
+    "mariadb": "MariaDB",
+    "postgresql": "PostgreSQL",
+    "sqlite": "SQLite",
+    "duckdb": "DuckDB",
+}
+_SECRET = ("password", "passwd", "pwd", "secret", "odbc_connect", "sslkey")
+
+_A_DAY = 86400.0
+
+
+class Target:
+    """
+    A database, and how to reach it.
+
+    Args:
+        url: ``mysql://…``, ``postgresql://…`` or ``sql+`` and a URL of SQLAlchemy.
+        own: Values for options of ours that were given as arguments; None
+            means as in the URL.
+        place: Likewise ``host``, ``port``, ``user``, ``password``, ``database``.
+        driver: Options of the driver that were given as arguments.
+
+    Raises:
+        ConfigurationError: The URL or an option is wrong.
+        UnknownName: SQLAlchemy knows no such database.
+        DriverMissing: The driver is not installed.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        *,
+        own: Mapping[str, object],
+        place: Mapping[str, Any],
+        driver: Mapping[str, object],
+    ) -> None:
+        parsed = _parsed(url)
+        names = {"user": "username"}
+        given = {names.get(name, name): value for name, value in place.items()}
+        parsed = parsed.set(**{name: v for name, v in given.items() if v is not None})
+        options = {**_options(parsed), **{n: v for n, v in own.items() if v is not None}}
+        self.table = str(options.get("table", TABLE))
+        self.schema: str | None = _text(options.get("schema"))
+        self.timeout = _number(options.get("timeout", 10.0), "timeout", above=0)
+        self.pool_size = int(_number(options.get("pool_size", 5), "pool_size", above=0))
+        self.max_overflow = int(_number(options.get("max_overflow", 10), "max_overflow"))
+        self.pool_recycle = int(_number(options.get("pool_recycle", -1), "pool_recycle", above=-2))
+        rest = {name: value for name, value in parsed.query.items() if name not in OWN}
+        self.backend = parsed.get_backend_name()
+        self.is_mysql = self.backend in {"mysql", "mariadb"}
+        self.is_postgresql = self.backend == "postgresql"
+        self.url = parsed.set(query=rest)
+        self.driver = _driver(self.url)
+        self.connect_args: dict[str, Any] = dict(driver)
+        self.secrets = _secrets(self.url, driver)
+        self._check()
+        self._fill_in()
+
+    def describe(self) -> str:
+        """Say which table of which database, without a password."""
+        table = f"{self.schema}.{self.table}" if self.schema else self.table
+        label = _LABELS.get(self.backend, self.backend)
+        return f"the table {table} of the {label} database {self._database()}"
+
+    def _database(self) -> str:
+        url, query = self.url, {**self.url.query, **self.connect_args}
+        if self.backend in {"sqlite", "duckdb"}:
+            return os.path.realpath(str(url.database))
+        host = url.host or query.get("unix_socket") or query.get("host") or "localhost"
+        port = url.port or query.get("port") or _PORTS.get(self.backend)
+        hosts = ",".join(map(str, host)) if isinstance(host, list | tuple) else str(host).lower()
+        at = f"{hosts}:{port}" if port else hosts
+        name = url.database or query.get("dbname") or query.get("service") or ""
+        return f"{name} at {at}"
+
+    def _check(self) -> None:
+        """Refuse what would work, but not as a store."""
+        url = self.url
+        if self.backend == "sqlite" and (
+            url.database in {None, "", ":memory:"} or url.query.get("mode") == "memory"
+        ):
+            raise ConfigurationError(
+                "A database in memory can't be shared by connections",
+                hint="Name a file, or use the store memory:",
+            )
+        if self.is_mysql and url.database is None:
+            # What is a schema elsewhere is a database in MySQL.
+            self.url, self.schema = url.set(database=self.schema), None
+        if (self.is_mysql or self.is_postgresql) and not (
+            self.url.database or {"service", "dbname", "db", "database"} & set(url.query)
+        ):
+            raise ConfigurationError(
+                f"The {self.backend} URL names no database",
+                hint=f"Write {self.backend}://user:password@host/database",
+            )
+
+    def _fill_in(self) -> None:
+        """Make each driver that is known to us end in time, and keep TLS as it was asked for."""
+        whole = math.ceil(self.timeout)
+        defaults: dict[str, Any] = {}
+        match self.driver:
+            case "pymysql":
+                from tokenkeep.backends.sql_pymysql import connect_args
+
+                self.url, self.connect_args = connect_args(self.url, self.connect_args)
+                for name in ("connect_timeout", "read_timeout", "write_timeout"):
+                    defaults[name] = self.timeout
+                # Who gave up must not find his write done by the server a minute later.
+                half = max(1, int(self.timeout / 2))
+                defaults["init_command"] = f"SET SESSION innodb_lock_wait_timeout = {half}"
+                defaults["autocommit"] = True  # at once, lest it takes a round trip of its own
+                defaults["program_name"] = "tokenkeep"
+            case "mysqldb":
+                defaults = dict.fromkeys(
+                    ("connect_timeout", "read_timeout", "write_timeout"), whole
+                )
+            case "mysqlconnector":
+                names = ("connection_timeout", "read_timeout", "write_timeout")
+                defaults = dict.fromkeys(names, whole)
+            case "psycopg" | "psycopg2":
+                threshold = self.url.query.get("prepare_threshold")
+                if threshold is not None:
+                    self.url = self.url.difference_update_query(["prepare_threshold"])
+                    self.connect_args["prepare_threshold"] = _threshold(threshold)
+                defaults = {
+                    "connect_timeout": max(2, whole),
+                    "keepalives_idle": 30,
+                    "keepalives_interval": 10,
+                    "keepalives_count": 3,
+                    "application_name": "tokenkeep",
+                }
+            case "pg8000" | "pysqlite":
+                defaults = {"timeout": self.timeout}
+            case _:
+                pass
+        for name, value in defaults.items():
+            if name not in self.url.query:
+                self.connect_args.setdefault(name, value)
+
+
+def _parsed(url: str) -> URL:
+    scheme = scheme_of(url)
+    rest = url[len(scheme) :]
+    scheme = _DRIVERS.get(scheme, scheme.removeprefix("sql+"))
+    try:
+        parsed = make_url(scheme + rest)
+        parsed.get_dialect()
+    except NoSuchModuleError:
+        raise UnknownName(
+            f"SQLAlchemy knows no database {scheme!r}",
+            hint="Write sql+ and a URL of SQLAlchemy, such as sql+oracle+oracledb://…; "
+            "some databases need a package that brings their dialect",
+        ) from None
+    except ModuleNotFoundError as exc:
+        raise _missing(exc.name, scheme) from None
+    except (ArgumentError, ValueError):
+        raise ConfigurationError(
+            f"The {scheme.partition('+')[0]} URL can't be read",
+            hint="It is written scheme://user:password@host:port/database?name=value; "
+            "what is special in a password is percent-encoded",
+        ) from None
+    return parsed
+
+
+def _driver(url: URL) -> str:
+    """Return the name of the driver, which has to be installed."""
+    dialect = url.get_dialect()
+    try:
+        dialect.import_dbapi()
+    except ModuleNotFoundError as exc:
+        raise _missing(exc.name, url.drivername) from None
+    return dialect.driver
+
+
+def _missing(module: str | None, scheme: str) -> DriverMissing:
+    extra = _EXTRAS.get(scheme.partition("+")[0]) if scheme in _DRIVERS.values() else None
+    return DriverMissing(
+        f"This kind of store needs the module {module}, which is not installed",
+        hint=f"Install it: pip install 'tokenkeep[{extra}]'" if extra else f"Install {module}",
+    )
+
+
+def _options(url: URL) -> dict[str, object]:
+    """Return the options of ours in a URL, converted."""
+    found: dict[str, object] = {}
+    for name, convert in OWN.items():
+        value = url.query.get(name)
+        if value is None:
+            continue
+        if not isinstance(value, str):
+            raise ConfigurationError(f"The option {name!r} is given twice")
+        try:
+            found[name] = convert(value)
+        except ValueError:
+            raise ConfigurationError(f"The option {name!r} is not a number") from None
+    return found
+
+
+def _number(value: object, name: str, *, above: float = -1) -> float:
+    if not isinstance(value, int | float) or not above < value <= _A_DAY:
+        raise ConfigurationError(f"The option {name!r} is a number from {above + 1:g} up")
+    return value
+
+
+def _text(value: object) -> str | None:
+    return None if value is None else str(value)
+
+
+def _threshold(text: object) -> int | None:
+    if text == "none":
+        return None
+    try:
+        return int(str(text))
+    except ValueError:
+        raise ConfigurationError("The option 'prepare_threshold' is a number, or none") from None
+
+
+def _secrets(url: URL, driver: Mapping[str, object]) -> list[str]:
+    """Return what must not be in any text, the longest first."""
+    options = {**url.query, **driver}
+    found = {
+        str(value)
+        for name, value in options.items()
+        if any(word in name.lower() for word in _SECRET)
+    }
+    if url.password:
+        found.add(str(url.password))
+    return sorted(filter(None, found), key=len, reverse=True)
