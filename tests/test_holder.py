@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -66,6 +67,85 @@ def test_stopped_process_lives(process):
 def test_process_id_was_given_away():
     """A process with the same number that started at another time is another one."""
     assert holder.is_dead(changed(started="1"))
+
+
+@pytest.mark.parametrize("started", [None, 1])
+def test_start_time_unknown(process, started):
+    """A start time that the holder could not read, or of another kind, makes it no other one."""
+    described = json.loads(process[1])
+
+    assert not holder.is_dead(json.dumps({**described, "started": started}))
+
+
+def unshared(options, mount, script, *args):
+    """Run a script as root of its own namespaces; what it printed, as JSON."""
+    if not shutil.which("unshare"):
+        pytest.skip("no unshare(1) here")
+    inside = ["sh", "-c", f'{mount} && exec "$0" "$@"', sys.executable, "-c", script, *args]
+    done = subprocess.run(
+        ["unshare", *options, "--fork", *inside], capture_output=True, text=True, check=False
+    )
+    if done.returncode and not done.stdout:
+        pytest.skip(f"no namespace of its own here: {done.stderr.strip()}")
+    return json.loads(done.stdout)
+
+
+ASK_AS_ANOTHER_USER = """
+import json, os
+from tokenkeep import holder
+def child(step):
+    read, write = os.pipe()
+    pid = os.fork()
+    if pid:
+        os.close(write)
+        told = os.fdopen(read).read()
+        os.waitpid(pid, 0)
+        return told
+    os.write(write, step().encode())
+    os._exit(0)
+def asked():
+    os.setgroups([])
+    os.setgid(65534)
+    os.setuid(65534)
+    return json.dumps({"alive": holder.is_dead(alive), "ended": holder.is_dead(ended)})
+alive, ended = holder.me(), child(holder.me)
+print(child(asked))
+"""
+
+
+@pytest.mark.skipif(
+    not hasattr(os, "geteuid") or os.geteuid() != 0, reason="only root can mount /proc"
+)
+@pytest.mark.parametrize("hidepid", [1, 2])
+def test_hidden_by_proc(hidepid):
+    """Invariant 2: another user's process that /proc hides from this one is not dead."""
+    # With process ids of its own: older kernels would hide those of the whole machine.
+    mount = f"mount -t proc -o hidepid={hidepid} proc /proc"
+
+    says = unshared(["--mount", "--pid"], mount, ASK_AS_ANOTHER_USER)
+
+    assert says == {"alive": False, "ended": True}
+
+
+def test_number_out_of_range():
+    """A number that no process can have is no reason to fail."""
+    assert not holder.is_dead(changed(pid=2**80))
+
+
+ASK_WITH_ANOTHER_S_PROC = """
+import json
+from tokenkeep import holder
+me = json.loads(holder.me())
+# As if outside, the process with the same number had ended and been followed by another.
+print(json.dumps([me["namespace"], holder.is_dead(json.dumps({**me, "started": "1"}))]))
+"""
+
+
+def test_proc_of_another_namespace():
+    """Where /proc shows other processes than one's own, nothing is known of a number."""
+    as_user = [] if os.geteuid() == 0 else ["--map-root-user"]
+
+    assert unshared([*as_user, "--pid"], "true", ASK_WITH_ANOTHER_S_PROC) == [None, False]
 
 
 @pytest.mark.parametrize("field", ["boot", "namespace"])

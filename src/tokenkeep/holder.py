@@ -36,7 +36,7 @@ def is_dead(holder: str) -> bool:
     Tell whether the process is known to be gone.
 
     False if it lives, or if that can't be told from here: another host,
-    another container, or no ``/proc``.
+    another container, no ``/proc``, or one that hides it.
 
     Args:
         holder: As `me` described it.
@@ -50,7 +50,10 @@ def is_dead(holder: str) -> bool:
     if boot is None or namespace is None or (boot, namespace) != (_boot(), _namespace()):
         return False
     seen = _seen(pid)
-    return seen is None or seen[0] in _GONE or seen[1] != started
+    if seen is None:
+        return not _may_exist(pid)
+    # A start time that its holder could not read says nothing.
+    return seen[0] in _GONE or (isinstance(started, str) and seen[1] != started)
 
 
 def name(holder: str) -> str:
@@ -63,7 +66,7 @@ def name(holder: str) -> str:
 
 
 def _seen(pid: int) -> tuple[str, str] | None:
-    """Return state and start time of a process. None if there is none."""
+    """Return state and start time of a process. None if they can't be read."""
     try:
         stat = Path(f"/proc/{pid}/stat").read_text(errors="replace")
     except OSError:
@@ -71,6 +74,17 @@ def _seen(pid: int) -> tuple[str, str] | None:
     # The name before the last ")" may itself contain spaces and brackets.
     after = stat[stat.rindex(")") + 2 :].split()
     return after[0], after[19]
+
+
+def _may_exist(pid: int) -> bool:
+    """Tell whether there may be such a process; ``/proc`` can hide others' (proc(5), hidepid)."""
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except (OSError, OverflowError):
+        return True  # another user's, or not for us to know
+    return True
 
 
 def _boot() -> str | None:
@@ -81,7 +95,10 @@ def _boot() -> str | None:
 
 
 def _namespace() -> str | None:
+    """Return the namespace of process ids. None if ``/proc`` shows another one's, or is none."""
     try:
+        if str(Path("/proc/self").readlink()) != str(os.getpid()):
+            return None
         return str(Path("/proc/self/ns/pid").readlink())
     except OSError:
         return None
