@@ -71,6 +71,20 @@ class Record:
     last_used_at: float | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Risk:
+    """
+    Something about where the records are that may lose or block them.
+
+    Args:
+        text: What it is, and what it may do, as a clause without a capital or full stop.
+        hint: What to do about it.
+    """
+
+    text: str
+    hint: str
+
+
 class Backend(ABC):
     """
     Move sealed records.
@@ -182,6 +196,15 @@ class Backend(ABC):
 
         Never the same for two stores: a server's journal is named after it.
         """
+
+    def risks(self) -> list[Risk] | None:
+        """
+        Say what about the server may lose or block records, for ``tokenkeep doctor``.
+
+        It may ask the server. What it is not allowed to see is a risk, too.
+        None if there is nothing to ask, as for a store in a file.
+        """
+        return None
 
     def close(self) -> None:
         """Let go of connections and files. The next call opens them again."""

@@ -21,6 +21,7 @@ from tokenkeep.token import Status, Token
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
+    from tokenkeep.backends import Backend
     from tokenkeep.providers import Providers
     from tokenkeep.vault import Vault
 
@@ -146,6 +147,7 @@ def check_store(url: str, environ: Mapping[str, str], contents: Contents) -> Ite
         return
     try:
         yield Check("store", "ok", vault.backend.describe())
+        yield from check_server(vault.backend)
         yield check_contents(vault, contents)
         yield check_journal(vault)
     finally:
@@ -165,6 +167,19 @@ def is_empty(url: str) -> bool:
         return backend.embedded and not backend.scan(None, 1)
     finally:
         backend.close()
+
+
+def check_server(backend: Backend) -> Iterator[Check]:
+    """Yield what about the server may lose tokens, if there is one that can be asked."""
+    try:
+        risks = backend.risks()
+    except TokenKeepError as exc:
+        yield _failed("server", exc)
+        return
+    if risks == []:
+        yield Check("server", "ok", "it keeps what it is given")
+    for risk in risks or ():
+        yield Check("server", "warning", risk.text, risk.hint)
 
 
 def check_contents(vault: Vault, contents: Contents) -> Check:

@@ -1,0 +1,127 @@
+"""The URL of a Redis server: ours taken out, the rest for the driver as it is."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+from urllib.parse import quote, unquote, unquote_plus
+
+from tokenkeep.backends.urls import StoreURL
+from tokenkeep.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from typing import Any, Self
+
+_DRIVER = (
+    *("client_name", "db", "health_check_interval", "max_connections", "protocol"),
+    *("socket_connect_timeout", "socket_keepalive", "socket_read_size", "socket_timeout"),
+)
+"""
+The driver's options that make sense in a URL, without those for TLS. Not its
+retries: a write is never sent twice.
+"""
+
+_MINIMUM = "ssl_min_version"
+"""A number, as in the first bytes of a handshake: 771 is TLS 1.2, 772 is TLS 1.3."""
+
+_OBJECTS = ("ssl_ocsp_context", "ssl_validate_ocsp", "ssl_validate_ocsp_stapled")
+"""TLS options that the driver does not read from a URL, but ignores."""
+
+_HOW = "Write redis://:password@host:6379/0, with ? # / @ and % in the password as %3F and so on"
+
+
+@dataclass(frozen=True, slots=True)
+class RedisURL:
+    """
+    Where a server is.
+
+    Args:
+        driver: The URL for redis-py, with the password.
+        plain: The URL as it was given, without ours.
+        place: Host, port and database, or socket and database; for people.
+        secure: Whether it is spoken to by TLS.
+        options: Ours.
+    """
+
+    driver: str = field(repr=False)
+    plain: str = field(repr=False)
+    place: str
+    secure: bool
+    options: dict[str, Any]
+
+    @classmethod
+    def parse(cls, url: str, own: Mapping[str, type]) -> Self:
+        """
+        Take ours out of a URL.
+
+        Args:
+            url: ``redis://[[user]:password@]host[:port][/db][?options]``, or
+                ``rediss://`` for TLS. A host that is a path, percent-encoded,
+                is a Unix socket.
+            own: The type of each option of ours.
+
+        Raises:
+            ConfigurationError: It can't be meant so.
+        """
+        parsed = StoreURL.parse(url)
+        address, path = _split(parsed)
+        given = dict(parsed.query)
+        secure = parsed.scheme == "rediss"
+        tls = [name for name in given if name.startswith("ssl_")]
+        for name, value in given.items():
+            if name in tls and not secure:
+                raise ConfigurationError(f"The option {name!r} needs a rediss:// URL")
+            # The driver would go on without a word.
+            if not value or name in _OBJECTS or (name == _MINIMUM and not _is_version(value)):
+                raise ConfigurationError(f"The option {name!r} can't be followed as it is written")
+        found = parsed.options({**dict.fromkeys((*_DRIVER, *tls), str), **own})
+        database = _database(given.get("db", path))
+        user, at, host = address.rpartition("@")
+        query = _without(url, own)
+        if unquote(host).startswith("/") and not secure:
+            name = unquote(host)
+            driver = f"unix://{user}{at}{quote(name)}?{_without(url, (*own, 'db'))}&db={database}"
+        else:
+            name = _host_and_port(host)
+            driver = f"{parsed.scheme}://{user}{at}{host}/{database}?{query}"
+        plain = f"{parsed.scheme}:{parsed.rest}?{query}"
+        options = {each: value for each, value in found.items() if each in own}
+        return cls(driver, plain, f"{name}/{database}", secure, options)
+
+
+def _split(parsed: StoreURL) -> tuple[str, str]:
+    """Return what is before and behind the slash."""
+    if not parsed.rest.startswith("//") or "#" in parsed.rest:
+        raise ConfigurationError(f"The {parsed.scheme} URL can't be read", hint=_HOW)
+    address, _, path = parsed.rest[2:].partition("/")
+    return address, path
+
+
+def _is_version(text: str) -> bool:
+    import ssl
+
+    return text in {str(version.value) for version in ssl.TLSVersion}
+
+
+def _database(text: str) -> int:
+    if not text:
+        return 0
+    if not (text.isascii() and text.isdigit()):
+        raise ConfigurationError("The database in a Redis URL is a number", hint=_HOW)
+    return int(text)
+
+
+def _host_and_port(text: str) -> str:
+    host, colon, port = text.rpartition(":")
+    if not colon or text.endswith("]"):  # an IPv6 address without a port
+        host, port = text, "6379"
+    if not (port.isascii() and port.isdigit()):
+        raise ConfigurationError("The port in a Redis URL is a number", hint=_HOW)
+    return f"{host.lower() or 'localhost'}:{int(port)}"
+
+
+def _without(url: str, names: Mapping[str, type] | tuple[str, ...]) -> str:
+    """Return a URL's query without some options, and otherwise to the letter."""
+    parts = url.partition("?")[2].split("&")
+    return "&".join(part for part in parts if unquote_plus(part.partition("=")[0]) not in names)
