@@ -156,11 +156,17 @@ class FolderJournal(Journal):
     def _write(self, path: Path, content: bytes, flags: int) -> None:
         """Write and sync a file; it counts only once it is renamed."""
         handle = os.open(path, os.O_WRONLY | flags, 0o600)
-        with os.fdopen(handle, "wb") as file:
-            file.write(content)
-            file.truncate()
-            file.flush()
-            os.fsync(file.fileno())
+        try:
+            with os.fdopen(handle, "wb") as file:
+                file.write(content)
+                file.truncate()
+                file.flush()
+                os.fsync(file.fileno())
+        except OSError:
+            # On a full disk, each try would fill it further.
+            with suppress(OSError):
+                path.unlink()
+            raise
 
 
 def sync_folder(folder: Path) -> None:

@@ -6,7 +6,7 @@ import secrets
 from typing import TYPE_CHECKING
 
 from tokenkeep import records
-from tokenkeep.errors import StoreConflict, StoreTampered
+from tokenkeep.errors import KeyMissing, StoreConflict, StoreTampered
 from tokenkeep.lookup import SECRETS, Lookup, credentials, identity
 from tokenkeep.token import Renewal, Status, Token
 
@@ -60,24 +60,22 @@ class Rows:
         row = self.open(record)
         return self.read(row.moved_to) if row.moved_to else row
 
-    def having(self, field: str, value: str) -> list[Token]:
+    def having(self, question: Lookup) -> list[Token]:
         """
         Return the rows with a value, each checked to have it under its seal.
 
         Args:
-            field: ``user``, ``access``, ``refresh`` or ``grant``.
-            value: The value itself, not its digest.
+            question: Which field has to have which value; its other
+                conditions are not looked at.
 
         Raises:
             StoreTampered: A row was changed outside tokenkeep.
         """
-        values = self._ring.digests(field, value) if field in SECRETS else (value,)
-        rows = [self.open(record) for record in self._backend.find(field, values)]
-        question = Lookup(field, value)
+        rows = [self.open(record) for record in self._found(question)]
         for row in rows:
             if not question.matches(row):
                 raise StoreTampered(
-                    f"The {field} of a stored record is not the one under its seal",
+                    f"The {question.field} of a stored record is not the one under its seal",
                     token_id=row.id,
                     user=row.user,
                     hint="The row was changed outside tokenkeep; "
@@ -143,6 +141,25 @@ class Rows:
         finally:
             self._wrote(token_id)
 
+    def delete_all_of(self, token_id: str) -> None:
+        """Delete a row, and if it is a pointer the row it leads to. Silent if there is none."""
+        for _ in range(TRIES):
+            record = self._backend.read(token_id)
+            if record is None:
+                return
+            try:
+                row = self.open(record)
+            except (KeyMissing, StoreTampered):
+                break  # what can't be read can be deleted all the same
+            if row.moved_to:
+                self.delete_all_of(row.moved_to)
+            try:
+                self.delete(token_id, replaces=row.version)
+            except StoreConflict:
+                continue  # it may have become a pointer
+            return
+        self.delete(token_id, replaces=None)
+
     def reserve(self, token: Token, claim: Claim, now: float) -> Token:
         """
         Leave a pending row with the identity of a credential, and nothing else of it.
@@ -199,8 +216,14 @@ class Rows:
         self.swap(pointer)
 
     def all(self) -> Iterator[Token]:
-        """Yield all rows in the order of their ids, a page in memory at a time."""
-        return (self.open(record) for record in self._records())
+        """
+        Yield all rows in the order of their ids, a page in memory at a time.
+
+        A row that does not open is raised when it is its turn; asked for the
+        next one, the iterator goes on behind it.
+        """
+        # Not a generator: that would have ended with the error.
+        return map(self.open, self._records())
 
     def reseal(self) -> int:
         """Seal all rows under the newest key. Return how many were not."""
@@ -215,6 +238,13 @@ class Rows:
                 continue  # whoever wrote it has sealed it under the newest key
             count += 1
         return count
+
+    def _found(self, question: Lookup) -> list[Record]:
+        # No secret in a local variable: crash reports show those of each frame.
+        if question.field not in SECRETS:
+            return self._backend.find(question.field, (question.value,))
+        digests = self._ring.digests(question.field, question.value)
+        return self._backend.find(question.field, digests)
 
     def _records(self) -> Iterator[Record]:
         after = None

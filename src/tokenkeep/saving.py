@@ -144,18 +144,17 @@ def inherited(owner: Token, nameless: Token) -> Token:
 
     Args:
         owner: The user's row with the nameless row's tokens in it.
-        nameless: The row they come from. A pending one has no state.
+        nameless: The row they come from. Of a dead one, or one with another
+            refresh token, only what the provider still has to revoke counts.
     """
-    if nameless.status is not Status.OK:
-        return owner
     mine, its = owner.renewal, nameless.renewal
+    to_revoke = (*mine.to_revoke, *(each for each in its.to_revoke if each not in mine.to_revoke))
+    if nameless.status is not Status.OK or nameless.refresh_token != owner.refresh_token:
+        return owner.with_renewal(to_revoke=to_revoke)
     return owner.with_renewal(
-        claim=its.claim,
+        claim=its.claim or mine.claim,
         mints=tuple(sorted({*mine.mints, *its.mints})),
-        to_revoke=(
-            *mine.to_revoke,
-            *(each for each in its.to_revoke if each not in mine.to_revoke),
-        ),
+        to_revoke=to_revoke,
     )
 
 

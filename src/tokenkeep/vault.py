@@ -184,7 +184,10 @@ class Vault(TokenStore):
         Raises:
             StoreConflict: Another version than *replaces* is stored.
         """
-        self._rows.delete(token_id, replaces=replaces)
+        if replaces is None:
+            self._rows.delete_all_of(token_id)
+        else:
+            self._rows.delete(token_id, replaces=replaces)
 
     def get_tokens(self) -> list[Token]:
         """See `TokenStore.get_tokens`."""
@@ -194,7 +197,7 @@ class Vault(TokenStore):
         """See `TokenStore.mints`."""
         if not token.refresh_token:
             return token.renewal.mints
-        rows = self._rows.having("refresh", token.refresh_token)
+        rows = self._rows.having(Lookup("refresh", token.refresh_token))
         return tuple(sorted({at for row in rows for at in row.renewal.mints}))
 
     def iter_tokens(self) -> Iterator[Token]:
@@ -242,7 +245,7 @@ class Vault(TokenStore):
         cached = self._cache.get(question, revision, now)
         if cached is not None:
             return cached
-        found = question.choose(self._rows.having(question.field, question.value))
+        found = question.choose(self._rows.having(question))
         if found is not None:
             self._cache.put(question, Entry(found, revision, now, mark))
         return found
@@ -255,11 +258,10 @@ class Vault(TokenStore):
                 return row  # an id goes first: the rest need not be read
         rows = []
         if token.user:
-            rows += self._rows.having("user", token.user)
+            rows += self._rows.having(Lookup("user", token.user))
         for field, name in SECRETS.items():
-            value = getattr(token, name)
-            if value:
-                rows += self._rows.having(field, value)
+            if getattr(token, name):
+                rows += self._rows.having(Lookup(field, getattr(token, name)))
         return saving.match(token, rows) or self._holding(token)
 
     def _holding(self, token: Token) -> Token | None:
@@ -328,11 +330,16 @@ class Vault(TokenStore):
         Whoever writes the nameless row in between is merged too: a renewal may
         have put the only living refresh token there.
         """
+        lent: Claim | None = None
         for _ in range(TRIES):
             now = self._clock.now()
             merged = saving.merged(owner, wanted.but(id=None), login=login, now=now)
+            if lent is not None and merged.renewal.claim == lent:
+                merged = merged.with_renewal(claim=None)  # its holder may be done by now
+            merged = saving.inherited(merged, nameless)
+            lent = nameless.renewal.claim
             if merged != owner:
-                owner = self._rows.swap(saving.inherited(merged, nameless))
+                owner = self._rows.swap(merged)
             try:
                 self._rows.point(nameless, owner, now)
             except StoreConflict:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 
 import pytest
+from renewal_scenario import World
 
 from tokenkeep import RenewalTimeout, holder
 from tokenkeep.decision import CLOCK_SKEW
@@ -130,28 +131,49 @@ def test_own_end_of_a_claim_with_rotation(killing):
 )
 def test_wall_clock_end(world, rotates, ago, takeable):
     """A claim's own end counts from five minutes after it, and only without rotation."""
-    watch = Watch(world.clock, rotates=rotates)
+    watch = Watch(world.clock)
 
-    assert takeable is watch.takeable(a_claim(world.clock, ago=ago))
+    assert takeable is watch.takeable(a_claim(world.clock, ago=ago), rotates=rotates)
 
 
 def test_watch_believes_its_own_monotonic_clock(world):
     """A time of day that jumps does not make a claim look older."""
-    watch = Watch(world.clock, rotates=True)
+    watch = Watch(world.clock)
     claim = a_claim(world.clock)
-    assert not watch.takeable(claim)
+    assert not watch.takeable(claim, rotates=True)
     world.clock.set(world.clock.now() + 1_000_000)
 
-    assert not watch.takeable(claim)
+    assert not watch.takeable(claim, rotates=True)
     world.clock.advance(20.0 + MARGIN)
-    assert watch.takeable(claim)
+    assert watch.takeable(claim, rotates=True)
 
 
 def test_watch_starts_anew_with_another_nonce(world):
     """The time counts from the first look at this very claim."""
-    watch = Watch(world.clock, rotates=True)
-    watch.takeable(a_claim(world.clock, nonce="first"))
+    watch = Watch(world.clock)
+    watch.takeable(a_claim(world.clock, nonce="first"), rotates=True)
     world.clock.advance(30.0)
 
-    assert not watch.takeable(a_claim(world.clock, nonce="second"))
-    assert watch.takeable(a_claim(world.clock, nonce="second", who=dead_holder()))
+    assert not watch.takeable(a_claim(world.clock, nonce="second"), rotates=True)
+    assert watch.takeable(a_claim(world.clock, nonce="second", who=dead_holder()), rotates=True)
+
+
+def test_watch_goes_on_from_caller_to_caller():
+    """Invariant 12: callers with less time than a claim lasts take it over all the same."""
+    world = World(rotates=True, wait_timeout=15.0)
+    world.claim()
+
+    with pytest.raises(RenewalTimeout):
+        world.get()
+    world.clock.advance(20.0)
+
+    assert world.get().access_token == "access-2"
+
+
+def test_watch_forgets_old_claims(world):
+    """A process that sees many claims keeps the newest."""
+    watch = Watch(world.clock)
+    for n in range(2500):
+        watch.takeable(a_claim(world.clock, nonce=str(n)), rotates=True)
+
+    assert len(watch._since) <= 1001

@@ -65,7 +65,7 @@ class FirstLogins:
 
     def renew_locks(self) -> None:
         """Forget the parent's logins in a child process."""
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
         self._here: dict[_Login, Claim] = {}
         self._mine: Recent[_Login, _Reservation] = Recent()
 

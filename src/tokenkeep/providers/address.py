@@ -95,7 +95,6 @@ def is_sendable(url: str) -> bool:
 
 
 @lru_cache(maxsize=1024)
-@lru_cache(maxsize=256)
 def host_and_port(url: str) -> str:
     """
     Return the ``host:port`` of a URL or a bare host, for comparing.

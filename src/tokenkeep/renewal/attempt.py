@@ -48,6 +48,7 @@ class Parts:
         report: Called with an event's name, a token and details.
         late: Settles answers that could not be saved on their claim.
         errors: How far this host's clock is off.
+        watch: This process's view of other people's claims.
     """
 
     store: TokenStore
@@ -56,6 +57,7 @@ class Parts:
     report: Callable[..., None]
     late: Late
     errors: ClockErrors
+    watch: Watch
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +78,20 @@ class Ask:
         return token.but(client_secret=self.client_secret) if self.client_secret else token
 
 
+def entry_for(token: Token, journal: Journal, store: TokenStore) -> Entry | None:
+    """
+    Return this host's unsaved answer to a token's refresh token. None if there is none.
+
+    One that another row asked for counts, unless that row is gone: then it
+    only waits to be taken back, which is a sweep's business.
+    """
+    entry = journal.find(str(token.id), token.pair)
+    if entry is None or entry.token_id == token.id:
+        return entry
+    asker = store.reread(entry.token_id)
+    return None if asker is None or asker.status is Status.REVOKED else entry
+
+
 class Attempt:
     """
     One caller's turn.
@@ -84,13 +100,10 @@ class Attempt:
         parts: What the protocol works with.
         ask: What the caller wants.
         provider: Whom to ask.
-        watch: The caller's view of other people's claims.
         deadline: When the caller stops waiting, on the monotonic clock, in seconds.
     """
 
-    def __init__(
-        self, parts: Parts, ask: Ask, provider: Provider, watch: Watch, deadline: float
-    ) -> None:
+    def __init__(self, parts: Parts, ask: Ask, provider: Provider, deadline: float) -> None:
         self._store = parts.store
         self._journal = parts.journal
         self._clock = parts.clock
@@ -99,7 +112,7 @@ class Attempt:
         self._errors = parts.errors
         self._ask = ask
         self._provider = provider
-        self._watch = watch
+        self._watch = parts.watch
         self._deadline = deadline
         self._nonce = secrets.token_hex(16)
 
@@ -112,7 +125,7 @@ class Attempt:
         if held is None:
             return None
         try:
-            entry = self._journal.find(str(held.id), held.pair)
+            entry = entry_for(held, self._journal, self._store)
         except TokenKeepError:
             self._release(held, None, unsent=True)
             raise
@@ -256,13 +269,17 @@ class Attempt:
             ):
                 return None
             other = stored.renewal.claim
-            if other and other.nonce != self._nonce and not self._watch.takeable(other):
+            if (
+                other
+                and other.nonce != self._nonce
+                and not self._watch.takeable(other, rotates=self._provider.profile.rotates)
+            ):
                 if self._clock.monotonic() >= self._deadline:
                     raise too_slow(stored, self._provider.profile.wait_timeout)
                 self._clock.sleep(pause)
                 pause = min(pause * 1.5, LONGEST_PAUSE)
                 continue
-            entry = self._journal.find(str(held.id), held.pair)
+            entry = entry_for(held, self._journal, self._store)
             if entry is not None:
                 return self._settled(held, entry)
             gone = stored.but(status=Status.LOGIN_NEEDED, updated_at=self._clock.now())
@@ -285,10 +302,11 @@ class Attempt:
         changes: dict[str, object] = {"claim": None}
         if failure is not None:
             changes["failure"] = failure
-        if unsent:
-            changes["mints"] = held.renewal.mints[:-1]
+        counted_now = held.renewal.mints[-1:] if unsent else ()
         try:
             while (stored := self._mine(held)) is not None:
+                # A join may have brought the times of another row.
+                changes["mints"] = tuple(m for m in stored.renewal.mints if m not in counted_now)
                 try:
                     self._store.swap(stored.with_renewal(**changes))
                 except StoreConflict:

@@ -15,12 +15,12 @@ from tokenkeep.errors import (
     TokenKeepError,
     TokenNotFound,
 )
-from tokenkeep.renewal.attempt import FIRST_PAUSE, LONGEST_PAUSE, Ask, Attempt, Parts
+from tokenkeep.renewal.attempt import FIRST_PAUSE, LONGEST_PAUSE, Ask, Attempt, Parts, entry_for
 from tokenkeep.renewal.flights import Flights
 from tokenkeep.renewal.late import Late
 from tokenkeep.renewal.outcomes import dead, error_of, renewed, throttled, too_slow
 from tokenkeep.renewal.watch import Watch
-from tokenkeep.token import Token
+from tokenkeep.token import Status, Token
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from tokenkeep.journal import Entry, Journal
     from tokenkeep.providers.base import Provider
     from tokenkeep.store import TokenStore
+    from tokenkeep.token import Claim
 
 
 class Renewer:
@@ -55,7 +56,7 @@ class Renewer:
         errors: ClockErrors,
     ) -> None:
         late = Late(store, journal, report)
-        self._parts = Parts(store, journal, clock, report, late, errors)
+        self._parts = Parts(store, journal, clock, report, late, errors, Watch(clock))
         self._provider_of = provider_of
         self._flights = Flights()
 
@@ -101,7 +102,6 @@ class _Client:
         self._token = token
         self._known = token.renewal.failure
         self._renewed_at = token.renewal.renewed_at
-        self._watch = Watch(self._clock, rotates=self._profile.rotates)
         self._deadline = self._clock.monotonic() + self._profile.wait_timeout
         self._pause = FIRST_PAUSE
 
@@ -122,7 +122,7 @@ class _Client:
                 result = self._turn(urgent=urgent)
                 if result is not None:
                     return result
-                if not urgent:
+                if not urgent and self._is_usable(self._looked_again()):
                     return self._token
             self._read()
 
@@ -142,7 +142,7 @@ class _Client:
             self._token = self._old_or(error_of(failure, token))
             return Decision(Verdict.USE)
         claim = token.renewal.claim
-        if decision.verdict is Verdict.WAIT and claim and self._watch.takeable(claim):
+        if decision.verdict is Verdict.WAIT and claim and self._is_free(claim):
             free = seen.with_renewal(claim=None)
             decision = decide(free, now, self._profile, rejected=rejected)
         if decision.verdict in (Verdict.RENEW_NOW, Verdict.RENEW_SOON):
@@ -156,11 +156,21 @@ class _Client:
             raise throttled(token, decision.until)
         return decision
 
+    def _is_free(self, claim: Claim) -> bool:
+        return self._parts.watch.takeable(claim, rotates=self._profile.rotates)
+
     def _old_or(self, error: TokenKeepError) -> Token:
-        """Return the old token while it is still good, else raise."""
+        """Return the token as read last while it is still good, else raise."""
         if self._is_usable(self._token):
             return self._token
+        if self._token.status is not Status.OK:
+            raise dead(self._token) from error
         raise error
+
+    def _looked_again(self) -> Token:
+        """Read again: while a turn lasted, the token may have been revoked."""
+        self._read()
+        return self._token
 
     def _is_usable(self, token: Token) -> bool:
         local = self._parts.errors.local(token)
@@ -184,18 +194,23 @@ class _Client:
             raise too_slow(self._token, 0.0)
         if not self._flights.wait(str(self._token.id), self._pause):
             self._clock.sleep(self._pause * random.uniform(0.5, 1.0))  # noqa: S311  # jitter, not a secret
-        if self._pause >= LONGEST_PAUSE:
-            # The holder may have an answer it could not save.
-            entry = self._parts.journal.find(str(self._token.id), self._token.pair)
-            if entry is not None:
-                try:
-                    self._parts.late.settle(entry, self._provider)
-                except StoreUnavailable:
-                    unsaved = renewed(self._token, entry).but(version=None)
-                    if self._is_usable(unsaved):
-                        return unsaved
-                    raise
+        # The holder may have an answer it could not save.
+        unsaved = self._unsaved() if self._pause >= LONGEST_PAUSE else None
         self._pause = min(self._pause * 1.5, LONGEST_PAUSE)
+        return unsaved
+
+    def _unsaved(self) -> Token | None:
+        """Return the token with an answer that still can't be saved. None: read again."""
+        entry = entry_for(self._token, self._parts.journal, self._parts.store)
+        if entry is None:
+            return None
+        try:
+            self._parts.late.settle(entry, self._provider)
+        except StoreUnavailable:
+            unsaved = renewed(self._token, entry).but(version=None)
+            if self._is_usable(unsaved):
+                return unsaved
+            raise
         return None
 
     def _read(self) -> None:
@@ -224,7 +239,7 @@ class _Client:
             The renewed token. None if somebody else was faster: read again.
         """
         token_id = str(self._token.id)
-        attempt = Attempt(self._parts, self._ask, self._provider, self._watch, self._deadline)
+        attempt = Attempt(self._parts, self._ask, self._provider, self._deadline)
         token = self._token
         flight = self._flights.start(token_id, lambda: attempt.run(token))
         if flight is None:
@@ -234,8 +249,16 @@ class _Client:
                 self._flights.wait(token_id, self._pause)
             return None
         if not flight.done.wait(max(0.0, self._deadline - self._clock.monotonic())):
+            self._read()
             return self._old_or(too_slow(token, self._profile.wait_timeout))
         try:
             return flight.result()
-        except (RenewalError, StoreUnavailable) as exc:
+        except RenewalError as exc:
+            self._read()
             return self._old_or(exc)
+        except StoreUnavailable as exc:
+            self._read()
+            unsaved = self._unsaved()
+            if unsaved is None:
+                self._read()
+            return unsaved or self._old_or(exc)

@@ -15,36 +15,45 @@ MARGIN = 2.0
 """Added to a claim's length before a waiter takes it over, in seconds."""
 
 
+_MOST = 1000
+
+
 class Watch:
     """
-    One waiter's view of other people's claims.
+    How one process sees other people's claims.
+
+    One for all callers: each alone may have less time than a claim lasts, and
+    would see none of them end.
 
     Args:
-        clock: The waiter's clock.
-        rotates: Whether the provider rotates refresh tokens without grace;
-            then no clock but the waiter's own is believed.
+        clock: The waiters' clock.
     """
 
-    def __init__(self, clock: Clock, *, rotates: bool) -> None:
+    def __init__(self, clock: Clock) -> None:
         self._clock = clock
-        self._rotates = rotates
-        self._nonce: str | None = None
-        self._since = 0.0
+        self._since: dict[str, float] = {}
 
-    def takeable(self, claim: Claim) -> bool:
+    def takeable(self, claim: Claim, *, rotates: bool) -> bool:
         """
         Tell whether a claim may be taken over now.
 
-        That is when its holder is known dead; when this waiter has seen it
+        That is when its holder is known dead; when this process has seen it
         unchanged for its length on its own monotonic clock; or when its own
         end lies far enough back, whoever's clock is wrong.
+
+        Args:
+            claim: Somebody else's.
+            rotates: Whether the provider rotates refresh tokens without
+                grace; then no clock but the waiter's own is believed.
         """
         if holder.is_dead(claim.holder):
             return True
         now = self._clock.monotonic()
-        if claim.nonce != self._nonce:
-            self._nonce, self._since = claim.nonce, now
-        if now - self._since >= claim.length + MARGIN:
+        # A nonce is never used twice: seen twice, it stood all the time between.
+        since = self._since.setdefault(claim.nonce, now)
+        if len(self._since) > _MOST:
+            self._since = {claim.nonce: since}
+        if now - since >= claim.length + MARGIN:
             return True
         ended = claim.taken_at + claim.length
-        return not self._rotates and self._clock.now() > ended + CLOCK_SKEW
+        return not rotates and self._clock.now() > ended + CLOCK_SKEW
