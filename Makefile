@@ -24,10 +24,16 @@ export PIP_DISABLE_PIP_VERSION_CHECK = 1
 demo: .stamp-venv
 	$(BIN)/tokenkeep demo
 
-test: .stamp-venv .stamp-sdk
+# The servers the tests start: installed where that can be done without asking.
+# What is missing is skipped, and named at the end.
+.stamp-servers: .stamp-venv
+	@$(BIN)/python tests/support/install-servers $@
+
+test: .stamp-venv .stamp-sdk .stamp-servers
 	@rm -f .coverage .coverage.*
 	$(BIN)/python -m coverage run -m pytest --numprocesses 2; status=$$?; \
-	  $(BIN)/python -m coverage combine --quiet; $(BIN)/python -m coverage report; exit $$status
+	  $(BIN)/python -m coverage combine --quiet; $(BIN)/python -m coverage report; \
+	  $(BIN)/python tests/support/install-servers --missing; exit $$status
 
 lint: .stamp-venv
 	$(BIN)/ruff check .

@@ -35,21 +35,23 @@ class Program:
         name: The server, as people call it.
         binary: What has to be there.
         package: Its name for apt-get.
-        elsewhere: Its name for brew and dnf.
+        service: The system's service the package comes with.
+        elsewhere: The package's name for brew.
         instead: Other programs that do as well.
     """
 
     name: str
     binary: str
     package: str
+    service: str
     elsewhere: str
     instead: tuple[str, ...] = ()
 
     @property
     def how(self):
         return (
-            f"Debian, Ubuntu: make test as root, or apt-get install {self.package}; "
-            f"elsewhere: brew install {self.elsewhere}; with containers: compose.yaml"
+            f"To get it: make test as root on Debian or Ubuntu, apt-get install {self.package}, "
+            f"brew install {self.elsewhere}, or see compose.yaml"
         )
 
     def find(self):
@@ -89,7 +91,9 @@ def _version(name):
     return [int(number) for number in re.findall(r"\d+", name)]
 
 
-MARIADB = Program("MariaDB", "mariadbd", "mariadb-server", "mariadb")
-POSTGRES = PostgresProgram("PostgreSQL", "postgres", "postgresql", "postgresql")
-REDIS = Program("Redis", "redis-server", "redis-server", "redis", ("valkey-server",))
+MARIADB = Program("MariaDB", "mariadbd", "mariadb-server", "mariadb", "mariadb")
+POSTGRES = PostgresProgram("PostgreSQL", "postgres", "postgresql", "postgresql", "postgresql")
+REDIS = Program(
+    "Redis", "redis-server", "redis-server", "redis-server", "redis", ("valkey-server",)
+)
 PROGRAMS = (MARIADB, POSTGRES, REDIS)

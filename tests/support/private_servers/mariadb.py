@@ -6,7 +6,7 @@ import secrets
 from contextlib import closing
 
 from .binaries import MARIADB
-from .server import NotReady, PrivateServer
+from .server import ANSWER, NotReady, PrivateServer
 
 USERS = """\
 CREATE USER IF NOT EXISTS admin@'%' IDENTIFIED BY '{password}';
@@ -74,17 +74,17 @@ class MariaDB(PrivateServer):
             "database": "mysql",
         }
 
-    def connect(self):
+    def connect(self, **more):
         """Return a PyMySQL connection of the administrator, with autocommit."""
         import pymysql
 
-        return pymysql.connect(**self.dsn, autocommit=True, connect_timeout=5)
+        return pymysql.connect(**self.dsn, autocommit=True, connect_timeout=5, **more)
 
     def check(self):
         import pymysql
 
         try:
-            self.connect().close()
+            self.connect(read_timeout=ANSWER).close()
         except pymysql.MySQLError as exc:
             raise NotReady(str(exc)) from exc
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from itertools import count
 
 from .binaries import REDIS
-from .server import NotReady, PrivateServer
+from .server import ANSWER, NotReady, PrivateServer
 
 DATABASES = 10_000
 
@@ -39,17 +39,18 @@ class Redis(PrivateServer):
         lines = "".join(f"{name} {value}\n" for name, value in settings.items())
         return [REDIS.require(), self.write("redis.conf", lines)]
 
-    def connect(self, number=0):
+    def connect(self, number=0, **more):
         """Return a client of redis-py for one database."""
         import redis
 
-        return redis.Redis(self.host, self.port, number, self.password, socket_timeout=5)
+        timeout = {"socket_timeout": 5, **more}
+        return redis.Redis(self.host, self.port, number, self.password, **timeout)
 
     def check(self):
         import redis
 
         try:
-            with self.connect() as client:
+            with self.connect(socket_timeout=ANSWER, retry=None) as client:
                 client.ping()
         except redis.RedisError as exc:
             raise NotReady(str(exc)) from exc

@@ -15,6 +15,7 @@ from .custody import Custody
 from .ports import free_port
 
 READY = 60  # seconds a server gets until it answers
+ANSWER = 2  # seconds for one answer: it may be a mute stranger who has the port
 STOP = 30  # seconds it gets to end in order
 PORTS = 10  # ports to try before giving up
 
@@ -44,6 +45,7 @@ class PrivateServer(ABC):
         password: What clients need, different for each server.
         folder: Where its data and its log are; None before the first start.
         options: As given; read at each start, so they may be changed between two.
+        pid: Its process, the last one if it isn't running; None before the first start.
     """
 
     name = ""
@@ -56,6 +58,7 @@ class PrivateServer(ABC):
         self.durable = durable
         self.options = list(options)
         self.port = None
+        self.pid = None
         self.password = secrets.token_hex(16)
         self._kept = folder is not None
         self._custody = None
@@ -237,15 +240,16 @@ class PrivateServer(ABC):
             self.password = password.read_text()
         else:
             self.write("password", self.password)
+        self.write("server.log", "")
 
     def _spawn(self, argv):
-        self._log_read = self.log.stat().st_size if self.log.exists() else 0
+        self._log_read = self.log.stat().st_size
         usual = {
             "HOME": str(self.folder),
             "LC_ALL": "C",
             "PATH": os.environ.get("PATH", os.defpath),
         }
-        self._custody.ask(
+        self.pid = self._custody.ask(
             "start",
             argv=[str(each) for each in argv],
             env={**usual, **self.environment()},

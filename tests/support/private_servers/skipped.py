@@ -9,43 +9,42 @@ import pytest
 from .binaries import ServerMissing
 
 
-class NoServer(pytest.skip.Exception):
-    """Skips a test whose server is not installed."""
-
-    missing = None
-
-
 def started(kind):
     """
     Yield a started server of this kind, for a fixture.
 
     A server that is not installed skips the test; where CI is set in the environment, it fails it.
     """
+    server = kind()
     try:
-        server = kind()
-        server.start()
-    except ServerMissing as missing:
-        server.close()
-        if os.environ.get("CI"):
-            pytest.fail(f"{missing}\n{missing.how}", pytrace=False)
-        skip = NoServer(f"{missing}. {missing.how}")
-        skip.missing = [missing.name, missing.how]
-        raise skip from None
-    except BaseException:
-        server.close()
-        raise
-    try:
-        yield server
+        missing = _missing(server)
+        if not missing:
+            yield server
+            return
     finally:
         server.close()
+    if os.environ.get("CI"):
+        pytest.fail(f"{missing}. {missing.how}", pytrace=False)
+    skip = pytest.skip.Exception(f"{missing}. {missing.how}")
+    skip.missing_server = [missing.name, missing.how]
+    raise skip
+
+
+def _missing(server):
+    """Start it; return what is missing for that, if anything is."""
+    try:
+        server.start()
+    except ServerMissing as missing:
+        return missing
+    return None
 
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(call):
     report = yield
-    if call.excinfo and isinstance(call.excinfo.value, NoServer):
+    if missing := call.excinfo and getattr(call.excinfo.value, "missing_server", None):
         # Attributes of a report travel with it from the workers of xdist.
-        report.missing_server = call.excinfo.value.missing
+        report.missing_server = missing
     return report
 
 

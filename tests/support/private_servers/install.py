@@ -1,0 +1,98 @@
+"""Install the servers that are missing, where that can be done without asking."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from contextlib import contextmanager
+from pathlib import Path
+
+from .binaries import PROGRAMS
+
+POLICY = Path("/usr/sbin/policy-rc.d")
+NO_SERVICES = """\
+#!/bin/sh
+# tokenkeep's tests/support/install-servers: no service is started. Gone when it is done.
+exit 101
+"""
+APT_GET = ("apt-get", "-qq", "-o", "DPkg::Lock::Timeout=120")
+INSTALL = ("install", "--yes", "--no-install-recommends")
+ENDS = (signal.SIGTERM, signal.SIGHUP)
+
+
+def main(stamp=None, *, programs=PROGRAMS, policy=POLICY):
+    """
+    Install what is missing, or say how to get it. Both are good ends: tests without a server skip.
+
+    Args:
+        stamp: A file that is touched when nothing is missing any more. None: no such file.
+        programs: What has to be there.
+        policy: Where Debian's packages ask whether a service may be started.
+    """
+    if wanted := missing(programs):
+        if possible():
+            install(wanted, policy)
+        tell(missing(programs))
+    if stamp and not missing(programs):
+        Path(stamp).touch()
+
+
+def missing(programs=PROGRAMS):
+    """Return those that are not installed."""
+    return [program for program in programs if not program.find()]
+
+
+def possible():
+    """Whether this is Debian or one of its children, and we are its root."""
+    debian = Path("/etc/debian_version").exists() and shutil.which("apt-get")
+    return bool(debian and os.geteuid() == 0)
+
+
+def install(programs, policy=POLICY):
+    """Install their packages; what fails is shown by apt-get itself."""
+    packages = [program.package for program in programs]
+    say(f"installing {', '.join(packages)} for the tests")
+    with no_services(policy):
+        # The lists are old, or not there as in most containers; and mirrors fail at times.
+        run(*APT_GET, "update") or run(*APT_GET, "update")
+        run(*APT_GET, *INSTALL, *packages)
+    installed = [program.service for program in programs if program.find()]
+    if installed and Path("/run/systemd/system").exists():
+        run("systemctl", "disable", *installed)  # nor is one started at the next boot
+
+
+def run(*command):
+    """Run a command that asks nothing; return whether it ended well."""
+    environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
+    done = subprocess.run(command, env=environment, stdin=subprocess.DEVNULL, check=False)
+    return done.returncode == 0
+
+
+@contextmanager
+def no_services(policy=POLICY):
+    """Keep packages from starting their services, as long as this lasts."""
+    if policy.exists() and policy.read_text() != NO_SERVICES:
+        yield  # somebody has decided about services already
+        return
+    before = {number: signal.signal(number, lambda *_: sys.exit(1)) for number in ENDS}
+    try:
+        policy.write_text(NO_SERVICES)
+        policy.chmod(0o755)
+        yield
+    finally:
+        policy.unlink()
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def tell(programs):
+    """Name what is missing and how to get it."""
+    for program in programs:
+        say(f"{program.name} is missing, its tests will be skipped. {program.how}")
+
+
+def say(text):
+    sys.stderr.write(f"install-servers: {text}\n")
