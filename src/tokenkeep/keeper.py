@@ -272,9 +272,13 @@ class Keeper:
         Tidy up: save answers that could not be saved, finish revocations, drop what is left over.
 
         Run it now and then, e.g. once an hour; any number of processes may.
+        What does not open holds nothing else up: it is raised last.
 
         Raises:
-            StoreError: The store can't be read or written.
+            StoreError: The store can't be read or written, or a row or a
+                journal entry does not open.
+            ConfigurationError: A row's key is missing, or the provider of an
+                answer is not configured any more.
         """
         return sweep(self, self._renewer, self.clock.now())
 

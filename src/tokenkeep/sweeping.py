@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from tokenkeep.errors import ConfigurationError, StoreConflict, TokenKeepError
+from tokenkeep.errors import StoreConflict, StoreUnavailable, TokenKeepError
 from tokenkeep.token import Status, Token
 
 if TYPE_CHECKING:
@@ -44,20 +44,38 @@ class Swept:
     deleted: int = 0
 
 
+class _Troubles:
+    """What is raised last, so that one bad row or file holds no other up."""
+
+    def __init__(self) -> None:
+        self._first: TokenKeepError | None = None
+
+    def note(self, error: TokenKeepError) -> None:
+        """Keep an error for the end: the first, for there may be one for each row."""
+        self._first = self._first or error
+
+    def end(self) -> None:
+        """Raise what was noted, if anything was."""
+        if self._first is not None:
+            raise self._first
+
+
 def sweep(keeper: Keeper, renewer: Renewer, now: float) -> Swept:
     """See `Keeper.sweep`."""
     saved = discarded = revoked = unconfirmed = deleted = 0
     keeper.journal.tidy(now - PART_AGE)
-    unreadable: list[TokenKeepError] = []
-    for entry in list(keeper.journal.entries(on_error=unreadable.append)):
+    troubles = _Troubles()
+    for entry in list(keeper.journal.entries(on_error=troubles.note)):
         try:
             if renewer.settle(entry) is None:
                 discarded += 1
             else:
                 saved += 1
-        except ConfigurationError as exc:  # its provider is not configured any more
-            unreadable.append(exc)
-    for row in _rows(keeper):
+        except StoreUnavailable:
+            raise  # the next ones' as well
+        except TokenKeepError as exc:  # its row does not open, or its provider is gone
+            troubles.note(exc)
+    for row in _rows(keeper, troubles):
         if row.renewal.to_revoke:
             if keeper.confirm_revocation(row).renewal.to_revoke:
                 unconfirmed += 1
@@ -65,9 +83,7 @@ def sweep(keeper: Keeper, renewer: Renewer, now: float) -> Swept:
                 revoked += 1
         elif _is_left_over(row, now):
             deleted += _delete(keeper, row)
-    if unreadable:
-        # Last, so that one bad file holds nothing else up.
-        raise unreadable[0]
+    troubles.end()
     return Swept(
         saved=saved,
         discarded=discarded,
@@ -77,10 +93,18 @@ def sweep(keeper: Keeper, renewer: Renewer, now: float) -> Swept:
     )
 
 
-def _rows(keeper: Keeper) -> Iterator[Token]:
+def _rows(keeper: Keeper, troubles: _Troubles) -> Iterator[Token]:
     all_rows = getattr(keeper.store, "iter_rows", keeper.store.iter_tokens)
-    rows: Iterator[Token] = all_rows()
-    return rows
+    rows: Iterator[Token] = iter(all_rows())
+    while True:
+        try:
+            row = next(rows)
+        except StopIteration:
+            return
+        except TokenKeepError as exc:
+            troubles.note(exc)  # a Vault goes on behind a row that does not open
+        else:
+            yield row
 
 
 def _is_left_over(row: Token, now: float) -> bool:
