@@ -1,0 +1,64 @@
+"""A store in Redis seen from below: its keys, and whether they agree."""
+
+from __future__ import annotations
+
+import json
+import secrets
+from urllib.parse import urlsplit
+
+import redis
+
+from tokenkeep.backends import FIELDS, Record
+from tokenkeep.backends.redis_rows import HEAD
+
+
+def record(name="id", **changes):
+    values = {"version": "1", "identity": f"of {name}", "key_id": "key", "sealed": b"sealed"}
+    return Record(id=name, **{**values, **changes})
+
+
+def new_version(old, **changes):
+    """Return what replaces a record."""
+    from dataclasses import replace
+
+    return replace(old, version=secrets.token_hex(4), **changes)
+
+
+def client_of(url):
+    """Return redis-py's own client for the database of a store."""
+    return redis.Redis.from_url(url.partition("?")[0])
+
+
+def key(name, prefix="tokenkeep"):
+    return f"{{{prefix}}}:{name}"
+
+
+def port_of(url):
+    return urlsplit(url).port
+
+
+def entries(client, prefix="tokenkeep"):
+    """Return what is in the indexes, and what would have to be there for the records."""
+    heads = {
+        record_id: dict(zip(HEAD, json.loads(value.split(b"\n", 2)[1]), strict=True))
+        for record_id, value in client.hgetall(key("record", prefix)).items()
+    }
+    there = {"id": set(client.zrange(key("id", prefix), 0, -1))}
+    wanted = {"id": set(heads)}
+    for field in FIELDS:
+        there[field] = set(client.zrange(key(field, prefix), 0, -1))
+        wanted[field] = {
+            b"%d:%s%s" % (len(value), value, record_id)
+            for record_id, head in heads.items()
+            if head[field] is not None
+            for value in [head[field].encode()]
+        }
+    return there, wanted
+
+
+def assert_consistent(url, prefix="tokenkeep"):
+    """Make sure that the indexes hold what the records say, nothing less and nothing more."""
+    with client_of(url) as client:
+        there, wanted = entries(client, prefix)
+
+    assert wanted == there

@@ -1,0 +1,115 @@
+"""The URL of a store in Redis: what is ours, what is the driver's, and what can't be meant."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from urllib.parse import quote
+
+import pytest
+from redis_store import client_of, record
+
+from tokenkeep.backends import open_backend as open_url
+from tokenkeep.errors import ConfigurationError
+
+
+@pytest.fixture
+def url(redis_server):
+    return redis_server.url()
+
+
+@pytest.fixture
+def client(url):
+    with client_of(url) as client:
+        yield client
+
+
+@pytest.mark.parametrize(
+    ("tail", "said"),
+    [
+        ("/nine", "database in a Redis URL is a number"),
+        ("/0/1", "database in a Redis URL is a number"),
+        ("/-1", "database in a Redis URL is a number"),
+        ("/0?timeout=3", "no option 'timeout'"),
+        ("/0?retry_on_timeout=true", "no option 'retry_on_timeout'"),
+        ("/0?decode_responses=true", "no option 'decode_responses'"),
+        ("/0?password=hunter2", "no option 'password'"),
+        ("/0?wait=some", "'wait' is not a valid int"),
+        ("/0?wait=-1", "wait is a number"),
+        ("/0?wait=1&wait_timeout=5", "below socket_timeout (5 s)"),
+        ("/0?wait=1&wait_timeout=0", "above 0"),
+        ("/0?prefix=a{b}", "prefix is a name"),
+        ("/0?prefix=", "'prefix' can't be followed"),
+        ("/0?busy_timeout=-1", "from 0 to 86400"),
+        ("/0?socket_timeout=soon", "'socket_timeout'"),
+        ("/0?socket_timeout=1&socket_timeout=2", "given twice"),
+        ("/0?socket_timeout", "can't be read"),
+        ("/0?ssl_ca_certs=/ca.pem", "needs a rediss:// URL"),
+        ("/0#fragment", "can't be read"),
+    ],
+)
+def test_wrong_url(tail, said):
+    """A URL that can't be meant is refused before anybody is asked."""
+    with pytest.raises(ConfigurationError) as caught:
+        open_url(f"redis://:hunter2@127.0.0.1:1{tail}")
+
+    assert said in str(caught.value)
+    assert "hunter2" not in f"{caught.value!s}{caught.value!r}{caught.value.__cause__!r}"
+
+
+@pytest.mark.parametrize(
+    "url",
+    ["redis:", "redis:/0", "redis://:pa#hunter2@host", "redis://:x@host:hunter2", "redis://[::1"],
+)
+def test_unreadable_url(url):
+    """Nor is one that has something else where a password should be."""
+    with pytest.raises(ConfigurationError) as caught:
+        open_url(url)
+
+    assert "hunter2" not in str(caught.value)
+
+
+def test_options_reach_the_driver(url):
+    """The driver's options are followed; ours are taken out before."""
+    backend = open_url(f"{url}?socket_timeout=2.5&prefix=a%26b&client_name=app&wait=0")
+
+    settings = backend._server._client.connection_pool.connection_kwargs
+    assert (settings["socket_timeout"], settings["client_name"]) == (2.5, "app")
+    assert "prefix" not in settings
+    assert "{a&b}:*" in backend.describe()
+    assert (settings["retry"].get_retries(), settings["protocol"]) == (0, 2)
+    backend.close()
+
+
+def test_password_with_special_characters(client, url):
+    """What is percent-encoded in the URL arrives as it is meant."""
+    password = "a%2F/?#@: b&c=d"
+    client.acl_setuser(
+        "ana@b", enabled=True, passwords=[f"+{password}"], keys="*", categories=["+@all"]
+    )
+    mine = quote("ana@b") + ":" + quote(password, safe="") + "@"
+    backend = open_url(url.replace(url[len("redis://") : url.index("@") + 1], mine))
+
+    backend.write(record(), replaces=None)
+    assert backend.read("id") == record()
+    backend.close()
+    client.acl_deluser("ana@b")
+
+
+def test_driver_is_not_loaded_before(tmp_path):
+    """Who uses another store does not load redis-py."""
+    code = (
+        "import sys, tokenkeep; tokenkeep.open_store('sqlite:///:memory:'); "
+        "print('redis' in sys.modules)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        capture_output=True,
+        check=True,
+        text=True,
+        cwd=tmp_path,
+        env={**os.environ, "HOME": str(tmp_path)},
+    )
+
+    assert done.stdout == "False\n"
