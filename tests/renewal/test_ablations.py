@@ -7,9 +7,9 @@ from ablate import ROOT
 from ablations import ABLATIONS
 
 IN_THE_MODEL = (
-    *("save=0", "save=1", "save=2", "perm=0", "perm=1", "lift=0", "lift=1", "mintat=0"),
-    *("ownimage=1", "sweepcond=0", "nonce=0", "laterevoke=0", "journal=0", "jlook=0"),
-    *("recheck=0", "precheck=0"),
+    *("save=0", "save=1", "save=2", "keeprt=0", "perm=0", "perm=1", "lift=0", "lift=1"),
+    *("mintat=0", "ownimage=1", "sweepcond=0", "nonce=0", "laterevoke=0", "journal=0"),
+    *("jlook=0", "recheck=0", "precheck=0"),
 )
 
 

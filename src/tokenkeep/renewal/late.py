@@ -68,10 +68,13 @@ class Late:
             # A provider may answer the base itself, with another end: that is not saved yet.
             if stored.pair == entry.pair != entry.base:
                 return self._done(entry, stored)
-            same_refresh = entry.refresh_token == entry.base_refresh
-            if stored.pair != entry.base or (
-                stored.status is Status.LOGIN_NEEDED and same_refresh
-            ):
+            if entry.refresh_token == entry.base_refresh:
+                wanted = stored.pair == entry.base and stored.status is not Status.LOGIN_NEEDED
+            else:
+                # The stored refresh token was spent for this one, whatever access
+                # token, or verdict, somebody has put beside it since.
+                wanted = stored.refresh_token == entry.base_refresh
+            if not wanted:
                 self._report("superseded", stored)
                 return self._done(entry, None)
             try:
