@@ -3,25 +3,19 @@
 from __future__ import annotations
 
 import json
-import secrets
-from urllib.parse import urlsplit
+import time
 
+import pytest
 import redis
 
 from tokenkeep.backends import FIELDS, Record
 from tokenkeep.backends.redis_rows import HEAD
+from tokenkeep.errors import StoreUnavailable
 
 
 def record(name="id", **changes):
     values = {"version": "1", "identity": f"of {name}", "key_id": "key", "sealed": b"sealed"}
     return Record(id=name, **{**values, **changes})
-
-
-def new_version(old, **changes):
-    """Return what replaces a record."""
-    from dataclasses import replace
-
-    return replace(old, version=secrets.token_hex(4), **changes)
 
 
 def client_of(url):
@@ -33,8 +27,22 @@ def key(name, prefix="tokenkeep"):
     return f"{{{prefix}}}:{name}"
 
 
-def port_of(url):
-    return urlsplit(url).port
+def refused(work, kind=StoreUnavailable):
+    """Return the error of *work*, which has to come soon and without the password hunter2."""
+    start = time.monotonic()
+    with pytest.raises(kind) as caught:
+        work()
+    assert time.monotonic() - start < 5
+    assert "hunter2" not in f"{caught.value} {caught.value!r} {caught.value.__cause__!r}"
+    return str(caught.value)
+
+
+def until(true):
+    """Wait until something has become true."""
+    end = time.monotonic() + 30
+    while not true():
+        assert time.monotonic() < end
+        time.sleep(0.01)
 
 
 def entries(client, prefix="tokenkeep"):

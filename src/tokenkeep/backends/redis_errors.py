@@ -63,7 +63,11 @@ _REASONS = (
     ),
     ("CLUSTERDOWN|TRYAGAIN", "the cluster is not complete now", "Try again; see CLUSTER INFO"),
     ("MASTERDOWN", "it is a replica that has lost its primary", "Try again"),
-    ("NOAUTH", "it asks for a password", "Put it into the URL: redis://user:password@host"),
+    (
+        "NOAUTH|Authentication required|already authenticated",
+        "it asks for a password",
+        "Put it into the URL: redis://user:password@host",
+    ),
     (
         "WRONGPASS|invalid password|invalid username-password",
         "it refuses this user name or password",

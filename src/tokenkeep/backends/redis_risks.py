@@ -70,7 +70,7 @@ def _memory(facts: dict[str, Any]) -> Iterator[Risk]:
 
 def _disk(server: Server, facts: dict[str, Any]) -> Iterator[Risk]:
     settings = {
-        name: (server.ask_if_allowed("CONFIG", "GET", name) or {}).get(name)
+        name: (server.ask_if_allowed("CONFIG GET", name) or {}).get(name)
         for name in ("save", "appendfsync")
     }
     if not facts.get("aof_enabled"):

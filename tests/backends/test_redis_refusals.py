@@ -1,0 +1,330 @@
+"""A Redis server that refuses: each reason has its name, soon, and what is stored stays."""
+
+from __future__ import annotations
+
+import socket
+import threading
+
+import pytest
+import redis
+from private_servers import Redis
+from private_servers.skipped import started
+from redis_store import assert_consistent, client_of, record, refused, until
+
+from tokenkeep.backends import open_backend
+from tokenkeep.backends.redis import RedisBackend
+from tokenkeep.errors import ConfigurationError, StoreUnavailable
+
+
+@pytest.fixture(scope="module")
+def server():
+    """A server of this file alone, to be set up badly."""
+    yield from started(Redis)
+
+
+@pytest.fixture
+def admin(server):
+    with server.connect() as client:
+        yield client
+
+
+@pytest.fixture
+def url(server):
+    return server.url()
+
+
+@pytest.fixture
+def backend(url):
+    backend = RedisBackend(f"{url}?socket_timeout=2", busy_timeout=0.2)
+    backend.write(record(user="u", access="a"), replaces=None)
+    yield backend
+    backend.close()
+
+
+@pytest.fixture
+def setting(admin):
+    """Change the server's settings until the test ends."""
+    before = {}
+
+    def change(name, value):
+        before.setdefault(name, admin.config_get(name)[name])
+        admin.config_set(name, value)
+
+    yield change
+    for name, value in before.items():
+        admin.config_set(name, value)
+
+
+def changes(backend):
+    """Return what changes a store, one call each."""
+    return (
+        lambda: backend.write(record("new"), replaces=None),
+        lambda: backend.write(record(version="2", access="b", user="u"), replaces="1"),
+    )
+
+
+def test_nobody_there():
+    """A port without a server."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+        url = f"redis://:hunter2@127.0.0.1:{port}/0"
+
+        assert "refused" in refused(lambda: open_backend(url))
+
+
+def test_no_such_host():
+    """A name that leads nowhere."""
+    assert "no.such.host.invalid" in refused(
+        lambda: open_backend("redis://no.such.host.invalid/0")
+    )
+
+
+def test_not_a_redis_server():
+    """Somebody else's server, who says something else or nothing."""
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        url = f"redis://127.0.0.1:{other.getsockname()[1]}/0?socket_timeout=0.3"
+
+        def answer():
+            for _ in range(2):
+                connection, _ = other.accept()
+                connection.sendall(b"HTTP/1.1 400 Bad Request\r\n\r\n")
+                connection.close()
+
+        assert "in time" in refused(lambda: open_backend(url))
+        thread = threading.Thread(target=answer)
+        thread.start()
+        refused(lambda: open_backend(url))
+        socket.create_connection(other.getsockname()[:2]).close()  # lets the thread end
+        thread.join()
+
+
+@pytest.mark.parametrize(
+    ("credentials", "said"),
+    [
+        ("", "asks for a password"),
+        (":hunter2@", "refuses this user name or password"),
+        ("ana:hunter2@", "refuses this user name or password"),
+    ],
+)
+@pytest.mark.parametrize("protocol", [2, 3])
+def test_wrong_password(url, credentials, said, protocol):
+    """Without the right password."""
+    place = url.partition("@")[2]
+
+    text = refused(lambda: open_backend(f"redis://{credentials}{place}?protocol={protocol}"))
+
+    assert said in text
+    assert "URL" in text
+
+
+def test_needless_password(server, setting):
+    """With a password that the server does not have: an older form of the answer, too."""
+    setting("requirepass", "")
+    url = f"redis://:hunter2@{server.host}:{server.port}/0"
+
+    assert "it has no password" in refused(lambda: open_backend(url))
+
+
+def test_unknown_command_is_not_repeated():
+    """A proxy without AUTH answers with what it was given; we don't."""
+    with socket.create_server(("127.0.0.1", 0)) as proxy:
+
+        def answer():
+            connection, _ = proxy.accept()
+            connection.recv(4096)
+            connection.sendall(
+                b"-ERR unknown command 'AUTH', with args beginning with: 'hunter2' \r\n"
+            )
+            connection.close()
+
+        thread = threading.Thread(target=answer)
+        thread.start()
+        port = proxy.getsockname()[1]
+
+        text = refused(lambda: open_backend(f"redis://:hunter2@127.0.0.1:{port}/0"))
+        thread.join()
+
+    assert "AUTH" in text
+
+
+def test_frames_hold_no_password(url):
+    """A crash report that shows the locals of the driver's frames shows no password."""
+    place = url.partition("@")[2]
+    with pytest.raises(StoreUnavailable) as caught:
+        open_backend(f"redis://:hunter2@{place}")
+
+    error, modules = caught.value, set()
+    while error is not None:
+        frame = error.__traceback__
+        while frame is not None:
+            modules.add(frame.tb_frame.f_globals["__name__"].partition(".")[0])
+            frame = frame.tb_next
+        error = error.__cause__ or error.__context__
+    assert "redis" not in modules
+
+
+def test_no_such_database(server):
+    """A database beyond what the server has."""
+    url = f"redis://:{server.password}@{server.host}:{server.port}/99999"
+
+    assert "no database of this number" in refused(lambda: open_backend(url))
+
+
+def test_replica(server):
+    """A replica answers questions, and says that it takes no changes."""
+    url = server.url()
+    primary = RedisBackend(url)
+    primary.write(record(user="u"), replaces=None)
+    number = url.rpartition("/")[2]
+    options = ["--replicaof", f"{server.host} {server.port}", "--masterauth", server.password]
+    with Redis(options=options) as other:
+        place = f"redis://:{other.password}@{other.host}:{other.port}/{number}"
+        client = client_of(place)
+        until(lambda: client.info("replication")["master_link_status"] == "up")
+        backend = RedisBackend(place)
+
+        assert backend.find("user", ["u"]) == [record(user="u")]
+        assert backend.scan(None, 10) == [record(user="u")]
+        for change in (*changes(backend), lambda: backend.delete("id"), backend.clear):
+            assert "is a replica" in refused(change)
+        assert ["the server is a replica, which can't be written to"] == [
+            risk.text for risk in backend.risks()
+        ]
+        client.replicaof("NO", "ONE")
+        backend.write(record(version="2"), replaces="1")
+        backend.close()
+        client.close()
+    primary.close()
+
+
+def test_memory_is_full(backend, url, setting):
+    """A full memory refuses what needs more of it, wholly; reading and deleting go on."""
+    setting("maxmemory", "1mb")
+
+    for change in changes(backend):
+        assert "memory is full" in refused(change)
+        assert backend.scan(None, 10) == [record(user="u", access="a")]
+        assert_consistent(url)
+    assert backend.delete("id") is True
+    assert backend.clear() == 0
+    RedisBackend(url).close()
+
+
+def test_disk_is_full(backend, url, server, setting, admin):
+    """A server that can't write its snapshots takes no changes."""
+    setting("save", "3600 1000000")
+    folder = server.folder / "data"
+    folder.chmod(0o500)  # as good as full, for the server is not root
+    try:
+        admin.bgsave()
+        until(lambda: admin.info("persistence")["rdb_last_bgsave_status"] == "err")
+
+        for change in (*changes(backend), lambda: backend.delete("id")):
+            assert "can't write to its disk" in refused(change)
+        assert backend.scan(None, 10) == [record(user="u", access="a")]
+        assert_consistent(url)
+        assert any("can't write to its disk" in risk.text for risk in backend.risks())
+    finally:
+        folder.chmod(0o700)
+        admin.bgsave()
+        until(lambda: admin.info("persistence")["rdb_last_bgsave_status"] == "ok")
+
+
+def test_too_few_replicas(backend, setting):
+    """A server that waits for replicas takes no changes without them."""
+    setting("min-replicas-to-write", 1)
+
+    for change in changes(backend):
+        assert "min-replicas-to-write" in refused(change)
+
+
+def test_too_many_clients(backend, server, setting, admin):
+    """A server with as many clients as it takes."""
+    clients = [server.connect() for _ in range(20)]
+    for client in clients:
+        client.ping()
+    setting("maxclients", len(admin.client_list()) - 5)
+    backend.close()
+
+    assert "too many clients" in refused(lambda: backend.read("id"))
+    for client in clients:
+        client.close()
+
+
+def test_too_many_threads(url):
+    """More calls at once than the URL allows connections are refused, not mixed up."""
+    backend = RedisBackend(f"{url}?max_connections=1")
+    pool = backend._server._client.connection_pool
+    held = pool.get_connection()
+
+    assert "too many calls" in refused(lambda: backend.read("id"))
+    pool.release(held)
+    assert backend.read("id") is None
+    backend.close()
+
+
+@pytest.fixture
+def endless_script(server, setting, admin):
+    """A server that somebody's script keeps busy; SCRIPT KILL ends it."""
+    setting("busy-reply-threshold", 1)
+
+    def work():
+        with server.connect() as client, pytest.raises(redis.ResponseError, match="killed"):
+            client.eval("while true do end", 0)
+
+    def is_busy():
+        try:
+            return not admin.ping()
+        except redis.ResponseError:
+            return True
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    until(is_busy)
+    yield
+    if is_busy():
+        admin.script_kill()
+    thread.join()
+
+
+def test_busy_with_a_script(backend, request):
+    """Somebody's long script is waited for as long as was said, then named."""
+    request.getfixturevalue("endless_script")
+
+    assert "long script" in refused(lambda: backend.read("id"))
+    for change in changes(backend):
+        assert "long script" in refused(change)
+
+
+def test_busy_for_a_while(url, request, admin):
+    """When it ends in time, nobody notices."""
+    backend = RedisBackend(url, busy_timeout=10.0)
+    request.getfixturevalue("endless_script")
+    threading.Timer(0.3, admin.script_kill).start()
+
+    backend.write(record(), replaces=None)
+
+    assert backend.read("id") == record()
+    backend.close()
+
+
+def test_not_worth_waiting(url, request):
+    """When a token was last used is not noted while the server is busy."""
+    backend = RedisBackend(url, busy_timeout=60.0)
+    request.getfixturevalue("endless_script")
+
+    assert "long script" in refused(lambda: backend.touch("id", 5.0))
+    backend.close()
+
+
+@pytest.mark.parametrize("policy", ["allkeys-lru", "allkeys-random"])
+def test_eviction_is_refused(url, setting, policy):
+    """A server that would drop tokens is not used at all."""
+    setting("maxmemory-policy", policy)
+    setting("maxmemory", "1gb")
+
+    text = refused(lambda: RedisBackend(url), ConfigurationError)
+
+    assert policy in text
+    assert "noeviction" in text
