@@ -171,8 +171,9 @@ def test_no_such_database(server):
     assert "no database of this number" in refused(lambda: open_backend(url))
 
 
-def test_replica(server):
+def test_replica(server, admin):
     """A replica answers questions, and says that it takes no changes."""
+    admin.config_set("repl-diskless-sync-delay", 0)
     url = server.url()
     primary = RedisBackend(url)
     primary.write(record(user="u"), replaces=None)

@@ -56,14 +56,15 @@ def risks(server: Server) -> list[Risk]:
 def _memory(facts: dict[str, Any]) -> Iterator[Risk]:
     policy = str(facts.get("maxmemory_policy", _SAFE))
     if policy.startswith("allkeys-"):
-        limit = "its memory is full" if facts.get("maxmemory") else "it ever gets a maxmemory"
-        yield Risk(
-            f"the server drops tokens when {limit} (maxmemory-policy {policy})", _NO_EVICTION
+        full = bool(facts.get("maxmemory"))
+        when = (
+            "drops tokens when its memory is full" if full else "would drop tokens at a maxmemory"
         )
+        yield Risk(f"the server {when} (maxmemory-policy {policy})", _NO_EVICTION)
     elif policy != _SAFE:
         yield Risk(
             f"the server drops keys that have an end when its memory is full ({policy}); "
-            "tokens have none, but nothing else keeps them",
+            "tokens have none, and stay",
             _NO_EVICTION,
         )
 
