@@ -123,7 +123,7 @@ class Calls:
             except PoolTimeout:
                 raise StoreUnavailable(
                     "All connections of this process to "
-                    f"{self._target.describe()} were in use for {self._target.timeout:g} seconds",
+                    f"{self._target.database()} were in use for {self._target.timeout:g} seconds",
                     hint="Try again, or raise pool_size",
                 ) from None
             except self._connections.errors as exc:

@@ -20,11 +20,14 @@ _TAKEN: set[Code] = {
     "SQLITE_CONSTRAINT_PRIMARYKEY",
 }
 _AGAIN: set[Code] = {
-    *(1020, 1205, 1213),  # changed since read, lock wait timeout, deadlock
+    *(1020, 1205, 1213, 3572),  # changed since read, lock wait timeout, deadlock, locked now
     *("40001", "40P01", "55P03"),  # serialization failure, deadlock, lock not available
     *("SQLITE_BUSY", "SQLITE_LOCKED", "SQLITE_BUSY_SNAPSHOT"),
 }
 """Somebody is in the way, and the database has undone the statement."""
+
+_MADE: set[Code] = {1050, 1061, "42P07", "42710"}
+"""The table or index is there already."""
 
 _LOST: set[Code] = {1053, 1927, 2006, 2013, 4031, "57P01", "57P02", "57P05"}
 """The connection is gone, which `Dialect.is_disconnect` does not always know."""
@@ -139,6 +142,11 @@ class Explainer:
             return code in _AGAIN
         return bool(re.search(r"(?i)deadlock|serializ|conflict|database is locked", str(exc)))
 
+    def is_made(self, exc: BaseException) -> bool:
+        """Return whether a table or index was not made because it is there already."""
+        code = self.code(exc)
+        return code in _MADE or (not isinstance(code, int) and "already exists" in str(exc))
+
     def is_lost(self, exc: BaseException) -> bool:
         """Return whether the code of an error says that the connection is gone."""
         code = self.code(exc)
@@ -161,7 +169,7 @@ class Explainer:
             record_id: The record that was asked for or written. None if it was none, or several.
             lost: Whether the connection is gone.
         """
-        where = self._target.describe()
+        where = self._target.database()
         if self.is_taken(exc):
             return StoreConflict(
                 "There is a record with this id, or another one for the same thing",
@@ -200,7 +208,7 @@ class Explainer:
         )
 
     def _lost(self, exc: BaseException, doing: str, record_id: str | None) -> StoreUnavailable:
-        where = self._target.describe()
+        where = self._target.database()
         timed_out = bool(re.search(r"(?i)tim(ed|e) ?out", str(exc)))
         how = (
             f"did not answer within {self._target.timeout:g} seconds" if timed_out else "was lost"
@@ -236,7 +244,7 @@ class Explainer:
             return None
         makes = doing == "CREATE"
         return StoreUnavailable(
-            f"{_upper(self._target.describe())} can't be used: this user lacks the "
+            f"{_upper(self._target.database())} can't be used: this user lacks the "
             f"privilege {privilege} on {on}",
             hint="Grant it, or have somebody who may create tables run what "
             "`tokenkeep sql-schema` prints"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from sqlalchemy import Index, inspect, select
+from sqlalchemy import Table, false, inspect, literal_column, select
 from sqlalchemy.exc import DBAPIError, IntegrityError
 
 from tokenkeep.backends.patience import tries
@@ -12,7 +12,7 @@ from tokenkeep.backends.sql_schema import VERSION
 from tokenkeep.errors import StoreTooNew
 
 if TYPE_CHECKING:
-    from sqlalchemy import Connection, Table
+    from sqlalchemy import Connection, Index
     from sqlalchemy.sql.expression import Executable
 
     from tokenkeep.backends.sql_errors import Explainer
@@ -71,18 +71,13 @@ def _has_table(db: Connection, table: Table) -> bool:
     return inspect(db).has_table(table.name, schema=table.schema)
 
 
-def _has_index(db: Connection, index: Index) -> bool:
-    table = index.table
-    assert table is not None  # noqa: S101 - for the type checker: each was made with its column
-    found = inspect(db).get_indexes(table.name, schema=table.schema)
-    return any(each["name"] == index.name for each in found)
-
-
 def _refuse_foreign(db: Connection, table: Table, errors: Explainer) -> None:
     if not _has_table(db, table):
         return
-    columns = inspect(db).get_columns(table.name, schema=table.schema)
-    if {each["name"].lower() for each in columns} != {column.name for column in table.columns}:
+    # Not each dialect can look at a table's columns, but each names those of a result.
+    found = db.execute(select(literal_column("*")).select_from(table).where(false())).keys()
+    db.rollback()
+    if {name.lower() for name in found} != {column.name for column in table.columns}:
         raise errors.foreign(f"has a table {table.name} that is not one of tokenkeep's")
 
 
@@ -94,27 +89,21 @@ def _make(
     errors: Explainer,
 ) -> None:
     for _ in tries(patience):
-        if _is_there(db, made):
+        if isinstance(made, Table) and _has_table(db, made):
             return
         try:
             _run(db, statement)
         except DBAPIError as exc:
             db.rollback()
-            # Another process may have been faster; each database says so in its own way.
-            if _is_there(db, made):
+            last, said = exc, exc.orig or exc
+            # Another process may have been faster. Not each dialect can look for an index.
+            if errors.is_made(said):
                 return
-            if not errors.is_busy(exc.orig or exc) and not errors.is_taken(exc.orig or exc):
+            if not errors.is_busy(said) and not errors.is_taken(said):
                 raise
-            last = exc
         else:
             return
     raise last
-
-
-def _is_there(db: Connection, made: Table | Index) -> bool:
-    found = _has_index(db, made) if isinstance(made, Index) else _has_table(db, made)
-    db.rollback()
-    return found
 
 
 def _run(db: Connection, statement: Executable) -> None:

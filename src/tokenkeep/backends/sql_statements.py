@@ -30,6 +30,15 @@ _FEW = 500
 """Likewise elsewhere: old SQLite allows 999 parameters, SQL Server 2100."""
 
 
+def _knows_nowait(dialect: Any) -> bool:
+    version: tuple[Any, ...] = dialect.server_version_info or ()
+    if dialect.name == "postgresql":
+        return True
+    if dialect.name in {"mysql", "mariadb"}:
+        return version >= ((10, 3) if dialect.is_mariadb else (8, 0, 1))
+    return False
+
+
 class Statement:
     """
     SQL text as the driver wants it, and what puts values in the driver's order.
@@ -59,7 +68,7 @@ class Statement:
         if order == list(range(len(names))):
             self.bind = tuple
         elif len(order) == 1:
-            self.bind = lambda values: (values[order[0]],)
+            self.bind = lambda values: ((*values, *tail)[order[0]],)
         else:
             pick = itemgetter(*order) if order else lambda _: ()
             self.bind = lambda values: pick((*values, *tail))
@@ -84,7 +93,11 @@ class Statements:
         is_it = columns.id == bindparam("the_id", type_=columns.id.type)
         is_version = columns.version == bindparam("the_version", type_=columns.version.type)
         now = bindparam("now", type_=columns.last_used_at.type)
-        later = or_(columns.last_used_at.is_(None), columns.last_used_at < now)
+        touched = [is_it, or_(columns.last_used_at.is_(None), columns.last_used_at < now)]
+        if _knows_nowait(dialect):
+            # A touch is not worth waiting for a lock. MySQL wants the inner one of two selects.
+            free = select(columns.id).where(*touched).with_for_update(nowait=True).subquery()
+            touched = [columns.id.in_(select(free.c.id))]
         new = {name: bindparam(f"new_{name}", type_=columns[name].type) for name in _ROW}
 
         self.read = self._made(self._select.where(is_it), "the_id")
@@ -107,7 +120,7 @@ class Statements:
         self.exists = self._made(select(columns.version).where(is_it), "the_id")
         """Of an id."""
         self.touch = self._made(
-            update(table).where(is_it, later).values(last_used_at=now), "now", "the_id"
+            update(table).where(*touched).values(last_used_at=now), "now", "the_id"
         )
         """Of a time and an id."""
         self.delete_up_to = self._made(

@@ -91,10 +91,13 @@ class Target:
     def describe(self) -> str:
         """Say which table of which database, without a password."""
         table = f"{self.schema}.{self.table}" if self.schema else self.table
-        label = _LABELS.get(self.backend, self.backend)
-        return f"the table {table} of the {label} database {self._database()}"
+        return f"the table {table} of {self.database()}"
 
-    def _database(self) -> str:
+    def database(self) -> str:
+        """Say which database, without a password."""
+        return f"the {_LABELS.get(self.backend, self.backend)} database {self._place()}"
+
+    def _place(self) -> str:
         url, query = self.url, {**self.url.query, **self.connect_args}
         if self.backend in {"sqlite", "duckdb"}:
             return os.path.realpath(str(url.database))
@@ -139,7 +142,10 @@ class Target:
                     defaults[name] = self.timeout
                 # Who gave up must not find his write done by the server a minute later.
                 half = max(1, int(self.timeout / 2))
-                defaults["init_command"] = f"SET SESSION innodb_lock_wait_timeout = {half}"
+                waits = ("innodb_lock_wait_timeout", "lock_wait_timeout")
+                defaults["init_command"] = "SET SESSION " + ", ".join(
+                    f"{name} = {half}" for name in waits
+                )
                 defaults["autocommit"] = True  # at once, lest it takes a round trip of its own
                 defaults["program_name"] = "tokenkeep"
             case "mysqldb":

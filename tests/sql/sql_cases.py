@@ -1,0 +1,44 @@
+"""What the tests of SQL databases share: records, and openings by URL."""
+
+from __future__ import annotations
+
+from tokenkeep.backends import Record, open_backend
+
+
+def record(name="id", **changes):
+    values = {"version": "1", "identity": f"of {name}", "key_id": "key", "sealed": b"sealed"}
+    return Record(id=name, **{**values, **changes})
+
+
+def with_port(url, server, port):
+    """Return a URL that goes through a proxy."""
+    return url.replace(f":{server.port}/", f":{port}/")
+
+
+def with_user(url, server, user):
+    """Return a URL for another user, whose password is the same."""
+    return url.replace("//app:", f"//{user}:")
+
+
+class Opener:
+    """Open backends, and close them at the end."""
+
+    def __init__(self):
+        self.opened = []
+
+    def __call__(self, url):
+        self.opened.append(open_backend(url))
+        return self.opened[-1]
+
+    def close(self):
+        for backend in self.opened:
+            backend.close()
+
+
+def make_idle(backend, seconds):
+    """Let the pooled connections believe that they were idle for that long."""
+    held = backend._connections._pool
+    links = [held.connect() for _ in range(held.checkedin())]
+    for link in links:
+        link.info["used"] -= seconds
+        link.close()

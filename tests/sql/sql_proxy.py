@@ -1,0 +1,101 @@
+"""A TCP proxy in front of a database server: it counts round trips, cuts and swallows."""
+
+from __future__ import annotations
+
+import selectors
+import socket
+import threading
+
+
+class Proxy:
+    """
+    Forward connections on a port of its own.
+
+    ``trips`` counts how often a client spoke after the server had (or first).
+    """
+
+    def __init__(self, host, port):
+        self._server = (host, port)
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self.port = self._listener.getsockname()[1]
+        self.trips = 0
+        self.connections = 0
+        self._swallow = threading.Event()
+        self._cut_answers = threading.Event()
+        self._pairs = []
+        self._done = False
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def swallow(self):
+        """From now on, forward nothing: as a firewall that drops packets."""
+        self._swallow.set()
+
+    def go_on(self):
+        self._swallow.clear()
+
+    def cut_the_next_answer(self):
+        """Let the next request through, and cut the connection instead of answering."""
+        self._cut_answers.set()
+
+    def cut(self):
+        """Cut all connections."""
+        for pair in self._pairs:
+            for each in pair:
+                _shut(each)
+        self._pairs.clear()
+
+    def counted(self, work):
+        """Return how many round trips *work* takes."""
+        before = self.trips
+        work()
+        return self.trips - before
+
+    def close(self):
+        self._done = True
+        _shut(self._listener)
+        self._listener.close()
+        self.cut()
+
+    def _accept(self):
+        while not self._done:
+            try:
+                client, _ = self._listener.accept()
+                server = socket.create_connection(self._server)
+            except OSError:
+                continue
+            self.connections += 1
+            for each in (client, server):
+                each.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            pair = (client, server)
+            self._pairs.append(pair)
+            threading.Thread(target=self._forward, args=pair, daemon=True).start()
+
+    def _forward(self, client, server):
+        speaker = server
+        with selectors.DefaultSelector() as selector, client, server:
+            selector.register(client, selectors.EVENT_READ, server)
+            selector.register(server, selectors.EVENT_READ, client)
+            while True:
+                for key, _ in selector.select():
+                    try:
+                        data = key.fileobj.recv(65536)
+                        if not data:
+                            return
+                        if self._swallow.is_set():
+                            continue
+                        if key.fileobj is client and speaker is server:
+                            self.trips += 1
+                        speaker = key.fileobj
+                        if speaker is server and self._cut_answers.is_set():
+                            self._cut_answers.clear()
+                            return
+                        key.data.sendall(data)
+                    except OSError:
+                        return
+
+
+def _shut(each):
+    try:
+        each.shutdown(socket.SHUT_RDWR)
+    except OSError:
+        pass

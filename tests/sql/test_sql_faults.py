@@ -1,0 +1,230 @@
+"""Servers that die, hang and are cut off: named errors within a bounded time, nothing twice."""
+
+from __future__ import annotations
+
+import signal
+import threading
+import time
+
+import pytest
+from sql_cases import record, with_port
+
+from tokenkeep.errors import StoreConflict, StoreUnavailable
+
+QUICK = "?timeout=1"
+
+CALLS = {
+    "read": lambda backend: backend.read("id"),
+    "find": lambda backend: backend.find("access", ["a"]),
+    "write": lambda backend: backend.write(record(version="2"), replaces="1"),
+    "delete": lambda backend: backend.delete("id"),
+    "touch": lambda backend: backend.touch("id", 5.0),
+    "scan": lambda backend: backend.scan(None, 10),
+    "clear": lambda backend: backend.clear(),
+}
+
+
+@pytest.fixture
+def through(connect, proxy, server, url):
+    """A backend behind a proxy, with a short timeout and a record."""
+    backend = connect(with_port(url, server, proxy.port) + QUICK)
+    backend.write(record(), replaces=None)
+    return backend
+
+
+def test_reads_outlive_a_restart(backend, server):
+    """A read on a connection that died meanwhile is asked again, on a new one."""
+    backend.write(record(), replaces=None)
+
+    server.kill()
+    server.start()
+
+    assert record() == backend.read("id")
+
+
+def test_a_write_on_a_dead_connection_is_not_repeated(backend, server):
+    """Whether the server had it is not known: that is said, and the next call works."""
+    backend.write(record(), replaces=None)
+    server.kill()
+    server.start()
+
+    with pytest.raises(StoreUnavailable, match="not known"):
+        backend.write(record(version="2"), replaces="1")
+
+    assert record() == backend.read("id")
+    backend.write(record(version="2"), replaces="1")
+
+
+@pytest.mark.parametrize("threads", [4])
+def test_all_threads_outlive_a_restart(connect, server, url, threads):
+    """One dead connection found, all idle ones are dropped: no thread trips over the next."""
+    backend = connect(url)
+    backend.write(record(), replaces=None)
+    barrier = threading.Barrier(threads)
+    answers = []
+
+    def work():
+        barrier.wait()
+        answers.append(backend.read("id"))
+
+    def all_at_once():
+        workers = [threading.Thread(target=work) for _ in range(threads)]
+        for each in workers:
+            each.start()
+        for each in workers:
+            each.join()
+
+    all_at_once()
+    server.kill()
+    server.start()
+    all_at_once()
+
+    assert [record()] * (2 * threads) == answers
+
+
+def test_server_is_down(backend, server):
+    """A server that is not there is an error that names it, at once."""
+    backend.write(record(), replaces=None)
+    server.kill()
+    try:
+        for name, call in CALLS.items():
+            begun = time.monotonic()
+            with pytest.raises(StoreUnavailable) as caught:
+                call(backend)
+            assert str(server.port) in str(caught.value), name
+            assert time.monotonic() - begun < 5
+    finally:
+        server.start()
+
+    assert record() == backend.read("id")
+
+
+@pytest.mark.parametrize("name", CALLS)
+def test_a_stopped_server(connect, server, url, name):
+    """A server that hangs is given up within the timeout, whatever was asked."""
+    backend = connect(url + QUICK)
+    backend.write(record(), replaces=None)
+    server.pause()
+    try:
+        begun = time.monotonic()
+        with pytest.raises(StoreUnavailable):
+            CALLS[name](backend)
+        took = time.monotonic() - begun
+    finally:
+        server.resume()
+
+    assert took < 5
+    backend.scan(None, 10)
+
+
+def test_a_stopped_server_is_not_waited_for_when_opening(connect, server, url):
+    """A first connection ends in time too."""
+    server.pause()
+    try:
+        begun = time.monotonic()
+        with pytest.raises(StoreUnavailable):
+            connect(url + QUICK)
+        assert time.monotonic() - begun < 6
+    finally:
+        server.resume()
+
+
+@pytest.mark.parametrize("name", ["read", "write"])
+def test_dropped_packets(through, proxy, name):
+    """A firewall that swallows everything is found out within the timeout."""
+    proxy.swallow()
+
+    begun = time.monotonic()
+    with pytest.raises(StoreUnavailable):
+        CALLS[name](through)
+
+    assert time.monotonic() - begun < 5
+    proxy.go_on()
+    assert through.scan(None, 10)
+
+
+def test_the_answer_to_a_write_is_lost(through, proxy, connect, url):
+    """A write whose answer never came is not made again: it stands once, by its own version."""
+    proxy.cut_the_next_answer()
+
+    with pytest.raises(StoreUnavailable, match="not known"):
+        through.write(record(version="2"), replaces="1")
+
+    other = connect(url)
+    for _ in range(50):  # the server may still be at it
+        if other.read("id").version == "2":
+            break
+        time.sleep(0.1)
+    assert record(version="2") == other.read("id")
+    with pytest.raises(StoreConflict):
+        through.write(record(version="2"), replaces="1")
+
+
+def test_the_answer_to_a_read_is_lost(through, proxy):
+    """A read whose answer never came is asked again."""
+    proxy.cut_the_next_answer()
+
+    assert record() == through.read("id")
+
+
+def test_an_interrupted_answer_is_nobody_elses(through, proxy):
+    """After an exception in the midst of a call, the next one gets its own answer."""
+    through.write(record("other"), replaces=None)
+    backend = through
+
+    class Stop(BaseException):
+        pass
+
+    def stop(*_):
+        raise Stop
+
+    before = signal.signal(signal.SIGALRM, stop)
+    proxy.swallow()
+    signal.setitimer(signal.ITIMER_REAL, 0.3)
+    try:
+        with pytest.raises(Stop):
+            backend.read("id")
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+        proxy.go_on()
+
+    assert record("other") == backend.read("other")
+
+
+def test_a_signal_handler_may_ask(backend):
+    """A handler that asks in the midst of a call of its thread gets an answer; so does the call."""
+    backend.write(record(), replaces=None)
+    backend.write(record("other"), replaces=None)
+    answers = []
+    before = signal.signal(signal.SIGALRM, lambda *_: answers.append(backend.read("other")))
+    found = []
+    try:
+        for turn in range(200):
+            signal.setitimer(signal.ITIMER_REAL, 0.00001 * (turn % 50 + 1))
+            found.append(backend.read("id"))
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+
+    assert [record()] * 200 == found
+    assert answers
+    assert all(answer == record("other") for answer in answers)
+
+
+def test_all_connections_in_use(connect, server, url, proxy):
+    """A thread that gets no connection in time is told so, and what to raise."""
+    backend = connect(with_port(url, server, proxy.port) + "?timeout=2&pool_size=1&max_overflow=0")
+    proxy.swallow()
+    first = threading.Thread(target=lambda: pytest.raises(StoreUnavailable, backend.read, "id"))
+    first.start()
+    time.sleep(0.3)
+    held = backend._connections._ready()
+
+    with pytest.raises(StoreUnavailable):
+        backend.read("id")
+
+    first.join()
+    proxy.go_on()
+    assert backend.read("id") is None
+    assert held.size() == 1

@@ -1,0 +1,87 @@
+"""How often a call goes to the server and back: counted on the wire."""
+
+from __future__ import annotations
+
+import pytest
+from sql_cases import make_idle, record, with_port
+
+
+@pytest.fixture
+def backend(connect, proxy, server, url):
+    """A backend whose traffic is counted, with its connection open and all statements known."""
+    backend = connect(with_port(url, server, proxy.port))
+    backend.write(record(access="a", refresh="r"), replaces=None)
+    for _ in range(10):  # psycopg prepares what it has sent five times
+        backend.read("id")
+        backend.find("access", ["a"])
+        backend.find("identity", ["x", "y", "of id"])
+    return backend
+
+
+def test_one_trip_each(backend, proxy):
+    """Reading, finding, saving and deleting take one round trip each; nothing comes with them."""
+    calls = {
+        "read": lambda: backend.read("id"),
+        "find": lambda: backend.find("access", ["a"]),
+        "find several": lambda: backend.find("identity", ["x", "y", "of id"]),
+        "scan": lambda: backend.scan(None, 10),
+        "insert": lambda: backend.write(record("new"), replaces=None),
+        "replace": lambda: backend.write(record(version="2"), replaces="1"),
+        "touch": lambda: backend.touch("id", 7.0),
+        "delete": lambda: backend.delete("id", replaces="2"),
+    }
+
+    trips = {name: proxy.counted(call) for name, call in calls.items()}
+
+    assert dict.fromkeys(calls, 1) == trips
+
+
+def test_very_many_values_in_one_trip(backend, proxy):
+    """However many values are looked for."""
+    trips = proxy.counted(lambda: backend.find("access", [str(n) for n in range(3000)]))
+
+    assert trips <= 2  # psycopg may ask what the statement is, the first time
+
+
+def test_an_idle_connection_is_asked_first(backend, proxy):
+    """Two trips where the connection was idle for a while; then one again."""
+    make_idle(backend, 60)
+
+    assert 2 == proxy.counted(lambda: backend.read("id"))
+    assert 1 == proxy.counted(lambda: backend.read("id"))
+
+
+def test_a_forgotten_connection_is_replaced(backend, proxy):
+    """What a firewall may have dropped is not even asked: that would wait for its timeout."""
+    proxy.swallow()
+    make_idle(backend, 300)
+    before = proxy.connections
+    proxy.go_on()
+
+    assert record(access="a", refresh="r") == backend.read("id")
+    assert before + 1 == proxy.connections
+
+
+def test_a_vault_takes_as_few(connect, proxy, server, url):
+    """A cold find of a vault: two trips at most; a hot one past max_staleness: one; within: none."""
+    from tokenkeep.sealing import KeyRing
+    from tokenkeep.testing import FakeClock
+    from tokenkeep.token import Token
+    from tokenkeep.vault import Vault
+
+    clock = FakeClock()
+    vault = Vault(
+        connect(with_port(url, server, proxy.port)), KeyRing([bytes(range(32))]), clock=clock
+    )
+    saved = vault.save_token(Token(user="ana", client_id="c", refresh_token="r", access_token="a"))
+    questions = (
+        lambda: vault.find_token_by_id(saved.id),
+        lambda: vault.find_token(Token(user="ana")),
+        lambda: vault.find_token(Token(access_token="a")),
+    )
+
+    for ask in questions:
+        assert proxy.counted(ask) <= 2
+        assert 0 == proxy.counted(ask)
+        clock.advance(1.5)
+        assert 1 == proxy.counted(ask)
