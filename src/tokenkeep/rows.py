@@ -96,6 +96,10 @@ class Rows:
         ]
         return [identity(token, None), *found] if token.user else found
 
+    def may_become(self, row: Token, identity: str) -> bool:
+        """Tell whether a row can have another identity: its id may be made of the one it has."""
+        return self._backend.id_for(identity) in (None, row.id)
+
     def insert(self, token: Token) -> Token:
         """
         Write a token as a new row.
@@ -103,7 +107,8 @@ class Rows:
         Raises:
             StoreConflict: Its identity is taken.
         """
-        new = token.but(id=_random(), version=_random(), identity=self.identities(token)[0])
+        identity = self.identities(token)[0]
+        new = token.but(id=self._id_for(identity), version=_random(), identity=identity)
         self._backend.write(records.seal(new, self._ring), replaces=None)
         return new
 
@@ -172,10 +177,11 @@ class Rows:
         Raises:
             StoreConflict: The identity is taken.
         """
+        identity = self.identities(token.but(user=None))[0]
         pending = Token(
-            id=_random(),
+            id=self._id_for(identity),
             version=_random(),
-            identity=self.identities(token.but(user=None))[0],
+            identity=identity,
             provider=token.provider,
             client_id=token.client_id,
             data_center=token.data_center,
@@ -238,6 +244,9 @@ class Rows:
                 continue  # whoever wrote it has sealed it under the newest key
             count += 1
         return count
+
+    def _id_for(self, identity: str) -> str:
+        return self._backend.id_for(identity) or _random()
 
     def _found(self, question: Lookup) -> list[Record]:
         # No secret in a local variable: crash reports show those of each frame.

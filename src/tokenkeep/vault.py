@@ -84,12 +84,14 @@ class Vault(TokenStore):
         """See `TokenStore.find_token`."""
         if token.id:
             return self.find_token_by_id(token.id)
+        located = self._locate(token)
         # The provider is needed to locate the token, but asked for only if named.
-        for question in Lookup.of(self._locate(token).but(provider=token.provider)):
+        questions = Lookup.of(located.but(provider=token.provider))
+        for question in questions:
             found = self._answer(question)
             if found is not None:
                 return found
-        return None
+        return self._named(located, questions) if self.backend.finds_late else None
 
     def find_token_by_id(self, token_id: str) -> Token | None:
         """See `TokenStore.find_token_by_id`."""
@@ -250,6 +252,15 @@ class Vault(TokenStore):
             self._cache.put(question, Entry(found, revision, now, mark))
         return found
 
+    def _named(self, token: Token, questions: tuple[Lookup, ...]) -> Token | None:
+        """Return the row that answers one of the questions and has the token's identity."""
+        for row in self._rows.taken(self._rows.identities(token)):
+            led = self._rows.read(row.moved_to) if row.moved_to else row
+            for question in questions:
+                if led is not None and (found := question.choose([led])) is not None:
+                    return found
+        return None
+
     def _matching(self, token: Token) -> Token | None:
         """Return the row that a save updates, pending ones too, read past the cache."""
         if token.id:
@@ -262,6 +273,8 @@ class Vault(TokenStore):
         for field, name in SECRETS.items():
             if getattr(token, name):
                 rows += self._rows.having(Lookup(field, getattr(token, name)))
+        if self.backend.finds_late:
+            rows += self._rows.taken(self._rows.identities(token))
         return saving.match(token, rows) or self._holding(token)
 
     def _holding(self, token: Token) -> Token | None:
@@ -314,14 +327,18 @@ class Vault(TokenStore):
             return stored
         if stored.user or not wanted.user:
             return self._noted(self._rows.swap(wanted))
-        named = wanted.but(identity=self._rows.identities(wanted)[0])
+        identity = self._rows.identities(wanted)[0]
         try:
-            return self._rows.swap(named)
+            if self._rows.may_become(stored, identity):
+                return self._rows.swap(wanted.but(identity=identity))
+            # Its claim too: a renewal that is under way goes on in the user's row.
+            owner = self._rows.insert(saving.inherited(wanted, stored))
         except StoreConflict:
-            owners = self._rows.taken([str(named.identity)])
+            owners = self._rows.taken([identity])
             if not owners or owners[0].id == stored.id:
                 raise
-        return self._joined(stored, wanted, owners[0], login)
+            owner = owners[0]
+        return self._joined(stored, wanted, owner, login)
 
     def _joined(self, nameless: Token, wanted: Token, owner: Token, login: str) -> Token:
         """

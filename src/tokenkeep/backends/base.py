@@ -31,7 +31,7 @@ class Record:
     included; *sealed* may hold any byte. Times are epoch seconds.
 
     Args:
-        id: Random, never reused.
+        id: Random, or what `Backend.id_for` says; never that of another identity.
         version: Random, opaque, made by the writer; compared, never counted.
         identity: Digest of what the token is for. Unique in the store.
         access: Digest of the access token. None if there is none.
@@ -103,6 +103,24 @@ class Backend(ABC):
 
     embedded: bool = False
     """Whether the data lives on this machine alone; then a missing key may be made."""
+
+    finds_late: bool = False
+    """
+    Whether `find` may miss what was written in the last minutes, unless it is
+    asked by identity. What it returns is up to date all the same.
+    """
+
+    def id_for(self, identity: str) -> str | None:  # noqa: ARG002 - for those who override it
+        """
+        Return the id of the record with an identity. None lets it be random.
+
+        For a store that has nothing unique but names. A record deleted and
+        made again then has the same id, and is told apart by its version.
+
+        Args:
+            identity: As in `Record`.
+        """
+        return None
 
     @abstractmethod
     def read(self, record_id: str) -> Record | None:
