@@ -63,7 +63,7 @@ class Keeper:
         self.providers: Providers = providers or getattr(store, "providers", None) or Providers()
         self.journal: Journal = journal or getattr(store, "journal", None) or MemoryJournal()
         self.clock: Clock = clock or Clock()
-        self.clock_errors: ClockErrors = ClockErrors()
+        self.clock_errors: ClockErrors = ClockErrors(self.clock)
         """How far this host's clock is off, as learnt from providers."""
         self._on_event = on_event
         self._renewer = Renewer(
@@ -75,7 +75,7 @@ class Keeper:
             errors=self.clock_errors,
         )
         self._touch = getattr(store, "touch", None)
-        self._good: dict[str | None, tuple[Token, float]] = {}
+        self._good: dict[str | None, tuple[Token, float, int]] = {}
 
     def get(
         self,
@@ -142,7 +142,12 @@ class Keeper:
         """
         good = self._good.get(token.id)
         now = self.clock.now()
-        if good is not None and now < good[1] and _same(good[0], token):
+        if (
+            good is not None
+            and now < good[1]
+            and _same(good[0], token)
+            and good[2] == self.clock_errors.era()
+        ):
             return token
         ask = Ask(client_secret=client_secret if client_secret != token.client_secret else None)
         del client_secret  # crash reports show the locals of each frame
@@ -312,11 +317,12 @@ class Keeper:
             with suppress(StoreUnavailable):
                 self._touch(token.id, now)
         profile = self.providers.of(token).profile
+        era = self.clock_errors.era()
         decision = decide(self.clock_errors.local(token), now, profile)
         if decision.verdict is Verdict.USE and decision.until is not None and token.version:
             if len(self._good) >= 10_000:  # noqa: PLR2004  # as many as the cache holds
                 self._good.clear()
-            self._good[token.id] = (token, min(decision.until, now + TOUCH_EVERY))
+            self._good[token.id] = (token, min(decision.until, now + TOUCH_EVERY), era)
 
     def _report(self, name: str, token: Token, **details: object) -> None:
         event = Event(

@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, Literal
 from tokenkeep import folders, keys
 from tokenkeep.backends import open_backend
 from tokenkeep.backends.urls import StoreURL, scheme_of
+from tokenkeep.clock import CLOCK_TOLERANCE
 from tokenkeep.config import open_store, settings
 from tokenkeep.errors import TokenKeepError
 from tokenkeep.providers.form import Form
 from tokenkeep.providers.http import post_form
-from tokenkeep.renewal.outcomes import CLOCK_TOLERANCE
 from tokenkeep.token import Status, Token
 
 if TYPE_CHECKING:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from tokenkeep import holder
+from tokenkeep.clock import CLOCK_TOLERANCE
 from tokenkeep.decision import cool_down, credential_digest
 from tokenkeep.errors import (
     CoolingDown,
@@ -23,9 +24,6 @@ from tokenkeep.token import Failure, Status
 if TYPE_CHECKING:
     from tokenkeep.providers.base import Answer
     from tokenkeep.token import Token
-
-CLOCK_TOLERANCE = 30.0
-"""A provider's clock further off than this corrects ours, in seconds."""
 
 _LOGIN_HINT = "Let the user log in again, e.g. with: tokenkeep login"
 

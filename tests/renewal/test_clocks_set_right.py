@@ -1,0 +1,73 @@
+"""A host whose clock is wrong: what it learns of it, and when it forgets that."""
+
+from __future__ import annotations
+
+import pytest
+
+from tokenkeep.clock import CLOCK_TOLERANCE
+
+TWO_HOURS = 7200.0
+ISSUER = "https://provider.example/token"
+
+
+def off(world, seconds):
+    """Set this host's clock ahead of the provider's, or behind it; the next caller renews."""
+    world.provider.extra = {"clock_offset": -seconds}
+    world.clock.set(world.clock.now() + seconds)
+    world.write(expires_at=world.clock.now() - 1)
+
+
+def set_right(world, seconds):
+    """Undo `off`, as NTP does."""
+    world.provider.extra = {"clock_offset": 0.0}
+    world.clock.set(world.clock.now() - seconds)
+
+
+@pytest.mark.parametrize("ahead", [TWO_HOURS, -TWO_HOURS])
+def test_clock_set_right(world, ahead):
+    """What was learnt of a clock is forgotten once it is set: no token is handed out ended."""
+    off(world, ahead)
+    world.get()
+    set_right(world, ahead)
+
+    for minutes in (0, 10, 44, 2, 5, 39, 19, 2, 29, 29, 2):
+        world.clock.advance(minutes * 60)
+        assert world.get().expires_at > world.clock.now()
+
+    assert len(world.provider.sent) == 1 + 3  # at minute 56, 119 and 179
+
+
+@pytest.mark.parametrize("ahead", [TWO_HOURS, -TWO_HOURS])
+def test_clock_that_stays_wrong(world, ahead):
+    """Time that passes is no reason to forget, nor is a correction too small to count."""
+    off(world, ahead)
+    for _ in range(10):
+        world.get()
+        world.clock.advance(1000)
+        world.clock.set(world.clock.now() + CLOCK_TOLERANCE / 12)
+
+    # Renewed when 300 s or less of an hour are left: after 4 looks each.
+    assert len(world.provider.sent) == 3
+    assert world.here.keeper.clock_errors.of(ISSUER) == -ahead
+
+
+def test_suspended_machine(world):
+    """A suspend, in which the monotonic clock stands still, costs one call at most."""
+    off(world, TWO_HOURS)
+    world.get()
+    world.clock.set(world.clock.now() + 600)  # woken up: 50 minutes are left
+
+    for _ in range(5):
+        world.get()
+
+    assert len(world.provider.sent) == 2
+
+
+def test_learnt_right_after_the_clock_was_set(world):
+    """What a call that saw the clock set has learnt is about the clock as it is now."""
+    errors = world.here.keeper.clock_errors
+    world.clock.set(world.clock.now() + TWO_HOURS)
+
+    errors.learn(ISSUER, -TWO_HOURS)
+
+    assert errors.of(ISSUER) == -TWO_HOURS
