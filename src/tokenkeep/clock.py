@@ -54,8 +54,10 @@ class ClockErrors:
             issuer: The token endpoint.
             behind: In seconds; 0 if they agree.
         """
-        self.era()
+        news = behind != self.of(issuer)
         self._behind[issuer] = behind
+        # After it: whoever has looked meanwhile has the number of before.
+        self._era += news
 
     def of(self, issuer: str | None) -> float:
         """Return an issuer's clock minus this host's, in seconds; 0 if that is not known."""

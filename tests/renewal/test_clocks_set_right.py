@@ -71,3 +71,29 @@ def test_learnt_right_after_the_clock_was_set(world):
     errors.learn(ISSUER, -TWO_HOURS)
 
     assert errors.of(ISSUER) == -TWO_HOURS
+
+
+def test_learnt_from_another_token(world):
+    """Tokens that were looked at before are judged anew by what another one's renewal taught."""
+    other = world.login("login-2", "first-2", user="ben@example.com:2")
+    off(world, -TWO_HOURS)
+    # By this host's clock, two hours more than it has.
+    ends = world.clock.now() + TWO_HOURS + 900
+    world.there.store.vault.swap(world.here.store.vault.reread(other.id).but(expires_at=ends))
+    assert world.here.keeper.get(id=other.id).access_token == "first-2"
+
+    world.get()
+    world.clock.advance(901)
+
+    assert world.here.keeper.get(id=other.id).access_token != "first-2"
+
+
+def test_nothing_new_was_learnt(world):
+    """On a host whose clock is right a renewal is no reason to look at all tokens again."""
+    world.provider.extra = {"clock_offset": 3.0}
+    errors = world.here.keeper.clock_errors
+    before = errors.era()
+
+    world.get()
+
+    assert errors.era() == before
