@@ -5,8 +5,13 @@ from __future__ import annotations
 import person
 import pytest
 
-from tokenkeep.cli.authorization import AuthorizationRequest, NotThisLogin, challenge
 from tokenkeep.errors import ProviderRefused, ProviderUnavailable, UnknownName
+from tokenkeep.login.authorization import (
+    AuthorizationRequest,
+    NotThisLogin,
+    challenge,
+    state_of,
+)
 from tokenkeep.providers.zoho_data_centers import DATA_CENTERS
 
 
@@ -101,3 +106,36 @@ def test_two_requests_share_nothing(request_):
 
     assert one["state"] != two["state"]
     assert one["code_challenge"] != two["code_challenge"]
+
+
+def test_an_answer_may_come_to_another_process(request_, state):
+    """What was kept accepts the answer as the request itself would, with its verifier."""
+    kept = request_.kept()
+    resumed = AuthorizationRequest.resumed(DATA_CENTERS, kept)
+
+    with pytest.raises(NotThisLogin):
+        resumed.accept("code=x&state=y")
+    code = resumed.accept(f"code=x&state={state}")
+
+    assert (code.value, code.data_center.name, code.redirect_uri) == (
+        "x", "us", "http://127.0.0.1:8417/callback",
+    )  # fmt: skip
+    assert challenge(code.verifier) == person.query_of(request_.url)["code_challenge"]
+    assert kept.state not in repr(kept)
+    assert kept.verifier not in repr(kept)
+
+
+def test_a_request_that_is_over_is_not_kept(request_, state):
+    """Its answer has come; there is nothing to wait for."""
+    request_.accept(f"code=x&state={state}")
+
+    with pytest.raises(NotThisLogin):
+        request_.kept()
+
+
+def test_the_state_of_an_answer(state):
+    """It is found once; an answer without one, or with two, belongs to no login."""
+    assert state_of(f"http://127.0.0.1/callback?code=x&state={state}&") == state
+    for answer in ("", "code=x", "state=", f"state={state}&state={state}"):
+        with pytest.raises(NotThisLogin):
+            state_of(answer)

@@ -9,15 +9,15 @@ from typing import TYPE_CHECKING
 
 import click
 
-from tokenkeep.cli.authorization import NotThisLogin
 from tokenkeep.cli.tokens import named
 from tokenkeep.errors import ProviderUnavailable, TokenKeepError
+from tokenkeep.login import NotThisLogin
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from tokenkeep.cli.authorization import AuthorizationRequest, Code
     from tokenkeep.cli.loopback import Loopback
+    from tokenkeep.login import AuthorizationRequest, Code
     from tokenkeep.token import Token
 
 

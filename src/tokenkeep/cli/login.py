@@ -10,17 +10,18 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from tokenkeep.cli import consent, loopback, secrets_in
-from tokenkeep.cli.authorization import AuthorizationRequest, Code
 from tokenkeep.cli.session import Session, pass_session
-from tokenkeep.cli.signing_in import (
+from tokenkeep.cli.tokens import describe, named
+from tokenkeep.login import (
     DEFAULT_SCOPES,
+    AuthorizationRequest,
+    Code,
     Wanted,
     check_environment,
     sign_in,
     with_user_scopes,
     zoho_of,
 )
-from tokenkeep.cli.tokens import describe, named
 
 if TYPE_CHECKING:
     from tokenkeep.keeper import Keeper

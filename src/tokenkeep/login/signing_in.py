@@ -22,8 +22,8 @@ from tokenkeep.token import Token
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from tokenkeep.cli.authorization import Code
     from tokenkeep.keeper import Keeper
+    from tokenkeep.login.authorization import Code
     from tokenkeep.providers import Answer
     from tokenkeep.providers.zoho_data_centers import DataCenter
 

@@ -17,6 +17,7 @@ from tokenkeep.providers.zoho_login import authorization_url
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from typing import Self
 
     from tokenkeep.providers.zoho_data_centers import DataCenter, DataCenters
 
@@ -46,6 +47,27 @@ class Code:
     verifier: str | None = field(default=None, repr=False)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Kept:
+    """
+    What a server keeps of a request until its answer comes, perhaps to another process.
+
+    Keep it where the browser can't read it, by its *state*, and delete it as
+    the answer comes: that is what lets an answer count once.
+
+    Args:
+        state: What the answer will carry.
+        verifier: Of PKCE.
+        data_center: The name of the one that was asked.
+        redirect_uri: Where the answer will be sent to.
+    """
+
+    state: str = field(repr=False)
+    verifier: str = field(repr=False)
+    data_center: str
+    redirect_uri: str
+
+
 class AuthorizationRequest:
     """
     Ask a person for access, once.
@@ -56,6 +78,9 @@ class AuthorizationRequest:
         client_id: The client.
         redirect_uri: As registered for it, letter for letter.
         scopes: What to ask for.
+
+    Attributes:
+        url: Where to send the browser. Empty for one that was resumed.
     """
 
     def __init__(
@@ -80,6 +105,43 @@ class AuthorizationRequest:
             scope=scopes,
             state=state,
             code_challenge=challenge(self._verifier),
+        )
+
+    @classmethod
+    def resumed(cls, table: DataCenters, kept: Kept) -> Self:
+        """
+        Return a request as it was when it was kept, without its address.
+
+        Args:
+            table: The data centres that an answer may name.
+            kept: As `kept` gave it.
+
+        Raises:
+            UnknownName: Its data centre is not in the table any more.
+        """
+        self = cls.__new__(cls)
+        self._table = table
+        self._data_center = table.by_name(kept.data_center)
+        self._redirect_uri = kept.redirect_uri
+        self._verifier = kept.verifier
+        self._state = kept.state
+        self.url = ""
+        return self
+
+    def kept(self) -> Kept:
+        """
+        Return what it takes to accept the answer in another process.
+
+        Raises:
+            NotThisLogin: The answer was accepted already.
+        """
+        if self._state is None:
+            raise NotThisLogin
+        return Kept(
+            state=self._state,
+            verifier=self._verifier,
+            data_center=self._data_center.name,
+            redirect_uri=self._redirect_uri,
         )
 
     def accept(self, answer: str) -> Code:
@@ -113,6 +175,22 @@ class AuthorizationRequest:
         )
 
 
+def state_of(answer: str) -> str:
+    """
+    Return the state that an answer carries, to look up what was `Kept` by it.
+
+    Args:
+        answer: The address the browser was sent to, or its query.
+
+    Raises:
+        NotThisLogin: It carries none.
+    """
+    state = _fields(answer).get("state")
+    if not state:
+        raise NotThisLogin
+    return state
+
+
 def challenge(verifier: str) -> str:
     """Return the S256 code challenge of a verifier (RFC 7636 section 4.2)."""
     sha256 = hashes.Hash(hashes.SHA256())
@@ -138,7 +216,7 @@ def _refusal(error: str) -> ProviderRefused:
         return ProviderRefused(
             "The user refused access",
             error=error,
-            hint="Nothing was stored. Run tokenkeep login again if that was not meant",
+            hint="Nothing was stored. Log in again if that was not meant",
         )
     # Anybody can write an address: only what looks like an error code is repeated.
     code = error if _ERROR.fullmatch(error) else "an error"
