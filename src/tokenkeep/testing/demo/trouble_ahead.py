@@ -117,7 +117,7 @@ def _revoked(scene: Scene) -> None:
     narrator.say(end.get("what", "it was never refused"))
     refused, acknowledged = end["refused"], revocation["acknowledged"]
     narrator.claim(
-        "Revoked: refused at once",
+        f"Revoked: refused {f'within {scene.staleness:g} s' if scene.staleness else 'at once'}",
         "never refused"
         if refused is None
         else f"{max(0.0, refused - acknowledged) * 1000:.0f} ms later, {end['error']}",

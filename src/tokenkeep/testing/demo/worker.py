@@ -39,6 +39,9 @@ if TYPE_CHECKING:
 _WATCH_FOR = 30.0
 """How long a program waits to be refused, in seconds."""
 
+_PAUSE = 0.02
+"""How long a program waits after the CRM has refused, in seconds."""
+
 _WARM = 10
 """After how many good readings a program that watches says so."""
 
@@ -108,24 +111,30 @@ class _Program:
 
     def watch(self) -> dict[str, Any]:
         """
-        Read the leads again and again, until refused.
+        Read the leads again and again, until the store refuses.
 
-        Answers twice: after some good readings, and when it was refused.
+        Answers twice: after some good readings, and when it was refused. A
+        server's store may let a moment pass, in which the CRM refuses already.
         """
         good = 0
         last_good = 0.0
+        refusal: dict[str, str] = {}
         end = time.monotonic() + _WATCH_FOR
         while time.monotonic() < end:
             begun = time.time()
             try:
                 self.leads()
-            except SDKException as exc:
+            except (SDKException, NoRecords) as exc:
                 refusal = _described(exc)
-                return {"good": good, "last_good": last_good, "refused": time.time(), **refusal}
+                if isinstance(getattr(exc, "cause", None), TokenKeepError):
+                    seen = {"good": good, "last_good": last_good, "refused": time.time()}
+                    return seen | refusal
+                time.sleep(_PAUSE)
+                continue
             good, last_good = good + 1, begun
             if good == _WARM:
                 _answer({"watching": True})
-        return {"good": good, "last_good": last_good, "refused": None}
+        return {"good": good, "last_good": last_good, "refused": None} | refusal
 
     def revoke(self, *, token_id: str) -> dict[str, Any]:
         """Revoke a token with `SDKStore.revoke`."""

@@ -1,0 +1,35 @@
+"""The demo, on every kind of server."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+COMMAND = Path(sys.executable).with_name("tokenkeep")
+
+
+@pytest.mark.timeout(300)
+def test_demo_on_a_server(place, tmp_path):
+    """`tokenkeep demo` proves its claims there too, and leaves nothing behind."""
+    env = place.environment | {"HOME": str(tmp_path), "TMPDIR": str(tmp_path)}
+    done = subprocess.run(
+        [COMMAND, "demo", "--configured"],
+        env=env,
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=280,
+    )
+
+    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
+    assert "11 of 11 claims hold" in done.stdout
+    assert "8 processes, SDKStore: one call" in done.stdout
+    assert "Revoked: refused within 1 s" in done.stdout
+    left = subprocess.run(
+        [COMMAND, "list", "--json"], env=env, capture_output=True, text=True, check=True
+    )
+    assert not left.stdout.strip()
