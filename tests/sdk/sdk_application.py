@@ -22,7 +22,7 @@ from zohocrmsdk.src.com.zoho.crm.api.user_signature import UserSignature
 
 from tokenkeep.clock import Clock
 from tokenkeep.errors import RenewalTimeout
-from tokenkeep.integrations.zoho_sdk import SDKStore
+from tokenkeep.integrations.zoho_sdk import NoToken, SDKStore
 from tokenkeep.stores.list import ListStore
 from tokenkeep.vault import Vault
 
@@ -144,6 +144,20 @@ class Application:
         self.token = oauth_token(**given)
         Initializer.switch_user(environment=self._environment(environment), token=self.token)
         return shown(self.token)
+
+    def start_with_nobody(self, environment):
+        """Initialise the SDK as a server for many users does."""
+        self.open()
+        Initializer.initialize(
+            environment=self._environment(environment),
+            token=NoToken(),
+            store=self.store,
+            resource_path=str(Path.cwd()),
+        )
+
+    def forget_user(self):
+        """Leave no user on this thread."""
+        Initializer.LOCAL.init = None
 
     def call(self):
         """Read the leads; return the HTTP status."""

@@ -42,9 +42,9 @@ except ModuleNotFoundError as _exc:
 
 # Needs the SDK as well; without it the error above is the one to see.
 from tokenkeep.integrations import zoho_tokens
+from tokenkeep.integrations.no_token import CODE, NoToken
 
-CODE = "TOKENKEEP"
-"""The code of each SDKException raised here; its cause is tokenkeep's own error."""
+__all__ = ["CODE", "PROVIDER", "SDK_FLOOR", "NoToken", "SDKStore"]
 
 PROVIDER = "zoho"
 
