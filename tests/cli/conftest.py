@@ -39,10 +39,10 @@ def store(configured):  # noqa: ARG001  # its providers have to be there first
 @pytest.fixture
 def configured(environment, tmp_path, zoho):
     """The emulator in Zoho's place, by a configuration file."""
-    from tokenkeep.cli.emulate import configuration
+    from tokenkeep.testing import emulator_configuration
 
     path = tmp_path / "config.toml"
-    path.write_text(configuration(zoho))
+    path.write_text(emulator_configuration(zoho))
     environment.setenv("TOKENKEEP_CONFIG", str(path))
     return zoho
 

@@ -7,7 +7,8 @@ import threading
 
 import pytest
 
-from tokenkeep.testing import EmulatorControl, ZohoEmulator
+from tokenkeep import settings
+from tokenkeep.testing import EmulatorControl, ZohoEmulator, emulator_configuration
 
 
 def test_stopped():
@@ -48,3 +49,20 @@ def test_something_else(handler):
         with pytest.raises(ConnectionError, match="No emulator answers"):
             control.state()
         server.shutdown()
+
+
+def test_configuration(zoho, tmp_path):
+    """The configuration names the emulator's places, also from another process, and its budget."""
+    control = EmulatorControl(zoho.control_url)
+    plain = emulator_configuration(control)
+    zoho.options.throttle_window = 60
+    path = tmp_path / "config.toml"
+    path.write_text(emulator_configuration(zoho))
+
+    providers = settings({"TOKENKEEP_CONFIG": str(path)}).providers()
+    known = providers.named("zoho")
+
+    assert emulator_configuration(control) == path.read_text()
+    assert zoho.us.token_url == known.table.by_name("us").token_endpoint
+    assert (10, 60.0) == (known.profile.mint_limit, known.profile.mint_window)
+    assert "profile" not in plain

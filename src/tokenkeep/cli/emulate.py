@@ -113,9 +113,11 @@ def prepare(zoho: ZohoEmulator, folder: Path) -> dict[str, Any]:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     except OSError as exc:
         raise ConfigurationError(f"{folder} can't be made: {exc.strerror}") from exc
+    from tokenkeep.testing import emulator_configuration
+
     store = f"sqlite:///{quote(str(folder / 'tokens.db'))}"
     config, secret = folder / "config.toml", folder / "client_secret"
-    tables, text = configuration(zoho), f"{zoho.client.client_secret}\n"
+    tables, text = emulator_configuration(zoho), f"{zoho.client.client_secret}\n"
     if _is_ours(config, secret):
         config.unlink()
         secret.unlink()
@@ -154,19 +156,3 @@ def _is_ours(config: Path, secret: Path) -> bool:
         return mark == _mark(tables, secret.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError):
         return False
-
-
-def configuration(zoho: ZohoEmulator) -> str:
-    """Return a configuration in which the emulator takes the place of Zoho."""
-    tables = []
-    for name in zoho.data_centers:
-        center = zoho[name]
-        tables.append(
-            f"[zoho.data_centers.{name}]\n"
-            f'accounts = "{center.accounts_url}"\n'
-            f'production = "{center.api_url}"\n'
-            f'sandbox = "{center.sandbox_url}"\n'
-            f'developer = "{center.developer_url}"\n'
-            "aliases = []\n"
-        )
-    return "\n".join(["# Zoho's data centres as the emulator has them.\n", *tables])

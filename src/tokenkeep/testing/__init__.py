@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from .emulator import EmulatorConfig as EmulatorConfig
     from .emulator import EmulatorControl as EmulatorControl
     from .emulator import ZohoEmulator as ZohoEmulator
+    from .emulator import emulator_configuration as emulator_configuration
     from .emulator import serve as serve
     from .fake_clock import FakeClock as FakeClock
     from .store_contract import StoreContract as StoreContract
@@ -32,6 +33,7 @@ _HOMES = {
     "EmulatorControl": ".emulator",
     "FakeClock": ".fake_clock",
     "ZohoEmulator": ".emulator",
+    "emulator_configuration": ".emulator",
     "serve": ".emulator",
 }
 
@@ -45,6 +47,7 @@ __all__ = [
     "StoreContract",
     "SwapContract",
     "ZohoEmulator",
+    "emulator_configuration",
     "serve",
 ]
 

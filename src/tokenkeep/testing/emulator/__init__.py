@@ -7,6 +7,7 @@ it is cheap, Starlette and uvicorn load when the first emulator starts.
 
 from .addresses import DataCenterEmulator
 from .clock import EmulatorClock
+from .configuration import emulator_configuration
 from .control import EmulatorControl
 from .counters import Counters, CountersView
 from .emulator import ZohoEmulator
@@ -28,5 +29,6 @@ __all__ = [
     "Options",
     "User",
     "ZohoEmulator",
+    "emulator_configuration",
     "serve",
 ]
