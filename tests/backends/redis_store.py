@@ -7,6 +7,8 @@ import time
 
 import pytest
 import redis
+from redis.backoff import NoBackoff
+from redis.retry import Retry
 
 from tokenkeep.backends import FIELDS, Record
 from tokenkeep.backends.redis_rows import HEAD
@@ -19,8 +21,8 @@ def record(name="id", **changes):
 
 
 def client_of(url):
-    """Return redis-py's own client for the database of a store."""
-    return redis.Redis.from_url(url.partition("?")[0])
+    """Return redis-py's own client for the database of a store; it does not try again."""
+    return redis.Redis.from_url(url.partition("?")[0], retry=Retry(NoBackoff(), 0))
 
 
 def key(name, prefix="tokenkeep"):

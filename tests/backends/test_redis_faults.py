@@ -1,0 +1,326 @@
+"""Redis dies, stops, starts again or can't be reached in the midst of things."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import threading
+import time
+from dataclasses import replace
+
+import pytest
+import redis
+from cutting_proxy import CuttingProxy
+from private_servers import Redis
+from private_servers.skipped import started
+from redis_store import assert_consistent, client_of, record, refused, until
+
+from tokenkeep.backends.redis import RedisBackend
+from tokenkeep.errors import StoreConflict, StoreUnavailable
+
+SAVES = 60
+KILLS = 3
+
+
+@pytest.fixture(scope="module")
+def server():
+    """A server that this file may kill; it syncs every save."""
+    yield from started(Redis)
+
+
+@pytest.fixture
+def url(server):
+    return server.url()
+
+
+@pytest.fixture
+def backend(url):
+    backend = RedisBackend(f"{url}?socket_timeout=0.5&socket_connect_timeout=0.5")
+    backend.write(record(), replaces=None)
+    yield backend
+    backend.close()
+
+
+def patiently(work):
+    """Do something again until the server can be reached."""
+    while True:
+        try:
+            return work()
+        except StoreUnavailable:
+            time.sleep(0.005)
+
+
+def saved(backend, new, replaces):
+    """Save, whatever happens to the server; return whether this save is the one that was done."""
+    while True:
+        try:
+            backend.write(new, replaces=replaces)
+        except StoreConflict:
+            pass
+        except StoreUnavailable:  # nobody knows: so look
+            stored = patiently(lambda: backend.read(new.id))
+            if (stored and stored.version) == replaces:
+                continue
+            return stored is not None and stored.version == new.version
+        else:
+            return True
+        # A conflict may be with an earlier try of our own.
+        stored = patiently(lambda: backend.read(new.id))
+        return stored is not None and stored.version == new.version
+
+
+def test_killed_in_the_midst_of_saves(server, url, fork):
+    """Invariant 1: what four processes were told is saved outlives kill -9, thrice, and whole."""
+    first = RedisBackend(url)
+    first.write(record("counter", sealed=b"0", user="all"), replaces=None)
+    first.close()
+
+    def work(say):
+        me = secrets.token_hex(4)
+        backend = patiently(lambda: RedisBackend(url))
+        for turn in range(SAVES):
+            mine = record(f"{me}-{turn}", version=secrets.token_hex(4), user=me, access=me)
+            assert saved(backend, mine, None)
+            say(f"saved {mine.id} {mine.version}")
+            while True:
+                old = patiently(lambda: backend.read("counter"))
+                version = f"{me}-{turn}"
+                count = int(old.sealed) + 1
+                new = replace(old, version=version, sealed=b"%d" % count, grant=version)
+                if saved(backend, new, old.version):
+                    break
+            assert patiently(lambda: backend.find("user", ["all"]))[0].id == "counter"
+            say(f"counted {turn}")
+        backend.close()
+
+    children = [fork(work) for _ in range(4)]
+    for _ in range(KILLS):
+        for child in children:
+            for _ in range(SAVES // 3):
+                child.readline()
+        server.kill()
+        server.start()
+    said = [line.split() for child in children for line in child.end()]
+
+    backend = RedisBackend(url)
+    stored = {each.id: each for each in backend.scan(None, 10_000)}
+    assert len(said) > 4 * SAVES // 2
+    assert 4 * SAVES + 1 == len(stored)
+    for line in said:
+        if line[0] == "saved":
+            assert line[2] == stored[line[1]].version
+    assert b"%d" % (4 * SAVES) == stored["counter"].sealed
+    assert_consistent(url)
+    backend.close()
+
+
+def test_stopped_server(server, backend, url):
+    """A server that stands still is named within the timeout; when it goes on, so do we."""
+    server.pause()
+    try:
+        for ask in (
+            lambda: backend.write(record(version="2"), replaces="1"),
+            lambda: backend.read("id"),
+            lambda: backend.find("identity", ["of id"]),
+            lambda: backend.touch("id", 5.0),
+            lambda: RedisBackend(f"{url}?socket_timeout=0.5"),
+        ):
+            start = time.monotonic()
+            assert "in time" in refused(ask)
+            assert time.monotonic() - start < 2
+    finally:
+        server.resume()
+
+    # The write had arrived, and is done when the server wakes up.
+    until(lambda: backend.read("id").version == "2")
+    backend.write(record(version="3"), replaces="2")
+    assert backend.read("id").version == "3"
+
+
+def test_restarted(server, backend):
+    """The next call after a restart works, a write too, and the scripts are told anew."""
+    backend.find("identity", ["of id"])
+    server.stop()
+    server.start()
+
+    backend.write(record(version="2"), replaces="1")
+
+    server.kill()
+    server.start()
+    assert backend.find("identity", ["of id"]) == [record(version="2")]
+
+
+def test_down(server, backend):
+    """While the server is away each call says so at once; afterwards all is well."""
+    server.stop()
+    try:
+        for ask in (
+            lambda: backend.read("id"),
+            lambda: backend.write(record(version="2"), replaces="1"),
+            lambda: backend.delete("id"),
+        ):
+            assert "refused" in refused(ask)
+    finally:
+        server.start()
+
+    assert backend.read("id") == record()
+
+
+def test_connections_are_cut(backend, url):
+    """Who finds that the server has closed an idle connection makes another one."""
+    with client_of(url) as admin:
+        admin.client_kill_filter(_type="normal", skipme=True)
+        assert backend.read("id") == record()
+        admin.client_kill_filter(_type="normal", skipme=True)
+        backend.write(record(version="2"), replaces="1")
+
+    assert backend.read("id") == record(version="2")
+
+
+@pytest.fixture
+def proxy(server):
+    with CuttingProxy(server.host, server.port) as proxy:
+        yield proxy
+
+
+@pytest.fixture
+def behind(proxy, url, backend):
+    """The same store by way of the proxy, with warm scripts and a connection."""
+    place = f":{url.rpartition(':')[2]}".replace(f":{proxy._target[1]}/", f":{proxy.port}/")
+    far = RedisBackend(f"{url.rpartition(':')[0]}{place}?socket_timeout=0.5")
+    far.proxy = proxy
+    far.write(record("warm"), replaces=None)
+    far.delete("warm")
+    far.find("identity", ["of id"])
+    yield far
+    far.close()
+    assert backend.read("id") is not None
+
+
+@pytest.mark.parametrize(
+    ("lost", "stored"), [("question", "1"), ("answer", "2"), ("silence", "2")]
+)
+@pytest.mark.parametrize("wait", [0, 1])
+def test_a_lost_write_is_not_sent_again(behind, backend, lost, stored, wait):
+    """A write whose answer is lost may have been done: it is an error, and sent once."""
+    behind._server.wait = wait
+    behind.proxy.cut = (b"EVALSHA", lost)
+
+    refused(lambda: behind.write(record(version="2"), replaces="1"))
+
+    assert behind.proxy.questions == 1
+    assert backend.read("id").version == stored
+    behind._server.wait = 0
+    behind.write(record(version="3"), replaces=stored)
+    assert backend.read("id").version == "3"
+
+
+@pytest.mark.parametrize("lost", ["question", "answer"])
+def test_a_lost_read_is_sent_again(behind, lost):
+    """A question that changes nothing is asked once more when its connection is lost."""
+    behind.proxy.cut = (b"HGET", lost)
+    assert behind.read("id") == record()
+    behind.proxy.cut = (b"EVALSHA", lost)
+    assert behind.find("identity", ["of id"]) == [record()]
+
+
+def test_a_read_without_an_answer(behind):
+    """One that is not answered at all is not asked again: the time is up."""
+    behind.proxy.cut = (b"HGET", "silence")
+    start = time.monotonic()
+
+    assert "in time" in refused(lambda: behind.read("id"))
+
+    assert time.monotonic() - start < 1
+    assert behind.read("id") == record()
+
+
+@pytest.fixture
+def loading(server, url):
+    """A server that takes a second to load its data, and has just begun."""
+    with client_of(url) as client:
+        for number in range(50):  # it listens to clients between one key and the next
+            client.set(f"filler {number}", os.urandom(4096))
+        client.bgrewriteaof()
+        until(lambda: not client.info("persistence")["aof_rewrite_in_progress"])
+    server.stop()
+    slowly = {"--key-load-delay": "20000", "--loading-process-events-interval-bytes": "1024"}
+    server.options += [word for option in slowly.items() for word in option]
+
+    def is_loading():
+        try:
+            with client_of(url) as client:
+                return not client.ping()
+        except redis.BusyLoadingError:
+            return True
+        except redis.ConnectionError:
+            return False
+
+    thread = threading.Thread(target=server.start)
+    thread.start()
+    until(is_loading)
+    yield
+    thread.join()
+    del server.options[-4:]
+
+
+def test_loading(url, request):
+    """A server that is still loading its data after a restart is waited for."""
+    backend = RedisBackend(url, busy_timeout=30.0)
+    backend.write(record(), replaces=None)
+    request.getfixturevalue("loading")
+
+    backend.write(record(version="2"), replaces="1")
+
+    assert backend.read("id") == record(version="2")
+    backend.close()
+
+
+def test_loading_for_too_long(url, request):
+    """Not for ever; and not to note when a token was used."""
+    backend = RedisBackend(url, busy_timeout=0.1)
+    patient = RedisBackend(url, busy_timeout=30.0)
+    request.getfixturevalue("loading")
+
+    assert "loading" in refused(lambda: backend.read("id"))
+    assert "loading" in refused(lambda: backend.write(record(version="2"), replaces="1"))
+    assert "loading" in refused(lambda: patient.touch("id", 5.0))
+    backend.close()
+    patient.close()
+
+
+def test_wait_for_a_replica(server):
+    """With ``wait=1`` a save is done when a replica has it, and says so when none does."""
+    with server.connect() as admin:
+        admin.config_set("repl-diskless-sync-delay", 0)
+    url = server.url()
+    options = ["--replicaof", f"{server.host} {server.port}", "--masterauth", server.password]
+    with Redis(options=options, durable=False) as replica:
+        copy = (
+            f"redis://:{replica.password}@{replica.host}:{replica.port}/{url.rpartition('/')[2]}"
+        )
+        with replica.connect() as client:
+            until(lambda: client.info("replication")["master_link_status"] == "up")
+        backend = RedisBackend(url, wait=1, wait_timeout=4.0)
+        seen = RedisBackend(copy)
+
+        for turn in range(20):
+            backend.write(record(str(turn)), replaces=None)
+            assert seen.read(str(turn)) == record(str(turn))
+        assert backend.delete("0") is True
+        assert seen.read("0") is None
+
+        replica.pause()
+        hasty = RedisBackend(url, wait=1, wait_timeout=0.1)
+        assert "0 of 1 replicas" in refused(lambda: hasty.write(record(), replaces=None))
+        with pytest.raises(StoreConflict):  # a conflict is one, whoever has the rest
+            hasty.write(record(), replaces=None)
+        assert "0 of 1 replicas" in refused(lambda: hasty.delete("1"))
+        hasty.touch("2", 5.0)
+        assert hasty.read("id") == record()
+        assert hasty.read("1") is None
+        replica.resume()
+        backend.write(record(version="2"), replaces="1")
+        assert seen.read("id") == record(version="2")
+        for each in (backend, seen, hasty):
+            each.close()
