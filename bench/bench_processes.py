@@ -93,7 +93,7 @@ class Ours(Client):
     def opened(self, place: str) -> Any:
         from tokenkeep.integrations.zoho_sdk import SDKStore
 
-        return SDKStore(f"sqlite:///{place}")
+        return SDKStore(place if "://" in place else f"sqlite:///{place}")
 
 
 class FileStore(Client):
@@ -162,7 +162,7 @@ def work(  # noqa: PLR0917  # multiprocessing passes them on by position
     results.put(Done(finds, saves, errors, mixed, last, logins, slowest))
 
 
-def run(kind: type[Client], place: Path, rows: list[Row]) -> tuple[list[Done], float]:
+def run(kind: type[Client], place: Path | str, rows: list[Row]) -> tuple[list[Done], float]:
     """Let all processes work; return what they did, and finds a second in all."""
     spawn = multiprocessing.get_context("spawn")
     barrier, results = spawn.Barrier(PROCESSES), spawn.Queue()
