@@ -1,4 +1,4 @@
-"""Servers: find and save on MariaDB, PostgreSQL and Redis, beside the driver and the SDK's DBStore."""
+"""Servers: find and save on MariaDB, PostgreSQL and Redis, beside driver and DBStore."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def fill(vault: Vault, connection: Any, numbers: range) -> list[str]:
     with connection.cursor() as cursor:
         for record in sealed(vault, iter(numbers)):
             ids.append(record.id)
-            part.append(backend._format.pack(record))  # as the backend writes it
+            part.append(backend._format.pack(record))  # noqa: SLF001  # as the backend writes it
             if len(part) == 500:
                 cursor.executemany(f"INSERT INTO {table} VALUES ({marks})", part)
                 part = []
