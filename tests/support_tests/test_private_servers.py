@@ -11,6 +11,7 @@ import psycopg
 import pymysql
 import pytest
 from places import InMariaDB
+from server_processes import within
 
 
 def test_urls_are_empty_and_separate(server, keep):
@@ -32,6 +33,7 @@ def test_kill_keeps_what_was_acknowledged(server, keep):
 
     server.kill()
     assert not server.running
+    assert [] == within(server.folder)
     with pytest.raises(ConnectionRefusedError):
         socket.create_connection((server.host, port), 5)
     server.start()

@@ -8,49 +8,41 @@ import signal
 import subprocess
 import sys
 import time
-from contextlib import suppress
 from pathlib import Path
 
 import pytest
-from private_servers import Redis
 from private_servers.postgres import remove_shared_memory, shared_memory
+from server_processes import parent, within
 
 SUPPORT = Path(__file__).parents[1] / "support"
 OWNER = """
-import sys, time
+import os, sys, time
 sys.path.insert(0, {support!r})
 import private_servers
 server = private_servers.{kind}()
 server.start()
-print(server.folder, server.pid, flush=True)
+child = os.fork()
+if child:
+    print(server.folder, server.pid, child, flush=True)
 time.sleep(600)
 """
 
 
 @pytest.fixture
 def owner(server):
-    """Start a process that owns a server; return the process, its server's folder and id."""
+    """
+    Start a process that owns a server; return the process, its server's folder and id.
+
+    A child that it forks lives on, and so do the pipes to the guard.
+    """
     code = OWNER.format(support=str(SUPPORT), kind=type(server).__name__)
     with subprocess.Popen(
         [sys.executable, "-c", code], stdout=subprocess.PIPE, text=True
     ) as process:
-        folder, pid = process.stdout.readline().split()
+        folder, pid, child = process.stdout.readline().split()
         yield process, Path(folder), int(pid)
         process.kill()
-
-
-def parent(pid):
-    return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
-
-
-def within(folder):
-    """Return the processes that work in a folder."""
-    found = []
-    for path in Path("/proc").glob("[0-9]*/cwd"):
-        with suppress(OSError):
-            if path.readlink().is_relative_to(folder):
-                found.append(int(path.parent.name))
-    return found
+        os.kill(int(child), signal.SIGKILL)
 
 
 def wait_until_none(look, seconds=30):
@@ -79,10 +71,12 @@ def test_nothing_outlives_its_owner(owner):
     assert memory not in all_shared_memory()
 
 
+@pytest.mark.parametrize("kind", ["redis_server"], indirect=True)
 def test_interrupted(owner):
-    """Nor does an interrupt, as Ctrl-C sends it, leave anything."""
+    """Nor does an interrupt leave anything; the terminal's Ctrl-C does not reach the server."""
     process, folder, pid = owner
     guard = parent(pid)
+    assert os.getsid(process.pid) not in {os.getsid(guard), os.getsid(pid)}
 
     process.send_signal(signal.SIGINT)
 
@@ -91,6 +85,7 @@ def test_interrupted(owner):
     assert not folder.exists()
 
 
+@pytest.mark.parametrize("kind", ["postgres", "redis_server"], indirect=True)
 def test_no_server_outlives_its_guard(owner):
     """`kill -9` of the guard itself leaves no server."""
     _, folder, pid = owner
@@ -102,18 +97,32 @@ def test_no_server_outlives_its_guard(owner):
     shutil.rmtree(folder)
 
 
-@pytest.mark.usefixtures("redis_server")
-def test_close():
+@pytest.mark.parametrize("kind", ["postgres", "redis_server"], indirect=True)
+def test_close(server):
     """Closing it leaves nothing, and it may be started anew."""
-    server = Redis()
+    another = type(server)()
     for _ in range(2):
-        server.start()
-        folder, guard = server.folder, parent(server.pid)
-        server.close()
+        another.start()
+        folder, guard, memory = another.folder, parent(another.pid), shared_memory(another.folder)
+        another.close()
 
         assert not folder.exists()
         assert not Path(f"/proc/{guard}").exists()
-    server.close()
+        assert memory not in all_shared_memory()
+    another.close()
+
+
+def test_orphans_are_killed(postgres):
+    """What the server has started is killed even when the server itself has died before."""
+    postgres.pause()
+    os.kill(postgres.pid, signal.SIGKILL)
+    wait_until_none(lambda: postgres.running)
+    assert within(postgres.folder)
+
+    postgres.kill()
+
+    assert [] == within(postgres.folder)
+    postgres.start()
 
 
 def test_a_fork_does_not_end_it(redis_server):

@@ -93,11 +93,12 @@ def test_log_is_in_the_error():
     """A server that ends shows the end of its log, and no password."""
     server = Postgres(options=["--no_such_setting=1"])
     with (
-        pytest.raises(ServerFailed, match="ended with 1[^$]*no_such_setting") as failed,
+        pytest.raises(ServerFailed, match="no_such_setting") as failed,
         server,
     ):
         pass
 
+    assert str(failed.value).startswith("PostgreSQL ended with 1\n")
     assert server.password not in str(failed.value)
 
 

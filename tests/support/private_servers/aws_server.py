@@ -31,10 +31,11 @@ class Server:
 
     Args:
         journal: The requests done so far, one JSON object per line. Made if missing.
+        application: What does them; None is moto.
     """
 
-    def __init__(self, journal):
-        self._app = DomainDispatcherApplication(create_backend_app)
+    def __init__(self, journal, application=None):
+        self._app = application or DomainDispatcherApplication(create_backend_app)
         self._lock = threading.Lock()
         self._done = 0
         self._replay(journal)
@@ -50,6 +51,9 @@ class Server:
                 self._note(environ, body)
                 self._seed()
             return list(self._app(environ, start_response))
+
+    def close(self):
+        self._journal.close()
 
     def _seed(self):
         """Let moto make up the same names when this request is done again."""
