@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from sql_cases import Opener
+from sql_cases import Opener, connect_as_admin
 from sql_proxy import Proxy
 
 
@@ -42,25 +42,31 @@ def proxy(server):
 
 
 @pytest.fixture
-def admin(server, url):
+def admin_of():
+    """Run SQL on a database as its administrator."""
+    connections = []
+
+    def admin_of(server, url):
+        connections.append(connect_as_admin(server, url))
+        return lambda *statements: _run(connections[-1], statements)
+
+    yield admin_of
+    for each in connections:
+        each.close()
+
+
+@pytest.fixture
+def admin(admin_of, server, url):
     """Run SQL on that database as its administrator."""
-    connection = _connect(server, url)
-    yield lambda *statements: _run(connection, statements)
+    return admin_of(server, url)
+
+
+@pytest.fixture
+def rival(server, url):
+    """A connection of somebody who takes locks."""
+    connection = connect_as_admin(server, url, autocommit=False)
+    yield connection
     connection.close()
-
-
-def _connect(server, url):
-    """Return a connection of the administrator to the database of a URL."""
-    database = url.rpartition("/")[2].partition("?")[0]
-    arguments = {**server.dsn, "database": database}
-    if url.startswith("mysql"):
-        import pymysql
-
-        return pymysql.connect(**arguments, autocommit=True)
-    import psycopg
-
-    arguments["dbname"] = arguments.pop("database")
-    return psycopg.connect(**arguments, autocommit=True)
 
 
 def _run(connection, statements):

@@ -15,7 +15,7 @@ def with_port(url, server, port):
     return url.replace(f":{server.port}/", f":{port}/")
 
 
-def with_user(url, server, user):
+def with_user(url, user):
     """Return a URL for another user, whose password is the same."""
     return url.replace("//app:", f"//{user}:")
 
@@ -42,3 +42,17 @@ def make_idle(backend, seconds):
     for link in links:
         link.info["used"] -= seconds
         link.close()
+
+
+def connect_as_admin(server, url, *, autocommit=True):
+    """Return a connection of the administrator to the database of a URL."""
+    database = url.rpartition("/")[2].partition("?")[0]
+    if server.name == "MariaDB":
+        import pymysql
+
+        return pymysql.connect(**{**server.dsn, "database": database}, autocommit=autocommit)
+    import psycopg
+
+    arguments = {**server.dsn, "dbname": database}
+    del arguments["database"]
+    return psycopg.connect(**arguments, autocommit=autocommit)

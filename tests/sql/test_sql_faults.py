@@ -193,7 +193,7 @@ def test_an_interrupted_answer_is_nobody_elses(through, proxy):
 
 
 def test_a_signal_handler_may_ask(backend):
-    """A handler that asks in the midst of a call of its thread gets an answer; so does the call."""
+    """A handler that asks in the midst of a call gets its answer; so does the call."""
     backend.write(record(), replaces=None)
     backend.write(record("other"), replaces=None)
     answers = []
@@ -212,19 +212,13 @@ def test_a_signal_handler_may_ask(backend):
     assert all(answer == record("other") for answer in answers)
 
 
-def test_all_connections_in_use(connect, server, url, proxy):
+def test_all_connections_in_use(connect, url):
     """A thread that gets no connection in time is told so, and what to raise."""
-    backend = connect(with_port(url, server, proxy.port) + "?timeout=2&pool_size=1&max_overflow=0")
-    proxy.swallow()
-    first = threading.Thread(target=lambda: pytest.raises(StoreUnavailable, backend.read, "id"))
-    first.start()
-    time.sleep(0.3)
-    held = backend._connections._ready()
+    backend = connect(f"{url}?timeout=0.5&pool_size=1&max_overflow=0")
+    held = backend._connections._ready().connect()
 
-    with pytest.raises(StoreUnavailable):
+    with pytest.raises(StoreUnavailable, match=r"were in use for 0\.5 seconds.* pool_size"):
         backend.read("id")
 
-    first.join()
-    proxy.go_on()
+    held.close()
     assert backend.read("id") is None
-    assert held.size() == 1

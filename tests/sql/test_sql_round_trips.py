@@ -63,7 +63,7 @@ def test_a_forgotten_connection_is_replaced(backend, proxy):
 
 
 def test_a_vault_takes_as_few(connect, proxy, server, url):
-    """A cold find of a vault: two trips at most; a hot one past max_staleness: one; within: none."""
+    """A cold find: two trips at most; a hot one past max_staleness: one; within: none."""
     from tokenkeep.sealing import KeyRing
     from tokenkeep.testing import FakeClock
     from tokenkeep.token import Token

@@ -38,6 +38,7 @@ _UNREACHABLE = (
 )
 _NO_LOGIN = ("it refuses this user or password", "Check user and password")
 _NO_DATABASE = ("it has no such database", "Create the database, or name another")
+_NO_SCHEMA = ("there is no such schema", "Create the schema, or name another with schema=")
 _READ_ONLY = (
     "it is read-only",
     "Name the primary server; this may be a replica, or it was set to read-only",
@@ -76,7 +77,7 @@ _REASONS: dict[Code, tuple[str, str]] = {
     **dict.fromkeys((2002, 2003, 2005, 1129, 1130), _UNREACHABLE),
     **dict.fromkeys((2026, 3159), _NO_TLS),
     1153: _TOO_LARGE,
-    "3F000": ("it has no such schema", "Create the schema, or name another with schema="),
+    "3F000": _NO_SCHEMA,
     "53200": ("it is out of memory", "Try again"),
 }
 """What to say for an error code of MySQL, PostgreSQL or SQLite, and what to do about it."""
@@ -188,6 +189,8 @@ class Explainer:
         if lost:
             return self._lost(exc, doing, record_id)
         reason, hint = _REASONS.get(code) or self._by_words(exc) or (self._said(exc, code), "")
+        if self._target.schema and code in {1049, "3F000"}:
+            where, (reason, hint) = self._target.describe(), _NO_SCHEMA
         return StoreUnavailable(
             f"{_upper(where)} can't be used: {reason}",
             token_id=record_id if reason == _TOO_LARGE[0] else None,
@@ -236,6 +239,8 @@ class Explainer:
             on = f"the {match[1]} {match[2]}" if match else on
             if match and match[1] == "schema":
                 privilege = "CREATE and USAGE" if doing == "CREATE" else "USAGE"
+            elif doing == "CREATE":
+                privilege = "SELECT"  # of tables that are there; to make one needs the schema's
             elif doing == "UPDATE":
                 privilege = "SELECT or UPDATE"
             elif doing == "DELETE":

@@ -1,0 +1,317 @@
+"""What a database refuses, and why: each has a name, and says what to do."""
+
+from __future__ import annotations
+
+import secrets
+import socket
+import time
+import traceback
+
+import pytest
+from sql_cases import record, with_port, with_user
+
+from tokenkeep.errors import (
+    ConfigurationError,
+    StoreError,
+    StoreForeign,
+    StoreTooNew,
+    StoreUnavailable,
+)
+
+# As the official SDK's DBStore wants it, with other databases' types made the common ones.
+OAUTHTOKEN = (
+    "CREATE TABLE oauthtoken (id VARCHAR(10) NOT NULL PRIMARY KEY, user_name VARCHAR(255), "
+    "client_id VARCHAR(255), client_secret VARCHAR(255), refresh_token VARCHAR(255), "
+    "access_token VARCHAR(255), grant_token VARCHAR(255), expiry_time VARCHAR(20), "
+    "redirect_url VARCHAR(255), api_domain VARCHAR(255))"
+)
+
+
+def refused(call, kind=StoreUnavailable):
+    """Return the text of the error that *call* raises, whose traceback shows nothing more."""
+    with pytest.raises(kind) as caught:
+        call()
+    shown = "".join(traceback.format_exception(caught.value))
+    assert "pymysql.err" not in shown
+    assert "psycopg.errors" not in shown
+    assert "sqlalchemy.exc" not in shown
+    return str(caught.value)
+
+
+@pytest.fixture
+def user(admin, server):
+    """Make a user without a right; its password is that of all."""
+    name = f"u_{secrets.token_hex(4)}"
+    if server.name == "MariaDB":
+        admin(f"CREATE USER {name}@'%' IDENTIFIED BY '{server.password}'")
+    else:
+        admin(f"CREATE ROLE {name} LOGIN PASSWORD '{server.password}'")
+        admin("REVOKE CREATE ON SCHEMA public FROM PUBLIC")
+    yield name
+    if server.name == "MariaDB":
+        admin(f"DROP USER {name}@'%'")
+    else:
+        admin(f"DROP OWNED BY {name}", f"DROP ROLE {name}")
+
+
+@pytest.fixture
+def grant(admin, user, server, url):
+    """Grant that user something on a table."""
+    database = url.rpartition("/")[2]
+
+    def grant(rights, table):
+        on = f"{database}.{table}" if server.name == "MariaDB" else table
+        to = f"{user}@'%'" if server.name == "MariaDB" else user
+        admin(f"GRANT {rights} ON {on} TO {to}")
+
+    return grant
+
+
+# Reaching it
+
+
+def test_wrong_password(connect, url, server):
+    said = refused(lambda: connect(url.replace(server.password, "hunter2")))
+
+    assert "refuses this user or password" in said
+    assert "hunter2" not in said
+
+
+def test_unknown_user(connect, url):
+    said = refused(lambda: connect(with_user(url, "nobody")))
+
+    assert "refuses this user or password" in said
+
+
+def test_missing_database(connect, url, user, admin, server):
+    if server.name == "MariaDB":  # who has no right to it is not told that it is not there
+        admin(f"GRANT ALL ON *.* TO {user}@'%'")
+    elsewhere = with_user(url, user).rpartition("/")[0] + "/nowhere"
+
+    said = refused(lambda: connect(elsewhere))
+
+    assert "has no such database" in said
+    assert "nowhere" in said
+
+
+def test_nobody_listens(connect, url, server):
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+
+    said = refused(lambda: connect(with_port(url, server, port)))
+
+    assert "can't be reached" in said
+    assert str(port) in said
+
+
+def test_unknown_host(connect, url):
+    said = refused(lambda: connect(url.replace("127.0.0.1", "no-such-host.invalid")))
+
+    assert "can't be reached" in said
+    assert "no-such-host.invalid" in said
+
+
+def test_silence(connect, url, server):
+    """Somebody who accepts connections and says nothing is given up in time."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        elsewhere = with_port(url, server, listener.getsockname()[1])
+        begun = time.monotonic()
+
+        refused(lambda: connect(f"{elsewhere}?timeout=1"))
+
+    assert time.monotonic() - begun < 6
+
+
+# Rights
+
+
+def test_may_not_create(connect, url, user, server, grant):
+    """Who may not create tables is told what to do; and after somebody else did, it works."""
+    mine = with_user(url, user)
+    if server.name == "MariaDB":
+        grant("SELECT", "*")  # lets the user into the database
+
+    said = refused(lambda: connect(mine))
+
+    assert "lacks the privilege" in said
+    assert "CREATE" in said
+    assert "tokenkeep sql-schema" in said
+
+    connect(url)
+    grant("SELECT, INSERT, UPDATE, DELETE", "tokenkeep")
+    grant("SELECT", "tokenkeep_schema")
+    backend = connect(mine)
+    backend.write(record(), replaces=None)
+    backend.write(record(version="2"), replaces="1")
+    backend.touch("id", 5.0)
+    assert backend.delete("id")
+
+
+@pytest.mark.parametrize(
+    ("missing", "call"),
+    [
+        ("SELECT", lambda backend: backend.read("id")),
+        ("INSERT", lambda backend: backend.write(record("new"), replaces=None)),
+        ("UPDATE", lambda backend: backend.write(record(version="2"), replaces="1")),
+        ("DELETE", lambda backend: backend.delete("id")),
+    ],
+)
+def test_missing_right(connect, url, user, grant, missing, call):
+    """The right that is missing is named, and what is stored stays."""
+    owner = connect(url)
+    owner.write(record(), replaces=None)
+    grant(", ".join(sorted({"SELECT", "INSERT", "UPDATE", "DELETE"} - {missing})), "tokenkeep")
+    grant("SELECT", "tokenkeep_schema")
+    backend = connect(with_user(url, user))
+
+    said = refused(lambda: call(backend))
+
+    assert "lacks the privilege" in said
+    assert missing in said
+    assert "tokenkeep" in said
+    assert [record()] == owner.scan(None, 10)
+
+
+def test_read_only_server(connect, url, server, admin):
+    """A replica, or a server set to read-only, is told from other trouble; reading goes on."""
+    backend = connect(url)
+    backend.write(record(), replaces=None)
+    if server.name == "MariaDB":
+        admin("SET GLOBAL read_only = 1")
+    else:
+        admin("ALTER SYSTEM SET default_transaction_read_only = on", "SELECT pg_reload_conf()")
+        time.sleep(0.5)
+    try:
+        said = refused(lambda: connect(url).write(record(version="2"), replaces="1"))
+        assert record() == backend.read("id")
+    finally:
+        if server.name == "MariaDB":
+            admin("SET GLOBAL read_only = 0")
+        else:
+            admin("SET default_transaction_read_only = off")
+            admin("ALTER SYSTEM RESET default_transaction_read_only", "SELECT pg_reload_conf()")
+
+    assert "read-only" in said
+    assert "primary" in said
+
+
+# Tables of others
+
+
+def test_a_table_of_the_official_sdk(connect, url, admin):
+    """Its table is not taken over by a URL that happens to name it."""
+    admin(OAUTHTOKEN, "INSERT INTO oauthtoken (id, user_name) VALUES ('1', 'ana')")
+    if url.startswith("postgresql"):
+        admin("GRANT ALL ON oauthtoken TO app")
+
+    said = refused(lambda: connect(f"{url}?table=oauthtoken"), StoreForeign)
+
+    assert "oauthtoken" in said
+    assert "tokenkeep import" in said
+    assert [("1", "ana")] == [tuple(row) for row in admin("SELECT id, user_name FROM oauthtoken")]
+
+
+@pytest.mark.parametrize("name", ["tokenkeep", "tokenkeep_schema"])
+def test_a_table_of_somebody_else(connect, url, admin, name):
+    """Nor is any other table with other columns."""
+    admin(f"CREATE TABLE {name} (id INT, name VARCHAR(20))", f"INSERT INTO {name} VALUES (1, 'a')")
+    if url.startswith("postgresql"):
+        admin(f"GRANT ALL ON {name} TO app")
+
+    said = refused(lambda: connect(url), StoreForeign)
+
+    assert "table=" in said
+    assert [(1, "a")] == [tuple(row) for row in admin(f"SELECT * FROM {name}")]
+
+
+def test_two_stores_in_one_database(connect, url):
+    """Another table is another store, and says so."""
+    one, two = connect(url), connect(f"{url}?table=second")
+    one.write(record(), replaces=None)
+
+    assert two.read("id") is None
+    assert one.describe() != two.describe()
+
+
+def test_newer_tables(connect, url):
+    """Tables of a newer tokenkeep are refused, and not touched."""
+    backend = connect(url)
+    backend.write(record(), replaces=None)
+    with backend._connections.session() as db:
+        db.exec_driver_sql("UPDATE tokenkeep_schema SET version = 2")
+
+    said = refused(lambda: connect(url), StoreTooNew)
+
+    assert "Upgrade tokenkeep" in said
+    assert record() == backend.read("id")
+
+
+def test_tables_gone(connect, url, admin):
+    """Tables that were dropped under a running process are not made again in silence."""
+    backend = connect(url)
+    admin("DROP TABLE tokenkeep")
+
+    said = refused(lambda: backend.read("id"))
+
+    assert "not there any more" in said
+    assert "backup" in said
+
+
+def test_columns_gone(connect, url, admin):
+    """A table that was changed under a running process is somebody else's."""
+    backend = connect(url)
+    admin("ALTER TABLE tokenkeep DROP COLUMN long_values")
+
+    refused(lambda: backend.read("id"), StoreForeign)
+
+
+# Options
+
+
+def test_unknown_option(connect, url):
+    """An option that nobody knows is not ignored: it may have been meant for TLS."""
+    said = refused(lambda: connect(f"{url}?sslrotcert=/x.pem"), ConfigurationError)
+
+    assert "sslrotcert" in said
+    assert "pool_size" in said
+
+
+def test_schema(connect, url, server, admin):
+    """The tables may be in another schema: in MySQL that is a database."""
+    name = f"app_{secrets.token_hex(5)}"
+    admin(f"CREATE SCHEMA {name}")
+    if server.name != "MariaDB":
+        admin(f"GRANT ALL ON SCHEMA {name} TO app")
+    backend = connect(f"{url}?schema={name}&table=kept")
+    backend.write(record(), replaces=None)
+
+    assert f"the table {name}.kept" in backend.describe()
+    assert [("id",)] == [
+        (bytes(row[0]).decode() if isinstance(row[0], bytes) else row[0],)
+        for row in admin(f"SELECT id FROM {name}.kept")
+    ]
+
+
+def test_missing_schema(connect, url):
+    said = refused(lambda: connect(f"{url}?schema=app_nowhere"), StoreError)
+
+    assert "app_nowhere" in said
+
+
+# Rows
+
+
+def test_lone_surrogate(backend):
+    """A text that is no Unicode is an error of ours, whatever it was given for."""
+    backend.write(record(), replaces=None)
+    for ask in (
+        lambda: backend.read("\ud800"),
+        lambda: backend.find("user", ["ana", "\udc80"]),
+        lambda: backend.scan("\ud800", 10),
+        lambda: backend.write(record("\ud800"), replaces=None),
+        lambda: backend.write(record(user="\ud800"), replaces="1"),
+        lambda: backend.delete("\ud800"),
+        lambda: backend.touch("\ud800", 5.0),
+    ):
+        with pytest.raises(StoreError, match="surrogate"):
+            ask()
