@@ -73,7 +73,7 @@ def test_a_dry_run_on_a_store_writes_nothing(tokenkeep, write_csv):
 @pytest.mark.parametrize(
     ("args", "status", "said"),
     [
-        ((), 2, "PATH"),
+        ((), 2, "SOURCE"),
         (("missing",), 1, "can't be read"),
         (("--nonsense",), 2, "--nonsense"),
         (("FILE", "--data-center", "mars"), 1, "mars"),

@@ -125,7 +125,7 @@ def test_rows_that_are_none(write_csv):
     assert [
         (2, "it holds no token"),
         (3, "its expiry_time is no time"),
-        (5, "its refresh token has no client_id, so nobody could renew with it"),
+        (5, "its refresh token has no client_id, so nobody could renew with it: --client-id"),
         (6, "its expiry_time is no time"),
         (7, "it has 2 columns, not 10"),
     ] == problems(path)

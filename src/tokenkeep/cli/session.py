@@ -6,11 +6,11 @@ import logging
 import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
-from urllib.parse import urlsplit
 
 import click
 
 from tokenkeep.cli import output
+from tokenkeep.cli.places import expect_no_password
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -110,15 +110,7 @@ def _set(name: str, value: Any) -> None:
 def _store(ctx: click.Context, param: click.Parameter, value: str | None) -> None:  # noqa: ARG001  # click's signature
     if value is None:
         return
-    try:
-        password = urlsplit(value).password
-    except ValueError:
-        password = None  # no URL; opening it says so
-    if password:
-        raise click.UsageError(
-            "A password in --store can be seen in the process list. "
-            "Put the URL into TOKENKEEP_STORE"
-        )
+    expect_no_password(value, "Put the URL into TOKENKEEP_STORE")
     _set("store", value)
 
 

@@ -9,6 +9,7 @@ from contextlib import closing
 from hashlib import blake2b
 from typing import TYPE_CHECKING
 
+from tokenkeep.importing.source import changed
 from tokenkeep.lookup import credentials
 
 if TYPE_CHECKING:
@@ -19,7 +20,8 @@ if TYPE_CHECKING:
 
 _KEEP_BEST = """
     INSERT INTO best VALUES (?, ?, ?) ON CONFLICT (thing) DO UPDATE
-    SET rank = excluded.rank, number = excluded.number WHERE excluded.rank >= rank
+    SET rank = excluded.rank, number = excluded.number
+    WHERE (excluded.rank, excluded.number) > (rank, number)
 """
 
 
@@ -73,14 +75,19 @@ class Clashes:
 
         Returns:
             None if this one counts.
+
+        Raises:
+            ConfigurationError: Such a row was not added: others have written it since.
         """
         for thing in self._things(token, everything=not token.user):
             with closing(
                 self._db.execute("SELECT number FROM best WHERE thing = ?", (thing,))
             ) as found:
-                (counts,) = found.fetchone()
-            if counts != number:
-                return int(counts)
+                counts = found.fetchone()
+            if counts is None:
+                raise changed("The source")
+            if counts[0] != number:
+                return int(counts[0])
         return None
 
     def _things(self, token: Token, *, everything: bool) -> list[bytes]:

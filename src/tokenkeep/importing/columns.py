@@ -47,6 +47,17 @@ _FIELDS = {
 
 _KNOWN = {*_FIELDS, "id", "expiry_time"}
 _NEEDED = {"client_id", "refresh_token", "access_token", "expiry_time"}
+_FIRST = {
+    "useridentifier": "user_mail",
+    "accesstoken": "access_token",
+    "refreshtoken": "refresh_token",
+    "expirytime": "expiry_time",
+}
+"""The columns of zcrmsdk 1 and 2, which know no client -> what they are called since."""
+
+_NOTHING = {("expiry_time", "None"), ("grant_token", "null")}
+"""What older generations write where there is nothing."""
+
 _YEAR_5138 = 10**14
 """In epoch milliseconds; what is more is no time."""
 
@@ -56,7 +67,46 @@ def are_ours(columns: Sequence[str]) -> bool:
     return set(columns) <= _KNOWN and set(columns) >= _NEEDED and len(set(columns)) == len(columns)
 
 
-def row(number: int, columns: Sequence[str], values: Sequence[str | None]) -> Row:
+def of_table(columns: Sequence[str]) -> dict[str, str]:
+    """
+    Return which columns of a table to read, and what they are called here.
+
+    What people have added to the table is left out.
+
+    Returns:
+        Empty if it is not a table of the SDK, of whichever generation.
+    """
+    found = {name: name.lower() for name in columns if name.lower() in _KNOWN}
+    if set(found.values()) >= _NEEDED:
+        return found
+    first = {name: _FIRST[name.lower()] for name in columns if name.lower() in _FIRST}
+    return first if set(first.values()) == set(_FIRST.values()) else {}
+
+
+def row_of_table(
+    number: int, columns: Sequence[str], values: Sequence[object], client_id: str | None = None
+) -> Row:
+    """
+    Return what a row of a database holds.
+
+    Args:
+        number: Where it is.
+        columns: As for `row`.
+        values: As a driver returns them.
+        client_id: As for `row`.
+    """
+    if any(isinstance(value, bytes) for value in values):
+        return Row(number=number, problem="it holds bytes where text belongs")
+    texts = [None if value is None else str(value) for value in values]
+    return row(number, columns, texts, client_id)
+
+
+def row(
+    number: int,
+    columns: Sequence[str],
+    values: Sequence[str | None],
+    client_id: str | None = None,
+) -> Row:
     """
     Return what a row holds.
 
@@ -64,8 +114,14 @@ def row(number: int, columns: Sequence[str], values: Sequence[str | None]) -> Ro
         number: Where it is.
         columns: The names of the columns.
         values: As many; empty texts count as None.
+        client_id: Of a row that does not say its own. None means that its
+            refresh token is of no use.
     """
-    found = {name: value or None for name, value in zip(columns, values, strict=True)}
+    found = {
+        name: None if (name, value) in _NOTHING else value or None
+        for name, value in zip(columns, values, strict=True)
+    }
+    found["client_id"] = found.get("client_id") or client_id
     source_id = found.get("id")
     fields: dict[str, str | None] = {
         _FIELDS[name]: value for name, value in found.items() if name in _FIELDS
@@ -87,7 +143,7 @@ def _problem(fields: Mapping[str, str | None]) -> str | None:
     if not any(fields.get(name) for name in names):
         return "it holds no token"
     if fields.get("refresh_token") and not fields.get("client_id"):
-        return "its refresh token has no client_id, so nobody could renew with it"
+        return "its refresh token has no client_id, so nobody could renew with it: --client-id"
     return None
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from tokenkeep.errors import ConfigurationError
 from tokenkeep.importing import columns
-from tokenkeep.importing.source import Row, Source, foreign, readable
+from tokenkeep.importing.source import Row, SourceFile, foreign, readable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -18,13 +18,14 @@ _LONGEST = 1_000_000
 """How many characters one value may have; more is a quote that was never closed."""
 
 
-class CSVFile(Source):
+class CSVFile(SourceFile):
     """
     Read the CSV file of a FileStore.
 
     Args:
         path: Where it is.
         encoding: As in `open_source`.
+        client_id: As in `open_source`.
 
     Raises:
         ConfigurationError: It is something else, or in another encoding.
@@ -32,8 +33,8 @@ class CSVFile(Source):
 
     kind = "CSV file of the official SDK"
 
-    def __init__(self, path: Path, encoding: str | None) -> None:
-        super().__init__(path)
+    def __init__(self, path: Path, encoding: str | None, client_id: str | None = None) -> None:
+        super().__init__(path, client_id)
         with readable(path), path.open("rb") as file:
             mark = file.read(2)
         self._encoding = encoding or _MARKS.get(mark, "utf-8-sig")
@@ -55,7 +56,7 @@ class CSVFile(Source):
             if len(values) == len(self._header):
                 # Two processes that start at once may both write the header.
                 if [value.strip().lower() for value in values] != self._header:
-                    yield columns.row(number, self._header, values)
+                    yield columns.row(number, self._header, values, self._client_id)
             else:
                 yield Row(
                     number=number,

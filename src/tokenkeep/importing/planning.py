@@ -12,7 +12,7 @@ from tokenkeep.importing.clashes import Clashes
 from tokenkeep.token import Status, Token
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from tokenkeep.importing.source import Row, Source
     from tokenkeep.vault import Vault
@@ -81,12 +81,16 @@ class Importer:
         self._replace = replace
         self._given = _place(store, data_center, environment)
 
-    def plan(self) -> Iterator[Step]:
+    def plan(self, on_read: Callable[[int], None] | None = None) -> Iterator[Step]:
         """
         Yield what is to be done, row by row; nothing is written.
 
         The whole source is read before the first row is judged, so a damaged
         one is refused before anything is done.
+
+        Args:
+            on_read: Called with the number of rows read so far, before the
+                first is judged. None means that nobody has to know.
 
         Raises:
             ConfigurationError: The source is damaged, or does not say where
@@ -94,9 +98,11 @@ class Importer:
             StoreError: The store can't be read.
         """
         with Clashes() as clashes:
-            for row in self._source.rows():
+            for count, row in enumerate(self._source.rows(), 1):
                 if row.token is not None:
                     clashes.add(row.number, self._located(row))
+                if on_read is not None:
+                    on_read(count)
             for row in self._source.rows():
                 yield self._step(row, clashes)
 
@@ -176,7 +182,7 @@ class Importer:
         if not token.api_domain:
             if self._given is None:
                 raise ConfigurationError(
-                    f"Row {row.number} of {self._source.path} does not say where its token is "
+                    f"Row {row.number} of {self._source.name} does not say where its token is "
                     "valid: older generations of the SDK did not write it",
                     hint="Say it: --data-center us, and --environment if it is not production",
                 )

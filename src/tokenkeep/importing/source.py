@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from tokenkeep.errors import ConfigurationError
+from tokenkeep.errors import ConfigurationError, DriverMissing
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -40,27 +40,49 @@ class Row:
 
 
 class Source(ABC):
-    """
-    A file with tokens in it, which is never written.
-
-    Args:
-        path: Where it is.
-    """
+    """Tokens of the official SDK, which are only read."""
 
     kind: str
     """What it is, for people."""
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        self._stamp = self._look()
+    name: str
+    """Where it is, for people; without a password."""
 
+    @abstractmethod
     def rows(self) -> Iterator[Row]:
         """
         Yield the rows in order, from the first one each time, never holding them all.
 
+        Each time the same ones: what others write meanwhile is not among
+        them, or is an error.
+
         Raises:
-            ConfigurationError: The file is damaged, or was written meanwhile.
+            ConfigurationError: It is damaged, or was written meanwhile.
+            StoreUnavailable: A server does not answer.
         """
+
+    def close(self) -> None:
+        """Let go of connections."""
+
+
+class SourceFile(Source):
+    """
+    A file with tokens in it.
+
+    Args:
+        path: Where it is.
+        client_id: Of rows that don't say theirs. None means that those can't
+            be taken over.
+    """
+
+    def __init__(self, path: Path, client_id: str | None = None) -> None:
+        self.path = path
+        self.name = str(path)
+        self._client_id = client_id
+        self._stamp = self._look()
+
+    def rows(self) -> Iterator[Row]:
+        """See `Source.rows`."""
         self._expect_unchanged()
         with readable(self.path):
             yield from self._rows()
@@ -77,13 +99,12 @@ class Source(ABC):
 
     def _expect_unchanged(self) -> None:
         if self._look() != self._stamp:
-            raise ConfigurationError(
-                f"{self.path} was written while it was read",
-                hint="Stop the programs that use it, then try again",
-            )
+            raise changed(self.name)
 
 
-def open_source(path: Path, *, encoding: str | None = None) -> Source:
+def open_source(
+    path: Path, *, encoding: str | None = None, client_id: str | None = None
+) -> Source:
     """
     Find out what a file is.
 
@@ -91,6 +112,8 @@ def open_source(path: Path, *, encoding: str | None = None) -> Source:
         path: The official SDK's CSV file, or its sample's SQLite database.
         encoding: Of a CSV file, e.g. ``cp1252``. None means UTF-8, or UTF-16
             with a byte order mark.
+        client_id: Of rows that don't say theirs. None means that those can't
+            be taken over.
 
     Raises:
         ConfigurationError: It is something else, or can't be read.
@@ -105,7 +128,34 @@ def open_source(path: Path, *, encoding: str | None = None) -> Source:
             )
         with path.open("rb") as file:
             head = file.read(len(_SQLITE))
-    return SQLiteFile(path) if head == _SQLITE else CSVFile(path, encoding)
+    if head == _SQLITE:
+        return SQLiteFile(path, client_id)
+    return CSVFile(path, encoding, client_id)
+
+
+def open_table(url: str, *, password: str | None = None, client_id: str | None = None) -> Source:
+    """
+    Open the table of the official SDK's DBStore.
+
+    Args:
+        url: Such as ``mysql://user@host:port/database?table=oauthtoken``. TLS
+            and the like are options as of the store ``mysql:``.
+        password: Of the user. None means the one in the URL, or none.
+        client_id: As for `open_source`.
+
+    Raises:
+        ConfigurationError: The URL is wrong, or there is no such table.
+        DriverMissing: The driver is not installed.
+        StoreUnavailable: The server can't be reached or used; the text says why.
+    """
+    try:
+        from tokenkeep.importing.mysql_table import MySQLTable
+    except ModuleNotFoundError as exc:
+        raise DriverMissing(
+            f"Reading a MySQL table needs the module {exc.name}, which is not installed",
+            hint="Install it: pip install 'tokenkeep[mysql]'",
+        ) from exc
+    return MySQLTable(url, password=password, client_id=client_id)
 
 
 @contextmanager
@@ -120,10 +170,18 @@ def readable(path: Path) -> Iterator[None]:
         ) from exc
 
 
+def changed(name: str) -> ConfigurationError:
+    """Return the error for a source that others write while it is read."""
+    return ConfigurationError(
+        f"{name} was written while it was read",
+        hint="Stop the programs that use it, then try again",
+    )
+
+
 def foreign(path: Path, what: str) -> ConfigurationError:
     """Return the error for a file that holds no tokens of the SDK."""
     return ConfigurationError(
         f"{path} {what}",
-        hint="What can be imported is the file of the official SDK's FileStore, "
-        "or the SQLite database of its sample",
+        hint="What can be imported is the file of the official SDK's FileStore, the table of "
+        "its DBStore (mysql://user@host/database), or the SQLite database of its sample",
     )

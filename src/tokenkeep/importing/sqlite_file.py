@@ -8,21 +8,24 @@ from typing import TYPE_CHECKING
 
 from tokenkeep.errors import ConfigurationError
 from tokenkeep.importing import columns
-from tokenkeep.importing.source import Row, Source, foreign
+from tokenkeep.importing.source import SourceFile, foreign
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+    from tokenkeep.importing.source import Row
+
 _TABLE = "oauthtoken"
 
 
-class SQLiteFile(Source):
+class SQLiteFile(SourceFile):
     """
     Read the table ``oauthtoken`` of a SQLite database.
 
     Args:
         path: Where it is.
+        client_id: As in `open_source`.
 
     Raises:
         ConfigurationError: It is something else, or in use.
@@ -30,8 +33,8 @@ class SQLiteFile(Source):
 
     kind = "SQLite database of the official SDK's sample"
 
-    def __init__(self, path: Path) -> None:
-        super().__init__(path)
+    def __init__(self, path: Path, client_id: str | None = None) -> None:
+        super().__init__(path, client_id)
         for suffix in ("-journal", "-wal"):
             beside = path.with_name(path.name + suffix)
             if beside.exists() and beside.stat().st_size:
@@ -54,11 +57,7 @@ class SQLiteFile(Source):
         with self._open() as db:
             cursor = db.execute(f"SELECT {names} FROM {_TABLE} ORDER BY rowid")  # noqa: S608
             for number, values in enumerate(cursor, 1):
-                if any(isinstance(value, bytes) for value in values):
-                    yield Row(number=number, problem="it holds bytes where text belongs")
-                    continue
-                texts = [None if value is None else str(value) for value in values]
-                yield columns.row(number, self._columns, texts)
+                yield columns.row_of_table(number, self._columns, values, self._client_id)
 
     @contextmanager
     def _open(self) -> Iterator[sqlite3.Connection]:

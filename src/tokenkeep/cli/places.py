@@ -1,0 +1,103 @@
+"""Stores and tables named on the command line: never with a password in sight."""
+
+from __future__ import annotations
+
+import os
+import re
+from typing import TYPE_CHECKING
+from urllib.parse import parse_qsl, urlsplit
+
+import click
+
+if TYPE_CHECKING:
+    from tokenkeep.cli.session import Session
+    from tokenkeep.vault import Vault
+
+FROM_ENVIRONMENT = "env:"
+CONFIGURED = "configured"
+"""Names the store that a command works on if none is given."""
+
+_SECRET = re.compile("passw|pwd|secret", re.IGNORECASE)
+
+
+def expect_no_password(url: str, instead: str) -> None:
+    """
+    Refuse an argument with a password in it.
+
+    Args:
+        url: The argument.
+        instead: What to do, as a sentence.
+
+    Raises:
+        click.UsageError: There is one.
+    """
+    try:
+        parts = urlsplit(url)
+        named = {name for name, value in parse_qsl(parts.query) if value}
+        shows = bool(parts.password) or any(map(_SECRET.search, named))
+    except ValueError:
+        return  # no URL; opening it says so
+    if shows:
+        raise click.UsageError(
+            f"A password in an argument can be seen in the process list. {instead}"
+        )
+
+
+def url_named(argument: str) -> str:
+    """
+    Return the URL that an argument names: itself, or a variable's after ``env:``.
+
+    Raises:
+        click.UsageError: There is a password in the argument, or no such variable.
+    """
+    if not argument.startswith(FROM_ENVIRONMENT):
+        expect_no_password(
+            argument, "Put the URL into an environment variable, and write env:NAME here"
+        )
+        return argument
+    name = argument.removeprefix(FROM_ENVIRONMENT)
+    url = os.environ.get(name, "").strip()
+    if not url:
+        raise click.UsageError(f"There is no environment variable {name} with a URL in it")
+    return url
+
+
+def store_url(session: Session, argument: str | None) -> str:
+    """
+    Return the URL of the store an argument names.
+
+    Args:
+        session: Its ``--store`` counts where none is named.
+        argument: A URL, ``env:NAME``, or ``configured``. None means the same.
+
+    Raises:
+        click.UsageError: As for `url_named`.
+        ConfigurationError: The configuration can't be read.
+    """
+    from tokenkeep import config
+
+    if argument is None or argument == CONFIGURED:
+        return session.store or config.settings().store
+    return url_named(argument)
+
+
+def open_or_imagine(url: str) -> Vault:
+    """Open a store to look at, changing nothing; one that is not there is empty, in memory."""
+    from tokenkeep import config, keys
+
+    if exists(url):
+        ring = keys.load(os.environ)
+        # Whatever is stored is refused without its key; only an empty store takes this one.
+        spare = None if ring else [os.urandom(32)]
+        return config.open_store(url, keys_newest_first=spare)
+    return config.open_store("memory:", keys_newest_first=[os.urandom(32)])
+
+
+def exists(url: str) -> bool:
+    """Tell whether opening a store would make nothing."""
+    from tokenkeep.backends.urls import StoreURL, scheme_of
+
+    if scheme_of(url) not in ("sqlite", "file"):
+        return True
+    path = StoreURL.parse(url).path()
+    return path == ":memory:" or (os.path.exists(path) and os.path.getsize(path) > 0)  # noqa: PTH110, PTH202  # a URL's path

@@ -1,0 +1,84 @@
+"""Tables of the official SDK's DBStore: made as its pages say, written by the SDK itself."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+HERE = Path(__file__).parent
+SDK = HERE.parents[1] / ".sdk"
+
+_TEXTS = "client_id {0}, client_secret {0}, refresh_token {0}, access_token {0}, grant_token {0}"
+_NEW = (
+    "create table oauthtoken (id varchar(10) not null, user_name {0}, " + _TEXTS + ", "
+    "expiry_time varchar(20), redirect_url {0}, api_domain {0}, primary key (id))"
+)
+TABLES = {
+    # As the README of each generation has it.
+    "1_0": "create table oauthtokens (useridentifier varchar(100), accesstoken varchar(100), "
+    "refreshtoken varchar(100), expirytime bigint)",
+    "2_0": "create table oauthtoken (id int(11) not null auto_increment, "
+    "user_mail {0} not null, client_id {0}, refresh_token {0}, access_token {0}, "
+    "grant_token {0}, expiry_time varchar(20), primary key (id))",
+    "2_1": "create table oauthtoken (id {0} not null, user_mail {0} not null, " + _TEXTS + ", "
+    "expiry_time varchar(20), redirect_url {0}, primary key (id))",
+    **dict.fromkeys(("5_0", "6_0", "7_0", "8_0"), _NEW),
+}
+"""Generation -> its table. Those up to 2_1 know no api_domain, 1_0 no client."""
+
+
+def make_table(server, generation, database=None):
+    """Make the table of a generation in a database, a new one if none is given."""
+    database = database or server.new_database()
+    with closing(server.connect()) as db, db.cursor() as cursor:
+        cursor.execute(f"use {database}")
+        cursor.execute(TABLES[generation].format("varchar(255)"))
+    return database
+
+
+def run_sdk(generation, script, *args, environ=None):
+    """Run a script with one generation of the SDK, and return what it printed as JSON."""
+    folder = SDK / generation
+    # Its MySQL driver is installed once, beside 5_0.
+    for needed in (folder, SDK / "5_0"):
+        if not needed.exists() and (needed, generation) != (folder, "8_0"):
+            missing = f"{needed} is not there: make .stamp-sdk installs it"
+            if os.environ.get("CI") == "true":
+                pytest.fail(missing)
+            pytest.skip(missing)
+    more = {"PYTHONPATH": str(folder)} if folder.exists() else {}
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", str(HERE / script), *map(str, args)],
+        env=os.environ | more | {"MYSQL_DRIVER": str(SDK / "5_0")} | (environ or {}),
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=100,
+    )
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout or "null")
+
+
+def place_of(server, database):
+    """Say to a script where a table is."""
+    return {
+        "MYSQL_HOST": server.host,
+        "MYSQL_PORT": str(server.port),
+        "MYSQL_USER": "app",
+        "MYSQL_PASSWORD": server.password,
+        "MYSQL_DATABASE": database,
+    }
+
+
+def rows(server, database, sql="select * from oauthtoken"):
+    """Return what a query finds."""
+    with closing(server.connect()) as db, db.cursor() as cursor:
+        cursor.execute(f"use {database}")
+        cursor.execute(sql)
+        return list(cursor.fetchall())

@@ -1,0 +1,103 @@
+"""
+Save tokens with the DBStore of whichever official SDK is on the path.
+
+Argument: the generation. Where the table is and the tokens come from the
+environment, the names of their fields are those of the newest table. Run as a
+process of its own for each generation.
+"""
+
+import json
+import os
+import sys
+from importlib import import_module
+
+sys.path.append(os.environ["MYSQL_DRIVER"])
+
+place = {
+    name: os.environ[f"MYSQL_{name.upper()}"]
+    for name in ("host", "database", "user", "password", "port")
+}
+tokens = json.loads(os.environ["TOKENS"])
+
+
+def write_new(store):
+    """Save with zohocrmsdk5_0 to 8_0."""
+    from zohocrmsdk.src.com.zoho.api.authenticator import OAuthToken
+    from zohocrmsdk.src.com.zoho.crm.api import UserSignature
+
+    for each in tokens:
+        names = ("client_id", "client_secret", "grant_token", "refresh_token", "redirect_url")
+        token = OAuthToken(**{name: each.get(name) for name in names})
+        token.set_access_token(each.get("access_token"))
+        token.set_expires_in(each.get("expiry_time"))
+        token.set_api_domain(each.get("api_domain"))
+        if each.get("user"):
+            token.set_user_signature(UserSignature(each["user"]))
+        store.save_token(token)
+
+
+def write_with_mail(store):
+    """Save with zohocrmsdk2_1, then read all back and save that, as its refresh does."""
+    from zcrmsdk.src.com.zoho.api.authenticator import OAuthToken
+    from zcrmsdk.src.com.zoho.crm.api import UserSignature
+
+    for number, each in enumerate(tokens):
+        names = ("client_id", "client_secret", "grant_token", "refresh_token", "redirect_url")
+        token = OAuthToken(**{name: each.get(name) for name in names})
+        token.set_id(f"python_{number}")
+        token.set_access_token(each.get("access_token"))
+        token.set_expires_in(each.get("expiry_time"))
+        store.save_token(UserSignature(each["user"]), token)
+        store.save_token(UserSignature(each["user"]), store.get_token_by_id(token.get_id(), token))
+
+
+def write_with_type(store):
+    """Save with zcrmsdk 3 and zohocrmsdk2_0 1.0.0."""
+    from zcrmsdk.src.com.zoho.api.authenticator import OAuthToken
+    from zcrmsdk.src.com.zoho.api.authenticator.oauth_token import TokenType
+    from zcrmsdk.src.com.zoho.crm.api import UserSignature
+
+    for each in tokens:
+        kind, value = TokenType.GRANT, each.get("grant_token")
+        if value is None:
+            kind, value = TokenType.REFRESH, each["refresh_token"]
+        token = OAuthToken(each["client_id"], each.get("client_secret"), value, kind)
+        token.refresh_token = each["refresh_token"]
+        token.access_token = each.get("access_token")
+        token.expires_in = each.get("expiry_time")
+        store.save_token(UserSignature(each["user"]), token)
+
+
+def write_first():
+    """Save with zcrmsdk 1 and 2, whose database always has the same name."""
+    from zcrmsdk.OAuthClient import ZohoOAuth, ZohoOAuthTokens
+    from zcrmsdk.Persistence import ZohoOAuthPersistenceHandler
+
+    ZohoOAuth.configProperties = {
+        "mysql_username": place["user"],
+        "mysql_password": place["password"],
+        "mysql_port": place["port"],
+    }
+    for each in tokens:
+        token = ZohoOAuthTokens(
+            each["refresh_token"], each["access_token"], int(each["expiry_time"]), each["user"]
+        )
+        ZohoOAuthPersistenceHandler().save_oauthtokens(token)
+
+
+def db_store(root):
+    """Return the store of the generation."""
+    module = import_module(f"{root}.src.com.zoho.api.authenticator.store")
+    where = ("host", "database", "user", "password", "port")
+    return module.DBStore(*[place[name] for name in where])
+
+
+match sys.argv[1]:
+    case "1_0":
+        write_first()
+    case "2_0":
+        write_with_type(db_store("zcrmsdk"))
+    case "2_1":
+        write_with_mail(db_store("zcrmsdk"))
+    case _:
+        write_new(db_store("zohocrmsdk"))

@@ -1,0 +1,264 @@
+"""The MySQL tables of the official SDK's DBStore, written by each generation of it."""
+
+from __future__ import annotations
+
+import json
+from contextlib import closing
+
+import pymysql
+import pytest
+from sdk_tables import TABLES, make_table, place_of, rows, run_sdk
+
+from tokenkeep import ConfigurationError, StoreUnavailable, Token
+from tokenkeep.importing import Importer, open_table
+
+OLD = ("1_0", "2_0", "2_1")
+WITH_ALL = {
+    "user": "ana@example.com",
+    "client_id": "1000.CLIENT",
+    "client_secret": 'se"cret',  # the concatenating generations can't have a single quote
+    "refresh_token": "1000.refresh",
+    "access_token": "1000.access",
+    "grant_token": "1000.grant",
+    "expiry_time": "1764000000123",
+    "redirect_url": "https://example.com/back",
+    "api_domain": "https://www.zohoapis.eu",
+}
+BOB = WITH_ALL | {
+    "user": "bob@example.com",
+    "refresh_token": "1000.bob",
+    "access_token": "b",
+    "grant_token": None,
+}
+
+
+@pytest.fixture
+def table(mariadb):
+    """Let a generation write tokens into a new table; return the table's URL."""
+    database = None
+
+    def _table(generation, *tokens):
+        nonlocal database
+        with closing(mariadb.connect()) as db, db.cursor() as cursor:
+            if generation == "1_0":
+                # It knows no other database.
+                database = "zohooauth"
+                cursor.execute("create database zohooauth")
+                cursor.execute("grant all on zohooauth.* to app@'%'")
+        database = make_table(mariadb, generation, database)
+        environ = {**place_of(mariadb, database), "TOKENS": json.dumps(tokens)}
+        run_sdk(generation, "sdk_write_table.py", generation, environ=environ)
+        return f"mysql://app@{mariadb.host}:{mariadb.port}/{database}"
+
+    yield _table
+    if database == "zohooauth":
+        with closing(mariadb.connect()) as db, db.cursor() as cursor:
+            cursor.execute("drop database zohooauth")
+
+
+@pytest.fixture
+def filled(mariadb):
+    """Fill a new table of the newest generation without the SDK; return its URL."""
+
+    def _filled(*tokens):
+        database = make_table(mariadb, "8_0")
+        with closing(mariadb.connect()) as db, db.cursor() as cursor:
+            for number, each in enumerate(tokens, 1):
+                names = ["id", *["user_name" if name == "user" else name for name in each]]
+                marks = ", ".join(["%s"] * len(names))
+                cursor.execute(
+                    f"insert into {database}.oauthtoken ({', '.join(names)}) values ({marks})",
+                    [number, *each.values()],
+                )
+        return f"mysql://app@{mariadb.host}:{mariadb.port}/{database}"
+
+    return _filled
+
+
+@pytest.fixture
+def run_table(mariadb, store):
+    """Import a table; return for each row its number, action and reason."""
+
+    def _run(url, *, client_id=None, dry_run=False, **options):
+        with closing(open_table(url, password=mariadb.password, client_id=client_id)) as source:
+            importer = Importer(source, store, **options)
+            found = []
+            for step in importer.plan():
+                if not dry_run:
+                    importer.apply(step)
+                found.append((step.row.number, step.action.value, step.reason))
+            return found
+
+    return _run
+
+
+@pytest.mark.parametrize("generation", TABLES)
+def test_its_own_table_is_taken_over(run_table, store, table, mariadb, generation):
+    """Every token that the SDK's DBStore wrote arrives, once, and the table stays as it is."""
+    url = table(generation, WITH_ALL, BOB)
+    database = url.rpartition("/")[2]
+    name = "oauthtokens" if generation == "1_0" else "oauthtoken"
+    written = rows(mariadb, database, f"select * from {name}")
+    options = {"data_center": "eu"} if generation in OLD else {}
+    options |= {"client_id": "1000.CLIENT"} if generation == "1_0" else {}
+
+    assert [(1, "new", None), (2, "new", None)] == run_table(url, dry_run=True, **options)
+    assert store.get_tokens() == []
+    assert [(1, "new", None), (2, "new", None)] == run_table(url, **options)
+    assert {"already there"} == {action for _, action, _ in run_table(url, **options)}
+
+    assert written == rows(mariadb, database, f"select * from {name}")
+    assert 2 == len(store.get_tokens())
+    token = store.find_token(Token(user="ana@example.com"))
+    assert ("1000.access", "1000.refresh") == token.pair
+    assert ("1000.CLIENT", 1764000000.123) == (token.client_id, token.expires_at)
+    assert ("eu", "production") == (token.data_center, token.environment)
+    if generation not in ("1_0", "2_0"):
+        assert 'se"cret' == token.client_secret
+        assert "https://example.com/back" == token.redirect_uri
+    if generation != "1_0":
+        assert "1000.grant" == token.grant_token
+    assert "1000.bob" == store.find_token(Token(user="bob@example.com")).refresh_token
+
+
+def test_what_older_stores_write_for_nothing(table, run_table, store):
+    """2_1 writes the word None where it knows no expiry: that is none."""
+    url = table("2_1", BOB | {"expiry_time": None, "access_token": None})
+
+    assert [(1, "new", None)] == run_table(url, data_center="us")
+
+    assert store.find_token(Token(user="bob@example.com")).expires_at is None
+
+
+def test_the_first_generation_needs_its_client(table, run_table):
+    """Its table names no client: without it nobody could renew, so nothing is taken over."""
+    url = table("1_0", WITH_ALL)
+
+    ((number, action, reason),) = run_table(url, data_center="us")
+
+    assert (1, "skipped") == (number, action)
+    assert "--client-id" in reason
+
+
+def test_of_two_rows_the_higher_id_counts(filled, run_table):
+    """Ids are numbers kept as text: row 10 is later than row 9, and is numbered so."""
+    # Saved unchanged, the SDK's store adds a row.
+    url = filled(*[WITH_ALL] * 9, WITH_ALL | {"user": "z", "refresh_token": "z"})
+
+    found = run_table(url)
+
+    assert [1, 10, 2, 3, 4, 5, 6, 7, 8, 9] == [number for number, _, _ in found]
+    assert [9, 10] == sorted(number for number, action, _ in found if action == "new")
+    assert (1, "skipped", "row 9 is the same, and counts") in found
+
+
+def test_without_numbers_the_latest_end_counts(table, run_table, store):
+    """Where ids say nothing, the row whose access token ends last counts."""
+    later = WITH_ALL | {
+        "grant_token": "2", "access_token": "later", "expiry_time": "1764000000999",
+    }  # fmt: skip
+    url = table("2_1", later, WITH_ALL)
+
+    found = run_table(url, data_center="us")
+
+    assert [(1, "skipped", "row 2 is the same, and counts"), (2, "new", None)] == found
+    assert "later" == store.find_token(Token(user="ana@example.com")).access_token
+
+
+@pytest.mark.parametrize("generation", ["8_0", "1_0"], ids=["by number", "sorted"])
+def test_it_reads_in_pages(mariadb, run_table, store, monkeypatch, generation):
+    """More rows than a page all arrive, whether or not the table has a key."""
+    monkeypatch.setattr("tokenkeep.importing.mysql_table._PAGE", 100)
+    monkeypatch.setattr("tokenkeep.importing.mysql_table._SORTED_PAGE", 100)
+    values = {
+        "8_0": "seq, concat('u', seq), 'c', 's', concat('r', seq), concat('a', seq), null, "
+        "'1764000000123', null, 'https://www.zohoapis.com'",
+        "1_0": "concat('u', seq), concat('a', seq), concat('r', seq), 1764000000123",
+    }
+    database = make_table(mariadb, generation)
+    name = "oauthtokens" if generation == "1_0" else "oauthtoken"
+    with closing(mariadb.connect()) as db, db.cursor() as cursor:
+        cursor.execute(f"use {database}")
+        cursor.execute(f"insert into {name} select {values[generation]} from seq_1_to_230")
+    options = {"client_id": "c", "data_center": "eu"} if generation == "1_0" else {}
+
+    found = run_table(f"mysql://app@{mariadb.host}:{mariadb.port}/{database}", **options)
+
+    assert [(each, "new", None) for each in range(1, 231)] == sorted(found)
+    assert {f"u{each}" for each in range(1, 231)} == {token.user for token in store.iter_tokens()}
+
+
+def test_a_snapshot(filled, mariadb, store):
+    """What the SDK writes while the table is read is left for the next run."""
+    url = filled(WITH_ALL)
+    database = url.rpartition("/")[2]
+    with closing(open_table(url, password=mariadb.password)) as source:
+        steps = Importer(source, store).plan()
+        with closing(mariadb.connect()) as db, db.cursor() as cursor:
+            cursor.execute(f"update {database}.oauthtoken set id = '2', access_token = 'new'")
+
+        assert ["1000.access"] == [step.token.access_token for step in steps]
+
+
+def test_a_user_who_may_only_read(filled, mariadb):
+    """SELECT on the one table is enough, and nothing is written even by who may."""
+    url = filled(WITH_ALL)
+    database = url.rpartition("/")[2]
+    with closing(mariadb.connect()) as db, db.cursor() as cursor:
+        cursor.execute("create or replace user reader identified by 'reader'")
+        cursor.execute(f"grant select on {database}.oauthtoken to reader")
+
+    with closing(open_table(url.replace("app@", "reader@"), password="reader")) as source:
+        assert ["ana@example.com"] == [row.token.user for row in source.rows()]
+    with (
+        closing(open_table(url, password=mariadb.password)) as source,
+        pytest.raises(pymysql.MySQLError, match="READ ONLY"),
+    ):
+        source._ask("delete from oauthtoken")
+
+
+@pytest.mark.parametrize(
+    ("url", "error", "said"),
+    [
+        ("mysql://app@{at}/{db}?table=x", ConfigurationError, "no table x"),
+        ("mysql://app@{at}/{db}?table=other", ConfigurationError, "its columns differ"),
+        ("mysql://app@{at}/{empty}", ConfigurationError, "no table oauthtoken or oauthtokens"),
+        ("mysql://app@{at}/", ConfigurationError, "names no database"),
+        ("mysql://app@{at}/{db}?tables=x", ConfigurationError, "option of the MySQL URL"),
+        ("mysql://app@{at}/mysql", StoreUnavailable, "lacks the privilege SELECT"),
+        ("mysql://blind@{at}/{db}", StoreUnavailable, "lacks the privilege SELECT"),
+        ("mysql://nobody@{at}/{db}", StoreUnavailable, "user or password"),
+        ("mysql://app@127.0.0.1:1/{db}", StoreUnavailable, "can't be reached"),
+    ],
+)
+def test_bad_input(mariadb, url, error, said):
+    """What is wrong has a name and says what to do; the password is not in it."""
+    database, empty = make_table(mariadb, "8_0"), mariadb.new_database()
+    with closing(mariadb.connect()) as db, db.cursor() as cursor:
+        cursor.execute(f"create table {database}.other (id int)")
+        cursor.execute(f"create table {database}.unseen (id int)")
+        cursor.execute(f"create or replace user blind identified by '{mariadb.password}'")
+        cursor.execute(f"grant insert on {database}.* to blind")
+    at = f"{mariadb.host}:{mariadb.port}"
+
+    with pytest.raises(error, match=said) as caught:
+        open_table(url.format(at=at, db=database, empty=empty), password=mariadb.password)
+
+    assert caught.value.hint
+    assert mariadb.password not in str(caught.value)
+
+
+def test_a_server_that_goes_away(filled, mariadb, store):
+    """A connection cut in the midst is a named error, and what was taken over stays."""
+    url = filled(WITH_ALL, BOB)
+    with closing(open_table(url, password=mariadb.password)) as source:
+        for row in source.rows():
+            store.save_token(row.token)
+            break
+        with closing(mariadb.connect()) as db, db.cursor() as cursor:
+            cursor.execute(f"kill {source._db.thread_id()}")
+
+        with pytest.raises(StoreUnavailable, match="was lost"):
+            list(source.rows())
+
+    assert 1 == len(store.get_tokens())
