@@ -1,0 +1,150 @@
+"""The examples for web servers with several workers, on PostgreSQL."""
+
+from __future__ import annotations
+
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections import Counter
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+import urllib3
+
+from tokenkeep import Token, open_store
+from tokenkeep.testing import emulator_configuration
+
+EXAMPLES = Path(__file__).resolve().parents[2] / "examples" / "prefork"
+BIN = Path(sys.executable).parent
+SERVERS = {
+    "gunicorn": [
+        "gunicorn",
+        "--workers",
+        "4",
+        "--preload",
+        "--bind",
+        "127.0.0.1:{port}",
+        "wsgi:app",
+    ],
+    "uvicorn": ["uvicorn", "--workers", "2", "--port", "{port}", "asgi:app"],
+}
+
+pytestmark = pytest.mark.timeout(180)
+
+
+@pytest.fixture(params=SERVERS)
+def served(request, place, zoho, tmp_path):
+    """A server with several workers, and one token in its store that has ended."""
+    config = tmp_path / "tokenkeep.toml"
+    config.write_text(emulator_configuration(zoho))
+    more = {"TOKENKEEP_CONFIG": str(config), "HOME": str(tmp_path)}
+    env = place.environment | more | {"PYTHONPATH": str(EXAMPLES), "PYTHONWARNINGS": "error"}
+    user = zoho.user.name
+    with open_store(environ=env) as store:
+        store.save_token(
+            Token(
+                user=user,
+                client_id=zoho.client.client_id,
+                client_secret=zoho.client.client_secret,
+                access_token="1000.ended",
+                refresh_token=zoho.refresh_token(),
+                expires_at=time.time() - 60,
+                api_domain=zoho.us.api_url,
+            )
+        )
+    with running(SERVERS[request.param], env, tmp_path) as port:
+        yield Application(port, user, place, request.param)
+
+
+class Application:
+    """The server, as its clients and its database see it."""
+
+    def __init__(self, port, user, place, name):
+        self.url = f"http://127.0.0.1:{port}/?user={user}"
+        self.place, self.name = place, name
+
+    def get(self):
+        """Ask for the user's name, on a connection of its own."""
+        with urllib3.PoolManager(retries=False) as http:
+            found = http.request("GET", self.url, timeout=60)
+        return found.status, found.json()
+
+
+@contextmanager
+def running(command, env, cwd):
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    program, *rest = (each.format(port=port) for each in command)
+    log = (cwd / "log").open("w+b")
+    process = subprocess.Popen([BIN / program, *rest], env=env, cwd=cwd, stdout=log, stderr=log)
+    try:
+        wait_for(port, process, cwd / "log")
+        yield port
+    finally:
+        process.terminate()
+        process.wait(30)
+        log.close()
+    said = (cwd / "log").read_text()
+    # Both servers leave the socket they listen on to the garbage collector.
+    warnings = [line for line in said.splitlines() if "ResourceWarning" in line]
+    assert [line for line in warnings if f"laddr=('127.0.0.1', {port})>" not in line] == []
+    assert "Traceback" not in said, said
+
+
+def wait_for(port, process, log):
+    end = time.monotonic() + 60
+    while time.monotonic() < end:
+        assert process.poll() is None, log.read_text()
+        try:
+            socket.create_connection(("127.0.0.1", port), 1).close()
+        except OSError:
+            time.sleep(0.1)
+        else:
+            return
+    raise AssertionError(log.read_text())
+
+
+def ask_together(served, times):
+    answers = []
+    threads = [threading.Thread(target=lambda: answers.append(served.get())) for _ in range(times)]
+    for each in threads:
+        each.start()
+    for each in threads:
+        each.join(90)
+    return answers
+
+
+def sockets_to(port, pid):
+    """Return the inodes of a process's connections to a port of this machine."""
+    wanted = f":{port:04X}"
+    lines = Path(f"/proc/{pid}/net/tcp").read_text().splitlines()[1:]
+    inodes = {cells[9] for line in lines if (cells := line.split())[2].endswith(wanted)}
+    links = {str(fd.readlink()) for fd in Path(f"/proc/{pid}/fd").iterdir()}
+    return {inode for inode in inodes if f"socket:[{inode}]" in links}
+
+
+@pytest.mark.parametrize("place", ["postgres"], indirect=True)
+def test_workers_renew_once_and_share_no_connection(served, zoho):
+    """Invariants 2 and 11: 40 requests over all workers, one call, connections of their own."""
+    before = zoho.counters.calls("token")
+
+    answers = ask_together(served, 40)
+
+    assert Counter(status for status, _ in answers) == {200: 40}
+    assert {body["name"] for _, body in answers} == {
+        f"{zoho.user.first_name} {zoho.user.last_name}"
+    }
+    assert zoho.counters.calls("token") - before == 1
+    workers = {body["worker"] for _, body in answers}
+    assert len(workers) > 1
+    if sys.platform == "linux":
+        used = Counter()
+        for pid in workers:
+            mine = sockets_to(served.place.server.port, pid)
+            assert mine
+            used.update(mine)
+        assert set(used.values()) == {1}
