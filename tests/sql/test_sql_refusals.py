@@ -147,16 +147,16 @@ def test_may_not_create(connect, url, user, server, grant):
     assert backend.delete("id")
 
 
-@pytest.mark.parametrize(
-    ("missing", "call"),
-    [
-        ("SELECT", lambda backend: backend.read("id")),
-        ("INSERT", lambda backend: backend.write(record("new"), replaces=None)),
-        ("UPDATE", lambda backend: backend.write(record(version="2"), replaces="1")),
-        ("DELETE", lambda backend: backend.delete("id")),
-    ],
-)
-def test_missing_right(connect, url, user, grant, missing, call):
+CALLS = {
+    "SELECT": lambda backend: backend.read("id"),
+    "INSERT": lambda backend: backend.write(record("new"), replaces=None),
+    "UPDATE": lambda backend: backend.write(record(version="2"), replaces="1"),
+    "DELETE": lambda backend: backend.delete("id"),
+}
+
+
+@pytest.mark.parametrize("missing", CALLS)
+def test_missing_right(connect, url, user, grant, missing):
     """The right that is missing is named, and what is stored stays."""
     owner = connect(url)
     owner.write(record(), replaces=None)
@@ -164,7 +164,7 @@ def test_missing_right(connect, url, user, grant, missing, call):
     grant("SELECT", "tokenkeep_schema")
     backend = connect(with_user(url, user))
 
-    said = refused(lambda: call(backend))
+    said = refused(lambda: CALLS[missing](backend))
 
     assert "lacks the privilege" in said
     assert missing in said

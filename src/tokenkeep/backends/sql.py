@@ -25,6 +25,9 @@ if TYPE_CHECKING:
 _PAGE = 10_000
 """How many records `clear` deletes at once: one statement for all may take too long."""
 
+_REST = 16384
+"""How long a statement may be without its largest values, in bytes."""
+
 
 class SQLBackend(Backend):
     """
@@ -98,6 +101,7 @@ class SQLBackend(Backend):
         )
         Schema(target.table, target.schema)
         self._errors = Explainer(target)
+        self._packet: int | None = None
         self._connections = Connections(target, self._errors)
         self._calls = Calls(target, self._connections, self._errors)
         try:
@@ -199,6 +203,8 @@ class SQLBackend(Backend):
                     target.schema = connections.dialect.default_schema_name
                 schema = Schema(target.table, target.schema)
                 prepare(db, schema, self._errors, target.timeout)
+                if target.is_mysql:
+                    self._packet = db.exec_driver_sql("SELECT @@max_allowed_packet").scalar_one()
         except errors as exc:
             raise self._refused(exc) from None
         self._format = RowFormat(binary=target.is_mysql)
@@ -225,9 +231,14 @@ class SQLBackend(Backend):
 
     def _packed(self, record: Record) -> list[Any]:
         try:
-            return self._format.pack(record)
+            row = self._format.pack(record)
         except UnicodeEncodeError:
             raise surrogate() from None
+        # MySQL would hang up in the midst of it. Drivers send bytes as text, twice as long.
+        size = 2 * (len(record.sealed) + len(row[-1] or b"")) + _REST
+        if self._packet is not None and size > self._packet:
+            raise self._errors.too_large(self._packet, record.id)
+        return row
 
     def _fetch(
         self, statement: Statement, texts: Sequence[str], record_id: str | None = None

@@ -74,7 +74,7 @@ _REASONS: dict[Code, tuple[str, str]] = {
     **dict.fromkeys((1317, 1969, 3024, "57014"), _SLOW),
     **dict.fromkeys(("22021", "22P05"), _ENCODING),
     **dict.fromkeys((1146, 1932, "42P01"), _GONE),
-    **dict.fromkeys((2002, 2003, 2005, 1129, 1130), _UNREACHABLE),
+    **dict.fromkeys((2002, 2005, 1129, 1130), _UNREACHABLE),
     **dict.fromkeys((2026, 3159), _NO_TLS),
     1153: _TOO_LARGE,
     "3F000": _NO_SCHEMA,
@@ -82,7 +82,8 @@ _REASONS: dict[Code, tuple[str, str]] = {
 }
 """What to say for an error code of MySQL, PostgreSQL or SQLite, and what to do about it."""
 
-# The server's own words, where a driver gives no code: PostgreSQL's before the login.
+# The server's own words, where a driver gives no code (PostgreSQL's before the login),
+# or one code for all (PyMySQL's 2003).
 _WORDS = (
     (r"authentication failed|role .* does not exist|pg_hba", _NO_LOGIN),
     (r"no password supplied", _NO_LOGIN),
@@ -195,6 +196,20 @@ class Explainer:
             f"{_upper(where)} can't be used: {reason}",
             token_id=record_id if reason == _TOO_LARGE[0] else None,
             hint=hint or "See the log of the server",
+        )
+
+    def too_large(self, packet: int, record_id: str) -> StoreUnavailable:
+        """
+        Return the error to raise for a record that the server would not take.
+
+        Args:
+            packet: What it takes, in bytes.
+            record_id: The record.
+        """
+        return StoreUnavailable(
+            f"A record is larger than {self._target.database()} accepts",
+            token_id=record_id,
+            hint=f"Raise max_allowed_packet on the server, which is {packet} bytes now",
         )
 
     def foreign(self, what: str) -> StoreForeign:
