@@ -2,27 +2,10 @@
 
 from __future__ import annotations
 
-import secrets
 import threading
 import time
-from contextlib import closing
 
-from places import InAWS
-from private_servers.aws_server import Server
-from werkzeug.test import EnvironBuilder
-
-
-def test_new_names_are_the_same_after_a_kill(aws):
-    """What moto makes up for a secret, its ARN, is the same after a kill."""
-    with closing(InAWS(aws.url()).client()) as client:
-        name = f"named-{secrets.token_hex(4)}"
-        arn = client.create_secret(Name=name, SecretString="x")["ARN"]
-        client.get_secret_value(SecretId=name)
-
-        aws.kill()
-        aws.start()
-
-        assert arn == client.get_secret_value(SecretId=arn)["ARN"]
+from private_servers.aws_server import OneAtATime
 
 
 class Slow:
@@ -39,32 +22,22 @@ class Slow:
         return [b"{}"]
 
 
-def ask(server):
-    server(EnvironBuilder(method="POST", data=b"{}").get_environ(), None)
+def test_one_request_at_a_time():
+    """A request is done as a whole: two conditional writes don't mix."""
+    slow = Slow()
+    server = OneAtATime(slow)
+    threads = [threading.Thread(target=server, args=({}, None)) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+    assert 1 == slow.most
 
 
-def test_one_request_at_a_time(tmp_path):
-    """A request is done as a whole, and in the order of the journal."""
-    application = Slow()
-    with closing(Server(tmp_path / "journal", application)) as server:
-        threads = [threading.Thread(target=ask, args=(server,)) for _ in range(8)]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
-
-    assert 1 == application.most
-
-
-def test_torn_journal(tmp_path):
-    """A request that was being noted in the kill was not done, and is forgotten."""
-    journal = tmp_path / "journal"
-    with closing(Server(journal, Slow())) as server:
-        ask(server)
-    whole = journal.read_bytes()
-    journal.write_bytes(whole + whole[:20])
-
-    with closing(Server(journal)):
-        pass
-
-    assert whole == journal.read_bytes()
+def test_moto_ends_with_its_endpoint(aws):
+    """Both go when it is closed."""
+    with type(aws)() as another:
+        moto = another._moto
+        assert moto.running
+    assert not moto.running

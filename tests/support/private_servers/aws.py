@@ -10,27 +10,62 @@ from urllib.parse import quote
 
 from .server import NotReady, PrivateServer
 
-SERVER = Path(__file__).with_name("aws_server.py")
+HERE = Path(__file__).parent
 
 
-class AWS(PrivateServer):
+class SaysWhenReady(PrivateServer):
+    """A script of ours, which says so when it listens."""
+
+    drops_root = False  # its interpreter is ours, and may be in our home
+
+    def prepare(self):
+        pass
+
+    def check(self):
+        # Its own word, since there is no password: whoever else got the port would answer as well.
+        if "serves" not in self.said():
+            raise NotReady
+
+
+class Moto(SaysWhenReady):
+    """moto's server, which keeps all in memory."""
+
+    name = "moto"
+
+    def command(self):
+        return [sys.executable, HERE / "aws_server.py", self.host, self.port]
+
+    def environment(self):
+        # What the interpreter needs to find moto, and moto's own settings; coverage is not for it.
+        return {name: value for name, value in os.environ.items() if "COVERAGE" not in name}
+
+    def url(self):
+        return f"http://{self.host}:{self.port}"
+
+
+class AWS(SaysWhenReady):
     """
-    moto's server in a process of its own.
-
-    What is written survives `kill`: see `aws_server.py`. *durable* means nothing here.
+    An endpoint of AWS, and moto behind it. What it was told survives `kill`, but not `close`.
 
     Attributes:
         region: The region of the URLs.
-        credentials: The environment that boto3 needs, and that keeps it away from real accounts.
     """
 
     name = "AWS (moto)"
-    drops_root = False  # its program is our own interpreter, which may be in our home
     region = "eu-central-1"
+
+    def __init__(self, folder=None, *, durable=True, options=()):
+        super().__init__(folder, durable=durable, options=options)
+        self._moto = Moto()
+
+    @property
+    def endpoint_url(self):
+        """Where both services are."""
+        return f"http://{self.host}:{self.port}"
 
     @property
     def credentials(self):
-        """The environment of a client."""
+        """The environment of a client: made-up credentials, and nothing of real accounts."""
         nowhere = f"{self.folder}/no-such-file"
         return {
             "AWS_ACCESS_KEY_ID": "testing",
@@ -42,27 +77,16 @@ class AWS(PrivateServer):
             "AWS_EC2_METADATA_DISABLED": "true",
         }
 
-    @property
-    def endpoint_url(self):
-        """Where both services are."""
-        return f"http://{self.host}:{self.port}"
-
     def prepare(self):
-        pass
+        self._moto.start()
 
     def command(self):
-        journal = self.folder / "requests.jsonl"
-        return [sys.executable, SERVER, self.host, str(self.port), journal]
+        endpoint = HERE / "aws_endpoint.py"
+        return [sys.executable, "-I", "-S", endpoint, self.host, self.port, self._moto.port]
 
-    def environment(self):
-        # What the interpreter needs to find moto, and moto's own settings; coverage is not for it.
-        ours = {name: value for name, value in os.environ.items() if "COVERAGE" not in name}
-        return {**ours, **self.credentials}
-
-    def check(self):
-        # Its own word, since there is no password: whoever else got the port would answer as well.
-        if "serves" not in self.said():
-            raise NotReady
+    def close(self):
+        super().close()
+        self._moto.close()
 
     def url(self, service="secretsmanager"):
         """Return a URL of a new prefix (service "secretsmanager") or a new table ("dynamodb")."""

@@ -159,9 +159,9 @@ class PrivateServer(ABC):
             self.stop() if self._kept else self.kill()
         finally:
             self._custody.close()
-            self._custody = None
+            self._custody, self._prepared = None, False
             if not self._kept:
-                self.folder, self._prepared = None, False
+                self.folder = None
 
     def __enter__(self):
         try:
