@@ -1,0 +1,66 @@
+"""The vault over Secrets Manager and DynamoDB: what users of a store are promised."""
+
+from __future__ import annotations
+
+import functools
+
+import pytest
+
+from tokenkeep import KeyRing, Token, Vault
+from tokenkeep.backends import open_backend
+from tokenkeep.testing import SharedSwapContract, StoreContract, store_contract
+from tokenkeep.testing.store_contract import HARD_TEXTS, full
+
+SHORT_TEXTS = tuple(text for text in HARD_TEXTS if len(text) < 1000)
+
+
+def vault(url):
+    return Vault(open_backend(url), KeyRing([bytes(32)]), max_staleness=0.0)
+
+
+class Bounded(StoreContract, SharedSwapContract):
+    """As for all, but with texts that an item or a secret holds."""
+
+    @pytest.mark.parametrize("text", SHORT_TEXTS, ids=range(len(SHORT_TEXTS)))
+    def test_any_text(self, store, text):
+        super().test_any_text(store, text)
+
+    def test_users_never_mix(self, store, monkeypatch):
+        monkeypatch.setattr(store_contract, "HARD_TEXTS", SHORT_TEXTS)
+        super().test_users_never_mix(store)
+
+
+class TestDynamoDB(Bounded):
+    @pytest.fixture
+    def open_store(self, aws):
+        return functools.partial(vault, aws.url("dynamodb"))
+
+
+class TestSecretsManager(Bounded):
+    """Ids are made of identities here, which changes two of the promises."""
+
+    @pytest.fixture
+    def open_store(self, aws):
+        return functools.partial(vault, aws.url())
+
+    def test_a_nameless_row_learns_its_user(self, store):
+        """Its user's row is made, and the old id leads there."""
+        nameless = store.save_token(full(None))
+
+        named = store.save_token(nameless.but(user="ana"))
+
+        assert named.user == "ana"
+        assert store.find_token_by_id(nameless.id) == named
+        assert store.find_token(Token(user="ana")) == named
+        assert store.get_tokens() == [named]
+
+    def test_an_id_is_not_used_again(self, store):
+        """After a delete the same user is the same row in another version; nobody else is."""
+        first = store.save_token(full("ana"))
+        store.delete_token(first.id)
+        assert store.find_token_by_id(first.id) is None
+
+        other, second = store.save_token(full("bob")), store.save_token(full("ana"))
+
+        assert first.id == second.id != other.id
+        assert first.version != second.version
