@@ -34,12 +34,16 @@ def folder():
 def test_taken_port(server, taken, monkeypatch):
     """Somebody takes the port between the choice and the start: another is chosen."""
     choices = cycle([lambda: taken, free_port])
-    monkeypatch.setattr(server_module, "free_port", lambda: next(choices)())
+
+    def choose():
+        return next(choices)()
+
+    monkeypatch.setattr(server_module, "free_port", choose)
 
     with type(server)() as another:
         assert another.port not in {taken, server.port}
         another.check()
-    assert taken == next(choices)()
+    assert taken == choose()
 
 
 @pytest.mark.usefixtures("redis_server")
