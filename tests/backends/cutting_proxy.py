@@ -13,6 +13,7 @@ class CuttingProxy:
 
     Attributes:
         port: Where it listens, on 127.0.0.1.
+        target: Where the next connection leads to.
         cut: What happens to the next question with some bytes in it: with ``(b"EVALSHA",
             "question")`` the connection ends before it is passed on, with ``"answer"`` after the
             server has answered; ``"silence"`` keeps the answer. None passes everything.
@@ -20,7 +21,7 @@ class CuttingProxy:
     """
 
     def __init__(self, host, port):
-        self._target = host, port
+        self.target = host, port
         self._listener = socket.create_server(("127.0.0.1", 0))
         self._open = [self._listener]
         self.port = self._listener.getsockname()[1]
@@ -44,7 +45,7 @@ class CuttingProxy:
         with suppress(OSError):
             while True:
                 client, _ = self._listener.accept()
-                server = socket.create_connection(self._target)
+                server = socket.create_connection(self.target)
                 self._open += [client, server]
                 thread = threading.Thread(target=self._serve, args=(client, server))
                 self._threads.append(thread)

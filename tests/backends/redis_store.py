@@ -35,7 +35,10 @@ def refused(work, kind=StoreUnavailable):
     with pytest.raises(kind) as caught:
         work()
     assert time.monotonic() - start < 5
-    assert "hunter2" not in f"{caught.value} {caught.value!r} {caught.value.__cause__!r}"
+    exc = caught.value
+    while exc is not None:
+        assert "hunter2" not in f"{exc} {exc!r} {exc.args!r}"
+        exc = exc.__cause__ or exc.__context__
     return str(caught.value)
 
 

@@ -30,11 +30,10 @@ def backend(url):
     backend.close()
 
 
-def test_child_makes_its_own_connections(backend, fork, client):
-    """A child speaks by connections of its own, even if a thread of its parent holds the pool."""
-    backend.write(record(), replaces=None)
+@pytest.fixture
+def pool(backend):
+    """The pool of connections, which another thread is just using while the process forks."""
     pool = backend._server._client.connection_pool
-    mine = {each["id"] for each in client.client_list()}
     held, release = threading.Event(), threading.Event()
 
     def hold():
@@ -45,38 +44,57 @@ def test_child_makes_its_own_connections(backend, fork, client):
     thread = threading.Thread(target=hold)
     thread.start()
     held.wait(30)
-
-    def work(say):
-        inherited = {each._sock.fileno() for each in pool._available_connections}
-        backend.write(record(version="child"), replaces="1")
-        used = {
-            each._sock.fileno()
-            for each in backend._server._client.connection_pool._available_connections
-        }
-        say(f"{backend._server._client.connection_pool is pool} {bool(inherited)} {len(used)}")
-        backend.close()
-
-    child = fork(work)
-    said = child.end()
+    yield pool
     release.set()
     thread.join()
 
-    assert said == ["False True 1"]
-    assert backend.read("id") == record(version="child")
-    assert mine <= {each["id"] for each in client.client_list()}
+
+def test_child_makes_its_own_connections(backend, pool, fork, client):
+    """A child speaks by connections of its own, and its parent's stay as they are."""
+    mine = {each["id"] for each in client.client_list()}
+    (socket,) = [each._sock for each in pool._available_connections]
+
+    def work(say):
+        backend.write(record(), replaces=None)
+        now = backend._server._client.connection_pool
+        say(str(now is pool))
+        say(str(len(now._available_connections)))
+        backend.close()
+
+    assert fork(work).end() == ["False", "1"]
+    assert mine == {each["id"] for each in client.client_list()}
+    assert [socket] == [each._sock for each in pool._available_connections]
+    assert socket.fileno() != -1
 
 
-def test_child_that_only_ends(backend, fork):
+def test_child_that_only_ends(backend, pool, fork, client):
     """A child that does nothing with the store, or only closes it, leaves its parent's alone."""
-    backend.write(record(), replaces=None)
-    sockets = backend._server._client.connection_pool._available_connections
-    before = [each._sock for each in sockets]
+    mine = {each["id"] for each in client.client_list()}
 
     fork(lambda _: backend.close()).end()
     fork(lambda _: None).end()
 
-    backend.write(record(version="2"), replaces="1")
-    assert before == [each._sock for each in sockets]
+    assert mine == {each["id"] for each in client.client_list()}
+    assert len(pool._available_connections) == 1
+
+
+def test_parent_and_child_at_once(backend, fork):
+    """Both sides of a fork speak at the same time and get their own answers."""
+    backend.write(record(), replaces=None)
+
+    def work(say):
+        for turn in range(200):
+            backend.write(record(f"child {turn}", user="child"), replaces=None)
+            assert backend.read(f"child {turn}") == record(f"child {turn}", user="child")
+        say("done")
+
+    child = fork(work)
+    for turn in range(200):
+        backend.write(record(f"parent {turn}", user="parent"), replaces=None)
+        assert backend.read(f"parent {turn}") == record(f"parent {turn}", user="parent")
+
+    assert child.end() == ["done"]
+    assert len(backend.find("user", ["child"])) == 200
 
 
 def test_closed_while_in_use(backend):

@@ -7,6 +7,7 @@ import threading
 
 import pytest
 import redis
+from cutting_proxy import CuttingProxy
 from private_servers import Redis
 from private_servers.skipped import started
 from redis_store import assert_consistent, client_of, record, refused, until
@@ -192,10 +193,27 @@ def test_replica(server, admin):
         assert ["the server is a replica, which can't be written to"] == [
             risk.text for risk in backend.risks()
         ]
-        client.replicaof("NO", "ONE")
-        backend.write(record(version="2"), replaces="1")
         backend.close()
         client.close()
+    primary.close()
+
+
+def test_failover(server, url):
+    """Who is told that the server has become a replica asks anew where its name leads."""
+    primary = RedisBackend(url)
+    options = ["--replicaof", f"{server.host} {server.port}"]
+    with Redis(options=options) as other, CuttingProxy(other.host, other.port) as name:
+        credentials, _, place = url.rpartition("@")
+        with other.connect() as client:
+            client.config_set("requirepass", server.password)
+        moved = RedisBackend(f"{credentials}@127.0.0.1:{name.port}/{place.partition('/')[2]}")
+        name.target = server.host, server.port
+
+        assert "is a replica" in refused(lambda: moved.write(record(), replaces=None))
+        moved.write(record(), replaces=None)
+
+        assert primary.read("id") == record()
+        moved.close()
     primary.close()
 
 
