@@ -27,5 +27,6 @@ class TestExample(BackendContract):
 @pytest.mark.parametrize("scheme", BACKENDS)
 def test_each_store_is_described(scheme):
     """Every scheme has a row of its own, and a test file."""
-    assert re.search(rf"^\| `{scheme}:", PAGE, re.MULTILINE)
-    assert (Path(__file__).parent / f"test_{scheme}.py").exists()
+    written = scheme if scheme.endswith("+") else f"{scheme}:"
+    assert re.search(rf"^\| `{re.escape(written)}", PAGE, re.MULTILINE)
+    assert (Path(__file__).parent / f"test_{scheme.rstrip('+')}.py").exists()

@@ -115,7 +115,7 @@ def test_options_reach_the_backend():
     [
         ("sqlit:///tokens.db", "Did you mean 'sqlite'?"),
         ("flie:///tokens.json", "Did you mean 'file'?"),
-        ("oracle://app:hunter2@db/tokens", "Known: file, memory, sqlite"),
+        ("oracle://app:hunter2@db/tokens", f"Known: {', '.join(sorted(BACKENDS))}"),
     ],
 )
 def test_mistyped_scheme(url, said):
@@ -220,7 +220,7 @@ def test_backend_of_another_package(folder, monkeypatch):
     monkeypatch.syspath_prepend(os.fspath(folder))
 
     assert open_backend("ana://somewhere").url == "ana://somewhere"
-    with pytest.raises(UnknownName, match="Known: ana, broken, file, memory, sqlite"):
+    with pytest.raises(UnknownName, match=r"Known: ana, .*broken, .*file, memory, .*sqlite"):
         open_backend("nobody://x")
     with pytest.raises(DriverMissing, match="vault_of_ana_is_not_there"):
         open_backend("broken://x")

@@ -1,8 +1,7 @@
-"""``sql+`` and a URL of SQLAlchemy's: the contract on other databases and drivers."""
+"""``sql+`` and a URL of SQLAlchemy's: the contract on other databases than the two servers."""
 
 from __future__ import annotations
 
-import secrets
 from functools import partial
 
 import pytest
@@ -15,3 +14,12 @@ class TestContractOnSQLite(SharedBackendContract):
     @pytest.fixture
     def open_backend(self, tmp_path):
         return partial(open_backend, f"sql+sqlite:///{tmp_path}/tokens.db")
+
+
+class TestContractOnDuckDB(BackendContract):
+    """A dialect of another package, for a database that one process has to itself."""
+
+    @pytest.fixture
+    def open_backend(self, tmp_path):
+        pytest.importorskip("duckdb_engine", reason="pip install duckdb-engine")
+        return partial(open_backend, f"sql+duckdb:///{tmp_path}/tokens.duckdb")

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import Column, Double, Index, Integer, LargeBinary, MetaData, String, Table
-from sqlalchemy.dialects import registry
 from sqlalchemy.dialects.mysql import LONGBLOB, VARBINARY
-from sqlalchemy.exc import CompileError, NoSuchModuleError
+from sqlalchemy.engine import make_url
+from sqlalchemy.exc import ArgumentError, CompileError, NoSuchModuleError
 from sqlalchemy.schema import CreateIndex, CreateTable
 
 from tokenkeep.backends.base import FIELDS
@@ -155,8 +155,9 @@ def ddl(dialect_name: str, *, table: str = TABLE, schema: str | None = None) -> 
 
 def _dialect(name: str) -> Dialect:
     try:
-        return cast("Dialect", registry.load(name)())
-    except NoSuchModuleError:
+        # For a word alone the registry may have what is no dialect yet; for a URL it has one.
+        return make_url(f"{name}://").get_dialect()()
+    except (ArgumentError, NoSuchModuleError):
         raise UnknownName(
             f"SQLAlchemy has no dialect {name!r}",
             hint="It has mysql, mariadb, postgresql, sqlite, oracle and mssql; "

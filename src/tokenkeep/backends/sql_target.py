@@ -38,6 +38,9 @@ _LABELS = {
 }
 _SECRET = ("password", "passwd", "pwd", "secret", "odbc_connect", "sslkey")
 
+_SQLITE = {"timeout", "isolation_level", "cached_statements", "uri"}
+"""What SQLAlchemy passes on; all else it would leave out with a warning, or have as a name."""
+
 _A_DAY = 86400.0
 
 
@@ -118,7 +121,14 @@ class Target:
                 "A database in memory can't be shared by connections",
                 hint="Name a file, or use the store memory:",
             )
-        if self.is_mysql and url.database is None:
+        ignored = sorted(set(url.query) - _SQLITE) if self.backend == "sqlite" else []
+        if ignored and "uri" not in url.query:
+            raise ConfigurationError(
+                f"SQLite has no option {ignored[0]!r}",
+                hint=f"It has {', '.join(sorted(_SQLITE))}; options of tokenkeep are "
+                + ", ".join(OWN),
+            )
+        if self.is_mysql and not url.database:
             # What is a schema elsewhere is a database in MySQL.
             self.url, self.schema = url.set(database=self.schema), None
         if (self.is_mysql or self.is_postgresql) and not (

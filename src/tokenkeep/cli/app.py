@@ -27,6 +27,7 @@ COMMANDS = {
     "sweep": "tokenkeep.cli.tokens:sweep",
     "import": "tokenkeep.cli.importing:import_command",
     "keys": "tokenkeep.cli.keys:keys",
+    "sql-schema": "tokenkeep.cli.sql_schema:sql_schema",
     "doctor": "tokenkeep.cli.doctor:doctor",
     "emulate": "tokenkeep.cli.emulate:emulate",
     "demo": "tokenkeep.cli.demo:demo",

@@ -1,0 +1,40 @@
+"""The tables of a SQL store, for those whose application may not make them."""
+
+from __future__ import annotations
+
+import click
+
+from tokenkeep.cli import output
+from tokenkeep.cli.session import Session, pass_session
+from tokenkeep.errors import DriverMissing
+
+
+@click.command("sql-schema")
+@click.option(
+    "--dialect",
+    metavar="NAME",
+    required=True,
+    help="mysql, mariadb, postgresql, sqlite, or another that SQLAlchemy has.",
+)
+@click.option("--table", metavar="NAME", help="As table= in the store's URL.")
+@click.option("--schema", metavar="NAME", help="As schema= in the store's URL.")
+@pass_session
+def sql_schema(session: Session, *, dialect: str, table: str | None, schema: str | None) -> None:
+    """
+    Print the SQL that makes the tables of a store.
+
+    For those whose application may not create tables: it then needs SELECT,
+    INSERT, UPDATE and DELETE on the first, and SELECT on the second.
+    """
+    try:
+        from tokenkeep.backends.sql_schema import TABLE, ddl
+    except ModuleNotFoundError as exc:
+        raise DriverMissing(
+            f"The tables are made with the module {exc.name}, which is not installed",
+            hint="Install it: pip install 'tokenkeep[sql]'",
+        ) from exc
+    text = ddl(dialect, table=table or TABLE, schema=schema)
+    if session.json:
+        output.document({"dialect": dialect, "sql": text})
+    else:
+        click.echo(text, nl=False)
