@@ -1,0 +1,119 @@
+"""A login made with the SDK's DBStore goes on in the SDK with tokenkeep's store: no new login."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import time
+from contextlib import closing
+
+import pytest
+from sdk_tables import make_table, place_of, run_sdk
+
+import tokenkeep
+
+
+def in_database(server, statements):
+    with closing(server.connect()) as db, db.cursor() as cursor:
+        for each in statements.split("; "):
+            cursor.execute(each)
+
+
+@pytest.fixture
+def home(tmp_path, monkeypatch, zoho):
+    """A home with tokenkeep configured for the emulator."""
+    from tokenkeep.testing import emulator_configuration
+
+    (tmp_path / "config.toml").write_text(emulator_configuration(zoho))
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("TOKENKEEP_CONFIG", str(tmp_path / "config.toml"))
+    monkeypatch.setenv("TOKENKEEP_STORE", f"sqlite:///{tmp_path}/tokens.db")
+    monkeypatch.delenv("TOKENKEEP_KEYS", raising=False)
+    return tmp_path
+
+
+@pytest.fixture
+def take_over(mariadb, monkeypatch):
+    """Run ``tokenkeep import`` on a database."""
+    monkeypatch.setenv("TOKENKEEP_SOURCE_PASSWORD", mariadb.password)
+
+    def _take_over(database, *options):
+        url = f"mysql://app@{mariadb.host}:{mariadb.port}/{database}"
+        done = subprocess.run(
+            [sys.executable, "-m", "tokenkeep", "import", url, *options],
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=100,
+        )
+        assert done.returncode == 0, done.stderr
+        assert "1 new" in done.stderr
+
+    return _take_over
+
+
+@pytest.fixture
+def program(mariadb, zoho, home):
+    """Run a program on a generation of the SDK."""
+
+    def _program(generation, kind, database=None, **login):
+        environ = place_of(mariadb, database or "") | {"LOGIN": json.dumps(login)}
+        urls = (zoho.us.api_url, zoho.us.token_url)
+        return run_sdk(generation, "sdk_program.py", kind, *urls, home, environ=environ)
+
+    return _program
+
+
+@pytest.mark.parametrize("generation", ["5_0", "6_0", "7_0", "8_0"])
+def test_no_new_login(mariadb, zoho, program, take_over, generation):
+    """The access token that the DBStore has is used on, then renewed with its refresh token."""
+    database = make_table(mariadb, generation)
+    client = {"client_id": zoho.client.client_id, "client_secret": zoho.client.client_secret}
+    grant = zoho.grant_code()
+    before = program(generation, "mysql", database, grant_token=grant, **client)
+    assert (200, 1) == (before["status"], zoho.counters.token_calls())
+
+    take_over(database)
+
+    after = program(generation, "tokenkeep", grant_token=grant, **client)
+    assert (200, before["access_token"]) == (after["status"], after["access_token"])
+    # 5_0 does not look its user up: there is no name to ask by.
+    asked = {"user": before["user"]} if generation != "5_0" else {"id": after["id"]}
+    assert 200 == program(generation, "tokenkeep", **asked)["status"]
+    assert 1 == zoho.counters.token_calls()
+
+    zoho.expire_access_tokens()
+    with closing(tokenkeep.open_store()) as store:
+        (token,) = store.get_tokens()
+        store.save_token(token.but(expires_at=time.time() - 1))
+    assert 200 == program(generation, "tokenkeep", **asked)["status"]
+    assert 1 == zoho.counters.token_calls("authorization_code")
+    assert 1 == zoho.counters.token_calls("refresh_token")
+
+
+@pytest.mark.parametrize("generation", ["1_0", "2_0", "2_1"])
+def test_no_new_login_of_older_ones(mariadb, zoho, program, take_over, generation):
+    """A refresh token that an older SDK stored is renewed in the newest one."""
+    name = "zohooauth" if generation == "1_0" else mariadb.new_database()
+    if generation == "1_0":
+        in_database(mariadb, "create database zohooauth; grant all on zohooauth.* to app@'%'")
+    make_table(mariadb, generation, name)
+    mail, refresh_token = zoho.user.email, zoho.refresh_token()
+    client = {"client_id": zoho.client.client_id, "client_secret": zoho.client.client_secret}
+    stored = {"user": mail, "refresh_token": refresh_token, "access_token": "old", **client}
+    tokens = json.dumps([stored | {"expiry_time": "1764000000123"}])
+    environ = {**place_of(mariadb, name), "TOKENS": tokens}
+    run_sdk(generation, "sdk_write_table.py", generation, environ=environ)
+
+    missing = ("--client-id", client["client_id"]) if generation == "1_0" else ()
+    take_over(name, "--data-center", "us", *missing)
+    if generation == "1_0":
+        in_database(mariadb, "drop database zohooauth")
+
+    # Only 2_1 stored the client's secret.
+    known = {} if generation == "2_1" else client | {"refresh_token": refresh_token}
+    assert 200 == program("8_0", "tokenkeep", user=mail, **known)["status"]
+    assert 200 == program("8_0", "tokenkeep", user=mail)["status"]
+    assert 0 == zoho.counters.token_calls("authorization_code")
+    assert 1 == zoho.counters.token_calls("refresh_token")
