@@ -57,6 +57,7 @@ def all_shared_memory():
     return {int(line.split()[1]) for line in lines}
 
 
+@pytest.mark.parametrize("kind", ["postgres", "redis_server", "aws"], indirect=True)
 def test_nothing_outlives_its_owner(owner):
     """`kill -9` of the process that started a server leaves no process, folder or memory."""
     process, folder, pid = owner

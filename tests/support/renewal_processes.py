@@ -1,0 +1,231 @@
+"""Real processes on one store, on one host or several, and a Zoho of their own."""
+
+from __future__ import annotations
+
+import json
+import os
+import selectors
+import signal
+import subprocess
+import sys
+import time
+from contextlib import ExitStack, suppress
+from dataclasses import asdict
+from pathlib import Path
+
+from tokenkeep import Keeper, Token, generate_key, open_store
+from tokenkeep.clock import Clock
+from tokenkeep.providers import Profile, Providers
+
+WORKER = Path(__file__).with_name("renewal_worker.py")
+KEY = generate_key()
+PATIENCE = 30.0
+"""How long anything may take on a machine that is busy, in seconds."""
+
+
+class Worker:
+    """One worker process; see renewal_worker.py."""
+
+    def __init__(self, settings, host=None):
+        environ = {
+            **os.environ,
+            **(host.environ if host else {}),
+            "WORKER": json.dumps(settings),
+            "TOKENKEEP_KEYS": KEY,
+        }
+        self.process = subprocess.Popen(
+            [*(host.enter if host else ()), sys.executable, str(WORKER)],
+            env=environ,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            start_new_session=True,
+        )
+        self._there = host is not None
+        self._rest = b""
+
+    def ask(self, command):
+        """Send a line."""
+        self.process.stdin.write(f"{command}\n".encode())
+        self.process.stdin.flush()
+
+    def told(self, timeout=PATIENCE):
+        """Return the next thing it says."""
+        with selectors.DefaultSelector() as selector:
+            selector.register(self.process.stdout, selectors.EVENT_READ)
+            while b"\n" not in self._rest:
+                assert selector.select(timeout), "The process said nothing"
+                read = os.read(self.process.stdout.fileno(), 65536)
+                assert read, "The process ended"
+                self._rest += read
+        line, _, self._rest = self._rest.partition(b"\n")
+        return json.loads(line)
+
+    def get(self):
+        """Ask for the token and return what came of it."""
+        self.ask("get")
+        return self.told()
+
+    def signal(self, number):
+        """Send a signal; wait until a stop has come through."""
+        self._send(number)
+        if number == signal.SIGSTOP:
+            os.waitid(os.P_PID, self.process.pid, os.WSTOPPED | os.WNOWAIT)
+
+    def kill(self):
+        """End it as nothing else does: no handler, no clean-up."""
+        self._send(signal.SIGKILL)
+        self.process.wait(PATIENCE)
+
+    def _send(self, number):
+        if self._there:  # a child of what went in there
+            os.killpg(self.process.pid, number)
+        else:
+            self.process.send_signal(number)
+
+    def close(self):
+        """End it, whatever it does."""
+        with suppress(ProcessLookupError):
+            self._send(signal.SIGKILL)
+        self.process.communicate()
+
+
+class Host:
+    """
+    Another machine, as far as this one's kernel can make one.
+
+    It has a name, a process-id space and a state folder of its own.
+
+    Args:
+        name: Of the host.
+        folder: For its files.
+    """
+
+    def __init__(self, name, folder):
+        home = folder / name
+        home.mkdir()
+        self.environ = {"HOME": str(home), "XDG_STATE_HOME": str(home)}
+        apart = ["unshare", "--uts", "--pid", "--mount-proc", "--fork", "--kill-child"]
+        self._init = subprocess.Popen(
+            [*apart, "sh", "-c", f"hostname {name} && echo up && exec sleep 600"],
+            stdout=subprocess.PIPE,
+        )
+        assert self._init.stdout.readline() == b"up\n", "This kernel makes no other hosts"
+        children = f"/proc/{self._init.pid}/task/{self._init.pid}/children"
+        first = Path(children).read_text().split()[0]
+        self.enter = ["nsenter", "--target", first, "--uts", "--pid", "--mount", "--"]
+
+    def close(self):
+        """Switch it off, with all that runs there."""
+        self._init.kill()
+        self._init.communicate()
+
+
+class Fleet:
+    """
+    An emulator, a sqlite file with one expired token, and processes that share both.
+
+    Args:
+        zoho: The emulator.
+        folder: Where the file is.
+        rotation: The emulator's, which the profile is made for.
+        url: Of the store. None means a sqlite file in the folder.
+        profile: Changes to the profile.
+    """
+
+    def __init__(self, zoho, folder, rotation="none", *, url=None, **profile):
+        zoho.options.rotation = rotation
+        zoho.options.mints_per_window = None
+        self.zoho = zoho
+        self.folder = folder
+        self.url = url or f"sqlite:///{folder}/tokens.db"
+        self.journal = folder / "tokens.db.journal"
+        rotates = rotation in ("rotate", "rotate_reuse_kills")
+        # Long enough for a machine that is busy: nothing here waits for these to pass.
+        limits = {"call_timeout": 60.0, "claim_length": 120.0, "wait_timeout": 300.0} | profile
+        self.profile = Profile(rotates=rotates, **limits)
+        self._stack = ExitStack()
+        self.store = open_store(self.url, environ={"TOKENKEEP_KEYS": KEY})
+        self._stack.callback(self.store.close)
+        self.first = self.login()
+        self.id = self.first.id
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.zoho.faults.clear()
+        self._stack.close()
+
+    def login(self, user=None, *, left=-10.0):
+        """Store what a login gave a while ago."""
+        zoho = self.zoho
+        refresh_token = zoho.refresh_token(user)
+        return self.store.save_token(
+            Token(
+                user=f"{user or 'user@us.example.com'}:1",
+                client_id=zoho.client.client_id,
+                client_secret=zoho.client.secrets["us"],
+                access_token=zoho.access_token(refresh_token=refresh_token),
+                refresh_token=refresh_token,
+                expires_at=Clock().now() + left,
+                issuer=zoho.us.token_url,
+                api_domain=zoho.us.api_url,
+            )
+        )
+
+    def keeper(self, **given):
+        """Return a keeper in this process, on the same file."""
+        store = open_store(self.url, environ={"TOKENKEEP_KEYS": KEY})
+        self._stack.callback(store.close)
+        providers = Providers("zoho", {"zoho": {"profile": self.profile}})
+        return Keeper(given.pop("store", store), providers=providers, **given)
+
+    def host(self, name):
+        """Set up another host."""
+        host = Host(name, self.folder)
+        self._stack.callback(host.close)
+        return host
+
+    def start(self, count=None, *, host=None, **settings):
+        """Start worker processes, on this host if *host* is None; one if *count* is None."""
+        settings = {
+            "store": self.url,
+            "id": self.id,
+            "profile": asdict(self.profile),
+            **settings,
+        }
+        workers = [Worker(settings, host) for _ in range(count or 1)]
+        for worker in workers:
+            self._stack.callback(worker.close)
+        for worker in workers:
+            assert "ready" in worker.told()
+        return workers if count else workers[0]
+
+    @property
+    def stored(self):
+        """The token as it is stored now."""
+        return self.store.reread(self.id)
+
+    @property
+    def calls(self):
+        """How often the token endpoint was asked to renew."""
+        return self.zoho.counters.token_calls("refresh_token")
+
+    def held_up(self, **given):
+        """Let the next renewal take effect, and its answer wait until `release`."""
+        return self.zoho.faults.add(kind="slow", delay=PATIENCE, after=True, **given)
+
+    def wait_for_mint(self):
+        """Wait until the provider has made an access token."""
+        end = time.monotonic() + PATIENCE
+        while not self.zoho.counters.mints:
+            assert time.monotonic() < end, "No access token was made"
+            time.sleep(0.005)
+
+    def release(self):
+        """Let answers go that were held up."""
+        self.zoho.faults.clear()
+
+    def works(self, token):
+        """Tell whether the provider accepts both tokens now."""
+        return self.zoho.is_active(token.access_token) and self.zoho.is_active(token.refresh_token)
