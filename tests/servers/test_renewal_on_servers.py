@@ -1,0 +1,167 @@
+"""One renewal for a fleet of hosts, on every kind of server."""
+
+from __future__ import annotations
+
+import signal
+import time
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+from renewal_processes import Fleet
+
+from tokenkeep import Status
+
+pytestmark = pytest.mark.timeout(240)
+
+SHORT = {"call_timeout": 3.0, "claim_length": 6.0, "wait_timeout": 60.0}
+"""Limits that a test can wait for."""
+
+
+@pytest.fixture
+def fleet(place, zoho, tmp_path, monkeypatch):
+    """One expired token at that place."""
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+    with Fleet(zoho, tmp_path, url=place.url) as made:
+        yield made
+
+
+@pytest.fixture
+def brief(place, zoho, tmp_path, monkeypatch):
+    """The same, with claims that end soon."""
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+    with Fleet(zoho, tmp_path, url=place.url, **SHORT) as made:
+        yield made
+
+
+def answers(workers):
+    """Let all ask at once; return what each was told."""
+    for worker in workers:
+        worker.ask("get")
+    return [worker.told(timeout=120) for worker in workers]
+
+
+def test_16_processes_on_4_hosts(fleet):
+    """Invariant 2: one expiry, one call, and everybody gets the answer."""
+    hosts = [fleet.host(f"host{n}") for n in range(4)]
+    workers = [worker for host in hosts for worker in fleet.start(4, host=host)]
+
+    told = answers(workers)
+
+    assert {each.get("access_token") for each in told} == {fleet.stored.access_token}
+    assert fleet.calls == 1
+    assert fleet.works(fleet.stored)
+
+
+def test_64_threads_on_a_server(fleet):
+    """Invariant 2: the threads of one process too, on a pool of connections."""
+    keeper = fleet.keeper()
+
+    with ThreadPoolExecutor(64) as pool:
+        tokens = list(pool.map(lambda _: keeper.get(id=fleet.id), range(64)))
+
+    assert {token.access_token for token in tokens} == {fleet.stored.access_token}
+    assert fleet.calls == 1
+
+
+@pytest.mark.parametrize("ahead", [300.0, -300.0])
+def test_clock_of_one_host_is_wrong(fleet, ahead):
+    """Invariant 2: a claim is judged by the waiter's own monotonic clock."""
+    fleet.store.swap(fleet.stored.but(expires_at=time.time() - 900.0))
+    held = fleet.held_up()
+    right = fleet.start(host=fleet.host("right"))
+    right.ask("get")
+    assert held.wait(60)
+    wrong = fleet.start(host=fleet.host("wrong"), ahead=ahead)
+    wrong.ask("get")
+    time.sleep(2.0)
+
+    assert fleet.calls == 1
+    fleet.release()
+    told = [each.told(timeout=60) for each in (right, wrong)]
+    assert {each.get("access_token") for each in told} == {fleet.stored.access_token}
+    assert fleet.calls == 1
+
+
+def test_killed_on_this_host(fleet):
+    """Invariant 2: a dead holder of this host is known to be dead, and taken over at once."""
+    held = fleet.zoho.faults.add(kind="hang")
+    holder = fleet.start()
+    holder.ask("get")
+    assert held.wait(60)
+    holder.kill()
+
+    (told,) = answers([fleet.start()])
+
+    assert told.get("access_token") == fleet.stored.access_token
+    assert fleet.calls == 2
+
+
+def test_stopped_on_another_host_past_its_claim(brief):
+    """LATE: who was stopped past its claim overwrites nothing when it goes on."""
+    held = brief.zoho.faults.add(kind="slow", delay=1.0, after=True)
+    stopped = brief.start(host=brief.host("stopped"))
+    stopped.ask("get")
+    assert held.wait(60)
+    stopped.signal(signal.SIGSTOP)
+    before = brief.stored.renewal.claim
+    brief.zoho.faults.clear()
+
+    (told,) = answers([brief.start(host=brief.host("other"))])
+    saved = brief.stored
+    stopped.signal(signal.SIGCONT)
+    late = stopped.told(timeout=60)
+
+    assert before is not None
+    assert told["access_token"] == saved.access_token
+    assert brief.stored.pair == saved.pair
+    assert late.get("access_token") == saved.access_token
+    assert brief.calls == 2
+
+
+@pytest.mark.parametrize("what", ["revoke", "delete", "login"])
+def test_acknowledged_while_a_renewal_is_in_flight(fleet, what):
+    """Invariant 7: what was acknowledged meanwhile stands."""
+    held = fleet.held_up(endpoint="token")
+    holder = fleet.start(host=fleet.host("holder"))
+    holder.ask("get")
+    assert held.wait(60)
+    other = fleet.start(host=fleet.host("other"))
+    if what == "login":
+        again = fleet.login(left=3000.0)
+    else:
+        other.ask(what)
+        assert "error" not in other.told(timeout=60)
+    fleet.release()
+    told = holder.told(timeout=60)
+
+    stored = fleet.stored
+    if what == "revoke":
+        assert stored.status is Status.REVOKED
+        assert told["error"] == "TokenRevoked"
+    elif what == "delete":
+        assert stored is None
+        assert told["error"] == "TokenNotFound"
+    else:
+        assert stored.pair == again.pair
+        assert told["access_token"] == again.access_token
+
+
+def test_server_killed_in_the_middle_of_a_renewal(fleet, place):
+    """Invariant 4: the answer is handed out, kept, and saved when the server is back."""
+    held = fleet.held_up()
+    holder = fleet.start()
+    holder.ask("get")
+    assert held.wait(60)
+    place.server.kill()
+    fleet.release()
+    told = holder.told(timeout=120)
+    place.server.start()
+
+    again = fleet.start()
+    again.ask("sweep")
+    again.told(timeout=120)
+    (after,) = answers([again])
+
+    assert told.get("access_token") == after.get("access_token") == fleet.stored.access_token
+    assert fleet.calls == 1
+    assert fleet.works(fleet.stored)
