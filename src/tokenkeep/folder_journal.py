@@ -7,8 +7,9 @@ import os
 import secrets
 from contextlib import contextmanager, suppress
 from dataclasses import asdict
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
+from tokenkeep.clock import ClockError
 from tokenkeep.errors import KeyMissing, StoreTampered, StoreUnavailable, TokenKeepError
 from tokenkeep.journal import Entry, Journal
 from tokenkeep.lookup import digest_of
@@ -22,13 +23,16 @@ if TYPE_CHECKING:
 _FORMAT = "tokenkeep journal 1"
 _ANSWER = ".answer"
 _PART = ".part"
+_CLOCK = ".clock"
 _ROOM = 16_384
 """Bytes kept free for one answer; access tokens of some providers are long."""
+
+_Kept = TypeVar("_Kept", Entry, ClockError)
 
 
 class FolderJournal(Journal):
     """
-    One sealed file for each answer.
+    One sealed file for each answer, and for each issuer's clock that differs.
 
     Args:
         folder: Made with mode 0700 when it is first needed.
@@ -58,13 +62,8 @@ class FolderJournal(Journal):
         # An id from somebody's own store may be no file name.
         name = f"{digest_of(entry.token_id)[:32]}-{secrets.token_hex(8)}{_ANSWER}"
         entry = entry.named(name)
-        _, sealed = self._ring.seal(json.dumps(asdict(entry)).encode(), bound=(_FORMAT, name))
-        aside = self._folder / (room or f"{secrets.token_hex(16)}{_PART}")
         with self._writing(entry.token_id):
-            self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-            self._write(aside, sealed, os.O_CREAT | (0 if room else os.O_EXCL))
-            aside.replace(self._folder / name)
-            sync_folder(self._folder)
+            self._put(name, entry, room)
         return entry
 
     def remove(self, entry: Entry) -> None:
@@ -84,7 +83,7 @@ class FolderJournal(Journal):
             if not name.startswith(start):
                 continue
             try:
-                entry = self._opened(self._folder / name)
+                entry = self._opened(self._folder / name, Entry)
             except TokenKeepError as exc:
                 if on_error is None:
                     raise
@@ -107,6 +106,23 @@ class FolderJournal(Journal):
             self.put(entry)
             self.remove(entry)
 
+    def clock_error(self, issuer: str | None) -> ClockError | None:
+        """See `Journal.clock_error`."""
+        return self._opened(self._folder / _clock_of(issuer), ClockError)
+
+    def note_clock(self, issuer: str | None, error: ClockError) -> None:
+        """See `Journal.note_clock`."""
+        with self._writing():
+            self._put(_clock_of(issuer), error, None)
+
+    def _put(self, name: str, kept: Entry | ClockError, room: str | None) -> None:
+        _, sealed = self._ring.seal(json.dumps(asdict(kept)).encode(), bound=(_FORMAT, name))
+        aside = self._folder / (room or f"{secrets.token_hex(16)}{_PART}")
+        self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self._write(aside, sealed, os.O_CREAT | (0 if room else os.O_EXCL))
+        aside.replace(self._folder / name)
+        sync_folder(self._folder)
+
     def _names(self, suffix: str) -> list[str]:
         # Not glob(): it takes a folder that can't be read for an empty one,
         # and a refresh token that is spent would be sent again.
@@ -117,8 +133,8 @@ class FolderJournal(Journal):
         except OSError as exc:
             raise self._unreadable(exc) from exc
 
-    def _opened(self, path: Path) -> Entry | None:
-        """Read and open an entry. None if another process has removed it."""
+    def _opened(self, path: Path, kind: type[_Kept]) -> _Kept | None:
+        """Read and open a file. None if there is none, or another process has removed it."""
         try:
             sealed = path.read_bytes()
         except FileNotFoundError:
@@ -126,7 +142,7 @@ class FolderJournal(Journal):
         except OSError as exc:
             raise self._unreadable(exc) from exc
         try:
-            return Entry(**json.loads(self._ring.open(sealed, bound=(_FORMAT, path.name))))
+            return kind(**json.loads(self._ring.open(sealed, bound=(_FORMAT, path.name))))
         except KeyMissing as exc:
             exc.what = f"The journal entry {path} can't be opened. {exc.what}"
             raise
@@ -178,3 +194,7 @@ def sync_folder(folder: Path) -> None:
         os.fsync(handle)
     finally:
         os.close(handle)
+
+
+def _clock_of(issuer: str | None) -> str:
+    return f"{digest_of(issuer or '')[:32]}{_CLOCK}"

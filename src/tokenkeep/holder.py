@@ -25,7 +25,7 @@ def me() -> str:
             "host": socket.gethostname(),
             "pid": pid,
             "started": seen[1] if seen else None,
-            "boot": _boot(),
+            "boot": boot(),
             "namespace": _namespace(),
         }
     )
@@ -44,10 +44,10 @@ def is_dead(holder: str) -> bool:
     try:
         told = json.loads(holder)
         pid, started = int(told["pid"]), told["started"]
-        boot, namespace = told["boot"], told["namespace"]
+        booted, namespace = told["boot"], told["namespace"]
     except (ValueError, TypeError, KeyError):
         return False
-    if boot is None or namespace is None or (boot, namespace) != (_boot(), _namespace()):
+    if booted is None or namespace is None or (booted, namespace) != (boot(), _namespace()):
         return False
     seen = _seen(pid)
     if seen is None:
@@ -63,6 +63,14 @@ def name(holder: str) -> str:
         return f"{told['host']}/{told['pid']}"
     except (ValueError, TypeError, KeyError):
         return "unknown"
+
+
+def boot() -> str | None:
+    """Return what tells this host, since it was last started, from all others. None if nothing."""
+    try:
+        return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+    except OSError:
+        return None
 
 
 def _seen(pid: int) -> tuple[str, str] | None:
@@ -85,13 +93,6 @@ def _may_exist(pid: int) -> bool:
     except (OSError, OverflowError):
         return True  # another user's, or not for us to know
     return True
-
-
-def _boot() -> str | None:
-    try:
-        return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
-    except OSError:
-        return None
 
 
 def _namespace() -> str | None:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from tokenkeep.clock import ClockError
     from tokenkeep.errors import TokenKeepError
 
 
@@ -68,7 +69,7 @@ class Entry:
 
 
 class Journal(ABC):
-    """Keep answers until they are saved."""
+    """Keep answers until they are saved; and how far this host's clock is off."""
 
     def prepare(self) -> str | None:
         """
@@ -134,7 +135,31 @@ class Journal(ABC):
         """
 
     def reseal(self) -> None:
-        """Seal everything under the newest key."""
+        """Seal every answer under the newest key."""
+
+    def clock_error(self, issuer: str | None) -> ClockError | None:  # noqa: ARG002  # for subclasses
+        """
+        Return what was last noted of this host's clock. None if nothing is.
+
+        Args:
+            issuer: Whose clock it was compared with.
+
+        Raises:
+            TokenKeepError: It can't be read.
+        """
+        return None
+
+    def note_clock(self, issuer: str | None, error: ClockError) -> None:
+        """
+        Note how far this host's clock is off.
+
+        Args:
+            issuer: Whose clock it was compared with.
+            error: What was measured.
+
+        Raises:
+            StoreUnavailable: It could not be written.
+        """
 
     def find(self, token_id: str, base: tuple[str | None, str | None]) -> Entry | None:
         """
@@ -158,6 +183,7 @@ class MemoryJournal(Journal):
 
     def __init__(self) -> None:
         self._entries: dict[str, Entry] = {}
+        self._clocks: dict[str | None, ClockError] = {}
 
     def put(self, entry: Entry, room: str | None = None) -> Entry:  # noqa: ARG002  # none is needed
         """See `Journal.put`."""
@@ -178,3 +204,11 @@ class MemoryJournal(Journal):
         """See `Journal.entries`."""
         kept = list(self._entries.values())
         return (e for e in kept if token_id in (None, e.token_id))
+
+    def clock_error(self, issuer: str | None) -> ClockError | None:
+        """See `Journal.clock_error`."""
+        return self._clocks.get(issuer)
+
+    def note_clock(self, issuer: str | None, error: ClockError) -> None:
+        """See `Journal.note_clock`."""
+        self._clocks[issuer] = error

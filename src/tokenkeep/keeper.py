@@ -63,8 +63,8 @@ class Keeper:
         self.providers: Providers = providers or getattr(store, "providers", None) or Providers()
         self.journal: Journal = journal or getattr(store, "journal", None) or MemoryJournal()
         self.clock: Clock = clock or Clock()
-        self.clock_errors: ClockErrors = ClockErrors(self.clock)
-        """How far this host's clock is off, as learnt from providers."""
+        self.clock_errors: ClockErrors = ClockErrors(self.clock, self.journal)
+        """How far this host's clock is off, as its processes have learnt from providers."""
         self._on_event = on_event
         self._renewer = Renewer(
             self.store,
