@@ -21,7 +21,7 @@ LAYERS = (
     {"renewal"},
     {"keeper", "sweeping"},
     {"config"},
-    {"importing", "login"},
+    {"importing", "moving", "login"},
     {"cli", "console", "integrations", "testing", "__main__", "__init__"},
 )
 """The lowest first. A module imports from its own layer and those before it."""

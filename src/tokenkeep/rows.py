@@ -112,6 +112,17 @@ class Rows:
         self._backend.write(records.seal(new, self._ring), replaces=None)
         return new
 
+    def adopt(self, row: Token) -> Token:
+        """
+        Write a row of another store as a new one here: with its id, identity and state.
+
+        Raises:
+            StoreConflict: Its id or identity is taken.
+        """
+        adopted = row.but(version=_random())
+        self._backend.write(records.seal(adopted, self._ring), replaces=None)
+        return adopted
+
     def swap(self, token: Token) -> Token:
         """
         Write a row whole, if its version is still the stored one.

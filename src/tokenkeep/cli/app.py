@@ -26,6 +26,8 @@ COMMANDS = {
     "delete": "tokenkeep.cli.tokens:delete",
     "sweep": "tokenkeep.cli.tokens:sweep",
     "import": "tokenkeep.cli.importing:import_command",
+    "copy": "tokenkeep.cli.copying:copy",
+    "export": "tokenkeep.cli.exporting:export",
     "keys": "tokenkeep.cli.keys:keys",
     "sql-schema": "tokenkeep.cli.sql_schema:sql_schema",
     "doctor": "tokenkeep.cli.doctor:doctor",

@@ -9,6 +9,8 @@ from urllib.parse import parse_qsl, urlsplit
 
 import click
 
+from tokenkeep.errors import KeyMissing
+
 if TYPE_CHECKING:
     from tokenkeep.cli.session import Session
     from tokenkeep.vault import Vault
@@ -89,7 +91,12 @@ def open_or_imagine(url: str) -> Vault:
         ring = keys.load(os.environ)
         # Whatever is stored is refused without its key; only an empty store takes this one.
         spare = None if ring else [os.urandom(32)]
-        return config.open_store(url, keys_newest_first=spare)
+        try:
+            return config.open_store(url, keys_newest_first=spare)
+        except KeyMissing:
+            if spare is None:
+                raise
+            return config.open_store(url)  # fails again, and says which key and where it looked
     return config.open_store("memory:", keys_newest_first=[os.urandom(32)])
 
 

@@ -1,0 +1,105 @@
+"""The command that copies one store to another."""
+
+from __future__ import annotations
+
+from collections import Counter
+from contextlib import closing
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from tokenkeep.cli import output, progress
+from tokenkeep.cli.places import exists, open_or_imagine, store_url
+from tokenkeep.cli.session import Session, log_to_stderr, pass_session
+from tokenkeep.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from tokenkeep.moving import Step
+    from tokenkeep.vault import Vault
+
+_QUIET = ("new", "already there")
+
+
+@click.command()
+@click.argument("source", metavar="FROM")
+@click.argument("target", metavar="[TO]", required=False)
+@click.option("--dry-run", is_flag=True, help="Only say what would be done; nothing is written.")
+@click.option("--replace", is_flag=True, help="Let another login take the place of TO's.")
+@pass_session
+def copy(
+    session: Session, /, source: str, target: str | None, *, dry_run: bool, replace: bool
+) -> None:
+    """
+    Copy all tokens of the store FROM to the store TO.
+
+    Both are URLs; env:NAME takes the URL from the variable NAME, "configured"
+    is the store that commands work on, and TO if none is named. FROM is only
+    read. Ids stay the same. Run it again as often as you like, also after it was
+    interrupted: nothing is doubled, and nothing newer is overwritten.
+    """
+    from tokenkeep.moving import Action, Copier
+
+    log_to_stderr(session.verbosity)
+    copier = Copier(*_stores(session, source, target, dry_run=dry_run), replace=replace)
+    counts: Counter[str] = Counter()
+    in_flight = 0
+    written = None if dry_run else lambda: counts[Action.NEW] + counts[Action.UPDATE]
+    with (
+        progress.resumable(session, written),
+        progress.shown(session, "Copying") as move,
+        closing(copier.steps(dry_run=dry_run)) as steps,
+    ):
+        for done, step in enumerate(steps):
+            move(done, progress.part_before(step.token_id))
+            counts[step.action.value] += 1
+            in_flight += step.in_flight
+            if session.verbosity > 0 or step.action not in _QUIET or step.reason:
+                _print(session, step)
+    _sum_up(session, counts, in_flight, dry_run=dry_run)
+    if counts[Action.FAILED]:
+        click.get_current_context().exit(1)
+
+
+def _stores(
+    session: Session, source: str, target: str | None, *, dry_run: bool
+) -> tuple[Vault, Vault]:
+    """Open both; neither what is read nor what a dry run looks at is made."""
+    from tokenkeep.config import open_store
+
+    context = click.get_current_context()
+    url, other = store_url(session, source), store_url(session, target)
+    if not exists(url):
+        raise ConfigurationError("There is no store FROM which to copy", hint="Check its URL")
+    opened = open_or_imagine(url)
+    context.call_on_close(opened.close)
+    to = open_or_imagine(other) if dry_run else open_store(other)
+    context.call_on_close(to.close)
+    return opened, to
+
+
+def _print(session: Session, step: Step) -> None:
+    facts: dict[str, Any] = {
+        "id": step.token_id,
+        "user": step.user,
+        "action": step.action.value,
+        "reason": step.reason,
+    }
+    if session.json:
+        output.document(facts)
+    else:
+        cells = ("" if each is None else output.visible(each) for each in facts.values())
+        click.echo("\t".join(cells))
+
+
+def _sum_up(session: Session, counts: Counter[str], in_flight: int, *, dry_run: bool) -> None:
+    if session.json:
+        output.document({"dry_run": dry_run, "rows": counts, "being_renewed": in_flight})
+        return
+    told = ", ".join(f"{count:,} {action}" for action, count in counts.items()) or "no tokens"
+    wrote = "Dry run, nothing was written" if dry_run else "FROM was left as it is"
+    session.note(f"{told}. {wrote}.")
+    if in_flight:
+        session.note(
+            f"{in_flight:,} were being renewed meanwhile: run it again when that is over, "
+            "best once no program uses FROM any more"
+        )

@@ -1,0 +1,54 @@
+"""The command that writes tokens for the official SDK, in the clear."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from tokenkeep.cli import output, progress
+from tokenkeep.cli.session import Session, pass_session
+
+if TYPE_CHECKING:
+    from tokenkeep.token import Token
+
+
+@click.command()
+@click.option(
+    "--official-csv",
+    "path",
+    metavar="FILE",
+    type=click.Path(path_type=Path),
+    required=True,
+    help="Write what the FileStore of the official SDK reads, to a new file.",
+)
+@click.option("--yes", is_flag=True, help="Don't ask.")
+@pass_session
+def export(session: Session, path: Path, *, yes: bool) -> None:
+    """
+    Write the tokens to a file of the official Zoho SDK, every secret in the clear.
+
+    Tokens that were revoked or need a new login are left out. The file is for
+    its owner alone, and never takes another one's place.
+    """
+    from tokenkeep.moving import export_csv
+
+    vault = session.vault()
+    if not yes:
+        question = (
+            f"{path} will hold every access and refresh token and client secret in the clear"
+        )
+        click.confirm(f"{output.visible(question)}. Write it?", abort=True, err=True)
+    count = 0
+    with progress.shown(session, "Exporting") as move:
+
+        def show(token: Token) -> None:
+            nonlocal count
+            move(count := count + 1, progress.part_before(token.id))
+
+        counts = export_csv(vault, path, now=session.now(), on_token=show)
+    exported = counts.pop("exported")
+    left_out = ", ".join(f"{n:,} {reason}" for reason, n in counts.items())
+    sentence = f"Wrote {exported:,} tokens to {path}" + (left_out and f"; left out: {left_out}")
+    session.tell(sentence, {"file": str(path), "exported": exported, "left_out": counts})

@@ -1,0 +1,158 @@
+"""What becomes of a row of one store in another: pure, and decided here alone."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from enum import StrEnum
+
+from tokenkeep.lookup import digest_of
+from tokenkeep.token import Status, Token
+
+
+class Action(StrEnum):
+    """What is done with a row."""
+
+    NEW = "new"
+    UPDATE = "update"
+    NOTHING = "already there"
+    SKIP = "skipped"
+    FAILED = "failed"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Verdict:
+    """
+    What is to be done with a row.
+
+    Args:
+        action: What.
+        reason: Why, without a secret. None if there is nothing to say.
+        row: What is written. None if nothing is.
+    """
+
+    action: Action
+    reason: str | None = None
+    row: Token | None = None
+
+
+def judge(row: Token, there: Token | None, *, replace: bool) -> Verdict:
+    """
+    Say what becomes of a row in the target.
+
+    Of the same login, what was revoked on either side stays revoked; else
+    what was written last counts, by the clocks of those who wrote it. Another
+    login in the target stays, unless it is of no use any more.
+
+    Args:
+        row: Of the source.
+        there: What the target has of the same token, or of the same user. None
+            if nothing.
+        replace: Whether another login takes the place of the target's.
+    """
+    if row.status is Status.PENDING:
+        return Verdict(action=Action.SKIP, reason="a first login that has not ended")
+    if there is None:
+        return Verdict(action=Action.NEW, row=without_claim(row))
+    if there.status is Status.PENDING:
+        return Verdict(action=Action.SKIP, reason="the target is in the midst of its first login")
+    if row.moved_to:
+        return _pointer(row, there)
+    if _is_same_login(row, there):
+        return _newest(row, there)
+    return _other_login(row, there, replace=replace)
+
+
+def without_claim(row: Token) -> Token:
+    """Return a row that nobody is renewing: whoever is, does it in the source."""
+    return row.with_renewal(claim=None) if row.renewal.claim else row
+
+
+def pointer(row: Token, owner: Token, now: float) -> Token:
+    """
+    Return a row that keeps an id of the source working in the target.
+
+    Args:
+        row: Of the source.
+        owner: The row of the target that is the same user's.
+        now: Epoch seconds.
+    """
+    return Token(
+        id=row.id,
+        # As good as any: nobody ever looks for it, and no other row has it.
+        identity=digest_of(json.dumps(["copied", row.id])),
+        provider=row.provider,
+        status=Status.MOVED,
+        moved_to=owner.id,
+        created_at=row.created_at,
+        updated_at=now,
+    )
+
+
+def _newest(row: Token, there: Token) -> Verdict:
+    if _content(row) == _content(there):
+        return Verdict(action=Action.NOTHING)
+    if there.status is Status.REVOKED:
+        return Verdict(action=Action.NOTHING, reason="revoked in the target, and stays so")
+    if row.status is Status.REVOKED:
+        return _update(row, there, "revoked in the source")
+    if _written(row) > _written(there):
+        return _update(row, there, "written later in the source")
+    later = _written(row) < _written(there)
+    return Verdict(action=Action.NOTHING, reason="written later in the target" if later else None)
+
+
+def _other_login(row: Token, there: Token, *, replace: bool) -> Verdict:
+    if row.status is Status.OK:
+        if replace:
+            return _update(row, there, "takes the place of another login of this user")
+        if there.status is Status.LOGIN_NEEDED:
+            return _update(row, there, "the target's login is of no use any more")
+        of = "a revoked login" if there.status is Status.REVOKED else "another login"
+        reason = f"the target has {of} of this user; --replace takes the source's"
+        return Verdict(action=Action.SKIP, reason=reason)
+    reason = f"the target has another login of this user, the source's is {row.status.value}"
+    return Verdict(action=Action.SKIP, reason=reason)
+
+
+def _pointer(row: Token, there: Token) -> Verdict:
+    if there.moved_to:
+        return Verdict(action=Action.NOTHING)
+    if there.user or _written(row) < _written(there):
+        return Verdict(action=Action.SKIP, reason="the target uses this id for a token of its own")
+    changed = row.but(id=there.id, version=there.version, identity=there.identity)
+    return Verdict(action=Action.UPDATE, reason="leads to its user's row now", row=changed)
+
+
+def _update(row: Token, there: Token, reason: str) -> Verdict:
+    """Return the target's row with the source's content; its id stays in use."""
+    mine, its = row.renewal, there.renewal
+    is_named = there.user is not None or row.user is None
+    mints = {*mine.mints, *its.mints} if row.refresh_token == there.refresh_token else mine.mints
+    to_revoke = (*its.to_revoke, *(each for each in mine.to_revoke if each not in its.to_revoke))
+    changed = row.but(
+        id=there.id,
+        version=there.version,
+        user=row.user or there.user,
+        identity=there.identity if is_named else row.identity,
+    ).with_renewal(claim=None, mints=tuple(sorted(mints)), to_revoke=to_revoke)
+    return Verdict(action=Action.UPDATE, reason=reason, row=changed)
+
+
+def _is_same_login(row: Token, there: Token) -> bool:
+    """Tell whether two rows come from one login; a provider may have rotated since."""
+    if row.renewal.login is not None and row.renewal.login == there.renewal.login:
+        return True
+    if row.refresh_token or there.refresh_token:
+        return row.refresh_token == there.refresh_token
+    return row.access_token == there.access_token
+
+
+def _content(token: Token) -> Token:
+    """Return what counts of a row, wherever it is."""
+    bare = token.but(id=None, version=None, identity=None, created_at=None, last_used_at=None)
+    return bare.with_renewal(claim=None)
+
+
+def _written(token: Token) -> float:
+    return token.updated_at or token.created_at or 0.0
