@@ -1,0 +1,90 @@
+"""What a person can do with their logins: use another one, log out, disconnect."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from starlette.responses import RedirectResponse, Response
+from starlette.routing import Route
+
+from crm_desk.sessions import stranger
+from crm_desk.trouble import KNOWN, NOT_LOGGED_IN, STALE_FORM, trouble_of
+from tokenkeep.errors import StoreUnavailable, TokenNotFound
+
+if TYPE_CHECKING:
+    from starlette.requests import Request
+
+    from crm_desk.desk import Desk
+    from crm_desk.sessions import Session
+
+
+class AccountPages:
+    """``/account/...``; each needs a form of this browser."""
+
+    def __init__(self, desk: Desk) -> None:
+        self._desk = desk
+        self.routes: list[Route] = [
+            Route("/account/use", self._use, methods=["POST"]),
+            Route("/account/logout", self._log_out, methods=["POST"]),
+            Route("/account/disconnect", self._disconnect, methods=["GET", "POST"]),
+        ]
+
+    async def _use(self, request: Request) -> Response:
+        """Go on as another login of this browser."""
+        session: Session = request.state.session
+        async with request.form(max_files=0, max_fields=10) as form:
+            token_id, given = str(form.get("token_id", "")), form.get("form_token")
+        if not session.owns(given):
+            return await self._desk.pages.trouble(request, STALE_FORM)
+        # Only what this browser has logged in itself.
+        if token_id in session.others:
+            request.state.session = session.using(token_id)
+        return RedirectResponse("/leads", 303)
+
+    async def _log_out(self, request: Request) -> Response:
+        """Forget all logins in this browser; the tokens stay for others."""
+        async with request.form(max_files=0, max_fields=10) as form:
+            given = form.get("form_token")
+        if not request.state.session.owns(given):
+            return await self._desk.pages.trouble(request, STALE_FORM)
+        request.state.session = stranger()
+        return RedirectResponse("/?done=out", 303)
+
+    async def _disconnect(self, request: Request) -> Response:
+        """Revoke a login at Zoho and delete it, for all browsers."""
+        desk, session = self._desk, request.state.session
+        token_id = session.token_id
+        if token_id is None:
+            return await desk.pages.trouble(request, NOT_LOGGED_IN)
+        if request.method == "GET":
+            return await desk.pages.show(request, "disconnect.html")
+        async with request.form(max_files=0, max_fields=10) as form:
+            given = form.get("form_token")
+        if not session.owns(given):
+            return await desk.pages.trouble(request, STALE_FORM)
+        try:
+            confirmed = await desk.threads.work(lambda: self._revoked(token_id))
+        except KNOWN as exc:
+            return await desk.pages.trouble(request, trouble_of(exc))
+        request.state.session = session.without(token_id)
+        return RedirectResponse(
+            f"/?done={'disconnected' if confirmed else 'unconfirmed'}&more", 303
+        )
+
+    def _revoked(self, token_id: str) -> bool:
+        """Revoke and delete; tell whether Zoho has confirmed it."""
+        keeper, ledger = self._desk.crm.store.keeper, self._desk.ledger
+        try:
+            token = keeper.revoke(token_id)
+        except TokenNotFound:
+            ledger.forget(token_id)
+            return True
+        if token.renewal.to_revoke:
+            # Not deleted: the row says what a sweep has still to revoke at Zoho.
+            return False
+        try:
+            keeper.delete(token_id)
+        except StoreUnavailable:
+            return True  # revoked all the same; only the row is left
+        ledger.forget(token_id)
+        return True

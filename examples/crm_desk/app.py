@@ -1,0 +1,113 @@
+"""The application: routes, and what is around them. ``uvicorn --factory crm_desk.app:make``."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import os
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING
+
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.responses import PlainTextResponse, Response
+from starlette.routing import Mount, Route
+from starlette.staticfiles import StaticFiles
+
+from crm_desk.account_pages import AccountPages
+from crm_desk.desk import Desk
+from crm_desk.guard import Guard
+from crm_desk.lead_pages import LeadPages
+from crm_desk.login_pages import LoginPages
+from crm_desk.pages import STATIC
+from crm_desk.panel_pages import PanelPages
+from crm_desk.sessions import Sessions
+from crm_desk.settings import settings
+from crm_desk.trouble import NOT_HERE, OURS
+from tokenkeep.errors import StoreUnavailable, TokenKeepError
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from starlette.requests import Request
+    from starlette.types import ASGIApp
+
+logger = logging.getLogger("crm_desk")
+
+SWEEP_EVERY = 3600.0
+"""How often what was left over is tidied up, in seconds."""
+
+
+def make() -> ASGIApp:
+    """
+    Make the application of one worker.
+
+    Raises:
+        TokenKeepError: It can't run as configured.
+    """
+    configure_logging()
+    desk = Desk(settings())
+
+    @asynccontextmanager
+    async def lifespan(_app: Starlette) -> AsyncIterator[None]:
+        try:
+            await desk.threads.work(lambda: desk.crm.store)
+        except StoreUnavailable as exc:
+            # It may come back; until then each page says so.
+            logger.warning("%s", exc)
+        sweeping = asyncio.create_task(_sweep(desk))
+        try:
+            yield
+        finally:
+            sweeping.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await sweeping
+            desk.crm.close()
+
+    async def not_here(request: Request, _error: Exception) -> Response:
+        return await desk.pages.trouble(request, NOT_HERE)
+
+    async def refused(_request: Request, error: Exception) -> Response:
+        status = error.status_code if isinstance(error, HTTPException) else 400
+        return PlainTextResponse("That can't be done here\n", status)
+
+    async def ours(request: Request, _error: Exception) -> Response:
+        return await desk.pages.trouble(request, OURS)
+
+    app = Starlette(
+        routes=[
+            *LoginPages(desk, logger).routes,
+            *LeadPages(desk).routes,
+            *AccountPages(desk).routes,
+            *PanelPages(desk).routes,
+            Route("/health", _health),
+            Mount("/static", StaticFiles(directory=STATIC)),
+        ],
+        lifespan=lifespan,
+        exception_handlers={404: not_here, HTTPException: refused, Exception: ours},
+    )
+    # Around everything, pages about errors among it.
+    return Guard(Sessions(app, desk.settings, desk.key), desk.settings, desk.login_servers)
+
+
+def configure_logging() -> None:
+    """Log to standard error, without what is secret."""
+    logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s: %(message)s")
+    # Its lines hold whole addresses, and the one of a login's answer is secret.
+    logging.getLogger("uvicorn.access").disabled = True
+
+
+async def _health(_request: Request) -> Response:
+    """For whatever watches the desk; it asks nobody."""
+    return PlainTextResponse(f"{os.getpid()}\n")
+
+
+async def _sweep(desk: Desk) -> None:
+    """Finish revocations, save answers that could not be saved; any number of workers may."""
+    while True:
+        await asyncio.sleep(SWEEP_EVERY)
+        try:
+            await desk.threads.work(lambda: desk.crm.store.keeper.sweep())  # noqa: PLW0108  # the store may have to be opened first: in the thread
+        except (TokenKeepError, TimeoutError) as exc:
+            logger.warning("Sweeping: %s", exc)

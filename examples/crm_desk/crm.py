@@ -1,0 +1,261 @@
+"""
+The official SDK, for many users in one process.
+
+The SDK keeps whom it works for on the thread, and is not made to wait
+elsewhere: it is called in a pool of threads, and each call switches to its
+user, does its work and leaves nothing of the user behind, in one function.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import tempfile
+import threading
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from zohocrmsdk.src.com.zoho.api.authenticator.oauth_token import OAuthToken
+from zohocrmsdk.src.com.zoho.api.logger import Logger
+from zohocrmsdk.src.com.zoho.crm.api.dc import DataCenter
+from zohocrmsdk.src.com.zoho.crm.api.exception import SDKException
+from zohocrmsdk.src.com.zoho.crm.api.initializer import Initializer
+from zohocrmsdk.src.com.zoho.crm.api.sdk_config import SDKConfig
+
+from tokenkeep.errors import TokenKeepError, TokenNotFound
+from tokenkeep.integrations.zoho_sdk import NoToken, SDKStore
+from tokenkeep.login import zoho_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from crm_desk.ledger import Ledger
+    from crm_desk.settings import Settings
+    from tokenkeep.events import Event as TokenEvent
+    from tokenkeep.token import Token
+
+Answer = TypeVar("Answer")
+
+logger = logging.getLogger("crm_desk")
+
+TOKEN_REFUSED = ("INVALID_TOKEN", "AUTHENTICATION_FAILURE", "INVALID_OAUTHTOKEN")
+"""Codes of the CRM for an access token it does not take, or not any more."""
+
+AT_ONCE = 10
+"""How many calls of one login a worker makes at a time."""
+
+_PATIENCE = 20.0
+"""How long one more waits for its turn, in seconds."""
+
+_COUNTED = {
+    "renewed": "renewals",
+    "unsaved": "renewals",
+    "superseded": "renewals",
+    "renewal_failed": "refusals",
+    "login_needed": "refusals",
+}
+"""Events behind which there was a call to the token endpoint, and what it counts as."""
+
+_IN_WORDS = {
+    "renewed": "Access token renewed",
+    "renewal_failed": "Renewal failed; the stored token is unchanged",
+    "login_needed": "Zoho rejects the refresh token: a login is needed",
+    "unsaved": "Renewed, but the store can't be written; the answer is kept",
+    "revoked": "Revoked",
+    "revocation_pending": "Zoho has not confirmed the revocation yet",
+}
+
+_NO_CONTENT = 204
+
+
+class CrmRefused(Exception):
+    """
+    Zoho CRM answered no.
+
+    Args:
+        code: Zoho's.
+        message: Zoho's.
+        details: Zoho's, such as the name of a field.
+    """
+
+    def __init__(self, code: str, message: str = "", details: dict[str, Any] | None = None):
+        super().__init__(f"{code}: {message}")
+        self.code = code
+        self.message = message
+        self.details = details or {}
+
+
+class CrmSilent(Exception):
+    """Zoho CRM gave no answer that means anything; what was asked may have been done."""
+
+
+class Crm:
+    """
+    What the desk does with tokens and with the CRM.
+
+    Args:
+        settings: Where the client is registered.
+        ledger: Where calls and renewals are counted.
+    """
+
+    def __init__(self, settings: Settings, ledger: Ledger) -> None:
+        self._settings = settings
+        self._ledger = ledger
+        self._store: SDKStore | None = None
+        self._starting = threading.Lock()
+        self._turns: dict[str, threading.BoundedSemaphore] = {}
+        # A folder for each process: the SDK truncates and writes its files
+        # about modules while other processes would read them.
+        self._folder = tempfile.TemporaryDirectory(
+            prefix=f"crm-desk-{os.getpid()}-", dir=settings.scratch, ignore_cleanup_errors=True
+        )
+
+    @property
+    def store(self) -> SDKStore:
+        """
+        The token store, opened when it is first needed, and again after that failed.
+
+        Raises:
+            TokenKeepError: It can't be opened.
+        """
+        if self._store is None:
+            with self._starting:
+                if self._store is None:
+                    self._store = self._start()
+        return self._store
+
+    def token(self, token_id: str) -> Token:
+        """
+        Return a login as it is stored, valid or not.
+
+        Raises:
+            TokenNotFound: There is none.
+            StoreError: The store can't be read.
+        """
+        token = self.store.keeper.store.find_token_by_id(token_id)
+        if token is None:
+            raise TokenNotFound("There is no such token", token_id=token_id)
+        return token
+
+    def as_user(self, token_id: str, work: Callable[[], Answer]) -> Answer:
+        """
+        Do something with the SDK as one user, in this thread and in one go.
+
+        Args:
+            token_id: Whose token is used.
+            work: Calls the SDK by `answer_of`. Called again, once, if the
+                access token is refused.
+
+        Raises:
+            CrmRefused: The CRM answered no.
+            CrmSilent: The CRM did not answer.
+            TokenKeepError: There is no valid token for it.
+        """
+        stored = self.token(token_id)
+        environment = DataCenter.Environment(stored.api_domain, stored.issuer, stored.api_domain)
+        token = OAuthToken(id=token_id)
+        # The SDK waits for ever for the answer to a change. What hangs there
+        # is a few threads of this login's, and nobody else's.
+        turn = self._turns.setdefault(token_id, threading.BoundedSemaphore(AT_ONCE))
+        if not turn.acquire(timeout=_PATIENCE):
+            raise CrmSilent("Earlier calls of this login are still waiting for an answer")
+        try:
+            _ours(lambda: Initializer.switch_user(environment=environment, token=token))
+            try:
+                return self._counted(token_id, work)
+            except CrmRefused as refused:
+                if refused.code not in TOKEN_REFUSED:
+                    raise
+            # Zoho ended the access token before its time. The store renews it,
+            # unless another thread or worker has done so meanwhile.
+            self._ledger.note(token_id, "Zoho refused the access token; reported to tokenkeep")
+            _ours(lambda: self.store.rejected(token))
+            return self._counted(token_id, work)
+        finally:
+            # Also after a switch that failed: the SDK would leave that user on the thread.
+            Initializer.LOCAL.init = None
+            turn.release()
+
+    def close(self) -> None:
+        """Let go of the store and the folder."""
+        if self._store is not None:
+            self._store.close()
+        self._folder.cleanup()
+
+    def _counted(self, token_id: str, work: Callable[[], Answer]) -> Answer:
+        self._ledger.count(token_id, "calls")
+        return work()
+
+    def _start(self) -> SDKStore:
+        """Open the store that TOKENKEEP_STORE names, and start the SDK with nobody logged in."""
+        store = SDKStore(on_event=self._heard)
+        home = zoho_of(store.keeper).table.by_name(self._settings.data_center)
+        Initializer.initialize(
+            environment=DataCenter.Environment(
+                home.api_domain(), home.token_endpoint, home.api_domain()
+            ),
+            token=NoToken(),
+            store=store,
+            resource_path=self._folder.name,
+            sdk_config=SDKConfig(connect_timeout=5.0, read_timeout=15.0),
+            # What goes wrong is said by whoever asked; the SDK would say it as well.
+            logger=Logger.get_instance(level=Logger.Levels.CRITICAL),
+        )
+        return store
+
+    def _heard(self, event: TokenEvent) -> None:
+        """Note what tokenkeep did, for the panel."""
+        # Without a call: the store could not be written before it.
+        if event.name in _COUNTED and event.details.get("kind") != "store":
+            self._ledger.count(event.token_id, _COUNTED[event.name])
+        text = _IN_WORDS.get(event.name)
+        if text:
+            self._ledger.note(event.token_id, text)
+
+
+def answer_of(call: Callable[[], Any]) -> Any:
+    """
+    Make one call of the SDK, and return the object in the answer.
+
+    Returns:
+        None if the CRM answered that there is nothing.
+
+    Raises:
+        CrmRefused: The CRM answered no.
+        CrmSilent: There was no answer, or no sense in it.
+        TokenKeepError: There is no valid token for it.
+    """
+    from zohocrmsdk.src.com.zoho.crm.api.record import APIException
+
+    response = _ours(call)
+    answer = None if response is None else response.get_object()
+    if isinstance(answer, APIException):
+        raise refusal(answer)
+    if answer is None and (response is None or response.get_status_code() != _NO_CONTENT):
+        raise CrmSilent("Zoho CRM sent something that is no answer")
+    return answer
+
+
+def refusal(answer: Any) -> CrmRefused:
+    """Return an APIException of the SDK as an exception that can be raised."""
+    message = answer.get_message()
+    return CrmRefused(
+        str(answer.get_code().get_value()),
+        str(getattr(message, "get_value", lambda: message)() or ""),
+        dict(answer.get_details() or {}),
+    )
+
+
+def _ours(call: Callable[[], Answer]) -> Answer:
+    """Make a call of the SDK; raise what is wrong instead of the SDK's one exception for all."""
+    try:
+        return call()
+    except SDKException as error:
+        if isinstance(error.cause, TokenKeepError):
+            raise error.cause from error
+        if error.details and isinstance(error.details.get("code"), str):
+            # Before its first request the SDK asks for the module's fields.
+            raise CrmRefused(error.details["code"], str(error.details.get("message"))) from error
+        if error.cause is None and error.details:
+            raise CrmRefused(str(error.code), "", error.details) from error
+        logger.warning("The CRM did not answer: %s", type(error.cause or error).__name__)
+        raise CrmSilent("Zoho CRM did not answer") from error

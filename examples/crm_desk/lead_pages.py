@@ -1,0 +1,235 @@
+"""The leads: list, new, change, delete."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING
+
+from starlette.responses import RedirectResponse, Response
+from starlette.routing import Route
+
+from crm_desk import leads
+from crm_desk.crm import CrmRefused
+from crm_desk.ledger import DRAFT_LIFE
+from crm_desk.login_pages import keep_draft
+from crm_desk.trouble import (
+    KNOWN,
+    NO_SUCH_LEAD,
+    NOT_LOGGED_IN,
+    STALE_FORM,
+    Trouble,
+    trouble_of,
+)
+from tokenkeep.errors import TokenKeepError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from typing import TypeVar
+
+    from starlette.requests import Request
+
+    from crm_desk.desk import Desk
+
+    Result = TypeVar("Result")
+
+_DONE = {
+    "created": "The lead was added.",
+    "updated": "The lead was changed.",
+    "deleted": "The lead was deleted.",
+}
+_EMPTY: Mapping[str, str] = dict.fromkeys(leads.NAMES, "")
+
+
+class NotLoggedIn(Exception):
+    """The browser has no login in use."""
+
+
+class LeadPages:
+    """``/leads`` and what is below it; everybody sees those of their own organisation."""
+
+    def __init__(self, desk: Desk) -> None:
+        self._desk = desk
+        self.routes: list[Route] = [
+            Route("/leads", self._list, methods=["GET"]),
+            Route("/leads", self._create, methods=["POST"]),
+            Route("/leads/new", self._new, methods=["GET"]),
+            Route("/leads/{id:int}", self._edit, methods=["GET"]),
+            Route("/leads/{id:int}", self._update, methods=["POST"]),
+            Route("/leads/{id:int}/delete", self._ask, methods=["GET"]),
+            Route("/leads/{id:int}/delete", self._delete, methods=["POST"]),
+        ]
+
+    # Reading
+
+    async def _list(self, request: Request) -> Response:
+        asked = request.query_params
+        number = int(asked["page"]) if asked.get("page", "").isdecimal() else 1
+        number = min(max(number, 1), 10**6)
+        try:
+            page = await self._as_user(request, partial(leads.listed, number, asked.get("token")))
+        except (*KNOWN, NotLoggedIn) as exc:
+            return await self._desk.pages.trouble(request, _trouble(exc))
+        done = _DONE.get(asked.get("done", ""))
+        return await self._desk.pages.show(request, "leads.html", page=page, done=done)
+
+    async def _new(self, request: Request) -> Response:
+        if request.state.session.token_id is None:
+            return await self._desk.pages.trouble(request, NOT_LOGGED_IN)
+        values = await self._draft(request) or _EMPTY
+        return await self._form(request, values)
+
+    async def _edit(self, request: Request) -> Response:
+        lead_id = request.path_params["id"]
+        try:
+            lead = await self._as_user(request, partial(leads.read, lead_id))
+        except (*KNOWN, NotLoggedIn) as exc:
+            return await self._desk.pages.trouble(request, _trouble(exc))
+        if lead is None:
+            return await self._desk.pages.trouble(request, NO_SUCH_LEAD)
+        values = await self._draft(request) or lead.values
+        return await self._form(request, values, name=lead.full_name)
+
+    async def _ask(self, request: Request) -> Response:
+        try:
+            lead = await self._as_user(request, partial(leads.read, request.path_params["id"]))
+        except (*KNOWN, NotLoggedIn) as exc:
+            return await self._desk.pages.trouble(request, _trouble(exc))
+        if lead is None:
+            return await self._desk.pages.trouble(request, NO_SUCH_LEAD)
+        return await self._desk.pages.show(request, "lead_delete.html", lead=lead)
+
+    # Writing
+
+    async def _create(self, request: Request) -> Response:
+        return await self._write(request, leads.created, "created", form="/leads/new")
+
+    async def _update(self, request: Request) -> Response:
+        lead_id = request.path_params["id"]
+        change = partial(leads.updated, lead_id)
+        return await self._write(request, change, "updated", form=f"/leads/{lead_id}")
+
+    async def _delete(self, request: Request) -> Response:
+        async with request.form(max_files=0, max_fields=10) as form:
+            given = form.get("form_token")
+        if not request.state.session.owns(given):
+            return await self._desk.pages.trouble(request, STALE_FORM)
+        work = partial(leads.deleted, request.path_params["id"])
+        try:
+            await self._as_user(request, work)
+        except (*KNOWN, NotLoggedIn) as exc:
+            return await self._desk.pages.trouble(request, _trouble(exc, writing=True))
+        return RedirectResponse("/leads?done=deleted", 303)
+
+    async def _write(
+        self,
+        request: Request,
+        write: Callable[[Mapping[str, str]], None],
+        done: str,
+        *,
+        form: str,
+    ) -> Response:
+        """Send what was typed; whatever happens, what was typed is not lost."""
+        async with request.form(max_files=0, max_fields=30) as sent:
+            values = {name: str(sent.get(name, "")).strip() for name in leads.NAMES}
+            given, draft = sent.get("form_token"), str(sent.get("draft", ""))
+        errors = _errors(values)
+        if errors:
+            return await self._form(request, values, errors=errors)
+        if not request.state.session.owns(given):
+            return await self._not_sent(request, values, STALE_FORM, form)
+        try:
+            await self._as_user(request, lambda: write(values))
+        except CrmRefused as exc:
+            trouble = _trouble(exc, writing=True)
+            field = exc.details.get("api_name") or exc.details.get("field")
+            if field in leads.NAMES:
+                errors = {str(field): f"Zoho CRM says: {exc.message or exc.code}"}
+                return await self._form(request, values, errors=errors)
+            return await self._not_sent(request, values, trouble, form)
+        except (*KNOWN, NotLoggedIn) as exc:
+            return await self._not_sent(request, values, _trouble(exc, writing=True), form)
+        if draft:
+            self._desk.ledger.take(f"draft {draft}")
+        return RedirectResponse(f"/leads?done={done}", 303)
+
+    async def _not_sent(
+        self, request: Request, values: dict[str, str], trouble: Trouble, form: str
+    ) -> Response:
+        """Show the form again as it was, and keep it over a login if that is what it takes."""
+        draft = ""
+        if trouble.login:
+            token_id = request.state.session.token_id
+            try:
+                draft = await self._desk.threads.look(
+                    lambda: keep_draft(self._desk, token_id, form, values, DRAFT_LIFE)
+                )
+            except TokenKeepError:
+                draft = ""  # it is still in the form on this page
+        return await self._form(request, values, trouble=trouble, draft=draft)
+
+    async def _form(
+        self,
+        request: Request,
+        values: Mapping[str, str],
+        *,
+        name: str | None = None,
+        errors: Mapping[str, str] | None = None,
+        trouble: Trouble | None = None,
+        draft: str = "",
+    ) -> Response:
+        lead_id = request.path_params.get("id")
+        status = trouble.status if trouble else 422 if errors else 200
+        return await self._desk.pages.show(
+            request,
+            "lead_form.html",
+            status,
+            fields=leads.FIELDS,
+            values=values,
+            errors=errors or {},
+            trouble=trouble,
+            draft=draft or request.query_params.get("draft", ""),
+            action="/leads" if lead_id is None else f"/leads/{lead_id}",
+            lead_id=lead_id,
+            name=name,
+        )
+
+    async def _draft(self, request: Request) -> Mapping[str, str] | None:
+        """Return what was typed before a login. None if nothing, or somebody else's."""
+        draft, token_id = request.query_params.get("draft"), request.state.session.token_id
+        if not draft:
+            return None
+        try:
+            kept = await self._desk.threads.look(lambda: self._desk.ledger.look(f"draft {draft}"))
+        except TokenKeepError:
+            return None
+        if kept is None or kept["token_id"] not in (None, token_id):
+            return None
+        return {name: str(kept["values"].get(name, "")) for name in leads.NAMES}
+
+    async def _as_user(self, request: Request, work: Callable[[], Result]) -> Result:
+        """Do something as the user of this browser, in a thread."""
+        token_id = request.state.session.token_id
+        if token_id is None:
+            raise NotLoggedIn
+        crm = self._desk.crm
+        return await self._desk.threads.work(lambda: crm.as_user(token_id, work))
+
+
+def _trouble(error: Exception, *, writing: bool = False) -> Trouble:
+    if isinstance(error, NotLoggedIn):
+        return NOT_LOGGED_IN
+    if isinstance(error, CrmRefused) and error.code == "INVALID_DATA" and "id" in error.details:
+        return NO_SUCH_LEAD
+    return trouble_of(error, writing=writing)
+
+
+def _errors(values: Mapping[str, str]) -> dict[str, str]:
+    """Return what is wrong with what was typed, by field."""
+    errors = {}
+    for field in leads.FIELDS:
+        value = values[field.name]
+        if field.required and not value:
+            errors[field.name] = f"{field.label} is missing"
+        elif len(value) > field.longest:
+            errors[field.name] = f"{field.label} has more than {field.longest} characters"
+    return errors

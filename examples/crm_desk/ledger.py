@@ -1,0 +1,202 @@
+"""What all workers share besides the tokens: logins under way, drafts, counts and events."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import os
+import sqlite3
+import threading
+import time
+from contextlib import closing, suppress
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from cryptography.fernet import InvalidToken
+
+from tokenkeep.errors import StoreUnavailable
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from cryptography.fernet import Fernet
+
+logger = logging.getLogger("crm_desk")
+
+LOGIN_LIFE = 600.0
+"""How long a person may take to consent, in seconds."""
+
+DRAFT_LIFE = 86_400.0
+"""How long a form that could not be sent is kept, in seconds."""
+
+EVENTS = 8
+"""How many events of a login are kept."""
+
+_TABLES = """
+CREATE TABLE IF NOT EXISTS kept (name TEXT PRIMARY KEY, until REAL, sealed BLOB);
+CREATE TABLE IF NOT EXISTS count (
+    token_id TEXT, name TEXT, number INTEGER, PRIMARY KEY (token_id, name)) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS event (
+    number INTEGER PRIMARY KEY, token_id TEXT, at REAL, text TEXT, process INTEGER);
+CREATE INDEX IF NOT EXISTS event_token ON event (token_id);
+"""
+_COUNT = (
+    "INSERT INTO count VALUES (?, ?, 1)"
+    " ON CONFLICT (token_id, name) DO UPDATE SET number = number + 1"
+)
+_FORGET_EVENTS = (
+    "DELETE FROM event WHERE token_id = ? AND number NOT IN"
+    " (SELECT number FROM event WHERE token_id = ? ORDER BY number DESC LIMIT ?)"
+)
+
+
+class Event(NamedTuple):
+    """Something that happened: when in epoch seconds, what, and in which process."""
+
+    at: float
+    text: str
+    process: int
+
+
+class Ledger:
+    """
+    A small SQLite file beside the session key.
+
+    Args:
+        path: Of the file, which is made if missing, for its owner alone.
+        key: Seals what is kept for later.
+
+    Raises:
+        StoreUnavailable: It can't be opened.
+    """
+
+    def __init__(self, path: Path, key: Fernet) -> None:
+        self._path = path
+        self._key = key
+        self._mine = threading.local()
+        try:
+            path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
+            database = self._database()
+            database.executescript(_TABLES)
+            # Of workers that start together one does it, for all and for good.
+            with suppress(sqlite3.OperationalError):
+                database.execute("PRAGMA journal_mode = WAL")
+        except (OSError, sqlite3.Error) as exc:
+            raise _unavailable(path, exc) from exc
+
+    def keep(self, name: str, facts: dict[str, Any], life: float) -> None:
+        """
+        Keep something until it is asked for.
+
+        Args:
+            name: Unguessable; what it is asked for by.
+            facts: Ready for JSON; may be secret.
+            life: How long, in seconds.
+
+        Raises:
+            StoreUnavailable: It can't be kept.
+        """
+        sealed = self._key.encrypt(json.dumps(facts).encode())
+        now = time.time()
+        try:
+            database = self._database()
+            database.execute("DELETE FROM kept WHERE until < ?", (now,))
+            database.execute(
+                "INSERT INTO kept VALUES (?, ?, ?)", (_digest(name), now + life, sealed)
+            )
+        except sqlite3.Error as exc:
+            raise _unavailable(self._path, exc) from exc
+
+    def take(self, name: str) -> dict[str, Any] | None:
+        """
+        Return what was kept, and keep it no longer.
+
+        Args:
+            name: As for `keep`.
+
+        Returns:
+            None if there is nothing, or not any more.
+
+        Raises:
+            StoreUnavailable: That can't be told.
+        """
+        # Read and deleted in one statement: of two that come with the same
+        # name at the same time, to whichever worker, one gets it.
+        return self._read("DELETE FROM kept WHERE name = ? RETURNING until, sealed", name)
+
+    def look(self, name: str) -> dict[str, Any] | None:
+        """As `take`, but it is kept on."""
+        return self._read("SELECT until, sealed FROM kept WHERE name = ?", name)
+
+    def count(self, token_id: str, name: str) -> None:
+        """Count one of *name* for a login. What can't be counted is not: nobody waits for it."""
+        with suppress(sqlite3.Error):
+            self._database().execute(_COUNT, (token_id, name))
+
+    def note(self, token_id: str, text: str) -> None:
+        """Note an event of a login, and forget its oldest."""
+        with suppress(sqlite3.Error):
+            database = self._database()
+            database.execute(
+                "INSERT INTO event (token_id, at, text, process) VALUES (?, ?, ?, ?)",
+                (token_id, time.time(), text, os.getpid()),
+            )
+            database.execute(_FORGET_EVENTS, (token_id, token_id, EVENTS))
+
+    def counts(self, token_id: str) -> dict[str, int]:
+        """Return the counts of a login by name; empty if they can't be read."""
+        asked = "SELECT name, number FROM count WHERE token_id = ?"
+        with suppress(sqlite3.Error):
+            return dict(self._database().execute(asked, (token_id,)).fetchall())
+        return {}
+
+    def events(self, token_id: str) -> list[Event]:
+        """Return the latest events of a login, the newest first; empty if they can't be read."""
+        asked = "SELECT at, text, process FROM event WHERE token_id = ? ORDER BY number DESC"
+        with suppress(sqlite3.Error):
+            return [Event(*row) for row in self._database().execute(asked, (token_id,))]
+        return []
+
+    def forget(self, token_id: str) -> None:
+        """Delete everything about a login."""
+        with suppress(sqlite3.Error):
+            database = self._database()
+            database.execute("DELETE FROM count WHERE token_id = ?", (token_id,))
+            database.execute("DELETE FROM event WHERE token_id = ?", (token_id,))
+
+    def _read(self, statement: str, name: str) -> dict[str, Any] | None:
+        try:
+            rows = self._database().execute(statement, (_digest(name),)).fetchall()
+        except sqlite3.Error as exc:
+            raise _unavailable(self._path, exc) from exc
+        if not rows or rows[0][0] < time.time():
+            return None
+        try:
+            facts: dict[str, Any] = json.loads(self._key.decrypt(rows[0][1]))
+        except InvalidToken:
+            return None  # kept under another session key
+        return facts
+
+    def _database(self) -> sqlite3.Connection:
+        """Return this thread's connection."""
+        database: sqlite3.Connection | None = getattr(self._mine, "database", None)
+        if database is None:
+            database = sqlite3.connect(self._path, timeout=5.0, isolation_level=None)
+            # Counts need not survive a power cut.
+            with closing(database.execute("PRAGMA synchronous = OFF")):
+                self._mine.database = database
+        return database
+
+
+def _digest(name: str) -> str:
+    """Return what is stored for a name: somebody who reads the file learns none."""
+    return hashlib.sha256(name.encode()).hexdigest()
+
+
+def _unavailable(path: Path, error: Exception) -> StoreUnavailable:
+    logger.warning("%s: %s", path, error)
+    return StoreUnavailable(
+        f"The desk's own file {path} can't be used: {error}",
+        hint="It has to be on a local disk with room, writable for the user who runs the desk",
+    )

@@ -1,0 +1,159 @@
+"""Pages: templates, and what is on all of them."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import time
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from starlette.responses import HTMLResponse, Response
+
+from crm_desk.panel import panel, where
+from tokenkeep.errors import TokenKeepError
+
+if TYPE_CHECKING:
+    from starlette.requests import Request
+
+    from crm_desk.desk import Desk
+    from crm_desk.sessions import Session
+    from crm_desk.trouble import Trouble
+    from tokenkeep.token import Token
+
+HERE = Path(__file__).parent
+STATIC = HERE / "static"
+
+
+@dataclass(frozen=True)
+class Account:
+    """A login as its person knows it: the id, who it is, and where."""
+
+    token_id: str
+    email: str
+    organisation: str
+    data_center: str
+
+    @classmethod
+    def of(cls, token: Token) -> Account:
+        """Return the account of a stored token."""
+        email, _, organisation = (token.user or "").rpartition(":")
+        name = email or token.user or "Somebody Zoho did not name"
+        return cls(str(token.id), name, organisation, token.data_center or "")
+
+
+class Pages:
+    """
+    Make pages from templates; all text in them is escaped.
+
+    Args:
+        desk: What they are about.
+    """
+
+    def __init__(self, desk: Desk) -> None:
+        self._desk = desk
+        self._templates = Environment(
+            loader=FileSystemLoader(HERE / "templates"),
+            autoescape=True,
+            undefined=StrictUndefined,
+            trim_blocks=True,
+            lstrip_blocks=True,
+        )
+        self._templates.filters |= {"clock": clock, "iso": iso, "duration": duration}
+        # With the content in its address a file can be kept for ever.
+        self._templates.globals["static"] = {
+            path.name: f"/static/{path.name}?{hashlib.sha256(path.read_bytes()).hexdigest()[:12]}"
+            for path in STATIC.iterdir()
+        }
+
+    async def show(
+        self, request: Request, template: str, status: int = 200, /, **facts: Any
+    ) -> Response:
+        """
+        Answer with a page.
+
+        Args:
+            request: What is answered.
+            template: The name of its file.
+            status: The HTTP status.
+            facts: What the template wants to know.
+        """
+        session: Session = request.state.session
+        trouble: Trouble | None = facts.get("trouble")
+        # No use asking a store that has just failed.
+        ask = trouble is None or not trouble.store
+        frame = await self._desk.threads.look(lambda: self._frame(session, ask=ask))
+        facts = {"trouble": None, "done": None, **frame, **facts}
+        if facts["trouble"] is not None and facts["trouble"].login:
+            facts.setdefault("data_centers", self._desk.data_centers)
+        page = self._templates.get_template(template).render(**facts)
+        headers = {}
+        if trouble is not None and trouble.until:
+            headers["Retry-After"] = str(max(1, round(trouble.until - time.time())))
+        return HTMLResponse(page, status, headers)
+
+    async def trouble(self, request: Request, trouble: Trouble, **facts: Any) -> Response:
+        """Answer with a page that says what went wrong."""
+        given: dict[str, Any] = {"draft": "", **facts}
+        return await self.show(request, "trouble.html", trouble.status, trouble=trouble, **given)
+
+    def fragment(self, template: str, **facts: Any) -> str:
+        """Return a part of a page."""
+        return self._templates.get_template(template).render(now=time.time(), **facts)
+
+    def _frame(self, session: Session, *, ask: bool) -> dict[str, Any]:
+        """Return what every page shows; what can't be known now is left out."""
+        desk = self._desk
+        frame: dict[str, Any] = {
+            "session": session,
+            "account": None,
+            "others": [],
+            "panel": None,
+            "where": None,
+            "buttons": None,
+            "is_emulated": desk.strip is not None,
+            "process": os.getpid(),
+            "now": time.time(),
+        }
+        if not ask:
+            return frame
+        try:
+            frame["where"] = where(desk.crm)
+            if session.token_id:
+                frame["account"] = Account.of(desk.crm.token(session.token_id))
+                frame["panel"] = panel(desk.crm, desk.ledger, session.token_id)
+        except TokenKeepError:
+            pass
+        for token_id in session.others:
+            try:
+                frame["others"].append(Account.of(desk.crm.token(token_id)))
+            except TokenKeepError:
+                continue
+        if desk.strip is not None and frame["account"]:
+            frame["buttons"] = desk.strip.buttons()
+        return frame
+
+
+def clock(at: float) -> str:
+    """Return a moment as people read it."""
+    return datetime.fromtimestamp(at, UTC).strftime("%H:%M:%S UTC")
+
+
+def iso(at: float) -> str:
+    """Return a moment as programs read it."""
+    return datetime.fromtimestamp(at, UTC).isoformat(timespec="seconds")
+
+
+def duration(seconds: float) -> str:
+    """Return a length of time as people read it."""
+    whole = max(0, round(seconds))
+    minutes, rest = divmod(whole, 60)
+    hours, minutes = divmod(minutes, 60)
+    if hours:
+        return f"{hours} h {minutes} min"
+    if not minutes:
+        return f"{rest} s"
+    return f"{minutes} min {rest} s" if rest else f"{minutes} min"

@@ -1,0 +1,300 @@
+"""What went wrong, in plain words, and what to do about it."""
+
+from __future__ import annotations
+
+import logging
+import time
+from dataclasses import dataclass, replace
+
+from crm_desk.crm import TOKEN_REFUSED, CrmRefused, CrmSilent
+from tokenkeep.errors import (
+    ConfigurationError,
+    CoolingDown,
+    GrantRejected,
+    LoginNeeded,
+    ProviderRefused,
+    ProviderUnavailable,
+    RenewalTimeout,
+    StoreError,
+    StoreUnavailable,
+    TokenKeepError,
+    TokenNotFound,
+    TokenRevoked,
+    UnknownName,
+)
+from tokenkeep.login import NotThisLogin
+
+logger = logging.getLogger("crm_desk")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Trouble:
+    """
+    One thing that went wrong.
+
+    Args:
+        status: The HTTP status.
+        name: For programs and tests.
+        title: What happened, in a few words.
+        text: What happened.
+        advice: What to do.
+        until: Before this time it is no use trying again, in epoch seconds.
+            None if that is not known.
+        retry: Whether trying again may help.
+        login: Whether logging in again helps.
+        store: Whether the token store is what failed.
+    """
+
+    status: int
+    name: str
+    title: str
+    text: str
+    advice: str
+    until: float | None = None
+    retry: bool = True
+    login: bool = False
+    store: bool = False
+
+
+STALE_FORM = Trouble(
+    status=403,
+    name="stale-form",
+    title="This form is from before",
+    text="You logged in or out since this page was opened, so it can't be told any more that "
+    "this was sent by you.",
+    advice="Look at what is in the form, and send it once more.",
+    retry=False,
+)
+NOT_HERE = Trouble(
+    status=404,
+    name="not-here",
+    title="There is nothing here",
+    text="This address leads nowhere.",
+    advice="Go back to the leads.",
+    retry=False,
+)
+NO_SUCH_LEAD = replace(
+    NOT_HERE,
+    name="no-such-lead",
+    title="This lead is not there",
+    text="Your organisation has no lead of this number. It may have been deleted meanwhile.",
+)
+NOT_LOGGED_IN = Trouble(
+    status=401,
+    name="not-logged-in",
+    title="You are not logged in",
+    text="This browser has no login here, or it has ended.",
+    advice="Log in with Zoho to go on.",
+    retry=False,
+    login=True,
+)
+OURS = Trouble(
+    status=500,
+    name="ours",
+    title="Something is wrong with this desk",
+    text="It is not your fault, and not Zoho's. The details are in the server's log.",
+    advice="Try again. If it stays, tell whoever runs this desk.",
+)
+_REFUSED_LOGIN = Trouble(
+    status=403,
+    name="login-refused",
+    title="You did not give access",
+    text="On Zoho's page the request was refused, so this desk has no access to your CRM and has "
+    "stored nothing.",
+    advice="If that was not meant, log in again and accept.",
+    retry=False,
+    login=True,
+)
+_NOT_THIS_LOGIN = Trouble(
+    status=400,
+    name="not-this-login",
+    title="This answer belongs to no login of this browser",
+    text="Either it was used before (the address was opened a second time), it took longer than "
+    "ten minutes, or the login was begun in another browser. It was not used for anything.",
+    advice="Start the login again from here.",
+    retry=False,
+    login=True,
+)
+_UNKNOWN_SERVER = Trouble(
+    status=400,
+    name="unknown-server",
+    title="The answer came from a server nobody knows",
+    text="It names an accounts server that is none of Zoho's. Nothing was sent there.",
+    advice="Start the login again from here. If it happens again, tell whoever runs this desk.",
+    retry=False,
+    login=True,
+)
+_SPENT_CODE = Trouble(
+    status=400,
+    name="code-rejected",
+    title="Zoho did not accept this login",
+    text="The code it sent with you was used before, or is older than a minute.",
+    advice="Log in again.",
+    retry=False,
+    login=True,
+)
+_CLIENT_REFUSED = Trouble(
+    status=502,
+    name="client-refused",
+    title="Zoho refuses this application",
+    text="The client id, its secret, or the redirect address are not as registered with Zoho.",
+    advice="Only whoever runs this desk can change that; the server's log says which it is.",
+)
+_LOGIN_NEEDED = Trouble(
+    status=401,
+    name="login-needed",
+    title="Zoho has ended your login",
+    text="Your consent was withdrawn, the login was revoked, or it was the oldest of more than "
+    "Zoho keeps. Nothing is wrong with your data.",
+    advice="Log in again to go on.",
+    retry=False,
+    login=True,
+)
+_REVOKED = replace(
+    _LOGIN_NEEDED,
+    name="revoked",
+    title="This login was revoked",
+    text="Somebody who may do so revoked it for this application, for all browsers at once.",
+)
+_GONE = replace(
+    _LOGIN_NEEDED,
+    name="disconnected",
+    title="This login is not there any more",
+    text="It was disconnected, perhaps in another browser, and its tokens are deleted.",
+)
+_PROVIDER_DOWN = Trouble(
+    status=503,
+    name="provider-down",
+    title="Zoho's login server does not answer",
+    text="Your access token has ended and a new one can't be had at the moment. Your login is "
+    "safe; nothing was lost.",
+    advice="Try again in a moment. You don't have to log in again.",
+)
+_RATE_LIMIT = Trouble(
+    status=429,
+    name="rate-limit",
+    title="Zoho asks us to wait",
+    text="It gives out a limited number of access tokens for one login in a while, and those "
+    "are used up.",
+    advice="Wait until then; this page can go on by itself. You don't have to log in again.",
+)
+_CRM_BUSY = Trouble(
+    status=429,
+    name="crm-busy",
+    title="Zoho CRM takes no more calls now",
+    text="Your organisation has used up what Zoho allows it, for a moment or for the day. Zoho "
+    "does not say which.",
+    advice="Try again in a minute. If that does not help, in a few hours.",
+)
+_CRM_SILENT = Trouble(
+    status=502,
+    name="crm-silent",
+    title="Zoho CRM does not answer",
+    text="It was asked, but did not answer in time, or nothing that makes sense.",
+    advice="Try again in a moment. You don't have to log in again.",
+)
+_CRM_SILENT_WRITING = replace(
+    _CRM_SILENT,
+    name="crm-silent-writing",
+    text="It was asked, but did not answer in time, or nothing that makes sense. So it is not "
+    "known whether what you sent was done.",
+    advice="Look at the list in another tab before you send it again.",
+)
+_STORE = Trouble(
+    status=503,
+    name="store-unavailable",
+    title="The token store can't be reached",
+    text="This desk can't look up your login at the moment. It is safe where it is.",
+    advice="Try again in a moment. If it stays, tell whoever runs this desk.",
+    store=True,
+)
+_STORE_BROKEN = replace(
+    _STORE,
+    status=500,
+    name="store-broken",
+    title="The token store can't be used",
+    advice="Tell whoever runs this desk; the server's log says what it is.",
+)
+_NOT_COVERED = Trouble(
+    status=403,
+    name="not-covered",
+    title="Your consent does not cover this",
+    text="Zoho knows you, but this application was not given access to these records.",
+    advice="Log in again and accept what is asked for.",
+    retry=False,
+    login=True,
+)
+_NO_PERMISSION = replace(
+    _NOT_COVERED,
+    name="no-permission",
+    title="You may not do this in Zoho CRM",
+    text="Your profile in Zoho CRM does not allow it.",
+    advice="Ask the administrator of your Zoho CRM.",
+    login=False,
+)
+_CRM_REFUSED = Trouble(
+    status=422,
+    name="crm-refused",
+    title="Zoho CRM did not take this",
+    text="",
+    advice="Change it and send it again.",
+    retry=False,
+)
+
+_OF_CODE = {
+    "TOO_MANY_REQUESTS": _CRM_BUSY,
+    "OAUTH_SCOPE_MISMATCH": _NOT_COVERED,
+    "NO_PERMISSION": _NO_PERMISSION,
+    **dict.fromkeys(TOKEN_REFUSED, _LOGIN_NEEDED),
+}
+
+# The first that fits: what is more special comes first.
+_OF_ERROR: tuple[tuple[type[Exception], Trouble], ...] = (
+    (TokenRevoked, _REVOKED),
+    (LoginNeeded, _LOGIN_NEEDED),
+    (TokenNotFound, _GONE),
+    (CoolingDown, _RATE_LIMIT),
+    (GrantRejected, _SPENT_CODE),
+    (ProviderRefused, _CLIENT_REFUSED),
+    (ProviderUnavailable, _PROVIDER_DOWN),
+    (RenewalTimeout, _PROVIDER_DOWN),
+    (StoreUnavailable, _STORE),
+    (StoreError, _STORE_BROKEN),
+    (NotThisLogin, _NOT_THIS_LOGIN),
+    (UnknownName, _UNKNOWN_SERVER),
+    (ConfigurationError, _STORE_BROKEN),
+    (TokenKeepError, OURS),
+)
+
+_A_WHILE = 60.0
+
+KNOWN = (TokenKeepError, CrmRefused, CrmSilent, NotThisLogin, TimeoutError)
+"""What `trouble_of` has words for."""
+
+
+def trouble_of(error: Exception, *, writing: bool = False) -> Trouble:
+    """
+    Say in plain words what an error means to the person at the browser.
+
+    Args:
+        error: One of `KNOWN`.
+        writing: Whether something was being changed in the CRM.
+    """
+    logger.warning("%s: %s", type(error).__name__, error)
+    if isinstance(error, CrmRefused):
+        return _OF_CODE.get(error.code) or _refused(error)
+    if isinstance(error, CrmSilent | TimeoutError):
+        return _CRM_SILENT_WRITING if writing else _CRM_SILENT
+    if isinstance(error, ProviderRefused) and error.error == "access_denied":
+        return _REFUSED_LOGIN
+    found = next(trouble for kind, trouble in _OF_ERROR if isinstance(error, kind))
+    if isinstance(error, CoolingDown):
+        return replace(found, until=error.until or time.time() + _A_WHILE)
+    return found
+
+
+def _refused(error: CrmRefused) -> Trouble:
+    said = error.message or error.code
+    field = error.details.get("api_name") or error.details.get("field")
+    about = f" It is about the field {field}." if isinstance(field, str) else ""
+    return replace(_CRM_REFUSED, text=f"It says: {said}.{about}")
