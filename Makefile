@@ -1,4 +1,4 @@
-.PHONY: demo test lint types bench clean
+.PHONY: app demo test lint types bench clean
 # Everything is set up from here: a virtual environment of the project's own,
 # with the versions pinned in constraints.txt.
 PYTHON ?= python3
@@ -8,7 +8,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK = 1
 .stamp-venv: pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit("tokenkeep needs Python 3.11 or newer, this is " + sys.version.split()[0] + "; try: make PYTHON=python3.12") if sys.version_info < (3, 11) else None'
 	$(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[cli,zoho,testing,mysql,postgres,redis,aws]' --requirement requirements-dev.txt
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[cli,zoho,testing,mysql,postgres,redis,aws,web]' --requirement requirements-dev.txt
 	@touch $@
 
 # The older generations of the official SDK, each in a folder of its own:
@@ -24,6 +24,12 @@ export PIP_DISABLE_PIP_VERSION_CHECK = 1
 	# 5_0 imports its MySQL driver at once.
 	$(BIN)/python -m pip install --quiet --no-deps --upgrade --constraint constraints.txt --target .sdk/5_0 mysql-connector-python
 	@touch $@
+
+# The sample application: make app WORKERS=2 PORT=8418
+WORKERS ?= 1
+PORT ?= 8418
+app: .stamp-venv
+	PYTHONPATH=examples $(BIN)/python -m crm_desk --workers $(WORKERS) --port $(PORT)
 
 demo: .stamp-venv
 	$(BIN)/tokenkeep demo
