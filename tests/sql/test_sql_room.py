@@ -51,21 +51,19 @@ def cramped_postgres(postgres, small_disk, admin_of):
 @pytest.fixture
 def cramped_mariadb(mariadb):
     """The URL of a database with as little room; on a disk that is full MariaDB may abort."""
-    mariadb.stop()
-    mariadb.options = [
-        "--innodb-file-per-table=0",
-        "--innodb-data-file-path=ibdata1:12M:autoextend:max:16M",
-    ]
-    mariadb.start()
-    url = mariadb.url()
 
-    def make_room():
+    def restart(*options):
         mariadb.stop()
-        mariadb.options = []
+        mariadb.options = options
         mariadb.start()
 
-    yield url, make_room
-    make_room()
+    taken = (mariadb.folder / "data/ibdata1").stat().st_size // 2**20
+    files = f"--innodb-data-file-path=ibdata1:12M:autoextend:max:{taken + 4}M"
+    try:
+        restart("--innodb-file-per-table=0", files)
+        yield mariadb.url(), restart
+    finally:
+        restart()
 
 
 @pytest.mark.parametrize("kind", ["cramped_mariadb", "cramped_postgres"])
