@@ -51,17 +51,17 @@ def test_foreign_keys(url, client, name, kind):
 
 @pytest.mark.parametrize("name", ["record", "id", "user", "access", "format"])
 def test_spoiled_while_open(backend, client, name):
-    """A key of another type under an open store stops every change before it begins."""
-    backend.write(record(user="u", access="a"), replaces=None)
+    """A key of another type under an open store stops a change of it before it begins."""
+    old = record(user="u", access="a")
+    backend.write(old, replaces=None)
     client.delete(key(name))
     client.set(key(name), "theirs")
     before = {each: client.dump(each) for each in client.scan_iter()}
 
     for change in (
-        lambda: backend.write(record("new"), replaces=None),
-        lambda: backend.write(record(version="2", access="b"), replaces="1"),
+        lambda: backend.write(record("new", user="u", access="a"), replaces=None),
+        lambda: backend.write(record(version="2", user="v", access="b"), replaces="1"),
         lambda: backend.delete("id"),
-        lambda: backend.touch("id", 5.0),
         backend.clear,
     ):
         with pytest.raises(StoreForeign):

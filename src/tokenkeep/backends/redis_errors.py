@@ -185,14 +185,16 @@ def _reason(exc: BaseException, text: str, url: RedisURL, keys: Keys) -> tuple[s
 
 def _text(exc: BaseException) -> str:
     """Return what was said, the code of the error in front."""
-    # A server that does not know AUTH repeats what it was given, password and all.
-    said = str(exc).partition(", with args")[0]
     code = next((code for kind, code in _CLASSES.items() if isinstance(exc, kind)), "")
-    return f"{code} {said}".strip()
+    return f"{code} {exc}".strip()
 
 
 def _bare(exc: BaseException | None) -> None:
-    """Take the frames, and what was given to an unknown command, out of a chain of errors."""
+    """
+    Take the frames, and what was given to an unknown command, out of a chain of errors.
+
+    A server that does not know AUTH repeats the password.
+    """
     while exc is not None:
         exc.__traceback__ = None
         if exc.args and ", with args" in str(exc.args[0]):

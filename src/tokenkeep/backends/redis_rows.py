@@ -26,7 +26,7 @@ HEAD = ("version", *FIELDS, *_REST)
 
 _head_of = attrgetter(*HEAD)
 _in_columns = itemgetter(*((*HEAD, *_OUTSIDE).index(name) for name in COLUMNS))
-_TYPES = (str, float, int, type(None))
+_TYPES = {str, float, int, type(None)}
 
 
 def pack(record: Record) -> tuple[str, str, bytes]:
@@ -53,7 +53,7 @@ def unpack(record_id: str, value: bytes) -> Record:
         row = (*head, record_id, sealed, float(used) if used else None)
     except (ValueError, TypeError):
         raise spoiled(record_id) from None
-    if len(head) != len(HEAD) or any(type(each) not in _TYPES for each in head):
+    if len(head) != len(HEAD) or not _TYPES.issuperset(map(type, head)):
         raise spoiled(record_id)
     return from_row(_in_columns(row))
 

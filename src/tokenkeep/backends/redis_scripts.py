@@ -99,14 +99,13 @@ _CHECK = f"""
 local FORMAT = '{FORMAT}'
 local FIRST, LAST, TO_KEY = 2, {1 + len(FIELDS)}, 2 -- where a head has the indexed fields
 
--- A key of another type shows here, while nothing is written.
-local found = call('HLEN', KEYS[2])
-for n = 3, #KEYS do
-  found = found + call('ZCARD', KEYS[n])
-end
 local format = call('GET', KEYS[1])
-if format ~= FORMAT and (format or found > 0) then
-  return 'format ' .. (format or '')
+if format ~= FORMAT then
+  local found = call('HLEN', KEYS[2])
+  for n = 3, #KEYS do
+    found = found + call('ZCARD', KEYS[n])
+  end
+  if format or found > 0 then return 'format ' .. (format or '') end
 end
 """
 
@@ -121,17 +120,19 @@ local function opened(record)
   end
 end
 
--- These two change nothing; but a full memory or a missing right shows.
-local function rehearse()
-  call('ZADD', KEYS[3], 'XX', 0, '\\255')
-  call('ZREM', KEYS[3], '\\255')
+-- These change nothing; but a full memory, a missing right or a key of another type shows.
+local function rehearse_adding(key)
+  call('ZADD', key, 'XX', 0, '\\255')
+end
+local function rehearse_removing(key)
+  call('ZREM', key, '\\255')
 end
 """
 
 _WRITE = """
 local mode, id, version, used, head, sealed = unpack(ARGV)
 local new = cjson.decode(head)
-local record, old = call('HGET', KEYS[2], id), nil
+local record, old = call('HGET', KEYS[2], id), {}
 if mode == 'insert' then
   if record then return 'exists' end
 else
@@ -140,26 +141,33 @@ else
   if not old then return 'spoiled' end
   if old[1] ~= version then return 'version' end
 end
-local like = member(new[2], '')
-for _, entry in ipairs(neighbours(KEYS[4], like)) do
-  local owner = string.sub(entry, #like + 1)
-  local theirs = owner ~= id and call('HGET', KEYS[2], owner)
-  if theirs and (opened(theirs) or new)[2] == new[2] then return 'taken' end
+if old[2] ~= new[2] then
+  local like = member(new[2], '')
+  for _, entry in ipairs(neighbours(KEYS[4], like)) do
+    local owner = string.sub(entry, #like + 1)
+    local theirs = owner ~= id and call('HGET', KEYS[2], owner)
+    if theirs and (opened(theirs) or new)[2] == new[2] then return 'taken' end
+  end
 end
 
-rehearse()
-if not format then call('SET', KEYS[1], FORMAT) end
-if not old then call('ZADD', KEYS[3], 0, id) end
+local changed = {}
 for n = FIRST, LAST do
-  if type(new[n]) == 'string' and not (old and old[n] == new[n]) then
-    call('ZADD', KEYS[n + TO_KEY], 0, member(new[n], id))
+  if old[n] ~= new[n] and (type(old[n]) == 'string' or type(new[n]) == 'string') then
+    table.insert(changed, n)
+    rehearse_adding(KEYS[n + TO_KEY])
   end
 end
+rehearse_adding(KEYS[3])
+if record then rehearse_removing(KEYS[3]) end
+
+if not format then call('SET', KEYS[1], FORMAT) end
+if not record then call('ZADD', KEYS[3], 0, id) end
+for _, n in ipairs(changed) do
+  if type(new[n]) == 'string' then call('ZADD', KEYS[n + TO_KEY], 0, member(new[n], id)) end
+end
 call('HSET', KEYS[2], id, used .. '\\n' .. head .. '\\n' .. sealed)
-for n = FIRST, old and LAST or 0 do
-  if type(old[n]) == 'string' and old[n] ~= new[n] then
-    call('ZREM', KEYS[n + TO_KEY], member(old[n], id))
-  end
+for _, n in ipairs(changed) do
+  if type(old[n]) == 'string' then call('ZREM', KEYS[n + TO_KEY], member(old[n], id)) end
 end
 return 'done'
 """
@@ -174,14 +182,18 @@ if mode == 'version' then
   if old[1] ~= version then return 'version' end
 end
 
-call('ZREM', KEYS[3], '\\255') -- changes nothing, but a missing right shows
-call('HDEL', KEYS[2], id)
-call('ZREM', KEYS[3], id)
+local entries = {[KEYS[3]] = id}
+local keys = {KEYS[3]}
 for n = FIRST, old and LAST or 0 do
   if type(old[n]) == 'string' then
-    call('ZREM', KEYS[n + TO_KEY], member(old[n], id))
+    table.insert(keys, KEYS[n + TO_KEY])
+    entries[KEYS[n + TO_KEY]] = member(old[n], id)
   end
 end
+for _, key in ipairs(keys) do rehearse_removing(key) end
+
+call('HDEL', KEYS[2], id)
+for _, key in ipairs(keys) do call('ZREM', key, entries[key]) end
 return 'done'
 """
 
@@ -198,6 +210,7 @@ return 'done'
 """
 
 _CLEAR = """
+for n = 3, #KEYS do call('ZCARD', KEYS[n]) end -- what is not ours is not unlinked
 local count = call('HLEN', KEYS[2])
 call('UNLINK', unpack(KEYS, 2))
 return count
