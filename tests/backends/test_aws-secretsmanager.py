@@ -1,3 +1,5 @@
+
+
 """Secrets Manager: the contract, and what is special about it, on moto's server over HTTP."""
 
 from __future__ import annotations

@@ -8,7 +8,8 @@ from hashlib import sha256
 
 import boto3
 import pytest
-from aws_proxy import COMING, GOING, Proxy, refusal, with_options
+from aws_proxy import COMING, GOING, refusal, with_options
+from aws_records import FULL
 
 from tokenkeep import (
     ConfigurationError,
@@ -27,14 +28,7 @@ from tokenkeep.backends.dynamodb import DynamoDBBackend
 from tokenkeep.testing._contract_workers import in_processes, record
 from tokenkeep.token import Claim
 
-FULL = {"client_id": "c", "data_center": "us", "environment": "production"}
 CLAIM = Claim(nonce="n", holder="h", taken_at=1.0, length=20.0)
-
-
-@pytest.fixture
-def proxy(aws):
-    with Proxy(aws.endpoint_url).running() as proxy:
-        yield proxy
 
 
 @pytest.fixture
