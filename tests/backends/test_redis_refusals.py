@@ -61,6 +61,7 @@ def changes(backend):
     return (
         lambda: backend.write(record("new"), replaces=None),
         lambda: backend.write(record(version="2", access="b", user="u"), replaces="1"),
+        lambda: backend.write(record(version="2", access="a", user="u"), replaces="1"),
     )
 
 

@@ -53,6 +53,7 @@ def risks(server):
 def test_none(risks):
     """A server that syncs every save and evicts nothing is in order."""
     assert [] == risks()
+    assert [] == risks("?protocol=3")
 
 
 @pytest.mark.parametrize(
