@@ -47,6 +47,7 @@ def client(url):
         ("/0?socket_timeout", "can't be read"),
         ("/0?ssl_ca_certs=/ca.pem", "needs a rediss:// URL"),
         ("/0#fragment", "can't be read"),
+        ("/0?client_name=a#b", "can't be read"),
     ],
 )
 def test_wrong_url(tail, said):

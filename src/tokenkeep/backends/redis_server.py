@@ -218,6 +218,7 @@ class Server:
                 max_connections=_CLIENTS,
                 protocol=2,  # which every server and proxy speaks
                 retry=Retry(NoBackoff(), 0),
+                **self.url.arguments,
             )
         except ValueError as exc:
             found = re.search(r"Invalid value for '(\w+)'", str(exc))

@@ -10,7 +10,8 @@ from tokenkeep.backends.urls import StoreURL
 from tokenkeep.errors import ConfigurationError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable
+    from ssl import TLSVersion
     from typing import Any, Self
 
 _DRIVER = (
@@ -42,6 +43,7 @@ class RedisURL:
         place: Host, port and database, or socket and database; for people.
         secure: Whether it is spoken to by TLS.
         options: Ours.
+        arguments: Options that the driver wants as objects.
     """
 
     driver: str = field(repr=False)
@@ -49,9 +51,10 @@ class RedisURL:
     place: str
     secure: bool
     options: dict[str, Any]
+    arguments: dict[str, Any]
 
     @classmethod
-    def parse(cls, url: str, own: Mapping[str, type]) -> Self:
+    def parse(cls, url: str, own: dict[str, type]) -> Self:
         """
         Take ours out of a URL.
 
@@ -65,43 +68,44 @@ class RedisURL:
             ConfigurationError: It can't be meant so.
         """
         parsed = StoreURL.parse(url)
-        address, path = _split(parsed)
+        if not parsed.rest.startswith("//") or "#" in url:
+            raise ConfigurationError(f"The {parsed.scheme} URL can't be read", hint=_HOW)
+        address, _, path = parsed.rest[2:].partition("/")
         given = dict(parsed.query)
         secure = parsed.scheme == "rediss"
         tls = [name for name in given if name.startswith("ssl_")]
         for name, value in given.items():
             if name in tls and not secure:
                 raise ConfigurationError(f"The option {name!r} needs a rediss:// URL")
-            # The driver would go on without a word.
-            if not value or name in _OBJECTS or (name == _MINIMUM and not _is_version(value)):
-                raise ConfigurationError(f"The option {name!r} can't be followed as it is written")
+            if not value or name in _OBJECTS:  # the driver would go on without a word
+                raise _not_to_follow(name)
         found = parsed.options({**dict.fromkeys((*_DRIVER, *tls), str), **own})
         database = _database(given.get("db", path))
         user, at, host = address.rpartition("@")
-        query = _without(url, own)
+        arguments = {_MINIMUM: _version(given[_MINIMUM])} if _MINIMUM in given else {}
+        query = _without(url, (*own, _MINIMUM))
         if unquote(host).startswith("/") and not secure:
             name = unquote(host)
             driver = f"unix://{user}{at}{quote(name)}?{_without(url, (*own, 'db'))}&db={database}"
         else:
             name = _host_and_port(host)
             driver = f"{parsed.scheme}://{user}{at}{host}/{database}?{query}"
-        plain = f"{parsed.scheme}:{parsed.rest}?{query}"
+        plain = f"{parsed.scheme}:{parsed.rest}?{_without(url, own)}"
         options = {each: value for each, value in found.items() if each in own}
-        return cls(driver, plain, f"{name}/{database}", secure, options)
+        return cls(driver, plain, f"{name}/{database}", secure, options, arguments)
 
 
-def _split(parsed: StoreURL) -> tuple[str, str]:
-    """Return what is before and behind the slash."""
-    if not parsed.rest.startswith("//") or "#" in parsed.rest:
-        raise ConfigurationError(f"The {parsed.scheme} URL can't be read", hint=_HOW)
-    address, _, path = parsed.rest[2:].partition("/")
-    return address, path
+def _version(text: str) -> TLSVersion:
+    from ssl import TLSVersion
+
+    found = next((each for each in TLSVersion if str(each.value) == text), None)
+    if found is None:
+        raise _not_to_follow(_MINIMUM)
+    return found
 
 
-def _is_version(text: str) -> bool:
-    import ssl
-
-    return text in {str(version.value) for version in ssl.TLSVersion}
+def _not_to_follow(name: str) -> ConfigurationError:
+    return ConfigurationError(f"The option {name!r} can't be followed as it is written")
 
 
 def _database(text: str) -> int:
@@ -121,7 +125,8 @@ def _host_and_port(text: str) -> str:
     return f"{host.lower() or 'localhost'}:{int(port)}"
 
 
-def _without(url: str, names: Mapping[str, type] | tuple[str, ...]) -> str:
+def _without(url: str, names: Iterable[str]) -> str:
     """Return a URL's query without some options, and otherwise to the letter."""
+    taken = set(names)
     parts = url.partition("?")[2].split("&")
-    return "&".join(part for part in parts if unquote_plus(part.partition("=")[0]) not in names)
+    return "&".join(part for part in parts if unquote_plus(part.partition("=")[0]) not in taken)
