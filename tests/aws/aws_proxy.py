@@ -26,6 +26,7 @@ class Proxy:
 
     Attributes:
         requests: (operation, parameters) of each, in order.
+        ports: Of whom each came from: one per connection.
         faults: What becomes of the next requests, by their operation: a list
             of COMING, GOING, HANGING, a `refusal`, a dict (the answer), a
             function (called before the request is passed on), or None (nothing).
@@ -35,6 +36,7 @@ class Proxy:
     def __init__(self, target):
         self._target = target
         self.requests = []
+        self.ports = []
         self.faults = {}
         proxy = self
 
@@ -71,6 +73,7 @@ class Proxy:
         body = handler.rfile.read(int(handler.headers["Content-Length"]))
         operation = handler.headers["X-Amz-Target"].rpartition(".")[2]
         self.requests.append((operation, json.loads(body)))
+        self.ports.append(handler.client_address[1])
         faults = self.faults.get(operation)
         fault = None
         if faults:

@@ -1,4 +1,4 @@
-"""Stores at AWS for the tests, straight and by way of the proxy: secrets, unless told otherwise."""
+"""Stores at AWS for the tests, straight and through the proxy: secrets, unless told otherwise."""
 
 from __future__ import annotations
 

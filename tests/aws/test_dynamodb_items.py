@@ -339,6 +339,15 @@ def test_another_programs_table(client, url, table, create):
         open_backend(url.replace("create=true", f"create={create}")).read("id")
 
 
+def test_another_programs_table_in_mid_use(watched, proxy):
+    """AWS's own word for other keys is understood whenever it comes."""
+    message = "The provided key element does not match the schema"
+    proxy.faults["GetItem"] = [refusal("ValidationException", message)]
+
+    with pytest.raises(StoreForeign, match="other keys"):
+        watched.read("id")
+
+
 def test_several_stores_in_one_table(url):
     """Each prefix is a store of its own, and other programs' items are nobody's."""
     one, two = (open_backend(with_options(url, prefix=each)) for each in ("a", "b"))

@@ -53,8 +53,12 @@ class TestContract(SharedBackendContract):
 
         assert backend.read("id") == record(last_used_at=3.0)
 
-    def test_touch_never_goes_back(self):
-        pytest.skip("touch does nothing")
+    def test_touch_never_goes_back(self, backend):
+        """Nor does it move the time on."""
+        backend.write(record(), replaces=None)
+        backend.touch("id", 7.0)
+
+        assert backend.read("id") == record()
 
     def test_touch_does_not_disturb_a_write(self, connect):
         """The time that was first stored stays."""

@@ -262,7 +262,9 @@ class Exchange(Generic[_Client]):
                 last = exc
                 if attempt >= self._attempts or outcome_of(exc) not in repeatable:
                     break
-        raise explain(last, self._aws.place, self.record_id) from last
+        error = explain(last, self._aws.place, self.record_id)
+        # AWS's words are not shown as the cause either: they may quote what was sent.
+        raise error from None if isinstance(last, ClientError) else last
 
 
 def within(seconds: float, work: Callable[[], _Result]) -> _Result:

@@ -72,7 +72,7 @@ class SecretRequests:
             )
         except ClientError as exc:
             if code_of(exc) == "InvalidRequestException" and not self.describe(asked, name)[1]:
-                raise self._aws.explain(exc, asked.record_id) from exc
+                raise self._aws.explain(exc, asked.record_id) from None
             return None
         return _stored(answer)
 
@@ -158,7 +158,7 @@ class SecretRequests:
                     token_id=asked.record_id,
                     hint="This token is written too often for Secrets Manager; "
                     "keep it in DynamoDB or a database",
-                ) from exc
+                ) from None
             return False
         return True
 
@@ -183,7 +183,7 @@ class SecretRequests:
         except ClientError as exc:
             current, scheduled, _ = self.describe(asked, name)
             if current == replaces and not scheduled:
-                raise self._aws.explain(exc, asked.record_id) from exc
+                raise self._aws.explain(exc, asked.record_id) from None
             return False
         return True
 

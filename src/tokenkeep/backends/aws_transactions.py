@@ -165,7 +165,7 @@ class Writer:
                 if refused:
                     return refused
                 if not busy:
-                    raise self._aws.explain(exc, asked.record_id) from exc
+                    raise self._aws.explain(exc, asked.record_id) from None
                 token = str(uuid4())
             else:
                 return set()

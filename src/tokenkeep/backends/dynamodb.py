@@ -156,7 +156,7 @@ class DynamoDBBackend(Backend):
             )
         except ClientError as exc:
             if code_of(exc) == "TransactionConflictException":
-                raise contended(self.describe(), record_id) from exc
+                raise contended(self.describe(), record_id) from None
 
     def scan(self, after: str | None, limit: int) -> list[Record]:
         found: list[Record] = []
