@@ -23,6 +23,9 @@ TRIES = 100
 _PAGE = 500
 """Records read at once where all are read."""
 
+_COPY = "-copy"
+"""Ends the version of a row that came from another store and is as it came."""
+
 
 class Rows:
     """
@@ -112,15 +115,21 @@ class Rows:
         self._backend.write(records.seal(new, self._ring), replaces=None)
         return new
 
-    def adopt(self, row: Token) -> Token:
+    def adopt(self, row: Token, *, replaces: str | None = None) -> Token:
         """
-        Write a row of another store as a new one here: with its id, identity and state.
+        Write a row of another store here: with its id, identity and state.
+
+        Until anybody else writes it, its version says that it is a copy.
+
+        Args:
+            row: As it has to be.
+            replaces: The version that has to be stored now. None makes a new row.
 
         Raises:
-            StoreConflict: Its id or identity is taken.
+            StoreConflict: Another version is, or the id or identity is taken.
         """
-        adopted = row.but(version=_random())
-        self._backend.write(records.seal(adopted, self._ring), replaces=None)
+        adopted = row.but(version=_random() + _COPY)
+        self._backend.write(records.seal(adopted, self._ring), replaces=replaces)
         return adopted
 
     def swap(self, token: Token) -> Token:
@@ -271,6 +280,11 @@ class Rows:
         while page := self._backend.scan(after, _PAGE):
             yield from page
             after = page[-1].id
+
+
+def is_untouched_copy(row: Token) -> bool:
+    """Tell whether a row came from another store, and nobody has written it since."""
+    return (row.version or "").endswith(_COPY)
 
 
 def _random() -> str:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from tokenkeep.lookup import digest_of
+from tokenkeep.rows import is_untouched_copy
 from tokenkeep.token import Status, Token
 
 
@@ -42,7 +43,8 @@ def judge(row: Token, there: Token | None, *, replace: bool) -> Verdict:
 
     Of the same login, what was revoked on either side stays revoked; else
     what was written last counts, by the clocks of those who wrote it. Another
-    login in the target stays, unless it is of no use any more.
+    login in the target stays, unless it is of no use any more, or is itself a
+    copy of this row that nobody has written since.
 
     Args:
         row: Of the source.
@@ -92,7 +94,7 @@ def pointer(row: Token, owner: Token, now: float) -> Token:
 def _newest(row: Token, there: Token) -> Verdict:
     if _content(row) == _content(there):
         return Verdict(action=Action.NOTHING)
-    if there.status is Status.REVOKED:
+    if there.status is Status.REVOKED and not is_untouched_copy(there):
         return Verdict(action=Action.NOTHING, reason="revoked in the target, and stays so")
     if row.status is Status.REVOKED:
         return _update(row, there, "revoked in the source")
@@ -141,6 +143,8 @@ def _update(row: Token, there: Token, reason: str) -> Verdict:
 
 def _is_same_login(row: Token, there: Token) -> bool:
     """Tell whether two rows come from one login; a provider may have rotated since."""
+    if row.id == there.id and is_untouched_copy(there):
+        return True
     if row.renewal.login is not None and row.renewal.login == there.renewal.login:
         return True
     if row.refresh_token or there.refresh_token:

@@ -1,0 +1,338 @@
+"""Every row of a store arrives in another one, once, as often as it is copied."""
+
+from __future__ import annotations
+
+import shutil
+import sqlite3
+import threading
+import tracemalloc
+from contextlib import closing
+
+import pytest
+from moved_tokens import NOW, fill, login, renewed
+
+from tokenkeep import ConfigurationError, KeyMissing, StoreError, Token
+from tokenkeep.backends.rows import to_row
+from tokenkeep.backends.sqlite import _INSERT
+from tokenkeep.journal import Entry
+from tokenkeep.moving import Copier
+from tokenkeep.testing import FakeClock
+from tokenkeep.token import Status
+
+
+def bare(row):
+    """Return a row without what differs between stores."""
+    return row.but(version=None).with_renewal(claim=None)
+
+
+def test_all_that_belongs_to_a_token_arrives(source, target, copy):
+    """Id, identity, status, state of renewal, pointers; no claim, and no first login."""
+    rows = fill(source)
+
+    done = copy()
+
+    pending = rows.pop("pending").id
+    assert ("skipped", "a first login that has not ended") == done.pop(pending)
+    assert {("new", None)} == set(done.values())
+    assert {row.id for row in rows.values()} == {row.id for row in target.iter_rows()}
+    arrived = {row.id: row for row in target.iter_rows()}
+    for name, row in rows.items():
+        assert bare(row) == arrived[row.id].but(version=None), name
+    assert rows["ok"].id == target.find_token_by_id(rows["moved"].id).id
+
+
+def test_it_is_sealed_anew(source, target, copy):
+    """In the target, all is under its newest key."""
+    fill(source)
+
+    copy()
+
+    newest = target.ring.key_ids[0]
+    assert {newest} == {record.key_id for record in target.backend.scan(None, 100)}
+    assert {newest} != {record.key_id for record in source.backend.scan(None, 100)}
+
+
+def test_again_there_is_nothing_to_do(source, target, copy):
+    """A second run writes nothing in either store."""
+    fill(source)
+    copy()
+    before = source.backend.scan(None, 100), target.backend.scan(None, 100)
+
+    actions = {action for action, _ in copy().values()}
+
+    assert {"already there", "skipped"} == actions
+    assert before == (source.backend.scan(None, 100), target.backend.scan(None, 100))
+
+
+def test_a_dry_run_writes_nothing(source, target, copy):
+    """It says what a run would do, before and after one."""
+    fill(source)
+
+    dry = copy(dry_run=True)
+    assert target.backend.scan(None, 1) == []
+    assert dry == copy()
+    assert copy(dry_run=True) == copy()
+
+
+def test_it_goes_on_where_it_was_stopped(source, target, copy):
+    """What was stopped in the midst leaves whole rows, and the next run does the rest."""
+    for number in range(250):
+        source.save_token(login(f"u{number}"))
+    steps = Copier(source, target).steps()
+    for _ in range(120):
+        next(steps)
+    steps.close()
+    assert 120 == len(target.get_tokens())
+
+    actions = [action for action, _ in copy().values()]
+
+    assert (130, 120) == (actions.count("new"), actions.count("already there"))
+    assert [bare(t) for t in source.get_tokens()] == [bare(t) for t in target.get_tokens()]
+
+
+def test_what_was_written_last_counts(source, target, copy):
+    """A renewal on either side is kept, whichever is later; the older one is told."""
+    here = {name: source.save_token(login(name)) for name in ("source", "target", "both")}
+    copy()
+    at = max(row.updated_at for row in here.values())
+    source.swap(renewed(here["source"], at + 1))
+    target.swap(renewed(target.reread(here["target"].id), at + 1))
+    source.swap(renewed(here["both"], at + 2))
+    target.swap(renewed(target.reread(here["both"].id), at + 1))
+
+    assert {
+        "source": ("update", "written later in the source"),
+        "target": ("already there", "written later in the target"),
+        "both": ("update", "written later in the source"),
+    } == copy()
+
+    found = {row.user: row.access_token for row in target.get_tokens()}
+    assert {
+        "source": f"access at {at + 1}",
+        "target": f"access at {at + 1}",
+        "both": f"access at {at + 2}",
+    } == found
+
+
+def test_revoked_stays_revoked(source, target, copy):
+    """Revoked on either side is revoked in the target, however late the other was written."""
+    for name in ("source", "target"):
+        source.save_token(login(name))
+    copy()
+    dead = {"status": Status.REVOKED, "access_token": None}
+    in_source = source.find_token(Token(user="source"))
+    in_target = target.find_token(Token(user="target"))
+    source.swap(in_source.but(**dead, updated_at=in_source.updated_at + 1))
+    target.swap(in_target.but(**dead, updated_at=in_target.updated_at + 1))
+    at = in_source.updated_at + 100
+    target.swap(renewed(target.find_token(Token(user="source")), at))
+    source.swap(renewed(source.find_token(Token(user="target")), at))
+
+    done = copy()
+
+    assert ("update", "revoked in the source") == done["source"]
+    assert ("already there", "revoked in the target, and stays so") == done["target"]
+    assert {Status.REVOKED} == {row.status for row in target.get_tokens()}
+
+
+def test_a_new_login_in_the_source_is_followed(source, target, copy):
+    """Until the target has been used, the source's logins are its logins; then they are not."""
+    for name in ("waiting", "used"):
+        source.save_token(login(name))
+    copy()
+    in_use = target.find_token(Token(user="used"))
+    target.swap(in_use.with_renewal(mints=(NOW,)))
+    for name in ("waiting", "used"):
+        source.save_token(login(name, access_token="new", refresh_token=f"new {name}"))
+
+    done = copy()
+
+    assert ("update", "written later in the source") == done["waiting"]
+    assert "skipped" == done["used"][0]
+    assert "--replace" in done["used"][1]
+    assert {"new waiting", "refresh used"} == {t.refresh_token for t in target.get_tokens()}
+    assert ("already there", None) == copy()["waiting"]
+
+
+def test_ids_in_use_lead_to_the_users_own_row(source, target, copy):
+    """Where the target has a row of the same user, that one stays, and the old id leads there."""
+    mine = target.save_token(login(access_token="own", refresh_token="own"))
+    theirs = source.save_token(login())
+
+    ((action, reason),) = copy().values()
+
+    assert "skipped" == action
+    assert "another login" in reason
+    assert mine == target.find_token_by_id(theirs.id).but(last_used_at=mine.last_used_at)
+    assert [mine.id] == [token.id for token in target.get_tokens()]
+    ((action, _),) = copy(replace=True).values()
+    assert "update" == action
+    assert ("access ana", mine.id) == (
+        target.find_token_by_id(theirs.id).access_token,
+        target.find_token(Token(user="ana")).id,
+    )
+    assert ("already there", None) == copy(replace=True)["ana"]
+
+
+def test_a_row_that_has_learnt_its_user(source, target, copy):
+    """Copied without a name, then with one: it becomes that user's row in the target too."""
+    row = source.save_token(login(user=None))
+    copy()
+    source.save_token(login(id=row.id))
+
+    assert ("update", "written later in the source") == copy()["ana"]
+
+    assert row.id == target.find_token(Token(user="ana")).id
+    assert [source.reread(row.id).identity] == [each.identity for each in target.iter_rows()]
+
+
+def test_a_row_that_has_become_a_pointer(source, target, copy):
+    """Copied without a name, then joined with its user's row: likewise in the target."""
+    user = source.save_token(login())
+    row = source.save_token(login("x", user=None))
+    copy()
+    source.save_token(login(access_token="new", refresh_token="new", id=row.id))
+
+    done = copy()
+
+    assert ("update", "leads to its user's row now") == done[row.id]
+    assert user.id == target.find_token_by_id(row.id).id
+    assert "new" == target.find_token_by_id(user.id).refresh_token
+
+
+def test_a_renewal_in_flight_is_told(source, target):
+    """Who renews while the copy is made keeps the answer in the source: run it again."""
+    rows = fill(source)
+
+    steps = Copier(source, target, clock=FakeClock(NOW + 1)).steps()
+    assert {rows["busy"].id} == {step.token_id for step in steps if step.in_flight} - {
+        rows["pending"].id
+    }
+    later = Copier(source, target, clock=FakeClock(NOW + 100)).steps()
+    assert not any(step.in_flight for step in later)
+
+
+def test_unsaved_answers_are_waited_for(source, target, copy):
+    """While an answer waits in the source's journal, its row is out of date: nothing is copied."""
+    row = source.save_token(login())
+    names = ("issuer", "client_id", "client_secret", "user", "provider")
+    entry = Entry(
+        token_id=row.id,
+        **{name: getattr(row, name) for name in names},
+        base_access=row.access_token,
+        base_refresh=row.refresh_token,
+        access_token="secret new",
+        refresh_token="secret newer",
+        expires_at=None,
+        lifetime=None,
+        holder="h",
+        answered_at=NOW,
+    )
+    kept = source.journal.put(entry)
+
+    with pytest.raises(StoreError, match=r"1 of the provider's answers.*sweep") as caught:
+        copy()
+    assert "secret" not in str(caught.value)
+    assert [] == target.get_tokens()
+
+    source.journal.remove(kept)
+    steps = Copier(source, target).steps()
+    next(steps)
+    source.journal.put(entry)
+    with pytest.raises(StoreError, match="sweep"):
+        list(steps)
+
+
+def test_a_row_that_does_not_open_holds_no_other_up(source, target, copy):
+    """It is told by its id, and the others arrive."""
+    source.save_token(login("a"))
+    bad = source.save_token(login("b"))
+    record = source.backend.read(bad.id)
+    source.backend.delete(bad.id)
+    broken = {name: getattr(record, name) for name in type(record).__dataclass_fields__}
+    source.backend.write(type(record)(**broken | {"user": "c"}), replaces=None)
+    source.backend.delete(bad.id)
+    sealed = bytes([*record.sealed[:-1], record.sealed[-1] ^ 1])
+    source.backend.write(type(record)(**broken | {"sealed": sealed}), replaces=None)
+
+    done = copy()
+
+    assert ("new", None) == done["a"]
+    assert "failed" == done["b"][0]
+    assert bad.id in done["b"][1]
+    assert ["a"] == [token.user for token in target.get_tokens()]
+
+
+def test_deleted_rows_stay_deleted_behind_a_pointer(source, target, copy):
+    """An id that led to a row deleted in the target leads nowhere; no row is made for it."""
+    mine = target.save_token(login(access_token="own", refresh_token="own"))
+    source.save_token(login())
+    copy()
+    target.backend.delete(mine.id)
+
+    assert "deleted in the target" in copy()["ana"][1]
+    assert [] == target.get_tokens()
+
+
+def test_two_copies_at_once(source, target):
+    """Two that run at the same time do it once between them."""
+    for number in range(150):
+        source.save_token(login(f"u{number}"))
+    done = []
+
+    def run():
+        done.extend(step.action.value for step in Copier(source, target).steps())
+
+    threads = [threading.Thread(target=run) for _ in range(2)]
+    for each in threads:
+        each.start()
+    for each in threads:
+        each.join()
+
+    assert (150, 150) == (done.count("new"), done.count("already there"))
+    assert 150 == len(target.get_tokens())
+
+
+def test_the_same_store_twice(source):
+    """A store is not copied onto itself."""
+    with pytest.raises(ConfigurationError, match="Both stores"):
+        Copier(source, source)
+
+
+def test_another_key(source, open_store, tmp_path):
+    """Without its key nothing of a store is read."""
+    source.save_token(login())
+
+    with pytest.raises(KeyMissing):
+        open_store(f"sqlite:///{tmp_path}/0.store", keys=[bytes(32)])
+
+
+@pytest.mark.parametrize("again", [False, True], ids=["first", "second"])
+def test_memory_does_not_grow(open_store, tmp_path, again):
+    """Invariant 13: ten times the tokens take no more memory, the first time or again."""
+    peaks = []
+    for count in (300, 3000):
+        urls = [f"sqlite:///{tmp_path}/{name}{count}" for name in "st"]
+        fill_many(open_store, urls[0], count)
+        if again:
+            shutil.copy(tmp_path / f"s{count}", tmp_path / f"t{count}")
+        source, target = map(open_store, urls)
+        tracemalloc.start()
+        done = {step.action.value for step in Copier(source, target).steps()}
+        peaks.append(tracemalloc.get_traced_memory()[1])
+        tracemalloc.stop()
+        assert {"already there" if again else "new"} == done
+
+    # A ring remembers 4096 digests, no more; 2700 records held take 5 MB.
+    assert peaks[1] < peaks[0] + 2_000_000
+
+
+def fill_many(open_store, url, count):
+    """Make a SQLite store of many tokens, quickly."""
+    memory, store = open_store("memory:"), open_store(url)
+    for number in range(count):
+        memory.save_token(login(f"u{number}", scope=" " * 1500))
+    store.close()
+    with closing(sqlite3.connect(url.removeprefix("sqlite:///"))) as db, db:
+        rows = map(to_row, memory.backend.scan(None, count))
+        db.executemany(_INSERT, rows)
