@@ -62,6 +62,7 @@ def changes(backend):
         lambda: backend.write(record("new"), replaces=None),
         lambda: backend.write(record(version="2", access="b", user="u"), replaces="1"),
         lambda: backend.write(record(version="2", access="a", user="u"), replaces="1"),
+        lambda: backend.write(record(version="2", access="a"), replaces="1"),
     )
 
 

@@ -150,25 +150,24 @@ if old[2] ~= new[2] then
   end
 end
 
-local changed = {}
+local adds, removes = {}, {} -- fields
 for n = FIRST, LAST do
-  if old[n] ~= new[n] and (type(old[n]) == 'string' or type(new[n]) == 'string') then
-    table.insert(changed, n)
-    rehearse_adding(KEYS[n + TO_KEY])
+  if old[n] ~= new[n] then
+    if type(new[n]) == 'string' then table.insert(adds, n) end
+    if type(old[n]) == 'string' then table.insert(removes, n) end
   end
 end
-rehearse_adding(KEYS[3])
-if record then rehearse_removing(KEYS[3]) end
+
+-- Adding first: Redis looks for a full memory only until a script has asked for a change.
+if #adds < 1 and #removes > 0 then rehearse_adding(KEYS[3]) end
+for _, n in ipairs(adds) do rehearse_adding(KEYS[n + TO_KEY]) end
+for _, n in ipairs(removes) do rehearse_removing(KEYS[n + TO_KEY]) end
 
 if not format then call('SET', KEYS[1], FORMAT) end
 if not record then call('ZADD', KEYS[3], 0, id) end
-for _, n in ipairs(changed) do
-  if type(new[n]) == 'string' then call('ZADD', KEYS[n + TO_KEY], 0, member(new[n], id)) end
-end
+for _, n in ipairs(adds) do call('ZADD', KEYS[n + TO_KEY], 0, member(new[n], id)) end
 call('HSET', KEYS[2], id, used .. '\\n' .. head .. '\\n' .. sealed)
-for _, n in ipairs(changed) do
-  if type(old[n]) == 'string' then call('ZREM', KEYS[n + TO_KEY], member(old[n], id)) end
-end
+for _, n in ipairs(removes) do call('ZREM', KEYS[n + TO_KEY], member(old[n], id)) end
 return 'done'
 """
 
