@@ -48,7 +48,8 @@ _CLOCK = {
     "RequestTimeTooSkewed",
     "SignatureDoesNotMatch",
 }
-_DENIED = {"AccessDenied", "AccessDeniedException", "UnauthorizedOperation"}
+_DENIED = {"403", "AccessDenied", "AccessDeniedException", "UnauthorizedOperation"}
+"""The number is what boto3 has where the answer is none of AWS's."""
 _KEY = {"DecryptionFailure", "EncryptionFailure", "KMSAccessDeniedException"}
 _ACTION = re.compile(r"not authorized to perform: ([A-Za-z0-9-]+:[A-Za-z0-9]+)")
 

@@ -1,0 +1,137 @@
+"""The policies of docs/aws.md: all that is needed, nothing more. moto's server enforces them."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import urllib.request
+from pathlib import Path
+
+import boto3
+import pytest
+from aws_records import own
+from private_servers import AWS
+
+from tokenkeep import StoreUnavailable
+from tokenkeep.backends import open_backend
+from tokenkeep.testing._contract_workers import record
+
+PAGE = (Path(__file__).parents[2] / "docs" / "aws.md").read_text()
+POLICIES = {
+    service: json.loads(re.search(rf"```json {service}\n(.*?)```", PAGE, re.DOTALL)[1])
+    for service in ("dynamodb", "secretsmanager")
+}
+ACTIONS = {
+    service: [action for each in policy["Statement"] for action in each["Action"]]
+    for service, policy in POLICIES.items()
+}
+TO_MAKE_A_TABLE = ["dynamodb:DescribeTable", "dynamodb:CreateTable", "dynamodb:UpdateTimeToLive"]
+
+# Where moto is not as AWS: it answers in XML, of which boto3 gets the status alone
+# (AWS's own words are in test_aws_errors.py). And for a transaction it asks for a
+# permission of that name, where AWS asks for those of its parts.
+TRANSACTION = "dynamodb:TransactWriteItems"
+IN_TRANSACTIONS = ["dynamodb:PutItem", "dynamodb:DeleteItem", "dynamodb:ConditionCheckItem"]
+
+
+@pytest.fixture(scope="module")
+def guarded(aws):
+    """A server of its own, since from here on it lets nobody do anything unasked."""
+    with AWS() as server:
+        iam = boto3.client("iam", endpoint_url=server.endpoint_url)
+        iam.create_user(UserName="app")
+        key = iam.create_access_key(UserName="app")["AccessKey"]
+        yield server, iam, key
+        iam.close()
+    assert aws.running
+
+
+@pytest.fixture
+def allowed(guarded, monkeypatch):
+    """Allow some actions, and work as somebody who may do them."""
+    server, iam, key = guarded
+
+    def allow(actions):
+        enforce(server, enforced=False)
+        # moto knows no resources in policies, but those of S3.
+        statement = {"Effect": "Allow", "Action": actions, "Resource": "*"}
+        policy = {"Version": "2012-10-17", "Statement": [statement]}
+        iam.put_user_policy(UserName="app", PolicyName="p", PolicyDocument=json.dumps(policy))
+        enforce(server, enforced=True)
+
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", key["AccessKeyId"])
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", key["SecretAccessKey"])
+    monkeypatch.delenv("AWS_SESSION_TOKEN")
+    yield allow
+    enforce(server, enforced=False)
+
+
+def enforce(server, *, enforced):
+    request = urllib.request.Request(
+        f"{server.endpoint_url}/moto-api/reset-auth",
+        data=b"0" if enforced else b"inf",
+        headers={"Content-Type": "text/plain"},
+    )
+    urllib.request.urlopen(request).close()
+
+
+def work(backend):
+    """Do all that a store does."""
+    backend.write(own(access="a", user="u"), replaces=None)
+    backend.write(own(version="2", access="b", user="u"), replaces="1")
+    backend.touch(own().id, 5.0)
+    assert backend.read(own().id).version == "2"
+    assert 1 == len(backend.find("user", ["u"])) == len(backend.find("identity", ["one thing"]))
+    assert 1 == len(backend.scan(None, 10))
+    assert backend.delete(own().id)
+    backend.write(own(version="3"), replaces=None)
+    backend.write(record("copied"), replaces=None)
+    assert 2 == backend.clear()
+
+
+@pytest.mark.parametrize("service", ACTIONS)
+def test_the_policy_is_enough(guarded, allowed, service):
+    """With the policy of the page everything works."""
+    server, _, _ = guarded
+    more = [TRANSACTION, *TO_MAKE_A_TABLE] if service == "dynamodb" else []
+    allowed(ACTIONS[service] + more)
+
+    backend = open_backend(server.url(service))
+    work(backend)
+    backend.close()
+
+
+@pytest.mark.parametrize("missing", [
+    *ACTIONS["secretsmanager"],
+    *(action for action in ACTIONS["dynamodb"] if action not in IN_TRANSACTIONS),
+    TRANSACTION,
+])  # fmt: skip
+def test_each_permission_is_needed(guarded, allowed, missing):
+    """Without one of them the error names it, and nothing else."""
+    server, _, _ = guarded
+    service = missing.partition(":")[0]
+    url = server.url(service)
+    enforce(server, enforced=False)
+    open_backend(url).close()
+    every = [*ACTIONS[service], TRANSACTION]
+    allowed([action for action in every if action != missing])
+    backend = open_backend(url.replace("&create=true", ""))
+
+    with pytest.raises(StoreUnavailable, match=f"AWS denied {missing}\\b") as caught:
+        work(backend)
+
+    assert f"Allow {missing} for these credentials" in str(caught.value)
+    assert os.environ["AWS_SECRET_ACCESS_KEY"] not in str(caught.value)
+    backend.close()
+
+
+@pytest.mark.parametrize("missing", TO_MAKE_A_TABLE)
+def test_each_permission_to_make_a_table(guarded, allowed, missing):
+    """Making a table needs three more, and names the one that is missing."""
+    server, _, _ = guarded
+    url = server.url("dynamodb")
+    allowed([*ACTIONS["dynamodb"], *(each for each in TO_MAKE_A_TABLE if each != missing)])
+
+    with pytest.raises(StoreUnavailable, match=f"AWS denied {missing}"):
+        open_backend(url)
