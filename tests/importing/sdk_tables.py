@@ -2,17 +2,11 @@
 
 from __future__ import annotations
 
-import json
-import os
-import subprocess
-import sys
 from contextlib import closing
 from pathlib import Path
 
-import pytest
-
-HERE = Path(__file__).parent
-SDK = HERE.parents[1] / ".sdk"
+WRITER = Path(__file__).with_name("sdk_write_table.py")
+"""Run with `official_sdk.run_sdk`, it writes a table."""
 
 _TEXTS = "client_id {0}, client_secret {0}, refresh_token {0}, access_token {0}, grant_token {0}"
 _NEW = (
@@ -40,29 +34,6 @@ def make_table(server, generation, database=None):
         cursor.execute(f"use {database}")
         cursor.execute(TABLES[generation].format("varchar(255)"))
     return database
-
-
-def run_sdk(generation, script, *args, environ=None):
-    """Run a script with one generation of the SDK, and return what it printed as JSON."""
-    folder = SDK / generation
-    # Its MySQL driver is installed once, beside 5_0.
-    for needed in (folder, SDK / "5_0"):
-        if not needed.exists() and (needed, generation) != (folder, "8_0"):
-            missing = f"{needed} is not there: make .stamp-sdk installs it"
-            if os.environ.get("CI") == "true":
-                pytest.fail(missing)
-            pytest.skip(missing)
-    more = {"PYTHONPATH": str(folder)} if folder.exists() else {}
-    done = subprocess.run(
-        [sys.executable, "-W", "ignore", str(HERE / script), *map(str, args)],
-        env=os.environ | more | {"MYSQL_DRIVER": str(SDK / "5_0")} | (environ or {}),
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=100,
-    )
-    assert done.returncode == 0, done.stderr
-    return json.loads(done.stdout or "null")
 
 
 def place_of(server, database):

@@ -9,7 +9,8 @@ import time
 from contextlib import closing
 
 import pytest
-from sdk_tables import make_table, place_of, run_sdk
+from official_sdk import PROGRAM, run_sdk
+from sdk_tables import WRITER, make_table, place_of
 
 import tokenkeep
 
@@ -60,7 +61,7 @@ def program(mariadb, zoho, home):
     def _program(generation, kind, database=None, **login):
         environ = place_of(mariadb, database or "") | {"LOGIN": json.dumps(login)}
         urls = (zoho.us.api_url, zoho.us.token_url)
-        return run_sdk(generation, "sdk_program.py", kind, *urls, home, environ=environ)
+        return run_sdk(generation, PROGRAM, kind, *urls, home, environ=environ)
 
     return _program
 
@@ -104,7 +105,7 @@ def test_no_new_login_of_older_ones(mariadb, zoho, program, take_over, generatio
     stored = {"user": mail, "refresh_token": refresh_token, "access_token": "old", **client}
     tokens = json.dumps([stored | {"expiry_time": "1764000000123"}])
     environ = {**place_of(mariadb, name), "TOKENS": tokens}
-    run_sdk(generation, "sdk_write_table.py", generation, environ=environ)
+    run_sdk(generation, WRITER, generation, environ=environ)
 
     missing = ("--client-id", client["client_id"]) if generation == "1_0" else ()
     take_over(name, "--data-center", "us", *missing)

@@ -7,7 +7,8 @@ from contextlib import closing
 
 import pymysql
 import pytest
-from sdk_tables import TABLES, make_table, place_of, rows, run_sdk
+from official_sdk import run_sdk
+from sdk_tables import TABLES, WRITER, make_table, place_of, rows
 
 from tokenkeep import ConfigurationError, StoreUnavailable, Token
 from tokenkeep.importing import Importer, open_table
@@ -47,7 +48,7 @@ def table(mariadb):
                 cursor.execute("grant all on zohooauth.* to app@'%'")
         database = make_table(mariadb, generation, database)
         environ = {**place_of(mariadb, database), "TOKENS": json.dumps(tokens)}
-        run_sdk(generation, "sdk_write_table.py", generation, environ=environ)
+        run_sdk(generation, WRITER, generation, environ=environ)
         return f"mysql://app@{mariadb.host}:{mariadb.port}/{database}"
 
     yield _table

@@ -1,0 +1,170 @@
+"""What is exported is what the official SDK's own FileStore reads."""
+
+from __future__ import annotations
+
+import csv
+import json
+import time
+from pathlib import Path
+
+import pytest
+from moved_tokens import fill, login
+from official_sdk import PROGRAM, run_sdk
+
+import tokenkeep
+from tokenkeep import ConfigurationError, StoreTampered, Token
+from tokenkeep.importing import Importer, open_source
+from tokenkeep.importing.columns import HEADERS
+from tokenkeep.moving import export_csv
+from tokenkeep.testing import emulator_configuration
+
+READER = Path(__file__).with_name("sdk_read_file.py")
+NOW = 1_764_000_000.0
+
+
+@pytest.fixture
+def export(source, tmp_path):
+    """Export the source; return the lines of the file behind its first one."""
+
+    def _export():
+        path = tmp_path / "sdk_tokens.txt"
+        counts = export_csv(source, path, now=NOW)
+        with path.open(newline="", encoding="utf-8") as file:
+            header, *lines = csv.reader(file)
+        assert HEADERS[0].split(",") == header
+        return counts, [dict(zip(header, line, strict=True)) for line in lines]
+
+    return _export
+
+
+def test_what_is_of_use_is_written(source, export, tmp_path):
+    """Revoked and dead tokens are left out and counted; pointers and first logins are nobody's."""
+    fill(source)
+    source.save_token(login("old", refresh_token=None, expires_at=NOW - 1))
+    source.swap(source.save_token(login("else")).but(provider="no longer configured"))
+
+    counts, lines = export()
+
+    left_out = {
+        "revoked": 1,
+        "login_needed": 1,
+        "expired without a refresh token": 1,
+        "of another provider": 1,
+    }
+    assert {"exported": 3, **left_out} == counts
+    assert {"ok", "busy", ""} == {line["user_name"] for line in lines}
+    assert ["1", "2", "3"] == [line["id"] for line in lines]
+    assert 0o600 == (tmp_path / "sdk_tokens.txt").stat().st_mode & 0o777
+    assert ["0.store", "sdk_tokens.txt"] == sorted(
+        each.name for each in tmp_path.iterdir() if "-" not in each.name
+    )
+
+
+@pytest.mark.parametrize("generation", ["5_0", "6_0", "7_0", "8_0"])
+def test_the_sdk_reads_it(source, export, tmp_path, generation):
+    """Each token comes out of its FileStore as it is here, and it goes on writing the file."""
+    source.save_token(
+        login('o\'brien, "é"', redirect_uri="https://example.com/b", grant_token="grant")
+    )
+    source.save_token(login("endless", expires_at=None))
+    export()
+
+    read = run_sdk(generation, READER, tmp_path / "sdk_tokens.txt")
+
+    assert ["1", "2", "3"] == sorted(token["id"] for token in read)  # it added one of its own
+    found = {token["user"]: token for token in read}
+    assert {
+        "client_id": "1000.CLIENT",
+        "client_secret": "client-secret",
+        "access_token": 'access o\'brien, "é"',
+        "refresh_token": 'refresh o\'brien, "é"',
+        "grant_token": "grant",
+        "redirect_url": "https://example.com/b",
+        "expires_in": "1764003600000",
+        "api_domain": "https://www.zohoapis.eu",
+    }.items() <= found['o\'brien, "é"'].items()
+    # Without an end the SDK never renews; without an access token it does.
+    assert (None, None) == (found["endless"]["access_token"], found["endless"]["expires_in"])
+
+
+def test_the_login_goes_on_in_the_sdk(zoho, tmp_path, monkeypatch):
+    """The SDK works on with the exported file: no new login, and it renews when it has to."""
+    (tmp_path / "config.toml").write_text(emulator_configuration(zoho))
+    monkeypatch.setenv("TOKENKEEP_CONFIG", str(tmp_path / "config.toml"))
+    path = tmp_path / "sdk_tokens.txt"
+    client = {"client_id": zoho.client.client_id, "client_secret": zoho.client.client_secret}
+    store = tokenkeep.open_store("memory:", keys_newest_first=[bytes(32)])
+    store.save_token(
+        Token(
+            **client,
+            user=zoho.user.name,
+            refresh_token=zoho.refresh_token(),
+            access_token="spent",
+            expires_at=time.time() - 60,
+            api_domain=zoho.us.api_url,
+        )
+    )
+    export_csv(store, path, now=time.time())
+
+    environ = {"LOGIN": json.dumps({"user": zoho.user.name})}
+    urls = (zoho.us.api_url, zoho.us.token_url)
+    for _ in range(2):
+        seen = run_sdk("8_0", PROGRAM, path, *urls, tmp_path, environ=environ)
+        assert 200 == seen["status"]
+
+    assert (0, 1) == tuple(
+        zoho.counters.token_calls(kind) for kind in ("authorization_code", "refresh_token")
+    )
+
+
+def test_there_and_back(source, export, open_store, tmp_path):
+    """What is exported can be imported: the same tokens, but for their ids."""
+    fill(source)
+    export()
+    other = open_store()
+    importer = Importer(open_source(tmp_path / "sdk_tokens.txt"), other)
+
+    for step in importer.plan():
+        importer.apply(step)
+
+    names = ("user", "pair", "expires_at", "client_secret", "data_center", "environment")
+    assert {"ok", "busy", None} == {token.user for token in other.get_tokens()}
+    for token in other.get_tokens():
+        mine = source.find_token(Token(access_token=token.access_token))
+        assert [getattr(mine, n) for n in names] == [getattr(token, n) for n in names]
+
+
+def test_it_never_takes_a_files_place(source, tmp_path):
+    """A file that is there, a link to nowhere too, is left as it is; nothing stays behind."""
+    source.save_token(login())
+    path, link = tmp_path / "a", tmp_path / "b"
+    path.write_text("mine")
+    link.symlink_to(tmp_path / "nowhere")
+
+    for each in (path, link):
+        with pytest.raises(ConfigurationError, match="already"):
+            export_csv(source, each, now=NOW)
+    with pytest.raises(ConfigurationError, match="can't be written"):
+        export_csv(source, tmp_path / "no such folder" / "c", now=NOW)
+
+    assert "mine" == path.read_text()
+    assert not [each for each in tmp_path.iterdir() if each.name.endswith(".part")]
+
+
+def test_what_goes_wrong_leaves_no_file(source, tmp_path):
+    """A row that does not open, or an interruption, ends it: no half a file, no secret left."""
+    source.save_token(login())
+
+    def interrupted(_):
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        export_csv(source, tmp_path / "x.csv", now=NOW, on_token=interrupted)
+    record = source.backend.scan(None, 1)[0]
+    source.backend.delete(record.id)
+    fields = {name: getattr(record, name) for name in type(record).__dataclass_fields__}
+    source.backend.write(type(record)(**fields | {"sealed": record.sealed + b"x"}), replaces=None)
+    with pytest.raises(StoreTampered):
+        export_csv(source, tmp_path / "x.csv", now=NOW)
+
+    assert not [each for each in tmp_path.iterdir() if "csv" in each.name]
