@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import gc
+import signal
 import threading
 import warnings
 
 import pytest
-from redis_store import client_of, record
+from redis_store import client_of, record, refused
 
 from tokenkeep.backends.redis import RedisBackend
 
@@ -142,3 +143,20 @@ def test_no_connection_is_left(url, client, closed):
         gc.collect()
 
     assert before == len(client.client_list())
+
+
+def test_signal_handler(url):
+    """A handler that asks in the midst of a call of the same thread gets its answer."""
+    backend = RedisBackend(url, wait=1, wait_timeout=0.5)  # for a replica that there is not
+    found = []
+    before = signal.signal(signal.SIGUSR1, lambda *_: found.append(backend.read("id")))
+    try:
+        me = threading.get_ident()
+        threading.Timer(0.2, signal.pthread_kill, (me, signal.SIGUSR1)).start()
+
+        assert "0 of 1 replicas" in refused(lambda: backend.write(record(), replaces=None))
+    finally:
+        signal.signal(signal.SIGUSR1, before)
+    backend.close()
+
+    assert found == [record()]
