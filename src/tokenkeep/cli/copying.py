@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from tokenkeep.cli import output, progress
-from tokenkeep.cli.places import exists, open_or_imagine, store_url
+from tokenkeep.cli.places import CONFIGURED, exists, open_or_imagine, store_url
 from tokenkeep.cli.session import Session, log_to_stderr, pass_session
 from tokenkeep.errors import ConfigurationError
 
@@ -67,6 +67,8 @@ def _stores(
     from tokenkeep.config import open_store
 
     context = click.get_current_context()
+    if session.store and target is not None and CONFIGURED not in (source, target):
+        raise click.UsageError("FROM and TO are given, so --store has no meaning")
     url, other = store_url(session, source), store_url(session, target)
     if not exists(url):
         raise ConfigurationError("There is no store FROM which to copy", hint="Check its URL")
@@ -92,12 +94,14 @@ def _print(session: Session, step: Step) -> None:
 
 
 def _sum_up(session: Session, counts: Counter[str], in_flight: int, *, dry_run: bool) -> None:
+    from tokenkeep.moving import Action
+
     if session.json:
         output.document({"dry_run": dry_run, "rows": counts, "being_renewed": in_flight})
         return
-    told = ", ".join(f"{count:,} {action}" for action, count in counts.items()) or "no tokens"
+    told = ", ".join(f"{counts[each]:,} {each.value}" for each in Action if counts[each])
     wrote = "Dry run, nothing was written" if dry_run else "FROM was left as it is"
-    session.note(f"{told}. {wrote}.")
+    session.note(f"{told or 'no tokens'}. {wrote}.")
     if in_flight:
         session.note(
             f"{in_flight:,} were being renewed meanwhile: run it again when that is over, "

@@ -36,10 +36,8 @@ def export(session: Session, path: Path, *, yes: bool) -> None:
 
     vault = session.vault()
     if not yes:
-        question = (
-            f"{path} will hold every access and refresh token and client secret in the clear"
-        )
-        click.confirm(f"{output.visible(question)}. Write it?", abort=True, err=True)
+        will = f"{output.visible(path)} will hold every token and client secret in the clear"
+        click.confirm(f"{will}. Write it?", abort=True, err=True)
     count = 0
     with progress.shown(session, "Exporting") as move:
 
@@ -50,5 +48,8 @@ def export(session: Session, path: Path, *, yes: bool) -> None:
         counts = export_csv(vault, path, now=session.now(), on_token=show)
     exported = counts.pop("exported")
     left_out = ", ".join(f"{n:,} {reason}" for reason, n in counts.items())
-    sentence = f"Wrote {exported:,} tokens to {path}" + (left_out and f"; left out: {left_out}")
+    tokens = "token" if exported == 1 else "tokens"
+    sentence = f"Wrote {exported:,} {tokens} to {path}"
+    if left_out:
+        sentence += f"; left out: {left_out}"
     session.tell(sentence, {"file": str(path), "exported": exported, "left_out": counts})
