@@ -49,7 +49,7 @@ def unpack(record_id: str, value: bytes) -> Record:
     """
     try:
         used, packed, sealed = value.split(b"\n", 2)
-        head: list[Any] = json.loads(packed)
+        head: list[Any] = json.loads(packed.decode())
         row = (*head, record_id, sealed, float(used) if used else None)
     except (ValueError, TypeError):
         raise spoiled(record_id) from None
