@@ -1,0 +1,69 @@
+"""One emulator and one desk for the tests of a file."""
+
+from __future__ import annotations
+
+import pytest
+from desk_driver import Browser, DeskServer
+
+from tokenkeep.testing import ZohoEmulator
+
+ANA, BEN, EVA = "ana@example.com:71", "ben@example.com:72", "eva@example.eu:73"
+
+
+@pytest.fixture(scope="module")
+def zoho_of_all():
+    with ZohoEmulator(data_centers=("us", "eu")) as zoho:
+        zoho.add_user("ana@example.com", data_center="us", zgid="71", first_name="Ana")
+        zoho.add_user("ben@example.com", data_center="us", zgid="72", first_name="Ben")
+        zoho.add_user("eva@example.eu", data_center="eu", zgid="73", first_name="Eva")
+        yield zoho
+
+
+@pytest.fixture(scope="module")
+def desk_of_all(zoho_of_all, tmp_path_factory, request):
+    """A desk with as many workers as the test file says; what it has logged is read at the end."""
+    workers = getattr(request.module, "WORKERS", 1)
+    server = DeskServer(zoho_of_all, tmp_path_factory.mktemp("desk"), workers=workers)
+    try:
+        yield server.start()
+    finally:
+        server.stop()
+    found = [secret for secret in secrets_of(zoho_of_all, server) if secret in server.log()]
+    assert found == []
+    assert "Traceback" not in server.log()
+
+
+@pytest.fixture
+def zoho(zoho_of_all):
+    zoho_of_all.faults.clear()
+    zoho_of_all.options.reset()
+    # Each test may log in as often as it wants.
+    zoho_of_all.options.logins_per_window = None
+    zoho_of_all.options.refresh_tokens = None
+    zoho_of_all.counters.reset()
+    yield zoho_of_all
+    zoho_of_all.faults.clear()
+    zoho_of_all.options.reset()
+
+
+@pytest.fixture
+def desk(desk_of_all, zoho):  # noqa: ARG001  # as it is at the start of a test
+    return desk_of_all
+
+
+@pytest.fixture
+def browser(desk):
+    return Browser(desk)
+
+
+def secrets_of(zoho, server):
+    """Return everything that must never be seen."""
+    accounts = zoho._world.accounts
+    found = set(accounts._access_tokens) | set(accounts.grants)
+    for login in accounts.logins:
+        found |= {login.value, *login.previous}
+    keys = [server.folder / "desk/emulated" / name for name in ("keys", "session.key")]
+    for path in keys:
+        lines = path.read_text().splitlines() if path.exists() else []
+        found |= {line for line in lines if line and not line.startswith("#")}
+    return found | {"made-up-for-the-emulator"}

@@ -1,0 +1,210 @@
+"""A desk in processes of its own, and people with browsers at it."""
+
+from __future__ import annotations
+
+import html
+import http.client
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.parse
+from http.cookies import SimpleCookie
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+HIDDEN = re.compile(r'name="form_token" value="([0-9a-f]+)"')
+PROCESS = re.compile(r"Made by process (\d+)")
+LEAD = re.compile(r'<a href="/leads/(\d+)">([^<]*)</a>')
+
+
+class DeskServer:
+    """
+    ``python -m crm_desk`` with an emulator that is there already.
+
+    Attributes:
+        zoho: The emulator.
+        folder: Where the desk keeps what it keeps.
+        port: Where it listens, also after a restart.
+    """
+
+    def __init__(self, zoho, folder, *, workers=1, environ=None):
+        self.zoho = zoho
+        self.folder = folder
+        self.workers = workers
+        self.port = free_port()
+        self.url = f"http://127.0.0.1:{self.port}"
+        self.environ = {
+            "PATH": os.environ["PATH"],
+            "HOME": str(folder),
+            "PYTHONPATH": str(ROOT / "examples"),
+            "CRM_DESK_EMULATOR": zoho.control_url,
+            "CRM_DESK_FOLDER": str(folder / "desk"),
+            **(environ or {}),
+        }
+        self._process = None
+        self.log_path = folder / "desk.log"
+
+    def start(self):
+        with self.log_path.open("ab") as log:
+            self._process = subprocess.Popen(
+                [sys.executable, "-m", "crm_desk", "--port", str(self.port),
+                 "--workers", str(self.workers)],
+                env=self.environ, cwd=self.folder, stdout=log, stderr=log,
+                stdin=subprocess.DEVNULL, start_new_session=True,
+            )  # fmt: skip
+        self.wait_until_ready()
+        return self
+
+    def wait_until_ready(self):
+        deadline = time.monotonic() + 60
+        while len(self.processes()) < self.workers:
+            assert self._process.poll() is None, self.log()
+            assert time.monotonic() < deadline, self.log()
+            time.sleep(0.1)
+
+    def processes(self, tries=8):
+        """Return the ids of the workers that answer."""
+        found = set()
+        for _ in range(tries):
+            try:
+                found.add(int(Browser(self).get("/health").text))
+            except OSError:
+                return set()
+        return found
+
+    def stop(self):
+        """End it as a service manager does; kill what does not end."""
+        if self._process is None:
+            return
+        self._process.send_signal(signal.SIGTERM)
+        try:
+            self._process.wait(timeout=30)
+        except subprocess.TimeoutExpired:
+            os.killpg(self._process.pid, signal.SIGKILL)
+            self._process.wait()
+        self._process = None
+
+    def log(self):
+        return self.log_path.read_text()
+
+
+class Answer:
+    """What a browser was answered; its text is as a person reads it."""
+
+    def __init__(self, response):
+        self.status = response.status
+        self.headers = response.headers
+        self.source = response.read().decode()
+        self.text = html.unescape(self.source)
+
+    @property
+    def trouble(self):
+        found = re.search(r'data-trouble="([a-z-]+)"', self.source)
+        return found and found[1]
+
+    @property
+    def form_token(self):
+        return HIDDEN.search(self.source)[1]
+
+    @property
+    def process(self):
+        return int(PROCESS.search(self.source)[1])
+
+    @property
+    def leads(self):
+        return {lead: html.unescape(name) for lead, name in LEAD.findall(self.source)}
+
+    @property
+    def location(self):
+        return self.headers["Location"]
+
+    def value(self, name):
+        """Return what is in a field of the form."""
+        found = re.search(rf'name="{name}"[^>]* value="([^"]*)"', self.source) or re.search(
+            rf'name="{name}"[^>]*>\n([^<]*)</textarea>', self.source
+        )
+        return found and html.unescape(found[1])
+
+
+class Browser:
+    """One browser with its cookies; it follows no redirect by itself."""
+
+    def __init__(self, desk):
+        self.desk = desk
+        self.cookies = {}
+
+    def request(self, method, path, body=None, headers=None):
+        # A connection for each request: workers take turns.
+        connection = http.client.HTTPConnection("127.0.0.1", self.desk.port, timeout=90)
+        try:
+            sent = dict(headers or {})
+            if self.cookies:
+                sent["Cookie"] = "; ".join(f"{k}={v}" for k, v in self.cookies.items())
+            connection.request(method, path, body, sent)
+            answer = Answer(connection.getresponse())
+        finally:
+            connection.close()
+        for line in answer.headers.get_all("Set-Cookie") or []:
+            for name, each in SimpleCookie(line).items():
+                self.cookies[name] = each.value
+        return answer
+
+    def get(self, path, **headers):
+        return self.request("GET", path, headers=headers)
+
+    def post(self, path, form, **headers):
+        given = {"Content-Type": "application/x-www-form-urlencoded", "Origin": self.desk.url}
+        given |= {name.replace("_", "-"): value for name, value in headers.items()}
+        given = {name: value for name, value in given.items() if value is not None}
+        return self.request("POST", path, urllib.parse.urlencode(form), given)
+
+    def send(self, page, path, **form):
+        """Send a form of a page."""
+        return self.post(path, {"form_token": page.form_token, **form})
+
+    def begin(self, data_center="", **form):
+        """Start to log in; return the address at Zoho."""
+        begun = self.send(self.get("/?more"), "/login", data_center=data_center, **form)
+        assert begun.status == 303, begun.text
+        return begun.location
+
+    def callback(self, address):
+        """Come back from Zoho."""
+        parts = urllib.parse.urlsplit(address)
+        return self.get(f"{parts.path}?{parts.query}")
+
+    def log_in(self, user=None, data_center=""):
+        """Log in as somebody; return where that led to."""
+        address = consent(self.begin(data_center), user=user)
+        answer = self.callback(address)
+        assert answer.status == 303, answer.text
+        return answer.location
+
+    def add_lead(self, name, **values):
+        return self.send(self.get("/leads/new"), "/leads", Last_Name=name, **values)
+
+
+def consent(address, *, user=None, decision="accept", **more):
+    """Decide on Zoho's page; return the address it sends the browser to."""
+    parts = urllib.parse.urlsplit(address)
+    form = dict(urllib.parse.parse_qsl(parts.query)) | {"decision": decision, **more}
+    if user is not None:
+        form["user"] = user
+    connection = http.client.HTTPConnection(parts.netloc, timeout=20)
+    try:
+        sent = {"Content-Type": "application/x-www-form-urlencoded"}
+        connection.request("POST", parts.path, urllib.parse.urlencode(form), sent)
+        answer = connection.getresponse()
+        assert answer.status == 302, answer.read()
+        return answer.headers["Location"]
+    finally:
+        connection.close()
+
+
+def free_port():
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        return listening.getsockname()[1]
