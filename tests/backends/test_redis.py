@@ -9,7 +9,7 @@ from redis_store import assert_consistent, client_of, key, record
 
 from tokenkeep.backends import open_backend as open_url
 from tokenkeep.backends.redis import RedisBackend
-from tokenkeep.testing.backend_contract import SharedBackendContract
+from tokenkeep.testing.backend_contract import BackendContract, SharedBackendContract
 
 
 class TestContract(SharedBackendContract):
@@ -18,7 +18,7 @@ class TestContract(SharedBackendContract):
         return partial(RedisBackend, redis_server.url())
 
 
-class TestContractUnixSocket(SharedBackendContract):
+class TestContractUnixSocket(BackendContract):
     """The same by a socket in the file system, and in the newer form of the protocol."""
 
     @pytest.fixture
