@@ -83,6 +83,22 @@ def test_a_server_is_asked_after_max_staleness():
     assert renewed == mine.find_token_by_id(saved.id)
 
 
+def test_what_was_read_past_the_cache_is_not_forgotten():
+    """Who learns there that a token was renewed elsewhere is not handed the old one next."""
+    backend = Server()
+    mine = vault_over(backend, clock=FakeClock(), max_staleness=60.0)
+    saved = mine.save_token(Token(user="ana", access_token="old", refresh_token="r"))
+    asks = (Token(id=saved.id), Token(user="ana"))
+    for ask in asks:
+        assert "old" == mine.find_token(ask).access_token
+    theirs = vault_over(backend)
+    theirs.save_token(saved.but(access_token="new"))
+
+    assert "new" == mine.reread(saved.id).access_token
+    for ask in asks:
+        assert "new" == mine.find_token(ask).access_token
+
+
 def test_no_staleness_means_none():
     """With 0 nothing is handed out without asking, once time has passed at all."""
     clock = FakeClock()

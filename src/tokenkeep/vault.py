@@ -102,13 +102,20 @@ class Vault(TokenStore):
         cached = self._cache.get(key, revision, now)
         if cached is not None:
             return cached
-        token = self.reread(token_id)
+        token = self._read(token_id)
         if token is not None:
             self._cache.put(key, Entry(token, revision, now, mark))
         return token
 
     def reread(self, token_id: str) -> Token | None:
         """See `TokenStore.reread`."""
+        token = self._read(token_id)
+        # Who was told of another process's token here must not be handed the
+        # one before it by the next lookup.
+        self._cache.wrote(token_id if token is None else str(token.id))
+        return token
+
+    def _read(self, token_id: str) -> Token | None:
         record = self.backend.read(token_id)
         if record is None:
             return None
@@ -119,7 +126,7 @@ class Vault(TokenStore):
             return last if last.last_used_at == used else last.but(last_used_at=used)
         token = self._rows.open(record)
         if token.moved_to:
-            return self.reread(token.moved_to)
+            return self._read(token.moved_to)
         return None if token.status is Status.PENDING else token
 
     def save_token(self, token: Token) -> Token:
