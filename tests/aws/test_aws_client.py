@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import subprocess
 import sys
 import threading
+import weakref
 
 import pytest
 from aws_records import own
 
+from tokenkeep import StoreUnavailable
 from tokenkeep.backends import open_backend
 
 SERVICES = ("secretsmanager", "dynamodb")
@@ -118,6 +121,32 @@ def test_no_thread_is_left(url):
     backend.close()
 
     assert before == threading.active_count()
+
+
+def test_nothing_is_sent_too_late(url, proxy):
+    """When the time is over, no further request is made: nobody would hear of its outcome."""
+    backend = open_backend(proxy.of(url))
+    proxy.requests.clear()
+    backend._aws._given["timeout"] = -1.0
+
+    with pytest.raises(StoreUnavailable, match="did not answer within"):
+        backend.write(own(), replaces=None)
+
+    assert [] == proxy.requests
+    backend.close()
+
+
+def test_a_closed_client_is_forgotten(url):
+    """Closing and going on for ever does not pile up clients."""
+    backend = open_backend(url)
+    client = weakref.ref(backend._aws._client())
+
+    backend.close()
+    backend.read(own().id)
+    gc.collect()
+
+    assert client() is None
+    backend.close()
 
 
 def test_a_clients_errors_do_not_stay(url):

@@ -252,7 +252,7 @@ def test_a_request_that_is_still_being_done(watched, proxy):
 
 
 def test_touch_does_not_wait(watched, proxy):
-    """A touch that meets a transaction is given up at once."""
+    """A touch that meets a transaction, or is throttled, is given up at once."""
     watched.write(record(), replaces=None)
     proxy.faults["UpdateItem"] = (refusal("TransactionConflictException"),)
 
@@ -260,6 +260,10 @@ def test_touch_does_not_wait(watched, proxy):
         watched.touch("id", 5.0)
 
     assert 1 == len(proxy.sent("UpdateItem"))
+    proxy.faults["UpdateItem"] = (refusal("ThrottlingException"),)
+    with pytest.raises(StoreUnavailable, match="throttled"):
+        watched.touch("id", 5.0)
+    assert 2 == len(proxy.sent("UpdateItem"))
 
 
 def test_what_a_batch_leaves_out_is_asked_for(watched, proxy, table):

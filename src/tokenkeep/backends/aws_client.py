@@ -89,6 +89,7 @@ class AWSClient(ForkSafe, Generic[_Client]):
             raise ConfigurationError("max_attempts is a number from 1 to 100")
         self._service = service
         self._made: tuple[int, _Client] | None = None
+        self._finish: Callable[[], object] = lambda: None
         self.place = Place(service, service, "AWS")
         try:
             client: Any = within(self._given["timeout"], self._client)
@@ -97,14 +98,16 @@ class AWSClient(ForkSafe, Generic[_Client]):
         endpoint = _without_password(client.meta.endpoint_url)
         self.place = Place(name(endpoint), service, endpoint)
 
-    def begin(self, record_id: str | None = None) -> Exchange[_Client]:
+    def begin(self, record_id: str | None = None, *, once: bool = False) -> Exchange[_Client]:
         """
         Begin what is to be over within the timeout.
 
         Args:
             record_id: Which record it is about, for errors. None if none or several.
+            once: Whether a request that fails is not tried again.
         """
-        return Exchange(self, self._given["timeout"], self._given["max_attempts"], record_id)
+        attempts = 1 if once else self._given["max_attempts"]
+        return Exchange(self, self._given["timeout"], attempts, record_id)
 
     def explain(self, exc: ClientError, record_id: str | None) -> StoreError:
         """Return our error for one of AWS."""
@@ -113,9 +116,9 @@ class AWSClient(ForkSafe, Generic[_Client]):
     def close(self) -> None:
         """Close the connections. The next request opens others."""
         with self._lock:
-            made, self._made = self._made, None
-        if made is not None:
-            _close(made[1])
+            self._made = None
+            finish, self._finish = self._finish, lambda: None
+        finish()
 
     def _client(self) -> _Client:
         """Return this process's client; the parent's has connections that are not ours."""
@@ -125,7 +128,7 @@ class AWSClient(ForkSafe, Generic[_Client]):
         with self._lock:
             if self._made is None or self._made[0] != getpid():
                 client = self._make()
-                weakref.finalize(self, _close, client)
+                self._finish = weakref.finalize(self, _close, client)
                 self._made = getpid(), client
             return self._made[1]
 
@@ -252,6 +255,8 @@ class Exchange(Generic[_Client]):
         repeatable: set[Outcome],
     ) -> _Result:
         for attempt, _ in enumerate(self.tries(), 1):
+            if self.left() <= 0:
+                raise self.too_slow()
             try:
                 return within(self.left(), lambda: work(self._aws._client()))  # noqa: SLF001 - one idea, two classes
             except TimeoutError as exc:

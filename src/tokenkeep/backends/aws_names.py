@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from hashlib import sha256
 from heapq import merge
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from tokenkeep.backends.base import FIELDS
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 
 _ID = re.compile(r"[0-9a-f]{32}")
 _DIGITS = "0123456789abcdef"
+_DIGITS_OF_ID = 32
 _LONGEST = 512
 """Secrets Manager's limit of a name."""
 
@@ -55,8 +57,12 @@ class Names:
         more names than one page holds, those with each next digit are asked for.
         """
         start = "" if record_id is None else record_id
-        foreign = sorted(bytes.fromhex(each[1:]).decode() for each in self._all("x"))
-        return merge(self._own("", start), (each for each in foreign if each > start))
+        page = self._page("")
+        if page is not None:
+            return iter(sorted(each for each in map(_id, page) if each > start))
+        foreign = sorted(map(_id, self._listed("x")))
+        own = (each for digit in _DIGITS for each in self._own(digit, start))
+        return merge(own, (each for each in foreign if each > start))
 
     def tagged(self, field: str, values: Sequence[str]) -> Iterator[str]:
         """
@@ -67,27 +73,23 @@ class Names:
         keys = [tag(field, value) for value in values]
         for start in range(0, len(keys), _VALUES):
             wanted = {"Key": "tag-key", "Values": keys[start : start + _VALUES]}
-            for last in self._listed("", wanted):
-                yield bytes.fromhex(last[1:]).decode() if last[0] == "x" else last
+            yield from map(_id, self._listed("", wanted))
 
     def _own(self, begin: str, start: str) -> Iterator[str]:
         """Yield the ids of tokenkeep's own kind that begin so, behind *start*."""
         if start[: len(begin)] > begin:
             return
-        found = []
-        for last in self._listed(begin):
-            if last[0] != "x":
-                found.append(last)
-            if len(found) > _PAGE and len(begin) < 32:  # noqa: PLR2004 - an id's length
-                break
-        else:
-            yield from (each for each in sorted(found) if each > start)
+        page = self._page(begin)
+        if page is not None:
+            yield from sorted(each for each in page if each > start)
             return
         for digit in _DIGITS:
             yield from self._own(begin + digit, start)
 
-    def _all(self, begin: str) -> list[str]:
-        return [last for last in self._listed(begin) if last.startswith(begin)]
+    def _page(self, begin: str) -> list[str] | None:
+        """Return the last parts of all names that begin so. None if there are too many."""
+        found = list(islice(self._listed(begin), _PAGE + 1))
+        return found if len(found) <= _PAGE or len(begin) == _DIGITS_OF_ID else None
 
     def _listed(self, begin: str, *filters: Any) -> Iterator[str]:
         """Yield the last parts of the names that begin so."""
@@ -124,6 +126,10 @@ def tags(record: Record) -> dict[str, str]:
         for field in FIELDS
         if field != "identity" and (value := getattr(record, field)) is not None
     }
+
+
+def _id(last: str) -> str:
+    return bytes.fromhex(last[1:]).decode() if last[0] == "x" else last
 
 
 def _is_foreign(last: str) -> bool:

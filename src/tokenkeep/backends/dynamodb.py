@@ -142,7 +142,7 @@ class DynamoDBBackend(Backend):
         if not record_id:
             return
         try:
-            self._aws.begin(record_id).send(
+            self._aws.begin(record_id, once=True).send(
                 lambda dynamodb: dynamodb.update_item(
                     TableName=self._table,
                     Key=self._layout.record(record_id),

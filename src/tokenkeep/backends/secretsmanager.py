@@ -144,9 +144,12 @@ class SecretsManagerBackend(Backend):
     def scan(self, after: str | None, limit: int) -> list[Record]:
         found: list[Record] = []
         ids = self._names.after(after)
-        while len(found) < limit and (batch := list(islice(ids, _BATCH))):
+        while wanted := min(_BATCH, limit - len(found)):
+            batch = list(islice(ids, wanted))
+            if not batch:
+                break
             found += self._batch(batch)
-        return found[:limit]
+        return found
 
     def clear(self) -> int:
         return sum(self.delete(record_id) for record_id in self._names.after(None))
