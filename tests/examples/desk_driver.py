@@ -80,8 +80,8 @@ class DeskServer:
         """End it as a service manager does; kill what does not end."""
         if self._process is None:
             return
-        self._process.send_signal(signal.SIGTERM)
         try:
+            self._process.send_signal(signal.SIGTERM)  # nothing happens if it has ended
             self._process.wait(timeout=30)
         except subprocess.TimeoutExpired:
             os.killpg(self._process.pid, signal.SIGKILL)
