@@ -5,7 +5,10 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import multiprocessing
 import os
+import signal
+import threading
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
@@ -29,6 +32,7 @@ from tokenkeep.errors import StoreUnavailable, TokenKeepError
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
+    from multiprocessing.process import BaseProcess
 
     from starlette.requests import Request
     from starlette.types import ASGIApp
@@ -48,6 +52,9 @@ def make() -> ASGIApp:
     """
     configure_logging()
     desk = Desk(settings())
+    launcher = multiprocessing.parent_process()
+    if launcher is not None:
+        threading.Thread(target=_end_with, args=(launcher,), daemon=True).start()
 
     @asynccontextmanager
     async def lifespan(_app: Starlette) -> AsyncIterator[None]:
@@ -96,6 +103,12 @@ def configure_logging() -> None:
     logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s: %(message)s")
     # Its lines hold whole addresses, and the one of a login's answer is secret.
     logging.getLogger("uvicorn.access").disabled = True
+
+
+def _end_with(launcher: BaseProcess) -> None:
+    """End when the process that started the workers has: killed, it can't tell them to."""
+    launcher.join()
+    os.kill(os.getpid(), signal.SIGTERM)
 
 
 async def _health(_request: Request) -> Response:

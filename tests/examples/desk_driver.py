@@ -23,10 +23,10 @@ LEAD = re.compile(r'<a href="/leads/(\d+)">([^<]*)</a>')
 
 class DeskServer:
     """
-    ``python -m crm_desk`` with an emulator that is there already.
+    ``python -m crm_desk``.
 
     Attributes:
-        zoho: The emulator.
+        zoho: An emulator that is there already. None lets the desk do as it does.
         folder: Where the desk keeps what it keeps.
         port: Where it listens, also after a restart.
     """
@@ -41,14 +41,21 @@ class DeskServer:
             "PATH": os.environ["PATH"],
             "HOME": str(folder),
             "PYTHONPATH": str(ROOT / "examples"),
-            "CRM_DESK_EMULATOR": zoho.control_url,
+            **({"CRM_DESK_EMULATOR": zoho.control_url} if zoho else {}),
             "CRM_DESK_FOLDER": str(folder / "desk"),
             **(environ or {}),
         }
+        self.host = urllib.parse.urlsplit(self.environ.get("CRM_DESK_URL", self.url)).netloc
         self._process = None
         self.log_path = folder / "desk.log"
 
     def start(self):
+        """Start it, and wait until all its workers answer."""
+        self.launch()
+        self.wait_until_ready()
+        return self
+
+    def launch(self):
         with self.log_path.open("ab") as log:
             self._process = subprocess.Popen(
                 [sys.executable, "-m", "crm_desk", "--port", str(self.port),
@@ -56,8 +63,6 @@ class DeskServer:
                 env=self.environ, cwd=self.folder, stdout=log, stderr=log,
                 stdin=subprocess.DEVNULL, start_new_session=True,
             )  # fmt: skip
-        self.wait_until_ready()
-        return self
 
     def wait_until_ready(self):
         deadline = time.monotonic() + 60
@@ -71,10 +76,19 @@ class DeskServer:
         found = set()
         for _ in range(tries):
             try:
-                found.add(int(Browser(self).get("/health").text))
+                found.add(int(Browser(self).get("/health", Host=self.host).text))
             except OSError:
                 return set()
         return found
+
+    def kill(self):
+        """End it as the kernel does when memory runs out; what it started is left to itself."""
+        self._process.kill()
+        self._process.wait()
+
+    def end(self):
+        """Wait until it ends by itself; return its status."""
+        return self._process.wait(timeout=30)
 
     def stop(self):
         """End it as a service manager does; kill what does not end."""
