@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from tokenkeep.journal import Entry
 from tokenkeep.token import Claim, Failure, Status, Token
 
 NOW = 1_764_000_000.0
@@ -24,6 +25,23 @@ def login(name="ana", **more):
 def renewed(stored, at, **more):
     """Return a stored token as a renewal leaves it."""
     return stored.but(access_token=f"access at {at}", updated_at=at, **more)
+
+
+def unsaved(stored):
+    """Return a provider's answer for a token that could not be saved."""
+    names = ("issuer", "client_id", "client_secret", "user", "provider")
+    return Entry(
+        token_id=stored.id,
+        **{name: getattr(stored, name) for name in names},
+        base_access=stored.access_token,
+        base_refresh=stored.refresh_token,
+        access_token="secret new",
+        refresh_token="secret newer",
+        expires_at=None,
+        lifetime=None,
+        holder="h",
+        answered_at=NOW,
+    )
 
 
 def fill(store):

@@ -9,12 +9,11 @@ import tracemalloc
 from contextlib import closing
 
 import pytest
-from moved_tokens import NOW, fill, login, renewed
+from moved_tokens import NOW, fill, login, renewed, unsaved
 
 from tokenkeep import ConfigurationError, KeyMissing, StoreError, Token
 from tokenkeep.backends.rows import to_row
 from tokenkeep.backends.sqlite import _INSERT
-from tokenkeep.journal import Entry
 from tokenkeep.moving import Copier
 from tokenkeep.testing import FakeClock
 from tokenkeep.token import Status
@@ -186,6 +185,46 @@ def test_a_row_that_has_learnt_its_user(source, target, copy):
     assert [source.reread(row.id).identity] == [each.identity for each in target.iter_rows()]
 
 
+def test_a_row_that_has_learnt_a_user_of_the_targets(source, target, copy):
+    """If that user has a row of his own in the target by now, that one counts, and stays."""
+    row = source.save_token(login(user=None))
+    copy()
+    source.save_token(login(id=row.id))
+    theirs = target.save_token(login(access_token="own", refresh_token="own"))
+
+    ((action, reason),) = copy().values()
+
+    assert ("skipped", True) == (action, "another login" in reason)
+    assert {row.id, theirs.id} == {token.id for token in target.get_tokens()}
+
+
+def test_the_same_credential_in_both_stores(open_store):
+    """Nameless in the source, joined with its user's row in the target: that row counts."""
+    source, target = open_store(), open_store()
+    mine = target.save_token(login(access_token="own", refresh_token="own"))
+    first = target.save_token(login("x", user=None))
+    target.save_token(login("x", user="ana", id=first.id))
+    row = source.save_token(login("x", user=None))
+
+    (step,) = Copier(source, target).steps()
+
+    assert "update" == step.action
+    assert mine.id == target.find_token_by_id(row.id).id
+
+
+def test_when_it_was_last_used(source, target, copy):
+    """The later time of both counts: what is not used is cleared up one day."""
+    row = source.save_token(login())
+    copy()
+    source.touch(row.id, NOW * 2)
+    copy()
+    assert NOW * 2 > target.reread(row.id).last_used_at
+
+    source.swap(renewed(source.reread(row.id), row.updated_at + 1))
+    copy()
+    assert NOW * 2 == target.reread(row.id).last_used_at
+
+
 def test_a_row_that_has_become_a_pointer(source, target, copy):
     """Copied without a name, then joined with its user's row: likewise in the target."""
     user = source.save_token(login())
@@ -215,19 +254,7 @@ def test_a_renewal_in_flight_is_told(source, target):
 def test_unsaved_answers_are_waited_for(source, target, copy):
     """While an answer waits in the source's journal, its row is out of date: nothing is copied."""
     row = source.save_token(login())
-    names = ("issuer", "client_id", "client_secret", "user", "provider")
-    entry = Entry(
-        token_id=row.id,
-        **{name: getattr(row, name) for name in names},
-        base_access=row.access_token,
-        base_refresh=row.refresh_token,
-        access_token="secret new",
-        refresh_token="secret newer",
-        expires_at=None,
-        lifetime=None,
-        holder="h",
-        answered_at=NOW,
-    )
+    entry = unsaved(row)
     kept = source.journal.put(entry)
 
     with pytest.raises(StoreError, match=r"1 of the provider's answers.*sweep") as caught:

@@ -68,6 +68,18 @@ def test_a_later_run_brings_what_is_new(source, other):
     assert content(source) == content(other)
 
 
+def test_a_row_learns_its_user(source, other):
+    """Copied without a name, then with one: found by its user, and by the id it always had."""
+    row = source.save_token(login(user=None))
+    list(Copier(source, other).steps())
+    source.save_token(login(id=row.id))
+
+    assert ["update"] == [step.action.value for step in Copier(source, other).steps()]
+
+    assert row.id == other.find_token(Token(user="ana")).id
+    assert "ana" == other.find_token_by_id(row.id).user
+
+
 def test_it_goes_on_working(source, other, zoho):
     """A copied token is renewed in its new place, by its old id, without a new login."""
     stored = source.save_token(

@@ -8,11 +8,11 @@ import time
 from pathlib import Path
 
 import pytest
-from moved_tokens import fill, login
+from moved_tokens import fill, login, unsaved
 from official_sdk import PROGRAM, run_sdk
 
 import tokenkeep
-from tokenkeep import ConfigurationError, StoreTampered, Token
+from tokenkeep import ConfigurationError, StoreError, StoreTampered, Token
 from tokenkeep.importing import Importer, open_source
 from tokenkeep.importing.columns import HEADERS
 from tokenkeep.moving import export_csv
@@ -149,6 +149,28 @@ def test_it_never_takes_a_files_place(source, tmp_path):
 
     assert "mine" == path.read_text()
     assert not [each for each in tmp_path.iterdir() if each.name.endswith(".part")]
+
+
+def test_a_file_that_appears_meanwhile(source, tmp_path):
+    """Another program's file stays, even if it was made while ours was written."""
+    source.save_token(login())
+    path = tmp_path / "x.csv"
+
+    with pytest.raises(ConfigurationError, match="already"):
+        export_csv(source, path, now=NOW, on_token=lambda _: path.write_text("mine"))
+
+    assert "mine" == path.read_text()
+
+
+def test_unsaved_answers_are_waited_for(source, tmp_path):
+    """What waits in the journal is newer than what would be written."""
+    row = source.save_token(login())
+    source.journal.put(unsaved(row))
+
+    with pytest.raises(StoreError, match="sweep"):
+        export_csv(source, tmp_path / "x.csv", now=NOW)
+
+    assert not (tmp_path / "x.csv").exists()
 
 
 def test_what_goes_wrong_leaves_no_file(source, tmp_path):
