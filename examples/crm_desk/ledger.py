@@ -29,7 +29,7 @@ LOGIN_LIFE = 600.0
 DRAFT_LIFE = 86_400.0
 """How long a form that could not be sent is kept, in seconds."""
 
-EVENTS = 8
+EVENTS = 6
 """How many events of a login are kept."""
 
 _TABLES = """

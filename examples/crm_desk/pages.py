@@ -97,7 +97,7 @@ class Pages:
 
     async def trouble(self, request: Request, trouble: Trouble, **facts: Any) -> Response:
         """Answer with a page that says what went wrong."""
-        given: dict[str, Any] = {"draft": "", **facts}
+        given: dict[str, Any] = {"draft": "", "again": _again(request), **facts}
         return await self.show(request, "trouble.html", trouble.status, trouble=trouble, **given)
 
     def fragment(self, template: str, **facts: Any) -> str:
@@ -113,7 +113,7 @@ class Pages:
             "others": [],
             "panel": None,
             "where": None,
-            "buttons": None,
+            "strip": None,
             "is_emulated": desk.strip is not None,
             "process": os.getpid(),
             "now": time.time(),
@@ -133,8 +133,16 @@ class Pages:
             except TokenKeepError:
                 continue
         if desk.strip is not None and frame["account"]:
-            frame["buttons"] = desk.strip.buttons()
+            frame["strip"] = desk.strip.now()
         return frame
+
+
+def _again(request: Request) -> str:
+    """Return where trying again leads to: to the same page, unless that was a form or an answer."""
+    url = request.url
+    if request.method != "GET" or not url.path.startswith(("/leads", "/account/")):
+        return "/leads"
+    return f"{url.path}?{url.query}" if url.query else url.path
 
 
 def clock(at: float) -> str:

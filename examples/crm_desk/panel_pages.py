@@ -14,7 +14,6 @@ if TYPE_CHECKING:
     from starlette.requests import Request
 
     from crm_desk.desk import Desk
-    from crm_desk.strip import Button
 
 
 class PanelPages:
@@ -51,19 +50,19 @@ class PanelPages:
             return await desk.pages.trouble(request, NOT_LOGGED_IN)
         action = request.path_params["action"]
         try:
-            done, buttons = await desk.threads.look(lambda: self._pressed(action, token_id))
+            done, on = await desk.threads.look(lambda: self._pressed(action, token_id))
         except KNOWN as exc:
             return await desk.pages.trouble(request, trouble_of(exc))
         if done is None:
             return await desk.pages.trouble(request, NOT_HERE)
         if "application/json" in request.headers.get("accept", ""):
-            on = [each.name for each in buttons if each.is_on]
             return JSONResponse({"done": done, "on": on})
         return RedirectResponse("/leads", 303)
 
-    def _pressed(self, action: str, token_id: str) -> tuple[str | None, list[Button]]:
+    def _pressed(self, action: str, token_id: str) -> tuple[str | None, list[str]]:
         strip = self._desk.strip
         if strip is None:
             return None, []
         done = strip.press(action, self._desk.crm.token(token_id))
-        return done, strip.buttons()
+        now = strip.now()
+        return done, [each.name for each in now.buttons if each.is_on] if now else []

@@ -36,6 +36,14 @@ class Button:
     is_on: bool = False
 
 
+@dataclass(frozen=True)
+class Now:
+    """The buttons as they are now, and how long an access token lives, in seconds."""
+
+    buttons: list[Button]
+    life: float
+
+
 class Strip:
     """
     Drive the emulator.
@@ -58,14 +66,14 @@ class Strip:
             "normal": ("Emulator: back to normal", self._normal),
         }
 
-    def buttons(self) -> list[Button]:
-        """Return what can be made to happen. Empty if no emulator answers."""
+    def now(self) -> Now | None:
+        """Return what can be made to happen, and what goes on. None if no emulator answers."""
         try:
             faults = {(each["endpoint"], each["kind"]) for each in self._zoho.faults.as_list()}
-            throttled = self._zoho.options.mints_per_window == 0
+            options = self._zoho.options.as_dict()
         except ConnectionError:
-            return []
-        return [
+            return None
+        buttons = [
             Button("expire", "Expire now", "Zoho takes your access token no more"),
             Button(
                 "down",
@@ -79,11 +87,12 @@ class Strip:
                 "throttle",
                 "Too many requests",
                 "Your access token ends, and Zoho makes you wait for another one",
-                throttled,
+                options["mints_per_window"] == 0,
             ),
             Button("revoke", "Revoke from outside", "You withdraw your consent at Zoho"),
             Button("normal", "Back to normal", "All of this ends"),
         ]
+        return Now(buttons, float(options["access_token_life"]))
 
     def press(self, action: str, token: Token) -> str | None:
         """

@@ -176,7 +176,7 @@ _RATE_LIMIT = Trouble(
     title="Zoho asks us to wait",
     text="It gives out a limited number of access tokens for one login in a while, and those "
     "are used up.",
-    advice="Wait until then; this page can go on by itself. You don't have to log in again.",
+    advice="Wait until then. You don't have to log in again.",
 )
 _CRM_BUSY = Trouble(
     status=429,

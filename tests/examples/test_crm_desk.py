@@ -422,7 +422,7 @@ def test_the_panel_changes_by_itself(browser, zoho):
 
     assert panel.status == 200
     assert "Access token renewed" in panel.text
-    renewals = [int(re.search(r"(\d+) renewals", each.text)[1]) for each in (page, panel)]
+    renewals = [int(re.search(r"renewals (\d+)", each.text)[1]) for each in (page, panel)]
     assert renewals[1] == renewals[0] + 1
     assert Browser(browser.desk).get("/panel").status == 401
 
@@ -524,6 +524,9 @@ def test_rate_limit(browser, zoho):
     assert (limited.status, limited.trouble) == (429, "rate-limit")
     assert 500 < int(limited.headers["Retry-After"]) <= 600
     assert "UTC" in limited.text
+    assert 'id="again" href="/leads"' in limited.source
+    beside = browser.get("/leads?page=2&x=%22%3E").source
+    assert 'id="again" href="/leads?page=2&amp;x=%22%3E"' in beside
     typed = browser.add_lead("Typed")
     assert (typed.status, typed.value("Last_Name")) == (429, "Typed")
 

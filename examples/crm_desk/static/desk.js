@@ -28,7 +28,7 @@ function tick() {
   for (const each of document.querySelectorAll("[data-left]")) {
     if (!each.dataset.left) continue;
     const left = Number(each.dataset.left) - now();
-    write(each, left > 0 ? duration(left) + (each.dataset.tail || "") : each.dataset.over);
+    write(each, left > 0 ? duration(left) : each.dataset.over);
     if (left <= 0) each.closest(".state")?.classList.add("over");
   }
   for (const each of document.querySelectorAll("time[data-clock]")) {
@@ -36,7 +36,8 @@ function tick() {
   }
   for (const each of document.querySelectorAll("time[data-at]")) write(each, ago(Number(each.dataset.at)));
   const waiting = document.querySelector("[data-reload]");
-  if (waiting && Number(waiting.dataset.reload) + 0.5 < now()) location.reload();
+  if (waiting) waiting.hidden = false;
+  if (waiting && Number(waiting.dataset.reload) + 0.5 < now()) location.replace(document.getElementById("again").href);
 }
 
 tick();
