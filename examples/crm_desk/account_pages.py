@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
-from crm_desk.sessions import stranger
+from crm_desk.sessions import LIFE, stranger
 from crm_desk.trouble import KNOWN, NOT_LOGGED_IN, STALE_FORM, trouble_of
 from tokenkeep.errors import StoreUnavailable, TokenNotFound
 
@@ -45,8 +45,13 @@ class AccountPages:
         """Forget all logins in this browser; the tokens stay for others."""
         async with request.form(max_files=0, max_fields=10) as form:
             given = form.get("form_token")
-        if not request.state.session.owns(given):
+        session: Session = request.state.session
+        if not session.owns(given):
             return await self._desk.pages.trouble(request, STALE_FORM)
+        try:
+            await self._desk.threads.look(lambda: self._desk.ledger.end(session.browser, LIFE))
+        except KNOWN as exc:
+            return await self._desk.pages.trouble(request, trouble_of(exc))
         request.state.session = stranger()
         return RedirectResponse("/?done=out", 303)
 

@@ -95,7 +95,8 @@ def make() -> ASGIApp:
         exception_handlers={404: not_here, HTTPException: refused, Exception: ours},
     )
     # Around everything, pages about errors among it.
-    return Guard(Sessions(app, desk.settings, desk.key), desk.settings, desk.login_servers)
+    sessions = Sessions(app, desk.settings, desk.key, desk.ledger.has_ended)
+    return Guard(sessions, desk.settings, desk.login_servers)
 
 
 def configure_logging() -> None:

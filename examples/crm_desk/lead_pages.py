@@ -5,6 +5,7 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING
 
+from starlette.convertors import IntegerConvertor, register_url_convertor
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
@@ -40,6 +41,15 @@ _DONE = {
 _EMPTY: Mapping[str, str] = dict.fromkeys(leads.NAMES, "")
 
 
+class _LeadId(IntegerConvertor):
+    """As long as the CRM's ids are: Python refuses to read numbers of any length."""
+
+    regex = "[0-9]{1,19}"
+
+
+register_url_convertor("lead", _LeadId())
+
+
 class NotLoggedIn(Exception):
     """The browser has no login in use."""
 
@@ -53,10 +63,10 @@ class LeadPages:
             Route("/leads", self._list, methods=["GET"]),
             Route("/leads", self._create, methods=["POST"]),
             Route("/leads/new", self._new, methods=["GET"]),
-            Route("/leads/{id:int}", self._edit, methods=["GET"]),
-            Route("/leads/{id:int}", self._update, methods=["POST"]),
-            Route("/leads/{id:int}/delete", self._ask, methods=["GET"]),
-            Route("/leads/{id:int}/delete", self._delete, methods=["POST"]),
+            Route("/leads/{id:lead}", self._edit, methods=["GET"]),
+            Route("/leads/{id:lead}", self._update, methods=["POST"]),
+            Route("/leads/{id:lead}/delete", self._ask, methods=["GET"]),
+            Route("/leads/{id:lead}/delete", self._delete, methods=["POST"]),
         ]
 
     # Reading

@@ -103,7 +103,7 @@ class Ledger:
             database = self._database()
             database.execute("DELETE FROM kept WHERE until < ?", (now,))
             database.execute(
-                "INSERT INTO kept VALUES (?, ?, ?)", (_digest(name), now + life, sealed)
+                "REPLACE INTO kept VALUES (?, ?, ?)", (_digest(name), now + life, sealed)
             )
         except sqlite3.Error as exc:
             raise _unavailable(self._path, exc) from exc
@@ -128,6 +128,25 @@ class Ledger:
     def look(self, name: str) -> dict[str, Any] | None:
         """As `take`, but it is kept on."""
         return self._read("SELECT until, sealed FROM kept WHERE name = ?", name)
+
+    def end(self, browser: str, life: float) -> None:
+        """
+        Note that a browser has logged out.
+
+        Args:
+            browser: Its random name.
+            life: How long copies of its cookie would be good, in seconds.
+
+        Raises:
+            StoreUnavailable: That can't be noted.
+        """
+        self.keep(f"ended {browser}", {}, life)
+
+    def has_ended(self, browser: str) -> bool:
+        """Tell whether a browser has logged out. False if that can't be told."""
+        with suppress(StoreUnavailable):
+            return self.look(f"ended {browser}") is not None
+        return False
 
     def count(self, token_id: str, name: str) -> None:
         """Count one of *name* for a login. What can't be counted is not: nobody waits for it."""

@@ -138,7 +138,7 @@ class Pages:
 
 
 def _again(request: Request) -> str:
-    """Return where trying again leads to: to the same page, unless that was a form or an answer."""
+    """Return where trying again leads: to the same page, unless that was a form or an answer."""
     url = request.url
     if request.method != "GET" or not url.path.startswith(("/leads", "/account/")):
         return "/leads"

@@ -19,6 +19,7 @@ from starlette.requests import HTTPConnection
 from tokenkeep.errors import ConfigurationError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -55,8 +56,13 @@ class Session:
 
     @property
     def form_token(self) -> str:
-        """What a form of this browser carries, and a page elsewhere can't know."""
-        return hashlib.sha256(f"form {self.browser}".encode()).hexdigest()
+        """
+        What a form carries, and a page elsewhere can't know.
+
+        Another one for each login: a form that was opened as one user and
+        sent as another would put one's work into the other's organisation.
+        """
+        return hashlib.sha256(f"form {self.browser} {self.token_id}".encode()).hexdigest()
 
     def owns(self, form_token: object) -> bool:
         """Tell whether a form was made for this browser."""
@@ -94,11 +100,20 @@ class Sessions:
         app: The application.
         settings: Where browsers come from.
         key: Of `session_key`.
+        has_ended: Tells of a browser's random name whether it has logged out:
+            a copy of its cookie is worth nothing then.
     """
 
-    def __init__(self, app: ASGIApp, settings: Settings, key: Fernet) -> None:
+    def __init__(
+        self,
+        app: ASGIApp,
+        settings: Settings,
+        key: Fernet,
+        has_ended: Callable[[str], bool],
+    ) -> None:
         self._app = app
         self._key = key
+        self._has_ended = has_ended
         port = urlsplit(settings.url).port
         # Cookies don't know ports: two desks of one machine would log each other out.
         name = "crm_desk" if port is None else f"crm_desk_{port}"
@@ -136,6 +151,8 @@ class Sessions:
             age = time.time() - self._key.extract_timestamp(cookie)
             session = Session(content["browser"], content["token_id"], tuple(content["others"]))
         except (InvalidToken, ValueError, KeyError, TypeError):
+            return None, False
+        if session.token_id and self._has_ended(session.browser):
             return None, False
         return session, age > _RENEW_AFTER
 

@@ -60,8 +60,8 @@ STALE_FORM = Trouble(
     status=403,
     name="stale-form",
     title="This form is from before",
-    text="You logged in or out since this page was opened, so it can't be told any more that "
-    "this was sent by you.",
+    text="You logged in, logged out or changed the login since this page was opened. To be sure "
+    "that this goes where you want it, nothing was sent.",
     advice="Look at what is in the form, and send it once more.",
     retry=False,
 )
@@ -280,7 +280,9 @@ def trouble_of(error: Exception, *, writing: bool = False) -> Trouble:
         error: One of `KNOWN`.
         writing: Whether something was being changed in the CRM.
     """
-    logger.warning("%s: %s", type(error).__name__, error)
+    # On one line, whatever Zoho or a person has written.
+    text = "".join(each if each.isprintable() else " " for each in str(error))
+    logger.warning("%s: %s", type(error).__name__, text)
     if isinstance(error, CrmRefused):
         return _OF_CODE.get(error.code) or _refused(error)
     if isinstance(error, CrmSilent | TimeoutError):

@@ -346,8 +346,26 @@ def test_several_logins(browser, desk):
     thief.send(thief.get("/leads"), "/account/use", token_id=token_id)
     assert "ben@example.com" in thief.get("/leads").text
 
+    copied = dict(browser.cookies)
     assert browser.send(browser.get("/leads"), "/account/logout").location == "/?done=out"
-    assert browser.get("/leads").trouble == "not-logged-in"
+    for cookies in (browser.cookies, copied):
+        browser.cookies = cookies
+        assert browser.get("/leads").trouble == "not-logged-in"
+
+
+def test_a_form_is_of_the_login_it_was_opened_with(browser, zoho):
+    """Opened as one user and sent as another, it is shown again instead of sent."""
+    browser.log_in(ANA)
+    browser.log_in(BEN)
+    form = browser.get("/leads/new")
+    token_id = _between(form.source, 'name="token_id" value="', '"')
+    browser.send(form, "/account/use", token_id=token_id)
+    refused = browser.send(form, "/leads", Last_Name="Whose?")
+
+    assert (refused.status, refused.trouble) == (403, "stale-form")
+    assert refused.value("Last_Name") == "Whose?"
+    for user in (ANA, BEN):
+        assert "Whose?" not in [each["Last_Name"] for each in zoho.records(user).values()]
 
 
 def test_disconnect(browser, desk, zoho):
@@ -584,7 +602,8 @@ def test_there_is_nothing_else(browser):
     assert browser.get("/static/../app.py").status == 404
     assert browser.get("/static/%2e%2e/app.py").status == 404
     assert browser.get("/login").status == 405
-    assert browser.get("/leads/12x").status == 404
+    for odd in ("12x", "-1", "9" * 5000, "٣"):
+        assert browser.get(f"/leads/{urllib.parse.quote(odd)}").status == 404
 
 
 def test_pages_are_small(browser):
