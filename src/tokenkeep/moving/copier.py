@@ -201,8 +201,6 @@ class Copier:
         if there is None:
             self._to.adopt(row)
             return
-        if row.identity != there.identity and not self._to.may_become(there, str(row.identity)):
-            row = row.but(identity=there.identity)
         self._to.adopt(row, replaces=there.version)
         if row.last_used_at is not None:
             # What is only for clearing up is not worth a failure.
