@@ -131,6 +131,9 @@ def test_nothing_is_sent_too_late(url, proxy):
 
     with pytest.raises(StoreUnavailable, match="did not answer within"):
         backend.write(own(), replaces=None)
+    for thread in threading.enumerate():
+        if thread.name == "tokenkeep-aws":
+            thread.join(10)
 
     assert [] == proxy.requests
     backend.close()

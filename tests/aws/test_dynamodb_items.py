@@ -446,6 +446,14 @@ def test_many_ids_in_their_order(backend):
     assert sorted(ids) == [each.id for page in pages for each in page]
 
 
+def test_a_page_begins_where_the_last_one_ended(watched, proxy):
+    """Shards that lie behind are not asked again."""
+    watched.scan("f" * 32, 10)
+
+    shards = [each["ExpressionAttributeValues"][":pk"]["S"][-2:] for each in proxy.sent("Query")]
+    assert ["17", "18"] == shards
+
+
 @pytest.mark.parametrize(
     ("changed", "error"),
     [
