@@ -9,7 +9,7 @@ from tokenkeep.backends import BACKENDS
 from tokenkeep.cli.app import app
 
 ROOT = Path(__file__).parents[1]
-PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/*.md")])
+PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), *ROOT.glob("examples/*/*.md")])
 DOCS = "\n".join(page.read_text() for page in PAGES)
 SOURCE = "\n".join(path.read_text() for path in ROOT.glob("src/**/*.py"))
 

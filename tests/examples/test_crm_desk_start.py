@@ -6,11 +6,15 @@ import re
 import socket
 import time
 import urllib.parse
+from pathlib import Path
 
 import pytest
 from desk_driver import Browser, DeskServer
 
 PERSON = "ana@example.com:700001"
+
+
+ROOT = Path(__file__).parents[2] / "examples" / "crm_desk"
 
 
 @pytest.fixture
@@ -127,3 +131,14 @@ def test_behind_https(zoho, tmp_path):
     assert page.headers["Strict-Transport-Security"]
     assert urllib.parse.quote("https://desk.example.com/callback", safe="") in begun.location
     assert other.status == 421
+
+
+def test_readme():
+    """It names every setting, and the parts there are."""
+    page = (ROOT / "README.md").read_text()
+    source = "\n".join(path.read_text() for path in ROOT.glob("*.py"))
+    settings = set(re.findall(r"CRM_DESK_[A-Z_]+", source)) - {"CRM_DESK_SCRATCH"}
+    parts = {path.name for path in ROOT.glob("*.py")} - {"__init__.py"}
+
+    assert [name for name in settings if f"`{name}`" not in page] == []
+    assert parts == set(re.findall(r"`(\w+\.py)`", page)) - {"record.py", "custom_store.py"}

@@ -171,7 +171,7 @@ class Application:
 
     def run_example(self, environment):
         """Run the documentation's first example, at the emulator; return the token."""
-        text = documented("Initializer.initialize").replace("USDataCenter.PRODUCTION()", "place")
+        text = documented("ZOHO_GRANT_TOKEN").replace("USDataCenter.PRODUCTION()", "place")
         names = {"place": self._environment(environment)}
         exec(text, names)
         self.store, self.token = names["store"], names["token"]
