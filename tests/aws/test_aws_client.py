@@ -113,6 +113,25 @@ def test_no_warning_is_left(url, end):
     assert (0, "", "") == (ended.returncode, ended.stdout, ended.stderr)
 
 
+def test_a_server_that_comes_back(aws, url):
+    """While it is away every call ends in time; afterwards all goes on, with what was stored."""
+    backend = open_backend(f"{url}&timeout=1")
+    backend.write(own(), replaces=None)
+    aws.kill()
+    try:
+        with pytest.raises(StoreUnavailable, match="can't be reached"):
+            backend.read(own().id)
+        with pytest.raises(StoreUnavailable, match="can't be reached"):
+            backend.write(own(version="2"), replaces="1")
+    finally:
+        aws.start()
+
+    assert own() == backend.read(own().id)
+    backend.write(own(version="2"), replaces="1")
+    assert own(version="2") == backend.read(own().id)
+    backend.close()
+
+
 def test_no_thread_is_left(url):
     """Requests are made in threads of their own, which end with them."""
     before = threading.active_count()

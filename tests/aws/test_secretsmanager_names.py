@@ -48,6 +48,28 @@ def _log_in(backend, number):
     return vault.save_token(Token(user="ana", refresh_token=f"r{number}", **FULL)).id
 
 
+def test_processes_learn_the_user(url, backend, names):
+    """A row without a user becomes a pointer to its user's, whoever learns of it, and only one."""
+    vault = Vault(backend, KeyRing([bytes(32)]), max_staleness=0.0)
+    nameless = vault.save_token(Token(refresh_token="r", access_token="a", **FULL))
+
+    ids = in_processes(_learn, functools.partial(open_backend, url), 4)
+
+    (named,) = vault.get_tokens()
+    assert {named.id} == set(ids)
+    assert ("ana", "r", "a") == (named.user, named.refresh_token, named.access_token)
+    assert named == vault.find_token_by_id(nameless.id)
+    assert 2 == len(names())
+
+
+def _learn(backend, _):
+    vault = Vault(backend, KeyRing([bytes(32)]))
+    (nameless,) = [each for each in vault.iter_rows() if not each.user]
+    return vault.save_token(
+        Token(user="ana", refresh_token="r", access_token="a", **FULL, id=nameless.id)
+    ).id
+
+
 @pytest.mark.parametrize("text", ["a b", "ana@example.com:6000123", "\U0001f511", "x" * 1000, ""])
 def test_tags_take_any_user(backend, client, names, text):
     """A tag allows few characters and 128 of them; a user has any."""
