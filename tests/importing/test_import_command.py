@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 
@@ -101,3 +102,25 @@ def test_a_store_opened_on_the_source_points_here(tokenkeep, write_csv):
     assert 1 == done.returncode
     assert "tokenkeep import" in done.stderr
     assert before == path.read_bytes()
+
+
+def test_ctrl_c(tokenkeep, write_csv):
+    """An interrupted import says how to go on; the next one does the rest, and no row twice."""
+    path = write_csv(*[ANA | {"user_name": f"u{n}", "refresh_token": f"r{n}"} for n in range(400)])
+    process = subprocess.Popen(
+        [sys.executable, "-m", "tokenkeep", "import", path, "--to", "sqlite:///x.db"],
+        env=os.environ | {"HOME": str(tokenkeep.home)},
+        cwd=tokenkeep.home,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    for _ in range(20):
+        process.stdout.readline()
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate(timeout=60)
+
+    assert (130, True) == (process.returncode, "it goes on from there" in err), err
+    again = tokenkeep("import", path, "--to", "sqlite:///x.db")
+    assert "already there" in again.stdout
+    assert 400 == len(tokenkeep("list", "--store", "sqlite:///x.db").stdout.splitlines())

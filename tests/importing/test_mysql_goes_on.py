@@ -1,4 +1,4 @@
-"""A login made with the SDK's DBStore goes on in the SDK with tokenkeep's store: no new login."""
+"""A login made with the SDK's own store goes on in the SDK with tokenkeep's: no new login."""
 
 from __future__ import annotations
 
@@ -36,13 +36,14 @@ def home(tmp_path, monkeypatch, zoho):
 
 @pytest.fixture
 def take_over(mariadb, monkeypatch):
-    """Run ``tokenkeep import`` on a database."""
+    """Run ``tokenkeep import`` on a database, or a file."""
     monkeypatch.setenv("TOKENKEEP_SOURCE_PASSWORD", mariadb.password)
 
-    def _take_over(database, *options):
-        url = f"mysql://app@{mariadb.host}:{mariadb.port}/{database}"
+    def _take_over(source, *options):
+        if "/" not in source:
+            source = f"mysql://app@{mariadb.host}:{mariadb.port}/{source}"
         done = subprocess.run(
-            [sys.executable, "-m", "tokenkeep", "import", url, *options],
+            [sys.executable, "-m", "tokenkeep", "import", source, *options],
             capture_output=True,
             text=True,
             check=False,
@@ -66,16 +67,20 @@ def program(mariadb, zoho, home):
     return _program
 
 
-@pytest.mark.parametrize("generation", ["5_0", "6_0", "7_0", "8_0"])
-def test_no_new_login(mariadb, zoho, program, take_over, generation):
-    """The access token that the DBStore has is used on, then renewed with its refresh token."""
-    database = make_table(mariadb, generation)
+@pytest.mark.parametrize(
+    ("generation", "kind"),
+    [("5_0", "mysql"), ("6_0", "mysql"), ("7_0", "mysql"), ("8_0", "mysql"), ("8_0", "file")],
+)
+def test_no_new_login(mariadb, zoho, program, take_over, tmp_path, generation, kind):  # noqa: PLR0917  # fixtures
+    """The access token that the SDK's store has is used, then renewed with its refresh token."""
+    source = make_table(mariadb, generation) if kind == "mysql" else str(tmp_path / "tokens.txt")
     client = {"client_id": zoho.client.client_id, "client_secret": zoho.client.client_secret}
     grant = zoho.grant_code()
-    before = program(generation, "mysql", database, grant_token=grant, **client)
+    where = ("mysql", source) if kind == "mysql" else (source,)
+    before = program(generation, *where, grant_token=grant, **client)
     assert (200, 1) == (before["status"], zoho.counters.token_calls())
 
-    take_over(database)
+    take_over(source)
 
     after = program(generation, "tokenkeep", grant_token=grant, **client)
     assert (200, before["access_token"]) == (after["status"], after["access_token"])

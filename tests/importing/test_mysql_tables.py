@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import tracemalloc
 from contextlib import closing
 
 import pymysql
@@ -187,6 +188,31 @@ def test_it_reads_in_pages(mariadb, run_table, store, monkeypatch, generation):
 
     assert [(each, "new", None) for each in range(1, 231)] == sorted(found)
     assert {f"u{each}" for each in range(1, 231)} == {token.user for token in store.iter_tokens()}
+
+
+@pytest.mark.parametrize("generation", ["8_0", "1_0"], ids=["by number", "sorted"])
+def test_memory_does_not_grow(mariadb, generation):
+    """Invariant 13: the rows of a table ten times as long take no more memory."""
+    name = "oauthtokens" if generation == "1_0" else "oauthtoken"
+    values = "concat('u', seq), repeat('a', 100), repeat('r', 100), 1764000000123"
+    if generation == "8_0":
+        values = (
+            "seq, concat('u', seq), 'c', 's', repeat('r', 255), repeat('a', 255), null, "
+            "'1764000000123', null, 'https://www.zohoapis.com'"
+        )
+    peaks = []
+    for count in (11_000, 55_000):
+        database = make_table(mariadb, generation)
+        with closing(mariadb.connect()) as db, db.cursor() as cursor:
+            cursor.execute(f"insert into {database}.{name} select {values} from seq_1_to_{count}")
+        url = f"mysql://app@{mariadb.host}:{mariadb.port}/{database}"
+        with closing(open_table(url, password=mariadb.password)) as source:
+            tracemalloc.start()
+            assert count == sum(1 for _ in source.rows())
+            peaks.append(tracemalloc.get_traced_memory()[1])
+            tracemalloc.stop()
+
+    assert peaks[1] < 1.1 * peaks[0]
 
 
 def test_a_snapshot(filled, mariadb, store):

@@ -133,11 +133,11 @@ class MySQLTable(Source):
 
     def _by_number(self, select: str) -> Iterator[tuple[Any, ...]]:
         at = list(self._columns.values()).index("id")
-        page = self._page(f"{select} ORDER BY id LIMIT {_PAGE}")
-        while page:
+        where, behind = "", list[object]()
+        while page := self._page(f"{select} {where}ORDER BY id LIMIT {_PAGE}", behind):
             yield from page
-            behind = [page[-1][at]]
-            page = self._page(f"{select} WHERE id > %s ORDER BY id LIMIT {_PAGE}", behind)
+            where, behind = "WHERE id > %s ", [page[-1][at]]
+            del page  # not two at once
 
     def _by_end(self, select: str) -> Iterator[tuple[Any, ...]]:
         """Yield the rows whose access token ends last at the end; they may have no key."""
@@ -149,6 +149,7 @@ class MySQLTable(Source):
         while page := self._page(f"{select} ORDER BY {order} LIMIT {_SORTED_PAGE} OFFSET {count}"):
             yield from page
             count += len(page)
+            del page
 
     def _page(self, sql: str, values: Sequence[object] = ()) -> Sequence[tuple[Any, ...]]:
         with self._explained():
