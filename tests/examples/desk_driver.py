@@ -40,6 +40,7 @@ class DeskServer:
         self.environ = {
             "PATH": os.environ["PATH"],
             "HOME": str(folder),
+            "TMPDIR": str(folder),
             "PYTHONPATH": str(ROOT / "examples"),
             **({"CRM_DESK_EMULATOR": zoho.control_url} if zoho else {}),
             "CRM_DESK_FOLDER": str(folder / "desk"),
