@@ -9,6 +9,8 @@ import tempfile
 from pathlib import Path
 
 import pytest
+from private_servers import MariaDB
+from private_servers.skipped import started
 from sql_cases import record
 
 from tokenkeep.errors import StoreUnavailable
@@ -49,21 +51,23 @@ def cramped_postgres(postgres, small_disk, admin_of):
 
 
 @pytest.fixture
-def cramped_mariadb(mariadb):
-    """The URL of a database with as little room; on a disk that is full MariaDB may abort."""
+def cramped_mariadb():
+    """
+    The URL of a database with as little room; on a disk that is full MariaDB may abort.
 
-    def restart(*options):
-        mariadb.stop()
-        mariadb.options = options
-        mariadb.start()
+    A server of its own: what other tests have deleted would be room in the shared one's file.
+    """
+    for server in started(MariaDB):
 
-    taken = (mariadb.folder / "data/ibdata1").stat().st_size // 2**20
-    files = f"--innodb-data-file-path=ibdata1:12M:autoextend:max:{taken + 4}M"
-    try:
+        def restart(*options, server=server):
+            server.stop()
+            server.options = options
+            server.start()
+
+        taken = (server.folder / "data/ibdata1").stat().st_size // 2**20
+        files = f"--innodb-data-file-path=ibdata1:12M:autoextend:max:{taken + 4}M"
         restart("--innodb-file-per-table=0", files)
-        yield mariadb.url(), restart
-    finally:
-        restart()
+        yield server.url(), restart
 
 
 @pytest.mark.parametrize("kind", ["cramped_mariadb", "cramped_postgres"])
