@@ -19,6 +19,8 @@ def url(aws):
 
 
 class TestContract(SharedBackendContract):
+    very_many = 250  # a request takes 100 keys
+
     @pytest.fixture
     def open_backend(self, url):
         return functools.partial(open_backend, url)

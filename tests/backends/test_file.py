@@ -12,10 +12,10 @@ from filelock import FileLock
 from tokenkeep.backends import Record
 from tokenkeep.backends.file import FileBackend
 from tokenkeep.errors import StoreTampered, StoreUnavailable
-from tokenkeep.testing.backend_contract import SharedBackendContract
+from tokenkeep.testing import RevisionContract, SharedBackendContract
 
 
-class TestContract(SharedBackendContract):
+class TestContract(SharedBackendContract, RevisionContract):
     @pytest.fixture
     def open_backend(self, tmp_path):
         return partial(FileBackend, tmp_path / "tokens.json")

@@ -6,10 +6,10 @@ import pytest
 
 from tokenkeep.backends import Record
 from tokenkeep.backends.memory import MemoryBackend
-from tokenkeep.testing.backend_contract import BackendContract
+from tokenkeep.testing import BackendContract, RevisionContract
 
 
-class TestContract(BackendContract):
+class TestContract(BackendContract, RevisionContract):
     @pytest.fixture
     def open_backend(self):
         backend = MemoryBackend()

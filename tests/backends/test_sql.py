@@ -21,5 +21,4 @@ class TestContractOnDuckDB(BackendContract):
 
     @pytest.fixture
     def open_backend(self, tmp_path):
-        pytest.importorskip("duckdb_engine", reason="pip install duckdb-engine")
         return partial(open_backend, f"sql+duckdb:///{tmp_path}/tokens.duckdb")

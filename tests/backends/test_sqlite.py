@@ -15,16 +15,16 @@ import pytest
 from tokenkeep.backends import Record, sqlite_database
 from tokenkeep.backends.sqlite import SQLiteBackend
 from tokenkeep.errors import StoreError, StoreTampered, StoreUnavailable
-from tokenkeep.testing.backend_contract import BackendContract, SharedBackendContract
+from tokenkeep.testing import BackendContract, RevisionContract, SharedBackendContract
 
 
-class TestContract(SharedBackendContract):
+class TestContract(SharedBackendContract, RevisionContract):
     @pytest.fixture
     def open_backend(self, tmp_path):
         return partial(SQLiteBackend, tmp_path / "tokens.db")
 
 
-class TestContractInMemory(BackendContract):
+class TestContractInMemory(BackendContract, RevisionContract):
     @pytest.fixture
     def open_backend(self):
         backend = SQLiteBackend(":memory:")

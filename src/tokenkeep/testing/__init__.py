@@ -19,12 +19,14 @@ if TYPE_CHECKING:
     from .emulator import emulator_configuration as emulator_configuration
     from .emulator import serve as serve
     from .fake_clock import FakeClock as FakeClock
+    from .revision_contract import RevisionContract as RevisionContract
     from .store_contract import StoreContract as StoreContract
     from .swap_contract import SharedSwapContract as SharedSwapContract
     from .swap_contract import SwapContract as SwapContract
 
 _HOMES = {
     "BackendContract": ".backend_contract",
+    "RevisionContract": ".revision_contract",
     "SharedBackendContract": ".backend_contract",
     "SharedSwapContract": ".swap_contract",
     "StoreContract": ".store_contract",
@@ -42,6 +44,7 @@ __all__ = [
     "EmulatorConfig",
     "EmulatorControl",
     "FakeClock",
+    "RevisionContract",
     "SharedBackendContract",
     "SharedSwapContract",
     "StoreContract",
