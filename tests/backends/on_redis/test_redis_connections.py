@@ -8,27 +8,9 @@ import threading
 import warnings
 
 import pytest
-from redis_store import client_of, record, refused
+from redis_store import record, refused
 
 from tokenkeep.backends.redis import RedisBackend
-
-
-@pytest.fixture
-def url(redis_server):
-    return redis_server.url()
-
-
-@pytest.fixture
-def client(url):
-    with client_of(url) as client:
-        yield client
-
-
-@pytest.fixture
-def backend(url):
-    backend = RedisBackend(url)
-    yield backend
-    backend.close()
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ from redis_store import assert_consistent, record, refused
 from tokenkeep.backends import open_backend
 from tokenkeep.backends.redis import RedisBackend
 
-DOCS = Path(__file__).parents[2] / "docs" / "redis.md"
+DOCS = Path(__file__).parents[3] / "docs" / "redis.md"
 NEEDED = re.search(r"ACL SETUSER tokens on >password (.*)", DOCS.read_text())[1].split()
 
 

@@ -9,7 +9,7 @@ from dataclasses import replace
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from redis_store import assert_consistent, client_of, entries, key, record
+from redis_store import assert_consistent, entries, key, record
 
 from tokenkeep.backends import FIELDS, redis_scripts
 from tokenkeep.backends.memory import MemoryBackend
@@ -41,24 +41,6 @@ changes = st.one_of(
     st.tuples(st.just("touch"), st.sampled_from(IDS), st.floats(0, 10)),
     st.tuples(st.just("clear")),
 )
-
-
-@pytest.fixture
-def url(redis_server):
-    return redis_server.url()
-
-
-@pytest.fixture
-def client(url):
-    with client_of(url) as client:
-        yield client
-
-
-@pytest.fixture
-def backend(url):
-    backend = RedisBackend(url)
-    yield backend
-    backend.close()
 
 
 def outcome(backend, change):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from redis_store import client_of, key, record
+from redis_store import key, record
 
 from tokenkeep.backends.redis import RedisBackend
 from tokenkeep.errors import (
@@ -13,24 +13,6 @@ from tokenkeep.errors import (
     StoreTampered,
     StoreTooNew,
 )
-
-
-@pytest.fixture
-def url(redis_server):
-    return redis_server.url()
-
-
-@pytest.fixture
-def client(url):
-    with client_of(url) as client:
-        yield client
-
-
-@pytest.fixture
-def backend(url):
-    backend = RedisBackend(url)
-    yield backend
-    backend.close()
 
 
 @pytest.mark.parametrize("name", ["record", "id", "identity", "user", "access", "format"])
