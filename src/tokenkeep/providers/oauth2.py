@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, ClassVar, Literal, Self
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 from tokenkeep.errors import (
     ConfigurationError,
@@ -18,6 +18,7 @@ from tokenkeep.errors import (
 from tokenkeep.providers import answers
 from tokenkeep.providers.address import host_and_port, is_sendable, parse
 from tokenkeep.providers.base import Answer, Place, Profile, Provider
+from tokenkeep.providers.call import Call, meanings
 from tokenkeep.providers.checks import check_seconds, check_type
 from tokenkeep.providers.form import Basic, Form
 from tokenkeep.providers.http import post_form
@@ -118,7 +119,7 @@ class OAuth2(Provider):
         self._revocation_endpoint = revocation_endpoint
         self._client_auth = client_auth
         self._lifetime = lifetime
-        self._errors = {**self.errors, **_meanings(errors or {})}
+        self._errors = {**self.errors, **meanings(errors or {})}
         self._clock = clock
 
     def __repr__(self) -> str:
@@ -126,13 +127,13 @@ class OAuth2(Provider):
 
     def refresh(self, token: Token) -> Answer:
         """As `Provider.refresh`."""
-        call = _Call(self.name, token).needs("refresh_token", "client_id")
+        call = Call(self.name, token).needs("refresh_token", "client_id")
         form = self._form(token, grant_type="refresh_token", refresh_token=token.refresh_token)
         return self._mint(call, form, "Log the user in again")
 
     def exchange(self, token: Token, *, code_verifier: str | None = None) -> Answer:
         """As `Provider.exchange`."""
-        call = _Call(self.name, token).needs("grant_token", "client_id")
+        call = Call(self.name, token).needs("grant_token", "client_id")
         form = self._form(
             token,
             grant_type="authorization_code",
@@ -144,7 +145,7 @@ class OAuth2(Provider):
 
     def revoke(self, token: Token) -> None:
         """As `Provider.revoke`; `ConfigurationError` without a revocation endpoint."""
-        call = _Call(self.name, token)
+        call = Call(self.name, token)
         if not (token.refresh_token or token.access_token):
             call.needs("refresh_token")
         form = self._revocation_form(token)
@@ -200,7 +201,7 @@ class OAuth2(Provider):
 
     # -- the way of one call ---------------------------------------------------------------
 
-    def _mint(self, call: _Call, form: Form, if_rejected: str) -> Answer:
+    def _mint(self, call: Call, form: Form, if_rejected: str) -> Answer:
         reply = self._post(call, self._token_endpoint(call.token), form, call.token)
         outcome = self._judge(call, form, reply, if_rejected)
         # Raised here, where no local variable holds what the provider answered.
@@ -236,7 +237,7 @@ class OAuth2(Provider):
             token, token=token.refresh_token or token.access_token, token_type_hint=hint
         )
 
-    def _post(self, call: _Call, url: str, form: Form, token: Token) -> Reply:
+    def _post(self, call: Call, url: str, form: Form, token: Token) -> Reply:
         try:
             return post_form(
                 url,
@@ -250,7 +251,7 @@ class OAuth2(Provider):
             raise
 
     def _judge(
-        self, call: _Call, form: Form, reply: Reply, if_rejected: str
+        self, call: Call, form: Form, reply: Reply, if_rejected: str
     ) -> Answer | RenewalError:
         """Judge by the body; the HTTP status only names what has no sense in it."""
         body = answers.read(reply)
@@ -269,7 +270,7 @@ class OAuth2(Provider):
             clock_offset=reply.clock_offset,
         )
 
-    def _judge_revocation(self, call: _Call, form: Form, reply: Reply) -> RenewalError | None:
+    def _judge_revocation(self, call: Call, form: Form, reply: Reply) -> RenewalError | None:
         body = answers.read(reply)
         code = body.text("error")
         if code and code.lower() in self.gone:
@@ -282,7 +283,7 @@ class OAuth2(Provider):
         return self._senseless(call, reply, fault)
 
     def _error(
-        self, call: _Call, form: Form, reply: Reply, body: answers.Body, if_rejected: str
+        self, call: Call, form: Form, reply: Reply, body: answers.Body, if_rejected: str
     ) -> RenewalError:
         code = body.text("error") or ""
         kind = self.meaning(code, body) or ProviderUnavailable
@@ -300,12 +301,12 @@ class OAuth2(Provider):
             return call.error(kind, what, hint=hint or _CHECK_CLIENT, error=code)
         return self._senseless(call, reply, what)
 
-    def _senseless(self, call: _Call, reply: Reply, fault: str) -> RenewalError:
+    def _senseless(self, call: Call, reply: Reply, fault: str) -> RenewalError:
         if reply.status == _TOO_MANY_REQUESTS:
             return self._throttled(call, reply, f"{fault}, too many requests")
         return call.error(ProviderUnavailable, fault, hint="Try again later")
 
-    def _throttled(self, call: _Call, reply: Reply, what: str) -> RenewalError:
+    def _throttled(self, call: Call, reply: Reply, what: str) -> RenewalError:
         wait = self.wait(reply)
         if wait is not None:
             # One absurd header must not lock everybody out for years.
@@ -320,49 +321,3 @@ class OAuth2(Provider):
     def wait(self, reply: Reply) -> float | None:
         """Return for how many seconds to leave it alone when it throttles. None if unknown."""
         return reply.retry_after
-
-
-def _meanings(errors: Mapping[str, type[RenewalError] | str]) -> dict[str, type[RenewalError]]:
-    kinds = (GrantRejected, ProviderRefused, CoolingDown, ProviderUnavailable)
-    named: dict[object, type[RenewalError]] = {kind.__name__: kind for kind in kinds}
-    named |= {kind: kind for kind in kinds}
-    unknown = [
-        str(code)
-        for code, kind in errors.items()
-        if not (isinstance(code, str) and isinstance(kind, str | type) and kind in named)
-    ]
-    if unknown:
-        raise ConfigurationError(
-            f"It is not clear what the error codes {', '.join(unknown)} mean",
-            hint=f"Say one of {', '.join(kind.__name__ for kind in kinds)}",
-        )
-    return {code.lower(): named[kind] for code, kind in errors.items()}
-
-
-class _Call:
-    """Whose call it is, for the errors it may end in."""
-
-    def __init__(self, provider: str, token: Token) -> None:
-        self.provider = provider
-        self.token = token
-
-    def needs(self, *fields: str) -> Self:
-        missing = [name for name in fields if not getattr(self.token, name)]
-        if missing:
-            raise ConfigurationError(
-                f"A call to {self.provider} needs {' and '.join(missing)}",
-                token_id=self.token.id,
-                user=self.token.user,
-            )
-        return self
-
-    def error(
-        self, kind: type[RenewalError], what: str, *, hint: str, **facts: object
-    ) -> RenewalError:
-        return kind(
-            f"{self.provider} {what}",
-            token_id=self.token.id,
-            user=self.token.user,
-            hint=hint,
-            **facts,
-        )
