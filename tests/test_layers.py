@@ -17,7 +17,7 @@ LAYERS = (
         *("decision", "journal", "holder", "keys", "cache", "clock", "forks", "events"),
         *("store", "folders", "folder_journal"),
     },
-    {"vault", "rows", "swapping"},
+    {"vault", "saver", "rows", "swapping"},
     {"renewal"},
     {"keeper", "sweeping"},
     {"config"},

@@ -99,6 +99,11 @@ class Rows:
         ]
         return [identity(token, None), *found] if token.user else found
 
+    @property
+    def finds_late(self) -> bool:
+        """Whether what was just written may not be found yet; see `Backend`."""
+        return self._backend.finds_late
+
     def may_become(self, row: Token, identity: str) -> bool:
         """Tell whether a row can have another identity: its id may be made of the one it has."""
         return self._backend.id_for(identity) in (None, row.id)

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import secrets
 from typing import TYPE_CHECKING
 
 from tokenkeep import folders, forks, saving
 from tokenkeep.cache import Cache, Entry
 from tokenkeep.clock import Clock
-from tokenkeep.errors import StoreConflict, StoreUnavailable
 from tokenkeep.folder_journal import FolderJournal
 from tokenkeep.journal import MemoryJournal
-from tokenkeep.lookup import SECRETS, Lookup, digest_of
+from tokenkeep.lookup import Lookup, digest_of
 from tokenkeep.providers import Providers
-from tokenkeep.rows import TRIES, Rows
+from tokenkeep.rows import Rows
+from tokenkeep.saver import Saver
 from tokenkeep.sealing import key_missing
 from tokenkeep.store import TokenStore
 from tokenkeep.token import Status, Token
@@ -25,10 +24,6 @@ if TYPE_CHECKING:
     from tokenkeep.journal import Journal
     from tokenkeep.sealing import KeyRing
     from tokenkeep.token import Claim
-
-
-_UNSEEN = object()
-"""A revision that no store has: what was written here may have been written over."""
 
 
 class Vault(TokenStore):
@@ -72,6 +67,7 @@ class Vault(TokenStore):
         self._clock = clock or Clock()
         self._cache = Cache(cache_size, max_staleness)
         self._rows = Rows(backend, ring, wrote=self._cache.wrote)
+        self._saver = Saver(self._rows, self._cache, self._clock, reread=self.reread)
         forks.renew_in_child(self._cache)
         first = backend.scan(None, 1)
         if first and first[0].key_id not in ring.key_ids:
@@ -131,34 +127,11 @@ class Vault(TokenStore):
 
     def save_token(self, token: Token) -> Token:
         """See `TokenStore.save_token`."""
-        token = saving.cleaned(self._locate(token))
-        login = secrets.token_hex(16)
-        for attempt in range(TRIES):
-            try:
-                saved = None if attempt else self._saved_unread(token, login)
-                if saved is not None:
-                    return saved
-                stored = self._matching(token)
-                if stored is not None and stored.renewal.login == login:
-                    return stored  # an earlier try was committed, although it failed
-                return self._saved(stored, token, login)
-            except StoreConflict:
-                continue
-            except StoreUnavailable:
-                committed = self._committed(token, login)
-                if committed is None:
-                    raise
-                return committed
-        raise StoreUnavailable(
-            f"Others kept writing this token; gave up after {TRIES} tries",
-            token_id=token.id,
-            user=token.user,
-            hint="Try again",
-        )
+        return self._saver.save(saving.cleaned(self._locate(token)))
 
     def swap(self, token: Token) -> Token:
         """See `TokenStore.swap`."""
-        return self._noted(self._rows.swap(token))
+        return self._saver.noted(self._rows.swap(token))
 
     def reserve(self, token: Token, claim: Claim) -> Token:
         """
@@ -267,126 +240,6 @@ class Vault(TokenStore):
                 if led is not None and (found := question.choose([led])) is not None:
                     return found
         return None
-
-    def _matching(self, token: Token) -> Token | None:
-        """Return the row that a save updates, pending ones too, read past the cache."""
-        if token.id:
-            row = self.reread(token.id) or self._rows.read(token.id)
-            if row is not None and saving.same_thing(row, token):
-                return row  # an id goes first: the rest need not be read
-        rows = []
-        if token.user:
-            rows += self._rows.having(Lookup("user", token.user))
-        for field, name in SECRETS.items():
-            if getattr(token, name):
-                rows += self._rows.having(Lookup(field, getattr(token, name)))
-        if self.backend.finds_late:
-            rows += self._rows.taken(self._rows.identities(token))
-        return saving.match(token, rows) or self._holding(token)
-
-    def _holding(self, token: Token) -> Token | None:
-        """Return the row that has the identity a save would take, or was reserved for it."""
-        identities = self._rows.identities(token)
-        for row in self._rows.taken(identities):
-            if not saving.same_thing(row.but(status=Status.OK), token):
-                continue
-            if row.status is Status.PENDING:
-                return row
-            if row.identity == identities[0]:
-                # What the pointer led to is gone, or another's: the row is free.
-                moved = row.status is Status.MOVED
-                return row.but(status=Status.PENDING, moved_to=None) if moved else row
-        return None
-
-    def _saved_unread(self, token: Token, login: str) -> Token | None:
-        """
-        Write a save over the row as it was seen last, which spares reading it.
-
-        What was seen may be out of date: then its version is, and nothing is written.
-
-        Returns:
-            None if the row has to be read after all.
-
-        Raises:
-            StoreConflict: Likewise.
-        """
-        last = self._cache.last(("id", token.id)) if token.id else None
-        if last is None or last.id != token.id or not saving.same_thing(last, token):
-            return None
-        wanted = saving.merged(last, token, login=login, now=self._clock.now())
-        if wanted is last or last.user != wanted.user:
-            return None
-        return self._noted(self._rows.swap(wanted))
-
-    def _noted(self, written: Token) -> Token:
-        """Keep what was just written for the next save; no reader is given it unasked."""
-        if written.status not in (Status.PENDING, Status.MOVED):
-            self._cache.put(("id", written.id), Entry(written, _UNSEEN, 0.0))
-        return written
-
-    def _saved(self, stored: Token | None, token: Token, login: str) -> Token:
-        """Write a save; a row without a name that learns its user becomes that user's."""
-        now = self._clock.now()
-        if stored is None:
-            return self._rows.insert(saving.first(token, login=login, now=now))
-        wanted = saving.merged(stored, token, login=login, now=now)
-        if wanted is stored:
-            return stored
-        if stored.user or not wanted.user:
-            return self._noted(self._rows.swap(wanted))
-        identity = self._rows.identities(wanted)[0]
-        try:
-            if self._rows.may_become(stored, identity):
-                return self._rows.swap(wanted.but(identity=identity))
-            # Its claim too: a renewal that is under way goes on in the user's row.
-            owner = self._rows.insert(saving.inherited(wanted, stored))
-        except StoreConflict:
-            owners = self._rows.taken([identity])
-            if not owners or owners[0].id == stored.id:
-                raise
-            owner = owners[0]
-        return self._joined(stored, wanted, owner, login)
-
-    def _joined(self, nameless: Token, wanted: Token, owner: Token, login: str) -> Token:
-        """
-        Write what a nameless row has become into its user's row, and point from one to the other.
-
-        Whoever writes the nameless row in between is merged too: a renewal may
-        have put the only living refresh token there.
-        """
-        lent: Claim | None = None
-        for _ in range(TRIES):
-            now = self._clock.now()
-            merged = saving.merged(owner, wanted.but(id=None), login=login, now=now)
-            if lent is not None and merged.renewal.claim == lent:
-                merged = merged.with_renewal(claim=None)  # its holder may be done by now
-            merged = saving.inherited(merged, nameless)
-            lent = nameless.renewal.claim
-            if merged != owner:
-                owner = self._rows.swap(merged)
-            try:
-                self._rows.point(nameless, owner, now)
-            except StoreConflict:
-                again = self._rows.read(str(nameless.id))
-                if again is None or again.id != nameless.id or again.user:
-                    return owner  # gone, or somebody's own by now
-                current = self._rows.read(str(owner.id))
-                if current is None or current.status is not Status.OK:
-                    return current or again  # deleted or revoked meanwhile: that stands
-                if again.pair != nameless.pair:
-                    wanted = again.but(user=wanted.user)
-                nameless, owner = again, current
-            else:
-                return owner
-        raise StoreConflict("Others kept writing this token", token_id=owner.id, user=owner.user)
-
-    def _committed(self, token: Token, login: str) -> Token | None:
-        """Return the row that a write of unknown outcome made after all."""
-        try:
-            stored = self._matching(token)
-        except StoreUnavailable:
-            return None
-        return stored if stored is not None and stored.renewal.login == login else None
 
 
 def _journal_of(backend: Backend, ring: KeyRing) -> Journal:

@@ -165,9 +165,9 @@ ABLATIONS = (
     Ablation(
         "nonce=0",
         "a login of unknown outcome does not recognise its own write",
-        "vault.py",
+        "saver.py",
         "return stored if stored is not None and stored.renewal.login == login else None",
-        "return self.save_token(token)",
+        "return self.save(token)",
         "renewal/test_login_again.py::test_outcome_unknown_then_another_login",
     ),
     Ablation(
