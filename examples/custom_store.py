@@ -86,6 +86,9 @@ class TableStore(TokenStore):
             saved = saved.but(version=secrets.token_hex(16))
             row = row_of(saved)
             database.execute("REPLACE INTO token VALUES (?, ?)", row)
+            for twin in saving.twins(saved, rows):
+                # The same login, saved without a name: it would live on by itself.
+                database.execute("DELETE FROM token WHERE id = ?", (twin.id,))
             database.execute("COMMIT")
         return token_of(row)
 

@@ -53,15 +53,18 @@ class Saver:
             StoreError: What is stored can't be read.
         """
         login = secrets.token_hex(16)
+        brought = False
         for attempt in range(TRIES):
             try:
                 saved = None if attempt else self._saved_unread(token, login)
                 if saved is not None:
                     return saved
                 stored = self._matching(token)
-                if stored is not None and stored.renewal.login == login:
-                    return stored  # an earlier try was committed, although it failed
-                return self._saved(stored, token, login)
+                brought |= stored is None or saving.brings_another(stored, token)
+                if stored is None or stored.renewal.login != login:
+                    # Else an earlier try was committed, although it failed.
+                    stored = self._saved(stored, token, login)
+                return self._gathered(stored, login) if brought else stored
             except StoreConflict:
                 continue
             except StoreUnavailable:
@@ -82,12 +85,9 @@ class Saver:
             row = self._reread(token.id) or self._rows.read(token.id)
             if row is not None and saving.same_thing(row, token):
                 return row  # an id goes first: the rest need not be read
-        rows = []
+        rows = self._sharing(token)
         if token.user:
             rows += self._rows.having(Lookup("user", token.user))
-        for field, name in SECRETS.items():
-            if getattr(token, name):
-                rows += self._rows.having(Lookup(field, getattr(token, name)))
         if self._rows.finds_late:
             rows += self._rows.taken(self._rows.identities(token))
         return saving.match(token, rows) or self._holding(token)
@@ -120,6 +120,8 @@ class Saver:
         """
         last = self._cache.last(("id", token.id)) if token.id else None
         if last is None or last.id != token.id or not saving.same_thing(last, token):
+            return None
+        if saving.brings_another(last, token):
             return None
         wanted = saving.merged(last, token, login=login, now=self._clock.now())
         if wanted is last or last.user != wanted.user:
@@ -154,6 +156,34 @@ class Saver:
                 raise
             owner = owners[0]
         return self._joined(stored, wanted, owner, login)
+
+    def _gathered(self, saved: Token, login: str) -> Token:
+        """
+        Let rows without a name that hold the login just saved lead to its user's row.
+
+        Looked for after the write: of two who save the same login with a name and
+        without one at the same time, at least the later one sees both.
+        """
+        if saved.status is not Status.OK:
+            return saved
+        sharing = self._sharing(saved)
+        if saved.user is None:
+            owner = next((row for row in sharing if saving.twins(row, [saved])), None)
+            return saved if owner is None else self._joined(saved, saved, owner, login)
+        for twin in saving.twins(saved, sharing):
+            if twin.status is Status.REVOKED and twin.refresh_token:
+                dead = saving.died(saved, Status.REVOKED, self._clock.now())
+                return self._rows.swap(dead)
+            saved = self._joined(twin, saved, saved, login)
+        return saved
+
+    def _sharing(self, token: Token) -> list[Token]:
+        """Return the rows that have one of a token's secrets, each once."""
+        rows = []
+        for field, name in SECRETS.items():
+            if getattr(token, name):
+                rows += self._rows.having(Lookup(field, getattr(token, name)))
+        return list({row.id: row for row in rows}.values())
 
     def _joined(self, nameless: Token, wanted: Token, owner: Token, login: str) -> Token:
         """

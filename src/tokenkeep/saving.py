@@ -69,11 +69,17 @@ def match(token: Token, stored: Iterable[Token]) -> Token | None:
     Return the stored token that a save updates, from all there are.
 
     By id, then identity, then refresh, then grant, then access token. None if
-    the save makes a new row.
+    the save makes a new row. A row without a name that was revoked, or whose
+    refresh token was rejected, goes before the user's row if the save brings
+    that refresh token: under a name it must not live on.
     """
     rows = [t for t in stored if same_thing(t, token)]
     for row in rows:
         if token.id and row.id == token.id:
+            return row
+    for row in rows:
+        dead = row.user is None and row.status in _DEAD
+        if dead and token.refresh_token and row.refresh_token == token.refresh_token:
             return row
     for row in rows:
         if token.user and all(getattr(row, n) == getattr(token, n) for n in _FIXED):
@@ -86,6 +92,31 @@ def match(token: Token, stored: Iterable[Token]) -> Token | None:
     return None
 
 
+def twins(saved: Token, stored: Iterable[Token]) -> list[Token]:
+    """
+    Return the rows without a name that hold the same login as a user's row.
+
+    They were saved before it was known whose it is. Left alone, each would
+    renew it, and live on when the other is revoked.
+
+    Args:
+        saved: The user's row, as it is after a save.
+        stored: All there are, or those that share a token with it.
+    """
+    others = (row for row in stored if row.id != saved.id and row.user is None)
+    rows = (row for row in others if row.status is not Status.PENDING and same_thing(row, saved))
+    return [row for row in rows if saved.user is not None and _is_same_login(row, saved)]
+
+
+def _is_same_login(one: Token, other: Token) -> bool:
+    """Tell by the first token that both have: refresh, else grant, else access token."""
+    for field in ("refresh", "grant", "access"):
+        values = getattr(one, SECRETS[field]), getattr(other, SECRETS[field])
+        if None not in values:
+            return values[0] == values[1]
+    return False
+
+
 def is_new_login(stored: Token, token: Token) -> bool:
     """Tell whether a save brings tokens from another login than the stored ones."""
     if stored.status is Status.PENDING:
@@ -93,6 +124,13 @@ def is_new_login(stored: Token, token: Token) -> bool:
     if token.refresh_token:
         return token.refresh_token != stored.refresh_token
     return bool(token.grant_token and token.grant_token != stored.grant_token)
+
+
+def brings_another(stored: Token, token: Token) -> bool:
+    """Tell whether a save brings a login, or an access token alone, that the row has not."""
+    if token.refresh_token or token.grant_token:
+        return is_new_login(stored, token)
+    return token.access_token not in (None, stored.access_token)
 
 
 def merged(stored: Token, token: Token, *, login: str, now: float) -> Token:
@@ -110,7 +148,7 @@ def merged(stored: Token, token: Token, *, login: str, now: float) -> Token:
     """
     new_login = is_new_login(stored, token)
     if token.status in _DEAD:
-        return _died(stored, token.status, now)
+        return died(stored, token.status, now)
     if stored.status in _DEAD and not new_login:
         return stored
     changes: dict[str, object] = {
@@ -169,7 +207,8 @@ def first(token: Token, *, login: str, now: float) -> Token:
     )
 
 
-def _died(stored: Token, status: Status, now: float) -> Token:
+def died(stored: Token, status: Status, now: float) -> Token:
+    """Return a row that is not handed out any more; what is revoked stays so."""
     if stored.status in (status, Status.REVOKED):
         return stored
     access_token = None if status is Status.REVOKED else stored.access_token

@@ -57,6 +57,15 @@ MUTANTS = {
             self._rows[-1][0] = str(before)
             return self.get_tokens()[-1]
     """,
+    "keeps a login twice": """
+        def save_token(self, token):
+            kept = self.delete_token
+            self.delete_token = lambda token_id: None
+            try:
+                return super().save_token(token)
+            finally:
+                self.delete_token = kept
+    """,
     "cuts at 255": """
         def save_token(self, token):
             return super().save_token(token.but(access_token=(token.access_token or "")[:255]))

@@ -64,8 +64,13 @@ class ListStore(TokenStore):
             login, now = secrets.token_hex(16), time.time()
             if stored is None:
                 fresh = saving.first(token, login=login, now=now)
-                return self._append(fresh.but(id=secrets.token_hex(16)))
-            return self._replace(saving.merged(stored, token, login=login, now=now))
+                saved = self._append(fresh.but(id=secrets.token_hex(16)))
+            else:
+                saved = self._replace(saving.merged(stored, token, login=login, now=now))
+            for twin in saving.twins(saved, rows):
+                # The same login, saved without a name: it would live on by itself.
+                self.delete_token(str(twin.id))
+            return saved
 
     def delete_token(self, token_id: str) -> None:
         """See `TokenStore.delete_token`."""

@@ -217,6 +217,28 @@ class StoreContract(FindContract):
         assert store.get_tokens() == [named]
         assert store.find_token(Token(refresh_token="r2", client_id="client")) == named
 
+    def test_a_login_is_kept_once(self, store: TokenStore) -> None:
+        """A user's new login that was saved before without a name is that user's alone."""
+        login = {"access_token": "a2", "refresh_token": "r2", "grant_token": "g2"}
+        store.save_token(full(None, **login))
+        owner = store.save_token(full("ana"))
+
+        named = store.save_token(full("ana", **login))
+
+        assert named.id == owner.id
+        assert store.get_tokens() == [named]
+
+    def test_a_revoked_login_gets_no_name(self, store: TokenStore) -> None:
+        """What was revoked without a name does not come back as a user's."""
+        nameless = store.save_token(full(None, refresh_token="r2", grant_token=None))
+        store.save_token(nameless.but(status=Status.REVOKED))
+        owner = store.save_token(full("ana"))
+
+        after = store.save_token(full("ana", refresh_token="r2", grant_token=None))
+
+        assert after.status is Status.REVOKED
+        assert store.find_token_by_id(str(owner.id)) == owner
+
     # Dead tokens
 
     @pytest.mark.parametrize("status", [Status.REVOKED, Status.LOGIN_NEEDED])
