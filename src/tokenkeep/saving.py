@@ -111,9 +111,9 @@ def twins(saved: Token, stored: Iterable[Token]) -> list[Token]:
 def _is_same_login(one: Token, other: Token) -> bool:
     """Tell by the first token that both have: refresh, else grant, else access token."""
     for field in ("refresh", "grant", "access"):
-        values = getattr(one, SECRETS[field]), getattr(other, SECRETS[field])
-        if None not in values:
-            return values[0] == values[1]
+        mine, its = getattr(one, SECRETS[field]), getattr(other, SECRETS[field])
+        if mine and its:
+            return bool(mine == its)
     return False
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import pty
+import queue
 import re
 import socket
 import sys
@@ -30,12 +31,13 @@ def client(configured, environment, tmp_path):
 
 @pytest.fixture
 def browse(monkeypatch):
-    """Put a function in the browser's place; what it returns is kept."""
+    """Put a function in the browser's place; what it returns can be waited for."""
 
     def _browse(do):
-        kept = []
-        monkeypatch.setattr(webbrowser, "open", lambda url: kept.append(do(url)))
-        return kept
+        # The command may be done before its page has arrived.
+        kept = queue.SimpleQueue()
+        monkeypatch.setattr(webbrowser, "open", lambda url: kept.put(do(url)))
+        return lambda: kept.get(timeout=30)
 
     return _browse
 
@@ -48,7 +50,7 @@ def come_back(**decision):
 def test_the_token_is_stored_as_the_sdk_would(run, browse, client, configured, store):
     """After consent the user's token is there, at the user's own data centre."""
     eu = configured.users[1]
-    pages = browse(come_back(user=eu.name))
+    shown = browse(come_back(user=eu.name))
 
     result = run("login", *client, "--port", "0")
 
@@ -62,7 +64,8 @@ def test_the_token_is_stored_as_the_sdk_would(run, browse, client, configured, s
     assert (token.data_center, token.environment) == ("eu", "production")
     assert configured.is_active(token.refresh_token)
     assert configured.is_active(token.access_token)
-    assert (pages[0][0], "Logged in" in pages[0][2]) == (200, True)
+    status, _, page = shown()
+    assert (status, "Logged in" in page) == (200, True)
 
 
 def test_the_request_is_as_the_standards_say(run, browse, client):
@@ -115,11 +118,11 @@ def test_a_second_login_is_the_same_row(run, browse, client, store):
 
 def test_no_secret_is_printed(run, browse, client, configured, store):
     """Neither client secret, code, nor token is in any output or page."""
-    pages = browse(come_back())
+    page = browse(come_back())
 
     result = run("login", *client, "--port", "0", "-vv", "--json")
 
-    shown = result.output + str(pages)
+    shown = result.output + str(page())
     (token,) = store.get_tokens()
     assert json.loads(result.stdout)["user"] == token.user
     assert configured.client.client_secret not in shown
@@ -151,13 +154,14 @@ def test_another_environment_than_asked_for_is_refused(run, browse, client, conf
 
 def test_a_refusal_is_called_one(run, browse, client, store):
     """The user says no: told so, here and in the browser."""
-    pages = browse(come_back(decision="reject"))
+    shown = browse(come_back(decision="reject"))
 
     result = run("login", *client, "--port", "0")
 
     assert result.exit_code == 1
     assert "The user refused access" in result.stderr
-    assert (pages[0][0], "The user refused access" in pages[0][2]) == (400, True)
+    status, _, page = shown()
+    assert (status, "The user refused access" in page) == (400, True)
     assert store.get_tokens() == []
 
 
