@@ -35,13 +35,18 @@ class FolderJournal(Journal):
     One sealed file for each answer, and for each issuer's clock that differs.
 
     Args:
-        folder: Made with mode 0700 when it is first needed.
+        folder: Made with mode 0700 when it is first needed; or what returns
+            it, asked each time.
         ring: The keys of the store it belongs to.
     """
 
-    def __init__(self, folder: Path, ring: KeyRing) -> None:
-        self._folder = folder
+    def __init__(self, folder: Path | Callable[[], Path], ring: KeyRing) -> None:
+        self._where = folder
         self._ring = ring
+
+    @property
+    def _folder(self) -> Path:
+        return self._where() if callable(self._where) else self._where
 
     def prepare(self) -> str | None:
         """See `Journal.prepare`."""

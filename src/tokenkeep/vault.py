@@ -19,6 +19,7 @@ from tokenkeep.token import Status, Token
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
     from tokenkeep.backends.base import Backend
     from tokenkeep.journal import Journal
@@ -70,6 +71,8 @@ class Vault(TokenStore):
         self._saver = Saver(self._rows, self._cache, self._clock, reread=self.reread)
         forks.renew_in_child(self._cache)
         first = backend.scan(None, 1)
+        if not backend.embedded:
+            backend.store_id()  # while it can be asked: an outage must not hide the journal
         if first and first[0].key_id not in ring.key_ids:
             raise key_missing([first[0].key_id], ring.key_ids)
 
@@ -242,11 +245,27 @@ class Vault(TokenStore):
         return None
 
 
+def whereabouts(backend: Backend) -> str:
+    """
+    Return what no two stores have in common, and all processes of a host make alike.
+
+    Two servers may be called alike, and a copy of a database has its id.
+
+    Raises:
+        StoreUnavailable: The store can't be asked for its id.
+    """
+    return f"{backend.store_id()} {backend.describe()}"
+
+
 def _journal_of(backend: Backend, ring: KeyRing) -> Journal:
     if backend.home is not None:
         return FolderJournal(backend.home.with_name(f"{backend.home.name}.journal"), ring)
     if backend.embedded:
         return MemoryJournal()
-    # Each store its own: one must not judge the answers of another's tokens.
-    store = digest_of(backend.describe())[:16]
-    return FolderJournal(folders.state() / "journal" / store, ring)
+
+    def folder() -> Path:
+        # Each store its own: one must not judge the answers of another's tokens.
+        store = digest_of(whereabouts(backend))[:16]
+        return folders.state() / "journal" / store
+
+    return FolderJournal(folder, ring)

@@ -4,6 +4,7 @@ A record as items of a DynamoDB table, all written in one transaction.
     pk                           sk        holds
     <prefix>#token#<shard>       <id>      the record
     <prefix>#identity#<digest>   identity  whose identity this is: its uniqueness
+    <prefix>#store               store     the store's id
     <prefix>#user#<digest>       <id>      that the record has this user
     <prefix>#access#<digest>     <id>      and so on for each digest
 
@@ -76,6 +77,10 @@ class Layout:
     def identity(self, identity: str) -> Key:
         """Return the key of what makes an identity unique."""
         return {"pk": {"S": self.index("identity", identity)}, "sk": {"S": "identity"}}
+
+    def store(self) -> Key:
+        """Return the key of the store's id."""
+        return {"pk": {"S": f"{self._prefix}#store"}, "sk": {"S": "store"}}
 
     def index(self, field: str, value: str) -> str:
         """Return the partition key under which a value is looked up."""

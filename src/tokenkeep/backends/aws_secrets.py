@@ -66,6 +66,11 @@ class Secrets:
         if recovery_window is None:
             self._way, self._last = {"ForceDeleteWithoutRecovery": True}, _ERASED
 
+    @property
+    def account(self) -> str | None:
+        """Whose secrets they are. None before AWS has shown the first."""
+        return self._requests.account
+
     def get(self, asked: _Exchange, name: str) -> Stored | None:
         """Return a secret's current value. None if there is no such secret, or it is deleted."""
         found = self._requests.get(asked, name)

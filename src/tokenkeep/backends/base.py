@@ -212,8 +212,22 @@ class Backend(ABC):
         """
         Say where the tokens are, for people; without a password.
 
-        Never the same for two stores: a server's journal is named after it.
+        A server's journal is named after it and `store_id`, so it says the
+        same in all processes of a host.
         """
+
+    def store_id(self) -> str | None:
+        """
+        Return what tells this store from any other, by whatever name it is reached.
+
+        Made once, at random, and kept in the store: two servers may be called
+        alike. None where nothing of the kind can be kept; then `describe` has
+        to tell stores apart.
+
+        Raises:
+            StoreUnavailable: As for every method.
+        """
+        return None
 
     def risks(self) -> list[Risk] | None:
         """

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import secrets
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Unpack
 
 from botocore.exceptions import ClientError
@@ -70,6 +72,7 @@ class DynamoDBBackend(Backend):
             )
         self._table = table
         self._layout = Layout(prefix)
+        self._store_id: str | None = None
         profile = connection.get("profile")
         of_profile = f" of the profile {profile}" if profile else ""
         self._aws: AWSClient[DynamoDBClient] = AWSClient(
@@ -184,8 +187,34 @@ class DynamoDBBackend(Backend):
     def describe(self) -> str:
         return self._aws.place.name
 
+    def store_id(self) -> str:
+        if self._store_id is None:
+            self._store_id = self._stored_id() or self._made_id()
+        return self._store_id
+
     def close(self) -> None:
         self._aws.close()
+
+    def _stored_id(self) -> str | None:
+        items = self._items([self._layout.store()])
+        return str(items[0]["id"]["S"]) if items else None
+
+    def _made_id(self) -> str:
+        """Make the store's id; of all who do so at once, one makes it."""
+        new = {**self._layout.store(), "id": {"S": secrets.token_hex(16)}}
+        with suppress(ClientError):
+            self._aws.begin().send(
+                lambda dynamodb: dynamodb.put_item(
+                    TableName=self._table,
+                    Item=new,
+                    ConditionExpression="attribute_not_exists(pk)",
+                ),
+                "ConditionalCheckFailedException",
+            )
+        found = self._stored_id()
+        if found is None:
+            raise contended(self.describe(), None)
+        return found
 
     def _owners(self, identities: dict[str, None]) -> list[str]:
         """Return the ids of the records that have these identities."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import secrets
 from typing import TYPE_CHECKING
 
 from tokenkeep.backends import redis_scripts as scripts
@@ -70,6 +71,7 @@ class RedisBackend(Backend):
         if wait < 0:
             raise ConfigurationError("wait is a number of replicas")
         self._keys = scripts.keys(prefix)
+        self._store_id: str | None = None
         self._prefix = prefix
         self._server = Server(
             RedisURL.parse(url, {}),
@@ -163,6 +165,14 @@ class RedisBackend(Backend):
 
     def describe(self) -> str:
         return f"Redis at {self._server.url.place}, keys {{{self._prefix}}}:*"
+
+    def store_id(self) -> str:
+        if self._store_id is None:
+            new = secrets.token_hex(16)
+            # Of all who come first at once, the server takes one.
+            self._server.ask("SET", self._keys.store, new, "NX")
+            self._store_id = self._server.ask("GET", self._keys.store).decode()
+        return self._store_id
 
     def close(self) -> None:
         self._server.close()

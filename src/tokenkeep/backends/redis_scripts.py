@@ -5,6 +5,7 @@ All keys of a store carry one hash tag, so that a cluster keeps them together,
 and all of them are declared:
 
     {prefix}:format      the mark of tokenkeep, and the version of all this
+    {prefix}:store       the store's id, which no script asks for
     {prefix}:record      hash: id -> record, as `redis_rows` packs it
     {prefix}:id          sorted set of the ids, in the order of their bytes
     {prefix}:identity    sorted sets of "<length of value>:<value><id>", one for
@@ -48,10 +49,12 @@ class Keys(NamedTuple):
     Args:
         everything: In the order the scripts know: format, record, id, then `FIELDS`.
         field: Which of them belongs to a field.
+        store: That of the store's id.
     """
 
     everything: tuple[str, ...]
     field: dict[str, str]
+    store: str
 
     @property
     def record(self) -> str:
@@ -68,7 +71,8 @@ def keys(prefix: str) -> Keys:
     """Return the keys of the store with this prefix."""
     names = ("format", "record", "id", *FIELDS)
     everything = tuple(f"{{{prefix}}}:{name}" for name in names)
-    return Keys(everything, dict(zip(FIELDS, everything[3:], strict=True)))
+    fields = dict(zip(FIELDS, everything[3:], strict=True))
+    return Keys(everything, fields, f"{{{prefix}}}:store")
 
 
 def _script(*parts: str) -> Script:

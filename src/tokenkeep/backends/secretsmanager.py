@@ -157,6 +157,9 @@ class SecretsManagerBackend(Backend):
     def describe(self) -> str:
         return self._aws.place.name
 
+    def store_id(self) -> str | None:
+        return self._secrets.account
+
     def close(self) -> None:
         self._aws.close()
 

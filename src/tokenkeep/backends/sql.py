@@ -102,6 +102,7 @@ class SQLBackend(Backend):
         Schema(target.table, target.schema)
         self._errors = Explainer(target)
         self._packet: int | None = None
+        self._store_id: str | None = None
         self._connections = Connections(target, self._errors)
         self._calls = Calls(target, self._connections, self._errors)
         try:
@@ -187,6 +188,9 @@ class SQLBackend(Backend):
     def describe(self) -> str:
         return self._target.describe()
 
+    def store_id(self) -> str | None:
+        return self._store_id
+
     def close(self) -> None:
         self._connections.close()
 
@@ -202,7 +206,7 @@ class SQLBackend(Backend):
                     # Where new tables go depends on the user; where these are must not.
                     target.schema = connections.dialect.default_schema_name
                 schema = Schema(target.table, target.schema)
-                prepare(db, schema, self._errors, target.timeout)
+                self._store_id = prepare(db, schema, self._errors, target.timeout)
                 if target.is_mysql:
                     self._packet = db.exec_driver_sql("SELECT @@max_allowed_packet").scalar_one()
         except errors as exc:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import Column, Double, Index, Integer, LargeBinary, MetaData, String, Table
+from sqlalchemy import Column, Double, Index, Integer, LargeBinary, MetaData, String, Table, select
 from sqlalchemy.dialects.mysql import LONGBLOB, VARBINARY
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError, CompileError, NoSuchModuleError
@@ -63,8 +63,8 @@ class Schema:
     """
     The two tables of a store.
 
-    The records are in the first; the second has one row, the version of both.
-    It is written last: where it is, all is there.
+    The records are in the first; the second has one row, the version of both
+    and the store's id. It is written last: where it is, all is there.
 
     Args:
         table: The name of the first; the second is ``<table>_schema``.
@@ -112,10 +112,12 @@ class Schema:
             self.metadata,
             Column("name", String(20), primary_key=True),
             Column("version", Integer, nullable=False),
+            Column("store", String(32)),
             mysql_engine="InnoDB",
             mariadb_engine="InnoDB",
         )
         self.insert_version = self.version.insert().values(name="tokenkeep", version=VERSION)
+        self.store_id = select(self.version.c.store)
 
     def create(self) -> list[tuple[Table | Index, ExecutableDDLElement]]:
         """Return what is to be made, in its order, and the statements that do so."""

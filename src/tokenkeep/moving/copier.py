@@ -19,6 +19,7 @@ from tokenkeep.moving.judging import Action, Verdict, judge, pointer, without_cl
 from tokenkeep.moving.settled import expect_settled
 from tokenkeep.rows import Rows
 from tokenkeep.token import Status
+from tokenkeep.vault import whereabouts
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterator
@@ -77,7 +78,7 @@ class Copier:
     def __init__(
         self, source: Vault, target: Vault, *, replace: bool = False, clock: Clock | None = None
     ) -> None:
-        if source.backend.describe() == target.backend.describe():
+        if whereabouts(source.backend) == whereabouts(target.backend):
             raise ConfigurationError(
                 f"Both stores are {source.backend.describe()}", hint="Name two different ones"
             )
