@@ -13,6 +13,7 @@ from tokenkeep.decision import (
     credential_digest,
     current_failure,
     decide,
+    is_usable,
 )
 from tokenkeep.providers import Profile
 
@@ -243,3 +244,14 @@ def test_cool_down(kind, count, seconds):
 def test_cool_down_of_very_many():
     """A fleet that failed all weekend is no overflow."""
     assert cool_down("transient", 2000) == 60.0
+
+
+@pytest.mark.parametrize(("ahead", "verdict"), [(300, Verdict.USE), (301, Verdict.RENEW_NOW)])
+def test_more_time_than_it_was_given(ahead, verdict):
+    """An end further away than an access token lives was written by a clock that was wrong."""
+    token = Token(access_token="a", refresh_token="r", expires_at=NOW + 3600 + ahead)
+
+    decision = decide(token.with_renewal(lifetime=3600.0), NOW, PROFILE)
+
+    assert verdict is decision.verdict
+    assert is_usable(token, NOW)

@@ -73,7 +73,7 @@ def decide(  # noqa: PLR0911  # one line a case reads better than one exit
     if token.status is not Status.OK:
         return Decision(Verdict.LOGIN_NEEDED)
     usable = is_usable(token, now, rejected=rejected)
-    left = _left(token, now) if usable else 0.0
+    left = _left(token, now) if usable and _is_credible(token, now) else 0.0
     mandatory, advisory = _windows(token, profile)
     if usable and left >= advisory:
         return Decision(Verdict.USE, _until(token, advisory))
@@ -140,6 +140,12 @@ def _left(token: Token, now: float) -> float:
     if token.refresh_token and token.renewal.renewed_at is None:
         return 0.0
     return float("inf")
+
+
+def _is_credible(token: Token, now: float) -> bool:
+    """Tell whether an access token may have that much left: more than it was given is too much."""
+    lifetime = token.renewal.lifetime
+    return lifetime is None or _left(token, now) <= lifetime + CLOCK_SKEW
 
 
 def _windows(token: Token, profile: Profile) -> tuple[float, float]:

@@ -19,6 +19,7 @@ from tokenkeep.events import Event
 from tokenkeep.journal import Journal, MemoryJournal
 from tokenkeep.providers import Providers
 from tokenkeep.renewal import Ask, Renewer
+from tokenkeep.rows import TRIES
 from tokenkeep.swapping import LocalSwap, can_swap
 from tokenkeep.sweeping import Swept, sweep
 from tokenkeep.token import Status, Token
@@ -87,59 +88,55 @@ class Keeper:
         environment: str | None = None,
         data_center: str | None = None,
         provider: str | None = None,
+        client_secret: str | None = None,
     ) -> Token:
         """
         Return a token whose access token is valid now.
 
         Args:
             token: A partial token that says which one. None means that the
-                other arguments do.
+                arguments up to *provider* do.
             id: The token's id.
             user: Whose; for Zoho ``email:zgid``.
             client_id: Only of this client.
             environment: Only of this environment.
             data_center: Rather of this data centre.
             provider: Only of this provider.
+            client_secret: Renew with this one, and store it if that works.
+                None means the stored one.
 
         Raises:
+            TypeError: There are a *token* and fields of one.
             TokenNotFound: There is none.
             LookupFailed: The question is empty or ambiguous.
             LoginNeeded: It can't be renewed any more, or was revoked.
             RenewalError: It can't be renewed now.
             StoreError: The store can't be read or written.
         """
-        asked = token or Token(
-            id=id,
-            user=user,
-            client_id=client_id,
-            environment=environment,
-            data_center=data_center,
-            provider=provider,
-        )
-        found = self.store.find_token(asked)
+        if token is None and id:
+            found = self.store.find_token_by_id(id)
+        else:
+            token = _asked(
+                token,
+                user=user,
+                client_id=client_id,
+                environment=environment,
+                data_center=data_center,
+                provider=provider,
+            )
+            id, user = token.id, token.user  # noqa: A001  # for the error
+            found = self.store.find_token(token)
         if found is None:
             raise TokenNotFound(
                 "There is no such token",
-                token_id=asked.id,
-                user=asked.user,
-                hint="See those there are with: tokenkeep list",
+                token_id=id,
+                user=user,
+                hint="It was deleted, or never there; see those there are with: tokenkeep list",
             )
-        return self.valid(found)
+        return self._valid(found, client_secret)
 
-    def valid(self, token: Token, *, client_secret: str | None = None) -> Token:
-        """
-        Return a stored token with an access token that is valid now.
-
-        Args:
-            token: As found in the store.
-            client_secret: Renew with this one, and store it if that works.
-                None means the stored one.
-
-        Raises:
-            LoginNeeded: It can't be renewed any more, or was revoked.
-            RenewalError: It can't be renewed now.
-            StoreError: The store can't be read or written.
-        """
+    def _valid(self, token: Token, client_secret: str | None) -> Token:
+        """Return a token that was just found with an access token that is valid now."""
         good = self._good.get(token.id)
         now = self.clock.now()
         if (
@@ -206,19 +203,42 @@ class Keeper:
             TokenNotFound: There is none.
             StoreError: It could not be written.
         """
-        while True:
+        stored = self._ended(token_id)
+        # The same login under another name: the provider ends it as well.
+        for row in self.store.same_login(stored):
+            if row.id != stored.id and row.status is not Status.REVOKED:
+                with suppress(TokenNotFound):
+                    self._ended(str(row.id), with_refresh_token=stored.refresh_token)
+        return self.confirm_revocation(stored)
+
+    def _ended(self, token_id: str, *, with_refresh_token: str | None = None) -> Token:
+        """
+        Write that a token is revoked.
+
+        Args:
+            token_id: Which one.
+            with_refresh_token: Only as long as it has this one. None means any.
+        """
+        for _ in range(TRIES):
             stored = self._stored(token_id)
-            if stored.status is not Status.REVOKED:
-                dead = stored.but(
-                    status=Status.REVOKED, access_token=None, updated_at=self.clock.now()
-                ).with_renewal(claim=None, to_revoke=_to_revoke(stored))
-                try:
-                    stored = self.store.swap(dead)
-                except StoreConflict:
-                    continue
-                self._good.clear()
-                self._report("revoked", stored)
-            return self.confirm_revocation(stored)
+            other = with_refresh_token not in (None, stored.refresh_token)
+            if other or stored.status is Status.REVOKED:
+                return stored
+            dead = stored.but(
+                status=Status.REVOKED, access_token=None, updated_at=self.clock.now()
+            ).with_renewal(claim=None, to_revoke=_to_revoke(stored))
+            try:
+                stored = self.store.swap(dead)
+            except StoreConflict:
+                continue
+            self._good.clear()
+            self._report("revoked", stored)
+            return stored
+        raise StoreUnavailable(
+            f"Others kept writing this token; gave up after {TRIES} tries",
+            token_id=token_id,
+            hint="Try again: it is not revoked yet",
+        )
 
     def confirm_revocation(self, token: Token) -> Token:
         """
@@ -339,6 +359,14 @@ class Keeper:
             self._on_event(event)
         except Exception as exc:  # noqa: BLE001  # a listener must not cost anybody a token
             events.logger.error("on_event failed at %s: %s", name, type(exc).__name__)
+
+
+def _asked(token: Token | None, **fields: str | None) -> Token:
+    if token is None:
+        return Token().but(**fields)
+    if any(fields.values()):
+        raise TypeError("get() takes a token or its fields, not both")
+    return token
 
 
 def _to_revoke(token: Token) -> tuple[tuple[str, str], ...]:

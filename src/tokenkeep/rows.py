@@ -92,12 +92,20 @@ class Rows:
 
     def identities(self, token: Token) -> list[str]:
         """Return the identity of a token, and those its row had before its user was known."""
-        nameless = token.but(user=None)
-        found = [
-            identity(nameless, self._ring.digest(field, value))
-            for field, value in credentials(token)
-        ]
+        found = [each for field, value in credentials(token)
+                 for each in self._nameless(token, field, value)]  # fmt: skip
         return [identity(token, None), *found] if token.user else found
+
+    def first_logins(self, token: Token) -> list[str]:
+        """Return the identities under which a first login with a token's credential waits."""
+        field, value = credentials(token)[0]
+        return self._nameless(token, field, value)
+
+    def _nameless(self, token: Token, field: str, value: str) -> list[str]:
+        # Under all keys, the newest first: while keys are rotated, hosts
+        # differ in which is the newest.
+        nameless = token.but(user=None)
+        return [identity(nameless, digest) for digest in self._ring.digests(field, value)]
 
     @property
     def finds_late(self) -> bool:
@@ -202,7 +210,9 @@ class Rows:
         Raises:
             StoreConflict: The identity is taken.
         """
-        identity = self.identities(token.but(user=None))[0]
+        identity, *elsewhere = self.first_logins(token)
+        if self.taken(elsewhere):
+            raise _taken(token)
         pending = Token(
             id=self._id_for(identity),
             version=_random(),
@@ -217,6 +227,11 @@ class Rows:
             renewal=Renewal(claim=claim),
         )
         self._backend.write(records.seal(pending, self._ring), replaces=None)
+        if self.taken(elsewhere):
+            # Another host, with another newest key, came at the same time, and
+            # may log in by now. If both of us step back, both try again.
+            self.delete(str(pending.id), replaces=pending.version)
+            raise _taken(token)
         return pending
 
     def point(self, nameless: Token, owner: Token, now: float) -> None:
@@ -290,6 +305,10 @@ class Rows:
 def is_untouched_copy(row: Token) -> bool:
     """Tell whether a row came from another store, and nobody has written it since."""
     return (row.version or "").endswith(_COPY)
+
+
+def _taken(token: Token) -> StoreConflict:
+    return StoreConflict("Somebody else is logging in with this credential", user=token.user)
 
 
 def _random() -> str:

@@ -127,15 +127,17 @@ class TokenStore(ABC):
         """
         return self.find_token_by_id(token_id)
 
-    def mints(self, token: Token) -> tuple[float, ...]:
+    def same_login(self, token: Token) -> list[Token]:
         """
-        Return when access tokens were asked for with a token's refresh token.
+        Return the stored tokens that have a token's refresh token, itself among them.
+
+        They share the provider's budget, and are revoked together. A store
+        that can't tell returns the token alone.
 
         Args:
-            token: As stored. Other rows with the same refresh token count too,
-                where the store can tell.
+            token: As stored.
         """
-        return token.renewal.mints
+        return [token]
 
     def iter_tokens(self) -> Iterator[Token]:
         """Yield all tokens without holding them all, where the store can."""

@@ -154,8 +154,7 @@ class Vault(TokenStore):
 
     def reserved(self, token: Token) -> Token | None:
         """Return the pending row for the first login with a credential. None if there is none."""
-        identities = self._rows.identities(self._locate(token).but(user=None))
-        rows = self._rows.taken(identities[:1])
+        rows = self._rows.taken(self._rows.first_logins(self._locate(token)))
         return next((row for row in rows if row.status is Status.PENDING), None)
 
     def delete_token(self, token_id: str, *, replaces: str | None = None) -> None:
@@ -178,12 +177,11 @@ class Vault(TokenStore):
         """See `TokenStore.get_tokens`."""
         return list(self.iter_tokens())
 
-    def mints(self, token: Token) -> tuple[float, ...]:
-        """See `TokenStore.mints`."""
+    def same_login(self, token: Token) -> list[Token]:
+        """See `TokenStore.same_login`."""
         if not token.refresh_token:
-            return token.renewal.mints
-        rows = self._rows.having(Lookup("refresh", token.refresh_token))
-        return tuple(sorted({at for row in rows for at in row.renewal.mints}))
+            return [token]
+        return self._rows.having(Lookup("refresh", token.refresh_token)) or [token]
 
     def iter_tokens(self) -> Iterator[Token]:
         """Yield all tokens in the order of their ids, a page in memory at a time."""

@@ -411,10 +411,18 @@ ABLATIONS = (
         "revoke, acknowledgement",
         "the provider is asked before the row is written",
         "keeper.py",
-        "            if stored.status is not Status.REVOKED:\n                dead",
-        "            if stored.status is not Status.REVOKED:\n"
-        "                self.providers.of(stored).revoke(stored)\n                dead",
+        "        stored = self._ended(token_id)\n",
+        "        self.providers.of(self._stored(token_id)).revoke(self._stored(token_id))\n"
+        "        stored = self._ended(token_id)\n",
         "renewal/test_revoke.py::test_revoke_is_acknowledged_before_the_provider_is_asked",
+    ),
+    Ablation(
+        "revoke, same login",
+        "another row with the revoked refresh token goes on being handed out",
+        "keeper.py",
+        "        for row in self.store.same_login(stored):",
+        "        for row in ():",
+        "renewal/test_revoke.py::test_the_same_login_under_another_name_ends_too",
     ),
     Ablation(
         "revoke, kept",

@@ -181,8 +181,8 @@ class ScriptedStore(TokenStore):
     def iter_rows(self):
         return self.vault.iter_rows()
 
-    def mints(self, token):
-        return self.vault.mints(token)
+    def same_login(self, token):
+        return self.vault.same_login(token)
 
     def touch(self, token_id, last_used_at):
         self.vault.touch(token_id, last_used_at)

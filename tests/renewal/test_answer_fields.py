@@ -95,7 +95,7 @@ def test_mint_times_with_another_refresh_token(rotating):
 
 def test_caller_s_secret_is_saved_if_it_works(world):
     """A differing client secret is used for the renewal, and saved with its success."""
-    world.here.keeper.valid(world.stored, client_secret="rotated secret")
+    world.here.keeper.get(id=world.stored.id, client_secret="rotated secret")
 
     assert world.provider.secrets == ["rotated secret"]
     assert world.stored.client_secret == "rotated secret"
@@ -110,7 +110,7 @@ def test_caller_s_secret_is_not_saved_if_it_fails(world, error):
     world.provider.trouble.append(error)
 
     with pytest.raises(type(error)):
-        world.here.keeper.valid(world.stored, client_secret="wrong")
+        world.here.keeper.get(id=world.stored.id, client_secret="wrong")
 
     assert world.stored.client_secret == "client secret"
 

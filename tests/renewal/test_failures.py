@@ -144,7 +144,7 @@ def test_failure_of_another_credential(world):
     with pytest.raises(ProviderRefused):
         world.get()
 
-    token = world.here.keeper.valid(world.stored, client_secret="the right one")
+    token = world.here.keeper.get(id=world.stored.id, client_secret="the right one")
 
     assert token.access_token == "access-2"
     assert world.provider.secrets == ["client secret", "the right one"]

@@ -147,3 +147,9 @@ def test_close(world, keeper):
     keeper.close()
 
     assert keeper.get(id=world.id).access_token == "access-2"
+
+
+def test_a_token_or_its_fields(keeper):
+    """What would be left out is refused: it may have been meant to tell two users apart."""
+    with pytest.raises(TypeError, match="not both"):
+        keeper.get(Token(refresh_token="r", client_id="c"), user=USER)

@@ -174,6 +174,6 @@ def test_caller_s_own_secret_is_rejected(world):
     kill(world)
 
     with pytest.raises(LoginNeeded):
-        world.here.keeper.valid(world.stored, client_secret="another")
+        world.here.keeper.get(id=world.stored.id, client_secret="another")
 
     assert world.stored.client_secret == "client secret"

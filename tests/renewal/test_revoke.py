@@ -91,3 +91,17 @@ def test_revoke_that_can_t_be_written(world, keeper):
         keeper.revoke(world.id)
 
     assert world.provider.revoked == []
+
+
+def test_the_same_login_under_another_name_ends_too(world, keeper):
+    """The provider ends the refresh token: no row that has it is handed out any more."""
+    other = world.here.store.save_token(world.stored.but(id=None, user="bob", access_token="b"))
+    stranger = world.here.store.save_token(
+        world.stored.but(id=None, user="eve", access_token="e", refresh_token="another/0")
+    )
+
+    keeper.revoke(world.id)
+
+    with pytest.raises(TokenRevoked):
+        world.there.keeper.get(id=other.id)
+    assert world.there.keeper.get(id=stranger.id).user == "eve"

@@ -46,7 +46,7 @@ def test_no_secret_in_logs_errors_and_events(fleet, caplog):
         attempt(lambda: keeper.get(id=fleet.id))
     attempt(lambda: keeper.get(Token(access_token="no such token")))
     attempt(lambda: keeper.rejected(fleet.id, str(fleet.stored.access_token)))
-    attempt(lambda: keeper.valid(fleet.stored, client_secret=wrong))
+    attempt(lambda: keeper.get(id=fleet.stored.id, client_secret=wrong))
     zoho.revoke()
     attempt(lambda: keeper.get(id=fleet.id))
     fleet.login(left=3600.0)

@@ -74,7 +74,7 @@ def token(session: Session, asked: Token, *, header: bool) -> None:
     With --json also what it is good for and how long.
     """
     keeper = session.keeper()
-    valid = keeper.valid(find(keeper, asked))
+    valid = keeper.get(id=find(keeper, asked).id)
     if session.json:
         output.document(credentials(keeper, valid, session.now()))
     else:

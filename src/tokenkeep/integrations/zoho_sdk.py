@@ -17,7 +17,6 @@ from tokenkeep.errors import (
     DriverMissing,
     LoginNeeded,
     TokenKeepError,
-    TokenNotFound,
 )
 from tokenkeep.store import TokenStore
 from tokenkeep.token import Status, Token
@@ -142,14 +141,7 @@ class SDKStore:
             SDKException: There is none, or it can't be made valid.
         """
         with _sdk_errors:
-            stored = self.keeper.store.find_token_by_id(id)
-            if stored is None:
-                raise TokenNotFound(
-                    "There is no such token",
-                    token_id=id,
-                    hint="It was deleted; let the user log in again",
-                )
-            valid = self.keeper.valid(stored)
+            valid = self.keeper.get(id=id)
             self._handed.note(valid.id, valid.access_token)
             return zoho_tokens.made(valid, self._shown_expiry(valid))
 
@@ -280,12 +272,12 @@ class SDKStore:
         if stored is None:
             return None
         try:
-            return self.keeper.valid(stored, client_secret=asked.client_secret)
+            return self.keeper.get(id=stored.id, client_secret=asked.client_secret)
         except LoginNeeded:
             if not _brings_another_login(asked, stored):
                 raise
         saved = self._first_login(asked)
-        return None if saved is None else self.keeper.valid(saved)
+        return None if saved is None else self.keeper.get(id=saved.id)
 
     def _first_login(self, asked: Token) -> Token | None:
         from tokenkeep.providers.address import is_sendable

@@ -286,6 +286,8 @@ class Attempt:
             try:
                 written = self._store.swap(gone.with_renewal(claim=None, failure=failure))
             except StoreConflict:
+                if self._clock.monotonic() >= self._deadline:
+                    raise too_slow(stored, self._provider.profile.wait_timeout) from None
                 continue
             self._report("login_needed", written, error=failure.error)
             raise dead(written)

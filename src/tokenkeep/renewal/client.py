@@ -178,9 +178,10 @@ class _Client:
 
     def _mints(self) -> tuple[float, ...]:
         try:
-            return self._parts.store.mints(self._token)
+            rows = self._parts.store.same_login(self._token)
         except (StoreError, KeyMissing):
             return self._token.renewal.mints  # another row is no reason to refuse this one
+        return tuple(sorted({at for row in rows for at in row.renewal.mints}))
 
     def _wait(self) -> Token | None:
         """
