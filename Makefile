@@ -34,7 +34,7 @@ app: .stamp-venv
 demo: .stamp-venv
 	$(BIN)/tokenkeep demo
 
-# The servers the tests start: installed where that can be done without asking.
+# The servers and the browser the tests start: installed where that can be done without asking.
 # What is missing is skipped, and named at the end.
 .stamp-servers: .stamp-venv
 	@$(BIN)/python tests/support/install-servers $@

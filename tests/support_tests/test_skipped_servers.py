@@ -1,4 +1,4 @@
-"""A server that is missing: skipped and named in the last lines, or failed in CI; or installed."""
+"""A program that is missing: skipped and named at the end, or failed in CI; or installed."""
 
 from __future__ import annotations
 
@@ -12,7 +12,13 @@ from private_servers import install
 from private_servers.binaries import PROGRAMS, PostgresProgram, Program
 
 SUPPORT = Path(__file__).parents[1] / "support"
-MISSING = Program("Redis", "no-such-program", "redis-server", "redis-server", "redis")
+MISSING = Program(
+    name="Redis",
+    binary="no-such-program",
+    package="redis-server",
+    elsewhere="redis",
+    service="redis-server",
+)
 
 APT_GET = """#!/bin/sh
 cd "$(dirname "$0")/.."
@@ -23,20 +29,31 @@ case "$*" in *install*) touch bin/no-such-program; chmod +x bin/no-such-program;
 """
 CONFTEST = """
 import private_servers.redis
+import pytest
 from private_servers.binaries import Program
 pytest_plugins = ["private_servers.skipped", "private_servers.fixtures"]
-private_servers.redis.REDIS = Program("Redis", "no-such-program", "redis-server", "", "redis")
+private_servers.redis.REDIS = Program(
+    name="Redis", binary="no-such-program", package="redis-server", elsewhere="redis"
+)
+BROWSER = Program(
+    name="Browser", binary="no-such-browser", package="browser", elsewhere="--cask browser"
+)
+@pytest.fixture(scope="session")
+def browser():
+    from private_servers.skipped import installed
+    return installed(BROWSER)
 """
 TESTS = """
 def test_one(redis_server): ...
 def test_two(redis_server): ...
+def test_three(browser): ...
 def test_else(): ...
 """
 
 
 @pytest.fixture
 def run(tmp_path):
-    """Run three tests, two of which need a server that is missing."""
+    """Run four tests: two need a server that is missing, one a program that is."""
     (tmp_path / "conftest.py").write_text(CONFTEST)
     (tmp_path / "test_it.py").write_text(TESTS)
 
@@ -58,11 +75,12 @@ def test_named_in_the_last_lines(run, workers):
     """The tests are skipped; the last lines say how many, for want of what, and what to do."""
     done = run(*workers)
 
-    *_, title, named, result = done.stdout.splitlines()
+    *_, title, browser, named, result = done.stdout.splitlines()
     assert "NOT TESTED" in title
+    assert "Browser: 1 tests skipped. To get it: make test as root" in browser
     assert "Redis: 2 tests skipped. To get it: make test as root" in named
     assert "apt-get install redis-server, brew install redis, or see compose.yaml" in named
-    assert "1 passed, 2 skipped" in result
+    assert "1 passed, 3 skipped" in result
     assert 0 == done.returncode
 
 
@@ -71,7 +89,8 @@ def test_failure_in_ci(run):
     done = run(ci="true")
 
     assert "Redis is not installed: no no-such-program found. To get it:" in done.stdout
-    assert "1 passed, 2 errors" in done.stdout
+    assert "Browser is not installed: no no-such-browser found. To get it:" in done.stdout
+    assert "1 passed, 3 errors" in done.stdout
     assert 1 == done.returncode
 
 
@@ -114,6 +133,35 @@ def test_install(apt_get, capfd):
     assert "missing" not in capfd.readouterr().err
 
 
+def test_services(apt_get, monkeypatch):
+    """Services that came along are kept from the next boot; a program without one has none."""
+    asked = []
+    monkeypatch.setattr(install, "run", lambda *command: asked.append(command))
+    monkeypatch.setattr(install, "SYSTEMD", apt_get)
+    there = Program(name="", binary="apt-get", package="one", elsewhere="", service="one-service")
+    plain = Program(name="", binary="apt-get", package="two", elsewhere="")
+
+    install.install([plain, there, MISSING], apt_get / "policy")
+    install.install([plain], apt_get / "policy")
+
+    assert [("systemctl", "disable", "one-service")] == [
+        command for command in asked if command[0] == "systemctl"
+    ]
+
+
+def test_one_package_that_is_not_there(apt_get):
+    """A system may not have one of the packages; the others are installed all the same."""
+    strange = Program(name="", binary="strange", package="strange", elsewhere="")
+
+    install.main(apt_get / "stamp", programs=[strange, MISSING], policy=apt_get / "policy")
+
+    asked = (apt_get / "asked").read_text().splitlines()
+    tried = [line.split()[-1] for line in asked if "install" in line]
+    assert ["strange", "redis-server"] == tried
+    assert MISSING.find()
+    assert not (apt_get / "stamp").exists()
+
+
 def test_policy_of_others_stays(apt_get):
     """Who has decided about services already has decided."""
     (apt_get / "policy").write_text("exit 0")
@@ -153,12 +201,13 @@ def test_postgres_with_its_own_initdb(tmp_path, monkeypatch):
     (tmp_path / "postgres").touch(mode=0o755)
     monkeypatch.setenv("PATH", str(tmp_path))
 
-    found = PostgresProgram("PostgreSQL", "postgres", "", "", "").find()
+    program = PostgresProgram(name="PostgreSQL", binary="postgres", package="", elsewhere="")
+    found = program.find()
 
     assert found is None or (found.parent != tmp_path and (found.parent / "initdb").exists())
     (tmp_path / "initdb").touch(mode=0o755)
     if found is None:
-        assert tmp_path / "postgres" == PostgresProgram("", "postgres", "", "", "").find()
+        assert tmp_path / "postgres" == program.find()
 
 
 def test_how_names_all_ways():

@@ -12,7 +12,7 @@ owner, however that ends.
 """
 
 from .aws import AWS
-from .binaries import ServerMissing
+from .binaries import ProgramMissing
 from .mariadb import MariaDB
 from .postgres import Postgres
 from .redis import Redis
@@ -23,7 +23,7 @@ __all__ = [
     "MariaDB",
     "Postgres",
     "PrivateServer",
+    "ProgramMissing",
     "Redis",
     "ServerFailed",
-    "ServerMissing",
 ]

@@ -1,4 +1,4 @@
-"""Where the servers' programs are, and how to get those that are missing."""
+"""Where the programs are that the tests start, and how to get those that are missing."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from pathlib import Path
 BESIDE_PATH = ("/usr/sbin", "/usr/local/sbin", "/usr/libexec", "/opt/homebrew/bin")
 
 
-class ServerMissing(Exception):
+class ProgramMissing(Exception):
     """
-    A server's program is not installed.
+    A program is not installed.
 
     Attributes:
-        name: The server, as people call it.
+        name: As people call it.
         how: What to do about it, one line.
     """
 
@@ -26,25 +26,25 @@ class ServerMissing(Exception):
         self.how = program.how
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Program:
     """
-    One server's programs and packages.
+    What the tests start, a server or a browser: its programs and packages.
 
     Args:
-        name: The server, as people call it.
+        name: As people call it.
         binary: What has to be there.
         package: Its name for apt-get.
-        service: The system's service the package comes with.
         elsewhere: The package's name for brew.
+        service: The system's service the package comes with. None: it comes with none.
         instead: Other programs that do as well.
     """
 
     name: str
     binary: str
     package: str
-    service: str
     elsewhere: str
+    service: str | None = None
     instead: tuple[str, ...] = ()
 
     @property
@@ -63,10 +63,10 @@ class Program:
         return None
 
     def require(self):
-        """Return the path of the program, or raise ServerMissing."""
+        """Return the path of the program, or raise ProgramMissing."""
         if found := self.find():
             return found
-        raise ServerMissing(self)
+        raise ProgramMissing(self)
 
 
 class PostgresProgram(Program):
@@ -91,9 +91,33 @@ def _version(name):
     return [int(number) for number in re.findall(r"\d+", name)]
 
 
-MARIADB = Program("MariaDB", "mariadbd", "mariadb-server", "mariadb", "mariadb")
-POSTGRES = PostgresProgram("PostgreSQL", "postgres", "postgresql", "postgresql", "postgresql")
-REDIS = Program(
-    "Redis", "redis-server", "redis-server", "redis-server", "redis", ("valkey-server",)
+MARIADB = Program(
+    name="MariaDB",
+    binary="mariadbd",
+    package="mariadb-server",
+    elsewhere="mariadb",
+    service="mariadb",
 )
-PROGRAMS = (MARIADB, POSTGRES, REDIS)
+POSTGRES = PostgresProgram(
+    name="PostgreSQL",
+    binary="postgres",
+    package="postgresql",
+    elsewhere="postgresql",
+    service="postgresql",
+)
+REDIS = Program(
+    name="Redis",
+    binary="redis-server",
+    package="redis-server",
+    elsewhere="redis",
+    service="redis-server",
+    instead=("valkey-server",),
+)
+CHROMIUM = Program(
+    name="Chromium",
+    binary="chromium",
+    package="chromium",
+    elsewhere="--cask chromium",
+    instead=("chromium-browser", "google-chrome-stable", "google-chrome"),
+)
+PROGRAMS = (MARIADB, POSTGRES, REDIS, CHROMIUM)

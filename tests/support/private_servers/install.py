@@ -1,4 +1,4 @@
-"""Install the servers that are missing, where that can be done without asking."""
+"""Install the programs that are missing, where that can be done without asking."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from pathlib import Path
 
 from .binaries import PROGRAMS
 
+SYSTEMD = Path("/run/systemd/system")
 POLICY = Path("/usr/sbin/policy-rc.d")
 NO_SERVICES = """\
 #!/bin/sh
@@ -25,7 +26,7 @@ ENDS = (signal.SIGTERM, signal.SIGHUP)
 
 def main(stamp=None, *, programs=PROGRAMS, policy=POLICY):
     """
-    Install what is missing, or say how to get it. Both are good ends: tests without a server skip.
+    Install what is missing, or say how to get it. Both are good ends: tests without theirs skip.
 
     Args:
         stamp: A file that is touched when nothing is missing any more. None: no such file.
@@ -53,15 +54,16 @@ def possible():
 
 def install(programs, policy=POLICY):
     """Install their packages; what fails is shown by apt-get itself."""
-    packages = [program.package for program in programs]
-    say(f"installing {', '.join(packages)} for the tests")
+    say(f"installing {', '.join(program.package for program in programs)} for the tests")
     with no_services(policy):
         # The lists are old, or not there as in most containers; and mirrors fail at times.
         run(*APT_GET, "update") or run(*APT_GET, "update")
-        run(*APT_GET, *INSTALL, *packages)
-    installed = [program.service for program in programs if program.find()]
-    if installed and Path("/run/systemd/system").exists():
-        run("systemctl", "disable", *installed)  # nor is one started at the next boot
+        for program in programs:
+            # One by one: a package that a system does not have keeps no other one away.
+            run(*APT_GET, *INSTALL, program.package)
+    services = [each.service for each in programs if each.service and each.find()]
+    if services and SYSTEMD.exists():
+        run("systemctl", "disable", *services)  # nor is one started at the next boot
 
 
 def run(*command):

@@ -94,7 +94,7 @@ class PrivateServer(ABC):
         Start it, again or for the first time, and wait until it answers.
 
         Raises:
-            ServerMissing: Its program is not installed.
+            ProgramMissing: Its program is not installed.
             ServerFailed: It ended, or does not answer within 60 seconds.
         """
         if self._custody is None:
