@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from desk_driver import Browser, DeskServer
+from desk_driver import Browser, DeskServer, secrets_of
 
 from tokenkeep.testing import ZohoEmulator
 
@@ -54,16 +54,3 @@ def desk(desk_of_all, zoho):  # noqa: ARG001  # as it is at the start of a test
 @pytest.fixture
 def browser(desk):
     return Browser(desk)
-
-
-def secrets_of(zoho, server):
-    """Return everything that must never be seen."""
-    accounts = zoho._world.accounts
-    found = set(accounts._access_tokens) | set(accounts.grants)
-    for login in accounts.logins:
-        found |= {login.value, *login.previous}
-    keys = [server.folder / "desk/emulated" / name for name in ("keys", "session.key")]
-    for path in keys:
-        lines = path.read_text().splitlines() if path.exists() else []
-        found |= {line for line in lines if line and not line.startswith("#")}
-    return found | {"made-up-for-the-emulator"}

@@ -223,3 +223,16 @@ def consent(address, *, user=None, decision="accept", **more):
 def free_port():
     with socket.create_server(("127.0.0.1", 0)) as listening:
         return listening.getsockname()[1]
+
+
+def secrets_of(zoho, server):
+    """Return everything that must never be seen."""
+    accounts = zoho._world.accounts
+    found = set(accounts._access_tokens) | set(accounts.grants)
+    for login in accounts.logins:
+        found |= {login.value, *login.previous}
+    keys = [server.folder / "desk/emulated" / name for name in ("keys", "session.key")]
+    for path in keys:
+        lines = path.read_text().splitlines() if path.exists() else []
+        found |= {line for line in lines if line and not line.startswith("#")}
+    return found | {"made-up-for-the-emulator"}

@@ -1,0 +1,1 @@
+"""The sample application in a real browser."""

@@ -1,0 +1,121 @@
+"""One browser, one emulator and one desk for all tests here; each test has people of its own."""
+
+from __future__ import annotations
+
+from itertools import count
+
+import pytest
+from desk_driver import DeskServer, secrets_of
+from playwright.sync_api import sync_playwright
+from private_servers.binaries import CHROMIUM
+from private_servers.skipped import installed
+
+from tokenkeep.testing import ZohoEmulator
+
+from .person import Person
+
+ARGUMENTS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--no-proxy-server",
+    # This machine is all there is; names of others lead to it or nowhere.
+    "--host-resolver-rules=MAP elsewhere.example 127.0.0.1, MAP * ~NOTFOUND, EXCLUDE 127.0.0.1",
+]
+PATIENCE = 10_000
+"""How long what is expected may take, in milliseconds."""
+
+
+@pytest.fixture(scope="package")
+def chromium():
+    path = installed(CHROMIUM)
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=path, args=ARGUMENTS, headless=True)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture(scope="package")
+def zoho_of_all():
+    with ZohoEmulator(data_centers=("us", "eu")) as zoho:
+        yield zoho
+
+
+@pytest.fixture(scope="package")
+def desk_of_all(zoho_of_all, tmp_path_factory):
+    """A desk; what it has logged is read at the end."""
+    yield from serving(DeskServer(zoho_of_all, tmp_path_factory.mktemp("desk")))
+
+
+def serving(server):
+    """Yield a desk that runs, for a fixture; at the end look for secrets in what it logged."""
+    try:
+        yield server.start()
+    finally:
+        server.stop()
+    found = [secret for secret in secrets_of(server.zoho, server) if secret in server.log()]
+    assert found == []
+    assert "Traceback" not in server.log()
+
+
+@pytest.fixture
+def zoho(zoho_of_all):
+    _calm(zoho_of_all)
+    zoho_of_all.counters.reset()
+    yield zoho_of_all
+    _calm(zoho_of_all)
+
+
+def _calm(zoho):
+    zoho.faults.clear()
+    zoho.options.reset()
+
+
+@pytest.fixture
+def desk(desk_of_all, zoho):  # noqa: ARG001  # as it is at the start of a test
+    return desk_of_all
+
+
+NUMBERS = count(7001)
+
+
+@pytest.fixture
+def add_user(zoho):
+    """Add a user with an organisation of their own, and no leads but these."""
+
+    def add(first_name="Ana", data_center="us", leads=(), email=None):
+        number = str(next(NUMBERS))
+        user = zoho.add_user(
+            email or f"{first_name.lower()}{number}@example.com",
+            data_center=data_center,
+            zgid=number,
+            first_name=first_name,
+        )
+        table = zoho.records(user)
+        table.clear()
+        for each in leads:
+            zoho._world.records.create(table, {"Last_Name": each, "Company": "Acme"}, user)
+        return user
+
+    return add
+
+
+@pytest.fixture
+def visit(chromium, desk):
+    """Open a browser context for somebody; at the end nothing odd may have happened in it."""
+    people = []
+
+    def visit(user=None, *, at=None, **options):
+        context = chromium.new_context(**{"locale": "en-GB", **options})
+        context.set_default_timeout(PATIENCE)
+        people.append(Person(context, at or desk, user))
+        return people[-1]
+
+    yield visit
+    for each in people:
+        each.context.close()
+    assert [each.oddities for each in people] == [[] for _ in people]

@@ -1,0 +1,133 @@
+"""Somebody at a browser of their own, who does what people do and notices what they would not."""
+
+from __future__ import annotations
+
+from urllib.parse import urlsplit
+
+from playwright.sync_api import expect
+
+
+class Person:
+    """
+    One browser context: cookies of its own, and nothing in it from before.
+
+    Attributes:
+        page: The tab in use.
+        answers: All responses so far.
+        oddities: What no page may do: dialogs, errors of scripts, words on the console, anything
+            loaded from elsewhere.
+    """
+
+    def __init__(self, context, desk, user=None):
+        self.context = context
+        self.desk = desk
+        self.user = user
+        self.oddities = []
+        self.answers = []
+        context.on("dialog", self._dialog)
+        context.on("weberror", lambda error: self._odd("script", error.error))
+        context.on("console", self._console)
+        context.on("request", self._request)
+        context.on("response", self._response)
+        self.page = context.new_page()
+
+    @property
+    def email(self):
+        return self.user.name.rpartition(":")[0]
+
+    # What people do
+
+    def open(self, path="/"):
+        return self.page.goto(f"{self.desk.url}{path}")
+
+    def new_tab(self, path):
+        tab = self.context.new_page()
+        tab.goto(f"{self.desk.url}{path}")
+        return tab
+
+    def log_in(self, user=None, data_center="Let Zoho find out"):
+        """Log in from the start page, as a person who may be logged in already."""
+        self.user = user or self.user
+        self.open("/?more")
+        self.ask_zoho(data_center)
+        self.accept()
+        expect(self.heading("Leads")).to_be_visible()
+        return self
+
+    def ask_zoho(self, data_center="Let Zoho find out"):
+        """Press the button of the login form on this page."""
+        self.page.get_by_label("Where your Zoho account is").select_option(data_center)
+        self.page.get_by_role("button", name="Log in with Zoho").click()
+        expect(self.heading("CRM desk asks for access")).to_be_visible()
+
+    def accept(self):
+        """Say yes at Zoho."""
+        self.page.get_by_label("Account").select_option(self.user.name)
+        self.page.get_by_role("button", name="Accept").click()
+
+    def fill(self, **values):
+        for label, value in values.items():
+            self.page.get_by_label(label.replace("_", " ")).fill(value)
+
+    def menu(self, name):
+        """Choose something from the account's menu."""
+        self.page.locator("summary").click()
+        self.page.locator(".menu").get_by_text(name).click()
+
+    def press(self, name):
+        self.page.get_by_role("button", name=name, exact=True).click()
+
+    def make_happen(self, name):
+        """Press one of the emulator's buttons, and wait until it says what it did."""
+        self.press(name)
+        expect(self.page.locator("#happened")).to_contain_text("Emulator:")
+
+    # What they see
+
+    def heading(self, name):
+        return self.page.get_by_role("heading", name=name, exact=True, level=1)
+
+    def lead(self, name):
+        return self.page.get_by_role("rowheader", name=name, exact=True)
+
+    def leads(self):
+        return self.page.get_by_role("rowheader").all_inner_texts()
+
+    def panel(self):
+        return self.page.locator("#panel")
+
+    def fact(self, name):
+        """Return what the panel says of something."""
+        return self.panel().locator("dt", has_text=name).locator("+ dd")
+
+    def trouble(self):
+        return self.page.locator("[data-trouble]")
+
+    def expect_trouble(self, name, *words):
+        """See the page or the banner that says what went wrong, in these words."""
+        expect(self.trouble()).to_have_attribute("data-trouble", name)
+        for each in words:
+            expect(self.trouble()).to_contain_text(each)
+
+    # What they would not notice
+
+    def _dialog(self, dialog):
+        self._odd("dialog", dialog.message)
+        dialog.dismiss()
+
+    def _console(self, message):
+        # Chromium notes each page that is answered with an error, such as those that say so.
+        if not message.text.startswith("Failed to load resource: the server responded with"):
+            self._odd(message.type, message.text)
+
+    def _request(self, request):
+        here = urlsplit(request.frame.url).netloc
+        there = urlsplit(request.url)
+        if not request.is_navigation_request() and there.netloc != here and there.scheme != "data":
+            self._odd("loads", request.url)
+
+    def _response(self, answer):
+        self.answers.append(answer)
+
+    def _odd(self, kind, text):
+        self.oddities.append(f"{kind}: {text}")
