@@ -15,6 +15,7 @@ import threading
 import time
 import urllib.request
 from contextlib import contextmanager
+from itertools import product
 from typing import TYPE_CHECKING
 
 from tokenkeep.testing import EmulatorConfig, EmulatorControl, emulator_configuration, serve
@@ -160,9 +161,9 @@ def furnish(zoho: ZohoEmulator) -> None:
                 "Last_Name": family,
                 "Company": f"{family} & Co",
                 "Email": f"{name}.{family}@example.com".lower(),
+                "Phone": f"+1 555 01{number:02}",
             }
-            for family in _LAST[organisation]
-            for name in _FIRST
+            for number, (family, name) in enumerate(product(_LAST[organisation], _FIRST))
         ]
         request = urllib.request.Request(  # noqa: S310  # the emulator's own address
             f"{zoho[data_center].api_url}/crm/v8/Leads",

@@ -90,7 +90,7 @@ class Strip:
                 options["mints_per_window"] == 0,
             ),
             Button("revoke", "Revoke from outside", "You withdraw your consent at Zoho"),
-            Button("normal", "Back to normal", "All of this ends"),
+            Button("normal", "Back to normal", "All of this ends; a wait that Zoho asked for still lasts"),
         ]
         return Now(buttons, float(options["access_token_life"]))
 

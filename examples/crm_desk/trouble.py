@@ -70,7 +70,7 @@ NOT_HERE = Trouble(
     name="not-here",
     title="There is nothing here",
     text="This address leads nowhere.",
-    advice="Go back to the leads.",
+    advice="Check the address, or go on from the leads.",
     retry=False,
 )
 NO_SUCH_LEAD = replace(
@@ -78,6 +78,7 @@ NO_SUCH_LEAD = replace(
     name="no-such-lead",
     title="This lead is not there",
     text="Your organisation has no lead of this number. It may have been deleted meanwhile.",
+    advice="Look for it among the leads.",
 )
 NOT_LOGGED_IN = Trouble(
     status=401,
@@ -176,7 +177,7 @@ _RATE_LIMIT = Trouble(
     title="Zoho asks us to wait",
     text="It gives out a limited number of access tokens for one login in a while, and those "
     "are used up.",
-    advice="Wait until then. You don't have to log in again.",
+    advice="You don't have to log in again, only to wait.",
 )
 _CRM_BUSY = Trouble(
     status=429,

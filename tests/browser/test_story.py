@@ -22,7 +22,7 @@ def test_two_people(visit, add_user, zoho):
     for person, name, data_center in both:
         expect(person.heading("Leads")).to_be_visible()
         assert all(each.startswith(name) for each in person.leads())
-        expect(person.fact("Valid at")).to_have_text(f"{data_center}, production")
+        expect(person.fact("Data centre")).to_have_text(f"{data_center}, production")
         expect(person.page.locator("footer")).to_contain_text("sealed")
 
     # Ten on a page.

@@ -28,7 +28,7 @@ function tick() {
   for (const each of document.querySelectorAll("[data-left]")) {
     if (!each.dataset.left) continue;
     const left = Number(each.dataset.left) - now();
-    write(each, left > 0 ? duration(left) : each.dataset.over);
+    write(each, left > 0 ? (each.dataset.before ?? "") + duration(left) : each.dataset.over);
     if (left <= 0) each.closest(".state")?.classList.add("over");
   }
   for (const each of document.querySelectorAll("time[data-clock]")) {
