@@ -1,4 +1,4 @@
-.PHONY: app demo test lint types bench clean
+.PHONY: app demo test screenshots lint types bench clean
 # Everything is set up from here: a virtual environment of the project's own,
 # with the versions pinned in constraints.txt.
 PYTHON ?= python3
@@ -44,6 +44,10 @@ test: .stamp-venv .stamp-sdk .stamp-servers
 	$(BIN)/python -m coverage run -m pytest --numprocesses 2; status=$$?; \
 	  $(BIN)/python -m coverage combine --quiet; $(BIN)/python -m coverage report; \
 	  $(BIN)/python tests/support/install-servers --missing; exit $$status
+
+# The pictures of the sample application's README, made anew.
+screenshots: .stamp-venv .stamp-servers
+	SCREENSHOTS=yes $(BIN)/python -m pytest tests/browser/test_screenshots.py
 
 lint: .stamp-venv
 	$(BIN)/ruff check .

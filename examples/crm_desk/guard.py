@@ -25,6 +25,8 @@ LONGEST_BODY = 500_000
 _FOR_EVER = "public, max-age=31536000, immutable"
 """Of static files: their addresses change with their content."""
 
+_BAD = 400
+
 _READING = ("GET", "HEAD", "OPTIONS")
 
 
@@ -82,7 +84,11 @@ class Guard:
             # The path alone: the query of a login's answer is secret.
             took = (time.monotonic() - began) * 1000
             path = ascii(scope["path"])[1:-1]
-            logger.info("%s %s %d %.0f ms [%d]", scope["method"], path, status, took, os.getpid())
+            # Each open page asks for its panel every two seconds.
+            level = logging.DEBUG if path == "/panel" and status < _BAD else logging.INFO
+            logger.log(
+                level, "%s %s %d %.0f ms [%d]", scope["method"], path, status, took, os.getpid()
+            )
 
     def _refusal(self, scope: Scope) -> Response | None:
         headers = Headers(scope=scope)

@@ -21,7 +21,8 @@ class Panel:
     One login in facts; times are in epoch seconds.
 
     Args:
-        state: ``valid``, ``expired``, ``renewing``, ``waiting``, ``login_needed``, ``revoked``.
+        state: ``valid``, ``expired``, ``renewing``, ``failed`` (the last renewal), ``waiting``
+            (until another one), ``login_needed``, ``revoked``.
         where: The store, without a password.
         token_id: The id, which is no secret.
         data_center: Where the user's account is.
@@ -89,8 +90,8 @@ def panel(crm: Crm, ledger: Ledger, token_id: str) -> Panel:
         state = token.status.value
     elif token.renewal.claim:
         state = "renewing"
-    elif until:
-        state = "waiting"
+    elif failure:
+        state = "waiting" if until else "failed"
     else:
         state = "expired" if expired else "valid"
     counts = ledger.counts(token_id)

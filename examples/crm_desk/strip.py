@@ -57,7 +57,10 @@ class Strip:
         self._zoho = EmulatorControl(url, timeout=5.0)
         self._ledger = ledger
         self._actions: dict[str, tuple[str, Callable[[Token], object]]] = {
-            "expire": ("Emulator: access token expired", self._expire),
+            "expire": (
+                "Emulator: access token expired, which the next call will notice",
+                self._expire,
+            ),
             "down": ("Emulator: login server down", lambda t: self._fault(t, "accounts")),
             "crm": ("Emulator: CRM down", lambda t: self._fault(t, "crm")),
             "slow": ("Emulator: everything slow", lambda t: self._fault(t, "*", kind="slow")),
@@ -90,7 +93,11 @@ class Strip:
                 options["mints_per_window"] == 0,
             ),
             Button("revoke", "Revoke from outside", "You withdraw your consent at Zoho"),
-            Button("normal", "Back to normal", "All of this ends; a wait that Zoho asked for still lasts"),
+            Button(
+                "normal",
+                "Back to normal",
+                "All of this ends; a wait that Zoho asked for still lasts",
+            ),
         ]
         return Now(buttons, float(options["access_token_life"]))
 

@@ -145,8 +145,8 @@ _LOGIN_NEEDED = Trouble(
     status=401,
     name="login-needed",
     title="Zoho has ended your login",
-    text="Your consent was withdrawn, the login was revoked, or it was the oldest of more than "
-    "Zoho keeps. Nothing is wrong with your data.",
+    text="Your consent was withdrawn, the login was revoked, or newer logins of yours took its "
+    "place. Nothing is wrong with your data.",
     advice="Log in again to go on.",
     retry=False,
     login=True,

@@ -6,7 +6,7 @@ from itertools import count
 
 import pytest
 from desk_driver import DeskServer, secrets_of
-from playwright.sync_api import sync_playwright
+from playwright.sync_api import expect, sync_playwright
 from private_servers.binaries import CHROMIUM
 from private_servers.skipped import installed
 
@@ -33,6 +33,7 @@ PATIENCE = 10_000
 @pytest.fixture(scope="package")
 def chromium():
     path = installed(CHROMIUM)
+    expect.set_options(timeout=PATIENCE)
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=path, args=ARGUMENTS, headless=True)
         yield browser

@@ -12,26 +12,26 @@ def start(person, _zoho):
 
 
 def leads(person, _zoho):
-    person.log_in()
+    person.arrive()
 
 
 def menu(person, _zoho):
-    person.log_in()
+    person.arrive()
     person.page.locator("summary").click()
 
 
 def pressed(person, _zoho):
-    person.log_in()
+    person.arrive()
     person.make_happen("Slow")
 
 
 def new_lead(person, _zoho):
-    person.log_in()
+    person.arrive()
     person.open("/leads/new")
 
 
 def lead(person, _zoho):
-    person.log_in()
+    person.arrive()
     person.lead(LONG_NAME).get_by_role("link").click()
     expect(person.heading(LONG_NAME)).to_be_visible()
 
@@ -50,18 +50,18 @@ def delete(person, zoho):
 
 
 def disconnect(person, _zoho):
-    person.log_in()
+    person.arrive()
     person.open("/account/disconnect")
 
 
 def nothing_here(person, _zoho):
-    person.log_in()
+    person.arrive()
     person.open("/nowhere")
     person.expect_trouble("not-here")
 
 
 def logged_out(person, _zoho):
-    person.log_in()
+    person.arrive()
     person.menu("Log out of this browser")
     expect(person.page.get_by_role("status")).to_be_visible()
 
@@ -79,7 +79,7 @@ def refused_login(person, _zoho):
 
 
 def wait(person, zoho):
-    person.log_in()
+    person.arrive()
     zoho.options.mints_per_window = 0
     zoho.expire_access_tokens(person.user)
     person.page.reload()
@@ -96,7 +96,7 @@ def wait_with_a_form(person, zoho):
 
 
 def ended_login(person, zoho):
-    person.log_in()
+    person.arrive()
     zoho.revoke(person.user)
     person.page.reload()
     person.expect_trouble("login-needed")

@@ -34,7 +34,7 @@ def elsewhere():
 
 @pytest.fixture
 def person(visit, add_user):
-    return visit(add_user(leads=["Alvarez"])).log_in()
+    return visit(add_user(leads=["Alvarez"])).arrive()
 
 
 PLAIN = "application/x-www-form-urlencoded"

@@ -50,7 +50,7 @@ def test_replayed(person, visit, add_user, zoho):
     answer = answer_of(person)
     person.page.goto(answer)
     expect(person.lead("Alvarez")).to_be_visible()
-    other, stranger = visit(add_user("Ben")).log_in(), visit()
+    other, stranger = visit(add_user("Ben")).arrive(), visit()
     zoho.counters.reset()
     for each in (person, other, stranger):
         each.page.goto(answer)
@@ -79,7 +79,7 @@ def test_answer_pushed_on_somebody(person, visit, add_user):
     """Whoever is sent the unused answer of another's login does not become them."""
     mallory = visit(add_user("Mallory"))
     answer = answer_of(mallory)
-    person.log_in()
+    person.arrive()
     person.page.goto(answer)
     person.expect_trouble("not-this-login")
     person.open("/leads")
@@ -101,9 +101,9 @@ def test_accounts_server_elsewhere(person, zoho):
 
 def test_tampered_cookie(person, visit, add_user):
     """A cookie changed by one letter, or made by oneself, is that of a stranger."""
-    person.log_in()
+    person.arrive()
     [cookie] = person.context.cookies()
-    mine = visit(add_user("Mallory")).log_in()
+    mine = visit(add_user("Mallory")).arrive()
     value = cookie["value"]
     middle = len(value) // 2
     content = {"browser": "x", "token_id": _token_id(person), "others": []}

@@ -17,7 +17,7 @@ def test_names(visit, add_user, zoho, bypass_csp):
     person = visit(bypass_csp=bypass_csp)
     names = [f"{IMAGE}@{kind}.example" for kind in ("one", "two")]
     for name in names:
-        person.log_in(add_user(email=name))
+        person.arrive(add_user(email=name))
     person.open("/leads/new")
     person.fill(
         First_name="<b>x</b>", Last_name=SCRIPT, Company=BREAKOUT, Description=f"\n{BREAKOUT}\n"
@@ -49,7 +49,7 @@ def test_names(visit, add_user, zoho, bypass_csp):
 @pytest.mark.parametrize("bypass_csp", [False, True], ids=["as it is", "without its policy"])
 def test_what_is_shown_again(visit, add_user, zoho, bypass_csp):
     """What was typed, and what an address says, is text on the pages about trouble, too."""
-    person = visit(add_user(), bypass_csp=bypass_csp).log_in()
+    person = visit(add_user(), bypass_csp=bypass_csp).arrive()
     person.open("/leads/new")
     person.fill(Last_name=SCRIPT, Company=BREAKOUT, Description=BREAKOUT)
     zoho.revoke(person.user)
@@ -79,7 +79,7 @@ def test_what_is_shown_again(visit, add_user, zoho, bypass_csp):
 
 def test_policy(visit, add_user):
     """Should markup come through one day: the policy of the pages runs no script in them."""
-    person = visit(add_user()).log_in()
+    person = visit(add_user()).arrive()
     person.page.evaluate(
         """hack => {
             const script = document.createElement("script");
@@ -91,7 +91,7 @@ def test_policy(visit, add_user):
         }""",
         HACK,
     )
-    person.page.wait_for_function("document.querySelector('img[onerror]').complete")
+    person.page.locator("img[onerror]").evaluate("image => image.decode().catch(() => {})")
     nothing_ran(person)
     assert len([each for each in person.oddities if "Content Security Policy" in each]) >= 2
 

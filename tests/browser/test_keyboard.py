@@ -74,7 +74,7 @@ def test_log_in_and_add_a_lead(visit, add_user, zoho):
 
 def test_menu(visit, add_user):
     """The account's menu opens and closes by keys, and gives the focus back."""
-    person = visit(add_user()).log_in()
+    person = visit(add_user()).arrive()
     page, keys = person.page, person.page.keyboard
     tab_to(page, f"Account: {person.email}"[:8])
     keys.press("Enter")
@@ -87,7 +87,7 @@ def test_menu(visit, add_user):
 
 def test_a_form_that_is_not_complete(visit, add_user):
     """The list of what is missing leads to the field, and the field says so itself."""
-    person = visit(add_user()).log_in()
+    person = visit(add_user()).arrive()
     person.open("/leads/new")
     person.page.locator("form.fields").evaluate("form => { form.noValidate = true }")
     tab_to(person.page, "Company")

@@ -13,7 +13,7 @@ LONG = 20_000
 def test_expiry_and_renewal(visit, add_user, zoho):
     """The panel counts down, says that the token has expired, and is renewed; without a reload."""
     zoho.options.access_token_life = 6
-    person = visit(add_user(leads=["Alvarez"])).log_in()
+    person = visit(add_user(leads=["Alvarez"])).arrive()
     state = person.panel().locator(".state")
     person.page.evaluate("window.isTheSame = true")
 
@@ -43,7 +43,7 @@ def test_expiry_and_renewal(visit, add_user, zoho):
 
 def test_expired_before_its_time(visit, add_user, zoho):
     """'Expire now' while a lead is typed: it is sent all the same, once, after one renewal."""
-    person = visit(add_user()).log_in()
+    person = visit(add_user()).arrive()
     person.open("/leads/new")
     person.fill(Last_name="Once")
     person.make_happen("Expire now")

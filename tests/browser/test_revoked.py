@@ -11,7 +11,7 @@ LINES = "Line 1\n\n  Line 2 <b>"
 
 @pytest.fixture
 def person(visit, add_user):
-    return visit(add_user(leads=["Alvarez"])).log_in()
+    return visit(add_user(leads=["Alvarez"])).arrive()
 
 
 def test_a_new_lead(person, zoho):
@@ -73,7 +73,7 @@ def test_the_draft_of_somebody_else(person, visit, add_user, zoho):
     person.ask_zoho()
     person.accept()
     expect(person.page.get_by_label("Company")).to_have_value(TYPED["Company"])
-    other = visit(add_user("Ben")).log_in()
+    other = visit(add_user("Ben")).arrive()
     other.page.goto(person.page.url)
 
     expect(other.page.get_by_label("Company")).to_have_value("")

@@ -18,7 +18,7 @@ AGAIN = re.compile("Try again")
 
 @pytest.fixture
 def person(visit, add_user):
-    return visit(add_user(leads=["Alvarez"])).log_in()
+    return visit(add_user(leads=["Alvarez"])).arrive()
 
 
 def typed(person):
@@ -64,8 +64,15 @@ def test_login_server_down(person, zoho):
     still_there(person)
     tab = person.new_tab("/leads")
     expect(tab.locator("[data-trouble=provider-down]")).to_contain_text("Your login is safe")
+    expect(tab.locator("#panel .state")).to_contain_text(
+        re.compile("Zoho is asked again in|The last renewal failed")
+    )
 
     person.make_happen("Back to normal")
+    # Not "valid": that is what it would be by the clock alone.
+    expect(tab.locator("#panel .state")).to_have_text(
+        "The last renewal failed; the next call tries again"
+    )
     again_until(tab.get_by_role("link", name=AGAIN), tab.get_by_role("rowheader"))
     person.press("Add the lead")
     expect(person.lead("Typed")).to_be_visible()
@@ -152,7 +159,7 @@ def desk_on_redis(zoho, redis_server, tmp_path):
 
 def test_store_unreachable(visit, add_user, desk_on_redis, redis_server):
     """Without its store the desk says so and keeps what is typed; then all goes on as before."""
-    person = visit(add_user(leads=["Alvarez"]), at=desk_on_redis).log_in()
+    person = visit(add_user(leads=["Alvarez"]), at=desk_on_redis).arrive()
     expect(person.page.locator("footer")).to_contain_text("Redis")
     tab = typed(person).new_tab("/leads")
     redis_server.stop()

@@ -56,8 +56,8 @@ def desk_of_two(zoho_of_all, tmp_path_factory):
 
 def test_users_never_mix(visit, add_user, zoho, desk_of_two):
     """Two browsers at two data centres, three tabs each, renewals amid: to each their own."""
-    ana = visit(add_user("Ana", "us", ["Alvarez"]), at=desk_of_two).log_in()
-    eva = visit(add_user("Eva", "eu", ["Ekström"]), at=desk_of_two).log_in()
+    ana = visit(add_user("Ana", "us", ["Alvarez"]), at=desk_of_two).arrive()
+    eva = visit(add_user("Eva", "eu", ["Ekström"]), at=desk_of_two).arrive()
     sides = (ana, "Alvarez", eva, "Ekström"), (eva, "Ekström", ana, "Alvarez")
     zoho.counters.reset()
     for person, name, other, other_name in sides:
@@ -93,7 +93,7 @@ def test_users_never_mix(visit, add_user, zoho, desk_of_two):
 
 def test_one_is_killed(visit, add_user, desk_of_two):
     """A worker dies: the login, the form that is open and its draft are there for the other."""
-    person = visit(add_user(), at=desk_of_two).log_in()
+    person = visit(add_user(), at=desk_of_two).arrive()
     person.open("/leads/new")
     person.fill(Last_name="Typed")
     [made_by] = [
