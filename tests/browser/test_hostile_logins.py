@@ -48,11 +48,14 @@ def test_forged_state(person, zoho):
 def test_replayed(person, visit, add_user, zoho):
     """An answer opened again, here or in another browser, logs nobody in and asks nobody."""
     answer = answer_of(person)
+    waiting = person.context.cookies()
     person.page.goto(answer)
     expect(person.lead("Alvarez")).to_be_visible()
-    other, stranger = visit(add_user("Ben")).arrive(), visit()
+    other, stranger, earlier = visit(add_user("Ben")).arrive(), visit(), visit()
+    # Even with the cookie of when the login was under way.
+    earlier.context.add_cookies(waiting)
     zoho.counters.reset()
-    for each in (person, other, stranger):
+    for each in (person, other, stranger, earlier):
         each.page.goto(answer)
         each.expect_trouble("not-this-login", "Start the login again from here.")
 
