@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
-from starlette.responses import PlainTextResponse, Response
+from starlette.responses import FileResponse, PlainTextResponse, Response
 from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
@@ -89,6 +89,7 @@ def make() -> ASGIApp:
             *AccountPages(desk).routes,
             *PanelPages(desk).routes,
             Route("/health", _health),
+            Route("/favicon.ico", _icon),
             Mount("/static", StaticFiles(directory=STATIC)),
         ],
         lifespan=lifespan,
@@ -115,6 +116,11 @@ def _end_with(launcher: BaseProcess) -> None:
 async def _health(_request: Request) -> Response:
     """For whatever watches the desk; it asks nobody."""
     return PlainTextResponse(f"{os.getpid()}\n")
+
+
+async def _icon(_request: Request) -> Response:
+    """For browsers, which ask for it where a page names none: answers that are plain text."""
+    return FileResponse(STATIC / "icon.svg", headers={"Cache-Control": "max-age=86400"})
 
 
 async def _sweep(desk: Desk) -> None:

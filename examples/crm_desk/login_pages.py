@@ -163,8 +163,7 @@ def keep_draft(
 
 _DONE = {
     "out": "You are logged out of this browser.",
-    "disconnected": "Disconnected: Zoho has revoked this application's access, and its tokens are "
-    "deleted here.",
+    "disconnected": "Disconnected: Zoho has revoked this login, and its tokens are deleted here.",
     "unconfirmed": "Disconnected here: nothing uses this access any more. Zoho could not be "
     "reached to confirm it; the desk goes on trying.",
 }

@@ -34,7 +34,7 @@ MOST = 10
 
 _RENEW_AFTER = 86_400
 
-_NO_PAGES = ("/static/", "/health", "/panel")
+_NO_PAGES = ("/static/", "/health", "/panel", "/favicon.ico")
 """Where no cookie is given out: a browser's first requests would each bring another one."""
 
 

@@ -1,1 +1,1 @@
-"""The sample application in a real browser."""
+"""The sample application in a real browser; a package, for fixtures that are one for all of it."""

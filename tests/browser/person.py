@@ -131,9 +131,14 @@ class Person:
         dialog.dismiss()
 
     def _console(self, message):
-        # Chromium notes each page that is answered with an error, such as those that say so.
-        if not message.text.startswith("Failed to load resource: the server responded with"):
-            self._odd(message.type, message.text)
+        url = message.location["url"]
+        # Chromium notes what is answered with an error: pages that say so, and the panel beside
+        # them when there is no login, no store or no server any more.
+        told = url == message.page.url or urlsplit(url).path == "/panel"
+        if url.endswith("/favicon.ico") and not url.startswith(self.desk.url):
+            return  # Zoho's consent page has none
+        if not (told and message.text.startswith("Failed to load resource:")):
+            self._odd(message.type, f"{message.text} {url}")
 
     def _request(self, request):
         here = urlsplit(request.frame.url).netloc

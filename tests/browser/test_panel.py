@@ -10,7 +10,7 @@ LONG = 20_000
 """Longer than an access token lives here, in milliseconds."""
 
 
-def test_expiry_and_renewal(visit, add_user, zoho):
+def test_expiry_and_renewal(visit, add_user, zoho, desk):
     """The panel counts down, says that the token has expired, and is renewed; without a reload."""
     zoho.options.access_token_life = 6
     person = visit(add_user(leads=["Alvarez"])).arrive()
@@ -37,6 +37,9 @@ def test_expiry_and_renewal(visit, add_user, zoho):
     # For those who hear it instead.
     expect(person.page.get_by_role("status").get_by_text("was renewed")).to_be_attached()
     assert person.page.evaluate("window.isTheSame")
+    # It asks every two seconds; the log has better things to tell.
+    assert "GET /leads 200" in desk.log()
+    assert "GET /panel 20" not in desk.log()
     assert tab.get_by_role("rowheader").all_inner_texts() == ["Alvarez"]
     assert zoho.counters.token_calls("refresh_token") == 1
 
