@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 HERE = Path(__file__).resolve()
-sys.path.insert(0, str(HERE.parents[1] / "tests" / "examples"))
+sys.path.insert(0, str(HERE.parents[1] / "tests" / "support"))
 sys.path.insert(0, str(HERE.parents[1] / "examples"))
 
 PEOPLE = 50

@@ -151,6 +151,13 @@ _LOGIN_NEEDED = Trouble(
     retry=False,
     login=True,
 )
+_TOKEN_REFUSED = Trouble(
+    status=503,
+    name="token-refused",
+    title="Zoho CRM does not take your access token",
+    text="It was renewed and refused again. Zoho may have ended it once more in between.",
+    advice="Try again. If it stays, log out and log in again.",
+)
 _REVOKED = replace(
     _LOGIN_NEEDED,
     name="revoked",
@@ -246,7 +253,7 @@ _OF_CODE = {
     "TOO_MANY_REQUESTS": _CRM_BUSY,
     "OAUTH_SCOPE_MISMATCH": _NOT_COVERED,
     "NO_PERMISSION": _NO_PERMISSION,
-    **dict.fromkeys(TOKEN_REFUSED, _LOGIN_NEEDED),
+    **dict.fromkeys(TOKEN_REFUSED, _TOKEN_REFUSED),
 }
 
 # The first that fits: what is more special comes first.
