@@ -134,6 +134,22 @@ def test_revoked_stays_revoked(source, target, copy):
     assert {Status.REVOKED} == {row.status for row in target.get_tokens()}
 
 
+def test_two_stores_of_one_login_meet_in_a_third(source, target, open_store):
+    """Revoked in one of them it stays revoked in the third, though the other renews it later."""
+    other = open_store()
+    row = source.save_token(login())
+    list(Copier(source, other).steps())
+    dead = {"status": Status.REVOKED, "access_token": None}
+    source.swap(row.but(**dead, updated_at=row.updated_at + 1))
+    list(Copier(source, target).steps())
+    other.swap(renewed(other.reread(row.id), row.updated_at + 2))
+
+    (step,) = Copier(other, target).steps()
+
+    assert ("already there", "revoked in the target, and stays so") == (step.action, step.reason)
+    assert Status.REVOKED is target.reread(row.id).status
+
+
 def test_a_new_login_in_the_source_is_followed(source, target, copy):
     """Until the target has been used, the source's logins are its logins; then they are not."""
     for name in ("waiting", "used"):

@@ -2,11 +2,53 @@
 
 from __future__ import annotations
 
+from itertools import product
+
 import pytest
 from moved_tokens import NOW, login, renewed
 
 from tokenkeep.moving.judging import Action, judge
 from tokenkeep.token import Claim, Status
+
+OK, DEAD, REVOKED = Status.OK, Status.LOGIN_NEEDED, Status.REVOKED
+WRITTEN = ("earlier", "at once", "later")
+"""The source's row, beside the target's."""
+
+SAME_LOGIN = {
+    "the same": {},
+    "rotated since": {"refresh_token": "rotated"},
+    "saved twice": {"nonce": "two"},
+}
+"""Either the refresh token or the login's nonce tells."""
+
+OTHER_LOGIN = {"refresh_token": "r", "nonce": "two"}
+COPY = {"version": "v-copy"}
+"""As a copy from a store that nobody has written since."""
+
+#   source, target  -> earlier, at once, later
+OF_SAME = {
+    (OK, OK): "- - update",
+    (OK, DEAD): "- - update",
+    (OK, REVOKED): "- - -",
+    (DEAD, OK): "- - update",
+    (DEAD, DEAD): "- - update",
+    (DEAD, REVOKED): "- - -",
+    (REVOKED, OK): "update update update",
+    (REVOKED, DEAD): "update update update",
+    (REVOKED, REVOKED): "- - -",
+}
+OF_ANOTHER = {
+    (OK, OK): "skip skip skip",
+    (OK, DEAD): "update update update",
+    (OK, REVOKED): "skip skip skip",
+    (DEAD, OK): "skip skip skip",
+    (DEAD, DEAD): "skip skip skip",
+    (DEAD, REVOKED): "skip skip skip",
+    (REVOKED, OK): "skip skip skip",
+    (REVOKED, DEAD): "skip skip skip",
+    (REVOKED, REVOKED): "skip skip skip",
+}
+ACTIONS = {"-": Action.NOTHING, "update": Action.UPDATE, "skip": Action.SKIP}
 
 CLAIM = Claim(nonce="n", holder="h", taken_at=NOW, length=20.0)
 
@@ -88,6 +130,77 @@ def test_which_of_two_rows_counts(mine, there, expected):
     assert expected == judged(mine, there)[0]
 
 
+def pair(statuses, when, *, mine=None, there=None):
+    """Return a row of the source and one of the target, which differ in any case."""
+    at = NOW + WRITTEN.index(when) - 1
+    return tuple(
+        row(status=status, **({} if status is OK else {"access_token": None}), **more)
+        for status, more in zip(
+            statuses, ({"updated_at": at, "scope": "s"} | (mine or {}), there or {}), strict=True
+        )
+    )
+
+
+def expected(table, statuses, when):
+    return ACTIONS[table[statuses].split()[WRITTEN.index(when)]]
+
+
+@pytest.mark.parametrize("there", [{}, COPY, {"id": "2"}, COPY | {"id": "2"}])
+@pytest.mark.parametrize("same", SAME_LOGIN)
+def test_two_rows_of_the_same_login(same, there):
+    """What was revoked stays so, a copy that nobody has written too; else the last one counts."""
+    for (statuses, when), replace in product(product(OF_SAME, WRITTEN), (False, True)):
+        mine, its = pair(statuses, when, mine=SAME_LOGIN[same], there=there)
+
+        action, written = judged(mine, its, replace=replace)
+
+        assert expected(OF_SAME, statuses, when) == action, (statuses, when)
+        assert written is None or written.status is mine.status
+        left = written or its
+        assert (REVOKED in statuses) == (left.status is REVOKED), (statuses, when)
+
+
+@pytest.mark.parametrize("there", [{}, COPY, {"id": "2"}, COPY | {"id": "2"}])
+@pytest.mark.parametrize("replace", [False, True])
+def test_rows_of_two_logins(replace, there):
+    """The target's stays while it is of use; an older copy that nobody uses goes."""
+    for statuses, when in product(OF_ANOTHER, WRITTEN):
+        mine, its = pair(statuses, when, mine=OTHER_LOGIN, there=there)
+        follows = there == COPY and when == "later"
+        wins = follows or (replace and statuses[0] is OK)
+
+        action, written = judged(mine, its, replace=replace)
+
+        wanted = Action.UPDATE if wins else expected(OF_ANOTHER, statuses, when)
+        assert wanted == action, (statuses, when)
+        assert written is None or written.pair == mine.pair
+
+
+def test_what_only_the_target_has_is_revoked_too():
+    """The provider has rotated in the target since: its refresh token goes with the login."""
+    mine = row(status=REVOKED, access_token=None).with_renewal(to_revoke=(("a", "x"),))
+    its = row(refresh_token="rotated")
+
+    _, written = judged(mine, its)
+
+    assert (("a", "x"), ("refresh_token", "rotated")) == written.renewal.to_revoke
+    assert (Action.NOTHING, None) == judged(mine, written)
+
+
+def test_revoked_in_both_stores():
+    """Each had its own refresh token: the provider is told of both, and of none of them twice."""
+    mine = row(status=REVOKED, access_token=None).with_renewal(to_revoke=(("a", "x"),))
+    its = row(status=REVOKED, access_token=None, refresh_token="rotated", updated_at=NOW + 1)
+    its = its.with_renewal(to_revoke=(("b", "y"),))
+
+    action, written = judged(mine, its)
+
+    assert (Action.UPDATE, (("b", "y"), ("a", "x"))) == (action, written.renewal.to_revoke)
+    assert (Action.NOTHING, None) == judged(mine, written)
+    swept = written.with_renewal(to_revoke=())
+    assert (Action.NOTHING, None) == judged(mine, swept)
+
+
 def test_replacing_takes_only_what_is_of_use():
     """With --replace another login takes the target's place, but a dead one never does."""
     other = {"nonce": "two", "refresh_token": "r"}
@@ -104,5 +217,8 @@ def test_a_pointer_takes_no_named_rows_place():
 
     assert Action.SKIP == judged(pointer, row())[0]
     assert Action.SKIP == judged(pointer, row(user=None, updated_at=NOW + 2))[0]
+    for there in ({}, COPY):
+        revoked = row(user=None, status=REVOKED, **there)
+        assert (Action.NOTHING, None) == judged(pointer, revoked)
     action, written = judged(pointer, row(user=None, identity="j"))
     assert (Action.UPDATE, "9", "j") == (action, written.moved_to, written.identity)

@@ -10,6 +10,9 @@ from tokenkeep.lookup import digest_of
 from tokenkeep.rows import is_untouched_copy
 from tokenkeep.token import Status, Token
 
+_LATER = "written later in the source"
+_STAYS_REVOKED = "revoked in the target, and stays so"
+
 
 class Action(StrEnum):
     """What is done with a row."""
@@ -44,7 +47,7 @@ def judge(row: Token, there: Token | None, *, replace: bool) -> Verdict:
     Of the same login, what was revoked on either side stays revoked; else
     what was written last counts, by the clocks of those who wrote it. Another
     login in the target stays, unless it is of no use any more, or is itself a
-    copy of this row that nobody has written since.
+    copy with this id that nobody has written since, and older.
 
     Args:
         row: Of the source.
@@ -92,19 +95,39 @@ def pointer(row: Token, owner: Token, now: float) -> Token:
 
 
 def _newest(row: Token, there: Token) -> Verdict:
+    """Judge two rows of one login. That the target's came from a store does not say which one."""
     if _content(row) == _content(there):
         return Verdict(action=Action.NOTHING)
-    if there.status is Status.REVOKED and not is_untouched_copy(there):
-        return Verdict(action=Action.NOTHING, reason="revoked in the target, and stays so")
+    if there.status is Status.REVOKED:
+        if row.status is Status.REVOKED and _revokes_more(row, there):
+            return _update(row, there, "the provider has to revoke the source's too")
+        return Verdict(action=Action.NOTHING, reason=_STAYS_REVOKED)
     if row.status is Status.REVOKED:
-        return _update(row, there, "revoked in the source")
+        return _update(_revoking(row, there), there, "revoked in the source")
     if _written(row) > _written(there):
-        return _update(row, there, "written later in the source")
+        return _update(row, there, _LATER)
     later = _written(row) < _written(there)
     return Verdict(action=Action.NOTHING, reason="written later in the target" if later else None)
 
 
+def _revokes_more(row: Token, there: Token) -> bool:
+    """Tell whether a revoked row knows a token to revoke that the target never had."""
+    never_had = row.refresh_token != there.refresh_token
+    return never_had and not set(row.renewal.to_revoke) <= set(there.renewal.to_revoke)
+
+
+def _revoking(row: Token, there: Token) -> Token:
+    """Return a revoked row that sees to the target's refresh token too, if it has rotated."""
+    its, listed = there.refresh_token, row.renewal.to_revoke
+    if its is None or its == row.refresh_token or ("refresh_token", its) in listed:
+        return row
+    return row.with_renewal(to_revoke=(*listed, ("refresh_token", its)))
+
+
 def _other_login(row: Token, there: Token, *, replace: bool) -> Verdict:
+    is_followed = row.id == there.id and is_untouched_copy(there)
+    if is_followed and _written(row) > _written(there):
+        return _update(row, there, _LATER)
     if row.status is Status.OK:
         if replace:
             return _update(row, there, "takes the place of another login of this user")
@@ -120,6 +143,9 @@ def _other_login(row: Token, there: Token, *, replace: bool) -> Verdict:
 def _pointer(row: Token, there: Token) -> Verdict:
     if there.moved_to:
         return Verdict(action=Action.NOTHING)
+    if there.status is Status.REVOKED:
+        # As a pointer it would forget what the provider has still to revoke.
+        return Verdict(action=Action.NOTHING, reason=_STAYS_REVOKED)
     if there.user or _written(row) < _written(there):
         return Verdict(action=Action.SKIP, reason="the target uses this id for a token of its own")
     changed = row.but(id=there.id, version=there.version, identity=there.identity)
@@ -143,8 +169,6 @@ def _update(row: Token, there: Token, reason: str) -> Verdict:
 
 def _is_same_login(row: Token, there: Token) -> bool:
     """Tell whether two rows come from one login; a provider may have rotated since."""
-    if row.id == there.id and is_untouched_copy(there):
-        return True
     if row.renewal.login is not None and row.renewal.login == there.renewal.login:
         return True
     if row.refresh_token or there.refresh_token:
