@@ -59,7 +59,7 @@ class Saver:
                 saved = None if attempt else self._saved_unread(token, login)
                 if saved is not None:
                     return saved
-                stored = self._matching(token)
+                stored = self.matching(token)
                 brought |= stored is None or saving.brings_another(stored, token)
                 if stored is None or stored.renewal.login != login:
                     # Else an earlier try was committed, although it failed.
@@ -79,7 +79,31 @@ class Saver:
             hint="Try again",
         )
 
-    def _matching(self, token: Token) -> Token | None:
+    def save_over(self, seen: Token | None, token: Token) -> Token:
+        """
+        Save a token over the row that was seen, and over nothing else.
+
+        Args:
+            seen: As `matching` returned it. None makes a new row.
+            token: As for `save`.
+
+        Raises:
+            StoreConflict: Somebody wrote meanwhile; nothing was saved.
+            StoreUnavailable: It was not saved, or nobody can tell.
+            StoreError: What is stored can't be read.
+        """
+        login = secrets.token_hex(16)
+        try:
+            saved = self._saved(seen, token, login, joins=False)
+            brought = seen is None or saving.brings_another(seen, token)
+            return self._gathered(saved, login) if brought else saved
+        except StoreUnavailable:
+            committed = self._committed(token, login)
+            if committed is None:
+                raise
+            return committed
+
+    def matching(self, token: Token) -> Token | None:
         """Return the row that a save updates, pending ones too, read past the cache."""
         if token.id:
             row = self._reread(token.id) or self._rows.read(token.id)
@@ -134,8 +158,18 @@ class Saver:
             self._cache.put(("id", written.id), Entry(written, _UNSEEN, 0.0))
         return written
 
-    def _saved(self, stored: Token | None, token: Token, login: str) -> Token:
-        """Write a save; a row without a name that learns its user becomes that user's."""
+    def _saved(
+        self, stored: Token | None, token: Token, login: str, *, joins: bool = True
+    ) -> Token:
+        """
+        Write a save; a row without a name that learns its user becomes that user's.
+
+        Args:
+            stored: As `matching` returned it.
+            token: What is saved.
+            login: Nonce for a new login.
+            joins: Whether that user may have a row of his own by now, to be written over.
+        """
         now = self._clock.now()
         if stored is None:
             return self._rows.insert(saving.first(token, login=login, now=now))
@@ -152,7 +186,7 @@ class Saver:
             owner = self._rows.insert(saving.inherited(wanted, stored))
         except StoreConflict:
             owners = self._rows.taken([identity])
-            if not owners or owners[0].id == stored.id:
+            if not joins or not owners or owners[0].id == stored.id:
                 raise
             owner = owners[0]
         return self._joined(stored, wanted, owner, login)
@@ -221,7 +255,7 @@ class Saver:
     def _committed(self, token: Token, login: str) -> Token | None:
         """Return the row that a write of unknown outcome made after all."""
         try:
-            stored = self._matching(token)
+            stored = self.matching(token)
         except StoreUnavailable:
             return None
         return stored if stored is not None and stored.renewal.login == login else None

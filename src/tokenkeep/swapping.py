@@ -1,20 +1,25 @@
-"""LocalSwap: compare and write for six-method stores, within one process."""
+"""Compare and write: again until nobody else writes, and in one process for any store."""
 
 from __future__ import annotations
 
 from dataclasses import replace
 from threading import Lock
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 from weakref import WeakValueDictionary
 
 from tokenkeep import forks
-from tokenkeep.errors import StoreConflict
+from tokenkeep.errors import StoreConflict, StoreUnavailable
 from tokenkeep.lookup import digest_of
 from tokenkeep.store import TokenStore
 from tokenkeep.token import Renewal, Status, Token
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
+
+_Result = TypeVar("_Result")
+
+_TRIES = 20
+"""How often a row is judged anew when others keep writing it."""
 
 
 _made: WeakValueDictionary[int, LocalSwap] = WeakValueDictionary()
@@ -23,6 +28,34 @@ _made: WeakValueDictionary[int, LocalSwap] = WeakValueDictionary()
 def can_swap(store: TokenStore) -> bool:
     """Tell whether a store brings its own `TokenStore.swap`."""
     return type(store).swap is not TokenStore.swap
+
+
+def judged_anew(work: Callable[[int], _Result], token: Token) -> _Result:
+    """
+    Judge a row and write what follows from it, again while others write it in between.
+
+    Args:
+        work: Called with the number of the try, from 0. Raises `StoreConflict`
+            if what it has judged is not what is stored any more.
+        token: Whose row, for the error.
+
+    Returns:
+        What *work* does.
+
+    Raises:
+        StoreUnavailable: Others kept writing it.
+    """
+    for attempt in range(_TRIES):
+        try:
+            return work(attempt)
+        except StoreConflict:
+            continue
+    raise StoreUnavailable(
+        f"Others kept writing this token; gave up after {_TRIES} tries",
+        token_id=token.id,
+        user=token.user,
+        hint="Try again",
+    )
 
 
 class LocalSwap(TokenStore):

@@ -111,5 +111,5 @@ def take_over(vault: Vault) -> list[Step]:
     importer = Importer(open_source(Path("sdk_tokens.txt")), vault, data_center="eu")
     steps = list(importer.plan())
     for step in steps:
-        assert_type(importer.apply(step), Token | None)
+        assert_type(importer.apply(step), Step)
     return steps

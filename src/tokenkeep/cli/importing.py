@@ -35,6 +35,8 @@ COLUMNS: Mapping[str, int | None] = {
 
 PASSWORD = "TOKENKEEP_SOURCE_PASSWORD"  # noqa: S105  # the name of a variable
 
+_SAVED = ("new", "update")
+
 _URL = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+)://")
 _STORE = next(option for option in COMMON_OPTIONS if option.name == "store")
 _TO = click.Option(
@@ -161,7 +163,9 @@ def _watched(session: Session, importer: Importer) -> Generator[Step]:
 
 def _done(importer: Any, step: Step, counts: Counter[str], *, dry_run: bool) -> dict[str, Any]:
     """Do a step, unless it is a dry run, and return what to say about it."""
-    saved = None if dry_run else importer.apply(step)
+    if not dry_run:
+        step = importer.apply(step)
+    is_saved = not dry_run and step.action.value in _SAVED
     counts[step.action.value] += 1
     names = ("user", "client_id", "data_center", "environment")
     return {
@@ -170,7 +174,7 @@ def _done(importer: Any, step: Step, counts: Counter[str], *, dry_run: bool) -> 
         **{name: getattr(step.token, name, None) for name in names},
         "reason": step.reason,
         "source_id": step.row.source_id,
-        "id": saved.id if saved else None,
+        "id": step.stored.id if is_saved and step.stored else None,
     }
 
 

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
 from tokenkeep import saving
-from tokenkeep.errors import ConfigurationError, LookupFailed
+from tokenkeep.cache import Cache
+from tokenkeep.clock import Clock
+from tokenkeep.errors import ConfigurationError
 from tokenkeep.importing.clashes import Clashes
+from tokenkeep.rows import Rows
+from tokenkeep.saver import Saver
+from tokenkeep.swapping import judged_anew
 from tokenkeep.token import Status, Token
 
 if TYPE_CHECKING:
@@ -33,22 +38,28 @@ class Action(StrEnum):
     SKIP = "skipped"
 
 
+_WRITES = (Action.NEW, Action.UPDATE)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Step:
     """
-    What is to be done with one row.
+    What is to be done with one row, or was.
 
     Args:
         row: Which one.
         action: What.
         reason: Why, without a secret. None if there is nothing to say.
-        token: What is saved. None if nothing is. Before that, what the row holds.
+        token: What is saved; what the row holds, if nothing is. None if it holds nothing.
+        stored: What the store has of it: what it was judged by, and once it
+            was saved, that. None if there is nothing.
     """
 
     row: Row
     action: Action
     reason: str | None = None
     token: Token | None = None
+    stored: Token | None = None
 
 
 class Importer:
@@ -56,7 +67,10 @@ class Importer:
     Take over the tokens of a source.
 
     Nothing is ever doubled, and what is stored is never replaced by another
-    login or an older access token, so an import can be run again.
+    login (unless *replace* says so) or by an older access token. That holds
+    for what others save meanwhile too: a row is written over what it was
+    judged by, or judged anew. So an import can be run again, and while the
+    store is in use.
 
     Args:
         source: Where the tokens are.
@@ -65,6 +79,7 @@ class Importer:
             that such a row is an error.
         environment: Of rows that don't say theirs.
         replace: Whether another login of a user takes the stored one's place.
+        clock: The time. None means the operating system's.
     """
 
     def __init__(
@@ -75,9 +90,13 @@ class Importer:
         data_center: str | None = None,
         environment: str = "production",
         replace: bool = False,
+        clock: Clock | None = None,
     ) -> None:
         self._source = source
         self._store = store
+        rows = Rows(store.backend, store.ring)
+        # What it has cached would be out of date when a row is judged anew.
+        self._saver = Saver(rows, Cache(0, 0.0), clock or Clock(), reread=store.reread)
         self._replace = replace
         self._given = _place(store, data_center, environment)
 
@@ -106,19 +125,32 @@ class Importer:
             for row in self._source.rows():
                 yield self._step(row, clashes)
 
-    def apply(self, step: Step) -> Token | None:
+    def apply(self, step: Step) -> Step:
         """
-        Do one step.
+        Do one step, if what it was judged by is still what is stored; else judge it anew.
 
         Returns:
-            The token as stored. None if there was nothing to do.
+            What was done, with the token as stored.
 
         Raises:
             StoreError: It could not be saved.
         """
-        if step.action not in (Action.NEW, Action.UPDATE) or step.token is None:
-            return None
-        return self._store.save_token(step.token)
+        if step.action not in _WRITES:
+            return step
+        token = self._located(step.row)
+
+        def attempt(number: int) -> Step:
+            current = self._judged(step.row, token) if number else step
+            if current.token is None or current.action not in _WRITES:
+                return current
+            saved = self._saver.save_over(current.stored, saving.cleaned(current.token))
+            return replace(current, stored=saved)
+
+        done = judged_anew(attempt, token)
+        if done.action is Action.UPDATE and done.stored is not None:
+            # Who asks this store next must not be handed what it has cached.
+            self._store.reread(str(done.stored.id))
+        return done
 
     def _step(self, row: Row, clashes: Clashes) -> Step:
         if row.token is None:
@@ -128,10 +160,14 @@ class Importer:
         if counts is not None:
             again = f"row {counts} is the same, and counts"
             return Step(row=row, action=Action.SKIP, reason=again, token=token)
-        stored = self._stored(token)
+        return self._judged(row, token)
+
+    def _judged(self, row: Row, token: Token) -> Step:
+        """Say what is to be done with a row by what is stored now."""
+        stored = self._saver.matching(token)
         if stored is None or stored.status is Status.PENDING:
-            return Step(row=row, action=Action.NEW, token=token)
-        return self._compared(row, token, stored)
+            return Step(row=row, action=Action.NEW, token=token, stored=stored)
+        return replace(self._compared(row, token, stored), stored=stored)
 
     def _compared(self, row: Row, token: Token, stored: Token) -> Step:
         """Say what is to be done with a row whose token is stored, in whatever state."""
@@ -154,28 +190,6 @@ class Importer:
             return Step(row=row, action=Action.NOTHING, reason=why, token=token)
         reason = f"adds {', '.join(sorted(added))}"
         return Step(row=row, action=Action.UPDATE, reason=reason, token=stored.but(**added))
-
-    def _stored(self, token: Token) -> Token | None:
-        """Return the row that saving *token* would write. None if it would make one."""
-        where = Token(
-            provider=token.provider,
-            environment=token.environment,
-            data_center=token.data_center,
-        )
-        found = []
-        for question in (
-            where.but(user=token.user, client_id=token.client_id),
-            where.but(refresh_token=token.refresh_token, client_id=token.client_id),
-            where.but(grant_token=token.grant_token),
-            where.but(access_token=token.access_token),
-        ):
-            try:
-                answer = self._store.find_token(question)
-            except LookupFailed:
-                continue  # nothing to ask, or somebody else's
-            if answer is not None:
-                found.append(answer)
-        return saving.match(token, found)
 
     def _located(self, row: Row) -> Token:
         token = row.token or Token()

@@ -11,13 +11,13 @@ from tokenkeep.clock import Clock
 from tokenkeep.errors import (
     ConfigurationError,
     KeyMissing,
-    StoreConflict,
     StoreTampered,
     StoreUnavailable,
 )
 from tokenkeep.moving.judging import Action, Verdict, judge, pointer, without_claim
 from tokenkeep.moving.settled import expect_settled
 from tokenkeep.rows import Rows
+from tokenkeep.swapping import judged_anew
 from tokenkeep.token import Status
 from tokenkeep.vault import whereabouts
 
@@ -30,9 +30,6 @@ if TYPE_CHECKING:
 
 _PAGE = 100
 """Rows in memory at once; as many identities are asked for in one trip."""
-
-_TRIES = 20
-"""How often a row is judged anew when others write it in the target."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -132,25 +129,20 @@ class Copier:
 
     def _step(self, row: Token, known: Record | None, *, dry_run: bool) -> Step:
         """Copy a row; *known* is what had its identity in the target a moment ago."""
-        for attempt in range(_TRIES):
-            try:
-                verdict = self._copied(row, None if attempt else known, attempt, dry_run=dry_run)
-            except StoreConflict:
-                continue
-            claim = row.renewal.claim
-            alive = claim is not None and self._clock.now() < claim.taken_at + claim.length
-            return Step(
-                token_id=str(row.id),
-                user=row.user,
-                action=verdict.action,
-                reason=verdict.reason,
-                in_flight=alive,
-            )
-        raise StoreUnavailable(
-            "Others kept writing this token in the target",
-            token_id=row.id,
+        verdict = judged_anew(
+            lambda attempt: self._copied(
+                row, None if attempt else known, attempt, dry_run=dry_run
+            ),
+            row,
+        )
+        claim = row.renewal.claim
+        alive = claim is not None and self._clock.now() < claim.taken_at + claim.length
+        return Step(
+            token_id=str(row.id),
             user=row.user,
-            hint="Try again",
+            action=verdict.action,
+            reason=verdict.reason,
+            in_flight=alive,
         )
 
     def _copied(self, row: Token, known: Record | None, attempt: int, *, dry_run: bool) -> Verdict:
