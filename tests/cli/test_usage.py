@@ -119,13 +119,70 @@ def test_wrong_usage(run, args):
     assert "--help" in result.stderr
 
 
-def test_a_password_is_no_argument(run):
-    """A store's password on the command line is refused, and not repeated."""
-    result = run("list", "--store", "postgresql://app:hunter2@db/app")
+@pytest.mark.parametrize(
+    "url",
+    [
+        "postgresql://app:hunter2@db/app",
+        "redis://:hunter2@db:6379/0",
+        # What would have to be percent-encoded in a password, and is not.
+        *(f"mysql://app:hun{odd}ter2@db/app" for odd in "/?#[]@:&%; "),
+        "mysql://app:hunter2@a@db/app",
+        "mysql://app%3Ahunter2%40db/app",
+        "mysql:app:hunter2@db/app",
+        # Options, and options within options.
+        "postgresql://db/app?user=app&password=hunter2",
+        "postgresql://app@db/app?sslmode=require&sslPassword=hunter2",
+        "postgresql://app@db/app?broken&pwd=hunter2",
+        "mysql://app@db/app?ssl_key_password=hunter2",
+        "rediss://db:6379/0?ssl_password=hunter2",
+        "sql+mssql+pyodbc:///?odbc_connect=UID%3Dsa%3BPWD%3Dhunter2",
+        "sql+mssql+pyodbc:///?dsn=UID%3Dsa%3BPWD%3Dhunter2",
+        "sql+duckdb:///md:app?motherduck_token=hunter2",
+        "dynamodb://eu-central-1/t?endpoint_url=http%3A%2F%2Fu%3Ahunter2%40127.0.0.1%3A1",
+        "sqlite:///tokens.db?password=hunter2",
+    ],
+)
+def test_a_password_is_no_argument(run, url):
+    """A store's password on the command line is refused, however it is written, not repeated."""
+    told = {
+        "TOKENKEEP_STORE": run("list", "--store", url),
+        "env:NAME": run("copy", url, "memory:"),
+        "env:NAME here": run("import", url),
+    }
 
-    assert result.exit_code == 2
-    assert "TOKENKEEP_STORE" in result.stderr
-    assert "hunter2" not in result.output
+    for instead, result in told.items():
+        assert result.exit_code == 2, result.output
+        assert "process list" in result.stderr
+        assert instead in result.stderr
+        assert "ter2" not in result.output
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "mysql://app:@127.0.0.1:1/app",
+        "mysql://app@127.0.0.1:1/app?ssl_key=/keys/app.pem&ssl_cert=/keys/app.crt",
+        "postgresql://app@127.0.0.1:1,127.0.0.1:2/app?sslkey=/keys/app.pem&passfile=/p",
+        "redis://127.0.0.1:1/0",
+        "postgresql://app@127.0.0.1:1/app?password=",
+        "sqlite:////tmp/no such folder/12:30/app@host.db",
+        "sqlite:///tokens.db?timeout=5",
+        "redis://127.0.0.1:1/0?prefix=tokens:&socket_timeout=1",
+        "file:///no such folder/12:30/app@host.json",
+    ],
+)
+def test_what_holds_no_password_is_taken(run, url):
+    """A user alone, one without a password, files of keys, and files with odd names."""
+    assert "process list" not in run("list", "--store", url).stderr
+
+
+def test_an_odd_password_in_a_variable(run, environment):
+    """In a variable, a password with a bracket is as good as any other."""
+    environment.setenv("OLD", "mysql://app:hun[ter2@127.0.0.1:1/app")
+
+    result = run("import", "env:OLD")
+
+    assert (5, False) == (result.exit_code, "hun[ter2" in result.output)
 
 
 def test_options_stand_before_and_behind(run, save):

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError, NoSuchModuleError
 
+from tokenkeep.backends.secret_options import SECRET_WORDS
 from tokenkeep.backends.sql_schema import TABLE
 from tokenkeep.backends.urls import scheme_of
 from tokenkeep.errors import ConfigurationError, DriverMissing, UnknownName
@@ -36,7 +37,7 @@ _LABELS = {
     "sqlite": "SQLite",
     "duckdb": "DuckDB",
 }
-_SECRET = ("password", "passwd", "pwd", "secret", "odbc_connect", "sslkey")
+_SECRET = (*SECRET_WORDS, "sslkey")
 
 _SQLITE = {"timeout", "isolation_level", "cached_statements", "uri"}
 """What SQLAlchemy passes on; all else it would leave out with a warning, or have as a name."""

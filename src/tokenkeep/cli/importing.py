@@ -9,12 +9,11 @@ from contextlib import closing
 from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
 
 import click
 
 from tokenkeep.cli import output, progress, secrets_in
-from tokenkeep.cli.places import open_or_imagine, store_url, url_named
+from tokenkeep.cli.places import open_or_imagine, password_of, store_url, url_named
 from tokenkeep.cli.session import COMMON_OPTIONS, Session, log_to_stderr, pass_session
 
 if TYPE_CHECKING:
@@ -132,7 +131,7 @@ def _password(url: str, file: str | None) -> str | None:
     if PASSWORD in os.environ:
         return os.environ[PASSWORD]
     # As in user:@host, which says that there is none.
-    if urlsplit(url).password is not None:
+    if password_of(url) is not None:
         return None
     return secrets_in.from_prompt(
         "password of the database",

@@ -5,10 +5,11 @@ from __future__ import annotations
 import os
 import re
 from typing import TYPE_CHECKING
-from urllib.parse import parse_qsl, urlsplit
+from urllib.parse import unquote
 
 import click
 
+from tokenkeep.backends.secret_options import SECRET_WORDS
 from tokenkeep.errors import KeyMissing
 
 if TYPE_CHECKING:
@@ -19,12 +20,17 @@ FROM_ENVIRONMENT = "env:"
 CONFIGURED = "configured"
 """Names the store that a command works on if none is given."""
 
-_SECRET = re.compile("passw|pwd|secret", re.IGNORECASE)
+_SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+):")
+_SECRET = re.compile(rf"({'|'.join(SECRET_WORDS)})[\w. -]*=\s*[^\s&;]", re.IGNORECASE)
+"""An option with a value, also of a connection string that is itself an option."""
+
+_FILES = ("sqlite", "file")
+"""Their URLs are paths, in which no user is named."""
 
 
 def expect_no_password(url: str, instead: str) -> None:
     """
-    Refuse an argument with a password in it.
+    Refuse an argument with a password in it, or with what looks like one.
 
     Args:
         url: The argument.
@@ -33,16 +39,28 @@ def expect_no_password(url: str, instead: str) -> None:
     Raises:
         click.UsageError: There is one.
     """
-    try:
-        parts = urlsplit(url)
-        named = {name for name, value in parse_qsl(parts.query) if value}
-        shows = bool(parts.password) or any(map(_SECRET.search, named))
-    except ValueError:
-        return  # no URL; opening it says so
-    if shows:
+    if any(map(_shows_password, (url, unquote(url)))):
         raise click.UsageError(
             f"A password in an argument can be seen in the process list. {instead}"
         )
+
+
+def _shows_password(url: str) -> bool:
+    scheme = _SCHEME.match(url)
+    if scheme is None:
+        return False  # no URL
+    rest = url[scheme.end() :]
+    # Not taken apart as a URL: with a / ? # [ or @ in the password it is none.
+    return bool(_SECRET.search(rest)) or (
+        scheme[1].lower() not in _FILES and password_of(url) not in (None, "")
+    )
+
+
+def password_of(url: str) -> str | None:
+    """Return what a URL has behind its user, up to the last @. None if there is no such part."""
+    user, at, _ = url.partition(":")[2].rpartition("@")
+    _, colon, password = user.partition(":")
+    return password if at and colon else None
 
 
 def url_named(argument: str) -> str:
