@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, TypeVar
 from weakref import WeakValueDictionary
 
 from tokenkeep import forks
-from tokenkeep.errors import StoreConflict, StoreUnavailable
+from tokenkeep.errors import StoreConflict, StoreForeign, StoreTooNew, StoreUnavailable
 from tokenkeep.lookup import digest_of
 from tokenkeep.store import TokenStore
 from tokenkeep.token import Renewal, Status, Token
@@ -17,6 +17,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 _Result = TypeVar("_Result")
+
+OF_THE_STORE = (StoreUnavailable, StoreForeign, StoreTooNew)
+"""What the next row would meet as well; other errors of a store are of one row."""
 
 _TRIES = 20
 """How often a row is judged anew when others keep writing it."""

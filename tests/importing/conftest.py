@@ -28,9 +28,8 @@ def run(store):
         importer = Importer(open_source(path, encoding=encoding), store, **options)
         found = []
         for step in importer.plan():
-            if not dry_run:
-                importer.apply(step)
-            found.append((step.action.value, step.reason))
+            done = step if dry_run else importer.apply(step)
+            found.append((done.action.value, done.reason))
         return found
 
     return _run

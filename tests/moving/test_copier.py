@@ -11,7 +11,15 @@ from contextlib import closing
 import pytest
 from moved_tokens import NOW, fill, login, renewed, unsaved
 
-from tokenkeep import ConfigurationError, KeyMissing, StoreError, Token
+from tokenkeep import (
+    ConfigurationError,
+    KeyMissing,
+    StoreError,
+    StoreForeign,
+    StoreTooNew,
+    StoreUnavailable,
+    Token,
+)
 from tokenkeep.backends.rows import to_row
 from tokenkeep.backends.sqlite import _INSERT
 from tokenkeep.moving import Copier
@@ -304,6 +312,40 @@ def test_a_row_that_does_not_open_holds_no_other_up(source, target, copy):
     assert "failed" == done["b"][0]
     assert bad.id in done["b"][1]
     assert ["a"] == [token.user for token in target.get_tokens()]
+
+
+def test_a_row_that_the_target_does_not_take_holds_no_other_up(source, target, copy, monkeypatch):
+    """One too large is told by its id, each time; the others arrive, and are there the next."""
+    ids = {name: source.save_token(login(name)).id for name in "abc"}
+    write = target.backend.write
+
+    def limited(record, *, replaces):
+        if record.id == ids["b"]:
+            raise StoreError("This token takes 70000 bytes", token_id=record.id, hint="Smaller!")
+        write(record, replaces=replaces)
+
+    monkeypatch.setattr(target.backend, "write", limited)
+    failed = ("failed", f"This token takes 70000 bytes (token {ids['b']})")
+
+    assert {"a": ("new", None), "b": failed, "c": ("new", None)} == copy()
+    assert {"a": ("already there", None), "b": failed, "c": ("already there", None)} == copy()
+
+
+def test_what_is_not_of_one_row_ends_it(source, target, copy, monkeypatch):
+    """A store that can't be reached, or is not ours, is no failure of each row."""
+    source.save_token(login())
+    for error in (StoreUnavailable, StoreForeign, StoreTooNew):
+        with monkeypatch.context() as patched:
+            patched.setattr(target.backend, "write", raising(error))
+            with pytest.raises(error):
+                copy()
+
+
+def raising(error):
+    def _raise(record, *, replaces):
+        raise error(f"not {record.id} of {replaces}")
+
+    return _raise
 
 
 def test_deleted_rows_stay_deleted_behind_a_pointer(source, target, copy):

@@ -94,11 +94,14 @@ def import_command(session: Session, /, source: str, **options: Any) -> None:
             for line in lines:
                 output.document(line)
             output.document({"dry_run": dry_run, "source": opened.kind, "rows": counts})
-            return
-        output.rows(COLUMNS, (_shown(line) for line in lines))
-    told = ", ".join(f"{count} {action}" for action, count in sorted(counts.items()))
-    wrote = "Dry run, nothing was written" if dry_run else "The source was left as it is"
-    session.note(f"{opened.kind}: {told or 'no rows'}. {wrote}.")
+        else:
+            output.rows(COLUMNS, (_shown(line) for line in lines))
+    if not session.json:
+        told = ", ".join(f"{count} {action}" for action, count in sorted(counts.items()))
+        wrote = "Dry run, nothing was written" if dry_run else "The source was left as it is"
+        session.note(f"{opened.kind}: {told or 'no rows'}. {wrote}.")
+    if counts["failed"]:
+        click.get_current_context().exit(1)
 
 
 def _source(source: str, *, password_file: str | None, **options: str | None) -> Source:

@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING
 from tokenkeep import saving
 from tokenkeep.cache import Cache
 from tokenkeep.clock import Clock
-from tokenkeep.errors import ConfigurationError
+from tokenkeep.errors import ConfigurationError, StoreError
 from tokenkeep.importing.clashes import Clashes
 from tokenkeep.rows import Rows
 from tokenkeep.saver import Saver
-from tokenkeep.swapping import judged_anew
+from tokenkeep.swapping import OF_THE_STORE, judged_anew
 from tokenkeep.token import Status, Token
 
 if TYPE_CHECKING:
@@ -36,6 +36,7 @@ class Action(StrEnum):
     UPDATE = "update"
     NOTHING = "already there"
     SKIP = "skipped"
+    FAILED = "failed"
 
 
 _WRITES = (Action.NEW, Action.UPDATE)
@@ -130,10 +131,11 @@ class Importer:
         Do one step, if what it was judged by is still what is stored; else judge it anew.
 
         Returns:
-            What was done, with the token as stored.
+            What was done, with the token as stored; `Action.FAILED` if the
+            store does not take this one.
 
         Raises:
-            StoreError: It could not be saved.
+            StoreError: The store can't be used.
         """
         if step.action not in _WRITES:
             return step
@@ -146,7 +148,12 @@ class Importer:
             saved = self._saver.save_over(current.stored, saving.cleaned(current.token))
             return replace(current, stored=saved)
 
-        done = judged_anew(attempt, token)
+        try:
+            done = judged_anew(attempt, token)
+        except OF_THE_STORE:
+            raise
+        except StoreError as exc:
+            return Step(row=step.row, action=Action.FAILED, reason=exc.what, token=token)
         if done.action is Action.UPDATE and done.stored is not None:
             # Who asks this store next must not be handed what it has cached.
             self._store.reread(str(done.stored.id))

@@ -11,13 +11,12 @@ from tokenkeep.clock import Clock
 from tokenkeep.errors import (
     ConfigurationError,
     KeyMissing,
-    StoreTampered,
-    StoreUnavailable,
+    StoreError,
 )
 from tokenkeep.moving.judging import Action, Verdict, judge, pointer, without_claim
 from tokenkeep.moving.settled import expect_settled
 from tokenkeep.rows import Rows
-from tokenkeep.swapping import judged_anew
+from tokenkeep.swapping import OF_THE_STORE, judged_anew
 from tokenkeep.token import Status
 from tokenkeep.vault import whereabouts
 
@@ -90,7 +89,8 @@ class Copier:
         """
         Copy, and yield what was done with each row, in the order of their ids.
 
-        A row that does not open is told and passed over.
+        A row that does not open, or that the target does not take, is told and
+        passed over.
 
         Args:
             dry_run: Only say what would be done.
@@ -120,12 +120,15 @@ class Copier:
         for record in page:
             try:
                 row = self._from.open(record)
-                yield self._step(row, there.get(record.identity), dry_run=dry_run)
-            except (KeyMissing, StoreTampered) as exc:
+                step = self._step(row, there.get(record.identity), dry_run=dry_run)
+            except OF_THE_STORE:
+                raise
+            except (KeyMissing, StoreError) as exc:
                 reason = f"{exc.what} (token {exc.token_id or record.id})"
-                yield Step(
+                step = Step(
                     token_id=record.id, user=record.user, action=Action.FAILED, reason=reason
                 )
+            yield step
 
     def _step(self, row: Token, known: Record | None, *, dry_run: bool) -> Step:
         """Copy a row; *known* is what had its identity in the target a moment ago."""
@@ -197,7 +200,7 @@ class Copier:
         self._to.adopt(row, replaces=there.version)
         if row.last_used_at is not None:
             # What is only for clearing up is not worth a failure.
-            with suppress(StoreUnavailable):
+            with suppress(StoreError):
                 self._backend.touch(str(row.id), row.last_used_at)
 
 

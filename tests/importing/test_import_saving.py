@@ -1,11 +1,11 @@
-"""What others save while an import runs is never overwritten: each row is judged anew."""
+"""What an import does when others save meanwhile, and when the store does not take a row."""
 
 from __future__ import annotations
 
 import pytest
 from sdk_rows import ANA
 
-from tokenkeep import Status, StoreConflict, StoreUnavailable, Token
+from tokenkeep import Status, StoreConflict, StoreError, StoreUnavailable, Token
 from tokenkeep.importing import Importer, open_source
 
 LATER = 1764009999.0
@@ -126,3 +126,28 @@ def test_the_store_itself_knows_at_once(store, meanwhile, monkeypatch):
     meanwhile(lambda: store.find_token_by_id(stored.id))
 
     assert ANA["access_token"] == store.find_token_by_id(stored.id).access_token
+
+
+def test_a_row_that_the_store_does_not_take(store, run, write_csv, monkeypatch):
+    """One too large is told, and holds no other up; a store that can't be reached ends it."""
+    write = store.backend.write
+    bob = ANA | {"user_name": "bob", "refresh_token": "b"}
+
+    def limited(record, *, replaces):
+        if record.user == "bob":
+            raise StoreError("This token takes 70000 bytes", token_id=record.id)
+        write(record, replaces=replaces)
+
+    monkeypatch.setattr(store.backend, "write", limited)
+    path = write_csv(bob, ANA)
+
+    assert [("failed", "This token takes 70000 bytes"), ("new", None)] == run(path)
+
+    assert [ANA["user_name"]] == [token.user for token in store.get_tokens()]
+
+    def unreachable(record, *, replaces):
+        raise StoreUnavailable(f"no answer for {record.id} {replaces}")
+
+    monkeypatch.setattr(store.backend, "write", unreachable)
+    with pytest.raises(StoreUnavailable):
+        run(path)
