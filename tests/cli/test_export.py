@@ -62,3 +62,17 @@ def test_bad_input(run, tokens, tmp_path):
 
 def _ended(done, said):
     return done.exit_code, said in done.stderr
+
+
+def test_another_environment(run, store, tokens, tmp_path):
+    """Only the one that is named is written; what else there is, is told."""
+    store.save_token(Token(user="eve", client_id="c", refresh_token="r", environment="sandbox"))
+    names = ("ana", "eve")
+
+    for name, options in zip(names, ((), ("--environment", "Sandbox")), strict=True):
+        done = run("export", "--official-csv", f"{name}.csv", "--yes", *options)
+
+        other = "production" if name == "eve" else "sandbox"
+        assert f"1 of the environment {other}" in done.stdout
+        assert [name] == users(tmp_path / f"{name}.csv")
+    assert not tokens

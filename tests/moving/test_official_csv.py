@@ -26,9 +26,9 @@ NOW = 1_764_000_000.0
 def export(source, tmp_path):
     """Export the source; return the lines of the file behind its first one."""
 
-    def _export():
+    def _export(**options):
         path = tmp_path / "sdk_tokens.txt"
-        counts = export_csv(source, path, now=NOW)
+        counts = export_csv(source, path, now=NOW, **options)
         with path.open(newline="", encoding="utf-8") as file:
             header, *lines = csv.reader(file)
         assert HEADERS[0].split(",") == header
@@ -58,6 +58,37 @@ def test_what_is_of_use_is_written(source, export, tmp_path):
     assert ["0.store", "sdk_tokens.txt"] == sorted(
         each.name for each in tmp_path.iterdir() if "-" not in each.name
     )
+
+
+@pytest.mark.parametrize("environment", ["production", "sandbox"])
+@pytest.mark.parametrize("generation", ["5_0", "6_0", "7_0", "8_0"])
+def test_of_each_user_one(source, export, tmp_path, generation, environment):
+    """The SDK finds the first row of a name: only that environment's, and the latest, is in it."""
+    domains = {"sandbox": "https://sandbox.zohoapis.eu", "production": "https://www.zohoapis.eu"}
+    written = {}
+    for place in ("sandbox", "production", "sandbox"):
+        for number, client in enumerate(("1000.B", "1000.C", "1000.A")):
+            token = login(
+                client_id=client,
+                api_domain=domains[place],
+                access_token=f"{place} {client}",
+                refresh_token=f"refresh {place} {client}",
+            )
+            stored = source.save_token(token)
+            written[place, client] = source.swap(stored.but(updated_at=NOW + number))
+
+    counts, lines = export(environment=environment)
+
+    other = next(place for place in domains if place != environment)
+    assert {
+        "exported": 1,
+        f"of the environment {other}": 3,
+        "of a user whose later one is in it": 2,
+    } == counts
+    assert [f"{environment} 1000.A"] == [line["access_token"] for line in lines]
+    finder = Path(__file__).with_name("sdk_find_user.py")
+    found = run_sdk(generation, finder, tmp_path / "sdk_tokens.txt", "ana")
+    assert (f"{environment} 1000.A", domains[environment]) == tuple(found)
 
 
 @pytest.mark.parametrize("generation", ["5_0", "6_0", "7_0", "8_0"])

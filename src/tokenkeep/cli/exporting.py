@@ -23,14 +23,22 @@ if TYPE_CHECKING:
     required=True,
     help="Write what the FileStore of the official SDK reads, to a new file.",
 )
+@click.option(
+    "--environment",
+    metavar="NAME",
+    default="production",
+    show_default=True,
+    help="Whose tokens are written: the SDK can't tell those of one user apart.",
+)
 @click.option("--yes", is_flag=True, help="Don't ask.")
 @pass_session
-def export(session: Session, path: Path, *, yes: bool) -> None:
+def export(session: Session, path: Path, *, environment: str, yes: bool) -> None:
     """
     Write the tokens to a file of the official Zoho SDK, every secret in the clear.
 
-    Tokens that were revoked or need a new login are left out. The file is for
-    its owner alone, and never takes another one's place.
+    Tokens that were revoked or need a new login are left out, and so are all
+    but one of each user. The file is for its owner alone, and never takes
+    another one's place.
     """
     from tokenkeep.moving import export_csv
 
@@ -45,7 +53,8 @@ def export(session: Session, path: Path, *, yes: bool) -> None:
             nonlocal count
             move(count := count + 1, progress.part_before(token.id))
 
-        counts = export_csv(vault, path, now=session.now(), on_token=show)
+        wanted = environment.strip().lower()
+        counts = export_csv(vault, path, now=session.now(), environment=wanted, on_token=show)
     exported = counts.pop("exported")
     left_out = ", ".join(f"{n:,} {reason}" for reason, n in counts.items())
     tokens = "token" if exported == 1 else "tokens"

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from tokenkeep.errors import ConfigurationError, UnknownName
 from tokenkeep.folder_journal import sync_folder
 from tokenkeep.importing.columns import HEADERS
+from tokenkeep.moving.latest import Latest
 from tokenkeep.moving.settled import expect_settled
 from tokenkeep.providers.zoho import Zoho
 from tokenkeep.token import Status, Token
@@ -37,18 +38,22 @@ def export_csv(
     path: Path,
     *,
     now: float,
+    environment: str = "production",
     on_token: Callable[[Token], None] | None = None,
 ) -> Counter[str]:
     """
     Write a store's tokens as the FileStore of zohocrmsdk5_0 to 8_0 does.
 
     The file appears when it is complete, for its owner alone. Tokens that
-    are of no use are left out.
+    are of no use are left out, and so are all but one of each user: the
+    FileStore finds a user's first row, whatever client, data centre and
+    environment it is of.
 
     Args:
         store: Where the tokens are.
         path: Of the file, which must not be there.
         now: Epoch seconds.
+        environment: Whose tokens are written.
         on_token: Called with each token as it is read. None means that nobody
             has to know.
 
@@ -69,7 +74,9 @@ def export_csv(
         try:
             # As the SDK writes it: in UTF-8, lines end with a carriage return too.
             with os.fdopen(handle, "w", encoding="utf-8", newline="") as file:
-                counts = _write(store, csv.writer(file), now, on_token)
+                with Latest() as latest:
+                    export = _Export(store, now, environment, latest)
+                    counts = export.write(csv.writer(file), on_token)
                 file.flush()
                 os.fsync(file.fileno())
             # A link never takes another file's place.
@@ -85,22 +92,46 @@ def export_csv(
     return counts
 
 
-def _write(
-    store: Vault,
-    rows: Writer,
-    now: float,
-    on_token: Callable[[Token], None] | None,
-) -> Counter[str]:
-    rows.writerow(HEADERS[0].split(","))
-    counts = Counter({EXPORTED: 0})
-    for token in store.iter_tokens():
-        if on_token is not None:
-            on_token(token)
-        reason = _useless(store, token, now)
-        counts[reason or EXPORTED] += 1
-        if reason is None:
-            rows.writerow(_row(counts[EXPORTED], token))
-    return counts
+class _Export:
+    def __init__(self, store: Vault, now: float, environment: str, latest: Latest) -> None:
+        self._store = store
+        self._now = now
+        self._environment = environment
+        self._latest = latest
+
+    def write(self, rows: Writer, on_token: Callable[[Token], None] | None) -> Counter[str]:
+        for token in self._store.iter_tokens():
+            if self._useless(token) is None:
+                self._latest.add(token)
+        rows.writerow(HEADERS[0].split(","))
+        counts = Counter({EXPORTED: 0})
+        for token in self._store.iter_tokens():
+            if on_token is not None:
+                on_token(token)
+            reason = self._useless(token) or self._earlier(token)
+            counts[reason or EXPORTED] += 1
+            if reason is None:
+                rows.writerow(_row(counts[EXPORTED], token))
+        return counts
+
+    def _useless(self, token: Token) -> str | None:
+        """Say why a token is left out. None if it is not."""
+        if token.status is not Status.OK:
+            return token.status.value
+        try:
+            is_zoho = isinstance(self._store.providers.of(token), Zoho)
+        except UnknownName:
+            is_zoho = False
+        if not is_zoho:
+            return "of another provider"
+        is_over = token.expires_at is not None and token.expires_at <= self._now
+        if not token.refresh_token and token.access_token and is_over:
+            return "expired without a refresh token"
+        its = token.environment or "production"  # what the SDK takes it for
+        return None if its == self._environment else f"of the environment {its}"
+
+    def _earlier(self, token: Token) -> str | None:
+        return None if self._latest.is_it(token) else "of a user whose later one is in it"
 
 
 def _row(number: int, token: Token) -> list[str | int | None]:
@@ -120,22 +151,6 @@ def _row(number: int, token: Token) -> list[str | int | None]:
         token.redirect_uri,
         token.api_domain,
     ]
-
-
-def _useless(store: Vault, token: Token, now: float) -> str | None:
-    """Say why a token is left out. None if it is not."""
-    if token.status is not Status.OK:
-        return token.status.value
-    try:
-        is_zoho = isinstance(store.providers.of(token), Zoho)
-    except UnknownName:
-        is_zoho = False
-    if not is_zoho:
-        return "of another provider"
-    is_over = token.expires_at is not None and token.expires_at <= now
-    if not token.refresh_token and token.access_token and is_over:
-        return "expired without a refresh token"
-    return None
 
 
 def _taken(path: Path) -> ConfigurationError:
