@@ -227,6 +227,21 @@ def test_a_snapshot(filled, mariadb, store):
         assert ["1000.access"] == [step.token.access_token for step in steps]
 
 
+@pytest.mark.parametrize("key", ["primary key", "key"], ids=["by number", "sorted"])
+def test_a_name_with_percent_signs(filled, mariadb, run_table, monkeypatch, key):
+    """They are the table's own, nothing of a driver's, on each of its pages."""
+    monkeypatch.setattr("tokenkeep.importing.mysql_table._PAGE", 1)
+    url = filled(WITH_ALL, BOB)
+    database = url.rpartition("/")[2]
+    with closing(mariadb.connect()) as db, db.cursor() as cursor:
+        cursor.execute(f"rename table {database}.oauthtoken to {database}.`a%s %% b`")
+        cursor.execute(f"alter table {database}.`a%s %% b` drop primary key, add {key} (id)")
+
+    found = run_table(f"{url}?table=a%25s%20%25%25%20b")
+
+    assert [("new", None)] * 2 == [each[1:] for each in found]
+
+
 def test_a_user_who_may_only_read(filled, mariadb):
     """SELECT on the one table is enough, and nothing is written even by who may."""
     url = filled(WITH_ALL)

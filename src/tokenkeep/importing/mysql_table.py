@@ -161,7 +161,8 @@ class MySQLTable(Source):
 
     def _ask(self, sql: str, values: Sequence[object] = ()) -> Sequence[tuple[Any, ...]]:
         with self._db.cursor() as cursor:
-            cursor.execute(sql, values or None)
+            # Always with values, were there none: so that %% is one percent sign.
+            cursor.execute(sql, tuple(values))
             found: Sequence[tuple[Any, ...]] = cursor.fetchall()
             return found
 
@@ -178,4 +179,4 @@ class MySQLTable(Source):
 
 
 def _quoted(name: str) -> str:
-    return f"`{name.replace('`', '``')}`"
+    return f"`{name.replace('`', '``').replace('%', '%%')}`"
