@@ -1,0 +1,191 @@
+"""A copy among failures, deletions, others that copy too, and very many tokens."""
+
+from __future__ import annotations
+
+import shutil
+import sqlite3
+import threading
+import time
+import tracemalloc
+from contextlib import closing
+
+import pytest
+from moved_tokens import login, unsaved
+
+from tokenkeep import (
+    ConfigurationError,
+    Keeper,
+    KeyMissing,
+    StoreError,
+    StoreForeign,
+    StoreTooNew,
+    StoreUnavailable,
+)
+from tokenkeep.backends.rows import to_row
+from tokenkeep.backends.sqlite import _INSERT
+from tokenkeep.moving import Copier
+from tokenkeep.testing import FakeClock
+
+
+def test_unsaved_answers_are_waited_for(source, target, copy):
+    """While an answer waits in the source's journal, its row is out of date: nothing is copied."""
+    row = source.save_token(login())
+    entry = unsaved(row)
+    kept = source.journal.put(entry)
+
+    with pytest.raises(StoreError, match=r"1 of the provider's answers.*sweep") as caught:
+        copy()
+    assert "secret" not in str(caught.value)
+    assert [] == target.get_tokens()
+
+    source.journal.remove(kept)
+    steps = Copier(source, target).steps()
+    next(steps)
+    source.journal.put(entry)
+    with pytest.raises(StoreError, match="sweep"):
+        list(steps)
+
+
+def test_a_row_that_does_not_open_holds_no_other_up(source, target, copy):
+    """It is told by its id, and the others arrive."""
+    source.save_token(login("a"))
+    bad = source.save_token(login("b"))
+    record = source.backend.read(bad.id)
+    source.backend.delete(bad.id)
+    broken = {name: getattr(record, name) for name in type(record).__dataclass_fields__}
+    source.backend.write(type(record)(**broken | {"user": "c"}), replaces=None)
+    source.backend.delete(bad.id)
+    sealed = bytes([*record.sealed[:-1], record.sealed[-1] ^ 1])
+    source.backend.write(type(record)(**broken | {"sealed": sealed}), replaces=None)
+
+    done = copy()
+
+    assert ("new", None) == done["a"]
+    assert "failed" == done["b"][0]
+    assert bad.id in done["b"][1]
+    assert ["a"] == [token.user for token in target.get_tokens()]
+
+
+def test_a_row_that_the_target_does_not_take_holds_no_other_up(source, target, copy, monkeypatch):
+    """One too large is told by its id, each time; the others arrive, and are there the next."""
+    ids = {name: source.save_token(login(name)).id for name in "abc"}
+    write = target.backend.write
+
+    def limited(record, *, replaces):
+        if record.id == ids["b"]:
+            raise StoreError("This token takes 70000 bytes", token_id=record.id, hint="Smaller!")
+        write(record, replaces=replaces)
+
+    monkeypatch.setattr(target.backend, "write", limited)
+    failed = ("failed", f"This token takes 70000 bytes (token {ids['b']})")
+
+    assert {"a": ("new", None), "b": failed, "c": ("new", None)} == copy()
+    assert {"a": ("already there", None), "b": failed, "c": ("already there", None)} == copy()
+
+
+def test_what_is_not_of_one_row_ends_it(source, target, copy, monkeypatch):
+    """A store that can't be reached, or is not ours, is no failure of each row."""
+    source.save_token(login())
+    for error in (StoreUnavailable, StoreForeign, StoreTooNew):
+        with monkeypatch.context() as patched:
+            patched.setattr(target.backend, "write", raising(error))
+            with pytest.raises(error):
+                copy()
+
+
+def raising(error):
+    def _raise(record, *, replaces):
+        raise error(f"not {record.id} of {replaces}")
+
+    return _raise
+
+
+def test_a_row_deleted_in_the_target(source, target, copy):
+    """It is new again, as long as the source has it."""
+    row = source.save_token(login())
+    copy()
+    target.delete_token(row.id)
+
+    assert ("new", None) == copy()["ana"]
+
+    assert [row.id] == [token.id for token in target.get_tokens()]
+
+
+def test_deleted_rows_stay_deleted_behind_a_pointer(source, target, copy):
+    """An id that led to a row deleted in the target: no row, until that id is cleared up too."""
+    mine = target.save_token(login(access_token="own", refresh_token="own"))
+    row = source.save_token(login())
+    copy()
+    target.backend.delete(mine.id)
+
+    assert "deleted in the target" in copy()["ana"][1]
+    assert [] == target.get_tokens()
+    for days, actions in ((29, "skipped"), (31, "new")):
+        clock = FakeClock(time.time() + days * 86_400)
+        Keeper(target, clock=clock).sweep()
+        assert actions == copy()["ana"][0]
+    assert [row.id] == [token.id for token in target.get_tokens()]
+
+
+def test_two_copies_at_once(source, target):
+    """Two that run at the same time do it once between them."""
+    for number in range(150):
+        source.save_token(login(f"u{number}"))
+    done = []
+
+    def run():
+        done.extend(step.action.value for step in Copier(source, target).steps())
+
+    threads = [threading.Thread(target=run) for _ in range(2)]
+    for each in threads:
+        each.start()
+    for each in threads:
+        each.join()
+
+    assert (150, 150) == (done.count("new"), done.count("already there"))
+    assert 150 == len(target.get_tokens())
+
+
+def test_the_same_store_twice(source):
+    """A store is not copied onto itself."""
+    with pytest.raises(ConfigurationError, match="Both stores"):
+        Copier(source, source)
+
+
+def test_another_key(source, open_store, tmp_path):
+    """Without its key nothing of a store is read."""
+    source.save_token(login())
+
+    with pytest.raises(KeyMissing):
+        open_store(f"sqlite:///{tmp_path}/0.store", keys=[bytes(32)])
+
+
+@pytest.mark.parametrize("again", [False, True], ids=["first", "second"])
+def test_memory_does_not_grow(open_store, tmp_path, again):
+    """Invariant 13: ten times the tokens take no more memory, the first time or again."""
+    peaks = []
+    for count in (300, 3000):
+        urls = [f"sqlite:///{tmp_path}/{name}{count}" for name in "st"]
+        fill_many(open_store, urls[0], count)
+        if again:
+            shutil.copy(tmp_path / f"s{count}", tmp_path / f"t{count}")
+        source, target = map(open_store, urls)
+        tracemalloc.start()
+        done = {step.action.value for step in Copier(source, target).steps()}
+        peaks.append(tracemalloc.get_traced_memory()[1])
+        tracemalloc.stop()
+        assert {"already there" if again else "new"} == done
+
+    # A ring remembers 4096 digests, no more; 2700 records held take 5 MB.
+    assert peaks[1] < peaks[0] + 2_000_000
+
+
+def fill_many(open_store, url, count):
+    """Make a SQLite store of many tokens, quickly."""
+    memory, store = open_store("memory:"), open_store(url)
+    for number in range(count):
+        memory.save_token(login(f"u{number}", scope=" " * 1500))
+    store.close()
+    with closing(sqlite3.connect(url.removeprefix("sqlite:///"))) as db, db:
+        rows = map(to_row, memory.backend.scan(None, count))
+        db.executemany(_INSERT, rows)
