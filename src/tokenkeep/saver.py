@@ -198,6 +198,14 @@ class Saver:
         Looked for after the write: of two who save the same login with a name and
         without one at the same time, at least the later one sees both.
         """
+        for _ in range(TRIES):
+            try:
+                return self._gathered_once(saved, login)
+            except StoreConflict:
+                saved = self._rows.read(str(saved.id)) or saved
+        raise StoreConflict("Others kept writing this token", token_id=saved.id, user=saved.user)
+
+    def _gathered_once(self, saved: Token, login: str) -> Token:
         if saved.status is not Status.OK:
             return saved
         sharing = self._sharing(saved)
