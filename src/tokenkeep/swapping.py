@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from threading import Lock
+from threading import RLock
 from typing import TYPE_CHECKING, TypeVar
 from weakref import WeakValueDictionary
 
 from tokenkeep import forks
-from tokenkeep.errors import StoreConflict, StoreForeign, StoreTooNew, StoreUnavailable
+from tokenkeep.errors import (
+    StoreConflict,
+    StoreError,
+    StoreForeign,
+    StoreTooNew,
+    StoreUnavailable,
+)
 from tokenkeep.lookup import digest_of
 from tokenkeep.store import TokenStore
 from tokenkeep.token import Renewal, Status, Token
@@ -61,12 +67,21 @@ def judged_anew(work: Callable[[int], _Result], token: Token) -> _Result:
     )
 
 
+class _Swap:
+    """A compare and save under way, and what a signal handler wrote meanwhile, by id."""
+
+    def __init__(self, token_id: str) -> None:
+        self.token_id = token_id
+        self.meanwhile: dict[str, Token | None] = {}
+
+
 class LocalSwap(TokenStore):
     """
     Give a six-method store a `swap`.
 
     The state of renewals (claims, mint times, failures) is kept in this
     process, so a token is renewed once in each process, not once among all.
+    Writes are made one after the other.
 
     Args:
         store: The store to wrap.
@@ -74,8 +89,10 @@ class LocalSwap(TokenStore):
 
     def __init__(self, store: TokenStore) -> None:
         self._store = store
-        self._lock = Lock()
+        # Re-entrant: a signal handler may revoke in the midst of a revoke.
+        self._lock = RLock()
         self._renewals: dict[str, Renewal] = {}
+        self._swaps: list[_Swap] = []
         forks.renew_in_child(self)
 
     @staticmethod
@@ -100,22 +117,26 @@ class LocalSwap(TokenStore):
 
     def save_token(self, token: Token) -> Token:
         """See `TokenStore.save_token`."""
-        saved = self._store.save_token(token)
+        # Around the store's call too: what a swap compares must not change until it has saved.
         with self._lock:
+            saved = self._store.save_token(token)
             self._renewals.pop(str(saved.id), None)
-        return self._versioned(saved)
+            self._tell(saved.id, saved)
+            return self._versioned(saved)
 
     def delete_token(self, token_id: str) -> None:
         """See `TokenStore.delete_token`."""
-        self._store.delete_token(token_id)
         with self._lock:
+            self._store.delete_token(token_id)
             self._renewals.pop(token_id, None)
+            self._tell(token_id, None)
 
     def delete_tokens(self) -> None:
         """See `TokenStore.delete_tokens`."""
-        self._store.delete_tokens()
         with self._lock:
+            self._store.delete_tokens()
             self._renewals.clear()
+            self._tell(None, None)
 
     def get_tokens(self) -> list[Token]:
         """See `TokenStore.get_tokens`."""
@@ -126,23 +147,22 @@ class LocalSwap(TokenStore):
         return (self._versioned(token) for token in self._store.iter_tokens())
 
     def swap(self, token: Token) -> Token:
-        """See `TokenStore.swap`."""
+        """
+        See `TokenStore.swap`.
+
+        Raises:
+            StoreError: The store did not keep what it was given.
+        """
         with self._lock:
-            stored = self._seen(self._store.find_token_by_id(str(token.id)))
-            if stored is None or stored.version != token.version:
-                raise StoreConflict(
-                    "This token was changed meanwhile", token_id=token.id, user=token.user
-                )
-            renewal = token.renewal
-            if replace(token, renewal=stored.renewal) != stored:
-                saved = self._store.save_token(token)
-                if token.status is Status.OK and saved.status is not Status.OK:
-                    raise StoreConflict(
-                        "This token was revoked meanwhile", token_id=token.id, user=token.user
-                    )
-                stored = saved
-            self._renewals[str(token.id)] = renewal
-            return self._versioned(stored)
+            swap = _Swap(str(token.id))
+            self._swaps.append(swap)
+            try:
+                written = self._compared_and_saved(token, swap)
+            finally:
+                self._swaps = [each for each in self._swaps if each is not swap]
+            self._renewals[str(token.id)] = token.renewal
+            self._tell(token.id, written)
+            return self._versioned(written)
 
     def close(self) -> None:
         """See `TokenStore.close`."""
@@ -150,7 +170,90 @@ class LocalSwap(TokenStore):
 
     def renew_locks(self) -> None:
         """Start with a new lock in a child process; claims of the parent stay known."""
-        self._lock = Lock()
+        self._lock = RLock()
+        self._swaps = []
+
+    def _compared_and_saved(self, token: Token, swap: _Swap) -> Token:
+        stored = self._seen(self._store.find_token_by_id(swap.token_id))
+        if stored is None or stored.version != token.version or swap.token_id in swap.meanwhile:
+            raise _changed_meanwhile(token)
+        if replace(token, renewal=stored.renewal) == stored:
+            return stored
+        saved = self._store.save_token(token)
+        self._put_back(token, saved, swap)
+        if str(saved.id) != swap.token_id:
+            raise _changed_meanwhile(token)
+        self._require_kept(token, saved)
+        return saved
+
+    def _tell(self, token_id: str | None, token: Token | None) -> None:
+        """
+        Tell the swaps that a signal handler has interrupted what it wrote.
+
+        Args:
+            token_id: Which token. None means all of them.
+            token: As it is stored now. None if it was deleted.
+        """
+        for swap in self._swaps:
+            if token_id is None:
+                swap.meanwhile = {swap.token_id: None}
+            else:
+                swap.meanwhile[str(token_id)] = token
+
+    def _put_back(self, token: Token, saved: Token, swap: _Swap) -> None:
+        """
+        Write again what a signal handler wrote while the store was saving, over what was saved.
+
+        Raises:
+            StoreConflict: There was something.
+        """
+        row = next((row for row in (str(saved.id), swap.token_id) if row in swap.meanwhile), None)
+        if row is None:
+            return
+        theirs = swap.meanwhile[row]
+        if theirs is None:
+            self._store.delete_token(str(saved.id))
+        elif self._store.save_token(theirs).status is not theirs.status:
+            # A login while its token was being revoked: no save lifts that any more,
+            # so the provider has to be told of its refresh token as well.
+            fresh = [("refresh_token", theirs.refresh_token)] if theirs.refresh_token else []
+            self._renewals[row] = token.renewal.but(to_revoke=(*token.renewal.to_revoke, *fresh))
+        raise _changed_meanwhile(token)
+
+    def _require_kept(self, token: Token, saved: Token) -> None:
+        """
+        Look whether the store kept what matters.
+
+        Raises:
+            StoreConflict: The token was revoked by another process.
+            StoreError: The store drops what it is given.
+        """
+        if token.status is Status.OK:
+            if saved.status is not Status.OK:
+                raise StoreConflict(
+                    "This token was revoked meanwhile", token_id=token.id, user=token.user
+                )
+            for name in ("access_token", "refresh_token"):
+                if getattr(token, name) not in (None, getattr(saved, name)):
+                    raise self._not_kept(token, name)
+            return
+        # A store may well answer with what it was given and not have written it.
+        kept = self._store.find_token_by_id(str(token.id))
+        alive = kept is not None and (kept.status, kept.refresh_token)
+        if saved.status is Status.OK or alive == (Status.OK, token.refresh_token):
+            raise self._not_kept(token, "status")
+        if saved.status is not token.status:
+            raise _changed_meanwhile(token)
+
+    def _not_kept(self, token: Token, name: str) -> StoreError:
+        what = f"status '{token.status.value}'" if name == "status" else name
+        return StoreError(
+            f"{type(self._store).__name__} did not keep the {what} that it was given",
+            token_id=token.id,
+            user=token.user,
+            hint=f"Its save_token has to store Token.{name} and return it as stored: "
+            "test it with tokenkeep.testing.StoreContract",
+        )
 
     def _seen(self, token: Token | None) -> Token | None:
         return None if token is None else self._versioned(token)
@@ -162,3 +265,7 @@ class LocalSwap(TokenStore):
             token = replace(token, renewal=known)
         content = repr((token.pair, token.expires_at, token.status, token.user, token.renewal))
         return replace(token, version=digest_of(content + str(token.renewal.to_revoke)))
+
+
+def _changed_meanwhile(token: Token) -> StoreConflict:
+    return StoreConflict("This token was changed meanwhile", token_id=token.id, user=token.user)

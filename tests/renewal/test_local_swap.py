@@ -6,7 +6,7 @@ import pytest
 from renewal_scenario import USER, OneProvider, ScriptedProvider
 from test_one_call import at_once
 
-from tokenkeep import Keeper, Status, StoreConflict, Token, TokenRevoked, TokenStore
+from tokenkeep import Keeper, Status, StoreConflict, StoreError, Token, TokenRevoked, TokenStore
 from tokenkeep.saving import first, merged
 from tokenkeep.swapping import LocalSwap, can_swap
 from tokenkeep.testing import FakeClock
@@ -181,3 +181,72 @@ def test_same_access_token_again(keeper, store, provider, clock):
 
     assert store.rows["row 0"].expires_at == clock.now() + 3600
     assert len(provider.sent) == 1
+
+
+class Answers(SixMethods):
+    """A store that answers as it should, and writes what it likes."""
+
+    def save_token(self, token):
+        saved = super().save_token(token)
+        self.rows[saved.id] = saved.but(status=Status.OK)
+        return saved
+
+
+class Drops(Answers):
+    """A store that does not know of a status at all."""
+
+    def save_token(self, token):
+        return self.rows[super().save_token(token).id]
+
+
+class Cuts(SixMethods):
+    """A store whose column is too short."""
+
+    def save_token(self, token):
+        cut = {
+            name: (getattr(token, name) or "")[:9] for name in ("access_token", "refresh_token")
+        }
+        return super().save_token(token.but(**cut))
+
+
+@pytest.mark.parametrize("kind", [Drops, Answers])
+def test_store_drops_the_status(provider, clock, kind):
+    """A revocation that was not stored is an error that says whose, never a success."""
+    store = kind()
+    store.save_token(Token(user=USER, access_token="a", refresh_token="r", expires_at=2e9))
+    keeper = Keeper(store, providers=OneProvider(provider), clock=clock)
+
+    with pytest.raises(StoreError, match=f"{kind.__name__} did not keep the status 'revoked'"):
+        keeper.revoke("row 0")
+
+    assert provider.revoked == []
+
+
+@pytest.mark.parametrize("name", ["access_token", "refresh_token"])
+def test_store_cuts_tokens(name):
+    """A token that was not stored whole is an error that names the field, not the value."""
+    store = Cuts()
+    store.save_token(Token(user=USER, access_token="a", refresh_token="r"))
+    local = LocalSwap(store)
+    token = local.find_token_by_id("row 0")
+    wanted = "a value of more than nine characters"
+
+    with pytest.raises(StoreError, match=f"Cuts did not keep the {name}") as caught:
+        local.swap(token.but(**{name: wanted}))
+
+    assert wanted[:9] not in str(caught.value)
+
+
+def test_saved_as_another_row(store):
+    """A row that another process deleted meanwhile, so that the save made one, is a conflict."""
+    local = LocalSwap(store)
+    token = local.find_token_by_id("row 0")
+    save = store.save_token
+
+    def deleted_meanwhile(given):
+        store.rows["row 7"] = store.rows.pop("row 0").but(id="row 7")
+        return save(given)
+
+    store.save_token = deleted_meanwhile
+    with pytest.raises(StoreConflict):
+        local.swap(token.but(access_token="mine"))
