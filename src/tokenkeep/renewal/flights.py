@@ -13,6 +13,10 @@ if TYPE_CHECKING:
     from tokenkeep.token import Token
 
 
+_LOOK_AGAIN = 1.0
+"""How long a thread may take for its first step before it is looked at again, in seconds."""
+
+
 class Flight:
     """
     One attempt, in a thread of its own.
@@ -22,6 +26,8 @@ class Flight:
     """
 
     def __init__(self) -> None:
+        self.decided: threading.Event = threading.Event()
+        """Set once it is known whether this attempt is made, or another is under way."""
         self.done: threading.Event = threading.Event()
         self.thread: int | None = None
         self._token: Token | None = None
@@ -45,8 +51,6 @@ class Flights:
     """The attempts under way in this process, by token id."""
 
     def __init__(self) -> None:
-        # Re-entrant: a signal handler may ask for a token in the midst of this.
-        self._lock = threading.RLock()
         self._running: dict[str, Flight] = {}
         forks.renew_in_child(self)
 
@@ -54,29 +58,39 @@ class Flights:
         """
         Start an attempt, unless one is under way.
 
+        A caller that is interrupted, wherever it is, neither ends an attempt
+        that has begun nor leaves one behind that never will.
+
         Returns:
             The attempt. None if one is under way.
         """
+        if token_id in self._running:
+            return None
         flight = Flight()
-        with self._lock:
-            if token_id in self._running:
-                return None
-            self._running[token_id] = flight
 
         def fly() -> None:
-            flight.thread = threading.get_ident()
+            # Not noted by the caller: between its note and this thread's first
+            # step a signal handler may raise, and the note would stay for ever.
             try:
-                flight.run(attempt)
+                if self._running.setdefault(token_id, flight) is flight:
+                    flight.thread = threading.get_ident()
+                    flight.decided.set()
+                    flight.run(attempt)
             finally:
-                with self._lock:
-                    self._running.pop(token_id, None)
+                if self._running.get(token_id) is flight:
+                    del self._running[token_id]
+                flight.decided.set()
                 flight.done.set()
 
+        thread = threading.Thread(target=fly, name="tokenkeep-renewal", daemon=False)
         try:
-            threading.Thread(target=fly, name="tokenkeep-renewal", daemon=False).start()
+            thread.start()
         except RuntimeError:  # no more threads: the interpreter is ending, or a limit
             fly()
-        return flight
+        # In a child forked meanwhile by a signal handler, the thread is not there.
+        while not flight.decided.wait(_LOOK_AGAIN) and thread.is_alive():
+            pass
+        return None if flight.thread is None else flight
 
     def wait(self, token_id: str, timeout: float) -> bool:
         """
@@ -102,5 +116,4 @@ class Flights:
 
     def renew_locks(self) -> None:
         """Forget the parent's attempts: their threads are not in this process."""
-        self._lock = threading.RLock()
         self._running = {}
