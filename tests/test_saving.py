@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import pytest
 
 from tokenkeep import Claim, EmptyLookup, Failure, Renewal, Status, Token
@@ -91,6 +93,23 @@ def test_cleaned():
         cleaned(Token(user="ana", client_secret="s", refresh_token=""))
     with pytest.raises(LookupFailed):
         cleaned(Token(user="\udfff", access_token="a"))
+
+
+@pytest.mark.parametrize(
+    "expires_at", [math.nan, math.inf, -math.inf, -1.0, 1e20, 1_800_000_000_000, 10**400, "soon"]
+)
+def test_an_end_that_is_no_time(expires_at):
+    """An end that nobody could show or compare is refused: milliseconds, NaN, text."""
+    with pytest.raises(LookupFailed, match="expires_at is not a number of seconds"):
+        cleaned(Token(access_token="a", expires_at=expires_at))
+
+
+@pytest.mark.parametrize("expires_at", [None, 0, 5.0, 1_800_000_000, 253_402_300_799.0])
+def test_an_end(expires_at):
+    """Any moment of the years 1970 to 9999 is a time, as a whole number too."""
+    token = Token(access_token="a", expires_at=expires_at)
+
+    assert cleaned(token) is token
 
 
 def test_none_stays_as_stored():

@@ -18,7 +18,10 @@ SECRETS = {"access": "access_token", "refresh": "refresh_token", "grant": "grant
 """Field of a record that holds a digest -> attribute of the token it is of."""
 
 _ATTRIBUTE = {"id": "id", "user": "user", "identity": "identity", **SECRETS}
-_TEXTS = ("id", "user", "client_id", "access_token", "refresh_token", "grant_token")
+_ASKED = (
+    *("id", "user", "client_id", "access_token", "refresh_token", "grant_token"),
+    *("provider", "data_center", "environment"),
+)
 _HIDDEN = (Status.PENDING, Status.MOVED)
 
 
@@ -160,24 +163,40 @@ def find(token: Token, stored: Iterable[Token]) -> Token | None:
     return None
 
 
-def require_text(token: Token) -> None:
+def require_text(token: Token, names: Iterable[str] = _ASKED) -> None:
     """
-    Refuse fields that no store can compare byte for byte.
+    Refuse fields that no store can keep and compare byte for byte.
+
+    Args:
+        token: What is asked, or is to be stored.
+        names: The fields to look at.
 
     Raises:
-        LookupFailed: A field holds half of a surrogate pair.
+        LookupFailed: A field is not a str, or holds half of a surrogate pair.
     """
-    for name in _TEXTS:
-        value = getattr(token, name)
-        if not value or value.isascii():
-            continue
-        try:
-            value.encode()
-        except UnicodeEncodeError as exc:
+    # No value is in a local variable here, nor in a chained error: crash reports show both.
+    for name in names:
+        if not _is_text(getattr(token, name)):
+            is_str = isinstance(getattr(token, name), str)
+            found = "holds half of a surrogate pair: that" if is_str else "is not a str, so it"
             raise LookupFailed(
-                f"The {name} holds half of a surrogate pair: that is not text",
+                f"The {name} {found} is not text",
                 hint="Decode it as UTF-8 where it comes from",
-            ) from exc
+            )
+
+
+def _is_text(value: object) -> bool:
+    if value is None:
+        return True
+    if not isinstance(value, str):
+        return False
+    if value.isascii():
+        return True
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def credentials(token: Token) -> list[tuple[str, str]]:

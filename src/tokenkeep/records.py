@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+from contextlib import suppress
 from dataclasses import asdict, fields
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any
 
 from tokenkeep.backends.rows import from_row
-from tokenkeep.errors import StoreTampered
-from tokenkeep.lookup import SECRETS
+from tokenkeep.errors import StoreError, StoreTampered
+from tokenkeep.lookup import SECRETS, require_text
 from tokenkeep.token import Claim, Failure, Renewal, Status, Token
 
 if TYPE_CHECKING:
@@ -34,18 +35,9 @@ def seal(token: Token, ring: KeyRing) -> Record:
         ring: Its newest key seals.
     """
     id_, version, identity = str(token.id), str(token.version), str(token.identity)
-    inside: dict[str, object] = {
-        name: value for name in _INSIDE if (value := getattr(token, name)) is not None
-    }
-    inside["status"] = token.status.value
-    inside["renewal"] = _state(token.renewal)
-    plain = _encode(inside).encode()
-    key_id, sealed = ring.seal(plain, bound=(FORMAT, id_, identity, version))
-    digests = [
-        ring.digest(field, value) if (value := getattr(token, name)) else None
-        for field, name in SECRETS.items()
-    ]
+    key_id, sealed = ring.seal(_plain(token), bound=(FORMAT, id_, identity, version))
     sealed_under = (id_, version, identity, key_id, sealed)
+    digests = _digests(token, ring)
     # In the order of a record's fields: by name, it took three times as long.
     return from_row((*sealed_under, *digests, *_whose(token), token.status.value, *_when(token)))
 
@@ -60,27 +52,60 @@ def unseal(record: Record, ring: KeyRing) -> Token:
     """
     bound = (FORMAT, record.id, record.identity, record.version)
     try:
-        plain = ring.open(record.sealed, bound=bound)
-        inside = json.loads(plain)
-        inside["status"] = Status(inside["status"])
-        inside["renewal"] = _renewal(inside["renewal"])
-        return Token(
-            id=record.id,
-            version=record.version,
-            identity=record.identity,
-            last_used_at=record.last_used_at,
-            **inside,
-        )
+        # In no local variable: crash reports show those of each frame.
+        return _token(ring.open(record.sealed, bound=bound), record)
     except StoreTampered as exc:
         exc.token_id, exc.user = record.id, record.user
         raise
-    except (ValueError, TypeError, KeyError) as exc:
-        plain, inside = b"", None  # crash reports show the locals of each frame
-        raise StoreTampered(
-            "A stored record opens, but holds no token",
-            token_id=record.id,
-            hint="It was written by another program; delete it and log in again",
-        ) from exc
+    except (ValueError, TypeError, KeyError):
+        pass
+    # Not from within the except: an error of the decoder has all that was opened in it.
+    raise StoreTampered(
+        "A stored record opens, but holds no token",
+        token_id=record.id,
+        hint="It was written by another program; delete it and log in again",
+    )
+
+
+def _plain(token: Token) -> bytes:
+    """Return what is sealed of a token."""
+    inside: dict[str, object] = {
+        name: value for name in _INSIDE if (value := getattr(token, name)) is not None
+    }
+    inside["status"] = token.status.value
+    inside["renewal"] = _state(token.renewal)
+    with suppress(TypeError, ValueError):
+        return _encode(inside).encode()
+    inside.clear()  # crash reports show the locals of each frame
+    raise StoreError(
+        "This token holds something that is neither text nor a number",
+        token_id=token.id,
+        user=token.user,
+        hint="Decode bytes where they come from",
+    )
+
+
+def _digests(token: Token, ring: KeyRing) -> list[str | None]:
+    with suppress(UnicodeEncodeError):
+        return [
+            ring.digest(field, getattr(token, name)) if getattr(token, name) else None
+            for field, name in SECRETS.items()
+        ]
+    require_text(token, SECRETS.values())  # raises, and has no secret in it as the codec's has
+    return []
+
+
+def _token(plain: bytes, record: Record) -> Token:
+    inside = json.loads(plain)
+    inside["status"] = Status(inside["status"])
+    inside["renewal"] = _renewal(inside["renewal"])
+    return Token(
+        id=record.id,
+        version=record.version,
+        identity=record.identity,
+        last_used_at=record.last_used_at,
+        **inside,
+    )
 
 
 def _state(renewal: Renewal) -> dict[str, object]:

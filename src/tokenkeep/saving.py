@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from tokenkeep.errors import EmptyLookup
+from tokenkeep.errors import EmptyLookup, LookupFailed
 from tokenkeep.lookup import SECRETS, require_text
 from tokenkeep.token import Status, Token
 
@@ -27,6 +27,11 @@ _WRITTEN = (
     "data_center",
     "environment",
 )
+_TEXTS = ("id", *(name for name in _WRITTEN if name != "expires_at"))
+
+_YEAR_10000 = 253_402_300_800.0
+"""A time from then on has no date, and is a number of milliseconds; in epoch seconds."""
+
 _FIXED = ("user", "client_id", "provider", "data_center", "environment")
 """What a row is for: filled in where it was not known, never changed."""
 
@@ -39,9 +44,17 @@ def cleaned(token: Token) -> Token:
 
     Raises:
         EmptyLookup: It holds no token at all.
-        LookupFailed: A field is not text.
+        LookupFailed: A field is not text, or *expires_at* is no time.
     """
-    require_text(token)
+    require_text(token, _TEXTS)
+    ends = token.expires_at
+    if ends is not None and not (isinstance(ends, int | float) and 0 <= ends < _YEAR_10000):
+        raise LookupFailed(
+            "The expires_at is not a number of seconds since 1970",
+            token_id=token.id,
+            user=token.user,
+            hint="Give epoch seconds, not milliseconds or text; None if it is not known",
+        )
     if not (token.access_token or token.refresh_token or token.grant_token):
         raise EmptyLookup(
             "There is no token in what is to be saved",
