@@ -30,6 +30,11 @@ OF_THE_STORE = (StoreUnavailable, StoreForeign, StoreTooNew)
 _TRIES = 20
 """How often a row is judged anew when others keep writing it."""
 
+_MOST = 10_000
+"""How many tokens' states are kept before those that no decision needs are forgotten."""
+
+_LONG_AGO = 86_400.0
+"""Longer than any budget's window or cool-down, in seconds."""
 
 _made: WeakValueDictionary[int, LocalSwap] = WeakValueDictionary()
 
@@ -93,6 +98,7 @@ class LocalSwap(TokenStore):
         self._lock = RLock()
         self._renewals: dict[str, Renewal] = {}
         self._swaps: list[_Swap] = []
+        self._most = _MOST
         forks.renew_in_child(self)
 
     @staticmethod
@@ -161,6 +167,8 @@ class LocalSwap(TokenStore):
             finally:
                 self._swaps = [each for each in self._swaps if each is not swap]
             self._renewals[str(token.id)] = token.renewal
+            if len(self._renewals) > self._most:
+                self._forget(_latest(token.renewal))
             self._tell(token.id, written)
             return self._versioned(written)
 
@@ -199,6 +207,18 @@ class LocalSwap(TokenStore):
                 swap.meanwhile = {swap.token_id: None}
             else:
                 swap.meanwhile[str(token_id)] = token
+
+    def _forget(self, now: float) -> None:
+        """Forget what can't make anybody ask a provider again, nor leave a revocation undone."""
+        # A copy: a signal handler may write in the midst of this.
+        for token_id, renewal in list(self._renewals.items()):
+            # Renewed, and the provider does not say for how long: it would be asked anew.
+            is_endless = renewal.renewed_at is not None and renewal.lifetime is None
+            is_recent = _latest(renewal) > now - _LONG_AGO
+            if not (renewal.to_revoke or is_endless or is_recent):
+                self._renewals.pop(token_id, None)
+        # Not with every write, if many of them are needed.
+        self._most = max(_MOST, 2 * len(self._renewals))
 
     def _put_back(self, token: Token, saved: Token, swap: _Swap) -> None:
         """
@@ -269,3 +289,14 @@ class LocalSwap(TokenStore):
 
 def _changed_meanwhile(token: Token) -> StoreConflict:
     return StoreConflict("This token was changed meanwhile", token_id=token.id, user=token.user)
+
+
+def _latest(renewal: Renewal) -> float:
+    """Return when something happened to a token last, in epoch seconds. 0 if nothing did."""
+    claim, failure = renewal.claim, renewal.failure
+    return max(
+        claim.taken_at if claim else 0.0,
+        failure.at if failure else 0.0,
+        renewal.renewed_at or 0.0,
+        *renewal.mints[-1:],
+    )

@@ -10,6 +10,7 @@ from tokenkeep import Keeper, Status, StoreConflict, StoreError, Token, TokenRev
 from tokenkeep.saving import first, merged
 from tokenkeep.swapping import LocalSwap, can_swap
 from tokenkeep.testing import FakeClock
+from tokenkeep.token import Renewal
 
 
 class SixMethods(TokenStore):
@@ -250,3 +251,27 @@ def test_saved_as_another_row(store):
     store.save_token = deleted_meanwhile
     with pytest.raises(StoreConflict):
         local.swap(token.but(access_token="mine"))
+
+
+def test_states_are_forgotten(monkeypatch, provider, clock):
+    """What is kept in memory does not grow for ever; what a decision needs stays."""
+    monkeypatch.setattr("tokenkeep.swapping._MOST", 4)
+    store = SixMethods()
+    for n in range(12):
+        login = Token(user=f"user {n}", access_token="a", refresh_token=f"login-{n}/0")
+        store.save_token(login.but(client_id="c", expires_at=1.0))
+    local = LocalSwap(store)
+    keeper = Keeper(local, providers=OneProvider(provider), clock=clock)
+    provider.unreachable = True
+    keeper.revoke("row 0")
+    provider.extra = {"expires_in": None}
+    keeper.renew("row 1")
+    provider.extra = {}
+    keeper.renew("row 2")
+    clock.advance(100_000)
+    for n in range(3, 12):
+        keeper.renew(f"row {n}")
+
+    kept = {n for n in range(12) if local.find_token_by_id(f"row {n}").renewal != Renewal()}
+    assert kept == {0, 1, *range(3, 12)}
+    assert local.find_token_by_id("row 0").renewal.to_revoke

@@ -42,6 +42,16 @@ MUTANTS = {
             return saved if token.status is not Status.OK else self._replace(
                 saved.but(status=Status.OK))
     """,
+    "keeps no status": """
+        def save_token(self, token):
+            return self._replace(super().save_token(token).but(status=Status.OK))
+    """,
+    "answers with a status and keeps none": """
+        def save_token(self, token):
+            saved = super().save_token(token)
+            self._replace(saved.but(status=Status.OK))
+            return saved
+    """,
     "complains about absent ids": """
         def delete_token(self, token_id):
             if self.find_token_by_id(token_id) is None:
