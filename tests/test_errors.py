@@ -91,3 +91,13 @@ def test_a_caller_can_cut_by_what_to_do():
     assert issubclass(errors.TokenRevoked, errors.LoginNeeded)
     assert issubclass(errors.GrantRejected, errors.RenewalError)
     assert not issubclass(errors.LoginNeeded, errors.RenewalError)
+
+
+def test_a_name_makes_no_line_of_its_own():
+    """Line breaks and control characters of names are shown, in any part of the text."""
+    forged = "ana\nCRITICAL all is lost\x1b[2J\u2028"
+
+    text = str(errors.StoreError(forged, token_id=forged, user=forged, hint=forged))
+
+    assert text.isprintable()
+    assert text.count(r"ana\nCRITICAL all is lost\x1b[2J\u2028") == 4

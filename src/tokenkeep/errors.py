@@ -30,6 +30,18 @@ Every error tokenkeep raises, cut by what the caller can do about it.
 from __future__ import annotations
 
 
+def visible(text: str) -> str:
+    r"""
+    Return a text on one line, without anything that a terminal or a log would act on.
+
+    Names come from providers and databases: line breaks and control characters
+    in them are shown as ``\n``, ``\x1b`` and the like.
+    """
+    if text.isprintable():
+        return text
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+
+
 class TokenKeepError(Exception):
     """
     Something went wrong; the text says what, to which token, and what to do.
@@ -62,7 +74,7 @@ class TokenKeepError(Exception):
             if value
         ]
         text = f"{self.what} ({', '.join(about)})" if about else self.what
-        return f"{text}. {self.hint}" if self.hint else text
+        return visible(f"{text}. {self.hint}" if self.hint else text)
 
 
 class ConfigurationError(TokenKeepError):

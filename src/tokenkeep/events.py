@@ -6,6 +6,8 @@ import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
+from tokenkeep.errors import visible
+
 logger: logging.Logger = logging.getLogger("tokenkeep")
 
 _LEVELS = {
@@ -48,8 +50,8 @@ def log(event: Event) -> None:
     logger.log(
         _LEVELS.get(event.name, logging.WARNING),
         "%s: token %s, user %s%s",
-        event.name,
-        event.token_id,
-        event.user or "not known",
-        f" ({details})" if details else "",
+        visible(event.name),
+        visible(event.token_id),
+        visible(event.user or "not known"),
+        visible(f" ({details})" if details else ""),
     )

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from tokenkeep import errors
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
@@ -31,9 +33,7 @@ def visible(text: object) -> str:
     Names come from providers and databases: control characters, tabs and
     line breaks in them are shown as ``\x1b``, ``\t`` and the like.
     """
-    return "".join(
-        c if c.isprintable() else c.encode("unicode_escape").decode() for c in str(text)
-    )
+    return errors.visible(str(text))
 
 
 def document(value: object) -> None:
