@@ -28,7 +28,7 @@ class Claim:
 
     Args:
         nonce: Random, new for each claim.
-        holder: The claiming process, as `tokenkeep.journal.holder` describes it.
+        holder: The claiming process, as `tokenkeep.holder` describes it.
         taken_at: When it was written, in epoch seconds on the holder's clock.
         length: How long others leave it alone, in seconds.
     """
@@ -45,7 +45,8 @@ class Failure:
     Why the last renewal did not succeed.
 
     Args:
-        kind: ``transient``, ``throttled`` or ``configuration``.
+        kind: ``transient``, ``throttled``, ``configuration``, or ``rejected``
+            where the provider refused the refresh token.
         error: The provider's error code or the kind of fault, without a secret.
         at: When it happened, in epoch seconds.
         until: Before this time the provider is not asked again, in epoch seconds.

@@ -32,7 +32,7 @@ def test_all_in_order(checks, save):
     assert status == 0
     assert {check["state"] for check in found.values()} == {"ok"}
     assert set(found) == {"configuration", "modes", "store", "key", "journal", "provider"}
-    assert "opens all 1 tokens" in found["key"]["text"]
+    assert "opens the one token" in found["key"]["text"]
 
 
 @pytest.mark.usefixtures("configured")
@@ -95,6 +95,7 @@ def test_the_provider_is_down(checks, save, configured):
     status, found = checks()
 
     assert (status, found["provider"]["state"]) == (1, "failed")
+    assert "network" in found["provider"]["hint"]
 
 
 def test_the_clock_is_off(checks, save, monkeypatch):

@@ -397,3 +397,10 @@ def test_secrets_are_prompted_for_unseen(configured, store):
     assert code not in shown
     assert secret not in shown
     assert len(store.get_tokens()) == 1
+
+
+def test_an_empty_grant(run, client):
+    """What is missing is called what it is."""
+    result = run("login", *client, "--grant", stdin="\n")
+
+    assert "one line with the grant code" in result.stderr

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 
 import pytest
 
@@ -245,3 +246,46 @@ def test_two_clients_of_one_user_have_to_be_told_apart(run, save, configured):
 
     assert 2 == result.exit_code
     assert "Add client_id" in result.stderr
+
+
+@pytest.mark.parametrize("expires_at", [math.nan, math.inf, -math.inf, 1e20, -1e20])
+def test_an_end_that_is_no_time(run, run_json, save, store, expires_at):
+    """One odd row, stored by whoever, keeps nobody from listing and showing tokens."""
+    token = save(access_token="a")
+    store.swap(token.but(expires_at=expires_at, refresh_token=None))
+
+    listed = run("list")
+
+    assert (listed.exit_code, listed.stdout.count("\n")) == (0, 1)
+    assert json.loads(run("list", "--json").stdout)["expires_in"] is None
+    assert run("show", token.id).exit_code == 0
+    assert run_json("show", token.id)["expires_at"] is None
+
+
+def test_a_script_gets_no_end_that_is_no_time(run_json, save, store):
+    """What is printed as JSON is JSON: Infinity is not."""
+    token = save(access_token="a")
+    store.swap(token.but(expires_at=math.inf))
+
+    found = run_json("token", token.id)
+
+    assert (found["expires_at"], found["expires_in"]) == (None, None)
+
+
+def test_too_little_of_an_id(run, save):
+    """An id that is too short to tell tokens apart is answered with how much of it is needed."""
+    result = run("show", save().id[:3])
+
+    assert result.exit_code == 3
+    assert "4 characters" in result.stderr
+
+
+def test_delete_without_a_terminal(run, run_json, save):
+    """Where nobody can be asked, the option that goes without is named."""
+    token = save()
+
+    result = run("delete", token.id)
+
+    assert result.exit_code == 2
+    assert "--yes" in result.stderr
+    assert run_json("show", token.id)["id"] == token.id

@@ -195,7 +195,8 @@ def check_contents(vault: Vault, contents: Contents) -> Check:
                 contents.issuers.add(row.issuer)
     except TokenKeepError as exc:
         return _failed("key", exc)
-    return Check("key", "ok", f"opens all {contents.tokens} tokens")
+    found = "the one token" if contents.tokens == 1 else f"all {contents.tokens} tokens"
+    return Check("key", "ok", f"opens {found}")
 
 
 def check_journal(vault: Vault) -> Check:
@@ -223,7 +224,7 @@ def check_provider(issuer: str) -> Check:
     try:
         reply = post_form(issuer, Form(), timeout=_TIMEOUT)
     except TokenKeepError as exc:
-        return _failed("provider", exc)
+        return _failed("provider", exc, "See whether this machine gets there: network, proxy, DNS")
     offset = reply.clock_offset
     if offset is None:
         return Check("provider", "ok", f"{issuer} answers, but does not say its time")
@@ -234,6 +235,6 @@ def check_provider(issuer: str) -> Check:
     return Check("provider", "ok", f"{issuer} answers, and the clocks agree")
 
 
-def _failed(name: str, exc: TokenKeepError) -> Check:
+def _failed(name: str, exc: TokenKeepError, hint: str | None = None) -> Check:
     about = f" (token {exc.token_id})" if exc.token_id else ""
-    return Check(name, "failed", f"{exc.what}{about}", exc.hint)
+    return Check(name, "failed", f"{exc.what}{about}", exc.hint or hint)

@@ -13,6 +13,10 @@ if TYPE_CHECKING:
     from tokenkeep.token import Token
 
 
+_FOR_EVER = 1e15
+"""Beyond any time that is meant, in epoch seconds."""
+
+
 def summary(token: Token, now: float) -> dict[str, Any]:
     """
     Return what a listing says of a token, ready for JSON.
@@ -22,12 +26,17 @@ def summary(token: Token, now: float) -> dict[str, Any]:
         now: Epoch seconds.
     """
     names = ("id", "user", "provider", "data_center", "environment")
-    left = None if token.expires_at is None else int(token.expires_at - now)
+    ends = moment(token.expires_at)
     return {
         **{name: getattr(token, name) for name in names},
         "status": token.status.value,
-        "expires_in": left if token.access_token else None,
+        "expires_in": None if ends is None or not token.access_token else int(ends - now),
     }
+
+
+def moment(at: object) -> float | None:
+    """Return a time as stored, in epoch seconds. None for what is no number: NaN, text."""
+    return at if isinstance(at, int | float) and abs(at) < _FOR_EVER else None
 
 
 def description(token: Token, profile: Profile, now: float) -> dict[str, Any]:
@@ -45,7 +54,7 @@ def description(token: Token, profile: Profile, now: float) -> dict[str, Any]:
     return {
         **summary(token, now),
         **{name: getattr(token, name) for name in names},
-        "expires_at": token.expires_at,
+        "expires_at": moment(token.expires_at),
         "has_access_token": bool(token.access_token),
         "has_refresh_token": bool(token.refresh_token),
         "has_client_secret": bool(token.client_secret),

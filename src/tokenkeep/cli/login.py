@@ -149,7 +149,11 @@ def by_grant(session: Session, keeper: Keeper, center: DataCenter, given: dict[s
     path = given["grant_file"]
     if path is None and not sys.stdin.isatty():
         path = "-"
-    value = secrets_in.from_file(path) if path else secrets_in.from_prompt("grant code", "")
+    value = (
+        secrets_in.from_file(path, "grant code")
+        if path
+        else secrets_in.from_prompt("grant code", "")
+    )
     return sign_in(keeper, asked, Code(value=value, data_center=center), session.note)
 
 

@@ -12,12 +12,13 @@ from tokenkeep.errors import ConfigurationError
 _LONGEST = 65_536
 
 
-def from_file(path: str) -> str:
+def from_file(path: str, what: str = "secret") -> str:
     """
     Return what a file holds, without white space around it.
 
     Args:
         path: ``-`` is standard input.
+        what: What it has to hold.
 
     Raises:
         ConfigurationError: It can't be read, is empty, or is not one line.
@@ -35,7 +36,7 @@ def from_file(path: str) -> str:
         raise ConfigurationError(f"{name} is not text") from exc
     secret = text.strip()
     if not secret or not secret.isprintable():
-        raise ConfigurationError(f"{name} has to hold one line with the secret, and nothing else")
+        raise ConfigurationError(f"{name} has to hold one line with the {what}, and nothing else")
     return secret
 
 

@@ -17,6 +17,7 @@ _F = TypeVar("_F", bound=Callable[..., Any])
 
 ID_LENGTH = 32
 SHORTEST_PREFIX = 4
+_TOO_SHORT = f"Give the first {SHORTEST_PREFIX} characters of its id, or more"
 _HIDDEN = (Status.PENDING, Status.MOVED)
 
 _OPTIONS = (
@@ -60,7 +61,9 @@ def find(keeper: Keeper, asked: Token) -> Token:
             "There is no such token",
             token_id=asked.id,
             user=asked.user,
-            hint="See those there are with: tokenkeep list",
+            hint=_TOO_SHORT
+            if asked.id and len(asked.id) < SHORTEST_PREFIX
+            else "See those there are with: tokenkeep list",
         )
     return found
 

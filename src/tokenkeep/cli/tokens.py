@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from tokenkeep.cli import output
-from tokenkeep.cli.description import description, in_words, summary
+from tokenkeep.cli.description import description, in_words, moment, summary
 from tokenkeep.cli.selecting import find, selects_token
 from tokenkeep.cli.session import Session, pass_session
 from tokenkeep.errors import TokenKeepError
@@ -123,7 +123,7 @@ def delete(session: Session, asked: Token, *, yes: bool) -> None:
     keeper = session.keeper()
     found = find(keeper, asked)
     if not yes:
-        click.confirm(f"Delete {output.visible(named(found))}?", abort=True, err=True)
+        confirm(f"Delete {output.visible(named(found))}?")
     keeper.delete(str(found.id))
     session.tell(f"Deleted {named(found)}", {"deleted": summary(found, session.now())})
 
@@ -141,6 +141,25 @@ def sweep(session: Session) -> None:
     session.tell(", ".join(f"{name}: {count}" for name, count in swept.items()), swept)
 
 
+def confirm(question: str) -> None:
+    """
+    Ask whether to go on.
+
+    Raises:
+        click.Abort: The answer is no.
+        click.UsageError: Nobody is there to answer.
+    """
+    try:
+        click.confirm(question, abort=True, err=True)
+    except click.Abort as abort:
+        # click hides the cause ("from None"), which leaves the context.
+        if not isinstance(abort.__context__, EOFError):
+            raise
+    else:
+        return
+    raise click.UsageError("Nothing was done: there is no terminal to ask at. Use --yes")
+
+
 def describe(keeper: Keeper, token: Token, now: float) -> dict[str, Any]:
     """Return everything about a stored token that is not secret."""
     return description(token, keeper.providers.of(token).profile, now)
@@ -152,7 +171,7 @@ def credentials(keeper: Keeper, token: Token, now: float) -> dict[str, object]:
         "access_token": sendable(token),
         "authorization": authorization(keeper, token).partition(": ")[2],
         "api_domain": token.api_domain,
-        "expires_at": token.expires_at,
+        "expires_at": moment(token.expires_at),
         "expires_in": summary(token, now)["expires_in"],
     }
 
