@@ -13,6 +13,7 @@ import tokenkeep
 from tokenkeep import (
     AmbiguousLookup,
     KeyRing,
+    LookupFailed,
     Status,
     Token,
     Vault,
@@ -186,3 +187,10 @@ def test_rotation_of_keys(backend):
 def test_repr(vault, backend):
     """A vault names its store, and shows no key."""
     assert f"<Vault {backend.describe()}>" == repr(vault)
+
+
+@pytest.mark.parametrize("odd", [[], b"id", 1, None])
+def test_an_id_is_text(vault, odd):
+    """What is no text is no id, and says so."""
+    with pytest.raises(LookupFailed):
+        vault.find_token_by_id(odd)

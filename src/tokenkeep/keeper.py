@@ -251,12 +251,15 @@ class Keeper:
             The token as stored. A provider that can't be reached is reported,
             not raised.
         """
+        bare = token.but(access_token=None, refresh_token=None)
+        # As tokens, whose repr is safe: crash reports show the locals of each frame.
+        waiting = [bare.but(**dict([each])) for each in token.renewal.to_revoke]
         done = []
-        for kind, secret in token.renewal.to_revoke:
-            asked = token.but(access_token=None, refresh_token=None).but(**{kind: secret})
+        for asked in waiting:
             try:
                 provider = self.providers.of(token)
-                ends_all = provider.profile.revokes_grant or secret in token.pair
+                is_current = (asked.access_token or asked.refresh_token) in token.pair
+                ends_all = provider.profile.revokes_grant or is_current
                 # After a new login, it would end that too.
                 if token.status is Status.REVOKED or not ends_all:
                     provider.revoke(asked)
@@ -265,10 +268,11 @@ class Keeper:
                 # endpoint for it, that is all there is.
                 self._report("revocation_pending", token, error=exc.what)
             else:
-                done.append((kind, secret))
+                done.append(asked)
         if not done:
             return token
-        left = tuple(each for each in token.renewal.to_revoke if each not in done)
+        both = zip(token.renewal.to_revoke, waiting, strict=True)
+        left = tuple(each for each, asked in both if asked not in done)
         try:
             return self.store.swap(token.with_renewal(to_revoke=left))
         except (StoreConflict, StoreUnavailable):

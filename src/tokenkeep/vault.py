@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from tokenkeep import folders, forks, saving
 from tokenkeep.cache import Cache, Entry
 from tokenkeep.clock import Clock
+from tokenkeep.errors import LookupFailed
 from tokenkeep.folder_journal import FolderJournal
 from tokenkeep.journal import MemoryJournal
 from tokenkeep.lookup import Lookup, digest_of
@@ -94,6 +95,8 @@ class Vault(TokenStore):
 
     def find_token_by_id(self, token_id: str) -> Token | None:
         """See `TokenStore.find_token_by_id`."""
+        if not isinstance(token_id, str):
+            raise LookupFailed("An id is text", hint="Give the one that the store gave")
         revision = self.backend.revision()
         mark = self._cache.mark
         now = self._clock.monotonic()
@@ -130,7 +133,7 @@ class Vault(TokenStore):
 
     def save_token(self, token: Token) -> Token:
         """See `TokenStore.save_token`."""
-        return self._saver.save(saving.cleaned(self._locate(token)))
+        return self._saver.save(self._locate(saving.cleaned(token)))
 
     def swap(self, token: Token) -> Token:
         """See `TokenStore.swap`."""

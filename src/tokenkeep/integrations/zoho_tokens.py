@@ -105,7 +105,7 @@ def seconds(expires_in: object) -> float | None:
     """
     try:
         return int(str(expires_in)) / 1000
-    except ValueError:
+    except (ValueError, OverflowError):
         return None
 
 
