@@ -20,6 +20,7 @@ from tokenkeep.backends.redis_errors import (
     is_forbidden,
     is_lost,
 )
+from tokenkeep.backends.redis_links import exchange, guard
 from tokenkeep.errors import ConfigurationError, StoreUnavailable
 
 if TYPE_CHECKING:
@@ -179,19 +180,15 @@ class Server:
             return send("EVAL", script.text, len(keys), *keys, *args)
 
     def _send(self, *command: str | bytes | int) -> Any:
-        return self._connected().execute_command(*command)
+        (answer,) = self._exchange(command)
+        return answer
 
     def _send_and_wait(self, *command: str | bytes | int) -> Any:
         if not self.wait:
             return self._send(*command)
         # WAIT counts who has what this connection wrote; so both go the same way, in one trip.
-        pipeline = self._connected().pipeline(transaction=False)
-        pipeline.execute_command(*command)
-        pipeline.execute_command("WAIT", self.wait, int(self._wait_timeout * 1000))
-        answer, replicas = pipeline.execute(raise_on_error=False)
-        for each in (answer, replicas):
-            if isinstance(each, Exception):
-                raise each
+        waiting = ("WAIT", self.wait, int(self._wait_timeout * 1000))
+        answer, replicas = self._exchange(command, waiting)
         if answer == b"done" and replicas < self.wait:
             raise StoreUnavailable(
                 f"Redis at {self.url.place} wrote it, but only {replicas} of {self.wait} replicas "
@@ -200,7 +197,14 @@ class Server:
             )
         return answer
 
-    def _connected(self) -> Any:
+    def _exchange(self, *commands: Sequence[str | bytes | int]) -> list[Any]:
+        answers = exchange(self._connected(), *commands)
+        for each in answers:
+            if isinstance(each, Exception):
+                raise each
+        return answers
+
+    def _connected(self) -> Redis:
         client = self._client
         # A child leaves the connections of its parent alone; they are closed
         # with the client that is dropped here, without a word to the server.
@@ -211,7 +215,7 @@ class Server:
 
     def _connections(self) -> ConnectionPool:
         try:
-            return ConnectionPool.from_url(
+            pool = ConnectionPool.from_url(
                 self.url.driver,
                 socket_connect_timeout=_TIMEOUT,
                 socket_timeout=_TIMEOUT,
@@ -224,3 +228,5 @@ class Server:
             found = re.search(r"Invalid value for '(\w+)'", str(exc))
             which = f"The option {found[1]!r}" if found else "A part"
             raise ConfigurationError(f"{which} of the Redis URL can't be read") from None
+        guard(pool)
+        return pool

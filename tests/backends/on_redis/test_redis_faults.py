@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import secrets
+import signal
 import threading
 import time
 from dataclasses import replace
@@ -13,6 +14,7 @@ import redis
 from cutting_proxy import CuttingProxy
 from private_servers import Redis
 from private_servers.skipped import started
+from redis.connection import AbstractConnection
 from redis_store import assert_consistent, client_of, record, refused, until
 
 from tokenkeep.backends.redis import RedisBackend
@@ -240,6 +242,73 @@ def test_a_read_without_an_answer(behind):
 
     assert time.monotonic() - start < 1
     assert behind.read("id") == record()
+
+
+class Stop(BaseException):
+    pass
+
+
+@pytest.fixture
+def stop_behind(monkeypatch):
+    """Raise in a signal handler, between the sending of a command and its answer."""
+    before = signal.signal(signal.SIGUSR1, lambda *_: _stop())
+    send = AbstractConnection.send_packed_command
+    pending = []
+
+    def sending(link, packed, **options):
+        send(link, packed, **options)
+        words = b"".join([packed] if isinstance(packed, bytes) else packed).upper()
+        if pending and pending[0] in words:
+            pending.clear()
+            signal.raise_signal(signal.SIGUSR1)
+
+    monkeypatch.setattr(AbstractConnection, "send_packed_command", sending)
+    yield pending.append
+    signal.signal(signal.SIGUSR1, before)
+
+
+def _stop():
+    raise Stop
+
+
+@pytest.mark.parametrize("wait", [0, 1])
+def test_an_interrupted_answer_is_nobody_elses(server, url, stop_behind, wait):
+    """What a signal left unread is not taken by the next call for its own answer."""
+    backend = RedisBackend(url)
+    backend.write(record(), replaces=None)
+    backend.write(record("other"), replaces=None)
+    backend._server.wait = wait
+    server.pause()
+    try:
+        stop_behind(b"EVALSHA")
+        with pytest.raises(Stop):
+            backend.write(record(version="2"), replaces="1")
+        backend._server.wait = 0
+        threading.Timer(0.3, server.resume).start()
+        with pytest.raises(StoreConflict):
+            backend.write(record("other", version="2"), replaces="wrong")
+    finally:
+        server.resume()
+
+    assert backend.read("other") == record("other")
+    backend.close()
+
+
+def test_an_interrupted_login_is_not_gone_on_with(server, url, stop_behind):
+    """A signal in the midst of the login leaves no connection that takes it for done."""
+    backend = RedisBackend(url)
+    backend.write(record(), replaces=None)
+    backend.close()
+    server.pause()
+    try:
+        stop_behind(b"AUTH")
+        with pytest.raises(Stop):
+            backend.read("id")
+        threading.Timer(0.3, server.resume).start()
+        assert backend.read("id") == record()
+    finally:
+        server.resume()
+    backend.close()
 
 
 @pytest.fixture
