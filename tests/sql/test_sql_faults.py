@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import gc
 import signal
 import threading
 import time
 
+import pymysql
 import pytest
-from sql_cases import record, with_port
+from pymysql.constants import COMMAND
+from sql_cases import make_idle, record, with_port
 
 from tokenkeep.errors import StoreConflict, StoreUnavailable
 
@@ -190,6 +193,46 @@ def test_an_interrupted_answer_is_nobody_elses(through, proxy):
         proxy.go_on()
 
     assert record("other") == backend.read("other")
+
+
+@pytest.mark.parametrize("server", ["mariadb"], indirect=True)
+def test_an_interrupted_ping_is_nobody_elses_answer(backend, server, monkeypatch):
+    """A signal behind the ping of an idle connection leaves an answer that no call takes."""
+
+    class Stop(BaseException):
+        pass
+
+    def stop(*_):
+        raise Stop
+
+    send = pymysql.connections.Connection._execute_command
+    sent = []
+
+    def sending(connection, command, sql):
+        send(connection, command, sql)
+        sent.append(command)
+        if sent == [COMMAND.COM_PING]:
+            signal.raise_signal(signal.SIGUSR1)
+
+    backend.write(record(), replaces=None)
+    backend.write(record("other"), replaces=None)
+    make_idle(backend, 60)
+    before = signal.signal(signal.SIGUSR1, stop)
+    server.pause()
+    try:
+        monkeypatch.setattr(pymysql.connections.Connection, "_execute_command", sending)
+        with pytest.raises(Stop):
+            backend.read("id")
+        gc.collect()
+        threading.Timer(0.3, server.resume).start()
+        backend.write(record(version="2"), replaces="1")
+        with pytest.raises(StoreConflict):
+            backend.write(record("other", version="2"), replaces="wrong")
+    finally:
+        server.resume()
+        signal.signal(signal.SIGUSR1, before)
+
+    assert [record(version="2"), record("other")] == backend.scan(None, 10)
 
 
 def test_a_signal_handler_may_ask(backend):

@@ -157,6 +157,10 @@ class Connections(ForkSafe):
             return self.dialect.do_ping(link.dbapi_connection)  # type: ignore[arg-type]  # it has one until it is given back
         except self.errors:
             return False
+        except BaseException:
+            # Interrupted: its answer may still come, and is not that to a statement.
+            link.invalidate()
+            raise
 
     def _is_lost(self, exc: Exception, db: Any) -> bool:
         if isinstance(exc, OSError) or self._explainer.is_lost(exc):
@@ -171,6 +175,9 @@ class Connections(ForkSafe):
         except self.errors:
             link.invalidate()
             return False
+        except BaseException:
+            link.invalidate()
+            raise
         return True
 
     def _dropped(self, pool: Pool, link: PoolProxiedConnection) -> None:
