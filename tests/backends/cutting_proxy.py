@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 import threading
+import time
 from contextlib import suppress
 
 
@@ -16,7 +17,8 @@ class CuttingProxy:
         target: Where the next connection leads to.
         cut: What happens to the next question with some bytes in it: with ``(b"EVALSHA",
             "question")`` the connection ends before it is passed on, with ``"answer"`` after the
-            server has answered; ``"silence"`` keeps the answer. None passes everything.
+            server has answered; ``"silence"`` keeps the answer, ``"drip"`` lets a byte of it
+            through every 0.45 seconds. None passes everything.
         questions: How many with those bytes were seen.
     """
 
@@ -70,4 +72,10 @@ class CuttingProxy:
                     self.cut = None
                     client.recv(1)
                     return
+                if hit and how == "drip":
+                    self.cut = None
+                    for byte in answer:
+                        client.sendall(bytes([byte]))
+                        time.sleep(0.45)
+                    continue
                 client.sendall(answer)

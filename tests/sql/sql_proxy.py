@@ -5,6 +5,7 @@ from __future__ import annotations
 import selectors
 import socket
 import threading
+import time
 from contextlib import suppress
 
 
@@ -22,6 +23,8 @@ class Proxy:
         self.trips = 0
         self.connections = 0
         self._swallow = threading.Event()
+        self._drip = threading.Event()
+        self._pause = 0.0
         self._cut_answers = threading.Event()
         self._pairs = []
         self._done = False
@@ -31,8 +34,14 @@ class Proxy:
         """From now on, forward nothing: as a firewall that drops packets."""
         self._swallow.set()
 
+    def drip(self, seconds):
+        """From now on, let a byte through so often: always something, never enough."""
+        self._pause = seconds
+        self._drip.set()
+
     def go_on(self):
         self._swallow.clear()
+        self._drip.clear()
 
     def cut_the_next_answer(self):
         """Let the next request through, and cut the connection instead of answering."""
@@ -90,6 +99,10 @@ class Proxy:
                         if speaker is server and self._cut_answers.is_set():
                             self._cut_answers.clear()
                             return
+                        while speaker is server and self._drip.is_set() and data:
+                            key.data.sendall(data[:1])
+                            data = data[1:]
+                            time.sleep(self._pause)
                         key.data.sendall(data)
                     except OSError:
                         return

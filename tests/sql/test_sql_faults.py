@@ -146,6 +146,37 @@ def test_dropped_packets(through, proxy, name):
     assert through.scan(None, 10)
 
 
+DRIP = {"MariaDB": 0.2, "PostgreSQL": 0.05}
+"""psycopg looks at the clock whenever a tenth of a second brings nothing."""
+
+
+@pytest.mark.parametrize("idle", [0, 60])
+@pytest.mark.parametrize("name", ["read", "write"])
+def test_an_answer_that_drips(through, proxy, server, name, idle):
+    """Each byte comes in time; the whole does not, and is not waited for. A ping's likewise."""
+    make_idle(through, idle)
+    proxy.drip(DRIP[server.name])
+
+    begun = time.monotonic()
+    with pytest.raises(StoreUnavailable):
+        CALLS[name](through)
+
+    assert time.monotonic() - begun < 4
+    proxy.go_on()
+    assert through.scan(None, 10)
+
+
+def test_a_login_that_drips(connect, proxy, server, url):
+    """Nor when the store is opened."""
+    proxy.drip(DRIP[server.name])
+
+    begun = time.monotonic()
+    with pytest.raises(StoreUnavailable):
+        connect(with_port(url, server, proxy.port) + QUICK)
+
+    assert time.monotonic() - begun < 6
+
+
 def test_the_answer_to_a_write_is_lost(through, proxy, connect, url):
     """A write whose answer never came is not made again: it stands once, by its own version."""
     proxy.cut_the_next_answer()

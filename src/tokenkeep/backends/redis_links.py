@@ -7,14 +7,56 @@ from typing import TYPE_CHECKING, Any
 from redis.connection import AbstractConnection
 from redis.exceptions import ResponseError
 
+from tokenkeep.backends.deadline import ends_within, left
+
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from redis import ConnectionPool, Redis
 
 
+_PART = 16384
+"""How much is sent under one limit, in bytes; TLS sends no more at once."""
+
+
+class _Socket:
+    """
+    A socket that waits no longer than `left` says; its own limit is for the next bytes alone.
+
+    Args:
+        sock: With a limit.
+    """
+
+    def __init__(self, sock: Any) -> None:
+        self._sock = sock
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._sock, name)
+
+    def recv(self, *args: Any) -> Any:
+        return self._bounded(self._sock.recv, *args)
+
+    def recv_into(self, *args: Any) -> Any:
+        return self._bounded(self._sock.recv_into, *args)
+
+    def sendall(self, data: bytes) -> None:
+        for start in range(0, len(data), _PART):
+            self._bounded(self._sock.sendall, data[start : start + _PART])
+
+    def _bounded(self, work: Callable[..., Any], *args: Any) -> Any:
+        own = self._sock.gettimeout()
+        self._sock.settimeout(min(own, left()))
+        try:
+            return work(*args)
+        finally:
+            self._sock.settimeout(own)
+
+
 class _Link(AbstractConnection):
     """A connection that is logged in and in its database, or is none."""
+
+    def _connect(self) -> Any:
+        return _Socket(super()._connect())  # type: ignore[no-untyped-call, safe-super]
 
     def connect(self) -> None:
         try:
@@ -26,17 +68,18 @@ class _Link(AbstractConnection):
 
 
 def guard(pool: ConnectionPool) -> None:
-    """Let a pool make connections that an interruption leaves closed."""
+    """Let a pool make connections that an interruption leaves closed, each waiting with an end."""
     kind = pool.connection_class
     pool.connection_class = type(kind.__name__, (_Link, kind), {})
 
 
-def exchange(client: Redis, *commands: Sequence[Any]) -> list[Any]:
+def exchange(client: Redis, seconds: float, *commands: Sequence[Any]) -> list[Any]:
     """
     Send commands on one connection, and return their answers, of which an error is one.
 
     Args:
         client: Whose pool it is.
+        seconds: How long to wait for each answer.
         commands: Each with its arguments.
 
     Raises:
@@ -45,8 +88,9 @@ def exchange(client: Redis, *commands: Sequence[Any]) -> list[Any]:
     pool = client.connection_pool
     link: Any = pool.get_connection()
     try:
-        link.send_packed_command(link.pack_commands(commands))
-        answers = [_answer(client, link, str(name)) for name, *_ in commands]
+        with ends_within(seconds * len(commands)):
+            link.send_packed_command(link.pack_commands(commands))
+            answers = [_answer(client, link, str(name)) for name, *_ in commands]
     except BaseException:
         # An answer may still come, which nobody shall take for his own.
         link.disconnect()

@@ -1,4 +1,4 @@
-"""Calls to one Redis server: each bounded in time, and no write sent twice."""
+"""Calls to one Redis server: each with an end in time, and no write sent twice."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from redis.backoff import NoBackoff
 from redis.exceptions import NoScriptError, RedisError, ResponseError
 from redis.retry import Retry
 
+from tokenkeep.backends.deadline import ends_within
 from tokenkeep.backends.patience import tries
 from tokenkeep.backends.redis_errors import (
     FOREIGN,
@@ -31,6 +32,8 @@ if TYPE_CHECKING:
 
 _TIMEOUT = 5.0
 """How long to wait for a connection or an answer if the URL does not say, in seconds."""
+
+_A_DAY = 86400.0
 
 _CLIENTS = 10_000
 """How many connections at most if the URL does not say: as many as a server takes."""
@@ -68,11 +71,14 @@ class Server:
             pool.make_connection()  # which does not connect it
         except (TypeError, RedisError) as exc:
             raise ConfigurationError(f"The Redis URL has an option that can't be: {exc}") from None
-        answer_timeout = pool.connection_kwargs["socket_timeout"]
-        if wait and not 0 < wait_timeout < answer_timeout:
+        self._answer_timeout = _seconds(pool, "socket_timeout")
+        if wait and not 0 < wait_timeout < self._answer_timeout:
             raise ConfigurationError(
-                f"wait_timeout has to be above 0 and below socket_timeout ({answer_timeout:g} s)"
+                "wait_timeout has to be above 0 and below socket_timeout "
+                f"({self._answer_timeout:g} s)"
             )
+        # To connect, to log in and to be answered.
+        self._timeout = _seconds(pool, "socket_connect_timeout") + 2 * self._answer_timeout
 
     def ask(self, *command: str | bytes, record_id: str | None = None) -> Any:
         """
@@ -149,7 +155,8 @@ class Server:
         """Do something; again, while the server says that it can do nothing now."""
         for _ in tries(self._busy_timeout if timeout is None else timeout):
             try:
-                return attempt()
+                with ends_within(self._timeout, anew=True):
+                    return attempt()
             except FOREIGN as exc:
                 last = exc
                 if is_demoted(exc):
@@ -198,7 +205,7 @@ class Server:
         return answer
 
     def _exchange(self, *commands: Sequence[str | bytes | int]) -> list[Any]:
-        answers = exchange(self._connected(), *commands)
+        answers = exchange(self._connected(), self._answer_timeout, *commands)
         for each in answers:
             if isinstance(each, Exception):
                 raise each
@@ -230,3 +237,10 @@ class Server:
             raise ConfigurationError(f"{which} of the Redis URL can't be read") from None
         guard(pool)
         return pool
+
+
+def _seconds(pool: ConnectionPool, name: str) -> float:
+    seconds: float = pool.connection_kwargs[name]
+    if not 0 < seconds <= _A_DAY:
+        raise ConfigurationError(f"{name} is a number of seconds above 0, a day at most")
+    return seconds

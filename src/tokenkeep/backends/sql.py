@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from tokenkeep.backends.base import FIELDS, Backend, Record
+from tokenkeep.backends.deadline import ends_within
 from tokenkeep.backends.sql_calls import Calls
 from tokenkeep.backends.sql_connections import Connections, unwrapped
 from tokenkeep.backends.sql_errors import Explainer, surrogate
@@ -27,6 +28,10 @@ _PAGE = 10_000
 
 _REST = 16384
 """How long a statement may be without its largest values, in bytes."""
+
+
+_OPENING = 5
+"""How many timeouts opening takes at most: it is some questions, and making the tables."""
 
 
 class SQLBackend(Backend):
@@ -52,7 +57,10 @@ class SQLBackend(Backend):
         schema: In which schema it is, where the database has such. None means
             the one that new tables of this user go to.
         timeout: How long to wait for a connection, and for each answer, in
-            seconds; 10 if not given. A call takes three times that at most.
+            seconds; 10 if not given. Each statement, with all its tries, ends
+            within three times that, and opening within five times. A call
+            is one statement; two where a version is deleted that is not
+            there, and more for many values or to `clear`.
         pool_size: How many connections are kept; 5 if not given.
         max_overflow: How many more may be open at once; 10 if not given.
         driver: Options of the driver.
@@ -201,7 +209,7 @@ class SQLBackend(Backend):
         target, connections = self._target, self._connections
         errors: tuple[type[Exception], ...] = (TypeError, ValueError, *connections.errors)
         try:
-            with connections.session() as db:
+            with ends_within(_OPENING * target.timeout, anew=True), connections.session() as db:
                 if target.schema is None and target.is_postgresql:
                     # Where new tables go depends on the user; where these are must not.
                     target.schema = connections.dialect.default_schema_name

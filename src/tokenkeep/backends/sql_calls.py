@@ -7,12 +7,14 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
+from tokenkeep.backends.deadline import ends_within
 from tokenkeep.backends.patience import tries
 from tokenkeep.backends.sql_connections import Connections, Lost, unwrapped
 from tokenkeep.errors import StoreUnavailable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+    from contextlib import AbstractContextManager
 
     from tokenkeep.backends.sql_errors import Explainer
     from tokenkeep.backends.sql_statements import Statement
@@ -20,6 +22,12 @@ if TYPE_CHECKING:
     from tokenkeep.errors import StoreError
 
 _Result = TypeVar("_Result")
+
+_TIMES = 3
+"""
+How many timeouts a call takes at most: for a connection of the pool, for
+trying while others are in the way, and for the last answer.
+"""
 
 
 class Calls:
@@ -58,16 +66,17 @@ class Calls:
             return self._connections.fetch(statement.sql, parameters)
 
         begun = monotonic()
-        try:
-            return self._patiently(attempt, "SELECT", record_id)
-        except Lost as exc:
-            lost = exc
-        # Not when an answer was waited for in vain: the next one would be as late.
-        if monotonic() - begun < self._target.timeout / 2:
+        with self._bounded():
             try:
                 return self._patiently(attempt, "SELECT", record_id)
             except Lost as exc:
                 lost = exc
+            # Not when an answer was waited for in vain: the next one would be as late.
+            if monotonic() - begun < self._target.timeout / 2:
+                try:
+                    return self._patiently(attempt, "SELECT", record_id)
+                except Lost as exc:
+                    lost = exc
         raise self._lost(lost, "SELECT", record_id) from None
 
     def change(
@@ -101,9 +110,13 @@ class Calls:
             return self._connections.change(statement.sql, parameters)
 
         try:
-            return self._patiently(attempt, doing, record_id, patience=patience)
+            with self._bounded():
+                return self._patiently(attempt, doing, record_id, patience=patience)
         except Lost as exc:
             raise self._lost(exc, doing, record_id) from None
+
+    def _bounded(self) -> AbstractContextManager[None]:
+        return ends_within(_TIMES * self._target.timeout, anew=True)
 
     def _lost(self, lost: Lost, doing: str, record_id: str | None) -> StoreError:
         return self._errors.explain(lost.cause, doing=doing, record_id=record_id, lost=True)

@@ -11,10 +11,11 @@ from sqlalchemy import create_engine, event
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from sqlalchemy.pool import QueuePool
 
+from tokenkeep.backends.deadline import ends_within
 from tokenkeep.backends.forks import ForkSafe
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from sqlalchemy import Connection, Dialect, Engine
     from sqlalchemy.pool import Pool, PoolProxiedConnection
@@ -70,6 +71,7 @@ class Connections(ForkSafe):
     def __init__(self, target: Target, explainer: Explainer) -> None:
         super().__init__()
         self._explainer = explainer
+        self._timeout = target.timeout
         self._engine = _engine(target)
         self.dialect: Dialect = self._engine.dialect
         module = self._engine.dialect.loaded_dbapi
@@ -115,12 +117,13 @@ class Connections(ForkSafe):
         pool, link = self._taken()
         db: Any = link.dbapi_connection
         try:
-            cursor = db.cursor()
-            cursor.execute(sql, values)
-            answer = cursor.fetchall() if reads else cursor.rowcount
-            cursor.close()
-            if self._commits:
-                self.dialect.do_commit(db)
+            with ends_within(self._timeout):
+                cursor = db.cursor()
+                cursor.execute(sql, values)
+                answer = cursor.fetchall() if reads else cursor.rowcount
+                cursor.close()
+                if self._commits:
+                    self.dialect.do_commit(db)
         except self.errors as exc:
             if self._is_lost(exc, db):
                 self._dropped(pool, link)
@@ -141,9 +144,14 @@ class Connections(ForkSafe):
             pool = self._ready()
             link = pool.connect()
             idle = monotonic() - link.info.get("used", monotonic())
-            if idle < _TRUSTED or (idle < _FORGOTTEN and self._answers(link)):
+            if idle < _TRUSTED:
                 return pool, link
-            link.invalidate()
+            if idle >= _FORGOTTEN:
+                link.invalidate()
+            elif self._answers(link):
+                return pool, link
+            else:  # to ask each of them would take as long again
+                self._dropped(pool, link)
 
     def _give_back(self, pool: Pool, link: PoolProxiedConnection) -> None:
         if pool is not self._pool:  # closed, or left behind by a fork
@@ -154,7 +162,8 @@ class Connections(ForkSafe):
 
     def _answers(self, link: PoolProxiedConnection) -> bool:
         try:
-            return self.dialect.do_ping(link.dbapi_connection)  # type: ignore[arg-type]  # it has one until it is given back
+            with ends_within(self._timeout):
+                return self.dialect.do_ping(link.dbapi_connection)  # type: ignore[arg-type]  # it has one until it is given back
         except self.errors:
             return False
         except BaseException:
@@ -236,16 +245,28 @@ def _engine(target: Target) -> Engine:
         hide_parameters=True,
         **options,
     )
-    if target.driver == "psycopg":
-        from tokenkeep.backends.sql_psycopg import connector
-
-        connect = connector(target.timeout)
+    connect = _bounded_connect(target)
+    if connect is not None:
 
         @event.listens_for(engine, "do_connect")
         def bounded(_dialect: object, _record: object, cargs: Any, cparams: Any) -> Any:
-            return connect(*cargs, **cparams)
+            with ends_within(target.timeout):
+                return connect(*cargs, **cparams)
 
     return engine
+
+
+def _bounded_connect(target: Target) -> Callable[..., Any] | None:
+    """Return what connects such that waiting has an end. None leaves it to the driver."""
+    if target.driver == "psycopg":
+        from tokenkeep.backends.sql_psycopg import connector
+
+        return connector(target.timeout)
+    if target.driver == "pymysql":
+        from tokenkeep.backends.sql_pymysql_connection import Bounded
+
+        return Bounded
+    return None
 
 
 def unwrapped(exc: BaseException) -> BaseException:

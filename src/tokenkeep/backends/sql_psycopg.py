@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import psycopg
 
+from tokenkeep.backends.deadline import left
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator
 
@@ -35,7 +37,9 @@ def connector(timeout: float) -> Callable[..., psycopg.Connection[Any]]:
         def wait(self, gen: Any, *args: Any, **kwargs: Any) -> Any:
             # psycopg looks up from its waiting ten times a second, to see signals.
             try:
-                return super().wait(_bounded(gen, monotonic() + timeout), *args, **kwargs)
+                return super().wait(
+                    _bounded(gen, monotonic() + min(timeout, left())), *args, **kwargs
+                )
             except Unanswered:
                 # Without this the server, once it comes to it, would still make the change.
                 if psycopg.capabilities.has_cancel_safe():  # the unsafe way can wait for ever
@@ -53,7 +57,7 @@ def _bounded(gen: Generator[Any, Any, _Result], deadline: float) -> Generator[An
         wants = next(gen)
         while True:
             ready = yield wants
-            if not ready and monotonic() > deadline:
+            if monotonic() > deadline:  # also when something is ready: an answer may drip
                 gen.close()
                 raise Unanswered("timed out")
             wants = gen.send(ready)

@@ -196,7 +196,9 @@ def proxy(server):
 def behind(proxy, url, backend):
     """The same store by way of the proxy, with warm scripts and a connection."""
     place = f":{url.rpartition(':')[2]}".replace(f":{proxy.target[1]}/", f":{proxy.port}/")
-    far = RedisBackend(f"{url.rpartition(':')[0]}{place}?socket_timeout=0.5")
+    far = RedisBackend(
+        f"{url.rpartition(':')[0]}{place}?socket_timeout=0.5&socket_connect_timeout=0.5"
+    )
     far.proxy = proxy
     far.write(record("warm"), replaces=None)
     far.delete("warm")
@@ -241,6 +243,19 @@ def test_a_read_without_an_answer(behind):
     assert "in time" in refused(lambda: behind.read("id"))
 
     assert time.monotonic() - start < 1
+    assert behind.read("id") == record()
+
+
+@pytest.mark.parametrize("mark", [b"HGET", b"AUTH"])
+def test_an_answer_that_drips(behind, mark):
+    """Each byte comes in time; the whole does not, and is not waited for."""
+    behind.close()
+    behind.proxy.cut = (mark, "drip")
+    start = time.monotonic()
+
+    assert "in time" in refused(lambda: behind.read("id"))
+
+    assert time.monotonic() - start < 0.5 + 2 * 0.5 + 0.5
     assert behind.read("id") == record()
 
 

@@ -1,0 +1,79 @@
+"""Connections of PyMySQL that do not wait for ever: its limits are for the next bytes alone."""
+
+from __future__ import annotations
+
+import io
+from typing import TYPE_CHECKING, Any
+
+from pymysql import err
+from pymysql.connections import Connection
+from pymysql.constants import CR
+
+from tokenkeep.backends.deadline import left
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+_PART = 16384
+"""How much is sent under one limit, in bytes; TLS sends no more at once."""
+
+
+class Bounded(Connection):
+    """Wait no longer than `left` says; PyMySQL's own limits hold beside it."""
+
+    _sock: Any
+    connect_timeout: float
+    _read_timeout: float
+    _write_timeout: float
+    _force_close: Callable[[], None]
+    _file: io.BufferedReader | None = None
+
+    @property
+    def _rfile(self) -> io.BufferedReader | None:
+        return self._file
+
+    @_rfile.setter
+    def _rfile(self, file: io.BufferedReader | None) -> None:
+        # PyMySQL makes one for each socket, the plain one and that of TLS.
+        self._file = file and io.BufferedReader(_Reader(file, self._limit))
+
+    def connect(self, sock: Any = None) -> None:
+        self.connect_timeout = min(self.connect_timeout, left())
+        super().connect(sock)
+
+    def _write_bytes(self, data: bytes) -> None:
+        rest = memoryview(data)
+        try:
+            while rest:
+                self._limit(self._write_timeout)
+                self._sock.sendall(rest[:_PART])
+                rest = rest[_PART:]
+        except OSError as exc:
+            self._force_close()
+            raise err.OperationalError(
+                CR.CR_SERVER_GONE_ERROR, f"MySQL server has gone away ({exc!r})"
+            ) from None
+
+    def _limit(self, seconds: float | None = None) -> None:
+        own = self._read_timeout if seconds is None else seconds
+        self._sock.settimeout(min(own, left()))
+
+
+class _Reader(io.RawIOBase):
+    """What is under a buffer: each look at the socket has its limit."""
+
+    def __init__(self, file: io.BufferedReader, limit: Callable[[], None]) -> None:
+        super().__init__()
+        self._source = file
+        self._limit = limit
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int | None:
+        self._limit()
+        return self._source.raw.readinto(buffer)
+
+    def close(self) -> None:
+        self._source.close()
+        super().close()
