@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import secrets
 import socket
+import threading
 import time
 import traceback
 
@@ -92,6 +93,31 @@ def test_missing_database(connect, url, user, admin, server):
 
     assert "has no such database" in said
     assert "nowhere" in said
+
+
+def test_missing_database_of_a_misleading_name(connect, postgres):
+    """What the database says is not taken for a driver's word on an option, by some word in it."""
+    url = postgres.url().rpartition("/")[0]
+
+    assert "no such database" in refused(lambda: connect(f"{url}/argument"))
+
+
+@pytest.mark.parametrize(
+    "greeting", [b"\x01\x00\x00\x00\x0a", b"\x06\x00\x00\x00\x0aabcd\x00", b"\x00\x00\x00\x00"]
+)
+def test_somebody_else_listens(connect, greeting):
+    """What is no MySQL and greets a little like one is an error that says so."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+
+        def greet():
+            with listener.accept()[0] as client:
+                client.sendall(greeting)
+
+        thread = threading.Thread(target=greet)
+        thread.start()
+        place = f"127.0.0.1:{listener.getsockname()[1]}"
+        assert "as MySQL does" in refused(lambda: connect(f"mysql://app:hunter2@{place}/app"))
+        thread.join()
 
 
 def test_nobody_listens(connect, url, server):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import ipaddress
 
+import pymysql
 import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
@@ -159,6 +160,23 @@ def test_never_dropped(connect, request, plain):
         restarted(server, [])
 
 
+def test_never_dropped_by_the_driver(connect, mariadb, monkeypatch):
+    """Nor by a driver that takes TLS for a wish, as PyMySQL 1.1 did."""
+    restarted(mariadb, ["--skip-ssl"])
+    greeted = pymysql.connections.Connection._get_server_information
+
+    def greeting(connection):
+        greeted(connection)
+        connection._ssl_required = False
+
+    monkeypatch.setattr(pymysql.connections.Connection, "_get_server_information", greeting)
+
+    with pytest.raises(StoreUnavailable, match="no safe connection"):
+        connect(f"{mariadb.url()}?ssl_mode=required")
+
+    restarted(mariadb, [])
+
+
 @pytest.mark.parametrize(
     "options",
     [
@@ -168,6 +186,7 @@ def test_never_dropped(connect, request, plain):
         "ssl_verify_cert=maybe",
         "ssl_verify_identity=true&ssl_verify_cert=false",
         "ssl_key=/key.pem",
+        "ssl=true",
     ],
 )
 def test_options_that_make_no_sense(connect, mariadb, options):

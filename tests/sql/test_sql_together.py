@@ -238,9 +238,19 @@ def test_serialization_failure(connect, postgres, admin_of):
     assert record(version="2", last_used_at=5.0) == backend.read("id")
 
 
-def test_locked_row(connect, url, rival):
-    """Who keeps a row locked is waited for as long as was said; a touch does not wait at all."""
-    backend = connect(f"{url}?timeout=2")
+@pytest.mark.parametrize("own", [False, True])
+def test_locked_row(connect, url, server, rival, own):
+    """
+    Who keeps a row locked is waited for as long as was said; a touch does not wait at all.
+
+    It is the server that gives up, with a command of the user's at the beginning too.
+    """
+    if own:
+        is_mariadb = server.name == "MariaDB"
+        query = "init_command=SET time_zone='-03:00'" if is_mariadb else "options=-ctimezone=UTC"
+    else:
+        query = ""
+    backend = connect(f"{url}?timeout=2&{query}")
     backend.write(record(), replaces=None)
     rival.cursor().execute("UPDATE tokenkeep SET version = '2' WHERE id = 'id'")
 

@@ -30,6 +30,9 @@ _REST = 16384
 """How long a statement may be without its largest values, in bytes."""
 
 
+_WRONG = (TypeError, ValueError, AttributeError)
+"""What drivers raise for an option they don't know, or a value that makes no sense."""
+
 _OPENING = 5
 """How many timeouts opening takes at most: it is some questions, and making the tables."""
 
@@ -207,7 +210,7 @@ class SQLBackend(Backend):
     def _open(self) -> None:
         """Connect, and see to it that the tables are there."""
         target, connections = self._target, self._connections
-        errors: tuple[type[Exception], ...] = (TypeError, ValueError, *connections.errors)
+        errors: tuple[type[Exception], ...] = (*_WRONG, OverflowError, *connections.errors)
         try:
             with ends_within(_OPENING * target.timeout, anew=True), connections.session() as db:
                 if target.schema is None and target.is_postgresql:
@@ -226,7 +229,7 @@ class SQLBackend(Backend):
         """Return our error for what went wrong while opening."""
         said = unwrapped(exc)
         text = str(said)
-        if isinstance(said, TypeError) or "connection option" in text or "argument" in text:
+        if isinstance(said, _WRONG) or "connection option" in text:
             for secret in self._target.secrets:
                 text = text.replace(secret, "***")
             return ConfigurationError(

@@ -36,6 +36,8 @@ def connect_args(url: URL, given: dict[str, Any]) -> tuple[URL, dict[str, Any]]:
         ConfigurationError: An option is not what it has to be.
     """
     args = dict(given)
+    if isinstance(args.get("ssl", url.query.get("ssl")), str | tuple):
+        raise ConfigurationError("The option 'ssl' is no text", hint="Write ssl_mode=required")
     for name in (*_NUMBERS, *_TLS):
         if name in url.query:
             args.setdefault(name, url.query[name])

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import io
+import ssl
+import struct
 from typing import TYPE_CHECKING, Any
 
 from pymysql import err
@@ -19,7 +21,15 @@ _PART = 16384
 
 
 class Bounded(Connection):
-    """Wait no longer than `left` says; PyMySQL's own limits hold beside it."""
+    """
+    Wait no longer than `left` says; PyMySQL's own limits hold beside it.
+
+    Args:
+        args: As for PyMySQL.
+        own_command: Of the user, to be run behind ``init_command``, which
+            takes one statement. None if there is none.
+        options: As for PyMySQL. With ``ssl`` there is TLS, or no connection.
+    """
 
     _sock: Any
     connect_timeout: float
@@ -37,9 +47,27 @@ class Bounded(Connection):
         # PyMySQL makes one for each socket, the plain one and that of TLS.
         self._file = file and io.BufferedReader(_Reader(file, self._limit))
 
+    def __init__(self, *args: Any, own_command: str | None = None, **options: Any) -> None:
+        self._own_command = own_command
+        self._asks_for_tls = bool(options.get("ssl"))
+        super().__init__(*args, **options)
+
     def connect(self, sock: Any = None) -> None:
         self.connect_timeout = min(self.connect_timeout, left())
-        super().connect(sock)
+        try:
+            super().connect(sock)
+        except (struct.error, IndexError, ValueError):
+            self._force_close()
+            raise err.OperationalError(
+                CR.CR_MALFORMED_PACKET, "It does not answer as MySQL does"
+            ) from None
+        if self._asks_for_tls and not isinstance(self._sock, ssl.SSLSocket):
+            # PyMySQL before 1.2 went on in clear with a server that offers no TLS.
+            self._force_close()
+            raise err.OperationalError(CR.CR_SSL_CONNECTION_ERROR, "There is no TLS")
+        if self._own_command is not None:
+            with self.cursor() as cursor:
+                cursor.execute(self._own_command)
 
     def _write_bytes(self, data: bytes) -> None:
         rest = memoryview(data)

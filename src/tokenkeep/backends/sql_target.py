@@ -42,6 +42,8 @@ _SECRET = (*SECRET_WORDS, "sslkey")
 _SQLITE = {"timeout", "isolation_level", "cached_statements", "uri"}
 """What SQLAlchemy passes on; all else it would leave out with a warning, or have as a name."""
 
+_CHARSET = "utf8mb4"
+
 _A_DAY = 86400.0
 
 
@@ -129,6 +131,12 @@ class Target:
                 hint=f"It has {', '.join(sorted(_SQLITE))}; options of tokenkeep are "
                 + ", ".join(OWN),
             )
+        charset = self.connect_args.get("charset", url.query.get("charset", _CHARSET))
+        if self.is_mysql and str(charset).lower() != _CHARSET:
+            # Others have characters that end in a quote, where quoting went wrong before.
+            raise ConfigurationError(
+                f"The option 'charset' is {_CHARSET}", hint="Leave it out; tables may have another"
+            )
         if self.is_mysql and not url.database:
             # What is a schema elsewhere is a database in MySQL.
             self.url, self.schema = url.set(database=self.schema), None
@@ -146,19 +154,7 @@ class Target:
         defaults: dict[str, Any] = {}
         match self.driver:
             case "pymysql":
-                from tokenkeep.backends.sql_pymysql import connect_args
-
-                self.url, self.connect_args = connect_args(self.url, self.connect_args)
-                for name in ("connect_timeout", "read_timeout", "write_timeout"):
-                    defaults[name] = self.timeout
-                # Who gave up must not find his write done by the server a minute later.
-                half = max(1, int(self.timeout / 2))
-                waits = ("innodb_lock_wait_timeout", "lock_wait_timeout")
-                defaults["init_command"] = "SET SESSION " + ", ".join(
-                    f"{name} = {half}" for name in waits
-                )
-                defaults["autocommit"] = True  # at once, lest it takes a round trip of its own
-                defaults["program_name"] = "tokenkeep"
+                defaults = self._pymysql()
             case "mysqldb":
                 defaults = dict.fromkeys(
                     ("connect_timeout", "read_timeout", "write_timeout"), whole
@@ -185,6 +181,30 @@ class Target:
         for name, value in defaults.items():
             if name not in self.url.query:
                 self.connect_args.setdefault(name, value)
+
+    def _pymysql(self) -> dict[str, Any]:
+        """Put the options as PyMySQL wants them; return what it is told where they say nothing."""
+        from tokenkeep.backends.sql_pymysql import connect_args
+
+        self.url, self.connect_args = connect_args(self.url, self.connect_args)
+        theirs = self._taken("init_command")
+        if theirs is not None:
+            self.connect_args["own_command"] = theirs
+        # Who gave up must not find his write done by the server a minute later.
+        half = max(1, int(self.timeout / 2))
+        waits = ("innodb_lock_wait_timeout", "lock_wait_timeout")
+        return {
+            **dict.fromkeys(("connect_timeout", "read_timeout", "write_timeout"), self.timeout),
+            "init_command": "SET SESSION " + ", ".join(f"{name} = {half}" for name in waits),
+            "autocommit": True,  # at once, lest it takes a round trip of its own
+            "program_name": "tokenkeep",
+        }
+
+    def _taken(self, name: str) -> Any:
+        """Take an option of the driver out of the URL and the arguments. None if not given."""
+        found = self.connect_args.pop(name, self.url.query.get(name))
+        self.url = self.url.difference_update_query([name])
+        return found
 
 
 def _parsed(url: str) -> URL:
