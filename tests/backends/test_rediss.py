@@ -9,6 +9,7 @@ from pathlib import Path
 from urllib.parse import quote
 
 import pytest
+import redis
 from certificates import Authority
 from private_servers import Redis
 from private_servers.ports import free_port
@@ -101,7 +102,20 @@ def test_other_authority(tls, tmp_path):
 
 def test_other_host(tls):
     """The certificate has to be for the host that the URL names."""
-    assert "certificate" in refused(tls.url(host="localhost"))
+    assert "certificate is for another host" in refused(tls.url(host="localhost"))
+
+
+def test_other_host_by_an_older_driver(tls, monkeypatch):
+    """Also where the driver does not look at it unless it is asked, as redis-py 5 did not."""
+    made = redis.connection.SSLConnection.__init__
+
+    def make(connection, *, ssl_check_hostname=False, **options):
+        made(connection, ssl_check_hostname=ssl_check_hostname, **options)
+
+    monkeypatch.setattr(redis.connection.SSLConnection, "__init__", make)
+
+    assert "another host" in refused(tls.url(host="localhost"))
+    assert works(tls.url(host="localhost", ssl_cert_reqs="none", ca=False))
 
 
 def test_options_arrive(tls):

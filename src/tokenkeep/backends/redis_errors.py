@@ -83,6 +83,11 @@ _REASONS = (
     ("max number of clients reached", "it has too many clients", "See its `maxclients`"),
     ("Too many connections", "this process has too many calls to it under way", "Try again"),
     (
+        "Hostname mismatch|IP address mismatch",
+        "its certificate is for another host",
+        "Name the host as the certificate does",
+    ),
+    (
         "CERTIFICATE_VERIFY_FAILED",
         "its certificate is not to be trusted",
         "Name the authority that signed it: ?ssl_ca_certs=/path/to/ca.pem",

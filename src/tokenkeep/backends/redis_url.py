@@ -82,7 +82,12 @@ class RedisURL:
         found = parsed.options({**dict.fromkeys((*_DRIVER, *tls), str), **own})
         database = _database(given.get("db", path))
         user, at, host = address.rpartition("@")
-        arguments = {_MINIMUM: _version(given[_MINIMUM])} if _MINIMUM in given else {}
+        arguments: dict[str, Any] = {}
+        if _MINIMUM in given:
+            arguments[_MINIMUM] = _version(given[_MINIMUM])
+        if secure and given.get("ssl_cert_reqs") != "none":
+            # Not redis-py's default in each version. What the URL says goes before it.
+            arguments["ssl_check_hostname"] = True
         query = _without(url, (*own, _MINIMUM))
         if unquote(host).startswith("/") and not secure:
             name = unquote(host)
