@@ -85,9 +85,9 @@ class RedisURL:
         arguments: dict[str, Any] = {}
         if _MINIMUM in given:
             arguments[_MINIMUM] = _version(given[_MINIMUM])
-        if secure and given.get("ssl_cert_reqs") != "none":
-            # Not redis-py's default in each version. What the URL says goes before it.
-            arguments["ssl_check_hostname"] = True
+        if secure:
+            # Each version of redis-py has its own default. What the URL says goes before it.
+            arguments["ssl_check_hostname"] = given.get("ssl_cert_reqs") != "none"
         query = _without(url, (*own, _MINIMUM))
         if unquote(host).startswith("/") and not secure:
             name = unquote(host)
