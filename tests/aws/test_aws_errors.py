@@ -11,6 +11,7 @@ import traceback
 import pytest
 from aws_proxy import HANGING, refusal, with_options
 from aws_records import own
+from reported import reported
 
 from tokenkeep import ConfigurationError, StoreUnavailable
 from tokenkeep.backends import open_backend
@@ -280,7 +281,19 @@ def test_no_password_of_the_endpoint(service):
     backend = at(service, "http://ana:hunter2@127.0.0.1:1", timeout=1)
 
     assert "hunter2" not in backend.describe()
-    assert "hunter2" not in in_time(backend, 5)
+    with pytest.raises(StoreUnavailable) as caught:
+        backend.read("id")
+    assert "hunter2" not in reported(caught.value)
+    backend.close()
+
+
+@pytest.mark.parametrize("endpoint", ["http://ana:hunter2@[", "ana:hunter2@nowhere"])
+def test_no_password_of_an_endpoint_that_is_none(service, endpoint):
+    """Nor one in what is no URL at all."""
+    with pytest.raises(ConfigurationError) as caught:
+        at(service, endpoint)
+
+    assert "hunter2" not in reported(caught.value)
 
 
 # Configuration

@@ -9,8 +9,11 @@ import time
 import traceback
 
 import pytest
+from reported import reported
 from sql_cases import record, with_port, with_user
 
+from tokenkeep.backends import open_backend
+from tokenkeep.backends.sql import SQLBackend
 from tokenkeep.errors import (
     ConfigurationError,
     StoreError,
@@ -76,6 +79,36 @@ def test_wrong_password(connect, url, server):
 
     assert "refuses this user or password" in said
     assert "hunter2" not in said
+
+
+def test_frames_hold_no_password(url, server):
+    """A crash report that shows the locals of all frames shows no password."""
+    wrong = url.replace(server.password, "hunter2")
+    place = {"password": "hunter2", "port": server.port, "host": server.host}
+    for opening in (
+        lambda: open_backend(wrong),
+        lambda: open_backend(f"{wrong}?timeout=none"),
+        lambda: SQLBackend.from_url(wrong),
+        lambda: SQLBackend(url, **place),
+    ):
+        with pytest.raises((StoreUnavailable, ConfigurationError)) as caught:
+            opening()
+
+        assert "hunter2" not in reported(caught.value)
+
+
+def test_frames_of_a_later_connection_hold_no_password(connect, url, server):
+    """Nor one of an error that comes when a connection is made anew."""
+    backend = connect(url)
+    backend.close()
+    server.stop()
+    try:
+        for call in (lambda: backend.read("id"), lambda: backend.delete("id")):
+            with pytest.raises(StoreUnavailable) as caught:
+                call()
+            assert server.password not in reported(caught.value)
+    finally:
+        server.start()
 
 
 def test_unknown_user(connect, url):

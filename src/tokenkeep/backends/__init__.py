@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple, cast
 
 from tokenkeep.backends.base import FIELDS, Backend, Record
+from tokenkeep.backends.frames import without_frames
 from tokenkeep.backends.urls import scheme_of
 from tokenkeep.errors import DriverMissing, UnknownName
 
@@ -53,6 +54,7 @@ BACKENDS = {
 """The backends that come with tokenkeep, by the scheme of their URL, or its part up to a ``+``."""
 
 
+@without_frames
 def open_backend(url: str) -> Backend:
     """
     Open the backend that a URL names.

@@ -155,9 +155,10 @@ class AWSClient(ForkSafe, Generic[_Client]):
             error = misconfigured(exc, self._service)
             if error is None:
                 error = explain(exc, self.place)  # type: ignore[assignment, arg-type]  # a ValueError is known
-            raise error from exc  # type: ignore[misc]
-        made: _Client = client
-        return made
+        else:
+            made: _Client = client
+            return made
+        raise error  # type: ignore[misc]  # here, where what boto3 says is not its context
 
 
 @cache
@@ -264,12 +265,12 @@ class Exchange(Generic[_Client]):
             except (BotoCoreError, ClientError) as exc:
                 if isinstance(exc, ClientError) and exc.response["Error"]["Code"] in expected:
                     raise
-                last = exc
+                # Their words are kept nowhere, not even in this frame: they may quote what
+                # was sent, or the address with its password.
+                error = explain(exc, self._aws.place, self.record_id)
                 if attempt >= self._attempts or outcome_of(exc) not in repeatable:
                     break
-        error = explain(last, self._aws.place, self.record_id)
-        # AWS's words are not shown as the cause either: they may quote what was sent.
-        raise error from None if isinstance(last, ClientError) else last
+        raise error
 
 
 def within(seconds: float, work: Callable[[], _Result]) -> _Result:

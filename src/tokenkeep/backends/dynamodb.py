@@ -15,6 +15,7 @@ from tokenkeep.backends.aws_errors import code_of
 from tokenkeep.backends.aws_items import LONGEST_ID, Layout, record_of
 from tokenkeep.backends.aws_transactions import Writer, conflict, contended
 from tokenkeep.backends.base import FIELDS, Backend, Record
+from tokenkeep.backends.frames import without_frames
 from tokenkeep.errors import ConfigurationError, StoreError
 
 if TYPE_CHECKING:
@@ -53,6 +54,7 @@ class DynamoDBBackend(Backend):
         StoreUnavailable: *create*, and the table can't be made.
     """
 
+    @without_frames
     def __init__(
         self,
         table: str,
@@ -85,6 +87,7 @@ class DynamoDBBackend(Backend):
             aws_table.create(self._aws, table)
 
     @classmethod
+    @without_frames
     def from_url(cls, url: str) -> Self:
         """
         Open the table a URL names.

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from tokenkeep.backends import redis_scripts as scripts
 from tokenkeep.backends.base import FIELDS, Backend, Record
+from tokenkeep.backends.frames import without_frames
 from tokenkeep.backends.redis_errors import foreign
 from tokenkeep.backends.redis_risks import refuse_eviction, risks
 from tokenkeep.backends.redis_rows import pack, spoiled, unpack
@@ -55,6 +56,7 @@ class RedisBackend(Backend):
         StoreTooNew: A newer tokenkeep made them.
     """
 
+    @without_frames
     def __init__(
         self,
         url: str,
@@ -88,6 +90,7 @@ class RedisBackend(Backend):
             raise
 
     @classmethod
+    @without_frames
     def from_url(cls, url: str) -> Self:
         """
         Open the store a URL names.

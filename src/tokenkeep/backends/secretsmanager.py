@@ -13,6 +13,7 @@ from tokenkeep.backends.aws_names import Names
 from tokenkeep.backends.aws_secret_rows import SecretRows
 from tokenkeep.backends.aws_secrets import Secrets
 from tokenkeep.backends.base import FIELDS, Backend, Record
+from tokenkeep.backends.frames import without_frames
 from tokenkeep.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -56,6 +57,7 @@ class SecretsManagerBackend(Backend):
 
     finds_late = True
 
+    @without_frames
     def __init__(
         self,
         prefix: str = "tokenkeep",
@@ -89,6 +91,7 @@ class SecretsManagerBackend(Backend):
         self._hints = Hints()
 
     @classmethod
+    @without_frames
     def from_url(cls, url: str) -> Self:
         """
         Open the store a URL names.

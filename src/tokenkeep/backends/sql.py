@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from tokenkeep.backends.base import FIELDS, Backend, Record
 from tokenkeep.backends.deadline import ends_within
+from tokenkeep.backends.frames import without_frames
 from tokenkeep.backends.sql_calls import Calls
 from tokenkeep.backends.sql_connections import Connections, unwrapped
 from tokenkeep.backends.sql_errors import Explainer, surrogate
@@ -19,6 +20,8 @@ from tokenkeep.errors import ConfigurationError, StoreConflict
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from typing import Self
+
+    from sqlalchemy import Connection as SQLAlchemyConnection
 
     from tokenkeep.backends.sql_statements import Statement
     from tokenkeep.errors import TokenKeepError
@@ -76,6 +79,7 @@ class SQLBackend(Backend):
         DriverMissing: The driver is not installed.
     """
 
+    @without_frames
     def __init__(
         self,
         url: str = "mysql://",
@@ -123,6 +127,7 @@ class SQLBackend(Backend):
             raise
 
     @classmethod
+    @without_frames
     def from_url(cls, url: str) -> Self:
         """
         Open the database a URL names.
@@ -211,19 +216,27 @@ class SQLBackend(Backend):
         """Connect, and see to it that the tables are there."""
         target, connections = self._target, self._connections
         errors: tuple[type[Exception], ...] = (*_WRONG, OverflowError, *connections.errors)
+        refused = None
         try:
             with ends_within(_OPENING * target.timeout, anew=True), connections.session() as db:
-                if target.schema is None and target.is_postgresql:
-                    # Where new tables go depends on the user; where these are must not.
-                    target.schema = connections.dialect.default_schema_name
-                schema = Schema(target.table, target.schema)
-                self._store_id = prepare(db, schema, self._errors, target.timeout)
-                if target.is_mysql:
-                    self._packet = db.exec_driver_sql("SELECT @@max_allowed_packet").scalar_one()
+                schema = self._prepared(db)
         except errors as exc:
-            raise self._refused(exc) from None
+            refused = self._refused(exc)
+        if refused is not None:  # raised here, without the driver's error, which has the password
+            raise refused
         self._format = RowFormat(binary=target.is_mysql)
         self._statements = Statements(schema, connections.dialect)
+
+    def _prepared(self, db: SQLAlchemyConnection) -> Schema:
+        target = self._target
+        if target.schema is None and target.is_postgresql:
+            # Where new tables go depends on the user; where these are must not.
+            target.schema = self._connections.dialect.default_schema_name
+        schema = Schema(target.table, target.schema)
+        self._store_id = prepare(db, schema, self._errors, target.timeout)
+        if target.is_mysql:
+            self._packet = db.exec_driver_sql("SELECT @@max_allowed_packet").scalar_one()
+        return schema
 
     def _refused(self, exc: Exception) -> TokenKeepError:
         """Return our error for what went wrong while opening."""

@@ -113,7 +113,8 @@ class Calls:
             with self._bounded():
                 return self._patiently(attempt, doing, record_id, patience=patience)
         except Lost as exc:
-            raise self._lost(exc, doing, record_id) from None
+            lost = exc
+        raise self._lost(lost, doing, record_id)
 
     def _bounded(self) -> AbstractContextManager[None]:
         return ends_within(_TIMES * self._target.timeout, anew=True)

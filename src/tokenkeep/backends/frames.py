@@ -1,0 +1,35 @@
+"""Errors without the frames they came through: crash reports show the locals of each frame."""
+
+from __future__ import annotations
+
+from functools import wraps
+from typing import TYPE_CHECKING, ParamSpec, TypeVar
+
+from tokenkeep.errors import TokenKeepError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+_Given = ParamSpec("_Given")
+_Result = TypeVar("_Result")
+
+
+def without_frames(opens: Callable[_Given, _Result]) -> Callable[_Given, _Result]:
+    """Let the errors of what is given a password, or a URL with one, forget where they were."""
+
+    @wraps(opens)
+    def opening(*args: _Given.args, **kwargs: _Given.kwargs) -> _Result:
+        try:
+            return opens(*args, **kwargs)
+        except TokenKeepError as exc:
+            del args, kwargs
+            _bare(exc)
+            raise
+
+    return opening
+
+
+def _bare(exc: BaseException | None) -> None:
+    while exc is not None:
+        exc.__traceback__ = None
+        exc = exc.__cause__ or exc.__context__
