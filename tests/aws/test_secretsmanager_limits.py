@@ -39,6 +39,21 @@ def test_too_large(backend):
     assert [own()] == backend.scan(None, 10)
 
 
+def test_too_large_with_another_id(backend, client):
+    """Nor is its identity taken for what could not be stored."""
+    backend.write(record("moving"), replaces=None)
+    before = len(client.list_secrets()["SecretList"])
+    large = {"identity": "of something large", "sealed": bytes(60_000)}
+
+    with pytest.raises(StoreError, match="a secret holds 65536"):
+        backend.write(record("id", **large), replaces=None)
+    with pytest.raises(StoreError, match="a secret holds 65536"):
+        backend.write(record("moving", version="2", **large), replaces="1")
+
+    assert before == len(client.list_secrets()["SecretList"])
+    backend.write(record("id", identity="of something large"), replaces=None)
+
+
 @pytest.mark.parametrize("name", ["", "x" * 300])
 def test_an_id_that_is_no_name(backend, name):
     """It is not there, and can't be."""

@@ -131,7 +131,7 @@ class SecretRequests:
                     Name=name,
                     ClientRequestToken=token,
                     Description="A token sealed by tokenkeep, which alone may change it",
-                    SecretString=self._checked(asked, text),
+                    SecretString=self.checked(asked, text),
                     Tags=_tags(tags),
                     **self._key,
                 ),
@@ -150,7 +150,7 @@ class SecretRequests:
                 lambda manager: manager.put_secret_value(
                     SecretId=name,
                     ClientRequestToken=version,
-                    SecretString=self._checked(asked, text),
+                    SecretString=self.checked(asked, text),
                     VersionStages=[PENDING],
                 ),
                 *_GONE,
@@ -234,7 +234,7 @@ class SecretRequests:
         if len(parts) > 5:  # noqa: PLR2004  # arn:aws:secretsmanager:region:account:...
             self.account = parts[4]
 
-    def _checked(self, asked: _Exchange, text: str) -> str:
+    def checked(self, asked: _Exchange, text: str) -> str:
         if len(text) > MOST_BYTES:  # it is ASCII
             raise StoreError(
                 f"This token takes {len(text)} bytes, and a secret holds {MOST_BYTES}",

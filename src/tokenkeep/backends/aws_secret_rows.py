@@ -92,8 +92,10 @@ class SecretRows:
             if not self._occupy(asked, name, text_of(record), tags(record)):
                 raise _conflict(record.id)
             return
+        text = text_of(record)
+        self._secrets.refuse_too_large(asked, text)  # before anything is claimed for it
         self._claim(asked, record)
-        if not self._secrets.create(asked, name, text_of(record), tags(record)):
+        if not self._secrets.create(asked, name, text, tags(record)):
             self._give_back(asked, record)
             raise _conflict(record.id)
 
@@ -109,15 +111,17 @@ class SecretRows:
         if found is None or found[1].version != replaces:
             raise _conflict(record.id)
         stored, old = found
+        text = text_of(replace(record, last_used_at=old.last_used_at))
         moves = old.identity != record.identity
         if moves:
+            self._secrets.refuse_too_large(asked, text)
             self._claim(asked, record)
         before, after = tags(old), tags(record)
         added = {key: value for key, value in after.items() if key not in before}
         done = self._secrets.swap(
             asked,
             name,
-            text_of(replace(record, last_used_at=old.last_used_at)),
+            text,
             replaces=stored.version,
             tags=added,
             stale=[key for key in before if key not in after],

@@ -85,6 +85,15 @@ class Secrets:
         found = self._requests.get_all(asked, names)
         return {name: each for name, each in found.items() if not _is_deleted(each.version)}
 
+    def refuse_too_large(self, asked: _Exchange, text: str) -> None:
+        """
+        Make sure that a secret can hold a value.
+
+        Raises:
+            StoreError: It can't.
+        """
+        self._requests.checked(asked, text)
+
     def create(self, asked: _Exchange, name: str, text: str, tags: Mapping[str, str]) -> bool:
         """
         Make a secret, anew if it was deleted.
