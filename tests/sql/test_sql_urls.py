@@ -137,6 +137,8 @@ def test_a_file_is_described_by_its_whole_path(tmp_path, monkeypatch):
     ("url", "kind", "said"),
     [
         ("mysql://app:hunter2@db", ConfigurationError, "no database"),
+        ("mysql://app:pass@hunter2@db/app", ConfigurationError, "written %40"),
+        ("postgresql://app:pass@hunter2@db/app?table=hunter2", ConfigurationError, "written %40"),
         ("postgresql://app:hunter2@db/", ConfigurationError, "no database"),
         ("mysql://app:hunter2@db:port/app", ConfigurationError, "can't be read"),
         ("mysql://app:hunter2@db:99999999/app?timeout=0", ConfigurationError, "timeout"),

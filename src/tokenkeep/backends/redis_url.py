@@ -71,6 +71,12 @@ class RedisURL:
         if not parsed.rest.startswith("//") or "#" in url:
             raise ConfigurationError(f"The {parsed.scheme} URL can't be read", hint=_HOW)
         address, _, path = parsed.rest[2:].partition("/")
+        if "@" not in address and "@" in url:
+            # Its password may have ended the address with a ? or /, and be taken for an option.
+            raise ConfigurationError(
+                f"The {parsed.scheme} URL can't be read",
+                hint=f"{_HOW}; an @ in an option is written %40",
+            )
         given = dict(parsed.query)
         secure = parsed.scheme == "rediss"
         tls = [name for name in given if name.startswith("ssl_")]

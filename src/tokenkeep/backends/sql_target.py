@@ -76,6 +76,11 @@ class Target:
         names = {"user": "username"}
         given = {names.get(name, name): value for name, value in place.items()}
         parsed = parsed.set(**{name: v for name, v in given.items() if v is not None})
+        if "@" in str(parsed.host):  # which may be the end of a password
+            raise ConfigurationError(
+                f"The {parsed.get_backend_name()} URL names a host with an @",
+                hint="In a password an @ is written %40",
+            )
         options = {**_options(parsed), **{n: v for n, v in own.items() if v is not None}}
         self.table = str(options.get("table", TABLE))
         self.schema: str | None = _text(options.get("schema"))
