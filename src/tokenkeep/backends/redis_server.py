@@ -71,6 +71,8 @@ class Server:
             pool.make_connection()  # which does not connect it
         except (TypeError, RedisError) as exc:
             raise ConfigurationError(f"The Redis URL has an option that can't be: {exc}") from None
+        if pool.connection_kwargs.get("socket_read_size", 1) < 1:
+            raise ConfigurationError("socket_read_size is a number of bytes")
         self._answer_timeout = _seconds(pool, "socket_timeout")
         if wait and not 0 < wait_timeout < self._answer_timeout:
             raise ConfigurationError(
@@ -196,7 +198,8 @@ class Server:
         # WAIT counts who has what this connection wrote; so both go the same way, in one trip.
         waiting = ("WAIT", self.wait, int(self._wait_timeout * 1000))
         answer, replicas = self._exchange(command, waiting)
-        if answer == b"done" and replicas < self.wait:
+        changed = answer > 0 if isinstance(answer, int) else answer == b"done"
+        if changed and replicas < self.wait:
             raise StoreUnavailable(
                 f"Redis at {self.url.place} wrote it, but only {replicas} of {self.wait} replicas "
                 f"have said so within {self._wait_timeout:g} s",

@@ -407,6 +407,12 @@ def test_wait_for_a_replica(server):
         with pytest.raises(StoreConflict):  # a conflict is one, whoever has the rest
             hasty.write(record(), replaces=None)
         assert "0 of 1 replicas" in refused(lambda: hasty.delete("1"))
+        assert "of 1 replicas" in refused(hasty.clear)
+        assert hasty.clear() == 0  # there is nothing that a replica could lack
+        hasty._server.wait = 0
+        hasty.write(record(), replaces=None)
+        hasty.write(record("2"), replaces=None)
+        hasty._server.wait = 1
         hasty.touch("2", 5.0)
         assert hasty.read("id") == record()
         assert hasty.read("1") is None

@@ -43,6 +43,10 @@ def client(url):
         ("/0?prefix=", "'prefix' can't be followed"),
         ("/0?busy_timeout=-1", "from 0 to 86400"),
         ("/0?socket_timeout=soon", "'socket_timeout'"),
+        ("/0?socket_timeout=-1", "socket_timeout is a number of seconds"),
+        ("/0?socket_timeout=nan", "socket_timeout is a number of seconds"),
+        ("/0?socket_connect_timeout=0", "socket_connect_timeout is a number of seconds"),
+        ("/0?socket_read_size=-1", "socket_read_size is a number of bytes"),
         ("/0?socket_timeout=1&socket_timeout=2", "given twice"),
         ("/0?socket_timeout", "can't be read"),
         ("/0?ssl_ca_certs=/ca.pem", "needs a rediss:// URL"),
@@ -61,7 +65,11 @@ def test_wrong_url(tail, said):
 
 @pytest.mark.parametrize(
     "url",
-    ["redis:", "redis:/0", "redis://:pa#hunter2@host", "redis://:x@host:hunter2", "redis://[::1"],
+    [
+        *("redis:", "redis:/0", "redis://:pa#hunter2@host", "redis://:x@host:hunter2"),
+        *("redis://[::1", "redis://:pa?hunter2=@host/0", "redis://:pa?hunter2=x&y=z@host/0"),
+        *("redis://:pa?ssl_hunter2=x@host/0", "redis://:pa/hunter2@host/0"),
+    ],
 )
 def test_unreadable_url(url):
     """Nor is one that has something else where a password should be."""
