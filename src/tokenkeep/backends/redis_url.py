@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 from urllib.parse import quote, unquote, unquote_plus
@@ -67,16 +68,15 @@ class RedisURL:
         Raises:
             ConfigurationError: It can't be meant so.
         """
+        if "@" in url and "@" not in re.split("[/?#]", url.partition("//")[2], maxsplit=1)[0]:
+            # Its password may have ended the address, and be taken for an option.
+            raise ConfigurationError(
+                "The Redis URL can't be read", hint=f"{_HOW}; an @ in an option is written %40"
+            )
         parsed = StoreURL.parse(url)
         if not parsed.rest.startswith("//") or "#" in url:
             raise ConfigurationError(f"The {parsed.scheme} URL can't be read", hint=_HOW)
         address, _, path = parsed.rest[2:].partition("/")
-        if "@" not in address and "@" in url:
-            # Its password may have ended the address with a ? or /, and be taken for an option.
-            raise ConfigurationError(
-                f"The {parsed.scheme} URL can't be read",
-                hint=f"{_HOW}; an @ in an option is written %40",
-            )
         given = dict(parsed.query)
         secure = parsed.scheme == "rediss"
         tls = [name for name in given if name.startswith("ssl_")]
