@@ -10,7 +10,7 @@ from redis.exceptions import ResponseError
 from tokenkeep.backends.deadline import ends_within, left
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
 
     from redis import ConnectionPool, Redis
 
@@ -29,27 +29,31 @@ class _Socket:
 
     def __init__(self, sock: Any) -> None:
         self._sock = sock
+        self._limit: float = sock.gettimeout()
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._sock, name)
 
-    def recv(self, *args: Any) -> Any:
-        return self._bounded(self._sock.recv, *args)
+    def settimeout(self, seconds: float) -> None:
+        self._limit = seconds
+        self._sock.settimeout(seconds)
 
-    def recv_into(self, *args: Any) -> Any:
-        return self._bounded(self._sock.recv_into, *args)
+    def recv(self, size: int) -> Any:
+        self._bound()
+        return self._sock.recv(size)
+
+    def recv_into(self, buffer: Any) -> Any:
+        self._bound()
+        return self._sock.recv_into(buffer)
 
     def sendall(self, data: bytes) -> None:
         for start in range(0, len(data), _PART):
-            self._bounded(self._sock.sendall, data[start : start + _PART])
+            self._bound()
+            self._sock.sendall(data[start : start + _PART])
 
-    def _bounded(self, work: Callable[..., Any], *args: Any) -> Any:
-        own = self._sock.gettimeout()
-        self._sock.settimeout(min(own, left()))
-        try:
-            return work(*args)
-        finally:
-            self._sock.settimeout(own)
+    def _bound(self) -> None:
+        if self._limit:  # else only what is there already is wanted
+            self._sock.settimeout(min(self._limit, left()))
 
 
 class _Link(AbstractConnection):
