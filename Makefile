@@ -55,7 +55,8 @@ lint: .stamp-venv
 
 types: .stamp-venv
 	$(BIN)/mypy
-	PYTHONPATH=src $(BIN)/pyright --pythonpath $(CURDIR)/$(BIN)/python --ignoreexternal --verifytypes tokenkeep
+	# Without the second folder it takes what SQLAlchemy and boto3 bring for unknown.
+	PYTHONPATH=src:$$($(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))') $(BIN)/pyright --pythonpath $(CURDIR)/$(BIN)/python --ignoreexternal --verifytypes tokenkeep
 
 bench: .stamp-venv
 	@for each in bench/bench_*.py; do echo "== $$each"; $(BIN)/python $$each || exit 1; done

@@ -90,7 +90,7 @@ class AWSClient(ForkSafe, Generic[_Client]):
         self._service = service
         self._made: tuple[int, _Client] | None = None
         self._finish: Callable[[], object] = lambda: None
-        self.place = Place(service, service, "AWS")
+        self.place: Place = Place(service, service, "AWS")
         try:
             client: Any = within(self._given["timeout"], self._client)
         except TimeoutError as exc:

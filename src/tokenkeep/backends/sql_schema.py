@@ -17,7 +17,7 @@ from tokenkeep.backends.sql_rows import WIDTH
 from tokenkeep.errors import ConfigurationError, UnknownName
 
 if TYPE_CHECKING:
-    from sqlalchemy import Dialect
+    from sqlalchemy import Dialect, Insert, Select
     from sqlalchemy.sql.ddl import ExecutableDDLElement
     from sqlalchemy.types import TypeEngine
 
@@ -83,8 +83,8 @@ class Schema:
                     hint="It is made of letters, digits, '_', '$' and '-', begins with a letter "
                     "and has 48 characters at most",
                 )
-        self.metadata = MetaData(schema=schema)
-        self.records = Table(
+        self.metadata: MetaData = MetaData(schema=schema)
+        self.records: Table = Table(
             table,
             self.metadata,
             *(
@@ -102,12 +102,12 @@ class Schema:
             mysql_engine="InnoDB",
             mariadb_engine="InnoDB",
         )
-        self.indexes = [
+        self.indexes: list[Index] = [
             Index(f"{table}_{name}", self.records.c[column_name(name)])
             for name in FIELDS
             if name != "identity"
         ]
-        self.version = Table(
+        self.version: Table = Table(
             f"{table}_schema",
             self.metadata,
             Column("name", String(20), primary_key=True),
@@ -116,8 +116,10 @@ class Schema:
             mysql_engine="InnoDB",
             mariadb_engine="InnoDB",
         )
-        self.insert_version = self.version.insert().values(name="tokenkeep", version=VERSION)
-        self.store_id = select(self.version.c.store)
+        self.insert_version: Insert = self.version.insert().values(
+            name="tokenkeep", version=VERSION
+        )
+        self.store_id: Select[Any] = select(self.version.c.store)
 
     def create(self) -> list[tuple[Table | Index, ExecutableDDLElement]]:
         """Return what is to be made, in its order, and the statements that do so."""

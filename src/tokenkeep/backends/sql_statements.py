@@ -55,7 +55,7 @@ class Statement:
         compiled: Any = clause.compile(
             dialect=dialect, compile_kwargs={"render_postcompile": True}
         )
-        self.sql = str(compiled)
+        self.sql: str = str(compiled)
         fixed = {name: value for name, value in compiled.params.items() if name not in names}
         tail = tuple(fixed.values())
         known = [*names, *fixed]
@@ -100,34 +100,34 @@ class Statements:
             touched = [columns.id.in_(select(free.c.id))]
         new = {name: bindparam(f"new_{name}", type_=columns[name].type) for name in _ROW}
 
-        self.read = self._made(self._select.where(is_it), "the_id")
+        self.read: Statement = self._made(self._select.where(is_it), "the_id")
         """Of an id."""
-        self.insert = self._made(insert(table).values(new), *(f"new_{n}" for n in _ROW))
+        self.insert: Statement = self._made(insert(table).values(new), *(f"new_{n}" for n in _ROW))
         """Of a row."""
-        self.replace = self._made(
+        self.replace: Statement = self._made(
             update(table).where(is_it, is_version).values({n: new[n] for n in _REPLACED}),
             *(f"new_{name}" for name in _REPLACED),
             "the_id",
             "the_version",
         )
         """Of what `replacing` makes, the id and the version."""
-        self.delete = self._made(delete(table).where(is_it), "the_id")
+        self.delete: Statement = self._made(delete(table).where(is_it), "the_id")
         """Of an id."""
-        self.delete_version = self._made(
+        self.delete_version: Statement = self._made(
             delete(table).where(is_it, is_version), "the_id", "the_version"
         )
         """Of an id and a version."""
-        self.exists = self._made(select(columns.version).where(is_it), "the_id")
+        self.exists: Statement = self._made(select(columns.version).where(is_it), "the_id")
         """Of an id."""
-        self.touch = self._made(
+        self.touch: Statement = self._made(
             update(table).where(*touched).values(last_used_at=now), "now", "the_id"
         )
         """Of a time and an id."""
-        self.delete_up_to = self._made(
+        self.delete_up_to: Statement = self._made(
             delete(table).where(columns.id <= bindparam("the_id", type_=columns.id.type)), "the_id"
         )
         """Of an id."""
-        self.delete_all = self._made(delete(table))
+        self.delete_all: Statement = self._made(delete(table))
         self.nth_id: Callable[[int], Statement] = lru_cache(8)(self._nth_id)
         """Of how many ids to skip: the one behind them."""
         self.find: Callable[[str, int], Statement] = lru_cache(256)(self._find)

@@ -82,20 +82,22 @@ class Target:
                 hint="In a password an @ is written %40",
             )
         options = {**_options(parsed), **{n: v for n, v in own.items() if v is not None}}
-        self.table = str(options.get("table", TABLE))
+        self.table: str = str(options.get("table", TABLE))
         self.schema: str | None = _text(options.get("schema"))
-        self.timeout = _number(options.get("timeout", 10.0), "timeout", above=0)
-        self.pool_size = int(_number(options.get("pool_size", 5), "pool_size", above=0))
-        self.max_overflow = int(_number(options.get("max_overflow", 10), "max_overflow"))
-        self.pool_recycle = int(_number(options.get("pool_recycle", -1), "pool_recycle", above=-2))
+        self.timeout: float = _number(options.get("timeout", 10.0), "timeout", above=0)
+        self.pool_size: int = int(_number(options.get("pool_size", 5), "pool_size", above=0))
+        self.max_overflow: int = int(_number(options.get("max_overflow", 10), "max_overflow"))
+        self.pool_recycle: int = int(
+            _number(options.get("pool_recycle", -1), "pool_recycle", above=-2)
+        )
         rest = {name: value for name, value in parsed.query.items() if name not in OWN}
-        self.backend = parsed.get_backend_name()
-        self.is_mysql = self.backend in {"mysql", "mariadb"}
-        self.is_postgresql = self.backend == "postgresql"
-        self.url = parsed.set(query=rest)
-        self.driver = _driver(self.url)
+        self.backend: str = parsed.get_backend_name()
+        self.is_mysql: bool = self.backend in {"mysql", "mariadb"}
+        self.is_postgresql: bool = self.backend == "postgresql"
+        self.url: URL = parsed.set(query=rest)
+        self.driver: str = _driver(self.url)
         self.connect_args: dict[str, Any] = dict(driver)
-        self.secrets = _secrets(self.url, driver)
+        self.secrets: list[str] = _secrets(self.url, driver)
         self._check()
         self._fill_in()
 

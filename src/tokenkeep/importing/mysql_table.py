@@ -92,7 +92,7 @@ class MySQLTable(Source):
     def _open(self, tables: Sequence[str]) -> None:
         """Find the table, and see all of it as it is at this moment."""
         described = self._describe(tables)
-        self.name = self._target.describe()
+        self.name: str = self._target.describe()
         self._columns = columns.of_table([name for name, *_ in described])
         if not self._columns:
             raise ConfigurationError(

@@ -77,7 +77,7 @@ class SourceFile(Source):
 
     def __init__(self, path: Path, client_id: str | None = None) -> None:
         self.path = path
-        self.name = str(path)
+        self.name: str = str(path)
         self._client_id = client_id
         self._stamp = self._look()
 
