@@ -48,7 +48,7 @@ def interruption():
 
 def in_sqlite(path, monkeypatch, interruption):  # noqa: ARG001 - each kind in its own way
     backend = SQLiteBackend(path)
-    backend._db.set_trace_callback(interruption.strike)
+    backend._link.db.set_trace_callback(interruption.strike)
     return backend
 
 
@@ -120,6 +120,6 @@ def test_interrupted_read(ask, during, tmp_path, monkeypatch, interruption):
 
     assert interruption.answers
     assert all("signal handler" in answer for answer in interruption.answers)
-    backend._db.set_trace_callback(None)
+    backend._link.db.set_trace_callback(None)
     assert during(backend) == expected
     backend.close()

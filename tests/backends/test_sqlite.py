@@ -51,7 +51,7 @@ def backend(path):
 def test_safe_on_disk_when_it_returns(backend):
     """Each commit is synced, to a write-ahead log; deleted bytes are overwritten."""
     setting = {
-        name: backend._db.execute(f"PRAGMA {name}").fetchone()[0]
+        name: backend._link.db.execute(f"PRAGMA {name}").fetchone()[0]
         for name in ("synchronous", "journal_mode", "secure_delete")
     }
 
@@ -67,7 +67,7 @@ def test_home_is_the_database(backend, path):
 def test_lookups_use_an_index(backend):
     """No lookup reads the whole table, however it is asked."""
     for field in ("id", "identity", "user", "access", "refresh", "grant"):
-        plan = backend._db.execute(
+        plan = backend._link.db.execute(
             f'EXPLAIN QUERY PLAN SELECT * FROM token WHERE "{field}" IN (?, ?)', ("a", "b")
         ).fetchall()
 
@@ -193,7 +193,7 @@ def test_inherited_connection_is_refused(backend, path):
                 ask()
             except StoreUnavailable as exc:
                 os.write(writer, b"+" if "inherited" in str(exc) else b"-")
-        db = backend._db
+        db = backend._link.db
         backend.close()
         if db.execute("SELECT 1").fetchone():
             os.write(writer, b"still open")
@@ -251,7 +251,7 @@ def test_dropped_without_close(path):
 
 def test_damaged_table(backend):
     """A database whose table was taken away is an error with the path in it."""
-    backend._db.execute("DROP TABLE token")
+    backend._link.db.execute("DROP TABLE token")
 
     with pytest.raises(StoreError, match=r"tokens\.db"):
         backend.read("id")
@@ -281,9 +281,9 @@ def test_fork_in_a_signal_handler(backend, fork):
         say("refused")
 
     before = signal.signal(signal.SIGUSR1, lambda *_: children.append(fork(work)))
-    backend._db.set_trace_callback(lambda _: signal.raise_signal(signal.SIGUSR1))
+    backend._link.db.set_trace_callback(lambda _: signal.raise_signal(signal.SIGUSR1))
     found = backend.read("id")
-    backend._db.set_trace_callback(None)
+    backend._link.db.set_trace_callback(None)
     signal.signal(signal.SIGUSR1, before)
 
     assert found == record()

@@ -24,7 +24,6 @@ from tokenkeep.backends.sqlite_database import (
     explain,
     is_busy,
     is_taken,
-    open_database,
 )
 from tokenkeep.backends.urls import StoreURL
 from tokenkeep.errors import (
@@ -111,9 +110,9 @@ class SQLiteBackend(ForkSafe, Backend):
         self._path = MEMORY if self._in_memory else Path(os.path.realpath(path))
         self.home: Path | None = None if self._in_memory else self._path
         self._busy_timeout = busy_timeout
-        self._db: sqlite3.Connection | None = None
+        self._link = sqlite_connections.Link()
+        weakref.finalize(self, self._link.close)
         self._execute: Callable[..., sqlite3.Cursor]
-        self._close_db: Callable[[], object] = lambda: None
         self._commits = 0
         self._fields: dict[str, tuple[str, tuple[Any, ...]]] = {}
         self._pid = 0
@@ -276,13 +275,13 @@ class SQLiteBackend(ForkSafe, Backend):
     def _rest(self) -> None:
         # A database in memory is all there is, and nothing a fork would break.
         if not self._in_memory:
-            self._close_db()
-            self._db = None
+            # First: if a signal handler raises now, nobody takes it for open.
             self._pid = 0
+            self._link.close()
 
     def _ready(self) -> None:
         """Open if closed; refuse a connection of another process or of a replaced file."""
-        if self._db is None:
+        if not self._pid:
             self._open()
         elif self._in_memory:
             self._pid = getpid()
@@ -293,20 +292,16 @@ class SQLiteBackend(ForkSafe, Backend):
         self._look_at = math.inf if self._in_memory else monotonic() + 1.0
 
     def _open(self) -> None:
+        self._link.close()  # what an interrupted call may have left
         if not self._in_memory:
             self._find_file()
             sqlite_connections.refuse_inherited(self._path, self._look())
-        db = open_database(self._path)
-        file = None if self._in_memory else self._look()
-        sqlite_connections.opened(db, file)
-        self._db = db
         # One cursor for all: making one costs a tenth of a lookup.
-        self._execute = db.cursor().execute
-        self._close_db = weakref.finalize(self, sqlite_connections.close, db)
-        self._pid = getpid()
-        self._file = file
+        self._execute = self._link.open(self._path, self._look).execute
+        self._file = self._look()
         # The new connection's data_version may be one that was seen before.
         self._commits += 1
+        self._pid = getpid()
 
     def _find_file(self) -> None:
         """Create the file if there never was one; refuse another one than at first."""
@@ -319,7 +314,7 @@ class SQLiteBackend(ForkSafe, Backend):
                 hint="Put it back. If that was on purpose, stop all processes that use it, "
                 "delete its old -wal and -shm, and start again",
             )
-        elif self._db is not None:
+        elif self._pid:
             return
         found = self._path.stat()
         if not stat.S_ISREG(found.st_mode):
@@ -329,6 +324,8 @@ class SQLiteBackend(ForkSafe, Backend):
 
     def _look(self) -> tuple[int, int] | None:
         """Return which file is at the path now. None if there is none."""
+        if self._in_memory:
+            return None
         try:
             found = self._path.stat()
         except FileNotFoundError:

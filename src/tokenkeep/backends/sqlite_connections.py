@@ -13,35 +13,69 @@ from __future__ import annotations
 import sqlite3
 from contextlib import suppress
 from os import getpid
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
+from tokenkeep.backends.sqlite_database import open_database
 from tokenkeep.errors import StoreUnavailable
 
 if TYPE_CHECKING:
-    from collections.abc import Hashable
+    from collections.abc import Callable, Hashable
     from pathlib import Path
 
-_open: dict[sqlite3.Connection, tuple[Hashable, int]] = {}
-"""The file and the process of each."""
 
-
-def opened(db: sqlite3.Connection, file: Hashable) -> None:
+class _Origin(NamedTuple):
     """
-    Remember a connection until it is closed.
+    Where a connection comes from.
 
     Args:
-        db: The connection.
         file: Which file, by device and inode. None for one in memory.
+        pid: The process that opened it.
+        cursor: Of the connection; an inherited one must not be let go either.
     """
-    _open[db] = file, getpid()
+
+    file: Hashable
+    pid: int
+    cursor: sqlite3.Cursor
 
 
-def close(db: sqlite3.Connection) -> None:
-    """Close a connection, unless it is another process's."""
-    if _open[db][1] == getpid():
-        del _open[db]
-        with suppress(sqlite3.Error):
-            db.close()
+_open: dict[sqlite3.Connection, _Origin] = {}
+
+
+class Link:
+    """What one object has open: a connection, and the one cursor that is used on it."""
+
+    def __init__(self) -> None:
+        self.db: sqlite3.Connection | None = None
+        self._cursor: sqlite3.Cursor | None = None
+        self._pid = 0
+
+    def open(self, path: Path, look: Callable[[], Hashable]) -> sqlite3.Cursor:
+        """
+        Open the database and return the cursor.
+
+        Whatever this raises, `close` closes what is open by then.
+
+        Args:
+            path: As for `open_database`, which says what may be raised.
+            look: Returns which file is at the path now. None for one in memory.
+        """
+        self._pid = getpid()
+        self.db = open_database(path)
+        self._cursor = self.db.cursor()
+        _open[self.db] = _Origin(look(), self._pid, self._cursor)
+        return self._cursor
+
+    def close(self) -> None:
+        """Close it, unless it is another process's. May be repeated, and interrupted."""
+        if self.db is not None and self._pid == getpid():
+            # In this order: a cursor keeps a statement that was refused as busy,
+            # and the statement keeps the files open beyond Connection.close().
+            for each in (self._cursor, self.db):
+                if each is not None:
+                    with suppress(sqlite3.Error):
+                        each.close()
+            _open.pop(self.db, None)
+        self.db = self._cursor = None
 
 
 def refuse_inherited(path: Path, file: Hashable) -> None:
@@ -51,9 +85,9 @@ def refuse_inherited(path: Path, file: Hashable) -> None:
     Raises:
         StoreUnavailable: It has, and always will.
     """
-    for other, pid in list(_open.values()):
-        if pid != getpid() and other == file:
-            raise inherited(path, pid)
+    for origin in list(_open.values()):
+        if origin.pid != getpid() and origin.file == file:
+            raise inherited(path, origin.pid)
 
 
 def inherited(path: Path, pid: int) -> StoreUnavailable:
