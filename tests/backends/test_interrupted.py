@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import inspect
+import os
 import signal
+import sys
 import threading
+from dataclasses import replace
 
 import pytest
 
@@ -122,4 +126,94 @@ def test_interrupted_read(ask, during, tmp_path, monkeypatch, interruption):
     assert all("signal handler" in answer for answer in interruption.answers)
     backend._link.db.set_trace_callback(None)
     assert during(backend) == expected
+    backend.close()
+
+
+class Watchdog:
+    """Raise after the n-th step of our code, where a signal handler may."""
+
+    def __init__(self, at):
+        self.left = at
+
+    def __call__(self, frame, event, _):
+        code = frame.f_code
+        ours = "tokenkeep/backends/" in code.co_filename.replace(os.sep, "/")
+        # A generator that is closed is called too, but no handler runs there.
+        if ours and (
+            event == "c_return" or (event == "call" and not code.co_flags & inspect.CO_GENERATOR)
+        ):
+            self.left -= 1
+            if not self.left:
+                raise TimeoutError("the application's watchdog")
+
+
+def until_uninterrupted(call):
+    """Make a call again and again, interrupted one step later each time; yield what was raised."""
+    for at in range(1, 10_000):
+        watchdog = Watchdog(at)
+        sys.setprofile(watchdog)
+        try:
+            call()
+        except TimeoutError as exc:
+            sys.setprofile(None)
+            yield exc  # not over: what it passed is still held by its traceback
+        else:
+            assert watchdog.left > 0, "what it raised was swallowed"
+            return
+        finally:
+            sys.setprofile(None)
+
+
+CALLS = {
+    "read": lambda backend: backend.read("id"),
+    "find": lambda backend: backend.find("identity", ["of id"]),
+    "revision": lambda backend: backend.revision(),
+    "touch": lambda backend: backend.touch("id", 5.0),
+    "close": lambda backend: backend.close(),
+    "open": lambda backend: (backend.close(), backend.read("id")),
+}
+
+
+# Python's own open() may be interrupted before anybody could close the file.
+interrupts_open = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+
+
+@interrupts_open
+@pytest.mark.parametrize("call", CALLS.values(), ids=CALLS)
+@pytest.mark.parametrize("kind", [SQLiteBackend, FileBackend, MemoryBackend])
+def test_a_handler_that_raises(kind, call, tmp_path):
+    """What a handler raises comes through, whatever it is, and the store goes on."""
+    backend = kind() if kind is MemoryBackend else kind(tmp_path / "tokens", busy_timeout=0.5)
+    backend.write(record(), replaces=None)
+    reader = threading.Thread(target=lambda: None)
+
+    for raised in until_uninterrupted(lambda: call(backend)):
+        assert str(raised) == "the application's watchdog"
+        assert backend.read("id").version == "1"
+        reader = threading.Thread(target=backend.read, args=("id",))
+        reader.start()
+        reader.join(30)
+        assert not reader.is_alive()
+    backend.close()
+
+
+@interrupts_open
+@pytest.mark.parametrize("kind", [SQLiteBackend, FileBackend])
+def test_a_handler_that_raises_in_a_write(kind, tmp_path):
+    """In a write, too; after it the old or the new record is there, and can be replaced."""
+    backend = kind(tmp_path / "tokens", busy_timeout=0.5)
+    backend.write(record(), replaces=None)
+
+    def write():
+        stored = backend.read("id").version
+        backend.write(record(version=str(int(stored) + 1)), replaces=stored)
+
+    before = 1
+    for raised in until_uninterrupted(write):
+        assert str(raised) == "the application's watchdog"
+        stored = backend.read("id")
+        assert int(stored.version) in (before, before + 1)
+        before = int(stored.version) + 1
+        backend.write(replace(stored, version=str(before)), replaces=stored.version)
+    assert int(backend.read("id").version) == before + 1
     backend.close()

@@ -10,7 +10,7 @@ import time
 from base64 import b64decode, b64encode
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from tokenkeep.backends import private_file
 from tokenkeep.backends.base import FIELDS, Backend, Record
@@ -135,7 +135,7 @@ class FileBackend(ForkSafe, Backend):
         try:
             return _stamp(self._path.stat()), self._commits
         except OSError as exc:
-            raise self._unavailable(exc) from exc
+            self._refuse(exc)
 
     def describe(self) -> str:
         return f"the file {self._path}"
@@ -157,7 +157,7 @@ class FileBackend(ForkSafe, Backend):
                     raise StoreUnavailable(f"{self._path} is not a file", hint="Name a file")
                 content = file.read()
         except OSError as exc:
-            raise self._unavailable(exc) from exc
+            self._refuse(exc)
         try:
             table = Table(self._parse(content))
         except StoreConflict as exc:
@@ -206,7 +206,7 @@ class FileBackend(ForkSafe, Backend):
         except FileNotFoundError:
             return True
         except OSError as exc:
-            raise self._unavailable(exc) from exc
+            self._refuse(exc)
         return stat.S_ISREG(found.st_mode) and not found.st_size
 
     @contextmanager
@@ -229,11 +229,11 @@ class FileBackend(ForkSafe, Backend):
                 except Timeout:
                     continue
                 except OSError as exc:
-                    raise self._unavailable(exc) from exc
+                    self._refuse(exc)
                 try:
                     yield
                 except OSError as exc:
-                    raise self._unavailable(exc) from exc
+                    self._refuse(exc)
                 finally:
                     lock.release()
                 return
@@ -280,13 +280,13 @@ class FileBackend(ForkSafe, Backend):
 
     # Errors
 
-    def _unavailable(self, exc: OSError) -> StoreUnavailable:
+    def _refuse(self, exc: OSError) -> NoReturn:
         if exc.errno == errno.ENOENT and self._path.parent.is_dir():
-            return StoreUnavailable(
+            raise StoreUnavailable(
                 f"{self._path} is gone",
                 hint="Put it back; a new process starts with an empty one",
-            )
-        return private_file.unavailable(self._path, exc)
+            ) from exc
+        private_file.refuse(self._path, exc)
 
     def _foreign(self) -> StoreForeign:
         return private_file.foreign(self._path, "was not written by tokenkeep")

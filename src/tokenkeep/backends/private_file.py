@@ -6,7 +6,7 @@ import errno
 import logging
 import os
 import stat
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 from tokenkeep.errors import StoreForeign, StoreUnavailable
 
@@ -34,10 +34,17 @@ _REASONS = {
 """What to say for an errno, and what to do about it."""
 
 
-def unavailable(path: Path, exc: OSError) -> StoreUnavailable:
-    """Return the error to raise for *exc*, in words."""
+def refuse(path: Path, exc: OSError) -> NoReturn:
+    """
+    Raise the error for what a file call raised, in words.
+
+    A signal handler may raise a `TimeoutError` of its own in the midst of a
+    call; that one has no errno, and is the application's.
+    """
+    if exc.errno is None:
+        raise exc
     reason, hint = _REASONS.get(exc.errno or 0, (exc.strerror or type(exc).__name__, None))
-    return StoreUnavailable(f"{path} can't be used: {reason}", hint=hint)
+    raise StoreUnavailable(f"{path} can't be used: {reason}", hint=hint) from exc
 
 
 def busy(path: Path, waited: float) -> StoreUnavailable:

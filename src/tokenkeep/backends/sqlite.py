@@ -5,76 +5,43 @@ from __future__ import annotations
 import math
 import os
 import sqlite3
-import stat
 import weakref
-from functools import cache
-from operator import attrgetter
 from os import getpid
 from pathlib import Path
 from time import monotonic
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from tokenkeep.backends import private_file, sqlite_connections
 from tokenkeep.backends.base import FIELDS, Backend, Record
 from tokenkeep.backends.forks import ForkSafe, reentered
 from tokenkeep.backends.patience import tries
-from tokenkeep.backends.rows import COLUMNS, from_row, to_row
-from tokenkeep.backends.sqlite_database import (
-    MEMORY,
-    explain,
-    is_busy,
-    is_taken,
+from tokenkeep.backends.rows import from_row, to_row
+from tokenkeep.backends.sqlite_connections import Link, inherited
+from tokenkeep.backends.sqlite_database import MEMORY, explain, is_busy, is_taken
+from tokenkeep.backends.sqlite_file import DatabaseFile
+from tokenkeep.backends.sqlite_statements import (
+    INSERT,
+    READ,
+    READ_FIELDS,
+    SELECT,
+    TOUCH,
+    fields_of,
+    finds,
+    update,
 )
 from tokenkeep.backends.urls import StoreURL
-from tokenkeep.errors import (
-    ConfigurationError,
-    StoreConflict,
-    StoreUnavailable,
-)
+from tokenkeep.errors import ConfigurationError, StoreConflict
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from typing import Self
 
-# Every name below is one of ours; values go in as parameters.
-_NAMES = ", ".join(f'"{name}"' for name in COLUMNS)
-_SELECT = f"SELECT {_NAMES} FROM token"  # noqa: S608
-_READ = f"{_SELECT} WHERE id = ?"
-_INSERT = f"INSERT INTO token ({_NAMES}) VALUES ({', '.join('?' * len(COLUMNS))})"  # noqa: S608
-_TOUCH = (
-    "UPDATE token SET last_used_at = ? WHERE id = ? AND (last_used_at IS NULL OR last_used_at < ?)"
-)
-
-_FIELD_NAMES = ", ".join(f'"{name}"' for name in FIELDS)
-_READ_FIELDS = f"SELECT {_FIELD_NAMES} FROM token WHERE id = ?"  # noqa: S608
-_fields_of = attrgetter(*FIELDS)
-_PLAIN = tuple(name for name in COLUMNS if name not in (*FIELDS, "id", "last_used_at"))
-
-_FOREIGN = (sqlite3.Error, OSError, UnicodeEncodeError)
+_FOREIGN = (sqlite3.Error, UnicodeEncodeError)
 """What `explain` makes ours."""
 
 _Result = TypeVar("_Result")
 
 _REMEMBERED = 1000
 """Of how many written records the indexed fields are kept, to spare reading them."""
-
-_MANY = 500
-"""How many values one query looks for; old SQLite allows 999 parameters."""
-
-
-@cache
-def _update(fields: tuple[str, ...]) -> tuple[str, Callable[[Record], tuple[Any, ...]]]:
-    """
-    Return the statement that replaces a record, and what takes its values from one.
-
-    Args:
-        fields: Those of `FIELDS` that change. An index that is written costs
-            a page on disk, so the others are left alone.
-    """
-    names = _PLAIN + fields
-    assignments = ", ".join(f'"{name}" = ?' for name in names)
-    sql = f"UPDATE token SET {assignments} WHERE id = ? AND version = ?"  # noqa: S608
-    return sql, attrgetter(*names, "id")
 
 
 class SQLiteBackend(ForkSafe, Backend):
@@ -110,13 +77,13 @@ class SQLiteBackend(ForkSafe, Backend):
         self._path = MEMORY if self._in_memory else Path(os.path.realpath(path))
         self.home: Path | None = None if self._in_memory else self._path
         self._busy_timeout = busy_timeout
-        self._link = sqlite_connections.Link()
+        self._link = Link()
         weakref.finalize(self, self._link.close)
         self._execute: Callable[..., sqlite3.Cursor]
         self._commits = 0
         self._fields: dict[str, tuple[str, tuple[Any, ...]]] = {}
         self._pid = 0
-        self._file: tuple[int, int] | None = None
+        self._file = DatabaseFile(self._path)
         self._look_at = 0.0
         self._patiently(self._ready)
 
@@ -155,17 +122,12 @@ class SQLiteBackend(ForkSafe, Backend):
     def find(self, field: str, values: Sequence[str]) -> list[Record]:
         if field not in FIELDS:
             raise ValueError(f"a record has no field {field!r} to search")
-        distinct = list(dict.fromkeys(values))
-        rows = []
-        for start in range(0, len(distinct), _MANY):
-            part = distinct[start : start + _MANY]
-            sql = f'{_SELECT} WHERE "{field}" IN ({", ".join("?" * len(part))})'
-            rows += self._select(sql, part)
-        return [from_row(row) for row in rows]
+        rows = [self._select(sql, part) for sql, part in finds(field, values)]
+        return [from_row(row) for part in rows for row in part]
 
     def write(self, record: Record, *, replaces: str | None) -> None:
         if replaces is None:
-            done = self._patiently(lambda: self._change(_INSERT, to_row(record)), record.id)
+            done = self._patiently(lambda: self._change(INSERT, to_row(record)), record.id)
         else:
             done = self._patiently(lambda: self._replace(record, replaces), record.id)
         if not done:
@@ -176,13 +138,13 @@ class SQLiteBackend(ForkSafe, Backend):
 
     def touch(self, record_id: str, last_used_at: float) -> None:
         values = (last_used_at, record_id, last_used_at)
-        self._patiently(lambda: self._change(_TOUCH, values), record_id, timeout=0)
+        self._patiently(lambda: self._change(TOUCH, values), record_id, timeout=0)
 
     def scan(self, after: str | None, limit: int) -> list[Record]:
         if after is None:
-            rows = self._select(f"{_SELECT} ORDER BY id LIMIT ?", (limit,))
+            rows = self._select(f"{SELECT} ORDER BY id LIMIT ?", (limit,))
         else:
-            rows = self._select(f"{_SELECT} WHERE id > ? ORDER BY id LIMIT ?", (after, limit))
+            rows = self._select(f"{SELECT} WHERE id > ? ORDER BY id LIMIT ?", (after, limit))
         return [from_row(row) for row in rows]
 
     def clear(self) -> int:
@@ -214,8 +176,7 @@ class SQLiteBackend(ForkSafe, Backend):
 
     def close(self) -> None:
         with self._alone():
-            self._rest()
-            self._file = None
+            self._close()
 
     def _select(self, sql: str, values: Sequence[Any] = ()) -> list[Any]:
         return self._patiently(lambda: self._fetch(sql, values))
@@ -256,10 +217,14 @@ class SQLiteBackend(ForkSafe, Backend):
 
     # From here on, the lock is held.
 
+    def _close(self) -> None:
+        self._rest()
+        self._file.forget()
+
     def _read(self, record_id: str) -> Any:
         if self._pid != getpid():
             self._ready()
-        return self._execute(_READ, (record_id,)).fetchone()
+        return self._execute(READ, (record_id,)).fetchone()
 
     def _fetch(self, sql: str, values: Sequence[Any]) -> list[Any]:
         if self._pid != getpid():
@@ -286,64 +251,37 @@ class SQLiteBackend(ForkSafe, Backend):
         elif self._in_memory:
             self._pid = getpid()
         elif self._pid != getpid():
-            raise sqlite_connections.inherited(self._path, self._pid)
-        else:
-            self._find_file()
+            raise inherited(self._path, self._pid)
+        elif not self._file.is_same():
+            self._rest()
+            raise self._file.replaced()
         self._look_at = math.inf if self._in_memory else monotonic() + 1.0
 
     def _open(self) -> None:
         self._link.close()  # what an interrupted call may have left
-        if not self._in_memory:
-            self._find_file()
-            sqlite_connections.refuse_inherited(self._path, self._look())
+        if self._in_memory:
+            cursor = self._link.open(self._path, None)
+        else:
+            self._file.make()
+            cursor = self._link.open(self._path, self._file)
         # One cursor for all: making one costs a tenth of a lookup.
-        self._execute = self._link.open(self._path, self._look).execute
-        self._file = self._look()
+        self._execute = cursor.execute
         # The new connection's data_version may be one that was seen before.
         self._commits += 1
         self._pid = getpid()
-
-    def _find_file(self) -> None:
-        """Create the file if there never was one; refuse another one than at first."""
-        if self._file is None:
-            private_file.create(self._path)
-        elif self._file != self._look():
-            self._rest()
-            raise StoreUnavailable(
-                f"{self._path} was deleted or replaced while it was in use",
-                hint="Put it back. If that was on purpose, stop all processes that use it, "
-                "delete its old -wal and -shm, and start again",
-            )
-        elif self._pid:
-            return
-        found = self._path.stat()
-        if not stat.S_ISREG(found.st_mode):
-            raise StoreUnavailable(f"{self._path} is not a file", hint="Name a file")
-        if found.st_size == 1:  # SQLite takes it for an empty one, and would overwrite it
-            raise private_file.foreign(self._path, "is not a SQLite database")
-
-    def _look(self) -> tuple[int, int] | None:
-        """Return which file is at the path now. None if there is none."""
-        if self._in_memory:
-            return None
-        try:
-            found = self._path.stat()
-        except FileNotFoundError:
-            return None
-        return found.st_dev, found.st_ino
 
     def _replace(self, record: Record, replaces: str) -> int:
         self._ready()
         version, old = self._fields.pop(record.id, (None, None))
         if version != replaces:
-            old = self._execute(_READ_FIELDS, (record.id,)).fetchone()
+            old = self._execute(READ_FIELDS, (record.id,)).fetchone()
         if old is None:
             return 0
-        new = _fields_of(record)
+        new = fields_of(record)
         changed = tuple(
             field for field, was, is_now in zip(FIELDS, old, new, strict=True) if was != is_now
         )
-        sql, values = _update(changed)
+        sql, values = update(changed)
         # SQLite compares the versions in the statement that writes, so a
         # process that wrote since the read above is not overwritten. And the
         # same version is the same record: what did not differ then does not now.

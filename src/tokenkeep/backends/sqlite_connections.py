@@ -19,8 +19,10 @@ from tokenkeep.backends.sqlite_database import open_database
 from tokenkeep.errors import StoreUnavailable
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Hashable
+    from collections.abc import Hashable
     from pathlib import Path
+
+    from tokenkeep.backends.sqlite_file import DatabaseFile
 
 
 class _Origin(NamedTuple):
@@ -49,20 +51,25 @@ class Link:
         self._cursor: sqlite3.Cursor | None = None
         self._pid = 0
 
-    def open(self, path: Path, look: Callable[[], Hashable]) -> sqlite3.Cursor:
+    def open(self, path: Path, file: DatabaseFile | None) -> sqlite3.Cursor:
         """
         Open the database and return the cursor.
 
         Whatever this raises, `close` closes what is open by then.
 
         Args:
-            path: As for `open_database`, which says what may be raised.
-            look: Returns which file is at the path now. None for one in memory.
+            path: As for `open_database`, which says what else may be raised.
+            file: What is there, which is noted. None for one in memory.
+
+        Raises:
+            StoreUnavailable: This process has a connection to it that it did not open.
         """
+        if file is not None:
+            _refuse_inherited(path, file.look())
         self._pid = getpid()
         self.db = open_database(path)
         self._cursor = self.db.cursor()
-        _open[self.db] = _Origin(look(), self._pid, self._cursor)
+        _open[self.db] = _Origin(file and file.note(), self._pid, self._cursor)
         return self._cursor
 
     def close(self) -> None:
@@ -78,7 +85,7 @@ class Link:
         self.db = self._cursor = None
 
 
-def refuse_inherited(path: Path, file: Hashable) -> None:
+def _refuse_inherited(path: Path, file: Hashable) -> None:
     """
     Make sure that this process has no connection to a file that it did not open.
 

@@ -83,10 +83,9 @@ def open_database(path: Path) -> sqlite3.Connection:
 
     Raises:
         sqlite3.Error: It can't be opened; see `explain`.
-        OSError: The file or its folder can't be reached.
         StoreForeign: It is not ours.
         StoreTooNew: A newer tokenkeep made it.
-        StoreUnavailable: It can't be kept private, or have a write-ahead log.
+        StoreUnavailable: It can't be reached, be kept private, or have a write-ahead log.
     """
     db = sqlite3.connect(
         # Only an URI forbids to create: a file deleted just now must not come back wide open.
@@ -111,8 +110,11 @@ def _prepare(db: sqlite3.Connection, path: Path) -> None:
     with db:
         fresh = _is_fresh(db, path)
     if path != MEMORY:
-        for suffix in ("", "-wal", "-shm"):
-            private_file.tighten(path.with_name(path.name + suffix))
+        try:
+            for suffix in ("", "-wal", "-shm"):
+                private_file.tighten(path.with_name(path.name + suffix))
+        except OSError as exc:
+            private_file.refuse(path, exc)
     db.execute("PRAGMA synchronous = FULL")
     db.execute("PRAGMA fullfsync = ON")
     db.execute("PRAGMA secure_delete = ON").fetchall()
@@ -131,7 +133,10 @@ def _prepare(db: sqlite3.Connection, path: Path) -> None:
         # Before anybody's first record: a file without an entry in its
         # folder is lost in a power cut, with all that is in it.
         if path != MEMORY:
-            private_file.sync_folder(path)
+            try:
+                private_file.sync_folder(path)
+            except OSError as exc:
+                private_file.refuse(path, exc)
         for statement in _CREATE:
             db.execute(statement)
 
@@ -164,13 +169,13 @@ def is_taken(exc: Exception) -> bool:
 
 
 def explain(
-    exc: sqlite3.Error | OSError | UnicodeEncodeError,
+    exc: sqlite3.Error | UnicodeEncodeError,
     path: Path,
     waited: float,
     record_id: str | None = None,
 ) -> StoreError:
     """
-    Return our error for one of SQLite's or the system's; every one of them passes here.
+    Return our error for one of SQLite's; every one of them passes here.
 
     Args:
         exc: What they say.
@@ -178,8 +183,6 @@ def explain(
         waited: How long other processes were waited for, in seconds.
         record_id: The record that was asked for or written. None if it was none, or several.
     """
-    if isinstance(exc, OSError):
-        return private_file.unavailable(path, exc)
     if isinstance(exc, UnicodeEncodeError):
         return StoreError(
             "A text with a lone surrogate can't be stored or looked for",
