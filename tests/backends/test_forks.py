@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import gc
 import os
+import signal
 import sqlite3
+import sys
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 
-from tokenkeep.backends import Record, patience
+from tokenkeep.backends import Record, forks, patience
+from tokenkeep.backends.file import FileBackend
+from tokenkeep.backends.forks import ForkSafe
 from tokenkeep.backends.sqlite import SQLiteBackend
 from tokenkeep.errors import StoreUnavailable
 
@@ -54,14 +60,14 @@ class Pause:
 
 
 def open_files(path):
-    """Return the names of the store's files that this process has open."""
-    names = []
+    """Return the files of the store that this process has open."""
+    files = []
     for each in Path("/proc/self/fd").iterdir():
         try:
-            names.append(each.readlink())
+            files.append(str(each.readlink()))
         except FileNotFoundError:  # the one that lists them
             continue
-    return sorted(name.name for name in names if name.name.startswith(path.name))
+    return [file for file in files if file.startswith(str(path))]
 
 
 only_linux = pytest.mark.skipif(
@@ -191,3 +197,192 @@ def test_fork_while_a_thread_waits(backend, path, busy, fork, monkeypatch):
         thread.join()
 
     both_sides_save(backend, path, fork, release=release, beside=["thread"])
+
+
+# Threads that never stop calling
+
+
+class Store(ForkSafe):
+    """Something that is nearly always in use."""
+
+    def call(self, seconds):
+        self._alone(lambda: time.sleep(seconds))
+
+
+@pytest.fixture
+def hammer():
+    """Call something from many threads without a pause, until the end of the test."""
+    stop, threads = threading.Event(), []
+
+    def start(call, count):
+        def run(number):
+            turn = 0
+            while not stop.is_set():
+                turn += 1
+                call(f"{number}-{turn}")
+
+        threads.extend(threading.Thread(target=run, args=(n,)) for n in range(count))
+        for thread in threads:
+            thread.start()
+
+    yield start
+    stop.set()
+    for thread in threads:
+        thread.join()
+
+
+def fork_is_waiting(store):
+    """Wait until a fork wants what this thread is inside of."""
+    end = time.monotonic() + 2.0
+    while not isinstance(store._lock, forks._Gate) and time.monotonic() < end:
+        time.sleep(0.001)
+
+
+def test_a_fork_goes_before_the_calls_to_come(fork):
+    """A fork waits for the call under way only; who calls then waits for the fork."""
+    happened, inside = [], threading.Event()
+    store = Store()
+    store._rest = lambda: happened.append("rest")
+
+    def under_way():
+        inside.set()
+        fork_is_waiting(store)
+        happened.append("under way")
+
+    def next_one():
+        time.sleep(0.02)
+        happened.append("next")
+
+    def run():
+        store._alone(under_way)
+        for _ in range(20):
+            store._alone(next_one)
+
+    thread = threading.Thread(target=run)
+    thread.start()
+    assert inside.wait(LONG)
+    fork(lambda _: store.call(0.0)).end()
+    thread.join()
+
+    assert happened[:2] == ["under way", "rest"]
+    assert happened.count("next") == 20
+
+
+def test_a_fork_is_not_starved(hammer, fork):
+    """However many threads call without a pause, a fork is made soon."""
+    store = Store()
+    hammer(lambda _: store.call(0.001), 12)
+
+    start = time.monotonic()
+    for _ in range(10):
+        fork(lambda _: store.call(0.0)).end()
+
+    assert time.monotonic() - start < forks._PATIENCE / 2
+
+
+def test_a_fork_beside_threads_that_save_a_file(path, hammer, fork):
+    """Nor does a library hold up at a fork whom the fork waits for."""
+    store = FileBackend(path, busy_timeout=LONG)
+    hammer(lambda name: store.write(record(name), replaces=None), 2)
+
+    start = time.monotonic()
+    for n in range(3):
+        fork(lambda _, n=n: store.write(record(f"child {n}"), replaces=None)).end()
+
+    assert time.monotonic() - start < forks._PATIENCE / 2
+
+
+def test_a_thread_inside_may_call_another_store(fork):
+    """A fork does not wait for somebody who waits for the fork."""
+    outer, inner, inside = Store(), Store(), threading.Event()
+
+    def call():
+        inside.set()
+        fork_is_waiting(inner)
+        inner.call(0.0)
+
+    thread = threading.Thread(target=lambda: outer._alone(call))
+    thread.start()
+    assert inside.wait(LONG)
+    start = time.monotonic()
+    fork(lambda _: outer.call(0.0)).end()
+    thread.join()
+
+    assert time.monotonic() - start < forks._PATIENCE / 2
+
+
+# Signal handlers that raise while the process forks
+
+
+class Interrupted(Exception):
+    pass
+
+
+class Interruption:
+    """Raise at the n-th step of our code around a fork, as a signal handler may anywhere."""
+
+    def __init__(self, at):
+        self.left = at
+
+    def __call__(self, frame, *_):
+        if "tokenkeep/backends/" not in frame.f_code.co_filename.replace(os.sep, "/"):
+            return None
+        self.left -= 1
+        if not self.left:
+            raise Interrupted
+        return self
+
+
+def fork_interrupted(at, work):
+    """
+    Fork, with an interruption at the step *at*.
+
+    Returns:
+        Whether there are that many, and how the child ended.
+    """
+    interruption = Interruption(at)
+    tracing = sys.gettrace()
+    sys.settrace(interruption)
+    try:
+        child = os.fork()
+    finally:
+        sys.settrace(tracing)
+    if not child:
+        code = 1
+        signal.alarm(30)  # its end, should it hang
+        try:
+            work()
+            code = 0
+        finally:
+            os._exit(code)
+    return interruption.left <= 0, os.waitpid(child, 0)[1]
+
+
+@pytest.mark.filterwarnings("ignore:.*use of fork:DeprecationWarning")
+def test_interrupted_fork(path, monkeypatch):
+    """Wherever a signal handler raises: the parent goes on, and no child hangs."""
+    gc.collect()
+    store = SQLiteBackend(path, busy_timeout=LONG)
+    store.write(record(), replaces=None)
+    shown = []
+    monkeypatch.setattr(sys, "unraisablehook", lambda shown_: shown.append(shown_.exc_type))
+
+    def work():
+        try:
+            with ThreadPoolExecutor(1) as pool:
+                assert pool.submit(store.read, "id").result() == record()
+        except StoreUnavailable as exc:
+            assert "inherited" in str(exc)  # noqa: PT017 - it works, or says so
+
+    for at in range(1, 10_000):
+        happened, code = fork_interrupted(at, work)
+        assert code == 0, at
+        with ThreadPoolExecutor(1) as pool:
+            assert pool.submit(store.read, "id").result(LONG) == record(), at
+        store.write(record(f"{at}"), replaces=None)
+        if not happened:
+            break
+    assert at > 20
+    assert set(shown) == {Interrupted}
+    assert len(store.scan(None, 10_000)) == at + 1
+    store.close()

@@ -8,9 +8,12 @@ import os
 import stat
 import time
 from base64 import b64decode, b64encode
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
+
+# Not in the function: what it does around forks has to be known when `ForkSafe` registers.
+from filelock import FileLock, Timeout
 
 from tokenkeep.backends import private_file
 from tokenkeep.backends.base import FIELDS, Backend, Record
@@ -29,8 +32,10 @@ from tokenkeep.errors import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Hashable, Iterator, Sequence
+    from collections.abc import Callable, Hashable, Iterator, Sequence
     from typing import Self
+
+_Result = TypeVar("_Result")
 
 _VERSION = 1
 """The value of ``tokenkeep`` at the top of the file: how the rest looks."""
@@ -106,30 +111,38 @@ class FileBackend(ForkSafe, Backend):
         return self._load().find(field, values)
 
     def write(self, record: Record, *, replaces: str | None) -> None:
-        with self._changing(self._busy_timeout) as table:
+        def write(table: Table) -> None:
             table.write(record, replaces=replaces)
             self._save(table)
 
+        self._change(write, self._busy_timeout)
+
     def delete(self, record_id: str, *, replaces: str | None = None) -> bool:
-        with self._changing(self._busy_timeout) as table:
+        def delete(table: Table) -> bool:
             deleted = table.delete(record_id, replaces=replaces)
             if deleted:
                 self._save(table)
             return deleted
 
+        return self._change(delete, self._busy_timeout)
+
     def touch(self, record_id: str, last_used_at: float) -> None:
-        with self._changing(0) as table:
+        def touch(table: Table) -> None:
             if table.touch(record_id, last_used_at):
                 self._save(table)
+
+        self._change(touch, 0)
 
     def scan(self, after: str | None, limit: int) -> list[Record]:
         return self._load().scan(after, limit)
 
     def clear(self) -> int:
-        with self._changing(self._busy_timeout) as table:
+        def clear(table: Table) -> int:
             if len(table):
                 self._save(Table())
             return len(table)
+
+        return self._change(clear, self._busy_timeout)
 
     def revision(self) -> Hashable:
         try:
@@ -195,10 +208,13 @@ class FileBackend(ForkSafe, Backend):
         if not self._is_empty():
             self._load()
             return
-        with self._locked(self._busy_timeout):
+
+        def start() -> None:
             if self._is_empty():
                 self._save(Table())
             self._load()
+
+        self._locked(start, self._busy_timeout)
 
     def _is_empty(self) -> bool:
         try:
@@ -209,35 +225,32 @@ class FileBackend(ForkSafe, Backend):
             self._refuse(exc)
         return stat.S_ISREG(found.st_mode) and not found.st_size
 
-    @contextmanager
-    def _changing(self, timeout: float) -> Iterator[Table]:
-        """Yield a table to change and `_save`; nobody else writes meanwhile."""
-        with self._locked(timeout):
-            yield self._load().copy()
+    def _change(self, work: Callable[[Table], _Result], timeout: float) -> _Result:
+        """Give *work* a table to change and `_save`; nobody else writes meanwhile."""
+        return self._locked(lambda: work(self._load().copy()), timeout)
 
-    @contextmanager
-    def _locked(self, timeout: float) -> Iterator[None]:
-        from filelock import FileLock, Timeout
-
+    def _locked(self, work: Callable[[], _Result], timeout: float) -> _Result:
         for _ in tries(timeout):
-            with self._alone():
-                # A new object each time: one that a child inherits refuses to work.
-                lock = FileLock(f"{self._path}.lock", timeout=0, mode=0o600)
-                try:
-                    self._path.parent.stat()  # FileLock would make a missing folder
-                    lock.acquire()
-                except Timeout:
-                    continue
-                except OSError as exc:
-                    self._refuse(exc)
-                try:
-                    yield
-                except OSError as exc:
-                    self._refuse(exc)
-                finally:
-                    lock.release()
-                return
+            done = self._alone(lambda: self._if_free(work))
+            if done:
+                return done[0]
         raise private_file.busy(self._path, timeout)
+
+    def _if_free(self, work: Callable[[], _Result]) -> tuple[_Result] | None:
+        """Return what *work* does with the lock held. None if another process has it."""
+        # A new object each time: one that a child inherits refuses to work.
+        lock = FileLock(f"{self._path}.lock", timeout=0, mode=0o600)
+        try:
+            self._path.parent.stat()  # FileLock would make a missing folder
+            try:
+                lock.acquire()
+            except Timeout:
+                return None
+            return (work(),)
+        except OSError as exc:
+            self._refuse(exc)
+        finally:
+            lock.release()  # also if a signal handler raised with the lock just taken
 
     def _save(self, table: Table) -> None:
         """Replace the file by one with these records, on disk when this returns."""

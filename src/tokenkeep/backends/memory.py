@@ -44,38 +44,43 @@ class MemoryBackend(ForkSafe, Backend):
         return cls()
 
     def read(self, record_id: str) -> Record | None:
-        with self._alone():
-            return self._table.read(record_id)
+        return self._alone(lambda: self._table.read(record_id))
 
     def find(self, field: str, values: Sequence[str]) -> list[Record]:
-        with self._alone():
-            return self._table.find(field, values)
+        return self._alone(lambda: self._table.find(field, values))
 
     def write(self, record: Record, *, replaces: str | None) -> None:
-        with self._alone():
+        def write() -> None:
             self._table.write(record, replaces=replaces)
             self._commits += 1
 
+        self._alone(write)
+
     def delete(self, record_id: str, *, replaces: str | None = None) -> bool:
-        with self._alone():
+        def delete() -> bool:
             deleted = self._table.delete(record_id, replaces=replaces)
             self._commits += deleted
             return deleted
 
+        return self._alone(delete)
+
     def touch(self, record_id: str, last_used_at: float) -> None:
-        with self._alone():
+        def touch() -> None:
             self._commits += self._table.touch(record_id, last_used_at)
 
+        self._alone(touch)
+
     def scan(self, after: str | None, limit: int) -> list[Record]:
-        with self._alone():
-            return self._table.scan(after, limit)
+        return self._alone(lambda: self._table.scan(after, limit))
 
     def clear(self) -> int:
-        with self._alone():
+        def clear() -> int:
             count = len(self._table)
             self._table = Table()
             self._commits += 1
             return count
+
+        return self._alone(clear)
 
     def revision(self) -> int:
         return self._commits

@@ -175,8 +175,7 @@ class SQLiteBackend(ForkSafe, Backend):
         return f"a SQLite database in {where}"
 
     def close(self) -> None:
-        with self._alone():
-            self._close()
+        self._alone(self._close)
 
     def _select(self, sql: str, values: Sequence[Any] = ()) -> list[Any]:
         return self._patiently(lambda: self._fetch(sql, values))
