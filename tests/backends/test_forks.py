@@ -167,6 +167,29 @@ def test_nothing_is_open_after_it_could_not_be_opened(backend, path, busy):
     end()
 
 
+@only_linux
+def test_what_stays_open_is_not_inherited(backend, path, busy, fork):
+    """A child that has a file of the store open all the same says so, and loses nothing."""
+    end = busy()
+    backend.read("id")
+    cursor = backend._link.db.cursor()
+    with pytest.raises(sqlite3.OperationalError, match="locked"):
+        cursor.execute("DELETE FROM token")
+    end()
+
+    def work(say):
+        for ask in (lambda: backend.read("id"), lambda: SQLiteBackend(path)):
+            with pytest.raises(StoreUnavailable, match="inherited"):
+                ask()
+        say("refused")
+
+    assert fork(work).end() == ["refused"]
+    backend.write(record("parent"), replaces=None)
+    del cursor
+    fork(lambda _: SQLiteBackend(path).write(record("child"), replaces=None)).end()
+    all_there(path, ["id", "parent", "child"])
+
+
 def test_fork_after_a_busy_call(backend, path, busy, fork):
     """A call that met "busy" leaves nothing to a child that would lose its saves."""
     end = busy()

@@ -10,11 +10,14 @@ the write-ahead log that the child goes on writing.
 
 from __future__ import annotations
 
+import os
 import sqlite3
+import stat
 from contextlib import suppress
 from os import getpid
 from typing import TYPE_CHECKING, NamedTuple
 
+from tokenkeep.backends.forks import renew_in_child
 from tokenkeep.backends.sqlite_database import open_database
 from tokenkeep.errors import StoreUnavailable
 
@@ -85,6 +88,51 @@ class Link:
         self.db = self._cursor = None
 
 
+class _Descriptors:
+    """
+    The files that were open in this process as it came about by a fork.
+
+    Whatever kept a database open beyond its connection's end, it is not used:
+    as soon as this process closes such a file, it loses its locks on it.
+    """
+
+    def __init__(self) -> None:
+        self.parent = 0
+        self._files: dict[int, tuple[int, int]] = {}
+        renew_in_child(self)
+
+    def renew_locks(self) -> None:
+        """Look what this process has inherited, before it opens anything of its own."""
+        self.parent = os.getppid()
+        self._files = {}
+        with suppress(OSError):  # only Linux tells
+            for name in os.listdir("/proc/self/fd"):  # noqa: PTH208 - a path for each would take longer
+                found = _opened(int(name))
+                if found is not None:
+                    self._files[int(name)] = found
+
+    def include(self, file: Hashable) -> bool:
+        """Return whether a file is still open since then."""
+        same = [descriptor for descriptor, other in self._files.items() if other == file]
+        if any(_opened(descriptor) == file for descriptor in same):
+            return True
+        for descriptor in same:  # closed since: their numbers may be given again
+            self._files.pop(descriptor, None)
+        return False
+
+
+def _opened(descriptor: int) -> tuple[int, int] | None:
+    """Return which file is open, by device and inode. None if it is closed, or no file."""
+    try:
+        found = os.fstat(descriptor)
+    except OSError:
+        return None
+    return (found.st_dev, found.st_ino) if stat.S_ISREG(found.st_mode) else None
+
+
+_inherited = _Descriptors()
+
+
 def _refuse_inherited(path: Path, file: Hashable) -> None:
     """
     Make sure that this process has no connection to a file that it did not open.
@@ -95,6 +143,8 @@ def _refuse_inherited(path: Path, file: Hashable) -> None:
     for origin in list(_open.values()):
         if origin.pid != getpid() and origin.file == file:
             raise inherited(path, origin.pid)
+    if _inherited.include(file):
+        raise inherited(path, _inherited.parent)
 
 
 def inherited(path: Path, pid: int) -> StoreUnavailable:
