@@ -156,6 +156,13 @@ class _Forks:
         self._gates: list[tuple[ForkSafe, _Gate]] = []
         self._deadline: float | None = None
 
+    def register(self) -> None:
+        os.register_at_fork(
+            before=self.before,
+            after_in_parent=self.after_in_parent,
+            after_in_child=self.after_in_child,
+        )
+
     def add(self, thing: HasLocks) -> None:
         self._things[id(thing)] = thing
         if type(thing) not in self._kinds and _can_fork:
@@ -246,9 +253,5 @@ _forks = _Forks()
 _can_fork = hasattr(os, "register_at_fork")  # not on Windows
 
 if _can_fork:
-    for _ in range(2):
-        os.register_at_fork(
-            before=_forks.before,
-            after_in_parent=_forks.after_in_parent,
-            after_in_child=_forks.after_in_child,
-        )
+    _forks.register()
+    _forks.register()

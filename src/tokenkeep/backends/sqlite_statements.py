@@ -23,7 +23,7 @@ TOUCH = (
 
 _FIELD_NAMES = ", ".join(f'"{name}"' for name in FIELDS)
 READ_FIELDS = f"SELECT {_FIELD_NAMES} FROM token WHERE id = ?"  # noqa: S608
-fields_of = attrgetter(*FIELDS)
+fields_of: Callable[[Record], tuple[Any, ...]] = attrgetter(*FIELDS)
 _PLAIN = tuple(name for name in COLUMNS if name not in (*FIELDS, "id", "last_used_at"))
 
 _MANY = 500
