@@ -12,6 +12,7 @@ import argparse
 import json
 import os
 import platform
+import random
 import secrets
 import shutil
 import sqlite3
@@ -120,7 +121,7 @@ def in_turn(
     functions: dict[str, Callable[[], object]], *, rounds: int, calls: int
 ) -> dict[str, list[float]]:
     """
-    Time functions in turn.
+    Time functions in turn, in another order each round.
 
     Args:
         functions: By name.
@@ -133,8 +134,12 @@ def in_turn(
     for function in functions.values():
         function()  # warm: caches, lazily loaded modules, the database's pages
     took: dict[str, list[float]] = {name: [] for name in functions}
+    # Who comes first to a file after others pays for it: each its turn, the same ones each run.
+    luck, order = random.Random(1), list(functions)
     for _ in range(rounds):
-        for name, function in functions.items():
+        luck.shuffle(order)
+        for name in order:
+            function = functions[name]
             start = time.perf_counter()
             function()
             took[name].append((time.perf_counter() - start) / calls * 1e6)

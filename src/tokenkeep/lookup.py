@@ -22,6 +22,7 @@ _ASKED = (
     *("id", "user", "client_id", "access_token", "refresh_token", "grant_token"),
     *("provider", "data_center", "environment"),
 )
+_KINDS = {str, type(None)}
 _HIDDEN = (Status.PENDING, Status.MOVED)
 
 
@@ -183,6 +184,13 @@ def require_text(token: Token, names: Iterable[str] = _ASKED) -> None:
                 f"The {name} {found} is not text",
                 hint="Decode it as UTF-8 where it comes from",
             )
+
+
+def are_texts(values: tuple[object, ...]) -> bool:
+    """Tell quickly whether values are text that any store keeps. False: `require_text` knows."""
+    if not _KINDS.issuperset(map(type, values)):
+        return False
+    return "".join(filter(None, values)).isascii()  # type: ignore[arg-type]  # they are str
 
 
 def _is_text(value: object) -> bool:

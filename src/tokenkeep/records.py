@@ -21,6 +21,7 @@ FORMAT = "tokenkeep 1"
 _OUTSIDE = {"id", "version", "identity", "last_used_at", "status", "renewal"}
 _INSIDE = tuple(f.name for f in fields(Token) if f.name not in _OUTSIDE)
 _STATE = tuple(f.name for f in fields(Renewal))
+_inside = attrgetter(*_INSIDE)
 _whose = attrgetter("user", "client_id", "provider", "data_center", "environment")
 _when = attrgetter("expires_at", "created_at", "updated_at", "last_used_at")
 _encode = json.JSONEncoder(separators=(",", ":")).encode
@@ -70,7 +71,9 @@ def unseal(record: Record, ring: KeyRing) -> Token:
 def _plain(token: Token) -> bytes:
     """Return what is sealed of a token."""
     inside: dict[str, object] = {
-        name: value for name in _INSIDE if (value := getattr(token, name)) is not None
+        name: value
+        for name, value in zip(_INSIDE, _inside(token), strict=True)
+        if value is not None
     }
     inside["status"] = token.status.value
     inside["renewal"] = _state(token.renewal)

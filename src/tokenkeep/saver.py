@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from tokenkeep import saving
@@ -52,13 +53,14 @@ class Saver:
             StoreUnavailable: It was not saved, or nobody can tell.
             StoreError: What is stored can't be read.
         """
+        with suppress(StoreConflict):
+            saved = self._saved_unread(token)
+            if saved is not None:
+                return saved
         login = secrets.token_hex(16)
         brought = False
-        for attempt in range(TRIES):
+        for _ in range(TRIES):
             try:
-                saved = None if attempt else self._saved_unread(token, login)
-                if saved is not None:
-                    return saved
                 stored = self.matching(token)
                 brought |= stored is None or saving.brings_another(stored, token)
                 if stored is None or stored.renewal.login != login:
@@ -130,7 +132,7 @@ class Saver:
                 return row.but(status=Status.PENDING, moved_to=None) if moved else row
         return None
 
-    def _saved_unread(self, token: Token, login: str) -> Token | None:
+    def _saved_unread(self, token: Token) -> Token | None:
         """
         Write a save over the row as it was seen last, which spares reading it.
 
@@ -147,7 +149,7 @@ class Saver:
             return None
         if saving.brings_another(last, token):
             return None
-        wanted = saving.merged(last, token, login=login, now=self._clock.now())
+        wanted = saving.merged(last, token, login="", now=self._clock.now())
         if wanted is last or last.user != wanted.user:
             return None
         return self.noted(self._rows.swap(wanted))

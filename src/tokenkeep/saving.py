@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from operator import attrgetter
 from typing import TYPE_CHECKING
 
 from tokenkeep.errors import EmptyLookup, LookupFailed
-from tokenkeep.lookup import SECRETS, require_text
+from tokenkeep.lookup import SECRETS, are_texts, require_text
 from tokenkeep.token import Status, Token
 
 if TYPE_CHECKING:
@@ -28,6 +29,7 @@ _WRITTEN = (
     "environment",
 )
 _TEXTS = ("id", *(name for name in _WRITTEN if name != "expires_at"))
+_written, _texts = attrgetter(*_WRITTEN), attrgetter(*_TEXTS)
 
 _YEAR_10000 = 253_402_300_800.0
 """A time from then on has no date, and is a number of milliseconds; in epoch seconds."""
@@ -46,7 +48,8 @@ def cleaned(token: Token) -> Token:
         EmptyLookup: It holds no token at all.
         LookupFailed: A field is not text, or *expires_at* is no time.
     """
-    require_text(token, _TEXTS)
+    if not are_texts(_texts(token)):
+        require_text(token, _TEXTS)
     ends = token.expires_at
     if ends is not None and not (isinstance(ends, int | float) and 0 <= ends < _YEAR_10000):
         raise LookupFailed(
@@ -62,8 +65,9 @@ def cleaned(token: Token) -> Token:
             user=token.user,
             hint="Give an access, refresh or grant token",
         )
-    empty = dict.fromkeys(name for name in (*_WRITTEN, "id") if getattr(token, name) == "")
-    return token.but(**empty) if empty else token
+    if "" not in _texts(token):
+        return token
+    return token.but(**{name: None for name in _TEXTS if getattr(token, name) == ""})
 
 
 def same_thing(stored: Token, token: Token) -> bool:
@@ -166,8 +170,8 @@ def merged(stored: Token, token: Token, *, login: str, now: float) -> Token:
         return stored
     changes: dict[str, object] = {
         name: value
-        for name in _WRITTEN
-        if (value := getattr(token, name)) is not None and value != getattr(stored, name)
+        for name, value, was in zip(_WRITTEN, _written(token), _written(stored), strict=True)
+        if value is not None and value != was
     }
     if "access_token" in changes:
         changes["expires_at"] = token.expires_at
