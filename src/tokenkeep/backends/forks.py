@@ -253,5 +253,6 @@ _forks = _Forks()
 _can_fork = hasattr(os, "register_at_fork")  # not on Windows
 
 if _can_fork:
+    # Twice: a signal handler may raise as one of these functions begins.
     _forks.register()
     _forks.register()
