@@ -22,7 +22,7 @@ from tokenkeep import (
     StoreUnavailable,
 )
 from tokenkeep.backends.rows import to_row
-from tokenkeep.backends.sqlite import _INSERT
+from tokenkeep.backends.sqlite_statements import INSERT
 from tokenkeep.moving import Copier
 from tokenkeep.testing import FakeClock
 
@@ -188,4 +188,4 @@ def fill_many(open_store, url, count):
     store.close()
     with closing(sqlite3.connect(url.removeprefix("sqlite:///"))) as db, db:
         rows = map(to_row, memory.backend.scan(None, count))
-        db.executemany(_INSERT, rows)
+        db.executemany(INSERT, rows)
