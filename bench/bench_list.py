@@ -50,6 +50,7 @@ class ByHand:
             claim=Claim(**claim) if claim else None,
             failure=Failure(**failure) if failure else None,
             mints=tuple(mints),
+            to_revoke=tuple(map(tuple, state.pop("to_revoke"))),
             **state,
         )
         return Token(

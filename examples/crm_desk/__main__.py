@@ -20,7 +20,7 @@ import uvicorn
 from crm_desk import settings as names
 from crm_desk.app import configure_logging
 from crm_desk.desk import Desk
-from tokenkeep.errors import StoreUnavailable, TokenKeepError
+from tokenkeep.errors import ConfigurationError, StoreUnavailable, TokenKeepError
 
 EXAMPLES = Path(__file__).parents[1]
 
@@ -37,7 +37,7 @@ def main() -> int:
         configure_logging()
         try:
             emulate(stack)
-            check()
+            check(given.workers)
         except TokenKeepError as exc:
             print(f"The desk can't start. {exc}", file=sys.stderr)
             return 2
@@ -90,9 +90,12 @@ def emulate(stack: ExitStack) -> None:
         emulator.welcome_back(control, store)
 
 
-def check() -> None:
+def check(workers: int) -> None:
     """
     Open everything once, so that what is wrong is said once, and not by each worker.
+
+    Args:
+        workers: How many processes there will be.
 
     Raises:
         TokenKeepError: It can't run like this.
@@ -101,6 +104,12 @@ def check() -> None:
     desk = Desk(settings)
     tokens = "a store that can't be reached now; the desk waits for it"
     try:
+        backend = getattr(desk.crm.store.keeper.store, "backend", None)
+        if workers > 1 and backend is not None and backend.embedded and backend.home is None:
+            raise ConfigurationError(
+                f"{workers} workers can't share tokens in the memory of one",
+                hint="Name another store in TOKENKEEP_STORE, or start one worker",
+            )
         tokens = repr(desk.crm.store.keeper.store).strip("<>").removeprefix("Vault ")
     except StoreUnavailable as exc:
         print(exc, file=sys.stderr)

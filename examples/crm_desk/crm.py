@@ -40,6 +40,9 @@ logger = logging.getLogger("crm_desk")
 TOKEN_REFUSED = ("INVALID_TOKEN", "AUTHENTICATION_FAILURE", "INVALID_OAUTHTOKEN")
 """Codes of the CRM for an access token it does not take, or not any more."""
 
+DESK_BUSY = "DESK_BUSY"
+"""The desk's own: a login has too many calls under way."""
+
 AT_ONCE = 10
 """How many calls of one login a worker makes at a time."""
 

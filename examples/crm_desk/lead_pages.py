@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -11,8 +12,9 @@ from starlette.routing import Route
 
 from crm_desk import leads
 from crm_desk.crm import CrmRefused
-from crm_desk.ledger import DRAFT_LIFE
-from crm_desk.login_pages import keep_draft
+from crm_desk.ledger import DRAFT_LIFE, LOGIN_LIFE
+from crm_desk.login_pages import keep_draft, kept_draft
+from crm_desk.pages import Account
 from crm_desk.trouble import (
     KNOWN,
     NO_SUCH_LEAD,
@@ -21,7 +23,6 @@ from crm_desk.trouble import (
     Trouble,
     trouble_of,
 )
-from tokenkeep.errors import TokenKeepError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -38,6 +39,12 @@ _DONE = {
     "updated": "The lead was changed.",
     "deleted": "The lead was deleted.",
 }
+LONGEST_OWNER = 32
+"""How long `Account.owner` is."""
+
+LONGEST_NUMBER = 6
+"""How many digits the number of a page has at most."""
+
 _EMPTY: Mapping[str, str] = dict.fromkeys(leads.NAMES, "")
 
 
@@ -73,8 +80,8 @@ class LeadPages:
 
     async def _list(self, request: Request) -> Response:
         asked = request.query_params
-        number = int(asked["page"]) if asked.get("page", "").isdecimal() else 1
-        number = min(max(number, 1), 10**6)
+        wanted = asked.get("page", "")
+        number = max(int(wanted), 1) if wanted.isdecimal() and len(wanted) <= LONGEST_NUMBER else 1
         try:
             page = await self._as_user(request, partial(leads.listed, number, asked.get("token")))
         except (*KNOWN, NotLoggedIn) as exc:
@@ -140,13 +147,15 @@ class LeadPages:
     ) -> Response:
         """Send what was typed; whatever happens, what was typed is not lost."""
         async with request.form(max_files=0, max_fields=30) as sent:
-            values = {name: str(sent.get(name, "")).strip() for name in leads.NAMES}
-            given, draft = sent.get("form_token"), str(sent.get("draft", ""))
+            values = {name: _text(sent.get(name)) for name in leads.NAMES}
+            given, draft = sent.get("form_token"), _text(sent.get("draft"))
+            owner = _text(sent.get("owner"))[:LONGEST_OWNER]
+        # First: what is corrected is sent again, and would be somebody else's then.
+        if not request.state.session.owns(given):
+            return await self._not_sent(request, values, STALE_FORM, form, owner)
         errors = _errors(values)
         if errors:
             return await self._form(request, values, errors=errors)
-        if not request.state.session.owns(given):
-            return await self._not_sent(request, values, STALE_FORM, form)
         try:
             await self._as_user(request, lambda: write(values))
         except CrmRefused as exc:
@@ -155,27 +164,40 @@ class LeadPages:
             if field in leads.NAMES:
                 errors = {str(field): f"Zoho CRM says: {exc.message or exc.code}"}
                 return await self._form(request, values, errors=errors)
-            return await self._not_sent(request, values, trouble, form)
+            return await self._not_sent(request, values, trouble, form, owner)
         except (*KNOWN, NotLoggedIn) as exc:
-            return await self._not_sent(request, values, _trouble(exc, writing=True), form)
+            trouble = _trouble(exc, writing=True)
+            return await self._not_sent(request, values, trouble, form, owner)
         if draft:
-            self._desk.ledger.take(f"draft {draft}")
+            # The lead is there: sent again, it would be two.
+            with suppress(*KNOWN):
+                await self._desk.threads.look(lambda: self._desk.ledger.take(f"draft {draft}"))
         return RedirectResponse(f"/leads?done={done}", 303)
 
     async def _not_sent(
-        self, request: Request, values: dict[str, str], trouble: Trouble, form: str
+        self, request: Request, values: dict[str, str], trouble: Trouble, form: str, owner: str
     ) -> Response:
         """Show the form again as it was, and keep it over a login if that is what it takes."""
         draft = ""
         if trouble.login:
+            # Of strangers not for long: there may be many.
             token_id = request.state.session.token_id
-            try:
+            life = DRAFT_LIFE if token_id else LOGIN_LIFE
+            with suppress(*KNOWN):  # it is still in the form on this page
                 draft = await self._desk.threads.look(
-                    lambda: keep_draft(self._desk, token_id, form, values, DRAFT_LIFE)
+                    lambda: keep_draft(
+                        self._desk, owner or self._owner(token_id), form, values, life
+                    )
                 )
-            except TokenKeepError:
-                draft = ""  # it is still in the form on this page
-        return await self._form(request, values, trouble=trouble, draft=draft)
+        return await self._form(request, values, trouble=trouble, draft=draft, owner=owner)
+
+    def _owner(self, token_id: str | None) -> str:
+        """Return whose login it is. Empty if there is none, and nobody's if it is gone."""
+        if token_id is None:
+            return ""
+        with suppress(*KNOWN):
+            return Account.of(self._desk.crm.token(token_id)).owner
+        return "nobody"
 
     async def _form(
         self,
@@ -186,6 +208,7 @@ class LeadPages:
         errors: Mapping[str, str] | None = None,
         trouble: Trouble | None = None,
         draft: str = "",
+        owner: str | None = None,
     ) -> Response:
         lead_id = request.path_params.get("id")
         status = trouble.status if trouble else 422 if errors else 200
@@ -199,20 +222,22 @@ class LeadPages:
             trouble=trouble,
             draft=draft or request.query_params.get("draft", ""),
             action="/leads" if lead_id is None else f"/leads/{lead_id}",
+            owner=owner,
             lead_id=lead_id,
             name=name,
         )
 
     async def _draft(self, request: Request) -> Mapping[str, str] | None:
         """Return what was typed before a login. None if nothing, or somebody else's."""
-        draft, token_id = request.query_params.get("draft"), request.state.session.token_id
-        if not draft:
+        draft, token_id = request.query_params.get("draft", ""), request.state.session.token_id
+        if not draft or token_id is None:
             return None
-        try:
-            kept = await self._desk.threads.look(lambda: self._desk.ledger.look(f"draft {draft}"))
-        except TokenKeepError:
-            return None
-        if kept is None or kept["token_id"] not in (None, token_id):
+        desk, kept = self._desk, None
+        with suppress(*KNOWN):
+            kept = await desk.threads.look(
+                lambda: kept_draft(desk, draft, desk.crm.token(token_id))
+            )
+        if kept is None:
             return None
         return {name: str(kept["values"].get(name, "")) for name in leads.NAMES}
 
@@ -222,7 +247,7 @@ class LeadPages:
         if token_id is None:
             raise NotLoggedIn
         crm = self._desk.crm
-        return await self._desk.threads.work(lambda: crm.as_user(token_id, work))
+        return await self._desk.threads.work(lambda: crm.as_user(token_id, work), of=token_id)
 
 
 def _trouble(error: Exception, *, writing: bool = False) -> Trouble:
@@ -231,6 +256,12 @@ def _trouble(error: Exception, *, writing: bool = False) -> Trouble:
     if isinstance(error, CrmRefused) and error.code == "INVALID_DATA" and "id" in error.details:
         return NO_SUCH_LEAD
     return trouble_of(error, writing=writing)
+
+
+def _text(sent: object) -> str:
+    """Return what was sent as text that can be stored: lines as people type them, no halves."""
+    text = str(sent or "").encode(errors="replace").decode()
+    return text.replace("\r\n", "\n").strip()
 
 
 def _errors(values: Mapping[str, str]) -> dict[str, str]:

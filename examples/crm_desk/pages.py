@@ -37,6 +37,12 @@ class Account:
     organisation: str
     data_center: str
 
+    @property
+    def owner(self) -> str:
+        """Who it is, whichever login: what is typed is theirs, also after a new one."""
+        whose = f"owner {self.email} {self.organisation} {self.data_center}"
+        return hashlib.sha256(whose.encode()).hexdigest()[:32]
+
     @classmethod
     def of(cls, token: Token) -> Account:
         """Return the account of a stored token."""

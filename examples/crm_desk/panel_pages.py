@@ -9,6 +9,7 @@ from starlette.routing import Route
 
 from crm_desk.panel import panel
 from crm_desk.trouble import KNOWN, NOT_HERE, NOT_LOGGED_IN, STALE_FORM, trouble_of
+from tokenkeep.errors import TokenNotFound
 
 if TYPE_CHECKING:
     from starlette.requests import Request
@@ -32,6 +33,8 @@ class PanelPages:
             return Response(status_code=401)
         try:
             now = await desk.threads.look(lambda: panel(desk.crm, desk.ledger, token_id))
+        except TokenNotFound:
+            return Response(status_code=410)
         except KNOWN:
             return Response(status_code=503)
         if request.query_params.get("seen") == now.digest:

@@ -48,11 +48,14 @@ class Session:
             forms carry a digest of it.
         token_id: The login it works with. None if it has none.
         others: Its other logins.
+        before: What *browser* was before the last login: another tab may be
+            in the midst of a login still. None if there was none.
     """
 
     browser: str
     token_id: str | None = None
     others: tuple[str, ...] = ()
+    before: str | None = None
 
     @property
     def form_token(self) -> str:
@@ -67,11 +70,12 @@ class Session:
     def owns(self, form_token: object) -> bool:
         """Tell whether a form was made for this browser."""
         given = form_token if isinstance(form_token, str) else ""
-        return hmac.compare_digest(given.encode(), self.form_token.encode())
+        return hmac.compare_digest(given.encode(errors="replace"), self.form_token.encode())
 
     def logged_in(self, token_id: str) -> Session:
-        """Return the session after a login: forms made before it are void."""
-        return replace(self.using(token_id), browser=secrets.token_urlsafe(24))
+        """Return the session after a login: forms and cookies from before it are void."""
+        new = secrets.token_urlsafe(24)
+        return replace(self.using(token_id), browser=new, before=self.browser)
 
     def using(self, token_id: str) -> Session:
         """Return the session with another of its logins in use."""
@@ -100,8 +104,8 @@ class Sessions:
         app: The application.
         settings: Where browsers come from.
         key: Of `session_key`.
-        has_ended: Tells of a browser's random name whether it has logged out:
-            a copy of its cookie is worth nothing then.
+        has_ended: Tells of a browser's random name whether it has logged out,
+            or has another one: a copy of its cookie is worth nothing then.
     """
 
     def __init__(
@@ -149,7 +153,8 @@ class Sessions:
         try:
             content = json.loads(self._key.decrypt(cookie, ttl=LIFE))
             age = time.time() - self._key.extract_timestamp(cookie)
-            session = Session(content["browser"], content["token_id"], tuple(content["others"]))
+            content["others"] = tuple(content["others"])
+            session = Session(**content)
         except (InvalidToken, ValueError, KeyError, TypeError):
             return None, False
         if session.token_id and self._has_ended(session.browser):

@@ -6,7 +6,7 @@ import logging
 import time
 from dataclasses import dataclass, replace
 
-from crm_desk.crm import TOKEN_REFUSED, CrmRefused, CrmSilent
+from crm_desk.crm import DESK_BUSY, TOKEN_REFUSED, CrmRefused, CrmSilent
 from tokenkeep.errors import (
     ConfigurationError,
     CoolingDown,
@@ -64,6 +64,12 @@ STALE_FORM = Trouble(
     "that this goes where you want it, nothing was sent.",
     advice="Look at what is in the form, and send it once more.",
     retry=False,
+)
+STALE_LOGIN = replace(
+    STALE_FORM,
+    text="You logged in, logged out or changed the login since this page was opened.",
+    advice="Log in from here.",
+    login=True,
 )
 NOT_HERE = Trouble(
     status=404,
@@ -251,6 +257,13 @@ _CRM_REFUSED = Trouble(
 
 _OF_CODE = {
     "TOO_MANY_REQUESTS": _CRM_BUSY,
+    DESK_BUSY: replace(
+        _CRM_BUSY,
+        name="desk-busy",
+        title="Too many calls at a time",
+        text="This login has many calls under way here; more of them would hold others up.",
+        advice="Try again in a moment.",
+    ),
     "OAUTH_SCOPE_MISMATCH": _NOT_COVERED,
     "NO_PERMISSION": _NO_PERMISSION,
     **dict.fromkeys(TOKEN_REFUSED, _TOKEN_REFUSED),
@@ -301,6 +314,20 @@ def trouble_of(error: Exception, *, writing: bool = False) -> Trouble:
     if isinstance(error, CoolingDown):
         return replace(found, until=error.until or time.time() + _A_WHILE)
     return found
+
+
+def login_trouble(error: Exception) -> Trouble:
+    """Say what an error means that came up while a person was logging in."""
+    trouble = trouble_of(error)
+    if isinstance(error, ProviderUnavailable | RenewalTimeout | TimeoutError):
+        return replace(
+            _PROVIDER_DOWN,
+            text="You are not logged in yet: the login could not be completed.",
+            advice="Log in again in a moment.",
+            retry=False,
+            login=True,
+        )
+    return trouble
 
 
 def _refused(error: CrmRefused) -> Trouble:

@@ -45,7 +45,7 @@ def test_log_in(browser, desk, zoho):
     key = Fernet((desk.folder / "desk/emulated/session.key").read_text())
     [cookie] = browser.cookies.values()
     content = json.loads(key.decrypt(cookie))
-    assert set(content) == {"browser", "token_id", "others"}
+    assert set(content) == {"browser", "token_id", "others", "before"}
     assert content["token_id"] in page.source
     assert not any(secret in json.dumps(content) for secret in secrets_of(zoho, desk))
     assert (desk.folder / "desk/emulated/session.key").stat().st_mode & 0o777 == 0o600

@@ -11,6 +11,8 @@ from pathlib import Path
 import pytest
 from desk_driver import Browser, DeskServer
 
+import tokenkeep
+
 PERSON = "ana@example.com:700001"
 
 
@@ -106,6 +108,16 @@ def test_a_session_key_that_others_can_read(alone):
 
     assert alone.end() == 2
     assert "Others can read the session key" in alone.log()
+
+
+def test_tokens_in_memory_and_two_workers(alone):
+    """Each worker would have tokens of its own: that is refused."""
+    alone.workers = 2
+    alone.environ |= {"TOKENKEEP_STORE": "memory:", "TOKENKEEP_KEYS": tokenkeep.generate_key()}
+    alone.launch()
+
+    assert alone.end() == 2
+    assert "2 workers can't share tokens in the memory of one" in alone.log()
 
 
 def test_behind_https(zoho, tmp_path):

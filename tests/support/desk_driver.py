@@ -12,6 +12,7 @@ import subprocess
 import sys
 import time
 import urllib.parse
+from concurrent.futures import ThreadPoolExecutor
 from http.cookies import SimpleCookie
 from pathlib import Path
 
@@ -74,13 +75,16 @@ class DeskServer:
 
     def processes(self, tries=8):
         """Return the ids of the workers that answer."""
-        found = set()
-        for _ in range(tries):
+
+        def ask(_):
+            return int(Browser(self).get("/health", Host=self.host).text)
+
+        # At the same time: one after the other, the same worker may be the quicker each time.
+        with ThreadPoolExecutor(max_workers=8) as pool:
             try:
-                found.add(int(Browser(self).get("/health", Host=self.host).text))
+                return set(pool.map(ask, range(tries)))
             except OSError:
                 return set()
-        return found
 
     def kill(self):
         """End it as the kernel does when memory runs out; what it started is left to itself."""

@@ -37,9 +37,13 @@ function tick() {
   for (const each of document.querySelectorAll("time[data-at]")) write(each, ago(Number(each.dataset.at)));
   const waiting = document.querySelector("[data-reload]");
   if (waiting) waiting.hidden = false;
-  if (waiting && Number(waiting.dataset.reload) + 0.5 < now()) location.replace(document.getElementById("again").href);
+  if (waiting && !leaving && Number(waiting.dataset.reload) + 0.5 < now()) {
+    leaving = true;  // once: going again would stop the page that is on its way
+    location.replace(document.getElementById("again").href);
+  }
 }
 
+let leaving = false;
 tick();
 setInterval(tick, 500);
 
@@ -54,6 +58,10 @@ panel?.after(said);
 async function look() {
   const facts = panel.querySelector(".facts");
   const answer = await fetch(`${panel.dataset.url}?seen=${facts.dataset.digest}`);
+  if (answer.status === 401 || answer.status === 410) {
+    facts.querySelector(".state").textContent = "This login is not there any more";
+    return false;
+  }
   if (answer.status !== 200) return answer.ok;
   const page = new DOMParser().parseFromString(await answer.text(), "text/html");
   const fresh = page.querySelector(".facts");
