@@ -41,7 +41,7 @@ demo: .stamp-venv
 
 test: .stamp-venv .stamp-sdk .stamp-servers
 	@rm -f .coverage .coverage.*
-	$(BIN)/python -m coverage run -m pytest --numprocesses 3 --dist worksteal; status=$$?; \
+	$(BIN)/python -m coverage run -m pytest --numprocesses 2; status=$$?; \
 	  $(BIN)/python -m coverage combine --quiet; $(BIN)/python -m coverage report; \
 	  $(BIN)/python tests/support/install-servers --missing; exit $$status
 
