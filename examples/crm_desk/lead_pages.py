@@ -152,7 +152,8 @@ class LeadPages:
             owner = _text(sent.get("owner"))[:LONGEST_OWNER]
         # First: what is corrected is sent again, and would be somebody else's then.
         if not request.state.session.owns(given):
-            return await self._not_sent(request, values, STALE_FORM, form, owner)
+            # Sent once more, it is whose login it is sent with, not whose it was.
+            return await self._not_sent(request, values, STALE_FORM, form, "")
         errors = _errors(values)
         if errors:
             return await self._form(request, values, errors=errors)
