@@ -19,7 +19,7 @@ LAYERS = (
     },
     {"vault", "saver", "rows", "swapping"},
     {"renewal"},
-    {"keeper", "sweeping"},
+    {"keeper", "revoking", "sweeping"},
     {"config"},
     {"importing", "moving", "login"},
     {"cli", "console", "integrations", "testing", "__main__", "__init__"},

@@ -8,21 +8,16 @@ from typing import TYPE_CHECKING, Self
 from tokenkeep import events
 from tokenkeep.clock import Clock, ClockErrors
 from tokenkeep.decision import Verdict, decide
-from tokenkeep.errors import (
-    ConfigurationError,
-    RenewalError,
-    StoreConflict,
-    StoreUnavailable,
-    TokenNotFound,
-)
+from tokenkeep.errors import StoreUnavailable, TokenNotFound
 from tokenkeep.events import Event
 from tokenkeep.journal import Journal, MemoryJournal
 from tokenkeep.providers import Providers
 from tokenkeep.renewal import Ask, Renewer
-from tokenkeep.rows import TRIES
+from tokenkeep.revoking import Revocations
+from tokenkeep.store import existing
 from tokenkeep.swapping import LocalSwap, can_swap
 from tokenkeep.sweeping import Swept, sweep
-from tokenkeep.token import Status, Token
+from tokenkeep.token import Token
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -75,6 +70,7 @@ class Keeper:
             self._report,
             errors=self.clock_errors,
         )
+        self._revocations = Revocations(self.store, self.providers, self.clock, self._report)
         self._touch = getattr(store, "touch", None)
         self._good: dict[str | None, tuple[Token, float, int]] = {}
 
@@ -165,7 +161,7 @@ class Keeper:
             RenewalError: It can't be renewed now.
             StoreError: The store can't be read or written.
         """
-        stored = self._stored(token_id)
+        stored = existing(self.store, token_id)
         return self._renewer.valid(stored, Ask(rejected=stored.access_token))
 
     def rejected(self, token_id: str, access_token: str) -> Token:
@@ -186,7 +182,7 @@ class Keeper:
         """
         ask = Ask(rejected=access_token)
         del access_token  # as above
-        return self._renewer.valid(self._stored(token_id), ask)
+        return self._renewer.valid(existing(self.store, token_id), ask)
 
     def revoke(self, token_id: str) -> Token:
         """
@@ -203,81 +199,9 @@ class Keeper:
             TokenNotFound: There is none.
             StoreError: It could not be written.
         """
-        stored = self._ended(token_id)
-        # The same login under another name: the provider ends it as well.
-        for row in self.store.same_login(stored):
-            if row.id != stored.id and row.status is not Status.REVOKED:
-                with suppress(TokenNotFound):
-                    self._ended(str(row.id), with_refresh_token=stored.refresh_token)
-        return self.confirm_revocation(stored)
-
-    def _ended(self, token_id: str, *, with_refresh_token: str | None = None) -> Token:
-        """
-        Write that a token is revoked.
-
-        Args:
-            token_id: Which one.
-            with_refresh_token: Only as long as it has this one. None means any.
-        """
-        for _ in range(TRIES):
-            stored = self._stored(token_id)
-            other = with_refresh_token not in (None, stored.refresh_token)
-            if other or stored.status is Status.REVOKED:
-                return stored
-            dead = stored.but(
-                status=Status.REVOKED, access_token=None, updated_at=self.clock.now()
-            ).with_renewal(claim=None, to_revoke=_to_revoke(stored))
-            try:
-                stored = self.store.swap(dead)
-            except StoreConflict:
-                continue
-            self._good.clear()
-            self._report("revoked", stored)
-            return stored
-        raise StoreUnavailable(
-            f"Others kept writing this token; gave up after {TRIES} tries",
-            token_id=token_id,
-            hint="Try again: it is not revoked yet",
-        )
-
-    def confirm_revocation(self, token: Token) -> Token:
-        """
-        Revoke at the provider what is revoked here, if that is still to be done.
-
-        Args:
-            token: As stored; revoked, or logged in again since.
-
-        Returns:
-            The token as stored. A provider that can't be reached is reported,
-            not raised.
-        """
-        bare = token.but(access_token=None, refresh_token=None)
-        # As tokens, whose repr is safe: crash reports show the locals of each frame.
-        waiting = [bare.but(**dict([each])) for each in token.renewal.to_revoke]
-        done = []
-        for asked in waiting:
-            try:
-                provider = self.providers.of(token)
-                is_current = (asked.access_token or asked.refresh_token) in token.pair
-                ends_all = provider.profile.revokes_grant or is_current
-                # After a new login, it would end that too.
-                if token.status is Status.REVOKED or not ends_all:
-                    provider.revoke(asked)
-            except (RenewalError, ConfigurationError) as exc:
-                # Revoked here all the same; where the provider has no
-                # endpoint for it, that is all there is.
-                self._report("revocation_pending", token, error=exc.what)
-            else:
-                done.append(asked)
-        if not done:
-            return token
-        both = zip(token.renewal.to_revoke, waiting, strict=True)
-        left = tuple(each for each, asked in both if asked not in done)
-        try:
-            return self.store.swap(token.with_renewal(to_revoke=left))
-        except (StoreConflict, StoreUnavailable):
-            # Somebody wrote meanwhile, or can't be written: revoking twice is harmless.
-            return token
+        ended = self._revocations.end(token_id)
+        self._good.clear()
+        return self._revocations.confirm(ended)
 
     def delete(self, token_id: str) -> None:
         """
@@ -309,7 +233,7 @@ class Keeper:
             ConfigurationError: A row's key is missing, or the provider of an
                 answer is not configured any more.
         """
-        return sweep(self, self._renewer, self.clock.now())
+        return sweep(self, self._renewer, self._revocations, self.clock.now())
 
     def close(self) -> None:
         """Let go of the store's connections and files."""
@@ -321,16 +245,6 @@ class Keeper:
 
     def __exit__(self, *_: object) -> None:
         self.close()
-
-    def _stored(self, token_id: str) -> Token:
-        stored = self.store.reread(token_id)
-        if stored is None:
-            raise TokenNotFound(
-                "There is no such token",
-                token_id=token_id,
-                hint="See those there are with: tokenkeep list",
-            )
-        return stored
 
     def _used(self, token: Token, now: float) -> None:
         """Note that a token is in use, and how long it is good without looking again."""
@@ -371,14 +285,6 @@ def _asked(token: Token | None, **fields: str | None) -> Token:
     if any(fields.values()):
         raise TypeError("get() takes a token or its fields, not both")
     return token
-
-
-def _to_revoke(token: Token) -> tuple[tuple[str, str], ...]:
-    """Return what the provider has to revoke, older ones it has not confirmed included."""
-    kind = "refresh_token" if token.refresh_token else "access_token"
-    secret = getattr(token, kind)
-    earlier = token.renewal.to_revoke
-    return (*earlier, (kind, secret)) if secret else earlier
 
 
 def _same(one: Token, other: Token) -> bool:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, Self
 
+from tokenkeep.errors import TokenNotFound
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -151,3 +153,25 @@ class TokenStore(ABC):
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+
+def existing(store: TokenStore, token_id: str) -> Token:
+    """
+    Return a row of a store as it is now, whatever its status.
+
+    Args:
+        store: Where to look, past any cache.
+        token_id: Which one.
+
+    Raises:
+        TokenNotFound: There is none.
+        StoreError: The store can't be read.
+    """
+    token = store.reread(token_id)
+    if token is None:
+        raise TokenNotFound(
+            "There is no such token",
+            token_id=token_id,
+            hint="See those there are with: tokenkeep list",
+        )
+    return token

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
     from tokenkeep.keeper import Keeper
     from tokenkeep.renewal import Renewer
+    from tokenkeep.revoking import Revocations
 
 PENDING_AGE = 60.0
 """After this long a first login counts as given up, in seconds."""
@@ -60,7 +61,7 @@ class _Troubles:
             raise self._first
 
 
-def sweep(keeper: Keeper, renewer: Renewer, now: float) -> Swept:
+def sweep(keeper: Keeper, renewer: Renewer, revocations: Revocations, now: float) -> Swept:
     """See `Keeper.sweep`."""
     saved = discarded = revoked = unconfirmed = deleted = 0
     keeper.journal.tidy(now - PART_AGE)
@@ -77,7 +78,7 @@ def sweep(keeper: Keeper, renewer: Renewer, now: float) -> Swept:
             troubles.note(exc)
     for row in _rows(keeper, troubles):
         if row.renewal.to_revoke:
-            if keeper.confirm_revocation(row).renewal.to_revoke:
+            if revocations.confirm(row).renewal.to_revoke:
                 unconfirmed += 1
             else:
                 revoked += 1

@@ -235,7 +235,7 @@ ABLATIONS = (
         "threads of one process don't share their attempt",
         "renewal/flights.py",
         "if self._running.setdefault(token_id, flight) is flight:",
-        "if self._running.update({token_id: flight}) is None:",
+        "if self._running.get(token_id, flight) is flight:",
         "renewal/test_more_rules.py::test_threads_share_one_attempt",
     ),
     Ablation(
@@ -410,27 +410,27 @@ ABLATIONS = (
     Ablation(
         "revoke, acknowledgement",
         "the provider is asked before the row is written",
-        "keeper.py",
-        "        stored = self._ended(token_id)\n",
-        "        self.providers.of(self._stored(token_id)).revoke(self._stored(token_id))\n"
-        "        stored = self._ended(token_id)\n",
+        "revoking.py",
+        "        token = self._end(token_id)\n",
+        "        self._providers.of(token := existing(self._store, token_id)).revoke(token)\n"
+        "        token = self._end(token_id)\n",
         "renewal/test_revoke.py::test_revoke_is_acknowledged_before_the_provider_is_asked",
     ),
     Ablation(
         "revoke, same login",
         "another row with the revoked refresh token goes on being handed out",
-        "keeper.py",
-        "        for row in self.store.same_login(stored):",
+        "revoking.py",
+        "        for row in self._store.same_login(token):",
         "        for row in ():",
         "renewal/test_revoke.py::test_the_same_login_under_another_name_ends_too",
     ),
     Ablation(
         "revoke, kept",
         "a revocation that the provider did not confirm is forgotten",
-        "keeper.py",
+        "revoking.py",
         'self._report("revocation_pending", token, error=exc.what)\n',
         'self._report("revocation_pending", token, error=exc.what)\n'
-        "                done.append((kind, secret))\n",
+        "                done.append(asked)\n",
         "renewal/test_revoke.py::test_revoke_provider_out_of_reach",
     ),
 )
