@@ -216,6 +216,18 @@ def test_a_pending_row_is_completed():
     assert (Status.OK, "new", None) == (after.status, after.renewal.login, after.renewal.claim)
 
 
+@pytest.mark.parametrize("status", [Status.REVOKED, Status.LOGIN_NEEDED])
+def test_a_pending_row_can_end_at_once(status):
+    """A dead token saved over a pending row brings its fields, and stays dead."""
+    pending = Token(id="row", status=Status.PENDING, renewal=Renewal(claim=ROW.renewal.claim))
+
+    after = save(pending, access_token="a", refresh_token="r", user="ana", status=status)
+
+    assert (status, "ana", "r") == (after.status, after.user, after.refresh_token)
+    assert (None if status is Status.REVOKED else "a") == after.access_token
+    assert after.renewal.claim is None
+
+
 def test_first():
     """A first save takes the caller's fields, and none of the store's."""
     made = first(ROW.but(last_used_at=5.0, moved_to="x"), login="new", now=NOW)

@@ -113,3 +113,100 @@ def test_strangers_stay_apart(vault):
     vault.save_token(Token(user="ana", **LATER, **FULL))
 
     assert len(vault.get_tokens()) == 3
+
+
+class Between(Faulty):
+    """Lets somebody in after a row is written for the first time."""
+
+    def __init__(self):
+        super().__init__()
+        self.after = {}
+
+    def write(self, record, *, replaces):
+        super().write(record, replaces=replaces)
+        if record.id in self.after:
+            self.after.pop(record.id)()
+
+
+@pytest.fixture
+def between():
+    return Between()
+
+
+def joined(between, meanwhile, **login):
+    """
+    Save a login with a nameless row's id and a user who has a row already.
+
+    *meanwhile* is called with both rows once the login is in the user's row,
+    and before the nameless one leads there. Return what was saved, and a vault.
+    """
+    vault = vault_over(between)
+    ana = vault.save_token(Token(user="ana", access_token="a0", refresh_token="r0", **FULL))
+    nameless = vault.save_token(Token(access_token="a1", refresh_token="r1", **FULL))
+    between.after[ana.id] = lambda: meanwhile(
+        vault, vault.reread(ana.id), vault.reread(nameless.id)
+    )
+    return vault.save_token(Token(id=nameless.id, user="ana", **login, **FULL)), vault
+
+
+def test_a_new_login_is_not_overwritten_by_the_nameless_rows(between):
+    """The nameless row's own login is renewed meanwhile: the user's new one stands."""
+
+    def renewed(vault, _, nameless):
+        vault.swap(nameless.but(access_token="a1b").with_renewal(renewed_at=5.0))
+
+    saved, _ = joined(between, renewed, **LATER)
+
+    assert (("a2", "r2"), Status.OK) == (saved.pair, saved.status)
+
+
+def test_a_new_login_does_not_end_with_the_nameless_rows(between):
+    """The nameless row's login is revoked meanwhile: what the provider has to revoke is kept."""
+    pending = (("refresh_token", "r1"),)
+
+    def revoked(vault, _, nameless):
+        dead = nameless.but(status=Status.REVOKED, access_token=None)
+        vault.swap(dead.with_renewal(to_revoke=pending))
+
+    saved, vault = joined(between, revoked, **LATER)
+
+    assert (("a2", "r2"), Status.OK) == (saved.pair, saved.status)
+    assert pending == saved.renewal.to_revoke
+    assert [saved.id] == [token.id for token in vault.get_tokens()]
+
+
+def test_another_login_meanwhile_stands(between):
+    """The user logs in anew, and the nameless row is renewed: the newest login is left."""
+
+    def both(vault, _, nameless):
+        vault.save_token(Token(user="ana", access_token="a9", refresh_token="r9", **FULL))
+        vault.swap(nameless.but(access_token="a1b"))
+
+    saved, _ = joined(between, both, access_token="a1", refresh_token="r1")
+
+    assert ("a9", "r9") == saved.pair
+
+
+def test_a_renewal_of_the_users_row_stands(between):
+    """The user's row is renewed, and the nameless one written: the older pair does not return."""
+
+    def both(vault, ana, nameless):
+        vault.swap(ana.but(access_token="a3", refresh_token="r3"))
+        vault.swap(nameless.with_renewal(mints=(7.0,)))
+
+    saved, _ = joined(between, both, **LATER)
+
+    assert ("a3", "r3") == saved.pair
+
+
+def test_the_living_refresh_token_lifts_the_users_row(between):
+    """The nameless row's renewal has rotated, and the spent token was rejected for the user's."""
+
+    def rotated(vault, ana, nameless):
+        vault.swap(nameless.but(access_token="a2", refresh_token="r2"))
+        vault.swap(ana.but(status=Status.LOGIN_NEEDED))
+
+    saved, vault = joined(between, rotated, access_token="a1", refresh_token="r1")
+
+    assert (("a2", "r2"), Status.OK) == (saved.pair, saved.status)
+    assert saved == vault.find_token(Token(user="ana"))

@@ -11,11 +11,12 @@ from tokenkeep.decision import Verdict, decide
 from tokenkeep.errors import StoreUnavailable, TokenNotFound
 from tokenkeep.events import Event
 from tokenkeep.journal import Journal, MemoryJournal
+from tokenkeep.local_swap import LocalSwap
 from tokenkeep.providers import Providers
 from tokenkeep.renewal import Ask, Renewer
 from tokenkeep.revoking import Revocations
 from tokenkeep.store import existing
-from tokenkeep.swapping import LocalSwap, can_swap
+from tokenkeep.swapping import can_swap
 from tokenkeep.sweeping import Swept, sweep
 from tokenkeep.token import Token
 

@@ -56,12 +56,23 @@ class Rows:
         return records.unseal(record, self._ring)
 
     def read(self, token_id: str) -> Token | None:
-        """Return the row with this id, or the one it points to. None if there is none."""
-        record = self._backend.read(token_id)
-        if record is None:
-            return None
-        row = self.open(record)
-        return self.read(row.moved_to) if row.moved_to else row
+        """
+        Return the row with this id, or the one it points to. None if there is none.
+
+        Pointers that lead back to one of themselves lead to none.
+        """
+        seen: set[str] = set()
+        at: str | None = token_id
+        while at is not None and at not in seen:
+            seen.add(at)
+            record = self._backend.read(at)
+            if record is None:
+                return None
+            row = self.open(record)
+            if not row.moved_to:
+                return row
+            at = row.moved_to
+        return None
 
     def having(self, question: Lookup) -> list[Token]:
         """
@@ -179,8 +190,15 @@ class Rows:
         finally:
             self._wrote(token_id)
 
-    def delete_all_of(self, token_id: str) -> None:
-        """Delete a row, and if it is a pointer the row it leads to. Silent if there is none."""
+    def delete_all_of(self, token_id: str, *, but: frozenset[str] = frozenset()) -> None:
+        """
+        Delete a row, and if it is a pointer the row it leads to. Silent if there is none.
+
+        Args:
+            token_id: Which one.
+            but: Rows that are being deleted already.
+        """
+        but |= {token_id}
         for _ in range(TRIES):
             record = self._backend.read(token_id)
             if record is None:
@@ -189,8 +207,8 @@ class Rows:
                 row = self.open(record)
             except (KeyMissing, StoreTampered):
                 break  # what can't be read can be deleted all the same
-            if row.moved_to:
-                self.delete_all_of(row.moved_to)
+            if row.moved_to and row.moved_to not in but:
+                self.delete_all_of(row.moved_to, but=but)
             try:
                 self.delete(token_id, replaces=row.version)
             except StoreConflict:

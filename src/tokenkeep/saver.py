@@ -66,7 +66,7 @@ class Saver:
                 if stored is None or stored.renewal.login != login:
                     # Else an earlier try was committed, although it failed.
                     stored = self._saved(stored, token, login)
-                return self._gathered(stored, login) if brought else stored
+                return self.gathered(stored, login) if brought else stored
             except StoreConflict:
                 continue
             except StoreUnavailable:
@@ -98,7 +98,7 @@ class Saver:
         try:
             saved = self._saved(seen, token, login, joins=False)
             brought = seen is None or saving.brings_another(seen, token)
-            return self._gathered(saved, login) if brought else saved
+            return self.gathered(saved, login) if brought else saved
         except StoreUnavailable:
             committed = self._committed(token, login)
             if committed is None:
@@ -193,12 +193,20 @@ class Saver:
             owner = owners[0]
         return self._joined(stored, wanted, owner, login)
 
-    def _gathered(self, saved: Token, login: str) -> Token:
+    def gathered(self, saved: Token, login: str) -> Token:
         """
         Let rows without a name that hold the login just saved lead to its user's row.
 
         Looked for after the write: of two who save the same login with a name and
-        without one at the same time, at least the later one sees both.
+        without one at the same time, at least the later one sees both. If one of
+        the rows is revoked, the others end with it.
+
+        Args:
+            saved: As it is stored.
+            login: Nonce for a new login.
+
+        Returns:
+            The row that the login is in now.
         """
         for _ in range(TRIES):
             try:
@@ -208,18 +216,28 @@ class Saver:
         raise StoreConflict("Others kept writing this token", token_id=saved.id, user=saved.user)
 
     def _gathered_once(self, saved: Token, login: str) -> Token:
-        if saved.status is not Status.OK:
+        if saved.status is Status.LOGIN_NEEDED:
             return saved
         sharing = self._sharing(saved)
-        if saved.user is None:
-            owner = next((row for row in sharing if saving.twins(row, [saved])), None)
-            return saved if owner is None else self._joined(saved, saved, owner, login)
-        for twin in saving.twins(saved, sharing):
-            if twin.status is Status.REVOKED and twin.refresh_token:
-                dead = saving.died(saved, Status.REVOKED, self._clock.now())
-                return self._rows.swap(dead)
+        owner = next((row for row in sharing if saving.twins(row, [saved])), None)
+        twins = saving.twins(saved, sharing) if owner is None else [owner]
+        revoked = [row for row in (saved, *twins) if row.status is Status.REVOKED]
+        if any(row.refresh_token for row in revoked):
+            return self._ended(saved, twins)
+        if owner is not None:
+            return self._joined(saved, saved, owner, login)
+        for twin in twins:
             saved = self._joined(twin, saved, saved, login)
         return saved
+
+    def _ended(self, saved: Token, twins: list[Token]) -> Token:
+        """Write that the rows of a login that was revoked in one of them are."""
+        now = self._clock.now()
+        for row in twins:
+            if row.status is not Status.REVOKED:
+                self._rows.swap(saving.died(row, Status.REVOKED, now))
+        dead = saving.died(saved, Status.REVOKED, now)
+        return saved if dead is saved else self._rows.swap(dead)
 
     def _sharing(self, token: Token) -> list[Token]:
         """Return the rows that have one of a token's secrets, each once."""
@@ -253,10 +271,13 @@ class Saver:
                 if again is None or again.id != nameless.id or again.user:
                     return owner  # gone, or somebody's own by now
                 current = self._rows.read(str(owner.id))
-                if current is None or current.status is not Status.OK:
+                if current is None or current.status is Status.REVOKED:
                     return current or again  # deleted or revoked meanwhile: that stands
-                if again.pair != nameless.pair:
-                    wanted = again.but(user=wanted.user)
+                # What went in is in. More goes in only if that login goes on in the nameless row.
+                is_its = wanted.refresh_token == nameless.refresh_token
+                is_same = current.renewal.login == owner.renewal.login
+                goes_on = is_its and is_same and again.pair != nameless.pair
+                wanted = again.but(user=wanted.user) if goes_on else current
                 nameless, owner = again, current
             else:
                 return owner

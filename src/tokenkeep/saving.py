@@ -122,10 +122,10 @@ def twins(saved: Token, stored: Iterable[Token]) -> list[Token]:
     """
     others = (row for row in stored if row.id != saved.id and row.user is None)
     rows = (row for row in others if row.status is not Status.PENDING and same_thing(row, saved))
-    return [row for row in rows if saved.user is not None and _is_same_login(row, saved)]
+    return [row for row in rows if saved.user is not None and is_same_login(row, saved)]
 
 
-def _is_same_login(one: Token, other: Token) -> bool:
+def is_same_login(one: Token, other: Token) -> bool:
     """Tell by the first token that both have: refresh, else grant, else access token."""
     for field in ("refresh", "grant", "access"):
         mine, its = getattr(one, SECRETS[field]), getattr(other, SECRETS[field])
@@ -163,9 +163,9 @@ def merged(stored: Token, token: Token, *, login: str, now: float) -> Token:
     Returns:
         The row as it has to be; *stored* itself where nothing changes.
     """
-    new_login = is_new_login(stored, token)
     if token.status in _DEAD:
-        return died(stored, token.status, now)
+        return _dead(stored, token, login=login, now=now)
+    new_login = is_new_login(stored, token)
     if stored.status in _DEAD and not new_login:
         return stored
     changes: dict[str, object] = {
@@ -217,11 +217,19 @@ def first(token: Token, *, login: str, now: float) -> Token:
     """Return what is stored by the first save of a token, but for its id and version."""
     fields = {name: getattr(token, name) for name in _WRITTEN}
     fresh = Token(**fields, created_at=now, updated_at=now, last_used_at=now)
-    return fresh.with_renewal(
+    fresh = fresh.with_renewal(
         login=login,
         lifetime=_lifetime(fresh.expires_at, now),
         mints=_minted(fresh.access_token, now),
     )
+    return died(fresh, token.status, now) if token.status in _DEAD else fresh
+
+
+def _dead(stored: Token, token: Token, *, login: str, now: float) -> Token:
+    """Return what is stored after a save that ends the token; see `merged`."""
+    if stored.status is Status.PENDING:
+        stored = merged(stored, token.but(status=Status.OK), login=login, now=now)
+    return died(stored, token.status, now)
 
 
 def died(stored: Token, status: Status, now: float) -> Token:

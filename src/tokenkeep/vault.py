@@ -127,13 +127,29 @@ class Vault(TokenStore):
             used = record.last_used_at
             return last if last.last_used_at == used else last.but(last_used_at=used)
         token = self._rows.open(record)
-        if token.moved_to:
-            return self._read(token.moved_to)
-        return None if token.status is Status.PENDING else token
+        found = self._rows.read(token.moved_to) if token.moved_to else token
+        return None if found is None or found.status is Status.PENDING else found
 
     def save_token(self, token: Token) -> Token:
         """See `TokenStore.save_token`."""
         return self._saver.save(self._locate(saving.cleaned(token)))
+
+    def gather(self, token: Token) -> Token:
+        """
+        Let rows without a name that hold the same login lead to their user's row.
+
+        Saving does it by itself; this is for rows that came here otherwise.
+
+        Args:
+            token: As it is stored.
+
+        Returns:
+            The row that the login is in now: revoked if one of them was.
+
+        Raises:
+            StoreError: It can't be read or written.
+        """
+        return self._saver.gathered(token, str(token.renewal.login))
 
     def swap(self, token: Token) -> Token:
         """See `TokenStore.swap`."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from itertools import product
 
 import pytest
@@ -59,8 +60,8 @@ def row(name="ana", *, nonce="one", **more):
     return login(name, **(given | more)).with_renewal(login=nonce)
 
 
-def judged(mine, there, *, replace=False):
-    verdict = judge(mine, there, replace=replace)
+def judged(mine, there, *, replace=False, leads_to=None):
+    verdict = judge(mine, there, replace=replace, leads_to=leads_to)
     return verdict.action, verdict.row
 
 
@@ -70,7 +71,7 @@ def test_an_update_loses_nothing_that_counts():
         mints=(1.0, 3.0), to_revoke=(("a", "x"), ("b", "y")), claim=CLAIM
     )
     there = row(id="2", version="w", identity="j").with_renewal(
-        mints=(2.0, 3.0), to_revoke=(("c", "z"), ("a", "x")), claim=CLAIM
+        mints=(2.0, 3.0), to_revoke=(("c", "z"), ("a", "x"))
     )
 
     action, written = judged(mine, there)
@@ -81,6 +82,19 @@ def test_an_update_loses_nothing_that_counts():
     assert (1.0, 2.0, 3.0) == written.renewal.mints
     assert (("c", "z"), ("a", "x"), ("b", "y")) == written.renewal.to_revoke
     assert written.renewal.claim is None
+
+
+def test_who_renews_in_the_target_goes_on():
+    """Without the claim another process would send the same refresh token."""
+    there = row().with_renewal(claim=CLAIM)
+    elsewhere = dataclasses.replace(CLAIM, nonce="elsewhere")
+    mine = renewed(row(), NOW + 1).with_renewal(claim=elsewhere)
+
+    assert CLAIM == judged(mine, there)[1].renewal.claim
+    rotated = judged(mine.but(refresh_token="another"), there)[1]
+    assert rotated.renewal.claim is None
+    revoked = mine.but(status=REVOKED, access_token=None)
+    assert judged(revoked, there)[1].renewal.claim is None
 
 
 def test_another_refresh_token_counts_its_own_renewals():
@@ -214,11 +228,24 @@ def test_replacing_takes_only_what_is_of_use():
 def test_a_pointer_takes_no_named_rows_place():
     """Joined with its user's row in the source, a row that has a name in the target stays."""
     pointer = row(user=None, status=Status.MOVED, moved_to="9", updated_at=NOW + 1)
+    owner = row(id="9")
 
     assert Action.SKIP == judged(pointer, row())[0]
     assert Action.SKIP == judged(pointer, row(user=None, updated_at=NOW + 2))[0]
     for there in ({}, COPY):
         revoked = row(user=None, status=REVOKED, **there)
         assert (Action.NOTHING, None) == judged(pointer, revoked)
-    action, written = judged(pointer, row(user=None, identity="j"))
+    action, written = judged(pointer, row(user=None, identity="j"), leads_to=owner)
     assert (Action.UPDATE, "9", "j") == (action, written.moved_to, written.identity)
+
+
+def test_a_pointer_takes_no_place_that_would_be_missed():
+    """A nameless row becomes one only if its login is where it leads, or came from there."""
+    pointer = row(user=None, status=Status.MOVED, moved_to="9", updated_at=NOW + 1)
+    there, relogged = row(user=None), row(id="9", refresh_token="another", access_token="b")
+
+    assert Action.SKIP == judged(pointer, there)[0]
+    assert Action.SKIP == judged(pointer, there, leads_to=relogged)[0]
+    assert Action.UPDATE == judged(pointer, row(user=None, **COPY), leads_to=relogged)[0]
+    for place in (None, there):
+        assert (Action.SKIP, None) == judged(pointer, place, leads_to=row(user=None))

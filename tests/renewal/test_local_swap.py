@@ -2,13 +2,26 @@
 
 from __future__ import annotations
 
+import sys
+
 import pytest
 from renewal_scenario import USER, OneProvider, ScriptedProvider
 from test_one_call import at_once
 
-from tokenkeep import Keeper, Status, StoreConflict, StoreError, Token, TokenRevoked, TokenStore
+from tokenkeep import (
+    Claim,
+    CoolingDown,
+    Keeper,
+    Status,
+    StoreConflict,
+    StoreError,
+    Token,
+    TokenRevoked,
+    TokenStore,
+)
+from tokenkeep.local_swap import LocalSwap, _Made
 from tokenkeep.saving import first, merged
-from tokenkeep.swapping import LocalSwap, can_swap
+from tokenkeep.swapping import can_swap
 from tokenkeep.testing import FakeClock
 from tokenkeep.token import Renewal
 
@@ -255,7 +268,7 @@ def test_saved_as_another_row(store):
 
 def test_states_are_forgotten(monkeypatch, provider, clock):
     """What is kept in memory does not grow for ever; what a decision needs stays."""
-    monkeypatch.setattr("tokenkeep.swapping._MOST", 4)
+    monkeypatch.setattr("tokenkeep.local_swap._MOST", 4)
     store = SixMethods()
     for n in range(12):
         login = Token(user=f"user {n}", access_token="a", refresh_token=f"login-{n}/0")
@@ -275,3 +288,59 @@ def test_states_are_forgotten(monkeypatch, provider, clock):
     kept = {n for n in range(12) if local.find_token_by_id(f"row {n}").renewal != Renewal()}
     assert kept == {0, 1, *range(3, 12)}
     assert local.find_token_by_id("row 0").renewal.to_revoke
+
+
+def test_a_save_of_the_same_login_leaves_a_renewal_alone(keeper, store):
+    """What is saved meanwhile brings nothing new: nobody else asks the provider."""
+    [token] = store.get_tokens()
+    claim = Claim(nonce="n", holder="h", taken_at=1_800_000_000.0, length=20.0)
+    keeper.store.swap(keeper.store.reread(token.id).with_renewal(claim=claim, mints=(1.0,)))
+
+    saved = keeper.store.save_token(token.but(scope="more"))
+
+    assert (claim, (1.0,)) == (saved.renewal.claim, saved.renewal.mints)
+
+
+@pytest.mark.parametrize("refresh_token", ["login-1/0", "login-2/0"])
+def test_a_save_forgets_no_revocation(store, clock, refresh_token):
+    """What the provider has still to revoke is revoked later, whoever logs in meanwhile."""
+    provider = ScriptedProvider(revokes_grant=False)
+    keeper = Keeper(store, providers=OneProvider(provider), clock=clock)
+    [token] = store.get_tokens()
+    provider.unreachable = True
+    keeper.revoke(token.id)
+
+    saved = keeper.store.save_token(token.but(refresh_token=refresh_token))
+    provider.unreachable = False
+
+    assert saved.renewal.to_revoke
+    assert 1 == keeper.sweep().revoked
+    assert ["login-1/0"] == provider.revoked
+
+
+def test_a_save_does_not_reset_the_budget(store, clock):
+    """Ten calls are ten calls, however often the token is saved in between."""
+    provider = ScriptedProvider(mint_limit=3)
+    keeper = Keeper(store, providers=OneProvider(provider), clock=clock)
+    [token] = store.get_tokens()
+
+    for _ in range(3):
+        keeper.store.save_token(keeper.renew(token.id).but(scope="more"))
+    with pytest.raises(CoolingDown):
+        keeper.renew(token.id)
+
+    assert 3 == len(provider.sent)
+
+
+def test_one_for_each_store(monkeypatch):
+    """Two keepers made at the same moment share the state of renewals."""
+    made = _Made()
+    monkeypatch.setattr("tokenkeep.local_swap._made", made)
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    try:
+        for store in [SixMethods() for _ in range(200)]:
+            ours = at_once(3, lambda _, store=store: LocalSwap.of(store))
+            assert 1 == len({id(each) for each in ours})
+    finally:
+        sys.setswitchinterval(before)

@@ -11,7 +11,7 @@ from renewal_scenario import USER, OneProvider, ScriptedProvider
 from test_local_swap import SixMethods
 
 from tokenkeep import Keeper, Status, StoreConflict, Token
-from tokenkeep.swapping import LocalSwap
+from tokenkeep.local_swap import LocalSwap
 from tokenkeep.testing import FakeClock
 
 NOW = 1_800_000_000.0

@@ -3,28 +3,31 @@
 from __future__ import annotations
 
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 from typing import TYPE_CHECKING
 
 from tokenkeep.clock import Clock
-from tokenkeep.errors import (
-    ConfigurationError,
-    KeyMissing,
-    StoreError,
+from tokenkeep.errors import ConfigurationError, KeyMissing, StoreError, TokenKeepError
+from tokenkeep.moving.judging import (
+    STAYS_REVOKED,
+    Action,
+    Verdict,
+    judge,
+    pointer,
+    without_claim,
 )
-from tokenkeep.moving.judging import Action, Verdict, judge, pointer, without_claim
+from tokenkeep.moving.logins import Logins
 from tokenkeep.moving.settled import expect_settled
 from tokenkeep.rows import Rows
 from tokenkeep.swapping import OF_THE_STORE, judged_anew
-from tokenkeep.token import Status
+from tokenkeep.token import Status, Token
 from tokenkeep.vault import whereabouts
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterator
 
-    from tokenkeep.backends.base import Record
-    from tokenkeep.token import Token
+    from tokenkeep.backends.base import Backend, Record
     from tokenkeep.vault import Vault
 
 _PAGE = 100
@@ -52,6 +55,26 @@ class Step:
     in_flight: bool = False
 
 
+@dataclass(slots=True, kw_only=True)
+class _Pass:
+    """
+    What is done with the rows of a page.
+
+    Args:
+        dry_run: Only say what would be done.
+        waiting: Takes the ids of pointers whose place is taken, for later. None: it is later.
+    """
+
+    dry_run: bool
+    waiting: list[str] | None = None
+
+    def puts_off(self, row: Token) -> bool:
+        """Put a row off until the others are there. False if they are."""
+        if self.waiting is not None:
+            self.waiting.append(str(row.id))
+        return self.waiting is not None
+
+
 class Copier:
     """
     Copy the rows of a store.
@@ -74,7 +97,7 @@ class Copier:
     def __init__(
         self, source: Vault, target: Vault, *, replace: bool = False, clock: Clock | None = None
     ) -> None:
-        if whereabouts(source.backend) == whereabouts(target.backend):
+        if _is_one_store(source.backend, target.backend):
             raise ConfigurationError(
                 f"Both stores are {source.backend.describe()}", hint="Name two different ones"
             )
@@ -84,6 +107,7 @@ class Copier:
         self._to = Rows(target.backend, target.ring)
         self._replace = replace
         self._clock = clock or Clock()
+        self._logins = Logins(target, self._clock)
 
     def steps(self, *, dry_run: bool = False) -> Generator[Step]:
         """
@@ -102,8 +126,12 @@ class Copier:
         """
         expect_settled(self._source)
         records = self._records()
+        waiting: list[str] = []
         while page := list(islice(records, _PAGE)):
-            yield from self._page(page, dry_run=dry_run)
+            yield from self._page(page, _Pass(dry_run=dry_run, waiting=waiting))
+        for token_id in waiting:
+            if (record := self._source.backend.read(token_id)) is not None:
+                yield from self._page([record], _Pass(dry_run=dry_run))
         expect_settled(self._source)
 
     def _records(self) -> Iterator[Record]:
@@ -112,15 +140,19 @@ class Copier:
             yield from page
             after = page[-1].id
 
-    def _page(self, page: list[Record], *, dry_run: bool) -> Iterator[Step]:
+    def _page(self, page: list[Record], doing: _Pass) -> Iterator[Step]:
         there = {
             record.identity: record
             for record in self._backend.find("identity", [record.identity for record in page])
         }
-        for record in page:
+        opened = [self._opened(record) for record in page]
+        rows = [row for row in opened if isinstance(row, Token)]
+        self._logins.look(rows)
+        for record, row in zip(page, opened, strict=True):
             try:
-                row = self._from.open(record)
-                step = self._step(row, there.get(record.identity), dry_run=dry_run)
+                if isinstance(row, Exception):
+                    raise row
+                step = self._step(row, there.get(record.identity), doing)
             except OF_THE_STORE:
                 raise
             except (KeyMissing, StoreError) as exc:
@@ -128,16 +160,29 @@ class Copier:
                 step = Step(
                     token_id=record.id, user=record.user, action=Action.FAILED, reason=reason
                 )
-            yield step
+            if step is not None:
+                yield step
+        if not doing.dry_run:
+            self._logins.look_again(rows)
 
-    def _step(self, row: Token, known: Record | None, *, dry_run: bool) -> Step:
-        """Copy a row; *known* is what had its identity in the target a moment ago."""
+    def _opened(self, record: Record) -> Token | TokenKeepError:
+        try:
+            return self._from.open(record)
+        except (KeyMissing, StoreError) as exc:
+            return exc
+
+    def _step(self, row: Token, known: Record | None, doing: _Pass) -> Step | None:
+        """
+        Copy a row; *known* is what had its identity in the target a moment ago.
+
+        Returns:
+            None if it has to wait until the others are there.
+        """
         verdict = judged_anew(
-            lambda attempt: self._copied(
-                row, None if attempt else known, attempt, dry_run=dry_run
-            ),
-            row,
+            lambda attempt: self._copied(row, None if attempt else known, attempt, doing), row
         )
+        if verdict is None:
+            return None
         claim = row.renewal.claim
         alive = claim is not None and self._clock.now() < claim.taken_at + claim.length
         return Step(
@@ -148,39 +193,55 @@ class Copier:
             in_flight=alive,
         )
 
-    def _copied(self, row: Token, known: Record | None, attempt: int, *, dry_run: bool) -> Verdict:
+    def _copied(
+        self, row: Token, known: Record | None, attempt: int, doing: _Pass
+    ) -> Verdict | None:
         """
         Judge a row and do it.
+
+        Returns:
+            None if it has to wait until the others are there.
 
         Raises:
             StoreConflict: Somebody wrote meanwhile; nothing was done.
         """
-        if known is not None and known.id == row.id:
-            there: Token | None = self._to.open(known)
-            leads = True
-        elif known is None and not attempt and not dry_run and _is_kept(row):
+        if attempt:
+            self._logins.look([row])
+        others = self._logins.others(row)
+        if not (known or attempt or others or row.moved_to or doing.dry_run) and _is_kept(row):
             # Most rows of most copies: one trip, and a conflict tells if there is one.
             self._to.adopt(without_claim(row))
             return judge(row, None, replace=self._replace)
-        else:
-            there, leads = self._counterpart(row)
+        there, leads = self._counterpart(row, known, others)
         if there is None and leads:
             return Verdict(action=Action.SKIP, reason="deleted in the target since it moved there")
-        verdict = judge(row, there, replace=self._replace)
-        if dry_run:
-            return verdict
+        leads_to = self._to.read(row.moved_to) if row.moved_to else None
+        if there and row.moved_to and not (there.moved_to or leads_to) and doing.puts_off(row):
+            return None
+        verdict = judge(row, there, replace=self._replace, leads_to=leads_to)
+        if there is None and (dead := self._logins.dead_as(row, others)):
+            verdict = replace(verdict, reason=STAYS_REVOKED, row=dead)
+        if not doing.dry_run:
+            self._do(verdict, row, there, leads=leads)
+            self._logins.become_one(row, [each for each in others if not _is(each, there)])
+        return verdict
+
+    def _do(self, verdict: Verdict, row: Token, there: Token | None, *, leads: bool) -> None:
         if verdict.row is not None:
             self._write(verdict.row, there)
         if there is not None and not leads and _is_kept(row):
             self._to.adopt(pointer(row, there, self._clock.now()))
-        return verdict
 
-    def _counterpart(self, row: Token) -> tuple[Token | None, bool]:
+    def _counterpart(
+        self, row: Token, known: Record | None, others: list[Token]
+    ) -> tuple[Token | None, bool]:
         """
         Return what the target has of a row's token or user, and whether the row's id leads there.
 
         None and True: the id leads to a row that is gone.
         """
+        if known is not None and known.id == row.id:
+            return self._to.open(known), True
         record = self._backend.read(str(row.id))
         at = None if record is None else self._to.open(record)
         if at is not None and at.moved_to and not row.moved_to:
@@ -191,6 +252,8 @@ class Copier:
         named_since = at is not None and row.user is not None and at.user is None
         if owner is not None and (at is None or named_since):
             return owner, at is not None
+        if at is None and row.user is None and others:
+            return others[0], False
         return at, at is not None
 
     def _write(self, row: Token, there: Token | None) -> None:
@@ -207,3 +270,13 @@ class Copier:
 def _is_kept(row: Token) -> bool:
     """Tell whether a row is copied at all, if nothing is in the way."""
     return row.status is not Status.PENDING
+
+
+def _is(one: Token, other: Token | None) -> bool:
+    return other is not None and one.id == other.id
+
+
+def _is_one_store(one: Backend, other: Backend) -> bool:
+    if one.embedded and one.home is None:
+        return one is other  # in memory: all of them are called alike
+    return whereabouts(one) == whereabouts(other)

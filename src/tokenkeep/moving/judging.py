@@ -5,13 +5,19 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import TYPE_CHECKING
 
 from tokenkeep.lookup import digest_of
 from tokenkeep.rows import is_untouched_copy
+from tokenkeep.saving import died, is_same_login
 from tokenkeep.token import Status, Token
 
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+_FIRST_LOGIN = "the target is in the midst of its first login"
 _LATER = "written later in the source"
-_STAYS_REVOKED = "revoked in the target, and stays so"
+STAYS_REVOKED = "revoked in the target, and stays so"
 
 
 class Action(StrEnum):
@@ -40,7 +46,9 @@ class Verdict:
     row: Token | None = None
 
 
-def judge(row: Token, there: Token | None, *, replace: bool) -> Verdict:
+def judge(
+    row: Token, there: Token | None, *, replace: bool, leads_to: Token | None = None
+) -> Verdict:
     """
     Say what becomes of a row in the target.
 
@@ -54,18 +62,33 @@ def judge(row: Token, there: Token | None, *, replace: bool) -> Verdict:
         there: What the target has of the same token, or of the same user. None
             if nothing.
         replace: Whether another login takes the place of the target's.
+        leads_to: Where a pointer would lead in the target. None if nowhere, or
+            if the row is none.
     """
     if row.status is Status.PENDING:
         return Verdict(action=Action.SKIP, reason="a first login that has not ended")
+    if row.moved_to:
+        return _pointer(row, there, leads_to)
     if there is None:
         return Verdict(action=Action.NEW, row=without_claim(row))
     if there.status is Status.PENDING:
-        return Verdict(action=Action.SKIP, reason="the target is in the midst of its first login")
-    if row.moved_to:
-        return _pointer(row, there)
-    if _is_same_login(row, there):
+        return Verdict(action=Action.SKIP, reason=_FIRST_LOGIN)
+    if _is_one_login(row, there):
         return _newest(row, there)
     return _other_login(row, there, replace=replace)
+
+
+def ended(row: Token, also: Iterable[tuple[str, str]], now: float) -> Token:
+    """
+    Return a row whose login was revoked in another row.
+
+    Args:
+        row: As it is.
+        also: What the provider has to revoke for that other row.
+        now: Epoch seconds.
+    """
+    to_revoke = (*row.renewal.to_revoke, *(x for x in also if x not in row.renewal.to_revoke))
+    return died(row, Status.REVOKED, now).with_renewal(to_revoke=to_revoke)
 
 
 def without_claim(row: Token) -> Token:
@@ -101,7 +124,7 @@ def _newest(row: Token, there: Token) -> Verdict:
     if there.status is Status.REVOKED:
         if row.status is Status.REVOKED and _revokes_more(row, there):
             return _update(row, there, "the provider has to revoke the source's too")
-        return Verdict(action=Action.NOTHING, reason=_STAYS_REVOKED)
+        return Verdict(action=Action.NOTHING, reason=STAYS_REVOKED)
     if row.status is Status.REVOKED:
         return _update(_revoking(row, there), there, "revoked in the source")
     if _written(row) > _written(there):
@@ -140,13 +163,21 @@ def _other_login(row: Token, there: Token, *, replace: bool) -> Verdict:
     return Verdict(action=Action.SKIP, reason=reason)
 
 
-def _pointer(row: Token, there: Token) -> Verdict:
-    if there.moved_to:
-        return Verdict(action=Action.NOTHING)
-    if there.status is Status.REVOKED:
-        # As a pointer it would forget what the provider has still to revoke.
-        return Verdict(action=Action.NOTHING, reason=_STAYS_REVOKED)
-    if there.user or _written(row) < _written(there):
+def _pointer(row: Token, there: Token | None, leads_to: Token | None) -> Verdict:
+    if leads_to is not None and leads_to.id == row.id:
+        return Verdict(action=Action.SKIP, reason="the target has that user's token under this id")
+    if there is None:
+        return Verdict(action=Action.NEW, row=row)
+    if there.moved_to or there.status is Status.REVOKED:
+        # Revoked, it would forget as a pointer what the provider has still to revoke.
+        return Verdict(action=Action.NOTHING, reason=None if there.moved_to else STAYS_REVOKED)
+    if there.status is Status.PENDING:
+        return Verdict(action=Action.SKIP, reason=_FIRST_LOGIN)
+    # Its token is in the row it would lead to, or was in the source when it came from there.
+    is_covered = leads_to is not None and (
+        is_same_login(there, leads_to) or is_untouched_copy(there)
+    )
+    if there.user or _written(row) < _written(there) or not is_covered:
         return Verdict(action=Action.SKIP, reason="the target uses this id for a token of its own")
     changed = row.but(id=there.id, version=there.version, identity=there.identity)
     return Verdict(action=Action.UPDATE, reason="leads to its user's row now", row=changed)
@@ -163,11 +194,15 @@ def _update(row: Token, there: Token, reason: str) -> Verdict:
         version=there.version,
         user=row.user or there.user,
         identity=there.identity if is_named else row.identity,
-    ).with_renewal(claim=None, mints=tuple(sorted(mints)), to_revoke=to_revoke)
+    )
+    # Who renews the target's row goes on: without the claim another one would ask as well.
+    goes_on = row.status is not Status.REVOKED and row.refresh_token == there.refresh_token
+    claim = its.claim if goes_on else None
+    changed = changed.with_renewal(claim=claim, mints=tuple(sorted(mints)), to_revoke=to_revoke)
     return Verdict(action=Action.UPDATE, reason=reason, row=changed)
 
 
-def _is_same_login(row: Token, there: Token) -> bool:
+def _is_one_login(row: Token, there: Token) -> bool:
     """Tell whether two rows come from one login; a provider may have rotated since."""
     if row.renewal.login is not None and row.renewal.login == there.renewal.login:
         return True

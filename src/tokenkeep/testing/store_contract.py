@@ -256,6 +256,19 @@ class StoreContract(FindContract):
             assert dead.access_token is None
 
     @pytest.mark.parametrize("status", [Status.REVOKED, Status.LOGIN_NEEDED])
+    def test_a_first_save_can_bring_a_dead_token(self, store: TokenStore, status: Status) -> None:
+        """What was dead in the store it comes from does not come to life in this one."""
+        dead = store.save_token(full().but(status=status))
+
+        assert dead.status is status
+        assert dead.refresh_token == full().refresh_token
+        found = store.find_token_by_id(str(dead.id))
+        assert found is not None
+        assert found.status is status
+        if status is Status.REVOKED:
+            assert (dead.access_token, found.access_token) == (None, None)
+
+    @pytest.mark.parametrize("status", [Status.REVOKED, Status.LOGIN_NEEDED])
     def test_the_stored_refresh_token_lifts_nothing(
         self, store: TokenStore, status: Status
     ) -> None:
