@@ -36,7 +36,8 @@ class _Made:
         with self._lock:
             made = self._of.get(id(store))
             if made is None:
-                made = self._of[id(store)] = LocalSwap(store)
+                # A signal handler may have made one within the constructor.
+                made = self._of.setdefault(id(store), LocalSwap(store))
             return made
 
     def renew_locks(self) -> None:
@@ -70,6 +71,8 @@ class LocalSwap(TokenStore):
         self._lock = RLock()
         self._renewals: dict[str, Renewal] = {}
         self._logins: dict[str, str] = {}
+        self._nameless: dict[str, str] = {}
+        self._moved: dict[str, str] = {}
         self._swaps: list[_Swap] = []
         self._most = _MOST
         forks.renew_in_child(self)
@@ -88,7 +91,11 @@ class LocalSwap(TokenStore):
 
     def find_token_by_id(self, token_id: str) -> Token | None:
         """See `TokenStore.find_token_by_id`."""
-        return self._seen(self._store.find_token_by_id(token_id))
+        found = self._store.find_token_by_id(token_id)
+        if found is None and token_id in self._moved:
+            # Joined with its user's row while it was being renewed.
+            found = self._store.find_token_by_id(self._moved[token_id])
+        return self._seen(found)
 
     def save_token(self, token: Token) -> Token:
         """See `TokenStore.save_token`."""
@@ -104,14 +111,15 @@ class LocalSwap(TokenStore):
         with self._lock:
             self._store.delete_token(token_id)
             self._drop(token_id)
+            self._moved.pop(token_id, None)
             self._tell(token_id, None)
 
     def delete_tokens(self) -> None:
         """See `TokenStore.delete_tokens`."""
         with self._lock:
             self._store.delete_tokens()
-            self._renewals.clear()
-            self._logins.clear()
+            for known in (self._renewals, self._logins, self._nameless, self._moved):
+                known.clear()
             self._tell(None, None)
 
     def get_tokens(self) -> list[Token]:
@@ -166,15 +174,25 @@ class LocalSwap(TokenStore):
 
     def _keep(self, token: Token, renewal: Renewal) -> None:
         """Keep the state of a token's renewals, and which login it is about."""
-        self._renewals[str(token.id)] = renewal
-        self._logins[str(token.id)] = _login(token)
+        token_id, login = str(token.id), _login(token)
+        self._renewals[token_id], self._logins[token_id] = renewal, login
+        if token.user is None and (token.refresh_token or token.grant_token):
+            self._nameless[login] = token_id
 
-    def _drop(self, token_id: str) -> None:
-        self._renewals.pop(token_id, None)
-        self._logins.pop(token_id, None)
+    def _drop(self, token_id: str) -> Renewal | None:
+        login = self._logins.pop(token_id, "")
+        if self._nameless.get(login) == token_id:
+            self._nameless.pop(login, None)
+        return self._renewals.pop(token_id, None)
 
     def _go_on_or_begin(self, saved: Token) -> None:
         """Let a new login start anew; what the provider has to revoke of the last one stays."""
+        before = self._nameless.get(_login(saved), saved.id)
+        if before != saved.id and self._store.find_token_by_id(str(before)) is None:
+            # A row without a name has become its user's: a renewal goes on there.
+            self._moved[str(before)] = str(saved.id)
+            self._keep(saved, self._drop(str(before)) or saved.renewal)
+            return
         known = self._renewals.get(str(saved.id))
         if known is None or self._logins.get(str(saved.id)) == _login(saved):
             return

@@ -127,14 +127,13 @@ class Rows:
         """Tell whether a row can have another identity: its id may be made of the one it has."""
         return self._backend.id_for(identity) in (None, row.id)
 
-    def insert(self, token: Token) -> Token:
+    def insert(self, token: Token, identity: str) -> Token:
         """
         Write a token as a new row.
 
         Raises:
             StoreConflict: Its identity is taken.
         """
-        identity = self.identities(token)[0]
         new = token.but(id=self._id_for(identity), version=_random(), identity=identity)
         self._backend.write(records.seal(new, self._ring), replaces=None)
         return new

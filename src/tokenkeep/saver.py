@@ -174,7 +174,9 @@ class Saver:
         """
         now = self._clock.now()
         if stored is None:
-            return self._rows.insert(saving.first(token, login=login, now=now))
+            # Of what is given: of a revoked one there may be nothing left to go by.
+            identity = self._rows.identities(token)[0]
+            return self._rows.insert(saving.first(token, login=login, now=now), identity)
         wanted = saving.merged(stored, token, login=login, now=now)
         if wanted is stored:
             return stored
@@ -185,7 +187,7 @@ class Saver:
             if self._rows.may_become(stored, identity):
                 return self._rows.swap(wanted.but(identity=identity))
             # Its claim too: a renewal that is under way goes on in the user's row.
-            owner = self._rows.insert(saving.inherited(wanted, stored))
+            owner = self._rows.insert(saving.inherited(wanted, stored), identity)
         except StoreConflict:
             owners = self._rows.taken([identity])
             if not joins or not owners or owners[0].id == stored.id:
@@ -212,14 +214,18 @@ class Saver:
             try:
                 return self._gathered_once(saved, login)
             except StoreConflict:
-                saved = self._rows.read(str(saved.id)) or saved
+                stored = self._rows.read(str(saved.id))
+                if stored is None:
+                    return saved  # deleted meanwhile: that stands
+                saved = stored
         raise StoreConflict("Others kept writing this token", token_id=saved.id, user=saved.user)
 
     def _gathered_once(self, saved: Token, login: str) -> Token:
         if saved.status is Status.LOGIN_NEEDED:
             return saved
         sharing = self._sharing(saved)
-        owner = next((row for row in sharing if saving.twins(row, [saved])), None)
+        owners = (row for row in sharing if row.user and saving.twins(row, [saved]))
+        owner = next(owners, None)
         twins = saving.twins(saved, sharing) if owner is None else [owner]
         revoked = [row for row in (saved, *twins) if row.status is Status.REVOKED]
         if any(row.refresh_token for row in revoked):

@@ -111,18 +111,18 @@ def match(token: Token, stored: Iterable[Token]) -> Token | None:
 
 def twins(saved: Token, stored: Iterable[Token]) -> list[Token]:
     """
-    Return the rows without a name that hold the same login as a user's row.
+    Return the other rows without a name that hold the same login as a row.
 
     They were saved before it was known whose it is. Left alone, each would
     renew it, and live on when the other is revoked.
 
     Args:
-        saved: The user's row, as it is after a save.
+        saved: The row, as it is after a save; mostly a user's.
         stored: All there are, or those that share a token with it.
     """
     others = (row for row in stored if row.id != saved.id and row.user is None)
     rows = (row for row in others if row.status is not Status.PENDING and same_thing(row, saved))
-    return [row for row in rows if saved.user is not None and is_same_login(row, saved)]
+    return [row for row in rows if is_same_login(row, saved)]
 
 
 def is_same_login(one: Token, other: Token) -> bool:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+from dataclasses import replace
+
 import pytest
 from moved_tokens import NOW, login, renewed
 
@@ -190,3 +193,100 @@ def test_two_stores_in_memory_are_two(target):
     one.save_token(login())
 
     assert ["new"] == [step.action.value for step in Copier(one, other).steps()]
+
+
+def test_the_refresh_token_is_what_counts(source, target, copy):
+    """The target has only the access token of the login: it gets the rest, under its id."""
+    row = source.save_token(login(user=None))
+    there = target.save_token(login(user=None, refresh_token=None))
+    target.swap(there.but(updated_at=row.updated_at + 60))
+
+    copy()
+
+    [one] = target.get_tokens()
+    assert ("refresh ana", there.id) == (one.refresh_token, target.find_token_by_id(row.id).id)
+
+
+def test_a_renewal_of_the_nameless_row_goes_on(source, target, copy):
+    """It gets its user in one write: nobody finds the login without the claim."""
+    claim = Claim(nonce="n", holder="h", taken_at=NOW, length=20.0)
+    source.save_token(login())
+    nameless = target.save_token(login(user=None))
+    target.swap(nameless.with_renewal(claim=claim))
+
+    copy()
+
+    assert ("ana", claim) == (
+        target.reread(nameless.id).user,
+        target.reread(nameless.id).renewal.claim,
+    )
+    assert nameless.id == target.find_token(login(access_token=None, refresh_token=None)).id
+
+
+def test_one_that_is_judged_anew_forgets_no_other(source, open_store):
+    """Under another key nameless rows differ: each is found by its login all the same."""
+    target = open_store(keys=[os.urandom(32)])
+    rows = [source.save_token(login(f"{n}", user=None)) for n in range(8)]
+    for n, row in enumerate(rows):
+        dead = revoked(target.save_token(login(f"{n}", user=None)))
+        target.swap(dead)
+        if n % 2:
+            # Its id is another's there: it has to be judged once more.
+            target.backend.write(
+                replace(target.backend.read(dead.id), id=row.id, identity=f"{n}"), replaces=None
+            )
+
+    for _ in range(2):
+        list(Copier(source, target).steps())
+
+    alive = {record.status for record in target.backend.scan(None, 100)} - {"moved"}
+    assert {"revoked"} == alive
+
+
+def test_two_nameless_rows_of_one_login(source, target, copy):
+    """Both in the target, one of them revoked, from before: they end together."""
+    row = source.save_token(login(user=None))
+    copy()
+    other = revoked(target.save_token(login("x", user=None))).but(refresh_token="refresh ana")
+    target.swap(other)
+
+    copy()
+
+    assert {Status.REVOKED} == {target.reread(each.id).status for each in (row, other)}
+
+
+def test_deleted_while_it_is_copied(source, target, monkeypatch):
+    """A deletion between the write and the look afterwards ends nothing else."""
+    first, *_ = sorted((source.save_token(login(name)) for name in "abc"), key=lambda row: row.id)
+    scan = source.backend.scan
+    write = target.backend.write
+
+    def meanwhile(record, *, replaces):
+        write(record, replaces=replaces)
+        if record.id == first.id:
+            monkeypatch.setattr(target.backend, "write", write)
+            target.save_token(first.but(id=None, user=None, version=None))
+            target.delete_token(first.id)
+
+    monkeypatch.setattr(target.backend, "write", meanwhile)
+
+    actions = [step.action.value for step in Copier(source, target).steps()]
+
+    assert ["new"] * 3 == actions
+    assert scan(None, 10)
+    assert {"b", "c"} - {first.user} <= {token.user for token in target.get_tokens()}
+
+
+def test_no_pointer_to_a_first_login(open_store):
+    """Given up and swept, such a row must not stand in the way for ever."""
+    source, target = open_store(), open_store()
+    row = source.save_token(login(user=None))
+    claim = Claim(nonce="n", holder="h", taken_at=NOW, length=20.0)
+    pending = target.reserve(target._locate(login(user=None)), claim)
+
+    [step] = Copier(source, target).steps()
+    assert "first login" in step.reason
+    target.delete_token(pending.id, replaces=pending.version)
+
+    [step] = Copier(source, target).steps()
+    assert (row.id, "new") == (step.token_id, step.action.value)

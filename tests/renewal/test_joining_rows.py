@@ -76,7 +76,8 @@ def test_the_owners_own_claim_stays():
     vault = world.here.store.vault
     now = world.clock.now()
     token = vault._locate(NAMELESS.but(refresh_token="login-7/0"))
-    row = vault._rows.insert(saving.first(token, login="another", now=now))
+    [identity, *_] = vault._rows.identities(token)
+    row = vault._rows.insert(saving.first(token, login="another", now=now), identity)
 
     vault.save_token(Token(id=row.id, user=USER, client_id="client", access_token="n1"))
 

@@ -21,6 +21,7 @@ from tokenkeep import (
 )
 from tokenkeep.local_swap import LocalSwap, _Made
 from tokenkeep.saving import first, merged
+from tokenkeep.stores.list import ListStore
 from tokenkeep.swapping import can_swap
 from tokenkeep.testing import FakeClock
 from tokenkeep.token import Renewal
@@ -344,3 +345,37 @@ def test_one_for_each_store(monkeypatch):
             assert 1 == len({id(each) for each in ours})
     finally:
         sys.setswitchinterval(before)
+
+
+def test_a_renewal_goes_on_where_its_row_has_got_its_user():
+    """The row without a name is gone meanwhile: its renewal is saved in the user's."""
+    provider = ScriptedProvider(rotates=True)
+    keeper = Keeper(ListStore(), providers=OneProvider(provider))
+    store = keeper.store
+    login = Token(client_id="c", refresh_token="login-1/0", access_token="a", expires_at=1.0)
+    store.save_token(login.but(user=USER, refresh_token="login-0/0"))
+    nameless = store.save_token(login)
+    provider.during.append(lambda: store.save_token(login.but(id=nameless.id, user=USER)))
+
+    token = keeper.get(id=nameless.id)
+
+    assert ["login-1/0"] == provider.sent
+    assert [] == provider.revoked
+    assert (USER, "login-1/1") == (token.user, token.refresh_token)
+    assert token.pair == keeper.get(user=USER).pair
+
+
+@pytest.mark.parametrize("login", [{"refresh_token": "r"}, {}])
+def test_the_id_of_a_deleted_row_leads_to_nobody_else(login):
+    """What another user saves later with the same token is not found by it."""
+    theirs = ListStore()
+    store = LocalSwap(theirs)
+    ana = store.save_token(Token(user="ana", access_token="a", **login))
+    store.swap(ana.with_renewal(mints=(1.0,)))
+    theirs.delete_token(ana.id)
+
+    ben = store.save_token(Token(user="ben", access_token="b", **login))
+
+    assert ben.id != ana.id
+    assert (1.0,) != ben.renewal.mints
+    assert store.find_token_by_id(ana.id) is None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from functools import partial
 from itertools import islice
 from typing import TYPE_CHECKING
 
@@ -148,6 +149,7 @@ class Copier:
         opened = [self._opened(record) for record in page]
         rows = [row for row in opened if isinstance(row, Token)]
         self._logins.look(rows)
+        new: list[Token] = []
         for record, row in zip(page, opened, strict=True):
             try:
                 if isinstance(row, Exception):
@@ -156,14 +158,26 @@ class Copier:
             except OF_THE_STORE:
                 raise
             except (KeyMissing, StoreError) as exc:
-                reason = f"{exc.what} (token {exc.token_id or record.id})"
-                step = Step(
-                    token_id=record.id, user=record.user, action=Action.FAILED, reason=reason
-                )
+                step = _failed(record.id, record.user, exc)
             if step is not None:
                 yield step
+            if step is not None and step.action is Action.NEW and isinstance(row, Token):
+                new.append(row)
         if not doing.dry_run:
-            self._logins.look_again(rows)
+            yield from self._saved_meanwhile(new)
+
+    def _saved_meanwhile(self, new: list[Token]) -> Iterator[Step]:
+        """See to logins that were saved in the target while these rows were on their way."""
+        for row in self._logins.joined_by_others(new):
+            try:
+                judged_anew(partial(self._joined, row), row)
+            except OF_THE_STORE:
+                raise
+            except (KeyMissing, StoreError) as exc:
+                yield _failed(str(row.id), row.user, exc)
+
+    def _joined(self, row: Token, _: int) -> None:
+        self._logins.become_one(row)
 
     def _opened(self, record: Record) -> Token | TokenKeepError:
         try:
@@ -206,7 +220,7 @@ class Copier:
             StoreConflict: Somebody wrote meanwhile; nothing was done.
         """
         if attempt:
-            self._logins.look([row])
+            self._logins.look_anew(row)
         others = self._logins.others(row)
         if not (known or attempt or others or row.moved_to or doing.dry_run) and _is_kept(row):
             # Most rows of most copies: one trip, and a conflict tells if there is one.
@@ -216,20 +230,28 @@ class Copier:
         if there is None and leads:
             return Verdict(action=Action.SKIP, reason="deleted in the target since it moved there")
         leads_to = self._to.read(row.moved_to) if row.moved_to else None
+        if row.moved_to and doing.dry_run:
+            leads_to = leads_to or self._from.read(row.moved_to)  # as it will be
         if there and row.moved_to and not (there.moved_to or leads_to) and doing.puts_off(row):
             return None
         verdict = judge(row, there, replace=self._replace, leads_to=leads_to)
-        if there is None and (dead := self._logins.dead_as(row, others)):
-            verdict = replace(verdict, reason=STAYS_REVOKED, row=dead)
+        if there is None and verdict.row is not None:
+            came = self._logins.as_one_of(verdict.row, others)
+            is_dead = came.status is not verdict.row.status
+            verdict = replace(
+                verdict, row=came, reason=STAYS_REVOKED if is_dead else verdict.reason
+            )
         if not doing.dry_run:
             self._do(verdict, row, there, leads=leads)
-            self._logins.become_one(row, [each for each in others if not _is(each, there)])
+            if [each for each in others if not _is(each, there)]:
+                self._logins.become_one(row)
         return verdict
 
     def _do(self, verdict: Verdict, row: Token, there: Token | None, *, leads: bool) -> None:
         if verdict.row is not None:
             self._write(verdict.row, there)
-        if there is not None and not leads and _is_kept(row):
+        taken = there is not None and there.status is not Status.PENDING
+        if there is not None and taken and not leads and _is_kept(row):
             self._to.adopt(pointer(row, there, self._clock.now()))
 
     def _counterpart(
@@ -252,9 +274,14 @@ class Copier:
         named_since = at is not None and row.user is not None and at.user is None
         if owner is not None and (at is None or named_since):
             return owner, at is not None
-        if at is None and row.user is None and others:
-            return others[0], False
+        if at is None and others and self._may_stand_for(others[0], row):
+            return others[0], False  # with a name, if there is such a one
         return at, at is not None
+
+    def _may_stand_for(self, other: Token, row: Token) -> bool:
+        """Tell whether a row can be written over with another one's user."""
+        is_named = other.user is not None or row.user is None
+        return is_named or self._to.may_become(other, str(row.identity))
 
     def _write(self, row: Token, there: Token | None) -> None:
         if there is None:
@@ -270,6 +297,11 @@ class Copier:
 def _is_kept(row: Token) -> bool:
     """Tell whether a row is copied at all, if nothing is in the way."""
     return row.status is not Status.PENDING
+
+
+def _failed(row_id: str, user: str | None, error: TokenKeepError) -> Step:
+    reason = f"{error.what} (token {error.token_id or row_id})"
+    return Step(token_id=row_id, user=user, action=Action.FAILED, reason=reason)
 
 
 def _is(one: Token, other: Token | None) -> bool:

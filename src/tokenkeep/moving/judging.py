@@ -127,10 +127,23 @@ def _newest(row: Token, there: Token) -> Verdict:
         return Verdict(action=Action.NOTHING, reason=STAYS_REVOKED)
     if row.status is Status.REVOKED:
         return _update(_revoking(row, there), there, "revoked in the source")
-    if _written(row) > _written(there):
+    return _newer(row, there)
+
+
+def _newer(row: Token, there: Token) -> Verdict:
+    """Judge two living rows of one login."""
+    mine, its = (_written(each) for each in (row, there))
+    if bool(row.refresh_token) is not bool(there.refresh_token):
+        # Without its refresh token a login ends within the hour.
+        mine, its = float(bool(row.refresh_token)), float(bool(there.refresh_token))
+    if mine > its:
         return _update(row, there, _LATER)
-    later = _written(row) < _written(there)
-    return Verdict(action=Action.NOTHING, reason="written later in the target" if later else None)
+    if row.user and not there.user:
+        named = there.but(user=row.user, identity=row.identity)
+        return Verdict(action=Action.UPDATE, reason="gets its user", row=named)
+    return Verdict(
+        action=Action.NOTHING, reason="written later in the target" if mine < its else None
+    )
 
 
 def _revokes_more(row: Token, there: Token) -> bool:
@@ -206,9 +219,7 @@ def _is_one_login(row: Token, there: Token) -> bool:
     """Tell whether two rows come from one login; a provider may have rotated since."""
     if row.renewal.login is not None and row.renewal.login == there.renewal.login:
         return True
-    if row.refresh_token or there.refresh_token:
-        return row.refresh_token == there.refresh_token
-    return row.access_token == there.access_token
+    return is_same_login(row, there)
 
 
 def _content(token: Token) -> Token:

@@ -47,6 +47,13 @@ class DeadContract(FindContract):
         if status is Status.REVOKED:
             assert (dead.access_token, found.access_token) == (None, None)
 
+    def test_a_first_save_can_bring_what_had_one_token(self, store: TokenStore) -> None:
+        """Of a revoked access token nothing is left to find it by; its id still tells."""
+        dead = store.save_token(Token(access_token="a", status=Status.REVOKED))
+
+        assert store.find_token_by_id(str(dead.id)) == dead
+        assert (dead.status, dead.access_token) == (Status.REVOKED, None)
+
     @pytest.mark.parametrize("status", [Status.REVOKED, Status.LOGIN_NEEDED])
     def test_the_stored_refresh_token_lifts_nothing(
         self, store: TokenStore, status: Status
