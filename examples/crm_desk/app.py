@@ -73,6 +73,8 @@ def make() -> ASGIApp:
             desk.crm.close()
 
     async def not_here(request: Request, _error: Exception) -> Response:
+        if request.url.path.startswith("/static/"):
+            return PlainTextResponse("There is no such file\n", 404)
         return await desk.pages.trouble(request, NOT_HERE)
 
     async def refused(_request: Request, error: Exception) -> Response:

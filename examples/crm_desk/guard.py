@@ -25,6 +25,9 @@ LONGEST_BODY = 500_000
 _FOR_EVER = "public, max-age=31536000, immutable"
 """Of static files: their addresses change with their content."""
 
+_A_FILE = (200, 304)
+"""What a static file is answered with; all else below its address is not for ever."""
+
 _BAD = 400
 
 _READING = ("GET", "HEAD", "OPTIONS")
@@ -73,8 +76,8 @@ class Guard:
                 headers = MutableHeaders(scope=message)
                 for name, value in self._headers.items():
                     headers[name] = value
-                is_static = scope["path"].startswith("/static/")
-                headers.setdefault("Cache-Control", _FOR_EVER if is_static else "no-store")
+                is_file = scope["path"].startswith("/static/") and status in _A_FILE
+                headers.setdefault("Cache-Control", _FOR_EVER if is_file else "no-store")
             await send(message)
 
         try:

@@ -606,6 +606,28 @@ def test_there_is_nothing_else(browser):
         assert browser.get(f"/leads/{urllib.parse.quote(odd)}").status == 404
 
 
+@pytest.mark.parametrize("name", ["nothing.css", "%00", "a" * 3000, "..%2fsettings.py"])
+def test_no_such_file(browser, name):
+    """What is not there below the static files is plain, tells nobody's name, and is not kept."""
+    browser.log_in(ANA)
+    answer = browser.get(f"/static/{name}")
+
+    assert (answer.status, answer.text) == (404, "There is no such file\n")
+    assert answer.headers["Cache-Control"] == "no-store"
+    refused = browser.post("/static/desk.css", {})
+    assert (refused.status, refused.headers["Cache-Control"]) == (405, "no-store")
+
+
+def test_static_files_are_kept(browser):
+    """Their addresses change with their content, so browsers need not ask again."""
+    file = browser.get("/static/desk.css")
+    again = browser.get("/static/desk.css", **{"If-None-Match": file.headers["ETag"]})
+
+    assert (file.status, again.status) == (200, 304)
+    assert "immutable" in file.headers["Cache-Control"]
+    assert "immutable" in again.headers["Cache-Control"]
+
+
 def test_pages_are_small(browser):
     """A page with all it loads is under 100 KB."""
     browser.log_in(ANA)
