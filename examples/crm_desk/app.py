@@ -7,8 +7,6 @@ import contextlib
 import logging
 import multiprocessing
 import os
-import signal
-import threading
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
@@ -20,6 +18,7 @@ from starlette.staticfiles import StaticFiles
 
 from crm_desk.account_pages import AccountPages
 from crm_desk.desk import Desk
+from crm_desk.ending import close, end_with, when_told_to_end
 from crm_desk.guard import Guard
 from crm_desk.lead_pages import LeadPages
 from crm_desk.login_pages import LoginPages
@@ -27,12 +26,12 @@ from crm_desk.pages import STATIC
 from crm_desk.panel_pages import PanelPages
 from crm_desk.sessions import Sessions
 from crm_desk.settings import settings
+from crm_desk.threads import Ending
 from crm_desk.trouble import NOT_HERE, OURS
 from tokenkeep.errors import StoreUnavailable, TokenKeepError
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
-    from multiprocessing.process import BaseProcess
 
     from starlette.requests import Request
     from starlette.types import ASGIApp
@@ -54,13 +53,14 @@ def make() -> ASGIApp:
     desk = Desk(settings())
     launcher = multiprocessing.parent_process()
     if launcher is not None:
-        threading.Thread(target=_end_with, args=(launcher,), daemon=True).start()
+        end_with(launcher)
 
     @asynccontextmanager
     async def lifespan(_app: Starlette) -> AsyncIterator[None]:
+        when_told_to_end(desk.threads.end)
         try:
             await desk.threads.work(lambda: desk.crm.store)
-        except StoreUnavailable as exc:
+        except (StoreUnavailable, TimeoutError, Ending) as exc:
             # It may come back; until then each page says so.
             logger.warning("%s", exc)
         sweeping = asyncio.create_task(_sweep(desk))
@@ -70,7 +70,7 @@ def make() -> ASGIApp:
             sweeping.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await sweeping
-            desk.crm.close()
+            await close(desk.crm)
 
     async def not_here(request: Request, _error: Exception) -> Response:
         if request.url.path.startswith("/static/"):
@@ -107,12 +107,6 @@ def configure_logging() -> None:
     logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s: %(message)s")
     # Its lines hold whole addresses, and the one of a login's answer is secret.
     logging.getLogger("uvicorn.access").disabled = True
-
-
-def _end_with(launcher: BaseProcess) -> None:
-    """End when the process that started the workers has: killed, it can't tell them to."""
-    launcher.join()
-    os.kill(os.getpid(), signal.SIGTERM)
 
 
 async def _health(_request: Request) -> Response:

@@ -12,6 +12,7 @@ import logging
 import os
 import tempfile
 import threading
+import time
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from zohocrmsdk.src.com.zoho.api.authenticator.oauth_token import OAuthToken
@@ -21,7 +22,7 @@ from zohocrmsdk.src.com.zoho.crm.api.exception import SDKException
 from zohocrmsdk.src.com.zoho.crm.api.initializer import Initializer
 from zohocrmsdk.src.com.zoho.crm.api.sdk_config import SDKConfig
 
-from tokenkeep.errors import TokenKeepError, TokenNotFound
+from tokenkeep.errors import StoreUnavailable, TokenKeepError, TokenNotFound
 from tokenkeep.integrations.zoho_sdk import NoToken, SDKStore
 from tokenkeep.login import zoho_of
 
@@ -48,6 +49,9 @@ AT_ONCE = 10
 
 _PATIENCE = 20.0
 """How long one more waits for its turn, in seconds."""
+
+_LONGEST_PAUSE = 10.0
+"""How long at most nobody tries to open a store after that failed, in seconds."""
 
 _COUNTED = {
     "renewed": "renewals",
@@ -105,6 +109,8 @@ class Crm:
         self._ledger = ledger
         self._store: SDKStore | None = None
         self._starting = threading.Lock()
+        self._away = ""
+        self._again_at = 0.0
         self._turns: dict[str, threading.BoundedSemaphore] = {}
         # A folder for each process: the SDK truncates and writes its files
         # about modules while other processes would read them.
@@ -120,11 +126,17 @@ class Crm:
         Raises:
             TokenKeepError: It can't be opened.
         """
-        if self._store is None:
-            with self._starting:
-                if self._store is None:
-                    self._store = self._start()
-        return self._store
+        if self._store is not None:
+            return self._store
+        # While it is away one at a time tries, and nobody waits in line for that.
+        if not self._starting.acquire(blocking=not self._away):
+            raise StoreUnavailable(self._away)
+        try:
+            if self._store is None:
+                self._store = self._opened()
+            return self._store
+        finally:
+            self._starting.release()
 
     def token(self, token_id: str) -> Token:
         """
@@ -139,12 +151,12 @@ class Crm:
             raise TokenNotFound("There is no such token", token_id=token_id)
         return token
 
-    def as_user(self, token_id: str, work: Callable[[], Answer]) -> Answer:
+    def as_user(self, stored: Token, work: Callable[[], Answer]) -> Answer:
         """
         Do something with the SDK as one user, in this thread and in one go.
 
         Args:
-            token_id: Whose token is used.
+            stored: Whose token is used, as of `token`.
             work: Calls the SDK by `answer_of`. Called again, once, if the
                 access token is refused.
 
@@ -153,7 +165,7 @@ class Crm:
             CrmSilent: The CRM did not answer.
             TokenKeepError: There is no valid token for it.
         """
-        stored = self.token(token_id)
+        token_id = str(stored.id)
         environment = DataCenter.Environment(stored.api_domain, stored.issuer, stored.api_domain)
         token = OAuthToken(id=token_id)
         # The SDK waits for ever for the answer to a change. What hangs there
@@ -187,6 +199,18 @@ class Crm:
     def _counted(self, token_id: str, work: Callable[[], Answer]) -> Answer:
         self._ledger.count(token_id, "calls")
         return work()
+
+    def _opened(self) -> SDKStore:
+        """Open the store, unless it has just failed: what took long would take long again."""
+        began = time.monotonic()
+        if began < self._again_at:
+            raise StoreUnavailable(self._away)
+        try:
+            return self._start()
+        except StoreUnavailable as exc:
+            now = time.monotonic()
+            self._away, self._again_at = str(exc), now + min(now - began, _LONGEST_PAUSE)
+            raise
 
     def _start(self) -> SDKStore:
         """Open the store that TOKENKEEP_STORE names, and start the SDK with nobody logged in."""

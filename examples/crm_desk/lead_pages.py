@@ -247,8 +247,11 @@ class LeadPages:
         token_id = request.state.session.token_id
         if token_id is None:
             raise NotLoggedIn
-        crm = self._desk.crm
-        return await self._desk.threads.work(lambda: crm.as_user(token_id, work), of=token_id)
+        crm, threads = self._desk.crm, self._desk.threads
+        token = await threads.look(lambda: crm.token(token_id))
+        return await threads.work(
+            lambda: crm.as_user(token, work), of=token_id, at=token.data_center or ""
+        )
 
 
 def _trouble(error: Exception, *, writing: bool = False) -> Trouble:

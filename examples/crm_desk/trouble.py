@@ -7,6 +7,7 @@ import time
 from dataclasses import dataclass, replace
 
 from crm_desk.crm import DESK_BUSY, TOKEN_REFUSED, CrmRefused, CrmSilent
+from crm_desk.threads import Ending
 from tokenkeep.errors import (
     ConfigurationError,
     CoolingDown,
@@ -42,7 +43,7 @@ class Trouble:
             None if that is not known.
         retry: Whether trying again may help.
         login: Whether logging in again helps.
-        store: Whether the token store is what failed.
+        bare: Whether its page does without the stores: one is what failed, or may be.
     """
 
     status: int
@@ -53,7 +54,7 @@ class Trouble:
     until: float | None = None
     retry: bool = True
     login: bool = False
-    store: bool = False
+    bare: bool = False
 
 
 STALE_FORM = Trouble(
@@ -101,6 +102,7 @@ OURS = Trouble(
     title="Something is wrong with this desk",
     text="It is not your fault, and not Zoho's. The details are in the server's log.",
     advice="Try again. If it stays, tell whoever runs this desk.",
+    bare=True,
 )
 _REFUSED_LOGIN = Trouble(
     status=403,
@@ -214,13 +216,27 @@ _CRM_SILENT_WRITING = replace(
     "known whether what you sent was done.",
     advice="Look at the list in another tab before you send it again.",
 )
+_ENDING = Trouble(
+    status=503,
+    name="ending",
+    title="This desk is being stopped",
+    text="It did not go on waiting, and nothing was sent.",
+    advice="Try again in a minute: if it is being restarted, it is back then.",
+    bare=True,
+)
+_ENDING_WRITING = replace(
+    _ENDING,
+    text="It did not go on waiting for Zoho CRM. So it is not known whether what you sent was "
+    "done.",
+    advice="Once it is back, look at the list in another tab before you send it again.",
+)
 _STORE = Trouble(
     status=503,
     name="store-unavailable",
     title="The token store can't be reached",
     text="This desk can't look up your login at the moment. It is safe where it is.",
     advice="Try again in a moment. If it stays, tell whoever runs this desk.",
-    store=True,
+    bare=True,
 )
 _STORE_BROKEN = replace(
     _STORE,
@@ -289,7 +305,7 @@ _OF_ERROR: tuple[tuple[type[Exception], Trouble], ...] = (
 
 _A_WHILE = 60.0
 
-KNOWN = (TokenKeepError, CrmRefused, CrmSilent, NotThisLogin, TimeoutError)
+KNOWN = (TokenKeepError, CrmRefused, CrmSilent, NotThisLogin, TimeoutError, Ending)
 """What `trouble_of` has words for."""
 
 
@@ -306,6 +322,8 @@ def trouble_of(error: Exception, *, writing: bool = False) -> Trouble:
     logger.warning("%s: %s", type(error).__name__, text)
     if isinstance(error, CrmRefused):
         return _OF_CODE.get(error.code) or _refused(error)
+    if isinstance(error, Ending):
+        return _ENDING_WRITING if writing and error.begun else _ENDING
     if isinstance(error, CrmSilent | TimeoutError):
         return _CRM_SILENT_WRITING if writing else _CRM_SILENT
     if isinstance(error, ProviderRefused) and error.error == "access_denied":
