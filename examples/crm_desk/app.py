@@ -57,20 +57,16 @@ def make() -> ASGIApp:
 
     @asynccontextmanager
     async def lifespan(_app: Starlette) -> AsyncIterator[None]:
-        when_told_to_end(desk.threads.end)
-        try:
-            await desk.threads.work(lambda: desk.crm.store)
-        except (StoreUnavailable, TimeoutError, Ending) as exc:
-            # It may come back; until then each page says so.
-            logger.warning("%s", exc)
-        sweeping = asyncio.create_task(_sweep(desk))
-        try:
-            yield
-        finally:
-            sweeping.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await sweeping
-            await close(desk.crm)
+        with when_told_to_end(desk.threads.end):
+            await _open(desk)
+            sweeping = asyncio.create_task(_sweep(desk))
+            try:
+                yield
+            finally:
+                sweeping.cancel()
+                with contextlib.suppress(asyncio.CancelledError):
+                    await sweeping
+                await close(desk.crm)
 
     async def not_here(request: Request, _error: Exception) -> Response:
         if request.url.path.startswith("/static/"):
@@ -119,6 +115,15 @@ async def _icon(_request: Request) -> Response:
     return FileResponse(STATIC / "icon.svg", headers={"Cache-Control": "max-age=86400"})
 
 
+async def _open(desk: Desk) -> None:
+    """Open the store, if it can be had now."""
+    try:
+        await desk.threads.work(lambda: desk.crm.store)
+    except (StoreUnavailable, TimeoutError, Ending) as exc:
+        # It may come back; until then each page says so.
+        logger.warning("%s", str(exc) or "The token store does not answer")
+
+
 async def _sweep(desk: Desk) -> None:
     """Finish revocations, save answers that could not be saved; any number of workers may."""
     while True:
@@ -126,4 +131,7 @@ async def _sweep(desk: Desk) -> None:
         try:
             await desk.threads.work(lambda: desk.crm.store.keeper.sweep())  # noqa: PLW0108  # the store may have to be opened first: in the thread
         except (TokenKeepError, TimeoutError) as exc:
-            logger.warning("Sweeping: %s", exc)
+            logger.warning("Sweeping: %s", str(exc) or "it takes too long")
+        except Exception:
+            # Whatever it was: the next time it may be done.
+            logger.exception("Sweeping")

@@ -6,13 +6,13 @@ import asyncio
 import os
 import signal
 import threading
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
 from crm_desk.pool import Pool
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from multiprocessing.process import BaseProcess
     from types import FrameType
 
@@ -28,7 +28,8 @@ RENEWAL = "tokenkeep-renewal"
 """The name of threads that renew: each has an answer of Zoho's to save."""
 
 
-def when_told_to_end(act: Callable[[], None]) -> None:
+@contextmanager
+def when_told_to_end(act: Callable[[], None]) -> Iterator[None]:
     """
     Have something done by the running loop a while after this process was told to end.
 
@@ -36,21 +37,23 @@ def when_told_to_end(act: Callable[[], None]) -> None:
     under way, and cuts off what takes longer.
     """
     loop = asyncio.get_running_loop()
-    if threading.current_thread() is not threading.main_thread():
-        return
-    for number in (signal.SIGINT, signal.SIGTERM):
-        server = signal.getsignal(number)
-        if not callable(server):
-            continue
+    servers: dict[int, Callable[..., object]] = {}
 
-        def told(
-            number: int, frame: FrameType | None, server: Callable[..., object] = server
-        ) -> None:
-            if not loop.is_closed():
-                loop.call_soon_threadsafe(loop.call_later, GRACE, act)
-            server(number, frame)
+    def told(number: int, frame: FrameType | None) -> None:
+        loop.call_soon_threadsafe(loop.call_later, GRACE, act)
+        servers[number](number, frame)
 
-        signal.signal(number, told)
+    if threading.current_thread() is threading.main_thread():
+        for number in (signal.SIGINT, signal.SIGTERM):
+            server = signal.getsignal(number)
+            if callable(server):
+                servers[number] = server
+                signal.signal(number, told)
+    try:
+        yield
+    finally:
+        for told_by, server in servers.items():
+            signal.signal(told_by, server)
 
 
 def end_with(launcher: BaseProcess) -> None:
