@@ -68,6 +68,11 @@ def make() -> ASGIApp:
                     await sweeping
                 await close(desk.crm)
 
+    async def has_ended(browser: str) -> bool:
+        with contextlib.suppress(StoreUnavailable, Ending):
+            return await desk.threads.note(lambda: desk.ledger.has_ended(browser))
+        return False
+
     async def not_here(request: Request, _error: Exception) -> Response:
         if request.url.path.startswith("/static/"):
             return PlainTextResponse("There is no such file\n", 404)
@@ -94,7 +99,7 @@ def make() -> ASGIApp:
         exception_handlers={404: not_here, HTTPException: refused, Exception: ours},
     )
     # Around everything, pages about errors among it.
-    sessions = Sessions(app, desk.settings, desk.key, desk.ledger.has_ended)
+    sessions = Sessions(app, desk.settings, desk.key, has_ended)
     return Guard(sessions, desk.settings, desk.login_servers)
 
 

@@ -44,7 +44,8 @@ class Threads:
     """
     Pools of threads, so that what hangs leaves threads to everything else.
 
-    For Zoho there is one for each data centre, and one is for the stores.
+    For Zoho there is one for each data centre; one is for the stores, and one
+    for the desk's own file alone.
     """
 
     def __init__(self) -> None:
@@ -52,6 +53,7 @@ class Threads:
         self._counting = threading.Lock()
         self._work: defaultdict[str, Pool] = defaultdict(lambda: Pool(200))
         self._looks = Pool(40)
+        self._notes = Pool(20)
         self._limits: set[asyncio.Timeout] = set()
         self._is_ending = False
 
@@ -92,9 +94,16 @@ class Threads:
             StoreUnavailable: It takes too long.
             Ending: As for `work`.
         """
+        return await self._looked(self._looks, call)
+
+    async def note(self, call: Callable[[], Result]) -> Result:
+        """As `look`, for what needs the desk's own file only: no store holds it up."""
+        return await self._looked(self._notes, call)
+
+    async def _looked(self, pool: Pool, call: Callable[[], Result]) -> Result:
         self._go_on()
         try:
-            return await self._result(self._looks.submit(call), GLANCE)
+            return await self._result(pool.submit(call), GLANCE)
         except TimeoutError as exc:
             raise StoreUnavailable(f"There was no answer within {GLANCE:g} s") from exc
 
