@@ -133,6 +133,15 @@ _UNKNOWN_SERVER = Trouble(
     retry=False,
     login=True,
 )
+NO_SUCH_PLACE = Trouble(
+    status=400,
+    name="no-such-place",
+    title="There is no such data centre here",
+    text="This desk does not know the place that you wanted to log in at. Nothing was sent there.",
+    advice="Choose one from the list.",
+    retry=False,
+    login=True,
+)
 _SPENT_CODE = Trouble(
     status=400,
     name="code-rejected",
@@ -270,6 +279,13 @@ _CRM_REFUSED = Trouble(
     advice="Change it and send it again.",
     retry=False,
 )
+_CRM_REFUSED_READING = replace(
+    _CRM_REFUSED,
+    status=400,
+    name="crm-refused-reading",
+    title="Zoho CRM does not show this",
+    advice="Check the address, or go on from the leads.",
+)
 
 _OF_CODE = {
     "TOO_MANY_REQUESTS": _CRM_BUSY,
@@ -277,7 +293,7 @@ _OF_CODE = {
         _CRM_BUSY,
         name="desk-busy",
         title="Too many calls at a time",
-        text="This login has many calls under way here; more of them would hold others up.",
+        text="Many are under way here already, so this one was not made: nothing was sent.",
         advice="Try again in a moment.",
     ),
     "OAUTH_SCOPE_MISMATCH": _NOT_COVERED,
@@ -321,7 +337,7 @@ def trouble_of(error: Exception, *, writing: bool = False) -> Trouble:
     text = "".join(each if each.isprintable() else " " for each in str(error))
     logger.warning("%s: %s", type(error).__name__, text)
     if isinstance(error, CrmRefused):
-        return _OF_CODE.get(error.code) or _refused(error)
+        return _OF_CODE.get(error.code) or _refused(error, writing=writing)
     if isinstance(error, Ending):
         return _ENDING_WRITING if writing and error.begun else _ENDING
     if isinstance(error, CrmSilent | TimeoutError):
@@ -348,8 +364,9 @@ def login_trouble(error: Exception) -> Trouble:
     return trouble
 
 
-def _refused(error: CrmRefused) -> Trouble:
+def _refused(error: CrmRefused, *, writing: bool) -> Trouble:
     said = error.message or error.code
     field = error.details.get("api_name") or error.details.get("field")
     about = f" It is about the field {field}." if isinstance(field, str) else ""
-    return replace(_CRM_REFUSED, text=f"It says: {said}.{about}")
+    trouble = _CRM_REFUSED if writing else _CRM_REFUSED_READING
+    return replace(trouble, text=f"It says: {said}.{about}")
