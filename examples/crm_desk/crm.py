@@ -22,6 +22,8 @@ from zohocrmsdk.src.com.zoho.crm.api.exception import SDKException
 from zohocrmsdk.src.com.zoho.crm.api.initializer import Initializer
 from zohocrmsdk.src.com.zoho.crm.api.sdk_config import SDKConfig
 
+from crm_desk.sdk_limits import limit_changes
+from crm_desk.turns import Turns
 from tokenkeep.errors import StoreUnavailable, TokenKeepError, TokenNotFound
 from tokenkeep.integrations.zoho_sdk import NoToken, SDKStore
 from tokenkeep.login import zoho_of
@@ -44,11 +46,17 @@ TOKEN_REFUSED = ("INVALID_TOKEN", "AUTHENTICATION_FAILURE", "INVALID_OAUTHTOKEN"
 DESK_BUSY = "DESK_BUSY"
 """The desk's own: a login has too many calls under way."""
 
-AT_ONCE = 10
-"""How many calls of one login a worker makes at a time."""
-
 _PATIENCE = 20.0
 """How long one more waits for its turn, in seconds."""
+
+_CONNECTING = 5.0
+"""How long connecting to the CRM may take, in seconds."""
+
+_READING = 15.0
+"""How long the CRM may be silent when something is read, in seconds."""
+
+_CHANGING = 50.0
+"""How long it may be silent when something is changed, in seconds: given up, nobody knows."""
 
 _LONGEST_PAUSE = 10.0
 """How long at most nobody tries to open a store after that failed, in seconds."""
@@ -111,7 +119,7 @@ class Crm:
         self._starting = threading.Lock()
         self._away = ""
         self._again_at = 0.0
-        self._turns: dict[str, threading.BoundedSemaphore] = {}
+        self._turns = Turns()
         # A folder for each process: the SDK truncates and writes its files
         # about modules while other processes would read them.
         self._folder = tempfile.TemporaryDirectory(
@@ -151,7 +159,9 @@ class Crm:
             raise TokenNotFound("There is no such token", token_id=token_id)
         return token
 
-    def as_user(self, stored: Token, work: Callable[[], Answer]) -> Answer:
+    def as_user(
+        self, stored: Token, work: Callable[[], Answer], *, writing: bool = False
+    ) -> Answer:
         """
         Do something with the SDK as one user, in this thread and in one go.
 
@@ -159,20 +169,19 @@ class Crm:
             stored: Whose token is used, as of `token`.
             work: Calls the SDK by `answer_of`. Called again, once, if the
                 access token is refused.
+            writing: Whether something is changed.
 
         Raises:
-            CrmRefused: The CRM answered no.
+            CrmRefused: The CRM answered no, or this login has too many calls under way.
             CrmSilent: The CRM did not answer.
             TokenKeepError: There is no valid token for it.
         """
         token_id = str(stored.id)
         environment = DataCenter.Environment(stored.api_domain, stored.issuer, stored.api_domain)
         token = OAuthToken(id=token_id)
-        # The SDK waits for ever for the answer to a change. What hangs there
-        # is a few threads of this login's, and nobody else's.
-        turn = self._turns.setdefault(token_id, threading.BoundedSemaphore(AT_ONCE))
-        if not turn.acquire(timeout=_PATIENCE):
-            raise CrmSilent("Earlier calls of this login are still waiting for an answer")
+        # What hangs is a few threads of this login's, and nobody else's.
+        if not self._turns.take(token_id, _PATIENCE, writing=writing):
+            raise CrmRefused(DESK_BUSY)
         try:
             _ours(lambda: Initializer.switch_user(environment=environment, token=token))
             try:
@@ -188,7 +197,7 @@ class Crm:
         finally:
             # Also after a switch that failed: the SDK would leave that user on the thread.
             Initializer.LOCAL.init = None
-            turn.release()
+            self._turns.give_back(token_id, writing=writing)
 
     def close(self) -> None:
         """Let go of the store and the folder."""
@@ -215,6 +224,7 @@ class Crm:
     def _start(self) -> SDKStore:
         """Open the store that TOKENKEEP_STORE names, and start the SDK with nobody logged in."""
         store = SDKStore(on_event=self._heard)
+        limit_changes(_CONNECTING, _CHANGING)
         home = zoho_of(store.keeper).table.by_name(self._settings.data_center)
         Initializer.initialize(
             environment=DataCenter.Environment(
@@ -223,7 +233,7 @@ class Crm:
             token=NoToken(),
             store=store,
             resource_path=self._folder.name,
-            sdk_config=SDKConfig(connect_timeout=5.0, read_timeout=15.0),
+            sdk_config=SDKConfig(connect_timeout=_CONNECTING, read_timeout=_READING),
             # What goes wrong is said by whoever asked; the SDK would say it as well.
             logger=Logger.get_instance(level=Logger.Levels.CRITICAL),
         )
