@@ -27,7 +27,7 @@ from crm_desk.panel_pages import PanelPages
 from crm_desk.sessions import Sessions
 from crm_desk.settings import settings
 from crm_desk.threads import Ending
-from crm_desk.trouble import NOT_HERE, OURS
+from crm_desk.trouble import NOT_HERE, OURS, trouble_of
 from tokenkeep.errors import StoreUnavailable, TokenKeepError
 
 if TYPE_CHECKING:
@@ -85,6 +85,9 @@ def make() -> ASGIApp:
     async def ours(request: Request, _error: Exception) -> Response:
         return await desk.pages.trouble(request, OURS)
 
+    async def ended(request: Request, error: Exception) -> Response:
+        return await desk.pages.trouble(request, trouble_of(error))
+
     app = Starlette(
         routes=[
             *LoginPages(desk, logger).routes,
@@ -96,11 +99,16 @@ def make() -> ASGIApp:
             Mount("/static", StaticFiles(directory=STATIC)),
         ],
         lifespan=lifespan,
-        exception_handlers={404: not_here, HTTPException: refused, Exception: ours},
+        exception_handlers={
+            404: not_here,
+            HTTPException: refused,
+            Ending: ended,
+            Exception: ours,
+        },
     )
     # Around everything, pages about errors among it.
     sessions = Sessions(app, desk.settings, desk.key, has_ended)
-    return Guard(sessions, desk.settings, desk.login_servers)
+    return Guard(sessions, desk.settings, desk.login_servers, desk.threads)
 
 
 def configure_logging() -> None:

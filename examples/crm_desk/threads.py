@@ -12,7 +12,7 @@ from crm_desk.pool import Pool
 from tokenkeep.errors import StoreUnavailable
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Awaitable, Callable
     from concurrent.futures import Future
 
 Result = TypeVar("Result")
@@ -119,19 +119,35 @@ class Threads:
         if self._is_ending:
             raise Ending(begun=False)
 
+    async def until_end(self, wait: Callable[[], Awaitable[Result]]) -> Result:
+        """
+        Wait for something else, however long it takes.
+
+        Raises:
+            Ending: As for `work`.
+        """
+        self._go_on()
+        try:
+            return await self._limited(wait(), None)
+        except TimeoutError:
+            raise Ending(begun=False) from None
+
     async def _result(self, job: Future[Result], patience: float) -> Result:
         try:
-            async with asyncio.timeout(patience) as limit:
-                self._limits.add(limit)
-                try:
-                    return await asyncio.wrap_future(job)
-                finally:
-                    self._limits.discard(limit)
+            return await self._limited(asyncio.wrap_future(job), patience)
         except TimeoutError:
             has_begun = not job.cancel()
             if self._is_ending:
                 raise Ending(begun=has_begun) from None
             raise
+
+    async def _limited(self, waiting: Awaitable[Result], patience: float | None) -> Result:
+        async with asyncio.timeout(patience) as limit:
+            self._limits.add(limit)
+            try:
+                return await waiting
+            finally:
+                self._limits.discard(limit)
 
     def _count(self, of: str, change: int) -> None:
         with self._counting:

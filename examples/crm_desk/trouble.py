@@ -229,10 +229,11 @@ _ENDING = Trouble(
     status=503,
     name="ending",
     title="This desk is being stopped",
-    text="It did not go on waiting, and nothing was sent.",
+    text="It did not go on waiting for an answer.",
     advice="Try again in a minute: if it is being restarted, it is back then.",
     bare=True,
 )
+_ENDING_UNSENT = replace(_ENDING, text="Nothing was sent any more.")
 _ENDING_WRITING = replace(
     _ENDING,
     text="It did not go on waiting for Zoho CRM. So it is not known whether what you sent was "
@@ -339,7 +340,7 @@ def trouble_of(error: Exception, *, writing: bool = False) -> Trouble:
     if isinstance(error, CrmRefused):
         return _OF_CODE.get(error.code) or _refused(error, writing=writing)
     if isinstance(error, Ending):
-        return _ENDING_WRITING if writing and error.begun else _ENDING
+        return _ended(error, writing=writing)
     if isinstance(error, CrmSilent | TimeoutError):
         return _CRM_SILENT_WRITING if writing else _CRM_SILENT
     if isinstance(error, ProviderRefused) and error.error == "access_denied":
@@ -362,6 +363,12 @@ def login_trouble(error: Exception) -> Trouble:
             login=True,
         )
     return trouble
+
+
+def _ended(error: Ending, *, writing: bool) -> Trouble:
+    if not error.begun:
+        return _ENDING_UNSENT
+    return _ENDING_WRITING if writing else _ENDING
 
 
 def _refused(error: CrmRefused, *, writing: bool) -> Trouble:

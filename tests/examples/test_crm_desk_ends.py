@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import socket
 import threading
 import time
 
 import pytest
 from conftest import ANA
 from desk_driver import Browser, DeskServer
+
+import tokenkeep
 
 
 @pytest.fixture(params=[1, 2], ids=["one", "two"])
@@ -98,4 +101,68 @@ def test_while_a_renewal_is_slow(ending, zoho):
     assert asking.answer.trouble == "ending"
     assert again.status == 200
     assert zoho.counters.token_calls("refresh_token") == 1
+    assert "Traceback" not in ending.log()
+
+
+def test_while_the_store_hangs(zoho, postgres, tmp_path):
+    """Nobody waits for a store that does not answer, neither for a page nor to let go of it."""
+    environ = {"TOKENKEEP_STORE": postgres.url(), "TOKENKEEP_KEYS": tokenkeep.generate_key()}
+    desk = DeskServer(zoho, tmp_path, environ=environ)
+    try:
+        browser = Browser(desk.start())
+        browser.log_in(ANA)
+        postgres.pause()
+        try:
+            time.sleep(1.5)  # longer than a token is handed out without asking the server
+            asking = Asking(lambda: browser.get("/leads"))
+            time.sleep(0.5)
+            took = seconds_to_end(desk)
+        finally:
+            postgres.resume()
+        asking.join()
+    finally:
+        desk.stop()
+
+    assert took < 12
+    assert asking.answer.trouble == "ending"
+    assert "Traceback" not in desk.log()
+
+
+def test_before_its_store_answers(zoho, tmp_path):
+    """A start that waits for the store ends as soon."""
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        port = silent.getsockname()[1]
+        environ = {
+            "TOKENKEEP_STORE": f"postgresql://app@127.0.0.1:{port}/app?timeout=10",
+            "TOKENKEEP_KEYS": tokenkeep.generate_key(),
+        }
+        desk = DeskServer(zoho, tmp_path, environ=environ)
+        try:
+            desk.launch()
+            deadline = time.monotonic() + 30
+            while "Waiting for application startup" not in desk.log():
+                assert time.monotonic() < deadline
+                time.sleep(0.1)
+            took = seconds_to_end(desk)
+        finally:
+            desk.stop()
+
+    assert took < 9
+    assert "Traceback" not in desk.log()
+
+
+def test_while_a_form_is_on_its_way(ending):
+    """Who sends half a form and no more is not waited for."""
+    with socket.create_connection(("127.0.0.1", ending.port)) as slow:
+        head = (
+            f"POST /leads HTTP/1.1\r\nHost: {ending.host}\r\nOrigin: {ending.url}\r\n"
+            "Content-Type: application/x-www-form-urlencoded\r\nContent-Length: 1000\r\n\r\n"
+        )
+        slow.sendall(f"{head}Last_Name=".encode())
+        time.sleep(0.5)
+        took = seconds_to_end(ending)
+        answer = slow.recv(100_000).decode()
+
+    assert took < 12
+    assert "503 Service Unavailable" in answer
     assert "Traceback" not in ending.log()
