@@ -132,7 +132,7 @@ class LeadPages:
             return await self._desk.pages.trouble(request, STALE_FORM)
         work = partial(leads.deleted, request.path_params["id"])
         try:
-            await self._as_user(request, work)
+            await self._as_user(request, work, writing=True)
         except (*KNOWN, NotLoggedIn) as exc:
             return await self._desk.pages.trouble(request, _trouble(exc, writing=True))
         return RedirectResponse("/leads?done=deleted", 303)
@@ -158,7 +158,7 @@ class LeadPages:
         if errors:
             return await self._form(request, values, errors=errors)
         try:
-            await self._as_user(request, lambda: write(values))
+            await self._as_user(request, lambda: write(values), writing=True)
         except CrmRefused as exc:
             trouble = _trouble(exc, writing=True)
             field = exc.details.get("api_name") or exc.details.get("field")
@@ -242,13 +242,20 @@ class LeadPages:
             return None
         return {name: str(kept["values"].get(name, "")) for name in leads.NAMES}
 
-    async def _as_user(self, request: Request, work: Callable[[], Result]) -> Result:
+    async def _as_user(
+        self, request: Request, work: Callable[[], Result], *, writing: bool = False
+    ) -> Result:
         """Do something as the user of this browser, in a thread."""
         token_id = request.state.session.token_id
         if token_id is None:
             raise NotLoggedIn
-        crm = self._desk.crm
-        return await self._desk.threads.work(lambda: crm.as_user(token_id, work), of=token_id)
+        crm, threads = self._desk.crm, self._desk.threads
+        token = await threads.look(lambda: crm.token(token_id))
+        return await threads.work(
+            lambda: crm.as_user(token, work, writing=writing),
+            of=token_id,
+            at=token.data_center or "",
+        )
 
 
 def _trouble(error: Exception, *, writing: bool = False) -> Trouble:

@@ -13,7 +13,7 @@ from starlette.routing import Route
 from crm_desk.ledger import LOGIN_LIFE
 from crm_desk.pages import Account
 from crm_desk.sessions import LIFE
-from crm_desk.trouble import KNOWN, STALE_LOGIN, login_trouble, trouble_of
+from crm_desk.trouble import KNOWN, NO_SUCH_PLACE, STALE_LOGIN, login_trouble, trouble_of
 from tokenkeep.errors import UnknownName
 from tokenkeep.login import (
     DEFAULT_SCOPES,
@@ -82,8 +82,8 @@ class LoginPages:
             return await desk.pages.trouble(request, STALE_LOGIN, draft=draft)
         try:
             center = desk.table.by_name(asked or desk.settings.data_center)
-        except UnknownName as exc:
-            return await desk.pages.trouble(request, trouble_of(exc), draft=draft)
+        except UnknownName:
+            return await desk.pages.trouble(request, NO_SUCH_PLACE, draft=draft)
         going = AuthorizationRequest(
             desk.table,
             center,

@@ -19,7 +19,7 @@ from starlette.requests import HTTPConnection
 from tokenkeep.errors import ConfigurationError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Awaitable, Callable
     from pathlib import Path
 
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -113,7 +113,7 @@ class Sessions:
         app: ASGIApp,
         settings: Settings,
         key: Fernet,
-        has_ended: Callable[[str], bool],
+        has_ended: Callable[[str], Awaitable[bool]],
     ) -> None:
         self._app = app
         self._key = key
@@ -132,7 +132,11 @@ class Sessions:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        found, is_old = self._read(HTTPConnection(scope).cookies.get(self.cookie, ""))
+        found, is_old = None, False
+        if not _is_for_nobody(scope["path"]):
+            found, is_old = self._read(HTTPConnection(scope).cookies.get(self.cookie, ""))
+        if found and found.token_id and await self._has_ended(found.browser):
+            found, is_old = None, False
         state: dict[str, Any] = scope.setdefault("state", {})
         state["session"] = before = found or stranger()
         gives = not scope["path"].startswith(_NO_PAGES)
@@ -157,12 +161,15 @@ class Sessions:
             session = Session(**content)
         except (InvalidToken, ValueError, KeyError, TypeError):
             return None, False
-        if session.token_id and self._has_ended(session.browser):
-            return None, False
         return session, age > _RENEW_AFTER
 
     def _written(self, session: Session) -> str:
         return self._key.encrypt(json.dumps(asdict(session)).encode()).decode()
+
+
+def _is_for_nobody(path: str) -> bool:
+    """Tell whether what is there is the same for everybody: no cookie is looked at for it."""
+    return path in ("/health", "/favicon.ico") or path.startswith("/static/")
 
 
 def session_key(settings: Settings) -> Fernet:
