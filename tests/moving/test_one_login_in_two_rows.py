@@ -103,6 +103,19 @@ def test_revoked_though_the_user_has_another_login_there(source, target, copy):
     assert Status.REVOKED is target.reread(nameless.id).status
 
 
+def test_revoked_after_it_got_its_user(source, target, copy):
+    """The copy from before, without a name, ends too, though the user has another login there."""
+    row = source.save_token(login(user=None))
+    copy()
+    mine = target.save_token(login(access_token="own", refresh_token="own"))
+    source.swap(revoked(source.save_token(login(id=row.id))))
+
+    copy()
+
+    assert mine == target.reread(mine.id)
+    assert Status.REVOKED is target.reread(row.id).status
+
+
 def test_saved_while_it_is_copied(source, target, monkeypatch):
     """A nameless row that comes between the look and the write is found afterwards."""
     source.save_token(login())

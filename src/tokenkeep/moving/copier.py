@@ -243,7 +243,10 @@ class Copier:
             )
         if not doing.dry_run:
             self._do(verdict, row, there, leads=leads)
-            if [each for each in others if not _is(each, there)]:
+            # Or a row of this id that is not its user's: the login may be in there.
+            if [each for each in others if not _is(each, there)] or (
+                leads and not _is(row, there)
+            ):
                 self._logins.become_one(row)
         return verdict
 
