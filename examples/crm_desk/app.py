@@ -96,7 +96,7 @@ def make() -> ASGIApp:
         exception_handlers={404: not_here, HTTPException: refused, Exception: ours},
     )
     # Around everything, pages about errors among it.
-    sessions = Sessions(app, desk.settings, desk.key, desk.ledger.has_ended)
+    sessions = Sessions(app, desk.settings, desk.key, desk.ledger)
     return Guard(sessions, desk.settings, desk.login_servers)
 
 

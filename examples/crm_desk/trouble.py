@@ -316,20 +316,6 @@ def trouble_of(error: Exception, *, writing: bool = False) -> Trouble:
     return found
 
 
-def login_trouble(error: Exception) -> Trouble:
-    """Say what an error means that came up while a person was logging in."""
-    trouble = trouble_of(error)
-    if isinstance(error, ProviderUnavailable | RenewalTimeout | TimeoutError):
-        return replace(
-            _PROVIDER_DOWN,
-            text="You are not logged in yet: the login could not be completed.",
-            advice="Log in again in a moment.",
-            retry=False,
-            login=True,
-        )
-    return trouble
-
-
 def _refused(error: CrmRefused) -> Trouble:
     said = error.message or error.code
     field = error.details.get("api_name") or error.details.get("field")
