@@ -250,3 +250,15 @@ def test_nobody_takes_the_place(browser, desk, zoho):
     page = browser.get("/leads")
     assert "ben@example.com" in page.text
     assert "ana@example.com" not in page.text
+
+
+def test_a_page_is_of_one_login(browser):
+    """The panel is not told to a page of another login, whatever the cookie says."""
+    browser.log_in(ANA)
+    anas = token_id(browser.get("/leads"))
+    browser.log_in(BEN)
+    bens = token_id(browser.get("/leads"))
+
+    assert browser.get(f"/panel?of={bens}").status == 200
+    other = browser.get(f"/panel?of={anas}")
+    assert (other.status, other.text) == (409, "")

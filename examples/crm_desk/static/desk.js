@@ -116,8 +116,8 @@ function release(form, why) {
   if (!why) return;
   const hint = document.createElement("p");
   hint.setAttribute("role", "status");
-  hint.textContent = `${why} It may be done all the same: look in another tab before you send it again.`;
   form.append(hint);
+  hint.textContent = `${why} It may be done all the same: look in another tab before you send it again.`;
 }
 
 document.addEventListener("submit", async (event) => {
