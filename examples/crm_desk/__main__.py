@@ -30,12 +30,14 @@ def main() -> int:
     given = arguments()
     # uvicorn ends well and then raises the signal again: the emulator has to end well, too.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
-    os.environ.setdefault(names.URL, f"http://127.0.0.1:{given.port}")
+    if not os.environ.get(names.URL, "").strip():
+        os.environ[names.URL] = f"http://127.0.0.1:{given.port}"
     with ExitStack() as stack:
         scratch = stack.enter_context(tempfile.TemporaryDirectory(prefix="crm-desk-"))
         os.environ[names.SCRATCH] = scratch
         configure_logging()
         try:
+            os.environ[names.URL] = names.url(os.environ)
             emulate(stack)
             check(given.workers)
         except TokenKeepError as exc:
@@ -72,7 +74,7 @@ def emulate(stack: ExitStack) -> None:
     from crm_desk import emulator
     from tokenkeep.testing import EmulatorControl
 
-    redirect_uri = f"{os.environ[names.URL].rstrip('/')}/callback"
+    redirect_uri = f"{os.environ[names.URL]}/callback"
     folder = Path(os.environ.setdefault(names.FOLDER, ".crm-desk")).absolute() / "emulated"
     os.environ[names.FOLDER] = str(folder)
     elsewhere = os.environ.get(names.EMULATOR)

@@ -88,7 +88,7 @@ class AccountPages:
 
     async def _ended(self, session: Session) -> bool:
         """End a browser's name; tell whether nobody did before."""
-        return await self._desk.threads.look(lambda: self._desk.ledger.end(session.browser, LIFE))
+        return await self._desk.threads.note(lambda: self._desk.ledger.end(session.browser, LIFE))
 
     def _revoked(self, token_id: str) -> bool:
         """Revoke and delete; tell whether Zoho has confirmed it."""

@@ -7,8 +7,6 @@ import contextlib
 import logging
 import multiprocessing
 import os
-import signal
-import threading
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
@@ -20,6 +18,7 @@ from starlette.staticfiles import StaticFiles
 
 from crm_desk.account_pages import AccountPages
 from crm_desk.desk import Desk
+from crm_desk.ending import close, end_with, when_told_to_end
 from crm_desk.guard import Guard
 from crm_desk.lead_pages import LeadPages
 from crm_desk.login_pages import LoginPages
@@ -27,12 +26,12 @@ from crm_desk.pages import STATIC
 from crm_desk.panel_pages import PanelPages
 from crm_desk.sessions import Sessions
 from crm_desk.settings import settings
-from crm_desk.trouble import NOT_HERE, OURS
+from crm_desk.threads import Ending
+from crm_desk.trouble import NOT_HERE, OURS, trouble_of
 from tokenkeep.errors import StoreUnavailable, TokenKeepError
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
-    from multiprocessing.process import BaseProcess
 
     from starlette.requests import Request
     from starlette.types import ASGIApp
@@ -54,25 +53,24 @@ def make() -> ASGIApp:
     desk = Desk(settings())
     launcher = multiprocessing.parent_process()
     if launcher is not None:
-        threading.Thread(target=_end_with, args=(launcher,), daemon=True).start()
+        end_with(launcher)
 
     @asynccontextmanager
     async def lifespan(_app: Starlette) -> AsyncIterator[None]:
-        try:
-            await desk.threads.work(lambda: desk.crm.store)
-        except StoreUnavailable as exc:
-            # It may come back; until then each page says so.
-            logger.warning("%s", exc)
-        sweeping = asyncio.create_task(_sweep(desk))
-        try:
-            yield
-        finally:
-            sweeping.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await sweeping
-            desk.crm.close()
+        with when_told_to_end(desk.threads.end):
+            await _open(desk)
+            sweeping = asyncio.create_task(_sweep(desk))
+            try:
+                yield
+            finally:
+                sweeping.cancel()
+                with contextlib.suppress(asyncio.CancelledError):
+                    await sweeping
+                await close(desk.crm)
 
     async def not_here(request: Request, _error: Exception) -> Response:
+        if request.url.path.startswith("/static/"):
+            return PlainTextResponse("There is no such file\n", 404)
         return await desk.pages.trouble(request, NOT_HERE)
 
     async def refused(_request: Request, error: Exception) -> Response:
@@ -81,6 +79,9 @@ def make() -> ASGIApp:
 
     async def ours(request: Request, _error: Exception) -> Response:
         return await desk.pages.trouble(request, OURS)
+
+    async def ended(request: Request, error: Exception) -> Response:
+        return await desk.pages.trouble(request, trouble_of(error))
 
     app = Starlette(
         routes=[
@@ -93,11 +94,16 @@ def make() -> ASGIApp:
             Mount("/static", StaticFiles(directory=STATIC)),
         ],
         lifespan=lifespan,
-        exception_handlers={404: not_here, HTTPException: refused, Exception: ours},
+        exception_handlers={
+            404: not_here,
+            HTTPException: refused,
+            Ending: ended,
+            Exception: ours,
+        },
     )
     # Around everything, pages about errors among it.
     sessions = Sessions(app, desk.settings, desk.key, desk.ledger)
-    return Guard(sessions, desk.settings, desk.login_servers)
+    return Guard(sessions, desk.settings, desk.login_servers, desk.threads)
 
 
 def configure_logging() -> None:
@@ -105,12 +111,6 @@ def configure_logging() -> None:
     logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s: %(message)s")
     # Its lines hold whole addresses, and the one of a login's answer is secret.
     logging.getLogger("uvicorn.access").disabled = True
-
-
-def _end_with(launcher: BaseProcess) -> None:
-    """End when the process that started the workers has: killed, it can't tell them to."""
-    launcher.join()
-    os.kill(os.getpid(), signal.SIGTERM)
 
 
 async def _health(_request: Request) -> Response:
@@ -123,6 +123,15 @@ async def _icon(_request: Request) -> Response:
     return FileResponse(STATIC / "icon.svg", headers={"Cache-Control": "max-age=86400"})
 
 
+async def _open(desk: Desk) -> None:
+    """Open the store, if it can be had now."""
+    try:
+        await desk.threads.work(lambda: desk.crm.store)
+    except (StoreUnavailable, TimeoutError, Ending) as exc:
+        # It may come back; until then each page says so.
+        logger.warning("%s", str(exc) or "The token store does not answer")
+
+
 async def _sweep(desk: Desk) -> None:
     """Finish revocations, save answers that could not be saved; any number of workers may."""
     while True:
@@ -130,4 +139,7 @@ async def _sweep(desk: Desk) -> None:
         try:
             await desk.threads.work(lambda: desk.crm.store.keeper.sweep())  # noqa: PLW0108  # the store may have to be opened first: in the thread
         except (TokenKeepError, TimeoutError) as exc:
-            logger.warning("Sweeping: %s", exc)
+            logger.warning("Sweeping: %s", str(exc) or "it takes too long")
+        except Exception:
+            # Whatever it was: the next time it may be done.
+            logger.exception("Sweeping")

@@ -12,6 +12,7 @@ import logging
 import os
 import tempfile
 import threading
+import time
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from zohocrmsdk.src.com.zoho.api.authenticator.oauth_token import OAuthToken
@@ -21,7 +22,9 @@ from zohocrmsdk.src.com.zoho.crm.api.exception import SDKException
 from zohocrmsdk.src.com.zoho.crm.api.initializer import Initializer
 from zohocrmsdk.src.com.zoho.crm.api.sdk_config import SDKConfig
 
-from tokenkeep.errors import TokenKeepError, TokenNotFound
+from crm_desk.sdk_limits import limit_changes
+from crm_desk.turns import Turns
+from tokenkeep.errors import StoreUnavailable, TokenKeepError, TokenNotFound
 from tokenkeep.integrations.zoho_sdk import NoToken, SDKStore
 from tokenkeep.login import zoho_of
 
@@ -43,11 +46,20 @@ TOKEN_REFUSED = ("INVALID_TOKEN", "AUTHENTICATION_FAILURE", "INVALID_OAUTHTOKEN"
 DESK_BUSY = "DESK_BUSY"
 """The desk's own: a login has too many calls under way."""
 
-AT_ONCE = 10
-"""How many calls of one login a worker makes at a time."""
-
 _PATIENCE = 20.0
 """How long one more waits for its turn, in seconds."""
+
+_CONNECTING = 5.0
+"""How long connecting to the CRM may take, in seconds."""
+
+_READING = 15.0
+"""How long the CRM may be silent when something is read, in seconds."""
+
+_CHANGING = 50.0
+"""How long it may be silent when something is changed, in seconds: given up, nobody knows."""
+
+_LONGEST_PAUSE = 10.0
+"""How long at most nobody tries to open a store after that failed, in seconds."""
 
 _COUNTED = {
     "renewed": "renewals",
@@ -105,7 +117,9 @@ class Crm:
         self._ledger = ledger
         self._store: SDKStore | None = None
         self._starting = threading.Lock()
-        self._turns: dict[str, threading.BoundedSemaphore] = {}
+        self._away = ""
+        self._again_at = 0.0
+        self._turns = Turns()
         # A folder for each process: the SDK truncates and writes its files
         # about modules while other processes would read them.
         self._folder = tempfile.TemporaryDirectory(
@@ -120,11 +134,17 @@ class Crm:
         Raises:
             TokenKeepError: It can't be opened.
         """
-        if self._store is None:
-            with self._starting:
-                if self._store is None:
-                    self._store = self._start()
-        return self._store
+        if self._store is not None:
+            return self._store
+        # While it is away one at a time tries, and nobody waits in line for that.
+        if not self._starting.acquire(blocking=not self._away):
+            raise StoreUnavailable(self._away)
+        try:
+            if self._store is None:
+                self._store = self._opened()
+            return self._store
+        finally:
+            self._starting.release()
 
     def token(self, token_id: str) -> Token:
         """
@@ -139,28 +159,29 @@ class Crm:
             raise TokenNotFound("There is no such token", token_id=token_id)
         return token
 
-    def as_user(self, token_id: str, work: Callable[[], Answer]) -> Answer:
+    def as_user(
+        self, stored: Token, work: Callable[[], Answer], *, writing: bool = False
+    ) -> Answer:
         """
         Do something with the SDK as one user, in this thread and in one go.
 
         Args:
-            token_id: Whose token is used.
+            stored: Whose token is used, as of `token`.
             work: Calls the SDK by `answer_of`. Called again, once, if the
                 access token is refused.
+            writing: Whether something is changed.
 
         Raises:
-            CrmRefused: The CRM answered no.
+            CrmRefused: The CRM answered no, or this login has too many calls under way.
             CrmSilent: The CRM did not answer.
             TokenKeepError: There is no valid token for it.
         """
-        stored = self.token(token_id)
+        token_id = str(stored.id)
         environment = DataCenter.Environment(stored.api_domain, stored.issuer, stored.api_domain)
         token = OAuthToken(id=token_id)
-        # The SDK waits for ever for the answer to a change. What hangs there
-        # is a few threads of this login's, and nobody else's.
-        turn = self._turns.setdefault(token_id, threading.BoundedSemaphore(AT_ONCE))
-        if not turn.acquire(timeout=_PATIENCE):
-            raise CrmSilent("Earlier calls of this login are still waiting for an answer")
+        # What hangs is a few threads of this login's, and nobody else's.
+        if not self._turns.take(token_id, _PATIENCE, writing=writing):
+            raise CrmRefused(DESK_BUSY)
         try:
             _ours(lambda: Initializer.switch_user(environment=environment, token=token))
             try:
@@ -176,7 +197,7 @@ class Crm:
         finally:
             # Also after a switch that failed: the SDK would leave that user on the thread.
             Initializer.LOCAL.init = None
-            turn.release()
+            self._turns.give_back(token_id, writing=writing)
 
     def close(self) -> None:
         """Let go of the store and the folder."""
@@ -188,9 +209,22 @@ class Crm:
         self._ledger.count(token_id, "calls")
         return work()
 
+    def _opened(self) -> SDKStore:
+        """Open the store, unless it has just failed: what took long would take long again."""
+        began = time.monotonic()
+        if began < self._again_at:
+            raise StoreUnavailable(self._away)
+        try:
+            return self._start()
+        except StoreUnavailable as exc:
+            now = time.monotonic()
+            self._away, self._again_at = str(exc), now + min(now - began, _LONGEST_PAUSE)
+            raise
+
     def _start(self) -> SDKStore:
         """Open the store that TOKENKEEP_STORE names, and start the SDK with nobody logged in."""
         store = SDKStore(on_event=self._heard)
+        limit_changes(_CONNECTING, _CHANGING)
         home = zoho_of(store.keeper).table.by_name(self._settings.data_center)
         Initializer.initialize(
             environment=DataCenter.Environment(
@@ -199,7 +233,7 @@ class Crm:
             token=NoToken(),
             store=store,
             resource_path=self._folder.name,
-            sdk_config=SDKConfig(connect_timeout=5.0, read_timeout=15.0),
+            sdk_config=SDKConfig(connect_timeout=_CONNECTING, read_timeout=_READING),
             # What goes wrong is said by whoever asked; the SDK would say it as well.
             logger=Logger.get_instance(level=Logger.Levels.CRITICAL),
         )

@@ -12,11 +12,11 @@ from crm_desk.pages import Pages
 from crm_desk.sessions import session_key
 from crm_desk.threads import Threads
 from tokenkeep.providers.zoho import Zoho
+from tokenkeep.providers.zoho_data_centers import DataCenters
 
 if TYPE_CHECKING:
     from crm_desk.settings import Settings
     from crm_desk.strip import Strip
-    from tokenkeep.providers.zoho_data_centers import DataCenters
 
 
 NAMES = {
@@ -59,13 +59,10 @@ class Desk:
             from crm_desk.strip import Strip
 
             self.strip = Strip(settings.emulator, self.ledger)
-        self.table = _table()
+        self.table = _table(is_emulated=bool(settings.emulator))
         self.table.by_name(settings.data_center)
         self.data_centers = [
-            (center.name, NAMES.get(center.name, center.name.upper()))
-            for center in self.table
-            # The emulator takes the place of some; the others are out of reach.
-            if not settings.emulator or center.accounts.startswith("http://")
+            (center.name, NAMES.get(center.name, center.name.upper())) for center in self.table
         ]
 
     @property
@@ -75,11 +72,14 @@ class Desk:
         return [f"{each.scheme}://{each.netloc}" for each in parts]
 
 
-def _table() -> DataCenters:
+def _table(*, is_emulated: bool) -> DataCenters:
     """Return the data centres as configured, without opening the store for it."""
     provider = tokenkeep.settings().providers().named("zoho")
     if not isinstance(provider, Zoho):
         raise tokenkeep.ConfigurationError(
             "The provider 'zoho' of the configuration is not Zoho's"
         )
-    return provider.table
+    if not is_emulated:
+        return provider.table
+    # The emulator takes the place of some; nobody is sent to the others, which are real.
+    return DataCenters(*(each for each in provider.table if each.accounts.startswith("http://")))

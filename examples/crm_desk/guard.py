@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
     from crm_desk.settings import Settings
+    from crm_desk.threads import Threads
 
 logger = logging.getLogger("crm_desk.access")
 
@@ -24,6 +25,9 @@ LONGEST_BODY = 500_000
 
 _FOR_EVER = "public, max-age=31536000, immutable"
 """Of static files: their addresses change with their content."""
+
+_A_FILE = (200, 304)
+"""What a static file is answered with; all else below its address is not for ever."""
 
 _BAD = 400
 
@@ -39,10 +43,14 @@ class Guard:
         settings: Where browsers find it.
         login_servers: Where a form may lead to besides the desk: browsers
             hold redirects to that as well.
+        threads: Know when a form that is still on its way is not waited for.
     """
 
-    def __init__(self, app: ASGIApp, settings: Settings, login_servers: Iterable[str]) -> None:
+    def __init__(
+        self, app: ASGIApp, settings: Settings, login_servers: Iterable[str], threads: Threads
+    ) -> None:
         self._app = app
+        self._threads = threads
         self._host = settings.host
         self._origin = settings.url
         self._headers = {
@@ -73,13 +81,17 @@ class Guard:
                 headers = MutableHeaders(scope=message)
                 for name, value in self._headers.items():
                     headers[name] = value
-                is_static = scope["path"].startswith("/static/")
-                headers.setdefault("Cache-Control", _FOR_EVER if is_static else "no-store")
+                is_file = scope["path"].startswith("/static/") and status in _A_FILE
+                headers.setdefault("Cache-Control", _FOR_EVER if is_file else "no-store")
             await send(message)
+
+        async def body() -> Message:
+            return await self._threads.until_end(receive)
 
         try:
             refused = self._refusal(scope)
-            await (refused or self._app)(scope, receive, answer)
+            reads = scope["method"] in _READING
+            await (refused or self._app)(scope, receive if reads else body, answer)
         finally:
             # The path alone: the query of a login's answer is secret.
             took = (time.monotonic() - began) * 1000

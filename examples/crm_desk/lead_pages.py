@@ -128,7 +128,7 @@ class LeadPages:
             return await self._desk.pages.trouble(request, STALE_FORM)
         work = partial(leads.deleted, request.path_params["id"])
         try:
-            await self._as_user(request, work)
+            await self._as_user(request, work, writing=True)
         except (*KNOWN, NotLoggedIn) as exc:
             return await self._desk.pages.trouble(request, _trouble(exc, writing=True))
         return RedirectResponse("/leads?done=deleted", 303)
@@ -152,7 +152,7 @@ class LeadPages:
         if errors:
             return await self._form(request, values, errors=errors, draft=draft)
         try:
-            await self._as_user(request, lambda: write(values))
+            await self._as_user(request, lambda: write(values), writing=True)
         except CrmRefused as exc:
             trouble = _trouble(exc, writing=True)
             field = exc.details.get("api_name") or exc.details.get("field")
@@ -175,7 +175,7 @@ class LeadPages:
         if trouble.login:
             ledger, session, draft = self._desk.ledger, request.state.session, ""
             with suppress(*KNOWN):  # it is still in the form on this page
-                draft = await self._desk.threads.look(
+                draft = await self._desk.threads.note(
                     lambda: drafts.keep(ledger, session, form, values)
                 )
             request.state.session = replace(session, draft=draft or session.draft)
@@ -185,7 +185,7 @@ class LeadPages:
         """Forget a draft."""
         ledger, session = self._desk.ledger, request.state.session
         with suppress(*KNOWN):
-            await self._desk.threads.look(lambda: drafts.drop(ledger, session, draft))
+            await self._desk.threads.note(lambda: drafts.drop(ledger, session, draft))
         if session.draft == draft:
             request.state.session = replace(session, draft="")
 
@@ -221,25 +221,32 @@ class LeadPages:
         draft, kept = request.query_params.get("draft", ""), None
         if draft:
             with suppress(*KNOWN):
-                kept = await self._desk.threads.look(
+                kept = await self._desk.threads.note(
                     lambda: drafts.values_of(ledger, session, draft, form)
                 )
         if kept is None:
             return None, ""
         return {name: str(kept.get(name, "")) for name in leads.NAMES}, draft
 
-    async def _as_user(self, request: Request, work: Callable[[], Result]) -> Result:
+    async def _as_user(
+        self, request: Request, work: Callable[[], Result], *, writing: bool = False
+    ) -> Result:
         """Do something as the user of this browser, in a thread."""
         token_id = request.state.session.token_id
         if token_id is None:
             raise NotLoggedIn
-        crm = self._desk.crm
+        crm, threads, ledger = self._desk.crm, self._desk.threads, self._desk.ledger
+        token = await threads.look(lambda: crm.token(token_id))
         try:
-            return await self._desk.threads.work(lambda: crm.as_user(token_id, work), of=token_id)
+            return await threads.work(
+                lambda: crm.as_user(token, work, writing=writing),
+                of=token_id,
+                at=token.data_center or "",
+            )
         except LoginNeeded:
             # Wherever it was ended: the next login does not bring back sessions from before.
             with suppress(*KNOWN):
-                await self._desk.threads.look(lambda: self._desk.ledger.end_login(token_id))
+                await threads.note(lambda: ledger.end_login(token_id))
             raise
 
 

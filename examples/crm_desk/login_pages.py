@@ -14,7 +14,7 @@ from crm_desk.ledger import LOGIN_LIFE
 from crm_desk.login_trouble import login_trouble
 from crm_desk.pages import Account
 from crm_desk.sessions import LIFE, Login, stranger
-from crm_desk.trouble import KNOWN, STALE_LOGIN, trouble_of
+from crm_desk.trouble import KNOWN, NO_SUCH_PLACE, STALE_LOGIN
 from tokenkeep.errors import UnknownName
 from tokenkeep.login import (
     DEFAULT_SCOPES,
@@ -77,8 +77,8 @@ class LoginPages:
             return await desk.pages.trouble(request, STALE_LOGIN, draft=draft)
         try:
             center = desk.table.by_name(asked or desk.settings.data_center)
-        except UnknownName as exc:
-            return await desk.pages.trouble(request, trouble_of(exc), draft=draft)
+        except UnknownName:
+            return await desk.pages.trouble(request, NO_SUCH_PLACE, draft=draft)
         going = AuthorizationRequest(
             desk.table,
             center,
@@ -89,7 +89,7 @@ class LoginPages:
         kept = going.kept()
         facts = {"kept": asdict(kept), "draft": draft}
         try:
-            await desk.threads.look(
+            await desk.threads.note(
                 lambda: desk.ledger.keep(_name(session.browser, kept.state), facts, LOGIN_LIFE)
             )
         except KNOWN as exc:
@@ -102,11 +102,11 @@ class LoginPages:
         answer = request.url.query
         draft = session.draft
         try:
-            facts = await desk.threads.look(lambda: self._kept(session, answer))
+            facts = await desk.threads.note(lambda: self._kept(session, answer))
             draft = facts["draft"]
             login = await desk.threads.work(lambda: self._signed_in(facts, answer))
             # A copy of the cookie from before holds the logins from before: without this, none.
-            is_first = await desk.threads.look(lambda: desk.ledger.end(session.browser, LIFE))
+            is_first = await desk.threads.note(lambda: desk.ledger.end(session.browser, LIFE))
         except KNOWN as exc:
             return await desk.pages.trouble(request, login_trouble(exc), draft=draft)
         # Logged out while Zoho was asked: what was left does not come back.
@@ -114,7 +114,7 @@ class LoginPages:
         # Never a place that the request names: only a draft that lies here.
         place = None
         with suppress(*KNOWN):
-            place = await desk.threads.look(lambda: drafts.path_of(desk.ledger, now, draft))
+            place = await desk.threads.note(lambda: drafts.path_of(desk.ledger, now, draft))
         if place is not None and draft == now.draft:
             now = replace(now, draft="")
         request.state.session = now

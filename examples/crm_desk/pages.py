@@ -5,8 +5,10 @@ from __future__ import annotations
 import hashlib
 import os
 import time
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +16,8 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from starlette.responses import HTMLResponse, Response
 
 from crm_desk.panel import panel, where
-from tokenkeep.errors import TokenKeepError
+from crm_desk.threads import Ending
+from tokenkeep.errors import StoreUnavailable, TokenKeepError
 
 if TYPE_CHECKING:
     from starlette.requests import Request
@@ -85,11 +88,12 @@ class Pages:
             status: The HTTP status.
             facts: What the template wants to know.
         """
-        session: Session = request.state.session
         trouble: Trouble | None = facts.get("trouble")
+        frame = self._frame(request.state.session)
         # No use asking a store that has just failed.
-        ask = trouble is None or not trouble.store
-        frame = await self._desk.threads.look(lambda: self._frame(session, ask=ask))
+        if trouble is None or not trouble.bare:
+            with suppress(StoreUnavailable, Ending):
+                frame |= await self._desk.threads.look(partial(self._known, request.state.session))
         facts = {"trouble": None, "done": None, **frame, **facts}
         if facts["trouble"] is not None and facts["trouble"].login:
             facts.setdefault("data_centers", self._desk.data_centers)
@@ -108,37 +112,50 @@ class Pages:
         """Return a part of a page."""
         return self._templates.get_template(template).render(now=time.time(), **facts)
 
-    def _frame(self, session: Session, *, ask: bool) -> dict[str, Any]:
-        """Return what every page shows; what can't be known now is left out."""
-        desk = self._desk
-        frame: dict[str, Any] = {
+    def _frame(self, session: Session) -> dict[str, Any]:
+        """Return what every page shows, as if nothing were known."""
+        return {
             "session": session,
             "account": None,
             "others": [],
             "panel": None,
             "where": None,
             "strip": None,
-            "is_emulated": desk.strip is not None,
+            "is_emulated": self._desk.strip is not None,
             "process": os.getpid(),
             "now": time.time(),
         }
-        if not ask:
-            return frame
+
+    def _known(self, session: Session) -> dict[str, Any]:
+        """Return what the stores know for every page, as far as they can be read."""
+        desk = self._desk
+        known: dict[str, Any] = {}
+        # One that does not answer is not asked for the next login.
+        with suppress(TokenKeepError):
+            known["where"] = where(desk.crm)
+            mine = self._account(session.token_id) if session.token_id else None
+            known["account"] = mine
+            others = map(self._account, session.others)
+            known["others"] = [each for each in others if each is not None]
+            if mine is not None:
+                known["panel"] = panel(desk.crm, desk.ledger, mine.token_id)
+        if desk.strip is not None and known.get("account"):
+            known["strip"] = desk.strip.now()
+        return known
+
+    def _account(self, token_id: str) -> Account | None:
+        """
+        Return a login. None if it is gone, or its row can't be read.
+
+        Raises:
+            StoreUnavailable: No row can be.
+        """
         try:
-            frame["where"] = where(desk.crm)
-            if session.token_id:
-                frame["account"] = Account.of(desk.crm.token(session.token_id))
-                frame["panel"] = panel(desk.crm, desk.ledger, session.token_id)
+            return Account.of(self._desk.crm.token(token_id))
+        except StoreUnavailable:
+            raise
         except TokenKeepError:
-            pass
-        for token_id in session.others:
-            try:
-                frame["others"].append(Account.of(desk.crm.token(token_id)))
-            except TokenKeepError:
-                continue
-        if desk.strip is not None and frame["account"]:
-            frame["strip"] = desk.strip.now()
-        return frame
+            return None
 
 
 def _again(request: Request) -> str:

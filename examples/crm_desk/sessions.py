@@ -261,6 +261,11 @@ class Sessions:
         return self._key.encrypt(json.dumps(asdict(session)).encode()).decode()
 
 
+def _is_for_nobody(path: str) -> bool:
+    """Tell whether what is there is the same for everybody: no cookie is looked at for it."""
+    return path in ("/health", "/favicon.ico") or path.startswith("/static/")
+
+
 def session_key(settings: Settings) -> Fernet:
     """
     Return the key of cookies and drafts: the configured one, else one made once for all workers.

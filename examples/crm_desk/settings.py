@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -23,6 +24,8 @@ CLIENT_ID = "TOKENKEEP_CLIENT_ID"
 CLIENT_SECRET = "TOKENKEEP_CLIENT_SECRET"  # noqa: S105  # the variable's name
 
 PORT = 8418
+
+_HOST = re.compile(r"[a-z0-9._-]+|\[[0-9a-f:.]+\]")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -87,7 +90,7 @@ def settings(environ: Mapping[str, str] | None = None) -> Settings:
             "brings an emulator of Zoho when there is no client",
         )
     return Settings(
-        url=_url(environ),
+        url=url(environ),
         folder=Path(environ.get(FOLDER, "").strip() or ".crm-desk").absolute(),
         scratch=Path(scratch) if scratch else None,
         client_id=client_id,
@@ -98,12 +101,36 @@ def settings(environ: Mapping[str, str] | None = None) -> Settings:
     )
 
 
-def _url(environ: Mapping[str, str]) -> str:
-    url = environ.get(URL, "").strip().rstrip("/") or f"http://127.0.0.1:{PORT}"
-    parts = urlsplit(url)
-    if parts.scheme not in ("http", "https") or not parts.netloc or parts.path or "@" in url:
+def url(environ: Mapping[str, str]) -> str:
+    """
+    Return where browsers find the desk, as they write it: in lower case, without the usual port.
+
+    Args:
+        environ: The environment.
+
+    Raises:
+        ConfigurationError: It is no address of a desk.
+    """
+    given = environ.get(URL, "").strip()
+    if not given:
+        return f"http://127.0.0.1:{PORT}"
+    try:
+        return _origin(given)
+    except ValueError:
         raise ConfigurationError(
-            f"{URL} is no address of a desk: {url!r}",
+            f"{URL} is no address of a desk: {given!r}",
             hint="It is what people type into their browsers, such as https://desk.example.com",
-        )
-    return url
+        ) from None
+
+
+def _origin(given: str) -> str:
+    parts = urlsplit(given.rstrip("/"))
+    name, port = parts.hostname, parts.port
+    usual = {"http": 80, "https": 443}.get(parts.scheme)
+    if usual is None or not name or parts.path or any(each in given for each in "@?#"):
+        raise ValueError(given)
+    # Browsers send other alphabets as this.
+    host = f"[{name}]" if ":" in name else name.encode("idna").decode()
+    if not _HOST.fullmatch(host):
+        raise ValueError(given)
+    return f"{parts.scheme}://{host}" + ("" if port in (None, usual) else f":{port}")

@@ -7,6 +7,7 @@ import time
 from dataclasses import dataclass, replace
 
 from crm_desk.crm import DESK_BUSY, TOKEN_REFUSED, CrmRefused, CrmSilent
+from crm_desk.threads import Ending
 from tokenkeep.errors import (
     ConfigurationError,
     CoolingDown,
@@ -42,7 +43,7 @@ class Trouble:
             None if that is not known.
         retry: Whether trying again may help.
         login: Whether logging in again helps.
-        store: Whether the token store is what failed.
+        bare: Whether its page does without the stores: one is what failed, or may be.
     """
 
     status: int
@@ -53,7 +54,7 @@ class Trouble:
     until: float | None = None
     retry: bool = True
     login: bool = False
-    store: bool = False
+    bare: bool = False
 
 
 STALE_FORM = Trouble(
@@ -101,6 +102,7 @@ OURS = Trouble(
     title="Something is wrong with this desk",
     text="It is not your fault, and not Zoho's. The details are in the server's log.",
     advice="Try again. If it stays, tell whoever runs this desk.",
+    bare=True,
 )
 _REFUSED_LOGIN = Trouble(
     status=403,
@@ -128,6 +130,15 @@ _UNKNOWN_SERVER = Trouble(
     title="The answer came from a server nobody knows",
     text="It names an accounts server that is none of Zoho's. Nothing was sent there.",
     advice="Start the login again from here. If it happens again, tell whoever runs this desk.",
+    retry=False,
+    login=True,
+)
+NO_SUCH_PLACE = Trouble(
+    status=400,
+    name="no-such-place",
+    title="There is no such data centre here",
+    text="This desk does not know the place that you wanted to log in at. Nothing was sent there.",
+    advice="Choose one from the list.",
     retry=False,
     login=True,
 )
@@ -214,13 +225,28 @@ _CRM_SILENT_WRITING = replace(
     "known whether what you sent was done.",
     advice="Look at the list in another tab before you send it again.",
 )
+_ENDING = Trouble(
+    status=503,
+    name="ending",
+    title="This desk is being stopped",
+    text="It did not go on waiting for an answer.",
+    advice="Try again in a minute: if it is being restarted, it is back then.",
+    bare=True,
+)
+_ENDING_UNSENT = replace(_ENDING, text="Nothing was sent any more.")
+_ENDING_WRITING = replace(
+    _ENDING,
+    text="It did not go on waiting for Zoho CRM. So it is not known whether what you sent was "
+    "done.",
+    advice="Once it is back, look at the list in another tab before you send it again.",
+)
 _STORE = Trouble(
     status=503,
     name="store-unavailable",
     title="The token store can't be reached",
     text="This desk can't look up your login at the moment. It is safe where it is.",
     advice="Try again in a moment. If it stays, tell whoever runs this desk.",
-    store=True,
+    bare=True,
 )
 _STORE_BROKEN = replace(
     _STORE,
@@ -254,6 +280,13 @@ _CRM_REFUSED = Trouble(
     advice="Change it and send it again.",
     retry=False,
 )
+_CRM_REFUSED_READING = replace(
+    _CRM_REFUSED,
+    status=400,
+    name="crm-refused-reading",
+    title="Zoho CRM does not show this",
+    advice="Check the address, or go on from the leads.",
+)
 
 _OF_CODE = {
     "TOO_MANY_REQUESTS": _CRM_BUSY,
@@ -261,7 +294,7 @@ _OF_CODE = {
         _CRM_BUSY,
         name="desk-busy",
         title="Too many calls at a time",
-        text="This login has many calls under way here; more of them would hold others up.",
+        text="Many are under way here already, so this one was not made: nothing was sent.",
         advice="Try again in a moment.",
     ),
     "OAUTH_SCOPE_MISMATCH": _NOT_COVERED,
@@ -289,7 +322,7 @@ _OF_ERROR: tuple[tuple[type[Exception], Trouble], ...] = (
 
 _A_WHILE = 60.0
 
-KNOWN = (TokenKeepError, CrmRefused, CrmSilent, NotThisLogin, TimeoutError)
+KNOWN = (TokenKeepError, CrmRefused, CrmSilent, NotThisLogin, TimeoutError, Ending)
 """What `trouble_of` has words for."""
 
 
@@ -305,7 +338,9 @@ def trouble_of(error: Exception, *, writing: bool = False) -> Trouble:
     text = "".join(each if each.isprintable() else " " for each in str(error))
     logger.warning("%s: %s", type(error).__name__, text)
     if isinstance(error, CrmRefused):
-        return _OF_CODE.get(error.code) or _refused(error)
+        return _OF_CODE.get(error.code) or _refused(error, writing=writing)
+    if isinstance(error, Ending):
+        return _ended(error, writing=writing)
     if isinstance(error, CrmSilent | TimeoutError):
         return _CRM_SILENT_WRITING if writing else _CRM_SILENT
     if isinstance(error, ProviderRefused) and error.error == "access_denied":
@@ -316,8 +351,15 @@ def trouble_of(error: Exception, *, writing: bool = False) -> Trouble:
     return found
 
 
-def _refused(error: CrmRefused) -> Trouble:
+def _ended(error: Ending, *, writing: bool) -> Trouble:
+    if not error.begun:
+        return _ENDING_UNSENT
+    return _ENDING_WRITING if writing else _ENDING
+
+
+def _refused(error: CrmRefused, *, writing: bool) -> Trouble:
     said = error.message or error.code
     field = error.details.get("api_name") or error.details.get("field")
     about = f" It is about the field {field}." if isinstance(field, str) else ""
-    return replace(_CRM_REFUSED, text=f"It says: {said}.{about}")
+    trouble = _CRM_REFUSED if writing else _CRM_REFUSED_READING
+    return replace(trouble, text=f"It says: {said}.{about}")

@@ -65,9 +65,11 @@ def test_choosing_the_data_centre(browser, zoho):
     """The login begins where the person says; a place nobody knows is refused."""
     assert browser.begin("eu").startswith(zoho.eu.auth_url)
     assert browser.begin().startswith(zoho.us.auth_url)
-    refused = browser.send(browser.get("/"), "/login", data_center="mars")
-
-    assert refused.status == 400
+    # "cn" is Zoho's, and not emulated: nobody is sent to a real one.
+    for nowhere in ("mars", "cn"):
+        refused = browser.send(browser.get("/"), "/login", data_center=nowhere, draft="a-draft")
+        assert (refused.status, refused.trouble) == (400, "no-such-place")
+        assert refused.value("draft") == "a-draft"
 
 
 def test_proof_key(browser):
@@ -286,7 +288,11 @@ def test_paging(browser, zoho):
     assert {lead for each in pages for lead in each.leads} == set(table)
     assert ['rel="next"' in each.source for each in pages] == [True, True, False, False]
     for odd in ("0", "-1", "x", "9" * 30):
-        assert browser.get(f"/leads?page={odd}").status in (200, 422)
+        assert browser.get(f"/leads?page={odd}").status == 200
+    for beyond in ("page=999999", "token=abc"):
+        refused = browser.get(f"/leads?{beyond}")
+        assert (refused.status, refused.trouble) == (400, "crm-refused-reading")
+        assert "send it again" not in refused.text
 
 
 def test_markup_is_text(browser, zoho):
@@ -604,6 +610,28 @@ def test_there_is_nothing_else(browser):
     assert browser.get("/login").status == 405
     for odd in ("12x", "-1", "9" * 5000, "٣"):
         assert browser.get(f"/leads/{urllib.parse.quote(odd)}").status == 404
+
+
+@pytest.mark.parametrize("name", ["nothing.css", "%00", "a" * 3000, "..%2fsettings.py"])
+def test_no_such_file(browser, name):
+    """What is not there below the static files is plain, tells nobody's name, and is not kept."""
+    browser.log_in(ANA)
+    answer = browser.get(f"/static/{name}")
+
+    assert (answer.status, answer.text) == (404, "There is no such file\n")
+    assert answer.headers["Cache-Control"] == "no-store"
+    refused = browser.post("/static/desk.css", {})
+    assert (refused.status, refused.headers["Cache-Control"]) == (405, "no-store")
+
+
+def test_static_files_are_kept(browser):
+    """Their addresses change with their content, so browsers need not ask again."""
+    file = browser.get("/static/desk.css")
+    again = browser.get("/static/desk.css", **{"If-None-Match": file.headers["ETag"]})
+
+    assert (file.status, again.status) == (200, 304)
+    assert "immutable" in file.headers["Cache-Control"]
+    assert "immutable" in again.headers["Cache-Control"]
 
 
 def test_pages_are_small(browser):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import socket
+import sys
 import time
 import urllib.parse
 from pathlib import Path
@@ -12,6 +13,10 @@ import pytest
 from desk_driver import Browser, DeskServer
 
 import tokenkeep
+
+sys.path.insert(0, str(Path(__file__).parents[2] / "examples"))
+
+import crm_desk.settings
 
 PERSON = "ana@example.com:700001"
 
@@ -80,6 +85,9 @@ def test_the_emulator_ends_with_the_desk(alone):
         ({"TOKENKEEP_CLIENT_ID": "1000.X"}, "TOKENKEEP_CLIENT_SECRET"),
         ({"CRM_DESK_URL": "desk.example.com"}, "is no address of a desk"),
         ({"CRM_DESK_URL": "https://desk.example.com/path"}, "is no address of a desk"),
+        ({"CRM_DESK_URL": "https://desk.example.com?a=b"}, "is no address of a desk"),
+        ({"CRM_DESK_URL": "https://desk.example.com#a"}, "is no address of a desk"),
+        ({"CRM_DESK_URL": "https://desk.example.com:https"}, "is no address of a desk"),
         ({"CRM_DESK_SESSION_KEY": "secret-but-short"}, "The session key is none"),
         (
             {"TOKENKEEP_CLIENT_ID": "1", "TOKENKEEP_CLIENT_SECRET": "2",
@@ -120,10 +128,17 @@ def test_tokens_in_memory_and_two_workers(alone):
     assert "2 workers can't share tokens in the memory of one" in alone.log()
 
 
-def test_behind_https(zoho, tmp_path):
-    """With an https address cookies travel by https only, and only its own name is answered."""
-    environ = {"CRM_DESK_URL": "https://desk.example.com"}
-    desk = DeskServer(zoho, tmp_path, environ=environ)
+@pytest.mark.parametrize(
+    "url", ["https://desk.example.com", "HTTPS://Desk.Example.COM:443/"], ids=["plain", "odd"]
+)
+def test_behind_https(zoho, tmp_path, url):
+    """
+    With an https address cookies travel by https only, and only its own name is answered.
+
+    However that is written, it is what browsers make of it.
+    """
+    desk = DeskServer(zoho, tmp_path, environ={"CRM_DESK_URL": url})
+    desk.host = "desk.example.com"
     try:
         desk.start()
         browser = Browser(desk)
@@ -143,6 +158,22 @@ def test_behind_https(zoho, tmp_path):
     assert page.headers["Strict-Transport-Security"]
     assert urllib.parse.quote("https://desk.example.com/callback", safe="") in begun.location
     assert other.status == 421
+
+
+@pytest.mark.parametrize(
+    ("given", "url"),
+    [
+        ("", "http://127.0.0.1:8418"),
+        ("http://Desk:80/", "http://desk"),
+        ("http://desk:8080", "http://desk:8080"),
+        ("https://desk:80", "https://desk:80"),
+        ("https://[::1]:443", "https://[::1]"),
+        ("https://b\u00fccher.example", "https://xn--bcher-kva.example"),
+    ],
+)
+def test_address_as_browsers_write_it(given, url):
+    """A browser's Host and Origin are compared with it letter for letter."""
+    assert crm_desk.settings.url({"CRM_DESK_URL": given}) == url
 
 
 def test_readme():

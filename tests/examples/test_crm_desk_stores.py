@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import socket
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from conftest import ANA, EVA
@@ -88,6 +90,66 @@ def test_starts_before_its_store(zoho, redis_server, tmp_path):
         desk.stop()
 
     assert status == 200
+
+
+def at_once(*asks):
+    with ThreadPoolExecutor(max_workers=len(asks)) as pool:
+        return [each.result() for each in [pool.submit(ask) for ask in asks]]
+
+
+def test_store_that_never_answered(zoho, tmp_path):
+    """One request at a time tries to open it; the others have their page at once."""
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        port = silent.getsockname()[1]
+        desk = serving(zoho, tmp_path, f"postgresql://app@127.0.0.1:{port}/app?timeout=4")
+        try:
+            desk.start()
+            time.sleep(4.5)  # so long nobody tries again
+            began = time.monotonic()
+            pages = at_once(*[lambda: Browser(desk).get("/")] * 4)
+            took = time.monotonic() - began
+        finally:
+            desk.stop()
+
+    assert [each.status for each in pages] == [200] * 4
+    assert took < 7
+    assert "Traceback" not in desk.log()
+
+
+def test_store_that_hangs(zoho, postgres, tmp_path):
+    """That is said of the store, not of Zoho; pages come all the same, with what was typed."""
+    desk = serving(zoho, tmp_path, postgres.url())
+    try:
+        browser = Browser(desk.start())
+        browser.log_in(ANA)
+        browser.log_in(EVA)
+        page = browser.get("/leads/new")
+        postgres.pause()
+        try:
+            time.sleep(1.5)  # longer than a token is handed out without asking the server
+            began = time.monotonic()
+            read, wrong, typed, first = at_once(
+                lambda: browser.get("/leads"),
+                lambda: browser.send(page, "/leads", Last_Name="", Company="Kept"),
+                lambda: browser.send(page, "/leads", Last_Name="Typed"),
+                lambda: browser.get("/?more"),
+            )
+            took = time.monotonic() - began
+        finally:
+            postgres.resume()
+        deadline = time.monotonic() + 40
+        while (back := browser.get("/leads")).status != 200 and time.monotonic() < deadline:
+            time.sleep(0.5)
+    finally:
+        desk.stop()
+
+    assert (read.status, read.trouble) == (503, "store-unavailable")
+    assert (typed.trouble, typed.value("Last_Name")) == ("store-unavailable", "Typed")
+    assert (wrong.status, wrong.value("Company")) == (422, "Kept")
+    assert first.status == 200
+    assert took < 20
+    assert back.status == 200
+    assert "Traceback" not in desk.log()
 
 
 @pytest.mark.parametrize("url", ["postgresql://app@127.0.0.1:1/x?mystery=1", "mysterious://x"])

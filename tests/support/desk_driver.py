@@ -91,6 +91,10 @@ class DeskServer:
         self._process.kill()
         self._process.wait()
 
+    def tell_to_end(self):
+        """Ask it to end, as a service manager does, and don't wait for it."""
+        self._process.send_signal(signal.SIGTERM)
+
     def end(self):
         """Wait until it ends by itself; return its status."""
         return self._process.wait(timeout=30)

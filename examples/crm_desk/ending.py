@@ -1,0 +1,80 @@
+"""How a worker ends: soon, whatever hangs, and not before an answer of Zoho's is saved."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import threading
+from contextlib import contextmanager, suppress
+from typing import TYPE_CHECKING
+
+from crm_desk.pool import Pool
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from multiprocessing.process import BaseProcess
+    from types import FrameType
+
+    from crm_desk.crm import Crm
+
+GRACE = 6.0
+"""How long what is under way may take once a worker is told to end, in seconds."""
+
+CLOSING = 2.0
+"""How long letting go of the store may take, in seconds."""
+
+RENEWAL = "tokenkeep-renewal"
+"""The name of threads that renew: each has an answer of Zoho's to save."""
+
+
+@contextmanager
+def when_told_to_end(act: Callable[[], None]) -> Iterator[None]:
+    """
+    Have something done by the running loop a while after this process was told to end.
+
+    The server, which listens already, is told as well: it waits for what is
+    under way, and cuts off what takes longer.
+    """
+    loop = asyncio.get_running_loop()
+    servers: dict[int, Callable[..., object]] = {}
+
+    def told(number: int, frame: FrameType | None) -> None:
+        loop.call_soon_threadsafe(loop.call_later, GRACE, act)
+        servers[number](number, frame)
+
+    if threading.current_thread() is threading.main_thread():
+        for number in (signal.SIGINT, signal.SIGTERM):
+            server = signal.getsignal(number)
+            if callable(server):
+                servers[number] = server
+                signal.signal(number, told)
+    try:
+        yield
+    finally:
+        for told_by, server in servers.items():
+            signal.signal(told_by, server)
+
+
+def end_with(launcher: BaseProcess) -> None:
+    """End when the process that started the workers has: killed, it can't tell them to."""
+
+    def wait() -> None:
+        launcher.join()
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    threading.Thread(target=wait, daemon=True).start()
+
+
+async def close(crm: Crm) -> None:
+    """Let go of everything, once no renewal is under way; each ends by itself."""
+    # Not left to the interpreter: a server ends itself by the signal it got.
+    await asyncio.wrap_future(Pool(1).submit(_renewals_over))
+    with suppress(TimeoutError):
+        await asyncio.wait_for(asyncio.wrap_future(Pool(1).submit(crm.close)), CLOSING)
+
+
+def _renewals_over() -> None:
+    for thread in threading.enumerate():
+        if thread.name == RENEWAL:
+            thread.join()

@@ -1,0 +1,157 @@
+"""The threads of the sample application, and what it does beside answering."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+import threading
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+from tokenkeep.errors import StoreUnavailable
+
+sys.path.insert(0, str(Path(__file__).parents[2] / "examples"))
+
+import crm_desk.app
+import crm_desk.threads
+from crm_desk.crm import DESK_BUSY, CrmRefused
+from crm_desk.pool import Pool
+from crm_desk.threads import AT_ONCE, Ending, Threads
+
+
+@pytest.fixture
+def gate():
+    """What calls that hang wait for."""
+    opened = threading.Event()
+    yield opened
+    opened.set()
+
+
+def test_each_call_is_counted_once(gate):
+    """Nobody waits any more: what has begun counts until it ends, what has not no longer."""
+    pools, made = Threads(), []
+    pools._work["us"] = Pool(1)
+
+    async def counted():
+        for call in (gate.wait, lambda: made.append(1)):
+            task = asyncio.create_task(pools.work(call, of="ana", at="us"))
+            await asyncio.sleep(0.1)
+            task.cancel()
+            await asyncio.wait([task])
+            yield pools._of["ana"]
+        gate.set()
+        await asyncio.sleep(0.1)
+        yield pools._of["ana"]
+
+    async def counts():
+        return [count async for count in counted()]
+
+    assert asyncio.run(counts()) == [1, 1, 0]
+    assert made == []
+
+
+def test_cancelled_as_it_begins():
+    """However many are, a login can make as many calls as before."""
+    pools = Threads()
+
+    async def many():
+        for number in range(300):
+            task = asyncio.create_task(pools.work(lambda: None, of="ana"))
+            for _ in range(number % 5):
+                await asyncio.sleep(0)
+            task.cancel()
+            await asyncio.wait([task])
+        await asyncio.sleep(0.2)
+
+    asyncio.run(many())
+
+    assert dict(pools._of) == {}
+
+
+def test_one_data_centre_holds_no_other_up(gate, monkeypatch):
+    """However much hangs in one; a call that got no thread there was not made, and is told so."""
+    pools, made = Threads(), []
+
+    async def work():
+        hanging = [
+            asyncio.create_task(pools.work(gate.wait, of=f"login {number}", at="us"))
+            for number in range(11)
+            for _ in range(AT_ONCE)
+        ]
+        await asyncio.sleep(0.2)
+        elsewhere = await asyncio.wait_for(pools.work(lambda: "done", of="eva", at="eu"), 5)
+        monkeypatch.setattr(crm_desk.threads, "PATIENCE", 0.1)
+        with pytest.raises(CrmRefused, match=DESK_BUSY):
+            await pools.work(lambda: made.append(1), of="ben", at="us")
+        gate.set()
+        await asyncio.gather(*hanging)
+        return elsewhere
+
+    assert asyncio.run(work()) == "done"
+    assert made == []
+
+
+def test_nobody_waits_when_it_ends(gate):
+    """Who waits is told whether it had begun; nothing begins any more."""
+    pools, made = Threads(), []
+
+    async def work():
+        hanging = asyncio.create_task(pools.work(gate.wait))
+        await asyncio.sleep(0.1)
+        pools.end()
+        with pytest.raises(Ending) as waited:
+            await hanging
+        with pytest.raises(Ending) as late:
+            await pools.work(lambda: made.append(1))
+        return waited.value.begun, late.value.begun
+
+    assert asyncio.run(work()) == (True, False)
+    assert made == []
+
+
+def test_a_store_that_is_slow(gate, monkeypatch):
+    """What is looked up and does not come in time is the store's trouble."""
+    monkeypatch.setattr(crm_desk.threads, "GLANCE", 0.1)
+    with pytest.raises(StoreUnavailable):
+        asyncio.run(Threads().look(gate.wait))
+
+
+def test_sweeping_goes_on(monkeypatch, caplog):
+    """Whatever goes wrong in one sweep, there is a next one."""
+    monkeypatch.setattr(crm_desk.app, "SWEEP_EVERY", 0.01)
+    tries = []
+
+    def sweep():
+        tries.append(1)
+        raise {1: TimeoutError, 2: RuntimeError}.get(len(tries), StoreUnavailable)("not now")
+
+    keeper = SimpleNamespace(sweep=sweep)
+    desk = SimpleNamespace(
+        threads=Threads(), crm=SimpleNamespace(store=SimpleNamespace(keeper=keeper))
+    )
+
+    async def some_time():
+        sweeping = asyncio.create_task(crm_desk.app._sweep(desk))
+        await asyncio.sleep(0.5)
+        sweeping.cancel()
+
+    asyncio.run(some_time())
+
+    assert len(tries) >= 4
+    assert "RuntimeError: not now" in caplog.text
+
+
+def test_starts_while_its_store_hangs(gate, monkeypatch, caplog):
+    """It waits a while for the store, and starts without it."""
+    monkeypatch.setattr(crm_desk.threads, "PATIENCE", 0.1)
+
+    class Hanging:
+        @property
+        def store(self):
+            return gate.wait()
+
+    asyncio.run(crm_desk.app._open(SimpleNamespace(threads=Threads(), crm=Hanging())))
+
+    assert "The token store does not answer" in caplog.text
