@@ -37,8 +37,15 @@ class AccountPages:
         if not session.owns(given):
             return await self._desk.pages.trouble(request, STALE_FORM)
         # Only what this browser has logged in itself.
-        if token_id in session.others:
-            request.state.session = session.using(token_id)
+        for login in session.rest:
+            if login.token_id == token_id:
+                try:
+                    is_first = await self._ended(session)
+                except KNOWN as exc:
+                    return await self._desk.pages.trouble(request, trouble_of(exc))
+                if not is_first:
+                    return await self._desk.pages.trouble(request, STALE_FORM)
+                request.state.session = session.logged_in(login)
         return RedirectResponse("/leads", 303)
 
     async def _log_out(self, request: Request) -> Response:
@@ -48,12 +55,15 @@ class AccountPages:
         session: Session = request.state.session
         if not session.owns(given):
             return await self._desk.pages.trouble(request, STALE_FORM)
+        done = "out"
         try:
-            await self._desk.threads.look(lambda: self._desk.ledger.end(session.browser, LIFE))
+            await self._ended(session)
         except KNOWN as exc:
-            return await self._desk.pages.trouble(request, trouble_of(exc))
+            # Whoever leaves a browser has to be out of it, whatever else can't be done.
+            trouble_of(exc)
+            done = "out-here"
         request.state.session = stranger()
-        return RedirectResponse("/?done=out", 303)
+        return RedirectResponse(f"/?done={done}", 303)
 
     async def _disconnect(self, request: Request) -> Response:
         """Revoke a login at Zoho and delete it, for all browsers."""
@@ -76,6 +86,10 @@ class AccountPages:
             f"/?done={'disconnected' if confirmed else 'unconfirmed'}&more", 303
         )
 
+    async def _ended(self, session: Session) -> bool:
+        """End a browser's name; tell whether nobody did before."""
+        return await self._desk.threads.note(lambda: self._desk.ledger.end(session.browser, LIFE))
+
     def _revoked(self, token_id: str) -> bool:
         """Revoke and delete; tell whether Zoho has confirmed it."""
         keeper, ledger = self._desk.crm.store.keeper, self._desk.ledger
@@ -84,6 +98,7 @@ class AccountPages:
         except TokenNotFound:
             ledger.forget(token_id)
             return True
+        ledger.end_login(token_id)
         if token.renewal.to_revoke:
             # Not deleted: the row says what a sweep has still to revoke at Zoho.
             return False

@@ -68,11 +68,6 @@ def make() -> ASGIApp:
                     await sweeping
                 await close(desk.crm)
 
-    async def has_ended(browser: str) -> bool:
-        with contextlib.suppress(StoreUnavailable, Ending):
-            return await desk.threads.note(lambda: desk.ledger.has_ended(browser))
-        return False
-
     async def not_here(request: Request, _error: Exception) -> Response:
         if request.url.path.startswith("/static/"):
             return PlainTextResponse("There is no such file\n", 404)
@@ -107,7 +102,7 @@ def make() -> ASGIApp:
         },
     )
     # Around everything, pages about errors among it.
-    sessions = Sessions(app, desk.settings, desk.key, has_ended)
+    sessions = Sessions(app, desk.settings, desk.key, desk.ledger)
     return Guard(sessions, desk.settings, desk.login_servers, desk.threads)
 
 

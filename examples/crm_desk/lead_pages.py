@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import suppress
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -10,11 +11,8 @@ from starlette.convertors import IntegerConvertor, register_url_convertor
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
-from crm_desk import leads
+from crm_desk import drafts, leads
 from crm_desk.crm import CrmRefused
-from crm_desk.ledger import DRAFT_LIFE, LOGIN_LIFE
-from crm_desk.login_pages import keep_draft, kept_draft
-from crm_desk.pages import Account
 from crm_desk.trouble import (
     KNOWN,
     NO_SUCH_LEAD,
@@ -23,6 +21,7 @@ from crm_desk.trouble import (
     Trouble,
     trouble_of,
 )
+from tokenkeep.errors import LoginNeeded
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -39,9 +38,6 @@ _DONE = {
     "updated": "The lead was changed.",
     "deleted": "The lead was deleted.",
 }
-LONGEST_OWNER = 32
-"""How long `Account.owner` is."""
-
 LONGEST_NUMBER = 6
 """How many digits the number of a page has at most."""
 
@@ -92,8 +88,8 @@ class LeadPages:
     async def _new(self, request: Request) -> Response:
         if request.state.session.token_id is None:
             return await self._desk.pages.trouble(request, NOT_LOGGED_IN)
-        values = await self._draft(request) or _EMPTY
-        return await self._form(request, values)
+        values, draft = await self._draft(request, "/leads/new")
+        return await self._form(request, values or _EMPTY, draft=draft)
 
     async def _edit(self, request: Request) -> Response:
         lead_id = request.path_params["id"]
@@ -103,8 +99,8 @@ class LeadPages:
             return await self._desk.pages.trouble(request, _trouble(exc))
         if lead is None:
             return await self._desk.pages.trouble(request, NO_SUCH_LEAD)
-        values = await self._draft(request) or lead.values
-        return await self._form(request, values, name=lead.full_name)
+        values, draft = await self._draft(request, f"/leads/{lead_id}")
+        return await self._form(request, values or lead.values, name=lead.full_name, draft=draft)
 
     async def _ask(self, request: Request) -> Response:
         try:
@@ -148,15 +144,13 @@ class LeadPages:
         """Send what was typed; whatever happens, what was typed is not lost."""
         async with request.form(max_files=0, max_fields=30) as sent:
             values = {name: _text(sent.get(name)) for name in leads.NAMES}
-            given, draft = sent.get("form_token"), _text(sent.get("draft"))
-            owner = _text(sent.get("owner"))[:LONGEST_OWNER]
+            given, draft = sent.get("form_token"), _text(sent.get("draft"))[: drafts.LONGEST]
         # First: what is corrected is sent again, and would be somebody else's then.
         if not request.state.session.owns(given):
-            # Sent once more, it is whose login it is sent with, not whose it was.
-            return await self._not_sent(request, values, STALE_FORM, form, "")
+            return await self._form(request, values, trouble=STALE_FORM, draft=draft)
         errors = _errors(values)
         if errors:
-            return await self._form(request, values, errors=errors)
+            return await self._form(request, values, errors=errors, draft=draft)
         try:
             await self._as_user(request, lambda: write(values), writing=True)
         except CrmRefused as exc:
@@ -164,41 +158,36 @@ class LeadPages:
             field = exc.details.get("api_name") or exc.details.get("field")
             if field in leads.NAMES:
                 errors = {str(field): f"Zoho CRM says: {exc.message or exc.code}"}
-                return await self._form(request, values, errors=errors)
-            return await self._not_sent(request, values, trouble, form, owner)
+                return await self._form(request, values, errors=errors, draft=draft)
+            return await self._not_sent(request, values, trouble, form, draft)
         except (*KNOWN, NotLoggedIn) as exc:
             trouble = _trouble(exc, writing=True)
-            return await self._not_sent(request, values, trouble, form, owner)
+            return await self._not_sent(request, values, trouble, form, draft)
         if draft:
             # The lead is there: sent again, it would be two.
-            with suppress(*KNOWN):
-                await self._desk.threads.look(lambda: self._desk.ledger.take(f"draft {draft}"))
+            await self._sent(request, draft)
         return RedirectResponse(f"/leads?done={done}", 303)
 
     async def _not_sent(
-        self, request: Request, values: dict[str, str], trouble: Trouble, form: str, owner: str
+        self, request: Request, values: dict[str, str], trouble: Trouble, form: str, draft: str
     ) -> Response:
         """Show the form again as it was, and keep it over a login if that is what it takes."""
-        draft = ""
         if trouble.login:
-            # Of strangers not for long: there may be many.
-            token_id = request.state.session.token_id
-            life = DRAFT_LIFE if token_id else LOGIN_LIFE
+            ledger, session, draft = self._desk.ledger, request.state.session, ""
             with suppress(*KNOWN):  # it is still in the form on this page
-                draft = await self._desk.threads.look(
-                    lambda: keep_draft(
-                        self._desk, owner or self._owner(token_id), form, values, life
-                    )
+                draft = await self._desk.threads.note(
+                    lambda: drafts.keep(ledger, session, form, values)
                 )
-        return await self._form(request, values, trouble=trouble, draft=draft, owner=owner)
+            request.state.session = replace(session, draft=draft or session.draft)
+        return await self._form(request, values, trouble=trouble, draft=draft)
 
-    def _owner(self, token_id: str | None) -> str:
-        """Return whose login it is. Empty if there is none, and nobody's if it is gone."""
-        if token_id is None:
-            return ""
+    async def _sent(self, request: Request, draft: str) -> None:
+        """Forget a draft."""
+        ledger, session = self._desk.ledger, request.state.session
         with suppress(*KNOWN):
-            return Account.of(self._desk.crm.token(token_id)).owner
-        return "nobody"
+            await self._desk.threads.note(lambda: drafts.drop(ledger, session, draft))
+        if session.draft == draft:
+            request.state.session = replace(session, draft="")
 
     async def _form(
         self,
@@ -209,7 +198,6 @@ class LeadPages:
         errors: Mapping[str, str] | None = None,
         trouble: Trouble | None = None,
         draft: str = "",
-        owner: str | None = None,
     ) -> Response:
         lead_id = request.path_params.get("id")
         status = trouble.status if trouble else 422 if errors else 200
@@ -221,26 +209,24 @@ class LeadPages:
             values=values,
             errors=errors or {},
             trouble=trouble,
-            draft=draft or request.query_params.get("draft", ""),
+            draft=draft,
             action="/leads" if lead_id is None else f"/leads/{lead_id}",
-            owner=owner,
             lead_id=lead_id,
             name=name,
         )
 
-    async def _draft(self, request: Request) -> Mapping[str, str] | None:
-        """Return what was typed before a login. None if nothing, or somebody else's."""
-        draft, token_id = request.query_params.get("draft", ""), request.state.session.token_id
-        if not draft or token_id is None:
-            return None
-        desk, kept = self._desk, None
-        with suppress(*KNOWN):
-            kept = await desk.threads.look(
-                lambda: kept_draft(desk, draft, desk.crm.token(token_id))
-            )
+    async def _draft(self, request: Request, form: str) -> tuple[Mapping[str, str] | None, str]:
+        """Return what was typed before a login, and its draft. None if there is none."""
+        ledger, session = self._desk.ledger, request.state.session
+        draft, kept = request.query_params.get("draft", ""), None
+        if draft:
+            with suppress(*KNOWN):
+                kept = await self._desk.threads.note(
+                    lambda: drafts.values_of(ledger, session, draft, form)
+                )
         if kept is None:
-            return None
-        return {name: str(kept["values"].get(name, "")) for name in leads.NAMES}
+            return None, ""
+        return {name: str(kept.get(name, "")) for name in leads.NAMES}, draft
 
     async def _as_user(
         self, request: Request, work: Callable[[], Result], *, writing: bool = False
@@ -249,13 +235,19 @@ class LeadPages:
         token_id = request.state.session.token_id
         if token_id is None:
             raise NotLoggedIn
-        crm, threads = self._desk.crm, self._desk.threads
+        crm, threads, ledger = self._desk.crm, self._desk.threads, self._desk.ledger
         token = await threads.look(lambda: crm.token(token_id))
-        return await threads.work(
-            lambda: crm.as_user(token, work, writing=writing),
-            of=token_id,
-            at=token.data_center or "",
-        )
+        try:
+            return await threads.work(
+                lambda: crm.as_user(token, work, writing=writing),
+                of=token_id,
+                at=token.data_center or "",
+            )
+        except LoginNeeded:
+            # Wherever it was ended: the next login does not bring back sessions from before.
+            with suppress(*KNOWN):
+                await threads.note(lambda: ledger.end_login(token_id))
+            raise
 
 
 def _trouble(error: Exception, *, writing: bool = False) -> Trouble:

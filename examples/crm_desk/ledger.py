@@ -39,7 +39,13 @@ CREATE TABLE IF NOT EXISTS count (
 CREATE TABLE IF NOT EXISTS event (
     number INTEGER PRIMARY KEY, token_id TEXT, at REAL, text TEXT, process INTEGER);
 CREATE INDEX IF NOT EXISTS event_token ON event (token_id);
+CREATE TABLE IF NOT EXISTS login (token_id TEXT PRIMARY KEY, since REAL, ended INTEGER);
 """
+_BEGIN = (
+    "INSERT INTO login VALUES (?, 0, 0) ON CONFLICT (token_id) DO UPDATE"
+    " SET since = iif(ended, max(?, since + 0.001), since), ended = 0 RETURNING since"
+)
+_END = "INSERT INTO login VALUES (?, 0, 1) ON CONFLICT (token_id) DO UPDATE SET ended = 1"
 _COUNT = (
     "INSERT INTO count VALUES (?, ?, 1)"
     " ON CONFLICT (token_id, name) DO UPDATE SET number = number + 1"
@@ -129,24 +135,76 @@ class Ledger:
         """As `take`, but it is kept on."""
         return self._read("SELECT until, sealed FROM kept WHERE name = ?", name)
 
-    def end(self, browser: str, life: float) -> None:
+    def end(self, browser: str, life: float) -> bool:
         """
-        Note that a browser has logged out.
+        Note that a browser's name has ended: it has logged out, or has another name now.
 
         Args:
             browser: Its random name.
             life: How long copies of its cookie would be good, in seconds.
 
+        Returns:
+            Whether nobody did before: of several that end a name, one goes on from it.
+
         Raises:
             StoreUnavailable: That can't be noted.
         """
-        self.keep(f"ended {browser}", {}, life)
+        facts = _digest(f"ended {browser}"), time.time() + life, self._key.encrypt(b"{}")
+        try:
+            done = self._database().execute("INSERT OR IGNORE INTO kept VALUES (?, ?, ?)", facts)
+        except sqlite3.Error as exc:
+            raise _unavailable(self._path, exc) from exc
+        return done.rowcount == 1
 
     def has_ended(self, browser: str) -> bool:
-        """Tell whether a browser has logged out. False if that can't be told."""
-        with suppress(StoreUnavailable):
-            return self.look(f"ended {browser}") is not None
-        return False
+        """
+        Tell whether a browser's name has ended.
+
+        Raises:
+            StoreUnavailable: That can't be told.
+        """
+        return self.look(f"ended {browser}") is not None
+
+    def begin_login(self, token_id: str) -> float:
+        """
+        Note that somebody has logged in.
+
+        Returns:
+            Since when logins of this id are good, in epoch seconds: 0 unless
+            it was ended before. Sessions with an earlier one are over.
+
+        Raises:
+            StoreUnavailable: That can't be noted.
+        """
+        try:
+            [(since,)] = self._database().execute(_BEGIN, (token_id, time.time())).fetchall()
+        except sqlite3.Error as exc:
+            raise _unavailable(self._path, exc) from exc
+        return float(since)
+
+    def end_login(self, token_id: str) -> None:
+        """
+        Note that a login was ended by its person, or by Zoho.
+
+        It opens nothing; that it doesn't come back to life where it was in
+        use, when its person logs in again anywhere, is what this is for.
+        """
+        with suppress(sqlite3.Error):
+            self._database().execute(_END, (token_id,))
+
+    def login_since(self, token_id: str) -> float:
+        """
+        Return since when logins of this id are good, as `begin_login`.
+
+        Raises:
+            StoreUnavailable: That can't be told.
+        """
+        asked = "SELECT since FROM login WHERE token_id = ?"
+        try:
+            rows = self._database().execute(asked, (token_id,)).fetchall()
+        except sqlite3.Error as exc:
+            raise _unavailable(self._path, exc) from exc
+        return float(rows[0][0]) if rows else 0.0
 
     def count(self, token_id: str, name: str) -> None:
         """Count one of *name* for a login. What can't be counted is not: nobody waits for it."""
@@ -178,11 +236,12 @@ class Ledger:
         return []
 
     def forget(self, token_id: str) -> None:
-        """Delete everything about a login."""
+        """Delete everything about a login whose token is deleted: its id never comes again."""
         with suppress(sqlite3.Error):
             database = self._database()
             database.execute("DELETE FROM count WHERE token_id = ?", (token_id,))
             database.execute("DELETE FROM event WHERE token_id = ?", (token_id,))
+            database.execute("DELETE FROM login WHERE token_id = ?", (token_id,))
 
     def _read(self, statement: str, name: str) -> dict[str, Any] | None:
         try:

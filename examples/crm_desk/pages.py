@@ -33,25 +33,23 @@ STATIC = HERE / "static"
 
 @dataclass(frozen=True)
 class Account:
-    """A login as its person knows it: the id, who it is, and where."""
+    """A login as its person knows it: the id, who it is, where, and whose what is typed is."""
 
     token_id: str
     email: str
     organisation: str
     data_center: str
-
-    @property
-    def owner(self) -> str:
-        """Who it is, whichever login: what is typed is theirs, also after a new one."""
-        whose = f"owner {self.email} {self.organisation} {self.data_center}"
-        return hashlib.sha256(whose.encode()).hexdigest()[:32]
+    owner: str
 
     @classmethod
     def of(cls, token: Token) -> Account:
         """Return the account of a stored token."""
         email, _, organisation = (token.user or "").rpartition(":")
         name = email or token.user or "Somebody Zoho did not name"
-        return cls(str(token.id), name, organisation, token.data_center or "")
+        # The same after a new login; of those without a name each login is somebody else.
+        whose = f"owner {token.user or token.id} {token.data_center}"
+        owner = hashlib.sha256(whose.encode()).hexdigest()[:32]
+        return cls(str(token.id), name, organisation, token.data_center or "", owner)
 
 
 class Pages:

@@ -29,15 +29,19 @@ class PanelPages:
     async def _panel(self, request: Request) -> Response:
         """Answer with the panel, or with nothing if the browser has it like this already."""
         desk, token_id = self._desk, request.state.session.token_id
+        asked = request.query_params
         if token_id is None:
             return Response(status_code=401)
+        if asked.get("of", token_id) != token_id:
+            # The cookie has moved on, the page has not: it would show two people.
+            return Response(status_code=409)
         try:
             now = await desk.threads.look(lambda: panel(desk.crm, desk.ledger, token_id))
         except TokenNotFound:
             return Response(status_code=410)
         except KNOWN:
             return Response(status_code=503)
-        if request.query_params.get("seen") == now.digest:
+        if asked.get("seen") == now.digest:
             return Response(status_code=204)
         return HTMLResponse(desk.pages.fragment("_panel.html", panel=now))
 

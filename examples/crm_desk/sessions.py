@@ -12,30 +12,55 @@ from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
+from anyio import to_thread
 from cryptography.fernet import Fernet, InvalidToken
 from starlette.datastructures import MutableHeaders
 from starlette.requests import HTTPConnection
+from starlette.responses import PlainTextResponse
 
-from tokenkeep.errors import ConfigurationError
+from tokenkeep.errors import ConfigurationError, StoreUnavailable
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
     from pathlib import Path
 
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+    from crm_desk.ledger import Ledger
     from crm_desk.settings import Settings
 
 LIFE = 30 * 86_400
 """How long a browser stays logged in without a visit, in seconds."""
 
 MOST = 10
-"""How many logins one browser has."""
+"""How many logins one browser has, and how many of its earlier names it remembers."""
 
 _RENEW_AFTER = 86_400
 
-_NO_PAGES = ("/static/", "/health", "/panel", "/favicon.ico")
+_FILES = ("/static/", "/health", "/favicon.ico")
+"""Where nobody asks who it is."""
+
+_NO_PAGES = (*_FILES, "/panel")
 """Where no cookie is given out: a browser's first requests would each bring another one."""
+
+_CANT_TELL = PlainTextResponse(
+    "This desk can't tell who you are: its own file can't be read. Try again in a moment.\n", 503
+)
+
+
+@dataclass(frozen=True)
+class Login:
+    """
+    A login of a browser.
+
+    Args:
+        token_id: What its token is found by.
+        owner: Whose it is, as `Account.owner`.
+        since: As `Ledger.begin_login` gave it.
+    """
+
+    token_id: str
+    owner: str
+    since: float
 
 
 @dataclass(frozen=True)
@@ -44,18 +69,39 @@ class Session:
     One browser.
 
     Args:
-        browser: Random. The answer to a login has to come back to it, and its
-            forms carry a digest of it.
-        token_id: The login it works with. None if it has none.
-        others: Its other logins.
-        before: What *browser* was before the last login: another tab may be
-            in the midst of a login still. None if there was none.
+        browser: Random, another one after each change of the login. The answer
+            to a login has to come back to it, and its forms carry a digest of it.
+        login: The one it works with. None if it never had one.
+        rest: Its other logins.
+        has_ended: Whether *login* has: it opens nothing then, but says whose
+            is what is being typed.
+        before: What *browser* was before, the latest first: other tabs may be
+            in the midst of a login still.
+        draft: A form that could not be sent and that no login has come back
+            to, as `drafts.keep` gave it. Empty if there is none.
     """
 
     browser: str
-    token_id: str | None = None
-    others: tuple[str, ...] = ()
-    before: str | None = None
+    login: Login | None = None
+    rest: tuple[Login, ...] = ()
+    has_ended: bool = False
+    before: tuple[str, ...] = ()
+    draft: str = ""
+
+    @property
+    def token_id(self) -> str | None:
+        """The id of the login it works with. None if it has none."""
+        return None if self.login is None or self.has_ended else self.login.token_id
+
+    @property
+    def others(self) -> tuple[str, ...]:
+        """The ids of its other logins."""
+        return tuple(each.token_id for each in self.rest)
+
+    @property
+    def owner(self) -> str:
+        """Whose is what is typed, also after the login has ended. Empty if nobody's."""
+        return self.login.owner if self.login else ""
 
     @property
     def form_token(self) -> str:
@@ -72,21 +118,32 @@ class Session:
         given = form_token if isinstance(form_token, str) else ""
         return hmac.compare_digest(given.encode(errors="replace"), self.form_token.encode())
 
-    def logged_in(self, token_id: str) -> Session:
-        """Return the session after a login: forms and cookies from before it are void."""
-        new = secrets.token_urlsafe(24)
-        return replace(self.using(token_id), browser=new, before=self.browser)
+    def logged_in(self, login: Login) -> Session:
+        """
+        Return the session with a login in use, a new one or another of its own.
 
-    def using(self, token_id: str) -> Session:
-        """Return the session with another of its logins in use."""
-        left = dict.fromkeys((self.token_id, *self.others))
-        others = tuple(each for each in left if each and each != token_id)[: MOST - 1]
-        return replace(self, token_id=token_id, others=others)
+        It has another name: to be done only by whoever has ended this one,
+        by `Ledger.end`. Forms and cookies from before are void then.
+        """
+        mine = () if self.has_ended or self.login is None else (self.login,)
+        rest = tuple(each for each in (*mine, *self.rest) if each.token_id != login.token_id)
+        return replace(
+            self,
+            browser=secrets.token_urlsafe(24),
+            login=login,
+            rest=rest[: MOST - 1],
+            has_ended=False,
+            before=(self.browser, *self.before)[:MOST],
+        )
 
-    def without(self, token_id: str | None) -> Session:
+    def without(self, token_id: str) -> Session:
         """Return the session without one of its logins; the next one is in use then."""
-        left = [each for each in (self.token_id, *self.others) if each and each != token_id]
-        return replace(self, token_id=left[0] if left else None, others=tuple(left[1:]))
+        rest = tuple(each for each in self.rest if each.token_id != token_id)
+        if self.token_id != token_id:
+            return replace(self, rest=rest)
+        if not rest:
+            return replace(self, has_ended=True)
+        return replace(self, login=rest[0], rest=rest[1:])
 
 
 def stranger() -> Session:
@@ -98,26 +155,20 @@ class Sessions:
     """
     Read and write the cookie, around an application.
 
-    A session is in ``request.state.session``; what is put there is written.
+    A session is in ``request.state.session``; what is put there is written,
+    unless its name has ended meanwhile: the browser has a newer one then.
 
     Args:
         app: The application.
         settings: Where browsers come from.
         key: Of `session_key`.
-        has_ended: Tells of a browser's random name whether it has logged out,
-            or has another one: a copy of its cookie is worth nothing then.
+        ledger: Has the last word on which names and logins have ended.
     """
 
-    def __init__(
-        self,
-        app: ASGIApp,
-        settings: Settings,
-        key: Fernet,
-        has_ended: Callable[[str], Awaitable[bool]],
-    ) -> None:
+    def __init__(self, app: ASGIApp, settings: Settings, key: Fernet, ledger: Ledger) -> None:
         self._app = app
         self._key = key
-        self._has_ended = has_ended
+        self._ledger = ledger
         port = urlsplit(settings.url).port
         # Cookies don't know ports: two desks of one machine would log each other out.
         name = "crm_desk" if port is None else f"crm_desk_{port}"
@@ -132,19 +183,29 @@ class Sessions:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        found, is_old = None, False
-        if not _is_for_nobody(scope["path"]):
-            found, is_old = self._read(HTTPConnection(scope).cookies.get(self.cookie, ""))
-        if found and found.token_id and await self._has_ended(found.browser):
-            found, is_old = None, False
         state: dict[str, Any] = scope.setdefault("state", {})
-        state["session"] = before = found or stranger()
-        gives = not scope["path"].startswith(_NO_PAGES)
+        if scope["path"].startswith(_FILES):
+            state["session"] = stranger()
+            await self._app(scope, receive, send)
+            return
+        found, is_old = self._read(HTTPConnection(scope).cookies.get(self.cookie, ""))
+        try:
+            # Not in a thread of `Threads`: they may all wait for the token store.
+            session = await to_thread.run_sync(self._now, found) if found else stranger()
+        except StoreUnavailable:
+            await _CANT_TELL(scope, receive, send)
+            return
+        state["session"] = session
+        # As the browser has it. What has ended is written as well, on its way out.
+        before = found or session
+        gives = is_old if found else not scope["path"].startswith(_NO_PAGES)
 
         async def answer(message: Message) -> None:
             session = state["session"]
-            if message["type"] == "http.response.start" and (
-                session != before or (gives and (found is None or is_old))
+            if (
+                message["type"] == "http.response.start"
+                and (gives or session != before)
+                and await self._is_newest(session, found)
             ):
                 cookie = f"{self.cookie}={self._written(session)}; {self._attributes}"
                 MutableHeaders(scope=message).append("Set-Cookie", cookie)
@@ -157,11 +218,44 @@ class Sessions:
         try:
             content = json.loads(self._key.decrypt(cookie, ttl=LIFE))
             age = time.time() - self._key.extract_timestamp(cookie)
-            content["others"] = tuple(content["others"])
-            session = Session(**content)
+            login = content.pop("login")
+            session = Session(
+                login=Login(**login) if login else None,
+                rest=tuple(Login(**each) for each in content.pop("rest")),
+                before=tuple(content.pop("before")),
+                **content,
+            )
         except (InvalidToken, ValueError, KeyError, TypeError):
             return None, False
         return session, age > _RENEW_AFTER
+
+    def _now(self, session: Session) -> Session:
+        """
+        Return what a session is worth now.
+
+        Raises:
+            StoreUnavailable: That can't be told.
+        """
+        if self._ledger.has_ended(session.browser):
+            # A name is left, so that its forms work: it may log in.
+            return Session(session.browser)
+        over = {
+            each.token_id
+            for each in (session.login, *session.rest)
+            if each and each.since < self._ledger.login_since(each.token_id)
+        }
+        rest = tuple(each for each in session.rest if each.token_id not in over)
+        # Not the next one: a page would show the leads of somebody else without being asked to.
+        return replace(session, rest=rest, has_ended=session.has_ended or session.token_id in over)
+
+    async def _is_newest(self, session: Session, found: Session | None) -> bool:
+        """Tell whether the browser can't have got a newer cookie since it sent this one."""
+        if found is None or session.browser != found.browser:
+            return True
+        try:
+            return not await to_thread.run_sync(self._ledger.has_ended, session.browser)
+        except StoreUnavailable:
+            return False
 
     def _written(self, session: Session) -> str:
         return self._key.encrypt(json.dumps(asdict(session)).encode()).decode()

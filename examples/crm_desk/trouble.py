@@ -351,20 +351,6 @@ def trouble_of(error: Exception, *, writing: bool = False) -> Trouble:
     return found
 
 
-def login_trouble(error: Exception) -> Trouble:
-    """Say what an error means that came up while a person was logging in."""
-    trouble = trouble_of(error)
-    if isinstance(error, ProviderUnavailable | RenewalTimeout | TimeoutError):
-        return replace(
-            _PROVIDER_DOWN,
-            text="You are not logged in yet: the login could not be completed.",
-            advice="Log in again in a moment.",
-            retry=False,
-            login=True,
-        )
-    return trouble
-
-
 def _ended(error: Ending, *, writing: bool) -> Trouble:
     if not error.begun:
         return _ENDING_UNSENT

@@ -45,8 +45,8 @@ def test_log_in(browser, desk, zoho):
     key = Fernet((desk.folder / "desk/emulated/session.key").read_text())
     [cookie] = browser.cookies.values()
     content = json.loads(key.decrypt(cookie))
-    assert set(content) == {"browser", "token_id", "others", "before"}
-    assert content["token_id"] in page.source
+    assert set(content) == {"browser", "login", "rest", "has_ended", "before", "draft"}
+    assert content["login"]["token_id"] in page.source
     assert not any(secret in json.dumps(content) for secret in secrets_of(zoho, desk))
     assert (desk.folder / "desk/emulated/session.key").stat().st_mode & 0o777 == 0o600
     assert (desk.folder / "desk/emulated/desk.db").stat().st_mode & 0o777 == 0o600

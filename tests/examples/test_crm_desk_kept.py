@@ -19,7 +19,7 @@ def hidden(page, name):
 
 def fields(page):
     """What a browser sends of a form besides what is typed."""
-    return {name: hidden(page, name) for name in ("draft", "owner")}
+    return {"draft": hidden(page, "draft")}
 
 
 def log_in_from(page, browser, user):

@@ -55,11 +55,20 @@ said.className = "visually-hidden";
 said.setAttribute("role", "status");
 panel?.after(said);
 
+const over = {
+  401: "This login is not there any more",
+  409: "This page is of another login than the one in use now; load it again",
+  410: "This login is not there any more",
+};
+
 async function look() {
   const facts = panel.querySelector(".facts");
-  const answer = await fetch(`${panel.dataset.url}?seen=${facts.dataset.digest}`);
-  if (answer.status === 401 || answer.status === 410) {
-    facts.querySelector(".state").textContent = "This login is not there any more";
+  const asked = new URLSearchParams({ seen: facts.dataset.digest, of: facts.dataset.of });
+  const answer = await fetch(`${panel.dataset.url}?${asked}`);
+  if (over[answer.status]) {
+    write(facts.querySelector(".state"), over[answer.status]);
+    write(said, over[answer.status]);
+    facts.dataset.digest = "";  // should it come back, all of it is wanted
     return false;
   }
   if (answer.status !== 200) return answer.ok;
@@ -93,14 +102,30 @@ if (panel) watch();
 
 // Forms
 
+// Sent twice, it would be two leads; but a form that got no answer is not lost.
+function hold(form) {
+  form.dataset.sent = setTimeout(() => release(form, "There is no answer yet."), 10000);
+  for (const each of form.querySelectorAll("button")) each.disabled = true;
+}
+
+function release(form, why) {
+  clearTimeout(form.dataset.sent);
+  delete form.dataset.sent;
+  for (const each of form.querySelectorAll("button")) each.disabled = false;
+  form.querySelector("[role=status]")?.remove();
+  if (!why) return;
+  const hint = document.createElement("p");
+  hint.setAttribute("role", "status");
+  form.append(hint);
+  hint.textContent = `${why} It may be done all the same: look in another tab before you send it again.`;
+}
+
 document.addEventListener("submit", async (event) => {
   const form = event.target;
   const action = form.getAttribute("action");
   if (form.hasAttribute("data-once")) {
-    // Sent twice, it would be two leads.
     if (form.dataset.sent) event.preventDefault();
-    form.dataset.sent = "yes";
-    for (const each of form.querySelectorAll("button")) each.disabled = true;
+    else hold(form);
     return;
   }
   if (!action.startsWith("/emulator/")) return;
@@ -127,10 +152,7 @@ document.addEventListener("submit", async (event) => {
 
 // Back in the history, a form that was sent can be sent again.
 addEventListener("pageshow", () => {
-  for (const form of document.querySelectorAll("form[data-once]")) {
-    delete form.dataset.sent;
-    for (const each of form.querySelectorAll("button")) each.disabled = false;
-  }
+  for (const form of document.querySelectorAll("form[data-once]")) release(form);
 });
 
 // The account's menu closes by itself.
@@ -139,8 +161,11 @@ document.addEventListener("click", (event) => {
   if (menu?.open && !menu.contains(event.target)) menu.open = false;
 });
 document.addEventListener("keydown", (event) => {
-  if (event.key === "Escape" && menu?.open) {
+  if (event.key !== "Escape") return;
+  if (menu?.open) {
     menu.open = false;
     menu.querySelector("summary").focus();
   }
+  // The browser stops loading, and tells nobody.
+  for (const form of document.querySelectorAll("form[data-sent]")) release(form, "It was stopped.");
 });

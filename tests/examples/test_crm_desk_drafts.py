@@ -1,0 +1,233 @@
+"""What was typed finds its way over a login, to whoever typed it and to nobody else."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import sqlite3
+import time
+from contextlib import closing
+
+import pytest
+from conftest import ANA, BEN
+from desk_driver import Browser, consent
+
+
+def disconnect(desk, user):
+    """Disconnect somebody, in another browser of theirs."""
+    other = Browser(desk)
+    other.log_in(user)
+    done = other.send(other.get("/account/disconnect"), "/account/disconnect")
+    assert "done=disconnected" in done.location
+
+
+def sent(browser, page, **typed):
+    """Send a lead with all that its page has hidden in the form."""
+    lead = page.source.partition('class="fields"')[2]
+    hidden = re.findall(r'type="hidden" name="(\w+)" value="([^"]*)"', lead)
+    return browser.post("/leads", {**dict(hidden), **typed})
+
+
+def log_in_from(browser, page, user, **begun):
+    """Log in with the form of a page, whatever is hidden in it; return where that leads to."""
+    form = {"draft": page.value("draft"), "data_center": "", **begun}
+    address = browser.send(page, "/login", **form).location
+    return browser.callback(consent(address, user=user))
+
+
+def refused(browser, zoho, **typed):
+    """Have a form refused since the login has ended."""
+    page = browser.get("/leads/new")
+    zoho.revoke(ANA)
+    answer = sent(browser, page, **typed)
+    assert answer.trouble == "login-needed"
+    return answer
+
+
+def kept_rows(desk):
+    with closing(sqlite3.connect(desk.folder / "desk/emulated/desk.db")) as database:
+        return database.execute("SELECT count(*) FROM kept").fetchone()[0]
+
+
+def test_stale_and_then_disconnected(browser, desk):
+    """A form shown again after another login is of that login, also when it has gone since."""
+    browser.log_in(ANA)
+    page = browser.get("/leads/new")
+    browser.log_in(ANA)
+    stale = sent(browser, page, Last_Name="Kept")
+    assert stale.trouble == "stale-form"
+    disconnect(desk, ANA)
+    gone = sent(browser, stale, Last_Name="Kept")
+
+    assert gone.trouble == "disconnected"
+    assert "What you typed is kept" in gone.text
+    back = log_in_from(browser, gone, ANA)
+    assert browser.get(back.location).value("Last_Name") == "Kept"
+
+
+def test_a_mistake_and_then_disconnected(browser, desk):
+    """The same for a form that came back with a mistake in it."""
+    browser.log_in(ANA)
+    page = browser.get("/leads/new")
+    disconnect(desk, ANA)
+    wrong = sent(browser, page, Last_Name=" ", Company="Kept & Co")
+    assert wrong.status == 422
+    gone = sent(browser, wrong, Last_Name="Kept", Company="Kept & Co")
+    back = log_in_from(browser, gone, ANA)
+
+    assert browser.get(back.location).value("Company") == "Kept & Co"
+
+
+def test_a_mistake_in_a_draft(browser, zoho):
+    """Corrected and sent, a draft is used up as if it had been right at once."""
+    browser.log_in(ANA)
+    back = log_in_from(browser, refused(browser, zoho, Last_Name="Kept"), ANA)
+    wrong = sent(browser, browser.get(back.location), Last_Name="")
+    assert sent(browser, wrong, Last_Name="Right").location == "/leads?done=created"
+
+    assert browser.get(back.location).value("Last_Name") == ""
+
+
+def test_no_form_says_whose_it_is(browser, zoho):
+    """Whatever a form claims, what was typed is of the login it was typed with."""
+    browser.log_in(ANA)
+    page = browser.get("/leads/new")
+    assert 'name="owner"' not in page.source
+    zoho.revoke(ANA)
+    answer = sent(browser, page, Last_Name="Ana's", owner="")
+    back = log_in_from(browser, answer, BEN)
+
+    assert back.location == "/leads"
+    draft = answer.value("draft")
+    assert browser.get(f"/leads/new?draft={draft}").value("Last_Name") == ""
+    assert log_in_from(browser, browser.get("/?more"), ANA).location == f"/leads/new?draft={draft}"
+
+
+def test_opened_too_late(browser, zoho):
+    """An answer of Zoho's that nobody waits for any more leads to a login that comes back."""
+    browser.log_in(ANA)
+    answer = refused(browser, zoho, Last_Name="Kept")
+    late = browser.callback(consent(browser.begin(), user=ANA) + "&state=another")
+    assert late.trouble == "not-this-login"
+    assert "What you typed is kept" in late.text
+    back = log_in_from(browser, late, ANA, draft="")
+
+    assert browser.get(back.location).value("Last_Name") == "Kept"
+    assert back.location.endswith(answer.value("draft"))
+    # Once it has been come back to, other logins don't lead there.
+    assert browser.log_in(ANA) == "/leads"
+
+
+@pytest.mark.parametrize(
+    ("fault", "trouble"),
+    [
+        ("throttled", "rate-limit"),
+        ("client", "client-refused"),
+        ("locked", "store-unavailable"),
+        ("down", "provider-down"),
+    ],
+)
+def test_trouble_while_logging_in(browser, desk, zoho, fault, trouble):
+    """Whatever a login meets, its page has words of its own, and offers one to the same end."""
+    browser.log_in(ANA)
+    begun = log_in_from_until(browser, refused(browser, zoho, Last_Name="Kept"))
+    tokens = sqlite3.connect(desk.folder / "desk/emulated/tokens.db")
+    if fault == "throttled":
+        zoho.options.logins_per_window = 0
+    elif fault == "client":
+        register(zoho, desk, secret="another")
+    elif fault == "locked":
+        tokens.execute("BEGIN IMMEDIATE")
+    else:
+        zoho.faults.add(endpoint="token", kind="drop")
+    failed = browser.callback(consent(begun, user=ANA))
+    tokens.close()
+    zoho.options.logins_per_window = None
+    register(zoho, desk, secret="made-up-for-the-emulator")
+    zoho.faults.clear()
+
+    assert failed.trouble == trouble
+    assert "You are not logged in yet" in failed.text
+    assert 'action="/login"' in failed.source
+    assert "data-reload" not in failed.source
+    assert 'id="again"' not in failed.source
+    assert "What you typed is kept" in failed.text
+    back = log_in_from(browser, failed, ANA)
+    assert browser.get(back.location).value("Last_Name") == "Kept"
+
+
+def register(zoho, desk, *, secret):
+    """Register the desk's client, with a secret of its own or another."""
+    zoho.register_client(
+        client_id="1000.CRMDESK", client_secret=secret, redirect_uris=[f"{desk.url}/callback"]
+    )
+
+
+def log_in_from_until(browser, page):
+    """Log in up to Zoho's page; return its address."""
+    return browser.send(page, "/login", draft=page.value("draft"), data_center="").location
+
+
+def test_strangers_leave_nothing(browser, desk):
+    """Without a login nothing is kept, and the page does not say so; the form is on it."""
+    page = browser.get("/")
+    before = kept_rows(desk)
+    for _ in range(3):
+        answer = browser.send(page, "/leads", Last_Name="Typed", Description="x" * 32_000)
+        assert answer.trouble == "not-logged-in"
+
+    assert kept_rows(desk) == before
+    assert "is kept" not in answer.text
+    assert "in this form only" in answer.text
+    assert answer.value("Last_Name") == "Typed"
+    # From another tab, as the page says.
+    browser.log_in(BEN)
+    stale = sent(browser, answer, Last_Name="Typed")
+    assert stale.trouble == "stale-form"
+    assert sent(browser, stale, Last_Name="Typed").location == "/leads?done=created"
+
+
+def test_kept_for_a_day(browser, desk, zoho):
+    """A day is what it says, also for a form that is refused when the login is long gone."""
+    browser.log_in(ANA)
+    page = refused(browser, zoho, Last_Name="Kept")
+    Browser(desk).log_in(ANA)
+    stale = sent(browser, page, Last_Name="Kept")
+    late = sent(browser, stale, Last_Name="Kept")
+    assert (stale.trouble, late.trouble) == ("stale-form", "not-logged-in")
+    assert "What you typed is kept" in late.text
+
+    name = hashlib.sha256(f"draft {late.value('draft')}".encode()).hexdigest()
+    with closing(sqlite3.connect(desk.folder / "desk/emulated/desk.db")) as database:
+        [(until,)] = database.execute("SELECT until FROM kept WHERE name = ?", (name,))
+    assert until - time.time() == pytest.approx(86_400, abs=60)
+    back = log_in_from(browser, late, ANA)
+    assert browser.get(back.location).value("Last_Name") == "Kept"
+
+
+def test_a_draft_is_of_its_form(browser, zoho):
+    """What was typed for a new lead is not shown as the change of another one."""
+    browser.log_in(ANA)
+    browser.add_lead("Other", Company="Other & Co")
+    [lead] = [each for each, name in browser.get("/leads").leads.items() if name == "Other"]
+    back = log_in_from(browser, refused(browser, zoho, Last_Name="Kept"), ANA)
+    draft = back.location.partition("?")[2]
+
+    assert browser.get(f"/leads/{lead}?{draft}").value("Last_Name") == "Other"
+    assert browser.get(back.location).value("Last_Name") == "Kept"
+
+
+def test_people_without_a_name(browser, desk, zoho):
+    """Of two logins that Zoho does not name, none is shown what was typed with the other."""
+    zoho.faults.add(endpoint="users", kind="status", times=None)
+    browser.log_in(ANA)
+    other = Browser(desk)
+    other.log_in(BEN)
+    page = browser.get("/leads/new")
+    zoho.revoke(ANA)
+    answer = sent(browser, page, Last_Name="Ana's")
+    draft = answer.value("draft")
+
+    assert "What you typed is kept" in answer.text
+    assert "Somebody Zoho did not name" in other.get("/leads").text
+    assert other.get(f"/leads/new?draft={draft}").value("Last_Name") == ""

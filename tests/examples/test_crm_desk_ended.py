@@ -1,0 +1,264 @@
+"""What has ended stays so: names of browsers, logins, and cookies from before."""
+
+from __future__ import annotations
+
+import sqlite3
+import threading
+import time
+from contextlib import closing, contextmanager
+
+from conftest import ANA, BEN, EVA
+from cryptography.fernet import Fernet
+from desk_driver import Browser, consent
+
+
+def copy_of(browser):
+    """Return another tab: the cookie as it is now, and what comes of it."""
+    tab = Browser(browser.desk)
+    tab.cookies = dict(browser.cookies)
+    return tab
+
+
+@contextmanager
+def meanwhile(ask, *given):
+    """Ask for something that takes its time, and be done with it at the end; yield its answers."""
+    answers = []
+    thread = threading.Thread(target=lambda: answers.append(ask(*given)))
+    thread.start()
+    time.sleep(0.7)
+    yield answers
+    thread.join()
+
+
+@contextmanager
+def locked(desk):
+    """Let nobody write the desk's own file."""
+    with closing(sqlite3.connect(desk.folder / "desk/emulated/desk.db")) as database:
+        database.execute("BEGIN IMMEDIATE")
+        yield
+
+
+def token_id(page):
+    return page.source.partition("<code>")[2].partition("</code>")[0]
+
+
+# Names of browsers
+
+
+def test_logged_out_during_a_login(browser, zoho):
+    """A login under way ends as one, and brings nothing back that was logged out meanwhile."""
+    browser.log_in(BEN)
+    browser.log_in(ANA)
+    tab = copy_of(browser)
+    answer = consent(tab.begin(), user=EVA)
+    zoho.faults.add(endpoint="token", kind="slow", delay=2.0, times=1)
+    with meanwhile(tab.callback, answer) as answers:
+        out = browser.send(browser.get("/leads"), "/account/logout")
+    assert out.location == "/?done=out"
+
+    assert [each.status for each in answers] == [303]
+    page = tab.get("/leads")
+    assert "eva@example.eu" in page.text
+    assert "Switch to" not in page.text
+
+
+def test_a_login_that_can_not_end_the_one_before(browser, desk, zoho):
+    """No new cookie while copies of the old one would stay good; the next login ends them."""
+    browser.log_in(ANA)
+    copied = copy_of(browser)
+    answer = consent(browser.begin(), user=BEN)
+    zoho.faults.add(endpoint="token", kind="slow", delay=1.5, times=1)
+    with meanwhile(browser.callback, answer) as answers, locked(desk):
+        while not answers:
+            time.sleep(0.1)
+
+    [failed] = answers
+    assert (failed.status, failed.trouble) == (503, "store-unavailable")
+    assert "You are not logged in yet" in failed.text
+    assert "ana@example.com" in browser.get("/leads").text
+    browser.log_in(BEN)
+    assert copied.get("/leads").trouble == "not-logged-in"
+
+
+def test_nobody_can_tell_what_has_ended(browser, desk):
+    """While the desk's own file can't be read, a cookie opens nothing."""
+    browser.log_in(ANA)
+    with closing(sqlite3.connect(desk.folder / "desk/emulated/desk.db")) as database:
+        database.execute("ALTER TABLE kept RENAME TO elsewhere")
+        try:
+            closed = browser.get("/leads")
+            files = browser.get("/health")
+        finally:
+            database.execute("ALTER TABLE elsewhere RENAME TO kept")
+
+    assert (closed.status, files.status) == (503, 200)
+    assert "can't tell who you are" in closed.text
+    assert not closed.headers.get_all("Set-Cookie")
+    assert browser.get("/leads").status == 200
+
+
+def test_log_out_whatever_happens(browser, desk):
+    """Whoever leaves is out of this browser, and is told that copies could not be ended."""
+    browser.log_in(ANA)
+    page = browser.get("/leads")
+    with locked(desk):
+        out = browser.send(page, "/account/logout")
+
+    assert out.location == "/?done=out-here"
+    assert "Copies of its cookie" in browser.get(out.location).text
+    assert browser.get("/leads").trouble == "not-logged-in"
+
+
+def test_three_tabs_log_in(browser):
+    """Logins that were begun before others ended go on, however many there were."""
+    begun = [browser.begin() for _ in range(4)]
+    users = (ANA, BEN, EVA, ANA)
+
+    for address, user in zip(begun, users, strict=True):
+        assert browser.callback(consent(address, user=user)).location == "/leads"
+    assert "ana@example.com" in browser.get("/leads").text
+
+
+# Slow answers
+
+
+def aged(browser, desk):
+    """Make the cookie two days old, so that a page renews it."""
+    key = Fernet((desk.folder / "desk/emulated/session.key").read_text())
+    for name, value in browser.cookies.items():
+        made = int(time.time()) - 2 * 86_400
+        browser.cookies[name] = key.encrypt_at_time(key.decrypt(value), made).decode()
+
+
+def test_a_slow_page_and_a_newer_login(browser, desk, zoho):
+    """A page that was asked for before a login, and comes after it, leaves the cookie alone."""
+    browser.log_in(ANA)
+    aged(browser, desk)
+    tab = copy_of(browser)
+    zoho.faults.add(endpoint="records", kind="slow", delay=3.0, times=1)
+    with meanwhile(tab.get, "/leads") as answers:
+        browser.log_in(BEN)
+
+    assert [each.status for each in answers] == [200]
+    assert not answers[0].headers.get_all("Set-Cookie")
+    # Otherwise it is renewed.
+    aged(browser, desk)
+    assert browser.get("/leads").headers.get_all("Set-Cookie")
+
+
+def test_a_slow_page_and_a_switch(browser, desk, zoho):
+    """The same for another login of this browser; forms of before are void then."""
+    browser.log_in(BEN)
+    other = token_id(browser.get("/leads"))
+    browser.log_in(ANA)
+    aged(browser, desk)
+    tab = copy_of(browser)
+    page = tab.get("/leads/new")
+    zoho.faults.add(endpoint="records", kind="slow", delay=2.0, times=1)
+    with meanwhile(tab.get, "/leads") as answers:
+        browser.send(page, "/account/use", token_id=other)
+
+    assert [each.status for each in answers] == [200]
+    assert not answers[0].headers.get_all("Set-Cookie")
+    assert "ben@example.com" in browser.get("/leads").text
+
+
+def test_a_refused_form_and_a_newer_login(browser, zoho):
+    """What a form that was refused late notes in its cookie is not worth the newer one."""
+    browser.log_in(ANA)
+    page = browser.get("/leads/new")
+    tab = copy_of(browser)
+    zoho.revoke(ANA)
+    zoho.expire_access_tokens(ANA)
+    zoho.faults.add(endpoint="token", kind="slow", delay=2.0, times=1, grant_type="refresh_token")
+    with meanwhile(lambda: tab.send(page, "/leads", Last_Name="Late")) as answers:
+        browser.log_in(BEN)
+
+    assert [each.trouble for each in answers] == ["login-needed"]
+    assert not answers[0].headers.get_all("Set-Cookie")
+
+
+def test_a_cookie_that_has_ended(browser):
+    """It is answered without another one, which might replace the newer; it can still log in."""
+    browser.log_in(ANA)
+    left = copy_of(browser)
+    browser.log_in(BEN)
+    gone = left.get("/leads")
+
+    assert gone.trouble == "not-logged-in"
+    assert not gone.headers.get_all("Set-Cookie")
+    left.log_in(EVA)
+    page = left.get("/leads")
+    assert "eva@example.eu" in page.text
+    assert "Switch to" not in page.text
+    assert browser.get("/leads").status == 200
+
+
+# Logins
+
+
+def test_disconnected_stays_disconnected(browser, desk, zoho):
+    """A new login of the same person brings no browser back that was in use before."""
+    other = copy_of(browser)
+    browser.log_in(ANA)
+    other.log_in(ANA)
+    zoho.faults.add(endpoint="revoke", kind="status", times=None)
+    done = browser.send(browser.get("/account/disconnect"), "/account/disconnect")
+    zoho.faults.clear()
+    assert "done=unconfirmed" in done.location
+    again = Browser(desk)
+    again.log_in(ANA)
+
+    assert other.get("/leads").trouble == "not-logged-in"
+    assert other.get("/panel").status == 401
+    assert "ana@example.com" not in other.get("/nowhere").text
+    assert again.get("/leads").status == 200
+    other.log_in(ANA)
+    assert {each.get("/leads").status for each in (again, other)} == {200}
+
+
+def test_withdrawn_stays_withdrawn(browser, zoho):
+    """The same after the consent was withdrawn elsewhere, as soon as that was noticed."""
+    other = copy_of(browser)
+    browser.log_in(ANA)
+    other.log_in(ANA)
+    zoho.revoke(ANA)
+    zoho.expire_access_tokens(ANA)
+    assert browser.get("/leads").trouble == "login-needed"
+    browser.log_in(ANA)
+
+    assert browser.get("/leads").status == 200
+    assert other.get("/leads").trouble == "not-logged-in"
+
+
+def test_nobody_takes_the_place(browser, desk, zoho):
+    """When the login in use is over, the next one is offered and not taken."""
+    browser.log_in(BEN)
+    browser.log_in(ANA)
+    elsewhere = Browser(desk)
+    elsewhere.log_in(ANA)
+    zoho.revoke(ANA)
+    zoho.expire_access_tokens(ANA)
+    assert elsewhere.get("/leads").trouble == "login-needed"
+    elsewhere.log_in(ANA)
+    page = browser.get("/leads")
+
+    assert page.trouble == "not-logged-in"
+    assert "Switch to ben@example.com" in page.text
+    ben = page.value("token_id")
+    browser.send(page, "/account/use", token_id=ben)
+    page = browser.get("/leads")
+    assert "ben@example.com" in page.text
+    assert "ana@example.com" not in page.text
+
+
+def test_a_page_is_of_one_login(browser):
+    """The panel is not told to a page of another login, whatever the cookie says."""
+    browser.log_in(ANA)
+    anas = token_id(browser.get("/leads"))
+    browser.log_in(BEN)
+    bens = token_id(browser.get("/leads"))
+
+    assert browser.get(f"/panel?of={bens}").status == 200
+    other = browser.get(f"/panel?of={anas}")
+    assert (other.status, other.text) == (409, "")
