@@ -96,6 +96,7 @@ class AccountPages:
         try:
             token = keeper.revoke(token_id)
         except TokenNotFound:
+            ledger.end_login(token_id)
             ledger.forget(token_id)
             return True
         ledger.end_login(token_id)

@@ -236,12 +236,16 @@ class Ledger:
         return []
 
     def forget(self, token_id: str) -> None:
-        """Delete everything about a login whose token is deleted: its id never comes again."""
+        """
+        Delete what is known of a login whose token is deleted.
+
+        When it was ended is kept: some stores make ids of what a token is for,
+        and with the next login of this person the same one comes again.
+        """
         with suppress(sqlite3.Error):
             database = self._database()
             database.execute("DELETE FROM count WHERE token_id = ?", (token_id,))
             database.execute("DELETE FROM event WHERE token_id = ?", (token_id,))
-            database.execute("DELETE FROM login WHERE token_id = ?", (token_id,))
 
     def _read(self, statement: str, name: str) -> dict[str, Any] | None:
         try:

@@ -190,7 +190,7 @@ class Sessions:
             return
         found, is_old = self._read(HTTPConnection(scope).cookies.get(self.cookie, ""))
         try:
-            # Not in a thread of `Threads`: they may all wait for the token store.
+            # In a thread: a disk may be slow. It waits for a few seconds at most.
             session = await to_thread.run_sync(self._now, found) if found else stranger()
         except StoreUnavailable:
             await _CANT_TELL(scope, receive, send)
@@ -259,11 +259,6 @@ class Sessions:
 
     def _written(self, session: Session) -> str:
         return self._key.encrypt(json.dumps(asdict(session)).encode()).decode()
-
-
-def _is_for_nobody(path: str) -> bool:
-    """Tell whether what is there is the same for everybody: no cookie is looked at for it."""
-    return path in ("/health", "/favicon.ico") or path.startswith("/static/")
 
 
 def session_key(settings: Settings) -> Fernet:

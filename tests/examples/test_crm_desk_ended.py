@@ -11,6 +11,8 @@ from conftest import ANA, BEN, EVA
 from cryptography.fernet import Fernet
 from desk_driver import Browser, consent
 
+from crm_desk.ledger import Ledger
+
 
 def copy_of(browser):
     """Return another tab: the cookie as it is now, and what comes of it."""
@@ -262,3 +264,15 @@ def test_a_page_is_of_one_login(browser):
     assert browser.get(f"/panel?of={bens}").status == 200
     other = browser.get(f"/panel?of={anas}")
     assert (other.status, other.text) == (409, "")
+
+
+def test_an_id_that_comes_again(tmp_path):
+    """Some stores make ids of what a token is for: deleted, and logged in again, it is known."""
+    ledger = Ledger(tmp_path / "desk.db", Fernet(Fernet.generate_key()))
+    first = ledger.begin_login("id")
+    assert ledger.begin_login("id") == first
+
+    ledger.end_login("id")
+    ledger.forget("id")
+
+    assert ledger.begin_login("id") > first

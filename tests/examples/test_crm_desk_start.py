@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 import socket
-import sys
 import time
 import urllib.parse
 from pathlib import Path
@@ -12,11 +11,8 @@ from pathlib import Path
 import pytest
 from desk_driver import Browser, DeskServer
 
-import tokenkeep
-
-sys.path.insert(0, str(Path(__file__).parents[2] / "examples"))
-
 import crm_desk.settings
+import tokenkeep
 
 PERSON = "ana@example.com:700001"
 

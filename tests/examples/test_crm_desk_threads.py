@@ -3,22 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-import sys
 import threading
-from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
-
-from tokenkeep.errors import StoreUnavailable
-
-sys.path.insert(0, str(Path(__file__).parents[2] / "examples"))
 
 import crm_desk.app
 import crm_desk.threads
 from crm_desk.crm import DESK_BUSY, CrmRefused
 from crm_desk.pool import Pool
 from crm_desk.threads import AT_ONCE, Ending, Threads
+from tokenkeep.errors import StoreUnavailable
 
 
 @pytest.fixture

@@ -4,19 +4,15 @@ from __future__ import annotations
 
 import fcntl
 import socket
-import sys
 import threading
 import time
 from contextlib import contextmanager
-from pathlib import Path
 
 import pytest
 import requests
 from conftest import ANA
 from desk_driver import Browser
 from zohocrmsdk.src.com.zoho.crm.api.util import api_http_connector
-
-sys.path.insert(0, str(Path(__file__).parents[2] / "examples"))
 
 from crm_desk.sdk_limits import limit_changes
 from crm_desk.turns import Turns

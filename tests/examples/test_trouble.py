@@ -2,12 +2,7 @@
 
 from __future__ import annotations
 
-import sys
-from pathlib import Path
-
 import pytest
-
-sys.path.insert(0, str(Path(__file__).parents[2] / "examples"))
 
 from crm_desk.crm import TOKEN_REFUSED, CrmRefused
 from crm_desk.trouble import trouble_of
