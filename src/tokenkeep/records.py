@@ -22,7 +22,8 @@ _OUTSIDE = {"id", "version", "identity", "last_used_at", "status", "renewal"}
 _INSIDE = tuple(f.name for f in fields(Token) if f.name not in _OUTSIDE)
 _EMPTY, _NO_STATE = Token(), Renewal()
 _STATE = tuple(f.name for f in fields(Renewal))
-_inside = attrgetter(*_INSIDE)
+_NESTED = {"claim", "failure"}
+_inside, _states = attrgetter(*_INSIDE), attrgetter(*_STATE)
 _whose = attrgetter("user", "client_id", "provider", "data_center", "environment")
 _when = attrgetter("expires_at", "created_at", "updated_at", "last_used_at")
 _encode = json.JSONEncoder(separators=(",", ":")).encode
@@ -115,18 +116,22 @@ def _token(plain: bytes, record: Record) -> Token:
 
 def _state(renewal: Renewal) -> dict[str, object]:
     # asdict() of the whole copies each value deeply, which is a third of a seal.
-    state: dict[str, object] = {name: getattr(renewal, name) for name in _STATE}
-    state["claim"] = renewal.claim and asdict(renewal.claim)
-    state["failure"] = renewal.failure and asdict(renewal.failure)
+    state: dict[str, object] = {
+        name: value
+        for name, value in zip(_STATE, _states(renewal), strict=True)
+        if value is not None and value != ()
+    }
+    for name in _NESTED & state.keys():
+        state[name] = asdict(getattr(renewal, name))
     return state
 
 
 def _renewal(state: dict[str, Any]) -> Renewal:
-    claim, failure = state.pop("claim"), state.pop("failure")
+    claim, failure = state.pop("claim", None), state.pop("failure", None)
     return _NO_STATE.but(
         claim=Claim(**claim) if claim else None,
         failure=Failure(**failure) if failure else None,
-        mints=tuple(state.pop("mints")),
-        to_revoke=tuple((kind, value) for kind, value in state.pop("to_revoke")),
+        mints=tuple(state.pop("mints", ())),
+        to_revoke=tuple((kind, value) for kind, value in state.pop("to_revoke", ())),
         **state,
     )

@@ -163,18 +163,22 @@ class SDKStore:
             # By now the SDK has set the environment to the token's own; the
             # api_domain may be one it took over from Zoho's answer.
             url = environment.url if environment else token.get_api_domain()
-            asked = zoho_tokens.asked(token, self._place(url), PROVIDER)
+            place = self._place(url)
             issuer = environment.accounts_url if environment else None
             end = zoho_tokens.seconds(token.get_expires_in())
-            given = asked.but(
-                id=asked.id or self._logins.pending(asked),
+            given = zoho_tokens.asked(
+                token,
+                place,
+                provider=PROVIDER,
                 expires_at=None if end is None else end + self.keeper.clock_errors.of(issuer),
                 redirect_uri=token.get_redirect_url(),
-                api_domain=self._api_domain(token, asked),
+                api_domain=self._api_domain(token, place),
                 issuer=issuer,
             )
+            if given.id is None and (pending := self._logins.pending(given)):
+                given = given.but(id=pending)
             saved = self.keeper.store.save_token(given)
-            self._logins.done(asked)
+            self._logins.done(given)
             if saved.status is not Status.OK:
                 raise LoginNeeded(
                     f"This token is {saved.status.value} and what was saved is no new login",
@@ -301,14 +305,15 @@ class SDKStore:
         environment = _environment()
         return self._place(environment.url) if environment else own
 
-    def _api_domain(self, token: Any, asked: Token) -> str | None:
+    def _api_domain(self, token: Any, asked: Place | None) -> str | None:
         """Return where the token's API is; never that of another environment than asked for."""
         environment = _environment()
         named = token.get_api_domain() or None
         if environment is None:
             return named
         place = self._place(named)
-        agrees = place is not None and place.environment == asked.environment
+        wanted = asked.environment if asked else None
+        agrees = place is not None and place.environment == wanted
         return named if agrees else str(environment.url)
 
     def _filled(self, token: Any, stored: Token) -> Any:

@@ -25,14 +25,14 @@ _FILLED = (
 """The SDK's name -> ours, of what is filled in only where it is missing."""
 
 
-def asked(token: Any, place: Place | None, provider: str | None = None) -> Token:
+def asked(token: Any, place: Place | None, **known: object) -> Token:
     """
     Return the SDK's token as a partial one of ours.
 
     Args:
         token: An OAuthToken.
         place: Where it is asked for. None if that is not known.
-        provider: Whose token it is. None asks for any provider's.
+        known: Our names and values of what else is known of it.
     """
     signature = token.get_user_signature()
     # A copy of an empty one is made in a third of the time of a new one.
@@ -44,9 +44,9 @@ def asked(token: Any, place: Place | None, provider: str | None = None) -> Token
         access_token=token.get_access_token() or None,
         refresh_token=token.get_refresh_token() or None,
         grant_token=token.get_grant_token() or None,
-        provider=provider,
         data_center=place.data_center if place else None,
         environment=place.environment if place else None,
+        **known,
     )
 
 
