@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from starlette.requests import Request
 
     from crm_desk.desk import Desk
-    from crm_desk.sessions import Session
+    from crm_desk.sessions import Login, Session
 
 
 class AccountPages:
@@ -78,7 +78,7 @@ class AccountPages:
         if not session.owns(given):
             return await desk.pages.trouble(request, STALE_FORM)
         try:
-            confirmed = await desk.threads.work(lambda: self._revoked(token_id))
+            confirmed = await desk.threads.work(lambda: self._revoked(session.login))
         except KNOWN as exc:
             return await desk.pages.trouble(request, trouble_of(exc))
         request.state.session = session.without(token_id)
@@ -90,16 +90,17 @@ class AccountPages:
         """End a browser's name; tell whether nobody did before."""
         return await self._desk.threads.note(lambda: self._desk.ledger.end(session.browser, LIFE))
 
-    def _revoked(self, token_id: str) -> bool:
+    def _revoked(self, login: Login) -> bool:
         """Revoke and delete; tell whether Zoho has confirmed it."""
-        keeper, ledger = self._desk.crm.store.keeper, self._desk.ledger
+        keeper, ledger, token_id = self._desk.crm.store.keeper, self._desk.ledger, login.token_id
         try:
             token = keeper.revoke(token_id)
         except TokenNotFound:
-            ledger.end_login(token_id)
+            ledger.end_login(token_id, login.since)
             ledger.forget(token_id)
             return True
-        ledger.end_login(token_id)
+        # Where it can't be noted, that is said: asked once more, it may be.
+        ledger.end_login(token_id, login.since)
         if token.renewal.to_revoke:
             # Not deleted: the row says what a sweep has still to revoke at Zoho.
             return False

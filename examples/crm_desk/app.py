@@ -138,7 +138,7 @@ async def _sweep(desk: Desk) -> None:
         await asyncio.sleep(SWEEP_EVERY)
         try:
             await desk.threads.work(lambda: desk.crm.store.keeper.sweep())  # noqa: PLW0108  # the store may have to be opened first: in the thread
-        except (TokenKeepError, TimeoutError) as exc:
+        except (TokenKeepError, TimeoutError, Ending) as exc:
             logger.warning("Sweeping: %s", str(exc) or "it takes too long")
         except Exception:
             # Whatever it was: the next time it may be done.

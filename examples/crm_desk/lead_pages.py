@@ -97,9 +97,11 @@ class LeadPages:
             lead = await self._as_user(request, partial(leads.read, lead_id))
         except (*KNOWN, NotLoggedIn) as exc:
             return await self._desk.pages.trouble(request, _trouble(exc))
+        values, draft = await self._draft(request, f"/leads/{lead_id}")
+        if lead is None and values:
+            return await self._form(request, values, trouble=NO_SUCH_LEAD, draft=draft)
         if lead is None:
             return await self._desk.pages.trouble(request, NO_SUCH_LEAD)
-        values, draft = await self._draft(request, f"/leads/{lead_id}")
         return await self._form(request, values or lead.values, name=lead.full_name, draft=draft)
 
     async def _ask(self, request: Request) -> Response:
@@ -226,13 +228,16 @@ class LeadPages:
                 )
         if kept is None:
             return None, ""
+        if session.draft == draft:
+            # From here on it is in the form.
+            request.state.session = replace(session, draft="")
         return {name: str(kept.get(name, "")) for name in leads.NAMES}, draft
 
     async def _as_user(
         self, request: Request, work: Callable[[], Result], *, writing: bool = False
     ) -> Result:
         """Do something as the user of this browser, in a thread."""
-        token_id = request.state.session.token_id
+        login, token_id = request.state.session.login, request.state.session.token_id
         if token_id is None:
             raise NotLoggedIn
         crm, threads, ledger = self._desk.crm, self._desk.threads, self._desk.ledger
@@ -246,7 +251,7 @@ class LeadPages:
         except LoginNeeded:
             # Wherever it was ended: the next login does not bring back sessions from before.
             with suppress(*KNOWN):
-                await threads.note(lambda: ledger.end_login(token_id))
+                await threads.note(lambda: ledger.end_login(token_id, login.since))
             raise
 
 

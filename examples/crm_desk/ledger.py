@@ -45,7 +45,10 @@ _BEGIN = (
     "INSERT INTO login VALUES (?, 0, 0) ON CONFLICT (token_id) DO UPDATE"
     " SET since = iif(ended, max(?, since + 0.001), since), ended = 0 RETURNING since"
 )
-_END = "INSERT INTO login VALUES (?, 0, 1) ON CONFLICT (token_id) DO UPDATE SET ended = 1"
+_END = (
+    "INSERT INTO login VALUES (?, 0, 1) ON CONFLICT (token_id) DO UPDATE"
+    " SET ended = 1 WHERE since <= ?"
+)
 _COUNT = (
     "INSERT INTO count VALUES (?, ?, 1)"
     " ON CONFLICT (token_id, name) DO UPDATE SET number = number + 1"
@@ -182,15 +185,25 @@ class Ledger:
             raise _unavailable(self._path, exc) from exc
         return float(since)
 
-    def end_login(self, token_id: str) -> None:
+    def end_login(self, token_id: str, since: float) -> None:
         """
         Note that a login was ended by its person, or by Zoho.
 
         It opens nothing; that it doesn't come back to life where it was in
         use, when its person logs in again anywhere, is what this is for.
+
+        Args:
+            token_id: Its id.
+            since: As the session has it that noticed the end; one that is
+                noticed late does not end the login after it.
+
+        Raises:
+            StoreUnavailable: That can't be noted.
         """
-        with suppress(sqlite3.Error):
-            self._database().execute(_END, (token_id,))
+        try:
+            self._database().execute(_END, (token_id, since))
+        except sqlite3.Error as exc:
+            raise _unavailable(self._path, exc) from exc
 
     def login_since(self, token_id: str) -> float:
         """

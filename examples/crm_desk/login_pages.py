@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from contextlib import suppress
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from starlette.responses import RedirectResponse, Response
@@ -103,7 +103,7 @@ class LoginPages:
         draft = session.draft
         try:
             facts = await desk.threads.note(lambda: self._kept(session, answer))
-            draft = facts["draft"]
+            draft = facts["draft"] or session.draft
             login = await desk.threads.work(lambda: self._signed_in(facts, answer))
             # A copy of the cookie from before holds the logins from before: without this, none.
             is_first = await desk.threads.note(lambda: desk.ledger.end(session.browser, LIFE))
@@ -115,8 +115,6 @@ class LoginPages:
         place = None
         with suppress(*KNOWN):
             place = await desk.threads.note(lambda: drafts.path_of(desk.ledger, now, draft))
-        if place is not None and draft == now.draft:
-            now = replace(now, draft="")
         request.state.session = now
         return RedirectResponse(f"{place}?draft={draft}" if place else "/leads", 303)
 

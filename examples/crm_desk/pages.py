@@ -46,9 +46,9 @@ class Account:
         """Return the account of a stored token."""
         email, _, organisation = (token.user or "").rpartition(":")
         name = email or token.user or "Somebody Zoho did not name"
-        # The same after a new login; of those without a name each login is somebody else.
-        whose = f"owner {token.user or token.id} {token.data_center}"
-        owner = hashlib.sha256(whose.encode()).hexdigest()[:32]
+        # The same after a new login; nobody can tell that of those without a name.
+        whose = f"owner {token.user} {token.data_center}"
+        owner = hashlib.sha256(whose.encode()).hexdigest()[:32] if token.user else ""
         return cls(str(token.id), name, organisation, token.data_center or "", owner)
 
 

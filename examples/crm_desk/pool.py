@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import threading
+from collections import deque
 from concurrent.futures import Future
-from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, Any, TypeVar
 
 if TYPE_CHECKING:
@@ -27,29 +27,43 @@ class Pool:
     def __init__(self, most: int) -> None:
         self._most = most
         self._threads = 0
-        self._idle = threading.Semaphore(0)
-        self._starting = threading.Lock()
-        self._calls: SimpleQueue[tuple[Future[Any], Callable[[], Any]]] = SimpleQueue()
+        self._idle = 0
+        self._calls: deque[tuple[Future[Any], Callable[[], Any]]] = deque()
+        self._more = threading.Condition()
 
     def submit(self, call: Callable[[], Result]) -> Future[Result]:
-        """Have something done; what has not begun can be cancelled."""
+        """
+        Have something done; what has not begun can be cancelled.
+
+        Raises:
+            RuntimeError: There is no thread, and none can be started; it will not be done.
+        """
         future: Future[Result] = Future()
-        self._calls.put((future, call))
-        if self._idle.acquire(blocking=False):
-            return future
-        with self._starting:
-            if self._threads < self._most:
-                self._threads += 1
-                threading.Thread(target=self._serve, name="crm-desk", daemon=True).start()
+        with self._more:
+            # An idle thread is as good as taken by each call that is in line already.
+            if self._idle <= len(self._calls) and self._threads < self._most:
+                self._start()
+            self._calls.append((future, call))
+            self._more.notify()
         return future
+
+    def _start(self) -> None:
+        try:
+            threading.Thread(target=self._serve, name="crm-desk", daemon=True).start()
+        except RuntimeError:  # no more threads: those that there are have to do
+            if not self._threads:
+                raise
+        else:
+            self._threads += 1
 
     def _serve(self) -> None:
         while True:
-            try:
-                future, call = self._calls.get_nowait()
-            except Empty:
-                self._idle.release()
-                future, call = self._calls.get()
+            with self._more:
+                while not self._calls:
+                    self._idle += 1
+                    self._more.wait()
+                    self._idle -= 1
+                future, call = self._calls.popleft()
             if future.set_running_or_notify_cancel():
                 try:
                     future.set_result(call())

@@ -36,10 +36,10 @@ MOST = 10
 
 _RENEW_AFTER = 86_400
 
-_FILES = ("/static/", "/health", "/favicon.ico")
-"""Where nobody asks who it is."""
+_FILES = ("/health", "/favicon.ico")
+"""Where nobody asks who it is; nor for static files."""
 
-_NO_PAGES = (*_FILES, "/panel")
+_NO_PAGE = "/panel"
 """Where no cookie is given out: a browser's first requests would each bring another one."""
 
 _CANT_TELL = PlainTextResponse(
@@ -184,7 +184,7 @@ class Sessions:
             await self._app(scope, receive, send)
             return
         state: dict[str, Any] = scope.setdefault("state", {})
-        if scope["path"].startswith(_FILES):
+        if scope["path"] in _FILES or scope["path"].startswith("/static/"):
             state["session"] = stranger()
             await self._app(scope, receive, send)
             return
@@ -198,7 +198,7 @@ class Sessions:
         state["session"] = session
         # As the browser has it. What has ended is written as well, on its way out.
         before = found or session
-        gives = is_old if found else not scope["path"].startswith(_NO_PAGES)
+        gives = is_old if found else scope["path"] != _NO_PAGE
 
         async def answer(message: Message) -> None:
             session = state["session"]
@@ -238,7 +238,7 @@ class Sessions:
         """
         if self._ledger.has_ended(session.browser):
             # A name is left, so that its forms work: it may log in.
-            return Session(session.browser)
+            return Session(session.browser, draft=session.draft)
         over = {
             each.token_id
             for each in (session.login, *session.rest)

@@ -75,8 +75,11 @@ class Threads:
         self._go_on()
         if of and self._of[of] >= AT_ONCE:
             raise CrmRefused(DESK_BUSY)
+        try:
+            job = self._work[at].submit(call)
+        except RuntimeError:  # no thread can be started
+            raise CrmRefused(DESK_BUSY) from None
         self._count(of, 1)
-        job = self._work[at].submit(call)
         # Not before it has really ended.
         job.add_done_callback(lambda _: self._count(of, -1))
         try:
@@ -104,6 +107,8 @@ class Threads:
         self._go_on()
         try:
             return await self._result(pool.submit(call), GLANCE)
+        except RuntimeError as exc:  # no thread can be started
+            raise StoreUnavailable("This desk has too much to do now") from exc
         except TimeoutError as exc:
             raise StoreUnavailable(f"There was no answer within {GLANCE:g} s") from exc
 

@@ -218,7 +218,7 @@ def test_a_draft_is_of_its_form(browser, zoho):
 
 
 def test_people_without_a_name(browser, desk, zoho):
-    """Of two logins that Zoho does not name, none is shown what was typed with the other."""
+    """Nobody can tell whose the next login is: nothing is kept, nor promised."""
     zoho.faults.add(endpoint="users", kind="status", times=None)
     browser.log_in(ANA)
     other = Browser(desk)
@@ -226,8 +226,55 @@ def test_people_without_a_name(browser, desk, zoho):
     page = browser.get("/leads/new")
     zoho.revoke(ANA)
     answer = sent(browser, page, Last_Name="Ana's")
-    draft = answer.value("draft")
 
-    assert "What you typed is kept" in answer.text
+    assert "What you typed is kept" not in answer.text
+    assert (answer.value("Last_Name"), answer.value("draft")) == ("Ana's", "")
     assert "Somebody Zoho did not name" in other.get("/leads").text
-    assert other.get(f"/leads/new?draft={draft}").value("Last_Name") == ""
+
+
+def test_ended_again_before_it_was_shown(browser, zoho):
+    """A login that ends before the form was on a page loses nothing: the next one leads there."""
+    browser.log_in(ANA)
+    gone = refused(browser, zoho, Last_Name="Kept")
+    back = log_in_from(browser, gone, ANA)
+    zoho.revoke(ANA)
+    once_more = browser.get("/leads")
+    assert once_more.trouble == "login-needed"
+    assert "draft=" in back.location
+
+    again = log_in_from(browser, once_more, ANA)
+
+    assert browser.get(again.location).value("Last_Name") == "Kept"
+
+
+def test_an_answer_that_got_lost(browser, zoho):
+    """Zoho's answer is used, and what the desk said to it never arrived."""
+    browser.log_in(ANA)
+    gone = refused(browser, zoho, Last_Name="Kept")
+    address = browser.send(gone, "/login", draft=gone.value("draft"), data_center="").location
+    answer = consent(address, user=ANA)
+    before = dict(browser.cookies)
+    browser.callback(answer)
+    browser.cookies = before
+    late = browser.callback(answer)
+    assert late.trouble == "not-this-login"
+
+    back = log_in_from(browser, late, ANA)
+
+    assert browser.get(back.location).value("Last_Name") == "Kept"
+
+
+def test_the_lead_is_gone(browser, zoho):
+    """What was typed is shown all the same."""
+    browser.log_in(ANA)
+    browser.add_lead("Edited")
+    [lead_id] = [k for k, name in browser.get("/leads").leads.items() if "Edited" in name]
+    page = browser.get(f"/leads/{lead_id}")
+    zoho.revoke(ANA)
+    gone = browser.send(page, f"/leads/{lead_id}", Last_Name="Edited", Company="Long text")
+    back = log_in_from(browser, gone, ANA)
+    zoho.records(ANA).clear()
+
+    shown = browser.get(back.location)
+
+    assert (shown.trouble, shown.value("Company")) == ("no-such-lead", "Long text")

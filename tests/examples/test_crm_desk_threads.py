@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+import time
 from types import SimpleNamespace
 
 import pytest
@@ -86,6 +87,47 @@ def test_one_data_centre_holds_no_other_up(gate, monkeypatch):
 
     assert asyncio.run(work()) == "done"
     assert made == []
+
+
+def test_no_more_threads_than_are_needed():
+    """Who is done takes what is next, and nobody who waits is forgotten: a few are enough."""
+    pool, done = Pool(200), threading.Event()
+
+    def ask():
+        while not done.is_set():
+            pool.submit(lambda: time.sleep(0.001)).result(10)
+
+    people = [threading.Thread(target=ask) for _ in range(8)]
+    for each in people:
+        each.start()
+    time.sleep(2.0)
+    done.set()
+    for each in people:
+        each.join()
+
+    assert pool._threads <= 24
+
+
+def test_no_thread_can_be_started(monkeypatch):
+    """Then nothing is done later that was said to have failed, and nothing is counted for good."""
+    pools, made = Threads(), []
+
+    async def work():
+        monkeypatch.setattr(threading.Thread, "start", refuse)
+        for _ in range(AT_ONCE + 1):
+            with pytest.raises(CrmRefused, match=DESK_BUSY):
+                await pools.work(lambda: made.append(1), of="ana", at="us")
+        with pytest.raises(StoreUnavailable):
+            await pools.look(lambda: made.append(1))
+        monkeypatch.undo()
+        return await pools.work(lambda: "done", of="ana", at="us")
+
+    def refuse(_):
+        raise RuntimeError("can't start new thread")
+
+    assert asyncio.run(work()) == "done"
+    assert made == []
+    assert dict(pools._of) == {}
 
 
 def test_nobody_waits_when_it_ends(gate):
