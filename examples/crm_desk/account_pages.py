@@ -8,7 +8,7 @@ from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
 from crm_desk.sessions import LIFE, stranger
-from crm_desk.trouble import KNOWN, NOT_LOGGED_IN, STALE_FORM, trouble_of
+from crm_desk.trouble import CANT_TELL, KNOWN, NOT_LOGGED_IN, STALE_FORM, trouble_of
 from tokenkeep.errors import StoreUnavailable, TokenNotFound
 
 if TYPE_CHECKING:
@@ -70,7 +70,8 @@ class AccountPages:
         desk, session = self._desk, request.state.session
         token_id = session.token_id
         if token_id is None:
-            return await desk.pages.trouble(request, NOT_LOGGED_IN)
+            trouble = CANT_TELL if session.is_unknown else NOT_LOGGED_IN
+            return await desk.pages.trouble(request, trouble)
         if request.method == "GET":
             return await desk.pages.show(request, "disconnect.html")
         async with request.form(max_files=0, max_fields=10) as form:

@@ -66,7 +66,7 @@ def make() -> ASGIApp:
                 sweeping.cancel()
                 with contextlib.suppress(asyncio.CancelledError):
                     await sweeping
-                await close(desk.crm)
+                await close(desk.crm, desk.sign_ins)
 
     async def not_here(request: Request, _error: Exception) -> Response:
         if request.url.path.startswith("/static/"):
@@ -102,7 +102,7 @@ def make() -> ASGIApp:
         },
     )
     # Around everything, pages about errors among it.
-    sessions = Sessions(app, desk.settings, desk.key, desk.ledger)
+    sessions = Sessions(app, desk.settings, desk.key, desk.ledger, desk.threads)
     return Guard(sessions, desk.settings, desk.login_servers, desk.threads)
 
 

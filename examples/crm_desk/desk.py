@@ -7,6 +7,7 @@ from urllib.parse import urlsplit
 
 import tokenkeep
 from crm_desk.crm import Crm
+from crm_desk.ending import UnderWay
 from crm_desk.ledger import Ledger
 from crm_desk.pages import Pages
 from crm_desk.sessions import session_key
@@ -52,6 +53,7 @@ class Desk:
         self.ledger = Ledger(settings.folder / "desk.db", self.key)
         self.crm = Crm(settings, self.ledger)
         self.threads = Threads()
+        self.sign_ins = UnderWay()
         self.pages = Pages(self)
         self.strip: Strip | None = None
         if settings.emulator:

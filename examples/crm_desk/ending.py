@@ -66,10 +66,33 @@ def end_with(launcher: BaseProcess) -> None:
     threading.Thread(target=wait, daemon=True).start()
 
 
-async def close(crm: Crm) -> None:
-    """Let go of everything, once no renewal is under way; each ends by itself."""
+class UnderWay:
+    """How many there are of something that has to come to its end."""
+
+    def __init__(self) -> None:
+        self._number = 0
+        self._less = threading.Condition()
+
+    def __enter__(self) -> None:
+        with self._less:
+            self._number += 1
+
+    def __exit__(self, *_: object) -> None:
+        with self._less:
+            self._number -= 1
+            self._less.notify_all()
+
+    def wait(self) -> None:
+        """Wait until there is none."""
+        with self._less:
+            self._less.wait_for(lambda: not self._number)
+
+
+async def close(crm: Crm, sign_ins: UnderWay) -> None:
+    """Let go of everything, once neither renewal nor login is under way; each ends by itself."""
     # Not left to the interpreter: a server ends itself by the signal it got.
     await asyncio.wrap_future(Pool(1).submit(_renewals_over))
+    await asyncio.wrap_future(Pool(1).submit(sign_ins.wait))
     with suppress(TimeoutError):
         await asyncio.wait_for(asyncio.wrap_future(Pool(1).submit(crm.close)), CLOSING)
 

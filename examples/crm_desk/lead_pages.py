@@ -13,7 +13,9 @@ from starlette.routing import Route
 
 from crm_desk import drafts, leads
 from crm_desk.crm import CrmRefused
+from crm_desk.sessions import CannotTell
 from crm_desk.trouble import (
+    CANT_TELL,
     KNOWN,
     NO_SUCH_LEAD,
     NOT_LOGGED_IN,
@@ -86,8 +88,10 @@ class LeadPages:
         return await self._desk.pages.show(request, "leads.html", page=page, done=done)
 
     async def _new(self, request: Request) -> Response:
-        if request.state.session.token_id is None:
-            return await self._desk.pages.trouble(request, NOT_LOGGED_IN)
+        session = request.state.session
+        if session.token_id is None:
+            trouble = CANT_TELL if session.is_unknown else NOT_LOGGED_IN
+            return await self._desk.pages.trouble(request, trouble)
         values, draft = await self._draft(request, "/leads/new")
         return await self._form(request, values or _EMPTY, draft=draft)
 
@@ -238,6 +242,8 @@ class LeadPages:
     ) -> Result:
         """Do something as the user of this browser, in a thread."""
         login, token_id = request.state.session.login, request.state.session.token_id
+        if request.state.session.is_unknown:
+            raise CannotTell("The desk's own file can't be read")
         if token_id is None:
             raise NotLoggedIn
         crm, threads, ledger = self._desk.crm, self._desk.threads, self._desk.ledger

@@ -14,7 +14,7 @@ from crm_desk.ledger import LOGIN_LIFE
 from crm_desk.login_trouble import login_trouble
 from crm_desk.pages import Account
 from crm_desk.sessions import LIFE, Login, stranger
-from crm_desk.trouble import KNOWN, NO_SUCH_PLACE, STALE_LOGIN
+from crm_desk.trouble import CANT_TELL, KNOWN, NO_SUCH_PLACE, STALE_LOGIN
 from tokenkeep.errors import UnknownName
 from tokenkeep.login import (
     DEFAULT_SCOPES,
@@ -61,6 +61,8 @@ class LoginPages:
         session: Session = request.state.session
         if session.token_id and "more" not in request.query_params:
             return RedirectResponse("/leads", 303)
+        if session.is_unknown:
+            return await self._desk.pages.trouble(request, CANT_TELL)
         done = _DONE.get(request.query_params.get("done", ""))
         return await self._desk.pages.show(
             request, "start.html", data_centers=self._desk.data_centers, draft="", done=done
@@ -134,7 +136,8 @@ class LoginPages:
             client_secret=desk.settings.client_secret,
             scopes=SCOPES,
         )
-        token = sign_in(desk.crm.store.keeper, wanted, code, self._logger.warning)
+        with desk.sign_ins:
+            token = sign_in(desk.crm.store.keeper, wanted, code, self._logger.warning)
         account = Account.of(token)
         since = desk.ledger.begin_login(account.token_id)
         desk.ledger.count(account.token_id, "logins")

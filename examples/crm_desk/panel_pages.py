@@ -31,7 +31,7 @@ class PanelPages:
         desk, token_id = self._desk, request.state.session.token_id
         asked = request.query_params
         if token_id is None:
-            return Response(status_code=401)
+            return Response(status_code=503 if request.state.session.is_unknown else 401)
         if asked.get("of", token_id) != token_id:
             # The cookie has moved on, the page has not: it would show two people.
             return Response(status_code=409)

@@ -9,15 +9,15 @@ import os
 import secrets
 import time
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from anyio import to_thread
 from cryptography.fernet import Fernet, InvalidToken
 from starlette.datastructures import MutableHeaders
 from starlette.requests import HTTPConnection
-from starlette.responses import PlainTextResponse
 
+from crm_desk.threads import Ending
 from tokenkeep.errors import ConfigurationError, StoreUnavailable
 
 if TYPE_CHECKING:
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
     from crm_desk.ledger import Ledger
     from crm_desk.settings import Settings
+    from crm_desk.threads import Threads
 
 LIFE = 30 * 86_400
 """How long a browser stays logged in without a visit, in seconds."""
@@ -42,9 +43,9 @@ _FILES = ("/health", "/favicon.ico")
 _NO_PAGE = "/panel"
 """Where no cookie is given out: a browser's first requests would each bring another one."""
 
-_CANT_TELL = PlainTextResponse(
-    "This desk can't tell who you are: its own file can't be read. Try again in a moment.\n", 503
-)
+
+class CannotTell(StoreUnavailable):
+    """Nobody can tell what a session is worth now."""
 
 
 @dataclass(frozen=True)
@@ -79,6 +80,8 @@ class Session:
             in the midst of a login still.
         draft: A form that could not be sent and that no login has come back
             to, as `drafts.keep` gave it. Empty if there is none.
+        is_unknown: Whether nobody can tell what it is worth now: it opens
+            nothing, but its forms are its own.
     """
 
     browser: str
@@ -87,10 +90,15 @@ class Session:
     has_ended: bool = False
     before: tuple[str, ...] = ()
     draft: str = ""
+    is_unknown: bool = False
 
     @property
     def token_id(self) -> str | None:
         """The id of the login it works with. None if it has none."""
+        return None if self.is_unknown else self._in_use
+
+    @property
+    def _in_use(self) -> str | None:
         return None if self.login is None or self.has_ended else self.login.token_id
 
     @property
@@ -111,7 +119,7 @@ class Session:
         Another one for each login: a form that was opened as one user and
         sent as another would put one's work into the other's organisation.
         """
-        return hashlib.sha256(f"form {self.browser} {self.token_id}".encode()).hexdigest()
+        return hashlib.sha256(f"form {self.browser} {self._in_use}".encode()).hexdigest()
 
     def owns(self, form_token: object) -> bool:
         """Tell whether a form was made for this browser."""
@@ -163,12 +171,16 @@ class Sessions:
         settings: Where browsers come from.
         key: Of `session_key`.
         ledger: Has the last word on which names and logins have ended.
+        threads: Where it is asked.
     """
 
-    def __init__(self, app: ASGIApp, settings: Settings, key: Fernet, ledger: Ledger) -> None:
+    def __init__(
+        self, app: ASGIApp, settings: Settings, key: Fernet, ledger: Ledger, threads: Threads
+    ) -> None:
         self._app = app
         self._key = key
         self._ledger = ledger
+        self._threads = threads
         port = urlsplit(settings.url).port
         # Cookies don't know ports: two desks of one machine would log each other out.
         name = "crm_desk" if port is None else f"crm_desk_{port}"
@@ -190,14 +202,12 @@ class Sessions:
             return
         found, is_old = self._read(HTTPConnection(scope).cookies.get(self.cookie, ""))
         try:
-            # In a thread: a disk may be slow. It waits for a few seconds at most.
-            session = await to_thread.run_sync(self._now, found) if found else stranger()
-        except StoreUnavailable:
-            await _CANT_TELL(scope, receive, send)
-            return
+            session = await self._threads.note(partial(self._now, found)) if found else stranger()
+        except (StoreUnavailable, Ending):
+            session = replace(found or stranger(), is_unknown=True)
         state["session"] = session
         # As the browser has it. What has ended is written as well, on its way out.
-        before = found or session
+        before = replace(found or session, is_unknown=session.is_unknown)
         gives = is_old if found else scope["path"] != _NO_PAGE
 
         async def answer(message: Message) -> None:
@@ -253,12 +263,14 @@ class Sessions:
         if found is None or session.browser != found.browser:
             return True
         try:
-            return not await to_thread.run_sync(self._ledger.has_ended, session.browser)
-        except StoreUnavailable:
+            ended = await self._threads.note(partial(self._ledger.has_ended, session.browser))
+        except (StoreUnavailable, Ending):
             return False
+        return not ended
 
     def _written(self, session: Session) -> str:
-        return self._key.encrypt(json.dumps(asdict(session)).encode()).decode()
+        content = asdict(replace(session, is_unknown=False))
+        return self._key.encrypt(json.dumps(content).encode()).decode()
 
 
 def session_key(settings: Settings) -> Fernet:

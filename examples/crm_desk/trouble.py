@@ -7,6 +7,7 @@ import time
 from dataclasses import dataclass, replace
 
 from crm_desk.crm import DESK_BUSY, TOKEN_REFUSED, CrmRefused, CrmSilent
+from crm_desk.sessions import CannotTell
 from crm_desk.threads import Ending
 from tokenkeep.errors import (
     ConfigurationError,
@@ -240,6 +241,14 @@ _ENDING_WRITING = replace(
     "done.",
     advice="Once it is back, look at the list in another tab before you send it again.",
 )
+CANT_TELL = Trouble(
+    status=503,
+    name="cannot-tell",
+    title="This desk can't tell who you are",
+    text="Its own file, where it looks up which logins have ended, can't be read just now.",
+    advice="Try again in a moment.",
+    bare=True,
+)
 _STORE = Trouble(
     status=503,
     name="store-unavailable",
@@ -312,6 +321,7 @@ _OF_ERROR: tuple[tuple[type[Exception], Trouble], ...] = (
     (ProviderRefused, _CLIENT_REFUSED),
     (ProviderUnavailable, _PROVIDER_DOWN),
     (RenewalTimeout, _PROVIDER_DOWN),
+    (CannotTell, CANT_TELL),
     (StoreUnavailable, _STORE),
     (StoreError, _STORE_BROKEN),
     (NotThisLogin, _NOT_THIS_LOGIN),

@@ -83,20 +83,28 @@ def test_a_login_that_can_not_end_the_one_before(browser, desk, zoho):
 
 
 def test_nobody_can_tell_what_has_ended(browser, desk):
-    """While the desk's own file can't be read, a cookie opens nothing."""
+    """While the desk's own file can't be read, a cookie opens nothing; no form is lost."""
     browser.log_in(ANA)
+    page = browser.get("/leads/new")
     with closing(sqlite3.connect(desk.folder / "desk/emulated/desk.db")) as database:
         database.execute("ALTER TABLE kept RENAME TO elsewhere")
         try:
-            closed = browser.get("/leads")
+            closed = [browser.get(path) for path in ("/leads", "/leads/new", "/", "/panel")]
             files = browser.get("/health")
+            typed = browser.send(page, "/leads", Last_Name="Typed")
+            out = copy_of(browser)
+            left = out.send(page, "/account/logout")
         finally:
             database.execute("ALTER TABLE elsewhere RENAME TO kept")
 
-    assert (closed.status, files.status) == (503, 200)
-    assert "can't tell who you are" in closed.text
-    assert not closed.headers.get_all("Set-Cookie")
+    assert {each.status for each in closed} == {503}
+    assert (files.status, left.location) == (200, "/?done=out-here")
+    assert "can't tell who you are" in closed[0].text
+    assert (typed.trouble, typed.value("Last_Name")) == ("cannot-tell", "Typed")
+    assert not any(each.headers.get_all("Set-Cookie") for each in (*closed, typed))
     assert browser.get("/leads").status == 200
+    assert out.get("/leads").trouble == "not-logged-in"
+    assert browser.send(typed, "/leads", Last_Name="Typed").location == "/leads?done=created"
 
 
 def test_log_out_whatever_happens(browser, desk):

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import socket
+import sqlite3
 import threading
 import time
+from contextlib import closing
 
 import pytest
 from conftest import ANA
-from desk_driver import Browser, DeskServer
+from desk_driver import Browser, DeskServer, consent
 
 import tokenkeep
 
@@ -101,6 +103,26 @@ def test_while_a_renewal_is_slow(ending, zoho):
     assert asking.answer.trouble == "ending"
     assert again.status == 200
     assert zoho.counters.token_calls("refresh_token") == 1
+    assert "Traceback" not in ending.log()
+
+
+def test_while_a_login_is_slow(ending, zoho):
+    """The tokens that Zoho has given are stored before the end: nobody else knows them."""
+    browser = Browser(ending)
+    answer = consent(browser.begin(), user=ANA)
+    zoho.counters.reset()
+    zoho.faults.add(endpoint="token", kind="slow", delay=8.5)
+    asking = Asking(lambda: browser.callback(answer))
+    time.sleep(0.5)
+
+    ending.tell_to_end()
+    ending.end()
+    asking.join()
+
+    assert asking.answer.status == 503
+    [tokens] = ending.folder.rglob("tokens.db")
+    with closing(sqlite3.connect(tokens)) as database:
+        assert [(ANA,)] == database.execute("SELECT user FROM token").fetchall()
     assert "Traceback" not in ending.log()
 
 
