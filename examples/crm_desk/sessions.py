@@ -269,7 +269,8 @@ class Sessions:
         return not ended
 
     def _written(self, session: Session) -> str:
-        content = asdict(replace(session, is_unknown=False))
+        content = asdict(session)
+        del content["is_unknown"]
         return self._key.encrypt(json.dumps(content).encode()).decode()
 
 
