@@ -109,10 +109,11 @@ class LocalSwap(TokenStore):
     def delete_token(self, token_id: str) -> None:
         """See `TokenStore.delete_token`."""
         with self._lock:
-            self._store.delete_token(token_id)
-            self._drop(token_id)
-            self._moved.pop(token_id, None)
-            self._tell(token_id, None)
+            # The row that its id leads to, if it was joined with its user's.
+            for row_id in {token_id, self._moved.pop(token_id, token_id)}:
+                self._store.delete_token(row_id)
+                self._drop(row_id)
+                self._tell(row_id, None)
 
     def delete_tokens(self) -> None:
         """See `TokenStore.delete_tokens`."""

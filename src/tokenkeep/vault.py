@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 from typing import TYPE_CHECKING
 
 from tokenkeep import folders, forks, saving
@@ -149,7 +150,7 @@ class Vault(TokenStore):
         Raises:
             StoreError: It can't be read or written.
         """
-        return self._saver.gathered(token, str(token.renewal.login))
+        return self._saver.gathered(token, secrets.token_hex(16))
 
     def swap(self, token: Token) -> Token:
         """See `TokenStore.swap`."""

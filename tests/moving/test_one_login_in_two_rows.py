@@ -133,6 +133,18 @@ def test_saved_while_it_is_copied(source, target, monkeypatch):
     assert ["ana"] == [token.user for token in target.get_tokens()]
 
 
+def test_gathering_has_a_nonce_of_its_own(target, monkeypatch):
+    """Rows of two logins must not be taken for one because neither had a nonce."""
+    row = target.save_token(login()).with_renewal(login=None)
+    nonces = []
+    monkeypatch.setattr(target._saver, "gathered", lambda row, nonce: nonces.append(nonce) or row)
+
+    target.gather(row)
+    target.gather(row)
+
+    assert len({*nonces, "None"}) == 3
+
+
 def test_strangers_stay_apart(source, target, copy):
     """Another user's row with the same refresh token, and another client's, are not touched."""
     source.swap(revoked(source.save_token(login())))

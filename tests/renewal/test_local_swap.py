@@ -353,8 +353,9 @@ def test_a_renewal_goes_on_where_its_row_has_got_its_user():
     keeper = Keeper(ListStore(), providers=OneProvider(provider))
     store = keeper.store
     login = Token(client_id="c", refresh_token="login-1/0", access_token="a", expires_at=1.0)
-    store.save_token(login.but(user=USER, refresh_token="login-0/0"))
+    owner = store.save_token(login.but(user=USER, refresh_token="login-0/0", access_token="o"))
     nameless = store.save_token(login)
+    assert owner.id != nameless.id
     provider.during.append(lambda: store.save_token(login.but(id=nameless.id, user=USER)))
 
     token = keeper.get(id=nameless.id)
@@ -363,6 +364,9 @@ def test_a_renewal_goes_on_where_its_row_has_got_its_user():
     assert [] == provider.revoked
     assert (USER, "login-1/1") == (token.user, token.refresh_token)
     assert token.pair == keeper.get(user=USER).pair
+
+    store.delete_token(nameless.id)
+    assert [] == store.get_tokens()
 
 
 @pytest.mark.parametrize("login", [{"refresh_token": "r"}, {}])
