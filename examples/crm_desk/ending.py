@@ -49,11 +49,18 @@ def when_told_to_end(act: Callable[[], None]) -> Iterator[None]:
             if callable(server):
                 servers[number] = server
                 signal.signal(number, told)
+    if any(_is_told(server) for server in servers.values()):
+        loop.call_later(GRACE, act)  # before we heard of it
     try:
         yield
     finally:
         for told_by, server in servers.items():
             signal.signal(told_by, server)
+
+
+def _is_told(server: Callable[..., object]) -> bool:
+    """Return whether the uvicorn server whose signal handler this is has been told to end."""
+    return getattr(getattr(server, "__self__", None), "should_exit", False)
 
 
 def end_with(launcher: BaseProcess) -> None:

@@ -150,7 +150,8 @@ def test_while_the_store_hangs(zoho, postgres, tmp_path):
     assert "Traceback" not in desk.log()
 
 
-def test_before_its_store_answers(zoho, tmp_path):
+@pytest.mark.parametrize("later", [0.0, 0.5], ids=["at once", "a while later"])
+def test_before_its_store_answers(zoho, tmp_path, later):
     """A start that waits for the store ends as soon."""
     with socket.create_server(("127.0.0.1", 0)) as silent:
         port = silent.getsockname()[1]
@@ -164,7 +165,8 @@ def test_before_its_store_answers(zoho, tmp_path):
             deadline = time.monotonic() + 30
             while "Waiting for application startup" not in desk.log():
                 assert time.monotonic() < deadline
-                time.sleep(0.1)
+                time.sleep(0.001)
+            time.sleep(later)
             took = seconds_to_end(desk)
         finally:
             desk.stop()
