@@ -7,8 +7,6 @@ from desk_driver import Browser, DeskServer, secrets_of
 
 from tokenkeep.testing import ZohoEmulator
 
-ANA, BEN, EVA = "ana@example.com:71", "ben@example.com:72", "eva@example.eu:73"
-
 
 @pytest.fixture(scope="module")
 def zoho_of_all():

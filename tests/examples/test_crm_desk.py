@@ -10,9 +10,8 @@ import time
 import urllib.parse
 
 import pytest
-from conftest import ANA, BEN, EVA, secrets_of
 from cryptography.fernet import Fernet
-from desk_driver import Browser, consent
+from desk_driver import ANA, BEN, EVA, Browser, consent, secrets_of
 
 # Logging in
 

@@ -9,8 +9,7 @@ import time
 from contextlib import closing
 
 import pytest
-from conftest import ANA, BEN
-from desk_driver import Browser, consent
+from desk_driver import ANA, BEN, Browser, consent
 
 
 def disconnect(desk, user):

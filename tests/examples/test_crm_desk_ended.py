@@ -7,9 +7,8 @@ import threading
 import time
 from contextlib import closing, contextmanager
 
-from conftest import ANA, BEN, EVA
 from cryptography.fernet import Fernet
-from desk_driver import Browser, consent
+from desk_driver import ANA, BEN, EVA, Browser, consent
 
 from crm_desk.ledger import Ledger
 

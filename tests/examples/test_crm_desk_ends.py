@@ -9,8 +9,7 @@ import time
 from contextlib import closing
 
 import pytest
-from conftest import ANA
-from desk_driver import Browser, DeskServer, consent
+from desk_driver import ANA, Browser, DeskServer, consent
 
 import tokenkeep
 

@@ -7,8 +7,7 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-from conftest import ANA, EVA
-from desk_driver import Browser, DeskServer
+from desk_driver import ANA, EVA, Browser, DeskServer
 
 import tokenkeep
 

@@ -10,8 +10,7 @@ from contextlib import contextmanager
 
 import pytest
 import requests
-from conftest import ANA
-from desk_driver import Browser
+from desk_driver import ANA, Browser
 from zohocrmsdk.src.com.zoho.crm.api.util import api_http_connector
 
 from crm_desk.sdk_limits import limit_changes
@@ -46,8 +45,8 @@ def test_slow_file(browser, desk):
 
     assert (health.status, file.status) == (200, 200)
     assert still_waits
-    assert took < 1
-    assert took_file < 1
+    assert took < 5
+    assert took_file < 5
     assert browser.get("/leads").status == 200
 
 

@@ -8,8 +8,7 @@ import threading
 import time
 
 import pytest
-from conftest import ANA, BEN, EVA
-from desk_driver import Browser
+from desk_driver import ANA, BEN, EVA, Browser
 
 WORKERS = 2
 PEOPLE = (ANA, BEN, EVA)

@@ -17,6 +17,8 @@ from http.cookies import SimpleCookie
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
+ANA, BEN, EVA = "ana@example.com:71", "ben@example.com:72", "eva@example.eu:73"
+"""The people in the tests, as `tests/examples/conftest.py` makes them."""
 HIDDEN = re.compile(r'name="form_token" value="([0-9a-f]+)"')
 PROCESS = re.compile(r"Made by process (\d+)")
 LEAD = re.compile(r'<a href="/leads/(\d+)">([^<]*)</a>')
