@@ -22,6 +22,9 @@ from crm_desk.app import configure_logging
 from crm_desk.desk import Desk
 from tokenkeep.errors import ConfigurationError, StoreUnavailable, TokenKeepError
 
+FILES = 10_000
+"""How many files a worker may open, where that can be had."""
+
 EXAMPLES = Path(__file__).parents[1]
 
 
@@ -32,6 +35,7 @@ def main() -> int:
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     if not os.environ.get(names.URL, "").strip():
         os.environ[names.URL] = f"http://127.0.0.1:{given.port}"
+    allow_files()
     with ExitStack() as stack:
         scratch = stack.enter_context(tempfile.TemporaryDirectory(prefix="crm-desk-"))
         os.environ[names.SCRATCH] = scratch
@@ -56,6 +60,21 @@ def main() -> int:
             timeout_graceful_shutdown=10,
         )
     return 0
+
+
+def allow_files() -> None:
+    """
+    Let each worker open more files.
+
+    Many systems allow a thousand or so unless more are asked for, and a
+    person who waits for a slow data centre takes two.
+    """
+    with suppress(ImportError, OSError, ValueError):  # not on Windows
+        import resource
+
+        now, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+        wanted = FILES if most == resource.RLIM_INFINITY else min(FILES, most)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (max(now, wanted), most))
 
 
 def arguments() -> argparse.Namespace:
@@ -117,6 +136,7 @@ def check(workers: int) -> None:
         print(exc, file=sys.stderr)
     finally:
         desk.crm.close()
+        desk.ledger.close()
     zoho = f"an emulator of Zoho ({settings.emulator})" if settings.emulator else "Zoho"
     print(f"CRM desk: {settings.url}\n  with {zoho}\n  tokens in {tokens}", flush=True)
     if not settings.emulator:

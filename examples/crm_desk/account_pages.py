@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
-from crm_desk.sessions import LIFE, stranger
-from crm_desk.trouble import CANT_TELL, KNOWN, NOT_LOGGED_IN, STALE_FORM, trouble_of
-from tokenkeep.errors import StoreUnavailable, TokenNotFound
+from crm_desk.sessions import LIFE, logged_out, stranger
+from crm_desk.trouble import CANT_TELL, KNOWN, NOT_LOGGED_IN, STALE_PAGE, trouble_of
+from tokenkeep.errors import StoreConflict, StoreUnavailable, TokenNotFound
 
 if TYPE_CHECKING:
     from starlette.requests import Request
@@ -35,29 +35,32 @@ class AccountPages:
         async with request.form(max_files=0, max_fields=10) as form:
             token_id, given = str(form.get("token_id", "")), form.get("form_token")
         if not session.owns(given):
-            return await self._desk.pages.trouble(request, STALE_FORM)
+            return await self._desk.pages.trouble(request, STALE_PAGE)
         # Only what this browser has logged in itself.
         for login in session.rest:
             if login.token_id == token_id:
                 try:
-                    is_first = await self._ended(session)
+                    is_first = await self._ended(session.browser)
                 except KNOWN as exc:
                     return await self._desk.pages.trouble(request, trouble_of(exc))
                 if not is_first:
-                    return await self._desk.pages.trouble(request, STALE_FORM)
+                    return await self._desk.pages.trouble(request, STALE_PAGE)
                 request.state.session = session.logged_in(login)
         return RedirectResponse("/leads", 303)
 
     async def _log_out(self, request: Request) -> Response:
-        """Forget all logins in this browser; the tokens stay for others."""
-        async with request.form(max_files=0, max_fields=10) as form:
-            given = form.get("form_token")
+        """
+        Forget all logins in this browser; the tokens stay for others.
+
+        From whichever page of the desk it comes: an old one in another tab is
+        as good, and what is not a page of the desk `Guard` has refused.
+        """
         session: Session = request.state.session
-        if not session.owns(given):
-            return await self._desk.pages.trouble(request, STALE_FORM)
         done = "out"
         try:
-            await self._ended(session)
+            if not request.state.is_stranger:  # of whom there may be any number
+                await self._ended(session.browser)
+                await self._ended(logged_out(session.browser))
         except KNOWN as exc:
             # Whoever leaves a browser has to be out of it, whatever else can't be done.
             trouble_of(exc)
@@ -77,7 +80,7 @@ class AccountPages:
         async with request.form(max_files=0, max_fields=10) as form:
             given = form.get("form_token")
         if not session.owns(given):
-            return await desk.pages.trouble(request, STALE_FORM)
+            return await desk.pages.trouble(request, STALE_PAGE)
         try:
             confirmed = await desk.threads.work(lambda: self._revoked(session.login))
         except KNOWN as exc:
@@ -87,26 +90,29 @@ class AccountPages:
             f"/?done={'disconnected' if confirmed else 'unconfirmed'}&more", 303
         )
 
-    async def _ended(self, session: Session) -> bool:
+    async def _ended(self, browser: str) -> bool:
         """End a browser's name; tell whether nobody did before."""
-        return await self._desk.threads.note(lambda: self._desk.ledger.end(session.browser, LIFE))
+        return await self._desk.threads.note(lambda: self._desk.ledger.end(browser, LIFE))
 
     def _revoked(self, login: Login) -> bool:
         """Revoke and delete; tell whether Zoho has confirmed it."""
         keeper, ledger, token_id = self._desk.crm.store.keeper, self._desk.ledger, login.token_id
+        # First, while it is still this login: whatever happens to this call or is logged in
+        # while it lasts, sessions from before are over with the next login. Where it can't
+        # be noted, that is said: asked once more, it may be.
+        ledger.end_login(token_id, login.since)
         try:
             token = keeper.revoke(token_id)
         except TokenNotFound:
-            ledger.end_login(token_id, login.since)
             ledger.forget(token_id)
             return True
-        # Where it can't be noted, that is said: asked once more, it may be.
-        ledger.end_login(token_id, login.since)
         if token.renewal.to_revoke:
             # Not deleted: the row says what a sweep has still to revoke at Zoho.
             return False
         try:
-            keeper.delete(token_id)
+            keeper.delete(str(token.id), replaces=token.version)
+        except StoreConflict:
+            return True  # somebody has logged in again: what is there now is theirs
         except StoreUnavailable:
             return True  # revoked all the same; only the row is left
         ledger.forget(token_id)

@@ -67,6 +67,7 @@ def make() -> ASGIApp:
                 with contextlib.suppress(asyncio.CancelledError):
                     await sweeping
                 await close(desk.crm, desk.sign_ins)
+                desk.ledger.close()
 
     async def not_here(request: Request, _error: Exception) -> Response:
         if request.url.path.startswith("/static/"):

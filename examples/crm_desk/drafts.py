@@ -25,7 +25,9 @@ LONGEST = 64
 """What a draft is found by is shorter; whatever else is sent in its place is none."""
 
 
-def keep(ledger: Ledger, session: Session, path: str, values: Mapping[str, str]) -> str:
+def keep(
+    ledger: Ledger, session: Session, path: str, values: Mapping[str, str], before: str = ""
+) -> str:
     """
     Keep a form for a day.
 
@@ -34,6 +36,7 @@ def keep(ledger: Ledger, session: Session, path: str, values: Mapping[str, str])
         session: Whose it is.
         path: Where its form is.
         values: What is in it.
+        before: The draft that it comes from. Empty if it comes from none.
 
     Returns:
         What it is found by. Empty if it is not kept: the ledger can't be
@@ -41,10 +44,12 @@ def keep(ledger: Ledger, session: Session, path: str, values: Mapping[str, str])
     """
     if not session.owner:
         return ""
-    name = secrets.token_urlsafe(24)
     facts = {"owner": session.owner, "path": path, "values": dict(values)}
     with suppress(StoreUnavailable):
-        ledger.keep(_row(name), facts, DRAFT_LIFE)
+        if before and ledger.look(_row(before)) == facts:
+            return before  # the button was pressed again
+        name = secrets.token_urlsafe(24)
+        ledger.keep(_row(name), facts, DRAFT_LIFE, of=f"drafts of {session.owner}")
         return name
     return ""
 

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import os
 import time
+from functools import partial
 from typing import TYPE_CHECKING
 
 from starlette.datastructures import Headers, MutableHeaders
+from starlette.requests import ClientDisconnect
 from starlette.responses import PlainTextResponse, Response
+
+from crm_desk.threads import Ending
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -22,6 +27,9 @@ logger = logging.getLogger("crm_desk.access")
 
 LONGEST_BODY = 500_000
 """Of a form, in bytes: the longest description the CRM takes, as browsers write it."""
+
+PATIENCE = 60.0
+"""How long a form may be on its way, in seconds."""
 
 _FOR_EVER = "public, max-age=31536000, immutable"
 """Of static files: their addresses change with their content."""
@@ -85,13 +93,14 @@ class Guard:
                 headers.setdefault("Cache-Control", _FOR_EVER if is_file else "no-store")
             await send(message)
 
-        async def body() -> Message:
-            return await self._threads.until_end(receive)
-
         try:
             refused = self._refusal(scope)
-            reads = scope["method"] in _READING
-            await (refused or self._app)(scope, receive if reads else body, answer)
+            if not refused and scope["method"] not in _READING:
+                # Before anybody looks who sent it: they may log out while it is on its way.
+                refused, receive = await self._whole(receive)
+            await (refused or self._app)(scope, receive, answer)
+        except ClientDisconnect:
+            status = _BAD  # nobody reads it
         finally:
             # The path alone: the query of a login's answer is secret.
             took = (time.monotonic() - began) * 1000
@@ -101,6 +110,35 @@ class Guard:
             logger.log(
                 level, "%s %s %d %.0f ms [%d]", scope["method"], path, status, took, os.getpid()
             )
+
+    async def _whole(self, receive: Receive) -> tuple[Response | None, Receive]:
+        """
+        Wait until all that is sent is there.
+
+        Returns:
+            Why it is refused, or None; and what receives it.
+
+        Raises:
+            ClientDisconnect: It won't come any more.
+        """
+        try:
+            async with asyncio.timeout(PATIENCE):
+                body = await self._threads.until_end(partial(_read, receive))
+        except TimeoutError:
+            return PlainTextResponse(
+                "It was too long on its way. Nothing was done\n", 408
+            ), receive
+        except Ending:
+            said = "This desk is being stopped. Nothing was done: send it again in a moment\n"
+            return PlainTextResponse(said, 503, {"Retry-After": "5"}), receive
+        if len(body) > LONGEST_BODY:
+            return PlainTextResponse("That is too long\n", 413), receive
+        messages: list[Message] = [{"type": "http.request", "body": body, "more_body": False}]
+
+        async def again() -> Message:
+            return messages.pop() if messages else await receive()
+
+        return None, again
 
     def _refusal(self, scope: Scope) -> Response | None:
         headers = Headers(scope=scope)
@@ -118,3 +156,15 @@ class Guard:
         if int(length) > LONGEST_BODY:
             return PlainTextResponse("That is too long\n", 413)
         return None
+
+
+async def _read(receive: Receive) -> bytes:
+    """Return what is sent, or as much of it as is too much."""
+    body, more = b"", True
+    while more and len(body) <= LONGEST_BODY:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            raise ClientDisconnect
+        body += message.get("body", b"")
+        more = message.get("more_body", False)
+    return body

@@ -20,6 +20,7 @@ from crm_desk.trouble import (
     NO_SUCH_LEAD,
     NOT_LOGGED_IN,
     STALE_FORM,
+    STALE_PAGE,
     Trouble,
     trouble_of,
 )
@@ -131,7 +132,7 @@ class LeadPages:
         async with request.form(max_files=0, max_fields=10) as form:
             given = form.get("form_token")
         if not request.state.session.owns(given):
-            return await self._desk.pages.trouble(request, STALE_FORM)
+            return await self._desk.pages.trouble(request, STALE_PAGE)
         work = partial(leads.deleted, request.path_params["id"])
         try:
             await self._as_user(request, work, writing=True)
@@ -179,10 +180,10 @@ class LeadPages:
     ) -> Response:
         """Show the form again as it was, and keep it over a login if that is what it takes."""
         if trouble.login:
-            ledger, session, draft = self._desk.ledger, request.state.session, ""
+            ledger, session, before, draft = self._desk.ledger, request.state.session, draft, ""
             with suppress(*KNOWN):  # it is still in the form on this page
                 draft = await self._desk.threads.note(
-                    lambda: drafts.keep(ledger, session, form, values)
+                    lambda: drafts.keep(ledger, session, form, values, before)
                 )
             request.state.session = replace(session, draft=draft or session.draft)
         return await self._form(request, values, trouble=trouble, draft=draft)

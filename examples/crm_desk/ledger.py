@@ -7,13 +7,13 @@ import json
 import logging
 import os
 import sqlite3
-import threading
 import time
-from contextlib import closing, suppress
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from cryptography.fernet import InvalidToken
 
+from crm_desk.connections import Connections
 from tokenkeep.errors import StoreUnavailable
 
 if TYPE_CHECKING:
@@ -29,11 +29,16 @@ LOGIN_LIFE = 600.0
 DRAFT_LIFE = 86_400.0
 """How long a form that could not be sent is kept, in seconds."""
 
+MOST = 20
+"""How many forms that could not be sent are kept of a person."""
+
 EVENTS = 6
 """How many events of a login are kept."""
 
 _TABLES = """
 CREATE TABLE IF NOT EXISTS kept (name TEXT PRIMARY KEY, until REAL, sealed BLOB);
+CREATE TABLE IF NOT EXISTS owned (name TEXT PRIMARY KEY, owner TEXT) WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS owned_owner ON owned (owner);
 CREATE TABLE IF NOT EXISTS count (
     token_id TEXT, name TEXT, number INTEGER, PRIMARY KEY (token_id, name)) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS event (
@@ -41,6 +46,10 @@ CREATE TABLE IF NOT EXISTS event (
 CREATE INDEX IF NOT EXISTS event_token ON event (token_id);
 CREATE TABLE IF NOT EXISTS login (token_id TEXT PRIMARY KEY, since REAL, ended INTEGER);
 """
+_KEEP_LATEST = (
+    "DELETE FROM kept WHERE name IN (SELECT name FROM owned JOIN kept USING (name)"
+    " WHERE owner = ? ORDER BY until DESC LIMIT -1 OFFSET ?)"
+)
 _BEGIN = (
     "INSERT INTO login VALUES (?, 0, 0) ON CONFLICT (token_id) DO UPDATE"
     " SET since = iif(ended, max(?, since + 0.001), since), ended = 0 RETURNING since"
@@ -53,6 +62,7 @@ _COUNT = (
     "INSERT INTO count VALUES (?, ?, 1)"
     " ON CONFLICT (token_id, name) DO UPDATE SET number = number + 1"
 )
+_NOTE = "INSERT INTO event (token_id, at, text, process) VALUES (?, ?, ?, ?)"
 _FORGET_EVENTS = (
     "DELETE FROM event WHERE token_id = ? AND number NOT IN"
     " (SELECT number FROM event WHERE token_id = ? ORDER BY number DESC LIMIT ?)"
@@ -82,19 +92,19 @@ class Ledger:
     def __init__(self, path: Path, key: Fernet) -> None:
         self._path = path
         self._key = key
-        self._mine = threading.local()
+        self._connections = Connections(path)
         try:
             path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
-            database = self._database()
-            database.executescript(_TABLES)
-            # Of workers that start together one does it, for all and for good.
-            with suppress(sqlite3.OperationalError):
-                database.execute("PRAGMA journal_mode = WAL")
+            with self._connections.lend() as database:
+                database.executescript(_TABLES)
+                # Of workers that start together one does it, for all and for good.
+                with suppress(sqlite3.OperationalError):
+                    database.execute("PRAGMA journal_mode = WAL").close()
         except (OSError, sqlite3.Error) as exc:
             raise _unavailable(path, exc) from exc
 
-    def keep(self, name: str, facts: dict[str, Any], life: float) -> None:
+    def keep(self, name: str, facts: dict[str, Any], life: float, *, of: str = "") -> None:
         """
         Keep something until it is asked for.
 
@@ -102,20 +112,19 @@ class Ledger:
             name: Unguessable; what it is asked for by.
             facts: Ready for JSON; may be secret.
             life: How long, in seconds.
+            of: Whose it is, of whom the latest `MOST` are kept. Empty if nobody's.
 
         Raises:
             StoreUnavailable: It can't be kept.
         """
         sealed = self._key.encrypt(json.dumps(facts).encode())
         now = time.time()
-        try:
-            database = self._database()
-            database.execute("DELETE FROM kept WHERE until < ?", (now,))
-            database.execute(
-                "REPLACE INTO kept VALUES (?, ?, ?)", (_digest(name), now + life, sealed)
-            )
-        except sqlite3.Error as exc:
-            raise _unavailable(self._path, exc) from exc
+        self._do("DELETE FROM kept WHERE until < ?", now)
+        self._do("REPLACE INTO kept VALUES (?, ?, ?)", _digest(name), now + life, sealed)
+        if of:
+            self._do("DELETE FROM owned WHERE name NOT IN (SELECT name FROM kept)")
+            self._do("REPLACE INTO owned VALUES (?, ?)", _digest(name), _digest(of))
+            self._do(_KEEP_LATEST, _digest(of), MOST)
 
     def take(self, name: str) -> dict[str, Any] | None:
         """
@@ -153,11 +162,7 @@ class Ledger:
             StoreUnavailable: That can't be noted.
         """
         facts = _digest(f"ended {browser}"), time.time() + life, self._key.encrypt(b"{}")
-        try:
-            done = self._database().execute("INSERT OR IGNORE INTO kept VALUES (?, ?, ?)", facts)
-        except sqlite3.Error as exc:
-            raise _unavailable(self._path, exc) from exc
-        return done.rowcount == 1
+        return bool(self._do("INSERT OR IGNORE INTO kept VALUES (?, ?, ?) RETURNING 1", *facts))
 
     def has_ended(self, browser: str) -> bool:
         """
@@ -179,10 +184,7 @@ class Ledger:
         Raises:
             StoreUnavailable: That can't be noted.
         """
-        try:
-            [(since,)] = self._database().execute(_BEGIN, (token_id, time.time())).fetchall()
-        except sqlite3.Error as exc:
-            raise _unavailable(self._path, exc) from exc
+        [(since,)] = self._do(_BEGIN, token_id, time.time())
         return float(since)
 
     def end_login(self, token_id: str, since: float) -> None:
@@ -200,10 +202,7 @@ class Ledger:
         Raises:
             StoreUnavailable: That can't be noted.
         """
-        try:
-            self._database().execute(_END, (token_id, since))
-        except sqlite3.Error as exc:
-            raise _unavailable(self._path, exc) from exc
+        self._do(_END, token_id, since)
 
     def login_since(self, token_id: str) -> float:
         """
@@ -212,40 +211,31 @@ class Ledger:
         Raises:
             StoreUnavailable: That can't be told.
         """
-        asked = "SELECT since FROM login WHERE token_id = ?"
-        try:
-            rows = self._database().execute(asked, (token_id,)).fetchall()
-        except sqlite3.Error as exc:
-            raise _unavailable(self._path, exc) from exc
+        rows = self._do("SELECT since FROM login WHERE token_id = ?", token_id)
         return float(rows[0][0]) if rows else 0.0
 
     def count(self, token_id: str, name: str) -> None:
         """Count one of *name* for a login. What can't be counted is not: nobody waits for it."""
-        with suppress(sqlite3.Error):
-            self._database().execute(_COUNT, (token_id, name))
+        with suppress(StoreUnavailable):
+            self._do(_COUNT, token_id, name)
 
     def note(self, token_id: str, text: str) -> None:
         """Note an event of a login, and forget its oldest."""
-        with suppress(sqlite3.Error):
-            database = self._database()
-            database.execute(
-                "INSERT INTO event (token_id, at, text, process) VALUES (?, ?, ?, ?)",
-                (token_id, time.time(), text, os.getpid()),
-            )
-            database.execute(_FORGET_EVENTS, (token_id, token_id, EVENTS))
+        with suppress(StoreUnavailable):
+            self._do(_NOTE, token_id, time.time(), text, os.getpid())
+            self._do(_FORGET_EVENTS, token_id, token_id, EVENTS)
 
     def counts(self, token_id: str) -> dict[str, int]:
         """Return the counts of a login by name; empty if they can't be read."""
-        asked = "SELECT name, number FROM count WHERE token_id = ?"
-        with suppress(sqlite3.Error):
-            return dict(self._database().execute(asked, (token_id,)).fetchall())
+        with suppress(StoreUnavailable):
+            return dict(self._do("SELECT name, number FROM count WHERE token_id = ?", token_id))
         return {}
 
     def events(self, token_id: str) -> list[Event]:
         """Return the latest events of a login, the newest first; empty if they can't be read."""
         asked = "SELECT at, text, process FROM event WHERE token_id = ? ORDER BY number DESC"
-        with suppress(sqlite3.Error):
-            return [Event(*row) for row in self._database().execute(asked, (token_id,))]
+        with suppress(StoreUnavailable):
+            return [Event(*row) for row in self._do(asked, token_id)]
         return []
 
     def forget(self, token_id: str) -> None:
@@ -255,16 +245,12 @@ class Ledger:
         When it was ended is kept: some stores make ids of what a token is for,
         and with the next login of this person the same one comes again.
         """
-        with suppress(sqlite3.Error):
-            database = self._database()
-            database.execute("DELETE FROM count WHERE token_id = ?", (token_id,))
-            database.execute("DELETE FROM event WHERE token_id = ?", (token_id,))
+        with suppress(StoreUnavailable):
+            self._do("DELETE FROM count WHERE token_id = ?", token_id)
+            self._do("DELETE FROM event WHERE token_id = ?", token_id)
 
     def _read(self, statement: str, name: str) -> dict[str, Any] | None:
-        try:
-            rows = self._database().execute(statement, (_digest(name),)).fetchall()
-        except sqlite3.Error as exc:
-            raise _unavailable(self._path, exc) from exc
+        rows = self._do(statement, _digest(name))
         if not rows or rows[0][0] < time.time():
             return None
         try:
@@ -273,15 +259,22 @@ class Ledger:
             return None  # kept under another session key
         return facts
 
-    def _database(self) -> sqlite3.Connection:
-        """Return this thread's connection."""
-        database: sqlite3.Connection | None = getattr(self._mine, "database", None)
-        if database is None:
-            database = sqlite3.connect(self._path, timeout=5.0, isolation_level=None)
-            # Counts need not survive a power cut.
-            with closing(database.execute("PRAGMA synchronous = OFF")):
-                self._mine.database = database
-        return database
+    def close(self) -> None:
+        """Close the file; who needs it still opens it again."""
+        self._connections.close()
+
+    def _do(self, statement: str, *values: object) -> list[tuple[Any, ...]]:
+        """
+        Execute a statement, and return its rows.
+
+        Raises:
+            StoreUnavailable: That can't be done.
+        """
+        try:
+            with self._connections.lend() as database:
+                return database.execute(statement, values).fetchall()
+        except sqlite3.Error as exc:
+            raise _unavailable(self._path, exc) from exc
 
 
 def _digest(name: str) -> str:

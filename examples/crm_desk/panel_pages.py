@@ -8,7 +8,7 @@ from starlette.responses import HTMLResponse, JSONResponse, RedirectResponse, Re
 from starlette.routing import Route
 
 from crm_desk.panel import panel
-from crm_desk.trouble import KNOWN, NOT_HERE, NOT_LOGGED_IN, STALE_FORM, trouble_of
+from crm_desk.trouble import KNOWN, NOT_HERE, NOT_LOGGED_IN, STALE_PAGE, trouble_of
 from tokenkeep.errors import TokenNotFound
 
 if TYPE_CHECKING:
@@ -51,7 +51,7 @@ class PanelPages:
         async with request.form(max_files=0, max_fields=10) as form:
             given = form.get("form_token")
         if not session.owns(given):
-            return await desk.pages.trouble(request, STALE_FORM)
+            return await desk.pages.trouble(request, STALE_PAGE)
         token_id = session.token_id
         if token_id is None:
             return await desk.pages.trouble(request, NOT_LOGGED_IN)

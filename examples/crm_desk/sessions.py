@@ -103,8 +103,8 @@ class Session:
 
     @property
     def others(self) -> tuple[str, ...]:
-        """The ids of its other logins."""
-        return tuple(each.token_id for each in self.rest)
+        """The ids of its other logins. None of them if nobody can tell what it is worth."""
+        return () if self.is_unknown else tuple(each.token_id for each in self.rest)
 
     @property
     def owner(self) -> str:
@@ -154,6 +154,11 @@ class Session:
         return replace(self, login=rest[0], rest=rest[1:])
 
 
+def logged_out(browser: str) -> str:
+    """Return what ends, besides its name, when a browser logs out: the name that came next."""
+    return f"after {browser}"
+
+
 def stranger() -> Session:
     """Return the session of a browser that was never here."""
     return Session(browser=secrets.token_urlsafe(24))
@@ -165,6 +170,7 @@ class Sessions:
 
     A session is in ``request.state.session``; what is put there is written,
     unless its name has ended meanwhile: the browser has a newer one then.
+    ``request.state.is_stranger`` tells whether it has brought none of ours.
 
     Args:
         app: The application.
@@ -206,6 +212,7 @@ class Sessions:
         except (StoreUnavailable, Ending):
             session = replace(found or stranger(), is_unknown=True)
         state["session"] = session
+        state["is_stranger"] = found is None
         # As the browser has it. What has ended is written as well, on its way out.
         before = replace(found or session, is_unknown=session.is_unknown)
         gives = is_old if found else scope["path"] != _NO_PAGE
@@ -246,7 +253,9 @@ class Sessions:
         Raises:
             StoreUnavailable: That can't be told.
         """
-        if self._ledger.has_ended(session.browser):
+        # A switch that was under way when its browser logged out gave it another name.
+        names = (session.browser, *map(logged_out, session.before[:1]))
+        if any(map(self._ledger.has_ended, names)):
             # A name is left, so that its forms work: it may log in.
             return Session(session.browser, draft=session.draft)
         over = {

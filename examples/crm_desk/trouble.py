@@ -67,6 +67,13 @@ STALE_FORM = Trouble(
     advice="Look at what is in the form, and send it once more.",
     retry=False,
 )
+STALE_PAGE = replace(
+    STALE_FORM,
+    title="This page is from before",
+    text="You logged in, logged out or changed the login since it was opened. To be sure that "
+    "this is what you want, nothing was done.",
+    advice="Look who is logged in now, above, and do it from here or from the leads.",
+)
 STALE_LOGIN = replace(
     STALE_FORM,
     text="You logged in, logged out or changed the login since this page was opened.",

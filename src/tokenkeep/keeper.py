@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Self
 from tokenkeep import events
 from tokenkeep.clock import Clock, ClockErrors
 from tokenkeep.decision import Verdict, decide
-from tokenkeep.errors import StoreUnavailable, TokenNotFound
+from tokenkeep.errors import StoreConflict, StoreUnavailable, TokenNotFound
 from tokenkeep.events import Event
 from tokenkeep.journal import Journal, MemoryJournal
 from tokenkeep.local_swap import LocalSwap
@@ -19,6 +19,7 @@ from tokenkeep.store import existing
 from tokenkeep.swapping import can_swap
 from tokenkeep.sweeping import Swept, sweep
 from tokenkeep.token import Token
+from tokenkeep.vault import Vault
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -204,17 +205,29 @@ class Keeper:
         self._good.clear()
         return self._revocations.confirm(ended)
 
-    def delete(self, token_id: str) -> None:
+    def delete(self, token_id: str, *, replaces: str | None = None) -> None:
         """
         Delete a token here; the provider is not asked. Silent if there is none.
 
         Args:
             token_id: Which one.
+            replaces: Delete only this version, such as that of the token that
+                `revoke` has returned: a login since then stays. None deletes
+                any. A `TokenStore` of one's own is looked at first.
 
         Raises:
+            StoreConflict: Another version than *replaces* is stored.
             StoreError: The store can't be written.
         """
-        self.store.delete_token(token_id)
+        if replaces is None:
+            self.store.delete_token(token_id)
+        elif isinstance(self.store, Vault):
+            self.store.delete_token(token_id, replaces=replaces)
+        else:
+            stored = self.store.find_token_by_id(token_id)
+            if stored is not None and stored.version != replaces:
+                raise StoreConflict("Somebody else wrote this token first", token_id=token_id)
+            self.store.delete_token(token_id)
         self._report("deleted", Token(id=token_id))
 
     def tokens(self) -> Iterator[Token]:

@@ -11,6 +11,8 @@ from contextlib import closing
 import pytest
 from desk_driver import ANA, BEN, Browser, consent
 
+from crm_desk.ledger import MOST
+
 
 def disconnect(desk, user):
     """Disconnect somebody, in another browser of theirs."""
@@ -184,6 +186,32 @@ def test_strangers_leave_nothing(browser, desk):
     stale = sent(browser, answer, Last_Name="Typed")
     assert stale.trouble == "stale-form"
     assert sent(browser, stale, Last_Name="Typed").location == "/leads?done=created"
+
+
+def test_the_button_is_pressed_again(browser, desk, zoho):
+    """What has not changed is kept once; of what has, the latest are, and those of nobody else."""
+    other = Browser(desk)
+    other.log_in(BEN)
+    his = other.get("/leads/new")
+    zoho.revoke(BEN)
+    his = sent(other, his, Last_Name="His")
+    browser.log_in(ANA)
+    page = refused(browser, zoho, Last_Name="Kept")
+    before, draft = kept_rows(desk), page.value("draft")
+    for _ in range(3):
+        page = sent(browser, page, Last_Name="Kept")
+    assert (kept_rows(desk), page.value("draft")) == (before, draft)
+
+    for number in range(MOST + 5):
+        page = sent(browser, page, Last_Name=f"Kept {number}")
+    with closing(sqlite3.connect(desk.folder / "desk/emulated/desk.db")) as database:
+        counted = "SELECT count(*) FROM owned JOIN kept USING (name) GROUP BY owner"
+        of_each = database.execute(counted)
+        assert max(of_each.fetchall()) == (MOST,)
+    back = log_in_from(browser, page, ANA)
+    assert browser.get(back.location).value("Last_Name") == f"Kept {MOST + 4}"
+    back = log_in_from(other, his, BEN)
+    assert other.get(back.location).value("Last_Name") == "His"
 
 
 def test_kept_for_a_day(browser, desk, zoho):

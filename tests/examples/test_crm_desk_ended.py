@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import socket
 import sqlite3
 import threading
 import time
+import urllib.parse
 from contextlib import closing, contextmanager
 
 from cryptography.fernet import Fernet
-from desk_driver import ANA, BEN, EVA, Browser, consent
+from desk_driver import ANA, BEN, EVA, Browser, DeskServer, consent
 
 from crm_desk.ledger import Ledger
 
@@ -83,6 +85,7 @@ def test_a_login_that_can_not_end_the_one_before(browser, desk, zoho):
 
 def test_nobody_can_tell_what_has_ended(browser, desk):
     """While the desk's own file can't be read, a cookie opens nothing; no form is lost."""
+    browser.log_in(BEN)
     browser.log_in(ANA)
     page = browser.get("/leads/new")
     with closing(sqlite3.connect(desk.folder / "desk/emulated/desk.db")) as database:
@@ -91,12 +94,14 @@ def test_nobody_can_tell_what_has_ended(browser, desk):
             closed = [browser.get(path) for path in ("/leads", "/leads/new", "/", "/panel")]
             files = browser.get("/health")
             typed = browser.send(page, "/leads", Last_Name="Typed")
+            told = "ben@example.com" in browser.get("/nowhere").text
             out = copy_of(browser)
             left = out.send(page, "/account/logout")
         finally:
             database.execute("ALTER TABLE elsewhere RENAME TO kept")
 
     assert {each.status for each in closed} == {503}
+    assert not told
     assert (files.status, left.location) == (200, "/?done=out-here")
     assert "can't tell who you are" in closed[0].text
     assert (typed.trouble, typed.value("Last_Name")) == ("cannot-tell", "Typed")
@@ -126,6 +131,65 @@ def test_three_tabs_log_in(browser):
     for address, user in zip(begun, users, strict=True):
         assert browser.callback(consent(address, user=user)).location == "/leads"
     assert "ana@example.com" in browser.get("/leads").text
+
+
+def test_log_out_from_a_page_of_before(browser):
+    """A tab that was open before another login logs out as well; copies are worth nothing."""
+    browser.log_in(ANA)
+    old = browser.get("/leads")
+    browser.log_in(BEN)
+    copied = copy_of(browser)
+
+    assert browser.send(old, "/account/logout").location == "/?done=out"
+    for each in (browser, copied):
+        assert each.get("/leads").trouble == "not-logged-in"
+
+
+def test_strangers_log_out(browser, desk):
+    """It leaves nothing in the desk's own file."""
+    browser.get("/")
+    with closing(sqlite3.connect(desk.folder / "desk/emulated/desk.db")) as database:
+        counted = "SELECT count(*) FROM kept"
+        before = database.execute(counted).fetchall()
+        for _ in range(3):
+            assert Browser(desk).post("/account/logout", {}).location == "/?done=out"
+        assert database.execute(counted).fetchall() == before
+
+
+def test_log_out_during_a_switch(browser):
+    """Whichever answer comes last, the browser is logged out."""
+    browser.log_in(BEN)
+    other = token_id(browser.get("/leads"))
+    browser.log_in(ANA)
+    page, tab = browser.get("/leads"), copy_of(browser)
+    browser.send(page, "/account/use", token_id=other)
+    assert tab.send(page, "/account/logout").location == "/?done=out"
+
+    assert browser.get("/leads").trouble == "not-logged-in"
+    browser.log_in(ANA)
+    assert "ana@example.com" in browser.get("/leads").text
+
+
+def test_log_out_while_a_form_is_on_its_way(browser, desk, zoho):
+    """Who it is from is looked at when all of it is there."""
+    browser.log_in(ANA)
+    form = {"form_token": browser.get("/leads/new").form_token, "Last_Name": "After the logout"}
+    body = urllib.parse.urlencode(form).encode()
+    [(name, value)] = browser.cookies.items()
+    head = (
+        f"POST /leads HTTP/1.1\r\nHost: {desk.host}\r\nOrigin: {desk.url}\r\n"
+        f"Cookie: {name}={value}\r\nContent-Type: application/x-www-form-urlencoded\r\n"
+        f"Content-Length: {len(body)}\r\n\r\n"
+    )
+    with socket.create_connection(("127.0.0.1", desk.port)) as held:
+        held.sendall(head.encode() + body[:10])
+        time.sleep(0.3)
+        browser.send(browser.get("/leads"), "/account/logout")
+        held.sendall(body[10:])
+        answer = held.recv(100_000).decode()
+
+    assert answer.startswith("HTTP/1.1 403")
+    assert "After the logout" not in [each["Last_Name"] for each in zoho.records(ANA).values()]
 
 
 # Slow answers
@@ -224,6 +288,48 @@ def test_disconnected_stays_disconnected(browser, desk, zoho):
     assert again.get("/leads").status == 200
     other.log_in(ANA)
     assert {each.get("/leads").status for each in (again, other)} == {200}
+
+
+def test_a_login_during_a_disconnection(browser, desk, zoho):
+    """However long Zoho takes: what was in use before is over, what came meanwhile is not."""
+    browser.log_in(ANA)
+    other = Browser(desk)
+    other.log_in(ANA)
+    page = browser.get("/account/disconnect")
+    zoho.faults.add(endpoint="revoke", kind="slow", delay=2.0, times=1)
+    with meanwhile(lambda: browser.send(page, "/account/disconnect")):
+        again = Browser(desk)
+        again.log_in(ANA)
+
+    assert other.get("/leads").trouble == "not-logged-in"
+    third = Browser(desk)
+    third.log_in(ANA)
+    assert {each.get("/leads").status for each in (again, third)} == {200}
+    assert other.get("/leads").trouble == "not-logged-in"
+
+
+def test_disconnected_at_the_end(zoho, tmp_path):
+    """A desk that is stopped meanwhile has noted what is over."""
+    desk = DeskServer(zoho, tmp_path)
+    try:
+        other, browser = Browser(desk.start()), Browser(desk)
+        other.log_in(ANA)
+        browser.log_in(ANA)
+        page = browser.get("/account/disconnect")
+        hanging = zoho.faults.add(endpoint="revoke", kind="hang", times=None)
+        with meanwhile(lambda: browser.send(page, "/account/disconnect")) as answers:
+            hanging.wait()
+            desk.tell_to_end()
+            desk.end()
+        zoho.faults.clear()
+        desk.start()
+        browser.log_in(ANA)
+
+        assert [each.trouble for each in answers] == ["ending"]
+        assert browser.get("/leads").status == 200
+        assert other.get("/leads").trouble == "not-logged-in"
+    finally:
+        desk.stop()
 
 
 def test_withdrawn_stays_withdrawn(browser, zoho):

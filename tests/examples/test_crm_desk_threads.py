@@ -3,15 +3,22 @@
 from __future__ import annotations
 
 import asyncio
+import sqlite3
 import threading
 import time
 from types import SimpleNamespace
 
 import pytest
+from cryptography.fernet import Fernet
 
 import crm_desk.app
+import crm_desk.guard
+import crm_desk.pool
 import crm_desk.threads
+from crm_desk.connections import KEPT
 from crm_desk.crm import DESK_BUSY, CrmRefused
+from crm_desk.guard import Guard
+from crm_desk.ledger import Ledger
 from crm_desk.pool import Pool
 from crm_desk.threads import AT_ONCE, Ending, Threads
 from tokenkeep.errors import StoreUnavailable
@@ -108,6 +115,58 @@ def test_no_more_threads_than_are_needed():
     assert pool._threads <= 24
 
 
+def test_idle_threads_end(monkeypatch):
+    """A pool that nothing is asked of has none after a while, and starts others for what comes."""
+    monkeypatch.setattr(crm_desk.pool, "IDLE", 0.05)
+    pool = Pool(8)
+    for _ in range(40):
+        calls = [pool.submit(time.monotonic) for _ in range(8)]
+        assert all(each.result(10) for each in calls)
+        time.sleep(0.05)  # as they are about to end
+    deadline = time.monotonic() + 10
+    while pool._threads and time.monotonic() < deadline:
+        time.sleep(0.01)
+
+    assert (pool._threads, pool._idle) == (0, 0)
+    assert pool.submit(lambda: "done").result(10) == "done"
+
+
+def test_cancelled_calls_are_not_kept(gate):
+    """What nobody waits for leaves the line, however long what is before it hangs."""
+    pool = Pool(1)
+    hangs = pool.submit(gate.wait)
+    while not hangs.running():
+        time.sleep(0.01)
+    for _ in range(100):
+        pool.submit(time.monotonic).cancel()
+    last = pool.submit(lambda: "done")
+
+    assert len(pool._calls) == 1
+    gate.set()
+    assert last.result(10) == "done"
+
+
+def test_no_connection_for_each_thread(tmp_path):
+    """However many threads note something at the same time, a few files stay open."""
+    ledger = Ledger(tmp_path / "desk.db", Fernet(Fernet.generate_key()))
+    threads = [threading.Thread(target=ledger.count, args=("id", "calls")) for _ in range(100)]
+    with sqlite3.connect(tmp_path / "desk.db", isolation_level=None) as other:
+        other.execute("BEGIN IMMEDIATE")
+        for each in threads:
+            each.start()
+        time.sleep(0.5)
+        other.execute("ROLLBACK")
+    for each in threads:
+        each.join()
+    other.close()
+
+    assert len(ledger._connections._free) == KEPT
+    assert ledger.counts("id") == {"calls": 100}
+    ledger.close()
+    assert ledger.counts("id") == {"calls": 100}
+    ledger.close()
+
+
 def test_no_thread_can_be_started(monkeypatch):
     """Then nothing is done later that was said to have failed, and nothing is counted for good."""
     pools, made = Threads(), []
@@ -178,6 +237,27 @@ def test_sweeping_goes_on(monkeypatch, caplog):
 
     assert len(tries) >= 4
     assert "RuntimeError: not now" in caplog.text
+
+
+def test_a_form_that_takes_for_ever(monkeypatch):
+    """It is given up after a while."""
+    monkeypatch.setattr(crm_desk.guard, "PATIENCE", 0.1)
+    settings = SimpleNamespace(host="desk", url="http://desk", is_secure=False)
+    guard = Guard(None, settings, (), Threads())
+    scope = {
+        "type": "http",
+        "method": "POST",
+        "path": "/leads",
+        "headers": [(b"host", b"desk"), (b"origin", b"http://desk"), (b"content-length", b"9")],
+    }
+    answers = []
+
+    async def answer(message):
+        answers.append(message)
+
+    asyncio.run(guard(scope, asyncio.Event().wait, answer))
+
+    assert answers[0]["status"] == 408
 
 
 def test_starts_while_its_store_hangs(gate, monkeypatch, caplog):

@@ -7,7 +7,16 @@ from itertools import islice
 import pytest
 from renewal_scenario import USER
 
-from tokenkeep import EmptyLookup, ProviderUnavailable, StoreUnavailable, Token, TokenNotFound
+from tokenkeep import (
+    EmptyLookup,
+    Keeper,
+    ProviderUnavailable,
+    StoreConflict,
+    StoreUnavailable,
+    Token,
+    TokenNotFound,
+)
+from tokenkeep.stores.list import ListStore
 
 
 def test_get_by_user(world, keeper):
@@ -153,3 +162,31 @@ def test_a_token_or_its_fields(keeper):
     """What would be left out is refused: it may have been meant to tell two users apart."""
     with pytest.raises(TypeError, match="not both"):
         keeper.get(Token(refresh_token="r", client_id="c"), user=USER)
+
+
+def test_delete_what_was_revoked(world, keeper):
+    """A login that came after the version that is to be deleted stays."""
+    revoked = keeper.revoke(world.id)
+    keeper.store.save_token(Token(id=world.id, user=USER, refresh_token="new"))
+    with pytest.raises(StoreConflict):
+        keeper.delete(world.id, replaces=revoked.version)
+    kept = keeper.store.find_token_by_id(world.id)
+    assert kept.refresh_token == "new"
+
+    keeper.delete(world.id, replaces=kept.version)
+    keeper.delete(world.id, replaces=kept.version)
+    assert keeper.store.find_token_by_id(world.id) is None
+
+
+def test_delete_a_version_from_a_store_of_six_methods():
+    """The same, as far as such a store can tell."""
+    keeper = Keeper(ListStore())
+    old = keeper.store.save_token(Token(user=USER, refresh_token="old"))
+    new = keeper.store.save_token(Token(user=USER, refresh_token="new"))
+    with pytest.raises(StoreConflict):
+        keeper.delete(old.id, replaces=old.version)
+    assert keeper.store.find_token_by_id(new.id).refresh_token == "new"
+
+    keeper.delete(new.id, replaces=new.version)
+    keeper.delete(new.id, replaces=new.version)
+    assert keeper.store.find_token_by_id(new.id) is None
