@@ -38,6 +38,11 @@ class LockOfOneProcess:
 
 
 def pytest_configure():
+    set_right()
+
+
+def set_right():
+    """Let processes that are forked from this one go on, whatever its threads do."""
     with suppress(ImportError):  # it is not needed to run tests
         from coverage import Coverage
 

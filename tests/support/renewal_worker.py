@@ -14,6 +14,8 @@ import os
 import sys
 import threading
 
+import coverage_forks
+
 from tokenkeep import Keeper, TokenKeepError, open_store
 from tokenkeep.clock import Clock
 from tokenkeep.providers import Profile, Providers
@@ -59,6 +61,7 @@ def halting(store, point):
 
 def forked(call):
     """Ask in a child process while this one's call is on its way."""
+    coverage_forks.set_right()
     mine = []
     asking = threading.Thread(target=lambda: mine.append(result(call)))
     asking.start()
