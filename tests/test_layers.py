@@ -17,7 +17,7 @@ LAYERS = (
         *("decision", "journal", "holder", "keys", "cache", "clock", "forks", "events"),
         *("store", "folders", "folder_journal"),
     },
-    {"vault", "saver", "rows", "swapping", "local_swap"},
+    {"vault", "saver", "deleting", "rows", "swapping", "local_swap"},
     {"renewal"},
     {"keeper", "revoking", "sweeping"},
     {"config"},

@@ -7,15 +7,15 @@ from typing import TYPE_CHECKING
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
-from crm_desk.sessions import LIFE, logged_out, stranger
+from crm_desk.disconnecting import disconnect
+from crm_desk.sessions import LIFE, stranger
 from crm_desk.trouble import CANT_TELL, KNOWN, NOT_LOGGED_IN, STALE_PAGE, trouble_of
-from tokenkeep.errors import StoreConflict, StoreUnavailable, TokenNotFound
 
 if TYPE_CHECKING:
     from starlette.requests import Request
 
     from crm_desk.desk import Desk
-    from crm_desk.sessions import Login, Session
+    from crm_desk.sessions import Session
 
 
 class AccountPages:
@@ -40,7 +40,9 @@ class AccountPages:
         for login in session.rest:
             if login.token_id == token_id:
                 try:
-                    is_first = await self._ended(session.browser)
+                    is_first = await self._desk.threads.note(
+                        lambda: self._desk.ledger.end(session.browser, LIFE)
+                    )
                 except KNOWN as exc:
                     return await self._desk.pages.trouble(request, trouble_of(exc))
                 if not is_first:
@@ -56,11 +58,10 @@ class AccountPages:
         as good, and what is not a page of the desk `Guard` has refused.
         """
         session: Session = request.state.session
-        done = "out"
+        ledger, done = self._desk.ledger, "out"
         try:
             if not request.state.is_stranger:  # of whom there may be any number
-                await self._ended(session.browser)
-                await self._ended(logged_out(session.browser))
+                await self._desk.threads.note(lambda: ledger.log_out(session.browser, LIFE))
         except KNOWN as exc:
             # Whoever leaves a browser has to be out of it, whatever else can't be done.
             trouble_of(exc)
@@ -82,38 +83,12 @@ class AccountPages:
         if not session.owns(given):
             return await desk.pages.trouble(request, STALE_PAGE)
         try:
-            confirmed = await desk.threads.work(lambda: self._revoked(session.login))
+            confirmed = await desk.threads.work(
+                lambda: disconnect(desk.crm.store.keeper, desk.ledger, session.login)
+            )
         except KNOWN as exc:
             return await desk.pages.trouble(request, trouble_of(exc))
         request.state.session = session.without(token_id)
         return RedirectResponse(
             f"/?done={'disconnected' if confirmed else 'unconfirmed'}&more", 303
         )
-
-    async def _ended(self, browser: str) -> bool:
-        """End a browser's name; tell whether nobody did before."""
-        return await self._desk.threads.note(lambda: self._desk.ledger.end(browser, LIFE))
-
-    def _revoked(self, login: Login) -> bool:
-        """Revoke and delete; tell whether Zoho has confirmed it."""
-        keeper, ledger, token_id = self._desk.crm.store.keeper, self._desk.ledger, login.token_id
-        # First, while it is still this login: whatever happens to this call or is logged in
-        # while it lasts, sessions from before are over with the next login. Where it can't
-        # be noted, that is said: asked once more, it may be.
-        ledger.end_login(token_id, login.since)
-        try:
-            token = keeper.revoke(token_id)
-        except TokenNotFound:
-            ledger.forget(token_id)
-            return True
-        if token.renewal.to_revoke:
-            # Not deleted: the row says what a sweep has still to revoke at Zoho.
-            return False
-        try:
-            keeper.delete(str(token.id), replaces=token.version)
-        except StoreConflict:
-            return True  # somebody has logged in again: what is there now is theirs
-        except StoreUnavailable:
-            return True  # revoked all the same; only the row is left
-        ledger.forget(token_id)
-        return True

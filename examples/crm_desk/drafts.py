@@ -46,9 +46,9 @@ def keep(
         return ""
     facts = {"owner": session.owner, "path": path, "values": dict(values)}
     with suppress(StoreUnavailable):
-        if before and ledger.look(_row(before)) == facts:
-            return before  # the button was pressed again
-        name = secrets.token_urlsafe(24)
+        # The same if the button was pressed again.
+        is_same = before and ledger.look(_row(before)) == facts
+        name = before if is_same else secrets.token_urlsafe(24)
         ledger.keep(_row(name), facts, DRAFT_LIFE, of=f"drafts of {session.owner}")
         return name
     return ""

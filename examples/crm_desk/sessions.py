@@ -154,11 +154,6 @@ class Session:
         return replace(self, login=rest[0], rest=rest[1:])
 
 
-def logged_out(browser: str) -> str:
-    """Return what ends, besides its name, when a browser logs out: the name that came next."""
-    return f"after {browser}"
-
-
 def stranger() -> Session:
     """Return the session of a browser that was never here."""
     return Session(browser=secrets.token_urlsafe(24))
@@ -253,9 +248,7 @@ class Sessions:
         Raises:
             StoreUnavailable: That can't be told.
         """
-        # A switch that was under way when its browser logged out gave it another name.
-        names = (session.browser, *map(logged_out, session.before[:1]))
-        if any(map(self._ledger.has_ended, names)):
+        if self._ledger.has_ended(session.browser, session.before):
             # A name is left, so that its forms work: it may log in.
             return Session(session.browser, draft=session.draft)
         over = {

@@ -7,6 +7,7 @@ import time
 from dataclasses import dataclass, replace
 
 from crm_desk.crm import DESK_BUSY, TOKEN_REFUSED, CrmRefused, CrmSilent
+from crm_desk.disconnecting import NotNoted
 from crm_desk.sessions import CannotTell
 from crm_desk.threads import Ending
 from tokenkeep.errors import (
@@ -256,6 +257,14 @@ CANT_TELL = Trouble(
     advice="Try again in a moment.",
     bare=True,
 )
+_NOT_NOTED = replace(
+    CANT_TELL,
+    name="not-noted",
+    title="Disconnected, but not noted",
+    text="The access was revoked. The desk's own file can't be written just now: other browsers "
+    "that were logged in would be so again after your next login.",
+    advice="Disconnect once more in a moment, before you log in again.",
+)
 _STORE = Trouble(
     status=503,
     name="store-unavailable",
@@ -329,6 +338,7 @@ _OF_ERROR: tuple[tuple[type[Exception], Trouble], ...] = (
     (ProviderUnavailable, _PROVIDER_DOWN),
     (RenewalTimeout, _PROVIDER_DOWN),
     (CannotTell, CANT_TELL),
+    (NotNoted, _NOT_NOTED),
     (StoreUnavailable, _STORE),
     (StoreError, _STORE_BROKEN),
     (NotThisLogin, _NOT_THIS_LOGIN),

@@ -6,7 +6,7 @@ import secrets
 from typing import TYPE_CHECKING
 
 from tokenkeep import records
-from tokenkeep.errors import KeyMissing, StoreConflict, StoreTampered
+from tokenkeep.errors import StoreConflict, StoreTampered
 from tokenkeep.lookup import SECRETS, Lookup, credentials, identity
 from tokenkeep.token import Renewal, Status, Token
 
@@ -54,6 +54,10 @@ class Rows:
             StoreTampered: It was changed outside tokenkeep.
         """
         return records.unseal(record, self._ring)
+
+    def record(self, token_id: str) -> Record | None:
+        """Return the record with this id, unopened. None if there is none."""
+        return self._backend.read(token_id)
 
     def read(self, token_id: str) -> Token | None:
         """
@@ -188,32 +192,6 @@ class Rows:
             self._backend.delete(token_id, replaces=replaces)
         finally:
             self._wrote(token_id)
-
-    def delete_all_of(self, token_id: str, *, but: frozenset[str] = frozenset()) -> None:
-        """
-        Delete a row, and if it is a pointer the row it leads to. Silent if there is none.
-
-        Args:
-            token_id: Which one.
-            but: Rows that are being deleted already.
-        """
-        but |= {token_id}
-        for _ in range(TRIES):
-            record = self._backend.read(token_id)
-            if record is None:
-                return
-            try:
-                row = self.open(record)
-            except (KeyMissing, StoreTampered):
-                break  # what can't be read can be deleted all the same
-            if row.moved_to and row.moved_to not in but:
-                self.delete_all_of(row.moved_to, but=but)
-            try:
-                self.delete(token_id, replaces=row.version)
-            except StoreConflict:
-                continue  # it may have become a pointer
-            return
-        self.delete(token_id, replaces=None)
 
     def reserve(self, token: Token, claim: Claim, now: float) -> Token:
         """

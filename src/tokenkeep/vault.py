@@ -5,7 +5,7 @@ from __future__ import annotations
 import secrets
 from typing import TYPE_CHECKING
 
-from tokenkeep import folders, forks, saving
+from tokenkeep import deleting, folders, forks, saving
 from tokenkeep.cache import Cache, Entry
 from tokenkeep.clock import Clock
 from tokenkeep.errors import LookupFailed
@@ -183,15 +183,16 @@ class Vault(TokenStore):
 
         Args:
             token_id: Which one.
-            replaces: Delete only this version. None deletes any.
+            replaces: Delete only this version, be it of the row that the id
+                leads to. None deletes any.
 
         Raises:
             StoreConflict: Another version than *replaces* is stored.
         """
         if replaces is None:
-            self._rows.delete_all_of(token_id)
+            deleting.delete_all_of(self._rows, token_id)
         else:
-            self._rows.delete(token_id, replaces=replaces)
+            deleting.delete_version_of(self._rows, token_id, replaces)
 
     def get_tokens(self) -> list[Token]:
         """See `TokenStore.get_tokens`."""

@@ -12,6 +12,7 @@ from contextlib import closing, contextmanager
 from cryptography.fernet import Fernet
 from desk_driver import ANA, BEN, EVA, Browser, DeskServer, consent
 
+import crm_desk.ends
 from crm_desk.ledger import Ledger
 
 
@@ -168,6 +169,39 @@ def test_log_out_during_a_switch(browser):
     assert browser.get("/leads").trouble == "not-logged-in"
     browser.log_in(ANA)
     assert "ana@example.com" in browser.get("/leads").text
+
+
+def test_log_out_and_a_slow_login(browser, zoho):
+    """However many names it got while the logout was on its way, it is logged out."""
+    browser.log_in(BEN)
+    other = token_id(browser.get("/leads"))
+    browser.log_in(ANA)
+    page, tab = browser.get("/leads"), copy_of(browser)
+    browser.send(page, "/account/use", token_id=other)
+    answer = consent(browser.begin(), user=EVA)
+    zoho.faults.add(endpoint="token", kind="slow", delay=2.0, times=1)
+    with meanwhile(browser.callback, answer):
+        assert tab.send(page, "/account/logout").location == "/?done=out"
+
+    gone = browser.get("/leads")
+    assert gone.trouble == "not-logged-in"
+    assert "Switch to" not in gone.text
+
+
+def test_a_copy_logs_nobody_out(tmp_path, monkeypatch):
+    """What is left of a name that ended long ago is a copy of its cookie."""
+    ledger = Ledger(tmp_path / "desk.db", Fernet(Fernet.generate_key()))
+    ledger.end("first", 1000.0)
+    ledger.log_out("first", 1000.0)
+    assert ledger.has_ended("second", ["first"])
+
+    monkeypatch.setattr(crm_desk.ends, "UNDER_WAY", 0.1)
+    ledger.end("old", 1000.0)
+    time.sleep(0.2)
+    ledger.log_out("old", 1000.0)
+    assert ledger.has_ended("old")
+    assert not ledger.has_ended("new", ["old"])
+    ledger.close()
 
 
 def test_log_out_while_a_form_is_on_its_way(browser, desk, zoho):
@@ -392,3 +426,16 @@ def test_an_id_that_comes_again(tmp_path):
     assert second > first
     ledger.end_login("id", first)  # noticed late
     assert ledger.begin_login("id") == second
+
+
+def test_a_disconnection_that_can_not_be_noted(browser, desk):
+    """It is revoked, and what is missing is said in its own words; once more, and all is done."""
+    browser.log_in(BEN)
+    page = browser.get("/account/disconnect")
+    with locked(desk):
+        failed = browser.send(page, "/account/disconnect")
+    assert (failed.status, failed.trouble) == (503, "not-noted")
+    assert "The access was revoked" in failed.text
+
+    done = browser.send(browser.get("/account/disconnect"), "/account/disconnect")
+    assert "done=disconnected" in done.location

@@ -7,7 +7,7 @@ import traceback
 import pytest
 from renewal_scenario import ELSEWHERE, USER, World
 
-from tokenkeep import Claim, StoreUnavailable, Token, saving
+from tokenkeep import Claim, Status, StoreConflict, StoreUnavailable, Token, saving
 from tokenkeep.lookup import Lookup
 
 NAMELESS = Token(client_id="client", client_secret="client secret", access_token="n1")
@@ -139,6 +139,34 @@ def test_delete_by_the_id_a_login_had_first():
 
     assert vault.find_token(Token(user=USER)) is None
     assert list(vault.iter_rows()) == []
+
+
+def test_delete_a_version_by_the_id_a_login_had_first():
+    """The version is that of the user's row; another one there stays, and so does the pointer."""
+    world = World()
+    row = nameless_row(world)
+    vault = world.here.store.vault
+    owner = vault.save_token(Token(id=row.id, user=USER, client_id="client", access_token="n1"))
+    vault.save_token(owner.but(access_token="n2"))
+    with pytest.raises(StoreConflict):
+        vault.delete_token(row.id, replaces=owner.version)
+    assert vault.find_token_by_id(row.id).access_token == "n2"
+
+    vault.delete_token(row.id, replaces=vault.find_token_by_id(row.id).version)
+
+    assert list(vault.iter_rows()) == []
+
+
+def test_delete_a_version_of_pointers_in_a_circle():
+    """However somebody made them, they end."""
+    world = World()
+    vault = world.here.store.vault
+    first, second = nameless_row(world), vault.save_token(Token(user="other", refresh_token="r"))
+    for row, other in ((first, second), (second, first)):
+        vault._rows.swap(row.but(status=Status.MOVED, moved_to=other.id))
+
+    with pytest.raises(StoreConflict):
+        vault.delete_token(first.id, replaces="another")
 
 
 def test_delete_of_a_row_that_becomes_a_pointer_meanwhile():
