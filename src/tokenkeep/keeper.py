@@ -213,7 +213,9 @@ class Keeper:
             token_id: Which one.
             replaces: Delete only this version, such as that of the token that
                 `revoke` has returned: a login since then stays. None deletes
-                any. A `TokenStore` of one's own is looked at first.
+                any. With a store of six methods it is compared with what this
+                process knows; one with its own `TokenStore.swap` is looked at
+                first, and what is saved before it is deleted goes too.
 
         Raises:
             StoreConflict: Another version than *replaces* is stored.
@@ -221,12 +223,17 @@ class Keeper:
         """
         if replaces is None:
             self.store.delete_token(token_id)
-        elif isinstance(self.store, Vault):
+        elif isinstance(self.store, Vault | LocalSwap):
             self.store.delete_token(token_id, replaces=replaces)
         else:
             stored = self.store.find_token_by_id(token_id)
             if stored is not None and stored.version != replaces:
-                raise StoreConflict("Somebody else wrote this token first", token_id=token_id)
+                raise StoreConflict(
+                    "This token was changed meanwhile, and was not deleted",
+                    token_id=token_id,
+                    user=stored.user,
+                    hint="Read it again, and delete what is there now if that is meant",
+                )
             self.store.delete_token(token_id)
         self._report("deleted", Token(id=token_id))
 

@@ -106,9 +106,12 @@ class LocalSwap(TokenStore):
             self._tell(saved.id, saved)
             return self._versioned(saved)
 
-    def delete_token(self, token_id: str) -> None:
-        """See `TokenStore.delete_token`."""
+    def delete_token(self, token_id: str, *, replaces: str | None = None) -> None:
+        """As `Vault.delete_token`; versions are as this process knows them."""
         with self._lock:
+            stored = None if replaces is None else self.find_token_by_id(token_id)
+            if stored is not None and stored.version != replaces:
+                raise _changed_meanwhile(stored)
             # The row that its id leads to, if it was joined with its user's.
             for row_id in {token_id, self._moved.pop(token_id, token_id)}:
                 self._store.delete_token(row_id)

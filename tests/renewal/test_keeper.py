@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from itertools import islice
+from threading import Thread
 
 import pytest
 from renewal_scenario import USER
@@ -179,7 +180,7 @@ def test_delete_what_was_revoked(world, keeper):
 
 
 def test_delete_a_version_from_a_store_of_six_methods():
-    """The same, as far as such a store can tell."""
+    """The same, among the threads of one process."""
     keeper = Keeper(ListStore())
     old = keeper.store.save_token(Token(user=USER, refresh_token="old"))
     new = keeper.store.save_token(Token(user=USER, refresh_token="new"))
@@ -190,3 +191,36 @@ def test_delete_a_version_from_a_store_of_six_methods():
     keeper.delete(new.id, replaces=new.version)
     keeper.delete(new.id, replaces=new.version)
     assert keeper.store.find_token_by_id(new.id) is None
+
+
+def test_delete_what_was_revoked_from_a_store_of_six_methods(world):
+    """The version that a revocation returns is the one that is deleted."""
+    keeper = Keeper(ListStore(), providers=world.here.keeper.providers, clock=world.clock)
+    saved = keeper.store.save_token(world.here.store.vault.find_token_by_id(world.id).but(id=None))
+    revoked = keeper.revoke(saved.id)
+    keeper.delete(saved.id, replaces=revoked.version)
+
+    assert keeper.store.find_token_by_id(saved.id) is None
+
+
+def test_a_login_waits_for_a_version_that_is_being_deleted():
+    """Nothing is saved between the look and the deletion, in a store of six methods either."""
+    store = ListStore()
+    keeper = Keeper(store)
+    old = keeper.store.save_token(Token(user=USER, refresh_token="old"))
+    find, logins = store.find_token_by_id, []
+
+    def find_slowly(token_id):
+        store.find_token_by_id = find
+        found = find(token_id)
+        new = Token(user=USER, refresh_token="new")
+        logins.append(Thread(target=lambda: keeper.store.save_token(new)))
+        logins[0].start()
+        logins[0].join(0.2)
+        return found
+
+    store.find_token_by_id = find_slowly
+    keeper.delete(old.id, replaces=old.version)
+    logins[0].join()
+
+    assert keeper.store.find_token(Token(user=USER)).refresh_token == "new"

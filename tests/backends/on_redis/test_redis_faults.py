@@ -136,7 +136,7 @@ def test_stopped_server(server, backend, url):
         ):
             start = time.monotonic()
             assert "in time" in refused(ask)
-            assert time.monotonic() - start < 5
+            assert time.monotonic() - start < 2
     finally:
         server.resume()
 
@@ -242,7 +242,7 @@ def test_a_read_without_an_answer(behind):
 
     assert "in time" in refused(lambda: behind.read("id"))
 
-    assert time.monotonic() - start < 3
+    assert time.monotonic() - start < 1
     assert behind.read("id") == record()
 
 
@@ -255,7 +255,7 @@ def test_an_answer_that_drips(behind, mark):
 
     assert "in time" in refused(lambda: behind.read("id"))
 
-    assert time.monotonic() - start < 5
+    assert time.monotonic() - start < 0.5 + 2 * 0.5 + 0.5
     assert behind.read("id") == record()
 
 
