@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import socket
 import sqlite3
 import threading
 import time
@@ -209,14 +208,7 @@ def test_log_out_while_a_form_is_on_its_way(browser, desk, zoho):
     browser.log_in(ANA)
     form = {"form_token": browser.get("/leads/new").form_token, "Last_Name": "After the logout"}
     body = urllib.parse.urlencode(form).encode()
-    [(name, value)] = browser.cookies.items()
-    head = (
-        f"POST /leads HTTP/1.1\r\nHost: {desk.host}\r\nOrigin: {desk.url}\r\n"
-        f"Cookie: {name}={value}\r\nContent-Type: application/x-www-form-urlencoded\r\n"
-        f"Content-Length: {len(body)}\r\n\r\n"
-    )
-    with socket.create_connection(("127.0.0.1", desk.port)) as held:
-        held.sendall(head.encode() + body[:10])
+    with desk.begin_form(body[:10], len(body), browser.cookies) as held:
         time.sleep(0.3)
         browser.send(browser.get("/leads"), "/account/logout")
         held.sendall(body[10:])

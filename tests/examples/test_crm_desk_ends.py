@@ -176,12 +176,7 @@ def test_before_its_store_answers(zoho, tmp_path, later):
 
 def test_while_a_form_is_on_its_way(ending):
     """Who sends half a form and no more is not waited for."""
-    with socket.create_connection(("127.0.0.1", ending.port)) as slow:
-        head = (
-            f"POST /leads HTTP/1.1\r\nHost: {ending.host}\r\nOrigin: {ending.url}\r\n"
-            "Content-Type: application/x-www-form-urlencoded\r\nContent-Length: 1000\r\n\r\n"
-        )
-        slow.sendall(f"{head}Last_Name=".encode())
+    with ending.begin_form(b"Last_Name=", 1000) as slow:
         time.sleep(0.5)
         took = seconds_to_end(ending)
         answer = slow.recv(100_000).decode()

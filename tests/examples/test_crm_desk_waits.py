@@ -107,12 +107,7 @@ def test_turns_take_no_room():
 
 def test_who_leaves_in_the_midst_of_a_form(browser, desk):
     """Nobody is there to be answered, and nothing is wrong here: no traceback is logged."""
-    with socket.create_connection(("127.0.0.1", desk.port)) as leaving:
-        head = (
-            f"POST /leads HTTP/1.1\r\nHost: {desk.host}\r\nOrigin: {desk.url}\r\n"
-            "Content-Type: application/x-www-form-urlencoded\r\nContent-Length: 1000\r\n\r\n"
-        )
-        leaving.sendall(f"{head}Last_Name=".encode())
+    with desk.begin_form(b"Last_Name=", 1000):
         time.sleep(0.3)
     deadline = time.monotonic() + 20
     while "POST /leads 400" not in desk.log():

@@ -93,6 +93,18 @@ class DeskServer:
         self._process.kill()
         self._process.wait()
 
+    def begin_form(self, body, length, cookies=()):
+        """Send the head of a form and some of its body; return the connection."""
+        cookie = "; ".join(f"{name}={value}" for name, value in dict(cookies).items())
+        head = (
+            f"POST /leads HTTP/1.1\r\nHost: {self.host}\r\nOrigin: {self.url}\r\n"
+            f"Cookie: {cookie}\r\nContent-Type: application/x-www-form-urlencoded\r\n"
+            f"Content-Length: {length}\r\n\r\n"
+        )
+        connection = socket.create_connection(("127.0.0.1", self.port))
+        connection.sendall(head.encode() + body)
+        return connection
+
     def tell_to_end(self):
         """Ask it to end, as a service manager does, and don't wait for it."""
         self._process.send_signal(signal.SIGTERM)
