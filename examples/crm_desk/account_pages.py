@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 class AccountPages:
-    """``/account/...``; each needs a form of this browser."""
+    """``/account/...``; each but the logout needs a form of this browser and login."""
 
     def __init__(self, desk: Desk) -> None:
         self._desk = desk
