@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
+import os
+import signal
 import socket
 import sqlite3
 import threading
@@ -12,6 +15,7 @@ import pytest
 from desk_driver import ANA, Browser, DeskServer, consent
 
 import tokenkeep
+from crm_desk.ending import when_told_to_end
 
 
 @pytest.fixture(params=[1, 2], ids=["one", "two"])
@@ -172,6 +176,36 @@ def test_before_its_store_answers(zoho, tmp_path, later):
 
     assert took < 9
     assert "Traceback" not in desk.log()
+
+
+def test_told_without_being_woken(monkeypatch):
+    """A signal of which the waiting loop does not learn by itself is heard soon all the same."""
+    monkeypatch.setattr("crm_desk.ending.GRACE", 0.0)
+    server = signal.signal(signal.SIGTERM, lambda *_: None)
+
+    async def heard():
+        loop = asyncio.get_running_loop()
+        acted = loop.create_future()
+        with when_told_to_end(lambda: acted.set_result(loop.time())):
+            # The signal gets to another thread, as one that comes between the
+            # interpreter's last look and the wait: the wait goes on.
+            sender = threading.Thread(target=signal_from_here)
+            signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
+            sender.start()
+            began = loop.time()
+            async with asyncio.timeout(10):
+                return await acted - began
+
+    def signal_from_here():
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})
+        time.sleep(0.3)
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    try:
+        assert asyncio.run(heard()) < 2
+    finally:
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})
+        signal.signal(signal.SIGTERM, server)
 
 
 def test_while_a_form_is_on_its_way(ending):

@@ -65,7 +65,9 @@ def serve(config: EmulatorConfig, ready: Callable[[ZohoEmulator], None] | None =
         with emulator:
             if ready is not None:
                 ready(emulator)
-            told_to_stop.wait()
+            # A signal that comes just as the wait begins does not end it.
+            while not told_to_stop.wait(0.5):
+                pass
     finally:
         for each, handler in previous.items():
             signal.signal(each, handler)
