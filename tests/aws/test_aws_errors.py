@@ -11,6 +11,7 @@ import traceback
 import pytest
 from aws_proxy import HANGING, refusal, with_options
 from aws_records import own
+from private_servers.ports import free_port
 from reported import reported
 
 from tokenkeep import ConfigurationError, StoreUnavailable
@@ -66,8 +67,7 @@ def in_time(backend, seconds):
 
 def test_nobody_listens(service):
     """A closed port is named, soon."""
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
+    port = free_port()
 
     said = in_time(at(service, f"http://127.0.0.1:{port}", timeout=1), 3)
 

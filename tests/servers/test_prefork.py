@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 import urllib3
+from private_servers.ports import free_port
 
 from tokenkeep import Token, open_store
 from tokenkeep.testing import emulator_configuration
@@ -75,9 +76,7 @@ class Application:
 
 @contextmanager
 def running(command, env, cwd):
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = free_port()
     program, *rest = (each.format(port=port) for each in command)
     log = (cwd / "log").open("w+b")
     process = subprocess.Popen([BIN / program, *rest], env=env, cwd=cwd, stdout=log, stderr=log)

@@ -16,6 +16,8 @@ from concurrent.futures import ThreadPoolExecutor
 from http.cookies import SimpleCookie
 from pathlib import Path
 
+from private_servers.ports import free_port
+
 ROOT = Path(__file__).parents[2]
 ANA, BEN, EVA = "ana@example.com:71", "ben@example.com:72", "eva@example.eu:73"
 """The people in the tests, as `tests/examples/conftest.py` makes them."""
@@ -240,11 +242,6 @@ def consent(address, *, user=None, decision="accept", **more):
         return answer.headers["Location"]
     finally:
         connection.close()
-
-
-def free_port():
-    with socket.create_server(("127.0.0.1", 0)) as listening:
-        return listening.getsockname()[1]
 
 
 def secrets_of(zoho, server):

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
 
 import pytest
 import requests
+from private_servers.ports import free_port
 
 from tokenkeep import testing
 from tokenkeep.testing import EmulatorConfig, EmulatorControl, ZohoEmulator, serve
@@ -58,13 +58,15 @@ def test_data_centers_are_a_sequence(wrong):
 
 def test_fixed_ports():
     """The first port is the given one, the rest follow."""
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        port = probe.getsockname()[1]
     # Four in a row are free only by luck: another program may hold one of them.
-    try:
-        zoho = ZohoEmulator(port=port).start()
-    except OSError:
-        pytest.skip("a port nearby is taken")
+    for attempt in range(10):
+        port = free_port()
+        try:
+            zoho = ZohoEmulator(port=port).start()
+            break
+        except OSError:
+            if attempt == 9:
+                raise
     zoho.stop()
 
     assert f"http://127.0.0.1:{port}" == zoho.us.accounts_url
@@ -336,8 +338,7 @@ def test_serve_refuses_unknown_options():
 
 def test_nobody_there():
     """Without an emulator the control says so as an OSError."""
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        port = probe.getsockname()[1]
+    port = free_port()
 
     with pytest.raises(OSError, match="refused"):
         EmulatorControl(f"http://127.0.0.1:{port}").state()
