@@ -24,6 +24,7 @@ from zohocrmsdk.src.com.zoho.crm.api.sdk_config import SDKConfig
 
 from crm_desk.sdk_limits import limit_changes
 from crm_desk.turns import Turns
+from tokenkeep import Status
 from tokenkeep.errors import StoreUnavailable, TokenKeepError, TokenNotFound
 from tokenkeep.integrations.zoho_sdk import NoToken, SDKStore
 from tokenkeep.login import zoho_of
@@ -158,6 +159,16 @@ class Crm:
         if token is None:
             raise TokenNotFound("There is no such token", token_id=token_id)
         return token
+
+    def is_good(self, token_id: str) -> bool:
+        """
+        Tell whether a login is stored and not known to have ended, past any cache.
+
+        Raises:
+            StoreError: The store can't be read.
+        """
+        stored = self.store.keeper.store.reread(token_id)
+        return stored is not None and stored.status is Status.OK
 
     def as_user(
         self, stored: Token, work: Callable[[], Answer], *, writing: bool = False

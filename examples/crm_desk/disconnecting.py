@@ -33,9 +33,9 @@ def disconnect(keeper: Keeper, ledger: Ledger, login: Login) -> bool:
     Revoke a login at Zoho and delete it.
 
     Sessions from before don't come back with the next login of its person.
-    That is noted first, as the desk may be stopped or somebody may log in
-    while Zoho takes its time; and afterwards, for whoever did so in between
-    and was revoked as well.
+    That it is being ended is noted first, as the desk may be stopped or
+    somebody may log in while Zoho takes its time; that it is over afterwards,
+    for whoever did so in between and was revoked as well.
 
     Args:
         keeper: Of the store.
@@ -51,7 +51,7 @@ def disconnect(keeper: Keeper, ledger: Ledger, login: Login) -> bool:
     """
     token_id = login.token_id
     with suppress(StoreUnavailable):  # no reason to leave it alive at Zoho
-        ledger.end_login(token_id, login.since)
+        ledger.begin_to_end_login(token_id, login.since)
     try:
         token = keeper.revoke(token_id)
     except TokenNotFound:
@@ -62,18 +62,30 @@ def disconnect(keeper: Keeper, ledger: Ledger, login: Login) -> bool:
     except TokenKeepError:
         _take_back(keeper, ledger, login)
         raise
+    # Before anybody looks who has logged in since: who does after that look is not meant.
+    over = {each: _since(ledger, each, login) for each in (str(token.id), token_id)}
     # A row that Zoho has not confirmed stays: it says what a sweep has still to revoke.
     is_confirmed = not token.renewal.to_revoke
     if is_confirmed:
-        is_over = _deleted(keeper, token_id, token)
+        is_last = _deleted(keeper, token_id, token)
     else:
-        is_over = _version(keeper, token_id) == token.version
-    if is_over:
-        with _said():
-            ledger.end_login(token_id, ledger.login_since(token_id))
-        if is_confirmed:
-            ledger.forget(token_id)
+        is_last = _is_as(keeper, token_id, token)
+    if not is_last:
+        over[token_id] = login.since
+    with _said():
+        for each, since in over.items():
+            ledger.end_login(each, since)
+    if is_last and is_confirmed:
+        ledger.forget(token_id)
     return is_confirmed
+
+
+def _since(ledger: Ledger, token_id: str, login: Login) -> float:
+    """Return since when what was revoked is good, at least as its session says."""
+    try:
+        return ledger.login_since(token_id)
+    except StoreUnavailable:
+        return login.since
 
 
 @contextmanager
@@ -90,7 +102,7 @@ def _deleted(keeper: Keeper, token_id: str, revoked: Token) -> bool:
         try:
             keeper.delete(token_id, replaces=revoked.version)
         except StoreConflict:
-            stored = keeper.store.find_token_by_id(token_id)
+            stored = _stored(keeper, token_id, revoked)
             if stored is None or stored.status is not Status.REVOKED:
                 return stored is None
             revoked = stored  # sealed anew, or the like
@@ -101,14 +113,23 @@ def _deleted(keeper: Keeper, token_id: str, revoked: Token) -> bool:
     return True
 
 
-def _version(keeper: Keeper, token_id: str) -> str | None:
-    stored = keeper.store.find_token_by_id(token_id)
-    return None if stored is None else stored.version
+def _is_as(keeper: Keeper, token_id: str, revoked: Token) -> bool:
+    """Return whether nobody has logged in again."""
+    stored = _stored(keeper, token_id, revoked)
+    return stored is not None and stored.version == revoked.version
+
+
+def _stored(keeper: Keeper, token_id: str, revoked: Token) -> Token | None:
+    """Return the token as it is stored now; where that can't be told, as it was last."""
+    try:
+        return keeper.store.reread(token_id)
+    except StoreUnavailable:
+        return revoked
 
 
 def _take_back(keeper: Keeper, ledger: Ledger, login: Login) -> None:
     """Let what was not done have no consequences, where that can be told."""
     with suppress(StoreError):
-        stored = keeper.store.find_token_by_id(login.token_id)
+        stored = keeper.store.reread(login.token_id)
         if stored is not None and stored.status is Status.OK:
             ledger.go_on_with_login(login.token_id, login.since)

@@ -14,15 +14,19 @@ if TYPE_CHECKING:
 UNDER_WAY = 180.0
 """Longer than any request lasts, in seconds."""
 
+_ENDING, _OVER = 1, 2
+"""What is in ``login.ended``, besides 0: being ended, which the next login makes an end; over."""
+
 _BEGIN = (
     "INSERT INTO login VALUES (?, 0, 0) ON CONFLICT (token_id) DO UPDATE"
     " SET since = iif(ended, max(?, since + 0.001), since), ended = 0 RETURNING since"
 )
 _END = (
-    "INSERT INTO login VALUES (?, 0, 1) ON CONFLICT (token_id) DO UPDATE"
-    " SET ended = 1 WHERE since <= ?"
+    "INSERT INTO login VALUES (?1, 0, ?3) ON CONFLICT (token_id) DO UPDATE"
+    " SET ended = max(ended, ?3) WHERE since <= ?2"
 )
-_GO_ON = "UPDATE login SET ended = 0 WHERE token_id = ? AND since <= ?"
+_GO_ON = "UPDATE login SET ended = 0 WHERE token_id = ? AND since <= ? AND ended = ?"
+_IS_OVER = "SELECT 1 FROM login WHERE token_id = ? AND (since > ? OR ended = ?)"
 _HAS_ENDED = "SELECT 1 FROM kept WHERE until > ? AND name IN (SELECT value FROM json_each(?))"
 _LOG_OUT = (
     "INSERT OR IGNORE INTO kept SELECT ?, ?, ?"
@@ -67,7 +71,9 @@ class Ends(DeskFile):
         """
         self.end(browser, life)
         now, ended = time.time(), digest(f"ended {browser}")
-        facts = digest(f"out {browser}"), now + life, self.key.encrypt(b"{}")
+        # A login under way gives out its cookie that much later.
+        until = now + life + UNDER_WAY
+        facts = digest(f"out {browser}"), until, self.key.encrypt(b"{}")
         self.do(_LOG_OUT, *facts, ended, now + life - UNDER_WAY)
 
     def has_ended(self, browser: str, before: Iterable[str] = ()) -> bool:
@@ -102,8 +108,8 @@ class Ends(DeskFile):
         """
         Note that a login was ended by its person, or by Zoho.
 
-        It opens nothing; that it doesn't come back to life where it was in
-        use, when its person logs in again anywhere, is what this is for.
+        Its sessions open nothing from now on, nor when its person logs in again
+        anywhere.
 
         Args:
             token_id: Its id.
@@ -113,16 +119,25 @@ class Ends(DeskFile):
         Raises:
             StoreUnavailable: That can't be noted.
         """
-        self.do(_END, token_id, since)
+        self.do(_END, token_id, since, _OVER)
 
-    def go_on_with_login(self, token_id: str, since: float) -> None:
+    def begin_to_end_login(self, token_id: str, since: float) -> None:
         """
-        Take back that a login has ended: it has not.
+        Note that a login is being ended: the next one of its id makes it over, in any case.
 
         Raises:
             StoreUnavailable: As for `end_login`, whose arguments these are.
         """
-        self.do(_GO_ON, token_id, since)
+        self.do(_END, token_id, since, _ENDING)
+
+    def go_on_with_login(self, token_id: str, since: float) -> None:
+        """
+        Take back that a login is being ended, unless it is over.
+
+        Raises:
+            StoreUnavailable: As for `end_login`, whose arguments these are.
+        """
+        self.do(_GO_ON, token_id, since, _ENDING)
 
     def login_since(self, token_id: str) -> float:
         """
@@ -133,3 +148,12 @@ class Ends(DeskFile):
         """
         rows = self.do("SELECT since FROM login WHERE token_id = ?", token_id)
         return float(rows[0][0]) if rows else 0.0
+
+    def is_over(self, token_id: str, since: float) -> bool:
+        """
+        Tell whether a login is over: it was ended, or another one began after it was.
+
+        Raises:
+            StoreUnavailable: That can't be told.
+        """
+        return bool(self.do(_IS_OVER, token_id, since, _OVER))

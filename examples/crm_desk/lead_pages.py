@@ -258,7 +258,9 @@ class LeadPages:
         except LoginNeeded:
             # Wherever it was ended: the next login does not bring back sessions from before.
             with suppress(*KNOWN):
-                await threads.note(lambda: ledger.end_login(token_id, login.since))
+                # Unless somebody has logged in meanwhile.
+                if not await threads.look(lambda: crm.is_good(token_id)):
+                    await threads.note(lambda: ledger.end_login(token_id, login.since))
             raise
 
 

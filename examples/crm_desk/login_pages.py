@@ -15,7 +15,7 @@ from crm_desk.login_trouble import login_trouble
 from crm_desk.pages import Account
 from crm_desk.sessions import LIFE, Login, stranger
 from crm_desk.trouble import CANT_TELL, KNOWN, NO_SUCH_PLACE, STALE_LOGIN
-from tokenkeep.errors import UnknownName
+from tokenkeep.errors import TokenRevoked, UnknownName
 from tokenkeep.login import (
     DEFAULT_SCOPES,
     AuthorizationRequest,
@@ -138,8 +138,15 @@ class LoginPages:
         )
         with desk.sign_ins:
             token = sign_in(desk.crm.store.keeper, wanted, code, self._logger.warning)
-        account = Account.of(token)
-        since = desk.ledger.begin_login(account.token_id)
+            account = Account.of(token)
+            since = desk.ledger.begin_login(account.token_id)
+            if not desk.crm.is_good(account.token_id):
+                # Disconnected before that was noted: the session would be good with the next one.
+                raise TokenRevoked(
+                    "This login was disconnected while it began",
+                    token_id=account.token_id,
+                    hint="Log in again",
+                )
         desk.ledger.count(account.token_id, "logins")
         desk.ledger.note(account.token_id, "Logged in; code exchanged for tokens")
         return Login(account.token_id, account.owner, since)

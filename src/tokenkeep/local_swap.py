@@ -112,11 +112,13 @@ class LocalSwap(TokenStore):
             stored = None if replaces is None else self.find_token_by_id(token_id)
             if stored is not None and stored.version != replaces:
                 raise _changed_meanwhile(stored)
-            # The row that its id leads to, if it was joined with its user's.
-            for row_id in {token_id, self._moved.pop(token_id, token_id)}:
+            # The row that its id leads to, if it was joined with its user's: first,
+            # and known until it is gone, so that it can be tried again.
+            for row_id in dict.fromkeys((self._moved.get(token_id, token_id), token_id)):
                 self._store.delete_token(row_id)
                 self._drop(row_id)
                 self._tell(row_id, None)
+            self._moved.pop(token_id, None)
 
     def delete_tokens(self) -> None:
         """See `TokenStore.delete_tokens`."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from types import SimpleNamespace
 
 import pytest
@@ -13,6 +14,7 @@ from crm_desk.disconnecting import NotNoted, disconnect
 from crm_desk.ledger import Ledger
 from crm_desk.sessions import Login, Session, Sessions
 from tokenkeep import Keeper, StoreUnavailable, Token
+from tokenkeep.vault import Vault
 
 
 class Place:
@@ -57,15 +59,26 @@ class Place:
         setattr(self.keeper, method, called)
 
 
-@pytest.fixture(params=["memory:", "sqlite"])
+@pytest.fixture(params=["memory:", "sqlite", "made ids"])
 def place(request, zoho, tmp_path, monkeypatch):
     monkeypatch.setenv("TOKENKEEP_KEYS", tokenkeep.generate_key())
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
-    url = "memory:" if request.param == "memory:" else f"sqlite:///{tmp_path}/tokens.db"
+    url = f"sqlite:///{tmp_path}/tokens.db" if request.param == "sqlite" else "memory:"
     ledger = Ledger(tmp_path / "desk.db", Fernet(Fernet.generate_key()))
     with tokenkeep.open_store(url) as store:
+        if request.param == "made ids":
+            # As AWS Secrets Manager does: what is deleted and comes again has the same id.
+            store.backend.id_for = lambda identity: hashlib.sha256(identity.encode()).hexdigest()
         yield Place(zoho, Keeper(store), ledger)
     ledger.close()
+
+
+@pytest.fixture
+def unconfirmed(zoho):
+    """Zoho can't be reached to confirm that something was revoked."""
+    fault = zoho.faults.add(endpoint="revoke", kind="status", times=None)
+    yield fault
+    zoho.faults.clear()
 
 
 def rows(place):
@@ -92,6 +105,95 @@ def test_a_row_that_got_its_user(place):
 
     assert place.disconnect(login) is True
     assert rows(place) == []
+
+
+@pytest.mark.usefixtures("unconfirmed")
+def test_a_row_that_got_its_user_is_over(place):
+    """Neither the sessions with the one id nor those with the other come back."""
+    nameless = place.keeper.store.save_token(place.token())
+    first = Login(nameless.id, ANA, place.ledger.begin_login(nameless.id))
+    row = place.keeper.store.save_token(nameless.but(user=ANA))
+    second = Login(row.id, ANA, place.ledger.begin_login(row.id))
+    assert place.disconnect(first) is False
+    again = place.log_in()
+
+    assert [place.works(each) for each in (first, second, again)] == [False, False, True]
+
+
+@pytest.mark.parametrize("is_confirmed", [True, False])
+def test_a_login_that_is_not_noted(place, request, is_confirmed):
+    """It opens nothing to those from before: they are over, whatever comes."""
+    login = place.log_in()
+    if not is_confirmed:
+        request.getfixturevalue("unconfirmed")
+    assert place.disconnect(login) is is_confirmed
+
+    place.keeper.store.save_token(place.token(user=ANA))
+    assert not place.works(login)
+
+
+def test_a_login_that_is_noted_late(place):
+    """Saved before the disconnection is through, and never noted: nothing before comes back."""
+    login = place.log_in()
+    place.meanwhile("delete", lambda: place.keeper.store.save_token(place.token(user=ANA)))
+    assert place.disconnect(login) is True
+
+    assert not place.works(login)
+
+
+def test_the_first_note_fails(place, monkeypatch):
+    """Nothing tells who logs in meanwhile from those before: nobody stays."""
+    login, between = place.log_in(), []
+
+    def refuse(*_):
+        raise StoreUnavailable("not now")
+
+    monkeypatch.setattr(place.ledger, "begin_to_end_login", refuse)
+    place.meanwhile("delete", lambda: between.append(place.log_in()))
+    assert place.disconnect(login) is True
+    again = place.log_in()
+
+    assert [place.works(each) for each in (login, *between, again)] == [False, False, True]
+
+
+def test_a_login_before_the_last_note(place, monkeypatch):
+    """Who logs in once all is deleted goes on, also beside the next login."""
+    login, after = place.log_in(), []
+    real = place.ledger.end_login
+
+    def noted(token_id, since):
+        if not after:
+            after.append(place.log_in())
+        real(token_id, since)
+
+    monkeypatch.setattr(place.ledger, "end_login", noted)
+    assert place.disconnect(login) is True
+    again = place.log_in()
+
+    assert [place.works(each) for each in (login, *after, again)] == [False, True, True]
+
+
+@pytest.mark.usefixtures("unconfirmed")
+def test_a_login_in_another_worker(place, monkeypatch):
+    """Whose look is behind, as on stores without a revision, does not end it."""
+    backend = place.keeper.store.backend
+    monkeypatch.setattr(type(backend), "revision", lambda _: None)
+    other = Vault(backend, place.keeper.store.ring, journal=place.keeper.store.journal)
+    elsewhere = Place(place.zoho, Keeper(other), place.ledger)
+    login, after = place.log_in(), []
+    revoke = place.keeper.revoke
+
+    def revoked(token_id):
+        token = revoke(token_id)
+        place.keeper.store.find_token_by_id(token_id)  # a page is looked at
+        after.append(elsewhere.log_in())
+        return token
+
+    monkeypatch.setattr(place.keeper, "revoke", revoked)
+    assert place.disconnect(login) is False
+    again = elsewhere.log_in()
+
+    assert [elsewhere.works(each) for each in (login, *after, again)] == [False, True, True]
 
 
 def test_nothing_was_revoked(place):

@@ -12,6 +12,7 @@ from cryptography.fernet import Fernet
 from desk_driver import ANA, BEN, EVA, Browser, DeskServer, consent
 
 import crm_desk.ends
+import tokenkeep
 from crm_desk.ledger import Ledger
 
 
@@ -39,6 +40,15 @@ def locked(desk):
     with closing(sqlite3.connect(desk.folder / "desk/emulated/desk.db")) as database:
         database.execute("BEGIN IMMEDIATE")
         yield
+
+
+def revoke(url, keys):
+    """Revoke the first token that is stored there, as soon as it has its user."""
+    key = keys.read_text().splitlines()[-1]
+    with tokenkeep.open_store(url, environ={"TOKENKEEP_KEYS": key}) as store:
+        while not (tokens := [t for t in store.get_tokens() if t.user]):
+            time.sleep(0.05)
+        store.swap(tokens[0].but(status=tokenkeep.Status.REVOKED))
 
 
 def token_id(page):
@@ -200,6 +210,18 @@ def test_a_copy_logs_nobody_out(tmp_path, monkeypatch):
     ledger.log_out("old", 1000.0)
     assert ledger.has_ended("old")
     assert not ledger.has_ended("new", ["old"])
+    ledger.close()
+
+
+def test_a_logout_outlives_the_cookies(tmp_path):
+    """Also the one that a login under way gives out last."""
+    ledger = Ledger(tmp_path / "desk.db", Fernet(Fernet.generate_key()))
+    ledger.end("first", 0.5)
+    ledger.log_out("first", 0.5)
+    time.sleep(0.6)
+
+    assert not ledger.has_ended("first")
+    assert ledger.has_ended("last", ["second", "first"])
     ledger.close()
 
 
@@ -370,6 +392,45 @@ def test_withdrawn_stays_withdrawn(browser, zoho):
 
     assert browser.get("/leads").status == 200
     assert other.get("/leads").trouble == "not-logged-in"
+
+
+def test_a_login_that_can_not_be_noted(browser, desk, zoho):
+    """Its person logs in again; until then their other browsers open nothing, as before."""
+    browser.log_in(ANA)
+    zoho.revoke(ANA)
+    zoho.expire_access_tokens(ANA)
+    assert browser.get("/leads").trouble == "login-needed"
+    again = Browser(desk)
+    answer = consent(again.begin(), user=ANA)
+    zoho.faults.add(endpoint="token", kind="slow", delay=1.5, times=1)
+    with meanwhile(again.callback, answer) as answers, locked(desk):
+        while not answers:
+            time.sleep(0.1)
+    assert [each.status for each in answers] == [503]
+
+    assert browser.get("/leads").trouble == "not-logged-in"
+    again.log_in(ANA)
+    assert again.get("/leads").status == 200
+    assert browser.get("/leads").trouble == "not-logged-in"
+
+
+def test_disconnected_while_it_begins(zoho, tmp_path):
+    """Stored, revoked and only then noted: nobody is logged in, nor with the next login."""
+    desk = DeskServer(zoho, tmp_path)
+    try:
+        browser, again = Browser(desk.start()), Browser(desk)
+        answer = consent(browser.begin(), user=ANA)
+        zoho.faults.add(endpoint="token", kind="slow", delay=1.5, times=1)
+        home = tmp_path / "desk/emulated"
+        with meanwhile(browser.callback, answer) as answers, locked(desk):
+            revoke(f"sqlite:///{home / 'tokens.db'}", home / "keys")
+        again.log_in(ANA)
+
+        assert [each.trouble for each in answers] == ["revoked"]
+        assert again.get("/leads").status == 200
+        assert browser.get("/leads").trouble == "not-logged-in"
+    finally:
+        desk.stop()
 
 
 def test_nobody_takes_the_place(browser, desk, zoho):

@@ -369,6 +369,30 @@ def test_a_renewal_goes_on_where_its_row_has_got_its_user():
     assert [] == store.get_tokens()
 
 
+def test_a_joined_row_is_deleted_in_the_end():
+    """The store fails once: asked again by the former id, the row goes all the same."""
+    theirs = ListStore()
+    local = LocalSwap(theirs)
+    owner = local.save_token(Token(user=USER, access_token="o", refresh_token="before"))
+    nameless = local.save_token(Token(access_token="a", refresh_token="r"))
+    local.swap(nameless.with_renewal(mints=(1.0,)))
+    local.save_token(Token(id=nameless.id, user=USER, access_token="a", refresh_token="r"))
+    assert local.find_token_by_id(nameless.id).id == owner.id
+    delete, left = theirs.delete_token, [StoreError("not now")]
+
+    def fails_once(token_id):
+        if left:
+            raise left.pop()
+        delete(token_id)
+
+    theirs.delete_token = fails_once
+    with pytest.raises(StoreError, match="not now"):
+        local.delete_token(nameless.id)
+    local.delete_token(nameless.id)
+
+    assert theirs.get_tokens() == []
+
+
 @pytest.mark.parametrize("login", [{"refresh_token": "r"}, {}])
 def test_the_id_of_a_deleted_row_leads_to_nobody_else(login):
     """What another user saves later with the same token is not found by it."""
