@@ -25,7 +25,7 @@ from zohocrmsdk.src.com.zoho.crm.api.sdk_config import SDKConfig
 from crm_desk.sdk_limits import limit_changes
 from crm_desk.turns import Turns
 from tokenkeep import Status
-from tokenkeep.errors import StoreUnavailable, TokenKeepError, TokenNotFound
+from tokenkeep.errors import LoginNeeded, StoreUnavailable, TokenKeepError, TokenNotFound
 from tokenkeep.integrations.zoho_sdk import NoToken, SDKStore
 from tokenkeep.login import zoho_of
 
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from crm_desk.ledger import Ledger
+    from crm_desk.sessions import Login
     from crm_desk.settings import Settings
     from tokenkeep.events import Event as TokenEvent
     from tokenkeep.token import Token
@@ -159,6 +160,26 @@ class Crm:
         if token is None:
             raise TokenNotFound("There is no such token", token_id=token_id)
         return token
+
+    def token_of(self, login: Login) -> Token:
+        """
+        Return the token of a session's login as it is stored, valid or not.
+
+        Raises:
+            LoginNeeded: The login is over, and what is stored is of one after it.
+            TokenNotFound: There is none.
+            StoreError: The store, or the desk's own file, can't be read.
+        """
+        stored = self.token(login.token_id)
+        # What has ended says so itself; a login that could not be noted has replaced it.
+        if stored.status is Status.OK and self._ledger.is_over(login.token_id, login.since):
+            raise LoginNeeded(
+                "This login has ended",
+                token_id=stored.id,
+                user=stored.user,
+                hint="Log in again",
+            )
+        return stored
 
     def is_good(self, token_id: str) -> bool:
         """

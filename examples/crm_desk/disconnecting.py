@@ -69,7 +69,8 @@ def disconnect(keeper: Keeper, ledger: Ledger, login: Login) -> bool:
     if is_confirmed:
         is_last = _deleted(keeper, token_id, token)
     else:
-        is_last = _is_as(keeper, token_id, token)
+        stored = _stored(keeper, token_id, token)
+        is_last = stored is None or stored.status is Status.REVOKED
     if not is_last:
         over[token_id] = login.since
     with _said():
@@ -111,12 +112,6 @@ def _deleted(keeper: Keeper, token_id: str, revoked: Token) -> bool:
         else:
             return True
     return True
-
-
-def _is_as(keeper: Keeper, token_id: str, revoked: Token) -> bool:
-    """Return whether nobody has logged in again."""
-    stored = _stored(keeper, token_id, revoked)
-    return stored is not None and stored.version == revoked.version
 
 
 def _stored(keeper: Keeper, token_id: str, revoked: Token) -> Token | None:

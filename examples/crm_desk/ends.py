@@ -108,8 +108,8 @@ class Ends(DeskFile):
         """
         Note that a login was ended by its person, or by Zoho.
 
-        Its sessions open nothing from now on, nor when its person logs in again
-        anywhere.
+        It opens nothing; that it doesn't come back to life where it was in
+        use, when its person logs in again anywhere, is what this is for.
 
         Args:
             token_id: Its id.

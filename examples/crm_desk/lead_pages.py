@@ -248,7 +248,7 @@ class LeadPages:
         if token_id is None:
             raise NotLoggedIn
         crm, threads, ledger = self._desk.crm, self._desk.threads, self._desk.ledger
-        token = await threads.look(lambda: crm.token(token_id))
+        token = await threads.look(lambda: crm.token_of(login))
         try:
             return await threads.work(
                 lambda: crm.as_user(token, work, writing=writing),

@@ -254,7 +254,7 @@ class Sessions:
         over = {
             each.token_id
             for each in (session.login, *session.rest)
-            if each and self._ledger.is_over(each.token_id, each.since)
+            if each and each.since < self._ledger.login_since(each.token_id)
         }
         rest = tuple(each for each in session.rest if each.token_id not in over)
         # Not the next one: a page would show the leads of somebody else without being asked to.

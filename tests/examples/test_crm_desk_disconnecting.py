@@ -10,10 +10,11 @@ from cryptography.fernet import Fernet
 from desk_driver import ANA
 
 import tokenkeep
+from crm_desk.crm import Crm
 from crm_desk.disconnecting import NotNoted, disconnect
 from crm_desk.ledger import Ledger
 from crm_desk.sessions import Login, Session, Sessions
-from tokenkeep import Keeper, StoreUnavailable, Token
+from tokenkeep import Keeper, LoginNeeded, StoreUnavailable, Token
 from tokenkeep.vault import Vault
 
 
@@ -44,8 +45,13 @@ class Place:
     def works(self, login):
         """Tell whether a session with this login opens anything."""
         seen = Sessions._now(SimpleNamespace(_ledger=self.ledger), Session("browser", login))
-        token = self.keeper.store.find_token_by_id(login.token_id)
-        return None not in (seen.token_id, token) and token.status is tokenkeep.Status.OK
+        crm = SimpleNamespace(token=self.keeper.store.find_token_by_id, _ledger=self.ledger)
+        if None in (seen.token_id, crm.token(login.token_id)):
+            return False
+        try:
+            return Crm.token_of(crm, login).status is tokenkeep.Status.OK
+        except LoginNeeded:
+            return False
 
     def meanwhile(self, method, act):
         """Do something once, as a method of the keeper is called."""
