@@ -23,7 +23,9 @@ def revoke(url, keys):
     """Revoke the first token that is stored there, as soon as it has its user."""
     key = keys.read_text().splitlines()[-1]
     with tokenkeep.open_store(url, environ={"TOKENKEEP_KEYS": key}) as store:
+        deadline = time.monotonic() + 30
         while not (tokens := [t for t in store.get_tokens() if t.user]):
+            assert time.monotonic() < deadline
             time.sleep(0.05)
         store.swap(tokens[0].but(status=tokenkeep.Status.REVOKED))
 
@@ -112,10 +114,12 @@ def test_a_login_that_can_not_be_noted(browser, desk, zoho):
     assert browser.get("/leads").trouble == "login-needed"
     again = Browser(desk)
     answer = consent(again.begin(), user=ANA)
-    zoho.faults.add(endpoint="token", kind="slow", delay=1.5, times=1)
-    with meanwhile(again.callback, answer) as answers, locked(desk):
-        while not answers:
-            time.sleep(0.1)
+    slow = zoho.faults.add(endpoint="token", kind="slow", delay=1.5, times=1)
+    with meanwhile(again.callback, answer) as answers:
+        slow.wait()
+        with locked(desk):
+            while not answers:
+                time.sleep(0.1)
     assert [each.status for each in answers] == [503]
 
     assert browser.get("/leads").trouble == "login-needed"
@@ -130,10 +134,12 @@ def test_disconnected_while_it_begins(zoho, tmp_path):
     try:
         browser, again = Browser(desk.start()), Browser(desk)
         answer = consent(browser.begin(), user=ANA)
-        zoho.faults.add(endpoint="token", kind="slow", delay=1.5, times=1)
+        slow = zoho.faults.add(endpoint="token", kind="slow", delay=1.5, times=1)
         home = tmp_path / "desk/emulated"
-        with meanwhile(browser.callback, answer) as answers, locked(desk):
-            revoke(f"sqlite:///{home / 'tokens.db'}", home / "keys")
+        with meanwhile(browser.callback, answer) as answers:
+            slow.wait()
+            with locked(desk):
+                revoke(f"sqlite:///{home / 'tokens.db'}", home / "keys")
         again.log_in(ANA)
 
         assert [each.trouble for each in answers] == ["revoked"]
