@@ -56,8 +56,8 @@ def test_a_login_during_a_disconnection(browser, desk, zoho):
     other = Browser(desk)
     other.log_in(ANA)
     page = browser.get("/account/disconnect")
-    zoho.faults.add(endpoint="revoke", kind="slow", delay=2.0, times=1)
-    with meanwhile(lambda: browser.send(page, "/account/disconnect")):
+    slow = zoho.faults.add(endpoint="revoke", kind="slow", delay=2.0, times=1)
+    with meanwhile(slow, lambda: browser.send(page, "/account/disconnect")):
         again = Browser(desk)
         again.log_in(ANA)
 
@@ -77,8 +77,7 @@ def test_disconnected_at_the_end(zoho, tmp_path):
         browser.log_in(ANA)
         page = browser.get("/account/disconnect")
         hanging = zoho.faults.add(endpoint="revoke", kind="hang", times=None)
-        with meanwhile(lambda: browser.send(page, "/account/disconnect")) as answers:
-            hanging.wait()
+        with meanwhile(hanging, lambda: browser.send(page, "/account/disconnect")) as answers:
             desk.tell_to_end()
             desk.end()
         zoho.faults.clear()
@@ -115,11 +114,9 @@ def test_a_login_that_can_not_be_noted(browser, desk, zoho):
     again = Browser(desk)
     answer = consent(again.begin(), user=ANA)
     slow = zoho.faults.add(endpoint="token", kind="slow", delay=1.5, times=1)
-    with meanwhile(again.callback, answer) as answers:
-        slow.wait()
-        with locked(desk):
-            while not answers:
-                time.sleep(0.1)
+    with meanwhile(slow, again.callback, answer) as answers, locked(desk):
+        while not answers:
+            time.sleep(0.1)
     assert [each.status for each in answers] == [503]
 
     assert browser.get("/leads").trouble == "login-needed"
@@ -136,10 +133,8 @@ def test_disconnected_while_it_begins(zoho, tmp_path):
         answer = consent(browser.begin(), user=ANA)
         slow = zoho.faults.add(endpoint="token", kind="slow", delay=1.5, times=1)
         home = tmp_path / "desk/emulated"
-        with meanwhile(browser.callback, answer) as answers:
-            slow.wait()
-            with locked(desk):
-                revoke(f"sqlite:///{home / 'tokens.db'}", home / "keys")
+        with meanwhile(slow, browser.callback, answer) as answers, locked(desk):
+            revoke(f"sqlite:///{home / 'tokens.db'}", home / "keys")
         again.log_in(ANA)
 
         assert [each.trouble for each in answers] == ["revoked"]

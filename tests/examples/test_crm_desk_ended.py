@@ -23,8 +23,8 @@ def test_logged_out_during_a_login(browser, zoho):
     browser.log_in(ANA)
     tab = copy_of(browser)
     answer = consent(tab.begin(), user=EVA)
-    zoho.faults.add(endpoint="token", kind="slow", delay=2.0, times=1)
-    with meanwhile(tab.callback, answer) as answers:
+    slow = zoho.faults.add(endpoint="token", kind="slow", delay=2.0, times=1)
+    with meanwhile(slow, tab.callback, answer) as answers:
         out = browser.send(browser.get("/leads"), "/account/logout")
     assert out.location == "/?done=out"
 
@@ -39,8 +39,8 @@ def test_a_login_that_can_not_end_the_one_before(browser, desk, zoho):
     browser.log_in(ANA)
     copied = copy_of(browser)
     answer = consent(browser.begin(), user=BEN)
-    zoho.faults.add(endpoint="token", kind="slow", delay=1.5, times=1)
-    with meanwhile(browser.callback, answer) as answers, locked(desk):
+    slow = zoho.faults.add(endpoint="token", kind="slow", delay=1.5, times=1)
+    with meanwhile(slow, browser.callback, answer) as answers, locked(desk):
         while not answers:
             time.sleep(0.1)
 
@@ -147,8 +147,8 @@ def test_log_out_and_a_slow_login(browser, zoho):
     page, tab = browser.get("/leads"), copy_of(browser)
     browser.send(page, "/account/use", token_id=other)
     answer = consent(browser.begin(), user=EVA)
-    zoho.faults.add(endpoint="token", kind="slow", delay=2.0, times=1)
-    with meanwhile(browser.callback, answer):
+    slow = zoho.faults.add(endpoint="token", kind="slow", delay=2.0, times=1)
+    with meanwhile(slow, browser.callback, answer):
         assert tab.send(page, "/account/logout").location == "/?done=out"
 
     gone = browser.get("/leads")
@@ -215,8 +215,8 @@ def test_a_slow_page_and_a_newer_login(browser, desk, zoho):
     browser.log_in(ANA)
     aged(browser, desk)
     tab = copy_of(browser)
-    zoho.faults.add(endpoint="records", kind="slow", delay=3.0, times=1)
-    with meanwhile(tab.get, "/leads") as answers:
+    slow = zoho.faults.add(endpoint="records", kind="slow", delay=3.0, times=1)
+    with meanwhile(slow, tab.get, "/leads") as answers:
         browser.log_in(BEN)
 
     assert [each.status for each in answers] == [200]
@@ -234,8 +234,8 @@ def test_a_slow_page_and_a_switch(browser, desk, zoho):
     aged(browser, desk)
     tab = copy_of(browser)
     page = tab.get("/leads/new")
-    zoho.faults.add(endpoint="records", kind="slow", delay=2.0, times=1)
-    with meanwhile(tab.get, "/leads") as answers:
+    slow = zoho.faults.add(endpoint="records", kind="slow", delay=2.0, times=1)
+    with meanwhile(slow, tab.get, "/leads") as answers:
         browser.send(page, "/account/use", token_id=other)
 
     assert [each.status for each in answers] == [200]
@@ -250,8 +250,10 @@ def test_a_refused_form_and_a_newer_login(browser, zoho):
     tab = copy_of(browser)
     zoho.revoke(ANA)
     zoho.expire_access_tokens(ANA)
-    zoho.faults.add(endpoint="token", kind="slow", delay=2.0, times=1, grant_type="refresh_token")
-    with meanwhile(lambda: tab.send(page, "/leads", Last_Name="Late")) as answers:
+    slow = zoho.faults.add(
+        endpoint="token", kind="slow", delay=2.0, times=1, grant_type="refresh_token"
+    )
+    with meanwhile(slow, lambda: tab.send(page, "/leads", Last_Name="Late")) as answers:
         browser.log_in(BEN)
 
     assert [each.trouble for each in answers] == ["login-needed"]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sqlite3
 import threading
-import time
 from contextlib import closing, contextmanager
 
 from desk_driver import Browser
@@ -18,12 +17,12 @@ def copy_of(browser):
 
 
 @contextmanager
-def meanwhile(ask, *given):
-    """Ask for something that takes its time, and be done with it at the end; yield its answers."""
+def meanwhile(fault, ask, *given):
+    """Ask for something that a fault holds up there; be done with it at the end; yield answers."""
     answers = []
     thread = threading.Thread(target=lambda: answers.append(ask(*given)))
     thread.start()
-    time.sleep(0.7)
+    assert fault.wait()
     yield answers
     thread.join()
 

@@ -330,6 +330,34 @@ def test_serve(number):
     assert (life, rest, process.returncode) == (7, "left in order\n", 0)
 
 
+_SERVE_UNWOKEN = """
+import os, signal, threading, time
+from tokenkeep.testing import EmulatorConfig, serve
+
+def tell():
+    time.sleep(0.5)
+    os.kill(os.getpid(), signal.SIGTERM)
+
+def ready(_):
+    threading.Thread(target=tell).start()
+    # It gets to that thread: the wait goes on, as with a signal just before it begins.
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
+
+serve(EmulatorConfig(("us",)), ready)
+print("left in order")
+"""
+
+
+def test_serve_that_is_not_woken():
+    """A signal of which the wait does not learn by itself ends it all the same."""
+    done = subprocess.run(
+        [sys.executable, "-c", _SERVE_UNWOKEN],
+        capture_output=True, text=True, timeout=20, check=True,
+    )  # fmt: skip
+
+    assert done.stdout == "left in order\n"
+
+
 def test_serve_refuses_unknown_options():
     """A mistyped option ends it before it serves."""
     with pytest.raises(AttributeError, match="nope"):
