@@ -1,4 +1,4 @@
-.PHONY: app demo test screenshots lint types bench clean
+.PHONY: app demo test torture coverage screenshots lint types bench clean
 # Everything is set up from here: a virtual environment of the project's own,
 # with the versions pinned in constraints.txt.
 PYTHON ?= python3
@@ -39,11 +39,23 @@ demo: .stamp-venv
 .stamp-servers: .stamp-venv
 	@$(BIN)/python tests/support/install-servers $@
 
-test: .stamp-venv .stamp-sdk .stamp-servers
+TESTED = .stamp-venv .stamp-sdk .stamp-servers
+# Ends with the test's status, after what was missing.
+MISSING = status=$$?; $(BIN)/python tests/support/install-servers --missing; exit $$status
+
+test: $(TESTED)
+	$(BIN)/python -m pytest --numprocesses 2 -m 'not slow'; $(MISSING)
+
+# What waits or kills in real time on purpose; with PART=ci, the two minutes of it that .ci/run runs.
+torture: $(TESTED)
+	$(BIN)/python -m pytest --numprocesses 2 -m 'slow$(if $(PART),(part="$(PART)"))'; $(MISSING)
+
+# As test, with the lines that no test has run. It takes twice as long.
+coverage: $(TESTED)
 	@rm -f .coverage .coverage.*
-	$(BIN)/python -m coverage run -m pytest --numprocesses 2; status=$$?; \
+	$(BIN)/python -m coverage run -m pytest --numprocesses 2 -m 'not slow'; status=$$?; \
 	  $(BIN)/python -m coverage combine --quiet; $(BIN)/python -m coverage report; \
-	  $(BIN)/python tests/support/install-servers --missing; exit $$status
+	  (exit $$status); $(MISSING)
 
 # The pictures of the sample application's README, made anew.
 screenshots: .stamp-venv .stamp-servers

@@ -9,6 +9,7 @@ import pytest
 from tokenkeep import KeyRing, Token, Vault
 from tokenkeep.backends import open_backend
 from tokenkeep.testing import SharedSwapContract, StoreContract, store_contract
+from tokenkeep.testing._store_fixtures import StoreFixtures
 from tokenkeep.testing.store_contract import HARD_TEXTS, full
 
 SHORT_TEXTS = tuple(text for text in HARD_TEXTS if len(text) < 1000)
@@ -30,14 +31,15 @@ class Bounded(StoreContract, SharedSwapContract):
         super().test_users_never_mix(store)
 
 
+@pytest.mark.slow
 class TestDynamoDB(Bounded):
     @pytest.fixture
     def open_store(self, aws):
         return functools.partial(vault, aws.url("dynamodb"))
 
 
-class TestSecretsManager(Bounded):
-    """Ids are made of identities here, which changes two of the promises."""
+class TestIdsOfIdentities(StoreFixtures):
+    """Ids are made of identities in Secrets Manager, which changes two of the promises."""
 
     @pytest.fixture
     def open_store(self, aws):
@@ -64,3 +66,8 @@ class TestSecretsManager(Bounded):
 
         assert first.id == second.id != other.id
         assert first.version != second.version
+
+
+@pytest.mark.slow
+class TestSecretsManager(TestIdsOfIdentities, Bounded):
+    pass

@@ -18,6 +18,9 @@ import pytest
 ROOT = Path(__file__).parents[2]
 GENERATIONS = ("5_0", "6_0", "7_0", "8_0")
 
+each_generation = pytest.mark.parametrize("sdk", GENERATIONS, indirect=True)
+"""For what differs in the SDK from one to the next; the rest is tested in the newest alone."""
+
 
 class SDKFailed(Exception):
     """

@@ -5,9 +5,10 @@ from __future__ import annotations
 import time
 
 import pytest
-from sdk_driver import SDKFailed
+from sdk_driver import SDKFailed, each_generation
 
 
+@each_generation
 def test_fills_the_argument(sdk, zoho):
     """`find_token` fills what it is given and returns that same object."""
     process = sdk.process()
@@ -18,6 +19,7 @@ def test_fills_the_argument(sdk, zoho):
     assert {name: found[name] for name in first} == first
 
 
+@each_generation
 def test_nothing_stored(sdk):
     """`find_token` answers None to who is to log in, also when it asks again at once."""
     process = sdk.process()
@@ -46,6 +48,7 @@ def test_save_again(sdk):
     assert len(process.tokens()) == 1
 
 
+@each_generation
 def test_absent_id(sdk):
     """`find_token_by_id` raises for an unknown id; None would crash most generations."""
     process = sdk.process()
@@ -97,6 +100,7 @@ def test_stored_object_in_use(sdk):
     assert process.call() == 200
 
 
+@each_generation
 def test_delete(sdk):
     """Deleting is silent, twice as well; `remove` says True; nothing is left."""
     process = sdk.process()
@@ -120,6 +124,7 @@ def test_delete_all(sdk, zoho):
     assert failed.value.cause == "TokenNotFound"
 
 
+@each_generation
 def test_failing_save(sdk):
     """A login that can't be stored fails where the generation shows it, else it is logged."""
     process = sdk.process()
@@ -151,11 +156,11 @@ def test_save_alone_fails(sdk):
 
 
 @pytest.mark.parametrize("user", [0, 1, 2])
-def test_sdk_revokes_the_right_one(newest, zoho, user):
+def test_sdk_revokes_the_right_one(sdk, zoho, user):
     """The SDK's own ``revoke(id)`` revokes that user's token and nobody else's."""
-    process = newest.process()
+    process = sdk.process()
     users = [zoho.user, zoho.add_user("b@us.example.com"), zoho.add_user("c@us.example.com")]
-    logins = [newest.log_in(process, user=each) for each in users]
+    logins = [sdk.log_in(process, user=each) for each in users]
 
     assert process.sdk_revoke(token_id=logins[user]["id"]) is True
     alive = [zoho.is_active(each["refresh_token"]) for each in logins]
@@ -188,6 +193,7 @@ def test_central_revocation(sdk, zoho):
     assert zoho.counters.token_calls() == 1
 
 
+@each_generation
 def test_revoked_call(sdk, zoho):
     """A CRM call with a revoked token never leaves the process."""
     process = sdk.process()

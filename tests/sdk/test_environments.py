@@ -3,31 +3,31 @@
 from __future__ import annotations
 
 import pytest
-from sdk_driver import SDKFailed
+from sdk_driver import SDKFailed, each_generation
 
 ENVIRONMENTS = ("production", "sandbox", "developer")
 
 
 @pytest.fixture(params=["registered", "unregistered"])
-def placed(request, newest):
+def placed(request, sdk):
     """The emulator's hosts, known as Zoho's data centres or not known at all."""
     if request.param == "registered":
-        newest.register()
-    return newest
+        sdk.register()
+    return sdk
 
 
 @pytest.mark.parametrize("asked", ENVIRONMENTS)
 @pytest.mark.parametrize("stored", ENVIRONMENTS)
-def test_never_another_environment(newest, zoho, stored, asked):
+def test_never_another_environment(sdk, zoho, stored, asked):
     """Asked for by its user, a token answers in its own environment and in no other."""
-    newest.register()
-    first = newest.log_in(environment=stored)
+    sdk.register()
+    first = sdk.log_in(environment=stored)
     if asked == stored:
-        again = newest.start(user=zoho.user.name, environment=asked)
+        again = sdk.start(user=zoho.user.name, environment=asked)
         assert again["id"] == first["id"]
     else:
         with pytest.raises(SDKFailed):
-            newest.start(user=zoho.user.name, environment=asked)
+            sdk.start(user=zoho.user.name, environment=asked)
     assert zoho.counters.token_calls() == 1
 
 
@@ -45,6 +45,7 @@ def test_hosts_not_known(placed, zoho):
         assert process.call() == 200
 
 
+@each_generation
 def test_each_generation(sdk, zoho):
     """In every generation a sandbox login beside a production login makes a second row."""
     name = zoho.user.name
@@ -58,46 +59,46 @@ def test_each_generation(sdk, zoho):
     assert sdk.start(user=name, environment="sandbox")["id"] == ids[1]
 
 
-def test_switched_environment(newest, zoho):
+def test_switched_environment(sdk, zoho):
     """`switch_user` into the sandbox asks for the sandbox's token (from 8_0 on)."""
-    process = newest.process()
-    newest.log_in(process)
+    process = sdk.process()
+    sdk.log_in(process)
     code = zoho.grant_code(environment="sandbox")
-    sandbox = newest.environment("sandbox")
+    sandbox = sdk.environment("sandbox")
     switched = process.switch(
-        environment=sandbox, grant_token=code, user=zoho.user.name, **newest.secrets()
+        environment=sandbox, grant_token=code, user=zoho.user.name, **sdk.secrets()
     )
 
     assert process.call() == 200
-    assert newest.start(user=zoho.user.name, environment="sandbox")["id"] == switched["id"]
+    assert sdk.start(user=zoho.user.name, environment="sandbox")["id"] == switched["id"]
     assert zoho.counters.token_calls() == 2
 
 
-def test_data_centre_preferred(newest, zoho):
+def test_data_centre_preferred(sdk, zoho):
     """A user with a token in two data centres gets the one of the environment given."""
-    newest.register()
+    sdk.register()
     user = zoho.user.name
     ids = {}
     for name in ("us", "eu"):
-        process = newest.process()
+        process = sdk.process()
         owner = next(each for each in zoho.users if each.data_center == name)
-        newest.log_in(process, user=owner, data_center=name)
-        given = newest.secrets(name) | {"refresh_token": zoho.refresh_token(owner)}
+        sdk.log_in(process, user=owner, data_center=name)
+        given = sdk.secrets(name) | {"refresh_token": zoho.refresh_token(owner)}
         ids[name] = process.save(user=user, access_token="a", **given)["id"]
 
     assert ids["us"] != ids["eu"]
     for name, expected in ids.items():
-        assert newest.start(user=user, data_center=name)["id"] == expected
+        assert sdk.start(user=user, data_center=name)["id"] == expected
 
 
-def test_data_centre_is_a_preference(newest, zoho):
+def test_data_centre_is_a_preference(sdk, zoho):
     """A user whose only token is at another data centre is found there, and renewed there."""
-    newest.register()
+    sdk.register()
     owner = next(each for each in zoho.users if each.data_center == "eu")
-    process = newest.process()
-    first = newest.log_in(process, user=owner, data_center="eu")
+    process = sdk.process()
+    first = sdk.log_in(process, user=owner, data_center="eu")
     process.edit(token_id=first["id"], expires_in=-1)
-    again = newest.start(user=owner.name, data_center="us")
+    again = sdk.start(user=owner.name, data_center="us")
 
     assert again["id"] == first["id"]
     assert zoho.counters.token_calls("refresh_token", data_center="eu") == 1

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 
 import pytest
-from sdk_driver import SDKFailed
+from sdk_driver import SDKFailed, each_generation
 
 WORKERS = 16
 
@@ -17,6 +17,7 @@ def credential(request, zoho):
     return {request.param: make[request.param]()}
 
 
+@each_generation
 def test_fresh_processes(sdk, zoho, credential):
     """Sixteen fresh processes with the same unstored credential make one call."""
     zoho.faults.add(kind="slow", delay=0.5)  # so that all of them come while it lasts
@@ -29,12 +30,12 @@ def test_fresh_processes(sdk, zoho, credential):
     assert len({each["id"] for each in started}) == 1
 
 
-def test_fresh_processes_with_a_user(newest, zoho, credential):
+def test_fresh_processes_with_a_user(sdk, zoho, credential):
     """The same where the user is named."""
     zoho.faults.add(kind="slow", delay=0.5)
-    workers = [newest.process() for _ in range(WORKERS)]
-    given = {"environment": newest.environment(), **credential, **newest.secrets()}
-    started = newest.at_once(workers, "start", user=zoho.user.name, **given)
+    workers = [sdk.process() for _ in range(WORKERS)]
+    given = {"environment": sdk.environment(), **credential, **sdk.secrets()}
+    started = sdk.at_once(workers, "start", user=zoho.user.name, **given)
 
     assert zoho.counters.token_calls() == 1
     assert {each["user"] for each in started} == {zoho.user.name}
@@ -42,11 +43,11 @@ def test_fresh_processes_with_a_user(newest, zoho, credential):
 
 
 @pytest.mark.parametrize("store", ["sqlite:///tokens.db", "file:///tokens.json", "list"])
-def test_threads(newest, zoho, credential, store):
+def test_threads(sdk, zoho, credential, store):
     """Eight threads of one process make one call, in any store, your own as well."""
-    process = newest.process()
-    newest.start(process, access_token=zoho.access_token(), store=store)
-    given = {"environment": newest.environment(), **credential, **newest.secrets()}
+    process = sdk.process()
+    sdk.start(process, access_token=zoho.access_token(), store=store)
+    given = {"environment": sdk.environment(), **credential, **sdk.secrets()}
     tokens = process.start_threads(count=8, **given)
 
     assert len(set(tokens)) == 1
@@ -88,15 +89,15 @@ def test_asker_crashed(sdk, zoho, credential):
     assert zoho.is_active(started["access_token"])
 
 
-def test_asker_never_comes_back(newest, zoho, credential):
+def test_asker_never_comes_back(sdk, zoho, credential):
     """Who was to log in, lives and does not: another takes its place after five seconds."""
-    environment = newest.environment()
-    asker, other = newest.process(), newest.process()
-    newest.start(asker, access_token=zoho.access_token())
-    assert asker.find(**credential, **newest.secrets()) is None
+    environment = sdk.environment()
+    asker, other = sdk.process(), sdk.process()
+    sdk.start(asker, access_token=zoho.access_token())
+    assert asker.find(**credential, **sdk.secrets()) is None
     other.open()
     other.hurry(speed=20)
-    started = other.start(environment=environment, **credential, **newest.secrets())
+    started = other.start(environment=environment, **credential, **sdk.secrets())
 
     assert zoho.is_active(started["access_token"])
     assert zoho.counters.token_calls() == 1
@@ -116,46 +117,46 @@ def test_login_fails(sdk, zoho):
     assert zoho.counters.token_calls() <= len(workers)
 
 
-def test_right_after_a_failure(newest, zoho):
+def test_right_after_a_failure(sdk, zoho):
     """A login that failed does not stand in the way of one with a good code."""
-    process = newest.process()
+    process = sdk.process()
     with pytest.raises(SDKFailed, match="invalid_code"):
-        newest.start(process, grant_token="1000.spent.code", **newest.secrets())
+        sdk.start(process, grant_token="1000.spent.code", **sdk.secrets())
 
-    assert newest.log_in(process)["id"]
-    assert newest.log_in()["id"]
+    assert sdk.log_in(process)["id"]
+    assert sdk.log_in()["id"]
     assert zoho.counters.token_calls() == 3
 
 
-def test_slow_login(newest, zoho, credential):
+def test_slow_login(sdk, zoho, credential):
     """The others wait for a slow login, instead of making their own."""
     fault = zoho.faults.add(kind="slow", delay=60)
-    workers = [newest.process() for _ in range(4)]
-    given = {"environment": newest.environment(), **credential, **newest.secrets()}
+    workers = [sdk.process() for _ in range(4)]
+    given = {"environment": sdk.environment(), **credential, **sdk.secrets()}
     workers[0].later("start", **given)
     assert fault.wait()
     threading.Timer(1.0, zoho.faults.clear).start()
-    started = newest.at_once(workers[1:], "start", **given)
+    started = sdk.at_once(workers[1:], "start", **given)
 
     assert workers[0].result()["access_token"] == started[0]["access_token"]
     assert zoho.counters.token_calls() == 1
 
 
-def test_nothing_pending_is_left(newest, credential):
+def test_nothing_pending_is_left(sdk, credential):
     """After a login no half-made row is left behind, and none is ever listed."""
-    workers = [newest.process() for _ in range(4)]
-    given = {"environment": newest.environment(), **credential, **newest.secrets()}
-    newest.at_once(workers, "start", **given)
+    workers = [sdk.process() for _ in range(4)]
+    given = {"environment": sdk.environment(), **credential, **sdk.secrets()}
+    sdk.at_once(workers, "start", **given)
 
     assert [row[1] for row in workers[0].rows()] == ["ok"]
     assert len(workers[0].tokens()) == 1
 
 
-def test_pending_is_not_listed(newest, credential):
+def test_pending_is_not_listed(sdk, credential):
     """A login under way shows in no list."""
-    asker, other = newest.process(), newest.process()
+    asker, other = sdk.process(), sdk.process()
     asker.open()
-    assert asker.find(**credential, **newest.secrets()) is None
+    assert asker.find(**credential, **sdk.secrets()) is None
     other.open()
 
     assert other.tokens() == []

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from sdk_driver import SDKFailed
+from sdk_driver import SDKFailed, each_generation
 
 NAMES = {
     "quotes": 'o\'brien "the" `first`',
@@ -19,22 +19,21 @@ NAMES = {
 
 
 @pytest.mark.parametrize("kind", NAMES)
-def test_user_names(newest, zoho, kind):
+def test_user_names(sdk, zoho, kind):
     """Invariant 8: a name is any text, stored as it is, found again, mixed with nobody's."""
-    process = newest.process()
+    process = sdk.process()
     name = NAMES[kind]
-    given = {"grant_token": zoho.grant_code(), "user": name, **newest.secrets()}
-    first = newest.start(process, **given)
-    other = newest.start(
-        user="someone else", refresh_token=zoho.refresh_token(), **newest.secrets()
-    )
+    given = {"grant_token": zoho.grant_code(), "user": name, **sdk.secrets()}
+    first = sdk.start(process, **given)
+    other = sdk.start(user="someone else", refresh_token=zoho.refresh_token(), **sdk.secrets())
 
-    assert newest.start(user=name)["id"] == first["id"] != other["id"]
+    assert sdk.start(user=name)["id"] == first["id"] != other["id"]
     assert {each["user"] for each in process.tokens()} == {name, "someone else"}
     assert process.revoke(token_id=first["id"]) is True
-    assert newest.start(user="someone else")["access_token"] == other["access_token"]
+    assert sdk.start(user="someone else")["access_token"] == other["access_token"]
 
 
+@each_generation
 def test_user_names_in_each_generation(sdk, zoho):
     """In every generation, quotes and line ends in a name stay as they are."""
     for kind in ("quotes", "newline"):
@@ -54,16 +53,16 @@ def test_ids(sdk):
     assert [each["id"] for each in process.tokens()] == [first["id"]]
 
 
-def test_case_counts(newest, zoho):
+def test_case_counts(sdk, zoho):
     """Credentials that differ in upper and lower case alone are two."""
-    process = newest.process()
+    process = sdk.process()
     process.open()
-    good = {"access_token": "a", "expires_in": "4102444800000", **newest.secrets()}
+    good = {"access_token": "a", "expires_in": "4102444800000", **sdk.secrets()}
     lower = process.save(refresh_token="r1", user="a", **good)
     upper = process.save(refresh_token="R1", user="b", **good)
 
-    assert process.find(refresh_token="R1", **newest.secrets())["id"] == upper["id"]
-    assert process.find(refresh_token="r1", **newest.secrets())["id"] == lower["id"]
+    assert process.find(refresh_token="R1", **sdk.secrets())["id"] == upper["id"]
+    assert process.find(refresh_token="r1", **sdk.secrets())["id"] == lower["id"]
     assert zoho.counters.token_calls() == 0
 
 
@@ -100,13 +99,13 @@ def test_no_secret_anywhere(sdk, zoho):
     assert [each for each in secrets if each in "\n".join(told)] == []
 
 
-def test_nothing_in_clear(newest, zoho):
+def test_nothing_in_clear(sdk, zoho):
     """No file the store writes has a secret in it, and none can be read by others."""
-    process = newest.process()
-    token = newest.log_in(process)
+    process = sdk.process()
+    token = sdk.log_in(process)
     process.edit(token_id=token["id"], expires_in=-1)
-    secrets = {process.get_token(), token["refresh_token"], newest.client.client_secret}
-    files = [path for path in newest.folder.rglob("*tokens.db*") if path.is_file()]
+    secrets = {process.get_token(), token["refresh_token"], sdk.client.client_secret}
+    files = [path for path in sdk.folder.rglob("*tokens.db*") if path.is_file()]
 
     assert files
     for path in files:
@@ -116,21 +115,19 @@ def test_nothing_in_clear(newest, zoho):
     assert zoho.counters.errors == {}
 
 
-def test_no_secret_in_local_variables(newest, zoho):
+def test_no_secret_in_local_variables(sdk, zoho):
     """A report of an error that shows local variables shows no secret of the adapter's."""
-    process = newest.process()
-    first = newest.log_in(process)
+    process = sdk.process()
+    first = sdk.log_in(process)
     process.edit(token_id=first["id"], expires_in=-1)
     zoho.faults.add(kind="status", times=None)
-    given = {"refresh_token": first["refresh_token"], **newest.secrets()}
+    given = {"refresh_token": first["refresh_token"], **sdk.secrets()}
     shown = [
         process.locals_of_ours(method="find", **given),
         process.locals_of_ours(method="rejected", **given),
-        process.locals_of_ours(
-            method="elect", grant_token="1000.another.code", **newest.secrets()
-        ),
+        process.locals_of_ours(method="elect", grant_token="1000.another.code", **sdk.secrets()),
     ]
-    secrets = ["1000.another.code", newest.client.client_secret]
+    secrets = ["1000.another.code", sdk.client.client_secret]
     secrets += [first[name] for name in ("access_token", "refresh_token", "grant_token")]
 
     assert all("Error: " in each and "SDKStore" in each for each in shown)

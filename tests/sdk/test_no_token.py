@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import pytest
-from sdk_driver import SDKFailed
+from sdk_driver import SDKFailed, each_generation
 
 
+@each_generation
 def test_starts_for_nobody(sdk, zoho):
     """The SDK starts without a login, and a call made for nobody never leaves the process."""
     process = sdk.process()

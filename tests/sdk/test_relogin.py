@@ -44,12 +44,12 @@ def test_over_a_dead_row(sdk, zoho, login, how, bring):
     assert len(login.process.tokens()) == 1
 
 
-def test_without_a_user(newest):
+def test_without_a_user(sdk):
     """A new code alone logs in over a dead token as well; its user's old id goes on working."""
-    process = newest.process()
-    first = newest.log_in(process)
+    process = sdk.process()
+    first = sdk.log_in(process)
     process.revoke(token_id=first["id"])
-    again = newest.log_in()
+    again = sdk.log_in()
 
     assert again["id"] in (first["id"], process.find(id=first["id"])["id"])
     assert process.get_token() == again["access_token"]
@@ -86,21 +86,21 @@ def test_usable_row_wins(sdk, zoho, login):
 
 
 @pytest.mark.parametrize("bring", ["grant_token", "refresh_token"])
-def test_sixteen_log_in_again(newest, zoho, bring):
+def test_sixteen_log_in_again(sdk, zoho, bring):
     """Sixteen processes that bring the same new credential over a dead token make one call."""
-    process = newest.process()
-    first = newest.log_in(process)
+    process = sdk.process()
+    first = sdk.log_in(process)
     process.revoke(token_id=first["id"])
     zoho.counters.reset()
     credential = zoho.grant_code() if bring == "grant_token" else zoho.refresh_token()
-    workers = [newest.process() for _ in range(16)]
-    started = newest.at_once(
+    workers = [sdk.process() for _ in range(16)]
+    started = sdk.at_once(
         workers,
         "start",
-        environment=newest.environment(),
+        environment=sdk.environment(),
         user=zoho.user.name,
         **{bring: credential},
-        **newest.secrets(),
+        **sdk.secrets(),
     )
 
     assert {each["id"] for each in started} == {first["id"]}
@@ -108,14 +108,14 @@ def test_sixteen_log_in_again(newest, zoho, bring):
     assert zoho.counters.token_calls() == 1
 
 
-def test_late_save_does_not_resurrect(newest):
+def test_late_save_does_not_resurrect(sdk):
     """A save of what was revoked meanwhile is refused, and the token stays revoked."""
-    process = newest.process()
-    first = newest.log_in(process)
+    process = sdk.process()
+    first = sdk.log_in(process)
     process.revoke(token_id=first["id"])
     given = {"refresh_token": first["refresh_token"], "access_token": "late"}
     with pytest.raises(SDKFailed) as failed:
-        process.save(**given, **newest.secrets())
+        process.save(**given, **sdk.secrets())
 
     assert failed.value.cause == "LoginNeeded"
     with pytest.raises(SDKFailed):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 
 import pytest
-from sdk_driver import SDKFailed
+from sdk_driver import SDKFailed, each_generation
 
 IMPATIENT = """
 [providers.zoho.profile]
@@ -23,6 +23,7 @@ def expired(sdk, process):
     return token
 
 
+@each_generation
 def test_eight_processes(sdk, zoho):
     """Eight processes that find one expired token make one call and all go on with its answer."""
     workers = [sdk.process() for _ in range(8)]
@@ -48,6 +49,7 @@ def test_eight_processes_start(sdk, zoho):
     assert len({each["access_token"] for each in started}) == 1
 
 
+@each_generation
 def test_the_sdk_never_renews(sdk, zoho):
     """Whatever lifetime a token has, the SDK never finds less than its own five seconds left."""
     zoho.options.access_token_life = 2
@@ -80,10 +82,10 @@ def test_down_while_good(sdk, zoho):
 
 
 @pytest.mark.parametrize("kind", ["drop", "status", "garbage", "empty", "no_access_token"])
-def test_down_and_expired(newest, zoho, kind):
+def test_down_and_expired(sdk, zoho, kind):
     """When it can't be renewed, an SDKException says why; nothing stored is lost."""
-    process = newest.process()
-    token = expired(newest, process)
+    process = sdk.process()
+    token = expired(sdk, process)
     fault = zoho.faults.add(kind=kind, times=None)
     with pytest.raises(SDKFailed) as failed:
         process.get_token()
@@ -96,6 +98,7 @@ def test_down_and_expired(newest, zoho, kind):
     assert process.call() == 200
 
 
+@each_generation
 def test_each_generation_raises(sdk, zoho):
     """In every generation it raises, and the SDK does not spend a call of its own."""
     process = sdk.process()
@@ -108,11 +111,11 @@ def test_each_generation_raises(sdk, zoho):
     assert fault.hits == 1
 
 
-def test_hanging(newest, zoho):
+def test_hanging(sdk, zoho):
     """An accounts server that never answers does not hang the application."""
-    newest.configure(IMPATIENT)
-    process = newest.process()
-    expired(newest, process)
+    sdk.configure(IMPATIENT)
+    process = sdk.process()
+    expired(sdk, process)
     zoho.faults.add(kind="hang", times=None)
     with pytest.raises(SDKFailed) as failed:
         process.get_token()
@@ -216,6 +219,7 @@ def test_expired_without_refresh_token(sdk, zoho):
     assert zoho.counters.token_calls() == 0
 
 
+@each_generation
 def test_rejected(sdk, zoho):
     """After a 401, `rejected` renews, and the call succeeds the second time."""
     process = sdk.process()
@@ -228,21 +232,21 @@ def test_rejected(sdk, zoho):
     assert zoho.counters.token_calls("refresh_token") == 1
 
 
-def test_rejected_at_the_first_call(newest, zoho):
+def test_rejected_at_the_first_call(sdk, zoho):
     """The first call asks for the module's fields; a 401 there is an SDKException, and retried."""
-    process = newest.process()
-    newest.log_in(process)
+    process = sdk.process()
+    sdk.log_in(process)
     zoho.expire_access_tokens()
 
     assert process.call_with_retry() == 200
     assert zoho.counters.token_calls("refresh_token") == 1
 
 
-def test_rejected_elsewhere(newest, zoho):
+def test_rejected_elsewhere(sdk, zoho):
     """Two processes report the same token; the second finds it renewed and asks nobody."""
-    ours, theirs = newest.process(), newest.process()
-    token = newest.log_in(ours)
-    newest.start(theirs, id=token["id"])
+    ours, theirs = sdk.process(), sdk.process()
+    token = sdk.log_in(ours)
+    sdk.start(theirs, id=token["id"])
     assert [ours.call(), theirs.call()] == [200, 200]
     zoho.expire_access_tokens()
     assert [ours.call(), theirs.call()] == [401, 401]
@@ -253,10 +257,10 @@ def test_rejected_elsewhere(newest, zoho):
     assert [ours.call(), theirs.call()] == [200, 200]
 
 
-def test_rejected_in_threads(newest, zoho):
+def test_rejected_in_threads(sdk, zoho):
     """Eight threads that all meet a 401 renew once, then again for the next one."""
-    process = newest.process()
-    newest.log_in(process)
+    process = sdk.process()
+    sdk.log_in(process)
     assert process.call() == 200
     for round_ in (1, 2):
         zoho.expire_access_tokens()
@@ -264,10 +268,10 @@ def test_rejected_in_threads(newest, zoho):
         assert zoho.counters.token_calls("refresh_token") == round_
 
 
-def test_rejected_forever(newest, zoho):
+def test_rejected_forever(sdk, zoho):
     """A CRM that refuses every token does not make the retry a loop."""
-    process = newest.process()
-    newest.log_in(process)
+    process = sdk.process()
+    sdk.log_in(process)
     zoho.faults.add(endpoint="records", kind="status", status=401, times=None)
     process.rejected()
     process.rejected()
@@ -287,10 +291,10 @@ def test_rejected_after_another_user(sdk, zoho):
     assert seen["before"] != seen["after"]
 
 
-def test_rejected_in_a_thread_that_knows_nothing(newest, zoho):
+def test_rejected_in_a_thread_that_knows_nothing(sdk, zoho):
     """A thread that was given nothing reports what the object holds; a newer one is left alone."""
-    process = newest.process()
-    first = newest.log_in(process)
+    process = sdk.process()
+    first = sdk.log_in(process)
     process.renew(token_id=first["id"])
     process.rejected(threads=1)
     assert zoho.counters.token_calls("refresh_token") == 1
@@ -299,12 +303,12 @@ def test_rejected_in_a_thread_that_knows_nothing(newest, zoho):
     assert zoho.counters.token_calls("refresh_token") == 1
 
 
-def test_rejected_after_a_new_login(newest, zoho):
+def test_rejected_after_a_new_login(sdk, zoho):
     """What a thread saves is what it goes on with: reported, it is renewed."""
-    process = newest.process()
-    first = newest.log_in(process)
+    process = sdk.process()
+    first = sdk.log_in(process)
     again = {"refresh_token": first["refresh_token"], "access_token": zoho.access_token()}
-    seen = process.rejected_after_saving(**again, **newest.secrets())
+    seen = process.rejected_after_saving(**again, **sdk.secrets())
 
     assert seen["id"] == first["id"]
     assert seen["access_token"] not in (first["access_token"], again["access_token"])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from sdk_driver import SDKFailed
+from sdk_driver import SDKFailed, each_generation
 
 
 def names_users(sdk):
@@ -11,6 +11,7 @@ def names_users(sdk):
     return sdk.generation != "5_0"
 
 
+@each_generation
 def test_grant_token(sdk, zoho):
     """A grant code is exchanged once, and starts the application again ever after."""
     code = zoho.grant_code()
@@ -76,6 +77,7 @@ def test_user_signature(sdk, zoho, more):
     assert zoho.counters.token_calls() == 1
 
 
+@each_generation
 def test_user_signature_unknown(sdk, zoho):
     """A user nobody has stored is the SDK's own error, as with its own stores."""
     with pytest.raises(SDKFailed) as failed:
@@ -85,6 +87,7 @@ def test_user_signature_unknown(sdk, zoho):
     assert zoho.counters.token_calls() == 0
 
 
+@each_generation
 def test_signature_learnt(sdk, zoho):
     """What the SDK has found out about its user is enough for the next start."""
     first = sdk.log_in()

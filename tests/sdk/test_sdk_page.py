@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+from sdk_driver import each_generation
+
 from tokenkeep import errors
 from tokenkeep.integrations import zoho_sdk
 
@@ -12,6 +14,7 @@ ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs" / "zoho-sdk.md").read_text()
 
 
+@each_generation
 def test_first_example(sdk, zoho):
     """The first example logs in; run again, it needs no login."""
     sdk.environ |= {

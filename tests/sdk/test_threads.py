@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from sdk_driver import each_generation
+
 
 def test_users_never_mix(sdk, zoho):
     """Invariant 8: two users in two data centres, renewals amid, get their own tokens only."""
@@ -27,6 +29,7 @@ def test_users_never_mix(sdk, zoho):
         assert zoho.counters.token_calls("refresh_token", data_center=name) == 1
 
 
+@each_generation
 def test_switch_between_users(sdk, zoho):
     """One thread switches from user to user; each start and call uses that user's token."""
     process = sdk.process()

@@ -1,4 +1,4 @@
-"""The demo, on every kind of server."""
+"""The demo on a server; that every kind of server does what it needs is tested one by one."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import pytest
 COMMAND = Path(sys.executable).with_name("tokenkeep")
 
 
+@pytest.mark.parametrize("place", ["postgres"], indirect=True)
 @pytest.mark.timeout(300)
 def test_demo_on_a_server(place, tmp_path):
     """`tokenkeep demo` proves its claims there too, and leaves nothing behind."""

@@ -1,4 +1,4 @@
-"""One renewal for a fleet of hosts, on every kind of server."""
+"""One renewal for a fleet of hosts: whole on PostgreSQL, its heart on every kind of server."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
+from cloud import KINDS
 from renewal_processes import Fleet
 
 from tokenkeep import Status
@@ -15,6 +16,8 @@ pytestmark = pytest.mark.timeout(240)
 
 SHORT = {"call_timeout": 3.0, "claim_length": 6.0, "wait_timeout": 60.0}
 """Limits that a test can wait for."""
+
+on_postgresql = pytest.mark.parametrize("place", ["postgres"], indirect=True)
 
 
 @pytest.fixture
@@ -52,6 +55,7 @@ def test_16_processes_on_4_hosts(fleet):
     assert fleet.works(fleet.stored)
 
 
+@on_postgresql
 def test_64_threads_on_a_server(fleet):
     """Invariant 2: the threads of one process too, on a pool of connections."""
     keeper = fleet.keeper()
@@ -63,6 +67,7 @@ def test_64_threads_on_a_server(fleet):
     assert fleet.calls == 1
 
 
+@on_postgresql
 @pytest.mark.parametrize("ahead", [300.0, -300.0])
 def test_clock_of_one_host_is_wrong(fleet, ahead):
     """Invariant 2: a claim is judged by the waiter's own monotonic clock."""
@@ -82,6 +87,7 @@ def test_clock_of_one_host_is_wrong(fleet, ahead):
     assert fleet.calls == 1
 
 
+@on_postgresql
 def test_killed_on_this_host(fleet):
     """Invariant 2: a dead holder of this host is known to be dead, and taken over at once."""
     held = fleet.zoho.faults.add(kind="hang")
@@ -96,6 +102,7 @@ def test_killed_on_this_host(fleet):
     assert fleet.calls == 2
 
 
+@on_postgresql
 def test_stopped_on_another_host_past_its_claim(brief):
     """LATE: who was stopped past its claim overwrites nothing when it goes on."""
     held = brief.zoho.faults.add(kind="slow", delay=1.0, after=True)
@@ -118,7 +125,11 @@ def test_stopped_on_another_host_past_its_claim(brief):
     assert brief.calls == 2
 
 
-@pytest.mark.parametrize("what", ["revoke", "delete", "login"])
+@pytest.mark.parametrize(
+    ("place", "what"),
+    [("postgres", "delete"), ("postgres", "login"), *((kind, "revoke") for kind in KINDS)],
+    indirect=["place"],
+)
 def test_acknowledged_while_a_renewal_is_in_flight(fleet, what):
     """Invariant 7: what was acknowledged meanwhile stands."""
     held = fleet.held_up(endpoint="token")

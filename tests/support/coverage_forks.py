@@ -9,8 +9,8 @@ in each child, which takes a tenth of a second; our tests fork hundreds of times
 from __future__ import annotations
 
 import os
+import sys
 import threading
-from contextlib import suppress
 
 
 class LockOfOneProcess:
@@ -43,9 +43,8 @@ def pytest_configure():
 
 def set_right():
     """Let processes that are forked from this one go on, whatever its threads do."""
-    with suppress(ImportError):  # it is not needed to run tests
-        from coverage import Coverage
-
-        measuring = Coverage.current()
+    # Where something is measured, it is loaded; loading it takes long where nothing is.
+    if coverage := sys.modules.get("coverage"):
+        measuring = coverage.Coverage.current()
         if measuring is not None:
             measuring._collector.data_lock = LockOfOneProcess()
