@@ -1,10 +1,10 @@
 """
-What a backend is: a place that moves sealed records.
+What a backend is: a place that moves records and understands none of them.
 
-It sees ids, digests, clear copies for listing and sealed bytes; never a
-token, a key, a clock or a provider. Write these methods and you get sealing,
-lookup, one renewal, the cache and the command line for nothing; subclass
-`tokenkeep.testing.BackendContract` to know that they are right.
+A record is an id, a few digests to find it by, times, and sealed bytes. A
+backend never sees a token, a key, a clock or a provider. Write these methods
+and you get sealing, lookup, one renewal, the cache and the command line for
+nothing; subclass `tokenkeep.testing.BackendContract` to know that they are right.
 """
 
 from __future__ import annotations
@@ -17,57 +17,66 @@ if TYPE_CHECKING:
     from collections.abc import Hashable, Sequence
     from pathlib import Path
 
-FIELDS = ("identity", "user", "access", "refresh", "grant")
+MARKS = ("user", "tenant", "client", "access", "refresh", "grant", "state")
+"""The fields of a record that hold a keyed digest, or None."""
+
+FOUND_BY = ("id", "owner", *MARKS)
 """The fields of a record that `Backend.find` searches."""
+
+WIDTH = 32
+"""How many hexadecimal digits an id, a version, an owner and a mark have."""
+
+HEADER = "0" * WIDTH
+"""The id and owner of the store's own record, which `Backend.clear` leaves."""
+
+Mark = tuple[str, str]
+"""One of `FOUND_BY`, and the value it has to have."""
+
+Due = tuple[float, str]
+"""When a record is due, in epoch seconds, and its id: where a page of `Backend.due` ended."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Record:
     """
-    One sealed token.
+    One sealed thing.
 
-    Everything but *sealed* is a key or a copy for listing: what counts is
-    inside the seal. Strings may hold any character but a lone surrogate, NUL
-    included; *sealed* may hold any byte. Times are epoch seconds.
+    All texts but *kind* are `WIDTH` lower-case hexadecimal digits; times are
+    epoch seconds. Nothing is to be read from any of them: what counts is
+    inside the seal.
 
     Args:
-        id: Random, or what `Backend.id_for` says; never that of another identity.
-        version: Random, opaque, made by the writer; compared, never counted.
-        identity: Digest of what the token is for. Unique in the store.
-        access: Digest of the access token. None if there is none.
-        refresh: Digest of the refresh token. None if there is none.
-        grant: Digest of the grant token. None if there is none.
-        user: Copy of the token's user. None if not known.
-        client_id: Copy of the token's client id.
-        provider: Copy of the token's provider.
-        data_center: Copy of the token's data centre.
-        environment: Copy of the token's environment.
-        status: Copy of the token's status.
-        expires_at: Copy of the access token's end. None if not known.
-        created_at: When the record was first written.
-        updated_at: When this version was written.
+        id: Random, or what `Backend.id_for` says.
+        version: Random, made by the writer; compared, never counted.
+        owner: Digest of what the record is for. Unique in the store.
+        kind: A short lower-case ASCII word: ``row``, ``alias``, ``lease``, ``ended``, ``header``.
+        key: Which of the store's data keys sealed it, from 1. 0 for the header.
+        sealed: Any bytes.
+        user: Mark of the user. None if not known.
+        tenant: Mark of the user's organisation. None if not known.
+        client: Mark of the client. None if not known.
+        access: Mark of the access token. None if there is none.
+        refresh: Mark of the refresh token. None if there is none.
+        grant: Mark of the grant token. None if there is none.
+        state: Mark of the state it is in. None if it has none.
+        due_at: When there is something to do about it. None if there is nothing.
         last_used_at: Last `Backend.touch`, outside the version. None if never.
-        key_id: Which key sealed it.
-        sealed: The token.
     """
 
     id: str
     version: str
-    identity: str
-    key_id: str
+    owner: str
+    kind: str
+    key: int
     sealed: bytes
+    user: str | None = None
+    tenant: str | None = None
+    client: str | None = None
     access: str | None = None
     refresh: str | None = None
     grant: str | None = None
-    user: str | None = None
-    client_id: str | None = None
-    provider: str | None = None
-    data_center: str | None = None
-    environment: str | None = None
-    status: str | None = None
-    expires_at: float | None = None
-    created_at: float | None = None
-    updated_at: float | None = None
+    state: str | None = None
+    due_at: float | None = None
     last_used_at: float | None = None
 
 
@@ -87,11 +96,11 @@ class Risk:
 
 class Backend(ABC):
     """
-    Move sealed records.
+    Move records.
 
     Every method may raise `StoreUnavailable`, within a bounded time; after a
     write that raises it, the outcome is unknown. Methods may be called from
-    any thread, and in a child process after a fork. Rows are fetched whole:
+    any thread, and in a child process after a fork. Records are fetched whole:
     no cursor or transaction outlives a call.
     """
 
@@ -107,18 +116,18 @@ class Backend(ABC):
     finds_late: bool = False
     """
     Whether `find` may miss what was written in the last minutes, unless it is
-    asked by identity. What it returns is up to date all the same.
+    asked by id or owner. What it returns is up to date all the same.
     """
 
-    def id_for(self, identity: str) -> str | None:  # noqa: ARG002 - for those who override it
+    def id_for(self, owner: str) -> str | None:  # noqa: ARG002 - for those who override it
         """
-        Return the id of the record with an identity. None lets it be random.
+        Return the id of the record with an owner. None lets it be random.
 
         For a store that has nothing unique but names. A record deleted and
         made again then has the same id, and is told apart by its version.
 
         Args:
-            identity: As in `Record`.
+            owner: As in `Record`.
         """
         return None
 
@@ -127,13 +136,12 @@ class Backend(ABC):
         """Return the record with this id. None if there is none."""
 
     @abstractmethod
-    def find(self, field: str, values: Sequence[str]) -> list[Record]:
+    def find(self, marks: Sequence[Mark]) -> list[Record]:
         """
-        Return the records whose *field* equals one of *values*, in one trip.
+        Return the records that have at least one of *marks*, each once, in one trip.
 
         Args:
-            field: One of `FIELDS`.
-            values: Compared byte for byte, case counts. None or more.
+            marks: None or more, of any of `FOUND_BY`, also several of one.
         """
 
     @abstractmethod
@@ -148,8 +156,8 @@ class Backend(ABC):
             replaces: The version that must be stored now. None inserts.
 
         Raises:
-            StoreConflict: Another version is stored, the row is gone, the id
-                exists (when inserting), or the identity is taken by another id.
+            StoreConflict: Another version is stored, the record is gone, the id
+                exists (when inserting), or the owner is another record's.
         """
 
     @abstractmethod
@@ -185,25 +193,44 @@ class Backend(ABC):
         """
 
     @abstractmethod
-    def scan(self, after: str | None, limit: int) -> list[Record]:
+    def scan(self, after: str | None, limit: int, *, mark: Mark | None = None) -> list[Record]:
         """
         Return up to *limit* records in the order of their ids.
+
+        Fewer than *limit* means that there are no more.
 
         Args:
             after: Start behind this id. None starts at the first.
             limit: At least 1.
+            mark: Only those that have it. None means all.
+        """
+
+    @abstractmethod
+    def due(self, before: float, limit: int, *, after: Due | None = None) -> list[Record]:
+        """
+        Return up to *limit* records whose ``due_at`` is not after *before*.
+
+        In the order of ``due_at`` and id; what is not due is not read. Fewer
+        than *limit* means that there are no more.
+
+        Args:
+            before: Epoch seconds.
+            limit: At least 1.
+            after: ``due_at`` and id of the last record of the page before. None
+                starts at the first.
         """
 
     @abstractmethod
     def clear(self) -> int:
-        """Delete all records and return how many there were."""
+        """Delete all records but `HEADER`'s, and return how many there were."""
 
     def revision(self) -> Hashable | None:
         """
         Return something that differs after any commit, by whoever.
 
-        Cheap (microseconds), and read before the row it vouches for. None if
-        there is no such thing: then cached tokens are kept for a bounded time.
+        Cheap (microseconds), read before the record it vouches for, and
+        changed no sooner than what was committed can be read. None if there is
+        no such thing.
         """
         return None
 
@@ -212,22 +239,9 @@ class Backend(ABC):
         """
         Say where the tokens are, for people; without a password.
 
-        A server's journal is named after it and `store_id`, so it says the
-        same in all processes of a host.
+        A server's journal is named after it, so it says the same in all
+        processes of a host.
         """
-
-    def store_id(self) -> str | None:
-        """
-        Return what tells this store from any other, by whatever name it is reached.
-
-        Made once, at random, and kept in the store: two servers may be called
-        alike. None where nothing of the kind can be kept; then `describe` has
-        to tell stores apart.
-
-        Raises:
-            StoreUnavailable: As for every method.
-        """
-        return None
 
     def risks(self) -> list[Risk] | None:
         """
