@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from tokenkeep.backends.base import FIELDS, Backend, Record
+from tokenkeep.backends.base import Backend, Due, Mark, Record
 from tokenkeep.backends.deadline import ends_within
 from tokenkeep.backends.frames import without_frames
+from tokenkeep.backends.rows import COLUMNS, from_row, to_row
 from tokenkeep.backends.sql_calls import Calls
 from tokenkeep.backends.sql_connections import Connections, unwrapped
-from tokenkeep.backends.sql_errors import Explainer, surrogate
-from tokenkeep.backends.sql_rows import RowFormat
+from tokenkeep.backends.sql_errors import Explainer
 from tokenkeep.backends.sql_schema import Schema
 from tokenkeep.backends.sql_setup import prepare
-from tokenkeep.backends.sql_statements import Statements, replacing
+from tokenkeep.backends.sql_statements import Statements, replaced
 from tokenkeep.backends.sql_target import OWN, Target
 from tokenkeep.errors import ConfigurationError, StoreConflict
 
@@ -30,7 +30,7 @@ _PAGE = 10_000
 """How many records `clear` deletes at once: one statement for all may take too long."""
 
 _REST = 16384
-"""How long a statement may be without its largest values, in bytes."""
+"""How long a statement may be without what is sealed, in bytes."""
 
 
 _WRONG = (TypeError, ValueError, AttributeError)
@@ -117,7 +117,6 @@ class SQLBackend(Backend):
         Schema(target.table, target.schema)
         self._errors = Explainer(target)
         self._packet: int | None = None
-        self._store_id: str | None = None
         self._connections = Connections(target, self._errors)
         self._calls = Calls(target, self._connections, self._errors)
         try:
@@ -147,65 +146,60 @@ class SQLBackend(Backend):
 
     def read(self, record_id: str) -> Record | None:
         found = self._fetch(self._statements.read, [record_id], record_id)
-        # A collation of an unknown database may take another id for this one.
-        return next((each for each in found if each.id == record_id), None)
+        return found[0] if found else None
 
-    def find(self, field: str, values: Sequence[str]) -> list[Record]:
-        if field not in FIELDS:
-            raise ValueError(f"a record has no field {field!r} to search")
-        wanted = dict.fromkeys(values)
-        distinct = list(wanted)
+    def find(self, marks: Sequence[Mark]) -> list[Record]:
+        wanted = list(dict.fromkeys(marks))
         many = self._statements.many
-        found: list[Record] = []
-        for start in range(0, len(distinct), many):
-            part = distinct[start : start + many]
-            if len(part) > 1:
-                # A few lengths, so that drivers prepare the same statements again and again.
-                part += part[-1:] * ((1 << (len(part) - 1).bit_length()) - len(part))
-            found += self._fetch(self._statements.find(field, len(part)), part)
-        return [each for each in found if getattr(each, field) in wanted]
+        found: dict[str, Record] = {}
+        for start in range(0, len(wanted), many):
+            statement, values = self._statements.find(wanted[start : start + many])
+            found.update({each.id: each for each in self._fetch(statement, values)})
+        return list(found.values())
 
     def write(self, record: Record, *, replaces: str | None) -> None:
-        row = self._packed(record)
+        self._check_size(record)
         if replaces is None:
-            done = self._calls.change(self._statements.insert, row, "INSERT", record.id)
+            done = self._calls.change(self._statements.insert, to_row(record), "INSERT", record.id)
         else:
-            values = replacing(row, self._key(replaces))
+            values = (*replaced(record), record.id, replaces)
             done = self._calls.change(self._statements.replace, values, "UPDATE", record.id)
         if not done:
             raise StoreConflict("Somebody else wrote this record first", token_id=record.id)
 
     def delete(self, record_id: str, *, replaces: str | None = None) -> bool:
-        key = self._key(record_id)
         statements = self._statements
         if replaces is None:
-            return bool(self._calls.change(statements.delete, [key], "DELETE", record_id))
-        values = [key, self._key(replaces)]
+            return bool(self._calls.change(statements.delete, [record_id], "DELETE", record_id))
+        values = [record_id, replaces]
         if self._calls.change(statements.delete_version, values, "DELETE", record_id):
             return True
-        if self._calls.rows(statements.exists, [key], record_id):
+        if self._calls.rows(statements.exists, [record_id], record_id):
             raise StoreConflict("Somebody else wrote this record first", token_id=record_id)
         return False
 
     def touch(self, record_id: str, last_used_at: float) -> None:
-        values = [last_used_at, self._key(record_id)]
+        values = [last_used_at, record_id]
         self._calls.change(self._statements.touch, values, "UPDATE", record_id, patience=0)
 
-    def scan(self, after: str | None, limit: int) -> list[Record]:
-        statement = self._statements.scan(limit, after is not None)
-        return self._fetch(statement, [] if after is None else [after])
+    def scan(self, after: str | None, limit: int, *, mark: Mark | None = None) -> list[Record]:
+        field, value = mark or (None, None)
+        statement = self._statements.scan(limit, after is not None, field)
+        return self._fetch(statement, [each for each in (value, after) if each is not None])
+
+    def due(self, before: float, limit: int, *, after: Due | None = None) -> list[Record]:
+        return self._fetch(
+            self._statements.due(limit, after is not None), [before, *(after or ())]
+        )
 
     def clear(self) -> int:
         count = 0
         while last := self._calls.rows(self._statements.nth_id(_PAGE - 1), []):
-            count += self._calls.change(self._statements.delete_up_to, [last[0][0]], "DELETE")
-        return count + self._calls.change(self._statements.delete_all, [], "DELETE")
+            count += self._calls.change(self._statements.clear_up_to, [last[0][0]], "DELETE")
+        return count + self._calls.change(self._statements.clear, [], "DELETE")
 
     def describe(self) -> str:
         return self._target.describe()
-
-    def store_id(self) -> str | None:
-        return self._store_id
 
     def close(self) -> None:
         self._connections.close()
@@ -224,7 +218,6 @@ class SQLBackend(Backend):
             refused = self._refused(exc)
         if refused is not None:  # raised here, without the driver's error, which has the password
             raise refused
-        self._format = RowFormat(binary=target.is_mysql)
         self._statements = Statements(schema, connections.dialect)
 
     def _prepared(self, db: SQLAlchemyConnection) -> Schema:
@@ -233,7 +226,7 @@ class SQLBackend(Backend):
             # Where new tables go depends on the user; where these are must not.
             target.schema = self._connections.dialect.default_schema_name
         schema = Schema(target.table, target.schema)
-        self._store_id = prepare(db, schema, self._errors, target.timeout)
+        prepare(db, schema, self._errors, target.timeout)
         if target.is_mysql:
             self._packet = db.exec_driver_sql("SELECT @@max_allowed_packet").scalar_one()
         return schema
@@ -251,26 +244,23 @@ class SQLBackend(Backend):
             )
         return self._errors.explain(said, doing="CREATE")
 
-    def _key(self, text: str) -> str | bytes:
-        try:
-            return self._format.key(text)
-        except UnicodeEncodeError:
-            raise surrogate() from None
-
-    def _packed(self, record: Record) -> list[Any]:
-        try:
-            row = self._format.pack(record)
-        except UnicodeEncodeError:
-            raise surrogate() from None
+    def _check_size(self, record: Record) -> None:
         # MySQL would hang up in the midst of it. Drivers send bytes as text, twice as long.
-        size = 2 * (len(record.sealed) + len(row[-1] or b"")) + _REST
-        if self._packet is not None and size > self._packet:
+        if self._packet is not None and 2 * len(record.sealed) + _REST > self._packet:
             raise self._errors.too_large(self._packet, record.id)
-        return row
 
     def _fetch(
-        self, statement: Statement, texts: Sequence[str], record_id: str | None = None
+        self, statement: Statement, values: Sequence[Any], record_id: str | None = None
     ) -> list[Record]:
-        """Return the records that a statement finds by some texts."""
-        rows = self._calls.rows(statement, [self._key(text) for text in texts], record_id)
-        return [self._format.unpack(row) for row in rows]
+        """Return the records that a statement finds."""
+        return [_record(row) for row in self._calls.rows(statement, values, record_id)]
+
+
+_SEALED = COLUMNS.index("sealed")
+
+
+def _record(row: Sequence[Any]) -> Record:
+    """Return the record of a row; each driver has its own type for bytes."""
+    if type(row[_SEALED]) is not bytes:
+        row = (*row[:_SEALED], bytes(row[_SEALED]), *row[_SEALED + 1 :])
+    return from_row(row)

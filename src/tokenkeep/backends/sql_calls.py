@@ -100,7 +100,7 @@ class Calls:
                 None means the timeout.
 
         Raises:
-            StoreConflict: An id or identity is taken.
+            StoreConflict: An id or owner is taken.
             StoreUnavailable: It was not done; or the connection was lost and
                 nobody knows, so it was not tried again.
         """

@@ -54,7 +54,6 @@ _TOO_LARGE = (
     "Raise max_allowed_packet on the server",
 )
 _SLOW = ("it did not finish in time", "Try again; look what keeps the server busy")
-_ENCODING = ("its encoding is not UTF-8", "Make the database with the encoding UTF8")
 _GONE = (
     "the tables of tokenkeep are not there any more",
     "Put them back from a backup; a new process makes empty ones",
@@ -72,7 +71,6 @@ _REASONS: dict[Code, tuple[str, str]] = {
     **dict.fromkeys((1040, 1203, 1226, "53300"), _CROWDED),
     **dict.fromkeys((1053, 1047, "57P01", "57P02", "57P03"), _STARTING),
     **dict.fromkeys((1317, 1969, 3024, "57014"), _SLOW),
-    **dict.fromkeys(("22021", "22P05"), _ENCODING),
     **dict.fromkeys((1146, 1932, "42P01"), _GONE),
     **dict.fromkeys((2002, 2005, 1129, 1130), _UNREACHABLE),
     **dict.fromkeys((2026, 3159), _NO_TLS),
@@ -130,7 +128,7 @@ class Explainer:
         return name if isinstance(name, str) else None
 
     def is_taken(self, exc: BaseException) -> bool:
-        """Return whether a record was refused because of its id or identity."""
+        """Return whether a record was refused because of its id or owner."""
         code = self.code(exc)
         if code is not None:
             return code in _TAKEN
@@ -286,14 +284,6 @@ class Explainer:
             said = said.replace(secret, "***")
         number = f" ({code})" if code is not None else ""
         return f"{type(exc).__name__}{number}: {said[:_LONGEST]}"
-
-
-def surrogate() -> StoreError:
-    """Return the error to raise for a text that UTF-8 can't have."""
-    return StoreError(
-        "A text with a lone surrogate can't be stored or looked for",
-        hint="Decode bytes with the encoding they are in, without surrogateescape",
-    )
 
 
 def _upper(text: str) -> str:

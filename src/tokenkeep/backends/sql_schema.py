@@ -5,23 +5,22 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import Column, Double, Index, Integer, LargeBinary, MetaData, String, Table, select
-from sqlalchemy.dialects.mysql import LONGBLOB, VARBINARY
+from sqlalchemy import Column, Double, Index, Integer, LargeBinary, MetaData, String, Table
+from sqlalchemy.dialects.mysql import CHAR, LONGBLOB
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError, CompileError, NoSuchModuleError
 from sqlalchemy.schema import CreateIndex, CreateTable
 
-from tokenkeep.backends.base import FIELDS
+from tokenkeep.backends.base import MARKS, WIDTH
 from tokenkeep.backends.rows import COLUMNS
-from tokenkeep.backends.sql_rows import WIDTH
 from tokenkeep.errors import ConfigurationError, UnknownName
 
 if TYPE_CHECKING:
-    from sqlalchemy import Dialect, Insert, Select
+    from sqlalchemy import Dialect, Insert
     from sqlalchemy.sql.ddl import ExecutableDDLElement
     from sqlalchemy.types import TypeEngine
 
-VERSION = 1
+VERSION = 2
 """The number in the schema's table: how the tables look."""
 
 TABLE = "tokenkeep"
@@ -30,28 +29,27 @@ TABLE = "tokenkeep"
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_$-]{0,47}")
 """What becomes of it, with an ending, fits every database; and needs no escaping in a driver."""
 
-# Compared byte by byte, without a look at case, accents or spaces at the end:
-# MySQL's binary collations ignore those, and differ between MySQL and MariaDB.
-_TEXT = (
+# Hexadecimal digits are alike in all encodings and collations; those of bytes are the fastest.
+# Not CHAR in PostgreSQL: what is compared with a VARCHAR there is looked for without an index.
+_DIGITS = (
     String(WIDTH)
-    .with_variant(VARBINARY(WIDTH), "mysql", "mariadb")
+    .with_variant(CHAR(WIDTH, charset="ascii", collation="ascii_bin"), "mysql", "mariadb")
     .with_variant(String(WIDTH, collation="C"), "postgresql")
 )
-_BYTES = LargeBinary().with_variant(LONGBLOB(), "mysql", "mariadb")
-
-_NAMES = {
-    "user": "user_name",  # a "user" without quotes is somebody else in PostgreSQL
-    **{name: f"{name}_digest" for name in ("identity", "access", "refresh", "grant")},
-}
-"""Columns whose name is a word of SQL as a field."""
 
 _TYPES: dict[str, TypeEngine[Any]] = {
-    "sealed": _BYTES,
-    **dict.fromkeys(("expires_at", "created_at", "updated_at", "last_used_at"), Double()),
+    "kind": String(8),
+    "key": Integer(),
+    "sealed": LargeBinary().with_variant(LONGBLOB(), "mysql", "mariadb"),
+    "due_at": Double(),
+    "last_used_at": Double(),
 }
-"""The types of the columns that are not text."""
+"""The types of the columns that are not `WIDTH` digits."""
 
-_NEEDED = {"version", "identity", "key_id", "sealed"}
+_NAMES = {"key": "data_key", **{mark: f"{mark}_mark" for mark in MARKS}}
+"""Columns whose name would be a word of SQL as a field."""
+
+_NULLABLE = {*MARKS, "due_at", "last_used_at"}
 
 
 def column_name(field: str) -> str:
@@ -63,8 +61,8 @@ class Schema:
     """
     The two tables of a store.
 
-    The records are in the first; the second has one row, the version of both
-    and the store's id. It is written last: where it is, all is there.
+    The records are in the first; the second has one row, the version of both.
+    It is written last: where it is, all is there.
 
     Args:
         table: The name of the first; the second is ``<table>_schema``.
@@ -90,36 +88,33 @@ class Schema:
             *(
                 Column(
                     column_name(name),
-                    _TYPES.get(name, _TEXT),
+                    _TYPES.get(name, _DIGITS),
                     primary_key=name == "id",
-                    unique=name == "identity" or None,
-                    nullable=name not in _NEEDED and name != "id",
+                    unique=name == "owner" or None,
+                    nullable=name in _NULLABLE,
                 )
                 for name in COLUMNS
             ),
-            Column("long_values", _BYTES),
             # A crash must lose nothing, and a write be whole: not so with MySQL's other engines.
             mysql_engine="InnoDB",
             mariadb_engine="InnoDB",
         )
+        # Each with the id behind it, for pages in its order.
         self.indexes: list[Index] = [
-            Index(f"{table}_{name}", self.records.c[column_name(name)])
-            for name in FIELDS
-            if name != "identity"
+            Index(f"{table}_{name}", self.records.c[column_name(name)], self.records.c.id)
+            for name in (*MARKS, "due_at")
         ]
         self.version: Table = Table(
             f"{table}_schema",
             self.metadata,
             Column("name", String(20), primary_key=True),
             Column("version", Integer, nullable=False),
-            Column("store", String(32)),
             mysql_engine="InnoDB",
             mariadb_engine="InnoDB",
         )
         self.insert_version: Insert = self.version.insert().values(
             name="tokenkeep", version=VERSION
         )
-        self.store_id: Select[Any] = select(self.version.c.store)
 
     def create(self) -> list[tuple[Table | Index, ExecutableDDLElement]]:
         """Return what is to be made, in its order, and the statements that do so."""

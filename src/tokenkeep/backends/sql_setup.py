@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import secrets
 from typing import TYPE_CHECKING
 
 from sqlalchemy import Table, false, inspect, literal_column, select
@@ -20,7 +19,7 @@ if TYPE_CHECKING:
     from tokenkeep.backends.sql_schema import Schema
 
 
-def prepare(db: Connection, schema: Schema, errors: Explainer, patience: float) -> str | None:
+def prepare(db: Connection, schema: Schema, errors: Explainer, patience: float) -> None:
     """
     Look for the tables; make what is missing.
 
@@ -34,16 +33,13 @@ def prepare(db: Connection, schema: Schema, errors: Explainer, patience: float) 
         errors: Makes our errors.
         patience: How long to try while others are in the way, in seconds.
 
-    Returns:
-        The store's id. None if it has none and this user may not give it one.
-
     Raises:
         DBAPIError: The database says no.
-        StoreForeign: A table is not ours.
+        StoreForeign: A table is not ours, or of an earlier layout.
         StoreTooNew: A newer tokenkeep made them.
     """
     if _is_ready(db, schema, errors):
-        return _store_id(db, schema, errors, patience)
+        return
     _refuse_foreign(db, schema.records, errors)
     for made, statement in schema.create():
         _make(db, made, statement, patience, errors)
@@ -53,24 +49,6 @@ def prepare(db: Connection, schema: Schema, errors: Explainer, patience: float) 
         db.rollback()
         if not errors.is_taken(exc.orig or exc):
             raise
-    return _store_id(db, schema, errors, patience)
-
-
-def _store_id(db: Connection, schema: Schema, errors: Explainer, patience: float) -> str | None:
-    """Return the store's id. Who comes first makes it: the tables may be made by a script."""
-    made = schema.version.update().where(schema.version.c.store.is_(None))
-    for _ in tries(patience):
-        found: str | None = db.execute(schema.store_id).scalar()
-        db.rollback()
-        if found is not None:
-            return found
-        try:
-            _run(db, made.values(store=secrets.token_hex(16)))
-        except DBAPIError as exc:
-            db.rollback()
-            if not errors.is_busy(exc.orig or exc):
-                return None  # this user may not write there; but may be the only one
-    return None
 
 
 def _is_ready(db: Connection, schema: Schema, errors: Explainer) -> bool:
@@ -87,6 +65,8 @@ def _is_ready(db: Connection, schema: Schema, errors: Explainer) -> bool:
             f"The table {schema.records.name} was made by a newer tokenkeep (format {row[0]})",
             hint="Upgrade tokenkeep",
         )
+    if row[0] < VERSION:
+        raise errors.foreign(f"is in the format {row[0]}, which no released tokenkeep had")
     return True
 
 
