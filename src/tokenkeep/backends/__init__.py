@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple, cast
 
-from tokenkeep.backends.base import FIELDS, Backend, Record
+from tokenkeep.backends.base import Backend, Record
 from tokenkeep.backends.frames import without_frames
 from tokenkeep.backends.urls import scheme_of
 from tokenkeep.errors import DriverMissing, UnknownName
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from importlib.metadata import EntryPoint
 
-__all__ = ["BACKENDS", "FIELDS", "Backend", "Kind", "Record", "open_backend"]
+__all__ = ["BACKENDS", "Backend", "Kind", "Record", "open_backend"]
 
 ENTRY_POINTS = "tokenkeep.backends"
 """

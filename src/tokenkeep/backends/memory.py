@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from typing import Self
 
+    from tokenkeep.backends.base import Due, Mark
+
 
 class MemoryBackend(ForkSafe, Backend):
     """
@@ -27,7 +29,6 @@ class MemoryBackend(ForkSafe, Backend):
     def __init__(self) -> None:
         super().__init__()
         self._table = Table()
-        self._commits = 0
 
     @classmethod
     def from_url(cls, url: str) -> Self:
@@ -46,44 +47,33 @@ class MemoryBackend(ForkSafe, Backend):
     def read(self, record_id: str) -> Record | None:
         return self._alone(lambda: self._table.read(record_id))
 
-    def find(self, field: str, values: Sequence[str]) -> list[Record]:
-        return self._alone(lambda: self._table.find(field, values))
+    def find(self, marks: Sequence[Mark]) -> list[Record]:
+        return self._alone(lambda: self._table.find(marks))
 
     def write(self, record: Record, *, replaces: str | None) -> None:
-        def write() -> None:
-            self._table.write(record, replaces=replaces)
-            self._commits += 1
-
-        self._alone(write)
+        self._alone(lambda: self._table.write(record, replaces=replaces))
 
     def delete(self, record_id: str, *, replaces: str | None = None) -> bool:
-        def delete() -> bool:
-            deleted = self._table.delete(record_id, replaces=replaces)
-            self._commits += deleted
-            return deleted
-
-        return self._alone(delete)
+        return self._alone(lambda: self._table.delete(record_id, replaces=replaces))
 
     def touch(self, record_id: str, last_used_at: float) -> None:
-        def touch() -> None:
-            self._commits += self._table.touch(record_id, last_used_at)
+        self._alone(lambda: self._table.touch(record_id, last_used_at))
 
-        self._alone(touch)
+    def scan(self, after: str | None, limit: int, *, mark: Mark | None = None) -> list[Record]:
+        return self._alone(lambda: self._table.scan(after, limit, mark=mark))
 
-    def scan(self, after: str | None, limit: int) -> list[Record]:
-        return self._alone(lambda: self._table.scan(after, limit))
+    def due(self, before: float, limit: int, *, after: Due | None = None) -> list[Record]:
+        return self._alone(lambda: self._table.due(before, limit, after=after))
 
     def clear(self) -> int:
         def clear() -> int:
-            count = len(self._table)
-            self._table = Table()
-            self._commits += 1
+            self._table, count = self._table.clear()
             return count
 
         return self._alone(clear)
 
     def revision(self) -> int:
-        return self._commits
+        return self._table.commits
 
     def describe(self) -> str:
         return "the memory of this process"

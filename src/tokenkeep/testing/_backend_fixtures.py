@@ -1,4 +1,4 @@
-"""What the contracts of backends share: their one fixture, and texts that break careless code."""
+"""What the contracts of backends share: their one fixture, and what differs between stores."""
 
 from __future__ import annotations
 
@@ -13,38 +13,15 @@ if TYPE_CHECKING:
 
     Factory = Callable[[], Backend]
 
-HARD_TEXTS = (
-    "",
-    " ",
-    "a",
-    "A",
-    "a ",
-    " a",
-    "a\0",
-    "a\0b",
-    "\n\r\t",
-    "'; DROP TABLE token; --",
-    '"quoted" \\ %s ? :id',
-    "caf\u00e9",
-    "cafe\u0301",
-    "CAF\u00c9",
-    "stra\u00dfe",
-    "strasse",
-    "\U0001f511 \U0001f469\u200d\U0001f4bb",
-    "\ufeff\u202e",
-    "x" * 65536,
-)
-"""Texts that look alike to a careless comparison, or break careless quoting."""
-
 
 class BackendFixtures:
     """The fixtures of each contract. Subclasses give the first."""
 
-    hard_texts: ClassVar[tuple[str, ...]] = HARD_TEXTS
-    """Those that records are told apart by; fewer where a store has a limit of its own."""
-
     very_many: ClassVar[int] = 3000
     """More values than one query may have; fewer where each is a request."""
+
+    largest: ClassVar[int] = 65536
+    """How many sealed bytes are tried; fewer where a store has a limit of its own."""
 
     @pytest.fixture
     def open_backend(self) -> Factory:

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import multiprocessing
+import time
 from dataclasses import replace
+from hashlib import sha256
 from typing import TYPE_CHECKING, Any
 
-from tokenkeep.backends.base import Backend, Record
+from tokenkeep.backends.base import WIDTH, Backend, Record
 from tokenkeep.errors import StoreConflict
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Hashable, MutableSequence
     from multiprocessing.queues import SimpleQueue
     from multiprocessing.synchronize import Barrier
 
@@ -22,16 +24,27 @@ PATIENCE = 60.0
 """How long a process may take before the test fails, in seconds."""
 
 
-def record(record_id: str = "id", **changes: Any) -> Record:
-    """Return a record to test with; its identity is its own unless given."""
+def digits(text: str) -> str:
+    """Return the digits, as many as those of an id, that stand for a text."""
+    return sha256(text.encode()).hexdigest()[:WIDTH]
+
+
+def record(name: str = "one", **changes: Any) -> Record:
+    """Return a record to test with; its id, version and owner are its name's unless given."""
     values: dict[str, Any] = {
-        "id": record_id,
-        "version": "1",
-        "identity": f"identity of {record_id}",
-        "key_id": "key",
+        "id": digits(f"id of {name}"),
+        "version": digits(f"first version of {name}"),
+        "owner": digits(f"owner of {name}"),
+        "kind": "row",
+        "key": 1,
         "sealed": b"sealed",
     }
     return Record(**{**values, **changes})
+
+
+def again(old: Record, version: str = "again", **changes: Any) -> Record:
+    """Return another version of a record."""
+    return replace(old, version=digits(version), **changes)
 
 
 def in_processes(work: Work, open_backend: Factory, count: int) -> list[Any]:
@@ -84,18 +97,18 @@ def _process(
 
 
 def replace_first_version(backend: Backend, number: int) -> bool:
-    """Try to write over version 1; say whether this process won."""
+    """Try to write over the first version; say whether this process won."""
     try:
-        backend.write(record(version=f"of {number}"), replaces="1")
+        backend.write(again(record(), f"of {number}"), replaces=record().version)
     except StoreConflict:
         return False
     return True
 
 
-def insert_same_identity(backend: Backend, number: int) -> bool:
+def insert_same_owner(backend: Backend, number: int) -> bool:
     """Try to insert a record for the one thing; say whether this process won."""
     try:
-        backend.write(record(f"id {number}", identity="the one thing"), replaces=None)
+        backend.write(record(str(number), owner=digits("the one thing")), replaces=None)
     except StoreConflict:
         return False
     return True
@@ -116,12 +129,81 @@ def save_many(backend: Backend, number: int) -> int:
 
 
 def _count_one(backend: Backend, version: str) -> bool:
-    old = backend.read("counter")
+    old = backend.read(record("counter").id)
     if old is None:
         raise AssertionError("the counter is gone")
-    new = replace(old, version=version, sealed=b"%d" % (int(old.sealed) + 1))
     try:
-        backend.write(new, replaces=old.version)
+        backend.write(
+            again(old, version, sealed=b"%d" % (int(old.sealed) + 1)), replaces=old.version
+        )
     except StoreConflict:
         return False
     return True
+
+
+# One writes, others look. They tell each other on a board of numbers that they
+# share: first how many writes have returned, then for each reader how many had
+# when its last look began.
+
+TURNS = range(20, 200)
+"""How often `write_and_look` writes at least, and at most, while `_LONG_ENOUGH` is not over."""
+
+_LONG_ENOUGH = 1.0
+"""In seconds."""
+
+_OVER = 1_000_000
+"""How many writes have returned when the record is deleted."""
+
+
+def write_and_look(board: MutableSequence[int], backend: Backend, number: int) -> list[str]:
+    """
+    Write (number 0), or look what is there as often as can be, until it is deleted.
+
+    Returns:
+        What a reader saw that was no longer so: nothing, if all is well.
+    """
+    if number:
+        return _look(board, backend, number)
+    _write(board, backend)
+    return []
+
+
+def _write(board: MutableSequence[int], backend: Backend) -> None:
+    until = time.monotonic() + _LONG_ENOUGH
+    old = record("seen", sealed=b"0")
+    for turn in range(1, TURNS.stop + 1):
+        if turn > TURNS.start and time.monotonic() > until:
+            break
+        new = again(old, str(turn), sealed=b"%d" % turn)
+        backend.write(new, replaces=old.version)
+        _wait_for_looks(board, turn)
+        old = new
+    backend.delete(old.id)
+    _wait_for_looks(board, _OVER)
+
+
+def _wait_for_looks(board: MutableSequence[int], turn: int) -> None:
+    """Note that a write has returned, and wait until everybody looked since."""
+    board[0] = turn
+    deadline = time.monotonic() + PATIENCE
+    while min(board) < turn:
+        if time.monotonic() > deadline:
+            raise AssertionError("a reader does not look any more")
+        time.sleep(0)
+
+
+def _look(board: MutableSequence[int], backend: Backend, number: int) -> list[str]:
+    wrong = []
+    kept: tuple[Hashable, int] | None = None
+    deadline = time.monotonic() + PATIENCE
+    while board[number] < _OVER and time.monotonic() < deadline:
+        returned = board[0]
+        # As the cache of the vault does it.
+        revision = backend.revision()
+        if kept is None or revision is None or kept[0] != revision:
+            found = backend.read(record("seen").id)
+            kept = revision, int(found.sealed) if found else _OVER
+        if kept[1] < returned:
+            wrong.append(f"write {kept[1]} after write {returned} had returned")
+        board[number] = returned
+    return wrong

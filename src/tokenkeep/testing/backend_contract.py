@@ -17,26 +17,31 @@ backend whose ``revision()`` is not None keeps `RevisionContract` as well.
 
 from __future__ import annotations
 
+import multiprocessing
 import os
+import re
+import signal
 import threading
-from typing import TYPE_CHECKING
+from functools import partial
+from itertools import count
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import pytest
 
 from tokenkeep.errors import StoreConflict
 from tokenkeep.testing import _contract_workers as workers
-from tokenkeep.testing._backend_fixtures import HARD_TEXTS
-from tokenkeep.testing._contract_workers import in_processes, record
-from tokenkeep.testing._records_contract import RecordsContract
+from tokenkeep.testing._contract_workers import again, digits, in_processes, record
+from tokenkeep.testing._records_contract import NEW, ONE, RecordsContract
 from tokenkeep.testing._search_contract import SearchContract
+from tokenkeep.testing.revision_contract import RevisionContract
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from tokenkeep.backends.base import Backend
+    from tokenkeep.backends.base import Backend, Record
     from tokenkeep.testing._backend_fixtures import Factory
 
-__all__ = ["HARD_TEXTS", "BackendContract", "SharedBackendContract"]
+__all__ = ["BackendContract", "SharedBackendContract"]
 
 
 class BackendContract(RecordsContract, SearchContract):
@@ -45,26 +50,43 @@ class BackendContract(RecordsContract, SearchContract):
     def test_close_and_go_on(self, connect: Factory) -> None:
         """After close, which may come twice, the next call opens the store again."""
         backend = connect()
-        backend.write(record(), replaces=None)
+        backend.write(ONE, replaces=None)
         backend.close()
         backend.close()
 
-        assert backend.read("id") == record()
-        backend.write(record(version="2"), replaces="1")
-        assert backend.read("id") == record(version="2")
+        assert backend.read(ONE.id) == ONE
+        backend.write(NEW, replaces=ONE.version)
+        assert backend.read(ONE.id) == NEW
 
     def test_describe(self, backend: Backend) -> None:
         """A backend says in words where the tokens are."""
         assert backend.describe().strip()
 
+    def test_ids_it_gives(self, connect: Factory) -> None:
+        """A backend that makes an id of an owner makes the same one each time, of digits."""
+        mine, other = connect().id_for(ONE.owner), connect().id_for(digits("other"))
+
+        assert mine == connect().id_for(ONE.owner)
+        assert (mine is None) == (other is None)
+        if mine is not None:
+            assert mine != other
+            assert re.fullmatch("[0-9a-f]{32}", mine)
+
+    def test_a_revision_has_its_contract(self, backend: Backend) -> None:
+        """Who says when something changed is held to it."""
+        assert backend.revision() is None or isinstance(self, RevisionContract)
+
+    # Threads
+
     def test_threads_race(self, backend: Backend) -> None:
         """Of threads that replace the same version, exactly one wins."""
         for turn in range(10):
-            backend.write(record(str(turn)), replaces=None)
+            old = record(str(turn))
+            backend.write(old, replaces=None)
 
-            def work(number: int, turn: int = turn) -> bool:
+            def work(number: int, old: Record = old) -> bool:
                 try:
-                    backend.write(record(str(turn), version=f"of {number}"), replaces="1")
+                    backend.write(again(old, f"of {number}"), replaces=old.version)
                 except StoreConflict:
                     return False
                 return True
@@ -72,27 +94,70 @@ class BackendContract(RecordsContract, SearchContract):
             won = _in_threads(work, 8)
 
             assert won.count(True) == 1
-            assert backend.read(str(turn)) == record(str(turn), version=f"of {won.index(True)}")
+            assert backend.read(old.id) == again(old, f"of {won.index(True)}")
 
     def test_threads_lose_nothing(self, backend: Backend) -> None:
         """Threads that use one backend at once get their own answers; all writes stay."""
 
         def work(number: int) -> bool:
             for turn in range(10):
-                mine = record(f"{number}-{turn}", user=str(number))
+                mine = record(f"{number}-{turn}", user=digits(str(number)))
                 backend.write(mine, replaces=None)
                 assert backend.read(mine.id) == mine
-                assert mine in backend.find("user", [str(number)])
+                assert mine in backend.find([("user", digits(str(number)))])
                 backend.revision()
             return True
 
         assert _in_threads(work, 8) == [True] * 8
         assert len(backend.scan(None, 1000)) == 80
 
+    def test_threads_see_what_was_written(self, backend: Backend) -> None:
+        """From the return of a write on no thread sees what was before, by revision or not."""
+        backend.write(record("seen", sealed=b"0"), replaces=None)
+        board = [0] * 3
+
+        saw = _in_threads(partial(workers.write_and_look, board, backend), 3)
+
+        assert saw == [[], [], []]
+
+    # Interruptions and forks
+
+    @pytest.mark.skipif(not hasattr(signal, "pthread_kill"), reason="no such signals here")
+    # Where the handler raises in a finalizer, Python can only show it.
+    @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+    def test_interrupted(self, backend: Backend) -> None:
+        """
+        A signal handler may raise in the midst of any call.
+
+        It comes through; the record is the old or the new one, nobody is
+        answered with another one, and the store goes on.
+        """
+        other = record("other", access=digits("other"))
+        backend.write(other, replaces=None)
+        backend.write(ONE, replaces=None)
+        old = ONE
+        versions = count()
+        for turn in range(INTERRUPTIONS):
+            tried = [old]
+
+            def go_on(tried: list[Record] = tried) -> NoReturn:
+                while True:
+                    tried.append(again(ONE, f"{next(versions)}", access=digits(str(len(tried)))))
+                    backend.write(tried[-1], replaces=tried[-2].version)
+                    del tried[0]
+                    backend.read(ONE.id)
+                    backend.find([("access", digits("other"))])
+
+            _interrupted_after(turn * LONGEST / INTERRUPTIONS, go_on)
+
+            assert backend.read(other.id) == other
+            assert backend.find([("access", digits("other"))]) == [other]
+            old = _written_over(backend, tried, f"after {turn}")
+
     @pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork on this system")
     def test_fork(self, backend: Backend) -> None:
         """Parent and child both go on using a backend that was open when they parted."""
-        backend.write(record(), replaces=None)
+        backend.write(ONE, replaces=None)
         backend.revision()
 
         ended = _in_fork(lambda: _use(backend, "child"))
@@ -101,12 +166,17 @@ class BackendContract(RecordsContract, SearchContract):
         assert _use(backend, "parent")
 
 
+INTERRUPTIONS = 30
+LONGEST = 0.02
+"""After how many seconds the last of `INTERRUPTIONS` comes."""
+
+
 class SharedBackendContract(BackendContract):
     """The promises of a `Backend` that several processes share: real ones race here."""
 
     def test_processes_race(self, open_backend: Factory, backend: Backend) -> None:
         """Of processes that replace the same version, exactly one wins."""
-        backend.write(record(), replaces=None)
+        backend.write(ONE, replaces=None)
 
         won = in_processes(workers.replace_first_version, open_backend, 4)
 
@@ -114,46 +184,105 @@ class SharedBackendContract(BackendContract):
 
     def test_processes_insert_once(self, open_backend: Factory, backend: Backend) -> None:
         """Of processes that store the same thing first, exactly one makes the record."""
-        won = in_processes(workers.insert_same_identity, open_backend, 4)
+        won = in_processes(workers.insert_same_owner, open_backend, 4)
 
         assert sorted(won) == [False, False, False, True]
-        assert len(backend.find("identity", ["the one thing"])) == 1
+        assert len(backend.find([("owner", digits("the one thing"))])) == 1
 
     def test_processes_lose_nothing(self, open_backend: Factory, backend: Backend) -> None:
         """Four processes save at once: no record and no count is lost, none is doubled."""
-        backend.write(record("counter", version="start", sealed=b"0"), replaces=None)
+        counter = record("counter", sealed=b"0")
+        backend.write(counter, replaces=None)
 
         in_processes(workers.save_many, open_backend, 4)
 
-        ids = {f"{number}-{turn}" for number in range(4) for turn in range(workers.SAVES)}
-        assert {each.id for each in backend.scan(None, 1000)} == ids | {"counter"}
-        counter = backend.read("counter")
-        assert counter is not None
-        assert int(counter.sealed) == 4 * workers.SAVES
+        names = {f"{number}-{turn}" for number in range(4) for turn in range(workers.SAVES)}
+        ids = {record(name).id for name in names}
+        assert {each.id for each in backend.scan(None, 1000)} == ids | {counter.id}
+        counted = backend.read(counter.id)
+        assert counted is not None
+        assert int(counted.sealed) == 4 * workers.SAVES
+
+    def test_processes_see_what_was_written(self, open_backend: Factory, backend: Backend) -> None:
+        """
+        From the return of a write on no process sees what was before.
+
+        The readers keep what they read for as long as ``revision()`` stays the
+        same, as the vault does. One that moves before what was committed can be
+        read lets them keep the old record under the new revision: a token is
+        handed out after its revocation.
+        """
+        backend.write(record("seen", sealed=b"0"), replaces=None)
+        board = multiprocessing.get_context("spawn").RawArray("q", 3)
+
+        saw = in_processes(partial(workers.write_and_look, board), open_backend, 3)
+
+        assert saw == [[], [], []]
 
     @pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork on this system")
     def test_fork_shares_the_store(self, connect: Factory) -> None:
         """What a forked child writes its parent sees, and the other way round."""
         backend = connect()
-        backend.write(record(), replaces=None)
+        backend.write(ONE, replaces=None)
         before = backend.revision()
+        child = again(ONE, "child")
 
-        ended = _in_fork(lambda: backend.write(record(version="child"), replaces="1"))
+        ended = _in_fork(lambda: backend.write(child, replaces=ONE.version))
 
         assert ended == 0
         assert before is None or backend.revision() != before
-        assert backend.read("id") == record(version="child")
-        backend.write(record(version="parent"), replaces="child")
-        assert connect().read("id") == record(version="parent")
+        assert backend.read(ONE.id) == child
+        parent = again(ONE, "parent")
+        backend.write(parent, replaces=child.version)
+        assert connect().read(ONE.id) == parent
+
+
+class _Interrupted(Exception):
+    """What the signal handler raises."""
+
+
+def _interrupted_after(seconds: float, work: Callable[[], NoReturn]) -> None:
+    """Do something until a signal handler raises."""
+
+    def handle(*_: object) -> NoReturn:
+        raise _Interrupted
+
+    this = threading.get_ident()
+    before = signal.signal(signal.SIGUSR1, handle)
+    timer = threading.Timer(seconds, signal.pthread_kill, (this, signal.SIGUSR1))
+    try:
+        timer.start()
+        work()
+    except _Interrupted:
+        pass
+    finally:
+        timer.join()
+        signal.signal(signal.SIGUSR1, before)
+
+
+def _written_over(backend: Backend, tried: list[Record], version: str) -> Record:
+    """Replace what an interruption left, which is one of those that were tried."""
+    for _ in range(100):
+        found = backend.read(ONE.id)
+        assert found in tried
+        assert backend.find([("access", found.access or ""), ("owner", found.owner)]) == [found]
+        new = again(found, version)
+        try:
+            backend.write(new, replaces=found.version)
+        except StoreConflict:
+            continue  # what was interrupted has come to its end only now
+        assert backend.read(ONE.id) == new
+        return new
+    raise AssertionError("nothing can be written any more")
 
 
 def _use(backend: Backend, name: str) -> bool:
     """Read and write as somebody who has just been forked."""
-    assert backend.read("id") is not None
+    assert backend.read(ONE.id) is not None
     backend.revision()
     backend.write(record(name), replaces=None)
     backend.revision()
-    return backend.read(name) == record(name)
+    return backend.read(record(name).id) == record(name)
 
 
 def _in_fork(work: Callable[[], object]) -> int:
@@ -169,10 +298,10 @@ def _in_fork(work: Callable[[], object]) -> int:
     return os.waitpid(child, 0)[1]
 
 
-def _in_threads(work: Callable[[int], bool], count: int) -> list[bool]:
-    """Do *work* in threads that start together; return whether each succeeded."""
+def _in_threads(work: Callable[[int], Any], count: int) -> list[Any]:
+    """Do *work* in threads that start together; return what it returned, None where it failed."""
     start = threading.Barrier(count)
-    results = [False] * count
+    results: list[Any] = [None] * count
 
     def run(number: int) -> None:
         start.wait(workers.PATIENCE)

@@ -20,13 +20,15 @@ import pytest
 
 from tokenkeep.errors import StoreConflict
 from tokenkeep.testing._backend_fixtures import BackendFixtures
-from tokenkeep.testing._contract_workers import record
+from tokenkeep.testing._contract_workers import again, digits, record
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from tokenkeep.backends.base import Backend
     from tokenkeep.testing._backend_fixtures import Factory
+
+ONE = record()
 
 
 class RevisionContract(BackendFixtures):
@@ -39,13 +41,13 @@ class RevisionContract(BackendFixtures):
     ) -> None:
         """After a commit of any kind by anybody, nobody is answered with an old revision."""
         both = connect(), connect()
-        both[0].write(record(), replaces=None)
+        both[0].write(ONE, replaces=None)
         before = [each.revision() for each in both]
         changes: dict[str, Callable[[Backend], object]] = {
             "insert": lambda by: by.write(record("new"), replaces=None),
-            "replace": lambda by: by.write(record(version="2"), replaces="1"),
-            "touch": lambda by: by.touch("id", 5.0),
-            "delete": lambda by: by.delete("id"),
+            "replace": lambda by: by.write(again(ONE), replaces=ONE.version),
+            "touch": lambda by: by.touch(ONE.id, 5.0),
+            "delete": lambda by: by.delete(ONE.id),
             "clear": lambda by: by.clear(),
         }
 
@@ -57,30 +59,35 @@ class RevisionContract(BackendFixtures):
     def test_no_two_states_share_a_revision(self, connect: Factory) -> None:
         """However fast commits follow each other, a revision is not used again."""
         writer, reader = connect(), connect()
-        writer.write(record(version="0"), replaces=None)
+        old = ONE
+        writer.write(old, replaces=None)
         seen = [reader.revision()]
 
         for turn in range(1, 101):
-            writer.write(record(version=str(turn)), replaces=str(turn - 1))
+            new = again(old, str(turn))
+            writer.write(new, replaces=old.version)
             seen.append(reader.revision())
+            old = new
 
         assert len(set(seen)) == 101
 
     def test_revision_stays_without_a_commit(self, connect: Factory) -> None:
         """Reading, and writes that were refused, leave the revision as it is."""
         backend = connect()
-        backend.write(record(last_used_at=5.0), replaces=None)
+        one = record(last_used_at=5.0)
+        backend.write(one, replaces=None)
         before = backend.revision()
 
-        backend.read("id")
-        backend.find("user", ["u"])
+        backend.read(one.id)
+        backend.find([("user", digits("u")), ("id", one.id)])
         backend.scan(None, 10)
-        backend.touch("id", 1.0)
-        backend.delete("unknown")
-        for bad in (record(version="2"), record("other", identity=record().identity)):
+        backend.due(5.0, 10)
+        backend.touch(one.id, 1.0)
+        backend.delete(digits("unknown"))
+        for bad in (again(one), record("other", owner=one.owner)):
             with pytest.raises(StoreConflict):
                 backend.write(bad, replaces=None)
         with pytest.raises(StoreConflict):
-            backend.write(record(version="2"), replaces="0")
+            backend.write(again(one), replaces=digits("another"))
 
         assert backend.revision() == before
