@@ -23,7 +23,7 @@ from tokenkeep.backends.forks import ForkSafe
 from tokenkeep.errors import ConfigurationError, StoreError, StoreUnavailable
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
 
 _Client = TypeVar("_Client")
 _Result = TypeVar("_Result")
@@ -273,6 +273,29 @@ class Exchange(Generic[_Client]):
         raise error
 
 
+_AT_ONCE = 16
+"""How many requests `at_once` makes at the same time; a client has more connections."""
+
+
+def at_once(works: Sequence[Callable[[], _Result]]) -> list[_Result]:
+    """
+    Do several things at the same time, each of which ends in time.
+
+    Returns:
+        What each of them returns.
+
+    Raises:
+        Exception: As one of them. What the others are at goes on, and nobody hears of it.
+    """
+    if len(works) == 1:
+        return [works[0]()]
+    results: list[_Result] = []
+    for start in range(0, len(works), _AT_ONCE):
+        begun = [_begin(each) for each in works[start : start + _AT_ONCE]]
+        results += [result(None) for result in begun]
+    return results
+
+
 def within(seconds: float, work: Callable[[], _Result]) -> _Result:
     """
     Do something in a thread of its own, and wait for it only so long.
@@ -283,6 +306,11 @@ def within(seconds: float, work: Callable[[], _Result]) -> _Result:
     Raises:
         TimeoutError: It takes longer. It goes on, and nobody hears of it.
     """
+    return _begin(work)(seconds)
+
+
+def _begin(work: Callable[[], _Result]) -> Callable[[float | None], _Result]:
+    """Begin something in a thread of its own, and return what waits for it, some seconds."""
     results: list[_Result] = []
     errors: list[BaseException] = []
     done = threading.Event()
@@ -296,9 +324,12 @@ def within(seconds: float, work: Callable[[], _Result]) -> _Result:
         finally:
             done.set()
 
+    def result(seconds: float | None) -> _Result:
+        if not done.wait(seconds):
+            raise TimeoutError
+        if errors:
+            raise errors[0]
+        return results[0]
+
     threading.Thread(target=run, name="tokenkeep-aws", daemon=True).start()
-    if not done.wait(seconds):
-        raise TimeoutError
-    if errors:
-        raise errors[0]
-    return results[0]
+    return result

@@ -1,25 +1,24 @@
 """
 A record as items of a DynamoDB table, all written in one transaction.
 
-    pk                           sk        holds
-    <prefix>#token#<shard>       <id>      the record
-    <prefix>#identity#<digest>   identity  whose identity this is: its uniqueness
-    <prefix>#store               store     the store's id
-    <prefix>#user#<digest>       <id>      that the record has this user
-    <prefix>#access#<digest>     <id>      and so on for each digest
+    pk                        sk          holds
+    <prefix>#record#<digit>   <id>        the record; the digit is its id's first
+    <prefix>#owner#<digest>   owner       which record has this owner: its uniqueness
+    <prefix>#user#<digest>    <id>        that the record has this user
+    <prefix>#access#<digest>  <id>        and so on for each mark
+    <prefix>#due              <time><id>  when there is something to do about the record
 
 Index items and no secondary index: those of DynamoDB are eventually
-consistent. Ids are spread over shards in their own order, so that a scan
-reads one shard after the other.
+consistent. Records are spread over partitions in the order of their ids, so
+that a scan reads one after the other.
 """
 
 from __future__ import annotations
 
-from bisect import bisect_right
-from hashlib import sha256
+import struct
 from typing import TYPE_CHECKING, Any
 
-from tokenkeep.backends.base import FIELDS, Record
+from tokenkeep.backends.base import MARKS, Record
 from tokenkeep.backends.rows import COLUMNS, from_row
 from tokenkeep.errors import StoreError, StoreTampered, StoreTooNew
 
@@ -29,25 +28,21 @@ if TYPE_CHECKING:
     Item = dict[str, dict[str, Any]]
     Key = dict[str, dict[str, Any]]
 
-FORMAT = 1
+FORMAT = 2
 MOST_BYTES = 400 * 1024
 """DynamoDB's limit of an item."""
-LONGEST_ID = 1024
-"""DynamoDB's limit of a sort key, in bytes."""
+_REST = 1024
+"""More than all of an item takes beside the sealed bytes."""
 
-INDEXED = tuple(field for field in FIELDS if field != "identity")
+_DIGITS = "0123456789abcdef"
+FIRST = "0"
+"""Sorts before all ids and times, and behind an id that it is put after."""
+LAST = "g"
+"""Sorts behind all ids and times."""
 
-_BOUNDS = "0123456789:abcdefg"
-"""Where a shard begins: ids are hexadecimal, whatever else there is has the ends."""
-SHARDS = range(len(_BOUNDS) + 1)
-
-_TIMES = ("expires_at", "created_at", "updated_at", "last_used_at")
+_TIMES = ("due_at", "last_used_at")
+_NUMBERS = ("key", *_TIMES)
 _CHANGING = tuple(name for name in COLUMNS if name not in ("id", "last_used_at"))
-_PASSING = {"pending": 86_400.0, "moved": 60 * 86_400.0}
-"""
-How long rows are kept that nobody completes or sweeps, by their status, in
-seconds: longer than `Keeper.sweep` leaves them.
-"""
 
 
 class Layout:
@@ -60,42 +55,47 @@ class Layout:
 
     def __init__(self, prefix: str) -> None:
         self._prefix = prefix
+        self.due = f"{prefix}#due"
+        """The partition key of what is due."""
 
     def record(self, record_id: str) -> Key:
         """Return the key of a record."""
-        shard = bisect_right(_BOUNDS, record_id[:1])
-        return {"pk": {"S": self.shard(shard)}, "sk": {"S": record_id}}
+        return _key(self._records(record_id[0]), record_id)
 
-    def shard(self, number: int) -> str:
-        """Return the partition key of a shard."""
-        return f"{self._prefix}#token#{number:02}"
+    def records_from(self, record_id: str | None) -> list[str]:
+        """Return the partition keys of the ids behind one. None means all."""
+        return [
+            self._records(digit) for digit in _DIGITS if record_id is None or digit >= record_id[0]
+        ]
 
-    def shards_from(self, record_id: str | None) -> range:
-        """Return the shards that hold the ids behind one. None means all."""
-        return SHARDS if record_id is None else SHARDS[bisect_right(_BOUNDS, record_id[:1]) :]
+    def owner(self, owner: str) -> Key:
+        """Return the key of what makes an owner unique."""
+        return _key(self.marked("owner", owner), "owner")
 
-    def identity(self, identity: str) -> Key:
-        """Return the key of what makes an identity unique."""
-        return {"pk": {"S": self.index("identity", identity)}, "sk": {"S": "identity"}}
-
-    def store(self) -> Key:
-        """Return the key of the store's id."""
-        return {"pk": {"S": f"{self._prefix}#store"}, "sk": {"S": "store"}}
-
-    def index(self, field: str, value: str) -> str:
+    def marked(self, field: str, value: str) -> str:
         """Return the partition key under which a value is looked up."""
-        # A digest: a value may be longer than a key, or empty.
-        return f"{self._prefix}#{field}#{sha256(value.encode()).hexdigest()}"
+        return f"{self._prefix}#{field}#{value}"
 
-    def indexes(self, record: Record) -> dict[str, Key]:
-        """Return the keys of a record's index items, by their partition key."""
-        found = {}
-        for field in INDEXED:
-            value = getattr(record, field)
-            if value is not None:
-                pk = self.index(field, value)
-                found[pk] = {"pk": {"S": pk}, "sk": {"S": record.id}}
-        return found
+    def indexes(self, record: Record) -> dict[tuple[str, str], Key]:
+        """Return the keys of a record's index items, by their partition and sort key."""
+        places = [
+            (self.marked(field, value), record.id)
+            for field in MARKS
+            if (value := getattr(record, field)) is not None
+        ]
+        if record.due_at is not None:
+            places.append((self.due, in_order(record.due_at) + record.id))
+        return {place: _key(*place) for place in places}
+
+    def _records(self, digit: str) -> str:
+        return f"{self._prefix}#record#{digit}"
+
+
+def in_order(time: float) -> str:
+    """Return 16 digits that sort as times do, to the last bit of them."""
+    (bits,) = struct.unpack(">Q", struct.pack(">d", time))
+    sign = 1 << 63
+    return f"{bits ^ (2 * sign - 1 if bits & sign else sign):016x}"
 
 
 def attributes(record: Record) -> Item:
@@ -105,6 +105,12 @@ def attributes(record: Record) -> Item:
     Raises:
         StoreError: It is too large for DynamoDB.
     """
+    if len(record.sealed) > MOST_BYTES - _REST:
+        raise StoreError(
+            f"This token takes {len(record.sealed)} bytes, and DynamoDB's items hold {MOST_BYTES}",
+            token_id=record.id,
+            hint="Is something else than a token in one of its fields?",
+        )
     item: Item = {"format": {"N": str(FORMAT)}}
     for name in _CHANGING:
         value = getattr(record, name)
@@ -113,26 +119,7 @@ def attributes(record: Record) -> Item:
         if name == "sealed":
             item[name] = {"B": value}
         else:
-            item[name] = {"N": repr(value)} if name in _TIMES else {"S": value}
-    ends = _ends(record)
-    if ends is not None:
-        item["ttl"] = {"N": str(ends)}
-    size = sum(len(name) + _size(value) for name, value in item.items()) + 2 * len(record.id)
-    if size > MOST_BYTES - 1024:
-        raise StoreError(
-            f"This token takes {size} bytes, and DynamoDB's items hold {MOST_BYTES}",
-            token_id=record.id,
-            hint="Is something else than a token in one of its fields?",
-        )
-    return item
-
-
-def identity_item(layout: Layout, record: Record) -> Item:
-    """Return the item that makes a record's identity its own."""
-    item: Item = {**layout.identity(record.identity), "id": {"S": record.id}}
-    ends = _ends(record)
-    if ends is not None:
-        item["ttl"] = {"N": str(ends)}
+            item[name] = {"N": repr(value)} if name in _NUMBERS else {"S": value}
     return item
 
 
@@ -146,7 +133,7 @@ def replacement(record: Record) -> dict[str, Any]:
         StoreError: It is too large for DynamoDB.
     """
     item = attributes(record)
-    absent = [name for name in (*_CHANGING, "ttl") if name not in item]
+    absent = [name for name in _CHANGING if name not in item]
     # Most of the names are words that DynamoDB reserves.
     sets = ", ".join(f"#{name} = :{name}" for name in item)
     removes = f" REMOVE {', '.join(f'#{name}' for name in absent)}" if absent else ""
@@ -186,8 +173,10 @@ def record_of(item: Mapping[str, Mapping[str, Any]]) -> Record:
 def _value(name: str, item: Mapping[str, Mapping[str, Any]], record_id: str) -> object:
     if name == "id":
         return record_id
-    if name in ("version", "identity", "key_id"):
+    if name in ("version", "owner", "kind"):
         return str(item[name]["S"])
+    if name == "key":
+        return int(item[name]["N"])
     if name == "sealed":
         return bytes(item[name]["B"])
     if name not in item:
@@ -195,13 +184,5 @@ def _value(name: str, item: Mapping[str, Mapping[str, Any]], record_id: str) -> 
     return float(item[name]["N"]) if name in _TIMES else str(item[name]["S"])
 
 
-def _size(value: Mapping[str, Any]) -> int:
-    (content,) = value.values()
-    return len(content) if isinstance(content, bytes) else len(content.encode())
-
-
-def _ends(record: Record) -> int | None:
-    """Return when DynamoDB may delete what nobody completed, in epoch seconds."""
-    kept = _PASSING.get(record.status or "")
-    since = record.updated_at or record.created_at
-    return None if kept is None or since is None else int(since + kept)
+def _key(pk: str, sk: str) -> Key:
+    return {"pk": {"S": pk}, "sk": {"S": sk}}

@@ -1,4 +1,4 @@
-"""Making a DynamoDB table: paid by request, with a time to live for what nobody completes."""
+"""Making a DynamoDB table, paid by request."""
 
 from __future__ import annotations
 
@@ -33,11 +33,10 @@ def create(aws: AWSClient[DynamoDBClient], table: str) -> None:
         StoreUnavailable: It can't be made, or is not ready in time.
     """
     asked = aws.begin()
-    made = False
     for _ in asked.tries():
         found = _described(asked, table)
         if found is None:
-            made = _made(asked, table) or made
+            _make(asked, table)
             continue
         keys = {each["AttributeName"]: each["KeyType"] for each in found["KeySchema"]}
         if keys != _KEYS:
@@ -46,11 +45,8 @@ def create(aws: AWSClient[DynamoDBClient], table: str) -> None:
                 hint="Name another table",
             )
         if found.get("TableStatus") in ("ACTIVE", "UPDATING"):
-            break
-    else:
-        raise asked.too_slow()
-    if made:
-        _let_rows_end(asked, table)
+            return
+    raise asked.too_slow()
 
 
 def _described(asked: Exchange[DynamoDBClient], table: str) -> TableDescriptionTypeDef | None:
@@ -62,8 +58,8 @@ def _described(asked: Exchange[DynamoDBClient], table: str) -> TableDescriptionT
     return None
 
 
-def _made(asked: Exchange[DynamoDBClient], table: str) -> bool:
-    """Make the table. False if another process was faster."""
+def _make(asked: Exchange[DynamoDBClient], table: str) -> None:
+    # Refused if another process was faster.
     with suppress(ClientError):
         asked.send(
             lambda dynamodb: dynamodb.create_table(
@@ -78,18 +74,4 @@ def _made(asked: Exchange[DynamoDBClient], table: str) -> bool:
                 BillingMode="PAY_PER_REQUEST",
             ),
             "ResourceInUseException",
-        )
-        return True
-    return False
-
-
-def _let_rows_end(asked: Exchange[DynamoDBClient], table: str) -> None:
-    # Refused if another process was faster.
-    with suppress(ClientError):
-        asked.send(
-            lambda dynamodb: dynamodb.update_time_to_live(
-                TableName=table,
-                TimeToLiveSpecification={"Enabled": True, "AttributeName": "ttl"},
-            ),
-            "ValidationException",
         )

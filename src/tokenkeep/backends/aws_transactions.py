@@ -1,4 +1,4 @@
-"""Writing a record, its identity and its index items to DynamoDB: all of it or nothing."""
+"""Writing a record, its owner and its index items to DynamoDB: all of it or nothing."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from uuid import uuid4
 from botocore.exceptions import ClientError
 
 from tokenkeep.backends.aws_errors import code_of
-from tokenkeep.backends.aws_items import LONGEST_ID, attributes, identity_item, replacement
+from tokenkeep.backends.aws_items import attributes, replacement
 from tokenkeep.errors import StoreConflict, StoreUnavailable
 
 if TYPE_CHECKING:
@@ -45,8 +45,6 @@ class Writer:
 
     def item(self, asked: _Exchange, record_id: str) -> Item | None:
         """Return a record's item as it is now. None if there is none."""
-        if not record_id or len(record_id.encode()) > LONGEST_ID:
-            return None
         return self._get(asked, self._layout.record(record_id))
 
     def insert(self, asked: _Exchange, record: Record) -> None:
@@ -54,7 +52,7 @@ class Writer:
         Write a record that is not there yet.
 
         Raises:
-            StoreConflict: It is, or another one has its identity.
+            StoreConflict: It is, or another one has its owner.
         """
         item: Item = {**self._layout.record(record.id), **attributes(record)}
         if record.last_used_at is not None:
@@ -68,7 +66,7 @@ class Writer:
         Write a record whole, if *old* is still its stored version.
 
         Raises:
-            StoreConflict: It is not, or another one has its identity.
+            StoreConflict: It is not, or another one has its owner.
         """
         part = replacement(new)
         part["ExpressionAttributeValues"][":replaces"] = {"S": old.version}
@@ -79,12 +77,12 @@ class Writer:
             **part,
         )
         before, after = self._layout.indexes(old), self._layout.indexes(new)
-        others = [self._change("Put", Item=after[pk]) for pk in after.keys() - before.keys()]
-        others += [self._change("Delete", Key=before[pk]) for pk in before.keys() - after.keys()]
-        if old.identity != new.identity:
-            others.append(self._disown(old))
-        if identity_item(self._layout, old) != identity_item(self._layout, new):
-            self._take(asked, update, new, others)
+        others = [self._change("Put", Item=after[each]) for each in after.keys() - before.keys()]
+        others += [
+            self._change("Delete", Key=before[each]) for each in before.keys() - after.keys()
+        ]
+        if old.owner != new.owner:
+            self._take(asked, update, new, [*others, self._disown(old)])
         elif self._write(asked, [update, *others]):
             raise conflict(new.id)
 
@@ -100,24 +98,24 @@ class Writer:
         indexes = [self._change("Delete", Key=key) for key in self._layout.indexes(old).values()]
         refused = self._write(asked, [delete, *indexes, self._disown(old)])
         if refused and 0 not in refused:
-            refused = self._write(asked, [delete, *indexes])  # its identity is another's by now
+            refused = self._write(asked, [delete, *indexes])  # its owner is another's by now
         return not refused
 
     def _take(
         self, asked: _Exchange, change: _Change, record: Record, others: list[_Change]
     ) -> None:
         """
-        Write a record together with its identity.
+        Write a record together with its owner.
 
         Raises:
-            StoreConflict: It is not as expected, or another one has the identity.
+            StoreConflict: It is not as expected, or another one has the owner.
         """
-        item = identity_item(self._layout, record)
+        item: Item = {**self._layout.owner(record.owner), "id": {"S": record.id}}
         own = self._change("Put", Item=item, **_owned_by(record.id))
         refused = self._write(asked, [change, own, *others])
-        if refused == {1} and (gone := self._gone_owner(asked, record.identity)):
-            # Its record was deleted by its time to live, or by hand. Nobody
-            # makes it again meanwhile: that is a condition of the transaction.
+        if refused == {1} and (gone := self._gone(asked, record.owner)):
+            # Its record was deleted by hand. Nobody makes it again meanwhile:
+            # that is a condition of the transaction.
             own = self._change("Put", Item=item, **_owned_by(gone))
             check = self._change(
                 "ConditionCheck", Key=self._layout.record(gone), ConditionExpression=_FREE
@@ -126,11 +124,11 @@ class Writer:
         if refused:
             raise conflict(record.id)
 
-    def _gone_owner(self, asked: _Exchange, identity: str) -> str | None:
-        """Return the id that has an identity although there is no such record. None if none."""
-        found = self._get(asked, self._layout.identity(identity))
-        owner = found["id"]["S"] if found else None
-        return owner if owner and self.item(asked, owner) is None else None
+    def _gone(self, asked: _Exchange, owner: str) -> str | None:
+        """Return the id that has an owner although there is no such record. None if none."""
+        found = self._get(asked, self._layout.owner(owner))
+        record_id = found["id"]["S"] if found else None
+        return record_id if record_id and self.item(asked, record_id) is None else None
 
     def _get(self, asked: _Exchange, key: Key) -> Item | None:
         found = asked.ask(
@@ -140,8 +138,8 @@ class Writer:
         return dict(item) if item else None
 
     def _disown(self, record: Record) -> _Change:
-        """Free a record's identity, if it is still its."""
-        key = self._layout.identity(record.identity)
+        """Free a record's owner, if it is still its."""
+        key = self._layout.owner(record.owner)
         return self._change("Delete", Key=key, **_owned_by(record.id))
 
     def _change(self, kind: str, **what: Any) -> _Change:

@@ -3,29 +3,30 @@
 from __future__ import annotations
 
 import re
-import secrets
-from contextlib import suppress
+from functools import partial
+from itertools import chain
 from typing import TYPE_CHECKING, Any, Unpack
 
 from botocore.exceptions import ClientError
 
 from tokenkeep.backends import aws_table, aws_url
-from tokenkeep.backends.aws_client import AWSClient, Connection
+from tokenkeep.backends.aws_client import AWSClient, Connection, at_once
 from tokenkeep.backends.aws_errors import code_of
-from tokenkeep.backends.aws_items import LONGEST_ID, Layout, record_of
+from tokenkeep.backends.aws_items import FIRST, LAST, Layout, in_order, record_of
 from tokenkeep.backends.aws_transactions import Writer, conflict, contended
-from tokenkeep.backends.base import FIELDS, Backend, Record
+from tokenkeep.backends.base import FOUND_BY, HEADER, WIDTH, Backend, Record
 from tokenkeep.backends.frames import without_frames
-from tokenkeep.errors import ConfigurationError, StoreError
+from tokenkeep.errors import ConfigurationError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
     from typing import Self
 
     from mypy_boto3_dynamodb import DynamoDBClient
 
     from tokenkeep.backends.aws_client import Exchange
     from tokenkeep.backends.aws_items import Item, Key
+    from tokenkeep.backends.base import Due, Mark
 
 _TABLE = re.compile(r"[A-Za-z0-9_.-]{3,255}|arn:[A-Za-z0-9:/_.-]{1,1019}")
 _PREFIX = re.compile(r"[A-Za-z0-9_.-]{1,64}")
@@ -74,7 +75,6 @@ class DynamoDBBackend(Backend):
             )
         self._table = table
         self._layout = Layout(prefix)
-        self._store_id: str | None = None
         profile = connection.get("profile")
         of_profile = f" of the profile {profile}" if profile else ""
         self._aws: AWSClient[DynamoDBClient] = AWSClient(
@@ -107,20 +107,31 @@ class DynamoDBBackend(Backend):
         item = self._writer.item(self._aws.begin(record_id), record_id)
         return record_of(item) if item else None
 
-    def find(self, field: str, values: Sequence[str]) -> list[Record]:
-        if field not in FIELDS:
-            raise ValueError(f"a record has no field {field!r} to search")
-        distinct = dict.fromkeys(values)
-        ids = self._owners(distinct) if field == "identity" else self._having(field, distinct)
-        items = self._items([self._layout.record(each) for each in dict.fromkeys(ids)])
-        # It may have been written since the index was read.
-        return [each for each in map(record_of, items) if getattr(each, field) in distinct]
+    def find(self, marks: Sequence[Mark]) -> list[Record]:
+        wanted = dict.fromkeys(marks)
+        owners = []
+        ids: dict[str, None] = {}
+        # All at once: it is one trip, and the records are the other.
+        asked: list[Callable[[], list[str]]] = []
+        for field, value in wanted:
+            if field not in FOUND_BY:
+                raise ValueError(f"a record has no field {field!r} to search")
+            if field == "id":
+                ids[value] = None
+            elif field == "owner":
+                owners.append(self._layout.owner(value))
+            else:
+                asked.append(partial(self._having, field, value))
+        asked += [partial(self._owned, some) for some in _portions(owners)]
+        ids.update(dict.fromkeys(chain.from_iterable(at_once(asked))))
+        # They may have been written since the indexes were read.
+        return [
+            each
+            for each in self._records(ids).values()
+            if any((field, getattr(each, field)) in wanted for field in FOUND_BY)
+        ]
 
     def write(self, record: Record, *, replaces: str | None) -> None:
-        if not record.id or len(record.id.encode()) > LONGEST_ID:
-            raise StoreError(
-                f"An id in DynamoDB has 1 to {LONGEST_ID} bytes", token_id=record.id[:100]
-            )
         asked = self._aws.begin(record.id)
         if replaces is None:
             self._writer.insert(asked, record)
@@ -145,8 +156,6 @@ class DynamoDBBackend(Backend):
         raise contended(self.describe(), record_id)
 
     def touch(self, record_id: str, last_used_at: float) -> None:
-        if not record_id:
-            return
         try:
             self._aws.begin(record_id, once=True).send(
                 lambda dynamodb: dynamodb.update_item(
@@ -164,25 +173,30 @@ class DynamoDBBackend(Backend):
             if code_of(exc) == "TransactionConflictException":
                 raise contended(self.describe(), record_id) from None
 
-    def scan(self, after: str | None, limit: int) -> list[Record]:
+    def scan(self, after: str | None, limit: int, *, mark: Mark | None = None) -> list[Record]:
+        low = FIRST if after is None else after + FIRST
+        if mark is not None:
+            if mark[0] in ("id", "owner"):
+                return [each for each in self.find([mark]) if each.id > low]
+            return self._indexed(self._layout.marked(*mark), low, LAST, limit)
         found: list[Record] = []
-        for shard in self._layout.shards_from(after):
-            names = {":pk": {"S": self._layout.shard(shard)}}
-            condition = "pk = :pk"
-            if after:
-                names[":after"] = {"S": after}
-                condition += " AND sk > :after"
-            items = self._query(condition, names, limit - len(found))
-            found += map(record_of, items)
-            if len(found) >= limit:
-                break
+        for pk in self._layout.records_from(after):
+            for page in self._pages(pk, low, LAST, limit - len(found)):
+                found += map(record_of, page)
+                if len(found) >= limit:
+                    return found[:limit]
         return found
 
+    def due(self, before: float, limit: int, *, after: Due | None = None) -> list[Record]:
+        low = FIRST if after is None else in_order(after[0]) + after[1] + FIRST
+        return self._indexed(self._layout.due, low, in_order(before) + LAST, limit)
+
     def clear(self) -> int:
-        count, after = 0, None
+        # The header comes first in the order of ids.
+        count, after = 0, HEADER
         while page := self.scan(after, _MANY):
             # One by one, and not in batches: a batch is no transaction, and
-            # could take the identity of a record that is inserted meanwhile.
+            # could take the owner of a record that is inserted meanwhile.
             count += sum(self.delete(each.id) for each in page)
             after = page[-1].id
         return count
@@ -190,83 +204,88 @@ class DynamoDBBackend(Backend):
     def describe(self) -> str:
         return self._aws.place.name
 
-    def store_id(self) -> str:
-        if self._store_id is None:
-            self._store_id = self._stored_id() or self._made_id()
-        return self._store_id
-
     def close(self) -> None:
         self._aws.close()
 
-    def _stored_id(self) -> str | None:
-        items = self._items([self._layout.store()])
-        return str(items[0]["id"]["S"]) if items else None
+    def _having(self, field: str, value: str) -> list[str]:
+        """Return the ids of the records that have a mark."""
+        pages = self._pages(self._layout.marked(field, value), FIRST, LAST)
+        return [item["sk"]["S"] for page in pages for item in page]
 
-    def _made_id(self) -> str:
-        """Make the store's id; of all who do so at once, one makes it."""
-        new = {**self._layout.store(), "id": {"S": secrets.token_hex(16)}}
-        with suppress(ClientError):
-            self._aws.begin().send(
-                lambda dynamodb: dynamodb.put_item(
-                    TableName=self._table,
-                    Item=new,
-                    ConditionExpression="attribute_not_exists(pk)",
-                ),
-                "ConditionalCheckFailedException",
-            )
-        found = self._stored_id()
-        if found is None:
-            raise contended(self.describe(), None)
+    def _owned(self, owners: list[Key]) -> list[str]:
+        """Return the ids of the records that have one of these owners."""
+        return [item["id"]["S"] for item in self._items(owners)]
+
+    def _records(self, ids: Iterable[str]) -> dict[str, Record]:
+        """Return the records that are there, by their ids."""
+        keys = [self._layout.record(each) for each in ids]
+        items = at_once([partial(self._items, some) for some in _portions(keys)])
+        return {each.id: each for each in map(record_of, chain.from_iterable(items))}
+
+    def _indexed(self, pk: str, low: str, high: str, limit: int) -> list[Record]:
+        """Return the records of a partition of index items, in its order."""
+        found: list[Record] = []
+        for page in self._pages(pk, low, high, limit):
+            places = [item["sk"]["S"] for item in page]
+            records = self._records(dict.fromkeys(sk[-WIDTH:] for sk in places))
+            for sk in places:
+                record = records.get(sk[-WIDTH:])
+                # It may have been written since the index was read.
+                if record is not None and (pk, sk) in self._layout.indexes(record):
+                    found.append(record)
+            if len(found) >= limit:
+                return found[:limit]
         return found
-
-    def _owners(self, identities: dict[str, None]) -> list[str]:
-        """Return the ids of the records that have these identities."""
-        items = self._items([self._layout.identity(each) for each in identities])
-        return [item["id"]["S"] for item in items]
-
-    def _having(self, field: str, values: dict[str, None]) -> list[str]:
-        """Return the ids of the records whose field has one of these values."""
-        ids = []
-        for value in values:
-            names = {":pk": {"S": self._layout.index(field, value)}}
-            ids += [item["sk"]["S"] for item in self._query("pk = :pk", names, None)]
-        return ids
 
     def _items(self, keys: list[Key]) -> list[Item]:
+        """Return the items that are there, of up to a hundred."""
         found: list[Any] = []
-        for start in range(0, len(keys), _MANY):
-            asked = self._aws.begin()
-            wanted: Any = {
-                self._table: {"Keys": keys[start : start + _MANY], "ConsistentRead": True}
-            }
-            for _ in asked.tries():
-                answer = _batch(asked, wanted)
-                found += [item for items in answer["Responses"].values() for item in items]
-                wanted = answer.get("UnprocessedKeys")
-                if not wanted:
-                    break
-            else:
-                raise contended(self.describe(), None)
-        return found
+        asked = self._aws.begin()
+        wanted: Any = {self._table: {"Keys": keys, "ConsistentRead": True}}
+        for _ in asked.tries():
+            answer = _batch(asked, wanted)
+            found += [item for items in answer["Responses"].values() for item in items]
+            wanted = answer.get("UnprocessedKeys")
+            if not wanted:
+                return found
+        raise contended(self.describe(), None)
 
-    def _query(self, condition: str, values: Any, limit: int | None) -> list[Item]:
-        """Return the items of one partition, in their order."""
-        found: list[Any] = []
+    def _pages(
+        self, pk: str, low: str, high: str, limit: int | None = None
+    ) -> Iterator[list[Any]]:
+        """
+        Yield the items of one partition, in their order, page by page.
+
+        Args:
+            pk: Which partition.
+            low: The first sort key.
+            high: The last one.
+            limit: The most in a page. None means as many as AWS likes.
+        """
+        if low > high:  # which AWS refuses
+            return
         request: Any = {
             "TableName": self._table,
-            "KeyConditionExpression": condition,
-            "ExpressionAttributeValues": values,
+            "KeyConditionExpression": "pk = :pk AND sk BETWEEN :low AND :high",
+            "ExpressionAttributeValues": {
+                ":pk": {"S": pk}, ":low": {"S": low}, ":high": {"S": high},
+            },
             "ConsistentRead": True,
-        }
+        }  # fmt: skip
+        if limit is not None:
+            request["Limit"] = limit
         while True:
-            if limit is not None:
-                request["Limit"] = limit - len(found)
-            answer = self._aws.begin().ask(lambda dynamodb: dynamodb.query(**request))
-            found += answer["Items"]
+            answer: Any = self._aws.begin().ask(lambda dynamodb: dynamodb.query(**request))
+            yield answer["Items"]
             start = answer.get("LastEvaluatedKey")
-            if not start or len(found) == limit:
-                return found
+            if not start:
+                return
             request["ExclusiveStartKey"] = start
+
+
+def _portions(keys: list[Key]) -> list[list[Key]]:
+    """Return keys in portions that one BatchGetItem takes."""
+    return [keys[start : start + _MANY] for start in range(0, len(keys), _MANY)]
 
 
 def _batch(asked: Exchange[DynamoDBClient], wanted: Any) -> Any:
