@@ -3,11 +3,30 @@
 from __future__ import annotations
 
 from tokenkeep.backends import Record, open_backend
+from tokenkeep.backends.base import WIDTH
 
 
-def record(name="id", **changes):
-    values = {"version": "1", "identity": f"of {name}", "key_id": "key", "sealed": b"sealed"}
-    return Record(id=name, **{**values, **changes})
+def digits(text):
+    """Return the digits that stand for a short text; in the order of the texts."""
+    return text.encode().hex().ljust(WIDTH, "0")
+
+
+ID, FIRST, SECOND = digits("id"), digits("1"), digits("2")
+"""The id of `record`, and two versions."""
+
+
+def record(name="id", version="1", *, sealed=b"sealed", last_used_at=None, **marks):
+    """Return a record to test with; texts are given short, and are its digits."""
+    return Record(
+        id=digits(name),
+        version=digits(version),
+        owner=digits(f"of {name}"),
+        kind="row",
+        key=1,
+        sealed=sealed,
+        last_used_at=last_used_at,
+        **{mark: digits(text) for mark, text in marks.items()},
+    )
 
 
 def with_port(url, server, port):

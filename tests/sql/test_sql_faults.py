@@ -10,19 +10,20 @@ import time
 import pymysql
 import pytest
 from pymysql.constants import COMMAND
-from sql_cases import make_idle, record, with_port
+from sql_cases import FIRST, ID, digits, make_idle, record, with_port
 
 from tokenkeep.errors import StoreConflict, StoreUnavailable
 
 QUICK = "?timeout=1"
 
 CALLS = {
-    "read": lambda backend: backend.read("id"),
-    "find": lambda backend: backend.find("access", ["a"]),
-    "write": lambda backend: backend.write(record(version="2"), replaces="1"),
-    "delete": lambda backend: backend.delete("id"),
-    "touch": lambda backend: backend.touch("id", 5.0),
+    "read": lambda backend: backend.read(ID),
+    "find": lambda backend: backend.find([("access", digits("a")), ("id", ID)]),
+    "write": lambda backend: backend.write(record(version="2"), replaces=FIRST),
+    "delete": lambda backend: backend.delete(ID),
+    "touch": lambda backend: backend.touch(ID, 5.0),
     "scan": lambda backend: backend.scan(None, 10),
+    "due": lambda backend: backend.due(5.0, 10),
     "clear": lambda backend: backend.clear(),
 }
 
@@ -42,7 +43,7 @@ def test_reads_outlive_a_restart(backend, server):
     server.kill()
     server.start()
 
-    assert record() == backend.read("id")
+    assert record() == backend.read(ID)
 
 
 def test_a_write_on_a_dead_connection_is_not_repeated(backend, server):
@@ -52,10 +53,10 @@ def test_a_write_on_a_dead_connection_is_not_repeated(backend, server):
     server.start()
 
     with pytest.raises(StoreUnavailable, match="not known"):
-        backend.write(record(version="2"), replaces="1")
+        backend.write(record(version="2"), replaces=FIRST)
 
-    assert record() == backend.read("id")
-    backend.write(record(version="2"), replaces="1")
+    assert record() == backend.read(ID)
+    backend.write(record(version="2"), replaces=FIRST)
 
 
 @pytest.mark.parametrize("threads", [4])
@@ -68,7 +69,7 @@ def test_all_threads_outlive_a_restart(connect, server, url, threads):
 
     def work():
         barrier.wait()
-        answers.append(backend.read("id"))
+        answers.append(backend.read(ID))
 
     def all_at_once():
         workers = [threading.Thread(target=work) for _ in range(threads)]
@@ -99,7 +100,7 @@ def test_server_is_down(backend, server):
     finally:
         server.start()
 
-    assert record() == backend.read("id")
+    assert record() == backend.read(ID)
 
 
 @pytest.mark.parametrize("name", CALLS)
@@ -182,23 +183,23 @@ def test_the_answer_to_a_write_is_lost(through, proxy, connect, url):
     proxy.cut_the_next_answer()
 
     with pytest.raises(StoreUnavailable, match="not known"):
-        through.write(record(version="2"), replaces="1")
+        through.write(record(version="2"), replaces=FIRST)
 
     other = connect(url)
     for _ in range(50):  # the server may still be at it
-        if other.read("id").version == "2":
+        if other.read(ID) == record(version="2"):
             break
         time.sleep(0.1)
-    assert record(version="2") == other.read("id")
+    assert record(version="2") == other.read(ID)
     with pytest.raises(StoreConflict):
-        through.write(record(version="2"), replaces="1")
+        through.write(record(version="2"), replaces=FIRST)
 
 
 def test_the_answer_to_a_read_is_lost(through, proxy):
     """A read whose answer never came is asked again."""
     proxy.cut_the_next_answer()
 
-    assert record() == through.read("id")
+    assert record() == through.read(ID)
 
 
 def test_an_interrupted_answer_is_nobody_elses(through, proxy):
@@ -217,13 +218,13 @@ def test_an_interrupted_answer_is_nobody_elses(through, proxy):
     signal.setitimer(signal.ITIMER_REAL, 0.3)
     try:
         with pytest.raises(Stop):
-            backend.read("id")
+            backend.read(ID)
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, before)
         proxy.go_on()
 
-    assert record("other") == backend.read("other")
+    assert record("other") == backend.read(digits("other"))
 
 
 @pytest.mark.parametrize("server", ["mariadb"], indirect=True)
@@ -253,12 +254,12 @@ def test_an_interrupted_ping_is_nobody_elses_answer(backend, server, monkeypatch
     try:
         monkeypatch.setattr(pymysql.connections.Connection, "_execute_command", sending)
         with pytest.raises(Stop):
-            backend.read("id")
+            backend.read(ID)
         gc.collect()
         threading.Timer(0.3, server.resume).start()
-        backend.write(record(version="2"), replaces="1")
+        backend.write(record(version="2"), replaces=FIRST)
         with pytest.raises(StoreConflict):
-            backend.write(record("other", version="2"), replaces="wrong")
+            backend.write(record("other", version="2"), replaces=digits("wrong"))
     finally:
         server.resume()
         signal.signal(signal.SIGUSR1, before)
@@ -271,12 +272,14 @@ def test_a_signal_handler_may_ask(backend):
     backend.write(record(), replaces=None)
     backend.write(record("other"), replaces=None)
     answers = []
-    before = signal.signal(signal.SIGALRM, lambda *_: answers.append(backend.read("other")))
+    before = signal.signal(
+        signal.SIGALRM, lambda *_: answers.append(backend.read(digits("other")))
+    )
     found = []
     try:
         for turn in range(200):
             signal.setitimer(signal.ITIMER_REAL, 0.00001 * (turn % 50 + 1))
-            found.append(backend.read("id"))
+            found.append(backend.read(ID))
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, before)
@@ -292,7 +295,7 @@ def test_all_connections_in_use(connect, url):
     held = backend._connections._ready().connect()
 
     with pytest.raises(StoreUnavailable, match=r"were in use for 0\.5 seconds.* pool_size"):
-        backend.read("id")
+        backend.read(ID)
 
     held.close()
-    assert backend.read("id") is None
+    assert backend.read(ID) is None

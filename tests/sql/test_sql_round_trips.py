@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import pytest
-from sql_cases import make_idle, record, with_port
+from sql_cases import FIRST, ID, SECOND, digits, make_idle, record, with_port
+
+from tokenkeep.backends.base import FOUND_BY
 
 
 @pytest.fixture
@@ -12,23 +14,31 @@ def backend(connect, proxy, server, url):
     backend = connect(with_port(url, server, proxy.port))
     backend.write(record(access="a", refresh="r"), replaces=None)
     for _ in range(10):  # psycopg prepares what it has sent five times
-        backend.read("id")
-        backend.find("access", ["a"])
-        backend.find("identity", ["x", "y", "of id"])
+        backend.read(ID)
+        for marks in (ONE, EACH, SEVERAL):
+            backend.find(marks)
     return backend
+
+
+ONE = [("access", digits("a"))]
+EACH = [(field, digits("r")) for field in FOUND_BY]
+SEVERAL = [("owner", digits(each)) for each in ("x", "y", "of id")]
 
 
 def test_one_trip_each(backend, proxy):
     """Reading, finding, saving and deleting take one round trip each; nothing comes with them."""
     calls = {
-        "read": lambda: backend.read("id"),
-        "find": lambda: backend.find("access", ["a"]),
-        "find several": lambda: backend.find("identity", ["x", "y", "of id"]),
+        "read": lambda: backend.read(ID),
+        "find": lambda: backend.find(ONE),
+        "find by each field": lambda: backend.find(EACH),
+        "find several": lambda: backend.find(SEVERAL),
         "scan": lambda: backend.scan(None, 10),
+        "scan by mark": lambda: backend.scan(None, 10, mark=("refresh", digits("r"))),
+        "due": lambda: backend.due(5.0, 10, after=(1.0, ID)),
         "insert": lambda: backend.write(record("new"), replaces=None),
-        "replace": lambda: backend.write(record(version="2"), replaces="1"),
-        "touch": lambda: backend.touch("id", 7.0),
-        "delete": lambda: backend.delete("id", replaces="2"),
+        "replace": lambda: backend.write(record(version="2"), replaces=FIRST),
+        "touch": lambda: backend.touch(ID, 7.0),
+        "delete": lambda: backend.delete(ID, replaces=SECOND),
     }
 
     trips = {name: proxy.counted(call) for name, call in calls.items()}
@@ -37,8 +47,10 @@ def test_one_trip_each(backend, proxy):
 
 
 def test_very_many_values_in_one_trip(backend, proxy):
-    """However many values are looked for."""
-    trips = proxy.counted(lambda: backend.find("access", [str(n) for n in range(3000)]))
+    """However many values are looked for, of however many fields."""
+    marks = [(field, digits(str(n))) for field in ("owner", "access") for n in range(1500)]
+
+    trips = proxy.counted(lambda: backend.find(marks))
 
     assert trips <= 2  # psycopg may ask what the statement is, the first time
 
@@ -47,8 +59,8 @@ def test_an_idle_connection_is_asked_first(backend, proxy):
     """Two trips where the connection was idle for a while; then one again."""
     make_idle(backend, 60)
 
-    assert 2 == proxy.counted(lambda: backend.read("id"))
-    assert 1 == proxy.counted(lambda: backend.read("id"))
+    assert 2 == proxy.counted(lambda: backend.read(ID))
+    assert 1 == proxy.counted(lambda: backend.read(ID))
 
 
 def test_a_forgotten_connection_is_replaced(backend, proxy):
@@ -58,7 +70,7 @@ def test_a_forgotten_connection_is_replaced(backend, proxy):
     before = proxy.connections
     proxy.go_on()
 
-    assert record(access="a", refresh="r") == backend.read("id")
+    assert record(access="a", refresh="r") == backend.read(ID)
     assert before + 1 == proxy.connections
 
 

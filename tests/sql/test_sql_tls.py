@@ -11,7 +11,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
-from sql_cases import record
+from sql_cases import ID, record
 
 from tokenkeep.errors import ConfigurationError, StoreUnavailable
 
@@ -114,7 +114,7 @@ def test_encrypted(connect, server, url):
     backend = connect(f"{url}?{asking(server)}")
     backend.write(record(), replaces=None)
 
-    assert record() == backend.read("id")
+    assert record() == backend.read(ID)
     assert cipher(backend, server)
 
 
