@@ -38,6 +38,7 @@ def folder(tmp_path):
     return KEPT if os.environ.get("SCREENSHOTS") else tmp_path
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_screenshots(visit, furnished, folder, scheme):
     """The leads after a renewal, on a desk and on a phone, and a page about trouble."""

@@ -68,6 +68,7 @@ def test_a_login_during_a_disconnection(browser, desk, zoho):
     assert other.get("/leads").trouble == "not-logged-in"
 
 
+@pytest.mark.slow
 def test_disconnected_at_the_end(zoho, tmp_path):
     """A desk that is stopped meanwhile has noted what is over."""
     desk = DeskServer(zoho, tmp_path)
@@ -105,6 +106,7 @@ def test_withdrawn_stays_withdrawn(browser, zoho):
     assert other.get("/leads").trouble == "not-logged-in"
 
 
+@pytest.mark.slow
 def test_a_login_that_can_not_be_noted(browser, desk, zoho):
     """Its person logs in again; until then their other browsers open nothing, as before."""
     browser.log_in(ANA)
@@ -228,6 +230,7 @@ def test_an_end_that_is_noticed_late(tmp_path, is_good):
     ledger.close()
 
 
+@pytest.mark.slow(part="ci")
 def test_a_disconnection_that_can_not_be_noted(browser, desk):
     """It is revoked, and what is missing is said in its own words; once more, and all is done."""
     browser.log_in(BEN)

@@ -86,6 +86,7 @@ def test_while_a_page_is_slow(ending, zoho):
     assert asking.answer.status == 200
 
 
+@pytest.mark.slow(part="ci")
 def test_while_a_renewal_is_slow(ending, zoho):
     """The answer to a renewal is saved before the end, though nobody waits for it any more."""
     browser = Browser(ending)
@@ -109,6 +110,7 @@ def test_while_a_renewal_is_slow(ending, zoho):
     assert "Traceback" not in ending.log()
 
 
+@pytest.mark.slow(part="ci")
 def test_while_a_login_is_slow(ending, zoho):
     """The tokens that Zoho has given are stored before the end: nobody else knows them."""
     browser = Browser(ending)
@@ -129,6 +131,7 @@ def test_while_a_login_is_slow(ending, zoho):
     assert "Traceback" not in ending.log()
 
 
+@pytest.mark.slow
 def test_while_the_store_hangs(zoho, postgres, tmp_path):
     """Nobody waits for a store that does not answer, neither for a page nor to let go of it."""
     environ = {"TOKENKEEP_STORE": postgres.url(), "TOKENKEEP_KEYS": tokenkeep.generate_key()}
@@ -153,6 +156,7 @@ def test_while_the_store_hangs(zoho, postgres, tmp_path):
     assert "Traceback" not in desk.log()
 
 
+@pytest.mark.slow(part="ci")
 @pytest.mark.parametrize("later", [0.0, 0.5], ids=["at once", "a while later"])
 def test_before_its_store_answers(zoho, tmp_path, later):
     """A start that waits for the store ends as soon."""

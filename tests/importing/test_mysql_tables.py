@@ -190,6 +190,7 @@ def test_it_reads_in_pages(mariadb, run_table, store, monkeypatch, generation):
     assert {f"u{each}" for each in range(1, 231)} == {token.user for token in store.iter_tokens()}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("generation", ["8_0", "1_0"], ids=["by number", "sorted"])
 def test_memory_does_not_grow(mariadb, generation):
     """Invariant 13: the rows of a table ten times as long take no more memory."""

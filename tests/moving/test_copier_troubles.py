@@ -160,6 +160,7 @@ def test_another_key(source, open_store, tmp_path):
         open_store(f"sqlite:///{tmp_path}/0.store", keys=[bytes(32)])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("again", [False, True], ids=["first", "second"])
 def test_memory_does_not_grow(open_store, tmp_path, again):
     """Invariant 13: ten times the tokens take no more memory, the first time or again."""

@@ -14,10 +14,19 @@ from tokenkeep.token import Status
 KINDS = (
     "file", "mysql", "postgresql", "redis", "aws-secretsmanager", "dynamodb",
 )  # fmt: skip
+ON_AWS = KINDS[-2:]
 _SERVERS = {"mysql": "mariadb", "postgresql": "postgres", "redis": "redis_server"}
 
 
-each_kind = pytest.mark.parametrize("other", KINDS, indirect=True)
+each_kind = pytest.mark.parametrize(
+    "other",
+    [
+        # AWS as it is emulated takes half a minute for so many.
+        pytest.param(kind, marks=pytest.mark.slow(part="ci") if kind in ON_AWS else ())
+        for kind in KINDS
+    ],
+    indirect=True,
+)
 
 
 @pytest.fixture(params=["postgresql", "aws-secretsmanager"])

@@ -17,7 +17,15 @@ pytestmark = pytest.mark.timeout(240)
 SHORT = {"call_timeout": 3.0, "claim_length": 6.0, "wait_timeout": 60.0}
 """Limits that a test can wait for."""
 
-on_postgresql = pytest.mark.parametrize("place", ["postgres"], indirect=True)
+
+def slow_elsewhere(kind, *more):
+    """Return parameters: what is slow on the other servers, and always tested on PostgreSQL."""
+    return pytest.param(kind, *more, marks=() if kind == "postgres" else pytest.mark.slow)
+
+
+whole_on_postgresql = pytest.mark.parametrize(
+    "place", [slow_elsewhere(kind) for kind in KINDS], indirect=True
+)
 
 
 @pytest.fixture
@@ -55,7 +63,7 @@ def test_16_processes_on_4_hosts(fleet):
     assert fleet.works(fleet.stored)
 
 
-@on_postgresql
+@whole_on_postgresql
 def test_64_threads_on_a_server(fleet):
     """Invariant 2: the threads of one process too, on a pool of connections."""
     keeper = fleet.keeper()
@@ -67,7 +75,7 @@ def test_64_threads_on_a_server(fleet):
     assert fleet.calls == 1
 
 
-@on_postgresql
+@whole_on_postgresql
 @pytest.mark.parametrize("ahead", [300.0, -300.0])
 def test_clock_of_one_host_is_wrong(fleet, ahead):
     """Invariant 2: a claim is judged by the waiter's own monotonic clock."""
@@ -87,7 +95,7 @@ def test_clock_of_one_host_is_wrong(fleet, ahead):
     assert fleet.calls == 1
 
 
-@on_postgresql
+@whole_on_postgresql
 def test_killed_on_this_host(fleet):
     """Invariant 2: a dead holder of this host is known to be dead, and taken over at once."""
     held = fleet.zoho.faults.add(kind="hang")
@@ -102,7 +110,7 @@ def test_killed_on_this_host(fleet):
     assert fleet.calls == 2
 
 
-@on_postgresql
+@whole_on_postgresql
 def test_stopped_on_another_host_past_its_claim(brief):
     """LATE: who was stopped past its claim overwrites nothing when it goes on."""
     held = brief.zoho.faults.add(kind="slow", delay=1.0, after=True)
@@ -127,7 +135,10 @@ def test_stopped_on_another_host_past_its_claim(brief):
 
 @pytest.mark.parametrize(
     ("place", "what"),
-    [("postgres", "delete"), ("postgres", "login"), *((kind, "revoke") for kind in KINDS)],
+    [
+        *((kind, "revoke") for kind in KINDS),
+        *(slow_elsewhere(kind, what) for kind in KINDS for what in ("delete", "login")),
+    ],
     indirect=["place"],
 )
 def test_acknowledged_while_a_renewal_is_in_flight(fleet, what):

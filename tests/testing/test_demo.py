@@ -156,10 +156,11 @@ def test_commands_to_look_around(ended):
     [
         ("user", "Login by grant code", "Login by grant code: user unknown, calls: 1"),
         ("leads", "Step 2", "SDKException"),
-        (
+        pytest.param(
             "renewals",
             "8 processes, SDKStore: one call",
             "8 processes, SDKStore: one call: 1 call, 0 served",
+            marks=pytest.mark.slow,
         ),
     ],
 )
@@ -211,6 +212,7 @@ def run(tmp, *options):
     )
 
 
+@pytest.mark.slow(part="ci")
 def test_another_store(tmp_path):
     """With a store that is given every claim holds too, and it is left as empty as it was."""
     store = tmp_path / "tokens.json"
