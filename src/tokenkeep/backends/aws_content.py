@@ -1,4 +1,4 @@
-"""What a secret holds: a record, or whose an identity is; as JSON, for people to look at."""
+"""What a secret holds: a record, or which one has an owner; as JSON, for people to look at."""
 
 from __future__ import annotations
 
@@ -13,25 +13,25 @@ from tokenkeep.errors import StoreForeign, StoreTampered, StoreTooNew
 if TYPE_CHECKING:
     from tokenkeep.backends.base import Record
 
-FORMAT = 1
+FORMAT = 2
 
 
 @dataclass(frozen=True, slots=True)
 class Claim:
     """
-    Whose an identity is, where the record has another id than its identity gives.
+    Which record has an owner, where its id is another one than its owner gives.
 
     Args:
-        owner: The record's id.
+        record_id: The record's id.
     """
 
-    owner: str
+    record_id: str
 
 
 def text_of(content: Record | Claim) -> str:
     """Return the text of a secret, in ASCII."""
     if isinstance(content, Claim):
-        return json.dumps({"tokenkeep": FORMAT, "owner": content.owner})
+        return json.dumps({"tokenkeep": FORMAT, "record": content.record_id})
     fields: dict[str, Any] = {"tokenkeep": FORMAT}
     fields.update(
         (name, value) for name in COLUMNS if (value := getattr(content, name)) is not None
@@ -49,7 +49,7 @@ def content_of(text: str, name: str) -> Record | Claim:
         name: The secret, for errors.
 
     Raises:
-        StoreForeign: It is no secret of tokenkeep.
+        StoreForeign: It is no secret of tokenkeep, or of one that never was released.
         StoreTooNew: A newer tokenkeep wrote it.
         StoreTampered: It is not as tokenkeep writes it.
     """
@@ -62,15 +62,20 @@ def content_of(text: str, name: str) -> Record | Claim:
             f"The secret {name} was not made by tokenkeep",
             hint="Name another prefix, or move that secret",
         )
+    if fields["tokenkeep"] < FORMAT:
+        raise StoreForeign(
+            f"The secret {name} was made by an early tokenkeep, in a format of its own",
+            hint="Name another prefix, or delete that secret and log in again",
+        )
     if fields["tokenkeep"] > FORMAT:
         raise StoreTooNew(
             f"The secret {name} was written by a newer tokenkeep", hint="Upgrade tokenkeep"
         )
     try:
-        if "owner" in fields:
-            return Claim(str(fields["owner"]))
+        if "record" in fields:
+            return Claim(str(fields["record"]))
         fields["sealed"] = b64decode(fields["sealed"], validate=True)
-        for field in ("id", "version", "identity"):
+        for field in ("id", "version", "owner", "kind"):
             fields[field].encode()
         return from_row(fields.get(field) for field in COLUMNS)
     except (ValueError, TypeError, KeyError, AttributeError):

@@ -1,28 +1,24 @@
-"""Names of secrets: ids to names and back, what secrets are found by, and lists of them."""
+"""Names of secrets, what secrets are found by, and lists of them."""
 
 from __future__ import annotations
 
 import re
-from hashlib import sha256
-from heapq import merge
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
-from tokenkeep.backends.base import FIELDS
+from tokenkeep.backends.base import MARKS, WIDTH
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     from mypy_boto3_secretsmanager import SecretsManagerClient
 
     from tokenkeep.backends.aws_client import AWSClient
-    from tokenkeep.backends.base import Record
+    from tokenkeep.backends.base import Due, Mark, Record
 
-_ID = re.compile(r"[0-9a-f]{32}")
 _DIGITS = "0123456789abcdef"
-_DIGITS_OF_ID = 32
-_LONGEST = 512
-"""Secrets Manager's limit of a name."""
+_ID = re.compile(f"[{_DIGITS}]{{{WIDTH}}}")
+_DUE = "tokenkeep:due:"
 
 _PAGE = 100
 _VALUES = 10
@@ -35,19 +31,16 @@ class Names:
 
     Args:
         aws: The client.
-        prefix: What they begin with, before a slash.
+        prefix: What they begin with, before a slash and the id.
     """
 
     def __init__(self, aws: AWSClient[SecretsManagerClient], prefix: str) -> None:
         self._aws = aws
         self._prefix = f"{prefix}/"
 
-    def of(self, record_id: str) -> str | None:
-        """Return the name of a record's secret. None if it can't have one."""
-        # Ids that are not tokenkeep's own have any character, and names have not.
-        last = record_id if _ID.fullmatch(record_id) else f"x{record_id.encode().hex()}"
-        name = self._prefix + last
-        return name if len(name) <= _LONGEST and last != "x" else None
+    def of(self, record_id: str) -> str:
+        """Return the name of a record's secret."""
+        return self._prefix + record_id
 
     def after(self, record_id: str | None) -> Iterator[str]:
         """
@@ -56,87 +49,80 @@ class Names:
         AWS has no order of names to rely on, but a filter: where there are
         more names than one page holds, those with each next digit are asked for.
         """
-        start = "" if record_id is None else record_id
-        page = self._page("")
-        if page is not None:
-            return iter(sorted(each for each in map(_id, page) if each > start))
-        foreign = sorted(map(_id, self._listed("x")))
-        own = (each for digit in _DIGITS for each in self._own(digit, start))
-        return merge(own, (each for each in foreign if each > start))
+        return self._behind("", record_id or "")
 
-    def tagged(self, field: str, values: Sequence[str]) -> Iterator[str]:
+    def tagged(self, tags: Sequence[str]) -> Iterator[str]:
         """
-        Yield the ids of secrets with a tag for one of these values.
+        Yield the ids of secrets with one of these tags.
 
         AWS may take minutes to know of a tag, and to forget it: read them.
         """
-        keys = [tag(field, value) for value in values]
-        for start in range(0, len(keys), _VALUES):
-            wanted = {"Key": "tag-key", "Values": keys[start : start + _VALUES]}
-            yield from map(_id, self._listed("", wanted))
+        for start in range(0, len(tags), _VALUES):
+            yield from (each for each, _ in self._listed("", tags[start : start + _VALUES]))
 
-    def _own(self, begin: str, start: str) -> Iterator[str]:
-        """Yield the ids of tokenkeep's own kind that begin so, behind *start*."""
+    def due(self) -> Iterator[Due]:
+        """Yield when the secrets with such a tag are due, and their ids; late, as `tagged`."""
+        return due_in(self._listed("", [_DUE]))
+
+    def _behind(self, begin: str, start: str) -> Iterator[str]:
+        """Yield the ids that begin so, behind *start*."""
         if start[: len(begin)] > begin:
             return
-        page = self._page(begin)
-        if page is not None:
+        page = list(islice((each for each, _ in self._listed(begin)), _PAGE + 1))
+        if len(page) <= _PAGE or len(begin) == WIDTH:
             yield from sorted(each for each in page if each > start)
             return
         for digit in _DIGITS:
-            yield from self._own(begin + digit, start)
+            yield from self._behind(begin + digit, start)
 
-    def _page(self, begin: str) -> list[str] | None:
-        """Return the last parts of all names that begin so. None if there are too many."""
-        found = list(islice(self._listed(begin), _PAGE + 1))
-        return found if len(found) <= _PAGE or len(begin) == _DIGITS_OF_ID else None
-
-    def _listed(self, begin: str, *filters: Any) -> Iterator[str]:
-        """Yield the last parts of the names that begin so."""
+    def _listed(self, begin: str, tags: Sequence[str] = ()) -> Iterator[tuple[str, list[str]]]:
+        """Yield the ids that begin so, of secrets with a tag that begins so, with their tags."""
         request: Any = {
             "MaxResults": _PAGE,
-            "Filters": [{"Key": "name", "Values": [self._prefix + begin]}, *filters],
+            "Filters": [{"Key": "name", "Values": [self._prefix + begin]}],
         }
+        if tags:
+            request["Filters"].append({"Key": "tag-key", "Values": tags})
         while True:
             answer = self._aws.begin().ask(lambda manager: manager.list_secrets(**request))
             for each in answer["SecretList"]:
                 last = each["Name"].removeprefix(self._prefix)
-                if _ID.fullmatch(last) or _is_foreign(last):
-                    yield last
+                if _ID.fullmatch(last):
+                    yield last, [tag["Key"] for tag in each.get("Tags", [])]
             token = answer.get("NextToken")
             if not token:
                 return
             request["NextToken"] = token
 
 
-def id_for(identity: str) -> str:
-    """Return the id of the record that has an identity: there can only be one secret of a name."""
-    return sha256(f"tokenkeep id\0{identity}".encode()).hexdigest()[:32]
+def tag(mark: Mark) -> str:
+    """Return the key of the tag for a mark."""
+    return "tokenkeep:{}:{}".format(*mark)
 
 
-def tag(field: str, value: str) -> str:
-    """Return the key of the tag for a value; a digest, since tags allow few characters."""
-    return f"tokenkeep:{field}:{sha256(value.encode()).hexdigest()}"
+def due_tag(due_at: float) -> str:
+    """Return the key of the tag for a time."""
+    return f"{_DUE}{float(due_at)!r}"
 
 
 def tags(record: Record) -> dict[str, str]:
     """Return what a record is found by, with nothing as the value of each tag."""
-    return {
-        tag(field, value): ""
-        for field in FIELDS
-        if field != "identity" and (value := getattr(record, field)) is not None
+    found = {
+        tag((field, value)): "" for field in MARKS if (value := getattr(record, field)) is not None
     }
+    if record.due_at is not None:
+        found[due_tag(record.due_at)] = ""
+    return found
 
 
-def _id(last: str) -> str:
-    return bytes.fromhex(last[1:]).decode() if last[0] == "x" else last
+def due_in(tagged: Iterable[tuple[str, Iterable[str]]]) -> Iterator[Due]:
+    """
+    Yield when records are due, and their ids.
 
-
-def _is_foreign(last: str) -> bool:
-    if re.fullmatch(r"x(?:[0-9a-f]{2})+", last) is None:
-        return False
-    try:
-        bytes.fromhex(last[1:]).decode()
-    except UnicodeDecodeError:
-        return False
-    return True
+    Args:
+        tagged: Their ids and tags.
+    """
+    for record_id, keys in tagged:
+        for key in keys:
+            if key.startswith(_DUE):
+                yield float(key.removeprefix(_DUE)), record_id

@@ -59,8 +59,6 @@ class SecretRequests:
 
     def __init__(self, aws: AWSClient[SecretsManagerClient], kms_key_id: str | None) -> None:
         self._aws = aws
-        self.account: str | None = None
-        """Whose secrets they are, as AWS says with each. None before the first."""
         self._key: Any = {"KmsKeyId": kms_key_id} if kms_key_id else {}
 
     def get(self, asked: _Exchange, name: str) -> Stored | None:
@@ -76,7 +74,6 @@ class SecretRequests:
             if code_of(exc) == "InvalidRequestException" and not self.describe(asked, name)[1]:
                 raise self._aws.explain(exc, asked.record_id) from None
             return None
-        self._note(answer)
         return _stored(answer)
 
     def get_all(self, asked: _Exchange, names: list[str]) -> dict[str, Stored]:
@@ -86,8 +83,6 @@ class SecretRequests:
         One that is left out may be gone, or may not be read: `get` tells.
         """
         answer: Any = asked.ask(lambda manager: manager.batch_get_secret_value(SecretIdList=names))
-        for each in answer["SecretValues"]:
-            self._note(each)
         # Some are not the current ones: always with moto's server, which goes on
         # answering with the first value. They are left out.
         return {
@@ -126,7 +121,7 @@ class SecretRequests:
             False if there is one of that name, scheduled for deletion or not.
         """
         try:
-            answer = asked.ask(
+            asked.ask(
                 lambda manager: manager.create_secret(
                     Name=name,
                     ClientRequestToken=token,
@@ -140,7 +135,6 @@ class SecretRequests:
             )
         except ClientError:
             return False
-        self._note(answer)
         return True
 
     def put(self, asked: _Exchange, name: str, text: str, version: str) -> bool:
@@ -227,12 +221,6 @@ class SecretRequests:
         except ClientError:
             return False
         return True
-
-    def _note(self, answer: Any) -> None:
-        """Note the account, the fifth part of an ARN."""
-        parts = str(answer.get("ARN", "")).split(":")
-        if len(parts) > 5:  # noqa: PLR2004  # arn:aws:secretsmanager:region:account:...
-            self.account = parts[4]
 
     def checked(self, asked: _Exchange, text: str) -> str:
         if len(text) > MOST_BYTES:  # it is ASCII

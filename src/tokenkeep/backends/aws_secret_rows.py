@@ -1,10 +1,10 @@
 """
-Records in secrets, and that no two have the same identity.
+Records in secrets, and that no two have the same owner.
 
-A record whose id is the one of its identity needs nothing for that: its
-secret's name is taken. For any other, a second secret of that name says whose
-the identity is. It is made before the record, and given back after it; one
-that leads nowhere is somebody's who is at it, or after a minute nobody's.
+A record whose id is its owner needs nothing for that: its secret's name is
+taken. For any other, a second secret, named by the owner, says which record
+has it. It is made before the record, and given back after it; one that leads
+nowhere is somebody's who is at it, or after a minute nobody's.
 """
 
 from __future__ import annotations
@@ -14,9 +14,9 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from tokenkeep.backends.aws_content import Claim, content_of, text_of
-from tokenkeep.backends.aws_names import id_for, tags
+from tokenkeep.backends.aws_names import tags
 from tokenkeep.backends.aws_secrets import ABANDONED
-from tokenkeep.errors import StoreConflict, StoreError, StoreTampered
+from tokenkeep.errors import StoreConflict, StoreTampered
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -50,45 +50,32 @@ class SecretRows:
         found = self._found(asked, record_id)
         return found[1] if found else None
 
-    def record_in(self, stored: Stored, record_id: str) -> Record | None:
+    def read_all(self, asked: _Exchange, ids: list[str]) -> dict[str, Record | Claim]:
         """
-        Return the record that a secret holds. None if it holds none.
+        Return what the secrets of up to 20 ids hold, in one trip where AWS plays along.
 
         Raises:
-            StoreError: It holds something else than tokenkeep put there.
+            StoreError: One holds something else than tokenkeep put there.
         """
-        name = str(self._names.of(record_id))
-        content = content_of(stored.text, name)
-        if isinstance(content, Claim):
-            return None
-        if content.id != record_id:
-            raise StoreTampered(
-                f"The secret {name} holds another token than its name says",
-                token_id=record_id,
-                hint="It was changed outside tokenkeep; restore an earlier version of it",
-            )
-        return content
-
-    def owner(self, asked: _Exchange, identity: str) -> Record | None:
-        """Return the record that has an identity. None if there is none."""
-        home = id_for(identity)
-        name = str(self._names.of(home))
-        stored = self._secrets.get(asked, name)
-        if stored is None:
-            return None
-        content = content_of(stored.text, name)
-        record = self.read(asked, content.owner) if isinstance(content, Claim) else content
-        return record if record is not None and record.identity == identity else None
+        names = {self._names.of(each): each for each in ids}
+        # One alone is asked for itself: a batch says less of what is not there.
+        current = self._secrets.get_all(asked, list(names)) if len(names) > 1 else {}
+        found = {}
+        for name, record_id in names.items():
+            stored = current.get(name) or self._secrets.get(asked, name)
+            if stored is not None:
+                found[record_id] = self._content(stored, record_id)
+        return found
 
     def insert(self, asked: _Exchange, record: Record) -> None:
         """
         Write a record that is not there yet.
 
         Raises:
-            StoreConflict: It is, or another one has its identity.
+            StoreConflict: It is, or another one has its owner.
         """
-        name = self._name(record)
-        if record.id == id_for(record.identity):
+        name = self._names.of(record.id)
+        if record.id == record.owner:
             if not self._occupy(asked, name, text_of(record), tags(record)):
                 raise _conflict(record.id)
             return
@@ -104,15 +91,14 @@ class SecretRows:
         Write a record whole, if *replaces* is its stored version.
 
         Raises:
-            StoreConflict: It is not, or another one has the new identity.
+            StoreConflict: It is not, or another one has the new owner.
         """
-        name = self._name(record)
         found = self._found(asked, record.id)
         if found is None or found[1].version != replaces:
             raise _conflict(record.id)
         stored, old = found
         text = text_of(replace(record, last_used_at=old.last_used_at))
-        moves = old.identity != record.identity
+        moves = old.owner != record.owner
         if moves:
             self._secrets.refuse_too_large(asked, text)
             self._claim(asked, record)
@@ -120,7 +106,7 @@ class SecretRows:
         added = {key: value for key, value in after.items() if key not in before}
         done = self._secrets.swap(
             asked,
-            name,
+            self._names.of(record.id),
             text,
             replaces=stored.version,
             tags=added,
@@ -146,14 +132,12 @@ class SecretRows:
         """
         name = self._names.of(record_id)
         for _ in asked.tries():
-            stored = self._secrets.get(asked, name) if name else None
-            if name is None:
-                return False
+            stored = self._secrets.get(asked, name)
             if stored is None:
                 self._secrets.tidy(asked, name)
                 return False
-            record = self.record_in(stored, record_id)
-            if record is None:
+            record = self._content(stored, record_id)
+            if isinstance(record, Claim):
                 return False
             if replaces not in (None, record.version):
                 raise _conflict(record_id)
@@ -163,47 +147,50 @@ class SecretRows:
         raise asked.too_slow()
 
     def _found(self, asked: _Exchange, record_id: str) -> tuple[Stored, Record] | None:
-        name = self._names.of(record_id)
-        stored = self._secrets.get(asked, name) if name else None
-        record = self.record_in(stored, record_id) if stored else None
-        return (stored, record) if stored and record else None
+        stored = self._secrets.get(asked, self._names.of(record_id))
+        if stored is None:
+            return None
+        content = self._content(stored, record_id)
+        return None if isinstance(content, Claim) else (stored, content)
 
-    def _name(self, record: Record) -> str:
-        name = self._names.of(record.id)
-        if name is None:
-            raise StoreError(
-                "An id in Secrets Manager is not empty, and no longer than a secret's name",
-                token_id=record.id[:100],
+    def _content(self, stored: Stored, record_id: str) -> Record | Claim:
+        name = self._names.of(record_id)
+        content = content_of(stored.text, name)
+        if not isinstance(content, Claim) and content.id != record_id:
+            raise StoreTampered(
+                f"The secret {name} holds another token than its name says",
+                token_id=record_id,
+                hint="It was changed outside tokenkeep; restore an earlier version of it",
             )
-        return name
+        return content
 
     def _claim(self, asked: _Exchange, record: Record) -> None:
         """
-        Take an identity for a record with an id of its own kind.
+        Take an owner for a record with an id of its own.
 
         Raises:
             StoreConflict: Another one has it.
         """
-        home = id_for(record.identity)
         began = time.monotonic()
-        name = str(self._names.of(home))
-        if record.id != home and not self._occupy(asked, name, text_of(Claim(record.id)), {}):
+        name = self._names.of(record.owner)
+        if record.id != record.owner and not self._occupy(
+            asked, name, text_of(Claim(record.id)), {}
+        ):
             raise _conflict(record.id)
         if time.monotonic() - began > ABANDONED / 2:
             raise asked.too_slow()  # others may soon take it for abandoned
 
     def _give_back(self, asked: _Exchange, record: Record) -> None:
-        """Free the identity of a record with an id of its own kind."""
-        home = id_for(record.identity)
-        if record.id == home:
+        """Free the owner of a record with an id of its own."""
+        if record.id == record.owner:
             return
-        name = str(self._names.of(home))
+        name = self._names.of(record.owner)
         stored = self._secrets.get(asked, name)
         if stored and content_of(stored.text, name) == Claim(record.id):
             self._secrets.remove(asked, name, replaces=stored.version)
 
     def _occupy(self, asked: _Exchange, name: str, text: str, found_by: Mapping[str, str]) -> bool:
-        """Make a secret, or take one over that says whose an identity is and leads nowhere."""
+        """Make a secret, or take one over that says who has an owner and leads nowhere."""
         if self._secrets.create(asked, name, text, found_by):
             return True
         stored = self._secrets.get(asked, name)
@@ -212,8 +199,8 @@ class SecretRows:
         content = content_of(stored.text, name)
         if not isinstance(content, Claim):
             return False
-        owner = self.read(asked, content.owner)
-        if owner is not None and self._names.of(id_for(owner.identity)) == name:
+        record = self.read(asked, content.record_id)
+        if record is not None and self._names.of(record.owner) == name:
             return False
         return self._secrets.swap(
             asked, name, text, replaces=stored.version, tags=found_by, stale=[]
@@ -223,8 +210,9 @@ class SecretRows:
         """Take back the tags of a write that came too late, but those of who was faster."""
         current = self.read(asked, record_id)
         theirs = tags(current) if current else {}
-        name = str(self._names.of(record_id))
-        self._secrets.untag(asked, name, [key for key in added if key not in theirs])
+        self._secrets.untag(
+            asked, self._names.of(record_id), [key for key in added if key not in theirs]
+        )
 
 
 def _conflict(record_id: str) -> StoreConflict:

@@ -33,7 +33,7 @@ _DELETED = "tokenkeep-deleted-"
 _ERASED = "tokenkeep-erased-"
 """What the id of a version begins with that says: deleted; or: without a recovery window."""
 
-_TEXT = '{"tokenkeep": 1, "deleted": true}'
+_TEXT = '{"tokenkeep": 2, "deleted": true}'
 
 ABANDONED = 60.0
 """After this long, by AWS's clock, who left something half done is gone, in seconds."""
@@ -65,11 +65,6 @@ class Secrets:
         self._last = _DELETED
         if recovery_window is None:
             self._way, self._last = {"ForceDeleteWithoutRecovery": True}, _ERASED
-
-    @property
-    def account(self) -> str | None:
-        """Whose secrets they are. None before AWS has shown the first."""
-        return self._requests.account
 
     def get(self, asked: _Exchange, name: str) -> Stored | None:
         """Return a secret's current value. None if there is no such secret, or it is deleted."""

@@ -1,4 +1,4 @@
-"""Sealed tokens in AWS Secrets Manager: one secret each, named by what it is for."""
+"""Sealed tokens in AWS Secrets Manager: one secret each, named by its owner."""
 
 from __future__ import annotations
 
@@ -6,21 +6,24 @@ import re
 from itertools import islice
 from typing import TYPE_CHECKING, Unpack
 
-from tokenkeep.backends import aws_names, aws_url
+from tokenkeep.backends import aws_url
 from tokenkeep.backends.aws_client import AWSClient, Connection
+from tokenkeep.backends.aws_content import Claim
 from tokenkeep.backends.aws_hints import Hints
-from tokenkeep.backends.aws_names import Names
+from tokenkeep.backends.aws_names import Names, due_tag, tag, tags
 from tokenkeep.backends.aws_secret_rows import SecretRows
 from tokenkeep.backends.aws_secrets import Secrets
-from tokenkeep.backends.base import FIELDS, Backend, Record
+from tokenkeep.backends.base import FOUND_BY, HEADER, Backend, Record
 from tokenkeep.backends.frames import without_frames
 from tokenkeep.errors import ConfigurationError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
     from typing import Self
 
     from mypy_boto3_secretsmanager import SecretsManagerClient
+
+    from tokenkeep.backends.base import Due, Mark
 
 _PREFIX = re.compile(r"(?=.{1,256}$)[A-Za-z0-9_+=.@-]+(?:/[A-Za-z0-9_+=.@-]+)*")
 
@@ -32,13 +35,12 @@ class SecretsManagerBackend(Backend):
     """
     Serve all who may use the secrets under one prefix.
 
-    A record's secret is named by its id, which is a digest of its identity:
-    two hosts can't make two. A record that comes with another id, copied from
-    another store, has a second secret, named as its identity wants it, which
-    says whose it is.
+    A record's secret is named by its id, which is its owner: two hosts can't
+    make two. A record that comes with another id, copied from another store,
+    has a second secret, named by the owner, which says which record it is.
 
     AWS's answers may be out of date for a moment, and what it is asked to look
-    for by anything but id and identity for minutes. A write on what is out of
+    for by anything but id and owner for minutes. A write on what is out of
     date is a conflict, never done. `touch` does nothing: it would be a version
     of the secret each time.
 
@@ -108,27 +110,30 @@ class SecretsManagerBackend(Backend):
         prefix, options = aws_url.parse(url, own)
         return cls(prefix or "tokenkeep", **options)
 
-    def id_for(self, identity: str) -> str:
-        return aws_names.id_for(identity)
+    def id_for(self, owner: str) -> str:
+        return owner
 
     def read(self, record_id: str) -> Record | None:
         return self._rows.read(self._aws.begin(record_id), record_id)
 
-    def find(self, field: str, values: Sequence[str]) -> list[Record]:
-        if field not in FIELDS:
-            raise ValueError(f"a record has no field {field!r} to search")
-        distinct = dict.fromkeys(values)
-        if field == "identity":
-            found = [self._rows.owner(self._aws.begin(), each) for each in distinct]
-        else:
-            ids = dict.fromkeys(self._hints.ids(field, distinct))
-            ids.update(dict.fromkeys(self._names.tagged(field, list(distinct))))
-            found = [self.read(each) for each in ids]
+    def find(self, marks: Sequence[Mark]) -> list[Record]:
+        wanted = dict.fromkeys(marks)
+        for field, _ in wanted:
+            if field not in FOUND_BY:
+                raise ValueError(f"a record has no field {field!r} to search")
+        # An owner's secret is the record itself, or leads to it.
+        ids = dict.fromkeys(value for field, value in wanted if field in ("id", "owner"))
+        ids.update(self._tagged([tag(each) for each in wanted if each[0] not in ("id", "owner")]))
+        found = self._read_all(list(ids))
+        claims = [each.record_id for each in found.values() if isinstance(each, Claim)]
+        found.update(self._read_all([each for each in claims if each not in found]))
         # What AWS lists may be out of date: what was read decides.
-        records = [each for each in found if each and getattr(each, field) in distinct]
-        for record in records:
-            self._hints.note(record)
-        return records
+        return [
+            each
+            for each in found.values()
+            if isinstance(each, Record)
+            and any((field, getattr(each, field)) in wanted for field in FOUND_BY)
+        ]
 
     def write(self, record: Record, *, replaces: str | None) -> None:
         asked = self._aws.begin(record.id)
@@ -139,42 +144,73 @@ class SecretsManagerBackend(Backend):
         self._hints.note(record)
 
     def delete(self, record_id: str, *, replaces: str | None = None) -> bool:
-        return self._rows.delete(self._aws.begin(record_id), record_id, replaces)
+        deleted = self._rows.delete(self._aws.begin(record_id), record_id, replaces)
+        self._hints.forget(record_id)
+        return deleted
 
     def touch(self, record_id: str, last_used_at: float) -> None:
         pass
 
-    def scan(self, after: str | None, limit: int) -> list[Record]:
-        found: list[Record] = []
-        ids = self._names.after(after)
-        while wanted := min(_BATCH, limit - len(found)):
-            batch = list(islice(ids, wanted))
-            if not batch:
-                break
-            found += self._batch(batch)
-        return found
+    def scan(self, after: str | None, limit: int, *, mark: Mark | None = None) -> list[Record]:
+        if mark is None:
+            return self._first(((each, None) for each in self._names.after(after)), limit)
+        if mark[0] in ("id", "owner"):
+            return [each for each in self.find([mark]) if after is None or each.id > after]
+        key = tag(mark)
+        ids = sorted(each for each in self._tagged([key]) if after is None or each > after)
+        return self._first(((each, key) for each in ids), limit)
+
+    def due(self, before: float, limit: int, *, after: Due | None = None) -> list[Record]:
+        places = sorted(
+            each
+            for each in {*self._hints.due(), *self._names.due()}
+            if each[0] <= before and (after is None or each > after)
+        )
+        return self._first(((each, due_tag(at)) for at, each in places), limit)
 
     def clear(self) -> int:
-        return sum(self.delete(record_id) for record_id in self._names.after(None))
+        return sum(self.delete(each) for each in self._names.after(None) if each != HEADER)
 
     def describe(self) -> str:
         return self._aws.place.name
 
-    def store_id(self) -> str | None:
-        return self._secrets.account
-
     def close(self) -> None:
         self._aws.close()
 
-    def _batch(self, ids: list[str]) -> list[Record]:
-        """Return the records of several ids, in one trip where AWS plays along."""
-        names = {str(self._names.of(each)): each for each in ids}
-        asked = self._aws.begin()
-        current = self._secrets.get_all(asked, list(names))
-        records = []
-        for name, record_id in names.items():
-            stored = current.get(name) or self._secrets.get(asked, name)
-            record = self._rows.record_in(stored, record_id) if stored else None
-            if record is not None:
-                records.append(record)
-        return records
+    def _tagged(self, keys: list[str]) -> dict[str, None]:
+        """Return the ids of records that have one of these tags, or had it lately."""
+        return dict.fromkeys([*self._hints.tagged(keys), *self._names.tagged(keys)])
+
+    def _first(self, places: Iterable[tuple[str, str | None]], limit: int) -> list[Record]:
+        """
+        Return the first records of a list.
+
+        Args:
+            places: The ids, each with the tag that its record must have. None means any.
+            limit: At most so many.
+        """
+        rest = iter(places)
+        found: list[Record] = []
+        while batch := list(islice(rest, min(_BATCH, limit - len(found)))):
+            contents = self._read_all([each for each, _ in batch])
+            for record_id, key in batch:
+                record = contents.get(record_id)
+                if isinstance(record, Record) and (key is None or key in tags(record)):
+                    found.append(record)
+        return found
+
+    def _read_all(self, ids: list[str]) -> dict[str, Record | Claim]:
+        """Return what the secrets of these ids hold, in the order of the ids."""
+        found: dict[str, Record | Claim] = {}
+        for start in range(0, len(ids), _BATCH):
+            batch = ids[start : start + _BATCH]
+            contents = self._rows.read_all(self._aws.begin(), batch)
+            for record_id in batch:
+                content = contents.get(record_id)
+                if content is not None:
+                    found[record_id] = content
+                if isinstance(content, Record):
+                    self._hints.note(content)
+                else:
+                    self._hints.forget(record_id)
+        return found
