@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 from filelock import FileLock, Timeout
 
 from tokenkeep.backends import private_file
-from tokenkeep.backends.base import FIELDS, Backend, Record
+from tokenkeep.backends.base import Backend, Record
 from tokenkeep.backends.forks import ForkSafe
 from tokenkeep.backends.patience import tries
 from tokenkeep.backends.rows import COLUMNS
@@ -35,12 +35,19 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Iterator, Sequence
     from typing import Self
 
+    from tokenkeep.backends.base import Due, Mark
+
 _Result = TypeVar("_Result")
 
-_VERSION = 1
+_VERSION = 2
 """The value of ``tokenkeep`` at the top of the file: how the rest looks."""
 
-_NUMBERS = {"expires_at", "created_at", "updated_at", "last_used_at"}
+_TYPES: dict[str, type | tuple[type, ...]] = {
+    "key": int,
+    "due_at": (int, float),
+    "last_used_at": (int, float),
+}
+"""Of the fields that are not texts."""
 
 _OPEN = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
 """Without waiting, should the path be a pipe."""
@@ -105,10 +112,8 @@ class FileBackend(ForkSafe, Backend):
     def read(self, record_id: str) -> Record | None:
         return self._load().read(record_id)
 
-    def find(self, field: str, values: Sequence[str]) -> list[Record]:
-        if field not in FIELDS:
-            raise ValueError(f"a record has no field {field!r} to search")
-        return self._load().find(field, values)
+    def find(self, marks: Sequence[Mark]) -> list[Record]:
+        return self._load().find(marks)
 
     def write(self, record: Record, *, replaces: str | None) -> None:
         def write(table: Table) -> None:
@@ -133,14 +138,18 @@ class FileBackend(ForkSafe, Backend):
 
         self._change(touch, 0)
 
-    def scan(self, after: str | None, limit: int) -> list[Record]:
-        return self._load().scan(after, limit)
+    def scan(self, after: str | None, limit: int, *, mark: Mark | None = None) -> list[Record]:
+        return self._load().scan(after, limit, mark=mark)
+
+    def due(self, before: float, limit: int, *, after: Due | None = None) -> list[Record]:
+        return self._load().due(before, limit, after=after)
 
     def clear(self) -> int:
         def clear(table: Table) -> int:
-            if len(table):
-                self._save(Table())
-            return len(table)
+            kept, count = table.clear()
+            if count:
+                self._save(kept)
+            return count
 
         return self._change(clear, self._busy_timeout)
 
@@ -195,6 +204,10 @@ class FileBackend(ForkSafe, Backend):
             raise StoreTooNew(
                 f"{self._path} was written by a newer tokenkeep (format {version})",
                 hint="Upgrade tokenkeep",
+            )
+        if version < _VERSION:
+            raise private_file.foreign(
+                self._path, f"is in the format {version}, which no released tokenkeep had"
             )
         try:
             yield from map(_decode, document["records"])
@@ -332,6 +345,6 @@ def _decode(values: object) -> Record:
     if not isinstance(values, dict):
         raise TypeError(values)
     for name, value in values.items():
-        if not isinstance(value, (int, float) if name in _NUMBERS else str):
+        if not isinstance(value, _TYPES.get(name, str)):
             raise TypeError(name)
     return Record(**{**values, "sealed": b64decode(values["sealed"], validate=True)})

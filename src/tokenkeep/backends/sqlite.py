@@ -6,28 +6,19 @@ import math
 import os
 import sqlite3
 import weakref
+from functools import cache
+from operator import attrgetter
 from os import getpid
 from pathlib import Path
 from time import monotonic
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from tokenkeep.backends.base import FIELDS, Backend, Record
+from tokenkeep.backends.base import HEADER, MARKS, Backend, Record
 from tokenkeep.backends.forks import ForkSafe, reentered
 from tokenkeep.backends.patience import tries
-from tokenkeep.backends.rows import from_row, to_row
-from tokenkeep.backends.sqlite_connections import Link, inherited
+from tokenkeep.backends.rows import COLUMNS, from_row, to_row
+from tokenkeep.backends.sqlite_connections import DatabaseFile, Link, inherited
 from tokenkeep.backends.sqlite_database import MEMORY, explain, is_busy, is_taken
-from tokenkeep.backends.sqlite_file import DatabaseFile
-from tokenkeep.backends.sqlite_statements import (
-    INSERT,
-    READ,
-    READ_FIELDS,
-    SELECT,
-    TOUCH,
-    fields_of,
-    finds,
-    update,
-)
 from tokenkeep.backends.urls import StoreURL
 from tokenkeep.errors import ConfigurationError, StoreConflict
 
@@ -35,13 +26,30 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from typing import Self
 
-_FOREIGN = (sqlite3.Error, UnicodeEncodeError)
-"""What `explain` makes ours."""
+    from tokenkeep.backends.base import Due, Mark
 
 _Result = TypeVar("_Result")
 
-_REMEMBERED = 1000
-"""Of how many written records the indexed fields are kept, to spare reading them."""
+# Every name below is one of ours; values go in as parameters. An index is named
+# where statistics (somebody's ANALYZE) could make SQLite read the whole table.
+_NAMES = ", ".join(COLUMNS)
+_SELECT = f"SELECT {_NAMES} FROM token"  # noqa: S608
+_READ = f"{_SELECT} WHERE id = ?"
+_SCAN = f"{_SELECT} WHERE id > ? ORDER BY id LIMIT ?"
+_DUE = f"{_SELECT} INDEXED BY token_due_at WHERE due_at <= ?"
+_IN_ORDER = "ORDER BY due_at, id LIMIT ?"
+_INSERT = f"INSERT INTO token ({_NAMES}) VALUES ({', '.join('?' * len(COLUMNS))})"  # noqa: S608
+_TOUCH = (
+    "UPDATE token SET last_used_at = ? WHERE id = ? AND (last_used_at IS NULL OR last_used_at < ?)"
+)
+
+_INDEXED = ("owner", *MARKS, "due_at")
+_indexed_of: Callable[[Record], tuple[Any, ...]] = attrgetter(*_INDEXED)
+_READ_INDEXED = f"SELECT {', '.join(_INDEXED)} FROM token WHERE id = ? AND version = ?"  # noqa: S608
+_PLAIN = tuple(name for name in COLUMNS if name not in (*_INDEXED, "id", "last_used_at"))
+
+_MANY = 500
+"""How many marks one statement looks for; old SQLite allows 999 parameters."""
 
 
 class SQLiteBackend(ForkSafe, Backend):
@@ -81,7 +89,6 @@ class SQLiteBackend(ForkSafe, Backend):
         weakref.finalize(self, self._link.close)
         self._execute: Callable[..., sqlite3.Cursor]
         self._commits = 0
-        self._fields: dict[str, tuple[str, tuple[Any, ...]]] = {}
         self._pid = 0
         self._file = DatabaseFile(self._path)
         self._look_at = 0.0
@@ -115,19 +122,21 @@ class SQLiteBackend(ForkSafe, Backend):
                     row = self._read(record_id)
                 finally:
                     self._inside = False
-        except _FOREIGN:
+        except sqlite3.Error:
             row = self._patiently(lambda: self._read(record_id), record_id)
         return row and from_row(row)
 
-    def find(self, field: str, values: Sequence[str]) -> list[Record]:
-        if field not in FIELDS:
-            raise ValueError(f"a record has no field {field!r} to search")
-        rows = [self._select(sql, part) for sql, part in finds(field, values)]
-        return [from_row(row) for part in rows for row in part]
+    def find(self, marks: Sequence[Mark]) -> list[Record]:
+        rows: dict[str, Any] = {}
+        for start in range(0, len(marks), _MANY):
+            sql, values = _finding(marks[start : start + _MANY])
+            # By id: another process may write between two statements.
+            rows.update((row[0], row) for row in self._select(sql, values))
+        return [from_row(row) for row in rows.values()]
 
     def write(self, record: Record, *, replaces: str | None) -> None:
         if replaces is None:
-            done = self._patiently(lambda: self._change(INSERT, to_row(record)), record.id)
+            done = self._patiently(lambda: self._change(_INSERT, to_row(record)), record.id)
         else:
             done = self._patiently(lambda: self._replace(record, replaces), record.id)
         if not done:
@@ -138,17 +147,27 @@ class SQLiteBackend(ForkSafe, Backend):
 
     def touch(self, record_id: str, last_used_at: float) -> None:
         values = (last_used_at, record_id, last_used_at)
-        self._patiently(lambda: self._change(TOUCH, values), record_id, timeout=0)
+        self._patiently(lambda: self._change(_TOUCH, values), record_id, timeout=0)
 
-    def scan(self, after: str | None, limit: int) -> list[Record]:
-        if after is None:
-            rows = self._select(f"{SELECT} ORDER BY id LIMIT ?", (limit,))
+    def scan(self, after: str | None, limit: int, *, mark: Mark | None = None) -> list[Record]:
+        if mark is None:
+            rows = self._select(_SCAN, (after or "", limit))
         else:
-            rows = self._select(f"{SELECT} WHERE id > ? ORDER BY id LIMIT ?", (after, limit))
+            field, value = mark
+            rows = self._select(_scanning(field), (value, after or "", limit))
+        return [from_row(row) for row in rows]
+
+    def due(self, before: float, limit: int, *, after: Due | None = None) -> list[Record]:
+        if after is None:
+            rows = self._select(f"{_DUE} {_IN_ORDER}", (before, limit))
+        else:
+            further = f"{_DUE} AND (due_at, id) > (?, ?) {_IN_ORDER}"
+            rows = self._select(further, (before, *after, limit))
         return [from_row(row) for row in rows]
 
     def clear(self) -> int:
-        count = self._patiently(lambda: self._change("DELETE FROM token"))
+        everything = "DELETE FROM token WHERE id <> ?"
+        count = self._patiently(lambda: self._change(everything, (HEADER,)))
         # A reader may hold the log to the end; then a later checkpoint empties it.
         for _ in tries(self._busy_timeout):
             ((busy, _, _),) = self._select("PRAGMA wal_checkpoint(TRUNCATE)")
@@ -167,7 +186,7 @@ class SQLiteBackend(ForkSafe, Backend):
                     return self._revision()
                 finally:
                     self._inside = False
-        except _FOREIGN:
+        except sqlite3.Error:
             return self._patiently(self._revision)
 
     def describe(self) -> str:
@@ -208,7 +227,7 @@ class SQLiteBackend(ForkSafe, Backend):
                         return attempt()
                     finally:
                         self._inside = False
-            except _FOREIGN as exc:
+            except sqlite3.Error as exc:
                 last = exc
                 if not is_busy(exc):
                     break
@@ -223,7 +242,7 @@ class SQLiteBackend(ForkSafe, Backend):
     def _read(self, record_id: str) -> Any:
         if self._pid != getpid():
             self._ready()
-        return self._execute(READ, (record_id,)).fetchone()
+        return self._execute(_READ, (record_id,)).fetchone()
 
     def _fetch(self, sql: str, values: Sequence[Any]) -> list[Any]:
         if self._pid != getpid():
@@ -271,25 +290,15 @@ class SQLiteBackend(ForkSafe, Backend):
 
     def _replace(self, record: Record, replaces: str) -> int:
         self._ready()
-        version, old = self._fields.pop(record.id, (None, None))
-        if version != replaces:
-            old = self._execute(READ_FIELDS, (record.id,)).fetchone()
+        old = self._execute(_READ_INDEXED, (record.id, replaces)).fetchone()
         if old is None:
             return 0
-        new = fields_of(record)
-        changed = tuple(
-            field for field, was, is_now in zip(FIELDS, old, new, strict=True) if was != is_now
-        )
-        sql, values = update(changed)
+        both = zip(_INDEXED, old, _indexed_of(record), strict=True)
+        sql, values = _updating(tuple(name for name, was, is_now in both if was != is_now))
         # SQLite compares the versions in the statement that writes, so a
         # process that wrote since the read above is not overwritten. And the
         # same version is the same record: what did not differ then does not now.
-        count = self._execute_change(sql, (*values(record), replaces))
-        if count:
-            if len(self._fields) >= _REMEMBERED:
-                self._fields.clear()
-            self._fields[record.id] = record.version, new
-        return count
+        return self._execute_change(sql, (*values(record), replaces))
 
     def _delete(self, record_id: str, replaces: str | None) -> bool:
         if replaces is None:
@@ -318,3 +327,39 @@ class SQLiteBackend(ForkSafe, Backend):
         if not count:
             self._commits -= 1
         return count
+
+
+@cache
+def _updating(indexed: tuple[str, ...]) -> tuple[str, Callable[[Record], tuple[Any, ...]]]:
+    """
+    Return the statement that replaces a record, and what takes its values from one.
+
+    Args:
+        indexed: Those of `_INDEXED` that change. An index that is written costs
+            a page on disk, so the others are left alone: a third of a write.
+    """
+    names = _PLAIN + indexed
+    assignments = ", ".join(f"{name} = ?" for name in names)
+    sql = f"UPDATE token SET {assignments} WHERE id = ? AND version = ?"  # noqa: S608
+    return sql, attrgetter(*names, "id")
+
+
+@cache
+def _scanning(field: str) -> str:
+    """Return the statement that reads a page of the records with one mark."""
+    return f'{_SELECT} INDEXED BY token_{field} WHERE "{field}" = ? AND id > ? ORDER BY id LIMIT ?'
+
+
+def _finding(marks: Sequence[Mark]) -> tuple[str, list[str]]:
+    """Return the statement that finds the records with one of the marks, and its values."""
+    values: dict[str, list[str]] = {}
+    for field, value in marks:
+        values.setdefault(field, []).append(value)
+    # Of each index nothing but the row numbers: whatever statistics say, SQLite
+    # takes the index, as it would not for one long OR.
+    parts = (
+        f"SELECT rowid FROM token WHERE {field} IN ({', '.join('?' * len(those))})"  # noqa: S608
+        for field, those in values.items()
+    )
+    sql = f"{_SELECT} WHERE rowid IN ({' UNION ALL '.join(parts)})"
+    return sql, [value for those in values.values() for value in those]

@@ -6,15 +6,9 @@ import sqlite3
 from pathlib import Path
 
 from tokenkeep.backends import private_file
-from tokenkeep.backends.base import FIELDS
+from tokenkeep.backends.base import MARKS
 from tokenkeep.backends.rows import COLUMNS
-from tokenkeep.errors import (
-    StoreConflict,
-    StoreError,
-    StoreTampered,
-    StoreTooNew,
-    StoreUnavailable,
-)
+from tokenkeep.errors import StoreConflict, StoreError, StoreTooNew, StoreUnavailable
 
 MEMORY = Path(":memory:")
 """What SQLite calls a database without a file."""
@@ -22,32 +16,34 @@ MEMORY = Path(":memory:")
 _APPLICATION_ID = 0x746F6B6E
 """``tokn``, in the header of the file: it is ours."""
 
-_VERSION = 1
+_VERSION = 2
 """``user_version`` in the header of the file: how its tables look."""
 
 _TYPES = {
-    "id": "TEXT PRIMARY KEY NOT NULL",
+    **dict.fromkeys(("id", "version", "owner", "kind"), "TEXT NOT NULL"),
+    "key": "INTEGER NOT NULL",
     "sealed": "BLOB NOT NULL",
-    **dict.fromkeys(("version", "identity", "key_id"), "TEXT NOT NULL"),
-    **dict.fromkeys(("expires_at", "created_at", "updated_at", "last_used_at"), "REAL"),
+    **dict.fromkeys(MARKS, "TEXT"),
+    **dict.fromkeys(("due_at", "last_used_at"), "REAL"),
 }
-"""The types of the columns that are not simply ``TEXT``."""
 
-_COLUMNS = ", ".join(f'"{name}" {_TYPES.get(name, "TEXT")}' for name in COLUMNS)
+_COLUMNS = ", ".join(f"{name} {_TYPES[name]}" for name in COLUMNS)
 
 _CREATE = (
     f"CREATE TABLE token ({_COLUMNS})",
+    # Each has the name of its column. Those of marks and of what is due hold the
+    # id, too, in whose order they are read; what has no mark is in none.
+    "CREATE UNIQUE INDEX token_id ON token (id)",
+    "CREATE UNIQUE INDEX token_owner ON token (owner)",
     *(
-        f"CREATE {'UNIQUE ' if field == 'identity' else ''}INDEX token_{field}"
-        f' ON token ("{field}")'
-        for field in FIELDS
+        f"CREATE INDEX token_{field} ON token ({field}, id) WHERE {field} IS NOT NULL"
+        for field in (*MARKS, "due_at")
     ),
     f"PRAGMA application_id = {_APPLICATION_ID}",
     f"PRAGMA user_version = {_VERSION}",
 )
 
 _BUSY = {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_PROTOCOL}
-_TAKEN = {sqlite3.SQLITE_CONSTRAINT_UNIQUE, sqlite3.SQLITE_CONSTRAINT_PRIMARYKEY}
 
 _REASONS = {
     sqlite3.SQLITE_FULL: ("the disk is full", "Make room, then try again"),
@@ -151,6 +147,10 @@ def _is_fresh(db: sqlite3.Connection, path: Path) -> bool:
                 f"{path} was made by a newer tokenkeep (format {version})",
                 hint="Upgrade tokenkeep",
             )
+        if version < _VERSION:
+            raise private_file.foreign(
+                path, f"is in the format {version}, which no released tokenkeep had"
+            )
         return False
     (tables,) = db.execute("SELECT count(*) FROM sqlite_master").fetchone()
     if application or version or tables:
@@ -164,15 +164,12 @@ def is_busy(exc: Exception) -> bool:
 
 
 def is_taken(exc: Exception) -> bool:
-    """Return whether a record was refused because of its id or identity."""
-    return _code(exc) in _TAKEN
+    """Return whether a record was refused because of its id or owner."""
+    return _code(exc) == sqlite3.SQLITE_CONSTRAINT_UNIQUE
 
 
 def explain(
-    exc: sqlite3.Error | UnicodeEncodeError,
-    path: Path,
-    waited: float,
-    record_id: str | None = None,
+    exc: sqlite3.Error, path: Path, waited: float, record_id: str | None = None
 ) -> StoreError:
     """
     Return our error for one of SQLite's; every one of them passes here.
@@ -183,15 +180,6 @@ def explain(
         waited: How long other processes were waited for, in seconds.
         record_id: The record that was asked for or written. None if it was none, or several.
     """
-    if isinstance(exc, UnicodeEncodeError):
-        return StoreError(
-            "A text with a lone surrogate can't be stored or looked for",
-            hint="Decode bytes with the encoding they are in, without surrogateescape",
-        )
-    return _explain(exc, path, waited, record_id)
-
-
-def _explain(exc: sqlite3.Error, path: Path, waited: float, record_id: str | None) -> StoreError:
     code = _code(exc)
     if is_taken(exc):
         return StoreConflict(
@@ -202,12 +190,6 @@ def _explain(exc: sqlite3.Error, path: Path, waited: float, record_id: str | Non
         return private_file.foreign(path, "is not a SQLite database")
     if is_busy(exc):
         return private_file.busy(path, waited)
-    if not code and "decode to UTF-8" in str(exc):
-        return StoreTampered(
-            f"{path} holds a text that is none",
-            token_id=record_id,
-            hint="It was changed outside tokenkeep; restore it from a backup",
-        )
     reason, hint = _REASONS.get(code & 0xFF, (str(exc), None))
     return StoreUnavailable(f"{path} can't be used: {reason}", hint=hint)
 
