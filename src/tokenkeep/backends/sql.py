@@ -1,4 +1,4 @@
-"""Sealed tokens in a SQL database: MySQL, MariaDB, PostgreSQL, and whatever SQLAlchemy speaks."""
+"""Sealed records in a SQL database: MySQL, MariaDB, PostgreSQL, and whatever SQLAlchemy speaks."""
 
 from __future__ import annotations
 
