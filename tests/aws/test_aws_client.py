@@ -14,6 +14,7 @@ from aws_records import own
 
 from tokenkeep import StoreUnavailable
 from tokenkeep.backends import open_backend
+from tokenkeep.testing._contract_workers import digits
 
 SERVICES = ("secretsmanager", "dynamodb")
 
@@ -87,11 +88,11 @@ from tokenkeep.testing._contract_workers import record
 
 backend = open_backend(sys.argv[1])
 backend.write(record(), replaces=None)
-assert backend.read("id") == record()
+assert backend.read(record().id) == record()
 if sys.argv[2] == "closed":
     backend.close()
     backend.close()
-    assert backend.read("id") == record()
+    assert backend.read(record().id) == record()
     backend.close()
 if sys.argv[2] == "dropped":
     del backend
@@ -122,12 +123,12 @@ def test_a_server_that_comes_back(aws, url):
         with pytest.raises(StoreUnavailable, match="can't be reached"):
             backend.read(own().id)
         with pytest.raises(StoreUnavailable, match="can't be reached"):
-            backend.write(own(version="2"), replaces="1")
+            backend.write(own(version="2"), replaces=digits("1"))
     finally:
         aws.start()
 
     assert own() == backend.read(own().id)
-    backend.write(own(version="2"), replaces="1")
+    backend.write(own(version="2"), replaces=digits("1"))
     assert own(version="2") == backend.read(own().id)
     backend.close()
 

@@ -10,13 +10,13 @@ import traceback
 
 import pytest
 from aws_proxy import HANGING, refusal, with_options
-from aws_records import own
+from aws_records import found, own, row
 from private_servers.ports import free_port
 from reported import reported
 
 from tokenkeep import ConfigurationError, StoreUnavailable
 from tokenkeep.backends import open_backend
-from tokenkeep.testing._contract_workers import record
+from tokenkeep.testing._contract_workers import digits
 
 pytestmark = pytest.mark.usefixtures("aws")  # its credentials
 
@@ -56,7 +56,7 @@ def in_time(backend, seconds):
     """Read, which must fail, and soon enough; return what is said."""
     began = time.monotonic()
     with pytest.raises(StoreUnavailable) as caught:
-        backend.read("id")
+        backend.read(row().id)
     assert time.monotonic() - began < seconds
     backend.close()
     return str(caught.value)
@@ -195,7 +195,7 @@ def test_refused_credentials(watched, proxy, service, code, said):
     proxy.faults[READING[service]] = (refusal(code, "whatever", status),)
 
     with pytest.raises(StoreUnavailable, match=said) as caught:
-        watched.read("id")
+        watched.read(row().id)
 
     assert f"{service}:{READING[service]}" in str(caught.value)
 
@@ -224,7 +224,7 @@ def test_denied_without_a_word(watched, proxy, service):
     proxy.faults[READING[service]] = (refusal("AccessDeniedException"),)
 
     with pytest.raises(StoreUnavailable, match=f"AWS denied {service}:{READING[service]}"):
-        watched.read("id")
+        watched.read(row().id)
 
 
 def test_denied_the_key(watched, proxy, service):
@@ -233,7 +233,7 @@ def test_denied_the_key(watched, proxy, service):
     proxy.faults[READING[service]] = (refusal("AccessDeniedException", message),)
 
     with pytest.raises(StoreUnavailable, match="kms:Decrypt and kms:GenerateDataKey"):
-        watched.read("id")
+        watched.read(row().id)
 
 
 def test_what_was_stored_stays(watched, proxy, service):
@@ -243,7 +243,7 @@ def test_what_was_stored_stays(watched, proxy, service):
     proxy.faults[late[service]] = [refusal("AccessDeniedException")]
 
     with pytest.raises(StoreUnavailable):
-        watched.write(own(version="2"), replaces="1")
+        watched.write(own(version="2"), replaces=digits("1"))
 
     assert own() == watched.read(own().id)
 
@@ -258,7 +258,7 @@ def test_aws_is_not_quoted(watched, proxy, service):
     proxy.faults[WRITING[service]] = (refusal("ValidationException", message),)
 
     with pytest.raises(StoreUnavailable) as caught:
-        watched.write(record(own().id, identity="one thing", sealed=sealed), replaces=None)
+        watched.write(own(sealed=sealed), replaces=None)
 
     said = "".join(traceback.format_exception(caught.value))
     assert "c2VhbGVk" not in said
@@ -268,8 +268,8 @@ def test_nothing_is_logged(watched, caplog, aws):
     """At the levels people log at, neither a value nor a credential is there to be read."""
     caplog.set_level(logging.INFO)
     watched.write(own(user="ana", sealed=b"sealed so that nobody"), replaces=None)
-    watched.write(own(version="2", sealed=b"sealed so that nobody"), replaces="1")
-    watched.find("user", ["ana"])
+    watched.write(own(version="2", sealed=b"sealed so that nobody"), replaces=digits("1"))
+    found(watched, "user", "ana")
     watched.delete(own().id)
 
     assert "c2VhbGVk" not in caplog.text
@@ -282,7 +282,7 @@ def test_no_password_of_the_endpoint(service):
 
     assert "hunter2" not in backend.describe()
     with pytest.raises(StoreUnavailable) as caught:
-        backend.read("id")
+        backend.read(row().id)
     assert "hunter2" not in reported(caught.value)
     backend.close()
 

@@ -10,12 +10,12 @@ from pathlib import Path
 
 import boto3
 import pytest
-from aws_records import own
+from aws_records import found, own, row
 from private_servers import AWS
 
 from tokenkeep import StoreUnavailable
 from tokenkeep.backends import open_backend
-from tokenkeep.testing._contract_workers import record
+from tokenkeep.testing._contract_workers import digits
 
 PAGE = (Path(__file__).parents[2] / "docs" / "aws.md").read_text()
 POLICIES = {
@@ -26,7 +26,7 @@ ACTIONS = {
     service: [action for each in policy["Statement"] for action in each["Action"]]
     for service, policy in POLICIES.items()
 }
-TO_MAKE_A_TABLE = ["dynamodb:DescribeTable", "dynamodb:CreateTable", "dynamodb:UpdateTimeToLive"]
+TO_MAKE_A_TABLE = ["dynamodb:DescribeTable", "dynamodb:CreateTable"]
 
 # Where moto is not as AWS: it answers in XML, of which boto3 gets the status alone
 # (AWS's own words are in test_aws_errors.py). And for a transaction it asks for a
@@ -79,15 +79,16 @@ def enforce(server, *, enforced):
 def work(backend):
     """Do all that a store does."""
     backend.write(own(access="a", user="u"), replaces=None)
-    backend.write(own(version="2", access="b", user="u"), replaces="1")
+    backend.write(own(version="2", access="b", user="u", due_at=4.0), replaces=digits("1"))
     backend.touch(own().id, 5.0)
-    assert backend.read(own().id).version == "2"
-    assert 1 == len(backend.find("user", ["u"])) == len(backend.find("identity", ["one thing"]))
-    assert 1 == len(backend.scan(None, 10))
+    assert backend.read(own().id).version == digits("2")
+    assert 1 == len(found(backend, "user", "u")) == len(found(backend, "owner", "one thing"))
+    assert 1 == len(backend.scan(None, 10)) == len(backend.due(4.0, 10))
+    assert 1 == len(backend.scan(None, 10, mark=("user", digits("u"))))
     assert backend.delete(own().id)
     backend.write(own(version="3"), replaces=None)
-    backend.write(record("copied"), replaces=None)
-    assert 2 == backend.clear()
+    backend.write(row("copied"), replaces=None)
+    assert 2 == len(backend.scan(None, 10)) == backend.clear()
 
 
 @pytest.mark.parametrize("service", ACTIONS)

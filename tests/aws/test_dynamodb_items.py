@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import functools
-import json
-from hashlib import sha256
+from dataclasses import replace
+from math import inf, nextafter
+from threading import Barrier
 
 import boto3
 import pytest
 from aws_proxy import COMING, GOING, refusal, with_options
-from aws_records import FULL
+from aws_records import FULL, found, row
 
 from tokenkeep import (
     ConfigurationError,
@@ -24,11 +25,10 @@ from tokenkeep import (
     Vault,
 )
 from tokenkeep.backends import open_backend
+from tokenkeep.backends.aws_items import in_order
+from tokenkeep.backends.base import MARKS
 from tokenkeep.backends.dynamodb import DynamoDBBackend
-from tokenkeep.testing._contract_workers import in_processes, record
-from tokenkeep.token import Claim
-
-CLAIM = Claim(nonce="n", holder="h", taken_at=1.0, length=20.0)
+from tokenkeep.testing._contract_workers import digits, in_processes
 
 
 @pytest.fixture
@@ -67,12 +67,7 @@ def client(aws):
 @pytest.fixture
 def items(client, table):
     """All that lies in the table of records, however it got there."""
-
-    def items():
-        found = client.scan(TableName=table, ConsistentRead=True)["Items"]
-        return [each for each in found if not each["pk"]["S"].endswith("#store")]
-
-    return items
+    return lambda: client.scan(TableName=table, ConsistentRead=True)["Items"]
 
 
 @pytest.fixture
@@ -96,13 +91,14 @@ def cancelled(*codes):
 
 def test_every_read_is_consistent(watched, proxy):
     """No read may be answered with what was: neither of records nor of indexes."""
-    watched.write(record(access="a", user="u"), replaces=None)
-    watched.write(record(version="2", access="b", user="u"), replaces="1")
-    watched.read("id")
-    watched.find("user", ["u"])
-    watched.find("identity", [record().identity])
+    watched.write(row(access="a", user="u"), replaces=None)
+    watched.write(row(version="2", access="b", user="u"), replaces=digits("1"))
+    watched.read(row().id)
+    watched.find([("user", digits("u")), ("owner", row().owner)])
     watched.scan(None, 10)
-    watched.delete("id")
+    watched.scan(None, 10, mark=("user", digits("u")))
+    watched.due(5.0, 10)
+    watched.delete(row().id)
 
     asked = {"GetItem": [], "Query": [], "BatchGetItem": []}
     for name, parameters in proxy.requests:
@@ -114,48 +110,118 @@ def test_every_read_is_consistent(watched, proxy):
 
 def test_a_record_and_its_indexes_are_one_transaction(watched, proxy):
     """Nobody sees a record without its index items, or the other way round."""
-    watched.write(record(access="a", refresh="r", grant="g", user="u"), replaces=None)
+    watched.write(row(**{mark: mark for mark in MARKS}, due_at=5.0), replaces=None)
 
     (sent,) = proxy.sent("TransactWriteItems")
-    assert ["Put"] * 6 == [kind for each in sent["TransactItems"] for kind in each]
+    kinds = [kind for each in sent["TransactItems"] for kind in each]
+    assert ["Put"] * (2 + len(MARKS) + 1) == kinds
     assert {"TransactWriteItems"} == set(proxy.operations())
 
 
 def test_only_what_changed_is_written(watched, proxy):
     """A claim on a token costs one item; a renewal the new access token's and the old one's."""
-    watched.write(record(access="a", refresh="r", user="u"), replaces=None)
-    watched.write(record(version="2", access="a", refresh="r", user="u"), replaces="1")
-    watched.write(record(version="3", access="b", refresh="r", user="u"), replaces="2")
+    some = {"refresh": "r", "user": "u", "due_at": 5.0}
+    watched.write(row(access="a", **some), replaces=None)
+    watched.write(row(version="2", access="a", **some), replaces=digits("1"))
+    watched.write(row(version="3", access="b", **some), replaces=digits("2"))
+    watched.write(row(version="4", access="b", **some | {"due_at": 6.0}), replaces=digits("3"))
 
     kinds = [
         sorted(kind for each in sent["TransactItems"] for kind in each)
         for sent in proxy.sent("TransactWriteItems")
     ]
-    assert [["Put"] * 5, ["Update"], ["Delete", "Put", "Update"]] == kinds
+    changed = ["Delete", "Put", "Update"]
+    assert [["Put"] * 6, ["Update"], changed, changed] == kinds
+
+
+def test_any_number_of_marks_is_found_in_two_trips(watched, proxy):
+    """Indexes are asked all at once, and so are records: nobody waits for one after another."""
+    watched.write(row(user="u", refresh="r"), replaces=None)
+    marks = [("owner", row().owner), ("id", row().id)]
+    marks += [(mark, digits(mark[0])) for mark in MARKS]
+    together = Barrier(len(MARKS) + 1)  # the owner, too
+
+    def wait():
+        together.wait(10)
+
+    proxy.faults.update(Query=(wait,), BatchGetItem=[wait])
+
+    assert [row(user="u", refresh="r")] == watched.find(marks)
+    assert [1, 1] == [
+        len(part["Keys"]) for each in proxy.sent("BatchGetItem")
+        for part in each["RequestItems"].values()
+    ]  # fmt: skip
+
+
+def test_what_was_written_since_its_index_was_read(watched, proxy, backend):
+    """It is not found by what it is no longer, and a page is full nevertheless."""
+    names = sorted("abcd", key=lambda name: row(name).id)
+    for name in names:
+        backend.write(row(name, user="u", due_at=5.0), replaces=None)
+    rest = [row(name, user="u", due_at=5.0) for name in names[1:]]
+
+    def change():
+        (old,) = backend.find([("id", row(names[0]).id)])
+        new = replace(old, version=digits("2"), user=digits("v"), due_at=4.0)
+        backend.write(new, replaces=old.version)
+
+    def change_back():
+        (old,) = backend.find([("id", row(names[0]).id)])
+        backend.write(row(names[0], user="u", due_at=5.0), replaces=old.version)
+
+    for ask in (
+        lambda: watched.find([("user", digits("u"))]),
+        lambda: watched.scan(None, 3, mark=("user", digits("u"))),
+        lambda: watched.due(5.0, 3),
+    ):
+        proxy.faults["BatchGetItem"] = [change]
+        assert rest == sorted(ask(), key=lambda each: each.id)
+        change_back()
+
+
+def test_what_is_not_due_is_not_read(watched, proxy):
+    """One request finds what is due, however much is stored, and one reads it."""
+    for n in range(5):
+        watched.write(row(str(n), due_at=1_790_000_000.0 + n), replaces=None)
+    watched.write(row("never"), replaces=None)
+    proxy.requests.clear()
+
+    assert 2 == len(watched.due(1_790_000_001.5, 10))
+
+    assert ["Query", "BatchGetItem"] == proxy.operations()
+    (asked,) = proxy.sent("BatchGetItem")
+    assert 2 == sum(len(part["Keys"]) for part in asked["RequestItems"].values())
+
+
+@pytest.mark.parametrize("before", [-5.0, 0.0, 4.5])
+def test_nothing_is_due_before_what_was_seen(backend, before):
+    """Who goes on behind what is later than all that is asked for gets nothing, and no error."""
+    backend.write(row(due_at=5.0), replaces=None)
+
+    assert [] == backend.due(before, 10) == backend.due(before, 10, after=(4.75, row().id))
+
+
+def test_times_lie_in_their_order():
+    """Also before the epoch, to the last bit, and up to the end of time."""
+    times = [-1e300, -2.5, -0.1, 0.0, 5e-324, 0.1, 1.0, 1.7e9, nextafter(1.7e9, 2e9), inf]
+
+    assert times == sorted(times, key=in_order)
+    assert len(set(map(in_order, times))) == len(times)
 
 
 def test_nothing_is_left_over(backend, items):
     """Whatever is written and deleted, the table holds what belongs to its records."""
-    backend.write(record(access="a", refresh="r", user="u", last_used_at=1.0), replaces=None)
-    backend.write(record(version="2", access="b", identity="new"), replaces="1")
-    backend.write(record("other", refresh="r"), replaces=None)
+    backend.write(row(access="a", user="u", due_at=4.0, last_used_at=1.0), replaces=None)
+    backend.write(row(version="2", access="b", due_at=5.0, owner="new"), replaces=digits("1"))
+    backend.write(row("other", refresh="r"), replaces=None)
     with pytest.raises(StoreConflict):
-        backend.write(record("third", identity="new", access="x"), replaces=None)
-    backend.touch("gone", 5.0)
+        backend.write(row("third", owner="new", access="x"), replaces=None)
+    backend.touch(digits("gone"), 5.0)
 
-    assert 3 + 3 == len(items())
-    backend.delete("id")
+    assert 4 + 3 == len(items())
+    backend.delete(row().id)
     assert 1 == backend.clear()
     assert [] == items()
-
-
-def test_no_value_is_a_key(backend, items):
-    """What people look for is in the keys as digests: of any length, with any character."""
-    backend.write(record(user="ana#/\0", access=""), replaces=None)
-
-    keys = json.dumps([[each["pk"], each["sk"]] for each in items()])
-    assert "ana" not in keys
-    assert sha256(b"ana#/\0").hexdigest() in keys
 
 
 # Failures
@@ -166,21 +232,21 @@ def test_a_lost_answer_is_asked_for_again(watched, proxy, backend):
     # moto's server does not know such tokens: it answers as to a second request.
     proxy.faults["TransactWriteItems"] = [GOING, {}]
 
-    watched.write(record(), replaces=None)
+    watched.write(row(), replaces=None)
 
     first, second = proxy.sent("TransactWriteItems")
     assert first["ClientRequestToken"] == second["ClientRequestToken"]
     assert first == second
-    assert record() == backend.read("id")
+    assert row() == backend.read(row().id)
 
 
 def test_a_lost_request_is_sent_again(watched, proxy):
     """What never arrived is done at last."""
     proxy.faults.update(TransactWriteItems=[COMING, COMING], GetItem=[COMING])
 
-    watched.write(record(), replaces=None)
+    watched.write(row(), replaces=None)
 
-    assert record() == watched.read("id")
+    assert row() == watched.read(row().id)
 
 
 def test_no_answer_is_not_a_conflict(watched, proxy):
@@ -188,9 +254,9 @@ def test_no_answer_is_not_a_conflict(watched, proxy):
     proxy.faults["TransactWriteItems"] = (GOING,)
 
     with pytest.raises(StoreUnavailable, match="can't be reached"):
-        watched.write(record(), replaces=None)
+        watched.write(row(), replaces=None)
 
-    assert record() == watched.read("id")
+    assert row() == watched.read(row().id)
 
 
 def test_a_save_of_unknown_outcome_is_looked_for(watched, proxy):
@@ -207,7 +273,7 @@ def test_others_in_the_way_are_waited_for(watched, proxy):
     """A transaction that meets another one is sent again, as a new one."""
     proxy.faults["TransactWriteItems"] = [cancelled("TransactionConflict", None)]
 
-    watched.write(record(), replaces=None)
+    watched.write(row(), replaces=None)
 
     first, second = proxy.sent("TransactWriteItems")
     assert first["ClientRequestToken"] != second["ClientRequestToken"]
@@ -218,9 +284,9 @@ def test_others_in_the_way_for_ever(watched, proxy):
     proxy.faults["TransactWriteItems"] = (cancelled("None", "TransactionConflict"),)
 
     with pytest.raises(StoreUnavailable, match="others kept writing"):
-        watched.write(record(), replaces=None)
+        watched.write(row(), replaces=None)
 
-    assert watched.read("id") is None
+    assert watched.read(row().id) is None
 
 
 def test_a_condition_goes_before_others_in_the_way(watched, proxy):
@@ -230,7 +296,7 @@ def test_a_condition_goes_before_others_in_the_way(watched, proxy):
     ]
 
     with pytest.raises(StoreConflict):
-        watched.write(record(), replaces=None)
+        watched.write(row(), replaces=None)
 
     assert 1 == len(proxy.sent("TransactWriteItems"))
 
@@ -240,52 +306,52 @@ def test_a_transaction_refused_for_itself(watched, proxy):
     proxy.faults["TransactWriteItems"] = [cancelled("ValidationError")]
 
     with pytest.raises(StoreUnavailable, match="TransactWriteItems was refused"):
-        watched.write(record(), replaces=None)
+        watched.write(row(), replaces=None)
 
 
 def test_a_request_that_is_still_being_done(watched, proxy):
     """A repeated request that meets itself waits, under the same token."""
     proxy.faults["TransactWriteItems"] = [GOING, refusal("TransactionInProgressException"), {}]
 
-    watched.write(record(), replaces=None)
+    watched.write(row(), replaces=None)
 
     assert 1 == len({each["ClientRequestToken"] for each in proxy.sent("TransactWriteItems")})
 
 
 def test_touch_does_not_wait(watched, proxy):
     """A touch that meets a transaction, or is throttled, is given up at once."""
-    watched.write(record(), replaces=None)
+    watched.write(row(), replaces=None)
     proxy.faults["UpdateItem"] = (refusal("TransactionConflictException"),)
 
     with pytest.raises(StoreUnavailable):
-        watched.touch("id", 5.0)
+        watched.touch(row().id, 5.0)
 
     assert 1 == len(proxy.sent("UpdateItem"))
     proxy.faults["UpdateItem"] = (refusal("ThrottlingException"),)
     with pytest.raises(StoreUnavailable, match="throttled"):
-        watched.touch("id", 5.0)
+        watched.touch(row().id, 5.0)
     assert 2 == len(proxy.sent("UpdateItem"))
 
 
 def test_what_a_batch_leaves_out_is_asked_for(watched, proxy, table):
     """DynamoDB may answer a part of what it was asked for."""
-    watched.write(record(user="u"), replaces=None)
-    key = {"pk": {"S": "tokenkeep#token#18"}, "sk": {"S": "id"}}
+    watched.write(row(user="u"), replaces=None)
+    key = {"pk": {"S": f"tokenkeep#record#{row().id[0]}"}, "sk": {"S": row().id}}
     left = {"Keys": [key], "ConsistentRead": True}
     proxy.faults["BatchGetItem"] = [{"UnprocessedKeys": {table: left}, "Responses": {}}]
 
-    assert [record(user="u")] == watched.find("user", ["u"])
+    assert [row(user="u")] == found(watched, "user", "u")
 
 
 def test_throttled(watched, proxy):
     """Throttling is waited out; if it goes on, the error says so."""
     slow = refusal("ProvisionedThroughputExceededException")
     proxy.faults["GetItem"] = [slow, slow]
-    assert watched.read("id") is None
+    assert watched.read(row().id) is None
 
     proxy.faults["GetItem"] = (slow,)
     with pytest.raises(StoreUnavailable, match="throttled dynamodb:GetItem"):
-        watched.read("id")
+        watched.read(row().id)
 
 
 # Tables
@@ -296,29 +362,27 @@ def test_a_missing_table(aws):
     backend = open_backend(aws.url("dynamodb").replace("&create=true", ""))
 
     with pytest.raises(StoreUnavailable, match="create=true") as caught:
-        backend.read("id")
+        backend.read(row().id)
 
     assert backend.describe() in str(caught.value)
 
 
 @pytest.mark.usefixtures("backend")
 def test_the_table_that_is_made(client, table):
-    """It is paid by request, and clears up what nobody completes."""
+    """It is paid by request."""
     made = client.describe_table(TableName=table)["Table"]
-    ttl = client.describe_time_to_live(TableName=table)["TimeToLiveDescription"]
 
     assert "PAY_PER_REQUEST" == made["BillingModeSummary"]["BillingMode"]
-    assert ("ENABLED", "ttl") == (ttl["TimeToLiveStatus"], ttl["AttributeName"])
 
 
 def test_a_table_that_is_there_stays_as_it_is(backend, url, proxy):
     """``create`` on an existing table only looks."""
-    backend.write(record(), replaces=None)
+    backend.write(row(), replaces=None)
 
     again = open_backend(proxy.of(url))
 
     assert ["DescribeTable"] == proxy.operations()
-    assert record() == again.read("id")
+    assert row() == again.read(row().id)
 
 
 def test_all_make_the_table_at_once(url):
@@ -341,7 +405,7 @@ def test_another_programs_table(client, url, table, create):
     )
 
     with pytest.raises(StoreForeign, match="other keys"):
-        open_backend(url.replace("create=true", f"create={create}")).read("id")
+        open_backend(url.replace("create=true", f"create={create}")).read(row().id)
 
 
 def test_another_programs_table_in_mid_use(watched, proxy):
@@ -350,63 +414,47 @@ def test_another_programs_table_in_mid_use(watched, proxy):
     proxy.faults["GetItem"] = [refusal("ValidationException", message)]
 
     with pytest.raises(StoreForeign, match="other keys"):
-        watched.read("id")
+        watched.read(row().id)
 
 
 def test_several_stores_in_one_table(url):
     """Each prefix is a store of its own, and other programs' items are nobody's."""
     one, two = (open_backend(with_options(url, prefix=each)) for each in ("a", "b"))
-    one.write(record(user="u"), replaces=None)
+    one.write(row(user="u"), replaces=None)
 
-    assert two.read("id") is None
-    assert [] == two.find("user", ["u"]) == two.scan(None, 10)
-    two.write(record(version="2"), replaces=None)
+    assert two.read(row().id) is None
+    assert [] == found(two, "user", "u") == two.scan(None, 10)
+    two.write(row(version="2"), replaces=None)
     assert 1 == two.clear()
-    assert record(user="u") == one.read("id")
+    assert row(user="u") == one.read(row().id)
     assert one.describe() != two.describe()
 
 
-# What ends by itself
+# What somebody deleted by hand
 
 
-def test_a_login_nobody_completes_ends(backend, items):
-    """A pending row and its identity have an end; the login that completes it takes it away."""
-    vault = Vault(backend, KeyRing([bytes(32)]))
-    asked = Token(refresh_token="r", **FULL)
+def test_an_owner_whose_record_is_gone(backend, client, table, items):
+    """Somebody deleted the record alone: what it was for can be stored again."""
+    backend.write(row("old", owner="same", user="u"), replaces=None)
+    (item,) = (each for each in items() if "sealed" in each)
+    client.delete_item(TableName=table, Key={"pk": item["pk"], "sk": item["sk"]})
+    assert [] == found(backend, "owner", "same") == found(backend, "user", "u")
 
-    pending = vault.reserve(asked, CLAIM)
-    ends = [int(each["ttl"]["N"]) for each in items()]
-    vault.save_token(asked)
+    backend.write(row("new", owner="same"), replaces=None)
 
-    assert [int(pending.created_at) + 86_400] * 2 == ends
-    assert not any("ttl" in each for each in items())
-
-
-def test_an_identity_whose_record_is_gone(backend, client, table, items):
-    """Time to live, or somebody, deleted the record alone: what it was for can be stored again."""
-    backend.write(record("old", identity="same", user="u"), replaces=None)
-    key = next(
-        {"pk": each["pk"], "sk": each["sk"]} for each in items() if each["sk"] == {"S": "old"}
-        and "token" in each["pk"]["S"]
-    )  # fmt: skip
-    client.delete_item(TableName=table, Key=key)
-    assert [] == backend.find("identity", ["same"]) == backend.find("user", ["u"])
-
-    backend.write(record("new", identity="same"), replaces=None)
-
-    assert [record("new", identity="same")] == backend.find("identity", ["same"])
+    assert [row("new", owner="same")] == found(backend, "owner", "same")
     with pytest.raises(StoreConflict):
-        backend.write(record("third", identity="same"), replaces=None)
+        backend.write(row("third", owner="same"), replaces=None)
 
 
-def test_a_record_whose_identity_is_anothers(backend, client, table, items):
-    """It can be deleted, and the other one keeps the identity."""
-    backend.write(record("old", identity="same"), replaces=None)
-    (identity,) = (each for each in items() if each["sk"] == {"S": "identity"})
-    client.put_item(TableName=table, Item={**identity, "id": {"S": "new"}})
+def test_a_record_whose_owner_is_anothers(backend, client, table, items):
+    """It can be deleted, and the other one keeps the owner."""
+    backend.write(row("old", owner="same"), replaces=None)
+    (owner,) = (each for each in items() if each["sk"] == {"S": "owner"})
+    client.put_item(TableName=table, Item={**owner, "id": {"S": "new"}})
 
-    assert backend.delete("old") is True
-    assert [{**identity, "id": {"S": "new"}}] == items()
+    assert backend.delete(row("old").id) is True
+    assert [{**owner, "id": {"S": "new"}}] == items()
 
 
 # Limits and spoiled items
@@ -414,31 +462,20 @@ def test_a_record_whose_identity_is_anothers(backend, client, table, items):
 
 def test_too_large(backend):
     """More than an item holds is refused by name; what was stored stays."""
-    backend.write(record(), replaces=None)
+    backend.write(row(), replaces=None)
 
     with pytest.raises(StoreError, match="items hold 409600"):
-        backend.write(record(version="2", sealed=bytes(409_600)), replaces="1")
+        backend.write(row(version="2", sealed=bytes(409_600)), replaces=digits("1"))
 
-    assert record() == backend.read("id")
-    backend.write(record(version="2", sealed=bytes(400_000)), replaces="1")
-
-
-@pytest.mark.parametrize("name", ["", "x" * 1025])
-def test_an_id_that_is_no_key(backend, name):
-    """It is not there, and can't be."""
-    assert backend.read(name) is None
-    assert backend.delete(name) is False
-    assert backend.find("identity", [""]) == []
-    backend.touch("", 5.0)
-    with pytest.raises(StoreError, match="1 to 1024 bytes"):
-        backend.write(record(name), replaces=None)
+    assert row() == backend.read(row().id)
+    backend.write(row(version="2", sealed=bytes(400_000)), replaces=digits("1"))
 
 
 def test_many_ids_in_their_order(backend):
-    """Ids of tokenkeep's kind lie in sixteen shards; pages go through them in order."""
-    ids = [sha256(str(n).encode()).hexdigest()[:32] for n in range(60)]
-    for each in ids:
-        backend.write(record(each), replaces=None)
+    """They lie in sixteen partitions; pages go through them in order."""
+    ids = [row(str(n)).id for n in range(60)]
+    for n in range(60):
+        backend.write(row(str(n)), replaces=None)
 
     pages = [backend.scan(None, 7)]
     while pages[-1]:
@@ -448,32 +485,33 @@ def test_many_ids_in_their_order(backend):
 
 
 def test_a_page_begins_where_the_last_one_ended(watched, proxy):
-    """Shards that lie behind are not asked again."""
-    watched.scan("f" * 32, 10)
+    """Partitions that lie behind are not asked again."""
+    watched.scan("e" * 32, 10)
 
-    shards = [each["ExpressionAttributeValues"][":pk"]["S"][-2:] for each in proxy.sent("Query")]
-    assert ["17", "18"] == shards
+    asked = [each["ExpressionAttributeValues"][":pk"]["S"] for each in proxy.sent("Query")]
+    assert ["tokenkeep#record#e", "tokenkeep#record#f"] == asked
 
 
 @pytest.mark.parametrize(
     ("changed", "error"),
     [
-        ({"format": {"N": "2"}}, StoreTooNew),
+        ({"format": {"N": "3"}}, StoreTooNew),
         ({"format": {"S": "x"}}, StoreTampered),
         ({"sealed": {"S": "text"}}, StoreTampered),
         ({"version": {"N": "1"}}, StoreTampered),
+        ({"key": {"N": "1.5"}}, StoreTampered),
     ],
-    ids=["newer", "no format", "no bytes", "no version"],
+    ids=["newer", "no format", "no bytes", "no version", "no key"],
 )
 def test_a_spoiled_item(backend, edit, changed, error):
     """What tokenkeep did not write is told from what a newer one wrote."""
-    backend.write(record(), replaces=None)
+    backend.write(row(), replaces=None)
     edit(changed)
 
     with pytest.raises(error) as caught:
-        backend.read("id")
+        backend.read(row().id)
 
-    assert "id" == caught.value.token_id
+    assert row().id == caught.value.token_id
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ import datetime as dt
 
 import pytest
 from aws_proxy import COMING, GOING, with_options
-from aws_records import own
+from aws_records import found, own
 
 from tokenkeep import (
     StoreConflict,
@@ -14,6 +14,7 @@ from tokenkeep import (
 )
 from tokenkeep.backends import aws_secrets, open_backend
 from tokenkeep.backends.secretsmanager import SecretsManagerBackend
+from tokenkeep.testing._contract_workers import digits
 
 
 @pytest.mark.parametrize(("options", "days"), [({"timeout": 10}, 30), ({"recovery_window": 7}, 7)])
@@ -48,13 +49,13 @@ def test_a_deleted_secret_is_used_again(backend, client, prefix, names):
 
     backend.write(again, replaces=None)
 
-    assert [again] == backend.scan(None, 10) == backend.find("access", ["b"])
-    assert [] == backend.find("access", ["a"]) == backend.find("user", ["u"])
+    assert [again] == backend.scan(None, 10) == found(backend, "access", "b")
+    assert [] == found(backend, "access", "a") == found(backend, "user", "u")
     (tag,) = client.describe_secret(SecretId=f"{prefix}/{own().id}")["Tags"]
     assert "access" in tag["Key"]
     assert 1 == len(names())
     with pytest.raises(StoreConflict):
-        backend.write(own(version="2"), replaces="1")
+        backend.write(own(version="2"), replaces=digits("1"))
 
 
 def test_deleted_by_somebody_else(backend, client, prefix, is_scheduled):
@@ -63,10 +64,10 @@ def test_deleted_by_somebody_else(backend, client, prefix, is_scheduled):
     client.delete_secret(SecretId=f"{prefix}/{own().id}")
 
     assert backend.read(own().id) is None
-    assert [] == backend.scan(None, 10) == backend.find("identity", ["one thing"])
+    assert [] == backend.scan(None, 10) == found(backend, "owner", "one thing")
     assert backend.delete(own().id) is False
     with pytest.raises(StoreConflict):
-        backend.write(own(version="2"), replaces="1")
+        backend.write(own(version="2"), replaces=digits("1"))
     with pytest.raises(StoreUnavailable, match="aws secretsmanager restore-secret") as caught:
         backend.write(own(version="2"), replaces=None)
 
@@ -83,7 +84,7 @@ def test_a_delete_is_not_undone_by_a_late_write(watched, proxy, backend):
 
     proxy.faults["UpdateSecretVersionStage"] = [delete]
     with pytest.raises(StoreConflict):
-        watched.write(own(version="2"), replaces="1")
+        watched.write(own(version="2"), replaces=digits("1"))
 
     assert backend.read(own().id) is None
 
@@ -93,11 +94,11 @@ def test_a_delete_of_one_version_is_not_of_another(watched, proxy, backend):
     watched.write(own(), replaces=None)
 
     def write():
-        backend.write(own(version="2"), replaces="1")
+        backend.write(own(version="2"), replaces=digits("1"))
 
     proxy.faults["UpdateSecretVersionStage"] = [write]
     with pytest.raises(StoreConflict):
-        watched.delete(own().id, replaces="1")
+        watched.delete(own().id, replaces=digits("1"))
 
     assert own(version="2") == backend.read(own().id)
     assert [] == proxy.sent("DeleteSecret")

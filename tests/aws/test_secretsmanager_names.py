@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import functools
 import json
-import re
 
 import pytest
 from aws_proxy import refusal
-from aws_records import FULL, own
+from aws_records import FULL, found, own, row
 
 from tokenkeep import (
     KeyRing,
@@ -18,7 +17,7 @@ from tokenkeep import (
     Vault,
 )
 from tokenkeep.backends import aws_secret_rows, open_backend
-from tokenkeep.testing._contract_workers import in_processes, record
+from tokenkeep.testing._contract_workers import digits, in_processes
 
 # Names and tags
 
@@ -70,14 +69,14 @@ def _learn(backend, _):
     ).id
 
 
-@pytest.mark.parametrize("text", ["a b", "ana@example.com:6000123", "\U0001f511", "x" * 1000, ""])
-def test_tags_take_any_user(backend, client, names, text):
-    """A tag allows few characters and 128 of them; a user has any."""
-    backend.write(own(user=text), replaces=None)
+def test_tags_are_marks_and_times(backend, client, names):
+    """There is a tag for each mark, and one that only a record with a due time has."""
+    backend.write(own(user="u", due_at=1_790_000_000.25), replaces=None)
 
-    assert [own(user=text)] == backend.find("user", [text])
-    (tag,) = client.describe_secret(SecretId=names()[0])["Tags"]
-    assert re.fullmatch(r"tokenkeep:user:[0-9a-f]{64}", tag["Key"])
+    tags = client.describe_secret(SecretId=names()[0])["Tags"]
+
+    told = {f"tokenkeep:user:{digits('u')}": "", "tokenkeep:due:1790000000.25": ""}
+    assert told == {each["Key"]: each["Value"] for each in tags}
 
 
 def test_what_lists_do_not_know_yet(watched, proxy, backend):
@@ -87,24 +86,44 @@ def test_what_lists_do_not_know_yet(watched, proxy, backend):
     elsewhere = Vault(backend, KeyRing([bytes(32)]))
     saved = elsewhere.save_token(Token(user="ana", refresh_token="r", **FULL))
 
-    assert [] == watched.find("user", ["ana"])
+    user = backend.read(saved.id.removeprefix("tk_")).user
+    assert [] == watched.find([("user", user)])
     assert saved == vault.find_token(Token(user="ana", **FULL))
     assert saved == vault.save_token(Token(user="ana", refresh_token="r", **FULL))
-    watched.write(own(user="bea"), replaces=None)
-    assert [own(user="bea")] == watched.find("user", ["bea"])
+    bea = own(user="bea", due_at=5.0)
+    watched.write(bea, replaces=None)
+    assert [bea] == found(watched, "user", "bea") == watched.due(5.0, 10)
+    assert [bea] == watched.scan(None, 10, mark=("user", digits("bea")))
 
 
 def test_what_lists_have_not_forgotten_yet(watched, proxy, backend, prefix):
     """What AWS lists is read before it is believed."""
-    backend.write(own(user="ana"), replaces=None)
+    backend.write(own(user="ana", due_at=4.0), replaces=None)
     backend.write(own("two", user="ana"), replaces=None)
-    names = [{"Name": f"{prefix}/{own(each).id}"} for each in ("one thing", "two", "three")]
-    backend.write(own(version="2", user="bea"), replaces="1")
+    tags = [{"Key": "tokenkeep:due:4.0", "Value": ""}]
+    ids = [own(each).id for each in ("one thing", "two", "three")]
+    listed = [{"Name": f"{prefix}/{each}", "Tags": tags} for each in ids]
+    changed = own(version="2", user="bea", due_at=5.0)
+    backend.write(changed, replaces=digits("1"))
     backend.delete(own("two").id)
-    proxy.faults["ListSecrets"] = ({"SecretList": names},)
+    proxy.faults["ListSecrets"] = ({"SecretList": listed},)
 
-    assert [] == watched.find("user", ["ana"])
-    assert [own(version="2", user="bea")] == watched.scan(None, 10)
+    assert [] == found(watched, "user", "ana") == watched.due(4.5, 10)
+    assert [] == watched.scan(None, 10, mark=("user", digits("ana")))
+    assert [changed] == watched.scan(None, 10)
+
+
+def test_what_is_not_due_is_not_read(watched, proxy):
+    """AWS's list says when each is due; only those whose time has come are read."""
+    for n in range(5):
+        watched.write(own(str(n), due_at=float(n)), replaces=None)
+    watched.write(own("never"), replaces=None)
+    proxy.requests.clear()
+
+    assert [0.0, 1.0] == [each.due_at for each in watched.due(1.5, 10)]
+
+    assert ["ListSecrets", "BatchGetSecretValue"] == proxy.operations()
+    assert 2 == len(proxy.sent("BatchGetSecretValue")[0]["SecretIdList"])
 
 
 def test_more_names_than_a_page(backend, names):
@@ -112,19 +131,18 @@ def test_more_names_than_a_page(backend, names):
     ids = sorted(own(str(n)).id for n in range(130))
     for n in range(130):
         backend.write(own(str(n)), replaces=None)
-    backend.write(record("not of our kind"), replaces=None)
 
     pages = [backend.scan(None, 50)]
     while pages[-1]:
         pages.append(backend.scan(pages[-1][-1].id, 50))
 
-    assert [*ids, "not of our kind"] == [each.id for page in pages for each in page]
+    assert ids == [each.id for page in pages for each in page]
     assert len(names()) >= 100
 
 
 def test_other_peoples_secrets(backend, client, prefix, url):
     """What lies under the prefix and is not named as tokenkeep does is nobody's business."""
-    for name in ("database", f"{'a' * 31}", "x0", f"sub/{'a' * 32}"):
+    for name in ("database", "a" * 31, "A" * 32, f"sub/{'a' * 32}"):
         client.create_secret(Name=f"{prefix}/{name}", SecretString="theirs")
     inner = open_backend(url.replace(prefix, f"{prefix}/sub2"))
     inner.write(own("inner"), replaces=None)
@@ -137,24 +155,24 @@ def test_other_peoples_secrets(backend, client, prefix, url):
     assert backend.describe() != inner.describe()
 
 
-# An identity has one record, whatever its id
+# An owner has one record, whatever its id
 
 
-def test_an_identity_taken_by_a_copied_record(backend):
-    """A record with another id has its identity as any: in both orders nobody else gets it."""
-    backend.write(record("copied", identity="one thing"), replaces=None)
+def test_an_owner_taken_by_a_copied_record(backend):
+    """A record with another id has its owner as any: in both orders nobody else gets it."""
+    backend.write(row("copied", owner="one thing"), replaces=None)
 
     with pytest.raises(StoreConflict):
         backend.write(own(), replaces=None)
     with pytest.raises(StoreConflict):
-        backend.write(record("another", identity="one thing"), replaces=None)
-    assert [record("copied", identity="one thing")] == backend.find("identity", ["one thing"])
-    backend.delete("copied")
+        backend.write(row("another", owner="one thing"), replaces=None)
+    assert [row("copied", owner="one thing")] == found(backend, "owner", "one thing")
+    backend.delete(row("copied").id)
     backend.write(own(), replaces=None)
     with pytest.raises(StoreConflict):
-        backend.write(record("copied", identity="one thing"), replaces=None)
+        backend.write(row("copied", owner="one thing"), replaces=None)
 
-    assert [own()] == backend.scan(None, 10) == backend.find("identity", ["one thing"])
+    assert [own()] == backend.scan(None, 10) == found(backend, "owner", "one thing")
 
 
 def test_copied_and_made_at_once(url, backend):
@@ -162,11 +180,11 @@ def test_copied_and_made_at_once(url, backend):
     won = in_processes(_insert, functools.partial(open_backend, url), 4)
 
     assert [False, False, False, True] == sorted(won)
-    assert 1 == len(backend.scan(None, 10)) == len(backend.find("identity", ["one thing"]))
+    assert 1 == len(backend.scan(None, 10)) == len(found(backend, "owner", "one thing"))
 
 
 def _insert(backend, number):
-    mine = own() if number % 2 else record(f"copied {number}", identity="one thing")
+    mine = own() if number % 2 else row(f"copied {number}", owner="one thing")
     try:
         backend.write(mine, replaces=None)
     except StoreConflict:
@@ -175,15 +193,15 @@ def _insert(backend, number):
 
 
 def test_a_copy_that_was_given_up(watched, proxy, backend, monkeypatch):
-    """An identity taken for a record that never came is free after a minute, not before."""
+    """An owner taken for a record that never came is free after a minute, not before."""
     proxy.faults["CreateSecret"] = [None, *[refusal("InternalServiceError", status=500)] * 9]
     with pytest.raises(StoreUnavailable):
-        watched.write(record("copied", identity="one thing"), replaces=None)
+        watched.write(row("copied", owner="one thing"), replaces=None)
 
     with pytest.raises(StoreConflict):
         backend.write(own(), replaces=None)
-    assert [] == backend.find("identity", ["one thing"]) == backend.scan(None, 10)
+    assert [] == found(backend, "owner", "one thing") == backend.scan(None, 10)
     monkeypatch.setattr(aws_secret_rows, "ABANDONED", -60.0)
     backend.write(own(), replaces=None)
 
-    assert [own()] == backend.find("identity", ["one thing"])
+    assert [own()] == found(backend, "owner", "one thing")

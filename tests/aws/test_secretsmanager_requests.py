@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import json
-from hashlib import sha256
 
 import pytest
 from aws_proxy import COMING, GOING, refusal
-from aws_records import FULL, own
+from aws_records import FULL, found, own
 
 from tokenkeep import (
     KeyRing,
@@ -16,6 +15,7 @@ from tokenkeep import (
     Token,
     Vault,
 )
+from tokenkeep.testing._contract_workers import digits
 
 # What is asked
 
@@ -26,7 +26,7 @@ def test_the_current_version_moves_from_a_named_one(watched, proxy, client, pref
     watched.write(one, replaces=None)
     (first,) = proxy.sent("CreateSecret")
 
-    watched.write(own(version="2"), replaces="1")
+    watched.write(own(version="2"), replaces=digits("1"))
 
     (put,) = proxy.sent("PutSecretValue")
     assert ["tokenkeep-pending"] == put["VersionStages"]
@@ -50,11 +50,11 @@ def test_motos_server_goes_on_with_the_old_value(backend, client, prefix):
     fails, moto has been mended, and the one below still holds.
     """
     backend.write(own(), replaces=None)
-    backend.write(own(version="2"), replaces="1")
+    backend.write(own(version="2"), replaces=digits("1"))
 
     answer = client.get_secret_value(SecretId=f"{prefix}/{own().id}")
 
-    assert ("1", ["AWSPREVIOUS"]) == (
+    assert (digits("1"), ["AWSPREVIOUS"]) == (
         json.loads(answer["SecretString"])["version"], answer["VersionStages"],
     )  # fmt: skip
 
@@ -62,10 +62,13 @@ def test_motos_server_goes_on_with_the_old_value(backend, client, prefix):
 def test_every_value_is_the_current_one(watched, proxy):
     """The stage is named in each request, and what a batch brings is read again if it is old."""
     watched.write(own(user="u"), replaces=None)
-    watched.write(own(version="2", user="u"), replaces="1")
+    changed = own(version="2", user="u")
+    watched.write(changed, replaces=digits("1"))
+    watched.write(own("another"), replaces=None)
 
-    assert own(version="2", user="u") == watched.read(own().id)
-    assert [own(version="2", user="u")] == watched.scan(None, 10) == watched.find("user", ["u"])
+    assert changed == watched.read(own().id)
+    assert [changed] == found(watched, "user", "u")
+    assert {changed, own("another")} == set(watched.scan(None, 10))
     assert {"AWSCURRENT"} == {each["VersionStage"] for each in proxy.sent("GetSecretValue")}
 
 
@@ -85,7 +88,7 @@ def test_a_claim_writes_one_version_and_no_tag(watched, proxy):
     watched.write(own(access="a", refresh="r"), replaces=None)
     proxy.requests.clear()
 
-    watched.write(own(version="2", access="a", refresh="r"), replaces="1")
+    watched.write(own(version="2", access="a", refresh="r"), replaces=digits("1"))
 
     assert ["GetSecretValue", "PutSecretValue", "UpdateSecretVersionStage"] == proxy.operations()
 
@@ -95,13 +98,13 @@ def test_tags_come_before_the_value_and_go_after_it(watched, proxy):
     watched.write(own(access="a"), replaces=None)
     proxy.requests.clear()
 
-    watched.write(own(version="2", access="b"), replaces="1")
+    watched.write(own(version="2", access="b"), replaces=digits("1"))
 
     assert ["TagResource", "UpdateSecretVersionStage", "UntagResource"] == [
         each for each in proxy.operations() if "tag" in each.lower()
     ]
     (tag,) = proxy.sent("TagResource")[0]["Tags"]
-    assert f"tokenkeep:access:{sha256(b'b').hexdigest()}" == tag["Key"]
+    assert f"tokenkeep:access:{digits('b')}" == tag["Key"]
 
 
 # Failures
@@ -113,7 +116,7 @@ def test_a_lost_answer_of_the_move(watched, proxy, backend):
     proxy.faults["UpdateSecretVersionStage"] = (GOING,)
 
     with pytest.raises(StoreUnavailable):
-        watched.write(own(version="2"), replaces="1")
+        watched.write(own(version="2"), replaces=digits("1"))
 
     assert 1 == len(proxy.sent("UpdateSecretVersionStage"))
     assert own(version="2") == backend.read(own().id)
@@ -138,14 +141,15 @@ def test_lost_answers_of_the_rest(watched, proxy, backend, fault):
     proxy.faults.update({each: [fault] for each in operations})
 
     watched.write(own(access="a"), replaces=None)
-    watched.write(own(version="2", access="b"), replaces="1")
+    watched.write(own(version="2", access="b"), replaces=digits("1"))
     watched.delete(own().id)
     proxy.faults["RestoreSecret"] = [fault]
     watched.write(own(version="3", access="c"), replaces=None)
 
-    assert (
-        [own(version="3", access="c")] == watched.scan(None, 10) == backend.find("access", ["c"])
-    )
+    watched.write(own("another"), replaces=None)
+
+    assert [own(version="3", access="c")] == found(backend, "access", "c")
+    assert {own(version="3", access="c"), own("another")} == set(watched.scan(None, 10))
     tokens = [each["ClientRequestToken"] for each in proxy.sent("PutSecretValue")[:2]]
     assert 1 == len(set(tokens))
 
@@ -155,11 +159,11 @@ def test_throttled(watched, proxy):
     slow = refusal("ThrottlingException", "Rate exceeded")
     watched.write(own(), replaces=None)
     proxy.faults["UpdateSecretVersionStage"] = [slow, slow]
-    watched.write(own(version="2"), replaces="1")
+    watched.write(own(version="2"), replaces=digits("1"))
 
     proxy.faults["PutSecretValue"] = (slow,)
     with pytest.raises(StoreUnavailable, match="throttled secretsmanager:PutSecretValue"):
-        watched.write(own(version="3"), replaces="2")
+        watched.write(own(version="3"), replaces=digits("2"))
     assert own(version="2") == watched.read(own().id)
 
 
@@ -169,7 +173,7 @@ def test_too_many_versions(watched, proxy):
     proxy.faults["PutSecretValue"] = [refusal("LimitExceededException")]
 
     with pytest.raises(StoreUnavailable, match="written too often for Secrets Manager"):
-        watched.write(own(version="2"), replaces="1")
+        watched.write(own(version="2"), replaces=digits("1"))
 
 
 def test_a_refused_move_that_is_no_conflict(watched, proxy):
@@ -178,7 +182,7 @@ def test_a_refused_move_that_is_no_conflict(watched, proxy):
     proxy.faults["UpdateSecretVersionStage"] = [refusal("InvalidParameterException")]
 
     with pytest.raises(StoreUnavailable, match="UpdateSecretVersionStage was refused"):
-        watched.write(own(version="2"), replaces="1")
+        watched.write(own(version="2"), replaces=digits("1"))
 
 
 def test_a_value_aws_can_not_give(watched, proxy):
@@ -195,11 +199,11 @@ def test_the_loser_takes_its_tags_back(watched, proxy, backend, client, prefix):
     watched.write(own(), replaces=None)
 
     def win():
-        backend.write(own(version="2", access="won"), replaces="1")
+        backend.write(own(version="2", access="won"), replaces=digits("1"))
 
     proxy.faults["UpdateSecretVersionStage"] = [win]
     with pytest.raises(StoreConflict):
-        watched.write(own(version="lost", access="lost", refresh="r"), replaces="1")
+        watched.write(own(version="lost", access="lost", refresh="r"), replaces=digits("1"))
 
     tags = client.describe_secret(SecretId=f"{prefix}/{own().id}")["Tags"]
-    assert [f"tokenkeep:access:{sha256(b'won').hexdigest()}"] == [each["Key"] for each in tags]
+    assert [f"tokenkeep:access:{digits('won')}"] == [each["Key"] for each in tags]
