@@ -31,6 +31,7 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 
 from tokenkeep import Status, StoreUnavailable, Token, TokenStore, lookup, saving
+from tokenkeep.token import new_id
 
 CREATE = "CREATE TABLE IF NOT EXISTS token (id TEXT PRIMARY KEY, fields TEXT NOT NULL)"
 
@@ -70,25 +71,16 @@ class TableStore(TokenStore):
             # for the first time would both find no row, and both add one.
             database.execute("BEGIN IMMEDIATE")
             rows = [token_of(row) for row in database.execute("SELECT * FROM token")]
-            stored = saving.match(token, rows)
-            if stored is not None and stored.user is None:
-                # Saved before it was known whose it is, and that user has a row already.
-                owner = saving.match(token.but(id=None), rows)
-                if owner is not None and owner.id != stored.id:
-                    database.execute("DELETE FROM token WHERE id = ?", (stored.id,))
-                    stored = owner
-            if stored is None:
-                fresh = saving.first(token, login=login, now=now)
-                saved = fresh.but(id=secrets.token_hex(16))
-            else:
-                saved = saving.merged(stored, token, login=login, now=now)
+            by_id = next((row for row in rows if token.id and row.id == token.id), None)
+            plan = saving.plan(token, rows, by_id=by_id, login=login, now=now)
+            if plan.source is not None:
+                # Saved before its user was known: its login is in the user's row now.
+                database.execute("DELETE FROM token WHERE id = ?", (plan.source.id,))
+            saved = plan.row if plan.stored else plan.row.but(id=token.id or new_id())
             # A version is another one after each write.
             saved = saved.but(version=secrets.token_hex(16))
             row = row_of(saved)
             database.execute("REPLACE INTO token VALUES (?, ?)", row)
-            for twin in saving.twins(saved, rows):
-                # The same login, saved without a name: it would live on by itself.
-                database.execute("DELETE FROM token WHERE id = ?", (twin.id,))
             database.execute("COMMIT")
         return token_of(row)
 

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from tokenkeep.errors import ConfigurationError as ConfigurationError
     from tokenkeep.errors import CoolingDown as CoolingDown
     from tokenkeep.errors import DriverMissing as DriverMissing
+    from tokenkeep.errors import DuplicateRefreshToken as DuplicateRefreshToken
     from tokenkeep.errors import EmptyLookup as EmptyLookup
     from tokenkeep.errors import GrantRejected as GrantRejected
     from tokenkeep.errors import KeyMissing as KeyMissing
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from tokenkeep.errors import ProviderUnavailable as ProviderUnavailable
     from tokenkeep.errors import RenewalError as RenewalError
     from tokenkeep.errors import RenewalTimeout as RenewalTimeout
+    from tokenkeep.errors import StaleToken as StaleToken
     from tokenkeep.errors import StoreConflict as StoreConflict
     from tokenkeep.errors import StoreError as StoreError
     from tokenkeep.errors import StoreForeign as StoreForeign
@@ -46,6 +48,7 @@ if TYPE_CHECKING:
     from tokenkeep.sweeping import Swept as Swept
     from tokenkeep.token import Claim as Claim
     from tokenkeep.token import Failure as Failure
+    from tokenkeep.token import Happening as Happening
     from tokenkeep.token import Renewal as Renewal
     from tokenkeep.token import Status as Status
     from tokenkeep.token import Token as Token
@@ -62,6 +65,7 @@ _HOMES = {
         "ConfigurationError",
         "CoolingDown",
         "DriverMissing",
+        "DuplicateRefreshToken",
         "EmptyLookup",
         "GrantRejected",
         "KeyMissing",
@@ -72,6 +76,7 @@ _HOMES = {
         "ProviderUnavailable",
         "RenewalError",
         "RenewalTimeout",
+        "StaleToken",
         "StoreConflict",
         "StoreError",
         "StoreForeign",
@@ -94,6 +99,7 @@ _HOMES = {
     "tokenkeep.token": (
         "Claim",
         "Failure",
+        "Happening",
         "Renewal",
         "Status",
         "Token",
@@ -108,10 +114,12 @@ __all__ = [
     "ConfigurationError",
     "CoolingDown",
     "DriverMissing",
+    "DuplicateRefreshToken",
     "EmptyLookup",
     "Event",
     "Failure",
     "GrantRejected",
+    "Happening",
     "Keeper",
     "KeyMissing",
     "KeyRing",
@@ -124,6 +132,7 @@ __all__ = [
     "RenewalError",
     "RenewalTimeout",
     "Settings",
+    "StaleToken",
     "Status",
     "StoreConflict",
     "StoreError",

@@ -6,14 +6,15 @@ import os
 from contextlib import contextmanager
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from tokenkeep import folders, keys
 from tokenkeep.backends import open_backend
+from tokenkeep.backends.base import HEADER
 from tokenkeep.errors import ConfigurationError, KeyMissing
 from tokenkeep.providers import Profile, Providers, configured
 from tokenkeep.providers.checks import check_type
-from tokenkeep.sealing import KEY_BYTES, KeyRing, key_missing
+from tokenkeep.sealing import KEY_BYTES, KeyRing
 from tokenkeep.vault import Vault
 
 if TYPE_CHECKING:
@@ -25,7 +26,8 @@ if TYPE_CHECKING:
 STORE = "TOKENKEEP_STORE"
 CONFIG = "TOKENKEEP_CONFIG"
 
-_KNOWN = ("store", "provider", "zoho", "providers")
+_KNOWN = ("store", "provider", "replaced", "zoho", "providers")
+_REPLACED = ("keep", "revoke")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,11 +38,15 @@ class Settings:
     Args:
         store: The URL of the store.
         provider: The provider of tokens that don't say theirs.
+        replaced: What becomes of a refresh token that a login replaces, ``keep``
+            or ``revoke``. None decides by where it came from
+            (`tokenkeep.saving.Habits`).
         options: For each provider the options of its class.
     """
 
     store: str
     provider: str = "zoho"
+    replaced: Literal["keep", "revoke"] | None = None
     options: Mapping[str, Mapping[str, object]] = field(default_factory=dict)
 
     def providers(self) -> Providers:
@@ -54,7 +60,7 @@ def settings(environ: Mapping[str, str] | None = None) -> Settings:
 
     The file is the one TOKENKEEP_CONFIG names, else
     ``<user config dir>/tokenkeep/config.toml`` if it is there. It may hold
-    ``store``, ``provider``, ``[zoho.data_centers.<name>]`` and
+    ``store``, ``provider``, ``replaced``, ``[zoho.data_centers.<name>]`` and
     ``[providers.<name>]``.
 
     Args:
@@ -75,6 +81,8 @@ def settings(environ: Mapping[str, str] | None = None) -> Settings:
     with _named(str(path)):
         for name, expected in (("store", "a URL"), ("provider", "the name of a provider")):
             check_type(name, found.get(name, ""), str, expected=expected)
+        if found.get("replaced") not in (None, *_REPLACED):
+            raise ConfigurationError("replaced has to be keep or revoke")
     options = _options(found, path)
     if "provider" in found and found["provider"] not in options:
         with _named(f"{path}: provider"):
@@ -82,6 +90,7 @@ def settings(environ: Mapping[str, str] | None = None) -> Settings:
     return Settings(
         store=environ.get(STORE, "").strip() or found.get("store") or default_store(),
         provider=found.get("provider", "zoho"),
+        replaced=found.get("replaced"),
         options=options,
     )
 
@@ -97,7 +106,8 @@ def open_store(
     url: str | None = None,
     *,
     keys_newest_first: list[bytes] | None = None,
-    max_staleness: float = 1.0,
+    replaced: Literal["keep", "revoke"] | None = None,
+    max_staleness: float = 0.0,
     clock: Clock | None = None,
     environ: Mapping[str, str] | None = None,
 ) -> Vault:
@@ -108,11 +118,15 @@ def open_store(
         url: Such as ``sqlite:///tokens.db``. None means TOKENKEEP_STORE, else
             the configuration file's, else a SQLite file in the user's data
             directory.
-        keys_newest_first: The keys to seal with, 32 random bytes each. None
-            means TOKENKEEP_KEYS, else the key file; for an embedded store
-            that holds nothing yet, one is made.
+        keys_newest_first: The key ring, 32 random bytes each. None means
+            TOKENKEEP_KEYS, else the key file; for a new embedded store one
+            is made.
+        replaced: What becomes of a refresh token that a login replaces,
+            ``keep`` or ``revoke``. None means the configuration file's, else by
+            where it came from (`tokenkeep.saving.Habits`).
         max_staleness: How long a server's token is handed out without asking
-            the server again, in seconds. Embedded stores are always asked.
+            the server again, in seconds; that long it may be one that was
+            revoked. Embedded stores are always asked.
         clock: The time. None means the operating system's.
         environ: The environment. None means the process's.
 
@@ -132,6 +146,7 @@ def open_store(
             backend,
             ring or _first_key(backend, environ),
             providers=configured.providers(),
+            replaced=replaced or configured.replaced,
             max_staleness=max_staleness,
             clock=clock,
         )
@@ -141,17 +156,18 @@ def open_store(
 
 
 def _first_key(backend: Backend, environ: Mapping[str, str]) -> KeyRing:
-    """Make the first key of a store that holds nothing yet."""
-    held = backend.scan(None, 1)
-    # Another process may have made the key, and saved, since this one looked.
-    made = keys.load(environ) if held else None
+    """Make the first key of a store that has no header yet."""
+    is_made = backend.read(HEADER) is not None
+    # Another process may have made key and header since this one looked.
+    made = keys.load(environ) if is_made else None
     if made is not None:
         return made
-    if held:
-        looked = f"{keys.KEYS} and {keys.key_file(environ)}"
-        missing = key_missing([held[0].key_id], [])
-        missing.hint = f"Looked in {looked}. {missing.hint}"
-        raise missing
+    if is_made:
+        raise KeyMissing(
+            f"There is no key at hand for {backend.describe()}",
+            hint=f"Looked in {keys.KEYS} and {keys.key_file(environ)}. Bring the key back that "
+            "its tokens were stored with; nothing was changed",
+        )
     if not backend.embedded:
         raise KeyMissing(
             f"There is no key to seal tokens with for {backend.describe()}",

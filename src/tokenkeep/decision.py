@@ -100,8 +100,8 @@ def is_usable(token: Token, now: float, *, rejected: str | None = None) -> bool:
 
 
 def counted(token: Token, now: float, profile: Profile) -> tuple[float, ...]:
-    """Return the mint times that still count against the budget, and this one."""
-    return (*_within(token, now, profile), now)
+    """Return the mint times that count against the budget, and this one. None without a limit."""
+    return (*_within(token, now, profile), now) if profile.mint_limit is not None else ()
 
 
 def credential_digest(token: Token) -> str:

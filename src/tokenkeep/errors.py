@@ -14,6 +14,8 @@ Every error tokenkeep raises, cut by what the caller can do about it.
     ├── StoreError
     │   ├── StoreUnavailable        try again: it can't be reached, is full or read-only
     │   ├── StoreConflict           read again: somebody else wrote first
+    │   ├── StaleToken              read again: this refresh token was replaced in its row
+    │   ├── DuplicateRefreshToken   name the row that has it: a refresh token is in one row
     │   ├── StoreForeign            not ours: import it, or name another file
     │   ├── StoreTooNew             upgrade tokenkeep
     │   └── StoreTampered           stop: what is stored was changed outside tokenkeep
@@ -126,7 +128,15 @@ class StoreUnavailable(StoreError):
 
 
 class StoreConflict(StoreError):
-    """The record is gone, has another version, or its identity is taken."""
+    """The record is gone, has another version, or what it is for has another record."""
+
+
+class StaleToken(StoreError):
+    """A save brought a refresh token that its row had before, and has no more."""
+
+
+class DuplicateRefreshToken(StoreError):
+    """A save would put a refresh token into a second row; *token_id* is the one that has it."""
 
 
 class StoreForeign(StoreError):

@@ -10,7 +10,7 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, TypeVar
 
 from tokenkeep.clock import ClockError
-from tokenkeep.errors import KeyMissing, StoreTampered, StoreUnavailable, TokenKeepError
+from tokenkeep.errors import StoreTampered, StoreUnavailable, TokenKeepError
 from tokenkeep.journal import Entry, Journal
 from tokenkeep.lookup import digest_of
 
@@ -18,12 +18,15 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-    from tokenkeep.sealing import KeyRing
+    from tokenkeep.header import Header
+    from tokenkeep.sealing import DataKeys
 
-_FORMAT = "tokenkeep journal 1"
 _ANSWER = ".answer"
 _PART = ".part"
 _CLOCK = ".clock"
+_MAGIC = b"tokenkeep journal 2\0"
+_NUMBER = 4
+_HEAD = len(_MAGIC) + 2 * _NUMBER
 _ROOM = 16_384
 """Bytes kept free for one answer; access tokens of some providers are long."""
 
@@ -34,23 +37,31 @@ class FolderJournal(Journal):
     """
     One sealed file for each answer, and for each issuer's clock that differs.
 
+    A file's name says which refresh token its answer replaces, as a keyed
+    digest. It is written as a ``.part`` and renamed; one whose writer died in
+    between is read all the same, if all of it was written.
+
     Args:
         folder: Made with mode 0700 when it is first needed; or what returns
             it, asked each time.
-        ring: The keys of the store it belongs to.
+        header: The keys of the store it belongs to.
     """
 
-    def __init__(self, folder: Path | Callable[[], Path], ring: KeyRing) -> None:
+    def __init__(self, folder: Path | Callable[[], Path], header: Header) -> None:
         self._where = folder
-        self._ring = ring
+        self._header = header
 
     @property
     def _folder(self) -> Path:
         return self._where() if callable(self._where) else self._where
 
-    def prepare(self) -> str | None:
+    @property
+    def _keys(self) -> DataKeys:
+        return self._header.keys
+
+    def prepare(self, base_refresh: str | None) -> str | None:
         """See `Journal.prepare`."""
-        room = f"{secrets.token_hex(16)}{_PART}"
+        room = f"{self._start(base_refresh)}-{secrets.token_hex(8)}{_PART}"
         with self._writing():
             self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             self._write(self._folder / room, b"\0" * _ROOM, os.O_CREAT | os.O_EXCL)
@@ -64,45 +75,37 @@ class FolderJournal(Journal):
 
     def put(self, entry: Entry, room: str | None = None) -> Entry:
         """See `Journal.put`."""
-        # An id from somebody's own store may be no file name.
-        name = f"{digest_of(entry.token_id)[:32]}-{secrets.token_hex(8)}{_ANSWER}"
+        part = room or f"{self._start(entry.base_refresh)}-{secrets.token_hex(8)}{_PART}"
+        name = part.removesuffix(_PART) + _ANSWER
         entry = entry.named(name)
         with self._writing(entry.token_id):
-            self._put(name, entry, room)
+            self._put(name, part, entry, new=room is None)
         return entry
 
     def remove(self, entry: Entry) -> None:
         """See `Journal.remove`."""
         with self._writing(entry.token_id):
-            (self._folder / str(entry.name)).unlink(missing_ok=True)
+            path = self._folder / str(entry.name)
+            path.unlink(missing_ok=True)
+            path.with_suffix(_PART).unlink(missing_ok=True)
 
     def entries(
-        self,
-        token_id: str | None = None,
-        *,
-        on_error: Callable[[TokenKeepError], None] | None = None,
+        self, *, on_error: Callable[[TokenKeepError], None] | None = None
     ) -> Iterator[Entry]:
         """See `Journal.entries`."""
-        start = "" if token_id is None else digest_of(token_id)[:32]
-        for name in self._names(_ANSWER):
-            if not name.startswith(start):
-                continue
-            try:
-                entry = self._opened(self._folder / name, Entry)
-            except TokenKeepError as exc:
-                if on_error is None:
-                    raise
-                on_error(exc)
-            else:
-                if entry is not None:
-                    yield entry
+        return self._entries("", on_error)
+
+    def find(self, base: tuple[str | None, str | None]) -> Entry | None:
+        """See `Journal.find`."""
+        found = self._entries(self._start(base[1]), None)
+        return next((entry for entry in found if entry.base == base), None)
 
     def tidy(self, before: float) -> None:
         """See `Journal.tidy`."""
         for name in self._names(_PART):
             path = self._folder / name
             with suppress(OSError):
-                if path.stat().st_mtime < before:
+                if path.stat().st_mtime < before and self._opened(path, Entry) is None:
                     path.unlink()
 
     def reseal(self) -> None:
@@ -118,15 +121,36 @@ class FolderJournal(Journal):
     def note_clock(self, issuer: str | None, error: ClockError) -> None:
         """See `Journal.note_clock`."""
         with self._writing():
-            self._put(_clock_of(issuer), error, None)
+            self._put(_clock_of(issuer), f"{secrets.token_hex(16)}{_PART}", error, new=True)
 
-    def _put(self, name: str, kept: Entry | ClockError, room: str | None) -> None:
-        _, sealed = self._ring.seal(json.dumps(asdict(kept)).encode(), bound=(_FORMAT, name))
-        aside = self._folder / (room or f"{secrets.token_hex(16)}{_PART}")
+    def _start(self, base_refresh: str | None) -> str:
+        """Return how the names of the answers begin that replace a refresh token."""
+        return self._keys.digest("answer", base_refresh or "")
+
+    def _put(self, name: str, part: str, kept: Entry | ClockError, *, new: bool) -> None:
+        number, sealed = self._keys.seal(json.dumps(asdict(kept)).encode(), bound=_bound(name))
+        head = number.to_bytes(_NUMBER) + len(sealed).to_bytes(_NUMBER)
         self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        self._write(aside, sealed, os.O_CREAT | (0 if room else os.O_EXCL))
-        aside.replace(self._folder / name)
+        flags = os.O_CREAT | (os.O_EXCL if new else 0)
+        self._write(self._folder / part, _MAGIC + head + sealed, flags)
+        (self._folder / part).replace(self._folder / name)
         sync_folder(self._folder)
+
+    def _entries(
+        self, start: str, on_error: Callable[[TokenKeepError], None] | None
+    ) -> Iterator[Entry]:
+        for name in (*self._names(_ANSWER), *self._names(_PART)):
+            if not name.startswith(start):
+                continue
+            try:
+                entry = self._opened(self._folder / name, Entry)
+            except TokenKeepError as exc:
+                if on_error is None:
+                    raise
+                on_error(exc)
+            else:
+                if entry is not None:
+                    yield entry
 
     def _names(self, suffix: str) -> list[str]:
         # Not glob(): it takes a folder that can't be read for an empty one,
@@ -139,21 +163,28 @@ class FolderJournal(Journal):
             raise self._unreadable(exc) from exc
 
     def _opened(self, path: Path, kind: type[_Kept]) -> _Kept | None:
-        """Read and open a file. None if there is none, or another process has removed it."""
+        """Read and open a file. None if there is none (any more), or it is but room for one."""
         try:
-            sealed = path.read_bytes()
+            content = path.read_bytes()
         except FileNotFoundError:
             return None
         except OSError as exc:
             raise self._unreadable(exc) from exc
+        number = int.from_bytes(content[len(_MAGIC) : len(_MAGIC) + _NUMBER])
+        length = int.from_bytes(content[len(_MAGIC) + _NUMBER : _HEAD])
+        sealed = content[_HEAD : _HEAD + length]
+        if path.suffix == _PART and (not content.startswith(_MAGIC) or len(sealed) < length):
+            return None
         try:
-            return kind(**json.loads(self._ring.open(sealed, bound=(_FORMAT, path.name))))
-        except KeyMissing as exc:
-            exc.what = f"The journal entry {path} can't be opened. {exc.what}"
-            raise
-        except (StoreTampered, ValueError, TypeError) as exc:
+            if number not in self._keys:
+                self._header.look()
+            plain = self._keys.open(number, sealed, bound=_bound(path.name))
+            return kind(**json.loads(plain))
+        except (StoreTampered, ValueError, TypeError, KeyError) as exc:
+            if path.suffix == _PART:
+                return None
             raise StoreTampered(
-                f"The journal entry {path} does not open: it was changed",
+                f"The journal entry {path} does not open: it was changed, or is another store's",
                 hint="Move it away; its user may have to log in again",
             ) from exc
 
@@ -199,6 +230,11 @@ def sync_folder(folder: Path) -> None:
         os.fsync(handle)
     finally:
         os.close(handle)
+
+
+def _bound(name: str) -> str:
+    """Return what a file's seal is tied to: its name, whether it is renamed already or not."""
+    return f"journal\0{name.rpartition('.')[0]}"
 
 
 def _clock_of(issuer: str | None) -> str:

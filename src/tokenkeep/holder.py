@@ -56,6 +56,21 @@ def is_dead(holder: str) -> bool:
     return seen[0] in _GONE or (isinstance(started, str) and seen[1] != started)
 
 
+def is_here(holder: str) -> bool:
+    """
+    Tell whether the process can be seen from here: then `is_dead` knows whether it lives.
+
+    Args:
+        holder: As `me` described it.
+    """
+    try:
+        told = json.loads(holder)
+        where = told["boot"], told["namespace"]
+    except (ValueError, TypeError, KeyError):
+        return False
+    return None not in where and where == (boot(), _namespace())
+
+
 def name(holder: str) -> str:
     """Return host and process id for people."""
     try:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from tokenkeep.clock import ClockError
     from tokenkeep.errors import TokenKeepError
@@ -25,13 +25,17 @@ class Entry:
         provider: Who answered.
         issuer: The token endpoint that answered.
         client_id: The client it was renewed for.
+        client_secret: The secret it was renewed with.
+        data_center: Where the token is valid. None if not known.
+        environment: Likewise.
         base_access: The access token it replaces. None if there was none.
         base_refresh: The refresh token it replaces.
         access_token: The new access token.
         refresh_token: The refresh token from now on, new or not.
         expires_at: When the new access token ends, in epoch seconds. None if not known.
         lifetime: How long it lives in all, in seconds. None if not known.
-        client_secret: The secret it was renewed with.
+        learnt: What else is known now: for each field of the token what it
+            was at the claim, and what it is. Written only where it still is that.
         holder: The process that renewed it.
         answered_at: When, in epoch seconds.
         name: Given by the journal.
@@ -42,13 +46,16 @@ class Entry:
     provider: str | None
     issuer: str | None
     client_id: str | None
+    client_secret: str | None = field(repr=False)
+    data_center: str | None
+    environment: str | None
     base_access: str | None = field(repr=False)
     base_refresh: str | None = field(repr=False)
     access_token: str = field(repr=False)
     refresh_token: str | None = field(repr=False)
     expires_at: float | None
     lifetime: float | None
-    client_secret: str | None = field(repr=False)
+    learnt: Mapping[str, Sequence[object]] = field(repr=False, hash=False)
     holder: str
     answered_at: float
     name: str | None = None
@@ -71,9 +78,12 @@ class Entry:
 class Journal(ABC):
     """Keep answers until they are saved; and how far this host's clock is off."""
 
-    def prepare(self) -> str | None:
+    def prepare(self, base_refresh: str | None) -> str | None:  # noqa: ARG002  # for subclasses
         """
         Make room for one answer, before the provider is asked for it.
+
+        Args:
+            base_refresh: The refresh token that it will replace.
 
         Returns:
             What to give to `put` or `give_back`. None if no room is needed.
@@ -108,21 +118,16 @@ class Journal(ABC):
 
     @abstractmethod
     def entries(
-        self,
-        token_id: str | None = None,
-        *,
-        on_error: Callable[[TokenKeepError], None] | None = None,
+        self, *, on_error: Callable[[TokenKeepError], None] | None = None
     ) -> Iterator[Entry]:
         """
         Yield what is kept.
 
         Args:
-            token_id: Only for this token. None yields all.
             on_error: Called for an entry that can't be opened, instead of
                 raising. None raises.
 
         Raises:
-            KeyMissing: An entry was sealed under a key that is not in the ring.
             StoreTampered: An entry does not open.
         """
 
@@ -135,7 +140,7 @@ class Journal(ABC):
         """
 
     def reseal(self) -> None:
-        """Seal every answer under the newest key."""
+        """Seal every answer under the newest data key."""
 
     def clock_error(self, issuer: str | None) -> ClockError | None:  # noqa: ARG002  # for subclasses
         """
@@ -161,21 +166,17 @@ class Journal(ABC):
             StoreUnavailable: It could not be written.
         """
 
-    def find(self, token_id: str, base: tuple[str | None, str | None]) -> Entry | None:
+    @abstractmethod
+    def find(self, base: tuple[str | None, str | None]) -> Entry | None:
         """
         Return the answer that replaces this pair. None if there is none.
 
         Args:
-            token_id: Where it is now. The answer may have been for a row
-                without a name, which has become a pointer to this one.
-            base: The pair; secrets, so it is nobody else's.
+            base: The pair; secrets, so it is nobody else's, whatever row it is in.
+
+        Raises:
+            StoreTampered: An entry does not open.
         """
-        for entry in self.entries(token_id):
-            if entry.base == base:
-                return entry
-        # Another token's entry that does not open must not hold this one up.
-        others = self.entries(on_error=lambda _: None)
-        return next((entry for entry in others if entry.base == base), None)
 
 
 class MemoryJournal(Journal):
@@ -196,14 +197,15 @@ class MemoryJournal(Journal):
         self._entries.pop(str(entry.name), None)
 
     def entries(
-        self,
-        token_id: str | None = None,
-        *,
-        on_error: Callable[[TokenKeepError], None] | None = None,  # noqa: ARG002  # nothing to open
+        self, *, on_error: Callable[[TokenKeepError], None] | None = None
     ) -> Iterator[Entry]:
-        """See `Journal.entries`."""
-        kept = list(self._entries.values())
-        return (e for e in kept if token_id in (None, e.token_id))
+        """See `Journal.entries`; there is nothing to open."""
+        del on_error
+        return iter(list(self._entries.values()))
+
+    def find(self, base: tuple[str | None, str | None]) -> Entry | None:
+        """See `Journal.find`."""
+        return next((entry for entry in self.entries() if entry.base == base), None)
 
     def clock_error(self, issuer: str | None) -> ClockError | None:
         """See `Journal.clock_error`."""

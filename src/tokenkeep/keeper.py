@@ -6,28 +6,40 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Self
 
 from tokenkeep import events
-from tokenkeep.clock import Clock, ClockErrors
+from tokenkeep.clock import Clock
+from tokenkeep.clock_errors import ClockErrors
 from tokenkeep.decision import Verdict, decide
-from tokenkeep.errors import StoreConflict, StoreUnavailable, TokenNotFound
+from tokenkeep.errors import (
+    KeyMissing,
+    StoreConflict,
+    StoreTampered,
+    StoreUnavailable,
+    TokenNotFound,
+)
 from tokenkeep.events import Event
 from tokenkeep.journal import Journal, MemoryJournal
-from tokenkeep.local_swap import LocalSwap
+from tokenkeep.local_swap import complete
 from tokenkeep.providers import Providers
 from tokenkeep.renewal import Ask, Renewer
 from tokenkeep.revoking import Revocations
 from tokenkeep.store import existing
-from tokenkeep.swapping import can_swap
+from tokenkeep.swapping import attempts
 from tokenkeep.sweeping import Swept, sweep
-from tokenkeep.token import Token
-from tokenkeep.vault import Vault
+from tokenkeep.token import Status, Token
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from tokenkeep.store import TokenStore
+    from tokenkeep.store import Store, TokenStore
 
 TOUCH_EVERY = 3600.0
 """How often it is noted that a token is in use, in seconds."""
+
+FRESH = 60.0
+"""
+An access token that was made less than this ago is not what an API refuses: its
+address, its data centre or a scope is. In seconds.
+"""
 
 
 class Keeper:
@@ -57,9 +69,9 @@ class Keeper:
         clock: Clock | None = None,
         on_event: events.Listener | None = None,
     ) -> None:
-        self.store: TokenStore = store if can_swap(store) else LocalSwap.of(store)
-        self.providers: Providers = providers or getattr(store, "providers", None) or Providers()
-        self.journal: Journal = journal or getattr(store, "journal", None) or MemoryJournal()
+        self.store: Store = complete(store)
+        self.providers: Providers = providers or self.store.providers or Providers()
+        self.journal: Journal = journal or self.store.journal or MemoryJournal()
         self.clock: Clock = clock or Clock()
         self.clock_errors: ClockErrors = ClockErrors(self.clock, self.journal)
         """How far this host's clock is off, as its processes have learnt from providers."""
@@ -73,7 +85,6 @@ class Keeper:
             errors=self.clock_errors,
         )
         self._revocations = Revocations(self.store, self.providers, self.clock, self._report)
-        self._touch = getattr(store, "touch", None)
         self._good: dict[str | None, tuple[Token, float, int]] = {}
 
     def get(
@@ -98,7 +109,7 @@ class Keeper:
             user: Whose; for Zoho ``email:zgid``.
             client_id: Only of this client.
             environment: Only of this environment.
-            data_center: Rather of this data centre.
+            data_center: Only of this data centre.
             provider: Only of this provider.
             client_secret: Renew with this one, and store it if that works.
                 None means the stored one.
@@ -131,10 +142,23 @@ class Keeper:
                 user=user,
                 hint="It was deleted, or never there; see those there are with: tokenkeep list",
             )
-        return self._valid(found, client_secret)
+        return self.valid(found, client_secret=client_secret)
 
-    def _valid(self, token: Token, client_secret: str | None) -> Token:
-        """Return a token that was just found with an access token that is valid now."""
+    def valid(
+        self, token: Token, *, client_secret: str | None = None, issuer: str | None = None
+    ) -> Token:
+        """
+        Return a token that was just found with an access token that is valid now.
+
+        Args:
+            token: As the store has returned it.
+            client_secret: As for `get`.
+            issuer: Where to renew it if it does not say that itself. None
+                means that it is not known.
+
+        Raises:
+            LoginNeeded: As `get`, which says what else may be raised.
+        """
         good = self._good.get(token.id)
         now = self.clock.now()
         if (
@@ -144,7 +168,8 @@ class Keeper:
             and good[2] == self.clock_errors.era()
         ):
             return token
-        ask = Ask(client_secret=client_secret if client_secret != token.client_secret else None)
+        is_new = client_secret != token.client_secret
+        ask = Ask(client_secret=client_secret if is_new else None, issuer=issuer)
         del client_secret  # crash reports show the locals of each frame
         valid = self._renewer.valid(token, ask)
         self._used(valid, now)
@@ -170,7 +195,8 @@ class Keeper:
         """
         Report that the API has refused an access token, and return one that is valid.
 
-        Renews only if that access token is still the stored one.
+        Renews only if that access token is still the stored one, and was not
+        made within the last minute: then it is not the reason.
 
         Args:
             token_id: Which token.
@@ -182,9 +208,12 @@ class Keeper:
             RenewalError: It can't be renewed now.
             StoreError: The store can't be read or written.
         """
-        ask = Ask(rejected=access_token)
+        stored = existing(self.store, token_id)
+        made_at = stored.renewal.renewed_at or stored.logged_in_at or 0.0
+        is_fresh = 0 <= self.clock.now() - made_at < FRESH
+        ask = Ask(rejected=None if is_fresh else access_token)
         del access_token  # as above
-        return self._renewer.valid(existing(self.store, token_id), ask)
+        return self._renewer.valid(stored, ask)
 
     def revoke(self, token_id: str) -> Token:
         """
@@ -205,37 +234,85 @@ class Keeper:
         self._good.clear()
         return self._revocations.confirm(ended)
 
-    def delete(self, token_id: str, *, replaces: str | None = None) -> None:
+    def save(self, token: Token) -> Token:
         """
-        Delete a token here; the provider is not asked. Silent if there is none.
+        Store a token, as `TokenStore.save_token` does, and revoke what a login has replaced.
+
+        Args:
+            token: What to store.
+
+        Returns:
+            The token as stored. If the provider could not be reached, `sweep`
+            goes on trying.
+
+        Raises:
+            StoreError: It could not be stored.
+            LookupFailed: There is no token in it, or something that is not text.
+        """
+        return self._revocations.confirm(self.store.save_token(token))
+
+    def end(self, token_id: str) -> Token:
+        """
+        Log out: revoke a token and delete it, in one.
+
+        What the provider has not confirmed is kept out of sight until it has.
+
+        Args:
+            token_id: Which one.
+
+        Returns:
+            The token as it was when it was deleted; ``renewal.to_revoke``
+            says what the provider has still to confirm.
+
+        Raises:
+            TokenNotFound: There is none.
+            StoreError: It could not be written.
+        """
+        for _ in attempts(token_id):
+            ended = self.revoke(token_id)
+            try:
+                self.store.delete_version(str(ended.id), str(ended.version))
+            except StoreConflict:
+                now = self.store.reread(str(ended.id))
+                if now is not None and now.status is Status.REVOKED:
+                    continue
+            # Else its user has logged in again meanwhile: that login stays.
+            return ended
+        raise AssertionError  # attempts() has raised
+
+    def delete(self, token_id: str, *, replaces: str | None = None) -> Token | None:
+        """
+        Delete a token here; the provider is not asked. See `end` for a logout.
+
+        What is to be revoked is kept out of sight until the provider has
+        confirmed it; a living refresh token that was not revoked is forgotten.
 
         Args:
             token_id: Which one.
             replaces: Delete only this version, such as that of the token that
                 `revoke` has returned: a login since then stays. None deletes
                 any. With a store of six methods it is compared with what this
-                process knows; one with its own `TokenStore.swap` is looked at
-                first, and what is saved before it is deleted goes too.
+                process knows.
+
+        Returns:
+            The token as it was: its ``status``, and what is still to be
+            revoked in ``renewal.to_revoke``. None if there was none, or what
+            is stored does not open.
 
         Raises:
             StoreConflict: Another version than *replaces* is stored.
             StoreError: The store can't be written.
         """
+        try:
+            was = self.store.reread(token_id)
+        except (StoreTampered, KeyMissing):
+            was = None
         if replaces is None:
             self.store.delete_token(token_id)
-        elif isinstance(self.store, Vault | LocalSwap):
-            self.store.delete_token(token_id, replaces=replaces)
         else:
-            stored = self.store.find_token_by_id(token_id)
-            if stored is not None and stored.version != replaces:
-                raise StoreConflict(
-                    "This token was changed meanwhile, and was not deleted",
-                    token_id=token_id,
-                    user=stored.user,
-                    hint="Read it again, and delete what is there now if that is meant",
-                )
-            self.store.delete_token(token_id)
-        self._report("deleted", Token(id=token_id))
+            self.store.delete_version(token_id, replaces)
+        self._good.pop(token_id, None)
+        return was
 
     def tokens(self) -> Iterator[Token]:
         """Yield all stored tokens, without holding them all."""
@@ -254,7 +331,7 @@ class Keeper:
             ConfigurationError: A row's key is missing, or the provider of an
                 answer is not configured any more.
         """
-        return sweep(self, self._renewer, self._revocations, self.clock.now())
+        return sweep(self.store, self.journal, self._renewer, self._revocations, self.clock.now())
 
     def close(self) -> None:
         """Let go of the store's connections and files."""
@@ -270,11 +347,11 @@ class Keeper:
     def _used(self, token: Token, now: float) -> None:
         """Note that a token is in use, and how long it is good without looking again."""
         next_touch = (token.last_used_at or 0.0) + TOUCH_EVERY
-        if self._touch is not None and now >= next_touch:
+        if now >= next_touch:
             # A token that can be read is handed out; if this can't be noted
             # now, it is in an hour.
             with suppress(StoreUnavailable):
-                self._touch(token.id, now)
+                self.store.touch(str(token.id), now)
         profile = self.providers.of(token).profile
         era = self.clock_errors.era()
         decision = decide(self.clock_errors.local(token), now, profile)

@@ -1,20 +1,25 @@
-"""LocalSwap: compare and write in one process, for a store that only saves."""
+"""LocalSwap: what a keeper needs beside the six methods, in one process."""
 
 from __future__ import annotations
 
+import secrets
+import threading
+from contextlib import contextmanager
 from dataclasses import replace
-from threading import RLock
 from typing import TYPE_CHECKING
 from weakref import WeakValueDictionary
 
 from tokenkeep import forks
-from tokenkeep.errors import StoreConflict, StoreError
-from tokenkeep.lookup import digest_of
-from tokenkeep.store import TokenStore
-from tokenkeep.token import Renewal, Status, Token
+from tokenkeep.errors import StoreConflict, StoreError, StoreUnavailable
+from tokenkeep.lookup import credentials, digest_of
+from tokenkeep.saving import has_other_tokens
+from tokenkeep.store import Store, TokenStore
+from tokenkeep.token import Claim, Renewal, Status, Token
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
+
+    from tokenkeep.errors import TokenKeepError
 
 _MOST = 10_000
 """How many tokens' states are kept before those that no decision needs are forgotten."""
@@ -36,30 +41,35 @@ class _Made:
         with self._lock:
             made = self._of.get(id(store))
             if made is None:
-                # A signal handler may have made one within the constructor.
-                made = self._of.setdefault(id(store), LocalSwap(store))
+                made = self._of[id(store)] = LocalSwap(store)
             return made
 
     def renew_locks(self) -> None:
-        """Start with a new lock in a child process; it is re-entrant for signal handlers."""
-        self._lock = RLock()
+        """Start with a new lock in a child process."""
+        self._lock = threading.Lock()
 
 
-class _Swap:
-    """A compare and save under way, and what a signal handler wrote meanwhile, by id."""
-
-    def __init__(self, token_id: str) -> None:
-        self.token_id = token_id
-        self.meanwhile: dict[str, Token | None] = {}
+def complete(store: TokenStore) -> Store:
+    """Return a store that a keeper can work with: itself if it is one, else its `LocalSwap`."""
+    return store if isinstance(store, Store) else _made.of(store)
 
 
-class LocalSwap(TokenStore):
+def can_swap(store: TokenStore) -> bool:
+    """Tell whether a store brings its own `TokenStore.swap`."""
+    return type(store).swap is not TokenStore.swap
+
+
+class LocalSwap(Store):
     """
-    Give a six-method store a `swap`.
+    Make a `Store` of a six-method store.
 
-    The state of renewals (claims, mint times, failures) is kept in this
-    process, so a token is renewed once in each process, not once among all.
-    Writes are made one after the other.
+    Without a `TokenStore.swap` of its own, the state of renewals (claims, mint
+    times, failures) is kept in this process: a token is renewed once in each
+    process, not once among all. Writes are made one after the other; two
+    keepers on one store share this object (`complete`).
+
+    A call to the store from within a call of the same thread to it, as by a
+    signal handler, is refused by name.
 
     Args:
         store: The store to wrap.
@@ -67,20 +77,13 @@ class LocalSwap(TokenStore):
 
     def __init__(self, store: TokenStore) -> None:
         self._store = store
-        # Re-entrant: a signal handler may revoke in the midst of a revoke.
-        self._lock = RLock()
+        self._swaps = can_swap(store)
         self._renewals: dict[str, Renewal] = {}
         self._logins: dict[str, str] = {}
-        self._nameless: dict[str, str] = {}
-        self._moved: dict[str, str] = {}
-        self._swaps: list[_Swap] = []
+        self._leases: dict[str, tuple[str, Claim]] = {}
         self._most = _MOST
+        self.renew_locks()
         forks.renew_in_child(self)
-
-    @staticmethod
-    def of(store: TokenStore) -> LocalSwap:
-        """Return the one of this store: two keepers on one store must not renew twice."""
-        return _made.of(store)
 
     def __repr__(self) -> str:
         return f"<LocalSwap {self._store!r}>"
@@ -91,42 +94,48 @@ class LocalSwap(TokenStore):
 
     def find_token_by_id(self, token_id: str) -> Token | None:
         """See `TokenStore.find_token_by_id`."""
-        found = self._store.find_token_by_id(token_id)
-        if found is None and token_id in self._moved:
-            # Joined with its user's row while it was being renewed.
-            found = self._store.find_token_by_id(self._moved[token_id])
-        return self._seen(found)
+        return self._seen(self._store.find_token_by_id(token_id))
+
+    def reread(self, token_id: str) -> Token | None:
+        """See `TokenStore.reread`."""
+        return self._seen(self._store.reread(token_id))
 
     def save_token(self, token: Token) -> Token:
         """See `TokenStore.save_token`."""
         # Around the store's call too: what a swap compares must not change until it has saved.
-        with self._lock:
-            saved = self._store.save_token(token)
+        with self._alone():
+            if self._swaps:
+                return self._store.save_token(token)
+            if token.version is not None:
+                stored = self._seen(self._store.find_token_by_id(str(token.id)))
+                is_same = stored is not None and stored.version == token.version
+                if stored is None or not (is_same or not has_other_tokens(token, stored)):
+                    raise _changed_meanwhile(token)
+            saved = self._store.save_token(token.but(version=None))
             self._go_on_or_begin(saved)
-            self._tell(saved.id, saved)
             return self._versioned(saved)
 
-    def delete_token(self, token_id: str, *, replaces: str | None = None) -> None:
-        """As `Vault.delete_token`; versions are as this process knows them."""
-        with self._lock:
-            stored = None if replaces is None else self.find_token_by_id(token_id)
-            if stored is not None and stored.version != replaces:
+    def delete_token(self, token_id: str) -> None:
+        """See `TokenStore.delete_token`."""
+        with self._alone():
+            self._store.delete_token(token_id)
+            self._drop(token_id)
+
+    def delete_version(self, token_id: str, version: str) -> None:
+        """As `Store.delete_version`; versions are as this process knows them."""
+        with self._alone():
+            stored = self._seen(self._store.find_token_by_id(token_id))
+            if stored is not None and stored.version != version:
                 raise _changed_meanwhile(stored)
-            # The row that its id leads to, if it was joined with its user's: first,
-            # and known until it is gone, so that it can be tried again.
-            for row_id in dict.fromkeys((self._moved.get(token_id, token_id), token_id)):
-                self._store.delete_token(row_id)
-                self._drop(row_id)
-                self._tell(row_id, None)
-            self._moved.pop(token_id, None)
+            self._store.delete_token(token_id)
+            self._drop(token_id)
 
     def delete_tokens(self) -> None:
         """See `TokenStore.delete_tokens`."""
-        with self._lock:
+        with self._alone():
             self._store.delete_tokens()
-            for known in (self._renewals, self._logins, self._nameless, self._moved):
-                known.clear()
-            self._tell(None, None)
+            self._renewals.clear()
+            self._logins.clear()
 
     def get_tokens(self) -> list[Token]:
         """See `TokenStore.get_tokens`."""
@@ -143,62 +152,86 @@ class LocalSwap(TokenStore):
         Raises:
             StoreError: The store did not keep what it was given.
         """
-        with self._lock:
-            swap = _Swap(str(token.id))
-            self._swaps.append(swap)
-            try:
-                written = self._compared_and_saved(token, swap)
-            finally:
-                self._swaps = [each for each in self._swaps if each is not swap]
-            self._keep(written, token.renewal)
+        if self._swaps:
+            return self._store.swap(token)
+        with self._alone():
+            stored = self._seen(self._store.find_token_by_id(str(token.id)))
+            if stored is None or stored.version != token.version:
+                raise _changed_meanwhile(token)
+            saved = stored
+            if replace(token, renewal=stored.renewal, history=stored.history) != stored:
+                saved = self._store.save_token(token.but(version=None))
+                if saved.id != token.id:
+                    raise _changed_meanwhile(token)
+                self._require_kept(token, saved)
+            self._keep(saved, token.renewal)
             if len(self._renewals) > self._most:
                 self._forget(_latest(token.renewal))
-            self._tell(token.id, written)
-            return self._versioned(written)
+            return self._versioned(saved)
+
+    def touch(self, token_id: str, last_used_at: float) -> None:
+        """Note nothing: a six-method store has no place for it."""
+
+    def due(
+        self, now: float, on_error: Callable[[TokenKeepError], None] | None = None
+    ) -> Iterator[Token]:
+        """See `Store.due`."""
+        del now, on_error
+        return (token for token in self.iter_tokens() if token.renewal.to_revoke)
+
+    def tidy(self, now: float, on_error: Callable[[TokenKeepError], None] | None = None) -> int:
+        """See `Store.tidy`; leases end with the process."""
+        del now, on_error
+        return 0
+
+    def lease(self, token: Token, claim: Claim) -> tuple[str, Claim]:
+        """See `Store.lease`; among the threads of this process."""
+        with self._lock:
+            return self._leases.setdefault(_lease(token), (secrets.token_hex(16), claim))
+
+    def release(self, token: Token, version: str) -> None:
+        """See `Store.release`."""
+        with self._lock:
+            held = self._leases.get(_lease(token))
+            if held is not None and held[0] != version:
+                raise StoreConflict("Somebody else is logging in by now", user=token.user)
+            self._leases.pop(_lease(token), None)
 
     def close(self) -> None:
         """See `TokenStore.close`."""
         self._store.close()
 
     def renew_locks(self) -> None:
-        """Start with a new lock in a child process; claims of the parent stay known."""
-        self._lock = RLock()
-        self._swaps = []
+        """Start with new locks in a child process; claims of the parent stay known."""
+        self._lock = threading.Lock()
+        self._writing = threading.Lock()
+        self._writer: int | None = None
 
-    def _compared_and_saved(self, token: Token, swap: _Swap) -> Token:
-        stored = self._seen(self._store.find_token_by_id(swap.token_id))
-        if stored is None or stored.version != token.version or swap.token_id in swap.meanwhile:
-            raise _changed_meanwhile(token)
-        if replace(token, renewal=stored.renewal) == stored:
-            return stored
-        saved = self._store.save_token(token)
-        self._put_back(token, saved, swap)
-        if str(saved.id) != swap.token_id:
-            raise _changed_meanwhile(token)
-        self._require_kept(token, saved)
-        return saved
+    @contextmanager
+    def _alone(self) -> Iterator[None]:
+        if self._writer == threading.get_ident():
+            raise StoreUnavailable(
+                "The store was asked by a signal handler or finalizer that interrupted "
+                "a call of the same thread to it",
+                hint="Set a flag in the handler, and ask outside of it",
+            )
+        with self._writing:
+            self._writer = threading.get_ident()
+            try:
+                yield
+            finally:
+                self._writer = None
 
     def _keep(self, token: Token, renewal: Renewal) -> None:
         """Keep the state of a token's renewals, and which login it is about."""
-        token_id, login = str(token.id), _login(token)
-        self._renewals[token_id], self._logins[token_id] = renewal, login
-        if token.user is None and (token.refresh_token or token.grant_token):
-            self._nameless[login] = token_id
+        self._renewals[str(token.id)], self._logins[str(token.id)] = renewal, _login(token)
 
-    def _drop(self, token_id: str) -> Renewal | None:
-        login = self._logins.pop(token_id, "")
-        if self._nameless.get(login) == token_id:
-            self._nameless.pop(login, None)
-        return self._renewals.pop(token_id, None)
+    def _drop(self, token_id: str) -> None:
+        self._renewals.pop(token_id, None)
+        self._logins.pop(token_id, None)
 
     def _go_on_or_begin(self, saved: Token) -> None:
         """Let a new login start anew; what the provider has to revoke of the last one stays."""
-        before = self._nameless.get(_login(saved), saved.id)
-        if before != saved.id and self._store.find_token_by_id(str(before)) is None:
-            # A row without a name has become its user's: a renewal goes on there.
-            self._moved[str(before)] = str(saved.id)
-            self._keep(saved, self._drop(str(before)) or saved.renewal)
-            return
         known = self._renewals.get(str(saved.id))
         if known is None or self._logins.get(str(saved.id)) == _login(saved):
             return
@@ -207,23 +240,8 @@ class LocalSwap(TokenStore):
         else:
             self._drop(str(saved.id))
 
-    def _tell(self, token_id: str | None, token: Token | None) -> None:
-        """
-        Tell the swaps that a signal handler has interrupted what it wrote.
-
-        Args:
-            token_id: Which token. None means all of them.
-            token: As it is stored now. None if it was deleted.
-        """
-        for swap in self._swaps:
-            if token_id is None:
-                swap.meanwhile = {swap.token_id: None}
-            else:
-                swap.meanwhile[str(token_id)] = token
-
     def _forget(self, now: float) -> None:
         """Forget what can't make anybody ask a provider again, nor leave a revocation undone."""
-        # A copy: a signal handler may write in the midst of this.
         for token_id, renewal in list(self._renewals.items()):
             # Renewed, and the provider does not say for how long: it would be asked anew.
             is_endless = renewal.renewed_at is not None and renewal.lifetime is None
@@ -232,27 +250,6 @@ class LocalSwap(TokenStore):
                 self._drop(token_id)
         # Not with every write, if many of them are needed.
         self._most = max(_MOST, 2 * len(self._renewals))
-
-    def _put_back(self, token: Token, saved: Token, swap: _Swap) -> None:
-        """
-        Write again what a signal handler wrote while the store was saving, over what was saved.
-
-        Raises:
-            StoreConflict: There was something.
-        """
-        row = next((row for row in (str(saved.id), swap.token_id) if row in swap.meanwhile), None)
-        if row is None:
-            return
-        theirs = swap.meanwhile[row]
-        if theirs is None:
-            self._store.delete_token(str(saved.id))
-        elif self._store.save_token(theirs).status is not theirs.status:
-            # A login while its token was being revoked: no save lifts that any more,
-            # so the provider has to be told of its refresh token as well.
-            fresh = [("refresh_token", theirs.refresh_token)] if theirs.refresh_token else []
-            to_revoke = (*token.renewal.to_revoke, *fresh)
-            self._keep(theirs.but(id=row), token.renewal.but(to_revoke=to_revoke))
-        raise _changed_meanwhile(token)
 
     def _require_kept(self, token: Token, saved: Token) -> None:
         """
@@ -294,6 +291,8 @@ class LocalSwap(TokenStore):
 
     def _versioned(self, token: Token) -> Token:
         """Return the token with its renewal state, and a version made of what is in it."""
+        if self._swaps:
+            return token
         known = self._renewals.get(str(token.id))
         if known is not None:
             token = replace(token, renewal=known)
@@ -308,6 +307,12 @@ def _changed_meanwhile(token: Token) -> StoreConflict:
 def _login(token: Token) -> str:
     """Return what differs between two logins of a user, digested."""
     return digest_of(repr((token.refresh_token, token.grant_token)))
+
+
+def _lease(token: Token) -> str:
+    """Return what a first login is told apart by, digested."""
+    place = (token.provider, token.client_id, token.data_center, token.environment)
+    return digest_of(repr((place, next(iter(credentials(token))))))
 
 
 def _latest(renewal: Renewal) -> float:

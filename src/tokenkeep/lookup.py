@@ -9,21 +9,22 @@ from typing import TYPE_CHECKING
 from cryptography.hazmat.primitives import hashes
 
 from tokenkeep.errors import AmbiguousLookup, EmptyLookup, LookupFailed
-from tokenkeep.token import Status, Token
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Iterable
+
+    from tokenkeep.token import Token
 
 SECRETS = {"access": "access_token", "refresh": "refresh_token", "grant": "grant_token"}
 """Field of a record that holds a digest -> attribute of the token it is of."""
 
-_ATTRIBUTE = {"id": "id", "user": "user", "identity": "identity", **SECRETS}
+_ATTRIBUTE = {"id": "id", "user": "user", **SECRETS}
 _ASKED = (
     *("id", "user", "client_id", "access_token", "refresh_token", "grant_token"),
     *("provider", "data_center", "environment"),
 )
 _KINDS = {str, type(None)}
-_HIDDEN = (Status.PENDING, Status.MOVED)
+_CONDITIONS = ("provider", "client_id", "environment", "data_center")
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,8 +38,7 @@ class Lookup:
         provider: Only tokens of this provider. None means any.
         client_id: Only tokens of this client. None means any.
         environment: Only tokens of this environment. None means any.
-        data_center: Tokens of this data centre are preferred. None means no
-            preference: a token found elsewhere is used where it lives.
+        data_center: Only tokens of this data centre. None means any.
     """
 
     field: str
@@ -100,24 +100,18 @@ class Lookup:
         """
         Return the one token that answers. None if there is none.
 
+        No preference decides between several: what was asked for, or nothing.
+
         Args:
             tokens: Stored tokens, any number; those that don't match are passed over.
 
         Raises:
-            AmbiguousLookup: Several answer equally well.
+            AmbiguousLookup: Several answer.
         """
         rows = [t for t in tokens if self.matches(t) and self._admits(t)]
-        preferences: tuple[Callable[[Token], bool], ...] = (
-            lambda t: self.data_center in (None, t.data_center),
-            lambda t: t.status is Status.OK,
-            lambda t: bool(t.refresh_token),
-            lambda t: bool(t.user),
-        )
-        for better in preferences:
-            rows = [t for t in rows if better(t)] or rows
         if len(rows) > 1:
             raise AmbiguousLookup(
-                f"{len(rows)} stored tokens answer this question equally well",
+                f"{len(rows)} stored tokens answer this question",
                 user=rows[0].user,
                 hint=f"Add {_what_differs(rows)}, or ask by id: "
                 f"{', '.join(sorted(str(t.id) for t in rows))}",
@@ -125,22 +119,13 @@ class Lookup:
         return rows[0] if rows else None
 
     def _admits(self, token: Token) -> bool:
-        if self.field == "id":
-            return True
-        return (
-            token.status not in _HIDDEN
-            and self.provider in (None, token.provider)
-            and self.client_id in (None, token.client_id)
-            and self.environment in (None, token.environment)
+        return self.field == "id" or all(
+            getattr(self, name) in (None, getattr(token, name)) for name in _CONDITIONS
         )
 
 
 def _what_differs(rows: list[Token]) -> str:
-    differing = [
-        name
-        for name in ("provider", "client_id", "environment", "data_center")
-        if len({getattr(t, name) for t in rows}) > 1
-    ]
+    differing = [name for name in _CONDITIONS if len({getattr(t, name) for t in rows}) > 1]
     return " or ".join(differing) or "what tells them apart"
 
 
@@ -154,7 +139,7 @@ def find(token: Token, stored: Iterable[Token]) -> Token | None:
 
     Raises:
         EmptyLookup: There is nothing in *token* to look for.
-        AmbiguousLookup: Several tokens answer equally well.
+        AmbiguousLookup: Several tokens answer.
     """
     rows = list(stored)
     for question in Lookup.of(token):
@@ -218,20 +203,18 @@ def credentials(token: Token) -> list[tuple[str, str]]:
     return [(field, value) for field, value in values if value]
 
 
-def identity(token: Token, nameless: str | None) -> str:
+def owner_of(token: Token, credential: tuple[str, str] | None = None) -> str:
     """
-    Return the digest of what makes a token unique.
+    Return what a token is for, as text; a store has one row of each.
 
-    Encoded as JSON before it is hashed, so that no delimiter in a user's name
-    can make two of them one.
+    Encoded as JSON, so that no delimiter in a user's name can make two of them one.
 
     Args:
         token: What is to be stored.
-        nameless: Digest of the credential, used where the user is not known.
+        credential: Stands in for the user where that is not known: one of `credentials`.
     """
-    who: object = token.user or {"credential": nameless}
-    parts = [token.provider, token.client_id, who, token.data_center, token.environment]
-    return digest_of(json.dumps(parts))
+    who: object = {"credential": credential} if credential else token.user
+    return json.dumps([token.provider, token.client_id, who, token.data_center, token.environment])
 
 
 def digest_of(text: str) -> str:

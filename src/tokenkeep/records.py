@@ -1,87 +1,226 @@
-"""Tokens to sealed records and back."""
+"""What the vault keeps, as sealed records and back: rows, aliases, leases, ended rows."""
 
 from __future__ import annotations
 
 import json
 from contextlib import suppress
-from dataclasses import asdict, fields
+from dataclasses import asdict, dataclass, fields
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any
 
 from tokenkeep.backends.rows import from_row
-from tokenkeep.errors import StoreError, StoreTampered
+from tokenkeep.errors import StoreError, StoreTampered, StoreTooNew
 from tokenkeep.lookup import SECRETS, require_text
-from tokenkeep.token import Claim, Failure, Renewal, Status, Token
+from tokenkeep.token import Claim, Failure, Happening, Renewal, Status, Token, is_ours
 
 if TYPE_CHECKING:
-    from tokenkeep.backends.base import Record
-    from tokenkeep.sealing import KeyRing
+    from collections.abc import Callable
 
-FORMAT = "tokenkeep 1"
-_OUTSIDE = {"id", "version", "identity", "last_used_at", "status", "renewal"}
+    from tokenkeep.backends.base import Record
+    from tokenkeep.sealing import DataKeys
+
+ROW, ALIAS, LEASE, ENDED, HEADER = "row", "alias", "lease", "ended", "header"
+"""The kinds of record."""
+
+ALIAS_LOOKED_AT_EVERY = 30 * 86_400.0
+"""How often a sweep looks whether the row of an alias is still there, in seconds."""
+
+_OURS = "tk_"
+
+_OUTSIDE = {
+    "id",
+    "version",
+    "owner",
+    "last_used_at",
+    "status",
+    "renewal",
+    "history",
+    "ended",
+    "unknown",
+}
 _INSIDE = tuple(f.name for f in fields(Token) if f.name not in _OUTSIDE)
-_EMPTY, _NO_STATE = Token(), Renewal()
-_STATE = tuple(f.name for f in fields(Renewal))
+_KNOWN = {*_INSIDE, "status", "renewal", "history"}
+_STATE = tuple(f.name for f in fields(Renewal) if f.name != "unknown")
 _NESTED = {"claim", "failure"}
+_PAIRS = ("to_revoke", "replaced")
+_EMPTY, _NO_STATE = Token(), Renewal()
+_CLAIM, _FAILURE = ({f.name for f in fields(kind)} for kind in (Claim, Failure))
 _inside, _states = attrgetter(*_INSIDE), attrgetter(*_STATE)
-_whose = attrgetter("user", "client_id", "provider", "data_center", "environment")
-_when = attrgetter("expires_at", "created_at", "updated_at", "last_used_at")
 _encode = json.JSONEncoder(separators=(",", ":")).encode
 
 
-def seal(token: Token, ring: KeyRing) -> Record:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Alias:
     """
-    Seal a token into a record.
+    An id that leads to a row.
 
     Args:
-        token: With id, version and identity.
-        ring: Its newest key seals.
+        id: The id, without what all ids of ours begin with.
+        version: As of a `Token`.
+        owner: As of a `Token`.
+        to: The id of the row.
+        at: When it was written, in epoch seconds.
+        carries: A login that has to go into the row yet. None if there is none.
+        seen_login: The nonce of the row's login as the alias began to carry.
+        seen_status: The row's status then. None if there was no row: it is to be made.
     """
-    id_, version, identity = str(token.id), str(token.version), str(token.identity)
-    key_id, sealed = ring.seal(_plain(token), bound=(FORMAT, id_, identity, version))
-    sealed_under = (id_, version, identity, key_id, sealed)
-    digests = _digests(token, ring)
-    # In the order of a record's fields: by name, it took three times as long.
-    return from_row((*sealed_under, *digests, *_whose(token), token.status.value, *_when(token)))
+
+    id: str
+    version: str
+    owner: str
+    to: str
+    at: float
+    carries: Token | None = None
+    seen_login: str | None = None
+    seen_status: Status | None = None
 
 
-def unseal(record: Record, ring: KeyRing) -> Token:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Lease:
+    """
+    A first login under way.
+
+    Args:
+        id: As of an `Alias`.
+        version: As of a `Token`.
+        owner: Digest of what is logged in with.
+        claim: Who logs in.
+    """
+
+    id: str
+    version: str
+    owner: str
+    claim: Claim
+
+
+Kept = Token | Alias | Lease
+
+
+def token_id(record_id: str) -> str:
+    """Return the id of a token as its users see it."""
+    return _OURS + record_id
+
+
+def record_id(token_id: str) -> str | None:
+    """Return the id of a token's record. None if the id is not one of ours."""
+    return token_id.removeprefix(_OURS) if is_ours(token_id) else None
+
+
+def alias_state(row_id: str) -> str:
+    """Return the state of the aliases that lead to a row, which they are found by."""
+    return f"alias of {row_id}"
+
+
+def seal(kept: Kept, keys: DataKeys, tenant_of: Callable[[Token], str | None]) -> Record:
+    """
+    Seal something into a record.
+
+    Args:
+        kept: With id, version and owner.
+        keys: The store's.
+        tenant_of: Returns a token's organisation. None if that is not known.
+    """
+    if isinstance(kept, Token):
+        return _row(kept, keys, tenant_of)
+    access, refresh, grant, state = None, None, None, None
+    if isinstance(kept, Lease):
+        kind, plain = LEASE, _encode({"claim": asdict(kept.claim)}).encode()
+        due_at = kept.claim.taken_at + kept.claim.length
+    else:
+        kind, plain = ALIAS, _alias(kept)
+        due_at = kept.at + (0.0 if kept.carries else ALIAS_LOOKED_AT_EVERY)
+        state = keys.digest("state", alias_state(kept.to))
+        if kept.carries is not None:
+            access, refresh, grant = _secrets(kept.carries, keys)
+    bound = _bound(kept.id, kind, kept.version, kept.owner)
+    sealed = (kind, *keys.seal(plain, bound=bound))
+    marks = (None, None, None, access, refresh, grant, state)
+    return from_row((kept.id, kept.version, kept.owner, *sealed, *marks, due_at, None))
+
+
+def unseal(record: Record, keys: DataKeys) -> Kept:
     """
     Open a record. Only what is inside the seal counts.
 
     Raises:
-        KeyMissing: It was sealed under a key that is not in the ring.
-        StoreTampered: It does not open, or what is inside is no token.
+        KeyError: It was sealed under a data key that is not at hand.
+        StoreTooNew: A newer tokenkeep wrote it.
+        StoreTampered: It does not open, or what is inside is not what it should be.
     """
-    bound = (FORMAT, record.id, record.identity, record.version)
     try:
+        if record.kind not in _READ:
+            raise StoreTooNew(
+                "This record is of a kind that this tokenkeep does not know",
+                hint="Upgrade tokenkeep",
+            )
+        bound = _bound(record.id, record.kind, record.version, record.owner)
         # In no local variable: crash reports show those of each frame.
-        return _token(ring.open(record.sealed, bound=bound), record)
-    except StoreTampered as exc:
-        exc.token_id, exc.user = record.id, record.user
+        return _READ[record.kind](
+            json.loads(keys.open(record.key, record.sealed, bound=bound)), record
+        )
+    except (StoreTampered, StoreTooNew) as exc:
+        exc.token_id = token_id(record.id)
         raise
-    except (ValueError, TypeError, KeyError):
-        pass
+    except (ValueError, TypeError, AttributeError, LookupError) as exc:
+        if isinstance(exc, KeyError) and record.key not in keys:
+            raise
     # Not from within the except: an error of the decoder has all that was opened in it.
     raise StoreTampered(
-        "A stored record opens, but holds no token",
-        token_id=record.id,
+        "A stored record opens, but holds nothing that makes sense",
+        token_id=token_id(record.id),
         hint="It was written by another program; delete it and log in again",
     )
 
 
+def _bound(id_: str, kind: str, version: str, owner: str) -> str:
+    return f"{id_}\0{kind}\0{version}\0{owner}"
+
+
+# Rows
+
+
+def _row(token: Token, keys: DataKeys, tenant_of: Callable[[Token], str | None]) -> Record:
+    id_ = str(token.id).removeprefix(_OURS)
+    version, owner = str(token.version), str(token.owner)
+    kind = ENDED if token.ended else ROW
+    sealed = (kind, *keys.seal(_plain(token), bound=_bound(id_, kind, version, owner)))
+    is_due = token.ended or token.renewal.to_revoke or token.renewal.unlooked
+    due_at = (token.updated_at or 0.0) if is_due else None
+    access, refresh, grant = _secrets(token, keys)
+    digest = keys.digest
+    if token.ended:  # found by nothing but what must not be saved again
+        marks: tuple[str | None, ...] = (None, None, None, None, refresh, None, None)
+    else:
+        tenant = tenant_of(token)
+        marks = (
+            digest("user", token.user) if token.user else None,
+            digest("tenant", tenant) if tenant else None,
+            digest("client", token.client_id) if token.client_id else None,
+            access,
+            refresh,
+            grant,
+            digest("state", token.status.value),
+        )
+    # In the order of a record's fields: by name, it took three times as long.
+    return from_row((id_, version, owner, *sealed, *marks, due_at, token.last_used_at))
+
+
+def _secrets(token: Token, keys: DataKeys) -> tuple[str | None, str | None, str | None]:
+    """Return the marks of the access, refresh and grant token."""
+    with suppress(UnicodeEncodeError):
+        access, refresh, grant = (
+            keys.digest(field, getattr(token, name)) if getattr(token, name) else None
+            for field, name in SECRETS.items()
+        )
+        return access, refresh, grant
+    require_text(token, SECRETS.values())  # raises, and has no secret in it as the codec's has
+    return None, None, None
+
+
 def _plain(token: Token) -> bytes:
     """Return what is sealed of a token."""
-    inside: dict[str, object] = {
-        name: value
-        for name, value in zip(_INSIDE, _inside(token), strict=True)
-        if value is not None
-    }
-    inside["status"] = token.status.value
-    inside["renewal"] = _state(token.renewal)
     with suppress(TypeError, ValueError):
-        return _encode(inside).encode()
-    inside.clear()  # crash reports show the locals of each frame
+        return _encode(_fields(token)).encode()
     raise StoreError(
         "This token holds something that is neither text nor a number",
         token_id=token.id,
@@ -90,28 +229,17 @@ def _plain(token: Token) -> bytes:
     )
 
 
-def _digests(token: Token, ring: KeyRing) -> list[str | None]:
-    with suppress(UnicodeEncodeError):
-        return [
-            ring.digest(field, getattr(token, name)) if getattr(token, name) else None
-            for field, name in SECRETS.items()
-        ]
-    require_text(token, SECRETS.values())  # raises, and has no secret in it as the codec's has
-    return []
-
-
-def _token(plain: bytes, record: Record) -> Token:
-    inside = json.loads(plain)
-    inside["status"] = Status(inside["status"])
-    inside["renewal"] = _renewal(inside["renewal"])
-    # A copy of an empty one is made in a third of the time of a new one.
-    return _EMPTY.but(
-        id=record.id,
-        version=record.version,
-        identity=record.identity,
-        last_used_at=record.last_used_at,
-        **inside,
-    )
+def _fields(token: Token) -> dict[str, object]:
+    inside: dict[str, object] = {
+        name: value
+        for name, value in zip(_INSIDE, _inside(token), strict=True)
+        if value is not None and value != {}
+    }
+    inside["status"] = token.status.value
+    inside["renewal"] = _state(token.renewal)
+    if token.history:
+        inside["history"] = [(each.what, each.at, each.by, each.count) for each in token.history]
+    return {**token.unknown, **inside} if token.unknown else inside
 
 
 def _state(renewal: Renewal) -> dict[str, object]:
@@ -119,19 +247,91 @@ def _state(renewal: Renewal) -> dict[str, object]:
     state: dict[str, object] = {
         name: value
         for name, value in zip(_STATE, _states(renewal), strict=True)
-        if value is not None and value != ()
+        if value is not None and value != () and value is not False
     }
     for name in _NESTED & state.keys():
         state[name] = asdict(getattr(renewal, name))
-    return state
+    return {**renewal.unknown, **state} if renewal.unknown else state
+
+
+def _token(inside: dict[str, Any], record: Record) -> Token:
+    return _token_of(
+        inside,
+        id=token_id(record.id),
+        version=record.version,
+        owner=record.owner,
+        last_used_at=record.last_used_at,
+        ended=record.kind == ENDED,
+    )
+
+
+def _token_of(inside: dict[str, Any], **outside: object) -> Token:
+    inside["status"] = Status(inside["status"])
+    inside["renewal"] = _renewal(inside["renewal"])
+    if "history" in inside:
+        inside["history"] = tuple(
+            Happening(what=what, at=at, by=by, count=count)
+            for what, at, by, count, *_ in inside["history"]
+        )
+    if not inside.keys() <= _KNOWN:
+        unknown = {name: inside.pop(name) for name in inside.keys() - _KNOWN}
+        inside["unknown"] = unknown
+    # A copy of an empty one is made in a third of the time of a new one.
+    return _EMPTY.but(**outside, **inside)
 
 
 def _renewal(state: dict[str, Any]) -> Renewal:
-    claim, failure = state.pop("claim", None), state.pop("failure", None)
-    return _NO_STATE.but(
-        claim=Claim(**claim) if claim else None,
-        failure=Failure(**failure) if failure else None,
-        mints=tuple(state.pop("mints", ())),
-        to_revoke=tuple((kind, value) for kind, value in state.pop("to_revoke", ())),
-        **state,
+    for name, kind, known in (("claim", Claim, _CLAIM), ("failure", Failure, _FAILURE)):
+        if name in state:
+            state[name] = kind(**{k: v for k, v in state[name].items() if k in known})
+    for name in ("mints", "past", "took"):
+        if name in state:
+            state[name] = tuple(state[name])
+    for name in _PAIRS:
+        if name in state:
+            state[name] = tuple((kind, value) for kind, value in state[name])
+    unknown = {name: state.pop(name) for name in state.keys() - set(_STATE)}
+    if unknown:
+        state["unknown"] = unknown
+    return _NO_STATE.but(**state)
+
+
+# The others
+
+
+def _lease(inside: dict[str, Any], record: Record) -> Lease:
+    claim = {name: value for name, value in inside["claim"].items() if name in _CLAIM}
+    return Lease(id=record.id, version=record.version, owner=record.owner, claim=Claim(**claim))
+
+
+def _alias(alias: Alias) -> bytes:
+    inside: dict[str, object] = {"to": alias.to, "at": alias.at}
+    if alias.carries is not None:
+        inside |= {
+            "carries": _fields(alias.carries),
+            "seen_login": alias.seen_login,
+            "seen_status": alias.seen_status and alias.seen_status.value,
+        }
+    return _encode(inside).encode()
+
+
+def _alias_of(inside: dict[str, Any], record: Record) -> Alias:
+    carried, status = inside.get("carries"), inside.get("seen_status")
+    return Alias(
+        id=record.id,
+        version=record.version,
+        owner=record.owner,
+        to=str(inside["to"]),
+        at=float(inside["at"]),
+        carries=_token_of(carried) if carried else None,
+        seen_login=inside.get("seen_login"),
+        seen_status=Status(status) if status else None,
     )
+
+
+_READ: dict[str, Callable[[dict[str, Any], Record], Kept]] = {
+    ROW: _token,
+    ALIAS: _alias_of,
+    LEASE: _lease,
+    ENDED: _token,
+}

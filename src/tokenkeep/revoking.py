@@ -5,15 +5,16 @@ from __future__ import annotations
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
+from tokenkeep import holder, saving
 from tokenkeep.errors import (
     ConfigurationError,
+    LookupFailed,
     RenewalError,
     StoreConflict,
     StoreUnavailable,
-    TokenNotFound,
 )
-from tokenkeep.rows import TRIES
 from tokenkeep.store import existing
+from tokenkeep.swapping import attempts
 from tokenkeep.token import Status, Token
 
 if TYPE_CHECKING:
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 
     from tokenkeep.clock import Clock
     from tokenkeep.providers import Providers
-    from tokenkeep.store import TokenStore
+    from tokenkeep.store import Store
 
 
 class Revocations:
@@ -36,11 +37,7 @@ class Revocations:
     """
 
     def __init__(
-        self,
-        store: TokenStore,
-        providers: Providers,
-        clock: Clock,
-        report: Callable[..., None],
+        self, store: Store, providers: Providers, clock: Clock, report: Callable[..., None]
     ) -> None:
         self._store = store
         self._providers = providers
@@ -49,97 +46,113 @@ class Revocations:
 
     def end(self, token_id: str) -> Token:
         """
-        Write that a token is revoked, and every other row with the same refresh token.
+        Write that a token is revoked; the provider is still to be told: `confirm`.
 
         Args:
             token_id: Which one.
 
         Returns:
-            The token as stored; the provider is still to be told: `confirm`.
+            The token as stored.
 
         Raises:
             TokenNotFound: There is none.
             StoreError: It could not be written.
         """
-        token = self._end(token_id)
-        # The same login under another name: the provider ends it as well.
-        for row in self._store.same_login(token):
-            if row.id != token.id and row.status is not Status.REVOKED:
-                with suppress(TokenNotFound):
-                    self._end(str(row.id), with_refresh_token=token.refresh_token)
-        return token
-
-    def _end(self, token_id: str, *, with_refresh_token: str | None = None) -> Token:
-        """
-        Write that one row is revoked.
-
-        Args:
-            token_id: Which one.
-            with_refresh_token: Only as long as it has this one. None means any.
-        """
-        for _ in range(TRIES):
+        for _ in attempts(token_id):
             token = existing(self._store, token_id)
-            other = with_refresh_token not in (None, token.refresh_token)
-            if other or token.status is Status.REVOKED:
+            by = holder.name(holder.me())
+            dead = saving.died(token, Status.REVOKED, self._clock.now(), by)
+            if dead is token:
                 return token
-            dead = token.but(
-                status=Status.REVOKED, access_token=None, updated_at=self._clock.now()
-            ).with_renewal(claim=None, to_revoke=_to_revoke(token))
             try:
                 token = self._store.swap(dead)
             except StoreConflict:
                 continue
             self._report("revoked", token)
             return token
-        raise StoreUnavailable(
-            f"Others kept writing this token; gave up after {TRIES} tries",
-            token_id=token_id,
-            hint="Try again: it is not revoked yet",
-        )
+        raise AssertionError  # attempts() has raised
 
     def confirm(self, token: Token) -> Token:
         """
-        Revoke at the provider what is revoked here, if that is still to be done.
+        Revoke at the provider what is to be revoked, if anything is.
 
         Args:
-            token: As stored; revoked, or logged in again since.
+            token: As stored; revoked, deleted, or with a newer login.
 
         Returns:
             The token as stored. A provider that can't be reached is reported,
             not raised.
         """
+        if not token.renewal.to_revoke or self._newer_login_took(token):
+            return token if not token.ended else token.with_renewal(to_revoke=())
         bare = token.but(access_token=None, refresh_token=None)
         # As tokens, whose repr is safe: crash reports show the locals of each frame.
         waiting = [bare.but(**dict([each])) for each in token.renewal.to_revoke]
         done = []
         for asked in waiting:
             try:
-                provider = self._providers.of(token)
-                is_current = (asked.access_token or asked.refresh_token) in token.pair
-                ends_all = provider.profile.revokes_grant or is_current
-                # After a new login, it would end that too.
-                if token.status is Status.REVOKED or not ends_all:
-                    provider.revoke(asked)
+                self._providers.of(token).revoke(asked)
             except (RenewalError, ConfigurationError) as exc:
                 # Revoked here all the same; where the provider has no
                 # endpoint for it, that is all there is.
                 self._report("revocation_pending", token, error=exc.what)
             else:
                 done.append(asked)
-        if not done:
-            return token
-        both = zip(token.renewal.to_revoke, waiting, strict=True)
-        left = tuple(each for each, asked in both if asked not in done)
+        return self._noted(token, done) if done else token
+
+    def _noted(self, token: Token, done: list[Token]) -> Token:
+        """Take what was confirmed out of a row, and nothing that came in meanwhile."""
+        confirmed = {asked.refresh_token or asked.access_token for asked in done}
+        with suppress(StoreUnavailable):  # revoking twice is harmless
+            for _ in attempts(token.id, token.user):
+                to_revoke = token.renewal.to_revoke
+                left = tuple(each for each in to_revoke if each[1] not in confirmed)
+                changed = token.with_renewal(to_revoke=left)
+                if token.ended:
+                    return changed  # whoever sweeps deletes it, or writes it
+                try:
+                    return self._store.swap(changed)
+                except StoreConflict:
+                    again = self._store.reread(str(token.id))
+                    if again is None:
+                        return changed
+                    token = again
+        return token
+
+    def _newer_login_took(self, token: Token) -> bool:
+        """
+        Let a newer login of a deleted row's user see to what revoking now would end with it.
+
+        Returns:
+            Whether there is such a login.
+        """
+        if not (token.ended and token.user and self._revokes_grant(token)):
+            return False
+        asked = Token(
+            user=token.user,
+            provider=token.provider,
+            client_id=token.client_id,
+            data_center=token.data_center,
+            environment=token.environment,
+        )
+        for _ in attempts(token.id, token.user):
+            try:
+                found = self._store.find_token(asked)
+            except LookupFailed:
+                return False
+            newer = None if found is None else self._store.reread(str(found.id))
+            if newer is None or newer.status is not Status.OK:
+                return False
+            habits = saving.Habits(revokes_grant=True)
+            try:
+                self._store.swap(saving.superseded(newer, token.renewal.to_revoke, habits=habits))
+            except StoreConflict:
+                continue
+            return True
+        return False
+
+    def _revokes_grant(self, token: Token) -> bool:
         try:
-            return self._store.swap(token.with_renewal(to_revoke=left))
-        except (StoreConflict, StoreUnavailable):
-            # Somebody wrote meanwhile, or can't be written: revoking twice is harmless.
-            return token
-
-
-def _to_revoke(token: Token) -> tuple[tuple[str, str], ...]:
-    """Return what the provider has to revoke, older ones it has not confirmed included."""
-    kind = "refresh_token" if token.refresh_token else "access_token"
-    secret = getattr(token, kind)
-    earlier = token.renewal.to_revoke
-    return (*earlier, (kind, secret)) if secret else earlier
+            return self._providers.of(token).profile.revokes_grant
+        except ConfigurationError:
+            return True

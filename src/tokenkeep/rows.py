@@ -1,310 +1,216 @@
-"""Rows: tokens as sealed records of one backend, each with what makes it unique."""
+"""Rows, aliases and leases of one backend: sealed on the way in, checked on the way out."""
 
 from __future__ import annotations
 
 import secrets
-from typing import TYPE_CHECKING
+from dataclasses import replace
+from typing import TYPE_CHECKING, TypeVar, cast
 
-from tokenkeep import records
-from tokenkeep.errors import StoreConflict, StoreTampered
-from tokenkeep.lookup import SECRETS, Lookup, credentials, identity
-from tokenkeep.token import Renewal, Status, Token
+from tokenkeep import lookup, records
+from tokenkeep.backends.base import WIDTH
+from tokenkeep.errors import StoreTampered
+from tokenkeep.records import Alias, Kept
+from tokenkeep.token import Token
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
-    from tokenkeep.backends.base import Backend, Record
-    from tokenkeep.sealing import KeyRing
-    from tokenkeep.token import Claim
-
-TRIES = 100
-"""How often a write starts over when others keep writing the same row."""
+    from tokenkeep.backends.base import Backend, Mark, Record
+    from tokenkeep.header import Header
 
 _PAGE = 500
-"""Records read at once where all are read."""
+"""Records read at once where many are read."""
 
-_COPY = "-copy"
-"""Ends the version of a row that came from another store and is as it came."""
+_Kept = TypeVar("_Kept", bound=Kept)
 
 
 class Rows:
     """
-    Read and write sealed rows, of whatever status.
+    Read and write what is sealed.
 
     Args:
         backend: Where the records are.
-        ring: The keys.
-        wrote: Called with a row's id before and after it is written. None
-            means that nobody has to know.
+        header: The store's keys.
+        tenant_of: Returns a token's organisation. None if that is not known.
+        wrote: Called with a record's id before and after it is written.
     """
 
     def __init__(
-        self, backend: Backend, ring: KeyRing, *, wrote: Callable[[str], None] | None = None
+        self,
+        backend: Backend,
+        header: Header,
+        *,
+        tenant_of: Callable[[Token], str | None],
+        wrote: Callable[[str], None],
     ) -> None:
-        self._backend = backend
-        self._ring = ring
-        self._wrote = wrote or (lambda _: None)
+        self.backend = backend
+        self.header = header
+        self._tenant_of = tenant_of
+        self._wrote = wrote
 
-    def open(self, record: Record) -> Token:
+    # Digests
+
+    def mark(self, field: str, value: str) -> Mark:
+        """Return what the records are found by that have a value in a field."""
+        return field, self.header.keys.digest(field, value)
+
+    def owner(self, token: Token, credential: tuple[str, str] | None = None) -> str:
+        """
+        Return the digest of what a token is for.
+
+        Args:
+            token: What is stored, or to be.
+            credential: Stands in for a user that is not known. None takes the
+                user, or the first of the token's own credentials.
+        """
+        if credential is None and not token.user:
+            credential = next(iter(lookup.credentials(token)), ("none", str(token.id)))
+        return self.header.keys.digest("owner", lookup.owner_of(token, credential))
+
+    def record_id(self, token_id: str) -> str:
+        """Return the id of the record that an id leads to, be it ours or its caller's own."""
+        own = records.record_id(token_id)
+        return own or self.header.keys.digest("id", token_id)
+
+    # Reading
+
+    def open(self, record: Record) -> Kept:
         """
         Open a record.
 
         Raises:
-            KeyMissing: It was sealed under a key that is not in the ring.
+            StoreTooNew: A newer tokenkeep wrote it.
             StoreTampered: It was changed outside tokenkeep.
+            StoreUnavailable: The store's keys can't be read again.
         """
-        return records.unseal(record, self._ring)
+        if record.key not in self.header.keys:
+            self.header.look()  # somebody has added a data key
+        try:
+            return records.unseal(record, self.header.keys)
+        except KeyError:
+            raise StoreTampered(
+                "A stored record is sealed under a key that the store does not have",
+                token_id=records.token_id(record.id),
+                hint="Restore it from a backup, or delete it and log in again",
+            ) from None
 
-    def record(self, token_id: str) -> Record | None:
-        """Return the record with this id, unopened. None if there is none."""
-        return self._backend.read(token_id)
+    def read(self, record_id: str) -> Kept | None:
+        """Return what is kept under an id. None if nothing is."""
+        record = self.backend.read(record_id)
+        return None if record is None or record.kind == records.HEADER else self.open(record)
 
-    def read(self, token_id: str) -> Token | None:
+    def find(self, marks: Iterable[Mark]) -> list[Kept]:
         """
-        Return the row with this id, or the one it points to. None if there is none.
-
-        Pointers that lead back to one of themselves lead to none.
-        """
-        seen: set[str] = set()
-        at: str | None = token_id
-        while at is not None and at not in seen:
-            seen.add(at)
-            record = self._backend.read(at)
-            if record is None:
-                return None
-            row = self.open(record)
-            if not row.moved_to:
-                return row
-            at = row.moved_to
-        return None
-
-    def having(self, question: Lookup) -> list[Token]:
-        """
-        Return the rows with a value, each checked to have it under its seal.
-
-        Args:
-            question: Which field has to have which value; its other
-                conditions are not looked at.
+        Return what has at least one of these marks, each checked to have it under its seal.
 
         Raises:
-            StoreTampered: A row was changed outside tokenkeep.
+            StoreTampered: A record was changed outside tokenkeep.
         """
-        rows = [self.open(record) for record in self._found(question)]
-        for row in rows:
-            if not question.matches(row):
+        asked = list(dict.fromkeys(marks))
+        found = [self.open(record) for record in self.backend.find(asked)]
+        for kept in found:
+            if not self._has_one(kept, asked):
                 raise StoreTampered(
-                    f"The {question.field} of a stored record is not the one under its seal",
-                    token_id=row.id,
-                    user=row.user,
-                    hint="The row was changed outside tokenkeep; "
+                    "A stored record is found by something that is not under its seal",
+                    token_id=records.token_id(str(kept.id).removeprefix("tk_")),
+                    hint="It was changed outside tokenkeep; "
                     "restore it from a backup, or delete it and log in again",
                 )
-        return rows
+        return found
 
-    def taken(self, identities: list[str]) -> list[Token]:
-        """Return the rows that have one of these identities, of whatever status."""
-        return [self.open(record) for record in self._backend.find("identity", identities)]
-
-    def identities(self, token: Token) -> list[str]:
-        """Return the identity of a token, and those its row had before its user was known."""
-        found = [each for field, value in credentials(token)
-                 for each in self._nameless(token, field, value)]  # fmt: skip
-        return [identity(token, None), *found] if token.user else found
-
-    def first_logins(self, token: Token) -> list[str]:
-        """Return the identities under which a first login with a token's credential waits."""
-        field, value = credentials(token)[0]
-        return self._nameless(token, field, value)
-
-    def _nameless(self, token: Token, field: str, value: str) -> list[str]:
-        # Under all keys, the newest first: while keys are rotated, hosts
-        # differ in which is the newest.
-        nameless = token.but(user=None)
-        return [identity(nameless, digest) for digest in self._ring.digests(field, value)]
-
-    @property
-    def finds_late(self) -> bool:
-        """Whether what was just written may not be found yet; see `Backend`."""
-        return self._backend.finds_late
-
-    def may_become(self, row: Token, identity: str) -> bool:
-        """Tell whether a row can have another identity: its id may be made of the one it has."""
-        return self._backend.id_for(identity) in (None, row.id)
-
-    def insert(self, token: Token, identity: str) -> Token:
+    def all(self, mark: Mark | None = None) -> Iterator[Record]:
         """
-        Write a token as a new row.
+        Yield all records of rows, or those with a mark, in the order of their ids.
 
-        Raises:
-            StoreConflict: Its identity is taken.
+        A page is in memory at a time. They are yielded unopened: one that does
+        not open holds no other one up.
         """
-        new = token.but(id=self._id_for(identity), version=_random(), identity=identity)
-        self._backend.write(records.seal(new, self._ring), replaces=None)
-        return new
+        after = None
+        while True:
+            page = self.backend.scan(after, _PAGE, mark=mark)
+            yield from (record for record in page if record.kind == records.ROW)
+            if len(page) < _PAGE:
+                return
+            after = page[-1].id
 
-    def adopt(self, row: Token, *, replaces: str | None = None) -> Token:
+    def due(self, now: float) -> Iterator[Record]:
+        """Yield the records that are due, unopened, a page in memory at a time."""
+        after = None
+        while True:
+            page = self.backend.due(now, _PAGE, after=after)
+            yield from page
+            if len(page) < _PAGE:
+                return
+            after = page[-1].due_at or 0.0, page[-1].id
+
+    # Writing
+
+    def new_id(self, owner: str) -> str:
+        """Return the id of a new record for an owner."""
+        return self.backend.id_for(owner) or _random()
+
+    def may_become(self, record_id: str, owner: str) -> bool:
+        """Tell whether a record can have another owner: its id may be made of the one it has."""
+        return self.backend.id_for(owner) in (None, record_id)
+
+    def put(self, kept: _Kept, *, replaces: str | None) -> _Kept:
         """
-        Write a row of another store here: with its id, identity and state.
-
-        Until anybody else writes it, its version says that it is a copy.
+        Write something whole, if what it replaces is still stored.
 
         Args:
-            row: As it has to be.
-            replaces: The version that has to be stored now. None makes a new row.
+            kept: With its id and owner; it gets another version.
+            replaces: The version that has to be stored now. None inserts.
+
+        Returns:
+            It, as stored.
 
         Raises:
-            StoreConflict: Another version is, or the id or identity is taken.
+            StoreConflict: Somebody else wrote first; the id or owner is taken.
+            StoreUnavailable: The store has lost its keys, or can't be written.
         """
-        adopted = row.but(version=_random() + _COPY)
-        self._backend.write(records.seal(adopted, self._ring), replaces=replaces)
-        return adopted
-
-    def swap(self, token: Token) -> Token:
-        """
-        Write a row whole, if its version is still the stored one.
-
-        Raises:
-            StoreConflict: It is not, or the row is gone.
-        """
-        if token.version is None:
-            raise StoreConflict(
-                "This token was handed out unsaved", token_id=token.id, user=token.user
-            )
-        written = token.but(version=_random())
-        record = records.seal(written, self._ring)
+        self.header.expect_there()
+        written = _again(kept)
+        record = records.seal(written, self.header.keys, self._tenant_of)
         # A context manager would cost as much as sealing does.
         self._wrote(record.id)
         try:
-            self._backend.write(record, replaces=token.version)
+            self.backend.write(record, replaces=replaces)
         finally:
             self._wrote(record.id)
         return written
 
-    def delete(self, token_id: str, *, replaces: str | None) -> None:
+    def delete(self, record_id: str, *, replaces: str | None) -> None:
         """
-        Delete a row. Silent if there is none.
+        Delete a record. Silent if there is none.
 
         Raises:
             StoreConflict: Another version than *replaces* is stored.
         """
-        self._wrote(token_id)
+        self._wrote(record_id)
         try:
-            self._backend.delete(token_id, replaces=replaces)
+            self.backend.delete(record_id, replaces=replaces)
         finally:
-            self._wrote(token_id)
+            self._wrote(record_id)
 
-    def reserve(self, token: Token, claim: Claim, now: float) -> Token:
-        """
-        Leave a pending row with the identity of a credential, and nothing else of it.
-
-        Args:
-            token: With a grant, refresh or access token.
-            claim: Who logs in.
-            now: Epoch seconds.
-
-        Raises:
-            StoreConflict: The identity is taken.
-        """
-        identity, *elsewhere = self.first_logins(token)
-        if self.taken(elsewhere):
-            raise _taken(token)
-        pending = Token(
-            id=self._id_for(identity),
-            version=_random(),
-            identity=identity,
-            provider=token.provider,
-            client_id=token.client_id,
-            data_center=token.data_center,
-            environment=token.environment,
-            status=Status.PENDING,
-            created_at=now,
-            updated_at=now,
-            renewal=Renewal(claim=claim),
-        )
-        self._backend.write(records.seal(pending, self._ring), replaces=None)
-        if self.taken(elsewhere):
-            # Another host, with another newest key, came at the same time, and
-            # may log in by now. If both of us step back, both try again.
-            self.delete(str(pending.id), replaces=pending.version)
-            raise _taken(token)
-        return pending
-
-    def point(self, nameless: Token, owner: Token, now: float) -> None:
-        """
-        Turn a row without a name into a pointer to its user's row.
-
-        The pointer keeps the nameless row's id working in processes that know
-        it. Only the version that went into the user's row is replaced.
-
-        Args:
-            nameless: As merged into the user's row.
-            owner: The user's row.
-            now: Epoch seconds.
-
-        Raises:
-            StoreConflict: The nameless row was written meanwhile, or is gone.
-        """
-        pointer = Token(
-            id=nameless.id,
-            version=nameless.version,
-            identity=nameless.identity,
-            provider=nameless.provider,
-            status=Status.MOVED,
-            moved_to=owner.id,
-            created_at=nameless.created_at,
-            updated_at=now,
-        )
-        self.swap(pointer)
-
-    def all(self) -> Iterator[Token]:
-        """
-        Yield all rows in the order of their ids, a page in memory at a time.
-
-        A row that does not open is raised when it is its turn; asked for the
-        next one, the iterator goes on behind it.
-        """
-        # Not a generator: that would have ended with the error.
-        return map(self.open, self._records())
-
-    def reseal(self) -> int:
-        """Seal all rows under the newest key. Return how many were not."""
-        newest = self._ring.key_ids[0]
-        count = 0
-        for record in self._records():
-            if record.key_id == newest:
-                continue
-            try:
-                self.swap(self.open(record))
-            except StoreConflict:
-                continue  # whoever wrote it has sealed it under the newest key
-            count += 1
-        return count
-
-    def _id_for(self, identity: str) -> str:
-        return self._backend.id_for(identity) or _random()
-
-    def _found(self, question: Lookup) -> list[Record]:
-        # No secret in a local variable: crash reports show those of each frame.
-        if question.field not in SECRETS:
-            return self._backend.find(question.field, (question.value,))
-        digests = self._ring.digests(question.field, question.value)
-        return self._backend.find(question.field, digests)
-
-    def _records(self) -> Iterator[Record]:
-        after = None
-        while page := self._backend.scan(after, _PAGE):
-            yield from page
-            after = page[-1].id
+    def _has_one(self, kept: Kept, asked: list[Mark]) -> bool:
+        # Id and owner are tied to the seal: a record that opens has its own.
+        its = [("id", str(kept.id).removeprefix("tk_")), ("owner", str(kept.owner))]
+        token = kept.carries if isinstance(kept, Alias) else kept
+        if isinstance(kept, Alias):
+            its.append(self.mark("state", records.alias_state(kept.to)))
+        if isinstance(token, Token):
+            values = [(field, getattr(token, name)) for field, name in lookup.SECRETS.items()]
+            values += [("user", token.user), ("client", token.client_id)]
+            its += [self.mark(field, value) for field, value in values if value]
+        return any(mark in its for mark in asked)
 
 
-def is_untouched_copy(row: Token) -> bool:
-    """Tell whether a row came from another store, and nobody has written it since."""
-    return (row.version or "").endswith(_COPY)
-
-
-def _taken(token: Token) -> StoreConflict:
-    return StoreConflict("Somebody else is logging in with this credential", user=token.user)
+def _again(kept: _Kept) -> _Kept:
+    """Return something with another version than any before."""
+    if isinstance(kept, Token):
+        return cast("_Kept", kept.but(version=_random()))
+    return cast("_Kept", replace(kept, version=_random()))
 
 
 def _random() -> str:
-    return secrets.token_hex(16)
+    return secrets.token_hex(WIDTH // 2)

@@ -1,43 +1,90 @@
-"""What a save does to the token that is stored already: the one rule every store follows."""
+"""
+What a save does to what is stored already: the one rule every store follows. Pure.
+
+A save is a login, an update of the row as it was read, or something older,
+which is refused. No refresh token is forgotten alive: what a login replaces is
+to be revoked, or kept until its user's login is.
+"""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from operator import attrgetter
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
-from tokenkeep.errors import EmptyLookup, LookupFailed
-from tokenkeep.lookup import SECRETS, are_texts, require_text
-from tokenkeep.token import Status, Token
+from tokenkeep.errors import (
+    DuplicateRefreshToken,
+    EmptyLookup,
+    LookupFailed,
+    StaleToken,
+    StoreConflict,
+)
+from tokenkeep.lookup import SECRETS, are_texts, digest_of, require_text
+from tokenkeep.token import MOST_HAPPENINGS, Happening, Status, Token, is_ours
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+Secret = tuple[str, str]
+"""The kind of a token (``refresh_token``, ``access_token``) and its value."""
+
 _WRITTEN = (
-    "user",
-    "client_id",
-    "client_secret",
-    "access_token",
-    "refresh_token",
-    "grant_token",
-    "redirect_uri",
-    "expires_at",
-    "scope",
-    "provider",
-    "issuer",
-    "api_domain",
-    "data_center",
-    "environment",
-)
-_TEXTS = ("id", *(name for name in _WRITTEN if name != "expires_at"))
+    "user", "client_id", "client_secret", "access_token", "refresh_token", "grant_token",
+    "redirect_uri", "expires_at", "scope", "provider", "issuer", "api_domain", "data_center",
+    "environment", "refresh_expires_at", "extra",
+)  # fmt: skip
+_NO_TEXTS = ("expires_at", "refresh_expires_at", "extra")
+_TEXTS = ("id", *(name for name in _WRITTEN if name not in _NO_TEXTS))
 _written, _texts = attrgetter(*_WRITTEN), attrgetter(*_TEXTS)
 
 _YEAR_10000 = 253_402_300_800.0
 """A time from then on has no date, and is a number of milliseconds; in epoch seconds."""
 
-_FIXED = ("user", "client_id", "provider", "data_center", "environment")
+FIXED = ("user", "client_id", "provider", "data_center", "environment")
 """What a row is for: filled in where it was not known, never changed."""
 
 _DEAD = (Status.REVOKED, Status.LOGIN_NEEDED)
+
+_MOST_PAST = 20
+"""How many refresh tokens a row remembers to have had, besides those that were revoked."""
+
+_REVOKED = "!"
+"""Ends the digest of a refresh token that was revoked: it is remembered for ever."""
+
+
+@dataclass(frozen=True, slots=True)
+class Habits:
+    """
+    What becomes of a refresh token that a login replaces.
+
+    Args:
+        revokes_grant: Whether revoking it would end the user's consent, the
+            new login with it (`tokenkeep.providers.Profile`).
+        replaced: ``keep`` or ``revoke``, wherever it came from. None revokes
+            what was got here, and keeps what was given from outside: it may be
+            in use in another store or program.
+    """
+
+    revokes_grant: bool = True
+    replaced: Literal["keep", "revoke"] | None = None
+
+
+class Plan(NamedTuple):
+    """
+    What a save has to do.
+
+    Args:
+        stored: The row it writes over. None inserts.
+        row: What is stored then; *stored* itself where nothing changes.
+        source: A row whose login is in *row* by then, and that must not stay:
+            it was saved before all of what it is for was known. None if there is none.
+        carried: *source* with what was saved in it. None likewise.
+    """
+
+    stored: Token | None
+    row: Token
+    source: Token | None = None
+    carried: Token | None = None
 
 
 def cleaned(token: Token) -> Token:
@@ -46,18 +93,19 @@ def cleaned(token: Token) -> Token:
 
     Raises:
         EmptyLookup: It holds no token at all.
-        LookupFailed: A field is not text, or *expires_at* is no time.
+        LookupFailed: A field is not text, or a time is none.
     """
     if not are_texts(_texts(token)):
         require_text(token, _TEXTS)
-    ends = token.expires_at
-    if ends is not None and not (isinstance(ends, int | float) and 0 <= ends < _YEAR_10000):
-        raise LookupFailed(
-            "The expires_at is not a number of seconds since 1970",
-            token_id=token.id,
-            user=token.user,
-            hint="Give epoch seconds, not milliseconds or text; None if it is not known",
-        )
+    for name in ("expires_at", "refresh_expires_at"):
+        ends = getattr(token, name)
+        if ends is not None and not (isinstance(ends, int | float) and 0 <= ends < _YEAR_10000):
+            raise LookupFailed(
+                f"The {name} is not a number of seconds since 1970",
+                token_id=token.id,
+                user=token.user,
+                hint="Give epoch seconds, not milliseconds or text; None if it is not known",
+            )
     if not (token.access_token or token.refresh_token or token.grant_token):
         raise EmptyLookup(
             "There is no token in what is to be saved",
@@ -70,175 +118,337 @@ def cleaned(token: Token) -> Token:
     return token.but(**{name: None for name in _TEXTS if getattr(token, name) == ""})
 
 
+def plan(
+    token: Token,
+    rows: Iterable[Token],
+    *,
+    by_id: Token | None = None,
+    login: str,
+    now: float,
+    habits: Habits | None = None,
+) -> Plan:
+    """
+    Say what a save does.
+
+    Args:
+        token: What is saved, cleaned.
+        rows: Those that are for the same, or share a token with it; all there
+            are will do.
+        by_id: The row that the token's id leads to. None if there is none.
+        login: Nonce for a new login.
+        now: Epoch seconds.
+        habits: What becomes of what a login replaces. None means `Habits`.
+
+    Raises:
+        StoreConflict: The id is gone or another token's, or the row was
+            written since *token* was read from it.
+        StaleToken: The row had this refresh token before.
+        DuplicateRefreshToken: Another row has it.
+    """
+    if by_id is None and (token.version or (token.id and is_ours(token.id))):
+        raise _conflict(token, "This token was deleted: it does not come back by a save")
+    if by_id is not None and not same_thing(by_id, token):
+        raise _conflict(token, "This id is another token's")
+    kept = list({row.id: row for row in rows}.values())
+    target = by_id or _for_the_same(token, kept)
+    sharing = [
+        row
+        for row in _sharing(token, kept)
+        if same_thing(row, token) and (target is None or same_thing(row, target))
+    ]
+    source = None
+    if token.user and target is not None and target.user is None:
+        source, target = target, _for_the_same(token, kept)
+    elif token.user or target is not None:
+        source = next((row for row in sharing if target is None or row.id != target.id), None)
+    if target is None:
+        # Nothing else is for the same: the one that shares a token becomes it, in place.
+        target, source = source or next(iter(sharing), None), None
+    used = {row.id for row in (target, source) if row is not None}
+    for row in kept:
+        if token.refresh_token and row.refresh_token == token.refresh_token and row.id not in used:
+            raise _duplicate(row)
+    if target is not None and token.refresh_token and is_older(target, token.refresh_token):
+        raise StaleToken(
+            "This refresh token was replaced in its row; nothing was changed",
+            token_id=target.id,
+            user=target.user,
+            hint="Read the token again. To use another login, log in anew",
+        )
+    habits = habits or Habits()
+    if source is not None and target is not None:
+        carried = _changed(source, token, login=login, now=now, habits=habits)
+        if source.status in _DEAD and carried is source:
+            return Plan(source, source)  # revoked without a name, it does not live on under one
+        return Plan(target, taken(target, carried, habits=habits), source, carried)
+    if target is None:
+        return Plan(None, first(token, login=login, now=now))
+    return Plan(target, _changed(target, token, login=login, now=now, habits=habits))
+
+
 def same_thing(stored: Token, token: Token) -> bool:
     """Tell whether a save may update a stored token without mixing users."""
-    if stored.status is Status.MOVED:
-        return False
-    for name in _FIXED:
+    for name in FIXED:
         is_now, wanted = getattr(stored, name), getattr(token, name)
         if is_now != wanted and None not in (is_now, wanted):
             return False
     return True
 
 
-def match(token: Token, stored: Iterable[Token]) -> Token | None:
-    """
-    Return the stored token that a save updates, from all there are.
-
-    By id, then identity, then refresh, then grant, then access token. None if
-    the save makes a new row. A row without a name that was revoked, or whose
-    refresh token was rejected, goes before the user's row if the save brings
-    that refresh token: under a name it must not live on.
-    """
-    rows = [t for t in stored if same_thing(t, token)]
-    for row in rows:
-        if token.id and row.id == token.id:
-            return row
-    for row in rows:
-        dead = row.user is None and row.status in _DEAD
-        if dead and token.refresh_token and row.refresh_token == token.refresh_token:
-            return row
-    for row in rows:
-        if token.user and all(getattr(row, n) == getattr(token, n) for n in _FIXED):
-            return row
-    for field in ("refresh", "grant", "access"):
-        value = getattr(token, SECRETS[field])
-        for row in rows:
-            if value and getattr(row, SECRETS[field]) == value:
-                return row
-    return None
-
-
-def twins(saved: Token, stored: Iterable[Token]) -> list[Token]:
-    """
-    Return the other rows without a name that hold the same login as a row.
-
-    They were saved before it was known whose it is. Left alone, each would
-    renew it, and live on when the other is revoked.
-
-    Args:
-        saved: The row, as it is after a save; mostly a user's.
-        stored: All there are, or those that share a token with it.
-    """
-    others = (row for row in stored if row.id != saved.id and row.user is None)
-    rows = (row for row in others if row.status is not Status.PENDING and same_thing(row, saved))
-    return [row for row in rows if is_same_login(row, saved)]
-
-
-def is_same_login(one: Token, other: Token) -> bool:
-    """Tell by the first token that both have: refresh, else grant, else access token."""
-    for field in ("refresh", "grant", "access"):
-        mine, its = getattr(one, SECRETS[field]), getattr(other, SECRETS[field])
-        if mine and its:
-            return bool(mine == its)
-    return False
-
-
-def is_new_login(stored: Token, token: Token) -> bool:
+def is_login(stored: Token, token: Token) -> bool:
     """Tell whether a save brings tokens from another login than the stored ones."""
-    if stored.status is Status.PENDING:
-        return True
     if token.refresh_token:
         return token.refresh_token != stored.refresh_token
     return bool(token.grant_token and token.grant_token != stored.grant_token)
 
 
-def brings_another(stored: Token, token: Token) -> bool:
-    """Tell whether a save brings a login, or an access token alone, that the row has not."""
-    if token.refresh_token or token.grant_token:
-        return is_new_login(stored, token)
-    return token.access_token not in (None, stored.access_token)
+def has_other_tokens(token: Token, stored: Token) -> bool:
+    """Tell whether a save would change the tokens of a row, or what may be done with them."""
+    pairs = ((getattr(token, name), getattr(stored, name)) for name in SECRETS.values())
+    return token.status is not stored.status or any(a not in (None, b) for a, b in pairs)
 
 
-def merged(stored: Token, token: Token, *, login: str, now: float) -> Token:
+def is_older(stored: Token, refresh_token: str) -> bool:
+    """Tell whether a row had a refresh token before, and has another one now."""
+    digest = _past_of(refresh_token)
+    past = stored.renewal.past
+    return refresh_token != stored.refresh_token and (digest in past or digest + _REVOKED in past)
+
+
+def _changed(stored: Token, token: Token, *, login: str, now: float, habits: Habits) -> Token:
     """
-    Return what is stored after a save.
+    Return a row with what is saved in it; *stored* itself where nothing changes.
 
-    Args:
-        stored: The row as it is.
-        token: What is saved, cleaned.
-        login: Nonce for a new login.
-        now: Epoch seconds.
-
-    Returns:
-        The row as it has to be; *stored* itself where nothing changes.
+    Raises:
+        StoreConflict: *token* was read from an earlier version, and has other tokens.
     """
+    if token.version not in (None, stored.version) and has_other_tokens(token, stored):
+        raise _conflict(stored, "This token was written since it was read")
     if token.status in _DEAD:
-        return _dead(stored, token, login=login, now=now)
-    new_login = is_new_login(stored, token)
-    if stored.status in _DEAD and not new_login:
+        return died(stored, token.status, now)
+    logs_in = is_login(stored, token)
+    if stored.status in _DEAD and not logs_in:
         return stored
     changes: dict[str, object] = {
         name: value
         for name, value, was in zip(_WRITTEN, _written(token), _written(stored), strict=True)
-        if value is not None and value != was
+        if value is not None and value != was and value != {}
     }
     if "access_token" in changes:
         changes["expires_at"] = token.expires_at
-    if new_login:
-        changes.update(status=Status.OK, moved_to=None)
-        if stored.status is Status.REVOKED and token.refresh_token is None:
-            # What was revoked must not come back with an answer that omits it.
-            changes["refresh_token"] = None
     if not changes:
         return stored
     state: dict[str, object] = {}
-    if new_login:
-        state.update(claim=None, failure=None, login=login)
-        if changes.get("refresh_token", stored.refresh_token) != stored.refresh_token:
-            state["mints"] = _minted(token.access_token or stored.access_token, now)
     if "access_token" in changes:
         state["lifetime"] = _lifetime(token.expires_at, now)
-    renewal = stored.renewal.but(**state)
-    return stored.but(**changes, updated_at=now, renewal=renewal)
-
-
-def inherited(owner: Token, nameless: Token) -> Token:
-    """
-    Return a user's row with the renewal state of the nameless row it takes over.
-
-    Args:
-        owner: The user's row with the nameless row's tokens in it.
-        nameless: The row they come from. Of a dead one, or one with another
-            refresh token, only what the provider still has to revoke counts.
-    """
-    mine, its = owner.renewal, nameless.renewal
-    to_revoke = (*mine.to_revoke, *(each for each in its.to_revoke if each not in mine.to_revoke))
-    if nameless.status is not Status.OK or nameless.refresh_token != owner.refresh_token:
-        return owner.with_renewal(to_revoke=to_revoke)
-    return owner.with_renewal(
-        claim=its.claim or mine.claim,
-        mints=tuple(sorted({*mine.mints, *its.mints})),
-        to_revoke=to_revoke,
-    )
+    if not logs_in:
+        return stored.but(**changes, updated_at=now, renewal=stored.renewal.but(**state))
+    if stored.status is Status.REVOKED and token.refresh_token is None:
+        # What was revoked must not come back with an answer that omits it.
+        changes["refresh_token"] = None
+    renewal = stored.renewal.but(**state, claim=None, failure=None, login=login)
+    fresh = stored.but(**changes, status=Status.OK, updated_at=now, renewal=renewal)
+    if fresh.refresh_token != stored.refresh_token:
+        given, mints = not token.grant_token, _minted(fresh.access_token, now)
+        fresh = _replacing(stored, fresh, habits)
+        fresh = fresh.with_renewal(given=given, mints=mints, unlooked=True)
+    return fresh.but(logged_in_at=now).having("login", now)
 
 
 def first(token: Token, *, login: str, now: float) -> Token:
     """Return what is stored by the first save of a token, but for its id and version."""
     fields = {name: getattr(token, name) for name in _WRITTEN}
     fresh = Token(**fields, created_at=now, updated_at=now, last_used_at=now)
+    fresh = fresh.but(logged_in_at=token.logged_in_at or now).having("login", now)
     fresh = fresh.with_renewal(
         login=login,
         lifetime=_lifetime(fresh.expires_at, now),
         mints=_minted(fresh.access_token, now),
+        given=not token.grant_token,
+        unlooked=bool(token.refresh_token),
     )
     return died(fresh, token.status, now) if token.status in _DEAD else fresh
 
 
-def _dead(stored: Token, token: Token, *, login: str, now: float) -> Token:
-    """Return what is stored after a save that ends the token; see `merged`."""
-    if stored.status is Status.PENDING:
-        stored = merged(stored, token.but(status=Status.OK), login=login, now=now)
-    return died(stored, token.status, now)
+def died(stored: Token, status: Status, now: float, by: str | None = None) -> Token:
+    """
+    Return a row that is not handed out any more; what is revoked stays so.
 
+    Revoked, it says what the provider has to revoke: all it has, and had.
 
-def died(stored: Token, status: Status, now: float) -> Token:
-    """Return a row that is not handed out any more; what is revoked stays so."""
+    Args:
+        stored: The row as it is.
+        status: `Status.REVOKED` or `Status.LOGIN_NEEDED`.
+        now: Epoch seconds.
+        by: The process that ends it, for people. None if not known.
+    """
     if stored.status in (status, Status.REVOKED):
         return stored
-    access_token = None if status is Status.REVOKED else stored.access_token
-    dead = stored.but(status=status, access_token=access_token, updated_at=now)
-    return dead.with_renewal(claim=None)
+    dead = stored.but(status=status, updated_at=now).with_renewal(claim=None)
+    dead = dead.having(status.value, now, by)
+    if status is not Status.REVOKED:
+        return dead
+    renewal = stored.renewal
+    to_revoke = _union(renewal.to_revoke, renewal.replaced, secrets_of(stored))
+    past = _with_past(renewal.past, [value + _REVOKED for value in _pasts(to_revoke)])
+    return dead.but(access_token=None).with_renewal(to_revoke=to_revoke, replaced=(), past=past)
+
+
+def taken(row: Token, carried: Token, *, habits: Habits) -> Token:
+    """
+    Return a row with the login of another one that turned out to be for the same.
+
+    Args:
+        row: Where it goes.
+        carried: The other one, as it is; a renewal under way goes on in *row*.
+        habits: What becomes of what *row* has now.
+    """
+    mine, its = row.renewal, carried.renewal
+    if carried.refresh_token and carried.refresh_token == row.refresh_token:
+        return row.with_renewal(
+            to_revoke=_union(mine.to_revoke, its.to_revoke),
+            replaced=_union(mine.replaced, its.replaced),
+        )
+    fields = {
+        name: value
+        for name, value in zip(_WRITTEN, _written(carried), strict=True)
+        if value is not None and value != {}
+    }
+    if carried.access_token:
+        fields["expires_at"] = carried.expires_at
+    renewal = its.but(
+        past=_with_past(mine.past, its.past),
+        to_revoke=_union(mine.to_revoke, its.to_revoke),
+        replaced=_union(mine.replaced, its.replaced),
+        took=mine.took,
+        unknown={**mine.unknown, **its.unknown},
+    )
+    fresh = row.but(
+        **fields,
+        status=carried.status,
+        logged_in_at=carried.logged_in_at,
+        updated_at=carried.updated_at,
+        history=_in_order(row, carried),
+        renewal=renewal,
+    )
+    return _replacing(row, fresh, habits)
+
+
+def superseded(row: Token, secrets: Iterable[Secret], *, habits: Habits) -> Token:
+    """
+    Return a row that sees to tokens of a login that came too late to be its own.
+
+    Args:
+        row: As it is, living or revoked.
+        secrets: What must not be forgotten alive.
+        habits: Whether they are to be revoked now. Those of a revoked row are.
+    """
+    late = tuple(each for each in secrets if each[1] not in row.pair)
+    renewal = row.renewal
+    if row.status is Status.REVOKED or not habits.revokes_grant:
+        renewal = renewal.but(to_revoke=_union(renewal.to_revoke, late))
+    else:
+        renewal = renewal.but(replaced=_union(renewal.replaced, late))
+    past = _with_past(renewal.past, [value + _REVOKED for value in _pasts(late)])
+    return row.but(renewal=renewal.but(past=past))
+
+
+def withdrawn(row: Token, now: float) -> Token:
+    """Return a row that gives up its login, because an earlier row has the same refresh token."""
+    dead = died(row, Status.LOGIN_NEEDED, now).but(access_token=None, refresh_token=None)
+    return dead.with_renewal(unlooked=False)
+
+
+def rotated(row: Token, refresh_token: str | None) -> Token:
+    """Return a row with the refresh token that replaces its own, which is spent."""
+    if refresh_token == row.refresh_token:
+        return row
+    past = _with_past(row.renewal.past, _pasts(secrets_of(row)))
+    return row.but(refresh_token=refresh_token).with_renewal(past=past)
+
+
+def secrets_of(row: Token) -> tuple[Secret, ...]:
+    """Return what ends a row's login at the provider: its refresh token if there is one."""
+    kind = "refresh_token" if row.refresh_token else "access_token"
+    secret = getattr(row, kind)
+    return ((kind, secret),) if secret else ()
+
+
+def all_secrets_of(row: Token) -> tuple[Secret, ...]:
+    """Return all that must not be forgotten alive if a row is not to be."""
+    return _union(row.renewal.to_revoke, row.renewal.replaced, secrets_of(row))
+
+
+def _replacing(stored: Token, fresh: Token, habits: Habits) -> Token:
+    """Return a row whose login has replaced another one, with what was replaced seen to."""
+    renewal = fresh.renewal
+    to_revoke, replaced = renewal.to_revoke, renewal.replaced
+    # What was revoked is in to_revoke already, or confirmed.
+    old = secrets_of(stored) if stored.status is not Status.REVOKED else ()
+    old = tuple(
+        each
+        for each in old
+        # One that was in the new login's row before is spent, not replaced.
+        if each[0] == "refresh_token"
+        and not is_older(fresh, each[1])
+        and each[1] not in fresh.pair
+    )
+    got_here = not stored.renewal.given
+    if habits.revokes_grant:
+        # Revoked now, it would take the new login with it.
+        to_revoke, replaced = (), _union(replaced, to_revoke, old)
+    elif habits.replaced == "revoke" or (habits.replaced is None and got_here):
+        to_revoke = _union(to_revoke, old)
+    else:
+        replaced = _union(replaced, old)
+    past = _with_past(renewal.past, _pasts(secrets_of(stored)))
+    return fresh.with_renewal(to_revoke=to_revoke, replaced=replaced, past=past)
+
+
+def _for_the_same(token: Token, rows: list[Token]) -> Token | None:
+    """Return the row that is for just the same as a token whose user is known."""
+    if not token.user:
+        return None
+    return next(
+        (row for row in rows if all(getattr(row, n) == getattr(token, n) for n in FIXED)), None
+    )
+
+
+def _sharing(token: Token, rows: list[Token]) -> list[Token]:
+    """Return the rows that have a token's refresh token, its grant, or nothing but its access."""
+    found = []
+    for field in ("refresh", "grant", "access"):
+        value = getattr(token, SECRETS[field])
+        alone = field == "access" and (token.refresh_token or token.grant_token)
+        if value and not alone:
+            found += [row for row in rows if getattr(row, SECRETS[field]) == value]
+    return found
+
+
+def _in_order(row: Token, carried: Token) -> tuple[Happening, ...]:
+    both = sorted((*row.history, *carried.history), key=lambda each: each.at)
+    return tuple(both[-MOST_HAPPENINGS:])
+
+
+def _union(*several: Iterable[Secret]) -> tuple[Secret, ...]:
+    return tuple(dict.fromkeys(each for one in several for each in one))
+
+
+def _past_of(refresh_token: str) -> str:
+    return digest_of(refresh_token)[:16]
+
+
+def _pasts(secrets: Iterable[Secret]) -> list[str]:
+    return [_past_of(value) for kind, value in secrets if kind == "refresh_token"]
+
+
+def _with_past(past: Iterable[str], more: Iterable[str]) -> tuple[str, ...]:
+    """Return digests with more of them, but for the oldest that were not revoked."""
+    both = dict.fromkeys((*past, *more))
+    plain = [each for each in both if not each.endswith(_REVOKED) and each + _REVOKED not in both]
+    forgotten = {*plain[:-_MOST_PAST]}
+    marked = (each for each in both if each.endswith(_REVOKED) or each in plain)
+    return tuple(each for each in marked if each not in forgotten)
 
 
 def _minted(access_token: str | None, now: float) -> tuple[float, ...]:
@@ -251,3 +461,18 @@ def _lifetime(expires_at: float | None, now: float) -> float | None:
     if expires_at is None or expires_at <= now:
         return None
     return expires_at - now
+
+
+def _conflict(token: Token, what: str) -> StoreConflict:
+    return StoreConflict(
+        what, token_id=token.id, user=token.user, hint="Read it again, then save what changed"
+    )
+
+
+def _duplicate(row: Token) -> DuplicateRefreshToken:
+    return DuplicateRefreshToken(
+        "This refresh token is stored already, and a store has it once",
+        token_id=row.id,
+        user=row.user,
+        hint="Save it for the user, client and environment of that row, or delete that row first",
+    )

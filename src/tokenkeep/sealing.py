@@ -1,9 +1,9 @@
 """
-Sealing: AES-256-GCM under an ordered ring of keys, newest first.
+Sealing: AES-256-GCM, each record under a key of its own, bound to store, row, kind and version.
 
-The newest key seals, all of them open. Each key is split by HKDF (RFC 5869)
-into one for sealing, one for digests and an id, so that none of them says
-anything about another.
+Two kinds of key. A store makes its own **data keys** and **index key** and keeps
+them in its header, wrapped under the **key ring** that its users bring. The
+ring's newest key wraps, all of them unwrap.
 """
 
 from __future__ import annotations
@@ -12,47 +12,70 @@ import base64
 import binascii
 import os
 from functools import lru_cache
-from json.encoder import encode_basestring_ascii
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives import hashes, hmac
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
-from tokenkeep.errors import ConfigurationError, KeyMissing, StoreTampered
+from tokenkeep.errors import ConfigurationError, KeyMissing, StoreTampered, StoreTooNew
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
 KEY_BYTES = 32
+DIGITS = 32
+"""How many hexadecimal digits a digest has: 128 bits of an HMAC-SHA256."""
+
 _PREFIX = "tk1_"
-_FORMAT = b"\x01"
-_ID_BYTES = 8
-_NONCE_BYTES = 12
-_HEAD = len(_FORMAT) + _ID_BYTES + _NONCE_BYTES
+_FORMAT = 2
+_SALT_BYTES, _NONCE_BYTES = 16, 12
+_HEAD = 1 + _SALT_BYTES + _NONCE_BYTES
+_SHA256 = hashes.SHA256()
+_RESTORE = "Restore it from a backup, or delete it and log in again"
 
 
-class _Key:
-    """One key, split into its uses."""
+class KeySource(Protocol):
+    """What wraps a store's own keys: the key ring, or a service that never shows its key."""
 
-    __slots__ = ("cipher", "id", "mac")
+    @property
+    def key_ids(self) -> tuple[str, ...]:
+        """The ids of the keys at hand, the one that wraps first; an id gives nothing away."""
 
-    def __init__(self, key: bytes) -> None:
-        self.cipher = AESGCM(_derived(key, b"tokenkeep 1 seal", KEY_BYTES))
-        digest_key = _derived(key, b"tokenkeep 1 digest", KEY_BYTES)
-        # Only ever copied: keying one takes as long as a digest.
-        self.mac = hmac.HMAC(digest_key, hashes.SHA256())
-        self.id = _derived(key, b"tokenkeep 1 id", _ID_BYTES).hex()
+    def wrap(self, plain: bytes, bound: bytes) -> tuple[str, bytes]:
+        """
+        Wrap a store's keys under the newest key.
+
+        Args:
+            plain: What to hide.
+            bound: What the wrapping is tied to.
+
+        Returns:
+            The id of the key, and what was wrapped.
+        """
+
+    def unwrap(self, key_id: str, wrapped: bytes, bound: bytes) -> bytes:
+        """
+        Unwrap a store's keys.
+
+        Args:
+            key_id: As `wrap` returned it.
+            wrapped: Likewise.
+            bound: As given to `wrap`.
+
+        Raises:
+            KeyMissing: That key is not at hand.
+            StoreTampered: It was changed, or is tied to something else.
+        """
 
 
 class KeyRing:
     """
-    Seal, open and digest.
+    Wrap the keys of stores under keys of one's own.
 
     Args:
-        newest_first: Keys of 32 random bytes. The first one seals; all open,
-            and lookups try the digests of all.
+        newest_first: Keys of 32 random bytes. The first one wraps, all unwrap.
 
     Raises:
         ConfigurationError: There is no key, or one has another length.
@@ -64,72 +87,131 @@ class KeyRing:
                 f"A key ring needs keys of {KEY_BYTES} bytes, at least one",
                 hint="Make one with: tokenkeep keys generate",
             )
-        self._keys = {key.id: key for key in map(_Key, newest_first)}
-        self._newest = next(iter(self._keys.values()))
-        # A save digests three secrets, and most saves change only one of them.
-        self._digest = lru_cache(maxsize=4096)(_digest)
+        self._ciphers = {
+            _derived(key, b"tokenkeep 2 id")[:8].hex(): AESGCM(_derived(key, b"tokenkeep 2 wrap"))
+            for key in newest_first
+        }
 
     def __repr__(self) -> str:
-        return f"<KeyRing {' '.join(self._keys)}>"
+        return f"<KeyRing {' '.join(self._ciphers)}>"
 
     @property
     def key_ids(self) -> tuple[str, ...]:
-        """The ids of the keys, newest first; an id gives nothing away."""
-        return tuple(self._keys)
+        """See `KeySource.key_ids`."""
+        return tuple(self._ciphers)
 
-    def seal(self, plain: bytes, *, bound: Sequence[str]) -> tuple[str, bytes]:
+    def wrap(self, plain: bytes, bound: bytes) -> tuple[str, bytes]:
+        """See `KeySource.wrap`."""
+        key_id = self.key_ids[0]
+        nonce = os.urandom(_NONCE_BYTES)
+        return key_id, nonce + self._ciphers[key_id].encrypt(nonce, plain, bound)
+
+    def unwrap(self, key_id: str, wrapped: bytes, bound: bytes) -> bytes:
+        """See `KeySource.unwrap`."""
+        cipher = self._ciphers.get(key_id)
+        if cipher is None:
+            raise key_missing(key_id, self.key_ids)
+        try:
+            return cipher.decrypt(wrapped[:_NONCE_BYTES], wrapped[_NONCE_BYTES:], bound)
+        except (InvalidTag, ValueError) as exc:
+            raise StoreTampered(
+                "The store's own record does not open: it was changed outside tokenkeep",
+                hint="Restore the store from a backup",
+            ) from exc
+
+
+class DataKeys:
+    """
+    The keys of one store: seal, open, digest.
+
+    Args:
+        store_id: Of the store; what it seals opens in no other one.
+        keys: The data keys by their number; the highest seals, all open.
+        index_key: For digests.
+    """
+
+    def __init__(self, store_id: str, keys: Mapping[int, bytes], index_key: bytes) -> None:
+        self.store_id = store_id
+        self.newest = max(keys)
+        self._keys = dict(keys)
+        # Only ever copied: keying one takes as long as a digest.
+        self._mac = hmac.HMAC(index_key, _SHA256)
+        # A save digests three secrets, and most saves change only one of them.
+        self._digest = lru_cache(maxsize=4096)(self._digested)
+
+    def __repr__(self) -> str:
+        return f"<DataKeys of {self.store_id}>"
+
+    def __contains__(self, number: int) -> bool:
+        return number in self._keys
+
+    @property
+    def numbers(self) -> tuple[int, ...]:
+        """The numbers of the data keys, the oldest first."""
+        return tuple(sorted(self._keys))
+
+    def seal(self, plain: bytes, *, bound: str) -> tuple[int, bytes]:
         """
-        Seal under the newest key.
+        Seal under the newest data key.
 
         Args:
             plain: What to hide.
-            bound: What the seal is tied to: it opens only with the same.
+            bound: What the seal is tied to, besides the store.
 
         Returns:
-            The id of the key, and the sealed bytes.
+            The number of the data key, and the sealed bytes.
         """
-        key = self._newest
-        # Random nonces are safe for 2**32 seals under one key (NIST SP 800-38D 8.3).
-        nonce = os.urandom(_NONCE_BYTES)
-        sealed = key.cipher.encrypt(nonce, plain, _bound(bound))
-        return key.id, _FORMAT + bytes.fromhex(key.id) + nonce + sealed
+        # A key for each seal: no number of them is too many (NIST SP 800-38D 8.3).
+        salt, nonce = os.urandom(_SALT_BYTES), os.urandom(_NONCE_BYTES)
+        sealed = self._cipher(self.newest, salt).encrypt(nonce, plain, self._bound(bound))
+        return self.newest, bytes([_FORMAT]) + salt + nonce + sealed
 
-    def open(self, sealed: bytes, *, bound: Sequence[str]) -> bytes:
+    def open(self, number: int, sealed: bytes, *, bound: str) -> bytes:
         """
-        Open what was sealed under any key of the ring.
+        Open what was sealed under a data key.
 
         Args:
+            number: Of the data key.
             sealed: As `seal` returned it.
             bound: As given to `seal`.
 
         Raises:
-            KeyMissing: It was sealed under a key that is not in the ring.
+            KeyError: There is no data key of this number.
+            StoreTooNew: A newer tokenkeep sealed it.
             StoreTampered: It is not a seal, was changed, or is tied to something else.
         """
-        if len(sealed) <= _HEAD or sealed[:1] != _FORMAT:
-            raise StoreTampered(
-                "What is stored is not sealed by tokenkeep",
-                hint="Restore it from a backup, or delete it and log in again",
-            )
-        key_id = sealed[1 : 1 + _ID_BYTES].hex()
-        key = self._keys.get(key_id)
-        if key is None:
-            raise key_missing([key_id], self.key_ids)
+        if sealed[:1] > bytes([_FORMAT]):
+            raise StoreTooNew("A newer tokenkeep has sealed this record", hint="Upgrade tokenkeep")
+        if len(sealed) <= _HEAD or sealed[0] != _FORMAT:
+            raise StoreTampered("What is stored is not sealed by tokenkeep", hint=_RESTORE)
+        salt, nonce = sealed[1 : 1 + _SALT_BYTES], sealed[1 + _SALT_BYTES : _HEAD]
         try:
-            return key.cipher.decrypt(sealed[1 + _ID_BYTES : _HEAD], sealed[_HEAD:], _bound(bound))
+            return self._cipher(number, salt).decrypt(nonce, sealed[_HEAD:], self._bound(bound))
         except InvalidTag as exc:
             raise StoreTampered(
-                "A stored record does not open: it was changed, or moved from another row",
-                hint="Restore it from a backup, or delete it and log in again",
+                "A stored record does not open: it was changed, or is another row's or store's",
+                hint=_RESTORE,
             ) from exc
 
     def digest(self, field: str, value: str) -> str:
-        """Return the digest of a value under the newest key (HMAC-SHA256, hexadecimal)."""
-        return self._digest(self._newest, field, value)
+        """Return the digest of a value, the same whatever data key is the newest."""
+        return self._digest(field, value)
 
-    def digests(self, field: str, value: str) -> tuple[str, ...]:
-        """Return the digests of a value under all keys, newest first."""
-        return tuple(self._digest(key, field, value) for key in self._keys.values())
+    def forget(self) -> None:
+        """Forget the values whose digests are remembered."""
+        self._digest.cache_clear()
+
+    def _cipher(self, number: int, salt: bytes) -> AESGCM:
+        return AESGCM(_derived(self._keys[number], b"tokenkeep 2 record", salt))
+
+    def _bound(self, bound: str) -> bytes:
+        return f"tokenkeep {_FORMAT}\0{self.store_id}\0{bound}".encode()
+
+    def _digested(self, field: str, value: str) -> str:
+        mac = self._mac.copy()
+        # Field names are our own and hold no NUL: no two pairs give the same bytes.
+        mac.update(f"{field}\0{value}".encode())
+        return mac.finalize().hex()[:DIGITS]
 
 
 def generate_key() -> str:
@@ -166,27 +248,15 @@ def parse_keys(text: str, source: str) -> list[bytes]:
     return keys
 
 
-def key_missing(needed: Sequence[str], present: Sequence[str]) -> KeyMissing:
-    """Return the error for records whose key is not in the ring."""
+def key_missing(needed: str, present: Sequence[str]) -> KeyMissing:
+    """Return the error for a store whose header is wrapped under a key that is not at hand."""
     return KeyMissing(
-        f"The stored tokens were sealed under key {', '.join(needed)}, which is not among "
+        f"The store's own keys are wrapped under key {needed}, which is not among "
         f"the keys at hand ({', '.join(present) or 'none'})",
         hint="Bring the key back: in TOKENKEEP_KEYS, or as a line of the key file "
         "(TOKENKEEP_KEY_FILE). Nothing was changed",
     )
 
 
-def _derived(key: bytes, info: bytes, length: int) -> bytes:
-    return HKDF(algorithm=hashes.SHA256(), length=length, salt=None, info=info).derive(key)
-
-
-def _digest(key: _Key, field: str, value: str) -> str:
-    mac = key.mac.copy()
-    # Field names are our own and hold no NUL: no two pairs give the same bytes.
-    mac.update(f"{field}\0{value}".encode())
-    return mac.finalize().hex()
-
-
-def _bound(parts: Sequence[str]) -> bytes:
-    # As json.dumps() writes them, without making an encoder for each seal.
-    return f"[{', '.join(map(encode_basestring_ascii, parts))}]".encode()
+def _derived(key: bytes, info: bytes, salt: bytes | None = None) -> bytes:
+    return HKDF(algorithm=_SHA256, length=KEY_BYTES, salt=salt, info=info).derive(key)

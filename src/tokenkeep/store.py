@@ -1,4 +1,4 @@
-"""TokenStore: the six methods everybody who keeps tokens has to write."""
+"""TokenStore: six methods for everybody who keeps tokens. Store: what a keeper asks of one."""
 
 from __future__ import annotations
 
@@ -8,9 +8,12 @@ from typing import TYPE_CHECKING, Self
 from tokenkeep.errors import TokenNotFound
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
-    from tokenkeep.token import Token
+    from tokenkeep.errors import TokenKeepError
+    from tokenkeep.journal import Journal
+    from tokenkeep.providers import Providers
+    from tokenkeep.token import Claim, Token
 
 
 class TokenStore(ABC):
@@ -36,17 +39,18 @@ class TokenStore(ABC):
         Return the stored token that a partial one means.
 
         Args:
-            token: What is known. Looked up by id; else user (with client_id
-                and environment where given); else access token, where client
-                id and secret are both absent; else grant token; else refresh
-                token with client id. Empty strings count as absent.
+            token: What is known. Looked up by id; else user; else access
+                token, where client id and secret are both absent; else grant
+                token; else refresh token with client id. Provider, client,
+                environment and data centre have to match where they are
+                given. Empty strings count as absent.
 
         Returns:
             The stored token, with id and version. None if there is none.
 
         Raises:
             EmptyLookup: *token* holds nothing to look for.
-            AmbiguousLookup: Several tokens answer equally well.
+            AmbiguousLookup: Several tokens answer.
             StoreError: The store can't be read.
         """
 
@@ -55,13 +59,21 @@ class TokenStore(ABC):
         """
         Store a token, or update the one that is stored for the same thing.
 
-        The stored row is the one with the same id, else the same identity,
-        else the same refresh, grant or access token. Fields that are None in
-        *token* stay as stored. A save that carries the stored refresh token
-        never lifts ``revoked`` or ``login_needed``; one with another refresh
-        token, or with a grant that is not the stored one, is a new login and
-        does. A *token* whose own status is one of these two sets it.
-        `tokenkeep.saving` has these rules as pure functions.
+        The stored row is the one with the same id, else for the same user,
+        client and place, else with the same refresh, grant or access token.
+        Fields that are None in *token* stay as stored. `tokenkeep.saving` has
+        these rules as pure functions:
+
+        - A refresh token that was never in the row, or a grant that is not
+          the stored one, is a login: it lifts ``revoked`` and
+          ``login_needed``, and what it replaces is not forgotten.
+        - A *token* with a version has to have the stored one to change tokens
+          or status.
+        - A refresh token that the row had before is refused.
+        - A refresh token is in one row: a save that would put it into a
+          second one is refused.
+
+        A *token* whose own status is ``revoked`` or ``login_needed`` sets it.
 
         Args:
             token: What to store.
@@ -71,6 +83,10 @@ class TokenStore(ABC):
 
         Raises:
             EmptyLookup: *token* holds no token at all.
+            StoreConflict: It was changed or deleted since it was read, or its
+                id is another token's.
+            StaleToken: Its row had this refresh token before.
+            DuplicateRefreshToken: Another row has this refresh token.
             StoreError: It could not be stored; what was stored is unchanged.
         """
 
@@ -129,18 +145,6 @@ class TokenStore(ABC):
         """
         return self.find_token_by_id(token_id)
 
-    def same_login(self, token: Token) -> list[Token]:
-        """
-        Return the stored tokens that have a token's refresh token, itself among them.
-
-        They share the provider's budget, and are revoked together. A store
-        that can't tell returns the token alone.
-
-        Args:
-            token: As stored.
-        """
-        return [token]
-
     def iter_tokens(self) -> Iterator[Token]:
         """Yield all tokens without holding them all, where the store can."""
         yield from self.get_tokens()
@@ -155,7 +159,90 @@ class TokenStore(ABC):
         self.close()
 
 
-def existing(store: TokenStore, token_id: str) -> Token:
+class Store(TokenStore):
+    """
+    What a keeper asks of a store: the six methods, compare and write, and some more.
+
+    `tokenkeep.vault.Vault` is one; any other `TokenStore` becomes one by
+    `tokenkeep.local_swap.LocalSwap`.
+    """
+
+    providers: Providers | None = None
+    """Whom its tokens are of. None means those that come with tokenkeep."""
+
+    journal: Journal | None = None
+    """Where answers are kept until they are saved. None means in memory."""
+
+    @abstractmethod
+    def delete_version(self, token_id: str, version: str) -> None:
+        """
+        Delete one version of a token. Silent if there is none with this id.
+
+        Args:
+            token_id: Which one.
+            version: What has to be stored now.
+
+        Raises:
+            StoreConflict: Another version is.
+        """
+
+    @abstractmethod
+    def touch(self, token_id: str, last_used_at: float) -> None:
+        """Note when a token was last handed out, in epoch seconds."""
+
+    @abstractmethod
+    def due(
+        self, now: float, on_error: Callable[[TokenKeepError], None] | None = None
+    ) -> Iterator[Token]:
+        """
+        Yield the tokens with something that the provider has to revoke, deleted ones too.
+
+        Args:
+            now: Epoch seconds.
+            on_error: Called for one that does not open, instead of raising.
+        """
+
+    @abstractmethod
+    def tidy(self, now: float, on_error: Callable[[TokenKeepError], None] | None = None) -> int:
+        """
+        Finish what crashes have left over, and drop what is of no use any more.
+
+        Args:
+            now: Epoch seconds.
+            on_error: As for `due`.
+
+        Returns:
+            How many records were deleted.
+        """
+
+    @abstractmethod
+    def lease(self, token: Token, claim: Claim) -> tuple[str, Claim]:
+        """
+        Claim the first login with a credential, unless somebody has.
+
+        Args:
+            token: What is about to log in, with a grant or refresh token.
+            claim: Who logs in.
+
+        Returns:
+            The version of the lease, to `release` it by, and whose it is.
+        """
+
+    @abstractmethod
+    def release(self, token: Token, version: str) -> None:
+        """
+        Give up the lease of a first login. Silent if there is none.
+
+        Args:
+            token: As for `lease`.
+            version: As `lease` has returned it.
+
+        Raises:
+            StoreConflict: It is another one by now.
+        """
+
+
+def existing(store: Store, token_id: str) -> Token:
     """
     Return a row of a store as it is now, whatever its status.
 

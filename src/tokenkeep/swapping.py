@@ -1,54 +1,38 @@
-"""Compare and write: which stores can, and again until nobody else writes."""
+"""Compare and write, and again while others write in between: the one loop for it."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING
 
-from tokenkeep.errors import StoreConflict, StoreForeign, StoreTooNew, StoreUnavailable
-from tokenkeep.store import TokenStore
+from tokenkeep.errors import StoreForeign, StoreTooNew, StoreUnavailable
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from tokenkeep.token import Token
-
-_Result = TypeVar("_Result")
+    from collections.abc import Iterator
 
 OF_THE_STORE = (StoreUnavailable, StoreForeign, StoreTooNew)
 """What the next row would meet as well; other errors of a store are of one row."""
 
-_TRIES = 20
-"""How often a row is judged anew when others keep writing it."""
+_TRIES = 100
 
 
-def can_swap(store: TokenStore) -> bool:
-    """Tell whether a store brings its own `TokenStore.swap`."""
-    return type(store).swap is not TokenStore.swap
-
-
-def judged_anew(work: Callable[[int], _Result], token: Token) -> _Result:
+def attempts(token_id: str | None = None, user: str | None = None) -> Iterator[None]:
     """
-    Judge a row and write what follows from it, again while others write it in between.
+    Yield for each try to read, decide and write; whoever has written leaves the loop.
+
+    Each lost try means that somebody else got on, so a few are enough in life.
 
     Args:
-        work: Called with the number of the try, from 0. Raises `StoreConflict`
-            if what it has judged is not what is stored any more.
-        token: Whose row, for the error.
-
-    Returns:
-        What *work* does.
+        token_id: Which token, for the error. None if not known.
+        user: Whose. None likewise.
 
     Raises:
         StoreUnavailable: Others kept writing it.
     """
-    for attempt in range(_TRIES):
-        try:
-            return work(attempt)
-        except StoreConflict:
-            continue
+    for _ in range(_TRIES):
+        yield
     raise StoreUnavailable(
         f"Others kept writing this token; gave up after {_TRIES} tries",
-        token_id=token.id,
-        user=token.user,
-        hint="Try again",
+        token_id=token_id,
+        user=user,
+        hint="Try again; nothing was written",
     )

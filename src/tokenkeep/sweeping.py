@@ -1,4 +1,4 @@
-"""Sweeping: what was left over by crashes, outages and first logins that never ended."""
+"""Sweeping: what was left over by crashes and outages, and what the provider has not confirmed."""
 
 from __future__ import annotations
 
@@ -6,23 +6,16 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from tokenkeep.errors import StoreConflict, StoreUnavailable, TokenKeepError
-from tokenkeep.token import Status, Token
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from tokenkeep.keeper import Keeper
+    from tokenkeep.journal import Journal
     from tokenkeep.renewal import Renewer
     from tokenkeep.revoking import Revocations
-
-PENDING_AGE = 60.0
-"""After this long a first login counts as given up, in seconds."""
+    from tokenkeep.store import Store
+    from tokenkeep.token import Token
 
 PART_AGE = 3600.0
 """After this long a half-written journal entry belongs to a writer that is gone, in seconds."""
-
-POINTER_AGE = 30 * 86_400.0
-"""How long an id goes on working after its row moved to its user's, in seconds."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,9 +26,9 @@ class Swept:
     Args:
         saved: Answers from the journal that were saved now.
         discarded: Answers from the journal that were out of date.
-        revoked: Revocations the provider confirmed now.
-        unconfirmed: Revocations the provider has still not confirmed.
-        deleted: Rows deleted: first logins given up, old pointers.
+        revoked: Tokens all of whose revocations the provider confirmed now.
+        unconfirmed: Tokens with revocations that it has still not confirmed.
+        deleted: Leases that are over, aliases that lead nowhere.
     """
 
     saved: int = 0
@@ -61,12 +54,14 @@ class _Troubles:
             raise self._first
 
 
-def sweep(keeper: Keeper, renewer: Renewer, revocations: Revocations, now: float) -> Swept:
+def sweep(
+    store: Store, journal: Journal, renewer: Renewer, revocations: Revocations, now: float
+) -> Swept:
     """See `Keeper.sweep`."""
-    saved = discarded = revoked = unconfirmed = deleted = 0
-    keeper.journal.tidy(now - PART_AGE)
+    saved = discarded = revoked = unconfirmed = 0
+    journal.tidy(now - PART_AGE)
     troubles = _Troubles()
-    for entry in list(keeper.journal.entries(on_error=troubles.note)):
+    for entry in list(journal.entries(on_error=troubles.note)):
         try:
             if renewer.settle(entry) is None:
                 discarded += 1
@@ -76,14 +71,12 @@ def sweep(keeper: Keeper, renewer: Renewer, revocations: Revocations, now: float
             raise  # the next ones' as well
         except TokenKeepError as exc:  # its row does not open, or its provider is gone
             troubles.note(exc)
-    for row in _rows(keeper, troubles):
-        if row.renewal.to_revoke:
-            if revocations.confirm(row).renewal.to_revoke:
-                unconfirmed += 1
-            else:
-                revoked += 1
-        elif _is_left_over(row, now):
-            deleted += _delete(keeper, row)
+    deleted = store.tidy(now, troubles.note)
+    for row in store.due(now, troubles.note):
+        if _confirmed(row, store, revocations):
+            revoked += bool(row.renewal.to_revoke)
+        else:
+            unconfirmed += 1
     troubles.end()
     return Swept(
         saved=saved,
@@ -94,31 +87,16 @@ def sweep(keeper: Keeper, renewer: Renewer, revocations: Revocations, now: float
     )
 
 
-def _rows(keeper: Keeper, troubles: _Troubles) -> Iterator[Token]:
-    all_rows = getattr(keeper.store, "iter_rows", keeper.store.iter_tokens)
-    rows: Iterator[Token] = iter(all_rows())
-    while True:
+def _confirmed(row: Token, store: Store, revocations: Revocations) -> bool:
+    """Let the provider confirm what is to be revoked of a row; a deleted one goes after that."""
+    after = revocations.confirm(row)
+    done = not after.renewal.to_revoke
+    if row.ended:
         try:
-            row = next(rows)
-        except StopIteration:
-            return
-        except TokenKeepError as exc:
-            troubles.note(exc)  # a Vault goes on behind a row that does not open
-        else:
-            yield row
-
-
-def _is_left_over(row: Token, now: float) -> bool:
-    age = now - (row.updated_at or row.created_at or 0.0)
-    return (row.status is Status.PENDING and age > PENDING_AGE) or (
-        row.status is Status.MOVED and age > POINTER_AGE
-    )
-
-
-def _delete(keeper: Keeper, row: Token) -> int:
-    """Delete the version that was judged; a first login that ended meanwhile stays."""
-    try:
-        keeper.store.delete_token(str(row.id), replaces=row.version)  # type: ignore[call-arg]  # only a Vault has such rows
-    except StoreConflict:
-        return 0
-    return 1
+            if done:
+                store.delete_version(str(row.id), str(row.version))
+            elif after is not row:
+                store.swap(after)
+        except StoreConflict:
+            pass  # somebody else is at it
+    return done

@@ -2,9 +2,27 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, fields
+import re
+import secrets
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields, replace
 from enum import StrEnum
 from typing import Self, TypeVar
+
+MOST_HAPPENINGS = 16
+"""How many events of its life a token remembers."""
+
+_ID = re.compile(r"tk_[0-9a-f]{32}")
+
+
+def new_id() -> str:
+    """Return an id that no token has: random, and of a form of its own."""
+    return f"tk_{secrets.token_hex(16)}"
+
+
+def is_ours(token_id: str) -> bool:
+    """Tell whether a store made this id: then nothing is stored under it again once it is gone."""
+    return _ID.fullmatch(token_id) is not None
 
 
 class Status(StrEnum):
@@ -15,10 +33,6 @@ class Status(StrEnum):
     """The provider rejected its refresh token; only a new login helps."""
     REVOKED = "revoked"
     """Revoked with tokenkeep; never handed out again."""
-    PENDING = "pending"
-    """A first login is under way; the row holds no secret and is never listed."""
-    MOVED = "moved"
-    """Its user turned out to have a row already; *moved_to* is that row's id."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,6 +77,24 @@ class Failure:
     credential: str
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Happening:
+    """
+    Something that happened to a token.
+
+    Args:
+        what: ``login``, ``renewed``, ``failed``, ``login_needed`` or ``revoked``.
+        at: When, in epoch seconds; the last time if it happened several times in a row.
+        by: The process that did it, for people. None if not known.
+        count: How many times in a row.
+    """
+
+    what: str
+    at: float
+    by: str | None = None
+    count: int = 1
+
+
 @dataclass(frozen=True, kw_only=True)
 class Renewal:
     """
@@ -71,16 +103,28 @@ class Renewal:
     Args:
         claim: Who is renewing. None if nobody is.
         mints: When access tokens were asked for with this refresh token, in
-            epoch seconds, oldest first; counted before the call.
+            epoch seconds, oldest first; counted before the call. Empty where
+            the provider has no limit.
         failure: The last failure. None after a success.
         login: Nonce of the login that made these tokens. None if imported.
         renewed_by: The process that renewed last, for people. None if never renewed.
         renewed_at: When, in epoch seconds. None if never renewed.
         lifetime: How long the current access token lives in all, in seconds.
             None if not known.
-        to_revoke: Tokens revoked here whose revocation the provider has not
-            confirmed yet, each as the kind of token and its value. Empty if
-            there is nothing left to do.
+        to_revoke: Tokens whose revocation the provider has not confirmed
+            yet, each as the kind of token and its value. Empty if there is
+            nothing left to do.
+        replaced: Tokens that later logins have replaced and that stay as they
+            are until the user's login is revoked, in the same form: they were
+            given from outside and may be in use elsewhere, or revoking one
+            would end the whole consent.
+        given: Whether the refresh token was given from outside (configuration,
+            import). False if it was got here, for a code.
+        past: Digests of the refresh tokens this row had; see `tokenkeep.saving`.
+        took: Ids of the aliases whose login went into this row.
+        unlooked: Whether nobody has looked yet, since a login was written here,
+            that no other row has its refresh token; a sweep does.
+        unknown: What a later version of tokenkeep has put here; written back as it is.
     """
 
     claim: Claim | None = None
@@ -91,6 +135,12 @@ class Renewal:
     renewed_at: float | None = None
     lifetime: float | None = None
     to_revoke: tuple[tuple[str, str], ...] = field(default=(), repr=False)
+    replaced: tuple[tuple[str, str], ...] = field(default=(), repr=False)
+    given: bool = False
+    past: tuple[str, ...] = field(default=(), repr=False)
+    took: tuple[str, ...] = ()
+    unlooked: bool = False
+    unknown: Mapping[str, object] = field(default_factory=dict, repr=False, hash=False)
 
     def but(self, **changes: object) -> Self:
         """
@@ -111,10 +161,10 @@ class Token:
     one; stores treat empty strings as None. Names are RFC 6749's.
 
     Args:
-        id: Given by the store, random, never reused.
+        id: Given by the store, random, never reused. In a partial token also
+            one that its caller gives.
         version: Given by the store, random; another one after each write.
-        identity: Given by the store when the row is made: digest of what
-            makes it unique.
+        owner: Given by the store: digest of what the row is for.
         user: Who it belongs to; for Zoho the SDK's own form, ``email:zgid``.
         client_id: The client it was issued to.
         client_secret: That client's secret. None for public clients.
@@ -133,16 +183,24 @@ class Token:
         environment: ``production``, ``sandbox``, ``developer``; or
             ``host:port`` like *data_center*.
         status: What may be done with it.
-        moved_to: The id of the row to use instead, with `Status.MOVED`.
         created_at: First stored, in epoch seconds.
         updated_at: Last written, in epoch seconds.
         last_used_at: Last handed out, in epoch seconds, to the hour or so.
+        logged_in_at: When the login that made these tokens was saved, in epoch seconds.
+        refresh_expires_at: When the refresh token ends, in epoch seconds. None
+            if the provider did not say.
+        extra: What the provider said besides, by its own names (``instance_url``,
+            ``id_token``, ``realmId``...).
+        history: The last events of its life, the oldest first.
         renewal: The state of its renewal.
+        ended: Whether it was deleted here, and is kept only until the provider
+            has confirmed its revocations; then nobody finds it.
+        unknown: What a later version of tokenkeep has put here; written back as it is.
     """
 
     id: str | None = None
     version: str | None = None
-    identity: str | None = None
+    owner: str | None = None
     user: str | None = None
     client_id: str | None = None
     client_secret: str | None = None
@@ -158,11 +216,16 @@ class Token:
     data_center: str | None = None
     environment: str | None = None
     status: Status = Status.OK
-    moved_to: str | None = None
     created_at: float | None = None
     updated_at: float | None = None
     last_used_at: float | None = None
+    logged_in_at: float | None = None
+    refresh_expires_at: float | None = None
+    extra: Mapping[str, object] = field(default_factory=dict, hash=False)
+    history: tuple[Happening, ...] = ()
     renewal: Renewal = field(default_factory=Renewal)
+    ended: bool = False
+    unknown: Mapping[str, object] = field(default_factory=dict, hash=False)
 
     def __repr__(self) -> str:
         """Name the token without any secret of it."""
@@ -187,6 +250,15 @@ class Token:
     def with_renewal(self, **changes: object) -> Self:
         """Return this token with other values in its renewal state."""
         return self.but(renewal=self.renewal.but(**changes))
+
+    def having(self, what: str, at: float, by: str | None = None) -> Self:
+        """Return this token with something that happened to it in its history."""
+        last = self.history[-1] if self.history else None
+        if last is not None and (last.what, last.by) == (what, by):
+            again = replace(last, at=at, count=last.count + 1)
+            return self.but(history=(*self.history[:-1], again))
+        new = Happening(what=what, at=at, by=by)
+        return self.but(history=(*self.history, new)[-MOST_HAPPENINGS:])
 
 
 _TOKEN_FIELDS = {f.name for f in fields(Token)}

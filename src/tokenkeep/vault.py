@@ -3,33 +3,53 @@
 from __future__ import annotations
 
 import secrets
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
-from tokenkeep import deleting, folders, forks, saving
+from tokenkeep import folders, forks, records, saving
+from tokenkeep.aliases import Aliases
 from tokenkeep.cache import Cache, Entry
 from tokenkeep.clock import Clock
-from tokenkeep.errors import LookupFailed
+from tokenkeep.errors import (
+    DuplicateRefreshToken,
+    KeyMissing,
+    LookupFailed,
+    StaleToken,
+    StoreConflict,
+    StoreTampered,
+    StoreUnavailable,
+    TokenKeepError,
+    UnknownName,
+)
 from tokenkeep.folder_journal import FolderJournal
+from tokenkeep.header import Header
 from tokenkeep.journal import MemoryJournal
-from tokenkeep.lookup import Lookup, digest_of
+from tokenkeep.lookup import Lookup, credentials, digest_of
 from tokenkeep.providers import Providers
+from tokenkeep.records import Alias, Kept, Lease
 from tokenkeep.rows import Rows
-from tokenkeep.saver import Saver
-from tokenkeep.sealing import key_missing
-from tokenkeep.store import TokenStore
+from tokenkeep.store import Store
+from tokenkeep.swapping import attempts
 from tokenkeep.token import Status, Token
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
-    from tokenkeep.backends.base import Backend
+    from tokenkeep.backends.base import Backend, Mark
     from tokenkeep.journal import Journal
-    from tokenkeep.sealing import KeyRing
+    from tokenkeep.sealing import KeySource
     from tokenkeep.token import Claim
 
+_UNSEEN = object()
+"""A revision that no store has: what was written here may have been written over."""
 
-class Vault(TokenStore):
+_LOOKS = (0.0, 0.05, 0.1, 0.2, 0.4)
+"""How long the earlier of two saves of one refresh token waits for the other to go, in seconds."""
+
+_LIST_BY = {"user": "user", "client_id": "client", "tenant": "tenant", "status": "state"}
+
+
+class Vault(Store):
     """
     Keep tokens sealed, in any backend.
 
@@ -37,62 +57,80 @@ class Vault(TokenStore):
 
     Args:
         backend: Where the sealed records are.
-        ring: The keys.
+        ring: Wraps the store's own keys: a `KeyRing`, or another `KeySource`.
         providers: They know where a token is valid. None means those that
             come with tokenkeep, Zoho for tokens that don't say.
         journal: Where answers are kept until they are saved. None means
             beside an embedded store, else in the user's state folder.
+        replaced: What becomes of a refresh token that a login replaces: see
+            `tokenkeep.saving.Habits`.
         max_staleness: How long a token is handed out without asking the
             store, in seconds; only for backends without ``revision()``.
         cache_size: How many unsealed tokens are kept in memory.
         clock: The time. None means the operating system's.
 
     Raises:
-        KeyMissing: What is stored was sealed under a key that is not in the ring.
+        KeyMissing: The store's keys are wrapped under a key that is not in the ring.
+        StoreTooNew: A newer tokenkeep made the store.
     """
 
     def __init__(
         self,
         backend: Backend,
-        ring: KeyRing,
+        ring: KeySource,
         *,
         providers: Providers | None = None,
         journal: Journal | None = None,
-        max_staleness: float = 1.0,
+        replaced: Literal["keep", "revoke"] | None = None,
+        max_staleness: float = 0.0,
         cache_size: int = 10_000,
         clock: Clock | None = None,
     ) -> None:
         self.backend = backend
         self.ring = ring
         self.providers: Providers = providers or Providers()
-        self.journal: Journal = journal or _journal_of(backend, ring)
-        self._locate = self.providers.locate
+        self._replaced = replaced
         self._clock = clock or Clock()
+        self._header = Header(backend, ring, self._clock.monotonic)
+        self.journal: Journal = journal or self._own_journal()
         self._cache = Cache(cache_size, max_staleness)
-        self._rows = Rows(backend, ring, wrote=self._cache.wrote)
-        self._saver = Saver(self._rows, self._cache, self._clock, reread=self.reread)
+        self._rows = Rows(
+            backend, self._header, tenant_of=self.providers.tenant, wrote=self._wrote
+        )
+        self._aliases = Aliases(self._rows, self.habits, self._clock)
         forks.renew_in_child(self._cache)
-        first = backend.scan(None, 1)
-        if not backend.embedded:
-            backend.store_id()  # while it can be asked: an outage must not hide the journal
-        if first and first[0].key_id not in ring.key_ids:
-            raise key_missing([first[0].key_id], ring.key_ids)
 
     def __repr__(self) -> str:
         return f"<Vault {self.backend.describe()}>"
+
+    @property
+    def store_id(self) -> str:
+        """What tells this store from any other, whatever name it is reached by."""
+        return self._header.keys.store_id
+
+    def habits(self, token: Token) -> saving.Habits:
+        """Return what becomes of a refresh token of this provider that a login replaces."""
+        try:
+            revokes_grant = self.providers.of(token).profile.revokes_grant
+        except UnknownName:
+            revokes_grant = True  # nothing is revoked on a guess
+        return saving.Habits(revokes_grant=revokes_grant, replaced=self._replaced)
+
+    # Finding
 
     def find_token(self, token: Token) -> Token | None:
         """See `TokenStore.find_token`."""
         if token.id:
             return self.find_token_by_id(token.id)
-        located = self._locate(token)
+        if token.provider or token.data_center or token.environment:
+            self.providers.expect_known(token)
+        located = self.providers.locate(token)
         # The provider is needed to locate the token, but asked for only if named.
-        questions = Lookup.of(located.but(provider=token.provider))
-        for question in questions:
-            found = self._answer(question)
+        for question in Lookup.of(located.but(provider=token.provider)):
+            found = self._answer(question, located)
             if found is not None:
                 return found
-        return self._named(located, questions) if self.backend.finds_late else None
+        return None
 
     def find_token_by_id(self, token_id: str) -> Token | None:
         """See `TokenStore.find_token_by_id`."""
@@ -115,102 +153,136 @@ class Vault(TokenStore):
         token = self._read(token_id)
         # Who was told of another process's token here must not be handed the
         # one before it by the next lookup.
-        self._cache.wrote(token_id if token is None else str(token.id))
+        self._wrote(self._record_id(token_id if token is None else str(token.id)))
         return token
-
-    def _read(self, token_id: str) -> Token | None:
-        record = self.backend.read(token_id)
-        if record is None:
-            return None
-        last = self._cache.last(("id", token_id))
-        if last is not None and (last.id, last.version) == (record.id, record.version):
-            # Spares opening it; when it was last used is outside the version.
-            used = record.last_used_at
-            return last if last.last_used_at == used else last.but(last_used_at=used)
-        token = self._rows.open(record)
-        found = self._rows.read(token.moved_to) if token.moved_to else token
-        return None if found is None or found.status is Status.PENDING else found
-
-    def save_token(self, token: Token) -> Token:
-        """See `TokenStore.save_token`."""
-        return self._saver.save(self._locate(saving.cleaned(token)))
-
-    def gather(self, token: Token) -> Token:
-        """
-        Let rows without a name that hold the same login lead to their user's row.
-
-        Saving does it by itself; this is for rows that came here otherwise.
-
-        Args:
-            token: As it is stored.
-
-        Returns:
-            The row that the login is in now: revoked if one of them was.
-
-        Raises:
-            StoreError: It can't be read or written.
-        """
-        return self._saver.gathered(token, secrets.token_hex(16))
-
-    def swap(self, token: Token) -> Token:
-        """See `TokenStore.swap`."""
-        return self._saver.noted(self._rows.swap(token))
-
-    def reserve(self, token: Token, claim: Claim) -> Token:
-        """
-        Leave a pending row for the first login with a credential.
-
-        The row holds nothing of the credential but what makes it unique.
-        `save_token` completes it; `Keeper.sweep` clears up what is left.
-
-        Args:
-            token: What is about to log in, with a grant, refresh or access token.
-            claim: Who logs in.
-
-        Raises:
-            StoreConflict: Somebody else has left one, or has logged in.
-        """
-        return self._rows.reserve(self._locate(token), claim, self._clock.now())
-
-    def reserved(self, token: Token) -> Token | None:
-        """Return the pending row for the first login with a credential. None if there is none."""
-        rows = self._rows.taken(self._rows.first_logins(self._locate(token)))
-        return next((row for row in rows if row.status is Status.PENDING), None)
-
-    def delete_token(self, token_id: str, *, replaces: str | None = None) -> None:
-        """
-        Delete a token. Silent if there is none with this id.
-
-        Args:
-            token_id: Which one.
-            replaces: Delete only this version, be it of the row that the id
-                leads to. None deletes any.
-
-        Raises:
-            StoreConflict: Another version than *replaces* is stored.
-        """
-        if replaces is None:
-            deleting.delete_all_of(self._rows, token_id)
-        else:
-            deleting.delete_version_of(self._rows, token_id, replaces)
 
     def get_tokens(self) -> list[Token]:
         """See `TokenStore.get_tokens`."""
         return list(self.iter_tokens())
 
-    def same_login(self, token: Token) -> list[Token]:
-        """See `TokenStore.same_login`."""
-        if not token.refresh_token:
-            return [token]
-        return self._rows.having(Lookup("refresh", token.refresh_token)) or [token]
+    def iter_tokens(
+        self,
+        *,
+        user: str | None = None,
+        client_id: str | None = None,
+        tenant: str | None = None,
+        status: Status | None = None,
+        on_error: Callable[[TokenKeepError], None] | None = None,
+    ) -> Iterator[Token]:
+        """
+        Yield tokens in the order of their ids, a page in memory at a time.
 
-    def iter_tokens(self) -> Iterator[Token]:
-        """Yield all tokens in the order of their ids, a page in memory at a time."""
-        return (t for t in self.iter_rows() if t.status not in (Status.PENDING, Status.MOVED))
+        Args:
+            user: Only this user's. None means everybody's; the store reads no others.
+            client_id: Only this client's, likewise.
+            tenant: Only this organisation's, likewise.
+            status: Only those in this state, likewise.
+            on_error: Called for a row that does not open, instead of raising.
+                None raises when it is its turn.
+        """
+        asked = {"user": user, "client_id": client_id, "tenant": tenant, "status": status}
+        given = {name: str(value) for name, value in asked.items() if value}
+        by = next(((_LIST_BY[name], value) for name, value in given.items()), None)
+        for record in self._rows.all(by and self._rows.mark(*by)):
+            try:
+                token = self._rows.open(record)
+            except (KeyMissing, StoreTampered) as exc:
+                if on_error is None:
+                    raise
+                on_error(exc)
+                continue
+            if isinstance(token, Token) and self._is_of(token, given):
+                yield token
 
-    def iter_rows(self) -> Iterator[Token]:
-        """Yield all rows, the ones that are never handed out too, for cleaning up."""
-        return self._rows.all()
+    # Writing
+
+    def save_token(self, token: Token) -> Token:
+        """See `TokenStore.save_token`."""
+        token = self.providers.locate(saving.cleaned(token))
+        login = secrets.token_hex(16)
+        for _ in attempts(token.id, token.user):
+            by_id, rows = self._look(token)
+            plan = saving.plan(
+                token,
+                rows,
+                by_id=by_id,
+                login=login,
+                now=self._clock.now(),
+                habits=self.habits(token),
+            )
+            try:
+                saved = self._done(plan)
+                if plan.stored is None or saving.is_login(plan.stored, token) or plan.source:
+                    saved = self._looked_again(saved, plan)
+            except StoreConflict:
+                continue
+            if token.id and by_id is None:
+                self._aliases.make(self._record_id(token.id), saved)
+            return saved
+        raise AssertionError  # attempts() has raised
+
+    def swap(self, token: Token) -> Token:
+        """See `TokenStore.swap`."""
+        if token.version is None:
+            raise StoreConflict(
+                "This token was handed out unsaved", token_id=token.id, user=token.user
+            )
+        owner = self._rows.owner(token) if token.user and not token.ended else str(token.owner)
+        if owner != token.owner and self._rows.may_become(self._record_id(str(token.id)), owner):
+            try:
+                return self._noted(self._rows.put(token.but(owner=owner), replaces=token.version))
+            except StoreConflict:
+                pass  # where it is valid has been learnt, and another row is for the same
+        return self._noted(self._rows.put(token, replaces=token.version))
+
+    def delete_token(self, token_id: str) -> None:
+        """
+        Delete a token. Silent if there is none with this id.
+
+        What the provider has not confirmed to be revoked is kept, out of
+        sight, until it has: see `Keeper.sweep`.
+        """
+        self._delete(token_id, None)
+
+    def delete_version(self, token_id: str, version: str) -> None:
+        """See `Store.delete_version`."""
+        self._delete(token_id, version)
+
+    def _delete(self, token_id: str, replaces: str | None) -> None:
+        record_id = self._record_id(token_id)
+        for _ in attempts(token_id):
+            try:
+                kept = self._rows.read(record_id)
+                if isinstance(kept, Token) and kept.ended:
+                    if replaces == kept.version:  # all its revocations are confirmed
+                        self._rows.delete(record_id, replaces=replaces)
+                    return
+                row = self._aliases.lead(kept)
+            except (KeyMissing, StoreTampered):
+                # What can't be read can be deleted all the same.
+                self._rows.delete(record_id, replaces=replaces)
+                return
+            if row is None:
+                self._drop_alias(record_id)
+                return
+            if replaces is not None and row.version != replaces:
+                raise StoreConflict(
+                    "This token was changed meanwhile", token_id=row.id, user=row.user
+                )
+            aliases = self._aliases.of(str(row.id))
+            carrying = [alias for alias in aliases if alias.carries]
+            for alias in carrying:
+                self._aliases.finish(alias)  # else it would make the row anew
+            try:
+                if not carrying:
+                    self._end(row)
+            except StoreConflict:
+                continue
+            if carrying:
+                continue
+            for alias in aliases:
+                self._rows.delete(alias.id, replaces=None)
+            return
 
     def delete_tokens(self) -> None:
         """See `TokenStore.delete_tokens`."""
@@ -221,70 +293,394 @@ class Vault(TokenStore):
             self._cache.clear()
 
     def touch(self, token_id: str, last_used_at: float) -> None:
-        """Note when a token was last handed out, in epoch seconds."""
-        self.backend.touch(token_id, last_used_at)
+        """See `Store.touch`."""
+        self.backend.touch(self._record_id(token_id), last_used_at)
 
-    def reseal(self) -> int:
+    # First logins
+
+    def lease(self, token: Token, claim: Claim) -> tuple[str, Claim]:
+        """See `Store.lease`."""
+        owner = self._lease_owner(token)
+        for _ in attempts(user=token.user):
+            found = [
+                kept for kept in self._rows.find([("owner", owner)]) if isinstance(kept, Lease)
+            ]
+            if found:
+                return str(found[0].version), found[0].claim
+            lease = Lease(id=self._rows.new_id(owner), version="", owner=owner, claim=claim)
+            try:
+                return str(self._rows.put(lease, replaces=None).version), claim
+            except StoreConflict:
+                continue
+        raise AssertionError  # attempts() has raised
+
+    def release(self, token: Token, version: str) -> None:
+        """See `Store.release`."""
+        for kept in self._rows.find([("owner", self._lease_owner(token))]):
+            if isinstance(kept, Lease):
+                self._rows.delete(kept.id, replaces=version)
+
+    # Tidying up
+
+    def due(
+        self, now: float, on_error: Callable[[TokenKeepError], None] | None = None
+    ) -> Iterator[Token]:
+        """See `Store.due`."""
+        for record in self._rows.due(now):
+            if record.kind not in (records.ROW, records.ENDED):
+                continue
+            try:
+                token = self._rows.open(record)
+            except TokenKeepError as exc:
+                if on_error is None:
+                    raise
+                on_error(exc)
+                continue
+            if isinstance(token, Token) and (token.ended or token.renewal.to_revoke):
+                yield token
+
+    def tidy(self, now: float, on_error: Callable[[TokenKeepError], None] | None = None) -> int:
+        """See `Store.tidy`."""
+        gone = 0
+        for record in self._rows.due(now):
+            if record.kind == records.ENDED:
+                continue
+            try:
+                kept = self._rows.open(record)
+                if isinstance(kept, Token):
+                    self._look_for_others(kept)
+                elif isinstance(kept, Alias):
+                    gone += self._aliases.tidy(kept)
+                else:
+                    self._rows.delete(kept.id, replaces=kept.version)
+                    gone += 1
+            except StoreConflict:
+                continue  # somebody else is at it
+            except TokenKeepError as exc:
+                if on_error is None or isinstance(exc, StoreUnavailable):
+                    raise
+                on_error(exc)
+        return gone
+
+    # Keys
+
+    def rotate(self) -> bool:
         """
-        Seal everything under the newest key, so that older ones can be taken away.
-
-        The journal of this host too. Safe while others use the store, if all
-        of them have the newest key.
+        Wrap the store's keys under the newest key of the ring; instant, however many tokens.
 
         Returns:
-            How many rows were sealed under an older key.
+            False if they already were.
+
+        Raises:
+            StoreConflict: Somebody else did meanwhile.
         """
+        return self._header.rotate()
+
+    def rotate_data(self, *, anew: bool = True) -> Iterator[bool]:
+        """
+        Make a new data key and seal everything under it. Others may go on using the store.
+
+        Broken off, it can be gone on with: *anew* says so.
+
+        Args:
+            anew: Whether to make a new data key. False seals what is not yet
+                sealed under the newest one there is.
+
+        Yields:
+            For each record whether it was sealed now.
+        """
+        newest = self._header.rotate_data() if anew else self._header.keys.newest
         self.journal.reseal()
-        return self._rows.reseal()
+        after = None
+        while page := self.backend.scan(after, 500):
+            for record in page:
+                yield record.kind != records.HEADER and self._resealed(record.id, newest)
+            after = page[-1].id
+
+    def key_status(self) -> tuple[str, dict[int, int]]:
+        """Return the id of the ring key that wraps, and how many records each data key sealed."""
+        self._header.look()
+        counts = dict.fromkeys(self._header.keys.numbers, 0)
+        after = None
+        while page := self.backend.scan(after, 500):
+            for record in page:
+                if record.kind != records.HEADER:
+                    counts[record.key] = counts.get(record.key, 0) + 1
+            after = page[-1].id
+        return self._header.wrapped_under, counts
 
     def close(self) -> None:
         """Let go of connections, files and unsealed tokens."""
         self._cache.clear()
+        self._header.keys.forget()
         self.backend.close()
 
-    def _answer(self, question: Lookup) -> Token | None:
+    # One look
+
+    def _read(self, token_id: str) -> Token | None:
+        record = self.backend.read(self._record_id(token_id))
+        if record is None:
+            return None
+        last = self._cache.last(("id", token_id))
+        if last is not None and last.version == record.version:
+            # Spares opening it; when it was last used is outside the version.
+            used = record.last_used_at
+            return last if last.last_used_at == used else last.but(last_used_at=used)
+        return self._aliases.lead(self._rows.open(record))
+
+    def _answer(self, question: Lookup, located: Token) -> Token | None:
         revision = self.backend.revision()
         mark = self._cache.mark
         now = self._clock.monotonic()
         cached = self._cache.get(question, revision, now)
         if cached is not None:
             return cached
-        found = question.choose(self._rows.having(question))
+        marks = [self._rows.mark(question.field, question.value)]
+        if self.backend.finds_late:
+            marks += self._owners(located)
+        found = question.choose(self._led(self._rows.find(marks)))
         if found is not None:
             self._cache.put(question, Entry(found, revision, now, mark))
         return found
 
-    def _named(self, token: Token, questions: tuple[Lookup, ...]) -> Token | None:
-        """Return the row that answers one of the questions and has the token's identity."""
-        for row in self._rows.taken(self._rows.identities(token)):
-            led = self._rows.read(row.moved_to) if row.moved_to else row
-            for question in questions:
-                if led is not None and (found := question.choose([led])) is not None:
-                    return found
-        return None
+    def _look(self, token: Token) -> tuple[Token | None, list[Token]]:
+        """Return the row that a token's id leads to, and those that a save of it may touch."""
+        by_id = None
+        if token.id:
+            by_id = self._read(token.id)
+            known = by_id is not None and (by_id.user or not token.user)
+            if by_id is not None and known and not saving.is_login(by_id, token):
+                return by_id, []  # it brings nothing that another row could have
+        found = self._rows.find(self._marks(token))
+        for kept in found:
+            if (
+                isinstance(kept, Token)
+                and kept.ended
+                and kept.refresh_token == token.refresh_token
+            ):
+                raise StaleToken(
+                    "This login was ended here, and the provider is still being told",
+                    token_id=kept.id,
+                    user=kept.user,
+                    hint="Log in anew",
+                )
+        return by_id, self._led(found)
 
+    def _marks(self, token: Token) -> list[Mark]:
+        """Return what the rows are found by that a save of a token may touch."""
+        given = dict(credentials(token))
+        if len(given) > 1:
+            given.pop("access", None)
+        return [*self._owners(token), *(self._rows.mark(*each) for each in given.items())]
 
-def whereabouts(backend: Backend) -> str:
-    """
-    Return what no two stores have in common, and all processes of a host make alike.
+    def _owners(self, token: Token) -> list[Mark]:
+        named = [("owner", self._rows.owner(token))] if token.user else []
+        return named + [("owner", self._rows.owner(token, each)) for each in credentials(token)]
 
-    Two servers may be called alike, and a copy of a database has its id.
+    def _led(self, found: list[Kept]) -> list[Token]:
+        """Return the rows among what was found, and those that aliases among it lead to."""
+        rows: dict[str | None, Token] = {}
+        for kept in found:
+            row = self._aliases.lead(kept)
+            if row is not None:
+                rows[row.id] = row
+            elif isinstance(kept, Alias) and kept.carries is None:
+                self._drop_alias(kept.id)  # its row is gone, and it is in the way of a new one
+        moved = any(isinstance(kept, Alias) and kept.carries for kept in found)
+        if moved:
+            # A row found beside a carrying alias was read before its login went in.
+            rows = {key: row for key, row in ((k, self._fresh(v)) for k, v in rows.items()) if row}
+        return list(rows.values())
 
-    Raises:
-        StoreUnavailable: The store can't be asked for its id.
-    """
-    return f"{backend.store_id()} {backend.describe()}"
+    def _fresh(self, row: Token) -> Token | None:
+        return self._aliases.row(self._record_id(str(row.id)))
 
+    # One write
 
-def _journal_of(backend: Backend, ring: KeyRing) -> Journal:
-    if backend.home is not None:
-        return FolderJournal(backend.home.with_name(f"{backend.home.name}.journal"), ring)
-    if backend.embedded:
-        return MemoryJournal()
+    def _done(self, plan: saving.Plan) -> Token:
+        """
+        Do what a save has to.
 
-    def folder() -> Path:
+        Raises:
+            StoreConflict: Somebody wrote meanwhile; nothing was done.
+        """
+        stored, row = plan.stored, plan.row
+        if stored is row:
+            return row
+        if plan.source is not None and plan.carried is not None and stored is not None:
+            self._aliases.move(plan.source, plan.carried, str(stored.id), stored)
+            return self._there(str(plan.source.id), plan.row)
+        if stored is None:
+            owner = self._rows.owner(row)
+            new = row.but(id=records.token_id(self._rows.new_id(owner)), owner=owner)
+            return self._put(new, None)
+        owner = self._rows.owner(row) if row.user else str(stored.owner)
+        if owner != stored.owner and not self._rows.may_become(
+            self._record_id(str(stored.id)), owner
+        ):
+            self._aliases.move(stored, row, records.token_id(self._rows.new_id(owner)), None)
+            return self._there(str(stored.id), row)
+        return self._put(row.but(owner=owner), stored.version)
+
+    def _put(self, row: Token, replaces: str | None) -> Token:
+        """Write a row; if nobody can tell whether it was written, look."""
+        try:
+            return self._noted(self._rows.put(row, replaces=replaces))
+        except StoreUnavailable:
+            try:
+                there = self._rows.read(self._record_id(str(row.id)))
+            except StoreUnavailable:
+                there = None
+            is_mine = isinstance(there, Token) and there.version != replaces
+            if is_mine and isinstance(there, Token) and there.renewal.login == row.renewal.login:
+                return there
+            raise
+
+    def _looked_again(self, saved: Token, plan: saving.Plan) -> Token:
+        """
+        Look once more after a login was written: others may have saved it meanwhile.
+
+        Raises:
+            DuplicateRefreshToken: Another row has the same refresh token, and was first.
+            StoreConflict: Somebody wrote meanwhile: begin anew.
+        """
+        if not saved.refresh_token:
+            return saved
+        marks = [self._rows.mark("refresh", saved.refresh_token)]
+        for pause in _LOOKS:
+            if pause:
+                self._clock.sleep(pause)
+            found = self._rows.find([*marks, *(self._owners(saved) if not pause else ())])
+            others = [row for row in self._led(found) if row.id != saved.id]
+            others = [row for row in others if row.refresh_token == saved.refresh_token]
+            if not others:
+                again = next((kept for kept in found if kept.id == saved.id), None)
+                return again if isinstance(again, Token) else saved
+            if saving.same_thing(others[0], saved):
+                return self._become_one(saved, others[0])
+            if plan.source is not None:
+                return saved  # this login was here first: who saves it elsewhere takes that back
+            if _order(others[0]) < _order(saved):
+                break
+        # Taken back as it came, unless somebody has written it since.
+        if plan.stored is None:
+            self._rows.delete(self._record_id(str(saved.id)), replaces=saved.version)
+        else:
+            self._rows.put(plan.stored, replaces=saved.version)
+        raise DuplicateRefreshToken(
+            "This refresh token was stored in another row at the same time",
+            token_id=others[0].id,
+            user=others[0].user,
+            hint="Save it for the user, client and environment of that row",
+        )
+
+    def _look_for_others(self, row: Token) -> None:
+        """
+        Look for other rows with a row's refresh token, if whoever wrote it may not have.
+
+        A process that ended between the two leaves two of them; of those the
+        one that was made later gives the login up.
+        """
+        if not row.renewal.unlooked:
+            return
+        mark = self._rows.mark("refresh", row.refresh_token or "")
+        others = [kept for kept in self._led(self._rows.find([mark])) if kept.id != row.id]
+        gives_up = any(_order(other) < _order(row) for other in others)
+        looked = saving.withdrawn(row, self._clock.now()) if gives_up else row
+        self._rows.put(looked.with_renewal(unlooked=False), replaces=row.version)
+
+    def _become_one(self, saved: Token, other: Token) -> Token:
+        """Let one row be left of a login that was saved twice at the same time, for the same."""
+        now = self._clock.now()
+        if Status.REVOKED in (saved.status, other.status):
+            for row in (saved, other):
+                dead = saving.died(row, Status.REVOKED, now)
+                if dead is not row:
+                    self._rows.put(dead, replaces=row.version)
+            return self._there(str(saved.id), saved)
+        source, target = (other, saved) if saved.user and not other.user else (saved, other)
+        self._aliases.move(source, source, str(target.id), target)
+        return self._there(str(target.id), saved)
+
+    def _there(self, token_id: str, row: Token) -> Token:
+        """Return the row that an id leads to now."""
+        there = self._aliases.row(self._record_id(token_id))
+        if there is None:
+            raise StoreConflict("This token was deleted meanwhile", token_id=row.id, user=row.user)
+        return self._noted(there)
+
+    def _end(self, row: Token) -> None:
+        """Delete a row; with something left to revoke it goes out of sight until that is done."""
+        record_id = self._record_id(str(row.id))
+        if not row.renewal.to_revoke:
+            self._rows.delete(record_id, replaces=row.version)
+            return
+        # Another owner, so that what it was for is free.
+        owner = self._header.keys.digest("ended", f"{row.id} {row.version}")
+        ended = row.but(owner=owner, ended=True, access_token=None)
+        if self._rows.may_become(record_id, owner):
+            self._rows.put(ended, replaces=row.version)
+            return
+        self._rows.put(ended.but(id=records.token_id(self._rows.new_id(owner))), replaces=None)
+        self._rows.delete(record_id, replaces=row.version)
+
+    def _drop_alias(self, record_id: str) -> None:
+        kept = self._rows.read(record_id)
+        if isinstance(kept, Alias) and kept.carries is None and self._aliases.lead(kept) is None:
+            self._rows.delete(record_id, replaces=kept.version)
+
+    def _resealed(self, record_id: str, newest: int) -> bool:
+        for _ in attempts(records.token_id(record_id)):
+            record = self.backend.read(record_id)
+            if record is None or record.key == newest:
+                return False
+            kept = self._rows.open(record)
+            try:
+                self._rows.put(kept, replaces=record.version)
+            except StoreConflict:
+                continue
+            return True
+        return False
+
+    # Small things
+
+    def _noted(self, written: Token) -> Token:
+        """Keep what was just written for the next save; no reader is given it unasked."""
+        self._cache.put(("id", written.id), Entry(written, _UNSEEN, 0.0))
+        return written
+
+    def _wrote(self, record_id: str) -> None:
+        self._cache.wrote(records.token_id(record_id))
+
+    def _record_id(self, token_id: str) -> str:
+        return self._rows.record_id(token_id)
+
+    def _lease_owner(self, token: Token) -> str:
+        located = self.providers.locate(token)
+        credential = next(iter(credentials(located)))
+        place = (located.provider, located.client_id, located.data_center, located.environment)
+        return self._header.keys.digest("lease", repr((place, credential)))
+
+    def _is_of(self, token: Token, given: dict[str, str]) -> bool:
+        its = {
+            "user": token.user,
+            "client_id": token.client_id,
+            "status": token.status.value,
+            "tenant": self.providers.tenant(token) if "tenant" in given else None,
+        }
+        return all(its[name] == value for name, value in given.items())
+
+    def _own_journal(self) -> Journal:
+        home = self.backend.home
+        if home is not None:
+            return FolderJournal(home.with_name(f"{home.name}.journal"), self._header)
+        if self.backend.embedded:
+            return MemoryJournal()
         # Each store its own: one must not judge the answers of another's tokens.
-        store = digest_of(whereabouts(backend))[:16]
-        return folders.state() / "journal" / store
+        name = digest_of(f"{self.store_id} {self.backend.describe()}")[:16]
+        folder: Callable[[], Path] = lambda: folders.state() / "journal" / name  # noqa: E731
+        return FolderJournal(folder, self._header)
 
-    return FolderJournal(folder, ring)
+
+def _order(row: Token) -> tuple[float, str]:
+    return row.created_at or 0.0, str(row.id)

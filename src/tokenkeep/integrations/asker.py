@@ -57,6 +57,11 @@ def is_me(asker: str) -> bool:
     return _thread(asker) == _names.mine()
 
 
+def is_here(asker: str) -> bool:
+    """Tell whether its process can be seen from here: as `holder.is_here`."""
+    return holder.is_here(asker)
+
+
 def is_gone(asker: str) -> bool:
     """
     Tell whether the thread is known to have ended.

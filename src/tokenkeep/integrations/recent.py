@@ -32,6 +32,9 @@ class Recent(threading.local, Generic[Key, Value]):
         if len(self._values) > MOST:
             del self._values[next(iter(self._values))]
 
+    def __contains__(self, key: object) -> bool:
+        return key in self._values
+
     def drop(self, key: Key) -> None:
         """Forget it. Silent if there is nothing."""
         self._values.pop(key, None)

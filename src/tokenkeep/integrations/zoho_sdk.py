@@ -17,11 +17,18 @@ from tokenkeep.errors import (
     DriverMissing,
     LoginNeeded,
     TokenKeepError,
+    TokenNotFound,
+    visible,
 )
+from tokenkeep.events import logger
+from tokenkeep.lookup import digest_of
+from tokenkeep.saving import is_older
 from tokenkeep.store import TokenStore
 from tokenkeep.token import Status, Token
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from tokenkeep.events import Listener
     from tokenkeep.keeper import Keeper
     from tokenkeep.providers.base import Place
@@ -100,6 +107,8 @@ class SDKStore:
         self._logins = FirstLogins(self.keeper.store, self._clock)
         # By id, the access tokens each thread was given last.
         self._handed: Recent[str | None, str | None] = Recent()
+        # Grants that were told not to have been used, by their digest.
+        self._unused: Recent[str, None] = Recent()
 
     def __repr__(self) -> str:
         return f"<SDKStore {self.keeper.store!r}>"
@@ -122,11 +131,13 @@ class SDKStore:
         if not isinstance(token, OAuthToken):
             return token
         with _sdk_errors:
+            # Whatever login this thread was at, it is not any more.
+            self._logins.over()
             token_id = token.get_id()
             if token_id:
-                stored = self.keeper.store.find_token_by_id(token_id)
+                stored = self._zohos(token_id)
                 return None if stored is None else self._filled(token, stored)
-            asked = zoho_tokens.asked(token, self._asked_place(token))
+            asked = zoho_tokens.asked(token, self._asked_place(token), provider=PROVIDER)
             valid = self._valid(asked)
             return None if valid is None else self._filled(token, valid)
 
@@ -141,9 +152,18 @@ class SDKStore:
             SDKException: There is none, or it can't be made valid.
         """
         with _sdk_errors:
-            valid = self.keeper.get(id=id)
-            self._handed.note(valid.id, valid.access_token)
-            return zoho_tokens.made(valid, self._shown_expiry(valid))
+            self._logins.over()
+            stored = self._zohos(id)
+            if stored is None:
+                raise TokenNotFound(
+                    "There is no such token",
+                    token_id=id,
+                    hint="It was deleted, or never there; see those there are with: tokenkeep list",
+                )
+            valid = self._renewed(stored)
+            self._handed.note(id, valid.access_token)
+            # The id it was asked by, which may be its caller's own.
+            return zoho_tokens.made(valid.but(id=id), self._shown_expiry(valid))
 
     def save_token(self, token: Any) -> None:
         """
@@ -175,10 +195,8 @@ class SDKStore:
                 api_domain=self._api_domain(token, place),
                 issuer=issuer,
             )
-            if given.id is None and (pending := self._logins.pending(given)):
-                given = given.but(id=pending)
-            saved = self.keeper.store.save_token(given)
-            self._logins.done(given)
+            saved = self.keeper.save(given)
+            self._logins.over()
             if saved.status is not Status.OK:
                 raise LoginNeeded(
                     f"This token is {saved.status.value} and what was saved is no new login",
@@ -186,9 +204,10 @@ class SDKStore:
                     user=saved.user,
                     hint="Log in with a new grant or refresh token",
                 )
-            token.set_id(saved.id)
+            if not given.id:  # an id of its caller's own is kept, as the official stores do
+                token.set_id(saved.id)
             # What the SDK goes on with, whatever this thread was given before.
-            self._handed.note(saved.id, token.get_access_token())
+            self._handed.note(token.get_id(), token.get_access_token())
 
     def delete_token(self, id: str) -> None:  # noqa: A002  # the SDK's own name
         """
@@ -201,27 +220,29 @@ class SDKStore:
             SDKException: The store can't be written.
         """
         with _sdk_errors:
-            self.keeper.delete(id)
+            if self._zohos(id) is not None:
+                self.keeper.delete(id)
 
     def get_tokens(self) -> list[Any]:
         """
-        Return all tokens as OAuthTokens, as they are stored.
+        Return all of Zoho's tokens as OAuthTokens, as they are stored.
 
         Raises:
             SDKException: The store can't be read.
         """
         with _sdk_errors:
-            return [zoho_tokens.made(token, token.expires_at) for token in self.keeper.tokens()]
+            return [zoho_tokens.made(token, token.expires_at) for token in self._all_zohos()]
 
     def delete_tokens(self) -> None:
         """
-        Delete all tokens here; Zoho is not asked.
+        Delete all of Zoho's tokens here; Zoho is not asked.
 
         Raises:
             SDKException: The store can't be written.
         """
         with _sdk_errors:
-            self.keeper.store.delete_tokens()
+            for token in self._all_zohos():
+                self.keeper.delete(str(token.id))
 
     # What the SDK's stores don't have.
 
@@ -272,16 +293,60 @@ class SDKStore:
 
     def _valid(self, asked: Token) -> Token | None:
         """Return a valid token. None if the caller is to log in."""
-        stored = self.keeper.store.find_token(asked) or self._first_login(asked)
+        stored = self._found(asked) or self._first_login(asked)
         if stored is None:
             return None
         try:
-            return self.keeper.get(id=stored.id, client_secret=asked.client_secret)
+            valid = self._renewed(stored, asked.client_secret)
         except LoginNeeded:
             if not _brings_another_login(asked, stored):
                 raise
+        else:
+            self._warn_if_unused(asked, valid)
+            return valid
         saved = self._first_login(asked)
-        return None if saved is None else self.keeper.get(id=saved.id)
+        return None if saved is None else self._renewed(saved)
+
+    def _found(self, asked: Token) -> Token | None:
+        """Return what is stored: rather where the SDK is told to work, else where it is."""
+        found = self.keeper.store.find_token(asked)
+        if found is None and asked.data_center:
+            found = self.keeper.store.find_token(asked.but(data_center=None))
+        return found
+
+    def _renewed(self, stored: Token, client_secret: str | None = None) -> Token:
+        issuer = None
+        if not stored.issuer:
+            environment = _environment()
+            if environment is None:
+                return stored  # nobody can say yet where it is renewed: it is filled as it is
+            issuer = environment.accounts_url
+        return self.keeper.valid(stored, client_secret=client_secret, issuer=issuer)
+
+    def _zohos(self, token_id: str) -> Token | None:
+        """Return the token with an id. None if there is none, or it is another provider's."""
+        stored = self.keeper.store.find_token_by_id(token_id)
+        return stored if stored is not None and stored.provider == PROVIDER else None
+
+    def _all_zohos(self) -> Iterator[Token]:
+        return (token for token in self.keeper.tokens() if token.provider == PROVIDER)
+
+    def _warn_if_unused(self, asked: Token, valid: Token) -> None:
+        """Tell once that a new grant was not used, because the row that was found works."""
+        if not asked.grant_token or asked.grant_token == valid.grant_token:
+            return
+        digest = digest_of(asked.grant_token)
+        if digest in self._unused:
+            return
+        self._unused.note(digest, None)
+        logger.warning(
+            "A grant token was given for user %s, whose stored login %s works: it was not used. "
+            "To log in with it, for other scopes say, delete or revoke the stored one first: "
+            "tokenkeep logout %s",
+            visible(str(valid.user)),
+            visible(str(valid.id)),
+            visible(str(valid.id)),
+        )
 
     def _first_login(self, asked: Token) -> Token | None:
         from tokenkeep.providers.address import is_sendable
@@ -292,7 +357,7 @@ class SDKStore:
                 "The environment's accounts URL is plain http: secrets would be sent in clear",
                 hint="Use https; plain http is for 127.0.0.1 only",
             )
-        return self._logins.elect(asked.but(provider=PROVIDER))
+        return self._logins.elect(asked)
 
     def _place(self, url: str | None) -> Place | None:
         return self.keeper.providers.named(PROVIDER).place(url)
@@ -336,6 +401,8 @@ SDKTokenStore.register(SDKStore)
 def _brings_another_login(asked: Token, stored: Token) -> bool:
     """Tell whether a caller has a credential that the dead row found by its user has not."""
     if not asked.user:
+        return False
+    if asked.refresh_token and is_older(stored, asked.refresh_token):
         return False
     return (asked.grant_token or stored.grant_token) != stored.grant_token or (
         asked.refresh_token or stored.refresh_token

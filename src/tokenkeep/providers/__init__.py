@@ -148,3 +148,19 @@ class Providers:
             environment=token.environment or (place and place.environment),
             issuer=token.issuer or provider.issuer(place),
         )
+
+    def tenant(self, token: Token) -> str | None:
+        """Return the organisation a token's user belongs to. None if that is not known."""
+        try:
+            return self.of(token).tenant(token)
+        except UnknownName:
+            return None
+
+    def expect_known(self, token: Token) -> None:
+        """
+        Refuse a question about a provider, data centre or environment that there is not.
+
+        Raises:
+            UnknownName: It lists the known ones.
+        """
+        self.of(token).expect_known(token.data_center, token.environment)

@@ -10,6 +10,8 @@ from tokenkeep.errors import ConfigurationError
 from tokenkeep.providers.checks import check_count, check_seconds, check_type
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from tokenkeep.token import Token
 
 
@@ -80,6 +82,8 @@ class Answer:
         expires_in: Seconds the access token lives. None if the answer does not say.
         api_domain: Base URL for API calls. None if the answer does not say.
         scope: As the provider wrote it. None means as requested.
+        refresh_expires_in: Seconds the refresh token lives. None if the answer does not say.
+        extra: What it said besides, by its own names.
         clock_offset: The provider's clock minus ours, in seconds, from its
             ``Date`` header. None if it sent none.
     """
@@ -89,6 +93,8 @@ class Answer:
     expires_in: float | None = None
     api_domain: str | None = None
     scope: str | None = None
+    refresh_expires_in: float | None = None
+    extra: Mapping[str, object] = field(default_factory=dict, repr=False)
     clock_offset: float | None = None
 
 
@@ -170,3 +176,19 @@ class Provider(ABC):
     @abstractmethod
     def issuer(self, place: Place | None) -> str | None:
         """Return the token endpoint for a place. None if it is not known."""
+
+    def tenant(self, token: Token) -> str | None:  # noqa: ARG002 - for those that know
+        """Return the organisation of a token's user, by the provider's name. None if unknown."""
+        return None
+
+    def expect_known(self, data_center: str | None, environment: str | None) -> None:  
+        """
+        Refuse names that no token of this provider can have.
+
+        Args:
+            data_center: As in `Place`. None is fine.
+            environment: Likewise.
+
+        Raises:
+            UnknownName: There is no such data centre or environment; it lists the known ones.
+        """

@@ -34,6 +34,19 @@ _CHECK_CLIENT = "Check the client id, the client secret and the redirect URI"
 _OK, _FIRST_NOT_OK = 200, 300
 _TOO_MANY_REQUESTS = 429
 
+_REFRESH_LIFETIME = (
+    "refresh_token_expires_in",
+    "refresh_expires_in",
+    "x_refresh_token_expires_in",
+)
+"""How providers name the life of a refresh token."""
+
+_OWN = {
+    *("access_token", "refresh_token", "token_type", "expires_in", "expires_in_sec"),
+    *("api_domain", "scope", *_REFRESH_LIFETIME),
+}
+"""Fields of an answer that are read; the others are kept as they are."""
+
 LONGEST_WAIT = 3600.0
 """An answer is obeyed for this long at most, or for the profile's ``mint_window``; in seconds."""
 
@@ -267,6 +280,8 @@ class OAuth2(Provider):
             expires_in=self.lifetime(body),
             api_domain=api_domain if api_domain and is_sendable(api_domain) else None,
             scope=body.text("scope"),
+            refresh_expires_in=_refresh_lifetime(body),
+            extra={name: value for name, value in body.fields.items() if name not in _OWN},
             clock_offset=reply.clock_offset,
         )
 
@@ -321,3 +336,8 @@ class OAuth2(Provider):
     def wait(self, reply: Reply) -> float | None:
         """Return for how many seconds to leave it alone when it throttles. None if unknown."""
         return reply.retry_after
+
+
+def _refresh_lifetime(body: answers.Body) -> float | None:
+    found = (answers.seconds(body.fields.get(name)) for name in _REFRESH_LIFETIME)
+    return next((seconds for seconds in found if seconds), None)

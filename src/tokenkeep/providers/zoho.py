@@ -12,13 +12,14 @@ from tokenkeep.errors import (
     ProviderRefused,
     ProviderUnavailable,
     RenewalError,
+    UnknownName,
 )
 from tokenkeep.providers import answers
 from tokenkeep.providers.base import Place, Profile
 from tokenkeep.providers.checks import check_type
 from tokenkeep.providers.form import Form
 from tokenkeep.providers.oauth2 import OAuth2
-from tokenkeep.providers.zoho_data_centers import DATA_CENTERS, DataCenters
+from tokenkeep.providers.zoho_data_centers import DATA_CENTERS, ENVIRONMENTS, DataCenters
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -149,8 +150,27 @@ class Zoho(OAuth2):
         """Zoho names no time; its block lasts to the end of the window."""
         return reply.retry_after or self.profile.mint_window
 
+    def tenant(self, token: Token) -> str | None:
+        """As `Provider.tenant`; the zgid in the SDK's form ``email:zgid``."""
+        _, _, zgid = (token.user or "").rpartition(":")
+        return zgid if zgid.isdecimal() else None
+
+    def expect_known(self, data_center: str | None, environment: str | None) -> None:
+        """As `Provider.expect_known`; a host is a place of its own."""
+        if data_center and not _is_host(data_center):
+            self.table.by_name(data_center)
+        if environment and environment not in ENVIRONMENTS and not _is_host(environment):
+            raise UnknownName(
+                f"There is no environment {environment!r}",
+                hint=f"Known are {', '.join(ENVIRONMENTS)}",
+            )
+
     def _revocation_form(self, token: Token) -> Form:
         return Form(token=token.refresh_token or token.access_token)
+
+
+def _is_host(name: str) -> bool:
+    return "." in name or ":" in name
 
 
 def authorization_endpoint(issuer: str) -> str:

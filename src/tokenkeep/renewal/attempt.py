@@ -17,17 +17,19 @@ from tokenkeep.errors import (
     TokenKeepError,
 )
 from tokenkeep.renewal.outcomes import answered, clock_error, dead, failure_of, renewed, too_slow
+from tokenkeep.saving import died
 from tokenkeep.token import Claim, Failure, Status, Token
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from tokenkeep.clock import Clock, ClockErrors
+    from tokenkeep.clock import Clock
+    from tokenkeep.clock_errors import ClockErrors
     from tokenkeep.journal import Entry, Journal
     from tokenkeep.providers.base import Provider
     from tokenkeep.renewal.late import Late
     from tokenkeep.renewal.watch import Watch
-    from tokenkeep.store import TokenStore
+    from tokenkeep.store import Store
 
 FIRST_PAUSE = 0.01
 """How long a waiter sleeps before its second look, in seconds."""
@@ -51,7 +53,7 @@ class Parts:
         watch: This process's view of other people's claims.
     """
 
-    store: TokenStore
+    store: Store
     journal: Journal
     clock: Clock
     report: Callable[..., None]
@@ -68,28 +70,18 @@ class Ask:
     Args:
         rejected: An access token the API has refused. None if there is none.
         client_secret: The secret to renew with. None means the stored one.
+        issuer: Where to renew a token that does not say. None means unknown.
     """
 
     rejected: str | None = field(default=None, repr=False)
     client_secret: str | None = field(default=None, repr=False)
+    issuer: str | None = None
 
     def seen(self, token: Token) -> Token:
         """Return a stored token as this caller would use it."""
-        return token.but(client_secret=self.client_secret) if self.client_secret else token
-
-
-def entry_for(token: Token, journal: Journal, store: TokenStore) -> Entry | None:
-    """
-    Return this host's unsaved answer to a token's refresh token. None if there is none.
-
-    One that another row asked for counts, unless that row is gone: then it
-    only waits to be taken back, which is a sweep's business.
-    """
-    entry = journal.find(str(token.id), token.pair)
-    if entry is None or entry.token_id == token.id:
-        return entry
-    asker = store.reread(entry.token_id)
-    return None if asker is None or asker.status is Status.REVOKED else entry
+        if self.client_secret:
+            token = token.but(client_secret=self.client_secret)
+        return token.but(issuer=self.issuer) if self.issuer and not token.issuer else token
 
 
 class Attempt:
@@ -125,7 +117,7 @@ class Attempt:
         if held is None:
             return None
         try:
-            entry = entry_for(held, self._journal, self._store)
+            entry = self._journal.find(held.pair)
         except TokenKeepError:
             self._release(held, None, unsent=True)
             raise
@@ -165,7 +157,11 @@ class Attempt:
         except StoreConflict:
             return None
         except StoreUnavailable:
-            stored = self._store.reread(str(token.id))
+            try:
+                stored = self._store.reread(str(token.id))
+            except TokenKeepError:
+                self._watch.give_up(self._nonce)
+                raise
             if stored is not None and stored.version == token.version:
                 raise  # not written: the store can be read only
             return self._mine(token)
@@ -200,7 +196,7 @@ class Attempt:
             raise
         if answer.clock_offset is not None:
             self._errors.learn(held.issuer, clock_error(answer))
-        entry = answered(held, answer, sent_at=sent_at, client_secret=asked.client_secret)
+        entry = answered(held, answer, self._provider, asked=asked, sent_at=sent_at)
         if answer.refresh_token not in (None, held.refresh_token):
             # The old refresh token is spent: this answer is the only one.
             entry = self._kept(entry, held, room)
@@ -221,7 +217,7 @@ class Attempt:
         if not self._provider.profile.rotates:
             return None
         try:
-            return self._journal.prepare()
+            return self._journal.prepare(held.refresh_token)
         except StoreUnavailable:
             self._release(held, None, unsent=True)
             raise
@@ -272,19 +268,19 @@ class Attempt:
             if (
                 other
                 and other.nonce != self._nonce
-                and not self._watch.takeable(other, rotates=self._provider.profile.rotates)
+                and not self._watch.takeable(other, self._provider.profile)
             ):
                 if self._clock.monotonic() >= self._deadline:
                     raise too_slow(stored, self._provider.profile.wait_timeout)
                 self._clock.sleep(pause)
                 pause = min(pause * 1.5, LONGEST_PAUSE)
                 continue
-            entry = entry_for(held, self._journal, self._store)
+            entry = self._journal.find(held.pair)
             if entry is not None:
                 return self._settled(held, entry)
-            gone = stored.but(status=Status.LOGIN_NEEDED, updated_at=self._clock.now())
+            gone = died(stored, Status.LOGIN_NEEDED, self._clock.now(), holder.name(holder.me()))
             try:
-                written = self._store.swap(gone.with_renewal(claim=None, failure=failure))
+                written = self._store.swap(gone.with_renewal(failure=failure))
             except StoreConflict:
                 if self._clock.monotonic() >= self._deadline:
                     raise too_slow(stored, self._provider.profile.wait_timeout) from None
@@ -307,13 +303,16 @@ class Attempt:
         counted_now = held.renewal.mints[-1:] if unsent else ()
         try:
             while (stored := self._mine(held)) is not None:
-                # A join may have brought the times of another row.
                 changes["mints"] = tuple(m for m in stored.renewal.mints if m not in counted_now)
+                released = stored.with_renewal(**changes)
+                if failure is not None:
+                    released = released.having("failed", failure.at, holder.name(holder.me()))
                 try:
-                    self._store.swap(stored.with_renewal(**changes))
+                    self._store.swap(released)
                 except StoreConflict:
                     continue
                 return
         except StoreUnavailable as exc:
-            # The claim runs out by itself.
+            # Others wait for it to run out; this process knows that nobody is at it.
+            self._watch.give_up(self._nonce)
             self._report("renewal_failed", held, kind="store", error=exc.what)

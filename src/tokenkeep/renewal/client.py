@@ -8,14 +8,12 @@ from typing import TYPE_CHECKING
 
 from tokenkeep.decision import Decision, Verdict, current_failure, decide, is_usable
 from tokenkeep.errors import (
-    KeyMissing,
     RenewalError,
-    StoreError,
     StoreUnavailable,
     TokenKeepError,
     TokenNotFound,
 )
-from tokenkeep.renewal.attempt import FIRST_PAUSE, LONGEST_PAUSE, Ask, Attempt, Parts, entry_for
+from tokenkeep.renewal.attempt import FIRST_PAUSE, LONGEST_PAUSE, Ask, Attempt, Parts
 from tokenkeep.renewal.flights import Flights
 from tokenkeep.renewal.late import Late
 from tokenkeep.renewal.outcomes import dead, error_of, renewed, throttled, too_slow
@@ -25,10 +23,11 @@ from tokenkeep.token import Status, Token
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from tokenkeep.clock import Clock, ClockErrors
+    from tokenkeep.clock import Clock
+    from tokenkeep.clock_errors import ClockErrors
     from tokenkeep.journal import Entry, Journal
     from tokenkeep.providers.base import Provider
-    from tokenkeep.store import TokenStore
+    from tokenkeep.store import Store
     from tokenkeep.token import Claim
 
 
@@ -47,7 +46,7 @@ class Renewer:
 
     def __init__(
         self,
-        store: TokenStore,
+        store: Store,
         provider_of: Callable[[Token], Provider],
         journal: Journal,
         clock: Clock,
@@ -145,11 +144,6 @@ class _Client:
         if decision.verdict is Verdict.WAIT and claim and self._is_free(claim):
             free = seen.with_renewal(claim=None)
             decision = decide(free, now, self._profile, rejected=rejected)
-        if decision.verdict in (Verdict.RENEW_NOW, Verdict.RENEW_SOON):
-            # The budget is the refresh token's, in however many rows it is.
-            mints = self._mints()
-            spent = seen.with_renewal(claim=None, mints=mints)
-            decision = decide(spent, now, self._profile, rejected=rejected)
         if decision.verdict is Verdict.COOL_DOWN:
             if failure is not None and failure.kind != "throttled" and failure.until > now:
                 raise error_of(failure, token)
@@ -157,7 +151,7 @@ class _Client:
         return decision
 
     def _is_free(self, claim: Claim) -> bool:
-        return self._parts.watch.takeable(claim, rotates=self._profile.rotates)
+        return self._parts.watch.takeable(claim, self._profile)
 
     def _old_or(self, error: TokenKeepError) -> Token:
         """Return the token as read last while it is still good, else raise."""
@@ -175,13 +169,6 @@ class _Client:
     def _is_usable(self, token: Token) -> bool:
         local = self._parts.errors.local(token)
         return is_usable(local, self._clock.now(), rejected=self._ask.rejected)
-
-    def _mints(self) -> tuple[float, ...]:
-        try:
-            rows = self._parts.store.same_login(self._token)
-        except (StoreError, KeyMissing):
-            return self._token.renewal.mints  # another row is no reason to refuse this one
-        return tuple(sorted({at for row in rows for at in row.renewal.mints}))
 
     def _wait(self) -> Token | None:
         """
@@ -202,7 +189,9 @@ class _Client:
 
     def _unsaved(self) -> Token | None:
         """Return the token with an answer that still can't be saved. None: read again."""
-        entry = entry_for(self._token, self._parts.journal, self._parts.store)
+        if self._token.status is not Status.OK:
+            raise dead(self._token)
+        entry = self._parts.journal.find(self._token.pair)
         if entry is None:
             return None
         try:

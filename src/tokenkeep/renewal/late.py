@@ -8,8 +8,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from tokenkeep.errors import ConfigurationError, RenewalError, StoreConflict, StoreUnavailable
+from tokenkeep import saving
+from tokenkeep.errors import (
+    ConfigurationError,
+    LookupFailed,
+    RenewalError,
+    StoreConflict,
+    StoreUnavailable,
+)
 from tokenkeep.renewal.outcomes import renewed
+from tokenkeep.swapping import attempts
 from tokenkeep.token import Status, Token
 
 if TYPE_CHECKING:
@@ -17,13 +25,9 @@ if TYPE_CHECKING:
 
     from tokenkeep.journal import Entry, Journal
     from tokenkeep.providers.base import Provider
-    from tokenkeep.store import TokenStore
+    from tokenkeep.store import Store
 
     Report = Callable[..., None]
-
-_TRIES = 1000
-"""A bound on conflicts in a row; each of them means that somebody else got on."""
-
 
 _UNKNOWN = 3
 """How many writes of unknown outcome in a row are looked at again."""
@@ -31,7 +35,7 @@ _UNKNOWN = 3
 
 class Late:
     """
-    Decide what becomes of an answer, on the record as it is now.
+    Decide what becomes of an answer, on the row as it is now.
 
     Args:
         store: Where the token is.
@@ -39,7 +43,7 @@ class Late:
         report: Called with an event's name, a token and details.
     """
 
-    def __init__(self, store: TokenStore, journal: Journal, report: Report) -> None:
+    def __init__(self, store: Store, journal: Journal, report: Report) -> None:
         self._store = store
         self._journal = journal
         self._report = report
@@ -47,6 +51,9 @@ class Late:
     def settle(self, entry: Entry, provider: Provider) -> Token | None:
         """
         Save an answer if it still may be, else discard it.
+
+        A refresh token that is discarded is not forgotten alive: it is
+        revoked, or its user's row sees to that.
 
         Args:
             entry: The answer; with a name if it is in the journal.
@@ -59,37 +66,16 @@ class Late:
             StoreUnavailable: It can't be decided now; the journal keeps it.
         """
         unknown = 0
-        for _ in range(_TRIES):
-            stored = self._store.reread(entry.token_id)
-            if stored is None or stored.status is Status.REVOKED:
-                if self._taken_back(entry, stored, provider):
-                    self._done(entry, None)
-                return None
-            # A provider may answer the base itself, with another end: that is not saved yet.
-            if stored.pair == entry.pair != entry.base:
-                return self._done(entry, stored)
-            if entry.refresh_token == entry.base_refresh:
-                wanted = stored.pair == entry.base and stored.status is not Status.LOGIN_NEEDED
-            else:
-                # The stored refresh token was spent for this one, whatever access
-                # token, or verdict, somebody has put beside it since.
-                wanted = stored.refresh_token == entry.base_refresh
-            if not wanted:
-                self._report("superseded", stored)
-                return self._done(entry, None)
+        for _ in attempts(entry.token_id, entry.user):
             try:
-                return self._done(entry, self._store.swap(renewed(stored, entry)))
+                return self._settled(entry, self._row(entry), provider)
             except StoreConflict:
                 continue
             except StoreUnavailable:
                 unknown += 1
                 if unknown == _UNKNOWN:
                     raise
-        raise StoreUnavailable(
-            "Others kept writing this token while its renewal was to be saved",
-            token_id=entry.token_id,
-            hint="Try again",
-        )
+        return None
 
     def forget(self, entry: Entry, token: Token | None) -> None:
         """
@@ -105,16 +91,77 @@ class Late:
             about = token or Token(id=entry.token_id, user=entry.user)
             self._report("unjournaled", about, error=exc.what)
 
+    def _settled(self, entry: Entry, stored: Token | None, provider: Provider) -> Token | None:
+        if stored is None or stored.status is Status.REVOKED:
+            if self._taken_back(entry, stored, provider):
+                self._done(entry, None)
+            return None
+        # A provider may answer the base itself, with another end: that is not saved yet.
+        if stored.pair == entry.pair != entry.base:
+            return self._done(entry, stored)
+        if entry.refresh_token == entry.base_refresh:
+            wanted = stored.pair == entry.base and stored.status is not Status.LOGIN_NEEDED
+        else:
+            # The stored refresh token was spent for this one, whatever access
+            # token, or verdict, somebody has put beside it since.
+            wanted = stored.refresh_token == entry.base_refresh
+        if wanted:
+            return self._done(entry, self._store.swap(renewed(stored, entry)))
+        self._see_to(entry, stored, provider)
+        self._report("superseded", stored)
+        return self._done(entry, None)
+
+    def _row(self, entry: Entry) -> Token | None:
+        """Return the row an answer is for: of its id, or the one that holds what it replaces."""
+        stored = self._store.reread(entry.token_id)
+        if stored is not None or not entry.base_refresh:
+            return stored
+        asked = Token(
+            provider=entry.provider, client_id=entry.client_id, refresh_token=entry.base_refresh
+        )
+        return self._found(asked)
+
+    def _found(self, asked: Token) -> Token | None:
+        try:
+            found = self._store.find_token(asked)
+        except LookupFailed:
+            return None
+        return None if found is None else self._store.reread(str(found.id))
+
     def _done(self, entry: Entry, token: Token | None) -> Token | None:
         self.forget(entry, token)
         return token
+
+    def _see_to(self, entry: Entry, row: Token, provider: Provider) -> None:
+        """
+        Let another login's row see to a refresh token that came too late.
+
+        Raises:
+            StoreConflict: Somebody wrote the row meanwhile.
+        """
+        fresh = entry.refresh_token
+        if fresh is None or fresh == entry.base_refresh or fresh in row.pair:
+            return
+        if saving.is_older(row, fresh):
+            return  # it went on from there
+        habits = saving.Habits(revokes_grant=provider.profile.revokes_grant)
+        spent = ("refresh_token", entry.base_refresh)
+        row = saving.superseded(row, [("refresh_token", fresh)], habits=habits)
+        renewal = row.renewal
+        self._store.swap(
+            row.with_renewal(
+                to_revoke=tuple(each for each in renewal.to_revoke if each != spent),
+                replaced=tuple(each for each in renewal.replaced if each != spent),
+            )
+        )
 
     def _taken_back(self, entry: Entry, stored: Token | None, provider: Provider) -> bool:
         """
         Revoke a fresh token whose row was deleted or revoked meanwhile.
 
         Without rotation only the access token is fresh; the refresh token is
-        the business of whoever revoked or deleted the row.
+        the business of whoever revoked or deleted the row. Where that would
+        end a newer login of the same user, that one's row sees to it.
 
         Returns:
             False if the provider could not be reached: the journal keeps the
@@ -123,6 +170,7 @@ class Late:
         fresh = Token(
             id=entry.token_id,
             user=entry.user,
+            provider=entry.provider,
             client_id=entry.client_id,
             client_secret=entry.client_secret,
             access_token=entry.access_token,
@@ -130,6 +178,19 @@ class Late:
         )
         if entry.refresh_token != entry.base_refresh:
             fresh = fresh.but(refresh_token=entry.refresh_token)
+        if stored is None and provider.profile.revokes_grant and entry.user:
+            newer = self._found(
+                Token(
+                    user=entry.user,
+                    provider=entry.provider,
+                    client_id=entry.client_id,
+                    data_center=entry.data_center,
+                    environment=entry.environment,
+                )
+            )
+            if newer is not None and newer.status is Status.OK:
+                self._see_to(entry, newer, provider)
+                return True
         try:
             provider.revoke(fresh)
         except (RenewalError, ConfigurationError) as exc:

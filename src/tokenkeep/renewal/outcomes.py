@@ -19,41 +19,76 @@ from tokenkeep.errors import (
     TokenRevoked,
 )
 from tokenkeep.journal import Entry
+from tokenkeep.saving import rotated
 from tokenkeep.token import Failure, Status
 
 if TYPE_CHECKING:
-    from tokenkeep.providers.base import Answer
+    from tokenkeep.providers.base import Answer, Provider
     from tokenkeep.token import Token
 
 _LOGIN_HINT = "Let the user log in again, e.g. with: tokenkeep login"
 
 
-def answered(token: Token, answer: Answer, *, sent_at: float, client_secret: str | None) -> Entry:
+def answered(
+    token: Token, answer: Answer, provider: Provider, *, asked: Token, sent_at: float
+) -> Entry:
     """
     Return what a successful answer changes.
 
     Args:
         token: The token as it was when it was claimed.
         answer: The provider's answer.
+        provider: Who answered.
+        asked: The token as it was asked with: with a caller's own secret.
         sent_at: When it was asked, in epoch seconds.
-        client_secret: The secret it was asked with.
     """
     return Entry(
         token_id=str(token.id),
         user=token.user,
         provider=token.provider,
-        issuer=token.issuer,
+        issuer=asked.issuer,
         client_id=token.client_id,
+        client_secret=asked.client_secret,
+        data_center=token.data_center,
+        environment=token.environment,
         base_access=token.access_token,
         base_refresh=token.refresh_token,
         access_token=answer.access_token,
         refresh_token=answer.refresh_token or token.refresh_token,
         expires_at=expiry(answer, sent_at),
         lifetime=answer.expires_in,
-        client_secret=client_secret,
+        learnt=_learnt(token, answer, provider, asked, sent_at),
         holder=holder.me(),
         answered_at=sent_at,
     )
+
+
+def _learnt(
+    token: Token, answer: Answer, provider: Provider, asked: Token, sent_at: float
+) -> dict[str, tuple[object, object]]:
+    """Return what an answer says besides, by the field, with what that was at the claim."""
+    news: dict[str, object] = {
+        "client_secret": asked.client_secret,
+        "issuer": asked.issuer,
+        "scope": answer.scope,
+    }
+    place = provider.place(answer.api_domain)
+    # An answer may name another environment's host for a sandbox's token: then it is not believed.
+    if place is not None and token.environment in (None, place.environment):
+        news |= {
+            "api_domain": answer.api_domain,
+            "data_center": place.data_center,
+            "environment": place.environment,
+        }
+    if answer.refresh_expires_in is not None:
+        news["refresh_expires_at"] = sent_at + answer.refresh_expires_in
+    if answer.extra:
+        news["extra"] = {**token.extra, **answer.extra}
+    return {
+        name: (getattr(token, name), value)
+        for name, value in news.items()
+        if value is not None and value != getattr(token, name)
+    }
 
 
 def expiry(answer: Answer, sent_at: float) -> float | None:
@@ -73,24 +108,32 @@ def renewed(stored: Token, entry: Entry) -> Token:
     """
     Return a stored token with a renewal's answer in it.
 
-    Only the fields of the renewal change; its ``api_domain``, its user and
-    everything somebody else wrote stay as just read.
+    Only the fields of the renewal change, and what it learnt besides where
+    nobody has written that since the claim.
     """
+    learnt = {
+        name: now for name, (was, now) in entry.learnt.items() if getattr(stored, name) == was
+    }
+    by = holder.name(entry.holder)
     mints = stored.renewal.mints if entry.refresh_token == stored.refresh_token else ()
-    return stored.but(
-        access_token=entry.access_token,
-        refresh_token=entry.refresh_token,
-        expires_at=entry.expires_at,
-        client_secret=entry.client_secret,
-        status=Status.OK,
-        updated_at=entry.answered_at,
-    ).with_renewal(
-        claim=None,
-        failure=None,
-        mints=mints,
-        lifetime=entry.lifetime,
-        renewed_by=holder.name(entry.holder),
-        renewed_at=entry.answered_at,
+    return (
+        rotated(stored, entry.refresh_token)
+        .but(
+            **learnt,
+            access_token=entry.access_token,
+            expires_at=entry.expires_at,
+            status=Status.OK,
+            updated_at=entry.answered_at,
+        )
+        .with_renewal(
+            claim=None,
+            failure=None,
+            mints=mints,
+            lifetime=entry.lifetime,
+            renewed_by=by,
+            renewed_at=entry.answered_at,
+        )
+        .having("renewed", entry.answered_at, by)
     )
 
 

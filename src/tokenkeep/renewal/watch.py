@@ -9,6 +9,7 @@ from tokenkeep.decision import CLOCK_SKEW
 
 if TYPE_CHECKING:
     from tokenkeep.clock import Clock
+    from tokenkeep.providers.base import Profile
     from tokenkeep.token import Claim
 
 MARGIN = 2.0
@@ -32,28 +33,38 @@ class Watch:
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
         self._since: dict[str, float] = {}
+        self._given_up: dict[str, None] = {}
 
-    def takeable(self, claim: Claim, *, rotates: bool) -> bool:
+    def give_up(self, nonce: str) -> None:
+        """Note that nobody is behind a claim of this process, which it could not take away."""
+        self._given_up[nonce] = None
+        if len(self._given_up) > _MOST:
+            self._given_up = {nonce: None}
+
+    def takeable(self, claim: Claim, profile: Profile) -> bool:
         """
         Tell whether a claim may be taken over now.
 
-        That is when its holder is known dead; when this process has seen it
-        unchanged for its length on its own monotonic clock; or when its own
-        end lies far enough back, whoever's clock is wrong.
+        That is when its holder is known dead, or this process has given it up;
+        when this process has seen it unchanged for its length on its own
+        monotonic clock; or when its own end lies far enough back, whoever's
+        clock is wrong.
 
         Args:
             claim: Somebody else's.
-            rotates: Whether the provider rotates refresh tokens without
-                grace; then no clock but the waiter's own is believed.
+            profile: The provider's. A claim is believed for its length at
+                most. If it rotates refresh tokens without grace, no clock but
+                the waiter's own is believed.
         """
-        if holder.is_dead(claim.holder):
+        if claim.nonce in self._given_up or holder.is_dead(claim.holder):
             return True
+        length = min(claim.length, profile.claim_length)
         now = self._clock.monotonic()
         # A nonce is never used twice: seen twice, it stood all the time between.
         since = self._since.setdefault(claim.nonce, now)
         if len(self._since) > _MOST:
             self._since = {claim.nonce: since}
-        if now - since >= claim.length + MARGIN:
+        if now - since >= length + MARGIN:
             return True
-        ended = claim.taken_at + claim.length
-        return not rotates and self._clock.now() > ended + CLOCK_SKEW
+        ended = claim.taken_at + length
+        return not profile.rotates and self._clock.now() > ended + CLOCK_SKEW

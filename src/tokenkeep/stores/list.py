@@ -17,7 +17,7 @@ from threading import RLock
 
 from tokenkeep import lookup, saving
 from tokenkeep.store import TokenStore
-from tokenkeep.token import Status, Token
+from tokenkeep.token import Status, Token, new_id
 
 COLUMNS = (
     "id", "version", "user", "client_id", "client_secret", "access_token", "refresh_token",
@@ -53,24 +53,15 @@ class ListStore(TokenStore):
         token = saving.cleaned(token)
         # Without the lock, two threads could both find nothing and both append.
         with self._writing:
-            rows = self.get_tokens()
-            stored = saving.match(token, rows)
-            if stored is not None and stored.user is None:
-                # Saved before its user was known, who may have a row already.
-                owner = saving.match(token.but(id=None), rows)
-                if owner is not None and owner.id != stored.id:
-                    self.delete_token(str(stored.id))
-                    stored = owner
+            by_id = self.find_token_by_id(token.id) if token.id else None
             login, now = secrets.token_hex(16), time.time()
-            if stored is None:
-                fresh = saving.first(token, login=login, now=now)
-                saved = self._append(fresh.but(id=secrets.token_hex(16)))
-            else:
-                saved = self._replace(saving.merged(stored, token, login=login, now=now))
-            for twin in saving.twins(saved, rows):
-                # The same login, saved without a name: it would live on by itself.
-                self.delete_token(str(twin.id))
-            return saved
+            plan = saving.plan(token, self.get_tokens(), by_id=by_id, login=login, now=now)
+            if plan.source is not None:
+                # Saved before its user was known: its login is in the user's row now.
+                self.delete_token(str(plan.source.id))
+            if plan.stored is None:
+                return self._append(plan.row.but(id=token.id or new_id()))
+            return self._replace(plan.row)
 
     def delete_token(self, token_id: str) -> None:
         """See `TokenStore.delete_token`."""

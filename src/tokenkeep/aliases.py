@@ -1,0 +1,192 @@
+"""
+Aliases: ids that lead to a row, and how the login of a row moves into another one.
+
+A row that turns out to be for the same as another one is written once, first:
+it turns into an alias that still **carries** its login. Then that goes into the
+other row, then the alias is stripped. Whoever meets a carrying alias finishes
+this before anything else. A crash between any two of these writes leaves one
+login in one place.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from tokenkeep import records, saving
+from tokenkeep.errors import StoreConflict
+from tokenkeep.records import Alias
+from tokenkeep.swapping import attempts
+from tokenkeep.token import Status, Token
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from tokenkeep.clock import Clock
+    from tokenkeep.records import Kept
+    from tokenkeep.rows import Rows
+
+_LONGEST = 4
+"""How many aliases may lead from one to the next: a caller's id, a row that was nameless."""
+
+_REMEMBERED = 16
+"""How many of the aliases whose login went into a row it remembers."""
+
+
+class Aliases:
+    """
+    Follow, make and finish aliases.
+
+    Args:
+        rows: Where they are.
+        habits_of: Returns what becomes of the tokens that a login replaces.
+        clock: The time.
+    """
+
+    def __init__(
+        self, rows: Rows, habits_of: Callable[[Token], saving.Habits], clock: Clock
+    ) -> None:
+        self._rows = rows
+        self._habits_of = habits_of
+        self._clock = clock
+
+    def row(self, record_id: str) -> Token | None:
+        """Return the row that an id leads to. None if there is none."""
+        return self.lead(self._rows.read(record_id))
+
+    def lead(self, kept: Kept | None) -> Token | None:
+        """Return the row that something leads to: itself, or an alias's. None if there is none."""
+        for _ in range(_LONGEST):
+            if isinstance(kept, Token):
+                return None if kept.ended else kept
+            if not isinstance(kept, Alias):
+                return None
+            if kept.carries is not None:
+                self.finish(kept)
+            kept = self._rows.read(kept.to.removeprefix("tk_"))
+        return None  # a circle: no row is in it
+
+    def move(self, source: Token, carried: Token, to: str, seen: Token | None) -> None:
+        """
+        Turn a row into an alias that carries its login, and let that go into another row.
+
+        Args:
+            source: The row as it is stored.
+            carried: Its login, as it has to go into the other row.
+            to: The id of that row.
+            seen: That row as it is stored. None if it has to be made.
+
+        Raises:
+            StoreConflict: *source* was written meanwhile; nothing is changed.
+        """
+        alias = Alias(
+            id=str(source.id).removeprefix("tk_"),
+            version="",
+            owner=str(source.owner),
+            to=to,
+            at=self._clock.now(),
+            carries=carried,
+            seen_login=seen.renewal.login if seen else None,
+            seen_status=seen.status if seen else None,
+        )
+        self.finish(self._rows.put(alias, replaces=source.version))
+
+    def finish(self, alias: Alias) -> None:
+        """Let the login that an alias carries go where it belongs, and strip the alias."""
+        current: Kept | None = alias
+        for _ in attempts(records.token_id(alias.id)):
+            if not isinstance(current, Alias) or current.carries is None:
+                return
+            try:
+                self._finish(current, current.carries)
+            except StoreConflict:
+                current = self._rows.read(alias.id)
+            else:
+                return
+
+    def make(self, record_id: str, row: Token) -> None:
+        """
+        Let an id that a caller brings lead to a row.
+
+        Args:
+            record_id: Of the alias: the digest of that id.
+            row: As stored.
+
+        Raises:
+            StoreConflict: The id leads to another row.
+        """
+        for _ in attempts(row.id, row.user):
+            there = self._rows.read(record_id)
+            led = self.lead(there)
+            if led is not None and led.id == row.id:
+                return
+            if led is not None:
+                raise StoreConflict("This id is another token's", token_id=led.id, user=led.user)
+            alias = Alias(
+                id=record_id,
+                version="",
+                owner=record_id,
+                to=str(row.id),
+                at=self._clock.now(),
+            )
+            try:
+                self._rows.put(alias, replaces=str(there.version) if there else None)
+            except StoreConflict:
+                continue
+            return
+
+    def of(self, row_id: str) -> list[Alias]:
+        """Return the aliases of a row, and the aliases of those."""
+        state = self._rows.mark("state", records.alias_state(row_id))
+        found = [kept for kept in self._rows.find([state]) if isinstance(kept, Alias)]
+        return found + [each for one in found for each in self.of(records.token_id(one.id))]
+
+    def tidy(self, alias: Alias) -> int:
+        """Finish an alias that carries something; delete one whose row is gone, and return 1."""
+        if alias.carries is not None:
+            self.finish(alias)
+            return 0
+        if self.lead(alias) is None:
+            self._rows.delete(alias.id, replaces=alias.version)
+            return 1
+        self._rows.put(replace(alias, at=self._clock.now()), replaces=alias.version)
+        return 0
+
+    def _finish(self, alias: Alias, carried: Token) -> None:
+        row = self._rows.read(alias.to.removeprefix("tk_"))
+        if not isinstance(row, Token) or row.ended:
+            if alias.seen_status is not None:
+                self._end(alias, carried)
+                return
+            owner = self._rows.owner(carried)
+            made = carried.but(id=alias.to, owner=owner).with_renewal(took=(alias.id,))
+            self._rows.put(made, replaces=None)
+        else:
+            joined = self._joined(alias, carried, row)
+            if joined is not row:
+                self._rows.put(joined, replaces=row.version)
+        self._rows.put(replace(alias, carries=None, at=self._clock.now()), replaces=alias.version)
+
+    def _joined(self, alias: Alias, carried: Token, row: Token) -> Token:
+        """Return a row with what an alias carries: as its login, or as one that came too late."""
+        took = row.renewal.took
+        if alias.id in took:
+            return row
+        habits = self._habits_of(row)
+        mine = carried.refresh_token
+        if mine is not None and saving.is_older(row, mine):
+            return row.with_renewal(took=(*took, alias.id)[-_REMEMBERED:])  # it went on from there
+        # A row was there as the alias began to carry, or its making has been the alias's.
+        is_as_seen = row.renewal.login == alias.seen_login or alias.seen_status is None
+        revoked_since = row.status is Status.REVOKED and alias.seen_status is not Status.REVOKED
+        if is_as_seen and not revoked_since:
+            joined = saving.taken(row, carried, habits=habits)
+        else:
+            joined = saving.superseded(row, saving.all_secrets_of(carried), habits=habits)
+        return joined.with_renewal(took=(*took, alias.id)[-_REMEMBERED:])
+
+    def _end(self, alias: Alias, carried: Token) -> None:
+        """Turn an alias whose row was deleted into what is left to revoke of its login."""
+        ended = saving.died(carried, Status.REVOKED, self._clock.now())
+        ended = ended.but(id=records.token_id(alias.id), owner=alias.owner, ended=True)
+        self._rows.put(ended, replaces=alias.version)

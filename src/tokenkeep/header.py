@@ -1,0 +1,212 @@
+"""The store's own record: its id and its keys, wrapped under the key ring."""
+
+from __future__ import annotations
+
+import base64
+import json
+import os
+import secrets
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any
+
+from tokenkeep.backends.base import HEADER, WIDTH, Record
+from tokenkeep.errors import (
+    KeyMissing,
+    StoreConflict,
+    StoreTampered,
+    StoreTooNew,
+    StoreUnavailable,
+)
+from tokenkeep.sealing import KEY_BYTES, DataKeys
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from tokenkeep.backends.base import Backend
+    from tokenkeep.sealing import KeySource
+
+FORMAT = 2
+LOOK_EVERY = 60.0
+"""How often an open store looks at its header before it writes, in seconds."""
+
+_BOUND = f"tokenkeep {FORMAT} header".encode()
+
+
+class Header:
+    """
+    The keys of the store in a backend, read from it and made with it.
+
+    Two first processes agree: the header of one is inserted, the other one
+    finds it. An open store looks at it again now and then before it writes:
+    nothing is sealed under keys that nobody else can find.
+
+    Args:
+        backend: Where the records are.
+        source: Wraps and unwraps; the key ring as a rule.
+        monotonic: The time, in seconds.
+
+    Raises:
+        KeyMissing: The header is wrapped under a key that is not at hand.
+        StoreTooNew: A newer tokenkeep made the store.
+        StoreTampered: The header does not open.
+    """
+
+    def __init__(
+        self, backend: Backend, source: KeySource, monotonic: Callable[[], float]
+    ) -> None:
+        self._backend = backend
+        self._source = source
+        self._monotonic = monotonic
+        record = backend.read(HEADER)
+        if record is None:
+            record = self._made()
+        self._record = record
+        self._looked = monotonic()
+        self.wrapped_under, self.keys = _opened(record, source)
+
+    def expect_there(self) -> None:
+        """
+        Make sure, at most once a minute, that the store still has these keys.
+
+        Raises:
+            StoreUnavailable: Its header is gone, or another store's.
+            KeyMissing: It is wrapped under a key that is not at hand by now.
+        """
+        if self._monotonic() - self._looked >= LOOK_EVERY:
+            self.look()
+
+    def look(self) -> None:
+        """Read the header again; see `expect_there` for what is raised."""
+        record = self._backend.read(HEADER)
+        if record is None:
+            raise self._gone("The store's own record is gone")
+        if record.version != self._record.version:
+            try:
+                wrapped_under, keys = _opened(record, self._source)
+            except KeyMissing as exc:
+                exc.what = f"The store's header was changed meanwhile. {exc.what}"
+                raise
+            if keys.store_id != self.keys.store_id:
+                raise self._gone("There is another store by now")
+            self._record, self.wrapped_under, self.keys = record, wrapped_under, keys
+        self._looked = self._monotonic()
+
+    def rotate(self) -> bool:
+        """
+        Wrap the keys under the newest key of the ring.
+
+        Returns:
+            Whether they were wrapped under another one.
+        """
+        self.look()
+        if self.wrapped_under == self._source.key_ids[0]:
+            return False
+        self._rewrite(_plain(self._record, self._source))
+        return True
+
+    def rotate_data(self) -> int:
+        """Add a data key, under which everything is sealed from now on. Return its number."""
+        self.look()
+        plain = _plain(self._record, self._source)
+        number = self.keys.newest + 1
+        plain["keys"][str(number)] = _text(os.urandom(KEY_BYTES))
+        self._rewrite(plain)
+        return number
+
+    def _rewrite(self, plain: dict[str, Any]) -> None:
+        """
+        Write the header with other keys in it.
+
+        Raises:
+            StoreConflict: Somebody else did meanwhile.
+        """
+        record = _record(plain, self._source)
+        self._backend.write(record, replaces=self._record.version)
+        self._record = record
+        self.wrapped_under, self.keys = _opened(record, self._source)
+
+    def _made(self) -> Record:
+        """Insert a new header, unless another process just did."""
+        plain = {
+            "store": secrets.token_hex(WIDTH // 2),
+            "keys": {"1": _text(os.urandom(KEY_BYTES))},
+            "index": _text(os.urandom(KEY_BYTES)),
+        }
+        with suppress(StoreConflict):
+            self._backend.write(_record(plain, self._source), replaces=None)
+        found = self._backend.read(HEADER)
+        if found is None:
+            raise self._gone("The store's own record was deleted as it was made")
+        return found
+
+    def _gone(self, what: str) -> StoreUnavailable:
+        return StoreUnavailable(
+            f"{what}: {self._backend.describe()}",
+            hint="Its table or file was dropped or replaced. Put it back, or stop all processes "
+            "that use it and start them again; nothing was written",
+        )
+
+
+def _record(plain: dict[str, Any], source: KeySource) -> Record:
+    key_id, wrapped = source.wrap(json.dumps(plain).encode(), _BOUND)
+    outside = {"tokenkeep": FORMAT, "key": key_id, "wrapped": _text(wrapped)}
+    return Record(
+        id=HEADER,
+        version=secrets.token_hex(WIDTH // 2),
+        owner=HEADER,
+        kind="header",
+        key=0,
+        sealed=json.dumps(outside).encode(),
+    )
+
+
+def _opened(record: Record, source: KeySource) -> tuple[str, DataKeys]:
+    """Return the id of the key that a header is wrapped under, and the keys in it."""
+    plain = _plain(record, source)
+    try:
+        keys = {int(number): _bytes(key) for number, key in plain["keys"].items()}
+        found = DataKeys(str(plain["store"]), keys, _bytes(plain["index"]))
+    except (ValueError, TypeError, KeyError, AttributeError):
+        plain.clear()
+        raise _damaged() from None
+    return str(_outside(record)["key"]), found
+
+
+def _plain(record: Record, source: KeySource) -> dict[str, Any]:
+    outside = _outside(record)
+    try:
+        wrapped = _bytes(outside["wrapped"])
+        key_id = str(outside["key"])
+    except (ValueError, TypeError, KeyError):
+        raise _damaged() from None
+    plain: dict[str, Any] = json.loads(source.unwrap(key_id, wrapped, _BOUND))
+    return plain
+
+
+def _outside(record: Record) -> dict[str, Any]:
+    try:
+        outside = json.loads(record.sealed)
+        made_by = int(outside["tokenkeep"])
+    except (ValueError, TypeError, KeyError):
+        raise _damaged() from None
+    if made_by > FORMAT:
+        raise StoreTooNew(
+            f"This store was made by a newer tokenkeep (format {made_by})",
+            hint="Upgrade tokenkeep",
+        )
+    return dict(outside)
+
+
+def _damaged() -> StoreTampered:
+    return StoreTampered(
+        "The store's own record is damaged: without it no token in the store opens",
+        hint="Restore the store from a backup; without one, delete all of it and log in again",
+    )
+
+
+def _text(data: bytes) -> str:
+    return base64.b64encode(data).decode()
+
+
+def _bytes(text: object) -> bytes:
+    return base64.b64decode(str(text), validate=True)
