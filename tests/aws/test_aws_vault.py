@@ -38,8 +38,8 @@ class TestDynamoDB(Bounded):
         return functools.partial(vault, aws.url("dynamodb"))
 
 
-class TestIdsOfIdentities(StoreFixtures):
-    """Ids are made of identities in Secrets Manager, which changes two of the promises."""
+class TestIdsOfOwners(StoreFixtures):
+    """An id is an owner in Secrets Manager, which changes two of the promises."""
 
     @pytest.fixture
     def open_store(self, aws):
@@ -69,5 +69,5 @@ class TestIdsOfIdentities(StoreFixtures):
 
 
 @pytest.mark.slow
-class TestSecretsManager(TestIdsOfIdentities, Bounded):
+class TestSecretsManager(TestIdsOfOwners, Bounded):
     pass

@@ -17,29 +17,31 @@ from tokenkeep import (
     Vault,
 )
 from tokenkeep.backends import aws_secret_rows, open_backend
+from tokenkeep.backends.base import HEADER
 from tokenkeep.testing._contract_workers import digits, in_processes
 
 # Names and tags
 
 
 def test_one_secret_each(backend, client, names, prefix):
-    """A user's token is one secret, named by its id, whatever is written."""
+    """A user's token is one secret, named by its id, whatever is written; the header another."""
     vault = Vault(backend, KeyRing([bytes(32)]))
 
     saved = vault.save_token(Token(user="ana@x.com:6#\0", refresh_token="r", **FULL))
     vault.swap(saved.but(access_token="a"))
 
-    assert [f"{prefix}/{saved.id}"] == names()
-    told = json.dumps(client.describe_secret(SecretId=names()[0]), default=str)
+    name = f"{prefix}/{saved.id.removeprefix('tk_')}"
+    assert {f"{prefix}/{HEADER}", name} == set(names())
+    told = json.dumps(client.describe_secret(SecretId=name), default=str)
     assert "ana@" not in told
     assert "sealed by tokenkeep" in told
 
 
 def test_two_hosts_make_one(url, names):
-    """Processes that log the same user in at once make one secret."""
+    """Processes that log the same user in at once make one secret, and one header."""
     ids = in_processes(_log_in, functools.partial(open_backend, url), 4)
 
-    assert 1 == len(set(ids)) == len(names())
+    assert (1, 2) == (len(set(ids)), len(names()))
 
 
 def _log_in(backend, number):
@@ -48,24 +50,25 @@ def _log_in(backend, number):
 
 
 def test_processes_learn_the_user(url, backend, names):
-    """A row without a user becomes a pointer to its user's, whoever learns of it, and only one."""
+    """A row without a user becomes an alias of its user's, whoever learns of it, and only one."""
     vault = Vault(backend, KeyRing([bytes(32)]), max_staleness=0.0)
     nameless = vault.save_token(Token(refresh_token="r", access_token="a", **FULL))
 
-    ids = in_processes(_learn, functools.partial(open_backend, url), 4)
+    learn = functools.partial(_learn, nameless.id)
+
+    ids = in_processes(learn, functools.partial(open_backend, url), 4)
 
     (named,) = vault.get_tokens()
     assert {named.id} == set(ids)
     assert ("ana", "r", "a") == (named.user, named.refresh_token, named.access_token)
     assert named == vault.find_token_by_id(nameless.id)
-    assert 2 == len(names())
+    assert 3 == len(names())  # the header, too
 
 
-def _learn(backend, _):
+def _learn(token_id, backend, _):
     vault = Vault(backend, KeyRing([bytes(32)]))
-    (nameless,) = [each for each in vault.iter_rows() if not each.user]
     return vault.save_token(
-        Token(user="ana", refresh_token="r", access_token="a", **FULL, id=nameless.id)
+        Token(user="ana", refresh_token="r", access_token="a", **FULL, id=token_id)
     ).id
 
 
