@@ -17,7 +17,7 @@ from tokenkeep import records, saving
 from tokenkeep.errors import StoreConflict
 from tokenkeep.records import Alias
 from tokenkeep.swapping import attempts
-from tokenkeep.token import Status, Token
+from tokenkeep.token import Status, Token, is_ours
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -104,17 +104,18 @@ class Aliases:
             else:
                 return
 
-    def make(self, record_id: str, row: Token) -> None:
+    def make(self, token_id: str, row: Token) -> None:
         """
         Let an id that a caller brings lead to a row.
 
         Args:
-            record_id: Of the alias: the digest of that id.
+            token_id: That id.
             row: As stored.
 
         Raises:
             StoreConflict: The id leads to another row.
         """
+        record_id = self._rows.record_id(token_id)
         for _ in attempts(row.id, row.user):
             there = self._rows.read(record_id)
             led = self.lead(there)
@@ -127,6 +128,7 @@ class Aliases:
                 version="",
                 owner=record_id,
                 to=str(row.id),
+                name=None if is_ours(token_id) else token_id,
                 at=self._clock.now(),
             )
             try:

@@ -59,6 +59,7 @@ class Alias:
         version: As of a `Token`.
         owner: As of a `Token`.
         to: The id of the row.
+        name: The id as its caller brought it. None if it is one of ours.
         at: When it was written, in epoch seconds.
         carries: A login that has to go into the row yet. None if there is none.
         seen_login: The nonce of the row's login as the alias began to carry.
@@ -70,6 +71,7 @@ class Alias:
     owner: str
     to: str
     at: float
+    name: str | None = None
     carries: Token | None = None
     seen_login: str | None = None
     seen_status: Status | None = None
@@ -305,7 +307,7 @@ def _lease(inside: dict[str, Any], record: Record) -> Lease:
 
 
 def _alias(alias: Alias) -> bytes:
-    inside: dict[str, object] = {"to": alias.to, "at": alias.at}
+    inside: dict[str, object] = {"to": alias.to, "at": alias.at, "name": alias.name}
     if alias.carries is not None:
         inside |= {
             "carries": _fields(alias.carries),
@@ -323,6 +325,7 @@ def _alias_of(inside: dict[str, Any], record: Record) -> Alias:
         owner=record.owner,
         to=str(inside["to"]),
         at=float(inside["at"]),
+        name=inside.get("name"),
         carries=_token_of(carried) if carried else None,
         seen_login=inside.get("seen_login"),
         seen_status=Status(status) if status else None,

@@ -217,7 +217,7 @@ class Vault(Store):
             except StoreConflict:
                 continue
             if token.id and by_id is None:
-                self._aliases.make(self._record_id(token.id), saved)
+                self._aliases.make(token.id, saved)
             return saved
         raise AssertionError  # attempts() has raised
 
@@ -295,6 +295,64 @@ class Vault(Store):
     def touch(self, token_id: str, last_used_at: float) -> None:
         """See `Store.touch`."""
         self.backend.touch(self._record_id(token_id), last_used_at)
+
+    # Moving
+
+    def look(self, token: Token) -> tuple[Token | None, list[Token]]:
+        """
+        Return what a save of a token would meet, read past the cache.
+
+        Args:
+            token: What would be saved.
+
+        Returns:
+            The row that its id leads to, None if there is none; and the rows
+            that are for the same, or share a token with it.
+        """
+        return self._look(self.providers.locate(token))
+
+    def adopt(self, row: Token) -> Token:
+        """
+        Store a row of another store as it is: its id, state and history too.
+
+        Args:
+            row: As that store returns it.
+
+        Returns:
+            It, as stored here.
+
+        Raises:
+            StoreConflict: Its id is taken, or what it is for has a row.
+        """
+        owner = self._rows.owner(row)
+        if row.ended:
+            owner = self._header.keys.digest("ended", f"{row.id} {row.version}")
+        record_id = self.backend.id_for(owner) or self._record_id(str(row.id))
+        new = row.but(id=records.token_id(record_id), owner=owner).with_renewal(took=())
+        return self._rows.put(new, replaces=None)
+
+    def add_id(self, token_id: str, row: Token) -> None:
+        """
+        Let another id lead to a row as long as that is there.
+
+        Args:
+            token_id: One that a caller brings, or of another store's row.
+            row: As stored here.
+
+        Raises:
+            StoreConflict: It leads to another row.
+        """
+        self._aliases.make(token_id, row)
+
+    def iter_added_ids(self) -> Iterator[tuple[str, str]]:
+        """Yield the ids that lead to rows of other ids, and the ids of those."""
+        after = None
+        while page := self.backend.scan(after, 500):
+            for record in page:
+                alias = self._rows.open(record) if record.kind == records.ALIAS else None
+                if isinstance(alias, Alias):
+                    yield alias.name or records.token_id(alias.id), alias.to
+            after = page[-1].id
 
     # First logins
 
