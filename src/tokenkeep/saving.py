@@ -168,13 +168,14 @@ def plan(
     for row in kept:
         if token.refresh_token and row.refresh_token == token.refresh_token and row.id not in used:
             raise _duplicate(row)
-    if target is not None and token.refresh_token and is_older(target, token.refresh_token):
-        raise StaleToken(
-            "This refresh token was replaced in its row; nothing was changed",
-            token_id=target.id,
-            user=target.user,
-            hint="Read the token again. To use another login, log in anew",
-        )
+    for row in kept:
+        if token.refresh_token and is_older(row, token.refresh_token):
+            raise StaleToken(
+                "This refresh token was replaced in its row; nothing was changed",
+                token_id=row.id,
+                user=row.user,
+                hint="Read the token again. To use another login, log in anew",
+            )
     habits = habits or Habits()
     if source is not None and target is not None:
         carried = _changed(source, token, login=login, now=now, habits=habits)

@@ -642,7 +642,11 @@ class Vault(Store):
         if not row.renewal.unlooked:
             return
         mark = self._rows.mark("refresh", row.refresh_token or "")
-        others = [kept for kept in self._led(self._rows.find([mark])) if kept.id != row.id]
+        others = [other for other in self._led(self._rows.find([mark])) if other.id != row.id]
+        for other in others:
+            if saving.same_thing(other, row):
+                self._become_one(row, other)
+                return
         gives_up = any(_order(other) < _order(row) for other in others)
         looked = saving.withdrawn(row, self._clock.now()) if gives_up else row
         self._rows.put(looked.with_renewal(unlooked=False), replaces=row.version)

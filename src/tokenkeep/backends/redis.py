@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import re
-import secrets
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from tokenkeep.backends import redis_scripts as scripts
-from tokenkeep.backends.base import FIELDS, Backend, Record
+from tokenkeep.backends.base import FOUND_BY, Backend, Record
 from tokenkeep.backends.frames import without_frames
 from tokenkeep.backends.redis_errors import foreign
 from tokenkeep.backends.redis_risks import refuse_eviction, risks
@@ -24,13 +23,13 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from typing import Self
 
-    from tokenkeep.backends.base import Risk
+    from tokenkeep.backends.base import Due, Mark, Risk
     from tokenkeep.backends.redis_scripts import Script
 
 _OPTIONS = {"prefix": str, "busy_timeout": float, "wait": int, "wait_timeout": float}
 
 _MANY = 500
-"""How many values or ids one script looks for: a server does nothing else meanwhile."""
+"""How many marks or ids one script looks for: a server does nothing else meanwhile."""
 
 
 class RedisBackend(Backend):
@@ -73,7 +72,6 @@ class RedisBackend(Backend):
         if wait < 0:
             raise ConfigurationError("wait is a number of replicas")
         self._keys = scripts.keys(prefix)
-        self._store_id: str | None = None
         self._prefix = prefix
         self._server = Server(
             RedisURL.parse(url, {}),
@@ -112,18 +110,19 @@ class RedisBackend(Backend):
         value = self._server.ask("HGET", self._keys.record, record_id, record_id=record_id)
         return None if value is None else unpack(record_id, value)
 
-    def find(self, field: str, values: Sequence[str]) -> list[Record]:
-        if field not in FIELDS:
-            raise ValueError(f"a record has no field {field!r} to search")
-        keys = (self._keys.record, self._keys.field[field])
-        distinct = list(dict.fromkeys(values))
-        records: list[Record] = []
-        for start in range(0, len(distinct), _MANY):
-            part = distinct[start : start + _MANY]
-            found = self._server.look(scripts.FIND, keys, *part)
+    def find(self, marks: Sequence[Mark]) -> list[Record]:
+        wanted = dict.fromkeys(marks)
+        words = [word for field, value in wanted for word in (_number(field), value)]
+        records: dict[str, Record] = {}
+        for start in range(0, len(words), 2 * _MANY):
+            found = self._look(scripts.FIND, *words[start : start + 2 * _MANY])
             # An entry whose record has another value was left by a write that failed half-way.
-            records += (each for each in _records(found) if getattr(each, field) in part)
-        return records
+            records |= {
+                each.id: each
+                for each in _records(found)
+                if any((field, getattr(each, field)) in wanted for field in FOUND_BY)
+            }
+        return list(records.values())
 
     def write(self, record: Record, *, replaces: str | None) -> None:
         mode = "insert" if replaces is None else "replace"
@@ -144,17 +143,33 @@ class RedisBackend(Backend):
         args = (record_id, repr(last_used_at))
         self._told(self._server.note(scripts.TOUCH, *args, record_id=record_id), record_id)
 
-    def scan(self, after: str | None, limit: int) -> list[Record]:
-        keys = (self._keys.record, self._keys.order)
-        start: str | bytes = "-" if after is None else f"({after}"
+    def scan(self, after: str | None, limit: int, *, mark: Mark | None = None) -> list[Record]:
+        if mark and mark[0] in ("id", "owner"):  # which one record has
+            return [each for each in self.find([mark]) if each.id > (after or "")]
+        field, value = mark or ("id", "")
+        behind: str | bytes = after or ""
         records: list[Record] = []
         while len(records) < limit:
             count = min(limit - len(records), _MANY)
-            found = self._server.look(scripts.SCAN, keys, start, str(count))
-            records += _records(found)
+            found = self._look(scripts.SCAN, _number(field), value, behind, str(count))
+            page = _records(found)
+            records += (each for each in page if not mark or getattr(each, field) == value)
             if len(found) < 2 * count:
                 break
-            start = b"(" + found[-2]
+            behind = found[-2]
+        return records
+
+    def due(self, before: float, limit: int, *, after: Due | None = None) -> list[Record]:
+        behind: Sequence[str | bytes] = (repr(after[0]), after[1]) if after else ()
+        records: list[Record] = []
+        while len(records) < limit:
+            count = min(limit - len(records), _MANY)
+            found = self._look(scripts.DUE, repr(before), str(count), *behind)
+            for due_at, *each in zip(found[::3], found[1::3], found[2::3], strict=True):
+                records += (record for record in _records(each) if record.due_at == float(due_at))
+            if len(found) < 3 * count:
+                break
+            behind = found[-3:-1]
         return records
 
     def clear(self) -> int:
@@ -169,16 +184,12 @@ class RedisBackend(Backend):
     def describe(self) -> str:
         return f"Redis at {self._server.url.place}, keys {{{self._prefix}}}:*"
 
-    def store_id(self) -> str:
-        if self._store_id is None:
-            new = secrets.token_hex(16)
-            # Of all who come first at once, the server takes one.
-            self._server.ask("SET", self._keys.store, new, "NX")
-            self._store_id = self._server.ask("GET", self._keys.store).decode()
-        return self._store_id
-
     def close(self) -> None:
         self._server.close()
+
+    def _look(self, script: Script, *args: str | bytes) -> list[Any]:
+        found: list[Any] = self._server.look(script, self._keys.everything, *args)
+        return found
 
     def _change(self, script: Script, mode: str, record_id: str, *args: str | bytes) -> str:
         answer = self._server.change(script, mode, record_id, *args, record_id=record_id)
@@ -191,13 +202,20 @@ class RedisBackend(Backend):
             raise spoiled(record_id)
         if text.startswith("format "):
             found = re.fullmatch(r"format tokenkeep (\d+)", text)
-            if found is None:
+            if found is None or int(found[1]) < scripts.FORMAT:
                 raise foreign(self._server.url, self._keys)
             raise StoreTooNew(
                 f"{self.describe()} were made by a newer tokenkeep (format {found[1]})",
                 hint="Upgrade tokenkeep",
             )
         return text
+
+
+def _number(field: str) -> str:
+    """Return which key a script has to look into for a field."""
+    if field not in FOUND_BY:
+        raise ValueError(f"a record has no field {field!r} to search")
+    return scripts.NUMBER[field]
 
 
 def _records(found: Sequence[bytes | None]) -> Iterator[Record]:

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from tokenkeep.backends.redis_scripts import Keys
     from tokenkeep.backends.redis_url import RedisURL
 
-FOREIGN = (exceptions.RedisError, OSError, UnicodeEncodeError)
+FOREIGN = (exceptions.RedisError, OSError)
 """What `explain` makes ours."""
 
 _BUSY = re.compile(r"(LOADING|BUSY|TRYAGAIN|CLUSTERDOWN|MASTERDOWN)\b")
@@ -146,11 +146,6 @@ def explain(
         record_id: The record that was asked for or written. None if it was none, or several.
     """
     _bare(exc)
-    if isinstance(exc, UnicodeEncodeError):
-        return StoreError(
-            "A text with a lone surrogate can't be stored or looked for",
-            hint="Decode bytes with the encoding they are in, without surrogateescape",
-        )
     text = _text(exc)
     if "WRONGTYPE" in text:
         return foreign(url, keys)

@@ -11,28 +11,26 @@ import json
 from operator import attrgetter, itemgetter
 from typing import TYPE_CHECKING, Any
 
-from tokenkeep.backends.base import FIELDS
+from tokenkeep.backends.base import MARKS
 from tokenkeep.backends.rows import COLUMNS, from_row
 from tokenkeep.errors import StoreTampered
 
 if TYPE_CHECKING:
     from tokenkeep.backends.base import Record
 
-_OUTSIDE = ("id", "sealed", "last_used_at")
-_REST = tuple(name for name in COLUMNS if name not in (*FIELDS, *_OUTSIDE, "version"))
-
-HEAD = ("version", *FIELDS, *_REST)
+HEAD = ("version", "owner", *MARKS, "due_at", "kind", "key")
 """What the head holds, in this order: the scripts rely on where it begins."""
 
+_ROW = (*HEAD, "id", "sealed", "last_used_at")
 _head_of = attrgetter(*HEAD)
-_in_columns = itemgetter(*((*HEAD, *_OUTSIDE).index(name) for name in COLUMNS))
+_in_columns = itemgetter(*map(_ROW.index, COLUMNS))
 _TYPES = {str, float, int, type(None)}
 
 
 def pack(record: Record) -> tuple[str, str, bytes]:
     """Return when a record was last used, its head and its seal."""
     used = "" if record.last_used_at is None else repr(record.last_used_at)
-    head = json.dumps(_head_of(record), ensure_ascii=False, separators=(",", ":"))
+    head = json.dumps(_head_of(record), separators=(",", ":"))
     return used, head, bytes(record.sealed)
 
 
@@ -49,7 +47,7 @@ def unpack(record_id: str, value: bytes) -> Record:
     """
     try:
         used, packed, sealed = value.split(b"\n", 2)
-        head: list[Any] = json.loads(packed.decode())
+        head: list[Any] = json.loads(packed)
         row = (*head, record_id, sealed, float(used) if used else None)
     except (ValueError, TypeError):
         raise spoiled(record_id) from None

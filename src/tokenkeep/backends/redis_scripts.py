@@ -5,11 +5,12 @@ All keys of a store carry one hash tag, so that a cluster keeps them together,
 and all of them are declared:
 
     {prefix}:format      the mark of tokenkeep, and the version of all this
-    {prefix}:store       the store's id, which no script asks for
     {prefix}:record      hash: id -> record, as `redis_rows` packs it
-    {prefix}:id          sorted set of the ids, in the order of their bytes
-    {prefix}:identity    sorted sets of "<length of value>:<value><id>", one for
-    {prefix}:user  ...   each of `FIELDS`: all ids with a value are neighbours
+    {prefix}:id          sorted set of the ids, in their order
+    {prefix}:owner       hash: owner -> id
+    {prefix}:user  ...   sorted sets of "<value><id>", one for each of `MARKS`:
+                         all ids with a value are neighbours, in their order
+    {prefix}:due         sorted set of "<id><due_at>" by ``due_at``
 
 A script that fails half-way is not rolled back. So each of them looks first at
 whatever could be wrong. Where the server fails all the same, the order saves
@@ -23,10 +24,15 @@ from __future__ import annotations
 from hashlib import sha1
 from typing import NamedTuple
 
-from tokenkeep.backends.base import FIELDS
+from tokenkeep.backends.base import HEADER, MARKS, WIDTH
 
-FORMAT = "tokenkeep 1"
-"""What is under the format key. A newer tokenkeep counts on."""
+FORMAT = 2
+"""The version under the format key. A newer tokenkeep counts on."""
+
+_NAMES = ("format", "record", "id", "owner", *MARKS, "due")
+
+NUMBER = {name: str(number) for number, name in enumerate(_NAMES, start=1)}
+"""Which of a script's keys belongs to a field."""
 
 
 class Script(NamedTuple):
@@ -47,32 +53,20 @@ class Keys(NamedTuple):
     The keys of a store.
 
     Args:
-        everything: In the order the scripts know: format, record, id, then `FIELDS`.
-        field: Which of them belongs to a field.
-        store: That of the store's id.
+        everything: In the order the scripts know.
     """
 
     everything: tuple[str, ...]
-    field: dict[str, str]
-    store: str
 
     @property
     def record(self) -> str:
         """The records by id."""
         return self.everything[1]
 
-    @property
-    def order(self) -> str:
-        """The ids."""
-        return self.everything[2]
-
 
 def keys(prefix: str) -> Keys:
     """Return the keys of the store with this prefix."""
-    names = ("format", "record", "id", *FIELDS)
-    everything = tuple(f"{{{prefix}}}:{name}" for name in names)
-    fields = dict(zip(FIELDS, everything[3:], strict=True))
-    return Keys(everything, fields, f"{{{prefix}}}:store")
+    return Keys(tuple(f"{{{prefix}}}:{name}" for name in _NAMES))
 
 
 def _script(*parts: str) -> Script:
@@ -80,7 +74,11 @@ def _script(*parts: str) -> Script:
     return Script(text, sha1(text.encode(), usedforsecurity=False).hexdigest())
 
 
-_CALL = """
+_CALL = f"""
+local OWNER, DUE = 2, {3 + len(MARKS)} -- where a head has the first and last indexed field;
+local TO_KEY = 2                       -- its key comes so much later
+local WIDTH, HEADER = {WIDTH}, '{HEADER}'
+
 -- redis.call, but its error says which command it was: Redis 7.0 does not.
 local function call(...)
   local reply = redis.pcall(...)
@@ -90,27 +88,24 @@ local function call(...)
   return reply
 end
 
-local function neighbours(key, like)
-  return call('ZRANGEBYLEX', key, '[' .. like, '(' .. like .. '\\255')
-end
-
-local function member(value, id)
-  return #value .. ':' .. value .. id
+local function neighbours(key, value, after, limit)
+  local first, past = '(' .. value .. after, '(' .. value .. '\\255'
+  return call('ZRANGEBYLEX', key, first, past, 'LIMIT', 0, limit)
 end
 """
 
 _CHECK = f"""
-local FORMAT = '{FORMAT}'
-local FIRST, LAST, TO_KEY = 2, {1 + len(FIELDS)}, 2 -- where a head has the indexed fields
+local FORMAT = 'tokenkeep {FORMAT}'
+
+-- A key of another type is an error.
+local function entries()
+  local found = call('HLEN', KEYS[2]) + call('HLEN', KEYS[4]) + call('ZCARD', KEYS[3])
+  for n = 5, #KEYS do found = found + call('ZCARD', KEYS[n]) end
+  return found
+end
 
 local format = call('GET', KEYS[1])
-if format ~= FORMAT then
-  local found = call('HLEN', KEYS[2])
-  for n = 3, #KEYS do
-    found = found + call('ZCARD', KEYS[n])
-  end
-  if format or found > 0 then return 'format ' .. (format or '') end
-end
+if format ~= FORMAT and (format or entries() > 0) then return 'format ' .. (format or '') end
 """
 
 _OPEN = """
@@ -124,12 +119,45 @@ local function opened(record)
   end
 end
 
+-- Returns which of the fields have a value.
+local function valued(head)
+  local fields = {}
+  for n = OWNER, DUE do
+    if type(head[n]) == (n == DUE and 'number' or 'string') then table.insert(fields, n) end
+  end
+  return fields
+end
+
+local function put(n, value, id)
+  if n == OWNER then
+    call('HSET', KEYS[n + TO_KEY], value, id)
+  elseif n == DUE then
+    local due = string.format('%.17g', value)
+    call('ZADD', KEYS[n + TO_KEY], due, id .. due)
+  else
+    call('ZADD', KEYS[n + TO_KEY], 0, value .. id)
+  end
+end
+
+local function take(n, value, id)
+  if n == OWNER then
+    call('HDEL', KEYS[n + TO_KEY], value)
+  elseif n == DUE then
+    call('ZREM', KEYS[n + TO_KEY], id .. string.format('%.17g', value))
+  else
+    call('ZREM', KEYS[n + TO_KEY], value .. id)
+  end
+end
+
 -- These change nothing; but a full memory, a missing right or a key of another type shows.
 local function rehearse_adding(key)
   call('ZADD', key, 'XX', 0, '\\255')
 end
-local function rehearse_removing(key)
-  call('ZREM', key, '\\255')
+local function rehearse_putting(n)
+  if n ~= OWNER then rehearse_adding(KEYS[n + TO_KEY]) end -- which is put first, and was looked at
+end
+local function rehearse_taking(n)
+  call(n == OWNER and 'HDEL' or 'ZREM', KEYS[n + TO_KEY], '\\255')
 end
 """
 
@@ -145,33 +173,30 @@ else
   if not old then return 'spoiled' end
   if old[1] ~= version then return 'version' end
 end
-if old[2] ~= new[2] then
-  local like = member(new[2], '')
-  for _, entry in ipairs(neighbours(KEYS[4], like)) do
-    local owner = string.sub(entry, #like + 1)
-    local theirs = owner ~= id and call('HGET', KEYS[2], owner)
-    if theirs and (opened(theirs) or new)[2] == new[2] then return 'taken' end
-  end
+if old[OWNER] ~= new[OWNER] then
+  local holder = call('HGET', KEYS[OWNER + TO_KEY], new[OWNER])
+  local theirs = holder and call('HGET', KEYS[2], holder)
+  if theirs and (opened(theirs) or new)[OWNER] == new[OWNER] then return 'taken' end
 end
 
-local adds, removes = {}, {} -- fields
-for n = FIRST, LAST do
-  if old[n] ~= new[n] then
-    if type(new[n]) == 'string' then table.insert(adds, n) end
-    if type(old[n]) == 'string' then table.insert(removes, n) end
-  end
+local puts, takes = {}, {}
+for _, n in ipairs(valued(new)) do
+  if old[n] ~= new[n] then table.insert(puts, n) end
+end
+for _, n in ipairs(valued(old)) do
+  if old[n] ~= new[n] then table.insert(takes, n) end
 end
 
 -- Adding first: Redis looks for a full memory only until a script has asked for a change.
-if #adds < 1 and #removes > 0 then rehearse_adding(KEYS[3]) end
-for _, n in ipairs(adds) do rehearse_adding(KEYS[n + TO_KEY]) end
-for _, n in ipairs(removes) do rehearse_removing(KEYS[n + TO_KEY]) end
+rehearse_adding(KEYS[3])
+for _, n in ipairs(puts) do rehearse_putting(n) end
+for _, n in ipairs(takes) do rehearse_taking(n) end
 
 if not format then call('SET', KEYS[1], FORMAT) end
+for _, n in ipairs(puts) do put(n, new[n], id) end
 if not record then call('ZADD', KEYS[3], 0, id) end
-for _, n in ipairs(adds) do call('ZADD', KEYS[n + TO_KEY], 0, member(new[n], id)) end
 call('HSET', KEYS[2], id, used .. '\\n' .. head .. '\\n' .. sealed)
-for _, n in ipairs(removes) do call('ZREM', KEYS[n + TO_KEY], member(old[n], id)) end
+for _, n in ipairs(takes) do take(n, old[n], id) end
 return 'done'
 """
 
@@ -185,18 +210,13 @@ if mode == 'version' then
   if old[1] ~= version then return 'version' end
 end
 
-local entries = {[KEYS[3]] = id}
-local keys = {KEYS[3]}
-for n = FIRST, old and LAST or 0 do
-  if type(old[n]) == 'string' then
-    table.insert(keys, KEYS[n + TO_KEY])
-    entries[KEYS[n + TO_KEY]] = member(old[n], id)
-  end
-end
-for _, key in ipairs(keys) do rehearse_removing(key) end
+local takes = valued(old or {})
+call('ZREM', KEYS[3], '\\255')
+for _, n in ipairs(takes) do rehearse_taking(n) end
 
 call('HDEL', KEYS[2], id)
-for _, key in ipairs(keys) do call('ZREM', key, entries[key]) end
+call('ZREM', KEYS[3], id)
+for _, n in ipairs(takes) do take(n, old[n], id) end
 return 'done'
 """
 
@@ -213,51 +233,119 @@ return 'done'
 """
 
 _CLEAR = """
-for n = 3, #KEYS do call('ZCARD', KEYS[n]) end -- what is not ours is not unlinked
+entries() -- what is not ours is not unlinked
 local count = call('HLEN', KEYS[2])
+local header = call('HGET', KEYS[2], HEADER)
+local head = header and opened(header)
+if header then
+  if not head then return 'spoiled' end
+  count = count - 1
+  -- It can be put back: these change nothing either. Removing first, so that a full memory is
+  -- nothing in the way.
+  call('ZREM', KEYS[3], '\\255')
+  call('HSET', KEYS[2], HEADER, header)
+  rehearse_adding(KEYS[3])
+end
 call('UNLINK', unpack(KEYS, 2))
+if header then
+  call('HSET', KEYS[2], HEADER, header)
+  call('ZADD', KEYS[3], 0, HEADER)
+  for _, n in ipairs(valued(head)) do put(n, head[n], HEADER) end
+end
 return count
 """
 
 _FIND = """
-local found = {}
-for _, value in ipairs(ARGV) do
-  local like = member(value, '')
-  for _, entry in ipairs(neighbours(KEYS[2], like)) do
-    local id = string.sub(entry, #like + 1)
-    table.insert(found, id)
-    table.insert(found, call('HGET', KEYS[1], id))
+local found, seen = {}, {}
+local function add(id)
+  if not id or seen[id] then return end
+  seen[id] = true
+  table.insert(found, id)
+  table.insert(found, call('HGET', KEYS[2], id))
+end
+for n = 1, #ARGV, 2 do
+  local key, value = tonumber(ARGV[n]), ARGV[n + 1]
+  if key == 3 then
+    add(value)
+  elseif key == OWNER + TO_KEY then
+    add(call('HGET', KEYS[key], value))
+  else
+    for _, entry in ipairs(neighbours(KEYS[key], value, '', -1)) do
+      add(string.sub(entry, -WIDTH))
+    end
   end
 end
 return found
 """
 
 _SCAN = """
+local key, value, after, limit = unpack(ARGV)
 local found = {}
-for _, id in ipairs(call('ZRANGEBYLEX', KEYS[2], ARGV[1], '+', 'LIMIT', 0, ARGV[2])) do
+for _, entry in ipairs(neighbours(KEYS[tonumber(key)], value, after, limit)) do
+  local id = string.sub(entry, -WIDTH)
   table.insert(found, id)
-  table.insert(found, call('HGET', KEYS[1], id))
+  table.insert(found, call('HGET', KEYS[2], id))
 end
 return found
 """
 
+_DUE = """
+local before, limit, due, id = unpack(ARGV)
+local key, first = KEYS[DUE + TO_KEY], 0
+local past = call('ZCOUNT', key, '-inf', before)
+if due then
+  -- Those that are due at one time are in the order of their ids: halve them until it is found.
+  local last
+  first, last = call('ZCOUNT', key, '-inf', '(' .. due), call('ZCOUNT', key, '-inf', due)
+  while first < last do
+    local middle = math.floor((first + last) / 2)
+    local there = string.sub(call('ZRANGE', key, middle, middle)[1], 1, WIDTH)
+    if there <= id then first = middle + 1 else last = middle end
+  end
+end
+
+local found = {}
+past = math.min(past, first + limit)
+if first < past then -- to Redis -1 is the last one
+  local page = call('ZRANGE', key, first, past - 1, 'WITHSCORES')
+  for n = 1, #page, 2 do
+    local each = string.sub(page[n], 1, WIDTH)
+    table.insert(found, page[n + 1])
+    table.insert(found, each)
+    table.insert(found, call('HGET', KEYS[2], each))
+  end
+end
+return found
+"""
+
+# Each is given all keys.
+
 CHECK = _script(_CALL, _CHECK, "return 'done'\n")
-"""All keys. Says whether the store is one of ours, or none yet."""
+"""Says whether the store is one of ours, or none yet."""
 
 WRITE = _script(_CALL, _CHECK, _OPEN, _WRITE)
-"""All keys; ``insert`` or ``replace``, id, version that must be stored, last use, head, seal."""
+"""``insert`` or ``replace``, id, version that must be stored, last use, head, seal."""
 
 DELETE = _script(_CALL, _CHECK, _OPEN, _DELETE)
-"""All keys; ``any`` or ``version``, id, version that must be stored."""
+"""``any`` or ``version``, id, version that must be stored."""
 
 TOUCH = _script(_CALL, _CHECK, _OPEN, _TOUCH)
-"""All keys; id, when it was used."""
+"""Id, when it was used."""
 
-CLEAR = _script(_CALL, _CHECK, _CLEAR)
-"""All keys. Returns how many records there were."""
+CLEAR = _script(_CALL, _CHECK, _OPEN, _CLEAR)
+"""Returns how many records there were."""
 
 FIND = _script(_CALL, _FIND)
-"""The keys of records and of one index; the values. Returns ids and records in turn."""
+"""`NUMBER` of a field and value, in turn. Returns ids and records in turn, each once."""
 
 SCAN = _script(_CALL, _SCAN)
-"""The keys of records and ids; where to start, how many. Returns ids and records in turn."""
+"""
+`NUMBER` of a mark and its value, or of the id and nothing; behind which id,
+how many. Returns ids and records in turn.
+"""
+
+DUE = _script(_CALL, _DUE)
+"""
+Until when, how many; behind which time and id, or not. Returns when each is
+due, its id and record in turn.
+"""

@@ -90,8 +90,12 @@ def in_processes(work: Work, open_backend: Factory, count: int) -> list[Any]:
 def _process(
     work: Work, open_backend: Factory, number: int, start: Barrier, answers: SimpleQueue[Any]
 ) -> None:
+    try:
+        backend = open_backend()
+    except BaseException:
+        start.abort()  # nobody waits for who failed
+        raise
     start.wait(PATIENCE)
-    backend = open_backend()
     answers.put(work(backend, number))
     backend.close()
 
@@ -160,12 +164,15 @@ def write_and_look(board: MutableSequence[int], backend: Backend, number: int) -
     Write (number 0), or look what is there as often as can be, until it is deleted.
 
     Returns:
-        What a reader saw that was no longer so: nothing, if all is well.
+        What a reader saw first that was no longer so: nothing, if all is well.
     """
-    if number:
-        return _look(board, backend, number)
-    _write(board, backend)
-    return []
+    try:
+        if number:
+            return _look(board, backend, number)
+        _write(board, backend)
+        return []
+    finally:
+        board[number] = _OVER  # nobody waits for who failed
 
 
 def _write(board: MutableSequence[int], backend: Backend) -> None:
@@ -203,7 +210,7 @@ def _look(board: MutableSequence[int], backend: Backend, number: int) -> list[st
         if kept is None or revision is None or kept[0] != revision:
             found = backend.read(record("seen").id)
             kept = revision, int(found.sealed) if found else _OVER
-        if kept[1] < returned:
+        if kept[1] < returned and not wrong:
             wrong.append(f"write {kept[1]} after write {returned} had returned")
         board[number] = returned
     return wrong
