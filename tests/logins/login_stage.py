@@ -1,0 +1,228 @@
+"""A store, a Zoho and their time: what the tests of logins share."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+
+import pytest
+
+from tokenkeep import Keeper, Status, Token, TokenKeepError, open_store
+from tokenkeep.testing import FakeClock, emulator_configuration
+
+HOUR = 3600.0
+
+
+@contextmanager
+def refused(*names):
+    """Expect an error of ours, named as a user reads it; also as the cause of the SDK's own."""
+    with pytest.raises(Exception) as caught:  # noqa: PT011  # which one is looked at below
+        yield caught
+    error = getattr(caught.value, "cause", None) or caught.value
+    assert isinstance(error, TokenKeepError), repr(error)
+    assert type(error).__name__ in names, error
+    caught.why = str(error)
+
+
+class Stage:
+    """
+    One store, any number of processes on it, and an emulator.
+
+    The processes are this one: each `open` or `keeper` sees the store with
+    eyes of its own.
+
+    Args:
+        zoho: The emulator.
+        folder: For the store and the configuration.
+        environment: The pytest patch of the process environment.
+        store: The SQLite file in the folder.
+        url: Of another store. None means that file.
+        rotates: Whether each renewal answers another refresh token and the old one is refused.
+        revokes_grant: As in `Profile`. The emulator revokes each refresh token for itself
+            either way.
+        settings: More lines of TOML.
+    """
+
+    def __init__(
+        self,
+        zoho,
+        folder,
+        environment,
+        *,
+        store="tokens.db",
+        url=None,
+        rotates=False,
+        revokes_grant=False,
+        settings="",
+    ):
+        self.zoho, self.folder = zoho, folder
+        self.url = url or f"sqlite:///{folder}/{store}"
+        self.clock = FakeClock()
+        self.ana, self.bo = (user.name for user in zoho.users[:2])
+        self._opened = []
+        self._eye = None
+        self._long_gone = set()
+        self._long_gone = self.alive()
+        zoho.options.rotation = "rotate" if rotates else "none"
+        profile = {"rotates": rotates, "revokes_grant": revokes_grant}
+        lines = [f"{name} = {str(value).lower()}\n" for name, value in profile.items()]
+        path = folder / "config.toml"
+        path.write_text(
+            f"{settings}\n{emulator_configuration(zoho)}\n[providers.zoho.profile]\n"
+            f'{"".join(lines)}\n[providers.acme]\nkind = "oauth2"\nissuer = "{zoho.us.token_url}"\n'
+            f'revocation_endpoint = "{zoho.us.accounts_url}/oauth/v2/token/revoke"\n'
+        )
+        environment.setenv("TOKENKEEP_CONFIG", str(path))
+        environment.setenv("TOKENKEEP_STORE", self.url)
+
+    def close(self):
+        for each in self._opened:
+            each.close()
+
+    def open(self, url=None, **given):
+        """Open the store, or another one, as a process does that has just started."""
+        store = open_store(url or self.url, clock=self.clock, **given)
+        self._opened.append(store)
+        return store
+
+    def keeper(self, store=None):
+        """Return a keeper of a process that has just started, or of one that has a store."""
+        return Keeper(store or self.open(), clock=self.clock)
+
+    def sdk_store(self, store=None):
+        """Return the official SDK's store, in a process without an Initializer."""
+        from tokenkeep.integrations.zoho_sdk import SDKStore
+
+        return SDKStore(store or self.open(), clock=self.clock)
+
+    def login(self, user=None, *, at="us", environment="production", got_here=False, **fields):
+        """
+        Log a person in at the provider, and return what that gives; it is not saved.
+
+        Args:
+            user: Whose; None leaves the owner out of it, and is Ana at the provider.
+            at: The data centre.
+            environment: Likewise.
+            got_here: Whether we have exchanged a code for it; else somebody has
+                copied the refresh token from elsewhere.
+            fields: What is otherwise.
+        """
+        zoho, center, client = self.zoho, self.zoho[at], self.zoho.client
+        person = user if user in [each.name for each in zoho.users] else None
+        refresh_token = zoho.refresh_token(person, environment=environment)
+        return Token(
+            user=user,
+            client_id=client.client_id,
+            client_secret=client.secrets[at],
+            access_token=zoho.access_token(refresh_token=refresh_token),
+            refresh_token=refresh_token,
+            grant_token=zoho.grant_code(person) if got_here else None,
+            expires_at=self.clock.now() + HOUR,
+            issuer=center.token_url,
+            api_domain=center.environment_url(environment),
+        ).but(**fields)
+
+    def pass_time(self, seconds):
+        """Let time pass, here and at the provider."""
+        self.clock.advance(seconds)
+        self.zoho.clock.advance(seconds)
+
+    @contextmanager
+    def provider_down(self, endpoint="*"):
+        """Let nobody reach the provider."""
+        self.zoho.faults.add(endpoint=endpoint, kind="drop", times=None)
+        yield
+        self.zoho.faults.clear()
+
+    def is_alive(self, token):
+        """Tell whether the provider still knows the login that a token came from."""
+        login = self.zoho.id_of(token.refresh_token)
+        return login in self.alive()
+
+    def alive(self):
+        """Return the logins of this stage that live at the provider, by their names there."""
+        logins = self.zoho.state()["logins"]
+        return {each["id"] for each in logins if each["status"] == "active"} - self._long_gone
+
+    def living(self):
+        """Return the rows that are not revoked or dead, as a process sees them that only looks."""
+        self._eye = self._eye or self.open()
+        return [row for row in self._eye.get_tokens() if row.status is Status.OK]
+
+    def logins(self):
+        """Return the names at the provider of the logins in living rows."""
+        return [self.zoho.id_of(row.refresh_token) for row in self.living()]
+
+    def works(self, token):
+        """Tell whether the provider takes both tokens now."""
+        return self.zoho.is_active(token.access_token) and self.zoho.is_active(token.refresh_token)
+
+    def end_everything(self):
+        """Revoke every row there is, and let the sweep finish; the provider is up."""
+        keeper = self.keeper()
+        for row in keeper.tokens():
+            keeper.revoke(row.id)
+        keeper.sweep()
+
+    @property
+    def revocations(self):
+        """How often the provider was asked to revoke something."""
+        return self.zoho.counters.calls("revoke")
+
+
+def while_asking(keeper, step):
+    """Let something happen once the provider has answered, before the answer is known here."""
+    provider = keeper.providers.named("zoho")
+    refresh, steps = provider.refresh, [step]
+
+    def refresh_and_step(token):
+        answer = refresh(token)
+        if steps:
+            steps.pop()()
+        return answer
+
+    provider.refresh = refresh_and_step
+
+
+def before_write(store, number, step):
+    """Let something happen right before a store's n-th write or deletion from now on."""
+    backend = store.backend
+    write, delete = backend.write, backend.delete
+    count = 0
+
+    def reached():
+        nonlocal count
+        count += 1
+        if count == number:
+            step()
+
+    def stepping_write(record, *, replaces):
+        reached()
+        write(record, replaces=replaces)
+
+    def stepping_delete(record_id, *, replaces=None):
+        reached()
+        return delete(record_id, replaces=replaces)
+
+    backend.write, backend.delete = stepping_write, stepping_delete
+    return lambda: count
+
+
+def rows_of(store):
+    """Return the records of a store's rows."""
+    return [each for each in store.backend.scan(None, 1000) if getattr(each, "kind", "row") == "row"]
+
+
+def sdk_token(token=None, *, user=None, **given):
+    """Return a token as the official SDK has it."""
+    from zohocrmsdk.src.com.zoho.api.authenticator.oauth_token import OAuthToken
+    from zohocrmsdk.src.com.zoho.crm.api.user_signature import UserSignature
+
+    if token is not None:
+        names = ("client_id", "client_secret", "grant_token", "refresh_token", "access_token",
+                 "api_domain")  # fmt: skip
+        given = {name: getattr(token, name) for name in names} | given
+        user = user or token.user
+    made = OAuthToken(**given, user_signature=user and UserSignature(user))
+    if token is not None and token.expires_at is not None:
+        made.set_expires_in(str(int(token.expires_at * 1000)))
+    return made

@@ -1,0 +1,241 @@
+"""The end of a login: it ends at the provider, whatever was deleted, replaced or unreachable."""
+
+from __future__ import annotations
+
+import threading
+
+import pytest
+from login_stage import refused, sdk_token
+
+from tokenkeep import Token
+
+
+@pytest.fixture
+def ana(stage):
+    """A user who is logged in."""
+    return stage.open().save_token(stage.login(stage.ana))
+
+
+def test_revoked_while_the_provider_was_down_and_deleted(stage, ana):
+    """As every /logout does it: the login lived on for good, and nobody said so."""
+    keeper = stage.keeper()
+    with stage.provider_down():
+        keeper.revoke(ana.id)
+        keeper.delete(ana.id)
+        stage.keeper().sweep()
+    assert stage.is_alive(ana)
+
+    swept = stage.keeper().sweep()
+
+    assert not stage.is_alive(ana)
+    assert (1, 0) == (swept.revoked, swept.unconfirmed)
+    assert 0 == stage.keeper().sweep().revoked
+
+
+def test_the_same_by_the_sdk(stage, ana):
+    """Its store revokes and deletes as well."""
+    store = stage.sdk_store()
+    with stage.provider_down():
+        store.revoke(ana.id)
+        store.delete_token(ana.id)
+
+    stage.keeper().sweep()
+
+    assert not stage.is_alive(ana)
+
+
+def test_delete_says_what_is_left(stage, ana):
+    """What the provider has not confirmed is in what a deletion returns."""
+    keeper = stage.keeper()
+    with stage.provider_down():
+        keeper.revoke(ana.id)
+
+    deleted = keeper.delete(ana.id)
+
+    assert (("refresh_token", ana.refresh_token),) == deleted.renewal.to_revoke
+    assert keeper.delete(ana.id) is None
+    assert [] == stage.open().get_tokens()
+
+
+def test_nothing_deleted_is_found(stage, ana):
+    """What waits for the provider is no token: it is not found, listed, renewed or saved over."""
+    keeper = stage.keeper()
+    with stage.provider_down():
+        keeper.revoke(ana.id)
+        keeper.delete(ana.id)
+
+    store = stage.open()
+    assert store.find_token_by_id(ana.id) is None
+    assert store.find_token(Token(user=stage.ana)) is None
+    assert store.find_token(Token(refresh_token=ana.refresh_token, client_id=ana.client_id)) is None
+    again = store.save_token(stage.login(stage.ana))
+    stage.keeper().sweep()
+    assert [again.id] == [row.id for row in stage.living()]
+    assert [False, True] == [stage.is_alive(ana), stage.is_alive(again)]
+
+
+@pytest.mark.parametrize("got_here", [True, False], ids=["got here", "given"])
+def test_three_logins_one_revocation(stage, got_here):
+    """Each login forgot the one it replaced: "Zoho has revoked this login", and two lived on."""
+    keeper = stage.keeper()
+    for _ in range(3):
+        row = keeper.store.save_token(stage.login(stage.ana, got_here=got_here))
+
+    keeper.revoke(row.id)
+
+    assert set() == stage.alive()
+    assert () == keeper.store.reread(row.id).renewal.to_revoke
+
+
+def test_what_was_got_here_is_revoked_when_replaced(stage):
+    """Nobody else has it; the new login lives on."""
+    store = stage.open()
+    old = store.save_token(stage.login(stage.ana, got_here=True))
+    new = store.save_token(stage.login(stage.ana, got_here=True))
+
+    stage.keeper().sweep()
+
+    assert [False, True] == [stage.is_alive(old), stage.is_alive(new)]
+
+
+def test_the_sdks_login_is_revoked_when_replaced(stage):
+    """A code that the SDK has exchanged counts as got here."""
+    store = stage.sdk_store()
+    old, new = (stage.login(stage.ana, got_here=True) for _ in range(2))
+    store.save_token(sdk_token(old))
+    store.save_token(sdk_token(new))
+
+    stage.keeper().sweep()
+
+    assert [False, True] == [stage.is_alive(old), stage.is_alive(new)]
+
+
+def test_what_was_given_may_be_in_use_elsewhere(stage, ana):
+    """A developer's login and production's are one at the provider: it ends with its user's."""
+    new = stage.open().save_token(stage.login(stage.ana))
+    stage.keeper().sweep()
+    assert stage.is_alive(ana)
+
+    stage.keeper().revoke(new.id)
+
+    assert set() == stage.alive()
+
+
+@pytest.mark.parametrize("how", ["python", "configuration"])
+@pytest.mark.parametrize("replaced", ["keep", "revoke"])
+@pytest.mark.parametrize("got_here", [True, False], ids=["got here", "given"])
+def test_it_can_be_decided_otherwise(make_stage, replaced, got_here, how):
+    """One setting decides for both, in Python and in the configuration."""
+    line = f'replaced = "{replaced}"' if how == "configuration" else ""
+    stage = make_stage(settings=line)
+    store = stage.open(**({"replaced": replaced} if how == "python" else {}))
+    old = store.save_token(stage.login(stage.ana, got_here=got_here))
+    store.save_token(stage.login(stage.ana, got_here=got_here))
+
+    stage.keeper().sweep()
+    assert (replaced == "keep") is stage.is_alive(old)
+
+    stage.end_everything()
+    assert set() == stage.alive()
+
+
+@pytest.mark.parametrize("got_here", [True, False], ids=["got here", "given"])
+def test_where_one_revocation_ends_the_whole_consent(make_stage, got_here):
+    """Nothing of an older login is revoked while the user's newer one lives; all of it after."""
+    stage = make_stage(revokes_grant=True)
+    keeper = stage.keeper()
+    for _ in range(3):
+        row = keeper.store.save_token(stage.login(stage.ana, got_here=got_here))
+    keeper.sweep()
+    assert 0 == stage.revocations
+
+    keeper.revoke(row.id)
+
+    assert set() == stage.alive()
+
+
+@pytest.mark.parametrize("deletes", [True, False], ids=["deleted", "revoked"])
+def test_an_unconfirmed_one_there(make_stage, deletes):
+    """It waits in the user's new row, and is revoked with it."""
+    stage = make_stage(revokes_grant=True)
+    keeper = stage.keeper()
+    old = keeper.store.save_token(stage.login(stage.ana))
+    with stage.provider_down():
+        keeper.revoke(old.id)
+        if deletes:
+            keeper.delete(old.id)
+    asked = stage.revocations
+    new = keeper.store.save_token(stage.login(stage.ana))
+    keeper.sweep()
+    assert asked == stage.revocations
+    assert {stage.is_alive(old), stage.is_alive(new)} == {True}
+
+    keeper.revoke(new.id)
+
+    assert set() == stage.alive()
+
+
+def test_end(stage, ana):
+    """Revoke and delete in one."""
+    stage.keeper().end(ana.id)
+
+    assert set() == stage.alive()
+    assert [] == stage.open().get_tokens()
+
+
+def test_end_while_the_provider_is_down(stage, ana):
+    """It is gone here at once, and at the provider as soon as that can be."""
+    with stage.provider_down():
+        stage.keeper().end(ana.id)
+        assert [] == stage.open().get_tokens()
+        with refused("TokenNotFound"):
+            stage.keeper().get(id=ana.id)
+
+    assert 1 == stage.keeper().sweep().revoked
+    assert set() == stage.alive()
+
+
+def test_login_while_it_ends(stage, ana):
+    """A login that comes while the provider is asked stays, and works."""
+    held = stage.zoho.faults.add(endpoint="revoke", kind="slow", delay=60.0)
+    ending = threading.Thread(target=stage.keeper().end, args=(ana.id,))
+    ending.start()
+    assert held.wait(30)
+    again = stage.open().save_token(stage.login(stage.ana))
+    stage.zoho.faults.clear()
+    ending.join()
+
+    stage.keeper().sweep()
+
+    assert stage.works(stage.keeper().get(user=stage.ana))
+    assert [False, True] == [stage.is_alive(ana), stage.is_alive(again)]
+
+
+def test_logout(stage, ana, run):
+    """The command for people."""
+    done = run("logout", ana.id)
+
+    assert 0 == done.exit_code, done.output
+    assert set() == stage.alive()
+    assert "" == run("list").stdout
+
+
+def test_logout_while_the_provider_is_down(stage, ana, run):
+    """It says what is still to be done, and the sweep that it names does it."""
+    with stage.provider_down():
+        done = run("logout", "--user", ana.user)
+
+    assert 0 == done.exit_code, done.output
+    assert "sweep" in done.output
+    assert "revoked: 1" in run("sweep").stdout
+    assert set() == stage.alive()
+
+
+def test_delete_by_command_says_what_is_left(stage, ana, run):
+    """A login that the provider has not ended is named when its row goes."""
+    with stage.provider_down():
+        run("revoke", ana.id)
+
+    done = run("delete", ana.id, "--yes")
+
+    assert "sweep" in done.output

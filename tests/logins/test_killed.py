@@ -1,0 +1,243 @@
+"""Processes killed with SIGKILL after every single write: one login stays one, and can be ended."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from dataclasses import asdict
+from pathlib import Path
+
+import pytest
+
+from tokenkeep import Status, Token, TokenKeepError
+
+WORKER = Path(__file__).with_name("killed_worker.py")
+ENVIRON = ("HOME", "TOKENKEEP_CONFIG", "TOKENKEEP_STORE", "TOKENKEEP_KEYS")
+MOST = 20
+"""No move takes so many steps."""
+
+
+@pytest.fixture(scope="session")
+def worker():
+    """The process whose children are killed."""
+    process = subprocess.Popen(
+        [sys.executable, str(WORKER)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+    assert process.stdout.readline() == "ready\n"
+    yield process
+    process.communicate()
+
+
+@pytest.fixture
+def killed(worker):
+    """Do something in a process that is killed after so many steps; tell whether it was."""
+
+    def _killed(after, deed, **given):
+        environ = {name: os.environ[name] for name in ENVIRON}
+        job = {"deed": deed, "given": given, "after": after, "environ": environ}
+        worker.stdin.write(json.dumps(job) + "\n")
+        worker.stdin.flush()
+        status = json.loads(worker.stdout.readline())["status"]
+        assert status in (0, -signal.SIGKILL)
+        return status != 0
+
+    return _killed
+
+
+@pytest.fixture(params=["sqlite stays", "sqlite rotates", "postgresql rotates"])
+def every_kill(request, make_stage, killed):
+    """
+    Yield new stages, and for each a deed that is killed one step later than on the one before.
+
+    On SQLite or a server, the provider rotating or not. Ends after the stage
+    on which the deed needed no more steps, so was not killed.
+    """
+    where, how = request.param.split()
+    url = request.getfixturevalue("postgres").url() if where == "postgresql" else None
+
+    def _every_kill():
+        for after in range(1, MOST):
+            stage = make_stage(store=f"{after}.db", url=url, rotates=how == "rotates")
+            stage.open().delete_tokens()
+            done = []
+            yield stage, lambda *deed, **given: done.append(killed(after, *deed, **given))  # noqa: B023
+            if done == [False]:
+                assert after > 1, "nothing was written"
+                return
+        pytest.fail("this takes too many steps")
+
+    return _every_kill
+
+
+def fields(token, **changes):
+    """Return what is given to a save as JSON can say it."""
+    names = ("id", "user", "client_id", "client_secret", "access_token", "refresh_token",
+             "grant_token", "expires_at", "issuer", "api_domain")  # fmt: skip
+    given = asdict(token.but(**changes))
+    return {name: given[name] for name in names if given[name] is not None}
+
+
+# What others do who come after a kill.
+
+
+def find(stage, keeper):
+    assert stage.works(keeper.get(user=stage.ana))
+
+
+def renew(stage, keeper):
+    for row in stage.living():
+        assert stage.works(keeper.renew(row.id))
+
+
+def renew_by_old_id(stage, keeper):
+    assert stage.works(keeper.renew(stage.nameless.id))
+
+
+def sweep(_, keeper):
+    keeper.sweep()
+
+
+def save_again(stage, keeper):
+    keeper.store.save_token(stage.named)
+
+
+ORDERS = {
+    "who asks for the user comes first": (find, renew, sweep, renew_by_old_id, find),
+    "who has the old id comes first": (renew_by_old_id, renew, find, sweep, find),
+    "a sweep comes first": (sweep, find, renew_by_old_id, renew, find),
+    "the login is saved again first": (save_again, find, renew_by_old_id, sweep, renew, find),
+}
+SWEEP = ORDERS["a sweep comes first"]
+
+
+def look(stage, order):
+    """Let somebody look in some order: nobody is logged out, and nothing is there twice or lost."""
+    keeper = stage.keeper()
+    for each in order:
+        each(stage, keeper)
+    assert stage.logins() == [stage.zoho.id_of(stage.named.refresh_token)], "one login, one row"
+    stage.end_everything()
+    assert set() == stage.alive(), "nothing is forgotten alive"
+
+
+def set_up(stage, *, has_row):
+    """Save a login without its user, who has another one already or none."""
+    store = stage.open()
+    if has_row:
+        store.save_token(stage.login(stage.ana))
+    login = stage.login()
+    stage.nameless = store.save_token(login)
+    stage.named = login.but(user=stage.ana)
+
+
+@pytest.mark.parametrize("has_row", [True, False], ids=["who has a row", "who has none"])
+@pytest.mark.parametrize("order", list(ORDERS))
+def test_whose_login_it_is_becomes_known(every_kill, order, has_row):
+    """
+    A login in two living rows was renewed in both, and no sweep healed it.
+
+    With a provider that rotates its user was logged out.
+    """
+    for stage, kill in every_kill():
+        set_up(stage, has_row=has_row)
+        kill("save", **fields(stage.named))
+        look(stage, ORDERS[order])
+
+
+@pytest.mark.parametrize("first", [1, 2])
+@pytest.mark.parametrize("finishes", ["save", "sweep", "find"])
+def test_who_finishes_it_is_killed_as_well(every_kill, killed, finishes, first):
+    """Whoever comes to finish a move may be killed in it, too; the next one goes on."""
+    for stage, kill in every_kill():
+        set_up(stage, has_row=True)
+        assert killed(first, "save", **fields(stage.named))
+        given = {"save": fields(stage.named), "find": {"id": stage.nameless.id}, "sweep": {}}
+        kill(finishes, **given[finishes])
+        look(stage, SWEEP)
+
+
+def test_what_is_still_to_be_ended_goes_along(every_kill):
+    """Two logins in one row, before it was known whose it is: both end with the user's."""
+    for stage, kill in every_kill():
+        set_up(stage, has_row=True)
+        again = stage.login(id=stage.nameless.id)
+        stage.nameless = stage.open().save_token(again)
+        stage.named = Token(**fields(again, id=None, user=stage.ana))
+        kill("save", **fields(stage.named))
+        look(stage, SWEEP)
+
+
+@pytest.mark.parametrize("down", [False, True], ids=["the provider is up", "the provider is down"])
+@pytest.mark.parametrize("deed", ["end", "revoke and delete"])
+def test_the_end_of_a_login(every_kill, deed, down):
+    """From the first write on it is not handed out; a sweep ends what is left at the provider."""
+    for stage, kill in every_kill():
+        keeper = stage.keeper()
+        keeper.store.save_token(stage.login(stage.ana))
+        row = keeper.store.save_token(stage.login(stage.ana))  # both are to be ended
+        if down:
+            stage.zoho.faults.add(endpoint="revoke", kind="drop", times=None)
+        kill(deed, id=row.id)
+        stage.zoho.faults.clear()
+
+        assert [] == stage.living()
+        with pytest.raises(TokenKeepError):
+            keeper.get(user=stage.ana)
+        again = keeper.store.save_token(stage.login(stage.ana))
+        keeper.sweep()
+        assert {stage.zoho.id_of(again.refresh_token)} == set(stage.logins()) == stage.alive()
+        assert stage.works(keeper.get(user=stage.ana))
+        stage.end_everything()
+
+
+@pytest.mark.parametrize("got_here", [True, False], ids=["got here", "given"])
+def test_a_login_that_replaces_another(every_kill, got_here):
+    """From its write on it is the user's; the old one is ended, now or with it."""
+    for stage, kill in every_kill():
+        stage.open().save_token(stage.login(stage.ana, got_here=got_here))
+        stage.named = stage.login(stage.ana, got_here=got_here)
+        kill("save", **fields(stage.named))
+        look(stage, (find, sweep, renew, find))
+
+
+def test_an_id_that_a_program_brings(every_kill):
+    """Saved again after the crash, the login has its one row, and the id leads to it."""
+    for stage, kill in every_kill():
+        login = stage.login(stage.ana, id="customer-42")
+        kill("save", **fields(login))
+        saved = stage.open().save_token(login)
+
+        assert [saved] == stage.living() == [stage.open().find_token_by_id("customer-42")]
+
+
+def test_a_deletion(every_kill):
+    """The row is gone from the first step on; what led to it leads nowhere, and is swept."""
+    for stage, kill in every_kill():
+        store = stage.open()
+        row = store.save_token(stage.login(stage.ana, id="customer-42"))
+        kill("delete", id=row.id)
+
+        assert [] == stage.living()
+        assert [None, None] == [store.find_token_by_id(each) for each in (row.id, "customer-42")]
+        stage.pass_time(31 * 86_400.0)
+        stage.keeper().sweep()
+        assert ["header"] == [record.kind for record in store.backend.scan(None, 100)]
+
+
+def test_a_sweep(every_kill):
+    """What it found to do is done by the next one."""
+    for stage, kill in every_kill():
+        keeper = stage.keeper()
+        rows = [keeper.store.save_token(stage.login(user)) for user in (stage.ana, "carla:1")]
+        with stage.provider_down("revoke"):
+            for row in rows:
+                keeper.revoke(row.id)
+            keeper.delete(rows[1].id)
+        kill("sweep")
+        keeper.sweep()
+
+        assert set() == stage.alive()
+        assert [Status.REVOKED] == [row.status for row in keeper.tokens()]

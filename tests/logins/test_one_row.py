@@ -1,0 +1,218 @@
+"""One login is in one row, however it was saved, whoever came between."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from itertools import count
+
+import pytest
+from login_stage import before_write, refused
+
+from tokenkeep import Status, StoreError
+
+OTHERWISE = {
+    "another spelling of the user": lambda stage: {"user": stage.ana.upper()},
+    "another user": lambda stage: {"user": stage.bo},
+    "another environment": lambda stage: {"api_domain": stage.zoho.us.sandbox_url},
+    "another data centre": lambda stage: {"api_domain": stage.zoho.eu.api_url},
+    "another client": lambda _: {"client_id": "1000.OTHER"},
+}
+
+
+@pytest.fixture(params=["stays", "rotates"])
+def scenes(request, make_stage):
+    """Stages with one store each, on which a login was saved before it was known whose it is."""
+
+    def _scenes(*, has_row):
+        for number in count(1):
+            made = make_stage(store=f"{number}.db", rotates=request.param == "rotates")
+            if has_row:
+                made.open().save_token(made.login(made.ana))
+            login = made.login()
+            made.row = made.open().save_token(login)
+            made.named = login.but(user=made.ana)
+            yield number, made
+
+    return _scenes
+
+
+with_and_without_a_row = pytest.mark.parametrize(
+    "has_row", [False, True], ids=["new user", "user who has a row"]
+)
+
+
+@with_and_without_a_row
+def test_who_it_is_becomes_known(scenes, has_row):
+    """The login moves to its user's row; the id from before leads there."""
+    _, stage = next(scenes(has_row=has_row))
+
+    saved = stage.open().save_token(stage.named)
+
+    [row] = stage.living()
+    assert saved.id == row.id
+    assert stage.ana == row.user
+    assert stage.named.refresh_token == row.refresh_token
+    assert row.id == stage.open().find_token_by_id(stage.row.id).id
+
+
+@with_and_without_a_row
+def test_nothing_of_it_is_forgotten(scenes, has_row):
+    """When the user's login is revoked, none of what was ever stored lives on."""
+    _, stage = next(scenes(has_row=has_row))
+    stage.open().save_token(stage.named)
+
+    stage.end_everything()
+
+    assert set() == stage.alive()
+
+
+def renewal(stage):
+    stage.keeper().renew(stage.row.id)
+
+
+def the_same_save(stage):
+    stage.open().save_token(stage.named)
+
+
+def sweep(stage):
+    stage.keeper().sweep()
+
+
+def newer_login(stage):
+    stage.newer = stage.open().save_token(stage.login(stage.ana))
+
+
+def revoked_by_its_old_id(stage):
+    stage.keeper().revoke(stage.row.id)
+
+
+def revoked(stage):
+    for row in stage.open().get_tokens():
+        if row.user:
+            stage.keeper().revoke(row.id)
+
+
+def deleted(stage):
+    for row in stage.open().get_tokens():
+        if row.user:
+            stage.deleted = {stage.zoho.id_of(row.refresh_token)}
+            stage.keeper().delete(row.id)
+
+
+@with_and_without_a_row
+@pytest.mark.parametrize(
+    "happens",
+    [renewal, the_same_save, sweep, newer_login, revoked_by_its_old_id, revoked, deleted],
+)
+def test_somebody_comes_between(scenes, has_row, happens):
+    """Before whichever write of the move: the login stays in one place, and can be ended."""
+    for number, stage in scenes(has_row=has_row):
+        stage.newer, stage.deleted = None, set()
+        store = stage.open()
+        written = before_write(store, number, lambda stage=stage: happens(stage))
+        with suppress(StoreError):  # refused is right, too; half done is not
+            store.save_token(stage.named)
+        if written() < number:
+            break
+        keeper = stage.keeper()
+        keeper.sweep()
+
+        logins = stage.logins()
+        assert len(logins) <= 1
+        for row in stage.living():
+            assert stage.works(keeper.renew(row.id))
+        if stage.newer and has_row and number > 1:  # than the first write of the move
+            assert [stage.zoho.id_of(stage.newer.refresh_token)] == logins
+        if happens is revoked_by_its_old_id:
+            assert stage.zoho.id_of(stage.named.refresh_token) not in {*logins, *stage.alive()}
+        stage.end_everything()
+        assert stage.alive() <= stage.deleted
+    assert number > 1
+
+
+@pytest.mark.parametrize("how", list(OTHERWISE))
+def test_a_second_row_is_refused(stage, how):
+    """
+    A refresh token under two names was rotated in one row and spent in the other.
+
+    A revocation that the provider had confirmed left the second name alive.
+    """
+    login = stage.login(stage.ana)
+    saved = stage.open().save_token(login)
+
+    with refused("DuplicateRefreshToken") as error:
+        stage.open().save_token(login.but(**OTHERWISE[how](stage)))
+
+    assert saved.id in error.why
+    assert [saved] == stage.open().get_tokens()
+
+
+def test_revoked_under_one_name_is_revoked(stage):
+    """A revoked refresh token, saved under another spelling of its user, lived on."""
+    login = stage.login(stage.ana)
+    keeper = stage.keeper()
+    keeper.revoke(keeper.store.save_token(login).id)
+
+    with refused("DuplicateRefreshToken", "StaleToken"):
+        stage.open().save_token(login.but(user=stage.ana.upper()))
+
+    assert [] == stage.living()
+
+
+def test_revoked_without_a_name_is_revoked(stage):
+    """A revoked login does not come back when its user becomes known; his own row stays."""
+    own = stage.open().save_token(stage.login(stage.ana))
+    login = stage.login()
+    keeper = stage.keeper()
+    keeper.revoke(keeper.store.save_token(login).id)
+
+    after = stage.open().save_token(login.but(user=stage.ana))
+
+    assert Status.REVOKED is after.status
+    assert [own] == stage.living()
+
+
+@pytest.mark.parametrize("how", list(OTHERWISE))
+def test_two_names_at_once(stage, how):
+    """Of two that save one refresh token under two names at the same time, one is refused."""
+    login = stage.login(stage.ana)
+    other, one = stage.open(), stage.open()
+    before_write(one, 1, lambda: other.save_token(login))
+
+    with refused("DuplicateRefreshToken"):
+        one.save_token(login.but(**OTHERWISE[how](stage)))
+
+    assert [login.user] == [row.user for row in stage.open().get_tokens()]
+
+
+@pytest.mark.parametrize("first", ["with the user", "without"])
+def test_with_and_without_the_user_at_once(either, first):
+    """Neither sees the other before its write: one row is left, and it is the user's."""
+    login = either.login()
+    both = [login.but(user=either.ana), login]
+    one, other = both if first == "with the user" else reversed(both)
+    store = either.open()
+    before_write(store, 1, lambda: either.open().save_token(other))
+
+    store.save_token(one)
+    either.keeper().sweep()
+
+    assert [(either.ana, login.refresh_token)] == [
+        (row.user, row.refresh_token) for row in either.open().get_tokens()
+    ]
+
+
+def test_import_of_a_stored_login(stage, run):
+    """A file that has a stored login under another user makes no second row of it."""
+    login = stage.login(stage.ana)
+    saved = stage.open().save_token(login)
+    names = ("id", "user_name", "client_id", "client_secret", "refresh_token", "access_token",
+             "grant_token", "expiry_time", "redirect_url", "api_domain")  # fmt: skip
+    values = ("2", stage.bo, login.client_id, login.client_secret, login.refresh_token,
+              login.access_token, "", "1764000000123", "", login.api_domain)  # fmt: skip
+    (stage.folder / "old.csv").write_text(f"{','.join(names)}\n{','.join(values)}\n")
+
+    done = run("import", "old.csv")
+
+    assert saved.id in done.output
+    assert [saved] == stage.open().get_tokens()
