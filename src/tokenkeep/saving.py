@@ -149,7 +149,7 @@ def plan(
         raise _conflict(token, "This token was deleted: it does not come back by a save")
     if by_id is not None and not same_thing(by_id, token):
         raise _conflict(token, "This id is another token's")
-    kept = list({row.id: row for row in rows}.values())
+    kept = list({row.id: row for row in (*rows, *([by_id] if by_id else []))}.values())
     target = by_id or _for_the_same(token, kept)
     sharing = [
         row

@@ -128,7 +128,8 @@ class FindContract(StoreFixtures):
     def test_environments_are_kept_apart(self, store: TokenStore) -> None:
         """Asking for the sandbox never answers production, nor the other way round."""
         production = store.save_token(full())
-        sandbox = store.save_token(full(environment="sandbox", api_domain=None))
+        login = {"refresh_token": "r2", "access_token": "a2", "grant_token": "g2"}
+        sandbox = store.save_token(full(environment="sandbox", api_domain=None, **login))
 
         assert store.find_token(Token(user="ana", environment="production")) == production
         assert store.find_token(Token(user="ana", environment="sandbox")) == sandbox
@@ -137,7 +138,7 @@ class FindContract(StoreFixtures):
     def test_several_are_ambiguous(self, store: TokenStore) -> None:
         """Several that answer equally well are an error that says what to add."""
         one = store.save_token(full())
-        two = store.save_token(full(client_id="other"))
+        two = store.save_token(full(client_id="other", refresh_token="r2", grant_token="g2"))
 
         with pytest.raises(AmbiguousLookup, match="client_id"):
             store.find_token(Token(user="ana"))
@@ -145,25 +146,28 @@ class FindContract(StoreFixtures):
         assert store.find_token(Token(user="ana", client_id="client")) == one
         assert store.find_token(Token(user="ana", client_id="other")) == two
 
-    def test_the_data_center_is_a_preference(self, store: TokenStore) -> None:
-        """Of several the one in the data centre that is named; of one, wherever it is."""
+    def test_data_centers_are_kept_apart(self, store: TokenStore) -> None:
+        """Asking for one data centre never answers another one."""
         us = store.save_token(full())
-        assert store.find_token(Token(user="ana", data_center="eu")) == us
+        assert store.find_token(Token(user="ana", data_center="eu")) is None
+        login = {"refresh_token": "of eu", "access_token": "a of eu", "grant_token": "g of eu"}
 
-        eu = store.save_token(full(data_center="eu", api_domain=None))
+        eu = store.save_token(full(data_center="eu", api_domain=None, **login))
 
         assert store.find_token(Token(user="ana", data_center="eu")) == eu
         assert store.find_token(Token(user="ana", data_center="us")) == us
 
-    def test_usable_before_dead(self, store: TokenStore) -> None:
-        """Of several the one that is not revoked; a revoked one alone is still found."""
+    def test_a_status_decides_nothing(self, store: TokenStore) -> None:
+        """Of several none is chosen because the others are dead; a dead one alone is found."""
         dead = store.save_token(full())
         dead = store.save_token(dead.but(status=Status.REVOKED))
         assert store.find_token(Token(user="ana")) == dead
 
-        usable = store.save_token(full(client_id="other"))
+        store.save_token(full(client_id="other", refresh_token="r2", grant_token="g2"))
 
-        assert store.find_token(Token(user="ana")) == usable
+        with pytest.raises(AmbiguousLookup):
+            store.find_token(Token(user="ana"))
+        assert store.find_token(Token(user="ana", client_id="client")) == dead
 
     def test_answers_are_frozen(self, store: TokenStore) -> None:
         """What a store answers can't be changed by whoever asked, nor by what is saved later."""

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tokenkeep.errors import EmptyLookup
+from tokenkeep.errors import DuplicateRefreshToken, EmptyLookup, StoreConflict
 from tokenkeep.testing._dead_contract import DeadContract
 from tokenkeep.testing._store_fixtures import GIVEN, HARD_TEXTS, full, given
 from tokenkeep.token import Status, Token
@@ -63,27 +63,37 @@ class StoreContract(DeadContract):
     @pytest.mark.parametrize("text", HARD_TEXTS, ids=range(len(HARD_TEXTS)))
     def test_any_text(self, store: TokenStore, text: str) -> None:
         """A text in any field comes back character by character, and is found by."""
-        addresses = ("expires_at", "issuer", "api_domain", "provider")
-        hard = full(**{name: text for name in GIVEN if name not in addresses})
+        known = ("expires_at", "issuer", "api_domain", "provider", "data_center", "environment")
+        hard = full(**{name: text for name in GIVEN if name not in known})
 
         saved = store.save_token(hard)
 
         assert given(saved) == given(hard)
-        where: dict[str, Any] = {"data_center": text, "environment": text}
         for question in (
-            Token(user=text, **where),
-            Token(access_token=text, **where),
-            Token(grant_token=text, client_id=text, **where),
-            Token(refresh_token=text, client_id=text, **where),
+            Token(user=text),
+            Token(access_token=text),
+            Token(grant_token=text, client_id=text),
+            Token(refresh_token=text, client_id=text),
         ):
             assert store.find_token(question) == saved
 
-    def test_ids_are_the_stores(self, store: TokenStore) -> None:
-        """An id that the store did not give is not taken over."""
-        saved = store.save_token(full(id="chosen"))
+    @pytest.mark.parametrize(
+        "chosen", ["2", "customer-42", "o'brien", "1 or 1=1", "a\0", "\U0001f511"]
+    )
+    def test_an_id_that_a_caller_brings(self, connect: Factory, chosen: str) -> None:
+        """A token is found by the id it was first saved with, as long as it is there."""
+        store = connect()
+        store.save_token(full("bob"))
+        saved = store.save_token(full(id=chosen))
 
-        assert saved.id != "chosen"
-        assert store.find_token_by_id("chosen") is None
+        found = connect().find_token_by_id(chosen)
+        assert found is not None
+        assert (found.user, found.version) == ("ana", saved.version)
+        renewed = store.save_token(full(id=chosen, access_token="renewed"))
+        assert (renewed.id, len(store.get_tokens())) == (saved.id, 2)
+        connect().delete_token(chosen)
+        assert connect().find_token_by_id(chosen) is None
+        assert [token.user for token in store.get_tokens()] == ["bob"]
 
     def test_nothing_to_save(self, store: TokenStore) -> None:
         """A save without any token is an error, and stores nothing."""
@@ -165,9 +175,9 @@ class StoreContract(DeadContract):
     def test_same_user_elsewhere_is_another_row(self, store: TokenStore, name: str) -> None:
         """One user with another client, data centre or environment is another token."""
         here = store.save_token(full())
-        there = store.save_token(
-            full(**{name: "oauth2" if name == "provider" else "other"}, api_domain=None)
-        )
+        elsewhere = {name: "oauth2" if name == "provider" else "other"}
+        login = {"refresh_token": "r2", "access_token": "a2", "grant_token": "g2"}
+        there = store.save_token(full(**elsewhere, api_domain=None, **login))
 
         assert here.id != there.id
         assert store.find_token_by_id(str(here.id)) == here
@@ -187,11 +197,39 @@ class StoreContract(DeadContract):
         """A user who brings the tokens of another one does not touch that one's row."""
         ana = store.save_token(full("ana"))
 
-        bob = store.save_token(full("ana").but(user="bob"))
-        evil = store.save_token(full("evil", id=ana.id))
+        with pytest.raises(DuplicateRefreshToken) as refused:
+            store.save_token(full("ana").but(user="bob"))
+        with pytest.raises(StoreConflict):
+            store.save_token(full("evil", id=ana.id))
 
-        assert len({ana.id, bob.id, evil.id}) == 3  # noqa: PLR2004  # three users
-        assert store.find_token_by_id(str(ana.id)) == ana
+        assert refused.value.token_id == ana.id
+        assert store.get_tokens() == [ana]
+
+    @pytest.mark.parametrize("name", ["user", "client_id", "environment", "data_center"])
+    def test_a_refresh_token_is_in_one_row(self, store: TokenStore, name: str) -> None:
+        """The same refresh token for somebody or somewhere else is refused, dead or alive."""
+        saved = store.save_token(full())
+        other = full(**{name: "other"}, api_domain=None).but(refresh_token=saved.refresh_token)
+
+        with pytest.raises(DuplicateRefreshToken):
+            store.save_token(other)
+        dead = store.save_token(saved.but(status=Status.REVOKED))
+        with pytest.raises(DuplicateRefreshToken):
+            store.save_token(other)
+
+        assert store.get_tokens() == [dead]
+
+    def test_a_copy_out_of_date_changes_no_token(self, store: TokenStore) -> None:
+        """What was read before somebody else wrote does not put its tokens back."""
+        mine = store.save_token(full())
+        theirs = store.save_token(full(access_token="renewed"))
+
+        with pytest.raises(StoreConflict):
+            store.save_token(mine.but(scope="more"))
+        changed = store.save_token(theirs.but(scope="more"))
+
+        assert (changed.access_token, changed.scope) == ("renewed", "more")
+        assert store.get_tokens() == [changed]
 
     def test_a_nameless_row_learns_its_user(self, store: TokenStore) -> None:
         """When its user becomes known, the row is that user's; no second one is made."""
@@ -279,6 +317,17 @@ class StoreContract(DeadContract):
 
         assert second.id != first.id
         assert store.find_token_by_id(str(first.id)) is None
+
+    def test_what_was_deleted_stays_so(self, store: TokenStore) -> None:
+        """A copy of a deleted token is not saved again, under its id or another."""
+        saved = store.save_token(full())
+        store.delete_token(str(saved.id))
+
+        for copy in (saved, full(id=saved.id)):
+            with pytest.raises(StoreConflict):
+                store.save_token(copy)
+
+        assert store.get_tokens() == []
 
     def test_delete_tokens(self, connect: Factory) -> None:
         """All tokens go, for everybody, and the store is usable afterwards."""

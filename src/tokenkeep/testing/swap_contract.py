@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tokenkeep.errors import StoreConflict
+from tokenkeep.errors import StaleToken, StoreConflict
 from tokenkeep.testing import _store_workers as workers
 from tokenkeep.testing._contract_workers import PATIENCE, in_processes
 from tokenkeep.testing._store_fixtures import StoreFixtures, full
@@ -115,6 +115,21 @@ class SwapContract(StoreFixtures):
             renewing.swap(saved.but(access_token="renewed"))
 
         assert renewing.find_token_by_id(str(saved.id)) == dead
+
+    def test_an_older_refresh_token_is_refused(self, store: TokenStore) -> None:
+        """A refresh token that a row had before changes nothing, whatever became of the row."""
+        login = {"refresh_token": "r2", "grant_token": "g2", "access_token": "a2"}
+        store.save_token(full())
+        ana = store.save_token(full(**login))
+        older = full(access_token="older", grant_token=None)
+
+        with pytest.raises(StaleToken):
+            store.save_token(older)
+        dead = store.save_token(ana.but(status=Status.REVOKED))
+        with pytest.raises(StaleToken):
+            store.save_token(older.but(id=ana.id))
+
+        assert store.get_tokens() == [dead]
 
     def test_reread_is_past_any_cache(self, connect: Factory) -> None:
         """``reread`` tells what is stored now; None if there is nothing."""
