@@ -149,12 +149,13 @@ def unseal(record: Record, keys: DataKeys) -> Kept:
         StoreTooNew: A newer tokenkeep wrote it.
         StoreTampered: It does not open, or what is inside is not what it should be.
     """
+    if record.kind not in _READ:
+        raise StoreTooNew(
+            "This record is of a kind that this tokenkeep does not know",
+            token_id=token_id(record.id),
+            hint="Upgrade tokenkeep",
+        )
     try:
-        if record.kind not in _READ:
-            raise StoreTooNew(
-                "This record is of a kind that this tokenkeep does not know",
-                hint="Upgrade tokenkeep",
-            )
         bound = _bound(record.id, record.kind, record.version, record.owner)
         # In no local variable: crash reports show those of each frame.
         return _READ[record.kind](

@@ -150,41 +150,17 @@ def plan(
     if by_id is not None and not same_thing(by_id, token):
         raise _conflict(token, "This id is another token's")
     kept = list({row.id: row for row in (*rows, *([by_id] if by_id else []))}.values())
-    target = by_id or _for_the_same(token, kept)
-    sharing = [
-        row
-        for row in _sharing(token, kept)
-        if same_thing(row, token) and (target is None or same_thing(row, target))
-    ]
-    source = None
-    if token.user and target is not None and target.user is None:
-        source, target = target, _for_the_same(token, kept)
-    elif token.user or target is not None:
-        source = next((row for row in sharing if target is None or row.id != target.id), None)
-    if target is None:
-        # Nothing else is for the same: the one that shares a token becomes it, in place.
-        target, source = source or next(iter(sharing), None), None
-    used = {row.id for row in (target, source) if row is not None}
-    for row in kept:
-        if token.refresh_token and row.refresh_token == token.refresh_token and row.id not in used:
-            raise _duplicate(row)
-    for row in kept:
-        if token.refresh_token and is_older(row, token.refresh_token):
-            raise StaleToken(
-                "This refresh token was replaced in its row; nothing was changed",
-                token_id=row.id,
-                user=row.user,
-                hint="Read the token again. To use another login, log in anew",
-            )
+    target, source = _meant(token, kept, by_id)
+    _refuse_others(token, kept, {row.id for row in (target, source) if row is not None})
     habits = habits or Habits()
-    if source is not None and target is not None:
-        carried = _changed(source, token, login=login, now=now, habits=habits)
-        if source.status in _DEAD and carried is source:
-            return Plan(source, source)  # revoked without a name, it does not live on under one
-        return Plan(target, taken(target, carried, habits=habits), source, carried)
     if target is None:
         return Plan(None, first(token, login=login, now=now))
-    return Plan(target, _changed(target, token, login=login, now=now, habits=habits))
+    if source is None:
+        return Plan(target, _changed(target, token, login=login, now=now, habits=habits))
+    carried = _changed(source, token, login=login, now=now, habits=habits)
+    if source.status in _DEAD and carried is source:
+        return Plan(source, source)  # revoked without a name, it does not live on under one
+    return Plan(target, taken(target, carried, habits=habits), source, carried)
 
 
 def same_thing(stored: Token, token: Token) -> bool:
@@ -233,7 +209,7 @@ def _changed(stored: Token, token: Token, *, login: str, now: float, habits: Hab
     changes: dict[str, object] = {
         name: value
         for name, value, was in zip(_WRITTEN, _written(token), _written(stored), strict=True)
-        if value is not None and value != was and value != {}
+        if value not in (None, was, {})
     }
     if "access_token" in changes:
         changes["expires_at"] = token.expires_at
@@ -313,7 +289,7 @@ def taken(row: Token, carried: Token, *, habits: Habits) -> Token:
     fields = {
         name: value
         for name, value in zip(_WRITTEN, _written(carried), strict=True)
-        if value is not None and value != {}
+        if value not in (None, {})
     }
     if carried.access_token:
         fields["expires_at"] = carried.expires_at
@@ -404,6 +380,48 @@ def _replacing(stored: Token, fresh: Token, habits: Habits) -> Token:
         replaced = _union(replaced, old)
     past = _with_past(renewal.past, _pasts(secrets_of(stored)))
     return fresh.with_renewal(to_revoke=to_revoke, replaced=replaced, past=past)
+
+
+def _meant(
+    token: Token, rows: list[Token], by_id: Token | None
+) -> tuple[Token | None, Token | None]:
+    """Return the row that a save is for, and one whose login turns out to be that row's."""
+    target, source = by_id or _for_the_same(token, rows), None
+    if token.user and target is not None and target.user is None:
+        target, source = _for_the_same(token, rows), target
+    sharing = [
+        row
+        for row in _sharing(token, rows)
+        if same_thing(row, token)
+        and (target is None or (row.id != target.id and same_thing(row, target)))
+    ]
+    source = source or next(iter(sharing), None)
+    if target is None:
+        # Nothing else is for the same: what shares a token with it becomes it, in place.
+        return source, None
+    # Without a user in what is saved, another row is not known to be the same.
+    return target, source if token.user or target.user else None
+
+
+def _refuse_others(token: Token, rows: list[Token], used: set[str | None]) -> None:
+    """
+    Refuse a refresh token that a row had before, or that another row has.
+
+    Raises:
+        StaleToken: A row had it before.
+        DuplicateRefreshToken: A row that the save is not for has it.
+    """
+    for row in rows:
+        if token.refresh_token and is_older(row, token.refresh_token):
+            raise StaleToken(
+                "This refresh token was replaced in its row; nothing was changed",
+                token_id=row.id,
+                user=row.user,
+                hint="Read the token again. To use another login, log in anew",
+            )
+    for row in rows:
+        if token.refresh_token and row.refresh_token == token.refresh_token and row.id not in used:
+            raise _duplicate(row)
 
 
 def _for_the_same(token: Token, rows: list[Token]) -> Token | None:

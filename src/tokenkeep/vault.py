@@ -194,6 +194,31 @@ class Vault(Store):
             if isinstance(token, Token) and self._is_of(token, given):
                 yield token
 
+    def begin_with(self, prefix: str, most: int) -> list[Token]:
+        """
+        Return the tokens whose ids begin so, in the order of their ids.
+
+        Args:
+            prefix: Of an id as the store gives them, with or without its ``tk_``.
+            most: How many at most.
+        """
+        start = prefix.removeprefix("tk_")
+        found: list[Token] = []
+        after = start
+        # Ids are read in order, so those that begin so come first.
+        while len(found) < most and (page := self.backend.scan(after, most)):
+            mine = [record for record in page if record.id.startswith(start)]
+            found += [
+                token
+                for record in mine
+                if record.kind == records.ROW
+                and isinstance(token := self._rows.open(record), Token)
+            ]
+            if len(mine) < len(page):
+                break
+            after = page[-1].id
+        return found[:most]
+
     # Writing
 
     def save_token(self, token: Token) -> Token:
@@ -265,24 +290,28 @@ class Vault(Store):
             if row is None:
                 self._drop_alias(record_id)
                 return
-            if replaces is not None and row.version != replaces:
+            if replaces not in (None, row.version):
                 raise StoreConflict(
                     "This token was changed meanwhile", token_id=row.id, user=row.user
                 )
-            aliases = self._aliases.of(str(row.id))
-            carrying = [alias for alias in aliases if alias.carries]
-            for alias in carrying:
-                self._aliases.finish(alias)  # else it would make the row anew
-            try:
-                if not carrying:
-                    self._end(row)
-            except StoreConflict:
-                continue
-            if carrying:
-                continue
-            for alias in aliases:
-                self._rows.delete(alias.id, replaces=None)
-            return
+            if self._deleted(row):
+                return
+
+    def _deleted(self, row: Token) -> bool:
+        """Delete a row and the aliases that lead to it. False: read again."""
+        aliases = self._aliases.of(str(row.id))
+        carrying = [alias for alias in aliases if alias.carries]
+        for alias in carrying:
+            self._aliases.finish(alias)  # else it would make the row anew
+        if carrying:
+            return False
+        try:
+            self._end(row)
+        except StoreConflict:
+            return False
+        for alias in aliases:
+            self._rows.delete(alias.id, replaces=None)
+        return True
 
     def delete_tokens(self) -> None:
         """See `TokenStore.delete_tokens`."""

@@ -23,6 +23,7 @@ COMMANDS = {
     "token": "tokenkeep.cli.tokens:token",
     "renew": "tokenkeep.cli.tokens:renew",
     "revoke": "tokenkeep.cli.tokens:revoke",
+    "logout": "tokenkeep.cli.tokens:logout",
     "delete": "tokenkeep.cli.tokens:delete",
     "sweep": "tokenkeep.cli.tokens:sweep",
     "import": "tokenkeep.cli.importing:import_command",

@@ -58,6 +58,8 @@ def description(token: Token, profile: Profile, now: float) -> dict[str, Any]:
         "has_access_token": bool(token.access_token),
         "has_refresh_token": bool(token.refresh_token),
         "has_client_secret": bool(token.client_secret),
+        "logged_in_at": token.logged_in_at,
+        "refresh_expires_at": moment(token.refresh_expires_at),
         "created_at": token.created_at,
         "updated_at": token.updated_at,
         "last_used_at": token.last_used_at,
@@ -69,6 +71,10 @@ def description(token: Token, profile: Profile, now: float) -> dict[str, Any]:
         "failure": _failure(token),
         "claim": _claim(token),
         "revocation_pending": bool(renewal.to_revoke),
+        "history": [
+            {"what": each.what, "at": each.at, "by": each.by, "count": each.count}
+            for each in token.history
+        ],
     }
 
 
@@ -90,9 +96,16 @@ def in_words(facts: dict[str, Any]) -> dict[str, Any]:
             f"{failure['error']} ({failure['kind']}, {failure['count']} in a row), "
             f"asked again after {output.moment(failure['until'])}"
         )
+    words["history"] = "; ".join(map(_happening, facts["history"])) or None
     if claim:
         words["claim"] = f"{claim['holder']} since {output.moment(claim['taken_at'])}"
     return words
+
+
+def _happening(each: dict[str, Any]) -> str:
+    times = f", {each['count']} times" if each["count"] > 1 else ""
+    by = f" by {each['by']}" if each["by"] else ""
+    return f"{each['what'].replace('_', ' ')} {output.moment(each['at'])}{by}{times}"
 
 
 def _failure(token: Token) -> dict[str, Any] | None:

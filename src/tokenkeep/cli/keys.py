@@ -1,4 +1,4 @@
-"""Commands about the keys that seal the tokens."""
+"""Commands about the keys that protect the tokens."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tokenkeep.sealing import KeyRing, generate_key, parse_keys
 
 @click.group()
 def keys() -> None:
-    """Make and look at the keys that seal the tokens."""
+    """Make, look at and rotate the keys that protect the tokens."""
 
 
 @keys.command()
@@ -63,14 +63,44 @@ def list_keys(session: Session) -> None:
 
 
 @keys.command()
+@click.option("--data", is_flag=True, help="Seal all tokens anew, under a new data key.")
+@click.option("--resume", is_flag=True, help="Go on with a --data that was broken off.")
 @pass_session
-def reseal(session: Session) -> None:
-    """Seal all tokens under the newest key, so that older ones can be taken away."""
+def rotate(session: Session, *, data: bool, resume: bool) -> None:
+    """
+    Wrap the store's own keys under your newest key: at once, however many tokens.
+
+    Put the new key on top of the old ones first, on all hosts; after this
+    the old ones can be taken away. With --data the store also gets a new
+    data key, and all tokens are sealed under it; others may go on using them.
+    """
+    if resume and not data:
+        raise click.UsageError("--resume goes with --data")
     vault = session.vault()
-    count = vault.reseal()
+    rotated = vault.rotate()
     key_id = vault.ring.key_ids[0]
-    facts = {"resealed": count, "key_id": key_id}
-    session.tell(f"Sealed {count} tokens anew, all are under key {key_id} now", facts)
+    was = "now" if rotated else "already"
+    facts: dict[str, object] = {"key_id": key_id, "rotated": rotated}
+    told = f"The store's keys are {was} wrapped under key {key_id}"
+    if data:
+        sealed = sum(vault.rotate_data(anew=not resume))
+        facts["resealed"] = sealed
+        told = f"{told}; sealed {sealed} records anew"
+    session.tell(told, facts)
+
+
+@keys.command()
+@pass_session
+def status(session: Session) -> None:
+    """Say which key wraps the store's own keys, and how many records each data key has sealed."""
+    vault = session.vault()
+    wrapped_under, records = vault.key_status()
+    if session.json:
+        output.document({"wrapped_under": wrapped_under, "records": records})
+        return
+    click.echo(f"wrapped under\t{wrapped_under}")
+    for number, count in records.items():
+        click.echo(f"data key {number}\t{count} records")
 
 
 def write_new(path: Path, text: str) -> None:

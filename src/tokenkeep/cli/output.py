@@ -87,6 +87,11 @@ def rows(columns: Mapping[str, int | None], lines: Iterable[Sequence[object]]) -
         first = False
 
 
+def counted(number: int, one: str, several: str) -> str:
+    """Return a number with what is counted: "1 token needs", "2 tokens need"."""
+    return f"{number} {one if number == 1 else several}"
+
+
 def moment(at: float | None) -> str | None:
     """Return a time as people and programs both read it, in UTC. None for None."""
     if at is None:

@@ -8,17 +8,15 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from tokenkeep.errors import AmbiguousLookup, TokenNotFound
-from tokenkeep.token import Status, Token
+from tokenkeep.token import Token
 
 if TYPE_CHECKING:
-    from tokenkeep.keeper import Keeper
+    from tokenkeep.vault import Vault
 
 _F = TypeVar("_F", bound=Callable[..., Any])
 
-ID_LENGTH = 32
 SHORTEST_PREFIX = 4
-_TOO_SHORT = f"Give the first {SHORTEST_PREFIX} characters of its id, or more"
-_HIDDEN = (Status.PENDING, Status.MOVED)
+_TOO_SHORT = f"Give the first {SHORTEST_PREFIX} characters behind the tk_ of its id, or more"
 
 _OPTIONS = (
     click.argument("token_id", metavar="[ID]", required=False),
@@ -26,7 +24,7 @@ _OPTIONS = (
     click.option("--user", metavar="EMAIL:ZGID", help="Whose token, as the SDK names users."),
     click.option("--client-id", metavar="ID", help="Only of this client."),
     click.option("--environment", metavar="NAME", help="production, sandbox or developer."),
-    click.option("--data-center", metavar="NAME", help="Rather of this data centre."),
+    click.option("--data-center", metavar="NAME", help="Only of this data centre."),
 )
 
 
@@ -44,7 +42,7 @@ def selects_token(command: _F) -> _F:
     return wrapped  # type: ignore[no-any-return]  # click's decorators are generic over any callable
 
 
-def find(keeper: Keeper, asked: Token) -> Token:
+def find(vault: Vault, asked: Token) -> Token:
     """
     Return the stored token that is meant, whatever its status.
 
@@ -53,16 +51,16 @@ def find(keeper: Keeper, asked: Token) -> Token:
         LookupFailed: The question is ambiguous.
         StoreError: The store can't be read.
     """
-    found = keeper.store.find_token(asked)
+    found = vault.find_token(asked)
     if found is None and asked.id:
-        found = _by_prefix(keeper, asked.id)
+        found = _by_prefix(vault, asked.id)
     if found is None:
         raise TokenNotFound(
             "There is no such token",
             token_id=asked.id,
             user=asked.user,
             hint=_TOO_SHORT
-            if asked.id and len(asked.id) < SHORTEST_PREFIX
+            if asked.id and len(asked.id.removeprefix("tk_")) < SHORTEST_PREFIX
             else "See those there are with: tokenkeep list",
         )
     return found
@@ -82,22 +80,14 @@ def _asked(given: dict[str, Any]) -> Token:
     return asked
 
 
-def _by_prefix(keeper: Keeper, prefix: str) -> Token | None:
+def _by_prefix(vault: Vault, prefix: str) -> Token | None:
     """Return the one token whose id begins so, as listings on a terminal show ids."""
-    backend = getattr(keeper.store, "backend", None)
-    if backend is None or not SHORTEST_PREFIX <= len(prefix) < ID_LENGTH:
+    digits = prefix.removeprefix("tk_")
+    if len(digits) < SHORTEST_PREFIX or not set(digits) <= set("0123456789abcdef"):
         return None
-    found: list[str] = []
-    after = prefix
-    # Ids are read in order, so those that begin so come first.
-    while (page := backend.scan(after, 2)) and len(found) <= 1:
-        after = page[-1].id
-        mine = [r for r in page if r.id.startswith(prefix)]
-        found += [r.id for r in mine if r.status not in _HIDDEN]
-        if len(mine) < len(page):
-            break
+    found = vault.begin_with(digits, 2)
     if len(found) > 1:
         raise AmbiguousLookup(
             f"Several tokens have an id that begins with {prefix}", hint="Say more of it"
         )
-    return keeper.store.find_token_by_id(found[0]) if found else None
+    return found[0] if found else None

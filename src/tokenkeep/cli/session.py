@@ -37,18 +37,20 @@ class Session:
     store: str | None = None
     json: bool = False
     verbosity: int = 0
+    _opened: Vault | None = None
 
     def vault(self) -> Vault:
-        """Open the store; closed when the command ends."""
+        """Return the store, opened once; closed when the command ends."""
         from tokenkeep.config import open_store
 
-        log_to_stderr(self.verbosity)
-        vault = open_store(self.store)
-        click.get_current_context().call_on_close(vault.close)
-        return vault
+        if self._opened is None:
+            log_to_stderr(self.verbosity)
+            self._opened = open_store(self.store)
+            click.get_current_context().call_on_close(self._opened.close)
+        return self._opened
 
     def keeper(self) -> Keeper:
-        """Open the store, to hand out its tokens; closed when the command ends."""
+        """Return what hands out the store's tokens."""
         from tokenkeep.keeper import Keeper
 
         return Keeper(self.vault())

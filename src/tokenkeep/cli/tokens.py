@@ -12,12 +12,12 @@ from tokenkeep.cli.description import description, in_words, moment, summary
 from tokenkeep.cli.selecting import find, selects_token
 from tokenkeep.cli.session import Session, pass_session
 from tokenkeep.errors import TokenKeepError
+from tokenkeep.token import Status, Token
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from tokenkeep.keeper import Keeper
-    from tokenkeep.token import Token
 
 COLUMNS: Mapping[str, int | None] = {
     "id": 8,
@@ -40,7 +40,9 @@ def list_tokens(session: Session) -> None:
     In a pipe one line each, tab-separated: id, user, provider, data centre,
     environment, status, and the seconds the access token has left.
     """
-    found = (summary(each, session.now()) for each in session.keeper().tokens())
+    troubles: list[TokenKeepError] = []
+    tokens = session.vault().iter_tokens(on_error=troubles.append)
+    found = (summary(each, session.now()) for each in tokens)
     if session.json:
         for each in found:
             output.document(each)
@@ -48,6 +50,8 @@ def list_tokens(session: Session) -> None:
         output.rows(COLUMNS, (_shortened(each) for each in found))
     else:
         output.rows(COLUMNS, (list(each.values()) for each in found))
+    if troubles:
+        raise troubles[0]
 
 
 @click.command()
@@ -56,7 +60,7 @@ def list_tokens(session: Session) -> None:
 def show(session: Session, asked: Token) -> None:
     """Show all about a token that is not secret."""
     keeper = session.keeper()
-    found = describe(keeper, find(keeper, asked), session.now())
+    found = describe(keeper, find(session.vault(), asked), session.now())
     if session.json:
         output.document(found)
     else:
@@ -74,7 +78,7 @@ def token(session: Session, asked: Token, *, header: bool) -> None:
     With --json also what it is good for and how long.
     """
     keeper = session.keeper()
-    valid = keeper.get(id=find(keeper, asked).id)
+    valid = keeper.get(id=find(session.vault(), asked).id)
     if session.json:
         output.document(credentials(keeper, valid, session.now()))
     else:
@@ -87,7 +91,7 @@ def token(session: Session, asked: Token, *, header: bool) -> None:
 def renew(session: Session, asked: Token) -> None:
     """Renew a token now, whether or not it has to be."""
     keeper = session.keeper()
-    renewed = keeper.renew(str(find(keeper, asked).id))
+    renewed = keeper.renew(str(find(session.vault(), asked).id))
     facts = describe(keeper, renewed, session.now())
     left = output.time_left(facts["expires_in"])
     session.tell(f"Renewed {named(renewed)}: {left or 'end not known'} left", facts)
@@ -103,11 +107,28 @@ def revoke(session: Session, asked: Token) -> None:
     If the provider can't be reached, "tokenkeep sweep" goes on trying.
     """
     keeper = session.keeper()
-    revoked = keeper.revoke(str(find(keeper, asked).id))
+    revoked = keeper.revoke(str(find(session.vault(), asked).id))
     told = "the provider has confirmed it"
     if revoked.renewal.to_revoke:
         told = "the provider has not confirmed it yet, run: tokenkeep sweep"
     session.tell(f"Revoked {named(revoked)}; {told}", describe(keeper, revoked, session.now()))
+
+
+@click.command()
+@selects_token
+@pass_session
+def logout(session: Session, asked: Token) -> None:
+    """
+    Revoke a token at the provider and delete it, in one.
+
+    If the provider can't be reached, "tokenkeep sweep" goes on trying.
+    """
+    keeper = session.keeper()
+    ended = keeper.end(str(find(session.vault(), asked).id))
+    told = "the provider has confirmed it"
+    if ended.renewal.to_revoke:
+        told = "the provider has not confirmed it yet, run: tokenkeep sweep"
+    session.tell(f"Logged out {named(ended)}; {told}", _deleted(ended, session.now()))
 
 
 @click.command()
@@ -118,14 +139,20 @@ def delete(session: Session, asked: Token, *, yes: bool) -> None:
     """
     Delete a token here.
 
-    It goes on working at the provider: revoke it first.
+    A token that was not revoked goes on working at the provider: "tokenkeep
+    logout" ends it there too.
     """
     keeper = session.keeper()
-    found = find(keeper, asked)
+    found = find(session.vault(), asked)
     if not yes:
         confirm(f"Delete {output.visible(named(found))}?")
-    keeper.delete(str(found.id))
-    session.tell(f"Deleted {named(found)}", {"deleted": summary(found, session.now())})
+    was = keeper.delete(str(found.id)) or found
+    told = ""
+    if was.renewal.to_revoke:
+        told = "; what the provider has not confirmed to be revoked is tried by: tokenkeep sweep"
+    elif was.status is not Status.REVOKED and was.refresh_token:
+        told = "; it was not revoked and goes on working at the provider"
+    session.tell(f"Deleted {named(was)}{told}", _deleted(was, session.now()))
 
 
 @click.command()
@@ -134,8 +161,8 @@ def sweep(session: Session) -> None:
     """
     Tidy up after crashes and outages; run it now and then.
 
-    Saves answers that could not be saved, finishes revocations, drops logins
-    that never ended.
+    Saves answers that could not be saved, finishes revocations, drops what
+    first logins and ids of deleted tokens have left behind.
     """
     swept = asdict(session.keeper().sweep())
     session.tell(", ".join(f"{name}: {count}" for name, count in swept.items()), swept)
@@ -196,10 +223,7 @@ def sendable(token: Token) -> str:
 
 def authorization(keeper: Keeper, token: Token) -> str:
     """Return the line of the ``Authorization`` header that the token's API takes."""
-    from tokenkeep.providers.zoho import Zoho
-
-    # Zoho CRM takes its own prefix only, whatever its token answers call the type.
-    scheme = "Zoho-oauthtoken" if isinstance(keeper.providers.of(token), Zoho) else "Bearer"
+    scheme = keeper.providers.of(token).authorization_scheme
     return f"Authorization: {scheme} {sendable(token)}"
 
 
@@ -208,7 +232,18 @@ def named(token: Token) -> str:
     return f"{token.user} ({token.id})" if token.user else f"token {token.id}"
 
 
+def _deleted(token: Token, now: float) -> dict[str, object]:
+    return {
+        "deleted": summary(token, now),
+        "revocation_pending": bool(token.renewal.to_revoke),
+    }
+
+
 def _shortened(found: dict[str, object]) -> list[object]:
     left = found["expires_in"]
     words = output.time_left(left) if isinstance(left, int) else None
-    return [str(found["id"])[: COLUMNS["id"]], *list(found.values())[1:-1], words]
+    return [
+        str(found["id"]).removeprefix("tk_")[: COLUMNS["id"]],
+        *list(found.values())[1:-1],
+        words,
+    ]

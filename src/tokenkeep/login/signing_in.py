@@ -126,13 +126,15 @@ def sign_in(keeper: Keeper, wanted: Wanted, code: Code, note: Callable[[str], No
         access_token=answer.access_token,
         refresh_token=answer.refresh_token,
         expires_at=expiry(answer, sent_at),
+        refresh_expires_at=answer.refresh_expires_in and sent_at + answer.refresh_expires_in,
+        extra=answer.extra,
         scope=answer.scope or (",".join(wanted.scopes) if wanted.scopes else None),
     )
     try:
         environment = _environment(provider, center, answer, wanted.environment)
         fresh = fresh.but(api_domain=center.api_domain(environment))
         user = wanted.user or _whose(fresh, note)
-        stored = keeper.store.save_token(fresh.but(user=user))
+        stored = keeper.save(fresh.but(user=user))
     except BaseException:
         # Also for Ctrl-C: nobody would ever use or revoke it again.
         with suppress(RenewalError):

@@ -130,6 +130,8 @@ class Provider(ABC):
 
     name: str
     profile: Profile
+    authorization_scheme: str = "Bearer"
+    """What its API takes before an access token in the ``Authorization`` header (RFC 6750)."""
 
     @abstractmethod
     def refresh(self, token: Token) -> Answer:
@@ -177,11 +179,15 @@ class Provider(ABC):
     def issuer(self, place: Place | None) -> str | None:
         """Return the token endpoint for a place. None if it is not known."""
 
+    def home_issuer(self) -> str | None:
+        """Return a token endpoint to try whether the provider can be reached. None if unknown."""
+        return self.issuer(None)
+
     def tenant(self, token: Token) -> str | None:  # noqa: ARG002 - for those that know
         """Return the organisation of a token's user, by the provider's name. None if unknown."""
         return None
 
-    def expect_known(self, data_center: str | None, environment: str | None) -> None:  
+    def expect_known(self, data_center: str | None, environment: str | None) -> None:
         """
         Refuse names that no token of this provider can have.
 

@@ -53,6 +53,9 @@ class Zoho(OAuth2):
         clock: Our time, in epoch seconds.
     """
 
+    # Zoho CRM takes its own prefix only, whatever its token answers call the type.
+    authorization_scheme = "Zoho-oauthtoken"
+
     # Zoho answers most errors with status 200, and writes one of them
     # "Access Denied" on the token endpoint and "access_denied" elsewhere.
     errors: ClassVar[Mapping[str, type[RenewalError]]] = {
@@ -149,6 +152,10 @@ class Zoho(OAuth2):
     def wait(self, reply: Reply) -> float | None:
         """Zoho names no time; its block lasts to the end of the window."""
         return reply.retry_after or self.profile.mint_window
+
+    def home_issuer(self) -> str | None:
+        """As `Provider.home_issuer`; that of the data centre in the US."""
+        return self.table.by_name("us").token_endpoint
 
     def tenant(self, token: Token) -> str | None:
         """As `Provider.tenant`; the zgid in the SDK's form ``email:zgid``."""
