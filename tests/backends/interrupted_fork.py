@@ -7,15 +7,11 @@ import signal
 import sys
 from concurrent.futures import ThreadPoolExecutor
 
-from tokenkeep.backends import Record
 from tokenkeep.backends.sqlite import SQLiteBackend
 from tokenkeep.errors import StoreUnavailable
+from tokenkeep.testing._contract_workers import record
 
 LONG = 30.0
-
-
-def record(name="id"):
-    return Record(id=name, version="1", identity=f"of {name}", key_id="key", sealed=b"sealed")
 
 
 class Interrupted(Exception):
@@ -71,7 +67,7 @@ def main(path):
     def work():
         try:
             with ThreadPoolExecutor(1) as pool:
-                assert pool.submit(store.read, "id").result() == record()
+                assert pool.submit(store.read, record().id).result() == record()
         except StoreUnavailable as exc:
             assert "inherited" in str(exc)  # noqa: PT017 - it works, or says so
 
@@ -79,7 +75,7 @@ def main(path):
         happened, code = fork_interrupted(at, work)
         assert code == 0, at
         with ThreadPoolExecutor(1) as pool:
-            assert pool.submit(store.read, "id").result(LONG) == record(), at
+            assert pool.submit(store.read, record().id).result(LONG) == record(), at
         store.write(record(f"{at}"), replaces=None)
         if not happened:
             break

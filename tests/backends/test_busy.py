@@ -12,18 +12,14 @@ from types import SimpleNamespace
 import pytest
 from filelock import FileLock
 
-from tokenkeep.backends import Record, patience
+from tokenkeep.backends import patience
 from tokenkeep.backends.file import FileBackend
 from tokenkeep.backends.sqlite import SQLiteBackend
 from tokenkeep.errors import StoreUnavailable
+from tokenkeep.testing._contract_workers import record
 
 WRITERS = 6
 LONG = 60.0
-
-
-def record(name="id", **changes):
-    values = {"version": "1", "identity": f"of {name}", "key_id": "key", "sealed": b"sealed"}
-    return Record(id=name, **{**values, **changes})
 
 
 @pytest.fixture(params=[SQLiteBackend, FileBackend])
@@ -93,8 +89,8 @@ def test_writers_wait_side_by_side(backend, unlock, writing):
     """No thread queues behind one that waits: all try, and readers read meanwhile."""
     before = backend.revision()
 
-    assert backend.read("id") == record()
-    assert backend.find("identity", ["of id"]) == [record()]
+    assert backend.read(record().id) == record()
+    assert backend.find([("owner", record().owner)]) == [record()]
     assert backend.scan(None, 10) == [record()]
     assert backend.revision() == before
     assert not any(write.done() for write in writing)
@@ -109,7 +105,7 @@ def test_fork_while_others_wait(backend, unlock, writing, fork):
     """A child forked while threads wait for another process has a store that works."""
 
     def work(say):
-        assert backend.read("id") == record()
+        assert backend.read(record().id) == record()
         say("read")
         backend.write(record("child"), replaces=None)
 
@@ -128,9 +124,9 @@ def test_touch_never_waits(backend, unlock):
     start = time.monotonic()
 
     with pytest.raises(StoreUnavailable, match="is busy"):
-        backend.touch("id", 5.0)
+        backend.touch(record().id, 5.0)
 
     assert time.monotonic() - start < LONG / 2
     unlock()
-    backend.touch("id", 5.0)
-    assert backend.read("id") == record(last_used_at=5.0)
+    backend.touch(record().id, 5.0)
+    assert backend.read(record().id) == record(last_used_at=5.0)

@@ -9,21 +9,18 @@ from functools import partial
 import pytest
 from filelock import FileLock
 
-from tokenkeep.backends import Record
 from tokenkeep.backends.file import FileBackend
 from tokenkeep.errors import StoreTampered, StoreUnavailable
 from tokenkeep.testing import RevisionContract, SharedBackendContract
+from tokenkeep.testing._contract_workers import again, digits, record
+
+ONE = record()
 
 
 class TestContract(SharedBackendContract, RevisionContract):
     @pytest.fixture
     def open_backend(self, tmp_path):
         return partial(FileBackend, tmp_path / "tokens.json")
-
-
-def record(name="id", **changes):
-    values = {"version": "1", "identity": f"of {name}", "key_id": "key", "sealed": b"sealed"}
-    return Record(id=name, **{**values, **changes})
 
 
 @pytest.fixture
@@ -33,18 +30,20 @@ def path(tmp_path):
 
 def test_what_people_see(path):
     """The file is JSON, a record a line, without what is None."""
-    FileBackend(path).write(record(user="ana"), replaces=None)
+    FileBackend(path).write(record(user=digits("ana"), due_at=5.5), replaces=None)
 
     assert json.loads(path.read_text()) == {
-        "tokenkeep": 1,
+        "tokenkeep": 2,
         "records": [
             {
-                "id": "id",
-                "version": "1",
-                "identity": "of id",
-                "key_id": "key",
+                "id": ONE.id,
+                "version": ONE.version,
+                "owner": ONE.owner,
+                "kind": "row",
+                "key": 1,
                 "sealed": "c2VhbGVk",
-                "user": "ana",
+                "user": digits("ana"),
+                "due_at": 5.5,
             }
         ],
     }
@@ -53,33 +52,33 @@ def test_what_people_see(path):
 
 def test_formatted_by_hand_is_still_ours(path):
     """A file that an editor laid out anew is read as before."""
-    FileBackend(path).write(record(), replaces=None)
+    FileBackend(path).write(ONE, replaces=None)
     path.write_text(json.dumps(json.loads(path.read_text()), indent=4, sort_keys=True))
 
-    assert FileBackend(path).read("id") == record()
+    assert FileBackend(path).read(ONE.id) == ONE
 
 
 def test_never_changed_in_place(path):
     """Who has the old file open goes on reading the old file, whole."""
     backend = FileBackend(path)
-    backend.write(record(), replaces=None)
+    backend.write(ONE, replaces=None)
     with path.open() as file:
-        backend.write(record(version="2", sealed=b"x" * 5000), replaces="1")
+        backend.write(again(ONE, sealed=b"x" * 5000), replaces=ONE.version)
 
-        assert json.load(file)["records"][0]["version"] == "1"
+        assert json.load(file)["records"][0]["version"] == ONE.version
 
 
 def test_left_by_a_killed_writer(path):
     """What a killed writer left beside the file does no harm and is gone after a save."""
     backend = FileBackend(path)
     aside = path.with_name("tokens.json.tmp")
-    aside.write_text('{"tokenkeep": 1, "reco')
+    aside.write_text('{"tokenkeep": 2, "reco')
     aside.chmod(0o644)
 
-    backend.write(record(), replaces=None)
+    backend.write(ONE, replaces=None)
 
     assert not aside.exists()
-    assert FileBackend(path).read("id") == record()
+    assert FileBackend(path).read(ONE.id) == ONE
     assert path.stat().st_mode & 0o777 == 0o600
 
 
@@ -89,14 +88,14 @@ def test_something_in_the_way(path):
     path.with_name("tokens.json.tmp").mkdir()
 
     with pytest.raises(StoreUnavailable):
-        backend.write(record(), replaces=None)
+        backend.write(ONE, replaces=None)
 
     assert backend.scan(None, 10) == []
 
 
 def test_lock_file_stays(path):
     """The lock file is never deleted: that would let two processes in at once."""
-    FileBackend(path).write(record(), replaces=None)
+    FileBackend(path).write(ONE, replaces=None)
 
     assert path.with_name("tokens.json.lock").exists()
 
@@ -106,40 +105,41 @@ def test_busy(path):
     backend = FileBackend(path, busy_timeout=0.05)
 
     with FileLock(f"{path}.lock"), pytest.raises(StoreUnavailable, match=r"busy for 0\.05 sec"):
-        backend.write(record(), replaces=None)
+        backend.write(ONE, replaces=None)
 
-    backend.write(record(), replaces=None)
-    assert backend.read("id") == record()
+    backend.write(ONE, replaces=None)
+    assert backend.read(ONE.id) == ONE
 
 
 def test_readers_need_no_lock(path):
     """Somebody who is writing holds no reader up."""
     backend = FileBackend(path, busy_timeout=0)
-    backend.write(record(), replaces=None)
+    backend.write(ONE, replaces=None)
 
     with FileLock(f"{path}.lock"):
-        assert FileBackend(path, busy_timeout=0).read("id") == record()
+        assert FileBackend(path, busy_timeout=0).read(ONE.id) == ONE
 
 
 DAMAGED = {
     "version": '{"tokenkeep": "one", "records": []}',
-    "no-records": '{"tokenkeep": 1}',
-    "records-no-list": '{"tokenkeep": 1, "records": 5}',
-    "text-for-record": '{"tokenkeep": 1, "records": ["id"]}',
-    "field-missing": '{"tokenkeep": 1, "records": [{"id": "1"}]}',
-    "garbled": '{"tokenkeep": 1, "records": [}',
-    "not-utf-8": b'{"tokenkeep": 1, "records": ["\xff"]}',
+    "no-records": '{"tokenkeep": 2}',
+    "records-no-list": '{"tokenkeep": 2, "records": 5}',
+    "text-for-record": '{"tokenkeep": 2, "records": ["id"]}',
+    "field-missing": '{"tokenkeep": 2, "records": [{"id": "1"}]}',
+    "garbled": '{"tokenkeep": 2, "records": [}',
+    "not-utf-8": b'{"tokenkeep": 2, "records": ["\xff"]}',
 }
-GOOD = {"id": "1", "version": "1", "identity": "i", "key_id": "k", "sealed": "eA=="}
+GOOD = {"id": "1", "version": "1", "owner": "o", "kind": "row", "key": 1, "sealed": "eA=="}
 for name, records in {
     "field-unknown": [{**GOOD, "secret": "x"}],
     "wrong-type": [{**GOOD, "user": 5}],
-    "time-as-text": [{**GOOD, "expires_at": "5"}],
+    "time-as-text": [{**GOOD, "due_at": "5"}],
+    "key-as-text": [{**GOOD, "key": "1"}],
     "not-base64": [{**GOOD, "sealed": "*"}],
-    "same-id": [GOOD, {**GOOD, "identity": "j"}],
-    "same-identity": [GOOD, {**GOOD, "id": "2"}],
+    "same-id": [GOOD, {**GOOD, "owner": "p"}],
+    "same-owner": [GOOD, {**GOOD, "id": "2"}],
 }.items():
-    DAMAGED[name] = json.dumps({"tokenkeep": 1, "records": records})
+    DAMAGED[name] = json.dumps({"tokenkeep": 2, "records": records})
 
 
 @pytest.mark.parametrize("content", DAMAGED.values(), ids=DAMAGED)
@@ -157,11 +157,11 @@ def test_damaged(path, content):
 def test_emptied_in_use(path):
     """A file that somebody emptied is damaged, not a store without tokens."""
     backend = FileBackend(path)
-    backend.write(record(), replaces=None)
+    backend.write(ONE, replaces=None)
     os.truncate(path, 0)
 
     with pytest.raises(StoreTampered):
-        backend.read("id")
+        backend.read(ONE.id)
     with pytest.raises(StoreTampered):
         backend.write(record("other"), replaces=None)
 
@@ -169,13 +169,13 @@ def test_emptied_in_use(path):
 def test_put_back_from_a_backup(path):
     """A file replaced by its backup is what counts from then on."""
     backend = FileBackend(path)
-    backend.write(record(), replaces=None)
+    backend.write(ONE, replaces=None)
     backup = path.read_bytes()
-    backend.write(record(version="2"), replaces="1")
+    backend.write(again(ONE), replaces=ONE.version)
     path.with_suffix(".new").write_bytes(backup)
     path.with_suffix(".new").replace(path)
 
-    assert backend.read("id") == record()
+    assert backend.read(ONE.id) == ONE
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can give files away")
@@ -184,6 +184,6 @@ def test_owner_stays(path):
     backend = FileBackend(path)
     os.chown(path, 65534, 65534)
 
-    backend.write(record(), replaces=None)
+    backend.write(ONE, replaces=None)
 
     assert (path.stat().st_uid, path.stat().st_gid) == (65534, 65534)

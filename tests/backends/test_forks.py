@@ -13,18 +13,14 @@ from types import SimpleNamespace
 
 import pytest
 
-from tokenkeep.backends import Record, forks, patience
+from tokenkeep.backends import forks, patience
 from tokenkeep.backends.file import FileBackend
 from tokenkeep.backends.forks import ForkSafe
 from tokenkeep.backends.sqlite import SQLiteBackend
 from tokenkeep.errors import StoreUnavailable
+from tokenkeep.testing._contract_workers import record
 
 LONG = 60.0
-
-
-def record(name="id", **changes):
-    values = {"version": "1", "identity": f"of {name}", "key_id": "key", "sealed": b"sealed"}
-    return Record(id=name, **{**values, **changes})
 
 
 @pytest.fixture
@@ -103,7 +99,8 @@ def busy(path, fork):
 def all_there(path, names):
     db = sqlite3.connect(path)
     assert db.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
-    assert {name for (name,) in db.execute("SELECT id FROM token")} == set(names)
+    ids = {record_id for (record_id,) in db.execute("SELECT id FROM token")}
+    assert ids == {record(name).id for name in names}
     db.close()
 
 
@@ -136,7 +133,7 @@ def both_sides_save(backend, path, fork, *, release, beside=()):
     backend.close()
     go_on.end()
     assert child.end() == []
-    all_there(path, ["id", "parent", *beside, *(f"child-{n}" for n in range(6))])
+    all_there(path, ["one", "parent", *beside, *(f"child-{n}" for n in range(6))])
 
 
 @only_linux
@@ -144,7 +141,7 @@ def test_nothing_is_open_after_a_busy_call(backend, path, busy):
     """A connection that met "busy" is closed as any other: no file of it stays open."""
     end = busy()
     with pytest.raises(StoreUnavailable, match="busy"):
-        backend.touch("id", 5.0)
+        backend.touch(record().id, 5.0)
 
     backend.close()
 
@@ -169,14 +166,14 @@ def test_nothing_is_open_after_it_could_not_be_opened(backend, path, busy):
 def test_what_stays_open_is_not_inherited(backend, path, busy, fork):
     """A child that has a file of the store open all the same says so, and loses nothing."""
     end = busy()
-    backend.read("id")
+    backend.read(record().id)
     cursor = backend._link.db.cursor()
     with pytest.raises(sqlite3.OperationalError, match="locked"):
         cursor.execute("DELETE FROM token")
     end()
 
     def work(say):
-        for ask in (lambda: backend.read("id"), lambda: SQLiteBackend(path)):
+        for ask in (lambda: backend.read(record().id), lambda: SQLiteBackend(path)):
             with pytest.raises(StoreUnavailable, match="inherited"):
                 ask()
         say("refused")
@@ -185,14 +182,14 @@ def test_what_stays_open_is_not_inherited(backend, path, busy, fork):
     backend.write(record("parent"), replaces=None)
     del cursor
     fork(lambda _: SQLiteBackend(path).write(record("child"), replaces=None)).end()
-    all_there(path, ["id", "parent", "child"])
+    all_there(path, ["one", "parent", "child"])
 
 
 def test_fork_after_a_busy_call(backend, path, busy, fork):
     """A call that met "busy" leaves nothing to a child that would lose its saves."""
     end = busy()
     with pytest.raises(StoreUnavailable, match="busy"):
-        backend.touch("id", 5.0)
+        backend.touch(record().id, 5.0)
 
     both_sides_save(backend, path, fork, release=end)
 

@@ -7,21 +7,17 @@ import os
 import signal
 import sys
 import threading
-from dataclasses import replace
+from itertools import count
 
 import pytest
 
-from tokenkeep.backends import Record, private_file
+from tokenkeep.backends import private_file
 from tokenkeep.backends.file import FileBackend
 from tokenkeep.backends.memory import MemoryBackend
 from tokenkeep.backends.sqlite import SQLiteBackend
 from tokenkeep.backends.table import Table
 from tokenkeep.errors import StoreUnavailable
-
-
-def record(name="id", **changes):
-    values = {"version": "1", "identity": f"of {name}", "key_id": "key", "sealed": b"sealed"}
-    return Record(id=name, **{**values, **changes})
+from tokenkeep.testing._contract_workers import again, digits, record
 
 
 class Interruption:
@@ -95,10 +91,10 @@ def test_interrupted_write(make, tmp_path, monkeypatch, interruption):
 @pytest.mark.parametrize(
     "ask",
     [
-        lambda backend: backend.read("id"),
+        lambda backend: backend.read(record().id),
         lambda backend: backend.revision(),
-        lambda backend: backend.find("identity", ["of id"]),
-        lambda backend: backend.touch("id", 5.0),
+        lambda backend: backend.find([("owner", record().owner)]),
+        lambda backend: backend.touch(record().id, 5.0),
         lambda backend: backend.close(),
     ],
     ids=["read", "revision", "find", "touch", "close"],
@@ -106,9 +102,9 @@ def test_interrupted_write(make, tmp_path, monkeypatch, interruption):
 @pytest.mark.parametrize(
     "during",
     [
-        lambda backend: backend.read("id"),
+        lambda backend: backend.read(record().id),
         lambda backend: backend.revision(),
-        lambda backend: backend.find("identity", ["of id"]),
+        lambda backend: backend.find([("owner", record().owner)]),
     ],
     ids=["read", "revision", "find"],
 )
@@ -165,12 +161,12 @@ def until_uninterrupted(call):
 
 
 CALLS = {
-    "read": lambda backend: backend.read("id"),
-    "find": lambda backend: backend.find("identity", ["of id"]),
+    "read": lambda backend: backend.read(record().id),
+    "find": lambda backend: backend.find([("owner", record().owner)]),
     "revision": lambda backend: backend.revision(),
-    "touch": lambda backend: backend.touch("id", 5.0),
+    "touch": lambda backend: backend.touch(record().id, 5.0),
     "close": lambda backend: backend.close(),
-    "open": lambda backend: (backend.close(), backend.read("id")),
+    "open": lambda backend: (backend.close(), backend.read(record().id)),
 }
 
 
@@ -189,8 +185,8 @@ def test_a_handler_that_raises(kind, call, tmp_path):
 
     for raised in until_uninterrupted(lambda: call(backend)):
         assert str(raised) == "the application's watchdog"
-        assert backend.read("id").version == "1"
-        reader = threading.Thread(target=backend.read, args=("id",))
+        assert backend.read(record().id).version == record().version
+        reader = threading.Thread(target=backend.read, args=(record().id,))
         reader.start()
         reader.join(30)
         assert not reader.is_alive()
@@ -198,22 +194,26 @@ def test_a_handler_that_raises(kind, call, tmp_path):
 
 
 @interrupts_open
-@pytest.mark.parametrize("kind", [SQLiteBackend, FileBackend])
+@pytest.mark.parametrize("kind", [SQLiteBackend, FileBackend, MemoryBackend])
 def test_a_handler_that_raises_in_a_write(kind, tmp_path):
     """In a write, too; after it the old or the new record is there, and can be replaced."""
-    backend = kind(tmp_path / "tokens", busy_timeout=0.5)
+    backend = kind() if kind is MemoryBackend else kind(tmp_path / "tokens", busy_timeout=0.5)
     backend.write(record(), replaces=None)
+    versions = (again(record(), f"{n}", access=digits(f"{n}")) for n in count())
+    tried, revisions = [record(), next(versions)], [None]
 
     def write():
-        stored = backend.read("id").version
-        backend.write(record(version=str(int(stored) + 1)), replaces=stored)
+        revisions[:] = [backend.revision()]
+        backend.write(tried[1], replaces=tried[0].version)
 
-    before = 1
     for raised in until_uninterrupted(write):
         assert str(raised) == "the application's watchdog"
-        stored = backend.read("id")
-        assert int(stored.version) in (before, before + 1)
-        before = int(stored.version) + 1
-        backend.write(replace(stored, version=str(before)), replaces=stored.version)
-    assert int(backend.read("id").version) == before + 1
+        stored = backend.read(record().id)
+        assert stored == tried[0] or (stored == tried[1] and backend.revision() != revisions[0])
+        for each in tried:
+            found = backend.find([("access", each.access or digits("none"))])
+            assert found == ([stored] if stored == each and each.access else [])
+        tried[:] = [next(versions), next(versions)]
+        backend.write(tried[0], replaces=stored.version)
+    assert backend.scan(None, 10) == backend.find([("access", tried[1].access)]) == [tried[1]]
     backend.close()

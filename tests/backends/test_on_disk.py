@@ -10,13 +10,11 @@ import shutil
 import signal
 import sqlite3
 import subprocess
-from dataclasses import replace
 from pathlib import Path
 
 import filelock  # noqa: F401 - children that gave up their rights could not load it
 import pytest
 
-from tokenkeep.backends import Record
 from tokenkeep.backends.file import FileBackend
 from tokenkeep.backends.sqlite import SQLiteBackend
 from tokenkeep.errors import (
@@ -26,7 +24,9 @@ from tokenkeep.errors import (
     StoreTooNew,
     StoreUnavailable,
 )
+from tokenkeep.testing._contract_workers import again, record
 
+ONE = record()
 CSV = (
     "id,user_name,client_id,client_secret,refresh_token,access_token,grant_token,"
     "expiry_time,redirect_uri,api_domain\n"
@@ -36,11 +36,6 @@ OLD_CSV = (
     "user_mail,client_id,refresh_token,access_token,grant_token,expiry_time\n"
     "ana@example.com,client,refresh,access,,1795461989774\n"
 )
-
-
-def record(name="id", **changes):
-    values = {"version": "1", "identity": f"of {name}", "key_id": "key", "sealed": b"sealed"}
-    return Record(id=name, **{**values, **changes})
 
 
 @pytest.fixture(params=[SQLiteBackend, FileBackend])
@@ -66,7 +61,7 @@ def test_new_files_are_private(kind, path, mask):
     before = os.umask(mask)
     try:
         backend = kind(path)
-        backend.write(record(), replaces=None)
+        backend.write(ONE, replaces=None)
         found = modes(path)
         backend.close()
     finally:
@@ -164,13 +159,30 @@ def test_newer_format(kind, path):
     kind(path).close()
     if kind is SQLiteBackend:
         db = sqlite3.connect(path)
-        db.execute("PRAGMA user_version = 2")
+        db.execute("PRAGMA user_version = 3")
         db.close()
     else:
-        path.write_text('{"tokenkeep": 2, "anything": []}')
+        path.write_text('{"tokenkeep": 3, "anything": []}')
     before = path.read_bytes()
 
     with pytest.raises(StoreTooNew, match="Upgrade"):
+        kind(path)
+
+    assert path.read_bytes() == before
+
+
+def test_format_that_was_never_released(kind, path):
+    """What a tokenkeep from before the first release made is refused, and left as it is."""
+    kind(path).close()
+    if kind is SQLiteBackend:
+        db = sqlite3.connect(path)
+        db.execute("PRAGMA user_version = 1")
+        db.close()
+    else:
+        path.write_text('{"tokenkeep": 1, "records": []}')
+    before = path.read_bytes()
+
+    with pytest.raises(StoreForeign, match="no released tokenkeep"):
         kind(path)
 
     assert path.read_bytes() == before
@@ -182,9 +194,9 @@ def test_empty_file_becomes_a_store(kind, path):
 
     backend = kind(path)
 
-    backend.write(record(), replaces=None)
+    backend.write(ONE, replaces=None)
     backend.close()
-    assert kind(path).read("id") == record()
+    assert kind(path).read(ONE.id) == ONE
 
 
 @pytest.mark.parametrize("share", [0.03, 0.3, 0.6, 0.9])
@@ -192,7 +204,7 @@ def test_cut_off_file(kind, path, share):
     """A file that was cut off is a named error, never a store with fewer tokens."""
     backend = kind(path)
     for n in range(50):
-        backend.write(record(f"{n:02}", sealed=bytes(2000)), replaces=None)
+        backend.write(record(str(n), sealed=bytes(2000)), replaces=None)
     backend.close()
     os.truncate(path, int(path.stat().st_size * share))
     backend = None
@@ -265,15 +277,15 @@ def test_folder_turned_read_only(kind, shared_folder, as_nobody):
 
     def work(_):
         backend = kind(path)
-        backend.write(record(), replaces=None)
+        backend.write(ONE, replaces=None)
         backend.close()
         shared_folder.chmod(0o555)
         path.chmod(0o400)
         with pytest.raises(StoreUnavailable):
-            kind(path).write(record(version="2"), replaces="1")
+            kind(path).write(again(ONE), replaces=ONE.version)
         path.chmod(0o600)
         shared_folder.chmod(0o755)
-        assert kind(path).read("id") == record()
+        assert kind(path).read(ONE.id) == ONE
 
     as_nobody(work)
 
@@ -291,13 +303,19 @@ def test_busy_timeout_is_checked(kind, path, timeout):
 
 
 def fill(backend):
-    """Write until it fails; return the names that were acknowledged."""
-    done = []
+    """Write until it fails; return how many were acknowledged, and the error."""
     with pytest.raises(StoreUnavailable) as caught:  # noqa: PT012 - nobody knows when
         for n in range(10000):
-            backend.write(record(f"{n:05}", sealed=os.urandom(3000)), replaces=None)
-            done.append(f"{n:05}")
-    return done, str(caught.value)
+            backend.write(record(str(n), sealed=os.urandom(3000)), replaces=None)
+    return n, str(caught.value)
+
+
+def ids(backend):
+    return {each.id for each in backend.scan(None, 10_000)}
+
+
+def ids_of(*names):
+    return {record(str(name)).id for name in names}
 
 
 def test_file_may_not_grow(kind, path, fork):
@@ -310,12 +328,12 @@ def test_file_may_not_grow(kind, path, fork):
         done, _ = fill(backend)
         resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY,) * 2)
         backend.write(record("after"), replaces=None)
-        say(" ".join(done))
+        say(done)
 
-    done = fork(work).end()[0].split()
+    done = int(fork(work).end()[0])
 
-    assert len(done) >= 5
-    assert [each.id for each in kind(path).scan(None, 10000)] == [*done, "after"]
+    assert done >= 5
+    assert ids(kind(path)) == ids_of(*range(done), "after")
 
 
 @pytest.fixture
@@ -336,9 +354,9 @@ def test_full_disk(kind, small_disk):
     done, error = fill(backend)
 
     assert "full" in error
-    assert [each.id for each in backend.scan(None, 10000)] == done
+    assert ids(backend) == ids_of(*range(done))
     backend.close()
-    assert [each.id for each in backend.scan(None, 10000)] == done
+    assert ids(backend) == ids_of(*range(done))
     backend.close()
 
 
@@ -348,19 +366,22 @@ def test_full_disk(kind, small_disk):
 def test_killed_while_saving(kind, path, fork):
     """However often a saving process is killed, no acknowledged save is lost."""
     backend = kind(path)
-    backend.write(record("counter", version="v0"), replaces=None)
+    counter = record("counter", sealed=b"0 ")
+    backend.write(counter, replaces=None)
     acknowledged = 0
     for turn in range(20):
 
         def work(say, start=acknowledged):
             mine = kind(path)
-            n = int(mine.read("counter").version[1:])
+            old = mine.read(counter.id)
+            n = int(old.sealed.split()[0])
             assert n >= start
             while True:
                 n += 1
-                new = record("counter", version=f"v{n}", sealed=os.urandom(5000))
-                mine.write(new, replaces=f"v{n - 1}")
+                new = again(old, str(n), sealed=b"%d %s" % (n, os.urandom(2500).hex().encode()))
+                mine.write(new, replaces=old.version)
                 say(n)
+                old = new
 
         child = fork(work)
         for _ in range(1 + turn % 4):
@@ -368,10 +389,10 @@ def test_killed_while_saving(kind, path, fork):
         said = child.kill()
         acknowledged = int(said[-1]) if said else acknowledged
 
-        stored = int(backend.read("counter").version[1:])
+        stored = int(backend.read(counter.id).sealed.split()[0])
         assert stored in (acknowledged, acknowledged + 1)
         acknowledged = stored
-    backend.touch("counter", 1.0)
+    backend.touch(counter.id, 1.0)
     assert not Path(f"{path}.tmp").exists()
     backend.close()
 
@@ -383,7 +404,7 @@ def test_twenty_processes_begin_at_once(kind, path, fork):
     def work(_, n):
         os.close(opener)
         os.read(gate, 1)  # returns when the parent closes the other end
-        kind(path, busy_timeout=30).write(record(f"{n:02}"), replaces=None)
+        kind(path, busy_timeout=30).write(record(str(n)), replaces=None)
 
     children = [fork(lambda say, n=n: work(say, n)) for n in range(20)]
     os.close(gate)
@@ -391,7 +412,7 @@ def test_twenty_processes_begin_at_once(kind, path, fork):
     for child in children:
         child.end()
 
-    assert [each.id for each in kind(path).scan(None, 100)] == [f"{n:02}" for n in range(20)]
+    assert ids(kind(path)) == ids_of(*range(20))
 
 
 def test_forks_beside_busy_threads(kind, path, fork):
@@ -401,11 +422,11 @@ def test_forks_beside_busy_threads(kind, path, fork):
     backend = kind(path, busy_timeout=30)
 
     def save(n):
-        backend.write(record(f"thread {n:03}"), replaces=None)
+        backend.write(record(f"thread {n}"), replaces=None)
         return backend.revision()
 
     def work(_, n):
-        assert backend.read(f"child {n}") is None
+        assert backend.read(record(f"child {n}").id) is None
         backend.write(record(f"child {n}"), replaces=None)
         backend.revision()
 
@@ -416,8 +437,8 @@ def test_forks_beside_busy_threads(kind, path, fork):
         for each in saves:
             each.result()
 
-    names = [f"child {n}" for n in range(5)] + [f"thread {n:03}" for n in range(100)]
-    assert [each.id for each in backend.scan(None, 200)] == names
+    names = [f"child {n}" for n in range(5)] + [f"thread {n}" for n in range(100)]
+    assert ids(backend) == ids_of(*names)
     backend.close()
 
 
@@ -427,12 +448,12 @@ def test_forks_beside_busy_threads(kind, path, fork):
 def test_file_deleted_in_use(kind, path):
     """A store whose file is deleted under it says so and does not begin a new one."""
     backend = kind(path)
-    backend.write(record(), replaces=None)
+    backend.write(ONE, replaces=None)
     path.unlink()
 
     for _ in range(2):
         with pytest.raises(StoreUnavailable, match=r"deleted|gone"):
-            backend.write(record(version="2"), replaces="1")
+            backend.write(again(ONE), replaces=ONE.version)
 
     assert not path.exists()
     backend.close()
@@ -446,7 +467,7 @@ def test_folder_deleted_in_use(kind, tmp_path):
     shutil.rmtree(folder)
 
     with pytest.raises(StoreUnavailable):
-        backend.write(record(), replaces=None)
+        backend.write(ONE, replaces=None)
 
     assert not folder.exists()
     backend.close()
@@ -459,7 +480,7 @@ def test_odd_names(kind, tmp_path, name):
     """A file is made under the very name that was given."""
     backend = kind(tmp_path / name)
 
-    backend.write(record(), replaces=None)
+    backend.write(ONE, replaces=None)
 
     assert (tmp_path / name).exists()
     assert backend.home == tmp_path / name
@@ -475,7 +496,7 @@ def test_relative_path_stays_where_it_was(kind, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path / "elsewhere")
     backend.close()
 
-    backend.write(record(), replaces=None)
+    backend.write(ONE, replaces=None)
 
     assert list((tmp_path / "elsewhere").iterdir()) == []
     backend.close()
@@ -488,10 +509,10 @@ def test_symbolic_link_is_followed(kind, tmp_path):
     link.symlink_to(tmp_path / "real" / "tokens")
 
     backend = kind(link)
-    backend.write(record(), replaces=None)
-    backend.write(replace(record(), version="2"), replaces="1")
+    backend.write(ONE, replaces=None)
+    backend.write(again(ONE), replaces=ONE.version)
     backend.close()
 
     assert link.is_symlink()
-    assert kind(tmp_path / "real" / "tokens").read("id") == record(version="2")
+    assert kind(tmp_path / "real" / "tokens").read(ONE.id) == again(ONE)
     assert backend.home == tmp_path / "real" / "tokens"
