@@ -90,10 +90,10 @@ def no_secret(scene: Scene, seen: dict[str, Any], claim: str) -> None:
     else:
         scene.narrator.say("a server keeps it, there is no file here: its records are searched")
     found = ", ".join(seen["found"]) or "none"
-    works = "is found: the search works" if seen["found_user"] else "is not found"
-    scene.narrator.say(f"the user's name, which is no secret, {works}")
+    works = "is found: the search works" if seen["found_id"] else "is not found"
+    scene.narrator.say(f"the record's id, which is no secret, {works}")
     scene.narrator.claim(
         claim,
         f"{found} of {seen['searched']} found",
-        ok=not seen["found"] and seen["found_user"] and seen["searched"] > 0,
+        ok=not seen["found"] and seen["found_id"] and seen["searched"] > 0,
     )

@@ -7,16 +7,18 @@ import datetime as dt
 import stat
 from typing import TYPE_CHECKING, Any
 
+from tokenkeep.backends.base import HEADER, MARKS
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from tokenkeep.backends import Record
+    from tokenkeep.backends.base import Record
     from tokenkeep.vault import Vault
 
-_SECRETS = ("client_secret", "access_token", "refresh_token", "grant_token")
-_DIGESTS = ("id", "version", "identity", "access", "refresh", "grant", "key_id")
-_TIMES = ("expires_at", "created_at", "updated_at", "last_used_at")
+_SECRETS = ("user", "client_id", "client_secret", "access_token", "refresh_token", "grant_token")
+_DIGESTS = ("id", "version", "owner", *MARKS)
+_TIMES = ("due_at", "last_used_at")
 _SHOWN = 12
 """How much is shown of what is long, in characters."""
 
@@ -26,10 +28,8 @@ def prepared(vault: Vault) -> dict[str, Any]:
     backend = vault.backend
     return {
         "where": backend.describe(),
-        "empty": not backend.scan(None, 1),
+        "empty": all(record.id == HEADER for record in backend.scan(None, 2)),
         "shared": backend.home is not None or not backend.embedded,
-        # A server's token may be handed out that long without asking again.
-        "staleness": 0.0 if backend.embedded else 1.0,
     }
 
 
@@ -44,10 +44,10 @@ def seen(vault: Vault, token_id: str) -> dict[str, Any]:
     Returns:
         ``columns``, ``files`` (name and mode; empty for a server),
         ``searched`` (how many secrets), ``found`` (which of their fields), and
-        ``found_user``: whether the user, who is not secret, was found, so that
-        one knows that the search works.
+        ``found_id``: whether the id of the record was found, so that one
+        knows that the search works.
     """
-    record = vault.backend.read(token_id)
+    record = vault.backend.read(token_id.removeprefix("tk_"))
     if record is None:
         raise LookupError("there is no such record")
     home = vault.backend.home
@@ -67,13 +67,13 @@ def seen(vault: Vault, token_id: str) -> dict[str, Any]:
         ],
         "searched": len(secrets),
         "found": sorted({name for name, value in secrets if _within(value, stored)}),
-        "found_user": record.user is not None and _within(record.user, stored),
+        "found_id": _within(record.id, stored),
     }
 
 
 def cleaned(vault: Vault) -> dict[str, Any]:
-    """Delete the records under this key; if there are others they are somebody else's."""
-    ours = [each for each in _records(vault) if each.key_id in vault.ring.key_ids]
+    """Delete all records, the header too: they are the demo's, whose key opened the store."""
+    ours = list(_records(vault))
     return {"deleted": sum(vault.backend.delete(record.id) for record in ours)}
 
 

@@ -77,7 +77,7 @@ def _prepared(stage: Stage, narrator: Narrator, crew: Crew) -> Scene:
     narrator.say(f"Store     {store['where']}")
     narrator.say(f"Provider  an offline Zoho, {stage.zoho.us.accounts_url}")
     narrator.say(f"SDK       zohocrmsdk8_0, unmodified; Python {sys.version.split()[0]}")
-    return Scene(stage, narrator, crew, first, staleness=store["staleness"])
+    return Scene(stage, narrator, crew, first)
 
 
 def _to_look_around(stage: Stage, *, keep: bool) -> tuple[str, list[str]]:

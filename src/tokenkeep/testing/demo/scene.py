@@ -32,8 +32,6 @@ class Scene:
         narrator: Who tells it.
         crew: Its processes.
         worker: The process that works with the first user's leads.
-        staleness: How long after a revocation was acknowledged the store may
-            hand a token out, in seconds.
         user: The first user, once logged in.
         token_id: Of this user's token.
         expires: When the last of the short-lived access tokens is expired, in
@@ -44,7 +42,6 @@ class Scene:
     narrator: Narrator
     crew: Crew
     worker: Worker
-    staleness: float
     user: str = ""
     token_id: str = ""
     expires: float = field(default=0.0)
