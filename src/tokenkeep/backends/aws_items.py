@@ -60,13 +60,12 @@ class Layout:
 
     def record(self, record_id: str) -> Key:
         """Return the key of a record."""
-        return _key(self._records(record_id[0]), record_id)
+        return _key(self._records(record_id[:1]), record_id)
 
     def records_from(self, record_id: str | None) -> list[str]:
         """Return the partition keys of the ids behind one. None means all."""
-        return [
-            self._records(digit) for digit in _DIGITS if record_id is None or digit >= record_id[0]
-        ]
+        first = (record_id or "")[:1]
+        return [self._records(digit) for digit in _DIGITS if digit >= first]
 
     def owner(self, owner: str) -> Key:
         """Return the key of what makes an owner unique."""
