@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from tokenkeep import backends
-from tokenkeep.backends import BACKENDS, Kind, open_backend
+from tokenkeep.backends import BACKENDS, Kind, file_of, open_backend
 from tokenkeep.backends.file import FileBackend
 from tokenkeep.backends.memory import MemoryBackend
 from tokenkeep.backends.sqlite import SQLiteBackend
@@ -37,11 +37,14 @@ def opened(url):
 
 @pytest.mark.parametrize("scheme", BACKENDS)
 def test_the_table_is_right(scheme):
-    """Each row of the table names a module, and a class in it that takes a URL."""
+    """Each row of the table names a class that takes a URL, and says where its records are."""
     kind = BACKENDS[scheme]
     __import__(kind.module)
+    backend = getattr(sys.modules[kind.module], kind.name)
 
-    assert callable(getattr(sys.modules[kind.module], kind.name).from_url)
+    assert callable(backend.from_url)
+    assert kind.place in ("memory", "file", "server")
+    assert backend.embedded is (kind.place != "server")
 
 
 @pytest.mark.parametrize(
@@ -67,7 +70,7 @@ def test_relative_path(folder, url, kind, name):
     backend = opened(url)
 
     assert isinstance(backend, kind)
-    assert backend.home == folder / name
+    assert backend.home == file_of(url) == folder / name
     assert (folder / name).is_file()
 
 
@@ -103,6 +106,15 @@ def test_sqlite_in_memory(folder):
     """``sqlite:///:memory:`` makes no file."""
     assert open_backend("sqlite:///:memory:").home is None
     assert list(folder.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    "url",
+    ["memory:", "sqlite:///:memory:", "postgresql://app@db/app", "sql+sqlite:///a.db", "ana://x"],
+)
+def test_no_file(url):
+    """What is in memory, or with a server or somebody else, is in no file of ours."""
+    assert file_of(url) is None
 
 
 def test_options_reach_the_backend():
@@ -187,7 +199,7 @@ def test_missing_driver(monkeypatch):
     """A driver that is not installed is answered with what to install."""
     Path("needy.py").write_text("import surely_not_installed_anywhere")
     monkeypatch.syspath_prepend(os.fspath(Path.cwd()))
-    monkeypatch.setitem(BACKENDS, "needy", Kind("needy", "NeedyBackend", "needs"))
+    monkeypatch.setitem(BACKENDS, "needy", Kind("needy", "NeedyBackend", "server", "needs"))
 
     with pytest.raises(DriverMissing) as caught:
         open_backend("needy://app:hunter2@db")

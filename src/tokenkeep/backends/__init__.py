@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple, cast
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal, NamedTuple, cast
 
 from tokenkeep.backends.base import Backend, Record
 from tokenkeep.backends.frames import without_frames
-from tokenkeep.backends.urls import scheme_of
+from tokenkeep.backends.urls import StoreURL, scheme_of
 from tokenkeep.errors import DriverMissing, UnknownName
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from importlib.metadata import EntryPoint
 
-__all__ = ["BACKENDS", "Backend", "Kind", "Record", "open_backend"]
+__all__ = ["BACKENDS", "Backend", "Kind", "Record", "file_of", "kind_of", "open_backend"]
 
 ENTRY_POINTS = "tokenkeep.backends"
 """
@@ -24,32 +26,35 @@ object takes the URL and returns a `Backend`, as ``my_package:MyBackend.from_url
 
 class Kind(NamedTuple):
     """
-    Where a backend is.
+    Where a backend is, and where what it keeps.
 
     Args:
         module: Imported when the first such store is opened.
         name: Its class there; ``from_url`` takes the URL.
+        place: The records are in the memory of this process, in a file of this
+            machine that the URL names by its path, or with a server.
         extra: What to install for its driver. None if nothing is needed.
     """
 
     module: str
     name: str
-    extra: str | None
+    place: Literal["memory", "file", "server"]
+    extra: str | None = None
 
 
 BACKENDS = {
-    "memory": Kind("tokenkeep.backends.memory", "MemoryBackend", None),
-    "sqlite": Kind("tokenkeep.backends.sqlite", "SQLiteBackend", None),
-    "file": Kind("tokenkeep.backends.file", "FileBackend", None),
-    "mysql": Kind("tokenkeep.backends.sql", "SQLBackend", "mysql"),
-    "postgresql": Kind("tokenkeep.backends.sql", "SQLBackend", "postgres"),
-    "sql+": Kind("tokenkeep.backends.sql", "SQLBackend", "sql"),
-    "redis": Kind("tokenkeep.backends.redis", "RedisBackend", "redis"),
-    "rediss": Kind("tokenkeep.backends.redis", "RedisBackend", "redis"),
+    "memory": Kind("tokenkeep.backends.memory", "MemoryBackend", "memory"),
+    "sqlite": Kind("tokenkeep.backends.sqlite", "SQLiteBackend", "file"),
+    "file": Kind("tokenkeep.backends.file", "FileBackend", "file"),
+    "mysql": Kind("tokenkeep.backends.sql", "SQLBackend", "server", "mysql"),
+    "postgresql": Kind("tokenkeep.backends.sql", "SQLBackend", "server", "postgres"),
+    "sql+": Kind("tokenkeep.backends.sql", "SQLBackend", "server", "sql"),
+    "redis": Kind("tokenkeep.backends.redis", "RedisBackend", "server", "redis"),
+    "rediss": Kind("tokenkeep.backends.redis", "RedisBackend", "server", "redis"),
     "aws-secretsmanager": Kind(
-        "tokenkeep.backends.secretsmanager", "SecretsManagerBackend", "aws"
+        "tokenkeep.backends.secretsmanager", "SecretsManagerBackend", "server", "aws"
     ),
-    "dynamodb": Kind("tokenkeep.backends.dynamodb", "DynamoDBBackend", "aws"),
+    "dynamodb": Kind("tokenkeep.backends.dynamodb", "DynamoDBBackend", "server", "aws"),
 }
 """The backends that come with tokenkeep, by the scheme of their URL, or its part up to a ``+``."""
 
@@ -68,9 +73,33 @@ def open_backend(url: str) -> Backend:
         ConfigurationError: The rest of the URL is wrong.
         StoreError: The store can't be opened.
     """
+    kind = kind_of(url)
+    return (_from_package(kind) if kind else _from_entry_point(scheme_of(url)))(url)
+
+
+def kind_of(url: str) -> Kind | None:
+    """
+    Return the kind of backend that a URL names. None for one of another package, or of none.
+
+    Raises:
+        ConfigurationError: It is no URL.
+    """
     scheme = scheme_of(url)
-    kind = BACKENDS.get(scheme) or BACKENDS.get(f"{scheme.partition('+')[0]}+")
-    return (_from_package(kind) if kind else _from_entry_point(scheme))(url)
+    return BACKENDS.get(scheme) or BACKENDS.get(f"{scheme.partition('+')[0]}+")
+
+
+def file_of(url: str) -> Path | None:
+    """
+    Return the file that a URL names as a store, be it there or not. None if it names none.
+
+    Raises:
+        ConfigurationError: It is no URL, or has no path where one belongs.
+    """
+    kind = kind_of(url)
+    if kind is None or kind.place != "file":
+        return None
+    path = StoreURL.parse(url).path()
+    return None if path == ":memory:" else Path(os.path.realpath(path))
 
 
 def _from_package(kind: Kind) -> Callable[[str], Backend]:
