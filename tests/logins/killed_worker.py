@@ -16,6 +16,13 @@ import signal
 import sys
 import traceback
 
+# Loaded once for all children.
+import psycopg  # noqa: F401
+import sqlalchemy.dialects.postgresql.psycopg  # noqa: F401
+
+import tokenkeep.backends.sql
+import tokenkeep.backends.sqlite
+import tokenkeep.providers.zoho  # noqa: F401
 from tokenkeep import Keeper, Token, open_store
 
 DEEDS = {
@@ -59,7 +66,7 @@ def work(*, deed, given, after):
 
 
 def main():
-    open_store("memory:", keys_newest_first=[bytes(32)]).close()  # loaded once for all
+    Keeper(open_store("memory:", keys_newest_first=[bytes(32)])).close()  # likewise
     print("ready", flush=True)  # noqa: T201  # that is the protocol
     for line in sys.stdin:
         job = json.loads(line)

@@ -20,7 +20,7 @@ def test_renewed_meanwhile(read):
     read.keeper().renew(read.read.id)
     stored = read.open().find_token_by_id(read.read.id)
 
-    with refused("StoreConflict"):
+    with refused("StoreConflict", "StaleToken"):
         read.open().save_token(read.read.but(scope="ZohoCRM.modules.ALL"))
 
     assert stored == read.open().find_token_by_id(read.read.id)

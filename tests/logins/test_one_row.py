@@ -95,7 +95,9 @@ def revoked(stage):
 def deleted(stage):
     for row in stage.open().get_tokens():
         if row.user:
-            stage.deleted = {stage.zoho.id_of(row.refresh_token)}
+            # A living login is forgotten on purpose, with those that were kept for its end.
+            kept = [value for _, value in getattr(row.renewal, "replaced", ())]
+            stage.deleted = {stage.zoho.id_of(each) for each in (row.refresh_token, *kept)}
             stage.keeper().delete(row.id)
 
 
@@ -118,9 +120,11 @@ def test_somebody_comes_between(scenes, has_row, happens):
         keeper.sweep()
 
         logins = stage.logins()
-        assert len(logins) <= 1
+        assert len(logins) == len(set(logins))
         for row in stage.living():
             assert stage.works(keeper.renew(row.id))
+        if happens is not renewal:  # after one, what is saved is older
+            assert len(logins) <= 1
         if stage.newer and has_row and number > 1:  # than the first write of the move
             assert [stage.zoho.id_of(stage.newer.refresh_token)] == logins
         if happens is revoked_by_its_old_id:
