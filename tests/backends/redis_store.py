@@ -4,20 +4,41 @@ from __future__ import annotations
 
 import json
 import time
+from hashlib import sha256
 
 import pytest
 import redis
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
-from tokenkeep.backends import FIELDS, Record
+from tokenkeep.backends.base import HEADER, MARKS, WIDTH, Record
 from tokenkeep.backends.redis_rows import HEAD
 from tokenkeep.errors import StoreUnavailable
 
 
-def record(name="id", **changes):
-    values = {"version": "1", "identity": f"of {name}", "key_id": "key", "sealed": b"sealed"}
-    return Record(id=name, **{**values, **changes})
+def digits(text):
+    """Return what stands for a text in a record."""
+    return sha256(text.encode()).hexdigest()[:WIDTH]
+
+
+ID, FIRST = digits("id"), digits("1")
+"""The id and version of a `record` of which nothing else is said."""
+
+
+def mark(field, text):
+    return field, digits(text)
+
+
+def record(name="id", **values):
+    """Return a record; of the texts that are given their digits."""
+    texts = {"version": "1", "owner": f"of {name}"}
+    texts |= {field: values.pop(field) for field in (*texts, *MARKS) if field in values}
+    others = {"id": digits(name), "kind": "row", "key": 1, "sealed": b"sealed", **values}
+    return Record(**{field: text and digits(text) for field, text in texts.items()}, **others)
+
+
+HEADER_RECORD = record(id=HEADER, kind="header", key=0, owner="header", user="u", due_at=1.5)
+"""The store's own, with more than it needs to have."""
 
 
 def client_of(url):
@@ -56,15 +77,26 @@ def entries(client, prefix="tokenkeep"):
         record_id: dict(zip(HEAD, json.loads(value.split(b"\n", 2)[1]), strict=True))
         for record_id, value in client.hgetall(key("record", prefix)).items()
     }
-    there = {"id": set(client.zrange(key("id", prefix), 0, -1))}
-    wanted = {"id": set(heads)}
-    for field in FIELDS:
+    there = {
+        "id": set(client.zrange(key("id", prefix), 0, -1)),
+        "owner": client.hgetall(key("owner", prefix)),
+        "due": set(client.zrange(key("due", prefix), 0, -1, withscores=True)),
+    }
+    wanted = {
+        "id": set(heads),
+        "owner": {head["owner"].encode(): record_id for record_id, head in heads.items()},
+        "due": {
+            (b"%s%.17g" % (record_id, head["due_at"]), head["due_at"])
+            for record_id, head in heads.items()
+            if head["due_at"] is not None
+        },
+    }
+    for field in MARKS:
         there[field] = set(client.zrange(key(field, prefix), 0, -1))
         wanted[field] = {
-            b"%d:%s%s" % (len(value), value, record_id)
+            head[field].encode() + record_id
             for record_id, head in heads.items()
             if head[field] is not None
-            for value in [head[field].encode()]
         }
     return there, wanted
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 from functools import partial
 
 import pytest
-from redis_store import assert_consistent, client_of, key, record
+from redis_store import FIRST, ID, assert_consistent, client_of, digits, key, mark, record
 
 from tokenkeep.backends import open_backend as open_url
+from tokenkeep.backends.base import MARKS
 from tokenkeep.backends.redis import RedisBackend
 from tokenkeep.testing.backend_contract import BackendContract, SharedBackendContract
 
@@ -76,13 +77,15 @@ def commands(client):
 
 
 def test_one_trip_each(backend, commands):
-    """Reading, finding by several values, writing and deleting are one question each."""
+    """Reading, finding by several marks, listing, writing and deleting are one question each."""
     backend.write(record(access="a"), replaces=None)
     backend.write(record("warm", user="u"), replaces=None)
-    backend.delete("warm")
-    backend.find("user", ["u"])
-    backend.touch("id", 1.0)
+    backend.delete(digits("warm"))
+    backend.find([mark("user", "u")])
+    backend.touch(ID, 1.0)
     backend.scan(None, 1)
+    backend.due(5.0, 1)
+    several = [mark("access", "a"), mark("user", "u"), ("id", ID), mark("owner", "of other")]
     trips = ("evalsha", "eval", "hget", "script|load")
 
     def asked(work):
@@ -91,41 +94,43 @@ def test_one_trip_each(backend, commands):
         scripts = sum(done.get(name, 0) for name in trips if name != "hget")
         return scripts or done.get("hget", 0)
 
-    assert 1 == asked(lambda: backend.read("id"))
-    assert 1 == asked(lambda: backend.find("access", ["a", "b", "c"]))
-    assert 1 == asked(lambda: backend.write(record(version="2", access="b"), replaces="1"))
-    assert 1 == asked(lambda: backend.touch("id", 2.0))
+    assert 1 == asked(lambda: backend.read(ID))
+    assert 1 == asked(lambda: backend.find(several))
+    assert 1 == asked(lambda: backend.write(record(version="2", access="b"), replaces=FIRST))
+    assert 1 == asked(lambda: backend.touch(ID, 2.0))
     assert 1 == asked(lambda: backend.scan(None, 500))
-    assert 1 == asked(lambda: backend.delete("id"))
+    assert 1 == asked(lambda: backend.scan(None, 500, mark=mark("access", "b")))
+    assert 1 == asked(lambda: backend.due(5.0, 500, after=(4.0, ID)))
+    assert 1 == asked(lambda: backend.delete(ID))
 
 
 def test_scripts_forgotten(backend, client):
     """A server that forgot the scripts, as after a restart, is told them again."""
     backend.write(record(), replaces=None)
     client.script_flush()
-    backend.write(record(version="2"), replaces="1")
+    backend.write(record(version="2"), replaces=FIRST)
     client.script_flush()
 
-    assert backend.find("identity", ["of id"]) == [record(version="2")]
+    assert backend.find([mark("owner", "of id")]) == [record(version="2")]
 
 
 def test_keys(backend, client):
     """All keys carry one hash tag, and none of them an end."""
-    backend.write(record(access="a", refresh="r", grant="g", user="u"), replaces=None)
+    backend.write(record(due_at=1.5, **dict.fromkeys(MARKS, "mark")), replaces=None)
 
     keys = {each.decode() for each in client.scan_iter()}
-    names = ("format", "record", "id", "identity", "user", "access", "refresh", "grant")
+    names = ("format", "record", "id", "owner", "due", *MARKS)
     assert keys == {key(name) for name in names}
     assert {client.ttl(each) for each in keys} == {-1}
 
 
 def test_nothing_is_left(backend, client, url):
     """After the last record is gone there is nothing but the mark."""
-    backend.write(record(access="a", user="u"), replaces=None)
-    backend.write(record(version="2", identity="new", refresh="r"), replaces="1")
+    backend.write(record(access="a", user="u", due_at=1.5), replaces=None)
+    backend.write(record(version="2", owner="new", refresh="r", due_at=2.5), replaces=FIRST)
     assert_consistent(url)
 
-    backend.delete("id")
+    backend.delete(ID)
 
     assert [key("format").encode()] == list(client.scan_iter())
 

@@ -14,8 +14,9 @@ from certificates import Authority
 from private_servers import Redis
 from private_servers.ports import free_port
 from private_servers.skipped import started
+from redis_store import ID, record
 
-from tokenkeep.backends import Record, open_backend
+from tokenkeep.backends import open_backend
 from tokenkeep.backends.redis import RedisBackend
 from tokenkeep.errors import ConfigurationError, StoreUnavailable
 from tokenkeep.testing.backend_contract import BackendContract
@@ -64,11 +65,10 @@ class TestContract(BackendContract):
 
 def works(url):
     """Return whether what is written is read again."""
-    record = Record(id="id", version="1", identity="of id", key_id="key", sealed=b"sealed")
     backend = open_backend(url)
     try:
-        backend.write(record, replaces=None)
-        return backend.read("id") == record
+        backend.write(record(), replaces=None)
+        return backend.read(ID) == record()
     finally:
         backend.close()
 

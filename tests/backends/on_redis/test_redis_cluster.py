@@ -8,7 +8,7 @@ from itertools import count
 import pytest
 from private_servers import Redis
 from private_servers.skipped import started
-from redis_store import client_of, record, refused, until
+from redis_store import ID, client_of, record, refused, until
 
 from tokenkeep.backends.redis import RedisBackend
 from tokenkeep.testing.backend_contract import BackendContract
@@ -85,9 +85,9 @@ def test_incomplete(nodes):
         client.execute_command("CLUSTER DELSLOTS", slot)
         until(lambda: "cluster_state:fail" in info(client))
 
-        assert "not complete" in refused(lambda: backend.read("id"))
+        assert "not complete" in refused(lambda: backend.read(ID))
 
         client.execute_command("CLUSTER ADDSLOTS", slot)
         until(lambda: "cluster_state:ok" in info(client))
-    assert backend.read("id") == record()
+    assert backend.read(ID) == record()
     backend.close()

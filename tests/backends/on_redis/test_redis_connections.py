@@ -8,7 +8,7 @@ import threading
 import warnings
 
 import pytest
-from redis_store import record, refused
+from redis_store import ID, digits, mark, record, refused
 
 from tokenkeep.backends.redis import RedisBackend
 
@@ -68,16 +68,16 @@ def test_parent_and_child_at_once(backend, fork):
     def work(say):
         for turn in range(200):
             backend.write(record(f"child {turn}", user="child"), replaces=None)
-            assert backend.read(f"child {turn}") == record(f"child {turn}", user="child")
+            assert backend.read(digits(f"child {turn}")) == record(f"child {turn}", user="child")
         say("done")
 
     child = fork(work)
     for turn in range(200):
         backend.write(record(f"parent {turn}", user="parent"), replaces=None)
-        assert backend.read(f"parent {turn}") == record(f"parent {turn}", user="parent")
+        assert backend.read(digits(f"parent {turn}")) == record(f"parent {turn}", user="parent")
 
     assert child.end() == ["done"]
-    assert len(backend.find("user", ["child"])) == 200
+    assert len(backend.find([mark("user", "child")])) == 200
 
 
 def test_closed_while_in_use(backend):
@@ -88,7 +88,7 @@ def test_closed_while_in_use(backend):
     def work():
         try:
             while not stop.is_set():
-                assert backend.read("id") == record()
+                assert backend.read(ID) == record()
         except BaseException as exc:  # noqa: BLE001 - the main thread shows it
             failed.append(exc)
 
@@ -111,7 +111,7 @@ def test_no_connection_is_left(url, client, closed):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         backend = RedisBackend(url)
-        threads = [threading.Thread(target=backend.read, args=("id",)) for _ in range(4)]
+        threads = [threading.Thread(target=backend.read, args=(ID,)) for _ in range(4)]
         for thread in threads:
             thread.start()
         for thread in threads:
@@ -131,7 +131,7 @@ def test_signal_handler(url):
     """A handler that asks in the midst of a call of the same thread gets its answer."""
     backend = RedisBackend(url, wait=1, wait_timeout=0.5)  # for a replica that there is not
     found = []
-    before = signal.signal(signal.SIGUSR1, lambda *_: found.append(backend.read("id")))
+    before = signal.signal(signal.SIGUSR1, lambda *_: found.append(backend.read(ID)))
     try:
         me = threading.get_ident()
         threading.Timer(0.2, signal.pthread_kill, (me, signal.SIGUSR1)).start()

@@ -15,7 +15,17 @@ from cutting_proxy import CuttingProxy
 from private_servers import Redis
 from private_servers.skipped import started
 from redis.connection import AbstractConnection
-from redis_store import assert_consistent, client_of, record, refused, until
+from redis_store import (
+    FIRST,
+    ID,
+    assert_consistent,
+    client_of,
+    digits,
+    mark,
+    record,
+    refused,
+    until,
+)
 
 from tokenkeep.backends.redis import RedisBackend
 from tokenkeep.errors import StoreConflict, StoreUnavailable
@@ -66,11 +76,11 @@ def insert(backend, new):
 def sign(backend, name):
     """Put a name once into the record that all share, whatever happens to the server."""
     while True:
-        old = patiently(lambda: backend.read("list"))
+        old = patiently(lambda: backend.read(digits("list")))
         if name in old.sealed:  # by a try of which we were not told
             return None
         new = replace(
-            old, version=secrets.token_hex(4), sealed=old.sealed + name, grant=name.hex()
+            old, version=secrets.token_hex(16), sealed=old.sealed + name, grant=digits(str(name))
         )
         try:
             return backend.write(new, replaces=old.version)
@@ -90,11 +100,11 @@ def test_killed_in_the_midst_of_saves(server, url, fork):
         for turn in range(SAVES):
             mine = record(f"{me}-{turn}", version=secrets.token_hex(4), user=me, access=me)
             insert(backend, mine)
-            say(f"saved {mine.id} {mine.version}")
+            say(f"saved {me}-{turn} {mine.version}")
             sign(backend, f"{me}-{turn} ".encode())
             say(f"signed {me}-{turn}")
-            (shared,) = patiently(lambda: backend.find("user", ["all"]))
-            assert shared.id == "list"
+            (shared,) = patiently(lambda: backend.find([mark("user", "all")]))
+            assert shared.id == digits("list")
         backend.close()
 
     children = [fork(work) for _ in range(4)]
@@ -109,14 +119,14 @@ def test_killed_in_the_midst_of_saves(server, url, fork):
     ]
 
     backend = RedisBackend(url)
-    stored = {each.id: each for each in backend.scan(None, 10_000)}
+    stored = {each.id: each.version for each in backend.scan(None, 10_000)}
     assert 2 * 4 * SAVES == len(said)
     assert 4 * SAVES + 1 == len(stored)
-    signed = stored["list"].sealed.decode().split()
-    assert sorted(set(stored) - {"list"}) == sorted(signed)
+    signed = backend.read(digits("list")).sealed.decode().split()
+    assert sorted(map(digits, ["list", *signed])) == sorted(stored)
     for what, name, *version in said:
         if what == "saved":
-            assert version == [stored[name].version]
+            assert version == [stored[digits(name)]]
         else:
             assert name in signed
     assert_consistent(url)
@@ -128,10 +138,10 @@ def test_stopped_server(server, backend, url):
     server.pause()
     try:
         for ask in (
-            lambda: backend.write(record(version="2"), replaces="1"),
-            lambda: backend.read("id"),
-            lambda: backend.find("identity", ["of id"]),
-            lambda: backend.touch("id", 5.0),
+            lambda: backend.write(record(version="2"), replaces=FIRST),
+            lambda: backend.read(ID),
+            lambda: backend.find([mark("owner", "of id")]),
+            lambda: backend.touch(ID, 5.0),
             lambda: RedisBackend(f"{url}?socket_timeout=0.5"),
         ):
             start = time.monotonic()
@@ -141,22 +151,22 @@ def test_stopped_server(server, backend, url):
         server.resume()
 
     # The write had arrived, and is done when the server wakes up.
-    until(lambda: backend.read("id").version == "2")
-    backend.write(record(version="3"), replaces="2")
-    assert backend.read("id").version == "3"
+    until(lambda: backend.read(ID).version == digits("2"))
+    backend.write(record(version="3"), replaces=digits("2"))
+    assert backend.read(ID).version == digits("3")
 
 
 def test_restarted(server, backend):
     """The next call after a restart works, a write too, and the scripts are told anew."""
-    backend.find("identity", ["of id"])
+    backend.find([mark("owner", "of id")])
     server.stop()
     server.start()
 
-    backend.write(record(version="2"), replaces="1")
+    backend.write(record(version="2"), replaces=FIRST)
 
     server.kill()
     server.start()
-    assert backend.find("identity", ["of id"]) == [record(version="2")]
+    assert backend.find([mark("owner", "of id")]) == [record(version="2")]
 
 
 def test_down(server, backend):
@@ -164,26 +174,26 @@ def test_down(server, backend):
     server.stop()
     try:
         for ask in (
-            lambda: backend.read("id"),
-            lambda: backend.write(record(version="2"), replaces="1"),
-            lambda: backend.delete("id"),
+            lambda: backend.read(ID),
+            lambda: backend.write(record(version="2"), replaces=FIRST),
+            lambda: backend.delete(ID),
         ):
             assert "refused" in refused(ask)
     finally:
         server.start()
 
-    assert backend.read("id") == record()
+    assert backend.read(ID) == record()
 
 
 def test_connections_are_cut(backend, url):
     """Who finds that the server has closed an idle connection makes another one."""
     with client_of(url) as admin:
         admin.client_kill_filter(_type="normal", skipme=True)
-        assert backend.read("id") == record()
+        assert backend.read(ID) == record()
         admin.client_kill_filter(_type="normal", skipme=True)
-        backend.write(record(version="2"), replaces="1")
+        backend.write(record(version="2"), replaces=FIRST)
 
-    assert backend.read("id") == record(version="2")
+    assert backend.read(ID) == record(version="2")
 
 
 @pytest.fixture
@@ -201,11 +211,11 @@ def behind(proxy, url, backend):
     )
     far.proxy = proxy
     far.write(record("warm"), replaces=None)
-    far.delete("warm")
-    far.find("identity", ["of id"])
+    far.delete(digits("warm"))
+    far.find([mark("owner", "of id")])
     yield far
     far.close()
-    assert backend.read("id") is not None
+    assert backend.read(ID) is not None
 
 
 @pytest.mark.parametrize(
@@ -217,22 +227,22 @@ def test_a_lost_write_is_not_sent_again(behind, backend, lost, stored, wait):
     behind._server.wait = wait
     behind.proxy.cut = (b"EVALSHA", lost)
 
-    refused(lambda: behind.write(record(version="2"), replaces="1"))
+    refused(lambda: behind.write(record(version="2"), replaces=FIRST))
 
     assert behind.proxy.questions == 1
-    assert backend.read("id").version == stored
+    assert backend.read(ID).version == digits(stored)
     behind._server.wait = 0
-    behind.write(record(version="3"), replaces=stored)
-    assert backend.read("id").version == "3"
+    behind.write(record(version="3"), replaces=digits(stored))
+    assert backend.read(ID).version == digits("3")
 
 
 @pytest.mark.parametrize("lost", ["question", "answer"])
 def test_a_lost_read_is_sent_again(behind, lost):
     """A question that changes nothing is asked once more when its connection is lost."""
     behind.proxy.cut = (b"HGET", lost)
-    assert behind.read("id") == record()
+    assert behind.read(ID) == record()
     behind.proxy.cut = (b"EVALSHA", lost)
-    assert behind.find("identity", ["of id"]) == [record()]
+    assert behind.find([mark("owner", "of id")]) == [record()]
 
 
 def test_a_read_without_an_answer(behind):
@@ -240,10 +250,10 @@ def test_a_read_without_an_answer(behind):
     behind.proxy.cut = (b"HGET", "silence")
     start = time.monotonic()
 
-    assert "in time" in refused(lambda: behind.read("id"))
+    assert "in time" in refused(lambda: behind.read(ID))
 
     assert time.monotonic() - start < 1
-    assert behind.read("id") == record()
+    assert behind.read(ID) == record()
 
 
 @pytest.mark.parametrize("mark", [b"HGET", b"AUTH"])
@@ -253,10 +263,10 @@ def test_an_answer_that_drips(behind, mark):
     behind.proxy.cut = (mark, "drip")
     start = time.monotonic()
 
-    assert "in time" in refused(lambda: behind.read("id"))
+    assert "in time" in refused(lambda: behind.read(ID))
 
     assert time.monotonic() - start < 0.5 + 2 * 0.5 + 0.5
-    assert behind.read("id") == record()
+    assert behind.read(ID) == record()
 
 
 class Stop(BaseException):
@@ -297,15 +307,15 @@ def test_an_interrupted_answer_is_nobody_elses(server, url, stop_behind, wait):
     try:
         stop_behind(b"EVALSHA")
         with pytest.raises(Stop):
-            backend.write(record(version="2"), replaces="1")
+            backend.write(record(version="2"), replaces=FIRST)
         backend._server.wait = 0
         threading.Timer(0.3, server.resume).start()
         with pytest.raises(StoreConflict):
-            backend.write(record("other", version="2"), replaces="wrong")
+            backend.write(record("other", version="2"), replaces=digits("wrong"))
     finally:
         server.resume()
 
-    assert backend.read("other") == record("other")
+    assert backend.read(digits("other")) == record("other")
     backend.close()
 
 
@@ -318,9 +328,9 @@ def test_an_interrupted_login_is_not_gone_on_with(server, url, stop_behind):
     try:
         stop_behind(b"AUTH")
         with pytest.raises(Stop):
-            backend.read("id")
+            backend.read(ID)
         threading.Timer(0.3, server.resume).start()
-        assert backend.read("id") == record()
+        assert backend.read(ID) == record()
     finally:
         server.resume()
     backend.close()
@@ -361,9 +371,9 @@ def test_loading(url, request):
     backend.write(record(), replaces=None)
     request.getfixturevalue("loading")
 
-    backend.write(record(version="2"), replaces="1")
+    backend.write(record(version="2"), replaces=FIRST)
 
-    assert backend.read("id") == record(version="2")
+    assert backend.read(ID) == record(version="2")
     backend.close()
 
 
@@ -373,9 +383,9 @@ def test_loading_for_too_long(url, request):
     patient = RedisBackend(url, busy_timeout=30.0)
     request.getfixturevalue("loading")
 
-    assert "loading" in refused(lambda: backend.read("id"))
-    assert "loading" in refused(lambda: backend.write(record(version="2"), replaces="1"))
-    assert "loading" in refused(lambda: patient.touch("id", 5.0))
+    assert "loading" in refused(lambda: backend.read(ID))
+    assert "loading" in refused(lambda: backend.write(record(version="2"), replaces=FIRST))
+    assert "loading" in refused(lambda: patient.touch(ID, 5.0))
     backend.close()
     patient.close()
 
@@ -397,27 +407,27 @@ def test_wait_for_a_replica(server):
 
         for turn in range(20):
             backend.write(record(str(turn)), replaces=None)
-            assert seen.read(str(turn)) == record(str(turn))
-        assert backend.delete("0") is True
-        assert seen.read("0") is None
+            assert seen.read(digits(str(turn))) == record(str(turn))
+        assert backend.delete(digits("0")) is True
+        assert seen.read(digits("0")) is None
 
         replica.pause()
         hasty = RedisBackend(url, wait=1, wait_timeout=0.1)
         assert "0 of 1 replicas" in refused(lambda: hasty.write(record(), replaces=None))
         with pytest.raises(StoreConflict):  # a conflict is one, whoever has the rest
             hasty.write(record(), replaces=None)
-        assert "0 of 1 replicas" in refused(lambda: hasty.delete("1"))
+        assert "0 of 1 replicas" in refused(lambda: hasty.delete(digits("1")))
         assert "of 1 replicas" in refused(hasty.clear)
         assert hasty.clear() == 0  # there is nothing that a replica could lack
         hasty._server.wait = 0
         hasty.write(record(), replaces=None)
         hasty.write(record("2"), replaces=None)
         hasty._server.wait = 1
-        hasty.touch("2", 5.0)
-        assert hasty.read("id") == record()
-        assert hasty.read("1") is None
+        hasty.touch(digits("2"), 5.0)
+        assert hasty.read(ID) == record()
+        assert hasty.read(digits("1")) is None
         replica.resume()
-        backend.write(record(version="2"), replaces="1")
-        assert seen.read("id") == record(version="2")
+        backend.write(record(version="2"), replaces=FIRST)
+        assert seen.read(ID) == record(version="2")
         for each in (backend, seen, hasty):
             each.close()

@@ -10,7 +10,17 @@ import redis
 from cutting_proxy import CuttingProxy
 from private_servers import Redis
 from private_servers.skipped import started
-from redis_store import assert_consistent, client_of, record, refused, until
+from redis_store import (
+    FIRST,
+    HEADER_RECORD,
+    ID,
+    assert_consistent,
+    client_of,
+    mark,
+    record,
+    refused,
+    until,
+)
 from reported import reported
 
 from tokenkeep.backends import open_backend
@@ -61,9 +71,9 @@ def changes(backend):
     """Return what changes a store, one call each."""
     return (
         lambda: backend.write(record("new"), replaces=None),
-        lambda: backend.write(record(version="2", access="b", user="u"), replaces="1"),
-        lambda: backend.write(record(version="2", access="a", user="u"), replaces="1"),
-        lambda: backend.write(record(version="2", access="a"), replaces="1"),
+        lambda: backend.write(record(version="2", access="b", user="u"), replaces=FIRST),
+        lambda: backend.write(record(version="2", access="a", user="u"), replaces=FIRST),
+        lambda: backend.write(record(version="2", access="a"), replaces=FIRST),
     )
 
 
@@ -183,9 +193,9 @@ def test_replica(server, admin):
         until(lambda: client.info("replication")["master_link_status"] == "up")
         backend = RedisBackend(place)
 
-        assert backend.find("user", ["u"]) == [record(user="u")]
+        assert backend.find([mark("user", "u")]) == [record(user="u")]
         assert backend.scan(None, 10) == [record(user="u")]
-        for change in (*changes(backend), lambda: backend.delete("id"), backend.clear):
+        for change in (*changes(backend), lambda: backend.delete(ID), backend.clear):
             assert "is a replica" in refused(change)
         assert ["the server is a replica, which can't be written to"] == [
             risk.text for risk in backend.risks()
@@ -209,21 +219,26 @@ def test_failover(server, url):
         assert "is a replica" in refused(lambda: moved.write(record(), replaces=None))
         moved.write(record(), replaces=None)
 
-        assert primary.read("id") == record()
+        assert primary.read(ID) == record()
         moved.close()
     primary.close()
 
 
 def test_memory_is_full(backend, url, setting):
     """A full memory refuses what needs more of it, wholly; reading and deleting go on."""
+    backend.write(HEADER_RECORD, replaces=None)
+    backend.write(record("third"), replaces=None)
+    before = backend.scan(None, 10)
     setting("maxmemory", "1mb")
 
     for change in changes(backend):
         assert "memory is full" in refused(change)
-        assert backend.scan(None, 10) == [record(user="u", access="a")]
+        assert backend.scan(None, 10) == before
         assert_consistent(url)
-    assert backend.delete("id") is True
-    assert backend.clear() == 0
+    assert backend.delete(ID) is True
+    assert backend.clear() == 1
+    assert backend.scan(None, 10) == [HEADER_RECORD]
+    assert_consistent(url)
     RedisBackend(url).close()
 
 
@@ -236,7 +251,7 @@ def test_disk_is_full(backend, url, server, setting, admin):
         admin.bgsave()
         until(lambda: admin.info("persistence")["rdb_last_bgsave_status"] == "err")
 
-        for change in (*changes(backend), lambda: backend.delete("id")):
+        for change in (*changes(backend), lambda: backend.delete(ID)):
             assert "can't write to its disk" in refused(change)
         assert backend.scan(None, 10) == [record(user="u", access="a")]
         assert_consistent(url)
@@ -263,7 +278,7 @@ def test_too_many_clients(backend, server, setting, admin):
     setting("maxclients", len(admin.client_list()) - 5)
     backend.close()
 
-    assert "too many clients" in refused(lambda: backend.read("id"))
+    assert "too many clients" in refused(lambda: backend.read(ID))
     for client in clients:
         client.close()
 
@@ -274,9 +289,9 @@ def test_too_many_threads(url):
     pool = backend._server._client.connection_pool
     held = pool.get_connection()
 
-    assert "too many calls" in refused(lambda: backend.read("id"))
+    assert "too many calls" in refused(lambda: backend.read(ID))
     pool.release(held)
-    assert backend.read("id") is None
+    assert backend.read(ID) is None
     backend.close()
 
 
@@ -308,7 +323,7 @@ def test_busy_with_a_script(backend, request):
     """Somebody's long script is waited for as long as was said, then named."""
     request.getfixturevalue("endless_script")
 
-    assert "long script" in refused(lambda: backend.read("id"))
+    assert "long script" in refused(lambda: backend.read(ID))
     for change in changes(backend):
         assert "long script" in refused(change)
 
@@ -321,7 +336,7 @@ def test_busy_for_a_while(url, request, admin):
 
     backend.write(record(), replaces=None)
 
-    assert backend.read("id") == record()
+    assert backend.read(ID) == record()
     backend.close()
 
 
@@ -330,7 +345,7 @@ def test_not_worth_waiting(url, request):
     backend = RedisBackend(url, busy_timeout=60.0)
     request.getfixturevalue("endless_script")
 
-    assert "long script" in refused(lambda: backend.touch("id", 5.0))
+    assert "long script" in refused(lambda: backend.touch(ID, 5.0))
     backend.close()
 
 

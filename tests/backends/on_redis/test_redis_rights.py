@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 
 import pytest
-from redis_store import assert_consistent, record, refused
+from redis_store import FIRST, HEADER_RECORD, ID, assert_consistent, mark, record, refused
 
 from tokenkeep.backends import open_backend
 from tokenkeep.backends.redis import RedisBackend
@@ -43,12 +43,14 @@ def test_documented_rights_suffice(user):
     backend = open_backend(f"{user(*NEEDED)}?prefix=tokenkeep&wait=0")
 
     backend.write(record(user="u"), replaces=None)
-    backend.write(record(version="2"), replaces="1")
-    backend.touch("id", 5.0)
-    assert backend.read("id") == record(version="2", last_used_at=5.0)
-    assert backend.find("user", ["u"]) == []
+    backend.write(record(version="2"), replaces=FIRST)
+    backend.touch(ID, 5.0)
+    assert backend.read(ID) == record(version="2", last_used_at=5.0)
+    assert backend.find([mark("user", "u")]) == []
     assert backend.scan(None, 1) == [record(version="2", last_used_at=5.0)]
-    assert backend.delete("id") is True
+    assert backend.scan(None, 1, mark=mark("user", "u")) == []
+    assert backend.due(5.0, 1, after=(4.0, ID)) == []
+    assert backend.delete(ID) is True
     assert backend.clear() == 0
     assert [] == backend.risks()
     backend.close()
@@ -56,7 +58,7 @@ def test_documented_rights_suffice(user):
 
 @pytest.mark.parametrize(
     "missing", ["eval", "evalsha", "select", "get", "set", "hget", "hset", "hdel", "hlen", "zadd",
-                "zrem", "zcard", "zrangebylex", "unlink"],
+                "zrem", "zcard", "zcount", "zrange", "zrangebylex", "unlink"],
 )  # fmt: skip
 def test_missing_right(user, missing, url, admin):
     """Whatever the user may not do is named, and nothing is half done."""
@@ -67,9 +69,12 @@ def test_missing_right(user, missing, url, admin):
     def work():
         backend = open_backend(user(*rules))
         try:
-            backend.write(record(user="u", access="a"), replaces=None)
-            backend.write(record(version="2", user="v"), replaces="1")
-            backend.delete("id")
+            backend.write(record(user="u", access="a", due_at=4.0), replaces=None)
+            backend.write(record("other", due_at=4.0), replaces=None)
+            backend.write(record(version="2", user="v"), replaces=FIRST)
+            backend.find([mark("user", "v")])
+            backend.due(5.0, 1, after=(4.0, ID))
+            backend.delete(ID)
             backend.clear()
         finally:
             backend.close()
@@ -80,7 +85,8 @@ def test_missing_right(user, missing, url, admin):
     assert f"+{missing}" in text
     everything = RedisBackend(url)
     for each in everything.scan(None, 10):
-        assert everything.find("user", [each.user]) == [each]
+        assert each in everything.find([("owner", each.owner)])
+        assert each.user is None or everything.find([("user", each.user)]) == [each]
     everything.close()
 
 
@@ -91,12 +97,29 @@ def test_missing_right_before_a_change(user, url):
     backend = open_backend(user(*NEEDED, "-zrem"))
 
     for change in (
-        lambda: backend.write(record(version="2", user="v"), replaces="1"),
-        lambda: backend.delete("id"),
+        lambda: backend.write(record(version="2", user="v"), replaces=FIRST),
+        lambda: backend.delete(ID),
     ):
         assert "ZREM" in refused(change)
         assert whole.scan(None, 10) == [record(user="u")]
         assert_consistent(url)
+    backend.close()
+    whole.close()
+
+
+@pytest.mark.parametrize("missing", ["zrem", "zadd", "hset", "unlink"])
+def test_missing_right_before_a_clearing(user, url, missing):
+    """Who may not put the store's own record back clears nothing."""
+    whole = RedisBackend(url)
+    for each in (HEADER_RECORD, record(user="u")):
+        whole.write(each, replaces=None)
+    before = whole.scan(None, 10)
+    backend = open_backend(user(*NEEDED, f"-{missing}"))
+
+    assert missing.upper() in refused(backend.clear)
+
+    assert before == whole.scan(None, 10)
+    assert_consistent(url)
     backend.close()
     whole.close()
 

@@ -8,7 +8,7 @@ import sys
 from urllib.parse import quote
 
 import pytest
-from redis_store import client_of, record
+from redis_store import ID, client_of, record
 from reported import reported
 
 from tokenkeep.backends import open_backend as open_url
@@ -103,7 +103,7 @@ def test_password_with_special_characters(client, url):
     backend = open_url(url.replace(url[len("redis://") : url.index("@") + 1], mine))
 
     backend.write(record(), replaces=None)
-    assert backend.read("id") == record()
+    assert backend.read(ID) == record()
     backend.close()
     client.acl_deluser("ana@b")
 

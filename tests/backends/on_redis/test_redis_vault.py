@@ -9,7 +9,8 @@ import pytest
 from redis_store import assert_consistent, client_of, key
 
 from tokenkeep import KeyRing, Token, Vault
-from tokenkeep.backends import FIELDS, open_backend
+from tokenkeep.backends import open_backend
+from tokenkeep.backends.base import MARKS
 from tokenkeep.testing import SharedSwapContract, StoreContract
 
 
@@ -41,9 +42,10 @@ def test_nothing_in_clear(redis_server):
     assert_consistent(url)
     with client_of(url) as client:
         everything = repr(client.hgetall(key("record")))
-        for name in ("id", *FIELDS):
+        everything += repr(client.hgetall(key("owner")))
+        for name in ("id", "due", *MARKS):
             everything += repr(client.zrange(key(name), 0, -1))
-    assert stored.id in everything
+    assert stored.id.removeprefix("tk_") in everything
     assert mark not in everything
     files = [each for each in (redis_server.folder / "data").rglob("*") if each.is_file()]
     assert any(b"tokenkeep" in each.read_bytes() for each in files)
