@@ -29,11 +29,16 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import pytest
 
 from tokenkeep.errors import StoreConflict
+from tokenkeep.journal import MemoryJournal
+from tokenkeep.sealing import KeyRing
 from tokenkeep.testing import _contract_workers as workers
 from tokenkeep.testing._contract_workers import again, digits, in_processes, record
 from tokenkeep.testing._records_contract import NEW, ONE, RecordsContract
 from tokenkeep.testing._search_contract import SearchContract
+from tokenkeep.testing._store_fixtures import HARD_TEXTS
 from tokenkeep.testing.revision_contract import RevisionContract
+from tokenkeep.token import Token
+from tokenkeep.vault import Vault
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -75,6 +80,21 @@ class BackendContract(RecordsContract, SearchContract):
     def test_a_revision_has_its_contract(self, backend: Backend) -> None:
         """Who says when something changed is held to it."""
         assert backend.revision() is None or isinstance(self, RevisionContract)
+
+    def test_users_never_mix(self, connect: Factory) -> None:
+        """Under a vault, users and tokens that look alike or are hard to quote are kept apart."""
+        texts = [text for text in HARD_TEXTS if len(text) < self.largest // 4]
+        mine, yours = (_vault(connect()) for _ in range(2))
+
+        saved = [
+            mine.save_token(Token(user=text, access_token=text, refresh_token=f"{n}"))
+            for n, text in enumerate(texts)
+        ]
+
+        assert {each.id: each for each in yours.get_tokens()} == {each.id: each for each in saved}
+        for text, each in zip(texts, saved, strict=True):
+            for question in (Token(user=text), Token(access_token=text), Token(id=each.id)):
+                assert yours.find_token(question) == each
 
     # Threads
 
@@ -235,6 +255,10 @@ class SharedBackendContract(BackendContract):
         parent = again(ONE, "parent")
         backend.write(parent, replaces=child.version)
         assert connect().read(ONE.id) == parent
+
+
+def _vault(backend: Backend) -> Vault:
+    return Vault(backend, KeyRing([bytes(32)]), journal=MemoryJournal())
 
 
 class _Interrupted(Exception):
