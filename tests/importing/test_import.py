@@ -9,8 +9,8 @@ from sdk_rows import ANA, NEW, OLD
 
 from tokenkeep import ConfigurationError, Status, Token, UnknownName
 
-BOB = ANA | {name: f"bob's {name}" for name in ("user_name", "refresh_token", "access_token",
-                                               "grant_token")}  # fmt: skip
+BOB = ANA | {name: f"bob's {name}" for name in ("id", "user_name", "refresh_token",
+                                               "access_token", "grant_token")}  # fmt: skip
 OTHER_LOGIN = {"refresh_token": "r2", "access_token": "a2", "grant_token": "g2"}
 
 
@@ -24,7 +24,6 @@ def test_new_tokens(run, store, write_csv):
     assert ("eu", "production") == (ana.data_center, ana.environment)
     assert "https://accounts.zoho.eu/oauth/v2/token" == ana.issuer
     assert ("1000.refresh", 1764000000.123) == (ana.refresh_token, ana.expires_at)
-    assert ana.id != ANA["id"]
     bob = store.find_token(Token(user=BOB["user_name"]))
     assert ("us", "sandbox") == (bob.data_center, bob.environment)
 
@@ -33,8 +32,8 @@ def test_new_tokens(run, store, write_csv):
 def test_a_second_run_has_nothing_to_do(run, store, request, kind):
     """Running it again changes nothing, not even a version."""
     nameless = {"user_name": "", "refresh_token": "", "grant_token": "", "access_token": "alone"}
-    path = request.getfixturevalue(kind)(ANA, BOB, BOB | OTHER_LOGIN | {"user_name": ""},
-                                         ANA | nameless)  # fmt: skip
+    other = BOB | OTHER_LOGIN | {"user_name": "", "id": "3"}
+    path = request.getfixturevalue(kind)(ANA, BOB, other, ANA | nameless | {"id": "4"})
     assert [("new", None)] * 4 == run(path)
     before = store.get_tokens()
 
@@ -138,11 +137,59 @@ def test_a_nameless_row_of_a_named_login_gives_way(run, store, write_csv):
     assert 1 == len(store.get_tokens())
 
 
-def test_two_users_with_one_credential_stay_two(run, store, write_csv):
-    """Users never mix, even where a file gives them the same tokens."""
-    assert [("new", None)] * 2 == run(write_csv(ANA, ANA | {"user_name": "eve"}))
+def test_two_users_with_one_credential(run, store, write_csv):
+    """A refresh token is in one row of a store: the other one is skipped, and says which."""
+    path = write_csv(ANA, ANA | {"user_name": "eve", "id": "2"})
 
-    assert {ANA["user_name"], "eve"} == {token.user for token in store.get_tokens()}
+    new, (action, reason) = run(path)
+
+    (token,) = store.get_tokens()
+    assert (("new", None), "skipped") == (new, action)
+    assert f"token {token.id} of {ANA['user_name']} of the store has the same" in reason
+    assert store.find_token_by_id("2") is None
+
+
+def test_a_refresh_token_that_was_replaced(run, store, write_csv):
+    """An old file does not bring back what a later login has replaced in the store."""
+    path = write_csv(ANA)
+    run(path)
+    later = {"user": ANA["user_name"], "client_id": ANA["client_id"], "refresh_token": "r2"}
+    store.save_token(Token(**later, api_domain=ANA["api_domain"]))
+
+    ((action, reason),) = run(path, replace=True)
+
+    assert ("skipped", True) == (action, "had this refresh token, and has no more" in reason)
+    assert ["r2"] == [token.refresh_token for token in store.get_tokens()]
+
+
+def test_programs_go_on_with_their_ids(run, store, write_csv):
+    """An id of the source leads to its token, be it new, known, or another login of the user."""
+    run(write_csv(ANA))
+    run(write_csv(ANA | {"id": "2"}))
+    run(write_csv(ANA | OTHER_LOGIN | {"id": "3"}))
+
+    (token,) = store.get_tokens()
+    assert {token.id} == {store.find_token_by_id(own).id for own in (ANA["id"], "2", "3")}
+
+
+def test_an_id_that_is_taken(run, store, write_csv):
+    """It is told and goes on leading where it leads; the row is taken over all the same."""
+    other = BOB | {"id": ANA["id"]}
+
+    new, (action, reason) = run(write_csv(ANA, other))
+
+    ana = store.find_token_by_id(ANA["id"])
+    assert (("new", None), "new") == (new, action)
+    assert f"its id leads to token {ana.id} already" == reason
+    assert {ANA["user_name"], BOB["user_name"]} == {token.user for token in store.get_tokens()}
+
+
+def test_where_refresh_tokens_come_from(run, store, write_csv):
+    """Those without a grant were given from outside: they may be in use elsewhere, too."""
+    run(write_csv(ANA, BOB | {"grant_token": ""}))
+
+    given = {token.user: token.renewal.given for token in store.get_tokens()}
+    assert {ANA["user_name"]: False, BOB["user_name"]: True} == given
 
 
 def test_older_generations_have_to_be_placed(run, store, write_csv):

@@ -41,8 +41,11 @@ def test_a_login_made_meanwhile_stays(store, meanwhile, before):
 
     planned, done, reason = meanwhile(lambda: store.save_token(Token(**OTHER)))
 
-    assert ("update" if before else "new", "skipped", KEPT) == (planned, done, reason)
     (token,) = store.get_tokens()
+    replaced = f"token {token.id} of the store had this refresh token, and has no more"
+    kept = replaced if before else KEPT
+    assert ("update" if before else "new", "skipped", kept) == (planned, done, reason)
+    assert token == store.find_token_by_id(ANA["id"])
     assert ("r2", "a2", LATER) == (token.refresh_token, token.access_token, token.expires_at)
 
 
@@ -131,10 +134,10 @@ def test_the_store_itself_knows_at_once(store, meanwhile, monkeypatch):
 def test_a_row_that_the_store_does_not_take(store, run, write_csv, monkeypatch):
     """One too large is told, and holds no other up; a store that can't be reached ends it."""
     write = store.backend.write
-    bob = ANA | {"user_name": "bob", "refresh_token": "b"}
+    bob = ANA | {"user_name": "bob", "refresh_token": "b", "client_secret": "s" * 70_000}
 
     def limited(record, *, replaces):
-        if record.user == "bob":
+        if len(record.sealed) > 70_000:
             raise StoreError("This token takes 70000 bytes", token_id=record.id)
         write(record, replaces=replaces)
 

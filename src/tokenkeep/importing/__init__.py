@@ -6,7 +6,9 @@ Take over the tokens of the official Zoho SDK's stores; the source is only read.
 docs/importing.md.
 """
 
-from tokenkeep.importing.planning import Action, Importer, Step
-from tokenkeep.importing.source import Row, Source, open_source, open_table
+from tokenkeep.importing.opening import open_source, open_table
+from tokenkeep.importing.planning import Importer, Step
+from tokenkeep.importing.row import Action, Row
+from tokenkeep.importing.source import Source
 
 __all__ = ["Action", "Importer", "Row", "Source", "Step", "open_source", "open_table"]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from tokenkeep.importing.source import Row
+from tokenkeep.importing.row import Row
 from tokenkeep.token import Token
 
 if TYPE_CHECKING:

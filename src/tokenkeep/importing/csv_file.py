@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 from tokenkeep.errors import ConfigurationError
 from tokenkeep.importing import columns
-from tokenkeep.importing.source import Row, SourceFile, foreign, readable
+from tokenkeep.importing.row import Row
+from tokenkeep.importing.source import SourceFile, foreign, readable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

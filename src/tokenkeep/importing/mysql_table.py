@@ -17,7 +17,7 @@ from tokenkeep.importing.source import Source
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from tokenkeep.importing.source import Row
+    from tokenkeep.importing.row import Row
 
 _TABLES = ("oauthtoken", "oauthtokens")
 """What the SDK calls it: from zcrmsdk 3 on, and before."""

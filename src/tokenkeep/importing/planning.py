@@ -2,24 +2,29 @@
 
 from __future__ import annotations
 
+import secrets
+from contextlib import closing
 from dataclasses import dataclass, replace
-from enum import StrEnum
 from typing import TYPE_CHECKING
 
 from tokenkeep import saving
-from tokenkeep.cache import Cache
 from tokenkeep.clock import Clock
-from tokenkeep.errors import ConfigurationError, StoreError
+from tokenkeep.errors import (
+    ConfigurationError,
+    DuplicateRefreshToken,
+    StaleToken,
+    StoreConflict,
+    StoreError,
+)
 from tokenkeep.importing.clashes import Clashes
-from tokenkeep.rows import Rows
-from tokenkeep.saver import Saver
-from tokenkeep.swapping import OF_THE_STORE, judged_anew
-from tokenkeep.token import Status, Token
+from tokenkeep.importing.row import Action, Row
+from tokenkeep.swapping import OF_THE_STORE, attempts
+from tokenkeep.token import Status, Token, new_id
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from tokenkeep.importing.source import Row, Source
+    from tokenkeep.importing.source import Source
     from tokenkeep.vault import Vault
 
 _FILLED = (
@@ -28,18 +33,8 @@ _FILLED = (
 )  # fmt: skip
 """What an import adds to a stored token that lacks it."""
 
-
-class Action(StrEnum):
-    """What is done with a row."""
-
-    NEW = "new"
-    UPDATE = "update"
-    NOTHING = "already there"
-    SKIP = "skipped"
-    FAILED = "failed"
-
-
-_WRITES = (Action.NEW, Action.UPDATE)
+_OVERTAKEN = (StoreConflict, StaleToken, DuplicateRefreshToken)
+"""What a save meets where others have saved since a row was judged."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -95,9 +90,7 @@ class Importer:
     ) -> None:
         self._source = source
         self._store = store
-        rows = Rows(store.backend, store.ring)
-        # What it has cached would be out of date when a row is judged anew.
-        self._saver = Saver(rows, Cache(0, 0.0), clock or Clock(), reread=store.reread)
+        self._clock = clock or Clock()
         self._replace = replace
         self._given = _place(store, data_center, environment)
 
@@ -117,10 +110,10 @@ class Importer:
                 its tokens are valid.
             StoreError: The store can't be read.
         """
-        with Clashes() as clashes:
+        with closing(Clashes()) as clashes:
             for count, row in enumerate(self._source.rows(), 1):
                 if row.token is not None:
-                    clashes.add(row.number, self._located(row))
+                    clashes.add_row(row.number, self._located(row))
                 if on_read is not None:
                     on_read(count)
             for row in self._source.rows():
@@ -130,6 +123,8 @@ class Importer:
         """
         Do one step, if what it was judged by is still what is stored; else judge it anew.
 
+        The id that the row has in the source leads to its token from now on.
+
         Returns:
             What was done, with the token as stored; `Action.FAILED` if the
             store does not take this one.
@@ -137,27 +132,53 @@ class Importer:
         Raises:
             StoreError: The store can't be used.
         """
-        if step.action not in _WRITES:
+        if step.token is None:
             return step
         token = self._located(step.row)
-
-        def attempt(number: int) -> Step:
-            current = self._judged(step.row, token) if number else step
-            if current.token is None or current.action not in _WRITES:
-                return current
-            saved = self._saver.save_over(current.stored, saving.cleaned(current.token))
-            return replace(current, stored=saved)
-
         try:
-            done = judged_anew(attempt, token)
+            if step.stored is not None and step.stored.user != token.user:
+                # Its user may have got a row of their own, with a later login.
+                step = self._judged(step.row, token)
+            for _ in attempts(user=token.user):
+                try:
+                    return self._with_its_id(self._done(step))
+                except _OVERTAKEN:
+                    step = self._judged(step.row, token)
         except OF_THE_STORE:
             raise
         except StoreError as exc:
             return Step(row=step.row, action=Action.FAILED, reason=exc.what, token=token)
-        if done.action is Action.UPDATE and done.stored is not None:
-            # Who asks this store next must not be handed what it has cached.
-            self._store.reread(str(done.stored.id))
-        return done
+        raise AssertionError  # attempts() has raised
+
+    def _done(self, step: Step) -> Step:
+        """
+        Write what a step says.
+
+        Raises:
+            StoreError: One of `_OVERTAKEN` if others have written since; nothing was done.
+        """
+        if step.token is None or step.action not in (Action.NEW, Action.UPDATE):
+            return step
+        token, now = saving.cleaned(step.token), self._clock.now()
+        if step.stored is None:
+            # Not saved: that would take a login for newer that somebody has just made.
+            row = saving.first(token, login=secrets.token_hex(16), now=now)
+            return replace(step, stored=self._store.adopt(row.but(id=new_id())))
+        as_judged = token.but(id=step.stored.id, version=step.stored.version)
+        return replace(step, stored=self._store.save_token(as_judged))
+
+    def _with_its_id(self, step: Step) -> Step:
+        """Let the row's id in the source lead to its token; one that is taken is told."""
+        if not (step.stored and step.token and step.row.source_id):
+            return step
+        if not saving.same_thing(step.stored, step.token):
+            return step
+        try:
+            self._store.add_id(step.row.source_id, step.stored)
+        except StoreConflict as exc:
+            taken = f"its id leads to token {exc.token_id} already"
+            return replace(step, reason=f"{step.reason}; {taken}" if step.reason else taken)
+        return step
 
     def _step(self, row: Row, clashes: Clashes) -> Step:
         if row.token is None:
@@ -171,14 +192,24 @@ class Importer:
 
     def _judged(self, row: Row, token: Token) -> Step:
         """Say what is to be done with a row by what is stored now."""
-        stored = self._saver.matching(token)
-        if stored is None or stored.status is Status.PENDING:
-            return Step(row=row, action=Action.NEW, token=token, stored=stored)
-        return replace(self._compared(row, token, stored), stored=stored)
+        try:
+            _, rows = self._store.look(token)
+            plan = saving.plan(token, rows, login="", now=self._clock.now())
+        except DuplicateRefreshToken as exc:
+            whose = f" of {exc.user}" if exc.user else ""
+            reason = f"token {exc.token_id}{whose} of the store has the same refresh token"
+            return Step(row=row, action=Action.SKIP, reason=reason, token=token)
+        except StaleToken as exc:
+            reason = f"token {exc.token_id} of the store had this refresh token, and has no more"
+            stored = self._store.reread(str(exc.token_id))
+            return Step(row=row, action=Action.SKIP, reason=reason, token=token, stored=stored)
+        if plan.stored is None:
+            return Step(row=row, action=Action.NEW, token=token)
+        return replace(self._compared(row, token, plan.stored), stored=plan.stored)
 
     def _compared(self, row: Row, token: Token, stored: Token) -> Step:
         """Say what is to be done with a row whose token is stored, in whatever state."""
-        if saving.is_new_login(stored, token):
+        if saving.is_login(stored, token):
             if self._replace:
                 reason = "takes the place of another login of this user"
                 return Step(row=row, action=Action.UPDATE, reason=reason, token=token)

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from tokenkeep.importing.source import Row
+    from tokenkeep.importing.row import Row
 
 _TABLE = "oauthtoken"
 
