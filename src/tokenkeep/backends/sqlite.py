@@ -36,8 +36,12 @@ _NAMES = ", ".join(COLUMNS)
 _SELECT = f"SELECT {_NAMES} FROM token"  # noqa: S608
 _READ = f"{_SELECT} WHERE id = ?"
 _SCAN = f"{_SELECT} WHERE id > ? ORDER BY id LIMIT ?"
-_DUE = f"{_SELECT} INDEXED BY token_due_at WHERE due_at <= ?"
-_IN_ORDER = "ORDER BY due_at, id LIMIT ?"
+_DUE = (
+    f"{_SELECT} INDEXED BY token_due_at "
+    "WHERE due_at <= ? AND (due_at, id) > (?, ?) ORDER BY due_at, id LIMIT ?"
+)
+_FIRST = (-1e99, "")
+"""Before all that is due."""
 _INSERT = f"INSERT INTO token ({_NAMES}) VALUES ({', '.join('?' * len(COLUMNS))})"  # noqa: S608
 _TOUCH = (
     "UPDATE token SET last_used_at = ? WHERE id = ? AND (last_used_at IS NULL OR last_used_at < ?)"
@@ -158,11 +162,7 @@ class SQLiteBackend(ForkSafe, Backend):
         return [from_row(row) for row in rows]
 
     def due(self, before: float, limit: int, *, after: Due | None = None) -> list[Record]:
-        if after is None:
-            rows = self._select(f"{_DUE} {_IN_ORDER}", (before, limit))
-        else:
-            further = f"{_DUE} AND (due_at, id) > (?, ?) {_IN_ORDER}"
-            rows = self._select(further, (before, *after, limit))
+        rows = self._select(_DUE, (before, *(after or _FIRST), limit))
         return [from_row(row) for row in rows]
 
     def clear(self) -> int:
@@ -347,7 +347,7 @@ def _updating(indexed: tuple[str, ...]) -> tuple[str, Callable[[Record], tuple[A
 @cache
 def _scanning(field: str) -> str:
     """Return the statement that reads a page of the records with one mark."""
-    return f'{_SELECT} INDEXED BY token_{field} WHERE "{field}" = ? AND id > ? ORDER BY id LIMIT ?'
+    return f"{_SELECT} INDEXED BY token_{field} WHERE {field} = ? AND id > ? ORDER BY id LIMIT ?"
 
 
 def _finding(marks: Sequence[Mark]) -> tuple[str, list[str]]:
