@@ -68,7 +68,8 @@ class Stage:
         path = folder / "config.toml"
         path.write_text(
             f"{settings}\n{emulator_configuration(zoho)}\n[providers.zoho.profile]\n"
-            f'{"".join(lines)}\n[providers.acme]\nkind = "oauth2"\nissuer = "{zoho.us.token_url}"\n'
+            f'{"".join(lines)}\n[providers.acme]\nkind = "oauth2"\n'
+            f'issuer = "{zoho.us.token_url}"\n'
             f'revocation_endpoint = "{zoho.us.accounts_url}/oauth/v2/token/revoke"\n'
         )
         environment.setenv("TOKENKEEP_CONFIG", str(path))
@@ -209,7 +210,9 @@ def before_write(store, number, step):
 
 def rows_of(store):
     """Return the records of a store's rows."""
-    return [each for each in store.backend.scan(None, 1000) if getattr(each, "kind", "row") == "row"]
+    return [
+        each for each in store.backend.scan(None, 1000) if getattr(each, "kind", "row") == "row"
+    ]
 
 
 def sdk_token(token=None, *, user=None, **given):

@@ -1,4 +1,4 @@
-"""Ids that programs bring: kept as the official stores keep them, as long as their row is there."""
+"""Ids that programs bring: they work as in the official stores, as long as their row is there."""
 
 from __future__ import annotations
 
@@ -9,7 +9,14 @@ from login_stage import refused, sdk_token
 
 from tokenkeep import Token
 
-IDS = ("customer-42", "2", "6f1c1d6e-3a3c-4d5e-9a55-0b6f4e2f9d10", "a" * 32, "tk_2", "é\N{PILE OF POO}")
+IDS = (
+    "customer-42",
+    "2",
+    "6f1c1d6e-3a3c-4d5e-9a55-0b6f4e2f9d10",
+    "a" * 32,
+    "tk_2",
+    "é\N{PILE OF POO}",
+)
 
 
 @pytest.mark.parametrize("own", IDS)

@@ -67,7 +67,9 @@ def test_nothing_deleted_is_found(stage, ana):
     store = stage.open()
     assert store.find_token_by_id(ana.id) is None
     assert store.find_token(Token(user=stage.ana)) is None
-    assert store.find_token(Token(refresh_token=ana.refresh_token, client_id=ana.client_id)) is None
+    assert (
+        store.find_token(Token(refresh_token=ana.refresh_token, client_id=ana.client_id)) is None
+    )
     again = store.save_token(stage.login(stage.ana))
     stage.keeper().sweep()
     assert [again.id] == [row.id for row in stage.living()]

@@ -1,52 +1,17 @@
-"""Processes killed with SIGKILL after every single write: one login stays one, and can be ended."""
+"""Processes killed with SIGKILL after every single write: a login stays one, and can be ended."""
 
 from __future__ import annotations
 
-import json
-import os
-import signal
-import subprocess
-import sys
 import time
 from dataclasses import asdict
 from itertools import product
-from pathlib import Path
 
 import pytest
 
 from tokenkeep import Status, Token, TokenKeepError
 
-WORKER = Path(__file__).with_name("killed_worker.py")
-ENVIRON = ("HOME", "TOKENKEEP_CONFIG", "TOKENKEEP_STORE", "TOKENKEEP_KEYS")
 MOST = 20
 """No move takes so many steps."""
-
-
-@pytest.fixture(scope="session")
-def worker():
-    """The process whose children are killed."""
-    process = subprocess.Popen(
-        [sys.executable, str(WORKER)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-    )
-    assert process.stdout.readline() == "ready\n"
-    yield process
-    process.communicate()
-
-
-@pytest.fixture
-def killed(worker):
-    """Do something in a process that is killed after so many steps; tell whether it was."""
-
-    def _killed(after, deed, **given):
-        environ = {name: os.environ[name] for name in ENVIRON}
-        job = {"deed": deed, "given": given, "after": after, "environ": environ}
-        worker.stdin.write(json.dumps(job) + "\n")
-        worker.stdin.flush()
-        status = json.loads(worker.stdout.readline())["status"]
-        assert status in (0, -signal.SIGKILL)
-        return status != 0
-
-    return _killed
 
 
 PLACES = ["sqlite rotates", "postgresql rotates"]
@@ -125,7 +90,7 @@ SWEEP = ORDERS["a sweep comes first"]
 
 
 def look(stage, order):
-    """Let somebody look in some order: nobody is logged out, and nothing is there twice or lost."""
+    """Let somebody look in some order: nobody is logged out, nothing is there twice or lost."""
     keeper = stage.keeper()
     for each in order:
         each(stage, keeper)

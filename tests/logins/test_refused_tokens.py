@@ -27,7 +27,7 @@ def minted(stage):
 
 @pytest.mark.parametrize("how", ["keeper", "sdk"])
 def test_ten_calls_to_the_wrong_place(minted, how):
-    """One wrong data centre burnt ten tokens in ten calls: the user was blocked for ten minutes."""
+    """One wrong data centre burnt ten tokens in ten calls, and blocked the user."""
     access_token = minted.row.access_token
     for _ in range(10):
         access_token = minted.report(how, access_token)

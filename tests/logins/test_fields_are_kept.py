@@ -1,0 +1,167 @@
+"""No field of a token is dropped on any way through the library, also none that is added later."""
+
+from __future__ import annotations
+
+from dataclasses import fields
+
+import pytest
+
+from tokenkeep import Claim, Failure, Renewal, Status, Token
+
+GIVEN = {
+    "user": "ana@example.com:1",
+    "client_id": "1000.CLIENT",
+    "client_secret": "client secret",
+    "access_token": "access",
+    "refresh_token": "refresh",
+    "grant_token": "grant",
+    "redirect_uri": "https://example.com/back",
+    "expires_at": 4e9,
+    "scope": "ZohoCRM.modules.ALL,ZohoCRM.users.READ",
+    "provider": "zoho",
+    "issuer": "https://accounts.example/token",
+    "api_domain": "https://api.example",
+    "data_center": "api.example:443",
+    "environment": "api.example:443",
+    "refresh_expires_at": 5e9,
+    "extra": {"instance_url": "https://api.example", "id_token": "e30", "expires": [1, None]},
+}
+"""Of a token that is saved: one value for each field, none of them what it is by itself."""
+
+FIXED = ("user", "client_id", "provider", "data_center", "environment")
+"""What a row is for."""
+
+THE_STORES = {
+    "id", "version", "owner", "status", "created_at", "updated_at", "last_used_at", "logged_in_at",
+    "history", "renewal", "unknown", "ended",
+}  # fmt: skip
+"""Fields that the store gives, or that say what it knows of a token's life."""
+
+STATE = {
+    "claim": Claim(nonce="n", holder="{}", taken_at=1.0, length=20.0),
+    "mints": (1.0, 2.0),
+    "failure": Failure(kind="transient", error="e", at=1.0, until=2.0, count=1, credential="c"),
+    "login": "a nonce",
+    "renewed_by": "host 1",
+    "renewed_at": 3.0,
+    "lifetime": 3600.0,
+    "to_revoke": (("refresh_token", "r0"),),
+    "replaced": (("refresh_token", "r1"),),
+    "given": True,
+    "past": ("0123456789abcdef",),
+    "took": ("a" * 32,),
+    "unlooked": True,
+    "unknown": {"later": [1]},
+}
+LIFE = {"created_at": 1.5, "updated_at": 2.5, "logged_in_at": 2.0, "unknown": {"later": {"x": 1}}}
+
+OF_THE_FILE = ("user", "client_id", "client_secret", "access_token", "refresh_token",
+               "grant_token", "redirect_uri", "expires_at", "api_domain")  # fmt: skip
+"""What the official SDK's file has columns for, besides the id."""
+
+
+def differing(one, other, names):
+    """Return the fields that differ, with both values."""
+    pairs = {name: (getattr(one, name), getattr(other, name)) for name in names}
+    return {name: (a, b) for name, (a, b) in pairs.items() if a != b}
+
+
+def test_every_field_is_here():
+    """Who adds a field to `Token` or `Renewal` says here whether it is given or the store's."""
+    assert {*GIVEN} | THE_STORES == {field.name for field in fields(Token)}
+    assert {*STATE} == {field.name for field in fields(Renewal)}
+    assert not [name for name, value in GIVEN.items() if value == getattr(Token(), name)]
+    assert not [name for name, value in STATE.items() if value == getattr(Renewal(), name)]
+
+
+@pytest.fixture
+def full(stage):
+    """A token with everything, as it is stored."""
+    store = stage.open()
+    saved = store.save_token(Token(**GIVEN))
+    life = saved.but(status=Status.LOGIN_NEEDED, **LIFE).having("renewed", 2.25, "host 1")
+    return store.swap(life.with_renewal(**STATE))
+
+
+def test_a_first_save(stage):
+    """What was given is stored."""
+    store = stage.open()
+    saved = store.save_token(Token(**GIVEN))
+
+    stored = stage.open().find_token_by_id(saved.id)
+    assert {} == differing(Token(**GIVEN), stored, GIVEN)
+    assert stored.logged_in_at == stored.created_at == stage.clock.now()
+    assert ["login"] == [each.what for each in stored.history]
+
+
+def test_a_save_over_another(stage):
+    """A login brings all its fields, and an update those that are given."""
+    store = stage.open()
+    what_it_is_for = {name: GIVEN[name] for name in FIXED}
+    store.save_token(Token(**what_it_is_for, access_token="a0", refresh_token="r0"))
+
+    stored = store.save_token(Token(**GIVEN))
+    assert {} == differing(Token(**GIVEN), stored, GIVEN)
+
+    again = store.save_token(Token(**what_it_is_for, scope="less", refresh_token="refresh"))
+    assert {} == differing(stored.but(scope="less"), again, GIVEN)
+
+
+def test_a_row_and_its_state(stage, full):
+    """What is written whole is read whole."""
+    stored = stage.open().reread(full.id)
+
+    assert {} == differing(full, stored, (field.name for field in fields(Token)))
+    assert {} == differing(Renewal(**STATE), stored.renewal, STATE)
+    assert {} == differing(Token(**GIVEN), stored, GIVEN)
+    assert LIFE == {name: getattr(stored, name) for name in LIFE}
+
+
+@pytest.mark.parametrize("has_row", [False, True], ids=["new user", "user who has a row"])
+def test_a_move_into_its_users_row(stage, has_row):
+    """A login whose user becomes known loses nothing on the way, its state either."""
+    store = stage.open()
+    if has_row:
+        store.save_token(Token(**GIVEN | {"refresh_token": "r", "access_token": "a",
+                                          "grant_token": None, "extra": {}}))  # fmt: skip
+    nameless = store.save_token(Token(**GIVEN | {"user": None}))
+    store.swap(nameless.with_renewal(**STATE))
+
+    store.save_token(Token(**GIVEN))
+
+    [row] = stage.open().get_tokens()
+    assert {} == differing(Token(**GIVEN), row, GIVEN)
+    its_own = {"took", "past", "to_revoke", "replaced", "unlooked"}
+    assert {} == differing(Renewal(**STATE), row.renewal, STATE.keys() - its_own)
+    for name in ("past", "to_revoke", "replaced"):
+        assert {*STATE[name]} <= {*getattr(row.renewal, name)}
+    assert nameless.logged_in_at == row.logged_in_at
+
+
+def test_a_copy(stage, full, run):
+    """Another store has all of it; what tells the rows of two stores apart differs."""
+    other = f"sqlite:///{stage.folder}/copy.db"
+
+    done = run("copy", stage.url, other)
+
+    assert 0 == done.exit_code, done.output
+    [copied] = stage.open(other).get_tokens()
+    names = {field.name for field in fields(Token)} - {"version", "owner", "renewal"}
+    assert {} == differing(full, copied, names)
+    assert {} == differing(
+        full.renewal, copied.renewal, STATE.keys() - {"took", "claim", "unlooked"}
+    )
+
+
+def test_there_and_back_by_the_official_file(stage, run):
+    """What the SDK's file has a column for comes back, its id too."""
+    saved = stage.open().save_token(Token(**GIVEN))
+    other = f"sqlite:///{stage.folder}/other.db"
+
+    assert 0 == run("export", "--official-csv", "out.csv", "--environment", "api.example:443",
+                    "--yes").exit_code  # fmt: skip
+    done = run("import", "out.csv", "--to", other)
+
+    assert 0 == done.exit_code, done.output
+    back = stage.open(other).find_token_by_id(saved.id)
+    assert {} == differing(saved, back, OF_THE_FILE)

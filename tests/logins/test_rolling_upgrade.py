@@ -1,0 +1,140 @@
+"""Two versions on one store: the older one keeps what it knows not, and says what it can't read."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+
+import pytest
+from login_stage import refused, rows_of
+
+from tokenkeep import Token, records
+
+LATER = {"horoscope": {"sign": "\u264c", "houses": [1, 2, {"x": None}]}, "zodiac": "\u264c"}
+LATER_STATE = {"patience": 0.5, "moods": ["calm"]}
+
+
+@pytest.fixture
+def rewrite(stage):
+    """Let a later version write a token of this store: with what it knows, in its own format."""
+
+    def _rewrite(token, *, inside=None, state=None, form=None):
+        store = stage.open()
+        keys = store._header.keys
+        record = store.backend.read(token.id.removeprefix("tk_"))
+        bound = records._bound(record.id, record.kind, record.version, record.owner)
+        plain = json.loads(keys.open(record.key, record.sealed, bound=bound))
+        plain |= inside or {}
+        plain["renewal"] |= state or {}
+        _, sealed = keys.seal(json.dumps(plain).encode(), bound=bound)
+        if form is not None:
+            sealed = bytes([form]) + sealed[1:]
+        store.backend.write(replace(record, sealed=sealed), replaces=record.version)
+
+    return _rewrite
+
+
+@pytest.fixture
+def inside(stage):
+    """Return what is sealed of a row, of whatever version."""
+
+    def _inside(record):
+        bound = records._bound(record.id, record.kind, record.version, record.owner)
+        keys = stage.open()._header.keys
+        return json.loads(keys.open(record.key, record.sealed, bound=bound))
+
+    return _inside
+
+
+def read(_stage, keeper, row):
+    assert row.access_token == keeper.get(id=row.id).access_token
+
+
+def renew(_stage, keeper, row):
+    keeper.renew(row.id)
+
+
+def update(_stage, keeper, row):
+    keeper.store.save_token(keeper.store.reread(row.id).but(scope="another"))
+
+
+def login(stage, keeper, row):
+    keeper.store.save_token(stage.login(row.user))
+
+
+def revoke(_stage, keeper, row):
+    keeper.revoke(row.id)
+
+
+def learn_whose_it_is(stage, keeper, row):
+    keeper.store.save_token(row.but(version=None, user=row.user or stage.bo))
+
+
+def move_into_its_users_row(stage, keeper, row):
+    keeper.store.save_token(stage.login(stage.bo))
+    learn_whose_it_is(stage, keeper, row)
+
+
+def seal_anew(_stage, keeper, _row):
+    list(keeper.store.rotate_data())
+
+
+def rotate(_stage, keeper, _row):
+    keeper.store.rotate()
+
+
+def sweep(_stage, keeper, _row):
+    keeper.sweep()
+
+
+@pytest.mark.parametrize(
+    "deed",
+    [read, renew, update, login, revoke, learn_whose_it_is, move_into_its_users_row, seal_anew,
+     rotate, sweep],
+)  # fmt: skip
+def test_what_a_later_version_has_put_there(stage, rewrite, inside, deed):
+    """It is kept and written back, whatever this version does with the token."""
+    nameless = deed in (learn_whose_it_is, move_into_its_users_row)
+    row = stage.open().save_token(stage.login(None if nameless else stage.ana))
+    rewrite(row, inside=LATER, state=LATER_STATE)
+
+    deed(stage, stage.keeper(), row)
+
+    [record] = rows_of(stage.open())
+    found = inside(record)
+    assert LATER == {name: found.get(name) for name in LATER}
+    assert LATER_STATE == {name: found["renewal"].get(name) for name in LATER_STATE}
+
+
+def test_what_it_has_put_there_is_copied(stage, rewrite, run):
+    """A copy of the store has it, too."""
+    row = stage.open().save_token(stage.login(stage.ana))
+    rewrite(row, inside=LATER, state=LATER_STATE)
+
+    done = run("copy", stage.url, f"sqlite:///{stage.folder}/copy.db")
+
+    assert 0 == done.exit_code, done.output
+    [copied] = stage.open(f"sqlite:///{stage.folder}/copy.db").get_tokens()
+    assert LATER == dict(copied.unknown)
+    assert LATER_STATE == dict(copied.renewal.unknown)
+
+
+def test_a_format_of_a_later_version(stage, rewrite):
+    """An upgrade is what it asks for, not a deletion; nobody else is held up."""
+    ana = stage.open().save_token(stage.login(stage.ana))
+    bo = stage.open().save_token(stage.login(stage.bo, at="eu"))
+    rewrite(ana, form=3)
+
+    for question in (lambda: stage.open().find_token_by_id(ana.id),
+                     lambda: stage.open().find_token(Token(user=ana.user)),
+                     lambda: stage.keeper().renew(ana.id),
+                     lambda: stage.keeper().revoke(ana.id),
+                     lambda: stage.keeper().delete(ana.id),
+                     lambda: stage.open().save_token(stage.login(ana.user)),
+                     lambda: stage.open().get_tokens()):  # fmt: skip
+        with refused("StoreTooNew") as error:
+            question()
+        assert "pgrade" in error.why
+        assert "delete" not in error.why
+    assert bo.access_token == stage.keeper().get(id=bo.id).access_token
+    assert 2 == len(rows_of(stage.open()))
