@@ -19,9 +19,9 @@ class Faulty(MemoryBackend):
         self.reads += 1
         return super().read(record_id)
 
-    def find(self, field, values):
+    def find(self, marks):
         self.reads += 1
-        return super().find(field, values)
+        return super().find(marks)
 
     def write(self, record, *, replaces):
         if self.before_write:

@@ -12,11 +12,12 @@ from __future__ import annotations
 import json
 from collections import defaultdict, deque
 
-from tokenkeep import Claim, Keeper, KeyRing, Status, StoreUnavailable, Token, TokenStore, Vault
+from tokenkeep import Claim, Keeper, KeyRing, Status, StoreUnavailable, Token, Vault
 from tokenkeep.backends.memory import MemoryBackend
 from tokenkeep.errors import GrantRejected, ProviderUnavailable
 from tokenkeep.journal import MemoryJournal
-from tokenkeep.providers import Answer, Profile, Provider, Providers
+from tokenkeep.providers import Answer, Place, Profile, Provider, Providers
+from tokenkeep.store import Store
 from tokenkeep.testing import FakeClock
 
 USER = "ana@example.com:1"
@@ -33,6 +34,7 @@ class ScriptedProvider(Provider):
     ``during`` holds steps of others: each call runs the next one after it was
     sent and before it is answered. ``trouble`` holds what the next calls
     raise instead of answering; ``lost`` ones take effect all the same.
+    ``places`` are the data centre and environment of each API domain it knows.
     """
 
     name = "scripted"
@@ -44,7 +46,7 @@ class ScriptedProvider(Provider):
         self.current = defaultdict(int)
         self.sent, self.secrets, self.revoked = [], [], []
         self.before, self.during, self.trouble, self.lost = deque(), deque(), deque(), deque()
-        self.extra = {}
+        self.extra, self.places = {}, {}
         self.unreachable = False
         self.made = 0
 
@@ -89,8 +91,8 @@ class ScriptedProvider(Provider):
     def exchange(self, token, *, code_verifier=None):
         raise NotImplementedError
 
-    def place(self, api_domain):  # noqa: ARG002  # the interface's
-        return None
+    def place(self, api_domain):
+        return Place(*self.places[api_domain]) if api_domain in self.places else None
 
     def issuer(self, place):  # noqa: ARG002  # the interface's
         return None
@@ -107,7 +109,7 @@ class OneProvider(Providers):
         return self.one
 
 
-class ScriptedStore(TokenStore):
+class ScriptedStore(Store):
     """
     A vault that others get in the way of.
 
@@ -160,32 +162,41 @@ class ScriptedStore(TokenStore):
     def find_token(self, token):
         return self.vault.find_token(token)
 
+    def find_token_by_id(self, token_id):
+        return self.vault.find_token_by_id(token_id)
+
     def save_token(self, token):
         return self.vault.save_token(token)
 
-    def delete_token(self, token_id, *, replaces=None):
-        self.vault.delete_token(token_id, replaces=replaces)
+    def delete_token(self, token_id):
+        self.vault.delete_token(token_id)
 
-    def get_tokens(self):
-        return self.vault.get_tokens()
+    def delete_version(self, token_id, version):
+        self.vault.delete_version(token_id, version)
 
     def delete_tokens(self):
         self.vault.delete_tokens()
 
-    def find_token_by_id(self, token_id):
-        return self.vault.find_token_by_id(token_id)
+    def get_tokens(self):
+        return self.vault.get_tokens()
 
     def iter_tokens(self):
         return self.vault.iter_tokens()
 
-    def iter_rows(self):
-        return self.vault.iter_rows()
-
-    def same_login(self, token):
-        return self.vault.same_login(token)
-
     def touch(self, token_id, last_used_at):
         self.vault.touch(token_id, last_used_at)
+
+    def due(self, now, on_error=None):
+        return self.vault.due(now, on_error)
+
+    def tidy(self, now, on_error=None):
+        return self.vault.tidy(now, on_error)
+
+    def lease(self, token, claim):
+        return self.vault.lease(token, claim)
+
+    def release(self, token, version):
+        self.vault.release(token, version)
 
 
 class Actor:
