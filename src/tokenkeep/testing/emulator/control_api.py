@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from starlette.requests import Request
 
-    from .emulator import ZohoEmulator
+    from .operations import Operations
 
 PREFIX = "/_emulator"
 
@@ -31,7 +31,7 @@ class ControlApi:
     ``{"result": ...}`` or, with status 400, ``{"error": kind, "message": text}``.
     """
 
-    def __init__(self, emulator: ZohoEmulator) -> None:
+    def __init__(self, emulator: Operations) -> None:
         self._emulator = emulator
         operations: dict[str, Callable[..., Any]] = {
             "users": lambda **given: describe_user(emulator.add_user(**given)),

@@ -25,7 +25,7 @@ from .world import HOST
 if TYPE_CHECKING:
     from starlette.types import Scope
 
-    from .emulator import ZohoEmulator
+    from .operations import Operations
     from .world import World
 
 _BACKLOG = 1024
@@ -48,7 +48,7 @@ class BackgroundServer:
     """
 
     def __init__(
-        self, world: World, emulator: ZohoEmulator, *, port: int | None, log_level: str | None
+        self, world: World, emulator: Operations, *, port: int | None, log_level: str | None
     ) -> None:
         sockets = self._sockets = _listen(world, port)
         oauth = OAuthEndpoints(world)
