@@ -14,7 +14,9 @@ from tokenkeep.token import Status
 def tokens(store):
     """A token of use, and a revoked one."""
     for name in ("ana", "bob"):
-        store.save_token(Token(user=name, access_token=f"secret {name}", refresh_token="secret"))
+        store.save_token(
+            Token(user=name, access_token=f"secret {name}", refresh_token=f"secret of {name}")
+        )
     bob = store.find_token(Token(user="bob"))
     store.swap(bob.but(status=Status.REVOKED, access_token=None))
 

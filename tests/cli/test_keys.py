@@ -52,3 +52,35 @@ def test_list_names_ids_only(run, environment):
     ids = [line.split("\t")[0] for line in result.stdout.splitlines()]
     assert list(tokenkeep.KeyRing(parse_keys(" ".join(keys), "here")).key_ids) == ids
     assert keys[0] not in result.output
+
+
+def test_rotate(run, run_json, save, environment):
+    """A new key on top opens the store at once; the old one can be taken away."""
+    token = save()
+    old = os.environ["TOKENKEEP_KEYS"]
+    new = tokenkeep.generate_key()
+    environment.setenv("TOKENKEEP_KEYS", f"{new} {old}")
+
+    done, again = run_json("keys", "rotate"), run_json("keys", "rotate")
+
+    assert (done["rotated"], again["rotated"]) == (True, False)
+    environment.setenv("TOKENKEEP_KEYS", new)
+    assert run_json("show", token.id)["id"] == token.id
+    assert run_json("keys", "status")["wrapped_under"] == done["key_id"]
+    environment.setenv("TOKENKEEP_KEYS", old)
+    failed = run("show", token.id)
+    assert failed.exit_code == 1
+    assert f"wrapped under key {done['key_id']}" in failed.stderr
+
+
+def test_rotate_data(run_json, run, save, configured):
+    """All is sealed under a new data key; run again, it goes on where it was."""
+    tokens = [save(user.name) for user in configured.users[:2]]
+
+    done = run_json("keys", "rotate", "--data")
+    rest = run_json("keys", "rotate", "--data", "--resume")
+
+    assert (done["resealed"], rest["resealed"]) == (2, 0)
+    assert run_json("keys", "status")["records"] == {"1": 0, "2": 2}
+    assert run_json("show", tokens[0].id)["id"] == tokens[0].id
+    assert run("keys", "rotate", "--resume").exit_code == 2

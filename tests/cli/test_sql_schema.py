@@ -29,7 +29,7 @@ def test_prints_what_the_store_makes(run, tmp_path):
 @pytest.mark.parametrize(
     ("dialect", "said"),
     [
-        ("mysql", "VARBINARY(255)"),
+        ("mysql", "CHAR(32)"),
         ("mariadb", "ENGINE=InnoDB"),
         ("postgresql", 'COLLATE "C"'),
         ("oracle", "CREATE TABLE"),

@@ -211,8 +211,40 @@ def test_delete_asks(run, run_json, save):
 
     assert 1 == refused.exit_code
     assert token.id == still["id"]
-    assert f"Deleted {token.user} ({token.id})\n" == done.stdout
+    said = f"Deleted {token.user} ({token.id}); it was not revoked and goes on working"
+    assert f"{said} at the provider\n" == done.stdout
     assert 3 == run("show", token.id).exit_code
+
+
+def test_logout(run, run_json, save, store, configured):
+    """It is gone here and at the provider; what that could not confirm is seen to by a sweep."""
+    token, other = save(), save(configured.users[1].name)
+
+    done = run("logout", "--user", token.user)
+    configured.stop()
+    later = run_json("logout", other.id)
+    configured.start()
+    swept = run_json("sweep")
+
+    assert f"Logged out {token.user} ({token.id}); the provider has confirmed it\n" == done.stdout
+    assert later["revocation_pending"]
+    assert later["deleted"]["status"] == "revoked"
+    assert swept["revoked"] == 1
+    assert store.get_tokens() == []
+
+
+def test_delete_what_the_provider_has_not_confirmed(run, run_json, save, configured):
+    """The command says that something is left to be revoked, and the sweep does it."""
+    token = save()
+    configured.stop()
+    run("revoke", token.id)
+
+    done = run("delete", token.id, "--yes")
+
+    configured.start()
+    assert "not confirmed to be revoked is tried by: tokenkeep sweep" in done.stdout
+    assert run_json("sweep")["revoked"] == 1
+    assert run_json("sweep")["revoked"] == 0
 
 
 def test_quiet_says_nothing(run, save):
@@ -223,17 +255,16 @@ def test_quiet_says_nothing(run, save):
 def test_an_ambiguous_prefix_is_refused(run, store):
     """Several ids that begin so: say more."""
     stored = store.save_token(tokenkeep.Token(user="u", access_token="x"))
-    backend = store.backend
-    twin = backend.read(stored.id)
-    pair = [f"{'ab' * 4}{n}{'0' * 23}" for n in "12"]
-    for each in pair:
-        fields = {f: getattr(twin, f) for f in twin.__dataclass_fields__}
-        backend.write(type(twin)(**(fields | {"id": each, "identity": each})), replaces=None)
+    for n in "12":
+        token_id = f"tk_{'ab' * 4}{n}{'0' * 23}"
+        store.adopt(stored.but(id=token_id, user=n, access_token=n))
 
-    result = run("show", "abababab")
+    for prefix in ("abababab", "tk_abab"):
+        result = run("show", prefix)
 
-    assert 2 == result.exit_code
-    assert "Several tokens have an id that begins with abababab" in result.stderr
+        assert 2 == result.exit_code
+        assert f"Several tokens have an id that begins with {prefix}" in result.stderr
+    assert 0 == run("show", "tk_abababab1").exit_code
 
 
 def test_two_clients_of_one_user_have_to_be_told_apart(run, save, configured):

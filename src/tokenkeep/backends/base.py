@@ -181,7 +181,8 @@ class Backend(ABC):
         """
         Note when a token was last handed out, outside the version.
 
-        Never inserts, never moves the time back; silent for an unknown id.
+        Never inserts, never moves the time back; silent for an unknown id. A
+        store that has no cheap place for it does nothing.
         Not worth a wait: a store that another process keeps busy is left alone.
 
         Args:
@@ -202,7 +203,7 @@ class Backend(ABC):
         Args:
             after: Start behind this id. None starts at the first.
             limit: At least 1.
-            mark: Only those that have it. None means all.
+            mark: Only those that have it, one of `MARKS`. None means all.
         """
 
     @abstractmethod

@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from tokenkeep import folders, keys
-from tokenkeep.backends import open_backend
+from tokenkeep.backends import file_of, open_backend
 from tokenkeep.backends.base import HEADER
-from tokenkeep.backends.urls import StoreURL, scheme_of
+from tokenkeep.backends.urls import scheme_of
 from tokenkeep.cli import output
 from tokenkeep.clock import CLOCK_TOLERANCE
 from tokenkeep.config import open_store, settings
@@ -28,9 +28,6 @@ if TYPE_CHECKING:
     from tokenkeep.backends import Backend
     from tokenkeep.providers import Providers
     from tokenkeep.vault import Vault
-
-FILES = ("sqlite", "file")
-"""The schemes of stores that are files of this machine."""
 
 _MOST_ISSUERS = 20
 _SAMPLE = 100
@@ -98,18 +95,6 @@ def examine(url: str | None, environ: Mapping[str, str]) -> Iterator[Check]:
         yield from check_store(where, environ, contents)
     for issuer in sorted(contents.issuers) or default_issuers(providers):
         yield check_provider(issuer)
-
-
-def file_of(url: str) -> Path | None:
-    """
-    Return the file of a store. None if it has none.
-
-    Raises:
-        ConfigurationError: The URL is wrong.
-    """
-    if scheme_of(url) not in FILES or url.endswith(":memory:"):
-        return None
-    return Path(os.path.realpath(StoreURL.parse(url).path()))
 
 
 def check_modes(store: Path | None, key_file: Path) -> Iterator[Check]:

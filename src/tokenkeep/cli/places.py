@@ -9,6 +9,7 @@ from urllib.parse import unquote
 
 import click
 
+from tokenkeep.backends import BACKENDS, file_of
 from tokenkeep.backends.secret_options import SECRET_WORDS
 from tokenkeep.errors import KeyMissing
 
@@ -23,9 +24,6 @@ CONFIGURED = "configured"
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+):")
 _SECRET = re.compile(rf"({'|'.join(SECRET_WORDS)})[\w. -]*=\s*[^\s&;]", re.IGNORECASE)
 """An option with a value, also of a connection string that is itself an option."""
-
-_FILES = ("sqlite", "file")
-"""Their URLs are paths, in which no user is named."""
 
 
 def expect_no_password(url: str, instead: str) -> None:
@@ -51,9 +49,10 @@ def _shows_password(url: str) -> bool:
         return False  # no URL
     rest = url[scheme.end() :]
     # Not taken apart as a URL: with a / ? # [ or @ in the password it is none.
-    return bool(_SECRET.search(rest)) or (
-        scheme[1].lower() not in _FILES and password_of(url) not in (None, "")
-    )
+    kind = BACKENDS.get(scheme[1].lower())
+    # A file's URL is a path, in which no user is named.
+    is_path = kind is not None and kind.place == "file"
+    return bool(_SECRET.search(rest)) or (not is_path and password_of(url) not in (None, ""))
 
 
 def password_of(url: str) -> str | None:
@@ -120,9 +119,5 @@ def open_or_imagine(url: str) -> Vault:
 
 def exists(url: str) -> bool:
     """Tell whether opening a store would make nothing."""
-    from tokenkeep.backends.urls import StoreURL, scheme_of
-
-    if scheme_of(url) not in ("sqlite", "file"):
-        return True
-    path = StoreURL.parse(url).path()
-    return path == ":memory:" or (os.path.exists(path) and os.path.getsize(path) > 0)  # noqa: PTH110, PTH202  # a URL's path
+    path = file_of(url)
+    return path is None or (path.exists() and path.stat().st_size > 0)
