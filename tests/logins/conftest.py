@@ -90,10 +90,10 @@ def worker():
 def killed(worker):
     """Do something in a process that is killed after so many steps; tell whether it was."""
 
-    def _killed(after, deed, **given):
+    def _killed(after, deed, *, ids_of_owners=False, **given):
         environ = {name: os.environ[name] for name in ENVIRON}
-        job = {"deed": deed, "given": given, "after": after, "environ": environ}
-        worker.stdin.write(json.dumps(job) + "\n")
+        job = {"deed": deed, "given": given, "after": after, "ids_of_owners": ids_of_owners}
+        worker.stdin.write(json.dumps(job | {"environ": environ}) + "\n")
         worker.stdin.flush()
         status = json.loads(worker.stdout.readline())["status"]
         assert status in (0, -signal.SIGKILL)

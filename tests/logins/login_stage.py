@@ -7,6 +7,7 @@ from contextlib import contextmanager
 import pytest
 
 from tokenkeep import Keeper, Status, Token, TokenKeepError, open_store
+from tokenkeep.backends.sqlite import SQLiteBackend
 from tokenkeep.testing import FakeClock, emulator_configuration
 
 HOUR = 3600.0
@@ -40,6 +41,8 @@ class Stage:
         revokes_grant: As in `Profile`. The emulator revokes each refresh token for itself
             either way.
         settings: More lines of TOML.
+        ids_of_owners: Whether the SQLite store makes its ids of what records are for, as a
+            store does that has nothing unique but names.
     """
 
     def __init__(
@@ -53,6 +56,7 @@ class Stage:
         rotates=False,
         revokes_grant=False,
         settings="",
+        ids_of_owners=False,
     ):
         self.zoho, self.folder = zoho, folder
         self.url = url or f"sqlite:///{folder}/{store}"
@@ -72,6 +76,8 @@ class Stage:
             f'issuer = "{zoho.us.token_url}"\n'
             f'revocation_endpoint = "{zoho.us.accounts_url}/oauth/v2/token/revoke"\n'
         )
+        if ids_of_owners:
+            environment.setattr(SQLiteBackend, "id_for", lambda _, owner: owner[:32][::-1])
         environment.setenv("TOKENKEEP_CONFIG", str(path))
         environment.setenv("TOKENKEEP_STORE", self.url)
 
@@ -182,6 +188,34 @@ def while_asking(keeper, step):
         return answer
 
     provider.refresh = refresh_and_step
+
+
+class Died(BaseException):
+    """Ends a process, as far as one can within another."""
+
+
+def after_write(store, number, step):
+    """Let something happen right after a store's n-th write from now on."""
+    write = store.backend.write
+    left = number
+
+    def write_and_step(record, *, replaces):
+        nonlocal left
+        write(record, replaces=replaces)
+        left -= 1
+        if not left:
+            step()
+
+    store.backend.write = write_and_step
+
+
+def die_after_write(store, number):
+    """Let the process of a store end right after its n-th write from now on."""
+
+    def die():
+        raise Died
+
+    after_write(store, number, die)
 
 
 def before_write(store, number, step):

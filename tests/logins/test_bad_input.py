@@ -9,7 +9,7 @@ from dataclasses import replace
 
 import psycopg
 import pytest
-from login_stage import before_write, refused, rows_of
+from login_stage import after_write, before_write, refused, rows_of
 
 from tokenkeep import StoreUnavailable, Token, TokenKeepError, generate_key
 from tokenkeep.backends.base import HEADER, Record
@@ -376,7 +376,8 @@ def test_what_is_no_text(stage, ana, field, wrong):
     assert [ana] == stage.open().get_tokens()
 
 
-def test_the_store_is_away_for_one_write(stage, ana):
+@pytest.mark.parametrize("lost", ["request", "answer"])
+def test_the_store_is_away_for_one_write(stage, ana, lost):
     """Whichever write of a move fails: an error, or done; and the next save goes through."""
 
     def away():
@@ -386,7 +387,7 @@ def test_the_store_is_away_for_one_write(stage, ana):
         store = stage.open()
         login = stage.login()
         store.save_token(login)
-        before_write(store, number, away)
+        (before_write if lost == "request" else after_write)(store, number, away)
         with suppress(StoreUnavailable):
             store.save_token(login.but(user=stage.ana))
 

@@ -76,6 +76,25 @@ def test_nothing_deleted_is_found(stage, ana):
     assert [False, True] == [stage.is_alive(ana), stage.is_alive(again)]
 
 
+@pytest.mark.parametrize("user", ["the same", "another", None])
+def test_what_was_ended_is_saved_again(stage, ana, user):
+    """While the provider is still to be told, it is no new login under any name."""
+    keeper = stage.keeper()
+    with stage.provider_down():
+        keeper.revoke(ana.id)
+        keeper.delete(ana.id)
+    copy = ana.but(
+        id=None, version=None, user={"the same": ana.user, "another": stage.bo}.get(user)
+    )
+
+    with refused("StaleToken"):
+        stage.open().save_token(copy)
+
+    keeper.sweep()
+    assert set() == stage.alive()
+    assert [] == stage.open().get_tokens()
+
+
 @pytest.mark.parametrize("got_here", [True, False], ids=["got here", "given"])
 def test_three_logins_one_revocation(stage, got_here):
     """Each login forgot the one it replaced: "Zoho has revoked this login", and two lived on."""

@@ -14,8 +14,8 @@ MOST = 20
 """No move takes so many steps."""
 
 
-PLACES = ["sqlite rotates", "postgresql rotates"]
-on_sqlite = pytest.mark.parametrize("every_kill", PLACES[:1], indirect=True)
+PLACES = ["sqlite rotates", "postgresql rotates", "sqlite rotates, ids of owners"]
+on_sqlite = pytest.mark.parametrize("every_kill", PLACES[::2], indirect=True)
 """For what comes after a kill; the kill itself is on a server, too."""
 
 
@@ -26,19 +26,22 @@ def every_kill(request, make_stage, killed):
 
     Ends after the stage on which the deed needed no more steps, so was not killed.
     """
-    where, how = request.param.split()
+    where, how = request.param.split(" ", 1)
+    how = {"rotates": "rotates" in how, "ids_of_owners": "ids" in how}
+    ids = how["ids_of_owners"]
     url = request.getfixturevalue("postgres").url() if where == "postgresql" else None
 
     def _every_kill():
         for after in range(1, MOST):
-            stage = make_stage(store=f"{after}.db", url=url, rotates=how == "rotates")
+            stage = make_stage(store=f"{after}.db", url=url, **how)
             stage.open().delete_tokens()
             done = []
 
             def kill(deed, *, done=done, after=after, stage=stage, **given):
-                done.append(killed(after, deed, **given))
+                done.append(killed(after, deed, ids_of_owners=ids, **given))
                 stage.clock.set(time.time())  # the clock it wrote by
 
+            kill.ids_of_owners = ids
             yield stage, kill
             if done == [False]:
                 assert after > 1, "nothing was written"
@@ -112,7 +115,10 @@ def set_up(stage, *, has_row):
 @pytest.mark.parametrize("has_row", [True, False], ids=["who has a row", "who has none"])
 @pytest.mark.parametrize(
     ("every_kill", "order"),
-    [*product(["sqlite stays", *PLACES[:1]], ORDERS), (PLACES[1], "a sweep comes first")],
+    [
+        *product(["sqlite stays", *PLACES[:1]], ORDERS),
+        *product(PLACES[1:], ["a sweep comes first"]),
+    ],
     indirect=["every_kill"],
 )
 def test_whose_login_it_is_becomes_known(every_kill, order, has_row):
@@ -134,7 +140,7 @@ def test_who_finishes_it_is_killed_as_well(every_kill, killed, finishes, first):
     """Whoever comes to finish a move may be killed in it, too; the next one goes on."""
     for stage, kill in every_kill():
         set_up(stage, has_row=True)
-        assert killed(first, "save", **fields(stage.named))
+        assert killed(first, "save", ids_of_owners=kill.ids_of_owners, **fields(stage.named))
         given = {"save": fields(stage.named), "find": {"id": stage.nameless.id}, "sweep": {}}
         kill(finishes, **given[finishes])
         look(stage, SWEEP)

@@ -6,7 +6,7 @@ from contextlib import suppress
 from itertools import count
 
 import pytest
-from login_stage import before_write, refused
+from login_stage import Died, before_write, die_after_write, refused
 
 from tokenkeep import Status, StoreError
 
@@ -19,13 +19,17 @@ OTHERWISE = {
 }
 
 
-@pytest.fixture(params=["stays", "rotates"])
+@pytest.fixture(params=["stays", "rotates", "rotates, ids of owners"])
 def scenes(request, make_stage):
     """Stages with one store each, on which a login was saved before it was known whose it is."""
 
     def _scenes(*, has_row):
         for number in count(1):
-            made = make_stage(store=f"{number}.db", rotates=request.param == "rotates")
+            made = make_stage(
+                store=f"{number}.db",
+                rotates="rotates" in request.param,
+                ids_of_owners="ids" in request.param,
+            )
             if has_row:
                 made.open().save_token(made.login(made.ana))
             login = made.login()
@@ -189,16 +193,92 @@ def test_two_names_at_once(stage, how):
     assert [login.user] == [row.user for row in stage.open().get_tokens()]
 
 
+@pytest.mark.parametrize("how", list(OTHERWISE))
+def test_two_names_and_one_dies(stage, how):
+    """Who died before its second look left the login in two rows; a sweep leaves one."""
+    login = stage.login(stage.ana)
+    other, one = stage.open(), stage.open()
+    before_write(one, 1, lambda: other.save_token(login))
+    die_after_write(one, 1)
+    with pytest.raises(Died):
+        one.save_token(login.but(**OTHERWISE[how](stage)))
+
+    stage.pass_time(1.0)
+    stage.keeper().sweep()
+
+    assert [stage.zoho.id_of(login.refresh_token)] == stage.logins()
+    stage.end_everything()
+    assert set() == stage.alive()
+
+
+@pytest.mark.parametrize("dies", [False, True], ids=["", "and one dies"])
+@pytest.mark.parametrize("first", ["with the grant", "without"])
+def test_twice_without_the_user_at_once(either, first, dies):
+    """One has the code it came from, the other has not: it is one login."""
+    login = either.login(got_here=True)
+    both = [login, login.but(grant_token=None)]
+    one, other = both if first == "with the grant" else reversed(both)
+    store = either.open()
+    before_write(store, 1, lambda: either.open().save_token(other))
+    if dies:
+        die_after_write(store, 1)
+
+    with suppress(Died):
+        store.save_token(one)
+    either.pass_time(1.0)
+    keeper = either.keeper()
+    keeper.sweep()
+
+    [row] = either.living()
+    assert either.works(keeper.renew(row.id))
+    either.end_everything()
+    assert set() == either.alive()
+
+
+def test_where_it_is_valid_becomes_known(either):
+    """Saved without a place, which the provider's next answer tells: the row is the same."""
+    keeper = either.keeper()
+    login = either.login(either.ana)
+    saved = keeper.store.save_token(login.but(api_domain=None))
+
+    keeper.renew(saved.id)
+
+    [row] = either.living()
+    assert (saved.id, "us", "production") == (row.id, row.data_center, row.environment)
+    again = either.open().save_token(either.login(either.ana))
+    assert [saved.id] == [again.id] == [row.id for row in either.living()]
+
+
+def test_two_places_turn_out_to_be_one(either):
+    """A second login that was saved without its place is its user's, once that is known."""
+    keeper = either.keeper()
+    first = keeper.store.save_token(either.login(either.ana))
+    second = keeper.store.save_token(either.login(either.ana, api_domain=None))
+    keeper.renew(second.id)
+    keeper.sweep()
+
+    assert either.works(either.keeper().get(user=either.ana))
+    assert len(either.living()) == 1
+    assert either.open().find_token_by_id(first.id).id == either.living()[0].id
+    either.end_everything()
+    assert set() == either.alive()
+
+
+@pytest.mark.parametrize("dies", [False, True], ids=["", "and one dies"])
 @pytest.mark.parametrize("first", ["with the user", "without"])
-def test_with_and_without_the_user_at_once(either, first):
+def test_with_and_without_the_user_at_once(either, first, dies):
     """Neither sees the other before its write: one row is left, and it is the user's."""
     login = either.login()
     both = [login.but(user=either.ana), login]
     one, other = both if first == "with the user" else reversed(both)
     store = either.open()
     before_write(store, 1, lambda: either.open().save_token(other))
+    if dies:
+        die_after_write(store, 1)
 
-    store.save_token(one)
+    with suppress(Died):
+        store.save_token(one)
+    either.pass_time(1.0)
     either.keeper().sweep()
 
     assert [(either.ana, login.refresh_token)] == [

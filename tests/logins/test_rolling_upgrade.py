@@ -1,4 +1,4 @@
-"""Two versions on one store: the older one keeps what it knows not, and says what it can't read."""
+"""Two versions on one store: the older keeps what it knows not, and says what it can't read."""
 
 from __future__ import annotations
 

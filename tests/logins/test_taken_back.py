@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from login_stage import refused, while_asking
+from login_stage import after_write, refused, while_asking
 
 from tokenkeep import Status, StoreUnavailable, TokenKeepError
 
@@ -112,6 +112,22 @@ def test_login_during_a_renewal(either):
     assert new.refresh_token == either.open().find_token_by_id(old.id).refresh_token
     either.end_everything()
     assert set() == either.alive()
+
+
+def test_deleted_before_the_saver_knows_that_it_saved(stage):
+    """A write that nobody answered was made, and deleted: the save does not make it again."""
+    store = stage.open()
+
+    def deleted_and_no_answer():
+        [row] = stage.open().get_tokens()
+        stage.keeper().delete(row.id)
+        raise StoreUnavailable("The connection broke")
+
+    after_write(store, 1, deleted_and_no_answer)
+    with refused("StoreUnavailable"):
+        store.save_token(stage.login(stage.ana))
+
+    assert [] == stage.open().get_tokens()
 
 
 @pytest.mark.parametrize("number", [1, 2, 3, 4])
