@@ -276,7 +276,9 @@ class Keeper:
                 now = self.store.reread(str(ended.id))
                 if now is not None and now.status is Status.REVOKED:
                     continue
-            # Else its user has logged in again meanwhile: that login stays.
+                # Its user has logged in again meanwhile: that login stays.
+            else:
+                self._report("deleted", ended)
             return ended
         raise AssertionError  # attempts() has raised
 
@@ -312,6 +314,7 @@ class Keeper:
         else:
             self.store.delete_version(token_id, replaces)
         self._good.pop(token_id, None)
+        self._report("deleted", was or Token(id=token_id))
         return was
 
     def tokens(self) -> Iterator[Token]:

@@ -67,8 +67,9 @@ class Late:
         """
         unknown = 0
         for _ in attempts(entry.token_id, entry.user):
+            row = self._row(entry)  # a store that can't be read is not waited for again
             try:
-                return self._settled(entry, self._row(entry), provider)
+                return self._settled(entry, row, provider)
             except StoreConflict:
                 continue
             except StoreUnavailable:
