@@ -270,13 +270,14 @@ class Keeper:
         """
         for _ in attempts(token_id):
             ended = self.revoke(token_id)
+            if ended.status is not Status.REVOKED:
+                return ended  # its user has logged in again meanwhile: that login stays
             try:
                 self.store.delete_version(str(ended.id), str(ended.version))
             except StoreConflict:
                 now = self.store.reread(str(ended.id))
                 if now is not None and now.status is Status.REVOKED:
                     continue
-                # Its user has logged in again meanwhile: that login stays.
             else:
                 self._report("deleted", ended)
             return ended
