@@ -1,29 +1,47 @@
-"""A backend that fails as networks do, and vaults over it."""
+"""Backends that fail as networks do, count trips, or make ids of owners; vaults over them."""
 
 from __future__ import annotations
 
 from tokenkeep import KeyRing, StoreUnavailable, Vault
+from tokenkeep.backends.base import FOUND_BY
 from tokenkeep.backends.memory import MemoryBackend
+
+PLACE = {"client_id": "c", "provider": "zoho", "data_center": "us", "environment": "production"}
+"""All that a row is for, besides its user."""
 
 
 class Faulty(MemoryBackend):
-    """A backend whose next writes fail, before or after they are committed."""
+    """
+    A backend whose next writes fail, before or after they are committed.
+
+    ``faults`` are those of the next writes: ``lost`` or ``answer lost``.
+    ``before_write`` is called once, before the next one. ``trips`` names the
+    calls that a server would be asked for.
+    """
 
     def __init__(self):
         super().__init__()
-        self.faults = []
-        self.reads = 0
+        self.faults, self.trips = [], []
         self.before_write = None
 
     def read(self, record_id):
-        self.reads += 1
+        self.trips.append("read")
         return super().read(record_id)
 
     def find(self, marks):
-        self.reads += 1
+        self.trips.append("find")
         return super().find(marks)
 
+    def scan(self, after, limit, *, mark=None):
+        self.trips.append("scan")
+        return super().scan(after, limit, mark=mark)
+
+    def delete(self, record_id, *, replaces=None):
+        self.trips.append("delete")
+        return super().delete(record_id, replaces=replaces)
+
     def write(self, record, *, replaces):
+        self.trips.append("write")
         if self.before_write:
             interfere, self.before_write = self.before_write, None
             interfere()
@@ -42,5 +60,28 @@ class Server(Faulty):
         return None
 
 
-def vault_over(backend, **given):
-    return Vault(backend, KeyRing([bytes(32)]), **given)
+class Named(Faulty):
+    """The id is made of the owner, as where nothing is unique but names."""
+
+    def id_for(self, owner):
+        return owner[::-1]
+
+    def write(self, record, *, replaces):
+        # The header and aliases have an id that is their owner.
+        assert record.id in (record.owner, self.id_for(record.owner))
+        super().write(record, replaces=replaces)
+
+
+class Late(Named):
+    """Nothing is found but by what it is for, as long as ``is_late``."""
+
+    finds_late = is_late = True
+
+    def find(self, marks):
+        found = ("id", "owner") if self.is_late else FOUND_BY
+        return super().find([mark for mark in marks if mark[0] in found])
+
+
+def vault_over(backend, ring=None, **given):
+    """Open a vault as another process would; with the same key ring unless one is given."""
+    return Vault(backend, ring or KeyRing([bytes(32)]), **given)

@@ -6,7 +6,7 @@ import pytest
 
 from tokenkeep import AmbiguousLookup, EmptyLookup, Status, Token
 from tokenkeep.errors import LookupFailed
-from tokenkeep.lookup import Lookup, credentials, find, identity
+from tokenkeep.lookup import Lookup, credentials, find, owner_of
 
 
 def stored(name, **changes):
@@ -67,7 +67,9 @@ QUESTIONS = {
     "user with environment": ({"user": "ana", "environment": "production"}, "ana"),
     "never another environment": ({"user": "ana", "environment": "sandbox"}, None),
     "never another provider": ({"user": "ana", "provider": "oauth2"}, None),
-    "data centre is a preference": ({"user": "ana", "data_center": "eu"}, "ana"),
+    "never another data centre": ({"user": "ana", "data_center": "eu"}, None),
+    "access token of another data centre": ({"access_token": "ana a", "data_center": "eu"}, None),
+    "grant of another client": ({"grant_token": "ana g", "client_id": "d"}, None),
     "id past the environment": ({"id": "ana", "environment": "sandbox"}, "ana"),
     "access token elsewhere": ({"access_token": "ana a", "environment": "sandbox"}, None),
 }
@@ -97,40 +99,6 @@ def test_what_is_no_text(name):
         Lookup.of(Token(user="ana").but(**{name: "\ud800"}))
 
 
-PREFERENCES = {
-    "data centre": ({"data_center": "eu"}, {"data_center": "us"}, {"data_center": "eu"}),
-    "usable over dead": ({}, {"status": Status.REVOKED}, {}),
-    "usable over login needed": ({}, {"status": Status.LOGIN_NEEDED}, {}),
-    "one with a refresh token": ({}, {"refresh_token": None}, {}),
-    "data centre before status": (
-        {"data_center": "eu"},
-        {"data_center": "us"},
-        {"data_center": "eu", "status": Status.REVOKED},
-    ),
-    "status before refresh token": (
-        {},
-        {"status": Status.LOGIN_NEEDED},
-        {"refresh_token": None},
-    ),
-}
-
-
-@pytest.mark.parametrize(("asked", "other", "better"), PREFERENCES.values(), ids=PREFERENCES)
-def test_several_rows(asked, other, better):
-    """Of several the better one, in whatever order they are stored."""
-    rows = [stored("ana", id="other", **other), stored("ana", id="better", **better)]
-
-    for order in (rows, rows[::-1]):
-        assert "better" == find(Token(user="ana", **asked), order).id
-
-
-def test_one_with_a_user_over_one_without():
-    """Of two rows with one credential the one whose user is known answers."""
-    rows = [stored("ana", user=None, id="nameless"), stored("ana")]
-
-    assert "ana" == find(Token(access_token="ana a"), rows).id
-
-
 @pytest.mark.parametrize("name", ["client_id", "provider", "environment", "data_center"])
 def test_ambiguous(name):
     """Several equal answers are an error that says what to add, and names the ids."""
@@ -145,10 +113,31 @@ def test_ambiguous(name):
     assert "second" == find(Token(user="ana", **{name: "other"}), rows).id
 
 
-@pytest.mark.parametrize("status", [Status.PENDING, Status.MOVED])
-def test_hidden_rows(status):
-    """Rows that only mark something are nobody's answer."""
-    assert find(Token(user="ana"), [stored("ana", status=status)]) is None
+NO_TIE_BREAKS = {
+    "dead": {"status": Status.REVOKED},
+    "login needed": {"status": Status.LOGIN_NEEDED},
+    "no refresh token": {"refresh_token": None},
+    "no user": {"user": None},
+    "older": {"logged_in_at": 1.0},
+}
+
+
+@pytest.mark.parametrize("worse", NO_TIE_BREAKS.values(), ids=NO_TIE_BREAKS)
+def test_no_preference_decides(worse):
+    """Of several nobody is the answer, whatever else is worse of one of them."""
+    rows = [stored("ana", logged_in_at=2.0), stored("ana", id="other", environment="sandbox")
+            .but(**worse)]  # fmt: skip
+    asked = Token(access_token="ana a") if "user" in worse else Token(user="ana")
+
+    for order in (rows, rows[::-1]):
+        with pytest.raises(AmbiguousLookup, match="Add environment"):
+            find(asked, order)
+        assert "other" == find(asked.but(environment="sandbox"), order).id
+
+
+def test_what_is_not_known_is_no_answer():
+    """A row whose place is not known is not taken for one of a place."""
+    assert find(Token(user="ana", environment="production"), [ANA.but(environment=None)]) is None
 
 
 def test_a_question_shows_no_secret():
@@ -158,7 +147,7 @@ def test_a_question_shows_no_secret():
     assert "secret" not in repr(question)
 
 
-def test_identity_is_of_five_things():
+def test_an_owner_is_of_five_things():
     """Provider, client, user, data centre and environment, and nothing else."""
     same = ANA.but(access_token="x", refresh_token="y", api_domain="z", issuer="i", scope="s")
     others = [
@@ -166,8 +155,8 @@ def test_identity_is_of_five_things():
         for name in ("provider", "client_id", "user", "data_center", "environment")
     ]
 
-    assert identity(ANA, None) == identity(same, None)
-    assert 6 == len({identity(token, None) for token in (ANA, *others)})
+    assert owner_of(ANA) == owner_of(same)
+    assert 6 == len({owner_of(token) for token in (ANA, *others)})
 
 
 @pytest.mark.parametrize(
@@ -182,16 +171,16 @@ def test_identity_is_of_five_things():
     ],
 )
 def test_no_delimiter_mixes_two(one, two):
-    """No character in one field makes two identities one."""
-    assert identity(Token(**one), None) != identity(Token(**two), None)
+    """No character in one field makes two owners one."""
+    assert owner_of(Token(**one)) != owner_of(Token(**two))
 
 
 def test_a_user_is_never_a_credential():
-    """A user who calls himself like a credential's digest is not that credential."""
-    forged = Token(user='{"credential": "d"}')
+    """A user who calls himself like a credential is not that credential."""
+    grant, refresh = ("grant", "x"), ("refresh", "x")
+    forged = Token(user='{"credential": ["grant", "x"]}')
 
-    assert identity(forged, None) != identity(Token(), "d")
-    assert identity(Token(), "d") != identity(Token(), "e")
+    assert 3 == len({owner_of(forged), owner_of(Token(), grant), owner_of(Token(), refresh)})
 
 
 def test_credentials_of_the_nameless():

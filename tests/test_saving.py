@@ -1,4 +1,4 @@
-"""Saving: one table of cases, for every store."""
+"""Saving: a login, an update, or something older; one table of cases for every store."""
 
 from __future__ import annotations
 
@@ -6,15 +6,27 @@ import math
 
 import pytest
 
-from tokenkeep import Claim, EmptyLookup, Failure, Renewal, Status, Token
+from tokenkeep import (
+    Claim,
+    DuplicateRefreshToken,
+    EmptyLookup,
+    Failure,
+    Renewal,
+    StaleToken,
+    Status,
+    StoreConflict,
+    Token,
+    saving,
+)
 from tokenkeep.errors import LookupFailed
-from tokenkeep.saving import cleaned, first, match, merged, same_thing
+from tokenkeep.saving import Habits, cleaned, died, first, plan, rotated, superseded, taken
 
 NOW = 1000.0
 PLACE = {"provider": "zoho", "data_center": "us", "environment": "production"}
 ROW = Token(
     id="row",
     version="v",
+    owner="of ana",
     user="ana",
     client_id="c",
     client_secret="s",
@@ -24,66 +36,145 @@ ROW = Token(
     expires_at=2000.0,
     created_at=1.0,
     updated_at=1.0,
+    logged_in_at=1.0,
     renewal=Renewal(
         claim=Claim(nonce="n", holder="h", taken_at=1.0, length=20.0),
         mints=(1.0, 2.0),
         failure=Failure(kind="x", error="e", at=1.0, until=2.0, count=1, credential="d"),
         login="old",
-        to_revoke=(("refresh_token", "r"),),
     ),
     **PLACE,
 )
-NAMELESS = ROW.but(id="nameless", user=None)
+NAMELESS = ROW.but(id="nameless", user=None, access_token="a3", refresh_token="r3",
+                   grant_token="g3")  # fmt: skip
+SECOND = ROW.but(id="second", user="bob", access_token="a2", refresh_token="r2", grant_token="g2")
+OLDER = rotated(ROW, "r1").but(access_token="a1")
+"""A row whose refresh token was ``r``, and is ``r1`` now."""
+
+KEEPS, REVOKES = Habits(replaced="keep"), Habits(revokes_grant=False, replaced="revoke")
+EACH = Habits(revokes_grant=False)
+"""At a provider that revokes each refresh token for itself."""
+
+REFRESH = (("refresh_token", "r"),)
 
 
-def save(stored, **changes):
-    return merged(stored, Token(**changes), login="new", now=NOW)
+def planned(rows, *, by_id=None, habits=None, **saved):
+    return plan(Token(**saved), rows, by_id=by_id, login="new", now=NOW, habits=habits)
 
 
-MATCHES = {
-    "id": ({"id": "row", "access_token": "x"}, "row"),
-    "id before identity": ({"id": "nameless", "user": "ana", "client_id": "c", **PLACE},
-                           "nameless"),
-    "identity": ({"user": "ana", "client_id": "c", "refresh_token": "x", **PLACE}, "row"),
-    "identity before refresh": ({"user": "ana", "client_id": "c", "refresh_token": "r2", **PLACE},
-                                "row"),
-    "refresh": ({"refresh_token": "r2"}, "second"),
-    "refresh before grant": ({"refresh_token": "r2", "grant_token": "g"}, "second"),
+def save(stored, *, habits=None, **changes):
+    """Return what a save under a row's own id makes of it."""
+    made = planned([stored], by_id=stored, habits=habits, **changes)
+    assert stored is made.stored
+    return made.row
+
+
+# Which row it is for
+
+TARGETS = {
+    "what it is for": ({"user": "ana", "client_id": "c", "access_token": "x", **PLACE}, "row"),
+    "that, before a refresh token": (
+        {"user": "ana", "client_id": "c", "refresh_token": "r3", **PLACE}, "row"),
+    "refresh token": ({"refresh_token": "r2"}, "second"),
+    "refresh token before grant": ({"refresh_token": "r2", "grant_token": "g"}, "second"),
     "grant": ({"grant_token": "g2"}, "second"),
-    "grant before access": ({"grant_token": "g2", "access_token": "a"}, "second"),
-    "access": ({"access_token": "a2"}, "second"),
+    "grant before access token": ({"grant_token": "g2", "access_token": "a"}, "second"),
+    "access token": ({"access_token": "a2"}, "second"),
+    "access token with another login": ({"access_token": "a", "refresh_token": "y"}, None),
     "nothing in common": ({"access_token": "x", "refresh_token": "y"}, None),
-    "another client": ({"refresh_token": "r2", "client_id": "d"}, None),
-    "another environment": ({"refresh_token": "r2", "environment": "sandbox"}, None),
-    "another user's credential": ({"user": "eve", "refresh_token": "r2"}, None),
-    "another user's id": ({"id": "second", "user": "eve", "access_token": "x"}, None),
-    "unknown id": ({"id": "x", "refresh_token": "r2"}, "second"),
+    "another user": ({"user": "eve", "client_id": "c", "access_token": "a", **PLACE}, None),
+    "another client": ({"grant_token": "g2", "client_id": "d"}, None),
+    "another environment": ({"access_token": "a2", "environment": "sandbox"}, None),
 }  # fmt: skip
 
 
-@pytest.mark.parametrize(("saved", "row"), MATCHES.values(), ids=MATCHES)
-def test_which_row_is_updated(saved, row):
-    """By id, then identity, then refresh, grant and access token; never somebody else's."""
-    second = ROW.but(id="second", user="bob", access_token="a2", refresh_token="r2",
-                     grant_token="g2")  # fmt: skip
+@pytest.mark.parametrize(("saved", "row"), TARGETS.values(), ids=TARGETS)
+def test_which_row_is_written(saved, row):
+    """What it is for, else its refresh, grant or access token; never somebody else's row."""
+    stored = planned([SECOND, NAMELESS, ROW], **saved).stored
 
-    found = match(Token(**saved), [second, NAMELESS, ROW])
-
-    assert row == (found and found.id)
+    assert row == (stored and stored.id)
 
 
-def test_pointers_are_never_updated():
-    """A row that only points elsewhere is not the thing itself."""
-    assert not same_thing(ROW.but(status=Status.MOVED), ROW)
-    assert match(ROW, [ROW.but(status=Status.MOVED)]) is None
+def test_the_row_of_an_id():
+    """An id decides, and fills in what is not known; what is known never changes."""
+    by_id = {"by_id": ROW, "id": "row", "access_token": "x"}
+    for name in saving.FIXED:
+        unknown = ROW.but(**{name: None})
+        assert "x" == planned([], **by_id | {"by_id": unknown}, **{name: "other"}).row.access_token
+        with pytest.raises(StoreConflict, match="another token's"):
+            planned([], **by_id, **{name: "other"})
+
+
+@pytest.mark.parametrize("gone", [{"id": f"tk_{'a' * 32}"}, {"version": "v"}])
+def test_a_row_that_is_gone(gone):
+    """An id of ours, or a version, that leads to nothing was deleted: it does not come back."""
+    with pytest.raises(StoreConflict, match="deleted"):
+        planned([ROW], refresh_token="new", **gone)
+
+
+def test_an_id_that_a_caller_brings():
+    """It leads to nothing yet: what is saved goes where it would go without it."""
+    assert SECOND is planned([SECOND], id="2", refresh_token="r2").stored
+    assert planned([SECOND], id="2", refresh_token="new").stored is None
 
 
 @pytest.mark.parametrize("name", ["user", "client_id", "provider", "data_center", "environment"])
-def test_what_a_row_is_for(name):
-    """What is not known may become known; what is known never changes."""
-    assert same_thing(ROW.but(**{name: None}), ROW)
-    assert same_thing(ROW, ROW.but(**{name: None}))
-    assert not same_thing(ROW, ROW.but(**{name: "other"}))
+def test_a_refresh_token_is_in_one_row(name):
+    """A save that would put it into a second one is refused, and names the row that has it."""
+    with pytest.raises(DuplicateRefreshToken) as refused:
+        planned([ROW], **{"user": "ana", "client_id": "c", "refresh_token": "r", **PLACE,
+                          name: "other"})  # fmt: skip
+
+    assert "row" == refused.value.token_id
+
+
+# Whose it is becomes known
+
+FOR_ANA = {"user": "ana", "client_id": "c", "refresh_token": "r3", **PLACE}
+
+
+def test_its_user_has_no_row():
+    """The nameless row becomes the user's in place."""
+    made = planned([NAMELESS], **FOR_ANA)
+
+    assert (NAMELESS, None, "ana") == (made.stored, made.source, made.row.user)
+    assert made == planned([NAMELESS], by_id=NAMELESS, id="nameless", **FOR_ANA)
+
+
+@pytest.mark.parametrize("by_id", [None, NAMELESS])
+def test_its_user_has_a_row(by_id):
+    """The login goes into the user's row, with its renewal under way; the other one goes."""
+    running = NAMELESS.with_renewal(mints=(7.0,))
+    made = planned([ROW, running], by_id=by_id and running, **FOR_ANA)
+
+    assert (ROW, running) == (made.stored, made.source)
+    assert ("row", "ana", "r3") == (made.row.id, made.row.user, made.row.refresh_token)
+    assert (running.renewal.claim, (7.0,)) == (made.row.renewal.claim, made.row.renewal.mints)
+    assert REFRESH == made.row.renewal.replaced
+
+
+def test_revoked_without_a_name():
+    """It does not live on under one: it is returned as it is."""
+    dead = died(NAMELESS, Status.REVOKED, 2.0)
+
+    made = planned([ROW, dead], **FOR_ANA)
+
+    assert dead is made.stored is made.row
+    assert made.source is None
+
+
+def test_a_login_that_came_another_way():
+    """The same login in both rows: what is to be revoked of either is, and no more."""
+    pending = NAMELESS.with_renewal(to_revoke=(("refresh_token", "r0"),))
+
+    merged = taken(ROW.but(refresh_token="r3"), pending, habits=EACH)
+
+    assert (("refresh_token", "r0"),) == merged.renewal.to_revoke
+    assert ROW.but(refresh_token="r3").pair == merged.pair
+
+
+# What it changes
 
 
 def test_cleaned():
@@ -95,13 +186,14 @@ def test_cleaned():
         cleaned(Token(user="\udfff", access_token="a"))
 
 
+@pytest.mark.parametrize("name", ["expires_at", "refresh_expires_at"])
 @pytest.mark.parametrize(
-    "expires_at", [math.nan, math.inf, -math.inf, -1.0, 1e20, 1_800_000_000_000, 10**400, "soon"]
+    "ends", [math.nan, math.inf, -math.inf, -1.0, 1e20, 1_800_000_000_000, 10**400, "soon"]
 )
-def test_an_end_that_is_no_time(expires_at):
+def test_an_end_that_is_no_time(name, ends):
     """An end that nobody could show or compare is refused: milliseconds, NaN, text."""
-    with pytest.raises(LookupFailed, match="expires_at is not a number of seconds"):
-        cleaned(Token(access_token="a", expires_at=expires_at))
+    with pytest.raises(LookupFailed, match=f"{name} is not a number of seconds"):
+        cleaned(Token(access_token="a", **{name: ends}))
 
 
 @pytest.mark.parametrize("expires_at", [None, 0, 5.0, 1_800_000_000, 253_402_300_799.0])
@@ -114,9 +206,7 @@ def test_an_end(expires_at):
 
 def test_none_stays_as_stored():
     """A save writes only what it brings."""
-    after = save(ROW, refresh_token="r", scope="x")
-
-    assert ROW.but(scope="x", updated_at=NOW) == after
+    assert ROW.but(scope="x", updated_at=NOW) == save(ROW, refresh_token="r", scope="x")
 
 
 def test_nothing_new_is_the_row_itself():
@@ -126,14 +216,12 @@ def test_nothing_new_is_the_row_itself():
     )
 
 
-def test_the_same_login_keeps_the_state_of_renewals():
+def test_an_update_keeps_the_state_of_renewals():
     """A renewed access token leaves claim, mint times and the login as they are."""
     after = save(ROW, access_token="new", refresh_token="r", expires_at=4600.0)
 
     assert ("new", 4600.0) == (after.access_token, after.expires_at)
-    renewal = after.renewal
-    assert (ROW.renewal.claim, (1.0, 2.0), "old") == (renewal.claim, renewal.mints, renewal.login)
-    assert 3600.0 == renewal.lifetime
+    assert ROW.renewal.but(lifetime=3600.0) == after.renewal
 
 
 def test_an_end_belongs_to_its_access_token():
@@ -141,6 +229,25 @@ def test_an_end_belongs_to_its_access_token():
     assert save(ROW, access_token="new", refresh_token="r").expires_at is None
     assert 2000.0 == save(ROW, access_token="a", refresh_token="r").expires_at
 
+
+@pytest.mark.parametrize(
+    ("copy", "fits"),
+    [({"scope": "x"}, True), ({"client_secret": "s2"}, True), ({"access_token": "a0"}, False),
+     ({"refresh_token": "r5"}, False), ({"grant_token": "g5"}, False),
+     ({"status": Status.REVOKED}, False), ({"status": Status.LOGIN_NEEDED}, False)],
+)  # fmt: skip
+def test_a_copy_of_another_version(copy, fits):
+    """It may change what is no token; its tokens and status are out of date."""
+    mine = {"id": "row", "version": "older", "refresh_token": "r"} | copy
+    if fits:
+        assert copy.items() <= vars(save(ROW, **mine)).items()
+        return
+    with pytest.raises(StoreConflict, match="since it was read"):
+        save(ROW, **mine)
+    assert save(ROW, **mine | {"version": "v"}) is not ROW
+
+
+# Logins
 
 LOGINS = {
     "another refresh token": ({"refresh_token": "r2"}, True),
@@ -151,39 +258,112 @@ LOGINS = {
     "the stored grant": ({"grant_token": "g", "access_token": "a2"}, False),
     "an access token alone": ({"access_token": "a2"}, False),
 }
+is_login = pytest.mark.parametrize(("saved", "is_login"), LOGINS.values(), ids=LOGINS)
+
+
+@is_login
+def test_a_login_starts_anew(saved, is_login):
+    """It has a nonce, a time and an event of its own, and counts mints anew for another token."""
+    after = save(ROW, **saved)
+
+    assert ("new" if is_login else "old") == after.renewal.login
+    assert (NOW if is_login else 1.0) == after.logged_in_at
+    assert ([("login", NOW)] if is_login else []) == [(h.what, h.at) for h in after.history]
+    assert ((NOW,) if after.refresh_token == "r2" else (1.0, 2.0)) == after.renewal.mints
 
 
 @pytest.mark.parametrize("status", [Status.REVOKED, Status.LOGIN_NEEDED])
-@pytest.mark.parametrize(("saved", "lifts"), LOGINS.values(), ids=LOGINS)
-def test_what_lifts_a_dead_row(status, saved, lifts):
-    """Only a new login brings a dead row back; anything else changes nothing in it."""
-    dead = ROW.but(status=status, access_token=None)
+@is_login
+def test_what_lifts_a_dead_row(status, saved, is_login):
+    """Only a login brings a dead row back; anything else changes nothing in it."""
+    dead = died(ROW, status, 2.0)
 
     after = save(dead, **saved)
 
-    if lifts:
+    if is_login:
         assert (Status.OK, "new") == (after.status, after.renewal.login)
         assert (None, None) == (after.renewal.claim, after.renewal.failure)
-        assert after.renewal.to_revoke == dead.renewal.to_revoke
     else:
         assert after is dead
 
 
-@pytest.mark.parametrize(("saved", "is_login"), LOGINS.values(), ids=LOGINS)
-def test_a_new_login_starts_anew(saved, is_login):
-    """A new login has its own nonce, and counts mints anew if its refresh token is new."""
-    after = save(ROW, **saved)
-
-    assert ("new" if is_login else "old") == after.renewal.login
-    assert ((NOW,) if after.refresh_token == "r2" else (1.0, 2.0)) == after.renewal.mints
-
-
 def test_a_revoked_refresh_token_stays_away():
-    """A new login without a refresh token does not bring the revoked one back."""
+    """A login without a refresh token does not bring the revoked one back."""
     login = {"grant_token": "g2", "access_token": "a2"}
 
-    assert save(ROW.but(status=Status.REVOKED), **login).refresh_token is None
-    assert "r" == save(ROW.but(status=Status.LOGIN_NEEDED), **login).refresh_token
+    assert save(died(ROW, Status.REVOKED, 2.0), **login).refresh_token is None
+    assert "r" == save(died(ROW, Status.LOGIN_NEEDED, 2.0), **login).refresh_token
+
+
+REPLACED = {
+    "got here, each for itself": (False, EACH, "to_revoke"),
+    "given, each for itself": (True, EACH, "replaced"),
+    "got here, the whole consent": (False, Habits(), "replaced"),
+    "given, the whole consent": (True, Habits(), "replaced"),
+    "got here, to be kept": (False, KEEPS, "replaced"),
+    "given, to be revoked": (True, REVOKES, "to_revoke"),
+    "the consent would end": (True, Habits(replaced="revoke"), "replaced"),
+    "got here, kept each": (False, Habits(revokes_grant=False, replaced="keep"), "replaced"),
+}
+
+
+@pytest.mark.parametrize(("given", "habits", "where"), REPLACED.values(), ids=REPLACED)
+def test_what_a_login_replaces(given, habits, where):
+    """It is to be revoked now, or kept until the user's login is; never forgotten."""
+    after = save(ROW.with_renewal(given=given), refresh_token="r2", habits=habits)
+
+    other = {"to_revoke": "replaced", "replaced": "to_revoke"}[where]
+    assert (REFRESH, ()) == (getattr(after.renewal, where), getattr(after.renewal, other))
+    assert saving.is_older(after, "r")
+    assert not saving.is_older(after, "r2")
+
+
+@pytest.mark.parametrize(("grant", "given"), [("g2", False), (None, True)])
+def test_where_a_login_came_from(grant, given):
+    """Got here for a code, or given from outside."""
+    assert given is save(ROW, refresh_token="r2", grant_token=grant).renewal.given
+
+
+def test_a_login_after_a_revocation():
+    """What the provider has not confirmed is not forgotten, but must not end the new login."""
+    dead = died(ROW, Status.REVOKED, 2.0)
+
+    each = save(dead, refresh_token="r2", habits=EACH).renewal
+    whole = save(dead, refresh_token="r2", habits=Habits()).renewal
+
+    assert (REFRESH, ()) == (each.to_revoke, each.replaced)
+    assert ((), REFRESH) == (whole.to_revoke, whole.replaced)
+
+
+# Something older
+
+
+@pytest.mark.parametrize("status", [None, Status.REVOKED, Status.LOGIN_NEEDED])
+def test_something_older(status):
+    """A refresh token that a row had before is refused, whatever became of it, whoever saves."""
+    row = died(OLDER, status, 2.0) if status else OLDER
+    for saved in ({}, {"user": "ana", "client_id": "c", **PLACE}, {"user": "bob"}):
+        with pytest.raises(StaleToken) as refused:
+            planned([row], refresh_token="r", access_token="x", **saved)
+        assert "row" == refused.value.token_id
+    with pytest.raises(StaleToken):
+        planned([row], by_id=row, id="row", refresh_token="r")
+
+
+def test_how_much_is_remembered():
+    """The last twenty refresh tokens of a row, and all that were revoked."""
+    row = died(ROW, Status.REVOKED, 2.0)
+    row = save(row, refresh_token="0", habits=EACH)
+    for number in range(1, 100):
+        row = rotated(row, f"{number}")
+
+    assert saving.is_older(row, "r")
+    assert [str(n) for n in range(79, 99)] == [
+        str(n) for n in range(100) if saving.is_older(row, str(n))
+    ]
+
+
+# Ends
 
 
 @pytest.mark.parametrize(
@@ -207,32 +387,56 @@ def test_a_save_may_end_a_token(before, asked, after):
         assert (None if after is Status.REVOKED else "a") == saved.access_token
 
 
-def test_a_pending_row_is_completed():
-    """Whatever is saved over a pending row is its login."""
-    pending = Token(id="row", status=Status.PENDING, renewal=Renewal(claim=ROW.renewal.claim))
+def test_revoked():
+    """All that the row has and had is to be revoked; its access token where it has no more."""
+    row = ROW.with_renewal(replaced=(("refresh_token", "r8"),),
+                           to_revoke=(("refresh_token", "r9"),))  # fmt: skip
 
-    after = save(pending, access_token="a", user="ana")
+    dead = died(row, Status.REVOKED, NOW, "host 1")
 
-    assert (Status.OK, "new", None) == (after.status, after.renewal.login, after.renewal.claim)
+    assert ["r9", "r8", "r"] == [value for _, value in dead.renewal.to_revoke]
+    assert ((), None, None) == (dead.renewal.replaced, dead.renewal.claim, dead.access_token)
+    assert [("revoked", NOW, "host 1")] == [(h.what, h.at, h.by) for h in dead.history]
+    alone = died(row.but(refresh_token=None), Status.REVOKED, NOW)
+    assert ("access_token", "a") == alone.renewal.to_revoke[-1]
+    assert dead is died(dead, Status.REVOKED, 2 * NOW)
 
 
-@pytest.mark.parametrize("status", [Status.REVOKED, Status.LOGIN_NEEDED])
-def test_a_pending_row_can_end_at_once(status):
-    """A dead token saved over a pending row brings its fields, and stays dead."""
-    pending = Token(id="row", status=Status.PENDING, renewal=Renewal(claim=ROW.renewal.claim))
+LATE = {
+    "each for itself": (ROW, EACH, "to_revoke"),
+    "the whole consent": (ROW, Habits(), "replaced"),
+    "of a revoked row": (died(ROW, Status.REVOKED, 2.0), Habits(), "to_revoke"),
+}
 
-    after = save(pending, access_token="a", refresh_token="r", user="ana", status=status)
 
-    assert (status, "ana", "r") == (after.status, after.user, after.refresh_token)
-    assert (None if status is Status.REVOKED else "a") == after.access_token
-    assert after.renewal.claim is None
+@pytest.mark.parametrize(("row", "habits", "where"), LATE.values(), ids=LATE)
+def test_what_came_too_late(row, habits, where):
+    """It is seen to by the row that is there now; its own tokens are left alone."""
+    late = (("refresh_token", "late"), ("refresh_token", "r"))
+
+    seen = superseded(row, late, habits=habits)
+
+    assert late[:1] == tuple(set(getattr(seen.renewal, where)) - set(REFRESH))
+    assert ("refresh_token", "r") not in seen.renewal.replaced
+    assert saving.is_older(seen, "late")
 
 
 def test_first():
     """A first save takes the caller's fields, and none of the store's."""
-    made = first(ROW.but(last_used_at=5.0, moved_to="x"), login="new", now=NOW)
+    made = first(ROW.but(last_used_at=5.0, ended=True), login="new", now=NOW)
 
-    assert (None, None, None, None) == (made.id, made.version, made.identity, made.moved_to)
-    assert (NOW, NOW, NOW) == (made.created_at, made.updated_at, made.last_used_at)
-    assert Renewal(login="new", lifetime=1000.0, mints=(NOW,)) == made.renewal
+    assert (None, None, None, False) == (made.id, made.version, made.owner, made.ended)
+    assert (NOW, NOW, NOW, 1.0) == (
+        made.created_at, made.updated_at, made.last_used_at, made.logged_in_at)  # fmt: skip
+    assert Renewal(login="new", lifetime=1000.0, mints=(NOW,), unlooked=True) == made.renewal
     assert ROW.pair == made.pair
+    assert ["login"] == [each.what for each in made.history]
+
+
+@pytest.mark.parametrize("status", [Status.REVOKED, Status.LOGIN_NEEDED])
+def test_first_of_a_dead_token(status):
+    """It stays dead."""
+    made = first(ROW.but(status=status), login="new", now=NOW)
+
+    assert (status, "ana", "r") == (made.status, made.user, made.refresh_token)
+    assert (REFRESH if status is Status.REVOKED else ()) == made.renewal.to_revoke

@@ -1,106 +1,126 @@
-"""The vault: nameless rows, pointers, races, and writes of unknown outcome."""
+"""The vault: what becomes of a row between two writes, whatever the backend makes ids of."""
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
-from faulty_backend import Faulty, vault_over
+from faulty_backend import PLACE, Faulty, Late, Named, vault_over
 
 from tokenkeep import (
+    DuplicateRefreshToken,
+    StaleToken,
     Status,
     StoreConflict,
+    StoreTampered,
     StoreUnavailable,
     Token,
 )
+from tokenkeep.backends.base import HEADER
+from tokenkeep.testing import FakeClock
 from tokenkeep.token import Claim
 
 CLAIM = Claim(nonce="n", holder="h", taken_at=1.0, length=20.0)
+OTHERS = Claim(nonce="o", holder="o", taken_at=2.0, length=20.0)
+ANA = Token(user="ana", refresh_token="r1", access_token="a1", **PLACE)
+LATER = {"refresh_token": "r2", "access_token": "a2"}
+TO_REVOKE = (("refresh_token", "r0"),)
 
 
-@pytest.fixture
-def backend():
-    return Faulty()
+@pytest.fixture(params=[Faulty, Named])
+def backend(request):
+    return request.param()
 
 
 @pytest.fixture
 def vault(backend):
-    return vault_over(backend)
+    return vault_over(backend, clock=FakeClock())
 
 
-def test_a_nameless_row_becomes_its_users(vault):
-    """The row keeps its id, and takes the identity of its user: a second save finds it."""
-    nameless = vault.save_token(Token(client_id="c", refresh_token="r", access_token="a"))
+def left(backend):
+    """Return the kinds of the records that there are, but for the header."""
+    return sorted(each.kind for each in backend.scan(None, 100) if each.id != HEADER)
+
+
+# Whose it is becomes known
+
+
+def test_a_nameless_row_becomes_its_users(vault, backend):
+    """It is found by its user from then on, and by the id from before."""
+    nameless = vault.save_token(Token(**LATER, **PLACE))
     named = vault.save_token(nameless.but(user="ana"))
 
-    assert (nameless.id, "ana") == (named.id, named.user)
-    assert named.identity != nameless.identity
-    again = vault.save_token(Token(user="ana", client_id="c", refresh_token="r2"))
-    assert (named.id, [again]) == (again.id, vault.get_tokens())
-
-
-def test_a_nameless_row_stays_as_a_pointer(vault):
-    """If its user has a row, that one is written, and the old id goes on working."""
-    owner = vault.save_token(Token(user="ana", client_id="c", refresh_token="r1"))
-    nameless = vault.save_token(Token(client_id="c", refresh_token="r2", access_token="a2"))
-
-    named = vault.save_token(nameless.but(user="ana"))
-
-    assert (owner.id, "r2") == (named.id, named.refresh_token)
-    for find in (vault.find_token_by_id, vault.reread):
-        assert named == find(nameless.id) == find(owner.id)
+    assert ("ana", "r2", "a2") == (named.user, named.refresh_token, named.access_token)
+    assert named.owner != nameless.owner
+    assert named == vault.find_token_by_id(nameless.id) == vault.find_token_by_id(named.id)
     assert [named] == vault.get_tokens()
-    assert {Status.OK, Status.MOVED} == {row.status for row in vault.iter_rows()}
-    pointer = next(row for row in vault.iter_rows() if row.status is Status.MOVED)
-    assert (None, None, None) == (pointer.access_token, pointer.refresh_token, pointer.user)
+    assert (nameless.id == named.id) == (backend.id_for("owner") is None)
+    assert named == vault.save_token(Token(user="ana", **LATER, **PLACE))
 
 
-def test_a_save_by_the_pointers_id_writes_the_row_it_points_to(vault):
-    """A process that knows the old id saves into the user's row."""
-    owner = vault.save_token(Token(user="ana", client_id="c", refresh_token="r1"))
-    nameless = vault.save_token(Token(client_id="c", refresh_token="r2"))
-    vault.save_token(nameless.but(user="ana"))
+@pytest.mark.parametrize("field", ["refresh_token", "grant_token", "access_token"])
+def test_it_turns_out_to_be_a_users_who_has_one(vault, field):
+    """Whatever the two share: one row is left, the user's, and both ids lead there."""
+    ana = vault.save_token(ANA)
+    nameless = vault.save_token(Token(**{field: "shared"}, **PLACE))
 
-    after = vault.save_token(Token(id=nameless.id, access_token="late", refresh_token="r2"))
+    named = vault.save_token(Token(id=nameless.id, user="ana", **{field: "shared"}, **PLACE))
 
-    assert (owner.id, "late") == (after.id, after.access_token)
-    assert [after] == vault.get_tokens()
-
-
-def test_a_pointer_to_a_deleted_row_is_nothing(vault):
-    """When the user's row is deleted, the old id means nothing, and nobody else."""
-    owner = vault.save_token(Token(user="ana", client_id="c", refresh_token="r1"))
-    nameless = vault.save_token(Token(client_id="c", refresh_token="r2"))
-    vault.save_token(nameless.but(user="ana"))
-
-    vault.delete_token(owner.id)
-
-    assert vault.find_token_by_id(nameless.id) is None
-    assert [] == vault.get_tokens()
+    assert (ana.id, "shared") == (named.id, getattr(named, field))
+    assert [named] == vault.get_tokens()
+    assert named == vault.find_token_by_id(nameless.id) == vault.reread(nameless.id)
+    after = vault.save_token(Token(id=nameless.id, scope="x", access_token="late"))
+    assert (ana.id, "late") == (after.id, after.access_token)
 
 
-def test_a_pending_row_is_seen_by_nobody(vault):
-    """A first login under way is no answer, is not listed, and is taken once."""
-    asked = Token(client_id="c", refresh_token="r")
-    pending = vault.reserve(asked, CLAIM)
+def test_a_renewal_under_way_goes_on_in_the_users_row(vault):
+    """The claim goes along, and the calls that were counted: nothing is sent twice."""
+    vault.save_token(ANA)
+    nameless = vault.save_token(Token(**LATER, **PLACE))
+    vault.swap(nameless.with_renewal(claim=CLAIM, mints=(5.0,)))
 
-    assert vault.find_token(asked) is None
-    assert vault.find_token_by_id(pending.id) is None
-    assert [] == vault.get_tokens()
-    assert pending == vault.reserved(asked)
-    with pytest.raises(StoreConflict):
-        vault.reserve(asked, CLAIM)
-    saved = vault.save_token(asked.but(access_token="a", user="ana"))
-    assert (pending.id, Status.OK) == (saved.id, saved.status)
-    assert vault.reserved(asked) is None
+    named = vault.save_token(Token(user="ana", **LATER, **PLACE))
+
+    assert CLAIM == named.renewal.claim
+    assert 5.0 in named.renewal.mints
+
+
+def test_what_led_to_a_deleted_row(vault, backend):
+    """It goes with the row, and is nobody's afterwards."""
+    vault.save_token(ANA)
+    nameless = vault.save_token(Token(**LATER, **PLACE))
+    named = vault.save_token(nameless.but(user="ana"))
+    vault.add_id("customer-42", named)
+
+    vault.delete_token(named.id)
+
+    for each in (named.id, nameless.id, "customer-42"):
+        assert vault.find_token_by_id(each) is None
+    assert [] == left(backend)
+
+
+def test_strangers_stay_apart(vault):
+    """Another client's login, or another login, is not joined with it."""
+    vault.save_token(ANA)
+    vault.save_token(Token(**{**PLACE, "client_id": "other"}, refresh_token="r3"))
+    vault.save_token(Token(refresh_token="r4", **PLACE))
+
+    vault.save_token(Token(user="ana", **LATER, **PLACE))
+
+    assert 3 == len(vault.get_tokens())
+
+
+# Somebody writes in between
 
 
 @pytest.mark.parametrize("stored", [False, True], ids=["insert", "update"])
 def test_a_write_whose_answer_was_lost(vault, backend, stored):
     """A save that was committed although it failed is found out, and not made twice."""
     if stored:
-        vault.save_token(Token(user="ana", client_id="c", refresh_token="r1"))
+        vault.save_token(ANA)
     backend.faults = ["answer lost"]
 
-    saved = vault.save_token(Token(user="ana", client_id="c", refresh_token="r2"))
+    saved = vault.save_token(ANA.but(refresh_token="r2"))
 
     assert "r2" == saved.refresh_token
     assert [saved] == vault.get_tokens()
@@ -111,47 +131,64 @@ def test_a_write_whose_answer_was_lost(vault, backend, stored):
 def test_a_write_that_was_lost(vault, backend, stored):
     """A save that did not happen is raised, and what was stored is unchanged."""
     if stored:
-        vault.save_token(Token(user="ana", client_id="c", refresh_token="r1"))
+        vault.save_token(ANA)
     before = vault.get_tokens()
     backend.faults = ["lost"]
 
     with pytest.raises(StoreUnavailable):
-        vault.save_token(Token(user="ana", client_id="c", refresh_token="r2"))
+        vault.save_token(ANA.but(refresh_token="r2"))
 
     assert before == vault.get_tokens()
 
 
 def test_a_conflict_starts_over(vault, backend):
     """A save that loses a race is merged with what the other one wrote."""
-    other = vault_over(backend)
-    first = vault.save_token(Token(user="ana", client_id="c", refresh_token="r"))
-    backend.before_write = lambda: other.save_token(Token(id=first.id, access_token="other"))
+    first = vault.save_token(ANA)
+    late = Token(id=first.id, access_token="other")
+    backend.before_write = lambda: vault_over(backend).save_token(late)
 
-    saved = vault.save_token(Token(id=first.id, refresh_token="r", scope="mine"))
+    saved = vault.save_token(Token(id=first.id, refresh_token="r1", scope="mine"))
 
     assert ("other", "mine") == (saved.access_token, saved.scope)
 
 
-def test_two_first_saves_make_one_row(vault, backend):
-    """Two processes that save the same credential for the first time make one row."""
-    other = vault_over(backend)
-    token = Token(client_id="c", refresh_token="r", access_token="a")
-    backend.before_write = lambda: other.save_token(token)
+@pytest.mark.parametrize("user", ["ana", None])
+@pytest.mark.parametrize("others", ["ana", None])
+def test_two_first_saves_make_one_row(vault, backend, user, others):
+    """Neither has seen the other before its write; who writes last sees both."""
+    one = Token(user=user, **LATER, **PLACE)
+    backend.before_write = lambda: vault_over(backend).save_token(one.but(user=others))
 
-    saved = vault.save_token(token)
+    vault.save_token(one)
 
-    assert [saved.id] == [each.id for each in vault.get_tokens()]
+    assert [user or others] == [row.user for row in vault.get_tokens()]
 
 
-def test_a_save_never_undoes_a_revocation(vault, backend):
-    """A revocation that comes between a save's reading and writing stays."""
-    other = vault_over(backend)
-    first = vault.save_token(Token(user="ana", refresh_token="r", access_token="a"))
-    backend.before_write = lambda: other.save_token(first.but(status=Status.REVOKED))
+def test_a_refresh_token_is_in_one_row(vault, backend):
+    """Two users who save it at once: the one who was first has it, the other is told so."""
+    first = []
+    backend.before_write = lambda: first.append(vault_over(backend).save_token(ANA))
 
-    saved = vault.save_token(Token(id=first.id, refresh_token="r", access_token="late"))
+    with pytest.raises(DuplicateRefreshToken) as refused:
+        vault.save_token(ANA.but(user="bob"))
+
+    assert first[0].id == refused.value.token_id
+    assert first == vault.get_tokens()
+
+
+@pytest.mark.parametrize("has_row", [False, True])
+def test_a_save_never_undoes_a_revocation(vault, backend, has_row):
+    """A revocation between a save's look and its write holds, also in another row."""
+    if has_row:
+        vault.save_token(ANA)
+    row = vault.save_token(Token(**LATER, **PLACE))
+    dead = row.but(status=Status.REVOKED)
+    backend.before_write = lambda: vault_over(backend).save_token(dead)
+
+    saved = vault.save_token(Token(user="ana", **LATER, **PLACE))
 
     assert (Status.REVOKED, None) == (saved.status, saved.access_token)
+    assert saved == vault.find_token_by_id(row.id)
 
 
 def test_endless_conflicts_end(vault, backend, monkeypatch):
@@ -163,4 +200,101 @@ def test_endless_conflicts_end(vault, backend, monkeypatch):
     monkeypatch.setattr(backend, "write", conflict)
 
     with pytest.raises(StoreUnavailable, match="Try again"):
-        vault.save_token(Token(user="ana", access_token="a"))
+        vault.save_token(ANA)
+
+
+# What is no row
+
+
+def test_a_first_login_under_way(vault, backend):
+    """Who comes second is told whose it is; it is no token, and goes when it is given up."""
+    asked = Token(refresh_token="r", **PLACE)
+    version, mine = vault.lease(asked, CLAIM)
+    other = vault_over(backend)
+
+    assert CLAIM == mine
+    assert (version, CLAIM) == other.lease(asked, OTHERS)
+    assert vault.find_token(asked) is None
+    assert [] == vault.get_tokens()
+    with pytest.raises(StoreConflict):
+        other.release(asked, "0" * 32)
+    saved = vault.save_token(asked.but(user="ana", access_token="a"))
+    vault.release(asked, version)
+    vault.release(asked, version)
+    assert [saved] == vault.get_tokens()
+    assert ["row"] == left(backend)
+
+
+def test_a_first_login_that_is_over(vault, backend):
+    """Left by a process that ended, it is tidied up once its time is over, not before."""
+    vault.lease(Token(refresh_token="r", **PLACE), CLAIM)
+
+    assert (0, ["lease"]) == (vault.tidy(CLAIM.taken_at + 19.0), left(backend))
+    assert (1, []) == (vault.tidy(CLAIM.taken_at + 21.0), left(backend))
+
+
+def test_a_deleted_row_with_something_to_revoke(vault, backend):
+    """Nobody finds it but who revokes; what it was for is free at once."""
+    ana = vault.save_token(ANA)
+    ana = vault.swap(ana.with_renewal(to_revoke=TO_REVOKE))
+
+    vault.delete_token(ana.id)
+
+    assert vault.find_token_by_id(ana.id) is None
+    assert vault.find_token(Token(user="ana")) is None
+    assert [] == vault.get_tokens()
+    (ended,) = vault.due(4e9)
+    assert (True, TO_REVOKE, None) == (ended.ended, ended.renewal.to_revoke, ended.access_token)
+    with pytest.raises(StaleToken):
+        vault.save_token(ANA)
+    again = vault.save_token(ANA.but(**LATER))
+    vault.delete_version(ended.id, ended.version)
+    assert [again] == vault.get_tokens()
+    assert ["row"] == left(backend)
+
+
+def test_what_does_not_open_holds_nobody_up(vault, backend):
+    """A row that was edited is told, beside all others; and can be deleted."""
+    row, other = vault.save_token(ANA), vault.save_token(ANA.but(user="bob", refresh_token="r9"))
+    record = backend.read(row.id.removeprefix("tk_"))
+    backend.write(replace(record, sealed=record.sealed[::-1]), replaces=record.version)
+    told = []
+
+    assert [other] == list(vault_over(backend).iter_tokens(on_error=told.append))
+    assert [StoreTampered] == [type(each) for each in told]
+    vault_over(backend).delete_token(row.id)
+    assert [other] == vault_over(backend).get_tokens()
+
+
+# Ids made of what a row is for
+
+
+def test_the_same_thing_has_the_same_id():
+    """Who saves a user's token makes the same row, in another version after it was deleted."""
+    backend = Named()
+    vault = vault_over(backend)
+    one = vault.save_token(ANA)
+    vault.delete_token(one.id)
+    again = vault_over(backend).save_token(ANA.but(**LATER))
+
+    assert one.id == again.id == f"tk_{backend.id_for(again.owner)}"
+    assert one.version != again.version
+    with pytest.raises(StoreConflict):
+        vault.swap(one)
+    assert "r2" == vault.reread(one.id).refresh_token
+
+
+def test_what_is_listed_late():
+    """It is found by all that makes it unique; what nobody could see is made one by a sweep."""
+    backend = Late()
+    ana = vault_over(backend).save_token(ANA)
+    vault = vault_over(backend, clock=FakeClock())
+    assert ana == vault.find_token(Token(user="ana", **PLACE))
+    assert vault.find_token(Token(user="bea", **PLACE)) is None
+    vault.save_token(ANA.but(user=None))
+    assert 2 == len(vault.get_tokens())
+
+    backend.is_late = False
+    vault.tidy(4e9)
+
+    assert ["ana"] == [row.user for row in vault.get_tokens()]
