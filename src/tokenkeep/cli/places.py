@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import os
-import re
 from typing import TYPE_CHECKING
-from urllib.parse import unquote
 
 import click
 
-from tokenkeep.backends import BACKENDS, file_of
-from tokenkeep.backends.secret_options import SECRET_WORDS
+from tokenkeep.backends import file_of
+from tokenkeep.cli.secrets_in import expect_no_password
+from tokenkeep.cli.secrets_in import password_of as password_of  # noqa: PLC0414  # for importing
 from tokenkeep.errors import KeyMissing
 
 if TYPE_CHECKING:
@@ -20,46 +19,6 @@ if TYPE_CHECKING:
 FROM_ENVIRONMENT = "env:"
 CONFIGURED = "configured"
 """Names the store that a command works on if none is given."""
-
-_SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+):")
-_SECRET = re.compile(rf"({'|'.join(SECRET_WORDS)})[\w. -]*=\s*[^\s&;]", re.IGNORECASE)
-"""An option with a value, also of a connection string that is itself an option."""
-
-
-def expect_no_password(url: str, instead: str) -> None:
-    """
-    Refuse an argument with a password in it, or with what looks like one.
-
-    Args:
-        url: The argument.
-        instead: What to do, as a sentence.
-
-    Raises:
-        click.UsageError: There is one.
-    """
-    if any(map(_shows_password, (url, unquote(url)))):
-        raise click.UsageError(
-            f"A password in an argument can be seen in the process list. {instead}"
-        )
-
-
-def _shows_password(url: str) -> bool:
-    scheme = _SCHEME.match(url)
-    if scheme is None:
-        return False  # no URL
-    rest = url[scheme.end() :]
-    # Not taken apart as a URL: with a / ? # [ or @ in the password it is none.
-    kind = BACKENDS.get(scheme[1].lower())
-    # A file's URL is a path, in which no user is named.
-    is_path = kind is not None and kind.place == "file"
-    return bool(_SECRET.search(rest)) or (not is_path and password_of(url) not in (None, ""))
-
-
-def password_of(url: str) -> str | None:
-    """Return what a URL has behind its user, up to the last @. None if there is no such part."""
-    user, at, _ = url.partition(":")[2].rpartition("@")
-    _, colon, password = user.partition(":")
-    return password if at and colon else None
 
 
 def url_named(argument: str) -> str:

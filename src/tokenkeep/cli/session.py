@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 import click
 
 from tokenkeep.cli import output
-from tokenkeep.cli.places import expect_no_password
+from tokenkeep.cli.secrets_in import expect_no_password
 
 if TYPE_CHECKING:
     from collections.abc import Callable
