@@ -63,7 +63,7 @@ class Cache:
         if entry is None or entry.revision != revision:
             return None
         if revision is None and (
-            now - entry.read_at > self._max_staleness
+            now - entry.read_at >= self._max_staleness
             or entry.mark < self._written.get(str(entry.token.id), self._cleared)
         ):
             return None

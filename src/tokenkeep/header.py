@@ -77,7 +77,15 @@ class Header:
 
     def look(self) -> None:
         """Read the header again; see `expect_there` for what is raised."""
-        record = self._backend.read(HEADER)
+        self.expect(self._backend.read(HEADER))
+
+    def expect(self, record: Record | None) -> None:
+        """
+        Make sure that a header just read is this store's; see `expect_there`.
+
+        Args:
+            record: What was read. None if there was none.
+        """
         if record is None:
             raise self._gone("The store's own record is gone")
         if record.version != self._record.version:

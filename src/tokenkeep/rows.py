@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, TypeVar, cast
 
 from tokenkeep import lookup, records
-from tokenkeep.backends.base import WIDTH
+from tokenkeep.backends.base import HEADER, WIDTH
 from tokenkeep.errors import StoreTampered
 from tokenkeep.records import Alias, Kept
 from tokenkeep.token import Token
@@ -94,6 +94,19 @@ class Rows:
                 hint="Restore it from a backup, or delete it and log in again",
             ) from None
 
+    def look(self, marks: Iterable[Mark]) -> list[Kept]:
+        """
+        Return what has at least one of these marks, before something is inserted.
+
+        Raises:
+            StoreTampered: A record was changed outside tokenkeep.
+            StoreUnavailable: The store's header is gone, or another store's: its
+                table or file was replaced, and nobody would find what is written.
+        """
+        found = self.backend.find([("id", HEADER), *marks])
+        self.header.expect(next((record for record in found if record.id == HEADER), None))
+        return self._checked([record for record in found if record.id != HEADER], list(marks))
+
     def read(self, record_id: str) -> Kept | None:
         """Return what is kept under an id. None if nothing is."""
         record = self.backend.read(record_id)
@@ -107,8 +120,11 @@ class Rows:
             StoreTampered: A record was changed outside tokenkeep.
         """
         asked = list(dict.fromkeys(marks))
-        found = [self.open(record) for record in self.backend.find(asked)]
-        for kept in found:
+        return self._checked(self.backend.find(asked), asked)
+
+    def _checked(self, found: list[Record], asked: list[Mark]) -> list[Kept]:
+        opened = [self.open(record) for record in found]
+        for kept in opened:
             if not self._has_one(kept, asked):
                 raise StoreTampered(
                     "A stored record is found by something that is not under its seal",
@@ -116,7 +132,7 @@ class Rows:
                     hint="It was changed outside tokenkeep; "
                     "restore it from a backup, or delete it and log in again",
                 )
-        return found
+        return opened
 
     def all(self, mark: Mark | None = None) -> Iterator[Record]:
         """

@@ -307,6 +307,7 @@ def taken(row: Token, carried: Token, *, habits: Habits) -> Token:
         updated_at=carried.updated_at,
         history=_in_order(row, carried),
         renewal=renewal,
+        unknown={**row.unknown, **carried.unknown},
     )
     return _replacing(row, fresh, habits)
 

@@ -5,14 +5,13 @@ from __future__ import annotations
 import secrets
 from typing import TYPE_CHECKING, Literal
 
-from tokenkeep import folders, forks, records, saving
+from tokenkeep import folders, forks, holder, records, saving
 from tokenkeep.aliases import Aliases
 from tokenkeep.cache import Cache, Entry
 from tokenkeep.clock import Clock
 from tokenkeep.errors import (
     DuplicateRefreshToken,
     KeyMissing,
-    LookupFailed,
     StaleToken,
     StoreConflict,
     StoreTampered,
@@ -23,7 +22,7 @@ from tokenkeep.errors import (
 from tokenkeep.folder_journal import FolderJournal
 from tokenkeep.header import Header
 from tokenkeep.journal import MemoryJournal
-from tokenkeep.lookup import Lookup, credentials, digest_of
+from tokenkeep.lookup import Lookup, credentials, digest_of, require_text
 from tokenkeep.providers import Providers
 from tokenkeep.records import Alias, Kept, Lease
 from tokenkeep.rows import Rows
@@ -124,18 +123,20 @@ class Vault(Store):
             return self.find_token_by_id(token.id)
         if token.provider or token.data_center or token.environment:
             self.providers.expect_known(token)
-        located = self.providers.locate(token)
-        # The provider is needed to locate the token, but asked for only if named.
-        for question in Lookup.of(located.but(provider=token.provider)):
-            found = self._answer(question, located)
+        asked = token
+        if token.api_domain:
+            # The provider is needed to locate the token, but asked for only if named.
+            asked = self.providers.locate(token).but(provider=token.provider)
+        for question in Lookup.of(asked):
+            found = self._answer(question, token)
             if found is not None:
                 return found
         return None
 
     def find_token_by_id(self, token_id: str) -> Token | None:
         """See `TokenStore.find_token_by_id`."""
-        if not isinstance(token_id, str):
-            raise LookupFailed("An id is text", hint="Give the one that the store gave")
+        if not (isinstance(token_id, str) and token_id.isascii()):
+            require_text(Token(id=token_id), ("id",))
         revision = self.backend.revision()
         mark = self._cache.mark
         now = self._clock.monotonic()
@@ -257,8 +258,21 @@ class Vault(Store):
             try:
                 return self._noted(self._rows.put(token.but(owner=owner), replaces=token.version))
             except StoreConflict:
-                pass  # where it is valid has been learnt, and another row is for the same
-        return self._noted(self._rows.put(token, replaces=token.version))
+                pass  # where it is valid has been learnt, and another row may be for the same
+        written = self._noted(self._rows.put(token, replaces=token.version))
+        return written if owner == token.owner else self._moved(written, owner)
+
+    def _moved(self, row: Token, owner: str) -> Token:
+        """Let the login of a row go into the row that turned out to be for the same."""
+        found = self._led(self._rows.find([("owner", owner)]))
+        there = next((each for each in found if each.id != row.id), None)
+        if there is None:
+            return row
+        try:
+            self._aliases.move(row, row, str(there.id), there)
+        except StoreConflict:
+            return row  # written since: the next one who writes it comes here again
+        return self._there(str(there.id), row)
 
     def delete_token(self, token_id: str) -> None:
         """
@@ -390,7 +404,7 @@ class Vault(Store):
         owner = self._lease_owner(token)
         for _ in attempts(user=token.user):
             found = [
-                kept for kept in self._rows.find([("owner", owner)]) if isinstance(kept, Lease)
+                kept for kept in self._rows.look([("owner", owner)]) if isinstance(kept, Lease)
             ]
             if found:
                 return str(found[0].version), found[0].claim
@@ -438,7 +452,7 @@ class Vault(Store):
                     self._look_for_others(kept)
                 elif isinstance(kept, Alias):
                     gone += self._aliases.tidy(kept)
-                else:
+                elif holder.is_dead(kept.claim.holder) or not holder.is_here(kept.claim.holder):
                     self._rows.delete(kept.id, replaces=kept.version)
                     gone += 1
             except StoreConflict:
@@ -506,7 +520,7 @@ class Vault(Store):
 
     def _read(self, token_id: str) -> Token | None:
         record = self.backend.read(self._record_id(token_id))
-        if record is None:
+        if record is None or record.kind == records.HEADER:
             return None
         last = self._cache.last(("id", token_id))
         if last is not None and last.version == record.version:
@@ -515,7 +529,7 @@ class Vault(Store):
             return last if last.last_used_at == used else last.but(last_used_at=used)
         return self._aliases.lead(self._rows.open(record))
 
-    def _answer(self, question: Lookup, located: Token) -> Token | None:
+    def _answer(self, question: Lookup, asked: Token) -> Token | None:
         revision = self.backend.revision()
         mark = self._cache.mark
         now = self._clock.monotonic()
@@ -524,7 +538,7 @@ class Vault(Store):
             return cached
         marks = [self._rows.mark(question.field, question.value)]
         if self.backend.finds_late:
-            marks += self._owners(located)
+            marks += self._owners(self.providers.locate(asked))
         found = question.choose(self._led(self._rows.find(marks)))
         if found is not None:
             self._cache.put(question, Entry(found, revision, now, mark))
@@ -538,7 +552,7 @@ class Vault(Store):
             known = by_id is not None and (by_id.user or not token.user)
             if by_id is not None and known and not saving.is_login(by_id, token):
                 return by_id, []  # it brings nothing that another row could have
-        found = self._rows.find(self._marks(token))
+        found = self._rows.look(self._marks(token))
         for kept in found:
             if (
                 isinstance(kept, Token)

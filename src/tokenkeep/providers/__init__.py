@@ -133,7 +133,12 @@ class Providers:
         """
         made = self._made.get(name)
         if made is None:
-            made = self._made[name] = configured(name, self._options.get(name, {}))
+            try:
+                made = self._made[name] = configured(name, self._options.get(name, {}))
+            except UnknownName as exc:
+                if name not in self._options and self._options:
+                    exc.hint = f"{exc.hint}, {', '.join(sorted(self._options))}"
+                raise
         return made
 
     def locate(self, token: Token) -> Token:
