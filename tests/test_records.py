@@ -1,0 +1,228 @@
+"""Records: what the vault keeps, there and back; what is tied to it, and what is newer."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+
+import pytest
+
+from tokenkeep import (
+    Claim,
+    Failure,
+    Happening,
+    Renewal,
+    Status,
+    StoreTampered,
+    StoreTooNew,
+    Token,
+    records,
+)
+from tokenkeep.backends.base import MARKS
+from tokenkeep.records import ALIAS_LOOKED_AT_EVERY, Alias, Lease
+from tokenkeep.sealing import DataKeys
+
+KEYS = DataKeys("store", {1: bytes(32)}, bytes(32))
+ID, VERSION, OWNER = "1" * 32, "2" * 32, "3" * 32
+CLAIM = Claim(nonce="n", holder="h", taken_at=1.5, length=20.0)
+SECRETS = {
+    "client_secret": "the-client-secret",
+    "access_token": "the-access-token",
+    "refresh_token": "the-refresh-token",
+    "grant_token": "the-grant-token",
+}
+TOKEN = Token(
+    id=f"tk_{ID}",
+    version=VERSION,
+    owner=OWNER,
+    user="the-user@example.com:1",
+    client_id="the-client",
+    expires_at=2000.5,
+    refresh_expires_at=3000.5,
+    status=Status.REVOKED,
+    updated_at=7.0,
+    last_used_at=8.0,
+    extra={"instance_url": "https://x.example", "expires": [1, None]},
+    history=(Happening(what="login", at=1.0), Happening(what="failed", at=2.0, by="h", count=3)),
+    renewal=Renewal(
+        claim=CLAIM,
+        mints=(1.5, 2.5),
+        failure=Failure(kind="x", error="e", at=1.0, until=2.0, count=3, credential="d"),
+        to_revoke=(("refresh_token", "the-token-to-revoke"),),
+        replaced=(("access_token", "the-token-that-was-replaced"),),
+        past=("0123", "4567!"),
+        took=("a" * 32,),
+        given=True,
+        unlooked=True,
+    ),
+    **SECRETS,
+)
+BARE = Token(id=f"tk_{ID}", version=VERSION, owner=OWNER)
+ALIAS = Alias(id=ID, version=VERSION, owner=OWNER, to=f"tk_{'4' * 32}", at=5.0, name="customer-42")
+CARRYING = replace(
+    ALIAS,
+    name=None,
+    carries=TOKEN.but(id=None, version=None, owner=None, last_used_at=None),
+    seen_login="nonce",
+    seen_status=Status.OK,
+)
+KINDS = {
+    "row": TOKEN,
+    "bare row": BARE,
+    "ended": TOKEN.but(ended=True),
+    "alias": ALIAS,
+    "carrying alias": CARRYING,
+    "lease": Lease(id=ID, version=VERSION, owner=OWNER, claim=CLAIM),
+}
+every_kind = pytest.mark.parametrize("kept", KINDS.values(), ids=KINDS)
+
+
+def seal(kept):
+    return records.seal(kept, KEYS, lambda token: token.user and token.user.rpartition(":")[2])
+
+
+def sealed_anew(record, change):
+    """Return a record with something else under its seal."""
+    bound = f"{record.id}\0{record.kind}\0{record.version}\0{record.owner}"
+    plain = KEYS.open(record.key, record.sealed, bound=bound)
+    return replace(record, sealed=KEYS.seal(change(plain), bound=bound)[1])
+
+
+def marks(record):
+    return {name: getattr(record, name) for name in MARKS if getattr(record, name)}
+
+
+@every_kind
+def test_there_and_back(kept):
+    """Every field comes back, of whatever kind, in the middle of a renewal."""
+    record = seal(kept)
+
+    assert kept == records.unseal(record, KEYS)
+    assert (ID, VERSION, OWNER, 1) == (record.id, record.version, record.owner, record.key)
+
+
+@every_kind
+def test_no_secret_in_the_clear(kept):
+    """A record shows no token, no user, no client and no id of a caller."""
+    text = repr(seal(kept))
+
+    for secret in (*SECRETS.values(), "the-", "customer-42", "example.com", "revoked"):
+        assert secret not in text
+
+
+def test_what_is_found_by():
+    """A row by its user, organisation, client, tokens and state; the others by what they need."""
+    digest = KEYS.digest
+    tokens = {"access": digest("access", "the-access-token"),
+              "refresh": digest("refresh", "the-refresh-token"),
+              "grant": digest("grant", "the-grant-token")}  # fmt: skip
+
+    assert tokens | {
+        "user": digest("user", TOKEN.user),
+        "tenant": digest("tenant", "1"),
+        "client": digest("client", "the-client"),
+        "state": digest("state", "revoked"),
+    } == marks(seal(TOKEN))
+    assert {"state": digest("state", "ok")} == marks(seal(BARE))
+    assert {"refresh": tokens["refresh"]} == marks(seal(KINDS["ended"]))
+    leads = {"state": digest("state", records.alias_state(ALIAS.to))}
+    assert leads == marks(seal(ALIAS))
+    assert leads | tokens == marks(seal(CARRYING))
+    assert {} == marks(seal(KINDS["lease"]))
+
+
+@pytest.mark.parametrize(
+    ("kept", "due_at"),
+    [
+        (BARE, None),
+        (BARE.with_renewal(to_revoke=(("access_token", "a"),)).but(updated_at=7.0), 7.0),
+        (BARE.with_renewal(unlooked=True), 0.0),
+        (BARE.but(ended=True, updated_at=7.0), 7.0),
+        (ALIAS, 5.0 + ALIAS_LOOKED_AT_EVERY),
+        (CARRYING, 5.0),
+        (KINDS["lease"], 21.5),
+    ],
+)
+def test_when_it_is_due(kept, due_at):
+    """What has something left to be done is due at once, a lease when it is over."""
+    assert due_at == seal(kept).due_at
+
+
+@every_kind
+@pytest.mark.parametrize("name", ["id", "version", "owner", "kind"])
+def test_it_opens_only_where_it_is(kept, name):
+    """Under another id, version, owner or kind it does not open, and says of which token."""
+    kind = "row" if seal(kept).kind != "row" else "ended"
+    record = replace(seal(kept), **{name: kind if name == "kind" else "5" * 32})
+
+    with pytest.raises(StoreTampered) as caught:
+        records.unseal(record, KEYS)
+
+    assert f"tk_{record.id}" == caught.value.token_id
+
+
+@every_kind
+def test_it_opens_only_in_its_store(kept):
+    """Another store of the same ring has other keys; with the same ones it would not open."""
+    for other in (DataKeys("other", {1: bytes(32)}, bytes(32)),
+                  DataKeys("store", {1: b"k" * 32}, bytes(32))):  # fmt: skip
+        with pytest.raises(StoreTampered):
+            records.unseal(seal(kept), other)
+
+
+@every_kind
+def test_what_is_under_the_seal_decides(kept):
+    """Marks and times are copies for finding: edited, they change nothing of what is kept."""
+    outside = dict.fromkeys(MARKS, "6" * 32) | {"due_at": 9e9}
+
+    assert kept == records.unseal(replace(seal(kept), **outside), KEYS)
+
+
+def test_a_record_of_a_later_version():
+    """A kind or a format that this one does not know asks for an upgrade."""
+    record = seal(TOKEN)
+
+    for newer in (replace(record, kind="poem"), replace(record, sealed=b"\x03" + record.sealed)):
+        with pytest.raises(StoreTooNew, match="Upgrade") as caught:
+            records.unseal(newer, KEYS)
+        assert TOKEN.id == caught.value.token_id
+
+
+LATER = {"horoscope": {"sign": "\u264c", "houses": [1, None]}}
+
+
+@pytest.mark.parametrize("kept", [TOKEN, KINDS["ended"], CARRYING], ids=["row", "ended", "alias"])
+def test_what_a_later_version_has_put_there(kept):
+    """It is kept and written back, of a token and of the state of its renewal."""
+
+    def newer(plain):
+        inside = json.loads(plain)
+        of = inside["carries"] if kept is CARRYING else inside
+        of |= LATER
+        of["renewal"] |= {"patience": 0.5}
+        return json.dumps(inside).encode()
+
+    found = records.unseal(sealed_anew(seal(kept), newer), KEYS)
+
+    token = found.carries if kept is CARRYING else found
+    assert (LATER, {"patience": 0.5}) == (token.unknown, token.renewal.unknown)
+    assert found == records.unseal(seal(found), KEYS)
+    plain = token.but(unknown={}).with_renewal(unknown={})
+    assert kept == (replace(found, carries=plain) if kept is CARRYING else plain)
+
+
+@pytest.mark.parametrize(
+    "plain", [b"", b"[]", b"{}", b'{"status": "odd", "renewal": {}}', b"\xff", b'{"to": 1}',
+              b'{"claim": {}}', b'{"to": "x", "at": "soon", "name": null}']
+)  # fmt: skip
+@every_kind
+def test_what_opens_but_makes_no_sense(kept, plain):
+    """A seal around something else is a named error."""
+    with pytest.raises(StoreTampered, match="holds nothing that makes sense"):
+        records.unseal(sealed_anew(seal(kept), lambda _: plain), KEYS)
+
+
+def test_a_key_that_the_store_may_have_by_now():
+    """Whoever reads is told that the record is sealed under a newer data key."""
+    with pytest.raises(KeyError):
+        records.unseal(replace(seal(TOKEN), key=2), KEYS)
