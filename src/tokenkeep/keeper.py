@@ -191,7 +191,7 @@ class Keeper:
         stored = existing(self.store, token_id)
         return self._renewer.valid(stored, Ask(rejected=stored.access_token))
 
-    def rejected(self, token_id: str, access_token: str) -> Token:
+    def rejected(self, token_id: str, access_token: str, *, issuer: str | None = None) -> Token:
         """
         Report that the API has refused an access token, and return one that is valid.
 
@@ -201,6 +201,7 @@ class Keeper:
         Args:
             token_id: Which token.
             access_token: What the API refused.
+            issuer: As for `valid`.
 
         Raises:
             TokenNotFound: There is none.
@@ -208,12 +209,13 @@ class Keeper:
             RenewalError: It can't be renewed now.
             StoreError: The store can't be read or written.
         """
-        stored = existing(self.store, token_id)
-        made_at = stored.renewal.renewed_at or stored.logged_in_at or 0.0
-        is_fresh = 0 <= self.clock.now() - made_at < FRESH
-        ask = Ask(rejected=None if is_fresh else access_token)
+        ask = Ask(rejected=access_token, issuer=issuer)
         del access_token  # as above
-        return self._renewer.valid(stored, ask)
+        stored = existing(self.store, token_id)
+        # A login may be newer than the last renewal of its row.
+        made_at = max(stored.renewal.renewed_at or 0.0, stored.logged_in_at or 0.0)
+        is_fresh = 0 <= self.clock.now() - made_at < FRESH
+        return self._renewer.valid(stored, Ask(issuer=issuer) if is_fresh else ask)
 
     def revoke(self, token_id: str) -> Token:
         """
