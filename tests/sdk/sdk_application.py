@@ -272,6 +272,7 @@ class Application:
         """Be given a token, save another access token for it, and report that."""
         self.token.get_token()
         token = oauth_token(**given)
+        token.set_expires_in("4102444800000")
         self.store.save_token(token)
         self.store.rejected(token)
         return shown(self.store.find_token_by_id(token.get_id()))
@@ -331,7 +332,7 @@ class Application:
 
     def rows(self):
         store = self.store.keeper.store
-        return [[row.id, row.status.value, row.user] for row in store.iter_rows()]
+        return [[row.id, row.status.value, row.user] for row in store.iter_tokens()]
 
     def _environment(self, given):
         return environment(*given)

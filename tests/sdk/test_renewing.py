@@ -16,6 +16,12 @@ rotates = false
 """
 
 
+def a_minute_later(*processes):
+    """Let what was made be old enough to be the reason of a 401."""
+    for each in processes:
+        each.move_clock(seconds=61)
+
+
 def expired(sdk, process):
     """Log in, let the token expire; return it."""
     token = sdk.log_in(process)
@@ -226,6 +232,7 @@ def test_rejected(sdk, zoho):
     sdk.log_in(process)
     assert process.call() == 200
     zoho.expire_access_tokens()
+    a_minute_later(process)
 
     assert process.call() == 401
     assert process.call_with_retry() == 200
@@ -237,6 +244,7 @@ def test_rejected_at_the_first_call(sdk, zoho):
     process = sdk.process()
     sdk.log_in(process)
     zoho.expire_access_tokens()
+    a_minute_later(process)
 
     assert process.call_with_retry() == 200
     assert zoho.counters.token_calls("refresh_token") == 1
@@ -249,6 +257,7 @@ def test_rejected_elsewhere(sdk, zoho):
     sdk.start(theirs, id=token["id"])
     assert [ours.call(), theirs.call()] == [200, 200]
     zoho.expire_access_tokens()
+    a_minute_later(ours, theirs)
     assert [ours.call(), theirs.call()] == [401, 401]
     ours.rejected()
     theirs.rejected()
@@ -264,6 +273,7 @@ def test_rejected_in_threads(sdk, zoho):
     assert process.call() == 200
     for round_ in (1, 2):
         zoho.expire_access_tokens()
+        a_minute_later(process)
         assert process.call_threads_with_retry(count=8) == [200] * 8
         assert zoho.counters.token_calls("refresh_token") == round_
 
@@ -273,10 +283,30 @@ def test_rejected_forever(sdk, zoho):
     process = sdk.process()
     sdk.log_in(process)
     zoho.faults.add(endpoint="records", kind="status", status=401, times=None)
+    for _ in range(3):
+        process.rejected()
+    assert zoho.counters.token_calls("refresh_token") == 0
+    a_minute_later(process)
+    for _ in range(3):
+        process.rejected()
+
+    assert zoho.counters.token_calls("refresh_token") == 1
+
+
+def test_rejected_after_a_login_over_an_old_row(sdk, zoho):
+    """A login a moment ago is young, however long ago its row was last renewed."""
+    process = sdk.process()
+    first = sdk.log_in(process)
+    process.renew(token_id=first["id"])
+    a_minute_later(process)
+    sdk.log_in(process)
+    zoho.counters.reset()
     process.rejected()
+    assert zoho.counters.token_calls() == 0
+    a_minute_later(process)
     process.rejected()
 
-    assert zoho.counters.token_calls("refresh_token") <= 2
+    assert zoho.counters.token_calls("refresh_token") == 1
 
 
 def test_rejected_after_another_user(sdk, zoho):
@@ -285,6 +315,7 @@ def test_rejected_after_another_user(sdk, zoho):
     first = sdk.log_in(process, user=zoho.user)
     process.renew(token_id=first["id"])
     other = sdk.log_in(user=zoho.add_user("other@us.example.com"))
+    a_minute_later(process)
     seen = process.rejected_after(other_id=other["id"])
 
     assert zoho.counters.token_calls("refresh_token") == 2
@@ -296,6 +327,7 @@ def test_rejected_in_a_thread_that_knows_nothing(sdk, zoho):
     process = sdk.process()
     first = sdk.log_in(process)
     process.renew(token_id=first["id"])
+    a_minute_later(process)
     process.rejected(threads=1)
     assert zoho.counters.token_calls("refresh_token") == 1
 
@@ -308,6 +340,7 @@ def test_rejected_after_a_new_login(sdk, zoho):
     process = sdk.process()
     first = sdk.log_in(process)
     again = {"refresh_token": first["refresh_token"], "access_token": zoho.access_token()}
+    a_minute_later(process)
     seen = process.rejected_after_saving(**again, **sdk.secrets())
 
     assert seen["id"] == first["id"]

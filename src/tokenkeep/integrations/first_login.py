@@ -95,14 +95,17 @@ class FirstLogins:
             self._clock.sleep(_PAUSE * random.uniform(0.5, 1.0))  # noqa: S311  # jitter, no secret
 
     def over(self) -> None:
-        """Note that whatever login this thread was at is saved, or has failed."""
+        """Give up the leases of this thread: whatever login it was at is saved, or has failed."""
         for version in list(self._mine):
             asked = self._mine.get(version)
-            self._mine.drop(version)
             if asked is not None:
-                # Waiters see by themselves that the thread is gone, and a sweep tidies up.
-                with suppress(StoreConflict, StoreUnavailable):
+                try:
                     self._store.release(asked, version)
+                except StoreConflict:
+                    pass  # somebody else has it by now
+                except StoreUnavailable:
+                    continue  # with this thread's next look
+            self._mine.drop(version)
 
     def _is_over(self, held: Claim) -> bool:
         """Tell whether nobody can be behind a lease any more."""

@@ -15,6 +15,7 @@ from tokenkeep.clock import Clock
 from tokenkeep.errors import (
     ConfigurationError,
     DriverMissing,
+    DuplicateRefreshToken,
     LoginNeeded,
     TokenKeepError,
     TokenNotFound,
@@ -22,7 +23,7 @@ from tokenkeep.errors import (
 )
 from tokenkeep.events import logger
 from tokenkeep.lookup import digest_of
-from tokenkeep.saving import is_older
+from tokenkeep.saving import is_older, same_thing
 from tokenkeep.store import TokenStore
 from tokenkeep.token import Status, Token
 
@@ -60,6 +61,11 @@ The SDK itself asks for a new access token when less than 5 s are left, in
 every thread and process. What is valid is shown to it with at least this much
 left, in seconds, so that it never does.
 """
+
+_NOTHING = Token()
+
+_MOST_UNUSED = 1000
+"""How many grants that were not used are remembered to have been told."""
 
 
 class SDKStore:
@@ -106,9 +112,9 @@ class SDKStore:
         self.keeper: Keeper = _Keeper(opened, clock=clock, on_event=on_event)
         self._logins = FirstLogins(self.keeper.store, self._clock)
         # By id, the access tokens each thread was given last.
-        self._handed: Recent[str | None, str | None] = Recent()
-        # Grants that were told not to have been used, by their digest.
-        self._unused: Recent[str, None] = Recent()
+        self._handed: Recent[str, str | None] = Recent()
+        # Digests of the grants that were told not to have been used.
+        self._unused: set[str] = set()
 
     def __repr__(self) -> str:
         return f"<SDKStore {self.keeper.store!r}>"
@@ -136,41 +142,34 @@ class SDKStore:
             token_id = token.get_id()
             if token_id:
                 stored = self._zohos(token_id)
-                return None if stored is None else self._filled(token, stored)
+                return None if stored is None else self._filled(token, stored, token_id)
             asked = zoho_tokens.asked(token, self._asked_place(token), provider=PROVIDER)
             valid = self._valid(asked)
-            return None if valid is None else self._filled(token, valid)
+            return None if valid is None else self._filled(token, valid, str(valid.id))
 
     def find_token_by_id(self, id: str) -> Any:  # noqa: A002  # the SDK's own name
         """
         Return a new OAuthToken with the token of this id, renewed if need be.
 
         Args:
-            id: As `save_token` has set it.
+            id: As `save_token` has set it, or one that it was saved with.
 
         Raises:
             SDKException: There is none, or it can't be made valid.
         """
         with _sdk_errors:
             self._logins.over()
-            stored = self._zohos(id)
-            if stored is None:
-                raise TokenNotFound(
-                    "There is no such token",
-                    token_id=id,
-                    hint="It was deleted, or never there; see those there are with: tokenkeep list",
-                )
-            valid = self._renewed(stored)
+            valid = self._renewed(self._existing(id))
             self._handed.note(id, valid.access_token)
-            # The id it was asked by, which may be its caller's own.
-            return zoho_tokens.made(valid.but(id=id), self._shown_expiry(valid))
+            return zoho_tokens.made(valid, self._shown_expiry(valid), id)
 
     def save_token(self, token: Any) -> None:
         """
-        Store the SDK's token, and set its id.
+        Store the SDK's token, and set its id if it has none.
 
         Args:
-            token: An OAuthToken with its access, refresh or grant token.
+            token: An OAuthToken with its access, refresh or grant token. An id
+                of its own goes on leading to it.
 
         Raises:
             SDKException: It could not be stored, or it is revoked and this is
@@ -195,8 +194,10 @@ class SDKStore:
                 api_domain=self._api_domain(token, place),
                 issuer=issuer,
             )
-            saved = self.keeper.save(given)
-            self._logins.over()
+            try:
+                saved = self.keeper.save(given)
+            finally:
+                self._logins.over()
             if saved.status is not Status.OK:
                 raise LoginNeeded(
                     f"This token is {saved.status.value} and what was saved is no new login",
@@ -204,7 +205,8 @@ class SDKStore:
                     user=saved.user,
                     hint="Log in with a new grant or refresh token",
                 )
-            if not given.id:  # an id of its caller's own is kept, as the official stores do
+            # An id of its caller's own is kept, as the official stores do.
+            if not (given.id and self._zohos(given.id)):
                 token.set_id(saved.id)
             # What the SDK goes on with, whatever this thread was given before.
             self._handed.note(token.get_id(), token.get_access_token())
@@ -231,7 +233,10 @@ class SDKStore:
             SDKException: The store can't be read.
         """
         with _sdk_errors:
-            return [zoho_tokens.made(token, token.expires_at) for token in self._all_zohos()]
+            return [
+                zoho_tokens.made(token, token.expires_at, str(token.id))
+                for token in self._all_zohos()
+            ]
 
     def delete_tokens(self) -> None:
         """
@@ -261,6 +266,7 @@ class SDKStore:
             SDKException: There is none, or it could not be written.
         """
         with _sdk_errors:
+            self._existing(id)
             return not self.keeper.revoke(id).renewal.to_revoke
 
     def rejected(self, token: Any) -> None:
@@ -268,7 +274,8 @@ class SDKStore:
         Report that the CRM has refused the access token, with status 401.
 
         The SDK never does. Renews only if that access token is still the
-        stored one; then make the call once more.
+        stored one and at least a minute old: a younger one is not what the
+        CRM refuses. Then make the call once more.
 
         Args:
             token: The OAuthToken the call was made with. The access token
@@ -280,11 +287,13 @@ class SDKStore:
             SDKException: It can't be renewed.
         """
         with _sdk_errors:
-            token_id = token.get_id()
+            token_id = str(token.get_id())
             # The SDK's object keeps its first access token for good; what the
             # call was made with is what this thread was given last.
             self.keeper.rejected(
-                str(token_id), str(self._handed.get(token_id) or token.get_access_token())
+                token_id,
+                str(self._handed.get(token_id) or token.get_access_token()),
+                issuer=self._issuer(self._existing(token_id)),
             )
 
     def close(self) -> None:
@@ -297,7 +306,7 @@ class SDKStore:
         if stored is None:
             return None
         try:
-            valid = self._renewed(stored, asked.client_secret)
+            valid = self._renewed(stored, asked)
         except LoginNeeded:
             if not _brings_another_login(asked, stored):
                 raise
@@ -314,19 +323,44 @@ class SDKStore:
             found = self.keeper.store.find_token(asked.but(data_center=None))
         return found
 
-    def _renewed(self, stored: Token, client_secret: str | None = None) -> Token:
-        issuer = None
-        if not stored.issuer:
-            environment = _environment()
-            if environment is None:
-                return stored  # nobody can say yet where it is renewed: it is filled as it is
-            issuer = environment.accounts_url
-        return self.keeper.valid(stored, client_secret=client_secret, issuer=issuer)
+    def _renewed(self, stored: Token, asked: Token = _NOTHING) -> Token:
+        issuer = self._issuer(stored)
+        if issuer is None and stored.status is Status.OK and _environment() is None:
+            return stored  # nobody can say yet where it is renewed: it is filled as it is
+        return self.keeper.valid(stored, client_secret=asked.client_secret, issuer=issuer)
+
+    def _issuer(self, token: Token) -> str | None:
+        """
+        Return where a token is renewed: as it says, as its API's host does, or where we are.
+
+        Returns:
+            None if nobody says; the environment does not for a token of
+            another data centre, which would be sent to the wrong one.
+        """
+        if token.issuer:
+            return token.issuer
+        known = self.keeper.providers.named(PROVIDER).issuer(self._place(token.api_domain))
+        environment = _environment()
+        if known or environment is None:
+            return known
+        here = self._place(environment.url)
+        is_here = here is None or token.data_center in (None, here.data_center)
+        return str(environment.accounts_url) if is_here else None
 
     def _zohos(self, token_id: str) -> Token | None:
         """Return the token with an id. None if there is none, or it is another provider's."""
         stored = self.keeper.store.find_token_by_id(token_id)
         return stored if stored is not None and stored.provider == PROVIDER else None
+
+    def _existing(self, token_id: str) -> Token:
+        stored = self._zohos(token_id)
+        if stored is None:
+            raise TokenNotFound(
+                "There is no such token",
+                token_id=token_id,
+                hint="It was deleted, or never there; see those there are with: tokenkeep list",
+            )
+        return stored
 
     def _all_zohos(self) -> Iterator[Token]:
         return (token for token in self.keeper.tokens() if token.provider == PROVIDER)
@@ -338,7 +372,9 @@ class SDKStore:
         digest = digest_of(asked.grant_token)
         if digest in self._unused:
             return
-        self._unused.note(digest, None)
+        if len(self._unused) >= _MOST_UNUSED:
+            self._unused.clear()
+        self._unused.add(digest)
         logger.warning(
             "A grant token was given for user %s, whose stored login %s works: it was not used. "
             "To log in with it, for other scopes say, delete or revoke the stored one first: "
@@ -357,7 +393,30 @@ class SDKStore:
                 "The environment's accounts URL is plain http: secrets would be sent in clear",
                 hint="Use https; plain http is for 127.0.0.1 only",
             )
+        self._refuse_second_row(asked)
         return self._logins.elect(asked)
+
+    def _refuse_second_row(self, asked: Token) -> None:
+        """
+        Refuse a first login whose save would be: from 6_0 on the SDK keeps that to itself.
+
+        Raises:
+            DuplicateRefreshToken: Another user's or environment's row has the refresh token.
+        """
+        if not (asked.refresh_token and asked.client_id):
+            return
+        anywhere = asked.but(
+            user=None, access_token=None, grant_token=None, data_center=None, environment=None
+        )
+        row = self.keeper.store.find_token(anywhere)
+        if row is not None and not same_thing(row, asked):
+            raise DuplicateRefreshToken(
+                "This refresh token is stored already, for another user or environment",
+                token_id=row.id,
+                user=row.user,
+                hint="Start with the user signature and environment of that token, which "
+                f"`tokenkeep list` shows, or delete it first: tokenkeep delete {row.id}",
+            )
 
     def _place(self, url: str | None) -> Place | None:
         return self.keeper.providers.named(PROVIDER).place(url)
@@ -381,9 +440,9 @@ class SDKStore:
         agrees = place is not None and place.environment == wanted
         return named if agrees else str(environment.url)
 
-    def _filled(self, token: Any, stored: Token) -> Any:
-        self._handed.note(stored.id, stored.access_token)
-        return zoho_tokens.filled(token, stored, self._shown_expiry(stored))
+    def _filled(self, token: Any, stored: Token, token_id: str) -> Any:
+        self._handed.note(token_id, stored.access_token)
+        return zoho_tokens.filled(token, stored, self._shown_expiry(stored), token_id)
 
     def _shown_expiry(self, token: Token) -> float | None:
         if token.expires_at is None or token.status is not Status.OK:

@@ -50,13 +50,15 @@ def asked(token: Any, place: Place | None, **known: object) -> Token:
     )
 
 
-def made(token: Token, expires_at: float | None) -> Any:
+def made(token: Token, expires_at: float | None, token_id: str) -> Any:
     """
     Make an OAuthToken; only its own constructor gives it all the SDK will touch.
 
     Args:
         token: A stored token.
         expires_at: What the SDK is told of its end, in epoch seconds. None if not known.
+        token_id: What the SDK is told of its id: the one it was asked by,
+            which may be its caller's own.
     """
     sdk_token = OAuthToken(
         client_id=token.client_id,
@@ -64,7 +66,7 @@ def made(token: Token, expires_at: float | None) -> Any:
         grant_token=token.grant_token,
         refresh_token=token.refresh_token,
         redirect_url=token.redirect_uri,
-        id=token.id,
+        id=token_id,
         access_token=token.access_token,
         user_signature=None if token.user is None else UserSignature(token.user),
         api_domain=token.api_domain,
@@ -73,7 +75,7 @@ def made(token: Token, expires_at: float | None) -> Any:
     return sdk_token
 
 
-def filled(token: Any, stored: Token, expires_at: float | None) -> Any:
+def filled(token: Any, stored: Token, expires_at: float | None, token_id: str) -> Any:
     """
     Fill the SDK's token in place: what the row knows better, and what is missing.
 
@@ -81,8 +83,9 @@ def filled(token: Any, stored: Token, expires_at: float | None) -> Any:
         token: An OAuthToken.
         stored: What is stored for it.
         expires_at: As for `made`.
+        token_id: As for `made`.
     """
-    token.set_id(stored.id)
+    token.set_id(token_id)
     token.set_access_token(stored.access_token)
     token.set_expires_in(_milliseconds(expires_at))
     if stored.refresh_token is not None:
