@@ -1,31 +1,54 @@
-"""The documentation names what there is, and nothing it links to is missing."""
+"""The documentation names what there is, and what it tells to type works."""
 
+from __future__ import annotations
+
+import ast
+import io
+import os
+import pty
 import re
+import subprocess
+import sys
+from contextlib import suppress
 from pathlib import Path
 
+import boto3
 import pytest
 
+import tokenkeep
 from tokenkeep.backends import BACKENDS
 from tokenkeep.cli.app import app
+from tokenkeep.testing import emulator_configuration
 
 ROOT = Path(__file__).parents[1]
 PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), *ROOT.glob("examples/*/*.md")])
 DOCS = "\n".join(page.read_text() for page in PAGES)
 SOURCE = "\n".join(path.read_text() for path in ROOT.glob("src/**/*.py"))
 
+TYPED = ("logins.md", "keys.md")
+"""The pages whose examples are typed, one after the other, and have to do what they show."""
+
+BLOCK = re.compile(r"^```(console|python)\n(.*?)^```$|^<!-- (.*?) -->$", re.MULTILINE | re.DOTALL)
+PEOPLE = [("ana@example.com", "6000123"), ("bo@example.com", "6000124")]
+DONE = "~done~"
+
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_links(page):
-    """What a page links to in this repository is there."""
-    links = re.findall(r"\]\(([^)#\s]+)[^)]*\)", page.read_text())
-    missing = [
-        link
-        for link in links
-        if not link.startswith(("http:", "https:", "mailto:"))
-        and not (page.parent / link).exists()
-    ]
+    """What a page links to in this repository is there, headings too."""
+    links = re.findall(r"\]\(([^)\s]+)\)", page.read_text())
+    inside = [link for link in links if not link.startswith(("http:", "https:", "mailto:"))]
+    missing = [link for link in inside if not is_there(page, *link.partition("#")[::2])]
 
     assert [] == missing
+
+
+def is_there(page, link, heading):
+    target = page.parent / link if link else page
+    if not target.exists() or not heading:
+        return target.exists()
+    titles = re.findall(r"^#+ (.*)$", target.read_text(), re.MULTILINE)
+    return heading in [re.sub(r"[^\w -]", "", each).lower().replace(" ", "-") for each in titles]
 
 
 @pytest.mark.parametrize("scheme", BACKENDS)
@@ -61,8 +84,141 @@ def test_makefile():
 
 
 def test_invariants():
-    """Each of the 13 invariants is named by a test that fails without it."""
+    """Each of the 16 invariants is named by a test that fails without it."""
     tests = "\n".join(path.read_text() for path in (ROOT / "tests").glob("**/test_*.py"))
     named = {int(number) for number in re.findall(r"[Ii]nvariant (\d+)", tests)}
 
-    assert set(range(1, 14)) == named & set(range(1, 14))
+    assert set(range(1, 17)) == named & set(range(1, 17))
+
+
+@pytest.mark.parametrize("name", TYPED)
+def test_examples(name, desk, zoho):
+    """What a page tells to type is typed, in its order, and answers as it shows."""
+    here = {}
+    for kind, text, aside in BLOCK.findall((ROOT / "docs" / name).read_text()):
+        if kind == "console":
+            for typed, shown in re.findall(r"^\$ (.*)\n((?:(?!\$ ).*\n)*)", text, re.MULTILINE):
+                assert_shown(typed, desk.type(typed), shown)
+        elif kind == "python":
+            run_python(text, here)
+        elif aside.startswith("$ "):
+            desk.type(aside.removeprefix("$ "))
+        elif aside == "the provider can't be reached once":
+            zoho.faults.add(endpoint="revoke", kind="drop")
+    for store in here.values():
+        if isinstance(store, tokenkeep.Vault):
+            store.close()
+
+
+def test_kms(aws, desk, monkeypatch):  # noqa: ARG001  # a process environment of its own
+    """The source of keys that docs/keys.md shows keeps a store's keys with AWS KMS."""
+    monkeypatch.setenv("AWS_ENDPOINT_URL", aws.endpoint_url)
+    monkeypatch.setenv("TOKENKEEP_STORE", "sqlite:///tokens.db")
+    kms = boto3.client("kms")
+    for alias in ("alias/tokenkeep", "alias/next"):
+        kms.create_alias(AliasName=alias, TargetKeyId=kms.create_key()["KeyMetadata"]["KeyId"])
+    example = re.search(r"```python kms\n(.*?)```", (ROOT / "docs/keys.md").read_text(), re.DOTALL)
+    here = {}
+    exec(example[1], here)
+    vault, source = here["vault"], here["KMSKeys"]
+
+    saved = here["keeper"].save(tokenkeep.Token(user="u", refresh_token="r"))
+    with tokenkeep.Vault(vault.backend, source("alias/next", "alias/tokenkeep")) as other:
+        assert other.rotate()
+    with tokenkeep.Vault(vault.backend, source("alias/next")) as other:
+        assert [saved] == other.get_tokens()
+    kms.delete_alias(AliasName="alias/next")
+    with pytest.raises(tokenkeep.KeyMissing, match="does not unwrap with alias/next"):
+        tokenkeep.Vault(vault.backend, source("alias/next"))
+    kms.close()
+
+
+def run_python(text, here):
+    """Run a block of Python. A comment behind an expression is its value, or what it raises."""
+    lines = text.splitlines()
+    for statement in ast.parse(text).body:
+        comment = re.search(r"  # (.*)$", lines[statement.end_lineno - 1])
+        if comment is None or not isinstance(statement, ast.Expr):
+            exec(compile(ast.Module([statement], []), "docs", "exec"), here)
+            continue
+        try:
+            found = str(eval(compile(ast.Expression(statement.value), "docs", "eval"), here))
+        except tokenkeep.TokenKeepError as error:
+            found = f"{type(error).__name__}: {error}"
+        assert_shown(lines[statement.lineno - 1], found, comment[1])
+
+
+def assert_shown(typed, found, shown):
+    """Compare what came out with what is shown, where … stands for anything."""
+    pattern = r"\s+".join(re.escape(word).replace("…", ".*") for word in shown.split())
+    assert re.fullmatch(pattern, found.strip(), re.DOTALL), f"{typed}\n{found}\nis not\n{shown}"
+
+
+class Desk:
+    """A shell on a terminal, with an emulated Zoho behind it."""
+
+    def __init__(self, prelude):
+        reader, writer = pty.openpty()
+        self._out = io.TextIOWrapper(io.FileIO(reader), encoding="utf-8", newline="")
+        self._shell = subprocess.Popen(
+            ["bash", "--norc"], stdin=subprocess.PIPE, stdout=writer, stderr=writer, text=True
+        )
+        os.close(writer)
+        self.type(prelude)
+
+    def type(self, command):
+        """Run a command, and return what it writes without its colours."""
+        self._shell.stdin.write(f"{{ {command}\n}} </dev/null; echo {DONE}\n")
+        self._shell.stdin.flush()
+        lines = []
+        while DONE not in (line := self._out.readline()):
+            lines.append(re.sub(r"\x1b\[[0-9;]*m", "", line).rstrip())
+        return "\n".join([*lines, line.partition(DONE)[0]])
+
+    def close(self):
+        self._shell.stdin.close()
+        self._shell.wait()
+        with suppress(OSError):
+            self._out.close()
+
+
+@pytest.fixture
+def desk(zoho, tmp_path, monkeypatch):
+    """A shell and a process environment with an empty home, and people who log in one by one."""
+    for name in list(os.environ):
+        if name.startswith(("TOKENKEEP_", "XDG_")):
+            monkeypatch.delenv(name)
+    for email, zgid in PEOPLE:
+        zoho.add_user(email, data_center="us", zgid=zgid)
+    (tmp_path / "zoho.toml").write_text(emulator_configuration(zoho))
+    keys = tmp_path / ".config" / "tokenkeep" / "keys"
+    keys.parent.mkdir(parents=True)
+    keys.touch(0o600)
+    keys.write_text(f"{tokenkeep.generate_key()}\n")
+    for name, value in {
+        "HOME": str(tmp_path),
+        "COLUMNS": "120",
+        "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
+        "TOKENKEEP_CONFIG": str(tmp_path / "zoho.toml"),
+        "TOKENKEEP_CLIENT_ID": zoho.client.client_id,
+        "TOKENKEEP_CLIENT_SECRET": zoho.client.client_secret,
+    }.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.chdir(tmp_path)
+    # No browser is there: each login takes the next code.
+    for number, (email, zgid) in enumerate([PEOPLE[0], *PEOPLE]):
+        code = zoho.grant_code(f"{email}:{zgid}", life=600)
+        (tmp_path / f"code{number}").write_text(code)
+    prelude = """
+        n=0
+        tokenkeep() {
+            if [ "$1" = login ]; then
+                command tokenkeep login --grant-file "code$((n++))"
+            else
+                command tokenkeep "$@"
+            fi
+        }
+    """
+    made = Desk(prelude)
+    yield made
+    made.close()
