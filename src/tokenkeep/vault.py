@@ -42,9 +42,6 @@ if TYPE_CHECKING:
 _UNSEEN = object()
 """A revision that no store has: what was written here may have been written over."""
 
-_LOOKS = (0.0, 0.05, 0.1, 0.2, 0.4)
-"""How long the earlier of two saves of one refresh token waits for the other to go, in seconds."""
-
 _LIST_BY = {"user": "user", "client_id": "client", "tenant": "tenant", "status": "state"}
 
 
@@ -642,27 +639,25 @@ class Vault(Store):
         Look once more after a login was written: others may have saved it meanwhile.
 
         Raises:
-            DuplicateRefreshToken: Another row has the same refresh token, and was first.
+            DuplicateRefreshToken: Another row has the same refresh token: this write is taken
+                back. Of two that see each other, both are.
             StoreConflict: Somebody wrote meanwhile: begin anew.
         """
         if not saved.refresh_token:
             return saved
-        marks = [self._rows.mark("refresh", saved.refresh_token)]
-        for pause in _LOOKS:
-            if pause:
-                self._clock.sleep(pause)
-            found = self._rows.find([*marks, *(self._owners(saved) if not pause else ())])
-            others = [row for row in self._led(found) if row.id != saved.id]
-            others = [row for row in others if row.refresh_token == saved.refresh_token]
-            if not others:
-                again = next((kept for kept in found if kept.id == saved.id), None)
-                return again if isinstance(again, Token) else saved
-            if saving.same_thing(others[0], saved):
-                return self._become_one(saved, others[0])
-            if plan.source is not None:
-                return saved  # this login was here first: who saves it elsewhere takes that back
-            if _order(others[0]) < _order(saved):
-                break
+        mark = self._rows.mark("refresh", saved.refresh_token)
+        found = self._rows.find([mark, *self._owners(saved)])
+        others = [
+            row
+            for row in self._led(found)
+            if row.id != saved.id and row.refresh_token == saved.refresh_token
+        ]
+        if not others:
+            return saved
+        if saving.same_thing(others[0], saved):
+            return self._become_one(saved, others[0])
+        if plan.source is not None:
+            return saved  # it moved a row, so it was here first: who sees that takes back
         # Taken back as it came, unless somebody has written it since.
         if plan.stored is None:
             self._rows.delete(self._record_id(str(saved.id)), replaces=saved.version)
