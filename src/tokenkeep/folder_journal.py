@@ -172,8 +172,8 @@ class FolderJournal(Journal):
             raise self._unreadable(exc) from exc
         number = int.from_bytes(content[len(_MAGIC) : len(_MAGIC) + _NUMBER])
         length = int.from_bytes(content[len(_MAGIC) + _NUMBER : _HEAD])
-        sealed = content[_HEAD : _HEAD + length]
-        if path.suffix == _PART and (not content.startswith(_MAGIC) or len(sealed) < length):
+        sealed = content[_HEAD : _HEAD + length] if content.startswith(_MAGIC) else b""
+        if path.suffix == _PART and (not sealed or len(sealed) < length):
             return None
         try:
             if number not in self._keys:
