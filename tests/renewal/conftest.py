@@ -26,6 +26,12 @@ def killing():
 
 
 @pytest.fixture
+def limited():
+    """As *world*; and how often it may be asked within ten minutes is limited."""
+    return World(mint_limit=10)
+
+
+@pytest.fixture
 def keeper(world):
     """The keeper of the process that is watched."""
     return world.here.keeper

@@ -15,6 +15,7 @@ from collections import defaultdict, deque
 from tokenkeep import Claim, Keeper, KeyRing, Status, StoreUnavailable, Token, Vault
 from tokenkeep.backends.memory import MemoryBackend
 from tokenkeep.errors import GrantRejected, ProviderUnavailable
+from tokenkeep.header import Header
 from tokenkeep.journal import MemoryJournal
 from tokenkeep.providers import Answer, Place, Profile, Provider, Providers
 from tokenkeep.store import Store
@@ -25,6 +26,21 @@ ELSEWHERE = json.dumps(
     {"host": "far", "pid": 1, "started": "1", "boot": "another boot", "namespace": "another"}
 )
 """A holder on another host: nobody here can tell whether it lives."""
+
+
+class Crash(BaseException):
+    """The process ends here."""
+
+
+def crash():
+    raise Crash
+
+
+class ByOwner(MemoryBackend):
+    """A backend with nothing unique but names, as AWS Secrets Manager."""
+
+    def id_for(self, owner):
+        return owner
 
 
 class ScriptedProvider(Provider):
@@ -229,10 +245,11 @@ class World:
     host, ``beside`` another process on the host of ``here``.
     """
 
-    def __init__(self, **provider):
+    def __init__(self, *, backend=None, **provider):
         self.clock = FakeClock(1_800_000_000.0)
-        self.backend = MemoryBackend()
+        self.backend = backend or MemoryBackend()
         self.ring = KeyRing([b"k" * 32])
+        self.header = Header(self.backend, self.ring, self.clock.monotonic)
         self.provider = ScriptedProvider(**provider)
         self.here = Actor(self)
         self.there = Actor(self)
@@ -253,24 +270,65 @@ class World:
             issuer="https://provider.example/token",
             api_domain="https://api.example",
         )
-        return self.there.store.vault.save_token(token.but(**fields))
+        return self.vault.save_token(token.but(**fields))
 
     def get(self, actor=None):
         """Ask for the token, as a caller does."""
         return (actor or self.here).keeper.get(id=self.id)
 
     @property
+    def vault(self):
+        """The store as somebody else sees it, whom nobody gets in the way of."""
+        return self.there.store.vault
+
+    @property
     def stored(self):
         """The token as it is stored now."""
-        return self.there.store.vault.reread(self.id)
+        return self.vault.reread(self.id)
+
+    def before_write(self, number, step):
+        """Let a step happen right before the n-th write or deletion from now on, by whoever."""
+        self._interrupt(number, step, before=True)
+
+    def after_write(self, number, step):
+        """Let a step happen right after it."""
+        self._interrupt(number, step, before=False)
+
+    def let_be(self):
+        """Take back what was to happen at a write that has not come."""
+        for name in ("write", "delete"):
+            vars(self.backend).pop(name, None)
+
+    def _interrupt(self, number, step, *, before):
+        backend = self.backend
+        calls = {"write": backend.write, "delete": backend.delete}
+        count = 0
+
+        def stepping(call):
+            def _stepping(*args, **given):
+                nonlocal count
+                count += 1
+                now = count == number
+                if now:
+                    vars(backend).update(calls)  # the step's own writes don't count
+                if now and before:
+                    step()
+                done = call(*args, **given)
+                if now and not before:
+                    step()
+                return done
+
+            return _stepping
+
+        vars(backend).update({name: stepping(call) for name, call in calls.items()})
 
     def write(self, **changes):
         """Write other fields, as somebody who has nothing to do with renewals."""
-        return self.there.store.vault.swap(self.stored.but(**changes))
+        return self.vault.swap(self.stored.but(**changes))
 
     def write_renewal(self, **changes):
         """Write the state of the renewal."""
-        return self.there.store.vault.swap(self.stored.with_renewal(**changes))
+        return self.vault.swap(self.stored.with_renewal(**changes))
 
     def claim(self, holder=ELSEWHERE, *, length=20.0, ago=0.0):
         """Claim the token, as somebody else."""

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+
 import pytest
 from renewal_scenario import World
 
-from tokenkeep import ProviderRefused, ProviderUnavailable
+from tokenkeep import ProviderRefused, ProviderUnavailable, holder
 
 
 def test_changes(world):
@@ -28,17 +30,116 @@ def test_no_refresh_token_in_the_answer(rotating):
     assert rotating.stored.pair == ("access-2", "login-1/0")
 
 
-def test_api_domain_of_an_answer(world):
-    """What an answer says about the API never changes whose and where a token is."""
-    before = world.stored
-    world.provider.extra = {"api_domain": "https://elsewhere.example", "scope": "other"}
+EU = "https://api.example.eu"
+
+
+def test_what_an_answer_says_besides(world):
+    """Scope, API domain and place, when the refresh token ends, and what else there was."""
+    world.write(extra={"kept": 1, "realm": "old"})
+    world.provider.places = {EU: ("eu", "production")}
+    world.provider.extra = {
+        "api_domain": EU,
+        "scope": "granted",
+        "refresh_expires_in": 100.0,
+        "extra": {"realm": "new"},
+    }
 
     world.get()
 
     after = world.stored
-    assert before.api_domain == after.api_domain
-    assert before.identity == after.identity
-    assert before.data_center == after.data_center
+    assert (EU, "eu", "production") == (after.api_domain, after.data_center, after.environment)
+    assert (world.id, "granted") == (after.id, after.scope)
+    assert world.clock.now() + 100 == after.refresh_expires_at
+    assert {"kept": 1, "realm": "new"} == after.extra
+
+
+def test_a_place_that_was_learnt_is_what_the_row_is_for(world):
+    """The next login of this user there is the row's, and not another one's beside it."""
+    world.provider.places = {EU: ("eu", "production")}
+    world.provider.extra = {"api_domain": EU}
+    world.get()
+
+    saved = world.login("login-2", "newer", api_domain=EU)
+
+    assert [saved] == world.there.store.get_tokens()
+    assert world.id == saved.id
+
+
+def test_an_answer_that_says_nothing_besides(world):
+    """What was known stays."""
+    before = world.write(scope="all", extra={"realm": "7"}, refresh_expires_at=2e9)
+
+    world.get()
+
+    after = world.stored
+    for name in ("scope", "extra", "refresh_expires_at", "api_domain", "client_secret", "issuer"):
+        assert getattr(before, name) == getattr(after, name)
+
+
+def test_an_answer_of_another_environment(world):
+    """A sandbox's token is answered with production's host: that is not where it is valid."""
+    world.provider.places = {EU: ("eu", "production")}
+    world.write(environment="sandbox", data_center="eu")
+    world.provider.extra = {"api_domain": EU}
+
+    world.get()
+
+    assert ("https://api.example", "sandbox") == (
+        world.stored.api_domain,
+        world.stored.environment,
+    )
+
+
+def test_a_host_that_nobody_knows(world):
+    """An answer that names a place which is in no table moves nobody's token."""
+    world.provider.extra = {"api_domain": "https://elsewhere.example"}
+
+    world.get()
+
+    assert ("https://api.example", None) == (world.stored.api_domain, world.stored.data_center)
+
+
+@pytest.mark.parametrize("unsaved", [False, True], ids=["saved at once", "by the journal"])
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("client_secret", "new"), ("scope", "new"), ("api_domain", "https://new.example"),
+     ("extra", {"new": 1}), ("refresh_expires_at", 3e9), ("issuer", "https://new.example/token")],
+)  # fmt: skip
+def test_saved_by_somebody_else_meanwhile(rotating, name, value, unsaved):
+    """A write changes only its own fields: what was stored during a renewal stays."""
+    world = rotating
+    world.provider.places = {EU: ("eu", "production")}
+    world.provider.extra = {"api_domain": EU, "scope": "s", "refresh_expires_in": 1.0,
+                            "extra": {"x": 1}}  # fmt: skip
+    world.provider.during.append(lambda: world.write(**{name: value}))
+    if unsaved:
+        world.here.store.before["save"].append(lambda: setattr(world.here.store, "down", True))
+
+    world.here.keeper.get(id=world.id, client_secret="the caller's")
+    world.here.store.down = False
+    world.here.keeper.sweep()
+
+    assert value == getattr(world.stored, name)
+    assert ("access-2", "login-1/1") == world.stored.pair
+    others = {"client_secret": "the caller's", "scope": "s", "extra": {"x": 1}}
+    for other in others.keys() - {name}:
+        assert others[other] == getattr(world.stored, other)
+
+
+def test_history(world):
+    """The last events of its life, by whom; equal ones in a row are one."""
+    me = holder.name(holder.me())
+    world.provider.trouble += [ProviderUnavailable("It did not answer")] * 2
+    for _ in range(3):
+        with suppress(ProviderUnavailable):
+            world.get()
+        world.clock.advance(10)
+    world.here.keeper.revoke(world.id)
+
+    happened = [(each.what, each.by, each.count) for each in world.stored.history]
+
+    assert happened == [("login", None, 1), ("failed", me, 2), ("renewed", me, 1),
+                        ("revoked", me, 1)]  # fmt: skip
 
 
 def test_lifetime_not_told(world):
@@ -74,23 +175,33 @@ def test_expiry_counts_from_before_the_call(world):
     assert asked + 3600 == world.stored.expires_at
 
 
-def test_mint_times_with_the_same_refresh_token(world):
+def test_mint_times_with_the_same_refresh_token(limited):
     """Invariant 6: mint times go on where the refresh token stays."""
-    world.get()
-    world.expire()
-    world.get()
+    limited.get()
+    limited.expire()
+    limited.get()
 
-    assert len(world.stored.renewal.mints) == 1  # the first is out of the window by now
-    world.write(expires_at=world.clock.now() - 1)
-    world.get()
-    assert len(world.stored.renewal.mints) == 2
+    assert len(limited.stored.renewal.mints) == 1  # the first is out of the window by now
+    limited.write(expires_at=limited.clock.now() - 1)
+    limited.get()
+    assert len(limited.stored.renewal.mints) == 2
 
 
-def test_mint_times_with_another_refresh_token(rotating):
+def test_mint_times_with_another_refresh_token():
     """The limit is one of the refresh token: another one starts with an empty count."""
-    rotating.get()
+    world = World(rotates=True, mint_limit=10)
+    world.get()
 
-    assert rotating.stored.renewal.mints == ()
+    assert world.stored.renewal.mints == ()
+
+
+def test_mint_times_that_no_limit_counts(world):
+    """A row does not grow by times that nobody asks for; a login's own goes, too."""
+    world.write_renewal(mints=(world.clock.now() - 1,))
+
+    world.get()
+
+    assert world.stored.renewal.mints == ()
 
 
 def test_caller_s_secret_is_saved_if_it_works(world):

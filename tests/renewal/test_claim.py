@@ -3,18 +3,12 @@
 from __future__ import annotations
 
 import pytest
+from renewal_scenario import Actor, Crash, World, crash
 
 from tokenkeep import CoolingDown, ProviderUnavailable, StoreUnavailable
+from tokenkeep.folder_journal import FolderJournal
 from tokenkeep.providers import Answer
 from tokenkeep.renewal.outcomes import answered
-
-
-class Crash(BaseException):
-    """The process ends here."""
-
-
-def crash():
-    raise Crash
 
 
 def journaled(world):
@@ -27,19 +21,19 @@ def journaled(world):
         refresh_token=f"{family}/{int(number) + 1}",
         expires_in=3600.0,
     )
-    entry = answered(base, answer, sent_at=world.clock.now(), client_secret=base.client_secret)
+    entry = answered(base, answer, world.provider, asked=base, sent_at=world.clock.now())
     return world.here.journal.put(entry)
 
 
-def test_mint_is_counted_before_the_call(world):
+def test_mint_is_counted_before_the_call(limited):
     """Invariant 6: a call is in the store's count before it is made."""
     seen = []
-    world.provider.before.append(lambda: seen.append(len(world.stored.renewal.mints)))
+    limited.provider.before.append(lambda: seen.append(len(limited.stored.renewal.mints)))
 
-    world.get()
+    limited.get()
 
     assert seen == [1]
-    assert len(world.stored.renewal.mints) == 1
+    assert len(limited.stored.renewal.mints) == 1
 
 
 def test_failed_call_counts(world):
@@ -77,14 +71,14 @@ def test_claim_lost_to_another(world):
     assert len(world.provider.sent) == 1
 
 
-def test_outcome_of_the_claim_is_not_known(world):
+def test_outcome_of_the_claim_is_not_known(limited):
     """A claim that was committed without a word is recognised by its nonce, and used."""
-    world.here.store.unknown.append("claim")
+    limited.here.store.unknown.append("claim")
 
-    world.get()
+    limited.get()
 
-    assert world.here.store.written == ["claim", "save"]
-    assert 1 == len(world.provider.sent) == len(world.stored.renewal.mints)
+    assert limited.here.store.written == ["claim", "save"]
+    assert 1 == len(limited.provider.sent) == len(limited.stored.renewal.mints)
 
 
 def test_claim_that_was_not_committed(world):
@@ -162,6 +156,89 @@ def test_answer_is_journaled_before_the_save(killing):
     assert killing.provider.sent == ["login-1/0"]
     assert "login-1/1" == token.refresh_token == killing.stored.refresh_token
     assert set() == killing.provider.dead
+
+
+def cut_short(folder):
+    """Leave an answer as a process does that dies before it gives it its name."""
+    [answer] = folder.glob("*.answer")
+    answer.rename(answer.with_suffix(".part"))
+
+
+@pytest.mark.parametrize("finds", ["get", "sweep", "verdict"])
+def test_answer_that_has_no_name_yet(tmp_path, killing, finds):
+    """Invariant 4: written whole before its process died, it is the only one, and is found."""
+    killing.here = Actor(killing, FolderJournal(tmp_path / "journal", killing.header))
+
+    def left_behind():
+        journaled(killing)
+        cut_short(tmp_path / "journal")
+
+    if finds == "verdict":
+        killing.provider.kills = False
+        killing.provider.before.append(left_behind)
+    else:
+        left_behind()
+    if finds == "sweep":
+        killing.here.keeper.sweep()
+
+    assert killing.get().pair == killing.stored.pair == ("journaled access", "login-1/1")
+    assert killing.provider.sent == (["login-1/0"] if finds == "verdict" else [])
+    assert list((tmp_path / "journal").iterdir()) == []
+
+
+def without_room(journal):
+    """Let a journal's disk be full."""
+
+    def prepare(base_refresh):  # noqa: ARG001  # the interface's
+        raise StoreUnavailable("The journal can't be written: no space left")
+
+    journal.prepare = prepare
+
+
+def test_no_room_for_the_only_answer():
+    """Invariant 4: with a rotating provider and a full disk nobody is asked."""
+    world = World(rotates=True, mint_limit=10)
+    without_room(world.here.journal)
+
+    with pytest.raises(StoreUnavailable, match="no space"):
+        world.get()
+
+    assert world.provider.sent == []
+    assert world.stored.renewal.claim is None
+    assert world.stored.renewal.mints == ()
+
+
+def test_room_is_given_back(tmp_path, rotating):
+    """Room is there before the call, as large as any answer; not needed, it is free again."""
+    folder = tmp_path / "journal"
+    rotating.here = Actor(rotating, FolderJournal(folder, rotating.header))
+    rooms = []
+    look = lambda: rooms.extend(path.stat().st_size for path in folder.iterdir())  # noqa: E731
+    rotating.provider.before.append(look)
+    rotating.provider.trouble.append(ProviderUnavailable("It did not answer"))
+
+    with pytest.raises(ProviderUnavailable):
+        rotating.get()
+
+    assert len(rooms) == 1
+    assert rooms[0] >= 16_384
+    assert list(folder.iterdir()) == []
+
+
+def test_room_is_made_before_the_last_look_at_the_clock(rotating):
+    """Invariant 2: a disk that takes its time before the call counts as a pause."""
+    journal = rotating.here.journal
+    journal.prepare = lambda _: rotating.clock.advance(15.0)
+
+    def in_time():
+        journal.prepare = lambda _: None
+
+    rotating.here.store.before["release"].append(in_time)
+
+    rotating.get()
+
+    assert len(rotating.provider.sent) == 1
+    assert rotating.here.store.written[:2] == ["claim", "release"]
 
 
 def test_unrotated_answer_needs_no_journal(world):

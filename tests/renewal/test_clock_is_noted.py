@@ -8,9 +8,9 @@ import sys
 
 import pytest
 from renewal_processes import KEY, PATIENCE
-from renewal_scenario import Actor
+from renewal_scenario import Actor, World
 
-from tokenkeep import KeyMissing, KeyRing, holder
+from tokenkeep import StoreTampered, holder
 from tokenkeep.clock import ClockError
 from tokenkeep.folder_journal import FolderJournal
 from tokenkeep.journal import MemoryJournal
@@ -28,7 +28,7 @@ def folder(tmp_path):
 def new_process(world, folder):
     """Start a process of a host whose clock is two hours ahead."""
     world.provider.extra = {"clock_offset": -TWO_HOURS}
-    return lambda: Actor(world, FolderJournal(folder, world.ring))
+    return lambda: Actor(world, FolderJournal(folder, world.header))
 
 
 def notes(folder):
@@ -175,7 +175,7 @@ def test_spoilt_note_is_replaced(world, new_process, folder):
 
 @pytest.fixture(params=["folder", "memory"])
 def journal(request, folder, world):
-    return FolderJournal(folder, world.ring) if request.param == "folder" else MemoryJournal()
+    return FolderJournal(folder, world.header) if request.param == "folder" else MemoryJournal()
 
 
 def test_journal_keeps_notes(journal):
@@ -193,15 +193,15 @@ def test_journal_keeps_notes(journal):
 
 
 def test_sealed(world, new_process, folder):
-    """Invariant 10: a note opens only with a key of the ring; nobody else may read the folder."""
+    """Invariant 10: a note opens only with its store's keys; nobody else may read the folder."""
     world.get(new_process())
     (note,) = notes(folder)
 
     assert b"boot" not in note.read_bytes()
     assert folder.stat().st_mode & 0o777 == 0o700
-    assert FolderJournal(folder, world.ring).clock_error(ISSUER).behind == -TWO_HOURS
-    with pytest.raises(KeyMissing):
-        FolderJournal(folder, KeyRing([b"x" * 32])).clock_error(ISSUER)
+    assert FolderJournal(folder, world.header).clock_error(ISSUER).behind == -TWO_HOURS
+    with pytest.raises(StoreTampered):
+        FolderJournal(folder, World().header).clock_error(ISSUER)
 
 
 GET = """

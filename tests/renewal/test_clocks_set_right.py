@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from tokenkeep import ProviderUnavailable
 from tokenkeep.clock import CLOCK_TOLERANCE
 
 TWO_HOURS = 7200.0
@@ -61,6 +62,47 @@ def test_suspended_machine(world):
         world.get()
 
     assert len(world.provider.sent) == 2
+
+
+@pytest.mark.parametrize("error", [3600.0, -3600.0])
+def test_one_call_for_one_expiry(world, error):
+    """Invariant 2: a host whose clock is an hour off asks no more often than others."""
+    world.write(expires_at=world.clock.now() - 1)
+    world.provider.extra = {"clock_offset": -error}
+
+    for _ in range(12):
+        world.get()
+        world.clock.advance(1.0)
+
+    assert len(world.provider.sent) == 1
+    assert world.stored.expires_at - world.clock.now() == pytest.approx(3600 - error, abs=15)
+    world.clock.advance(3600)
+    world.get()
+    assert len(world.provider.sent) == 2
+
+
+def test_clock_far_ahead_blocks_nobody(limited):
+    """What a host with a clock a year ahead has written holds nobody up."""
+    year = 365 * 86_400.0
+    now = limited.clock.now()
+    limited.clock.set(now + year)
+    limited.provider.trouble.append(ProviderUnavailable("down"))
+    with pytest.raises(ProviderUnavailable):
+        limited.get(limited.there)
+    limited.clock.set(now)
+    limited.write_renewal(mints=tuple(now + year + n for n in range(10)))
+
+    assert limited.get().access_token == "access-2"
+
+
+def test_one_issuer_s_clock_says_nothing_of_another(limited):
+    """Only the ends of an issuer's own tokens are judged by its clock, and nothing else."""
+    limited.here.keeper.clock_errors.learn("https://other.example/token", -3600.0)
+    now = limited.clock.now()
+    limited.write(expires_at=now - 600)
+
+    assert limited.get().access_token == "access-2"
+    assert limited.stored.renewal.mints[-1] == now
 
 
 def test_learnt_right_after_the_clock_was_set(world):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tokenkeep import CoolingDown, ProviderRefused, ProviderUnavailable
+from tokenkeep import ConfigurationError, CoolingDown, ProviderRefused, ProviderUnavailable
 from tokenkeep.providers import Profile
 
 
@@ -174,6 +174,26 @@ def test_throttled(world):
 
     assert until == caught.value.until
     assert len(world.provider.sent) == 1
+
+
+def test_a_provider_that_wants_years(world):
+    """However long a provider asks to be left alone, an hour is the most."""
+    world.provider.trouble.append(CoolingDown("later", until=world.clock.now() + 1e9))
+    with pytest.raises(CoolingDown):
+        world.get()
+    world.clock.advance(3601)
+
+    assert world.get().access_token == "access-2"
+
+
+def test_what_is_not_sent_is_not_counted(limited):
+    """Invariant 6: a call that can't be made for want of something costs nothing."""
+    for _ in range(12):
+        limited.provider.trouble.append(ConfigurationError("A call needs client_id"))
+        with pytest.raises(ConfigurationError):
+            limited.get()
+
+    assert limited.stored.renewal.mints == ()
 
 
 def test_budget(world):

@@ -17,6 +17,7 @@ from tokenkeep import (
     Token,
     TokenNotFound,
 )
+from tokenkeep.renewal import Ask
 from tokenkeep.stores.list import ListStore
 
 
@@ -55,6 +56,7 @@ def test_renew_a_valid_token(world, keeper):
 def test_rejected(world, keeper):
     """A token that the API refused is renewed, once for all who report it."""
     refused = keeper.get(id=world.id).access_token
+    world.clock.advance(61)
 
     first = keeper.rejected(world.id, refused)
     second = world.there.keeper.rejected(world.id, refused)
@@ -66,16 +68,32 @@ def test_rejected(world, keeper):
 def test_rejected_a_failure_is_raised(world, keeper):
     """A refused token is not handed out again because the provider is down."""
     refused = keeper.get(id=world.id).access_token
+    world.clock.advance(61)
     world.provider.trouble.append(ProviderUnavailable("It did not answer"))
 
     with pytest.raises(ProviderUnavailable):
         keeper.rejected(world.id, refused)
 
 
+def test_rejected_and_renewed_meanwhile(world, keeper):
+    """Who reported a refusal is answered by a renewal, even if it gave the same access token."""
+    world.login(left=3600)
+    world.provider.extra = {"access_token": "access-1"}
+    first = world.stored
+    ask = Ask(rejected="access-1", client_secret="hidden")
+    world.clock.advance(61)
+
+    assert keeper.rejected(world.id, "access-1").access_token == "access-1"
+    late = keeper._renewer.valid(first, ask)
+
+    assert late.access_token == "access-1"
+    assert not any(secret in repr(ask) for secret in ("access-1", "hidden"))
+
+
 def test_delete(world, keeper):
     """A deleted token is gone here; the provider keeps its grant, a missing id is silent."""
-    keeper.delete(world.id)
-    keeper.delete(world.id)
+    assert keeper.delete(world.id).refresh_token == "login-1/0"
+    assert keeper.delete(world.id) is None
 
     assert list(keeper.tokens()) == []
     assert world.provider.revoked == []
@@ -89,7 +107,9 @@ def test_tokens_stream(world, keeper, monkeypatch):
     read = []
     scan = world.backend.scan
     monkeypatch.setattr(
-        world.backend, "scan", lambda after, limit: read.append(page := scan(after, limit)) or page
+        world.backend,
+        "scan",
+        lambda *given, **by: read.append(page := scan(*given, **by)) or page,
     )
 
     first = list(islice(keeper.tokens(), 10))
@@ -165,6 +185,50 @@ def test_a_token_or_its_fields(keeper):
         keeper.get(Token(refresh_token="r", client_id="c"), user=USER)
 
 
+def test_end(world, keeper):
+    """A logout is both: revoked at the provider, and gone here; it is told of both."""
+    keeper.end(world.id)
+
+    assert world.provider.revoked == ["login-1/0"]
+    assert list(keeper.tokens()) == []
+    assert world.here.names() == ["revoked", "deleted"]
+    with pytest.raises(TokenNotFound):
+        keeper.end(world.id)
+
+
+def test_listener_that_raises(killing):
+    """Invariant 4: a listener that fails costs nobody a token."""
+
+    def refuse(event):
+        raise RuntimeError(event.name)
+
+    killing.here.keeper._on_event = refuse
+    killing.provider.extra = {"clock_offset": 3600.0}
+
+    assert killing.get().pair == killing.stored.pair == ("access-2", "login-1/1")
+
+
+def test_listener_that_asks_for_the_same_token(world, keeper):
+    """A listener may ask for the token it is told of, and is answered at once."""
+    seen = []
+
+    def ask(event):
+        with pytest.raises(ProviderUnavailable):
+            world.get()
+        seen.append(event.name)
+
+    keeper._on_event = ask
+    world.provider.trouble.append(ProviderUnavailable("down"))
+    began = world.clock.monotonic()
+
+    with pytest.raises(ProviderUnavailable):
+        world.get()
+
+    assert seen == ["renewal_failed"]
+    assert world.clock.monotonic() == began
+    assert world.stored.renewal.claim is None
+
+
 def test_delete_what_was_revoked(world, keeper):
     """A login that came after the version that is to be deleted stays."""
     revoked = keeper.revoke(world.id)
@@ -196,7 +260,7 @@ def test_delete_a_version_from_a_store_of_six_methods():
 def test_delete_what_was_revoked_from_a_store_of_six_methods(world):
     """The version that a revocation returns is the one that is deleted."""
     keeper = Keeper(ListStore(), providers=world.here.keeper.providers, clock=world.clock)
-    saved = keeper.store.save_token(world.here.store.vault.find_token_by_id(world.id).but(id=None))
+    saved = keeper.store.save_token(world.stored.but(id=None, version=None))
     revoked = keeper.revoke(saved.id)
     keeper.delete(saved.id, replaces=revoked.version)
 
@@ -220,7 +284,7 @@ def test_a_login_waits_for_a_version_that_is_being_deleted():
         return found
 
     store.find_token_by_id = find_slowly
-    keeper.delete(old.id, replaces=old.version)
+    keeper.store.delete_version(old.id, old.version)
     logins[0].join()
 
     assert keeper.store.find_token(Token(user=USER)).refresh_token == "new"

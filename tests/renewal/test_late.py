@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from renewal_scenario import USER
+from renewal_scenario import USER, World
 
 from tokenkeep import Status, TokenNotFound, TokenRevoked
 
@@ -158,21 +158,85 @@ def test_unrotated_answer_does_not_lift_login_needed(world):
     assert Status.LOGIN_NEEDED is world.stored.status
 
 
-def test_late_save_keeps_other_processes_mint_times(world):
+def test_late_save_keeps_other_processes_mint_times(limited):
     """Invariant 6: a late save does not write its own old image of the mint times."""
 
     def claim_elsewhere():
-        mints = world.stored.renewal.mints
-        world.write_renewal(mints=(*mints, world.clock.now()))
-        world.claim()
+        mints = limited.stored.renewal.mints
+        limited.write_renewal(mints=(*mints, limited.clock.now()))
+        limited.claim()
 
-    world.provider.during.append(claim_elsewhere)
+    limited.provider.during.append(claim_elsewhere)
 
-    world.get()
+    limited.get()
 
-    assert world.stored.access_token == "access-2"
-    assert len(world.stored.renewal.mints) == 2
-    assert world.stored.renewal.claim is None
+    assert limited.stored.access_token == "access-2"
+    assert len(limited.stored.renewal.mints) == 2
+    assert limited.stored.renewal.claim is None
+
+
+FRESH = ("refresh_token", "login-1/1")
+
+
+@pytest.mark.parametrize("grant", [False, True], ids=["each by itself", "the whole consent"])
+def test_superseded_answer_is_seen_to(grant):
+    """
+    Invariant 15: the fresh refresh token of a login that was replaced is not forgotten alive.
+
+    It takes the place of the spent one: in what is to be revoked now, or in what ends with
+    the user's new login where revoking it would end that.
+    """
+    world = World(rotates=True, revokes_grant=grant)
+    world.provider.during.append(lambda: world.login("login-2", "newer", left=3600))
+
+    assert world.get().access_token == "newer"
+
+    renewal = world.stored.renewal
+    spent = ("refresh_token", "login-1/0")
+    assert FRESH in (renewal.replaced if grant else renewal.to_revoke)
+    assert spent not in renewal.replaced + renewal.to_revoke
+    world.here.keeper.sweep()
+    assert set() == world.provider.dead & {"login-2"}
+    world.here.keeper.revoke(world.id)
+    assert {"login-1", "login-2"} == world.provider.dead
+
+
+def test_superseded_answer_survives_a_stranger_s_write(rotating):
+    """That it is seen to compares and writes as all else does."""
+    rotating.provider.during.append(lambda: rotating.login("login-2", "newer", left=3600))
+    # The first is the save of the answer, the second sees to it.
+    rotating.here.store.before["save"] += [lambda: None, lambda: rotating.write(scope="all")]
+
+    rotating.get()
+
+    assert FRESH in rotating.stored.renewal.replaced
+    assert "all" == rotating.stored.scope
+    assert list(rotating.here.journal.entries()) == []
+
+
+def test_superseded_answer_while_the_store_is_away(rotating):
+    """Until it is seen to, the journal keeps it."""
+    rotating.provider.during.append(lambda: rotating.login("login-2", "newer", left=3600))
+    rotating.here.store.before["save"].append(lambda: setattr(rotating.here.store, "down", True))
+    rotating.get()
+    rotating.here.store.down = False
+
+    assert 1 == rotating.here.keeper.sweep().discarded
+    assert FRESH in rotating.stored.renewal.replaced
+
+
+def test_answer_that_the_row_has_gone_on_from(rotating):
+    """An old entry of a journal says nothing about a refresh token that was spent since."""
+    kept = []
+    rotating.here.journal.remove = kept.append  # as a crash before it does
+    rotating.get()
+    rotating.expire()
+    rotating.get(rotating.there)
+
+    rotating.beside.keeper.sweep()
+
+    assert (rotating.stored.renewal.replaced, rotating.stored.renewal.to_revoke) == ((), ())
+    assert "login-1/2" == rotating.stored.refresh_token
 
 
 def test_journal_entry_goes_last(rotating):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tokenkeep import Status, StoreUnavailable, TokenNotFound, TokenRevoked
+from tokenkeep import Status, StoreUnavailable, TokenNotFound, TokenRevoked, UnknownName
 
 
 def test_revoke(world, keeper):
@@ -38,7 +38,7 @@ def test_revoke_starts_over_on_a_conflict(world, keeper):
     keeper.revoke(world.id)
 
     assert world.stored.status is Status.REVOKED
-    assert world.provider.revoked == ["login-2/0"]
+    assert world.provider.revoked == ["login-1/0", "login-2/0"]
 
 
 def test_revoke_provider_out_of_reach(world, keeper):
@@ -83,6 +83,19 @@ def test_revoke_unknown(keeper):
         keeper.revoke("no such id")
 
 
+def test_provider_that_is_not_configured_any_more(world, keeper, monkeypatch):
+    """A revocation there is reported, not raised, and stays to be done."""
+
+    def unknown(_):
+        raise UnknownName("There is no provider 'gone'")
+
+    monkeypatch.setattr(keeper.providers, "of", unknown)
+
+    assert keeper.revoke(world.id).status is Status.REVOKED
+    assert "revocation_pending" in world.here.names()
+    assert world.stored.renewal.to_revoke
+
+
 def test_revoke_that_can_t_be_written(world, keeper):
     """Without a commit there is no acknowledgement, and the provider is not asked."""
     world.here.store.refused.append("revoke")
@@ -91,17 +104,3 @@ def test_revoke_that_can_t_be_written(world, keeper):
         keeper.revoke(world.id)
 
     assert world.provider.revoked == []
-
-
-def test_the_same_login_under_another_name_ends_too(world, keeper):
-    """The provider ends the refresh token: no row that has it is handed out any more."""
-    other = world.here.store.save_token(world.stored.but(id=None, user="bob", access_token="b"))
-    stranger = world.here.store.save_token(
-        world.stored.but(id=None, user="eve", access_token="e", refresh_token="another/0")
-    )
-
-    keeper.revoke(world.id)
-
-    with pytest.raises(TokenRevoked):
-        world.there.keeper.get(id=other.id)
-    assert world.there.keeper.get(id=stranger.id).user == "eve"

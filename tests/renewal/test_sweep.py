@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-import pytest
-from renewal_scenario import USER
+import json
 
-from tokenkeep import Claim, Keeper, StoreTampered, Token
+import pytest
+from renewal_scenario import Crash, crash
+
+from tokenkeep import Claim, Keeper, Status, StoreTampered, Token, holder
 from tokenkeep.folder_journal import FolderJournal
 from tokenkeep.journal import Entry
-from tokenkeep.sweeping import PENDING_AGE, POINTER_AGE
+from tokenkeep.records import record_id
 
 
 def test_sweep_replays_the_journal(world, keeper):
@@ -40,61 +42,93 @@ def test_sweep_discards_what_is_out_of_date(world, keeper):
     assert list(world.here.journal.entries()) == []
 
 
-def pending(world, age):
-    """Leave the row of a first login that began *age* seconds ago."""
-    now = world.clock.now()
-    world.clock.set(now - age)
-    claim = Claim(nonce="n", holder="h", taken_at=now - age, length=5.0)
-    row = world.there.store.vault.reserve(Token(grant_token="a code"), claim)
-    world.clock.set(now)
-    return row
+def dead_holder():
+    """Describe a process of this host that is gone: its number belongs to another one now."""
+    return json.dumps({**json.loads(holder.me()), "started": "1"})
 
 
 def test_sweep_deletes_first_logins_given_up(world, keeper):
-    """Rows of first logins that never ended go after a minute, not before; nobody lists them."""
-    old = pending(world, PENDING_AGE + 1)
+    """A lease whose holder is gone goes after its time, not before; nobody lists it."""
+    claim = Claim(nonce="n", holder=dead_holder(), taken_at=world.clock.now(), length=60.0)
+    world.vault.lease(Token(grant_token="a code"), claim)
     assert [token.id for token in keeper.tokens()] == [world.id]
+    world.clock.advance(59)
+    assert keeper.sweep().deleted == 0
+
+    world.clock.advance(1)
+
     assert keeper.sweep().deleted == 1
-    assert world.backend.read(old.id) is None
+    assert len(world.backend.scan(None, 10)) == 2  # the store's own, and the row
 
-    young = pending(world, PENDING_AGE - 1)
+
+MONTH = 30 * 86_400.0
+
+
+@pytest.fixture
+def id_of_nothing(world):
+    """An id of a caller's whose row is gone, as a crash in the midst of a deletion leaves it."""
+    row = world.login("login-2", user="bea", id="customer-42")
+    world.backend.delete(record_id(row.id))
+    return "customer-42"
+
+
+def test_sweep_deletes_ids_that_lead_nowhere(world, keeper, id_of_nothing):
+    """Once a month it is looked whether the row of an id is there; then the id stays."""
+    world.vault.save_token(world.stored.but(id="customer-1", version=None))
+    world.clock.advance(MONTH - 1)
     assert keeper.sweep().deleted == 0
-    assert world.backend.read(young.id) is not None
 
+    world.clock.advance(1)
 
-def test_sweep_leaves_a_login_that_ended_meanwhile(world, keeper, monkeypatch):
-    """Invariant 7: a sweep deletes the version it judged; a row that was completed stays."""
-    row = pending(world, PENDING_AGE + 1)
-    vault = world.here.store.vault
-    delete = vault.delete_token
-
-    def completed_meanwhile(token_id, **given):
-        vault.save_token(Token(grant_token="a code", access_token="a"))
-        delete(token_id, **given)
-
-    monkeypatch.setattr(vault, "delete_token", completed_meanwhile)
-
-    assert keeper.sweep().deleted == 0
-    assert keeper.store.reread(row.id).access_token == "a"
-
-
-def test_sweep_deletes_old_pointers(world, keeper):
-    """The id of a row that became another goes on working for a month."""
-    nameless = world.there.store.vault.save_token(
-        Token(client_id="client", refresh_token="login-9/0", access_token="x")
-    )
-    world.there.store.vault.save_token(nameless.but(user=USER))
-    assert keeper.get(id=nameless.id).id == world.id
-
-    world.clock.advance(POINTER_AGE - 1)
-    assert keeper.sweep().deleted == 0
-    world.clock.advance(2)
     assert keeper.sweep().deleted == 1
+    assert keeper.sweep().deleted == 0
+    assert world.vault.find_token_by_id("customer-1") == world.stored
+    assert world.vault.find_token_by_id(id_of_nothing) is None
+
+
+def test_sweep_leaves_an_id_that_leads_somewhere_again(world, keeper, id_of_nothing):
+    """Invariant 7: a sweep deletes the version it judged; an id that was saved under stays."""
+    world.clock.advance(MONTH)
+    world.before_write(1, lambda: world.login("login-3", user="bea", id=id_of_nothing))
+
+    assert keeper.sweep().deleted == 0
+
+    assert world.vault.find_token_by_id(id_of_nothing).refresh_token == "login-3/0"
+
+
+def leave_two_rows(world):
+    """Leave one login in the rows of two users: each looked before the other one wrote."""
+
+    def saved_for_bea():
+        world.login("login-5", user="bea")
+        world.clock.advance(1)
+        world.backend.find = lambda _: crash()  # before its second look
+
+    world.before_write(1, saved_for_bea)
+    with pytest.raises(Crash):
+        world.login("login-5", user="Bea")
+    del world.backend.find
+    return world.vault.find_token(Token(user="bea")), world.vault.find_token(Token(user="Bea"))
+
+
+def test_sweep_looks_where_nobody_has_looked(world, keeper):
+    """Invariant 14: of two rows that a crash has left of one login, the one made first has it."""
+    first, second = leave_two_rows(world)
+    assert first.refresh_token == second.refresh_token == "login-5/0"
+
+    keeper.sweep()
+
+    kept, gone = world.vault.reread(first.id), world.vault.reread(second.id)
+    assert kept.pair == first.pair
+    assert (gone.status, gone.pair) == (Status.LOGIN_NEEDED, (None, None))
+    assert world.provider.revoked == []
+    assert [] == list(world.backend.due(world.clock.now(), 10))
+    assert world.here.keeper.get(user="bea").access_token == "access-2"
 
 
 def test_sweep_of_a_broken_journal_entry_names_it(tmp_path, world):
     """A journal entry that was changed is an error that says which file."""
-    journal = FolderJournal(tmp_path / "journal", world.ring)
+    journal = FolderJournal(tmp_path / "journal", world.header)
     entry = journal.put(an_entry(world.id))
     (tmp_path / "journal" / entry.name).write_bytes(b"x" * 100)
     keeper = Keeper(world.here.store, providers=world.here.keeper.providers, journal=journal)
@@ -106,6 +140,7 @@ def test_sweep_of_a_broken_journal_entry_names_it(tmp_path, world):
 def an_entry(token_id):
     return Entry(
         token_id=token_id, user=None, provider="scripted", issuer=None, client_id=None,
-        base_access=None, base_refresh="r", access_token="a", refresh_token="r2",
-        expires_at=None, lifetime=None, client_secret=None, holder="", answered_at=0.0,
+        client_secret=None, data_center=None, environment=None, base_access=None,
+        base_refresh="r", access_token="a", refresh_token="r2", expires_at=None, lifetime=None,
+        learnt={}, holder="", answered_at=0.0,
     )  # fmt: skip

@@ -63,6 +63,7 @@ def test_own_write_ends_what_is_cached(world):
     vault = world.here.store.vault
     world.backend.revision = lambda: None  # as a server, which has no change counter
     assert world.get().access_token == "access-1"
+    world.clock.advance(61)
 
     renewed = world.here.keeper.rejected(world.id, "access-1")
 
@@ -83,7 +84,7 @@ def test_reader_in_between(world):
     def slow_read(record_id):
         record = read(record_id)
         world.backend.read = read
-        vault.swap(vault.reread(record_id).but(access_token="access-9"))
+        vault.swap(vault.reread(world.id).but(access_token="access-9"))
         return record
 
     world.backend.read = slow_read
@@ -92,23 +93,9 @@ def test_reader_in_between(world):
     assert vault.find_token_by_id(world.id).access_token == "access-9"
 
 
-def test_unsaved_answer_is_found_by_who_waits(world):
-    """Who waits for a holder that could not save finds its answer at once, not after its claim."""
-    world.here.store.before["save"].append(lambda: setattr(world.here.store, "down", True))
-    world.get()
-    world.here.store.down = False
-    began = world.clock.monotonic()
-
-    token = world.get(world.beside)
-
-    assert token.access_token == "access-2"
-    assert len(world.provider.sent) == 1
-    assert world.clock.monotonic() - began < world.provider.profile.claim_length / 2
-
-
 def test_one_bad_file_holds_nothing_up(world, tmp_path):
     """A journal entry that does not open is an error, after everything else was done."""
-    journal = FolderJournal(tmp_path / "journal", world.ring)
+    journal = FolderJournal(tmp_path / "journal", world.header)
     keeper = world.here.keeper
     keeper.journal = journal
     world.provider.unreachable = True

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
-from tokenkeep import ProviderUnavailable, StoreUnavailable
+from tokenkeep import ProviderUnavailable, StoreConflict, StoreUnavailable
 from tokenkeep.folder_journal import FolderJournal
 from tokenkeep.providers import Profile
 
@@ -89,6 +91,7 @@ def test_not_dropped_while_the_store_is_down(fleet, keeper):
 @pytest.mark.parametrize("fleet", ["rotate"], indirect=True)
 def test_journal_that_can_t_be_written(fleet, events):
     """Invariant 4: without room for the only answer nobody is asked, and nothing is spent."""
+    fleet.profile = replace(fleet.profile, mint_limit=10)
     keeper = fleet.keeper(on_event=events.append)
     fleet.journal.touch()  # a file where the folder should be
 
@@ -108,6 +111,7 @@ def test_entry_that_can_t_be_removed(fleet, events, monkeypatch):
         raise StoreUnavailable("read-only")
 
     keeper = fleet.keeper(on_event=events.append)
+    keeper.sweep()  # looks at the login, which is a write
     with monkeypatch.context() as patch:
         patch.setattr(FolderJournal, "remove", refused)
         keeper.get(id=fleet.id)
@@ -132,6 +136,95 @@ def test_neither_store_nor_journal(fleet, keeper, events, monkeypatch):
     assert fleet.works(keeper.get(id=fleet.id))
     assert "unjournaled" in names(events)
     assert names(events)[-1] == "unsaved"
+
+
+def full(world):
+    """Let the store be read only, as on a full disk."""
+
+    def refuse(record, *, replaces):  # noqa: ARG001  # the interface's
+        raise StoreUnavailable("The disk is full")
+
+    world.backend.write = refuse
+
+
+@pytest.fixture
+def unsaved(world):
+    """What a caller was given whose answer could not be saved: the disk is full since."""
+    world.here.store.before["save"].append(lambda: full(world))
+    token = world.get()
+    assert token.access_token == "access-2"
+    return token
+
+
+@pytest.mark.usefixtures("unsaved")
+@pytest.mark.parametrize("wait", [0.0, 30.0, 300.0, 1800.0])
+def test_goes_on_being_handed_out(world, wait):
+    """Invariant 4: the journal's answer serves this host's callers while the store is full."""
+    world.clock.advance(wait)
+
+    for actor in (world.here, world.beside, world.here):
+        assert world.get(actor).access_token == "access-2"
+    assert len(world.provider.sent) == 1
+
+
+@pytest.mark.usefixtures("unsaved")
+def test_saved_as_soon_as_it_can_be(world):
+    """The same answer is written once the store takes it, and the journal is empty."""
+    world.clock.advance(400.0)
+    world.let_be()
+
+    assert world.get(world.beside).access_token == "access-2"
+    assert world.stored.access_token == "access-2"
+    assert list(world.here.journal.entries()) == []
+    assert len(world.provider.sent) == 1
+
+
+@pytest.mark.usefixtures("unsaved")
+def test_found_by_who_waits(world):
+    """Who waits for a holder that could not save finds its answer at once, not after its claim."""
+    world.let_be()
+    began = world.clock.monotonic()
+
+    assert world.get(world.beside).access_token == "access-2"
+
+    assert len(world.provider.sent) == 1
+    assert world.clock.monotonic() - began < world.provider.profile.claim_length / 2
+
+
+def test_not_handed_out_once_it_has_ended(world, unsaved):
+    """Nor once it was refused."""
+    world.clock.advance(61)
+    with pytest.raises(StoreUnavailable):
+        world.here.keeper.rejected(world.id, unsaved.access_token)
+    world.clock.advance(7200)
+    with pytest.raises(StoreUnavailable):
+        world.get()
+
+
+def test_no_version_of_what_is_stored(world, unsaved):
+    """It does not make the expired token look good, and brings no deleted row back."""
+    world.let_be()
+    assert unsaved.version is None
+    assert world.get().access_token == "access-2"
+    world.vault.delete_token(world.id)
+
+    with pytest.raises(StoreConflict):
+        world.vault.swap(unsaved)
+    assert world.vault.get_tokens() == []
+
+
+def test_sealed_anew_with_all_else(fleet, keeper):
+    """With a new data key the journal is sealed under that as well."""
+    token = keeper.get(id=fleet.id)
+    keeper.disk_has_room_again()
+    [before] = fleet.journal.iterdir()
+    list(keeper.store.rotate_data())
+
+    [after] = fleet.journal.iterdir()
+
+    assert after.name != before.name
+    assert fleet.keeper().sweep().saved == 1
+    assert fleet.stored.pair == token.pair
 
 
 def test_claim_can_t_be_written(fleet):

@@ -7,10 +7,13 @@ import json
 import pytest
 from renewal_scenario import World
 
-from tokenkeep import RenewalTimeout, holder
+from tokenkeep import ProviderUnavailable, RenewalTimeout, TokenKeepError, holder
 from tokenkeep.decision import CLOCK_SKEW
+from tokenkeep.providers import Profile
 from tokenkeep.renewal.watch import MARGIN, Watch
 from tokenkeep.token import Claim
+
+PROFILE = Profile(rotates=True)
 
 
 def dead_holder():
@@ -88,9 +91,21 @@ def test_claim_renewed_meanwhile(world):
     assert world.clock.monotonic() - started >= 15 + 20 + MARGIN
 
 
-def test_wait_is_bounded(world):
+@pytest.mark.parametrize("length", [25.0, 500.0, 1e9])
+def test_length_of_another_profile(world, length):
+    """A claim is believed for the length that this process knows, not for what it says itself."""
+    world.claim(length=length)
+    started = world.clock.monotonic()
+
+    world.get()
+
+    assert 20.0 + MARGIN <= world.clock.monotonic() - started < 20.0 + MARGIN + 1
+
+
+def test_wait_is_bounded():
     """Invariant 12: a wait ends in an error that names who is renewing and says what to do."""
-    world.claim(length=500.0)
+    world = World(claim_length=60.0)
+    world.claim(length=60.0)
     started = world.clock.monotonic()
 
     with pytest.raises(RenewalTimeout, match=r"far/1 is renewing.*Try again"):
@@ -132,30 +147,31 @@ def test_own_end_of_a_claim_with_rotation(killing):
 def test_wall_clock_end(world, rotates, ago, takeable):
     """A claim's own end counts from five minutes after it, and only without rotation."""
     watch = Watch(world.clock)
+    profile = Profile(rotates=rotates)
 
-    assert takeable is watch.takeable(a_claim(world.clock, ago=ago), rotates=rotates)
+    assert takeable is watch.takeable(a_claim(world.clock, ago=ago), profile)
 
 
 def test_watch_believes_its_own_monotonic_clock(world):
     """A time of day that jumps does not make a claim look older."""
     watch = Watch(world.clock)
     claim = a_claim(world.clock)
-    assert not watch.takeable(claim, rotates=True)
+    assert not watch.takeable(claim, PROFILE)
     world.clock.set(world.clock.now() + 1_000_000)
 
-    assert not watch.takeable(claim, rotates=True)
+    assert not watch.takeable(claim, PROFILE)
     world.clock.advance(20.0 + MARGIN)
-    assert watch.takeable(claim, rotates=True)
+    assert watch.takeable(claim, PROFILE)
 
 
 def test_watch_starts_anew_with_another_nonce(world):
     """The time counts from the first look at this very claim."""
     watch = Watch(world.clock)
-    watch.takeable(a_claim(world.clock, nonce="first"), rotates=True)
+    watch.takeable(a_claim(world.clock, nonce="first"), PROFILE)
     world.clock.advance(30.0)
 
-    assert not watch.takeable(a_claim(world.clock, nonce="second"), rotates=True)
-    assert watch.takeable(a_claim(world.clock, nonce="second", who=dead_holder()), rotates=True)
+    assert not watch.takeable(a_claim(world.clock, nonce="second"), PROFILE)
+    assert watch.takeable(a_claim(world.clock, nonce="second", who=dead_holder()), PROFILE)
 
 
 def test_watch_goes_on_from_caller_to_caller():
@@ -174,6 +190,39 @@ def test_watch_forgets_old_claims(world):
     """A process that sees many claims keeps the newest."""
     watch = Watch(world.clock)
     for n in range(2500):
-        watch.takeable(a_claim(world.clock, nonce=str(n)), rotates=True)
+        watch.give_up(str(n))
+        watch.takeable(a_claim(world.clock, nonce=f"of another process {n}"), PROFILE)
 
     assert len(watch._since) <= 1001
+    assert len(watch._given_up) <= 1001
+    assert watch.takeable(a_claim(world.clock, nonce="2499"), PROFILE)
+
+
+def held_and_not_released(world):
+    """The store goes away during the call, which fails."""
+    world.provider.before.append(lambda: setattr(world.here.store, "down", True))
+    world.provider.trouble.append(ProviderUnavailable("It did not answer"))
+
+
+def held_and_not_known(world):
+    """The claim is committed in silence, and the store can't be read after it."""
+    world.here.store.after["claim"].append(lambda: setattr(world.here.store, "down", True))
+    world.here.store.unknown.append("claim")
+
+
+@pytest.mark.parametrize("left", [held_and_not_released, held_and_not_known])
+def test_own_claim_that_could_not_be_released(world, left):
+    """Invariant 12: a process does not wait for itself; others can't know, and wait."""
+    left(world)
+    with pytest.raises(TokenKeepError):
+        world.get()
+    world.here.store.down = False
+    assert world.stored.renewal.claim is not None
+    world.write_renewal(failure=None)
+    assert not world.there.keeper._renewer._parts.watch.takeable(
+        world.stored.renewal.claim, world.provider.profile
+    )
+
+    assert world.get().access_token == world.stored.access_token
+
+    assert world.clock.slept == []

@@ -1,0 +1,421 @@
+"""A row that turns out to be its user's: nothing of either is lost, whoever comes between."""
+
+from __future__ import annotations
+
+import traceback
+from contextlib import suppress
+
+import pytest
+from renewal_scenario import ELSEWHERE, USER, ByOwner, Crash, World, crash
+
+from tokenkeep import (
+    Claim,
+    Status,
+    StoreConflict,
+    StoreError,
+    StoreUnavailable,
+    Token,
+    TokenRevoked,
+)
+from tokenkeep.backends.base import HEADER
+
+THE_LOGIN = ("refresh_token", "login-7/0")
+
+
+class Move:
+    """
+    A login whose user was not known as it was saved, and the save that says whose it is.
+
+    Args:
+        has_row: Whether the user has a row already, with another login.
+        by_owner: Whether the store makes its ids of what a row is for.
+        provider: As for a `World`.
+    """
+
+    def __init__(self, *, has_row=True, by_owner=False, **provider):
+        self.world = world = World(backend=ByOwner() if by_owner else None, **provider)
+        if not has_row:
+            world.vault.delete_token(world.id)
+        self.login = Token(
+            client_id="client",
+            client_secret="client secret",
+            access_token="n1",
+            refresh_token="login-7/0",
+            expires_at=world.clock.now() - 1,
+        )
+        self.row = world.vault.save_token(self.login)
+
+    def save(self, **changes):
+        """Save it for its user, as another process does."""
+        return self.world.vault.save_token(self.login.but(user=USER, **changes))
+
+    def crash(self, number):
+        """Save it for its user in a process that ends right after its n-th write, if it comes."""
+        self.world.after_write(number, crash)
+        with suppress(Crash):
+            self.save()
+        self.world.let_be()
+
+    def leave_two_rows(self):
+        """
+        Leave its login in two rows, its user's and one of nobody known.
+
+        One process looked before the other wrote, and ends before it looks again.
+        """
+        world = self.world
+        world.vault.delete_token(self.row.id)
+
+        def meanwhile():
+            self.row = world.here.store.save_token(self.login)
+            world.backend.find = lambda _: crash()
+
+        world.before_write(1, meanwhile)
+        with pytest.raises(Crash):
+            self.save()
+        del world.backend.find
+
+    @property
+    def users(self):
+        """The user's row."""
+        return self.world.vault.find_token(Token(user=USER))
+
+    @property
+    def nameless(self):
+        """The row that its first id leads to."""
+        return self.world.vault.reread(self.row.id)
+
+    @property
+    def kinds(self):
+        """The kinds of the records there are, but for the store's own."""
+        records = self.world.backend.scan(None, 100)
+        return sorted(each.kind for each in records if each.id != HEADER)
+
+
+@pytest.fixture(params=["has a row", "has none"])
+def has_row(request):
+    return request.param == "has a row"
+
+
+@pytest.fixture(params=["ids at random", "ids of owners"])
+def make_move(request, has_row):
+    """Stores that make their ids at random or of owners; the user has a row there, or none."""
+    by_owner = request.param == "ids of owners"
+    return lambda **given: Move(has_row=has_row, by_owner=by_owner, **given)
+
+
+def a_claim(world, nonce):
+    return Claim(nonce=nonce, holder=ELSEWHERE, taken_at=world.clock.now(), length=20.0)
+
+
+# Renewals under way
+
+
+@pytest.mark.parametrize("rotates", [False, True])
+def test_a_renewal_goes_on_in_the_users_row(make_move, rotates):
+    """Invariant 2: its claim goes along, and its answer lands there: exactly one call."""
+    move = make_move(rotates=rotates, kills=True)
+    world, claims = move.world, []
+
+    def becomes_known():
+        claims.append(move.nameless.renewal.claim)
+        move.save()
+        claims.append(move.users.renewal.claim)
+
+    world.provider.during.append(becomes_known)
+
+    token = world.here.keeper.get(id=move.row.id)
+
+    assert claims[0] == claims[1] is not None
+    assert ["login-7/0"] == world.provider.sent
+    assert (USER, "access-2", f"login-7/{int(rotates)}") == (token.user, *token.pair)
+    assert [token] == world.vault.get_tokens()
+    assert token == world.there.keeper.get(id=move.row.id) == world.there.keeper.get(user=USER)
+    assert token.renewal.claim is None
+    assert set() == world.provider.dead
+
+
+@pytest.mark.parametrize("number", [1, 2, 3])
+def test_a_renewal_begins_meanwhile(make_move, number):
+    """Invariant 2: before whichever write of the move it is claimed, one call is made."""
+    move = make_move(rotates=True, kills=True)
+    world, claimed = move.world, []
+
+    def claim_it():
+        row = move.nameless
+        claimed.append(world.vault.swap(row.with_renewal(claim=a_claim(world, "late"))))
+
+    world.before_write(number, claim_it)
+    move.save()
+
+    if claimed:  # else there was no such write
+        assert "late" == move.users.renewal.claim.nonce
+    assert "login-7/0" == move.users.refresh_token
+    assert [move.users] == world.vault.get_tokens()
+
+
+def test_an_answer_meanwhile(make_move):
+    """An answer that is saved just before the move is not lost with the row it was saved in."""
+    move = make_move(rotates=True)
+    world = move.world
+
+    def answered():
+        world.vault.swap(move.nameless.but(refresh_token="login-7/1", access_token="n2"))
+
+    world.before_write(1, answered)
+    world.vault.save_token(Token(id=move.row.id, user=USER, client_id="client", access_token="x"))
+
+    assert ("x", "login-7/1") == move.users.pair
+    assert move.users.id == move.nameless.id
+
+
+def test_what_an_older_login_was_claimed_and_counted_for(make_move):
+    """Budget and claim belong to a refresh token; a new login starts anew."""
+    move = make_move()
+    world = move.world
+    world.vault.swap(move.nameless.with_renewal(claim=a_claim(world, "old"), mints=(1.0, 2.0)))
+
+    move.save(id=move.row.id, refresh_token="login-9/0", access_token="n9")
+
+    assert ("n9", "login-9/0") == move.users.pair
+    assert move.users.renewal.claim is None
+    assert 1.0 not in move.users.renewal.mints
+
+
+def test_the_users_own_claim_stays(make_move):
+    """Invariant 2: when two rows of one login become one, nobody asks for it a second time."""
+    move = make_move()
+    world = move.world
+    move.leave_two_rows()
+    world.vault.swap(move.users.with_renewal(claim=a_claim(world, "mine")))
+
+    move.save()
+
+    assert [move.users] == world.vault.get_tokens()
+    assert "mine" == move.users.renewal.claim.nonce
+
+
+# Crashes
+
+
+@pytest.mark.parametrize("number", [1, 2, 3])
+@pytest.mark.parametrize("heals", ["get", "save", "sweep"])
+def test_crash_after_a_write(make_move, heals, number):
+    """Invariant 14: the login is in one place, and whoever meets it there finishes the move."""
+    move = make_move(rotates=True, kills=True)
+    world = move.world
+    move.crash(number)
+    assert sum(row.refresh_token == "login-7/0" for row in world.vault.get_tokens()) <= 1
+
+    {
+        "get": lambda: world.here.keeper.get(id=move.row.id),
+        "save": lambda: world.here.store.save_token(move.login.but(user=USER)),
+        "sweep": world.here.keeper.sweep,
+    }[heals]()
+
+    assert [move.users] == world.vault.get_tokens()
+    assert move.users.id == move.nameless.id
+    token = world.here.keeper.get(user=USER)
+    assert f"login-7/{len(world.provider.sent)}" == token.refresh_token
+    assert set() == world.provider.dead
+    world.here.keeper.sweep()
+    assert set(move.kinds) <= {"alias", "row"}
+
+
+def test_a_login_goes_into_a_row_once():
+    """
+    However late the alias is found that a crash has left: the row notes what went in.
+
+    The login has gone on by then, further than a row remembers.
+    """
+    move = Move(rotates=True, revokes_grant=False)
+    world = move.world
+    move.crash(2)
+    for _ in range(25):
+        world.clock.advance(3601)
+        world.here.keeper.get(user=USER)
+
+    world.here.keeper.sweep()
+
+    assert "login-7/25" == world.stored.refresh_token
+    assert "login-7/0" not in world.provider.revoked
+
+
+def test_two_rows_that_a_crash_has_left(make_move):
+    """Invariant 14: whoever wrote the second one did not look again; a sweep does."""
+    move = make_move(rotates=True)
+    move.leave_two_rows()
+    assert 2 == sum(row.refresh_token == "login-7/0" for row in move.world.vault.get_tokens())
+
+    move.world.there.keeper.sweep()
+
+    assert [move.users] == move.world.vault.get_tokens()
+    assert "login-7/0" == move.users.refresh_token
+
+
+# Others between two writes of it
+
+
+@pytest.mark.parametrize("grant", [False, True], ids=["each by itself", "the whole consent"])
+@pytest.mark.parametrize("number", [2, 3])
+def test_a_newer_login_meanwhile(grant, number):
+    """Invariant 7: it stays; what came too late is seen to, and ends no consent."""
+    move = Move(revokes_grant=grant)
+    world = move.world
+    world.before_write(number, lambda: world.login("login-9", "newer", left=3600))
+    with suppress(StoreError):
+        move.save()
+
+    world.here.keeper.sweep()
+
+    assert ("newer", "login-9/0") == world.stored.pair
+    # Before the login was in the row, it came too late; after that it was replaced as any other.
+    too_late = number == 2 and not grant
+    assert too_late is ("login-7/0" in world.provider.revoked)
+    assert too_late is not (THE_LOGIN in world.stored.renewal.replaced)
+    world.here.keeper.revoke(world.id)
+    assert {"login-1", "login-7", "login-9"} == world.provider.dead
+
+
+def test_revoked_meanwhile():
+    """Invariant 7: the revocation stands, and the login that came too late ends with it."""
+    move = Move()
+    world = move.world
+    world.before_write(2, lambda: world.here.keeper.revoke(world.id))
+    with suppress(StoreError):
+        move.save()
+
+    assert (Status.REVOKED, None) == (world.stored.status, world.stored.access_token)
+    world.here.keeper.sweep()
+    assert {"login-1", "login-7"} == world.provider.dead
+    with pytest.raises(TokenRevoked):
+        world.here.keeper.get(id=move.row.id)
+
+
+def test_deleted_meanwhile():
+    """Invariant 7: a deleted row is not made anew; what it was to be given is revoked."""
+    move = Move()
+    world = move.world
+    # Whoever deletes has looked for aliases before there was one.
+    world.before_write(1, lambda: move.crash(1))
+    world.here.store.delete_token(world.id)
+
+    assert move.nameless is None
+    assert ["ended"] == move.kinds
+    world.here.keeper.sweep()
+    assert ["login-7/0"] == world.provider.revoked
+    assert [] == move.kinds
+
+
+@pytest.mark.parametrize("by", ["the user's id", "its first id"])
+def test_deleted_after_a_crash(make_move, by):
+    """Invariant 7: nor is one that a crash has left an alias for, which would have made it."""
+    move = make_move()
+    world = move.world
+    move.crash(2)
+    world.vault.delete_token(move.users.id if by == "the user's id" else move.row.id)
+
+    world.here.keeper.sweep()
+    assert move.nameless is None
+
+    assert [] == world.vault.get_tokens()
+
+
+def test_it_becomes_somebody_elses(make_move):
+    """Invariant 8: a login that became another user's on the way stays that user's."""
+    move = make_move()
+    world = move.world
+    bob = move.login.but(user="bob", id=move.row.id)
+    world.before_write(1, lambda: world.here.store.save_token(bob))
+
+    with pytest.raises(StoreError):
+        move.save()
+
+    assert "bob" == move.nameless.user
+    assert move.nameless.id == world.vault.find_token(Token(user="bob")).id
+    assert "login-7/0" not in (move.users.refresh_token if move.users else "")
+
+
+def test_revoked_before_it_was_known_whose_it_is():
+    """Invariant 7: what the provider has not revoked yet moves to the user's row."""
+    move = Move(revokes_grant=False)
+    world = move.world
+    world.provider.unreachable = True
+    world.here.keeper.revoke(move.row.id)
+    move.save(id=move.row.id, refresh_token="login-8/0", access_token="n8")
+    world.provider.unreachable = False
+
+    assert world.here.keeper.sweep().revoked == 1
+    assert "login-7/0" in world.provider.revoked
+    assert "login-8/0" == world.stored.refresh_token
+
+
+# Its first id
+
+
+def test_delete_by_its_first_id(make_move):
+    """Invariant 7: it leads to the user's row, and goes with that."""
+    move = make_move()
+    move.save()
+
+    move.world.here.keeper.delete(move.row.id)
+
+    assert [] == move.world.vault.get_tokens()
+    assert "row" not in move.kinds
+
+
+def test_delete_a_version_by_its_first_id(make_move):
+    """The version is that of the user's row; another one there stays, and so does the id."""
+    move = make_move()
+    vault = move.world.vault
+    saved = move.save()
+    now = vault.save_token(saved.but(access_token="n2"))
+    with pytest.raises(StoreConflict):
+        vault.delete_version(move.row.id, saved.version)
+    assert "n2" == move.nameless.access_token
+
+    vault.delete_version(move.row.id, now.version)
+
+    assert [] == vault.get_tokens()
+
+
+def test_delete_of_a_row_that_is_moved_meanwhile(make_move):
+    """Invariant 7: the row is judged again."""
+    move = make_move()
+    move.world.before_write(1, move.save)
+
+    move.world.here.store.delete_token(move.row.id)
+
+    assert [] == move.world.vault.get_tokens()
+
+
+def test_a_login_after_the_users_row_was_deleted(make_move):
+    """What led to it is in nobody's way, with a name and without."""
+    for user in (USER, None):
+        move = make_move()
+        vault = move.world.vault
+        move.save()
+        vault.delete_token(move.users.id)
+
+        saved = vault.save_token(move.login.but(user=user))
+
+        assert [saved] == vault.get_tokens()
+        assert vault.find_token_by_id(saved.id).refresh_token == "login-7/0"
+
+
+def test_no_secret_in_a_frame_while_the_store_is_down():
+    """Invariant 9: a crash report of a failed lookup or save shows no refresh token."""
+    move = Move()
+    world = move.world
+
+    def down(*_, **__):
+        raise StoreUnavailable("The database did not answer")
+
+    world.backend.find = world.backend.write = down
+    for call in (move.save, lambda: world.vault.find_token(move.login.but(access_token=None))):
+        with pytest.raises(StoreUnavailable) as caught:
+            call()
+
+        frames = [frame for frame, _ in traceback.walk_tb(caught.tb)]
+        shown = [f.f_locals for f in frames if f.f_code.co_filename != __file__]
+        assert shown
+        assert not any("login-7/0" in repr(value) for one in shown for value in one.values())
