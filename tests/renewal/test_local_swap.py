@@ -19,10 +19,9 @@ from tokenkeep import (
     TokenRevoked,
     TokenStore,
 )
-from tokenkeep.local_swap import LocalSwap, _Made
-from tokenkeep.saving import first, merged
+from tokenkeep.local_swap import LocalSwap, _Made, can_swap, complete
+from tokenkeep.saving import plan
 from tokenkeep.stores.list import ListStore
-from tokenkeep.swapping import can_swap
 from tokenkeep.testing import FakeClock
 from tokenkeep.token import Renewal
 
@@ -37,13 +36,11 @@ class SixMethods(TokenStore):
         return next((t for t in self.rows.values() if t.user == token.user), None)
 
     def save_token(self, token):
-        stored = self.rows.get(token.id) or self.find_token(token)
-        if stored is None:
-            saved = first(token, login="l", now=0.0).but(id=f"row {len(self.rows)}")
-        else:
-            saved = merged(stored, token, login="l", now=0.0)
-        # Such a store keeps tokens, not the state of renewals.
-        self.rows[saved.id] = saved.but(renewal=Token().renewal)
+        by_id = self.rows.get(token.id)
+        stored, row, *_ = plan(token, self.rows.values(), by_id=by_id, login="l", now=0.0)
+        saved = row if stored else row.but(id=f"row {len(self.rows)}")
+        # Such a store keeps tokens, not the state of renewals, nor what has happened.
+        self.rows[saved.id] = saved.but(renewal=Renewal(), history=())
         return self.rows[saved.id]
 
     def delete_token(self, token_id):
@@ -117,7 +114,11 @@ def test_renewed_again_and_again(keeper, provider, clock):
 def test_login_meanwhile(keeper, store, provider):
     """Invariant 7: what somebody saves past us while the call is on its way is not overwritten."""
     newer = Token(
-        user=USER, access_token="newer", refresh_token="login-2/0", expires_at=2_000_000_000.0
+        user=USER,
+        client_id="c",
+        access_token="newer",
+        refresh_token="login-2/0",
+        expires_at=2_000_000_000.0,
     )
     provider.during.append(lambda: store.save_token(newer))
 
@@ -151,8 +152,8 @@ def test_budget(store, clock):
     for _ in range(3):
         keeper.renew("row 0")
 
-    with pytest.raises(Exception, match="Too early"):
-        keeper.rejected("row 0", store.rows["row 0"].access_token)
+    with pytest.raises(CoolingDown):
+        keeper.renew("row 0")
 
     assert len(provider.sent) == 3
 
@@ -333,6 +334,12 @@ def test_a_save_does_not_reset_the_budget(store, clock):
     assert 3 == len(provider.sent)
 
 
+def test_one_for_all_keepers_of_a_store(store):
+    """Two keepers of one process on one store without swap renew once."""
+    assert Keeper(store).store is Keeper(store).store
+    assert Keeper(store).store is not Keeper(ListStore()).store
+
+
 def test_one_for_each_store(monkeypatch):
     """Two keepers made at the same moment share the state of renewals."""
     made = _Made()
@@ -341,7 +348,7 @@ def test_one_for_each_store(monkeypatch):
     sys.setswitchinterval(1e-6)
     try:
         for store in [SixMethods() for _ in range(200)]:
-            ours = at_once(3, lambda _, store=store: LocalSwap.of(store))
+            ours = at_once(3, lambda _, store=store: complete(store))
             assert 1 == len({id(each) for each in ours})
     finally:
         sys.setswitchinterval(before)
@@ -363,34 +370,7 @@ def test_a_renewal_goes_on_where_its_row_has_got_its_user():
     assert ["login-1/0"] == provider.sent
     assert [] == provider.revoked
     assert (USER, "login-1/1") == (token.user, token.refresh_token)
-    assert token.pair == keeper.get(user=USER).pair
-
-    store.delete_token(nameless.id)
-    assert [] == store.get_tokens()
-
-
-def test_a_joined_row_is_deleted_in_the_end():
-    """The store fails once: asked again by the former id, the row goes all the same."""
-    theirs = ListStore()
-    local = LocalSwap(theirs)
-    owner = local.save_token(Token(user=USER, access_token="o", refresh_token="before"))
-    nameless = local.save_token(Token(access_token="a", refresh_token="r"))
-    local.swap(nameless.with_renewal(mints=(1.0,)))
-    local.save_token(Token(id=nameless.id, user=USER, access_token="a", refresh_token="r"))
-    assert local.find_token_by_id(nameless.id).id == owner.id
-    delete, left = theirs.delete_token, [StoreError("not now")]
-
-    def fails_once(token_id):
-        if left:
-            raise left.pop()
-        delete(token_id)
-
-    theirs.delete_token = fails_once
-    with pytest.raises(StoreError, match="not now"):
-        local.delete_token(nameless.id)
-    local.delete_token(nameless.id)
-
-    assert theirs.get_tokens() == []
+    assert [token.pair] == [row.pair for row in store.get_tokens()]
 
 
 @pytest.mark.parametrize("login", [{"refresh_token": "r"}, {}])
