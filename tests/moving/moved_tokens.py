@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from tokenkeep.journal import Entry
+from tokenkeep.saving import died
 from tokenkeep.token import Claim, Failure, Status, Token
 
 NOW = 1_764_000_000.0
@@ -39,19 +40,26 @@ def unsaved(stored):
         refresh_token="secret newer",
         expires_at=None,
         lifetime=None,
+        data_center=stored.data_center,
+        environment=stored.environment,
+        learnt={},
         holder="h",
         answered_at=NOW,
     )
 
 
+CLAIM = Claim(nonce="n", holder="h", taken_at=NOW, length=20.0)
+
+
+def revoked(stored, at=NOW):
+    """Return a stored token as a revocation leaves it that the provider has not confirmed."""
+    return died(stored, Status.REVOKED, at)
+
+
 def fill(store):
-    """Put one row of each kind into a store; return them by name."""
+    """Put one of each kind into a store; return the rows by name, and ids that lead to some."""
     rows = {name: store.save_token(login(name)) for name in ("ok", "revoked", "dead", "busy")}
-    rows["revoked"] = store.swap(
-        rows["revoked"]
-        .but(status=Status.REVOKED, access_token=None, updated_at=NOW)
-        .with_renewal(to_revoke=(("refresh_token", "refresh revoked"),))
-    )
+    rows["revoked"] = store.swap(revoked(rows["revoked"]))
     failure = Failure(
         kind="transient", error="busy", at=NOW, until=NOW + 60, count=2, credential="c"
     )
@@ -60,13 +68,15 @@ def fill(store):
         .but(status=Status.LOGIN_NEEDED)
         .with_renewal(failure=failure, mints=(1.0, 2.0))
     )
-    claim = Claim(nonce="n", holder="h", taken_at=NOW, length=20.0)
-    rows["busy"] = store.swap(rows["busy"].with_renewal(claim=claim))
+    more = {"extra": {"instance_url": "https://x"}, "refresh_expires_at": NOW + 9, "scope": "s"}
+    rows["busy"] = store.swap(rows["busy"].but(**more).with_renewal(claim=CLAIM))
     rows["nameless"] = store.save_token(login("x", user=None))
     # A row without a name whose user turns out to have one already.
     first = store.save_token(login("y", user=None))
     store.save_token(login("ok", access_token="access y", refresh_token="refresh y", id=first.id))
-    rows["moved"] = next(row for row in store.iter_rows() if row.status is Status.MOVED)
     rows["ok"] = store.reread(rows["ok"].id)
-    rows["pending"] = store.reserve(login("z", user=None), claim)
-    return rows
+    store.add_id("customer-42", rows["busy"])
+    store.lease(login("z", user=None), CLAIM)
+    gone = store.swap(revoked(store.save_token(login("gone"))))
+    store.delete_token(gone.id)
+    return rows, {"former": first.id, "callers": "customer-42", "ended": gone.id}

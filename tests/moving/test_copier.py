@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from moved_tokens import NOW, fill, login, renewed
+import pytest
+from moved_tokens import CLAIM, NOW, fill, login, renewed, revoked
 
-from tokenkeep import (
-    Token,
-)
+from tokenkeep import Token
 from tokenkeep.moving import Copier
 from tokenkeep.testing import FakeClock
 from tokenkeep.token import Status
@@ -14,54 +13,79 @@ from tokenkeep.token import Status
 
 def bare(row):
     """Return a row without what differs between stores."""
-    return row.but(version=None).with_renewal(claim=None)
+    row = row.but(version=None, owner=None, last_used_at=None)
+    return row.with_renewal(claim=None, took=(), unlooked=False)
+
+
+def ended(store):
+    """Return what is left to be revoked of deleted rows."""
+    return {row.id: row.renewal.to_revoke for row in store.due(NOW * 2) if row.ended}
+
+
+def records(store):
+    return store.backend.scan(None, 1000)
 
 
 def test_all_that_belongs_to_a_token_arrives(source, target, copy):
-    """Id, identity, status, state of renewal, pointers; no claim, and no first login."""
-    rows = fill(source)
+    """Id, status, history, state of renewal, what else was said; no claim, and no first login."""
+    rows, ids = fill(source)
 
     done = copy()
 
-    pending = rows.pop("pending").id
-    assert ("skipped", "a first login that has not ended") == done.pop(pending)
     assert {("new", None)} == set(done.values())
-    assert {row.id for row in rows.values()} == {row.id for row in target.iter_rows()}
-    arrived = {row.id: row for row in target.iter_rows()}
+    assert {row.id for row in rows.values()} == {row.id for row in target.get_tokens()}
+    arrived = {row.id: row for row in target.get_tokens()}
     for name, row in rows.items():
-        assert bare(row) == arrived[row.id].but(version=None), name
-    assert rows["ok"].id == target.find_token_by_id(rows["moved"].id).id
+        assert bare(row) == bare(arrived[row.id]), name
+        assert arrived[row.id].renewal.claim is None
+    assert rows["ok"].id == target.find_token_by_id(ids["former"]).id
+    assert rows["busy"].id == target.find_token_by_id(ids["callers"]).id
+    assert {ids["ended"]: (("refresh_token", "refresh gone"),)} == ended(source) == ended(target)
+    assert target.find_token_by_id(ids["ended"]) is None
+    assert "lease" not in {record.kind for record in records(target)}
 
 
-def test_it_is_sealed_anew(source, target, copy):
-    """In the target, all is under its newest key."""
+def test_what_a_later_version_has_put_there(source, target, copy):
+    """What this one does not know goes along, too."""
+    row = source.save_token(login())
+    row = source.swap(row.but(unknown={"new": 1}).with_renewal(unknown={"newer": [2]}))
+
+    copy()
+
+    there = target.reread(row.id)
+    assert ({"new": 1}, {"newer": [2]}) == (there.unknown, there.renewal.unknown)
+
+
+def test_nothing_of_it_is_comparable(source, target, copy):
+    """Each store seals under keys of its own, and its digests are its own."""
     fill(source)
 
     copy()
 
-    newest = target.ring.key_ids[0]
-    assert {newest} == {record.key_id for record in target.backend.scan(None, 100)}
-    assert {newest} != {record.key_id for record in source.backend.scan(None, 100)}
+    for field in ("owner", "sealed", "user", "refresh"):
+        both = [{getattr(record, field) for record in records(each)} for each in (source, target)]
+        assert both[0] & both[1] <= {None, "0" * 32}
 
 
 def test_again_there_is_nothing_to_do(source, target, copy):
     """A second run writes nothing in either store."""
     fill(source)
     copy()
-    before = source.backend.scan(None, 100), target.backend.scan(None, 100)
+    before = records(source), records(target)
 
     actions = {action for action, _ in copy().values()}
 
-    assert {"already there", "skipped"} == actions
-    assert before == (source.backend.scan(None, 100), target.backend.scan(None, 100))
+    assert {"already there"} == actions
+    assert before == (records(source), records(target))
 
 
 def test_a_dry_run_writes_nothing(source, target, copy):
     """It says what a run would do, before and after one."""
     fill(source)
 
+    before = records(source), records(target)
     dry = copy(dry_run=True)
-    assert target.backend.scan(None, 1) == []
+    assert before == (records(source), records(target))
     assert dry == copy()
     assert copy(dry_run=True) == copy()
 
@@ -111,11 +135,9 @@ def test_revoked_stays_revoked(source, target, copy):
     for name in ("source", "target"):
         source.save_token(login(name))
     copy()
-    dead = {"status": Status.REVOKED, "access_token": None}
     in_source = source.find_token(Token(user="source"))
-    in_target = target.find_token(Token(user="target"))
-    source.swap(in_source.but(**dead, updated_at=in_source.updated_at + 1))
-    target.swap(in_target.but(**dead, updated_at=in_target.updated_at + 1))
+    source.swap(revoked(in_source))
+    target.swap(revoked(target.find_token(Token(user="target"))))
     at = in_source.updated_at + 100
     target.swap(renewed(target.find_token(Token(user="source")), at))
     source.swap(renewed(source.find_token(Token(user="target")), at))
@@ -132,8 +154,7 @@ def test_two_stores_of_one_login_meet_in_a_third(source, target, open_store):
     other = open_store()
     row = source.save_token(login())
     list(Copier(source, other).steps())
-    dead = {"status": Status.REVOKED, "access_token": None}
-    source.swap(row.but(**dead, updated_at=row.updated_at + 1))
+    source.swap(revoked(row))
     list(Copier(source, target).steps())
     other.swap(renewed(other.reread(row.id), row.updated_at + 2))
 
@@ -144,14 +165,14 @@ def test_two_stores_of_one_login_meet_in_a_third(source, target, open_store):
 
 
 def test_a_new_login_in_the_source_is_followed(source, target, copy):
-    """Until the target has been used, the source's logins are its logins; then they are not."""
+    """Until the target's is written later, the source's logins are its logins; then no more."""
     for name in ("waiting", "used"):
         source.save_token(login(name))
     copy()
-    in_use = target.find_token(Token(user="used"))
-    target.swap(in_use.with_renewal(mints=(NOW,)))
     for name in ("waiting", "used"):
         source.save_token(login(name, access_token="new", refresh_token=f"new {name}"))
+    in_use = target.find_token(Token(user="used"))
+    target.swap(renewed(in_use, in_use.updated_at + 60))
 
     done = copy()
 
@@ -160,6 +181,38 @@ def test_a_new_login_in_the_source_is_followed(source, target, copy):
     assert "--replace" in done["used"][1]
     assert {"new waiting", "refresh used"} == {t.refresh_token for t in target.get_tokens()}
     assert ("already there", None) == copy()["waiting"]
+    assert "update" == copy(replace=True)["used"][0]
+    # Given from outside, the old one may be in use elsewhere; it goes when the user's login does.
+    for user in ("waiting", "used"):
+        given = target.find_token(Token(user=user)).renewal.replaced
+        assert (("refresh_token", f"refresh {user}"),) == given
+
+
+def test_logged_in_again_after_a_revocation(source, target, copy):
+    """A revoked copy follows too; what is still to be revoked is not forgotten."""
+    row = source.save_token(login())
+    source.swap(revoked(row, at=row.updated_at))
+    copy()
+    source.save_token(login(access_token="new", refresh_token="new"))
+
+    assert ("update", "written later in the source") == copy()["ana"]
+
+    (there,) = target.get_tokens()
+    assert (Status.OK, "new") == (there.status, there.refresh_token)
+    assert (("refresh_token", "refresh ana"),) == there.renewal.to_revoke
+
+
+def test_a_login_that_the_target_has_replaced(source, target, copy):
+    """The source's is an older one of the target's row: it stays away, also with --replace."""
+    source.save_token(login())
+    copy()
+    target.save_token(login(access_token="new", refresh_token="new"))
+
+    for options in ({}, {"replace": True}):
+        action, reason = copy(**options)["ana"]
+        assert ("skipped", True) == (action, "has a newer one" in reason)
+
+    assert ["new"] == [token.refresh_token for token in target.get_tokens()]
 
 
 def test_ids_in_use_lead_to_the_users_own_row(source, target, copy):
@@ -191,7 +244,7 @@ def test_a_row_that_has_learnt_its_user(source, target, copy):
     assert ("update", "written later in the source") == copy()["ana"]
 
     assert row.id == target.find_token(Token(user="ana")).id
-    assert [source.reread(row.id).identity] == [each.identity for each in target.iter_rows()]
+    assert ["ana"] == [each.user for each in target.get_tokens()]
 
 
 def test_a_row_that_has_learnt_a_user_of_the_targets(source, target, copy):
@@ -208,7 +261,7 @@ def test_a_row_that_has_learnt_a_user_of_the_targets(source, target, copy):
 
 
 def test_the_same_credential_in_both_stores(open_store):
-    """Nameless in the source, joined with its user's row in the target: that row counts."""
+    """Nameless in the source, become its user's in the target: that row counts."""
     source, target = open_store(), open_store()
     mine = target.save_token(login(access_token="own", refresh_token="own"))
     first = target.save_token(login("x", user=None))
@@ -219,6 +272,7 @@ def test_the_same_credential_in_both_stores(open_store):
 
     assert "update" == step.action
     assert mine.id == target.find_token_by_id(row.id).id
+    assert [(mine.id, "ana")] == [(each.id, each.user) for each in target.get_tokens()]
 
 
 def test_when_it_was_last_used(source, target, copy):
@@ -234,27 +288,149 @@ def test_when_it_was_last_used(source, target, copy):
     assert NOW * 2 == target.reread(row.id).last_used_at
 
 
-def test_a_row_that_has_become_a_pointer(source, target, copy):
-    """Copied without a name, then joined with its user's row: likewise in the target."""
+@pytest.mark.parametrize("new", [False, True], ids=["with its login", "with another login"])
+def test_a_row_that_has_become_its_users(source, target, copy, new):
+    """Copied without a name, then of its user's row in the source: likewise in the target."""
     user = source.save_token(login())
     row = source.save_token(login("x", user=None))
     copy()
-    source.save_token(login(access_token="new", refresh_token="new", id=row.id))
+    token = login("new") if new else login("x")
+    source.save_token(token.but(user="ana", id=row.id))
+
+    copy()
+
+    (there,) = target.get_tokens()
+    assert user.id == there.id == target.find_token_by_id(row.id).id
+    assert token.refresh_token == there.refresh_token
+    assert {"already there"} == {action for action, _ in copy().values()}
+
+
+def test_ids_that_callers_brought(source, target, copy):
+    """They lead to the same row; one that is taken is told, and leads where it did."""
+    row = source.save_token(login(id="customer-42"))
+    source.add_id("2", row)
+    ben = target.save_token(login("ben", id="2"))
 
     done = copy()
 
-    assert ("update", "leads to its user's row now") == done[row.id]
-    assert user.id == target.find_token_by_id(row.id).id
-    assert "new" == target.find_token_by_id(user.id).refresh_token
+    assert {"ana": ("new", None), "2": ("skipped", done["2"][1])} == done
+    assert ben.id in done["2"][1]
+    assert row.id == target.find_token_by_id("customer-42").id
+    assert ben == target.find_token_by_id("2")
+    assert done["2"] == copy(dry_run=True)["2"]
+
+
+def test_an_id_of_a_former_row_that_a_caller_named(source, target, copy):
+    """An id that leads to one that leads to a row: all of them work in the target."""
+    first = source.save_token(login("x", user=None, id="customer-42"))
+    user = source.save_token(login())
+    source.save_token(login("x", user="ana", id=first.id))
+
+    copy()
+
+    ids = ("customer-42", first.id, user.id)
+    assert {user.id} == {target.find_token_by_id(each).id for each in ids}
+
+
+def test_deleted_with_something_to_revoke(source, target, copy):
+    """What the provider has not confirmed goes along, and ends the target's copy of the login."""
+    row = source.save_token(login())
+    copy()
+    source.swap(revoked(row))
+    source.delete_token(row.id)
+
+    assert ("update", "revoked in the source") == copy()["ana"]
+
+    there = target.reread(row.id)
+    assert (Status.REVOKED, (("refresh_token", "refresh ana"),)) == (
+        there.status,
+        there.renewal.to_revoke,
+    )
+    assert ("already there", None) == copy()["ana"]
+
+
+def test_deleted_with_something_to_revoke_of_another_login(source, target, copy):
+    """The user's own login in the target stays, and sees to it."""
+    mine = target.save_token(login(access_token="own", refresh_token="own"))
+    source.swap(revoked(source.save_token(login())))
+    source.delete_token(source.find_token(Token(user="ana")).id)
+
+    assert ("update", "what the source has to revoke goes along") == copy()["ana"]
+
+    there = target.reread(mine.id)
+    assert (Status.OK, "own") == (there.status, there.refresh_token)
+    assert (("refresh_token", "refresh ana"),) == there.renewal.to_revoke
+    assert "skipped" == copy()["ana"][0]
+
+
+def test_deleted_and_being_revoked_in_the_target(source, target, copy):
+    """A login that was ended there does not come back, whatever the source says."""
+    row = source.save_token(login())
+    copy()
+    target.swap(revoked(target.reread(row.id)))
+    target.delete_token(row.id)
+
+    assert "skipped" == copy()["ana"][0]
+    assert [] == target.get_tokens()
+    source.save_token(login(access_token="new", refresh_token="new"))
+    assert ("skipped", True) == (copy()["ana"][0], "still being told" in copy()["ana"][1])
+    assert [] == target.get_tokens()
+
+
+def test_somebody_elses_refresh_token(source, target, copy):
+    """It is in one row of a store: the row is skipped, and the other one named."""
+    theirs = target.save_token(login("ana", user="ben"))
+    source.save_token(login())
+
+    ((action, reason),) = copy().values()
+
+    assert ("skipped", True) == (action, f"{theirs.id} of ben" in reason)
+    assert [theirs] == target.get_tokens()
+
+
+def test_a_login_on_its_way_arrives(source, target, copy):
+    """A process that ended while a login went from one row to another holds nothing up."""
+    user = source.save_token(login())
+    first = source.save_token(login("x", user=None))
+    write = source.backend.write
+
+    class Killed(BaseException):
+        pass
+
+    def once(record, *, replaces):
+        write(record, replaces=replaces)
+        raise Killed
+
+    source.backend.write = once
+    with pytest.raises(Killed):
+        source.save_token(login("x", user="ana", id=first.id))
+    source.backend.write = write
+
+    copy()
+
+    (there,) = target.get_tokens()
+    assert (user.id, "refresh x") == (there.id, there.refresh_token)
+    assert user.id == target.find_token_by_id(first.id).id
 
 
 def test_a_renewal_in_flight_is_told(source, target):
     """Who renews while the copy is made keeps the answer in the source: run it again."""
-    rows = fill(source)
+    rows, _ = fill(source)
 
     steps = Copier(source, target, clock=FakeClock(NOW + 1)).steps()
-    assert {rows["busy"].id} == {step.token_id for step in steps if step.in_flight} - {
-        rows["pending"].id
-    }
+    assert {rows["busy"].id} == {step.token_id for step in steps if step.in_flight}
     later = Copier(source, target, clock=FakeClock(NOW + 100)).steps()
     assert not any(step.in_flight for step in later)
+
+
+def test_who_renews_there_goes_on(source, target, copy):
+    """A newer row that is copied over one that is being renewed leaves the claim there."""
+    row = source.save_token(login())
+    copy()
+    target.swap(target.reread(row.id).with_renewal(claim=CLAIM))
+    source.swap(renewed(row, row.updated_at + 1))
+
+    copy()
+
+    assert f"access at {row.updated_at + 1}" == target.reread(row.id).access_token
+    assert CLAIM == target.reread(row.id).renewal.claim

@@ -6,10 +6,13 @@ import dataclasses
 from itertools import product
 
 import pytest
-from moved_tokens import NOW, login, renewed
+from moved_tokens import CLAIM, NOW, login, renewed, revoked
 
-from tokenkeep.moving.judging import Action, judge
-from tokenkeep.token import Claim, Status
+from tokenkeep import Token
+from tokenkeep.moving import Action
+from tokenkeep.moving.judging import judge
+from tokenkeep.saving import Habits, rotated
+from tokenkeep.token import Status
 
 OK, DEAD, REVOKED = Status.OK, Status.LOGIN_NEEDED, Status.REVOKED
 WRITTEN = ("earlier", "at once", "later")
@@ -23,8 +26,8 @@ SAME_LOGIN = {
 """Either the refresh token or the login's nonce tells."""
 
 OTHER_LOGIN = {"refresh_token": "r", "nonce": "two"}
-COPY = {"version": "v-copy"}
-"""As a copy from a store that nobody has written since."""
+FOLLOWED = {"past": ("refresh ana",)}
+"""As a row that had the target's login before its own."""
 
 #   source, target  -> earlier, at once, later
 OF_SAME = {
@@ -51,37 +54,54 @@ OF_ANOTHER = {
 }
 ACTIONS = {"-": Action.NOTHING, "update": Action.UPDATE, "skip": Action.SKIP}
 
-CLAIM = Claim(nonce="n", holder="h", taken_at=NOW, length=20.0)
+KEPT = Habits(revokes_grant=True)
+EACH = Habits(revokes_grant=False)
 
 
-def row(name="ana", *, nonce="one", **more):
+def spent(*tokens):
+    """Return what a row remembers of refresh tokens it had."""
+    row = Token(refresh_token=tokens[0])
+    for each in (*tokens[1:], "now"):
+        row = rotated(row, each)
+    return row.renewal.past
+
+
+def secret(*tokens):
+    return tuple(("refresh_token", each) for each in tokens)
+
+
+def row(name="ana", *, nonce="one", past=(), **more):
     """Return a row as it is stored."""
-    given = {"id": "1", "version": "v", "identity": "i", "created_at": NOW, "updated_at": NOW}
-    return login(name, **(given | more)).with_renewal(login=nonce)
+    given = {"id": "1", "version": "v", "owner": "o", "created_at": NOW, "updated_at": NOW}
+    stored = login(name, **(given | {"logged_in_at": NOW} | more))
+    return stored.with_renewal(login=nonce, past=spent(*past) if past else ())
 
 
-def judged(mine, there, *, replace=False, leads_to=None):
-    verdict = judge(mine, there, replace=replace, leads_to=leads_to)
+def judged(mine, there, *, replace=False, habits=EACH):
+    verdict = judge(mine, there, replace=replace, habits=habits)
     return verdict.action, verdict.row
 
 
 def test_an_update_loses_nothing_that_counts():
     """Renewals of both sides count on, and what either has to revoke is still to be revoked."""
     mine = renewed(row(), NOW + 1).with_renewal(
-        mints=(1.0, 3.0), to_revoke=(("a", "x"), ("b", "y")), claim=CLAIM
+        mints=(1.0, 3.0), to_revoke=secret("x", "y"), replaced=secret("u"), claim=CLAIM
     )
-    there = row(id="2", version="w", identity="j").with_renewal(
-        mints=(2.0, 3.0), to_revoke=(("c", "z"), ("a", "x"))
+    there = row(id="2", version="w", owner="p").with_renewal(
+        mints=(2.0, 3.0), to_revoke=secret("z", "x"), replaced=secret("v"), took=("t",)
     )
 
     action, written = judged(mine, there)
 
     assert Action.UPDATE == action
-    assert ("2", "w", "j") == (written.id, written.version, written.identity)
+    assert ("2", "w", "p") == (written.id, written.version, written.owner)
     assert mine.pair == written.pair
     assert (1.0, 2.0, 3.0) == written.renewal.mints
-    assert (("c", "z"), ("a", "x"), ("b", "y")) == written.renewal.to_revoke
-    assert written.renewal.claim is None
+    assert set(secret("x", "y", "z")) == set(written.renewal.to_revoke)
+    assert set(secret("u", "v")) == set(written.renewal.replaced)
+    assert (None, ("t",)) == (written.renewal.claim, written.renewal.took)
+    assert (Action.NOTHING, None) == judged(mine, written)
+    assert secret("x", "y", "z") == judged(there, mine)[1].renewal.to_revoke
 
 
 def test_who_renews_in_the_target_goes_on():
@@ -124,8 +144,9 @@ def test_another_refresh_token_counts_its_own_renewals():
         (row(nonce="two", refresh_token="r"), row(status=Status.REVOKED), Action.SKIP),
         (row(status=Status.REVOKED, access_token=None), row(updated_at=NOW + 9), Action.UPDATE),
         (row(updated_at=NOW + 9), row(status=Status.REVOKED), Action.NOTHING),
-        (row(status=Status.PENDING), None, Action.SKIP),
-        (row(), row(status=Status.PENDING), Action.SKIP),
+        # What one had before the other's is the older one, whatever the clocks say.
+        (row(refresh_token="new", past=["refresh ana"]), row(updated_at=NOW + 9), Action.UPDATE),
+        (row(updated_at=NOW + 9), row(refresh_token="new", past=["refresh ana"]), Action.NOTHING),
         # Without refresh tokens, the access token is the login.
         (
             row(refresh_token=None, nonce=None, scope="s", updated_at=NOW + 1),
@@ -150,7 +171,9 @@ def pair(statuses, when, *, mine=None, there=None):
     return tuple(
         row(status=status, **({} if status is OK else {"access_token": None}), **more)
         for status, more in zip(
-            statuses, ({"updated_at": at, "scope": "s"} | (mine or {}), there or {}), strict=True
+            statuses,
+            ({"updated_at": at, "logged_in_at": at, "scope": "s"} | (mine or {}), there or {}),
+            strict=True,
         )
     )
 
@@ -159,7 +182,7 @@ def expected(table, statuses, when):
     return ACTIONS[table[statuses].split()[WRITTEN.index(when)]]
 
 
-@pytest.mark.parametrize("there", [{}, COPY, {"id": "2"}, COPY | {"id": "2"}])
+@pytest.mark.parametrize("there", [{}, {"id": "2"}])
 @pytest.mark.parametrize("same", SAME_LOGIN)
 def test_two_rows_of_the_same_login(same, there):
     """What was revoked stays so, a copy that nobody has written too; else the last one counts."""
@@ -168,19 +191,25 @@ def test_two_rows_of_the_same_login(same, there):
 
         action, written = judged(mine, its, replace=replace)
 
-        assert expected(OF_SAME, statuses, when) == action, (statuses, when)
-        assert written is None or written.status is mine.status
+        rotated = same == "rotated since" and statuses in ((OK, REVOKED), (DEAD, REVOKED))
+        wanted = Action.UPDATE if rotated else expected(OF_SAME, statuses, when)
+        assert wanted == action, (statuses, when)
         left = written or its
         assert (REVOKED in statuses) == (left.status is REVOKED), (statuses, when)
+        assert not rotated or secret("rotated") == written.renewal.to_revoke
+        if REVOKED not in statuses:
+            assert written is None or written.status is mine.status
 
 
-@pytest.mark.parametrize("there", [{}, COPY, {"id": "2"}, COPY | {"id": "2"}])
+@pytest.mark.parametrize("followed", [False, True])
 @pytest.mark.parametrize("replace", [False, True])
-def test_rows_of_two_logins(replace, there):
-    """The target's stays while it is of use; an older copy that nobody uses goes."""
+def test_rows_of_two_logins(replace, followed):
+    """The target's stays while it is of use; one that the source has got over since goes."""
     for statuses, when in product(OF_ANOTHER, WRITTEN):
-        mine, its = pair(statuses, when, mine=OTHER_LOGIN, there=there)
-        follows = there == COPY and when == "later"
+        if followed and statuses[0] is REVOKED:
+            continue  # then it was revoked with the source's
+        mine, its = pair(statuses, when, mine=OTHER_LOGIN | (FOLLOWED if followed else {}))
+        follows = followed and when == "later" and statuses[0] is OK
         wins = follows or (replace and statuses[0] is OK)
 
         action, written = judged(mine, its, replace=replace)
@@ -190,26 +219,77 @@ def test_rows_of_two_logins(replace, there):
         assert written is None or written.pair == mine.pair
 
 
+def test_a_revoked_row_takes_earlier_logins_of_it_along():
+    """The target has one that the source's row had before it was revoked."""
+    mine = revoked(row(refresh_token="r", nonce="two", past=["refresh ana"]))
+
+    action, written = judged(mine, row(updated_at=NOW + 9))
+
+    assert (Action.UPDATE, REVOKED) == (action, written.status)
+    action, written = judged(row(), revoked(row(refresh_token="r", past=["refresh ana"])))
+    assert (Action.NOTHING, None) == (action, written)
+
+
+@pytest.mark.parametrize("habits", [EACH, KEPT])
+def test_what_another_login_replaces_is_not_forgotten(habits):
+    """It was given from outside: it is revoked with its user's login, as after a save."""
+    mine, there = row(**OTHER_LOGIN), row().with_renewal(given=True, to_revoke=secret("x"))
+
+    _, written = judged(mine, there, replace=True, habits=habits)
+
+    seen = (*written.renewal.to_revoke, *written.renewal.replaced)
+    assert set(secret("x", "refresh ana")) == set(seen)
+    assert (secret("x") if habits is EACH else ()) == written.renewal.to_revoke
+    assert (Action.SKIP, None) == judged(there, written, replace=True)
+
+
+@pytest.mark.parametrize("ended", [False, True])
+@pytest.mark.parametrize("habits", [EACH, KEPT])
+def test_unfinished_revocations_of_another_login(habits, ended):
+    """The target's login stays and sees to them; at once, where that does not end it."""
+    mine = revoked(row(**OTHER_LOGIN)).but(ended=ended)
+
+    action, written = judged(mine, row(), habits=habits)
+
+    assert (Action.UPDATE, OK) == (action, written.status)
+    lists = (written.renewal.to_revoke, written.renewal.replaced)
+    assert ((secret("r"), ()) if habits is EACH else ((), secret("r"))) == lists
+    assert (Action.SKIP, None) == judged(mine, written)
+    confirmed = written.with_renewal(to_revoke=(), replaced=())
+    assert (Action.SKIP, None) == judged(mine, confirmed)
+
+
+def test_deleted_with_an_older_login_to_revoke():
+    """The row was of use when it was deleted: the target's goes on, and sees to the older one."""
+    mine = row(updated_at=NOW + 9).but(ended=True, access_token=None)
+    mine = mine.with_renewal(to_revoke=secret("x"))
+
+    action, written = judged(mine, row())
+
+    assert (Action.UPDATE, OK, secret("x")) == (action, written.status, written.renewal.to_revoke)
+    assert ("access ana", False) == (written.access_token, written.ended)
+
+
 def test_what_only_the_target_has_is_revoked_too():
     """The provider has rotated in the target since: its refresh token goes with the login."""
-    mine = row(status=REVOKED, access_token=None).with_renewal(to_revoke=(("a", "x"),))
+    mine = revoked(row())
     its = row(refresh_token="rotated")
 
     _, written = judged(mine, its)
 
-    assert (("a", "x"), ("refresh_token", "rotated")) == written.renewal.to_revoke
+    assert secret("refresh ana", "rotated") == written.renewal.to_revoke
     assert (Action.NOTHING, None) == judged(mine, written)
 
 
 def test_revoked_in_both_stores():
     """Each had its own refresh token: the provider is told of both, and of none of them twice."""
-    mine = row(status=REVOKED, access_token=None).with_renewal(to_revoke=(("a", "x"),))
-    its = row(status=REVOKED, access_token=None, refresh_token="rotated", updated_at=NOW + 1)
-    its = its.with_renewal(to_revoke=(("b", "y"),))
+    mine = revoked(row())
+    its = revoked(row(refresh_token="rotated", updated_at=NOW + 1))
 
     action, written = judged(mine, its)
 
-    assert (Action.UPDATE, (("b", "y"), ("a", "x"))) == (action, written.renewal.to_revoke)
+    assert Action.UPDATE == action
+    assert secret("rotated", "refresh ana") == written.renewal.to_revoke
     assert (Action.NOTHING, None) == judged(mine, written)
     swept = written.with_renewal(to_revoke=())
     assert (Action.NOTHING, None) == judged(mine, swept)
@@ -225,27 +305,11 @@ def test_replacing_takes_only_what_is_of_use():
         assert Action.SKIP == judged(row(**other, status=status), row(), replace=True)[0]
 
 
-def test_a_pointer_takes_no_named_rows_place():
-    """Joined with its user's row in the source, a row that has a name in the target stays."""
-    pointer = row(user=None, status=Status.MOVED, moved_to="9", updated_at=NOW + 1)
-    owner = row(id="9")
+def test_what_a_row_is_for_never_changes():
+    """A row without a name gets none by an update: that is a save of the target's own."""
+    mine = row(updated_at=NOW + 1, data_center="eu")
 
-    assert Action.SKIP == judged(pointer, row())[0]
-    assert Action.SKIP == judged(pointer, row(user=None, updated_at=NOW + 2))[0]
-    for there in ({}, COPY):
-        revoked = row(user=None, status=REVOKED, **there)
-        assert (Action.NOTHING, None) == judged(pointer, revoked)
-    action, written = judged(pointer, row(user=None, identity="j"), leads_to=owner)
-    assert (Action.UPDATE, "9", "j") == (action, written.moved_to, written.identity)
+    _, written = judged(mine, row(user=None, data_center=None))
 
-
-def test_a_pointer_takes_no_place_that_would_be_missed():
-    """A nameless row becomes one only if its login is where it leads, or came from there."""
-    pointer = row(user=None, status=Status.MOVED, moved_to="9", updated_at=NOW + 1)
-    there, relogged = row(user=None), row(id="9", refresh_token="another", access_token="b")
-
-    assert Action.SKIP == judged(pointer, there)[0]
-    assert Action.SKIP == judged(pointer, there, leads_to=relogged)[0]
-    assert Action.UPDATE == judged(pointer, row(user=None, **COPY), leads_to=relogged)[0]
-    for place in (None, there):
-        assert (Action.SKIP, None) == judged(pointer, place, leads_to=row(user=None))
+    assert (None, "eu") == (written.user, written.data_center)
+    assert "eu" == judged(mine.but(data_center=None), row(data_center="eu"))[1].data_center

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -38,7 +39,7 @@ def export(source, tmp_path):
 
 
 def test_what_is_of_use_is_written(source, export, tmp_path):
-    """Revoked and dead tokens are left out and counted; pointers and first logins are nobody's."""
+    """Revoked and dead tokens are left out and counted; deleted ones and leases are nobody's."""
     fill(source)
     source.save_token(login("old", refresh_token=None, expires_at=NOW - 1))
     source.swap(source.save_token(login("else")).but(provider="no longer configured"))
@@ -206,17 +207,15 @@ def test_unsaved_answers_are_waited_for(source, tmp_path):
 
 def test_what_goes_wrong_leaves_no_file(source, tmp_path):
     """A row that does not open, or an interruption, ends it: no half a file, no secret left."""
-    source.save_token(login())
+    row = source.save_token(login())
 
     def interrupted(_):
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
         export_csv(source, tmp_path / "x.csv", now=NOW, on_token=interrupted)
-    record = source.backend.scan(None, 1)[0]
-    source.backend.delete(record.id)
-    fields = {name: getattr(record, name) for name in type(record).__dataclass_fields__}
-    source.backend.write(type(record)(**fields | {"sealed": record.sealed + b"x"}), replaces=None)
+    record = source.backend.read(row.id.removeprefix("tk_"))
+    source.backend.write(replace(record, sealed=record.sealed + b"x"), replaces=record.version)
     with pytest.raises(StoreTampered):
         export_csv(source, tmp_path / "x.csv", now=NOW)
 

@@ -3,42 +3,37 @@
 from __future__ import annotations
 
 from contextlib import suppress
-from dataclasses import dataclass, replace
-from functools import partial
-from itertools import islice
+from dataclasses import dataclass
+from itertools import chain
 from typing import TYPE_CHECKING
 
+from tokenkeep import saving
 from tokenkeep.clock import Clock
-from tokenkeep.errors import ConfigurationError, KeyMissing, StoreError, TokenKeepError
-from tokenkeep.moving.judging import (
-    STAYS_REVOKED,
-    Action,
-    Verdict,
-    judge,
-    pointer,
-    without_claim,
+from tokenkeep.errors import (
+    ConfigurationError,
+    KeyMissing,
+    StaleToken,
+    StoreConflict,
+    StoreError,
+    TokenKeepError,
+    UnknownName,
 )
-from tokenkeep.moving.logins import Logins
-from tokenkeep.moving.settled import expect_settled
-from tokenkeep.rows import Rows
-from tokenkeep.swapping import OF_THE_STORE, judged_anew
+from tokenkeep.importing.row import Action
+from tokenkeep.moving.judging import Verdict, had_login, is_one_login, judge
+from tokenkeep.moving.settled import CLOCKS, expect_settled
+from tokenkeep.swapping import OF_THE_STORE, attempts
 from tokenkeep.token import Status, Token
-from tokenkeep.vault import whereabouts
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterator
 
-    from tokenkeep.backends.base import Backend, Record
     from tokenkeep.vault import Vault
-
-_PAGE = 100
-"""Rows in memory at once; as many identities are asked for in one trip."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Step:
     """
-    What was done with one row.
+    What was done with one row, or with an id that leads to one.
 
     Args:
         token_id: Its id in the source.
@@ -56,38 +51,19 @@ class Step:
     in_flight: bool = False
 
 
-@dataclass(slots=True, kw_only=True)
-class _Pass:
-    """
-    What is done with the rows of a page.
-
-    Args:
-        dry_run: Only say what would be done.
-        waiting: Takes the ids of pointers whose place is taken, for later. None: it is later.
-    """
-
-    dry_run: bool
-    waiting: list[str] | None = None
-
-    def puts_off(self, row: Token) -> bool:
-        """Put a row off until the others are there. False if they are."""
-        if self.waiting is not None:
-            self.waiting.append(str(row.id))
-        return self.waiting is not None
-
-
 class Copier:
     """
     Copy the rows of a store.
 
-    Ids, identities, statuses and the state of renewals go along; claims, and
-    first logins that have not ended, do not. Nothing is doubled, and nothing
-    newer is overwritten (`tokenkeep.moving.judging`), so it can be run again,
-    also while both stores are in use. Each row is written whole or not at all.
+    Ids, statuses, histories and the state of renewals go along, and what the
+    provider has still to revoke of deleted rows; claims, and first logins that
+    have not ended, do not. Nothing is doubled, and nothing newer is
+    overwritten (`tokenkeep.moving.judging`), so it can be run again, also
+    while both stores are in use. Each row is written whole or not at all.
 
     Args:
         source: What to copy; it is only read.
-        target: Where to. It seals under its own newest key.
+        target: Where to. It seals under keys of its own.
         replace: Whether another login of a user takes the place of the target's.
         clock: The time. None means the operating system's.
 
@@ -98,24 +74,21 @@ class Copier:
     def __init__(
         self, source: Vault, target: Vault, *, replace: bool = False, clock: Clock | None = None
     ) -> None:
-        if _is_one_store(source.backend, target.backend):
-            raise ConfigurationError(
-                f"Both stores are {source.backend.describe()}", hint="Name two different ones"
-            )
+        where = source.backend.describe()
+        if (source.store_id, where) == (target.store_id, target.backend.describe()):
+            raise ConfigurationError(f"Both stores are {where}", hint="Name two different ones")
         self._source = source
-        self._from = Rows(source.backend, source.ring)
-        self._backend = target.backend
-        self._to = Rows(target.backend, target.ring)
+        self._target = target
         self._replace = replace
         self._clock = clock or Clock()
-        self._logins = Logins(target, self._clock)
 
     def steps(self, *, dry_run: bool = False) -> Generator[Step]:
         """
         Copy, and yield what was done with each row, in the order of their ids.
 
         A row that does not open, or that the target does not take, is told and
-        passed over.
+        passed over. Deleted ones with something to revoke come last, then ids
+        that can't lead where they lead in the source.
 
         Args:
             dry_run: Only say what would be done.
@@ -125,78 +98,30 @@ class Copier:
                 before or after.
             StoreUnavailable: A store can't be read or written.
         """
-        expect_settled(self._source)
-        records = self._records()
-        waiting: list[str] = []
-        while page := list(islice(records, _PAGE)):
-            yield from self._page(page, _Pass(dry_run=dry_run, waiting=waiting))
-        for token_id in waiting:
-            if (record := self._source.backend.read(token_id)) is not None:
-                yield from self._page([record], _Pass(dry_run=dry_run))
-        expect_settled(self._source)
-
-    def _records(self) -> Iterator[Record]:
-        after = None
-        while page := self._source.backend.scan(after, _PAGE):
-            yield from page
-            after = page[-1].id
-
-    def _page(self, page: list[Record], doing: _Pass) -> Iterator[Step]:
-        there = {
-            record.identity: record
-            for record in self._backend.find("identity", [record.identity for record in page])
-        }
-        opened = [self._opened(record) for record in page]
-        rows = [row for row in opened if isinstance(row, Token)]
-        self._logins.look(rows)
-        new: list[Token] = []
-        for record, row in zip(page, opened, strict=True):
-            try:
-                if isinstance(row, Exception):
-                    raise row
-                step = self._step(row, there.get(record.identity), doing)
-            except OF_THE_STORE:
-                raise
-            except (KeyMissing, StoreError) as exc:
-                step = _failed(record.id, record.user, exc)
-            if step is not None:
-                yield step
-            if step is not None and step.action is Action.NEW and isinstance(row, Token):
-                new.append(row)
-        if not doing.dry_run:
-            yield from self._saved_meanwhile(new)
-
-    def _saved_meanwhile(self, new: list[Token]) -> Iterator[Step]:
-        """See to logins that were saved in the target while these rows were on their way."""
-        for row in self._logins.joined_by_others(new):
-            try:
-                judged_anew(partial(self._joined, row), row)
-            except OF_THE_STORE:
-                raise
-            except (KeyMissing, StoreError) as exc:
-                yield _failed(str(row.id), row.user, exc)
-
-    def _joined(self, row: Token, _: int) -> None:
-        self._logins.become_one(row)
-
-    def _opened(self, record: Record) -> Token | TokenKeepError:
-        try:
-            return self._from.open(record)
-        except (KeyMissing, StoreError) as exc:
-            return exc
-
-    def _step(self, row: Token, known: Record | None, doing: _Pass) -> Step | None:
-        """
-        Copy a row; *known* is what had its identity in the target a moment ago.
-
-        Returns:
-            None if it has to wait until the others are there.
-        """
-        verdict = judged_anew(
-            lambda attempt: self._copied(row, None if attempt else known, attempt, doing), row
+        now = self._clock.now()
+        expect_settled(self._source, now)
+        errors: list[TokenKeepError] = []
+        due = self._source.due(now + CLOCKS, errors.append)
+        rows = chain(
+            self._source.iter_tokens(on_error=errors.append),
+            (row for row in due if row.ended),
         )
-        if verdict is None:
-            return None
+        for row in rows:
+            yield from _failed(errors)
+            yield self._step(row, dry_run=dry_run)
+        yield from _failed(errors)
+        yield from self._ids(dry_run=dry_run)
+        expect_settled(self._source, now)
+
+    # Rows
+
+    def _step(self, row: Token, *, dry_run: bool) -> Step:
+        try:
+            verdict = self._copied(row, dry_run=dry_run)
+        except OF_THE_STORE:
+            raise
+        except (KeyMissing, UnknownName, StoreError) as exc:
+            verdict = Verdict(action=Action.FAILED, reason=_told(exc, row.id))
         claim = row.renewal.claim
         alive = claim is not None and self._clock.now() < claim.taken_at + claim.length
         return Step(
@@ -207,111 +132,189 @@ class Copier:
             in_flight=alive,
         )
 
-    def _copied(
-        self, row: Token, known: Record | None, attempt: int, doing: _Pass
-    ) -> Verdict | None:
+    def _copied(self, row: Token, *, dry_run: bool) -> Verdict:
+        """Judge a row and do it, anew as often as somebody else writes in between."""
+        told = None
+        for number, _ in enumerate(attempts(row.id, row.user)):
+            try:
+                verdict = self._tried(row, sure=number > 0, dry_run=dry_run)
+            except StaleToken:
+                action = Action.NOTHING if row.ended else Action.SKIP
+                return Verdict(action=action, reason=None if row.ended else _HAD)
+            except StoreConflict:
+                continue
+            if verdict is not None:
+                return told if told and verdict.action is Action.NOTHING else verdict
+            told = _NAMED
+        raise AssertionError  # attempts() has raised
+
+    def _tried(self, row: Token, *, sure: bool, dry_run: bool) -> Verdict | None:
         """
-        Judge a row and do it.
+        Judge a row by what the target has now, and do it.
+
+        Args:
+            row: Of the source.
+            sure: Whether to ask for its id too where nothing else is found: of most
+                rows of most copies there is nothing, and a conflict tells if there is.
+            dry_run: Only judge.
 
         Returns:
-            None if it has to wait until the others are there.
+            None if two rows of the target have become one: judge again.
 
         Raises:
-            StoreConflict: Somebody wrote meanwhile; nothing was done.
+            StaleToken: The target had its login, and has it no more.
+            StoreConflict: Somebody wrote meanwhile.
         """
-        if attempt:
-            self._logins.look_anew(row)
-        others = self._logins.others(row)
-        if not (known or attempt or others or row.moved_to or doing.dry_run) and _is_kept(row):
-            # Most rows of most copies: one trip, and a conflict tells if there is one.
-            self._to.adopt(without_claim(row))
-            return judge(row, None, replace=self._replace)
-        there, leads = self._counterpart(row, known, others)
-        if there is None and leads:
-            return Verdict(action=Action.SKIP, reason="deleted in the target since it moved there")
-        leads_to = self._to.read(row.moved_to) if row.moved_to else None
-        if row.moved_to and doing.dry_run:
-            leads_to = leads_to or self._from.read(row.moved_to)  # as it will be
-        if there and row.moved_to and not (there.moved_to or leads_to) and doing.puts_off(row):
-            return None
-        verdict = judge(row, there, replace=self._replace, leads_to=leads_to)
-        if there is None and verdict.row is not None:
-            came = self._logins.as_one_of(verdict.row, others)
-            is_dead = came.status is not verdict.row.status
-            verdict = replace(
-                verdict, row=came, reason=STAYS_REVOKED if is_dead else verdict.reason
-            )
-        if not doing.dry_run:
-            self._do(verdict, row, there, leads=leads)
-            # Or a row of this id that is not its user's: the login may be in there.
-            if [each for each in others if not _is(each, there)] or (
-                leads and not _is(row, there)
-            ):
-                self._logins.become_one(row)
+        met, leads = self._met(row, sure=sure)
+        if not met:
+            return self._adopted(row, sure=sure, dry_run=dry_run)
+        is_dead = row.ended or row.status is Status.REVOKED
+        own = [each for each in met if row.user and each.user == row.user]
+        others = [each for each in met if each not in own and not (own and _is_over(each, row))]
+        in_the_way = [each for each in met if not saving.same_thing(each, row)]
+        if not is_dead:
+            in_the_way += [*own[1:], *others[1:]]
+        if in_the_way:
+            return _in_the_way(in_the_way[0])
+        if is_dead or not (own and others) or others[0].status is Status.REVOKED:
+            judged = [*others, *own] if is_dead else others or own
+            return self._done(row, judged, leads=leads, dry_run=dry_run)
+        verdict = self._judged(row, own[0])
+        if verdict.action is Action.SKIP:
+            return self._done(row, own, leads=leads, dry_run=dry_run)
+        if dry_run:
+            return verdict if verdict.action is Action.UPDATE else _NAMED
+        # The login of a row without a name goes into its user's, as in any save.
+        became_one = self._named(others[0], own[0]).id == own[0].id
+        return None if became_one else _in_the_way(others[0])
+
+    def _met(self, row: Token, *, sure: bool) -> tuple[list[Token], bool]:
+        """Return what a row meets in the target, and whether its id leads there."""
+        try:
+            _, rows = self._target.look(row.but(id=None))
+        except UnknownName:
+            rows = []  # of a provider that is not configured here
+        by_id = next((each for each in rows if each.id == row.id), None)
+        if by_id is None and (rows or sure):
+            by_id = self._target.reread(str(row.id))
+        met = {by_id.id: by_id} if by_id is not None else {}
+        for each in rows:
+            if saving.same_thing(each, row) or is_one_login(row, each):
+                met.setdefault(each.id, each)
+        return list(met.values()), by_id is not None
+
+    def _judged(self, row: Token, there: Token | None) -> Verdict:
+        verdict = judge(row, there, replace=self._replace, habits=self._target.habits(row))
+        is_named = there is not None and _is_named_by(row, there)
+        return _NAMED if is_named and verdict.action is Action.NOTHING else verdict
+
+    def _adopted(self, row: Token, *, sure: bool, dry_run: bool) -> Verdict:
+        verdict = self._judged(row, None)
+        if dry_run or verdict.row is None:
+            return verdict
+        try:
+            stored = self._target.adopt(verdict.row)
+        except StoreConflict:
+            if not sure:
+                raise
+            # Only a deleted row is in the way and is not found.
+            action = Action.NOTHING if row.ended else Action.SKIP
+            return Verdict(action=action, reason=None if row.ended else _DELETED)
+        if stored.id != row.id and not row.ended:
+            self._target.add_id(str(row.id), stored)
         return verdict
 
-    def _do(self, verdict: Verdict, row: Token, there: Token | None, *, leads: bool) -> None:
+    def _done(self, row: Token, met: list[Token], *, leads: bool, dry_run: bool) -> Verdict:
+        """Judge a row beside each of these, and write those; return what is to be told."""
+        verdicts = [self._judged(row, there) for there in met]
+        if not dry_run:
+            for there, verdict in zip(met, verdicts, strict=True):
+                self._write(row, there, verdict)
+            if not leads and not row.ended:
+                self._target.add_id(str(row.id), met[0])
+        return next((each for each in verdicts if each.action is Action.UPDATE), verdicts[0])
+
+    def _write(self, row: Token, there: Token, verdict: Verdict) -> None:
         if verdict.row is not None:
-            self._write(verdict.row, there)
-        taken = there is not None and there.status is not Status.PENDING
-        if there is not None and taken and not leads and _is_kept(row):
-            self._to.adopt(pointer(row, there, self._clock.now()))
+            there = self._target.swap(verdict.row)
+            if row.last_used_at is not None:
+                # What is only for clearing up is not worth a failure.
+                with suppress(StoreError):
+                    self._target.touch(str(there.id), row.last_used_at)
+        if _is_named_by(row, there) and verdict.action is Action.UPDATE:
+            self._named(there, row)
 
-    def _counterpart(
-        self, row: Token, known: Record | None, others: list[Token]
-    ) -> tuple[Token | None, bool]:
-        """
-        Return what the target has of a row's token or user, and whether the row's id leads there.
+    def _named(self, there: Token, like: Token) -> Token:
+        """Save a row without a name for the user of another one, and return what it is in then."""
+        fixed = {name: getattr(there, name) or getattr(like, name) for name in saving.FIXED}
+        return self._target.save_token(there.but(**fixed))
 
-        None and True: the id leads to a row that is gone.
-        """
-        if known is not None and known.id == row.id:
-            return self._to.open(known), True
-        record = self._backend.read(str(row.id))
-        at = None if record is None else self._to.open(record)
-        if at is not None and at.moved_to and not row.moved_to:
-            return self._to.read(str(at.id)), True
-        owner = next(iter(self._to.taken([str(row.identity)])), None)
-        if owner is not None and owner.moved_to and not row.moved_to:
-            owner = self._to.read(str(owner.id))
-        named_since = at is not None and row.user is not None and at.user is None
-        if owner is not None and (at is None or named_since):
-            return owner, at is not None
-        if at is None and others and self._may_stand_for(others[0], row):
-            return others[0], False  # with a name, if there is such a one
-        return at, at is not None
+    # Ids
 
-    def _may_stand_for(self, other: Token, row: Token) -> bool:
-        """Tell whether a row can be written over with another one's user."""
-        is_named = other.user is not None or row.user is None
-        return is_named or self._to.may_become(other, str(row.identity))
+    def _ids(self, *, dry_run: bool) -> Iterator[Step]:
+        """Let ids that callers brought, or former rows had, lead where they lead in the source."""
+        for token_id, to in self._source.iter_added_ids():
+            try:
+                taken_by = self._led(token_id, to, dry_run=dry_run)
+            except OF_THE_STORE:
+                raise
+            except StoreError as exc:
+                reason = _told(exc, token_id)
+                yield Step(token_id=token_id, user=None, action=Action.FAILED, reason=reason)
+                continue
+            if taken_by is not None:
+                reason = f"this id leads to token {taken_by.id} of the target, and stays so"
+                yield Step(token_id=token_id, user=None, action=Action.SKIP, reason=reason)
 
-    def _write(self, row: Token, there: Token | None) -> None:
-        if there is None:
-            self._to.adopt(row)
-            return
-        self._to.adopt(row, replaces=there.version)
-        if row.last_used_at is not None:
-            # What is only for clearing up is not worth a failure.
-            with suppress(StoreError):
-                self._backend.touch(str(row.id), row.last_used_at)
-
-
-def _is_kept(row: Token) -> bool:
-    """Tell whether a row is copied at all, if nothing is in the way."""
-    return row.status is not Status.PENDING
-
-
-def _failed(row_id: str, user: str | None, error: TokenKeepError) -> Step:
-    reason = f"{error.what} (token {error.token_id or row_id})"
-    return Step(token_id=row_id, user=user, action=Action.FAILED, reason=reason)
+    def _led(self, token_id: str, to: str, *, dry_run: bool) -> Token | None:
+        """Let an id lead to a row, and return the one that it leads to instead. None if done."""
+        there = self._target.reread(to)
+        if there is None and (row := self._source.reread(to)) is not None:
+            there = self._target.reread(str(row.id))  # an id that leads to one that leads there
+        led = self._target.reread(token_id)
+        if there is None or (led is not None and led.id == there.id):
+            return None
+        if led is None:
+            if not dry_run:
+                self._target.add_id(token_id, there)
+            return None
+        if not (led.user is None and there.user and had_login(there, led)):
+            return led
+        # A copy from when the id was a row's: its login has been that row's, there, since.
+        if there.status is Status.OK and not dry_run:
+            self._target.save_token(there.but(id=token_id, version=None))
+        elif there.status is Status.REVOKED and not dry_run:
+            self._target.swap(saving.died(led, Status.REVOKED, self._clock.now()))
+        return None
 
 
-def _is(one: Token, other: Token | None) -> bool:
-    return other is not None and one.id == other.id
+_NAMED = Verdict(action=Action.UPDATE, reason="gets its user")
+_HAD = "the target had this login, and has ended or replaced it"
+_DELETED = "deleted in the target, and the provider is still being told"
 
 
-def _is_one_store(one: Backend, other: Backend) -> bool:
-    if one.embedded and one.home is None:
-        return one is other  # in memory: all of them are called alike
-    return whereabouts(one) == whereabouts(other)
+def _is_named_by(row: Token, there: Token) -> bool:
+    return row.user is not None and there.user is None and there.status is Status.OK
+
+
+def _is_over(there: Token, row: Token) -> bool:
+    """Tell whether what an id leads to is a login that was revoked, and another one by now."""
+    return there.status is Status.REVOKED and not is_one_login(row, there)
+
+
+def _in_the_way(there: Token) -> Verdict:
+    whose = f" of {there.user}" if there.user else ""
+    reason = f"the target has its refresh token, or its id, in token {there.id}{whose}"
+    return Verdict(action=Action.SKIP, reason=reason)
+
+
+def _told(error: TokenKeepError, token_id: str | None = None) -> str:
+    return f"{error.what} (token {error.token_id or token_id})"
+
+
+def _failed(errors: list[TokenKeepError]) -> Iterator[Step]:
+    while errors:
+        exc = errors.pop(0)
+        yield Step(
+            token_id=str(exc.token_id), user=exc.user, action=Action.FAILED, reason=_told(exc)
+        )

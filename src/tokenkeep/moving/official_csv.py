@@ -6,15 +6,14 @@ import csv
 import os
 import secrets
 from collections import Counter
-from contextlib import suppress
+from contextlib import closing, suppress
 from typing import TYPE_CHECKING, Any, Protocol
 
 from tokenkeep.errors import ConfigurationError, UnknownName
 from tokenkeep.folder_journal import sync_folder
+from tokenkeep.importing.clashes import Best
 from tokenkeep.importing.columns import HEADERS
-from tokenkeep.moving.latest import Latest
 from tokenkeep.moving.settled import expect_settled
-from tokenkeep.providers.zoho import Zoho
 from tokenkeep.token import Status, Token
 
 if TYPE_CHECKING:
@@ -65,7 +64,7 @@ def export_csv(
         StoreError: The store can't be read, or answers wait to be saved in it.
         KeyMissing: A token was sealed under a key that is not in the ring.
     """
-    expect_settled(store)
+    expect_settled(store, now)
     if os.path.lexists(path):
         raise _taken(path)
     aside = path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
@@ -74,7 +73,7 @@ def export_csv(
         try:
             # As the SDK writes it: in UTF-8, lines end with a carriage return too.
             with os.fdopen(handle, "w", encoding="utf-8", newline="") as file:
-                with Latest() as latest:
+                with closing(Best()) as latest:
                     export = _Export(store, now, environment, latest)
                     counts = export.write(csv.writer(file), on_token)
                 file.flush()
@@ -93,7 +92,7 @@ def export_csv(
 
 
 class _Export:
-    def __init__(self, store: Vault, now: float, environment: str, latest: Latest) -> None:
+    def __init__(self, store: Vault, now: float, environment: str, latest: Best) -> None:
         self._store = store
         self._now = now
         self._environment = environment
@@ -101,8 +100,9 @@ class _Export:
 
     def write(self, rows: Writer, on_token: Callable[[Token], None] | None) -> Counter[str]:
         for token in self._store.iter_tokens():
-            if self._useless(token) is None:
-                self._latest.add(token)
+            if token.user and self._useless(token) is None:
+                written = token.updated_at or token.created_at or 0.0
+                self._latest.add(token.user, written, token.id)
         rows.writerow(HEADERS[0].split(","))
         counts = Counter({EXPORTED: 0})
         for token in self._store.iter_tokens():
@@ -119,10 +119,10 @@ class _Export:
         if token.status is not Status.OK:
             return token.status.value
         try:
-            is_zoho = isinstance(self._store.providers.of(token), Zoho)
+            speaks = self._store.providers.of(token).name
         except UnknownName:
-            is_zoho = False
-        if not is_zoho:
+            speaks = None
+        if speaks != "zoho":
             return "of another provider"
         is_over = token.expires_at is not None and token.expires_at <= self._now
         if not token.refresh_token and token.access_token and is_over:
@@ -131,7 +131,9 @@ class _Export:
         return None if its == self._environment else f"of the environment {its}"
 
     def _earlier(self, token: Token) -> str | None:
-        return None if self._latest.is_it(token) else "of a user whose later one is in it"
+        if not token.user or self._latest.of(token.user) in (None, token.id):
+            return None
+        return "of a user whose later one is in it"
 
 
 def _row(number: int, token: Token) -> list[str | int | None]:

@@ -1,21 +1,33 @@
-"""Whether what a store holds is all there is of its tokens."""
+"""Whether what a store's rows hold is all there is of its tokens."""
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from tokenkeep.errors import StoreError
+from tokenkeep import records
+from tokenkeep.errors import KeyMissing, StoreError, StoreTampered
 
 if TYPE_CHECKING:
     from tokenkeep.vault import Vault
 
+_PAGE = 500
+CLOCKS = 86_400.0
+"""How far the clocks of other hosts may be ahead, in seconds."""
 
-def expect_settled(store: Vault) -> None:
+
+def expect_settled(store: Vault, now: float) -> None:
     """
     Refuse a store while answers of the provider wait to be saved in it.
 
     What is stored is out of date then: with a provider that rotates, its
-    refresh tokens are spent. Only this host's answers can be seen.
+    refresh tokens are spent. Only this host's answers can be seen. A login on
+    its way from one row to another, where a process ended, is brought there,
+    as by any lookup.
+
+    Args:
+        store: Which one.
+        now: Epoch seconds.
 
     Raises:
         StoreError: There are some.
@@ -29,3 +41,10 @@ def expect_settled(store: Vault) -> None:
             "what is stored there is out of date",
             hint="Save them with: tokenkeep sweep --store …, then run this again",
         )
+    after = None
+    while page := store.backend.due(now + CLOCKS, _PAGE, after=after):
+        for record in page:
+            if record.kind == records.ALIAS:
+                with suppress(KeyMissing, StoreTampered):
+                    store.reread(records.token_id(record.id))
+        after = page[-1].due_at or 0.0, page[-1].id
