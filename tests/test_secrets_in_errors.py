@@ -3,16 +3,31 @@
 from __future__ import annotations
 
 import json
+import os
 import traceback
+from base64 import b64encode
 from dataclasses import replace
 from pathlib import Path
+from random import Random
 
 import pytest
+from faulty_backend import Faulty, vault_over
 
-from tokenkeep import KeyRing, LookupFailed, StoreError, StoreTampered, Token, Vault, records
+from tokenkeep import (
+    KeyRing,
+    LookupFailed,
+    StoreError,
+    StoreTampered,
+    StoreUnavailable,
+    Token,
+    Vault,
+    records,
+)
+from tokenkeep.backends.base import HEADER
 from tokenkeep.backends.memory import MemoryBackend
 from tokenkeep.lookup import Lookup
 from tokenkeep.saving import cleaned
+from tokenkeep.sealing import DataKeys
 
 SECRET = "an-unmistakable-secret"
 TEXTS = (
@@ -23,7 +38,8 @@ ASKED = sorted(set(TEXTS) - {"client_secret", "redirect_uri", "scope", "issuer",
 PUBLIC = {"id", "user", "provider", "data_center", "environment"}
 """What a token is named by."""
 
-EMPTY = {"claim": None, "failure": None, "mints": [], "to_revoke": []}
+KEYS = DataKeys("store", {1: bytes(32)}, bytes(32))
+STORED = {"id": f"tk_{'1' * 32}", "version": "2" * 32, "owner": "3" * 32}
 
 NO_TEXTS = {
     "half a surrogate pair": f"{SECRET}\udc80",
@@ -91,32 +107,90 @@ def test_lookup(name, value):
 @pytest.mark.parametrize(
     "plain",
     [
-        f'{{"refresh_token": "{SECRET}"',
-        f'{{"refresh_token": "{SECRET}", "status": "{SECRET}", "renewal": {{}}}}',
-        f'{{"refresh_token": "{SECRET}", "status": "ok", "renewal": {{"{SECRET}": 1}}}}',
-        json.dumps({SECRET: SECRET, "status": "ok", "renewal": EMPTY}),
+        None,
+        {"status": SECRET},
+        {"renewal": {"claim": SECRET}},
+        {"renewal": {"to_revoke": [[SECRET]]}},
+        {"history": [5, SECRET]},
     ],
-    ids=["cut", "status", "renewal", "field"],
+    ids=["cut", "status", "claim", "to revoke", "history"],
 )
-def test_opens_but_holds_no_token(plain):
-    """What was opened is not in the error that says it is no token."""
-    ring = KeyRing([b"k" * 32])
-    record = records.seal(token(id="1", version="2", identity="3"), ring)
-    bound = (records.FORMAT, record.id, record.identity, record.version)
-    _, sealed = ring.seal(plain.encode(), bound=bound)
+def test_opens_but_makes_no_sense(plain):
+    """What was opened is not in the error that says that it is nothing of ours."""
+    record = records.seal(token(**STORED), KEYS, lambda _: None)
+    bound = f"{record.id}\0{record.kind}\0{record.version}\0{record.owner}"
+    whole = {"refresh_token": SECRET, "status": "ok", "renewal": {}}
+    text = json.dumps(whole | plain) if plain else json.dumps(whole)[:-1]
+    _, sealed = KEYS.seal(text.encode(), bound=bound)
 
-    with pytest.raises(StoreTampered, match="holds no token") as caught:
-        records.unseal(replace(record, sealed=sealed), ring)
+    with pytest.raises(StoreTampered, match="holds nothing that makes sense") as caught:
+        records.unseal(replace(record, sealed=sealed), KEYS)
 
     assert SECRET not in shown(caught.value)
 
 
-@pytest.mark.parametrize("value", [f"{SECRET}\udc80", SECRET.encode()], ids=["surrogate", "bytes"])
-def test_seal(value):
+@pytest.mark.parametrize(
+    "odd",
+    [{"access_token": f"{SECRET}\udc80"}, {"access_token": SECRET.encode()},
+     {"scope": SECRET.encode()}, {"extra": {"id_token": [SECRET.encode()]}}],
+    ids=["surrogate", "bytes", "bytes elsewhere", "bytes in extra"],
+)  # fmt: skip
+def test_seal(odd):
     """What can't be sealed is a named error, whoever writes it past a save."""
-    ring = KeyRing([b"k" * 32])
-
     with pytest.raises((StoreError, LookupFailed)) as caught:
-        records.seal(token(id="1", version="2", identity="3", access_token=value), ring)
+        records.seal(token(**STORED, **odd), KEYS, lambda _: None)
 
     assert SECRET not in shown(caught.value)
+
+
+@pytest.mark.parametrize(
+    "plain",
+    [
+        {"keys": {"1": SECRET}, "index": SECRET},
+        {"store": "s", "keys": {"1": SECRET}, "index": SECRET},
+        {"store": "s", "keys": {SECRET: ""}, "index": SECRET},
+        {"store": "s", "keys": {"1": b64encode(b"k" * 32).decode()}, "index": SECRET},
+        {"store": "s", "keys": SECRET},
+        [SECRET],
+        None,
+    ],
+)
+def test_header(plain):
+    """A header that opens, but makes no sense, shows no key that is in it."""
+    backend, ring = MemoryBackend(), KeyRing([b"k" * 32])
+    Vault(backend, ring)
+    was = backend.read(HEADER)
+    text = json.dumps(plain) if plain else SECRET
+    key_id, wrapped = ring.wrap(text.encode(), b"tokenkeep 2 header")
+    outside = {"tokenkeep": 2, "key": key_id, "wrapped": b64encode(wrapped).decode()}
+    backend.write(
+        replace(was, sealed=json.dumps(outside).encode(), version="1" * 32), replaces=was.version
+    )
+
+    with pytest.raises(StoreTampered) as caught:
+        Vault(backend, ring)
+
+    for secret in (SECRET, repr(b"k" * 32), b64encode(b"k" * 32).decode()):
+        assert secret not in shown(caught.value)
+
+
+@pytest.mark.parametrize("deed", ["first", "rotate", "rotate_data"])
+@pytest.mark.parametrize("fault", ["lost", "answer lost"])
+def test_header_that_can_not_be_written(monkeypatch, deed, fault):
+    """The store's keys are in no error of a store that is away while they are made or changed."""
+    made = []
+    monkeypatch.setattr(os, "urandom", lambda count: made.append(random(count)) or made[-1])
+    random = Random(1).randbytes
+    backend, old, new = Faulty(), b"o" * 32, b"n" * 32
+    vault = None if deed == "first" else vault_over(backend, KeyRing([new, old]))
+    if deed == "rotate":
+        vault = vault_over(backend, KeyRing([old, new]))
+    backend.faults = [fault]
+
+    with pytest.raises(StoreUnavailable) as caught:
+        vault_over(backend, KeyRing([old])) if vault is None else list(getattr(vault, deed)())
+
+    seen = shown(caught.value)
+    for key in (each for each in made if len(each) == 32):
+        assert repr(key) not in seen
+        assert b64encode(key).decode() not in seen

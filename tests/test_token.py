@@ -8,7 +8,9 @@ from dataclasses import FrozenInstanceError, fields
 import pytest
 
 from tokenkeep import Claim, Failure, Renewal, Status, Token
+from tokenkeep.token import is_ours, new_id
 
+NOTHING = (None, False, (), {}, Renewal())
 SECRETS = {
     name: f"secret-{name}"
     for name in ("client_secret", "access_token", "refresh_token", "grant_token")
@@ -20,7 +22,14 @@ def test_repr_names_it_without_any_secret():
     token = Token(
         id="7f",
         user="ana",
-        renewal=Renewal(to_revoke=(("refresh_token", "secret-pending"),)),
+        renewal=Renewal(
+            to_revoke=(("refresh_token", "secret-pending"),),
+            replaced=(("refresh_token", "secret-replaced"),),
+            past=("secret-digest",),
+            unknown={"later": "secret-later"},
+        ),
+        extra={"id_token": "secret-id-token"},
+        unknown={"later": "secret-later"},
         **SECRETS,
     )
 
@@ -61,6 +70,33 @@ def test_with_renewal():
         token.with_renewal(claims=None)
 
 
+def test_history():
+    """The last events of its life, the oldest first; the same one in a row is counted."""
+    token = Token().having("login", 1.0)
+    for at in range(2, 5):
+        token = token.having("failed", float(at), "host/1")
+    token = token.having("failed", 5.0, "host/2")
+
+    assert [
+        ("login", 1.0, None, 1),
+        ("failed", 4.0, "host/1", 3),
+        ("failed", 5.0, "host/2", 1),
+    ] == [(each.what, each.at, each.by, each.count) for each in token.history]
+    for at in range(100):
+        token = token.having(f"event {at}", float(at))
+    assert [f"event {at}" for at in range(84, 100)] == [each.what for each in token.history]
+
+
+@pytest.mark.parametrize(
+    ("token_id", "ours"),
+    [(new_id(), True), ("tk_", False), (f"tk_{'A' * 32}", False), (f"tk_{'a' * 33}", False),
+     (f"tk_{'a' * 32}\n", False), (f"x tk_{'a' * 32}", False), ("2", False), ("", False)],
+)  # fmt: skip
+def test_ids(token_id, ours):
+    """Those that a store gives have a form of their own; whatever a caller brings has not."""
+    assert ours is is_ours(token_id)
+
+
 def test_pair():
     """The pair is what a renewal replaces."""
     assert ("a", None) == Token(access_token="a").pair
@@ -70,8 +106,9 @@ def test_a_new_token_is_a_question():
     """Nothing is known of a token but that it is not dead."""
     token = Token()
 
+    known = [each.name for each in fields(token) if getattr(token, each.name) not in NOTHING]
+    assert ["status"] == known
     assert Status.OK is token.status
-    assert {None, Status.OK, Renewal()} == {getattr(token, f.name) for f in fields(token)}
 
 
 def test_pickles():

@@ -12,6 +12,7 @@ from tokenkeep import folders, keys
 from tokenkeep.backends import open_backend
 from tokenkeep.backends.base import HEADER
 from tokenkeep.errors import ConfigurationError, KeyMissing
+from tokenkeep.header import key_id_of
 from tokenkeep.providers import Profile, Providers, configured
 from tokenkeep.providers.checks import check_type
 from tokenkeep.sealing import KEY_BYTES, KeyRing
@@ -157,14 +158,15 @@ def open_store(
 
 def _first_key(backend: Backend, environ: Mapping[str, str]) -> KeyRing:
     """Make the first key of a store that has no header yet."""
-    is_made = backend.read(HEADER) is not None
+    header = backend.read(HEADER)
     # Another process may have made key and header since this one looked.
-    made = keys.load(environ) if is_made else None
+    made = keys.load(environ) if header is not None else None
     if made is not None:
         return made
-    if is_made:
+    if header is not None:
         raise KeyMissing(
-            f"There is no key at hand for {backend.describe()}",
+            f"There is no key at hand for {backend.describe()}, "
+            f"which needs key {key_id_of(header)}",
             hint=f"Looked in {keys.KEYS} and {keys.key_file(environ)}. Bring the key back that "
             "its tokens were stored with; nothing was changed",
         )

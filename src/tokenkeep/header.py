@@ -32,6 +32,13 @@ LOOK_EVERY = 60.0
 _BOUND = f"tokenkeep {FORMAT} header".encode()
 
 
+class _Plain(dict[str, Any]):
+    """What is wrapped. Crash reports show the locals of each frame: of this they see no key."""
+
+    def __repr__(self) -> str:
+        return "<the keys of a store>"
+
+
 class Header:
     """
     The keys of the store in a backend, read from it and made with it.
@@ -121,7 +128,7 @@ class Header:
         self._rewrite(plain)
         return number
 
-    def _rewrite(self, plain: dict[str, Any]) -> None:
+    def _rewrite(self, plain: _Plain) -> None:
         """
         Write the header with other keys in it.
 
@@ -135,11 +142,11 @@ class Header:
 
     def _made(self) -> Record:
         """Insert a new header, unless another process just did."""
-        plain = {
-            "store": secrets.token_hex(WIDTH // 2),
-            "keys": {"1": _text(os.urandom(KEY_BYTES))},
-            "index": _text(os.urandom(KEY_BYTES)),
-        }
+        plain = _Plain(
+            store=secrets.token_hex(WIDTH // 2),
+            keys={"1": _text(os.urandom(KEY_BYTES))},
+            index=_text(os.urandom(KEY_BYTES)),
+        )
         with suppress(StoreConflict):
             self._backend.write(_record(plain, self._source), replaces=None)
         found = self._backend.read(HEADER)
@@ -155,7 +162,7 @@ class Header:
         )
 
 
-def _record(plain: dict[str, Any], source: KeySource) -> Record:
+def _record(plain: _Plain, source: KeySource) -> Record:
     key_id, wrapped = source.wrap(json.dumps(plain).encode(), _BOUND)
     outside = {"tokenkeep": FORMAT, "key": key_id, "wrapped": _text(wrapped)}
     return Record(
@@ -168,27 +175,38 @@ def _record(plain: dict[str, Any], source: KeySource) -> Record:
     )
 
 
+def key_id_of(record: Record) -> str:
+    """
+    Return the id of the key that a header is wrapped under.
+
+    Raises:
+        StoreTooNew: A newer tokenkeep made the store.
+        StoreTampered: It is damaged.
+    """
+    with suppress(KeyError):
+        return str(_outside(record)["key"])
+    raise _damaged()
+
+
 def _opened(record: Record, source: KeySource) -> tuple[str, DataKeys]:
     """Return the id of the key that a header is wrapped under, and the keys in it."""
     plain = _plain(record, source)
-    try:
-        keys = {int(number): _bytes(key) for number, key in plain["keys"].items()}
-        found = DataKeys(str(plain["store"]), keys, _bytes(plain["index"]))
-    except (ValueError, TypeError, KeyError, AttributeError):
-        plain.clear()
-        raise _damaged() from None
-    return str(_outside(record)["key"]), found
+    # What is suppressed has keys in it: no error may come from it.
+    with suppress(ValueError, TypeError, KeyError, AttributeError):
+        return key_id_of(record), DataKeys(
+            str(plain["store"]),
+            {int(number): _bytes(key) for number, key in plain["keys"].items()},
+            _bytes(plain["index"]),
+        )
+    raise _damaged()
 
 
-def _plain(record: Record, source: KeySource) -> dict[str, Any]:
+def _plain(record: Record, source: KeySource) -> _Plain:
     outside = _outside(record)
-    try:
+    with suppress(ValueError, TypeError, KeyError):  # as above
         wrapped = _bytes(outside["wrapped"])
-        key_id = str(outside["key"])
-    except (ValueError, TypeError, KeyError):
-        raise _damaged() from None
-    plain: dict[str, Any] = json.loads(source.unwrap(key_id, wrapped, _BOUND))
-    return plain
+        return _Plain(json.loads(source.unwrap(key_id_of(record), wrapped, _BOUND)))
+    raise _damaged()
 
 
 def _outside(record: Record) -> dict[str, Any]:
