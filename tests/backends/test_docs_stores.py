@@ -19,7 +19,7 @@ class TestExample(BackendContract):
     @pytest.fixture
     def open_backend(self):
         names = {}
-        exec(re.search(r"```python\n(.*?)```", PAGE, re.DOTALL)[1], names)
+        exec(re.search(r"```python\n([^`]*class DictBackend.*?)```", PAGE, re.DOTALL)[1], names)
         backend = names["DictBackend"]()
         return lambda: backend
 
