@@ -132,7 +132,7 @@ class DataKeys:
 
     def __init__(self, store_id: str, keys: Mapping[int, bytes], index_key: bytes) -> None:
         self.store_id = store_id
-        self.newest = max(keys)
+        self.newest: int = max(keys)
         self._keys = dict(keys)
         # Only ever copied: keying one takes as long as a digest.
         self._mac = hmac.HMAC(index_key, _SHA256)

@@ -55,7 +55,7 @@ class Layout:
 
     def __init__(self, prefix: str) -> None:
         self._prefix = prefix
-        self.due = f"{prefix}#due"
+        self.due: str = f"{prefix}#due"
         """The partition key of what is due."""
 
     def record(self, record_id: str) -> Key:

@@ -35,7 +35,7 @@ class Table:
     """
 
     def __init__(self, records: Iterable[Record] = ()) -> None:
-        self.commits = 0
+        self.commits: int = 0
         """Grows with each change."""
         self._records: dict[str, Record] = {}
         # Of each field, the values that there are with the ids that have them, in order.
