@@ -6,6 +6,7 @@ import logging
 import multiprocessing
 import os
 import stat
+from pathlib import Path
 
 import pytest
 
@@ -200,8 +201,6 @@ DATA = ("/data", "8:2", "ext4")
 )
 def test_a_container_must_not_orphan_the_tokens(key, data, mounts, refused):
     """A key that would be gone with the container, beside data that stays, is refused."""
-    from pathlib import Path
-
     if not refused:
         keys.refuse_fleeting(Path(key), Path(data), mounts)
         return
@@ -213,10 +212,16 @@ def test_a_container_must_not_orphan_the_tokens(key, data, mounts, refused):
 
 def test_nothing_is_made_where_it_would_not_survive(key_file, tmp_path, monkeypatch):
     """The refusal comes before the key file or its folder is made."""
+    mounts = (
+        "1 0 0:50 / / rw,relatime - overlay overlay rw\n"
+        f"2 1 8:2 / {tmp_path}/data rw shared:1 - ext4 /dev/sda2 rw\n"
+    )
+    read_text = Path.read_text
+    is_mounts = Path("/proc/self/mountinfo").__eq__
     monkeypatch.setattr(
-        keys,
-        "_mounts",
-        lambda: [("/", "0:50", "overlay"), (str(tmp_path / "data"), "8:2", "ext4")],
+        Path,
+        "read_text",
+        lambda path, **how: mounts if is_mounts(path) else read_text(path, **how),
     )
 
     with pytest.raises(KeyUnsafe):
@@ -226,10 +231,12 @@ def test_nothing_is_made_where_it_would_not_survive(key_file, tmp_path, monkeypa
 
 
 @pytest.mark.parametrize("url", ["sqlite:///{}/t.db", "file:///{}/t.json"])
-def test_a_lost_key(environ, key_file, tmp_path, url):
-    """Records without their key: one error with key ids and places, nothing is written."""
+@pytest.mark.parametrize("tokens", [0, 1])
+def test_a_lost_key(environ, key_file, tmp_path, url, tokens):
+    """A store without its key: one error with key ids and places, nothing is written."""
     store = tokenkeep.open_store(url.format(tmp_path), environ=environ)
-    store.save_token(Token(access_token="a"))
+    for _ in range(tokens):
+        store.save_token(Token(access_token="a"))
     (key_id,) = store.ring.key_ids
     store.close()
     key_file.rename(tmp_path / "lost")
@@ -242,6 +249,19 @@ def test_a_lost_key(environ, key_file, tmp_path, url):
         assert said in str(caught.value)
     assert not key_file.exists()
     assert data == {path: path.read_bytes() for path in data}
+
+
+def test_a_key_that_came_too_late(environ, key_file, tmp_path):
+    """A store made with a key that was given is not opened with one made since."""
+    url = f"sqlite:///{tmp_path}/t.db"
+    tokenkeep.open_store(url, keys_newest_first=[bytes(32)], environ=environ).close()
+
+    with pytest.raises(KeyMissing, match=KeyRing([bytes(32)]).key_ids[0]):
+        tokenkeep.open_store(url, environ=environ)
+    assert not key_file.exists()
+    write(key_file, generate_key())
+    with pytest.raises(KeyMissing, match=keys.load(environ).key_ids[0]):
+        tokenkeep.open_store(url, environ=environ)
 
 
 def test_a_server_never_makes_a_key(environ, key_file, monkeypatch):

@@ -10,7 +10,7 @@ from base64 import b64encode
 import pytest
 
 import tokenkeep
-from tokenkeep import KeyRing, Status, StoreTampered, Token
+from tokenkeep import KeyRing, Status, StoreTampered, StoreTooNew, Token
 
 KEY = bytes(range(32))
 SECRETS = {
@@ -54,6 +54,10 @@ def token(user, **changes):
     return Token(**{"user": user, "client_id": "c", **secrets, **changes})
 
 
+def record_id(token):
+    return token.id.removeprefix("tk_")
+
+
 def test_swapped_blobs_do_not_open(open_store, path, edit):
     """Two rows whose blobs were swapped both fail to open, however they are asked for."""
     store = open_store()
@@ -61,8 +65,8 @@ def test_swapped_blobs_do_not_open(open_store, path, edit):
     db = sqlite3.connect(path)
     blobs = dict(db.execute("SELECT id, sealed FROM token").fetchall())
     db.close()
-    edit("UPDATE token SET sealed = ? WHERE id = ?", blobs[bob.id], ana.id)
-    edit("UPDATE token SET sealed = ? WHERE id = ?", blobs[ana.id], bob.id)
+    edit("UPDATE token SET sealed = ? WHERE id = ?", blobs[record_id(bob)], record_id(ana))
+    edit("UPDATE token SET sealed = ? WHERE id = ?", blobs[record_id(ana)], record_id(bob))
 
     for each in (store, open_store()):
         for one in (ana, bob):
@@ -72,54 +76,56 @@ def test_swapped_blobs_do_not_open(open_store, path, edit):
             each.get_tokens()
 
 
-@pytest.mark.parametrize("column", ["id", "version", "identity"])
+@pytest.mark.parametrize("column", ["id", "version", "owner", "kind"])
 def test_moved_rows_do_not_open(open_store, edit, column):
-    """A row under another id, identity or version does not open."""
+    """A row under another id, version, owner or kind does not open."""
     ana = open_store().save_token(token("ana"))
-    edit(f"UPDATE token SET {column} = 'ab12'")
+    value = "ended" if column == "kind" else "ab" * 16
+    edit(f"UPDATE token SET {column} = ? WHERE id = ?", value, record_id(ana))
 
     with pytest.raises(StoreTampered):
-        open_store().find_token_by_id("ab12" if column == "id" else ana.id)
+        open_store().find_token_by_id(f"tk_{value}" if column == "id" else ana.id)
 
 
-@pytest.mark.parametrize("value", ["ok", "login_needed", "anything"])
-def test_an_edited_status_decides_nothing(open_store, edit, value):
-    """A revoked token whose status column is edited is still revoked."""
+def test_marks_decide_nothing(open_store, edit, path):
+    """A revoked token with the marks of a living one is still revoked, and its own user's."""
     store = open_store()
-    ana = store.save_token(token("ana"))
+    ana, bob = store.save_token(token("ana")), store.save_token(token("bob"))
     store.save_token(ana.but(status=Status.REVOKED))
-    edit("UPDATE token SET status = ?, expires_at = 9e9", value)
+    columns = ("user", "client", "access", "refresh", '"grant"', "state")
+    db = sqlite3.connect(path)
+    (of_bob,) = db.execute(
+        f"SELECT {', '.join(columns)} FROM token WHERE id = ?", [record_id(bob)]
+    ).fetchall()
+    db.close()
+    sets = ", ".join(f"{column} = ?" for column in columns)
+    edit(f"UPDATE token SET {sets}, due_at = 9e9 WHERE id = ?", *of_bob, record_id(ana))
 
     for each in (store, open_store()):
         found = each.find_token_by_id(ana.id)
-        assert (Status.REVOKED, None) == (found.status, found.access_token)
+        assert ("ana", Status.REVOKED, None) == (found.user, found.status, found.access_token)
 
 
-def test_an_edited_owner_is_noticed(open_store, edit):
-    """Asking for the user whose name was put on another one's row is an error, not that token."""
+@pytest.mark.parametrize("column", ["user", "access", "refresh", "grant"])
+def test_an_edited_mark_is_noticed(open_store, path, edit, column):
+    """A mark of somebody else's on a row does not make it answer for that."""
     store = open_store()
-    store.save_token(token("ana"))
-    assert store.find_token(Token(user="eve")) is None
-    edit("UPDATE token SET user = 'eve'")
+    ana, bob = store.save_token(token("ana")), store.save_token(token("bob"))
+    db = sqlite3.connect(path)
+    ((mark,),) = db.execute(
+        f'SELECT "{column}" FROM token WHERE id = ?', [record_id(bob)]
+    ).fetchall()
+    db.close()
+    store.delete_token(bob.id)
+    edit(f'UPDATE token SET "{column}" = ? WHERE id = ?', mark, record_id(ana))
+    name = "user" if column == "user" else f"{column}_token"
+    where = {"client_id": "c"} if column in ("refresh", "grant") else {}
+    asked = Token(**{name: getattr(bob, name)}, **where)
 
     for each in (store, open_store()):
         with pytest.raises(StoreTampered):
-            each.find_token(Token(user="eve"))
-        (only,) = each.get_tokens()
-        assert "ana" == only.user
-
-
-@pytest.mark.parametrize("column", ["access", "refresh", "grant"])
-def test_an_edited_digest_is_noticed(open_store, edit, column):
-    """A digest of another credential on a row does not make it answer for that."""
-    store = open_store()
-    store.save_token(token("ana"))
-    edit(f'UPDATE token SET "{column}" = ?', KeyRing([KEY]).digest(column, "mine"))
-    name = f"{column}_token"
-    where = {} if column == "access" else {"client_id": "c"}
-
-    with pytest.raises(StoreTampered):
-        store.find_token(Token(**{name: "mine"}, **where))
+            each.find_token(asked)
+        assert ["ana"] == [row.user for row in each.get_tokens()]
 
 
 def test_an_older_blob_of_the_same_row_does_not_open(open_store, path, edit):
@@ -127,10 +133,10 @@ def test_an_older_blob_of_the_same_row_does_not_open(open_store, path, edit):
     store = open_store()
     ana = store.save_token(token("ana"))
     db = sqlite3.connect(path)
-    ((old,),) = db.execute("SELECT sealed FROM token").fetchall()
+    ((old,),) = db.execute("SELECT sealed FROM token WHERE id = ?", [record_id(ana)]).fetchall()
     db.close()
     store.save_token(ana.but(status=Status.REVOKED))
-    edit("UPDATE token SET sealed = ?", old)
+    edit("UPDATE token SET sealed = ? WHERE id = ?", old, record_id(ana))
 
     with pytest.raises(StoreTampered):
         open_store().find_token_by_id(ana.id)
@@ -140,27 +146,28 @@ def test_plaintext_in_a_row_is_an_error(open_store, edit):
     """Unsealed data where a seal is expected is an error, not a value."""
     ana = open_store().save_token(token("ana"))
     plain = json.dumps({"user": "ana", "access_token": "x", "status": "ok", "renewal": {}})
-    edit("UPDATE token SET sealed = ?", plain.encode())
-
-    with pytest.raises(StoreTampered, match="not sealed"):
-        open_store().find_token_by_id(ana.id)
+    for blob in (plain.encode(), b"\x02" + plain.encode(), b"\x01" + plain.encode()):
+        edit("UPDATE token SET sealed = ? WHERE id = ?", blob, record_id(ana))
+        with pytest.raises((StoreTampered, StoreTooNew)):
+            open_store().find_token_by_id(ana.id)
 
 
 @pytest.mark.parametrize("url", ["sqlite:///{}/t.db", "file:///{}/t.json"])
 def test_no_plaintext_on_disk(open_store, tmp_path, url):
-    """No file a store leaves holds any secret, in whatever encoding, open or closed."""
+    """No file a store leaves shows a secret, a user or an id, in whatever encoding."""
     store = open_store(url.format(tmp_path))
-    for user in ("ana", "bob"):
-        store.save_token(token(user))
-    saved = store.save_token(token("ana", access_token="the-access_token-of-ana-renewed"))
+    for user in ("ana@example.com", "bob@example.com"):
+        store.save_token(token(user, id=f"customer-{user}"))
+    saved = store.save_token(token("ana@example.com", access_token="the-access_token-of-ana-2"))
     store.swap(saved.with_renewal(to_revoke=(("refresh_token", "the-refresh_token-to-revoke"),)))
     while_open = [path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()]
     store.close()
     after = [path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()]
 
-    assert any(b"ana" in data for data in while_open)
+    assert while_open
+    shown = ("the-refresh_token-to-revoke", "ana@example.com", "customer-", "production")
     for data in (*while_open, *after):
-        for secret in (*SECRETS.values(), "the-refresh_token-to-revoke"):
+        for secret in (*SECRETS.values(), *shown):
             for form in (secret, secret.encode().hex(), b64encode(secret.encode()).decode()[:20]):
                 assert form.encode() not in data
         assert KEY not in data
