@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from itertools import count
 
 import pytest
-from login_stage import Died, before_write, die_after_write, refused
+from login_stage import Died, after_write, before_write, die_after_write, refused
 
-from tokenkeep import Status, StoreError
+from tokenkeep import DuplicateRefreshToken, Status, StoreError
 
 OTHERWISE = {
     "another spelling of the user": lambda stage: {"user": stage.ana.upper()},
@@ -194,6 +196,31 @@ def test_two_names_at_once(stage, how):
 
 
 @pytest.mark.parametrize("how", list(OTHERWISE))
+def test_two_names_in_step(stage, how):
+    """Both look, both write, both look again: at most one is kept, and who is refused knows it."""
+    login = stage.login(stage.ana)
+    both = [login, login.but(**OTHERWISE[how](stage))]
+    before, after = threading.Barrier(2), threading.Barrier(2)
+
+    def save(token):
+        store = stage.open()
+        before_write(store, 1, before.wait)
+        after_write(store, 1, after.wait)
+        try:
+            return store.save_token(token)
+        except DuplicateRefreshToken:
+            return None
+
+    with ThreadPoolExecutor(2) as pool:
+        saved = [each for each in pool.map(save, both) if each is not None]
+
+    stage.pass_time(120.0)
+    stage.keeper().sweep()
+    assert [each.id for each in saved] == [row.id for row in stage.living()]
+    assert len(saved) <= 1
+
+
+@pytest.mark.parametrize("how", list(OTHERWISE))
 def test_two_names_and_one_dies(stage, how):
     """Who died before its second look left the login in two rows; a sweep leaves one."""
     login = stage.login(stage.ana)
@@ -203,7 +230,7 @@ def test_two_names_and_one_dies(stage, how):
     with pytest.raises(Died):
         one.save_token(login.but(**OTHERWISE[how](stage)))
 
-    stage.pass_time(1.0)
+    stage.pass_time(120.0)
     stage.keeper().sweep()
 
     assert [stage.zoho.id_of(login.refresh_token)] == stage.logins()
@@ -225,7 +252,7 @@ def test_twice_without_the_user_at_once(either, first, dies):
 
     with suppress(Died):
         store.save_token(one)
-    either.pass_time(1.0)
+    either.pass_time(120.0)
     keeper = either.keeper()
     keeper.sweep()
 
@@ -278,12 +305,35 @@ def test_with_and_without_the_user_at_once(either, first, dies):
 
     with suppress(Died):
         store.save_token(one)
-    either.pass_time(1.0)
+    either.pass_time(120.0)
     either.keeper().sweep()
 
     assert [(either.ana, login.refresh_token)] == [
         (row.user, row.refresh_token) for row in either.open().get_tokens()
     ]
+
+
+@pytest.mark.parametrize("renewed", [0, 1])
+@pytest.mark.parametrize("first", ["with the user", "without"])
+def test_one_dies_and_a_row_is_renewed_before_a_sweep(rotating, first, renewed):
+    """The answer parts the two rows of one login: still one is left, and it is alive."""
+    login = rotating.login()
+    both = [login.but(user=rotating.ana), login]
+    one, other = both if first == "with the user" else reversed(both)
+    store = rotating.open()
+    before_write(store, 1, lambda: rotating.open().save_token(other))
+    die_after_write(store, 1)
+    with pytest.raises(Died):
+        store.save_token(one)
+    rotating.pass_time(120.0)
+    keeper = rotating.keeper()
+
+    keeper.renew(rotating.living()[renewed].id)
+    keeper.sweep()
+
+    [row] = rotating.living()
+    assert rotating.ana == row.user
+    assert rotating.works(keeper.renew(row.id))
 
 
 def test_import_of_a_stored_login(stage, run):
