@@ -1,17 +1,22 @@
-"""Who may log in when logins fail, threads end, or the environment changes meanwhile."""
+"""Who may log in when logins fail, threads end, or a holder is elsewhere."""
 
 from __future__ import annotations
 
+import json
 import threading
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
+from faulty_backend import Faulty, vault_over
 
-from tokenkeep import Status, Token, open_store
+from tokenkeep import RenewalTimeout, Status, StoreUnavailable, Token, holder
 from tokenkeep.clock import Clock
-from tokenkeep.integrations.first_login import WAIT, FirstLogins
+from tokenkeep.integrations.first_login import LENGTH, WAIT, FirstLogins
 from tokenkeep.integrations.recent import MOST, Recent
+from tokenkeep.local_swap import complete
 from tokenkeep.stores.list import ListStore
+from tokenkeep.testing import FakeClock
+from tokenkeep.token import Claim
 
 LOGIN = Token(
     provider="zoho",
@@ -21,47 +26,29 @@ LOGIN = Token(
     data_center="us",
     environment="production",
 )
-SANDBOX = LOGIN.but(environment="sandbox")
-
-
-class SteppingClock(Clock):
-    """A clock that runs while somebody waits only."""
-
-    def __init__(self):
-        self.slept = 0.0
-        self.ahead = 0.0
-
-    def monotonic(self):
-        return self.slept + self.ahead
-
-    def sleep(self, seconds):
-        self.slept += seconds
 
 
 @pytest.fixture
 def clock():
-    return SteppingClock()
-
-
-@pytest.fixture
-def vault():
-    with open_store("memory:", keys_newest_first=[b"k" * 32]) as opened:
-        yield opened
+    return FakeClock()
 
 
 @pytest.fixture(params=["vault", "list"])
 def store(request):
     """A store that all processes share, and one of the six methods alone."""
-    return request.getfixturevalue("vault") if request.param == "vault" else ListStore()
+    return vault_over(Faulty()) if request.param == "vault" else complete(ListStore())
 
 
 @pytest.fixture
-def threads():
-    """Three threads that go on living."""
-    pools = [ThreadPoolExecutor(1) for _ in range(3)]
-    yield [lambda work, *given, pool=pool: pool.submit(work, *given).result() for pool in pools]
-    for pool in pools:
-        pool.shutdown()
+def logins(store, clock):
+    return FirstLogins(store, clock)
+
+
+@pytest.fixture
+def living():
+    """A thread that goes on living between what it is asked to do."""
+    with ThreadPoolExecutor(1) as pool:
+        yield lambda work, *given: pool.submit(work, *given).result()
 
 
 def in_a_thread_that_ends(work, *given):
@@ -72,79 +59,65 @@ def in_a_thread_that_ends(work, *given):
     return results[0]
 
 
-def save(store, logins, token):
-    saved = store.save_token(token.but(id=logins.pending(token)))
-    logins.done(token)
-    return saved
+def test_holder_lives(logins, clock, living):
+    """Who lives is waited for, and not for ever; once it is over, the next one logs in."""
+    assert living(logins.elect, LOGIN) is None
+    with pytest.raises(RenewalTimeout, match="is logging in with the same credential"):
+        logins.elect(LOGIN)
+    assert sum(clock.slept) == pytest.approx(WAIT, abs=1)
+    clock.advance(10 * LENGTH)
+    with pytest.raises(RenewalTimeout):
+        logins.elect(LOGIN)
+    living(logins.over)
+    clock.slept.clear()
 
-
-def statuses(vault):
-    return sorted(row.status.value for row in vault.iter_rows())
-
-
-def test_two_environments(vault, clock):
-    """One thread logs in for production and sandbox with one credential: two rows."""
-    logins = FirstLogins(vault, clock)
-    assert [logins.elect(LOGIN), logins.elect(SANDBOX)] == [None, None]
-    assert statuses(vault) == ["pending", "pending"]
-    for each in (SANDBOX, LOGIN):
-        save(vault, logins, each.but(access_token=each.environment))
-
-    assert statuses(vault) == ["ok", "ok"]
-    for each in (SANDBOX, LOGIN):
-        assert vault.find_token(each).access_token == each.environment
-
-
-def test_saved_for_another_environment(vault, clock):
-    """What was reserved for one environment is not completed by a login for another one."""
-    logins = FirstLogins(vault, clock)
     assert logins.elect(LOGIN) is None
-    assert logins.pending(SANDBOX) is None
-    save(vault, logins, SANDBOX.but(access_token="a"))
-
-    assert statuses(vault) == ["ok"]
-    assert vault.find_token(LOGIN) is None
+    assert clock.slept == []
 
 
-def test_own_reservation_taken_over(store, clock, threads):
-    """A thread whose login failed does not go on trusting a reservation that another took."""
-    logins = FirstLogins(store, clock)
-    first, second, _ = threads
-    assert first(logins.elect, LOGIN) is None
-    assert second(logins.elect, LOGIN) is None
-    assert clock.slept >= WAIT
-    before = clock.slept
-    assert first(logins.elect, LOGIN) is None
+def test_given_what_is_saved(logins, store, clock, living):
+    """Who waits gets what the holder saves, and asks nobody."""
+    assert living(logins.elect, LOGIN) is None
+    saved = store.save_token(LOGIN.but(access_token="a"))
 
-    assert clock.slept - before >= WAIT
+    assert logins.elect(LOGIN) == saved
+    assert clock.slept == []
 
 
-def test_own_reservation_grown_old(store, clock, threads):
-    """Asked again after long, who was elected is elected anew: others wait from then on."""
-    logins = FirstLogins(store, clock)
-    first, second, _ = threads
-    assert first(logins.elect, LOGIN) is None
-    clock.ahead = 2 * WAIT
-    assert first(logins.elect, LOGIN) is None
-    assert clock.slept == 0
-    assert second(logins.elect, LOGIN) is None
+def test_each_environment_for_itself(logins, clock):
+    """One thread logs in for production and sandbox with one credential; so do two."""
+    for each in (LOGIN, LOGIN.but(environment="sandbox"), LOGIN.but(data_center="eu")):
+        assert logins.elect(each) is None
+        assert in_a_thread_that_ends(logins.elect, each.but(client_id="another")) is None
 
-    assert clock.slept >= WAIT
+    assert clock.slept == []
 
 
-def test_two_objects(vault, clock):
+def test_asked_again(store, clock):
     """A thread never waits for itself, by whatever object it asked before."""
-    assert [FirstLogins(vault, clock).elect(LOGIN) for _ in range(2)] == [None, None]
-    assert clock.slept == 0
+    assert [FirstLogins(store, clock).elect(LOGIN) for _ in range(2)] == [None, None]
+    assert clock.slept == []
 
 
-def test_thread_ended(store, clock):
+def test_thread_ended(logins, clock):
     """A retry in a new thread costs no wait when the elected thread has ended."""
-    logins = FirstLogins(store, clock)
     for _ in range(3):
         assert in_a_thread_that_ends(logins.elect, LOGIN) is None
 
-    assert clock.slept == 0
+    assert clock.slept == []
+
+
+def test_holder_on_another_host(logins, store, clock):
+    """Nobody can tell whether it lives: a minute after it was first seen, it is over."""
+    elsewhere = json.dumps(json.loads(holder.me()) | {"host": "other", "boot": "another"})
+    store.lease(LOGIN, Claim(nonce="n", holder=elsewhere, taken_at=clock.now(), length=LENGTH))
+    with pytest.raises(RenewalTimeout, match="other/"):
+        logins.elect(LOGIN)
+    before = sum(clock.slept)
+
+    assert logins.elect(LOGIN) is None
+    assert sum(clock.slept) == pytest.approx(LENGTH, abs=1)
+    assert before < LENGTH
 
 
 def test_one_takes_over(store):
@@ -152,36 +125,50 @@ def test_one_takes_over(store):
     logins = FirstLogins(store, Clock())
     assert in_a_thread_that_ends(logins.elect, LOGIN) is None
     together = threading.Barrier(8)
+    saved = []
 
     def log_in(number):
         together.wait()
-        if logins.elect(LOGIN) is None:
-            return save(store, logins, LOGIN.but(access_token=str(number))).access_token
-        return None
+        found = logins.elect(LOGIN)
+        if found is None:
+            found = store.save_token(LOGIN.but(access_token=str(number)))
+            saved.append(found)
+            logins.over()
+        return found.access_token
 
     with ThreadPoolExecutor(8) as pool:
-        saved = [each for each in pool.map(log_in, range(8)) if each is not None]
+        given = set(pool.map(log_in, range(8)))
 
-    assert saved == [store.find_token(LOGIN).access_token]
+    assert given == {each.access_token for each in saved}
+    assert len(saved) == 1
 
 
-def test_dead_row_in_the_way(vault, clock):
+def test_dead_row_in_the_way(logins, store, clock):
     """A revoked row with the credential does not keep a named user from logging in."""
-    logins = FirstLogins(vault, clock)
-    nameless = vault.save_token(LOGIN.but(access_token="a"))
-    vault.save_token(nameless.but(status=Status.REVOKED))
+    nameless = store.save_token(LOGIN.but(access_token="a"))
+    store.save_token(nameless.but(status=Status.REVOKED))
 
     assert logins.elect(LOGIN.but(user="ana")) is None
-    assert clock.slept < 1
+    assert clock.slept == []
 
 
-def test_many_that_fail(clock):
-    """Logins that fail leave no more behind than a bounded number of notes."""
-    logins = FirstLogins(ListStore(), clock)
-    for number in range(3 * MOST):
-        in_a_thread_that_ends(logins.elect, LOGIN.but(refresh_token=str(number)))
+def test_given_up_once_the_store_is_back(clock, living):
+    """A lease that could not be given up with the store away is given up by the next look."""
+    backend = Faulty()
+    logins = FirstLogins(vault_over(backend), clock)
+    assert logins.elect(LOGIN) is None
+    delete = backend.delete
+    backend.delete = lost
+    logins.over()
+    backend.delete = delete
+    logins.over()
 
-    assert len(logins._here) <= MOST
+    assert living(logins.elect, LOGIN) is None
+    assert clock.slept == []
+
+
+def lost(*_, **__):
+    raise StoreUnavailable("the request was lost")
 
 
 def test_recent():
