@@ -173,9 +173,16 @@ def same_thing(stored: Token, token: Token) -> bool:
 
 
 def is_login(stored: Token, token: Token) -> bool:
-    """Tell whether a save brings tokens from another login than the stored ones."""
-    if token.refresh_token:
-        return token.refresh_token != stored.refresh_token
+    """
+    Tell whether a save brings tokens from another login than the stored ones.
+
+    That is another refresh token, or another grant: a provider may well answer
+    it with the refresh token it gave before. Revoked, that one stays so.
+    """
+    if token.refresh_token and token.refresh_token != stored.refresh_token:
+        return True
+    if token.refresh_token and stored.status is Status.REVOKED:
+        return False
     return bool(token.grant_token and token.grant_token != stored.grant_token)
 
 

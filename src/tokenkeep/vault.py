@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import secrets
 from typing import TYPE_CHECKING, Literal
 
@@ -325,10 +326,14 @@ class Vault(Store):
         return True
 
     def delete_tokens(self) -> None:
-        """See `TokenStore.delete_tokens`."""
+        """See `TokenStore.delete_tokens`; what is to be revoked is kept as by `delete_token`."""
         self._cache.clear()
         try:
-            self.backend.clear()
+            if next(self.due(math.inf), None) is None:
+                self.backend.clear()
+                return
+            for record in self._rows.all():
+                self._delete(records.token_id(record.id), None)
         finally:
             self._cache.clear()
 
