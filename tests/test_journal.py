@@ -4,11 +4,16 @@ from __future__ import annotations
 
 import os
 import stat
+from dataclasses import asdict, dataclass
+from traceback import walk_tb
 
 import pytest
 
-from tokenkeep import KeyMissing, KeyRing, StoreTampered, StoreUnavailable
+from tokenkeep import KeyRing, StoreTampered, StoreUnavailable
+from tokenkeep.backends.memory import MemoryBackend
+from tokenkeep.clock import Clock, ClockError
 from tokenkeep.folder_journal import FolderJournal
+from tokenkeep.header import Header
 from tokenkeep.journal import Entry, MemoryJournal
 
 SECRETS = {
@@ -18,7 +23,9 @@ SECRETS = {
     "refresh_token": "1000.new-refresh",
     "client_secret": "the client's secret",
 }
-ID = "0123abcd"
+ID = f"tk_{'0' * 32}"
+BASE = (SECRETS["base_access"], SECRETS["base_refresh"])
+RING = KeyRing([b"k" * 32])
 
 
 def entry(token_id=ID, **changes):
@@ -28,6 +35,9 @@ def entry(token_id=ID, **changes):
         "provider": "zoho",
         "issuer": "https://accounts.zoho.com/oauth/v2/token",
         "client_id": "client",
+        "data_center": "us",
+        "environment": "production",
+        "learnt": {"scope": ["a", "a b"]},
         "expires_at": 1_800_003_600.0,
         "lifetime": 3600.0,
         "holder": "somebody",
@@ -38,8 +48,15 @@ def entry(token_id=ID, **changes):
 
 
 @pytest.fixture
-def ring():
-    return KeyRing([b"k" * 32])
+def backend():
+    """A store, whose keys the journal is sealed under."""
+    return MemoryBackend()
+
+
+@pytest.fixture
+def open_journal(folder, backend):
+    """Open the journal as another process of the host."""
+    return lambda: FolderJournal(folder, Header(backend, RING, Clock().monotonic))
 
 
 @pytest.fixture
@@ -48,33 +65,35 @@ def folder(tmp_path):
 
 
 @pytest.fixture(params=["folder", "memory"])
-def journal(request, folder, ring):
-    return FolderJournal(folder, ring) if request.param == "folder" else MemoryJournal()
+def journal(request, open_journal):
+    return open_journal() if request.param == "folder" else MemoryJournal()
 
 
 def test_put_and_find(journal):
-    """What was put is found by the token and the pair it replaces, all of it."""
+    """What was put is found by the pair it replaces, all of it."""
     kept = journal.put(entry())
 
-    assert journal.find(ID, kept.base) == kept
+    assert journal.find(BASE) == kept
     assert kept.pair == (SECRETS["access_token"], SECRETS["refresh_token"])
 
 
-def test_find_another(journal):
-    """Another base is another question; the row of the same pair may have moved."""
+@pytest.mark.parametrize(
+    "base", [("x", BASE[1]), (BASE[0], "x"), (None, BASE[1]), (BASE[0], None)]
+)
+def test_find_another(journal, base):
+    """Another pair is another question."""
     journal.put(entry())
 
-    assert journal.find(ID, ("x", SECRETS["base_refresh"])) is None
-    assert journal.find("4567", entry().base) is not None
+    assert journal.find(base) is None
 
 
 def test_several(journal):
-    """Answers for one token don't push each other out."""
-    first, second = journal.put(entry()), journal.put(entry(base_access="another"))
-    journal.put(entry("4567"))
+    """Answers for one token don't push each other out, nor do those for one refresh token."""
+    kept = [journal.put(entry()), journal.put(entry(base_access="another")),
+            journal.put(entry("4567", base_refresh="another"))]  # fmt: skip
 
-    assert {e.name for e in journal.entries(ID)} == {first.name, second.name}
-    assert len(list(journal.entries())) == 3
+    assert {e.name for e in journal.entries()} == {e.name for e in kept}
+    assert [journal.find(e.base) for e in kept] == kept
 
 
 def test_remove(journal):
@@ -89,55 +108,93 @@ def test_remove(journal):
 def test_empty(journal):
     """A journal nobody wrote to is empty, not an error."""
     assert list(journal.entries()) == []
+    assert journal.find(BASE) is None
+    journal.tidy(4e9)
 
 
 def test_entry_without_optional_values(journal):
     """None stays None: a base without an access token, a public client."""
     kept = journal.put(entry(base_access=None, client_secret=None, expires_at=None, lifetime=None))
 
-    assert journal.find(ID, (None, SECRETS["base_refresh"])) == kept
+    assert journal.find((None, BASE[1])) == kept
 
 
 def test_repr_has_no_secret():
     """Invariant 9: an entry in a traceback or a log shows no token."""
-    assert not any(secret in repr(entry()) for secret in SECRETS.values())
+    shown = repr(entry(learnt={"client_secret": ["s", "the new secret"]}))
+
+    assert not any(secret in shown for secret in (*SECRETS.values(), "the new secret"))
 
 
-def test_shared_by_processes(folder, ring):
+def test_clocks(journal):
+    """How far this host's clock is off is kept for each issuer."""
+    error = ClockError(behind=400.0, zero=1.0, boot="b")
+    assert journal.clock_error("https://a.example") is None
+    journal.note_clock("https://a.example", error)
+
+    assert journal.clock_error("https://a.example") == error
+    assert journal.clock_error("https://b.example") is None
+    assert journal.clock_error(None) is None
+    assert list(journal.entries()) == []
+
+
+# Files
+
+
+def test_shared_by_processes(open_journal):
     """Every process of the host sees what another one kept, its writer dead or alive."""
-    kept = FolderJournal(folder, ring).put(entry())
+    kept = open_journal().put(entry())
 
-    assert FolderJournal(folder, ring).find(ID, kept.base) == kept
+    assert open_journal().find(BASE) == kept
 
 
-def test_removed_while_it_is_read(folder, ring, monkeypatch):
+def test_removed_while_it_is_read(open_journal, folder):
     """An entry that another process removes just now is passed over."""
-    journal = FolderJournal(folder, ring)
-    gone, stays = journal.put(entry("aa")), journal.put(entry("bb"))
-    entries = journal.entries
-    (folder / gone.name).unlink()
-    monkeypatch.setattr(type(folder), "glob", lambda *_: [folder / gone.name, folder / stays.name])
+    journal = open_journal()
+    kept = sorted(
+        (journal.put(entry(base_refresh=f"{n}")) for n in range(3)), key=lambda e: e.name
+    )
+    entries = journal.entries()
+    assert next(entries) == kept[0]
 
-    assert [e.name for e in entries()] == [stays.name]
+    (folder / kept[1].name).unlink()
+
+    assert list(entries) == [kept[2]]
 
 
-def test_private(folder, ring):
+def test_private(open_journal, folder):
     """Nobody but the owner reads the folder or an answer."""
-    kept = FolderJournal(folder, ring).put(entry())
+    kept = open_journal().put(entry())
 
     assert stat.S_IMODE(folder.stat().st_mode) == 0o700
     assert stat.S_IMODE((folder / kept.name).stat().st_mode) == 0o600
 
 
-def test_sealed(folder, ring):
+def test_sealed(open_journal, folder):
     """Invariant 10: no secret is on disk, neither inside a file nor in its name."""
-    FolderJournal(folder, ring).put(entry())
+    open_journal().put(entry())
 
     on_disk = b"".join(p.name.encode() + p.read_bytes() for p in folder.iterdir())
     assert not any(secret.encode() in on_disk for secret in SECRETS.values())
 
 
-def test_synced_before_put_returns(folder, ring, monkeypatch):
+def test_named_by_the_refresh_token(open_journal, folder, monkeypatch):
+    """Each looks for its own by name: those of others are not opened."""
+    journal = open_journal()
+    mine = journal.put(entry())
+    for number in range(20):
+        journal.put(entry(base_refresh=f"of somebody else {number}"))
+    read = []
+    read_bytes = type(folder).read_bytes
+    monkeypatch.setattr(
+        type(folder), "read_bytes", lambda path: read.append(path.name) or read_bytes(path)
+    )
+
+    assert journal.find(BASE) == mine
+    assert [mine.name] == read
+
+
+def test_synced_before_put_returns(open_journal, folder, monkeypatch):
     """Invariant 1: the file before it gets its name, the folder after it."""
     steps = []
     fsync, replace = os.fsync, type(folder).replace
@@ -154,74 +211,213 @@ def test_synced_before_put_returns(folder, ring, monkeypatch):
     monkeypatch.setattr(os, "fsync", noted_fsync)
     monkeypatch.setattr(type(folder), "replace", noted_replace)
 
-    FolderJournal(folder, ring).put(entry())
+    open_journal().put(entry())
 
     assert steps == ["fsync file", "rename", "fsync folder"]
 
 
-def test_half_written(folder, ring, monkeypatch):
-    """Who dies while writing leaves nothing that counts as an answer."""
-    journal = FolderJournal(folder, ring)
+@pytest.fixture(params=["with room", "without"])
+def dies(request, monkeypatch):
+    """Put an answer in a process that dies at its n-th sync of a file or folder."""
 
-    def die(_handle):
-        raise KeyboardInterrupt
+    def _dies(journal, number):
+        room = journal.prepare(BASE[1]) if request.param == "with room" else None
+        fsync, left = os.fsync, [number]
 
-    monkeypatch.setattr(os, "fsync", die)
-    with pytest.raises(KeyboardInterrupt):
-        journal.put(entry())
+        def die(handle):
+            fsync(handle)
+            left[0] -= 1
+            if not left[0]:
+                raise KeyboardInterrupt
 
+        with monkeypatch.context() as patched:
+            patched.setattr(os, "fsync", die)
+            with pytest.raises(KeyboardInterrupt):
+                journal.put(entry(), room)
+
+    return _dies
+
+
+@pytest.mark.parametrize("number", [1, 2], ids=["before it has its name", "after"])
+def test_a_writer_dies(open_journal, folder, dies, number):
+    """What is whole on disk is found, used and forgotten, whatever it is called."""
+    dies(open_journal(), number)
+
+    assert [".part" if number == 1 else ".answer"] == [path.suffix for path in folder.iterdir()]
+    journal = open_journal()
+    journal.tidy(4e9)
+    found = journal.find(BASE)
+    assert (ID, BASE, SECRETS["access_token"]) == (found.token_id, found.base, found.access_token)
+    assert [found] == list(journal.entries())
+    journal.remove(found)
+    assert [] == list(folder.iterdir())
+
+
+@pytest.mark.parametrize("length", [0, 10, 30, 100, 1000])
+def test_half_written(open_journal, folder, dies, length):
+    """Who dies while writing leaves nothing that counts as an answer; it is tidied up later."""
+    dies(open_journal(), 1)
+    (part,) = folder.iterdir()
+    os.truncate(part, min(length, part.stat().st_size - 1))
+    journal = open_journal()
+
+    assert journal.find(BASE) is None
+    assert list(journal.entries()) == []
+    journal.tidy(part.stat().st_mtime - 1)
+    assert [part] == list(folder.iterdir())
+    journal.tidy(part.stat().st_mtime + 1)
+    assert [] == list(folder.iterdir())
+
+
+def test_room(open_journal, folder):
+    """Room is made before the provider is asked; it is no answer, is used, or is given back."""
+    journal = open_journal()
+    used, spare = journal.prepare(BASE[1]), journal.prepare(None)
+    assert 2 == len([path for path in folder.iterdir() if path.stat().st_size > 10_000])
     assert list(journal.entries()) == []
 
+    kept = journal.put(entry(), used)
+    journal.give_back(spare)
+    journal.give_back(spare)
+    journal.give_back(None)
 
-def test_older_key(folder, ring):
-    """After a key rotation the answers of before are still opened."""
-    kept = FolderJournal(folder, ring).put(entry())
-    rotated = KeyRing([b"n" * 32, b"k" * 32])
-
-    assert FolderJournal(folder, rotated).find(ID, kept.base) == kept
-
-
-def test_missing_key(folder, ring):
-    """Invariant 10: without its key an answer is an error that says so, not passed over."""
-    FolderJournal(folder, ring).put(entry())
-
-    with pytest.raises(KeyMissing):
-        list(FolderJournal(folder, KeyRing([b"n" * 32])).entries())
+    assert [kept.name] == [path.name for path in folder.iterdir()]
+    assert journal.find(BASE) == kept
 
 
-@pytest.mark.parametrize("change", ["flip", "cut", "empty", "plain", "swap"])
-def test_changed(folder, ring, change):
+# Keys
+
+
+def test_after_a_rotation(open_journal, backend, folder):
+    """Answers are opened under older data keys; on request they are sealed under the newest."""
+    journal = open_journal()
+    kept = journal.put(entry())
+    other = Header(backend, RING, Clock().monotonic)
+    other.rotate_data()
+    later = FolderJournal(folder, other).put(entry(base_refresh="later"))
+    assert journal.find(kept.base) == kept
+    assert journal.find(later.base) == later
+
+    journal.reseal()
+
+    assert 2 == len(list(folder.iterdir()))
+    assert {e.base for e in open_journal().entries()} == {kept.base, later.base}
+
+
+def test_what_does_not_open_holds_no_rotation_up(open_journal, folder):
+    """It is told, and left; the others are sealed anew."""
+    journal = open_journal()
+    bad, good = journal.put(entry()), journal.put(entry(base_refresh="another"))
+    (folder / bad.name).write_bytes(b"not sealed")
+    told = []
+
+    journal.reseal(told.append)
+
+    assert [StoreTampered] == [type(each) for each in told]
+    assert not (folder / good.name).exists()
+    assert good.pair == open_journal().find(good.base).pair
+
+
+def test_a_later_versions_entry(open_journal):
+    """What this one does not know of it is left out; the tokens count."""
+
+    @dataclass(frozen=True, kw_only=True)
+    class Later(Entry):
+        mood: str = "calm"
+
+    kept = open_journal().put(Later(**asdict(entry())))
+
+    assert entry().named(kept.name) == open_journal().find(BASE)
+
+
+def test_opens_but_makes_no_sense(open_journal):
+    """An entry with less in it is an error, without a secret in it."""
+
+    @dataclass(frozen=True, kw_only=True)
+    class Less:
+        base_refresh: str = BASE[1]
+        access_token: str = "an-unmistakable-secret"
+        token_id: str = ID
+        named = Entry.named
+        name: str | None = None
+
+    open_journal().put(Less())
+
+    with pytest.raises(StoreTampered) as caught:
+        open_journal().find(BASE)
+    seen = [repr(frame.f_locals) for frame, _ in walk_tb(caught.value.__traceback__)][1:]
+    assert "unmistakable" not in "".join(seen)
+    assert (None, None) == (caught.value.__cause__, caught.value.__context__)
+
+
+def test_another_stores_entry(open_journal, folder, tmp_path):
+    """Invariant 10: it does not open, be it found by name or swept, and is left as it is."""
+    kept = open_journal().put(entry())
+    other = Header(MemoryBackend(), RING, Clock().monotonic)
+    strangers = FolderJournal(folder, other)
+
+    assert strangers.find(BASE) is None
+    told = []
+    assert [] == list(strangers.entries(on_error=told.append))
+    assert [StoreTampered] == [type(each) for each in told]
+    own = FolderJournal(tmp_path, other).put(entry())
+    (folder / kept.name).replace(tmp_path / own.name)
+    with pytest.raises(StoreTampered, match="another store's"):
+        FolderJournal(tmp_path, other).find(BASE)
+
+
+@pytest.mark.parametrize("change", ["flip", "cut", "empty", "plain", "other name", "number"])
+def test_changed(open_journal, folder, change):
     """Invariant 10: an answer that was changed, or renamed to be another's, does not open."""
-    journal = FolderJournal(folder, ring)
+    journal = open_journal()
     path = folder / journal.put(entry()).name
-    sealed = path.read_bytes()
-    if change == "flip":
-        path.write_bytes(sealed[:-1] + bytes([sealed[-1] ^ 1]))
-    elif change == "cut":
-        path.write_bytes(sealed[: len(sealed) // 2])
-    elif change == "empty":
-        path.write_bytes(b"")
-    elif change == "plain":
-        path.write_bytes(b'{"access_token": "mine"}')
+    content = path.read_bytes()
+    if change == "other name":
+        path.rename(folder / journal.put(entry(base_refresh="another")).name)
     else:
-        path.rename(folder / f"4567{path.name[4:]}")
+        path.write_bytes({
+            "flip": content[:-1] + bytes([content[-1] ^ 1]),
+            "cut": content[: len(content) // 2],
+            "empty": b"",
+            "plain": b'{"access_token": "mine"}',
+            "number": content.replace(b"\0\0\0\x01", b"\0\0\0\x09", 1),
+        }[change])  # fmt: skip
 
-    with pytest.raises((StoreTampered, KeyMissing)):
+    with pytest.raises(StoreTampered, match="does not open"):
         list(journal.entries())
 
 
-def test_folder_can_t_be_made(tmp_path, ring):
+def test_a_bad_entry_holds_no_other_up(open_journal, folder):
+    """It is an error for its own token alone."""
+    journal = open_journal()
+    bad, good = journal.put(entry()), journal.put(entry(base_refresh="another"))
+    (folder / bad.name).write_bytes(b"not sealed")
+    told = []
+
+    assert journal.find(good.base) == good
+    assert [good] == list(journal.entries(on_error=told.append))
+    assert bad.name in str(told[0])
+    with pytest.raises(StoreTampered):
+        journal.find(BASE)
+
+
+# Trouble
+
+
+def test_folder_can_t_be_made(tmp_path, backend):
     """A place that can't be written is a named error with the path."""
     (tmp_path / "file").touch()
-    folder = tmp_path / "file" / "journal"
+    journal = FolderJournal(tmp_path / "file" / "journal",
+                            Header(backend, RING, Clock().monotonic))  # fmt: skip
 
-    with pytest.raises(StoreUnavailable, match="journal"):
-        FolderJournal(folder, ring).put(entry())
+    for deed in (lambda: journal.put(entry()), lambda: journal.prepare("r")):
+        with pytest.raises(StoreUnavailable, match="journal"):
+            deed()
 
 
-def test_entry_that_can_t_be_read(folder, ring):
+def test_entry_that_can_t_be_read(open_journal, folder):
     """An answer that is there and can't be read is an error, not passed over."""
-    journal = FolderJournal(folder, ring)
+    journal = open_journal()
     path = folder / journal.put(entry()).name
     path.unlink()
     path.mkdir()
@@ -230,23 +426,12 @@ def test_entry_that_can_t_be_read(folder, ring):
         list(journal.entries())
 
 
-def test_entry_that_can_t_be_removed(folder, ring):
+def test_entry_that_can_t_be_removed(open_journal, folder):
     """An answer that can't be removed is a named error; it may be replayed without harm."""
-    journal = FolderJournal(folder, ring)
+    journal = open_journal()
     kept = journal.put(entry())
     (folder / kept.name).unlink()
     (folder / kept.name).mkdir()
 
     with pytest.raises(StoreUnavailable, match="can't be written"):
         journal.remove(kept)
-
-
-def test_another_tokens_bad_entry(folder, ring):
-    """An entry that does not open is an error for its own token, and holds no other one up."""
-    journal = FolderJournal(folder, ring)
-    kept = journal.put(entry())
-    (folder / kept.name).write_bytes(b"not sealed")
-
-    assert journal.find("4567", ("x", "y")) is None
-    with pytest.raises(StoreTampered):
-        journal.find(ID, kept.base)

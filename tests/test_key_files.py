@@ -221,7 +221,7 @@ def test_nothing_is_made_where_it_would_not_survive(key_file, tmp_path, monkeypa
     monkeypatch.setattr(
         Path,
         "read_text",
-        lambda path, **how: mounts if is_mounts(path) else read_text(path, **how),
+        lambda path, **a: mounts if is_mounts(path) else read_text(path, **a),
     )
 
     with pytest.raises(KeyUnsafe):

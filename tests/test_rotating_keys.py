@@ -5,13 +5,22 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from itertools import islice
 
 import pytest
 from faulty_backend import Faulty, vault_over
 
 import tokenkeep
-from tokenkeep import KeyMissing, KeyRing, StoreConflict, StoreTampered, Token, generate_key
+from tokenkeep import (
+    KeyMissing,
+    KeyRing,
+    StoreConflict,
+    StoreTampered,
+    StoreTooNew,
+    Token,
+    generate_key,
+)
 from tokenkeep.backends.base import HEADER
 from tokenkeep.header import LOOK_EVERY
 from tokenkeep.journal import Entry
@@ -170,6 +179,23 @@ def test_a_row_that_was_written_in_between(full, backend):
     assert "mine" == vault_over(backend, OLD).find_token(Token(user="user 0")).scope
     assert {1: 0, 2: 5} == full.key_status()[1]
     assert sum(sealed) in (4, 5)
+
+
+def test_what_does_not_open_holds_nobody_up(full, backend):
+    """A row that was edited, or a later version's, is told; all others are sealed anew."""
+    for row, changes in zip(
+        full.get_tokens(), ({"owner": "e" * 32}, {"kind": "poem"}), strict=True
+    ):
+        was = backend.read(row.id.removeprefix("tk_"))
+        backend.write(replace(was, **changes), replaces=was.version)
+    told = []
+
+    assert 3 == sum(full.rotate_data(on_error=told.append))
+
+    assert {1: 2, 2: 3} == full.key_status()[1]
+    assert {StoreTampered, StoreTooNew} == {type(each) for each in told}
+    with pytest.raises((StoreTampered, StoreTooNew)):
+        list(full.rotate_data(anew=False))
 
 
 def test_a_key_that_no_header_has(full, backend):

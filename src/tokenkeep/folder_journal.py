@@ -6,8 +6,8 @@ import json
 import os
 import secrets
 from contextlib import contextmanager, suppress
-from dataclasses import asdict
-from typing import TYPE_CHECKING, TypeVar
+from dataclasses import asdict, fields
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from tokenkeep.clock import ClockError
 from tokenkeep.errors import StoreTampered, StoreUnavailable, TokenKeepError
@@ -108,9 +108,9 @@ class FolderJournal(Journal):
                 if path.stat().st_mtime < before and self._opened(path, Entry) is None:
                     path.unlink()
 
-    def reseal(self) -> None:
+    def reseal(self, on_error: Callable[[TokenKeepError], None] | None = None) -> None:
         """See `Journal.reseal`."""
-        for entry in self.entries():
+        for entry in self.entries(on_error=on_error):
             self.put(entry)
             self.remove(entry)
 
@@ -175,18 +175,18 @@ class FolderJournal(Journal):
         sealed = content[_HEAD : _HEAD + length] if content.startswith(_MAGIC) else b""
         if path.suffix == _PART and (not sealed or len(sealed) < length):
             return None
-        try:
-            if number not in self._keys:
-                self._header.look()
-            plain = self._keys.open(number, sealed, bound=_bound(path.name))
-            return kind(**json.loads(plain))
-        except (StoreTampered, ValueError, TypeError, KeyError) as exc:
-            if path.suffix == _PART:
-                return None
-            raise StoreTampered(
-                f"The journal entry {path} does not open: it was changed, or is another store's",
-                hint="Move it away; its user may have to log in again",
-            ) from exc
+        if sealed and number not in self._keys:
+            self._header.look()
+        # What is suppressed has an answer in it: no error may come from it.
+        with suppress(StoreTampered, ValueError, TypeError, KeyError, AttributeError):
+            bound = _bound(path.name)
+            return _made(kind, json.loads(self._keys.open(number, sealed, bound=bound)))
+        if path.suffix == _PART:
+            return None
+        raise StoreTampered(
+            f"The journal entry {path} does not open: it was changed, or is another store's",
+            hint="Move it away; its user may have to log in again",
+        )
 
     def _unreadable(self, exc: OSError) -> StoreUnavailable:
         return StoreUnavailable(
@@ -235,6 +235,12 @@ def sync_folder(folder: Path) -> None:
 def _bound(name: str) -> str:
     """Return what a file's seal is tied to: its name, whether it is renamed already or not."""
     return f"journal\0{name.rpartition('.')[0]}"
+
+
+def _made(kind: type[_Kept], inside: dict[str, Any]) -> _Kept:
+    """Make what is kept of what was sealed; a later version may have put more there."""
+    known = {field.name for field in fields(kind)}
+    return kind(**{name: value for name, value in inside.items() if name in known})
 
 
 def _clock_of(issuer: str | None) -> str:

@@ -139,8 +139,13 @@ class Journal(ABC):
             before: Only what is older, in epoch seconds.
         """
 
-    def reseal(self) -> None:
-        """Seal every answer under the newest data key."""
+    def reseal(self, on_error: Callable[[TokenKeepError], None] | None = None) -> None:
+        """
+        Seal every answer under the newest data key.
+
+        Args:
+            on_error: As for `entries`.
+        """
 
     def clock_error(self, issuer: str | None) -> ClockError | None:  # noqa: ARG002  # for subclasses
         """

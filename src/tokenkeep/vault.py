@@ -479,7 +479,9 @@ class Vault(Store):
         """
         return self._header.rotate()
 
-    def rotate_data(self, *, anew: bool = True) -> Iterator[bool]:
+    def rotate_data(
+        self, *, anew: bool = True, on_error: Callable[[TokenKeepError], None] | None = None
+    ) -> Iterator[bool]:
         """
         Make a new data key and seal everything under it. Others may go on using the store.
 
@@ -488,16 +490,25 @@ class Vault(Store):
         Args:
             anew: Whether to make a new data key. False seals what is not yet
                 sealed under the newest one there is.
+            on_error: Called for a record, or an answer in the journal, that
+                does not open, instead of raising: the others are sealed anew.
 
         Yields:
             For each record whether it was sealed now.
         """
         newest = self._header.rotate_data() if anew else self._header.keys.newest
-        self.journal.reseal()
+        self.journal.reseal(on_error)
         after = None
         while page := self.backend.scan(after, 500):
             for record in page:
-                yield record.kind != records.HEADER and self._resealed(record.id, newest)
+                done = False
+                try:
+                    done = record.kind != records.HEADER and self._resealed(record.id, newest)
+                except TokenKeepError as exc:
+                    if on_error is None or isinstance(exc, StoreUnavailable):
+                        raise
+                    on_error(exc)
+                yield done
             after = page[-1].id
 
     def key_status(self) -> tuple[str, dict[int, int]]:

@@ -10,7 +10,7 @@ import click
 from tokenkeep import keys as key_files
 from tokenkeep.cli import output
 from tokenkeep.cli.session import Session, pass_session
-from tokenkeep.errors import ConfigurationError
+from tokenkeep.errors import ConfigurationError, TokenKeepError
 from tokenkeep.sealing import KeyRing, generate_key, parse_keys
 
 
@@ -77,16 +77,19 @@ def rotate(session: Session, *, data: bool, resume: bool) -> None:
     if resume and not data:
         raise click.UsageError("--resume goes with --data")
     vault = session.vault()
+    bad: list[TokenKeepError] = []
     rotated = vault.rotate()
     key_id = vault.ring.key_ids[0]
     was = "now" if rotated else "already"
     facts: dict[str, object] = {"key_id": key_id, "rotated": rotated}
     told = f"The store's keys are {was} wrapped under key {key_id}"
     if data:
-        sealed = sum(vault.rotate_data(anew=not resume))
+        sealed = sum(vault.rotate_data(anew=not resume, on_error=bad.append))
         facts["resealed"] = sealed
         told = f"{told}; sealed {sealed} records anew"
     session.tell(told, facts)
+    if bad:
+        raise bad[0]
 
 
 @keys.command()
