@@ -135,6 +135,50 @@ def test_renewed_at_its_own_endpoint(placed, zoho):
     assert zoho.counters.token_calls("refresh_token") == 1
 
 
+def test_without_an_issuer(placed, zoho):
+    """What does not say where it is renewed is renewed where the SDK works, also after a 401."""
+    process = placed.process()
+    first = placed.log_in(process)
+    process.edit(token_id=first["id"], issuer=None)
+    zoho.expire_access_tokens()
+    process.move_clock(seconds=61)
+    assert process.call_with_retry() == 200
+    renewed = process.get_token()
+    process.edit(token_id=first["id"], issuer=None, expires_in=-1)
+
+    assert placed.start(user=zoho.user.name)["access_token"] != renewed != first["access_token"]
+    assert zoho.counters.token_calls("refresh_token") == 2
+
+
+def test_without_an_issuer_before_any_initializer(sdk, zoho):
+    """Where nobody can say yet, what is stored is filled in as it is; but nothing revoked."""
+    process = sdk.process()
+    process.open()
+    given = {"refresh_token": zoho.refresh_token(), **sdk.secrets()}
+    first = process.save(access_token="a", expires_in="1", **given)
+
+    assert process.find(**given)["access_token"] == "a"
+    assert process.find_by_id(token_id=first["id"])["access_token"] == "a"
+    assert process.revoke(token_id=first["id"]) is False
+    for method, asked in (("find", given), ("find_by_id", {"token_id": first["id"]})):
+        with pytest.raises(SDKFailed) as failed:
+            getattr(process, method)(**asked)
+        assert failed.value.cause == "TokenRevoked"
+
+
+def test_without_an_issuer_elsewhere(sdk, zoho):
+    """A token of another host is not sent to where the SDK happens to work."""
+    process = sdk.process()
+    process.open()
+    given = {"refresh_token": "r", "access_token": "a", "api_domain": "https://crm.example:8443"}
+    first = process.save(expires_in="1", **given, **sdk.secrets())
+    with pytest.raises(SDKFailed, match="It is not known where") as failed:
+        sdk.start(process, id=first["id"])
+
+    assert failed.value.cause == "ConfigurationError"
+    assert zoho.counters.token_calls() == 0
+
+
 @pytest.mark.parametrize("more", [{"grant_token": "g"}, {"refresh_token": "r"}])
 def test_plain_http(sdk, more):
     """No secret is sent to a plain http accounts URL that is not on this machine."""

@@ -85,6 +85,32 @@ def test_usable_row_wins(sdk, zoho, login):
     assert zoho.counters.token_calls() == 1
 
 
+def test_code_that_was_not_used(sdk, zoho, login):
+    """A code of which no use was made is told once in a process, with what to do."""
+    process = sdk.process()
+    for code in (login.code, zoho.grant_code()):
+        given = {"user": zoho.user.name, "grant_token": code, **sdk.secrets()}
+        for _ in range(3):
+            sdk.start(process, **given)
+    told = [line for line in (sdk.folder / "all.log").read_text().splitlines() if "given" in line]
+
+    assert len(told) == 1
+    assert f"tokenkeep logout {login.token['id']}" in told[0]
+    assert code not in told[0]
+
+
+def test_refresh_token_of_another_row(sdk, zoho, login):
+    """One that another user's or environment's row has is refused before Zoho is asked."""
+    given = {"refresh_token": login.token["refresh_token"], **sdk.secrets()}
+    sandbox = {"environment": "sandbox"}
+    for more in ({"user": "somebody else"}, sandbox, {"user": zoho.user.name, **sandbox}):
+        with pytest.raises(SDKFailed, match=login.token["id"]) as failed:
+            sdk.start(**given, **more)
+        assert failed.value.cause == "DuplicateRefreshToken"
+
+    assert zoho.counters.token_calls() == 1
+
+
 @pytest.mark.parametrize("bring", ["grant_token", "refresh_token"])
 def test_sixteen_log_in_again(sdk, zoho, bring):
     """Sixteen processes that bring the same new credential over a dead token make one call."""
