@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import pytest
+from counting_proxy import CountingProxy
 from sql_cases import Opener, connect_as_admin
-from sql_proxy import Proxy
 
 
 @pytest.fixture(params=["mariadb", "postgres"])
@@ -36,7 +36,7 @@ def backend(connect, url):
 @pytest.fixture
 def proxy(server):
     """A way to the server that counts and breaks."""
-    proxy = Proxy(server.host, server.port)
+    proxy = CountingProxy(server.host, server.port)
     yield proxy
     proxy.close()
 

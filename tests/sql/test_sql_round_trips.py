@@ -1,4 +1,4 @@
-"""How often a call goes to the server and back: counted on the wire."""
+"""How often a call of a backend goes to the server and back: counted on the wire."""
 
 from __future__ import annotations
 
@@ -72,28 +72,3 @@ def test_a_forgotten_connection_is_replaced(backend, proxy):
 
     assert record(access="a", refresh="r") == backend.read(ID)
     assert before + 1 == proxy.connections
-
-
-def test_a_vault_takes_as_few(connect, proxy, server, url):
-    """A cold find: two trips at most; a hot one past max_staleness: one; within: none."""
-    from tokenkeep.sealing import KeyRing
-    from tokenkeep.testing import FakeClock
-    from tokenkeep.token import Token
-    from tokenkeep.vault import Vault
-
-    clock = FakeClock()
-    vault = Vault(
-        connect(with_port(url, server, proxy.port)), KeyRing([bytes(range(32))]), clock=clock
-    )
-    saved = vault.save_token(Token(user="ana", client_id="c", refresh_token="r", access_token="a"))
-    questions = (
-        lambda: vault.find_token_by_id(saved.id),
-        lambda: vault.find_token(Token(user="ana")),
-        lambda: vault.find_token(Token(access_token="a")),
-    )
-
-    for ask in questions:
-        assert proxy.counted(ask) <= 2
-        assert 0 == proxy.counted(ask)
-        clock.advance(1.5)
-        assert 1 == proxy.counted(ask)

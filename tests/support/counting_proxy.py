@@ -9,7 +9,7 @@ import time
 from contextlib import suppress
 
 
-class Proxy:
+class CountingProxy:
     """
     Forward connections on a port of its own.
 

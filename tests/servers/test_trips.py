@@ -1,0 +1,136 @@
+"""How often a lookup, a save and a renewal go to a server and back: counted on the wire."""
+
+from __future__ import annotations
+
+from itertools import count
+
+import pytest
+from counting_proxy import CountingProxy
+
+from tokenkeep import Keeper, Token, generate_key, open_store
+from tokenkeep.testing import FakeClock
+
+HOUR = 3600.0
+WARM = 8
+"""Drivers prepare what they have sent five times, which is a trip of its own."""
+
+
+@pytest.fixture(params=["mariadb", "postgres", "redis_server"])
+def trips(request, zoho, tmp_path, monkeypatch):
+    """A keeper on a server behind a proxy that counts."""
+    server = request.getfixturevalue(request.param)
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
+    monkeypatch.setenv("TOKENKEEP_KEYS", generate_key())
+    proxy = CountingProxy(server.host, server.port)
+    url = server.url().replace(f":{server.port}/", f":{proxy.port}/")
+    trips = Trips(url, zoho, proxy)
+    yield trips
+    trips.keeper.close()
+    proxy.close()
+
+
+class Trips:
+    """What is asked of a store, and how many trips each takes."""
+
+    def __init__(self, url, zoho, proxy):
+        self._url, self._zoho, self._proxy = url, zoho, proxy
+        self.clock = FakeClock()
+        self.keeper = Keeper(self.opened(), clock=self.clock)
+        self._numbers = count()
+
+    def opened(self, **options):
+        """Return the store."""
+        return open_store(self._url, clock=self.clock, **options)
+
+    def login(self, left=HOUR):
+        """Return a user's new login, with so many seconds left."""
+        user = self._zoho.add_user(f"user{next(self._numbers)}@example.com")
+        return Token(
+            user=user.name,
+            client_id=self._zoho.client.client_id,
+            client_secret=self._zoho.client.client_secret,
+            access_token=f"access {user.name}",
+            refresh_token=self._zoho.refresh_token(user),
+            expires_at=self.clock.now() + left,
+            provider="zoho",
+            issuer=self._zoho.us.token_url,
+            api_domain=self._zoho.us.api_url,
+        )
+
+    def of(self, work, prepared):
+        """
+        Return how many trips some work takes.
+
+        Args:
+            work: Takes what *prepared* returns.
+            prepared: Called before each time, uncounted.
+        """
+        took = []
+        for _ in range(WARM):
+            subject = prepared()
+            took.append(self._proxy.counted(lambda subject=subject: work(subject)))
+        return min(took)
+
+
+def test_a_lookup_takes_one_trip(trips):
+    """By id, user or token, of a token not seen before or seen just now: it is asked each time."""
+    store, login = trips.keeper.store, trips.login()
+    stored = store.save_token(login)
+    questions = {
+        "id": lambda _: trips.keeper.get(id=stored.id),
+        "user": lambda _: trips.keeper.get(user=login.user),
+        "access token": lambda _: store.find_token(Token(access_token=login.access_token)),
+        "not seen before": lambda new: trips.keeper.get(id=new.id),
+    }
+
+    def fresh():
+        return store.save_token(trips.login())
+
+    assert dict.fromkeys(questions, 1) == {
+        name: trips.of(ask, fresh) for name, ask in questions.items()
+    }
+
+
+def test_a_first_save_takes_three(trips):
+    """A look, a write, and a look whether somebody else has saved the login meanwhile."""
+    assert 3 == trips.of(trips.keeper.save, trips.login)
+
+
+def test_a_save_of_what_was_read_takes_two(trips):
+    """A look and a write."""
+
+    def changed():
+        stored = trips.keeper.save(trips.login())
+        return stored.but(access_token="another")
+
+    assert 2 == trips.of(trips.keeper.save, changed)
+
+
+def test_a_renewal_takes_three(trips):
+    """A lookup, the claim, and the answer."""
+    store = trips.keeper.store
+
+    def expired():
+        return store.save_token(trips.login(left=-1.0))
+
+    assert 3 == trips.of(lambda old: trips.keeper.get(id=old.id), expired)
+    assert 3 == trips.of(lambda old: trips.keeper.get(user=old.user), expired)
+
+
+def test_within_max_staleness_none_is_taken(trips):
+    """By the same question; past it, one."""
+    login = trips.login()
+    store = trips.opened(max_staleness=1.0)
+    stored = store.save_token(login)
+    questions = {
+        "id": lambda _: store.find_token_by_id(stored.id),
+        "user": lambda _: store.find_token(Token(user=login.user)),
+        "access token": lambda _: store.find_token(Token(access_token=login.access_token)),
+    }
+
+    for seconds, expected in ((0.5 / WARM, 0), (1.5, 1)):
+        assert dict.fromkeys(questions, expected) == {
+            name: trips.of(ask, lambda seconds=seconds: trips.clock.advance(seconds))
+            for name, ask in questions.items()
+        }
+    store.close()
