@@ -93,7 +93,11 @@ def test_invariants():
 
 @pytest.mark.parametrize("name", TYPED)
 def test_examples(name, desk, zoho):
-    """What a page tells to type is typed, in its order, and answers as it shows."""
+    """
+    What a page tells to type is typed, in its order, and answers as it shows.
+
+    Invariant 16: the deletion in logins.md that could mean two rows deletes neither.
+    """
     here = {}
     for kind, text, aside in BLOCK.findall((ROOT / "docs" / name).read_text()):
         if kind == "console":
