@@ -23,6 +23,8 @@ def fails(ablation: Ablation, scratch: Path) -> bool:
     """Tell whether the test fails on a copy of the tree without the rule."""
     source = scratch / "src" / "tokenkeep" / ablation.file
     whole = source.read_text()
+    if whole.count(ablation.old) != 1:
+        raise SystemExit(f"{ablation.rule}: its lines are not in {ablation.file}")
     source.write_text(whole.replace(ablation.old, ablation.new))
     try:
         return not passes([ablation.test], scratch)

@@ -199,6 +199,9 @@ class ScriptedStore(Store):
     def iter_tokens(self):
         return self.vault.iter_tokens()
 
+    def looked(self, token):
+        return self.vault.looked(token)
+
     def touch(self, token_id, last_used_at):
         self.vault.touch(token_id, last_used_at)
 

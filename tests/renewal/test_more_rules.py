@@ -33,7 +33,7 @@ def test_threads_share_one_attempt(world):
     world.free()
     second = threading.Thread(target=world.get)
     second.start()
-    second.join(2)
+    second.join(0.5)
     go_on.set()
     first.join(30)
     second.join(30)

@@ -99,16 +99,16 @@ def test_sweep_leaves_an_id_that_leads_somewhere_again(world, keeper, id_of_noth
 def leave_two_rows(world):
     """Leave one login in the rows of two users: each looked before the other one wrote."""
 
-    def saved_for_bea():
-        world.login("login-5", user="bea")
+    def saved_for_bob():
         world.clock.advance(1)
-        world.backend.find = lambda _: crash()  # before its second look
+        world.login("login-5", user="bob")
+        world.backend.find = lambda _: crash()  # before the other one's second look
 
-    world.before_write(1, saved_for_bea)
+    world.before_write(1, saved_for_bob)
     with pytest.raises(Crash):
-        world.login("login-5", user="Bea")
+        world.login("login-5", user="bea")
     del world.backend.find
-    return world.vault.find_token(Token(user="bea")), world.vault.find_token(Token(user="Bea"))
+    return [world.vault.find_token(Token(user=user)) for user in ("bea", "bob")]
 
 
 def test_sweep_looks_where_nobody_has_looked(world, keeper):
@@ -116,6 +116,7 @@ def test_sweep_looks_where_nobody_has_looked(world, keeper):
     first, second = leave_two_rows(world)
     assert first.refresh_token == second.refresh_token == "login-5/0"
 
+    world.clock.advance(61)  # whoever is still at it would have looked by now
     keeper.sweep()
 
     kept, gone = world.vault.reread(first.id), world.vault.reread(second.id)
