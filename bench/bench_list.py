@@ -7,76 +7,88 @@ import tracemalloc
 from collections import deque
 from typing import TYPE_CHECKING, Any
 
-from common import NAMES, Case, against, fill, folder, in_turn, kept_connection, options, report
-from cryptography.hazmat.primitives import hashes
+from common import (
+    SELECT_ALL,
+    Case,
+    against,
+    fill,
+    folder,
+    in_turn,
+    kept_connection,
+    options,
+    report,
+)
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
-from tokenkeep import Claim, Failure, Renewal, Status, Token, open_store
+from tokenkeep import Renewal, Status, Token, open_store
 from tokenkeep.integrations.zoho_sdk import SDKStore
+from tokenkeep.token import Happening
 
 if TYPE_CHECKING:
     import sqlite3
     from pathlib import Path
 
-HEAD = 1 + 8 + 12
-"""Format, key id and nonce, ahead of the sealed bytes."""
+    from tokenkeep import Vault
+
+SALT, NONCE, HEAD = slice(1, 17), slice(17, 29), slice(29, None)
+"""What is where in sealed bytes."""
 
 
 class ByHand:
-    """The floor: one select of all rows, AES-GCM, JSON and the same dataclasses; no checks."""
+    """The floor: one select of all rows, HKDF, AES-GCM, JSON, the same dataclasses; no checks."""
 
-    def __init__(self, db: sqlite3.Connection, key: bytes) -> None:
+    def __init__(self, db: sqlite3.Connection, vault: Vault) -> None:
         self._db = db
-        derive = HKDF(algorithm=hashes.SHA256(), length=32, salt=None, info=b"tokenkeep 1 seal")
-        self._decrypt = AESGCM(derive.derive(key)).decrypt
+        keys = vault._rows.header.keys  # noqa: SLF001  # the floor has no way in of its own
+        self._key, self._store_id = keys._keys[keys.newest], keys.store_id  # noqa: SLF001
 
     def tokens(self) -> list[Token]:
         return [
             self._token(*row)
             for row in self._db.execute(
-                "SELECT id, version, identity, sealed, last_used_at FROM token ORDER BY id"
+                "SELECT id, version, owner, sealed, last_used_at FROM token"
+                " WHERE kind = 'row' ORDER BY id"
             )
         ]
 
     def _token(
-        self, id_: str, version: str, identity: str, sealed: bytes, used: float | None
+        self, id_: str, version: str, owner: str, sealed: bytes, used: float | None
     ) -> Token:
-        bound = json.dumps(["tokenkeep 1", id_, identity, version]).encode()
-        inside: dict[str, Any] = json.loads(self._decrypt(sealed[9:HEAD], sealed[HEAD:], bound))
+        key = HKDF(SHA256(), 32, sealed[SALT], b"tokenkeep 2 record").derive(self._key)
+        bound = f"tokenkeep 2\0{self._store_id}\0{id_}\0row\0{version}\0{owner}".encode()
+        plain = AESGCM(key).decrypt(sealed[NONCE], sealed[HEAD], bound)
+        inside: dict[str, Any] = json.loads(plain)
         state = inside.pop("renewal")
-        claim, failure, mints = state.pop("claim"), state.pop("failure"), state.pop("mints")
-        renewal = Renewal(
-            claim=Claim(**claim) if claim else None,
-            failure=Failure(**failure) if failure else None,
-            mints=tuple(mints),
-            to_revoke=tuple(map(tuple, state.pop("to_revoke"))),
-            **state,
-        )
+        history = [
+            Happening(what=what, at=at, by=by, count=count)
+            for what, at, by, count in inside.pop("history", ())
+        ]
         return Token(
-            id=id_,
+            id=f"tk_{id_}",
             version=version,
-            identity=identity,
+            owner=owner,
             last_used_at=used,
             status=Status(inside.pop("status")),
-            renewal=renewal,
+            renewal=Renewal(mints=tuple(state.pop("mints", ())), **state),
+            history=tuple(history),
             **inside,
         )
 
 
-def cases(path: Path, n: int, rounds: int, key: bytes) -> list[Case]:
+def cases(path: Path, n: int, rounds: int) -> list[Case]:
     path = path / f"{n}.db"
-    store = SDKStore(open_store(f"sqlite:///{path}", keys_newest_first=[key]))
+    store = SDKStore(f"sqlite:///{path}")
     vault = store.keeper.store
     fill(vault, path, n)
     db = kept_connection(path)
-    by_hand = ByHand(db, key)
-    assert sorted(t.id for t in by_hand.tokens()) == [t.id for t in vault.get_tokens()]
+    by_hand = ByHand(db, vault)
     assert by_hand.tokens() == vault.get_tokens()
     took = in_turn(
         {
             "by hand": by_hand.tokens,
-            "select alone": lambda: db.execute(f"SELECT {NAMES} FROM token").fetchall(),
+            "select alone": lambda: db.execute(SELECT_ALL).fetchall(),
             "Vault.get_tokens": vault.get_tokens,
             "Vault.iter_tokens": lambda: deque(vault.iter_tokens(), maxlen=0),
             "SDKStore.get_tokens": store.get_tokens,
@@ -98,7 +110,7 @@ def peak(path: Path, n: int, *, listed: bool) -> float:
     """Return the most memory that listing *n* tokens held at once, in MB."""
     path = path / f"peak-{n}.db"
     vault = open_store(f"sqlite:///{path}")
-    if not path.stat().st_size or vault.backend.scan(None, 1) == []:
+    if not any(vault.iter_tokens()):
         fill(vault, path, n)
     deque(vault.iter_tokens(), maxlen=0)  # what is loaded or kept once and for all
     tracemalloc.start()
@@ -123,10 +135,9 @@ def memory(path: Path) -> list[Case]:
 
 def main() -> None:
     given = options(__doc__)
-    key = bytes(range(32))
     sizes = ((100, 60), (1_000, 30), (10_000, 10)) if given.full else ((100, 40), (1_000, 15))
     with folder() as path:
-        found = [case for n, rounds in sizes for case in cases(path, n, rounds, key)]
+        found = [case for n, rounds in sizes for case in cases(path, n, rounds)]
         held = memory(path)
     report("list all", "µs a token", found, given)
     report("memory held while listing all", "MB at the peak", held, given)

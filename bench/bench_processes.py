@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import multiprocessing
+import os
 import random
+import secrets
 import sqlite3
 import time
 from collections import Counter
@@ -12,6 +14,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from common import (
     SELECT,
+    SELECT_ALL,
     UPSERT,
     Case,
     access_token,
@@ -21,8 +24,12 @@ from common import (
     kept_connection,
     made_up,
     options,
+    record_id,
     report,
 )
+
+from tokenkeep.backends.base import MARKS
+from tokenkeep.backends.rows import COLUMNS
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -110,19 +117,20 @@ class Floor(Client):
         return kept_connection(place)
 
     def find(self, row: Row) -> str | None:
-        return self.store.execute(SELECT, (row.id,)).fetchone()[8]
+        return self.store.execute(SELECT, (record_id(row.id),)).fetchone() and row.user
 
-    def save(self, row: Row, value: str) -> None:
-        old = self.store.execute(SELECT, (row.id,)).fetchone() if row.id else self.blank
-        new = [*old[:5], value, value, *old[7:]]
-        if not row.id:
-            new[0] = new[2] = value
-            new[8] = row.user
-        self.store.execute(UPSERT, new)
-
-    @property
-    def blank(self) -> tuple[Any, ...]:
-        return self.store.execute("SELECT * FROM token LIMIT 1").fetchone()
+    def save(self, row: Row, value: str) -> None:  # noqa: ARG002  # what is written is random
+        # Any row will do for the size of a new user's.
+        query, of = (
+            (SELECT, (record_id(row.id),))
+            if row.id
+            else (f"{SELECT_ALL} WHERE kind = 'row' LIMIT 1", ())
+        )
+        new = dict(zip(COLUMNS, self.store.execute(query, of).fetchone(), strict=True))
+        changed = ("version", "access") if row.id else ("id", "version", "owner", *MARKS)
+        new |= {name: secrets.token_hex(16) for name in changed}
+        new["sealed"] = os.urandom(len(new["sealed"]))
+        self.store.execute(UPSERT, tuple(new.values()))
 
 
 def work(  # noqa: PLR0917  # multiprocessing passes them on by position

@@ -1,0 +1,138 @@
+"""Sweep: a hundred rows that are due, of many that are stored and of a thousand."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import time
+from typing import TYPE_CHECKING, Any
+
+from common import INSERT, Case, folder, kept_connection, made_up, options, report, seal
+
+from tokenkeep import Keeper, Status, open_store, saving
+from tokenkeep.backends.base import WIDTH
+from tokenkeep.backends.rows import COLUMNS, to_row
+from tokenkeep.providers import Providers
+from tokenkeep.providers.zoho import Zoho
+from tokenkeep.records import Alias
+from tokenkeep.token import new_id
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from tokenkeep import Token, Vault
+
+DUE = 100
+FEW = 1_000
+MONTH = 30 * 86_400.0
+
+
+class Near(Providers):
+    """A Zoho that confirms every revocation at once: what a real one takes is not ours."""
+
+    class Confirming(Zoho):
+        def revoke(self, token: Token) -> None:
+            del token
+
+    def named(self, name: str) -> Zoho:
+        del name
+        return self.zoho
+
+    zoho = Confirming()
+
+
+def due(vault: Vault) -> Iterator[tuple[Any, ...]]:
+    """Yield rows to revoke, ids whose row is gone, and logins that nobody has looked after."""
+    now = time.time()
+    for number in range(DUE):
+        token = saving.first(made_up(number), login=secrets.token_hex(16), now=now)
+        if number % 4 == 0:
+            old = now - MONTH
+            kept = Alias(id="", version="", owner="", to=new_id(), name=str(number), at=old)
+        else:
+            kept = saving.died(token, Status.REVOKED, now) if number % 2 else token
+        yield to_row(seal(vault, kept))
+
+
+def others(n: int, like: tuple[Any, ...]) -> Iterator[tuple[Any, ...]]:
+    """
+    Yield rows that are not due, of which every tenth will be.
+
+    They are as large as a token's and don't open: a sweep that read one would say so.
+    """
+    row = dict(zip(COLUMNS, like, strict=True))
+    sealed, later = os.urandom(len(row["sealed"])), time.time() + MONTH
+    own = [name for name, value in row.items() if isinstance(value, str) and len(value) == WIDTH]
+    for number in range(n):
+        digits = os.urandom(WIDTH // 2 * len(own)).hex()
+        row |= {name: digits[i * WIDTH :][:WIDTH] for i, name in enumerate(own)}
+        row["sealed"], row["due_at"] = sealed, later if number % 10 == 0 else None
+        yield tuple(row.values())
+
+
+class Swept:
+    """
+    A store of so many rows, and its sweep.
+
+    Args:
+        path: Of its database.
+        n: How many.
+    """
+
+    def __init__(self, path: Path, n: int) -> None:
+        vault = open_store(f"sqlite:///{path}")
+        self._due = list(due(vault))
+        self._db = kept_connection(path)
+        self._fill(others(n - DUE, self._due[1]))
+        self._keeper = Keeper(vault, providers=Near())
+
+    def once(self) -> float:
+        """Return how long a sweep takes, in ms."""
+        # What the last one has done is undone.
+        with self._db:
+            self._db.execute("BEGIN")
+            self._db.executemany(
+                "DELETE FROM token WHERE id = ?", [each[:1] for each in self._due]
+            )
+            self._db.executemany(INSERT, self._due)
+        start = time.perf_counter()
+        swept = self._keeper.sweep()
+        took = time.perf_counter() - start
+        assert (swept.revoked, swept.deleted, swept.unconfirmed) == (DUE // 2, DUE // 4, 0)
+        return took * 1000
+
+    def close(self) -> None:
+        self._db.close()
+        self._keeper.close()
+
+    def _fill(self, rows: Iterator[tuple[Any, ...]]) -> None:
+        """Insert very many rows: in one transaction, and the indexes made after it."""
+        query = "SELECT name, sql FROM sqlite_master WHERE type = 'index' AND sql IS NOT NULL"
+        indexes = self._db.execute(query).fetchall()
+        with self._db:
+            self._db.execute("BEGIN")
+            for name, _ in indexes:
+                self._db.execute(f"DROP INDEX {name}")
+            self._db.executemany(INSERT, rows)
+            for _, sql in indexes:
+                self._db.execute(sql)
+        self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+
+
+def main() -> None:
+    given = options(__doc__, rows=100_000)
+    rounds, n = (20, 1_000_000) if given.full else (10, given.rows)
+    with folder() as path:
+        few, many = Swept(path / "few.db", FEW), Swept(path / "many.db", n)
+        took = [(few.once(), many.once()) for _ in range(rounds + 1)][1:]
+        few.close()
+        many.close()
+    floor, ours = (min(each) for each in zip(*took, strict=True))
+    note = f"floor: {FEW:,} rows, of which {DUE} are due, too"
+    found = [Case("Keeper.sweep", n, ours, floor, target=1.25, note=note)]
+    report(f"sweep, {DUE} rows are due", "ms a sweep", found, given)
+
+
+if __name__ == "__main__":
+    main()
