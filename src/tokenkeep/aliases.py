@@ -177,7 +177,10 @@ class Aliases:
         habits = self._habits_of(row)
         mine = carried.refresh_token
         if mine is not None and saving.is_older(row, mine):
-            return row.with_renewal(took=(*took, alias.id)[-_REMEMBERED:])  # it went on from there
+            # It went on from there; what it had to see to goes along.
+            earlier = (*carried.renewal.to_revoke, *carried.renewal.replaced)
+            row = saving.superseded(row, earlier, habits=habits)
+            return row.with_renewal(took=(*took, alias.id)[-_REMEMBERED:])
         # A row was there as the alias began to carry, or its making has been the alias's.
         is_as_seen = row.renewal.login == alias.seen_login or alias.seen_status is None
         revoked_since = row.status is Status.REVOKED and alias.seen_status is not Status.REVOKED

@@ -14,7 +14,7 @@ Every error tokenkeep raises, cut by what the caller can do about it.
     ├── StoreError
     │   ├── StoreUnavailable        try again: it can't be reached, is full or read-only
     │   ├── StoreConflict           read again: somebody else wrote first
-    │   ├── StaleToken              read again: this refresh token was replaced in its row
+    │   │   └── StaleToken          this refresh token was replaced in its row
     │   ├── DuplicateRefreshToken   name the row that has it: a refresh token is in one row
     │   ├── StoreForeign            not ours: import it, or name another file
     │   ├── StoreTooNew             upgrade tokenkeep
@@ -131,7 +131,7 @@ class StoreConflict(StoreError):
     """The record is gone, has another version, or what it is for has another record."""
 
 
-class StaleToken(StoreError):
+class StaleToken(StoreConflict):
     """A save brought a refresh token that its row had before, and has no more."""
 
 

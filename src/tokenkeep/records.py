@@ -25,6 +25,12 @@ ROW, ALIAS, LEASE, ENDED, HEADER = "row", "alias", "lease", "ended", "header"
 ALIAS_LOOKED_AT_EVERY = 30 * 86_400.0
 """How often a sweep looks whether the row of an alias is still there, in seconds."""
 
+LOOKED_AT_AFTER = 60.0
+"""
+How long after a login was written others look whether another row has its
+refresh token, in seconds: by then whoever wrote it has looked, or is gone.
+"""
+
 _OURS = "tk_"
 
 _OUTSIDE = {
@@ -187,8 +193,11 @@ def _row(token: Token, keys: DataKeys, tenant_of: Callable[[Token], str | None])
     version, owner = str(token.version), str(token.owner)
     kind = ENDED if token.ended else ROW
     sealed = (kind, *keys.seal(_plain(token), bound=_bound(id_, kind, version, owner)))
-    is_due = token.ended or token.renewal.to_revoke or token.renewal.unlooked
-    due_at = (token.updated_at or 0.0) if is_due else None
+    due_at = None
+    if token.ended or token.renewal.to_revoke:
+        due_at = token.updated_at or 0.0
+    elif token.renewal.unlooked:
+        due_at = (token.logged_in_at or 0.0) + LOOKED_AT_AFTER
     access, refresh, grant = _secrets(token, keys)
     digest = keys.digest
     if token.ended:  # found by nothing but what must not be saved again

@@ -338,6 +338,11 @@ def superseded(row: Token, secrets: Iterable[Secret], *, habits: Habits) -> Toke
     return row.but(renewal=renewal.but(past=past))
 
 
+def filled(token: Token, row: Token) -> Token:
+    """Return a token for the same as a row, with what it lacked of that."""
+    return token.but(**{name: getattr(row, name) for name in FIXED if not getattr(token, name)})
+
+
 def withdrawn(row: Token, now: float) -> Token:
     """Return a row that gives up its login, because an earlier row has the same refresh token."""
     dead = died(row, Status.LOGIN_NEEDED, now).but(access_token=None, refresh_token=None)

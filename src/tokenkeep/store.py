@@ -187,6 +187,21 @@ class Store(TokenStore):
         """
 
     @abstractmethod
+    def looked(self, token: Token) -> Token | None:
+        """
+        Make sure before a renewal that no other row has a token's refresh token.
+
+        Args:
+            token: As stored.
+
+        Returns:
+            It, as it may be written next. None: it was written, read again.
+
+        Raises:
+            StoreConflict: Likewise.
+        """
+
+    @abstractmethod
     def touch(self, token_id: str, last_used_at: float) -> None:
         """Note when a token was last handed out, in epoch seconds."""
 

@@ -72,7 +72,12 @@ def sweep(
         except TokenKeepError as exc:  # its row does not open, or its provider is gone
             troubles.note(exc)
     deleted = store.tidy(now, troubles.note)
-    for row in store.due(now, troubles.note):
+    for due in store.due(now, troubles.note):
+        # Read again: with a slow provider its page was read minutes ago, and its user
+        # may have logged in since.
+        row = due if due.ended else store.reread(str(due.id))
+        if row is None:
+            continue
         if _confirmed(row, store, revocations):
             revoked += bool(row.renewal.to_revoke)
         else:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-import secrets
+from contextlib import suppress
 from typing import TYPE_CHECKING, Literal
 
 from tokenkeep import folders, forks, holder, records, saving
@@ -11,11 +11,11 @@ from tokenkeep.aliases import Aliases
 from tokenkeep.cache import Cache, Entry
 from tokenkeep.clock import Clock
 from tokenkeep.errors import (
-    DuplicateRefreshToken,
     KeyMissing,
-    StaleToken,
+    LookupFailed,
     StoreConflict,
     StoreTampered,
+    StoreTooNew,
     StoreUnavailable,
     TokenKeepError,
     UnknownName,
@@ -25,8 +25,9 @@ from tokenkeep.header import Header
 from tokenkeep.journal import MemoryJournal
 from tokenkeep.lookup import Lookup, credentials, digest_of, require_text
 from tokenkeep.providers import Providers
-from tokenkeep.records import Alias, Kept, Lease
+from tokenkeep.records import Alias, Lease
 from tokenkeep.rows import Rows
+from tokenkeep.saver import Saver
 from tokenkeep.store import Store
 from tokenkeep.swapping import attempts
 from tokenkeep.token import Status, Token
@@ -35,7 +36,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-    from tokenkeep.backends.base import Backend, Mark
+    from tokenkeep.backends.base import Backend
     from tokenkeep.journal import Journal
     from tokenkeep.sealing import KeySource
     from tokenkeep.token import Claim
@@ -95,6 +96,14 @@ class Vault(Store):
             backend, self._header, tenant_of=self.providers.tenant, wrote=self._wrote
         )
         self._aliases = Aliases(self._rows, self.habits, self._clock)
+        self._saver = Saver(
+            self._rows,
+            self._aliases,
+            self.habits,
+            read=self._read,
+            noted=self._noted,
+            clock=self._clock,
+        )
         forks.renew_in_child(self._cache)
 
     def __repr__(self) -> str:
@@ -133,7 +142,9 @@ class Vault(Store):
 
     def find_token_by_id(self, token_id: str) -> Token | None:
         """See `TokenStore.find_token_by_id`."""
-        if not (isinstance(token_id, str) and token_id.isascii()):
+        if not isinstance(token_id, str):
+            raise LookupFailed("An id is text", hint="Give the one that the store gave")
+        if not token_id.isascii():
             require_text(Token(id=token_id), ("id",))
         revision = self.backend.revision()
         mark = self._cache.mark
@@ -185,7 +196,7 @@ class Vault(Store):
         for record in self._rows.all(by and self._rows.mark(*by)):
             try:
                 token = self._rows.open(record)
-            except (KeyMissing, StoreTampered) as exc:
+            except (KeyMissing, StoreTampered, StoreTooNew) as exc:
                 if on_error is None:
                     raise
                 on_error(exc)
@@ -222,55 +233,15 @@ class Vault(Store):
 
     def save_token(self, token: Token) -> Token:
         """See `TokenStore.save_token`."""
-        token = self.providers.locate(saving.cleaned(token))
-        login = secrets.token_hex(16)
-        for _ in attempts(token.id, token.user):
-            by_id, rows = self._look(token)
-            plan = saving.plan(
-                token,
-                rows,
-                by_id=by_id,
-                login=login,
-                now=self._clock.now(),
-                habits=self.habits(token),
-            )
-            try:
-                saved = self._done(plan)
-                if plan.stored is None or saving.is_login(plan.stored, token) or plan.source:
-                    saved = self._looked_again(saved, plan)
-            except StoreConflict:
-                continue
-            if token.id and by_id is None:
-                self._aliases.make(token.id, saved)
-            return saved
-        raise AssertionError  # attempts() has raised
+        return self._saver.save(self.providers.locate(saving.cleaned(token)))
 
     def swap(self, token: Token) -> Token:
         """See `TokenStore.swap`."""
-        if token.version is None:
-            raise StoreConflict(
-                "This token was handed out unsaved", token_id=token.id, user=token.user
-            )
-        owner = self._rows.owner(token) if token.user and not token.ended else str(token.owner)
-        if owner != token.owner and self._rows.may_become(self._record_id(str(token.id)), owner):
-            try:
-                return self._noted(self._rows.put(token.but(owner=owner), replaces=token.version))
-            except StoreConflict:
-                pass  # where it is valid has been learnt, and another row may be for the same
-        written = self._noted(self._rows.put(token, replaces=token.version))
-        return written if owner == token.owner else self._moved(written, owner)
+        return self._saver.swap(token)
 
-    def _moved(self, row: Token, owner: str) -> Token:
-        """Let the login of a row go into the row that turned out to be for the same."""
-        found = self._led(self._rows.find([("owner", owner)]))
-        there = next((each for each in found if each.id != row.id), None)
-        if there is None:
-            return row
-        try:
-            self._aliases.move(row, row, str(there.id), there)
-        except StoreConflict:
-            return row  # written since: the next one who writes it comes here again
-        return self._there(str(there.id), row)
+    def looked(self, token: Token) -> Token | None:
+        """See `Store.looked`."""
+        return self._saver.looked(token)
 
     def delete_token(self, token_id: str) -> None:
         """
@@ -312,17 +283,21 @@ class Vault(Store):
     def _deleted(self, row: Token) -> bool:
         """Delete a row and the aliases that lead to it. False: read again."""
         aliases = self._aliases.of(str(row.id))
-        carrying = [alias for alias in aliases if alias.carries]
-        for alias in carrying:
+        making = [alias for alias in aliases if alias.carries and alias.seen_status is None]
+        for alias in making:
             self._aliases.finish(alias)  # else it would make the row anew
-        if carrying:
+        if making:
             return False
         try:
             self._end(row)
         except StoreConflict:
             return False
         for alias in aliases:
-            self._rows.delete(alias.id, replaces=None)
+            if alias.carries is not None:
+                self._aliases.finish(alias)  # its row is gone: what it carries is to be revoked
+                continue
+            with suppress(StoreConflict):  # its caller has given the id to another row since
+                self._rows.delete(alias.id, replaces=alias.version)
         return True
 
     def delete_tokens(self) -> None:
@@ -354,7 +329,7 @@ class Vault(Store):
             The row that its id leads to, None if there is none; and the rows
             that are for the same, or share a token with it.
         """
-        return self._look(self.providers.locate(token))
+        return self._saver.look(self.providers.locate(token))
 
     def adopt(self, row: Token) -> Token:
         """
@@ -451,7 +426,9 @@ class Vault(Store):
             try:
                 kept = self._rows.open(record)
                 if isinstance(kept, Token):
-                    self._look_for_others(kept)
+                    looked = self._saver.looked(kept)
+                    if looked is not None and looked is not kept:
+                        self._rows.put(looked, replaces=kept.version)
                 elif isinstance(kept, Alias):
                     gone += self._aliases.tidy(kept)
                 elif holder.is_dead(kept.claim.holder) or not holder.is_here(kept.claim.holder):
@@ -551,179 +528,13 @@ class Vault(Store):
             return cached
         marks = [self._rows.mark(question.field, question.value)]
         if self.backend.finds_late:
-            marks += self._owners(self.providers.locate(asked))
-        found = question.choose(self._led(self._rows.find(marks)))
+            marks += self._saver.owners(self.providers.locate(asked))
+        found = question.choose(self._saver.having(marks))
         if found is not None:
             self._cache.put(question, Entry(found, revision, now, mark))
         return found
 
-    def _look(self, token: Token) -> tuple[Token | None, list[Token]]:
-        """Return the row that a token's id leads to, and those that a save of it may touch."""
-        by_id = None
-        if token.id:
-            by_id = self._read(token.id)
-            known = by_id is not None and (by_id.user or not token.user)
-            if by_id is not None and known and not saving.is_login(by_id, token):
-                return by_id, []  # it brings nothing that another row could have
-        found = self._rows.look(self._marks(token))
-        for kept in found:
-            if (
-                isinstance(kept, Token)
-                and kept.ended
-                and kept.refresh_token == token.refresh_token
-            ):
-                raise StaleToken(
-                    "This login was ended here, and the provider is still being told",
-                    token_id=kept.id,
-                    user=kept.user,
-                    hint="Log in anew",
-                )
-        return by_id, self._led(found)
-
-    def _marks(self, token: Token) -> list[Mark]:
-        """Return what the rows are found by that a save of a token may touch."""
-        given = dict(credentials(token))
-        if len(given) > 1:
-            given.pop("access", None)
-        return [*self._owners(token), *(self._rows.mark(*each) for each in given.items())]
-
-    def _owners(self, token: Token) -> list[Mark]:
-        named = [("owner", self._rows.owner(token))] if token.user else []
-        return named + [("owner", self._rows.owner(token, each)) for each in credentials(token)]
-
-    def _led(self, found: list[Kept]) -> list[Token]:
-        """Return the rows among what was found, and those that aliases among it lead to."""
-        rows: dict[str | None, Token] = {}
-        for kept in found:
-            row = self._aliases.lead(kept)
-            if row is not None:
-                rows[row.id] = row
-            elif isinstance(kept, Alias) and kept.carries is None:
-                self._drop_alias(kept.id)  # its row is gone, and it is in the way of a new one
-        moved = any(isinstance(kept, Alias) and kept.carries for kept in found)
-        if moved:
-            # A row found beside a carrying alias was read before its login went in.
-            rows = {key: row for key, row in ((k, self._fresh(v)) for k, v in rows.items()) if row}
-        return list(rows.values())
-
-    def _fresh(self, row: Token) -> Token | None:
-        return self._aliases.row(self._record_id(str(row.id)))
-
-    # One write
-
-    def _done(self, plan: saving.Plan) -> Token:
-        """
-        Do what a save has to.
-
-        Raises:
-            StoreConflict: Somebody wrote meanwhile; nothing was done.
-        """
-        stored, row = plan.stored, plan.row
-        if stored is row:
-            return row
-        if plan.source is not None and plan.carried is not None and stored is not None:
-            self._aliases.move(plan.source, plan.carried, str(stored.id), stored)
-            return self._there(str(plan.source.id), plan.row)
-        if stored is None:
-            owner = self._rows.owner(row)
-            new = row.but(id=records.token_id(self._rows.new_id(owner)), owner=owner)
-            return self._put(new, None)
-        owner = self._rows.owner(row) if row.user else str(stored.owner)
-        if owner != stored.owner and not self._rows.may_become(
-            self._record_id(str(stored.id)), owner
-        ):
-            self._aliases.move(stored, row, records.token_id(self._rows.new_id(owner)), None)
-            return self._there(str(stored.id), row)
-        return self._put(row.but(owner=owner), stored.version)
-
-    def _put(self, row: Token, replaces: str | None) -> Token:
-        """Write a row; if nobody can tell whether it was written, look."""
-        try:
-            return self._noted(self._rows.put(row, replaces=replaces))
-        except StoreUnavailable:
-            try:
-                there = self._rows.read(self._record_id(str(row.id)))
-            except StoreUnavailable:
-                there = None
-            is_mine = isinstance(there, Token) and there.version != replaces
-            if is_mine and isinstance(there, Token) and there.renewal.login == row.renewal.login:
-                return there
-            raise
-
-    def _looked_again(self, saved: Token, plan: saving.Plan) -> Token:
-        """
-        Look once more after a login was written: others may have saved it meanwhile.
-
-        Raises:
-            DuplicateRefreshToken: Another row has the same refresh token: this write is taken
-                back. Of two that see each other, both are.
-            StoreConflict: Somebody wrote meanwhile: begin anew.
-        """
-        if not saved.refresh_token:
-            return saved
-        mark = self._rows.mark("refresh", saved.refresh_token)
-        found = self._rows.find([mark, *self._owners(saved)])
-        others = [
-            row
-            for row in self._led(found)
-            if row.id != saved.id and row.refresh_token == saved.refresh_token
-        ]
-        if not others:
-            return saved
-        if saving.same_thing(others[0], saved):
-            return self._become_one(saved, others[0])
-        if plan.source is not None:
-            return saved  # it moved a row, so it was here first: who sees that takes back
-        # Taken back as it came, unless somebody has written it since.
-        if plan.stored is None:
-            self._rows.delete(self._record_id(str(saved.id)), replaces=saved.version)
-        else:
-            self._rows.put(plan.stored, replaces=saved.version)
-        raise DuplicateRefreshToken(
-            "This refresh token was stored in another row at the same time",
-            token_id=others[0].id,
-            user=others[0].user,
-            hint="Save it for the user, client and environment of that row",
-        )
-
-    def _look_for_others(self, row: Token) -> None:
-        """
-        Look for other rows with a row's refresh token, if whoever wrote it may not have.
-
-        A process that ended between the two leaves two of them; of those the
-        one that was made later gives the login up.
-        """
-        if not row.renewal.unlooked:
-            return
-        mark = self._rows.mark("refresh", row.refresh_token or "")
-        others = [other for other in self._led(self._rows.find([mark])) if other.id != row.id]
-        for other in others:
-            if saving.same_thing(other, row):
-                self._become_one(row, other)
-                return
-        gives_up = any(_order(other) < _order(row) for other in others)
-        looked = saving.withdrawn(row, self._clock.now()) if gives_up else row
-        self._rows.put(looked.with_renewal(unlooked=False), replaces=row.version)
-
-    def _become_one(self, saved: Token, other: Token) -> Token:
-        """Let one row be left of a login that was saved twice at the same time, for the same."""
-        now = self._clock.now()
-        if Status.REVOKED in (saved.status, other.status):
-            for row in (saved, other):
-                dead = saving.died(row, Status.REVOKED, now)
-                if dead is not row:
-                    self._rows.put(dead, replaces=row.version)
-            return self._there(str(saved.id), saved)
-        source, target = (other, saved) if saved.user and not other.user else (saved, other)
-        self._aliases.move(source, source, str(target.id), target)
-        return self._there(str(target.id), saved)
-
-    def _there(self, token_id: str, row: Token) -> Token:
-        """Return the row that an id leads to now."""
-        there = self._aliases.row(self._record_id(token_id))
-        if there is None:
-            raise StoreConflict("This token was deleted meanwhile", token_id=row.id, user=row.user)
-        return self._noted(there)
+    # One end
 
     def _end(self, row: Token) -> None:
         """Delete a row; with something left to revoke it goes out of sight until that is done."""
@@ -796,7 +607,3 @@ class Vault(Store):
         name = digest_of(f"{self.store_id} {self.backend.describe()}")[:16]
         folder: Callable[[], Path] = lambda: folders.state() / "journal" / name  # noqa: E731
         return FolderJournal(folder, self._header)
-
-
-def _order(row: Token) -> tuple[float, str]:
-    return row.created_at or 0.0, str(row.id)

@@ -153,7 +153,10 @@ class Attempt:
         )
         mints = counted(token, now, profile)
         try:
-            return self._store.swap(token.with_renewal(claim=claim, mints=mints))
+            looked = self._store.looked(token)
+            if looked is None:
+                return None
+            return self._store.swap(looked.with_renewal(claim=claim, mints=mints))
         except StoreConflict:
             return None
         except StoreUnavailable:

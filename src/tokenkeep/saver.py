@@ -1,0 +1,322 @@
+"""
+Saver: the one way in. Look once, decide in `tokenkeep.saving`, write once.
+
+After a login was written, look once more: two who save one refresh token at
+the same time see each other, at least the later one. Whoever dies in between
+leaves a row that nobody has looked at since: a renewal or a sweep does.
+"""
+
+from __future__ import annotations
+
+import secrets
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
+from tokenkeep import records, saving
+from tokenkeep.errors import (
+    DuplicateRefreshToken,
+    StaleToken,
+    StoreConflict,
+    StoreUnavailable,
+)
+from tokenkeep.lookup import credentials
+from tokenkeep.records import LOOKED_AT_AFTER, Alias
+from tokenkeep.swapping import attempts
+from tokenkeep.token import Status, Token
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from tokenkeep.aliases import Aliases
+    from tokenkeep.backends.base import Mark
+    from tokenkeep.clock import Clock
+    from tokenkeep.records import Kept
+    from tokenkeep.rows import Rows
+
+
+class Saver:
+    """
+    Write tokens into rows.
+
+    Args:
+        rows: Where they are.
+        aliases: How the login of a row moves into another one.
+        habits_of: Returns what becomes of the tokens that a login replaces.
+        read: Returns the row that a token's id leads to. None if there is none.
+        noted: Called with what was just written, for the next save.
+        clock: The time.
+    """
+
+    def __init__(
+        self,
+        rows: Rows,
+        aliases: Aliases,
+        habits_of: Callable[[Token], saving.Habits],
+        *,
+        read: Callable[[str], Token | None],
+        noted: Callable[[Token], Token],
+        clock: Clock,
+    ) -> None:
+        self._rows = rows
+        self._aliases = aliases
+        self._habits_of = habits_of
+        self._read = read
+        self._noted = noted
+        self._clock = clock
+
+    def save(self, token: Token) -> Token:
+        """
+        Save a token.
+
+        Args:
+            token: Cleaned, and with its place.
+
+        Raises:
+            StoreError: As `TokenStore.save_token` says.
+        """
+        login = secrets.token_hex(16)
+        for _ in attempts(token.id, token.user):
+            by_id, rows = self.look(token)
+            habits, now = self._habits_of(token), self._clock.now()
+            plan = saving.plan(token, rows, by_id=by_id, login=login, now=now, habits=habits)
+            try:
+                saved = self._done(plan)
+                is_login = plan.stored is None or saving.is_login(plan.stored, token)
+                if saved is not None and (is_login or plan.source is not None):
+                    saved = self._looked_again(saved, plan)
+            except StoreConflict:
+                continue
+            if saved is None:
+                # Not again: what was deleted by its user does not come back.
+                raise StoreConflict(
+                    "This token was deleted meanwhile", token_id=token.id, user=token.user
+                )
+            if token.id and by_id is None:
+                self._aliases.make(token.id, saved)
+            return saved
+        raise AssertionError  # attempts() has raised
+
+    def swap(self, token: Token) -> Token:
+        """
+        Write a row whole, if its version is still the stored one.
+
+        Where it is valid may have been learnt since it was read, and another
+        row be for just that: then its login goes there.
+
+        Raises:
+            StoreConflict: It is not, or the row is gone.
+        """
+        if token.version is None:
+            raise StoreConflict(
+                "This token was handed out unsaved", token_id=token.id, user=token.user
+            )
+        owner = self._rows.owner(token) if token.user and not token.ended else str(token.owner)
+        if owner == token.owner:
+            return self._noted(self._rows.put(token, replaces=token.version))
+        if self._rows.may_become(_record_id(token), owner):
+            try:
+                return self._noted(self._rows.put(token.but(owner=owner), replaces=token.version))
+            except StoreConflict:
+                pass  # the owner may be the other row's
+        written = self._noted(self._rows.put(token, replaces=token.version))
+        there = next((row for row in self.having([("owner", owner)]) if row.id != token.id), None)
+        try:
+            moved = there and self._moved(written, written, there)
+        except StoreConflict:
+            moved = None  # written since: the next one who writes it comes here again
+        return moved or written
+
+    def look(self, token: Token) -> tuple[Token | None, list[Token]]:
+        """
+        Return the row that a token's id leads to, and those that a save of it may touch.
+
+        Raises:
+            StaleToken: Its login was ended here, and the provider is being told.
+        """
+        by_id = self._read(token.id) if token.id else None
+        known = by_id is not None and (by_id.user or not token.user)
+        if by_id is not None and known and not saving.is_login(by_id, token):
+            return by_id, []  # it brings nothing that another row could have
+        given = dict(credentials(token))
+        if len(given) > 1:
+            given.pop("access", None)
+        marks = [*self.owners(token), *(self._rows.mark(*each) for each in given.items())]
+        found = self._settled(marks, self._rows.look)
+        for kept in found:
+            if (
+                isinstance(kept, Token)
+                and kept.ended
+                and kept.refresh_token == token.refresh_token
+            ):
+                raise StaleToken(
+                    "This login was ended here, and the provider is still being told",
+                    token_id=kept.id,
+                    user=kept.user,
+                    hint="Log in anew",
+                )
+        return by_id, self._rows_of(found)
+
+    def having(self, marks: Sequence[Mark]) -> list[Token]:
+        """Return the rows that have one of these marks, by way of aliases too."""
+        return self._rows_of(self._settled(marks, self._rows.find))
+
+    def owners(self, token: Token) -> list[Mark]:
+        """Return the owners a token's row may have: its user's, and those without one."""
+        named = [("owner", self._rows.owner(token))] if token.user else []
+        return named + [("owner", self._rows.owner(token, each)) for each in credentials(token)]
+
+    def looked(self, row: Token) -> Token | None:
+        """
+        Look for other rows with a row's login, if whoever wrote it may not have.
+
+        Of rows for the same one is left. Of others that contradict it, the
+        one that was made later gives the login up.
+
+        Args:
+            row: As stored.
+
+        Returns:
+            The row as it may be written next. None: it was written, read again.
+        """
+        age = self._clock.now() - (row.logged_in_at or 0.0)
+        if not row.renewal.unlooked or age < LOOKED_AT_AFTER:
+            return row
+        mine = row.refresh_token or ""
+        others = [
+            other
+            for other in self.having([self._rows.mark("refresh", mine), *self.owners(row)])
+            if other.id != row.id
+            # One that was renewed since has it in its past.
+            and (other.refresh_token == mine or saving.is_older(other, mine))
+        ]
+        for other in others:
+            if saving.same_thing(other, row):
+                self._become_one(row, other)
+                return None
+        row = row.with_renewal(unlooked=False)
+        if any(not other.renewal.unlooked or _made(other) < _made(row) for other in others):
+            self._rows.put(saving.withdrawn(row, self._clock.now()), replaces=row.version)
+            return None
+        return row
+
+    def _settled(
+        self, marks: Sequence[Mark], find: Callable[[Sequence[Mark]], list[Kept]]
+    ) -> list[Kept]:
+        """Find, once no alias among what is found carries a login any more."""
+        for _ in attempts():
+            found = find(marks)
+            carrying = [kept for kept in found if isinstance(kept, Alias) and kept.carries]
+            if not carrying:
+                return found
+            for alias in carrying:
+                self._aliases.finish(alias)
+        return []
+
+    def _rows_of(self, found: list[Kept]) -> list[Token]:
+        """Return the rows among what was found, and those that aliases among it lead to."""
+        rows: dict[str | None, Token] = {}
+        for kept in found:
+            row = self._aliases.lead(kept)
+            if row is not None:
+                rows[row.id] = row
+            elif isinstance(kept, Alias):
+                with suppress(StoreConflict):  # its row is gone, and it is in the way of a new one
+                    self._rows.delete(kept.id, replaces=kept.version)
+        return list(rows.values())
+
+    def _done(self, plan: saving.Plan) -> Token | None:
+        """
+        Do what a save has to.
+
+        Returns:
+            The row as stored. None if it was deleted in the midst of it.
+
+        Raises:
+            StoreConflict: Somebody wrote meanwhile; nothing was done.
+        """
+        stored, row = plan.stored, plan.row
+        if stored is row:
+            return row
+        if stored is None:
+            owner = self._rows.owner(row)
+            new = row.but(id=records.token_id(self._rows.new_id(owner)), owner=owner)
+            return self._put(new, None)
+        if plan.source is not None and plan.carried is not None:
+            return self._moved(plan.source, plan.carried, stored)
+        owner = self._rows.owner(row) if row.user else str(stored.owner)
+        if owner == stored.owner or self._rows.may_become(_record_id(stored), owner):
+            return self._put(row.but(owner=owner), stored.version)
+        self._aliases.move(stored, row, records.token_id(self._rows.new_id(owner)), None)
+        return self._read(str(stored.id))
+
+    def _moved(self, source: Token, carried: Token, target: Token) -> Token | None:
+        """Let the login of a row go into another one. Return that; None if it is gone."""
+        self._aliases.move(source, saving.filled(carried, target), str(target.id), target)
+        return self._read(str(source.id))
+
+    def _put(self, row: Token, replaces: str | None) -> Token:
+        """Write a row; if nobody can tell whether it was written, look."""
+        try:
+            return self._noted(self._rows.put(row, replaces=replaces))
+        except StoreUnavailable:
+            try:
+                there = self._rows.read(_record_id(row))
+            except StoreUnavailable:
+                there = None
+            if isinstance(there, Token) and there.version != replaces:
+                mine, its = row.renewal.login, there.renewal.login
+                if mine == its:
+                    return there
+            raise
+
+    def _looked_again(self, saved: Token, plan: saving.Plan) -> Token | None:
+        """
+        Look once more after a login was written: others may have saved it meanwhile.
+
+        Raises:
+            DuplicateRefreshToken: Another row has the same refresh token: this
+                write is taken back. Of two that see each other, both are.
+            StoreConflict: Somebody wrote meanwhile: begin anew.
+        """
+        if not saved.refresh_token:
+            return saved
+        found = self.having([self._rows.mark("refresh", saved.refresh_token), *self.owners(saved)])
+        others = (row for row in found if row.id != saved.id)
+        other = next((row for row in others if row.refresh_token == saved.refresh_token), None)
+        if other is None:
+            return saved
+        if saving.same_thing(other, saved):
+            return self._become_one(saved, other)
+        if plan.source is not None:
+            return saved  # it moved a row, so it was here first: who sees that takes back
+        # Taken back as it came, unless somebody has written it since.
+        if plan.stored is None:
+            self._rows.delete(_record_id(saved), replaces=saved.version)
+        else:
+            self._rows.put(plan.stored, replaces=saved.version)
+        raise DuplicateRefreshToken(
+            "This refresh token was stored in another row at the same time",
+            token_id=other.id,
+            user=other.user,
+            hint="Save it for the user, client and environment of that row",
+        )
+
+    def _become_one(self, saved: Token, other: Token) -> Token | None:
+        """Let one row be left of a login that was saved twice at the same time, for the same."""
+        if Status.REVOKED not in (saved.status, other.status):
+            named_last = (other, saved) if saved.user and not other.user else (saved, other)
+            source, target = named_last
+            return self._moved(source, source, target)
+        for row in (saved, other):
+            dead = saving.died(row, Status.REVOKED, self._clock.now())
+            if dead is not row:
+                self._rows.put(dead, replaces=row.version)
+        return self._read(str(saved.id))
+
+
+def _record_id(row: Token) -> str:
+    return str(row.id).removeprefix("tk_")
+
+
+def _made(row: Token) -> tuple[float, str]:
+    return row.created_at or 0.0, str(row.id)
