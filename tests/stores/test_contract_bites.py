@@ -76,6 +76,36 @@ MUTANTS = {
             finally:
                 self.delete_token = kept
     """,
+    "takes a refresh token twice": """
+        def save_token(self, token):
+            try:
+                return super().save_token(token)
+            except DuplicateRefreshToken:
+                made = saving.first(saving.cleaned(token), login="", now=1.0)
+                return self._append(made.but(id=new_id()))
+    """,
+    "takes copies out of date": """
+        def save_token(self, token):
+            return super().save_token(token.but(version=None))
+    """,
+    "brings the deleted back": """
+        def save_token(self, token):
+            there = token.id and self.find_token_by_id(token.id)
+            return super().save_token(token if there else token.but(id=None, version=None))
+    """,
+    "prefers what lives": """
+        def find_token(self, token):
+            try:
+                return super().find_token(token)
+            except AmbiguousLookup:
+                return next(t for t in self.get_tokens() if t.user == token.user)
+    """,
+    "forgets a caller's id": """
+        def save_token(self, token):
+            there = token.id and self.find_token_by_id(token.id)
+            ours = token.id and is_ours(token.id)
+            return super().save_token(token if there or ours else token.but(id=None))
+    """,
     "cuts at 255": """
         def save_token(self, token):
             return super().save_token(token.but(access_token=(token.access_token or "")[:255]))
@@ -83,7 +113,8 @@ MUTANTS = {
 }
 
 HEAD = """
-from tokenkeep import EmptyLookup, Status, Token, saving
+from tokenkeep import AmbiguousLookup, DuplicateRefreshToken, EmptyLookup, Status, Token, saving
+from tokenkeep.token import is_ours, new_id
 from tokenkeep.stores.list import ListStore
 from tokenkeep.testing import StoreContract
 import pytest

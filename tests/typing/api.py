@@ -65,7 +65,9 @@ def listen(event: Event) -> None:
 
 def keep() -> None:
     """Keep tokens."""
-    vault = tokenkeep.open_store("sqlite:///tokens.db", max_staleness=0.5, clock=FakeClock())
+    vault = tokenkeep.open_store(
+        "sqlite:///tokens.db", replaced="revoke", max_staleness=0.5, clock=FakeClock()
+    )
     assert_type(vault, Vault)
     keeper = Keeper(vault, on_event=listen)
     token = keeper.get(user="ana@example.com:1", environment="sandbox")
@@ -73,17 +75,50 @@ def keep() -> None:
     assert_type(token.access_token, str | None)
     assert_type(token.expires_at, float | None)
     assert_type(token.status, Status)
+    assert_type(token.logged_in_at, float | None)
+    assert_type(token.history[0].what, str)
     assert_type(token.but(scope="x"), Token)
     if token.id is not None:
         assert_type(keeper.renew(token.id), Token)
+        assert_type(keeper.rejected(token.id, "access token"), Token)
         assert_type(keeper.revoke(token.id), Token)
-        keeper.delete(token.id)
+        assert_type(keeper.end(token.id), Token)
+        assert_type(keeper.delete(token.id, replaces=token.version), Token | None)
+    assert_type(keeper.save(Token(user="ana", refresh_token="r")), Token)
     assert_type(keeper.sweep(), Swept)
     for each in keeper.tokens():
         assert_type(each, Token)
     keeper.close()
     Keeper(MyStore())
     Keeper(ListStore())
+
+
+class MyKeys:
+    """A service that wraps keys and shows none."""
+
+    @property
+    def key_ids(self) -> tuple[str, ...]:
+        """Name the keys."""
+        return ("alias/tokens",)
+
+    def wrap(self, plain: bytes, bound: bytes) -> tuple[str, bytes]:
+        """Wrap."""
+        return "alias/tokens", plain + bound
+
+    def unwrap(self, key_id: str, wrapped: bytes, bound: bytes) -> bytes:
+        """Unwrap."""
+        return wrapped.removesuffix(bound + key_id.encode())
+
+
+def rotate(vault: Vault) -> None:
+    """Change keys."""
+    assert_type(vault.rotate(), bool)
+    assert_type(sum(vault.rotate_data(anew=False)), int)
+    wrapped_under, records = vault.key_status()
+    assert_type(wrapped_under, str)
+    assert_type(records, dict[int, int])
+    for token in vault.iter_tokens(user="ana", status=Status.REVOKED):
+        assert_type(token, Token)
 
 
 def go_wrong(keeper: Keeper) -> float | None:
@@ -94,6 +129,8 @@ def go_wrong(keeper: Keeper) -> float | None:
         return error.until
     except tokenkeep.LoginNeeded as error:
         assert_type(error.user, str | None)
+    except (tokenkeep.DuplicateRefreshToken, tokenkeep.StaleToken) as error:
+        assert_type(error.token_id, str | None)
     except tokenkeep.TokenKeepError as error:
         assert_type(error.hint, str | None)
     return None
@@ -103,6 +140,7 @@ def seal(backend: Backend) -> Vault:
     """Bring a backend and keys of one's own."""
     assert_type(backend.read("7f"), Record | None)
     assert_type(tokenkeep.generate_key(), str)
+    Vault(backend, MyKeys(), replaced="keep")
     return Vault(backend, KeyRing([bytes(32)]), cache_size=10)
 
 
