@@ -16,7 +16,7 @@ class InMariaDB:
 
     def __init__(self, url):
         parts = urlsplit(url)
-        self._arguments = {
+        self.arguments = {
             "host": parts.hostname,
             "port": parts.port,
             "user": parts.username,
@@ -26,13 +26,13 @@ class InMariaDB:
         }
 
     def put(self, value):
-        with pymysql.connect(**self._arguments) as connection, connection.cursor() as cursor:
+        with pymysql.connect(**self.arguments) as connection, connection.cursor() as cursor:
             cursor.execute("CREATE TABLE kept (value TEXT)")
             cursor.execute("INSERT INTO kept VALUES (%s)", (value,))
 
     def get(self, seconds=30):
         with (
-            pymysql.connect(**self._arguments, read_timeout=seconds) as connection,
+            pymysql.connect(**self.arguments, read_timeout=seconds) as connection,
             connection.cursor() as cursor,
         ):
             cursor.execute("SHOW TABLES")
@@ -78,7 +78,7 @@ class InAWS:
     def __init__(self, url):
         parts = urlsplit(url)
         self._name = parts.path[1:]
-        self._arguments = {
+        self.arguments = {
             "service_name": "secretsmanager",
             "region_name": parts.netloc,
             "endpoint_url": parse_qs(parts.query)["endpoint_url"][0],
@@ -86,7 +86,7 @@ class InAWS:
 
     def client(self, seconds=30):
         quick = boto3.session.Config(read_timeout=seconds, retries={"total_max_attempts": 1})
-        return boto3.client(**self._arguments, config=quick)
+        return boto3.client(**self.arguments, config=quick)
 
     def put(self, value):
         with closing(self.client()) as client:

@@ -92,7 +92,7 @@ def test_paused_server_is_killed_and_stopped(server, keep):
 def test_url_is_not_for_the_administrator(mariadb, postgres):
     """Who has a URL owns its database and can change nothing else, so that missing rights show."""
     with (
-        pymysql.connect(**InMariaDB(mariadb.url())._arguments) as connection,
+        pymysql.connect(**InMariaDB(mariadb.url()).arguments) as connection,
         connection.cursor() as cursor,
         pytest.raises(pymysql.MySQLError, match="denied"),
     ):
