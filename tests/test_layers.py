@@ -15,7 +15,7 @@ LAYERS = (
     {"token", "clock", "events", "folders", "holder"},
     {"backends", "providers", "lookup", "sealing", "cache", "swapping", "journal"},
     {"saving", "records", "header", "store", "decision", "clock_errors", "forks"},
-    {"rows", "aliases", "folder_journal", "keys", "vault", "local_swap", "stores"},
+    {"rows", "aliases", "saver", "vault", "folder_journal", "keys", "local_swap", "stores"},
     {"renewal"},
     {"keeper", "revoking", "sweeping"},
     {"config"},
@@ -145,7 +145,7 @@ def test_a_backend_needs_little(module):
 @pytest.mark.parametrize("module", OF_A_KEEPER)
 def test_a_keeper_asks_what_a_store_says(module):
     """What hands tokens out knows the interface of a store, no vault and no records."""
-    of_a_vault = {"vault", "aliases", "rows", "records", "header", "cache", "backends"}
+    of_a_vault = {"vault", "saver", "aliases", "rows", "records", "header", "cache", "backends"}
 
     assert not of_a_vault & {top(imported) for imported in imports(module)}
 

@@ -19,7 +19,7 @@ from tokenkeep import (
     records,
 )
 from tokenkeep.backends.base import MARKS
-from tokenkeep.records import ALIAS_LOOKED_AT_EVERY, Alias, Lease
+from tokenkeep.records import ALIAS_LOOKED_AT_EVERY, LOOKED_AT_AFTER, Alias, Lease
 from tokenkeep.sealing import DataKeys
 
 KEYS = DataKeys("store", {1: bytes(32)}, bytes(32))
@@ -136,7 +136,7 @@ def test_what_is_found_by():
     [
         (BARE, None),
         (BARE.with_renewal(to_revoke=(("access_token", "a"),)).but(updated_at=7.0), 7.0),
-        (BARE.with_renewal(unlooked=True), 0.0),
+        (BARE.with_renewal(unlooked=True).but(logged_in_at=7.0), 7.0 + LOOKED_AT_AFTER),
         (BARE.but(ended=True, updated_at=7.0), 7.0),
         (ALIAS, 5.0 + ALIAS_LOOKED_AT_EVERY),
         (CARRYING, 5.0),
@@ -144,7 +144,7 @@ def test_what_is_found_by():
     ],
 )
 def test_when_it_is_due(kept, due_at):
-    """What has something left to be done is due at once, a lease when it is over."""
+    """What is left to be done is due at once, a look for others when who wrote has had his."""
     assert due_at == seal(kept).due_at
 
 

@@ -254,7 +254,6 @@ LOGINS = {
     "another refresh token, same grant": ({"refresh_token": "r2", "grant_token": "g"}, True),
     "a grant that was just exchanged": ({"grant_token": "g2", "access_token": "a2"}, True),
     "the stored refresh token": ({"refresh_token": "r", "access_token": "a2"}, False),
-    "the stored refresh token, new grant": ({"refresh_token": "r", "grant_token": "g2"}, False),
     "the stored grant": ({"grant_token": "g", "access_token": "a2"}, False),
     "an access token alone": ({"access_token": "a2"}, False),
 }
@@ -285,6 +284,18 @@ def test_what_lifts_a_dead_row(status, saved, is_login):
         assert (None, None) == (after.renewal.claim, after.renewal.failure)
     else:
         assert after is dead
+
+
+def test_the_stored_refresh_token_with_another_grant():
+    """A provider may answer a login with the one it gave before; revoked, it stays so."""
+    saved = {"refresh_token": "r", "grant_token": "g2", "access_token": "a2"}
+
+    for stored in (ROW, died(ROW, Status.LOGIN_NEEDED, 2.0)):
+        after = save(stored, **saved)
+        assert (Status.OK, "new", NOW) == (after.status, after.renewal.login, after.logged_in_at)
+        assert ((), ()) == (after.renewal.to_revoke, after.renewal.replaced)
+    dead = died(ROW, Status.REVOKED, 2.0)
+    assert dead is save(dead, **saved)
 
 
 def test_a_revoked_refresh_token_stays_away():
