@@ -69,6 +69,8 @@ class Header:
             record = self._made()
         self._record = record
         self._looked = monotonic()
+        self.wrapped_under: str
+        self.keys: DataKeys
         self.wrapped_under, self.keys = _opened(record, source)
 
     def expect_there(self) -> None:

@@ -146,9 +146,13 @@ def plan(
         DuplicateRefreshToken: Another row has it.
     """
     if by_id is None and (token.version or (token.id and is_ours(token.id))):
-        raise _conflict(token, "This token was deleted: it does not come back by a save")
+        raise _conflict(
+            token,
+            "This token was deleted: it does not come back by a save",
+            hint="Log in anew, or save it without its id and version",
+        )
     if by_id is not None and not same_thing(by_id, token):
-        raise _conflict(token, "This id is another token's")
+        raise _conflict(token, "This id is another token's", hint="Save it without its id")
     kept = list({row.id: row for row in (*rows, *([by_id] if by_id else []))}.values())
     target, source = _meant(token, kept, by_id)
     _refuse_others(token, kept, {row.id for row in (target, source) if row is not None})
@@ -495,10 +499,10 @@ def _lifetime(expires_at: float | None, now: float) -> float | None:
     return expires_at - now
 
 
-def _conflict(token: Token, what: str) -> StoreConflict:
-    return StoreConflict(
-        what, token_id=token.id, user=token.user, hint="Read it again, then save what changed"
-    )
+def _conflict(
+    token: Token, what: str, hint: str = "Read it again, then save what changed"
+) -> StoreConflict:
+    return StoreConflict(what, token_id=token.id, user=token.user, hint=hint)
 
 
 def _duplicate(row: Token) -> DuplicateRefreshToken:

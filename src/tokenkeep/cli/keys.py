@@ -86,7 +86,7 @@ def rotate(session: Session, *, data: bool, resume: bool) -> None:
     if data:
         sealed = sum(vault.rotate_data(anew=not resume, on_error=bad.append))
         facts["resealed"] = sealed
-        told = f"{told}; sealed {sealed} records anew"
+        told = f"{told}; sealed {output.counted(sealed, 'record', 'records')} anew"
     session.tell(told, facts)
     if bad:
         raise bad[0]
@@ -103,7 +103,7 @@ def status(session: Session) -> None:
         return
     click.echo(f"wrapped under\t{wrapped_under}")
     for number, count in records.items():
-        click.echo(f"data key {number}\t{count} records")
+        click.echo(f"data key {number}\t{output.counted(count, 'record', 'records')}")
 
 
 def write_new(path: Path, text: str) -> None:

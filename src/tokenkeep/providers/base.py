@@ -37,7 +37,7 @@ class Profile:
             old one then stops working at once, without grace.
         revokes_grant: Whether revoking a refresh token ends the user's consent
             with all tokens of it (RFC 7009 section 2.1 leaves it open); then
-            an unconfirmed revocation is dropped when the user logs in again.
+            nothing of an older login is revoked while a newer one lives.
 
     Raises:
         ConfigurationError: A value is not of its type or out of range, or a
