@@ -32,6 +32,7 @@ class Rows:
         backend: Where the records are.
         header: The store's keys.
         tenant_of: Returns a token's organisation. None if that is not known.
+        seen: Returns the row with an id as it was read or written last. None if that is not kept.
         wrote: Called with a record's id before and after it is written.
     """
 
@@ -41,11 +42,13 @@ class Rows:
         header: Header,
         *,
         tenant_of: Callable[[Token], str | None],
+        seen: Callable[[str], Token | None],
         wrote: Callable[[str], None],
     ) -> None:
         self.backend = backend
         self.header = header
         self._tenant_of = tenant_of
+        self._seen = seen
         self._wrote = wrote
 
     # Digests
@@ -110,7 +113,7 @@ class Rows:
     def read(self, record_id: str) -> Kept | None:
         """Return what is kept under an id. None if nothing is."""
         record = self.backend.read(record_id)
-        return None if record is None or record.kind == records.HEADER else self.open(record)
+        return None if record is None or record.kind == records.HEADER else self._opened(record)
 
     def find(self, marks: Iterable[Mark]) -> list[Kept]:
         """
@@ -123,7 +126,7 @@ class Rows:
         return self._checked(self.backend.find(asked), asked)
 
     def _checked(self, found: list[Record], asked: list[Mark]) -> list[Kept]:
-        opened = [self.open(record) for record in found]
+        opened = [self._opened(record) for record in found]
         for kept in opened:
             if not self._has_one(kept, asked):
                 raise StoreTampered(
@@ -133,6 +136,14 @@ class Rows:
                     "restore it from a backup, or delete it and log in again",
                 )
         return opened
+
+    def _opened(self, record: Record) -> Kept:
+        seen = self._seen(records.token_id(record.id))
+        if seen is None or seen.version != record.version:
+            return self.open(record)
+        # Spares opening it; when it was last used is outside the version.
+        used = record.last_used_at
+        return seen if seen.last_used_at == used else seen.but(last_used_at=used)
 
     def all(self, mark: Mark | None = None) -> Iterator[Record]:
         """

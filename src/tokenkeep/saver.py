@@ -280,7 +280,10 @@ class Saver:
         """
         if not saved.refresh_token:
             return saved
-        found = self.having([self._rows.mark("refresh", saved.refresh_token), *self.owners(saved)])
+        marks = [self._rows.mark("refresh", saved.refresh_token)]
+        if self._rows.backend.finds_late:
+            marks += self.owners(saved)
+        found = self.having(marks)
         others = (row for row in found if row.id != saved.id)
         other = next((row for row in others if row.refresh_token == saved.refresh_token), None)
         if other is None:

@@ -93,7 +93,11 @@ class Vault(Store):
         self.journal: Journal = journal or self._own_journal()
         self._cache = Cache(cache_size, max_staleness)
         self._rows = Rows(
-            backend, self._header, tenant_of=self.providers.tenant, wrote=self._wrote
+            backend,
+            self._header,
+            tenant_of=self.providers.tenant,
+            seen=lambda token_id: self._cache.last(("id", token_id)),
+            wrote=self._wrote,
         )
         self._aliases = Aliases(self._rows, self.habits, self._clock)
         self._saver = Saver(
@@ -509,15 +513,7 @@ class Vault(Store):
     # One look
 
     def _read(self, token_id: str) -> Token | None:
-        record = self.backend.read(self._record_id(token_id))
-        if record is None or record.kind == records.HEADER:
-            return None
-        last = self._cache.last(("id", token_id))
-        if last is not None and last.version == record.version:
-            # Spares opening it; when it was last used is outside the version.
-            used = record.last_used_at
-            return last if last.last_used_at == used else last.but(last_used_at=used)
-        return self._aliases.lead(self._rows.open(record))
+        return self._aliases.row(self._record_id(token_id))
 
     def _answer(self, question: Lookup, asked: Token) -> Token | None:
         revision = self.backend.revision()
