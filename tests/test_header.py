@@ -121,6 +121,36 @@ def test_what_opens_and_is_no_header(backend, plain):
         vault_over(backend, OLD)
 
 
+class Service:
+    """A key source that is no key ring, such as a KMS: it shows no key."""
+
+    key_ids = ("key/1",)
+
+    def __init__(self):
+        self.asked = []
+
+    def wrap(self, plain, bound):
+        self.asked.append("wrap")
+        return self.key_ids[0], bound[::-1] + plain[::-1]
+
+    def unwrap(self, key_id, wrapped, bound):
+        self.asked.append("unwrap")
+        assert (key_id, bound[::-1]) == (self.key_ids[0], wrapped[: len(bound)])
+        return wrapped[len(bound) :][::-1]
+
+
+def test_a_key_source_of_ones_own(backend):
+    """It is asked as a store is opened, and never for a token."""
+    service = Service()
+    vault = vault_over(backend, service)
+    row = vault.save_token(ANA)
+    other = vault_over(backend, service)
+
+    assert row == other.find_token_by_id(row.id)
+    assert ["wrap", "unwrap", "unwrap"] == service.asked
+    assert not vault.rotate()
+
+
 # While a store is open
 
 

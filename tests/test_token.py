@@ -90,7 +90,8 @@ def test_history():
 @pytest.mark.parametrize(
     ("token_id", "ours"),
     [(f"tk_{'a' * 32}", True), ("tk_", False), (f"tk_{'A' * 32}", False),
-     (f"tk_{'a' * 33}", False), (f"tk_{'a' * 32}\n", False), (f"x tk_{'a' * 32}", False), ("2", False), ("", False)],
+     (f"tk_{'a' * 33}", False), (f"tk_{'a' * 32}\n", False), (f"x tk_{'a' * 32}", False),
+     ("2", False), ("", False)],
 )  # fmt: skip
 def test_ids(token_id, ours):
     """Those that a store gives have a form of their own; whatever a caller brings has not."""
