@@ -134,7 +134,7 @@ def test_digests():
 def test_uses_of_a_key_are_separate():
     """What seals a record is derived: neither the data key itself does, nor another salt."""
     keys = data_keys()
-    number, sealed = keys.seal(PLAIN, bound="b")
+    _, sealed = keys.seal(PLAIN, bound="b")
     bound = b"tokenkeep 2\0store\0b"
 
     with pytest.raises(InvalidTag):
