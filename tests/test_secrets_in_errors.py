@@ -13,6 +13,7 @@ from random import Random
 import pytest
 from faulty_backend import Faulty, vault_over
 
+import tokenkeep
 from tokenkeep import (
     KeyRing,
     LookupFailed,
@@ -20,6 +21,7 @@ from tokenkeep import (
     StoreTampered,
     StoreUnavailable,
     Token,
+    TokenKeepError,
     Vault,
     records,
 )
@@ -194,3 +196,36 @@ def test_header_that_can_not_be_written(monkeypatch, deed, fault):
     for key in (each for each in made if len(each) == 32):
         assert repr(key) not in seen
         assert b64encode(key).decode() not in seen
+
+
+URL = f"postgresql://app:{SECRET}@127.0.0.1:1/db"
+CONFIGURED = f'store = "{URL}"\n'
+
+
+@pytest.mark.parametrize(
+    ("text", "url"),
+    [
+        (CONFIGURED, None),
+        ("", URL),
+        ("", f"nobody://app:{SECRET}@h"),
+        (f"{CONFIGURED}stroe = 5", None),
+        (f"{CONFIGURED}provider = 5", None),
+        (f"{CONFIGURED}provider = 'nobody'", None),
+        (f"{CONFIGURED}[zoho]\nx = 5", None),
+        (f"{CONFIGURED}[providers.zoho]\nx = 5", None),
+        (f"{CONFIGURED}[", None),
+        (f"{CONFIGURED}\xff", None),
+    ],
+)
+def test_configuration(tmp_path, text, url):
+    """Neither keys nor a password of the environment, the file or an argument is in an error."""
+    path = tmp_path / "config.toml"
+    path.write_bytes(text.encode("latin-1"))
+    key = tokenkeep.generate_key()
+    environ = {"TOKENKEEP_CONFIG": str(path), "TOKENKEEP_KEYS": key, "OTHER": SECRET}
+
+    for keys in (None, [SECRET.encode() + b"." * 10], [SECRET.encode()]):
+        with pytest.raises(TokenKeepError) as caught:
+            tokenkeep.open_store(url, keys_newest_first=keys, environ=environ)
+        assert SECRET not in shown(caught.value)
+        assert key not in shown(caught.value)

@@ -31,13 +31,20 @@ _KNOWN = ("store", "provider", "replaced", "zoho", "providers")
 _REPLACED = ("keep", "revoke")
 
 
+class _Hidden(dict[str, Any]):
+    """The environment, or a file. Crash reports show the locals of each frame: not this."""
+
+    def __repr__(self) -> str:
+        return "<...>"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
     """
     What is configured.
 
     Args:
-        store: The URL of the store.
+        store: The URL of the store; there may be a password in it.
         provider: The provider of tokens that don't say theirs.
         replaced: What becomes of a refresh token that a login replaces, ``keep``
             or ``revoke``. None decides by where it came from
@@ -45,7 +52,7 @@ class Settings:
         options: For each provider the options of its class.
     """
 
-    store: str
+    store: str = field(repr=False)
     provider: str = "zoho"
     replaced: Literal["keep", "revoke"] | None = None
     options: Mapping[str, Mapping[str, object]] = field(default_factory=dict)
@@ -71,9 +78,8 @@ def settings(environ: Mapping[str, str] | None = None) -> Settings:
         ConfigurationError: The file can't be read, or something in it is not
             known or not what belongs there. It names file and entry.
     """
-    environ = os.environ if environ is None else environ
-    path, text = _config_file(environ)
-    found = _parsed(path, text) if text else {}
+    environ = _Hidden(os.environ if environ is None else environ)
+    path, found = _config_file(environ)
     unknown = sorted(set(found) - set(_KNOWN))
     if unknown:
         raise ConfigurationError(
@@ -135,13 +141,17 @@ def open_store(
         ConfigurationError: The URL, a key or the configuration is wrong or missing.
         StoreError: The store can't be opened.
     """
-    environ = os.environ if environ is None else environ
+    environ = _Hidden(os.environ if environ is None else environ)
+    given = _Hidden(url=url, keys=keys_newest_first)
+    del url, keys_newest_first  # crash reports show the locals of each frame
+    ring = KeyRing(given["keys"]) if given["keys"] else None
     configured = settings(environ)
-    where = url or configured.store
-    if where == default_store():
+    if given["url"]:
+        configured = replace(configured, store=given["url"])
+    if configured.store == default_store():
         _make_folder(folders.data())
-    ring = KeyRing(keys_newest_first) if keys_newest_first else keys.load(environ)
-    backend = open_backend(where)
+    ring = ring or keys.load(environ)
+    backend = open_backend(configured.store)
     try:
         return Vault(
             backend,
@@ -180,29 +190,34 @@ def _first_key(backend: Backend, environ: Mapping[str, str]) -> KeyRing:
     return keys.make(keys.key_file(environ), beside=backend.home)
 
 
-def _config_file(environ: Mapping[str, str]) -> tuple[Path, str]:
+def _config_file(environ: Mapping[str, str]) -> tuple[Path, Mapping[str, Any]]:
+    """Return where the configuration file is, or would be, and what is in it."""
     named = environ.get(CONFIG, "").strip()
     path = Path(named).expanduser() if named else folders.config() / "config.toml"
     try:
-        return path, path.read_text(encoding="utf-8")
+        return path, _read(path)
     except FileNotFoundError as exc:
         if named:
             raise ConfigurationError(
                 f"There is no file {path}", hint=f"{CONFIG} names it; correct or unset it"
             ) from exc
-        return path, ""
-    except (OSError, UnicodeDecodeError) as exc:
-        reason = exc.strerror if isinstance(exc, OSError) else "it is not text"
-        raise ConfigurationError(f"{path} can't be read: {reason}") from exc
+        return path, _Hidden()
+    except OSError as exc:
+        raise ConfigurationError(f"{path} can't be read: {exc.strerror}") from exc
 
 
-def _parsed(path: Path, text: str) -> dict[str, Any]:
+def _read(path: Path) -> Mapping[str, Any]:
     import tomllib
 
     try:
-        return tomllib.loads(text)
+        with path.open("rb") as file:
+            return _Hidden(tomllib.load(file))
+    except UnicodeDecodeError:
+        wrong = "can't be read: it is not text"
     except tomllib.TOMLDecodeError as exc:
-        raise ConfigurationError(f"{path} is not TOML: {exc}") from exc
+        wrong = f"is not TOML: {exc}"
+    # Not from within the except: the decoders' frames have all that is in the file.
+    raise ConfigurationError(f"{path} {wrong}")
 
 
 def _options(found: Mapping[str, Any], path: Path) -> dict[str, dict[str, object]]:

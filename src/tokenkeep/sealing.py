@@ -82,7 +82,9 @@ class KeyRing:
     """
 
     def __init__(self, newest_first: Sequence[bytes]) -> None:
+        self._ciphers: dict[str, AESGCM] = {}
         if not newest_first or any(len(key) != KEY_BYTES for key in newest_first):
+            del newest_first  # crash reports show the locals of each frame
             raise ConfigurationError(
                 f"A key ring needs keys of {KEY_BYTES} bytes, at least one",
                 hint="Make one with: tokenkeep keys generate",
