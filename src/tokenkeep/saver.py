@@ -137,11 +137,7 @@ class Saver:
         known = by_id is not None and (by_id.user or not token.user)
         if by_id is not None and known and not saving.is_login(by_id, token):
             return by_id, []  # it brings nothing that another row could have
-        given = dict(credentials(token))
-        if len(given) > 1:
-            given.pop("access", None)
-        marks = [*self.owners(token), *(self._rows.mark(*each) for each in given.items())]
-        found = self._settled(marks, self._rows.look)
+        found = self._settled(self._marks(token), self._rows.look)
         for kept in found:
             if (
                 isinstance(kept, Token)
@@ -165,6 +161,13 @@ class Saver:
         named = [("owner", self._rows.owner(token))] if token.user else []
         return named + [("owner", self._rows.owner(token, each)) for each in credentials(token)]
 
+    def _marks(self, token: Token) -> list[Mark]:
+        """Return what the rows are found by that a save of a token may touch."""
+        given = dict(credentials(token))
+        if len(given) > 1:
+            given.pop("access", None)
+        return [*self.owners(token), *(self._rows.mark(*each) for each in given.items())]
+
     def looked(self, row: Token) -> Token | None:
         """
         Look for other rows with a row's login, if whoever wrote it may not have.
@@ -181,13 +184,17 @@ class Saver:
         age = self._clock.now() - (row.logged_in_at or 0.0)
         if not row.renewal.unlooked or age < LOOKED_AT_AFTER:
             return row
-        mine = row.refresh_token or ""
+        # No refresh token in a local variable: crash reports show those of each frame.
+        marks = [self._rows.mark("refresh", row.refresh_token or ""), *self.owners(row)]
         others = [
             other
-            for other in self.having([self._rows.mark("refresh", mine), *self.owners(row)])
+            for other in self.having(marks)
             if other.id != row.id
             # One that was renewed since has it in its past.
-            and (other.refresh_token == mine or saving.is_older(other, mine))
+            and (
+                other.refresh_token == row.refresh_token
+                or saving.is_older(other, row.refresh_token or "")
+            )
         ]
         for other in others:
             if saving.same_thing(other, row):
