@@ -60,7 +60,7 @@ class Desk:
             # Real Zoho needs nothing of the emulator.
             from crm_desk.strip import Strip
 
-            self.strip = Strip(settings.emulator, self.ledger)
+            self.strip = Strip(settings.emulator, self.ledger, self.crm)
         self.table = _table(is_emulated=bool(settings.emulator))
         self.table.by_name(settings.data_center)
         self.data_centers = [

@@ -6,22 +6,14 @@ from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
 from tokenkeep import Status
-from tokenkeep.errors import (
-    StoreConflict,
-    StoreError,
-    StoreUnavailable,
-    TokenKeepError,
-    TokenNotFound,
-)
+from tokenkeep.errors import StoreError, StoreUnavailable, TokenKeepError, TokenNotFound
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from crm_desk.ledger import Ledger
     from crm_desk.sessions import Login
-    from tokenkeep import Keeper, Token
-
-_TRIES = 3
+    from tokenkeep import Keeper
 
 
 class NotNoted(StoreUnavailable):
@@ -52,32 +44,25 @@ def disconnect(keeper: Keeper, ledger: Ledger, login: Login) -> bool:
     token_id = login.token_id
     with suppress(StoreUnavailable):  # no reason to leave it alive at Zoho
         ledger.begin_to_end_login(token_id, login.since)
+    ids, is_confirmed = {token_id}, True
     try:
-        token = keeper.revoke(token_id)
+        ended = keeper.end(token_id)
     except TokenNotFound:
-        with _said():
-            ledger.end_login(token_id, login.since)
-        ledger.forget(token_id)
-        return True
+        pass
     except TokenKeepError:
         _take_back(keeper, ledger, login)
         raise
-    # Before anybody looks who has logged in since: who does after that look is not meant.
-    over = {each: _since(ledger, each, login) for each in (str(token.id), token_id)}
-    # A row that Zoho has not confirmed stays: it says what a sweep has still to revoke.
-    is_confirmed = not token.renewal.to_revoke
-    if is_confirmed:
-        is_last = _deleted(keeper, token_id, token)
     else:
-        stored = _stored(keeper, token_id, token)
-        is_last = stored is None or stored.status is Status.REVOKED
-    if not is_last:
+        ids.add(str(ended.id))  # a session may have another one
+        is_confirmed = not ended.renewal.to_revoke
+    # Before anybody looks who has logged in since: who does after that look is not meant.
+    over = {each: _since(ledger, each, login) for each in ids}
+    if not _is_gone(keeper, token_id):
         over[token_id] = login.since
     with _said():
         for each, since in over.items():
             ledger.end_login(each, since)
-    if is_last and is_confirmed:
-        ledger.forget(token_id)
+    ledger.forget(token_id)
     return is_confirmed
 
 
@@ -97,29 +82,12 @@ def _said() -> Iterator[None]:
         raise NotNoted(str(exc)) from exc
 
 
-def _deleted(keeper: Keeper, token_id: str, revoked: Token) -> bool:
-    """Delete what was revoked; return False if somebody has logged in again: that is theirs."""
-    for _ in range(_TRIES):
-        try:
-            keeper.delete(token_id, replaces=revoked.version)
-        except StoreConflict:
-            stored = _stored(keeper, token_id, revoked)
-            if stored is None or stored.status is not Status.REVOKED:
-                return stored is None
-            revoked = stored  # sealed anew, or the like
-        except StoreUnavailable:
-            return True  # revoked all the same; only the row is left
-        else:
-            return True
-    return True
-
-
-def _stored(keeper: Keeper, token_id: str, revoked: Token) -> Token | None:
-    """Return the token as it is stored now; where that can't be told, as it was last."""
+def _is_gone(keeper: Keeper, token_id: str) -> bool:
+    """Tell whether nobody has logged in again meanwhile: that login stays."""
     try:
-        return keeper.store.reread(token_id)
+        return keeper.store.reread(token_id) is None
     except StoreUnavailable:
-        return revoked
+        return True
 
 
 def _take_back(keeper: Keeper, ledger: Ledger, login: Login) -> None:

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import time
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from tokenkeep.errors import ProviderUnavailable
+from tokenkeep.errors import ProviderUnavailable, StoreConflict
+from tokenkeep.keeper import FRESH
 from tokenkeep.testing import EmulatorControl
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from crm_desk.crm import Crm
     from crm_desk.ledger import Ledger
     from tokenkeep.token import Token
 
@@ -51,11 +55,13 @@ class Strip:
     Args:
         url: Of its control.
         ledger: Where it is noted that somebody did.
+        crm: Has the store.
     """
 
-    def __init__(self, url: str, ledger: Ledger) -> None:
+    def __init__(self, url: str, ledger: Ledger, crm: Crm) -> None:
         self._zoho = EmulatorControl(url, timeout=5.0)
         self._ledger = ledger
+        self._crm = crm
         self._actions: dict[str, tuple[str, Callable[[Token], object]]] = {
             "expire": (
                 "Emulator: access token expired, which the next call will notice",
@@ -65,7 +71,7 @@ class Strip:
             "crm": ("Emulator: CRM down", lambda t: self._fault(t, "crm")),
             "slow": ("Emulator: everything slow", lambda t: self._fault(t, "*", kind="slow")),
             "throttle": ("Emulator: no more access tokens for now", self._throttle),
-            "revoke": ("Emulator: consent withdrawn", lambda t: self._zoho.revoke(t.user)),
+            "revoke": ("Emulator: consent withdrawn", self._revoke),
             "normal": ("Emulator: back to normal", self._normal),
         }
 
@@ -133,6 +139,15 @@ class Strip:
 
     def _expire(self, token: Token) -> None:
         self._zoho.expire_access_tokens(token.user)
+        self._a_minute_passes(token)
+
+    def _revoke(self, token: Token) -> None:
+        self._zoho.revoke(token.user)
+        self._a_minute_passes(token)
+
+    def _a_minute_passes(self, token: Token) -> None:
+        with suppress(StoreConflict):  # it is another one by now
+            self._crm.store.keeper.store.swap(a_minute_older(token))
 
     def _throttle(self, token: Token) -> None:
         self._zoho.options.mints_per_window = 0
@@ -141,3 +156,17 @@ class Strip:
     def _normal(self, _token: Token) -> None:
         self._zoho.faults.clear()
         self._zoho.options.mints_per_window = _MINTS
+
+
+def a_minute_older(token: Token) -> Token:
+    """
+    Return a token as if a minute had passed since its access token was made.
+
+    tokenkeep does not believe that a younger one is what the CRM refuses, and
+    nobody wants to wait to see what happens.
+    """
+    then, renewal = time.time() - FRESH, token.renewal
+    return token.but(
+        logged_in_at=min(token.logged_in_at or then, then),
+        renewal=renewal.but(renewed_at=renewal.renewed_at and min(renewal.renewed_at, then)),
+    )

@@ -181,8 +181,9 @@ _TOKEN_REFUSED = Trouble(
     status=503,
     name="token-refused",
     title="Zoho CRM does not take your access token",
-    text="It was renewed and refused again. Zoho may have ended it once more in between.",
-    advice="Try again. If it stays, log out and log in again.",
+    text="It was made a moment ago, or renewed and refused again. Zoho may have ended it once "
+    "more in between.",
+    advice="Try again in a minute. If it stays, log out and log in again.",
 )
 _REVOKED = replace(
     _LOGIN_NEEDED,

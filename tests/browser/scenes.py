@@ -81,7 +81,7 @@ def refused_login(person, _zoho):
 def wait(person, zoho):
     person.arrive()
     zoho.options.mints_per_window = 0
-    zoho.expire_access_tokens(person.user)
+    person.desk.expire(person.user)
     person.page.reload()
     person.expect_trouble("rate-limit")
 
@@ -90,14 +90,14 @@ def wait_with_a_form(person, zoho):
     new_lead(person, zoho)
     person.fill(Last_name="Typed")
     zoho.options.mints_per_window = 0
-    zoho.expire_access_tokens(person.user)
+    person.desk.expire(person.user)
     person.press("Add the lead")
     person.expect_trouble("rate-limit")
 
 
-def ended_login(person, zoho):
+def ended_login(person, _zoho):
     person.arrive()
-    zoho.revoke(person.user)
+    person.desk.withdraw(person.user)
     person.page.reload()
     person.expect_trouble("login-needed")
 
@@ -105,7 +105,7 @@ def ended_login(person, zoho):
 def ended_login_with_a_form(person, zoho):
     new_lead(person, zoho)
     person.fill(Last_name="Typed")
-    zoho.revoke(person.user)
+    person.desk.withdraw(person.user)
     person.press("Add the lead")
     person.expect_trouble("login-needed")
 

@@ -52,7 +52,7 @@ def test_what_is_shown_again(visit, add_user, zoho, bypass_csp):
     person = visit(add_user(), bypass_csp=bypass_csp).arrive()
     person.open("/leads/new")
     person.fill(Last_name=SCRIPT, Company=BREAKOUT, Description=BREAKOUT)
-    zoho.revoke(person.user)
+    person.desk.withdraw(person.user)
     person.press("Add the lead")
     person.expect_trouble("login-needed")
     expect(person.page.get_by_label("Company")).to_have_value(BREAKOUT)

@@ -18,7 +18,7 @@ def test_a_new_lead(person, zoho):
     """The form is kept over the login, as it was typed, and can be sent then."""
     person.open("/leads/new")
     person.fill(**TYPED, Description=LINES)
-    zoho.revoke(person.user)
+    person.desk.withdraw(person.user)
     person.press("Add the lead")
     person.expect_trouble("login-needed", "Zoho has ended your login", "Log in again to go on.")
     expect(person.page.get_by_text("What you typed is kept")).to_be_visible()
@@ -51,9 +51,9 @@ def test_a_changed_lead(person, zoho):
     expect(person.page.get_by_role("cell", name="Changed")).to_be_visible()
 
 
-def test_a_page(person, zoho):
+def test_a_page(person):
     """Who was only reading is told on a page, with the way back on it."""
-    zoho.revoke(person.user)
+    person.desk.withdraw(person.user)
     person.page.reload()
     person.expect_trouble("login-needed", "Nothing is wrong with your data.")
     expect(person.panel().locator(".state")).to_have_text("A login is needed")
@@ -63,11 +63,11 @@ def test_a_page(person, zoho):
     expect(person.lead("Alvarez")).to_be_visible()
 
 
-def test_the_draft_of_somebody_else(person, visit, add_user, zoho):
+def test_the_draft_of_somebody_else(person, visit, add_user):
     """Another person who comes by the same address finds an empty form."""
     person.open("/leads/new")
     person.fill(**TYPED)
-    zoho.revoke(person.user)
+    person.desk.withdraw(person.user)
     person.press("Add the lead")
     person.expect_trouble("login-needed")
     person.ask_zoho()

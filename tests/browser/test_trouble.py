@@ -58,7 +58,7 @@ def test_login_server_down(person, zoho):
         "aria-pressed", "true"
     )
     typed(person)
-    zoho.expire_access_tokens(person.user)
+    person.desk.expire(person.user)
     person.press("Add the lead")
     person.expect_trouble("provider-down", "does not answer", "You don't have to log in again.")
     still_there(person)

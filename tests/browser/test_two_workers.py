@@ -72,7 +72,7 @@ def test_users_never_mix(visit, add_user, zoho, desk_of_two):
         )
     for _ in range(3):
         # Meanwhile, each turn of a page ends some time after all had to be renewed.
-        zoho.expire_access_tokens()
+        desk_of_two.expire()
         for person, name, _, _ in sides:
             with person.context.expect_page():
                 tab = person.new_tab("/leads")

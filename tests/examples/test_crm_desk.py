@@ -413,7 +413,7 @@ def test_expired_before_its_time(browser, zoho):
     browser.log_in(ANA)
     browser.get("/leads")
     zoho.counters.reset()
-    zoho.expire_access_tokens(ANA)
+    browser.desk.expire(ANA)
 
     page = browser.get("/leads")
 
@@ -427,20 +427,20 @@ def test_a_write_that_was_refused_is_made_once(browser, zoho):
     """The one retry after a refusal adds one lead."""
     browser.log_in(ANA)
     page = browser.get("/leads/new")
-    zoho.expire_access_tokens(ANA)
+    browser.desk.expire(ANA)
 
     assert browser.send(page, "/leads", Last_Name="Once").location == "/leads?done=created"
     assert [each["Last_Name"] for each in zoho.records(ANA).values()].count("Once") == 1
 
 
-def test_the_panel_changes_by_itself(browser, zoho):
+def test_the_panel_changes_by_itself(browser):
     """What is asked for again is sent again only if it changed; no secret is in it."""
     browser.log_in(ANA)
     page = browser.get("/leads")
     seen = _between(page.source, 'data-digest="', '"')
 
     assert browser.get(f"/panel?seen={seen}").status == 204
-    zoho.expire_access_tokens(ANA)
+    browser.desk.expire(ANA)
     browser.get("/leads")
     panel = browser.get(f"/panel?seen={seen}")
 
@@ -484,13 +484,13 @@ def test_what_was_typed_survives(browser, zoho):
     assert browser.send(stale, "/leads", **typed).location == "/leads?done=created"
 
 
-def test_revoked_elsewhere(browser, desk, zoho):
+def test_revoked_elsewhere(browser, desk):
     """A page says so; what was typed waits behind the login, for the same person only."""
     browser.log_in(ANA)
     page = browser.get("/leads/new")
     other = browser.get("/leads").source
     token_id = _between(other, "<code>", "</code>")
-    zoho.revoke(ANA)
+    browser.desk.withdraw(ANA)
 
     refused = browser.send(page, "/leads", Last_Name="Kept", Company="Kept & Co")
     assert (refused.status, refused.trouble) == (401, "login-needed")
@@ -516,7 +516,7 @@ def test_provider_down(browser, zoho):
     browser.log_in(ANA)
     zoho.faults.add(endpoint="accounts", kind="status", times=None)
     assert browser.get("/leads").status == 200
-    zoho.expire_access_tokens(ANA)
+    browser.desk.expire(ANA)
     down = browser.get("/leads")
     assert (down.status, down.trouble) == (503, "provider-down")
     typed = browser.add_lead("Typed")
@@ -542,7 +542,7 @@ def test_rate_limit(browser, zoho):
     """The page says how long to wait; programs are told, too."""
     browser.log_in(ANA)
     zoho.options.mints_per_window = 0
-    zoho.expire_access_tokens(ANA)
+    browser.desk.expire(ANA)
     limited = browser.get("/leads")
 
     assert (limited.status, limited.trouble) == (429, "rate-limit")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from types import SimpleNamespace
 
 import pytest
@@ -53,16 +52,21 @@ class Place:
         except LoginNeeded:
             return False
 
-    def meanwhile(self, method, act):
-        """Do something once, as a method of the keeper is called."""
-        real = getattr(self.keeper, method)
+    def before(self, method, act, of=None):
+        """Do something once, right before a method is called: of the keeper, or *of* another."""
+        of = of or self.keeper
+        real = getattr(of, method)
 
         def called(*given, **named):
-            setattr(self.keeper, method, real)
+            setattr(of, method, real)
             act()
             return real(*given, **named)
 
-        setattr(self.keeper, method, called)
+        setattr(of, method, called)
+
+    def before_the_deletion(self, act):
+        """Do something once, when Zoho has been told and the row is still there."""
+        self.before("delete_version", act, of=self.keeper.store)
 
 
 @pytest.fixture(params=["memory:", "sqlite", "made ids"])
@@ -74,7 +78,7 @@ def place(request, zoho, tmp_path, monkeypatch):
     with tokenkeep.open_store(url) as store:
         if request.param == "made ids":
             # As AWS Secrets Manager does: what is deleted and comes again has the same id.
-            store.backend.id_for = lambda identity: hashlib.sha256(identity.encode()).hexdigest()
+            store.backend.id_for = lambda owner: owner[::-1]
         yield Place(zoho, Keeper(store), ledger)
     ledger.close()
 
@@ -88,7 +92,7 @@ def unconfirmed(zoho):
 
 
 def rows(place):
-    return list(place.keeper.store.iter_rows())
+    return place.keeper.store.get_tokens()
 
 
 def test_all_is_gone(place):
@@ -141,7 +145,7 @@ def test_a_login_that_is_not_noted(place, request, is_confirmed):
 def test_a_login_that_is_noted_late(place):
     """Saved before the disconnection is through, and never noted: nothing before comes back."""
     login = place.log_in()
-    place.meanwhile("delete", lambda: place.keeper.store.save_token(place.token(user=ANA)))
+    place.before_the_deletion(lambda: place.keeper.store.save_token(place.token(user=ANA)))
     assert place.disconnect(login) is True
 
     assert not place.works(login)
@@ -155,7 +159,7 @@ def test_the_first_note_fails(place, monkeypatch):
         raise StoreUnavailable("not now")
 
     monkeypatch.setattr(place.ledger, "begin_to_end_login", refuse)
-    place.meanwhile("delete", lambda: between.append(place.log_in()))
+    place.before_the_deletion(lambda: between.append(place.log_in()))
     assert place.disconnect(login) is True
     again = place.log_in()
 
@@ -209,7 +213,7 @@ def test_nothing_was_revoked(place):
     def down():
         raise StoreUnavailable("not now")
 
-    place.meanwhile("revoke", down)
+    place.before("revoke", down)
     with pytest.raises(StoreUnavailable):
         place.disconnect(login)
     again = place.log_in()
@@ -221,7 +225,7 @@ def test_a_login_before_it_was_revoked(place):
     """It was revoked with the other, and does not come back either."""
     login, between = place.log_in(), []
     place.zoho.faults.add(endpoint="revoke", kind="status", times=None)
-    place.meanwhile("revoke", lambda: between.append(place.log_in()))
+    place.before("revoke", lambda: between.append(place.log_in()))
     assert place.disconnect(login) is False
     place.zoho.faults.clear()
     again = place.log_in()
@@ -232,7 +236,7 @@ def test_a_login_before_it_was_revoked(place):
 def test_a_login_after_it_was_revoked(place):
     """It stays, and so do those after it; what was before it is over."""
     login, other, after = place.log_in(), place.log_in(), []
-    place.meanwhile("delete", lambda: after.append(place.log_in()))
+    place.before_the_deletion(lambda: after.append(place.log_in()))
     assert place.disconnect(login) is True
     again = place.log_in()
 
@@ -246,12 +250,30 @@ def test_sealed_anew_in_between(place):
 
     def seal_anew():
         vault = place.keeper.store
-        [row] = vault.iter_rows()
-        vault._rows.swap(row)
+        [row] = vault.get_tokens()
+        vault.swap(row)
 
-    place.meanwhile("delete", seal_anew)
+    place.before_the_deletion(seal_anew)
     assert place.disconnect(login) is True
     assert rows(place) == []
+
+
+def test_it_can_not_be_deleted(place):
+    """It is revoked all the same, and said not to be done; done again, it is."""
+    login = place.log_in()
+
+    def down():
+        raise StoreUnavailable("not now")
+
+    place.before_the_deletion(down)
+    with pytest.raises(StoreUnavailable):
+        place.disconnect(login)
+    assert not place.works(login)
+
+    assert place.disconnect(login) is True
+    again = place.log_in()
+    assert len(rows(place)) == 1
+    assert (place.works(login), place.works(again)) == (False, True)
 
 
 def test_it_can_not_be_noted(place, monkeypatch):

@@ -36,10 +36,10 @@ def log_in_from(browser, page, user, **begun):
     return browser.callback(consent(address, user=user))
 
 
-def refused(browser, zoho, **typed):
+def refused(browser, **typed):
     """Have a form refused since the login has ended."""
     page = browser.get("/leads/new")
-    zoho.revoke(ANA)
+    browser.desk.withdraw(ANA)
     answer = sent(browser, page, **typed)
     assert answer.trouble == "login-needed"
     return answer
@@ -79,22 +79,22 @@ def test_a_mistake_and_then_disconnected(browser, desk):
     assert browser.get(back.location).value("Company") == "Kept & Co"
 
 
-def test_a_mistake_in_a_draft(browser, zoho):
+def test_a_mistake_in_a_draft(browser):
     """Corrected and sent, a draft is used up as if it had been right at once."""
     browser.log_in(ANA)
-    back = log_in_from(browser, refused(browser, zoho, Last_Name="Kept"), ANA)
+    back = log_in_from(browser, refused(browser, Last_Name="Kept"), ANA)
     wrong = sent(browser, browser.get(back.location), Last_Name="")
     assert sent(browser, wrong, Last_Name="Right").location == "/leads?done=created"
 
     assert browser.get(back.location).value("Last_Name") == ""
 
 
-def test_no_form_says_whose_it_is(browser, zoho):
+def test_no_form_says_whose_it_is(browser):
     """Whatever a form claims, what was typed is of the login it was typed with."""
     browser.log_in(ANA)
     page = browser.get("/leads/new")
     assert 'name="owner"' not in page.source
-    zoho.revoke(ANA)
+    browser.desk.withdraw(ANA)
     answer = sent(browser, page, Last_Name="Ana's", owner="")
     back = log_in_from(browser, answer, BEN)
 
@@ -104,10 +104,10 @@ def test_no_form_says_whose_it_is(browser, zoho):
     assert log_in_from(browser, browser.get("/?more"), ANA).location == f"/leads/new?draft={draft}"
 
 
-def test_opened_too_late(browser, zoho):
+def test_opened_too_late(browser):
     """An answer of Zoho's that nobody waits for any more leads to a login that comes back."""
     browser.log_in(ANA)
-    answer = refused(browser, zoho, Last_Name="Kept")
+    answer = refused(browser, Last_Name="Kept")
     late = browser.callback(consent(browser.begin(), user=ANA) + "&state=another")
     assert late.trouble == "not-this-login"
     assert "What you typed is kept" in late.text
@@ -131,7 +131,7 @@ def test_opened_too_late(browser, zoho):
 def test_trouble_while_logging_in(browser, desk, zoho, fault, trouble):
     """Whatever a login meets, its page has words of its own, and offers one to the same end."""
     browser.log_in(ANA)
-    begun = log_in_from_until(browser, refused(browser, zoho, Last_Name="Kept"))
+    begun = log_in_from_until(browser, refused(browser, Last_Name="Kept"))
     tokens = sqlite3.connect(desk.folder / "desk/emulated/tokens.db")
     if fault == "throttled":
         zoho.options.logins_per_window = 0
@@ -188,15 +188,15 @@ def test_strangers_leave_nothing(browser, desk):
     assert sent(browser, stale, Last_Name="Typed").location == "/leads?done=created"
 
 
-def test_the_button_is_pressed_again(browser, desk, zoho):
+def test_the_button_is_pressed_again(browser, desk):
     """What has not changed is kept once; of what has, the latest are, and those of nobody else."""
     other = Browser(desk)
     other.log_in(BEN)
     his = other.get("/leads/new")
-    zoho.revoke(BEN)
+    browser.desk.withdraw(BEN)
     his = sent(other, his, Last_Name="His")
     browser.log_in(ANA)
-    page = refused(browser, zoho, Last_Name="Kept")
+    page = refused(browser, Last_Name="Kept")
     before, draft = kept_rows(desk), page.value("draft")
     for _ in range(3):
         page = sent(browser, page, Last_Name="Kept")
@@ -214,10 +214,10 @@ def test_the_button_is_pressed_again(browser, desk, zoho):
     assert other.get(back.location).value("Last_Name") == "His"
 
 
-def test_kept_for_a_day(browser, desk, zoho):
+def test_kept_for_a_day(browser, desk):
     """A day is what it says, also for a form that is refused when the login is long gone."""
     browser.log_in(ANA)
-    page = refused(browser, zoho, Last_Name="Kept")
+    page = refused(browser, Last_Name="Kept")
     Browser(desk).log_in(ANA)
     stale = sent(browser, page, Last_Name="Kept")
     late = sent(browser, stale, Last_Name="Kept")
@@ -232,12 +232,12 @@ def test_kept_for_a_day(browser, desk, zoho):
     assert browser.get(back.location).value("Last_Name") == "Kept"
 
 
-def test_a_draft_is_of_its_form(browser, zoho):
+def test_a_draft_is_of_its_form(browser):
     """What was typed for a new lead is not shown as the change of another one."""
     browser.log_in(ANA)
     browser.add_lead("Other", Company="Other & Co")
     [lead] = [each for each, name in browser.get("/leads").leads.items() if name == "Other"]
-    back = log_in_from(browser, refused(browser, zoho, Last_Name="Kept"), ANA)
+    back = log_in_from(browser, refused(browser, Last_Name="Kept"), ANA)
     draft = back.location.partition("?")[2]
 
     assert browser.get(f"/leads/{lead}?{draft}").value("Last_Name") == "Other"
@@ -251,7 +251,7 @@ def test_people_without_a_name(browser, desk, zoho):
     other = Browser(desk)
     other.log_in(BEN)
     page = browser.get("/leads/new")
-    zoho.revoke(ANA)
+    browser.desk.withdraw(ANA)
     answer = sent(browser, page, Last_Name="Ana's")
 
     assert "What you typed is kept" not in answer.text
@@ -259,12 +259,12 @@ def test_people_without_a_name(browser, desk, zoho):
     assert "Somebody Zoho did not name" in other.get("/leads").text
 
 
-def test_ended_again_before_it_was_shown(browser, zoho):
+def test_ended_again_before_it_was_shown(browser):
     """A login that ends before the form was on a page loses nothing: the next one leads there."""
     browser.log_in(ANA)
-    gone = refused(browser, zoho, Last_Name="Kept")
+    gone = refused(browser, Last_Name="Kept")
     back = log_in_from(browser, gone, ANA)
-    zoho.revoke(ANA)
+    browser.desk.withdraw(ANA)
     once_more = browser.get("/leads")
     assert once_more.trouble == "login-needed"
     assert "draft=" in back.location
@@ -274,10 +274,10 @@ def test_ended_again_before_it_was_shown(browser, zoho):
     assert browser.get(again.location).value("Last_Name") == "Kept"
 
 
-def test_an_answer_that_got_lost(browser, zoho):
+def test_an_answer_that_got_lost(browser):
     """Zoho's answer is used, and what the desk said to it never arrived."""
     browser.log_in(ANA)
-    gone = refused(browser, zoho, Last_Name="Kept")
+    gone = refused(browser, Last_Name="Kept")
     address = browser.send(gone, "/login", draft=gone.value("draft"), data_center="").location
     answer = consent(address, user=ANA)
     before = dict(browser.cookies)
@@ -297,7 +297,7 @@ def test_the_lead_is_gone(browser, zoho):
     browser.add_lead("Edited")
     [lead_id] = [k for k, name in browser.get("/leads").leads.items() if "Edited" in name]
     page = browser.get(f"/leads/{lead_id}")
-    zoho.revoke(ANA)
+    browser.desk.withdraw(ANA)
     gone = browser.send(page, f"/leads/{lead_id}", Last_Name="Edited", Company="Long text")
     back = log_in_from(browser, gone, ANA)
     zoho.records(ANA).clear()

@@ -248,8 +248,8 @@ def test_a_refused_form_and_a_newer_login(browser, zoho):
     browser.log_in(ANA)
     page = browser.get("/leads/new")
     tab = copy_of(browser)
-    zoho.revoke(ANA)
-    zoho.expire_access_tokens(ANA)
+    browser.desk.withdraw(ANA)
+    browser.desk.expire(ANA)
     slow = zoho.faults.add(
         endpoint="token", kind="slow", delay=2.0, times=1, grant_type="refresh_token"
     )

@@ -6,10 +6,8 @@ import asyncio
 import os
 import signal
 import socket
-import sqlite3
 import threading
 import time
-from contextlib import closing
 
 import pytest
 from desk_driver import ANA, Browser, DeskServer, consent
@@ -92,7 +90,7 @@ def test_while_a_renewal_is_slow(ending, zoho):
     browser = Browser(ending)
     browser.log_in(ANA)
     browser.get("/leads")
-    zoho.expire_access_tokens(ANA)
+    ending.expire(ANA)
     zoho.counters.reset()
     zoho.faults.add(endpoint="token", kind="slow", delay=8.5)
     asking = Asking(lambda: browser.get("/leads"))
@@ -125,9 +123,8 @@ def test_while_a_login_is_slow(ending, zoho):
     asking.join()
 
     assert asking.answer.status == 503
-    [tokens] = ending.folder.rglob("tokens.db")
-    with closing(sqlite3.connect(tokens)) as database:
-        assert [(ANA,)] == database.execute("SELECT user FROM token").fetchall()
+    with ending.open_store() as store:
+        assert [ANA] == [token.user for token in store.get_tokens()]
     assert "Traceback" not in ending.log()
 
 

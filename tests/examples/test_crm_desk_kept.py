@@ -48,7 +48,7 @@ def test_refused_at_first(browser, zoho):
     """Who refuses, or meets a login server that is down, and logs in then, is not back at zero."""
     browser.log_in(ANA)
     page = browser.get("/leads/new")
-    zoho.revoke(ANA)
+    browser.desk.withdraw(ANA)
     refused = browser.send(page, "/leads", Last_Name="Kept", **fields(page))
     begun = browser.send(refused, "/login", draft=hidden(refused, "draft"), data_center="")
 
@@ -115,7 +115,7 @@ def test_the_desks_own_file_is_locked(browser, desk, zoho):
     """A lead that was added is not told as an error, which would add it twice."""
     browser.log_in(ANA)
     page = browser.get("/leads/new")
-    zoho.revoke(ANA)
+    browser.desk.withdraw(ANA)
     refused = browser.send(page, "/leads", Last_Name="Once", **fields(page))
     back = log_in_from(refused, browser, ANA)
     form = browser.get(back.location)

@@ -27,7 +27,7 @@ def test_postgresql(zoho, postgres, tmp_path):
             browser.log_in(user)
             assert browser.add_lead("On PostgreSQL").status == 303
         zoho.counters.reset()
-        zoho.expire_access_tokens()
+        desk.expire()
         pages = [browser.get("/leads") for browser in browsers.values() for _ in range(8)]
     finally:
         desk.stop()

@@ -93,7 +93,7 @@ def test_users_never_mix(desk, zoho):
         for _ in range(4):
             time.sleep(0.7)
             expiries.begun += 1
-            zoho.expire_access_tokens()
+            desk.expire()
             expiries.done += 1
         over.set()
 
@@ -176,12 +176,14 @@ def test_restart(desk, zoho):
 def test_a_login_begun_at_one_worker_ends_at_the_other(desk):
     """What a login waits with, and a form that could not be sent, are there for all workers."""
     workers = desk.processes(20)
-    met = set()
-    for _ in range(12):
+    met, logins = set(), 0
+    # Which worker is the quicker one is nobody's choice.
+    while logins < 12 or (met != workers and logins < 60):
         someone = Person(desk, BEN)
         someone.browser.log_in(BEN)
         someone.look()
         met |= someone.served_by
+        logins += 1
         assert someone.complaints == []
 
     assert met == workers

@@ -13,10 +13,15 @@ import sys
 import time
 import urllib.parse
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from http.cookies import SimpleCookie
 from pathlib import Path
 
 from private_servers.ports import free_port
+
+import tokenkeep
+from crm_desk.strip import a_minute_older
+from tokenkeep import StoreConflict
 
 ROOT = Path(__file__).parents[2]
 ANA, BEN, EVA = "ana@example.com:71", "ben@example.com:72", "eva@example.eu:73"
@@ -106,6 +111,32 @@ class DeskServer:
         connection = socket.create_connection(("127.0.0.1", self.port))
         connection.sendall(head.encode() + body)
         return connection
+
+    def open_store(self):
+        """Open the store that it keeps its tokens in."""
+        home = self.folder / "desk/emulated"
+        url = self.environ.get("TOKENKEEP_STORE", f"sqlite:///{home}/tokens.db")
+        keys = {"TOKENKEEP_KEYS": self.environ.get("TOKENKEEP_KEYS", "")}
+        return tokenkeep.open_store(
+            url, environ=keys if any(keys.values()) else {"TOKENKEEP_KEY_FILE": f"{home}/keys"}
+        )
+
+    def expire(self, user=None):
+        """Let Zoho refuse the access tokens of a user, or of everybody; they are a minute old."""
+        self._pass_a_minute()
+        self.zoho.expire_access_tokens(user)
+        self._pass_a_minute()  # also for what was renewed in between
+
+    def withdraw(self, user):
+        """Let a user withdraw the consent at Zoho; the login is a minute old."""
+        self._pass_a_minute()
+        self.zoho.revoke(user)
+
+    def _pass_a_minute(self):
+        with self.open_store() as store:
+            for token in store.get_tokens():
+                with suppress(StoreConflict):  # renewed just now
+                    store.swap(a_minute_older(token))
 
     def tell_to_end(self):
         """Ask it to end, as a service manager does, and don't wait for it."""
