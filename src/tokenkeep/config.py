@@ -177,8 +177,8 @@ def _first_key(backend: Backend, environ: Mapping[str, str]) -> KeyRing:
         raise KeyMissing(
             f"There is no key at hand for {backend.describe()}, "
             f"which needs key {key_id_of(header)}",
-            hint=f"Looked in {keys.KEYS} and {keys.key_file(environ)} ({keys.KEY_FILE}). Bring the "
-            "key back that its tokens were stored with; nothing was changed",
+            hint=f"Looked in {keys.KEYS} and {keys.key_file(environ)} ({keys.KEY_FILE}). Bring "
+            "the key back that its tokens were stored with; nothing was changed",
         )
     if not backend.embedded:
         raise KeyMissing(
