@@ -6,7 +6,7 @@ from itertools import islice
 from threading import Thread
 
 import pytest
-from renewal_scenario import USER
+from renewal_scenario import USER, World
 
 from tokenkeep import (
     EmptyLookup,
@@ -183,6 +183,21 @@ def test_a_token_or_its_fields(keeper):
     """What would be left out is refused: it may have been meant to tell two users apart."""
     with pytest.raises(TypeError, match="not both"):
         keeper.get(Token(refresh_token="r", client_id="c"), user=USER)
+
+
+def test_save():
+    """What a login replaces is revoked at once if it was got here; out of reach, by a sweep."""
+    world = World(revokes_grant=False)
+    keeper = world.here.keeper
+    login = world.stored.but(id=None, version=None)
+    for number in (2, 3, 4):
+        world.provider.unreachable = number == 4
+        keeper.save(login.but(refresh_token=f"login-{number}/0", grant_token=f"code {number}"))
+
+    assert world.provider.revoked == ["login-2/0"]
+    world.provider.unreachable = False
+    assert keeper.sweep().revoked == 1
+    assert world.provider.dead == {"login-2", "login-3"}
 
 
 def test_end(world, keeper):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from renewal_scenario import World
 
 from tokenkeep import TokenNotFound, TokenRevoked
 
@@ -71,3 +72,27 @@ def test_provider_out_of_reach(rotating):
 
     assert {"login-1"} == rotating.provider.dead
     assert list(rotating.here.journal.entries()) == []
+
+
+@pytest.mark.parametrize("grant", [False, True], ids=["each by itself", "the whole consent"])
+def test_its_user_logs_in_before_the_sweep(grant):
+    """Invariant 7: nothing is revoked that would end the newer login, nor forgotten alive."""
+    world = World(rotates=True, revokes_grant=grant)
+
+    def delete():
+        world.provider.unreachable = True
+        world.there.keeper.delete(world.id)
+
+    world.provider.during.append(delete)
+    with pytest.raises(TokenNotFound):
+        world.get()
+    world.provider.unreachable = False
+    newer = world.login("login-2", "newer", left=3600)
+
+    world.here.keeper.sweep()
+
+    assert list(world.here.journal.entries()) == []
+    assert world.provider.revoked == ([] if grant else ["login-1/1"])
+    assert world.here.keeper.get(id=newer.id).access_token == "newer"
+    world.here.keeper.end(newer.id)
+    assert {"login-1", "login-2"} == world.provider.dead
