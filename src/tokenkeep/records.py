@@ -47,6 +47,7 @@ _OUTSIDE = {
 _INSIDE = tuple(f.name for f in fields(Token) if f.name not in _OUTSIDE)
 _KNOWN = {*_INSIDE, "status", "renewal", "history"}
 _STATE = tuple(f.name for f in fields(Renewal) if f.name != "unknown")
+_KNOWN_STATE = {*_STATE}
 _NESTED = {"claim", "failure"}
 _PAIRS = ("to_revoke", "replaced")
 _EMPTY, _NO_STATE = Token(), Renewal()
@@ -302,8 +303,8 @@ def _renewal(state: dict[str, Any]) -> Renewal:
     for name in _PAIRS:
         if name in state:
             state[name] = tuple((kind, value) for kind, value in state[name])
-    unknown = {name: state.pop(name) for name in state.keys() - set(_STATE)}
-    if unknown:
+    if not state.keys() <= _KNOWN_STATE:
+        unknown = {name: state.pop(name) for name in state.keys() - _KNOWN_STATE}
         state["unknown"] = unknown
     return _NO_STATE.but(**state)
 

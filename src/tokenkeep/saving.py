@@ -37,6 +37,9 @@ _NO_TEXTS = ("expires_at", "refresh_expires_at", "extra")
 _TEXTS = ("id", *(name for name in _WRITTEN if name not in _NO_TEXTS))
 _written, _texts = attrgetter(*_WRITTEN), attrgetter(*_TEXTS)
 
+_EMPTY = Token()
+"""A copy of an empty one is made in a third of the time of a new one."""
+
 _YEAR_10000 = 253_402_300_800.0
 """A time from then on has no date, and is a number of milliseconds; in epoch seconds."""
 
@@ -198,9 +201,11 @@ def has_other_tokens(token: Token, stored: Token) -> bool:
 
 def is_older(stored: Token, refresh_token: str) -> bool:
     """Tell whether a row had a refresh token before, and has another one now."""
-    digest = _past_of(refresh_token)
     past = stored.renewal.past
-    return refresh_token != stored.refresh_token and (digest in past or digest + _REVOKED in past)
+    if not past or refresh_token == stored.refresh_token:
+        return False
+    digest = _past_of(refresh_token)
+    return digest in past or digest + _REVOKED in past
 
 
 def _changed(stored: Token, token: Token, *, login: str, now: float, habits: Habits) -> Token:
@@ -245,15 +250,20 @@ def _changed(stored: Token, token: Token, *, login: str, now: float, habits: Hab
 
 def first(token: Token, *, login: str, now: float) -> Token:
     """Return what is stored by the first save of a token, but for its id and version."""
-    fields = {name: getattr(token, name) for name in _WRITTEN}
-    fresh = Token(**fields, created_at=now, updated_at=now, last_used_at=now)
-    fresh = fresh.but(logged_in_at=token.logged_in_at or now).having("login", now)
-    fresh = fresh.with_renewal(
-        login=login,
-        lifetime=_lifetime(fresh.expires_at, now),
-        mints=_minted(fresh.access_token, now),
-        given=not token.grant_token,
-        unlooked=bool(token.refresh_token),
+    fresh = _EMPTY.but(
+        **dict(zip(_WRITTEN, _written(token), strict=True)),
+        created_at=now,
+        updated_at=now,
+        last_used_at=now,
+        logged_in_at=token.logged_in_at or now,
+        history=(Happening(what="login", at=now),),
+        renewal=_EMPTY.renewal.but(
+            login=login,
+            lifetime=_lifetime(token.expires_at, now),
+            mints=_minted(token.access_token, now),
+            given=not token.grant_token,
+            unlooked=bool(token.refresh_token),
+        ),
     )
     return died(fresh, token.status, now) if token.status in _DEAD else fresh
 

@@ -206,7 +206,7 @@ class SDKStore:
                     hint="Log in with a new grant or refresh token",
                 )
             # An id of its caller's own is kept, as the official stores do.
-            if not (given.id and self._zohos(given.id)):
+            if given.id != saved.id and not (given.id and self._zohos(given.id)):
                 token.set_id(saved.id)
             # What the SDK goes on with, whatever this thread was given before.
             self._handed.note(token.get_id(), token.get_access_token())
