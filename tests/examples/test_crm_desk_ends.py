@@ -138,7 +138,6 @@ def test_while_the_store_hangs(zoho, postgres, tmp_path):
         browser.log_in(ANA)
         postgres.pause()
         try:
-            time.sleep(1.5)  # longer than a token is handed out without asking the server
             asking = Asking(lambda: browser.get("/leads"))
             time.sleep(0.5)
             took = seconds_to_end(desk)
