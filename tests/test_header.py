@@ -162,7 +162,8 @@ def another_stores(backend):
 
 
 def replaced(backend):
-    backend.delete(HEADER)
+    for record in backend.scan(None, 10):
+        backend.delete(record.id)
     vault_over(backend, OLD)
 
 
@@ -180,6 +181,17 @@ def test_the_ground_is_taken_away(vault, backend, clock, deed):
         vault.swap(row.but(scope="x"))
 
     assert before == backend.scan(None, 10)
+
+
+def test_no_header_is_made_beside_records(vault, backend):
+    """A store whose header is gone gets no other one: what is there would never open again."""
+    vault.save_token(ANA)
+    backend.delete(HEADER)
+
+    with pytest.raises(StoreTampered, match="Restore the store from a backup"):
+        vault_over(backend, OLD)
+
+    assert backend.read(HEADER) is None
 
 
 def test_it_is_put_back(vault, backend, clock):

@@ -52,7 +52,7 @@ QUESTIONS = {
         "bob",
     ),
     "id only": ({"id": "bob"}, "bob"),
-    "id over user": ({"id": "bob", "user": "ana"}, "bob"),
+    "id of another user": ({"id": "bob", "user": "ana"}, None),
     "unknown id": ({"id": "eve", "user": "ana"}, None),
     "case of a refresh token": ({"refresh_token": "BOB R", **CLIENT}, None),
     "trailing space": ({"user": "ana "}, None),
@@ -70,7 +70,7 @@ QUESTIONS = {
     "never another data centre": ({"user": "ana", "data_center": "eu"}, None),
     "access token of another data centre": ({"access_token": "ana a", "data_center": "eu"}, None),
     "grant of another client": ({"grant_token": "ana g", "client_id": "d"}, None),
-    "id past the environment": ({"id": "ana", "environment": "sandbox"}, "ana"),
+    "id in another environment": ({"id": "ana", "environment": "sandbox"}, None),
     "access token elsewhere": ({"access_token": "ana a", "environment": "sandbox"}, None),
 }
 

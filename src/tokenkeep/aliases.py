@@ -143,17 +143,6 @@ class Aliases:
         found = [kept for kept in self._rows.find([state]) if isinstance(kept, Alias)]
         return found + [each for one in found for each in self.of(records.token_id(one.id))]
 
-    def tidy(self, alias: Alias) -> int:
-        """Finish an alias that carries something; delete one whose row is gone, and return 1."""
-        if alias.carries is not None:
-            self.finish(alias)
-            return 0
-        if self.lead(alias) is None:
-            self._rows.delete(alias.id, replaces=alias.version)
-            return 1
-        self._rows.put(replace(alias, at=self._clock.now()), replaces=alias.version)
-        return 0
-
     def _finish(self, alias: Alias, carried: Token) -> None:
         row = self._rows.read(alias.to.removeprefix("tk_"))
         if not isinstance(row, Token) or row.ended:

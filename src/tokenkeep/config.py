@@ -12,7 +12,7 @@ from tokenkeep import folders, keys
 from tokenkeep.backends import open_backend
 from tokenkeep.backends.base import HEADER
 from tokenkeep.errors import ConfigurationError, KeyMissing
-from tokenkeep.header import key_id_of
+from tokenkeep.header import expect_new, key_id_of
 from tokenkeep.providers import Profile, Providers, configured
 from tokenkeep.providers.checks import check_type
 from tokenkeep.sealing import KEY_BYTES, KeyRing
@@ -185,6 +185,7 @@ def _first_key(backend: Backend, environ: Mapping[str, str]) -> KeyRing:
             f"There is no key to seal tokens with for {backend.describe()}",
             hint=f"{keys.HOW_TO_MAKE}; all hosts need the same one",
         )
+    expect_new(backend)
     if backend.home is None:
         return KeyRing([os.urandom(KEY_BYTES)])
     return keys.make(keys.key_file(environ), beside=backend.home)

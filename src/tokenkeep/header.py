@@ -66,12 +66,17 @@ class Header:
         self._monotonic = monotonic
         record = backend.read(HEADER)
         if record is None:
+            expect_new(backend)
             record = self._made()
         self._record = record
         self._looked = monotonic()
         self.wrapped_under: str
         self.keys: DataKeys
-        self.wrapped_under, self.keys = _opened(record, source)
+        try:
+            self.wrapped_under, self.keys = _opened(record, source)
+        except KeyMissing as exc:
+            exc.what = f"{exc.what}, for {backend.describe()}"
+            raise
 
     def expect_there(self) -> None:
         """
@@ -161,6 +166,21 @@ class Header:
             f"{what}: {self._backend.describe()}",
             hint="Its table or file was dropped or replaced. Put it back, or stop all processes "
             "that use it and start them again; nothing was written",
+        )
+
+
+def expect_new(backend: Backend) -> None:
+    """
+    Make sure that a store without a header holds nothing: it gets none beside sealed records.
+
+    Raises:
+        StoreTampered: It holds records, which no new keys would open.
+    """
+    if backend.scan(None, 1) and backend.read(HEADER) is None:
+        raise StoreTampered(
+            f"The store's own record is gone, and with it the keys of all others, in "
+            f"{backend.describe()}",
+            hint="Restore the store from a backup; without one, delete all of it and log in again",
         )
 
 

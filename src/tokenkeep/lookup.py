@@ -24,7 +24,7 @@ _ASKED = (
     *("provider", "data_center", "environment"),
 )
 _KINDS = {str, type(None)}
-_CONDITIONS = ("provider", "client_id", "environment", "data_center")
+_CONDITIONS = ("user", "provider", "client_id", "environment", "data_center")
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +35,7 @@ class Lookup:
     Args:
         field: ``id``, ``user``, ``access``, ``grant`` or ``refresh``.
         value: What the field has to equal.
+        user: With an id, only this user's. None means anybody's.
         provider: Only tokens of this provider. None means any.
         client_id: Only tokens of this client. None means any.
         environment: Only tokens of this environment. None means any.
@@ -43,6 +44,7 @@ class Lookup:
 
     field: str
     value: str
+    user: str | None = None
     provider: str | None = None
     client_id: str | None = None
     environment: str | None = None
@@ -67,15 +69,16 @@ class Lookup:
         """
         require_text(token)
         where = (
+            token.user or None,
             token.provider or None,
             token.client_id or None,
             token.environment or None,
             token.data_center or None,
         )
         if token.id:
-            return (cls("id", token.id),)
+            return (cls("id", token.id, *where),)
         if token.user:
-            return (cls("user", token.user, *where),)
+            return (cls("user", token.user, None, *where[1:]),)
         if token.access_token and not token.client_id and not token.client_secret:
             return (cls("access", token.access_token, *where),)
         found = []
@@ -108,7 +111,7 @@ class Lookup:
         Raises:
             AmbiguousLookup: Several answer.
         """
-        rows = [t for t in tokens if self.matches(t) and self._admits(t)]
+        rows = [t for t in tokens if self.matches(t) and self.admits(t)]
         if len(rows) > 1:
             raise AmbiguousLookup(
                 f"{len(rows)} stored tokens answer this question",
@@ -118,14 +121,13 @@ class Lookup:
             )
         return rows[0] if rows else None
 
-    def _admits(self, token: Token) -> bool:
-        return self.field == "id" or all(
-            getattr(self, name) in (None, getattr(token, name)) for name in _CONDITIONS
-        )
+    def admits(self, token: Token) -> bool:
+        """Tell whether a stored token keeps to the conditions, whatever it was found by."""
+        return all(getattr(self, name) in (None, getattr(token, name)) for name in _CONDITIONS)
 
 
 def _what_differs(rows: list[Token]) -> str:
-    differing = [name for name in _CONDITIONS if len({getattr(t, name) for t in rows}) > 1]
+    differing = [name for name in _CONDITIONS[1:] if len({getattr(t, name) for t in rows}) > 1]
     return " or ".join(differing) or "what tells them apart"
 
 

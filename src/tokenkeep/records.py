@@ -22,9 +22,6 @@ if TYPE_CHECKING:
 ROW, ALIAS, LEASE, ENDED, HEADER = "row", "alias", "lease", "ended", "header"
 """The kinds of record."""
 
-ALIAS_LOOKED_AT_EVERY = 30 * 86_400.0
-"""How often a sweep looks whether the row of an alias is still there, in seconds."""
-
 LOOKED_AT_AFTER = 60.0
 """
 How long after a login was written others look whether another row has its
@@ -132,12 +129,13 @@ def seal(kept: Kept, keys: DataKeys, tenant_of: Callable[[Token], str | None]) -
     if isinstance(kept, Token):
         return _row(kept, keys, tenant_of)
     access, refresh, grant, state = None, None, None, None
+    due_at: float | None
     if isinstance(kept, Lease):
         kind, plain = LEASE, _encode({"claim": asdict(kept.claim)}).encode()
         due_at = kept.claim.taken_at + kept.claim.length
     else:
         kind, plain = ALIAS, _alias(kept)
-        due_at = kept.at + (0.0 if kept.carries else ALIAS_LOOKED_AT_EVERY)
+        due_at = kept.at if kept.carries else None
         state = keys.digest("state", alias_state(kept.to))
         if kept.carries is not None:
             access, refresh, grant = _secrets(kept.carries, keys)

@@ -242,7 +242,7 @@ def _changed(stored: Token, token: Token, *, login: str, now: float, habits: Hab
     renewal = stored.renewal.but(**state, claim=None, failure=None, login=login)
     fresh = stored.but(**changes, status=Status.OK, updated_at=now, renewal=renewal)
     if fresh.refresh_token != stored.refresh_token:
-        given, mints = not token.grant_token, _minted(fresh.access_token, now)
+        given, mints = _is_given(token), _minted(fresh.access_token, now)
         fresh = _replacing(stored, fresh, habits)
         fresh = fresh.with_renewal(given=given, mints=mints, unlooked=True)
     return fresh.but(logged_in_at=now).having("login", now)
@@ -261,7 +261,7 @@ def first(token: Token, *, login: str, now: float) -> Token:
             login=login,
             lifetime=_lifetime(token.expires_at, now),
             mints=_minted(token.access_token, now),
-            given=not token.grant_token,
+            given=_is_given(token),
             unlooked=bool(token.refresh_token),
         ),
     )
@@ -495,6 +495,11 @@ def _with_past(past: Iterable[str], more: Iterable[str]) -> tuple[str, ...]:
     forgotten = {*plain[:-_MOST_PAST]}
     marked = (each for each in both if each.endswith(_REVOKED) or each in plain)
     return tuple(each for each in marked if each not in forgotten)
+
+
+def _is_given(token: Token) -> bool:
+    """Tell whether a refresh token comes from outside: an import says so, else a code tells."""
+    return token.renewal.given or not token.grant_token
 
 
 def _minted(access_token: str | None, now: float) -> tuple[float, ...]:

@@ -41,9 +41,9 @@ class TokenStore(ABC):
         Args:
             token: What is known. Looked up by id; else user; else access
                 token, where client id and secret are both absent; else grant
-                token; else refresh token with client id. Provider, client,
-                environment and data centre have to match where they are
-                given. Empty strings count as absent.
+                token; else refresh token with client id. User, provider,
+                client, environment and data centre have to match where they
+                are given. Empty strings count as absent.
 
         Returns:
             The stored token, with id and version. None if there is none.

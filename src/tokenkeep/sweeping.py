@@ -28,7 +28,7 @@ class Swept:
         discarded: Answers from the journal that were out of date.
         revoked: Tokens all of whose revocations the provider confirmed now.
         unconfirmed: Tokens with revocations that it has still not confirmed.
-        deleted: Leases that are over, aliases that lead nowhere.
+        deleted: Leases that are over.
     """
 
     saved: int = 0

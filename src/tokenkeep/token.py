@@ -108,7 +108,7 @@ class Renewal:
             epoch seconds, oldest first; counted before the call. Empty where
             the provider has no limit.
         failure: The last failure. None after a success.
-        login: Nonce of the login that made these tokens. None if imported.
+        login: Nonce of the login that made these tokens.
         renewed_by: The process that renewed last, for people. None if never renewed.
         renewed_at: When, in epoch seconds. None if never renewed.
         lifetime: How long the current access token lives in all, in seconds.

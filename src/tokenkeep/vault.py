@@ -11,6 +11,7 @@ from tokenkeep.aliases import Aliases
 from tokenkeep.cache import Cache, Entry
 from tokenkeep.clock import Clock
 from tokenkeep.errors import (
+    ConfigurationError,
     KeyMissing,
     LookupFailed,
     StoreConflict,
@@ -68,6 +69,7 @@ class Vault(Store):
         clock: The time. None means the operating system's.
 
     Raises:
+        ConfigurationError: *replaced* is something else.
         KeyMissing: The store's keys are wrapped under a key that is not in the ring.
         StoreTooNew: A newer tokenkeep made the store.
     """
@@ -84,6 +86,8 @@ class Vault(Store):
         cache_size: int = 10_000,
         clock: Clock | None = None,
     ) -> None:
+        if replaced not in (None, "keep", "revoke"):
+            raise ConfigurationError("replaced has to be keep or revoke, or None")
         self.backend = backend
         self.ring = ring
         self.providers: Providers = providers or Providers()
@@ -130,10 +134,11 @@ class Vault(Store):
 
     def find_token(self, token: Token) -> Token | None:
         """See `TokenStore.find_token`."""
-        if token.id:
-            return self.find_token_by_id(token.id)
         if token.provider or token.data_center or token.environment:
             self.providers.expect_known(token)
+        if token.id:
+            found = self.find_token_by_id(token.id)
+            return found if found and all(q.admits(found) for q in Lookup.of(token)) else None
         asked = token
         if token.api_domain:
             # The provider is needed to locate the token, but asked for only if named.
@@ -434,7 +439,7 @@ class Vault(Store):
                     if looked is not None and looked is not kept:
                         self._rows.put(looked, replaces=kept.version)
                 elif isinstance(kept, Alias):
-                    gone += self._aliases.tidy(kept)
+                    self._aliases.finish(kept)
                 elif holder.is_dead(kept.claim.holder) or not holder.is_here(kept.claim.holder):
                     self._rows.delete(kept.id, replaces=kept.version)
                     gone += 1

@@ -8,7 +8,7 @@ import pytest
 
 from tokenkeep import StoreError, Token
 from tokenkeep.importing import Importer
-from tokenkeep.saver import Saver
+from tokenkeep.vault import Vault
 
 HEADER = (
     "id,user_name,client_id,client_secret,refresh_token,access_token,grant_token,"
@@ -52,10 +52,10 @@ def test_a_login_made_meanwhile_is_told(run, store, path, monkeypatch):
 def test_a_row_that_failed_is_told(run, path, monkeypatch):
     """In the row, in the sum and by the exit status; with --json too."""
 
-    def refuse(_saver, _seen, token):
-        raise StoreError("This token takes 70000 bytes", user=token.user, hint="Smaller!")
+    def refuse(_vault, row):
+        raise StoreError("This token takes 70000 bytes", user=row.user, hint="Smaller!")
 
-    monkeypatch.setattr(Saver, "save_over", refuse)
+    monkeypatch.setattr(Vault, "adopt", refuse)
 
     told = run("import", str(path))
     as_json = run("import", str(path), "--json")

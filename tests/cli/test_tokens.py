@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import sqlite3
 
 import pytest
 
@@ -259,12 +260,13 @@ def test_an_ambiguous_prefix_is_refused(run, store):
         token_id = f"tk_{'ab' * 4}{n}{'0' * 23}"
         store.adopt(stored.but(id=token_id, user=n, access_token=n))
 
-    for prefix in ("abababab", "tk_abab"):
+    for prefix in ("tk_abababab", "tk_abab"):
         result = run("show", prefix)
 
         assert 2 == result.exit_code
         assert f"Several tokens have an id that begins with {prefix}" in result.stderr
     assert 0 == run("show", "tk_abababab1").exit_code
+    assert 3 == run("show", "abababab1").exit_code  # it may be somebody's own id
 
 
 def test_two_clients_of_one_user_have_to_be_told_apart(run, save, configured):
@@ -276,7 +278,7 @@ def test_two_clients_of_one_user_have_to_be_told_apart(run, save, configured):
     result = run("token", "--user", configured.user.name)
 
     assert 2 == result.exit_code
-    assert "Add client_id" in result.stderr
+    assert "Add --client-id" in result.stderr
 
 
 @pytest.mark.parametrize("expires_at", [math.nan, math.inf, -math.inf, 1e20, -1e20])
@@ -308,7 +310,7 @@ def test_too_little_of_an_id(run, save):
     result = run("show", save().id[:3])
 
     assert result.exit_code == 3
-    assert "4 characters" in result.stderr
+    assert "7 characters" in result.stderr
 
 
 def test_delete_without_a_terminal(run, run_json, save):
@@ -320,3 +322,28 @@ def test_delete_without_a_terminal(run, run_json, save):
     assert result.exit_code == 2
     assert "--yes" in result.stderr
     assert run_json("show", token.id)["id"] == token.id
+
+
+def test_an_id_and_what_it_is_not(run, save):
+    """With an id, too, a command takes what was asked for, or nothing."""
+    token = save()
+
+    for other in (("--environment", "sandbox"), ("--client-id", "other"), ("--data-center", "eu")):
+        assert run("delete", token.id, *other, "--yes").exit_code == 3
+    nowhere = run("token", token.id, "--data-center", "mars")
+
+    assert "There is no data centre 'mars'" in nowhere.stderr
+    assert run("show", token.id, "--client-id", token.client_id).exit_code == 0
+
+
+def test_delete_what_does_not_open(run, save, store, tmp_path):
+    """What was changed outside can be deleted by its id, as the error says."""
+    token = save()
+    with sqlite3.connect(tmp_path / "tokens.db") as db:
+        db.execute("UPDATE token SET sealed = zeroblob(100) WHERE kind = 'row'")
+    db.close()
+
+    assert "delete it and log in again" in run("show", token.id).stderr
+    assert run("delete", token.id, "--yes").exit_code == 0
+    assert run("show", token.id).exit_code == 3
+    assert store.get_tokens() == []

@@ -15,8 +15,8 @@ if TYPE_CHECKING:
 
 _F = TypeVar("_F", bound=Callable[..., Any])
 
-SHORTEST_PREFIX = 4
-_TOO_SHORT = f"Give the first {SHORTEST_PREFIX} characters behind the tk_ of its id, or more"
+SHORTEST_PREFIX = len("tk_0123")
+_TOO_SHORT = f"Give the first {SHORTEST_PREFIX} characters of its id, or more"
 
 _OPTIONS = (
     click.argument("token_id", metavar="[ID]", required=False),
@@ -51,16 +51,21 @@ def find(vault: Vault, asked: Token) -> Token:
         LookupFailed: The question is ambiguous.
         StoreError: The store can't be read.
     """
-    found = vault.find_token(asked)
-    if found is None and asked.id:
-        found = _by_prefix(vault, asked.id)
+    try:
+        found = vault.find_token(asked)
+        if found is None and asked.id:
+            found = _by_prefix(vault, asked)
+    except AmbiguousLookup as exc:
+        for name in ("client_id", "environment", "data_center"):
+            exc.hint = str(exc.hint).replace(name, f"--{name.replace('_', '-')}")
+        raise
     if found is None:
         raise TokenNotFound(
             "There is no such token",
             token_id=asked.id,
             user=asked.user,
             hint=_TOO_SHORT
-            if asked.id and len(asked.id.removeprefix("tk_")) < SHORTEST_PREFIX
+            if asked.id and asked.id.startswith("tk_") and len(asked.id) < SHORTEST_PREFIX
             else "See those there are with: tokenkeep list",
         )
     return found
@@ -80,14 +85,18 @@ def _asked(given: dict[str, Any]) -> Token:
     return asked
 
 
-def _by_prefix(vault: Vault, prefix: str) -> Token | None:
-    """Return the one token whose id begins so, as listings on a terminal show ids."""
-    digits = prefix.removeprefix("tk_")
-    if len(digits) < SHORTEST_PREFIX or not set(digits) <= set("0123456789abcdef"):
+def _by_prefix(vault: Vault, asked: Token) -> Token | None:
+    """
+    Return the one token whose id begins so, as listings on a terminal show ids.
+
+    It has to begin with ``tk_``: anything else may be somebody's own id.
+    """
+    prefix = str(asked.id)
+    if len(prefix) < SHORTEST_PREFIX or not prefix.startswith("tk_"):
         return None
-    found = vault.begin_with(digits, 2)
+    found = vault.begin_with(prefix, 2)
     if len(found) > 1:
         raise AmbiguousLookup(
             f"Several tokens have an id that begins with {prefix}", hint="Say more of it"
         )
-    return found[0] if found else None
+    return vault.find_token(asked.but(id=found[0].id)) if found else None

@@ -11,7 +11,7 @@ from tokenkeep.cli import output
 from tokenkeep.cli.description import description, in_words, moment, summary
 from tokenkeep.cli.selecting import find, selects_token
 from tokenkeep.cli.session import Session, pass_session
-from tokenkeep.errors import TokenKeepError
+from tokenkeep.errors import KeyMissing, StoreTampered, TokenKeepError
 from tokenkeep.token import Status, Token
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from tokenkeep.keeper import Keeper
 
 COLUMNS: Mapping[str, int | None] = {
-    "id": 8,
+    "id": 11,
     "user": None,
     "provider": 8,
     "centre": 6,
@@ -143,7 +143,12 @@ def delete(session: Session, asked: Token, *, yes: bool) -> None:
     logout" ends it there too.
     """
     keeper = session.keeper()
-    found = find(session.vault(), asked)
+    try:
+        found = find(session.vault(), asked)
+    except (StoreTampered, KeyMissing):
+        if not asked.id or any((asked.client_id, asked.environment, asked.data_center)):
+            raise
+        found = Token(id=asked.id)  # what does not open can be deleted all the same
     if not yes:
         confirm(f"Delete {output.visible(named(found))}?")
     was = keeper.delete(str(found.id)) or found
@@ -243,7 +248,7 @@ def _shortened(found: dict[str, object]) -> list[object]:
     left = found["expires_in"]
     words = output.time_left(left) if isinstance(left, int) else None
     return [
-        str(found["id"]).removeprefix("tk_")[: COLUMNS["id"]],
+        str(found["id"])[: COLUMNS["id"]],
         *list(found.values())[1:-1],
         words,
     ]

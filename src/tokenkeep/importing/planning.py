@@ -159,7 +159,9 @@ class Importer:
         """
         if step.token is None or step.action not in (Action.NEW, Action.UPDATE):
             return step
-        token, now = saving.cleaned(step.token), self._clock.now()
+        # Where it comes from it may go on being used, whatever grant it came of.
+        token = saving.cleaned(step.token).with_renewal(given=True)
+        now = self._clock.now()
         if step.stored is None:
             # Not saved: that would take a login for newer that somebody has just made.
             row = saving.first(token, login=secrets.token_hex(16), now=now)

@@ -136,8 +136,9 @@ class Providers:
             try:
                 made = self._made[name] = configured(name, self._options.get(name, {}))
             except UnknownName as exc:
-                if name not in self._options and self._options:
-                    exc.hint = f"{exc.hint}, {', '.join(sorted(self._options))}"
+                more = sorted(set(self._options) - set(PROVIDERS))
+                if name not in self._options and more:
+                    exc.hint = f"{exc.hint}, {', '.join(more)}"
                 raise
         return made
 

@@ -86,12 +86,15 @@ class FindContract(StoreFixtures):
         assert connect().find_token(question) == ana
 
     def test_find_by_id(self, connect: Factory) -> None:
-        """An id finds its token, whatever else the question says."""
+        """An id finds its token, if it is what else is asked for."""
         connect().save_token(full("bob"))
         ana = connect().save_token(full("ana"))
 
         assert connect().find_token_by_id(str(ana.id)) == ana
-        assert connect().find_token(Token(id=ana.id, user="bob", environment="sandbox")) == ana
+        same = Token(id=ana.id, user="ana", client_id="client", environment="production")
+        assert connect().find_token(same) == ana
+        for other in ({"user": "bob"}, {"client_id": "other"}, {"environment": "sandbox"}):
+            assert connect().find_token(Token(id=ana.id).but(**other)) is None
 
     @pytest.mark.parametrize("question", _ELSEWHERE.values(), ids=_ELSEWHERE)
     def test_find_nobodys(self, store: TokenStore, question: Token) -> None:
