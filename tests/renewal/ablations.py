@@ -157,10 +157,10 @@ ABLATIONS = (
     Ablation(
         "sweepcond=0",
         "a sweep deletes by id, not the version it judged",
-        "aliases.py",
-        "self._rows.delete(alias.id, replaces=alias.version)",
-        "self._rows.delete(alias.id, replaces=None)",
-        "renewal/test_sweep.py::test_sweep_leaves_an_id_that_leads_somewhere_again",
+        "vault.py",
+        "self._rows.delete(kept.id, replaces=kept.version)",
+        "self._rows.delete(kept.id, replaces=None)",
+        "renewal/test_sweep.py::test_sweep_leaves_a_login_that_began_meanwhile",
     ),
     Ablation(
         "nonce=0",

@@ -189,7 +189,7 @@ def test_save():
     """What a login replaces is revoked at once if it was got here; out of reach, by a sweep."""
     world = World(revokes_grant=False)
     keeper = world.here.keeper
-    login = world.stored.but(id=None, version=None)
+    login = Token(user=USER, client_id="client")
     for number in (2, 3, 4):
         world.provider.unreachable = number == 4
         keeper.save(login.but(refresh_token=f"login-{number}/0", grant_token=f"code {number}"))

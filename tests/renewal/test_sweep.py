@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import pytest
-from renewal_scenario import Crash, crash
+from renewal_scenario import ByOwner, Crash, World, crash
 
 from tokenkeep import Claim, Keeper, Status, StoreTampered, Token, holder
 from tokenkeep.folder_journal import FolderJournal
 from tokenkeep.journal import Entry
-from tokenkeep.records import record_id
 
 
 def test_sweep_replays_the_journal(world, keeper):
@@ -61,39 +61,24 @@ def test_sweep_deletes_first_logins_given_up(world, keeper):
     assert len(world.backend.scan(None, 10)) == 2  # the store's own, and the row
 
 
-MONTH = 30 * 86_400.0
+def test_sweep_leaves_a_login_that_began_meanwhile():
+    """A sweep deletes the version it judged; who logs in now, under the same id, is left alone."""
+    world = World(backend=ByOwner())
+    asked, now = Token(grant_token="a code"), world.clock.now()
+    over = Claim(nonce="over", holder=dead_holder(), taken_at=now, length=60.0)
+    version, _ = world.vault.lease(asked, over)
+    world.clock.advance(60)
+    begun = replace(over, nonce="begun", taken_at=world.clock.now())
 
+    def begins():
+        world.vault.release(asked, version)
+        world.vault.lease(asked, begun)
 
-@pytest.fixture
-def id_of_nothing(world):
-    """An id of a caller's whose row is gone, as a crash in the midst of a deletion leaves it."""
-    row = world.login("login-2", user="bea", id="customer-42")
-    world.backend.delete(record_id(row.id))
-    return "customer-42"
+    world.before_write(1, begins)
 
+    assert world.here.keeper.sweep().deleted == 0
 
-def test_sweep_deletes_ids_that_lead_nowhere(world, keeper, id_of_nothing):
-    """Once a month it is looked whether the row of an id is there; then the id stays."""
-    world.vault.save_token(world.stored.but(id="customer-1", version=None))
-    world.clock.advance(MONTH - 1)
-    assert keeper.sweep().deleted == 0
-
-    world.clock.advance(1)
-
-    assert keeper.sweep().deleted == 1
-    assert keeper.sweep().deleted == 0
-    assert world.vault.find_token_by_id("customer-1") == world.stored
-    assert world.vault.find_token_by_id(id_of_nothing) is None
-
-
-def test_sweep_leaves_an_id_that_leads_somewhere_again(world, keeper, id_of_nothing):
-    """Invariant 7: a sweep deletes the version it judged; an id that was saved under stays."""
-    world.clock.advance(MONTH)
-    world.before_write(1, lambda: world.login("login-3", user="bea", id=id_of_nothing))
-
-    assert keeper.sweep().deleted == 0
-
-    assert world.vault.find_token_by_id(id_of_nothing).refresh_token == "login-3/0"
+    assert world.vault.lease(asked, over)[1].nonce == "begun"
 
 
 def leave_two_rows(world):
