@@ -277,7 +277,7 @@ def test_what_only_the_target_has_is_revoked_too():
 
     _, written = judged(mine, its)
 
-    assert secret("refresh ana", "rotated") == written.renewal.to_revoke
+    assert secret("rotated", "refresh ana") == written.renewal.to_revoke
     assert (Action.NOTHING, None) == judged(mine, written)
 
 

@@ -8,6 +8,7 @@ from itertools import chain
 from typing import TYPE_CHECKING
 
 from tokenkeep import saving
+from tokenkeep.backends.base import WIDTH
 from tokenkeep.clock import Clock
 from tokenkeep.errors import (
     ConfigurationError,
@@ -81,6 +82,8 @@ class Copier:
         self._target = target
         self._replace = replace
         self._clock = clock or Clock()
+        # Where ids are made of owners, a row gets another one: its own can't conflict.
+        self._asks_by_id = target.backend.id_for("0" * WIDTH) is not None
 
     def steps(self, *, dry_run: bool = False) -> Generator[Step]:
         """
@@ -165,7 +168,7 @@ class Copier:
             StaleToken: The target had its login, and has it no more.
             StoreConflict: Somebody wrote meanwhile.
         """
-        met, leads = self._met(row, sure=sure)
+        met, by_id = self._met(row, by_id=sure or self._asks_by_id)
         if not met:
             return self._adopted(row, sure=sure, dry_run=dry_run)
         is_dead = row.ended or row.status is Status.REVOKED
@@ -178,30 +181,30 @@ class Copier:
             return _in_the_way(in_the_way[0])
         if is_dead or not (own and others) or others[0].status is Status.REVOKED:
             judged = [*others, *own] if is_dead else others or own
-            return self._done(row, judged, leads=leads, dry_run=dry_run)
+            return self._done(row, judged, by_id=by_id, dry_run=dry_run)
         verdict = self._judged(row, own[0])
         if verdict.action is Action.SKIP:
-            return self._done(row, own, leads=leads, dry_run=dry_run)
+            return self._done(row, own, by_id=by_id, dry_run=dry_run)
         if dry_run:
             return verdict if verdict.action is Action.UPDATE else _NAMED
         # The login of a row without a name goes into its user's, as in any save.
         became_one = self._named(others[0], own[0]).id == own[0].id
         return None if became_one else _in_the_way(others[0])
 
-    def _met(self, row: Token, *, sure: bool) -> tuple[list[Token], bool]:
-        """Return what a row meets in the target, and whether its id leads there."""
+    def _met(self, row: Token, *, by_id: bool) -> tuple[list[Token], Token | None]:
+        """Return what a row meets in the target, and what of that its id leads to."""
         try:
             _, rows = self._target.look(row.but(id=None))
         except UnknownName:
             rows = []  # of a provider that is not configured here
-        by_id = next((each for each in rows if each.id == row.id), None)
-        if by_id is None and (rows or sure):
-            by_id = self._target.reread(str(row.id))
-        met = {by_id.id: by_id} if by_id is not None else {}
+        known = next((each for each in rows if each.id == row.id), None)
+        if known is None and (rows or by_id):
+            known = self._target.reread(str(row.id))
+        met = {known.id: known} if known is not None else {}
         for each in rows:
             if saving.same_thing(each, row) or is_one_login(row, each):
                 met.setdefault(each.id, each)
-        return list(met.values()), by_id is not None
+        return list(met.values()), known
 
     def _judged(self, row: Token, there: Token | None) -> Verdict:
         verdict = judge(row, there, replace=self._replace, habits=self._target.habits(row))
@@ -224,17 +227,18 @@ class Copier:
             self._target.add_id(str(row.id), stored)
         return verdict
 
-    def _done(self, row: Token, met: list[Token], *, leads: bool, dry_run: bool) -> Verdict:
+    def _done(
+        self, row: Token, met: list[Token], *, by_id: Token | None, dry_run: bool
+    ) -> Verdict:
         """Judge a row beside each of these, and write those; return what is to be told."""
         verdicts = [self._judged(row, there) for there in met]
         if not dry_run:
-            for there, verdict in zip(met, verdicts, strict=True):
-                self._write(row, there, verdict)
-            if not leads and not row.ended:
-                self._target.add_id(str(row.id), met[0])
+            stored = [self._write(row, *each) for each in zip(met, verdicts, strict=True)]
+            if not row.ended and (by_id is None or by_id.id != stored[0].id):
+                self._led(str(row.id), stored[0], led=by_id, dry_run=False)
         return next((each for each in verdicts if each.action is Action.UPDATE), verdicts[0])
 
-    def _write(self, row: Token, there: Token, verdict: Verdict) -> None:
+    def _write(self, row: Token, there: Token, verdict: Verdict) -> Token:
         if verdict.row is not None:
             there = self._target.swap(verdict.row)
             if row.last_used_at is not None:
@@ -242,7 +246,8 @@ class Copier:
                 with suppress(StoreError):
                     self._target.touch(str(there.id), row.last_used_at)
         if _is_named_by(row, there) and verdict.action is Action.UPDATE:
-            self._named(there, row)
+            return self._named(there, row)
+        return there
 
     def _named(self, there: Token, like: Token) -> Token:
         """Save a row without a name for the user of another one, and return what it is in then."""
@@ -254,36 +259,51 @@ class Copier:
     def _ids(self, *, dry_run: bool) -> Iterator[Step]:
         """Let ids that callers brought, or former rows had, lead where they lead in the source."""
         for token_id, to in self._source.iter_added_ids():
+            row = self._source.reread(to)  # it may lead there by way of another id
+            there = None if row is None else self._target.reread(str(row.id))
+            led = self._target.reread(token_id)
+            if there is None or (led and led.id == there.id):
+                continue
             try:
-                taken_by = self._led(token_id, to, dry_run=dry_run)
+                stays = self._led(token_id, there, led=led, dry_run=dry_run)
             except OF_THE_STORE:
                 raise
             except StoreError as exc:
-                reason = _told(exc, token_id)
-                yield Step(token_id=token_id, user=None, action=Action.FAILED, reason=reason)
-                continue
-            if taken_by is not None:
-                reason = f"this id leads to token {taken_by.id} of the target, and stays so"
-                yield Step(token_id=token_id, user=None, action=Action.SKIP, reason=reason)
+                action, reason = Action.FAILED, _told(exc, token_id)
+            else:
+                if stays is None:
+                    continue
+                action, reason = (
+                    Action.SKIP,
+                    f"this id stays that of token {stays.id} of the target",
+                )
+            yield Step(token_id=token_id, user=None, action=action, reason=reason)
 
-    def _led(self, token_id: str, to: str, *, dry_run: bool) -> Token | None:
-        """Let an id lead to a row, and return the one that it leads to instead. None if done."""
-        there = self._target.reread(to)
-        if there is None and (row := self._source.reread(to)) is not None:
-            there = self._target.reread(str(row.id))  # an id that leads to one that leads there
-        led = self._target.reread(token_id)
-        if there is None or (led is not None and led.id == there.id):
-            return None
+    def _led(
+        self, token_id: str, there: Token, *, led: Token | None, dry_run: bool
+    ) -> Token | None:
+        """
+        Let an id lead to a row.
+
+        Args:
+            token_id: The id.
+            there: The row.
+            led: What it leads to now. None if that is nothing.
+            dry_run: Only look.
+
+        Returns:
+            What it goes on leading to instead. None if it leads to the row.
+        """
         if led is None:
             if not dry_run:
                 self._target.add_id(token_id, there)
             return None
-        if not (led.user is None and there.user and had_login(there, led)):
+        if led.user is not None or not there.user or not had_login(there, led):
             return led
-        # A copy from when the id was a row's: its login has been that row's, there, since.
+        # A copy from when the id was a row's, whose login has gone into that row since.
         if there.status is Status.OK and not dry_run:
             self._target.save_token(there.but(id=token_id, version=None))
-        elif there.status is Status.REVOKED and not dry_run:
+        elif Status.REVOKED is there.status is not led.status and not dry_run:
             self._target.swap(saving.died(led, Status.REVOKED, self._clock.now()))
         return None
 

@@ -82,21 +82,22 @@ def _revoked_since(row: Token, other: Token) -> bool:
 
 
 def _of_one_login(row: Token, there: Token, habits: saving.Habits) -> Verdict:
-    is_dead = [each.status is Status.REVOKED for each in (row, there)]
-    comes = is_dead == [True, False] or (not any(is_dead) and _is_later(row, there))
-    if comes:
-        other, kept = there, _in_place_of(there, row)
-        reason: str | None = "revoked in the source" if is_dead[0] else _LATER
-    else:
-        other, kept = row, there
-        reason = None
-    merged = _seeing_to(kept, other, habits)
-    if comes or merged is not there:
-        return Verdict(action=Action.UPDATE, reason=reason or _GOES_ALONG, row=merged)
-    if is_dead == [False, True]:
-        reason = _STAYS_REVOKED
-    elif not any(is_dead) and _is_later(there, row):
-        reason = "written later in the target"
+    mine, its = (each.status is Status.REVOKED for each in (row, there))
+    if mine and not its:
+        # Not by the source's content: its refresh token may be in another row of the target.
+        ended = saving.died(there, Status.REVOKED, max(_written(row), _written(there)))
+        ended = _seeing_to(ended, row, habits)
+        return Verdict(action=Action.UPDATE, reason="revoked in the source", row=ended)
+    merged = _seeing_to(there, row, habits)
+    if not its and _is_later(row, there):
+        came = _with_login_of(merged, row, habits)
+        return Verdict(action=Action.UPDATE, reason=_LATER, row=came)
+    if merged is not there:
+        return Verdict(action=Action.UPDATE, reason=_GOES_ALONG, row=merged)
+    reason = None
+    if not mine:
+        is_older = _is_later(there, row)
+        reason = _STAYS_REVOKED if its else "written later in the target" if is_older else None
     return Verdict(action=Action.NOTHING, reason=reason)
 
 
@@ -122,13 +123,8 @@ def _of_two_logins(row: Token, there: Token, habits: saving.Habits, *, replace: 
         of = "a revoked login" if there.status is Status.REVOKED else "another login"
         reason = f"the target has {of} of this user; --replace takes the source's"
         return Verdict(action=Action.SKIP, reason=reason)
-    came = _on_arrival(row).but(user=there.user)
-    merged = saving.taken(there, came, habits=habits)
-    return Verdict(
-        action=Action.UPDATE,
-        reason=reason,
-        row=merged.but(unknown={**there.unknown, **row.unknown}),
-    )
+    came = _with_login_of(there, row, habits)
+    return Verdict(action=Action.UPDATE, reason=reason, row=came)
 
 
 def _follows(row: Token, there: Token) -> bool:
@@ -155,27 +151,29 @@ def _on_arrival(row: Token) -> Token:
     return row.with_renewal(claim=None, unlooked=bool(row.refresh_token) and not row.ended)
 
 
-def _in_place_of(there: Token, row: Token) -> Token:
-    """Return the target's row with the source's content; its id stays in use."""
-    came, its = _on_arrival(row), there.renewal
-    fixed = {name: getattr(there, name) or getattr(row, name) for name in saving.FIXED}
-    is_same = row.refresh_token == there.refresh_token
-    mints = {*row.renewal.mints, *its.mints} if is_same else row.renewal.mints
-    # Who renews the target's row goes on: without the claim another one would ask as well.
-    goes_on = is_same and row.status is not Status.REVOKED
+def _with_login_of(there: Token, row: Token, habits: saving.Habits) -> Token:
+    """Return the target's row with the source's login and content; its id and user stay."""
+    came, its = _on_arrival(row).but(user=there.user), there.renewal
+    if row.refresh_token != there.refresh_token:
+        taken = saving.taken(there, came, habits=habits)
+        both = tuple(dict.fromkeys(taken.history))  # what happened before it was copied is in both
+        return taken.but(history=both, unknown={**there.unknown, **row.unknown})
     return came.but(
-        **fixed | {"user": there.user},
+        **{name: getattr(there, name) or getattr(came, name) for name in saving.FIXED},
         id=there.id,
         version=there.version,
         owner=there.owner,
         created_at=there.created_at,
-        ended=False,
         unknown={**there.unknown, **row.unknown},
         renewal=came.renewal.but(
-            claim=its.claim if goes_on else None,
-            mints=tuple(sorted(mints)),
+            # Who renews the target's row goes on: without it another one would ask as well.
+            claim=its.claim,
+            mints=tuple(sorted({*row.renewal.mints, *its.mints})),
+            past=tuple(dict.fromkeys((*its.past, *row.renewal.past))),
+            to_revoke=its.to_revoke,
+            replaced=its.replaced,
             took=its.took,
-            unlooked=its.unlooked if is_same else came.renewal.unlooked,
+            unlooked=its.unlooked,
             unknown={**its.unknown, **row.renewal.unknown},
         ),
     )
@@ -183,16 +181,14 @@ def _in_place_of(there: Token, row: Token) -> Token:
 
 def _seeing_to(kept: Token, other: Token, habits: saving.Habits) -> Token:
     """Return a row that sees to what another one has to revoke; itself if it does already."""
-    is_over = Status.REVOKED in (kept.status, other.status)
-    secrets = other.renewal.to_revoke
-    if is_over:
-        secrets += other.renewal.replaced
-    if is_over and not other.ended and other.status is not Status.REVOKED:
+    secrets, replaced = other.renewal.to_revoke, other.renewal.replaced
+    if kept.status is Status.REVOKED and other.status is not Status.REVOKED and not other.ended:
         secrets += saving.secrets_of(other)
     late = tuple(_unseen(secrets, kept))
     if late:
         kept = saving.superseded(kept, late, habits=habits)
-    replaced = tuple(() if is_over else _unseen(other.renewal.replaced, kept))
+    # Not revoked: what only the source's user has replaced may be in use here.
+    replaced = tuple(_unseen(replaced, kept))
     if replaced:
         kept = kept.with_renewal(replaced=(*kept.renewal.replaced, *replaced))
     return kept
