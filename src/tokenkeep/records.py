@@ -28,6 +28,9 @@ How long after a login was written others look whether another row has its
 refresh token, in seconds: by then whoever wrote it has looked, or is gone.
 """
 
+EVER = 253_402_300_800.0
+"""Whatever is due at all is due by then: the year 10000, in epoch seconds. MySQL has no infinity."""
+
 _OURS = "tk_"
 
 _OUTSIDE = {

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from contextlib import suppress
 from typing import TYPE_CHECKING, Literal
 
@@ -313,7 +312,7 @@ class Vault(Store):
         """See `TokenStore.delete_tokens`; what is to be revoked is kept as by `delete_token`."""
         self._cache.clear()
         try:
-            if next(self.due(math.inf), None) is None:
+            if next(self.due(records.EVER), None) is None:
                 self.backend.clear()
                 return
             for record in self._rows.all():

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import os
 import stat
 from dataclasses import dataclass, field
@@ -18,6 +17,7 @@ from tokenkeep.config import open_store, settings
 from tokenkeep.errors import TokenKeepError
 from tokenkeep.providers.form import Form
 from tokenkeep.providers.http import post_form
+from tokenkeep.records import EVER
 from tokenkeep.token import Status, Token
 
 if TYPE_CHECKING:
@@ -175,7 +175,7 @@ def check_contents(vault: Vault, contents: Contents) -> Check:
         in_use = [token for token in sample if token.status is Status.OK and token.issuer]
         contents.issuers = {str(token.issuer) for token in in_use}
         contents.dead = sum(1 for _ in vault.iter_tokens(status=Status.LOGIN_NEEDED))
-        for row in vault.due(math.inf):
+        for row in vault.due(EVER):
             contents.unconfirmed += len(row.renewal.to_revoke)
     except TokenKeepError as exc:
         return _failed("key", exc)
