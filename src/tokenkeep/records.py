@@ -29,7 +29,7 @@ refresh token, in seconds: by then whoever wrote it has looked, or is gone.
 """
 
 EVER = 253_402_300_800.0
-"""Whatever is due at all is due by then: the year 10000, in epoch seconds. MySQL has no infinity."""
+"""All that is due is due by then: the year 10000, in epoch seconds. MySQL has no infinity."""
 
 _OURS = "tk_"
 
