@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 _PAGE = 500
 """Records read at once where many are read."""
 
+_FOUND_BY = {"user": "user", "client": "client_id", **lookup.SECRETS}
+"""Field of a record that is searched -> attribute of the token whose digest it holds."""
+
 _Kept = TypeVar("_Kept", bound=Kept)
 
 
@@ -128,7 +131,7 @@ class Rows:
     def _checked(self, found: list[Record], asked: list[Mark]) -> list[Kept]:
         opened = [self._opened(record) for record in found]
         for kept in opened:
-            if not self._has_one(kept, asked):
+            if not any(self._has(kept, mark) for mark in asked):
                 raise StoreTampered(
                     "A stored record is found by something that is not under its seal",
                     token_id=records.token_id(str(kept.id).removeprefix("tk_")),
@@ -219,17 +222,16 @@ class Rows:
         finally:
             self._wrote(record_id)
 
-    def _has_one(self, kept: Kept, asked: list[Mark]) -> bool:
-        # Id and owner are tied to the seal: a record that opens has its own.
-        its = [("id", str(kept.id).removeprefix("tk_")), ("owner", str(kept.owner))]
-        token = kept.carries if isinstance(kept, Alias) else kept
-        if isinstance(kept, Alias):
-            its.append(self.mark("state", records.alias_state(kept.to)))
-        if isinstance(token, Token):
-            values = [(field, getattr(token, name)) for field, name in lookup.SECRETS.items()]
-            values += [("user", token.user), ("client", token.client_id)]
-            its += [self.mark(field, value) for field, value in values if value]
-        return any(mark in its for mark in asked)
+    def _has(self, kept: Kept, mark: Mark) -> bool:
+        field, value = mark
+        if field in {"id", "owner"}:  # tied to the seal: a record that opens has its own
+            return bool(value == getattr(kept, field).removeprefix("tk_"))
+        if field == "state":
+            its: str | None = records.alias_state(kept.to) if isinstance(kept, Alias) else None
+        else:
+            token = kept.carries if isinstance(kept, Alias) else kept
+            its = getattr(token, _FOUND_BY[field]) if isinstance(token, Token) else None
+        return bool(its) and self.mark(field, str(its)) == mark
 
 
 def _again(kept: _Kept) -> _Kept:
