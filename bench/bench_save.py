@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import secrets
+import time
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
@@ -39,7 +40,7 @@ SAME = "upsert, same table"
 BARE = "upsert, no other index"
 NEW = "upsert of a new row, same table"
 
-FIXED = ("kind", "key", "client", "state", "due_at", "last_used_at")
+FIXED = ("kind", "key", "client", "state", "last_used_at")
 """What two users' rows may have in common."""
 
 
@@ -63,6 +64,7 @@ def inserts(db: sqlite3.Connection, like: str) -> Callable[[], None]:
     row = list(db.execute(SELECT, (record_id(like),)).fetchone())
     sealed = COLUMNS.index("sealed")
     own = [i for i, name in enumerate(COLUMNS) if name not in FIXED and row[i] is not None]
+    row[COLUMNS.index("due_at")] = time.time()  # as for each new login
 
     def insert() -> None:
         for _ in range(SAVES):

@@ -9,13 +9,12 @@ from typing import TYPE_CHECKING, Any
 
 from common import INSERT, Case, folder, kept_connection, made_up, options, report, seal
 
-from tokenkeep import Keeper, Status, open_store, saving
+from tokenkeep import Claim, Keeper, Status, open_store, saving
 from tokenkeep.backends.base import WIDTH
 from tokenkeep.backends.rows import COLUMNS, to_row
 from tokenkeep.providers import Providers
 from tokenkeep.providers.zoho import Zoho
-from tokenkeep.records import Alias
-from tokenkeep.token import new_id
+from tokenkeep.records import Lease
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -43,13 +42,13 @@ class Near(Providers):
 
 
 def due(vault: Vault) -> Iterator[tuple[Any, ...]]:
-    """Yield rows to revoke, ids whose row is gone, and logins that nobody has looked after."""
-    now = time.time()
+    """Yield rows to revoke, logins that nobody has looked after, and leases of those gone."""
+    now = time.time() - 3600
     for number in range(DUE):
         token = saving.first(made_up(number), login=secrets.token_hex(16), now=now)
         if number % 4 == 0:
-            old = now - MONTH
-            kept = Alias(id="", version="", owner="", to=new_id(), name=str(number), at=old)
+            claim = Claim(nonce=secrets.token_hex(16), holder="{}", taken_at=now, length=60.0)
+            kept = Lease(id="", version="", owner="", claim=claim)
         else:
             kept = saving.died(token, Status.REVOKED, now) if number % 2 else token
         yield to_row(seal(vault, kept))
