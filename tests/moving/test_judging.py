@@ -11,7 +11,7 @@ from moved_tokens import CLAIM, NOW, login, renewed, revoked
 from tokenkeep import Token
 from tokenkeep.moving import Action
 from tokenkeep.moving.judging import judge
-from tokenkeep.saving import Habits, rotated
+from tokenkeep.saving import Habits, is_older, rotated
 from tokenkeep.token import Status
 
 OK, DEAD, REVOKED = Status.OK, Status.LOGIN_NEEDED, Status.REVOKED
@@ -115,6 +115,15 @@ def test_who_renews_in_the_target_goes_on():
     assert rotated.renewal.claim is None
     revoked = mine.but(status=REVOKED, access_token=None)
     assert judged(revoked, there)[1].renewal.claim is None
+
+
+def test_what_a_row_had_stays_known():
+    """A copy that does not know of it does not let an older refresh token in again."""
+    mine = row(updated_at=NOW + 1, past=["a"])
+
+    _, written = judged(mine, row(past=["b"]))
+
+    assert all(is_older(written, each) for each in "ab")
 
 
 def test_another_refresh_token_counts_its_own_renewals():
@@ -226,8 +235,9 @@ def test_a_revoked_row_takes_earlier_logins_of_it_along():
     action, written = judged(mine, row(updated_at=NOW + 9))
 
     assert (Action.UPDATE, REVOKED) == (action, written.status)
-    action, written = judged(row(), revoked(row(refresh_token="r", past=["refresh ana"])))
-    assert (Action.NOTHING, None) == (action, written)
+    for status in (OK, REVOKED):
+        its = row(refresh_token="r", nonce="two", past=["refresh ana"], status=status)
+        assert (Action.SKIP, None) == judged(row(), its, replace=True)
 
 
 @pytest.mark.parametrize("habits", [EACH, KEPT])

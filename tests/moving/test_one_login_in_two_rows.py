@@ -162,6 +162,21 @@ def test_there_and_back(source, target, last):
         assert 1 == len(store.get_tokens())
 
 
+def test_the_id_leads_to_a_revoked_row_without_a_name(source, target, copy):
+    """The user logs in anew, by name, on both sides: one row has the login, the id leads there."""
+    row = source.save_token(login(user=None))
+    copy()
+    target.swap(revoked(target.reread(row.id)))
+    source.save_token(login(id=row.id, refresh_token="new"))
+    theirs = target.save_token(login(refresh_token="new"))
+
+    copy()
+
+    living = [each for each in target.get_tokens() if each.status is Status.OK]
+    assert [(theirs.id, "new")] == [(each.id, each.refresh_token) for each in living]
+    assert theirs.id == target.find_token_by_id(row.id).id
+
+
 def test_the_users_row_and_the_ids_own(source, target, copy):
     """The id leads to a nameless row of another login, the login is in a third one: both stay."""
     row = source.save_token(login(user=None))

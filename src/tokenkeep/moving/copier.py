@@ -173,18 +173,18 @@ class Copier:
             return self._adopted(row, sure=sure, dry_run=dry_run)
         is_dead = row.ended or row.status is Status.REVOKED
         own = [each for each in met if row.user and each.user == row.user]
-        others = [each for each in met if each not in own and not (own and _is_over(each, row))]
+        others = [each for each in met if each not in own]
         in_the_way = [each for each in met if not saving.same_thing(each, row)]
         if not is_dead:
             in_the_way += [*own[1:], *others[1:]]
         if in_the_way:
             return _in_the_way(in_the_way[0])
-        if is_dead or not (own and others) or others[0].status is Status.REVOKED:
-            judged = [*others, *own] if is_dead else others or own
-            return self._done(row, judged, by_id=by_id, dry_run=dry_run)
+        if is_dead or not (own and others):
+            return self._done(row, [*others, *own], by_id=by_id, dry_run=dry_run)
         verdict = self._judged(row, own[0])
-        if verdict.action is Action.SKIP:
-            return self._done(row, own, by_id=by_id, dry_run=dry_run)
+        if verdict.action is Action.SKIP or others[0].status is Status.REVOKED:
+            judged = own if verdict.action is Action.SKIP else others
+            return self._done(row, judged, by_id=by_id, dry_run=dry_run)
         if dry_run:
             return verdict if verdict.action is Action.UPDATE else _NAMED
         # The login of a row without a name goes into its user's, as in any save.
@@ -262,50 +262,44 @@ class Copier:
             row = self._source.reread(to)  # it may lead there by way of another id
             there = None if row is None else self._target.reread(str(row.id))
             led = self._target.reread(token_id)
-            if there is None or (led and led.id == there.id):
+            if there is None or (led is not None and led.id == there.id):
                 continue
             try:
-                stays = self._led(token_id, there, led=led, dry_run=dry_run)
+                if self._led(token_id, there, led=led, dry_run=dry_run):
+                    continue
+                action, reason = Action.SKIP, f"the target has this id for token {led and led.id}"
             except OF_THE_STORE:
                 raise
             except StoreError as exc:
                 action, reason = Action.FAILED, _told(exc, token_id)
-            else:
-                if stays is None:
-                    continue
-                action, reason = (
-                    Action.SKIP,
-                    f"this id stays that of token {stays.id} of the target",
-                )
             yield Step(token_id=token_id, user=None, action=action, reason=reason)
 
-    def _led(
-        self, token_id: str, there: Token, *, led: Token | None, dry_run: bool
-    ) -> Token | None:
+    def _led(self, token_id: str, there: Token, *, led: Token | None, dry_run: bool) -> bool:
         """
-        Let an id lead to a row.
+        Let an id lead to a row, from now on.
 
         Args:
             token_id: The id.
             there: The row.
-            led: What it leads to now. None if that is nothing.
+            led: What the id leads to now. None if that is nothing.
             dry_run: Only look.
 
         Returns:
-            What it goes on leading to instead. None if it leads to the row.
+            False if it stays as it is.
         """
-        if led is None:
-            if not dry_run:
-                self._target.add_id(token_id, there)
-            return None
-        if led.user is not None or not there.user or not had_login(there, led):
-            return led
-        # A copy from when the id was a row's, whose login has gone into that row since.
-        if there.status is Status.OK and not dry_run:
+        is_copy = led is not None and led.user is None and there.user and had_login(there, led)
+        if led is not None and not is_copy:
+            return False
+        if dry_run:
+            pass
+        elif led is None:
+            self._target.add_id(token_id, there)
+        # A copy from when the id was a row's, whose login has gone into the other row since.
+        elif there.status is Status.OK:
             self._target.save_token(there.but(id=token_id, version=None))
-        elif Status.REVOKED is there.status is not led.status and not dry_run:
+        elif there.status is Status.REVOKED and led.status is not there.status:
             self._target.swap(saving.died(led, Status.REVOKED, self._clock.now()))
-        return None
+        return True
 
 
 _NAMED = Verdict(action=Action.UPDATE, reason="gets its user")
@@ -315,11 +309,6 @@ _DELETED = "deleted in the target, and the provider is still being told"
 
 def _is_named_by(row: Token, there: Token) -> bool:
     return row.user is not None and there.user is None and there.status is Status.OK
-
-
-def _is_over(there: Token, row: Token) -> bool:
-    """Tell whether what an id leads to is a login that was revoked, and another one by now."""
-    return there.status is Status.REVOKED and not is_one_login(row, there)
 
 
 def _in_the_way(there: Token) -> Verdict:

@@ -56,7 +56,8 @@ def judge(
     habits = habits or saving.Habits()
     if there is None:
         return Verdict(action=Action.NEW, row=_on_arrival(row))
-    if is_one_login(row, there) or _revoked_since(row, there) or _revoked_since(there, row):
+    was_its_own = row.status is Status.REVOKED and had_login(row, there)
+    if was_its_own or is_one_login(row, there):
         return _of_one_login(row, there, habits)
     return _of_two_logins(row, there, habits, replace=replace)
 
@@ -75,10 +76,6 @@ def had_login(row: Token, other: Token) -> bool:
     """Tell whether a row has, or had, the refresh token of another one."""
     has = other.refresh_token
     return has is not None and (row.refresh_token == has or saving.is_older(row, has))
-
-
-def _revoked_since(row: Token, other: Token) -> bool:
-    return row.status is Status.REVOKED and had_login(row, other)
 
 
 def _of_one_login(row: Token, there: Token, habits: saving.Habits) -> Verdict:
@@ -111,7 +108,7 @@ def _of_two_logins(row: Token, there: Token, habits: saving.Habits, *, replace: 
         reason = f"the target has another login of this user, the source's is {its}"
         return Verdict(action=Action.SKIP, reason=reason)
     if row.refresh_token and saving.is_older(there, row.refresh_token):
-        reason = "the target's row had this login before, and has a newer one"
+        reason = "the target's row had this login before, and has or had a newer one"
         return Verdict(action=Action.SKIP, reason=reason)
     if _follows(row, there):
         reason = _LATER
