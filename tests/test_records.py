@@ -124,7 +124,8 @@ def test_what_is_found_by():
         "state": digest("state", "revoked"),
     } == marks(seal(TOKEN))
     assert {"state": digest("state", "ok")} == marks(seal(BARE))
-    assert {"refresh": tokens["refresh"]} == marks(seal(KINDS["ended"]))
+    ended = {"user": digest("user", TOKEN.user), "refresh": tokens["refresh"]}
+    assert ended == marks(seal(KINDS["ended"]))
     leads = {"state": digest("state", records.alias_state(ALIAS.to))}
     assert leads == marks(seal(ALIAS))
     assert leads | tokens == marks(seal(CARRYING))

@@ -170,8 +170,7 @@ class Aliases:
             earlier = (*carried.renewal.to_revoke, *carried.renewal.replaced)
             row = saving.superseded(row, earlier, habits=habits)
             return row.with_renewal(took=(*took, alias.id)[-_REMEMBERED:])
-        # A row was there as the alias began to carry, or its making has been the alias's.
-        is_as_seen = row.renewal.login == alias.seen_login or alias.seen_status is None
+        is_as_seen = row.renewal.login == alias.seen_login
         revoked_since = row.status is Status.REVOKED and alias.seen_status is not Status.REVOKED
         if is_as_seen and not revoked_since:
             joined = saving.taken(row, carried, habits=habits)

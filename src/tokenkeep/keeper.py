@@ -276,20 +276,21 @@ class Keeper:
             TokenNotFound: There is none.
             StoreError: It could not be written.
         """
+        ended = self.revoke(token_id)  # once: a login from now on is another one
         for _ in attempts(token_id):
-            ended = self.revoke(token_id)
             if ended.status is not Status.REVOKED:
-                return ended  # its user has logged in again meanwhile: that login stays
+                break  # its user has logged in again meanwhile: that login stays
             try:
                 self.store.delete_version(str(ended.id), str(ended.version))
             except StoreConflict:
                 now = self.store.reread(str(ended.id))
-                if now is not None and now.status is Status.REVOKED:
-                    continue
+                if now is None:
+                    break
+                ended = now
             else:
                 self._report("deleted", ended)
-            return ended
-        raise AssertionError  # attempts() has raised
+                break
+        return ended
 
     def delete(self, token_id: str, *, replaces: str | None = None) -> Token | None:
         """

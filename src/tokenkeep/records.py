@@ -202,12 +202,13 @@ def _row(token: Token, keys: DataKeys, tenant_of: Callable[[Token], str | None])
         due_at = (token.logged_in_at or 0.0) + LOOKED_AT_AFTER
     access, refresh, grant = _secrets(token, keys)
     digest = keys.digest
-    if token.ended:  # found by nothing but what must not be saved again
-        marks: tuple[str | None, ...] = (None, None, None, None, refresh, None, None)
+    user = digest("user", token.user) if token.user else None
+    if token.ended:  # found by what must not be saved again, and whose it was
+        marks: tuple[str | None, ...] = (user, None, None, None, refresh, None, None)
     else:
         tenant = tenant_of(token)
         marks = (
-            digest("user", token.user) if token.user else None,
+            user,
             digest("tenant", tenant) if tenant else None,
             digest("client", token.client_id) if token.client_id else None,
             access,

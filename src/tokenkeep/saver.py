@@ -137,13 +137,12 @@ class Saver:
         known = by_id is not None and (by_id.user or not token.user)
         if by_id is not None and known and not saving.is_login(by_id, token):
             return by_id, []  # it brings nothing that another row could have
-        found = self._settled(self._marks(token), self._rows.look)
+        marks = self._marks(token)
+        found = self._settled(marks, self._rows.look)
         for kept in found:
-            if (
-                isinstance(kept, Token)
-                and kept.ended
-                and kept.refresh_token == token.refresh_token
-            ):
+            if not (isinstance(kept, Token) and kept.ended):
+                continue
+            if ("owner", kept.owner) in marks or saving.is_ended_with(kept, token):
                 raise StaleToken(
                     "This login was ended here, and the provider is still being told",
                     token_id=kept.id,
@@ -166,6 +165,8 @@ class Saver:
         given = dict(credentials(token))
         if len(given) > 1:
             given.pop("access", None)
+        if token.user:
+            given["user"] = token.user  # a deleted row of theirs may have to be revoked yet
         return [*self.owners(token), *(self._rows.mark(*each) for each in given.items())]
 
     def looked(self, row: Token) -> Token | None:
@@ -181,8 +182,7 @@ class Saver:
         Returns:
             The row as it may be written next. None: it was written, read again.
         """
-        age = self._clock.now() - (row.logged_in_at or 0.0)
-        if not row.renewal.unlooked or age < LOOKED_AT_AFTER:
+        if not row.renewal.unlooked or self._may_be_under_way(row):
             return row
         # No refresh token in a local variable: crash reports show those of each frame.
         marks = [self._rows.mark("refresh", row.refresh_token or ""), *self.owners(row)]
@@ -200,11 +200,18 @@ class Saver:
             if saving.same_thing(other, row):
                 self._become_one(row, other)
                 return None
-        row = row.with_renewal(unlooked=False)
+        looked = row.with_renewal(unlooked=False)
         if any(not other.renewal.unlooked or _made(other) < _made(row) for other in others):
-            self._rows.put(saving.withdrawn(row, self._clock.now()), replaces=row.version)
+            if any(self._may_be_under_way(other) for other in others):
+                return row  # it may be taken back yet: for the next look
+            self._rows.put(saving.withdrawn(looked, self._clock.now()), replaces=row.version)
             return None
-        return row
+        return looked
+
+    def _may_be_under_way(self, row: Token) -> bool:
+        """Tell whether whoever wrote a login may be about to look for others."""
+        age = self._clock.now() - (row.logged_in_at or 0.0)
+        return row.renewal.unlooked and age < LOOKED_AT_AFTER
 
     def _settled(
         self, marks: Sequence[Mark], find: Callable[[Sequence[Mark]], list[Kept]]

@@ -193,6 +193,12 @@ def is_login(stored: Token, token: Token) -> bool:
     return bool(token.grant_token and token.grant_token != stored.grant_token)
 
 
+def is_ended_with(ended: Token, token: Token) -> bool:
+    """Tell whether a deleted row has to be revoked with the refresh token that a save brings."""
+    its = (ended.refresh_token, *(value for _, value in ended.renewal.to_revoke))
+    return bool(token.refresh_token) and token.refresh_token in its
+
+
 def has_other_tokens(token: Token, stored: Token) -> bool:
     """Tell whether a save would change the tokens of a row, or what may be done with them."""
     pairs = ((getattr(token, name), getattr(stored, name)) for name in SECRETS.values())

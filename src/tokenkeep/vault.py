@@ -542,8 +542,11 @@ class Vault(Store):
         if not row.renewal.to_revoke:
             self._rows.delete(record_id, replaces=row.version)
             return
-        # Another owner, so that what it was for is free.
-        owner = self._header.keys.digest("ended", f"{row.id} {row.version}")
+        # Another owner, so that what it was for is free. Without a user, that is its
+        # credential: nobody may save that as long as it is to be revoked.
+        owner = str(row.owner)
+        if row.user:
+            owner = self._header.keys.digest("ended", f"{row.id} {row.version}")
         ended = row.but(owner=owner, ended=True, access_token=None)
         if self._rows.may_become(record_id, owner):
             self._rows.put(ended, replaces=row.version)

@@ -67,7 +67,7 @@ class Late:
         """
         unknown = 0
         for _ in attempts(entry.token_id, entry.user):
-            row = self._row(entry)  # a store that can't be read is not waited for again
+            row = self._store.reread(entry.token_id)
             try:
                 return self._settled(entry, row, provider)
             except StoreConflict:
@@ -111,16 +111,6 @@ class Late:
         self._see_to(entry, stored, provider)
         self._report("superseded", stored)
         return self._done(entry, None)
-
-    def _row(self, entry: Entry) -> Token | None:
-        """Return the row an answer is for: of its id, or the one that holds what it replaces."""
-        stored = self._store.reread(entry.token_id)
-        if stored is not None or not entry.base_refresh:
-            return stored
-        asked = Token(
-            provider=entry.provider, client_id=entry.client_id, refresh_token=entry.base_refresh
-        )
-        return self._found(asked)
 
     def _found(self, asked: Token) -> Token | None:
         try:
