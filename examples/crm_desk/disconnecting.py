@@ -57,12 +57,14 @@ def disconnect(keeper: Keeper, ledger: Ledger, login: Login) -> bool:
         is_confirmed = not ended.renewal.to_revoke
     # Before anybody looks who has logged in since: who does after that look is not meant.
     over = {each: _since(ledger, each, login) for each in ids}
-    if not _is_gone(keeper, token_id):
+    is_gone = _is_gone(keeper, token_id)
+    if not is_gone:
         over[token_id] = login.since
     with _said():
         for each, since in over.items():
             ledger.end_login(each, since)
-    ledger.forget(token_id)
+    if is_gone:
+        ledger.forget(token_id)
     return is_confirmed
 
 

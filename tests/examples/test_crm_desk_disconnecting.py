@@ -236,8 +236,14 @@ def test_a_login_before_it_was_revoked(place):
 def test_a_login_after_it_was_revoked(place):
     """It stays, and so do those after it; what was before it is over."""
     login, other, after = place.log_in(), place.log_in(), []
-    place.before_the_deletion(lambda: after.append(place.log_in()))
+
+    def log_in():
+        after.append(place.log_in())
+        place.ledger.note(after[0].token_id, "Logged in")
+
+    place.before_the_deletion(log_in)
     assert place.disconnect(login) is True
+    assert [event.text for event in place.ledger.events(login.token_id)] == ["Logged in"]
     again = place.log_in()
 
     works = [place.works(each) for each in (login, other, *after, again)]

@@ -124,6 +124,21 @@ def test_login_fails(sdk, zoho):
     assert zoho.counters.token_calls() <= len(workers)
 
 
+def test_login_that_can_not_be_saved(sdk, zoho, credential):
+    """It is over with that: who waits goes on at once."""
+    asker, other = sdk.process(), sdk.process()
+    asker.open()
+    assert asker.find(**credential, **sdk.secrets()) is None
+    with pytest.raises(SDKFailed) as failed:
+        asker.save(id=f"tk_{'0' * 32}", access_token="a", **sdk.secrets())
+    assert failed.value.cause == "StoreConflict"
+    other.open()
+    other.hurry(speed=0.001)  # no wait runs out
+
+    assert sdk.start(other, **credential, **sdk.secrets())["id"]
+    assert zoho.counters.token_calls() == 1
+
+
 def test_right_after_a_failure(sdk, zoho):
     """A login that failed does not stand in the way of one with a good code."""
     process = sdk.process()
