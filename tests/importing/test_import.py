@@ -185,11 +185,10 @@ def test_an_id_that_is_taken(run, store, write_csv):
 
 
 def test_where_refresh_tokens_come_from(run, store, write_csv):
-    """Those without a grant were given from outside: they may be in use elsewhere, too."""
+    """They were given from outside, whatever grant they came of: they may be in use there."""
     run(write_csv(ANA, BOB | {"grant_token": ""}))
 
-    given = {token.user: token.renewal.given for token in store.get_tokens()}
-    assert {ANA["user_name"]: False, BOB["user_name"]: True} == given
+    assert [True, True] == [token.renewal.given for token in store.get_tokens()]
 
 
 def test_older_generations_have_to_be_placed(run, store, write_csv):

@@ -79,6 +79,19 @@ def test_again_there_is_nothing_to_do(source, target, copy):
     assert before == (records(source), records(target))
 
 
+def test_several_rows_of_one_user(source, target):
+    """One for each client and place, and one whose place is not known: none stands for another."""
+    places = ("https://www.zohoapis.eu", "https://sandbox.zohoapis.eu", None)
+    for number, place in enumerate((*places, places[0])):
+        other = {"api_domain": place, "client_id": "c" if number == len(places) else "1000.CLIENT"}
+        source.save_token(login(refresh_token=f"refresh {number}", **other))
+
+    for done in ("new", "already there"):
+        assert [done] * 4 == [step.action.value for step in Copier(source, target).steps()]
+
+    assert [bare(row) for row in source.get_tokens()] == [bare(r) for r in target.get_tokens()]
+
+
 def test_a_dry_run_writes_nothing(source, target, copy):
     """It says what a run would do, before and after one."""
     fill(source)

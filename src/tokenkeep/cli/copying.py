@@ -50,7 +50,7 @@ def copy(
         closing(copier.steps(dry_run=dry_run)) as steps,
     ):
         for done, step in enumerate(steps):
-            move(done, progress.part_before(step.token_id))
+            move(done, progress.part_before(step.token_id.removeprefix("tk_")))
             counts[step.action.value] += 1
             in_flight += step.in_flight
             if session.verbosity > 0 or step.action not in _QUIET or step.reason:

@@ -51,7 +51,7 @@ def export(session: Session, path: Path, *, environment: str, yes: bool) -> None
 
         def show(token: Token) -> None:
             nonlocal count
-            move(count := count + 1, progress.part_before(token.id))
+            move(count := count + 1, progress.part_before(str(token.id).removeprefix("tk_")))
 
         wanted = environment.strip().lower()
         counts = export_csv(vault, path, now=session.now(), environment=wanted, on_token=show)

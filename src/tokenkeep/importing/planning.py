@@ -211,7 +211,9 @@ class Importer:
 
     def _compared(self, row: Row, token: Token, stored: Token) -> Step:
         """Say what is to be done with a row whose token is stored, in whatever state."""
-        if saving.is_login(stored, token):
+        # With the same refresh token it is the same one, whether or not its grant is known.
+        has_it = token.refresh_token is not None and token.refresh_token == stored.refresh_token
+        if saving.is_login(stored, token) and not has_it:
             if self._replace:
                 reason = "takes the place of another login of this user"
                 return Step(row=row, action=Action.UPDATE, reason=reason, token=token)

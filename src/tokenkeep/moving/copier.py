@@ -20,7 +20,7 @@ from tokenkeep.errors import (
     UnknownName,
 )
 from tokenkeep.importing.row import Action
-from tokenkeep.moving.judging import Verdict, had_login, is_one_login, judge
+from tokenkeep.moving.judging import Verdict, had_login, judge, meets
 from tokenkeep.moving.settled import CLOCKS, expect_settled
 from tokenkeep.swapping import OF_THE_STORE, attempts
 from tokenkeep.token import Status, Token
@@ -109,10 +109,11 @@ class Copier:
             self._source.iter_tokens(on_error=errors.append),
             (row for row in due if row.ended),
         )
+        told: set[str | None] = set()
         for row in rows:
-            yield from _failed(errors)
+            yield from _failed(errors, told)
             yield self._step(row, dry_run=dry_run)
-        yield from _failed(errors)
+        yield from _failed(errors, told)
         yield from self._ids(dry_run=dry_run)
         expect_settled(self._source, now)
 
@@ -201,9 +202,7 @@ class Copier:
         if known is None and (rows or by_id):
             known = self._target.reread(str(row.id))
         met = {known.id: known} if known is not None else {}
-        for each in rows:
-            if saving.same_thing(each, row) or is_one_login(row, each):
-                met.setdefault(each.id, each)
+        met |= {each.id: each for each in rows if each.id not in met and meets(row, each)}
         return list(met.values()), known
 
     def _judged(self, row: Token, there: Token | None) -> Verdict:
@@ -321,9 +320,13 @@ def _told(error: TokenKeepError, token_id: str | None = None) -> str:
     return f"{error.what} (token {error.token_id or token_id})"
 
 
-def _failed(errors: list[TokenKeepError]) -> Iterator[Step]:
+def _failed(errors: list[TokenKeepError], told: set[str | None]) -> Iterator[Step]:
+    """Yield what did not open, once: a row that is due as well is met twice."""
     while errors:
         exc = errors.pop(0)
-        yield Step(
-            token_id=str(exc.token_id), user=exc.user, action=Action.FAILED, reason=_told(exc)
-        )
+        if exc.token_id not in told:
+            told.add(exc.token_id)
+            reason = _told(exc)
+            yield Step(
+                token_id=str(exc.token_id), user=exc.user, action=Action.FAILED, reason=reason
+            )

@@ -72,6 +72,12 @@ def is_one_login(row: Token, there: Token) -> bool:
     return both is not None and mine[both] == its[both]
 
 
+def meets(row: Token, there: Token) -> bool:
+    """Tell whether two rows can't both be in a store: for the same, of one login, or unnamed."""
+    is_the_same = all(getattr(row, name) == getattr(there, name) for name in saving.FIXED)
+    return is_the_same or is_one_login(row, there) or there.user is None
+
+
 def had_login(row: Token, other: Token) -> bool:
     """Tell whether a row has, or had, the refresh token of another one."""
     has = other.refresh_token
@@ -145,7 +151,10 @@ def _is_later(row: Token, there: Token) -> bool:
 
 def _on_arrival(row: Token) -> Token:
     """Return a row that nobody in the target renews or has looked at yet."""
-    return row.with_renewal(claim=None, unlooked=bool(row.refresh_token) and not row.ended)
+    # Given from outside: the source's store may go on with it.
+    return row.with_renewal(
+        claim=None, given=True, unlooked=bool(row.refresh_token) and not row.ended
+    )
 
 
 def _with_login_of(there: Token, row: Token, habits: saving.Habits) -> Token:
