@@ -75,15 +75,6 @@ def test_holder_lives(logins, clock, living):
     assert clock.slept == []
 
 
-def test_given_what_is_saved(logins, store, clock, living):
-    """Who waits gets what the holder saves, and asks nobody."""
-    assert living(logins.elect, LOGIN) is None
-    saved = store.save_token(LOGIN.but(access_token="a"))
-
-    assert logins.elect(LOGIN) == saved
-    assert clock.slept == []
-
-
 def test_each_environment_for_itself(logins, clock):
     """One thread logs in for production and sandbox with one credential; so do two."""
     for each in (LOGIN, LOGIN.but(environment="sandbox"), LOGIN.but(data_center="eu")):
@@ -96,14 +87,6 @@ def test_each_environment_for_itself(logins, clock):
 def test_asked_again(store, clock):
     """A thread never waits for itself, by whatever object it asked before."""
     assert [FirstLogins(store, clock).elect(LOGIN) for _ in range(2)] == [None, None]
-    assert clock.slept == []
-
-
-def test_thread_ended(logins, clock):
-    """A retry in a new thread costs no wait when the elected thread has ended."""
-    for _ in range(3):
-        assert in_a_thread_that_ends(logins.elect, LOGIN) is None
-
     assert clock.slept == []
 
 

@@ -40,7 +40,7 @@ def test_fresh_processes_with_a_user(sdk, zoho, credential):
 
     assert zoho.counters.token_calls() == 1
     assert {each["user"] for each in started} == {zoho.user.name}
-    assert len({each["id"] for each in started}) == 1
+    assert workers[0].rows() == [[started[0]["id"], "ok", zoho.user.name]]
 
 
 @pytest.mark.parametrize("store", ["sqlite:///tokens.db", "file:///tokens.json", "list"])
@@ -162,23 +162,3 @@ def test_slow_login(sdk, zoho, credential):
 
     assert workers[0].result()["access_token"] == started[0]["access_token"]
     assert zoho.counters.token_calls() == 1
-
-
-def test_one_row_is_left(sdk, credential):
-    """After a login there is one row, and nothing else."""
-    workers = [sdk.process() for _ in range(4)]
-    given = {"environment": sdk.environment(), **credential, **sdk.secrets()}
-    sdk.at_once(workers, "start", **given)
-
-    assert [row[1] for row in workers[0].rows()] == ["ok"]
-    assert len(workers[0].tokens()) == 1
-
-
-def test_a_login_under_way_is_no_token(sdk, credential):
-    """A login under way shows in no list."""
-    asker, other = sdk.process(), sdk.process()
-    asker.open()
-    assert asker.find(**credential, **sdk.secrets()) is None
-    other.open()
-
-    assert (other.tokens(), other.rows()) == ([], [])
