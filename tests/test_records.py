@@ -212,8 +212,15 @@ def test_what_a_later_version_has_put_there(kept):
     assert kept == (replace(found, carries=plain) if kept is CARRYING else plain)
 
 
+def test_a_status_that_is_not_known():
+    """A later version has written it: nobody is told to delete it."""
+    plain = b'{"status": "suspended", "renewal": {}}'
+    with pytest.raises(StoreTooNew, match="status"):
+        records.unseal(sealed_anew(seal(TOKEN), lambda _: plain), KEYS)
+
+
 @pytest.mark.parametrize(
-    "plain", [b"", b"[]", b"{}", b'{"status": "odd", "renewal": {}}', b"\xff", b'{"to": 1}',
+    "plain", [b"", b"[]", b"{}", b'{"status": [], "renewal": {}}', b"\xff", b'{"to": 1}',
               b'{"claim": {}}', b'{"to": "x", "at": "soon", "name": null}']
 )  # fmt: skip
 @every_kind

@@ -268,7 +268,15 @@ def test_a_login_starts_anew(saved, is_login):
     assert ("new" if is_login else "old") == after.renewal.login
     assert (NOW if is_login else 1.0) == after.logged_in_at
     assert ([("login", NOW)] if is_login else []) == [(h.what, h.at) for h in after.history]
-    assert ((NOW,) if after.refresh_token == "r2" else (1.0, 2.0)) == after.renewal.mints
+    assert (() if after.refresh_token == "r2" else (1.0, 2.0)) == after.renewal.mints
+
+
+def test_a_login_without_an_access_token():
+    """The stored one was the replaced login's: it goes with it."""
+    after = save(ROW, refresh_token="r2")
+
+    assert (None, None) == (after.access_token, after.expires_at)
+    assert save(ROW, refresh_token="r").access_token == ROW.access_token
 
 
 @pytest.mark.parametrize("status", [Status.REVOKED, Status.LOGIN_NEEDED])

@@ -110,7 +110,7 @@ def test_lookup(name, value):
     "plain",
     [
         None,
-        {"status": SECRET},
+        {"status": [SECRET]},
         {"renewal": {"claim": SECRET}},
         {"renewal": {"to_revoke": [[SECRET]]}},
         {"history": [5, SECRET]},

@@ -123,6 +123,8 @@ class Aliases:
                 return
             if led is not None:
                 raise StoreConflict("This id is another token's", token_id=led.id, user=led.user)
+            if there is not None and not isinstance(there, Alias):
+                raise StoreConflict("This id is a deleted token's yet", token_id=token_id)
             alias = Alias(
                 id=record_id,
                 version="",
@@ -144,9 +146,11 @@ class Aliases:
         return found + [each for one in found for each in self.of(records.token_id(one.id))]
 
     def _finish(self, alias: Alias, carried: Token) -> None:
-        row = self._rows.read(alias.to.removeprefix("tk_"))
+        there = self._rows.read(alias.to.removeprefix("tk_"))
+        # A row may have become an alias since, but what was deleted is seen as it is.
+        row = self.lead(there) if isinstance(there, Alias) else there
         if not isinstance(row, Token) or row.ended:
-            if alias.seen_status is not None:
+            if alias.seen_status is not None or isinstance(there, Alias):
                 self._end(alias, carried)
                 return
             owner = self._rows.owner(carried)

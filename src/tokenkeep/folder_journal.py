@@ -62,6 +62,7 @@ class FolderJournal(Journal):
     def prepare(self, base_refresh: str | None) -> str | None:
         """See `Journal.prepare`."""
         room = f"{self._start(base_refresh)}-{secrets.token_hex(8)}{_PART}"
+        del base_refresh  # crash reports show the locals of each frame
         with self._writing():
             self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             self._write(self._folder / room, b"\0" * _ROOM, os.O_CREAT | os.O_EXCL)
@@ -97,14 +98,16 @@ class FolderJournal(Journal):
 
     def find(self, base: tuple[str | None, str | None]) -> Entry | None:
         """See `Journal.find`."""
-        found = self._entries(self._start(base[1]), None)
-        return next((entry for entry in found if entry.base == base), None)
+        start, wanted = self._start(base[1]), digest_of(repr(base))
+        del base  # as above
+        found = self._entries(start, None)
+        return next((entry for entry in found if digest_of(repr(entry.base)) == wanted), None)
 
     def tidy(self, before: float) -> None:
         """See `Journal.tidy`."""
         for name in self._names(_PART):
             path = self._folder / name
-            with suppress(OSError):
+            with suppress(OSError, TokenKeepError):  # one that does not open is left alone
                 if path.stat().st_mtime < before and self._opened(path, Entry) is None:
                     path.unlink()
 

@@ -110,6 +110,8 @@ class Header:
                 raise
             if keys.store_id != self.keys.store_id:
                 raise self._gone("There is another store by now")
+            if not {*self.keys.numbers} <= {*keys.numbers}:
+                raise self._gone("The store's own record is an older one than it was")
             self._record, self.wrapped_under, self.keys = record, wrapped_under, keys
         self._looked = self._monotonic()
 
@@ -235,7 +237,7 @@ def _outside(record: Record) -> dict[str, Any]:
     try:
         outside = json.loads(record.sealed)
         made_by = int(outside["tokenkeep"])
-    except (ValueError, TypeError, KeyError):
+    except (ValueError, TypeError, KeyError, OverflowError, RecursionError):
         raise _damaged() from None
     if made_by > FORMAT:
         raise StoreTooNew(

@@ -281,7 +281,7 @@ def _token(inside: dict[str, Any], record: Record) -> Token:
 
 
 def _token_of(inside: dict[str, Any], **outside: object) -> Token:
-    inside["status"] = Status(inside["status"])
+    inside["status"] = _status(inside["status"])
     inside["renewal"] = _renewal(inside["renewal"])
     if "history" in inside:
         inside["history"] = tuple(
@@ -293,6 +293,14 @@ def _token_of(inside: dict[str, Any], **outside: object) -> Token:
         inside["unknown"] = unknown
     # A copy of an empty one is made in a third of the time of a new one.
     return _EMPTY.but(**outside, **inside)
+
+
+def _status(value: str) -> Status:
+    if value not in {each.value for each in Status}:
+        raise StoreTooNew(
+            "This token has a status that this tokenkeep does not know", hint="Upgrade tokenkeep"
+        )
+    return Status(value)
 
 
 def _renewal(state: dict[str, Any]) -> Renewal:
@@ -341,7 +349,7 @@ def _alias_of(inside: dict[str, Any], record: Record) -> Alias:
         name=inside.get("name"),
         carries=_token_of(carried) if carried else None,
         seen_login=inside.get("seen_login"),
-        seen_status=Status(status) if status else None,
+        seen_status=_status(status) if status else None,
     )
 
 

@@ -102,12 +102,9 @@ class Revocations:
 
     def _noted(self, token: Token, done: list[Token]) -> Token:
         """Take what was confirmed out of a row, and nothing that came in meanwhile."""
-        confirmed = {asked.refresh_token or asked.access_token for asked in done}
         with suppress(StoreUnavailable):  # revoking twice is harmless
             for _ in attempts(token.id, token.user):
-                to_revoke = token.renewal.to_revoke
-                left = tuple(each for each in to_revoke if each[1] not in confirmed)
-                changed = token.with_renewal(to_revoke=left)
+                changed = _without(token, done)
                 if token.ended:
                     return changed  # whoever sweeps deletes it, or writes it
                 try:
@@ -156,3 +153,12 @@ class Revocations:
             return self._providers.of(token).profile.revokes_grant
         except ConfigurationError:
             return True
+
+
+def _without(token: Token, done: list[Token]) -> Token:
+    """Return a row that need not see any more to what was revoked."""
+    confirmed = {asked.refresh_token or asked.access_token for asked in done}
+    to_revoke = token.renewal.to_revoke
+    return token.with_renewal(
+        to_revoke=tuple(each for each in to_revoke if each[1] not in confirmed)
+    )

@@ -33,6 +33,9 @@ if TYPE_CHECKING:
     from tokenkeep.records import Kept
     from tokenkeep.rows import Rows
 
+_PLACES = (("environment",), ("data_center",), ("data_center", "environment"))
+"""What a renewal may learn of what a row is for."""
+
 
 class Saver:
     """
@@ -100,8 +103,8 @@ class Saver:
         """
         Write a row whole, if its version is still the stored one.
 
-        Where it is valid may have been learnt since it was read, and another
-        row be for just that: then its login goes there.
+        Where it is valid may have been learnt since it was read. Where another
+        row is for just that, it stays as it was: two logins are two rows.
 
         Raises:
             StoreConflict: It is not, or the row is gone.
@@ -114,17 +117,13 @@ class Saver:
         if owner == token.owner:
             return self._noted(self._rows.put(token, replaces=token.version))
         if self._rows.may_become(_record_id(token), owner):
-            try:
+            with suppress(StoreConflict):  # the owner may be another row's
                 return self._noted(self._rows.put(token.but(owner=owner), replaces=token.version))
-            except StoreConflict:
-                pass  # the owner may be the other row's
-        written = self._noted(self._rows.put(token, replaces=token.version))
-        there = next((row for row in self.having([("owner", owner)]) if row.id != token.id), None)
-        try:
-            moved = there and self._moved(written, written, there)
-        except StoreConflict:
-            moved = None  # written since: the next one who writes it comes here again
-        return moved or written
+        for unknown in _PLACES:
+            as_it_was = token.but(**dict.fromkeys(unknown))
+            if self._rows.owner(as_it_was) == token.owner:
+                return self._noted(self._rows.put(as_it_was, replaces=token.version))
+        return self._noted(self._rows.put(token, replaces=token.version))
 
     def look(self, token: Token) -> tuple[Token | None, list[Token]]:
         """
@@ -134,10 +133,10 @@ class Saver:
             StaleToken: Its login was ended here, and the provider is being told.
         """
         by_id = self._read(token.id) if token.id else None
-        known = by_id is not None and (by_id.user or not token.user)
+        known = by_id is not None and not saving.fills(by_id, token)
         if by_id is not None and known and not saving.is_login(by_id, token):
             return by_id, []  # it brings nothing that another row could have
-        marks = self._marks(token)
+        marks = self._marks(saving.filled(token, by_id) if by_id else token)
         found = self._settled(marks, self._rows.look)
         for kept in found:
             if not (isinstance(kept, Token) and kept.ended):
@@ -259,7 +258,7 @@ class Saver:
             return self._moved(plan.source, plan.carried, stored)
         owner = self._rows.owner(row) if row.user else str(stored.owner)
         if owner == stored.owner or self._rows.may_become(_record_id(stored), owner):
-            return self._put(row.but(owner=owner), stored.version)
+            return self._put(row.but(owner=owner), stored)
         self._aliases.move(stored, row, records.token_id(self._rows.new_id(owner)), None)
         return self._read(str(stored.id))
 
@@ -268,8 +267,9 @@ class Saver:
         self._aliases.move(source, saving.filled(carried, target), str(target.id), target)
         return self._read(str(source.id))
 
-    def _put(self, row: Token, replaces: str | None) -> Token:
+    def _put(self, row: Token, stored: Token | None) -> Token:
         """Write a row; if nobody can tell whether it was written, look."""
+        replaces = stored.version if stored else None
         try:
             return self._noted(self._rows.put(row, replaces=replaces))
         except StoreUnavailable:
@@ -278,8 +278,10 @@ class Saver:
             except StoreUnavailable:
                 there = None
             if isinstance(there, Token) and there.version != replaces:
-                mine, its = row.renewal.login, there.renewal.login
-                if mine == its:
+                login = row.renewal.login
+                is_new = stored is None or stored.renewal.login != login
+                is_mine = there.but(version=row.version) == row
+                if is_mine or (is_new and there.renewal.login == login):
                     return there
             raise
 

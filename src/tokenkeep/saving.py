@@ -163,7 +163,11 @@ def plan(
     if target is None:
         return Plan(None, first(token, login=login, now=now))
     if source is None:
-        return Plan(target, _changed(target, token, login=login, now=now, habits=habits))
+        row = _changed(target, token, login=login, now=now, habits=habits)
+        twin = _for_the_same(row, [each for each in kept if each.id != target.id])
+        if twin is not None:
+            raise _conflict(twin, "What this is for has a row of its own", hint="Save it there")
+        return Plan(target, row)
     carried = _changed(source, token, login=login, now=now, habits=habits)
     if source.status in _DEAD and carried is source:
         return Plan(source, source)  # revoked without a name, it does not live on under one
@@ -177,6 +181,11 @@ def same_thing(stored: Token, token: Token) -> bool:
         if is_now != wanted and None not in (is_now, wanted):
             return False
     return True
+
+
+def fills(stored: Token, token: Token) -> bool:
+    """Tell whether a save says more about what a row is for than was known."""
+    return any(getattr(token, name) and not getattr(stored, name) for name in FIXED)
 
 
 def is_login(stored: Token, token: Token) -> bool:
@@ -228,13 +237,7 @@ def _changed(stored: Token, token: Token, *, login: str, now: float, habits: Hab
     logs_in = is_login(stored, token)
     if stored.status in _DEAD and not logs_in:
         return stored
-    changes: dict[str, object] = {
-        name: value
-        for name, value, was in zip(_WRITTEN, _written(token), _written(stored), strict=True)
-        if value not in (None, was, {})
-    }
-    if "access_token" in changes:
-        changes["expires_at"] = token.expires_at
+    changes = _changes(stored, token)
     if not changes:
         return stored
     state: dict[str, object] = {}
@@ -252,6 +255,20 @@ def _changed(stored: Token, token: Token, *, login: str, now: float, habits: Hab
         fresh = _replacing(stored, fresh, habits)
         fresh = fresh.with_renewal(given=given, mints=mints, unlooked=True)
     return fresh.but(logged_in_at=now).having("login", now)
+
+
+def _changes(stored: Token, token: Token) -> dict[str, object]:
+    changes: dict[str, object] = {
+        name: value
+        for name, value, was in zip(_WRITTEN, _written(token), _written(stored), strict=True)
+        if value not in (None, was, {})
+    }
+    if "access_token" in changes:
+        changes["expires_at"] = token.expires_at
+    elif "refresh_token" in changes and not token.access_token:
+        # What is stored is the replaced login's, which may be revoked now.
+        changes |= {"access_token": None, "expires_at": None}
+    return changes
 
 
 def first(token: Token, *, login: str, now: float) -> Token:

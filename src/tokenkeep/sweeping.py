@@ -75,13 +75,18 @@ def sweep(
     for due in store.due(now, troubles.note):
         # Read again: with a slow provider its page was read minutes ago, and its user
         # may have logged in since.
-        row = due if due.ended else store.reread(str(due.id))
-        if row is None:
-            continue
-        if _confirmed(row, store, revocations):
-            revoked += bool(row.renewal.to_revoke)
-        else:
-            unconfirmed += 1
+        try:
+            row = due if due.ended else store.reread(str(due.id))
+            if row is None:
+                continue
+            if _confirmed(row, store, revocations):
+                revoked += bool(row.renewal.to_revoke)
+            else:
+                unconfirmed += 1
+        except StoreUnavailable:
+            raise
+        except TokenKeepError as exc:  # as above
+            troubles.note(exc)
     troubles.end()
     return Swept(
         saved=saved,

@@ -269,15 +269,15 @@ class Vault(Store):
         for _ in attempts(token_id):
             try:
                 kept = self._rows.read(record_id)
-                if isinstance(kept, Token) and kept.ended:
-                    if replaces == kept.version:  # all its revocations are confirmed
-                        self._rows.delete(record_id, replaces=replaces)
-                    return
-                row = self._aliases.lead(kept)
-            except (KeyMissing, StoreTampered):
-                # What can't be read can be deleted all the same.
+            except StoreTampered:
+                # What does not open can be deleted all the same.
                 self._rows.delete(record_id, replaces=replaces)
                 return
+            if isinstance(kept, Token) and kept.ended:
+                if replaces == kept.version:  # all its revocations are confirmed
+                    self._rows.delete(record_id, replaces=replaces)
+                return
+            row = self._aliases.lead(kept)
             if row is None:
                 self._drop_alias(record_id)
                 return

@@ -276,19 +276,35 @@ def test_where_it_is_valid_becomes_known(either):
     assert [saved.id] == [again.id] == [row.id for row in either.living()]
 
 
-def test_two_places_turn_out_to_be_one(either):
-    """A second login that was saved without its place is its user's, once that is known."""
+@pytest.mark.parametrize("is_revoked", [False, True], ids=["", "revoked"])
+def test_two_places_turn_out_to_be_one(either, is_revoked):
+    """An older login that was saved without its place does not replace the one that has it."""
     keeper = either.keeper()
-    first = keeper.store.save_token(either.login(either.ana))
-    second = keeper.store.save_token(either.login(either.ana, api_domain=None))
-    keeper.renew(second.id)
+    older = keeper.store.save_token(either.login(either.ana, api_domain=None))
+    newer = keeper.store.save_token(either.login(either.ana))
+    if is_revoked:
+        keeper.revoke(newer.id)
+    renewed = keeper.renew(older.id)
     keeper.sweep()
 
-    assert either.works(either.keeper().get(user=either.ana))
-    assert len(either.living()) == 1
-    assert either.open().find_token_by_id(first.id).id == either.living()[0].id
+    assert (older.id, None) == (renewed.id, renewed.environment)
+    assert is_revoked is (newer.id not in [row.id for row in either.living()])
+    assert all(either.works(row) for row in either.living())
+    if is_revoked:
+        with refused("TokenRevoked"):
+            either.keeper().get(id=newer.id)
     either.end_everything()
     assert set() == either.alive()
+
+
+def test_a_place_that_another_row_has(either):
+    """A row gets no place by a save that another row is for."""
+    store = either.open()
+    older = store.save_token(either.login(either.ana, api_domain=None))
+    newer = store.save_token(either.login(either.ana))
+
+    with refused("StoreConflict"):
+        store.save_token(older.but(api_domain=newer.api_domain))
 
 
 @pytest.mark.parametrize("dies", [False, True], ids=["", "and one dies"])

@@ -77,6 +77,9 @@ def _asked(given: dict[str, Any]) -> Token:
     if argument and option and argument != option:
         raise click.UsageError("Two different ids are given")
     names = ("user", "client_id", "environment", "data_center")
+    for name in names:
+        if given[name] == "":  # a variable that is not set must not choose among all
+            raise click.UsageError(f"--{name.replace('_', '-')} is empty")
     asked = Token(id=argument or option or None, **{name: given.pop(name) for name in names})
     if not asked.id and not asked.user:
         raise click.UsageError("Say which token: an ID, or --user EMAIL:ZGID")

@@ -78,6 +78,22 @@ class Late:
                     raise
         return None
 
+    def left(self, row: Token) -> Entry | None:
+        """
+        Return this host's answer for a row that could not be saved. None if there is none.
+
+        One of another row, which had the same pair and is gone, only waits to be
+        taken back: that is a sweep's business, and holds no caller up.
+
+        Args:
+            row: As stored.
+        """
+        entry = self._journal.find(row.pair)
+        if entry is None or entry.token_id == row.id:
+            return entry
+        led_to = self._store.reread(entry.token_id)
+        return entry if led_to is not None and led_to.id == row.id else None
+
     def forget(self, entry: Entry, token: Token | None) -> None:
         """
         Take an answer out of the journal, now that what becomes of it is final.
@@ -130,21 +146,10 @@ class Late:
         Raises:
             StoreConflict: Somebody wrote the row meanwhile.
         """
-        fresh = entry.refresh_token
-        if fresh is None or fresh == entry.base_refresh or fresh in row.pair:
-            return
-        if saving.is_older(row, fresh):
-            return  # it went on from there
         habits = saving.Habits(revokes_grant=provider.profile.revokes_grant)
-        spent = ("refresh_token", entry.base_refresh)
-        row = saving.superseded(row, [("refresh_token", fresh)], habits=habits)
-        renewal = row.renewal
-        self._store.swap(
-            row.with_renewal(
-                to_revoke=tuple(each for each in renewal.to_revoke if each != spent),
-                replaced=tuple(each for each in renewal.replaced if each != spent),
-            )
-        )
+        seen_to = _with_late(row, entry, habits)
+        if seen_to is not row:
+            self._store.swap(seen_to)
 
     def _taken_back(self, entry: Entry, stored: Token | None, provider: Provider) -> bool:
         """
@@ -196,3 +201,19 @@ class Late:
             self._journal.put(entry)
         except StoreUnavailable as exc:
             self._report("unjournaled", fresh, error=exc.what)
+
+
+def _with_late(row: Token, entry: Entry, habits: saving.Habits) -> Token:
+    """Return a row that sees to the refresh token of an answer that came too late for it."""
+    fresh = entry.refresh_token
+    if fresh is None or fresh == entry.base_refresh or fresh in row.pair:
+        return row
+    if saving.is_older(row, fresh):
+        return row  # it went on from there
+    spent = ("refresh_token", entry.base_refresh)
+    seen_to = saving.superseded(row, [("refresh_token", fresh)], habits=habits)
+    renewal = seen_to.renewal
+    return seen_to.with_renewal(
+        to_revoke=tuple(each for each in renewal.to_revoke if each != spent),
+        replaced=tuple(each for each in renewal.replaced if each != spent),
+    )
