@@ -216,3 +216,14 @@ def test_deleting_everything_leaves_it(vault, backend):
     assert [HEADER] == [record.id for record in backend.scan(None, 10)]
     assert vault.store_id == vault_over(backend, OLD).store_id
     assert vault.save_token(ANA) == vault_over(backend, OLD).find_token(Token(user="ana"))
+
+
+def test_an_older_one_is_put_in_its_place(backend):
+    """Whoever knows its later data keys does not forget them: another would get their number."""
+    vault = vault_over(backend, OLD)
+    was = backend.read(HEADER)
+    list(vault.rotate_data())
+    backend.write(was, replaces=backend.read(HEADER).version)
+
+    with pytest.raises(StoreUnavailable, match="an older one"):
+        vault.key_status()

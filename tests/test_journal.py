@@ -347,7 +347,20 @@ def test_opens_but_makes_no_sense(open_journal):
         open_journal().find(BASE)
     seen = [repr(frame.f_locals) for frame, _ in walk_tb(caught.value.__traceback__)][1:]
     assert "unmistakable" not in "".join(seen)
+    assert SECRETS["base_refresh"] not in "".join(seen)
     assert (None, None) == (caught.value.__cause__, caught.value.__context__)
+
+
+def test_no_secret_in_the_frames_of_a_full_disk(open_journal, folder):
+    """A crash report shows the locals of each frame."""
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    folder.write_text("in the way")
+
+    with pytest.raises(StoreUnavailable) as caught:
+        open_journal().prepare(SECRETS["base_refresh"])
+
+    seen = [repr(frame.f_locals) for frame, _ in walk_tb(caught.value.__traceback__)][1:]
+    assert SECRETS["base_refresh"] not in "".join(seen)
 
 
 def test_another_stores_entry(open_journal, folder, tmp_path):

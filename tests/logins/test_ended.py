@@ -260,3 +260,37 @@ def test_delete_by_command_says_what_is_left(stage, ana, run):
     done = run("delete", ana.id, "--yes")
 
     assert "sweep" in done.output
+
+
+def test_a_provider_that_is_not_configured_any_more(stage, ana):
+    """What it has to revoke is told, and holds up nobody else's."""
+    keeper = stage.keeper()
+    with stage.provider_down():
+        keeper.revoke(ana.id)
+        bo = keeper.store.save_token(stage.login(stage.bo, at="eu"))
+        for row in (ana, bo):
+            keeper.revoke(row.id)
+            keeper.delete(row.id)
+    [gone] = [each for each in keeper.store.due(stage.clock.now()) if each.id == ana.id]
+    keeper.store.swap(gone.but(provider="gone"))
+
+    with refused("UnknownName"):
+        stage.keeper().sweep()
+
+    assert stage.is_alive(ana)
+    assert not stage.is_alive(bo)
+
+
+def test_an_id_of_what_is_to_be_revoked(stage, ana):
+    """It leads to nothing else: the revocation would be forgotten."""
+    keeper = stage.keeper()
+    bo = keeper.store.save_token(stage.login(stage.bo, at="eu"))
+    with stage.provider_down():
+        keeper.revoke(ana.id)
+        keeper.delete(ana.id)
+
+    with refused("StoreConflict"):
+        stage.open().add_id(ana.id, bo)
+
+    stage.keeper().sweep()
+    assert not stage.is_alive(ana)
