@@ -117,7 +117,7 @@ class Attempt:
         if held is None:
             return None
         try:
-            entry = self._journal.find(held.pair)
+            entry = self._late.left(held)
         except TokenKeepError:
             self._release(held, None, unsent=True)
             raise
@@ -278,7 +278,7 @@ class Attempt:
                 self._clock.sleep(pause)
                 pause = min(pause * 1.5, LONGEST_PAUSE)
                 continue
-            entry = self._journal.find(held.pair)
+            entry = self._late.left(held)
             if entry is not None:
                 return self._settled(held, entry)
             gone = died(stored, Status.LOGIN_NEEDED, self._clock.now(), holder.name(holder.me()))

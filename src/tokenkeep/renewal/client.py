@@ -191,7 +191,7 @@ class _Client:
         """Return the token with an answer that still can't be saved. None: read again."""
         if self._token.status is not Status.OK:
             raise dead(self._token)
-        entry = self._parts.journal.find(self._token.pair)
+        entry = self._parts.late.left(self._token)
         if entry is None:
             return None
         try:
