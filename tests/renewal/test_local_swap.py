@@ -354,25 +354,6 @@ def test_one_for_each_store(monkeypatch):
         sys.setswitchinterval(before)
 
 
-def test_a_renewal_goes_on_where_its_row_has_got_its_user():
-    """The row without a name is gone meanwhile: its renewal is saved in the user's."""
-    provider = ScriptedProvider(rotates=True)
-    keeper = Keeper(ListStore(), providers=OneProvider(provider))
-    store = keeper.store
-    login = Token(client_id="c", refresh_token="login-1/0", access_token="a", expires_at=1.0)
-    owner = store.save_token(login.but(user=USER, refresh_token="login-0/0", access_token="o"))
-    nameless = store.save_token(login)
-    assert owner.id != nameless.id
-    provider.during.append(lambda: store.save_token(login.but(id=nameless.id, user=USER)))
-
-    token = keeper.get(id=nameless.id)
-
-    assert ["login-1/0"] == provider.sent
-    assert [] == provider.revoked
-    assert (USER, "login-1/1") == (token.user, token.refresh_token)
-    assert [token.pair] == [row.pair for row in store.get_tokens()]
-
-
 @pytest.mark.parametrize("login", [{"refresh_token": "r"}, {}])
 def test_the_id_of_a_deleted_row_leads_to_nobody_else(login):
     """What another user saves later with the same token is not found by it."""

@@ -44,20 +44,23 @@ def test_early_renewal_of_another_thread(world):
     assert [token.access_token for token in seen] == ["access-1"]
 
 
-def test_answer_of_a_row_that_is_gone(killing):
-    """Saved anew, its login has a row again: the answer that waited to be taken back is its."""
+def test_answer_of_a_row_that_is_gone_holds_no_other_up():
+    """What only waits to be taken back is left to the sweep: no caller tries it."""
+    world = World(revokes_grant=False)
 
     def delete():
-        killing.beside.keeper.delete(killing.id)
-        killing.provider.unreachable = True
+        world.beside.keeper.delete(world.id)
+        world.provider.unreachable = True
 
-    killing.provider.during.append(delete)
+    world.provider.during.append(delete)
     with pytest.raises(TokenNotFound):
-        killing.get()
-    killing.provider.unreachable = False
-    killing.id = killing.login().id
+        world.get()
+    world.id = world.login().id  # the same login, saved anew
+    revoke = world.provider.revoke
+    world.provider.revoke = lambda _: pytest.fail("a caller asked for a revocation")
 
-    assert killing.get().pair == killing.stored.pair == ("access-2", "login-1/1")
-    assert killing.provider.sent == ["login-1/0"]
-    assert killing.here.keeper.sweep().saved == 0
-    assert set() == killing.provider.dead
+    assert world.get().access_token == "access-3"
+
+    world.provider.revoke, world.provider.unreachable = revoke, False
+    world.here.keeper.sweep()
+    assert world.provider.revoked == ["access-2"]
