@@ -5,9 +5,9 @@ from __future__ import annotations
 from contextlib import suppress
 
 import pytest
-from renewal_scenario import World
+from renewal_scenario import USER, World
 
-from tokenkeep import ProviderRefused, ProviderUnavailable, holder
+from tokenkeep import ProviderRefused, ProviderUnavailable, Token, holder
 
 
 def test_changes(world):
@@ -63,6 +63,18 @@ def test_a_place_that_was_learnt_is_what_the_row_is_for(world):
 
     assert [saved] == world.there.store.get_tokens()
     assert world.id == saved.id
+
+
+def test_a_place_that_another_row_is_for(world):
+    """Two logins are two rows: each is found as before."""
+    world.provider.places = {EU: ("eu", "production")}
+    other = world.login("login-2", "another", left=3600, api_domain=EU)
+    world.provider.extra = {"api_domain": EU}
+
+    assert world.get().access_token == "access-2" == world.stored.access_token
+
+    assert world.vault.find_token(Token(user=USER, data_center="eu")) == other
+    assert 2 == len(world.vault.get_tokens())
 
 
 def test_an_answer_that_says_nothing_besides(world):
