@@ -21,7 +21,7 @@ from tokenkeep.errors import (
 )
 from tokenkeep.importing.row import Action
 from tokenkeep.moving.judging import Verdict, had_login, judge, meets
-from tokenkeep.moving.settled import CLOCKS, expect_settled
+from tokenkeep.moving.settled import CLOCKS, expect_settled, finish_moves
 from tokenkeep.swapping import OF_THE_STORE, attempts
 from tokenkeep.token import Status, Token
 
@@ -102,20 +102,19 @@ class Copier:
             StoreUnavailable: A store can't be read or written.
         """
         now = self._clock.now()
-        expect_settled(self._source, now)
+        expect_settled(self._source)
         errors: list[TokenKeepError] = []
-        due = self._source.due(now + CLOCKS, errors.append)
-        rows = chain(
-            self._source.iter_tokens(on_error=errors.append),
-            (row for row in due if row.ended),
-        )
+        rows = self._source.iter_tokens(on_error=errors.append)
+        if finish_moves(self._source, now):
+            due = self._source.due(now + CLOCKS, errors.append)
+            rows = chain(rows, (row for row in due if row.ended))
         told: set[str | None] = set()
         for row in rows:
             yield from _failed(errors, told)
             yield self._step(row, dry_run=dry_run)
         yield from _failed(errors, told)
         yield from self._ids(dry_run=dry_run)
-        expect_settled(self._source, now)
+        expect_settled(self._source)
 
     # Rows
 

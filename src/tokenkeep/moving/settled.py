@@ -16,18 +16,12 @@ CLOCKS = 86_400.0
 """How far the clocks of other hosts may be ahead, in seconds."""
 
 
-def expect_settled(store: Vault, now: float) -> None:
+def expect_settled(store: Vault) -> None:
     """
     Refuse a store while answers of the provider wait to be saved in it.
 
     What is stored is out of date then: with a provider that rotates, its
-    refresh tokens are spent. Only this host's answers can be seen. A login on
-    its way from one row to another, where a process ended, is brought there,
-    as by any lookup.
-
-    Args:
-        store: Which one.
-        now: Epoch seconds.
+    refresh tokens are spent. Only this host's answers can be seen.
 
     Raises:
         StoreError: There are some.
@@ -41,10 +35,25 @@ def expect_settled(store: Vault, now: float) -> None:
             "what is stored there is out of date",
             hint="Save them with: tokenkeep sweep --store …, then run this again",
         )
-    after = None
+
+
+def finish_moves(store: Vault, now: float) -> bool:
+    """
+    Bring logins that were left on their way from one row to another there, as any lookup does.
+
+    Args:
+        store: Which one.
+        now: Epoch seconds.
+
+    Returns:
+        Whether there are deleted rows with something to revoke.
+    """
+    after, ended = None, False
     while page := store.backend.due(now + CLOCKS, _PAGE, after=after):
         for record in page:
+            ended |= record.kind == records.ENDED
             if record.kind == records.ALIAS:
                 with suppress(KeyMissing, StoreTampered):
                     store.reread(records.token_id(record.id))
         after = page[-1].due_at or 0.0, page[-1].id
+    return ended
