@@ -148,7 +148,7 @@ def main() -> None:
     given = options(__doc__)
     sizes = (1_000, 10_000, 100_000) if given.full else (1_000, 10_000)
     with folder() as path:
-        found = [case for n in sizes for case in cases(path, n, 150 if given.full else 60)]
+        found = [case for n in sizes for case in cases(path, n, 200 if given.full else 80)]
     report("save, on disk", "µs a call", found, given)
 
 

@@ -10,6 +10,7 @@ median, since who waits for another process is not alone.
 from __future__ import annotations
 
 import argparse
+import gc
 import json
 import os
 import platform
@@ -145,6 +146,9 @@ def in_turn(
     for function in functions.values():
         function()  # warm: caches, lazily loaded modules, the database's pages
     took: dict[str, list[float]] = {name: [] for name in functions}
+    # What a benchmark has made for itself is nobody's garbage to look through.
+    gc.collect()
+    gc.freeze()
     # Who comes first to a file after others pays for it: each its turn, the same ones each run.
     luck, order = random.Random(1), list(functions)
     for _ in range(rounds):
