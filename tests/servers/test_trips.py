@@ -106,6 +106,20 @@ def test_a_save_of_what_was_read_takes_two(trips):
     assert 2 == trips.of(trips.keeper.save, changed)
 
 
+def test_the_sdks_save_takes_two(trips):
+    """Likewise: the id that the SDK's token has is the row's own."""
+    from tokenkeep.integrations.zoho_sdk import SDKStore
+
+    store = SDKStore(trips.keeper.store, clock=trips.clock)
+
+    def changed():
+        token = store.find_token_by_id(trips.keeper.save(trips.login()).id)
+        token.set_access_token("another")
+        return token
+
+    assert 2 == trips.of(store.save_token, changed)
+
+
 def test_a_renewal_takes_three(trips):
     """A lookup, the claim, and the answer."""
     store = trips.keeper.store
