@@ -18,6 +18,7 @@ from tokenkeep import (
 )
 from tokenkeep.backends.base import HEADER
 from tokenkeep.records import LOOKED_AT_AFTER
+from tokenkeep.saving import died
 from tokenkeep.testing import FakeClock
 from tokenkeep.token import Claim
 
@@ -265,6 +266,21 @@ def test_what_does_not_open_holds_nobody_up(vault, backend):
     assert [StoreTampered] == [type(each) for each in told]
     vault_over(backend).delete_token(row.id)
     assert [other] == vault_over(backend).get_tokens()
+
+
+def test_all_are_deleted_with_one_that_does_not_open(vault, backend):
+    """What is to be revoked of the others is kept."""
+    row = vault.swap(died(vault.save_token(ANA), Status.REVOKED, 1.0))
+    other = vault.swap(
+        died(vault.save_token(ANA.but(user="bob", refresh_token="r9")), Status.REVOKED, 1.0)
+    )
+    record = backend.read(row.id.removeprefix("tk_"))
+    backend.write(replace(record, sealed=record.sealed[:-1]), replaces=record.version)
+
+    vault_over(backend).delete_tokens()
+
+    assert [] == vault_over(backend).get_tokens()
+    assert [other.refresh_token] == [each.refresh_token for each in vault_over(backend).due(9e9)]
 
 
 # Ids made of what a row is for

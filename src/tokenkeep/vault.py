@@ -312,7 +312,9 @@ class Vault(Store):
         """See `TokenStore.delete_tokens`; what is to be revoked is kept as by `delete_token`."""
         self._cache.clear()
         try:
-            if next(self.due(records.EVER), None) is None:
+            closed: list[TokenKeepError] = []
+            waiting = next(self.due(records.EVER, closed.append), None)
+            if waiting is None and not closed:
                 self.backend.clear()
                 return
             for record in self._rows.all():
