@@ -54,7 +54,7 @@ inline void send(State& s, int i) {
 inline void wait_for_answer(const State& from, int i) {
   State s = from;
   Client& c = s.client[i];
-  current_action = uint16_t(SUCCESS * 8 + i);
+  current_action = u16(SUCCESS * 8 + i);
   Pair answer;
   bool success = refreshed(s, c.base, answer);
   if (success) {

@@ -1,8 +1,5 @@
 // What can be set on the command line as key=value: rules of the protocol, the provider, bounds of the search.
 #pragma once
-#include <cstdio>
-#include <cstdlib>
-#include <cstring>
 
 #define SETTINGS(X)                                                                                 \
   /* The protocol. The defaults are the protocol; another value takes a rule out. */                \
@@ -50,38 +47,4 @@
   X(traces, 1, "print how each event came about")                                                   \
   X(maxstates, 200000000, "give up after that many")
 
-struct Settings {
-#define FIELD(key, value, meaning) int key = value;
-  SETTINGS(FIELD)
-#undef FIELD
-};
-inline Settings set;
-
-/// Reads key=value arguments. Says what there is, and ends, where one is wrong.
-inline void read_settings(int count, char** arguments) {
-  struct Known {
-    const char* key;
-    int* value;
-    const char* meaning;
-  } known[] = {
-#define ROW(key, value, meaning) {#key, &set.key, meaning},
-      SETTINGS(ROW)
-#undef ROW
-  };
-  for (int i = 1; i < count; i++) {
-    const char* equals = strchr(arguments[i], '=');
-    bool found = false;
-    for (auto& each : known) {
-      if (equals && !strncmp(arguments[i], each.key, equals - arguments[i]) &&
-          strlen(each.key) == size_t(equals - arguments[i])) {
-        *each.value = atoi(equals + 1);
-        found = true;
-      }
-    }
-    if (!found) {
-      fprintf(stderr, "%s is no setting. There are:\n", arguments[i]);
-      for (auto& each : known) fprintf(stderr, "  %s=%d  %s\n", each.key, *each.value, each.meaning);
-      exit(2);
-    }
-  }
-}
+#include "read_settings.h"

@@ -1,16 +1,10 @@
 // One state of everything: the row, the clients, the provider, the others. And what may not happen.
 #pragma once
-#include <cstdint>
-#include <map>
 #include <string>
 #include <type_traits>
-#include <utility>
 
+#include "found.h"
 #include "settings.h"
-
-using u8 = uint8_t;
-using u32 = uint32_t;
-using u64 = uint64_t;
 
 enum { MAX_CLIENTS = 4, FAMILIES = 3 };
 
@@ -95,7 +89,7 @@ struct Left {
 };
 
 struct State {
-  uint16_t cause;  // faults that have happened
+  u16 cause;  // faults that have happened
   Client client[MAX_CLIENTS];
   Row row;
   Provider provider;
@@ -197,17 +191,4 @@ inline int windows_of(int event) {
   }
 }
 
-/// The first, so shortest, way to each event with each set of faults.
-struct Seen {
-  u32 from;
-  uint16_t action;
-  bool at_rest;
-};
-inline std::map<std::pair<int, int>, Seen> events;
-inline bool collecting = true;
-inline u32 current_state;
-inline uint16_t current_action;
-
-inline void report(int event, const State& s, bool at_rest = false) {
-  if (collecting) events.emplace(std::make_pair(event, int(s.cause)), Seen{current_state, current_action, at_rest});
-}
+inline void report(int event, const State& s, bool at_rest = false) { found(event, s.cause, at_rest); }

@@ -1,8 +1,8 @@
 // What a step is, and what clients and others have in common.
 #pragma once
-#include <vector>
-
 #include "state.h"
+
+#include "search.h"
 
 #define ACTIONS(X)                                                    \
   X(READS, "reads")                                                   \
@@ -72,12 +72,6 @@ inline const char* action_name(int action) {
 /// Who acts, for the traces: a client's number, or one of the others.
 enum { OTHERS = 7 };
 
-struct Next {
-  State state;
-  uint16_t action;
-};
-inline std::vector<Next> next_states;
-
 inline void settle(Client& c) {
   // What no later step looks at must not make states differ.
   if (c.step == START || c.step == DONE || (c.step == CRASHED && !c.journaled)) {
@@ -89,14 +83,14 @@ inline void settle(Client& c) {
 
 inline void arrive(State& s, int action, int who) {
   for (int i = 0; i < set.n; i++) settle(s.client[i]);
-  next_states.push_back({s, uint16_t(action * 8 + who)});
+  next_states.push_back({s, u16(action * 8 + who)});
 }
 
 /// Adds the state that one atomic step leads to.
 template <class Change>
 void step(const State& from, int action, int who, Change change) {
   State s = from;
-  current_action = uint16_t(action * 8 + who);
+  current_action = u16(action * 8 + who);
   change(s);
   arrive(s, action, who);
 }

@@ -1,0 +1,44 @@
+// What only the checks look at: who has ended which login, and what nobody could have known.
+#pragma once
+#include "steps.h"
+
+/// Would the provider accept it now?
+inline bool is_alive(const State& s, Token t) {
+  return t && s.alive >> family_of(t) & 1 && number_of(t) == s.current[family_of(t)];
+}
+
+/// Who ended a login was none of the actors: the provider.
+enum { PROVIDER = 0x80 };
+inline void ended_by(State& s, Several families, Several actors) {
+  for (int f = 0; f < FAMILIES; f++)
+    if (families >> f & 1) s.ended_by[f] |= actors;
+}
+inline Several who_logged_in(const Record& row) { return row.login <= ACTORS ? Several(1 << row.login >> 1) : 0; }
+
+
+/// A login is stored: whoever has looked before did not see it.
+inline void overtake(State& s) {
+  for (int i = 0; i < ACTORS; i++)
+    if (i != me && s.actor[i].doing == ACTIVE) s.actor[i].overtaken = 1;
+}
+
+/// Has another row the same token? Then who ends or renews one of them leaves the other.
+inline bool has_twins(const State& s, Token t) {
+  int rows = 0;
+  for (auto& r : s.record) rows += t && r.kind == ROW && r.token == t;
+  return rows > 1;
+}
+
+/// A row's token is about to be replaced: another row with it, which nobody has looked for yet, is not found by it then.
+inline void part_twins(State& s, Token t) {
+  if (has_twins(s, t)) s.copied |= 1 << family_of(t);
+}
+
+/// Did another row have a token that is not its own any more? Saved again without a name, nothing tells that.
+inline bool has_gone_on(const State& s, Token t) {
+  for (auto& r : s.record) {
+    bool had_it = has(r.past | r.to_revoke, t) || (r.token == t && !is_alive(s, t));
+    if (had_it && (r.kind == ROW || r.kind == ENDED)) return true;
+  }
+  return false;
+}
