@@ -153,6 +153,8 @@ class Story:
             found = there.find_token_by_id(row.id)
             if row in skipped or row.refresh_token in ended(here) | ended(there):
                 continue
+            if found is None and row.id in {each.id for each in rows_of(there)}:
+                continue  # the id is that of a row that is being ended there
             assert found.refresh_token == row.refresh_token or is_older(found, row.refresh_token)
         for own, to in here.iter_added_ids():
             led, row = there.find_token_by_id(own), there.find_token_by_id(to)

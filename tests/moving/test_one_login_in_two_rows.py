@@ -116,7 +116,8 @@ def test_revoked_after_it_got_its_user(source, target, copy):
 def test_saved_while_it_is_copied(source, target, monkeypatch, then):
     """A nameless row that comes between the look and the write is found by what comes next."""
     row = source.save_token(login())
-    source.swap(row.but(logged_in_at=NOW))  # of a minute ago: a sweep looks then
+    looked = row.with_renewal(unlooked=False)
+    source.swap(looked.but(logged_in_at=NOW))  # of a minute ago: a sweep looks then
     write = target.backend.write
 
     def meanwhile(record, *, replaces):

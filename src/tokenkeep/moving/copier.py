@@ -168,7 +168,7 @@ class Copier:
             StaleToken: The target had its login, and has it no more.
             StoreConflict: Somebody wrote meanwhile.
         """
-        met, by_id = self._met(row, by_id=sure or self._asks_by_id)
+        met, leads = self._met(row, by_id=sure or self._asks_by_id)
         if not met:
             return self._adopted(row, sure=sure, dry_run=dry_run)
         is_dead = row.ended or row.status is Status.REVOKED
@@ -180,19 +180,19 @@ class Copier:
         if in_the_way:
             return _in_the_way(in_the_way[0])
         if is_dead or not (own and others):
-            return self._done(row, [*others, *own], by_id=by_id, dry_run=dry_run)
+            return self._done(row, [*others, *own], leads=leads, dry_run=dry_run)
         verdict = self._judged(row, own[0])
         if verdict.action is Action.SKIP or others[0].status is Status.REVOKED:
             judged = own if verdict.action is Action.SKIP else others
-            return self._done(row, judged, by_id=by_id, dry_run=dry_run)
+            return self._done(row, judged, leads=leads, dry_run=dry_run)
         if dry_run:
             return verdict if verdict.action is Action.UPDATE else _NAMED
         # The login of a row without a name goes into its user's, as in any save.
         became_one = self._named(others[0], own[0]).id == own[0].id
         return None if became_one else _in_the_way(others[0])
 
-    def _met(self, row: Token, *, by_id: bool) -> tuple[list[Token], Token | None]:
-        """Return what a row meets in the target, and what of that its id leads to."""
+    def _met(self, row: Token, *, by_id: bool) -> tuple[list[Token], bool]:
+        """Return what a row meets in the target, and whether its id leads to one of those."""
         try:
             _, rows = self._target.look(row.but(id=None))
         except UnknownName:
@@ -202,7 +202,7 @@ class Copier:
             known = self._target.reread(str(row.id))
         met = {known.id: known} if known is not None else {}
         met |= {each.id: each for each in rows if each.id not in met and meets(row, each)}
-        return list(met.values()), known
+        return list(met.values()), known is not None
 
     def _judged(self, row: Token, there: Token | None) -> Verdict:
         verdict = judge(row, there, replace=self._replace, habits=self._target.habits(row))
@@ -221,19 +221,16 @@ class Copier:
             # Only a deleted row is in the way and is not found.
             action = Action.NOTHING if row.ended else Action.SKIP
             return Verdict(action=action, reason=None if row.ended else _DELETED)
-        if stored.id != row.id and not row.ended:
-            self._target.add_id(str(row.id), stored)
+        self._lead(row, stored)
         return verdict
 
-    def _done(
-        self, row: Token, met: list[Token], *, by_id: Token | None, dry_run: bool
-    ) -> Verdict:
+    def _done(self, row: Token, met: list[Token], *, leads: bool, dry_run: bool) -> Verdict:
         """Judge a row beside each of these, and write those; return what is to be told."""
         verdicts = [self._judged(row, there) for there in met]
         if not dry_run:
             stored = [self._write(row, *each) for each in zip(met, verdicts, strict=True)]
-            if not row.ended and (by_id is None or by_id.id != stored[0].id):
-                self._led(str(row.id), stored[0], led=by_id, dry_run=False)
+            if not leads:
+                self._lead(row, stored[0])
         return next((each for each in verdicts if each.action is Action.UPDATE), verdicts[0])
 
     def _write(self, row: Token, there: Token, verdict: Verdict) -> Token:
@@ -246,6 +243,12 @@ class Copier:
         if _is_named_by(row, there) and verdict.action is Action.UPDATE:
             return self._named(there, row)
         return there
+
+    def _lead(self, row: Token, there: Token) -> None:
+        """Let the id of a row lead to what stands for it in the target."""
+        if there.id != row.id and not row.ended:
+            with suppress(StoreConflict):  # as long as the target ends a row that had it
+                self._target.add_id(str(row.id), there)
 
     def _named(self, there: Token, like: Token) -> Token:
         """Save a row without a name for the user of another one, and return what it is in then."""
@@ -269,7 +272,9 @@ class Copier:
             except OF_THE_STORE:
                 raise
             except StoreError as exc:
-                action, reason = Action.FAILED, _told(exc, token_id)
+                is_taken = isinstance(exc, StoreConflict)
+                action = Action.SKIP if is_taken else Action.FAILED
+                reason = _told(exc, token_id)
             yield Step(token_id=token_id, user=None, action=action, reason=reason)
 
     def _led(self, token_id: str, there: Token, *, led: Token | None, dry_run: bool) -> bool:
