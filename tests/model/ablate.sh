@@ -40,7 +40,7 @@ tk precheck=0 n=2 prov=1 pause=1
 rows freeze=0 N=1 U=1 a=2 crash=1
 rows seenlogin=0 N=1 U=1 a=2 b=4 crash=1
 rows seenstatus=0 N=1 U=1 a=2 b=10 crash=1
-rows rotation=0 a=1 b=2 crash=1
+rows rotation=0 a=1 b=2 c=16 rotates=1
 rows aliasended=0 N=1 U=1 a=2 b=12
 rows past=0 U=1 a=2 b=8
 rows credential=0 N=1 a=1 b=5

@@ -47,7 +47,7 @@ inline void finish(int id) {
   bool fine = move != MOVED_ALREADY;
   if (move == LOST && set.aliasended)
     fine = write("ends the alias", id, [&](State& s, Record& alias) {
-      ended_by(s, 1 << family_of(alias.token), s.deleters | 1 << alias.moved_by >> 1);
+      ended_by(s, 1 << family_of(alias.token), s.deleters | who_moved(alias));
       become_ended(alias, alias.owner, all_of(alias));
     });
   if (move == LOST && !set.aliasended) fine = erase("deletes the alias", id);
@@ -75,8 +75,8 @@ inline void finish(int id) {
       if (move == TAKE) take(s, row, alias);
       if (move == ASIDE) {
         see_to(row, all_of(alias));
-        bool revoked = row.status == REVOKED;
-        ended_by(s, 1 << family_of(alias.token), who_logged_in(row) | 1 << alias.moved_by >> 1 | (revoked ? s.revokers : 0));
+        Several by = who_logged_in(row) | who_moved(alias) | (row.status == REVOKED ? s.revokers : 0);
+        ended_by(s, 1 << family_of(alias.token), by);
       }
       if (move == OLDER) see_to(row, alias.to_revoke | alias.replaced);
     });

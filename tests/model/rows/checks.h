@@ -7,34 +7,12 @@ inline void check(const State& s) {
   for (auto& r : s.record) {
     if (!is_living(r) || !is_alive(s, r.token)) continue;
     int f = family_of(r.token);
-    bool looks = r.login <= ACTORS && r.login && s.actor[r.login - 1].doing != DONE;  // who wrote it would have, or will
-    bool was_twice = looks || s.twins >> f & 1;
+    // Who wrote it has not looked for others yet, or crashed before.
+    bool is_new = r.login && r.login <= ACTORS && s.actor[r.login - 1].doing != DONE;
+    bool was_twice = is_new || s.twins >> f & 1;
     if (s.revoked >> f & 1) report(was_twice ? SAVED_TWICE : RESURRECTED, s, f);
     if (s.gone_for_good >> f & 1) report(was_twice ? SAVED_TWICE : UNDELETED, s, f);
   }
-}
-
-/// Lets an actor do its next step. Returns whether it did one.
-inline bool act(State& s, int who, bool with_fault) {
-  world = &s;
-  me = who;
-  fails_now = with_fault;
-  has_acted = could_fail = false;
-  Actor& a = self();
-  if (!a.started) {
-    a.started = 1;
-    a.after = s.acknowledged;
-    for (int i = 0; i < ACTORS; i++)
-      if (s.actor[i].doing > ACTIVE) a.after_end |= 1 << i;
-  }
-  acting = "ends";
-  if (!setjmp(turn)) {
-    do {
-      results_read = 0;
-      roles[a.role].run();
-    } while (!has_acted && a.doing == ACTIVE);
-  }
-  return has_acted || a.doing != ACTIVE;
 }
 
 /// Sweeps until there is nothing left to do. Returns whether that ends.
@@ -72,7 +50,8 @@ inline void check_the_end(State s) {
     rows_of[family_of(r.token)]++;
   }
   for (auto& r : s.record)
-    if (is_living(r) && !is_alive(s, r.token) && successors >> family_of(r.token) & 1) report(SPENT_STORED, s, family_of(r.token));
+    if (is_living(r) && !is_alive(s, r.token) && successors >> family_of(r.token) & 1)
+      report(SPENT_STORED, s, family_of(r.token));
   for (int f = 0; f < FAMILIES; f++) {
     Token t = Token(first_of(f) + s.current[f]);
     if (rows_of[f] > 1) report(TWO_ROWS, s, f);

@@ -61,7 +61,7 @@ inline bool has_noted(int slot) {
   return !is_there || write("notes what is confirmed", slot, note);
 }
 
-/// Writes that the row of the id `self().other` is revoked, then asks the provider; then goes on to a phase, or is done.
+/// Writes that the row of the id `self().other` is revoked, then asks the provider. `then` is the phase after that.
 inline void revoke_and_then(int then) {
   Actor& a = self();
   if (a.phase == ASKS) return has_asked() ? begin(NOTES, a.slot) : begin(ASKS, a.slot);

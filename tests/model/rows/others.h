@@ -63,7 +63,7 @@ inline bool is_left_unlooked(const State& s, const Record& r) {
 }
 
 /// Looks for others of a row that nobody has looked for since its login was written, with `self().seen` of it.
-/// LOOKED_AT: the row's next write takes the flag off. BUSY: another one will see to it. CHANGED: something was written.
+/// LOOKED_AT: the row's next write takes the flag off. BUSY: another will see to it. CHANGED: something was written.
 enum Looked : u8 { LOOKED_AT, BUSY, CHANGED };
 inline Looked look_for_others(int my) {
   Others others = Others::of(step("looks for others with its login", [&](State& s) -> u16 {

@@ -14,11 +14,13 @@ inline void revoke_there(State& s, Token t, u8 user) {
   ends &= s.alive;
   for (auto& r : s.record) {
     if (!is_living(r) || !is_alive(s, r.token) || !(ends & ~s.revoked & 1 << family_of(r.token))) continue;
-    bool itself = family_of(r.token) == f;
-    bool is_known = itself || (r.user && r.user == user);
-    int event = itself ? IN_USE : NEWER_ENDED;
-    ended_by(s, 1 << family_of(r.token), PROVIDER);
-    report(r.put_back ? PUT_BACK : !is_known ? NOBODY_KNEW : self().overtaken ? OVERTAKEN : event, s, family_of(r.token));
+    int other = family_of(r.token);
+    int event = other == f ? IN_USE : NEWER_ENDED;
+    if (self().overtaken) event = OVERTAKEN;
+    if (other != f && !(r.user && r.user == user)) event = NOBODY_KNEW;
+    if (r.put_back) event = PUT_BACK;
+    ended_by(s, 1 << other, PROVIDER);
+    report(event, s, other);
   }
   for (int j = 0; j < FAMILIES; j++)
     if (ends >> j & 1 && !s.ended_by[j]) s.ended_by[j] = PROVIDER;  // in nobody's row yet

@@ -35,7 +35,8 @@ inline bool is_settled(int whose) {
     const Record gone{};
     const Record& row = led.slot == NOWHERE ? gone : s.record[led.slot];
     if (row.kind != ROW || row.status == REVOKED) {
-      int newer = row.kind != ROW && set.consent && set.newer && entry.entry_user ? row_of(s, entry.entry_user) : NOWHERE;
+      bool may_end_newer = row.kind != ROW && set.consent && set.newer && entry.entry_user;
+      int newer = may_end_newer ? row_of(s, entry.entry_user) : NOWHERE;
       if (newer == NOWHERE || s.record[newer].status != OK) return dropped(set.takeback ? REVOKES_IT : DISCARDS);
       look_at(newer);
       return ASIDE | newer << 4;

@@ -1,4 +1,4 @@
-// Who may take part.
+// Who may take part, and how they take turns.
 #pragma once
 #include "ending.h"
 #include "first_login.h"
@@ -9,8 +9,8 @@
 struct Role {
   const char* name;
   void (*run)();
-  Token wants;    // what it saves anew, not under an id that it was read with
-  bool needs_row; // the nameless row, by its id: pointless where there is none
+  Token wants;     // what it saves anew, not under the id that it was read with
+  bool needs_row;  // the nameless row, by its id
 };
 
 inline const Role roles[] = {
@@ -35,5 +35,28 @@ inline const Role roles[] = {
     {"sweeps", [] { sweeper(); }, 0, false},
     {"first login with Q", [] { first_login(NOBODY, first_of(Q)); }, first_of(Q), false},
 };
-enum { SWEEPS = 18, FIRST_LOGIN = 19, ROLES = 20 };
+enum { NAMES_V = 3, LOGS_U_IN = 4, LOGS_N_IN = 5, RENEWS_V = 17, SWEEPS = 18, FIRST_LOGIN = 19, ROLES = 20 };
 static_assert(sizeof roles / sizeof *roles == ROLES);
+
+/// Lets an actor do its next step. Returns whether it did one.
+inline bool act(State& s, int who, bool with_fault) {
+  world = &s;
+  me = who;
+  fails_now = with_fault;
+  has_acted = could_fail = false;
+  Actor& a = self();
+  if (!a.started) {
+    a.started = 1;
+    a.after = s.acknowledged;
+    for (int i = 0; i < ACTORS; i++)
+      if (s.actor[i].doing > ACTIVE) a.after_end |= 1 << i;
+  }
+  acting = "ends";
+  if (!setjmp(turn)) {
+    do {
+      results_read = 0;
+      roles[a.role].run();
+    } while (!has_acted && a.doing == ACTIVE);
+  }
+  return has_acted || a.doing != ACTIVE;
+}

@@ -118,14 +118,15 @@ inline Doing saving(const Want& want) {
       break;
     }
     case INSERTS:
-      how = insert_or_unknown("inserts", want.user ? want.user : credential_of(want.token), [&](State& s, Record& r, int slot) {
-        note(s, slot, Record{});
-        r.kind = ROW;
-        if (!want.user && has_gone_on(s, want.token)) s.copied |= 1 << family_of(want.token);
-        if (a.has_written) report(UNDELETED, s);
-        save_in(s, r, want);
-        a.other = r.user;
-      });
+      how = insert_or_unknown(
+          "inserts", want.user ? want.user : credential_of(want.token), [&](State& s, Record& r, int slot) {
+            note(s, slot, Record{});
+            r.kind = ROW;
+            if (!want.user && has_gone_on(s, want.token)) s.copied |= 1 << family_of(want.token);
+            if (a.has_written) report(UNDELETED, s);
+            save_in(s, r, want);
+            a.other = r.user;
+          });
       break;
     case WRITES:
       how = write_or_unknown(

@@ -59,10 +59,7 @@ inline void take(State& s, Record& row, const Record& alias) {
   row.replaced |= alias.replaced;
   if (alias.token == row.token && set.rotation) return;
   part_twins(s, row.token);
-  bool newer = row.login && row.login <= ACTORS && s.actor[row.login - 1].after_end & 1 << alias.moved_by >> 1;
-  for (int i = 0; i < ACTORS; i++)
-    newer |= row.status == REVOKED && s.revokers >> i & 1 && s.actor[i].after_end & 1 << alias.moved_by >> 1;
-  if (newer) report(OLDER_OVER_NEWER, s);
+  if (has_come_since(s, row, alias)) report(OLDER_OVER_NEWER, s);
   row.token = alias.token;
   row.status = alias.status;
   row.login = alias.login;
@@ -71,7 +68,7 @@ inline void take(State& s, Record& row, const Record& alias) {
   row.unlooked = alias.unlooked;
   row.put_back = 0;
   row.past |= alias.past;
-  replace_login(s, stored, row, 1 << alias.moved_by >> 1);
+  replace_login(s, stored, row, who_moved(alias));
   overtake(s);
 }
 

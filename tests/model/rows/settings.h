@@ -44,7 +44,7 @@
   X(V, 0, "a row of V with T, likewise")                                                           \
   X(given, 0, "R, S and T were given from outside")                                                \
   X(vfirst, 0, "V's row is the earlier one, where U's and V's were made at the same time")         \
-  /* Who takes part: the numbers of roles, 0 nobody. "help" lists them. */                         \
+  /* Who takes part: numbers of roles, 0 nobody; "rows roles" prints them. */                      \
   X(a, 0, "the first")                                                                             \
   X(b, 0, "the second")                                                                            \
   X(c, 0, "the third")                                                                             \

@@ -1,12 +1,11 @@
 // A sweep: what crashes and outages have left over. `tokenkeep.sweeping`, `Vault.tidy`.
 #pragma once
+#include "first_login.h"
 #include "renewal.h"
 
 /// What a sweep has to do, in its order: journals, then what is to be finished or looked at, then revocations.
 enum { JOURNALS = 0, TIDIES = ACTORS, CONFIRMS = TIDIES + RECORDS, SWEPT = CONFIRMS + RECORDS };
 enum Part : u8 { LOOKS_AT_IT, ASKS_FOR_IT, NOTES_IT };
-
-inline bool is_over(const State& s, const Record& lease) { return s.actor[lease.login - 1].doing != ACTIVE; }
 
 inline int next_due(const State& s, int from) {
   for (int i = from; i < SWEPT; i++) {
@@ -28,7 +27,8 @@ inline int next_due(const State& s, int from) {
 /// Finishes what one record has left. Whoever has written it meanwhile is at it: then it is left alone.
 inline void tidy(int slot, int kind) {
   if (kind == ROW) {
-    if (look_for_others(slot) == LOOKED_AT) write("notes that it was looked at", slot, [](State&, Record& r) { r.unlooked = 0; });
+    if (look_for_others(slot) != LOOKED_AT) return;
+    write("notes that it was looked at", slot, [](State&, Record& r) { r.unlooked = 0; });
   } else if (kind == ALIAS + 8) {
     finish(slot);
   } else {

@@ -14,7 +14,15 @@ inline void ended_by(State& s, Several families, Several actors) {
     if (families >> f & 1) s.ended_by[f] |= actors;
 }
 inline Several who_logged_in(const Record& row) { return row.login <= ACTORS ? Several(1 << row.login >> 1) : 0; }
+inline Several who_moved(const Record& alias) { return Several(1 << alias.moved_by >> 1); }
 
+/// Did whoever wrote a row last, or revoked it, begin after who made an alias was done, or had crashed?
+inline bool has_come_since(const State& s, const Record& row, const Record& alias) {
+  Several writers = who_logged_in(row) | (row.status == REVOKED ? s.revokers : 0);
+  for (int i = 0; i < ACTORS; i++)
+    if (writers >> i & 1 && s.actor[i].after_end & who_moved(alias)) return true;
+  return false;
+}
 
 /// A login is stored: whoever has looked before did not see it.
 inline void overtake(State& s) {
@@ -29,7 +37,7 @@ inline bool has_twins(const State& s, Token t) {
   return rows > 1;
 }
 
-/// A row's token is about to be replaced: another row with it, which nobody has looked for yet, is not found by it then.
+/// A row's token is about to be replaced: another row with it, that nobody has looked for yet, is then found no more.
 inline void part_twins(State& s, Token t) {
   if (has_twins(s, t)) s.copied |= 1 << family_of(t);
 }
