@@ -7,7 +7,7 @@ import os
 import secrets
 from collections import Counter
 from contextlib import closing, suppress
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING
 
 from tokenkeep.errors import ConfigurationError, UnknownName
 from tokenkeep.folder_journal import sync_folder
@@ -17,19 +17,12 @@ from tokenkeep.moving.settled import expect_settled, finish_moves
 from tokenkeep.token import Status, Token
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from tokenkeep.vault import Vault
 
 EXPORTED = "exported"
-
-
-class Writer(Protocol):
-    """What `csv.writer` returns, whose class has no public name."""
-
-    def writerow(self, row: Sequence[object], /) -> Any:
-        """Write one line."""
 
 
 def export_csv(
@@ -74,9 +67,15 @@ def export_csv(
         try:
             # As the SDK writes it: in UTF-8, lines end with a carriage return too.
             with os.fdopen(handle, "w", encoding="utf-8", newline="") as file:
-                with closing(Best()) as latest:
-                    export = _Export(store, now, environment, latest)
-                    counts = export.write(csv.writer(file), on_token)
+                lines = csv.writer(file)
+                lines.writerow(HEADERS[0].split(","))
+                counts = Counter({EXPORTED: 0})
+                for token, reason in _judged(store, now, environment):
+                    if on_token is not None:
+                        on_token(token)
+                    counts[reason or EXPORTED] += 1
+                    if reason is None:
+                        lines.writerow(_row(counts[EXPORTED], token))
                 file.flush()
                 os.fsync(file.fileno())
             # A link never takes another file's place.
@@ -92,49 +91,34 @@ def export_csv(
     return counts
 
 
-class _Export:
-    def __init__(self, store: Vault, now: float, environment: str, latest: Best) -> None:
-        self._store = store
-        self._now = now
-        self._environment = environment
-        self._latest = latest
+def _judged(store: Vault, now: float, environment: str) -> Iterator[tuple[Token, str | None]]:
+    """Yield each token, and why it is left out. None if it is not."""
+    with closing(Best()) as latest:
+        for token in store.iter_tokens():
+            if token.user and _useless(token, store, now, environment) is None:
+                latest.add(token.user, token.updated_at or token.created_at or 0.0, token.id)
+        for token in store.iter_tokens():
+            reason = _useless(token, store, now, environment)
+            if not reason and token.user and latest.of(token.user) not in (None, token.id):
+                reason = "of a user whose later one is in it"
+            yield token, reason
 
-    def write(self, rows: Writer, on_token: Callable[[Token], None] | None) -> Counter[str]:
-        for token in self._store.iter_tokens():
-            if token.user and self._useless(token) is None:
-                written = token.updated_at or token.created_at or 0.0
-                self._latest.add(token.user, written, token.id)
-        rows.writerow(HEADERS[0].split(","))
-        counts = Counter({EXPORTED: 0})
-        for token in self._store.iter_tokens():
-            if on_token is not None:
-                on_token(token)
-            reason = self._useless(token) or self._earlier(token)
-            counts[reason or EXPORTED] += 1
-            if reason is None:
-                rows.writerow(_row(counts[EXPORTED], token))
-        return counts
 
-    def _useless(self, token: Token) -> str | None:
-        """Say why a token is left out. None if it is not."""
-        if token.status is not Status.OK:
-            return token.status.value
-        try:
-            speaks = self._store.providers.of(token).name
-        except UnknownName:
-            speaks = None
-        if speaks != "zoho":
-            return "of another provider"
-        is_over = token.expires_at is not None and token.expires_at <= self._now
-        if not token.refresh_token and token.access_token and is_over:
-            return "expired without a refresh token"
-        its = token.environment or "production"  # what the SDK takes it for
-        return None if its == self._environment else f"of the environment {its}"
-
-    def _earlier(self, token: Token) -> str | None:
-        if not token.user or self._latest.of(token.user) in (None, token.id):
-            return None
-        return "of a user whose later one is in it"
+def _useless(token: Token, store: Vault, now: float, environment: str) -> str | None:
+    """Say why a token is of no use to the SDK. None if it is."""
+    if token.status is not Status.OK:
+        return token.status.value
+    try:
+        speaks = store.providers.of(token).name
+    except UnknownName:
+        speaks = None
+    if speaks != "zoho":
+        return "of another provider"
+    is_over = token.expires_at is not None and token.expires_at <= now
+    if not token.refresh_token and token.access_token and is_over:
+        return "expired without a refresh token"
+    its = token.environment or "production"  # what the SDK takes it for
+    return None if its == environment else f"of the environment {its}"
 
 
 def _row(number: int, token: Token) -> list[str | int | None]:
