@@ -129,7 +129,7 @@ def judged(where: str, took: dict[str, list[float]], n: int) -> list[Case]:
     return [
         case(COLD, RAW, 1.5, "nothing cached, opened each time"),
         case(COLD_USER, RAW, None, "floor: the select by id"),
-        case(HOT, RAW, 1.5, "asked each time, opened if it has changed"),
+        case(HOT, RAW, None, "asked each time, opened if it has changed"),
         case(STALE, RAW, None, "max_staleness of an hour: from memory"),
         case(SAVE, RAW_WRITE, 2.0, "of a stored token"),
     ]
