@@ -12,7 +12,7 @@ inline void save_in(State& s, Record& row, const Want& want) {
   if (row.token != want.token) log_in(s, row, want.token, set.given && !want.exchanged);
 }
 
-enum SavePhase { LOOKS, LOOKS_AGAIN, FOLLOWS_IT, EXCHANGED };
+enum SavePhase { LOOKS, LOOKS_AGAIN, INSISTS, FOLLOWS_IT, EXCHANGED };
 
 /// A save's part of an actor's work. Returns ACTIVE while there is more to do.
 inline Doing goes_on(int phase, int but = NOWHERE) {
@@ -52,13 +52,29 @@ inline Doing look_again(const Want& want) {
       r = a.before;
       r.put_back = r.kind;
     });
-    return gone ? FAILED : goes_on(start);
+    return gone ? FAILED : goes_on(set.insists ? INSISTS : start);
   }
   bool done = become_one(my, others);
   begin(done ? FOLLOWS_IT : start);
   if (done) a.slot = u8(others.source(my));
   a.moved = 0;
   return ACTIVE;
+}
+
+/// After its write could not be taken back, because somebody has written the row: is its login there still?
+inline Doing insist(const Want& want) {
+  Actor& a = self();
+  const int my = a.slot;
+  bool is_there = step("reads its row again", [&](State& s) {
+    look_at(my);
+    return s.record[my].kind == ROW && s.record[my].login == me + 1;
+  });
+  auto give_up = [&](State& s, Record& r) {
+    if (a.brings_new) s.stored &= ~bit(want.token);
+    r.status = LOGIN_NEEDED;
+    r.token = r.unlooked = r.claim = 0;
+  };
+  return is_there && !write("gives its login up", my, give_up) ? goes_on(INSISTS) : FAILED;
 }
 
 /// After the row in `self().slot` has moved: what became of it?
@@ -86,6 +102,7 @@ inline Doing saving(const Want& want) {
   Actor& a = self();
   const int start = want.exchanged ? EXCHANGED : LOOKS;
   if (a.phase == LOOKS_AGAIN) return look_again(want);
+  if (a.phase == INSISTS) return insist(want);
   if (a.phase == FOLLOWS_IT) return follow_it();
   Plan todo = Plan::of(step("looks", [&](State& s) { return plan(s, want).packed(); }));
   auto note = [&](State& s, int slot, const Record& before) {

@@ -18,6 +18,7 @@
   X(unkinsert, 1, "an insert of unknown outcome is not made again")                                \
   X(look, 1, "a save looks again after its login was written")                                     \
   X(withdraw, 1, "who then sees a row that contradicts takes its write back")                      \
+  X(insists, 1, "it does so, too, if somebody has written the row with its login since")           \
   X(unlooked, 1, "a row says that nobody has looked for others yet: a sweep does")                 \
   X(bylogin, 1, "of two that contradict the one that was looked at stays: 0 the earlier")          \
   X(spentfound, 1, "a row with that login that was renewed since is found by its credential")      \
