@@ -52,6 +52,7 @@ rows staleid=0 N=1 a=6 b=11
 rows unkinsert=0 a=2 b=12 unk=1
 rows look=0 a=2 b=3
 rows withdraw=0 a=2 b=3
+rows insists=0 V=1 a=2 b=3 c=18
 rows unlooked=0 a=1 b=2 crash=1
 rows bylogin=0 a=2 b=3 c=18 vfirst=1 crash=1
 rows spentfound=0 a=1 b=2 c=15 rotates=1 byowner=1 crash=1
