@@ -178,6 +178,34 @@ def test_a_refresh_token_is_in_one_row(vault, backend):
     assert first == vault.get_tokens()
 
 
+def test_it_is_taken_back_over_a_sweeps_note(vault, backend, monkeypatch):
+    """Somebody writes the row before its login is taken out again: it goes all the same."""
+    bob = vault.save_token(ANA.but(user="bob", **LATER))
+    other, find = vault_over(backend), backend.find
+
+    def noted(marks):
+        now = other.reread(bob.id)
+        if now.refresh_token == "r1" and not now.renewal.mints:
+            found = find(marks)
+            other.swap(now.with_renewal(mints=(1.0,)))
+            return found
+        return find(marks)
+
+    def save_anas():
+        other.save_token(ANA)
+        monkeypatch.setattr(backend, "find", noted)
+
+    backend.before_write = save_anas
+    with pytest.raises(DuplicateRefreshToken):
+        vault.save_token(Token(user="bob", refresh_token="r1", **PLACE))
+
+    assert ["ana"] == [row.user for row in other.get_tokens() if row.refresh_token == "r1"]
+    assert (Status.LOGIN_NEEDED, None) == (
+        other.reread(bob.id).status,
+        other.reread(bob.id).refresh_token,
+    )
+
+
 @pytest.mark.parametrize("has_row", [False, True])
 def test_a_save_never_undoes_a_revocation(vault, backend, has_row):
     """A revocation between a save's look and its write holds, also in another row."""

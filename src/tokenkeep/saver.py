@@ -308,17 +308,29 @@ class Saver:
             return self._become_one(saved, other)
         if plan.source is not None:
             return saved  # it moved a row, so it was here first: who sees that takes back
-        # Taken back as it came, unless somebody has written it since.
-        if plan.stored is None:
-            self._rows.delete(_record_id(saved), replaces=saved.version)
-        else:
-            self._rows.put(plan.stored, replaces=saved.version)
+        try:
+            if plan.stored is None:
+                self._rows.delete(_record_id(saved), replaces=saved.version)
+            else:
+                self._rows.put(plan.stored, replaces=saved.version)
+        except StoreConflict:
+            self._give_up(saved)
         raise DuplicateRefreshToken(
             "This refresh token was stored in another row at the same time",
             token_id=other.id,
             user=other.user,
             hint="Save it for the user, client and environment of that row",
         )
+
+    def _give_up(self, saved: Token) -> None:
+        """Take a login out of a row that somebody has written since: a sweep, say."""
+        for _ in attempts(saved.id, saved.user):
+            row = self._read(str(saved.id))
+            if row is None or row.renewal.login != saved.renewal.login:
+                return
+            with suppress(StoreConflict):
+                self._rows.put(saving.withdrawn(row, self._clock.now()), replaces=row.version)
+                return
 
     def _become_one(self, saved: Token, other: Token) -> Token | None:
         """Let one row be left of a login that was saved twice at the same time, for the same."""
