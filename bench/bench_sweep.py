@@ -42,7 +42,7 @@ class Near(Providers):
 
 
 def due(vault: Vault) -> Iterator[tuple[Any, ...]]:
-    """Yield rows to revoke, logins that nobody has looked after, and leases of those gone."""
+    """Yield rows to revoke, and leases of those gone."""
     now = time.time() - 3600
     for number in range(DUE):
         token = saving.first(made_up(number), login=secrets.token_hex(16), now=now)
@@ -50,7 +50,7 @@ def due(vault: Vault) -> Iterator[tuple[Any, ...]]:
             claim = Claim(nonce=secrets.token_hex(16), holder="{}", taken_at=now, length=60.0)
             kept = Lease(id="", version="", owner="", claim=claim)
         else:
-            kept = saving.died(token, Status.REVOKED, now) if number % 2 else token
+            kept = saving.died(token, Status.REVOKED, now)
         yield to_row(seal(vault, kept))
 
 
@@ -98,7 +98,7 @@ class Swept:
         start = time.perf_counter()
         swept = self._keeper.sweep()
         took = time.perf_counter() - start
-        assert (swept.revoked, swept.deleted, swept.unconfirmed) == (DUE // 2, DUE // 4, 0)
+        assert (swept.revoked, swept.deleted, swept.unconfirmed) == (DUE * 3 // 4, DUE // 4, 0)
         return took * 1000
 
     def close(self) -> None:

@@ -221,9 +221,9 @@ def made_up(number: int) -> Token:
 
 
 def sealed(store: Vault, token: Token) -> Record:
-    """Seal a made-up token into the record that there is once it was saved and a sweep came by."""
+    """Seal a made-up token into the record that there is once it was saved."""
     stored = saving.first(token, login=secrets.token_hex(16), now=time.time())
-    return seal(store, stored.with_renewal(unlooked=False))
+    return seal(store, stored)
 
 
 def seal(store: Vault, kept: Kept) -> Record:

@@ -19,7 +19,7 @@ from tokenkeep import (
     records,
 )
 from tokenkeep.backends.base import MARKS
-from tokenkeep.records import LOOKED_AT_AFTER, Alias, Lease
+from tokenkeep.records import Alias, Lease
 from tokenkeep.sealing import DataKeys
 
 KEYS = DataKeys("store", {1: bytes(32)}, bytes(32))
@@ -53,7 +53,6 @@ TOKEN = Token(
         past=("0123", "4567!"),
         took=("a" * 32,),
         given=True,
-        unlooked=True,
     ),
     **SECRETS,
 )
@@ -137,7 +136,6 @@ def test_what_is_found_by():
     [
         (BARE, None),
         (BARE.with_renewal(to_revoke=(("access_token", "a"),)).but(updated_at=7.0), 7.0),
-        (BARE.with_renewal(unlooked=True).but(logged_in_at=7.0), 7.0 + LOOKED_AT_AFTER),
         (BARE.but(ended=True, updated_at=7.0), 7.0),
         (ALIAS, None),
         (CARRYING, 5.0),

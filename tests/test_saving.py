@@ -447,7 +447,7 @@ def test_first():
     assert (None, None, None, False) == (made.id, made.version, made.owner, made.ended)
     assert (NOW, NOW, NOW, 1.0) == (
         made.created_at, made.updated_at, made.last_used_at, made.logged_in_at)  # fmt: skip
-    assert Renewal(login="new", lifetime=1000.0, mints=(NOW,), unlooked=True) == made.renewal
+    assert Renewal(login="new", lifetime=1000.0, mints=(NOW,)) == made.renewal
     assert ROW.pair == made.pair
     assert ["login"] == [each.what for each in made.history]
 

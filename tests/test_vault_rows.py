@@ -17,7 +17,7 @@ from tokenkeep import (
     Token,
 )
 from tokenkeep.backends.base import HEADER
-from tokenkeep.records import LOOKED_AT_AFTER
+from tokenkeep.saver import UNDER_WAY
 from tokenkeep.saving import died
 from tokenkeep.testing import FakeClock
 from tokenkeep.token import Claim
@@ -330,7 +330,7 @@ def test_the_same_thing_has_the_same_id():
 
 
 def test_what_is_listed_late():
-    """It is found by all that makes it unique; what nobody could see is made one by a sweep."""
+    """It is found by all that makes it unique; what nobody could see is made one by a renewal."""
     backend, clock = Late(), FakeClock()
     ana = vault_over(backend, clock=clock).save_token(ANA)
     vault = vault_over(backend, clock=clock)
@@ -340,7 +340,7 @@ def test_what_is_listed_late():
     assert 2 == len(vault.get_tokens())
 
     backend.is_late = False
-    clock.advance(LOOKED_AT_AFTER)
-    vault.tidy(clock.now())
+    clock.advance(UNDER_WAY)
+    assert not vault.make_sole(vault.reread(ana.id))
 
     assert ["ana"] == [row.user for row in vault.get_tokens()]

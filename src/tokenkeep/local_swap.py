@@ -169,9 +169,9 @@ class LocalSwap(Store):
                 self._forget(_latest(token.renewal))
             return self._versioned(saved)
 
-    def looked(self, token: Token) -> Token | None:
-        """See `Store.looked`; a six-method store looks as it saves."""
-        return token
+    def make_sole(self, token: Token) -> bool:  # noqa: ARG002
+        """See `Store.make_sole`; a six-method store looks as it saves."""
+        return True
 
     def touch(self, token_id: str, last_used_at: float) -> None:
         """Note nothing: a six-method store has no place for it."""

@@ -22,12 +22,6 @@ if TYPE_CHECKING:
 ROW, ALIAS, LEASE, ENDED, HEADER = "row", "alias", "lease", "ended", "header"
 """The kinds of record."""
 
-LOOKED_AT_AFTER = 60.0
-"""
-How long after a login was written others look whether another row has its
-refresh token, in seconds: by then whoever wrote it has looked, or is gone.
-"""
-
 EVER = 253_402_300_800.0
 """All that is due is due by then: the year 10000, in epoch seconds. MySQL has no infinity."""
 
@@ -195,11 +189,7 @@ def _row(token: Token, keys: DataKeys, tenant_of: Callable[[Token], str | None])
     version, owner = str(token.version), str(token.owner)
     kind = ENDED if token.ended else ROW
     sealed = (kind, *keys.seal(_plain(token), bound=_bound(id_, kind, version, owner)))
-    due_at = None
-    if token.ended or token.renewal.to_revoke:
-        due_at = token.updated_at or 0.0
-    elif token.renewal.unlooked:
-        due_at = (token.logged_in_at or 0.0) + LOOKED_AT_AFTER
+    due_at = (token.updated_at or 0.0) if token.ended or token.renewal.to_revoke else None
     access, refresh, grant = _secrets(token, keys)
     digest = keys.digest
     user = digest("user", token.user) if token.user else None

@@ -149,26 +149,25 @@ class Rows:
         used = record.last_used_at
         return seen if seen.last_used_at == used else seen.but(last_used_at=used)
 
-    def all(self, mark: Mark | None = None) -> Iterator[Record]:
+    def scan(
+        self, mark: Mark | None = None, *, after: str | None = None, page: int = _PAGE
+    ) -> Iterator[Record]:
         """
-        Yield all records of rows, or those with a mark, in the order of their ids.
+        Yield all records but the header, or those with a mark, in the order of their ids.
 
         A page is in memory at a time. They are yielded unopened: one that does
         not open holds no other one up.
         """
-        after = None
-        while True:
-            page = self.backend.scan(after, _PAGE, mark=mark)
-            yield from (record for record in page if record.kind == records.ROW)
-            if len(page) < _PAGE:
+        while found := self.backend.scan(after, page, mark=mark):
+            yield from (record for record in found if record.kind != records.HEADER)
+            if len(found) < page:
                 return
-            after = page[-1].id
+            after = found[-1].id
 
     def due(self, now: float) -> Iterator[Record]:
         """Yield the records that are due, unopened, a page in memory at a time."""
         after = None
-        while True:
-            page = self.backend.due(now, _PAGE, after=after)
+        while page := self.backend.due(now, _PAGE, after=after):
             yield from page
             if len(page) < _PAGE:
                 return

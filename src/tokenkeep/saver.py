@@ -3,7 +3,7 @@ Saver: the one way in. Look once, decide in `tokenkeep.saving`, write once.
 
 After a login was written, look once more: two who save one refresh token at
 the same time see each other, at least the later one. Whoever dies in between
-leaves a row that nobody has looked at since: a renewal or a sweep does.
+leaves it to the login's first renewals.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from tokenkeep.errors import (
     StoreUnavailable,
 )
 from tokenkeep.lookup import credentials
-from tokenkeep.records import LOOKED_AT_AFTER, Alias
+from tokenkeep.records import Alias
 from tokenkeep.swapping import attempts
 from tokenkeep.token import Status, Token
 
@@ -32,6 +32,9 @@ if TYPE_CHECKING:
     from tokenkeep.clock import Clock
     from tokenkeep.records import Kept
     from tokenkeep.rows import Rows
+
+UNDER_WAY = 60.0
+"""How long whoever wrote a login may take to look for others with it, in seconds, or is gone."""
 
 _PLACES = (("environment",), ("data_center",), ("data_center", "environment"))
 """What a renewal may learn of what a row is for."""
@@ -168,23 +171,16 @@ class Saver:
             given["user"] = token.user  # a deleted row of theirs may have to be revoked yet
         return [*self.owners(token), *(self._rows.mark(*each) for each in given.items())]
 
-    def looked(self, row: Token) -> Token | None:
+    def make_sole(self, row: Token) -> bool:
         """
-        Look for other rows with a row's login, if whoever wrote it may not have.
+        See `Store.make_sole`. Of two rows that contradict the earlier keeps the login.
 
-        Of rows for the same one is left. Of others that contradict it, the
-        one that was made later gives the login up.
-
-        Args:
-            row: As stored.
-
-        Returns:
-            The row as it may be written next. None: it was written, read again.
+        Whoever wrote it may have died before it looked, or the store listed late.
         """
-        if not row.renewal.unlooked or self._may_be_under_way(row):
-            return row
+        if not row.refresh_token or _was_looked_at(row) or self._may_be_under_way(row):
+            return True
         # No refresh token in a local variable: crash reports show those of each frame.
-        marks = [self._rows.mark("refresh", row.refresh_token or ""), *self.owners(row)]
+        marks = [self._rows.mark("refresh", row.refresh_token), *self.owners(row)]
         others = [
             other
             for other in self.having(marks)
@@ -192,25 +188,23 @@ class Saver:
             # One that was renewed since has it in its past.
             and (
                 other.refresh_token == row.refresh_token
-                or saving.is_older(other, row.refresh_token or "")
+                or saving.is_older(other, row.refresh_token)
             )
         ]
         for other in others:
             if saving.same_thing(other, row):
                 self._become_one(row, other)
-                return None
-        looked = row.with_renewal(unlooked=False)
-        if any(not other.renewal.unlooked or _made(other) < _made(row) for other in others):
-            if any(self._may_be_under_way(other) for other in others):
-                return row  # it may be taken back yet: for the next look
-            self._rows.put(saving.withdrawn(looked, self._clock.now()), replaces=row.version)
-            return None
-        return looked
+                return False
+        if any(self._may_be_under_way(other) for other in others):
+            return True  # it may be taken back yet: for the next renewal
+        if any(_was_looked_at(other) or _made(other) < _made(row) for other in others):
+            self._rows.put(saving.withdrawn(row, self._clock.now()), replaces=row.version)
+            return False
+        return True
 
     def _may_be_under_way(self, row: Token) -> bool:
         """Tell whether whoever wrote a login may be about to look for others."""
-        age = self._clock.now() - (row.logged_in_at or 0.0)
-        return row.renewal.unlooked and age < LOOKED_AT_AFTER
+        return self._clock.now() - (row.logged_in_at or 0.0) < UNDER_WAY
 
     def _settled(
         self, marks: Sequence[Mark], find: Callable[[Sequence[Mark]], list[Kept]]
@@ -347,6 +341,12 @@ class Saver:
 
 def _record_id(row: Token) -> str:
     return str(row.id).removeprefix("tk_")
+
+
+def _was_looked_at(row: Token) -> bool:
+    """Tell whether a renewal has made a row's login the sole one."""
+    renewed_at = row.renewal.renewed_at
+    return renewed_at is not None and renewed_at >= (row.logged_in_at or 0.0) + UNDER_WAY
 
 
 def _made(row: Token) -> tuple[float, str]:

@@ -248,12 +248,13 @@ def _changed(stored: Token, token: Token, *, login: str, now: float, habits: Hab
     if stored.status is Status.REVOKED and token.refresh_token is None:
         # What was revoked must not come back with an answer that omits it.
         changes["refresh_token"] = None
-    renewal = stored.renewal.but(**state, claim=None, failure=None, login=login)
+    new_login = {"login": login, "claim": None, "failure": None}
+    renewal = stored.renewal.but(**state, **new_login, renewed_at=None, renewed_by=None)
     fresh = stored.but(**changes, status=Status.OK, updated_at=now, renewal=renewal)
     if fresh.refresh_token != stored.refresh_token:
         given, mints = _is_given(token), _minted(fresh.access_token, now)
         fresh = _replacing(stored, fresh, habits)
-        fresh = fresh.with_renewal(given=given, mints=mints, unlooked=True)
+        fresh = fresh.with_renewal(given=given, mints=mints)
     return fresh.but(logged_in_at=now).having("login", now)
 
 
@@ -285,7 +286,6 @@ def first(token: Token, *, login: str, now: float) -> Token:
             lifetime=_lifetime(token.expires_at, now),
             mints=_minted(token.access_token, now),
             given=_is_given(token),
-            unlooked=bool(token.refresh_token),
         ),
     )
     return died(fresh, token.status, now) if token.status in _DEAD else fresh
@@ -382,8 +382,7 @@ def filled(token: Token, row: Token) -> Token:
 
 def withdrawn(row: Token, now: float) -> Token:
     """Return a row that gives up its login, because an earlier row has the same refresh token."""
-    dead = died(row, Status.LOGIN_NEEDED, now).but(access_token=None, refresh_token=None)
-    return dead.with_renewal(unlooked=False)
+    return died(row, Status.LOGIN_NEEDED, now).but(access_token=None, refresh_token=None)
 
 
 def rotated(row: Token, refresh_token: str | None) -> Token:

@@ -187,15 +187,17 @@ class Store(TokenStore):
         """
 
     @abstractmethod
-    def looked(self, token: Token) -> Token | None:
+    def make_sole(self, token: Token) -> bool:
         """
         Make sure before a renewal that no other row has a token's refresh token.
+
+        Looks only as long as no renewal has, a minute after the login.
 
         Args:
             token: As stored.
 
         Returns:
-            It, as it may be written next. None: it was written, read again.
+            Whether it may be renewed. If not, it was written: read it again.
 
         Raises:
             StoreConflict: Likewise.

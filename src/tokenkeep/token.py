@@ -109,8 +109,8 @@ class Renewal:
             the provider has no limit.
         failure: The last failure. None after a success.
         login: Nonce of the login that made these tokens.
-        renewed_by: The process that renewed last, for people. None if never renewed.
-        renewed_at: When, in epoch seconds. None if never renewed.
+        renewed_by: The process that renewed this login last, for people. None if nobody did.
+        renewed_at: When, in epoch seconds. None likewise.
         lifetime: How long the current access token lives in all, in seconds.
             None if not known.
         to_revoke: Tokens whose revocation the provider has not confirmed
@@ -124,8 +124,6 @@ class Renewal:
             import). False if it was got here, for a code.
         past: Digests of the refresh tokens this row had; see `tokenkeep.saving`.
         took: Ids of the aliases whose login went into this row.
-        unlooked: Whether nobody has looked yet, since a login was written here,
-            that no other row has its refresh token; a sweep does.
         unknown: What a later version of tokenkeep has put here; written back as it is.
     """
 
@@ -141,7 +139,6 @@ class Renewal:
     given: bool = False
     past: tuple[str, ...] = field(default=(), repr=False)
     took: tuple[str, ...] = ()
-    unlooked: bool = False
     unknown: Mapping[str, object] = field(default_factory=dict, repr=False, hash=False)
 
     def but(self, **changes: object) -> Self:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import suppress
+from itertools import islice, takewhile
 from typing import TYPE_CHECKING, Literal
 
 from tokenkeep import folders, forks, holder, records, saving
@@ -201,7 +202,9 @@ class Vault(Store):
         asked = {"user": user, "client_id": client_id, "tenant": tenant, "status": status}
         given = {name: str(value) for name, value in asked.items() if value}
         by = next(((_LIST_BY[name], value) for name, value in given.items()), None)
-        for record in self._rows.all(by and self._rows.mark(*by)):
+        for record in self._rows.scan(by and self._rows.mark(*by)):
+            if record.kind != records.ROW:
+                continue
             try:
                 token = self._rows.open(record)
             except (KeyMissing, StoreTampered, StoreTooNew) as exc:
@@ -221,21 +224,12 @@ class Vault(Store):
             most: How many at most.
         """
         start = prefix.removeprefix("tk_")
-        found: list[Token] = []
-        after = start
         # Ids are read in order, so those that begin so come first.
-        while len(found) < most and (page := self.backend.scan(after, most)):
-            mine = [record for record in page if record.id.startswith(start)]
-            found += [
-                token
-                for record in mine
-                if record.kind == records.ROW
-                and isinstance(token := self._rows.open(record), Token)
-            ]
-            if len(mine) < len(page):
-                break
-            after = page[-1].id
-        return found[:most]
+        mine = takewhile(
+            lambda record: record.id.startswith(start), self._rows.scan(after=start, page=most)
+        )
+        rows = (self._rows.open(record) for record in mine if record.kind == records.ROW)
+        return list(islice((row for row in rows if isinstance(row, Token)), most))
 
     # Writing
 
@@ -247,9 +241,9 @@ class Vault(Store):
         """See `TokenStore.swap`."""
         return self._saver.swap(token)
 
-    def looked(self, token: Token) -> Token | None:
-        """See `Store.looked`."""
-        return self._saver.looked(token)
+    def make_sole(self, token: Token) -> bool:
+        """See `Store.make_sole`."""
+        return self._saver.make_sole(token)
 
     def delete_token(self, token_id: str) -> None:
         """
@@ -317,8 +311,9 @@ class Vault(Store):
             if waiting is None and not closed:
                 self.backend.clear()
                 return
-            for record in self._rows.all():
-                self._delete(records.token_id(record.id), None)
+            for record in self._rows.scan():
+                if record.kind == records.ROW:
+                    self._delete(records.token_id(record.id), None)
         finally:
             self._cache.clear()
 
@@ -376,13 +371,10 @@ class Vault(Store):
 
     def iter_added_ids(self) -> Iterator[tuple[str, str]]:
         """Yield the ids that lead to rows of other ids, and the ids of those."""
-        after = None
-        while page := self.backend.scan(after, 500):
-            for record in page:
-                alias = self._rows.open(record) if record.kind == records.ALIAS else None
-                if isinstance(alias, Alias):
-                    yield alias.name or records.token_id(alias.id), alias.to
-            after = page[-1].id
+        for record in self._rows.scan():
+            alias = self._rows.open(record) if record.kind == records.ALIAS else None
+            if isinstance(alias, Alias):
+                yield alias.name or records.token_id(alias.id), alias.to
 
     # First logins
 
@@ -431,19 +423,17 @@ class Vault(Store):
         """See `Store.tidy`."""
         gone = 0
         for record in self._rows.due(now):
-            if record.kind == records.ENDED:
+            if record.kind in (records.ROW, records.ENDED):
                 continue
             try:
                 kept = self._rows.open(record)
-                if isinstance(kept, Token):
-                    looked = self._saver.looked(kept)
-                    if looked is not None and looked is not kept:
-                        self._rows.put(looked, replaces=kept.version)
-                elif isinstance(kept, Alias):
+                if isinstance(kept, Alias):
                     self._aliases.finish(kept)
-                elif holder.is_dead(kept.claim.holder) or not holder.is_here(kept.claim.holder):
-                    self._rows.delete(kept.id, replaces=kept.version)
-                    gone += 1
+                elif isinstance(kept, Lease):
+                    its = kept.claim.holder
+                    if holder.is_dead(its) or not holder.is_here(its):
+                        self._rows.delete(kept.id, replaces=kept.version)
+                        gone += 1
             except StoreConflict:
                 continue  # somebody else is at it
             except TokenKeepError as exc:
@@ -485,29 +475,22 @@ class Vault(Store):
         """
         newest = self._header.rotate_data() if anew else self._header.keys.newest
         self.journal.reseal(on_error)
-        after = None
-        while page := self.backend.scan(after, 500):
-            for record in page:
-                done = False
-                try:
-                    done = record.kind != records.HEADER and self._resealed(record.id, newest)
-                except TokenKeepError as exc:
-                    if on_error is None or isinstance(exc, StoreUnavailable):
-                        raise
-                    on_error(exc)
-                yield done
-            after = page[-1].id
+        for record in self._rows.scan():
+            done = False
+            try:
+                done = self._reseal(record.id, newest)
+            except TokenKeepError as exc:
+                if on_error is None or isinstance(exc, StoreUnavailable):
+                    raise
+                on_error(exc)
+            yield done
 
     def key_status(self) -> tuple[str, dict[int, int]]:
         """Return the id of the ring key that wraps, and how many records each data key sealed."""
         self._header.look()
         counts = dict.fromkeys(self._header.keys.numbers, 0)
-        after = None
-        while page := self.backend.scan(after, 500):
-            for record in page:
-                if record.kind != records.HEADER:
-                    counts[record.key] = counts.get(record.key, 0) + 1
-            after = page[-1].id
+        for record in self._rows.scan():
+            counts[record.key] = counts.get(record.key, 0) + 1
         return self._header.wrapped_under, counts
 
     def close(self) -> None:
@@ -561,7 +544,7 @@ class Vault(Store):
         if isinstance(kept, Alias) and kept.carries is None and self._aliases.lead(kept) is None:
             self._rows.delete(record_id, replaces=kept.version)
 
-    def _resealed(self, record_id: str, newest: int) -> bool:
+    def _reseal(self, record_id: str, newest: int) -> bool:
         for _ in attempts(records.token_id(record_id)):
             record = self.backend.read(record_id)
             if record is None or record.key == newest:

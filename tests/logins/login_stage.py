@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 import pytest
 
-from tokenkeep import Keeper, Status, Token, TokenKeepError, open_store
+from tokenkeep import (
+    Keeper,
+    LoginNeeded,
+    Status,
+    Token,
+    TokenKeepError,
+    TokenNotFound,
+    open_store,
+)
 from tokenkeep.backends.sqlite import SQLiteBackend
 from tokenkeep.testing import FakeClock, emulator_configuration
 
@@ -154,6 +162,12 @@ class Stage:
         """Return the rows that are not revoked or dead, as a process sees them that only looks."""
         self._eye = self._eye or self.open()
         return [row for row in self._eye.get_tokens() if row.status is Status.OK]
+
+    def renew_all(self):
+        """Renew each living row, as programs do with what they use."""
+        for row in self.living():
+            with suppress(LoginNeeded, TokenNotFound):
+                self.keeper().renew(row.id)
 
     def logins(self):
         """Return the names at the provider of the logins in living rows."""

@@ -171,9 +171,6 @@ def rows_read(stage, environment):
         )  # fmt: skip
     with stage.provider_down():
         keeper.revoke(keeper.store.save_token(stage.login(stage.ana)).id)
-    stage.keeper().sweep()  # what has to be looked at once
-    with stage.provider_down():
-        keeper.revoke(keeper.store.save_token(stage.login(stage.ana)).id)
     read = []
 
     def counted(method):

@@ -222,7 +222,7 @@ def test_two_names_in_step(stage, how):
 
 @pytest.mark.parametrize("how", list(OTHERWISE))
 def test_two_names_and_one_dies(stage, how):
-    """Who died before its second look left the login in two rows; a sweep leaves one."""
+    """Who died before its second look left the login in two rows; a renewal leaves one."""
     login = stage.login(stage.ana)
     other, one = stage.open(), stage.open()
     before_write(one, 1, lambda: other.save_token(login))
@@ -231,7 +231,7 @@ def test_two_names_and_one_dies(stage, how):
         one.save_token(login.but(**OTHERWISE[how](stage)))
 
     stage.pass_time(120.0)
-    stage.keeper().sweep()
+    stage.renew_all()
 
     assert [stage.zoho.id_of(login.refresh_token)] == stage.logins()
     stage.end_everything()
@@ -253,11 +253,10 @@ def test_twice_without_the_user_at_once(either, first, dies):
     with suppress(Died):
         store.save_token(one)
     either.pass_time(120.0)
-    keeper = either.keeper()
-    keeper.sweep()
+    either.renew_all()
 
     [row] = either.living()
-    assert either.works(keeper.renew(row.id))
+    assert either.works(either.keeper().renew(row.id))
     either.end_everything()
     assert set() == either.alive()
 
@@ -307,22 +306,16 @@ def test_a_place_that_another_row_has(either):
         store.save_token(older.but(api_domain=newer.api_domain))
 
 
-@pytest.mark.parametrize("dies", [False, True], ids=["", "and one dies"])
 @pytest.mark.parametrize("first", ["with the user", "without"])
-def test_with_and_without_the_user_at_once(either, first, dies):
+def test_with_and_without_the_user_at_once(either, first):
     """Neither sees the other before its write: one row is left, and it is the user's."""
     login = either.login()
     both = [login.but(user=either.ana), login]
     one, other = both if first == "with the user" else reversed(both)
     store = either.open()
     before_write(store, 1, lambda: either.open().save_token(other))
-    if dies:
-        die_after_write(store, 1)
 
-    with suppress(Died):
-        store.save_token(one)
-    either.pass_time(120.0)
-    either.keeper().sweep()
+    store.save_token(one)
 
     assert [(either.ana, login.refresh_token)] == [
         (row.user, row.refresh_token) for row in either.open().get_tokens()
@@ -331,7 +324,7 @@ def test_with_and_without_the_user_at_once(either, first, dies):
 
 @pytest.mark.parametrize("renewed", [0, 1])
 @pytest.mark.parametrize("first", ["with the user", "without"])
-def test_one_dies_and_a_row_is_renewed_before_a_sweep(rotating, first, renewed):
+def test_one_dies_and_a_row_is_renewed(rotating, first, renewed):
     """The answer parts the two rows of one login: still one is left, and it is alive."""
     login = rotating.login()
     both = [login.but(user=rotating.ana), login]
@@ -345,11 +338,27 @@ def test_one_dies_and_a_row_is_renewed_before_a_sweep(rotating, first, renewed):
     keeper = rotating.keeper()
 
     keeper.renew(rotating.living()[renewed].id)
-    keeper.sweep()
 
     [row] = rotating.living()
     assert rotating.ana == row.user
     assert rotating.works(keeper.renew(row.id))
+
+
+def test_one_dies_and_both_are_renewed_at_once(stage):
+    """Within the minute a renewal leaves the two rows of one login; the next one leaves one."""
+    login = stage.login(stage.ana)
+    store = stage.open()
+    before_write(store, 1, lambda: stage.open().save_token(login))
+    die_after_write(store, 1)
+    with pytest.raises(Died):
+        store.save_token(login.but(user=stage.bo))
+    stage.renew_all()
+    assert len(stage.living()) == 2
+
+    stage.pass_time(3600.0)
+    stage.renew_all()
+
+    assert len(stage.living()) == 1
 
 
 def test_import_of_a_stored_login(stage, run):

@@ -14,7 +14,7 @@ from tokenkeep.token import Status
 def bare(row):
     """Return a row without what differs between stores."""
     row = row.but(version=None, owner=None, last_used_at=None)
-    return row.with_renewal(claim=None, took=(), unlooked=False)
+    return row.with_renewal(claim=None, took=())
 
 
 def ended(store):

@@ -199,8 +199,8 @@ class ScriptedStore(Store):
     def iter_tokens(self):
         return self.vault.iter_tokens()
 
-    def looked(self, token):
-        return self.vault.looked(token)
+    def make_sole(self, token):
+        return self.vault.make_sole(token)
 
     def touch(self, token_id, last_used_at):
         self.vault.touch(token_id, last_used_at)

@@ -6,9 +6,9 @@ import json
 from dataclasses import replace
 
 import pytest
-from renewal_scenario import ByOwner, Crash, World, crash
+from renewal_scenario import ByOwner, World
 
-from tokenkeep import Claim, Keeper, Status, StoreTampered, Token, holder
+from tokenkeep import Claim, Keeper, StoreTampered, Token, holder
 from tokenkeep.folder_journal import FolderJournal
 from tokenkeep.journal import Entry
 
@@ -79,37 +79,6 @@ def test_sweep_leaves_a_login_that_began_meanwhile():
     assert world.here.keeper.sweep().deleted == 0
 
     assert world.vault.lease(asked, over)[1].nonce == "begun"
-
-
-def leave_two_rows(world):
-    """Leave one login in the rows of two users: each looked before the other one wrote."""
-
-    def saved_for_bob():
-        world.clock.advance(1)
-        world.login("login-5", user="bob")
-        world.backend.find = lambda _: crash()  # before the other one's second look
-
-    world.before_write(1, saved_for_bob)
-    with pytest.raises(Crash):
-        world.login("login-5", user="bea")
-    del world.backend.find
-    return [world.vault.find_token(Token(user=user)) for user in ("bea", "bob")]
-
-
-def test_sweep_looks_where_nobody_has_looked(world, keeper):
-    """Invariant 14: of two rows that a crash has left of one login, the one made first has it."""
-    first, second = leave_two_rows(world)
-    assert first.refresh_token == second.refresh_token == "login-5/0"
-
-    world.clock.advance(61)  # whoever is still at it would have looked by now
-    keeper.sweep()
-
-    kept, gone = world.vault.reread(first.id), world.vault.reread(second.id)
-    assert kept.pair == first.pair
-    assert (gone.status, gone.pair) == (Status.LOGIN_NEEDED, (None, None))
-    assert world.provider.revoked == []
-    assert [] == list(world.backend.due(world.clock.now(), 10))
-    assert world.here.keeper.get(user="bea").access_token == "access-2"
 
 
 def test_sweep_of_a_broken_journal_entry_names_it(tmp_path, world):

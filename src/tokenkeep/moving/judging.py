@@ -150,11 +150,9 @@ def _is_later(row: Token, there: Token) -> bool:
 
 
 def _on_arrival(row: Token) -> Token:
-    """Return a row that nobody in the target renews or has looked at yet."""
+    """Return a row that nobody in the target renews yet."""
     # Given from outside: the source's store may go on with it.
-    return row.with_renewal(
-        claim=None, given=True, unlooked=bool(row.refresh_token) and not row.ended
-    )
+    return row.with_renewal(claim=None, given=True)
 
 
 def _with_login_of(there: Token, row: Token, habits: saving.Habits) -> Token:
@@ -179,7 +177,6 @@ def _with_login_of(there: Token, row: Token, habits: saving.Habits) -> Token:
             to_revoke=its.to_revoke,
             replaced=its.replaced,
             took=its.took,
-            unlooked=its.unlooked,
             unknown={**its.unknown, **row.renewal.unknown},
         ),
     )

@@ -153,10 +153,9 @@ class Attempt:
         )
         mints = counted(token, now, profile)
         try:
-            looked = self._store.looked(token)
-            if looked is None:
+            if not self._store.make_sole(token):
                 return None
-            return self._store.swap(looked.with_renewal(claim=claim, mints=mints))
+            return self._store.swap(token.with_renewal(claim=claim, mints=mints))
         except StoreConflict:
             return None
         except StoreUnavailable:

@@ -1,4 +1,4 @@
-// Other rows with a row's login: who finds one makes them one, or gives up. `Saver.looked`, `Saver._become_one`.
+// Other rows with a row's login: who finds one makes them one, or gives up. `Saver.make_sole`, `Saver._become_one`.
 #pragma once
 #include "aliases.h"
 
@@ -63,7 +63,7 @@ inline bool is_left_unlooked(const State& s, const Record& r) {
 }
 
 /// Looks for others of a row that nobody has looked for since its login was written, with `self().seen` of it.
-/// LOOKED_AT: the row's next write takes the flag off. BUSY: another will see to it. CHANGED: something was written.
+/// LOOKED_AT: the renewal's claim takes the flag off (in the code, its time says it). BUSY: another will see to it. CHANGED: something was written.
 enum Looked : u8 { LOOKED_AT, BUSY, CHANGED };
 inline Looked look_for_others(int my) {
   Others others = Others::of(step("looks for others with its login", [&](State& s) -> u16 {

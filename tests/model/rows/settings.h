@@ -19,7 +19,7 @@
   X(look, 1, "a save looks again after its login was written")                                     \
   X(withdraw, 1, "who then sees a row that contradicts takes its write back")                      \
   X(insists, 1, "it does so, too, if somebody has written the row with its login since")           \
-  X(unlooked, 1, "a row says that nobody has looked for others yet: a sweep does")                 \
+  X(unlooked, 1, "it is seen of a row that no renewal has looked for others yet")                  \
   X(bylogin, 1, "of two that contradict the one that was looked at stays: 0 the earlier")          \
   X(spentfound, 1, "a row with that login that was renewed since is found by its credential")      \
   X(grace, 1, "a row nobody has looked at is left to who wrote it, for a minute")                  \

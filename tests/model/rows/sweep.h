@@ -3,7 +3,7 @@
 #include "first_login.h"
 #include "renewal.h"
 
-/// What a sweep has to do, in its order: journals, then what is to be finished or looked at, then revocations.
+/// What a sweep has to do, in its order: journals, then what is to be finished, then revocations.
 enum { JOURNALS = 0, TIDIES = ACTORS, CONFIRMS = TIDIES + RECORDS, SWEPT = CONFIRMS + RECORDS };
 enum Part : u8 { LOOKS_AT_IT, ASKS_FOR_IT, NOTES_IT };
 
@@ -13,7 +13,8 @@ inline int next_due(const State& s, int from) {
       if (s.actor[i].doing != ACTIVE && s.actor[i].answer) return i;
     } else if (i < CONFIRMS) {
       const Record& r = s.record[i - TIDIES];
-      if (is_left_unlooked(s, r)) return i;
+      // No sweep looks: the one that ends a run does, for the renewals to come.
+      if (me == LAST_SWEEP && is_left_unlooked(s, r)) return i;
       if (r.kind == ALIAS && (r.token || s.record[r.to].kind != ROW)) return i;
       if (r.kind == LEASE && is_over(s, r)) return i;
     } else {
@@ -28,7 +29,7 @@ inline int next_due(const State& s, int from) {
 inline void tidy(int slot, int kind) {
   if (kind == ROW) {
     if (look_for_others(slot) != LOOKED_AT) return;
-    write("notes that it was looked at", slot, [](State&, Record& r) { r.unlooked = 0; });
+    write("a renewal has looked at it", slot, [](State&, Record& r) { r.unlooked = 0; });
   } else if (kind == ALIAS + 8) {
     finish(slot);
   } else {
