@@ -50,9 +50,9 @@ class Aliases:
         self._habits_of = habits_of
         self._clock = clock
 
-    def row(self, record_id: str) -> Token | None:
-        """Return the row that an id leads to. None if there is none."""
-        return self.lead(self._rows.read(record_id))
+    def read(self, token_id: str) -> Token | None:
+        """Return the row that an id leads to, ours or its caller's. None if there is none."""
+        return self.lead(self._rows.read(self._rows.record_id(token_id)))
 
     def lead(self, kept: Kept | None) -> Token | None:
         """Return the row that something leads to: itself, or an alias's. None if there is none."""

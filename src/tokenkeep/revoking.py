@@ -9,6 +9,7 @@ from tokenkeep import holder, saving
 from tokenkeep.errors import (
     ConfigurationError,
     LookupFailed,
+    ProviderUnavailable,
     RenewalError,
     StoreConflict,
     StoreUnavailable,
@@ -72,17 +73,22 @@ class Revocations:
             return token
         raise AssertionError  # attempts() has raised
 
-    def confirm(self, token: Token) -> Token:
+    def confirm(self, token: Token, mute: set[str | None] | None = None) -> Token:
         """
         Revoke at the provider what is to be revoked, if anything is.
 
         Args:
             token: As stored; revoked, deleted, or with a newer login.
+            mute: The issuers that did not answer: those are not asked, and who does not
+                answer now is added. None means that nobody is known to be mute.
 
         Returns:
             The token as stored. A provider that can't be reached is reported,
             not raised.
         """
+        mute = set() if mute is None else mute
+        if token.renewal.to_revoke and token.issuer in mute:
+            return token
         if not token.renewal.to_revoke or self._newer_login_took(token):
             return token if not token.ended else token.with_renewal(to_revoke=())
         bare = token.but(access_token=None, refresh_token=None)
@@ -96,6 +102,9 @@ class Revocations:
                 # Revoked here all the same; where the provider has no
                 # endpoint for it, that is all there is.
                 self._report("revocation_pending", token, error=exc.what)
+                if isinstance(exc, ProviderUnavailable):
+                    mute.add(token.issuer)
+                    break  # each of the others would wait for it as long
             else:
                 done.append(asked)
         return self._noted(token, done) if done else token

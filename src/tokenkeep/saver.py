@@ -36,8 +36,8 @@ if TYPE_CHECKING:
 UNDER_WAY = 60.0
 """How long whoever wrote a login may take to look for others with it, in seconds, or is gone."""
 
-_PLACES = (("environment",), ("data_center",), ("data_center", "environment"))
-"""What a renewal may learn of what a row is for."""
+_LEARNT = ((), ("environment",), ("data_center",), ("data_center", "environment"))
+"""What a renewal may have learnt of what a row is for."""
 
 
 class Saver:
@@ -48,7 +48,6 @@ class Saver:
         rows: Where they are.
         aliases: How the login of a row moves into another one.
         habits_of: Returns what becomes of the tokens that a login replaces.
-        read: Returns the row that a token's id leads to. None if there is none.
         noted: Called with what was just written, for the next save.
         clock: The time.
     """
@@ -59,14 +58,12 @@ class Saver:
         aliases: Aliases,
         habits_of: Callable[[Token], saving.Habits],
         *,
-        read: Callable[[str], Token | None],
         noted: Callable[[Token], Token],
         clock: Clock,
     ) -> None:
         self._rows = rows
         self._aliases = aliases
         self._habits_of = habits_of
-        self._read = read
         self._noted = noted
         self._clock = clock
 
@@ -86,10 +83,10 @@ class Saver:
             habits, now = self._habits_of(token), self._clock.now()
             plan = saving.plan(token, rows, by_id=by_id, login=login, now=now, habits=habits)
             try:
-                saved = self._done(plan)
+                saved = self._carry_out(plan)
                 is_login = plan.stored is None or saving.is_login(plan.stored, token)
                 if saved is not None and (is_login or plan.source is not None):
-                    saved = self._looked_again(saved, plan)
+                    saved = self._look_again(saved, plan)
             except StoreConflict:
                 continue
             if saved is None:
@@ -116,16 +113,14 @@ class Saver:
             raise StoreConflict(
                 "This token was handed out unsaved", token_id=token.id, user=token.user
             )
-        owner = self._rows.owner(token) if token.user and not token.ended else str(token.owner)
-        if owner == token.owner:
-            return self._noted(self._rows.put(token, replaces=token.version))
-        if self._rows.may_become(_record_id(token), owner):
-            with suppress(StoreConflict):  # the owner may be another row's
-                return self._noted(self._rows.put(token.but(owner=owner), replaces=token.version))
-        for unknown in _PLACES:
-            as_it_was = token.but(**dict.fromkeys(unknown))
-            if self._rows.owner(as_it_was) == token.owner:
-                return self._noted(self._rows.put(as_it_was, replaces=token.version))
+        owner = self._rows.owner(token) if token.user and not token.ended else token.owner
+        if owner is not None and owner != token.owner:
+            if self._rows.may_become(_record_id(token), owner):
+                with suppress(StoreConflict):  # the owner may be another row's
+                    changed = token.but(owner=owner)
+                    return self._noted(self._rows.put(changed, replaces=token.version))
+            known = (token.but(**dict.fromkeys(learnt)) for learnt in _LEARNT)
+            token = next((it for it in known if self._rows.owner(it) == token.owner), token)
         return self._noted(self._rows.put(token, replaces=token.version))
 
     def look(self, token: Token) -> tuple[Token | None, list[Token]]:
@@ -135,12 +130,12 @@ class Saver:
         Raises:
             StaleToken: Its login was ended here, and the provider is being told.
         """
-        by_id = self._read(token.id) if token.id else None
+        by_id = self._aliases.read(token.id) if token.id else None
         known = by_id is not None and not saving.fills(by_id, token)
         if by_id is not None and known and not saving.is_login(by_id, token):
             return by_id, []  # it brings nothing that another row could have
         marks = self._marks(saving.filled(token, by_id) if by_id else token)
-        found = self._settled(marks, self._rows.look)
+        found = self._settle(marks, self._rows.look)
         for kept in found:
             if not (isinstance(kept, Token) and kept.ended):
                 continue
@@ -155,7 +150,7 @@ class Saver:
 
     def having(self, marks: Sequence[Mark]) -> list[Token]:
         """Return the rows that have one of these marks, by way of aliases too."""
-        return self._rows_of(self._settled(marks, self._rows.find))
+        return self._rows_of(self._settle(marks, self._rows.find))
 
     def owners(self, token: Token) -> list[Mark]:
         """Return the owners a token's row may have: its user's, and those without one."""
@@ -193,7 +188,7 @@ class Saver:
         ]
         for other in others:
             if saving.same_thing(other, row):
-                self._become_one(row, other)
+                self._merge(row, other)
                 return False
         if any(self._may_be_under_way(other) for other in others):
             return True  # it may be taken back yet: for the next renewal
@@ -206,7 +201,7 @@ class Saver:
         """Tell whether whoever wrote a login may be about to look for others."""
         return self._clock.now() - (row.logged_in_at or 0.0) < UNDER_WAY
 
-    def _settled(
+    def _settle(
         self, marks: Sequence[Mark], find: Callable[[Sequence[Mark]], list[Kept]]
     ) -> list[Kept]:
         """Find, once no alias among what is found carries a login any more."""
@@ -231,12 +226,9 @@ class Saver:
                     self._rows.delete(kept.id, replaces=kept.version)
         return list(rows.values())
 
-    def _done(self, plan: saving.Plan) -> Token | None:
+    def _carry_out(self, plan: saving.Plan) -> Token | None:
         """
-        Do what a save has to.
-
-        Returns:
-            The row as stored. None if it was deleted in the midst of it.
+        Do what a save has to. Return the row; None if it was deleted in the midst of it.
 
         Raises:
             StoreConflict: Somebody wrote meanwhile; nothing was done.
@@ -249,17 +241,17 @@ class Saver:
             new = row.but(id=records.token_id(self._rows.new_id(owner)), owner=owner)
             return self._put(new, None)
         if plan.source is not None and plan.carried is not None:
-            return self._moved(plan.source, plan.carried, stored)
+            return self._move(plan.source, plan.carried, stored)
         owner = self._rows.owner(row) if row.user else str(stored.owner)
         if owner == stored.owner or self._rows.may_become(_record_id(stored), owner):
             return self._put(row.but(owner=owner), stored)
         self._aliases.move(stored, row, records.token_id(self._rows.new_id(owner)), None)
-        return self._read(str(stored.id))
+        return self._aliases.read(str(stored.id))
 
-    def _moved(self, source: Token, carried: Token, target: Token) -> Token | None:
+    def _move(self, source: Token, carried: Token, target: Token) -> Token | None:
         """Let the login of a row go into another one. Return that; None if it is gone."""
         self._aliases.move(source, saving.filled(carried, target), str(target.id), target)
-        return self._read(str(source.id))
+        return self._aliases.read(str(source.id))
 
     def _put(self, row: Token, stored: Token | None) -> Token:
         """Write a row; if nobody can tell whether it was written, look."""
@@ -279,7 +271,7 @@ class Saver:
                     return there
             raise
 
-    def _looked_again(self, saved: Token, plan: saving.Plan) -> Token | None:
+    def _look_again(self, saved: Token, plan: saving.Plan) -> Token | None:
         """
         Look once more after a login was written: others may have saved it meanwhile.
 
@@ -299,7 +291,7 @@ class Saver:
         if other is None:
             return saved
         if saving.same_thing(other, saved):
-            return self._become_one(saved, other)
+            return self._merge(saved, other)
         if plan.source is not None:
             return saved  # it moved a row, so it was here first: who sees that takes back
         try:
@@ -319,24 +311,23 @@ class Saver:
     def _give_up(self, saved: Token) -> None:
         """Take a login out of a row that somebody has written since: a sweep, say."""
         for _ in attempts(saved.id, saved.user):
-            row = self._read(str(saved.id))
+            row = self._aliases.read(str(saved.id))
             if row is None or row.renewal.login != saved.renewal.login:
                 return
             with suppress(StoreConflict):
                 self._rows.put(saving.withdrawn(row, self._clock.now()), replaces=row.version)
                 return
 
-    def _become_one(self, saved: Token, other: Token) -> Token | None:
+    def _merge(self, saved: Token, other: Token) -> Token | None:
         """Let one row be left of a login that was saved twice at the same time, for the same."""
         if Status.REVOKED not in (saved.status, other.status):
-            named_last = (other, saved) if saved.user and not other.user else (saved, other)
-            source, target = named_last
-            return self._moved(source, source, target)
+            source, target = (other, saved) if saved.user and not other.user else (saved, other)
+            return self._move(source, source, target)
         for row in (saved, other):
             dead = saving.died(row, Status.REVOKED, self._clock.now())
             if dead is not row:
                 self._rows.put(dead, replaces=row.version)
-        return self._read(str(saved.id))
+        return self._aliases.read(str(saved.id))
 
 
 def _record_id(row: Token) -> str:

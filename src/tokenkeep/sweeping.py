@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -13,6 +15,8 @@ if TYPE_CHECKING:
     from tokenkeep.revoking import Revocations
     from tokenkeep.store import Store
     from tokenkeep.token import Token
+
+_Note = Callable[[TokenKeepError], None]
 
 PART_AGE = 3600.0
 """After this long a half-written journal entry belongs to a writer that is gone, in seconds."""
@@ -38,56 +42,23 @@ class Swept:
     deleted: int = 0
 
 
-class _Troubles:
-    """What is raised last, so that one bad row or file holds no other up."""
-
-    def __init__(self) -> None:
-        self._first: TokenKeepError | None = None
-
-    def note(self, error: TokenKeepError) -> None:
-        """Keep an error for the end: the first, for there may be one for each row."""
-        self._first = self._first or error
-
-    def end(self) -> None:
-        """Raise what was noted, if anything was."""
-        if self._first is not None:
-            raise self._first
-
-
 def sweep(
     store: Store, journal: Journal, renewer: Renewer, revocations: Revocations, now: float
 ) -> Swept:
     """See `Keeper.sweep`."""
-    saved = discarded = revoked = unconfirmed = 0
+    troubles: list[TokenKeepError] = []
+
+    def note(error: TokenKeepError) -> None:
+        # The first is raised last, so that one bad row or file holds no other up.
+        if not troubles:
+            troubles.append(error)
+
     journal.tidy(now - PART_AGE)
-    troubles = _Troubles()
-    for entry in list(journal.entries(on_error=troubles.note)):
-        try:
-            if renewer.settle(entry) is None:
-                discarded += 1
-            else:
-                saved += 1
-        except StoreUnavailable:
-            raise  # the next ones' as well
-        except TokenKeepError as exc:  # its row does not open, or its provider is gone
-            troubles.note(exc)
-    deleted = store.tidy(now, troubles.note)
-    for due in store.due(now, troubles.note):
-        # Read again: with a slow provider its page was read minutes ago, and its user
-        # may have logged in since.
-        try:
-            row = due if due.ended else store.reread(str(due.id))
-            if row is None:
-                continue
-            if _confirmed(row, store, revocations):
-                revoked += bool(row.renewal.to_revoke)
-            else:
-                unconfirmed += 1
-        except StoreUnavailable:
-            raise
-        except TokenKeepError as exc:  # as above
-            troubles.note(exc)
-    troubles.end()
+    saved, discarded = _settle(journal, renewer, note)
+    deleted = store.tidy(now, note)
+    revoked, unconfirmed = _confirm(store, revocations, now, note)
+    if troubles:
+        raise troubles[0]
     return Swept(
         saved=saved,
         discarded=discarded,
@@ -97,16 +68,50 @@ def sweep(
     )
 
 
-def _confirmed(row: Token, store: Store, revocations: Revocations) -> bool:
-    """Let the provider confirm what is to be revoked of a row; a deleted one goes after that."""
-    after = revocations.confirm(row)
-    done = not after.renewal.to_revoke
-    if row.ended:
+def _settle(journal: Journal, renewer: Renewer, note: _Note) -> tuple[int, int]:
+    """Save the answers that wait. Return how many were, and how many were out of date."""
+    saved = discarded = 0
+    for entry in list(journal.entries(on_error=note)):
         try:
-            if done:
-                store.delete_version(str(row.id), str(row.version))
-            elif after is not row:
-                store.swap(after)
-        except StoreConflict:
-            pass  # somebody else is at it
-    return done
+            if renewer.settle(entry) is None:
+                discarded += 1
+            else:
+                saved += 1
+        except StoreUnavailable:
+            raise  # the next ones' as well
+        except TokenKeepError as exc:  # its row does not open, or its provider is gone
+            note(exc)
+    return saved, discarded
+
+
+def _confirm(store: Store, revocations: Revocations, now: float, note: _Note) -> tuple[int, int]:
+    """Let the providers confirm what is to be revoked. Return how many have, and have not."""
+    revoked = unconfirmed = 0
+    mute: set[str | None] = set()
+    for due in store.due(now, note):
+        # Read again: with a slow provider its page was read minutes ago, and its user
+        # may have logged in since.
+        try:
+            row = due if due.ended else store.reread(str(due.id))
+            if row is None:
+                continue
+            after = revocations.confirm(row, mute)
+            if row.ended:
+                _keep_what_is_left(store, row, after)
+        except StoreUnavailable:
+            raise
+        except TokenKeepError as exc:  # as above
+            note(exc)
+        else:
+            revoked += bool(row.renewal.to_revoke and not after.renewal.to_revoke)
+            unconfirmed += bool(after.renewal.to_revoke)
+    return revoked, unconfirmed
+
+
+def _keep_what_is_left(store: Store, row: Token, after: Token) -> None:
+    """Write what a deleted row has still to revoke; delete it for good once nothing is."""
+    with suppress(StoreConflict):  # somebody else is at it
+        if not after.renewal.to_revoke:
+            store.delete_version(str(row.id), str(row.version))
+        elif after is not row:
+            store.swap(after)

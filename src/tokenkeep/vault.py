@@ -105,12 +105,7 @@ class Vault(Store):
         )
         self._aliases = Aliases(self._rows, self.habits, self._clock)
         self._saver = Saver(
-            self._rows,
-            self._aliases,
-            self.habits,
-            read=self._read,
-            noted=self._noted,
-            clock=self._clock,
+            self._rows, self._aliases, self.habits, noted=self._noted, clock=self._clock
         )
         forks.renew_in_child(self._cache)
 
@@ -162,14 +157,14 @@ class Vault(Store):
         cached = self._cache.get(key, revision, now)
         if cached is not None:
             return cached
-        token = self._read(token_id)
+        token = self._aliases.read(token_id)
         if token is not None:
             self._cache.put(key, Entry(token, revision, now, mark))
         return token
 
     def reread(self, token_id: str) -> Token | None:
         """See `TokenStore.reread`."""
-        token = self._read(token_id)
+        token = self._aliases.read(token_id)
         # Who was told of another process's token here must not be handed the
         # one before it by the next lookup.
         self._wrote(self._record_id(token_id if token is None else str(token.id)))
@@ -235,7 +230,10 @@ class Vault(Store):
 
     def save_token(self, token: Token) -> Token:
         """See `TokenStore.save_token`."""
-        return self._saver.save(self.providers.locate(saving.cleaned(token)))
+        token = saving.cleaned(token)
+        if token.data_center or token.environment:
+            self.providers.expect_known(token)
+        return self._saver.save(self.providers.locate(token))
 
     def swap(self, token: Token) -> Token:
         """See `TokenStore.swap`."""
@@ -279,10 +277,10 @@ class Vault(Store):
                 raise StoreConflict(
                     "This token was changed meanwhile", token_id=row.id, user=row.user
                 )
-            if self._deleted(row):
+            if self._delete_row(row):
                 return
 
-    def _deleted(self, row: Token) -> bool:
+    def _delete_row(self, row: Token) -> bool:
         """Delete a row and the aliases that lead to it. False: read again."""
         aliases = self._aliases.of(str(row.id))
         making = [alias for alias in aliases if alias.carries and alias.seen_status is None]
@@ -500,9 +498,6 @@ class Vault(Store):
         self.backend.close()
 
     # One look
-
-    def _read(self, token_id: str) -> Token | None:
-        return self._aliases.row(self._record_id(token_id))
 
     def _answer(self, question: Lookup, asked: Token) -> Token | None:
         revision = self.backend.revision()

@@ -9,6 +9,7 @@ import pytest
 from tokenkeep import (
     Keeper,
     LoginNeeded,
+    ProviderRefused,
     Status,
     Token,
     TokenKeepError,
@@ -166,7 +167,7 @@ class Stage:
     def renew_all(self):
         """Renew each living row, as programs do with what they use."""
         for row in self.living():
-            with suppress(LoginNeeded, TokenNotFound):
+            with suppress(LoginNeeded, ProviderRefused, TokenNotFound):
                 self.keeper().renew(row.id)
 
     def logins(self):

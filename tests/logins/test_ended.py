@@ -95,6 +95,24 @@ def test_what_was_ended_is_saved_again(stage, ana, user):
     assert [] == stage.open().get_tokens()
 
 
+def test_a_provider_that_is_mute_is_asked_once_a_sweep(stage):
+    """Each revocation waited for it as long: a thousand of them held a sweep up for hours."""
+    keeper = stage.keeper()
+    with stage.provider_down():
+        for environment in ("production", "sandbox"):
+            for _ in range(2):
+                login = stage.login(stage.ana, environment=environment, got_here=True)
+                row = keeper.store.save_token(login)
+            keeper.revoke(row.id)
+        asked = stage.zoho.counters.calls("revoke")
+
+        assert 2 == keeper.sweep().unconfirmed
+
+        assert 1 == stage.zoho.counters.calls("revoke") - asked
+    assert 2 == keeper.sweep().revoked
+    assert set() == stage.alive()
+
+
 @pytest.mark.parametrize("got_here", [True, False], ids=["got here", "given"])
 def test_three_logins_one_revocation(stage, got_here):
     """Each login forgot the one it replaced: "Zoho has revoked this login", and two lived on."""

@@ -501,7 +501,7 @@ ABLATIONS = (
         "save, look",
         "of two that save one refresh token at once, neither looks after its write",
         "saver.py",
-        "                    saved = self._looked_again(saved, plan)\n",
+        "                    saved = self._look_again(saved, plan)\n",
         "                    pass\n",
         "logins/test_one_row.py::test_two_names_at_once",
     ),

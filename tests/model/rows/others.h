@@ -1,4 +1,4 @@
-// Other rows with a row's login: who finds one makes them one, or gives up. `Saver.make_sole`, `Saver._become_one`.
+// Other rows with a row's login: who finds one makes them one, or gives up. `Saver.make_sole`, `Saver._merge`.
 #pragma once
 #include "aliases.h"
 
