@@ -34,14 +34,7 @@ _REMEMBERED = 16
 
 
 class Aliases:
-    """
-    Follow, make and finish aliases.
-
-    Args:
-        rows: Where they are.
-        habits_of: Returns what becomes of the tokens that a login replaces.
-        clock: The time.
-    """
+    """Follow, make and finish aliases; *habits_of* as of a `Saver`."""
 
     def __init__(
         self, rows: Rows, habits_of: Callable[[Token], saving.Habits], clock: Clock
@@ -107,10 +100,6 @@ class Aliases:
     def make(self, token_id: str, row: Token) -> None:
         """
         Let an id that a caller brings lead to a row.
-
-        Args:
-            token_id: That id.
-            row: As stored.
 
         Raises:
             StoreConflict: The id leads to another row.

@@ -27,15 +27,7 @@ if TYPE_CHECKING:
 
 
 class Revocations:
-    """
-    End tokens.
-
-    Args:
-        store: Must be able to `swap`.
-        providers: Whom to tell.
-        clock: The time.
-        report: Called with an event's name, a token and details.
-    """
+    """End tokens; *report* is called with an event's name, a token and details."""
 
     def __init__(
         self, store: Store, providers: Providers, clock: Clock, report: Callable[..., None]
@@ -48,12 +40,6 @@ class Revocations:
     def end(self, token_id: str) -> Token:
         """
         Write that a token is revoked; the provider is still to be told: `confirm`.
-
-        Args:
-            token_id: Which one.
-
-        Returns:
-            The token as stored.
 
         Raises:
             TokenNotFound: There is none.
@@ -126,12 +112,7 @@ class Revocations:
         return token
 
     def _newer_login_took(self, token: Token) -> bool:
-        """
-        Let a newer login of a deleted row's user see to what revoking now would end with it.
-
-        Returns:
-            Whether there is such a login.
-        """
+        """Let a newer login of a deleted row's user see to what would end with it. False: none."""
         if not (token.ended and token.user and self._revokes_grant(token)):
             return False
         asked = Token(

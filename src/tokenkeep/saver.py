@@ -46,7 +46,7 @@ class Saver:
 
     Args:
         rows: Where they are.
-        aliases: How the login of a row moves into another one.
+        aliases: They move the login of a row into another one.
         habits_of: Returns what becomes of the tokens that a login replaces.
         noted: Called with what was just written, for the next save.
         clock: The time.
@@ -69,10 +69,7 @@ class Saver:
 
     def save(self, token: Token) -> Token:
         """
-        Save a token.
-
-        Args:
-            token: Cleaned, and with its place.
+        Save a token that is cleaned, and with its place.
 
         Raises:
             StoreError: As `TokenStore.save_token` says.

@@ -366,13 +366,10 @@ def superseded(row: Token, secrets: Iterable[Secret], *, habits: Habits) -> Toke
         habits: Whether they are to be revoked now. Those of a revoked row are.
     """
     late = tuple(each for each in secrets if each[1] not in row.pair)
-    renewal = row.renewal
-    if row.status is Status.REVOKED or not habits.revokes_grant:
-        renewal = renewal.but(to_revoke=_union(renewal.to_revoke, late))
-    else:
-        renewal = renewal.but(replaced=_union(renewal.replaced, late))
-    past = _with_past(renewal.past, [value + _REVOKED for value in _pasts(late)])
-    return row.but(renewal=renewal.but(past=past))
+    is_now = row.status is Status.REVOKED or not habits.revokes_grant
+    where = "to_revoke" if is_now else "replaced"
+    past = _with_past(row.renewal.past, [value + _REVOKED for value in _pasts(late)])
+    return row.with_renewal(past=past, **{where: _union(getattr(row.renewal, where), late)})
 
 
 def filled(token: Token, row: Token) -> Token:

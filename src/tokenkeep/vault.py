@@ -34,7 +34,7 @@ from tokenkeep.swapping import attempts
 from tokenkeep.token import Status, Token
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Hashable, Iterator
     from pathlib import Path
 
     from tokenkeep.backends.base import Backend
@@ -139,7 +139,7 @@ class Vault(Store):
             # The provider is needed to locate the token, but asked for only if named.
             asked = self.providers.locate(token).but(provider=token.provider)
         for question in Lookup.of(asked):
-            found = self._answer(question, token)
+            found = self._seen(question, lambda: self._find(question, token))  # noqa: B023  # at once
             if found is not None:
                 return found
         return None
@@ -150,17 +150,7 @@ class Vault(Store):
             raise LookupFailed("An id is text", hint="Give the one that the store gave")
         if not token_id.isascii():
             require_text(Token(id=token_id), ("id",))
-        revision = self.backend.revision()
-        mark = self._cache.mark
-        now = self._clock.monotonic()
-        key = ("id", token_id)
-        cached = self._cache.get(key, revision, now)
-        if cached is not None:
-            return cached
-        token = self._aliases.read(token_id)
-        if token is not None:
-            self._cache.put(key, Entry(token, revision, now, mark))
-        return token
+        return self._seen(("id", token_id), lambda: self._aliases.read(token_id))
 
     def reread(self, token_id: str) -> Token | None:
         """See `TokenStore.reread`."""
@@ -499,20 +489,24 @@ class Vault(Store):
 
     # One look
 
-    def _answer(self, question: Lookup, asked: Token) -> Token | None:
+    def _seen(self, key: Hashable, read: Callable[[], Token | None]) -> Token | None:
+        """Return what was read before, if nothing was written since; else read it now."""
         revision = self.backend.revision()
         mark = self._cache.mark
         now = self._clock.monotonic()
-        cached = self._cache.get(question, revision, now)
+        cached = self._cache.get(key, revision, now)
         if cached is not None:
             return cached
+        found = read()
+        if found is not None:
+            self._cache.put(key, Entry(found, revision, now, mark))
+        return found
+
+    def _find(self, question: Lookup, asked: Token) -> Token | None:
         marks = [self._rows.mark(question.field, question.value)]
         if self.backend.finds_late:
             marks += self._saver.owners(self.providers.locate(asked))
-        found = question.choose(self._saver.having(marks))
-        if found is not None:
-            self._cache.put(question, Entry(found, revision, now, mark))
-        return found
+        return question.choose(self._saver.having(marks))
 
     # One end
 
