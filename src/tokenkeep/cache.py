@@ -51,14 +51,7 @@ class Cache:
         self._lock = RLock()
 
     def get(self, key: Hashable, revision: Hashable | None, now: float) -> Token | None:
-        """
-        Return the token stored under *key*. None if it may have changed since.
-
-        Args:
-            key: As given to `put`.
-            revision: The store's revision now.
-            now: The monotonic clock, in seconds.
-        """
+        """Return the token put under *key*. None if it may have changed since."""
         entry = self._entries.get(key)
         if entry is None or entry.revision != revision:
             return None

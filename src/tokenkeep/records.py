@@ -115,14 +115,7 @@ def alias_state(row_id: str) -> str:
 
 
 def seal(kept: Kept, keys: DataKeys, tenant_of: Callable[[Token], str | None]) -> Record:
-    """
-    Seal something into a record.
-
-    Args:
-        kept: With id, version and owner.
-        keys: The store's.
-        tenant_of: Returns a token's organisation. None if that is not known.
-    """
+    """Seal something that has id, version and owner into a record."""
     if isinstance(kept, Token):
         return _row(kept, keys, tenant_of)
     access, refresh, grant, state = None, None, None, None

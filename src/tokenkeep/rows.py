@@ -29,14 +29,10 @@ _Kept = TypeVar("_Kept", bound=Kept)
 
 class Rows:
     """
-    Read and write what is sealed.
+    Read and write what is sealed, in one backend.
 
-    Args:
-        backend: Where the records are.
-        header: The store's keys.
-        tenant_of: Returns a token's organisation. None if that is not known.
-        seen: Returns the row with an id as it was read or written last. None if that is not kept.
-        wrote: Called with a record's id before and after it is written.
+    *seen* returns the row with an id as it was read or written last, if that is
+    kept; *wrote* is called with a record's id before and after it is written.
     """
 
     def __init__(
@@ -64,10 +60,8 @@ class Rows:
         """
         Return the digest of what a token is for.
 
-        Args:
-            token: What is stored, or to be.
-            credential: Stands in for a user that is not known. None takes the
-                user, or the first of the token's own credentials.
+        A *credential* stands in for a user that is not known. None takes the
+        user, or the first of the token's own credentials.
         """
         if credential is None and not token.user:
             credential = next(iter(lookup.credentials(token)), ("none", str(token.id)))
@@ -185,14 +179,7 @@ class Rows:
 
     def put(self, kept: _Kept, *, replaces: str | None) -> _Kept:
         """
-        Write something whole, if what it replaces is still stored.
-
-        Args:
-            kept: With its id and owner; it gets another version.
-            replaces: The version that has to be stored now. None inserts.
-
-        Returns:
-            It, as stored.
+        Write something whole, with another version, if *replaces* is stored now. None inserts.
 
         Raises:
             StoreConflict: Somebody else wrote first; the id or owner is taken.

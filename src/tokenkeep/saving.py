@@ -295,13 +295,8 @@ def died(stored: Token, status: Status, now: float, by: str | None = None) -> To
     """
     Return a row that is not handed out any more; what is revoked stays so.
 
-    Revoked, it says what the provider has to revoke: all it has, and had.
-
-    Args:
-        stored: The row as it is.
-        status: `Status.REVOKED` or `Status.LOGIN_NEEDED`.
-        now: Epoch seconds.
-        by: The process that ends it, for people. None if not known.
+    Revoked, it says what the provider has to revoke: all it has, and had. *by*
+    is the process that ends it, for people.
     """
     if stored.status in (status, Status.REVOKED):
         return stored
@@ -319,10 +314,7 @@ def taken(row: Token, carried: Token, *, habits: Habits) -> Token:
     """
     Return a row with the login of another one that turned out to be for the same.
 
-    Args:
-        row: Where it goes.
-        carried: The other one, as it is; a renewal under way goes on in *row*.
-        habits: What becomes of what *row* has now.
+    A renewal under way goes on in it; *habits* say what becomes of what it has now.
     """
     mine, its = row.renewal, carried.renewal
     if carried.refresh_token and carried.refresh_token == row.refresh_token:
@@ -360,10 +352,7 @@ def superseded(row: Token, secrets: Iterable[Secret], *, habits: Habits) -> Toke
     """
     Return a row that sees to tokens of a login that came too late to be its own.
 
-    Args:
-        row: As it is, living or revoked.
-        secrets: What must not be forgotten alive.
-        habits: Whether they are to be revoked now. Those of a revoked row are.
+    *habits* say whether they are to be revoked now. Those of a revoked row are.
     """
     late = tuple(each for each in secrets if each[1] not in row.pair)
     is_now = row.status is Status.REVOKED or not habits.revokes_grant

@@ -344,6 +344,30 @@ def test_one_dies_and_a_row_is_renewed(rotating, first, renewed):
     assert rotating.works(keeper.renew(row.id))
 
 
+@pytest.mark.parametrize("ids_of_owners", [False, True], ids=["", "ids of owners"])
+def test_dies_and_its_users_row_moves_on(make_stage, ids_of_owners):
+    """The row that a login was on its way to got another id meanwhile: it goes there."""
+    stage = make_stage(ids_of_owners=ids_of_owners)
+    place = {"api_domain": None, "issuer": None}
+    users = stage.open().save_token(stage.login(stage.ana, **place))
+    login = stage.login(**place)
+    first = stage.open().save_token(login)
+    dying = stage.open()
+    die_after_write(dying, 1)
+    with pytest.raises(Died):
+        dying.save_token(login.but(user=stage.ana))
+
+    stage.open().save_token(users.but(api_domain=stage.zoho.us.api_url))
+
+    [row] = stage.living()
+    found = stage.open().find_token_by_id(first.id)
+    assert (found.id, found.refresh_token) == (row.id, login.refresh_token)
+    assert stage.open().find_token_by_id(users.id).id == row.id
+    assert ("us", stage.ana) == (found.data_center, found.user)
+    stage.end_everything()
+    assert set() == stage.alive()
+
+
 def test_one_dies_and_both_are_renewed_at_once(stage):
     """Within the minute a renewal leaves the two rows of one login; the next one leaves one."""
     login = stage.login(stage.ana)
