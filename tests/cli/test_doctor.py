@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import json
 import sqlite3
+import time
+from functools import partial
 
 import pytest
 
 import tokenkeep
+from tokenkeep.cli import checks as checks_module
 
 
 @pytest.fixture
@@ -22,7 +25,18 @@ def checks(run):
     return _checks
 
 
-@pytest.mark.usefixtures("save")
+@pytest.fixture
+def failed(checks):
+    """Run the doctor; return the check of this name, which has failed: status 1."""
+
+    def _failed(name):
+        status, found = checks()
+        assert (status, found[name]["state"]) == (1, "failed")
+        return found[name]
+
+    return _failed
+
+
 def test_all_in_order(checks, save):
     """Nothing to complain about: status 0."""
     save()
@@ -48,32 +62,26 @@ def test_looking_makes_nothing(checks, environment, tmp_path):
     assert sorted(tmp_path.rglob("*")) == before
 
 
-def test_a_wrong_key(checks, save, environment):
+def test_a_wrong_key(failed, save, environment):
     """The key that is missing is named."""
     save()
     environment.setenv("TOKENKEEP_KEYS", tokenkeep.generate_key())
 
-    status, found = checks()
-
-    assert (status, found["key"]["state"]) == (1, "failed")
-    assert "wrapped under key" in found["key"]["text"]
+    assert "wrapped under key" in failed("key")["text"]
 
 
-def test_a_changed_row(checks, save, tmp_path):
+def test_a_changed_row(failed, save, tmp_path):
     """A row that does not open is a failure, by its id."""
     token = save()
     with sqlite3.connect(tmp_path / "tokens.db") as db:
         db.execute("UPDATE token SET sealed = zeroblob(100) WHERE kind = 'row'")
     db.close()
 
-    status, found = checks()
-
-    assert (status, found["key"]["state"]) == (1, "failed")
-    assert token.id in found["key"]["text"]
+    assert token.id in failed("key")["text"]
 
 
 @pytest.mark.parametrize("name", ["tokens.db", "tokens.db.journal"])
-def test_others_can_read(checks, save, tmp_path, name):
+def test_others_can_read(failed, save, tmp_path, name):
     """A file or folder that others have rights to is a failure, with the cure."""
     save()
     path = tmp_path / name
@@ -81,36 +89,23 @@ def test_others_can_read(checks, save, tmp_path, name):
         path.mkdir()
     path.chmod(0o755)
 
-    status, found = checks()
-
-    assert (status, found["modes"]["state"]) == (1, "failed")
-    assert found["modes"]["hint"] == f"chmod go= {path}"
+    assert failed("modes")["hint"] == f"chmod go= {path}"
 
 
-def test_the_provider_is_down(checks, save, configured):
+def test_the_provider_is_down(failed, save, configured):
     """Nobody answers there."""
     save()
     configured.stop()
 
-    status, found = checks()
-
-    assert (status, found["provider"]["state"]) == (1, "failed")
-    assert "network" in found["provider"]["hint"]
+    assert "network" in failed("provider")["hint"]
 
 
 def test_the_clock_is_off(checks, save, monkeypatch):
     """More than 30 seconds between this machine's clock and the provider's."""
-    from tokenkeep.cli import checks as module
-
     save()
-    real = module.post_form
+    behind = partial(checks_module.post_form, clock=lambda: time.time() - 100)
+    monkeypatch.setattr(checks_module, "post_form", behind)
 
-    def behind(*args, **given):
-        import time
-
-        return real(*args, **given, clock=lambda: time.time() - 100)
-
-    monkeypatch.setattr(module, "post_form", behind)
     status, found = checks()
 
     assert (status, found["clock"]["state"]) == (0, "warning")
@@ -140,13 +135,11 @@ def test_a_wrong_url(checks, url):
 
 
 @pytest.mark.usefixtures("configured")
-def test_a_foreign_file(checks, tmp_path):
+def test_a_foreign_file(failed, tmp_path):
     """A file of another program is a failure and stays as it is."""
     path = tmp_path / "tokens.db"
     path.write_text("id,user_name\n" * 100)
     path.chmod(0o600)
 
-    status, found = checks()
-
-    assert (status, found["store"]["state"]) == (1, "failed")
+    assert failed("store")
     assert path.read_text() == "id,user_name\n" * 100
