@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
-import pytest
+import math
 
-from tokenkeep import Claim, Failure, Status, Token
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tokenkeep import Claim, Failure, Renewal, Status, Token
 from tokenkeep.decision import (
     Decision,
     Verdict,
@@ -49,31 +53,21 @@ def failure(until, of=None):
     )
 
 
-def verdict(given_token, **given):
-    return decide(given_token, NOW, PROFILE, **given).verdict
-
-
-@pytest.mark.parametrize(
-    ("left", "expected"),
-    [
-        (3600, USE),
-        (300, USE),
-        (299, SOON),
-        (30, SOON),
-        (29, RENEW),
-        (0, RENEW),
-        (-1, RENEW),
-        (-1e9, RENEW),
-    ],
-)
-def test_windows(left, expected):
-    """Above 300 s left it is used, above 30 s one caller renews, below that all wait for it."""
-    assert verdict(token(left)) is expected
+def verdict(stored, **rejected):
+    return decide(stored, NOW, PROFILE, **rejected).verdict
 
 
 @pytest.mark.parametrize(
     ("lifetime", "left", "expected"),
     [
+        (None, 3600, USE),
+        (None, 300, USE),
+        (None, 299, SOON),
+        (None, 30, SOON),
+        (None, 29, RENEW),
+        (None, 0, RENEW),
+        (None, -1, RENEW),
+        (None, -1e9, RENEW),
         (3600, 299, SOON),
         (600, 151, USE),  # advisory: a quarter of its life
         (600, 149, SOON),
@@ -86,8 +80,12 @@ def test_windows(left, expected):
         (1, 0.4, RENEW),
     ],
 )
-def test_windows_of_short_lived_tokens(lifetime, left, expected):
-    """A token that lives shorter has shorter windows, so that each is used for a while."""
+def test_windows(lifetime, left, expected):
+    """
+    Above 300 s left it is used, above 30 s one caller renews, below that all wait for it.
+
+    A token that lives shorter has shorter windows, so that each is used for a while.
+    """
     assert verdict(token(left, lifetime=lifetime)) is expected
 
 
@@ -129,16 +127,18 @@ def test_status(status, expected, left):
 
 
 @pytest.mark.parametrize(
-    ("rejected", "expected"), [("a", RENEW), ("another", USE), (None, USE), ("", USE)]
+    ("rejected", "refresh_token", "expected"),
+    [
+        ("a", "r", RENEW),
+        ("another", "r", USE),
+        (None, "r", USE),
+        ("", "r", USE),
+        ("a", None, LOGIN),
+    ],
 )
-def test_rejected(rejected, expected):
+def test_rejected(rejected, refresh_token, expected):
     """A refused access token counts as expired, if it is still the stored one."""
-    assert verdict(token(), rejected=rejected) is expected
-
-
-def test_rejected_without_a_refresh_token():
-    """A refused token that can't be renewed needs a login."""
-    assert verdict(token(refresh_token=None), rejected="a") is LOGIN
+    assert verdict(token(refresh_token=refresh_token), rejected=rejected) is expected
 
 
 @pytest.mark.parametrize(
@@ -156,13 +156,6 @@ def test_another_s_claim(left, expected):
 def test_failure(left, until, expected):
     """After a failure a token that still works is used, an expired one has to wait."""
     assert verdict(token(left, failure=failure(NOW + until))) is expected
-
-
-def test_failure_says_until_when():
-    """The end of the cool-down is named."""
-    decision = decide(token(-1, failure=failure(NOW + 5)), NOW, PROFILE)
-
-    assert decision == Decision(COOL, NOW + 5)
 
 
 @pytest.mark.parametrize("field", ["refresh_token", "client_secret", "issuer"])
@@ -192,19 +185,17 @@ def test_budget(ages, expected):
     assert verdict(token(-1, mints=mints)) is expected
 
 
-def test_budget_says_until_when():
-    """The budget is free again when the tenth call from the end is ten minutes old."""
-    mints = tuple(NOW - 300 + n for n in range(12))
+def test_until_when():
+    """The end of a pause is named, of two the longer one; and how long a token stays as it is."""
+    failed = failure(NOW + 60)
+    full = tuple(NOW - 300 + n for n in range(12))
+    soon_free = (NOW - 590.0,) * 10
 
-    assert decide(token(-1, mints=mints), NOW, PROFILE).until == mints[2] + 600.0
-
-
-def test_budget_and_failure():
-    """Of two reasons to wait the longer one counts."""
-    mints = tuple(NOW - 590.0 for _ in range(10))
-    stored = token(-1, mints=mints, failure=failure(NOW + 60))
-
-    assert decide(stored, NOW, PROFILE).until == NOW + 60
+    assert decide(token(-1, failure=failed), NOW, PROFILE) == Decision(COOL, NOW + 60)
+    assert decide(token(-1, mints=full), NOW, PROFILE).until == full[2] + 600.0
+    assert decide(token(-1, mints=soon_free, failure=failed), NOW, PROFILE).until == NOW + 60
+    assert decide(token(3600), NOW, PROFILE) == Decision(USE, NOW + 3300)
+    assert decide(token(None, refresh_token=None), NOW, PROFILE) == Decision(USE)
 
 
 def test_no_budget():
@@ -221,32 +212,115 @@ def test_counted():
     assert counted(stored, NOW, PROFILE) == (NOW - 599, NOW - 1, NOW)
 
 
-def test_use_says_until_when():
-    """For as long as the token has more than the advisory window left nothing changes."""
-    assert decide(token(3600), NOW, PROFILE) == Decision(USE, NOW + 3300)
-    assert decide(token(None, refresh_token=None), NOW, PROFILE) == Decision(USE)
-
-
 @pytest.mark.parametrize(
     ("kind", "count", "seconds"),
-    [("transient", 1, 1), ("transient", 2, 2), ("transient", 7, 60), ("configuration", 1, 60)],
+    [
+        ("transient", 1, 1),
+        ("transient", 2, 2),
+        ("transient", 7, 60),
+        ("transient", 2000, 60),
+        ("configuration", 1, 60),
+    ],
 )
 def test_cool_down(kind, count, seconds):
     """Failures in a row double the pause up to a minute; a refused client waits that long."""
     assert cool_down(kind, count) == seconds
 
 
-def test_cool_down_of_very_many():
-    """A fleet that failed all weekend is no overflow."""
-    assert cool_down("transient", 2000) == 60.0
-
-
-@pytest.mark.parametrize(("ahead", "verdict"), [(300, Verdict.USE), (301, Verdict.RENEW_NOW)])
-def test_more_time_than_it_was_given(ahead, verdict):
+@pytest.mark.parametrize(("ahead", "expected"), [(300, USE), (301, RENEW)])
+def test_more_time_than_it_was_given(ahead, expected):
     """An end further away than an access token lives was written by a clock that was wrong."""
-    token = Token(access_token="a", refresh_token="r", expires_at=NOW + 3600 + ahead)
+    stored = token(3600 + ahead, lifetime=3600.0)
 
-    decision = decide(token.with_renewal(lifetime=3600.0), NOW, PROFILE)
+    assert verdict(stored) is expected
+    assert is_usable(stored, NOW)
 
-    assert verdict is decision.verdict
-    assert is_usable(token, NOW)
+
+# Whatever is stored, whatever the time, whoever the provider
+
+numbers = st.floats(allow_nan=False, min_value=-1e12, max_value=1e12)
+texts = st.one_of(st.none(), st.sampled_from(["", "a", "b"]))
+failures = st.builds(
+    Failure,
+    kind=st.sampled_from(["transient", "throttled", "configuration", "rejected"]),
+    error=st.just("e"),
+    at=numbers,
+    until=numbers,
+    count=st.integers(1, 2000),
+    credential=st.sampled_from(
+        [credential_digest(Token(refresh_token="a", client_secret="s")), "another"]
+    ),
+)
+claims = st.builds(
+    Claim, nonce=st.just("n"), holder=st.just("h"), taken_at=numbers, length=numbers
+)
+renewals = st.builds(
+    Renewal,
+    claim=st.none() | claims,
+    mints=st.lists(numbers, max_size=15).map(lambda times: tuple(sorted(times))),
+    failure=st.none() | failures,
+    renewed_at=st.none() | numbers,
+    lifetime=st.none() | numbers,
+)
+tokens = st.builds(
+    Token,
+    access_token=texts,
+    refresh_token=texts,
+    client_secret=st.just("s"),
+    expires_at=st.none() | numbers,
+    status=st.sampled_from(Status),
+    renewal=renewals,
+)
+profiles = st.builds(
+    Profile,
+    mandatory=st.floats(0, 1e6),
+    advisory=st.floats(0, 1e6),
+    mint_limit=st.none() | st.integers(1, 20),
+    mint_window=st.floats(0.001, 1e6),
+    rotates=st.booleans(),
+)
+
+
+@given(tokens, numbers, profiles, texts)
+def test_total(stored, now, profile, rejected):
+    """There is an answer for everything, and it never contradicts what is stored."""
+    decision = decide(stored, now, profile, rejected=rejected)
+
+    usable = is_usable(stored, now, rejected=rejected)
+    if stored.status is Status.REVOKED:
+        assert decision.verdict is Verdict.REVOKED
+    elif stored.status is not Status.OK:
+        assert decision.verdict is LOGIN
+    else:
+        assert decision.verdict is not Verdict.REVOKED
+    if decision.verdict in (USE, SOON):
+        assert usable
+    if decision.verdict in (SOON, RENEW, WAIT, COOL):
+        assert stored.refresh_token
+    if decision.verdict is COOL:
+        assert not usable
+        assert decision.until is not None
+        assert decision.until > now or math.isclose(decision.until, now)
+    assert (decision.verdict is WAIT) <= (stored.renewal.claim is not None)
+    assert (decision.verdict in (SOON, RENEW)) <= (stored.renewal.claim is None)
+
+
+@given(tokens, numbers, profiles)
+def test_what_is_handed_out_stays_good_until_then(stored, now, profile):
+    """Before ``until`` a token that is used goes on being used, so nobody has to look again."""
+    decision = decide(stored, now, profile)
+
+    if decision.verdict is USE and decision.until is not None and decision.until > now:
+        later = now + (decision.until - now) / 2
+        assert decide(stored, later, profile).verdict is USE
+        assert is_usable(stored, later)
+
+
+@given(tokens, numbers, profiles)
+def test_counting_fills_the_budget(stored, now, profile):
+    """After as many counted calls as the limit allows nobody is asked."""
+    for _ in range(profile.mint_limit or 0):
+        stored = stored.with_renewal(mints=counted(stored, now, profile))
+
+    if profile.mint_limit and profile.mint_window > 1:
+        assert decide(stored, now, profile).verdict not in (SOON, RENEW)
