@@ -9,8 +9,8 @@ from tokenkeep.events import Event
 
 
 def test_a_name_makes_no_line_of_its_own(caplog):
-    """Nobody's name, and no provider's answer, can forge a line of the log."""
-    forged = "ana\nCRITICAL tokenkeep: all is lost\r\x1b[2J"
+    """Nobody's name, and no provider's answer, forges a line of the log; other alphabets stay."""
+    forged = "Zoë 😀\nCRITICAL tokenkeep: all is lost\r\x1b[2J"
     event = Event(name="renewed", token_id=forged, user=forged, at=0.0, details={forged: forged})
 
     with caplog.at_level(logging.INFO, "tokenkeep"):
@@ -18,12 +18,4 @@ def test_a_name_makes_no_line_of_its_own(caplog):
 
     (message,) = caplog.messages
     assert message.isprintable()
-    assert message.count(r"ana\nCRITICAL") == 4
-
-
-def test_other_alphabets_stay(caplog):
-    """What people can read is written as it is."""
-    with caplog.at_level(logging.INFO, "tokenkeep"):
-        events.log(Event(name="renewed", token_id="1", user="Zoë 😀 王", at=0.0))
-
-    assert caplog.messages == ["renewed: token 1, user Zoë 😀 王"]
+    assert message.count(r"Zoë 😀\nCRITICAL") == 4

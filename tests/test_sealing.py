@@ -113,7 +113,7 @@ def test_digests(keys):
 
 
 def test_uses_of_a_key_are_separate(keys, sealed):
-    """What seals is derived: neither the data key does, nor another salt; each seal has its own."""
+    """The data key itself opens nothing: each seal has a key derived with a salt of its own."""
     with pytest.raises(InvalidTag):
         AESGCM(NEW).decrypt(sealed[17:29], sealed[29:], b"tokenkeep 2\0store\0b")
     assert 100 == len({keys.seal(PLAIN, bound="b")[1][:29] for _ in range(100)})
