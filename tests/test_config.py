@@ -58,17 +58,8 @@ def test_order_of_the_store(write):
     assert "the memory of this process" == store.backend.describe()
 
 
-def test_the_file_in_its_usual_place(home):
-    """Without a name the file in the user's configuration folder counts, if it is there."""
-    folder = home / ".config" / "tokenkeep"
-    folder.mkdir(parents=True)
-    (folder / "config.toml").write_text('store = "memory:"')
-
-    assert "memory:" == tokenkeep.settings({}).store
-
-
 def test_the_default_store(home):
-    """The default store makes its folder for its owner alone, its key, and works again."""
+    """Folder and key are made for their owner alone; the file beside the key names another one."""
     with tokenkeep.open_store(environ={}) as first:
         saved = first.save_token(Token(user="ana", access_token="a"))
 
@@ -79,6 +70,8 @@ def test_the_default_store(home):
     assert [0o700, 0o600] == list(modes.values())
     with tokenkeep.open_store(environ={}) as again:
         assert saved == again.find_token_by_id(saved.id)
+    (home / ".config/tokenkeep/config.toml").write_text('store = "memory:"')
+    assert "memory:" == tokenkeep.settings({}).store
 
 
 OAUTH2, ZOHO, PROFILE = "[providers.oauth2]\n", "[providers.zoho]\n", "[providers.zoho.profile]\n"

@@ -204,19 +204,6 @@ def test_a_lost_key(environ, key_file, tmp_path, url):
     assert data == {path: path.read_bytes() for path in data}
 
 
-def test_a_key_that_came_too_late(environ, key_file, tmp_path):
-    """A store made with a key that was given is not opened with one made since."""
-    url = f"sqlite:///{tmp_path}/t.db"
-    tokenkeep.open_store(url, keys_newest_first=[bytes(32)], environ=environ).close()
-
-    with pytest.raises(KeyMissing, match=KeyRing([bytes(32)]).key_ids[0]):
-        tokenkeep.open_store(url, environ=environ)
-    assert not key_file.exists()
-    write(key_file, generate_key())
-    with pytest.raises(KeyMissing, match=keys.load(environ).key_ids[0]):
-        tokenkeep.open_store(url, environ=environ)
-
-
 def test_a_server_never_makes_a_key(environ, key_file, monkeypatch):
     """A store that other hosts share has no key made: the error says how to make one."""
     monkeypatch.setattr(MemoryBackend, "embedded", False)

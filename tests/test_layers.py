@@ -32,11 +32,6 @@ MODULES = {
 }
 # A package's __init__ goes by the package's own name.
 NAMED = {name.removesuffix(".__init__"): path for name, path in MODULES.items()}
-OF_A_KEEPER = sorted(
-    name
-    for name in NAMED
-    if name in {"keeper", "revoking", "sweeping"} or name.split(".")[0] == "renewal"
-)
 
 
 def imports(module, *, as_it_loads=False):
@@ -99,44 +94,28 @@ def test_no_circles():
     TopologicalSorter(graph).prepare()
 
 
-@pytest.mark.parametrize("module", sorted(name for name in NAMED if top(name) == "backends"))
-def test_a_backend_needs_little(module):
-    """A backend imports errors, other backend modules and its driver, nothing else of ours."""
-    assert {top(imported) for imported in imports(module)} <= {"errors", "backends"}
+NO_BACKEND = set(HEIGHT) - {"errors", "backends"}
+OF_A_VAULT = {"vault", "saver", "aliases", "rows", "records", "header", "cache", "backends"}
+KEEPERS = dict.fromkeys(("keeper", "revoking", "sweeping", "renewal"), OF_A_VAULT)
+"""Who hands tokens out knows the interface of a store, no vault and no records."""
 
 
-@pytest.mark.parametrize("module", OF_A_KEEPER)
-def test_a_keeper_asks_what_a_store_says(module):
-    """What hands tokens out knows the interface of a store, no vault and no records."""
-    of_a_vault = {"vault", "saver", "aliases", "rows", "records", "header", "cache", "backends"}
-
-    assert not of_a_vault & {top(imported) for imported in imports(module)}
+@pytest.mark.parametrize("module", sorted(NAMED))
+def test_what_it_must_not_need(module):
+    """Neither the command line nor what is for tests; a backend and a keeper need less still."""
+    part = top(module)
+    more = NO_BACKEND if part == "backends" else KEEPERS.get(part, set())
+    forbidden = more | ({"cli", "testing"} - {part})
+    if module == "__main__":
+        forbidden -= {"cli"}
+    # A command may have an emulator, inside its function.
+    assert not forbidden & {top(each) for each in imports(module, as_it_loads=part == "cli")}
 
 
 def test_a_keeper_asks_nobody_what_he_is():
     """Its store is made a whole one at the start: nothing is looked for at it later."""
-    calls = [node.func for node in ast.walk(ast.parse(NAMED["keeper"].read_text()))
-             if isinstance(node, ast.Call)]  # fmt: skip
+    tree = ast.parse(NAMED["keeper"].read_text())
+    calls = [node.func for node in ast.walk(tree) if isinstance(node, ast.Call)]
 
     asked = {call.id for call in calls if isinstance(call, ast.Name)}
     assert not asked & {"getattr", "hasattr", "isinstance"}
-
-
-@pytest.mark.parametrize("module", sorted(name for name in NAMED if top(name) != "testing"))
-def test_testing_is_not_for_production(module):
-    """Only a command of the CLI imports tokenkeep.testing, and that inside its function."""
-    found = [imported for imported in imports(module) if top(imported) == "testing"]
-
-    if top(module) == "cli":
-        loaded = imports(module, as_it_loads=True)
-        assert [] == [imported for imported in loaded if top(imported) == "testing"]
-    else:
-        assert [] == found
-
-
-@pytest.mark.parametrize("module", sorted(n for n in NAMED if top(n) not in {"cli", "testing"}))
-def test_nobody_needs_the_command_line(module):
-    """No part of the library imports the command line, but what starts it."""
-    found = [imported for imported in imports(module) if top(imported) == "cli"]
-
-    assert [] == found or module == "__main__"

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import pickle
 from dataclasses import FrozenInstanceError, fields
 
 import pytest
 
-from tokenkeep import Claim, Failure, Renewal, Status, Token
+from tokenkeep import Claim, Renewal, Token
 from tokenkeep.token import is_ours, new_id
 
 SECRETS = {
@@ -88,11 +87,3 @@ def test_ids(token_id, ours):
     """Those that a store gives have a form of their own; whatever a caller brings has not."""
     assert ours is is_ours(token_id)
     assert is_ours(new_id())
-
-
-def test_pickles():
-    """A token crosses processes whole."""
-    failure = Failure(kind="transient", error="e", at=1.0, until=2.0, count=1, credential="c")
-    token = Token(id="7f", status=Status.REVOKED, renewal=Renewal(failure=failure), **SECRETS)
-
-    assert token == pickle.loads(pickle.dumps(token))
