@@ -49,7 +49,6 @@ NO_TEXTS = {
     "a list": [SECRET],
     "a number": 5,
 }
-no_text = pytest.mark.parametrize("value", NO_TEXTS.values(), ids=NO_TEXTS)
 
 
 def shown(error):
@@ -70,23 +69,15 @@ def token(**given):
     return Token(user="ana", client_id="c", provider="zoho", **secrets).but(**given)
 
 
-@no_text
-@pytest.mark.parametrize("name", TEXTS)
-def test_save(name, value):
-    """Every text that is written is looked at before it is; the error names the field."""
+@pytest.mark.parametrize("value", NO_TEXTS.values(), ids=NO_TEXTS)
+@pytest.mark.parametrize(
+    ("look", "name"),
+    [*((cleaned, name) for name in TEXTS), *((Lookup.of, name) for name in ASKED)],
+)
+def test_what_is_no_text(look, name, value):
+    """Every text that is to be written, or is asked, is looked at; the error names the field."""
     with pytest.raises(LookupFailed, match=f"The {name} .*not text") as caught:
-        cleaned(token(**{name: value}))
-
-    if name not in PUBLIC:
-        assert SECRET not in shown(caught.value)
-
-
-@no_text
-@pytest.mark.parametrize("name", ASKED)
-def test_lookup(name, value):
-    """The same for a question: named, and without what was asked."""
-    with pytest.raises(LookupFailed, match=f"The {name} .*not text") as caught:
-        Lookup.of(Token(user="ana").but(**{name: value}))
+        look(token(**{name: value}))
 
     if name not in PUBLIC:
         assert SECRET not in shown(caught.value)

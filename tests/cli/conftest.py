@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import sqlite3
 import subprocess
 import sys
 
@@ -64,6 +65,18 @@ def save(store, configured):
         return store.save_token(known.but(**given))
 
     return _save
+
+
+@pytest.fixture
+def damage(tmp_path):
+    """Change what is sealed in all rows."""
+
+    def _damage():
+        with sqlite3.connect(tmp_path / "tokens.db") as db:
+            db.execute("UPDATE token SET sealed = zeroblob(100) WHERE kind = 'row'")
+        db.close()
+
+    return _damage
 
 
 @pytest.fixture

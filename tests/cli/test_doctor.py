@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sqlite3
 import time
 from functools import partial
 
@@ -70,12 +69,10 @@ def test_a_wrong_key(failed, save, environment):
     assert "wrapped under key" in failed("key")["text"]
 
 
-def test_a_changed_row(failed, save, tmp_path):
+def test_a_changed_row(failed, save, damage):
     """A row that does not open is a failure, by its id."""
     token = save()
-    with sqlite3.connect(tmp_path / "tokens.db") as db:
-        db.execute("UPDATE token SET sealed = zeroblob(100) WHERE kind = 'row'")
-    db.close()
+    damage()
 
     assert token.id in failed("key")["text"]
 

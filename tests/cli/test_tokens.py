@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-import sqlite3
 
 import person
 import pytest
@@ -195,12 +194,10 @@ def test_delete_asks(run, run_json, save):
     assert 3 == run("show", token.id).exit_code
 
 
-def test_delete_what_does_not_open(run, save, store, tmp_path):
+def test_delete_what_does_not_open(run, save, store, damage):
     """What was changed outside can be deleted by its id, as the error says."""
     token = save()
-    with sqlite3.connect(tmp_path / "tokens.db") as db:
-        db.execute("UPDATE token SET sealed = zeroblob(100) WHERE kind = 'row'")
-    db.close()
+    damage()
 
     assert "delete it and log in again" in run("show", token.id).stderr
     assert run("delete", token.id, "--yes").exit_code == 0

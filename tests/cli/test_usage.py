@@ -40,39 +40,32 @@ def test_every_command_is_documented(name, command):
 
 
 def test_exit_statuses_are_documented(run):
-    """The statuses are in the help and in docs/cli.md."""
+    """The statuses are in the help and in docs/cli.md; --version tells the version."""
     help_text = " ".join(run("--help").stdout.split())
 
     for status, meaning in EXIT_STATUSES.items():
         assert f"{status} {meaning}" in help_text
         assert f"| {status} |" in DOCS.read_text()
+    assert run("--version").output == f"tokenkeep {version('tokenkeep')}\n"
 
 
-@pytest.mark.parametrize(
-    ("error", "status"),
-    [
-        (errors.ConfigurationError, 1),
-        (errors.UnknownName, 1),
-        (errors.KeyMissing, 1),
-        (errors.StoreTampered, 1),
-        (errors.ProviderRefused, 1),
-        (errors.EmptyLookup, 2),
-        (errors.AmbiguousLookup, 2),
-        (errors.TokenNotFound, 3),
-        (errors.LoginNeeded, 4),
-        (errors.TokenRevoked, 4),
-        (errors.GrantRejected, 4),
-        (errors.ProviderUnavailable, 5),
-        (errors.CoolingDown, 5),
-        (errors.RenewalTimeout, 5),
-        (errors.StoreUnavailable, 5),
-    ],
-)
-def test_an_error_has_its_status(error, status, capsys):
+BY_STATUS = {
+    1: "ConfigurationError UnknownName KeyMissing StoreTampered ProviderRefused",
+    2: "EmptyLookup AmbiguousLookup",
+    3: "TokenNotFound",
+    4: "LoginNeeded TokenRevoked GrantRejected",
+    5: "ProviderUnavailable CoolingDown RenewalTimeout StoreUnavailable",
+}
+
+
+@pytest.mark.parametrize(("status", "names"), BY_STATUS.items())
+def test_an_error_has_its_status(status, names, capsys):
     """Each kind of error ends with its status, one sentence on standard error."""
-    assert report(error("It\x1b[2J went wrong", hint="Do this"), as_json=False) == status
+    for name in names.split():
+        error = getattr(errors, name)("It\x1b[2J went wrong", hint="Do this")
 
-    assert capsys.readouterr() == ("", "tokenkeep: It\\x1b[2J went wrong. Do this\n")
+        assert report(error, as_json=False) == status, name
+        assert capsys.readouterr() == ("", "tokenkeep: It\\x1b[2J went wrong. Do this\n")
 
 
 def test_an_error_as_json(capsys):
@@ -85,11 +78,6 @@ def test_an_error_as_json(capsys):
     assert out == ""
     told = facts | {"name": "CoolingDown", "message": "Too early", "exit_status": 5}
     assert json.loads(err)["error"] == told
-
-
-def test_version(run):
-    """--version prints the installed one."""
-    assert run("--version").output == f"tokenkeep {version('tokenkeep')}\n"
 
 
 @pytest.mark.parametrize(
