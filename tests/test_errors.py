@@ -8,6 +8,7 @@ import re
 
 import pytest
 
+import tokenkeep
 from tokenkeep import errors
 
 ALL = [
@@ -18,7 +19,7 @@ ALL = [
 
 
 def test_the_drawn_tree_is_the_real_one():
-    """Each class stands in the drawing, under its real parent, and nothing else does."""
+    """Each class stands in the drawing, under its real parent; and each can be caught by name."""
     above, drawn = ["Exception"], {}
     for line in errors.__doc__.splitlines():
         match = re.match(r"    ((?:[│ ]   )*)(?:[├└]── )?(\w+)(?:  |$)", line)
@@ -28,6 +29,7 @@ def test_the_drawn_tree_is_the_real_one():
             above[depth + 1 :] = [match[2]]
 
     assert {each.__name__: each.__base__.__name__ for each in ALL} == drawn
+    assert drawn.keys() <= set(tokenkeep.__all__)
 
 
 @pytest.mark.parametrize(

@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-import inspect
 import subprocess
 import sys
 from importlib import import_module
 
 import pytest
-
-import tokenkeep
-from tokenkeep import errors
 
 PUBLIC = ("tokenkeep", "tokenkeep.testing", "tokenkeep.backends", "tokenkeep.providers",
           "tokenkeep.importing", "tokenkeep.login")  # fmt: skip
@@ -29,20 +25,6 @@ def test_exported_names_are_there(name):
         _ = module.Keper
 
 
-def test_every_error_is_public():
-    """Whoever can meet an error can catch it by its public name."""
-    classes = inspect.getmembers(errors, inspect.isclass)
-
-    named = {name for name, each in classes if each.__module__ == errors.__name__}
-    assert named <= set(tokenkeep.__all__)
-
-
-def test_every_public_thing_is_documented():
-    """What is exported has a docstring."""
-    for name in tokenkeep.__all__:
-        assert inspect.getdoc(getattr(tokenkeep, name)), name
-
-
 STAR = """
 before = set(dir()) | {'before'}
 from tokenkeep import *
@@ -55,9 +37,26 @@ tokenkeep.Keeper(tokenkeep.open_store('memory:', environ={}))
 heavy = {'click', 'rich', 'starlette', 'uvicorn', 'pytest', 'zohocrmsdk', 'requests'}
 assert not heavy & set(sys.modules), heavy & set(sys.modules)
 """
+QUIET = """
+import sys
+bad = []
+def hook(event, args):
+    if event == 'open' and ('w' in str(args[1]) or 'tokenkeep/' in str(args[0])
+        and '.py' not in str(args[0])) or event in ('os.mkdir', 'socket.connect'):
+        bad.append((event, args))
+sys.dont_write_bytecode = True
+sys.addaudithook(hook)
+from tokenkeep import *
+assert not bad, bad
+"""
 
 
-@pytest.mark.parametrize("program", [STAR, CORE], ids=["star", "core"])
+@pytest.mark.parametrize("program", [STAR, CORE, QUIET], ids=["star", "core", "quiet"])
 def test_no_more_than_that(program):
-    """``import *`` gives the public names alone; the core loads no optional dependency."""
+    """
+    What an import does.
+
+    ``import *`` gives the public names alone, the core loads no optional
+    dependency, and no file is read or made, no connection opened.
+    """
     subprocess.run([sys.executable, "-c", program], check=True, timeout=100)

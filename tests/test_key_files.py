@@ -128,20 +128,18 @@ def _make(path, start, answers):
     answers.put(keys.make(path, beside=path.with_name("tokens.db")).key_ids)
 
 
-def test_sixteen_processes_make_one_key(key_file):
+def test_sixteen_processes_make_one_key(key_file, environ):
     """Of sixteen processes that make the first key at once, all end up with the same one."""
     context = multiprocessing.get_context("fork")
-    start, answers = context.Barrier(16), context.SimpleQueue()
-    processes = [context.Process(target=_make, args=(key_file, start, answers)) for _ in range(16)]
+    args = (key_file, context.Barrier(16), context.SimpleQueue())
+    processes = [context.Process(target=_make, args=args) for _ in range(16)]
     for process in processes:
         process.start()
     for process in processes:
         process.join(100)
 
     assert [0] * 16 == [process.exitcode for process in processes]
-    assert {keys.load({keys.KEY_FILE: str(key_file)}).key_ids} == {
-        answers.get() for _ in range(16)
-    }
+    assert {keys.load(environ).key_ids} == {args[2].get() for _ in range(16)}
     assert [key_file] == list(key_file.parent.iterdir())
 
 

@@ -50,23 +50,6 @@ def copy(db, column, one, other):
     assert db.execute(f'UPDATE token SET "{column}" = ({read}) WHERE id = ?', ids).rowcount == 1
 
 
-def test_another_s_blob_does_not_open(open_store, db):
-    """Bound to its row; who knows the row's version goes by memory."""
-    store = open_store()
-    ana, bob = store.save_token(token("ana")), store.save_token(token("bob"))
-    copy(db, "sealed", bob, ana)
-
-    fresh = open_store()
-    assert ana == store.find_token(Token(user="ana")) == store.find_token_by_id(ana.id)
-    assert bob == fresh.find_token_by_id(bob.id)
-    for question in (Token(user="ana"), Token(id=ana.id)):
-        with pytest.raises(StoreTampered):
-            fresh.find_token(question)
-    for each in (store, fresh):
-        with pytest.raises(StoreTampered):
-            each.get_tokens()
-
-
 @pytest.mark.parametrize("column", ["user", "access", "refresh", "grant"])
 def test_an_edited_mark_is_noticed(open_store, db, column):
     """A mark of somebody else's on a row does not make it answer for that."""

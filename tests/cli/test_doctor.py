@@ -129,14 +129,3 @@ def test_what_is_left_to_do(run, checks, save, configured):
 def test_a_wrong_url(checks, url):
     """A URL that names no store is a failure."""
     assert checks("--store", url)[0] == 1
-
-
-@pytest.mark.usefixtures("configured")
-def test_a_foreign_file(failed, tmp_path):
-    """A file of another program is a failure and stays as it is."""
-    path = tmp_path / "tokens.db"
-    path.write_text("id,user_name\n" * 100)
-    path.chmod(0o600)
-
-    assert failed("store")
-    assert path.read_text() == "id,user_name\n" * 100

@@ -195,14 +195,6 @@ def test_paste_mode(client, start, configured, store):
     assert store.find_token(Token(user=configured.user.name))
 
 
-def test_a_redirect_elsewhere_is_pasted(login):
-    """A redirect URI that is not on this machine needs no port."""
-    result = login("--redirect-uri", "https://example.com/cb", stdin="x\n")
-
-    assert "redirect_uri=https%3A%2F%2Fexample.com%2Fcb" in result.stderr
-    assert "Paste that address" in result.stderr
-
-
 @pytest.mark.parametrize(
     "options", [("--grant-file", "code"), ("--grant",), ("--grant-file", "-")]
 )
@@ -261,7 +253,7 @@ NO_ANSWER = "not the answer to this login"
         (["--grant"], "\n", 1, "one line with the grant code"),
         (["--no-browser"], "nonsense\n", 2, NO_ANSWER),
         (["--no-browser"], "http://127.0.0.1:8417/callback?code=a&state=b\n", 2, NO_ANSWER),
-        (["--no-browser"], "?\n", 2, NO_ANSWER),
+        (["--redirect-uri", "https://a.example/cb"], "?\n", 2, "=https%3A%2F%2Fa.example%2Fcb"),
     ],
 )
 def test_bad_input(*, run, client, configured, options, stdin, status, said):

@@ -85,18 +85,6 @@ def test_a_closed_pipe_is_no_failure(store):
     assert (done.returncode, done.stderr) == (141, "")
 
 
-@pytest.mark.parametrize("words", [[], ["keys"]], ids=["tokenkeep", "tokenkeep keys"])
-def test_no_command(start, words):
-    """Without a command the help is shown, line by line, and nothing was done."""
-    process = start(*words)
-
-    err = process.communicate(timeout=60)[1]
-
-    assert process.returncode == 2
-    assert err.startswith("Usage: ")
-    assert "\n\nCommands:\n" in err
-
-
 @pytest.mark.parametrize("missing", ["click", "rich"])
 def test_without_the_extra_it_says_how_to_get_it(missing):
     """A missing click or rich is one sentence and status 2."""

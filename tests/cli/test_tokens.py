@@ -11,13 +11,6 @@ import pytest
 from tokenkeep import Token
 
 
-def test_an_empty_store_lists_nothing(run):
-    """Nothing stored is no error."""
-    result = run("list")
-
-    assert (0, "") == (result.exit_code, result.output)
-
-
 def test_list_has_a_line_each(run, save, configured):
     """In a pipe a token is a line of seven fields, with --json a document."""
     tokens = [save(), save(configured.users[1].name, refresh_token=None, access_token="x")]

@@ -80,6 +80,13 @@ def test_an_error_as_json(capsys):
     assert json.loads(err)["error"] == told
 
 
+def test_no_command(run):
+    """Without a command the help is shown, line by line."""
+    for words in ([], ["keys"]):
+        result = run(*words)
+        assert (2, True) == (result.exit_code, "\n\nCommands:\n" in result.stderr)
+
+
 @pytest.mark.parametrize(
     "args",
     ["nothing", "show", "show a --user b", "show a --id b", "show a --client-id=", "list x"],
@@ -165,7 +172,7 @@ def test_where_options_stand(run):
     token = other.save_token(tokenkeep.Token(user="u", access_token="x"))
     other.close()
 
-    assert run("list").stdout == ""
+    assert (run("list").exit_code, run("list").output) == (0, "")
     named = ("--store", "sqlite:///other.db", "--json")
     for args in ((*named, "list"), ("list", *named)):
         assert json.loads(run(*args).stdout)["id"] == token.id
