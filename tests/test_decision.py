@@ -70,9 +70,7 @@ RULES = {
         (token(299), SOON),
         (token(30), SOON),
         (token(29), RENEW),
-        (token(0), RENEW),
         (token(-1), RENEW),
-        (token(-1e9), RENEW),
     ],
     "what lives shorter has shorter windows, so that each is used for a while": [
         (token(299, lifetime=3600), SOON),

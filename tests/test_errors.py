@@ -1,15 +1,17 @@
-"""The error tree: as drawn, as printed, and safe to pass on."""
+"""The error tree: as drawn, as printed, and safe to pass on; and the log."""
 
 from __future__ import annotations
 
 import inspect
+import logging
 import pickle
 import re
 
 import pytest
 
 import tokenkeep
-from tokenkeep import errors
+from tokenkeep import errors, events
+from tokenkeep.events import Event
 
 ALL = [
     each
@@ -63,11 +65,16 @@ def test_errors_cross_processes(kind):
     assert (type(error), str(error), vars(error)) == (type(copy), str(copy), vars(copy))
 
 
-def test_a_name_makes_no_line_of_its_own():
-    """Line breaks and control characters of names are shown, in any part of the text."""
-    forged = "ana\nCRITICAL all is lost\x1b[2J\u2028"
+def test_a_name_makes_no_line_of_its_own(caplog):
+    """Nobody's name forges a line, of an error or of the log; other alphabets stay as they are."""
+    forged = "Zoë 😀\nCRITICAL all is lost\x1b[2J\u2028"
+    event = Event(name="renewed", token_id=forged, user=forged, at=0.0, details={forged: forged})
+
+    with caplog.at_level(logging.INFO, "tokenkeep"):
+        events.log(event)
 
     text = str(errors.StoreError(forged, token_id=forged, user=forged, hint=forged))
-
-    assert text.isprintable()
-    assert text.count(r"ana\nCRITICAL all is lost\x1b[2J\u2028") == 4
+    for each in (text, *caplog.messages):
+        assert each.isprintable()
+        assert each.count(r"Zoë 😀\nCRITICAL all is lost\x1b[2J\u2028") == 4
+    assert len(caplog.messages) == 1

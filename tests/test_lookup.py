@@ -10,18 +10,9 @@ from tokenkeep.lookup import Lookup, credentials, find, owner_of
 
 def stored(name, **changes):
     """Return a stored token; its secrets are its initial and the kind."""
-    values = {
-        "id": name,
-        "user": name,
-        "client_id": "c",
-        "access_token": f"{name} a",
-        "refresh_token": f"{name} r",
-        "grant_token": f"{name} g",
-        "provider": "zoho",
-        "data_center": "us",
-        "environment": "production",
-    }
-    return Token(**(values | changes))
+    place = {"provider": "zoho", "data_center": "us", "environment": "production"}
+    secrets = {f"{kind}_token": f"{name} {kind[0]}" for kind in ("access", "refresh", "grant")}
+    return Token(**{"id": name, "user": name, "client_id": "c"} | place | secrets | changes)
 
 
 ANA, BOB = stored("ana"), stored("bob")
@@ -30,10 +21,8 @@ CLIENT = {"client_id": "c", "client_secret": "s"}
 QUESTIONS = {
     # the precedence of the official stores
     "user": ({"user": "ana"}, "ana"),
-    "user over all credentials": (
-        {"user": "ana", "access_token": "bob a", "refresh_token": "bob r", **CLIENT},
-        "ana",
-    ),
+    "user over access token": ({"user": "ana", "access_token": "bob a"}, "ana"),
+    "user over refresh token": ({"user": "ana", "refresh_token": "bob r", **CLIENT}, "ana"),
     "unknown user, known credentials": ({"user": "eve", "access_token": "bob a"}, None),
     "access token alone": ({"access_token": "bob a"}, "bob"),
     "access token with client id": ({"access_token": "bob a", "client_id": "c"}, None),
@@ -46,10 +35,7 @@ QUESTIONS = {
     "refresh without client": ({"refresh_token": "bob r"}, None),
     "refresh of another client": ({"refresh_token": "bob r", "client_id": "d"}, None),
     "grant over refresh": ({"grant_token": "ana g", "refresh_token": "bob r", **CLIENT}, "ana"),
-    "unknown grant, known refresh": (
-        {"grant_token": "x", "refresh_token": "bob r", **CLIENT},
-        "bob",
-    ),
+    "unknown grant": ({"grant_token": "x", "refresh_token": "bob r", **CLIENT}, "bob"),
     "id only": ({"id": "bob"}, "bob"),
     "id of another user": ({"id": "bob", "user": "ana"}, None),
     "unknown id": ({"id": "eve", "user": "ana"}, None),

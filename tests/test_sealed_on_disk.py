@@ -31,31 +31,22 @@ def open_store(tmp_path):
         store.close()
 
 
-@pytest.fixture
-def db(tmp_path):
-    """Read and change the database past the library."""
-    with closing(sqlite3.connect(tmp_path / "tokens.db", isolation_level=None)) as opened:
-        yield opened
-
-
 def token(user, **changes):
     secrets = {name: f"{value}-{user}" for name, value in SECRETS.items()}
     return Token(**{"user": user, "client_id": "c", **secrets, **changes})
 
 
-def copy(db, column, one, other):
-    """Put what one row has in a column into another row."""
-    ids = (one.id.removeprefix("tk_"), other.id.removeprefix("tk_"))
-    read = f'SELECT "{column}" FROM token WHERE id = ?'
-    assert db.execute(f'UPDATE token SET "{column}" = ({read}) WHERE id = ?', ids).rowcount == 1
-
-
 @pytest.mark.parametrize("column", ["user", "access", "refresh", "grant"])
-def test_an_edited_mark_is_noticed(open_store, db, column):
+def test_an_edited_mark_is_noticed(open_store, tmp_path, column):
     """A mark of somebody else's on a row does not make it answer for that."""
     store = open_store()
     ana, bob = store.save_token(token("ana")), store.save_token(token("bob"))
-    copy(db, column, bob, ana)
+    ids = (ana.id.removeprefix("tk_"), bob.id.removeprefix("tk_"))
+    move = (
+        f'UPDATE token SET "{column}" = (SELECT "{column}" FROM token WHERE id = ?2) WHERE id = ?1'
+    )
+    with closing(sqlite3.connect(tmp_path / "tokens.db", isolation_level=None)) as db:
+        assert db.execute(move, ids).rowcount == 1
     store.delete_token(bob.id)
     name = "user" if column == "user" else f"{column}_token"
     where = {"client_id": "c"} if column in ("refresh", "grant") else {}
