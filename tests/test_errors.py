@@ -38,8 +38,6 @@ def test_the_drawn_tree_is_the_real_one():
     ("facts", "text"),
     [
         ({}, "It broke"),
-        ({"hint": "Mend it"}, "It broke. Mend it"),
-        ({"token_id": "7f"}, "It broke (token 7f)"),
         ({"token_id": "7f", "user": "ana"}, "It broke (token 7f, user ana)"),
         ({"user": "ana", "hint": "Mend it"}, "It broke (user ana). Mend it"),
     ],

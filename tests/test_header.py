@@ -17,9 +17,11 @@ from tokenkeep import (
     StoreTooNew,
     StoreUnavailable,
     Token,
+    open_store,
 )
 from tokenkeep.backends.base import HEADER
 from tokenkeep.header import LOOK_EVERY
+from tokenkeep.journal import Entry
 from tokenkeep.testing import FakeClock
 from tokenkeep.token import Claim
 
@@ -383,3 +385,20 @@ def test_an_older_one_is_put_in_its_place(full, backend):
         full.key_status()
     with pytest.raises(StoreTampered, match="key that the store does not have"):
         vault_over(backend, OLD).find_token_by_id(row.id)
+
+
+def test_answers_that_are_not_saved_yet(tmp_path):
+    """What is in the journal is sealed under the newest key as well."""
+    store = open_store(f"sqlite:///{tmp_path}/t.db", keys_newest_first=[OLD_KEY], environ={})
+    blank = dict.fromkeys(Entry.__dataclass_fields__)
+    learnt = {"base_refresh": "r", "access_token": "a", "learnt": {}}
+    kept = store.journal.put(Entry(**blank | learnt))
+    (old,) = (tmp_path / "t.db.journal").iterdir()
+    was = old.read_bytes()
+
+    list(store.rotate_data())
+
+    (new,) = (tmp_path / "t.db.journal").iterdir()
+    assert was != new.read_bytes()
+    assert (None, "r") == store.journal.find(kept.base).base
+    store.close()

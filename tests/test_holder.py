@@ -15,16 +15,14 @@ import pytest
 
 from tokenkeep import holder
 
-PRINT_ME = (
-    "import sys; from tokenkeep import holder; print(holder.me(), flush=True); sys.stdin.read()"
-)
+PRINT_ME = "import sys; from tokenkeep import holder; print(holder.me()); sys.stdin.read()"
 
 
 @pytest.fixture
 def process():
     """Start a process that says who it is and waits."""
     started = subprocess.Popen(
-        [sys.executable, "-c", PRINT_ME], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        [sys.executable, "-uc", PRINT_ME], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     )
     with started:
         yield started, started.stdout.readline().strip()

@@ -43,13 +43,6 @@ PUBLIC = {"id", "user", "provider", "data_center", "environment"}
 KEYS = DataKeys("store", {1: bytes(32)}, bytes(32))
 STORED = {"id": f"tk_{'1' * 32}", "version": "2" * 32, "owner": "3" * 32}
 
-NO_TEXTS = {
-    "half a surrogate pair": f"{SECRET}\udc80",
-    "bytes": SECRET.encode(),
-    "a list": [SECRET],
-    "a number": 5,
-}
-
 
 def shown(error):
     """Return all that a crash report shows of an error, but for the test's own frames."""
@@ -69,7 +62,7 @@ def token(**given):
     return Token(user="ana", client_id="c", provider="zoho", **secrets).but(**given)
 
 
-@pytest.mark.parametrize("value", NO_TEXTS.values(), ids=NO_TEXTS)
+@pytest.mark.parametrize("value", [f"{SECRET}\udc80", SECRET.encode(), [SECRET], 5], ids=ascii)
 @pytest.mark.parametrize(
     ("look", "name"),
     [*((cleaned, name) for name in TEXTS), *((Lookup.of, name) for name in ASKED)],

@@ -16,8 +16,8 @@ from tokenkeep.cli import checks as checks_module
 def checks(run):
     """Run the doctor; return the exit status, and the checks by their name."""
 
-    def _checks(*args):
-        result = run("doctor", "--json", *args)
+    def _checks():
+        result = run("doctor", "--json")
         found = [json.loads(line) for line in result.stdout.splitlines()]
         return result.exit_code, {check["name"]: check for check in found}
 
@@ -125,7 +125,9 @@ def test_what_is_left_to_do(run, checks, save, configured):
     assert found["tokens"]["text"] == "1 token needs a new login"
 
 
-@pytest.mark.parametrize("url", ["nothing:", "sqlite:/x", "no url"])
-def test_a_wrong_url(checks, url):
+@pytest.mark.parametrize(("url", "name"), [("nothing:", "store"), ("no url", "configuration")])
+def test_a_wrong_url(failed, environment, url, name):
     """A URL that names no store is a failure."""
-    assert checks("--store", url)[0] == 1
+    environment.setenv("TOKENKEEP_STORE", url)
+
+    assert failed(name)

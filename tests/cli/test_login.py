@@ -123,8 +123,7 @@ def test_another_environment_than_asked_for_is_refused(login, browse, configured
 
     result = login("--environment", "sandbox")
 
-    assert result.exit_code == 1
-    assert "granted to developer, not to sandbox" in result.stderr
+    assert (result.exit_code, "granted to developer, not to sandbox" in result.stderr) == (1, True)
     assert store.get_tokens() == []
     assert [each["status"] for each in configured.state()["logins"]] == ["revoked"]
 
@@ -135,8 +134,7 @@ def test_a_refusal_is_called_one(login, browse, store):
 
     result = login()
 
-    assert result.exit_code == 1
-    assert "The user refused access" in result.stderr
+    assert (result.exit_code, "The user refused access" in result.stderr) == (1, True)
     status, _, page = shown()
     assert (status, "The user refused access" in page) == (400, True)
     assert store.get_tokens() == []
@@ -168,8 +166,10 @@ def test_nobody_comes_back(login, browse):
 
     result = login("--timeout", "1")
 
-    assert result.exit_code == 5
-    assert "Nobody came back from the login within 1 seconds" in result.stderr
+    assert (
+        result.exit_code,
+        "Nobody came back from the login within 1 seconds" in result.stderr,
+    ) == (5, True)
 
 
 def test_a_busy_port_is_a_named_error(run, client):
@@ -179,8 +179,10 @@ def test_a_busy_port_is_a_named_error(run, client):
 
         result = run("login", *client, "--port", port)
 
-    assert result.exit_code == 1
-    assert f"Port {port} of this machine can't be used" in result.stderr
+    assert (result.exit_code, f"Port {port} of this machine can't be used" in result.stderr) == (
+        1,
+        True,
+    )
 
 
 def test_paste_mode(client, start, configured, store):
@@ -278,8 +280,7 @@ def test_a_secret_file_holds_one_line(run, client, text):
 
     result = run("login", *client)
 
-    assert result.exit_code == 1
-    assert "has to hold one line" in result.stderr
+    assert (result.exit_code, "has to hold one line" in result.stderr) == (1, True)
 
 
 @pytest.mark.usefixtures("client")
