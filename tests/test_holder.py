@@ -141,7 +141,8 @@ def test_host_name_proves_nothing():
 def test_nonsense_is_not_dead(text):
     """A description of another version or kind says nothing; its claim runs out by itself."""
     assert not holder.is_dead(text)
-    assert not holder.is_dead(changed(pid=2**80))
+    for pid in (2**80, "x", None):
+        assert not holder.is_dead(changed(pid=pid))
     assert holder.name(text) == "unknown"
 
 

@@ -36,8 +36,8 @@ def failed(checks):
     return _failed
 
 
-def test_all_in_order(checks, save):
-    """Nothing to complain about: status 0."""
+def test_all_in_order(run, checks, save):
+    """Nothing to complain about: status 0; in a pipe a line each, without colours."""
     save()
 
     status, found = checks()
@@ -46,6 +46,8 @@ def test_all_in_order(checks, save):
     assert {check["state"] for check in found.values()} == {"ok"}
     assert set(found) == {"configuration", "modes", "store", "key", "journal", "provider"}
     assert found["key"]["text"] == "opens the store and its tokens"
+    lines = [line.split("\t")[:2] for line in run("doctor").output.splitlines()]
+    assert lines == [["ok", name] for name in found]
 
 
 @pytest.mark.usefixtures("configured")

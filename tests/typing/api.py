@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import assert_type
 
 import tokenkeep
 from tokenkeep import Event, Keeper, KeyRing, Status, Swept, Token, TokenStore, Vault
 from tokenkeep.backends import Backend, Record
-from tokenkeep.importing import Importer, Step, open_source
 from tokenkeep.lookup import find
 from tokenkeep.stores.list import ListStore
 from tokenkeep.testing import FakeClock, StoreContract, SwapContract
@@ -118,11 +116,3 @@ def seal(backend: Backend) -> Vault:
     assert_type(tokenkeep.generate_key(), str)
     Vault(backend, MyKeys(), replaced="keep")
     return Vault(backend, KeyRing([bytes(32)]), cache_size=10)
-
-
-def take_over(vault: Vault) -> list[Step]:
-    importer = Importer(open_source(Path("sdk_tokens.txt")), vault, data_center="eu")
-    steps = list(importer.plan())
-    for step in steps:
-        assert_type(importer.apply(step), Step)
-    return steps
