@@ -10,6 +10,14 @@ PLACE = {"client_id": "c", "provider": "zoho", "data_center": "us", "environment
 """All that a row is for, besides its user."""
 
 
+def _noted(name):
+    def call(self, *args, **given):
+        self.trips.append(name)
+        return getattr(MemoryBackend, name)(self, *args, **given)
+
+    return call
+
+
 class Faulty(MemoryBackend):
     """
     A backend whose next writes fail, before or after they are committed.
@@ -24,21 +32,7 @@ class Faulty(MemoryBackend):
         self.faults, self.trips = [], []
         self.before_write = None
 
-    def read(self, record_id):
-        self.trips.append("read")
-        return super().read(record_id)
-
-    def find(self, marks):
-        self.trips.append("find")
-        return super().find(marks)
-
-    def scan(self, after, limit, *, mark=None):
-        self.trips.append("scan")
-        return super().scan(after, limit, mark=mark)
-
-    def delete(self, record_id, *, replaces=None):
-        self.trips.append("delete")
-        return super().delete(record_id, replaces=replaces)
+    read, find, scan, delete = map(_noted, ("read", "find", "scan", "delete"))
 
     def write(self, record, *, replaces):
         self.trips.append("write")

@@ -1,10 +1,14 @@
-"""decide(): pure and total, a table for every rule."""
+"""decide(): pure and total, its rules in one table."""
 
 from __future__ import annotations
 
-import pytest
+import math
 
-from tokenkeep import Claim, Failure, Status, Token
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tokenkeep import Claim, Failure, Renewal, Status, Token
 from tokenkeep.decision import (
     Decision,
     Verdict,
@@ -23,6 +27,7 @@ CLAIM = Claim(nonce="n", holder="h", taken_at=NOW, length=20.0)
 
 USE, SOON, RENEW = Verdict.USE, Verdict.RENEW_SOON, Verdict.RENEW_NOW
 WAIT, COOL, LOGIN = Verdict.WAIT, Verdict.COOL_DOWN, Verdict.LOGIN_NEEDED
+DEAD = {Status.REVOKED: Verdict.REVOKED, Status.LOGIN_NEEDED: LOGIN}
 
 
 def token(left=3600.0, *, refresh_token="r", access_token="a", status=Status.OK, **renewal):
@@ -38,215 +43,232 @@ def token(left=3600.0, *, refresh_token="r", access_token="a", status=Status.OK,
     return made.with_renewal(**renewal)
 
 
-def failure(until, of=None):
+def failure(seconds):
+    """Make a failure for which the provider is left alone that long from now."""
     return Failure(
         kind="transient",
         error="no answer",
         at=NOW - 1,
-        until=until,
+        until=NOW + seconds,
         count=1,
-        credential=credential_digest(of or token()),
+        credential=credential_digest(token()),
     )
 
 
-def verdict(given_token, **given):
-    return decide(given_token, NOW, PROFILE, **given).verdict
+def called(*ages):
+    return tuple(sorted(NOW - age for age in ages))
 
 
-@pytest.mark.parametrize(
-    ("left", "expected"),
-    [
-        (3600, USE),
-        (300, USE),
-        (299, SOON),
-        (30, SOON),
-        (29, RENEW),
-        (0, RENEW),
-        (-1, RENEW),
-        (-1e9, RENEW),
+def verdict(stored, **rejected):
+    return decide(stored, NOW, PROFILE, **rejected).verdict
+
+
+RULES = {
+    "above 300 s left it is used, above 30 s one caller renews, below that all wait": [
+        (token(3600), USE),
+        (token(300), USE),
+        (token(299), SOON),
+        (token(30), SOON),
+        (token(29), RENEW),
+        (token(-1), RENEW),
     ],
-)
-def test_windows(left, expected):
-    """Above 300 s left it is used, above 30 s one caller renews, below that all wait for it."""
-    assert verdict(token(left)) is expected
-
-
-@pytest.mark.parametrize(
-    ("lifetime", "left", "expected"),
-    [
-        (3600, 299, SOON),
-        (600, 151, USE),  # advisory: a quarter of its life
-        (600, 149, SOON),
-        (600, 29, RENEW),
-        (60, 31, USE),  # mandatory 30 s, more than a quarter
-        (60, 29, RENEW),
-        (20, 11, USE),  # mandatory: half its life
-        (20, 9, RENEW),
-        (1, 0.6, USE),
-        (1, 0.4, RENEW),
+    "what lives shorter has shorter windows, so that each is used for a while": [
+        (token(299, lifetime=3600), SOON),
+        (token(151, lifetime=600), USE),  # advisory: a quarter of its life
+        (token(149, lifetime=600), SOON),
+        (token(29, lifetime=600), RENEW),
+        (token(31, lifetime=60), USE),  # mandatory 30 s, more than a quarter
+        (token(29, lifetime=60), RENEW),
+        (token(11, lifetime=20), USE),  # mandatory: half its life
+        (token(9, lifetime=20), RENEW),
+        (token(0.6, lifetime=1), USE),
+        (token(0.4, lifetime=1), RENEW),
     ],
-)
-def test_windows_of_short_lived_tokens(lifetime, left, expected):
-    """A token that lives shorter has shorter windows, so that each is used for a while."""
-    assert verdict(token(left, lifetime=lifetime)) is expected
-
-
-@pytest.mark.parametrize(
-    ("left", "renewed_at", "refresh_token", "expected"),
-    [
-        (None, None, "r", RENEW),  # nobody said: renew once, to learn
-        (None, NOW - 1e9, "r", USE),  # asked, and still not said: until it is rejected
-        (None, None, None, USE),  # as is
-        (3600, None, None, USE),
-        (10, None, None, USE),  # nothing to renew it with: to its last second
-        (-1, None, None, LOGIN),
+    "an end further away than it lives was written by a clock that was wrong": [
+        (token(3900, lifetime=3600.0), USE),
+        (token(3901, lifetime=3600.0), RENEW),
     ],
-)
-def test_unknown_expiry_and_no_refresh_token(left, renewed_at, refresh_token, expected):
-    """What is not known is learned once; what can't be renewed is used while it lasts."""
-    stored = token(left, refresh_token=refresh_token, renewed_at=renewed_at)
-
-    assert verdict(stored) is expected
+    "an end that is not known is learned once": [
+        (token(None), RENEW),
+        (token(None, renewed_at=NOW - 1e9), USE),  # asked, and still not said: until rejected
+    ],
+    "what can't be renewed is used to its last second": [
+        (token(None, refresh_token=None), USE),
+        (token(3600, refresh_token=None), USE),
+        (token(10, refresh_token=None), USE),
+        (token(-1, refresh_token=None), LOGIN),
+    ],
+    "a refresh token alone is renewed, nothing at all needs a login": [
+        (token(access_token=None), RENEW),
+        (token(access_token=""), RENEW),
+        (token(access_token=None, refresh_token=None), LOGIN),
+        (token(access_token=None, refresh_token=""), LOGIN),
+    ],
+    "a dead token is dead, however long its access token would have lived": [
+        (token(left, status=status), expected)
+        for left in (3600, 100, -1, None)
+        for status, expected in DEAD.items()
+    ],
+    "while somebody else renews, callers go on with what has 30 s left, else wait": [
+        (token(3600, claim=CLAIM), USE),
+        (token(299, claim=CLAIM), USE),
+        (token(30, claim=CLAIM), USE),
+        (token(29, claim=CLAIM), WAIT),
+        (token(-1, claim=CLAIM), WAIT),
+    ],
+    "after a failure a token that still works is used, an expired one has to wait": [
+        (token(100, failure=failure(5)), USE),
+        (token(5, failure=failure(5)), USE),
+        (token(-1, failure=failure(5)), COOL),
+        (token(-1, failure=failure(0)), RENEW),
+        (token(-1, failure=failure(-5)), RENEW),
+        (token(100, failure=failure(-5)), SOON),
+    ],
+    "ten calls within any ten minutes, then none until the first of them is that old": [
+        (token(-1, mints=called(*range(9))), RENEW),
+        (token(-1, mints=called(*range(10))), COOL),
+        (token(-1, mints=called(*[599.0] * 10)), COOL),
+        (token(-1, mints=called(*[600.0] * 10)), RENEW),
+        (token(-1, mints=called(600.0, *[1.0] * 9)), RENEW),  # the window rolls
+        (token(-1, mints=called(*[1.0] * 25)), COOL),
+    ],
+}
 
 
 @pytest.mark.parametrize(
-    ("access_token", "refresh_token", "expected"),
-    [(None, "r", RENEW), ("", "r", RENEW), (None, None, LOGIN), (None, "", LOGIN)],
+    ("rule", "stored", "expected"),
+    [(rule, *case) for rule, cases in RULES.items() for case in cases],
 )
-def test_no_access_token(access_token, refresh_token, expected):
-    """A refresh token alone is renewed at once; nothing at all needs a login."""
-    assert verdict(token(access_token=access_token, refresh_token=refresh_token)) is expected
+def test_rules(rule, stored, expected):
+    """Each row is a token as it is stored, and what is done with it now."""
+    assert verdict(stored) is expected, rule
 
 
 @pytest.mark.parametrize(
-    ("status", "expected"),
-    [(Status.REVOKED, Verdict.REVOKED), (Status.LOGIN_NEEDED, LOGIN)],
-)
-@pytest.mark.parametrize("left", [3600, 100, -1, None])
-def test_status(status, expected, left):
-    """A dead token is dead, however long its access token would have lived."""
-    assert verdict(token(left, status=status)) is expected
-
-
-@pytest.mark.parametrize(
-    ("rejected", "expected"), [("a", RENEW), ("another", USE), (None, USE), ("", USE)]
-)
-def test_rejected(rejected, expected):
+    ("rejected", "refresh_token", "expected"),
+    [("a", "r", RENEW), ("another", "r", USE), (None, "r", USE), ("", "r", USE),
+     ("a", None, LOGIN)],
+)  # fmt: skip
+def test_rejected(rejected, refresh_token, expected):
     """A refused access token counts as expired, if it is still the stored one."""
-    assert verdict(token(), rejected=rejected) is expected
-
-
-def test_rejected_without_a_refresh_token():
-    """A refused token that can't be renewed needs a login."""
-    assert verdict(token(refresh_token=None), rejected="a") is LOGIN
-
-
-@pytest.mark.parametrize(
-    ("left", "expected"), [(3600, USE), (299, USE), (30, USE), (29, WAIT), (-1, WAIT)]
-)
-def test_another_s_claim(left, expected):
-    """While somebody else renews, callers go on with a token that has 30 s left, else wait."""
-    assert verdict(token(left, claim=CLAIM)) is expected
-
-
-@pytest.mark.parametrize(
-    ("left", "until", "expected"),
-    [(100, 5, USE), (5, 5, USE), (-1, 5, COOL), (-1, 0, RENEW), (-1, -5, RENEW), (100, -5, SOON)],
-)
-def test_failure(left, until, expected):
-    """After a failure a token that still works is used, an expired one has to wait."""
-    assert verdict(token(left, failure=failure(NOW + until))) is expected
-
-
-def test_failure_says_until_when():
-    """The end of the cool-down is named."""
-    decision = decide(token(-1, failure=failure(NOW + 5)), NOW, PROFILE)
-
-    assert decision == Decision(COOL, NOW + 5)
+    assert verdict(token(refresh_token=refresh_token), rejected=rejected) is expected
 
 
 @pytest.mark.parametrize("field", ["refresh_token", "client_secret", "issuer"])
 def test_failure_of_another_credential(field):
     """A failure belongs to refresh token, client secret and issuer; another of them voids it."""
-    stored = token(-1, failure=failure(NOW + 5)).but(**{field: "another"})
+    stored = token(-1, failure=failure(5)).but(**{field: "another"})
 
     assert current_failure(stored) is None
     assert verdict(stored) is RENEW
 
 
-@pytest.mark.parametrize(
-    ("ages", "expected"),
-    [
-        (range(9), RENEW),
-        (range(10), COOL),
-        ([599.0] * 10, COOL),
-        ([600.0] * 10, RENEW),
-        ([600.0] + [1.0] * 9, RENEW),  # the window rolls
-        ([1.0] * 25, COOL),
-    ],
-)
-def test_budget(ages, expected):
-    """Ten calls within any ten minutes, then none until the first of them is that old."""
-    mints = tuple(sorted(NOW - age for age in ages))
+def test_until_when():
+    """The end of a pause is named, of two the longer one; and how long a token stays as it is."""
+    full = tuple(NOW - 300 + n for n in range(12))
+    both = token(-1, mints=called(*[590.0] * 10), failure=failure(60))
 
-    assert verdict(token(-1, mints=mints)) is expected
-
-
-def test_budget_says_until_when():
-    """The budget is free again when the tenth call from the end is ten minutes old."""
-    mints = tuple(NOW - 300 + n for n in range(12))
-
-    assert decide(token(-1, mints=mints), NOW, PROFILE).until == mints[2] + 600.0
-
-
-def test_budget_and_failure():
-    """Of two reasons to wait the longer one counts."""
-    mints = tuple(NOW - 590.0 for _ in range(10))
-    stored = token(-1, mints=mints, failure=failure(NOW + 60))
-
-    assert decide(stored, NOW, PROFILE).until == NOW + 60
-
-
-def test_no_budget():
-    """A provider without a limit is never waited for."""
-    stored = token(-1, mints=(NOW,) * 1000)
-
-    assert decide(stored, NOW, Profile(mint_limit=None)).verdict is RENEW
-
-
-def test_counted():
-    """A call is added to those that still count; older ones are forgotten."""
-    stored = token(mints=(NOW - 601, NOW - 599, NOW - 1))
-
-    assert counted(stored, NOW, PROFILE) == (NOW - 599, NOW - 1, NOW)
-
-
-def test_use_says_until_when():
-    """For as long as the token has more than the advisory window left nothing changes."""
+    assert decide(token(-1, failure=failure(60)), NOW, PROFILE) == Decision(COOL, NOW + 60)
+    assert decide(token(-1, mints=full), NOW, PROFILE).until == full[2] + 600.0
+    assert decide(both, NOW, PROFILE).until == NOW + 60
     assert decide(token(3600), NOW, PROFILE) == Decision(USE, NOW + 3300)
     assert decide(token(None, refresh_token=None), NOW, PROFILE) == Decision(USE)
 
 
+def test_counted():
+    """A call is added to those that still count; without a limit they are never waited for."""
+    stored = token(-1, mints=(NOW - 601, NOW - 599, NOW - 1))
+
+    assert counted(stored, NOW, PROFILE) == (NOW - 599, NOW - 1, NOW)
+    many = token(-1, mints=(NOW,) * 1000)
+    assert decide(many, NOW, Profile(mint_limit=None)).verdict is RENEW
+
+
 @pytest.mark.parametrize(
     ("kind", "count", "seconds"),
-    [("transient", 1, 1), ("transient", 2, 2), ("transient", 7, 60), ("configuration", 1, 60)],
-)
+    [("transient", 1, 1), ("transient", 2, 2), ("transient", 7, 60), ("transient", 2000, 60),
+     ("configuration", 1, 60)],
+)  # fmt: skip
 def test_cool_down(kind, count, seconds):
     """Failures in a row double the pause up to a minute; a refused client waits that long."""
     assert cool_down(kind, count) == seconds
 
 
-def test_cool_down_of_very_many():
-    """A fleet that failed all weekend is no overflow."""
-    assert cool_down("transient", 2000) == 60.0
+# Whatever is stored, whatever the time, whoever the provider
+
+numbers = st.floats(allow_nan=False, min_value=-1e12, max_value=1e12)
+texts = st.one_of(st.none(), st.sampled_from(["", "a", "b"]))
+failures = st.builds(
+    Failure,
+    kind=st.sampled_from(["transient", "throttled", "configuration", "rejected"]),
+    error=st.just("e"),
+    at=numbers,
+    until=numbers,
+    count=st.integers(1, 2000),
+    credential=st.sampled_from(
+        [credential_digest(Token(refresh_token="a", client_secret="s")), "another"]
+    ),
+)
+claims = st.builds(
+    Claim, nonce=st.just("n"), holder=st.just("h"), taken_at=numbers, length=numbers
+)
+renewals = st.builds(
+    Renewal,
+    claim=st.none() | claims,
+    mints=st.lists(numbers, max_size=15).map(lambda times: tuple(sorted(times))),
+    failure=st.none() | failures,
+    renewed_at=st.none() | numbers,
+    lifetime=st.none() | numbers,
+)
+tokens = st.builds(
+    Token,
+    access_token=texts,
+    refresh_token=texts,
+    client_secret=st.just("s"),
+    expires_at=st.none() | numbers,
+    status=st.sampled_from(Status),
+    renewal=renewals,
+)
+profiles = st.builds(
+    Profile,
+    mandatory=st.floats(0, 1e6),
+    advisory=st.floats(0, 1e6),
+    mint_limit=st.none() | st.integers(1, 20),
+    mint_window=st.floats(0.001, 1e6),
+    rotates=st.booleans(),
+)
 
 
-@pytest.mark.parametrize(("ahead", "verdict"), [(300, Verdict.USE), (301, Verdict.RENEW_NOW)])
-def test_more_time_than_it_was_given(ahead, verdict):
-    """An end further away than an access token lives was written by a clock that was wrong."""
-    token = Token(access_token="a", refresh_token="r", expires_at=NOW + 3600 + ahead)
+@given(tokens, numbers, profiles, texts)
+def test_total(stored, now, profile, rejected):
+    """There is an answer for everything, and it never contradicts what is stored."""
+    decision = decide(stored, now, profile, rejected=rejected)
 
-    decision = decide(token.with_renewal(lifetime=3600.0), NOW, PROFILE)
+    usable = is_usable(stored, now, rejected=rejected)
+    if stored.status is Status.REVOKED:
+        assert decision.verdict is Verdict.REVOKED
+    elif stored.status is not Status.OK:
+        assert decision.verdict is LOGIN
+    else:
+        assert decision.verdict is not Verdict.REVOKED
+    if decision.verdict in (USE, SOON):
+        assert usable
+    if decision.verdict in (SOON, RENEW, WAIT, COOL):
+        assert stored.refresh_token
+    if decision.verdict is COOL:
+        assert not usable
+        assert decision.until is not None
+        assert decision.until > now or math.isclose(decision.until, now)
+    assert (decision.verdict is WAIT) <= (stored.renewal.claim is not None)
+    assert (decision.verdict in (SOON, RENEW)) <= (stored.renewal.claim is None)
 
-    assert verdict is decision.verdict
-    assert is_usable(token, NOW)
+
+@given(tokens, numbers, profiles)
+def test_what_is_handed_out_stays_good_until_then(stored, now, profile):
+    """Before ``until`` a token that is used goes on being used, so nobody has to look again."""
+    decision = decide(stored, now, profile)
+
+    if decision.verdict is USE and decision.until is not None and decision.until > now:
+        later = now + (decision.until - now) / 2
+        assert decide(stored, later, profile).verdict is USE
+        assert is_usable(stored, later)

@@ -17,7 +17,6 @@ import pytest
 
 import tokenkeep
 from tokenkeep.backends import BACKENDS
-from tokenkeep.cli.app import app
 from tokenkeep.testing import emulator_configuration
 
 ROOT = Path(__file__).parents[1]
@@ -63,15 +62,6 @@ def test_stores(scheme):
 def test_environment(name):
     """Each environment variable is documented."""
     assert name in DOCS
-
-
-@pytest.mark.parametrize("name", sorted(app.list_commands(None)))
-def test_commands(name):
-    """Each command has a help text and is documented in docs/cli.md."""
-    command = app.get_command(None, name)
-
-    assert command.get_short_help_str()
-    assert f"tokenkeep {name}" in (ROOT / "docs/cli.md").read_text()
 
 
 def test_makefile():

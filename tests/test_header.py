@@ -1,20 +1,38 @@
-"""The store's own record: made once, found by all, looked at again before a store is written."""
+"""The store's own record: made once, found by all; its keys change while it is used."""
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from dataclasses import replace
+from itertools import islice
 
 import pytest
 from faulty_backend import Faulty, vault_over
 
-from tokenkeep import KeyMissing, KeyRing, StoreTampered, StoreTooNew, StoreUnavailable, Token
+from tokenkeep import (
+    KeyMissing,
+    KeyRing,
+    StoreConflict,
+    StoreTampered,
+    StoreTooNew,
+    StoreUnavailable,
+    Token,
+    open_store,
+)
 from tokenkeep.backends.base import HEADER
 from tokenkeep.header import LOOK_EVERY
+from tokenkeep.journal import Entry
 from tokenkeep.testing import FakeClock
+from tokenkeep.token import Claim
 
-OLD, NEW = (KeyRing([bytes([n]) * 32]) for n in (1, 2))
-ANA = Token(user="ana", client_id="c", access_token="a", refresh_token="r")
-BOB = ANA.but(user="bob", access_token="b", refresh_token="r2")
+OLD_KEY, NEW_KEY = bytes([1]) * 32, bytes([2]) * 32
+OLD, BOTH, NEW = KeyRing([OLD_KEY]), KeyRing([NEW_KEY, OLD_KEY]), KeyRing([NEW_KEY])
+CLAIM = Claim(nonce="n", holder="h", taken_at=1.0, length=20.0)
+
+
+def token(number, **changes):
+    return Token(user=f"user {number}", client_id="c", access_token=f"a{number}",
+                 refresh_token=f"r{number}").but(**changes)  # fmt: skip
 
 
 @pytest.fixture
@@ -32,6 +50,24 @@ def vault(backend, clock):
     return vault_over(backend, OLD, clock=clock)
 
 
+@pytest.fixture
+def full(vault):
+    """A store with something of every kind."""
+    rows = [vault.save_token(token(number)) for number in range(3)]
+    vault.add_id("customer-42", rows[0])
+    vault.delete_token(vault.swap(rows[2].with_renewal(to_revoke=(("refresh_token", "x"),))).id)
+    vault.lease(token(7), CLAIM)
+    return vault
+
+
+def put(backend, *records):
+    """Put records in the place of all there are."""
+    for record in backend.scan(None, 100):
+        backend.delete(record.id)
+    for record in records:
+        backend.write(record, replaces=None)
+
+
 def edit(backend, **changes):
     """Change the header past the library; return it as it was."""
     was = backend.read(HEADER)
@@ -39,35 +75,28 @@ def edit(backend, **changes):
     return was
 
 
+# It is made
+
+
 def test_it_is_made_with_the_store(backend):
     """Before the first token, and once: all that open the store have the same keys."""
     one, other = vault_over(backend, OLD), vault_over(backend, OLD)
 
-    assert [HEADER] == [record.id for record in backend.scan(None, 10)]
+    assert [(HEADER, "header")] == [(each.id, each.kind) for each in backend.scan(None, 10)]
     assert one.store_id == other.store_id != vault_over(Faulty(), OLD).store_id
-    assert "header" == backend.read(HEADER).kind
     assert one.store_id not in repr(backend.read(HEADER))
 
 
-def test_two_first_processes_agree(backend):
-    """Both found nothing: the header of one is inserted, and the other one finds it."""
+@pytest.mark.parametrize("ring", [OLD, NEW], ids=["same ring", "another ring"])
+def test_two_first_processes(backend, ring):
+    """The header of one is inserted, and the other finds it; or says which key it lacks."""
     first = []
-    backend.before_write = lambda: first.append(vault_over(backend, OLD))
+    backend.before_write = lambda: first.append(vault_over(backend, ring))
 
-    second = vault_over(backend, OLD)
+    with pytest.raises(KeyMissing, match=NEW.key_ids[0]) if ring is NEW else nullcontext():
+        assert vault_over(backend, OLD).store_id == first[0].store_id
 
-    assert first[0].store_id == second.store_id
-    assert second.save_token(ANA) == first[0].find_token(Token(user="ana"))
-
-
-def test_two_first_processes_with_keys_of_their_own(backend):
-    """The second one does not make the store its own: it says which key it lacks."""
-    backend.before_write = lambda: vault_over(backend, OLD).save_token(ANA)
-
-    with pytest.raises(KeyMissing, match=OLD.key_ids[0]):
-        vault_over(backend, NEW)
-
-    assert ["ana"] == [token.user for token in vault_over(backend, OLD).get_tokens()]
+    assert [first[0].save_token(token(1))] == vault_over(backend, ring).get_tokens()
 
 
 @pytest.mark.usefixtures("vault")
@@ -128,7 +157,7 @@ def test_a_key_source_of_ones_own(backend):
     """It is asked as a store is opened, and never for a token."""
     service = Service()
     vault = vault_over(backend, service)
-    row = vault.save_token(ANA)
+    row = vault.save_token(token(1))
     other = vault_over(backend, service)
 
     assert row == other.find_token_by_id(row.id)
@@ -141,7 +170,7 @@ def test_a_key_source_of_ones_own(backend):
 
 def test_it_is_looked_at_once_a_minute(vault, backend, clock):
     """Before a write, and no more often."""
-    row = vault.save_token(ANA)
+    row = vault.save_token(token(1))
     backend.trips.clear()
 
     for _ in range(10):
@@ -162,30 +191,32 @@ def another_stores(backend):
 
 
 def replaced(backend):
-    for record in backend.scan(None, 10):
-        backend.delete(record.id)
+    put(backend)
     vault_over(backend, OLD)
 
 
 @pytest.mark.parametrize("deed", [gone, another_stores, replaced])
 def test_the_ground_is_taken_away(vault, backend, clock, deed):
-    """Nothing is sealed under keys that nobody else can find: an error, and nothing is written."""
-    row = vault.save_token(ANA)
+    """Nothing is sealed under keys that nobody else finds; it goes on once all is put back."""
+    row = vault.save_token(token(1))
+    was = backend.scan(None, 10)
     deed(backend)
     clock.advance(LOOK_EVERY)
     before = backend.scan(None, 10)
 
     with pytest.raises(StoreUnavailable, match="nothing was written"):
-        vault.save_token(BOB)
+        vault.save_token(token(2))
     with pytest.raises(StoreUnavailable):
         vault.swap(row.but(scope="x"))
 
     assert before == backend.scan(None, 10)
+    put(backend, *was)
+    assert "user 2" == vault.save_token(token(2)).user
 
 
 def test_no_header_is_made_beside_records(vault, backend):
     """A store whose header is gone gets no other one: what is there would never open again."""
-    vault.save_token(ANA)
+    vault.save_token(token(1))
     backend.delete(HEADER)
 
     with pytest.raises(StoreTampered, match="Restore the store from a backup"):
@@ -194,36 +225,181 @@ def test_no_header_is_made_beside_records(vault, backend):
     assert backend.read(HEADER) is None
 
 
-def test_it_is_put_back(vault, backend, clock):
-    """The same store as before: the open process goes on."""
-    vault.save_token(ANA)
-    was = backend.read(HEADER)
-    backend.delete(HEADER)
-    clock.advance(LOOK_EVERY)
-    with pytest.raises(StoreUnavailable):
-        vault.save_token(BOB)
-
-    backend.write(was, replaces=None)
-
-    assert "bob" == vault.save_token(BOB).user
-
-
 def test_deleting_everything_leaves_it(vault, backend):
     """The store stays what it is, with its keys."""
-    vault.save_token(ANA)
+    vault.save_token(token(1))
     vault.delete_tokens()
 
     assert [HEADER] == [record.id for record in backend.scan(None, 10)]
     assert vault.store_id == vault_over(backend, OLD).store_id
-    assert vault.save_token(ANA) == vault_over(backend, OLD).find_token(Token(user="ana"))
+    assert [vault.save_token(token(1))] == vault_over(backend, OLD).get_tokens()
 
 
-def test_an_older_one_is_put_in_its_place(backend):
-    """Whoever knows its later data keys does not forget them: another would get their number."""
-    vault = vault_over(backend, OLD)
+# Another key of the ring
+
+
+def test_a_ring_key_takes_over_at_once(full, backend):
+    """One write, however many tokens; the old ring opens nothing afterwards."""
+    before = backend.scan(None, 100)
+    backend.trips.clear()
+    vault = vault_over(backend, BOTH)
+
+    assert vault.rotate()
+
+    assert 1 == backend.trips.count("write")
+    after = backend.scan(None, 100)
+    assert [HEADER] == [new.id for old, new in zip(before, after, strict=True) if old != new]
+    with pytest.raises(KeyMissing, match=NEW.key_ids[0]):
+        vault_over(backend, OLD)
+    assert full.get_tokens() == vault_over(backend, NEW).get_tokens()
+    assert (NEW.key_ids[0], vault.store_id) == (vault.key_status()[0], full.store_id)
+    assert not vault.rotate()
+
+
+@pytest.mark.parametrize("ring", [BOTH, KeyRing([OLD_KEY, NEW_KEY])])
+def test_other_open_processes_go_on(backend, clock, ring):
+    """They find the header under another key of their ring, and no digest has changed."""
+    other = vault_over(backend, ring, clock=clock)
+    saved = other.save_token(token(1))
+    vault_over(backend, BOTH).rotate()
+    clock.advance(LOOK_EVERY)
+
+    again = other.save_token(token(1, scope="x"))
+
+    assert (saved.id, saved.owner, "x") == (again.id, again.owner, again.scope)
+    assert [again] == vault_over(backend, NEW).get_tokens()
+
+
+def test_a_process_without_the_new_key(vault, backend, clock):
+    """It reads on, and says within a minute which key it lacks before it writes."""
+    row = vault.save_token(token(1))
+    vault_over(backend, BOTH).rotate()
+    clock.advance(LOOK_EVERY)
+
+    assert row == vault.find_token_by_id(row.id)
+    with pytest.raises(KeyMissing, match="changed meanwhile"):
+        vault.save_token(token(9))
+
+
+def test_two_rotate_at_once(full, backend):
+    """One of them is told; both rings open the store."""
+    backend.before_write = vault_over(backend, BOTH).rotate
+
+    with pytest.raises(StoreConflict):
+        vault_over(backend, BOTH).rotate()
+
+    assert full.get_tokens() == vault_over(backend, NEW).get_tokens()
+
+
+# Another data key
+
+
+def test_everything_is_sealed_anew(full, backend):
+    """Rows, aliases, leases and what is still to be revoked; nothing else of them changes."""
+    before = full.get_tokens()
+
+    done = list(full.rotate_data())
+
+    assert {1: 0, 2: 5} == full.key_status()[1]
+    assert [False, True, True, True, True, True] == sorted(done)
+    fresh = vault_over(backend, OLD)
+    after = fresh.get_tokens()
+    assert [row.but(version=None) for row in before] == [row.but(version=None) for row in after]
+    assert "user 0" == fresh.find_token_by_id("customer-42").user
+    assert CLAIM == fresh.lease(token(7), CLAIM)[1]
+    assert 1 == len(list(fresh.due(4e9)))
+
+
+def test_broken_off_and_gone_on_with(full, backend):
+    """Until it is through, both keys open; it goes on where it was, without another key."""
+    assert 2 == sum(islice(full.rotate_data(), 3))
+    assert {1: 3, 2: 2} == full.key_status()[1]
+    other = vault_over(backend, OLD)
+    assert ["user 0", "user 1"] == sorted(row.user for row in other.get_tokens())
+
+    assert 3 == sum(other.rotate_data(anew=False))
+
+    assert {1: 0, 2: 5} == other.key_status()[1]
+    assert 0 == sum(other.rotate_data(anew=False))
+
+
+def test_others_write_meanwhile(full, backend):
+    """A process that has not heard of the new key learns of it as it meets it, and uses it."""
+    other = vault_over(backend, OLD)
+    rows = {row.user: row for row in other.get_tokens()}
+    walk = full.rotate_data()
+    for number, _ in zip(range(5), walk, strict=False):
+        row = other.find_token(Token(user="user 0"))
+        other.swap(row.but(scope=f"{number}"))
+        other.save_token(token(f"late {number}"))
+    list(walk)
+
+    list(vault_over(backend, OLD).rotate_data(anew=False))
+
+    assert 0 == full.key_status()[1][1]
+    found = {row.user: row for row in vault_over(backend, OLD).get_tokens()}
+    assert "4" == found["user 0"].scope
+    assert rows["user 1"].but(version=None) == found["user 1"].but(version=None)
+    assert {f"user late {number}" for number in range(5)} < found.keys()
+
+
+def test_a_row_that_was_written_in_between(full, backend):
+    """The walk does not undo what somebody has just written."""
+    other = vault_over(backend, OLD)
+    row = other.find_token(Token(user="user 0"))
+    walk = full.rotate_data()
+    backend.before_write = lambda: other.swap(row.but(scope="mine"))
+
+    sealed = list(walk)
+
+    assert "mine" == vault_over(backend, OLD).find_token(Token(user="user 0")).scope
+    assert {1: 0, 2: 5} == full.key_status()[1]
+    assert sum(sealed) in (4, 5)
+
+
+def test_what_does_not_open_holds_nobody_up(full, backend):
+    """A row that was edited, or a later version's, is told; all others are sealed anew."""
+    for row, changes in zip(
+        full.get_tokens(), ({"owner": "e" * 32}, {"kind": "poem"}), strict=True
+    ):
+        was = backend.read(row.id.removeprefix("tk_"))
+        backend.write(replace(was, **changes), replaces=was.version)
+    told = []
+
+    assert 3 == sum(full.rotate_data(on_error=told.append))
+
+    assert {1: 2, 2: 3} == full.key_status()[1]
+    assert {StoreTampered, StoreTooNew} == {type(each) for each in told}
+    for deed in (lambda: list(full.rotate_data(anew=False)), full.get_tokens):
+        with pytest.raises((StoreTampered, StoreTooNew)):
+            deed()
+
+
+def test_an_older_one_is_put_in_its_place(full, backend):
+    """Who knows its later data keys forgets none; who does not, is told what does not open."""
     was = backend.read(HEADER)
-    list(vault.rotate_data())
+    list(full.rotate_data())
+    row = full.get_tokens()[0]
     backend.write(was, replaces=backend.read(HEADER).version)
 
     with pytest.raises(StoreUnavailable, match="an older one"):
-        vault.key_status()
+        full.key_status()
+    with pytest.raises(StoreTampered, match="key that the store does not have"):
+        vault_over(backend, OLD).find_token_by_id(row.id)
+
+
+def test_answers_that_are_not_saved_yet(tmp_path):
+    """What is in the journal is sealed under the newest key as well."""
+    store = open_store(f"sqlite:///{tmp_path}/t.db", keys_newest_first=[OLD_KEY], environ={})
+    blank = dict.fromkeys(Entry.__dataclass_fields__)
+    learnt = {"base_refresh": "r", "access_token": "a", "learnt": {}}
+    kept = store.journal.put(Entry(**blank | learnt))
+    (old,) = (tmp_path / "t.db.journal").iterdir()
+    was = old.read_bytes()
+
+    list(store.rotate_data())
+
+    (new,) = (tmp_path / "t.db.journal").iterdir()
+    assert was != new.read_bytes()
+    assert (None, "r") == store.journal.find(kept.base).base
+    store.close()

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import ast
+from graphlib import TopologicalSorter
+from importlib.util import resolve_name
 from pathlib import Path
 
 import pytest
@@ -25,52 +27,22 @@ LAYERS = (
 """The lowest first. A module imports from its own layer and those before it."""
 
 HEIGHT = {name: height for height, names in enumerate(LAYERS) for name in names}
-MODULES = {
-    ".".join(path.relative_to(ROOT).with_suffix("").parts): path for path in ROOT.rglob("*.py")
+NAMED = {
+    # A package's __init__ goes by the package's own name.
+    ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__"): path
+    for path in ROOT.rglob("*.py")
 }
-# A package's __init__ goes by the package's own name.
-NAMED = {name.removesuffix(".__init__"): path for name, path in MODULES.items()}
-OF_A_KEEPER = sorted(
-    name
-    for name in NAMED
-    if name in {"keeper", "revoking", "sweeping"} or name.split(".")[0] == "renewal"
-)
 
 
-def absolute(module, path, node):
-    """Return the modules that an import statement names, without ``tokenkeep.`` in front."""
-    if isinstance(node, ast.Import):
-        return [alias.name.partition(".")[2] for alias in node.names if alias.name != "tokenkeep"
-                and alias.name.startswith("tokenkeep.")]  # fmt: skip
-    if node.level:
-        package = module.split(".") if path.name == "__init__.py" else module.split(".")[:-1]
-        base = package[: len(package) - node.level + 1]
-    elif (node.module or "").split(".")[0] == "tokenkeep":
-        base = node.module.split(".")[1:]
-        return _with_submodules(base, node)
-    else:
-        return []
-    return _with_submodules([*base, *filter(None, (node.module or "").split("."))], node)
-
-
-def _with_submodules(base, node):
-    name = ".".join(base)
-    found = []
-    for alias in node.names:
-        below = f"{name}.{alias.name}".lstrip(".")
-        found.append(below if below in NAMED else name)
-    return [each for each in found if each]
-
-
-def imports(module, source=None, *, as_it_loads=False):
+def imports(module, *, as_it_loads=False):
     """
     Yield what a module imports: at its top, inside functions, and for type checkers only.
 
-    Args:
-        module: Its name.
-        source: Its text. None means as it is in the file.
-        as_it_loads: Only what is imported as the module is.
+    With *as_it_loads* only what is imported as the module is.
     """
+    package = f"tokenkeep.{module}"
+    if NAMED[module].name != "__init__.py":
+        package = package.rpartition(".")[0]
 
     def walk(node):
         for child in ast.iter_child_nodes(node):
@@ -79,36 +51,22 @@ def imports(module, source=None, *, as_it_loads=False):
                 or (isinstance(child, ast.If) and "TYPE_CHECKING" in ast.dump(child.test))
             ):
                 continue
-            if isinstance(child, ast.Import | ast.ImportFrom):
-                yield from absolute(module, NAMED[module], child)
+            if isinstance(child, ast.Import):
+                yield from ours(alias.name for alias in child.names)
+            if isinstance(child, ast.ImportFrom):
+                base = resolve_name("." * child.level + (child.module or ""), package)
+                yield from ours(f"{base}.{alias.name}" for alias in child.names)
             yield from walk(child)
 
-    yield from walk(ast.parse(NAMED[module].read_text() if source is None else source))
+    yield from walk(ast.parse(NAMED[module].read_text()))
 
 
-def circles(graph):
-    """
-    Return the circles in a graph: groups whose members all lead to each other.
-
-    Args:
-        graph: For each name the names it leads to.
-    """
-    reached = {name: _reached(name, graph) for name in graph}
-    groups = {
-        frozenset(other for other in reached[name] if name in reached.get(other, ()))
-        for name in graph
-        if name in reached[name]
-    }
-    return sorted(sorted(group) for group in groups)
-
-
-def _reached(name, graph):
-    found, left = set(), [name]
-    while left:
-        new = graph.get(left.pop(), set()) - found
-        found |= new
-        left += new
-    return found
+def ours(imported):
+    """Return those of tokenkeep's modules, without its name, that are or hold what is imported."""
+    found = [name.split(".", 1)[1] for name in imported if name.startswith("tokenkeep.")]
+    return [name for name in found if name in NAMED] + [
+        name.rpartition(".")[0] for name in found if name not in NAMED and "." in name
+    ]
 
 
 def top(module):
@@ -117,7 +75,7 @@ def top(module):
 
 def test_every_part_has_a_layer():
     """A new module has to be put into a layer before it may be imported, one that is gone goes."""
-    assert {top(name) for name in MODULES} == set(HEIGHT)
+    assert {top(name) for name in NAMED} == set(HEIGHT)
 
 
 @pytest.mark.parametrize("module", sorted(set(NAMED) - {"__init__"}))
@@ -133,76 +91,31 @@ def test_no_circles():
     """No module needs itself, by whatever way: what is imported for types or late counts, too."""
     graph = {name: {*imports(name)} - {name} for name in NAMED if name != "__init__"}
 
-    assert [] == circles(graph)
+    TopologicalSorter(graph).prepare()
 
 
-@pytest.mark.parametrize("module", sorted(name for name in NAMED if top(name) == "backends"))
-def test_a_backend_needs_little(module):
-    """A backend imports errors, other backend modules and its driver, nothing else of ours."""
-    assert {top(imported) for imported in imports(module)} <= {"errors", "backends"}
+NO_BACKEND = set(HEIGHT) - {"errors", "backends"}
+OF_A_VAULT = {"vault", "saver", "aliases", "rows", "records", "header", "cache", "backends"}
+KEEPERS = dict.fromkeys(("keeper", "revoking", "sweeping", "renewal"), OF_A_VAULT)
+"""Who hands tokens out knows the interface of a store, no vault and no records."""
 
 
-@pytest.mark.parametrize("module", OF_A_KEEPER)
-def test_a_keeper_asks_what_a_store_says(module):
-    """What hands tokens out knows the interface of a store, no vault and no records."""
-    of_a_vault = {"vault", "saver", "aliases", "rows", "records", "header", "cache", "backends"}
-
-    assert not of_a_vault & {top(imported) for imported in imports(module)}
+@pytest.mark.parametrize("module", sorted(NAMED))
+def test_what_it_must_not_need(module):
+    """Neither the command line nor what is for tests; a backend and a keeper need less still."""
+    part = top(module)
+    more = NO_BACKEND if part == "backends" else KEEPERS.get(part, set())
+    forbidden = more | ({"cli", "testing"} - {part})
+    if module == "__main__":
+        forbidden -= {"cli"}
+    # A command may have an emulator, inside its function.
+    assert not forbidden & {top(each) for each in imports(module, as_it_loads=part == "cli")}
 
 
 def test_a_keeper_asks_nobody_what_he_is():
     """Its store is made a whole one at the start: nothing is looked for at it later."""
-    calls = [node.func for node in ast.walk(ast.parse(NAMED["keeper"].read_text()))
-             if isinstance(node, ast.Call)]  # fmt: skip
+    tree = ast.parse(NAMED["keeper"].read_text())
+    calls = [node.func for node in ast.walk(tree) if isinstance(node, ast.Call)]
 
     asked = {call.id for call in calls if isinstance(call, ast.Name)}
     assert not asked & {"getattr", "hasattr", "isinstance"}
-
-
-@pytest.mark.parametrize("module", sorted(name for name in NAMED if top(name) != "testing"))
-def test_testing_is_not_for_production(module):
-    """Only a command of the CLI imports tokenkeep.testing, and that inside its function."""
-    found = [imported for imported in imports(module) if top(imported) == "testing"]
-
-    if top(module) == "cli":
-        loaded = imports(module, as_it_loads=True)
-        assert [] == [imported for imported in loaded if top(imported) == "testing"]
-    else:
-        assert [] == found
-
-
-@pytest.mark.parametrize("module", sorted(n for n in NAMED if top(n) not in {"cli", "testing"}))
-def test_nobody_needs_the_command_line(module):
-    """No part of the library imports the command line, but what starts it."""
-    found = [imported for imported in imports(module) if top(imported) == "cli"]
-
-    assert [] == found or module == "__main__"
-
-
-EVERYWHERE = """
-import tokenkeep.token
-from tokenkeep import records
-from typing import TYPE_CHECKING
-if TYPE_CHECKING:
-    from .vault import Vault
-class A:
-    def late(self):
-        from tokenkeep.backends.base import Record
-"""
-
-
-def test_this_test_sees_imports():
-    """The reading above finds what is there: absolute, relative, for types and late."""
-    assert ["token", "records", "vault", "backends.base"] == list(imports("rows", EVERYWHERE))
-    assert ["token", "records"] == list(imports("rows", EVERYWHERE, as_it_loads=True))
-    assert "vault" in set(imports("config"))
-    assert "testing.emulator" in set(imports("testing.plugin"))
-    assert "testing.emulator.world" in set(imports("testing.emulator.server"))
-
-
-def test_this_test_sees_circles():
-    """Of two names and of more, beside what only leads to one."""
-    graph = {"a": {"b"}, "b": {"c"}, "c": {"a", "d"}, "d": {"e"}, "e": {"d"}, "f": {"a", "x"}}
-
-    assert [["a", "b", "c"], ["d", "e"]] == circles(graph)
-    assert [] == circles({"a": {"b", "c"}, "b": {"c"}, "c": set()})

@@ -19,7 +19,7 @@ from tokenkeep.sealing import KEY_BYTES, KeyRing
 from tokenkeep.vault import Vault
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
 
     from tokenkeep.backends import Backend
     from tokenkeep.clock import Clock
@@ -80,11 +80,7 @@ def settings(environ: Mapping[str, str] | None = None) -> Settings:
     """
     environ = _Hidden(os.environ if environ is None else environ)
     path, found = _config_file(environ)
-    unknown = sorted(set(found) - set(_KNOWN))
-    if unknown:
-        raise ConfigurationError(
-            f"{path} has an unknown entry {unknown[0]!r}", hint=f"Known are {', '.join(_KNOWN)}"
-        )
+    _expect_known(found, _KNOWN, str(path))
     with _named(str(path)):
         for name, expected in (("store", "a URL"), ("provider", "the name of a provider")):
             check_type(name, found.get(name, ""), str, expected=expected)
@@ -224,11 +220,7 @@ def _read(path: Path) -> Mapping[str, Any]:
 def _options(found: Mapping[str, Any], path: Path) -> dict[str, dict[str, object]]:
     options: dict[str, dict[str, object]] = {}
     zoho = _table(found, "zoho", path)
-    unknown = sorted(set(zoho) - {"data_centers"})
-    if unknown:
-        raise ConfigurationError(
-            f"{path}: [zoho] has an unknown entry {unknown[0]!r}", hint="Known is data_centers"
-        )
+    _expect_known(zoho, ["data_centers"], f"{path}: [zoho]")
     centers = zoho.get("data_centers")
     if centers:
         from tokenkeep.providers.zoho_data_centers import table_from_mapping
@@ -254,12 +246,7 @@ def _profile(name: str, options: Mapping[str, Any]) -> Profile:
 
     given = options["profile"]
     check_type("profile", given, dict, expected="a table")
-    known = [each.name for each in fields(Profile)]
-    unknown = sorted(set(given) - set(known))
-    if unknown:
-        raise ConfigurationError(
-            f"profile has an unknown entry {unknown[0]!r}", hint=f"Known are {', '.join(known)}"
-        )
+    _expect_known(given, [each.name for each in fields(Profile)], "profile")
     own = PROFILE if options.get("kind", name) == "zoho" else Profile()
     with _named("profile"):
         return replace(own, **given)
@@ -272,6 +259,14 @@ def _named(where: str) -> Iterator[None]:
         yield
     except ConfigurationError as exc:
         raise type(exc)(f"{where}: {exc.what}", hint=exc.hint) from exc
+
+
+def _expect_known(given: Mapping[str, Any], known: Sequence[str], where: str) -> None:
+    unknown = sorted(set(given) - set(known))
+    if unknown:
+        raise ConfigurationError(
+            f"{where} has an unknown entry {unknown[0]!r}", hint=f"Known are {', '.join(known)}"
+        )
 
 
 def _table(found: Mapping[str, Any], name: str, path: Path) -> Mapping[str, Any]:

@@ -76,7 +76,8 @@ def decide(  # noqa: PLR0911  # one line a case reads better than one exit
     left = _left(token, now) if usable and _is_credible(token, now) else 0.0
     mandatory, advisory = _windows(token, profile)
     if usable and left >= advisory:
-        return Decision(Verdict.USE, _until(token, advisory))
+        ends = token.expires_at
+        return Decision(Verdict.USE, None if ends is None else ends - advisory)
     if not token.refresh_token:
         return Decision(Verdict.USE) if usable else Decision(Verdict.LOGIN_NEEDED)
     blocked = _blocked_until(token, now, profile)
@@ -153,12 +154,8 @@ def _windows(token: Token, profile: Profile) -> tuple[float, float]:
     lifetime = token.renewal.lifetime
     if lifetime is None:
         return profile.mandatory, max(profile.mandatory, profile.advisory)
-    mandatory = min(profile.mandatory, lifetime / 2)
+    mandatory = max(0.0, min(profile.mandatory, lifetime / 2))
     return mandatory, max(mandatory, min(profile.advisory, lifetime / 4))
-
-
-def _until(token: Token, advisory: float) -> float | None:
-    return None if token.expires_at is None else token.expires_at - advisory
 
 
 def _within(token: Token, now: float, profile: Profile) -> tuple[float, ...]:

@@ -174,21 +174,11 @@ class ProviderRefused(RenewalError):
     Args:
         what: As for `TokenKeepError`.
         error: The provider's error code, e.g. ``invalid_client``.
-        token_id: As for `TokenKeepError`.
-        user: As for `TokenKeepError`.
-        hint: As for `TokenKeepError`.
+        about: *token_id*, *user* and *hint*, as for `TokenKeepError`.
     """
 
-    def __init__(
-        self,
-        what: str,
-        *,
-        error: str = "",
-        token_id: str | None = None,
-        user: str | None = None,
-        hint: str | None = None,
-    ) -> None:
-        super().__init__(what, token_id=token_id, user=user, hint=hint)
+    def __init__(self, what: str, *, error: str = "", **about: str | None) -> None:
+        super().__init__(what, **about)
         self.error = error
 
 
@@ -208,21 +198,11 @@ class CoolingDown(RenewalError):
     Args:
         what: As for `TokenKeepError`.
         until: When to try again, in epoch seconds. None if the provider named no time.
-        token_id: As for `TokenKeepError`.
-        user: As for `TokenKeepError`.
-        hint: As for `TokenKeepError`.
+        about: *token_id*, *user* and *hint*, as for `TokenKeepError`.
     """
 
-    def __init__(
-        self,
-        what: str,
-        *,
-        until: float | None = None,
-        token_id: str | None = None,
-        user: str | None = None,
-        hint: str | None = None,
-    ) -> None:
-        super().__init__(what, token_id=token_id, user=user, hint=hint)
+    def __init__(self, what: str, *, until: float | None = None, **about: str | None) -> None:
+        super().__init__(what, **about)
         self.until = until
 
 

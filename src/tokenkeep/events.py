@@ -10,11 +10,7 @@ from tokenkeep.errors import visible
 
 logger: logging.Logger = logging.getLogger("tokenkeep")
 
-_LEVELS = {
-    "renewed": logging.INFO,
-    "revoked": logging.INFO,
-    "deleted": logging.INFO,
-}
+_CALM = {"renewed", "revoked", "deleted"}
 """Events that are nothing to worry about; all others are warnings."""
 
 
@@ -48,7 +44,7 @@ def log(event: Event) -> None:
     """Write an event to the log ``tokenkeep``."""
     details = ", ".join(f"{key}: {value}" for key, value in event.details.items())
     logger.log(
-        _LEVELS.get(event.name, logging.WARNING),
+        logging.INFO if event.name in _CALM else logging.WARNING,
         "%s: token %s, user %s%s",
         visible(event.name),
         visible(event.token_id),

@@ -207,9 +207,7 @@ def key_id_of(record: Record) -> str:
         StoreTooNew: A newer tokenkeep made the store.
         StoreTampered: It is damaged.
     """
-    with suppress(KeyError):
-        return str(_outside(record)["key"])
-    raise _damaged()
+    return _wrapped(record)[0]
 
 
 def _opened(record: Record, source: KeySource) -> tuple[str, DataKeys]:
@@ -226,25 +224,24 @@ def _opened(record: Record, source: KeySource) -> tuple[str, DataKeys]:
 
 
 def _plain(record: Record, source: KeySource) -> _Plain:
-    outside = _outside(record)
-    with suppress(ValueError, TypeError, KeyError):  # as above
-        wrapped = _bytes(outside["wrapped"])
-        return _Plain(json.loads(source.unwrap(key_id_of(record), wrapped, _BOUND)))
+    key_id, wrapped = _wrapped(record)
+    with suppress(ValueError, TypeError):  # as above
+        return _Plain(json.loads(source.unwrap(key_id, wrapped, _BOUND)))
     raise _damaged()
 
 
-def _outside(record: Record) -> dict[str, Any]:
+def _wrapped(record: Record) -> tuple[str, bytes]:
+    """Return the id of the key that a header is wrapped under, and what is wrapped."""
     try:
         outside = json.loads(record.sealed)
         made_by = int(outside["tokenkeep"])
+        if made_by <= FORMAT:
+            return str(outside["key"]), _bytes(outside["wrapped"])
     except (ValueError, TypeError, KeyError, OverflowError, RecursionError):
         raise _damaged() from None
-    if made_by > FORMAT:
-        raise StoreTooNew(
-            f"This store was made by a newer tokenkeep (format {made_by})",
-            hint="Upgrade tokenkeep",
-        )
-    return dict(outside)
+    raise StoreTooNew(
+        f"This store was made by a newer tokenkeep (format {made_by})", hint="Upgrade tokenkeep"
+    )
 
 
 def _damaged() -> StoreTampered:

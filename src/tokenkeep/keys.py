@@ -58,20 +58,19 @@ def load(environ: Mapping[str, str]) -> KeyRing | None:
     return KeyRing(parse_keys(text, str(path))) if text is not None else None
 
 
-def make(path: Path, *, beside: Path | None) -> KeyRing:
+def make(path: Path, *, beside: Path) -> KeyRing:
     """
     Make a key file with one new key, unless another process just did.
 
     Args:
         path: Where. Its folder is made if missing.
-        beside: The data it protects. None if that is in memory only.
+        beside: The data it protects.
 
     Raises:
         KeyUnsafe: *path* would not survive what the data survives.
         ConfigurationError: It can't be written.
     """
-    if beside is not None:
-        refuse_fleeting(path, beside, _mounts())
+    refuse_fleeting(path, beside, _mounts())
     key = generate_key()
     aside = path.with_name(f".{path.name}.{os.getpid()}.{os.urandom(4).hex()}")
     try:

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
-
-from cryptography.hazmat.primitives import hashes
 
 from tokenkeep.errors import AmbiguousLookup, EmptyLookup, LookupFailed
 
@@ -68,13 +67,7 @@ class Lookup:
             LookupFailed: A field is not text.
         """
         require_text(token)
-        where = (
-            token.user or None,
-            token.provider or None,
-            token.client_id or None,
-            token.environment or None,
-            token.data_center or None,
-        )
+        where = [getattr(token, name) or None for name in _CONDITIONS]
         if token.id:
             return (cls("id", token.id, *where),)
         if token.user:
@@ -94,11 +87,6 @@ class Lookup:
             )
         return tuple(found)
 
-    def matches(self, token: Token) -> bool:
-        """Tell whether a stored token is what was asked for."""
-        value: object = getattr(token, _ATTRIBUTE[self.field])
-        return value == self.value
-
     def choose(self, tokens: Iterable[Token]) -> Token | None:
         """
         Return the one token that answers. None if there is none.
@@ -111,7 +99,8 @@ class Lookup:
         Raises:
             AmbiguousLookup: Several answer.
         """
-        rows = [t for t in tokens if self.matches(t) and self.admits(t)]
+        name = _ATTRIBUTE[self.field]
+        rows = [t for t in tokens if getattr(t, name) == self.value and self.admits(t)]
         if len(rows) > 1:
             raise AmbiguousLookup(
                 f"{len(rows)} stored tokens answer this question",
@@ -181,12 +170,8 @@ def are_texts(values: tuple[object, ...]) -> bool:
 
 
 def _is_text(value: object) -> bool:
-    if value is None:
-        return True
     if not isinstance(value, str):
-        return False
-    if value.isascii():
-        return True
+        return value is None
     try:
         value.encode()
     except UnicodeEncodeError:
@@ -221,6 +206,4 @@ def owner_of(token: Token, credential: tuple[str, str] | None = None) -> str:
 
 def digest_of(text: str) -> str:
     """Return the SHA-256 of a text as 64 hexadecimal digits."""
-    sha256 = hashes.Hash(hashes.SHA256())
-    sha256.update(text.encode())
-    return sha256.finalize().hex()
+    return hashlib.sha256(text.encode()).hexdigest()

@@ -112,7 +112,12 @@ class KeyRing:
         """See `KeySource.unwrap`."""
         cipher = self._ciphers.get(key_id)
         if cipher is None:
-            raise key_missing(key_id, self.key_ids)
+            raise KeyMissing(
+                f"The store's own keys are wrapped under key {key_id}, which is not among "
+                f"the keys at hand ({', '.join(self.key_ids)})",
+                hint="Bring the key back: in TOKENKEEP_KEYS, or as a line of the key file "
+                "(TOKENKEEP_KEY_FILE). Nothing was changed",
+            )
         try:
             return cipher.decrypt(wrapped[:_NONCE_BYTES], wrapped[_NONCE_BYTES:], bound)
         except (InvalidTag, ValueError) as exc:
@@ -248,16 +253,6 @@ def parse_keys(text: str, source: str) -> list[bytes]:
             )
         keys.append(raw)
     return keys
-
-
-def key_missing(needed: str, present: Sequence[str]) -> KeyMissing:
-    """Return the error for a store whose header is wrapped under a key that is not at hand."""
-    return KeyMissing(
-        f"The store's own keys are wrapped under key {needed}, which is not among "
-        f"the keys at hand ({', '.join(present) or 'none'})",
-        hint="Bring the key back: in TOKENKEEP_KEYS, or as a line of the key file "
-        "(TOKENKEEP_KEY_FILE). Nothing was changed",
-    )
 
 
 def _derived(key: bytes, info: bytes, salt: bytes | None = None) -> bytes:

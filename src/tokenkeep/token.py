@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import re
 import secrets
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
-from typing import TYPE_CHECKING, Self, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -97,8 +97,30 @@ class Happening:
     count: int = 1
 
 
+class _Kept:
+    """What is kept, and changed by copying."""
+
+    __dataclass_fields__: ClassVar[dict[str, Any]]
+
+    def but(self, **changes: object) -> Self:
+        """
+        Return the same with other values for the named fields.
+
+        Raises:
+            TypeError: There is no field of that name.
+        """
+        unknown = changes.keys() - self.__dataclass_fields__.keys()
+        if unknown:
+            raise TypeError(f"{type(self).__name__} has no field {', '.join(unknown)}")
+        # dataclasses.replace() sets each field through a frozen class's __init__:
+        # a save makes several copies, and took a third longer.
+        changed = object.__new__(type(self))
+        changed.__dict__.update(self.__dict__, **changes)
+        return changed
+
+
 @dataclass(frozen=True, kw_only=True)
-class Renewal:
+class Renewal(_Kept):
     """
     The state of a token's renewal, sealed with it.
 
@@ -141,18 +163,9 @@ class Renewal:
     took: tuple[str, ...] = ()
     unknown: Mapping[str, object] = field(default_factory=dict, repr=False, hash=False)
 
-    def but(self, **changes: object) -> Self:
-        """
-        Return this state with other values for the named fields.
-
-        Raises:
-            TypeError: There is no field of that name.
-        """
-        return _changed(self, _RENEWAL_FIELDS, changes)
-
 
 @dataclass(frozen=True, kw_only=True, repr=False)
-class Token:
+class Token(_Kept):
     """
     A stored token, or a partial one: a question to a store.
 
@@ -237,15 +250,6 @@ class Token:
         """The access and refresh token: what a renewal replaces."""
         return self.access_token, self.refresh_token
 
-    def but(self, **changes: object) -> Self:
-        """
-        Return this token with other values for the named fields.
-
-        Raises:
-            TypeError: There is no field of that name.
-        """
-        return _changed(self, _TOKEN_FIELDS, changes)
-
     def with_renewal(self, **changes: object) -> Self:
         """Return this token with other values in its renewal state."""
         return self.but(renewal=self.renewal.but(**changes))
@@ -258,20 +262,3 @@ class Token:
             return self.but(history=(*self.history[:-1], again))
         new = Happening(what=what, at=at, by=by)
         return self.but(history=(*self.history, new)[-MOST_HAPPENINGS:])
-
-
-_TOKEN_FIELDS = {f.name for f in fields(Token)}
-_RENEWAL_FIELDS = {f.name for f in fields(Renewal)}
-
-_Kept = TypeVar("_Kept", bound="Token | Renewal")
-
-
-def _changed(kept: _Kept, known: set[str], changes: dict[str, object]) -> _Kept:
-    # dataclasses.replace() sets each field through a frozen class's __init__:
-    # a save makes several copies, and took a third longer.
-    if not changes.keys() <= known:
-        unknown = ", ".join(changes.keys() - known)
-        raise TypeError(f"{type(kept).__name__} has no field {unknown}")
-    changed = object.__new__(type(kept))
-    changed.__dict__.update(kept.__dict__, **changes)
-    return changed

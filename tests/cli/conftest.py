@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import sqlite3
 import subprocess
 import sys
 
@@ -11,7 +12,9 @@ import click.testing
 import pytest
 
 import tokenkeep
+from tokenkeep import Token
 from tokenkeep.cli.app import app
+from tokenkeep.testing import emulator_configuration
 
 
 @pytest.fixture
@@ -39,8 +42,6 @@ def store(configured):  # noqa: ARG001  # its providers have to be there first
 @pytest.fixture
 def configured(environment, tmp_path, zoho):
     """The emulator in Zoho's place, by a configuration file."""
-    from tokenkeep.testing import emulator_configuration
-
     path = tmp_path / "config.toml"
     path.write_text(emulator_configuration(zoho))
     environment.setenv("TOKENKEEP_CONFIG", str(path))
@@ -52,19 +53,30 @@ def save(store, configured):
     """Save a token that the emulator knows, expired unless told otherwise."""
 
     def _save(user=None, **given):
-        client = configured.client
-        found = {
-            "user": user or configured.user.name,
-            "client_id": client.client_id,
-            "client_secret": client.client_secret,
-            "api_domain": configured.us.api_url,
-            "issuer": configured.us.token_url,
-        }
         if "refresh_token" not in given:
-            found["refresh_token"] = configured.refresh_token(user)
-        return store.save_token(tokenkeep.Token(**(found | given)))
+            given["refresh_token"] = configured.refresh_token(user)
+        known = Token(
+            user=user or configured.user.name,
+            client_id=configured.client.client_id,
+            client_secret=configured.client.client_secret,
+            api_domain=configured.us.api_url,
+            issuer=configured.us.token_url,
+        )
+        return store.save_token(known.but(**given))
 
     return _save
+
+
+@pytest.fixture
+def damage(tmp_path):
+    """Change what is sealed in all rows."""
+
+    def _damage():
+        with sqlite3.connect(tmp_path / "tokens.db") as db:
+            db.execute("UPDATE token SET sealed = zeroblob(100) WHERE kind = 'row'")
+        db.close()
+
+    return _damage
 
 
 @pytest.fixture
@@ -95,18 +107,22 @@ def start(environment):  # noqa: ARG001  # the process inherits it
     started = []
 
     def _start(*args, **given):
-        options = {
-            "stdin": subprocess.PIPE,
-            "stdout": subprocess.PIPE,
-            "stderr": subprocess.PIPE,
-            "text": True,
-        }
-        process = subprocess.Popen([sys.executable, "-m", "tokenkeep", *args], **(options | given))
-        started.append(process)
-        return process
+        words = [sys.executable, "-m", "tokenkeep", *args]
+        piped = dict.fromkeys(("stdin", "stdout", "stderr"), subprocess.PIPE)
+        started.append(subprocess.Popen(words, **piped, text=True, **given))
+        return started[-1]
 
     yield _start
     for process in started:
         if process.poll() is None:
             process.kill()
         process.communicate()
+
+
+@pytest.fixture
+def client(configured, environment, tmp_path):
+    """The emulator's client, named in the environment; its secret in a file, as options."""
+    environment.setenv("TOKENKEEP_CLIENT_ID", configured.client.client_id)
+    path = tmp_path / "client_secret"
+    path.write_text(configured.client.client_secret + "\n")
+    return ["--client-secret-file", str(path)]

@@ -3,16 +3,9 @@
 from __future__ import annotations
 
 import sys
-import urllib.error
 import urllib.parse
-import urllib.request
 
-_OPENER = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-
-
-class _NoRedirect(urllib.request.HTTPRedirectHandler):
-    def redirect_request(self, *_):
-        return None
+import urllib3
 
 
 def query_of(url):
@@ -23,24 +16,18 @@ def query_of(url):
 def decide(url, *, decision="accept", user=None, **more):
     """Answer the consent page and return the address it sends the browser to."""
     form = query_of(url) | {"decision": decision} | ({"user": user} if user else {}) | more
-    stay = urllib.request.build_opener(urllib.request.ProxyHandler({}), _NoRedirect)
-    try:
-        stay.open(url.partition("?")[0], urllib.parse.urlencode(form).encode(), timeout=20)
-    except urllib.error.HTTPError as redirect:
-        with redirect:
-            return redirect.headers["Location"]
-    raise AssertionError("the consent page sent the browser nowhere")
+    body = urllib.parse.urlencode(form)
+    page = url.partition("?")[0]
+    kind = {"Content-Type": "application/x-www-form-urlencoded"}
+    return urllib3.request("POST", page, body=body, headers=kind, redirect=False).headers[
+        "Location"
+    ]
 
 
 def visit(url, *, method="GET", headers=None):
     """Open an address and return status, headers and page."""
-    request = urllib.request.Request(url, method=method, headers=headers or {})
-    try:
-        with _OPENER.open(request, timeout=20) as response:
-            return response.status, response.headers, response.read().decode()
-    except urllib.error.HTTPError as refusal:
-        with refusal:
-            return refusal.code, refusal.headers, refusal.read().decode()
+    answer = urllib3.request(method, url, headers=headers, timeout=20, retries=False)
+    return answer.status, answer.headers, answer.data.decode()
 
 
 if __name__ == "__main__":

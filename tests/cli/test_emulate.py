@@ -11,22 +11,19 @@ from tokenkeep.testing import ZohoEmulator
 
 
 def test_a_second_run_in_the_same_folder(zoho, tmp_path):
-    """Files of an earlier run are replaced; what else is there stays."""
-    folder = tmp_path / "emulated"
-    first = prepare(zoho, folder)
-    (folder / "tokens.db").write_text("tokens")
+    """Files of an earlier run are replaced, private ones; what else is there stays."""
+    first = prepare(zoho, tmp_path)
+    (tmp_path / "tokens.db").touch(0o600)
 
     with ZohoEmulator(data_centers=("us",)) as other:
-        second = prepare(other, folder)
+        second = prepare(other, tmp_path)
         table = settings(second["environment"]).options["zoho"]["table"]
 
         assert other.us.token_url == table.get("us").token_endpoint
-        assert f"{other.client.client_secret}\n" == (folder / "client_secret").read_text()
+        assert f"{other.client.client_secret}\n" == (tmp_path / "client_secret").read_text()
     assert first["client_secret_file"] == second["client_secret_file"]
-    assert {"client_secret", "config.toml", "tokens.db"} == {p.name for p in folder.iterdir()}
-    assert {0o600} == {
-        (folder / name).stat().st_mode & 0o777 for name in ("client_secret", "config.toml")
-    }
+    modes = {path.name: path.stat().st_mode & 0o777 for path in tmp_path.iterdir()}
+    assert dict.fromkeys(("client_secret", "config.toml", "tokens.db"), 0o600) == modes
 
 
 @pytest.mark.parametrize("name", ["config.toml", "client_secret"])

@@ -9,37 +9,23 @@ import tokenkeep
 from tokenkeep.sealing import parse_keys
 
 
-def test_generate_prints_one_key(run):
-    """What is printed is a key, another one each time."""
-    first, second = run("keys", "generate").stdout, run("keys", "generate").stdout
-
-    assert first != second
-    assert 1 == len(parse_keys(first, "here"))
-
-
-def test_generate_writes_a_private_file(run):
-    """A key file is for its owner, whatever the umask."""
+def test_generate(run):
+    """A key, another one each time; a file with one is its owner's, and is never overwritten."""
     before = os.umask(0)
     try:
-        result = run("keys", "generate", "--out", "k")
+        printed, again, written = (
+            run("keys", "generate", *options) for options in ([], [], ["--out", "k"])
+        )
     finally:
         os.umask(before)
 
-    text = Path("k").read_text()
+    texts = {printed.stdout, again.stdout, Path("k").read_text()}
+    assert [1, 1, 1] == [len(parse_keys(text, "here")) for text in texts]
     assert 0o600 == Path("k").stat().st_mode & 0o777
-    assert text.strip() not in result.output
-    assert 1 == len(parse_keys(text, "here"))
-
-
-def test_generate_never_overwrites(run):
-    """A file that is there stays as it is."""
-    Path("k").write_text("mine")
-
-    result = run("keys", "generate", "--out", "k")
-
-    assert 1 == result.exit_code
-    assert "mine" == Path("k").read_text()
-    assert "There is a file k already" in result.stderr
+    assert Path("k").read_text().strip() not in written.output
+    refused = run("keys", "generate", "--out", "k")
+    assert (1, True) == (refused.exit_code, "There is a file k already" in refused.stderr)
+    assert Path("k").read_text() in texts
 
 
 def test_list_names_ids_only(run, environment):
@@ -69,8 +55,7 @@ def test_rotate(run, run_json, save, environment):
     assert run_json("keys", "status")["wrapped_under"] == done["key_id"]
     environment.setenv("TOKENKEEP_KEYS", old)
     failed = run("show", token.id)
-    assert failed.exit_code == 1
-    assert f"wrapped under key {done['key_id']}" in failed.stderr
+    assert (1, True) == (failed.exit_code, f"wrapped under key {done['key_id']}" in failed.stderr)
 
 
 def test_rotate_data(run_json, run, save, configured):

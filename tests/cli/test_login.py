@@ -15,18 +15,9 @@ from pathlib import Path
 import person
 import pytest
 
-import tokenkeep
+from tokenkeep import StoreUnavailable, Token, Vault
 
 SECRET = re.compile(r"1000\.[0-9a-f]{32}\.[0-9a-f]{32}")
-
-
-@pytest.fixture
-def client(configured, environment, tmp_path):
-    """The emulator's client, named in the environment; its secret in a file."""
-    environment.setenv("TOKENKEEP_CLIENT_ID", configured.client.client_id)
-    path = tmp_path / "client_secret"
-    path.write_text(configured.client.client_secret + "\n")
-    return ["--client-secret-file", str(path)]
 
 
 @pytest.fixture
@@ -42,20 +33,31 @@ def browse(monkeypatch):
     return _browse
 
 
+@pytest.fixture
+def login(run, client):
+    """Run the command with the emulator's client and a free port."""
+
+    def _login(*options, stdin=None):
+        port = [] if stdin else ["--port", "0"]
+        return run("login", *client, *port, *options, stdin=stdin)
+
+    return _login
+
+
 def come_back(**decision):
     """Return a browser that decides and goes where it is sent."""
     return lambda url: person.visit(person.decide(url, **decision))
 
 
-def test_the_token_is_stored_as_the_sdk_would(run, browse, client, configured, store):
-    """After consent the user's token is there, at the user's own data centre."""
+def test_the_token_is_stored_as_the_sdk_would(login, browse, configured, store):
+    """After consent the user's token is there, at the user's own data centre, and no secret."""
     eu = configured.users[1]
     shown = browse(come_back(user=eu.name))
 
-    result = run("login", *client, "--port", "0")
+    result = login("-vv")
 
     assert result.exit_code == 0, result.output
-    token = store.find_token(tokenkeep.Token(user=eu.name))
+    token = store.find_token(Token(user=eu.name))
     assert result.stdout == f"Logged in {eu.name} ({token.id}): eu, production\n"
     assert token.client_id == configured.client.client_id
     assert token.client_secret == configured.client.client_secret
@@ -66,14 +68,16 @@ def test_the_token_is_stored_as_the_sdk_would(run, browse, client, configured, s
     assert configured.is_active(token.access_token)
     status, _, page = shown()
     assert (status, "Logged in" in page) == (200, True)
+    assert configured.client.client_secret not in result.output + page
+    assert not SECRET.search(result.output + page)
 
 
-def test_the_request_is_as_the_standards_say(run, browse, client):
+def test_the_request_is_as_the_standards_say(login, browse):
     """State, PKCE S256, the registered redirect URI, and scopes to name the user."""
     asked = []
     browse(lambda url: (asked.append(person.query_of(url)), come_back()(url)))
 
-    run("login", *client, "--port", "0", "--scope", "ZohoCRM.modules.leads.READ")
+    login("--scope", "ZohoCRM.modules.leads.READ")
 
     (query,) = asked
     assert re.fullmatch(r"http://127\.0\.0\.1:\d+/callback", query["redirect_uri"])
@@ -92,80 +96,51 @@ def test_the_request_is_as_the_standards_say(run, browse, client):
         (["a,b", "a"], "a,b,ZohoCRM.users.READ,ZohoCRM.org.READ"),
     ],
 )
-def test_scopes_are_asked_for_once(run, client, scopes, added):
+def test_scopes_are_asked_for_once(login, scopes, added):
     """Several --scope, commas and spaces come to one list without doubles."""
     options = [option for scope in scopes for option in ("--scope", scope)]
 
-    result = run("login", *client, "--no-browser", *options, stdin="x\n")
+    result = login("--no-browser", *options, stdin="x\n")
 
     assert f"scope={added.replace(',', '%2C')}&" in result.stderr
 
 
-def test_a_second_login_is_the_same_row(run, browse, client, store):
-    """Logging in again replaces the tokens of the user, never adds a row."""
-    browse(come_back())
-    run("login", *client, "--port", "0")
-    (first,) = store.get_tokens()
-    run("revoke", first.id)
+def test_environment_is_the_one_consented_to(login, browse, configured, store):
+    """Consent to a sandbox makes a sandbox token, found as such; in JSON too."""
+    page = browse(come_back(environment="sandbox"))
 
-    run("login", *client, "--port", "0")
+    result = login("--json")
 
-    (second,) = store.get_tokens()
-    assert second.id == first.id
-    assert second.refresh_token != first.refresh_token
-    assert second.status == tokenkeep.Status.OK
-
-
-def test_no_secret_is_printed(run, browse, client, configured, store):
-    """Neither client secret, code, nor token is in any output or page."""
-    page = browse(come_back())
-
-    result = run("login", *client, "--port", "0", "-vv", "--json")
-
-    shown = result.output + str(page())
     (token,) = store.get_tokens()
     assert json.loads(result.stdout)["user"] == token.user
-    assert configured.client.client_secret not in shown
-    assert not SECRET.search(shown)
-
-
-def test_environment_is_the_one_consented_to(run, browse, client, configured, store):
-    """Consent to a sandbox makes a sandbox token, found as such."""
-    browse(come_back(environment="sandbox"))
-
-    result = run("login", *client, "--port", "0")
-
-    (token,) = store.get_tokens()
-    assert result.exit_code == 0, result.output
     assert (token.environment, token.api_domain) == ("sandbox", configured.us.sandbox_url)
+    assert not SECRET.search(result.output + str(page()))
 
 
-def test_another_environment_than_asked_for_is_refused(run, browse, client, configured, store):
+def test_another_environment_than_asked_for_is_refused(login, browse, configured, store):
     """Nothing is stored, and what the provider made is revoked again."""
     browse(come_back(environment="developer"))
 
-    result = run("login", *client, "--port", "0", "--environment", "sandbox")
+    result = login("--environment", "sandbox")
 
-    assert result.exit_code == 1
-    assert "granted to developer, not to sandbox" in result.stderr
+    assert (result.exit_code, "granted to developer, not to sandbox" in result.stderr) == (1, True)
     assert store.get_tokens() == []
-    assert [login["status"] for login in configured.state()["logins"]] == ["revoked"]
+    assert [each["status"] for each in configured.state()["logins"]] == ["revoked"]
 
 
-def test_a_refusal_is_called_one(run, browse, client, store):
+def test_a_refusal_is_called_one(login, browse, store):
     """The user says no: told so, here and in the browser."""
     shown = browse(come_back(decision="reject"))
 
-    result = run("login", *client, "--port", "0")
+    result = login()
 
-    assert result.exit_code == 1
-    assert "The user refused access" in result.stderr
+    assert (result.exit_code, "The user refused access" in result.stderr) == (1, True)
     status, _, page = shown()
     assert (status, "The user refused access" in page) == (400, True)
     assert store.get_tokens() == []
 
 
-def test_a_forged_state_changes_nothing(run, browse, client, configured, store):
+def test_a_forged_state_changes_nothing(login, browse, configured, store):
     """An answer with another state is refused, and the real one still works."""
     seen = []
 
@@ -177,7 +152,7 @@ def test_a_forged_state_changes_nothing(run, browse, client, configured, store):
         seen.extend(person.visit(each)[0] for each in (forged, none, twice, back))
 
     browse(forge_then_come_back)
-    result = run("login", *client, "--port", "0")
+    result = login()
 
     assert result.exit_code == 0, result.output
     assert seen == [400, 400, 400, 200]
@@ -185,37 +160,16 @@ def test_a_forged_state_changes_nothing(run, browse, client, configured, store):
     assert len(store.get_tokens()) == 1
 
 
-def test_a_foreign_accounts_server_gets_nothing(run, browse, client, configured, store):
-    """Code and secret go to data centres of the table only."""
-    with socket.create_server(("127.0.0.1", 0)) as foreign:
-        foreign.settimeout(0)
-        address = f"http://127.0.0.1:{foreign.getsockname()[1]}"
-
-        def elsewhere(url):
-            back = person.decide(url)
-            return person.visit(
-                re.sub(r"accounts-server=[^&]+", f"accounts-server={address}", back)
-            )
-
-        browse(elsewhere)
-        result = run("login", *client, "--port", "0")
-
-        assert result.exit_code == 1
-        assert "not one of Zoho's known data centres" in result.stderr
-        assert configured.counters.token_calls() == 0
-        with pytest.raises(BlockingIOError):
-            foreign.accept()
-    assert store.get_tokens() == []
-
-
-def test_nobody_comes_back(run, browse, client):
+def test_nobody_comes_back(login, browse):
     """The wait ends, and the error says so: status 5."""
     browse(lambda _: None)
 
-    result = run("login", *client, "--port", "0", "--timeout", "1")
+    result = login("--timeout", "1")
 
-    assert result.exit_code == 5
-    assert "Nobody came back from the login within 1 seconds" in result.stderr
+    assert (
+        result.exit_code,
+        "Nobody came back from the login within 1 seconds" in result.stderr,
+    ) == (5, True)
 
 
 def test_a_busy_port_is_a_named_error(run, client):
@@ -225,8 +179,10 @@ def test_a_busy_port_is_a_named_error(run, client):
 
         result = run("login", *client, "--port", port)
 
-    assert result.exit_code == 1
-    assert f"Port {port} of this machine can't be used" in result.stderr
+    assert (result.exit_code, f"Port {port} of this machine can't be used" in result.stderr) == (
+        1,
+        True,
+    )
 
 
 def test_paste_mode(client, start, configured, store):
@@ -238,41 +194,18 @@ def test_paste_mode(client, start, configured, store):
 
     assert process.returncode == 0, err
     assert out.startswith(f"Logged in {configured.user.name} (")
-    assert store.find_token(tokenkeep.Token(user=configured.user.name))
+    assert store.find_token(Token(user=configured.user.name))
 
 
 @pytest.mark.parametrize(
-    "pasted", ["nonsense", "http://127.0.0.1:8417/callback?code=a&state=b", "?"]
+    "options", [("--grant-file", "code"), ("--grant",), ("--grant-file", "-")]
 )
-def test_a_wrong_paste_is_wrong_usage(run, client, configured, pasted):
-    """What is no answer to this login is not sent anywhere."""
-    result = run("login", *client, "--no-browser", stdin=f"{pasted}\n")
-
-    assert result.exit_code == 2
-    assert "not the answer to this login" in result.stderr
-    assert configured.counters.token_calls() == 0
-
-
-def test_a_redirect_elsewhere_is_pasted(run, client):
-    """A redirect URI that is not on this machine needs no port."""
-    result = run("login", *client, "--redirect-uri", "https://example.com/cb", stdin="x\n")
-
-    assert "redirect_uri=https%3A%2F%2Fexample.com%2Fcb" in result.stderr
-    assert "Paste that address" in result.stderr
-
-
-@pytest.mark.parametrize("how", ["file", "pipe", "dash"])
-def test_a_self_clients_code(run, client, configured, store, how):
+def test_a_self_clients_code(login, configured, store, options):
     """A code of the API console, from a file or a pipe, never an argument."""
     code = configured.grant_code(configured.users[1])
     Path("code").write_text(code + "\n")
-    options = {
-        "file": ["--grant-file", "code"],
-        "pipe": ["--grant"],
-        "dash": ["--grant-file", "-"],
-    }
 
-    result = run("login", *client, "--data-center", "eu", *options[how], stdin=code)
+    result = login("--data-center", "eu", *options, stdin=code)
 
     assert result.exit_code == 0, result.output
     (token,) = store.get_tokens()
@@ -281,97 +214,73 @@ def test_a_self_clients_code(run, client, configured, store, how):
     assert code not in result.output
 
 
-def test_a_spent_code_needs_another_login(run, client, configured, store):
-    """The provider rejects the code: status 4, nothing stored."""
-    code = configured.grant_code()
-    run("login", *client, "--grant", stdin=code)
-    run("delete", "--yes", "--user", configured.user.name)
-
-    result = run("login", *client, "--grant", stdin=code)
-
-    assert result.exit_code == 4
-    assert "invalid_code" in result.stderr
-    assert store.get_tokens() == []
-
-
-def test_a_token_that_may_not_ask_its_user(run, client, configured, store):
+def test_a_token_that_may_not_ask_its_user(login, configured, store):
     """Without the scopes it is stored nameless, and told so; --user names it."""
-    code = configured.grant_code(scope="ZohoCRM.modules.ALL")
-    named = configured.grant_code(scope="ZohoCRM.modules.ALL")
+    code, another = (configured.grant_code(scope="ZohoCRM.modules.ALL") for _ in range(2))
 
-    nameless = run("login", *client, "--grant", stdin=code)
-    by_hand = run("login", *client, "--grant", "--user", "me@x:1", stdin=named)
+    nameless = login("--grant", stdin=code)
+    by_hand = login("--grant", "--user", "me@x:1", stdin=another)
 
     assert (nameless.exit_code, by_hand.exit_code) == (0, 0)
     assert "stored without its user" in nameless.stderr
     assert {token.user for token in store.get_tokens()} == {None, "me@x:1"}
 
 
-def test_what_cannot_be_stored_is_revoked(run, client, configured, environment):
+def test_what_cannot_be_stored_is_revoked(login, configured, monkeypatch):
     """A store that fails leaves no live token behind that nobody knows."""
-    code = configured.grant_code()
 
     def fail(*_):
-        raise tokenkeep.StoreUnavailable("The disk is full")
+        raise StoreUnavailable("The disk is full")
 
-    environment.setattr(tokenkeep.Vault, "save_token", fail)
-    result = run("login", *client, "--grant", stdin=code)
-
-    assert result.exit_code == 5
-    assert [login["status"] for login in configured.state()["logins"]] == ["revoked"]
-
-
-def test_the_provider_being_down_is_told(run, client, configured):
-    """No definite answer: try again later."""
-    code = configured.grant_code()
-    configured.stop()
-
-    result = run("login", *client, "--grant", stdin=code)
+    monkeypatch.setattr(Vault, "save_token", fail)
+    result = login("--grant", stdin=configured.grant_code())
 
     assert result.exit_code == 5
-    assert code not in result.output
+    assert [each["status"] for each in configured.state()["logins"]] == ["revoked"]
+
+
+NO_ANSWER = "not the answer to this login"
 
 
 @pytest.mark.parametrize(
-    ("options", "said"),
+    ("options", "stdin", "status", "said"),
     [
-        (["--port", "1", "--redirect-uri", "http://127.0.0.1:1/"], "not both"),
-        (["--grant", "--grant-file", "x"], "not both"),
-        (["--client-secret-file", "-", "--grant"], "one thing only"),
-        (["--client-secret-file", "-", "--no-browser"], "one thing only"),
-        (["--port", "70000"], "--port"),
-        ([], "TOKENKEEP_CLIENT_ID"),
-        (["--client-id", "x"], "TOKENKEEP_CLIENT_SECRET"),
+        (["--port", "1", "--redirect-uri", "http://127.0.0.1:1/"], None, 2, "not both"),
+        (["--grant", "--grant-file", "x"], None, 2, "not both"),
+        (["--client-secret-file", "-", "--grant"], None, 2, "one thing only"),
+        (["--client-secret-file", "-", "--no-browser"], None, 2, "one thing only"),
+        (["--port", "70000"], None, 2, "--port"),
+        (["--data-center", "moon"], None, 1, "Known are us, eu"),
+        (["--environment", "moon"], None, 1, "production, sandbox, developer"),
+        (["--grant"], "\n", 1, "one line with the grant code"),
+        (["--no-browser"], "nonsense\n", 2, NO_ANSWER),
+        (["--no-browser"], "http://127.0.0.1:8417/callback?code=a&state=b\n", 2, NO_ANSWER),
+        (["--redirect-uri", "https://a.example/cb"], "?\n", 2, "=https%3A%2F%2Fa.example%2Fcb"),
     ],
 )
-def test_contradictions_are_wrong_usage(run, options, said):
-    """Options that contradict each other, or lack something nobody can be asked for."""
-    result = run("login", *options)
+def test_bad_input(*, run, client, configured, options, stdin, status, said):
+    """Options that contradict each other, unknown names, no answer: told, and nothing is sent."""
+    result = run("login", *client, *options, stdin=stdin)
 
-    assert result.exit_code == 2
-    assert said in result.stderr
+    assert (result.exit_code, said in result.stderr) == (status, True), result.output
+    assert configured.counters.token_calls() == 0
+
+
+def test_nobody_can_be_asked(run):
+    """Without a terminal, what is missing is named."""
+    for options, missing in (([], "CLIENT_ID"), (["--client-id", "x"], "CLIENT_SECRET")):
+        result = run("login", *options)
+        assert (result.exit_code, f"TOKENKEEP_{missing}" in result.stderr) == (2, True)
 
 
 @pytest.mark.parametrize("text", ["", "two\nlines", "\0"])
 def test_a_secret_file_holds_one_line(run, client, text):
     """An empty or odd secret file is refused before anybody is asked."""
-    path = Path(client[1])
-    path.write_text(text)
+    Path(client[1]).write_text(text)
 
     result = run("login", *client)
 
-    assert result.exit_code == 1
-    assert "has to hold one line" in result.stderr
-
-
-def test_unknown_names_are_told(run, client):
-    """Unknown data centre or environment: the known ones are listed."""
-    center = run("login", *client, "--data-center", "moon")
-    environment = run("login", *client, "--environment", "moon")
-
-    assert (center.exit_code, environment.exit_code) == (1, 1)
-    assert "Known are us, eu" in center.stderr
-    assert "production, sandbox, developer" in environment.stderr
+    assert (result.exit_code, "has to hold one line" in result.stderr) == (1, True)
 
 
 @pytest.mark.usefixtures("client")
@@ -397,10 +306,3 @@ def test_secrets_are_prompted_for_unseen(configured, store):
     assert code not in shown
     assert secret not in shown
     assert len(store.get_tokens()) == 1
-
-
-def test_an_empty_grant(run, client):
-    """What is missing is called what it is."""
-    result = run("login", *client, "--grant", stdin="\n")
-
-    assert "one line with the grant code" in result.stderr

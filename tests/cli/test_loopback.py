@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import socket
 import threading
+from contextlib import contextmanager
 
 import person
 import pytest
 
-from tokenkeep.cli.loopback import Loopback, is_here
+from tokenkeep.cli.loopback import Loopback, Visit, is_here
 
 
 @pytest.fixture
@@ -17,24 +18,19 @@ def here():
         yield listening
 
 
-def replied(here, *reply):
+@contextmanager
+def replying(here, *reply):
     """Answer the next visit in another thread."""
-
-    def answer():
-        visit = here.visit(20)
-        visit.reply(*reply)
-
-    thread = threading.Thread(target=answer)
+    thread = threading.Thread(target=lambda: here.visit(20).reply(*reply))
     thread.start()
-    return thread
+    yield
+    thread.join()
 
 
 def test_a_page_is_plain_and_closed(here):
     """What is shown is escaped, not kept, and may load or run nothing."""
-    thread = replied(here, 200, "<b>T</b>", "it's <script>alert(1)</script> & more")
-
-    status, headers, page = person.visit(f"{here.redirect_uri}?code=c")
-    thread.join()
+    with replying(here, 200, "<b>T</b>", "it's <script>alert(1)</script> & more"):
+        status, headers, page = person.visit(f"{here.redirect_uri}?code=c")
 
     assert status == 200
     assert "<script" not in page
@@ -45,6 +41,7 @@ def test_a_page_is_plain_and_closed(here):
     assert headers["X-Content-Type-Options"] == "nosniff"
     assert headers["Referrer-Policy"] == "no-referrer"
     assert "Python" not in headers["Server"]
+    assert "secret" not in repr(Visit("code=secret"))
 
 
 @pytest.mark.parametrize(
@@ -54,19 +51,18 @@ def test_another_host_is_refused(here, host):
     """A page elsewhere that points its name here learns and does nothing."""
     headers = {"Host": host.format(port=here.port)}
 
-    status, _, _ = person.visit(f"{here.redirect_uri}?code=c", headers=headers)
-
-    assert status == 403
+    assert person.visit(f"{here.redirect_uri}?code=c", headers=headers)[0] == 403
     assert here.visit(0) is None
 
 
-def test_localhost_is_this_machine_too(here):
-    """Both names of the address are answered."""
-    thread = replied(here, 200, "T", "t")
-    headers = {"Host": f"localhost:{here.port}"}
+def test_who_is_answered(here):
+    """Only this machine, under both its names, however many connections idle beside."""
+    host = {"Host": f"localhost:{here.port}"}
 
-    assert person.visit(f"{here.redirect_uri}?code=c", headers=headers)[0] == 200
-    thread.join()
+    assert here.server_address[0] == "127.0.0.1"
+    # Browsers open connections ahead and leave them idle.
+    with socket.create_connection(("127.0.0.1", here.port)), replying(here, 200, "T", "t"):
+        assert person.visit(here.redirect_uri, headers=host)[0] == 200
 
 
 @pytest.mark.parametrize(
@@ -88,31 +84,6 @@ def test_only_get_at_one_path(here, method, path, status):
     assert headers["Content-Security-Policy"].startswith("default-src 'none'; ")
     assert "code=c" not in page
     assert here.visit(0) is None
-
-
-def test_a_silent_connection_holds_nobody_up(here):
-    """Browsers open connections ahead and leave them idle."""
-    with socket.create_connection(("127.0.0.1", here.port)):
-        thread = replied(here, 200, "T", "t")
-
-        assert person.visit(here.redirect_uri)[0] == 200
-        thread.join()
-
-
-def test_it_listens_on_loopback_only(here):
-    """Nobody on the network can reach it."""
-    assert here.server_address[0] == "127.0.0.1"
-
-
-def test_a_visit_shows_no_code(here):
-    """Neither its repr nor the log of requests has the query in it."""
-    thread = replied(here, 200, "T", "t")
-    person.visit(f"{here.redirect_uri}?code=secret")
-    thread.join()
-
-    from tokenkeep.cli.loopback import Visit
-
-    assert "secret" not in repr(Visit("code=secret"))
 
 
 @pytest.mark.parametrize(

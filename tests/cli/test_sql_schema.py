@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import json
 import sqlite3
 
 import pytest
 
+from tokenkeep.backends import open_backend
+
 
 def test_prints_what_the_store_makes(run, tmp_path):
     """A database made of what is printed is a store."""
-    from tokenkeep.backends import open_backend
-
     path = tmp_path / "made.db"
     db = sqlite3.connect(path)
     db.executescript(run("sql-schema", "--dialect", "sqlite", "--table", "kept").stdout)
@@ -36,34 +35,22 @@ def test_prints_what_the_store_makes(run, tmp_path):
         ("mssql", "CREATE TABLE"),
     ],
 )
-def test_dialects(run, dialect, said):
-    """Each dialect has its own types; no database has to be there."""
-    printed = run("sql-schema", "--dialect", dialect, "--schema", "auth").stdout
+def test_dialects(run, run_json, dialect, said):
+    """Each has its own types; no database has to be there; for programs in JSON."""
+    asked = ("sql-schema", "--dialect", dialect, "--schema", "auth")
 
-    assert said in printed
-    assert "auth.tokenkeep" in printed
-    assert "INSERT INTO auth.tokenkeep_schema" in printed
+    printed = run(*asked).stdout
 
-
-def test_json(run):
-    """For programs."""
-    document = json.loads(run("sql-schema", "--dialect", "postgresql", "--json").stdout)
-
-    assert "postgresql" == document["dialect"]
-    assert "BYTEA" in document["sql"]
+    for each in (said, "auth.tokenkeep", "INSERT INTO auth.tokenkeep_schema"):
+        assert each in printed
+    document = run_json(*asked)
+    assert (dialect, True) == (document["dialect"], said in document["sql"])
 
 
-def test_unknown_dialect(run):
-    """A dialect nobody has is answered with those there are."""
-    result = run("sql-schema", "--dialect", "dbase")
+def test_names_that_are_none(run):
+    """Unknown dialects get the known ones; nothing is printed that would do something else."""
+    unknown = run("sql-schema", "--dialect", "dbase")
+    wrong = run("sql-schema", "--dialect", "mysql", "--table", "t; DROP TABLE x")
 
-    assert 1 == result.exit_code
-    assert "postgresql" in result.stderr
-
-
-def test_a_name_that_is_none(run):
-    """Nothing is printed that would do something else than make tables."""
-    result = run("sql-schema", "--dialect", "mysql", "--table", "t; DROP TABLE x")
-
-    assert 1 == result.exit_code
-    assert "DROP" not in result.stdout
+    assert (1, True) == (unknown.exit_code, "postgresql" in unknown.stderr)
+    assert (1, "") == (wrong.exit_code, wrong.stdout)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from importlib.metadata import version
 from pathlib import Path
 
 import click
@@ -39,80 +40,60 @@ def test_every_command_is_documented(name, command):
 
 
 def test_exit_statuses_are_documented(run):
-    """The statuses are in the help and in docs/cli.md."""
+    """The statuses are in the help and in docs/cli.md; --version tells the version."""
     help_text = " ".join(run("--help").stdout.split())
 
     for status, meaning in EXIT_STATUSES.items():
         assert f"{status} {meaning}" in help_text
         assert f"| {status} |" in DOCS.read_text()
+    assert run("--version").output == f"tokenkeep {version('tokenkeep')}\n"
 
 
-@pytest.mark.parametrize(
-    ("error", "status"),
-    [
-        (errors.ConfigurationError, 1),
-        (errors.UnknownName, 1),
-        (errors.KeyMissing, 1),
-        (errors.StoreTampered, 1),
-        (errors.ProviderRefused, 1),
-        (errors.EmptyLookup, 2),
-        (errors.AmbiguousLookup, 2),
-        (errors.TokenNotFound, 3),
-        (errors.LoginNeeded, 4),
-        (errors.TokenRevoked, 4),
-        (errors.GrantRejected, 4),
-        (errors.ProviderUnavailable, 5),
-        (errors.CoolingDown, 5),
-        (errors.RenewalTimeout, 5),
-        (errors.StoreUnavailable, 5),
-    ],
-)
-def test_an_error_has_its_status(error, status, capsys):
+BY_STATUS = {
+    1: "ConfigurationError UnknownName KeyMissing StoreTampered ProviderRefused",
+    2: "EmptyLookup AmbiguousLookup",
+    3: "TokenNotFound",
+    4: "LoginNeeded TokenRevoked GrantRejected",
+    5: "ProviderUnavailable CoolingDown RenewalTimeout StoreUnavailable",
+}
+
+
+@pytest.mark.parametrize(("status", "names"), BY_STATUS.items())
+def test_an_error_has_its_status(status, names, capsys):
     """Each kind of error ends with its status, one sentence on standard error."""
-    assert report(error("It\x1b[2J went wrong", hint="Do this"), as_json=False) == status
+    for name in names.split():
+        error = getattr(errors, name)("It\x1b[2J went wrong", hint="Do this")
 
-    assert capsys.readouterr() == ("", "tokenkeep: It\\x1b[2J went wrong. Do this\n")
+        assert report(error, as_json=False) == status, name
+        assert capsys.readouterr() == ("", "tokenkeep: It\\x1b[2J went wrong. Do this\n")
 
 
 def test_an_error_as_json(capsys):
     """With --json an error is one document on standard error."""
-    error = errors.CoolingDown("Too early", until=12.5, token_id="i", user="u", hint="Wait")
+    facts = {"until": 12.5, "token_id": "i", "user": "u", "hint": "Wait"}
 
-    report(error, as_json=True)
+    report(errors.CoolingDown("Too early", **facts), as_json=True)
 
     out, err = capsys.readouterr()
     assert out == ""
-    assert json.loads(err)["error"] == {
-        "name": "CoolingDown",
-        "message": "Too early",
-        "token_id": "i",
-        "user": "u",
-        "hint": "Wait",
-        "until": 12.5,
-        "exit_status": 5,
-    }
+    told = facts | {"name": "CoolingDown", "message": "Too early", "exit_status": 5}
+    assert json.loads(err)["error"] == told
 
 
-def test_version(run):
-    """--version prints the installed one."""
-    from importlib.metadata import version
-
-    assert run("--version").output == f"tokenkeep {version('tokenkeep')}\n"
+def test_no_command(run):
+    """Without a command the help is shown, line by line."""
+    for words in ([], ["keys"]):
+        result = run(*words)
+        assert (2, True) == (result.exit_code, "\n\nCommands:\n" in result.stderr)
 
 
 @pytest.mark.parametrize(
     "args",
-    [
-        ["nothing"],
-        ["show"],
-        ["show", "a", "--user", "b"],
-        ["show", "a", "--id", "b"],
-        ["list", "x"],
-    ],
+    ["nothing", "show", "show a --user b", "show a --id b", "show a --client-id=", "list x"],
 )
 def test_wrong_usage(run, args):
     """What can't be meant is status 2, and where to read on."""
-    result = run(*args)
+    result = run(*args.split())
 
     assert result.exit_code == 2
     assert result.stderr.startswith("tokenkeep: ")
@@ -144,13 +125,12 @@ def test_wrong_usage(run, args):
 )
 def test_a_password_is_no_argument(run, url):
     """A store's password on the command line is refused, however it is written, not repeated."""
-    told = {
-        "TOKENKEEP_STORE": run("list", "--store", url),
-        "env:NAME": run("copy", url, "memory:"),
-        "env:NAME here": run("import", url),
-    }
-
-    for instead, result in told.items():
+    for instead, args in (
+        ("TOKENKEEP_STORE", ("list", "--store", url)),
+        ("env:NAME", ("copy", url, "memory:")),
+        ("env:NAME here", ("import", url)),
+    ):
+        result = run(*args)
         assert result.exit_code == 2, result.output
         assert "process list" in result.stderr
         assert instead in result.stderr
@@ -185,20 +165,14 @@ def test_an_odd_password_in_a_variable(run, environment):
     assert (5, False) == (result.exit_code, "hun[ter2" in result.output)
 
 
-def test_options_stand_before_and_behind(run, save):
-    """Common options are taken on both sides of a command's name."""
-    token = save()
-
-    for args in (["--json", "list"], ["list", "--json"]):
-        assert json.loads(run(*args).stdout)["id"] == token.id
-
-
 @pytest.mark.usefixtures("configured")
-def test_store_beats_the_environment(run):
-    """--store names another store than TOKENKEEP_STORE."""
+def test_where_options_stand(run):
+    """Before a command's name and behind it; a store that is named beats the environment's."""
     other = tokenkeep.open_store("sqlite:///other.db")
-    other.save_token(tokenkeep.Token(user="u", access_token="x"))
+    token = other.save_token(tokenkeep.Token(user="u", access_token="x"))
     other.close()
 
-    assert run("list").stdout == ""
-    assert run("list", "--store", "sqlite:///other.db").stdout.split("\t")[1] == "u"
+    assert (run("list").exit_code, run("list").output) == (0, "")
+    named = ("--store", "sqlite:///other.db", "--json")
+    for args in ((*named, "list"), ("list", *named)):
+        assert json.loads(run(*args).stdout)["id"] == token.id

@@ -2,55 +2,39 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import assert_type
 
 import tokenkeep
 from tokenkeep import Event, Keeper, KeyRing, Status, Swept, Token, TokenStore, Vault
 from tokenkeep.backends import Backend, Record
-from tokenkeep.importing import Importer, Step, open_source
+from tokenkeep.lookup import find
 from tokenkeep.stores.list import ListStore
 from tokenkeep.testing import FakeClock, StoreContract, SwapContract
 
 
 class MyStore(TokenStore):
-    """The six methods, as a user writes them."""
-
     def __init__(self) -> None:
         self.tokens: dict[str, Token] = {}
 
     def find_token(self, token: Token) -> Token | None:
-        """Find."""
-        return tokenkeep_lookup(token, self.get_tokens())
+        return find(token, self.get_tokens())
 
     def save_token(self, token: Token) -> Token:
-        """Save."""
         saved = token.but(id="1", version="1")
         self.tokens["1"] = saved
         return saved
 
     def delete_token(self, token_id: str) -> None:
-        """Delete."""
         self.tokens.pop(token_id, None)
 
     def get_tokens(self) -> list[Token]:
-        """List."""
         return list(self.tokens.values())
 
     def delete_tokens(self) -> None:
-        """Clear."""
         self.tokens.clear()
 
     def find_token_by_id(self, token_id: str) -> Token | None:
-        """Find by id."""
         return self.tokens.get(token_id)
-
-
-def tokenkeep_lookup(token: Token, stored: list[Token]) -> Token | None:
-    """Use the one rule."""
-    from tokenkeep.lookup import find
-
-    return find(token, stored)
 
 
 class TestMyStore(StoreContract, SwapContract):
@@ -58,13 +42,11 @@ class TestMyStore(StoreContract, SwapContract):
 
 
 def listen(event: Event) -> None:
-    """Hear of what happens."""
     assert_type(event.token_id, str)
     assert_type(event.user, str | None)
 
 
 def keep() -> None:
-    """Keep tokens."""
     vault = tokenkeep.open_store(
         "sqlite:///tokens.db", replaced="revoke", max_staleness=0.5, clock=FakeClock()
     )
@@ -94,24 +76,18 @@ def keep() -> None:
 
 
 class MyKeys:
-    """A service that wraps keys and shows none."""
-
     @property
     def key_ids(self) -> tuple[str, ...]:
-        """Name the keys."""
         return ("alias/tokens",)
 
     def wrap(self, plain: bytes, bound: bytes) -> tuple[str, bytes]:
-        """Wrap."""
         return "alias/tokens", plain + bound
 
     def unwrap(self, key_id: str, wrapped: bytes, bound: bytes) -> bytes:
-        """Unwrap."""
         return wrapped.removesuffix(bound + key_id.encode())
 
 
 def rotate(vault: Vault) -> None:
-    """Change keys."""
     assert_type(vault.rotate(), bool)
     assert_type(sum(vault.rotate_data(anew=False)), int)
     wrapped_under, records = vault.key_status()
@@ -122,7 +98,6 @@ def rotate(vault: Vault) -> None:
 
 
 def go_wrong(keeper: Keeper) -> float | None:
-    """Catch by what to do."""
     try:
         keeper.get(id="7f")
     except tokenkeep.CoolingDown as error:
@@ -137,17 +112,7 @@ def go_wrong(keeper: Keeper) -> float | None:
 
 
 def seal(backend: Backend) -> Vault:
-    """Bring a backend and keys of one's own."""
     assert_type(backend.read("7f"), Record | None)
     assert_type(tokenkeep.generate_key(), str)
     Vault(backend, MyKeys(), replaced="keep")
     return Vault(backend, KeyRing([bytes(32)]), cache_size=10)
-
-
-def take_over(vault: Vault) -> list[Step]:
-    """Import."""
-    importer = Importer(open_source(Path("sdk_tokens.txt")), vault, data_center="eu")
-    steps = list(importer.plan())
-    for step in steps:
-        assert_type(importer.apply(step), Step)
-    return steps

@@ -1,4 +1,4 @@
-"""The vault over each embedded backend, opened as users open it."""
+"""The teaching example, and the vault over each embedded backend, opened as users open it."""
 
 from __future__ import annotations
 
@@ -8,7 +8,12 @@ from functools import partial
 import pytest
 
 import tokenkeep
+from tokenkeep.stores.list import ListStore
 from tokenkeep.testing import SharedSwapContract, StoreContract, SwapContract
+
+
+def _opener(url):
+    return partial(tokenkeep.open_store, url, keys_newest_first=[os.urandom(32)], environ={})
 
 
 class TestSQLite(StoreContract, SharedSwapContract):
@@ -23,19 +28,16 @@ class TestFile(StoreContract, SharedSwapContract):
         return _opener(f"file:///{tmp_path}/tokens.json")
 
 
+@pytest.mark.parametrize("url", ["memory:", "sqlite:///:memory:"])
 class TestMemory(StoreContract, SwapContract):
     @pytest.fixture
-    def open_store(self):
-        store = _opener("memory:")()
+    def open_store(self, url):
+        store = _opener(url)()
         return lambda: store
 
 
-class TestSQLiteInMemory(StoreContract, SwapContract):
+class TestList(StoreContract):
     @pytest.fixture
     def open_store(self):
-        store = _opener("sqlite:///:memory:")()
+        store = ListStore()
         return lambda: store
-
-
-def _opener(url):
-    return partial(tokenkeep.open_store, url, keys_newest_first=[os.urandom(32)], environ={})
