@@ -12,9 +12,8 @@ import pytest
 from tokenkeep import KeyRing, StoreTampered, StoreUnavailable
 from tokenkeep.backends.memory import MemoryBackend
 from tokenkeep.clock import Clock, ClockError
-from tokenkeep.folder_journal import FolderJournal
 from tokenkeep.header import Header
-from tokenkeep.journal import Entry, MemoryJournal
+from tokenkeep.journal import Entry, FolderJournal, Journal
 
 SECRETS = {
     "base_access": "1000.base-access",
@@ -66,7 +65,7 @@ def folder(tmp_path):
 
 @pytest.fixture(params=["folder", "memory"])
 def journal(request, open_journal):
-    return open_journal() if request.param == "folder" else MemoryJournal()
+    return open_journal() if request.param == "folder" else Journal()
 
 
 def test_put_and_find(journal):

@@ -16,7 +16,7 @@ from tokenkeep import Claim, Keeper, KeyRing, Status, StoreUnavailable, Token, V
 from tokenkeep.backends.memory import MemoryBackend
 from tokenkeep.errors import GrantRejected, ProviderUnavailable
 from tokenkeep.header import Header
-from tokenkeep.journal import MemoryJournal
+from tokenkeep.journal import Journal
 from tokenkeep.providers import Answer, Place, Profile, Provider, Providers
 from tokenkeep.store import Store
 from tokenkeep.testing import FakeClock
@@ -223,7 +223,7 @@ class Actor:
 
     def __init__(self, world, journal=None):
         self.events = []
-        self.journal = journal or MemoryJournal()
+        self.journal = journal or Journal()
         providers = OneProvider(world.provider)
         vault = Vault(world.backend, world.ring, providers=providers, clock=world.clock)
         self.store = ScriptedStore(vault)

@@ -6,7 +6,7 @@ import pytest
 from renewal_scenario import Actor, Crash, World, crash
 
 from tokenkeep import CoolingDown, ProviderUnavailable, StoreUnavailable
-from tokenkeep.folder_journal import FolderJournal
+from tokenkeep.journal import FolderJournal
 from tokenkeep.providers import Answer
 from tokenkeep.renewal.outcomes import answered
 

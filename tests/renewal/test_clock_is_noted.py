@@ -12,8 +12,7 @@ from renewal_scenario import Actor, World
 
 from tokenkeep import StoreTampered, holder
 from tokenkeep.clock import ClockError
-from tokenkeep.folder_journal import FolderJournal
-from tokenkeep.journal import MemoryJournal
+from tokenkeep.journal import FolderJournal, Journal
 
 ISSUER = "https://provider.example/token"
 TWO_HOURS = 7200.0
@@ -175,7 +174,7 @@ def test_spoilt_note_is_replaced(world, new_process, folder):
 
 @pytest.fixture(params=["folder", "memory"])
 def journal(request, folder, world):
-    return FolderJournal(folder, world.header) if request.param == "folder" else MemoryJournal()
+    return FolderJournal(folder, world.header) if request.param == "folder" else Journal()
 
 
 def test_journal_keeps_notes(journal):

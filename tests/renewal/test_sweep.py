@@ -9,8 +9,7 @@ import pytest
 from renewal_scenario import ByOwner, Crash, World, crash
 
 from tokenkeep import Claim, Keeper, Status, StoreTampered, Token, holder
-from tokenkeep.folder_journal import FolderJournal
-from tokenkeep.journal import Entry
+from tokenkeep.journal import Entry, FolderJournal
 
 
 def test_sweep_replays_the_journal(world, keeper):

@@ -9,7 +9,7 @@ from renewal_scenario import Actor
 
 from tokenkeep import StoreTampered, StoreUnavailable
 from tokenkeep.errors import ConfigurationError
-from tokenkeep.folder_journal import FolderJournal
+from tokenkeep.journal import FolderJournal
 from tokenkeep.records import record_id
 
 OTHERS = range(2, 8)

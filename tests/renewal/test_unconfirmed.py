@@ -4,7 +4,7 @@ import pytest
 from renewal_scenario import World
 
 from tokenkeep import Status, StoreTampered
-from tokenkeep.folder_journal import FolderJournal
+from tokenkeep.journal import FolderJournal
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from tokenkeep import ProviderUnavailable, StoreConflict, StoreUnavailable
-from tokenkeep.folder_journal import FolderJournal
+from tokenkeep.journal import FolderJournal
 from tokenkeep.providers import Profile
 
 BOTH = pytest.mark.parametrize("fleet", ["none", "rotate_reuse_kills"], indirect=True)
