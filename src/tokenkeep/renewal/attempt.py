@@ -202,7 +202,7 @@ class Attempt:
         entry = answered(held, answer, self._provider, asked=asked, sent_at=sent_at)
         if answer.refresh_token not in (None, held.refresh_token):
             # The old refresh token is spent: this answer is the only one.
-            entry = self._kept(entry, held, room)
+            entry = self._late.keep(entry, held, room)
         else:
             self._journal.give_back(room)
         saved = self._saved(held, entry)
@@ -236,20 +236,13 @@ class Attempt:
                 self._late.forget(entry, saved)
         except StoreUnavailable as exc:
             if entry.name is None:
-                self._kept(entry, held, None)
+                self._late.keep(entry, held)
             self._report("unsaved", held, error=exc.what)
             # Handed out, but in no version that is stored.
             return wanted.but(version=None)
         if saved is not None:
             self._report("renewed", saved)
         return saved
-
-    def _kept(self, entry: Entry, held: Token, room: str | None) -> Entry:
-        try:
-            return self._journal.put(entry, room)
-        except StoreUnavailable as exc:
-            self._report("unjournaled", held, error=exc.what)
-            return entry
 
     def _permanent(self, held: Token, failure: Failure) -> Token | None:
         """

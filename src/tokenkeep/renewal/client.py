@@ -7,12 +7,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from tokenkeep.decision import Decision, Verdict, current_failure, decide, is_usable
-from tokenkeep.errors import (
-    RenewalError,
-    StoreUnavailable,
-    TokenKeepError,
-    TokenNotFound,
-)
+from tokenkeep.errors import RenewalError, StoreUnavailable, TokenKeepError, TokenNotFound
 from tokenkeep.renewal.attempt import FIRST_PAUSE, LONGEST_PAUSE, Ask, Attempt, Parts
 from tokenkeep.renewal.flights import Flights
 from tokenkeep.renewal.late import Late
@@ -28,7 +23,6 @@ if TYPE_CHECKING:
     from tokenkeep.journal import Entry, Journal
     from tokenkeep.providers.base import Provider
     from tokenkeep.store import Store
-    from tokenkeep.token import Claim
 
 
 class Renewer:
@@ -117,13 +111,13 @@ class _Client:
                 if unsaved is not None:
                     return unsaved
             else:
-                urgent = decision.verdict is Verdict.RENEW_NOW
-                result = self._turn(urgent=urgent)
+                result = self._turn(urgent=decision.verdict is Verdict.RENEW_NOW)
                 if result is not None:
                     return result
-                if not urgent and self._is_usable(self._looked_again()):
-                    return self._token
+            # While a turn lasted, the token may have been revoked.
             self._read()
+            if decision.verdict is Verdict.RENEW_SOON and self._is_usable(self._token):
+                return self._token
 
     def _decided(self) -> Decision:
         """Decide on the token as it is now; what ends the loop with an error is raised here."""
@@ -141,7 +135,8 @@ class _Client:
             self._token = self._old_or(error_of(failure, token))
             return Decision(Verdict.USE)
         claim = token.renewal.claim
-        if decision.verdict is Verdict.WAIT and claim and self._is_free(claim):
+        is_free = claim is not None and self._parts.watch.takeable(claim, self._profile)
+        if decision.verdict is Verdict.WAIT and is_free:
             free = seen.with_renewal(claim=None)
             decision = decide(free, now, self._profile, rejected=rejected)
         if decision.verdict is Verdict.COOL_DOWN:
@@ -150,9 +145,6 @@ class _Client:
             raise throttled(token, decision.until)
         return decision
 
-    def _is_free(self, claim: Claim) -> bool:
-        return self._parts.watch.takeable(claim, self._profile)
-
     def _old_or(self, error: TokenKeepError) -> Token:
         """Return the token as read last while it is still good, else raise."""
         if self._is_usable(self._token):
@@ -160,11 +152,6 @@ class _Client:
         if self._token.status is not Status.OK:
             raise dead(self._token) from error
         raise error
-
-    def _looked_again(self) -> Token:
-        """Read again: while a turn lasted, the token may have been revoked."""
-        self._read()
-        return self._token
 
     def _is_usable(self, token: Token) -> bool:
         local = self._parts.errors.local(token)
