@@ -264,16 +264,24 @@ class FolderJournal(Journal):
             path.with_suffix(_PART).unlink(missing_ok=True)
 
     def entries(
-        self, *, on_error: Callable[[TokenKeepError], None] | None = None
+        self, *, on_error: Callable[[TokenKeepError], None] | None = None, start: str = ""
     ) -> Iterator[Entry]:
-        """See `Journal.entries`."""
-        return self._entries("", on_error)
+        """See `Journal.entries`; those whose names begin with *start*."""
+        for path in (*self._paths(_ANSWER, start), *self._paths(_PART, start)):
+            try:
+                entry = self._opened(path, Entry)
+            except TokenKeepError as exc:
+                if on_error is None:
+                    raise
+                on_error(exc)
+            else:
+                if entry is not None:
+                    yield entry
 
     def find(self, base: tuple[str | None, str | None]) -> Entry | None:
         """See `Journal.find`."""
-        start, wanted = self._start(base[1]), digest_of(repr(base))
+        found, wanted = self.entries(start=self._start(base[1])), digest_of(repr(base))
         del base  # as above
-        found = self._entries(start, None)
         return next((entry for entry in found if digest_of(repr(entry.base)) == wanted), None)
 
     def tidy(self, before: float) -> None:
@@ -314,20 +322,6 @@ class FolderJournal(Journal):
         self._write(path.with_name(part), _MAGIC + head + sealed)
         path.with_name(part).replace(path)
         sync_folder(path)
-
-    def _entries(
-        self, start: str, on_error: Callable[[TokenKeepError], None] | None
-    ) -> Iterator[Entry]:
-        for path in (*self._paths(_ANSWER, start), *self._paths(_PART, start)):
-            try:
-                entry = self._opened(path, Entry)
-            except TokenKeepError as exc:
-                if on_error is None:
-                    raise
-                on_error(exc)
-            else:
-                if entry is not None:
-                    yield entry
 
     def _paths(self, suffix: str, start: str = "") -> list[Path]:
         # Not glob(): it takes a folder that can't be read for an empty one,

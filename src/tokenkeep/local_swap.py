@@ -226,17 +226,14 @@ class LocalSwap(Store):
             raise _changed_meanwhile(token)
         for name in names:
             if getattr(token, name) not in (None, getattr(saved, name)):
-                raise self._not_kept(token, name)
-
-    def _not_kept(self, token: Token, name: str) -> StoreError:
-        what = f"status '{token.status.value}'" if name == "status" else name
-        return StoreError(
-            f"{type(self._store).__name__} did not keep the {what} that it was given",
-            token_id=token.id,
-            user=token.user,
-            hint=f"Its save_token has to store Token.{name} and return it as stored: "
-            "test it with tokenkeep.testing.StoreContract",
-        )
+                what = f"status '{token.status.value}'" if name == "status" else name
+                raise StoreError(
+                    f"{type(self._store).__name__} did not keep the {what} that it was given",
+                    token_id=token.id,
+                    user=token.user,
+                    hint=f"Its save_token has to store Token.{name} and return it as stored: "
+                    "test it with tokenkeep.testing.StoreContract",
+                )
 
     def _seen(self, token: Token | None) -> Token | None:
         return None if token is None else self._versioned(token)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -40,18 +41,7 @@ LONGEST_PAUSE = 0.25
 
 @dataclass(frozen=True, slots=True)
 class Parts:
-    """
-    What the protocol works with.
-
-    Args:
-        store: Must be able to `swap`.
-        journal: For answers that must not be lost.
-        clock: The time.
-        report: Called with an event's name, a token and details.
-        late: Settles answers that could not be saved on their claim.
-        errors: How far this host's clock is off.
-        watch: This process's view of other people's claims.
-    """
+    """What the protocol works with: the arguments of `tokenkeep.renewal.Renewer`, and more."""
 
     store: Store
     journal: Journal
@@ -266,23 +256,20 @@ class Attempt:
                 and other.nonce != self._nonce
                 and not self._watch.takeable(other, self._provider.profile)
             ):
-                if self._clock.monotonic() >= self._deadline:
-                    raise too_slow(stored, self._provider.profile.wait_timeout)
                 self._clock.sleep(pause)
                 pause = min(pause * 1.5, LONGEST_PAUSE)
-                continue
-            entry = self._late.left(held)
-            if entry is not None:
+            elif (entry := self._late.left(held)) is not None:
                 return self._settled(held, entry)
-            gone = died(stored, Status.LOGIN_NEEDED, self._clock.now(), holder.name(holder.me()))
-            try:
-                written = self._store.swap(gone.with_renewal(failure=failure))
-            except StoreConflict:
-                if self._clock.monotonic() >= self._deadline:
-                    raise too_slow(stored, self._provider.profile.wait_timeout) from None
-                continue
-            self._report("login_needed", written, error=failure.error)
-            raise dead(written)
+            else:
+                gone = died(
+                    stored, Status.LOGIN_NEEDED, self._clock.now(), holder.name(holder.me())
+                )
+                with suppress(StoreConflict):
+                    written = self._store.swap(gone.with_renewal(failure=failure))
+                    self._report("login_needed", written, error=failure.error)
+                    raise dead(written)
+            if self._clock.monotonic() >= self._deadline:
+                raise too_slow(stored, self._provider.profile.wait_timeout)
 
     def _release(self, held: Token, failure: Failure | None, *, unsent: bool = False) -> None:
         """

@@ -104,8 +104,11 @@ class _Client:
             decision = self._decided()
             if decision.verdict is Verdict.USE:
                 return self._token
-            if self._clock.monotonic() >= self._deadline:
-                return self._old_or(too_slow(self._token, self._profile.wait_timeout))
+            # A listener that asks for the token whose renewal it is told of can't wait for that.
+            is_own = self._flights.is_own(str(self._token.id))
+            if is_own or self._clock.monotonic() >= self._deadline:
+                waited = 0.0 if is_own else self._profile.wait_timeout
+                return self._old_or(too_slow(self._token, waited))
             if decision.verdict is Verdict.WAIT:
                 unsaved = self._wait()
                 if unsaved is not None:
@@ -164,9 +167,6 @@ class _Client:
         Returns:
             The token with an answer that still can't be saved. None: read again.
         """
-        if self._flights.is_own(str(self._token.id)):
-            # A listener that asks for the token whose renewal it is told of.
-            raise too_slow(self._token, 0.0)
         if not self._flights.wait(str(self._token.id), self._pause):
             self._clock.sleep(self._pause * random.uniform(0.5, 1.0))  # noqa: S311  # jitter, not a secret
         # The holder may have an answer it could not save.
@@ -220,8 +220,6 @@ class _Client:
         token = self._token
         flight = self._flights.start(token_id, lambda: attempt.run(token))
         if flight is None:
-            if self._flights.is_own(token_id):
-                return self._old_or(too_slow(token, 0.0))
             if urgent:
                 self._flights.wait(token_id, self._pause)
             return None

@@ -6,6 +6,7 @@ One function for a late holder, a write of unknown outcome and a journal's repla
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from tokenkeep import saving
@@ -28,9 +29,6 @@ if TYPE_CHECKING:
     from tokenkeep.store import Store
 
     Report = Callable[..., None]
-
-_UNKNOWN = 3
-"""How many writes of unknown outcome in a row are looked at again."""
 
 
 class Late:
@@ -65,17 +63,10 @@ class Late:
         Raises:
             StoreUnavailable: It can't be decided now; the journal keeps it.
         """
-        unknown = 0
         for _ in attempts(entry.token_id, entry.user):
             row = self._store.reread(entry.token_id)
-            try:
+            with suppress(StoreConflict):
                 return self._settled(entry, row, provider)
-            except StoreConflict:
-                continue
-            except StoreUnavailable:
-                unknown += 1
-                if unknown == _UNKNOWN:
-                    raise
         return None
 
     def left(self, row: Token) -> Entry | None:
