@@ -285,14 +285,14 @@ ABLATIONS = (
         "renewal/watch.py",
         "return not profile.rotates and",
         "return",
-        "renewal/test_waiting.py::test_own_end_of_a_claim_with_rotation",
+        "renewal/test_waiting.py::test_wall_clock_end",
     ),
     Ablation(
         "precheck, wall clock",
         "renewal/attempt.py",
         "gone = max(self._clock.monotonic() - started[0], self._clock.now() - started[1])",
         "gone = self._clock.monotonic() - started[0]",
-        "renewal/test_claim.py::test_suspended_machine",
+        "renewal/test_claim.py::test_held_up",
     ),
     Ablation(
         "precheck, before the write",
@@ -300,7 +300,7 @@ ABLATIONS = (
         "        if held is None:\n            return None\n        try:",
         "        if held is None:\n            return None\n"
         "        started = self._clock.monotonic(), self._clock.now()\n        try:",
-        "renewal/test_claim.py::test_pause_during_the_claim_s_write",
+        "renewal/test_claim.py::test_held_up",
     ),
     Ablation(
         "release, nonce",

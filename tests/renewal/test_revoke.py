@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from renewal_scenario import World
 
-from tokenkeep import Status, StoreUnavailable, TokenNotFound, TokenRevoked, UnknownName
+from tokenkeep import Status, StoreUnavailable, TokenNotFound, TokenRevoked
 
 
 def test_revoke(world, keeper):
@@ -75,19 +75,6 @@ def test_revoke_unknown(keeper):
     """Revoking what is not there is an error: somebody expects it to be gone."""
     with pytest.raises(TokenNotFound):
         keeper.revoke("no such id")
-
-
-def test_provider_that_is_not_configured_any_more(world, keeper, monkeypatch):
-    """A revocation there is reported, not raised, and stays to be done."""
-
-    def unknown(_):
-        raise UnknownName("There is no provider 'gone'")
-
-    monkeypatch.setattr(keeper.providers, "of", unknown)
-
-    assert keeper.revoke(world.id).status is Status.REVOKED
-    assert "revocation_pending" in world.here.names()
-    assert world.stored.renewal.to_revoke
 
 
 def test_revoke_that_can_t_be_written(world, keeper):

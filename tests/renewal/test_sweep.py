@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import replace
 
 import pytest
-from renewal_scenario import Actor, ByOwner, Crash, World, crash
+from renewal_scenario import Actor, ByOwner, Crash, World, crash, dead_holder
 
-from tokenkeep import Claim, Status, StoreTampered, StoreUnavailable, Token, holder
+from tokenkeep import Claim, Status, StoreTampered, StoreUnavailable, Token
 from tokenkeep.errors import ConfigurationError
 from tokenkeep.journal import FolderJournal
 from tokenkeep.records import record_id
@@ -45,11 +44,6 @@ def test_sweep_discards_what_is_out_of_date(world, keeper):
     assert keeper.sweep().discarded == 1
     assert world.stored.access_token == "newer"
     assert list(world.here.journal.entries()) == []
-
-
-def dead_holder():
-    """Describe a process of this host that is gone: its number belongs to another one now."""
-    return json.dumps({**json.loads(holder.me()), "started": "1"})
 
 
 def test_sweep_deletes_first_logins_given_up(world, keeper):
