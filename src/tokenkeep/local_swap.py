@@ -17,9 +17,7 @@ from tokenkeep.store import Store, TokenStore
 from tokenkeep.token import Claim, Renewal, Status, Token
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-
-    from tokenkeep.errors import TokenKeepError
+    from collections.abc import Iterator
 
 
 class _Made:
@@ -157,18 +155,6 @@ class LocalSwap(Store):
 
     def touch(self, token_id: str, last_used_at: float) -> None:
         """Note nothing: a six-method store has no place for it."""
-
-    def due(
-        self, now: float, on_error: Callable[[TokenKeepError], None] | None = None
-    ) -> Iterator[Token]:
-        """See `Store.due`."""
-        del now, on_error
-        return (token for token in self.iter_tokens() if token.renewal.to_revoke)
-
-    def tidy(self, now: float, on_error: Callable[[TokenKeepError], None] | None = None) -> int:
-        """See `Store.tidy`; leases end with the process."""
-        del now, on_error
-        return 0
 
     def lease(self, token: Token, claim: Claim) -> tuple[str, Claim]:
         """See `Store.lease`; among the threads of this process."""
