@@ -166,16 +166,10 @@ def test_mint_times_with_the_same_refresh_token(limited):
     assert len(limited.stored.renewal.mints) == 2
 
 
-def test_mint_times_with_another_refresh_token():
-    """The limit is one of the refresh token: another one starts with an empty count."""
-    world = World(rotates=True, mint_limit=10)
-    world.get()
-
-    assert world.stored.renewal.mints == ()
-
-
-def test_mint_times_that_no_limit_counts(world):
-    """A row does not grow by times that nobody asks for; a login's own goes, too."""
+@pytest.mark.parametrize("provider", [{"rotates": True, "mint_limit": 10}, {}])
+def test_mint_times_with_another_refresh_token(provider):
+    """The limit is one of the refresh token: another one starts anew; none is kept without one."""
+    world = World(**provider)
     world.write_renewal(mints=(world.clock.now() - 1,))
 
     world.get()

@@ -39,17 +39,6 @@ def test_failed_call_counts(world):
     assert len(world.provider.sent) == 1
 
 
-def test_claim_names_the_process_and_its_length(world):
-    """Others see who renews, since when, and how long they leave it alone."""
-    seen = []
-    world.provider.before.append(lambda: seen.append(world.stored.renewal.claim))
-
-    world.get()
-
-    assert (world.clock.now(), 20.0) == (seen[0].taken_at, seen[0].length)
-    assert world.stored.renewal.claim is None
-
-
 def test_claim_lost_to_another(world):
     """Invariant 2: who loses the race for the claim uses the winner's token."""
     world.here.store.before["claim"].append(lambda: world.get(world.there))

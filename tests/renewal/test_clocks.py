@@ -49,16 +49,19 @@ def notes(folder):
 # One process
 
 
+@pytest.mark.parametrize("asks", ["this process", "new ones"])
 @pytest.mark.parametrize("ahead", [TWO_HOURS, -TWO_HOURS])
-def test_clock_set_right(world, ahead):
+def test_clock_set_right(world, new_process, ahead, asks):
     """What was learnt of a clock is forgotten once it is set: no token is handed out ended."""
+    process = new_process()
     off(world, ahead)
-    world.get()
+    world.get(process)
     set_right(world, ahead)
 
     for minutes in (0, 10, 44, 2, 5, 39, 19, 2, 29, 29, 2):
         world.clock.advance(minutes * 60)
-        assert world.get().expires_at > world.clock.now()
+        found = world.get(process if asks == "this process" else new_process())
+        assert found.expires_at > world.clock.now()
 
     assert len(world.provider.sent) == 1 + 3  # at minute 56, 119 and 179
 
@@ -181,19 +184,6 @@ def test_host_that_is_behind(world, new_process):
 
     assert world.get(long_there).access_token == "access-3"
     assert world.get(new_process()).access_token == "access-3"
-
-
-def test_noted_before_the_clock_was_set(world, new_process):
-    """What was noted of a clock is not believed once that clock was set."""
-    off(world, TWO_HOURS)
-    world.get(new_process())
-    set_right(world, TWO_HOURS)
-
-    for minutes in (0, 10, 44, 2, 5):
-        world.clock.advance(minutes * 60)
-        assert world.get(new_process()).expires_at > world.clock.now()
-
-    assert len(world.provider.sent) == 2
 
 
 def test_clock_that_was_slewed(world, new_process):

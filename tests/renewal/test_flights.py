@@ -57,22 +57,6 @@ def test_no_more_threads(monkeypatch):
     assert flight.result() == "a token"
 
 
-def test_attempt_that_raises_is_over():
-    """After an attempt that failed the next one may start."""
-    flights = Flights()
-
-    def fail():
-        raise ZeroDivisionError
-
-    flight = flights.start("id", fail)
-    flight.done.wait(30)
-
-    with pytest.raises(ZeroDivisionError):
-        flight.result()
-    assert not flights.wait("id", 0)
-    assert flights.start("id", lambda: None) is not None
-
-
 class Interrupted(BaseException):
     """What a signal handler raises."""
 

@@ -40,7 +40,7 @@ def test_new_login_is_not_overwritten(either):
 
 
 def test_new_login_without_a_refresh_token_is_not_overwritten(world):
-    """Invariant 7: nor does one that answered no refresh token, so that the stored one stayed."""
+    """Invariant 7: nor is one that answered no refresh token, so that the stored one stayed."""
     world.provider.during.append(
         lambda: world.login(None, "access-of-login-2", left=3600, grant_token="another code")
     )
@@ -413,17 +413,6 @@ def test_taken_back_during_an_early_renewal(rotates, gone, when):
 
     with pytest.raises(TokenRevoked if gone == "revoke" else TokenNotFound):
         world.get()
-
-
-def test_early_renewal_of_another_thread(world):
-    """Who finds another thread at it gets the old token, read again."""
-    world.write(expires_at=world.clock.now() + 200)
-    seen = []
-    world.provider.during.append(lambda: seen.append(world.here.keeper.get(id=world.id)))
-
-    world.get()
-
-    assert [token.access_token for token in seen] == ["access-1"]
 
 
 def test_answer_of_a_row_that_is_gone_holds_no_other_up():

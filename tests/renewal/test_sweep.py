@@ -36,16 +36,6 @@ def test_sweep_replays_the_journal(world, keeper):
     assert keeper.sweep().saved == 0
 
 
-def test_sweep_discards_what_is_out_of_date(world, keeper):
-    """An answer whose base is not stored any more is thrown away."""
-    unsaved(world, world.id)
-    world.login("login-2", "newer", left=3600)
-
-    assert keeper.sweep().discarded == 1
-    assert world.stored.access_token == "newer"
-    assert list(world.here.journal.entries()) == []
-
-
 def test_sweep_deletes_first_logins_given_up(world, keeper):
     """A lease whose holder is gone goes after its time, not before; nobody lists it."""
     claim = Claim(nonce="n", holder=dead_holder(), taken_at=world.clock.now(), length=60.0)
