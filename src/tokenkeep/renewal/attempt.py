@@ -172,20 +172,17 @@ class Attempt:
         sent_at = self._clock.now()
         try:
             answer = self._provider.refresh(asked)
-        except GrantRejected as exc:
-            self._journal.give_back(room)
-            failure = failure_of(exc, asked, self._clock.now())
-            return self._permanent(held, failure)
-        except RenewalError as exc:
-            self._journal.give_back(room)
-            exc.token_id, exc.user = held.id, held.user
-            failure = failure_of(exc, asked, self._clock.now())
-            self._release(held, failure)
-            self._report("renewal_failed", held, kind=failure.kind, error=failure.error)
-            raise
         except BaseException as exc:
             self._journal.give_back(room)
-            self._release(held, None, unsent=isinstance(exc, ConfigurationError))
+            if not isinstance(exc, RenewalError):
+                self._release(held, None, unsent=isinstance(exc, ConfigurationError))
+                raise
+            failure = failure_of(exc, asked, self._clock.now())
+            if isinstance(exc, GrantRejected):
+                return self._permanent(held, failure)
+            exc.token_id, exc.user = held.id, held.user
+            self._release(held, failure)
+            self._report("renewal_failed", held, kind=failure.kind, error=failure.error)
             raise
         if answer.clock_offset is not None:
             self._errors.learn(held.issuer, clock_error(answer))
