@@ -228,12 +228,15 @@ def test_a_writer_dies(open_journal, folder, dies, number):
     assert [] == list(folder.iterdir())
 
 
+@pytest.mark.parametrize("rest", ["cut off", "zeros"])
 @pytest.mark.parametrize("length", [0, 10, 30, 100, 1000])
-def test_half_written(open_journal, folder, dies, length):
+def test_half_written(open_journal, folder, dies, length, rest):
     """Who dies while writing leaves nothing that counts as an answer; it is tidied up later."""
     dies(open_journal(), 1)
     (part,) = folder.iterdir()
     os.truncate(part, min(length, part.stat().st_size - 1))
+    if rest == "zeros":  # as room was made for it, and the power went
+        os.truncate(part, 16_384)
     journal = open_journal()
 
     assert journal.find(BASE) is None
