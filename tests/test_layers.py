@@ -15,9 +15,9 @@ ROOT = Path(tokenkeep.__file__).parent
 LAYERS = (
     {"errors"},
     {"token", "clock", "events", "folders", "holder"},
-    {"backends", "providers", "lookup", "sealing", "cache", "swapping", "journal"},
-    {"saving", "records", "header", "store", "decision", "clock_errors", "forks"},
-    {"rows", "aliases", "saver", "vault", "folder_journal", "keys", "local_swap", "stores"},
+    {"backends", "providers", "lookup", "sealing", "cache", "swapping"},
+    {"saving", "records", "header", "store", "decision", "clock_errors", "forks", "journal"},
+    {"rows", "aliases", "saver", "vault", "keys", "local_swap", "stores"},
     {"renewal"},
     {"keeper", "revoking", "sweeping"},
     {"config"},

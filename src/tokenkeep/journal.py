@@ -1,17 +1,33 @@
-"""An answer that must not be lost before it is saved."""
+"""Answers that must not be lost before they are saved; on disk, one sealed file for each."""
 
 from __future__ import annotations
 
+import json
+import os
 import secrets
-from abc import ABC, abstractmethod
-from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING
+from contextlib import contextmanager, suppress
+from dataclasses import asdict, dataclass, field, fields, replace
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from tokenkeep.backends.private_file import sync_folder
+from tokenkeep.clock import ClockError
+from tokenkeep.errors import StoreTampered, StoreUnavailable, TokenKeepError
+from tokenkeep.lookup import digest_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
+    from pathlib import Path
 
-    from tokenkeep.clock import ClockError
-    from tokenkeep.errors import TokenKeepError
+    from tokenkeep.header import Header
+
+_ANSWER = ".answer"
+_PART = ".part"
+_CLOCK = ".clock"
+_MAGIC = b"tokenkeep journal 2\0"
+_NUMBER = 4
+_HEAD = len(_MAGIC) + 2 * _NUMBER
+_ROOM = 16_384
+"""Bytes kept free for one answer; access tokens of some providers are long."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,10 +76,6 @@ class Entry:
     answered_at: float
     name: str | None = None
 
-    def named(self, name: str) -> Entry:
-        """Return the entry with a name."""
-        return replace(self, name=name)
-
     @property
     def base(self) -> tuple[str | None, str | None]:
         """The pair that the answer replaces."""
@@ -75,8 +87,16 @@ class Entry:
         return self.access_token, self.refresh_token
 
 
-class Journal(ABC):
-    """Keep answers until they are saved; and how far this host's clock is off."""
+class Journal:
+    """
+    Keep answers until they are saved; and how far this host's clock is off.
+
+    This one keeps them in memory, for stores that don't outlive the process either.
+    """
+
+    def __init__(self) -> None:
+        self._kept: dict[str | None, Entry] = {}
+        self._clocks: dict[str | None, ClockError] = {}
 
     def prepare(self, base_refresh: str | None) -> str | None:  # noqa: ARG002  # for subclasses
         """
@@ -96,8 +116,7 @@ class Journal(ABC):
     def give_back(self, room: str | None) -> None:
         """Give room back that was not needed after all."""
 
-    @abstractmethod
-    def put(self, entry: Entry, room: str | None = None) -> Entry:
+    def put(self, entry: Entry, room: str | None = None) -> Entry:  # noqa: ARG002  # for subclasses
         """
         Keep an answer; on disk before this returns.
 
@@ -111,12 +130,14 @@ class Journal(ABC):
         Raises:
             StoreUnavailable: It could not be written.
         """
+        entry = replace(entry, name=secrets.token_hex(16))
+        self._kept[entry.name] = entry
+        return entry
 
-    @abstractmethod
     def remove(self, entry: Entry) -> None:
         """Forget an answer. Silent if it is gone already."""
+        self._kept.pop(entry.name, None)
 
-    @abstractmethod
     def entries(
         self, *, on_error: Callable[[TokenKeepError], None] | None = None
     ) -> Iterator[Entry]:
@@ -130,6 +151,20 @@ class Journal(ABC):
         Raises:
             StoreTampered: An entry does not open.
         """
+        del on_error
+        return iter(list(self._kept.values()))
+
+    def find(self, base: tuple[str | None, str | None]) -> Entry | None:
+        """
+        Return the answer that replaces this pair. None if there is none.
+
+        Args:
+            base: The pair; secrets, so it is nobody else's, whatever row it is in.
+
+        Raises:
+            StoreTampered: An entry does not open.
+        """
+        return next((entry for entry in self.entries() if entry.base == base), None)
 
     def tidy(self, before: float) -> None:
         """
@@ -147,7 +182,7 @@ class Journal(ABC):
             on_error: As for `entries`.
         """
 
-    def clock_error(self, issuer: str | None) -> ClockError | None:  # noqa: ARG002  # for subclasses
+    def clock_error(self, issuer: str | None) -> ClockError | None:
         """
         Return what was last noted of this host's clock. None if nothing is.
 
@@ -157,7 +192,7 @@ class Journal(ABC):
         Raises:
             TokenKeepError: It can't be read.
         """
-        return None
+        return self._clocks.get(issuer)
 
     def note_clock(self, issuer: str | None, error: ClockError) -> None:
         """
@@ -170,52 +205,205 @@ class Journal(ABC):
         Raises:
             StoreUnavailable: It could not be written.
         """
-
-    @abstractmethod
-    def find(self, base: tuple[str | None, str | None]) -> Entry | None:
-        """
-        Return the answer that replaces this pair. None if there is none.
-
-        Args:
-            base: The pair; secrets, so it is nobody else's, whatever row it is in.
-
-        Raises:
-            StoreTampered: An entry does not open.
-        """
+        self._clocks[issuer] = error
 
 
-class MemoryJournal(Journal):
-    """For stores that don't outlive the process either."""
+_Kept = TypeVar("_Kept", Entry, ClockError)
 
-    def __init__(self) -> None:
-        self._entries: dict[str, Entry] = {}
-        self._clocks: dict[str | None, ClockError] = {}
 
-    def put(self, entry: Entry, room: str | None = None) -> Entry:  # noqa: ARG002  # none is needed
+class FolderJournal(Journal):
+    """
+    One sealed file of this host for each answer, and for each issuer's clock that differs.
+
+    A file's name says which refresh token its answer replaces, as a keyed
+    digest. It is written as a ``.part`` and renamed; one whose writer died in
+    between is read all the same, if all of it was written.
+
+    Args:
+        folder: Made with mode 0700 when it is first needed; or what returns
+            it, asked each time.
+        header: The keys of the store it belongs to.
+    """
+
+    def __init__(self, folder: Path | Callable[[], Path], header: Header) -> None:
+        self._where = folder
+        self._header = header
+
+    @property
+    def _folder(self) -> Path:
+        return self._where() if callable(self._where) else self._where
+
+    def prepare(self, base_refresh: str | None) -> str | None:
+        """See `Journal.prepare`."""
+        room = self._part(base_refresh)
+        del base_refresh  # crash reports show the locals of each frame
+        with self._writing():
+            self._write(self._folder / room, b"\0" * _ROOM)
+        return room
+
+    def give_back(self, room: str | None) -> None:
+        """See `Journal.give_back`."""
+        if room is not None:
+            with suppress(OSError):
+                (self._folder / room).unlink()
+
+    def put(self, entry: Entry, room: str | None = None) -> Entry:
         """See `Journal.put`."""
-        named = entry.named(secrets.token_hex(16))
-        self._entries[str(named.name)] = named
-        return named
+        part = room or self._part(entry.base_refresh)
+        name = part.removesuffix(_PART) + _ANSWER
+        entry = replace(entry, name=name)
+        with self._writing(entry.token_id):
+            self._put(name, part, entry)
+        return entry
 
     def remove(self, entry: Entry) -> None:
         """See `Journal.remove`."""
-        self._entries.pop(str(entry.name), None)
+        with self._writing(entry.token_id):
+            path = self._folder / str(entry.name)
+            path.unlink(missing_ok=True)
+            path.with_suffix(_PART).unlink(missing_ok=True)
 
     def entries(
-        self, *, on_error: Callable[[TokenKeepError], None] | None = None
+        self, *, on_error: Callable[[TokenKeepError], None] | None = None, start: str = ""
     ) -> Iterator[Entry]:
-        """See `Journal.entries`; there is nothing to open."""
-        del on_error
-        return iter(list(self._entries.values()))
+        """See `Journal.entries`; those whose names begin with *start*."""
+        for path in (*self._paths(_ANSWER, start), *self._paths(_PART, start)):
+            try:
+                entry = self._opened(path, Entry)
+            except TokenKeepError as exc:
+                if on_error is None:
+                    raise
+                on_error(exc)
+            else:
+                if entry is not None:
+                    yield entry
 
     def find(self, base: tuple[str | None, str | None]) -> Entry | None:
         """See `Journal.find`."""
-        return next((entry for entry in self.entries() if entry.base == base), None)
+        found, wanted = self.entries(start=self._start(base[1])), digest_of(repr(base))
+        del base  # as above
+        return next((entry for entry in found if digest_of(repr(entry.base)) == wanted), None)
+
+    def tidy(self, before: float) -> None:
+        """See `Journal.tidy`."""
+        for path in self._paths(_PART):
+            with suppress(OSError, TokenKeepError):  # one that does not open is left alone
+                if path.stat().st_mtime < before and self._opened(path, Entry) is None:
+                    path.unlink()
+
+    def reseal(self, on_error: Callable[[TokenKeepError], None] | None = None) -> None:
+        """See `Journal.reseal`."""
+        for entry in self.entries(on_error=on_error):
+            self.put(entry)
+            self.remove(entry)
 
     def clock_error(self, issuer: str | None) -> ClockError | None:
         """See `Journal.clock_error`."""
-        return self._clocks.get(issuer)
+        return self._opened(self._folder / _clock_of(issuer), ClockError)
 
     def note_clock(self, issuer: str | None, error: ClockError) -> None:
         """See `Journal.note_clock`."""
-        self._clocks[issuer] = error
+        with self._writing():
+            self._put(_clock_of(issuer), f"{secrets.token_hex(16)}{_PART}", error)
+
+    def _start(self, base_refresh: str | None) -> str:
+        """Return how the names of the answers begin that replace a refresh token."""
+        return self._header.keys.digest("answer", base_refresh or "")
+
+    def _part(self, base_refresh: str | None) -> str:
+        return f"{self._start(base_refresh)}-{secrets.token_hex(8)}{_PART}"
+
+    def _put(self, name: str, part: str, kept: Entry | ClockError) -> None:
+        number, sealed = self._header.keys.seal(
+            json.dumps(asdict(kept)).encode(), bound=_bound(name)
+        )
+        head = number.to_bytes(_NUMBER) + len(sealed).to_bytes(_NUMBER)
+        path = self._folder / name
+        self._write(path.with_name(part), _MAGIC + head + sealed)
+        path.with_name(part).replace(path)
+        sync_folder(path)
+
+    def _paths(self, suffix: str, start: str = "") -> list[Path]:
+        # Not glob(): it takes a folder that can't be read for an empty one,
+        # and a refresh token that is spent would be sent again.
+        try:
+            there = sorted(self._folder.iterdir())
+        except FileNotFoundError:
+            return []
+        except OSError as exc:
+            raise self._unreadable(exc) from exc
+        return [path for path in there if path.suffix == suffix and path.name.startswith(start)]
+
+    def _opened(self, path: Path, kind: type[_Kept]) -> _Kept | None:
+        """Read and open a file. None if there is none (any more), or it is but room for one."""
+        try:
+            content = path.read_bytes()
+        except FileNotFoundError:
+            return None
+        except OSError as exc:
+            raise self._unreadable(exc) from exc
+        number = int.from_bytes(content[len(_MAGIC) : len(_MAGIC) + _NUMBER])
+        length = int.from_bytes(content[len(_MAGIC) + _NUMBER : _HEAD])
+        sealed = content[_HEAD : _HEAD + length] if content.startswith(_MAGIC) else b""
+        if path.suffix == _PART and (not sealed or len(sealed) < length):
+            return None
+        if sealed and number not in self._header.keys:
+            self._header.look()
+        # What is suppressed has an answer in it: no error may come from it.
+        with suppress(StoreTampered, ValueError, TypeError, KeyError, AttributeError):
+            bound = _bound(path.name)
+            return _made(kind, json.loads(self._header.keys.open(number, sealed, bound=bound)))
+        if path.suffix == _PART:
+            return None
+        raise StoreTampered(
+            f"The journal entry {path} does not open: it was changed, or is another store's",
+            hint="Move it away; its user may have to log in again",
+        )
+
+    def _unreadable(self, exc: OSError) -> StoreUnavailable:
+        return StoreUnavailable(
+            f"The journal {self._folder} can't be read: {exc.strerror}",
+            hint="Let its owner run this process",
+        )
+
+    @contextmanager
+    def _writing(self, token_id: str | None = None) -> Iterator[None]:
+        try:
+            yield
+        except OSError as exc:
+            raise StoreUnavailable(
+                f"The journal {self._folder} can't be written: {exc.strerror}",
+                token_id=token_id,
+                hint="Make room, or let its owner run this process",
+            ) from exc
+
+    def _write(self, path: Path, content: bytes) -> None:
+        """Write and sync a file, into the room there may be; it counts only once it is renamed."""
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        handle = os.open(path, os.O_WRONLY | os.O_CREAT, 0o600)
+        try:
+            with os.fdopen(handle, "wb") as file:
+                file.write(content)
+                file.truncate()
+                file.flush()
+                os.fsync(file.fileno())
+        except OSError:
+            # On a full disk, each try would fill it further.
+            with suppress(OSError):
+                path.unlink()
+            raise
+
+
+def _bound(name: str) -> str:
+    """Return what a file's seal is tied to: its name, whether it is renamed already or not."""
+    return f"journal\0{name.rpartition('.')[0]}"
+
+
+def _made(kind: type[_Kept], inside: dict[str, Any]) -> _Kept:
+    """Make what is kept of what was sealed; a later version may have put more there."""
+    known = {field.name for field in fields(kind)}
+    return kind(**{name: value for name, value in inside.items() if name in known})
+
+
+def _clock_of(issuer: str | None) -> str:
+    return f"{digest_of(issuer or '')[:32]}{_CLOCK}"

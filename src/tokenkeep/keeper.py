@@ -17,7 +17,7 @@ from tokenkeep.errors import (
     TokenNotFound,
 )
 from tokenkeep.events import Event
-from tokenkeep.journal import Journal, MemoryJournal
+from tokenkeep.journal import Journal
 from tokenkeep.local_swap import complete
 from tokenkeep.providers import Providers
 from tokenkeep.renewal import Ask, Renewer
@@ -71,7 +71,7 @@ class Keeper:
     ) -> None:
         self.store: Store = complete(store)
         self.providers: Providers = providers or self.store.providers or Providers()
-        self.journal: Journal = journal or self.store.journal or MemoryJournal()
+        self.journal: Journal = journal or self.store.journal or Journal()
         self.clock: Clock = clock or Clock()
         self.clock_errors: ClockErrors = ClockErrors(self.clock, self.journal)
         """How far this host's clock is off, as its processes have learnt from providers."""

@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tokenkeep import folders
+from tokenkeep.backends import private_file
 from tokenkeep.errors import ConfigurationError, KeyUnsafe
 from tokenkeep.events import logger
-from tokenkeep.folder_journal import sync_folder
 from tokenkeep.sealing import KeyRing, generate_key, parse_keys
 
 if TYPE_CHECKING:
@@ -91,7 +91,7 @@ def make(path: Path, *, beside: Path) -> KeyRing:
             )
         finally:
             aside.unlink()
-        sync_folder(path.parent)
+        private_file.sync_folder(path)
     except OSError as exc:
         raise ConfigurationError(
             f"The key file {path} can't be written: {exc.strerror}", hint=HOW_TO_MAKE

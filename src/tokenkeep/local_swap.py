@@ -17,15 +17,7 @@ from tokenkeep.store import Store, TokenStore
 from tokenkeep.token import Claim, Renewal, Status, Token
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-
-    from tokenkeep.errors import TokenKeepError
-
-_MOST = 10_000
-"""How many tokens' states are kept before those that no decision needs are forgotten."""
-
-_LONG_AGO = 86_400.0
-"""Longer than any budget's window or cool-down, in seconds."""
+    from collections.abc import Iterator
 
 
 class _Made:
@@ -54,11 +46,6 @@ def complete(store: TokenStore) -> Store:
     return store if isinstance(store, Store) else _made.of(store)
 
 
-def can_swap(store: TokenStore) -> bool:
-    """Tell whether a store brings its own `TokenStore.swap`."""
-    return type(store).swap is not TokenStore.swap
-
-
 class LocalSwap(Store):
     """
     Make a `Store` of a six-method store.
@@ -77,11 +64,9 @@ class LocalSwap(Store):
 
     def __init__(self, store: TokenStore) -> None:
         self._store = store
-        self._swaps = can_swap(store)
-        self._renewals: dict[str, Renewal] = {}
-        self._logins: dict[str, str] = {}
+        self._swaps = type(store).swap is not TokenStore.swap
+        self._renewals: dict[str, tuple[str, Renewal]] = {}
         self._leases: dict[str, tuple[str, Claim]] = {}
-        self._most = _MOST
         self.renew_locks()
         forks.renew_in_child(self)
 
@@ -107,35 +92,32 @@ class LocalSwap(Store):
             if self._swaps:
                 return self._store.save_token(token)
             if token.version is not None:
-                stored = self._seen(self._store.find_token_by_id(str(token.id)))
+                stored = self.find_token_by_id(str(token.id))
                 is_same = stored is not None and stored.version == token.version
                 if stored is None or not (is_same or not has_other_tokens(token, stored)):
                     raise _changed_meanwhile(token)
-            saved = self._store.save_token(token.but(version=None))
-            self._go_on_or_begin(saved)
-            return self._versioned(saved)
+            return self._versioned(self._store.save_token(token.but(version=None)))
 
     def delete_token(self, token_id: str) -> None:
         """See `TokenStore.delete_token`."""
         with self._alone():
             self._store.delete_token(token_id)
-            self._drop(token_id)
+            self._renewals.pop(token_id, None)
 
     def delete_version(self, token_id: str, version: str) -> None:
         """As `Store.delete_version`; versions are as this process knows them."""
         with self._alone():
-            stored = self._seen(self._store.find_token_by_id(token_id))
+            stored = self.find_token_by_id(token_id)
             if stored is not None and stored.version != version:
                 raise _changed_meanwhile(stored)
             self._store.delete_token(token_id)
-            self._drop(token_id)
+            self._renewals.pop(token_id, None)
 
     def delete_tokens(self) -> None:
         """See `TokenStore.delete_tokens`."""
         with self._alone():
             self._store.delete_tokens()
             self._renewals.clear()
-            self._logins.clear()
 
     def get_tokens(self) -> list[Token]:
         """See `TokenStore.get_tokens`."""
@@ -155,7 +137,7 @@ class LocalSwap(Store):
         if self._swaps:
             return self._store.swap(token)
         with self._alone():
-            stored = self._seen(self._store.find_token_by_id(str(token.id)))
+            stored = self.find_token_by_id(str(token.id))
             if stored is None or stored.version != token.version:
                 raise _changed_meanwhile(token)
             saved = stored
@@ -164,9 +146,7 @@ class LocalSwap(Store):
                 if saved.id != token.id:
                     raise _changed_meanwhile(token)
                 self._require_kept(token, saved)
-            self._keep(saved, token.renewal)
-            if len(self._renewals) > self._most:
-                self._forget(_latest(token.renewal))
+            self._renewals[str(saved.id)] = _login(saved), token.renewal
             return self._versioned(saved)
 
     def make_sole(self, token: Token) -> bool:  # noqa: ARG002
@@ -176,26 +156,13 @@ class LocalSwap(Store):
     def touch(self, token_id: str, last_used_at: float) -> None:
         """Note nothing: a six-method store has no place for it."""
 
-    def due(
-        self, now: float, on_error: Callable[[TokenKeepError], None] | None = None
-    ) -> Iterator[Token]:
-        """See `Store.due`."""
-        del now, on_error
-        return (token for token in self.iter_tokens() if token.renewal.to_revoke)
-
-    def tidy(self, now: float, on_error: Callable[[TokenKeepError], None] | None = None) -> int:
-        """See `Store.tidy`; leases end with the process."""
-        del now, on_error
-        return 0
-
     def lease(self, token: Token, claim: Claim) -> tuple[str, Claim]:
         """See `Store.lease`; among the threads of this process."""
-        with self._lock:
-            return self._leases.setdefault(_lease(token), (secrets.token_hex(16), claim))
+        return self._leases.setdefault(_lease(token), (secrets.token_hex(16), claim))
 
     def release(self, token: Token, version: str) -> None:
         """See `Store.release`."""
-        with self._lock:
+        with self._alone():
             held = self._leases.get(_lease(token))
             if held is not None and held[0] != version:
                 raise StoreConflict("Somebody else is logging in by now", user=token.user)
@@ -207,7 +174,6 @@ class LocalSwap(Store):
 
     def renew_locks(self) -> None:
         """Start with new locks in a child process; claims of the parent stay known."""
-        self._lock = threading.Lock()
         self._writing = threading.Lock()
         self._writer: int | None = None
 
@@ -226,80 +192,50 @@ class LocalSwap(Store):
             finally:
                 self._writer = None
 
-    def _keep(self, token: Token, renewal: Renewal) -> None:
-        """Keep the state of a token's renewals, and which login it is about."""
-        self._renewals[str(token.id)], self._logins[str(token.id)] = renewal, _login(token)
-
-    def _drop(self, token_id: str) -> None:
-        self._renewals.pop(token_id, None)
-        self._logins.pop(token_id, None)
-
-    def _go_on_or_begin(self, saved: Token) -> None:
-        """Let a new login start anew; what the provider has to revoke of the last one stays."""
-        known = self._renewals.get(str(saved.id))
-        if known is None or self._logins.get(str(saved.id)) == _login(saved):
-            return
-        if known.to_revoke:
-            self._keep(saved, saved.renewal.but(to_revoke=known.to_revoke))
-        else:
-            self._drop(str(saved.id))
-
-    def _forget(self, now: float) -> None:
-        """Forget what can't make anybody ask a provider again, nor leave a revocation undone."""
-        for token_id, renewal in list(self._renewals.items()):
-            # Renewed, and the provider does not say for how long: it would be asked anew.
-            is_endless = renewal.renewed_at is not None and renewal.lifetime is None
-            is_recent = _latest(renewal) > now - _LONG_AGO
-            if not (renewal.to_revoke or is_endless or is_recent):
-                self._drop(token_id)
-        # Not with every write, if many of them are needed.
-        self._most = max(_MOST, 2 * len(self._renewals))
-
     def _require_kept(self, token: Token, saved: Token) -> None:
         """
         Look whether the store kept what matters.
 
         Raises:
-            StoreConflict: The token was revoked by another process.
+            StoreConflict: Another process wrote the token meanwhile.
             StoreError: The store drops what it is given.
         """
         if token.status is Status.OK:
-            if saved.status is not Status.OK:
-                raise StoreConflict(
-                    "This token was revoked meanwhile", token_id=token.id, user=token.user
-                )
-            for name in ("access_token", "refresh_token"):
-                if getattr(token, name) not in (None, getattr(saved, name)):
-                    raise self._not_kept(token, name)
-            return
-        # A store may well answer with what it was given and not have written it.
-        kept = self._store.find_token_by_id(str(token.id))
-        alive = kept is not None and (kept.status, kept.refresh_token)
-        if saved.status is Status.OK or alive == (Status.OK, token.refresh_token):
-            raise self._not_kept(token, "status")
-        if saved.status is not token.status:
+            names = ["access_token", "refresh_token"]
+        else:
+            names = ["status"]
+            # A store may well answer with what it was given and not have written it.
+            kept = self._store.find_token_by_id(str(token.id))
+            if kept is not None and kept.refresh_token == token.refresh_token:
+                saved = kept if saved.status is token.status else saved
+        if saved.status not in (Status.OK, token.status):
             raise _changed_meanwhile(token)
-
-    def _not_kept(self, token: Token, name: str) -> StoreError:
-        what = f"status '{token.status.value}'" if name == "status" else name
-        return StoreError(
-            f"{type(self._store).__name__} did not keep the {what} that it was given",
-            token_id=token.id,
-            user=token.user,
-            hint=f"Its save_token has to store Token.{name} and return it as stored: "
-            "test it with tokenkeep.testing.StoreContract",
-        )
+        for name in names:
+            if getattr(token, name) not in (None, getattr(saved, name)):
+                what = f"status '{token.status.value}'" if name == "status" else name
+                raise StoreError(
+                    f"{type(self._store).__name__} did not keep the {what} that it was given",
+                    token_id=token.id,
+                    user=token.user,
+                    hint=f"Its save_token has to store Token.{name} and return it as stored: "
+                    "test it with tokenkeep.testing.StoreContract",
+                )
 
     def _seen(self, token: Token | None) -> Token | None:
         return None if token is None else self._versioned(token)
 
     def _versioned(self, token: Token) -> Token:
-        """Return the token with its renewal state, and a version made of what is in it."""
+        """
+        Return the token with its renewal state, and a version made of what is in it.
+
+        Another login of the same row begins anew, but for what the provider has still to revoke.
+        """
         if self._swaps:
             return token
-        known = self._renewals.get(str(token.id))
-        if known is not None:
-            token = replace(token, renewal=known)
+        login, renewal = self._renewals.get(str(token.id), (None, token.renewal))
+        if login != _login(token):
+            renewal = token.renewal.but(to_revoke=renewal.to_revoke)
+        token = replace(token, renewal=renewal)
         content = repr((token.pair, token.expires_at, token.status, token.user, token.renewal))
         return replace(token, version=digest_of(content + str(token.renewal.to_revoke)))
 
@@ -317,17 +253,6 @@ def _lease(token: Token) -> str:
     """Return what a first login is told apart by, digested."""
     place = (token.provider, token.client_id, token.data_center, token.environment)
     return digest_of(repr((place, next(iter(credentials(token))))))
-
-
-def _latest(renewal: Renewal) -> float:
-    """Return when something happened to a token last, in epoch seconds. 0 if nothing did."""
-    claim, failure = renewal.claim, renewal.failure
-    return max(
-        claim.taken_at if claim else 0.0,
-        failure.at if failure else 0.0,
-        renewal.renewed_at or 0.0,
-        *renewal.mints[-1:],
-    )
 
 
 _made = _Made()

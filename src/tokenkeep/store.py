@@ -207,7 +207,6 @@ class Store(TokenStore):
     def touch(self, token_id: str, last_used_at: float) -> None:
         """Note when a token was last handed out, in epoch seconds."""
 
-    @abstractmethod
     def due(
         self, now: float, on_error: Callable[[TokenKeepError], None] | None = None
     ) -> Iterator[Token]:
@@ -218,8 +217,9 @@ class Store(TokenStore):
             now: Epoch seconds.
             on_error: Called for one that does not open, instead of raising.
         """
+        del now, on_error
+        return (token for token in self.iter_tokens() if token.renewal.to_revoke)
 
-    @abstractmethod
     def tidy(self, now: float, on_error: Callable[[TokenKeepError], None] | None = None) -> int:
         """
         Finish what crashes have left over, and drop what is of no use any more.
@@ -231,6 +231,8 @@ class Store(TokenStore):
         Returns:
             How many records were deleted.
         """
+        del now, on_error
+        return 0
 
     @abstractmethod
     def lease(self, token: Token, claim: Claim) -> tuple[str, Claim]:

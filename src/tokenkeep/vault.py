@@ -21,9 +21,8 @@ from tokenkeep.errors import (
     TokenKeepError,
     UnknownName,
 )
-from tokenkeep.folder_journal import FolderJournal
 from tokenkeep.header import Header
-from tokenkeep.journal import MemoryJournal
+from tokenkeep.journal import FolderJournal, Journal
 from tokenkeep.lookup import Lookup, credentials, digest_of, require_text
 from tokenkeep.providers import Providers
 from tokenkeep.records import Alias, Lease
@@ -38,7 +37,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from tokenkeep.backends.base import Backend
-    from tokenkeep.journal import Journal
     from tokenkeep.sealing import KeySource
     from tokenkeep.token import Claim
 
@@ -579,7 +577,7 @@ class Vault(Store):
         if home is not None:
             return FolderJournal(home.with_name(f"{home.name}.journal"), self._header)
         if self.backend.embedded:
-            return MemoryJournal()
+            return Journal()
         # Each store its own: one must not judge the answers of another's tokens.
         name = digest_of(f"{self.store_id} {self.backend.describe()}")[:16]
         folder: Callable[[], Path] = lambda: folders.state() / "journal" / name  # noqa: E731

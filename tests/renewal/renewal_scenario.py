@@ -12,11 +12,11 @@ from __future__ import annotations
 import json
 from collections import defaultdict, deque
 
-from tokenkeep import Claim, Keeper, KeyRing, Status, StoreUnavailable, Token, Vault
+from tokenkeep import Claim, Keeper, KeyRing, Status, StoreUnavailable, Token, Vault, holder
 from tokenkeep.backends.memory import MemoryBackend
 from tokenkeep.errors import GrantRejected, ProviderUnavailable
 from tokenkeep.header import Header
-from tokenkeep.journal import MemoryJournal
+from tokenkeep.journal import Journal
 from tokenkeep.providers import Answer, Place, Profile, Provider, Providers
 from tokenkeep.store import Store
 from tokenkeep.testing import FakeClock
@@ -26,6 +26,11 @@ ELSEWHERE = json.dumps(
     {"host": "far", "pid": 1, "started": "1", "boot": "another boot", "namespace": "another"}
 )
 """A holder on another host: nobody here can tell whether it lives."""
+
+
+def dead_holder():
+    """Describe a process of this host that is gone: its number belongs to another one now."""
+    return json.dumps({**json.loads(holder.me()), "started": "1"})
 
 
 class Crash(BaseException):
@@ -125,7 +130,8 @@ class OneProvider(Providers):
         return self.one
 
 
-class ScriptedStore(Store):
+@Store.register
+class ScriptedStore:
     """
     A vault that others get in the way of.
 
@@ -142,6 +148,9 @@ class ScriptedStore(Store):
         self.down = False
         self.written = []
         self._claimed = None
+
+    def __getattr__(self, name):
+        return getattr(self.vault, name)
 
     def swap(self, token):
         point = self._point(token)
@@ -175,55 +184,13 @@ class ScriptedStore(Store):
             return "claim"
         return "release" if token.pair == self._claimed else "save"
 
-    def find_token(self, token):
-        return self.vault.find_token(token)
-
-    def find_token_by_id(self, token_id):
-        return self.vault.find_token_by_id(token_id)
-
-    def save_token(self, token):
-        return self.vault.save_token(token)
-
-    def delete_token(self, token_id):
-        self.vault.delete_token(token_id)
-
-    def delete_version(self, token_id, version):
-        self.vault.delete_version(token_id, version)
-
-    def delete_tokens(self):
-        self.vault.delete_tokens()
-
-    def get_tokens(self):
-        return self.vault.get_tokens()
-
-    def iter_tokens(self):
-        return self.vault.iter_tokens()
-
-    def make_sole(self, token):
-        return self.vault.make_sole(token)
-
-    def touch(self, token_id, last_used_at):
-        self.vault.touch(token_id, last_used_at)
-
-    def due(self, now, on_error=None):
-        return self.vault.due(now, on_error)
-
-    def tidy(self, now, on_error=None):
-        return self.vault.tidy(now, on_error)
-
-    def lease(self, token, claim):
-        return self.vault.lease(token, claim)
-
-    def release(self, token, version):
-        self.vault.release(token, version)
-
 
 class Actor:
     """A process: its own vault and keeper; processes of one host share a journal."""
 
     def __init__(self, world, journal=None):
         self.events = []
-        self.journal = journal or MemoryJournal()
+        self.journal = journal or Journal()
         providers = OneProvider(world.provider)
         vault = Vault(world.backend, world.ring, providers=providers, clock=world.clock)
         self.store = ScriptedStore(vault)

@@ -6,7 +6,7 @@ import pytest
 from renewal_scenario import Actor, Crash, World, crash
 
 from tokenkeep import CoolingDown, ProviderUnavailable, StoreUnavailable
-from tokenkeep.folder_journal import FolderJournal
+from tokenkeep.journal import FolderJournal
 from tokenkeep.providers import Answer
 from tokenkeep.renewal.outcomes import answered
 
@@ -25,17 +25,6 @@ def journaled(world):
     return world.here.journal.put(entry)
 
 
-def test_mint_is_counted_before_the_call(limited):
-    """Invariant 6: a call is in the store's count before it is made."""
-    seen = []
-    limited.provider.before.append(lambda: seen.append(len(limited.stored.renewal.mints)))
-
-    limited.get()
-
-    assert seen == [1]
-    assert len(limited.stored.renewal.mints) == 1
-
-
 def test_failed_call_counts(world):
     """Invariant 6: a call without an answer is one of the budget, for the whole fleet."""
     world.provider.profile = world.provider.profile.__class__(rotates=False, mint_limit=1)
@@ -48,17 +37,6 @@ def test_failed_call_counts(world):
         world.get(world.there)
 
     assert len(world.provider.sent) == 1
-
-
-def test_claim_names_the_process_and_its_length(world):
-    """Others see who renews, since when, and how long they leave it alone."""
-    seen = []
-    world.provider.before.append(lambda: seen.append(world.stored.renewal.claim))
-
-    world.get()
-
-    assert (world.clock.now(), 20.0) == (seen[0].taken_at, seen[0].length)
-    assert world.stored.renewal.claim is None
 
 
 def test_claim_lost_to_another(world):
@@ -158,47 +136,14 @@ def test_answer_is_journaled_before_the_save(killing):
     assert set() == killing.provider.dead
 
 
-def cut_short(folder):
-    """Leave an answer as a process does that dies before it gives it its name."""
-    [answer] = folder.glob("*.answer")
-    answer.rename(answer.with_suffix(".part"))
-
-
-@pytest.mark.parametrize("finds", ["get", "sweep", "verdict"])
-def test_answer_that_has_no_name_yet(tmp_path, killing, finds):
-    """Invariant 4: written whole before its process died, it is the only one, and is found."""
-    killing.here = Actor(killing, FolderJournal(tmp_path / "journal", killing.header))
-
-    def left_behind():
-        journaled(killing)
-        cut_short(tmp_path / "journal")
-
-    if finds == "verdict":
-        killing.provider.kills = False
-        killing.provider.before.append(left_behind)
-    else:
-        left_behind()
-    if finds == "sweep":
-        killing.here.keeper.sweep()
-
-    assert killing.get().pair == killing.stored.pair == ("journaled access", "login-1/1")
-    assert killing.provider.sent == (["login-1/0"] if finds == "verdict" else [])
-    assert list((tmp_path / "journal").iterdir()) == []
-
-
-def without_room(journal):
-    """Let a journal's disk be full."""
-
-    def prepare(base_refresh):  # noqa: ARG001  # the interface's
-        raise StoreUnavailable("The journal can't be written: no space left")
-
-    journal.prepare = prepare
-
-
 def test_no_room_for_the_only_answer():
     """Invariant 4: with a rotating provider and a full disk nobody is asked."""
     world = World(rotates=True, mint_limit=10)
-    without_room(world.here.journal)
+
+    def full(_):
+        raise StoreUnavailable("The journal can't be written: no space left")
+
+    world.here.journal.prepare = full
 
     with pytest.raises(StoreUnavailable, match="no space"):
         world.get()
@@ -288,34 +233,25 @@ def test_pause_between_claim_and_call(killing):
     assert set() == killing.provider.dead
 
 
-def test_pause_during_the_claim_s_write(world):
-    """The time is taken before the claim is written: a slow commit counts as well."""
-    world.here.store.before["claim"].append(lambda: world.clock.advance(15))
+def turned_back(clock):
+    clock.advance(15)
+    clock.set(clock.now() - 15)
+
+
+@pytest.mark.parametrize(
+    ("when", "pause"),
+    [
+        ("before", lambda clock: clock.advance(15)),
+        ("after", lambda clock: clock.set(clock.now() + 3600)),
+        ("after", turned_back),
+    ],
+    ids=["a slow commit", "a suspend stops one clock", "the other one was turned back"],
+)
+def test_held_up(world, when, pause):
+    """Both clocks are read before the claim is written, and the later one counts after it."""
+    getattr(world.here.store, when)["claim"].append(lambda: pause(world.clock))
 
     world.get()
 
     assert world.here.store.written == ["claim", "release", "claim", "save"]
     assert len(world.provider.sent) == 1
-
-
-def test_suspended_machine(world):
-    """A monotonic clock that stood still during a suspend is not believed alone."""
-    world.here.store.after["claim"].append(lambda: world.clock.set(world.clock.now() + 3600))
-
-    world.get()
-
-    assert world.here.store.written == ["claim", "release", "claim", "save"]
-
-
-def test_time_of_day_turned_back(world):
-    """A time of day that was turned back does not make a claim younger."""
-
-    def turn_back():
-        world.clock.advance(15)
-        world.clock.set(world.clock.now() - 15)
-
-    world.here.store.after["claim"].append(turn_back)
-
-    world.get()
-
-    assert world.here.store.written == ["claim", "release", "claim", "save"]

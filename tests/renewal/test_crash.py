@@ -12,58 +12,6 @@ with_grace = pytest.mark.parametrize("fleet", ["none", "rotate_grace"], indirect
 rotating = pytest.mark.parametrize("fleet", ["rotate", "rotate_reuse_kills"], indirect=True)
 
 
-def kill_in_the_call(fleet, **fault):
-    """Kill the process that holds the claim while its call is on its way."""
-    holder = fleet.start()
-    held = fleet.zoho.faults.add(**fault)
-    holder.ask("get")
-    assert held.wait(30)
-    if held.after:
-        fleet.wait_for_mint()
-    holder.kill()
-    assert fleet.stored.renewal.claim is not None
-
-
-@pytest.mark.parametrize("fleet", ["none", "rotate", "rotate_grace"], indirect=True)
-def test_killed_before_the_provider_answered(fleet):
-    """Invariant 2: the next process takes a dead holder's claim over at once; one more call."""
-    kill_in_the_call(fleet, kind="hang")
-
-    answer = fleet.start().get()
-
-    assert answer["access_token"] == fleet.stored.access_token
-    assert fleet.calls == 2
-    assert fleet.works(fleet.stored)
-
-
-@with_grace
-def test_killed_after_the_provider_answered(fleet):
-    """Invariant 2: an answer lost with its process costs one more call, no login."""
-    kill_in_the_call(fleet, kind="hang", after=True)
-
-    answer = fleet.start().get()
-
-    assert answer["access_token"] == fleet.stored.access_token
-    assert fleet.calls == 2
-    assert fleet.works(fleet.stored)
-
-
-@rotating
-def test_killed_between_journal_and_save(fleet):
-    """Invariant 4: what a killed process journaled is saved by the next one, without a call."""
-    holder = fleet.start(halt_at="save")
-    holder.ask("get")
-    assert holder.told() == {"halted": "save"}
-    holder.kill()
-
-    answer = fleet.start().get()
-
-    assert answer["access_token"] == fleet.stored.access_token != fleet.first.access_token
-    assert fleet.calls == 1
-    assert fleet.works(fleet.stored)
-    assert list(fleet.journal.iterdir()) == []
-
-
 @rotating
 def test_stopped_between_journal_and_save(fleet):
     """Invariant 4: the journal is believed as well while its writer lives; nothing is doubled."""
@@ -82,20 +30,51 @@ def test_stopped_between_journal_and_save(fleet):
     assert list(fleet.journal.iterdir()) == []
 
 
+@pytest.mark.parametrize(
+    ("fleet", "answered"),
+    [("none", False), ("rotate", False), ("none", True), ("rotate_grace", True)],
+    indirect=["fleet"],
+)
+def test_killed_in_the_call(fleet, answered):
+    """Invariant 2: the next process takes a dead holder's claim over at once; one more call."""
+    holder = fleet.start()
+    held = fleet.zoho.faults.add(kind="hang", after=answered)
+    holder.ask("get")
+    assert held.wait(30)
+    if answered:
+        fleet.wait_for_mint()
+    holder.kill()
+    assert fleet.stored.renewal.claim is not None
+
+    answer = fleet.start().get()
+
+    assert answer["access_token"] == fleet.stored.access_token
+    assert fleet.calls == 2
+    assert fleet.works(fleet.stored)
+
+
 @rotating
-def test_sweep_after_a_crash(fleet):
-    """Invariant 4: a sweep by any process of the host saves what a killed one journaled."""
+@pytest.mark.parametrize("next_one", ["get", "sweep"])
+def test_killed_between_journal_and_save(fleet, next_one):
+    """Invariant 4: what a killed process journaled is saved by the next one, without a call."""
     holder = fleet.start(halt_at="save")
     holder.ask("get")
-    holder.told()
+    assert holder.told() == {"halted": "save"}
     holder.kill()
     assert fleet.stored.pair == fleet.first.pair
 
-    sweeper = fleet.start()
-    sweeper.ask("sweep")
+    other = fleet.start()
+    other.ask(next_one)
+    told = other.told()
 
-    assert sweeper.told() == {"saved": 1}
+    if next_one == "get":
+        assert told["access_token"] == fleet.stored.access_token
+    else:
+        assert told == {"saved": 1}
+    assert fleet.stored.access_token != fleet.first.access_token
+    assert fleet.calls == 1
     assert fleet.works(fleet.stored)
+    assert list(fleet.journal.iterdir()) == []
 
 
 def stopped_past_its_claim(fleet):

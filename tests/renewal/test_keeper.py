@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from itertools import islice
-from threading import Thread
 
 import pytest
 from renewal_scenario import USER, World
 
 from tokenkeep import (
     EmptyLookup,
-    Keeper,
     ProviderUnavailable,
     StoreConflict,
     StoreUnavailable,
@@ -18,13 +16,18 @@ from tokenkeep import (
     TokenNotFound,
 )
 from tokenkeep.renewal import Ask
-from tokenkeep.stores.list import ListStore
 
 
-def test_get_by_user(world, keeper):
-    """A token is found by its user, and renewed if it has to be."""
+def test_get_and_renew(world, keeper):
+    """A token is found by its user, and renewed if it has to be, or has been asked for."""
     assert keeper.get(user=USER).access_token == "access-2"
     assert keeper.get(Token(user=USER)).id == world.id
+    assert len(world.provider.sent) == 1
+
+    assert keeper.renew(world.id).access_token == "access-3" == world.stored.access_token
+    event = world.here.events[-1]
+    assert (event.name, event.token_id, event.user) == ("renewed", world.id, USER)
+    assert event.at == world.clock.now()
 
 
 def test_get_nothing(keeper):
@@ -35,22 +38,6 @@ def test_get_nothing(keeper):
         keeper.get(id="no such id")
     with pytest.raises(EmptyLookup):
         keeper.get()
-
-
-def test_get_while_valid_asks_nobody(world, keeper):
-    """A valid token costs no call, however often it is asked for."""
-    keeper.get(id=world.id)
-    for _ in range(100):
-        keeper.get(id=world.id)
-
-    assert len(world.provider.sent) == 1
-
-
-def test_renew_a_valid_token(world, keeper):
-    """`renew` asks the provider although the token is good."""
-    keeper.get(id=world.id)
-
-    assert keeper.renew(world.id).access_token == "access-3" == world.stored.access_token
 
 
 def test_rejected(world, keeper):
@@ -162,23 +149,6 @@ def test_touch_that_fails_is_no_error(world, keeper, monkeypatch):
     assert keeper.get(id=world.id).access_token == "access-1"
 
 
-def test_events_tell_who_and_when(world, keeper):
-    """Each event names the token, its user and the time."""
-    keeper.get(id=world.id)
-
-    event = world.here.events[-1]
-    assert (event.name, event.token_id, event.user) == ("renewed", world.id, USER)
-    assert event.at == world.clock.now()
-
-
-def test_close(world, keeper):
-    """After `close` nothing that was known is handed out from memory."""
-    keeper.get(id=world.id)
-    keeper.close()
-
-    assert keeper.get(id=world.id).access_token == "access-2"
-
-
 def test_a_token_or_its_fields(keeper):
     """What would be left out is refused: it may have been meant to tell two users apart."""
     with pytest.raises(TypeError, match="not both"):
@@ -256,50 +226,3 @@ def test_delete_what_was_revoked(world, keeper):
     keeper.delete(world.id, replaces=kept.version)
     keeper.delete(world.id, replaces=kept.version)
     assert keeper.store.find_token_by_id(world.id) is None
-
-
-def test_delete_a_version_from_a_store_of_six_methods():
-    """The same, among the threads of one process."""
-    keeper = Keeper(ListStore())
-    old = keeper.store.save_token(Token(user=USER, refresh_token="old"))
-    new = keeper.store.save_token(Token(user=USER, refresh_token="new"))
-    with pytest.raises(StoreConflict):
-        keeper.delete(old.id, replaces=old.version)
-    assert keeper.store.find_token_by_id(new.id).refresh_token == "new"
-
-    keeper.delete(new.id, replaces=new.version)
-    keeper.delete(new.id, replaces=new.version)
-    assert keeper.store.find_token_by_id(new.id) is None
-
-
-def test_delete_what_was_revoked_from_a_store_of_six_methods(world):
-    """The version that a revocation returns is the one that is deleted."""
-    keeper = Keeper(ListStore(), providers=world.here.keeper.providers, clock=world.clock)
-    saved = keeper.store.save_token(world.stored.but(id=None, version=None))
-    revoked = keeper.revoke(saved.id)
-    keeper.delete(saved.id, replaces=revoked.version)
-
-    assert keeper.store.find_token_by_id(saved.id) is None
-
-
-def test_a_login_waits_for_a_version_that_is_being_deleted():
-    """Nothing is saved between the look and the deletion, in a store of six methods either."""
-    store = ListStore()
-    keeper = Keeper(store)
-    old = keeper.store.save_token(Token(user=USER, refresh_token="old"))
-    find, logins = store.find_token_by_id, []
-
-    def find_slowly(token_id):
-        store.find_token_by_id = find
-        found = find(token_id)
-        new = Token(user=USER, refresh_token="new")
-        logins.append(Thread(target=lambda: keeper.store.save_token(new)))
-        logins[0].start()
-        logins[0].join(0.2)
-        return found
-
-    store.find_token_by_id = find_slowly
-    keeper.store.delete_version(old.id, old.version)
-    logins[0].join()
-
-    assert keeper.store.find_token(Token(user=USER)).refresh_token == "new"

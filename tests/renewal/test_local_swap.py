@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import signal
 import sys
+import threading
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from renewal_scenario import USER, OneProvider, ScriptedProvider
@@ -15,19 +18,28 @@ from tokenkeep import (
     Status,
     StoreConflict,
     StoreError,
+    StoreUnavailable,
     Token,
     TokenRevoked,
     TokenStore,
 )
-from tokenkeep.local_swap import LocalSwap, _Made, can_swap, complete
+from tokenkeep.local_swap import LocalSwap, _Made, complete
 from tokenkeep.saving import plan
 from tokenkeep.stores.list import ListStore
 from tokenkeep.testing import FakeClock
 from tokenkeep.token import Renewal
 
+NOW = 1_800_000_000.0
+LOGIN = Token(
+    user=USER, client_id="c", access_token="new", refresh_token="login-2/0", expires_at=NOW + 3600
+)
+
 
 class SixMethods(TokenStore):
     """A dict, as somebody writes it who has read the docstrings."""
+
+    before_save = None
+    """What happens before its next save. None: nothing."""
 
     def __init__(self):
         self.rows = {}
@@ -36,6 +48,9 @@ class SixMethods(TokenStore):
         return next((t for t in self.rows.values() if t.user == token.user), None)
 
     def save_token(self, token):
+        step, self.before_save = self.before_save, None
+        if step:
+            step()
         by_id = self.rows.get(token.id)
         stored, row, *_ = plan(token, self.rows.values(), by_id=by_id, login="l", now=0.0)
         saved = row if stored else row.but(id=f"row {len(self.rows)}")
@@ -58,7 +73,7 @@ class SixMethods(TokenStore):
 
 @pytest.fixture
 def clock():
-    return FakeClock(1_800_000_000.0)
+    return FakeClock(NOW)
 
 
 @pytest.fixture
@@ -67,30 +82,19 @@ def provider():
 
 
 @pytest.fixture
-def store(clock):
+def store():
     made = SixMethods()
-    made.save_token(
-        Token(
-            user=USER,
-            client_id="c",
-            client_secret="s",
-            access_token="access-1",
-            refresh_token="login-1/0",
-            expires_at=clock.now() - 1,
+    for number, user in enumerate((USER, "bob"), 1):
+        login = {"access_token": f"access-{number}", "refresh_token": f"login-{number}0/0"}
+        made.save_token(
+            Token(user=user, client_id="c", client_secret="s", expires_at=1.0, **login)
         )
-    )
     return made
 
 
 @pytest.fixture
 def keeper(store, provider, clock):
     return Keeper(store, providers=OneProvider(provider), clock=clock)
-
-
-def test_can_swap(store):
-    """A store that overrides `swap` is used as it is."""
-    assert not can_swap(store)
-    assert can_swap(LocalSwap(store))
 
 
 def test_one_renewal_in_one_process(keeper, store, provider):
@@ -102,41 +106,16 @@ def test_one_renewal_in_one_process(keeper, store, provider):
     assert store.rows["row 0"].access_token == "access-2"
 
 
-def test_renewed_again_and_again(keeper, provider, clock):
-    """Each expiry is one call; what is kept in memory does not get in the way."""
-    for n in range(2, 6):
-        assert keeper.get(user=USER).access_token == f"access-{n}"
-        clock.advance(4000)
-
-    assert len(provider.sent) == 4
-
-
 def test_login_meanwhile(keeper, store, provider):
     """Invariant 7: what somebody saves past us while the call is on its way is not overwritten."""
-    newer = Token(
-        user=USER,
-        client_id="c",
-        access_token="newer",
-        refresh_token="login-2/0",
-        expires_at=2_000_000_000.0,
-    )
-    provider.during.append(lambda: store.save_token(newer))
+    provider.during.append(lambda: store.save_token(LOGIN))
 
-    assert keeper.get(user=USER).access_token == "newer"
-    assert store.rows["row 0"].pair == ("newer", "login-2/0")
-
-
-def test_revoked(keeper, store):
-    """Revoked is written to the store, with its own save, and stays."""
-    keeper.revoke("row 0")
-
-    assert store.rows["row 0"].status is Status.REVOKED
-    with pytest.raises(TokenRevoked):
-        keeper.get(user=USER)
+    assert keeper.get(user=USER).access_token == "new"
+    assert store.rows["row 0"].pair == LOGIN.pair
 
 
 def test_revoked_meanwhile(keeper, store, provider):
-    """Invariant 7: an answer does not lift a revocation."""
+    """Invariant 7: an answer does not lift a revocation, which is in the store itself."""
     provider.during.append(lambda: keeper.revoke("row 0"))
 
     with pytest.raises(TokenRevoked):
@@ -145,58 +124,59 @@ def test_revoked_meanwhile(keeper, store, provider):
     assert store.rows["row 0"].status is Status.REVOKED
 
 
-def test_budget(store, clock):
-    """Invariant 6: calls are counted, in this process."""
-    provider = ScriptedProvider(mint_limit=3)
-    keeper = Keeper(store, providers=OneProvider(provider), clock=clock)
-    for _ in range(3):
-        keeper.renew("row 0")
-
-    with pytest.raises(CoolingDown):
-        keeper.renew("row 0")
-
-    assert len(provider.sent) == 3
-
-
-def test_swap_compares(store):
-    """Only one of two writes based on the same reading is made."""
-    local = LocalSwap(store)
-    one, two = local.find_token_by_id("row 0"), local.find_token_by_id("row 0")
-    written = local.swap(one.but(access_token="mine"))
-
-    with pytest.raises(StoreConflict):
-        local.swap(two.but(access_token="yours"))
-
-    assert local.find_token_by_id("row 0").version == written.version
-
-
-def test_swap_of_a_deleted_row(store):
-    """A row that is gone is a conflict, not a new row."""
-    local = LocalSwap(store)
-    token = local.find_token_by_id("row 0")
-    local.delete_token("row 0")
-
-    with pytest.raises(StoreConflict):
-        local.swap(token.but(access_token="mine"))
-
-    assert local.get_tokens() == []
-
-
-def test_sweep_and_tokens(keeper):
-    """A six-method store is listed and swept like any other."""
-    assert [token.user for token in keeper.tokens()] == [USER]
-    assert keeper.sweep().deleted == 0
-
-
-def test_same_access_token_again(keeper, store, provider, clock):
+def test_same_access_token_again(keeper, store, provider):
     """An answer with the stored access token and another end reaches the store."""
     provider.extra = {"access_token": "access-1"}
 
     keeper.get(user=USER)
     keeper.get(user=USER)
 
-    assert store.rows["row 0"].expires_at == clock.now() + 3600
+    assert store.rows["row 0"].expires_at == NOW + 3600
     assert len(provider.sent) == 1
+
+
+def test_swap_compares(store):
+    """Only one of two writes based on the same reading is made; a row that is gone stays so."""
+    local = LocalSwap(store)
+    one, two = local.find_token_by_id("row 0"), local.find_token_by_id("row 0")
+    written = local.swap(one.but(access_token="mine"))
+    with pytest.raises(StoreConflict):
+        local.swap(two.but(access_token="yours"))
+    assert local.find_token_by_id("row 0").version == written.version
+
+    store.delete_token("row 0")
+    with pytest.raises(StoreConflict):
+        local.swap(written.but(access_token="mine again"))
+    assert ["row 1"] == [token.id for token in local.get_tokens()]
+
+
+def test_saved_as_another_row(store):
+    """A row that another process deletes as it is saved, so that one is made, is a conflict."""
+    local = LocalSwap(store)
+    token = local.find_token_by_id("row 0")
+    store.before_save = lambda: store.rows.update(
+        {"row 7": store.rows.pop("row 0").but(id="row 7")}
+    )
+
+    with pytest.raises(StoreConflict):
+        local.swap(token.but(access_token="mine"))
+
+
+def test_delete_a_version():
+    """A login that came after the version that is to be deleted stays."""
+    keeper = Keeper(ListStore())
+    old = keeper.store.save_token(Token(user=USER, refresh_token="old"))
+    new = keeper.store.save_token(Token(user=USER, refresh_token="new"))
+    with pytest.raises(StoreConflict):
+        keeper.delete(old.id, replaces=old.version)
+    assert keeper.store.find_token_by_id(new.id).refresh_token == "new"
+
+    keeper.delete(new.id, replaces=new.version)
+    keeper.delete(new.id, replaces=new.version)
+    assert keeper.store.find_token_by_id(new.id) is None
+
+
+# What a store does not keep
 
 
 class Answers(SixMethods):
@@ -226,11 +206,11 @@ class Cuts(SixMethods):
 
 
 @pytest.mark.parametrize("kind", [Drops, Answers])
-def test_store_drops_the_status(provider, clock, kind):
+def test_store_drops_the_status(provider, kind):
     """A revocation that was not stored is an error that says whose, never a success."""
     store = kind()
-    store.save_token(Token(user=USER, access_token="a", refresh_token="r", expires_at=2e9))
-    keeper = Keeper(store, providers=OneProvider(provider), clock=clock)
+    store.save_token(LOGIN)
+    keeper = Keeper(store, providers=OneProvider(provider))
 
     with pytest.raises(StoreError, match=f"{kind.__name__} did not keep the status 'revoked'"):
         keeper.revoke("row 0")
@@ -241,10 +221,8 @@ def test_store_drops_the_status(provider, clock, kind):
 @pytest.mark.parametrize("name", ["access_token", "refresh_token"])
 def test_store_cuts_tokens(name):
     """A token that was not stored whole is an error that names the field, not the value."""
-    store = Cuts()
-    store.save_token(Token(user=USER, access_token="a", refresh_token="r"))
-    local = LocalSwap(store)
-    token = local.find_token_by_id("row 0")
+    local = LocalSwap(Cuts())
+    token = local.save_token(Token(user=USER, access_token="a", refresh_token="r"))
     wanted = "a value of more than nine characters"
 
     with pytest.raises(StoreError, match=f"Cuts did not keep the {name}") as caught:
@@ -253,62 +231,39 @@ def test_store_cuts_tokens(name):
     assert wanted[:9] not in str(caught.value)
 
 
-def test_saved_as_another_row(store):
-    """A row that another process deleted meanwhile, so that the save made one, is a conflict."""
-    local = LocalSwap(store)
-    token = local.find_token_by_id("row 0")
-    save = store.save_token
-
-    def deleted_meanwhile(given):
-        store.rows["row 7"] = store.rows.pop("row 0").but(id="row 7")
-        return save(given)
-
-    store.save_token = deleted_meanwhile
-    with pytest.raises(StoreConflict):
-        local.swap(token.but(access_token="mine"))
+# The state of renewals, which is in memory
 
 
-def test_states_are_forgotten(monkeypatch, provider, clock):
-    """What is kept in memory does not grow for ever; what a decision needs stays."""
-    monkeypatch.setattr("tokenkeep.local_swap._MOST", 4)
-    store = SixMethods()
-    for n in range(12):
-        login = Token(user=f"user {n}", access_token="a", refresh_token=f"login-{n}/0")
-        store.save_token(login.but(client_id="c", expires_at=1.0))
-    local = LocalSwap(store)
-    keeper = Keeper(local, providers=OneProvider(provider), clock=clock)
-    provider.unreachable = True
-    keeper.revoke("row 0")
-    provider.extra = {"expires_in": None}
-    keeper.renew("row 1")
-    provider.extra = {}
-    keeper.renew("row 2")
-    clock.advance(100_000)
-    for n in range(3, 12):
-        keeper.renew(f"row {n}")
+def test_budget_is_of_a_refresh_token(store, clock):
+    """Invariant 6: calls are counted here, however often the token is saved in between."""
+    provider = ScriptedProvider(mint_limit=3)
+    keeper = Keeper(store, providers=OneProvider(provider), clock=clock)
+    for _ in range(3):
+        keeper.store.save_token(keeper.renew("row 0").but(scope="more"))
 
-    kept = {n for n in range(12) if local.find_token_by_id(f"row {n}").renewal != Renewal()}
-    assert kept == {0, 1, *range(3, 12)}
-    assert local.find_token_by_id("row 0").renewal.to_revoke
+    with pytest.raises(CoolingDown):
+        keeper.renew("row 0")
+    assert len(provider.sent) == 3
+    store.save_token(LOGIN)  # another one, past us
+    assert keeper.renew("row 0").access_token == "access-5"
 
 
 def test_a_save_of_the_same_login_leaves_a_renewal_alone(keeper, store):
     """What is saved meanwhile brings nothing new: nobody else asks the provider."""
-    [token] = store.get_tokens()
-    claim = Claim(nonce="n", holder="h", taken_at=1_800_000_000.0, length=20.0)
-    keeper.store.swap(keeper.store.reread(token.id).with_renewal(claim=claim, mints=(1.0,)))
+    claim = Claim(nonce="n", holder="h", taken_at=NOW, length=20.0)
+    keeper.store.swap(keeper.store.reread("row 0").with_renewal(claim=claim, mints=(1.0,)))
 
-    saved = keeper.store.save_token(token.but(scope="more"))
+    saved = keeper.store.save_token(store.rows["row 0"].but(scope="more"))
 
     assert (claim, (1.0,)) == (saved.renewal.claim, saved.renewal.mints)
 
 
-@pytest.mark.parametrize("refresh_token", ["login-1/0", "login-2/0"])
-def test_a_save_forgets_no_revocation(store, clock, refresh_token):
+@pytest.mark.parametrize("refresh_token", ["login-10/0", "login-2/0"])
+def test_a_save_forgets_no_revocation(store, refresh_token):
     """What the provider has still to revoke is revoked later, whoever logs in meanwhile."""
     provider = ScriptedProvider(revokes_grant=False)
-    keeper = Keeper(store, providers=OneProvider(provider), clock=clock)
-    [token] = store.get_tokens()
+    keeper = Keeper(store, providers=OneProvider(provider))
+    token = store.rows["row 0"]
     provider.unreachable = True
     keeper.revoke(token.id)
 
@@ -317,54 +272,94 @@ def test_a_save_forgets_no_revocation(store, clock, refresh_token):
 
     assert saved.renewal.to_revoke
     assert 1 == keeper.sweep().revoked
-    assert ["login-1/0"] == provider.revoked
+    assert ["login-10/0"] == provider.revoked
 
 
-def test_a_save_does_not_reset_the_budget(store, clock):
-    """Ten calls are ten calls, however often the token is saved in between."""
-    provider = ScriptedProvider(mint_limit=3)
-    keeper = Keeper(store, providers=OneProvider(provider), clock=clock)
-    [token] = store.get_tokens()
-
-    for _ in range(3):
-        keeper.store.save_token(keeper.renew(token.id).but(scope="more"))
-    with pytest.raises(CoolingDown):
-        keeper.renew(token.id)
-
-    assert 3 == len(provider.sent)
-
-
-def test_one_for_all_keepers_of_a_store(store):
-    """Two keepers of one process on one store without swap renew once."""
-    assert Keeper(store).store is Keeper(store).store
-    assert Keeper(store).store is not Keeper(ListStore()).store
-
-
-def test_one_for_each_store(monkeypatch):
-    """Two keepers made at the same moment share the state of renewals."""
-    made = _Made()
-    monkeypatch.setattr("tokenkeep.local_swap._made", made)
+def test_one_for_all_keepers_of_a_store(monkeypatch):
+    """Two keepers on one store renew once, also if they were made at the same moment."""
+    monkeypatch.setattr("tokenkeep.local_swap._made", _Made())
     before = sys.getswitchinterval()
     sys.setswitchinterval(1e-6)
     try:
-        for store in [SixMethods() for _ in range(200)]:
-            ours = at_once(3, lambda _, store=store: complete(store))
-            assert 1 == len({id(each) for each in ours})
+        stores = [SixMethods() for _ in range(200)]
+        ours = [{*at_once(3, lambda _, store=store: complete(store))} for store in stores]
     finally:
         sys.setswitchinterval(before)
 
+    assert [1] * 200 == [len(each) for each in ours]
+    assert 200 == len(set.union(*ours))
 
-@pytest.mark.parametrize("login", [{"refresh_token": "r"}, {}])
-def test_the_id_of_a_deleted_row_leads_to_nobody_else(login):
-    """What another user saves later with the same token is not found by it."""
-    theirs = ListStore()
-    store = LocalSwap(theirs)
-    ana = store.save_token(Token(user="ana", access_token="a", **login))
-    store.swap(ana.with_renewal(mints=(1.0,)))
-    theirs.delete_token(ana.id)
 
-    ben = store.save_token(Token(user="ben", access_token="b", **login))
+# Who comes in the midst of a call of the store
 
-    assert ben.id != ana.id
-    assert (1.0,) != ben.renewal.mints
-    assert store.find_token_by_id(ana.id) is None
+
+ACTS = {
+    "login": (lambda keeper: keeper.store.save_token(LOGIN), [("row 0", *LOGIN.pair)]),
+    "delete": (lambda keeper: keeper.delete("row 0"), []),
+    "delete all": (lambda keeper: keeper.store.delete_tokens(), []),
+    "revoke": (lambda keeper: keeper.revoke("row 0"), [("row 0", None, "login-10/1")]),
+}
+
+
+@pytest.mark.parametrize(("act", "stored"), ACTS.values(), ids=ACTS)
+def test_thread_while_a_renewal_is_saved(store, clock, act, stored):
+    """Invariant 7: what another thread was told it has done is not undone by a renewal's save."""
+    providers = OneProvider(ScriptedProvider(rotates=True))
+    keeper = Keeper(store, providers=providers, clock=clock)
+    saving, acted = threading.Event(), threading.Event()
+
+    def slow():
+        saving.set()
+        acted.wait(0.3)  # who does not wait for the save is through by then
+
+    with ThreadPoolExecutor(2) as pool:
+        store.before_save = slow
+        asked = pool.submit(keeper.get, user=USER)
+        assert saving.wait(20)
+        pool.submit(act, keeper).result(20)
+        acted.set()
+        asked.exception(20)
+
+    rows = [(t.id, *t.pair) for t in store.get_tokens() if t.user == USER]
+    assert rows == stored
+
+
+def test_login_while_a_version_is_deleted(keeper, store):
+    """Nothing is saved between the look and the deletion."""
+    old, find, logins = keeper.store.reread("row 0"), store.find_token_by_id, []
+
+    def find_slowly(token_id):
+        store.find_token_by_id = find
+        found = find(token_id)
+        logins.append(threading.Thread(target=lambda: keeper.store.save_token(LOGIN)))
+        logins[0].start()
+        logins[0].join(0.2)
+        return found
+
+    store.find_token_by_id = find_slowly
+    keeper.store.delete_version(old.id, old.version)
+    logins[0].join()
+
+    assert keeper.store.find_token(Token(user=USER)).pair == LOGIN.pair
+
+
+def test_handler_that_writes_in_the_midst_of_a_write(keeper, store):
+    """It is refused by name, instead of waiting for its own thread; nothing is half done."""
+    refused = []
+
+    def handle(*_):
+        with pytest.raises(StoreUnavailable, match="Set a flag in the handler") as caught:
+            keeper.revoke("row 1")
+        refused.append(caught.value)
+
+    before = signal.signal(signal.SIGUSR1, handle)
+    try:
+        store.before_save = lambda: signal.raise_signal(signal.SIGUSR1)
+        keeper.revoke("row 0")
+    finally:
+        signal.signal(signal.SIGUSR1, before)
+
+    assert len(refused) == 1
+    statuses = {token.id: token.status for token in store.get_tokens()}
+    assert statuses == {"row 0": Status.REVOKED, "row 1": Status.OK}
+    assert keeper.revoke("row 1").status is Status.REVOKED

@@ -15,7 +15,7 @@ def kill(world):
 
 
 def test_rejected_refresh_token(world):
-    """The stored refresh token itself rejected means a new login, here and everywhere."""
+    """The stored one itself rejected means a new login, everywhere; it overwrites no token."""
     kill(world)
 
     with pytest.raises(LoginNeeded):
@@ -24,25 +24,21 @@ def test_rejected_refresh_token(world):
         world.get(world.there)
 
     assert Status.LOGIN_NEEDED is world.stored.status
+    assert world.stored.pair == ("access-1", "login-1/0")
     assert world.stored.renewal.claim is None
     assert len(world.provider.sent) == 1
     assert "login_needed" in world.here.names()
 
 
-def test_verdict_keeps_the_tokens(world):
-    """Invariant 3: an error answer overwrites neither of the stored tokens."""
-    kill(world)
-
-    with pytest.raises(LoginNeeded):
-        world.get()
-
-    assert world.stored.pair == ("access-1", "login-1/0")
-
-
-def test_new_login_meanwhile(world):
+@pytest.mark.parametrize(
+    "steps",
+    [lambda world: world.provider.during, lambda world: world.here.store.before["login_needed"]],
+    ids=["in the call", "just before the verdict"],
+)
+def test_new_login_meanwhile(world, steps):
     """Invariant 5: a rejection says nothing about the refresh token of a new login."""
     kill(world)
-    world.provider.during.append(lambda: world.login("login-2", "access-of-login-2", left=3600))
+    steps(world).append(lambda: world.login("login-2", "access-of-login-2", left=3600))
 
     token = world.get()
 
@@ -50,17 +46,17 @@ def test_new_login_meanwhile(world):
     assert Status.OK is world.stored.status
 
 
-def test_new_login_just_before_the_verdict(world):
-    """Invariant 5: the verdict compares and writes; what is logged in meanwhile is not hit."""
+@pytest.mark.parametrize(("gone", "error"), [("delete", TokenNotFound), ("revoke", TokenRevoked)])
+def test_gone_meanwhile(world, gone, error):
+    """Invariant 7: a rejection makes no deleted row anew, nor login_needed out of revoked."""
     kill(world)
-    world.here.store.before["login_needed"].append(
-        lambda: world.login("login-2", "access-of-login-2", left=3600)
-    )
+    world.provider.during.append(lambda: getattr(world.there.keeper, gone)(world.id))
 
-    token = world.get()
+    with pytest.raises(error):
+        world.get()
 
-    assert token.access_token == "access-of-login-2"
-    assert Status.OK is world.stored.status
+    left = [token.status for token in world.there.keeper.tokens()]
+    assert left == ([Status.REVOKED] if gone == "revoke" else [])
 
 
 def test_verdict_after_a_stranger_s_write(world):
@@ -72,28 +68,6 @@ def test_verdict_after_a_stranger_s_write(world):
         world.get()
 
     assert (world.stored.status, world.stored.scope) == (Status.LOGIN_NEEDED, "all")
-
-
-def test_deleted_meanwhile(world):
-    """A rejection of a deleted token is not written anywhere."""
-    kill(world)
-    world.provider.during.append(lambda: world.there.keeper.delete(world.id))
-
-    with pytest.raises(TokenNotFound):
-        world.get()
-
-    assert list(world.there.keeper.tokens()) == []
-
-
-def test_revoked_meanwhile(world):
-    """Invariant 7: a rejection does not turn revoked into login_needed."""
-    world.provider.during.append(lambda: world.there.keeper.revoke(world.id))
-    kill(world)
-
-    with pytest.raises(TokenRevoked):
-        world.get()
-
-    assert Status.REVOKED is world.stored.status
 
 
 def test_steps_aside_for_a_live_claim(rotating):

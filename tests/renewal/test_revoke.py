@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import pytest
+from renewal_scenario import World
 
-from tokenkeep import Status, StoreUnavailable, TokenNotFound, TokenRevoked, UnknownName
+from tokenkeep import Status, StoreUnavailable, TokenNotFound, TokenRevoked
 
 
 def test_revoke(world, keeper):
@@ -36,6 +37,7 @@ def test_revoke_starts_over_on_a_conflict(world, keeper):
     world.here.store.before["revoke"].append(lambda: world.login("login-2", "newer", left=3600))
 
     keeper.revoke(world.id)
+    keeper.revoke(world.id)  # has nothing left to do
 
     assert world.stored.status is Status.REVOKED
     assert world.provider.revoked == ["login-1/0", "login-2/0"]
@@ -60,14 +62,6 @@ def test_revoke_provider_out_of_reach(world, keeper):
     assert world.there.keeper.sweep().revoked == 0
 
 
-def test_revoke_twice(world, keeper):
-    """A second `revoke` is silent, and asks the provider only if that is still to be done."""
-    keeper.revoke(world.id)
-    keeper.revoke(world.id)
-
-    assert world.provider.revoked == ["login-1/0"]
-
-
 def test_revoke_access_token_only(world, keeper):
     """A token without a refresh token is revoked by its access token."""
     world.write(refresh_token=None)
@@ -83,19 +77,6 @@ def test_revoke_unknown(keeper):
         keeper.revoke("no such id")
 
 
-def test_provider_that_is_not_configured_any_more(world, keeper, monkeypatch):
-    """A revocation there is reported, not raised, and stays to be done."""
-
-    def unknown(_):
-        raise UnknownName("There is no provider 'gone'")
-
-    monkeypatch.setattr(keeper.providers, "of", unknown)
-
-    assert keeper.revoke(world.id).status is Status.REVOKED
-    assert "revocation_pending" in world.here.names()
-    assert world.stored.renewal.to_revoke
-
-
 def test_revoke_that_can_t_be_written(world, keeper):
     """Without a commit there is no acknowledgement, and the provider is not asked."""
     world.here.store.refused.append("revoke")
@@ -104,3 +85,82 @@ def test_revoke_that_can_t_be_written(world, keeper):
         keeper.revoke(world.id)
 
     assert world.provider.revoked == []
+
+
+# A login that comes before the provider has confirmed it
+
+
+@pytest.fixture
+def revoked():
+    """A world whose token was revoked while the provider was out of reach, then logged in anew."""
+
+    def make(**provider):
+        world = World(**provider)
+        world.provider.unreachable = True
+        world.here.keeper.revoke(world.id)
+        world.login("login-2", "newer", left=3600)
+        return world
+
+    return make
+
+
+@pytest.mark.parametrize("grant", [False, True], ids=["each by itself", "the whole consent"])
+def test_a_new_login_lives_on(revoked, grant):
+    """What was revoked here is revoked there, unless that would end the new login as well."""
+    world = revoked(revokes_grant=grant)
+    world.provider.unreachable = False
+
+    assert world.here.keeper.sweep().revoked == (not grant)
+
+    assert world.provider.revoked == ([] if grant else ["login-1/0"])
+    assert (world.stored.status, world.stored.access_token) == (Status.OK, "newer")
+    assert world.stored.renewal.to_revoke == ()
+
+
+def test_twice(revoked):
+    """Two revocations in a row, none of them confirmed, are both made up for."""
+    world = revoked(revokes_grant=False)
+    world.here.keeper.revoke(world.id)
+    world.provider.unreachable = False
+
+    assert world.here.keeper.sweep().revoked == 1
+    assert world.provider.revoked == ["login-1/0", "login-2/0"]
+
+
+# What is cached
+
+
+def test_own_write_ends_what_is_cached(world):
+    """A process never hands out what it has replaced itself, however long others may be stale."""
+    world.login(left=3600)
+    vault = world.here.store.vault
+    world.backend.revision = lambda: None  # as a server, which has no change counter
+    assert world.get().access_token == "access-1"
+    world.clock.advance(61)
+
+    renewed = world.here.keeper.rejected(world.id, "access-1")
+
+    assert vault.find_token_by_id(world.id).access_token == renewed.access_token == "access-2"
+    world.here.keeper.revoke(world.id)
+    assert vault.find_token_by_id(world.id).status is Status.REVOKED
+    vault.delete_tokens()
+    assert vault.find_token_by_id(world.id) is None
+
+
+def test_reader_in_between(world):
+    """A reader that began before a write and ends after it does not bring the old token back."""
+    world.login(left=3600)
+    vault = world.here.store.vault
+    world.backend.revision = lambda: None
+    read = world.backend.read
+
+    def slow_read(record_id):
+        record = read(record_id)
+        world.backend.read = read
+        vault.swap(vault.reread(world.id).but(access_token="access-9"))
+        return record
+
+    world.backend.read = slow_read
+    vault.find_token_by_id(world.id)
+
+    assert vault.find_token_by_id(world.id).access_token == "access-9"

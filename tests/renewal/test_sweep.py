@@ -2,49 +2,38 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import replace
 
 import pytest
-from renewal_scenario import ByOwner, World
+from renewal_scenario import Actor, ByOwner, World, dead_holder
 
-from tokenkeep import Claim, Keeper, StoreTampered, Token, holder
-from tokenkeep.folder_journal import FolderJournal
-from tokenkeep.journal import Entry
+from tokenkeep import Claim, StoreTampered, StoreUnavailable, Token
+from tokenkeep.errors import ConfigurationError
+from tokenkeep.journal import FolderJournal
+from tokenkeep.records import record_id
+
+
+def unsaved(world, token_id):
+    """Leave an answer in the journal, as a store that could not be written does."""
+    store = world.here.store
+    store.before["save"].append(lambda: setattr(store, "down", True))
+    token = world.here.keeper.get(id=token_id)
+    store.down = False
+    return token
 
 
 def test_sweep_replays_the_journal(world, keeper):
     """Invariant 4: an answer that could not be saved is saved by the next sweep."""
-    world.here.store.before["save"].append(lambda: setattr(world.here.store, "down", True))
-    token = world.get()
-    assert token.access_token == "access-2"
+    assert unsaved(world, world.id).access_token == "access-2"
     assert "unsaved" in world.here.names()
     assert world.stored.access_token == "access-1"
 
-    world.here.store.down = False
     swept = world.beside.keeper.sweep()
 
     assert (swept.saved, swept.discarded) == (1, 0)
     assert world.stored.access_token == "access-2"
     assert world.stored.renewal.claim is None
     assert keeper.sweep().saved == 0
-
-
-def test_sweep_discards_what_is_out_of_date(world, keeper):
-    """An answer whose base is not stored any more is thrown away."""
-    world.here.store.before["save"].append(lambda: setattr(world.here.store, "down", True))
-    world.get()
-    world.here.store.down = False
-    world.login("login-2", "newer", left=3600)
-
-    assert keeper.sweep().discarded == 1
-    assert world.stored.access_token == "newer"
-    assert list(world.here.journal.entries()) == []
-
-
-def dead_holder():
-    """Describe a process of this host that is gone: its number belongs to another one now."""
-    return json.dumps({**json.loads(holder.me()), "started": "1"})
 
 
 def test_sweep_deletes_first_logins_given_up(world, keeper):
@@ -81,21 +70,118 @@ def test_sweep_leaves_a_login_that_began_meanwhile():
     assert world.vault.lease(asked, over)[1].nonce == "begun"
 
 
-def test_sweep_of_a_broken_journal_entry_names_it(tmp_path, world):
-    """A journal entry that was changed is an error that says which file."""
-    journal = FolderJournal(tmp_path / "journal", world.header)
-    entry = journal.put(an_entry(world.id))
-    (tmp_path / "journal" / entry.name).write_bytes(b"x" * 100)
-    keeper = Keeper(world.here.store, providers=world.here.keeper.providers, journal=journal)
+# What can't be swept holds nothing else up
 
-    with pytest.raises(StoreTampered, match=entry.name):
+
+@pytest.fixture
+def others(world):
+    """Six more tokens, so that some are before and some behind any of them."""
+    logins = (world.login(f"login-{n}", f"first-{n}", user=f"u{n}@x:1") for n in range(2, 8))
+    return sorted(token.id for token in logins)
+
+
+def spoil(world, token_id, **changes):
+    """Change a row's record, as nobody does who has its keys."""
+    record = world.backend.read(record_id(token_id))
+    new = replace(record, **changes, version="a" * 32)
+    world.backend.write(new, replaces=record.version)
+
+
+@pytest.mark.parametrize("changes", [{}, {"key": 7}], ids=["damaged", "of a lost key"])
+def test_row_that_does_not_open(world, others, changes):
+    """Invariant 7: revocations of all other rows are finished; then the error is raised."""
+    keeper = world.here.keeper
+    ids = sorted([*others, world.id])
+    world.provider.unreachable = True
+    for token_id in ids:
+        keeper.revoke(token_id)
+    world.provider.unreachable = False
+    spoilt = ids[:2] + ids[3:4]
+    for token_id in spoilt:
+        spoil(world, token_id, **changes)
+
+    with pytest.raises(StoreTampered):
         keeper.sweep()
 
+    assert len(world.provider.revoked) == len(ids) - len(spoilt)
 
-def an_entry(token_id):
-    return Entry(
-        token_id=token_id, user=None, provider="scripted", issuer=None, client_id=None,
-        client_secret=None, data_center=None, environment=None, base_access=None,
-        base_refresh="r", access_token="a", refresh_token="r2", expires_at=None, lifetime=None,
-        learnt={}, holder="", answered_at=0.0,
-    )  # fmt: skip
+
+def test_entry_whose_row_does_not_open(world, others):
+    """Invariant 4: the answers of all other rows are saved, and rows are swept as well."""
+    for token_id in others:
+        unsaved(world, token_id)
+    world.provider.unreachable = True
+    world.here.keeper.revoke(world.id)
+    world.provider.unreachable = False
+    entries = list(world.here.journal.entries())
+    spoil(world, entries[0].token_id)
+
+    with pytest.raises(StoreTampered):
+        world.here.keeper.sweep()
+
+    assert [entry.token_id for entry in world.here.journal.entries()] == [entries[0].token_id]
+    assert world.provider.revoked == ["login-1/0"]
+
+
+def test_entry_whose_provider_is_not_configured(world, others, monkeypatch):
+    """An answer of a provider that was taken out of the configuration holds no other up."""
+    for token_id in others[:3]:
+        unsaved(world, token_id)
+    of = world.here.keeper.providers.of
+    gone = next(world.here.journal.entries()).token_id
+
+    def configured(token):
+        if token.id == gone:
+            raise ConfigurationError("There is no provider 'gone'")
+        return of(token)
+
+    monkeypatch.setattr(world.here.keeper._renewer, "_provider_of", configured)
+
+    with pytest.raises(ConfigurationError):
+        world.here.keeper.sweep()
+
+    assert [entry.token_id for entry in world.here.journal.entries()] == [gone]
+
+
+def unreadable(path):
+    path.unlink()
+    path.mkdir()  # as little to be read as another user's, and for root too
+
+
+def changed(path):
+    path.write_bytes(b"not sealed")
+
+
+@pytest.mark.parametrize(
+    ("harm", "error"), [(unreadable, StoreUnavailable), (changed, StoreTampered)]
+)
+def test_journal_file_that_does_not_open(tmp_path, world, others, harm, error):
+    """It is an error that says which, after everything else was done."""
+    journal = FolderJournal(tmp_path / "journal", world.header)
+    world.here = Actor(world, journal)
+    for token_id in others[:2]:
+        unsaved(world, token_id)
+    bad = tmp_path / "journal" / next(journal.entries()).name
+    harm(bad)
+    part = tmp_path / "journal" / "7f-1.part"
+    part.touch()
+
+    with pytest.raises(error, match="journal"):
+        world.here.keeper.sweep()
+
+    assert list(journal.entries(on_error=lambda _: None)) == []
+    assert not part.exists()
+
+
+def test_store_that_does_not_answer(world, others):
+    """A store that is down ends the sweep: it is not waited for once for each answer."""
+    for token_id in others[:3]:
+        unsaved(world, token_id)
+    tried = []
+    world.here.store.before["read"].extend([lambda: tried.append(1)] * 9)
+    world.here.store.down = True
+
+    with pytest.raises(StoreUnavailable):
+        world.here.keeper.sweep()
+
+    assert tried == [1]

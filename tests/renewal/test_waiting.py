@@ -2,23 +2,16 @@
 
 from __future__ import annotations
 
-import json
-
 import pytest
-from renewal_scenario import World
+from renewal_scenario import World, dead_holder
 
-from tokenkeep import ProviderUnavailable, RenewalTimeout, TokenKeepError, holder
+from tokenkeep import ProviderUnavailable, RenewalTimeout, TokenKeepError
 from tokenkeep.decision import CLOCK_SKEW
 from tokenkeep.providers import Profile
 from tokenkeep.renewal.watch import MARGIN, Watch
 from tokenkeep.token import Claim
 
 PROFILE = Profile(rotates=True)
-
-
-def dead_holder():
-    """Describe a process of this host that is gone: its number belongs to another one now."""
-    return json.dumps({**json.loads(holder.me()), "started": "1"})
 
 
 def a_claim(clock, *, who="not known", nonce="n", ago=0.0, length=20.0):
@@ -62,44 +55,16 @@ def test_holder_known_dead(world):
     assert len(world.provider.sent) == 1
 
 
-def test_unchanged_for_its_length(world):
-    """A claim nobody can tell about is taken over after its length and a margin, as seen here."""
-    world.claim()
-    started = world.clock.monotonic()
-
-    world.get()
-
-    assert 20.0 + MARGIN <= world.clock.monotonic() - started < 20.0 + MARGIN + 1
-    assert len(world.provider.sent) == 1
-
-
-def test_claim_renewed_meanwhile(world):
-    """Another nonce starts the wait anew: what counts is that *this* claim did not change."""
-    world.claim()
-    started = world.clock.monotonic()
-
-    def claimed_again():
-        if world.clock.monotonic() - started > 15 and not world.clock.slept.count(-1):
-            world.clock.slept.append(-1)  # once
-            world.claim()
-        world.here.store.before["read"].append(claimed_again)
-
-    world.here.store.before["read"].append(claimed_again)
-
-    world.get()
-
-    assert world.clock.monotonic() - started >= 15 + 20 + MARGIN
-
-
-@pytest.mark.parametrize("length", [25.0, 500.0, 1e9])
+@pytest.mark.parametrize("length", [20.0, 25.0, 1e9])
 def test_length_of_another_profile(world, length):
-    """A claim is believed for the length that this process knows, not for what it says itself."""
+    """A claim is taken over after the length that this process knows, not what it says itself."""
     world.claim(length=length)
     started = world.clock.monotonic()
 
     world.get()
 
     assert 20.0 + MARGIN <= world.clock.monotonic() - started < 20.0 + MARGIN + 1
+    assert len(world.provider.sent) == 1
 
 
 def test_wait_is_bounded():
@@ -112,27 +77,6 @@ def test_wait_is_bounded():
         world.get()
 
     assert 45.0 <= world.clock.monotonic() - started < 46.0
-
-
-def test_still_good_token_is_used_meanwhile(world):
-    """Inside the advisory window nobody waits for the one who renews."""
-    world.write(expires_at=world.clock.now() + 100)
-    world.claim()
-
-    token = world.get()
-
-    assert token.access_token == "access-1"
-    assert world.clock.slept == []
-
-
-def test_own_end_of_a_claim_with_rotation(killing):
-    """With rotation no other host's clock is believed: an old claim is watched like a new one."""
-    killing.claim(ago=100_000.0)
-    started = killing.clock.monotonic()
-
-    killing.get()
-
-    assert killing.clock.monotonic() - started >= 20.0 + MARGIN
 
 
 @pytest.mark.parametrize(

@@ -9,8 +9,8 @@ from collections import Counter
 from contextlib import closing, suppress
 from typing import TYPE_CHECKING
 
+from tokenkeep.backends import private_file
 from tokenkeep.errors import ConfigurationError, UnknownName
-from tokenkeep.folder_journal import sync_folder
 from tokenkeep.importing.clashes import Best
 from tokenkeep.importing.columns import HEADERS
 from tokenkeep.moving.settled import expect_settled, finish_moves
@@ -83,7 +83,7 @@ def export_csv(
         finally:
             with suppress(FileNotFoundError):
                 aside.unlink()
-        sync_folder(path.parent)
+        private_file.sync_folder(path)
     except FileExistsError as exc:
         raise _taken(path) from exc
     except OSError as exc:

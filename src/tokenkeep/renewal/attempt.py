@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -40,18 +41,7 @@ LONGEST_PAUSE = 0.25
 
 @dataclass(frozen=True, slots=True)
 class Parts:
-    """
-    What the protocol works with.
-
-    Args:
-        store: Must be able to `swap`.
-        journal: For answers that must not be lost.
-        clock: The time.
-        report: Called with an event's name, a token and details.
-        late: Settles answers that could not be saved on their claim.
-        errors: How far this host's clock is off.
-        watch: This process's view of other people's claims.
-    """
+    """What the protocol works with: the arguments of `tokenkeep.renewal.Renewer`, and more."""
 
     store: Store
     journal: Journal
@@ -181,27 +171,24 @@ class Attempt:
         sent_at = self._clock.now()
         try:
             answer = self._provider.refresh(asked)
-        except GrantRejected as exc:
-            self._journal.give_back(room)
-            failure = failure_of(exc, asked, self._clock.now())
-            return self._permanent(held, failure)
-        except RenewalError as exc:
-            self._journal.give_back(room)
-            exc.token_id, exc.user = held.id, held.user
-            failure = failure_of(exc, asked, self._clock.now())
-            self._release(held, failure)
-            self._report("renewal_failed", held, kind=failure.kind, error=failure.error)
-            raise
         except BaseException as exc:
             self._journal.give_back(room)
-            self._release(held, None, unsent=isinstance(exc, ConfigurationError))
+            if not isinstance(exc, RenewalError):
+                self._release(held, None, unsent=isinstance(exc, ConfigurationError))
+                raise
+            failure = failure_of(exc, asked, self._clock.now())
+            if isinstance(exc, GrantRejected):
+                return self._permanent(held, failure)
+            exc.token_id, exc.user = held.id, held.user
+            self._release(held, failure)
+            self._report("renewal_failed", held, kind=failure.kind, error=failure.error)
             raise
         if answer.clock_offset is not None:
             self._errors.learn(held.issuer, clock_error(answer))
         entry = answered(held, answer, self._provider, asked=asked, sent_at=sent_at)
         if answer.refresh_token not in (None, held.refresh_token):
             # The old refresh token is spent: this answer is the only one.
-            entry = self._kept(entry, held, room)
+            entry = self._late.keep(entry, held, room)
         else:
             self._journal.give_back(room)
         saved = self._saved(held, entry)
@@ -235,20 +222,13 @@ class Attempt:
                 self._late.forget(entry, saved)
         except StoreUnavailable as exc:
             if entry.name is None:
-                self._kept(entry, held, None)
+                self._late.keep(entry, held)
             self._report("unsaved", held, error=exc.what)
             # Handed out, but in no version that is stored.
             return wanted.but(version=None)
         if saved is not None:
             self._report("renewed", saved)
         return saved
-
-    def _kept(self, entry: Entry, held: Token, room: str | None) -> Entry:
-        try:
-            return self._journal.put(entry, room)
-        except StoreUnavailable as exc:
-            self._report("unjournaled", held, error=exc.what)
-            return entry
 
     def _permanent(self, held: Token, failure: Failure) -> Token | None:
         """
@@ -272,23 +252,20 @@ class Attempt:
                 and other.nonce != self._nonce
                 and not self._watch.takeable(other, self._provider.profile)
             ):
-                if self._clock.monotonic() >= self._deadline:
-                    raise too_slow(stored, self._provider.profile.wait_timeout)
                 self._clock.sleep(pause)
                 pause = min(pause * 1.5, LONGEST_PAUSE)
-                continue
-            entry = self._late.left(held)
-            if entry is not None:
+            elif (entry := self._late.left(held)) is not None:
                 return self._settled(held, entry)
-            gone = died(stored, Status.LOGIN_NEEDED, self._clock.now(), holder.name(holder.me()))
-            try:
-                written = self._store.swap(gone.with_renewal(failure=failure))
-            except StoreConflict:
-                if self._clock.monotonic() >= self._deadline:
-                    raise too_slow(stored, self._provider.profile.wait_timeout) from None
-                continue
-            self._report("login_needed", written, error=failure.error)
-            raise dead(written)
+            else:
+                gone = died(
+                    stored, Status.LOGIN_NEEDED, self._clock.now(), holder.name(holder.me())
+                )
+                with suppress(StoreConflict):
+                    written = self._store.swap(gone.with_renewal(failure=failure))
+                    self._report("login_needed", written, error=failure.error)
+                    raise dead(written)
+            if self._clock.monotonic() >= self._deadline:
+                raise too_slow(stored, self._provider.profile.wait_timeout)
 
     def _release(self, held: Token, failure: Failure | None, *, unsent: bool = False) -> None:
         """

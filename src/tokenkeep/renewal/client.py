@@ -7,12 +7,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from tokenkeep.decision import Decision, Verdict, current_failure, decide, is_usable
-from tokenkeep.errors import (
-    RenewalError,
-    StoreUnavailable,
-    TokenKeepError,
-    TokenNotFound,
-)
+from tokenkeep.errors import RenewalError, StoreUnavailable, TokenKeepError, TokenNotFound
 from tokenkeep.renewal.attempt import FIRST_PAUSE, LONGEST_PAUSE, Ask, Attempt, Parts
 from tokenkeep.renewal.flights import Flights
 from tokenkeep.renewal.late import Late
@@ -28,7 +23,6 @@ if TYPE_CHECKING:
     from tokenkeep.journal import Entry, Journal
     from tokenkeep.providers.base import Provider
     from tokenkeep.store import Store
-    from tokenkeep.token import Claim
 
 
 class Renewer:
@@ -110,20 +104,23 @@ class _Client:
             decision = self._decided()
             if decision.verdict is Verdict.USE:
                 return self._token
-            if self._clock.monotonic() >= self._deadline:
-                return self._old_or(too_slow(self._token, self._profile.wait_timeout))
+            # A listener that asks for the token whose renewal it is told of can't wait for that.
+            is_own = self._flights.is_own(str(self._token.id))
+            if is_own or self._clock.monotonic() >= self._deadline:
+                waited = 0.0 if is_own else self._profile.wait_timeout
+                return self._old_or(too_slow(self._token, waited))
             if decision.verdict is Verdict.WAIT:
                 unsaved = self._wait()
                 if unsaved is not None:
                     return unsaved
             else:
-                urgent = decision.verdict is Verdict.RENEW_NOW
-                result = self._turn(urgent=urgent)
+                result = self._turn(urgent=decision.verdict is Verdict.RENEW_NOW)
                 if result is not None:
                     return result
-                if not urgent and self._is_usable(self._looked_again()):
-                    return self._token
+            # While a turn lasted, the token may have been revoked.
             self._read()
+            if decision.verdict is Verdict.RENEW_SOON and self._is_usable(self._token):
+                return self._token
 
     def _decided(self) -> Decision:
         """Decide on the token as it is now; what ends the loop with an error is raised here."""
@@ -141,7 +138,8 @@ class _Client:
             self._token = self._old_or(error_of(failure, token))
             return Decision(Verdict.USE)
         claim = token.renewal.claim
-        if decision.verdict is Verdict.WAIT and claim and self._is_free(claim):
+        is_free = claim is not None and self._parts.watch.takeable(claim, self._profile)
+        if decision.verdict is Verdict.WAIT and is_free:
             free = seen.with_renewal(claim=None)
             decision = decide(free, now, self._profile, rejected=rejected)
         if decision.verdict is Verdict.COOL_DOWN:
@@ -150,9 +148,6 @@ class _Client:
             raise throttled(token, decision.until)
         return decision
 
-    def _is_free(self, claim: Claim) -> bool:
-        return self._parts.watch.takeable(claim, self._profile)
-
     def _old_or(self, error: TokenKeepError) -> Token:
         """Return the token as read last while it is still good, else raise."""
         if self._is_usable(self._token):
@@ -160,11 +155,6 @@ class _Client:
         if self._token.status is not Status.OK:
             raise dead(self._token) from error
         raise error
-
-    def _looked_again(self) -> Token:
-        """Read again: while a turn lasted, the token may have been revoked."""
-        self._read()
-        return self._token
 
     def _is_usable(self, token: Token) -> bool:
         local = self._parts.errors.local(token)
@@ -177,9 +167,6 @@ class _Client:
         Returns:
             The token with an answer that still can't be saved. None: read again.
         """
-        if self._flights.is_own(str(self._token.id)):
-            # A listener that asks for the token whose renewal it is told of.
-            raise too_slow(self._token, 0.0)
         if not self._flights.wait(str(self._token.id), self._pause):
             self._clock.sleep(self._pause * random.uniform(0.5, 1.0))  # noqa: S311  # jitter, not a secret
         # The holder may have an answer it could not save.
@@ -233,8 +220,6 @@ class _Client:
         token = self._token
         flight = self._flights.start(token_id, lambda: attempt.run(token))
         if flight is None:
-            if self._flights.is_own(token_id):
-                return self._old_or(too_slow(token, 0.0))
             if urgent:
                 self._flights.wait(token_id, self._pause)
             return None

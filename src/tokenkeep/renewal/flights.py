@@ -13,10 +13,6 @@ if TYPE_CHECKING:
     from tokenkeep.token import Token
 
 
-_LOOK_AGAIN = 1.0
-"""How long a thread may take for its first step before it is looked at again, in seconds."""
-
-
 class Flight:
     """
     One attempt, in a thread of its own.
@@ -35,6 +31,8 @@ class Flight:
 
     def run(self, attempt: Callable[[], Token | None]) -> None:
         """Make the attempt and keep what comes of it."""
+        self.thread = threading.get_ident()
+        self.decided.set()
         try:
             self._token = attempt()
         except BaseException as exc:  # noqa: BLE001  # kept, and raised in the caller's thread
@@ -73,8 +71,6 @@ class Flights:
             # step a signal handler may raise, and the note would stay for ever.
             try:
                 if self._running.setdefault(token_id, flight) is flight:
-                    flight.thread = threading.get_ident()
-                    flight.decided.set()
                     flight.run(attempt)
             finally:
                 if self._running.get(token_id) is flight:
@@ -82,14 +78,11 @@ class Flights:
                 flight.decided.set()
                 flight.done.set()
 
-        thread = threading.Thread(target=fly, name="tokenkeep-renewal", daemon=False)
         try:
-            thread.start()
+            threading.Thread(target=fly, name="tokenkeep-renewal", daemon=False).start()
         except RuntimeError:  # no more threads: the interpreter is ending, or a limit
             fly()
-        # In a child forked meanwhile by a signal handler, the thread is not there.
-        while not flight.decided.wait(_LOOK_AGAIN) and thread.is_alive():
-            pass
+        flight.decided.wait()
         return None if flight.thread is None else flight
 
     def wait(self, token_id: str, timeout: float) -> bool:

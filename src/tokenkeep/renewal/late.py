@@ -6,6 +6,7 @@ One function for a late holder, a write of unknown outcome and a journal's repla
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from tokenkeep import saving
@@ -28,9 +29,6 @@ if TYPE_CHECKING:
     from tokenkeep.store import Store
 
     Report = Callable[..., None]
-
-_UNKNOWN = 3
-"""How many writes of unknown outcome in a row are looked at again."""
 
 
 class Late:
@@ -65,17 +63,10 @@ class Late:
         Raises:
             StoreUnavailable: It can't be decided now; the journal keeps it.
         """
-        unknown = 0
         for _ in attempts(entry.token_id, entry.user):
             row = self._store.reread(entry.token_id)
-            try:
+            with suppress(StoreConflict):
                 return self._settled(entry, row, provider)
-            except StoreConflict:
-                continue
-            except StoreUnavailable:
-                unknown += 1
-                if unknown == _UNKNOWN:
-                    raise
         return None
 
     def left(self, row: Token) -> Entry | None:
@@ -94,6 +85,21 @@ class Late:
         led_to = self._store.reread(entry.token_id)
         return entry if led_to is not None and led_to.id == row.id else None
 
+    def keep(self, entry: Entry, token: Token, room: str | None = None) -> Entry:
+        """
+        Put an answer into the journal; that it can't be written is reported.
+
+        Args:
+            entry: The answer.
+            token: Whose it is.
+            room: What `Journal.prepare` returned. None if no room was made.
+        """
+        try:
+            return self._journal.put(entry, room)
+        except StoreUnavailable as exc:
+            self._report("unjournaled", token, error=exc.what)
+            return entry
+
     def forget(self, entry: Entry, token: Token | None) -> None:
         """
         Take an answer out of the journal, now that what becomes of it is final.
@@ -111,7 +117,7 @@ class Late:
     def _settled(self, entry: Entry, stored: Token | None, provider: Provider) -> Token | None:
         if stored is None or stored.status is Status.REVOKED:
             if self._taken_back(entry, stored, provider):
-                self._done(entry, None)
+                self.forget(entry, None)
             return None
         # A provider may answer the base itself, with another end: that is not saved yet.
         if stored.pair == entry.pair != entry.base:
@@ -192,15 +198,9 @@ class Late:
         except (RenewalError, ConfigurationError) as exc:
             self._report("revocation_pending", stored or fresh, error=exc.what)
             if entry.name is None:
-                self._keep(entry, fresh)
+                self.keep(entry, fresh)
             return False
         return True
-
-    def _keep(self, entry: Entry, fresh: Token) -> None:
-        try:
-            self._journal.put(entry)
-        except StoreUnavailable as exc:
-            self._report("unjournaled", fresh, error=exc.what)
 
 
 def _with_late(row: Token, entry: Entry, habits: saving.Habits) -> Token:

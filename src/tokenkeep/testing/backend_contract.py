@@ -29,7 +29,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import pytest
 
 from tokenkeep.errors import StoreConflict
-from tokenkeep.journal import MemoryJournal
+from tokenkeep.journal import Journal
 from tokenkeep.sealing import KeyRing
 from tokenkeep.testing import _contract_workers as workers
 from tokenkeep.testing._contract_workers import again, digits, in_processes, record
@@ -258,7 +258,7 @@ class SharedBackendContract(BackendContract):
 
 
 def _vault(backend: Backend) -> Vault:
-    return Vault(backend, KeyRing([bytes(32)]), journal=MemoryJournal())
+    return Vault(backend, KeyRing([bytes(32)]), journal=Journal())
 
 
 class _Interrupted(Exception):

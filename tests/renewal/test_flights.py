@@ -1,8 +1,7 @@
-"""A caller that is interrupted while it starts a renewal: nothing is left behind or lost."""
+"""One attempt a process: threads share it, and a caller that is interrupted leaves none behind."""
 
 from __future__ import annotations
 
-import signal
 import sys
 import threading
 import time
@@ -12,6 +11,50 @@ import pytest
 
 from tokenkeep.renewal import flights as module
 from tokenkeep.renewal.flights import Flights
+
+
+def test_threads_share_one_attempt(world):
+    """Invariant 2: while one thread of a process renews, no other one writes a claim."""
+    claims = []
+    renewing, go_on = threading.Event(), threading.Event()
+
+    def in_the_call():
+        renewing.set()
+        assert go_on.wait(30)
+
+    def another_claim():
+        # Later, one who read before the answer was saved may try; its old version is refused.
+        if not go_on.is_set():
+            claims.append("second")
+
+    world.provider.before.append(in_the_call)
+    # Others look at a record in which the claim has been lost.
+    world.here.store.before["claim"] += [lambda: None, another_claim]
+    first = threading.Thread(target=world.get)
+    first.start()
+    assert renewing.wait(30)
+    world.free()
+    second = threading.Thread(target=world.get)
+    second.start()
+    second.join(0.5)
+    go_on.set()
+    first.join(30)
+    second.join(30)
+
+    assert claims == []
+    assert len(world.provider.sent) == 1
+
+
+def test_no_more_threads(monkeypatch):
+    """Where no thread can be started (a limit, an ending interpreter) the caller's own is used."""
+
+    def refused(self):  # noqa: ARG001  # the interface's
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(threading.Thread, "start", refused)
+    flight = Flights().start("id", lambda: "a token")
+
+    assert flight.result() == "a token"
 
 
 class Interrupted(BaseException):
@@ -40,10 +83,10 @@ def interrupted_at(line, act):
     return False
 
 
-def started(flights, attempt):
+def started(flights):
     """Start an attempt as soon as none is under way."""
     end = time.monotonic() + 20
-    while (flight := flights.start("id", attempt)) is None:
+    while (flight := flights.start("id", lambda: "a token")) is None:
         assert time.monotonic() < end, "an attempt that never ends is left behind"
         time.sleep(0.001)
     return flight
@@ -61,7 +104,7 @@ def test_interrupted_at_any_line():
 
         reached = interrupted_at(line, lambda: flights.start("id", attempt))  # noqa: B023
 
-        assert started(flights, lambda: "a token").done.wait(20)
+        assert started(flights).done.wait(20)
         for thread in threading.enumerate():
             if thread.name == "tokenkeep-renewal":
                 thread.join(20)
@@ -93,36 +136,5 @@ def test_interrupted_while_the_thread_is_started(monkeypatch, begins):
         with pytest.raises(Interrupted):
             flights.start("id", attempt)
 
-    assert started(flights, lambda: "a token").done.wait(20)
+    assert started(flights).done.wait(20)
     assert done == [1] * begins
-
-
-def test_interrupted_by_a_signal():
-    """The same with a real signal, which comes while the caller waits for the thread."""
-    flights, done = Flights(), []
-
-    def interrupted(*_):
-        raise Interrupted
-
-    def attempt():
-        signal.raise_signal(signal.SIGUSR1)
-        time.sleep(0.05)
-        done.append(1)
-
-    before = signal.signal(signal.SIGUSR1, interrupted)
-    try:
-        with pytest.raises(Interrupted):
-            flights.start("id", attempt).done.wait(20)
-    finally:
-        signal.signal(signal.SIGUSR1, before)
-
-    assert started(flights, lambda: "a token").done.wait(20)
-    assert done == [1]
-
-
-def test_thread_that_never_gets_to_fly(monkeypatch):
-    """A thread that ends before its first step, as after a fork, is not waited for."""
-    monkeypatch.setattr(module, "_LOOK_AGAIN", 0.01)
-    monkeypatch.setattr(threading.Thread, "run", lambda _: None)
-
-    assert Flights().start("id", lambda: "a token") is None

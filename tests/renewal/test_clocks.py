@@ -1,0 +1,291 @@
+"""A host whose clock is wrong: what its processes learn of it, and when they forget that."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+
+import pytest
+from renewal_processes import KEY, PATIENCE
+from renewal_scenario import Actor, World
+
+from tokenkeep import ProviderUnavailable, StoreTampered, holder
+from tokenkeep.clock import CLOCK_TOLERANCE
+from tokenkeep.journal import FolderJournal
+
+TWO_HOURS = 7200.0
+ISSUER = "https://provider.example/token"
+
+
+def off(world, seconds):
+    """Set this host's clock ahead of the provider's, or behind it; the next caller renews."""
+    world.provider.extra = {"clock_offset": -seconds}
+    world.clock.set(world.clock.now() + seconds)
+    world.write(expires_at=world.clock.now() - 1)
+
+
+def set_right(world, seconds):
+    """Undo `off`, as NTP does."""
+    world.provider.extra = {"clock_offset": 0.0}
+    world.clock.set(world.clock.now() - seconds)
+
+
+@pytest.fixture
+def folder(tmp_path):
+    return tmp_path / "journal"
+
+
+@pytest.fixture
+def new_process(world, folder):
+    """Start another process of this host, which knows what the ones before have noted."""
+    return lambda: Actor(world, FolderJournal(folder, world.header))
+
+
+def notes(folder):
+    return sorted(folder.glob("*.clock"))
+
+
+# One process
+
+
+@pytest.mark.parametrize("asks", ["this process", "new ones"])
+@pytest.mark.parametrize("ahead", [TWO_HOURS, -TWO_HOURS])
+def test_clock_set_right(world, new_process, ahead, asks):
+    """What was learnt of a clock is forgotten once it is set: no token is handed out ended."""
+    process = new_process()
+    off(world, ahead)
+    world.get(process)
+    set_right(world, ahead)
+
+    for minutes in (0, 10, 44, 2, 5, 39, 19, 2, 29, 29, 2):
+        world.clock.advance(minutes * 60)
+        found = world.get(process if asks == "this process" else new_process())
+        assert found.expires_at > world.clock.now()
+
+    assert len(world.provider.sent) == 1 + 3  # at minute 56, 119 and 179
+
+
+@pytest.mark.parametrize("ahead", [TWO_HOURS, -TWO_HOURS])
+def test_clock_that_stays_wrong(world, ahead):
+    """Time that passes is no reason to forget, nor is a correction too small to count."""
+    off(world, ahead)
+    for _ in range(10):
+        world.get()
+        world.clock.advance(1000)
+        world.clock.set(world.clock.now() + CLOCK_TOLERANCE / 12)
+
+    # Renewed when 300 s or less of an hour are left: after 4 looks each.
+    assert len(world.provider.sent) == 3
+    assert world.here.keeper.clock_errors.of(ISSUER) == -ahead
+
+
+def test_suspended_machine(world):
+    """A suspend, in which the monotonic clock stands still, costs one call at most."""
+    off(world, TWO_HOURS)
+    world.get()
+    world.clock.set(world.clock.now() + 600)  # woken up: 50 minutes are left
+
+    for _ in range(5):
+        world.get()
+
+    assert len(world.provider.sent) == 2
+
+
+def test_clock_far_ahead_blocks_nobody(limited):
+    """What a host with a clock a year ahead has written holds nobody up."""
+    year = 365 * 86_400.0
+    now = limited.clock.now()
+    limited.clock.set(now + year)
+    limited.provider.trouble.append(ProviderUnavailable("down"))
+    with pytest.raises(ProviderUnavailable):
+        limited.get(limited.there)
+    limited.clock.set(now)
+    limited.write_renewal(mints=tuple(now + year + n for n in range(10)))
+
+    assert limited.get().access_token == "access-2"
+
+
+def test_one_issuer_s_clock_says_nothing_of_another(limited):
+    """Only the ends of an issuer's own tokens are judged by its clock, and nothing else."""
+    limited.here.keeper.clock_errors.learn("https://other.example/token", -3600.0)
+    now = limited.clock.now()
+    limited.write(expires_at=now - 600)
+
+    assert limited.get().access_token == "access-2"
+    assert limited.stored.renewal.mints[-1] == now
+
+
+def test_learnt_right_after_the_clock_was_set(world):
+    """What a call that saw the clock set has learnt is about the clock as it is now."""
+    errors = world.here.keeper.clock_errors
+    world.clock.set(world.clock.now() + TWO_HOURS)
+
+    errors.learn(ISSUER, -TWO_HOURS)
+
+    assert errors.of(ISSUER) == -TWO_HOURS
+
+
+def test_nothing_new_was_learnt(world):
+    """On a host whose clock is right a renewal is no reason to look at all tokens again."""
+    world.provider.extra = {"clock_offset": 3.0}
+    errors = world.here.keeper.clock_errors
+    before = errors.era()
+
+    world.get()
+
+    assert errors.era() == before
+
+
+# All processes of the host
+
+
+@pytest.mark.parametrize("learns", ["this process", "another"])
+def test_learnt_from_another_token(world, new_process, learns):
+    """Tokens that were found good before are judged anew by what another one's renewal taught."""
+    watched = new_process()
+    other = world.login("login-2", "first-2", user="ben@example.com:2")
+    off(world, -TWO_HOURS)
+    # By this host's clock, two hours more than it has.
+    ends = world.clock.now() + TWO_HOURS + 900
+    world.vault.swap(world.vault.reread(other.id).but(expires_at=ends))
+    assert watched.keeper.get(id=other.id).access_token == "first-2"
+
+    world.get(watched if learns == "this process" else new_process())
+    world.clock.advance(901)
+    world.get(watched)
+
+    assert watched.keeper.get(id=other.id).access_token != "first-2"
+
+
+def test_processes_that_have_found_nothing_yet(world, new_process):
+    """Invariant 2: processes that were there before it was learnt don't ask either."""
+    world.provider.extra = {"clock_offset": -TWO_HOURS}
+    processes = [new_process() for _ in range(4)]
+    for each in processes:
+        each.keeper.clock_errors.of(ISSUER)
+
+    for each in processes:
+        world.get(each)
+
+    assert len(world.provider.sent) == 1
+
+
+def test_host_that_is_behind(world, new_process):
+    """A process that has never asked knows when a token has really ended."""
+    world.provider.extra = {"clock_offset": TWO_HOURS}
+    long_there = new_process()
+    long_there.keeper.clock_errors.of(ISSUER)
+    world.get(new_process())
+    world.clock.advance(3000)
+    assert world.get(long_there).access_token == "access-2"
+
+    world.clock.advance(601)
+
+    assert world.get(long_there).access_token == "access-3"
+    assert world.get(new_process()).access_token == "access-3"
+
+
+def test_clock_that_was_slewed(world, new_process):
+    """A clock that came right without being set is noted, too."""
+    off(world, TWO_HOURS)
+    world.get(new_process())
+    world.provider.extra = {"clock_offset": 0.0}
+    world.write(expires_at=world.clock.now() - TWO_HOURS - 1)
+
+    world.get(new_process())
+
+    assert new_process().keeper.clock_errors.of(ISSUER) == 0.0
+
+
+def test_another_start_of_the_host(world, new_process, folder, monkeypatch):
+    """What was noted before the host was started anew, or by another one, is not believed."""
+    world.provider.extra = {"clock_offset": -TWO_HOURS}
+    world.get(new_process())
+    monkeypatch.setattr(holder, "boot", lambda: "another")
+    world.get(new_process())
+    assert len(world.provider.sent) == 2
+
+    world.get(new_process())
+
+    assert len(world.provider.sent) == 2
+    assert len(notes(folder)) == 1
+
+
+@pytest.mark.parametrize("offset", [0.0, 29.0, None])
+def test_clock_that_is_right(world, new_process, folder, offset):
+    """A host whose clock is right leaves no note."""
+    world.provider.extra = {"clock_offset": offset}
+
+    world.get(new_process())
+
+    assert notes(folder) == []
+
+
+def test_no_boot_id(world, new_process, folder, monkeypatch):
+    """A system that does not tell when it was started keeps no note that it could not judge."""
+    world.provider.extra = {"clock_offset": -TWO_HOURS}
+    monkeypatch.setattr(holder, "boot", lambda: None)
+
+    world.get(new_process())
+
+    assert notes(folder) == []
+
+
+def spoil(path):
+    path.write_bytes(path.read_bytes()[:-1] + b"x")
+
+
+def block(path):
+    path.unlink()
+    path.mkdir()
+
+
+@pytest.mark.parametrize(("harm", "calls"), [(spoil, 2), (block, 3)])
+def test_note_that_does_not_open(world, new_process, folder, harm, calls):
+    """A note is only a hint: a process asks once too often, and takes its place if it can."""
+    world.provider.extra = {"clock_offset": -TWO_HOURS}
+    world.get(new_process())
+    harm(*notes(folder))
+
+    assert world.get(new_process()).access_token == "access-3"
+    world.get(new_process())
+    assert len(world.provider.sent) == calls
+
+
+def test_sealed(world, new_process, folder):
+    """Invariant 10: a note opens only with its store's keys; nobody else may read the folder."""
+    world.provider.extra = {"clock_offset": -TWO_HOURS}
+    world.get(new_process())
+    (note,) = notes(folder)
+
+    assert b"boot" not in note.read_bytes()
+    assert folder.stat().st_mode & 0o777 == 0o700
+    assert FolderJournal(folder, world.header).clock_error(ISSUER).behind == -TWO_HOURS
+    with pytest.raises(StoreTampered):
+        FolderJournal(folder, World().header).clock_error(ISSUER)
+
+
+GET = """
+import sys, time
+real = time.time
+time.time = lambda: real() + 7200
+from tokenkeep import Keeper, open_store
+print(Keeper(open_store(sys.argv[1])).get(id=sys.argv[2]).access_token)
+"""
+
+
+def test_real_processes(fleet):
+    """Invariant 2: one call, however many processes of a host that is ahead ask, now and later."""
+    command = [sys.executable, "-c", GET, fleet.url, fleet.id]
+    environ = {**os.environ, "TOKENKEEP_KEYS": KEY}
+
+    def asked():
+        return subprocess.Popen(command, env=environ, stdout=subprocess.PIPE)
+
+    running = [asked() for _ in range(4)]
+    told = [each.communicate(timeout=PATIENCE)[0] for each in running]
+    told += [asked().communicate(timeout=PATIENCE)[0]]
+
+    assert set(told) == {f"{fleet.stored.access_token}\n".encode()}
+    assert fleet.calls == 1
