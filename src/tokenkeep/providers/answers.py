@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from tokenkeep.providers.exchange import Reply
+    from tokenkeep.providers.http import Reply
 
 LONGEST_LIFE = 10 * 365 * 86_400.0
 """A life beyond ten years is a date or a mistake, not a duration; in seconds."""
