@@ -243,10 +243,7 @@ class SDKStore:
             SDKException: The store can't be read.
         """
         with _sdk_errors:
-            return [
-                zoho_tokens.made(token, token.expires_at, str(token.id))
-                for token in self._all_zohos()
-            ]
+            return [zoho_tokens.made(t, t.expires_at, str(t.id)) for t in self._all_zohos()]
 
     def delete_tokens(self) -> None:
         """
@@ -312,7 +309,11 @@ class SDKStore:
 
     def _valid(self, asked: Token) -> Token | None:
         """Return a valid token. None if the caller is to log in."""
-        stored = self._found(asked) or self._first_login(asked)
+        stored = self.keeper.store.find_token(asked)
+        if stored is None and asked.data_center:
+            # Rather where the SDK is told to work, else where it is.
+            stored = self.keeper.store.find_token(asked.but(data_center=None))
+        stored = stored or self._first_login(asked)
         if stored is None:
             return None
         try:
@@ -325,13 +326,6 @@ class SDKStore:
             return valid
         saved = self._first_login(asked)
         return None if saved is None else self._renewed(saved)
-
-    def _found(self, asked: Token) -> Token | None:
-        """Return what is stored: rather where the SDK is told to work, else where it is."""
-        found = self.keeper.store.find_token(asked)
-        if found is None and asked.data_center:
-            found = self.keeper.store.find_token(asked.but(data_center=None))
-        return found
 
     def _renewed(self, stored: Token, asked: Token = _NOTHING) -> Token:
         issuer = self._issuer(stored)
@@ -473,15 +467,7 @@ class NoToken:
         return "<NoToken>"
 
     def authenticate(self, url_connection: Any) -> None:  # noqa: ARG002 - the SDK's own name
-        """
-        Refuse a call.
-
-        Args:
-            url_connection: The call.
-
-        Raises:
-            SDKException: Always.
-        """
+        """Refuse a call, always: `SDKException`."""
         with _sdk_errors:
             raise TokenNotFound(
                 "The SDK was called for nobody",

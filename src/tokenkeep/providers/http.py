@@ -152,15 +152,7 @@ def _run(request: _Request, timeout: float, clock: Callable[[], float]) -> Reply
 
 @dataclass(frozen=True, slots=True)
 class _Request:
-    """
-    What to send, once.
-
-    Args:
-        method: ``POST`` or ``GET``.
-        address: Where to.
-        authorization: Value of the ``Authorization`` header. None sends none.
-        body: A form. None sends none.
-    """
+    """What to send, once. The body is a form; None sends none, nor that header."""
 
     method: str
     address: Address

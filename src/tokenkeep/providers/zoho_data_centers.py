@@ -68,11 +68,6 @@ class DataCenter:
         url = self.accounts.rstrip("/")
         return url if url.endswith("/token") else f"{url}/oauth/v2/token"
 
-    @property
-    def accounts_server(self) -> str:
-        """``host:port`` of the accounts server."""
-        return host_and_port(self.accounts)
-
     def api_domain(self, environment: str = "production") -> str:
         """
         Return the base URL for API calls.
@@ -120,7 +115,7 @@ class DataCenters:
         self._places: dict[str, Place] = {}
         for center in centers:
             _add(self._by_name, center.name, center)
-            _add(self._by_accounts_server, center.accounts_server, center)
+            _add(self._by_accounts_server, host_and_port(center.accounts), center)
             for host, place in center.places():
                 _add(self._places, host, place)
 
@@ -169,8 +164,9 @@ class DataCenters:
             UnknownName: It is not in the table.
         """
         center = self._by_accounts_server.get(host_and_port(url))
+        scheme, named, _ = url.strip().lower().partition("://")
         # The scheme counts as well: what the table has as https is not http.
-        if center is None or not _same_scheme(url, center.accounts):
+        if center is None or (named and not center.accounts.startswith(f"{scheme}://")):
             raise UnknownName(
                 "That accounts server is not one of Zoho's known data centres",
                 hint="Nothing was sent to it. Known are " + ", ".join(c.accounts for c in self),
@@ -237,10 +233,6 @@ def _add(table: dict[str, Any], key: str, value: object) -> None:
             f"{key} stands for two data centres or environments",
             hint="Each name, accounts server and API host may occur once",
         )
-
-
-def _same_scheme(url: str, known: str) -> bool:
-    return "://" not in url or url.strip().lower().startswith(f"{known.partition('://')[0]}://")
 
 
 def _zoho(name: str, domain: str, api: str, *aliases: str) -> DataCenter:
