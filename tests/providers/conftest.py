@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import pytest
-from provider_server import SECRETS, RawServer
+from provider_server import SECRETS, RawServer, as_json
 
 from tokenkeep.token import Token
 
 
 @pytest.fixture
 def serve():
-    """Start a `RawServer`; given bytes, it answers each request with them."""
+    """Start a `RawServer`; given bytes or a document, it answers each request with that."""
     servers = []
 
     def start(play, **options):
-        if isinstance(play, bytes):
-            answer = play
+        if not callable(play):
+            answer = play if isinstance(play, bytes) else as_json(play)
 
             def play(connection, _request):
                 connection.sendall(answer)

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import socket
 import threading
 import time
+from urllib.parse import parse_qs
 
 import tokenkeep
 
@@ -84,6 +86,18 @@ def response(body=b"", status="200 OK", *headers):
     """Return a whole HTTP response."""
     lines = [f"HTTP/1.1 {status}", f"Content-Length: {len(body)}", *headers, "", ""]
     return "\r\n".join(lines).encode() + body
+
+
+def as_json(document, status="200 OK", *headers):
+    """Return a whole HTTP response with a document; a str is its text as it stands."""
+    text = document if isinstance(document, str) else json.dumps(document)
+    return response(text.encode(), status, *headers)
+
+
+def sent(server, request=0):
+    """Return the head of a request, and the fields of its form."""
+    head, _, body = server.requests[request].partition(b"\r\n\r\n")
+    return head.decode(), {name: value for name, (value,) in parse_qs(body.decode()).items()}
 
 
 def drip(connection, data, pause=0.05):

@@ -1,8 +1,9 @@
-"""Providers by name."""
+"""Providers by name, with profiles that hold what they have to, as docs/providers.md has them."""
 
 from __future__ import annotations
 
 import importlib.metadata
+import math
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -10,7 +11,7 @@ import pytest
 
 from tokenkeep import providers
 from tokenkeep.errors import ConfigurationError, UnknownName
-from tokenkeep.providers import PROVIDERS, Provider, provider
+from tokenkeep.providers import PROVIDERS, Profile, Provider, provider
 from tokenkeep.providers.zoho import Zoho
 from tokenkeep.providers.zoho_data_centers import DATA_CENTERS
 
@@ -21,16 +22,11 @@ def page():
 
 
 @pytest.mark.parametrize("name", PROVIDERS)
-def test_known(name):
-    """Each name of the table leads to a provider."""
+def test_known(page, name):
+    """Each name of the table leads to a provider, and is in the documentation."""
     options = {"name": "acme"} if name == "oauth2" else {}
 
     assert isinstance(provider(name, **options), Provider)
-
-
-@pytest.mark.parametrize("name", PROVIDERS)
-def test_documented(page, name):
-    """Each provider is in the documentation."""
     assert f"| `{name}` |" in page
 
 
@@ -78,3 +74,47 @@ def test_data_centers_are_documented(page, center):
 
     assert all(host in row for host in hosts)
     assert center.sandbox.removeprefix("https://sandbox.") in row.split("|")[4]
+
+
+POSITIVE = ["call_timeout", "claim_length", "wait_timeout"]
+FROM_ZERO = ["mandatory", "advisory", "mint_window"]
+NEVER_A_TIME = ["x", "5", None, True, -5, -0.1, math.nan, math.inf, 1e10, 10**400, [], {}]
+
+
+@pytest.mark.parametrize("name", POSITIVE + FROM_ZERO)
+@pytest.mark.parametrize("value", NEVER_A_TIME, ids=lambda value: repr(value)[:10])
+def test_times(name, value):
+    """A time is a number of seconds, at most ten years; anything else is named."""
+    with pytest.raises(ConfigurationError, match=f"^{name} has to be a number of seconds"):
+        Profile(**{name: value})
+
+
+def test_zero():
+    """Windows may be 0, what is waited for may not."""
+    assert 0 == Profile(**dict.fromkeys(FROM_ZERO, 0)).advisory
+    for name in POSITIVE:
+        with pytest.raises(ConfigurationError, match=f"{name} has to be .* more than 0"):
+            Profile(**{name: 0})
+
+
+@pytest.mark.parametrize("value", [0, -1, 1.5, True, "10", math.inf])
+def test_mint_limit(value):
+    """A limit is a whole number from 1, or None."""
+    with pytest.raises(ConfigurationError, match="mint_limit has to be a whole number"):
+        Profile(mint_limit=value)
+
+    assert (None, 1) == (Profile(mint_limit=None).mint_limit, Profile(mint_limit=1).mint_limit)
+
+
+@pytest.mark.parametrize("name", ["rotates", "revokes_grant"])
+@pytest.mark.parametrize("value", [0, 1, "no", None])
+def test_yes_or_no(name, value):
+    """A bool is a bool: "no" would count as yes."""
+    with pytest.raises(ConfigurationError, match=f"{name} has to be true or false"):
+        Profile(**{name: value})
+
+
+def test_a_claim_outlasts_its_call():
+    """Others must not take a renewal over while its call is under way."""
+    with pytest.raises(ConfigurationError, match="longer than"):
+        Profile(call_timeout=20, claim_length=20)

@@ -4,16 +4,12 @@ from __future__ import annotations
 
 import base64
 import contextlib
-import datetime as dt
-import ipaddress
 import socket
 import ssl
 import threading
 
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
+from certificates import Authority
 from provider_server import SECRETS, assert_error_is_clean, read_request, response
 
 from tokenkeep.errors import ConfigurationError, ProviderUnavailable
@@ -30,50 +26,7 @@ def post(url, timeout=20):
 
 @pytest.fixture(scope="module")
 def authority(tmp_path_factory):
-    """Return the path of a CA certificate, and of a server's certificate with its key."""
-    folder = tmp_path_factory.mktemp("tls")
-    now = dt.datetime.now(dt.UTC)
-
-    def build(subject, issuer, key, signed_by, *extensions):
-        builder = (
-            x509.CertificateBuilder()
-            .subject_name(subject)
-            .issuer_name(issuer)
-            .public_key(key.public_key())
-            .serial_number(x509.random_serial_number())
-            .not_valid_before(now - dt.timedelta(days=1))
-            .not_valid_after(now + dt.timedelta(days=1))
-        )
-        for extension, critical in extensions:
-            builder = builder.add_extension(extension, critical)
-        return builder.sign(signed_by, hashes.SHA256())
-
-    ca_key, key = (ec.generate_private_key(ec.SECP256R1()) for _ in range(2))
-    ca_name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "a test's authority")])
-    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, NAME)])
-    ca_id = x509.SubjectKeyIdentifier.from_public_key(ca_key.public_key())
-    usage = x509.KeyUsage(
-        digital_signature=True, key_cert_sign=True, crl_sign=True, content_commitment=False,
-        key_encipherment=False, data_encipherment=False, key_agreement=False,
-        encipher_only=False, decipher_only=False,
-    )  # fmt: skip
-    ca = build(
-        ca_name, ca_name, ca_key, ca_key,
-        (x509.BasicConstraints(ca=True, path_length=None), True), (ca_id, False), (usage, True),
-    )  # fmt: skip
-    names = [x509.DNSName(NAME), x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]
-    certificate = build(
-        name, ca_name, key, ca_key,
-        (x509.SubjectAlternativeName(names), False),
-        (x509.AuthorityKeyIdentifier.from_issuer_subject_key_identifier(ca_id), False),
-    )  # fmt: skip
-    pem = serialization.Encoding.PEM
-    (folder / "ca.pem").write_bytes(ca.public_bytes(pem))
-    (folder / "server.pem").write_bytes(
-        certificate.public_bytes(pem)
-        + key.private_bytes(pem, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
-    )
-    return folder
+    return Authority(tmp_path_factory.mktemp("tls"))
 
 
 @pytest.fixture(autouse=True)
@@ -91,13 +44,13 @@ def no_environment(monkeypatch):
 @pytest.fixture
 def wrap(authority):
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(authority / "server.pem")
+    context.load_cert_chain(*authority.issue("server", NAME, "127.0.0.1"))
     return lambda connection: context.wrap_socket(connection, server_side=True)
 
 
 @pytest.fixture
 def trusted(authority, monkeypatch):
-    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(authority / "ca.pem"))
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(authority.pem))
 
 
 class Proxy:
@@ -127,31 +80,24 @@ class Proxy:
 @pytest.mark.parametrize("variable", ["REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "SSL_CERT_FILE"])
 def test_trusted(serve, wrap, authority, monkeypatch, variable):
     """A certificate of an authority from the environment is accepted."""
-    monkeypatch.setenv(variable, str(authority / "ca.pem"))
+    monkeypatch.setenv(variable, str(authority.pem))
     server = serve(response(b"{}"), wrap=wrap)
 
     assert post(f"https://{server.netloc}/").body == b"{}"
 
 
-def test_unknown_authority(serve, wrap):
-    """A certificate nobody vouches for is refused before anything is sent."""
-    server = serve(response(b"{}"), wrap=wrap)
+@pytest.mark.parametrize("name", ["nobody vouches for it", "another host"])
+def test_certificate_refused(request, serve, wrap, name):
+    """What nobody vouches for, or is another host's, is refused before anything is sent."""
+    server, host = serve(response(b"{}"), wrap=wrap), "127.0.0.1"
+    if name == "another host":
+        request.getfixturevalue("trusted")
+        host = "localhost"
 
     with pytest.raises(ProviderUnavailable, match="certificate that can't be verified") as caught:
-        post(f"https://{server.netloc}/")
+        post(f"https://{host}:{server.port}/")
 
     assert_error_is_clean(caught.value)
-    assert [request for request in server.requests if request] == []
-
-
-@pytest.mark.usefixtures("trusted")
-def test_another_name(serve, wrap):
-    """A good certificate of another host is refused."""
-    server = serve(response(b"{}"), wrap=wrap)
-
-    with pytest.raises(ProviderUnavailable, match="certificate that can't be verified"):
-        post(f"https://localhost:{server.port}/")
-
     assert [request for request in server.requests if request] == []
 
 
@@ -173,28 +119,19 @@ def test_missing_bundle(monkeypatch, tmp_path):
 
 
 @pytest.mark.parametrize("variable", ["HTTPS_PROXY", "https_proxy", "ALL_PROXY"])
+@pytest.mark.parametrize("scheme", ["http", "https"])
 @pytest.mark.usefixtures("trusted")
-def test_proxy(serve, wrap, monkeypatch, variable):
+def test_proxy(*, serve, wrap, monkeypatch, variable, scheme):
     """A proxy from the environment gets a tunnel and its password, and sees no secret."""
     server = serve(response(b"{}"), wrap=wrap)
-    proxy = Proxy(serve, server)
-    monkeypatch.setenv(variable, f"http://user:pa%20ss@127.0.0.1:{proxy.server.port}")
+    proxy = Proxy(serve, server, wrap=wrap if scheme == "https" else None)
+    monkeypatch.setenv(variable, f"{scheme}://user:pa%20ss@127.0.0.1:{proxy.server.port}")
 
     assert post(f"https://{NAME}/oauth/v2/token").body == b"{}"
     assert proxy.requests[0].startswith(f"CONNECT {NAME}:443 HTTP/1.".encode())
     assert base64.b64encode(b"user:pa ss") in proxy.requests[0]
     assert b"POST /oauth/v2/token HTTP/1.1\r\nHost: accounts.zoho.test\r\n" in server.requests[0]
     assert b"Proxy-Authorization" not in server.requests[0]
-
-
-@pytest.mark.usefixtures("trusted")
-def test_proxy_over_tls(serve, wrap, monkeypatch):
-    """A proxy that is itself spoken to over TLS works."""
-    server = serve(response(b"{}"), wrap=wrap)
-    proxy = Proxy(serve, server, wrap=wrap)
-    monkeypatch.setenv("HTTPS_PROXY", f"https://127.0.0.1:{proxy.server.port}")
-
-    assert post(f"https://{NAME}/").body == b"{}"
 
 
 @pytest.mark.usefixtures("trusted")

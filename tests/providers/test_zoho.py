@@ -1,12 +1,12 @@
-"""Zoho: each row of its answers, its lifetimes, its endpoints."""
+"""Zoho: each row of its answers, its lifetimes, its endpoints, and a login at the emulator."""
 
 from __future__ import annotations
 
-import json
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
-from provider_server import SECRETS, assert_error_is_clean, response
+import requests
+from provider_server import SECRETS, as_json, assert_error_is_clean, sent
 
 from tokenkeep.errors import (
     ConfigurationError,
@@ -15,13 +15,14 @@ from tokenkeep.errors import (
     ProviderRefused,
     ProviderUnavailable,
 )
-from tokenkeep.providers import provider
+from tokenkeep.login import AuthorizationRequest
 from tokenkeep.providers.base import Place, Profile
-from tokenkeep.providers.zoho import Zoho, authorization_endpoint, revocation_endpoint
+from tokenkeep.providers.zoho import USER_SCOPES, Zoho, authorization_endpoint, current_user
 from tokenkeep.providers.zoho_data_centers import DATA_CENTERS, DataCenter
-from tokenkeep.providers.zoho_login import authorization_url, current_user
+from tokenkeep.token import Token
 
 NOW = 1_700_000_000.0
+WINDOW = 300.0
 THROTTLED = "You have made too many requests continuously. Please try again after some time."
 
 # One line for each row of what Zoho's token endpoint is known to answer.
@@ -51,6 +52,13 @@ ROWS = [
         "wait",
     ),
     ({"error": "Too many requests"}, "200 OK", CoolingDown, "wait"),
+    # Known by a part of its text, it can have anything in the rest.
+    (
+        {"error": f"too many requests of {SECRETS['refresh_token']}"},
+        "200 OK",
+        CoolingDown,
+        "wait",
+    ),
     ({"error": "invalid_client", "message": "too many requests"}, "200 OK", CoolingDown, "wait"),
     ({"error": "general_error"}, "200 OK", ProviderUnavailable, "later"),
     ({"error": "general_error"}, "500 Oops", ProviderUnavailable, "later"),
@@ -67,54 +75,24 @@ ROWS = [
 
 
 @pytest.fixture
-def zoho():
-    return Zoho(clock=lambda: NOW)
-
-
-def answering(document, status="200 OK"):
-    text = document if isinstance(document, str) else json.dumps(document)
-    return response(text.encode(), status)
-
-
-def sent(server, request=0):
-    head, _, body = server.requests[request].partition(b"\r\n\r\n")
-    return head.decode(), {name: value for name, (value,) in parse_qs(body.decode()).items()}
+def provider():
+    return Zoho(profile=Profile(mint_window=WINDOW), clock=lambda: NOW)
 
 
 @pytest.mark.parametrize(("document", "status", "kind", "hint"), ROWS)
-def test_row(*, serve, zoho, token, document, status, kind, hint):
+def test_row(*, serve, provider, token, document, status, kind, hint):
     """Each answer means what its row says, by its body and not by its status."""
-    server = serve(answering(document, status))
+    server = serve(as_json(document, status))
 
     with pytest.raises((ProviderUnavailable, ProviderRefused, CoolingDown)) as caught:
-        zoho.refresh(token(server.url))
+        provider.refresh(token(server.url))
 
     assert type(caught.value) is kind
     assert hint in caught.value.hint
     assert caught.value.token_id == "tk-1"
     if kind is CoolingDown:
-        assert caught.value.until == NOW + 600
+        assert caught.value.until == NOW + WINDOW
     assert_error_is_clean(caught.value)
-
-
-def test_throttling_is_not_quoted(serve, zoho, token):
-    """What is known by a part of its text can have anything in the rest of it."""
-    server = serve(answering({"error": f"too many requests of {SECRETS['refresh_token']}"}))
-
-    with pytest.raises(CoolingDown) as caught:
-        zoho.refresh(token(server.url))
-
-    assert_error_is_clean(caught.value)
-
-
-def test_window_of_the_profile(serve, token):
-    """The wait after throttling is the window of the profile."""
-    server = serve(answering({"error": "access_denied"}))
-
-    with pytest.raises(CoolingDown) as caught:
-        Zoho(profile=Profile(mint_window=60), clock=lambda: NOW).refresh(token(server.url))
-
-    assert caught.value.until == NOW + 60
 
 
 @pytest.mark.parametrize(
@@ -137,39 +115,18 @@ def test_window_of_the_profile(serve, token):
         ({}, 3600.0),
     ],
 )
-def test_lifetime(serve, zoho, token, fields, seconds):
+def test_lifetime(serve, provider, token, fields, seconds):
     """Seconds and milliseconds are told apart, and nonsense is an hour."""
-    server = serve(answering({"access_token": "1000.new", **fields}))
+    server = serve({"access_token": "1000.new", **fields})
 
-    assert zoho.refresh(token(server.url)).expires_in == seconds
-
-
-def test_refresh(serve, zoho, token):
-    """A renewal is one form post with everything in the body."""
-    server = serve(
-        answering({"access_token": "1000.new", "api_domain": "https://www.zohoapis.eu"})
-    )
-
-    answer = zoho.refresh(token(server.url))
-
-    head, fields = sent(server)
-    assert head.startswith("POST /oauth/v2/token HTTP/1.1\r\n")
-    assert "authorization" not in head.lower()
-    assert fields == {
-        "grant_type": "refresh_token",
-        "refresh_token": SECRETS["refresh_token"],
-        "client_id": "1000.CLIENT",
-        "client_secret": SECRETS["client_secret"],
-    }
-    assert answer.refresh_token is None
-    assert answer.api_domain == "https://www.zohoapis.eu"
+    assert provider.refresh(token(server.url)).expires_in == seconds
 
 
-def test_revoke(serve, zoho, token):
+def test_revoke(serve, provider, token):
     """A revocation posts the refresh token, and nothing else, below the token endpoint."""
-    server = serve(answering({"status": "success"}))
+    server = serve({"status": "success"})
 
-    zoho.revoke(token(server.url))
+    provider.revoke(token(server.url))
 
     head, fields = sent(server)
     assert head.startswith("POST /oauth/v2/token/revoke HTTP/1.1\r\n")
@@ -196,15 +153,15 @@ def test_revoke(serve, zoho, token):
         ({"error": "invalid_client"}, "200 OK", ProviderRefused),
     ],
 )
-def test_revocation_answer(*, serve, zoho, token, document, status, error):
+def test_revocation_answer(*, serve, provider, token, document, status, error):
     """Only success, or Zoho's word that it does not know the token, counts as revoked."""
-    server = serve(answering(document, status))
+    server = serve(as_json(document, status))
 
     if error is None:
-        assert zoho.revoke(token(server.url)) is None
+        assert provider.revoke(token(server.url)) is None
     else:
         with pytest.raises(error) as caught:
-            zoho.revoke(token(server.url))
+            provider.revoke(token(server.url))
         assert_error_is_clean(caught.value)
 
 
@@ -223,9 +180,9 @@ def test_revocation_answer(*, serve, zoho, token, document, status, error):
         ),
     ],
 )
-def test_endpoints(issuer, revocation, authorization):
+def test_endpoints(provider, issuer, revocation, authorization):
     """The other endpoints are beside the token endpoint, a portal's too."""
-    assert revocation_endpoint(issuer) == revocation
+    assert provider.revocation_endpoint(Token(issuer=issuer)) == revocation
     assert authorization_endpoint(issuer) == authorization
 
 
@@ -233,7 +190,7 @@ def test_endpoints(issuer, revocation, authorization):
 def test_no_token_endpoint(issuer):
     """What is not a token endpoint has nothing beside it."""
     with pytest.raises(ConfigurationError, match="not a token endpoint"):
-        revocation_endpoint(issuer)
+        authorization_endpoint(issuer)
 
 
 @pytest.mark.parametrize(
@@ -248,87 +205,33 @@ def test_no_token_endpoint(issuer):
         ("http://127.0.0.1:9/x", Place("127.0.0.1:9", "127.0.0.1:9")),
     ],
 )
-def test_place(zoho, api_domain, place):
+def test_place(provider, api_domain, place):
     """Known hosts are a data centre and an environment; others are themselves."""
-    assert zoho.place(api_domain) == place
+    assert provider.place(api_domain) == place
 
 
-def test_issuer(zoho):
+def test_issuer(provider):
     """A known data centre has a token endpoint, an unknown one has none."""
-    assert zoho.issuer(Place("ca", "sandbox")) == "https://accounts.zohocloud.ca/oauth/v2/token"
-    assert zoho.issuer(Place("127.0.0.1:9", "127.0.0.1:9")) is None
-    assert zoho.issuer(None) is None
+    assert (
+        provider.issuer(Place("ca", "sandbox")) == "https://accounts.zohocloud.ca/oauth/v2/token"
+    )
+    assert provider.issuer(Place("127.0.0.1:9", "127.0.0.1:9")) is None
+    assert provider.issuer(None) is None
 
 
 def test_issuer_from_the_place(serve, token):
     """A token that has an API host but no issuer is renewed where the table says."""
-    server = serve(answering({"access_token": "1000.new"}))
+    server = serve({"access_token": "1000.new"})
     mine = DataCenter("mine", f"http://{server.netloc}", "http://127.0.0.1:1")
-    zoho = Zoho(DATA_CENTERS.extend(mine))
-
-    answer = zoho.refresh(token(None, api_domain="http://127.0.0.1:1"))
+    answer = Zoho(DATA_CENTERS.extend(mine)).refresh(token(None, api_domain="http://127.0.0.1:1"))
 
     assert answer.access_token == "1000.new"
-
-
-def test_profile(zoho):
-    """Zoho allows ten tokens in ten minutes, and its refresh tokens stay."""
-    profile = zoho.profile
-
-    assert (profile.mint_limit, profile.mint_window, profile.rotates) == (10, 600.0, False)
-    assert profile.mandatory < profile.advisory
-    assert profile.call_timeout < profile.claim_length
-
-
-def test_authorization_url():
-    """The address a browser is sent to has PKCE, state and comma-separated scopes."""
-    url = authorization_url(
-        DATA_CENTERS.by_name("EU"),
-        client_id="1000.CLIENT",
-        redirect_uri="http://127.0.0.1:8765/callback",
-        scope="ZohoCRM.modules.ALL ZohoCRM.users.READ,ZohoCRM.org.READ",
-        state="st&te",
-        code_challenge="c" * 43,
-    )
-
-    split = urlsplit(url)
-    assert f"{split.scheme}://{split.netloc}{split.path}" == (
-        "https://accounts.zoho.eu/oauth/v2/auth"
-    )
-    assert {name: value for name, (value,) in parse_qs(split.query).items()} == {
-        "response_type": "code",
-        "client_id": "1000.CLIENT",
-        "redirect_uri": "http://127.0.0.1:8765/callback",
-        "scope": "ZohoCRM.modules.ALL,ZohoCRM.users.READ,ZohoCRM.org.READ",
-        "state": "st&te",
-        "access_type": "offline",
-        "prompt": "consent",
-        "code_challenge": "c" * 43,
-        "code_challenge_method": "S256",
-    }
-
-
-def test_authorization_url_without_pkce():
-    """What is None is left out."""
-    url = authorization_url(
-        DATA_CENTERS.by_name("us"),
-        client_id="c",
-        redirect_uri="http://127.0.0.1/",
-        scope=["a", "b"],
-        state="s",
-        code_challenge=None,
-        prompt=None,
-    )
-
-    assert "code_challenge" not in url
-    assert "prompt" not in url
-    assert "scope=a%2Cb" in url
 
 
 def crm(users, org):
     def play(connection, request):
         document, status = users if b"/users" in request.partition(b"\r\n")[0] else org
-        connection.sendall(answering(document, status))
+        connection.sendall(as_json(document, status))
 
     return play
 
@@ -382,8 +285,50 @@ def test_no_current_user(*, serve, users, org, error, text):
     assert "s3cret" not in str(caught.value)
 
 
-def test_by_name():
-    """The provider is known by name, with its options."""
-    table = DATA_CENTERS.extend()
+@pytest.mark.parametrize("environment", ["production", "sandbox"])
+def test_from_login_to_revocation(zoho, environment):
+    """A user of another data centre logs in, is named as the SDK does, renews there, and ends."""
+    there = [zoho[name] for name in zoho.data_centers]
+    table = DATA_CENTERS.extend(
+        *(
+            DataCenter(dc.name, dc.accounts_url, dc.api_url, dc.sandbox_url, dc.developer_url)
+            for dc in there
+        )
+    )
+    provider = Zoho(table)
+    eva = zoho.add_user("eva@example.com", data_center="eu")
+    client = {"client_id": zoho.client.client_id, "redirect_uri": "http://127.0.0.1/callback"}
+    request = AuthorizationRequest(table, table.by_name("us"), scopes=USER_SCOPES, **client)
+    base, _, query = request.url.partition("?")
+    asked = {name: value for name, (value,) in parse_qs(query).items()}
+    form = asked | {"decision": "accept", "user": eva.name, "environment": environment}
+    answer = requests.post(base, data=form, timeout=20, allow_redirects=False)
+    code = request.accept(answer.headers["Location"])
 
-    assert provider("zoho", table=table).table is table
+    new = Token(
+        client_secret=zoho.client.secrets[code.data_center.name],
+        grant_token=code.value,
+        issuer=code.data_center.token_endpoint,
+        **client,
+    )
+    login = provider.exchange(new, code_verifier=code.verifier)
+
+    assert (asked["prompt"], asked["scope"]) == ("consent", "ZohoCRM.users.READ,ZohoCRM.org.READ")
+    assert parse_qs(urlsplit(answer.headers["Location"]).query)["location"] == ["eu"]
+    assert provider.place(login.api_domain) == Place("eu", environment)
+    assert provider.issuer(Place("eu", environment)) == code.data_center.token_endpoint
+    assert current_user(login.api_domain, login.access_token) == eva.name
+    assert login.expires_in == 3600.0
+
+    lasting = new.but(refresh_token=login.refresh_token)
+    renewed = provider.refresh(lasting)
+    assert renewed.refresh_token is None
+    assert zoho.is_active(renewed.access_token)
+    with pytest.raises(GrantRejected):
+        provider.exchange(new, code_verifier=code.verifier)
+
+    for _ in range(2):
+        provider.revoke(lasting)
+    assert not zoho.is_active(login.refresh_token)
+    with pytest.raises(GrantRejected):
+        provider.refresh(lasting)

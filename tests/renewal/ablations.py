@@ -504,8 +504,8 @@ ABLATIONS = (
     Ablation(
         "lease, living holder",
         "integrations/first_login.py",
-        "        if asker.is_here(held.holder):\n            return False\n",
-        "        if asker.is_here(held.holder):\n            return True\n",
+        "            return holder.is_dead(held.holder)\n",
+        "            return True\n",
         "logins/test_first_login_is_slow.py::test_its_holder_lives",
     ),
     # What holds it together.

@@ -5,7 +5,7 @@ from __future__ import annotations
 from contextlib import ExitStack
 
 import pytest
-from sdk_driver import Generation, sdk_for
+from sdk_driver import SDK, Generation
 
 
 @pytest.fixture(scope="session")
@@ -26,4 +26,6 @@ def generations():
 @pytest.fixture
 def sdk(request, generations, zoho, tmp_path):
     """The newest generation, or the one that `each_generation` names."""
-    yield from sdk_for(generations(getattr(request, "param", "8_0")), zoho, tmp_path)
+    generation = generations(getattr(request, "param", "8_0"))
+    with ExitStack() as closing:
+        yield SDK(generation, zoho, tmp_path, closing)

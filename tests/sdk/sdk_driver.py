@@ -10,7 +10,6 @@ import subprocess
 import sys
 import tempfile
 import time
-from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -30,18 +29,13 @@ class SDKFailed(Exception):
         kind: The name of the exception's class.
         code: The SDKException's code.
         cause: The name of the class of its ``cause``.
+        is_same: Whether that is also what it was raised from.
         everything: All text there is about it, the traceback among it.
     """
 
     def __init__(self, error):
         super().__init__(error["text"])
-        self.text = error["text"]
-        self.kind = error["kind"]
-        self.code = error["code"]
-        self.cause = error["cause"]
-        self.raised_from = error["raised_from"]
-        self.is_same = error["is_same"]
-        self.everything = error["everything"]
+        vars(self).update(error)
 
 
 class Generation:
@@ -59,7 +53,7 @@ class Generation:
                 pytest.skip(missing)
             environ["PYTHONPATH"] = str(home)
         self._server = subprocess.Popen(
-            [sys.executable, Path(__file__).with_name("sdk_server.py")],
+            [sys.executable, Path(__file__).with_name("sdk_application.py")],
             env=environ,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
@@ -79,7 +73,7 @@ class Generation:
 
 class Process:
     """
-    One process with the SDK in it; any method of `Application` can be called on it.
+    One process with the SDK in it; any method of `Application` or its store can be called on it.
 
     `later` sends a call without waiting for its end, `result` waits for it.
     """
@@ -100,10 +94,10 @@ class Process:
     def __getattr__(self, name):
         if name.startswith("_"):
             raise AttributeError(name)
-        return lambda **given: self.later(name, **given).result()
+        return lambda *arguments, **given: self.later(name, *arguments, **given).result()
 
-    def later(self, name, **given):
-        self._send([name, given])
+    def later(self, name, *arguments, **given):
+        self._send([name, arguments, given])
         return self
 
     def result(self):
@@ -205,9 +199,3 @@ def _outcome(process):
         return process.result()
     except SDKFailed as error:
         return error
-
-
-def sdk_for(generation, zoho, folder):
-    """Yield an `SDK`; its processes end with it."""
-    with ExitStack() as closing:
-        yield SDK(generation, zoho, folder, closing)

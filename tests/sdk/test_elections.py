@@ -12,7 +12,6 @@ from faulty_backend import Faulty, vault_over
 from tokenkeep import RenewalTimeout, Status, StoreUnavailable, Token, holder
 from tokenkeep.clock import Clock
 from tokenkeep.integrations.first_login import LENGTH, WAIT, FirstLogins
-from tokenkeep.integrations.recent import MOST, Recent
 from tokenkeep.local_swap import complete
 from tokenkeep.stores.list import ListStore
 from tokenkeep.testing import FakeClock
@@ -152,15 +151,3 @@ def test_given_up_once_the_store_is_back(clock, living):
 
 def lost(*_, **__):
     raise StoreUnavailable("the request was lost")
-
-
-def test_recent():
-    """Each thread remembers the last hundred things, and nothing of other threads."""
-    recent = Recent()
-    for number in range(MOST + 1):
-        recent.note(number, str(number))
-    recent.note(1, "again")
-
-    assert recent.get(0) is None
-    assert [recent.get(1), recent.get(MOST)] == ["again", str(MOST)]
-    assert in_a_thread_that_ends(recent.get, 1) is None

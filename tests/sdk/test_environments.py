@@ -97,7 +97,7 @@ def test_data_centre_is_a_preference(sdk, zoho):
     owner = next(each for each in zoho.users if each.data_center == "eu")
     process = sdk.process()
     first = sdk.log_in(process, user=owner, data_center="eu")
-    process.edit(token_id=first["id"], expires_in=-1)
+    process.edit(first["id"], expires_in=-1)
     again = sdk.start(user=owner.name, data_center="us")
 
     assert again["id"] == first["id"]
@@ -114,7 +114,7 @@ def test_api_domain_taken_over(placed, zoho, answered):
     placed.start(
         process, environment="sandbox", grant_token=code, update_domain=True, **placed.secrets()
     )
-    [stored] = process.tokens()
+    [stored] = process.get_tokens()
 
     assert stored["api_domain"] == zoho.us.sandbox_url
     again = placed.process()
@@ -127,7 +127,7 @@ def test_renewed_at_its_own_endpoint(placed, zoho):
     """A stored token is renewed where it was made, whatever accounts URL is given later."""
     process = placed.process()
     first = placed.log_in(process)
-    process.edit(token_id=first["id"], expires_in=-1)
+    process.edit(first["id"], expires_in=-1)
     elsewhere = [zoho.us.api_url, "http://127.0.0.1:9/oauth/v2/token"]
     again = placed.process().start(environment=elsewhere, user=zoho.user.name)
 
@@ -139,12 +139,12 @@ def test_without_an_issuer(placed, zoho):
     """What does not say where it is renewed is renewed where the SDK works, also after a 401."""
     process = placed.process()
     first = placed.log_in(process)
-    process.edit(token_id=first["id"], issuer=None)
+    process.edit(first["id"], issuer=None)
     zoho.expire_access_tokens()
     process.move_clock(seconds=61)
     assert process.call_with_retry() == 200
     renewed = process.get_token()
-    process.edit(token_id=first["id"], issuer=None, expires_in=-1)
+    process.edit(first["id"], issuer=None, expires_in=-1)
 
     assert placed.start(user=zoho.user.name)["access_token"] != renewed != first["access_token"]
     assert zoho.counters.token_calls("refresh_token") == 2
@@ -158,9 +158,9 @@ def test_without_an_issuer_before_any_initializer(sdk, zoho):
     first = process.save(access_token="a", expires_in="1", **given)
 
     assert process.find(**given)["access_token"] == "a"
-    assert process.find_by_id(token_id=first["id"])["access_token"] == "a"
-    assert process.revoke(token_id=first["id"]) is False
-    for method, asked in (("find", given), ("find_by_id", {"token_id": first["id"]})):
+    assert process.find_token_by_id(first["id"])["access_token"] == "a"
+    assert process.revoke(first["id"]) is False
+    for method, asked in (("find", given), ("find_token_by_id", {"id": first["id"]})):
         with pytest.raises(SDKFailed) as failed:
             getattr(process, method)(**asked)
         assert failed.value.cause == "TokenRevoked"

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import threading
-
 import pytest
 from sdk_driver import SDKFailed, each_generation
 
@@ -31,28 +29,16 @@ def test_fresh_processes(sdk, zoho, credential):
     assert len({each["id"] for each in started}) == 1
 
 
-def test_fresh_processes_with_a_user(sdk, zoho, credential):
-    """The same where the user is named."""
-    zoho.faults.add(kind="slow", delay=0.5)
-    workers = [sdk.process() for _ in range(WORKERS)]
-    given = {"environment": sdk.environment(), **credential, **sdk.secrets()}
-    started = sdk.at_once(workers, "start", user=zoho.user.name, **given)
-
-    assert zoho.counters.token_calls() == 1
-    assert {each["user"] for each in started} == {zoho.user.name}
-    assert workers[0].rows() == [[started[0]["id"], "ok", zoho.user.name]]
-
-
 @pytest.mark.parametrize("store", ["sqlite:///tokens.db", "file:///tokens.json", "list"])
 def test_threads(sdk, zoho, credential, store):
     """Eight threads of one process make one call, in any store, your own as well."""
     process = sdk.process()
     sdk.start(process, access_token=zoho.access_token(), store=store)
     given = {"environment": sdk.environment(), **credential, **sdk.secrets()}
-    tokens = process.start_threads(count=8, **given)
+    started = process.in_threads("switch", 8, **given)
 
-    assert len(set(tokens)) == 1
-    assert zoho.is_active(tokens[0])
+    [token] = {each["access_token"] for each in started}
+    assert zoho.is_active(token)
     assert zoho.counters.token_calls() == 1
 
 
@@ -60,14 +46,14 @@ def test_list_store(sdk, zoho):
     """A store of the six methods alone carries logins, renewals and revocation of one process."""
     process = sdk.process()
     first = sdk.log_in(process, store="list")
-    process.edit(token_id=first["id"], expires_in=-1)
-    renewed = process.get_token_threads(count=8)
+    process.edit(first["id"], expires_in=-1)
+    renewed = process.in_threads("get_token", 8)
 
     assert len(set(renewed)) == 1
     assert renewed[0] != first["access_token"]
     assert process.call() == 200
     assert zoho.counters.token_calls() == 2
-    assert process.revoke(token_id=first["id"]) is True
+    assert process.revoke(first["id"]) is True
     with pytest.raises(SDKFailed) as failed:
         process.get_token()
     assert failed.value.cause == "TokenRevoked"
@@ -86,7 +72,7 @@ def test_asker_crashed(sdk, zoho, credential):
 
     assert next_one.call() == 200
     assert zoho.counters.token_calls() == 1
-    assert [row[1] for row in next_one.rows()] == ["ok", "ok"]
+    assert len(next_one.get_tokens()) == 2
     assert zoho.is_active(started["access_token"])
 
 
@@ -148,17 +134,3 @@ def test_right_after_a_failure(sdk, zoho):
     assert sdk.log_in(process)["id"]
     assert sdk.log_in()["id"]
     assert zoho.counters.token_calls() == 3
-
-
-def test_slow_login(sdk, zoho, credential):
-    """The others wait for a slow login, instead of making their own."""
-    fault = zoho.faults.add(kind="slow", delay=60)
-    workers = [sdk.process() for _ in range(4)]
-    given = {"environment": sdk.environment(), **credential, **sdk.secrets()}
-    workers[0].later("start", **given)
-    assert fault.wait()
-    threading.Timer(1.0, zoho.faults.clear).start()
-    started = sdk.at_once(workers[1:], "start", **given)
-
-    assert workers[0].result()["access_token"] == started[0]["access_token"]
-    assert zoho.counters.token_calls() == 1

@@ -28,8 +28,8 @@ def test_user_names(sdk, zoho, kind):
     other = sdk.start(user="someone else", refresh_token=zoho.refresh_token(), **sdk.secrets())
 
     assert sdk.start(user=name)["id"] == first["id"] != other["id"]
-    assert {each["user"] for each in process.tokens()} == {name, "someone else"}
-    assert process.revoke(token_id=first["id"]) is True
+    assert {each["user"] for each in process.get_tokens()} == {name, "someone else"}
+    assert process.revoke(first["id"]) is True
     assert sdk.start(user="someone else")["access_token"] == other["access_token"]
 
 
@@ -46,11 +46,11 @@ def test_ids(sdk):
     process = sdk.process()
     first = sdk.log_in(process)
     for wild in ("1 or 1=1", "' or ''='", "%", "*", "../../etc/passwd", ""):
-        process.delete(token_id=wild)
+        process.delete_token(wild)
         with pytest.raises(SDKFailed):
-            process.find_by_id(token_id=wild)
+            process.find_token_by_id(wild)
 
-    assert [each["id"] for each in process.tokens()] == [first["id"]]
+    assert [each["id"] for each in process.get_tokens()] == [first["id"]]
 
 
 def test_case_counts(sdk, zoho):
@@ -74,27 +74,28 @@ def test_no_secret_anywhere(sdk, zoho):
     told = [process.repr_of_store()]
     secrets = {code, spent, token["access_token"], token["refresh_token"], *sdk.secrets().values()}
 
-    def fails(name, **given):
+    def fails(name, *arguments, **given):
         with pytest.raises(SDKFailed) as failed:
-            process.later(name, **given).result()
+            process.later(name, *arguments, **given).result()
         told.append(failed.value.everything)
 
     for kind in ("garbage", "drop", "status"):
         zoho.faults.add(kind=kind)
-        process.edit(token_id=token["id"], expires_in=-1)
+        process.edit(token["id"], expires_in=-1)
         fails("get_token")
         process.move_clock(seconds=10)
     secrets.add(process.get_token())
     process.rejected()
     secrets.add(process.get_token())
     fails("start", environment=sdk.environment(), grant_token=spent, **sdk.secrets())
-    fails("find_by_id", token_id="0" * 32)
-    process.revoke(token_id=token["id"])
+    fails("find_token_by_id", "0" * 32)
+    process.revoke(token["id"])
     fails("find", id=None, refresh_token=token["refresh_token"], **sdk.secrets())
     secrets.discard(sdk.client.client_id)
 
     logs = [(sdk.folder / name).read_text() for name in ("all.log", "output.log", "sdk.log")]
     told += logs
+    assert "tokens.db" in told[0]
     assert "renewal_failed" in logs[0]
     assert [each for each in secrets if each in "\n".join(told)] == []
 
@@ -103,7 +104,7 @@ def test_nothing_in_clear(sdk, zoho):
     """No file the store writes has a secret in it, and none can be read by others."""
     process = sdk.process()
     token = sdk.log_in(process)
-    process.edit(token_id=token["id"], expires_in=-1)
+    process.edit(token["id"], expires_in=-1)
     secrets = {process.get_token(), token["refresh_token"], sdk.client.client_secret}
     files = [path for path in sdk.folder.rglob("*tokens.db*") if path.is_file()]
 
@@ -119,7 +120,7 @@ def test_no_secret_in_local_variables(sdk, zoho):
     """A report of an error that shows local variables shows no secret of the adapter's."""
     process = sdk.process()
     first = sdk.log_in(process)
-    process.edit(token_id=first["id"], expires_in=-1)
+    process.edit(first["id"], expires_in=-1)
     zoho.faults.add(kind="status", times=None)
     given = {"refresh_token": first["refresh_token"], **sdk.secrets()}
     shown = [

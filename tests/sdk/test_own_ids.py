@@ -33,8 +33,8 @@ def test_starts_with_it(sdk, zoho, saved):
     assert saved["id"] == started["id"] == OWN
     assert started["access_token"] != saved["access_token"]
     assert process.call() == 200
-    assert process.find_by_id(token_id=OWN)["id"] == process.find(id=OWN)["id"] == OWN
-    assert len(process.tokens()) == 1
+    assert process.find_token_by_id(OWN)["id"] == process.find(id=OWN)["id"] == OWN
+    assert len(process.get_tokens()) == 1
     assert zoho.counters.token_calls() == 1
 
 
@@ -55,7 +55,7 @@ def test_revoked(sdk, zoho, saved, method):
     process = sdk.process()
     sdk.start(process, id=OWN)
 
-    assert getattr(process, method)(token_id=OWN) is True
+    assert getattr(process, method)(OWN) is True
     assert not zoho.is_active(saved["refresh_token"])
 
 
@@ -65,9 +65,9 @@ def test_deleted(sdk, saved):
     sdk.start(process, id=saved["id"])
 
     assert process.remove() is True
-    assert process.tokens() == []
+    assert process.get_tokens() == []
     with pytest.raises(SDKFailed) as failed:
-        process.find_by_id(token_id=OWN)
+        process.find_token_by_id(OWN)
     assert failed.value.cause == "TokenNotFound"
 
 

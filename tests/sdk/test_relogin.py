@@ -17,10 +17,10 @@ def login(sdk, zoho):
 
         def die(self, how):
             if how == "revoked":
-                self.process.revoke(token_id=self.token["id"])
+                self.process.revoke(self.token["id"])
             else:
                 zoho.revoke(zoho.user)
-                self.process.edit(token_id=self.token["id"], expires_in=-1)
+                self.process.edit(self.token["id"], expires_in=-1)
                 with pytest.raises(SDKFailed) as failed:
                     self.process.get_token()
                 assert failed.value.cause == "LoginNeeded"
@@ -41,19 +41,19 @@ def test_over_a_dead_row(sdk, zoho, login, how, bring):
     assert login.process.get_token() == again["access_token"]
     assert login.process.call() == 200
     assert zoho.counters.token_calls() == 1
-    assert len(login.process.tokens()) == 1
+    assert len(login.process.get_tokens()) == 1
 
 
 def test_without_a_user(sdk):
     """A new code alone logs in over a dead token as well; its user's old id goes on working."""
     process = sdk.process()
     first = sdk.log_in(process)
-    process.revoke(token_id=first["id"])
+    process.revoke(first["id"])
     again = sdk.log_in()
 
     assert again["id"] in (first["id"], process.find(id=first["id"])["id"])
     assert process.get_token() == again["access_token"]
-    assert len(process.tokens()) == 1
+    assert len(process.get_tokens()) == 1
 
 
 @pytest.mark.parametrize("how", ["revoked", "login_needed"])
@@ -116,7 +116,7 @@ def test_sixteen_log_in_again(sdk, zoho, bring):
     """Sixteen processes that bring the same new credential over a dead token make one call."""
     process = sdk.process()
     first = sdk.log_in(process)
-    process.revoke(token_id=first["id"])
+    process.revoke(first["id"])
     zoho.counters.reset()
     credential = zoho.grant_code() if bring == "grant_token" else zoho.refresh_token()
     workers = [sdk.process() for _ in range(16)]
@@ -138,7 +138,7 @@ def test_late_save_does_not_resurrect(sdk):
     """A save of what was revoked meanwhile is refused, and the token stays revoked."""
     process = sdk.process()
     first = sdk.log_in(process)
-    process.revoke(token_id=first["id"])
+    process.revoke(first["id"])
     given = {"refresh_token": first["refresh_token"], "access_token": "late"}
     with pytest.raises(SDKFailed) as failed:
         process.save(**given, **sdk.secrets())

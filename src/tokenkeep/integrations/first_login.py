@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import random
 import secrets
+import threading
 from contextlib import suppress
 from typing import TYPE_CHECKING
+from weakref import WeakValueDictionary
 
 from tokenkeep import holder
 from tokenkeep.errors import RenewalTimeout, StoreConflict, StoreUnavailable
-from tokenkeep.integrations import asker
-from tokenkeep.integrations.recent import Recent
 from tokenkeep.token import Claim, Status, Token
 
 if TYPE_CHECKING:
@@ -25,6 +25,34 @@ LENGTH = 60.0
 
 _PAUSE = 0.05
 _MOST = 1000
+
+
+class _ThisThread(threading.local):
+    """
+    A thread's name, which goes when the thread ends.
+
+    The operating system's numbers would not do: it gives them again at once.
+    """
+
+    def __init__(self) -> None:
+        self.mark = _Mark()
+        self.name = secrets.token_hex(8)
+        _living[self.name] = self.mark
+
+
+class _Mark:
+    """Lives as long as its thread."""
+
+
+class _Leases(threading.local):
+    """Of each thread: what it logs in with, by the version of its lease."""
+
+    def __init__(self) -> None:
+        self.asked: dict[str, Token] = {}
+
+
+_living: WeakValueDictionary[str, _Mark] = WeakValueDictionary()
+_this_thread = _ThisThread()
 
 
 class FirstLogins:
@@ -45,8 +73,7 @@ class FirstLogins:
         self._store = store
         self._clock = clock
         self._seen: dict[str, float] = {}
-        # Of each thread: its leases, by their version.
-        self._mine: Recent[str, Token] = Recent()
+        self._mine = _Leases()
 
     def elect(self, asked: Token) -> Token | None:
         """
@@ -64,8 +91,8 @@ class FirstLogins:
         if not (asked.grant_token or asked.refresh_token):
             return None  # an access token alone asks nobody for anything
         claim = Claim(
-            nonce=secrets.token_hex(16),
-            holder=asker.me(),
+            nonce=f"{_this_thread.name}-{secrets.token_hex(16)}",
+            holder=holder.me(),
             taken_at=self._clock.now(),
             length=LENGTH,
         )
@@ -75,7 +102,7 @@ class FirstLogins:
             # After the lease: a login may have begun and ended since the caller looked.
             saved = self._saved(asked)
             if held.nonce == claim.nonce:
-                self._mine.note(version, asked)
+                self._mine.asked[version] = asked
                 if saved is not None:
                     self.over()
                 return saved
@@ -96,23 +123,19 @@ class FirstLogins:
 
     def over(self) -> None:
         """Give up the leases of this thread: whatever login it was at is saved, or has failed."""
-        for version in list(self._mine):
-            asked = self._mine.get(version)
-            if asked is not None:
-                try:
-                    self._store.release(asked, version)
-                except StoreConflict:
-                    pass  # somebody else has it by now
-                except StoreUnavailable:
-                    continue  # with this thread's next look
-            self._mine.drop(version)
+        for version in list(self._mine.asked):
+            with suppress(StoreUnavailable):  # then with this thread's next look
+                with suppress(StoreConflict):  # somebody else has it by now
+                    self._store.release(self._mine.asked[version], version)
+                del self._mine.asked[version]
 
     def _is_over(self, held: Claim) -> bool:
         """Tell whether nobody can be behind a lease any more."""
-        if asker.is_me(held.holder) or asker.is_gone(held.holder):
-            return True
-        if asker.is_here(held.holder):
-            return False
+        if held.holder == holder.me():
+            name = held.nonce.partition("-")[0]
+            return name == _this_thread.name or name not in _living
+        if holder.is_here(held.holder):
+            return holder.is_dead(held.holder)
         now = self._clock.monotonic()
         if len(self._seen) > _MOST:
             self._seen.clear()

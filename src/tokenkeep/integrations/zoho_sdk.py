@@ -9,6 +9,7 @@ docs/zoho-sdk.md.
 
 from __future__ import annotations
 
+import threading
 from typing import TYPE_CHECKING, Any
 
 from tokenkeep.clock import Clock
@@ -39,6 +40,7 @@ try:
     from zohocrmsdk.src.com.zoho.api.authenticator.store.token_store import (
         TokenStore as SDKTokenStore,
     )
+    from zohocrmsdk.src.com.zoho.api.authenticator.token import Token as SDKToken
     from zohocrmsdk.src.com.zoho.crm.api.exception.sdk_exception import SDKException
     from zohocrmsdk.src.com.zoho.crm.api.initializer import Initializer
 except ModuleNotFoundError as _exc:
@@ -49,9 +51,11 @@ except ModuleNotFoundError as _exc:
 
 # Needs the SDK as well; without it the error above is the one to see.
 from tokenkeep.integrations import zoho_tokens
-from tokenkeep.integrations.no_token import CODE, NoToken
 
 __all__ = ["CODE", "PROVIDER", "SDK_FLOOR", "NoToken", "SDKStore"]
+
+CODE = "TOKENKEEP"
+"""The code of each SDKException raised here; its cause is tokenkeep's own error."""
 
 PROVIDER = "zoho"
 
@@ -63,6 +67,9 @@ left, in seconds, so that it never does.
 """
 
 _NOTHING = Token()
+
+_MOST_HANDED = 100
+"""Of how many ids a thread remembers which access token it was given last."""
 
 _MOST_UNUSED = 1000
 """How many grants that were not used are remembered to have been told."""
@@ -104,15 +111,13 @@ class SDKStore:
         # SDK's users next to nothing.
         from tokenkeep.config import open_store
         from tokenkeep.integrations.first_login import FirstLogins
-        from tokenkeep.integrations.recent import Recent
         from tokenkeep.keeper import Keeper as _Keeper
 
         self._clock = clock or Clock()
         opened = store if isinstance(store, TokenStore) else open_store(store, clock=clock)
         self.keeper: Keeper = _Keeper(opened, clock=clock, on_event=on_event)
         self._logins = FirstLogins(self.keeper.store, self._clock)
-        # By id, the access tokens each thread was given last.
-        self._handed: Recent[str, str | None] = Recent()
+        self._handed = _Handed()
         # Digests of the grants that were told not to have been used.
         self._unused: set[str] = set()
 
@@ -124,8 +129,8 @@ class SDKStore:
         Fill the SDK's token from the store, renewed if need be.
 
         Args:
-            token: An OAuthToken. With an id it is only read and filled: the
-                SDK's own ``revoke(id)`` comes this way.
+            token: An OAuthToken. With an id it is only read and filled, if user
+                and client agree: the SDK's own ``revoke(id)`` comes this way.
 
         Returns:
             The same object. None if nothing is stored and the caller is to
@@ -139,13 +144,18 @@ class SDKStore:
         with _sdk_errors:
             # Whatever login this thread was at, it is not any more.
             self._logins.over()
-            token_id = token.get_id()
-            if token_id:
-                stored = self._zohos(token_id)
-                return None if stored is None else self._filled(token, stored, token_id)
-            asked = zoho_tokens.asked(token, self._asked_place(token), provider=PROVIDER)
-            valid = self._valid(asked)
-            return None if valid is None else self._filled(token, valid, str(valid.id))
+            if token.get_id():
+                # Wherever it is valid, but nobody else's.
+                asked = zoho_tokens.asked(token, None, provider=PROVIDER)
+                found = self.keeper.store.find_token(asked)
+            else:
+                asked = zoho_tokens.asked(token, self._asked_place(token), provider=PROVIDER)
+                found = self._valid(asked)
+            if found is None:
+                return None
+            token_id = asked.id or str(found.id)
+            self._handed.note(token_id, found.access_token)
+            return zoho_tokens.filled(token, found, self._shown_expiry(found), token_id)
 
     def find_token_by_id(self, id: str) -> Any:  # noqa: A002  # the SDK's own name
         """
@@ -233,10 +243,7 @@ class SDKStore:
             SDKException: The store can't be read.
         """
         with _sdk_errors:
-            return [
-                zoho_tokens.made(token, token.expires_at, str(token.id))
-                for token in self._all_zohos()
-            ]
+            return [zoho_tokens.made(t, t.expires_at, str(t.id)) for t in self._all_zohos()]
 
     def delete_tokens(self) -> None:
         """
@@ -302,7 +309,11 @@ class SDKStore:
 
     def _valid(self, asked: Token) -> Token | None:
         """Return a valid token. None if the caller is to log in."""
-        stored = self._found(asked) or self._first_login(asked)
+        stored = self.keeper.store.find_token(asked)
+        if stored is None and asked.data_center:
+            # Rather where the SDK is told to work, else where it is.
+            stored = self.keeper.store.find_token(asked.but(data_center=None))
+        stored = stored or self._first_login(asked)
         if stored is None:
             return None
         try:
@@ -315,13 +326,6 @@ class SDKStore:
             return valid
         saved = self._first_login(asked)
         return None if saved is None else self._renewed(saved)
-
-    def _found(self, asked: Token) -> Token | None:
-        """Return what is stored: rather where the SDK is told to work, else where it is."""
-        found = self.keeper.store.find_token(asked)
-        if found is None and asked.data_center:
-            found = self.keeper.store.find_token(asked.but(data_center=None))
-        return found
 
     def _renewed(self, stored: Token, asked: Token = _NOTHING) -> Token:
         issuer = self._issuer(stored)
@@ -440,10 +444,6 @@ class SDKStore:
         agrees = place is not None and place.environment == wanted
         return named if agrees else str(environment.url)
 
-    def _filled(self, token: Any, stored: Token, token_id: str) -> Any:
-        self._handed.note(token_id, stored.access_token)
-        return zoho_tokens.filled(token, stored, self._shown_expiry(stored), token_id)
-
     def _shown_expiry(self, token: Token) -> float | None:
         if token.expires_at is None or token.status is not Status.OK:
             return token.expires_at
@@ -452,9 +452,56 @@ class SDKStore:
         return max(here, self._clock.now() + SDK_FLOOR)
 
 
-# The SDK asks isinstance of its TokenStore. That class has no type information:
-# a subclass would have none for its users either.
+class NoToken:
+    """
+    Initialise the SDK with nobody logged in.
+
+    The SDK can't be initialised without a token, and falls back to that token
+    wherever no user was switched to. A server for many users starts with this
+    one: what falls back to it is refused, instead of made for somebody else.
+
+        Initializer.initialize(environment=..., token=NoToken(), store=SDKStore())
+    """
+
+    def __repr__(self) -> str:
+        return "<NoToken>"
+
+    def authenticate(self, url_connection: Any) -> None:  # noqa: ARG002 - the SDK's own name
+        """Refuse a call, always: `SDKException`."""
+        with _sdk_errors:
+            raise TokenNotFound(
+                "The SDK was called for nobody",
+                hint="Switch to a user in the thread that makes the call: Initializer.switch_user",
+            )
+
+    def generate_token(self) -> None:
+        """Make no token: there is nobody to make one for."""
+
+    def remove(self) -> bool:
+        """Remove nothing; False, as there was nothing."""
+        return False
+
+
+# The SDK asks isinstance of its own classes. Those have no type information:
+# subclasses would have none for their users either.
 SDKTokenStore.register(SDKStore)
+SDKToken.register(NoToken)
+
+
+class _Handed(threading.local):
+    """The access tokens that each thread was given last, by id. It shows none of them."""
+
+    def __init__(self) -> None:
+        self._tokens: dict[str, str | None] = {}
+
+    def get(self, token_id: str) -> str | None:
+        return self._tokens.get(token_id)
+
+    def note(self, token_id: str, access_token: str | None) -> None:
+        self._tokens.pop(token_id, None)
+        self._tokens[token_id] = access_token
+        if len(self._tokens) > _MOST_HANDED:
+            del self._tokens[next(iter(self._tokens))]
 
 
 def _brings_another_login(asked: Token, stored: Token) -> bool:

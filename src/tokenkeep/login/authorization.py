@@ -8,12 +8,12 @@ import re
 import secrets
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
-from urllib.parse import parse_qsl, urlsplit
+from urllib.parse import parse_qsl, urlencode, urlsplit
 
 from cryptography.hazmat.primitives import hashes
 
 from tokenkeep.errors import ProviderRefused, ProviderUnavailable
-from tokenkeep.providers.zoho_login import authorization_url
+from tokenkeep.providers.zoho import authorization_endpoint
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -70,7 +70,7 @@ class Kept:
 
 class AuthorizationRequest:
     """
-    Ask a person for access, once.
+    Ask a person for access, once (RFC 6749 section 4.1.1, RFC 7636 section 4.3).
 
     Args:
         table: The data centres that an answer may name.
@@ -92,20 +92,29 @@ class AuthorizationRequest:
         redirect_uri: str,
         scopes: Sequence[str],
     ) -> None:
+        kept = Kept(
+            state=secrets.token_urlsafe(32),
+            verifier=secrets.token_urlsafe(64),
+            data_center=data_center.name,
+            redirect_uri=redirect_uri,
+        )
+        query = {
+            "response_type": "code",
+            "client_id": client_id,
+            "redirect_uri": redirect_uri,
+            "scope": ",".join(scopes),
+            "state": kept.state,
+            # Without these two Zoho gives no refresh token, or only the first time.
+            "access_type": "offline",
+            "prompt": "consent",
+            "code_challenge": challenge(kept.verifier),
+            "code_challenge_method": "S256",
+        }
+        endpoint = authorization_endpoint(data_center.token_endpoint)
+        self.url: str = f"{endpoint}?{urlencode(query)}"
         self._table = table
         self._data_center = data_center
-        self._redirect_uri = redirect_uri
-        self._verifier = secrets.token_urlsafe(64)
-        state = secrets.token_urlsafe(32)
-        self._state: str | None = state
-        self.url: str = authorization_url(
-            data_center,
-            client_id=client_id,
-            redirect_uri=redirect_uri,
-            scope=scopes,
-            state=state,
-            code_challenge=challenge(self._verifier),
-        )
+        self._kept: Kept | None = kept
 
     @classmethod
     def resumed(cls, table: DataCenters, kept: Kept) -> Self:
@@ -120,12 +129,10 @@ class AuthorizationRequest:
             UnknownName: Its data centre is not in the table any more.
         """
         self = cls.__new__(cls)
+        self.url = ""
         self._table = table
         self._data_center = table.by_name(kept.data_center)
-        self._redirect_uri = kept.redirect_uri
-        self._verifier = kept.verifier
-        self._state = kept.state
-        self.url = ""
+        self._kept = kept
         return self
 
     def kept(self) -> Kept:
@@ -135,14 +142,9 @@ class AuthorizationRequest:
         Raises:
             NotThisLogin: The answer was accepted already.
         """
-        if self._state is None:
+        if self._kept is None:
             raise NotThisLogin
-        return Kept(
-            state=self._state,
-            verifier=self._verifier,
-            data_center=self._data_center.name,
-            redirect_uri=self._redirect_uri,
-        )
+        return self._kept
 
     def accept(self, answer: str) -> Code:
         """
@@ -157,11 +159,11 @@ class AuthorizationRequest:
             ProviderUnavailable: There is no code in it.
             UnknownName: It names an accounts server that is not in the table.
         """
-        fields = _fields(answer)
+        fields, kept = _fields(answer), self.kept()
         given = fields.get("state", "").encode(errors="replace")
-        if self._state is None or not hmac.compare_digest(given, self._state.encode()):
+        if not hmac.compare_digest(given, kept.state.encode()):
             raise NotThisLogin
-        self._state = None
+        self._kept = None
         if "error" in fields:
             raise _refusal(fields["error"])
         if not fields.get("code"):
@@ -170,8 +172,8 @@ class AuthorizationRequest:
         return Code(
             value=fields["code"],
             data_center=self._table.by_accounts_server(server) if server else self._data_center,
-            redirect_uri=self._redirect_uri,
-            verifier=self._verifier,
+            redirect_uri=kept.redirect_uri,
+            verifier=kept.verifier,
         )
 
 

@@ -14,8 +14,7 @@ from tokenkeep.errors import (
     RenewalError,
     UnknownName,
 )
-from tokenkeep.providers.zoho import Zoho
-from tokenkeep.providers.zoho_login import USER_SCOPES, current_user
+from tokenkeep.providers.zoho import USER_SCOPES, Zoho, current_user
 from tokenkeep.renewal.outcomes import expiry
 from tokenkeep.token import Token
 

@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import json
-import math
 import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from tokenkeep.providers.checks import LONGEST
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from tokenkeep.providers.exchange import Reply
-
-LONGEST_LIFE = 10 * 365 * 86_400.0
-"""A life beyond ten years is a date or a mistake, not a duration; in seconds."""
+    from tokenkeep.providers.http import Reply
 
 _NUMBER = re.compile(r"[0-9]{1,15}(\.[0-9]{0,9})?")
 _VISIBLE = re.compile(r"[ -~]+")
@@ -72,15 +70,13 @@ def seconds(value: object) -> float | None:
         value: A number, or a string with one.
 
     Returns:
-        Seconds, more than 0 and at most `LONGEST_LIFE`. None for all else: a
-        bool, NaN, nothing, something negative or absurd says nothing about
-        how long a token lives.
+        Seconds, more than 0 and at most `LONGEST`: what is beyond that is a date
+        or a mistake. None for all else: a bool, NaN, nothing, something negative
+        or absurd says nothing about how long a token lives.
     """
     if isinstance(value, str) and _NUMBER.fullmatch(value.strip()):
         value = float(value)
     if isinstance(value, bool) or not isinstance(value, int | float):
         return None
     # Compared before it becomes a float: JSON integers can be longer than one.
-    if isinstance(value, float) and not math.isfinite(value):
-        return None
-    return float(value) if 0 < value <= LONGEST_LIFE else None
+    return float(value) if 0 < value <= LONGEST else None

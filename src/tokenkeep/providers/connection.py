@@ -37,7 +37,7 @@ def connection_to(address: Address, timeout: float) -> HTTPConnection:
     if address.scheme == "http":
         # Loopback, see parse(). Through a proxy it would not be.
         return HTTPConnection(address.host, address.port, timeout=timeout)
-    context = _tls(_ca_bundle())
+    context = _tls(os.environ.get("REQUESTS_CA_BUNDLE") or os.environ.get("CURL_CA_BUNDLE"))
     proxy = _proxy(address)
     if proxy is None:
         return HTTPSConnection(address.host, address.port, timeout=timeout, ssl_context=context)
@@ -77,10 +77,6 @@ def _proxy(address: Address) -> Url | None:
     )
 
 
-def _ca_bundle() -> str | None:
-    return os.environ.get("REQUESTS_CA_BUNDLE") or os.environ.get("CURL_CA_BUNDLE")
-
-
 @cache
 def _tls(bundle: str | None) -> ssl.SSLContext:
     """
@@ -99,18 +95,13 @@ def _tls(bundle: str | None) -> ssl.SSLContext:
         context = ssl.create_default_context()
         paths = ssl.get_default_verify_paths()
         if not (paths.cafile or paths.capath or context.cert_store_stats()["x509_ca"]):
-            _load_certifi(context)
+            with contextlib.suppress(ImportError):
+                import certifi
+
+                context.load_verify_locations(certifi.where())
     except OSError as exc:
         raise ConfigurationError(
             f"The CA certificates in {bundle or 'the system store'} can't be loaded: {exc}",
             hint="Check REQUESTS_CA_BUNDLE, CURL_CA_BUNDLE and SSL_CERT_FILE",
         ) from exc
     return context
-
-
-def _load_certifi(context: ssl.SSLContext) -> None:
-    try:
-        import certifi
-    except ImportError:
-        return
-    context.load_verify_locations(certifi.where())

@@ -17,15 +17,23 @@ class Form:
 
     Args:
         fields: Those that are None are left out.
+
+    Attributes:
+        authorization: Value of the ``Authorization`` header. None sends none.
     """
 
-    __slots__ = ("_fields",)
+    __slots__ = ("_fields", "authorization")
 
     def __init__(self, **fields: str | None) -> None:
         self._fields = {name: value for name, value in fields.items() if value is not None}
+        self.authorization: str | None = None
 
     def __repr__(self) -> str:
         return f"<Form {', '.join(self._fields)}>"
+
+    def authenticate(self, client_id: str, client_secret: str) -> None:
+        """Name the client in the header, form-encoded before (RFC 6749 section 2.3.1)."""
+        self.authorization = basic(f"{quote_plus(client_id)}:{quote_plus(client_secret)}")
 
     def is_quoted_in(self, text: str) -> bool:
         """Whether *text* has the value of a secret field in it."""
@@ -34,29 +42,6 @@ class Form:
     def encode(self) -> bytes:
         """Return the body to send (``application/x-www-form-urlencoded``)."""
         return urlencode(self._fields).encode()
-
-
-class Basic:
-    """
-    Client authentication in a header (RFC 6749 section 2.3.1).
-
-    Args:
-        client_id: Form-encoded before it is sent, as the RFC wants it.
-        client_secret: Likewise.
-    """
-
-    __slots__ = ("_value",)
-
-    def __init__(self, client_id: str, client_secret: str) -> None:
-        pair = f"{quote_plus(client_id)}:{quote_plus(client_secret)}"
-        self._value = basic(pair)
-
-    def __repr__(self) -> str:
-        return "<Basic>"
-
-    def header(self) -> str:
-        """Return the value of the ``Authorization`` header."""
-        return self._value
 
 
 def basic(pair: str) -> str:

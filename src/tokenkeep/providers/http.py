@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import http.client
 import json
+import socket
 import ssl
 import threading
 import time
+from concurrent.futures import Future
+from dataclasses import dataclass, field
+from email.utils import parsedate_to_datetime
+from functools import cache
 from typing import TYPE_CHECKING
 
 from urllib3.exceptions import (
@@ -19,35 +25,59 @@ from urllib3.exceptions import SSLError as WrappedSSLError
 
 from tokenkeep.errors import ConfigurationError, ProviderUnavailable
 from tokenkeep.providers.address import parse
-from tokenkeep.providers.exchange import MAX_BODY, Exchange, Reply, Request, TooLong
+from tokenkeep.providers.connection import connection_to
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable
 
-    from tokenkeep.providers.form import Basic, Form
+    from urllib3.connection import HTTPConnection
 
+    from tokenkeep.providers.address import Address
+    from tokenkeep.providers.form import Form
+
+MAX_BODY = 1_000_000
+"""Longest answer that is read, in bytes."""
+
+GRACE = 1.0
+"""How much longer a process that was stopped past the deadline may read, in seconds."""
+
+_PROMPT = 0.02  # a process that runs wakes up no later than this after its deadline, in seconds
+_CHUNK = 16_384
+_OLDEST_DATE = 946_684_800.0  # the year 2000: a clock before it is not set at all
 _MULTIPLE_CHOICES, _BAD_REQUEST = 300, 400
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reply:
+    """
+    What came back, read to its end.
+
+    Args:
+        status: The HTTP status, never a redirect.
+        body: At most `MAX_BODY` bytes.
+        clock_offset: The server's clock minus ours, in seconds, when its
+            headers came in. None if it sent no date, or a senseless one.
+        retry_after: How long it asks to be left alone, in seconds. None if it
+            does not say.
+    """
+
+    status: int
+    body: bytes = field(repr=False)
+    clock_offset: float | None = None
+    retry_after: float | None = None
+
+
 def post_form(
-    url: str,
-    form: Form,
-    *,
-    timeout: float,
-    auth: Basic | None = None,
-    headers: Mapping[str, str] | None = None,
-    clock: Callable[[], float] = time.time,
+    url: str, form: Form, *, timeout: float, clock: Callable[[], float] = time.time
 ) -> Reply:
     """
     Post a form and read the whole answer.
 
     Args:
         url: Where to; https, or plain http on loopback.
-        form: The body.
+        form: The body, and the client's authentication.
         timeout: Wall-clock bound for everything, name resolution included,
             in seconds.
-        auth: Client authentication. None sends no ``Authorization``.
-        headers: More headers, none of them secret. None means no others.
         clock: Our time, in epoch seconds, to compare the server's with.
 
     Raises:
@@ -56,23 +86,10 @@ def post_form(
         ProviderUnavailable: No connection, no answer in time, a redirect, or
             an answer that is too long.
     """
-    request = Request(
-        "POST",
-        parse(url),
-        {**(headers or {}), "Content-Type": "application/x-www-form-urlencoded"},
-        auth.header() if auth else None,
-        form.encode(),
-    )
-    return _run(request, timeout, clock)
+    return _run(_Request("POST", parse(url), form.authorization, form.encode()), timeout, clock)
 
 
-def get_json(
-    url: str,
-    *,
-    timeout: float,
-    authorization: str,
-    clock: Callable[[], float] = time.time,
-) -> tuple[int, object]:
+def get_json(url: str, *, timeout: float, authorization: str) -> tuple[int, object]:
     """
     Get a JSON document, with the bounds of `post_form`.
 
@@ -80,7 +97,6 @@ def get_json(
         url: As for `post_form`.
         timeout: As for `post_form`.
         authorization: The whole value of the ``Authorization`` header.
-        clock: As for `post_form`.
 
     Returns:
         The HTTP status and the document; None for an empty body.
@@ -93,7 +109,7 @@ def get_json(
     if not (authorization.isascii() and authorization.isprintable()):
         raise ConfigurationError("This access token can't be sent: it has control characters")
     address = parse(url)
-    reply = _run(Request("GET", address, {}, authorization, None), timeout, clock)
+    reply = _run(_Request("GET", address, authorization), timeout, time.time)
     if not reply.body.strip():
         return reply.status, None
     try:
@@ -104,14 +120,14 @@ def get_json(
         ) from None
 
 
-def _run(request: Request, timeout: float, clock: Callable[[], float]) -> Reply:
+def _run(request: _Request, timeout: float, clock: Callable[[], float]) -> Reply:
     """
     Make one request in a thread of its own and wait for it, no longer than *timeout*.
 
     A socket's timeout starts anew with each byte, and name resolution has
     none: only somebody who waits outside can keep a wall-clock bound.
     """
-    exchange = Exchange(request, timeout, clock)
+    exchange = _Exchange(request, timeout, clock)
     host = request.address.host
     try:
         # A daemon: a name server that never answers must not keep the process alive.
@@ -134,6 +150,155 @@ def _run(request: Request, timeout: float, clock: Callable[[], float]) -> Reply:
     return reply
 
 
+@dataclass(frozen=True, slots=True)
+class _Request:
+    """What to send, once. The body is a form; None sends none, nor that header."""
+
+    method: str
+    address: Address
+    authorization: str | None = field(repr=False)
+    body: bytes | None = field(default=None, repr=False)
+
+    def headers(self) -> dict[str, str]:
+        headers = {
+            "User-Agent": _user_agent(),
+            "Accept": "application/json",
+            "Connection": "close",
+        }
+        if self.body is not None:
+            headers["Content-Type"] = "application/x-www-form-urlencoded"
+        if self.authorization:
+            headers["Authorization"] = self.authorization
+        return headers
+
+
+class _TooLong(http.client.HTTPException):
+    """The answer is longer than `MAX_BODY`."""
+
+
+class _Exchange:
+    """
+    One request under way, and the means to cut it off.
+
+    Args:
+        request: What to send.
+        timeout: Seconds from now after which nothing is sent any more, and
+            nobody waits for what was not read.
+        clock: Our time, in epoch seconds.
+    """
+
+    def __init__(self, request: _Request, timeout: float, clock: Callable[[], float]) -> None:
+        self._outcome: Future[Reply] = Future()
+        self._request = request
+        self._clock = clock
+        self._deadline = time.monotonic() + timeout
+        self._abandoned = False
+        self._connection: HTTPConnection | None = None
+        self._socket: object = None
+        self._closing = threading.Lock()
+
+    def run(self) -> None:
+        """Send and read, in a thread; the end, whatever it is, is for `wait`."""
+        try:
+            reply = self._exchange()
+        except BaseException as exc:  # noqa: BLE001 - raised again in the waiting thread
+            self._outcome.set_exception(exc)
+        else:
+            self._outcome.set_result(reply)
+
+    def wait(self) -> Reply:
+        """
+        Wait for the end until the deadline.
+
+        A process that was stopped or suspended has missed its deadline when
+        it goes on, but the answer may lie in the socket's buffer since long,
+        and be the only one: it gets `GRACE` from then on to read it. One that
+        runs waits no longer than the deadline, or `GRACE` longer if it was
+        held up just then.
+
+        Raises:
+            TimeoutError: There is no answer yet.
+        """
+        end, tolerated = self._deadline, _PROMPT
+        while True:
+            try:
+                return self._outcome.result(end - time.monotonic())
+            except TimeoutError:
+                if self._outcome.done():
+                    return self._outcome.result()
+                now = time.monotonic()
+                if now - end <= tolerated:
+                    raise
+                end, tolerated = now + GRACE, GRACE
+
+    def abandon(self) -> None:
+        """End the exchange, wherever it is; nothing is sent from now on."""
+        self._abandoned = True
+        # Under a lock, as closing is: what is shut here must not be a descriptor
+        # that was closed and given to somebody else in between.
+        with self._closing:
+            sock = self._socket or (self._connection and self._connection.sock)
+            # TLS through a TLS proxy wraps the socket instead of being one.
+            sock = getattr(sock, "socket", sock)
+            if isinstance(sock, socket.socket):
+                # SSLSocket.shutdown() would take the TLS state away from
+                # under the thread that is reading.
+                with contextlib.suppress(OSError):
+                    socket.socket.shutdown(sock, socket.SHUT_RDWR)
+
+    def _exchange(self) -> Reply:
+        connection = connection_to(self._request.address, self._remaining())
+        self._connection = connection
+        try:
+            # Whoever switched this on for debugging would print the form.
+            connection.set_debuglevel(0)
+            connection.connect()
+            # Kept here: http.client forgets it once the answer says it is the last.
+            self._socket = connection.sock
+            connection.timeout = self._remaining()
+            connection.request(
+                self._request.method,
+                self._request.address.target,
+                body=self._request.body,
+                headers=self._request.headers(),
+            )
+            # From here on abandon() is what ends it. A timeout of the socket's own
+            # would have run out, too, when a stopped process goes on.
+            connection.sock.settimeout(None)
+            # urllib3's own getresponse() logs headers it can't parse.
+            with http.client.HTTPConnection.getresponse(connection) as response:
+                now = self._clock()
+                date = _timestamp(response.getheader("Date"))
+                return Reply(
+                    status=response.status,
+                    body=self._read(response),
+                    clock_offset=None if date is None else date - now,
+                    retry_after=_retry_after(response.getheader("Retry-After"), now),
+                )
+        finally:
+            with self._closing:
+                connection.close()
+
+    def _read(self, response: http.client.HTTPResponse) -> bytes:
+        body = bytearray()
+        while chunk := response.read1(_CHUNK):
+            if self._abandoned:
+                raise TimeoutError
+            body += chunk
+            if len(body) > MAX_BODY:
+                raise _TooLong
+        if response.length:
+            raise http.client.IncompleteRead(b"", response.length)
+        return bytes(body)
+
+    def _remaining(self) -> float:
+        """Return the seconds left; raise TimeoutError if there are none or nobody waits."""
+        remaining = self._deadline - time.monotonic()
+        if self._abandoned or remaining <= 0:
+            raise TimeoutError
+        return remaining
+
+
 # The first that matches is said.
 _FAULTS: tuple[tuple[type[Exception], str], ...] = (
     (WrappedSSLError, "can't be reached: TLS failed"),
@@ -142,7 +307,7 @@ _FAULTS: tuple[tuple[type[Exception], str], ...] = (
     (NewConnectionError, "can't be reached: no connection"),
     (ConnectTimeoutError, "can't be reached: no connection in time"),
     (HTTPError, "can't be reached"),
-    (TooLong, f"answered more than {MAX_BODY:,} bytes"),
+    (_TooLong, f"answered more than {MAX_BODY:,} bytes"),
     (http.client.RemoteDisconnected, "closed the connection without an answer"),
     (http.client.IncompleteRead, "closed the connection in the middle of its answer"),
     (http.client.HTTPException, "answered something that is not HTTP"),
@@ -157,3 +322,28 @@ def _fault(exc: Exception) -> str:
     if isinstance(cause, ssl.SSLCertVerificationError):
         return f"has a certificate that can't be verified: {cause.verify_message}"
     return next(text for kind, text in _FAULTS if isinstance(exc, kind))
+
+
+@cache
+def _user_agent() -> str:
+    from importlib.metadata import version
+
+    return f"tokenkeep/{version('tokenkeep')}"
+
+
+def _retry_after(value: str | None, now: float) -> float | None:
+    """Seconds or a date (RFC 9110 section 10.2.3)."""
+    if value is not None and value.strip().isdecimal():
+        return float(value) if len(value.strip()) < len("1000000000") else None
+    moment = _timestamp(value)
+    return None if moment is None else max(0.0, moment - now)
+
+
+def _timestamp(date: str | None) -> float | None:
+    if date is None:
+        return None
+    try:
+        moment = parsedate_to_datetime(date).timestamp()
+    except (ValueError, OverflowError):
+        return None
+    return moment if moment >= _OLDEST_DATE else None

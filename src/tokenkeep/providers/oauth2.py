@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Mapping
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, ClassVar, Literal
 
 from tokenkeep.errors import (
@@ -14,19 +15,19 @@ from tokenkeep.errors import (
     ProviderRefused,
     ProviderUnavailable,
     RenewalError,
+    TokenKeepError,
 )
 from tokenkeep.providers import answers
 from tokenkeep.providers.address import host_and_port, is_sendable, parse
 from tokenkeep.providers.base import Answer, Place, Profile, Provider
-from tokenkeep.providers.call import Call, meanings
 from tokenkeep.providers.checks import check_seconds, check_type
-from tokenkeep.providers.form import Basic, Form
+from tokenkeep.providers.form import Form
 from tokenkeep.providers.http import post_form
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
-    from tokenkeep.providers.exchange import Reply
+    from tokenkeep.providers.http import Reply
     from tokenkeep.token import Token
 
 _SHOWABLE = re.compile(r"[A-Za-z0-9_ .-]{1,64}")
@@ -132,7 +133,7 @@ class OAuth2(Provider):
         self._revocation_endpoint = revocation_endpoint
         self._client_auth = client_auth
         self._lifetime = lifetime
-        self._errors = {**self.errors, **meanings(errors or {})}
+        self._errors = {**self.errors, **_meanings(errors or {})}
         self._clock = clock
 
     def __repr__(self) -> str:
@@ -140,32 +141,34 @@ class OAuth2(Provider):
 
     def refresh(self, token: Token) -> Answer:
         """As `Provider.refresh`."""
-        call = Call(self.name, token).needs("refresh_token", "client_id")
-        form = self._form(token, grant_type="refresh_token", refresh_token=token.refresh_token)
-        return self._mint(call, form, "Log the user in again")
+        with _about(token):
+            self._need(token, "refresh_token", "client_id")
+            form = self._form(token, grant_type="refresh_token", refresh_token=token.refresh_token)
+            return self._mint(token, form, "Log the user in again")
 
     def exchange(self, token: Token, *, code_verifier: str | None = None) -> Answer:
         """As `Provider.exchange`."""
-        call = Call(self.name, token).needs("grant_token", "client_id")
-        form = self._form(
-            token,
-            grant_type="authorization_code",
-            code=token.grant_token,
-            redirect_uri=token.redirect_uri,
-            code_verifier=code_verifier,
-        )
-        return self._mint(call, form, "A code works once and for a minute or so: get a new one")
+        with _about(token):
+            self._need(token, "grant_token", "client_id")
+            form = self._form(
+                token,
+                grant_type="authorization_code",
+                code=token.grant_token,
+                redirect_uri=token.redirect_uri,
+                code_verifier=code_verifier,
+            )
+            hint = "A code works once and for a minute or so: get a new one"
+            return self._mint(token, form, hint)
 
     def revoke(self, token: Token) -> None:
         """As `Provider.revoke`; `ConfigurationError` without a revocation endpoint."""
-        call = Call(self.name, token)
-        if not (token.refresh_token or token.access_token):
-            call.needs("refresh_token")
-        form = self._revocation_form(token)
-        reply = self._post(call, self.revocation_endpoint(token), form, token)
-        error = self._judge_revocation(call, form, reply)
-        if error is not None:
-            raise error
+        with _about(token):
+            if not token.access_token:
+                self._need(token, "refresh_token")
+            form = self._revocation_form(token)
+            error = self._judge_revocation(form, self._post(self.revocation_endpoint(token), form))
+            if error is not None:
+                raise error
 
     def place(self, api_domain: str | None) -> Place | None:
         """As `Provider.place`; each host is a place of its own."""
@@ -178,7 +181,7 @@ class OAuth2(Provider):
         """As `Provider.issuer`; the configured one."""
         return self._issuer
 
-    def revocation_endpoint(self, token: Token) -> str:
+    def revocation_endpoint(self, token: Token) -> str:  # noqa: ARG002 - one for all tokens
         """
         Return the URL to revoke *token* at.
 
@@ -188,8 +191,6 @@ class OAuth2(Provider):
         if self._revocation_endpoint is None:
             raise ConfigurationError(
                 f"No revocation endpoint is configured for {self.name}",
-                token_id=token.id,
-                user=token.user,
                 hint="Set revocation_endpoint, or revoke the token at the provider by hand",
             )
         return self._revocation_endpoint
@@ -208,15 +209,24 @@ class OAuth2(Provider):
         """
         return self._errors.get(code.lower())
 
+    def wait(self, reply: Reply) -> float | None:
+        """Return for how many seconds to leave it alone when it throttles. None if unknown."""
+        return reply.retry_after
+
     def confirms_revocation(self, reply: Reply, body: answers.Body) -> bool:  # noqa: ARG002 - RFC 7009 looks at the status alone
         """Whether an answer without a known error says that the token is revoked."""
         return _OK <= reply.status < _FIRST_NOT_OK
 
     # -- the way of one call ---------------------------------------------------------------
 
-    def _mint(self, call: Call, form: Form, if_rejected: str) -> Answer:
-        reply = self._post(call, self._token_endpoint(call.token), form, call.token)
-        outcome = self._judge(call, form, reply, if_rejected)
+    def _need(self, token: Token, *names: str) -> None:
+        missing = [name for name in names if not getattr(token, name)]
+        if missing:
+            raise ConfigurationError(f"A call to {self.name} needs {' and '.join(missing)}")
+
+    def _mint(self, token: Token, form: Form, if_rejected: str) -> Answer:
+        reply = self._post(self._token_endpoint(token), form)
+        outcome = self._judge(form, reply, if_rejected)
         # Raised here, where no local variable holds what the provider answered.
         if isinstance(outcome, RenewalError):
             raise outcome
@@ -227,22 +237,17 @@ class OAuth2(Provider):
         if not issuer:
             raise ConfigurationError(
                 f"It is not known where {self.name} renews this token",
-                token_id=token.id,
-                user=token.user,
                 hint="Give the token an issuer: the complete URL of the token endpoint",
             )
         return issuer
 
     def _form(self, token: Token, /, **fields: str | None) -> Form:
-        if self._basic(token):
-            return Form(**fields)
-        return Form(**fields, client_id=token.client_id, client_secret=token.client_secret)
-
-    def _basic(self, token: Token) -> Basic | None:
         # A public client has no secret and names itself in the body (section 3.2.1).
-        if self._client_auth != "basic" or not (token.client_id and token.client_secret):
-            return None
-        return Basic(token.client_id, token.client_secret)
+        if self._client_auth == "basic" and token.client_id and token.client_secret:
+            form = Form(**fields)
+            form.authenticate(token.client_id, token.client_secret)
+            return form
+        return Form(**fields, client_id=token.client_id, client_secret=token.client_secret)
 
     def _revocation_form(self, token: Token) -> Form:
         hint = "refresh_token" if token.refresh_token else "access_token"
@@ -250,55 +255,43 @@ class OAuth2(Provider):
             token, token=token.refresh_token or token.access_token, token_type_hint=hint
         )
 
-    def _post(self, call: Call, url: str, form: Form, token: Token) -> Reply:
-        try:
-            return post_form(
-                url,
-                form,
-                timeout=self.profile.call_timeout,
-                auth=self._basic(token),
-                clock=self._clock,
-            )
-        except (ProviderUnavailable, ConfigurationError) as exc:
-            exc.token_id, exc.user = call.token.id, call.token.user
-            raise
+    def _post(self, url: str, form: Form) -> Reply:
+        return post_form(url, form, timeout=self.profile.call_timeout, clock=self._clock)
 
-    def _judge(
-        self, call: Call, form: Form, reply: Reply, if_rejected: str
-    ) -> Answer | RenewalError:
+    def _judge(self, form: Form, reply: Reply, if_rejected: str) -> Answer | RenewalError:
         """Judge by the body; the HTTP status only names what has no sense in it."""
         body = answers.read(reply)
         if body.fields.get("error"):
-            return self._error(call, form, reply, body, if_rejected)
+            return self._error(form, reply, body, if_rejected)
         access_token = body.token("access_token")
         if access_token is None:
-            return self._senseless(call, reply, body.fault or "answered no usable access_token")
+            return self._senseless(reply, body.fault or "answered no usable access_token")
         api_domain = body.text("api_domain")
+        lives = (answers.seconds(body.fields.get(name)) for name in _REFRESH_LIFETIME)
         return Answer(
             access_token=access_token,
             refresh_token=body.token("refresh_token"),
             expires_in=self.lifetime(body),
             api_domain=api_domain if api_domain and is_sendable(api_domain) else None,
             scope=body.text("scope"),
-            refresh_expires_in=_refresh_lifetime(body),
+            refresh_expires_in=next(filter(None, lives), None),
             extra={name: value for name, value in body.fields.items() if name not in _OWN},
             clock_offset=reply.clock_offset,
         )
 
-    def _judge_revocation(self, call: Call, form: Form, reply: Reply) -> RenewalError | None:
+    def _judge_revocation(self, form: Form, reply: Reply) -> RenewalError | None:
         body = answers.read(reply)
-        code = body.text("error")
-        if code and code.lower() in self.gone:
+        if (body.text("error") or "").lower() in self.gone:
             return None
         if body.fields.get("error"):
-            return self._error(call, form, reply, body, "")
+            return self._error(form, reply, body, "")
         if self.confirms_revocation(reply, body):
             return None
         fault = body.fault or f"did not confirm the revocation (status {reply.status})"
-        return self._senseless(call, reply, fault)
+        return self._senseless(reply, fault)
 
     def _error(
-        self, call: Call, form: Form, reply: Reply, body: answers.Body, if_rejected: str
+        self, form: Form, reply: Reply, body: answers.Body, if_rejected: str
     ) -> RenewalError:
         code = body.text("error") or ""
         kind = self.meaning(code, body) or ProviderUnavailable
@@ -307,37 +300,62 @@ class OAuth2(Provider):
         else:
             # Another text may repeat what was sent.
             code, what = "", f"answered an unknown error (status {reply.status})"
-        hint = self.hints.get(code.lower())
         if issubclass(kind, CoolingDown):
-            return self._throttled(call, reply, what)
-        if issubclass(kind, GrantRejected):
-            return call.error(kind, what, hint=hint or if_rejected, error=code)
-        if issubclass(kind, ProviderRefused):
-            return call.error(kind, what, hint=hint or _CHECK_CLIENT, error=code)
-        return self._senseless(call, reply, what)
+            return self._throttled(reply, what)
+        if not issubclass(kind, ProviderRefused):
+            return self._senseless(reply, what)
+        otherwise = if_rejected if issubclass(kind, GrantRejected) else _CHECK_CLIENT
+        hint = self.hints.get(code.lower()) or otherwise
+        return kind(f"{self.name} {what}", error=code, hint=hint)
 
-    def _senseless(self, call: Call, reply: Reply, fault: str) -> RenewalError:
+    def _senseless(self, reply: Reply, fault: str) -> RenewalError:
         if reply.status == _TOO_MANY_REQUESTS:
-            return self._throttled(call, reply, f"{fault}, too many requests")
-        return call.error(ProviderUnavailable, fault, hint="Try again later")
+            return self._throttled(reply, f"{fault}, too many requests")
+        return ProviderUnavailable(f"{self.name} {fault}", hint="Try again later")
 
-    def _throttled(self, call: Call, reply: Reply, what: str) -> RenewalError:
+    def _throttled(self, reply: Reply, what: str) -> RenewalError:
         wait = self.wait(reply)
         if wait is not None:
             # One absurd header must not lock everybody out for years.
             wait = min(wait, max(self.profile.mint_window, LONGEST_WAIT))
-        return call.error(
-            CoolingDown,
-            what,
+        return CoolingDown(
+            f"{self.name} {what}",
             hint="It throttles this client; try again after the wait",
             until=None if wait is None else self._clock() + wait,
         )
 
-    def wait(self, reply: Reply) -> float | None:
-        """Return for how many seconds to leave it alone when it throttles. None if unknown."""
-        return reply.retry_after
+
+@contextmanager
+def _about(token: Token) -> Iterator[None]:
+    """Say of errors which token they are about."""
+    try:
+        yield
+    except TokenKeepError as exc:
+        exc.token_id, exc.user = token.id, token.user
+        raise
 
 
-def _refresh_lifetime(body: answers.Body) -> float | None:
-    found = (answers.seconds(body.fields.get(name)) for name in _REFRESH_LIFETIME)
-    return next((seconds for seconds in found if seconds), None)
+def _meanings(errors: Mapping[str, type[RenewalError] | str]) -> dict[str, type[RenewalError]]:
+    """
+    Return what error codes mean, by the code in lower case.
+
+    Args:
+        errors: Kinds of errors, or their names, by error code.
+
+    Raises:
+        ConfigurationError: Something else is among them.
+    """
+    kinds = (GrantRejected, ProviderRefused, CoolingDown, ProviderUnavailable)
+    named: dict[object, type[RenewalError]] = {kind.__name__: kind for kind in kinds}
+    named |= {kind: kind for kind in kinds}
+    unknown = [
+        str(code)
+        for code, kind in errors.items()
+        if not (isinstance(code, str) and isinstance(kind, str | type) and kind in named)
+    ]
+    if unknown:
+        raise ConfigurationError(
+            f"It is not clear what the error codes {', '.join(unknown)} mean",
+            hint=f"Say one of {', '.join(kind.__name__ for kind in kinds)}",
+        )
+    return {code.lower(): named[kind] for code, kind in errors.items()}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from typing import TYPE_CHECKING, ClassVar
 
@@ -18,13 +19,14 @@ from tokenkeep.providers import answers
 from tokenkeep.providers.base import Place, Profile
 from tokenkeep.providers.checks import check_type
 from tokenkeep.providers.form import Form
+from tokenkeep.providers.http import get_json
 from tokenkeep.providers.oauth2 import OAuth2
 from tokenkeep.providers.zoho_data_centers import DATA_CENTERS, ENVIRONMENTS, DataCenters
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from tokenkeep.providers.exchange import Reply
+    from tokenkeep.providers.http import Reply
     from tokenkeep.token import Token
 
 PROFILE = Profile(mint_limit=10, mint_window=600.0, rotates=False, revokes_grant=False)
@@ -37,8 +39,12 @@ refresh tokens never change, and each is revoked for itself.
 LIFETIME = 3600.0
 """What every page of Zoho's says an access token lives, in seconds."""
 
+USER_SCOPES = ("ZohoCRM.users.READ", "ZohoCRM.org.READ")
+"""What `current_user` has to be allowed to read."""
+
 _LONGEST_IN_SECONDS = 86_400.0
 _BAD_REQUEST = 400
+_CODE = re.compile(r"[A-Za-z0-9_]{1,64}")
 
 
 class Zoho(OAuth2):
@@ -116,8 +122,8 @@ class Zoho(OAuth2):
         return center.token_endpoint if center else None
 
     def revocation_endpoint(self, token: Token) -> str:
-        """Return the URL to revoke *token* at, beside the token endpoint."""
-        return revocation_endpoint(self._token_endpoint(token))
+        """Return the URL to revoke *token* at, below the token endpoint."""
+        return f"{_stem(self._token_endpoint(token))}/token/revoke"
 
     def lifetime(self, body: answers.Body) -> float | None:
         """
@@ -185,11 +191,6 @@ def authorization_endpoint(issuer: str) -> str:
     return f"{_stem(issuer)}/auth"
 
 
-def revocation_endpoint(issuer: str) -> str:
-    """Return the revocation endpoint below a token endpoint."""
-    return f"{_stem(issuer)}/token/revoke"
-
-
 def _stem(issuer: str) -> str:
     """Return a token endpoint without its ``/token``; portals have other paths before it."""
     stem, found, rest = issuer.rstrip("/").rpartition("/token")
@@ -199,3 +200,50 @@ def _stem(issuer: str) -> str:
             hint="It ends in /oauth/v2/token, or /token for a portal",
         )
     return stem
+
+
+def current_user(api_domain: str, access_token: str, *, timeout: float = 10.0) -> str:
+    """
+    Ask Zoho CRM whose access token it is.
+
+    Args:
+        api_domain: Base URL for API calls.
+        access_token: Allowed to read `USER_SCOPES`.
+        timeout: Wall-clock bound of each of the two calls, in seconds.
+
+    Returns:
+        ``email:zgid``, as the official SDK names its users
+        (``crm/api/util/utility.py``, ``get_user_name``).
+
+    Raises:
+        ConfigurationError: Nothing may be sent to *api_domain*.
+        ProviderRefused: The access token is not accepted, or not for this.
+        ProviderUnavailable: No definite answer.
+    """
+    base = api_domain.rstrip("/")
+    authorization = f"{Zoho.authorization_scheme} {access_token}"
+    users = get_json(
+        f"{base}/crm/v8/users?type=CurrentUser", timeout=timeout, authorization=authorization
+    )
+    email = _first(users, "users", "email")
+    org = get_json(f"{base}/crm/v8/org", timeout=timeout, authorization=authorization)
+    return f"{email}:{_first(org, 'org', 'zgid')}"
+
+
+def _first(answer: tuple[int, object], name: str, key: str) -> str:
+    """Return *key* of the first entry of the list *name*."""
+    status, document = answer
+    value: object = None
+    if isinstance(document, dict):
+        entries = document.get(name)
+        if isinstance(entries, list) and entries and isinstance(entries[0], dict):
+            value = entries[0].get(key)
+        elif isinstance(code := document.get("code"), str) and _CODE.fullmatch(code):
+            raise ProviderRefused(
+                f'Zoho CRM answered "{code}" when asked for {name}',
+                error=code,
+                hint=f"The access token needs the scopes {' and '.join(USER_SCOPES)}",
+            )
+    if isinstance(value, bool) or not isinstance(value, str | int) or value == "":
+        raise ProviderUnavailable(f"Zoho CRM did not say {key} of {name} (status {status})")
+    return str(value)

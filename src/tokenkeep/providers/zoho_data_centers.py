@@ -19,16 +19,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
-from typing import TYPE_CHECKING, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Self
 
 from tokenkeep.errors import ConfigurationError, UnknownName
 from tokenkeep.providers.address import host_and_port, parse
 from tokenkeep.providers.base import Place
+from tokenkeep.providers.checks import check_type
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-
-_T = TypeVar("_T")
 
 ENVIRONMENTS = ("production", "sandbox", "developer")
 
@@ -68,11 +67,6 @@ class DataCenter:
         """The complete URL of the token endpoint: the issuer of its tokens."""
         url = self.accounts.rstrip("/")
         return url if url.endswith("/token") else f"{url}/oauth/v2/token"
-
-    @property
-    def accounts_server(self) -> str:
-        """``host:port`` of the accounts server."""
-        return host_and_port(self.accounts)
 
     def api_domain(self, environment: str = "production") -> str:
         """
@@ -121,7 +115,7 @@ class DataCenters:
         self._places: dict[str, Place] = {}
         for center in centers:
             _add(self._by_name, center.name, center)
-            _add(self._by_accounts_server, center.accounts_server, center)
+            _add(self._by_accounts_server, host_and_port(center.accounts), center)
             for host, place in center.places():
                 _add(self._places, host, place)
 
@@ -170,8 +164,9 @@ class DataCenters:
             UnknownName: It is not in the table.
         """
         center = self._by_accounts_server.get(host_and_port(url))
+        scheme, named, _ = url.strip().lower().partition("://")
         # The scheme counts as well: what the table has as https is not http.
-        if center is None or not _same_scheme(url, center.accounts):
+        if center is None or (named and not center.accounts.startswith(f"{scheme}://")):
             raise UnknownName(
                 "That accounts server is not one of Zoho's known data centres",
                 hint="Nothing was sent to it. Known are " + ", ".join(c.accounts for c in self),
@@ -188,60 +183,51 @@ class DataCenters:
         return self._places.get(host_and_port(api_domain))
 
 
-def table_from_mapping(
-    mapping: Mapping[str, Mapping[str, object]], base: DataCenters | None = None
-) -> DataCenters:
+def table_from_mapping(mapping: Mapping[str, Mapping[str, Any]]) -> DataCenters:
     """
-    Return a table with data centres of the configuration added.
+    Return `DATA_CENTERS` with those of the configuration added.
 
     Args:
         mapping: By name: ``accounts``, ``production``, ``sandbox``,
             ``developer`` (URLs) and ``aliases`` (a list of hosts), as in the
             TOML tables ``[zoho.data_centers.<name>]``. What is left out is
             taken from the known data centre of that name.
-        base: The table to add to. None means `DATA_CENTERS`.
 
     Raises:
         ConfigurationError: A key is unknown or missing, or a value is not
             what belongs there.
     """
-    base = DATA_CENTERS if base is None else base
-    known = {center.name: center for center in base}
-    added = [_center(name.strip().lower(), entry, known) for name, entry in mapping.items()]
-    return base.extend(*added)
+    added = [_center(name.strip().lower(), entry) for name, entry in mapping.items()]
+    return DATA_CENTERS.extend(*added)
 
 
-def _center(name: str, entry: Mapping[str, object], known: Mapping[str, DataCenter]) -> DataCenter:
+def _center(name: str, entry: Mapping[str, Any]) -> DataCenter:
     where = f"[zoho.data_centers.{name}]"
+    check_type(where, entry, Mapping, expected="a table")
     allowed = [f.name for f in fields(DataCenter) if f.name != "name"]
-    values: dict[str, object] = {}
-    if not isinstance(entry, Mapping):
-        raise ConfigurationError(f"{where} has to be a table")
+    values: dict[str, Any] = {}
     for key, value in entry.items():
         if key not in allowed:
             raise ConfigurationError(
                 f"{where} has an unknown key {key!r}", hint=f"Known are {', '.join(allowed)}"
             )
-        if key == "aliases" and isinstance(value, list | tuple):
-            if all(isinstance(host, str) for host in value):
-                values[key] = tuple(value)
-                continue
-        elif key != "aliases" and isinstance(value, str):
-            values[key] = value
-            continue
-        raise ConfigurationError(
-            f"{where} {key} has the wrong type",
-            hint="aliases is a list of hosts, the others are URLs",
-        )
-    if name in known:
-        return replace(known[name], **values)  # type: ignore[arg-type]  # checked above
+        is_list = isinstance(value, list | tuple) and all(isinstance(host, str) for host in value)
+        if not (is_list if key == "aliases" else isinstance(value, str)):
+            raise ConfigurationError(
+                f"{where} {key} has the wrong type",
+                hint="aliases is a list of hosts, the others are URLs",
+            )
+        values[key] = tuple(value) if is_list else value
+    known = DATA_CENTERS.get(name)
+    if known is not None:
+        return replace(known, **values)
     missing = [key for key in ("accounts", "production") if key not in values]
     if missing:
         raise ConfigurationError(f"{where} lacks {' and '.join(missing)}")
-    return DataCenter(name, **values)  # type: ignore[arg-type]  # checked above
+    return DataCenter(name, **values)
 
 
-def _add(table: dict[str, _T], key: str, value: _T) -> None:
+def _add(table: dict[str, Any], key: str, value: object) -> None:
     if table.setdefault(key, value) != value:
         raise ConfigurationError(
             f"{key} stands for two data centres or environments",
@@ -249,45 +235,29 @@ def _add(table: dict[str, _T], key: str, value: _T) -> None:
         )
 
 
-def _same_scheme(url: str, known: str) -> bool:
-    return "://" not in url or url.strip().lower().startswith(f"{known.partition('://')[0]}://")
-
-
-def _zoho(name: str, accounts: str, api: str, *aliases: str) -> DataCenter:
+def _zoho(name: str, domain: str, api: str, *aliases: str) -> DataCenter:
     return DataCenter(
         name,
-        f"https://{accounts}",
+        f"https://accounts.{domain}",
         f"https://www.{api}",
         f"https://sandbox.{api}",
         f"https://developer.{api}",
-        aliases,
+        (f"api.{domain}", *aliases),
     )
 
 
 DATA_CENTERS = DataCenters(
-    _zoho("us", "accounts.zoho.com", "zohoapis.com", "content.zohoapis.com", "api.zoho.com"),
-    _zoho("eu", "accounts.zoho.eu", "zohoapis.eu", "content.zohoapis.eu", "api.zoho.eu"),
-    _zoho("in", "accounts.zoho.in", "zohoapis.in", "content.zohoapis.in", "api.zoho.in"),
-    _zoho(
-        "au",
-        "accounts.zoho.com.au",
-        "zohoapis.com.au",
-        "content.zohoapis.com.au",
-        "api.zoho.com.au",
-    ),
-    _zoho(
-        "cn",
-        "accounts.zoho.com.cn",
-        "zohoapis.com.cn",
-        "content.zohoapis.com.cn",
-        "api.zoho.com.cn",
-    ),
-    _zoho("jp", "accounts.zoho.jp", "zohoapis.jp", "content.zohoapis.jp", "api.zoho.jp"),
-    # Not accounts.zoho.ca: Canada alone has another name for its accounts.
-    _zoho("ca", "accounts.zohocloud.ca", "zohoapis.ca", "upload.zohocloud.ca", "api.zohocloud.ca"),
-    _zoho("sa", "accounts.zoho.sa", "zohoapis.sa", "files.zoho.sa", "api.zoho.sa"),
-    _zoho("uk", "accounts.zoho.uk", "zohoapis.uk", "api.zoho.uk"),
-    _zoho("ae", "accounts.zoho.ae", "zohoapis.ae", "api.zoho.ae"),
-    _zoho("sg", "accounts.zoho.sg", "zohoapis.sg", "api.zoho.sg"),
+    _zoho("us", "zoho.com", "zohoapis.com", "content.zohoapis.com"),
+    _zoho("eu", "zoho.eu", "zohoapis.eu", "content.zohoapis.eu"),
+    _zoho("in", "zoho.in", "zohoapis.in", "content.zohoapis.in"),
+    _zoho("au", "zoho.com.au", "zohoapis.com.au", "content.zohoapis.com.au"),
+    _zoho("cn", "zoho.com.cn", "zohoapis.com.cn", "content.zohoapis.com.cn"),
+    _zoho("jp", "zoho.jp", "zohoapis.jp", "content.zohoapis.jp"),
+    # Not zoho.ca: Canada alone has another name for its accounts.
+    _zoho("ca", "zohocloud.ca", "zohoapis.ca", "upload.zohocloud.ca"),
+    _zoho("sa", "zoho.sa", "zohoapis.sa", "files.zoho.sa"),
+    _zoho("uk", "zoho.uk", "zohoapis.uk"),
+    _zoho("ae", "zoho.ae", "zohoapis.ae"),
+    _zoho("sg", "zoho.sg", "zohoapis.sg"),
 )
 """The data centres known when this version was made."""

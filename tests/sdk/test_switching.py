@@ -1,8 +1,9 @@
-"""Threads and `switch_user`: one store for all users, who never mix."""
+"""Threads and `switch_user`: one store for all users, who never mix, and for nobody."""
 
 from __future__ import annotations
 
-from sdk_driver import each_generation
+import pytest
+from sdk_driver import SDKFailed, each_generation
 
 
 def test_users_never_mix(sdk, zoho):
@@ -18,7 +19,7 @@ def test_users_never_mix(sdk, zoho):
         users.append({"user": owner.name, "environment": sdk.environment(data_center=name)})
     sdk.start(process, id=logins[0]["id"])
     for each in logins:
-        process.edit(token_id=each["id"], expires_in=-1)
+        process.edit(each["id"], expires_in=-1)
     seen = process.hammer(users=users, rounds=50)
 
     assert [each["id"] for each in seen] == [logins[n % 2]["id"] for n in range(4)]
@@ -48,13 +49,49 @@ def test_switch_between_users(sdk, zoho):
     assert zoho.counters.token_calls() == 2
 
 
-def test_eight_threads(sdk, zoho):
-    """Eight threads on one expired token make one call."""
+@each_generation
+def test_starts_for_nobody(sdk, zoho):
+    """The SDK starts without a login, and a call made for nobody never leaves the process."""
     process = sdk.process()
-    token = sdk.log_in(process)
-    process.edit(token_id=token["id"], expires_in=-1)
-    tokens = process.get_token_threads(count=8)
 
-    assert len(set(tokens)) == 1
-    assert zoho.is_active(tokens[0])
-    assert zoho.counters.token_calls("refresh_token") == 1
+    process.start_with_nobody(environment=sdk.environment())
+    with pytest.raises(SDKFailed) as caught:
+        process.call()
+
+    # 5_0 loses the text of whatever happens while it reads a module's fields.
+    assert sdk.generation == "5_0" or "The SDK was called for nobody" in caught.value.everything
+    assert process.get_tokens() == []
+    assert zoho.counters.calls() == 0
+
+
+def test_after_a_user_nobody_again(sdk, zoho):
+    """With the user taken off the thread, what follows is refused and not made as that user."""
+    logged_in = sdk.log_in(user=zoho.user.name)
+    process = sdk.process()
+    process.start_with_nobody(environment=sdk.environment())
+
+    process.switch(environment=sdk.environment(), id=logged_in["id"])
+    status = process.call()
+    process.forget_user()
+    before = zoho.counters.calls()
+    with pytest.raises(SDKFailed):
+        process.call()
+
+    assert status == 200
+    assert zoho.counters.calls() == before
+
+
+def test_a_user_who_can_not_be_switched_to(sdk, zoho):
+    """A switch that failed, and was taken back, leaves nothing a later call could use."""
+    logged_in = sdk.log_in(user=zoho.user.name)
+    process = sdk.process()
+    process.start_with_nobody(environment=sdk.environment())
+    process.revoke(logged_in["id"])
+
+    with pytest.raises(SDKFailed) as caught:
+        process.switch(environment=sdk.environment(), id=logged_in["id"])
+    process.forget_user()
+    with pytest.raises(SDKFailed):
+        process.call()
+
+    assert caught.value.cause == "TokenRevoked"
