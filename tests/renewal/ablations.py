@@ -453,7 +453,6 @@ ABLATIONS = (
     ),
     Ablation(
         "renewal, look again",
-        "only the very first renewal looks, while another login may be taken back yet",
         "saver.py",
         "renewed_at >= (row.logged_in_at or 0.0) + UNDER_WAY",
         "True",
