@@ -63,11 +63,8 @@ class Aliases:
         """
         Turn a row into an alias that carries its login, and let that go into another row.
 
-        Args:
-            source: The row as it is stored.
-            carried: Its login, as it has to go into the other row.
-            to: The id of that row.
-            seen: That row as it is stored. None if it has to be made.
+        The login is *carried* as it has to go into the row with the id *to*, which
+        was *seen* so. None: that row has to be made.
 
         Raises:
             StoreConflict: *source* was written meanwhile; nothing is changed.

@@ -31,12 +31,8 @@ class Entry(NamedTuple):
 
 class Cache:
     """
-    The tokens used last.
-
-    Args:
-        size: How many are kept at most. 0 keeps none.
-        max_staleness: How long a token is handed out without asking the store
-            again, in seconds, where the store has no revision.
+    The *size* tokens used last; 0 keeps none. *max_staleness*, in seconds, is for stores without a
+    revision: that long a token is handed out without asking them again.
     """
 
     def __init__(self, size: int, max_staleness: float) -> None:

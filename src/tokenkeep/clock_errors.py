@@ -26,12 +26,8 @@ class ClockErrors:
 
     Ends of access tokens are stored in the issuer's time, and judged in it.
     All else (claims, budgets, cool-downs) is this host's time as it is. What
-    was learnt is kept for the other processes of this host, and forgotten
-    when the clock is set, or stood still in a suspend.
-
-    Args:
-        clock: This host's.
-        journal: Where it is kept.
+    was learnt is kept in the journal for the other processes of this host, and
+    forgotten when the clock is set, or stood still in a suspend.
     """
 
     def __init__(self, clock: Clock, journal: Journal) -> None:
@@ -43,13 +39,7 @@ class ClockErrors:
         self._era = 0
 
     def learn(self, issuer: str | None, behind: float) -> None:
-        """
-        Note an issuer's clock minus this host's.
-
-        Args:
-            issuer: The token endpoint.
-            behind: In seconds; 0 if they agree.
-        """
+        """Note an issuer's clock minus this host's, in seconds; 0 if they agree."""
         news = behind != self.of(issuer)
         self._behind[issuer] = behind
         # After it: whoever has looked meanwhile has the number of before.

@@ -47,11 +47,6 @@ class Header:
     finds it. An open store looks at it again now and then before it writes:
     nothing is sealed under keys that nobody else can find.
 
-    Args:
-        backend: Where the records are.
-        source: Wraps and unwraps; the key ring as a rule.
-        monotonic: The time, in seconds.
-
     Raises:
         KeyMissing: The header is wrapped under a key that is not at hand.
         StoreTooNew: A newer tokenkeep made the store.
@@ -94,12 +89,7 @@ class Header:
         self.expect(self._backend.read(HEADER))
 
     def expect(self, record: Record | None) -> None:
-        """
-        Make sure that a header just read is this store's; see `expect_there`.
-
-        Args:
-            record: What was read. None if there was none.
-        """
+        """Make sure that a header just read, if any was, is this store's; see `expect_there`."""
         if record is None:
             raise self._gone("The store's own record is gone")
         if record.version != self._record.version:

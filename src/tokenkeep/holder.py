@@ -33,13 +33,10 @@ def me() -> str:
 
 def is_dead(holder: str) -> bool:
     """
-    Tell whether the process is known to be gone.
+    Tell whether the process that `me` described is known to be gone.
 
     False if it lives, or if that can't be told from here: another host,
     another container, no ``/proc``, or one that hides it.
-
-    Args:
-        holder: As `me` described it.
     """
     if not is_here(holder):
         return False
@@ -56,12 +53,7 @@ def is_dead(holder: str) -> bool:
 
 
 def is_here(holder: str) -> bool:
-    """
-    Tell whether the process can be seen from here: then `is_dead` knows whether it lives.
-
-    Args:
-        holder: As `me` described it.
-    """
+    """Tell whether the process can be seen from here: then `is_dead` knows whether it lives."""
     try:
         told = json.loads(holder)
         where = told["boot"], told["namespace"]

@@ -104,10 +104,7 @@ def refuse_fleeting(key: Path, data: Path, mounts: list[tuple[str, str, str]]) -
     """
     Refuse a key that is gone with the container while its data stays.
 
-    Args:
-        key: Where the key file would be.
-        data: Where the data is.
-        mounts: Mount point, device and file system type of each mount.
+    *mounts* are the mount point, device and file system type of each mount.
 
     Raises:
         KeyUnsafe: The key would lie on a container's own layer, the data elsewhere.

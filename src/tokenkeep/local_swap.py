@@ -57,9 +57,6 @@ class LocalSwap(Store):
 
     A call to the store from within a call of the same thread to it, as by a
     signal handler, is refused by name.
-
-    Args:
-        store: The store to wrap.
     """
 
     def __init__(self, store: TokenStore) -> None:

@@ -144,10 +144,6 @@ def require_text(token: Token, names: Iterable[str] = _ASKED) -> None:
     """
     Refuse fields that no store can keep and compare byte for byte.
 
-    Args:
-        token: What is asked, or is to be stored.
-        names: The fields to look at.
-
     Raises:
         LookupFailed: A field is not a str, or holds half of a surrogate pair.
     """
@@ -194,11 +190,8 @@ def owner_of(token: Token, credential: tuple[str, str] | None = None) -> str:
     """
     Return what a token is for, as text; a store has one row of each.
 
-    Encoded as JSON, so that no delimiter in a user's name can make two of them one.
-
-    Args:
-        token: What is to be stored.
-        credential: Stands in for the user where that is not known: one of `credentials`.
+    Encoded as JSON, so that no delimiter in a user's name can make two of them
+    one. One of `credentials` stands in for a user that is not known.
     """
     who: object = {"credential": credential} if credential else token.user
     return json.dumps([token.provider, token.client_id, who, token.data_center, token.environment])

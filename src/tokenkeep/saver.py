@@ -44,12 +44,8 @@ class Saver:
     """
     Write tokens into rows.
 
-    Args:
-        rows: Where they are.
-        aliases: They move the login of a row into another one.
-        habits_of: Returns what becomes of the tokens that a login replaces.
-        noted: Called with what was just written, for the next save.
-        clock: The time.
+    *habits_of* returns what becomes of the tokens that a login replaces; *noted* is
+    called with what was just written, for the next save.
     """
 
     def __init__(

@@ -128,14 +128,7 @@ class KeyRing:
 
 
 class DataKeys:
-    """
-    The keys of one store: seal, open, digest.
-
-    Args:
-        store_id: Of the store; what it seals opens in no other one.
-        keys: The data keys by their number; the highest seals, all open.
-        index_key: For digests.
-    """
+    """The keys of one store: seal, open, digest. The highest data key seals, all open."""
 
     def __init__(self, store_id: str, keys: Mapping[int, bytes], index_key: bytes) -> None:
         self.store_id = store_id
@@ -158,16 +151,7 @@ class DataKeys:
         return tuple(sorted(self._keys))
 
     def seal(self, plain: bytes, *, bound: str) -> tuple[int, bytes]:
-        """
-        Seal under the newest data key.
-
-        Args:
-            plain: What to hide.
-            bound: What the seal is tied to, besides the store.
-
-        Returns:
-            The number of the data key, and the sealed bytes.
-        """
+        """Seal under the newest data key, tied to *bound*; return the key's number too."""
         # A key for each seal: no number of them is too many (NIST SP 800-38D 8.3).
         salt, nonce = os.urandom(_SALT_BYTES), os.urandom(_NONCE_BYTES)
         sealed = self._cipher(self.newest, salt).encrypt(nonce, plain, self._bound(bound))
@@ -176,11 +160,6 @@ class DataKeys:
     def open(self, number: int, sealed: bytes, *, bound: str) -> bytes:
         """
         Open what was sealed under a data key.
-
-        Args:
-            number: Of the data key.
-            sealed: As `seal` returned it.
-            bound: As given to `seal`.
 
         Raises:
             KeyError: There is no data key of this number.
@@ -228,12 +207,10 @@ def generate_key() -> str:
 
 def parse_keys(text: str, source: str) -> list[bytes]:
     """
-    Read keys, newest first, from text.
+    Read keys, newest first, from text as `generate_key` makes it.
 
-    Args:
-        text: Keys as `generate_key` makes them, separated by white space or
-            commas; from ``#`` to the end of a line is a comment.
-        source: Where the text comes from, for errors.
+    White space or commas separate them; from ``#`` to the end of a line is a
+    comment. *source* says in errors where the text is from.
 
     Raises:
         ConfigurationError: One of them is not a key. It is not shown.

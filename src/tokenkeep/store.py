@@ -263,11 +263,7 @@ class Store(TokenStore):
 
 def existing(store: Store, token_id: str) -> Token:
     """
-    Return a row of a store as it is now, whatever its status.
-
-    Args:
-        store: Where to look, past any cache.
-        token_id: Which one.
+    Return a row of a store as it is now, whatever its status, past any cache.
 
     Raises:
         TokenNotFound: There is none.

@@ -21,10 +21,6 @@ def attempts(token_id: str | None = None, user: str | None = None) -> Iterator[N
 
     Each lost try means that somebody else got on, so a few are enough in life.
 
-    Args:
-        token_id: Which token, for the error. None if not known.
-        user: Whose. None likewise.
-
     Raises:
         StoreUnavailable: Others kept writing it.
     """

@@ -63,10 +63,6 @@ class FirstLogins:
     saved, when its thread asks the store for something else (then its login
     has failed), and when its thread or process has ended. A holder that is
     known to live is never taken over, however slow.
-
-    Args:
-        store: Where the login will be saved.
-        clock: The time.
     """
 
     def __init__(self, store: Store, clock: Clock) -> None:
@@ -77,13 +73,7 @@ class FirstLogins:
 
     def elect(self, asked: Token) -> Token | None:
         """
-        Say who logs in.
-
-        Args:
-            asked: What was looked for and is not stored.
-
-        Returns:
-            None: the caller. Otherwise what somebody else has saved meanwhile.
+        Say who logs in. None: the caller; else what somebody else has saved meanwhile.
 
         Raises:
             RenewalTimeout: Somebody else did not finish in time.

@@ -10,12 +10,7 @@ LONGEST = 10 * 365 * 86_400.0
 
 def check_seconds(name: str, value: object, *, zero: bool = False) -> None:
     """
-    Refuse what is no duration.
-
-    Args:
-        name: What the option is called.
-        value: What was given for it.
-        zero: Whether it may be 0.
+    Refuse what is no duration, for the option of that name; *zero* says whether it may be 0.
 
     Raises:
         ConfigurationError: *value* is not a number of seconds between 0 and `LONGEST`.
@@ -44,13 +39,7 @@ def check_count(name: str, value: object) -> None:
 
 def check_type(name: str, value: object, kind: type, *, expected: str) -> None:
     """
-    Refuse what is not of a type.
-
-    Args:
-        name: What the option is called.
-        value: What was given for it.
-        kind: Its type.
-        expected: That type in words.
+    Refuse what is not of a type, which *expected* has in words, for the option of that name.
 
     Raises:
         ConfigurationError: *value* is of another type.

@@ -24,12 +24,7 @@ if TYPE_CHECKING:
 
 def connection_to(address: Address, timeout: float) -> HTTPConnection:
     """
-    Return a connection that is still to be opened.
-
-    Args:
-        address: Where to.
-        timeout: Bound of each step of opening it, in seconds; of all of them
-            together is for the caller to see to.
+    Return a connection that is still to be opened; *timeout*, in seconds, bounds each step of it.
 
     Raises:
         ConfigurationError: A proxy or CA bundle of the environment can't be used.

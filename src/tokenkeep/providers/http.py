@@ -91,19 +91,11 @@ def post_form(
 
 def get_json(url: str, *, timeout: float, authorization: str) -> tuple[int, object]:
     """
-    Get a JSON document, with the bounds of `post_form`.
-
-    Args:
-        url: As for `post_form`.
-        timeout: As for `post_form`.
-        authorization: The whole value of the ``Authorization`` header.
-
-    Returns:
-        The HTTP status and the document; None for an empty body.
+    Get a JSON document, with the bounds of `post_form`. None for an empty body.
 
     Raises:
-        ConfigurationError: As for `post_form`; or *authorization* has
-            characters in it that no header can carry.
+        ConfigurationError: As for `post_form`; or *authorization*, the whole
+            header, has characters in it that no header can carry.
         ProviderUnavailable: As for `post_form`; or the answer is not JSON.
     """
     if not (authorization.isascii() and authorization.isprintable()):
@@ -180,11 +172,7 @@ class _Exchange:
     """
     One request under way, and the means to cut it off.
 
-    Args:
-        request: What to send.
-        timeout: Seconds from now after which nothing is sent any more, and
-            nobody waits for what was not read.
-        clock: Our time, in epoch seconds.
+    After *timeout* seconds nothing is sent any more, and nobody waits for what was not read.
     """
 
     def __init__(self, request: _Request, timeout: float, clock: Callable[[], float]) -> None:

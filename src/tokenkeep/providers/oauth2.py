@@ -337,10 +337,7 @@ def _about(token: Token) -> Iterator[None]:
 
 def _meanings(errors: Mapping[str, type[RenewalError] | str]) -> dict[str, type[RenewalError]]:
     """
-    Return what error codes mean, by the code in lower case.
-
-    Args:
-        errors: Kinds of errors, or their names, by error code.
+    Return what error codes mean, by the code in lower case: kinds of errors, or their names.
 
     Raises:
         ConfigurationError: Something else is among them.

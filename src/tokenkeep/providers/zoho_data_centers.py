@@ -99,10 +99,7 @@ class DataCenter:
 
 class DataCenters:
     """
-    A table of data centres; it never changes, `extend` makes a new one.
-
-    Args:
-        centers: In the order they are listed.
+    A table of data centres, in this order; it never changes, `extend` makes a new one.
 
     Raises:
         ConfigurationError: Two of them share a name, an accounts server or
@@ -152,13 +149,10 @@ class DataCenters:
 
     def by_accounts_server(self, url: str) -> DataCenter:
         """
-        Return the data centre of an accounts server.
+        Return the data centre of an accounts server, a URL or a host; the path does not matter.
 
         A redirect's ``accounts-server`` is anybody's text: only one of this
         table is ever sent a code or a secret (RFC 9700 section 4.4).
-
-        Args:
-            url: A URL or a host; the path does not matter.
 
         Raises:
             UnknownName: It is not in the table.
@@ -174,12 +168,7 @@ class DataCenters:
         return center
 
     def place(self, api_domain: str) -> Place | None:
-        """
-        Return the data centre and environment of an API host. None if it is not known.
-
-        Args:
-            api_domain: A URL or a host; the path does not matter.
-        """
+        """Return the place of an API host, given as a URL or a host. None if it is not known."""
         return self._places.get(host_and_port(api_domain))
 
 

@@ -75,15 +75,7 @@ class Ask:
 
 
 class Attempt:
-    """
-    One caller's turn.
-
-    Args:
-        parts: What the protocol works with.
-        ask: What the caller wants.
-        provider: Whom to ask.
-        deadline: When the caller stops waiting, on the monotonic clock, in seconds.
-    """
+    """One caller's turn; it stops waiting at *deadline*, on the monotonic clock, in seconds."""
 
     def __init__(self, parts: Parts, ask: Ask, provider: Provider, deadline: float) -> None:
         self._store = parts.store
@@ -269,12 +261,9 @@ class Attempt:
 
     def _release(self, held: Token, failure: Failure | None, *, unsent: bool = False) -> None:
         """
-        Clear the claim if it is still this attempt's.
+        Clear the claim if it is still this attempt's, and remember a failure, if anything failed.
 
-        Args:
-            held: The token as claimed.
-            failure: What to remember. None if nothing failed.
-            unsent: Whether nobody was asked, so that the call does not count.
+        A call that was *unsent* does not count.
         """
         changes: dict[str, object] = {"claim": None}
         if failure is not None:

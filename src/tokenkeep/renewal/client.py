@@ -207,13 +207,9 @@ class _Client:
 
     def _turn(self, *, urgent: bool) -> Token | None:
         """
-        Renew, unless another thread of this process is at it.
+        Renew, unless another thread of this process is at it; if *urgent*, wait for that one.
 
-        Args:
-            urgent: Whether to wait for that thread.
-
-        Returns:
-            The renewed token. None if somebody else was faster: read again.
+        None: somebody else was faster, read again.
         """
         token_id = str(self._token.id)
         attempt = Attempt(self._parts, self._ask, self._provider, self._deadline)

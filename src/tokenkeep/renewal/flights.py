@@ -86,16 +86,7 @@ class Flights:
         return None if flight.thread is None else flight
 
     def wait(self, token_id: str, timeout: float) -> bool:
-        """
-        Wait for the attempt under way.
-
-        Args:
-            token_id: Which one.
-            timeout: In seconds.
-
-        Returns:
-            False, at once, if there is none.
-        """
+        """Wait for the attempt under way, so many seconds. False, at once, if there is none."""
         flight = self._running.get(token_id)
         if flight is None:
             return False

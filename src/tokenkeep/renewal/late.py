@@ -35,10 +35,7 @@ class Late:
     """
     Decide what becomes of an answer, on the row as it is now.
 
-    Args:
-        store: Where the token is.
-        journal: Its entry goes only after the write or the decision is final.
-        report: Called with an event's name, a token and details.
+    Its journal entry goes only after the write or the decision is final.
     """
 
     def __init__(self, store: Store, journal: Journal, report: Report) -> None:
@@ -48,17 +45,10 @@ class Late:
 
     def settle(self, entry: Entry, provider: Provider) -> Token | None:
         """
-        Save an answer if it still may be, else discard it.
+        Save an answer if it still may be, else discard it: None then, read again.
 
         A refresh token that is discarded is not forgotten alive: it is
         revoked, or its user's row sees to that.
-
-        Args:
-            entry: The answer; with a name if it is in the journal.
-            provider: To revoke a token nobody will ever use.
-
-        Returns:
-            The token as stored. None if the answer was discarded: read again.
 
         Raises:
             StoreUnavailable: It can't be decided now; the journal keeps it.
@@ -75,9 +65,6 @@ class Late:
 
         One of another row, which had the same pair and is gone, only waits to be
         taken back: that is a sweep's business, and holds no caller up.
-
-        Args:
-            row: As stored.
         """
         entry = self._journal.find(row.pair)
         if entry is None or entry.token_id == row.id:
@@ -86,14 +73,7 @@ class Late:
         return entry if led_to is not None and led_to.id == row.id else None
 
     def keep(self, entry: Entry, token: Token, room: str | None = None) -> Entry:
-        """
-        Put an answer into the journal; that it can't be written is reported.
-
-        Args:
-            entry: The answer.
-            token: Whose it is.
-            room: What `Journal.prepare` returned. None if no room was made.
-        """
+        """Put an answer into the journal, where room was made for it; a failure is reported."""
         try:
             return self._journal.put(entry, room)
         except StoreUnavailable as exc:

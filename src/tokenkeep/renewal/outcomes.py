@@ -35,12 +35,8 @@ def answered(
     """
     Return what a successful answer changes.
 
-    Args:
-        token: The token as it was when it was claimed.
-        answer: The provider's answer.
-        provider: Who answered.
-        asked: The token as it was asked with: with a caller's own secret.
-        sent_at: When it was asked, in epoch seconds.
+    *token* is as it was when it was claimed, *asked* as it was asked with: with a
+    caller's own secret; *sent_at* when, in epoch seconds.
     """
     return Entry(
         token_id=str(token.id),
@@ -138,14 +134,7 @@ def renewed(stored: Token, entry: Entry) -> Token:
 
 
 def failure_of(error: RenewalError, asked: Token, now: float) -> Failure:
-    """
-    Return what is remembered of a failed renewal.
-
-    Args:
-        error: What the provider raised.
-        asked: The token as it was asked with.
-        now: Epoch seconds.
-    """
+    """Return what is remembered of a failed renewal; *asked* is the token as it was asked with."""
     last = asked.renewal.failure
     credential = credential_digest(asked)
     count = 1 + (last.count if last and last.credential == credential else 0)

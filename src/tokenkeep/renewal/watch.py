@@ -25,9 +25,6 @@ class Watch:
 
     One for all callers: each alone may have less time than a claim lasts, and
     would see none of them end.
-
-    Args:
-        clock: The waiters' clock.
     """
 
     def __init__(self, clock: Clock) -> None:
@@ -43,18 +40,12 @@ class Watch:
 
     def takeable(self, claim: Claim, profile: Profile) -> bool:
         """
-        Tell whether a claim may be taken over now.
+        Tell whether somebody else's claim may be taken over now.
 
         That is when its holder is known dead, or this process has given it up;
-        when this process has seen it unchanged for its length on its own
-        monotonic clock; or when its own end lies far enough back, whoever's
-        clock is wrong.
-
-        Args:
-            claim: Somebody else's.
-            profile: The provider's. A claim is believed for its length at
-                most. If it rotates refresh tokens without grace, no clock but
-                the waiter's own is believed.
+        when this process has seen it unchanged for its length, the profile's at
+        most, on its own monotonic clock; or when its own end lies far enough back,
+        whoever's clock is wrong: not where refresh tokens rotate without grace.
         """
         if claim.nonce in self._given_up or holder.is_dead(claim.holder):
             return True
