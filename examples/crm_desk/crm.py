@@ -23,7 +23,6 @@ from zohocrmsdk.src.com.zoho.crm.api.initializer import Initializer
 from zohocrmsdk.src.com.zoho.crm.api.sdk_config import SDKConfig
 
 from crm_desk.sdk_limits import limit_changes
-from crm_desk.turns import Turns
 from tokenkeep import Status
 from tokenkeep.errors import LoginNeeded, StoreUnavailable, TokenKeepError, TokenNotFound
 from tokenkeep.integrations.zoho_sdk import NoToken, SDKStore
@@ -47,9 +46,6 @@ TOKEN_REFUSED = ("INVALID_TOKEN", "AUTHENTICATION_FAILURE", "INVALID_OAUTHTOKEN"
 
 DESK_BUSY = "DESK_BUSY"
 """The desk's own: a login has too many calls under way."""
-
-_PATIENCE = 20.0
-"""How long one more waits for its turn, in seconds."""
 
 _CONNECTING = 5.0
 """How long connecting to the CRM may take, in seconds."""
@@ -121,7 +117,6 @@ class Crm:
         self._starting = threading.Lock()
         self._away = ""
         self._again_at = 0.0
-        self._turns = Turns()
         # A folder for each process: the SDK truncates and writes its files
         # about modules while other processes would read them.
         self._folder = tempfile.TemporaryDirectory(
@@ -191,9 +186,7 @@ class Crm:
         stored = self.store.keeper.store.reread(token_id)
         return stored is not None and stored.status is Status.OK
 
-    def as_user(
-        self, stored: Token, work: Callable[[], Answer], *, writing: bool = False
-    ) -> Answer:
+    def as_user(self, stored: Token, work: Callable[[], Answer]) -> Answer:
         """
         Do something with the SDK as one user, in this thread and in one go.
 
@@ -201,19 +194,15 @@ class Crm:
             stored: Whose token is used, as of `token`.
             work: Calls the SDK by `answer_of`. Called again, once, if the
                 access token is refused.
-            writing: Whether something is changed.
 
         Raises:
-            CrmRefused: The CRM answered no, or this login has too many calls under way.
+            CrmRefused: The CRM answered no.
             CrmSilent: The CRM did not answer.
             TokenKeepError: There is no valid token for it.
         """
         token_id = str(stored.id)
         environment = DataCenter.Environment(stored.api_domain, stored.issuer, stored.api_domain)
         token = OAuthToken(id=token_id)
-        # What hangs is a few threads of this login's, and nobody else's.
-        if not self._turns.take(token_id, _PATIENCE, writing=writing):
-            raise CrmRefused(DESK_BUSY)
         try:
             _ours(lambda: Initializer.switch_user(environment=environment, token=token))
             try:
@@ -229,7 +218,6 @@ class Crm:
         finally:
             # Also after a switch that failed: the SDK would leave that user on the thread.
             Initializer.LOCAL.init = None
-            self._turns.give_back(token_id, writing=writing)
 
     def close(self) -> None:
         """Let go of the store and the folder."""

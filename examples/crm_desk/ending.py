@@ -24,9 +24,6 @@ GRACE = 6.0
 CLOSING = 2.0
 """How long letting go of the store may take, in seconds."""
 
-TICK = 0.1
-"""How late the loop may hear of a signal, in seconds; as uvicorn has it once it serves."""
-
 RENEWAL = "tokenkeep-renewal"
 """The name of threads that renew: each has an answer of Zoho's to save."""
 
@@ -54,20 +51,11 @@ def when_told_to_end(act: Callable[[], None]) -> Iterator[None]:
                 signal.signal(number, told)
     if any(_is_told(server) for server in servers.values()):
         loop.call_later(GRACE, act)  # before we heard of it
-    # A signal that comes just as the loop begins to wait does not wake it, and
-    # while a start waits for the store, nothing else does.
-    ticking = asyncio.create_task(_tick())
     try:
         yield
     finally:
-        ticking.cancel()
         for told_by, server in servers.items():
             signal.signal(told_by, server)
-
-
-async def _tick() -> None:
-    while True:  # noqa: ASYNC110  # it waits for nothing: to wake the loop is all
-        await asyncio.sleep(TICK)
 
 
 def _is_told(server: Callable[..., object]) -> bool:

@@ -135,7 +135,7 @@ class LeadPages:
             return await self._desk.pages.trouble(request, STALE_PAGE)
         work = partial(leads.deleted, request.path_params["id"])
         try:
-            await self._as_user(request, work, writing=True)
+            await self._as_user(request, work)
         except (*KNOWN, NotLoggedIn) as exc:
             return await self._desk.pages.trouble(request, _trouble(exc, writing=True))
         return RedirectResponse("/leads?done=deleted", 303)
@@ -159,7 +159,7 @@ class LeadPages:
         if errors:
             return await self._form(request, values, errors=errors, draft=draft)
         try:
-            await self._as_user(request, lambda: write(values), writing=True)
+            await self._as_user(request, lambda: write(values))
         except CrmRefused as exc:
             trouble = _trouble(exc, writing=True)
             field = exc.details.get("api_name") or exc.details.get("field")
@@ -238,9 +238,7 @@ class LeadPages:
             request.state.session = replace(session, draft="")
         return {name: str(kept.get(name, "")) for name in leads.NAMES}, draft
 
-    async def _as_user(
-        self, request: Request, work: Callable[[], Result], *, writing: bool = False
-    ) -> Result:
+    async def _as_user(self, request: Request, work: Callable[[], Result]) -> Result:
         """Do something as the user of this browser, in a thread."""
         login, token_id = request.state.session.login, request.state.session.token_id
         if request.state.session.is_unknown:
@@ -251,7 +249,7 @@ class LeadPages:
         token = await threads.look(lambda: crm.token_of(login))
         try:
             return await threads.work(
-                lambda: crm.as_user(token, work, writing=writing),
+                lambda: crm.as_user(token, work),
                 of=token_id,
                 at=token.data_center or "",
             )

@@ -12,13 +12,10 @@ if TYPE_CHECKING:
 
 Result = TypeVar("Result")
 
-IDLE = 60.0
-"""How long a thread waits for another call before it ends, in seconds."""
-
 
 class Pool:
     """
-    Some threads, started as they are needed, which then wait for more for a while.
+    Some threads, started as they are needed, which then wait for more.
 
     They are daemons, unlike those of a ThreadPoolExecutor: an interpreter that
     ends would wait for a call that hangs, for as long as it does.
@@ -44,11 +41,8 @@ class Pool:
         future: Future[Result] = Future()
         with self._more:
             # An idle thread is as good as taken by each call that is in line already.
-            if self._idle <= len(self._calls):
-                if self._threads < self._most:
-                    self._start()
-                else:
-                    self._leave_out_cancelled()
+            if self._idle <= len(self._calls) and self._threads < self._most:
+                self._start()
             self._calls.append((future, call))
             self._more.notify()
         return future
@@ -62,20 +56,13 @@ class Pool:
         else:
             self._threads += 1
 
-    def _leave_out_cancelled(self) -> None:
-        """Keep nothing in line that nobody waits for: what is before it may hang for long."""
-        self._calls = deque(each for each in self._calls if not each[0].cancelled())
-
     def _serve(self) -> None:
         while True:
             with self._more:
                 while not self._calls:
                     self._idle += 1
-                    is_called = self._more.wait(IDLE)
+                    self._more.wait()
                     self._idle -= 1
-                    if not is_called and not self._calls:
-                        self._threads -= 1
-                        return
                 future, call = self._calls.popleft()
             if future.set_running_or_notify_cancel():
                 try:

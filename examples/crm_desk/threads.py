@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 Result = TypeVar("Result")
 
 AT_ONCE = 20
-"""How many calls of one login are under way in a worker, those that wait for others included."""
+"""How many calls of one login are under way in a worker."""
 
 PATIENCE = 60.0
 """How long a person is kept waiting for Zoho, in seconds."""

@@ -14,7 +14,6 @@ class Person:
 
     Attributes:
         page: The tab in use.
-        answers: All responses so far.
         oddities: What no page may do: dialogs, errors of scripts, words on the console, anything
             loaded from elsewhere.
     """
@@ -24,12 +23,10 @@ class Person:
         self.desk = desk
         self.user = user
         self.oddities = []
-        self.answers = []
         context.on("dialog", self._dialog)
         context.on("weberror", lambda error: self._odd("script", error.error))
         context.on("console", self._console)
         context.on("request", self._request)
-        context.on("response", self._response)
         self.page = context.new_page()
 
     @property
@@ -145,9 +142,6 @@ class Person:
         there = urlsplit(request.url)
         if not request.is_navigation_request() and there.netloc != here and there.scheme != "data":
             self._odd("loads", request.url)
-
-    def _response(self, answer):
-        self.answers.append(answer)
 
     def _odd(self, kind, text):
         self.oddities.append(f"{kind}: {text}")

@@ -6,7 +6,7 @@ import os
 import socket
 
 import pytest
-from desk_driver import ROOT, DeskServer
+from desk_driver import ROOT, DeskServer, running
 from playwright.sync_api import expect
 
 KEPT = ROOT / "examples/crm_desk/screenshots"
@@ -26,22 +26,15 @@ names => {
 @pytest.fixture(scope="module")
 def furnished(tmp_path_factory):
     """A desk as it comes up, with an emulator, people and leads of its own."""
-    server = DeskServer(None, tmp_path_factory.mktemp("desk"))
-    try:
-        yield server.start()
-    finally:
-        server.stop()
-
-
-@pytest.fixture
-def folder(tmp_path):
-    return KEPT if os.environ.get("SCREENSHOTS") else tmp_path
+    with running(DeskServer(None, tmp_path_factory.mktemp("desk"))) as desk:
+        yield desk
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_screenshots(visit, furnished, folder, scheme):
+def test_screenshots(visit, furnished, tmp_path, scheme):
     """The leads after a renewal, on a desk and on a phone, and a page about trouble."""
+    folder = KEPT if os.environ.get("SCREENSHOTS") else tmp_path
     person = visit(at=furnished, color_scheme=scheme, viewport=SIZE, reduced_motion="reduce")
     person.open()
     person.ask_zoho()

@@ -1,8 +1,12 @@
-"""The whole story of two people at two data centres, at the same time."""
+"""The whole story of two people, and of logins in several tabs and browsers."""
 
 from __future__ import annotations
 
+import re
+
 from playwright.sync_api import expect
+
+GONE = "This login is not there any more"
 
 
 def test_two_people(visit, add_user, zoho):
@@ -59,7 +63,7 @@ def test_two_people(visit, add_user, zoho):
 
 
 def test_two_logins_in_one_browser(visit, add_user):
-    """Switch and see the other's leads; log out, and forms from before send nothing."""
+    """Switch and see the other's leads; log out, and pages from before say so and send nothing."""
     ana, eva = add_user("Ana", "us", ["Alvarez"]), add_user("Eva", "eu", ["Ekström"])
     person = visit()
     person.log_in(ana)
@@ -79,6 +83,7 @@ def test_two_logins_in_one_browser(visit, add_user):
     expect(person.page.get_by_role("status").first).to_have_text(
         "You are logged out of this browser."
     )
+    expect(before.locator("#panel .state")).to_have_text(GONE)
     person.open("/leads")
     person.expect_trouble("not-logged-in", "You are not logged in")
     before.get_by_role("button", name="Add the lead").click()
@@ -101,10 +106,28 @@ def test_disconnect(visit, add_user, zoho):
     here.press("Revoke and delete")
 
     expect(here.page.get_by_role("status").first).to_contain_text("Zoho has revoked")
-    assert [each.status for each in zoho._world.accounts.logins if each.user is ana][
-        -1
-    ] == "revoked"
+    logins = [each.status for each in zoho._world.accounts.logins if each.user is ana]
+    assert logins[-1] == "revoked"
+    # It says so by itself.
+    expect(there.panel().locator(".state")).to_have_text(GONE)
     there.page.reload()
     there.expect_trouble("disconnected", "Log in again to go on.")
     other.page.reload()
     expect(other.heading("Leads")).to_be_visible()
+
+
+def test_another_login_in_another_tab(person, add_user):
+    """A page of one login never shows what is behind another; back in use, its own comes back."""
+    ben = add_user("Ben", leads=["Okafor"])
+    page, mine = person.page, person.fact("Token id").inner_text()
+    before = person.email
+    person.page = person.new_tab("/leads")
+    person.log_in(ben)
+    state = page.locator("#panel .state")
+    expect(state).to_have_text(re.compile("This page is of another login"))
+    expect(page.locator("#panel code")).to_have_text(mine)
+    expect(page.get_by_role("status").get_by_text("was renewed")).to_have_count(0)
+
+    person.menu(f"Switch to {before}")
+    expect(person.lead("Alvarez")).to_be_visible()
+    expect(state).to_contain_text("Access token valid")

@@ -1,29 +1,28 @@
-"""Whoever has to wait at the sample application holds nobody else up."""
+"""What hangs or is away while people use the sample application, and whom that holds up."""
 
 from __future__ import annotations
 
-import fcntl
+import asyncio
 import socket
-import threading
 import time
-from contextlib import contextmanager
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from itertools import islice
+from types import SimpleNamespace
 
 import pytest
 import requests
-from desk_driver import ANA, Browser
+from desk_driver import ANA, EVA, Browser, DeskServer, running
 from zohocrmsdk.src.com.zoho.crm.api.util import api_http_connector
 
+import crm_desk.app
+import crm_desk.guard
+import tokenkeep
+from crm_desk.crm import TOKEN_REFUSED, CrmRefused
+from crm_desk.guard import Guard
 from crm_desk.sdk_limits import limit_changes
-from crm_desk.turns import Turns
-
-
-@contextmanager
-def unreadable(desk):
-    """Make whoever reads the desk's own file wait, as a slow disk would."""
-    # SQLite's own locks on its write-ahead log: all eight.
-    with (desk.folder / "desk/emulated/desk.db-shm").open("r+b") as shared:
-        fcntl.lockf(shared, fcntl.LOCK_EX, 8, 120)
-        yield
+from crm_desk.threads import AT_ONCE, Threads
+from crm_desk.trouble import trouble_of
+from tokenkeep.errors import StoreUnavailable
 
 
 def timed(ask):
@@ -31,58 +30,40 @@ def timed(ask):
     return ask(), time.monotonic() - began
 
 
-def test_slow_file(browser, desk):
-    """While one waits for the desk's own file, what does not need it is there at once."""
-    browser.log_in(ANA)
-    with unreadable(desk):
-        waiting = threading.Thread(target=browser.get, args=("/leads",))
-        waiting.start()
-        time.sleep(0.5)
-        health, took = timed(lambda: Browser(desk).get("/health"))
-        file, took_file = timed(lambda: browser.get("/static/desk.css"))
-        still_waits = waiting.is_alive()
-    waiting.join()
-
-    assert (health.status, file.status) == (200, 200)
-    assert still_waits
-    assert took < 1
-    assert took_file < 1
-    assert browser.get("/leads").status == 200
+def on(url, zoho, folder, **given):
+    """Run a desk whose tokens are in another store."""
+    environ = {"TOKENKEEP_STORE": url, "TOKENKEEP_KEYS": tokenkeep.generate_key()}
+    return running(DeskServer(zoho, folder, environ=environ, **given))
 
 
-def test_changes_that_hang(browser, zoho):
-    """They leave turns for reading; what got no turn was not sent, and is told so."""
+# Zoho
+
+
+def test_a_crm_that_hangs_holds_nobody_else_up(browser, desk, zoho):
+    """One login has so many calls and is told of more; people of another data centre work."""
     browser.log_in(ANA)
     page = browser.get("/leads/new")
-    fault = zoho.faults.add(endpoint="records", kind="hang", times=5)
-    answers = []
+    other = Browser(desk)
+    other.log_in(EVA)
+    other.get("/leads")
+    zoho.faults.add(endpoint="records", kind="hang", times=None, data_center="us")
+    with ThreadPoolExecutor(AT_ONCE + 10) as pool:
+        asked = [pool.submit(browser.get, "/leads") for _ in range(AT_ONCE + 10)]
+        refused = [each.result() for each in islice(as_completed(asked), 10)]
+        typed = browser.send(page, "/leads", Last_Name="Typed")
+        served, took = timed(lambda: other.get("/leads"))
+        panel = browser.get("/panel")
+        zoho.faults.clear()
 
-    def add(name):
-        answers.append(browser.send(page, "/leads", Last_Name=name))
-
-    hanging = [threading.Thread(target=add, args=(f"Hung {each}",)) for each in range(5)]
-    late = threading.Thread(target=add, args=("Late",))
-    for each in hanging:
-        each.start()
-    fault.wait(hits=5)
-    late.start()
-    time.sleep(0.5)
-    read, took = timed(lambda: browser.get("/leads"))
-    late.join()
-    zoho.faults.clear()
-    for each in hanging:
-        each.join()
-
-    assert (read.status, took < 5) == (200, True)
-    assert (answers[0].status, answers[0].trouble) == (429, "desk-busy")
-    assert answers[0].value("Last_Name") == "Late"
-    assert "nothing was sent" in answers[0].text
-    assert {each.trouble for each in answers[1:]} == {"crm-silent-writing"}
-    assert "Late" not in [each["Last_Name"] for each in zoho.records(ANA).values()]
+    assert {(each.status, each.trouble) for each in (*refused, typed)} == {(429, "desk-busy")}
+    assert "nothing was sent" in typed.text
+    assert typed.value("Last_Name") == "Typed"
+    assert (served.status, panel.status) == (200, 200)
+    assert took < 5
 
 
 def test_the_sdk_gives_up_on_a_change(monkeypatch):
-    """Of itself it would wait for ever, and a turn of its login would be gone for good."""
+    """Of itself it would wait for ever, and a thread of its login would be gone for good."""
     monkeypatch.setattr(api_http_connector, "requests", requests)
     limit_changes(1.0, 0.2)
     with socket.create_server(("127.0.0.1", 0)) as silent:
@@ -94,25 +75,142 @@ def test_the_sdk_gives_up_on_a_change(monkeypatch):
     assert requests.post is not api_http_connector.requests.post
 
 
-def test_turns_take_no_room():
-    """A login that has ended its calls leaves nothing behind."""
-    turns = Turns()
-    for writing in (True, False):
-        assert turns.take("ana", 0, writing=writing)
-        turns.give_back("ana", writing=writing)
+@pytest.mark.parametrize("code", TOKEN_REFUSED)
+def test_refused_twice(code):
+    """A token that was renewed and is refused again is no reason to log in again."""
+    trouble = trouble_of(CrmRefused(code))
 
-    assert not turns._calls
-    assert not turns._changes
+    assert ("token-refused", 503) == (trouble.name, trouble.status)
+    assert trouble.retry
+    assert not trouble.login
 
 
-def test_who_leaves_in_the_midst_of_a_form(browser, desk):
-    """Nobody is there to be answered, and nothing is wrong here: no traceback is logged."""
-    with desk.begin_form(b"Last_Name=", 1000):
-        time.sleep(0.3)
-    deadline = time.monotonic() + 20
-    while "POST /leads 400" not in desk.log():
-        assert time.monotonic() < deadline, desk.log()
-        time.sleep(0.1)
+# Stores
 
-    assert "Traceback" not in desk.log()
-    assert browser.get("/").status == 200
+
+def test_postgresql(zoho, postgres, tmp_path):
+    """On PostgreSQL, with two workers: log in, work, renew; the footer names the store."""
+    with on(postgres.url(), zoho, tmp_path, workers=2) as desk:
+        browsers = {user: Browser(desk) for user in (ANA, EVA)}
+        for user, browser in browsers.items():
+            browser.log_in(user)
+            assert browser.add_lead("On PostgreSQL").status == 303
+        zoho.counters.reset()
+        desk.expire()
+        pages = [browser.get("/leads") for browser in browsers.values() for _ in range(8)]
+
+    assert {each.status for each in pages} == {200}
+    assert len({each.process for each in pages}) == 2
+    assert zoho.counters.token_calls("refresh_token") == 2
+    assert "PostgreSQL" in pages[0].text
+    assert postgres.password not in "".join(each.source for each in pages) + desk.log()
+
+
+def until_back(browser):
+    """Wait until the leads are there again."""
+    deadline = time.monotonic() + 40
+    while browser.get("/leads").status != 200:
+        assert time.monotonic() < deadline
+        time.sleep(0.2)
+
+
+def test_store_goes_away_and_comes_back(zoho, redis_server, tmp_path):
+    """Without its store, at the start or later, the desk says so and keeps what is typed."""
+    url = redis_server.url()
+    redis_server.stop()
+    with on(url, zoho, tmp_path) as desk:
+        browser = Browser(desk)
+        assert browser.get("/leads").trouble == "not-logged-in"
+        redis_server.start()
+        browser.log_in(ANA)
+        page = browser.get("/leads/new")
+        redis_server.stop()
+        away = browser.get("/leads")
+        typed = browser.send(page, "/leads", Last_Name="Typed", Description="Long text")
+        first = Browser(desk).get("/")
+        redis_server.start()
+        until_back(browser)
+        sent = browser.send(typed, "/leads", Last_Name="Typed")
+
+    assert (away.status, away.trouble) == (503, "store-unavailable")
+    assert (typed.status, typed.value("Last_Name")) == (503, "Typed")
+    assert typed.value("Description") == "Long text"
+    assert (first.status, sent.status) == (200, 303)
+    assert redis_server.password not in away.source + typed.source + desk.log()
+
+
+def test_store_that_hangs(zoho, postgres, tmp_path):
+    """That is said of the store, not of Zoho; pages come all the same, with what was typed."""
+    with on(postgres.url(), zoho, tmp_path) as desk:
+        browser = Browser(desk)
+        browser.log_in(ANA)
+        page = browser.get("/leads/new")
+        postgres.pause()
+        try:
+            asks = (
+                lambda: browser.get("/leads"),
+                lambda: browser.send(page, "/leads", Last_Name="", Company="Kept"),
+                lambda: browser.send(page, "/leads", Last_Name="Typed"),
+                lambda: browser.get("/?more"),
+            )
+            with ThreadPoolExecutor() as pool:
+                answers, took = timed(lambda: list(pool.map(lambda ask: ask(), asks)))
+        finally:
+            postgres.resume()
+        until_back(browser)
+
+    read, wrong, typed, first = answers
+    assert (read.status, read.trouble) == (503, "store-unavailable")
+    assert (typed.trouble, typed.value("Last_Name")) == ("store-unavailable", "Typed")
+    assert (wrong.status, wrong.value("Company")) == (422, "Kept")
+    assert first.status == 200
+    assert took < 20
+
+
+# What is done beside
+
+
+def test_sweeping_goes_on(monkeypatch, caplog):
+    """Whatever goes wrong in one sweep, there is a next one."""
+    monkeypatch.setattr(crm_desk.app, "SWEEP_EVERY", 0.01)
+    tries = []
+
+    def sweep():
+        tries.append(1)
+        raise {1: TimeoutError, 2: RuntimeError}.get(len(tries), StoreUnavailable)("not now")
+
+    keeper = SimpleNamespace(sweep=sweep)
+    desk = SimpleNamespace(
+        threads=Threads(), crm=SimpleNamespace(store=SimpleNamespace(keeper=keeper))
+    )
+
+    async def some_time():
+        sweeping = asyncio.create_task(crm_desk.app._sweep(desk))
+        await asyncio.sleep(0.5)
+        sweeping.cancel()
+
+    asyncio.run(some_time())
+
+    assert len(tries) >= 4
+    assert "RuntimeError: not now" in caplog.text
+
+
+def test_a_form_that_takes_for_ever(monkeypatch):
+    """It is given up after a while."""
+    monkeypatch.setattr(crm_desk.guard, "PATIENCE", 0.1)
+    settings = SimpleNamespace(host="desk", url="http://desk", is_secure=False)
+    guard = Guard(None, settings, (), Threads())
+    scope = {
+        "type": "http",
+        "method": "POST",
+        "path": "/leads",
+        "headers": [(b"host", b"desk"), (b"origin", b"http://desk"), (b"content-length", b"9")],
+    }
+    answers = []
+
+    async def answer(message):
+        answers.append(message)
+
+    asyncio.run(guard(scope, asyncio.Event().wait, answer))
+
+    assert answers[0]["status"] == 408

@@ -49,11 +49,3 @@ def test_record(zoho, tmp_path):
     assert "Lovelace\tAnalytical Engines" in first.stdout
     assert second.stdout.count("Lovelace") == 2
     assert zoho.counters.token_calls() == 1
-
-
-def test_it_is_short():
-    """Thirty lines of code or so, and at least as many words about them."""
-    lines = EXAMPLE.read_text().splitlines()
-    code = [each for each in lines[9:] if each.strip() and not each.strip().startswith("#")]
-
-    assert len(code) < 45
