@@ -301,7 +301,7 @@ def test_everything_is_sealed_anew(full, backend):
     done = list(full.rotate_data())
 
     assert {1: 0, 2: 5} == full.key_status()[1]
-    assert [False, True, True, True, True, True] == sorted(done)
+    assert [True] * 5 == done
     fresh = vault_over(backend, OLD)
     after = fresh.get_tokens()
     assert [row.but(version=None) for row in before] == [row.but(version=None) for row in after]
@@ -312,7 +312,7 @@ def test_everything_is_sealed_anew(full, backend):
 
 def test_broken_off_and_gone_on_with(full, backend):
     """Until it is through, both keys open; it goes on where it was, without another key."""
-    assert 2 == sum(islice(full.rotate_data(), 3))
+    assert 2 == sum(islice(full.rotate_data(), 2))
     assert {1: 3, 2: 2} == full.key_status()[1]
     other = vault_over(backend, OLD)
     assert ["user 0", "user 1"] == sorted(row.user for row in other.get_tokens())

@@ -159,7 +159,7 @@ def test_the_cache_is_bounded(backend):
 
 def test_close_forgets(vault):
     """After close no unsealed token stays in memory, and the next call works."""
-    secret = "an-unmistakable-secret"
+    secret = "a secret of this test alone"
     token_id = vault.save_token(Token(user="ana", access_token=secret)).id
     vault.find_token_by_id(token_id)
 
