@@ -9,6 +9,7 @@ import subprocess
 import sys
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 import requests
@@ -80,9 +81,15 @@ def test_fixed_ports():
 
 
 def test_stop_and_start(app, zoho):
-    """Stopped it is gone; started again it has its addresses and its tokens."""
+    """Stopped it finishes no answer and is gone; started again it has what it had."""
     url, token = zoho.us.token_url, zoho.refresh_token()
-    zoho.stop()
+    fault = zoho.faults.add(kind="hang")
+    with ThreadPoolExecutor() as pool:
+        call = pool.submit(app.refresh, token)
+        assert fault.wait(10)
+        zoho.stop()
+        with pytest.raises(requests.ConnectionError):
+            call.result(10)
     with pytest.raises(requests.ConnectionError):
         app.refresh(token)
     zoho.start()
