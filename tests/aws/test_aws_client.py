@@ -14,7 +14,7 @@ import pytest
 from aws_proxy import GOING, refusal
 from aws_records import FULL, own
 
-from tokenkeep import KeyRing, StoreError, StoreUnavailable, Token, Vault
+from tokenkeep import KeyRing, StoreConflict, StoreError, StoreUnavailable, Token, Vault
 from tokenkeep.backends import open_backend
 from tokenkeep.testing._contract_workers import digits
 
@@ -208,6 +208,32 @@ def test_a_save_of_unknown_outcome_is_looked_for(watched, proxy, service):
     saved = vault.save_token(Token(user="ana", refresh_token="r2", **FULL))
 
     assert ("r2", [saved]) == (saved.refresh_token, vault.get_tokens())
+
+
+def test_a_delete_is_not_undone_by_a_late_write(watched, proxy, backend, service):
+    """A write that was read for before a delete does not bring the token back."""
+    watched.write(own(), replaces=None)
+
+    proxy.faults[LATE[service]] = [lambda: backend.delete(own().id)]
+    with pytest.raises(StoreConflict):
+        watched.write(own(version="2"), replaces=digits("1"))
+
+    assert backend.read(own().id) is None
+
+
+def test_a_delete_of_one_version_is_not_of_another(watched, proxy, backend, service):
+    """Somebody wrote while it was being deleted: that stays, and no secret is scheduled."""
+    watched.write(own(), replaces=None)
+
+    def write():
+        backend.write(own(version="2"), replaces=digits("1"))
+
+    proxy.faults[LATE[service]] = [write]
+    with pytest.raises(StoreConflict):
+        watched.delete(own().id, replaces=digits("1"))
+
+    assert own(version="2") == backend.read(own().id)
+    assert [] == proxy.sent("DeleteSecret")
 
 
 def test_what_is_not_due_is_not_read(watched, proxy, service):

@@ -246,35 +246,6 @@ def test_deleted_by_somebody_else(backend, client, place, told):
     assert "DeletedDate" in told()
 
 
-def test_a_delete_is_not_undone_by_a_late_write(watched, proxy, backend):
-    """A write that was read for before a delete does not bring the token back."""
-    watched.write(own(), replaces=None)
-
-    def delete():
-        backend.delete(own().id)
-
-    proxy.faults["UpdateSecretVersionStage"] = [delete]
-    with pytest.raises(StoreConflict):
-        watched.write(own(version="2"), replaces=digits("1"))
-
-    assert backend.read(own().id) is None
-
-
-def test_a_delete_of_one_version_is_not_of_another(watched, proxy, backend):
-    """Somebody wrote while it was being deleted: that stays, and no secret is scheduled."""
-    watched.write(own(), replaces=None)
-
-    def write():
-        backend.write(own(version="2"), replaces=digits("1"))
-
-    proxy.faults["UpdateSecretVersionStage"] = [write]
-    with pytest.raises(StoreConflict):
-        watched.delete(own().id, replaces=digits("1"))
-
-    assert own(version="2") == backend.read(own().id)
-    assert [] == proxy.sent("DeleteSecret")
-
-
 def test_scheduling_is_not_repeated(watched, proxy, backend):
     """It has no condition: sent twice, it could take what was made in between."""
     watched.write(own(), replaces=None)
