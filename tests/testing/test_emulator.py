@@ -91,7 +91,7 @@ def test_fixed_ports():
 def test_stop_and_start(app, zoho):
     """Stopped it finishes no answer and is gone; started again it has what it had."""
     url, token = zoho.us.token_url, zoho.refresh_token()
-    fault = zoho.faults.add(kind="hang")
+    fault = zoho.faults.add(kind="slow", delay=600)
     with ThreadPoolExecutor() as pool:
         call = pool.submit(app.refresh, token)
         assert fault.wait(10)
