@@ -94,28 +94,22 @@ def test_a_batch_is_believed_where_it_is_current(watched, proxy):
     assert [] == proxy.sent("GetSecretValue")
 
 
-def test_a_claim_writes_one_version_and_no_tag(watched, proxy):
-    """What people look for did not change, so only the value does."""
+@pytest.mark.parametrize(
+    ("access", "before", "after"),
+    [("a", [], []), ("b", ["TagResource"], ["UntagResource"])],
+    ids=["a claim", "a renewal"],
+)
+def test_what_is_sent(watched, proxy, access, before, after):
+    """Only what changed: tags before the value, so that it is found, and after it the old ones."""
     watched.write(own(access="a", refresh="r"), replaces=None)
     proxy.requests.clear()
 
-    watched.write(own(version="2", access="a", refresh="r"), replaces=digits("1"))
+    watched.write(own(version="2", access=access, refresh="r"), replaces=digits("1"))
 
-    assert ["GetSecretValue", "PutSecretValue", "UpdateSecretVersionStage"] == proxy.operations()
-
-
-def test_tags_come_before_the_value_and_go_after_it(watched, proxy):
-    """Whoever can read the new value can find it; the old one is found until then."""
-    watched.write(own(access="a"), replaces=None)
-    proxy.requests.clear()
-
-    watched.write(own(version="2", access="b"), replaces=digits("1"))
-
-    assert ["TagResource", "UpdateSecretVersionStage", "UntagResource"] == [
-        each for each in proxy.operations() if "tag" in each.lower()
-    ]
-    (tag,) = proxy.sent("TagResource")[0]["Tags"]
-    assert f"tokenkeep:access:{digits('b')}" == tag["Key"]
+    put, moved = "PutSecretValue", "UpdateSecretVersionStage"
+    assert ["GetSecretValue", put, *before, moved, *after] == proxy.operations()
+    tags = [[each["Key"] for each in sent["Tags"]] for sent in proxy.sent("TagResource")]
+    assert [[f"tokenkeep:access:{digits('b')}"] for _ in before] == tags
 
 
 # Failures
