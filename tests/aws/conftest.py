@@ -5,9 +5,13 @@ from __future__ import annotations
 import boto3
 import pytest
 from aws_proxy import Proxy, with_options
-from aws_records import own
 
 from tokenkeep.backends import open_backend
+
+
+@pytest.fixture
+def service():
+    return "secretsmanager"
 
 
 @pytest.fixture
@@ -17,12 +21,13 @@ def proxy(aws):
 
 
 @pytest.fixture
-def url(aws):
-    return aws.url()
+def url(aws, service):
+    return aws.url(service)
 
 
 @pytest.fixture
-def prefix(url):
+def place(url):
+    """The table, or what the names of the secrets begin with."""
     return url.partition("?")[0].rpartition("/")[2]
 
 
@@ -35,33 +40,15 @@ def backend(url):
 
 @pytest.fixture
 def watched(url, proxy):
-    """The same secrets, by way of the proxy."""
-    watched = open_backend(with_options(proxy.of(url), timeout=3))
+    """The same store, by way of the proxy."""
+    open_backend(url).close()
+    watched = open_backend(with_options(proxy.of(url), timeout=3).replace("&create=true", ""))
     yield watched
     watched.close()
 
 
 @pytest.fixture
-def client(aws):
-    client = boto3.client("secretsmanager", endpoint_url=aws.endpoint_url)
+def client(aws, service):
+    client = boto3.client(service, endpoint_url=aws.endpoint_url)
     yield client
     client.close()
-
-
-@pytest.fixture
-def is_scheduled(client, prefix):
-    """Whether the one thing's secret is scheduled for deletion."""
-    return lambda: "DeletedDate" in client.describe_secret(SecretId=f"{prefix}/{own().id}")
-
-
-@pytest.fixture
-def names(client, prefix):
-    """The names of all secrets there are, scheduled for deletion or not."""
-
-    def names():
-        found = client.list_secrets(
-            Filters=[{"Key": "name", "Values": [f"{prefix}/"]}], IncludePlannedDeletion=True
-        )
-        return [each["Name"] for each in found["SecretList"]]
-
-    return names

@@ -1,4 +1,4 @@
-"""boto3's client: one per process, closed for good, and no warning left behind."""
+"""What both stores at AWS do with boto3: a client for each process, requests, limits."""
 
 from __future__ import annotations
 
@@ -7,43 +7,60 @@ import os
 import subprocess
 import sys
 import threading
+import warnings
 import weakref
 
 import pytest
-from aws_records import own
+from aws_proxy import GOING, refusal
+from aws_records import FULL, own
 
-from tokenkeep import StoreUnavailable
+from tokenkeep import KeyRing, StoreConflict, StoreError, StoreUnavailable, Token, Vault
 from tokenkeep.backends import open_backend
 from tokenkeep.testing._contract_workers import digits
 
-SERVICES = ("secretsmanager", "dynamodb")
+# By service: what makes a new version the stored one, and what reads many.
+LATE = {"secretsmanager": "UpdateSecretVersionStage", "dynamodb": "TransactWriteItems"}
+READING = {"secretsmanager": "GetSecretValue", "dynamodb": "GetItem"}
+LISTING = {
+    "secretsmanager": ["ListSecrets", "BatchGetSecretValue"],
+    "dynamodb": ["Query", "BatchGetItem"],
+}
 
 
-@pytest.fixture(params=SERVICES)
-def url(aws, request):
-    return aws.url(request.param)
+@pytest.fixture(params=LATE)
+def service(request):
+    return request.param
 
 
-def test_a_child_has_its_own_connections(url, proxy):
+def forked(work):
+    """Return the status of a child that does something and returns whether it went well."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # of forks beside threads, since 3.12
+        child = os.fork()
+    if not child:
+        code = 1
+        try:
+            code = 0 if work() else 2
+        finally:
+            os._exit(code)
+    return os.waitpid(child, 0)[1]
+
+
+def test_a_child_has_its_own_connections(watched, proxy):
     """A child never writes into a connection of its parent, whose stays good."""
-    open_backend(url).close()
-    backend = open_backend(proxy.of(url))
-    backend.write(own(), replaces=None)
+    watched.write(own(), replaces=None)
     proxy.ports.clear()
 
-    backend.read(own().id)
-    child = forked(lambda: backend.read(own().id) == own())
-    assert 0 == os.waitpid(child, 0)[1]
-    backend.read(own().id)
+    watched.read(own().id)
+    assert 0 == forked(lambda: watched.read(own().id) == own())
+    watched.read(own().id)
 
     mine, childs, mine_again = proxy.ports
     assert childs != mine == mine_again
-    backend.close()
 
 
-def test_a_fork_in_the_midst_of_requests(url):
+def test_a_fork_in_the_midst_of_requests(backend):
     """A child is not held up by locks of threads that it does not have."""
-    backend = open_backend(url)
     backend.write(own(), replaces=None)
     stop = threading.Event()
 
@@ -57,32 +74,15 @@ def test_a_fork_in_the_midst_of_requests(url):
         thread.start()
     try:
         for _ in range(5):
-            child = forked(lambda: backend.read(own().id) == own())
-            assert 0 == os.waitpid(child, 0)[1]
+            assert 0 == forked(lambda: backend.read(own().id) == own())
     finally:
         stop.set()
         for thread in threads:
             thread.join()
-        backend.close()
-
-
-def forked(work):
-    import warnings
-
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", DeprecationWarning)  # of forks beside threads, since 3.12
-        child = os.fork()
-    if not child:
-        code = 1
-        try:
-            code = 0 if work() else 2
-        finally:
-            os._exit(code)
-    return child
 
 
 SCRIPT = """
-import sys
+import gc, sys
 from tokenkeep.backends import open_backend
 from tokenkeep.testing._contract_workers import record
 
@@ -96,7 +96,6 @@ if sys.argv[2] == "closed":
     backend.close()
 if sys.argv[2] == "dropped":
     del backend
-    import gc
     gc.collect()
 """
 
@@ -106,12 +105,25 @@ def test_no_warning_is_left(url, end):
     """Connections are closed however a program ends."""
     ended = subprocess.run(
         [sys.executable, "-W", "error", "-X", "dev", "-c", SCRIPT, url, end],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
 
     assert (0, "", "") == (ended.returncode, ended.stdout, ended.stderr)
+
+
+def test_nothing_is_left_of_a_closed_store(url):
+    """Closing and going on for ever piles up neither threads nor clients."""
+    threads = threading.active_count()
+    backend = open_backend(url)
+    client = weakref.ref(backend._aws._client())
+
+    backend.close()
+    assert threads == threading.active_count()
+    backend.read(own().id)
+    gc.collect()
+
+    assert client() is None
+    backend.close()
 
 
 def test_a_server_that_comes_back(aws, url):
@@ -133,53 +145,17 @@ def test_a_server_that_comes_back(aws, url):
     backend.close()
 
 
-def test_no_thread_is_left(url):
-    """Requests are made in threads of their own, which end with them."""
-    before = threading.active_count()
-    backend = open_backend(url)
-    backend.write(own(), replaces=None)
-    backend.close()
-
-    assert before == threading.active_count()
-
-
-def test_nothing_is_sent_too_late(url, proxy):
+def test_nothing_is_sent_too_late(watched, proxy):
     """When the time is over, no further request is made: nobody would hear of its outcome."""
-    backend = open_backend(proxy.of(url))
-    proxy.requests.clear()
-    backend._aws._given["timeout"] = -1.0
+    watched._aws._given["timeout"] = -1.0
 
     with pytest.raises(StoreUnavailable, match="did not answer within"):
-        backend.write(own(), replaces=None)
+        watched.write(own(), replaces=None)
     for thread in threading.enumerate():
         if thread.name == "tokenkeep-aws":
             thread.join(10)
 
     assert [] == proxy.requests
-    backend.close()
-
-
-def test_a_closed_client_is_forgotten(url):
-    """Closing and going on for ever does not pile up clients."""
-    backend = open_backend(url)
-    client = weakref.ref(backend._aws._client())
-
-    backend.close()
-    backend.read(own().id)
-    gc.collect()
-
-    assert client() is None
-    backend.close()
-
-
-def test_a_clients_errors_do_not_stay(url):
-    """After a failed opening the next one is as the first."""
-    with pytest.raises(Exception, match="region"):
-        open_backend(url.replace("eu-central-1", "no region"))
-
-    backend = open_backend(url)
-    backend.write(own(), replaces=None)
-    backend.close()
 
 
 @pytest.mark.parametrize("scheme", ["aws-secretsmanager", "dynamodb"])
@@ -199,3 +175,109 @@ def test_boto3_is_loaded_when_it_is_needed(scheme):
     )
 
     assert "Install it: pip install 'tokenkeep[aws]'\n" == ended.stdout
+
+
+# Requests
+
+
+@pytest.mark.parametrize("code", ["ThrottlingException", "ProvisionedThroughputExceededException"])
+def test_throttled(watched, proxy, service, code):
+    """Throttling is waited out, also that of a write; if it goes on, the error says so."""
+    slow = refusal(code, "Rate exceeded")
+    watched.write(own(), replaces=None)
+    proxy.faults.update({LATE[service]: [slow, slow], READING[service]: [slow, slow]})
+    watched.write(own(version="2"), replaces=digits("1"))
+
+    for name, act in (
+        (LATE, lambda: watched.write(own(version="3"), replaces=digits("2"))),
+        (READING, lambda: watched.read(own().id)),
+    ):
+        proxy.faults = {name[service]: (slow,)}
+        with pytest.raises(StoreUnavailable, match=f"throttled {service}:{name[service]}"):
+            act()
+    proxy.faults.clear()
+    assert own(version="2") == watched.read(own().id)
+
+
+def test_a_save_of_unknown_outcome_is_looked_for(watched, proxy, service):
+    """The vault finds out that a login was stored although its answer was lost."""
+    vault = Vault(watched, KeyRing([bytes(32)]))
+    vault.save_token(Token(user="ana", refresh_token="r1", **FULL))
+    proxy.faults[LATE[service]] = (GOING,)
+
+    saved = vault.save_token(Token(user="ana", refresh_token="r2", **FULL))
+
+    assert ("r2", [saved]) == (saved.refresh_token, vault.get_tokens())
+
+
+def test_a_delete_is_not_undone_by_a_late_write(watched, proxy, backend, service):
+    """A write that was read for before a delete does not bring the token back."""
+    watched.write(own(), replaces=None)
+
+    proxy.faults[LATE[service]] = [lambda: backend.delete(own().id)]
+    with pytest.raises(StoreConflict):
+        watched.write(own(version="2"), replaces=digits("1"))
+
+    assert backend.read(own().id) is None
+
+
+def test_a_delete_of_one_version_is_not_of_another(watched, proxy, backend, service):
+    """Somebody wrote while it was being deleted: that stays, and no secret is scheduled."""
+    watched.write(own(), replaces=None)
+
+    def write():
+        backend.write(own(version="2"), replaces=digits("1"))
+
+    proxy.faults[LATE[service]] = [write]
+    with pytest.raises(StoreConflict):
+        watched.delete(own().id, replaces=digits("1"))
+
+    assert own(version="2") == backend.read(own().id)
+    assert [] == proxy.sent("DeleteSecret")
+
+
+def test_what_is_not_due_is_not_read(watched, proxy, service):
+    """One request finds what is due, however much is stored, and one reads it."""
+    for n in range(5):
+        watched.write(own(str(n), due_at=1_790_000_000.0 + n), replaces=None)
+    watched.write(own("never"), replaces=None)
+    proxy.requests.clear()
+
+    assert [0, 1] == [each.due_at - 1_790_000_000 for each in watched.due(1_790_000_001.5, 10)]
+
+    listing, reading = LISTING[service]
+    assert [listing, reading] == proxy.operations()
+    (asked,) = proxy.sent(reading)
+    if service == "dynamodb":
+        assert 2 == sum(len(part["Keys"]) for part in asked["RequestItems"].values())
+    else:
+        assert 2 == len(asked["SecretIdList"])
+
+
+def test_many_in_their_order(backend):
+    """Pages go through partitions and AWS's own pages in the order of ids."""
+    ids = sorted(own(str(n)).id for n in range(130))
+    for n in range(130):
+        backend.write(own(str(n)), replaces=None)
+
+    pages = [backend.scan(None, 50)]
+    while pages[-1]:
+        pages.append(backend.scan(pages[-1][-1].id, 50))
+
+    assert ids == [each.id for page in pages for each in page]
+
+
+def test_too_large(backend, service):
+    """More than AWS holds is refused by name, and what was stored stays."""
+    size, said = {
+        "secretsmanager": (60_000, "a secret holds 65536"),
+        "dynamodb": (409_600, "items hold 409600"),
+    }[service]
+    backend.write(own(), replaces=None)
+
+    with pytest.raises(StoreError, match=said):
+        backend.write(own(version="2", sealed=bytes(size)), replaces=digits("1"))
+    with pytest.raises(StoreError, match=said):
+        backend.write(own("large", sealed=bytes(size)), replaces=None)
+
+    assert [own()] == backend.scan(None, 10)

@@ -7,6 +7,7 @@ import socket
 import threading
 import time
 import traceback
+from contextlib import contextmanager, suppress
 
 import pytest
 from aws_proxy import HANGING, refusal, with_options
@@ -20,36 +21,19 @@ from tokenkeep.testing._contract_workers import digits
 
 pytestmark = pytest.mark.usefixtures("aws")  # its credentials
 
-SERVICES = ("secretsmanager", "dynamodb")
+SCHEMES = {"secretsmanager": "aws-secretsmanager", "dynamodb": "dynamodb"}
 READING = {"secretsmanager": "GetSecretValue", "dynamodb": "GetItem"}
 WRITING = {"secretsmanager": "CreateSecret", "dynamodb": "TransactWriteItems"}
 
 
-@pytest.fixture(params=SERVICES)
+@pytest.fixture(params=SCHEMES)
 def service(request):
     return request.param
 
 
-@pytest.fixture
-def url(aws, service):
-    """A place that is there."""
-    url = aws.url(service)
-    open_backend(url).close()
-    return url.replace("&create=true", "")
-
-
-@pytest.fixture
-def watched(url, proxy):
-    watched = open_backend(with_options(proxy.of(url), timeout=3, read_timeout=1))
-    yield watched
-    watched.close()
-
-
 def at(service, endpoint, **options):
-    scheme = "aws-secretsmanager" if service == "secretsmanager" else service
-    return open_backend(
-        with_options(f"{scheme}://eu-central-1/tokens", endpoint_url=endpoint, **options)
-    )
+    url = f"{SCHEMES[service]}://eu-central-1/tokens"
+    return open_backend(with_options(url, endpoint_url=endpoint, **options))
 
 
 def in_time(backend, seconds):
@@ -82,39 +66,55 @@ def test_no_such_host(service):
     assert "secretsmanager.nowhere-1.invalid" in said
 
 
-def test_never_an_answer(service):
-    """A server that takes the request and says nothing is given up."""
-    with socket.create_server(("127.0.0.1", 0)) as silent:
-        endpoint = f"http://127.0.0.1:{silent.getsockname()[1]}"
-        said = in_time(at(service, endpoint, timeout=1.5, read_timeout=1), 4)
-
-    assert "did not answer" in said
-
-
-def test_an_answer_that_drips(service):
-    """Each byte comes in time, and the answer never: boto3 alone would wait for ever."""
+@contextmanager
+def serving(answer):
+    """Yield the address of a server that answers each client in its own way."""
     stop = threading.Event()
 
-    def drip(server):
-        server.settimeout(10)
-        client, _ = server.accept()
-        with client:
-            client.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 100000\r\n\r\n")
-            while not stop.wait(0.2):
-                try:
-                    client.sendall(b" ")
-                except OSError:
-                    return
+    def serve(server):
+        server.settimeout(0.1)
+        while not stop.is_set():
+            with suppress(OSError), server.accept()[0] as client:
+                answer(client, stop)
 
     with socket.create_server(("127.0.0.1", 0)) as server:
-        thread = threading.Thread(target=drip, args=(server,))
+        thread = threading.Thread(target=serve, args=(server,))
         thread.start()
-        endpoint = f"http://127.0.0.1:{server.getsockname()[1]}"
-        said = in_time(at(service, endpoint, timeout=1.5, read_timeout=1), 4)
+        yield f"http://127.0.0.1:{server.getsockname()[1]}"
         stop.set()
         thread.join()
 
-    assert "did not answer within 1.5 s" in said
+
+def silent(_, stop):
+    stop.wait()
+
+
+def dripping(client, stop):
+    """Each byte comes in time, and the answer never: boto3 alone would wait for ever."""
+    client.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 100000\r\n\r\n")
+    while not stop.wait(0.2):
+        client.sendall(b" ")
+
+
+def of_another_kind(client, _):
+    client.recv(65536)
+    client.sendall(b"HTTP/1.1 404 Not Found\r\nContent-Length: 6\r\n\r\n<html>")
+
+
+@pytest.mark.parametrize(
+    ("answer", "said"),
+    [
+        (silent, "did not answer"),
+        (dripping, "did not answer within 1.5 s"),
+        (of_another_kind, "is {} its address?"),
+    ],
+)
+def test_a_server_that_is_not_aws(service, answer, said):
+    """A server that takes the request, and never or wrongly answers, is given up and named."""
+    with serving(answer) as endpoint:
+        text = in_time(at(service, endpoint, timeout=1.5, read_timeout=1), 5)
+
+    assert said.format(endpoint) in text
 
 
 def test_writes_end_in_time_too(watched, proxy, service):
@@ -128,43 +128,16 @@ def test_writes_end_in_time_too(watched, proxy, service):
     assert time.monotonic() - began < 5
 
 
-def test_a_server_of_another_kind(service):
-    """Something that is not AWS is answered for by its address."""
-    stop = threading.Event()
-
-    def serve(server):
-        server.settimeout(0.1)
-        while not stop.is_set():
-            try:
-                client, _ = server.accept()
-            except TimeoutError:
-                continue
-            with client:
-                client.recv(65536)
-                page = b"<html>nothing here</html>"
-                client.sendall(b"HTTP/1.1 404 Not Found\r\nContent-Length: %d\r\n\r\n" % len(page))
-                client.sendall(page)
-
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        thread = threading.Thread(target=serve, args=(server,))
-        thread.start()
-        endpoint = f"http://127.0.0.1:{server.getsockname()[1]}"
-        said = in_time(at(service, endpoint, timeout=2), 5)
-        stop.set()
-        thread.join()
-
-    assert f"is {endpoint} its address?" in said
-
-
 # Credentials
 
 
-def test_no_credentials(url, monkeypatch):
+def test_no_credentials(backend, monkeypatch):
     """Without credentials the error says where they may come from."""
     for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"):
         monkeypatch.delenv(name)
+    backend.close()
 
-    said = in_time(open_backend(url), 10)
+    said = in_time(backend, 10)
 
     assert "There are no AWS credentials (NoCredentialsError)" in said
     assert "AWS_ACCESS_KEY_ID" in said
@@ -179,25 +152,29 @@ def test_half_a_credential(url, monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("code", "said"),
+    ("code", "message", "said"),
     [
-        ("ExpiredTokenException", "credentials have expired"),
-        ("UnrecognizedClientException", "credentials are not known"),
-        ("InvalidSignatureException", "this machine's clock"),
-        ("OptInRequired", "no access to this service"),
-        ("KMSAccessDeniedException", "KMS key can't be used"),
-        ("InternalServerError", "failed at AWS"),
+        ("ExpiredTokenException", "", "credentials have expired"),
+        ("UnrecognizedClientException", "", "credentials are not known"),
+        ("InvalidSignatureException", "", "this machine's clock"),
+        ("OptInRequired", "", "no access to this service"),
+        ("KMSAccessDeniedException", "", "KMS key can't be used"),
+        ("InternalServerError", "", "failed at AWS"),
+        ("AccessDeniedException", "", "AWS denied {}"),
+        ("AccessDeniedException", "Access to KMS is not allowed",
+         "kms:Decrypt and kms:GenerateDataKey"),
     ],
-)
-def test_refused_credentials(watched, proxy, service, code, said):
-    """What is wrong with them is said, and for which action."""
+)  # fmt: skip
+def test_refused(watched, proxy, service, code, message, said):  # noqa: PLR0917
+    """What is wrong is said, and for which action; a KMS key is told from a missing permission."""
     status = 500 if code.startswith("Internal") else 400
-    proxy.faults[READING[service]] = (refusal(code, "whatever", status),)
+    proxy.faults[READING[service]] = (refusal(code, message, status),)
+    action = f"{service}:{READING[service]}"
 
-    with pytest.raises(StoreUnavailable, match=said) as caught:
+    with pytest.raises(StoreUnavailable, match=said.format(action)) as caught:
         watched.read(row().id)
 
-    assert f"{service}:{READING[service]}" in str(caught.value)
+    assert action in str(caught.value)
 
 
 def test_denied(watched, proxy, service):
@@ -219,46 +196,16 @@ def test_denied(watched, proxy, service):
     assert "123456789012" not in str(caught.value)
 
 
-def test_denied_without_a_word(watched, proxy, service):
-    """Otherwise it is that of the request."""
-    proxy.faults[READING[service]] = (refusal("AccessDeniedException"),)
-
-    with pytest.raises(StoreUnavailable, match=f"AWS denied {service}:{READING[service]}"):
-        watched.read(row().id)
-
-
-def test_denied_the_key(watched, proxy, service):
-    """A KMS key that may not be used is told from a missing permission."""
-    message = "Access to KMS is not allowed"
-    proxy.faults[READING[service]] = (refusal("AccessDeniedException", message),)
-
-    with pytest.raises(StoreUnavailable, match="kms:Decrypt and kms:GenerateDataKey"):
-        watched.read(row().id)
-
-
-def test_what_was_stored_stays(watched, proxy, service):
-    """After a refusal everything is as it was."""
-    watched.write(own(), replaces=None)
-    late = {"secretsmanager": "UpdateSecretVersionStage", "dynamodb": "TransactWriteItems"}
-    proxy.faults[late[service]] = [refusal("AccessDeniedException")]
-
-    with pytest.raises(StoreUnavailable):
-        watched.write(own(version="2"), replaces=digits("1"))
-
-    assert own() == watched.read(own().id)
-
-
 # What must not be said
 
 
 def test_aws_is_not_quoted(watched, proxy, service):
     """AWS may repeat what it was sent; the error, its causes and the log do not."""
-    sealed = b"sealed so that nobody reads it"
     message = "Value 'c2VhbGVk' at 'x' failed to satisfy constraint"
     proxy.faults[WRITING[service]] = (refusal("ValidationException", message),)
 
     with pytest.raises(StoreUnavailable) as caught:
-        watched.write(own(sealed=sealed), replaces=None)
+        watched.write(own(sealed=b"sealed so that nobody reads it"), replaces=None)
 
     said = "".join(traceback.format_exception(caught.value))
     assert "c2VhbGVk" not in said
@@ -277,7 +224,7 @@ def test_nothing_is_logged(watched, caplog, aws):
 
 
 def test_no_password_of_the_endpoint(service):
-    """A password in endpoint_url is not shown."""
+    """A password in endpoint_url is not shown, nor one in what is no URL at all."""
     backend = at(service, "http://ana:hunter2@127.0.0.1:1", timeout=1)
 
     assert "hunter2" not in backend.describe()
@@ -285,64 +232,72 @@ def test_no_password_of_the_endpoint(service):
         backend.read(row().id)
     assert "hunter2" not in reported(caught.value)
     backend.close()
-
-
-@pytest.mark.parametrize("endpoint", ["http://ana:hunter2@[", "ana:hunter2@nowhere"])
-def test_no_password_of_an_endpoint_that_is_none(service, endpoint):
-    """Nor one in what is no URL at all."""
-    with pytest.raises(ConfigurationError) as caught:
-        at(service, endpoint)
-
-    assert "hunter2" not in reported(caught.value)
+    for endpoint in ("http://ana:hunter2@[", "ana:hunter2@nowhere"):
+        with pytest.raises(ConfigurationError) as caught:
+            at(service, endpoint)
+        assert "hunter2" not in reported(caught.value)
 
 
 # Configuration
 
 
 @pytest.mark.parametrize(
-    ("place", "environment", "said"),
+    ("place", "said"),
     [
-        ("///tokens", {}, "No AWS region is set"),
-        ("//no region/tokens", {}, "no region's name"),
-        ("//eu-central-1/tokens?profile=nobody", {}, "not in the configuration files"),
-        ("//eu-central-1/tokens?endpoint_url=nowhere", {}, "endpoint_url is no URL"),
-        ("//eu-central-1/tokens?timeout=0", {}, "timeout is a number of seconds"),
-        ("//eu-central-1/tokens?read_timeout=1e9", {}, "read_timeout is a number of seconds"),
-        ("//eu-central-1/tokens?max_attempts=0", {}, "max_attempts is a number"),
-        ("//eu-central-1/tokens?retries=5", {}, "no option 'retries'"),
-        ("//ana:hunter2@eu-central-1/tokens", {}, "no user, password or port"),
-        ("//eu-central-1:443/tokens", {}, "no user, password or port"),
-        ("tokens", {}, "two slashes"),
-        ("//eu-central-1/to kens", {}, "name"),
+        ("///tokens", "No AWS region is set"),
+        ("//no region/tokens", "no region's name"),
+        ("//eu-central-1/tokens?profile=nobody", "not in the configuration files"),
+        ("//eu-central-1/tokens?endpoint_url=nowhere", "endpoint_url is no URL"),
+        ("//eu-central-1/tokens?timeout=0", "timeout is a number of seconds"),
+        ("//eu-central-1/tokens?read_timeout=1e9", "read_timeout is a number of seconds"),
+        ("//eu-central-1/tokens?max_attempts=0", "max_attempts is a number"),
+        ("//eu-central-1/tokens?retries=5", "no option 'retries'"),
+        ("//ana:hunter2@eu-central-1/tokens", "no user, password or port"),
+        ("//eu-central-1:443/tokens", "no user, password or port"),
+        ("tokens", "two slashes"),
+        ("//eu-central-1/to kens", "name"),
     ],
 )
-def test_wrong_configuration(service, monkeypatch, place, environment, said):
-    """What can't be meant is refused before anything is asked, with what to write instead."""
+def test_wrong_configuration(service, monkeypatch, place, said):
+    """What can't be meant is refused before anything is asked, and the next opening is as new."""
     for name in ("AWS_DEFAULT_REGION", "AWS_REGION"):
         monkeypatch.delenv(name, raising=False)
-    for name, value in environment.items():
-        monkeypatch.setenv(name, value)
-    scheme = "aws-secretsmanager" if service == "secretsmanager" else service
 
     with pytest.raises(ConfigurationError, match=said) as caught:
-        open_backend(f"{scheme}:{place}")
+        open_backend(f"{SCHEMES[service]}:{place}")
 
     assert "hunter2" not in str(caught.value)
+    open_backend(f"{SCHEMES[service]}://eu-central-1/tokens").close()
 
 
-def test_flags_are_words():
-    """True or false, and nothing that could mean either."""
-    for url in ("dynamodb://r/tokens?create=1", "aws-secretsmanager://r/t?force_delete=yes"):
-        with pytest.raises(ConfigurationError, match="is true or false"):
-            open_backend(url)
+@pytest.mark.parametrize(
+    ("url", "said"),
+    [
+        ("dynamodb://r/tokens?create=1", "is true or false"),
+        ("aws-secretsmanager://r/t?force_delete=yes", "is true or false"),
+        ("dynamodb://r/a", "no name of a DynamoDB table"),
+        ("dynamodb://r/a b c", "no name of a DynamoDB table"),
+        ("dynamodb://r/tokens?prefix=", "1 to 64 letters"),
+        ("dynamodb://r/tokens?prefix=a%23b", "1 to 64 letters"),
+        ("aws-secretsmanager://r//tokens", "prefix of a secret's name"),
+        ("aws-secretsmanager://r/tokens/", "prefix of a secret's name"),
+        ("aws-secretsmanager://r/a b", "prefix of a secret's name"),
+        ("aws-secretsmanager://r/" + "x" * 257, "prefix of a secret's name"),
+        ("aws-secretsmanager://r/t?recovery_window=6", "from 7 to 30"),
+        ("aws-secretsmanager://r/t?recovery_window=31", "from 7 to 30"),
+    ],
+)
+def test_wrong_options(url, said):
+    """What AWS would refuse is refused before anything is asked."""
+    with pytest.raises(ConfigurationError, match=said):
+        open_backend(url)
 
 
 def test_the_region_of_the_environment(service, monkeypatch):
     """Without a region in the URL it is boto3's own."""
     monkeypatch.setenv("AWS_DEFAULT_REGION", "ap-south-1")
-    scheme = "aws-secretsmanager" if service == "secretsmanager" else service
 
-    backend = open_backend(f"{scheme}:///tokens")
+    backend = open_backend(f"{SCHEMES[service]}:///tokens")
 
     assert f"https://{service}.ap-south-1.amazonaws.com" in backend.describe()
 
@@ -352,7 +307,7 @@ def test_no_two_stores_have_the_same_name(service):
     places = [
         at(service, "http://127.0.0.1:1"),
         at(service, "http://127.0.0.1:2"),
-        open_backend(f"dynamodb://{'eu-west-1'}/tokens"),
+        open_backend("dynamodb://eu-west-1/tokens"),
         open_backend("dynamodb://eu-west-2/tokens"),
         open_backend("dynamodb://eu-west-1/tokens2"),
         open_backend("dynamodb://eu-west-1/tokens?prefix=other"),

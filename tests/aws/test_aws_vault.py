@@ -1,4 +1,4 @@
-"""The vault over Secrets Manager and DynamoDB: what users of a store are promised."""
+"""The vault over Secrets Manager, where an id is an owner: what users of a store are promised."""
 
 from __future__ import annotations
 
@@ -13,33 +13,15 @@ from tokenkeep.testing._store_fixtures import StoreFixtures
 from tokenkeep.testing.store_contract import HARD_TEXTS, full
 
 SHORT_TEXTS = tuple(text for text in HARD_TEXTS if len(text) < 1000)
+"""Those that a secret holds."""
 
 
 def vault(url):
     return Vault(open_backend(url), KeyRing([bytes(32)]), max_staleness=0.0)
 
 
-class Bounded(StoreContract, SharedSwapContract):
-    """As for all, but with texts that an item or a secret holds."""
-
-    @pytest.mark.parametrize("text", SHORT_TEXTS, ids=range(len(SHORT_TEXTS)))
-    def test_any_text(self, store, text):
-        super().test_any_text(store, text)
-
-    def test_users_never_mix(self, store, monkeypatch):
-        monkeypatch.setattr(store_contract, "HARD_TEXTS", SHORT_TEXTS)
-        super().test_users_never_mix(store)
-
-
-@pytest.mark.slow
-class TestDynamoDB(Bounded):
-    @pytest.fixture
-    def open_store(self, aws):
-        return functools.partial(vault, aws.url("dynamodb"))
-
-
 class TestIdsOfOwners(StoreFixtures):
-    """An id is an owner in Secrets Manager, which changes two of the promises."""
+    """That changes two of the promises."""
 
     @pytest.fixture
     def open_store(self, aws):
@@ -69,5 +51,13 @@ class TestIdsOfOwners(StoreFixtures):
 
 
 @pytest.mark.slow
-class TestSecretsManager(TestIdsOfOwners, Bounded):
-    pass
+class TestSecretsManager(TestIdsOfOwners, StoreContract, SharedSwapContract):
+    """The others hold as they are."""
+
+    @pytest.mark.parametrize("text", SHORT_TEXTS, ids=range(len(SHORT_TEXTS)))
+    def test_any_text(self, store, text):
+        super().test_any_text(store, text)
+
+    def test_users_never_mix(self, store, monkeypatch):
+        monkeypatch.setattr(store_contract, "HARD_TEXTS", SHORT_TEXTS)
+        super().test_users_never_mix(store)

@@ -1,134 +1,145 @@
-"""The private servers: what the tests of the backends stand on."""
+"""The private servers end with their owner, whatever happens, and are nobody else's."""
 
 from __future__ import annotations
 
 import os
+import shutil
+import signal
 import socket
-import threading
+import subprocess
+import sys
+import time
+from contextlib import suppress
+from itertools import cycle
 from pathlib import Path
 
-import psycopg
-import pymysql
 import pytest
-from places import InMariaDB
-from server_processes import within
+from private_servers import Redis, ServerFailed
+from private_servers import server as server_module
+from private_servers.ports import free_port
+from private_servers.postgres import remove_shared_memory, shared_memory
+
+SUPPORT = Path(server_module.__file__).parents[1]
+OWNER = """
+import os, sys, time
+import private_servers
+server = getattr(private_servers, sys.argv[1])()
+server.start()
+child = os.fork()
+if child:
+    print(server.folder, server.pid, child, flush=True)
+time.sleep(600)
+"""
 
 
-def test_urls_are_empty_and_separate(server, keep):
-    """Each URL is an empty place of its own."""
-    one, other = keep(server.url()), keep(server.url())
-    assert one.get() is None
-
-    one.put("one")
-
-    assert other.get() is None
-    other.put("other")
-    assert ("one", "other") == (one.get(), other.get())
+@pytest.fixture(params=["mariadb", "postgres", "redis_server", "aws"])
+def server(request):
+    return request.getfixturevalue(request.param)
 
 
-def test_kill_keeps_what_was_acknowledged(server, keep):
-    """SIGKILL ends it at once; after the next start all is as it was, on the same port."""
-    place, port = keep(server.url()), server.port
-    place.put("kept")
+@pytest.fixture
+def owner(server):
+    """
+    Start a process that owns a server; return the process, its server's folder and id.
 
-    server.kill()
-    assert not server.running
-    assert [] == within(server.folder)
-    with pytest.raises(ConnectionRefusedError):
-        socket.create_connection((server.host, port), 5)
-    server.start()
-
-    assert port == server.port
-    assert "kept" == place.get()
-
-
-def test_stop_and_start(server, keep):
-    """The same in order, and twice is as good as once."""
-    place = keep(server.url())
-    place.put("kept")
-
-    server.stop()
-    server.stop()
-    assert not server.running
-    server.start()
-    server.start()
-
-    assert "kept" == place.get()
+    A child that it forks lives on, and so do the pipes to the guard.
+    """
+    with subprocess.Popen(
+        [sys.executable, "-c", OWNER, type(server).__name__],
+        env={**os.environ, "PYTHONPATH": str(SUPPORT)}, stdout=subprocess.PIPE, text=True,
+    ) as process:  # fmt: skip
+        folder, pid, child = process.stdout.readline().split()
+        yield process, Path(folder), int(pid)
+        process.kill()
+        os.kill(int(child), signal.SIGKILL)
 
 
-def test_pause(server, keep):
-    """A paused server takes a connection and says nothing, until it may go on."""
-    place = keep(server.url())
-    place.put("kept")
-    server.pause()
-    answers = []
-    asking = threading.Thread(target=lambda: answers.append(place.get(60)))
-    asking.start()
+def parent(pid):
+    return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
 
-    asking.join(0.5)
+
+def within(folder):
+    """Return the processes that work in a folder."""
+    found = []
+    for path in Path("/proc").glob("[0-9]*/cwd"):
+        with suppress(OSError):
+            if path.readlink().is_relative_to(folder):
+                found.append(int(path.parent.name))
+    return found
+
+
+def wait_until_none(look, seconds=30):
+    end = time.monotonic() + seconds
+    while found := look():
+        assert time.monotonic() < end, found
+        time.sleep(0.02)
+
+
+@pytest.mark.parametrize("server", ["postgres", "redis_server", "aws"], indirect=True)
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT])
+def test_nothing_outlives_its_owner(owner, number):
+    """However the process ends that started a server: no process, folder or memory is left."""
+    process, folder, pid = owner
+    guard, memory = parent(pid), shared_memory(folder)
+    assert pid in within(folder)
+    assert os.getsid(process.pid) not in {os.getsid(guard), os.getsid(pid)}  # of a Ctrl-C there
+
+    process.send_signal(number)
+
+    wait_until_none(Path(f"/proc/{guard}").exists)
+    assert [] == within(folder)
+    assert not folder.exists()
+    shared = Path("/proc/sysvipc/shm").read_text().splitlines()[1:]
+    assert memory not in {int(line.split()[1]) for line in shared}
+
+
+@pytest.mark.parametrize("server", ["postgres"], indirect=True)
+def test_no_server_outlives_its_guard(owner):
+    """`kill -9` of the guard itself leaves no server."""
+    _, folder, pid = owner
+
+    os.kill(parent(pid), signal.SIGKILL)
+
+    wait_until_none(lambda: within(folder))
+
+    remove_shared_memory(folder)
+    shutil.rmtree(folder)
+
+
+@pytest.mark.parametrize("server", ["redis_server"], indirect=True)
+def test_a_fork_does_not_end_it(server):
+    """A child that was forked beside a server leaves it alone, whatever it closes."""
+    if not (child := os.fork()):
+        server.close()
+        os._exit(0)
+    os.waitpid(child, 0)
+
     assert server.running
-    assert asking.is_alive()
-    server.resume()
-    asking.join(30)
-
-    assert ["kept"] == answers
+    server.check()
 
 
-def test_paused_server_is_killed_and_stopped(server, keep):
-    """SIGSTOP holds up neither SIGKILL nor an orderly end."""
-    place = keep(server.url())
-    place.put("kept")
+def test_taken_port(server, monkeypatch):
+    """Somebody takes the port between the choice and the start: another is chosen."""
+    with socket.create_server(("127.0.0.1", free_port())) as listener:
+        taken = listener.getsockname()[1]
+        choices = cycle([lambda: taken, free_port])
 
-    server.pause()
-    server.kill()
-    server.start()
-    server.pause()
-    server.stop()
-    server.start()
+        def choose():
+            return next(choices)()
 
-    assert "kept" == place.get()
-
-
-def test_url_is_not_for_the_administrator(mariadb, postgres):
-    """Who has a URL owns its database and can change nothing else, so that missing rights show."""
-    with (
-        pymysql.connect(**InMariaDB(mariadb.url()).arguments) as connection,
-        connection.cursor() as cursor,
-        pytest.raises(pymysql.MySQLError, match="denied"),
-    ):
-        cursor.execute("SET GLOBAL read_only = 1")
-    with (
-        psycopg.connect(postgres.url()) as connection,
-        pytest.raises(psycopg.errors.InsufficientPrivilege),
-    ):
-        connection.execute("CREATE ROLE other")
+        monkeypatch.setattr(server_module, "free_port", choose)
+        with type(server)() as another:
+            assert another.port not in {taken, server.port}
+            another.check()
 
 
-def test_durable(mariadb, postgres, redis_server):
-    """They sync what they acknowledge, as a server in earnest does."""
-    with mariadb.connect() as connection, connection.cursor() as cursor:
-        cursor.execute("SELECT @@innodb_flush_log_at_trx_commit, @@innodb_doublewrite")
-        assert (1, 1) == cursor.fetchone()
-    with postgres.connect() as connection:
-        asked = "SELECT current_setting('fsync'), current_setting('synchronous_commit')"
-        assert ("on", "on") == connection.execute(asked).fetchone()
-    with redis_server.connect() as client:
-        assert {"appendfsync": "always"} == client.config_get("appendfsync")
-
-
-def test_not_root(mariadb, postgres, redis_server):
-    """Run by root, they have an unprivileged user; nobody else can look into their folder."""
-    for server in (mariadb, postgres, redis_server):
-        user = server.folder.stat().st_uid
-        assert user or os.geteuid()
-        assert {user} == {path.stat().st_uid for path in server.folder.rglob("*")}
-        assert user == Path(f"/proc/{server.pid}").stat().st_uid
-        assert 0 == server.folder.stat().st_mode & 0o077
-
-
-def test_password_is_in_no_process_list(mariadb, postgres, redis_server):
-    """Whoever lists processes sees no password."""
-    for server in (mariadb, postgres, redis_server):
-        listed = Path(f"/proc/{server.pid}/cmdline").read_bytes()
-        assert listed
-        assert server.password.encode() not in listed
+@pytest.mark.usefixtures("redis_server")
+def test_port_taken_in_the_meantime():
+    """A server keeps its port; if somebody else has it, the error says so."""
+    with Redis() as server:
+        server.stop()
+        with (
+            socket.create_server((server.host, server.port)),
+            pytest.raises(ServerFailed, match=f"somebody took port {server.port}"),
+        ):
+            server.start()

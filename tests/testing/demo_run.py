@@ -13,7 +13,6 @@ TROUBLE = {
     "none": lambda _zoho: None,
     "leads": lambda zoho: zoho.faults.add(endpoint="records", kind="status", times=None),
     "user": lambda zoho: setattr(zoho.options, "no_api_access", (zoho.user.name,)),
-    "renewals": lambda zoho: setattr(zoho.options, "mints_per_window", 1),
 }
 
 emulators = []

@@ -9,20 +9,6 @@ import json
 import os
 import sys
 from pathlib import Path
-from types import ModuleType
-
-try:
-    import zohocrmsdk
-except ModuleNotFoundError as missing:
-    # Generation 5_0 loads its MySQL driver even for a FileStore; it is not installed here.
-    if missing.name != "mysql":
-        raise
-    for name in [each for each in sys.modules if each.startswith("zohocrmsdk")]:
-        del sys.modules[name]
-    driver = ModuleType("mysql.connector")
-    driver.Error = Exception
-    sys.modules |= {"mysql": ModuleType("mysql"), "mysql.connector": driver}
-    import zohocrmsdk
 
 from zohocrmsdk.src.com.zoho.api.authenticator import OAuthToken
 from zohocrmsdk.src.com.zoho.api.authenticator.store import FileStore
@@ -43,12 +29,6 @@ token_url, api_url, folder = sys.argv[1], sys.argv[2], Path(sys.argv[3])
 
 
 def log_in():
-    addresses = (api_url, token_url, api_url)
-    try:
-        environment = DataCenter.Environment(*addresses)
-    except TypeError:
-        # Generation 5_0 wants a name as well.
-        environment = DataCenter.Environment(*addresses, "emulator")
     token = OAuthToken(
         client_id=os.environ["CLIENT_ID"],
         client_secret=os.environ["CLIENT_SECRET"],
@@ -57,14 +37,13 @@ def log_in():
     store = FileStore(str(folder / "tokens.csv"))
     log = Logger.get_instance(level=Logger.Levels.INFO, file_path=str(folder / "sdk.log"))
     Initializer.initialize(
-        environment=environment,
+        environment=DataCenter.Environment(api_url, token_url, api_url),
         token=token,
         store=store,
         resource_path=str(folder),
         logger=log,
     )
-    signature = store.get_tokens()[0].get_user_signature()
-    return signature and signature.get_name()
+    return store.get_tokens()[0].get_user_signature().get_name()
 
 
 def names(response):
@@ -75,8 +54,8 @@ def statuses(response):
     return [answer.get_status().get_value() for answer in response.get_object().get_data()]
 
 
-def body(**values):
-    record = Record()
+def body(record=None, **values):
+    record = record or Record()
     for name, value in values.items():
         record.add_key_value(name, value)
     wrapper = BodyWrapper()
@@ -84,43 +63,29 @@ def body(**values):
     return wrapper
 
 
-def work(leads, wanted):
+def work():
     """Create, change, read and delete."""
-    seen = {}
+    leads, wanted, none = RecordOperations("Leads"), ParameterMap(), ParameterMap()
+    wanted.add(GetRecordsParam.fields, "Last_Name,Email,Created_Time,Owner")
+    yield "listed", names(leads.get_records(wanted, HeaderMap()))
     record = Record()
     record.add_field_value(Field.Leads.last_name(), "Newton")
     record.add_field_value(Field.Leads.lead_source(), Choice("Web Research"))
-    new = BodyWrapper()
-    new.set_data([record])
-    created = leads.create_records(new, HeaderMap())
-    seen["created"] = statuses(created)
+    created = leads.create_records(body(record), HeaderMap())
+    yield "created", statuses(created)
     lead = int(created.get_object().get_data()[0].get_details()["id"])
-    seen["updated"] = statuses(leads.update_record(lead, body(Last_Name="Renamed"), HeaderMap()))
-    seen["read"] = names(leads.get_record(lead, ParameterMap(), HeaderMap()))
+    renamed = leads.update_record(lead, body(Last_Name="Renamed"), HeaderMap())
+    yield "updated", statuses(renamed)
+    yield "read", names(leads.get_record(lead, none, HeaderMap()))
     up = body(Last_Name="Upserted", Email="up@example.com")
-    seen["upserted"] = statuses(leads.upsert_records(up, HeaderMap()))
-    seen["deleted"] = statuses(leads.delete_record(lead, ParameterMap(), HeaderMap()))
+    yield "upserted", statuses(leads.upsert_records(up, HeaderMap()))
+    yield "deleted", statuses(leads.delete_record(lead, none, HeaderMap()))
     left = leads.get_records(wanted, HeaderMap()).get_object().get_data()
     ids = ParameterMap()
     ids.add(DeleteRecordsParam.ids, ",".join(str(each.get_id()) for each in left[1:]))
-    seen["deleted_many"] = statuses(leads.delete_records(ids, HeaderMap()))
-    seen["left"] = names(leads.get_records(wanted, HeaderMap()))
-    return seen
+    yield "deleted_many", statuses(leads.delete_records(ids, HeaderMap()))
+    yield "left", names(leads.get_records(wanted, HeaderMap()))
 
 
-def main():
-    seen = {"sdk": str(Path(zohocrmsdk.__file__).parents[1]), "user": log_in()}
-    wanted = ParameterMap()
-    wanted.add(GetRecordsParam.fields, "Last_Name,Email,Created_Time,Owner")
-    try:
-        leads = RecordOperations("Leads")
-    except TypeError:
-        # In generation 5_0 the module goes with every call; listing is enough here.
-        seen["listed"] = names(RecordOperations().get_records("Leads", wanted, HeaderMap()))
-    else:
-        seen["listed"] = names(leads.get_records(wanted, HeaderMap()))
-        seen |= work(leads, wanted)
-    print(json.dumps(seen))  # noqa: T201 - how the test hears of it
-
-
-main()
+seen = {"user": log_in(), **dict(work())}
+print(json.dumps(seen))  # noqa: T201 - how the test hears of it

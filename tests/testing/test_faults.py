@@ -64,7 +64,8 @@ def test_drop(zoho, refresh):
 
 @pytest.mark.parametrize("kind", ["drop", "status", "garbage", "empty", "no_access_token"])
 def test_after(zoho, refresh, kind):
-    """With after=True the request takes effect and only the answer is lost."""
+    """With after=True the request takes effect, a rotation too, and only the answer is lost."""
+    zoho.options.rotation = "rotate"
     zoho.faults.add(kind=kind, after=True)
     try:
         refresh()
@@ -72,17 +73,7 @@ def test_after(zoho, refresh, kind):
         assert kind == "drop"
 
     assert list(zoho.counters.mints.values()) == [1]
-
-
-def test_lost_rotation(app, zoho):
-    """A rotated refresh token whose answer was lost is gone, as in life."""
-    zoho.options.rotation = "rotate"
-    token = zoho.refresh_token()
-    zoho.faults.add(kind="drop", after=True)
-    with pytest.raises(requests.ConnectionError):
-        app.refresh(token)
-
-    assert app.error(token) == "invalid_code"
+    assert refresh().json() == {"error": "invalid_code"}
 
 
 def test_hang(zoho, refresh):
@@ -101,16 +92,12 @@ def test_hang(zoho, refresh):
 
 def test_hang_until_the_client_gives_up(zoho, app):
     """A client's own time limit ends the call."""
-    zoho.faults.add(kind="hang")
+    fault = zoho.faults.add(kind="hang")
 
+    assert not fault.wait(0.01)
     with pytest.raises(requests.ReadTimeout):
         requests.post(zoho.us.token_url, timeout=0.2)
     assert "access_token" in app.refresh(zoho.refresh_token())
-
-
-def test_wait_can_fail(zoho):
-    """Waiting for a call that does not come ends."""
-    assert not zoho.faults.add(kind="drop").wait(0.01)
 
 
 @pytest.mark.parametrize("after", [True, False])
@@ -131,17 +118,8 @@ def test_slow(zoho, refresh, after):
 
 
 def test_drip(zoho, refresh):
-    """The right answer comes byte by byte."""
-    zoho.faults.add(kind="drip", delay=0.001)
-    response = refresh()
-
-    assert response.headers.get("Transfer-Encoding", "chunked") == "chunked"
-    assert "access_token" in response.json()
-
-
-def test_drip_is_slow(zoho, refresh):
-    """At a byte a second, the answer is not there within a client's limit."""
-    zoho.faults.add(kind="drip", delay=1)
+    """The right answer comes byte by byte, not within a client's limit."""
+    zoho.faults.add(kind="drip", delay=0.05)
     with ThreadPoolExecutor() as pool:
         call = pool.submit(refresh)
         time.sleep(0.3)
@@ -191,5 +169,5 @@ def test_times(zoho, refresh):
 @pytest.mark.parametrize("wrong", [{"kind": "fire"}, {"kind": "drop", "endpoint": "nowhere"}])
 def test_mistyped(zoho, wrong):
     """A mistyped fault is an error, not a fault that never comes."""
-    with pytest.raises(ValueError, match=next(iter(wrong.values())) + "|nowhere"):
+    with pytest.raises(ValueError, match=r"fire|nowhere"):
         zoho.faults.add(**wrong)

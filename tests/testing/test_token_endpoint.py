@@ -1,15 +1,17 @@
-"""The token endpoint: exchange, renewal, client credentials and what they refuse."""
+"""The token endpoint: exchange, renewal, client credentials; what they refuse, and limits."""
 
 import base64
 import hashlib
+import re
 
 import pytest
 import requests
 
 
 def test_exchange(app, zoho):
-    """A grant code gives an access and a refresh token, in Zoho's words."""
-    answer = app.exchange(zoho.grant_code(scope="ZohoCRM.users.READ,ZohoCRM.org.READ"))
+    """A grant code gives an access and a refresh token, in Zoho's words, and once."""
+    code = zoho.grant_code(scope="ZohoCRM.users.READ,ZohoCRM.org.READ")
+    answer = app.exchange(code)
 
     assert {
         "access_token": answer["access_token"],
@@ -19,100 +21,67 @@ def test_exchange(app, zoho):
         "token_type": "Bearer",
         "expires_in": 3600,
     } == answer
-
-
-def test_tokens_look_like_zohos(app, zoho):
-    """Tokens are 1000, a dot and twice 32 hexadecimal digits."""
-    parts = app.exchange(zoho.grant_code())["refresh_token"].split(".")
-
-    assert [parts[0], *map(len, parts[1:])] == ["1000", 32, 32]
-
-
-def test_refresh_keeps_the_refresh_token(app, zoho):
-    """A renewal answers a working access token and no refresh token."""
-    refresh_token = zoho.refresh_token()
-    answer = app.refresh(refresh_token)
-
-    assert "refresh_token" not in answer
-    assert zoho.is_active(answer["access_token"])
-    assert zoho.is_active(refresh_token)
-
-
-def test_query_parameters(app, zoho):
-    """Parameters may come in the query, as in Zoho's samples."""
-    query = {
-        "grant_type": "refresh_token",
-        "refresh_token": zoho.refresh_token(),
-        "client_id": app.client.client_id,
-        "client_secret": app.client.client_secret,
-    }
-    response = requests.post(zoho.us.token_url, params=query, timeout=20)
-
-    assert "access_token" in response.json()
-    assert zoho.counters.token_calls("refresh_token") == 1
-
-
-def test_basic_authentication(app, zoho):
-    """A client may authenticate by HTTP Basic."""
-    response = requests.post(
-        zoho.us.token_url,
-        data={"grant_type": "refresh_token", "refresh_token": zoho.refresh_token()},
-        auth=(app.client.client_id, app.client.client_secret),
-        timeout=20,
-    )
-
-    assert "access_token" in response.json()
-
-
-def test_code_is_single_use(app, zoho):
-    """A code works once."""
-    code = zoho.grant_code()
-    app.exchange(code)
-
+    assert re.fullmatch(r"1000\.[0-9a-f]{32}\.[0-9a-f]{32}", answer["refresh_token"])
     assert app.exchange(code) == {"error": "invalid_code"}
 
 
-def test_code_reuse_can_kill(app, zoho):
-    """On request a code used twice kills the tokens it made."""
-    zoho.options.code_reuse_kills = True
-    code = zoho.grant_code()
-    answer = app.exchange(code)
-    app.exchange(code)
+@pytest.mark.parametrize("sent", ["form", "query", "basic"])
+def test_refresh(app, zoho, sent):
+    """A renewal answers a working access token and no refresh token, however it is sent."""
+    form = {"grant_type": "refresh_token", "refresh_token": zoho.refresh_token()}
+    client = {"client_id": app.client.client_id, "client_secret": app.client.client_secret}
+    ways = {
+        "form": {"data": form | client},
+        "query": {"params": form | client},
+        "basic": {"data": form, "auth": tuple(client.values())},
+    }
+    answer = requests.post(zoho.us.token_url, timeout=20, **ways[sent]).json()
 
-    assert not zoho.is_active(answer["refresh_token"])
-    assert not zoho.is_active(answer["access_token"])
+    assert "refresh_token" not in answer
+    assert zoho.is_active(answer["access_token"])
+    assert zoho.is_active(form["refresh_token"])
+    assert zoho.counters.token_calls("refresh_token") == 1
 
 
-@pytest.mark.parametrize(("seconds", "works"), [(59, True), (61, False)])
-def test_code_life(app, zoho, seconds, works):
-    """A code lives for 60 seconds of the emulator's time."""
-    code = zoho.grant_code()
+@pytest.mark.parametrize(
+    ("life", "seconds", "works"), [(None, 59, True), (None, 61, False), (600, 599, True)]
+)
+def test_code_life(app, zoho, life, seconds, works):
+    """A code lives for 60 seconds of the emulator's time, or as long as a self client chose."""
+    code = zoho.grant_code(life=life)
     zoho.clock.advance(seconds)
 
     assert works == ("access_token" in app.exchange(code))
 
 
-def test_code_life_of_its_own(app, zoho):
-    """A self client chooses how long its code lives."""
-    code = zoho.grant_code(life=600)
-    zoho.clock.advance(599)
+@pytest.mark.parametrize(
+    ("form", "error"),
+    [
+        ({"client_id": "1000.NOBODY"}, "invalid_client"),
+        ({"client_secret": "wrong"}, "invalid_client_secret"),
+        ({"refresh_token": "wrong"}, "invalid_code"),
+        ({"grant_type": "password"}, "invalid_client"),
+    ],
+)
+def test_refused(app, zoho, form, error):
+    """A refusal has its error, and status 200."""
+    form = {"grant_type": "refresh_token", "refresh_token": zoho.refresh_token()} | form
+    response = app.token(**form)
 
-    assert "access_token" in app.exchange(code)
-
-
-def test_wrong_client(app):
-    """An unknown client is invalid_client, with status 200."""
-    response = app.token("refresh_token", client_id="1000.NOBODY", refresh_token="x")
-
-    assert (response.status_code, response.json()) == (200, {"error": "invalid_client"})
-
-
-def test_wrong_secret(app, zoho):
-    """A wrong secret has an error of its own."""
-    assert app.error(zoho.refresh_token(), client_secret="wrong") == "invalid_client_secret"
+    assert (response.status_code, response.json()) == (200, {"error": error})
 
 
-def test_wrong_code_of_another_client(app, zoho):
+@pytest.mark.parametrize("method", ["GET", "POST"])
+def test_bad_request(zoho, method):
+    """A wrong method or no grant type is 400."""
+    form = {"grant_type": "refresh_token"} if method == "GET" else {}
+    response = requests.request(method, zoho.us.token_url, data=form, timeout=20)
+
+    assert response.status_code == 400
+    assert "error" in response.json()
+
+
+def test_code_of_another_client(app, zoho):
     """A code of another client is no code."""
     other = zoho.register_client("Other")
 
@@ -134,70 +103,34 @@ def test_secrets_differ_by_data_center(app, zoho):
         "Multi", client_secret="home", secrets_by_data_center={"eu": "away"}
     )
     only_us = zoho.register_client("Home", data_centers=["us"])
-    europe = zoho.add_user("eva@example.com", data_center="eu")
-    token = zoho.refresh_token(europe, client=client)
+    token = zoho.refresh_token(zoho.add_user("eva@example.com", data_center="eu"), client=client)
+    eu = {"client": client, "data_center": "eu"}
 
     assert (client.client_secret, client.secrets["eu"]) == ("home", "away")
-    assert (
-        app.error(token, client=client, data_center="eu", client_secret="home")
-        == "invalid_client_secret"
-    )
-    assert "access_token" in app.refresh(token, client=client, data_center="eu")
+    assert app.error(token, **eu, client_secret="home") == "invalid_client_secret"
+    assert "access_token" in app.refresh(token, **eu)
     assert app.error(token, client=only_us, data_center="eu") == "invalid_client"
 
 
-def test_environments(app, zoho):
-    """api_domain is that of the environment the grant was made for."""
-    answers = [
-        app.exchange(zoho.grant_code(environment=each))["api_domain"]
-        for each in ("production", "sandbox", "developer")
-    ]
+@pytest.mark.parametrize("environment", ["production", "sandbox", "developer"])
+def test_environments(app, zoho, environment):
+    """api_domain is that of the environment the grant was made for, or optioned away."""
+    answer = app.exchange(zoho.grant_code(environment=environment))
+    zoho.options.api_domain = "omit"
 
-    assert [zoho.us.api_url, zoho.us.sandbox_url, zoho.us.developer_url] == answers
-
-
-@pytest.mark.parametrize(
-    ("option", "expected"),
-    [("omit", None), ("https://api.zoho.eu", "https://api.zoho.eu"), ("production", "us")],
-)
-def test_api_domain_option(app, zoho, option, expected):
-    """api_domain can be left out, fixed, or always production's."""
-    zoho.options.api_domain = option
-    answer = app.refresh(zoho.refresh_token(environment="sandbox"))
-
-    assert (zoho.us.api_url if expected == "us" else expected) == answer.get("api_domain")
-
-
-@pytest.mark.parametrize(
-    ("units", "expected"),
-    [
-        ("seconds", {"expires_in": 3600}),
-        ("milliseconds_with_sec", {"expires_in": 3_600_000, "expires_in_sec": 3600}),
-        ("milliseconds", {"expires_in": 3_600_000}),
-        ("text", {"expires_in": "3600"}),
-        ("missing", {}),
-    ],
-)
-def test_expires_in_units(app, zoho, units, expected):
-    """The life can be told in every way Zoho ever told it."""
-    zoho.options.expires_in = units
-    answer = app.refresh(zoho.refresh_token())
-
-    assert expected == {name: answer[name] for name in answer if name.startswith("expires")}
+    assert zoho.us.environment_url(environment) == answer["api_domain"]
+    assert "api_domain" not in app.refresh(answer["refresh_token"])
 
 
 def test_access_token_life(app, zoho):
     """The life of access tokens can be set, and is what is answered."""
     zoho.options.access_token_life = 2
     answer = app.refresh(zoho.refresh_token())
-    alive = zoho.is_active(answer["access_token"])
-    zoho.clock.advance(2)
 
-    assert (
-        answer["expires_in"],
-        alive,
-        zoho.is_active(answer["access_token"]),
-    ) == (2, True, False)
+    assert answer["expires_in"] == 2
+    assert zoho.is_active(answer["access_token"])
+    zoho.clock.advance(2)
+    assert not zoho.is_active(answer["access_token"])
 
 
 @pytest.mark.parametrize(("soid", "error"), [("ZohoCRM.6000001", None), ("", "missing_org_info")])
@@ -208,39 +141,6 @@ def test_client_credentials(app, soid, error):
     assert error == answer.get("error")
     assert (error is None) == ("access_token" in answer)
     assert "refresh_token" not in answer
-
-
-@pytest.mark.parametrize(
-    ("method", "form", "status"),
-    [
-        ("GET", {"grant_type": "refresh_token"}, 400),
-        ("POST", {}, 400),
-        ("POST", {"grant_type": "password"}, 200),
-    ],
-)
-def test_bad_request(zoho, method, form, status):
-    """A wrong method or no grant type is 400, an unknown grant type 200."""
-    response = requests.request(method, zoho.us.token_url, data=form, timeout=20)
-
-    assert status == response.status_code
-    assert "error" in response.json()
-
-
-def test_error_status_option(app, zoho):
-    """Errors can come with 400 instead of 200."""
-    zoho.options.error_status = 400
-
-    assert app.token("refresh_token", refresh_token="wrong").status_code == 400
-
-
-def test_rfc6749_dialect(app, zoho):
-    """Errors can have the names and statuses of RFC 6749."""
-    zoho.options.dialect = "rfc6749"
-    unknown = app.token("refresh_token", refresh_token="wrong")
-    secret = app.token("refresh_token", refresh_token="x", client_secret="wrong")
-
-    assert (unknown.status_code, unknown.json()["error"]) == (400, "invalid_grant")
-    assert (secret.status_code, secret.json()["error"]) == (401, "invalid_client")
 
 
 @pytest.mark.parametrize("method", ["S256", "plain"])
@@ -265,3 +165,96 @@ def test_pkce(app, zoho, method):
     assert app.exchange(code, **redirect) == {"error": "invalid_code"}
     assert app.exchange(code, code_verifier="w" * 43, **redirect) == {"error": "invalid_code"}
     assert "access_token" in app.exchange(code, code_verifier=verifier, **redirect)
+
+
+# Limits, each at its edge
+
+
+def test_mints_per_window(app, zoho):
+    """The eleventh access token of a refresh token is refused until ten minutes have passed."""
+    token, other = zoho.refresh_token(), zoho.refresh_token()
+    good = [app.refresh(token) for _ in range(10)]
+    throttled = app.token("refresh_token", refresh_token=token)
+
+    assert all("access_token" in each for each in good)
+    assert throttled.status_code == 400
+    assert throttled.json()["error"] == "Access Denied"
+    assert "too many requests" in throttled.json()["error_description"]
+    assert throttled.json()["status"] == "failure"
+    assert app.error(other) is None
+    zoho.clock.advance(595)
+    assert app.error(token) == "Access Denied"
+    zoho.clock.advance(10)
+    assert app.error(token) is None
+
+
+def test_exchange_counts(app, zoho):
+    """The access token of an exchange is one of the ten."""
+    zoho.options.mints_per_window = 2
+    token = app.exchange(zoho.grant_code())["refresh_token"]
+
+    assert [None, "Access Denied"] == [app.error(token), app.error(token)]
+
+
+@pytest.mark.parametrize("limit", [10, 15, 30])
+def test_active_access_tokens(app, zoho, limit):
+    """One access token too many silently ends the oldest."""
+    zoho.options.active_access_tokens = limit
+    zoho.options.mints_per_window = None
+    token = zoho.refresh_token()
+    made = [app.refresh(token)["access_token"] for _ in range(limit + 1)]
+
+    assert [False] + [True] * limit == [zoho.is_active(each) for each in made]
+    assert app.code("org", made[0]) == "INVALID_TOKEN"
+    assert zoho.counters.evictions == {"access_token": 1}
+
+
+def test_refresh_tokens_per_user_and_client(app, zoho):
+    """The twenty-first refresh token ends the first, with its access tokens."""
+    first = zoho.refresh_token()
+    access = app.refresh(first)["access_token"]
+    someone_else = zoho.refresh_token(zoho.add_user("bo@example.com"))
+    rest = [zoho.refresh_token() for _ in range(20)]
+
+    assert app.error(first) == "invalid_code"
+    assert not zoho.is_active(access)
+    assert all(zoho.is_active(each) for each in [*rest, someone_else])
+
+
+def test_logins_per_window(app, zoho):
+    """The eleventh login of a user and client within ten minutes is refused."""
+    answers = [app.exchange(zoho.grant_code()) for _ in range(11)]
+
+    assert [each["error"] for each in answers if "error" in each] == ["Access Denied"]
+    zoho.clock.advance(601)
+    assert "access_token" in app.exchange(zoho.grant_code())
+
+
+# The rotation of other providers
+
+
+@pytest.mark.parametrize("kills", [False, True])
+def test_rotation(app, zoho, kills):
+    """The old refresh token is refused, and where its reuse kills, the family ends."""
+    zoho.options.rotation = "rotate_reuse_kills" if kills else "rotate"
+    old = zoho.refresh_token()
+    new = app.refresh(old)
+    last = app.refresh(new["refresh_token"])
+
+    assert app.error(old) == "invalid_code"
+    assert kills != zoho.is_active(last["access_token"])
+    assert kills != zoho.is_active(last["refresh_token"])
+
+
+def test_rotation_with_grace(app, zoho):
+    """One generation back is accepted with the same successor; two back is not."""
+    zoho.options.rotation = "rotate_grace"
+    first = zoho.refresh_token()
+    second = app.refresh(first)["refresh_token"]
+    again = app.refresh(first)["refresh_token"]
+    third = app.refresh(second)["refresh_token"]
+
+    assert second == again
+    assert app.error(first) == "invalid_code"
+    assert third == app.refresh(second)["refresh_token"]
+    assert third != second

@@ -54,8 +54,8 @@ class AWS(SaysWhenReady):
     name = "AWS (moto)"
     region = "eu-central-1"
 
-    def __init__(self, folder=None, *, durable=True, options=()):
-        super().__init__(folder, durable=durable, options=options)
+    def __init__(self):
+        super().__init__()
         self._moto = Moto()
 
     @property

@@ -54,7 +54,7 @@ class Guard:
         self.main = None  # the server's process id; None before it was started
         self.code = None  # what it ended with; None while it runs
         self.stopping = signal.SIGTERM
-        self.folder = None  # removed at the end; None: not ours
+        self.folder = None  # removed at the end
 
     def descendants(self):
         """Return the processes under the guard with their states, parents first."""

@@ -24,26 +24,24 @@ INSTALL = ("install", "--yes", "--no-install-recommends")
 ENDS = (signal.SIGTERM, signal.SIGHUP)
 
 
-def main(stamp=None, *, programs=PROGRAMS, policy=POLICY):
+def main(stamp=None):
     """
     Install what is missing, or say how to get it. Both are good ends: tests without theirs skip.
 
     Args:
         stamp: A file that is touched when nothing is missing any more. None: no such file.
-        programs: What has to be there.
-        policy: Where Debian's packages ask whether a service may be started.
     """
-    if wanted := missing(programs):
+    if wanted := missing():
         if possible():
-            install(wanted, policy)
-        tell(missing(programs))
-    if stamp and not missing(programs):
+            install(wanted)
+        tell(missing())
+    if stamp and not missing():
         Path(stamp).touch()
 
 
-def missing(programs=PROGRAMS):
-    """Return those that are not installed."""
-    return [program for program in programs if not program.find()]
+def missing():
+    """Return the programs that are not installed."""
+    return [program for program in PROGRAMS if not program.find()]
 
 
 def possible():
@@ -52,10 +50,10 @@ def possible():
     return bool(debian and os.geteuid() == 0)
 
 
-def install(programs, policy=POLICY):
+def install(programs):
     """Install their packages; what fails is shown by apt-get itself."""
     say(f"installing {', '.join(program.package for program in programs)} for the tests")
-    with no_services(policy):
+    with no_services():
         # The lists are old, or not there as in most containers; and mirrors fail at times.
         run(*APT_GET, "update") or run(*APT_GET, "update")
         for program in programs:
@@ -74,18 +72,18 @@ def run(*command):
 
 
 @contextmanager
-def no_services(policy=POLICY):
+def no_services():
     """Keep packages from starting their services, as long as this lasts."""
-    if policy.exists() and policy.read_text() != NO_SERVICES:
+    if POLICY.exists() and POLICY.read_text() != NO_SERVICES:
         yield  # somebody has decided about services already
         return
     before = {number: signal.signal(number, lambda *_: sys.exit(1)) for number in ENDS}
     try:
-        policy.write_text(NO_SERVICES)
-        policy.chmod(0o755)
+        POLICY.write_text(NO_SERVICES)
+        POLICY.chmod(0o755)
         yield
     finally:
-        policy.unlink()
+        POLICY.unlink()
         for number, handler in before.items():
             signal.signal(number, handler)
 

@@ -25,8 +25,6 @@ class MariaDB(PrivateServer):
         program = MARIADB.require()
         data = self.make("data")
         self.make("tmp")
-        if any(data.iterdir()):
-            return
         # Root comes in by the socket alone, whose folder is closed to others.
         self.run(
             [

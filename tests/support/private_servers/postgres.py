@@ -23,8 +23,6 @@ class Postgres(PrivateServer):
     def prepare(self):
         program = POSTGRES.require()
         data = self.make("data")
-        if any(data.iterdir()):
-            return
         self.run(
             [
                 program.with_name("initdb"),

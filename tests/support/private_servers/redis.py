@@ -15,12 +15,9 @@ class Redis(PrivateServer):
 
     name = "Redis"
 
-    def __init__(self, folder=None, *, durable=True, options=()):
-        super().__init__(folder, durable=durable, options=options)
-        self._numbers = count(1)
-
     def prepare(self):
         REDIS.require()
+        self._numbers = count(1)
         self.make("data")
 
     def command(self):

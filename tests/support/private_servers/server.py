@@ -33,8 +33,6 @@ class PrivateServer(ABC):
     A server of our own on 127.0.0.1.
 
     Args:
-        folder: Where its data go; kept afterwards, and taken up by the next server of its kind
-            there. None makes a temporary one, which is removed at the end.
         durable: Whether it syncs to the disk what it acknowledges. False is quicker, and loses
             the last second when the machine (not the server) goes down.
         options: More arguments for the server's command line.
@@ -43,7 +41,7 @@ class PrivateServer(ABC):
         host: Its address.
         port: Its port, the same over all its starts; None before the first.
         password: What clients need, different for each server.
-        folder: Where its data and its log are; None before the first start.
+        folder: Where its data and its log are, removed at the end; None before the first start.
         options: As given; read at each start, so they may be changed between two.
         pid: Its process, the last one if it isn't running; None before the first start.
     """
@@ -53,16 +51,14 @@ class PrivateServer(ABC):
     stop_signal = signal.SIGTERM
     drops_root = True  # runs as the user "nobody" when we are root
 
-    def __init__(self, folder=None, *, durable=True, options=()):
-        self.folder = Path(folder).absolute() if folder else None
+    def __init__(self, *, durable=True, options=()):
+        self.folder = None
         self.durable = durable
         self.options = list(options)
         self.port = None
         self.pid = None
         self.password = secrets.token_hex(16)
-        self._kept = folder is not None
         self._custody = None
-        self._prepared = False
         self._log_read = 0  # where the log of the last start begins
 
     # What differs between servers.
@@ -99,10 +95,10 @@ class PrivateServer(ABC):
         """
         if self._custody is None:
             self._custody = Custody()
-        if not self._prepared:
-            self._find_room()
+            self.folder = Path(self._custody.ask("make_folder"))
+            self._give(self.folder)
+            self.write("server.log", "")
             self.prepare()
-            self._prepared = True
         if self.running:
             return
         if self.port:
@@ -151,17 +147,14 @@ class PrivateServer(ABC):
         return self.folder / "server.log"
 
     def close(self):
-        """End it for good, and remove its folder if that was a temporary one."""
+        """End it for good, and remove its folder."""
         if not self._custody or not self._custody.ours:
             return
         try:
-            # Nobody needs the data of a temporary folder to be in order.
-            self.stop() if self._kept else self.kill()
+            self.kill()
         finally:
             self._custody.close()
-            self._custody, self._prepared = None, False
-            if not self._kept:
-                self.folder = None
+            self._custody = self.folder = None
 
     def __enter__(self):
         try:
@@ -173,9 +166,6 @@ class PrivateServer(ABC):
 
     def __exit__(self, *exc_info):
         self.close()
-
-    def __repr__(self):
-        return f"<{self.name} on {self.host}:{self.port}>"
 
     # For the servers.
 
@@ -222,25 +212,6 @@ class PrivateServer(ABC):
     def _give(self, path):
         if user := self._user():
             os.chown(path, *user)
-
-    def _find_room(self):
-        if self.folder is None:
-            self.folder = Path(self._custody.ask("make_folder"))
-        self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        self._give(self.folder)
-        if self._user():
-            closed = [each for each in self.folder.parents if not each.stat().st_mode & 0o001]
-            if closed:
-                raise ServerFailed(
-                    f"{self.name} is not run as root, and the user nobody can't enter "
-                    f"{closed[-1]}: take a folder below /tmp, or none, and set TMPDIR=/tmp"
-                )
-        password = self.folder / "password"
-        if password.exists():
-            self.password = password.read_text()
-        else:
-            self.write("password", self.password)
-        self.write("server.log", "")
 
     def _spawn(self, argv):
         self._log_read = self.log.stat().st_size

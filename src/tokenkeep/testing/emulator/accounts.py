@@ -11,7 +11,6 @@ from .model import (
     ENVIRONMENTS,
     AccessToken,
     Grant,
-    OAuthError,
     RefreshToken,
     new_secret,
 )
@@ -22,6 +21,9 @@ if TYPE_CHECKING:
     from .model import Client, User
     from .options import Options
     from .registry import Registry
+
+CODE_LIFE = 60
+"""Seconds a grant code is good for, unless its maker said otherwise."""
 
 
 class Accounts:
@@ -78,7 +80,7 @@ class Accounts:
             client,
             scope or DEFAULT_SCOPE,
             _environment(environment),
-            self.clock.now() + (self.options.code_life if life is None else life),
+            self.clock.now() + (CODE_LIFE if life is None else life),
             redirect_uri,
             offline,
             challenge,
@@ -100,8 +102,6 @@ class Accounts:
                 if each.status == "active" and (each.user, each.client) == (user, client)
             ]
             if limit is not None and len(mine) >= limit:
-                if self.options.refresh_token_limit_is_error:
-                    raise OAuthError("access_denied", "maximum number of refresh tokens reached")
                 for oldest in mine[: len(mine) - int(limit) + 1]:
                     self.end(oldest, "evicted")
                     self.counters.add("evictions", "refresh_token")

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections import Counter, deque
+from collections import deque
 from typing import TYPE_CHECKING, Any
 
 from starlette.responses import JSONResponse, Response
@@ -28,7 +27,6 @@ class CrmAccess:
     def __init__(self, world: World) -> None:
         self._world = world
         self._spent: dict[tuple[str, str], deque[float]] = {}
-        self._running: Counter[tuple[str, str]] = Counter()
 
     def guard(self, resource: str, handler: Handler) -> Callable[[Request], Awaitable[Response]]:
         """
@@ -51,63 +49,46 @@ class CrmAccess:
         return guarded
 
     def _token(self, request: Request) -> AccessToken | Response:
-        options, accounts = self._world.options, self._world.accounts
+        accounts = self._world.accounts
         scheme, _, value = request.headers.get("authorization", "").partition(" ")
         if not value:
             return self.error(401, "AUTHENTICATION_FAILURE", "Authentication failed")
-        schemes = {"zoho-oauthtoken"} | ({"bearer"} if options.accept_bearer else set())
-        token = accounts.find_access_token(value) if scheme.lower() in schemes else None
+        known = scheme.lower() == "zoho-oauthtoken"
+        token = accounts.find_access_token(value) if known else None
         site = request.scope["site"]
         if (
             token is None
             or not accounts.is_live(token)
             or (token.user.data_center, token.environment) != (site.data_center, site.environment)
         ):
-            text = {"AUTHENTICATION_FAILURE": "Authentication failed"}
-            code = options.rejected_token_code
-            message = text.get(code, "invalid oauth token")
-            return self.error(options.rejected_token_status, code, message)
+            return self.error(401, "INVALID_TOKEN", "invalid oauth token")
         return token
 
     def _permitted(
         self, request: Request, token: AccessToken, resource: str
     ) -> AccessToken | Response:
-        options = self._world.options
-        if token.user.name in options.no_api_access:
+        if token.user.name in self._world.options.no_api_access:
             details = {"permissions": ["Crm_Implied_Api_Access"]}
             return self.error(403, "NO_PERMISSION", "permission denied", details)
-        if options.enforce_scopes and not covers(
-            token.scope, resource, _OPERATIONS[request.method]
-        ):
-            return self.error(
-                options.scope_mismatch_status, "OAUTH_SCOPE_MISMATCH", "Unauthorized"
-            )
+        if not covers(token.scope, resource, _OPERATIONS[request.method]):
+            return self.error(401, "OAUTH_SCOPE_MISMATCH", "Unauthorized")
         return token
 
     async def _spend(self, request: Request, token: AccessToken, handler: Handler) -> Response:
-        options = self._world.options
+        credit = self._world.options.api_credits
         payer = (token.user.zgid, token.environment)
         spent = self._spent.setdefault(payer, deque())
         now = self._world.clock.now()
         while spent and now - spent[0] >= _DAY:
             spent.popleft()
-        busy = options.api_concurrency is not None and self._running[payer] >= (
-            options.api_concurrency
-        )
-        if busy or (options.api_credits is not None and len(spent) >= options.api_credits):
+        if credit is not None and len(spent) >= credit:
             return self.error(429, "TOO_MANY_REQUESTS", "too many requests, please try later")
         spent.append(now)
-        self._running[payer] += 1
-        try:
-            if options.api_latency:
-                await asyncio.sleep(options.api_latency)
-            response = await handler(request, token)
-        finally:
-            self._running[payer] -= 1
-        if options.api_credits is not None:
-            left = options.api_credits - len(spent)
+        response = await handler(request, token)
+        if credit is not None:
+            left = credit - len(spent)
             # Zoho shows what is left only once half is spent.
-            if left <= options.api_credits / 2:
+            if left <= credit / 2:
                 response.headers["X-API-CREDITS-REMAINING"] = str(int(left))
         return response
 

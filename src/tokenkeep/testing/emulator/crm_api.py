@@ -189,7 +189,7 @@ class CrmApi:
     def _list(self, request: Request, table: dict[str, dict[str, Any]]) -> Response:
         asked = request.query_params
         recent = request.path_params["version"] > _FIELDS_OPTIONAL
-        if recent and self._world.options.fields_required and "fields" not in asked:
+        if recent and "fields" not in asked:
             return self._access.error(
                 400,
                 "REQUIRED_PARAM_MISSING",

@@ -21,13 +21,6 @@ if TYPE_CHECKING:
     from .world import Site, World
 
 # What RFC 6749, section 5.2, calls Zoho's errors.
-_RFC6749 = {
-    "invalid_code": "invalid_grant",
-    "invalid_client_secret": "invalid_client",
-    "invalid_redirect_uri": "invalid_grant",
-    "missing_org_info": "invalid_request",
-    "Access Denied": "temporarily_unavailable",
-}
 
 
 class OAuthEndpoints:
@@ -88,7 +81,7 @@ class OAuthEndpoints:
         data_center = site_of(request).data_center
         done = self._world.accounts.revoke_value(form.get("token", ""), data_center, client)
         # RFC 7009, section 2.2, answers 200 for an unknown token; Zoho does not.
-        if done or self._world.options.dialect == "rfc6749":
+        if done:
             return JSONResponse({"status": "success"})
         self._world.counters.add("errors", "invalid_token")
         return JSONResponse({"status": "failure", "error": "invalid_token"}, status_code=400)
@@ -125,7 +118,7 @@ class OAuthEndpoints:
                 {"response": "error", "cause": "INVALID_OAUTHTOKEN"}, status_code=401
             )
         scopes = token.scope.lower().replace(",", " ").split()
-        if self._world.options.enforce_scopes and "aaaserver.profile.read" not in scopes:
+        if "aaaserver.profile.read" not in scopes:
             self._world.counters.add("errors", "INVALID_OAUTHSCOPE")
             return JSONResponse(
                 {"response": "error", "cause": "INVALID_OAUTHSCOPE"}, status_code=401
@@ -178,17 +171,13 @@ class OAuthEndpoints:
         )
 
     def failure(self, error: OAuthError) -> Response:
-        """Answer an error, in the dialect of the options."""
-        options = self._world.options
-        name, status = error.name, error.status or options.error_status
-        if options.dialect == "rfc6749":
-            name = _RFC6749.get(name, name)
-            status = 401 if name == "invalid_client" else error.status or 400
-        self._world.counters.add("errors", name)
-        body: dict[str, Any] = {"error": name, **error.details}
+        """Answer an error; those without a status of their own have 200, as Zoho's."""
+        self._world.counters.add("errors", error.name)
+        body: dict[str, Any] = {"error": error.name, **error.details}
         if error.description is not None:
             body |= {"error_description": error.description, "status": "failure"}
-        return JSONResponse(body, status_code=status, headers={"Cache-Control": "no-store"})
+        headers = {"Cache-Control": "no-store"}
+        return JSONResponse(body, status_code=error.status or 200, headers=headers)
 
 
 def site_of(request: Request) -> Site:

@@ -1,4 +1,4 @@
-"""Every limit and every disputed behaviour of the emulator, as one table."""
+"""The emulator's limits and the behaviour of other providers, as one table."""
 
 from __future__ import annotations
 
@@ -7,14 +7,8 @@ from typing import Any
 
 ROTATIONS = ("none", "rotate", "rotate_reuse_kills", "rotate_grace")
 EXPIRY_UNITS = ("seconds", "milliseconds_with_sec", "milliseconds", "text", "missing")
-DIALECTS = ("zoho", "rfc6749")
-WINDOWS = ("fixed", "sliding")
-_CHOICES = {
-    "rotation": ROTATIONS,
-    "expires_in": EXPIRY_UNITS,
-    "dialect": DIALECTS,
-    "throttle_window_kind": WINDOWS,
-}
+API_DOMAINS = ("environment", "production", "omit")
+_CHOICES = {"rotation": ROTATIONS, "expires_in": EXPIRY_UNITS, "api_domain": API_DOMAINS}
 
 
 @dataclass
@@ -22,92 +16,45 @@ class Options:
     """
     What the emulator does, assignable at any time; defaults are Zoho's.
 
-    A mistyped name or value raises at once. Where Zoho's documents disagree,
-    the attribute's comment in ``docs/emulator.md`` names the sides.
+    A mistyped name or value raises at once.
 
     Attributes:
         access_token_life: Seconds an access token is good for.
-        code_life: Seconds a grant code is good for, unless its maker said otherwise.
         active_access_tokens: Live access tokens per refresh token; the oldest is
             invalidated silently. None means no limit.
-        mints_per_window: Access tokens per refresh token and window; None means no limit.
-        exchange_counts_as_mint: Whether the token that comes with an exchanged
-            code is one of *mints_per_window*.
+        mints_per_window: Access tokens per refresh token and window, that of the
+            exchange among them; None means no limit.
         logins_per_window: Refresh tokens per user, client and window made by
             exchanging codes; None means no limit.
-        throttle_window: Seconds of the window of the two limits above.
-        throttle_window_kind: ``"fixed"`` starts at the first mint and ends as a
-            whole; ``"sliding"`` forgets mint by mint.
-        throttle_extends: Whether a refused call starts the block anew.
-        throttle_status: HTTP status of the throttle answer.
-        refresh_tokens: Refresh tokens per user and client; None means no limit.
-        refresh_token_limit_is_error: Refuse one too many, instead of killing the oldest.
-        error_status: HTTP status of errors at the token endpoint.
-        dialect: ``"zoho"``, or ``"rfc6749"`` for error names and statuses as the RFC has them.
+        throttle_window: Seconds of the window of the two limits above; it starts at
+            the first one and ends as a whole.
+        refresh_tokens: Refresh tokens per user and client, one more kills the
+            oldest; None means no limit.
         expires_in: How an answer tells the life: ``"seconds"``, ``"milliseconds_with_sec"``
             (with ``expires_in_sec``), ``"milliseconds"`` alone, ``"text"``, ``"missing"``.
-        api_domain: ``"environment"``, ``"production"``, ``"omit"``, or a URL to answer.
-        scope_in_answer: Whether token answers hold ``scope``, separated by spaces.
-        code_at_wrong_data_center: Error for a code of another data centre.
-        refresh_token_at_wrong_data_center: Error for a refresh token of another data centre.
-        code_reuse_kills: Whether a code used twice kills the tokens it made.
+        api_domain: Whose API server a token answer names: that of the grant's
+            ``"environment"``, always ``"production"``'s; or ``"omit"``.
         rotation: ``"none"``, ``"rotate"`` (the old one is refused), ``"rotate_reuse_kills"``
             (the old one kills its family), ``"rotate_grace"`` (one generation
             back is accepted, and answered with the same successor).
-        rotation_kills_access_tokens: Whether older access tokens die at a rotation.
-        early_refresh_window: Refuse to renew when more than this many seconds are
-            left, as Exact Online does; None means always renew.
-        loopback_any_port: Whether a loopback redirect URI matches with any port
-            (RFC 8252, section 7.3).
         auto_consent: Whether ``auto=accept`` or ``auto=reject`` in the authorize
             URL answers for the person.
-        accept_bearer: Whether the CRM takes ``Bearer`` beside ``Zoho-oauthtoken``.
-        rejected_token_code: The CRM's code for an access token that is no good.
-        rejected_token_status: HTTP status of that answer.
-        scope_mismatch_status: HTTP status of ``OAUTH_SCOPE_MISMATCH``.
-        enforce_scopes: Whether the CRM looks at scopes at all.
         no_api_access: Names of users who get ``NO_PERMISSION``.
-        fields_required: Whether a list of records must name its fields, as from v3 on.
         api_credits: CRM calls per organisation in 24 hours; None means no limit.
-        api_concurrency: CRM calls at once per organisation; None means no limit.
-        api_latency: Seconds of real time that a CRM call takes, at least.
     """
 
     access_token_life: float = 3600
-    code_life: float = 60
     active_access_tokens: int | None = 15
     mints_per_window: int | None = 10
-    exchange_counts_as_mint: bool = True
     logins_per_window: int | None = 10
     throttle_window: float = 600
-    throttle_window_kind: str = "fixed"
-    throttle_extends: bool = False
-    throttle_status: int = 400
     refresh_tokens: int | None = 20
-    refresh_token_limit_is_error: bool = False
-    error_status: int = 200
-    dialect: str = "zoho"
     expires_in: str = "seconds"
     api_domain: str = "environment"
-    scope_in_answer: bool = True
-    code_at_wrong_data_center: str = "invalid_client"
-    refresh_token_at_wrong_data_center: str = "invalid_code"  # noqa: S105 - an error's name
-    code_reuse_kills: bool = False
     rotation: str = "none"
-    rotation_kills_access_tokens: bool = False
-    early_refresh_window: float | None = None
-    loopback_any_port: bool = True
     auto_consent: bool = False
-    accept_bearer: bool = False
-    rejected_token_code: str = "INVALID_TOKEN"  # noqa: S105 - an error's name
-    rejected_token_status: int = 401
-    scope_mismatch_status: int = 401
-    enforce_scopes: bool = True
     no_api_access: tuple[str, ...] = ()
-    fields_required: bool = True
     api_credits: int | None = 50_000
-    api_concurrency: int | None = None
-    api_latency: float = 0
 
     def __setattr__(self, name: str, value: Any) -> None:
         """Refuse names and values that would be ignored in silence."""

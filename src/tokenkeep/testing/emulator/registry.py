@@ -13,8 +13,6 @@ from .model import Client, OAuthError, User
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-    from .options import Options
-
 
 class Registry:
     """
@@ -24,14 +22,12 @@ class Registry:
 
     Args:
         data_centers: Their names, the first is where things go by default.
-        options: Read at every step.
     """
 
-    def __init__(self, data_centers: Sequence[str], options: Options) -> None:
+    def __init__(self, data_centers: Sequence[str]) -> None:
         self.data_centers: tuple[str, ...] = tuple(data_centers)
         self.users: dict[str, User] = {}
         self.clients: dict[str, Client] = {}
-        self._options = options
         self._lock = threading.RLock()
         self._zuids = itertools.count(70_000_001)
 
@@ -137,13 +133,12 @@ class Registry:
         return client
 
     def accepts_redirect(self, client: Client, uri: str) -> bool:
-        """Tell whether *uri* is one of the client's, on any loopback port if so optioned."""
+        """Tell whether *uri* is one of the client's, on any loopback port (RFC 8252, 7.3)."""
         if uri in client.redirect_uris:
             return True
         asked = urlsplit(uri)
         return (
-            self._options.loopback_any_port
-            and asked.scheme == "http"
+            asked.scheme == "http"
             and asked.hostname in ("127.0.0.1", "localhost", "::1")
             and any(
                 (asked.hostname, asked.path, asked.query) == (own.hostname, own.path, own.query)

@@ -69,8 +69,7 @@ class TokenEndpoint:
                 grant.user, grant.client, grant.scope, grant.environment
             )
             grant.made = login
-            if accounts.options.exchange_counts_as_mint:
-                login.mints.append(accounts.clock.now())
+            login.mints.append(accounts.clock.now())
         token = accounts.make_access_token(
             grant.user, grant.client, grant.scope, grant.environment, login
         )
@@ -84,14 +83,10 @@ class TokenEndpoint:
         accounts = self._accounts
         grant = accounts.grants.get(form.get("code", ""))
         if grant is not None and grant.user.data_center != data_center:
-            raise OAuthError(accounts.options.code_at_wrong_data_center)
+            raise OAuthError("invalid_client")
         if grant is None or grant.client != client:
             raise OAuthError("invalid_code")
-        if grant.used:
-            if accounts.options.code_reuse_kills and grant.made is not None:
-                accounts.end(grant.made)
-            raise OAuthError("invalid_code")
-        if accounts.clock.now() >= grant.expires_at:
+        if grant.used or accounts.clock.now() >= grant.expires_at:
             raise OAuthError("invalid_code")
         if grant.redirect_uri is not None and form.get("redirect_uri") != grant.redirect_uri:
             raise OAuthError("invalid_redirect_uri")
@@ -108,21 +103,18 @@ class TokenEndpoint:
         value = form.get("refresh_token", "")
         login = accounts.find_refresh_token(value)
         if login is not None and login.user.data_center != data_center:
-            raise OAuthError(options.refresh_token_at_wrong_data_center)
+            raise OAuthError("invalid_code")
         if login is None or login.client != client or login.status != "active":
             raise OAuthError("invalid_code")
         if value != login.value and not self._in_grace(login, value):
             if options.rotation == "rotate_reuse_kills":
                 accounts.end(login)
             raise OAuthError("invalid_code")
-        self._refuse_early(login)
         self._limit_mints(login)
 
         rotated = None
         if options.rotation != "none":
             rotated = accounts.rotate(login) if value == login.value else login.value
-            if options.rotation_kills_access_tokens:
-                accounts.kill_access_tokens(login)
         token = accounts.make_access_token(
             login.user, login.client, login.scope, login.environment, login
         )
@@ -149,14 +141,6 @@ class TokenEndpoint:
         """Tell whether *value* is the previous one, where that is still accepted."""
         return self._accounts.options.rotation == "rotate_grace" and login.previous[-1:] == [value]
 
-    def _refuse_early(self, login: RefreshToken) -> None:
-        window = self._accounts.options.early_refresh_window
-        live = [each for each in login.access_tokens if self._accounts.is_live(each)]
-        if window is not None and live:
-            left = live[-1].expires_at - self._accounts.clock.now()
-            if left > window:
-                raise OAuthError("access_denied", "access_token not expired", status=400)
-
     def _limit_mints(self, login: RefreshToken) -> None:
         """Count a mint, or raise the throttle answer."""
         options, now = self._accounts.options, self._accounts.clock.now()
@@ -165,17 +149,12 @@ class TokenEndpoint:
             login.mints.append(now)
             return
         if now < login.blocked_until:
-            if options.throttle_extends:
-                login.blocked_until = now + window
-            raise _throttled(options.throttle_status)
-        if options.throttle_window_kind == "sliding":
-            login.mints = [each for each in login.mints if now - each < window]
-        elif login.mints and now - login.mints[0] >= window:
+            raise _throttled()
+        if login.mints and now - login.mints[0] >= window:
             login.mints = []
         if len(login.mints) >= options.mints_per_window:
-            begin = login.mints[0] if login.mints and not options.throttle_extends else now
-            login.blocked_until = begin + window
-            raise _throttled(options.throttle_status)
+            login.blocked_until = (login.mints[0] if login.mints else now) + window
+            raise _throttled()
         login.mints.append(now)
 
     def _limit_logins(self, grant: Grant) -> None:
@@ -190,7 +169,7 @@ class TokenEndpoint:
             and (each.user, each.client) == (grant.user, grant.client)
         ]
         if options.logins_per_window is not None and len(recent) >= options.logins_per_window:
-            raise _throttled(options.throttle_status)
+            raise _throttled()
 
     def _success(self, token: AccessToken, refresh_token: str | None) -> dict[str, Any]:
         options = self._accounts.options
@@ -199,14 +178,11 @@ class TokenEndpoint:
         answer: dict[str, Any] = {"access_token": token.value}
         if refresh_token is not None:
             answer["refresh_token"] = refresh_token
-        if options.scope_in_answer:
-            answer["scope"] = " ".join(token.scope.replace(",", " ").split())
-        if options.api_domain == "environment":
-            answer["api_domain"] = self._api_url(token.user.data_center, token.environment)
-        elif options.api_domain == "production":
-            answer["api_domain"] = self._api_url(token.user.data_center, "production")
-        elif options.api_domain != "omit":
-            answer["api_domain"] = options.api_domain
+        answer["scope"] = " ".join(token.scope.replace(",", " ").split())
+        if options.api_domain != "omit":
+            production = options.api_domain == "production"
+            environment = "production" if production else token.environment
+            answer["api_domain"] = self._api_url(token.user.data_center, environment)
         answer["token_type"] = "Bearer"  # noqa: S105 - not a secret
         lives: dict[str, dict[str, Any]] = {
             "seconds": {"expires_in": seconds},
@@ -218,8 +194,8 @@ class TokenEndpoint:
         return answer | lives[options.expires_in]
 
 
-def _throttled(status: int) -> OAuthError:
-    return OAuthError("Access Denied", _TOO_MANY, status=status)
+def _throttled() -> OAuthError:
+    return OAuthError("Access Denied", _TOO_MANY, status=400)
 
 
 def _verifies(grant: Grant, verifier: str | None) -> bool:

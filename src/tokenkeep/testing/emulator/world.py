@@ -49,7 +49,7 @@ class World:
         self.faults: Faults = Faults()
         self.counters: Counters = Counters()
         self.records: Records = Records(self.clock)
-        self.registry: Registry = Registry(data_centers, self.options)
+        self.registry: Registry = Registry(data_centers)
         self.accounts: Accounts = Accounts(self.registry, self.clock, self.options, self.counters)
         self.tokens: TokenEndpoint = TokenEndpoint(self.accounts, self.api_url)
         self.devices: Devices = Devices(self.accounts, self.tokens)

@@ -7,78 +7,32 @@ from dataclasses import replace
 from math import inf, nextafter
 from threading import Barrier
 
-import boto3
 import pytest
 from aws_proxy import COMING, GOING, refusal, with_options
-from aws_records import FULL, found, row
+from aws_records import found, row
 
 from tokenkeep import (
-    ConfigurationError,
-    KeyRing,
     StoreConflict,
-    StoreError,
     StoreForeign,
     StoreTampered,
     StoreTooNew,
     StoreUnavailable,
-    Token,
-    Vault,
 )
 from tokenkeep.backends import open_backend
 from tokenkeep.backends.aws_items import in_order
 from tokenkeep.backends.base import MARKS
-from tokenkeep.backends.dynamodb import DynamoDBBackend
 from tokenkeep.testing._contract_workers import digits, in_processes
 
 
 @pytest.fixture
-def url(aws):
-    return aws.url("dynamodb")
+def service():
+    return "dynamodb"
 
 
 @pytest.fixture
-def table(url):
-    return url.partition("?")[0].rpartition("/")[2]
-
-
-@pytest.fixture
-def backend(url):
-    backend = open_backend(url)
-    yield backend
-    backend.close()
-
-
-@pytest.fixture
-def watched(url, proxy):
-    """The same table, by way of the proxy."""
-    open_backend(url).close()
-    watched = open_backend(with_options(proxy.of(url), timeout=3).replace("&create=true", ""))
-    yield watched
-    watched.close()
-
-
-@pytest.fixture
-def client(aws):
-    client = boto3.client("dynamodb", endpoint_url=aws.endpoint_url)
-    yield client
-    client.close()
-
-
-@pytest.fixture
-def items(client, table):
+def items(client, place):
     """All that lies in the table of records, however it got there."""
-    return lambda: client.scan(TableName=table, ConsistentRead=True)["Items"]
-
-
-@pytest.fixture
-def edit(client, table, items):
-    """Change the one record that is stored."""
-
-    def edit(changed):
-        (item,) = (each for each in items() if "sealed" in each)
-        client.put_item(TableName=table, Item={**item, **changed})
-
-    return edit
+    return lambda: client.scan(TableName=place, ConsistentRead=True)["Items"]
 
 
 def cancelled(*codes):
@@ -179,20 +133,6 @@ def test_what_was_written_since_its_index_was_read(watched, proxy, backend):
         change_back()
 
 
-def test_what_is_not_due_is_not_read(watched, proxy):
-    """One request finds what is due, however much is stored, and one reads it."""
-    for n in range(5):
-        watched.write(row(str(n), due_at=1_790_000_000.0 + n), replaces=None)
-    watched.write(row("never"), replaces=None)
-    proxy.requests.clear()
-
-    assert 2 == len(watched.due(1_790_000_001.5, 10))
-
-    assert ["Query", "BatchGetItem"] == proxy.operations()
-    (asked,) = proxy.sent("BatchGetItem")
-    assert 2 == sum(len(part["Keys"]) for part in asked["RequestItems"].values())
-
-
 @pytest.mark.parametrize("before", [-5.0, 0.0, 4.5])
 def test_nothing_is_due_before_what_was_seen(backend, before):
     """Who goes on behind what is later than all that is asked for gets nothing, and no error."""
@@ -227,95 +167,47 @@ def test_nothing_is_left_over(backend, items):
 # Failures
 
 
-def test_a_lost_answer_is_asked_for_again(watched, proxy, backend):
-    """A write of unknown outcome is repeated under its token, by which AWS knows it again."""
-    # moto's server does not know such tokens: it answers as to a second request.
-    proxy.faults["TransactWriteItems"] = [GOING, {}]
+# moto's server does not know requests again by their tokens: {} is what AWS would answer.
+@pytest.mark.parametrize(
+    ("faults", "sent", "tokens"),
+    [
+        ([COMING, COMING], 3, 1),
+        ([GOING, {}], 2, 1),
+        ([GOING, refusal("TransactionInProgressException"), {}], 3, 1),
+        ([cancelled("TransactionConflict", None)], 2, 2),
+    ],
+    ids=["request lost", "answer lost", "still being done", "others in the way"],
+)
+def test_a_write_is_sent_again(watched, proxy, faults, sent, tokens):
+    """Under its token, by which AWS knows it again; as a new one if it met another transaction."""
+    proxy.faults.update(TransactWriteItems=faults, GetItem=[COMING])
 
     watched.write(row(), replaces=None)
 
-    first, second = proxy.sent("TransactWriteItems")
-    assert first["ClientRequestToken"] == second["ClientRequestToken"]
-    assert first == second
-    assert row() == backend.read(row().id)
-
-
-def test_a_lost_request_is_sent_again(watched, proxy):
-    """What never arrived is done at last."""
-    proxy.faults.update(TransactWriteItems=[COMING, COMING], GetItem=[COMING])
-
-    watched.write(row(), replaces=None)
-
+    requests = [each["ClientRequestToken"] for each in proxy.sent("TransactWriteItems")]
+    assert (sent, tokens) == (len(requests), len(set(requests)))
     assert row() == watched.read(row().id)
 
 
-def test_no_answer_is_not_a_conflict(watched, proxy):
-    """When nobody knows whether a write was done, the error does not say that it was not."""
-    proxy.faults["TransactWriteItems"] = (GOING,)
+@pytest.mark.parametrize(
+    ("faults", "error", "said", "stored"),
+    [
+        ((GOING,), StoreUnavailable, "can't be reached", True),
+        ((cancelled("None", "TransactionConflict"),), StoreUnavailable, "others kept", False),
+        ([cancelled("ConditionalCheckFailed", "TransactionConflict")], StoreConflict, None, False),
+        ([cancelled("ValidationError")], StoreUnavailable, "TransactWriteItems was ref", False),
+    ],
+    ids=["no answer", "others in the way for ever", "a condition", "refused for itself"],
+)
+def test_a_write_that_fails(watched, proxy, faults, error, said, stored):  # noqa: PLR0917
+    """Only a condition is a conflict, and that is not tried again."""
+    proxy.faults["TransactWriteItems"] = faults
 
-    with pytest.raises(StoreUnavailable, match="can't be reached"):
+    with pytest.raises(error, match=said):
         watched.write(row(), replaces=None)
 
-    assert row() == watched.read(row().id)
-
-
-def test_a_save_of_unknown_outcome_is_looked_for(watched, proxy):
-    """The vault finds out that a login was stored although its answer was lost."""
-    vault = Vault(watched, KeyRing([bytes(32)]))
-    proxy.faults["TransactWriteItems"] = (GOING,)
-
-    saved = vault.save_token(Token(user="ana", refresh_token="r", **FULL))
-
-    assert [saved] == vault.get_tokens()
-
-
-def test_others_in_the_way_are_waited_for(watched, proxy):
-    """A transaction that meets another one is sent again, as a new one."""
-    proxy.faults["TransactWriteItems"] = [cancelled("TransactionConflict", None)]
-
-    watched.write(row(), replaces=None)
-
-    first, second = proxy.sent("TransactWriteItems")
-    assert first["ClientRequestToken"] != second["ClientRequestToken"]
-
-
-def test_others_in_the_way_for_ever(watched, proxy):
-    """Waiting ends, in an error that is no conflict: nothing is known of the version."""
-    proxy.faults["TransactWriteItems"] = (cancelled("None", "TransactionConflict"),)
-
-    with pytest.raises(StoreUnavailable, match="others kept writing"):
-        watched.write(row(), replaces=None)
-
-    assert watched.read(row().id) is None
-
-
-def test_a_condition_goes_before_others_in_the_way(watched, proxy):
-    """What can't succeed any more is not tried again."""
-    proxy.faults["TransactWriteItems"] = [
-        cancelled("ConditionalCheckFailed", "TransactionConflict")
-    ]
-
-    with pytest.raises(StoreConflict):
-        watched.write(row(), replaces=None)
-
-    assert 1 == len(proxy.sent("TransactWriteItems"))
-
-
-def test_a_transaction_refused_for_itself(watched, proxy):
-    """Something else than a condition is named, and is no conflict."""
-    proxy.faults["TransactWriteItems"] = [cancelled("ValidationError")]
-
-    with pytest.raises(StoreUnavailable, match="TransactWriteItems was refused"):
-        watched.write(row(), replaces=None)
-
-
-def test_a_request_that_is_still_being_done(watched, proxy):
-    """A repeated request that meets itself waits, under the same token."""
-    proxy.faults["TransactWriteItems"] = [GOING, refusal("TransactionInProgressException"), {}]
-
-    watched.write(row(), replaces=None)
-
-    assert 1 == len({each["ClientRequestToken"] for each in proxy.sent("TransactWriteItems")})
+    assert stored == (watched.read(row().id) is not None)
+    assert isinstance(faults, tuple) or 1 == len(proxy.sent("TransactWriteItems"))
 
 
 def test_touch_does_not_wait(watched, proxy):
@@ -333,25 +225,14 @@ def test_touch_does_not_wait(watched, proxy):
     assert 2 == len(proxy.sent("UpdateItem"))
 
 
-def test_what_a_batch_leaves_out_is_asked_for(watched, proxy, table):
+def test_what_a_batch_leaves_out_is_asked_for(watched, proxy, place):
     """DynamoDB may answer a part of what it was asked for."""
     watched.write(row(user="u"), replaces=None)
     key = {"pk": {"S": f"tokenkeep#record#{row().id[0]}"}, "sk": {"S": row().id}}
     left = {"Keys": [key], "ConsistentRead": True}
-    proxy.faults["BatchGetItem"] = [{"UnprocessedKeys": {table: left}, "Responses": {}}]
+    proxy.faults["BatchGetItem"] = [{"UnprocessedKeys": {place: left}, "Responses": {}}]
 
     assert [row(user="u")] == found(watched, "user", "u")
-
-
-def test_throttled(watched, proxy):
-    """Throttling is waited out; if it goes on, the error says so."""
-    slow = refusal("ProvisionedThroughputExceededException")
-    proxy.faults["GetItem"] = [slow, slow]
-    assert watched.read(row().id) is None
-
-    proxy.faults["GetItem"] = (slow,)
-    with pytest.raises(StoreUnavailable, match="throttled dynamodb:GetItem"):
-        watched.read(row().id)
 
 
 # Tables
@@ -367,22 +248,17 @@ def test_a_missing_table(aws):
     assert backend.describe() in str(caught.value)
 
 
-@pytest.mark.usefixtures("backend")
-def test_the_table_that_is_made(client, table):
-    """It is paid by request."""
-    made = client.describe_table(TableName=table)["Table"]
-
-    assert "PAY_PER_REQUEST" == made["BillingModeSummary"]["BillingMode"]
-
-
-def test_a_table_that_is_there_stays_as_it_is(backend, url, proxy):
-    """``create`` on an existing table only looks."""
+def test_the_table_that_is_made(backend, client, place, url, proxy):
+    """It is paid by request; ``create`` on an existing one only looks."""
     backend.write(row(), replaces=None)
+    made = client.describe_table(TableName=place)["Table"]
 
     again = open_backend(proxy.of(url))
 
+    assert "PAY_PER_REQUEST" == made["BillingModeSummary"]["BillingMode"]
     assert ["DescribeTable"] == proxy.operations()
     assert row() == again.read(row().id)
+    again.close()
 
 
 def test_all_make_the_table_at_once(url):
@@ -395,10 +271,10 @@ def _opened(backend, _):
 
 
 @pytest.mark.parametrize("create", ["true", "false"])
-def test_another_programs_table(client, url, table, create):
+def test_another_programs_table(client, url, place, create):
     """A table with other keys is refused, whether it was to be made or not."""
     client.create_table(
-        TableName=table,
+        TableName=place,
         AttributeDefinitions=[{"AttributeName": "id", "AttributeType": "S"}],
         KeySchema=[{"AttributeName": "id", "KeyType": "HASH"}],
         BillingMode="PAY_PER_REQUEST",
@@ -433,11 +309,11 @@ def test_several_stores_in_one_table(url):
 # What somebody deleted by hand
 
 
-def test_an_owner_whose_record_is_gone(backend, client, table, items):
+def test_an_owner_whose_record_is_gone(backend, client, place, items):
     """Somebody deleted the record alone: what it was for can be stored again."""
     backend.write(row("old", owner="same", user="u"), replaces=None)
     (item,) = (each for each in items() if "sealed" in each)
-    client.delete_item(TableName=table, Key={"pk": item["pk"], "sk": item["sk"]})
+    client.delete_item(TableName=place, Key={"pk": item["pk"], "sk": item["sk"]})
     assert [] == found(backend, "owner", "same") == found(backend, "user", "u")
 
     backend.write(row("new", owner="same"), replaces=None)
@@ -447,41 +323,17 @@ def test_an_owner_whose_record_is_gone(backend, client, table, items):
         backend.write(row("third", owner="same"), replaces=None)
 
 
-def test_a_record_whose_owner_is_anothers(backend, client, table, items):
+def test_a_record_whose_owner_is_anothers(backend, client, place, items):
     """It can be deleted, and the other one keeps the owner."""
     backend.write(row("old", owner="same"), replaces=None)
     (owner,) = (each for each in items() if each["sk"] == {"S": "owner"})
-    client.put_item(TableName=table, Item={**owner, "id": {"S": "new"}})
+    client.put_item(TableName=place, Item={**owner, "id": {"S": "new"}})
 
     assert backend.delete(row("old").id) is True
     assert [{**owner, "id": {"S": "new"}}] == items()
 
 
 # Limits and spoiled items
-
-
-def test_too_large(backend):
-    """More than an item holds is refused by name; what was stored stays."""
-    backend.write(row(), replaces=None)
-
-    with pytest.raises(StoreError, match="items hold 409600"):
-        backend.write(row(version="2", sealed=bytes(409_600)), replaces=digits("1"))
-
-    assert row() == backend.read(row().id)
-    backend.write(row(version="2", sealed=bytes(400_000)), replaces=digits("1"))
-
-
-def test_many_ids_in_their_order(backend):
-    """They lie in sixteen partitions; pages go through them in order."""
-    ids = [row(str(n)).id for n in range(60)]
-    for n in range(60):
-        backend.write(row(str(n)), replaces=None)
-
-    pages = [backend.scan(None, 7)]
-    while pages[-1]:
-        pages.append(backend.scan(pages[-1][-1].id, 7))
-
-    assert sorted(ids) == [each.id for page in pages for each in page]
 
 
 def test_a_page_begins_where_the_last_one_ended(watched, proxy):
@@ -503,27 +355,13 @@ def test_a_page_begins_where_the_last_one_ended(watched, proxy):
     ],
     ids=["newer", "no format", "no bytes", "no version", "no key"],
 )
-def test_a_spoiled_item(backend, edit, changed, error):
+def test_a_spoiled_item(backend, client, place, items, changed, error):  # noqa: PLR0917
     """What tokenkeep did not write is told from what a newer one wrote."""
     backend.write(row(), replaces=None)
-    edit(changed)
+    (item,) = (each for each in items() if "sealed" in each)
+    client.put_item(TableName=place, Item={**item, **changed})
 
     with pytest.raises(error) as caught:
         backend.read(row().id)
 
     assert row().id == caught.value.token_id
-
-
-@pytest.mark.parametrize(
-    ("arguments", "said"),
-    [
-        ({"table": "a"}, "no name of a DynamoDB table"),
-        ({"table": "a b c"}, "no name of a DynamoDB table"),
-        ({"table": "tokens", "prefix": ""}, "1 to 64 letters"),
-        ({"table": "tokens", "prefix": "a#b"}, "1 to 64 letters"),
-    ],
-)
-def test_wrong_names(arguments, said):
-    """Names that AWS would refuse are refused before anything is asked."""
-    with pytest.raises(ConfigurationError, match=said):
-        DynamoDBBackend(**arguments, region="eu-central-1")

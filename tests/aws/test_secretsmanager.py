@@ -1,0 +1,509 @@
+"""Secrets Manager: what it is sent, deletions, names and tags, and lists that are out of date."""
+
+from __future__ import annotations
+
+import datetime as dt
+import functools
+import json
+
+import pytest
+from aws_proxy import COMING, GOING, refusal, with_options
+from aws_records import FULL, found, own, row
+
+from tokenkeep import (
+    KeyRing,
+    StoreConflict,
+    StoreError,
+    StoreForeign,
+    StoreTampered,
+    StoreTooNew,
+    StoreUnavailable,
+    Token,
+    Vault,
+)
+from tokenkeep.backends import aws_secret_rows, aws_secrets, open_backend
+from tokenkeep.backends.aws_content import text_of
+from tokenkeep.backends.base import HEADER
+from tokenkeep.testing._contract_workers import digits, in_processes
+
+
+@pytest.fixture
+def told(client, place):
+    """What AWS tells of a secret, the one thing's if none is named."""
+    return lambda name=None: client.describe_secret(SecretId=f"{place}/{name or own().id}")
+
+
+@pytest.fixture
+def names(client, place):
+    """The names of all secrets there are, scheduled for deletion or not."""
+
+    def names():
+        found = client.list_secrets(
+            Filters=[{"Key": "name", "Values": [f"{place}/"]}], IncludePlannedDeletion=True
+        )
+        return [each["Name"].removeprefix(f"{place}/") for each in found["SecretList"]]
+
+    return names
+
+
+# What is asked
+
+
+def test_the_current_version_moves_from_a_named_one(watched, proxy, place, told):
+    """Nothing makes a value the current one but this request, which AWS refuses if it is late."""
+    watched.write(own(), replaces=None)
+    (first,) = proxy.sent("CreateSecret")
+
+    watched.write(own(version="2"), replaces=digits("1"))
+
+    (put,) = proxy.sent("PutSecretValue")
+    assert ["tokenkeep-pending"] == put["VersionStages"]
+    assert [{
+        "SecretId": f"{place}/{own().id}",
+        "VersionStage": "AWSCURRENT",
+        "RemoveFromVersionId": first["ClientRequestToken"],
+        "MoveToVersionId": put["ClientRequestToken"],
+    }] == proxy.sent("UpdateSecretVersionStage")  # fmt: skip
+    stages = told()["VersionIdsToStages"]
+    assert "AWSCURRENT" in stages[put["ClientRequestToken"]]
+    assert ["AWSPREVIOUS"] == stages[first["ClientRequestToken"]]
+
+
+# moto answers a request without a stage with the old value, where AWS gives the current one.
+def test_every_value_is_the_current_one(watched, proxy):
+    """The stage is named in each request, and what a batch brings is read again if it is old."""
+    watched.write(own(user="u"), replaces=None)
+    changed = own(version="2", user="u")
+    watched.write(changed, replaces=digits("1"))
+    watched.write(own("another"), replaces=None)
+
+    assert changed == watched.read(own().id)
+    assert [changed] == found(watched, "user", "u")
+    assert {changed, own("another")} == set(watched.scan(None, 10))
+    assert {"AWSCURRENT"} == {each["VersionStage"] for each in proxy.sent("GetSecretValue")}
+
+
+def test_a_batch_is_believed_where_it_is_current(watched, proxy):
+    """A listing takes one request for twenty secrets."""
+    for n in range(25):
+        watched.write(own(str(n)), replaces=None)
+    proxy.requests.clear()
+
+    assert 25 == len(watched.scan(None, 100))
+    assert [20, 5] == [len(each["SecretIdList"]) for each in proxy.sent("BatchGetSecretValue")]
+    assert [] == proxy.sent("GetSecretValue")
+
+
+@pytest.mark.parametrize(
+    ("access", "before", "after"),
+    [("a", [], []), ("b", ["TagResource"], ["UntagResource"])],
+    ids=["a claim", "a renewal"],
+)
+def test_what_is_sent(watched, proxy, access, before, after):
+    """Only what changed: tags before the value, so that it is found, and after it the old ones."""
+    watched.write(own(access="a", refresh="r"), replaces=None)
+    proxy.requests.clear()
+
+    watched.write(own(version="2", access=access, refresh="r"), replaces=digits("1"))
+
+    put, moved = "PutSecretValue", "UpdateSecretVersionStage"
+    assert ["GetSecretValue", put, *before, moved, *after] == proxy.operations()
+    tags = [[each["Key"] for each in sent["Tags"]] for sent in proxy.sent("TagResource")]
+    assert [[f"tokenkeep:access:{digits('b')}"] for _ in before] == tags
+
+
+# Failures
+
+
+def test_a_lost_answer_of_the_move(watched, proxy, backend):
+    """The one request that must not be repeated is not; whether it was done is not known."""
+    watched.write(own(), replaces=None)
+    proxy.faults["UpdateSecretVersionStage"] = (GOING,)
+
+    with pytest.raises(StoreUnavailable):
+        watched.write(own(version="2"), replaces=digits("1"))
+
+    assert 1 == len(proxy.sent("UpdateSecretVersionStage"))
+    assert own(version="2") == backend.read(own().id)
+
+
+@pytest.mark.parametrize("fault", [GOING, COMING])
+def test_lost_answers_of_the_rest(watched, proxy, backend, fault):
+    """All other requests are known again by their token, or do no harm when repeated."""
+    operations = ("CreateSecret", "GetSecretValue", "PutSecretValue", "TagResource", "ListSecrets",
+                  "UntagResource", "DescribeSecret", "BatchGetSecretValue")  # fmt: skip
+    proxy.faults.update({each: [fault] for each in operations})
+
+    watched.write(own(access="a"), replaces=None)
+    watched.write(own(version="2", access="b"), replaces=digits("1"))
+    watched.delete(own().id)
+    proxy.faults["RestoreSecret"] = [fault]
+    watched.write(own(version="3", access="c"), replaces=None)
+
+    watched.write(own("another"), replaces=None)
+
+    assert [own(version="3", access="c")] == found(backend, "access", "c")
+    assert {own(version="3", access="c"), own("another")} == set(watched.scan(None, 10))
+    tokens = [each["ClientRequestToken"] for each in proxy.sent("PutSecretValue")[:2]]
+    assert 1 == len(set(tokens))
+
+
+@pytest.mark.parametrize(
+    ("operation", "code", "said"),
+    [
+        ("PutSecretValue", "LimitExceededException", "written too often for Secrets Manager"),
+        ("UpdateSecretVersionStage", "InvalidParameterException", "was refused"),
+        ("GetSecretValue", "InvalidRequestException", "was refused"),
+    ],
+)
+def test_a_refusal_is_no_conflict(watched, proxy, operation, code, said):
+    """AWS refuses for another reason than another version, or can't give the value now."""
+    watched.write(own(), replaces=None)
+    proxy.faults[operation] = (refusal(code, "in another state"),)
+
+    with pytest.raises(StoreUnavailable, match=said):
+        watched.write(own(version="2"), replaces=digits("1"))
+
+
+def test_the_loser_takes_its_tags_back(watched, proxy, backend, told):
+    """A write that came too late leaves nothing to be found by; the winner's stays."""
+    watched.write(own(), replaces=None)
+
+    def win():
+        backend.write(own(version="2", access="won"), replaces=digits("1"))
+
+    proxy.faults["UpdateSecretVersionStage"] = [win]
+    with pytest.raises(StoreConflict):
+        watched.write(own(version="lost", access="lost", refresh="r"), replaces=digits("1"))
+
+    tags = told()["Tags"]
+    assert [f"tokenkeep:access:{digits('won')}"] == [each["Key"] for each in tags]
+
+
+# Deletion, while others write and after somebody deleted by hand
+
+
+@pytest.mark.parametrize(("options", "days"), [({"timeout": 10}, 30), ({"recovery_window": 7}, 7)])
+def test_the_recovery_window(url, told, options, days):
+    """A deleted secret can be brought back by hand for a while."""
+    backend = open_backend(with_options(url, **options))
+    backend.write(own(), replaces=None)
+
+    assert backend.delete(own().id) is True
+
+    left = told()["DeletedDate"] - dt.datetime.now(dt.UTC)
+    assert abs(left - dt.timedelta(days=days)) < dt.timedelta(hours=1)
+
+
+def test_erased_at_once(url, names):
+    """On request nothing is kept."""
+    backend = open_backend(with_options(url, force_delete="true"))
+    backend.write(own(), replaces=None)
+
+    assert backend.delete(own().id) is True
+    assert [] == names()
+    backend.write(own(version="again"), replaces=None)
+    assert own(version="again") == backend.read(own().id)
+
+
+def test_a_deleted_secret_is_used_again(backend, told, names):
+    """Who logs in again within the recovery window gets the same secret, with another value."""
+    backend.write(own(access="a", user="u"), replaces=None)
+    backend.delete(own().id)
+    again = own(version="again", access="b")
+
+    backend.write(again, replaces=None)
+
+    assert [again] == backend.scan(None, 10) == found(backend, "access", "b")
+    assert [] == found(backend, "access", "a") == found(backend, "user", "u")
+    (tag,) = told()["Tags"]
+    assert "access" in tag["Key"]
+    assert 1 == len(names())
+    with pytest.raises(StoreConflict):
+        backend.write(own(version="2"), replaces=digits("1"))
+
+
+def test_deleted_by_somebody_else(backend, client, place, told):
+    """What was scheduled for deletion by hand is gone, and tokenkeep does not undo that."""
+    backend.write(own(), replaces=None)
+    client.delete_secret(SecretId=f"{place}/{own().id}")
+
+    assert backend.read(own().id) is None
+    assert [] == backend.scan(None, 10) == found(backend, "owner", "one thing")
+    assert backend.delete(own().id) is False
+    with pytest.raises(StoreConflict):
+        backend.write(own(version="2"), replaces=digits("1"))
+    with pytest.raises(StoreUnavailable, match="aws secretsmanager restore-secret") as caught:
+        backend.write(own(version="2"), replaces=None)
+
+    assert f"{place}/{own().id}" in str(caught.value)
+    assert "DeletedDate" in told()
+
+
+def test_scheduling_is_not_repeated(watched, proxy, backend):
+    """It has no condition: sent twice, it could take what was made in between."""
+    watched.write(own(), replaces=None)
+    proxy.faults["DeleteSecret"] = (GOING,)
+
+    with pytest.raises(StoreUnavailable):
+        watched.delete(own().id)
+
+    assert 1 == len(proxy.sent("DeleteSecret"))
+    assert backend.read(own().id) is None
+
+
+@pytest.mark.parametrize("then", ["a login", "a delete"])
+def test_a_deleter_that_went_away(watched, proxy, backend, monkeypatch, told, then):  # noqa: PLR0917
+    """A token is gone before its secret is scheduled; for a minute that is left to the deleter."""
+    watched.write(own(), replaces=None)
+    proxy.faults["DeleteSecret"] = [COMING]
+    with pytest.raises(StoreUnavailable):
+        watched.delete(own().id)
+
+    assert watched.read(own().id) is None
+    with pytest.raises(StoreUnavailable, match="just being deleted"):
+        watched.write(own(version="again"), replaces=None)
+    assert backend.delete(own().id) is False
+    assert "DeletedDate" not in told()
+
+    monkeypatch.setattr(aws_secrets, "ABANDONED", -60.0)
+    if then == "a login":
+        watched.write(own(version="again"), replaces=None)
+        assert own(version="again") == backend.read(own().id)
+    else:
+        assert backend.delete(own().id) is False
+        assert "DeletedDate" in told()
+
+
+def test_a_deleter_that_is_slow(watched, proxy, backend, url):
+    """Who logs in while the secret is being scheduled waits for that, and then brings it back."""
+    watched.write(own(), replaces=None)
+    saved = []
+
+    def log_in_meanwhile():
+        impatient = open_backend(with_options(url, timeout=1))
+        with pytest.raises(StoreUnavailable):
+            impatient.write(own(version="early"), replaces=None)
+        saved.append(backend.read(own().id))
+
+    proxy.faults["DeleteSecret"] = [log_in_meanwhile]
+    watched.delete(own().id)
+    backend.write(own(version="again"), replaces=None)
+
+    assert [None] == saved
+    assert own(version="again") == watched.read(own().id)
+
+
+# Names and tags
+
+
+# Names and tags
+
+
+def test_one_secret_each(backend, told, names):
+    """A user's token is one secret, named by its id, whatever is written; the header another."""
+    vault = Vault(backend, KeyRing([bytes(32)]))
+
+    saved = vault.save_token(Token(user="ana@x.com:6#\0", refresh_token="r", **FULL))
+    vault.swap(saved.but(access_token="a"))
+
+    name = saved.id.removeprefix("tk_")
+    assert {HEADER, name} == set(names())
+    all_of_it = json.dumps(told(name), default=str)
+    assert "ana@" not in all_of_it
+    assert "sealed by tokenkeep" in all_of_it
+
+
+def _save(given, backend, number):
+    given = {"user": "ana", "refresh_token": f"r{number}", **given, **FULL}
+    return Vault(backend, KeyRing([bytes(32)])).save_token(Token(**given)).id
+
+
+def test_two_hosts_make_one(url, names):
+    """Processes that log the same user in at once make one secret, and one header."""
+    save = functools.partial(_save, {})
+
+    ids = in_processes(save, functools.partial(open_backend, url), 4)
+
+    assert (1, 2) == (len(set(ids)), len(names()))
+
+
+def test_processes_learn_the_user(url, backend, names):
+    """A row without a user becomes an alias of its user's, whoever learns of it, and only one."""
+    vault = Vault(backend, KeyRing([bytes(32)]), max_staleness=0.0)
+    known = {"refresh_token": "r", "access_token": "a"}
+    nameless = vault.save_token(Token(**known, **FULL))
+    learn = functools.partial(_save, {**known, "id": nameless.id})
+
+    ids = in_processes(learn, functools.partial(open_backend, url), 4)
+
+    (named,) = vault.get_tokens()
+    assert {named.id} == set(ids)
+    assert ("ana", "r", "a") == (named.user, named.refresh_token, named.access_token)
+    assert named == vault.find_token_by_id(nameless.id)
+    assert 3 == len(names())  # the header, too
+
+
+def test_tags_are_marks_and_times(backend, told):
+    """There is a tag for each mark, and one that only a record with a due time has."""
+    backend.write(own(user="u", due_at=1_790_000_000.25), replaces=None)
+
+    tags = {f"tokenkeep:user:{digits('u')}": "", "tokenkeep:due:1790000000.25": ""}
+    assert tags == {each["Key"]: each["Value"] for each in told()["Tags"]}
+
+
+def test_what_lists_do_not_know_yet(watched, proxy, backend):
+    """AWS lists changes minutes later: their writer finds them, others find by what it is for."""
+    proxy.faults["ListSecrets"] = ({"SecretList": []},)
+    vault = Vault(watched, KeyRing([bytes(32)]), max_staleness=0.0)
+    elsewhere = Vault(backend, KeyRing([bytes(32)]))
+    saved = elsewhere.save_token(Token(user="ana", refresh_token="r", **FULL))
+
+    user = backend.read(saved.id.removeprefix("tk_")).user
+    assert [] == watched.find([("user", user)])
+    assert saved == vault.find_token(Token(user="ana", **FULL))
+    assert saved == vault.save_token(Token(user="ana", refresh_token="r", **FULL))
+    bea = own(user="bea", due_at=5.0)
+    watched.write(bea, replaces=None)
+    assert [bea] == found(watched, "user", "bea") == watched.due(5.0, 10)
+    assert [bea] == watched.scan(None, 10, mark=("user", digits("bea")))
+
+
+def test_what_lists_have_not_forgotten_yet(watched, proxy, backend, place):
+    """What AWS lists is read before it is believed."""
+    backend.write(own(user="ana", due_at=4.0), replaces=None)
+    backend.write(own("two", user="ana"), replaces=None)
+    tags = [{"Key": "tokenkeep:due:4.0", "Value": ""}]
+    ids = [own(each).id for each in ("one thing", "two", "three")]
+    listed = [{"Name": f"{place}/{each}", "Tags": tags} for each in ids]
+    changed = own(version="2", user="bea", due_at=5.0)
+    backend.write(changed, replaces=digits("1"))
+    backend.delete(own("two").id)
+    proxy.faults["ListSecrets"] = ({"SecretList": listed},)
+
+    assert [] == found(watched, "user", "ana") == watched.due(4.5, 10)
+    assert [] == watched.scan(None, 10, mark=("user", digits("ana")))
+    assert [changed] == watched.scan(None, 10)
+
+
+def test_other_peoples_secrets(backend, client, place, url):
+    """What lies under the place and is not named as tokenkeep does is nobody's business."""
+    for name in ("database", "a" * 31, "A" * 32, f"sub/{'a' * 32}"):
+        client.create_secret(Name=f"{place}/{name}", SecretString="theirs")
+    inner = open_backend(url.replace(place, f"{place}/sub2"))
+    inner.write(own("inner"), replaces=None)
+    backend.write(own(), replaces=None)
+
+    assert [own()] == backend.scan(None, 10)
+    assert 1 == backend.clear()
+    assert [own("inner")] == inner.scan(None, 10)
+    assert "theirs" == client.get_secret_value(SecretId=f"{place}/database")["SecretString"]
+    assert backend.describe() != inner.describe()
+
+
+# An owner has one record, whatever its id
+
+
+def test_an_owner_taken_by_a_copied_record(backend):
+    """A record with another id has its owner as any: in both orders nobody else gets it."""
+    backend.write(row("copied", owner="one thing"), replaces=None)
+
+    with pytest.raises(StoreConflict):
+        backend.write(own(), replaces=None)
+    with pytest.raises(StoreConflict):
+        backend.write(row("another", owner="one thing"), replaces=None)
+    assert [row("copied", owner="one thing")] == found(backend, "owner", "one thing")
+    backend.delete(row("copied").id)
+    backend.write(own(), replaces=None)
+    with pytest.raises(StoreConflict):
+        backend.write(row("copied", owner="one thing"), replaces=None)
+
+    assert [own()] == backend.scan(None, 10) == found(backend, "owner", "one thing")
+
+
+def test_copied_and_made_at_once(url, backend):
+    """Processes that insert the same thing under ids of both kinds: one of them does."""
+    won = in_processes(_insert, functools.partial(open_backend, url), 4)
+
+    assert [False, False, False, True] == sorted(won)
+    assert 1 == len(backend.scan(None, 10)) == len(found(backend, "owner", "one thing"))
+
+
+def _insert(backend, number):
+    mine = own() if number % 2 else row(f"copied {number}", owner="one thing")
+    try:
+        backend.write(mine, replaces=None)
+    except StoreConflict:
+        return False
+    return True
+
+
+def test_a_copy_that_was_given_up(watched, proxy, backend, monkeypatch):
+    """An owner taken for a record that never came is free after a minute, not before."""
+    proxy.faults["CreateSecret"] = [None, *[refusal("InternalServiceError", status=500)] * 9]
+    with pytest.raises(StoreUnavailable):
+        watched.write(row("copied", owner="one thing"), replaces=None)
+
+    with pytest.raises(StoreConflict):
+        backend.write(own(), replaces=None)
+    assert [] == found(backend, "owner", "one thing") == backend.scan(None, 10)
+    monkeypatch.setattr(aws_secret_rows, "ABANDONED", -60.0)
+    backend.write(own(), replaces=None)
+
+    assert [own()] == found(backend, "owner", "one thing")
+
+
+# Options, limits, and secrets that others wrote
+
+
+def text(**changed):
+    """A secret's text, with something else in it than tokenkeep writes."""
+    return json.dumps({**json.loads(text_of(own())), **changed})
+
+
+def test_the_kms_key(url, told):
+    """New secrets get the key that is named."""
+    backend = open_backend(with_options(url, kms_key_id="alias/tokens"))
+
+    backend.write(own(), replaces=None)
+
+    assert "alias/tokens" == told()["KmsKeyId"]
+
+
+def test_too_large_with_another_id(backend, client):
+    """Nor is its owner taken for what could not be stored."""
+    backend.write(row("moving"), replaces=None)
+    before = len(client.list_secrets()["SecretList"])
+    large = {"owner": "of something large", "sealed": bytes(60_000)}
+
+    with pytest.raises(StoreError, match="a secret holds 65536"):
+        backend.write(row("id", **large), replaces=None)
+    with pytest.raises(StoreError, match="a secret holds 65536"):
+        backend.write(row("moving", version="2", **large), replaces=digits("1"))
+
+    assert before == len(client.list_secrets()["SecretList"])
+    backend.write(row("id", owner="of something large"), replaces=None)
+
+
+@pytest.mark.parametrize(
+    ("written", "error"),
+    [
+        ("secret", StoreForeign),
+        ('{"user": "ana"}', StoreForeign),
+        ('{"tokenkeep": 1}', StoreForeign),
+        ('{"tokenkeep": 3}', StoreTooNew),
+        ('{"tokenkeep": 2, "id": "x"}', StoreTampered),
+        (text(id=5), StoreTampered),
+        (text(sealed="?"), StoreTampered),
+        (text(id="x"), StoreTampered),
+    ],
+    ids=["no JSON", "others", "older", "newer", "a part", "no id", "no bytes", "another id"],
+)
+def test_a_spoiled_secret(backend, client, place, written, error):
+    """What tokenkeep did not write is told from what a newer one wrote, and not repeated."""
+    client.create_secret(Name=f"{place}/{own().id}", SecretString=written)
+
+    with pytest.raises(error, match=own().id) as caught:
+        backend.read(own().id)
+
+    assert "ana" not in str(caught.value)
