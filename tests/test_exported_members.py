@@ -13,7 +13,7 @@ import tokenkeep
 from tokenkeep import errors
 
 PUBLIC = ("tokenkeep", "tokenkeep.testing", "tokenkeep.backends", "tokenkeep.providers",
-          "tokenkeep.importing", "tokenkeep.login")  # fmt: skip
+          "tokenkeep.moving", "tokenkeep.login")  # fmt: skip
 
 
 @pytest.mark.parametrize("name", PUBLIC)

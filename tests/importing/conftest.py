@@ -10,7 +10,7 @@ import pytest
 from sdk_rows import NEW
 
 import tokenkeep
-from tokenkeep.importing import Importer, open_source
+from tokenkeep.moving import Defaults, Merge, open_source
 
 
 @pytest.fixture
@@ -24,13 +24,10 @@ def store():
 def run(store):
     """Import a file; return for each row its action and reason."""
 
-    def _run(path, *, encoding=None, dry_run=False, **options):
-        importer = Importer(open_source(path, encoding=encoding), store, **options)
-        found = []
-        for step in importer.plan():
-            done = step if dry_run else importer.apply(step)
-            found.append((done.action.value, done.reason))
-        return found
+    def _run(path, *, encoding=None, dry_run=False, replace=False, **defaults):
+        source = open_source(path, encoding=encoding, defaults=Defaults(**defaults))
+        steps = Merge(source, store, replace=replace).steps(dry_run=dry_run)
+        return [(step.action.value, step.reason) for step in steps]
 
     return _run
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tokenkeep.importing.columns import HEADERS
+from tokenkeep.moving.official_file import HEADERS
 
 NEW, MIDDLE, OLD = (header.split(",") for header in HEADERS)
 ANA = {

@@ -224,7 +224,7 @@ def test_a_damaged_file_is_refused_whole(run, store, write_csv):
 
 def test_many_rows_stream(tmp_path, store):
     """Memory does not grow with the number of rows: judging 5,000 takes less than 2 MB."""
-    from tokenkeep.importing import Importer, open_source
+    from tokenkeep.moving import Importer, open_source
 
     path = tmp_path / "many.csv"
     with path.open("w") as file:

@@ -9,7 +9,7 @@ from sdk_rows import ANA
 
 import tokenkeep
 from tokenkeep import Token
-from tokenkeep.importing import Importer, open_source
+from tokenkeep.moving import Importer, open_source
 
 SERVERS = {"mysql": "mariadb", "postgresql": "postgres", "redis": "redis_server"}
 OTHER = {"refresh_token": "r2", "access_token": "a2", "grant_token": "g2"}

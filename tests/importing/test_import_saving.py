@@ -6,7 +6,7 @@ import pytest
 from sdk_rows import ANA
 
 from tokenkeep import Status, StoreConflict, StoreError, StoreUnavailable, Token
-from tokenkeep.importing import Importer, open_source
+from tokenkeep.moving import Importer, open_source
 
 LATER = 1764009999.0
 STORED = {

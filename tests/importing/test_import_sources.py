@@ -8,7 +8,7 @@ import pytest
 from sdk_rows import ANA, MIDDLE, NEW, OLD
 
 from tokenkeep import ConfigurationError, Token
-from tokenkeep.importing import open_source
+from tokenkeep.moving import open_source
 
 
 def tokens(path, **given):

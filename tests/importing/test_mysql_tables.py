@@ -12,7 +12,7 @@ from official_sdk import run_sdk
 from sdk_tables import TABLES, WRITER, make_table, place_of, rows
 
 from tokenkeep import ConfigurationError, StoreUnavailable, Token
-from tokenkeep.importing import Importer, open_table
+from tokenkeep.moving import Importer, open_table
 
 OLD = ("1_0", "2_0", "2_1")
 WITH_ALL = {
@@ -170,8 +170,8 @@ def test_without_numbers_the_latest_end_counts(table, run_table, store):
 @pytest.mark.parametrize("generation", ["8_0", "1_0"], ids=["by number", "sorted"])
 def test_it_reads_in_pages(mariadb, run_table, store, monkeypatch, generation):
     """More rows than a page all arrive, whether or not the table has a key."""
-    monkeypatch.setattr("tokenkeep.importing.mysql_table._PAGE", 100)
-    monkeypatch.setattr("tokenkeep.importing.mysql_table._SORTED_PAGE", 100)
+    monkeypatch.setattr("tokenkeep.moving.official_table._PAGE", 100)
+    monkeypatch.setattr("tokenkeep.moving.official_table._SORTED_PAGE", 100)
     values = {
         "8_0": "seq, concat('u', seq), 'c', 's', concat('r', seq), concat('a', seq), null, "
         "'1764000000123', null, 'https://www.zohoapis.com'",
@@ -231,7 +231,7 @@ def test_a_snapshot(filled, mariadb, store):
 @pytest.mark.parametrize("key", ["primary key", "key"], ids=["by number", "sorted"])
 def test_a_name_with_percent_signs(filled, mariadb, run_table, monkeypatch, key):
     """They are the table's own, nothing of a driver's, on each of its pages."""
-    monkeypatch.setattr("tokenkeep.importing.mysql_table._PAGE", 1)
+    monkeypatch.setattr("tokenkeep.moving.official_table._PAGE", 1)
     url = filled(WITH_ALL, BOB)
     database = url.rpartition("/")[2]
     with closing(mariadb.connect()) as db, db.cursor() as cursor:

@@ -5,9 +5,9 @@ from __future__ import annotations
 import os
 
 import pytest
+from moved_tokens import copied
 
 import tokenkeep
-from tokenkeep.moving import Copier
 
 KEYS = [os.urandom(32), os.urandom(32)]
 """Newest first."""
@@ -45,8 +45,10 @@ def target(open_store):
 def copy(source, target):
     """Copy; return what was done with each user's or id's row, as action and reason."""
 
-    def _copy(*, dry_run=False, **options):
-        steps = Copier(source, target, **options).steps(dry_run=dry_run)
-        return {step.user or step.token_id: (step.action.value, step.reason) for step in steps}
+    def _copy(**options):
+        return {
+            step.row.token.user or step.row.token.id: (step.action.value, step.reason)
+            for step in copied(source, target, **options)
+        }
 
     return _copy

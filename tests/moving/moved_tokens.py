@@ -3,10 +3,16 @@
 from __future__ import annotations
 
 from tokenkeep.journal import Entry
+from tokenkeep.moving import Merge, StoreSource
 from tokenkeep.saving import died
 from tokenkeep.token import Claim, Failure, Status, Token
 
 NOW = 1_764_000_000.0
+
+
+def copied(source, target, *, dry_run=False, **options):
+    """Copy a store, and return all that was done."""
+    return list(Merge(StoreSource(source), target, **options).steps(dry_run=dry_run))
 
 
 def login(name="ana", **more):

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import pytest
-from moved_tokens import NOW, fill, login, renewed, revoked
+from moved_tokens import NOW, copied, fill, login, renewed, revoked
 
 from tokenkeep import Token
-from tokenkeep.moving import Copier
 from tokenkeep.testing import FakeClock
 from tokenkeep.token import Status
 
@@ -87,7 +86,7 @@ def test_several_rows_of_one_user(source, target):
         source.save_token(login(refresh_token=f"refresh {number}", **other))
 
     for done in ("new", "already there"):
-        assert [done] * 4 == [step.action.value for step in Copier(source, target).steps()]
+        assert [done] * 4 == [step.action.value for step in copied(source, target)]
 
     assert [bare(row) for row in source.get_tokens()] == [bare(r) for r in target.get_tokens()]
 
@@ -107,7 +106,7 @@ def test_it_goes_on_where_it_was_stopped(source, target, copy):
     """What was stopped in the midst leaves whole rows, and the next run does the rest."""
     for number in range(250):
         source.save_token(login(f"u{number}"))
-    steps = Copier(source, target).steps()
+    steps = copied(source, target)
     for _ in range(120):
         next(steps)
     steps.close()
@@ -166,12 +165,12 @@ def test_two_stores_of_one_login_meet_in_a_third(source, target, open_store):
     """Revoked in one of them it stays revoked in the third, though the other renews it later."""
     other = open_store()
     row = source.save_token(login())
-    list(Copier(source, other).steps())
+    copied(source, other)
     source.swap(revoked(row))
-    list(Copier(source, target).steps())
+    copied(source, target)
     other.swap(renewed(other.reread(row.id), row.updated_at + 2))
 
-    (step,) = Copier(other, target).steps()
+    (step,) = copied(other, target)
 
     assert ("already there", "revoked in the target, and stays so") == (step.action, step.reason)
     assert Status.REVOKED is target.reread(row.id).status
@@ -281,7 +280,7 @@ def test_the_same_credential_in_both_stores(open_store):
     target.save_token(login("x", user="ana", id=first.id))
     row = source.save_token(login("x", user=None))
 
-    (step,) = Copier(source, target).steps()
+    (step,) = copied(source, target)
 
     assert "update" == step.action
     assert mine.id == target.find_token_by_id(row.id).id
@@ -430,7 +429,7 @@ def test_a_renewal_in_flight_is_told(source, target):
     """Who renews while the copy is made keeps the answer in the source: run it again."""
     rows, _ = fill(source)
 
-    steps = Copier(source, target, clock=FakeClock(NOW + 1)).steps()
-    assert {rows["busy"].id} == {step.token_id for step in steps if step.in_flight}
-    later = Copier(source, target, clock=FakeClock(NOW + 100)).steps()
+    steps = copied(source, target, clock=FakeClock(NOW + 1))
+    assert {rows["busy"].id} == {step.row.token.id for step in steps if step.in_flight}
+    later = copied(source, target, clock=FakeClock(NOW + 100))
     assert not any(step.in_flight for step in later)

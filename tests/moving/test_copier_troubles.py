@@ -10,7 +10,7 @@ from contextlib import closing
 from dataclasses import replace
 
 import pytest
-from moved_tokens import login, revoked, unsaved
+from moved_tokens import copied, login, revoked, unsaved
 
 from tokenkeep import (
     ConfigurationError,
@@ -21,7 +21,7 @@ from tokenkeep import (
     StoreUnavailable,
 )
 from tokenkeep.backends.rows import COLUMNS, to_row
-from tokenkeep.moving import Copier
+from tokenkeep.moving import Merge, StoreSource
 
 
 def test_unsaved_answers_are_waited_for(source, target, copy):
@@ -36,7 +36,7 @@ def test_unsaved_answers_are_waited_for(source, target, copy):
     assert [] == target.get_tokens()
 
     source.journal.remove(kept)
-    steps = Copier(source, target).steps()
+    steps = copied(source, target)
     next(steps)
     source.journal.put(entry)
     with pytest.raises(StoreError, match="sweep"):
@@ -135,7 +135,7 @@ def test_two_copies_at_once(source, target):
     done = []
 
     def run():
-        done.extend(step.action.value for step in Copier(source, target).steps())
+        done.extend(step.action.value for step in copied(source, target))
 
     threads = [threading.Thread(target=run) for _ in range(2)]
     for each in threads:
@@ -154,10 +154,10 @@ def test_the_same_store_twice(source, open_store, tmp_path):
     shutil.copy(tmp_path / "0.store", tmp_path / "backup")
     for same in (source, open_store(f"sqlite:///{tmp_path}/./0.store")):
         with pytest.raises(ConfigurationError, match="Both stores"):
-            Copier(source, same)
+            Merge(StoreSource(source), same)
 
     backup = open_store(f"sqlite:///{tmp_path}/backup")
-    assert ["already there"] == [step.action for step in Copier(backup, source).steps()]
+    assert ["already there"] == [step.action for step in copied(backup, source)]
 
 
 def test_two_stores_in_memory_are_two(open_store):
@@ -165,7 +165,7 @@ def test_two_stores_in_memory_are_two(open_store):
     one, other = open_store("memory:"), open_store("memory:")
     one.save_token(login())
 
-    assert ["new"] == [step.action.value for step in Copier(one, other).steps()]
+    assert ["new"] == [step.action.value for step in copied(one, other)]
 
 
 def test_another_key(source, open_store, tmp_path):
@@ -188,7 +188,7 @@ def test_memory_does_not_grow(open_store, tmp_path, again):
             shutil.copy(tmp_path / f"s{count}", tmp_path / f"t{count}")
         source, target = map(open_store, urls)
         tracemalloc.start()
-        done = {step.action.value for step in Copier(source, target).steps()}
+        done = {step.action.value for step in copied(source, target)}
         peaks.append(tracemalloc.get_traced_memory()[1])
         tracemalloc.stop()
         assert {"already there" if again else "new"} == done

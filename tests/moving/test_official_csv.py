@@ -14,9 +14,8 @@ from official_sdk import PROGRAM, run_sdk
 
 import tokenkeep
 from tokenkeep import ConfigurationError, StoreError, StoreTampered, Token
-from tokenkeep.importing import Importer, open_source
-from tokenkeep.importing.columns import HEADERS
-from tokenkeep.moving import export_csv
+from tokenkeep.moving import Merge, export_csv, open_source
+from tokenkeep.moving.official_file import HEADERS
 from tokenkeep.testing import emulator_configuration
 
 READER = Path(__file__).with_name("sdk_read_file.py")
@@ -154,10 +153,8 @@ def test_there_and_back(source, export, open_store, tmp_path):
     fill(source)
     export()
     other = open_store()
-    importer = Importer(open_source(tmp_path / "sdk_tokens.txt"), other)
 
-    for step in importer.plan():
-        importer.apply(step)
+    list(Merge(open_source(tmp_path / "sdk_tokens.txt"), other).steps())
 
     names = ("user", "pair", "expires_at", "client_secret", "data_center", "environment")
     assert {"ok", "busy", None} == {token.user for token in other.get_tokens()}

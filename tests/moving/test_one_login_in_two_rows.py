@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import pytest
-from moved_tokens import CLAIM, NOW, login, revoked
+from moved_tokens import CLAIM, NOW, copied, login, revoked
 
 from tokenkeep import Keeper, Status, TokenRevoked
-from tokenkeep.moving import Copier
+from tokenkeep.moving import Merge, StoreSource
 
 TO_REVOKE = (("refresh_token", "refresh ana"),)
 NAMED, NAMELESS = login(), login(user=None)
@@ -28,7 +28,7 @@ class TestOneLogin:
         source, target = two_stores
         row, there = source.save_token(mine), target.save_token(theirs)
 
-        list(Copier(source, target).steps())
+        copied(source, target)
 
         [one] = target.get_tokens()
         assert mine.user or theirs.user or one.user is None
@@ -45,7 +45,7 @@ class TestOneLogin:
         else:
             target.swap(revoked(there))
 
-        list(Copier(source, target).steps())
+        copied(source, target)
 
         assert {Status.REVOKED} == {each.status for each in target.get_tokens()}
         for row_id in (row.id, there.id):
@@ -61,7 +61,7 @@ class TestOneLogin:
 
         before = target.backend.scan(None, 10)
 
-        list(Copier(source, target).steps(dry_run=True))
+        list(Merge(StoreSource(source), target).steps(dry_run=True))
 
         assert before == target.backend.scan(None, 10)
         assert [there] == target.get_tokens()
@@ -124,8 +124,8 @@ def test_saved_while_it_is_copied(source, target, monkeypatch):
 
     monkeypatch.setattr(target.backend, "write", meanwhile)
 
-    assert ["new"] == [step.action.value for step in Copier(source, target).steps()]
-    list(Copier(source, target).steps())
+    assert ["new"] == [step.action.value for step in copied(source, target)]
+    copied(source, target)
 
     assert ["ana"] == [token.user for token in target.get_tokens()]
 
@@ -149,7 +149,7 @@ def test_there_and_back(source, target, last):
         rows[store] = store.save_token(NAMELESS.but(expires_at=NOW + len(rows)))
 
     for one, other in ((source, target), (target, source)) * 2:
-        actions = {step.action.value for step in Copier(one, other).steps()}
+        actions = {step.action.value for step in copied(one, other)}
         assert "failed" not in actions
 
     for store, row in rows.items():

@@ -8,7 +8,7 @@ from typing import assert_type
 import tokenkeep
 from tokenkeep import Event, Keeper, KeyRing, Status, Swept, Token, TokenStore, Vault
 from tokenkeep.backends import Backend, Record
-from tokenkeep.importing import Importer, Step, open_source
+from tokenkeep.moving import Defaults, Merge, Step, StoreSource, open_source
 from tokenkeep.stores.list import ListStore
 from tokenkeep.testing import FakeClock, StoreContract, SwapContract
 
@@ -144,10 +144,10 @@ def seal(backend: Backend) -> Vault:
     return Vault(backend, KeyRing([bytes(32)]), cache_size=10)
 
 
-def take_over(vault: Vault) -> list[Step]:
-    """Import."""
-    importer = Importer(open_source(Path("sdk_tokens.txt")), vault, data_center="eu")
-    steps = list(importer.plan())
-    for step in steps:
-        assert_type(importer.apply(step), Step)
+def take_over(vault: Vault, other: Vault) -> list[Step]:
+    """Import, and copy."""
+    source = open_source(Path("sdk_tokens.txt"), defaults=Defaults(data_center="eu"))
+    steps = list(Merge(source, vault).steps(dry_run=True))
+    for step in Merge(StoreSource(vault), other, replace=True).steps():
+        assert_type(step, Step)
     return steps

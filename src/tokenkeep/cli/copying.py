@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from contextlib import closing
+from contextlib import closing, contextmanager
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -14,7 +14,9 @@ from tokenkeep.cli.session import Session, log_to_stderr, pass_session
 from tokenkeep.errors import ConfigurationError
 
 if TYPE_CHECKING:
-    from tokenkeep.moving import Step
+    from collections.abc import Callable, Iterator
+
+    from tokenkeep.moving import Merge, Step
     from tokenkeep.vault import Vault
 
 _QUIET = ("new", "already there")
@@ -37,27 +39,79 @@ def copy(
     read. Ids stay the same. Run it again as often as you like, also after it was
     interrupted: nothing is doubled, and nothing newer is overwritten.
     """
-    from tokenkeep.moving import Action, Copier
+    from tokenkeep.moving import Merge, StoreSource
 
     log_to_stderr(session.verbosity)
-    copier = Copier(*_stores(session, source, target, dry_run=dry_run), replace=replace)
-    counts: Counter[str] = Counter()
+    opened, to = _stores(session, source, target, dry_run=dry_run)
+    merge = Merge(StoreSource(opened), to, replace=replace)
     in_flight = 0
-    written = None if dry_run else lambda: counts[Action.NEW] + counts[Action.UPDATE]
-    with (
-        progress.resumable(session, written),
-        progress.shown(session, "Copying") as move,
-        closing(copier.steps(dry_run=dry_run)) as steps,
-    ):
-        for done, step in enumerate(steps):
-            move(done, progress.part_before(step.token_id.removeprefix("tk_")))
-            counts[step.action.value] += 1
+    with steps_of(session, merge, "Copying", _part, dry_run=dry_run) as (steps, counts):
+        for step in steps:
             in_flight += step.in_flight
             if session.verbosity > 0 or step.action not in _QUIET or step.reason:
                 _print(session, step)
-    _sum_up(session, counts, in_flight, dry_run=dry_run)
-    if counts[Action.FAILED]:
+    if session.json:
+        output.document({"dry_run": dry_run, "rows": counts, "being_renewed": in_flight})
+    else:
+        wrote = "Dry run, nothing was written" if dry_run else "FROM was left as it is"
+        session.note(f"{told(counts) or 'no tokens'}. {wrote}.")
+    if in_flight and not session.json:
+        session.note(
+            f"{in_flight:,} were being renewed meanwhile: run it again when that is over, "
+            "best once no program uses FROM any more"
+        )
+    if counts["failed"]:
         click.get_current_context().exit(1)
+
+
+@contextmanager
+def steps_of(
+    session: Session,
+    merge: Merge,
+    doing: str,
+    part: Callable[[int, Step], float | None],
+    *,
+    dry_run: bool,
+) -> Iterator[tuple[Iterator[Step], Counter[str]]]:
+    """
+    Merge while the block lasts, and show how far it is.
+
+    Args:
+        session: What it is shown with.
+        merge: What is done.
+        doing: That, as one word.
+        part: Returns which part of all comes before a step, by how many do.
+        dry_run: Whether nothing is written.
+
+    Yields:
+        The steps, and how many there were of each action.
+    """
+    counts: Counter[str] = Counter()
+    written = None if dry_run else lambda: counts["new"] + counts["update"]
+    with (
+        progress.resumable(session, written),
+        progress.shown(session, doing) as move,
+        closing(merge.steps(dry_run=dry_run)) as steps,
+    ):
+
+        def counted() -> Iterator[Step]:
+            for done, step in enumerate(steps):
+                move(done, part(done, step))
+                counts[step.action.value] += 1
+                yield step
+
+        yield counted(), counts
+
+
+def told(counts: Counter[str]) -> str:
+    """Return how many rows there were of each action, in a fixed order. Empty if none."""
+    from tokenkeep.moving import Action
+
+    return ", ".join(f"{counts[each]:,} {each.value}" for each in Action if counts[each])
+
+
+def _part(_: int, step: Step) -> float | None:
+    return progress.part_before(str(step.row.token.id).removeprefix("tk_"))
 
 
 def _stores(
@@ -81,8 +135,8 @@ def _stores(
 
 def _print(session: Session, step: Step) -> None:
     facts: dict[str, Any] = {
-        "id": step.token_id,
-        "user": step.user,
+        "id": step.row.token.id,
+        "user": step.row.token.user,
         "action": step.action.value,
         "reason": step.reason,
     }
@@ -91,19 +145,3 @@ def _print(session: Session, step: Step) -> None:
     else:
         cells = ("" if each is None else output.visible(each) for each in facts.values())
         click.echo("\t".join(cells))
-
-
-def _sum_up(session: Session, counts: Counter[str], in_flight: int, *, dry_run: bool) -> None:
-    from tokenkeep.moving import Action
-
-    if session.json:
-        output.document({"dry_run": dry_run, "rows": counts, "being_renewed": in_flight})
-        return
-    told = ", ".join(f"{counts[each]:,} {each.value}" for each in Action if counts[each])
-    wrote = "Dry run, nothing was written" if dry_run else "FROM was left as it is"
-    session.note(f"{told or 'no tokens'}. {wrote}.")
-    if in_flight:
-        session.note(
-            f"{in_flight:,} were being renewed meanwhile: run it again when that is over, "
-            "best once no program uses FROM any more"
-        )

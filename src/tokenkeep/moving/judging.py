@@ -1,24 +1,40 @@
-"""What becomes of a row of one store in another: pure, and decided here alone."""
+"""What becomes of a row of a source in a store: pure, and decided here alone."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import dataclasses
+from enum import StrEnum
 from typing import TYPE_CHECKING
 
 from tokenkeep import saving
-from tokenkeep.importing.row import Action
 from tokenkeep.lookup import credentials
 from tokenkeep.token import Status, Token
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Sequence
 
-_STAYS_REVOKED = "revoked in the target, and stays so"
 _LATER = "written later in the source"
+_OLDER = "written later in the target"
 _GOES_ALONG = "what the source has to revoke goes along"
+_NAMED = "adds user"
+
+_ADDED = (
+    "client_secret", "access_token", "grant_token", "redirect_uri", "issuer", "api_domain",
+)  # fmt: skip
+"""What a row without a version adds to one that lacks it."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+class Action(StrEnum):
+    """What is done with a row."""
+
+    NEW = "new"
+    UPDATE = "update"
+    NOTHING = "already there"
+    SKIP = "skipped"
+    FAILED = "failed"
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Verdict:
     """
     What is to be done with a row.
@@ -26,17 +42,21 @@ class Verdict:
     Args:
         action: What.
         reason: Why, without a secret. None if there is nothing to say.
+        there: The row of the target that this is about. None if about none.
         row: What is written. None if nothing is.
+        named: Like which row *there* is to get its user. None if it stays as it is.
     """
 
     action: Action
     reason: str | None = None
+    there: Token | None = None
     row: Token | None = None
+    named: Token | None = None
 
 
 def judge(
-    row: Token, there: Token | None, *, replace: bool, habits: saving.Habits | None = None
-) -> Verdict:
+    row: Token, met: Sequence[Token], *, replace: bool, habits: saving.Habits | None = None
+) -> list[Verdict]:
     """
     Say what becomes of a row in the target.
 
@@ -44,25 +64,61 @@ def judge(
     what was written last counts, by the clocks of those who wrote it. Another
     login in the target stays, unless it is of no use any more, or the source's
     row had it before and has got its own since the target's was written.
-    Whatever the source has still to revoke goes along.
+    Whatever the source has still to revoke goes along. A row without a version
+    adds what is missing, and an access token that ends later.
 
     Args:
         row: Of the source; a deleted one, too (`Token.ended`).
-        there: What the target has of the same token, or of the same user. None
-            if nothing.
+        met: What it meets in the target, see `meets`.
         replace: Whether another login takes the place of the target's.
         habits: What becomes of what a login replaces. None means `saving.Habits`.
+
+    Returns:
+        One for each row of the target that is concerned, or one about none.
     """
     habits = habits or saving.Habits()
-    if there is None:
-        return Verdict(action=Action.NEW, row=_on_arrival(row))
-    was_its_own = row.status is Status.REVOKED and had_login(row, there)
-    if was_its_own or is_one_login(row, there):
-        return _of_one_login(row, there, habits)
-    return _of_two_logins(row, there, habits, replace=replace)
+    if not met:
+        return [Verdict(action=Action.NEW, row=_on_arrival(row))]
+    is_dead = row.ended or row.status is Status.REVOKED
+    own = [each for each in met if row.user and each.user == row.user]
+    others = [each for each in met if each not in own]
+    in_the_way = [each for each in met if not saving.same_thing(each, row)]
+    if not is_dead:
+        in_the_way += [*own[1:], *others[1:]]
+    if in_the_way:
+        return [_in_the_way(in_the_way[0])]
+    verdicts = [_beside(row, there, habits, replace=replace) for there in (*others, *own)]
+    if is_dead or not (own and others):
+        return verdicts
+    first, second = verdicts
+    if second.action is Action.SKIP:
+        return [second]
+    if others[0].status is Status.REVOKED:
+        return [first]
+    # The login of a row without a name goes into its user's, as in any save.
+    reason = second.reason if second.action is Action.UPDATE else _NAMED
+    return [Verdict(action=Action.UPDATE, reason=reason, there=others[0], named=own[0])]
 
 
-def is_one_login(row: Token, there: Token) -> bool:
+def meets(row: Token, there: Token) -> bool:
+    """Tell whether two rows can't both be in a store: for the same, of one login, or unnamed."""
+    is_the_same = all(getattr(row, name) == getattr(there, name) for name in saving.FIXED)
+    return is_the_same or _is_one_login(row, there) or there.user is None
+
+
+def had_login(row: Token, other: Token) -> bool:
+    """Tell whether a row has, or had, the refresh token of another one."""
+    has = other.refresh_token
+    return has is not None and (row.refresh_token == has or saving.is_older(row, has))
+
+
+def _in_the_way(there: Token) -> Verdict:
+    whose = f" of {there.user}" if there.user else ""
+    reason = f"the target has its refresh token, or its id, in token {there.id}{whose}"
+    return Verdict(action=Action.SKIP, reason=reason)
+
+
+def _is_one_login(row: Token, there: Token) -> bool:
     """Tell whether two rows come from one login; a provider may have rotated since."""
     if row.renewal.login is not None and row.renewal.login == there.renewal.login:
         return True
@@ -72,16 +128,17 @@ def is_one_login(row: Token, there: Token) -> bool:
     return both is not None and mine[both] == its[both]
 
 
-def meets(row: Token, there: Token) -> bool:
-    """Tell whether two rows can't both be in a store: for the same, of one login, or unnamed."""
-    is_the_same = all(getattr(row, name) == getattr(there, name) for name in saving.FIXED)
-    return is_the_same or is_one_login(row, there) or there.user is None
-
-
-def had_login(row: Token, other: Token) -> bool:
-    """Tell whether a row has, or had, the refresh token of another one."""
-    has = other.refresh_token
-    return has is not None and (row.refresh_token == has or saving.is_older(row, has))
+def _beside(row: Token, there: Token, habits: saving.Habits, *, replace: bool) -> Verdict:
+    """Judge a row beside one of the target."""
+    if _is_one_login(row, there) or (row.status is Status.REVOKED and had_login(row, there)):
+        verdict = _of_one_login(row, there, habits)
+    else:
+        verdict = _of_two_logins(row, there, habits, replace=replace)
+    left = verdict.row or there
+    is_named = verdict.action is Action.UPDATE and left.status is Status.OK
+    return dataclasses.replace(
+        verdict, there=there, named=row if is_named and saving.fills(left, row) else None
+    )
 
 
 def _of_one_login(row: Token, there: Token, habits: saving.Habits) -> Verdict:
@@ -89,33 +146,30 @@ def _of_one_login(row: Token, there: Token, habits: saving.Habits) -> Verdict:
     if mine and not its:
         # Not by the source's content: its refresh token may be in another row of the target.
         ended = saving.died(there, Status.REVOKED, max(_written(row), _written(there)))
-        ended = _seeing_to(ended, row, habits)
-        return Verdict(action=Action.UPDATE, reason="revoked in the source", row=ended)
-    merged = _seeing_to(there, row, habits)
-    if not its and _is_later(row, there):
-        came = _with_login_of(merged, row, habits)
-        return Verdict(action=Action.UPDATE, reason=_LATER, row=came)
-    if merged is not there:
-        return Verdict(action=Action.UPDATE, reason=_GOES_ALONG, row=merged)
-    reason = None
-    if not mine:
-        is_older = _is_later(there, row)
-        reason = _STAYS_REVOKED if its else "written later in the target" if is_older else None
+        return _update("revoked in the source", _seeing_to(ended, row, habits))
+    kept = _seeing_to(there, row, habits)
+    if not its and _is_later(row, there) and (row.version or not there.refresh_token):
+        return _update(_LATER, _with_login_of(kept, row, habits))
+    if kept is not there:
+        return _update(_GOES_ALONG, kept)
+    if there.status is Status.OK and (added := _added(row, there)):
+        return _update(f"adds {', '.join(sorted(added))}", _with(added, row, there))
+    reason = _OLDER if _is_later(there, row) else None
+    if its or (there.status is not Status.OK and not row.version):
+        reason = None if mine else f"{there.status.value} in the target, and stays so"
     return Verdict(action=Action.NOTHING, reason=reason)
 
 
 def _of_two_logins(row: Token, there: Token, habits: saving.Habits, *, replace: bool) -> Verdict:
     if row.ended or row.status is not Status.OK:
         is_over = row.ended or row.status is Status.REVOKED
-        merged = _seeing_to(there, row, habits) if is_over else there
-        if merged is not there:
-            return Verdict(action=Action.UPDATE, reason=_GOES_ALONG, row=merged)
+        kept = _seeing_to(there, row, habits) if is_over else there
+        if kept is not there:
+            return _update(_GOES_ALONG, kept)
         its = "deleted" if row.ended else row.status.value
-        reason = f"the target has another login of this user, the source's is {its}"
-        return Verdict(action=Action.SKIP, reason=reason)
+        return _skip(f"the target has another login of this user, the source's is {its}")
     if row.refresh_token and saving.is_older(there, row.refresh_token):
-        reason = "the target's row had this login before, and has or had a newer one"
-        return Verdict(action=Action.SKIP, reason=reason)
+        return _skip("the target's row had this login before, and has or had a newer one")
     if _follows(row, there):
         reason = _LATER
     elif replace:
@@ -124,10 +178,8 @@ def _of_two_logins(row: Token, there: Token, habits: saving.Habits, *, replace: 
         reason = "the target's login is of no use any more"
     else:
         of = "a revoked login" if there.status is Status.REVOKED else "another login"
-        reason = f"the target has {of} of this user; --replace takes the source's"
-        return Verdict(action=Action.SKIP, reason=reason)
-    came = _with_login_of(there, row, habits)
-    return Verdict(action=Action.UPDATE, reason=reason, row=came)
+        return _skip(f"the target has {of} of this user; --replace takes the source's")
+    return _update(reason, _with_login_of(there, row, habits))
 
 
 def _follows(row: Token, there: Token) -> bool:
@@ -146,7 +198,27 @@ def _is_later(row: Token, there: Token) -> bool:
         return bool(mine)  # without its refresh token a login ends within the hour
     if mine and its and saving.is_older(row, its) is not saving.is_older(there, mine):
         return saving.is_older(row, its)
+    if not (row.version and there.version):
+        return row.access_token != there.access_token and _ends(row) > _ends(there)
     return _written(row) > _written(there)
+
+
+def _added(row: Token, there: Token) -> dict[str, object]:
+    """Return what a row adds to one of its login: what it is for, and without a version more."""
+    names = saving.FIXED if row.version else (*saving.FIXED, *_ADDED)
+    found = {n: getattr(row, n) for n in names if getattr(row, n) and not getattr(there, n)}
+    if not row.version and row.access_token and _is_later(row, there):
+        found |= {"access_token": row.access_token, "expires_at": row.expires_at}
+    return found
+
+
+def _with(added: dict[str, object], row: Token, there: Token) -> Token | None:
+    """Return the target's row with what is added; what it is for is for a save to add."""
+    fields = {name: value for name, value in added.items() if name not in saving.FIXED}
+    if not fields:
+        return None
+    came = there.but(**fields, updated_at=row.updated_at)
+    return came.with_renewal(lifetime=row.renewal.lifetime) if "expires_at" in fields else came
 
 
 def _on_arrival(row: Token) -> Token:
@@ -159,39 +231,22 @@ def _with_login_of(there: Token, row: Token, habits: saving.Habits) -> Token:
     """Return the target's row with the source's login and content; its id and user stay."""
     came, its = _on_arrival(row).but(user=there.user), there.renewal
     if row.refresh_token != there.refresh_token:
-        taken = saving.taken(there, came, habits=habits)
-        both = tuple(dict.fromkeys(taken.history))  # what happened before it was copied is in both
-        return taken.but(history=both, unknown={**there.unknown, **row.unknown})
-    return came.but(
-        **{name: getattr(there, name) or getattr(came, name) for name in saving.FIXED},
-        id=there.id,
-        version=there.version,
-        owner=there.owner,
-        created_at=there.created_at,
-        unknown={**there.unknown, **row.unknown},
-        renewal=came.renewal.but(
-            # Who renews the target's row goes on: without it another one would ask as well.
-            claim=its.claim,
-            mints=tuple(sorted({*row.renewal.mints, *its.mints})),
-            past=tuple(dict.fromkeys((*its.past, *row.renewal.past))),
-            to_revoke=its.to_revoke,
-            replaced=its.replaced,
-            took=its.took,
-            unknown={**its.unknown, **row.renewal.unknown},
-        ),
-    )
+        return saving.taken(there, came, habits=habits)
+    # Who renews the target's row goes on: without its claim another one would ask as well.
+    mints = tuple(sorted({*row.renewal.mints, *its.mints}))
+    return saving.gone_on(there, came).with_renewal(claim=its.claim, mints=mints)
 
 
 def _seeing_to(kept: Token, other: Token, habits: saving.Habits) -> Token:
     """Return a row that sees to what another one has to revoke; itself if it does already."""
-    secrets, replaced = other.renewal.to_revoke, other.renewal.replaced
+    secrets = other.renewal.to_revoke
     if kept.status is Status.REVOKED and other.status is not Status.REVOKED and not other.ended:
         secrets += saving.secrets_of(other)
     late = tuple(_unseen(secrets, kept))
     if late:
         kept = saving.superseded(kept, late, habits=habits)
     # Not revoked: what only the source's user has replaced may be in use here.
-    replaced = tuple(_unseen(replaced, kept))
+    replaced = tuple(_unseen(other.renewal.replaced, kept))
     if replaced:
         kept = kept.with_renewal(replaced=(*kept.renewal.replaced, *replaced))
     return kept
@@ -206,5 +261,17 @@ def _unseen(secrets: Iterable[saving.Secret], row: Token) -> Iterator[saving.Sec
             yield kind, value
 
 
+def _update(reason: str, row: Token | None) -> Verdict:
+    return Verdict(action=Action.UPDATE, reason=reason, row=row)
+
+
+def _skip(reason: str) -> Verdict:
+    return Verdict(action=Action.SKIP, reason=reason)
+
+
 def _written(token: Token) -> float:
     return token.updated_at or token.created_at or 0.0
+
+
+def _ends(token: Token) -> float:
+    return token.expires_at or 0.0

@@ -11,9 +11,8 @@ from typing import TYPE_CHECKING
 
 from tokenkeep.errors import ConfigurationError, UnknownName
 from tokenkeep.folder_journal import sync_folder
-from tokenkeep.importing.clashes import Best
-from tokenkeep.importing.columns import HEADERS
-from tokenkeep.moving.settled import expect_settled, finish_moves
+from tokenkeep.moving.official_file import HEADERS
+from tokenkeep.moving.sources import Best, StoreSource
 from tokenkeep.token import Status, Token
 
 if TYPE_CHECKING:
@@ -57,8 +56,7 @@ def export_csv(
         StoreError: The store can't be read, or answers wait to be saved in it.
         KeyMissing: A token was sealed under a key that is not in the ring.
     """
-    expect_settled(store)
-    finish_moves(store, now)
+    StoreSource(store).settle(now)
     if os.path.lexists(path):
         raise _taken(path)
     aside = path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")

@@ -1,4 +1,4 @@
-"""The MySQL table of the official SDK's DBStore, of every generation."""
+"""The MySQL table of the official SDK's DBStore, of every generation: on a server."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from tokenkeep.backends.sql_errors import Explainer
 from tokenkeep.backends.sql_target import Target
 from tokenkeep.backends.urls import StoreURL
 from tokenkeep.errors import ConfigurationError
-from tokenkeep.importing import columns
-from tokenkeep.importing.source import Source
+from tokenkeep.moving.official_file import of_table, row_of
+from tokenkeep.moving.sources import OfficialSource
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from tokenkeep.importing.row import Row
+    from tokenkeep.moving.sources import Defaults, Row
 
 _TABLES = ("oauthtoken", "oauthtokens")
 """What the SDK calls it: from zcrmsdk 3 on, and before."""
@@ -30,30 +30,15 @@ _NO_TABLE = 1146
 _NUMBER = "^[1-9][0-9]{0,17}$"
 
 
-class MySQLTable(Source):
-    """
-    Read the table of a DBStore, in one transaction that can't write.
-
-    Args:
-        url: As for `open_table`.
-        password: As for `open_table`.
-        client_id: As for `open_table`.
-
-    Raises:
-        ConfigurationError: The URL is wrong, or there is no such table.
-        DriverMissing: The driver is not installed.
-        StoreUnavailable: The server can't be reached or used; the text says why.
-    """
+class MySQLTable(OfficialSource):
+    """Read the table of a DBStore, in one transaction that can't write; see `open_table`."""
 
     kind = "MySQL table of the official SDK"
 
-    def __init__(
-        self, url: str, *, password: str | None = None, client_id: str | None = None
-    ) -> None:
+    def __init__(self, url: str, *, password: str | None, defaults: Defaults) -> None:
         named = dict(StoreURL.parse(url).query).get("table")
         place = {} if password is None else {"password": password}
         self._target = Target(url, own={"table": named or _TABLES[0]}, place=place, driver={})
-        self._client_id = client_id
         self._errors = Explainer(self._target)
         with self._explained():
             self._db = self._connect()
@@ -63,16 +48,17 @@ class MySQLTable(Source):
         except BaseException:
             self.close()
             raise
+        super().__init__(self._target.describe(), defaults)
 
-    def rows(self) -> Iterator[Row]:
-        """See `Source.rows`."""
+    def read(self) -> Iterator[Row]:
+        """See `OfficialSource.read`."""
         names = list(self._columns.values())
         for count, values in enumerate(self._values(), 1):
             number = int(values[names.index("id")]) if self._is_numbered else count
-            yield columns.row_of_table(number, names, values, self._client_id)
+            yield row_of(number, names, values, self.defaults.client_id)
 
     def close(self) -> None:
-        """See `Source.close`."""
+        """See `OfficialSource.close`."""
         with suppress(OSError, MySQLError):
             self._db.close()
 
@@ -92,12 +78,11 @@ class MySQLTable(Source):
     def _open(self, tables: Sequence[str]) -> None:
         """Find the table, and see all of it as it is at this moment."""
         described = self._describe(tables)
-        self.name: str = self._target.describe()
-        self._columns = columns.of_table([name for name, *_ in described])
+        self._columns = of_table([name for name, *_ in described])
         if not self._columns:
+            name = self._target.describe()
             raise ConfigurationError(
-                f"{self.name[0].upper()}{self.name[1:]} is not one of the official SDK: "
-                "its columns differ",
+                f"{name[0].upper()}{name[1:]} is not one of the official SDK: its columns differ",
                 hint="Name the right one: mysql://user@host/database?table=NAME",
             )
         self._ask("SET SESSION TRANSACTION ISOLATION LEVEL REPEATABLE READ")
