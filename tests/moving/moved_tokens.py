@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from tokenkeep.journal import Entry
 from tokenkeep.moving import Merge, StoreSource
+from tokenkeep.moving.official import HEADERS
 from tokenkeep.saving import died
 from tokenkeep.token import Claim, Failure, Status, Token
 
@@ -86,3 +87,19 @@ def fill(store):
     gone = store.swap(revoked(store.save_token(login("gone"))))
     store.delete_token(gone.id)
     return rows, {"former": first.id, "callers": "customer-42", "ended": gone.id}
+
+
+NEW, MIDDLE, OLD = (header.split(",") for header in HEADERS)
+ANA = {
+    "id": "1",
+    "user_name": "ana@example.com",
+    "client_id": "1000.CLIENT",
+    "client_secret": 'se"cret',  # the concatenating generations can't have a single quote
+    "refresh_token": "1000.refresh",
+    "access_token": "1000.access",
+    "grant_token": "1000.grant",
+    "expiry_time": "1764000000123",
+    "redirect_uri": "https://example.com/back",
+    "api_domain": "https://www.zohoapis.eu",
+}
+"""A row as the official SDK keeps it."""

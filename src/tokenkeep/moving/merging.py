@@ -20,7 +20,7 @@ from tokenkeep.errors import (
 from tokenkeep.moving.judging import Action, Verdict, had_login, judge, meets
 from tokenkeep.moving.sources import Row, Source, StoreSource
 from tokenkeep.swapping import OF_THE_STORE, attempts
-from tokenkeep.token import Status, Token, is_ours, new_id
+from tokenkeep.token import Token, is_ours, new_id
 
 if TYPE_CHECKING:
     from collections.abc import Generator
@@ -32,7 +32,6 @@ _PAGE = 100
 
 _OF_ONE_ROW = (KeyMissing, UnknownName, StoreError)
 _HAD = "the target had this login, and has ended or replaced it"
-_DELETED = "deleted in the target, and the provider is still being told"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -115,7 +114,7 @@ class Merge:
                 if step is not None:
                     all_new &= step.action is Action.NEW
                     yield step
-        self._source.expect_settled()
+        self._source.settle(self._clock.now())
 
     def _is_new(self, page: list[Row]) -> bool:
         """Tell whether the target has nothing of some rows: then none is looked for by itself."""
@@ -167,13 +166,11 @@ class Merge:
                 if dry_run:
                     return verdict, verdict.there
                 stored, *_ = [self._written(row, each) for each in verdicts]
-            except StaleToken:
-                return Verdict(action=over, reason=None if row.ended else _HAD), None
-            except StoreConflict:
-                if met or not number:
+            except StoreConflict as exc:
+                if not isinstance(exc, StaleToken) and (met or not number):
                     continue
-                # Only a deleted row is in the way and is not found.
-                return Verdict(action=over, reason=None if row.ended else _DELETED), None
+                # Its login was ended there, or a deleted row that nobody finds has its id.
+                return Verdict(action=over, reason=None if row.ended else _HAD), None
             if told is not None and verdict.action is Action.NOTHING:
                 verdict = told
             there = verdicts[0].there
@@ -198,11 +195,13 @@ class Merge:
             _, rows = self._target.look(row.but(id=None))
         except UnknownName:
             rows = []  # of a provider that is not configured here
-        known = next((each for each in rows if each.id == row.id), None)
-        if known is None and is_ours(str(row.id)):
-            known = self._target.reread(str(row.id))
-        met = [] if known is None else [known]
-        return met + [each for each in rows if each not in met and meets(row, each)], bool(met)
+        known = {each.id: each for each in rows}
+        by_id = None
+        if is_ours(str(row.id)):
+            by_id = known.get(row.id) or self._target.reread(str(row.id))
+        met = [] if by_id is None else [by_id]
+        met += [each for each in rows if meets(row, each)]
+        return list({each.id: each for each in met}.values()), by_id is not None
 
     def _written(self, row: Token, verdict: Verdict) -> Token | None:
         """
@@ -224,6 +223,8 @@ class Merge:
                 with suppress(StoreError):
                     self._target.touch(str(there.id), row.last_used_at)
         if verdict.named is not None:
+            if verdict.named is row and any(each.user for each in self._met(row)[0]):
+                raise StoreConflict("The user has got a row of their own meanwhile")
             there = self._target.save_token(saving.filled(there, verdict.named))
         return there
 

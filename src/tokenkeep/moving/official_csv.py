@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 
 from tokenkeep.errors import ConfigurationError, UnknownName
 from tokenkeep.folder_journal import sync_folder
-from tokenkeep.moving.official_file import HEADERS
-from tokenkeep.moving.sources import Best, StoreSource
+from tokenkeep.moving.official import HEADERS, Best
+from tokenkeep.moving.sources import StoreSource
 from tokenkeep.token import Status, Token
 
 if TYPE_CHECKING:

@@ -11,23 +11,20 @@ from tokenkeep.backends.sql_errors import Explainer
 from tokenkeep.backends.sql_target import Target
 from tokenkeep.backends.urls import StoreURL
 from tokenkeep.errors import ConfigurationError
-from tokenkeep.moving.official_file import of_table, row_of
-from tokenkeep.moving.sources import OfficialSource
+from tokenkeep.moving.official import OfficialSource, of_table
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from tokenkeep.moving.sources import Defaults, Row
+    from tokenkeep.moving.official import Defaults
 
 _TABLES = ("oauthtoken", "oauthtokens")
 """What the SDK calls it: from zcrmsdk 3 on, and before."""
 
-_PAGE = 1000
-_SORTED_PAGE = 10_000
-"""Where the table is sorted for each page."""
-
 _NO_TABLE = 1146
 _NUMBER = "^[1-9][0-9]{0,17}$"
+_PAGE = 10_000
+"""The table is sorted for each page."""
 
 
 class MySQLTable(OfficialSource):
@@ -48,14 +45,23 @@ class MySQLTable(OfficialSource):
         except BaseException:
             self.close()
             raise
-        super().__init__(self._target.describe(), defaults)
+        super().__init__(self._target.describe(), list(self._names.values()), defaults)
 
-    def read(self) -> Iterator[Row]:
-        """See `OfficialSource.read`."""
-        names = list(self._columns.values())
-        for count, values in enumerate(self._values(), 1):
-            number = int(values[names.index("id")]) if self._is_numbered else count
-            yield row_of(number, names, values, self.defaults.client_id)
+    def lines(self) -> Iterator[tuple[int, Sequence[object]]]:
+        """See `OfficialSource.lines`."""
+        # Byte by byte, so that rows without a key are never in two orders.
+        order = ", ".join(f"CAST({_quoted(name)} AS BINARY)" for name in self._names)
+        ends = next(name for name, known in self._names.items() if known == "expiry_time")
+        order = "id" if self._is_numbered else f"CAST({_quoted(ends)} AS UNSIGNED), {order}"
+        names, count = ", ".join(map(_quoted, self._names)), 0
+        select = f"SELECT {names} FROM {self._table} ORDER BY {order}"  # noqa: S608  # quoted
+        # In pages: a cursor would stay open on the server for as long as rows are saved.
+        while page := self._page(f"{select} LIMIT {_PAGE} OFFSET {count}"):
+            for values in page:
+                count += 1
+                number = values[self.columns.index("id")] if self._is_numbered else count
+                yield int(number), values
+            del page  # not two at once
 
     def close(self) -> None:
         """See `OfficialSource.close`."""
@@ -77,9 +83,9 @@ class MySQLTable(OfficialSource):
 
     def _open(self, tables: Sequence[str]) -> None:
         """Find the table, and see all of it as it is at this moment."""
-        described = self._describe(tables)
-        self._columns = of_table([name for name, *_ in described])
-        if not self._columns:
+        described = self._described(tables)
+        self._names = of_table([name for name, *_ in described])
+        if not self._names:
             name = self._target.describe()
             raise ConfigurationError(
                 f"{name[0].upper()}{name[1:]} is not one of the official SDK: its columns differ",
@@ -87,14 +93,18 @@ class MySQLTable(OfficialSource):
             )
         self._ask("SET SESSION TRANSACTION ISOLATION LEVEL REPEATABLE READ")
         self._ask("START TRANSACTION WITH CONSISTENT SNAPSHOT, READ ONLY")
-        self._is_numbered = self._has_numbers(described)
+        # Whether each row has a number of its own as its id; higher ones are later.
+        keys = {name.lower() for name, _, _, key, *_ in described if key == "PRI"}
+        others = f"SELECT 1 FROM {self._table} WHERE NOT (id REGEXP %s) LIMIT 1"  # noqa: S608  # quoted
+        has_ids = keys == {"id"} and "id" in self._names
+        self._is_numbered = has_ids and not self._ask(others, [_NUMBER])
 
-    def _describe(self, tables: Sequence[str]) -> Sequence[tuple[str, ...]]:
+    def _described(self, tables: Sequence[str]) -> Sequence[tuple[Any, ...]]:
         """Return name, type, whether it may be NULL, and kind of key of each column."""
         for table in tables:
             self._target.table = table
             try:
-                return [each[:4] for each in self._ask(f"SHOW COLUMNS FROM {_quoted(table)}")]
+                return self._ask(f"SHOW COLUMNS FROM {self._table}")
             except MySQLError as exc:
                 if self._errors.code(exc) != _NO_TABLE:
                     raise
@@ -103,42 +113,9 @@ class MySQLTable(OfficialSource):
             hint="Name it: mysql://user@host/database?table=NAME",
         )
 
-    def _has_numbers(self, described: Sequence[tuple[str, ...]]) -> bool:
-        """Tell whether each row has a number of its own as its id; higher ones are later."""
-        keys = {name.lower() for name, _, _, key in described if key == "PRI"}
-        if keys != {"id"} or "id" not in self._columns:
-            return False
-        others = f"SELECT 1 FROM {self._table} WHERE NOT (id REGEXP %s) LIMIT 1"  # noqa: S608  # quoted
-        return not self._ask(others, [_NUMBER])
-
-    def _values(self) -> Iterator[tuple[Any, ...]]:
-        """Yield the rows, a page in memory at a time: no cursor stays open on the server."""
-        select = f"SELECT {', '.join(map(_quoted, self._columns))} FROM {self._table}"  # noqa: S608  # quoted
-        return self._by_number(select) if self._is_numbered else self._by_end(select)
-
-    def _by_number(self, select: str) -> Iterator[tuple[Any, ...]]:
-        at = list(self._columns.values()).index("id")
-        where, behind = "", list[object]()
-        while page := self._page(f"{select} {where}ORDER BY id LIMIT {_PAGE}", behind):
-            yield from page
-            where, behind = "WHERE id > %s ", [page[-1][at]]
-            del page  # not two at once
-
-    def _by_end(self, select: str) -> Iterator[tuple[Any, ...]]:
-        """Yield the rows whose access token ends last at the end; they may have no key."""
-        ends = next(name for name, known in self._columns.items() if known == "expiry_time")
-        # Byte by byte, so that the same rows are never in two orders.
-        order = ", ".join(f"CAST({_quoted(name)} AS BINARY)" for name in self._columns)
-        order = f"CAST({_quoted(ends)} AS UNSIGNED), {order}"
-        count = 0
-        while page := self._page(f"{select} ORDER BY {order} LIMIT {_SORTED_PAGE} OFFSET {count}"):
-            yield from page
-            count += len(page)
-            del page
-
-    def _page(self, sql: str, values: Sequence[object] = ()) -> Sequence[tuple[Any, ...]]:
+    def _page(self, sql: str) -> Sequence[tuple[Any, ...]]:
         with self._explained():
-            return self._ask(sql, values)
+            return self._ask(sql)
 
     @property
     def _table(self) -> str:

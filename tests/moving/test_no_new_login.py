@@ -10,7 +10,7 @@ from contextlib import closing
 
 import pytest
 from official_sdk import PROGRAM, run_sdk
-from sdk_tables import WRITER, make_table, place_of
+from sdk_tables import WRITER, make_table, place_of, tokens_for
 
 import tokenkeep
 
@@ -107,10 +107,9 @@ def test_no_new_login_of_older_ones(mariadb, zoho, program, take_over, generatio
     make_table(mariadb, generation, name)
     mail, refresh_token = zoho.user.email, zoho.refresh_token()
     client = {"client_id": zoho.client.client_id, "client_secret": zoho.client.client_secret}
-    stored = {"user": mail, "refresh_token": refresh_token, "access_token": "old", **client}
-    tokens = json.dumps([stored | {"expiry_time": "1764000000123"}])
-    environ = {**place_of(mariadb, name), "TOKENS": tokens}
-    run_sdk(generation, WRITER, generation, environ=environ)
+    stored = {"user_name": mail, "refresh_token": refresh_token, "access_token": "old", **client}
+    told = tokens_for(stored | {"expiry_time": "1764000000123"})
+    run_sdk(generation, WRITER, generation, environ=place_of(mariadb, name) | told)
 
     missing = ("--client-id", client["client_id"]) if generation == "1_0" else ()
     take_over(name, "--data-center", "us", *missing)
