@@ -20,7 +20,7 @@ from tokenkeep.errors import (
 from tokenkeep.moving.judging import Action, Verdict, had_login, judge, meets
 from tokenkeep.moving.sources import Row, Source, StoreSource
 from tokenkeep.swapping import OF_THE_STORE, attempts
-from tokenkeep.token import Token, is_ours, new_id
+from tokenkeep.token import Status, Token, is_ours, new_id
 
 if TYPE_CHECKING:
     from collections.abc import Generator
