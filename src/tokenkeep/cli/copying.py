@@ -11,12 +11,12 @@ import click
 from tokenkeep.cli import output, progress
 from tokenkeep.cli.places import CONFIGURED, exists, open_or_imagine, store_url
 from tokenkeep.cli.session import Session, log_to_stderr, pass_session
-from tokenkeep.errors import ConfigurationError
+from tokenkeep.errors import ConfigurationError, StoreConflict, StoreUnavailable
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
 
-    from tokenkeep.moving import Merge, Step
+    from tokenkeep.moving import Source, Step
     from tokenkeep.vault import Vault
 
 _QUIET = ("new", "already there")
@@ -39,79 +39,75 @@ def copy(
     read. Ids stay the same. Run it again as often as you like, also after it was
     interrupted: nothing is doubled, and nothing newer is overwritten.
     """
-    from tokenkeep.moving import Merge, StoreSource
+    from tokenkeep.moving import StoreSource
 
     log_to_stderr(session.verbosity)
     opened, to = _stores(session, source, target, dry_run=dry_run)
-    merge = Merge(StoreSource(opened), to, replace=replace)
-    in_flight = 0
-    with steps_of(session, merge, "Copying", _part, dry_run=dry_run) as (steps, counts):
+    with merging(session, StoreSource(opened), to, dry_run=dry_run, replace=replace) as steps:
         for step in steps:
-            in_flight += step.in_flight
             if session.verbosity > 0 or step.action not in _QUIET or step.reason:
                 _print(session, step)
+
+
+@contextmanager
+def merging(
+    session: Session, source: Source, target: Vault, *, dry_run: bool, replace: bool
+) -> Iterator[Iterator[Step]]:
+    """
+    Merge while the block lasts, show how far it is, and say in the end what was done.
+
+    Args:
+        session: What it is said with.
+        source: Where the rows are.
+        target: Where they go.
+        dry_run: Whether nothing is written.
+        replace: As for `Merge`.
+
+    Yields:
+        The steps.
+    """
+    from tokenkeep.moving import Action, Merge, OfficialSource
+
+    counts: Counter[str] = Counter()
+    in_flight, official = 0, source if isinstance(source, OfficialSource) else None
+
+    def counted() -> Iterator[Step]:
+        nonlocal in_flight
+        for done, step in enumerate(steps):
+            token_id = str(step.row.token.id).removeprefix("tk_")
+            move(done, done / official.total if official else progress.part_before(token_id))
+            counts[step.action.value] += 1
+            in_flight += step.in_flight
+            yield step
+
+    with (
+        progress.shown(session, "Importing" if official else "Copying") as move,
+        closing(Merge(source, target, replace=replace).steps(dry_run=dry_run)) as steps,
+    ):
+        try:
+            yield counted()
+        except (KeyboardInterrupt, StoreUnavailable, StoreConflict):
+            if not dry_run:
+                session.note(
+                    f"Stopped after {counts[Action.NEW] + counts[Action.UPDATE]:,} tokens, "
+                    "each of them whole. Run it again: it goes on from there"
+                )
+            raise
+    about = {"source": official.kind} if official else {"being_renewed": in_flight}
     if session.json:
-        output.document({"dry_run": dry_run, "rows": counts, "being_renewed": in_flight})
+        output.document({"dry_run": dry_run, "rows": counts} | about)
     else:
-        wrote = "Dry run, nothing was written" if dry_run else "FROM was left as it is"
-        session.note(f"{told(counts) or 'no tokens'}. {wrote}.")
+        told = ", ".join(f"{counts[each]:,} {each.value}" for each in Action if counts[each])
+        what = f"{official.kind}: {told or 'no rows'}" if official else told or "no tokens"
+        left = f"{'The source' if official else 'FROM'} was left as it is"
+        session.note(f"{what}. {'Dry run, nothing was written' if dry_run else left}.")
     if in_flight and not session.json:
         session.note(
             f"{in_flight:,} were being renewed meanwhile: run it again when that is over, "
             "best once no program uses FROM any more"
         )
-    if counts["failed"]:
+    if counts[Action.FAILED]:
         click.get_current_context().exit(1)
-
-
-@contextmanager
-def steps_of(
-    session: Session,
-    merge: Merge,
-    doing: str,
-    part: Callable[[int, Step], float | None],
-    *,
-    dry_run: bool,
-) -> Iterator[tuple[Iterator[Step], Counter[str]]]:
-    """
-    Merge while the block lasts, and show how far it is.
-
-    Args:
-        session: What it is shown with.
-        merge: What is done.
-        doing: That, as one word.
-        part: Returns which part of all comes before a step, by how many do.
-        dry_run: Whether nothing is written.
-
-    Yields:
-        The steps, and how many there were of each action.
-    """
-    counts: Counter[str] = Counter()
-    written = None if dry_run else lambda: counts["new"] + counts["update"]
-    with (
-        progress.resumable(session, written),
-        progress.shown(session, doing) as move,
-        closing(merge.steps(dry_run=dry_run)) as steps,
-    ):
-
-        def counted() -> Iterator[Step]:
-            for done, step in enumerate(steps):
-                move(done, part(done, step))
-                counts[step.action.value] += 1
-                yield step
-
-        yield counted(), counts
-
-
-def told(counts: Counter[str]) -> str:
-    """Return how many rows there were of each action, in a fixed order. Empty if none."""
-    from tokenkeep.moving import Action
-
-    return ", ".join(f"{counts[each]:,} {each.value}" for each in Action if counts[each])
-
-
-def _part(_: int, step: Step) -> float | None:
-    return progress.part_before(str(step.row.token.id).removeprefix("tk_"))
 
 
 def _stores(

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from tokenkeep.cli import output, secrets_in
-from tokenkeep.cli.copying import steps_of, told
+from tokenkeep.cli.copying import merging
 from tokenkeep.cli.places import open_or_imagine, password_of, store_url, url_named
 from tokenkeep.cli.session import COMMON_OPTIONS, Session, log_to_stderr, pass_session
 
@@ -76,27 +76,19 @@ def import_command(
     its sample (zohooauth.db). It is only read. Run it as often as you like:
     nothing is doubled, and nothing newer is overwritten.
     """
-    from tokenkeep.moving import Defaults, Merge
+    from tokenkeep.moving import Defaults
 
     log_to_stderr(session.verbosity)
     defaults = Defaults(**{name: options.pop(name) for name in _DEFAULTS})
     opened = _source(source, defaults, **options)
-    merge = Merge(opened, _store(session, dry_run=dry_run), replace=replace)
-    with steps_of(
-        session, merge, "Importing", lambda done, _: done / opened.total, dry_run=dry_run
-    ) as (steps, counts):
-        lines = (_line(step) for step in steps)
+    store = _store(session, dry_run=dry_run)
+    with merging(session, opened, store, dry_run=dry_run, replace=replace) as steps:
+        lines = map(_line, steps)
         if session.json:
             for line in lines:
                 output.document(line)
-            output.document({"dry_run": dry_run, "source": opened.kind, "rows": counts})
         else:
-            output.rows(COLUMNS, (_shown(line) for line in lines))
-    if not session.json:
-        wrote = "Dry run, nothing was written" if dry_run else "The source was left as it is"
-        session.note(f"{opened.kind}: {told(counts) or 'no rows'}. {wrote}.")
-    if counts["failed"]:
-        click.get_current_context().exit(1)
+            output.rows(COLUMNS, map(_shown, lines))
 
 
 def _source(
