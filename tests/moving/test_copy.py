@@ -307,6 +307,21 @@ def test_the_user_has_a_row_of_their_own_too(source, target, copy):
     assert row.id == target.find_token_by_id(nameless.id).id
 
 
+def test_where_it_is_valid_is_learnt_too(source, target, copy):
+    """What only the source knows of what a row is for is filled in."""
+    source.save_token(login())
+    there = target.save_token(login(api_domain=None))
+
+    assert ("update", "adds data_center, environment") == copy()["ana"]
+
+    assert [there.id] == [each.id for each in target.get_tokens()]
+    assert ("eu", "production") == (
+        target.reread(there.id).data_center,
+        target.reread(there.id).environment,
+    )
+    assert ("already there", None) == copy()["ana"]
+
+
 @pytest.mark.parametrize("copied_before", [False, True])
 def test_revoked_though_the_user_has_another_login_there(source, target, copy, copied_before):
     """The user's own login in the target stays; the revoked one does not live on beside it."""

@@ -78,7 +78,7 @@ def row(name="ana", *, nonce="one", past=(), **more):
 
 
 def judged(mine, there, *, replace=False, habits=EACH):
-    verdict = judge(mine, there, replace=replace, habits=habits)
+    (verdict,) = judge(mine, [there], replace=replace, habits=habits)
     return verdict.action, verdict.row
 
 

@@ -14,9 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
 _LATER = "written later in the source"
-_OLDER = "written later in the target"
 _GOES_ALONG = "what the source has to revoke goes along"
-_NAMED = "adds user"
 
 _ADDED = (
     "client_secret", "access_token", "grant_token", "redirect_uri", "issuer", "api_domain",
@@ -34,7 +32,7 @@ class Action(StrEnum):
     FAILED = "failed"
 
 
-@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+@dataclasses.dataclass(frozen=True, slots=True)
 class Verdict:
     """
     What is to be done with a row.
@@ -42,15 +40,15 @@ class Verdict:
     Args:
         action: What.
         reason: Why, without a secret. None if there is nothing to say.
-        there: The row of the target that this is about. None if about none.
         row: What is written. None if nothing is.
+        there: The row of the target that this is about. None if about none.
         named: Like which row *there* is to get its user. None if it stays as it is.
     """
 
     action: Action
     reason: str | None = None
-    there: Token | None = None
     row: Token | None = None
+    there: Token | None = None
     named: Token | None = None
 
 
@@ -78,26 +76,24 @@ def judge(
     """
     habits = habits or saving.Habits()
     if not met:
-        return [Verdict(action=Action.NEW, row=_on_arrival(row))]
+        return [Verdict(Action.NEW, row=_on_arrival(row))]
     is_dead = row.ended or row.status is Status.REVOKED
     own = [each for each in met if row.user and each.user == row.user]
     others = [each for each in met if each not in own]
-    in_the_way = [each for each in met if not saving.same_thing(each, row)]
-    if not is_dead:
-        in_the_way += [*own[1:], *others[1:]]
-    if in_the_way:
-        return [_in_the_way(in_the_way[0])]
+    too_many = [] if is_dead else [*own[1:], *others[1:]]
+    for each in (*(each for each in met if not saving.same_thing(each, row)), *too_many):
+        whose = f" of {each.user}" if each.user else ""
+        has = f"the target has its refresh token, or its id, in token {each.id}{whose}"
+        return [Verdict(Action.SKIP, has)]
     verdicts = [_beside(row, there, habits, replace=replace) for there in (*others, *own)]
     if is_dead or not (own and others):
         return verdicts
     first, second = verdicts
-    if second.action is Action.SKIP:
-        return [second]
-    if others[0].status is Status.REVOKED:
-        return [first]
+    if second.action is Action.SKIP or others[0].status is Status.REVOKED:
+        return [second if second.action is Action.SKIP else first]
     # The login of a row without a name goes into its user's, as in any save.
-    reason = second.reason if second.action is Action.UPDATE else _NAMED
-    return [Verdict(action=Action.UPDATE, reason=reason, there=others[0], named=own[0])]
+    reason = second.reason if second.action is Action.UPDATE else "adds user"
+    return [Verdict(Action.UPDATE, reason, there=others[0], named=own[0])]
 
 
 def meets(row: Token, there: Token) -> bool:
@@ -112,20 +108,13 @@ def had_login(row: Token, other: Token) -> bool:
     return has is not None and (row.refresh_token == has or saving.is_older(row, has))
 
 
-def _in_the_way(there: Token) -> Verdict:
-    whose = f" of {there.user}" if there.user else ""
-    reason = f"the target has its refresh token, or its id, in token {there.id}{whose}"
-    return Verdict(action=Action.SKIP, reason=reason)
-
-
 def _is_one_login(row: Token, there: Token) -> bool:
     """Tell whether two rows come from one login; a provider may have rotated since."""
     if row.renewal.login is not None and row.renewal.login == there.renewal.login:
         return True
     mine, its = (dict(credentials(each)) for each in (row, there))
-    kinds = (kind for kind in ("refresh", "grant", "access") if kind in mine and kind in its)
-    both = next(kinds, None)
-    return both is not None and mine[both] == its[both]
+    both = [kind for kind in ("refresh", "grant", "access") if kind in mine and kind in its]
+    return bool(both) and mine[both[0]] == its[both[0]]
 
 
 def _beside(row: Token, there: Token, habits: saving.Habits, *, replace: bool) -> Verdict:
@@ -135,10 +124,9 @@ def _beside(row: Token, there: Token, habits: saving.Habits, *, replace: bool) -
     else:
         verdict = _of_two_logins(row, there, habits, replace=replace)
     left = verdict.row or there
-    is_named = verdict.action is Action.UPDATE and left.status is Status.OK
-    return dataclasses.replace(
-        verdict, there=there, named=row if is_named and saving.fills(left, row) else None
-    )
+    lacks = verdict.action is Action.UPDATE and saving.fills(left, row)
+    is_named = lacks and left.status is Status.OK and not row.ended
+    return dataclasses.replace(verdict, there=there, named=row if is_named else None)
 
 
 def _of_one_login(row: Token, there: Token, habits: saving.Habits) -> Verdict:
@@ -146,18 +134,19 @@ def _of_one_login(row: Token, there: Token, habits: saving.Habits) -> Verdict:
     if mine and not its:
         # Not by the source's content: its refresh token may be in another row of the target.
         ended = saving.died(there, Status.REVOKED, max(_written(row), _written(there)))
-        return _update("revoked in the source", _seeing_to(ended, row, habits))
+        return Verdict(Action.UPDATE, "revoked in the source", _seeing_to(ended, row, habits))
     kept = _seeing_to(there, row, habits)
     if not its and _is_later(row, there) and (row.version or not there.refresh_token):
-        return _update(_LATER, _with_login_of(kept, row, habits))
+        return Verdict(Action.UPDATE, _LATER, _with_login_of(kept, row, habits))
     if kept is not there:
-        return _update(_GOES_ALONG, kept)
+        return Verdict(Action.UPDATE, _GOES_ALONG, kept)
     if there.status is Status.OK and (added := _added(row, there)):
-        return _update(f"adds {', '.join(sorted(added))}", _with(added, row, there))
-    reason = _OLDER if _is_later(there, row) else None
+        came = _with(added, row, there)
+        return Verdict(Action.UPDATE, f"adds {', '.join(sorted(added))}", came)
+    reason = "written later in the target" if _is_later(there, row) else None
     if its or (there.status is not Status.OK and not row.version):
         reason = None if mine else f"{there.status.value} in the target, and stays so"
-    return Verdict(action=Action.NOTHING, reason=reason)
+    return Verdict(Action.NOTHING, reason)
 
 
 def _of_two_logins(row: Token, there: Token, habits: saving.Habits, *, replace: bool) -> Verdict:
@@ -165,12 +154,16 @@ def _of_two_logins(row: Token, there: Token, habits: saving.Habits, *, replace: 
         is_over = row.ended or row.status is Status.REVOKED
         kept = _seeing_to(there, row, habits) if is_over else there
         if kept is not there:
-            return _update(_GOES_ALONG, kept)
-        its = "deleted" if row.ended else row.status.value
-        return _skip(f"the target has another login of this user, the source's is {its}")
+            return Verdict(Action.UPDATE, _GOES_ALONG, kept)
+        what = "deleted" if row.ended else row.status.value
+        has = f"the target has another login of this user, the source's is {what}"
+        return Verdict(Action.SKIP, has)
     if row.refresh_token and saving.is_older(there, row.refresh_token):
-        return _skip("the target's row had this login before, and has or had a newer one")
-    if _follows(row, there):
+        had = "the target's row had this login before, and has or had a newer one"
+        return Verdict(Action.SKIP, had)
+    its = there.refresh_token
+    had_it = saving.is_older(row, its) if its else row.id == there.id
+    if had_it and (row.logged_in_at or 0.0) > _written(there):
         reason = _LATER
     elif replace:
         reason = "takes the place of another login of this user"
@@ -178,15 +171,9 @@ def _of_two_logins(row: Token, there: Token, habits: saving.Habits, *, replace: 
         reason = "the target's login is of no use any more"
     else:
         of = "a revoked login" if there.status is Status.REVOKED else "another login"
-        return _skip(f"the target has {of} of this user; --replace takes the source's")
-    return _update(reason, _with_login_of(there, row, habits))
-
-
-def _follows(row: Token, there: Token) -> bool:
-    """Tell whether a row has logged in anew since what was copied of it was last written there."""
-    had = there.refresh_token
-    was_its_own = saving.is_older(row, had) if had else row.id == there.id
-    return was_its_own and (row.logged_in_at or 0.0) > _written(there)
+        has = f"the target has {of} of this user; --replace takes the source's"
+        return Verdict(Action.SKIP, has)
+    return Verdict(Action.UPDATE, reason, _with_login_of(there, row, habits))
 
 
 def _is_later(row: Token, there: Token) -> bool:
@@ -198,9 +185,10 @@ def _is_later(row: Token, there: Token) -> bool:
         return bool(mine)  # without its refresh token a login ends within the hour
     if mine and its and saving.is_older(row, its) is not saving.is_older(there, mine):
         return saving.is_older(row, its)
-    if not (row.version and there.version):
-        return row.access_token != there.access_token and _ends(row) > _ends(there)
-    return _written(row) > _written(there)
+    if row.version and there.version:
+        return _written(row) > _written(there)
+    ends_later = (row.expires_at or 0.0) > (there.expires_at or 0.0)
+    return row.access_token != there.access_token and ends_later
 
 
 def _added(row: Token, there: Token) -> dict[str, object]:
@@ -247,9 +235,7 @@ def _seeing_to(kept: Token, other: Token, habits: saving.Habits) -> Token:
         kept = saving.superseded(kept, late, habits=habits)
     # Not revoked: what only the source's user has replaced may be in use here.
     replaced = tuple(_unseen(other.renewal.replaced, kept))
-    if replaced:
-        kept = kept.with_renewal(replaced=(*kept.renewal.replaced, *replaced))
-    return kept
+    return kept.with_renewal(replaced=(*kept.renewal.replaced, *replaced)) if replaced else kept
 
 
 def _unseen(secrets: Iterable[saving.Secret], row: Token) -> Iterator[saving.Secret]:
@@ -261,17 +247,5 @@ def _unseen(secrets: Iterable[saving.Secret], row: Token) -> Iterator[saving.Sec
             yield kind, value
 
 
-def _update(reason: str, row: Token | None) -> Verdict:
-    return Verdict(action=Action.UPDATE, reason=reason, row=row)
-
-
-def _skip(reason: str) -> Verdict:
-    return Verdict(action=Action.SKIP, reason=reason)
-
-
 def _written(token: Token) -> float:
     return token.updated_at or token.created_at or 0.0
-
-
-def _ends(token: Token) -> float:
-    return token.expires_at or 0.0

@@ -120,12 +120,9 @@ class Merge:
         """Tell whether the target has nothing of some rows: then none is looked for by itself."""
         if self._target.backend.embedded:
             return False  # it has no trips to spare
-        try:
+        with suppress(*_OF_ONE_ROW):  # what is wrong is told as its row is judged
             return self._target.has_none([row.token for row in page if row.problem is None])
-        except OF_THE_STORE:
-            raise
-        except _OF_ONE_ROW:
-            return False  # it is told as its row is judged
+        return False
 
     def _step(self, row: Row, *, is_new: bool, dry_run: bool) -> Step | None:
         if row.problem is not None:
@@ -170,7 +167,7 @@ class Merge:
                 if not isinstance(exc, StaleToken) and (met or not number):
                     continue
                 # Its login was ended there, or a deleted row that nobody finds has its id.
-                return Verdict(action=over, reason=None if row.ended else _HAD), None
+                return Verdict(over, None if row.ended else _HAD), None
             if told is not None and verdict.action is Action.NOTHING:
                 verdict = told
             there = verdicts[0].there
@@ -195,13 +192,12 @@ class Merge:
             _, rows = self._target.look(row.but(id=None))
         except UnknownName:
             rows = []  # of a provider that is not configured here
-        known = {each.id: each for each in rows}
-        by_id = None
-        if is_ours(str(row.id)):
-            by_id = known.get(row.id) or self._target.reread(str(row.id))
+        by_id = next((each for each in rows if each.id == row.id), None)
+        if by_id is None and is_ours(str(row.id)):
+            by_id = self._target.reread(str(row.id))
         met = [] if by_id is None else [by_id]
-        met += [each for each in rows if meets(row, each)]
-        return list({each.id: each for each in met}.values()), by_id is not None
+        met += [each for each in rows if each not in met and meets(row, each)]
+        return met, by_id is not None
 
     def _written(self, row: Token, verdict: Verdict) -> Token | None:
         """
@@ -223,22 +219,20 @@ class Merge:
                 with suppress(StoreError):
                     self._target.touch(str(there.id), row.last_used_at)
         if verdict.named is not None:
-            if verdict.named is row and any(each.user for each in self._met(row)[0]):
+            others = [each for each in self._met(row)[0] if each.id != there.id]
+            if verdict.named is row and others:
                 raise StoreConflict("The user has got a row of their own meanwhile")
             there = self._target.save_token(saving.filled(there, verdict.named))
         return there
 
     def _lead(self, row: Token, there: Token) -> str | None:
         """Let the id of a row lead to what stands for it; say so if it leads elsewhere."""
-        if row.id in (None, there.id) or row.ended:
-            return None
         try:
-            self._target.add_id(str(row.id), there)
+            if row.id not in (None, there.id) and not row.ended:
+                self._target.add_id(str(row.id), there)
         except StoreConflict as exc:
-            # One of ours is taken as long as the target ends a row that had it.
-            return (
-                None if is_ours(str(row.id)) else f"its id leads to token {exc.token_id} already"
-            )
+            if not is_ours(str(row.id)):  # as long as the target ends a row that had it
+                return f"its id leads to token {exc.token_id} already"
         return None
 
     # Ids

@@ -63,8 +63,8 @@ class _File(OfficialSource):
         if not NEEDED <= set(columns) <= KNOWN or len(set(columns)) != len(columns):
             raise ConfigurationError(
                 f"{path} {what}",
-                hint="What can be imported is the file of the official SDK's FileStore, the table of "
-                "its DBStore (mysql://user@host/database), or the SQLite database of its sample",
+                hint="What can be imported is the file of the official SDK's FileStore, the table "
+                "of its DBStore (mysql://user@host/database), or its sample's SQLite database",
             )
         self._stamp = self._look()
 
