@@ -400,8 +400,10 @@ def test_saved_while_it_is_copied(source, target, monkeypatch):
     assert ["ana"] == [token.user for token in target.get_tokens()]
 
 
-def test_two_copies_at_once(source, target):
+@pytest.mark.parametrize("embedded", [True, False], ids=["row by row", "a page in one trip"])
+def test_two_copies_at_once(source, target, monkeypatch, embedded):
     """Two that run at the same time do it once between them."""
+    monkeypatch.setattr(target.backend, "embedded", embedded)
     for number in range(150):
         source.save_token(login(f"u{number}"))
     done = []

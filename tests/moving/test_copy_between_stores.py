@@ -94,21 +94,6 @@ def test_a_later_run_brings_what_is_new(source, other):
     } == found
 
 
-def test_a_token_too_large_for_the_target(source, aws, open_store):
-    """It is told, and holds none of the others up."""
-    for name in "abcd":
-        source.save_token(login(name, scope="s" * (500_000 if name == "b" else 5)))
-    other = open_store(aws.url("dynamodb"))
-
-    done = {step.row.token.user: step for step in copied(source, other)}
-
-    failed = done.pop("b")
-    assert "failed" == failed.action
-    assert "bytes" in failed.reason
-    assert {"new"} == {step.action.value for step in done.values()}
-    assert {"a", "c", "d"} == {token.user for token in other.get_tokens()}
-
-
 def test_a_row_learns_its_user(source, other):
     """Copied without a name, then with one: found by its user, and by the id it always had."""
     row = source.save_token(login(user=None))

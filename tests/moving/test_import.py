@@ -13,7 +13,6 @@ from tokenkeep import (
     ConfigurationError,
     Status,
     StoreConflict,
-    StoreError,
     StoreUnavailable,
     Token,
     UnknownName,
@@ -333,38 +332,3 @@ def test_others_who_never_stop(store, run, write_csv, monkeypatch):
     monkeypatch.setattr(store.backend, "write", overtaken)
     with pytest.raises(StoreUnavailable, match="kept writing"):
         run(write_csv(ANA | LATER_END))
-
-
-def test_the_store_itself_knows_at_once(store, run, write_csv, monkeypatch):
-    """What it has cached is not handed out once the import has changed it."""
-    monkeypatch.setattr(store.backend, "revision", lambda: None)  # as of a server
-    stored = store.save_token(SAME)
-    store.find_token_by_id(stored.id)
-
-    run(write_csv(ANA))
-
-    assert ANA["access_token"] == store.find_token_by_id(stored.id).access_token
-
-
-def test_a_row_that_the_store_does_not_take(store, run, write_csv, monkeypatch):
-    """One too large is told, and holds no other up; a store that can't be reached ends it."""
-    write = store.backend.write
-
-    def limited(record, *, replaces):
-        if len(record.sealed) > 70_000:
-            raise StoreError("This token takes 70000 bytes")
-        write(record, replaces=replaces)
-
-    monkeypatch.setattr(store.backend, "write", limited)
-    path = write_csv(BOB | {"client_secret": "s" * 70_000}, ANA)
-
-    assert [("failed", "This token takes 70000 bytes"), ("new", None)] == run(path)
-
-    assert [ANA["user_name"]] == [token.user for token in store.get_tokens()]
-
-    def unreachable(record, *, replaces):
-        raise StoreUnavailable(f"no answer for {record.id} {replaces}")
-
-    monkeypatch.setattr(store.backend, "write", unreachable)
-    with pytest.raises(StoreUnavailable):
-        run(path)
