@@ -118,16 +118,6 @@ def test_what_older_stores_write_for_nothing(table, run_table, store):
     assert store.find_token(Token(user="bob@example.com")).expires_at is None
 
 
-def test_the_first_generation_needs_its_client(table, run_table):
-    """Its table names no client: without it nobody could renew, so nothing is taken over."""
-    url = table("1_0", ANA)
-
-    ((number, action, reason),) = run_table(url, data_center="us")
-
-    assert (1, "skipped") == (number, action)
-    assert "--client-id" in reason
-
-
 def test_of_two_rows_the_higher_id_counts(filled, run_table):
     """Ids are numbers kept as text: row 10 is later than row 9, and is numbered so."""
     # Saved unchanged, the SDK's store adds a row.
