@@ -8,8 +8,7 @@ from contextlib import closing
 import pymysql
 import pytest
 from moved_tokens import ANA, NOW
-from official_sdk import run_sdk
-from sdk_tables import TABLES, WRITER, make_table, place_of, rows, tokens_for
+from sdk_tables import TABLES, make_table, rows
 
 from tokenkeep import ConfigurationError, StoreUnavailable, Token
 from tokenkeep.moving import Defaults, Merge, open_table
@@ -22,30 +21,6 @@ BOB = ANA | {
     "access_token": "b",
     "grant_token": None,
 }
-
-
-@pytest.fixture
-def table(mariadb):
-    """Let a generation write tokens into a new table; return the table's URL."""
-    database = None
-
-    def _table(generation, *tokens):
-        nonlocal database
-        with closing(mariadb.connect()) as db, db.cursor() as cursor:
-            if generation == "1_0":
-                # It knows no other database.
-                database = "zohooauth"
-                cursor.execute("create database zohooauth")
-                cursor.execute("grant all on zohooauth.* to app@'%'")
-        database = make_table(mariadb, generation, database)
-        environ = place_of(mariadb, database) | tokens_for(*tokens)
-        run_sdk(generation, WRITER, generation, environ=environ)
-        return f"mysql://app@{mariadb.host}:{mariadb.port}/{database}"
-
-    yield _table
-    if database == "zohooauth":
-        with closing(mariadb.connect()) as db, db.cursor() as cursor:
-            cursor.execute("drop database zohooauth")
 
 
 @pytest.fixture
