@@ -14,7 +14,7 @@ from official_sdk import PROGRAM, run_sdk
 
 import tokenkeep
 from tokenkeep import ConfigurationError, StoreError, StoreTampered, Token
-from tokenkeep.moving import Merge, export_csv, open_source
+from tokenkeep.moving import export_csv
 from tokenkeep.moving.official import HEADERS
 from tokenkeep.testing import emulator_configuration
 
@@ -148,21 +148,6 @@ def test_the_login_goes_on_in_the_sdk(zoho, tmp_path, monkeypatch):
     assert (0, 1) == tuple(
         zoho.counters.token_calls(kind) for kind in ("authorization_code", "refresh_token")
     )
-
-
-def test_there_and_back(source, export, open_store, tmp_path):
-    """What is exported can be imported: the same tokens, but for their ids."""
-    fill(source)
-    export()
-    other = open_store()
-
-    list(Merge(open_source(tmp_path / "sdk_tokens.txt"), other).steps())
-
-    names = ("user", "pair", "expires_at", "client_secret", "data_center", "environment")
-    assert {"ok", "busy", None} == {token.user for token in other.get_tokens()}
-    for token in other.get_tokens():
-        mine = source.find_token(Token(access_token=token.access_token))
-        assert [getattr(mine, n) for n in names] == [getattr(token, n) for n in names]
 
 
 def test_it_never_takes_a_files_place(source, tmp_path):
