@@ -9,7 +9,7 @@ from importlib import import_module
 import pytest
 
 PUBLIC = ("tokenkeep", "tokenkeep.testing", "tokenkeep.backends", "tokenkeep.providers",
-          "tokenkeep.importing", "tokenkeep.login")  # fmt: skip
+          "tokenkeep.moving", "tokenkeep.login")  # fmt: skip
 
 
 @pytest.mark.parametrize("name", PUBLIC)

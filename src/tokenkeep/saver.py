@@ -127,7 +127,7 @@ class Saver:
         known = by_id is not None and not saving.fills(by_id, token)
         if by_id is not None and known and not saving.is_login(by_id, token):
             return by_id, []  # it brings nothing that another row could have
-        marks = self._marks(saving.filled(token, by_id) if by_id else token)
+        marks = self.marks(saving.filled(token, by_id) if by_id else token)
         found = self._settle(marks, self._rows.look)
         for kept in found:
             if not (isinstance(kept, Token) and kept.ended):
@@ -150,7 +150,7 @@ class Saver:
         named = [("owner", self._rows.owner(token))] if token.user else []
         return named + [("owner", self._rows.owner(token, each)) for each in credentials(token)]
 
-    def _marks(self, token: Token) -> list[Mark]:
+    def marks(self, token: Token) -> list[Mark]:
         """Return what the rows are found by that a save of a token may touch."""
         given = dict(credentials(token))
         if len(given) > 1:

@@ -322,13 +322,20 @@ def taken(row: Token, carried: Token, *, habits: Habits) -> Token:
             to_revoke=_union(mine.to_revoke, its.to_revoke),
             replaced=_union(mine.replaced, its.replaced),
         )
+    fresh = gone_on(row, carried).but(history=_in_order(row, carried))
+    return _replacing(row, fresh, habits)
+
+
+def gone_on(row: Token, later: Token) -> Token:
+    """Return a row with all that a later state of its login says; what it is kept under stays."""
+    mine, its = row.renewal, later.renewal
     fields = {
         name: value
-        for name, value in zip(_WRITTEN, _written(carried), strict=True)
+        for name, value in zip(_WRITTEN, _written(later), strict=True)
         if value not in (None, {})
     }
-    if carried.access_token:
-        fields["expires_at"] = carried.expires_at
+    if later.access_token:
+        fields["expires_at"] = later.expires_at
     renewal = its.but(
         past=_with_past(mine.past, its.past),
         to_revoke=_union(mine.to_revoke, its.to_revoke),
@@ -336,16 +343,15 @@ def taken(row: Token, carried: Token, *, habits: Habits) -> Token:
         took=mine.took,
         unknown={**mine.unknown, **its.unknown},
     )
-    fresh = row.but(
+    return row.but(
         **fields,
-        status=carried.status,
-        logged_in_at=carried.logged_in_at,
-        updated_at=carried.updated_at,
-        history=_in_order(row, carried),
+        status=later.status,
+        logged_in_at=later.logged_in_at,
+        updated_at=later.updated_at,
+        history=later.history,
         renewal=renewal,
-        unknown={**row.unknown, **carried.unknown},
+        unknown={**row.unknown, **later.unknown},
     )
-    return _replacing(row, fresh, habits)
 
 
 def superseded(row: Token, secrets: Iterable[Secret], *, habits: Habits) -> Token:
@@ -480,8 +486,9 @@ def _sharing(token: Token, rows: list[Token]) -> list[Token]:
 
 
 def _in_order(row: Token, carried: Token) -> tuple[Happening, ...]:
-    both = sorted((*row.history, *carried.history), key=lambda each: each.at)
-    return tuple(both[-MOST_HAPPENINGS:])
+    # What happened before one was copied to where the other is, is in both.
+    both = dict.fromkeys((*row.history, *carried.history))
+    return tuple(sorted(both, key=lambda each: each.at)[-MOST_HAPPENINGS:])
 
 
 def _union(*several: Iterable[Secret]) -> tuple[Secret, ...]:

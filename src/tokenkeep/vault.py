@@ -33,10 +33,10 @@ from tokenkeep.swapping import attempts
 from tokenkeep.token import Status, Token
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Hashable, Iterator
+    from collections.abc import Callable, Hashable, Iterable, Iterator
     from pathlib import Path
 
-    from tokenkeep.backends.base import Backend
+    from tokenkeep.backends.base import Backend, Mark
     from tokenkeep.sealing import KeySource
     from tokenkeep.token import Claim
 
@@ -322,6 +322,20 @@ class Vault(Store):
         """
         return self._saver.look(self.providers.locate(token))
 
+    def has_none(self, tokens: Iterable[Token]) -> bool:
+        """
+        Tell, in one trip, whether saves of these would meet nothing, each other neither.
+
+        Args:
+            tokens: What would be saved, a page of it.
+        """
+        marks: list[Mark] = []
+        for token in tokens:
+            marks += self._saver.marks(self.providers.locate(token))
+            if token.id:
+                marks.append(("id", self._record_id(token.id)))
+        return len({*marks}) == len(marks) and not self._rows.look(marks)
+
     def adopt(self, row: Token) -> Token:
         """
         Store a row of another store as it is: its id, state and history too.
@@ -355,12 +369,39 @@ class Vault(Store):
         """
         self._aliases.make(token_id, row)
 
-    def iter_added_ids(self) -> Iterator[tuple[str, str]]:
-        """Yield the ids that lead to rows of other ids, and the ids of those."""
+    def iter_added_ids(
+        self, on_error: Callable[[TokenKeepError], None] | None = None
+    ) -> Iterator[tuple[str, str]]:
+        """
+        Yield the ids that lead to rows of other ids, and the ids of those.
+
+        Args:
+            on_error: As for `iter_tokens`.
+        """
         for record in self._rows.scan():
-            alias = self._rows.open(record) if record.kind == records.ALIAS else None
+            if record.kind != records.ALIAS:
+                continue
+            try:
+                alias = self._rows.open(record)
+            except (KeyMissing, StoreTampered, StoreTooNew) as exc:
+                if on_error is None:
+                    raise
+                on_error(exc)
+                continue
             if isinstance(alias, Alias):
                 yield alias.name or records.token_id(alias.id), alias.to
+
+    def finish_moves(self, now: float) -> None:
+        """
+        Bring logins that were left on their way from one row to another there, as any lookup does.
+
+        Args:
+            now: Those that were under way by then, in epoch seconds.
+        """
+        for record in self._rows.due(now):
+            if record.kind == records.ALIAS:
+                with suppress(KeyMissing, StoreTampered, StoreTooNew):
+                    self._aliases.read(records.token_id(record.id))
 
     # First logins
 

@@ -14,7 +14,6 @@ import pytest
 
 import tokenkeep
 from tokenkeep import Token
-from tokenkeep.journal import Entry
 
 
 @pytest.fixture
@@ -130,21 +129,6 @@ def test_without_its_key(run, tokens, environment):
 
     assert (1, True) == (done.exit_code, "TOKENKEEP_KEY_FILE" in done.stderr)
     assert tokens
-
-
-def test_answers_that_wait(run, tokens, store):
-    """While an answer waits to be saved in FROM, it says what to do first."""
-    entry = Entry(
-        token_id=tokens[0].id, user="u0", provider="zoho", issuer=None, client_id=None,
-        base_access="secret a0", base_refresh="secret r0", access_token="secret",
-        refresh_token="secret", expires_at=None, lifetime=None, client_secret=None, holder="h",
-        answered_at=1.0, data_center=None, environment=None, learnt={},
-    )  # fmt: skip
-    store.journal.put(entry)
-
-    done = run("copy", "configured", URL)
-
-    assert (1, True) == (done.exit_code, "tokenkeep sweep" in done.stderr)
 
 
 def test_a_row_that_does_not_open(run, tokens, store):

@@ -1,13 +1,19 @@
-"""Two stores under one ring, and rows of every kind to copy."""
+"""Two stores under one ring, files as the official SDK writes them, and bringing them together."""
 
 from __future__ import annotations
 
+import csv
 import os
+import sqlite3
+from contextlib import closing
 
 import pytest
+from moved_tokens import NEW, copied
+from official_sdk import run_sdk
+from sdk_tables import WRITER, make_table, place_of, tokens_for
 
 import tokenkeep
-from tokenkeep.moving import Copier
+from tokenkeep.moving import Defaults, Merge, open_source
 
 KEYS = [os.urandom(32), os.urandom(32)]
 """Newest first."""
@@ -45,8 +51,86 @@ def target(open_store):
 def copy(source, target):
     """Copy; return what was done with each user's or id's row, as action and reason."""
 
-    def _copy(*, dry_run=False, **options):
-        steps = Copier(source, target, **options).steps(dry_run=dry_run)
-        return {step.user or step.token_id: (step.action.value, step.reason) for step in steps}
+    def _copy(**options):
+        return {
+            step.row.token.user or step.row.token.id: (step.action.value, step.reason)
+            for step in copied(source, target, **options)
+        }
 
     return _copy
+
+
+@pytest.fixture
+def store(open_store):
+    """An empty store to import into."""
+    return open_store("memory:")
+
+
+@pytest.fixture
+def run(store):
+    """Import a file; return for each row its action and reason."""
+
+    def _run(path, *, dry_run=False, replace=False, **defaults):
+        source = open_source(path, defaults=Defaults(**defaults))
+        steps = Merge(source, store, replace=replace).steps(dry_run=dry_run)
+        return [(step.action.value, step.reason) for step in steps]
+
+    return _run
+
+
+@pytest.fixture
+def write_csv(tmp_path):
+    """Write rows as the SDK's FileStore does."""
+
+    def _write(*rows, header=NEW, name="sdk_tokens.txt", **given):
+        path = tmp_path / name
+        with path.open("w", newline="", **given) as file:
+            writer = csv.writer(file)
+            writer.writerow(header)
+            writer.writerows([row.get(column, "") for column in header] for row in rows)
+        return path
+
+    return _write
+
+
+@pytest.fixture
+def write_db(tmp_path):
+    """Write rows as the SDK's sample does."""
+
+    def _write(*rows, mode="delete"):
+        path = tmp_path / "zohooauth.db"
+        db = sqlite3.connect(path, isolation_level=None)
+        db.execute(f"PRAGMA journal_mode = {mode}").fetchall()
+        columns = [name.replace("redirect_uri", "redirect_url") for name in NEW]
+        db.execute(f"CREATE TABLE oauthtoken ({', '.join(f'{c} varchar(255)' for c in columns)})")
+        for row in rows:
+            values = [row.get(column) for column in NEW]
+            db.execute(f"INSERT INTO oauthtoken VALUES ({', '.join('?' * len(NEW))})", values)
+        db.close()
+        return path
+
+    return _write
+
+
+@pytest.fixture
+def table(mariadb):
+    """Let a generation write tokens into a new table; return the table's URL."""
+    database = None
+
+    def _table(generation, *tokens):
+        nonlocal database
+        with closing(mariadb.connect()) as db, db.cursor() as cursor:
+            if generation == "1_0":
+                # It knows no other database.
+                database = "zohooauth"
+                cursor.execute("create database zohooauth")
+                cursor.execute("grant all on zohooauth.* to app@'%'")
+        database = make_table(mariadb, generation, database)
+        environ = place_of(mariadb, database) | tokens_for(*tokens)
+        run_sdk(generation, WRITER, generation, environ=environ)
+        return f"mysql://app@{mariadb.host}:{mariadb.port}/{database}"
+
+    yield _table
+    if database == "zohooauth":
+        with closing(mariadb.connect()) as db, db.cursor() as cursor:
+            cursor.execute("drop database zohooauth")

@@ -3,10 +3,17 @@
 from __future__ import annotations
 
 from tokenkeep.journal import Entry
+from tokenkeep.moving import Merge, StoreSource
+from tokenkeep.moving.official import HEADERS
 from tokenkeep.saving import died
 from tokenkeep.token import Claim, Failure, Status, Token
 
 NOW = 1_764_000_000.0
+
+
+def copied(source, target, *, dry_run=False, **options):
+    """Copy a store, and return all that was done."""
+    return list(Merge(StoreSource(source), target, **options).steps(dry_run=dry_run))
 
 
 def login(name="ana", **more):
@@ -69,7 +76,9 @@ def fill(store):
         .with_renewal(failure=failure, mints=(1.0, 2.0))
     )
     more = {"extra": {"instance_url": "https://x"}, "refresh_expires_at": NOW + 9, "scope": "s"}
-    rows["busy"] = store.swap(rows["busy"].but(**more).with_renewal(claim=CLAIM))
+    more["unknown"] = {"new": 1}
+    state = {"claim": CLAIM, "unknown": {"newer": [2]}}
+    rows["busy"] = store.swap(rows["busy"].but(**more).with_renewal(**state))
     rows["nameless"] = store.save_token(login("x", user=None))
     # A row without a name whose user turns out to have one already.
     first = store.save_token(login("y", user=None))
@@ -80,3 +89,19 @@ def fill(store):
     gone = store.swap(revoked(store.save_token(login("gone"))))
     store.delete_token(gone.id)
     return rows, {"former": first.id, "callers": "customer-42", "ended": gone.id}
+
+
+NEW, MIDDLE, OLD = (header.split(",") for header in HEADERS)
+ANA = {
+    "id": "1",
+    "user_name": "ana@example.com",
+    "client_id": "1000.CLIENT",
+    "client_secret": 'se"cret',  # the concatenating generations can't have a single quote
+    "refresh_token": "1000.refresh",
+    "access_token": "1000.access",
+    "grant_token": "1000.grant",
+    "expiry_time": "1764000000123",
+    "redirect_uri": "https://example.com/back",
+    "api_domain": "https://www.zohoapis.eu",
+}
+"""A row as the official SDK keeps it."""

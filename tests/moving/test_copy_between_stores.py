@@ -5,10 +5,9 @@ from __future__ import annotations
 import time
 
 import pytest
-from moved_tokens import NOW, fill, login, renewed, revoked
+from moved_tokens import NOW, copied, fill, login, renewed, revoked
 
 from tokenkeep import Keeper, Token
-from tokenkeep.moving import Copier
 from tokenkeep.token import Status
 
 KINDS = (
@@ -58,11 +57,11 @@ def test_there_and_back(source, other, open_store):
         source.save_token(login(f"u{number}"))
     back = open_store()
 
-    list(Copier(source, other).steps())
-    list(Copier(other, back).steps())
+    copied(source, other)
+    copied(other, back)
 
     assert content(source) == content(other) == content(back)
-    assert {"already there"} == {step.action.value for step in Copier(source, other).steps()}
+    assert {"already there"} == {step.action.value for step in copied(source, other)}
     for store in (other, back):
         leads = {row.id: row.user for row in rows.values()}
         leads |= {ids["former"]: "ok", ids["callers"]: "busy"}
@@ -79,13 +78,13 @@ def test_a_later_run_brings_what_is_new(source, other):
     """What was renewed, revoked or logged in again in the source since gets there."""
     for name in ("kept", "gone", "again"):
         source.save_token(login(name))
-    list(Copier(source, other).steps())
+    copied(source, other)
     kept, gone = (source.find_token(Token(user=name)) for name in ("kept", "gone"))
     source.swap(renewed(kept, kept.updated_at + 1))
     source.swap(revoked(gone))
     source.save_token(login("again", access_token="new", refresh_token="new"))
 
-    assert {"update"} == {step.action.value for step in Copier(source, other).steps()}
+    assert {"update"} == {step.action.value for step in copied(source, other)}
 
     found = {row.user: (row.status, row.access_token) for row in other.get_tokens()}
     assert {
@@ -95,28 +94,13 @@ def test_a_later_run_brings_what_is_new(source, other):
     } == found
 
 
-def test_a_token_too_large_for_the_target(source, aws, open_store):
-    """It is told, and holds none of the others up."""
-    for name in "abcd":
-        source.save_token(login(name, scope="s" * (500_000 if name == "b" else 5)))
-    other = open_store(aws.url("dynamodb"))
-
-    done = {step.user: step for step in Copier(source, other).steps()}
-
-    failed = done.pop("b")
-    assert "failed" == failed.action
-    assert "bytes" in failed.reason
-    assert {"new"} == {step.action.value for step in done.values()}
-    assert {"a", "c", "d"} == {token.user for token in other.get_tokens()}
-
-
 def test_a_row_learns_its_user(source, other):
     """Copied without a name, then with one: found by its user, and by the id it always had."""
     row = source.save_token(login(user=None))
-    list(Copier(source, other).steps())
+    copied(source, other)
     source.save_token(login(id=row.id))
 
-    assert ["update"] == [step.action.value for step in Copier(source, other).steps()]
+    assert ["update"] == [step.action.value for step in copied(source, other)]
 
     assert other.find_token(Token(user="ana")) == other.find_token_by_id(row.id)
     assert ["ana"] == [token.user for token in other.get_tokens()]
@@ -136,7 +120,7 @@ def test_it_goes_on_working(source, other, zoho):
             issuer=zoho.us.token_url,
         )
     )
-    list(Copier(source, other).steps())
+    copied(source, other)
 
     valid = Keeper(other).get(id=stored.id)
 

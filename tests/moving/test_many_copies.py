@@ -10,12 +10,12 @@ from contextlib import suppress
 from itertools import count
 
 import pytest
-from moved_tokens import login
+from moved_tokens import copied, login
 
 from tokenkeep import Keeper, KeyRing, StaleToken, Status, Vault
 from tokenkeep.backends.memory import MemoryBackend
 from tokenkeep.errors import ProviderUnavailable
-from tokenkeep.moving import Copier
+from tokenkeep.moving import Merge, StoreSource
 from tokenkeep.providers import Profile, Providers
 from tokenkeep.saving import is_older, rotated
 
@@ -140,11 +140,11 @@ class Story:
     def copy(self, here, there):
         replace = self.random.random() < 0.2
         if self.random.random() < 0.2:
-            self.stop_in_the_midst(Copier(here, there, replace=replace), there.backend)
+            self.stop_in_the_midst(Merge(StoreSource(here), there, replace=replace), there.backend)
             self.look()
-        steps = list(Copier(here, there, replace=replace).steps())
+        steps = list(Merge(StoreSource(here), there, replace=replace).steps())
         assert "failed" not in {step.action.value for step in steps}
-        by_id = {step.token_id: step for step in steps}
+        by_id = {step.row.token.id: step for step in steps}
         skipped = [row for row in rows_of(here) if by_id[row.id].action.value == "skipped"]
         left = held(here) - held(there) - held_by(skipped)
         assert not left & self.zoho.alive.keys()
@@ -160,7 +160,7 @@ class Story:
             led, row = there.find_token_by_id(own), there.find_token_by_id(to)
             assert row is None or own in by_id or led.id == row.id or led.status is Status.REVOKED
         before = [each.backend.scan(None, 100) for each in self.stores]
-        again = {step.action.value for step in Copier(here, there).steps()}
+        again = {step.action.value for step in copied(here, there)}
         assert again <= {"already there", "skipped"}
         assert before == [each.backend.scan(None, 100) for each in self.stores]
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import assert_type
 
 import tokenkeep
 from tokenkeep import Event, Keeper, KeyRing, Status, Swept, Token, TokenStore, Vault
 from tokenkeep.backends import Backend, Record
 from tokenkeep.lookup import find
+from tokenkeep.moving import Defaults, Merge, Step, StoreSource, open_source
 from tokenkeep.stores.list import ListStore
 from tokenkeep.testing import FakeClock, StoreContract, SwapContract
 
@@ -116,3 +118,12 @@ def seal(backend: Backend) -> Vault:
     assert_type(tokenkeep.generate_key(), str)
     Vault(backend, MyKeys(), replaced="keep")
     return Vault(backend, KeyRing([bytes(32)]), cache_size=10)
+
+
+def take_over(vault: Vault, other: Vault) -> list[Step]:
+    """Import, and copy."""
+    source = open_source(Path("sdk_tokens.txt"), defaults=Defaults(data_center="eu"))
+    steps = list(Merge(source, vault).steps(dry_run=True))
+    for step in Merge(StoreSource(vault), other, replace=True).steps():
+        assert_type(step, Step)
+    return steps

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from contextlib import closing
+from contextlib import closing, contextmanager
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -11,10 +11,12 @@ import click
 from tokenkeep.cli import output, progress
 from tokenkeep.cli.places import CONFIGURED, exists, open_or_imagine, store_url
 from tokenkeep.cli.session import Session, log_to_stderr, pass_session
-from tokenkeep.errors import ConfigurationError
+from tokenkeep.errors import ConfigurationError, StoreConflict, StoreUnavailable
 
 if TYPE_CHECKING:
-    from tokenkeep.moving import Step
+    from collections.abc import Iterator
+
+    from tokenkeep.moving import Source, Step
     from tokenkeep.vault import Vault
 
 _QUIET = ("new", "already there")
@@ -37,25 +39,73 @@ def copy(
     read. Ids stay the same. Run it again as often as you like, also after it was
     interrupted: nothing is doubled, and nothing newer is overwritten.
     """
-    from tokenkeep.moving import Action, Copier
+    from tokenkeep.moving import StoreSource
 
     log_to_stderr(session.verbosity)
-    copier = Copier(*_stores(session, source, target, dry_run=dry_run), replace=replace)
-    counts: Counter[str] = Counter()
-    in_flight = 0
-    written = None if dry_run else lambda: counts[Action.NEW] + counts[Action.UPDATE]
-    with (
-        progress.resumable(session, written),
-        progress.shown(session, "Copying") as move,
-        closing(copier.steps(dry_run=dry_run)) as steps,
-    ):
-        for done, step in enumerate(steps):
-            move(done, progress.part_before(step.token_id.removeprefix("tk_")))
-            counts[step.action.value] += 1
-            in_flight += step.in_flight
+    opened, to = _stores(session, source, target, dry_run=dry_run)
+    with merging(session, StoreSource(opened), to, dry_run=dry_run, replace=replace) as steps:
+        for step in steps:
             if session.verbosity > 0 or step.action not in _QUIET or step.reason:
                 _print(session, step)
-    _sum_up(session, counts, in_flight, dry_run=dry_run)
+
+
+@contextmanager
+def merging(
+    session: Session, source: Source, target: Vault, *, dry_run: bool, replace: bool
+) -> Iterator[Iterator[Step]]:
+    """
+    Merge while the block lasts, show how far it is, and say in the end what was done.
+
+    Args:
+        session: What it is said with.
+        source: Where the rows are.
+        target: Where they go.
+        dry_run: Whether nothing is written.
+        replace: As for `Merge`.
+
+    Yields:
+        The steps.
+    """
+    from tokenkeep.moving import Action, Merge, OfficialSource
+
+    counts: Counter[str] = Counter()
+    in_flight, official = 0, source if isinstance(source, OfficialSource) else None
+
+    def counted() -> Iterator[Step]:
+        nonlocal in_flight
+        for done, step in enumerate(steps):
+            token_id = str(step.row.token.id).removeprefix("tk_")
+            move(done, done / official.total if official else progress.part_before(token_id))
+            counts[step.action.value] += 1
+            in_flight += step.in_flight
+            yield step
+
+    with (
+        progress.shown(session, "Importing" if official else "Copying") as move,
+        closing(Merge(source, target, replace=replace).steps(dry_run=dry_run)) as steps,
+    ):
+        try:
+            yield counted()
+        except (KeyboardInterrupt, StoreUnavailable, StoreConflict):
+            if not dry_run:
+                session.note(
+                    f"Stopped after {counts[Action.NEW] + counts[Action.UPDATE]:,} tokens, "
+                    "each of them whole. Run it again: it goes on from there"
+                )
+            raise
+    about = {"source": official.kind} if official else {"being_renewed": in_flight}
+    if session.json:
+        output.document({"dry_run": dry_run, "rows": counts} | about)
+    else:
+        told = ", ".join(f"{counts[each]:,} {each.value}" for each in Action if counts[each])
+        what = f"{official.kind}: {told or 'no rows'}" if official else told or "no tokens"
+        left = f"{'The source' if official else 'FROM'} was left as it is"
+        session.note(f"{what}. {'Dry run, nothing was written' if dry_run else left}.")
+    if in_flight and not session.json:
+        session.note(
+            f"{in_flight:,} were being renewed meanwhile: run it again when that is over, "
+            "best once no program uses FROM any more"
+        )
     if counts[Action.FAILED]:
         click.get_current_context().exit(1)
 
@@ -81,8 +131,8 @@ def _stores(
 
 def _print(session: Session, step: Step) -> None:
     facts: dict[str, Any] = {
-        "id": step.token_id,
-        "user": step.user,
+        "id": step.row.token.id,
+        "user": step.row.token.user,
         "action": step.action.value,
         "reason": step.reason,
     }
@@ -91,19 +141,3 @@ def _print(session: Session, step: Step) -> None:
     else:
         cells = ("" if each is None else output.visible(each) for each in facts.values())
         click.echo("\t".join(cells))
-
-
-def _sum_up(session: Session, counts: Counter[str], in_flight: int, *, dry_run: bool) -> None:
-    from tokenkeep.moving import Action
-
-    if session.json:
-        output.document({"dry_run": dry_run, "rows": counts, "being_renewed": in_flight})
-        return
-    told = ", ".join(f"{counts[each]:,} {each.value}" for each in Action if counts[each])
-    wrote = "Dry run, nothing was written" if dry_run else "FROM was left as it is"
-    session.note(f"{told or 'no tokens'}. {wrote}.")
-    if in_flight:
-        session.note(
-            f"{in_flight:,} were being renewed meanwhile: run it again when that is over, "
-            "best once no program uses FROM any more"
-        )

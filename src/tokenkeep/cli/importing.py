@@ -4,22 +4,20 @@ from __future__ import annotations
 
 import os
 import re
-from collections import Counter
-from contextlib import closing
-from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from tokenkeep.cli import output, progress, secrets_in
+from tokenkeep.cli import output, secrets_in
+from tokenkeep.cli.copying import merging
 from tokenkeep.cli.places import open_or_imagine, password_of, store_url, url_named
 from tokenkeep.cli.session import COMMON_OPTIONS, Session, log_to_stderr, pass_session
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Mapping
+    from collections.abc import Mapping
 
-    from tokenkeep.importing import Importer, Source, Step
+    from tokenkeep.moving import Defaults, OfficialSource, Step
     from tokenkeep.vault import Vault
 
 COLUMNS: Mapping[str, int | None] = {
@@ -34,7 +32,8 @@ COLUMNS: Mapping[str, int | None] = {
 
 PASSWORD = "TOKENKEEP_SOURCE_PASSWORD"  # noqa: S105  # the name of a variable
 
-_SAVED = ("new", "update")
+_THERE = ("new", "update", "already there")
+_DEFAULTS = ("client_id", "data_center", "environment")
 
 _URL = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+)://")
 _STORE = next(option for option in COMMON_OPTIONS if option.name == "store")
@@ -66,7 +65,9 @@ _TO = click.Option(
 )
 @click.option("--replace", is_flag=True, help="Let another login take the stored one's place.")
 @pass_session
-def import_command(session: Session, /, source: str, **options: Any) -> None:
+def import_command(
+    session: Session, /, source: str, *, dry_run: bool, replace: bool, **options: Any
+) -> None:
     """
     Take over the tokens of the official Zoho SDK.
 
@@ -75,46 +76,33 @@ def import_command(session: Session, /, source: str, **options: Any) -> None:
     its sample (zohooauth.db). It is only read. Run it as often as you like:
     nothing is doubled, and nothing newer is overwritten.
     """
-    from tokenkeep.importing import Importer
+    from tokenkeep.moving import Defaults
 
-    dry_run, given = options.pop("dry_run"), {}
-    for name in ("encoding", "client_id", "password_file"):
-        given[name] = options.pop(name)
     log_to_stderr(session.verbosity)
-    opened = _source(source, **given)
-    importer = Importer(opened, _store(session, dry_run=dry_run), **options)
-    counts: Counter[str] = Counter()
-    written = None if dry_run else lambda: counts["new"] + counts["update"]
-    with (
-        progress.resumable(session, written),
-        closing(_watched(session, importer)) as steps,
-    ):
-        lines = (_done(importer, step, counts, dry_run=dry_run) for step in steps)
+    defaults = Defaults(**{name: options.pop(name) for name in _DEFAULTS})
+    opened = _source(source, defaults, **options)
+    store = _store(session, dry_run=dry_run)
+    with merging(session, opened, store, dry_run=dry_run, replace=replace) as steps:
+        lines = map(_line, steps)
         if session.json:
             for line in lines:
                 output.document(line)
-            output.document({"dry_run": dry_run, "source": opened.kind, "rows": counts})
         else:
-            output.rows(COLUMNS, (_shown(line) for line in lines))
-    if not session.json:
-        told = ", ".join(f"{count} {action}" for action, count in sorted(counts.items()))
-        wrote = "Dry run, nothing was written" if dry_run else "The source was left as it is"
-        session.note(f"{opened.kind}: {told or 'no rows'}. {wrote}.")
-    if counts["failed"]:
-        click.get_current_context().exit(1)
+            output.rows(COLUMNS, map(_shown, lines))
 
 
-def _source(source: str, *, password_file: str | None, **options: str | None) -> Source:
+def _source(
+    source: str, defaults: Defaults, *, encoding: str | None, password_file: str | None
+) -> OfficialSource:
     """Open what an argument names: a file, or a table on a server."""
-    from tokenkeep.importing import open_source, open_table
+    from tokenkeep.moving import open_source, open_table
 
     url = url_named(source)
     scheme = _URL.match(url)
-    encoding = options.pop("encoding")
     if scheme is None:
         if password_file is not None:
             raise click.UsageError("A file takes no password")
-        return open_source(Path(url), encoding=encoding, **options)
+        return open_source(Path(url), encoding=encoding, defaults=defaults)
     if scheme[1].lower() != "mysql":
         raise click.UsageError(
             f"The official SDK keeps no tokens at {scheme[1]}:// URLs. "
@@ -122,7 +110,7 @@ def _source(source: str, *, password_file: str | None, **options: str | None) ->
         )
     if encoding is not None:
         raise click.UsageError("A table says its encoding itself")
-    opened = open_table(url, password=_password(url, password_file), **options)
+    opened = open_table(url, password=_password(url, password_file), defaults=defaults)
     click.get_current_context().call_on_close(opened.close)
     return opened
 
@@ -142,41 +130,17 @@ def _password(url: str, file: str | None) -> str | None:
     )
 
 
-def _watched(session: Session, importer: Importer) -> Generator[Step]:
-    """Yield what is to be done; until the first of it, show how far the source is read."""
-    count = 0
-    with progress.shown(session, "Reading") as move:
-
-        def read(rows: int) -> None:
-            nonlocal count
-            move(count := rows, None)
-
-        steps = importer.plan(read)
-        first = next(steps, None)
-    rest = chain(() if first is None else (first,), steps)
-    if output.is_terminal():
-        yield from rest  # the table itself shows how far it is
-        return
-    with progress.shown(session, "Importing") as move:
-        for done, step in enumerate(rest):
-            move(done, done / count)
-            yield step
-
-
-def _done(importer: Any, step: Step, counts: Counter[str], *, dry_run: bool) -> dict[str, Any]:
-    """Do a step, unless it is a dry run, and return what to say about it."""
-    if not dry_run:
-        step = importer.apply(step)
-    is_saved = not dry_run and step.action.value in _SAVED
-    counts[step.action.value] += 1
+def _line(step: Step) -> dict[str, Any]:
+    """Return what to say about a step."""
     names = ("user", "client_id", "data_center", "environment")
+    stored = step.stored if step.action.value in _THERE else None
     return {
         "row": step.row.number,
         "action": step.action.value,
-        **{name: getattr(step.token, name, None) for name in names},
+        **{name: getattr(step.row.token, name) for name in names},
         "reason": step.reason,
-        "source_id": step.row.source_id,
-        "id": step.stored.id if is_saved and step.stored else None,
+        "source_id": step.row.token.id,
+        "id": stored and stored.id,
     }
 
 

@@ -7,7 +7,6 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from tokenkeep.cli import output
-from tokenkeep.errors import StoreConflict, StoreUnavailable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -54,26 +53,6 @@ def shown(session: Session, doing: str) -> Iterator[Callable[[int, float | None]
             progress.update(task, count=count, completed=part or 0.0, total=total)
 
         yield move
-
-
-@contextmanager
-def resumable(session: Session, written: Callable[[], int] | None) -> Iterator[None]:
-    """
-    Say how to go on when a command that writes many tokens is interrupted.
-
-    Args:
-        session: What it is said with.
-        written: Returns how many were written. None if nothing ever is.
-    """
-    try:
-        yield
-    except (KeyboardInterrupt, StoreUnavailable, StoreConflict):
-        if written is not None:
-            session.note(
-                f"Stopped after {written():,} tokens, each of them whole. "
-                "Run it again: it goes on from there"
-            )
-        raise
 
 
 def part_before(token_id: str | None) -> float | None:

@@ -1,24 +1,38 @@
-"""What becomes of a row of one store in another: pure, and decided here alone."""
+"""What becomes of a row of a source in a store: pure, and decided here alone."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import dataclasses
+from enum import StrEnum
 from typing import TYPE_CHECKING
 
 from tokenkeep import saving
-from tokenkeep.importing.row import Action
 from tokenkeep.lookup import credentials
 from tokenkeep.token import Status, Token
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Sequence
 
-_STAYS_REVOKED = "revoked in the target, and stays so"
 _LATER = "written later in the source"
 _GOES_ALONG = "what the source has to revoke goes along"
 
+_ADDED = (
+    "client_secret", "access_token", "grant_token", "redirect_uri", "issuer", "api_domain",
+)  # fmt: skip
+"""What a row without a version adds to one that lacks it."""
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+
+class Action(StrEnum):
+    """What is done with a row."""
+
+    NEW = "new"
+    UPDATE = "update"
+    NOTHING = "already there"
+    SKIP = "skipped"
+    FAILED = "failed"
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
 class Verdict:
     """
     What is to be done with a row.
@@ -27,16 +41,20 @@ class Verdict:
         action: What.
         reason: Why, without a secret. None if there is nothing to say.
         row: What is written. None if nothing is.
+        there: The row of the target that this is about. None if about none.
+        named: Like which row *there* is to get its user. None if it stays as it is.
     """
 
     action: Action
     reason: str | None = None
     row: Token | None = None
+    there: Token | None = None
+    named: Token | None = None
 
 
 def judge(
-    row: Token, there: Token | None, *, replace: bool, habits: saving.Habits | None = None
-) -> Verdict:
+    row: Token, met: Sequence[Token], *, replace: bool, habits: saving.Habits | None = None
+) -> list[Verdict]:
     """
     Say what becomes of a row in the target.
 
@@ -44,38 +62,44 @@ def judge(
     what was written last counts, by the clocks of those who wrote it. Another
     login in the target stays, unless it is of no use any more, or the source's
     row had it before and has got its own since the target's was written.
-    Whatever the source has still to revoke goes along.
+    Whatever the source has still to revoke goes along. A row without a version
+    adds what is missing, and an access token that ends later.
 
     Args:
         row: Of the source; a deleted one, too (`Token.ended`).
-        there: What the target has of the same token, or of the same user. None
-            if nothing.
+        met: What it meets in the target, see `meets`.
         replace: Whether another login takes the place of the target's.
         habits: What becomes of what a login replaces. None means `saving.Habits`.
+
+    Returns:
+        One for each row of the target that is concerned, or one about none.
     """
     habits = habits or saving.Habits()
-    if there is None:
-        return Verdict(action=Action.NEW, row=_on_arrival(row))
-    was_its_own = row.status is Status.REVOKED and had_login(row, there)
-    if was_its_own or is_one_login(row, there):
-        return _of_one_login(row, there, habits)
-    return _of_two_logins(row, there, habits, replace=replace)
-
-
-def is_one_login(row: Token, there: Token) -> bool:
-    """Tell whether two rows come from one login; a provider may have rotated since."""
-    if row.renewal.login is not None and row.renewal.login == there.renewal.login:
-        return True
-    mine, its = (dict(credentials(each)) for each in (row, there))
-    kinds = (kind for kind in ("refresh", "grant", "access") if kind in mine and kind in its)
-    both = next(kinds, None)
-    return both is not None and mine[both] == its[both]
+    if not met:
+        return [Verdict(Action.NEW, row=_on_arrival(row))]
+    is_dead = row.ended or row.status is Status.REVOKED
+    own = [each for each in met if row.user and each.user == row.user]
+    others = [each for each in met if each not in own]
+    too_many = [] if is_dead else [*own[1:], *others[1:]]
+    for each in (*(each for each in met if not saving.same_thing(each, row)), *too_many):
+        whose = f" of {each.user}" if each.user else ""
+        has = f"the target has its refresh token, or its id, in token {each.id}{whose}"
+        return [Verdict(Action.SKIP, has)]
+    verdicts = [_beside(row, there, habits, replace=replace) for there in (*others, *own)]
+    if is_dead or not (own and others):
+        return verdicts
+    first, second = verdicts
+    if second.action is Action.SKIP or others[0].status is Status.REVOKED:
+        return [second if second.action is Action.SKIP else first]
+    # The login of a row without a name goes into its user's, as in any save.
+    reason = second.reason if second.action is Action.UPDATE else "adds user"
+    return [Verdict(Action.UPDATE, reason, there=others[0], named=own[0])]
 
 
 def meets(row: Token, there: Token) -> bool:
     """Tell whether two rows can't both be in a store: for the same, of one login, or unnamed."""
     is_the_same = all(getattr(row, name) == getattr(there, name) for name in saving.FIXED)
-    return is_the_same or is_one_login(row, there) or there.user is None
+    return is_the_same or _is_one_login(row, there) or there.user is None
 
 
 def had_login(row: Token, other: Token) -> bool:
@@ -84,39 +108,62 @@ def had_login(row: Token, other: Token) -> bool:
     return has is not None and (row.refresh_token == has or saving.is_older(row, has))
 
 
+def _is_one_login(row: Token, there: Token) -> bool:
+    """Tell whether two rows come from one login; a provider may have rotated since."""
+    if row.renewal.login is not None and row.renewal.login == there.renewal.login:
+        return True
+    mine, its = (dict(credentials(each)) for each in (row, there))
+    both = [kind for kind in ("refresh", "grant", "access") if kind in mine and kind in its]
+    return bool(both) and mine[both[0]] == its[both[0]]
+
+
+def _beside(row: Token, there: Token, habits: saving.Habits, *, replace: bool) -> Verdict:
+    """Judge a row beside one of the target."""
+    if _is_one_login(row, there) or (row.status is Status.REVOKED and had_login(row, there)):
+        verdict = _of_one_login(row, there, habits)
+    else:
+        verdict = _of_two_logins(row, there, habits, replace=replace)
+    left = verdict.row or there
+    lacks = verdict.action is Action.UPDATE and saving.fills(left, row)
+    is_named = lacks and left.status is Status.OK and not row.ended
+    return dataclasses.replace(verdict, there=there, named=row if is_named else None)
+
+
 def _of_one_login(row: Token, there: Token, habits: saving.Habits) -> Verdict:
     mine, its = (each.status is Status.REVOKED for each in (row, there))
     if mine and not its:
         # Not by the source's content: its refresh token may be in another row of the target.
         ended = saving.died(there, Status.REVOKED, max(_written(row), _written(there)))
-        ended = _seeing_to(ended, row, habits)
-        return Verdict(action=Action.UPDATE, reason="revoked in the source", row=ended)
-    merged = _seeing_to(there, row, habits)
-    if not its and _is_later(row, there):
-        came = _with_login_of(merged, row, habits)
-        return Verdict(action=Action.UPDATE, reason=_LATER, row=came)
-    if merged is not there:
-        return Verdict(action=Action.UPDATE, reason=_GOES_ALONG, row=merged)
-    reason = None
-    if not mine:
-        is_older = _is_later(there, row)
-        reason = _STAYS_REVOKED if its else "written later in the target" if is_older else None
-    return Verdict(action=Action.NOTHING, reason=reason)
+        return Verdict(Action.UPDATE, "revoked in the source", _seeing_to(ended, row, habits))
+    kept = _seeing_to(there, row, habits)
+    if not its and _is_later(row, there) and (row.version or not there.refresh_token):
+        return Verdict(Action.UPDATE, _LATER, _with_login_of(kept, row, habits))
+    if kept is not there:
+        return Verdict(Action.UPDATE, _GOES_ALONG, kept)
+    if there.status is Status.OK and (added := _added(row, there)):
+        came = _with(added, row, there)
+        return Verdict(Action.UPDATE, f"adds {', '.join(sorted(added))}", came)
+    reason = "written later in the target" if _is_later(there, row) else None
+    if its or (there.status is not Status.OK and not row.version):
+        reason = None if mine else f"{there.status.value} in the target, and stays so"
+    return Verdict(Action.NOTHING, reason)
 
 
 def _of_two_logins(row: Token, there: Token, habits: saving.Habits, *, replace: bool) -> Verdict:
     if row.ended or row.status is not Status.OK:
         is_over = row.ended or row.status is Status.REVOKED
-        merged = _seeing_to(there, row, habits) if is_over else there
-        if merged is not there:
-            return Verdict(action=Action.UPDATE, reason=_GOES_ALONG, row=merged)
-        its = "deleted" if row.ended else row.status.value
-        reason = f"the target has another login of this user, the source's is {its}"
-        return Verdict(action=Action.SKIP, reason=reason)
+        kept = _seeing_to(there, row, habits) if is_over else there
+        if kept is not there:
+            return Verdict(Action.UPDATE, _GOES_ALONG, kept)
+        what = "deleted" if row.ended else row.status.value
+        has = f"the target has another login of this user, the source's is {what}"
+        return Verdict(Action.SKIP, has)
     if row.refresh_token and saving.is_older(there, row.refresh_token):
-        reason = "the target's row had this login before, and has or had a newer one"
-        return Verdict(action=Action.SKIP, reason=reason)
-    if _follows(row, there):
+        had = "the target's row had this login before, and has or had a newer one"
+        return Verdict(Action.SKIP, had)
+    its = there.refresh_token
+    had_it = saving.is_older(row, its) if its else row.id == there.id
+    if had_it and (row.logged_in_at or 0.0) > _written(there):
         reason = _LATER
     elif replace:
         reason = "takes the place of another login of this user"
@@ -124,17 +171,9 @@ def _of_two_logins(row: Token, there: Token, habits: saving.Habits, *, replace: 
         reason = "the target's login is of no use any more"
     else:
         of = "a revoked login" if there.status is Status.REVOKED else "another login"
-        reason = f"the target has {of} of this user; --replace takes the source's"
-        return Verdict(action=Action.SKIP, reason=reason)
-    came = _with_login_of(there, row, habits)
-    return Verdict(action=Action.UPDATE, reason=reason, row=came)
-
-
-def _follows(row: Token, there: Token) -> bool:
-    """Tell whether a row has logged in anew since what was copied of it was last written there."""
-    had = there.refresh_token
-    was_its_own = saving.is_older(row, had) if had else row.id == there.id
-    return was_its_own and (row.logged_in_at or 0.0) > _written(there)
+        has = f"the target has {of} of this user; --replace takes the source's"
+        return Verdict(Action.SKIP, has)
+    return Verdict(Action.UPDATE, reason, _with_login_of(there, row, habits))
 
 
 def _is_later(row: Token, there: Token) -> bool:
@@ -146,7 +185,28 @@ def _is_later(row: Token, there: Token) -> bool:
         return bool(mine)  # without its refresh token a login ends within the hour
     if mine and its and saving.is_older(row, its) is not saving.is_older(there, mine):
         return saving.is_older(row, its)
-    return _written(row) > _written(there)
+    if row.version and there.version:
+        return _written(row) > _written(there)
+    ends_later = (row.expires_at or 0.0) > (there.expires_at or 0.0)
+    return row.access_token != there.access_token and ends_later
+
+
+def _added(row: Token, there: Token) -> dict[str, object]:
+    """Return what a row adds to one of its login: what it is for, and without a version more."""
+    names = saving.FIXED if row.version else (*saving.FIXED, *_ADDED)
+    found = {n: getattr(row, n) for n in names if getattr(row, n) and not getattr(there, n)}
+    if not row.version and row.access_token and _is_later(row, there):
+        found |= {"access_token": row.access_token, "expires_at": row.expires_at}
+    return found
+
+
+def _with(added: dict[str, object], row: Token, there: Token) -> Token | None:
+    """Return the target's row with what is added; what it is for is for a save to add."""
+    fields = {name: value for name, value in added.items() if name not in saving.FIXED}
+    if not fields:
+        return None
+    came = there.but(**fields, updated_at=row.updated_at)
+    return came.with_renewal(lifetime=row.renewal.lifetime) if "expires_at" in fields else came
 
 
 def _on_arrival(row: Token) -> Token:
@@ -159,42 +219,23 @@ def _with_login_of(there: Token, row: Token, habits: saving.Habits) -> Token:
     """Return the target's row with the source's login and content; its id and user stay."""
     came, its = _on_arrival(row).but(user=there.user), there.renewal
     if row.refresh_token != there.refresh_token:
-        taken = saving.taken(there, came, habits=habits)
-        both = tuple(dict.fromkeys(taken.history))  # what happened before it was copied is in both
-        return taken.but(history=both, unknown={**there.unknown, **row.unknown})
-    return came.but(
-        **{name: getattr(there, name) or getattr(came, name) for name in saving.FIXED},
-        id=there.id,
-        version=there.version,
-        owner=there.owner,
-        created_at=there.created_at,
-        unknown={**there.unknown, **row.unknown},
-        renewal=came.renewal.but(
-            # Who renews the target's row goes on: without it another one would ask as well.
-            claim=its.claim,
-            mints=tuple(sorted({*row.renewal.mints, *its.mints})),
-            past=tuple(dict.fromkeys((*its.past, *row.renewal.past))),
-            to_revoke=its.to_revoke,
-            replaced=its.replaced,
-            took=its.took,
-            unknown={**its.unknown, **row.renewal.unknown},
-        ),
-    )
+        return saving.taken(there, came, habits=habits)
+    # Who renews the target's row goes on: without its claim another one would ask as well.
+    mints = tuple(sorted({*row.renewal.mints, *its.mints}))
+    return saving.gone_on(there, came).with_renewal(claim=its.claim, mints=mints)
 
 
 def _seeing_to(kept: Token, other: Token, habits: saving.Habits) -> Token:
     """Return a row that sees to what another one has to revoke; itself if it does already."""
-    secrets, replaced = other.renewal.to_revoke, other.renewal.replaced
+    secrets = other.renewal.to_revoke
     if kept.status is Status.REVOKED and other.status is not Status.REVOKED and not other.ended:
         secrets += saving.secrets_of(other)
     late = tuple(_unseen(secrets, kept))
     if late:
         kept = saving.superseded(kept, late, habits=habits)
     # Not revoked: what only the source's user has replaced may be in use here.
-    replaced = tuple(_unseen(replaced, kept))
-    if replaced:
-        kept = kept.with_renewal(replaced=(*kept.renewal.replaced, *replaced))
-    return kept
+    replaced = tuple(_unseen(other.renewal.replaced, kept))
+    return kept.with_renewal(replaced=(*kept.renewal.replaced, *replaced)) if replaced else kept
 
 
 def _unseen(secrets: Iterable[saving.Secret], row: Token) -> Iterator[saving.Secret]:

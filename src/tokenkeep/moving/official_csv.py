@@ -6,14 +6,13 @@ import csv
 import os
 import secrets
 from collections import Counter
-from contextlib import closing, suppress
-from typing import TYPE_CHECKING
+from contextlib import closing, contextmanager
+from typing import TYPE_CHECKING, TextIO
 
 from tokenkeep.backends import private_file
 from tokenkeep.errors import ConfigurationError, UnknownName
-from tokenkeep.importing.clashes import Best
-from tokenkeep.importing.columns import HEADERS
-from tokenkeep.moving.settled import expect_settled, finish_moves
+from tokenkeep.moving.official import HEADERS, Best
+from tokenkeep.moving.sources import StoreSource
 from tokenkeep.token import Status, Token
 
 if TYPE_CHECKING:
@@ -57,38 +56,45 @@ def export_csv(
         StoreError: The store can't be read, or answers wait to be saved in it.
         KeyMissing: A token was sealed under a key that is not in the ring.
     """
-    expect_settled(store)
-    finish_moves(store, now)
+    StoreSource(store).settle(now)
+    counts = Counter({EXPORTED: 0})
+    with _appearing(path) as file:
+        lines = csv.writer(file)
+        lines.writerow(HEADERS[0].split(","))
+        for token, reason in _judged(store, now, environment):
+            if on_token is not None:
+                on_token(token)
+            counts[reason or EXPORTED] += 1
+            if reason is None:
+                lines.writerow(_row(counts[EXPORTED], token))
+    return counts
+
+
+@contextmanager
+def _appearing(path: Path) -> Iterator[TextIO]:
+    """Write a file that is there when it is complete, and never takes another one's place."""
+    taken = ConfigurationError(
+        f"There is a file {path} already; it is left as it is", hint="Name another one"
+    )
     if os.path.lexists(path):
-        raise _taken(path)
+        raise taken
     aside = path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
     try:
         handle = os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         try:
             # As the SDK writes it: in UTF-8, lines end with a carriage return too.
             with os.fdopen(handle, "w", encoding="utf-8", newline="") as file:
-                lines = csv.writer(file)
-                lines.writerow(HEADERS[0].split(","))
-                counts = Counter({EXPORTED: 0})
-                for token, reason in _judged(store, now, environment):
-                    if on_token is not None:
-                        on_token(token)
-                    counts[reason or EXPORTED] += 1
-                    if reason is None:
-                        lines.writerow(_row(counts[EXPORTED], token))
+                yield file
                 file.flush()
                 os.fsync(file.fileno())
-            # A link never takes another file's place.
             os.link(aside, path)
         finally:
-            with suppress(FileNotFoundError):
-                aside.unlink()
+            aside.unlink(missing_ok=True)
         private_file.sync_folder(path)
     except FileExistsError as exc:
-        raise _taken(path) from exc
+        raise taken from exc
     except OSError as exc:
         raise ConfigurationError(f"{path} can't be written: {exc.strerror}") from exc
-    return counts
 
 
 def _judged(store: Vault, now: float, environment: str) -> Iterator[tuple[Token, str | None]]:
@@ -123,24 +129,17 @@ def _useless(token: Token, store: Vault, now: float, environment: str) -> str | 
 
 def _row(number: int, token: Token) -> list[str | int | None]:
     """Return the columns of a token; the SDK's ids are numbers, it counts on from the highest."""
-    expires_at = token.expires_at
+    ends = token.expires_at
     # Where the SDK sees no end it never renews: without an access token, it does at once.
-    is_endless = expires_at is None and token.refresh_token
     return [
         number,
         token.user,
         token.client_id,
         token.client_secret,
         token.refresh_token,
-        None if is_endless else token.access_token,
+        None if ends is None and token.refresh_token else token.access_token,
         token.grant_token,
-        None if expires_at is None else str(round(expires_at * 1000)),
+        None if ends is None else str(round(ends * 1000)),
         token.redirect_uri,
         token.api_domain,
     ]
-
-
-def _taken(path: Path) -> ConfigurationError:
-    return ConfigurationError(
-        f"There is a file {path} already; it is left as it is", hint="Name another one"
-    )

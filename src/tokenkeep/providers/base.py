@@ -179,6 +179,15 @@ class Provider(ABC):
     def issuer(self, place: Place | None) -> str | None:
         """Return the token endpoint for a place. None if it is not known."""
 
+    def api_domain(self, place: Place) -> str | None:  # noqa: ARG002 - for those that know
+        """
+        Return the base URL for API calls at a place. None if that is not known.
+
+        Raises:
+            UnknownName: There is no such place; the known ones are listed.
+        """
+        return None
+
     def home_issuer(self) -> str | None:
         """Return a token endpoint to try whether the provider can be reached. None if unknown."""
         return self.issuer(None)

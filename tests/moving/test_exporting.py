@@ -14,9 +14,8 @@ from official_sdk import PROGRAM, run_sdk
 
 import tokenkeep
 from tokenkeep import ConfigurationError, StoreError, StoreTampered, Token
-from tokenkeep.importing import Importer, open_source
-from tokenkeep.importing.columns import HEADERS
 from tokenkeep.moving import export_csv
+from tokenkeep.moving.official import HEADERS
 from tokenkeep.testing import emulator_configuration
 
 READER = Path(__file__).with_name("sdk_read_file.py")
@@ -87,9 +86,11 @@ def test_of_each_user_one(source, export, tmp_path, generation, environment):
         "of a user whose later one is in it": 2,
     } == counts
     assert [f"{environment} 1000.A"] == [line["access_token"] for line in lines]
-    finder = Path(__file__).with_name("sdk_find_user.py")
-    found = run_sdk(generation, finder, tmp_path / "sdk_tokens.txt", "ana")
-    assert (f"{environment} 1000.A", domains[environment]) == tuple(found)
+    found, _ = run_sdk(generation, READER, tmp_path / "sdk_tokens.txt", "ana")
+    assert (f"{environment} 1000.A", domains[environment]) == (
+        found["access_token"],
+        found["api_domain"],
+    )
 
 
 @pytest.mark.parametrize("generation", ["5_0", "6_0", "7_0", "8_0"])
@@ -101,7 +102,7 @@ def test_the_sdk_reads_it(source, export, tmp_path, generation):
     source.save_token(login("endless", expires_at=None))
     export()
 
-    read = run_sdk(generation, READER, tmp_path / "sdk_tokens.txt")
+    _, read = run_sdk(generation, READER, tmp_path / "sdk_tokens.txt", "endless")
 
     assert ["1", "2", "3"] == sorted(token["id"] for token in read)  # it added one of its own
     found = {token["user"]: token for token in read}
@@ -149,74 +150,39 @@ def test_the_login_goes_on_in_the_sdk(zoho, tmp_path, monkeypatch):
     )
 
 
-def test_there_and_back(source, export, open_store, tmp_path):
-    """What is exported can be imported: the same tokens, but for their ids."""
-    fill(source)
-    export()
-    other = open_store()
-    importer = Importer(open_source(tmp_path / "sdk_tokens.txt"), other)
-
-    for step in importer.plan():
-        importer.apply(step)
-
-    names = ("user", "pair", "expires_at", "client_secret", "data_center", "environment")
-    assert {"ok", "busy", None} == {token.user for token in other.get_tokens()}
-    for token in other.get_tokens():
-        mine = source.find_token(Token(access_token=token.access_token))
-        assert [getattr(mine, n) for n in names] == [getattr(token, n) for n in names]
-
-
 def test_it_never_takes_a_files_place(source, tmp_path):
-    """A file that is there, a link to nowhere too, is left as it is; nothing stays behind."""
+    """A file that is there, or appears meanwhile, a link to nowhere too, is left as it is."""
     source.save_token(login())
-    path, link = tmp_path / "a", tmp_path / "b"
+    path, link, late = (tmp_path / name for name in ("a", "b", "c"))
     path.write_text("mine")
     link.symlink_to(tmp_path / "nowhere")
 
-    for each in (path, link):
+    for each in (path, link, late):
         with pytest.raises(ConfigurationError, match="already"):
-            export_csv(source, each, now=NOW)
+            export_csv(source, each, now=NOW, on_token=lambda _: late.write_text("mine"))
     with pytest.raises(ConfigurationError, match="can't be written"):
         export_csv(source, tmp_path / "no such folder" / "c", now=NOW)
 
-    assert "mine" == path.read_text()
+    assert ["mine", "mine"] == [path.read_text(), late.read_text()]
     assert not [each for each in tmp_path.iterdir() if each.name.endswith(".part")]
 
 
-def test_a_file_that_appears_meanwhile(source, tmp_path):
-    """Another program's file stays, even if it was made while ours was written."""
-    source.save_token(login())
-    path = tmp_path / "x.csv"
-
-    with pytest.raises(ConfigurationError, match="already"):
-        export_csv(source, path, now=NOW, on_token=lambda _: path.write_text("mine"))
-
-    assert "mine" == path.read_text()
-
-
-def test_unsaved_answers_are_waited_for(source, tmp_path):
-    """What waits in the journal is newer than what would be written."""
-    row = source.save_token(login())
-    source.journal.put(unsaved(row))
-
-    with pytest.raises(StoreError, match="sweep"):
-        export_csv(source, tmp_path / "x.csv", now=NOW)
-
-    assert not (tmp_path / "x.csv").exists()
-
-
 def test_what_goes_wrong_leaves_no_file(source, tmp_path):
-    """A row that does not open, or an interruption, ends it: no half a file, no secret left."""
-    row = source.save_token(login())
+    """An answer that waits, a row that does not open, an interruption: no file, no secret left."""
+    row, path = source.save_token(login()), tmp_path / "x.csv"
+    waiting = source.journal.put(unsaved(row))
+    with pytest.raises(StoreError, match="sweep"):
+        export_csv(source, path, now=NOW)
+    source.journal.remove(waiting)
 
     def interrupted(_):
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        export_csv(source, tmp_path / "x.csv", now=NOW, on_token=interrupted)
+        export_csv(source, path, now=NOW, on_token=interrupted)
     record = source.backend.read(row.id.removeprefix("tk_"))
     source.backend.write(replace(record, sealed=record.sealed + b"x"), replaces=record.version)
     with pytest.raises(StoreTampered):
-        export_csv(source, tmp_path / "x.csv", now=NOW)
+        export_csv(source, path, now=NOW)
 
     assert not [each for each in tmp_path.iterdir() if "csv" in each.name]

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from contextlib import closing
 from pathlib import Path
 
-WRITER = Path(__file__).with_name("sdk_write_table.py")
-"""Run with `official_sdk.run_sdk`, it writes a table."""
+WRITER = Path(__file__).with_name("sdk_write.py")
+"""Run with `official_sdk.run_sdk`, it writes a table or a file."""
 
 _TEXTS = "client_id {0}, client_secret {0}, refresh_token {0}, access_token {0}, grant_token {0}"
 _NEW = (
@@ -45,6 +46,11 @@ def place_of(server, database):
         "MYSQL_PASSWORD": server.password,
         "MYSQL_DATABASE": database,
     }
+
+
+def tokens_for(*rows):
+    """Say to a script which tokens to save."""
+    return {"TOKENS": json.dumps(rows)}
 
 
 def rows(server, database, sql="select * from oauthtoken"):

@@ -1,9 +1,9 @@
 """
-Save tokens with the DBStore of whichever official SDK is on the path.
+Save tokens with a store of whichever official SDK is on the path.
 
-Argument: the generation. Where the table is and the tokens come from the
-environment, the names of their fields are those of the newest table. Run as a
-process of its own for each generation.
+Argument: the file of its FileStore, or the generation of its DBStore. Where the
+table is and the tokens come from the environment, the names of their fields are
+those of the newest file. Run as a process of its own for each generation.
 """
 
 import json
@@ -13,10 +13,8 @@ from importlib import import_module
 
 sys.path.append(os.environ["MYSQL_DRIVER"])
 
-place = {
-    name: os.environ[f"MYSQL_{name.upper()}"]
-    for name in ("host", "database", "user", "password", "port")
-}
+PLACE = ("host", "database", "user", "password", "port")
+place = {name: os.environ.get(f"MYSQL_{name.upper()}") for name in PLACE}
 tokens = json.loads(os.environ["TOKENS"])
 
 
@@ -26,13 +24,14 @@ def write_new(store):
     from zohocrmsdk.src.com.zoho.crm.api import UserSignature
 
     for each in tokens:
-        names = ("client_id", "client_secret", "grant_token", "refresh_token", "redirect_url")
-        token = OAuthToken(**{name: each.get(name) for name in names})
+        names = ("client_id", "client_secret", "grant_token", "refresh_token")
+        given = {name: each.get(name) for name in names}
+        token = OAuthToken(**given, redirect_url=each.get("redirect_uri"))
         token.set_access_token(each.get("access_token"))
         token.set_expires_in(each.get("expiry_time"))
         token.set_api_domain(each.get("api_domain"))
-        if each.get("user"):
-            token.set_user_signature(UserSignature(each["user"]))
+        if each.get("user_name"):
+            token.set_user_signature(UserSignature(each["user_name"]))
         store.save_token(token)
 
 
@@ -42,13 +41,15 @@ def write_with_mail(store):
     from zcrmsdk.src.com.zoho.crm.api import UserSignature
 
     for number, each in enumerate(tokens):
-        names = ("client_id", "client_secret", "grant_token", "refresh_token", "redirect_url")
-        token = OAuthToken(**{name: each.get(name) for name in names})
+        names = ("client_id", "client_secret", "grant_token", "refresh_token")
+        given = {name: each.get(name) for name in names}
+        token = OAuthToken(**given, redirect_url=each.get("redirect_uri"))
         token.set_id(f"python_{number}")
         token.set_access_token(each.get("access_token"))
         token.set_expires_in(each.get("expiry_time"))
-        store.save_token(UserSignature(each["user"]), token)
-        store.save_token(UserSignature(each["user"]), store.get_token_by_id(token.get_id(), token))
+        user = UserSignature(each["user_name"])
+        store.save_token(user, token)
+        store.save_token(user, store.get_token_by_id(token.get_id(), token))
 
 
 def write_with_type(store):
@@ -65,7 +66,7 @@ def write_with_type(store):
         token.refresh_token = each["refresh_token"]
         token.access_token = each.get("access_token")
         token.expires_in = each.get("expiry_time")
-        store.save_token(UserSignature(each["user"]), token)
+        store.save_token(UserSignature(each["user_name"]), token)
 
 
 def write_first():
@@ -79,17 +80,16 @@ def write_first():
         "mysql_port": place["port"],
     }
     for each in tokens:
-        token = ZohoOAuthTokens(
-            each["refresh_token"], each["access_token"], int(each["expiry_time"]), each["user"]
-        )
+        names = ("refresh_token", "access_token", "expiry_time", "user_name")
+        refresh_token, access_token, ends, user = (each[name] for name in names)
+        token = ZohoOAuthTokens(refresh_token, access_token, int(ends), user)
         ZohoOAuthPersistenceHandler().save_oauthtokens(token)
 
 
 def db_store(root):
     """Return the store of the generation."""
     module = import_module(f"{root}.src.com.zoho.api.authenticator.store")
-    where = ("host", "database", "user", "password", "port")
-    return module.DBStore(*[place[name] for name in where])
+    return module.DBStore(*place.values())
 
 
 match sys.argv[1]:
@@ -99,5 +99,9 @@ match sys.argv[1]:
         write_with_type(db_store("zcrmsdk"))
     case "2_1":
         write_with_mail(db_store("zcrmsdk"))
-    case _:
+    case "5_0" | "6_0" | "7_0" | "8_0":
         write_new(db_store("zohocrmsdk"))
+    case path:
+        from zohocrmsdk.src.com.zoho.api.authenticator.store import FileStore
+
+        write_new(FileStore(path))

@@ -2,60 +2,25 @@
 
 from __future__ import annotations
 
-import json
 import tracemalloc
 from contextlib import closing
 
 import pymysql
 import pytest
-from official_sdk import run_sdk
-from sdk_tables import TABLES, WRITER, make_table, place_of, rows
+from moved_tokens import ANA, NOW
+from sdk_tables import TABLES, make_table, rows
 
 from tokenkeep import ConfigurationError, StoreUnavailable, Token
-from tokenkeep.importing import Importer, open_table
+from tokenkeep.moving import Defaults, Merge, open_table
+from tokenkeep.providers import Providers
 
 OLD = ("1_0", "2_0", "2_1")
-WITH_ALL = {
-    "user": "ana@example.com",
-    "client_id": "1000.CLIENT",
-    "client_secret": 'se"cret',  # the concatenating generations can't have a single quote
-    "refresh_token": "1000.refresh",
-    "access_token": "1000.access",
-    "grant_token": "1000.grant",
-    "expiry_time": "1764000000123",
-    "redirect_url": "https://example.com/back",
-    "api_domain": "https://www.zohoapis.eu",
-}
-BOB = WITH_ALL | {
-    "user": "bob@example.com",
+BOB = ANA | {
+    "user_name": "bob@example.com",
     "refresh_token": "1000.bob",
     "access_token": "b",
     "grant_token": None,
 }
-
-
-@pytest.fixture
-def table(mariadb):
-    """Let a generation write tokens into a new table; return the table's URL."""
-    database = None
-
-    def _table(generation, *tokens):
-        nonlocal database
-        with closing(mariadb.connect()) as db, db.cursor() as cursor:
-            if generation == "1_0":
-                # It knows no other database.
-                database = "zohooauth"
-                cursor.execute("create database zohooauth")
-                cursor.execute("grant all on zohooauth.* to app@'%'")
-        database = make_table(mariadb, generation, database)
-        environ = {**place_of(mariadb, database), "TOKENS": json.dumps(tokens)}
-        run_sdk(generation, WRITER, generation, environ=environ)
-        return f"mysql://app@{mariadb.host}:{mariadb.port}/{database}"
-
-    yield _table
-    if database == "zohooauth":
-        with closing(mariadb.connect()) as db, db.cursor() as cursor:
-            cursor.execute("drop database zohooauth")
 
 
 @pytest.fixture
@@ -66,11 +31,11 @@ def filled(mariadb):
         database = make_table(mariadb, "8_0")
         with closing(mariadb.connect()) as db, db.cursor() as cursor:
             for number, each in enumerate(tokens, 1):
-                names = ["id", *["user_name" if name == "user" else name for name in each]]
-                marks = ", ".join(["%s"] * len(names))
+                names = ", ".join(each).replace("redirect_uri", "redirect_url")
+                marks = ", ".join(["%s"] * len(each))
                 cursor.execute(
-                    f"insert into {database}.oauthtoken ({', '.join(names)}) values ({marks})",
-                    [number, *each.values()],
+                    f"insert into {database}.oauthtoken ({names}) values ({marks})",
+                    [*(each | {"id": number}).values()],
                 )
         return f"mysql://app@{mariadb.host}:{mariadb.port}/{database}"
 
@@ -81,15 +46,11 @@ def filled(mariadb):
 def run_table(mariadb, store):
     """Import a table; return for each row its number, action and reason."""
 
-    def _run(url, *, client_id=None, dry_run=False, **options):
-        with closing(open_table(url, password=mariadb.password, client_id=client_id)) as source:
-            importer = Importer(source, store, **options)
-            found = []
-            for step in importer.plan():
-                if not dry_run:
-                    importer.apply(step)
-                found.append((step.row.number, step.action.value, step.reason))
-            return found
+    def _run(url, *, dry_run=False, **defaults):
+        defaults = Defaults(**defaults)
+        with closing(open_table(url, password=mariadb.password, defaults=defaults)) as source:
+            steps = Merge(source, store).steps(dry_run=dry_run)
+            return [(step.row.number, step.action.value, step.reason) for step in steps]
 
     return _run
 
@@ -97,7 +58,7 @@ def run_table(mariadb, store):
 @pytest.mark.parametrize("generation", TABLES)
 def test_its_own_table_is_taken_over(run_table, store, table, mariadb, generation):
     """Every token that the SDK's DBStore wrote arrives, once, and the table stays as it is."""
-    url = table(generation, WITH_ALL, BOB)
+    url = table(generation, ANA, BOB)
     database = url.rpartition("/")[2]
     name = "oauthtokens" if generation == "1_0" else "oauthtoken"
     written = rows(mariadb, database, f"select * from {name}")
@@ -111,7 +72,7 @@ def test_its_own_table_is_taken_over(run_table, store, table, mariadb, generatio
 
     assert written == rows(mariadb, database, f"select * from {name}")
     assert 2 == len(store.get_tokens())
-    token = store.find_token(Token(user="ana@example.com"))
+    token = store.find_token(Token(user=ANA["user_name"]))
     assert ("1000.access", "1000.refresh") == token.pair
     assert ("1000.CLIENT", 1764000000.123) == (token.client_id, token.expires_at)
     assert ("eu", "production") == (token.data_center, token.environment)
@@ -132,20 +93,10 @@ def test_what_older_stores_write_for_nothing(table, run_table, store):
     assert store.find_token(Token(user="bob@example.com")).expires_at is None
 
 
-def test_the_first_generation_needs_its_client(table, run_table):
-    """Its table names no client: without it nobody could renew, so nothing is taken over."""
-    url = table("1_0", WITH_ALL)
-
-    ((number, action, reason),) = run_table(url, data_center="us")
-
-    assert (1, "skipped") == (number, action)
-    assert "--client-id" in reason
-
-
 def test_of_two_rows_the_higher_id_counts(filled, run_table):
     """Ids are numbers kept as text: row 10 is later than row 9, and is numbered so."""
     # Saved unchanged, the SDK's store adds a row.
-    url = filled(*[WITH_ALL] * 10)
+    url = filled(*[ANA] * 10)
 
     found = run_table(url)
 
@@ -156,38 +107,15 @@ def test_of_two_rows_the_higher_id_counts(filled, run_table):
 
 def test_without_numbers_the_latest_end_counts(table, run_table, store):
     """Where ids say nothing, the row whose access token ends last counts."""
-    later = WITH_ALL | {
+    later = ANA | {
         "grant_token": "2", "access_token": "later", "expiry_time": "1764000000999",
     }  # fmt: skip
-    url = table("2_1", later, WITH_ALL)
+    url = table("2_1", later, ANA)
 
     found = run_table(url, data_center="us")
 
     assert [(1, "skipped", "row 2 is the same, and counts"), (2, "new", None)] == found
-    assert "later" == store.find_token(Token(user="ana@example.com")).access_token
-
-
-@pytest.mark.parametrize("generation", ["8_0", "1_0"], ids=["by number", "sorted"])
-def test_it_reads_in_pages(mariadb, run_table, store, monkeypatch, generation):
-    """More rows than a page all arrive, whether or not the table has a key."""
-    monkeypatch.setattr("tokenkeep.importing.mysql_table._PAGE", 100)
-    monkeypatch.setattr("tokenkeep.importing.mysql_table._SORTED_PAGE", 100)
-    values = {
-        "8_0": "seq, concat('u', seq), 'c', 's', concat('r', seq), concat('a', seq), null, "
-        "'1764000000123', null, 'https://www.zohoapis.com'",
-        "1_0": "concat('u', seq), concat('a', seq), concat('r', seq), 1764000000123",
-    }
-    database = make_table(mariadb, generation)
-    name = "oauthtokens" if generation == "1_0" else "oauthtoken"
-    with closing(mariadb.connect()) as db, db.cursor() as cursor:
-        cursor.execute(f"use {database}")
-        cursor.execute(f"insert into {name} select {values[generation]} from seq_1_to_230")
-    options = {"client_id": "c", "data_center": "eu"} if generation == "1_0" else {}
-
-    found = run_table(f"mysql://app@{mariadb.host}:{mariadb.port}/{database}", **options)
-
-    assert [(each, "new", None) for each in range(1, 231)] == sorted(found)
-    assert {f"u{each}" for each in range(1, 231)} == {token.user for token in store.iter_tokens()}
+    assert "later" == store.find_token(Token(user=ANA["user_name"])).access_token
 
 
 @pytest.mark.slow
@@ -209,30 +137,28 @@ def test_memory_does_not_grow(mariadb, generation):
         url = f"mysql://app@{mariadb.host}:{mariadb.port}/{database}"
         with closing(open_table(url, password=mariadb.password)) as source:
             tracemalloc.start()
-            assert count == sum(1 for _ in source.rows())
+            assert count == sum(1 for _ in source.lines())
             peaks.append(tracemalloc.get_traced_memory()[1])
             tracemalloc.stop()
 
     assert peaks[1] < 1.1 * peaks[0]
 
 
-def test_a_snapshot(filled, mariadb, store):
+def test_a_snapshot(filled, mariadb):
     """What the SDK writes while the table is read is left for the next run."""
-    url = filled(WITH_ALL)
+    url = filled(ANA)
     database = url.rpartition("/")[2]
     with closing(open_table(url, password=mariadb.password)) as source:
-        steps = Importer(source, store).plan()
         with closing(mariadb.connect()) as db, db.cursor() as cursor:
             cursor.execute(f"update {database}.oauthtoken set id = '2', access_token = 'new'")
 
-        assert ["1000.access"] == [step.token.access_token for step in steps]
+        assert ["1000.access"] == [row.token.access_token for row in source.rows(NOW, Providers())]
 
 
 @pytest.mark.parametrize("key", ["primary key", "key"], ids=["by number", "sorted"])
-def test_a_name_with_percent_signs(filled, mariadb, run_table, monkeypatch, key):
-    """They are the table's own, nothing of a driver's, on each of its pages."""
-    monkeypatch.setattr("tokenkeep.importing.mysql_table._PAGE", 1)
-    url = filled(WITH_ALL, BOB)
+def test_a_name_with_percent_signs(filled, mariadb, run_table, key):
+    """They are the table's own, nothing of a driver's."""
+    url = filled(ANA, BOB)
     database = url.rpartition("/")[2]
     with closing(mariadb.connect()) as db, db.cursor() as cursor:
         cursor.execute(f"rename table {database}.oauthtoken to {database}.`a%s %% b`")
@@ -245,14 +171,14 @@ def test_a_name_with_percent_signs(filled, mariadb, run_table, monkeypatch, key)
 
 def test_a_user_who_may_only_read(filled, mariadb):
     """SELECT on the one table is enough, and nothing is written even by who may."""
-    url = filled(WITH_ALL)
+    url = filled(ANA)
     database = url.rpartition("/")[2]
     with closing(mariadb.connect()) as db, db.cursor() as cursor:
         cursor.execute("create or replace user reader identified by 'reader'")
         cursor.execute(f"grant select on {database}.oauthtoken to reader")
 
     with closing(open_table(url.replace("app@", "reader@"), password="reader")) as source:
-        assert ["ana@example.com"] == [row.token.user for row in source.rows()]
+        assert [ANA["user_name"]] == [values[1] for _, values in source.lines()]
     with (
         closing(open_table(url, password=mariadb.password)) as source,
         pytest.raises(pymysql.MySQLError, match="READ ONLY"),
@@ -291,17 +217,16 @@ def test_bad_input(mariadb, url, error, said):
     assert mariadb.password not in str(caught.value)
 
 
-def test_a_server_that_goes_away(filled, mariadb, store):
-    """A connection cut in the midst is a named error, and what was taken over stays."""
-    url = filled(WITH_ALL, BOB)
+def test_it_reads_in_pages_until_the_server_goes_away(filled, mariadb, monkeypatch):
+    """Each row comes once; a connection cut in the midst is a named error."""
+    monkeypatch.setattr("tokenkeep.moving.official_table._PAGE", 2)
+    url = filled(*[ANA] * 5)
     with closing(open_table(url, password=mariadb.password)) as source:
-        for row in source.rows():
-            store.save_token(row.token)
-            break
+        assert [1, 2, 3, 4, 5] == [number for number, _ in source.lines()]
+        lines = source.lines()
+        next(lines)
         with closing(mariadb.connect()) as db, db.cursor() as cursor:
             cursor.execute(f"kill {source._db.thread_id()}")
 
         with pytest.raises(StoreUnavailable, match="was lost"):
-            list(source.rows())
-
-    assert 1 == len(store.get_tokens())
+            list(lines)

@@ -1,63 +1,59 @@
-"""What is read from each kind of file, and what is refused."""
+"""What is read from each kind of file of the official SDK's, and what is refused."""
 
 from __future__ import annotations
 
 import sqlite3
 
 import pytest
-from sdk_rows import ANA, MIDDLE, NEW, OLD
+from moved_tokens import ANA, MIDDLE, NEW, NOW, OLD
 
-from tokenkeep import ConfigurationError, Token
-from tokenkeep.importing import open_source
+from tokenkeep import ConfigurationError
+from tokenkeep.moving import Defaults, open_source
+from tokenkeep.providers import Providers
+
+US = Defaults(data_center="us")
+
+
+def rows(path, **given):
+    return list(open_source(path, defaults=US, **given).rows(NOW, Providers()))
 
 
 def tokens(path, **given):
-    return [row.token for row in open_source(path, **given).rows()]
+    return [row.token for row in rows(path, **given)]
 
 
 def problems(path):
-    return [(row.number, row.problem) for row in open_source(path).rows() if row.problem]
+    return [(row.number, row.problem) for row in rows(path) if row.problem]
 
 
-def test_newest_generation(write_csv):
-    """Ten columns: every one of them arrives, the expiry in seconds."""
-    path = write_csv(ANA)
+HELD = ("client_id", "client_secret", "refresh_token", "access_token", "grant_token",
+        "redirect_uri", "api_domain")  # fmt: skip
 
-    expected = Token(
-        user="ana@example.com:1",
-        client_id="1000.CLIENT",
-        client_secret="client-secret",
-        refresh_token="1000.refresh",
-        access_token="1000.access",
-        grant_token="1000.grant",
-        expires_at=1764000000.123,
-        redirect_uri="https://example.com/back",
-        api_domain="https://www.zohoapis.eu",
-        provider="zoho",
-    )
-    assert [expected] == tokens(path)
+
+@pytest.mark.parametrize("kind", ["write_csv", "write_db"])
+def test_newest_generation(request, kind):
+    """Ten columns: every one of them arrives, the expiry in seconds; a number, too."""
+    write = request.getfixturevalue(kind)
+    other = {"user_name": "", "expiry_time": 1764000000123, "refresh_token": "another"}
+
+    named, nameless = tokens(write(ANA, ANA | other | {"grant_token": ""}))
+
+    assert {name: ANA[name] for name in HELD} == {name: getattr(named, name) for name in HELD}
+    assert ("1", ANA["user_name"], "zoho") == (named.id, named.user, named.provider)
+    assert (None, 1764000000.123) == (nameless.user, nameless.expires_at)
+    assert named.expires_at == nameless.expires_at
 
 
 @pytest.mark.parametrize("header", [MIDDLE, OLD], ids=["nine columns", "six columns"])
 def test_older_generations(write_csv, header):
-    """Nine and six columns: what they have arrives, the rest is not known."""
+    """Nine and six columns: what they have arrives, where it is valid is what was said."""
     (token,) = tokens(write_csv(ANA | {"user_mail": "ana@example.com"}, header=header))
 
     assert "ana@example.com" == token.user
     assert ("1000.CLIENT", "1000.refresh") == (token.client_id, token.refresh_token)
     assert 1764000000.123 == token.expires_at
-    assert ("client-secret" if header is MIDDLE else None) == token.client_secret
-    assert token.api_domain is None
-
-
-def test_sample_database(write_db):
-    """The table of the sample holds the same as the newest CSV."""
-    path = write_db(ANA, ANA | {"user_name": None, "expiry_time": 1764000000123})
-
-    named, nameless = tokens(path)
-    assert ("ana@example.com:1", 1764000000.123) == (named.user, named.expires_at)
-    assert "https://example.com/back" == named.redirect_uri
-    assert (None, 1764000000.123) == (nameless.user, nameless.expires_at)
+    assert (ANA["client_secret"] if header is MIDDLE else None) == token.client_secret
+    assert ("us", "https://www.zohoapis.com") == (token.data_center, token.api_domain)
 
 
 @pytest.mark.parametrize("mode", ["delete", "wal"])
@@ -84,14 +80,6 @@ def test_a_database_in_use_is_refused(write_db):
     db.close()
 
 
-def test_content_decides_not_the_name(write_csv, write_db):
-    """A CSV named .db is a CSV, a database named .csv a database."""
-    as_db = write_csv(ANA, name="tokens.db")
-    as_csv = write_db(ANA).rename(as_db.with_name("tokens.csv"))
-
-    assert tokens(as_db) == tokens(as_csv)
-
-
 def test_hard_values(write_csv):
     """Quotes, commas, line breaks of both kinds, NUL and 64 KB arrive as they are."""
     hard = '"a", b\r\nc\nd\0' + "x" * 65536
@@ -103,14 +91,13 @@ def test_hard_values(write_csv):
 
 def test_blank_lines_and_windows_line_ends(write_csv):
     """Blank lines, and lines ended the way a Windows delete leaves them, are no rows."""
-    path = write_csv(ANA, ANA)
+    path = write_csv(ANA)
     path.write_bytes(b"\r\n" + path.read_bytes().replace(b"\r\n", b"\r\r\n") + b"\n,,,,,,,,,\n")
 
-    assert 2 == len(tokens(path))
-    assert [] == problems(path)
+    assert [None] == [row.problem for row in rows(path)]
 
 
-def test_rows_that_are_none(write_csv):
+def test_rows_that_are_none(write_csv, write_db):
     """Rows of the wrong length and the like are named with their line and the reason."""
     bare = {"access_token": "", "refresh_token": "", "grant_token": ""}
     path = write_csv(
@@ -129,6 +116,10 @@ def test_rows_that_are_none(write_csv):
         (6, "its expiry_time is no time"),
         (7, "it has 2 columns, not 10"),
     ] == problems(path)
+    # Its content tells what a file is, not its name.
+    in_bytes = write_db(ANA | {"refresh_token": b"r"})
+    as_csv = in_bytes.rename(path.with_name("tokens.csv"))
+    assert [(1, "it holds bytes where text belongs")] == problems(as_csv)
 
 
 @pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16"])
@@ -143,8 +134,9 @@ def test_other_encodings_are_named(write_csv):
     """What is not UTF-8 is not guessed: the error says how to name the encoding."""
     path = write_csv(ANA | {"user_name": "josé"}, encoding="cp1252")
 
-    with pytest.raises(ConfigurationError, match="--encoding"):
+    with pytest.raises(ConfigurationError, match="not text in utf-8") as caught:
         tokens(path)
+    assert "--encoding" in caught.value.hint
     (token,) = tokens(path, encoding="cp1252")
     assert "josé" == token.user
     with pytest.raises(ConfigurationError, match="no encoding"):
@@ -154,6 +146,7 @@ def test_other_encodings_are_named(write_csv):
 @pytest.mark.parametrize(
     ("content", "said"),
     [
+        (None, "can't be read"),
         (b"", "is empty"),
         (b"\n\n", "is empty"),
         (b"name,price\r\napple,1\r\n", "first line differs"),
@@ -161,49 +154,31 @@ def test_other_encodings_are_named(write_csv):
         (b"SQLite format 3\0 and then nothing", "can't be read"),
         (b"\x89PNG\r\n\x1a\n\0", "not text"),
     ],
-    ids=["empty", "blank", "other csv", "json", "cut database", "png"],
+    ids=["missing", "empty", "blank", "other csv", "json", "cut database", "png"],
 )
 def test_foreign_files(tmp_path, content, said):
     """A file that is something else is one named error."""
     path = tmp_path / "file"
-    path.write_bytes(content)
+    if content is not None:
+        path.write_bytes(content)
 
     with pytest.raises(ConfigurationError, match=said):
         tokens(path)
-
-
-def test_foreign_databases(tmp_path):
-    """A database without the SDK's table, or with another one of that name, is refused."""
-    path = tmp_path / "other.db"
-    db = sqlite3.connect(path)
-    db.execute("CREATE TABLE other (id)")
-    db.commit()
-    with pytest.raises(ConfigurationError, match="without a table"):
-        open_source(path)
-
-    db.execute("CREATE TABLE oauthtoken (id, token_hash)")
-    db.commit()
-    db.close()
-    with pytest.raises(ConfigurationError, match="not that of the official SDK"):
-        open_source(path)
-
-
-def test_no_file_at_all(tmp_path):
-    """A missing path and a folder are named errors."""
-    with pytest.raises(ConfigurationError, match="can't be read"):
-        open_source(tmp_path / "missing")
     with pytest.raises(ConfigurationError, match="is not a file"):
         open_source(tmp_path)
 
 
-def test_an_unclosed_quote_hides_nothing(write_csv):
-    """A file cut off inside a quoted value is an error, not a file with fewer rows."""
-    path = write_csv(ANA)
-    with path.open("a") as file:
-        file.write('2,"cut off')
+@pytest.mark.parametrize("table", ["other (id)", "oauthtoken (id, token_hash)"])
+def test_foreign_databases(tmp_path, table):
+    """A database without the SDK's table, or with another one of that name, is refused."""
+    path = tmp_path / "other.db"
+    db = sqlite3.connect(path)
+    db.execute(f"CREATE TABLE {table}")
+    db.commit()
+    db.close()
 
-    with pytest.raises(ConfigurationError, match="damaged behind line"):
-        tokens(path)
+    with pytest.raises(ConfigurationError, match="has no table oauthtoken as"):
+        open_source(path)
 
 
 def test_a_file_written_meanwhile_is_an_error(write_csv):
@@ -213,4 +188,4 @@ def test_a_file_written_meanwhile_is_an_error(write_csv):
     path.write_text(path.read_text() + "\n\n")
 
     with pytest.raises(ConfigurationError, match="written while"):
-        list(source.rows())
+        list(source.rows(NOW, Providers()))

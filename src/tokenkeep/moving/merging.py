@@ -1,0 +1,263 @@
+"""Bring every row of a source into a store, as often as one likes."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from itertools import islice
+from typing import TYPE_CHECKING
+
+from tokenkeep import saving
+from tokenkeep.clock import Clock
+from tokenkeep.errors import (
+    ConfigurationError,
+    KeyMissing,
+    StaleToken,
+    StoreConflict,
+    StoreError,
+    UnknownName,
+)
+from tokenkeep.moving.judging import Action, Verdict, had_login, judge, meets
+from tokenkeep.moving.sources import Row, Source, StoreSource
+from tokenkeep.swapping import OF_THE_STORE, attempts
+from tokenkeep.token import Status, Token, is_ours, new_id
+
+if TYPE_CHECKING:
+    from collections.abc import Generator
+
+    from tokenkeep.vault import Vault
+
+_PAGE = 100
+"""How many rows are looked for in one trip, as long as the target has none of them."""
+
+_OF_ONE_ROW = (KeyMissing, UnknownName, StoreError)
+_HAD = "the target had this login, and has ended or replaced it"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Step:
+    """
+    What was done with one row, or with an id that leads to one; what would be, in a dry run.
+
+    Args:
+        row: As the source has it.
+        action: What was done.
+        reason: Why, without a secret. None if there is nothing to say.
+        stored: What stands for it in the target now. None if nothing does.
+        in_flight: Whether it was being renewed: what comes of that is in the
+            source only.
+    """
+
+    row: Row
+    action: Action
+    reason: str | None = None
+    stored: Token | None = None
+    in_flight: bool = False
+
+
+class Merge:
+    """
+    Bring the rows of a source into a store.
+
+    Ids, statuses, histories and the state of renewals go along, and what the
+    provider has still to revoke of deleted rows; claims, and first logins that
+    have not ended, do not. Nothing is doubled, and nothing newer is
+    overwritten (`tokenkeep.moving.judging`), so it can be run again, also
+    while both are in use. Each row is written whole or not at all, over what it
+    was judged by and nothing else.
+
+    Args:
+        source: Where the rows are; it is only read.
+        target: Where they go. It seals under keys of its own.
+        replace: Whether another login of a user takes the place of the target's.
+        clock: The time. None means the operating system's.
+
+    Raises:
+        ConfigurationError: Both are the same store.
+    """
+
+    def __init__(
+        self, source: Source, target: Vault, *, replace: bool = False, clock: Clock | None = None
+    ) -> None:
+        if isinstance(source, StoreSource):
+            mine, where = source.store, target.backend.describe()
+            if (mine.store_id, mine.backend.describe()) == (target.store_id, where):
+                hint = "Name two different ones"
+                raise ConfigurationError(f"Both stores are {where}", hint=hint)
+        self._source = source
+        self._target = target
+        self._replace = replace
+        self._clock = clock or Clock()
+
+    def steps(self, *, dry_run: bool = False) -> Generator[Step]:
+        """
+        Do it, and yield what was done with each row, in the order of the source.
+
+        A row that does not open, or that the target does not take, is told and
+        passed over.
+
+        Args:
+            dry_run: Only say what would be done.
+
+        Raises:
+            ConfigurationError: As `Source.rows`.
+            StoreError: As `Source.rows`, before or after; or the target can't
+                be read or written.
+        """
+        rows = self._source.rows(self._clock.now(), self._target.providers)
+        all_new = True
+        while page := list(islice(rows, _PAGE)):
+            is_new = all_new and self._is_new(page)
+            all_new = True
+            for row in page:
+                step = self._step(row, is_new=is_new, dry_run=dry_run)
+                if step is not None:
+                    all_new &= step.action is Action.NEW
+                    yield step
+        self._source.settle(self._clock.now())
+
+    def _is_new(self, page: list[Row]) -> bool:
+        """Tell whether the target has nothing of some rows: then none is looked for by itself."""
+        if self._target.backend.embedded:
+            return False  # it has no trips to spare
+        with suppress(*_OF_ONE_ROW):  # what is wrong is told as its row is judged
+            return self._target.has_none([row.token for row in page if row.problem is None])
+        return False
+
+    def _step(self, row: Row, *, is_new: bool, dry_run: bool) -> Step | None:
+        if row.problem is not None:
+            action = Action.FAILED if row.failed else Action.SKIP
+            return Step(row=row, action=action, reason=row.problem)
+        try:
+            if row.to is not None:
+                return self._lead_to(row, row.to, dry_run=dry_run)
+            verdict, stored = self._merged(row.token, is_new=is_new, dry_run=dry_run)
+        except OF_THE_STORE:
+            raise
+        except _OF_ONE_ROW as exc:
+            action = Action.SKIP if isinstance(exc, StoreConflict) else Action.FAILED
+            about = f" (token {exc.token_id})" if exc.token_id else ""
+            return Step(row=row, action=action, reason=exc.what + about)
+        claim = row.token.renewal.claim
+        return Step(
+            row=row,
+            action=verdict.action,
+            reason=verdict.reason,
+            stored=stored,
+            in_flight=claim is not None and self._clock.now() < claim.taken_at + claim.length,
+        )
+
+    # Rows
+
+    def _merged(self, row: Token, *, is_new: bool, dry_run: bool) -> tuple[Verdict, Token | None]:
+        """Judge a row by what the target has and do it, anew whenever others write meanwhile."""
+        habits, told = self._target.habits(row), None
+        over = Action.NOTHING if row.ended else Action.SKIP
+        for number, _ in enumerate(attempts(row.id, row.user)):
+            met, leads = list[Token](), False
+            try:
+                if number or not is_new:
+                    met, leads = self._met(row)
+                verdicts = judge(row, met, replace=self._replace, habits=habits)
+                verdict = next((v for v in verdicts if v.action is Action.UPDATE), verdicts[0])
+                if dry_run:
+                    return verdict, verdict.there
+                stored, *_ = [self._written(row, each) for each in verdicts]
+            except StoreConflict as exc:
+                if not isinstance(exc, StaleToken) and (met or not number):
+                    continue
+                # Its login was ended there, or a deleted row that nobody finds has its id.
+                return Verdict(over, None if row.ended else _HAD), None
+            if told is not None and verdict.action is Action.NOTHING:
+                verdict = told
+            there = verdicts[0].there
+            if there is not None and stored is not None and stored.id != there.id:
+                told = verdict  # two rows of the target have become one: judge again
+                continue
+            if stored is not None and not leads:
+                taken = self._lead(row, stored)
+                reason = "; ".join(filter(None, (verdict.reason, taken))) or None
+                verdict = replace(verdict, reason=reason)
+            return verdict, stored
+        raise AssertionError  # attempts() has raised
+
+    def _met(self, row: Token) -> tuple[list[Token], bool]:
+        """
+        Return what a row meets in the target, and whether its id leads to one of those.
+
+        Raises:
+            StaleToken: The target had its login, and has it no more.
+        """
+        try:
+            _, rows = self._target.look(row.but(id=None))
+        except UnknownName:
+            rows = []  # of a provider that is not configured here
+        by_id = next((each for each in rows if each.id == row.id), None)
+        if by_id is None and is_ours(str(row.id)):
+            by_id = self._target.reread(str(row.id))
+        met = [] if by_id is None else [by_id]
+        met += [each for each in rows if each not in met and meets(row, each)]
+        return met, by_id is not None
+
+    def _written(self, row: Token, verdict: Verdict) -> Token | None:
+        """
+        Do what is to be done with a row, and return what stands for it then.
+
+        Raises:
+            StoreConflict: Somebody wrote meanwhile.
+        """
+        there = verdict.there
+        if there is None:
+            new = verdict.row
+            if new is None:
+                return None
+            return self._target.adopt(new if is_ours(str(new.id)) else new.but(id=new_id()))
+        if verdict.row is not None:
+            there = self._target.swap(verdict.row)
+            if row.last_used_at is not None:
+                # What is only for clearing up is not worth a failure.
+                with suppress(StoreError):
+                    self._target.touch(str(there.id), row.last_used_at)
+        if verdict.named is not None:
+            others = [each for each in self._met(row)[0] if each.id != there.id]
+            if verdict.named is row and others:
+                raise StoreConflict("The user has got a row of their own meanwhile")
+            there = self._target.save_token(saving.filled(there, verdict.named))
+        return there
+
+    def _lead(self, row: Token, there: Token) -> str | None:
+        """Let the id of a row lead to what stands for it; say so if it leads elsewhere."""
+        try:
+            if row.id not in (None, there.id) and not row.ended:
+                self._target.add_id(str(row.id), there)
+        except StoreConflict as exc:
+            if not is_ours(str(row.id)):  # as long as the target ends a row that had it
+                return f"its id leads to token {exc.token_id} already"
+        return None
+
+    # Ids
+
+    def _lead_to(self, row: Row, to: Token, *, dry_run: bool) -> Step | None:
+        """
+        Let an id that a caller brought, or a former row had, lead where it does in the source.
+
+        Returns:
+            None if it does, or has nothing to lead to.
+        """
+        token_id = str(row.token.id)
+        there, led = self._target.reread(str(to.id)), self._target.reread(token_id)
+        if there is None or (led is not None and led.id == there.id):
+            return None
+        if led is not None and (led.user or not there.user or not had_login(there, led)):
+            reason = f"the target has this id for token {led.id}"
+            return Step(row=row, action=Action.SKIP, reason=reason)
+        if dry_run:
+            pass
+        elif led is None:
+            self._target.add_id(token_id, there)
+        # A copy from when the id was a row's, whose login has gone into the other row since.
+        elif there.status is Status.OK:
+            self._target.save_token(there.but(id=token_id, version=None))
+        elif there.status is Status.REVOKED and led.status is not there.status:
+            self._target.swap(saving.died(led, Status.REVOKED, self._clock.now()))
+        return None

@@ -1,0 +1,129 @@
+"""What rows are brought into a store; here, those of another store."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from itertools import chain
+from typing import TYPE_CHECKING
+
+from tokenkeep.errors import StoreError
+from tokenkeep.token import Token
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from tokenkeep.errors import TokenKeepError
+    from tokenkeep.providers import Providers
+    from tokenkeep.vault import Vault
+
+_CLOCKS = 86_400.0
+"""How far the clocks of other hosts may be ahead, in seconds."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Row:
+    """
+    One row of a source, or another id of one.
+
+    Args:
+        token: What it holds, with the id that it has there. Without a version
+            nobody knows when it was written.
+        number: The line it begins in, or the row of a table, from 1. None if
+            a source does not count them.
+        to: The row that an id leads to. None if this is a row itself.
+        problem: Why it is left out. None if it is not.
+        failed: Whether that is a failure.
+    """
+
+    token: Token
+    number: int | None = None
+    to: Token | None = None
+    problem: str | None = None
+    failed: bool = False
+
+
+class Source(ABC):
+    """Tokens, which are only read."""
+
+    @abstractmethod
+    def rows(self, now: float, providers: Providers) -> Iterator[Row]:
+        """
+        Yield the rows in order, never holding them all; other ids of them come last.
+
+        Args:
+            now: Epoch seconds.
+            providers: They know where a token is valid.
+
+        Raises:
+            ConfigurationError: The source is damaged, was written meanwhile,
+                or does not say where its tokens are valid.
+            StoreError: It can't be read, or is not settled.
+        """
+
+    def settle(self, now: float) -> None:
+        """
+        See to it that the rows are all there is of its tokens.
+
+        Args:
+            now: Epoch seconds.
+
+        Raises:
+            StoreError: They are not.
+        """
+
+
+class StoreSource(Source):
+    """
+    The rows of a store, deleted ones with something to revoke too.
+
+    Args:
+        store: Which one. Only a login that a crash has left on its way is
+            brought to its row, as by any lookup.
+    """
+
+    def __init__(self, store: Vault) -> None:
+        self.store = store
+
+    def rows(self, now: float, providers: Providers) -> Iterator[Row]:  # noqa: ARG002
+        """See `Source.rows`; what does not open is a row that has failed."""
+        self.settle(now)
+        errors: list[TokenKeepError] = []
+        told: set[str | None] = set()  # what is due as well is met twice
+        due = self.store.due(now + _CLOCKS, errors.append)
+        found = chain(
+            (Row(token=each) for each in self.store.iter_tokens(on_error=errors.append)),
+            (Row(token=each) for each in due if each.ended),
+            self._ids(errors),
+        )
+        for row in chain(found, [None]):
+            for exc in errors:
+                if exc.token_id not in told:
+                    told.add(exc.token_id)
+                    lost = Token(id=exc.token_id, user=exc.user)
+                    yield Row(token=lost, problem=exc.what, failed=True)
+            errors.clear()
+            if row is not None:
+                yield row
+
+    def settle(self, now: float) -> None:
+        """
+        Bring logins on their way to their rows; refuse answers that wait to be saved.
+
+        With a provider that rotates, the refresh tokens stored there are
+        spent. Only this host's answers can be seen.
+        """
+        waiting = sum(1 for _ in self.store.journal.entries())
+        if waiting:
+            raise StoreError(
+                f"{waiting} of the provider's answers wait to be saved in "
+                f"{self.store.backend.describe()}: what is stored there is out of date",
+                hint="Save them with: tokenkeep sweep --store …, then run this again",
+            )
+        self.store.finish_moves(now + _CLOCKS)
+
+    def _ids(self, errors: list[TokenKeepError]) -> Iterator[Row]:
+        for token_id, to in self.store.iter_added_ids(errors.append):
+            row = self.store.reread(to)  # it may lead there by way of another id
+            if row is not None:
+                yield Row(token=Token(id=token_id), to=row)

@@ -1,0 +1,560 @@
+"""Every row of a store arrives in another one, once, as often as it is copied."""
+
+from __future__ import annotations
+
+import shutil
+import threading
+import tracemalloc
+from contextlib import closing
+from dataclasses import replace
+
+import pytest
+from moved_tokens import CLAIM, NOW, copied, fill, login, renewed, revoked, unsaved
+
+from tokenkeep import (
+    ConfigurationError,
+    Keeper,
+    Status,
+    StoreError,
+    StoreForeign,
+    StoreTooNew,
+    StoreUnavailable,
+    Token,
+    TokenRevoked,
+)
+from tokenkeep.moving import Merge, StoreSource
+from tokenkeep.testing import FakeClock
+
+TO_REVOKE = (("refresh_token", "refresh ana"),)
+OWN = login(access_token="own", refresh_token="own")
+NAMED, NAMELESS = login(), login(user=None)
+
+
+def bare(row):
+    """Return a row without what differs between stores."""
+    row = row.but(version=None, owner=None, last_used_at=None)
+    return row.with_renewal(claim=None, took=())
+
+
+def ended(store):
+    """Return what is left to be revoked of deleted rows."""
+    return {row.id: row.renewal.to_revoke for row in store.due(NOW * 2) if row.ended}
+
+
+def records(store):
+    return store.backend.scan(None, 1000)
+
+
+def pairs(store):
+    return [(row.id, row.refresh_token) for row in store.get_tokens()]
+
+
+def test_all_that_belongs_to_a_token_arrives(source, target, copy):
+    """Id, status, history, renewals, what a later version knows; no claim, and no first login."""
+    rows, ids = fill(source)
+
+    done = copy()
+
+    assert {("new", None)} == set(done.values())
+    assert {row.id for row in rows.values()} == {row.id for row in target.get_tokens()}
+    arrived = {row.id: row for row in target.get_tokens()}
+    for name, row in rows.items():
+        assert bare(row) == bare(arrived[row.id]), name
+        assert arrived[row.id].renewal.claim is None
+    assert rows["ok"].id == target.find_token_by_id(ids["former"]).id
+    assert rows["busy"].id == target.find_token_by_id(ids["callers"]).id
+    assert {ids["ended"]: (("refresh_token", "refresh gone"),)} == ended(source) == ended(target)
+    assert target.find_token_by_id(ids["ended"]) is None
+    assert "lease" not in {record.kind for record in records(target)}
+    # Each seals under keys of its own, and its digests are its own: nothing is comparable.
+    for field in ("owner", "sealed", "user", "refresh"):
+        both = [{getattr(record, field) for record in records(each)} for each in (source, target)]
+        assert both[0] & both[1] <= {None, "0" * 32}
+
+
+def test_a_dry_run_and_a_second_one_write_nothing(source, target, copy):
+    """A dry run says what a run would do, before and after one; the source is only read."""
+    fill(source)
+    before = records(source), records(target)
+    dry = copy(dry_run=True)
+    assert before == (records(source), records(target))
+
+    assert dry == copy()
+
+    before = records(source), records(target)
+    assert {("already there", None)} == set(copy(dry_run=True).values())
+    assert {("already there", None)} == set(copy().values())
+    assert before == (records(source), records(target))
+
+
+def test_several_rows_of_one_user(source, target):
+    """One for each client and place, and one whose place is not known: none stands for another."""
+    places = ("https://www.zohoapis.eu", "https://sandbox.zohoapis.eu", None)
+    for number, place in enumerate((*places, places[0])):
+        other = {"api_domain": place, "client_id": "c" if number == len(places) else "1000.CLIENT"}
+        source.save_token(login(refresh_token=f"refresh {number}", **other))
+
+    for done in ("new", "already there"):
+        assert [done] * 4 == [step.action.value for step in copied(source, target)]
+
+    assert [bare(row) for row in source.get_tokens()] == [bare(r) for r in target.get_tokens()]
+
+
+def test_a_new_login_in_the_source_is_followed(source, target, copy):
+    """Until the target's is written later, the source's logins are its logins; then no more."""
+    for name in ("waiting", "used"):
+        source.save_token(login(name))
+    copy()
+    for name in ("waiting", "used"):
+        source.save_token(login(name, access_token="new", refresh_token=f"new {name}"))
+    in_use = target.find_token(Token(user="used"))
+    target.swap(renewed(in_use, in_use.updated_at + 60))
+
+    done = copy()
+
+    assert ("update", "written later in the source") == done["waiting"]
+    assert ("skipped", True) == (done["used"][0], "--replace" in done["used"][1])
+    assert {"new waiting", "refresh used"} == {t.refresh_token for t in target.get_tokens()}
+    assert ("already there", None) == copy()["waiting"]
+    assert "update" == copy(replace=True)["used"][0]
+    # Given from outside, the old one may be in use elsewhere; it goes when the user's login does.
+    for user in ("waiting", "used"):
+        given = target.find_token(Token(user=user)).renewal.replaced
+        assert (("refresh_token", f"refresh {user}"),) == given
+
+
+def test_ids_in_use_lead_to_the_users_own_row(source, target, copy):
+    """Where the target has a row of the same user, that one stays, and the old id leads there."""
+    mine, theirs = target.save_token(OWN), source.save_token(login())
+
+    ((action, reason),) = copy().values()
+
+    assert ("skipped", True) == (action, "another login" in reason)
+    assert mine == target.find_token_by_id(theirs.id).but(last_used_at=mine.last_used_at)
+    assert "update" == copy(replace=True)["ana"][0]
+    assert [(mine.id, "refresh ana")] == pairs(target)
+    assert ("already there", None) == copy(replace=True)["ana"]
+
+
+def test_a_row_that_has_learnt_a_user_of_the_targets(source, target, copy):
+    """If that user has a row of his own in the target by now, that one counts, and stays."""
+    row = source.save_token(NAMELESS)
+    copy()
+    source.save_token(login(id=row.id))
+    theirs = target.save_token(OWN)
+
+    ((action, reason),) = copy().values()
+
+    assert ("skipped", True) == (action, "another login" in reason)
+    assert {row.id, theirs.id} == {token.id for token in target.get_tokens()}
+
+
+@pytest.mark.parametrize("new", [False, True], ids=["with its login", "with another login"])
+def test_a_row_that_has_become_its_users(source, target, copy, new):
+    """Copied without a name, then of its user's row in the source: likewise in the target."""
+    user = source.save_token(login())
+    row = source.save_token(login("x", user=None))
+    copy()
+    token = login("new") if new else login("x")
+    source.save_token(token.but(user="ana", id=row.id))
+
+    copy()
+
+    assert [(user.id, token.refresh_token)] == pairs(target)
+    assert user.id == target.find_token_by_id(row.id).id
+    assert {"already there"} == {action for action, _ in copy().values()}
+
+
+def test_when_it_was_last_used(source, target, copy):
+    """The later time of both counts: what is not used is cleared up one day."""
+    row = source.save_token(login())
+    copy()
+    source.touch(row.id, NOW * 2)
+    source.swap(renewed(source.reread(row.id), row.updated_at + 1))
+
+    copy()
+
+    assert NOW * 2 == target.reread(row.id).last_used_at
+
+
+def test_ids_that_callers_brought(source, target, copy):
+    """They lead to the same row, also by way of a former row; one that is taken is told."""
+    first = source.save_token(login("x", user=None, id="customer-42"))
+    row = source.save_token(login())
+    source.save_token(login("x", user="ana", id=first.id))
+    source.add_id("2", row)
+    ben = target.save_token(login("ben", id="2"))
+
+    done = copy()
+
+    assert {"ana": ("new", None), "2": ("skipped", done["2"][1])} == done
+    assert ben.id in done["2"][1]
+    ids = ("customer-42", first.id, row.id)
+    assert {row.id} == {target.find_token_by_id(each).id for each in ids}
+    assert ben == target.find_token_by_id("2")
+    assert done["2"] == copy(dry_run=True)["2"]
+
+
+def test_deleted_with_something_to_revoke(source, target, copy):
+    """What the provider has not confirmed goes along, and ends the target's copy of the login."""
+    row = source.save_token(login())
+    copy()
+    source.swap(revoked(row))
+    source.delete_token(row.id)
+
+    assert ("update", "revoked in the source") == copy()["ana"]
+
+    there = target.reread(row.id)
+    assert (Status.REVOKED, TO_REVOKE) == (there.status, there.renewal.to_revoke)
+    assert ("already there", None) == copy()["ana"]
+
+
+def test_deleted_in_the_target(source, target, copy):
+    """It is new again, but a login that is being revoked there does not come back."""
+    row = source.save_token(login())
+    copy()
+    target.delete_token(row.id)
+    assert ("new", None) == copy()["ana"]
+    target.swap(revoked(target.reread(row.id)))
+    target.delete_token(row.id)
+    for _ in range(2):
+        assert ("skipped", True) == (copy()["ana"][0], "has ended" in copy()["ana"][1])
+        assert [] == target.get_tokens()
+        source.save_token(login(access_token="new", refresh_token="new"))
+
+
+def test_an_id_that_led_to_a_row_deleted_in_the_target(source, target, copy):
+    """It is deleted with that row: the source's comes as a new one."""
+    mine, row = target.save_token(OWN), source.save_token(login())
+    copy()
+    target.delete_token(mine.id)
+
+    assert ("new", None) == copy()["ana"]
+    assert [(row.id, "refresh ana")] == pairs(target)
+
+
+@pytest.mark.parametrize("is_revoked", [False, True])
+def test_somebody_elses_refresh_token(source, target, copy, is_revoked):
+    """It is in one row of a store: the row is skipped, the other one named and not touched."""
+    theirs = target.save_token(login(user="ben"))
+    row = source.save_token(login())
+    if is_revoked:
+        source.swap(revoked(row))
+
+    ((action, reason),) = copy().values()
+
+    assert ("skipped", True) == (action, f"{theirs.id} of ben" in reason)
+    assert [theirs] == target.get_tokens()
+
+
+# One login, with a name in the one store and without in the other
+
+
+@pytest.mark.parametrize(
+    ("mine", "theirs"),
+    [(NAMED, NAMELESS), (NAMELESS, NAMED), (NAMELESS, NAMELESS)],
+    ids=["named in the source", "named in the target", "named in neither"],
+)
+@pytest.mark.parametrize("ends", [None, "source", "target"])
+def test_one_row_is_left_of_one_login(source, target, mine, theirs, ends):
+    """All ids lead to it; revoked on either side it stays so. A dry run writes nothing."""
+    row, there = source.save_token(mine), target.save_token(theirs)
+    if ends == "source":
+        source.swap(revoked(row))
+    elif ends == "target":
+        target.swap(revoked(there))
+    before = records(target)
+    copied(source, target, dry_run=True)
+    assert before == records(target)
+
+    copied(source, target)
+
+    rows = target.get_tokens()
+    if ends is None:
+        assert [mine.user or theirs.user] == [each.user for each in rows]
+        assert {rows[0].id} == {target.find_token_by_id(each.id).id for each in (row, there)}
+        return
+    assert {Status.REVOKED} == {each.status for each in rows}
+    assert TO_REVOKE in {each.renewal.to_revoke for each in rows}
+    for each in (row, there):
+        with pytest.raises(TokenRevoked):
+            Keeper(target).get(id=each.id)
+
+
+def test_the_user_has_a_row_of_their_own_too(source, target, copy):
+    """In the target the login is in a nameless row, and the user's row has an older one."""
+    row = source.save_token(login())
+    copy()
+    source.save_token(login(access_token="new", refresh_token="new", id=row.id))
+    nameless = target.save_token(login(user=None, access_token="new", refresh_token="new"))
+
+    copy()
+
+    assert [(row.id, "new")] == pairs(target)
+    assert row.id == target.find_token_by_id(nameless.id).id
+
+
+def test_where_it_is_valid_is_learnt_too(source, target, copy):
+    """What only the source knows of what a row is for is filled in."""
+    source.save_token(login())
+    there = target.save_token(login(api_domain=None))
+
+    assert ("update", "adds data_center, environment") == copy()["ana"]
+
+    assert [there.id] == [each.id for each in target.get_tokens()]
+    assert ("eu", "production") == (
+        target.reread(there.id).data_center,
+        target.reread(there.id).environment,
+    )
+    assert "already there" == copy()["ana"][0]
+
+
+@pytest.mark.parametrize("copied_before", [False, True])
+def test_revoked_though_the_user_has_another_login_there(source, target, copy, copied_before):
+    """The user's own login in the target stays; the revoked one does not live on beside it."""
+    if copied_before:
+        nameless = source.save_token(NAMELESS)
+        copy()
+    mine = target.save_token(OWN)
+    row = source.save_token(login(id=nameless.id) if copied_before else login())
+    source.swap(revoked(row))
+    nameless = nameless if copied_before else target.save_token(NAMELESS)
+
+    assert ("update", "revoked in the source") == copy()["ana"]
+
+    own = target.reread(mine.id)
+    assert (Status.OK, "own") == (own.status, own.refresh_token)
+    assert Status.REVOKED is target.reread(nameless.id).status
+
+
+def test_the_id_leads_to_a_revoked_row_without_a_name(source, target, copy):
+    """The user logs in anew, by name, on both sides: one row has the login, the id leads there."""
+    row = source.save_token(NAMELESS)
+    copy()
+    target.swap(revoked(target.reread(row.id)))
+    source.save_token(login(id=row.id, refresh_token="new"))
+    theirs = target.save_token(login(refresh_token="new"))
+
+    copy()
+
+    living = [each for each in target.get_tokens() if each.status is Status.OK]
+    assert [(theirs.id, "new")] == [(each.id, each.refresh_token) for each in living]
+    assert theirs.id == target.find_token_by_id(row.id).id
+
+
+def test_the_refresh_token_is_what_counts(source, target, copy):
+    """The target has only the access token of the login: it gets the rest, under its id."""
+    row = source.save_token(NAMELESS)
+    there = target.save_token(login(user=None, refresh_token=None))
+    target.swap(there.but(updated_at=row.updated_at + 60))
+
+    copy()
+
+    assert [(there.id, "refresh ana")] == pairs(target)
+    assert there.id == target.find_token_by_id(row.id).id
+
+
+def test_a_renewal_of_the_nameless_row_goes_on(source, target, copy):
+    """It gets its user in one write: nobody finds the login without the claim."""
+    source.save_token(login())
+    nameless = target.save_token(NAMELESS)
+    target.swap(nameless.with_renewal(claim=CLAIM))
+
+    copy()
+
+    there = target.find_token(Token(user="ana"))
+    assert (nameless.id, CLAIM) == (there.id, there.renewal.claim)
+
+
+# Others at the same time, and troubles
+
+
+def test_saved_while_it_is_copied(source, target, monkeypatch):
+    """A nameless row that comes between the look and the write is found by the next copy."""
+    source.save_token(login())
+    write = target.backend.write
+
+    def meanwhile(record, *, replaces):
+        monkeypatch.setattr(target.backend, "write", write)
+        target.save_token(NAMELESS)
+        write(record, replaces=replaces)
+
+    monkeypatch.setattr(target.backend, "write", meanwhile)
+
+    assert ["new"] == [step.action.value for step in copied(source, target)]
+    copied(source, target)
+
+    assert ["ana"] == [token.user for token in target.get_tokens()]
+
+
+@pytest.mark.parametrize("embedded", [True, False], ids=["row by row", "a page in one trip"])
+def test_two_copies_at_once(source, target, monkeypatch, embedded):
+    """Two that run at the same time do it once between them."""
+    monkeypatch.setattr(target.backend, "embedded", embedded)
+    for number in range(150):
+        source.save_token(login(f"u{number}"))
+    done = []
+
+    def run():
+        done.extend(step.action.value for step in copied(source, target))
+
+    threads = [threading.Thread(target=run) for _ in range(2)]
+    for each in threads:
+        each.start()
+    for each in threads:
+        each.join()
+
+    assert (150, 150) == (done.count("new"), done.count("already there"))
+    assert 150 == len(target.get_tokens())
+
+
+def test_a_login_on_its_way_arrives(source, target, copy):
+    """A process that ended while a login went from one row to another holds nothing up."""
+    user = source.save_token(login())
+    first = source.save_token(login("x", user=None))
+    write = source.backend.write
+
+    class Killed(BaseException):
+        pass
+
+    def once(record, *, replaces):
+        write(record, replaces=replaces)
+        raise Killed
+
+    source.backend.write = once
+    with pytest.raises(Killed):
+        source.save_token(login("x", user="ana", id=first.id))
+    source.backend.write = write
+
+    copy()
+
+    assert [(user.id, "refresh x")] == pairs(target)
+    assert user.id == target.find_token_by_id(first.id).id
+
+
+def test_a_renewal_in_flight_is_told(source, target):
+    """Who renews while the copy is made keeps the answer in the source: run it again."""
+    rows, _ = fill(source)
+
+    for later, busy in ((1, {rows["busy"].id}), (100, set())):
+        steps = copied(source, target, clock=FakeClock(NOW + later))
+        assert busy == {step.row.token.id for step in steps if step.in_flight}
+
+
+def test_unsaved_answers_are_waited_for(source, target, copy):
+    """While an answer waits in the source's journal, its row is out of date: nothing is copied."""
+    row = source.save_token(login())
+    kept = source.journal.put(unsaved(row))
+
+    with pytest.raises(StoreError, match=r"1 of the provider's answers.*sweep") as caught:
+        copy()
+    assert "secret" not in str(caught.value)
+    assert [] == target.get_tokens()
+
+    source.journal.remove(kept)
+    steps = Merge(StoreSource(source), target).steps()
+    next(steps)
+    source.journal.put(unsaved(row))
+    with pytest.raises(StoreError, match="sweep"):
+        list(steps)
+
+
+def test_what_does_not_open_holds_nothing_else_up(source, target, copy):
+    """Rows, deleted ones and other ids are told by their ids, once; the others arrive."""
+    source.save_token(login("a"))
+    bad = source.save_token(login("b", id="customer-42"))
+    gone = source.swap(revoked(source.save_token(login("gone"))))
+    source.delete_token(gone.id)
+    broken = [record for record in records(source) if record.kind == "alias"]
+    broken += [source.backend.read(each.id.removeprefix("tk_")) for each in (bad, gone)]
+    for record in broken:
+        source.backend.delete(record.id)
+        sealed = bytes([*record.sealed[:-1], record.sealed[-1] ^ 1])
+        source.backend.write(replace(record, sealed=sealed), replaces=None)
+
+    done = copy()
+
+    assert ("new", None) == done.pop("a")
+    assert {f"tk_{record.id}": "failed" for record in broken} == {
+        id_: action for id_, (action, _) in done.items()
+    }
+    assert ["a"] == [token.user for token in target.get_tokens()]
+
+
+def test_a_row_that_the_target_does_not_take_holds_no_other_up(source, target, copy, monkeypatch):
+    """One too large is told by its id, each time; the others arrive, and are there the next."""
+    ids = {name: source.save_token(login(name)).id for name in "abc"}
+    write = target.backend.write
+
+    def limited(record, *, replaces):
+        if record.id == ids["b"].removeprefix("tk_"):
+            raise StoreError("This token takes 70000 bytes", token_id=ids["b"], hint="Smaller!")
+        write(record, replaces=replaces)
+
+    monkeypatch.setattr(target.backend, "write", limited)
+    failed = ("failed", f"This token takes 70000 bytes (token {ids['b']})")
+
+    for action in ("new", "already there"):
+        assert {"a": (action, None), "b": failed, "c": (action, None)} == copy()
+
+
+@pytest.mark.parametrize("error", [StoreUnavailable, StoreForeign, StoreTooNew])
+def test_what_is_not_of_one_row_ends_it(source, target, copy, monkeypatch, error):
+    """A store that can't be reached, or is not ours, is no failure of each row."""
+    source.save_token(login())
+
+    def fail(record, *, replaces):
+        raise error(f"not {record.id} of {replaces}")
+
+    monkeypatch.setattr(target.backend, "write", fail)
+    with pytest.raises(error):
+        copy()
+
+
+def test_a_provider_that_is_not_configured_here(source, target, copy):
+    """Its tokens go along all the same, and are not copied twice."""
+    row = source.swap(source.save_token(login()).but(provider="no longer configured"))
+
+    assert ("new", None) == copy()["ana"]
+    assert ("already there", None) == copy()["ana"]
+    assert [row.id] == [token.id for token in target.get_tokens()]
+
+
+def test_the_same_store_twice(source, open_store, tmp_path):
+    """A store is not copied onto itself, whatever it is called; a copy of its file may be."""
+    source.save_token(login())
+    source.close()
+    shutil.copy(tmp_path / "0.store", tmp_path / "backup")
+    for same in (source, open_store(f"sqlite:///{tmp_path}/./0.store")):
+        with pytest.raises(ConfigurationError, match="Both stores"):
+            Merge(StoreSource(source), same)
+
+    backup = open_store(f"sqlite:///{tmp_path}/backup")
+    assert ["already there"] == [step.action for step in copied(backup, source)]
+    # Two in memory are called alike, and hold different tokens.
+    one, other = open_store("memory:"), open_store("memory:")
+    one.save_token(login())
+    assert ["new"] == [step.action for step in copied(one, other)]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("again", [False, True], ids=["first", "second"])
+def test_memory_does_not_grow(open_store, tmp_path, again):
+    """Invariant 13: three times the tokens take no more memory, the first time or again."""
+    peaks = []
+    for count in (1000, 3000):
+        urls = [f"sqlite:///{tmp_path}/{name}{count}" for name in "st"]
+        with closing(open_store(urls[0])) as filled:
+            for number in range(count):
+                filled.save_token(login(f"u{number}", scope=" " * 1500))
+        if again:
+            shutil.copy(tmp_path / f"s{count}", tmp_path / f"t{count}")
+        source, target = map(open_store, urls)
+        tracemalloc.start()
+        done = {step.action.value for step in Merge(StoreSource(source), target).steps()}
+        peaks.append(tracemalloc.get_traced_memory()[1])
+        tracemalloc.stop()
+        assert {"already there" if again else "new"} == done
+
+    # Two pages of 500 are held, and 4096 digests; 2000 records more would take 5 MB.
+    assert peaks[1] < peaks[0] + 2_000_000

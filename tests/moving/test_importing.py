@@ -1,0 +1,336 @@
+"""What an import does with each row of a file, whatever others save meanwhile."""
+
+from __future__ import annotations
+
+import tracemalloc
+
+import pytest
+from moved_tokens import ANA, NEW, OLD
+from official_sdk import run_sdk
+from sdk_tables import WRITER, tokens_for
+
+from tokenkeep import (
+    ConfigurationError,
+    Status,
+    StoreConflict,
+    StoreUnavailable,
+    Token,
+    UnknownName,
+)
+from tokenkeep.moving import Merge, open_source
+
+NAMES = ("id", "user_name", "refresh_token", "access_token", "grant_token")
+BOB = ANA | {name: f"bob's {name}" for name in NAMES}
+OTHER_LOGIN = {"refresh_token": "r2", "access_token": "a2", "grant_token": "g2"}
+KEPT = "the target has another login of this user; --replace takes the source's"
+REVOKED = KEPT.replace("another", "a revoked")
+REPLACED = "takes the place of another login of this user"
+HAD = "the target's row had this login before, and has or had a newer one"
+OLDER = "written later in the target"
+
+LATER = 1764009999.0
+USER = {"user": ANA["user_name"], "client_id": ANA["client_id"], "api_domain": ANA["api_domain"]}
+SAME = Token(**USER, refresh_token=ANA["refresh_token"], access_token="spent", expires_at=1.0)
+OTHER = Token(**USER, refresh_token="r2", access_token="a2", expires_at=LATER)
+
+
+def test_new_tokens(run, store, write_csv):
+    """Every row becomes a token where its API domain says it is valid, given from outside."""
+    sandbox = BOB | {"api_domain": "https://sandbox.zohoapis.com"}
+
+    assert [("new", None), ("new", None)] == run(write_csv(ANA, sandbox))
+
+    ana = store.find_token(Token(user=ANA["user_name"]))
+    assert ("eu", "production") == (ana.data_center, ana.environment)
+    assert "https://accounts.zoho.eu/oauth/v2/token" == ana.issuer
+    assert ("1000.refresh", 1764000000.123, True) == (
+        ana.refresh_token,
+        ana.expires_at,
+        ana.renewal.given,
+    )
+    bob = store.find_token(Token(user=BOB["user_name"]))
+    assert ("us", "sandbox") == (bob.data_center, bob.environment)
+
+
+@pytest.mark.parametrize("kind", ["write_csv", "write_db"])
+def test_a_second_run_has_nothing_to_do(run, store, request, kind):
+    """A dry run writes nothing, the first one all; the second one not even a version."""
+    nameless = {"user_name": "", "refresh_token": "", "grant_token": "", "access_token": "alone"}
+    other = BOB | OTHER_LOGIN | {"user_name": "", "id": "3"}
+    path = request.getfixturevalue(kind)(ANA, BOB, other, ANA | nameless | {"id": "4"})
+
+    assert [("new", None)] * 4 == run(path, dry_run=True)
+    assert [] == store.get_tokens()
+    assert [("new", None)] * 4 == run(path)
+    before = store.get_tokens()
+    assert [("already there", None)] * 4 == run(path)
+    assert before == store.get_tokens()
+
+
+LATER_END = {"access_token": "later", "expiry_time": "1764009999000"}
+STAYS = "{} in the target, and stays so"
+
+
+@pytest.mark.parametrize(
+    ("row", "expected", "left"),
+    [
+        (OTHER_LOGIN, ("skipped", KEPT), ("1000.access", "1000.refresh")),
+        (LATER_END, ("update", "adds access_token, expires_at"), ("later", "1000.refresh")),
+        (
+            {"access_token": "old", "expiry_time": "1763000000000"},
+            ("already there", OLDER),
+            ("1000.access", "1000.refresh"),
+        ),
+    ],
+    ids=["another login", "a later access token", "an older access token"],
+)
+def test_a_user_who_is_there(run, store, write_csv, row, expected, left):  # noqa: PLR0917  # a table
+    """What is stored stays, but for an access token of its login that ends later."""
+    run(write_csv(ANA))
+
+    assert [expected] == run(write_csv(ANA | row))
+
+    assert [left] == [token.pair for token in store.get_tokens()]
+
+
+def test_replacing(run, store, write_csv):
+    """With --replace the file's login takes the stored one's place, but never an older one's."""
+    run(write_csv(ANA))
+    (before,) = store.get_tokens()
+
+    assert [("update", REPLACED)] == run(write_csv(ANA | OTHER_LOGIN), replace=True)
+    assert [("skipped", HAD)] == run(write_csv(ANA), replace=True)
+
+    (after,) = store.get_tokens()
+    assert (before.id, "r2", True) == (after.id, after.refresh_token, after.renewal.given)
+    assert (("refresh_token", "1000.refresh"),) == after.renewal.replaced
+
+
+def test_what_is_missing_is_added(run, store, write_csv):
+    """A stored token without a secret or a user gets them, and is still one row."""
+    run(write_csv(ANA | {"user_name": "", "client_secret": ""}))
+
+    assert [("update", "adds client_secret, user")] == run(write_csv(ANA))
+
+    (token,) = store.get_tokens()
+    assert (ANA["user_name"], 'se"cret') == (token.user, token.client_secret)
+
+
+@pytest.mark.parametrize("status", [Status.REVOKED, Status.LOGIN_NEEDED])
+def test_the_dead_stay_dead(run, store, write_csv, status):
+    """A file does not bring back what was revoked or rejected; another login heals a rejection."""
+    run(write_csv(ANA))
+    (token,) = store.get_tokens()
+    store.save_token(token.but(status=status))
+
+    assert [("already there", STAYS.format(status.value))] == run(write_csv(ANA | LATER_END))
+    assert [status] == [token.status for token in store.get_tokens()]
+
+    done = run(write_csv(ANA | OTHER_LOGIN))
+    healed = ("update", "the target's login is of no use any more")
+    assert [("skipped", REVOKED) if status is Status.REVOKED else healed] == done
+
+
+def test_the_last_row_of_a_user_with_a_refresh_token_counts(run, store, write_csv):
+    """Of rows of one user or credential one is taken over, and the others name it."""
+    path = write_csv(
+        ANA,
+        BOB,
+        ANA | OTHER_LOGIN,
+        ANA | {"refresh_token": "", "grant_token": "", "access_token": "a3"},
+        BOB | {"user_name": ""},
+    )
+
+    again = [("skipped", f"row {number} is the same, and counts") for number in (4, 3)]
+    new = ("new", None)
+    assert [again[0], new, new, again[0], again[1]] == run(path)
+
+    assert "r2" == store.find_token(Token(user=ANA["user_name"])).refresh_token
+    assert 2 == len(store.get_tokens())
+
+
+@pytest.mark.parametrize("embedded", [True, False], ids=["row by row", "a page in one trip"])
+def test_two_users_with_one_credential(run, store, write_csv, monkeypatch, embedded):
+    """A refresh token is in one row of a store: the other one is skipped, and says which."""
+    monkeypatch.setattr(store.backend, "embedded", embedded)
+    path = write_csv(ANA, ANA | {"user_name": "eve", "id": "2"})
+
+    new, (action, reason) = run(path)
+
+    (token,) = store.get_tokens()
+    assert (("new", None), "skipped") == (new, action)
+    assert f"has its refresh token, or its id, in token {token.id} of {ANA['user_name']}" in reason
+    assert store.find_token_by_id("2") is None
+
+
+def test_programs_go_on_with_their_ids(run, store, write_csv):
+    """An id leads to its token, new or known; one that is taken is told, and goes on as it did."""
+    run(write_csv(ANA))
+    run(write_csv(ANA | {"id": "2"}))
+    run(write_csv(ANA | OTHER_LOGIN | {"id": "3"}))
+    (token,) = store.get_tokens()
+
+    taken = f"its id leads to token {token.id} already"
+    assert [("new", taken)] == run(write_csv(BOB | {"id": "2"}))
+
+    assert {token.id} == {store.find_token_by_id(own).id for own in (ANA["id"], "2", "3")}
+    assert store.find_token(Token(user=BOB["user_name"])).id != token.id
+
+
+def test_older_generations_have_to_be_placed(run, store, write_csv):
+    """Without an API domain nobody knows where a token is valid: it has to be said."""
+    path = write_csv(ANA | {"user_mail": "ana@example.com"}, header=OLD)
+
+    with pytest.raises(ConfigurationError, match="does not say where"):
+        run(path)
+    assert [] == store.get_tokens()
+    for wrong in ({"data_center": "mars"}, {"data_center": "in", "environment": "mars"}):
+        with pytest.raises(UnknownName):
+            run(path, **wrong)
+
+    assert [("new", None)] == run(path, data_center="IN", environment="Sandbox")
+    (token,) = store.get_tokens()
+    assert ("in", "sandbox") == (token.data_center, token.environment)
+    assert "https://sandbox.zohoapis.in" == token.api_domain
+    assert "https://accounts.zoho.in/oauth/v2/token" == token.issuer
+
+
+def test_a_damaged_file_is_refused_whole(run, store, write_csv):
+    """Damage behind good rows is found before the first one is stored."""
+    path = write_csv(ANA)
+    with path.open("a") as file:
+        file.write('2,"cut off')
+
+    with pytest.raises(ConfigurationError, match="damaged"):
+        run(path)
+
+    assert [] == store.get_tokens()
+
+
+def test_many_rows_stream(tmp_path, store):
+    """Memory does not grow with the number of rows: judging 5,000 takes less than 2 MB."""
+    path = tmp_path / "many.csv"
+    with path.open("w") as file:
+        file.write(",".join(NEW) + "\n")
+        for n in range(5_000):
+            file.write(f"{n},user {n},c,s,r{n},a{n},,,,https://www.zohoapis.com\n")
+    merge = Merge(open_source(path), store)
+    tracemalloc.start()
+
+    counted = sum(step.action.value == "new" for step in merge.steps(dry_run=True))
+
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert 5_000 == counted
+    assert peak < 2_000_000
+
+
+@pytest.mark.parametrize("generation", ["5_0", "6_0", "7_0", "8_0"])
+def test_what_the_sdk_itself_wrote(run, store, tmp_path, generation):
+    """Every token that each generation's FileStore wrote arrives, and the file stays as it is."""
+    path = tmp_path / "sdk_tokens.txt"
+    names = ("o'brien@example.com:1", '"josé", é\n2')
+    rows = [ANA | {"user_name": name, "refresh_token": f"r {name}"} for name in names]
+    run_sdk(generation, WRITER, path, environ=tokens_for(*rows))
+    written = path.read_bytes()
+
+    for action in ("new", "already there"):
+        assert [(action, None)] * 2 == run(path)
+
+    assert written == path.read_bytes()
+    for row in rows:
+        token = store.find_token(Token(user=row["user_name"]))
+        for column in ("refresh_token", "access_token", "grant_token", "client_secret"):
+            assert row[column] == getattr(token, column)
+        assert ("https://example.com/back", 1764000000.123, "eu") == (
+            token.redirect_uri,
+            token.expires_at,
+            token.data_center,
+        )
+
+
+# Others at the same time
+
+
+@pytest.fixture
+def meanwhile(store, write_csv, monkeypatch):
+    """Import a file of one row, and do something between its judging and its saving."""
+
+    def _meanwhile(do, **options):
+        look, did = store.look, []
+
+        def once(token):
+            found = look(token)
+            if not did:
+                did.append(do)
+                do()
+            return found
+
+        monkeypatch.setattr(store, "look", once)
+        (step,) = Merge(open_source(write_csv(ANA)), store, **options).steps()
+        return step.action.value, step.reason
+
+    return _meanwhile
+
+
+def saving(login):
+    return lambda store: store.save_token(login)
+
+
+def revoking(login):
+    dead = {"status": Status.REVOKED, "access_token": None}
+    return lambda store: store.swap(store.save_token(login).but(**dead))
+
+
+def deleting(store):
+    store.delete_token(store.find_token(Token(user=USER["user"])).id)
+
+
+WHOLE = SAME.but(expires_at=LATER, client_secret="s", grant_token="g", redirect_uri="u")
+
+
+@pytest.mark.parametrize(
+    ("before", "do", "options", "expected", "left"),
+    [
+        (None, saving(OTHER), {}, ("skipped", KEPT), "r2"),
+        (SAME, saving(OTHER), {}, ("skipped", HAD), "r2"),
+        (SAME.but(user=None), saving(OTHER), {}, ("skipped", KEPT), "r2"),
+        (None, saving(OTHER), {"replace": True}, ("update", REPLACED), "1000.refresh"),
+        (None, saving(WHOLE), {}, ("already there", OLDER), "1000.refresh"),
+        (None, revoking(SAME), {}, ("already there", STAYS.format("revoked")), "1000.refresh"),
+        (None, revoking(OTHER), {}, ("skipped", REVOKED), "r2"),
+        (SAME, deleting, {}, ("new", None), "1000.refresh"),
+    ],
+    ids=[
+        "a login of a new user",
+        "a login of a known user",
+        "a login of a user that the row was to get",
+        "a login that is to be replaced",
+        "a login that was renewed",
+        "revoked",
+        "another login, revoked",
+        "deleted",
+    ],
+)
+def test_what_others_do_meanwhile(store, meanwhile, before, do, options, expected, left):  # noqa: PLR0917  # a table
+    """A row is written over what it was judged by, or judged anew."""
+    if before is not None:
+        store.save_token(before)
+
+    assert expected == meanwhile(lambda: do(store), **options)
+
+    token = store.find_token(Token(user=USER["user"]))
+    assert left == token.refresh_token
+    assert token == store.find_token_by_id(ANA["id"])
+
+
+def test_others_who_never_stop(store, run, write_csv, monkeypatch):
+    """It is told after some tries, instead of going on for ever."""
+    run(write_csv(ANA))
+
+    def overtaken(record, *, replaces):
+        raise StoreConflict("overtaken", token_id=f"{record.id} {replaces}")
+
+    monkeypatch.setattr(store.backend, "write", overtaken)
+    with pytest.raises(StoreUnavailable, match="kept writing"):
+        run(write_csv(ANA | LATER_END))
