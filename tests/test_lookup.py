@@ -50,7 +50,7 @@ QUESTIONS = {
     "user with client": ({"user": "ana", "client_id": "c"}, "ana"),
     "user with another client": ({"user": "ana", "client_id": "d"}, None),
     "user with environment": ({"user": "ana", "environment": "production"}, "ana"),
-    "never another environment": ({"user": "ana", "environment": "sandbox"}, None),
+    "never the sandbox": ({"user": "ana", "environment": "sandbox"}, None),
     "never another provider": ({"user": "ana", "provider": "oauth2"}, None),
     "never another data centre": ({"user": "ana", "data_center": "eu"}, None),
     "access token of another data centre": ({"access_token": "ana a", "data_center": "eu"}, None),

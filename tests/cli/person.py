@@ -24,9 +24,9 @@ def decide(url, *, decision="accept", user=None, **more):
     ]
 
 
-def visit(url, *, method="GET", headers=None):
+def visit(url, *, method="GET", headers=None, timeout=20):
     """Open an address and return status, headers and page."""
-    answer = urllib3.request(method, url, headers=headers, timeout=20, retries=False)
+    answer = urllib3.request(method, url, headers=headers, timeout=timeout, retries=False)
     return answer.status, answer.headers, answer.data.decode()
 
 

@@ -62,7 +62,7 @@ def test_who_is_answered(here):
     assert here.server_address[0] == "127.0.0.1"
     # Browsers open connections ahead and leave them idle.
     with socket.create_connection(("127.0.0.1", here.port)), replying(here, 200, "T", "t"):
-        assert person.visit(here.redirect_uri, headers=host)[0] == 200
+        assert person.visit(here.redirect_uri, headers=host, timeout=5)[0] == 200
 
 
 @pytest.mark.parametrize(

@@ -217,10 +217,10 @@ def test_the_beginning_of_an_id(run, store):
 
 
 def test_what_was_asked_for_or_nothing(run, save, configured):
-    """Neither an id nor a user stands for another environment, client or data centre."""
+    """Neither an id, nor its beginning, nor a user stands for another environment or client."""
     token = save()
 
-    for which in ([token.id], ["--user", token.user]):
+    for which in ([token.id], [token.id[:9]], ["--user", token.user]):
         for other in (["--environment=sandbox"], ["--client-id=other"], ["--data-center=eu"]):
             assert run("delete", *which, *other, "--yes").exit_code == 3
             assert run("token", *which, *other).stdout == ""

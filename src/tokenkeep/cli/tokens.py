@@ -108,10 +108,7 @@ def revoke(session: Session, asked: Token) -> None:
     """
     keeper = session.keeper()
     revoked = keeper.revoke(str(find(session.vault(), asked).id))
-    told = "the provider has confirmed it"
-    if revoked.renewal.to_revoke:
-        told = "the provider has not confirmed it yet, run: tokenkeep sweep"
-    session.tell(f"Revoked {named(revoked)}; {told}", describe(keeper, revoked, session.now()))
+    session.tell(f"Revoked {_ended(revoked)}", describe(keeper, revoked, session.now()))
 
 
 @click.command()
@@ -125,10 +122,7 @@ def logout(session: Session, asked: Token) -> None:
     """
     keeper = session.keeper()
     ended = keeper.end(str(find(session.vault(), asked).id))
-    told = "the provider has confirmed it"
-    if ended.renewal.to_revoke:
-        told = "the provider has not confirmed it yet, run: tokenkeep sweep"
-    session.tell(f"Logged out {named(ended)}; {told}", _deleted(ended, session.now()))
+    session.tell(f"Logged out {_ended(ended)}", _deleted(ended, session.now()))
 
 
 @click.command()
@@ -235,6 +229,13 @@ def authorization(keeper: Keeper, token: Token) -> str:
 def named(token: Token) -> str:
     """Return how a sentence names a token."""
     return f"{token.user} ({token.id})" if token.user else f"token {token.id}"
+
+
+def _ended(token: Token) -> str:
+    """Name a token that was revoked here, and say whether it is at the provider too."""
+    if token.renewal.to_revoke:
+        return f"{named(token)}; the provider has not confirmed it yet, run: tokenkeep sweep"
+    return f"{named(token)}; the provider has confirmed it"
 
 
 def _deleted(token: Token, now: float) -> dict[str, object]:
