@@ -36,7 +36,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Iterable, Iterator
     from pathlib import Path
 
-    from tokenkeep.backends.base import Backend, Mark
+    from tokenkeep.backends.base import Backend, Mark, Record
+    from tokenkeep.records import Kept
     from tokenkeep.sealing import KeySource
     from tokenkeep.token import Claim
 
@@ -185,16 +186,8 @@ class Vault(Store):
         asked = {"user": user, "client_id": client_id, "tenant": tenant, "status": status}
         given = {name: str(value) for name, value in asked.items() if value}
         by = next(((_LIST_BY[name], value) for name, value in given.items()), None)
-        for record in self._rows.scan(by and self._rows.mark(*by)):
-            if record.kind != records.ROW:
-                continue
-            try:
-                token = self._rows.open(record)
-            except (KeyMissing, StoreTampered, StoreTooNew) as exc:
-                if on_error is None:
-                    raise
-                on_error(exc)
-                continue
+        found = self._rows.scan(by and self._rows.mark(*by))
+        for token in self._open(found, (records.ROW,), on_error):
             if isinstance(token, Token) and self._is_of(token, given):
                 yield token
 
@@ -378,16 +371,7 @@ class Vault(Store):
         Args:
             on_error: As for `iter_tokens`.
         """
-        for record in self._rows.scan():
-            if record.kind != records.ALIAS:
-                continue
-            try:
-                alias = self._rows.open(record)
-            except (KeyMissing, StoreTampered, StoreTooNew) as exc:
-                if on_error is None:
-                    raise
-                on_error(exc)
-                continue
+        for alias in self._open(self._rows.scan(), (records.ALIAS,), on_error):
             if isinstance(alias, Alias):
                 yield alias.name or records.token_id(alias.id), alias.to
 
@@ -433,27 +417,17 @@ class Vault(Store):
         self, now: float, on_error: Callable[[TokenKeepError], None] | None = None
     ) -> Iterator[Token]:
         """See `Store.due`."""
-        for record in self._rows.due(now):
-            if record.kind not in (records.ROW, records.ENDED):
-                continue
-            try:
-                token = self._rows.open(record)
-            except TokenKeepError as exc:
-                if on_error is None:
-                    raise
-                on_error(exc)
-                continue
+        kinds = (records.ROW, records.ENDED)
+        for token in self._open(self._rows.due(now), kinds, on_error):
             if isinstance(token, Token) and (token.ended or token.renewal.to_revoke):
                 yield token
 
     def tidy(self, now: float, on_error: Callable[[TokenKeepError], None] | None = None) -> int:
         """See `Store.tidy`."""
         gone = 0
-        for record in self._rows.due(now):
-            if record.kind in (records.ROW, records.ENDED):
-                continue
+        kinds = (records.ALIAS, records.LEASE)
+        for kept in self._open(self._rows.due(now), kinds, on_error):
             try:
-                kept = self._rows.open(record)
                 if isinstance(kept, Alias):
                     self._aliases.finish(kept)
                 elif isinstance(kept, Lease):
@@ -527,6 +501,25 @@ class Vault(Store):
         self.backend.close()
 
     # One look
+
+    def _open(
+        self,
+        found: Iterable[Record],
+        kinds: tuple[str, ...],
+        on_error: Callable[[TokenKeepError], None] | None,
+    ) -> Iterator[Kept]:
+        """Yield the records of some kinds, opened; one that does not open holds none up."""
+        for record in found:
+            if record.kind not in kinds:
+                continue
+            try:
+                kept = self._rows.open(record)
+            except (KeyMissing, StoreTampered, StoreTooNew) as exc:
+                if on_error is None:
+                    raise
+                on_error(exc)
+                continue
+            yield kept
 
     def _seen(self, key: Hashable, read: Callable[[], Token | None]) -> Token | None:
         """Return what was read before, if nothing was written since; else read it now."""
