@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 from dataclasses import asdict, dataclass, replace
@@ -389,6 +390,21 @@ def test_folder_can_t_be_made(tmp_path, backend):
     for deed in (lambda: journal.put(entry()), lambda: journal.prepare("r")):
         with pytest.raises(StoreUnavailable, match="journal"):
             deed()
+
+
+def test_a_full_disk_is_not_filled_further(open_journal, folder, monkeypatch):
+    """What could not be written whole takes no room away, however often it is tried."""
+    journal = open_journal()
+
+    def full(_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    for deed in (lambda: journal.put(entry()), lambda: journal.prepare("r")):
+        with pytest.raises(StoreUnavailable, match="No space left"):
+            deed()
+
+    assert list(folder.iterdir()) == []
 
 
 def test_entry_that_can_t_be_read(open_journal, folder):

@@ -74,6 +74,7 @@ def test_rejected_and_renewed_meanwhile(world, keeper):
     late = keeper._renewer.valid(first, ask)
 
     assert late.access_token == "access-1"
+    assert len(world.provider.sent) == 1
     assert not any(secret in repr(ask) for secret in ("access-1", "hidden"))
 
 

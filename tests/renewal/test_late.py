@@ -118,6 +118,7 @@ def test_outcome_of_the_save_is_not_known(world):
     assert token.access_token == world.stored.access_token == "access-2"
     assert len(world.provider.sent) == 1
     assert world.here.store.written.count("save") == 1
+    assert world.here.names() == ["renewed"]
 
 
 def test_save_that_was_not_committed(world):

@@ -143,6 +143,9 @@ def test_swap_compares(store):
     with pytest.raises(StoreConflict):
         local.swap(two.but(access_token="yours"))
     assert local.find_token_by_id("row 0").version == written.version
+    store.save_token(store.rows["row 0"].but(version=None, expires_at=2e9))  # past us
+    with pytest.raises(StoreConflict):
+        local.swap(written.but(access_token="mine again"))
 
     store.delete_token("row 0")
     with pytest.raises(StoreConflict):

@@ -104,11 +104,8 @@ class _Client:
             decision = self._decided()
             if decision.verdict is Verdict.USE:
                 return self._token
-            # A listener that asks for the token whose renewal it is told of can't wait for that.
-            is_own = self._flights.is_own(str(self._token.id))
-            if is_own or self._clock.monotonic() >= self._deadline:
-                waited = 0.0 if is_own else self._profile.wait_timeout
-                return self._old_or(too_slow(self._token, waited))
+            if self._clock.monotonic() >= self._deadline:
+                return self._old_or(too_slow(self._token, self._profile.wait_timeout))
             if decision.verdict is Verdict.WAIT:
                 unsaved = self._wait()
                 if unsaved is not None:

@@ -25,13 +25,13 @@ class Flight:
         self.decided: threading.Event = threading.Event()
         """Set once it is known whether this attempt is made, or another is under way."""
         self.done: threading.Event = threading.Event()
-        self.thread: int | None = None
+        self.is_made: bool = False
         self._token: Token | None = None
         self._error: BaseException | None = None
 
     def run(self, attempt: Callable[[], Token | None]) -> None:
         """Make the attempt and keep what comes of it."""
-        self.thread = threading.get_ident()
+        self.is_made = True
         self.decided.set()
         try:
             self._token = attempt()
@@ -83,7 +83,7 @@ class Flights:
         except RuntimeError:  # no more threads: the interpreter is ending, or a limit
             fly()
         flight.decided.wait()
-        return None if flight.thread is None else flight
+        return flight if flight.is_made else None
 
     def wait(self, token_id: str, timeout: float) -> bool:
         """Wait for the attempt under way, so many seconds. False, at once, if there is none."""
@@ -92,11 +92,6 @@ class Flights:
             return False
         flight.done.wait(timeout)
         return True
-
-    def is_own(self, token_id: str) -> bool:
-        """Tell whether the attempt under way is the calling thread's own."""
-        flight = self._running.get(token_id)
-        return flight is not None and flight.thread == threading.get_ident()
 
     def renew_locks(self) -> None:
         """Forget the parent's attempts: their threads are not in this process."""
