@@ -117,6 +117,8 @@ def test_interrupted_caller_leaves_nothing_running(serve, monkeypatch):
         def set_exception(self, exc):
             pass
 
+        set_result = set_exception
+
     monkeypatch.setattr("tokenkeep.providers.http.Future", Interrupted)
     with pytest.raises(KeyboardInterrupt):
         post(server.url, timeout=60)

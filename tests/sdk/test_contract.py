@@ -7,6 +7,8 @@ import time
 import pytest
 from sdk_driver import SDKFailed, each_generation
 
+from tokenkeep.integrations import zoho_sdk
+
 
 @each_generation
 def test_fills_the_argument(sdk, zoho):
@@ -180,6 +182,13 @@ def test_has_every_method():
     """SDKStore is only registered as the SDK's TokenStore, and has all its methods."""
     from zohocrmsdk.src.com.zoho.api.authenticator.store.token_store import TokenStore
 
-    from tokenkeep.integrations.zoho_sdk import SDKStore
+    assert set(TokenStore.__abstractmethods__) <= set(vars(zoho_sdk.SDKStore))
 
-    assert set(TokenStore.__abstractmethods__) <= set(vars(SDKStore))
+
+def test_the_last_hundred_are_remembered():
+    """A thread knows what it was given for its last hundred ids, and forgets those before."""
+    handed = zoho_sdk._Handed()
+    for number in (0, *range(100), 0, 100):
+        handed.note(str(number), "a")
+
+    assert [handed.get("0"), handed.get("1"), handed.get("2")] == ["a", None, "a"]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from sdk_driver import SDKFailed, each_generation
+from sdk_driver import SDKFailed
 
 NAMES = {
     "quotes": 'o\'brien "the" `first`',
@@ -33,14 +33,6 @@ def test_user_names(sdk, zoho, kind):
     assert sdk.start(user="someone else")["access_token"] == other["access_token"]
 
 
-@each_generation
-def test_user_names_in_each_generation(sdk, zoho):
-    """In every generation, quotes and line ends in a name stay as they are."""
-    for kind in ("quotes", "newline"):
-        given = {"user": NAMES[kind], "refresh_token": zoho.refresh_token(), **sdk.secrets()}
-        assert sdk.start(**given)["id"] == sdk.start(user=NAMES[kind])["id"]
-
-
 def test_ids(sdk):
     """An id is looked up as it is; nothing in it is obeyed."""
     process = sdk.process()
@@ -51,19 +43,6 @@ def test_ids(sdk):
             process.find_token_by_id(wild)
 
     assert [each["id"] for each in process.get_tokens()] == [first["id"]]
-
-
-def test_case_counts(sdk, zoho):
-    """Credentials that differ in upper and lower case alone are two."""
-    process = sdk.process()
-    process.open()
-    good = {"access_token": "a", "expires_in": "4102444800000", **sdk.secrets()}
-    lower = process.save(refresh_token="r1", user="a", **good)
-    upper = process.save(refresh_token="R1", user="b", **good)
-
-    assert process.find(refresh_token="R1", **sdk.secrets())["id"] == upper["id"]
-    assert process.find(refresh_token="r1", **sdk.secrets())["id"] == lower["id"]
-    assert zoho.counters.token_calls() == 0
 
 
 def test_no_secret_anywhere(sdk, zoho):
@@ -98,22 +77,6 @@ def test_no_secret_anywhere(sdk, zoho):
     assert "tokens.db" in told[0]
     assert "renewal_failed" in logs[0]
     assert [each for each in secrets if each in "\n".join(told)] == []
-
-
-def test_nothing_in_clear(sdk, zoho):
-    """No file the store writes has a secret in it, and none can be read by others."""
-    process = sdk.process()
-    token = sdk.log_in(process)
-    process.edit(token["id"], expires_in=-1)
-    secrets = {process.get_token(), token["refresh_token"], sdk.client.client_secret}
-    files = [path for path in sdk.folder.rglob("*tokens.db*") if path.is_file()]
-
-    assert files
-    for path in files:
-        assert path.stat().st_mode & 0o077 == 0
-        content = path.read_bytes()
-        assert [each for each in secrets if each.encode() in content] == []
-    assert zoho.counters.errors == {}
 
 
 def test_no_secret_in_local_variables(sdk, zoho):

@@ -440,8 +440,7 @@ class SDKStore:
         if environment is None:
             return named
         place = self._place(named)
-        wanted = asked.environment if asked else None
-        agrees = place is not None and place.environment == wanted
+        agrees = place is not None and place.environment == (asked and asked.environment)
         return named if agrees else str(environment.url)
 
     def _shown_expiry(self, token: Token) -> float | None:

@@ -60,7 +60,20 @@ def made(token: Token, expires_at: float | None, token_id: str) -> Any:
         token_id: What the SDK is told of its id: the one it was asked by,
             which may be its caller's own.
     """
-    return filled(OAuthToken(id=token_id), token, expires_at, token_id)
+    # At once, and not by `filled`: the SDK asks for one before each of its calls.
+    sdk_token = OAuthToken(
+        client_id=token.client_id,
+        client_secret=token.client_secret,
+        grant_token=token.grant_token,
+        refresh_token=token.refresh_token,
+        redirect_url=token.redirect_uri,
+        id=token_id,
+        access_token=token.access_token,
+        user_signature=None if token.user is None else UserSignature(token.user),
+        api_domain=token.api_domain,
+    )
+    sdk_token.set_expires_in(_milliseconds(expires_at))
+    return sdk_token
 
 
 def filled(token: Any, stored: Token, expires_at: float | None, token_id: str) -> Any:
@@ -75,7 +88,7 @@ def filled(token: Any, stored: Token, expires_at: float | None, token_id: str) -
     """
     token.set_id(token_id)
     token.set_access_token(stored.access_token)
-    token.set_expires_in(None if expires_at is None else str(int(expires_at * 1000)))
+    token.set_expires_in(_milliseconds(expires_at))
     if stored.refresh_token is not None:
         token.set_refresh_token(stored.refresh_token)
     if token.get_user_signature() is None and stored.user is not None:
@@ -98,3 +111,7 @@ def seconds(expires_in: object) -> float | None:
         return int(str(expires_in)) / 1000
     except (ValueError, OverflowError):
         return None
+
+
+def _milliseconds(expires_at: float | None) -> str | None:
+    return None if expires_at is None else str(int(expires_at * 1000))

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import inspect
+from contextlib import suppress
 from importlib import import_module
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from tokenkeep.errors import ConfigurationError, UnknownName
 from tokenkeep.providers.base import Answer, Place, Profile, Provider
 from tokenkeep.providers.checks import check_type
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Mapping
 
     from tokenkeep.token import Token
 
@@ -57,20 +58,19 @@ def provider(name: str, /, **options: object) -> Provider:
         raise ConfigurationError(
             f"Provider {name!r} does not take these options: {exc}", hint=f"It takes {known}"
         ) from None
-    return make(**options)
+    made: Provider = make(**options)
+    return made
 
 
-def _load(name: str) -> Callable[..., Provider]:
+def _load(name: str) -> Any:
     if name in PROVIDERS:
         module, _, attribute = PROVIDERS[name].partition(":")
-        made_by: Callable[..., Provider] = getattr(import_module(module), attribute)
-        return made_by
+        return getattr(import_module(module), attribute)
     from importlib.metadata import entry_points
 
     outside = entry_points(group=ENTRY_POINTS)
     if name in outside.names:
-        loaded: Callable[..., Provider] = outside[name].load()
-        return loaded
+        return outside[name].load()
     raise UnknownName(
         f"There is no provider {name!r}",
         hint=f"Known are {', '.join([*PROVIDERS, *sorted(outside.names)])}",
@@ -157,10 +157,9 @@ class Providers:
 
     def tenant(self, token: Token) -> str | None:
         """Return the organisation a token's user belongs to. None if that is not known."""
-        try:
+        with suppress(UnknownName):
             return self.of(token).tenant(token)
-        except UnknownName:
-            return None
+        return None
 
     def expect_known(self, token: Token) -> None:
         """

@@ -188,11 +188,9 @@ class _Exchange:
     def run(self) -> None:
         """Send and read, in a thread; the end, whatever it is, is for `wait`."""
         try:
-            reply = self._exchange()
+            self._outcome.set_result(self._exchange())
         except BaseException as exc:  # noqa: BLE001 - raised again in the waiting thread
             self._outcome.set_exception(exc)
-        else:
-            self._outcome.set_result(reply)
 
     def wait(self) -> Reply:
         """
@@ -328,10 +326,8 @@ def _retry_after(value: str | None, now: float) -> float | None:
 
 
 def _timestamp(date: str | None) -> float | None:
-    if date is None:
-        return None
     try:
-        moment = parsedate_to_datetime(date).timestamp()
+        moment = parsedate_to_datetime(date or "").timestamp()
     except (ValueError, OverflowError):
         return None
     return moment if moment >= _OLDEST_DATE else None

@@ -119,9 +119,6 @@ class DataCenters:
     def __iter__(self) -> Iterator[DataCenter]:
         return iter(self._by_name.values())
 
-    def __repr__(self) -> str:
-        return f"<DataCenters {', '.join(self._by_name)}>"
-
     def extend(self, *centers: DataCenter) -> Self:
         """Return a table with these as well; one of a known name takes that one's place."""
         merged = self._by_name | {center.name: center for center in centers}
