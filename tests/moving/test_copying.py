@@ -511,8 +511,9 @@ def test_what_is_not_of_one_row_ends_it(source, target, copy, monkeypatch, error
         copy()
 
 
-def test_a_provider_that_is_not_configured_here(source, target, copy):
+def test_a_provider_that_is_not_configured_here(source, target, copy, monkeypatch):
     """Its tokens go along all the same, and are not copied twice."""
+    monkeypatch.setattr(target.backend, "embedded", False)
     row = source.swap(source.save_token(login()).but(provider="no longer configured"))
 
     assert ("new", None) == copy()["ana"]

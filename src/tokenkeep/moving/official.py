@@ -140,10 +140,9 @@ class OfficialSource(Source):
     def _read(self, providers: Providers) -> Iterator[Row]:
         """Yield what the rows hold, and where that is valid."""
         center, environment = self.defaults.data_center, self.defaults.environment
-        given: dict[str, str] = {}
+        given = {} if center is None else {"data_center": center, "environment": environment}
         if center is not None:
             domain = providers.named("zoho").api_domain(Place(center, environment))
-            given = {"data_center": center, "environment": environment}
             given = given if domain is None else {"api_domain": domain}
         for number, values in self.lines():
             token, problem = self._held(values)
