@@ -18,6 +18,7 @@ from tokenkeep import (
     UnknownName,
 )
 from tokenkeep.moving import Merge, open_source
+from tokenkeep.token import new_id
 
 NAMES = ("id", "user_name", "refresh_token", "access_token", "grant_token")
 BOB = ANA | {name: f"bob's {name}" for name in NAMES}
@@ -175,6 +176,16 @@ def test_programs_go_on_with_their_ids(run, store, write_csv):
 
     assert {token.id} == {store.find_token_by_id(own).id for own in (ANA["id"], "2", "3")}
     assert store.find_token(Token(user=BOB["user_name"])).id != token.id
+
+
+def test_a_file_makes_no_ids_of_ours(run, store, write_csv):
+    """One that looks like an id of a store's leads to the token, and is not its own."""
+    own = new_id()
+    run(write_csv(ANA | {"id": own}))
+
+    (token,) = store.get_tokens()
+    assert token.id != own
+    assert token.id == store.find_token_by_id(own).id
 
 
 def test_older_generations_have_to_be_placed(run, store, write_csv):

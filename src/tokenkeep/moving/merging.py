@@ -20,7 +20,7 @@ from tokenkeep.errors import (
 from tokenkeep.moving.judging import Action, Verdict, had_login, judge, meets
 from tokenkeep.moving.sources import Row, Source, StoreSource
 from tokenkeep.swapping import OF_THE_STORE, attempts
-from tokenkeep.token import Status, Token, is_ours, new_id
+from tokenkeep.token import Status, Token, new_id
 
 if TYPE_CHECKING:
     from collections.abc import Generator
@@ -193,7 +193,7 @@ class Merge:
         except UnknownName:
             rows = []  # of a provider that is not configured here
         by_id = next((each for each in rows if each.id == row.id), None)
-        if by_id is None and is_ours(str(row.id)):
+        if by_id is None and row.version:
             by_id = self._target.reread(str(row.id))
         met = [] if by_id is None else [by_id]
         met += [each for each in rows if each not in met and meets(row, each)]
@@ -211,7 +211,7 @@ class Merge:
             new = verdict.row
             if new is None:
                 return None
-            return self._target.adopt(new if is_ours(str(new.id)) else new.but(id=new_id()))
+            return self._target.adopt(new if new.version else new.but(id=new_id()))
         if verdict.row is not None:
             there = self._target.swap(verdict.row)
             if row.last_used_at is not None:
@@ -231,7 +231,8 @@ class Merge:
             if row.id not in (None, there.id) and not row.ended:
                 self._target.add_id(str(row.id), there)
         except StoreConflict as exc:
-            if not is_ours(str(row.id)):  # as long as the target ends a row that had it
+            # A row's own is taken only as long as the target ends a row that had it.
+            if not row.version:
                 return f"its id leads to token {exc.token_id} already"
         return None
 

@@ -24,19 +24,12 @@ if TYPE_CHECKING:
 
     from tokenkeep.providers import Providers
 
+_TOKENS = "refresh_token,access_token,grant_token,expiry_time"
 HEADERS = (
-    # zohocrmsdk5_0 to 8_0
-    (
-        "id,user_name,client_id,client_secret,refresh_token,access_token,grant_token,"
-        "expiry_time,redirect_uri,api_domain"
-    ),
-    # zohocrmsdk2_0 from 6.0.0, zohocrmsdk2_1
-    (
-        "id,user_mail,client_id,client_secret,refresh_token,access_token,grant_token,"
-        "expiry_time,redirect_uri"
-    ),
-    # zcrmsdk 3.x, zohocrmsdk2_0 1.0.0
-    "user_mail,client_id,refresh_token,access_token,grant_token,expiry_time",
+    # zohocrmsdk5_0 to 8_0; zohocrmsdk2_0 from 6.0.0, zohocrmsdk2_1; zcrmsdk 3.x, zohocrmsdk2_0 1.0.0
+    f"id,user_name,client_id,client_secret,{_TOKENS},redirect_uri,api_domain",
+    f"id,user_mail,client_id,client_secret,{_TOKENS},redirect_uri",
+    f"user_mail,client_id,{_TOKENS}",
 )
 """The first line of each generation's CSV file."""
 
@@ -140,10 +133,9 @@ class OfficialSource(Source):
     def _read(self, providers: Providers) -> Iterator[Row]:
         """Yield what the rows hold, and where that is valid."""
         center, environment = self.defaults.data_center, self.defaults.environment
-        given: dict[str, str] = {}
+        given = {} if center is None else {"data_center": center, "environment": environment}
         if center is not None:
             domain = providers.named("zoho").api_domain(Place(center, environment))
-            given = {"data_center": center, "environment": environment}
             given = given if domain is None else {"api_domain": domain}
         for number, values in self.lines():
             token, problem = self._held(values)
