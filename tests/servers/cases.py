@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import os
+import socket
+import threading
 import time
 import traceback
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -118,6 +121,26 @@ def refused(work, kind=StoreUnavailable, *, within=5.0, secret="hunter2"):
         assert driver not in shown
     assert secret not in reported(caught.value)
     return str(caught.value)
+
+
+@contextmanager
+def somebody_else(says, *, asked=False):
+    """Yield the place of one who says this to each who comes, or who asks, and hangs up."""
+
+    def serve():
+        with suppress(OSError):
+            while True:
+                with listener.accept()[0] as client:
+                    if asked:
+                        client.recv(4096)
+                    client.sendall(says)
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        thread = threading.Thread(target=serve)
+        thread.start()
+        yield f"127.0.0.1:{listener.getsockname()[1]}"
+        listener.shutdown(socket.SHUT_RDWR)
+    thread.join()
 
 
 def until(true):

@@ -88,21 +88,6 @@ def test_clock_of_one_host_is_wrong(fleet, ahead):
 
 
 @whole_on_postgresql
-def test_killed_on_this_host(fleet):
-    """Invariant 2: a dead holder of this host is known to be dead, and taken over at once."""
-    held = fleet.zoho.faults.add(kind="hang")
-    holder = fleet.start()
-    holder.ask("get")
-    assert held.wait(60)
-    holder.kill()
-
-    (told,) = answers([fleet.start()])
-
-    assert told.get("access_token") == fleet.stored.access_token
-    assert fleet.calls == 2
-
-
-@whole_on_postgresql
 @pytest.mark.parametrize("fleet", [SHORT], indirect=True, ids=["brief"])
 def test_stopped_on_another_host_past_its_claim(fleet):
     """LATE: who was stopped past its claim overwrites nothing when it goes on."""

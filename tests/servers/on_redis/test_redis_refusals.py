@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import socket
 import threading
 
 import pytest
 import redis
-from cases import FIRST, ID, record, refused, until
+from cases import FIRST, ID, record, refused, somebody_else, until
 from private_servers import Redis
 from private_servers.skipped import started
 from redis_keys import HEADER_RECORD, assert_consistent
@@ -43,20 +42,8 @@ def changes(backend):
 
 def test_not_a_redis_server():
     """Somebody else's server, who says something else."""
-    with socket.create_server(("127.0.0.1", 0)) as other:
-        url = f"redis://127.0.0.1:{other.getsockname()[1]}/0?socket_timeout=0.3"
-
-        def answer():
-            for _ in range(2):
-                connection, _ = other.accept()
-                connection.sendall(b"HTTP/1.1 400 Bad Request\r\n\r\n")
-                connection.close()
-
-        thread = threading.Thread(target=answer)
-        thread.start()
-        refused(lambda: open_backend(url))
-        socket.create_connection(other.getsockname()[:2]).close()  # lets the thread end
-        thread.join()
+    with somebody_else(b"HTTP/1.1 400 Bad Request\r\n\r\n") as place:
+        refused(lambda: open_backend(f"redis://{place}/0?socket_timeout=0.3"))
 
 
 @pytest.mark.parametrize(
@@ -88,24 +75,9 @@ def test_needless_password(server, setting):
 
 def test_unknown_command_is_not_repeated():
     """A proxy without AUTH answers with what it was given; we don't."""
-    with socket.create_server(("127.0.0.1", 0)) as proxy:
-
-        def answer():
-            connection, _ = proxy.accept()
-            connection.recv(4096)
-            connection.sendall(
-                b"-ERR unknown command 'AUTH', with args beginning with: 'hunter2' \r\n"
-            )
-            connection.close()
-
-        thread = threading.Thread(target=answer)
-        thread.start()
-        port = proxy.getsockname()[1]
-
-        text = refused(lambda: open_backend(f"redis://:hunter2@127.0.0.1:{port}/0"))
-        thread.join()
-
-    assert "AUTH" in text
+    answer = b"-ERR unknown command 'AUTH', with args beginning with: 'hunter2' \r\n"
+    with somebody_else(answer, asked=True) as place:
+        assert "AUTH" in refused(lambda: open_backend(f"redis://:hunter2@{place}/0"))
 
 
 def test_no_such_database(server):
