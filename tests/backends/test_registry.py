@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import subprocess
 import sys
 import textwrap
 from pathlib import Path
@@ -174,6 +175,16 @@ def test_wrong_url(folder, url, said):
     """A URL that can't be meant is refused with what to write, and nothing is made."""
     assert said in refused(url, ConfigurationError)
     assert list(folder.iterdir()) == []
+
+
+def test_no_driver_is_loaded_for_nothing(folder):
+    """Who uses another store loads no driver of a server's."""
+    code = (
+        "import sys, tokenkeep; tokenkeep.open_store('sqlite:///:memory:'); "
+        "print({'boto3', 'redis', 'sqlalchemy', 'pymysql', 'psycopg'} & set(sys.modules))"
+    )
+    env = {**os.environ, "HOME": str(folder)}
+    assert subprocess.check_output([sys.executable, "-c", code], env=env, text=True) == "set()\n"
 
 
 def test_missing_driver(monkeypatch):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import os
 import secrets
+import signal
 import threading
 import time
 from contextlib import closing
@@ -15,6 +16,7 @@ from cases import FIRST, ID, SECOND, digits, mark, record, refused, until, with_
 from counting_proxy import CountingProxy
 from private_servers import Redis
 from private_servers.skipped import started
+from redis.connection import AbstractConnection
 from redis_keys import assert_consistent, client_of, replica_of
 
 from tokenkeep.backends.redis import RedisBackend
@@ -138,6 +140,57 @@ def test_loading(url, request):
     assert patient.read(ID) == record(version="2")
     patient.close()
     hasty.close()
+
+
+class Stop(BaseException):
+    pass
+
+
+def stop(*_):
+    raise Stop
+
+
+@pytest.fixture
+def stop_behind(monkeypatch):
+    """Raise in a signal handler, between the sending of a command and its answer."""
+    before = signal.signal(signal.SIGUSR1, stop)
+    send = AbstractConnection.send_packed_command
+    pending = []
+
+    def sending(link, packed, **options):
+        send(link, packed, **options)
+        words = b"".join([packed] if isinstance(packed, bytes) else packed).upper()
+        if pending and pending[0] in words:
+            pending.clear()
+            signal.raise_signal(signal.SIGUSR1)
+
+    monkeypatch.setattr(AbstractConnection, "send_packed_command", sending)
+    yield pending.append
+    signal.signal(signal.SIGUSR1, before)
+
+
+@pytest.mark.parametrize("command", [b"EVALSHA", b"AUTH"])
+@pytest.mark.parametrize("wait", [0, 1])
+def test_interrupted_behind_a_command(backend, server, stop_behind, command, wait):
+    """What is unread then is not taken by the next call for its own answer, nor for a login."""
+    for name in ("id", "other"):
+        backend.write(record(name), replaces=None)
+    if command == b"AUTH":
+        backend.close()
+    backend._server.wait = wait
+    server.pause()
+    try:
+        stop_behind(command)
+        with pytest.raises(Stop):
+            backend.write(record(version="2"), replaces=FIRST)
+        backend._server.wait = 0
+        threading.Timer(0.3, server.resume).start()
+        with pytest.raises(StoreConflict):
+            backend.write(record("other", "2"), replaces=digits("wrong"))
+    finally:
+        server.resume()
+
+    assert backend.read(digits("other")) == record("other")
 
 
 # Replicas

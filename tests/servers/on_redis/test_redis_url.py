@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
 from urllib.parse import quote
 
 import pytest
@@ -100,21 +97,3 @@ def test_describe(url, redis_server):
     assert backend.describe() == where
     assert redis_server.password not in f"{backend!r} {vars(backend)!r} {vars(backend._server)!r}"
     backend.close()
-
-
-def test_driver_is_not_loaded_before(tmp_path):
-    """Who uses another store does not load redis-py."""
-    code = (
-        "import sys, tokenkeep; tokenkeep.open_store('sqlite:///:memory:'); "
-        "print('redis' in sys.modules)"
-    )
-    done = subprocess.run(
-        [sys.executable, "-c", code],
-        capture_output=True,
-        check=True,
-        text=True,
-        cwd=tmp_path,
-        env={**os.environ, "HOME": str(tmp_path)},
-    )
-
-    assert done.stdout == "False\n"
