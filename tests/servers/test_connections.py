@@ -58,7 +58,7 @@ def test_a_child_has_its_own_connections(backend, fork, how, monkeypatch):
         assert not unraisable
 
     fork(work, how).end()
-    use(backend, "parent")
+    backend.write(record("parent"), replaces=None)  # which is not done again on a lost connection
     assert {digits("child"), ID, digits("parent")} == {each.id for each in backend.scan(None, 10)}
 
 

@@ -81,18 +81,6 @@ def test_unknown_user(connect, url):
     assert "refuses this user" in refused(lambda: connect(with_user(url, "nobody")))
 
 
-def test_a_later_connection_tells_no_password(connect, url, server):
-    """Nor does an error that comes when a connection is made anew."""
-    backend = connect(url)
-    backend.close()
-    server.stop()
-    try:
-        for call in (lambda: backend.read(ID), lambda: backend.delete(ID)):
-            refused(call, secret=server.password)
-    finally:
-        server.start()
-
-
 def test_missing_database(connect, url, user, admin, server):
     """What is not there is named; a word in its name is not taken for a driver's word."""
     if server.name == "MariaDB":  # who has no right to it is not told that it is not there
