@@ -46,20 +46,26 @@ def reading(backend):
 
 @pytest.mark.parametrize("how", [os.fork, ctypes.PyDLL(None).fork], ids=["Python's", "C's"])
 def test_a_child_has_its_own_connections(backend, fork, how, monkeypatch):
-    """However it was forked, and although it collects its garbage and closes."""
+    """However it was forked, both sides work at once; and it collects its garbage and closes."""
     unraisable = []
     monkeypatch.setattr(sys, "unraisablehook", unraisable.append)
     backend.write(record(), replaces=None)
 
-    def work(_):
-        use(backend, "child")
+    def work(say):
+        say("born")
+        for n in range(50):
+            use(backend, f"child {n}")
         backend.close()
         gc.collect()
         assert not unraisable
 
-    fork(work, how).end()
-    backend.write(record("parent"), replaces=None)  # which is not done again on a lost connection
-    assert {digits("child"), ID, digits("parent")} == {each.id for each in backend.scan(None, 10)}
+    child = fork(work, how)
+    assert child.readline() == "born"
+    for n in range(50):
+        use(backend, f"parent {n}")
+    child.end()
+    backend.write(record("after"), replaces=None)  # not done again if its connection were lost
+    assert len(backend.scan(None, 200)) == 102
 
 
 @pytest.mark.usefixtures("reading")
