@@ -266,7 +266,7 @@ def test_forks_beside_threads_that_save(kind, path, fork):
         backend.write(record(name), replaces=None)
         backend.revision()
 
-    children = [f"child {n}" for n in range(5)]
+    children = [f"child {n}" for n in range(3)]
     with hammering(lambda name: backend.write(record(name), replaces=None), 2) as names:
         start = time.monotonic()
         for name in children:
