@@ -61,6 +61,13 @@ def test_unreadable_url(url):
     refused(lambda: open_url(url), ConfigurationError)
 
 
+def test_usual_port():
+    """Without a port and a number it is the usual ones."""
+    said = refused(lambda: open_url("redis://no-such-host.invalid"))
+
+    assert "no-such-host.invalid:6379/0" in said
+
+
 def test_options_reach_the_driver(url):
     """The driver's options are followed; ours are taken out before."""
     backend = open_url(f"{url}?socket_timeout=2.5&prefix=a%26b&client_name=app&wait=0")
