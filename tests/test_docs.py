@@ -52,10 +52,10 @@ def is_there(page, link, heading):
 
 @pytest.mark.parametrize("scheme", BACKENDS)
 def test_stores(scheme):
-    """Each kind of store has a row in docs/stores.md and a test file of its own."""
+    """Each kind of store has a row of its own in docs/stores.md."""
     written = scheme if scheme.endswith("+") else f"{scheme}:"
-    assert f"`{written}" in (ROOT / "docs/stores.md").read_text()
-    assert (ROOT / f"tests/backends/test_{scheme.rstrip('+')}.py").exists()
+    page = (ROOT / "docs/stores.md").read_text()
+    assert re.search(rf"^\| `{re.escape(written)}", page, re.MULTILINE)
 
 
 @pytest.mark.parametrize("name", sorted(set(re.findall(r"\bTOKENKEEP_[A-Z_]+[A-Z]\b", SOURCE))))

@@ -1,95 +1,88 @@
-"""Children and strangers: real processes for the tests of the backends."""
+"""Strangers, and other processes, for the tests of the backends whose tokens are in a file."""
 
 from __future__ import annotations
 
-import faulthandler
 import os
 import shutil
-import signal
+import sqlite3
 import tempfile
+import threading
 import time
-import traceback
-import warnings
 from pathlib import Path
-from threading import Timer
+from types import SimpleNamespace
 
+import filelock
 import pytest
+from children import Pause
+
+from tokenkeep.backends import patience
+from tokenkeep.backends.file import FileBackend
+from tokenkeep.backends.sqlite import SQLiteBackend
 
 NOBODY = 65534
-PATIENCE = 60.0
-"""How long a child may take to its end, in seconds."""
 
 
-class Child:
-    """A forked process; what it says arrives line by line."""
-
-    def __init__(self, work):
-        reader, writer = os.pipe()
-        with warnings.catch_warnings():
-            # Python 3.12 warns of forks beside threads; some tests do just that.
-            warnings.simplefilter("ignore", DeprecationWarning)
-            self.pid = os.fork()
-        if not self.pid:
-            os.close(reader)
-            faulthandler.register(signal.SIGUSR1, file=writer)
-            code = 1
-            try:
-                work(lambda text: os.write(writer, f"{text}\n".encode()))
-                code = 0
-            except BaseException:  # noqa: BLE001 - the parent shows it
-                os.write(writer, traceback.format_exc().encode())
-            finally:
-                os._exit(code)
-        os.close(writer)
-        self._lines = os.fdopen(reader)
-
-    def readline(self):
-        return self._lines.readline().rstrip("\n")
-
-    def kill(self):
-        """Kill it in the midst of things; return what it still said."""
-        os.kill(self.pid, signal.SIGKILL)
-        return self._end()[1]
-
-    def end(self):
-        """Wait for its end, which must be a good one; return what it still said."""
-        code, said = self._end()
-        assert code == 0, "\n".join(said)
-        return said
-
-    def put_down(self):
-        """Make sure that it is gone, if its test failed before its end."""
-        if not self._lines.closed:
-            self.kill()
-
-    def _ask_where(self):
-        """Let a child that hangs say where, and end it."""
-        os.kill(self.pid, signal.SIGUSR1)
-        time.sleep(1.0)
-        os.kill(self.pid, signal.SIGKILL)
-
-    def _end(self):
-        timer = Timer(PATIENCE, self._ask_where)
-        timer.start()
-        said = self._lines.read().splitlines()
-        timer.cancel()
-        timer.join()
-        self._lines.close()
-        return os.waitpid(self.pid, 0)[1], said
+@pytest.fixture(params=[SQLiteBackend, FileBackend])
+def kind(request):
+    return request.param
 
 
 @pytest.fixture
-def fork():
-    """Start a child: it calls *work* with a function that says a line to the parent."""
-    children = []
+def path(tmp_path):
+    return tmp_path / "tokens"
 
-    def start(work):
-        children.append(Child(work))
-        return children[-1]
 
-    yield start
-    for child in children:
-        child.put_down()
+@pytest.fixture
+def busy(path, fork):
+    """Let another process keep a store busy; what is returned ends that."""
+
+    def work(say, pause, kind, mode):
+        if kind is SQLiteBackend:
+            db = sqlite3.connect(path, isolation_level=None)
+            db.execute(f"PRAGMA locking_mode = {mode}")
+            db.execute("BEGIN IMMEDIATE")
+        else:
+            lock = filelock.FileLock(f"{path}.lock")  # let go, it would be released
+            lock.acquire()
+        say("busy")
+        pause.wait()
+        if kind is SQLiteBackend:
+            db.execute("ROLLBACK")
+            db.close()
+
+    def begin(kind=SQLiteBackend, mode="NORMAL"):
+        pause = Pause()
+        child = fork(lambda say: work(say, pause, kind, mode))
+        assert child.readline() == "busy"
+
+        def end():
+            pause.end()
+            child.end()
+
+        return end
+
+    return begin
+
+
+@pytest.fixture
+def until_waiting(monkeypatch):
+    """Return when so many threads wait for another process."""
+    waiting, seen = threading.Semaphore(0), set()
+
+    def sleep(seconds):
+        if threading.get_ident() not in seen:
+            seen.add(threading.get_ident())
+            waiting.release()
+        time.sleep(seconds)
+
+    clock = SimpleNamespace(monotonic=time.monotonic, sleep=sleep)
+    monkeypatch.setattr(patience, "time", clock)
+
+    def until_waiting(threads):
+        for _ in range(threads):
+            assert waiting.acquire(timeout=30)
+
+    return until_waiting
 
 
 @pytest.fixture

@@ -18,20 +18,18 @@ def is_over():
     return False
 
 
-def test_none():
-    """Without an end there is no limit."""
-    assert math.inf == left()
-
-
 def test_the_nearest_end():
-    """An end inside does not put off the one outside, which is back behind it."""
+    """An end inside does not put off the one outside, which is back behind it; then none."""
     with ends_within(0.0):
         with ends_within(60.0):
             assert is_over()
         assert is_over()
-    with ends_within(60.0), ends_within(0.0):
-        assert is_over()
-    assert not is_over()
+    with ends_within(60.0):
+        with pytest.raises(ValueError, match="in the midst"), ends_within(0.0):
+            raise ValueError("in the midst")
+        assert not is_over()
+
+    assert math.inf == left()
 
 
 def test_a_call_in_the_midst_of_another():
@@ -50,11 +48,3 @@ def test_time_passes():
             pass
 
     assert 0.04 < monotonic() - begun < 5
-
-
-def test_after_an_error():
-    """An end is none any more for what comes behind it."""
-    with pytest.raises(ValueError, match="in the midst"), ends_within(0.0):
-        raise ValueError("in the midst")
-
-    assert math.inf == left()

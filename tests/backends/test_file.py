@@ -1,26 +1,17 @@
-"""The file backend: the contract, and what is special about it."""
+"""What is special about the file backend."""
 
 from __future__ import annotations
 
 import json
 import os
-from functools import partial
 
 import pytest
-from filelock import FileLock
 
 from tokenkeep.backends.file import FileBackend
 from tokenkeep.errors import StoreTampered, StoreUnavailable
-from tokenkeep.testing import RevisionContract, SharedBackendContract
 from tokenkeep.testing._contract_workers import again, digits, record
 
 ONE = record()
-
-
-class TestContract(SharedBackendContract, RevisionContract):
-    @pytest.fixture
-    def open_backend(self, tmp_path):
-        return partial(FileBackend, tmp_path / "tokens.json")
 
 
 @pytest.fixture
@@ -91,33 +82,6 @@ def test_something_in_the_way(path):
         backend.write(ONE, replaces=None)
 
     assert backend.scan(None, 10) == []
-
-
-def test_lock_file_stays(path):
-    """The lock file is never deleted: that would let two processes in at once."""
-    FileBackend(path).write(ONE, replaces=None)
-
-    assert path.with_name("tokens.json.lock").exists()
-
-
-def test_busy(path):
-    """A lock that is never given back is waited for as long as was said, then named."""
-    backend = FileBackend(path, busy_timeout=0.05)
-
-    with FileLock(f"{path}.lock"), pytest.raises(StoreUnavailable, match=r"busy for 0\.05 sec"):
-        backend.write(ONE, replaces=None)
-
-    backend.write(ONE, replaces=None)
-    assert backend.read(ONE.id) == ONE
-
-
-def test_readers_need_no_lock(path):
-    """Somebody who is writing holds no reader up."""
-    backend = FileBackend(path, busy_timeout=0)
-    backend.write(ONE, replaces=None)
-
-    with FileLock(f"{path}.lock"):
-        assert FileBackend(path, busy_timeout=0).read(ONE.id) == ONE
 
 
 DAMAGED = {

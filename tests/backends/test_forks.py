@@ -8,14 +8,16 @@ import subprocess
 import sys
 import threading
 import time
+from contextlib import contextmanager
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
+from children import Pause
 
-from tokenkeep.backends import forks, patience
+from tokenkeep.backends import forks
 from tokenkeep.backends.file import FileBackend
 from tokenkeep.backends.forks import ForkSafe
+from tokenkeep.backends.memory import MemoryBackend
 from tokenkeep.backends.sqlite import SQLiteBackend
 from tokenkeep.errors import StoreUnavailable
 from tokenkeep.testing._contract_workers import record
@@ -24,33 +26,14 @@ LONG = 60.0
 
 
 @pytest.fixture
-def path(tmp_path):
-    return tmp_path / "tokens"
-
-
-@pytest.fixture
-def backend(path):
-    backend = SQLiteBackend(path, busy_timeout=LONG)
+def backend(kind, path):
+    backend = kind(path, busy_timeout=LONG)
     backend.write(record(), replaces=None)
     yield backend
     backend.close()
 
 
-class Pause:
-    """Where one process waits until another one lets it go on."""
-
-    def __init__(self):
-        self._reader, self._writer = os.pipe()
-
-    def wait(self):
-        assert os.read(self._reader, 1)
-
-    def end(self):
-        os.write(self._writer, b".")
-
-    def __del__(self):
-        os.close(self._reader)
-        os.close(self._writer)
+on_sqlite = pytest.mark.parametrize("kind", [SQLiteBackend])
 
 
 def open_files(path):
@@ -69,48 +52,20 @@ only_linux = pytest.mark.skipif(
 )
 
 
-@pytest.fixture
-def busy(path, fork):
-    """Let another process write; what is returned ends that."""
-    pause = Pause()
-
-    def work(say, mode):
-        db = sqlite3.connect(path, isolation_level=None)
-        db.execute(f"PRAGMA locking_mode = {mode}")
-        db.execute("BEGIN IMMEDIATE")
-        say("writing")
-        pause.wait()
-        db.execute("ROLLBACK")
+def all_there(kind, path, names):
+    if kind is SQLiteBackend:
+        db = sqlite3.connect(path)
+        assert db.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
         db.close()
-
-    def begin(mode="NORMAL"):
-        child = fork(lambda say: work(say, mode))
-        assert child.readline() == "writing"
-
-        def end():
-            pause.end()
-            child.end()
-
-        return end
-
-    return begin
+    assert {each.id for each in kind(path).scan(None, 10_000)} == {record(n).id for n in names}
 
 
-def all_there(path, names):
-    db = sqlite3.connect(path)
-    assert db.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
-    ids = {record_id for (record_id,) in db.execute("SELECT id FROM token")}
-    assert ids == {record(name).id for name in names}
-    db.close()
-
-
-def both_sides_save(backend, path, fork, *, release, beside=()):
+def both_sides_save(backend, fork, *, release, beside=()):
     """
     Fork; let the child save, the parent save and close, the child go on saving.
 
     Args:
         backend: The store, in use.
-        path: Where it is.
         fork: The fixture.
         release: Ends what the parent was in the midst of.
         beside: The names of the records that came about meanwhile.
@@ -133,27 +88,16 @@ def both_sides_save(backend, path, fork, *, release, beside=()):
     backend.close()
     go_on.end()
     assert child.end() == []
-    all_there(path, ["one", "parent", *beside, *(f"child-{n}" for n in range(6))])
+    names = ["one", "parent", *beside, *(f"child-{n}" for n in range(6))]
+    all_there(type(backend), backend.home, names)
 
 
 @only_linux
-def test_nothing_is_open_after_a_busy_call(backend, path, busy):
-    """A connection that met "busy" is closed as any other: no file of it stays open."""
-    end = busy()
-    with pytest.raises(StoreUnavailable, match="busy"):
-        backend.touch(record().id, 5.0)
-
-    backend.close()
-
-    assert open_files(path) == []
-    end()
-
-
-@only_linux
+@on_sqlite
 def test_nothing_is_open_after_it_could_not_be_opened(backend, path, busy):
-    """Nor does one stay open that met "busy" while it was opened."""
+    """A connection that met "busy" while it was opened leaves no file of it open."""
     backend.close()
-    end = busy("EXCLUSIVE")
+    end = busy(mode="EXCLUSIVE")
 
     with pytest.raises(StoreUnavailable, match="busy"):
         SQLiteBackend(path, busy_timeout=0)
@@ -163,6 +107,7 @@ def test_nothing_is_open_after_it_could_not_be_opened(backend, path, busy):
 
 
 @only_linux
+@on_sqlite
 def test_what_stays_open_is_not_inherited(backend, path, busy, fork):
     """A child that has a file of the store open all the same says so, and loses nothing."""
     end = busy()
@@ -182,39 +127,52 @@ def test_what_stays_open_is_not_inherited(backend, path, busy, fork):
     backend.write(record("parent"), replaces=None)
     del cursor
     fork(lambda _: SQLiteBackend(path).write(record("child"), replaces=None)).end()
-    all_there(path, ["one", "parent", "child"])
+    all_there(SQLiteBackend, path, ["one", "parent", "child"])
 
 
-def test_fork_after_a_busy_call(backend, path, busy, fork):
+def test_fork_after_a_busy_call(backend, kind, busy, fork):
     """A call that met "busy" leaves nothing to a child that would lose its saves."""
-    end = busy()
+    end = busy(kind)
     with pytest.raises(StoreUnavailable, match="busy"):
         backend.touch(record().id, 5.0)
 
-    both_sides_save(backend, path, fork, release=end)
+    both_sides_save(backend, fork, release=end)
 
 
-def test_fork_while_a_thread_waits(backend, path, busy, fork, monkeypatch):
+def test_fork_while_a_thread_waits(backend, kind, busy, fork, until_waiting):
     """Nor does a thread that waits for another process while the process forks."""
-    waiting = threading.Event()
-
-    def sleep(seconds):
-        waiting.set()
-        time.sleep(seconds)
-
-    monkeypatch.setattr(patience, "time", SimpleNamespace(monotonic=time.monotonic, sleep=sleep))
-    end = busy()
+    end = busy(kind)
     thread = threading.Thread(
         target=backend.write, args=(record("thread"),), kwargs={"replaces": None}
     )
     thread.start()
-    assert waiting.wait(LONG / 2)
+    until_waiting(1)
+    assert fork(lambda say: say(backend.read(record().id) == record())).end() == ["True"]
 
     def release():
         end()
         thread.join()
 
-    both_sides_save(backend, path, fork, release=release, beside=["thread"])
+    both_sides_save(backend, fork, release=release, beside=["thread"])
+
+
+@pytest.mark.parametrize("make", [MemoryBackend, lambda: SQLiteBackend(":memory:")])
+def test_memory_is_copied(make, fork):
+    """After a fork each side goes on with its own copy of what is in memory alone."""
+    backend = make()
+    backend.write(record("both"), replaces=None)
+
+    def work(_):
+        backend.write(record("child"), replaces=None)
+        backend.revision()
+        assert {each.id for each in backend.scan(None, 10)} == {
+            record("both").id,
+            record("child").id,
+        }
+
+    fork(work).end()
+
+    assert backend.scan(None, 10) == [record("both")]
 
 
 # Threads that never stop calling
@@ -227,26 +185,27 @@ class Store(ForkSafe):
         self._alone(lambda: time.sleep(seconds))
 
 
-@pytest.fixture
-def hammer():
-    """Call something from many threads without a pause, until the end of the test."""
-    stop, threads = threading.Event(), []
+@contextmanager
+def hammering(call, count):
+    """Call something from many threads without a pause; yield the names it was called with."""
+    stop, names = threading.Event(), []
 
-    def start(call, count):
-        def run(number):
-            turn = 0
-            while not stop.is_set():
-                turn += 1
-                call(f"{number}-{turn}")
+    def run(number):
+        turn = 0
+        while not stop.is_set():
+            turn += 1
+            call(f"{number}-{turn}")
+            names.append(f"{number}-{turn}")
 
-        threads.extend(threading.Thread(target=run, args=(n,)) for n in range(count))
-        for thread in threads:
-            thread.start()
-
-    yield start
-    stop.set()
+    threads = [threading.Thread(target=run, args=(n,)) for n in range(count)]
     for thread in threads:
-        thread.join()
+        thread.start()
+    try:
+        yield names
+    finally:
+        stop.set()
+        for thread in threads:
+            thread.join()
 
 
 def fork_is_waiting(store):
@@ -286,28 +245,38 @@ def test_a_fork_goes_before_the_calls_to_come(fork):
     assert happened.count("next") == 20
 
 
-def test_a_fork_is_not_starved(hammer, fork):
+def test_a_fork_is_not_starved(fork):
     """However many threads call without a pause, a fork is made soon."""
     store = Store()
-    hammer(lambda _: store.call(0.001), 12)
+    with hammering(lambda _: store.call(0.001), 12):
+        start = time.monotonic()
+        for _ in range(10):
+            fork(lambda _: store.call(0.0)).end()
 
-    start = time.monotonic()
-    for _ in range(10):
-        fork(lambda _: store.call(0.0)).end()
-
-    assert time.monotonic() - start < forks._PATIENCE / 2
+        assert time.monotonic() - start < forks._PATIENCE / 2
 
 
-def test_a_fork_beside_threads_that_save_a_file(path, hammer, fork):
-    """Nor does a library hold up at a fork whom the fork waits for."""
-    store = FileBackend(path, busy_timeout=LONG)
-    hammer(lambda name: store.write(record(name), replaces=None), 2)
+@pytest.mark.parametrize("kind", [SQLiteBackend, FileBackend, MemoryBackend])
+def test_forks_beside_threads_that_save(kind, path, fork):
+    """Children forked meanwhile neither hang, nor keep waiting, nor lose anybody's save."""
+    backend = MemoryBackend() if kind is MemoryBackend else kind(path, busy_timeout=LONG)
 
-    start = time.monotonic()
-    for n in range(3):
-        fork(lambda _, n=n: store.write(record(f"child {n}"), replaces=None)).end()
+    def work(_, name):
+        assert backend.read(record(name).id) is None
+        backend.write(record(name), replaces=None)
+        backend.revision()
 
-    assert time.monotonic() - start < forks._PATIENCE / 2
+    children = [f"child {n}" for n in range(3)]
+    with hammering(lambda name: backend.write(record(name), replaces=None), 2) as names:
+        start = time.monotonic()
+        for name in children:
+            fork(lambda say, name=name: work(say, name)).end()
+        took = time.monotonic() - start
+    names += [] if kind is MemoryBackend else children
+
+    assert took < forks._PATIENCE / 2
+    assert {each.id for each in backend.scan(None, 10_000)} == {record(n).id for n in names}
+    backend.close()
 
 
 def test_a_thread_inside_may_call_another_store(fork):

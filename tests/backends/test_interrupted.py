@@ -19,6 +19,15 @@ from tokenkeep.backends.table import Table
 from tokenkeep.errors import StoreUnavailable
 from tokenkeep.testing._contract_workers import again, digits, record
 
+CALLS = {
+    "read": lambda backend: backend.read(record().id),
+    "find": lambda backend: backend.find([("owner", record().owner)]),
+    "revision": lambda backend: backend.revision(),
+    "touch": lambda backend: backend.touch(record().id, 5.0),
+    "close": lambda backend: backend.close(),
+    "open": lambda backend: (backend.close(), backend.read(record().id)),
+}
+
 
 class Interruption:
     """What a handler does in the midst of a call; what came of it, each time."""
@@ -88,28 +97,11 @@ def test_interrupted_write(make, tmp_path, monkeypatch, interruption):
     backend.close()
 
 
-@pytest.mark.parametrize(
-    "ask",
-    [
-        lambda backend: backend.read(record().id),
-        lambda backend: backend.revision(),
-        lambda backend: backend.find([("owner", record().owner)]),
-        lambda backend: backend.touch(record().id, 5.0),
-        lambda backend: backend.close(),
-    ],
-    ids=["read", "revision", "find", "touch", "close"],
-)
-@pytest.mark.parametrize(
-    "during",
-    [
-        lambda backend: backend.read(record().id),
-        lambda backend: backend.revision(),
-        lambda backend: backend.find([("owner", record().owner)]),
-    ],
-    ids=["read", "revision", "find"],
-)
-def test_interrupted_read(ask, during, tmp_path, monkeypatch, interruption):
+@pytest.mark.parametrize("asked", ["read", "revision", "find", "touch", "close"])
+@pytest.mark.parametrize("during", ["read", "revision", "find"])
+def test_interrupted_read(asked, during, tmp_path, monkeypatch, interruption):
     """Whatever a handler asks during whatever call: that call gets its own answer."""
+    ask, during = CALLS[asked], CALLS[during]
     backend = in_sqlite(tmp_path / "tokens", monkeypatch, interruption)
     backend.write(record(), replaces=None)
     expected = during(backend)
@@ -160,29 +152,23 @@ def until_uninterrupted(call):
             sys.setprofile(None)
 
 
-CALLS = {
-    "read": lambda backend: backend.read(record().id),
-    "find": lambda backend: backend.find([("owner", record().owner)]),
-    "revision": lambda backend: backend.revision(),
-    "touch": lambda backend: backend.touch(record().id, 5.0),
-    "close": lambda backend: backend.close(),
-    "open": lambda backend: (backend.close(), backend.read(record().id)),
-}
-
-
 # Python's own open() may be interrupted before anybody could close the file.
 interrupts_open = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 
 
+@pytest.fixture(params=[SQLiteBackend, FileBackend, MemoryBackend])
+def backend(request, tmp_path):
+    memory = request.param is MemoryBackend
+    backend = MemoryBackend() if memory else request.param(tmp_path / "tokens", busy_timeout=0.5)
+    backend.write(record(), replaces=None)
+    yield backend
+    backend.close()
+
+
 @interrupts_open
 @pytest.mark.parametrize("call", CALLS.values(), ids=CALLS)
-@pytest.mark.parametrize("kind", [SQLiteBackend, FileBackend, MemoryBackend])
-def test_a_handler_that_raises(kind, call, tmp_path):
+def test_a_handler_that_raises(backend, call):
     """What a handler raises comes through, whatever it is, and the store goes on."""
-    backend = kind() if kind is MemoryBackend else kind(tmp_path / "tokens", busy_timeout=0.5)
-    backend.write(record(), replaces=None)
-    reader = threading.Thread(target=lambda: None)
-
     for raised in until_uninterrupted(lambda: call(backend)):
         assert str(raised) == "the application's watchdog"
         assert backend.read(record().id).version == record().version
@@ -190,15 +176,11 @@ def test_a_handler_that_raises(kind, call, tmp_path):
         reader.start()
         reader.join(30)
         assert not reader.is_alive()
-    backend.close()
 
 
 @interrupts_open
-@pytest.mark.parametrize("kind", [SQLiteBackend, FileBackend, MemoryBackend])
-def test_a_handler_that_raises_in_a_write(kind, tmp_path):
+def test_a_handler_that_raises_in_a_write(backend):
     """In a write, too; after it the old or the new record is there, and can be replaced."""
-    backend = kind() if kind is MemoryBackend else kind(tmp_path / "tokens", busy_timeout=0.5)
-    backend.write(record(), replaces=None)
     versions = (again(record(), f"{n}", access=digits(f"{n}")) for n in count())
     tried, revisions = [record(), next(versions)], [None]
 
@@ -216,4 +198,3 @@ def test_a_handler_that_raises_in_a_write(kind, tmp_path):
         tried[:] = [next(versions), next(versions)]
         backend.write(tried[0], replaces=stored.version)
     assert backend.scan(None, 10) == backend.find([("access", tried[1].access)]) == [tried[1]]
-    backend.close()

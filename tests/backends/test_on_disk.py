@@ -10,9 +10,10 @@ import shutil
 import signal
 import sqlite3
 import subprocess
+import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-import filelock  # noqa: F401 - children that gave up their rights could not load it
 import pytest
 
 from tokenkeep.backends.file import FileBackend
@@ -27,6 +28,8 @@ from tokenkeep.errors import (
 from tokenkeep.testing._contract_workers import again, record
 
 ONE = record()
+LONG = 60.0
+WRITERS = 6
 CSV = (
     "id,user_name,client_id,client_secret,refresh_token,access_token,grant_token,"
     "expiry_time,redirect_uri,api_domain\n"
@@ -36,16 +39,6 @@ OLD_CSV = (
     "user_mail,client_id,refresh_token,access_token,grant_token,expiry_time\n"
     "ana@example.com,client,refresh,access,,1795461989774\n"
 )
-
-
-@pytest.fixture(params=[SQLiteBackend, FileBackend])
-def kind(request):
-    return request.param
-
-
-@pytest.fixture
-def path(tmp_path):
-    return tmp_path / "tokens"
 
 
 def modes(path):
@@ -84,6 +77,17 @@ def test_wide_file_is_tightened(kind, path, caplog):
     backend.close()
 
 
+def refusal(kind, path, as_nobody):
+    """Return what a user without special rights is told who opens a store."""
+
+    def work(say):
+        with pytest.raises(StoreUnavailable) as caught:
+            kind(path)
+        say(caught.value)
+
+    return as_nobody(work)[0]
+
+
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can give files away")
 def test_wide_file_of_another_is_refused(kind, shared_folder, as_nobody):
     """A store that others may read and that this user can't close is not used."""
@@ -91,12 +95,20 @@ def test_wide_file_of_another_is_refused(kind, shared_folder, as_nobody):
     kind(path).close()
     path.chmod(0o666)
 
-    def work(say):
-        with pytest.raises(StoreUnavailable) as caught:
-            kind(path)
-        say(caught.value)
+    assert f"chmod 600 {path}" in refusal(kind, path, as_nobody)
 
-    assert f"chmod 600 {path}" in as_nobody(work)[0]
+
+@pytest.mark.parametrize("closed", ["file", "folder"])
+def test_missing_right(kind, shared_folder, as_nobody, closed):
+    """A store that this user may not read, or can't make there, is an error that says so."""
+    path = shared_folder / "tokens"
+    if closed == "folder":
+        shared_folder.chmod(0o555)
+    else:
+        kind(path).close()
+        path.chmod(0o600 if os.geteuid() == 0 else 0)
+
+    assert "Give this user the right" in refusal(kind, path, as_nobody)
 
 
 # What is not ours, or not usable
@@ -154,35 +166,23 @@ def test_stores_of_the_other_kind_are_foreign(tmp_path):
         SQLiteBackend(tmp_path / "b")
 
 
-def test_newer_format(kind, path):
-    """A store of a newer tokenkeep is refused with the advice to upgrade."""
+@pytest.mark.parametrize(
+    ("version", "error", "said"),
+    [(3, StoreTooNew, "Upgrade"), (1, StoreForeign, "no released tokenkeep")],
+    ids=["newer", "never released"],
+)
+def test_another_format(kind, path, version, error, said):
+    """A store of another tokenkeep is refused, says why, and is left as it is."""
     kind(path).close()
     if kind is SQLiteBackend:
         db = sqlite3.connect(path)
-        db.execute("PRAGMA user_version = 3")
+        db.execute(f"PRAGMA user_version = {version}")
         db.close()
     else:
-        path.write_text('{"tokenkeep": 3, "anything": []}')
+        path.write_text(f'{{"tokenkeep": {version}, "records": []}}')
     before = path.read_bytes()
 
-    with pytest.raises(StoreTooNew, match="Upgrade"):
-        kind(path)
-
-    assert path.read_bytes() == before
-
-
-def test_format_that_was_never_released(kind, path):
-    """What a tokenkeep from before the first release made is refused, and left as it is."""
-    kind(path).close()
-    if kind is SQLiteBackend:
-        db = sqlite3.connect(path)
-        db.execute("PRAGMA user_version = 1")
-        db.close()
-    else:
-        path.write_text('{"tokenkeep": 1, "records": []}')
-    before = path.read_bytes()
-
-    with pytest.raises(StoreForeign, match="no released tokenkeep"):
+    with pytest.raises(error, match=said):
         kind(path)
 
     assert path.read_bytes() == before
@@ -218,22 +218,15 @@ def test_cut_off_file(kind, path, share):
         backend.close()
 
 
-def test_folder_where_a_file_should_be(kind, path):
-    """A folder is refused in words."""
-    path.mkdir()
+@pytest.mark.parametrize("make", [Path.mkdir, os.mkfifo], ids=["folder", "pipe"])
+def test_no_file(kind, path, make):
+    """A folder is refused in words; a pipe too, instead of being waited for."""
+    make(path)
 
     with pytest.raises(StoreUnavailable, match=r"not a file|folder"):
         kind(path)
 
-    assert list(path.iterdir()) == []
-
-
-def test_pipe_where_a_file_should_be(kind, path):
-    """A pipe is refused instead of waited for."""
-    os.mkfifo(path)
-
-    with pytest.raises(StoreUnavailable, match="not a file"):
-        kind(path)
+    assert [path] == list(path.parent.iterdir())
 
 
 def test_missing_folder(kind, path):
@@ -242,33 +235,6 @@ def test_missing_folder(kind, path):
         kind(path / "tokens")
 
     assert not path.exists()
-
-
-def test_unreadable_file(kind, shared_folder, as_nobody):
-    """A store that this user may not read is an error that says so."""
-    path = shared_folder / "tokens"
-    kind(path).close()
-    path.chmod(0o600 if os.geteuid() == 0 else 0)
-
-    def work(say):
-        with pytest.raises(StoreUnavailable) as caught:
-            kind(path)
-        say(caught.value)
-
-    assert "Give this user the right" in as_nobody(work)[0]
-
-
-def test_read_only_folder(kind, shared_folder, as_nobody):
-    """A store can't be made in a folder that can't be written, and says so."""
-    path = shared_folder / "tokens"
-    shared_folder.chmod(0o555)
-
-    def work(say):
-        with pytest.raises(StoreUnavailable) as caught:
-            kind(path)
-        say(caught.value)
-
-    assert "Give this user the right" in as_nobody(work)[0]
 
 
 def test_folder_turned_read_only(kind, shared_folder, as_nobody):
@@ -397,49 +363,74 @@ def test_killed_while_saving(kind, path, fork):
     backend.close()
 
 
-def test_twenty_processes_begin_at_once(kind, path, fork):
+def test_twenty_processes_begin_at_once(kind, path, fork_together):
     """However many processes open a new path at once, they get one store together."""
-    gate, opener = os.pipe()
-
-    def work(_, n):
-        os.close(opener)
-        os.read(gate, 1)  # returns when the parent closes the other end
-        kind(path, busy_timeout=30).write(record(str(n)), replaces=None)
-
-    children = [fork(lambda say, n=n: work(say, n)) for n in range(20)]
-    os.close(gate)
-    os.close(opener)
-    for child in children:
-        child.end()
+    fork_together(lambda n: kind(path, busy_timeout=30).write(record(str(n)), replaces=None), 20)
 
     assert ids(kind(path)) == ids_of(*range(20))
 
 
-def test_forks_beside_busy_threads(kind, path, fork):
-    """Children forked while threads save neither hang nor lose anybody's save."""
-    from concurrent.futures import ThreadPoolExecutor
+# A store that another process keeps busy
 
-    backend = kind(path, busy_timeout=30)
 
-    def save(n):
-        backend.write(record(f"thread {n}"), replaces=None)
-        return backend.revision()
-
-    def work(_, n):
-        assert backend.read(record(f"child {n}").id) is None
-        backend.write(record(f"child {n}"), replaces=None)
-        backend.revision()
-
-    with ThreadPoolExecutor(4) as pool:
-        saves = [pool.submit(save, n) for n in range(100)]
-        for n in range(5):
-            fork(lambda say, n=n: work(say, n)).end()
-        for each in saves:
-            each.result()
-
-    names = [f"child {n}" for n in range(5)] + [f"thread {n}" for n in range(100)]
-    assert ids(backend) == ids_of(*names)
+@pytest.fixture
+def backend(kind, path):
+    backend = kind(path, busy_timeout=LONG)
+    backend.write(ONE, replaces=None)
+    yield backend
     backend.close()
+
+
+def test_writers_wait_side_by_side(backend, kind, busy, until_waiting):
+    """No thread queues behind one that waits: all try, and readers read meanwhile."""
+    end = busy(kind)
+    before = backend.revision()
+    with ThreadPoolExecutor(WRITERS) as pool:
+        writes = [
+            pool.submit(backend.write, record(f"thread {n}"), replaces=None)
+            for n in range(WRITERS)
+        ]
+        until_waiting(WRITERS)
+
+        assert backend.read(ONE.id) == ONE
+        assert backend.find([("owner", ONE.owner)]) == [ONE]
+        assert backend.scan(None, 10) == [ONE]
+        assert backend.revision() == before
+        assert kind(backend.home, busy_timeout=0).read(ONE.id) == ONE
+        assert not any(write.done() for write in writes)
+
+        end()
+        for write in writes:
+            write.result()
+    assert len(backend.scan(None, 10)) == WRITERS + 1
+
+
+def test_busy_for_too_long(kind, path, busy):
+    """What never ends is waited for as long as was said, then named."""
+    backend = kind(path, busy_timeout=0.05)
+    end = busy(kind)
+
+    with pytest.raises(StoreUnavailable, match=r"busy for 0\.05 sec"):
+        backend.write(ONE, replaces=None)
+
+    assert backend.read(ONE.id) is None
+    end()
+    backend.write(ONE, replaces=None)
+    backend.close()
+
+
+def test_touch_never_waits(backend, kind, busy):
+    """When a token was last used is not worth a wait: a busy store is an error at once."""
+    end = busy(kind)
+    start = time.monotonic()
+
+    with pytest.raises(StoreUnavailable, match="is busy"):
+        backend.touch(ONE.id, 5.0)
+
+    assert time.monotonic() - start < LONG / 2
+    end()
+    backend.touch(ONE.id, 5.0)
+    assert backend.read(ONE.id) == record(last_used_at=5.0)
 
 
 # Files that move

@@ -113,30 +113,6 @@ WRONG = {
             super().write(record, replaces=None)
         """,
     ),
-    "it finds by the first field alone": (
-        "MemoryBackend",
-        "test_find_by_several_fields",
-        """
-        def find(self, marks):
-            return super().find([mark for mark in marks if mark[0] == marks[0][0]])
-        """,
-    ),
-    "it finds a record once for each of its marks": (
-        "MemoryBackend",
-        "test_find_by_several_fields",
-        """
-        def find(self, marks):
-            return [record for mark in marks for record in super(Wrong, self).find([mark])]
-        """,
-    ),
-    "it finds digits in whatever field": (
-        "MemoryBackend",
-        "test_fields_are_kept_apart",
-        """
-        def find(self, marks):
-            return super().find([(field, value) for _, value in marks for field in MARKS])
-        """,
-    ),
     "it lists a mark page by page of all": (
         "MemoryBackend",
         "test_scan_by_mark",
@@ -154,40 +130,6 @@ WRONG = {
             return super().due(before, limit, after=after and (after[0], "g"))
         """,
     ),
-    "it keeps what was due first": (
-        "MemoryBackend",
-        "test_due_as_it_is_now",
-        """
-        def write(self, record, *, replaces):
-            old = self.read(record.id)
-            super().write(replace(record, due_at=old.due_at) if old else record, replaces=replaces)
-        """,
-    ),
-    "it takes none for long ago": (
-        "MemoryBackend",
-        "test_never_due",
-        """
-        def write(self, record, *, replaces):
-            super().write(replace(record, due_at=record.due_at or 0.0), replaces=replaces)
-        """,
-    ),
-    "it clears the header, too": (
-        "MemoryBackend",
-        "test_clear_leaves_the_header",
-        """
-        def clear(self):
-            self.delete(HEADER)
-            return super().clear()
-        """,
-    ),
-    "it takes everything for a row": (
-        "MemoryBackend",
-        "test_kinds_and_keys",
-        """
-        def write(self, record, *, replaces):
-            super().write(replace(record, kind="row"), replaces=replaces)
-        """,
-    ),
     "it has a revision that nobody tests": (
         "MemoryBackend",
         "test_a_revision_has_its_contract",
@@ -196,14 +138,12 @@ WRONG = {
 }
 
 HEAD = """
-from dataclasses import replace
 from functools import partial
 from time import sleep
 from uuid import uuid4
 
 import pytest
 
-from tokenkeep.backends.base import HEADER, MARKS
 from tokenkeep.backends.file import FileBackend
 from tokenkeep.backends.memory import MemoryBackend
 from tokenkeep.errors import StoreConflict
@@ -231,7 +171,7 @@ def class_of(name, base, test, body=""):
     return CLASS.format(
         name=name,
         base=base,
-        body=indent(dedent(body), "    ").replace("super(Wrong, ", f"super({name}, "),
+        body=indent(dedent(body), "    "),
         contracts=f"{shared}BackendContract{revision}",
     )
 

@@ -1,9 +1,10 @@
-"""One test for every kind of server that tokens can be kept on."""
+"""One test for every kind of server that tokens can be kept on, or for those behind a socket."""
 
 from __future__ import annotations
 
 import pytest
-from cloud import KINDS, Place
+from cases import HASTE, KINDS, Opener, Place, record, with_port
+from counting_proxy import CountingProxy
 
 from tokenkeep import generate_key
 
@@ -14,3 +15,59 @@ def place(request):
     fixture, *service = request.param.split("/")
     server = request.getfixturevalue(fixture)
     return Place(request.param, server, server.url(*service), generate_key())
+
+
+@pytest.fixture(params=["mariadb", "postgres", "redis_server"])
+def server(request):
+    """A private server of each kind that is spoken to by one connection after another."""
+    return request.getfixturevalue(request.param)
+
+
+@pytest.fixture
+def url(server):
+    """The URL of an empty place there."""
+    return server.url()
+
+
+@pytest.fixture
+def connect():
+    """Open a backend by its URL; it is closed at the end."""
+    opener = Opener()
+    yield opener
+    opener.close()
+
+
+@pytest.fixture
+def backend(connect, url):
+    """A backend on an empty place."""
+    return connect(url)
+
+
+@pytest.fixture
+def proxy(server):
+    """A way to the server that counts and breaks."""
+    proxy = CountingProxy(server.host, server.port)
+    yield proxy
+    proxy.close()
+
+
+@pytest.fixture
+def haste(server):
+    """How to use that server in a hurry."""
+    return HASTE[server.name]
+
+
+@pytest.fixture
+def far(server, url, proxy):
+    """The URL of that place by way of the proxy."""
+    return with_port(url, server, proxy.port)
+
+
+@pytest.fixture
+def through(connect, far, haste):
+    """A backend behind the proxy, in a hurry, with two records and an open connection."""
+    backend = connect(f"{far}?{haste.options}")
+    for name in ("id", "other"):
+        backend.write(record(name), replaces=None)
+    backend.find([("owner", record().owner)])
+    return backend

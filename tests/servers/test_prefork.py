@@ -5,9 +5,9 @@ from __future__ import annotations
 import socket
 import subprocess
 import sys
-import threading
 import time
 from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -21,16 +21,8 @@ from tokenkeep.testing import emulator_configuration
 EXAMPLES = Path(__file__).resolve().parents[2] / "examples" / "prefork"
 BIN = Path(sys.executable).parent
 SERVERS = {
-    "gunicorn": [
-        "gunicorn",
-        "--workers",
-        "4",
-        "--preload",
-        "--bind",
-        "127.0.0.1:{port}",
-        "wsgi:app",
-    ],
-    "uvicorn": ["uvicorn", "--workers", "2", "--port", "{port}", "asgi:app"],
+    "gunicorn": "gunicorn --workers 4 --preload --bind 127.0.0.1:{port} wsgi:app",
+    "uvicorn": "uvicorn --workers 2 --port {port} asgi:app",
 }
 
 pytestmark = pytest.mark.timeout(180)
@@ -57,27 +49,13 @@ def served(request, place, zoho, tmp_path):
             )
         )
     with running(SERVERS[request.param], env, tmp_path) as port:
-        yield Application(port, user, place, request.param)
-
-
-class Application:
-    """The server, as its clients and its database see it."""
-
-    def __init__(self, port, user, place, name):
-        self.url = f"http://127.0.0.1:{port}/?user={user}"
-        self.place, self.name = place, name
-
-    def get(self):
-        """Ask for the user's name, on a connection of its own."""
-        with urllib3.PoolManager(retries=False) as http:
-            found = http.request("GET", self.url, timeout=60)
-        return found.status, found.json()
+        yield f"http://127.0.0.1:{port}/?user={user}"
 
 
 @contextmanager
 def running(command, env, cwd):
     port = free_port()
-    program, *rest = (each.format(port=port) for each in command)
+    program, *rest = command.format(port=port).split()
     log = (cwd / "log").open("w+b")
     process = subprocess.Popen([BIN / program, *rest], env=env, cwd=cwd, stdout=log, stderr=log)
     try:
@@ -107,14 +85,16 @@ def wait_for(port, process, log):
     raise AssertionError(log.read_text())
 
 
-def ask_together(served, times):
-    answers = []
-    threads = [threading.Thread(target=lambda: answers.append(served.get())) for _ in range(times)]
-    for each in threads:
-        each.start()
-    for each in threads:
-        each.join(90)
-    return answers
+def ask_together(url, times):
+    """Ask for the user's name, each time on a connection of its own."""
+
+    def ask(_):
+        with urllib3.PoolManager(retries=False) as http:
+            found = http.request("GET", url, timeout=60)
+        return found.status, found.json()
+
+    with ThreadPoolExecutor(times) as pool:
+        return list(pool.map(ask, range(times)))
 
 
 def sockets_to(port, pid):
@@ -127,7 +107,7 @@ def sockets_to(port, pid):
 
 
 @pytest.mark.parametrize("place", ["postgres"], indirect=True)
-def test_workers_renew_once_and_share_no_connection(served, zoho):
+def test_workers_renew_once_and_share_no_connection(served, place, zoho):
     """Invariants 2 and 11: 40 requests over all workers, one call, connections of their own."""
     before = zoho.counters.calls("token")
 
@@ -146,7 +126,7 @@ def test_workers_renew_once_and_share_no_connection(served, zoho):
     if sys.platform == "linux":
         used = Counter()
         for pid in workers:
-            mine = sockets_to(served.place.server.port, pid)
+            mine = sockets_to(place.server.port, pid)
             assert mine
             used.update(mine)
         assert set(used.values()) == {1}

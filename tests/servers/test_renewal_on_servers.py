@@ -7,7 +7,7 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-from cloud import KINDS
+from cases import KINDS
 from renewal_processes import Fleet
 
 from tokenkeep import Status
@@ -29,18 +29,10 @@ whole_on_postgresql = pytest.mark.parametrize(
 
 
 @pytest.fixture
-def fleet(place, zoho, tmp_path, monkeypatch):
-    """One expired token at that place."""
+def fleet(request, place, zoho, tmp_path, monkeypatch):
+    """One expired token at that place; a test may give limits."""
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
-    with Fleet(zoho, tmp_path, url=place.url) as made:
-        yield made
-
-
-@pytest.fixture
-def brief(place, zoho, tmp_path, monkeypatch):
-    """The same, with claims that end soon."""
-    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
-    with Fleet(zoho, tmp_path, url=place.url, **SHORT) as made:
+    with Fleet(zoho, tmp_path, url=place.url, **getattr(request, "param", {})) as made:
         yield made
 
 
@@ -96,41 +88,27 @@ def test_clock_of_one_host_is_wrong(fleet, ahead):
 
 
 @whole_on_postgresql
-def test_killed_on_this_host(fleet):
-    """Invariant 2: a dead holder of this host is known to be dead, and taken over at once."""
-    held = fleet.zoho.faults.add(kind="hang")
-    holder = fleet.start()
-    holder.ask("get")
-    assert held.wait(60)
-    holder.kill()
-
-    (told,) = answers([fleet.start()])
-
-    assert told.get("access_token") == fleet.stored.access_token
-    assert fleet.calls == 2
-
-
-@whole_on_postgresql
-def test_stopped_on_another_host_past_its_claim(brief):
+@pytest.mark.parametrize("fleet", [SHORT], indirect=True, ids=["brief"])
+def test_stopped_on_another_host_past_its_claim(fleet):
     """LATE: who was stopped past its claim overwrites nothing when it goes on."""
-    held = brief.zoho.faults.add(kind="slow", delay=1.0, after=True)
-    stopped = brief.start(host=brief.host("stopped"))
+    held = fleet.zoho.faults.add(kind="slow", delay=1.0, after=True)
+    stopped = fleet.start(host=fleet.host("stopped"))
     stopped.ask("get")
     assert held.wait(60)
     stopped.signal(signal.SIGSTOP)
-    before = brief.stored.renewal.claim
-    brief.zoho.faults.clear()
+    before = fleet.stored.renewal.claim
+    fleet.zoho.faults.clear()
 
-    (told,) = answers([brief.start(host=brief.host("other"))])
-    saved = brief.stored
+    (told,) = answers([fleet.start(host=fleet.host("other"))])
+    saved = fleet.stored
     stopped.signal(signal.SIGCONT)
     late = stopped.told(timeout=60)
 
     assert before is not None
     assert told["access_token"] == saved.access_token
-    assert brief.stored.pair == saved.pair
+    assert fleet.stored.pair == saved.pair
     assert late.get("access_token") == saved.access_token
-    assert brief.calls == 2
+    assert fleet.calls == 2
 
 
 @pytest.mark.parametrize(

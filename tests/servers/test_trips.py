@@ -1,13 +1,14 @@
-"""How often a lookup, a save and a renewal go to a server and back: counted on the wire."""
+"""How often a call of a store goes to a server and back: counted on the wire."""
 
 from __future__ import annotations
 
 from itertools import count
 
 import pytest
-from counting_proxy import CountingProxy
+from cases import FIRST, ID, SECOND, make_idle, mark, record
 
 from tokenkeep import Keeper, Token, generate_key, open_store
+from tokenkeep.backends.base import FOUND_BY
 from tokenkeep.testing import FakeClock
 
 HOUR = 3600.0
@@ -15,18 +16,97 @@ WARM = 8
 """Drivers prepare what they have sent five times, which is a trip of its own."""
 
 
-@pytest.fixture(params=["mariadb", "postgres", "redis_server"])
-def trips(request, zoho, tmp_path, monkeypatch):
-    """A keeper on a server behind a proxy that counts."""
-    server = request.getfixturevalue(request.param)
+# A backend
+
+
+@pytest.fixture
+def backend(connect, far):
+    """A backend whose traffic is counted, with its connection open and all statements known."""
+    backend = connect(far)
+    backend.write(record(access="a", refresh="r"), replaces=None)
+    backend.write(record("warm"), replaces=None)
+    backend.delete(record("warm").id)
+    backend.touch(ID, 1.0)
+    backend.due(5.0, 10)
+    for _ in range(WARM):
+        backend.read(ID)
+        backend.scan(None, 10)
+        for marks in (ONE, EACH, SEVERAL):
+            backend.find(marks)
+    return backend
+
+
+ONE = [mark("access", "a")]
+EACH = [mark(field, "r") for field in FOUND_BY]
+SEVERAL = [mark("owner", each) for each in ("x", "y", "of id")]
+
+
+def test_one_trip_each(backend, proxy):
+    """Reading, finding, saving and deleting take one round trip each; nothing comes with them."""
+    calls = {
+        "read": lambda: backend.read(ID),
+        "find": lambda: backend.find(ONE),
+        "find by each field": lambda: backend.find(EACH),
+        "find several": lambda: backend.find(SEVERAL),
+        "scan": lambda: backend.scan(None, 10),
+        "scan by mark": lambda: backend.scan(None, 10, mark=mark("refresh", "r")),
+        "due": lambda: backend.due(5.0, 10, after=(1.0, ID)),
+        "insert": lambda: backend.write(record("new"), replaces=None),
+        "replace": lambda: backend.write(record(version="2"), replaces=FIRST),
+        "touch": lambda: backend.touch(ID, 7.0),
+        "delete": lambda: backend.delete(ID, replaces=SECOND),
+    }
+
+    trips = {name: proxy.counted(call) for name, call in calls.items()}
+
+    assert dict.fromkeys(calls, 1) == trips
+
+
+on_sql = pytest.mark.parametrize("server", ["mariadb", "postgres"], indirect=True)
+
+
+@on_sql
+def test_very_many_values_in_one_trip(backend, proxy):
+    """However many values are looked for, of however many fields."""
+    marks = [mark(field, str(n)) for field in ("owner", "access") for n in range(1500)]
+
+    trips = proxy.counted(lambda: backend.find(marks))
+
+    assert trips <= 2  # psycopg may ask what the statement is, the first time
+
+
+@on_sql
+def test_an_idle_connection_is_asked_first(backend, proxy):
+    """Two trips where the connection was idle for a while; then one again."""
+    make_idle(backend, 60)
+
+    assert 2 == proxy.counted(lambda: backend.read(ID))
+    assert 1 == proxy.counted(lambda: backend.read(ID))
+
+
+@on_sql
+def test_a_forgotten_connection_is_replaced(backend, proxy):
+    """What a firewall may have dropped is not even asked: that would wait for its timeout."""
+    proxy.swallow()
+    make_idle(backend, 300)
+    before = proxy.connections
+    proxy.go_on()
+
+    assert record(access="a", refresh="r", last_used_at=1.0) == backend.read(ID)
+    assert before + 1 == proxy.connections
+
+
+# A keeper
+
+
+@pytest.fixture
+def trips(far, proxy, zoho, tmp_path, monkeypatch):
+    """A keeper on that server."""
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
     monkeypatch.setenv("TOKENKEEP_KEYS", generate_key())
-    proxy = CountingProxy(server.host, server.port)
-    url = server.url().replace(f":{server.port}/", f":{proxy.port}/")
-    trips = Trips(url, zoho, proxy)
+    trips = Trips(far, zoho, proxy)
     yield trips
     trips.keeper.close()
-    proxy.close()
 
 
 class Trips:

@@ -13,11 +13,12 @@ class CountingProxy:
     """
     Forward connections on a port of its own.
 
-    ``trips`` counts how often a client spoke after the server had (or first).
+    ``trips`` counts how often a client spoke after the server had (or first);
+    ``target`` is where the next connection leads to.
     """
 
     def __init__(self, host, port):
-        self._server = (host, port)
+        self.target = (host, port)
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.port = self._listener.getsockname()[1]
         self.trips = 0
@@ -25,7 +26,7 @@ class CountingProxy:
         self._swallow = threading.Event()
         self._drip = threading.Event()
         self._pause = 0.0
-        self._cut_answers = threading.Event()
+        self._cut = None
         self._pairs = []
         self._done = False
         threading.Thread(target=self._accept, daemon=True).start()
@@ -43,9 +44,9 @@ class CountingProxy:
         self._swallow.clear()
         self._drip.clear()
 
-    def cut_the_next_answer(self):
-        """Let the next request through, and cut the connection instead of answering."""
-        self._cut_answers.set()
+    def cut_the_next(self, what):
+        """Cut a connection instead of passing the next ``question`` on, or the next ``answer``."""
+        self._cut = what
 
     def cut(self):
         """Cut all connections."""
@@ -70,7 +71,7 @@ class CountingProxy:
         while not self._done:
             try:
                 client, _ = self._listener.accept()
-                server = socket.create_connection(self._server)
+                server = socket.create_connection(self.target)
             except OSError:
                 continue
             self.connections += 1
@@ -96,8 +97,8 @@ class CountingProxy:
                         if key.fileobj is client and speaker is server:
                             self.trips += 1
                         speaker = key.fileobj
-                        if speaker is server and self._cut_answers.is_set():
-                            self._cut_answers.clear()
+                        if self._cut == ("answer" if speaker is server else "question"):
+                            self._cut = None
                             return
                         while speaker is server and self._drip.is_set() and data:
                             key.data.sendall(data[:1])

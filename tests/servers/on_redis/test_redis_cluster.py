@@ -6,9 +6,10 @@ from functools import partial
 from itertools import count
 
 import pytest
+from cases import ID, record, refused, until
 from private_servers import Redis
 from private_servers.skipped import started
-from redis_store import ID, client_of, record, refused, until
+from redis_keys import client_of
 
 from tokenkeep.backends.redis import RedisBackend
 from tokenkeep.testing.backend_contract import BackendContract

@@ -9,11 +9,9 @@ import tempfile
 from pathlib import Path
 
 import pytest
+from cases import FIRST, ID, digits, record, refused
 from private_servers import MariaDB
 from private_servers.skipped import started
-from sql_cases import FIRST, ID, digits, record
-
-from tokenkeep.errors import StoreUnavailable
 
 NOBODY = 65534
 
@@ -83,8 +81,7 @@ def test_full_disk(connect, request, kind):
             backend.write(record(str(n), sealed=sealed), replaces=None)
             stored.append(digits(str(n)))
 
-    with pytest.raises(StoreUnavailable, match="disk is full"):
-        fill()
+    assert "disk is full" in refused(fill, within=30)
 
     assert stored
     assert sealed == backend.read(stored[-1]).sealed
@@ -105,8 +102,9 @@ def test_larger_than_a_packet(connect, mariadb, admin_of):
         backend = connect(url)
         backend.write(record(), replaces=None)
         for size in (600_000, 1_100_000, 20_000_000):
-            with pytest.raises(StoreUnavailable, match="max_allowed_packet"):
-                backend.write(record(version="2", sealed=os.urandom(size)), replaces=FIRST)
+            large = record(version="2", sealed=os.urandom(size))
+            said = refused(lambda large=large: backend.write(large, replaces=FIRST))
+            assert "max_allowed_packet" in said
         assert record() == backend.read(ID)
         backend.write(record(version="2", sealed=bytes(400_000)), replaces=FIRST)
     finally:

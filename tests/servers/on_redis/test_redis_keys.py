@@ -1,19 +1,51 @@
-"""Keys of a store in Redis that are not as tokenkeep left them."""
+"""The keys of a store in Redis; and what is said when they are not as tokenkeep left them."""
 
 from __future__ import annotations
 
 from dataclasses import replace
 
 import pytest
-from redis_store import FIRST, ID, digits, key, mark, record
+from cases import FIRST, ID, digits, mark, record
+from redis_keys import assert_consistent, key
 
+from tokenkeep.backends.base import MARKS
 from tokenkeep.backends.redis import RedisBackend
-from tokenkeep.errors import (
-    StoreConflict,
-    StoreForeign,
-    StoreTampered,
-    StoreTooNew,
-)
+from tokenkeep.errors import StoreConflict, StoreForeign, StoreTampered, StoreTooNew
+
+
+def test_keys(backend, client):
+    """All keys carry one hash tag, and none of them an end."""
+    backend.write(record(due_at=1.5, **dict.fromkeys(MARKS, "mark")), replaces=None)
+
+    keys = {each.decode() for each in client.scan_iter()}
+    names = ("format", "record", "id", "owner", "due", *MARKS)
+    assert keys == {key(name) for name in names}
+    assert {client.ttl(each) for each in keys} == {-1}
+
+
+def test_nothing_is_left(backend, client, url):
+    """After the last record is gone there is nothing but the mark."""
+    backend.write(record(access="a", user="u", due_at=1.5), replaces=None)
+    backend.write(record(version="2", owner="new", refresh="r", due_at=2.5), replaces=FIRST)
+    assert_consistent(url)
+
+    backend.delete(ID)
+
+    assert [key("format").encode()] == list(client.scan_iter())
+
+
+def test_prefixes_are_stores(url):
+    """Stores with other prefixes in the same database know nothing of each other."""
+    one, other = RedisBackend(url), RedisBackend(f"{url}", prefix="other")
+    one.write(record(), replaces=None)
+    other.write(record(version="other"), replaces=None)
+
+    assert 1 == one.clear()
+
+    assert other.scan(None, 10) == [record(version="other")]
+    assert one.describe() != other.describe()
+    one.close()
+    other.close()
 
 
 @pytest.mark.parametrize("name", ["record", "id", "owner", "user", "access", "due", "format"])
@@ -56,14 +88,21 @@ def test_spoiled_while_open(backend, client, name):
     assert before == {each: client.dump(each) for each in client.scan_iter()}
 
 
-def test_mark_is_gone(backend, client):
-    """Records without the mark are not taken for ours."""
+@pytest.mark.parametrize("format", [None, "tokenkeep 1"], ids=["gone", "older"])
+def test_no_mark_of_ours(backend, client, url, format):  # noqa: A002 - its name in Redis
+    """Records without the mark, or with one from before the first release, are not ours."""
     backend.write(record(), replaces=None)
     client.delete(key("format"))
+    if format:
+        client.set(key("format"), format)
 
-    with pytest.raises(StoreForeign):
-        backend.write(record(version="2"), replaces=FIRST)
-    assert client.exists(key("format")) == 0
+    for ask in (
+        lambda: RedisBackend(url),
+        lambda: backend.write(record(version="2"), replaces=FIRST),
+    ):
+        with pytest.raises(StoreForeign):
+            ask()
+    assert client.exists(key("format")) == bool(format)
 
 
 def test_newer_format(backend, client, url):
@@ -82,14 +121,6 @@ def test_newer_format(backend, client, url):
             change()
 
     assert backend.read(ID) == record()
-
-
-def test_older_format(client, url):
-    """Nor is one in a form that was left before anything was released."""
-    client.set(key("format"), "tokenkeep 1")
-
-    with pytest.raises(StoreForeign):
-        RedisBackend(url)
 
 
 def test_emptied_while_open(backend, client):

@@ -1,44 +1,28 @@
-"""Each test of this folder runs on both servers, unless it names one."""
+"""Each test of this folder runs on both servers of SQL, unless it names one."""
 
 from __future__ import annotations
 
 import pytest
-from counting_proxy import CountingProxy
-from sql_cases import Opener, connect_as_admin
+
+
+def connect_as_admin(server, url, *, autocommit=True):
+    """Return a connection of the administrator to the database of a URL."""
+    database = url.rpartition("/")[2].partition("?")[0]
+    if server.name == "MariaDB":
+        import pymysql
+
+        return pymysql.connect(**{**server.dsn, "database": database}, autocommit=autocommit)
+    import psycopg
+
+    arguments = {**server.dsn, "dbname": database}
+    del arguments["database"]
+    return psycopg.connect(**arguments, autocommit=autocommit)
 
 
 @pytest.fixture(params=["mariadb", "postgres"])
 def server(request):
     """A private server."""
     return request.getfixturevalue(request.param)
-
-
-@pytest.fixture
-def url(server):
-    """The URL of an empty database."""
-    return server.url()
-
-
-@pytest.fixture
-def connect():
-    """Open a backend by its URL; it is closed at the end."""
-    opener = Opener()
-    yield opener
-    opener.close()
-
-
-@pytest.fixture
-def backend(connect, url):
-    """A backend on an empty database."""
-    return connect(url)
-
-
-@pytest.fixture
-def proxy(server):
-    """A way to the server that counts and breaks."""
-    proxy = CountingProxy(server.host, server.port)
-    yield proxy
-    proxy.close()
 
 
 @pytest.fixture

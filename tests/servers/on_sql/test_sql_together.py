@@ -1,43 +1,23 @@
-"""Many at once: processes that start together, forks, threads, deadlocks."""
+"""Many at once: processes that start together, indexes, deadlocks, and lost connections."""
 
 from __future__ import annotations
 
-import ctypes
-import gc
-import os
-import sys
 import threading
 import time
-import traceback
-import warnings
-from functools import partial
 
 import pytest
-from sql_cases import FIRST, ID, connect_as_admin, digits, record
+from cases import FIRST, ID, digits, record, refused
 
-from tokenkeep.backends import open_backend, sql
+from tokenkeep.backends import sql
 from tokenkeep.backends.base import FOUND_BY, HEADER, MARKS
 from tokenkeep.backends.rows import to_row
 from tokenkeep.backends.sql_statements import replaced
-from tokenkeep.errors import StoreUnavailable
 
 
-def test_twenty_first_starts(url, connect):
+def test_twenty_first_starts(url, connect, fork_together):
     """Twenty processes that find an empty database together make the tables once, and all work."""
-    gate, opener = os.pipe()
+    fork_together(lambda number: connect(url).write(record(str(number)), replaces=None), 20)
 
-    def start(number):
-        os.close(opener)
-        os.read(gate, 1)  # until all are there
-        backend = open_backend(url)
-        backend.write(record(str(number)), replaces=None)
-        backend.close()
-
-    children = [child_of(os.fork, partial(start, number)) for number in range(20)]
-    os.close(gate)
-    os.close(opener)
-
-    assert [0] * 20 == [os.waitpid(child, 0)[1] for child in children]
     expected = sorted(digits(str(number)) for number in range(20))
     assert expected == [each.id for each in connect(url).scan(None, 100)]
 
@@ -94,110 +74,6 @@ def test_lookups_use_an_index(backend, server, admin):
     plan(statements.delete_version, [one.id, one.version])
 
 
-# Forks
-
-
-def use(backend, name):
-    assert backend.read(ID) == record()
-    backend.write(record(name), replaces=None)
-    assert backend.read(digits(name)) == record(name)
-
-
-def child_of(fork, work):
-    """Start a child that does *work*; return its process id."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", DeprecationWarning)  # of threads beside a fork
-        child = fork()
-    if not child:
-        code = 1
-        try:
-            work()
-            gc.collect()
-            code = 0
-        except BaseException:  # noqa: BLE001 - shown, and told by the exit status
-            traceback.print_exc()
-        finally:
-            os._exit(code)
-    return child
-
-
-def forked(fork, work):
-    """Return how a child ended that did *work*: 0 if well."""
-    return os.waitpid(child_of(fork, work), 0)[1]
-
-
-@pytest.mark.parametrize("fork", [os.fork, ctypes.PyDLL(None).fork], ids=["Python's", "C's"])
-def test_a_child_has_its_own_connections(backend, fork, monkeypatch):
-    """However it was forked, and although it collects its garbage and closes."""
-    unraisable = []
-    monkeypatch.setattr(sys, "unraisablehook", unraisable.append)
-    backend.write(record(), replaces=None)
-
-    def work():
-        use(backend, "child")
-        backend.close()
-        gc.collect()
-        assert not unraisable
-
-    assert 0 == forked(fork, work)
-    use(backend, "parent")
-    assert {digits("child"), ID, digits("parent")} == {each.id for each in backend.scan(None, 10)}
-
-
-def test_forks_beside_busy_threads(backend):
-    """Children work, whatever other threads of their parent were at when they were born."""
-    backend.write(record(), replaces=None)
-    done = threading.Event()
-    failures = []
-
-    def read():
-        while not done.is_set():
-            try:
-                assert backend.read(ID) == record()
-            except BaseException as exc:  # noqa: BLE001 - shown below
-                failures.append(exc)
-
-    threads = [threading.Thread(target=read) for _ in range(2)]
-    for each in threads:
-        each.start()
-    ends = [forked(os.fork, partial(use, backend, f"child {n}")) for n in range(5)]
-    done.set()
-    for each in threads:
-        each.join()
-
-    assert [] == failures
-    assert [0] * 5 == ends
-    assert len(backend.scan(None, 100)) == 6
-
-
-def test_dropped_without_close(url):
-    """A backend that is merely forgotten closes its connections without a complaint."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")
-        backend = open_backend(url)
-        backend.write(record(), replaces=None)
-        del backend
-        gc.collect()
-
-
-def test_no_connection_stays(server, url, admin):
-    """After close the server has none of ours left."""
-    backend = open_backend(url)
-    backend.write(record(), replaces=None)
-    backend.close()
-
-    count = (
-        "SELECT count(*) FROM information_schema.processlist WHERE db = '{}' AND user = 'app'"
-        if server.name == "MariaDB"
-        else "SELECT count(*) FROM pg_stat_activity WHERE datname = '{}' AND usename = 'app'"
-    ).format(url.rpartition("/")[2])
-    for _ in range(50):
-        if admin(count)[0][0] == 0:
-            break
-        time.sleep(0.1)
-    assert 0 == admin(count)[0][0]
-
-
 # In each other's way
 
 
@@ -226,15 +102,13 @@ def test_deadlock(backend, rival, server):
         assert int(cursor.fetchone()[1]) >= 1
 
 
-def test_serialization_failure(connect, postgres, admin_of):
+@pytest.mark.parametrize("server", ["postgres"], indirect=True)
+def test_serialization_failure(connect, url, admin, rival):
     """Where the database is set to stricter isolation, what it refuses is tried again."""
-    url = postgres.url()
-    admin = admin_of(postgres, url)
     database = url.rpartition("/")[2]
     admin(f"ALTER DATABASE {database} SET default_transaction_isolation = 'repeatable read'")
     backend = connect(url)
     backend.write(record(), replaces=None)
-    rival = connect_as_admin(postgres, url, autocommit=False)
     rival.execute(f"UPDATE tokenkeep SET last_used_at = 5 WHERE id = '{ID}'")
     ends = []
     writing = threading.Thread(
@@ -244,10 +118,13 @@ def test_serialization_failure(connect, postgres, admin_of):
     time.sleep(0.3)
     rival.commit()
     writing.join()
-    rival.close()
 
     assert [None] == ends
     assert record(version="2", last_used_at=5.0) == backend.read(ID)
+
+
+OWN = {"MariaDB": "init_command=SET time_zone='-03:00'", "PostgreSQL": "options=-ctimezone=UTC"}
+"""A command of the user's at the beginning of each connection."""
 
 
 @pytest.mark.parametrize("own", [False, True])
@@ -257,22 +134,12 @@ def test_locked_row(connect, url, server, rival, own):
 
     It is the server that gives up, with a command of the user's at the beginning too.
     """
-    if own:
-        is_mariadb = server.name == "MariaDB"
-        query = "init_command=SET time_zone='-03:00'" if is_mariadb else "options=-ctimezone=UTC"
-    else:
-        query = ""
-    backend = connect(f"{url}?timeout=2&{query}")
+    backend = connect(f"{url}?timeout=2&{OWN[server.name] if own else ''}")
     backend.write(record(), replaces=None)
     rival.cursor().execute(f"UPDATE tokenkeep SET version = '2' WHERE id = '{ID}'")
 
-    begun = time.monotonic()
-    with pytest.raises(StoreUnavailable, match="busy"):
-        backend.touch(ID, 5.0)
-    assert time.monotonic() - begun < 0.5
-    with pytest.raises(StoreUnavailable):
-        backend.write(record(version="3"), replaces=FIRST)
-    assert time.monotonic() - begun < 8
+    assert "busy" in refused(lambda: backend.touch(ID, 5.0), within=0.5)
+    refused(lambda: backend.write(record(version="3"), replaces=FIRST), within=7.5)
 
     assert record() == backend.read(ID)
     rival.rollback()
@@ -287,8 +154,7 @@ def test_a_write_that_was_given_up_is_not_made_later(connect, url, rival):
     backend.write(record(), replaces=None)
     rival.cursor().execute(f"UPDATE tokenkeep SET last_used_at = 1 WHERE id = '{ID}'")
 
-    with pytest.raises(StoreUnavailable):
-        backend.write(record(version="2"), replaces=FIRST)
+    refused(lambda: backend.write(record(version="2"), replaces=FIRST))
     rival.rollback()
     time.sleep(1)
 
@@ -298,10 +164,37 @@ def test_a_write_that_was_given_up_is_not_made_later(connect, url, rival):
 def test_clear_in_pages(backend, monkeypatch):
     """Very many records are deleted page by page, and all are counted; the header is not one."""
     monkeypatch.setattr(sql, "_PAGE", 3)
-    header = record("")
-    assert HEADER == header.id
-    for name in ("", *(f"{n:02}" for n in range(10))):
-        backend.write(record(name), replaces=None)
+    header = record(id=HEADER)
+    for each in (header, *(record(f"{n:02}") for n in range(10))):
+        backend.write(each, replaces=None)
 
     assert 10 == backend.clear()
     assert [header] == backend.scan(None, 10)
+
+
+# Connections that are lost, or too few
+
+
+def test_a_write_on_a_dead_connection_is_not_repeated(backend, server):
+    """Whether the server had it is not known: that is said, and the next call works."""
+    backend.write(record(), replaces=None)
+    server.kill()
+    server.start()
+
+    assert "not known" in refused(lambda: backend.write(record(version="2"), replaces=FIRST))
+
+    assert record() == backend.read(ID)
+    backend.write(record(version="2"), replaces=FIRST)
+
+
+def test_all_connections_in_use(connect, url):
+    """A thread that gets no connection in time is told so, and what to raise."""
+    backend = connect(f"{url}?timeout=0.5&pool_size=1&max_overflow=0")
+    held = backend._connections._ready().connect()
+
+    said = refused(lambda: backend.read(ID))
+
+    assert "were in use for 0.5 seconds" in said
+    assert "pool_size" in said
+    held.close()
+    assert backend.read(ID) is None

@@ -9,12 +9,10 @@ import sys
 import pytest
 from private_servers import Redis
 from private_servers.skipped import started
-from redis_store import until
+from redis_keys import replica_of
 
 import tokenkeep
 from tokenkeep.backends import open_backend
-
-NEEDED = "~{tokenkeep}:* +@all"
 
 
 @pytest.fixture(scope="module")
@@ -23,37 +21,19 @@ def server():
     yield from started(Redis)
 
 
-@pytest.fixture
-def admin(server):
-    with server.connect() as client:
-        before = client.config_get("*")
-        yield client
-        for name in ("maxmemory", "maxmemory-policy", "appendonly", "appendfsync", "save"):
-            client.config_set(name, before[name])
-
-
-@pytest.fixture
-def risks(server):
+def risks(url):
     """Return what is said of the server."""
-
-    def ask(options="", user=""):
-        url = f"{server.url()}{options}"
-        if user:
-            url = f"redis://{user}@{url.partition('@')[2]}"
-        backend = open_backend(url)
-        found = backend.risks()
-        backend.close()
-        assert all(risk.hint for risk in found)
-        return [risk.text for risk in found]
-
-    return ask
+    backend = open_backend(url)
+    found = backend.risks()
+    backend.close()
+    assert all(risk.hint for risk in found)
+    return [risk.text for risk in found]
 
 
-@pytest.mark.usefixtures("admin")
-def test_none(risks):
+def test_none(url):
     """A server that syncs every save and evicts nothing is in order."""
-    assert [] == risks()
-    assert [] == risks("?protocol=3")
+    assert [] == risks(url)
+    assert [] == risks(f"{url}?protocol=3")
 
 
 @pytest.mark.parametrize(
@@ -67,66 +47,56 @@ def test_none(risks):
         ({"maxmemory-policy": "volatile-ttl", "maxmemory": "1gb"}, "tokens have none"),
     ],
 )
-def test_each(admin, risks, settings, said):
+def test_each(url, setting, settings, said):
     """Whatever may lose tokens is named."""
     for name, value in settings.items():
-        admin.config_set(name, value)
+        setting(name, value)
 
-    (text,) = risks()
+    (text,) = risks(url)
 
     assert said in text
 
 
-def test_eviction_since_it_was_opened(admin, server):
+def test_eviction_since_it_was_opened(connect, url, setting):
     """A store that was opened in time hears of a policy that was set later."""
-    backend = open_backend(server.url())
-    admin.config_set("maxmemory-policy", "allkeys-lru")
-    admin.config_set("maxmemory", "1gb")
+    backend = connect(url)
+    setting("maxmemory-policy", "allkeys-lru")
+    setting("maxmemory", "1gb")
 
     assert "drops tokens when its memory is full" in backend.risks()[0].text
-    backend.close()
 
 
 @pytest.mark.parametrize(
-    ("rules", "settings", "said"),
+    ("rule", "settings", "said"),
     [
         ("-info", {}, "may not ask the server"),
         ("-config", {}, "how often the server syncs"),
         ("-config", {"appendonly": "no"}, "whether it makes snapshots can't be seen"),
     ],
 )
-def test_what_can_not_be_seen(admin, risks, rules, settings, said):
+def test_what_can_not_be_seen(user, setting, rule, settings, said):
     """What this user, or nobody, may ask is said to be unknown, never to be well."""
     for name, value in settings.items():
-        admin.config_set(name, value)
-    admin.execute_command(
-        "ACL", "SETUSER", "app", "reset", "on", ">hunter2", *NEEDED.split(), *rules.split()
-    )
+        setting(name, value)
 
-    (text,) = risks(user="app:hunter2")
+    (text,) = risks(user("~{tokenkeep}:*", "+@all", rule))
 
     assert said in text
-    admin.acl_deluser("app")
 
 
-def test_replicas(server, risks, admin):
+def test_replicas(server, url):
     """A server with replicas is advised to wait for one, until it does."""
-    admin.config_set("repl-diskless-sync-delay", 0)
-    options = ["--replicaof", f"{server.host} {server.port}", "--masterauth", server.password]
-    with Redis(options=options) as replica:
-        with replica.connect() as client:
-            until(lambda: client.info("replication")["master_link_status"] == "up")
-
-        assert ["a failover may lose what its replicas do not have yet"] == risks()
-        assert [] == risks("?wait=1")
+    with replica_of(server, url):
+        assert ["a failover may lose what its replicas do not have yet"] == risks(url)
+        assert [] == risks(f"{url}?wait=1")
 
 
-def test_doctor(server, admin, tmp_path):
+def test_doctor(server, url, setting, tmp_path):
     """The command prints a line for each, and for a server that is in order one, too."""
     environment = {
         "HOME": str(tmp_path),
         "TOKENKEEP_KEYS": tokenkeep.generate_key(),
-        "TOKENKEEP_STORE": server.url(),
+        "TOKENKEEP_STORE": url,
     }
 
     def checks():
@@ -139,7 +109,7 @@ def test_doctor(server, admin, tmp_path):
         return [line for line in lines if line["name"] == "server"]
 
     assert [("ok", None)] == [(each["state"], each["hint"]) for each in checks()]
-    admin.config_set("appendfsync", "everysec")
+    setting("appendfsync", "everysec")
     (warned,) = checks()
     assert warned["state"] == "warning"
     assert "appendfsync always" in warned["hint"]

@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-import random
-import secrets
 from dataclasses import replace
 from itertools import chain
 
 import pytest
+from cases import FIRST, ID, digits, mark, record
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from redis_store import FIRST, ID, assert_consistent, digits, key, mark, record
+from redis_keys import assert_consistent, key
 
 from tokenkeep.backends import redis as redis_backend
 from tokenkeep.backends import redis_scripts
 from tokenkeep.backends.base import FOUND_BY, HEADER, MARKS
 from tokenkeep.backends.memory import MemoryBackend
-from tokenkeep.backends.redis import RedisBackend
 from tokenkeep.errors import StoreConflict, StoreUnavailable
 
 IDS = (HEADER, *map(digits, "abcdef"))
@@ -89,46 +87,6 @@ def test_as_in_memory(backend, client, url, script, asked):
         found = sorted(backend.find(question), key=lambda each: each.id)
         assert found == sorted(memory.find(question), key=lambda each: each.id)
     assert_consistent(url)
-
-
-def test_many_processes(url, fork, backend):
-    """Four processes write, replace, touch and delete the same few records at random."""
-
-    def work(say):
-        mine = RedisBackend(url)
-        chance = random.Random(secrets.randbits(64))
-        for _ in range(250):
-            name = chance.choice(IDS)
-            stored = mine.read(name)
-            new = record(
-                id=name,
-                version=secrets.token_hex(4),
-                due_at=chance.choice(TIMES),
-                **{field: chance.choice(TEXTS) for field in ("owner", *MARKS)},
-            )
-            try:
-                if chance.random() < 0.2:
-                    mine.delete(name, replaces=stored and chance.choice([None, stored.version]))
-                elif chance.random() < 0.1:
-                    mine.touch(name, chance.random())
-                else:
-                    mine.write(new, replaces=stored and stored.version)
-            except StoreConflict:
-                pass
-            field, value = mark(chance.choice(MARKS), chance.choice(TEXTS))
-            for found in mine.find([(field, value)]):
-                assert getattr(found, field) == value
-            time = chance.choice(TIMES)
-            assert all(found.due_at <= time for found in mine.due(time, 100))
-        say("done")
-        mine.close()
-
-    children = [fork(work) for _ in range(4)]
-
-    assert [["done"]] * 4 == [child.end() for child in children]
-    assert_consistent(url)
-    stored = backend.scan(None, 100)
-    assert len({each.owner for each in stored}) == len(stored)
 
 
 def test_in_several_scripts(backend, monkeypatch):

@@ -2,28 +2,13 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
 from urllib.parse import quote
 
 import pytest
-from redis_store import ID, client_of, record
-from reported import reported
+from cases import ID, record, refused
 
 from tokenkeep.backends import open_backend as open_url
 from tokenkeep.errors import ConfigurationError
-
-
-@pytest.fixture
-def url(redis_server):
-    return redis_server.url()
-
-
-@pytest.fixture
-def client(url):
-    with client_of(url) as client:
-        yield client
 
 
 @pytest.mark.parametrize(
@@ -57,11 +42,9 @@ def client(url):
 )
 def test_wrong_url(tail, said):
     """A URL that can't be meant is refused before anybody is asked."""
-    with pytest.raises(ConfigurationError) as caught:
-        open_url(f"redis://:hunter2@127.0.0.1:1{tail}")
-
-    assert said in str(caught.value)
-    assert "hunter2" not in f"{caught.value!s}{caught.value!r}{caught.value.__cause__!r}"
+    assert said in refused(
+        lambda: open_url(f"redis://:hunter2@127.0.0.1:1{tail}"), ConfigurationError
+    )
 
 
 @pytest.mark.parametrize(
@@ -75,10 +58,14 @@ def test_wrong_url(tail, said):
 )
 def test_unreadable_url(url):
     """Nor is one that has something else where a password should be."""
-    with pytest.raises(ConfigurationError) as caught:
-        open_url(url)
+    refused(lambda: open_url(url), ConfigurationError)
 
-    assert "hunter2" not in reported(caught.value)
+
+def test_usual_port():
+    """Without a port and a number it is the usual ones."""
+    said = refused(lambda: open_url("redis://no-such-host.invalid"))
+
+    assert "no-such-host.invalid:6379/0" in said
 
 
 def test_options_reach_the_driver(url):
@@ -108,19 +95,12 @@ def test_password_with_special_characters(client, url):
     client.acl_deluser("ana@b")
 
 
-def test_driver_is_not_loaded_before(tmp_path):
-    """Who uses another store does not load redis-py."""
-    code = (
-        "import sys, tokenkeep; tokenkeep.open_store('sqlite:///:memory:'); "
-        "print('redis' in sys.modules)"
-    )
-    done = subprocess.run(
-        [sys.executable, "-c", code],
-        capture_output=True,
-        check=True,
-        text=True,
-        cwd=tmp_path,
-        env={**os.environ, "HOME": str(tmp_path)},
-    )
+def test_describe(url, redis_server):
+    """A store is named by host, port, database and prefix; the password is not told."""
+    backend = open_url(f"{url}?prefix=app")
 
-    assert done.stdout == "False\n"
+    number = url.rpartition("/")[2]
+    where = f"Redis at {redis_server.host}:{redis_server.port}/{number}, keys {{app}}:*"
+    assert backend.describe() == where
+    assert redis_server.password not in f"{backend!r} {vars(backend)!r} {vars(backend._server)!r}"
+    backend.close()

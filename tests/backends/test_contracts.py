@@ -1,0 +1,152 @@
+"""Each backend that comes with tokenkeep, and the one in docs/stores.md, keeps every promise."""
+
+from __future__ import annotations
+
+import re
+import secrets
+from functools import partial
+from pathlib import Path
+
+import pytest
+
+from tokenkeep.backends import open_backend
+from tokenkeep.backends.file import FileBackend
+from tokenkeep.backends.memory import MemoryBackend
+from tokenkeep.backends.sqlite import SQLiteBackend
+from tokenkeep.testing import BackendContract, RevisionContract, SharedBackendContract
+from tokenkeep.testing._contract_workers import again, record
+
+
+class TestMemory(BackendContract, RevisionContract):
+    @pytest.fixture
+    def open_backend(self):
+        backend = MemoryBackend()
+        return lambda: backend
+
+
+class TestSQLite(SharedBackendContract, RevisionContract):
+    @pytest.fixture
+    def open_backend(self, tmp_path):
+        return partial(SQLiteBackend, tmp_path / "tokens.db")
+
+
+class TestSQLiteInMemory(BackendContract, RevisionContract):
+    @pytest.fixture
+    def open_backend(self):
+        backend = SQLiteBackend(":memory:")
+        return lambda: backend
+
+
+class TestFile(SharedBackendContract, RevisionContract):
+    @pytest.fixture
+    def open_backend(self, tmp_path):
+        return partial(FileBackend, tmp_path / "tokens.json")
+
+
+class TestMariaDB(SharedBackendContract):
+    @pytest.fixture
+    def open_backend(self, mariadb):
+        return partial(open_backend, mariadb.url())
+
+
+@pytest.fixture(scope="module")
+def in_order_of_english(postgres):
+    """The URL of a database whose texts are in the order of a language, as most are."""
+    name = f"app_{secrets.token_hex(5)}"
+    with postgres.connect() as connection:
+        connection.execute(
+            f"CREATE DATABASE {name} OWNER app TEMPLATE template0 ENCODING 'UTF8' "
+            "LOCALE_PROVIDER icu ICU_LOCALE 'en-US'"
+        )
+    return f"{postgres.url().rpartition('/')[0]}/{name}"
+
+
+class TestPostgreSQL(SharedBackendContract):
+    @pytest.fixture
+    def open_backend(self, in_order_of_english):
+        return partial(open_backend, f"{in_order_of_english}?table=t_{secrets.token_hex(5)}")
+
+
+class TestSQLiteBySQLAlchemy(SharedBackendContract):
+    @pytest.fixture
+    def open_backend(self, tmp_path):
+        return partial(open_backend, f"sql+sqlite:///{tmp_path}/tokens.db")
+
+
+class TestDuckDB(BackendContract):
+    """A dialect of another package, for a database that one process has to itself."""
+
+    # In the midst of a statement its driver raises an error of its own in the handler's place.
+    test_interrupted = None
+
+    @pytest.fixture
+    def open_backend(self, tmp_path):
+        return partial(open_backend, f"sql+duckdb:///{tmp_path}/tokens.duckdb")
+
+
+class TestRedis(SharedBackendContract):
+    @pytest.fixture
+    def open_backend(self, redis_server):
+        return partial(open_backend, redis_server.url())
+
+
+class TestRedisBySocket(BackendContract):
+    """The same by a socket in the file system, and in the newer form of the protocol."""
+
+    @pytest.fixture
+    def open_backend(self, redis_server):
+        path = redis_server.folder / "redis.sock"
+        if not path.exists():
+            redis_server.stop()
+            redis_server.options += ["--unixsocket", str(path)]
+            redis_server.start()
+        place, socket = f"{redis_server.host}:{redis_server.port}", str(path).replace("/", "%2F")
+        return partial(open_backend, f"{redis_server.url().replace(place, socket)}?protocol=3")
+
+
+class TestDynamoDB(SharedBackendContract):
+    very_many = 500  # each mark is a request
+
+    @pytest.fixture
+    def open_backend(self, aws):
+        return partial(open_backend, aws.url("dynamodb"))
+
+
+class TestSecretsManager(SharedBackendContract):
+    """But for the time of last use: a touch would be one of the hundred versions of a day."""
+
+    largest = 48_000  # a secret's 64 KB, in base64
+
+    @pytest.fixture
+    def open_backend(self, aws):
+        return partial(open_backend, aws.url())
+
+    def test_touch(self, backend):
+        """A touch does nothing."""
+        backend.write(record(last_used_at=3.0), replaces=None)
+
+        backend.touch(record().id, 7.5)
+
+        assert backend.read(record().id) == record(last_used_at=3.0)
+
+    test_touch_never_goes_back = None
+
+    def test_touch_does_not_disturb_a_write(self, connect):
+        """The time that was first stored stays."""
+        mine, yours = connect(), connect()
+        mine.write(record(last_used_at=2.0), replaces=None)
+        yours.touch(record().id, 7.0)
+
+        mine.write(again(record(), last_used_at=3.0), replaces=record().version)
+
+        assert mine.read(record().id) == again(record(), last_used_at=2.0)
+
+
+class TestExampleOfTheDocs(BackendContract):
+    @pytest.fixture
+    def open_backend(self):
+        page = (Path(__file__).parents[2] / "docs" / "stores.md").read_text()
+        names = {}
+        exec(re.search(r"```python\n([^`]*class DictBackend.*?)```", page, re.DOTALL)[1], names)
+        backend = names["DictBackend"]()
+        return lambda: backend

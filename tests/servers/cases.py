@@ -1,0 +1,164 @@
+"""What the tests on servers share: records, places, and errors that have to come soon."""
+
+from __future__ import annotations
+
+import os
+import socket
+import threading
+import time
+import traceback
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+import pytest
+from reported import reported
+
+from tokenkeep.backends import Record, open_backend
+from tokenkeep.backends.base import MARKS, WIDTH
+from tokenkeep.errors import StoreUnavailable
+
+KINDS = ("mariadb", "postgres", "redis_server", "aws/secretsmanager", "aws/dynamodb")
+"""Fixtures of the private servers; behind the slash, which of their services."""
+
+
+@dataclass
+class Place:
+    """
+    An empty place on a server.
+
+    Args:
+        kind: One of `KINDS`.
+        server: The private server.
+        url: The place, with user and password.
+        key: For sealing there.
+    """
+
+    kind: str
+    server: object = field(repr=False)
+    url: str = field(repr=False)
+    key: str = field(repr=False)
+
+    @property
+    def environment(self):
+        """The environment of a process that works there; nothing else of tokenkeep is in it."""
+        env = {k: v for k, v in os.environ.items() if not k.startswith("TOKENKEEP_")}
+        return env | {"TOKENKEEP_STORE": self.url, "TOKENKEEP_KEYS": self.key}
+
+
+def digits(text):
+    """Return the digits that stand for a short text; in the order of the texts."""
+    return text.encode().hex().ljust(WIDTH, "0")
+
+
+ID, FIRST, SECOND = digits("id"), digits("1"), digits("2")
+"""The id of `record`, and two versions."""
+
+
+def mark(field, text):
+    return field, digits(text)
+
+
+def record(name="id", version="1", **values):
+    """Return a record to test with; version, owner and marks are given as short texts."""
+    texts = {"version": version, "owner": f"of {name}"}
+    texts |= {each: values.pop(each) for each in ("owner", *MARKS) if each in values}
+    others = {"id": digits(name), "kind": "row", "key": 1, "sealed": b"sealed", **values}
+    return Record(**{each: text and digits(text) for each, text in texts.items()}, **others)
+
+
+class Haste(NamedTuple):
+    """
+    How a server is used by who has little time.
+
+    Args:
+        options: Of the URL.
+        drip: How often a byte has to come so that each wait for one ends well, in seconds.
+        within: When a call has to have ended, in seconds.
+    """
+
+    options: str
+    drip: float
+    within: float
+
+
+HASTE = {
+    "MariaDB": Haste("timeout=1", 0.2, 4.0),
+    # psycopg looks at the clock whenever a tenth of a second brings nothing.
+    "PostgreSQL": Haste("timeout=1", 0.05, 4.0),
+    "Redis": Haste("socket_timeout=0.5&socket_connect_timeout=0.5", 0.45, 2.0),
+}
+
+
+class Opener:
+    """Open backends, and close them at the end."""
+
+    def __init__(self):
+        self.opened = []
+
+    def __call__(self, url):
+        self.opened.append(open_backend(url))
+        return self.opened[-1]
+
+    def close(self):
+        for backend in self.opened:
+            backend.close()
+
+
+def with_port(url, server, port):
+    """Return a URL that goes through a proxy."""
+    return url.replace(f":{server.port}/", f":{port}/")
+
+
+def refused(work, kind=StoreUnavailable, *, within=5.0, secret="hunter2"):
+    """Return the text of the error of *work*: soon, no driver's own, without a secret."""
+    begun = time.monotonic()
+    with pytest.raises(kind) as caught:
+        work()
+    assert time.monotonic() - begun < within
+    shown = "".join(traceback.format_exception(caught.value))
+    for driver in ("pymysql.err", "psycopg.errors", "sqlalchemy.exc"):
+        assert driver not in shown
+    assert secret not in reported(caught.value)
+    return str(caught.value)
+
+
+@contextmanager
+def somebody_else(says, *, asked=False):
+    """Yield the place of one who says this to each who comes, or who asks, and hangs up."""
+
+    def serve():
+        with suppress(OSError):
+            while True:
+                with listener.accept()[0] as client:
+                    if asked:
+                        client.recv(4096)
+                    client.sendall(says)
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        thread = threading.Thread(target=serve)
+        thread.start()
+        try:
+            yield f"127.0.0.1:{listener.getsockname()[1]}"
+        finally:
+            listener.shutdown(socket.SHUT_RDWR)
+            thread.join()
+
+
+def until(true):
+    """Wait until something has become true."""
+    end = time.monotonic() + 30
+    while not true():
+        assert time.monotonic() < end
+        time.sleep(0.01)
+
+
+def make_idle(backend, seconds):
+    """Let pooled connections of SQL believe that they were idle for that long; Redis has none."""
+    if not hasattr(backend, "_connections"):
+        return
+    held = backend._connections._pool
+    links = [held.connect() for _ in range(held.checkedin())]
+    for link in links:
+        link.info["used"] -= seconds
+        link.close()

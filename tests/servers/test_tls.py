@@ -1,0 +1,151 @@
+"""TLS: asked for in a URL, it is used and verified, or nothing is sent."""
+
+from __future__ import annotations
+
+import pymysql
+import pytest
+from cases import ID, record, refused, with_port
+from certificates import Authority
+from private_servers.ports import free_port
+
+CIPHER = {
+    "MariaDB": "SELECT variable_value FROM information_schema.session_status "
+    "WHERE variable_name = 'Ssl_cipher'",
+    "PostgreSQL": "SELECT cipher FROM pg_stat_ssl WHERE pid = pg_backend_pid()",
+}
+
+
+@pytest.fixture(scope="module")
+def authorities(tmp_path_factory):
+    """One whose certificates are trusted, and one whose are not."""
+    folder = tmp_path_factory.mktemp("authorities")
+    return {name: Authority(folder, name) for name in ("ours", "theirs")}
+
+
+@pytest.fixture(params=["mariadb", "postgres", "redis_server"], scope="module")
+def server(request, authorities):
+    """A server with TLS, whose certificate is for 127.0.0.1 and for no name."""
+    server = request.getfixturevalue(request.param)
+    files = authorities["ours"].issue(f"server {request.param}", "127.0.0.1")
+    cert, key, ca = (
+        server.write(name, path.read_text())
+        for name, path in zip(
+            ("tls.crt", "tls.key", "ca.crt"), (*files, authorities["ours"].pem), strict=True
+        )
+    )
+    server.tls_port = server.port
+    if server.name == "MariaDB":
+        options = [f"--ssl-cert={cert}", f"--ssl-key={key}"]
+    elif server.name == "PostgreSQL":
+        options = ["--ssl=on", f"--ssl_cert_file={cert}", f"--ssl_key_file={key}"]
+    else:
+        server.tls_port = free_port()
+        options = [
+            *("--tls-port", str(server.tls_port), "--tls-cert-file", str(cert)),
+            *(
+                "--tls-key-file",
+                str(key),
+                "--tls-ca-cert-file",
+                str(ca),
+                "--tls-auth-clients",
+                "no",
+            ),
+        ]
+    before = server.options
+    restarted(server, [*before, *options])
+    yield server
+    restarted(server, before)
+
+
+def restarted(server, options):
+    server.stop()
+    server.options = options
+    server.start()
+
+
+@pytest.fixture
+def asking(server, url, authorities):
+    """Return the URL that asks for TLS, as each driver wants it."""
+
+    def asking(by=None, *, identity=False, host="127.0.0.1", port=server.tls_port):
+        ca = by and authorities[by].pem
+        if server.name == "MariaDB":
+            options = f"ssl_ca={ca}&ssl_verify_identity={identity}" if by else "ssl_mode=required"
+        elif server.name == "PostgreSQL":
+            mode = "verify-full" if identity else "verify-ca"
+            options = f"sslmode={mode}&sslrootcert={ca}" if by else "sslmode=require"
+        else:
+            options = f"ssl_ca_certs={ca}" if by else "ssl_cert_reqs=none"
+            options += "" if identity else "&ssl_check_hostname=false"
+        place = with_port(url, server, port).replace("@127.0.0.1:", f"@{host}:")
+        return f"{place.replace('redis:', 'rediss:')}?{options}"
+
+    return asking
+
+
+def is_encrypted(backend, server):
+    """Return whether a connection of a backend is. Redis has a port that takes no other."""
+    if server.name == "Redis":
+        return True
+    with backend._connections.session() as db:
+        return bool(db.exec_driver_sql(CIPHER[server.name]).scalar())
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [{}, {"by": "ours", "host": "localhost"}, {"by": "ours", "identity": True}],
+    ids=["encrypted", "verified", "identity"],
+)
+def test_used(connect, server, asking, asked):
+    """TLS is used, with a server of our authority; and only one of this name, if asked for."""
+    backend = connect(asking(**asked))
+    backend.write(record(), replaces=None)
+
+    assert record() == backend.read(ID)
+    assert is_encrypted(backend, server)
+
+
+@pytest.mark.parametrize(
+    ("asked", "said"),
+    [
+        ({"by": "theirs"}, "?ssl_ca_certs="),
+        ({"by": "ours", "identity": True, "host": "localhost"}, "certificate is for another host"),
+    ],
+    ids=["authority", "identity"],
+)
+def test_not_trusted(connect, server, asking, asked, said):
+    """A server whose certificate another authority signed, or for another host, is not."""
+    text = refused(lambda: connect(asking(**asked)))
+
+    for each in [said] if server.name == "Redis" else ["no safe connection", "options for TLS"]:
+        assert each in text
+
+
+def test_never_dropped(connect, server, asking):
+    """A server without TLS is not talked to in clear where TLS was asked for."""
+    if server.name == "Redis":
+        assert "TLS" in refused(lambda: connect(f"{asking(port=server.port)}&socket_timeout=1"))
+        return
+    before = server.options
+    restarted(server, ["--skip-ssl"] if server.name == "MariaDB" else [])
+    try:
+        assert "no safe connection" in refused(lambda: connect(asking()))
+    finally:
+        restarted(server, before)
+
+
+def test_never_dropped_by_the_driver(connect, mariadb, monkeypatch):
+    """Nor by a driver that takes TLS for a wish, as PyMySQL 1.1 did."""
+    before = mariadb.options
+    restarted(mariadb, ["--skip-ssl"])
+    greeted = pymysql.connections.Connection._get_server_information
+
+    def greeting(connection):
+        greeted(connection)
+        connection._ssl_required = False
+
+    monkeypatch.setattr(pymysql.connections.Connection, "_get_server_information", greeting)
+
+    assert "no safe connection" in refused(lambda: connect(f"{mariadb.url()}?ssl_mode=required"))
+
+    restarted(mariadb, before)
