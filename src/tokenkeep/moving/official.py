@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 _TOKENS = "refresh_token,access_token,grant_token,expiry_time"
 HEADERS = (
-    # zohocrmsdk5_0 to 8_0; zohocrmsdk2_0 from 6.0.0, zohocrmsdk2_1; zcrmsdk 3.x, zohocrmsdk2_0 1.0.0
+    # zohocrmsdk5_0 to 8_0; zohocrmsdk2_0 from 6.0.0 and 2_1; zcrmsdk 3.x, zohocrmsdk2_0 1.0.0
     f"id,user_name,client_id,client_secret,{_TOKENS},redirect_uri,api_domain",
     f"id,user_mail,client_id,client_secret,{_TOKENS},redirect_uri",
     f"user_mail,client_id,{_TOKENS}",
