@@ -14,13 +14,8 @@ if TYPE_CHECKING:
 
 class Entry(NamedTuple):
     """
-    A token as it was at one revision.
-
-    Args:
-        token: The unsealed token.
-        revision: What the backend's ``revision()`` said before it was read.
-        read_at: When, on the monotonic clock, in seconds.
-        mark: What `Cache.mark` said before it was read.
+    A token as it was at one revision of the backend's, and `Cache.mark`, both asked before it was
+    read, at *read_at* on the monotonic clock, in seconds.
     """
 
     token: Token

@@ -80,15 +80,7 @@ class Alias:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Lease:
-    """
-    A first login under way.
-
-    Args:
-        id: As of an `Alias`.
-        version: As of a `Token`.
-        owner: Digest of what is logged in with.
-        claim: Who logs in.
-    """
+    """A first login under way: who logs in; the owner is a digest of what with."""
 
     id: str
     version: str

@@ -176,11 +176,7 @@ class Store(TokenStore):
     @abstractmethod
     def delete_version(self, token_id: str, version: str) -> None:
         """
-        Delete one version of a token. Silent if there is none with this id.
-
-        Args:
-            token_id: Which one.
-            version: What has to be stored now.
+        Delete a token if this version is stored. Silent if there is none with this id.
 
         Raises:
             StoreConflict: Another version is.
@@ -191,13 +187,8 @@ class Store(TokenStore):
         """
         Make sure before a renewal that no other row has a token's refresh token.
 
-        Looks only as long as no renewal has, a minute after the login.
-
-        Args:
-            token: As stored.
-
-        Returns:
-            Whether it may be renewed. If not, it was written: read it again.
+        Looks only as long as no renewal has, a minute after the login. False: it was
+        written, read it again.
 
         Raises:
             StoreConflict: Likewise.
@@ -224,12 +215,7 @@ class Store(TokenStore):
         """
         Finish what crashes have left over, and drop what is of no use any more.
 
-        Args:
-            now: Epoch seconds.
-            on_error: As for `due`.
-
-        Returns:
-            How many records were deleted.
+        Returns how many records were deleted. *now* and *on_error* are as for `due`.
         """
         del now, on_error
         return 0
@@ -237,24 +223,15 @@ class Store(TokenStore):
     @abstractmethod
     def lease(self, token: Token, claim: Claim) -> tuple[str, Claim]:
         """
-        Claim the first login with a credential, unless somebody has.
+        Claim the first login with a token's grant or refresh token, unless somebody has.
 
-        Args:
-            token: What is about to log in, with a grant or refresh token.
-            claim: Who logs in.
-
-        Returns:
-            The version of the lease, to `release` it by, and whose it is.
+        Returns the version of the lease, to `release` it by, and whose it is.
         """
 
     @abstractmethod
     def release(self, token: Token, version: str) -> None:
         """
-        Give up the lease of a first login. Silent if there is none.
-
-        Args:
-            token: As for `lease`.
-            version: As `lease` has returned it.
+        Give up a first login's lease of this version. Silent if there is none.
 
         Raises:
             StoreConflict: It is another one by now.

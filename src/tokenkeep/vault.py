@@ -193,11 +193,9 @@ class Vault(Store):
 
     def begin_with(self, prefix: str, most: int) -> list[Token]:
         """
-        Return the tokens whose ids begin so, in the order of their ids.
+        Return at most so many tokens whose ids begin so, in the order of their ids.
 
-        Args:
-            prefix: Of an id as the store gives them, with or without its ``tk_``.
-            most: How many at most.
+        The *prefix* is of an id as the store gives them, with or without its ``tk_``.
         """
         start = prefix.removeprefix("tk_")
         # Ids are read in order, so those that begin so come first.
@@ -306,22 +304,13 @@ class Vault(Store):
         """
         Return what a save of a token would meet, read past the cache.
 
-        Args:
-            token: What would be saved.
-
-        Returns:
-            The row that its id leads to, None if there is none; and the rows
-            that are for the same, or share a token with it.
+        That is the row that its id leads to, None if there is none; and the rows
+        that are for the same, or share a token with it.
         """
         return self._saver.look(self.providers.locate(token))
 
     def has_none(self, tokens: Iterable[Token]) -> bool:
-        """
-        Tell, in one trip, whether saves of these would meet nothing, each other neither.
-
-        Args:
-            tokens: What would be saved, a page of it.
-        """
+        """Tell, in one trip, whether saves of these would meet nothing, each other neither."""
         marks: list[Mark] = []
         for token in tokens:
             marks += self._saver.marks(self.providers.locate(token))
@@ -332,12 +321,6 @@ class Vault(Store):
     def adopt(self, row: Token) -> Token:
         """
         Store a row of another store as it is: its id, state and history too.
-
-        Args:
-            row: As that store returns it.
-
-        Returns:
-            It, as stored here.
 
         Raises:
             StoreConflict: Its id is taken, or what it is for has a row.
@@ -351,11 +334,7 @@ class Vault(Store):
 
     def add_id(self, token_id: str, row: Token) -> None:
         """
-        Let another id lead to a row as long as that is there.
-
-        Args:
-            token_id: One that a caller brings, or of another store's row.
-            row: As stored here.
+        Let another id, of a caller's or another store's, lead to a row as long as that is there.
 
         Raises:
             StoreConflict: It leads to another row.
@@ -365,23 +344,13 @@ class Vault(Store):
     def iter_added_ids(
         self, on_error: Callable[[TokenKeepError], None] | None = None
     ) -> Iterator[tuple[str, str]]:
-        """
-        Yield the ids that lead to rows of other ids, and the ids of those.
-
-        Args:
-            on_error: As for `iter_tokens`.
-        """
+        """Yield the ids that lead to rows of other ids, and the ids of those; as `iter_tokens`."""
         for alias in self._open(self._rows.scan(), (records.ALIAS,), on_error):
             if isinstance(alias, Alias):
                 yield alias.name or records.token_id(alias.id), alias.to
 
     def finish_moves(self, now: float) -> None:
-        """
-        Bring logins that were left on their way from one row to another there, as any lookup does.
-
-        Args:
-            now: Those that were under way by then, in epoch seconds.
-        """
+        """Bring logins that were on their way to another row by then, in epoch seconds, there."""
         for record in self._rows.due(now):
             if record.kind == records.ALIAS:
                 with suppress(KeyMissing, StoreTampered, StoreTooNew):
@@ -449,8 +418,7 @@ class Vault(Store):
         """
         Wrap the store's keys under the newest key of the ring; instant, however many tokens.
 
-        Returns:
-            False if they already were.
+        False: they already were.
 
         Raises:
             StoreConflict: Somebody else did meanwhile.
