@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tokenkeep import Claim, Failure, Renewal, Status, Token
@@ -239,6 +239,11 @@ profiles = st.builds(
 )
 
 
+# How long a busy machine takes to make one up says nothing of the rules.
+at_leisure = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
+
+
+@at_leisure
 @given(tokens, numbers, profiles, texts)
 def test_total(stored, now, profile, rejected):
     """There is an answer for everything, and it never contradicts what is stored."""
@@ -263,6 +268,7 @@ def test_total(stored, now, profile, rejected):
     assert (decision.verdict in (SOON, RENEW)) <= (stored.renewal.claim is None)
 
 
+@at_leisure
 @given(tokens, numbers, profiles)
 def test_what_is_handed_out_stays_good_until_then(stored, now, profile):
     """Before ``until`` a token that is used goes on being used, so nobody has to look again."""
