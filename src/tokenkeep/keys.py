@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import stat
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -71,27 +72,14 @@ def make(path: Path, *, beside: Path) -> KeyRing:
         ConfigurationError: It can't be written.
     """
     refuse_fleeting(path, beside, _mounts())
-    key = generate_key()
-    aside = path.with_name(f".{path.name}.{os.getpid()}.{os.urandom(4).hex()}")
     try:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        handle = os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        try:
-            with os.fdopen(handle, "w") as file:
-                file.write(f"{_HEADER}\n{key}\n")
-                file.flush()
-                os.fsync(file.fileno())
-            # A link appears whole and never replaces: the first process wins.
-            os.link(aside, path)
-        except FileExistsError:
-            pass
-        else:
+        with suppress(FileExistsError):
+            with private_file.appearing(path) as file:
+                file.write(f"{_HEADER}\n{generate_key()}\n")
             logger.warning(
                 "A new key was made in %s: back it up, without it the stored tokens are lost", path
             )
-        finally:
-            aside.unlink()
-        private_file.sync_folder(path)
     except OSError as exc:
         raise ConfigurationError(
             f"The key file {path} can't be written: {exc.strerror}", hint=HOW_TO_MAKE

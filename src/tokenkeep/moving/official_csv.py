@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import csv
-import os
-import secrets
 from collections import Counter
-from contextlib import closing, contextmanager
-from typing import TYPE_CHECKING, TextIO
+from contextlib import closing
+from typing import TYPE_CHECKING
 
 from tokenkeep.backends import private_file
 from tokenkeep.errors import ConfigurationError, UnknownName
-from tokenkeep.moving.official import HEADERS, Best
+from tokenkeep.moving.official import Best
 from tokenkeep.moving.sources import StoreSource
 from tokenkeep.token import Status, Token
 
@@ -22,6 +20,10 @@ if TYPE_CHECKING:
     from tokenkeep.vault import Vault
 
 EXPORTED = "exported"
+_COLUMNS = (
+    *("id", "user_name", "client_id", "client_secret", "refresh_token", "access_token"),
+    *("grant_token", "expiry_time", "redirect_uri", "api_domain"),
+)
 
 
 def export_csv(
@@ -58,43 +60,24 @@ def export_csv(
     """
     StoreSource(store).settle(now)
     counts = Counter({EXPORTED: 0})
-    with _appearing(path) as file:
-        lines = csv.writer(file)
-        lines.writerow(HEADERS[0].split(","))
-        for token, reason in _judged(store, now, environment):
-            if on_token is not None:
-                on_token(token)
-            counts[reason or EXPORTED] += 1
-            if reason is None:
-                lines.writerow(_row(counts[EXPORTED], token))
-    return counts
-
-
-@contextmanager
-def _appearing(path: Path) -> Iterator[TextIO]:
-    """Write a file that is there when it is complete, and never takes another one's place."""
-    taken = ConfigurationError(
-        f"There is a file {path} already; it is left as it is", hint="Name another one"
-    )
-    if os.path.lexists(path):
-        raise taken
-    aside = path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
     try:
-        handle = os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        try:
-            # As the SDK writes it: in UTF-8, lines end with a carriage return too.
-            with os.fdopen(handle, "w", encoding="utf-8", newline="") as file:
-                yield file
-                file.flush()
-                os.fsync(file.fileno())
-            os.link(aside, path)
-        finally:
-            aside.unlink(missing_ok=True)
-        private_file.sync_folder(path)
+        # As the SDK writes it: lines end with a carriage return too.
+        with private_file.appearing(path) as file:
+            lines = csv.writer(file)
+            lines.writerow(_COLUMNS)
+            for token, reason in _judged(store, now, environment):
+                if on_token is not None:
+                    on_token(token)
+                counts[reason or EXPORTED] += 1
+                if reason is None:
+                    lines.writerow(_row(counts[EXPORTED], token))
     except FileExistsError as exc:
-        raise taken from exc
+        raise ConfigurationError(
+            f"There is a file {path} already; it is left as it is", hint="Name another one"
+        ) from exc
     except OSError as exc:
         raise ConfigurationError(f"{path} can't be written: {exc.strerror}") from exc
+    return counts
 
 
 def _judged(store: Vault, now: float, environment: str) -> Iterator[tuple[Token, str | None]]:
