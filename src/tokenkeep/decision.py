@@ -119,13 +119,7 @@ def current_failure(token: Token) -> Failure | None:
 
 
 def cool_down(kind: str, count: int) -> float:
-    """
-    Return how long the provider is left alone after a failure, in seconds.
-
-    Args:
-        kind: As in `Failure`.
-        count: How many failures there were in a row, this one included.
-    """
+    """Return how long the provider is left alone after so many failures in a row, in seconds."""
     if kind == "configuration":
         return 60.0
     # The exponent is bounded as well: a weekend of failures would overflow.

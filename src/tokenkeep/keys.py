@@ -42,10 +42,7 @@ def key_file(environ: Mapping[str, str]) -> Path:
 
 def load(environ: Mapping[str, str]) -> KeyRing | None:
     """
-    Return the keys of the environment, else those of the key file.
-
-    Returns:
-        None if there are none in either place.
+    Return the keys of the environment, else those of the key file. None if there are none.
 
     Raises:
         ConfigurationError: What is there is not a key, or can't be read.
@@ -154,8 +151,7 @@ def _mounts() -> list[tuple[str, str, str]]:
     for line in lines:
         before, _, after = line.partition(" - ")
         fields = before.split()
-        point = fields[4].replace("\\040", " ")
-        found.append((point, fields[2], after.split()[0]))
+        found.append((fields[4].replace("\\040", " "), fields[2], after.split()[0]))
     return found
 
 
