@@ -185,10 +185,13 @@ def _first_key(backend: Backend, environ: Mapping[str, str]) -> KeyRing:
 
 def _config_file(environ: Mapping[str, str]) -> tuple[Path, Mapping[str, Any]]:
     """Return where the configuration file is, or would be, and what is in it."""
+    import tomllib
+
     named = environ.get(CONFIG, "").strip()
     path = Path(named).expanduser() if named else folders.config() / "config.toml"
     try:
-        return path, _read(path)
+        with path.open("rb") as file:
+            return path, _Hidden(tomllib.load(file))
     except FileNotFoundError as exc:
         if named:
             raise ConfigurationError(
@@ -197,14 +200,6 @@ def _config_file(environ: Mapping[str, str]) -> tuple[Path, Mapping[str, Any]]:
         return path, _Hidden()
     except OSError as exc:
         raise ConfigurationError(f"{path} can't be read: {exc.strerror}") from exc
-
-
-def _read(path: Path) -> Mapping[str, Any]:
-    import tomllib
-
-    try:
-        with path.open("rb") as file:
-            return _Hidden(tomllib.load(file))
     except UnicodeDecodeError:
         wrong = "can't be read: it is not text"
     except tomllib.TOMLDecodeError as exc:

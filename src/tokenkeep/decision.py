@@ -64,7 +64,7 @@ def decide(  # noqa: PLR0911  # one line a case reads better than one exit
     Args:
         token: A stored token.
         now: Epoch seconds.
-        profile: The provider's windows and budget.
+        profile: The provider's.
         rejected: An access token the API has refused; if it is still the
             stored one, it counts as expired. None if there is none.
     """

@@ -31,11 +31,7 @@ class Lookup:
     Args:
         field: ``id``, ``user``, ``access``, ``grant`` or ``refresh``.
         value: What the field has to equal.
-        user: With an id, only this user's. None means anybody's.
-        provider: Only tokens of this provider. None means any.
-        client_id: Only tokens of this client. None means any.
-        environment: Only tokens of this environment. None means any.
-        data_center: Only tokens of this data centre. None means any.
+        user: With an id, only this user's; likewise the rest. None means anybody's.
     """
 
     field: str

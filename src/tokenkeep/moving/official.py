@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import os
+import re
 import secrets
 import sqlite3
 import stat
@@ -31,7 +32,7 @@ _SAME = (
     *("id", "client_id", "client_secret", "refresh_token", "access_token", "grant_token"),
     *("redirect_uri", "api_domain"),
 )
-_FIELDS = {name: name for name in _SAME} | {
+FIELDS = {name: name for name in _SAME} | {
     "user_name": "user",
     "user_mail": "user",
     "expiry_time": "expires_at",
@@ -47,9 +48,6 @@ _FIELDS = {name: name for name in _SAME} | {
 _NEEDED = {"user", "refresh_token", "access_token", "expires_at"}
 _NOTHING = {("expires_at", "None"), ("grant_token", "null")}
 """What older generations write where there is nothing."""
-
-_YEAR_5138 = 10**14
-"""In epoch milliseconds; what is more is no time."""
 
 _SQLITE = b"SQLite format 3\0"
 """The first bytes of a SQLite database (https://sqlite.org/fileformat2.html)."""
@@ -232,11 +230,11 @@ class _File(OfficialSource):
     def lines(self) -> Iterator[tuple[int, Sequence[object]]]:
         """See `OfficialSource.lines`."""
         self._expect_unchanged()
-        yield from self.values()
+        yield from self._values()
         self._expect_unchanged()
 
     @abstractmethod
-    def values(self) -> Iterator[tuple[int, Sequence[object]]]:
+    def _values(self) -> Iterator[tuple[int, Sequence[object]]]:
         """Yield what is in the file now."""
 
     def _look(self) -> tuple[int, int, int]:
@@ -262,7 +260,7 @@ class _CSVFile(_File):
         what = "holds no tokens of the official SDK: its first line differs"
         super().__init__(path, first, what if first else "is empty", defaults)
 
-    def values(self) -> Iterator[tuple[int, Sequence[object]]]:
+    def _values(self) -> Iterator[tuple[int, Sequence[object]]]:
         # Two processes that start at once may both write the header.
         return (each for each in self._lines() if not fields_of(each[1]))
 
@@ -313,7 +311,7 @@ class _SQLiteFile(_File):
         what = f"has no table {_TABLE} as the official SDK's sample makes it"
         super().__init__(path, [name for (name,) in found], what, defaults)
 
-    def values(self) -> Iterator[tuple[int, Sequence[object]]]:
+    def _values(self) -> Iterator[tuple[int, Sequence[object]]]:
         with self._open() as db:
             yield from enumerate(db.execute(f"SELECT * FROM {_TABLE} ORDER BY rowid"), 1)  # noqa: S608
 
@@ -372,7 +370,7 @@ def fields_of(names: Iterable[str]) -> dict[str, str]:
         Empty if they are not those of a store of the SDK, of whichever generation.
     """
     called = {name: name.strip().lower() for name in names}
-    found = {name: _FIELDS[known] for name, known in called.items() if known in _FIELDS}
+    found = {name: FIELDS[known] for name, known in called.items() if known in FIELDS}
     return found if set(found.values()) >= _NEEDED else {}
 
 
@@ -384,11 +382,9 @@ def _things(token: Token) -> list[list[str | None]]:
 
 
 def _seconds(milliseconds: str | None) -> float | None:
-    """Return epoch milliseconds as epoch seconds. None if that is not what it is."""
+    """Return epoch milliseconds, up to the year 5138, as epoch seconds. None if it is no time."""
     text = (milliseconds or "").strip()
-    if not (text.isascii() and text.isdigit()) or len(text) > len(str(_YEAR_5138)):
-        return None
-    return int(text) / 1000 if int(text) < _YEAR_5138 else None
+    return int(text) / 1000 if re.fullmatch("[0-9]{1,14}", text) else None
 
 
 @contextmanager

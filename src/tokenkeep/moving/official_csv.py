@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from tokenkeep.backends import private_file
 from tokenkeep.errors import ConfigurationError, UnknownName
-from tokenkeep.moving.official import Best
+from tokenkeep.moving.official import FIELDS, Best
 from tokenkeep.moving.sources import StoreSource
 from tokenkeep.token import Status, Token
 
@@ -63,8 +63,8 @@ def export_csv(
     try:
         # As the SDK writes it: lines end with a carriage return too.
         with private_file.appearing(path) as file:
-            lines = csv.writer(file)
-            lines.writerow(_COLUMNS)
+            lines = csv.DictWriter(file, _COLUMNS)
+            lines.writeheader()
             for token, reason in _judged(store, now, environment):
                 if on_token is not None:
                     on_token(token)
@@ -110,19 +110,10 @@ def _useless(token: Token, store: Vault, now: float, environment: str) -> str | 
     return None if its == environment else f"of the environment {its}"
 
 
-def _row(number: int, token: Token) -> list[str | int | None]:
+def _row(number: int, token: Token) -> dict[str, object]:
     """Return the columns of a token; the SDK's ids are numbers, it counts on from the highest."""
     ends = token.expires_at
+    row = {name: getattr(token, FIELDS[name]) for name in _COLUMNS}
+    row |= {"id": number, "expiry_time": None if ends is None else str(round(ends * 1000))}
     # Where the SDK sees no end it never renews: without an access token, it does at once.
-    return [
-        number,
-        token.user,
-        token.client_id,
-        token.client_secret,
-        token.refresh_token,
-        None if ends is None and token.refresh_token else token.access_token,
-        token.grant_token,
-        None if ends is None else str(round(ends * 1000)),
-        token.redirect_uri,
-        token.api_domain,
-    ]
+    return row | {"access_token": None} if ends is None and token.refresh_token else row

@@ -33,8 +33,7 @@ class MySQLTable(OfficialSource):
 
     def __init__(self, url: str, *, password: str | None, defaults: Defaults) -> None:
         named = dict(StoreURL.parse(url).query).get("table")
-        place = {} if password is None else {"password": password}
-        self._target = Target(url, own={"table": named or _TABLES[0]}, place=place, driver={})
+        self._target = Target(url, own={}, place={"password": password}, driver={})
         self._errors = Explainer(self._target)
         with self._explained():
             self._db = self._connect()
