@@ -12,7 +12,7 @@ from tokenkeep import folders, keys
 from tokenkeep.backends import open_backend
 from tokenkeep.backends.base import HEADER
 from tokenkeep.errors import ConfigurationError, KeyMissing
-from tokenkeep.header import expect_new, key_id_of
+from tokenkeep.header import expect_new, wrapped
 from tokenkeep.providers import Profile, Providers, configured
 from tokenkeep.providers.checks import check_type
 from tokenkeep.sealing import KEY_BYTES, KeyRing
@@ -26,9 +26,6 @@ if TYPE_CHECKING:
 
 STORE = "TOKENKEEP_STORE"
 CONFIG = "TOKENKEEP_CONFIG"
-
-_KNOWN = ("store", "provider", "replaced", "zoho", "providers")
-_REPLACED = ("keep", "revoke")
 
 
 class _Hidden(dict[str, Any]):
@@ -80,11 +77,11 @@ def settings(environ: Mapping[str, str] | None = None) -> Settings:
     """
     environ = _Hidden(os.environ if environ is None else environ)
     path, found = _config_file(environ)
-    _expect_known(found, _KNOWN, str(path))
+    _expect_known(found, ["store", "provider", "replaced", "zoho", "providers"], str(path))
     with _named(str(path)):
         for name, expected in (("store", "a URL"), ("provider", "the name of a provider")):
             check_type(name, found.get(name, ""), str, expected=expected)
-        if found.get("replaced") not in (None, *_REPLACED):
+        if found.get("replaced") not in (None, "keep", "revoke"):
             raise ConfigurationError("replaced has to be keep or revoke")
     options = _options(found, path)
     if "provider" in found and found["provider"] not in options:
@@ -165,14 +162,13 @@ def open_store(
 def _first_key(backend: Backend, environ: Mapping[str, str]) -> KeyRing:
     """Make the first key of a store that has no header yet."""
     header = backend.read(HEADER)
-    # Another process may have made key and header since this one looked.
-    made = keys.load(environ) if header is not None else None
-    if made is not None:
-        return made
     if header is not None:
+        # Another process may have made key and header since this one looked.
+        if made := keys.load(environ):
+            return made
         raise KeyMissing(
             f"There is no key at hand for {backend.describe()}, "
-            f"which needs key {key_id_of(header)}",
+            f"which needs key {wrapped(header)[0]}",
             hint=f"Looked in {keys.KEYS} and {keys.key_file(environ)} ({keys.KEY_FILE}). Bring "
             "the key back that its tokens were stored with; nothing was changed",
         )
@@ -189,10 +185,13 @@ def _first_key(backend: Backend, environ: Mapping[str, str]) -> KeyRing:
 
 def _config_file(environ: Mapping[str, str]) -> tuple[Path, Mapping[str, Any]]:
     """Return where the configuration file is, or would be, and what is in it."""
+    import tomllib
+
     named = environ.get(CONFIG, "").strip()
     path = Path(named).expanduser() if named else folders.config() / "config.toml"
     try:
-        return path, _read(path)
+        with path.open("rb") as file:
+            return path, _Hidden(tomllib.load(file))
     except FileNotFoundError as exc:
         if named:
             raise ConfigurationError(
@@ -201,14 +200,6 @@ def _config_file(environ: Mapping[str, str]) -> tuple[Path, Mapping[str, Any]]:
         return path, _Hidden()
     except OSError as exc:
         raise ConfigurationError(f"{path} can't be read: {exc.strerror}") from exc
-
-
-def _read(path: Path) -> Mapping[str, Any]:
-    import tomllib
-
-    try:
-        with path.open("rb") as file:
-            return _Hidden(tomllib.load(file))
     except UnicodeDecodeError:
         wrong = "can't be read: it is not text"
     except tomllib.TOMLDecodeError as exc:

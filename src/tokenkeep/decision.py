@@ -64,7 +64,7 @@ def decide(  # noqa: PLR0911  # one line a case reads better than one exit
     Args:
         token: A stored token.
         now: Epoch seconds.
-        profile: The provider's windows and budget.
+        profile: The provider's.
         rejected: An access token the API has refused; if it is still the
             stored one, it counts as expired. None if there is none.
     """
@@ -119,13 +119,7 @@ def current_failure(token: Token) -> Failure | None:
 
 
 def cool_down(kind: str, count: int) -> float:
-    """
-    Return how long the provider is left alone after a failure, in seconds.
-
-    Args:
-        kind: As in `Failure`.
-        count: How many failures there were in a row, this one included.
-    """
+    """Return how long the provider is left alone after so many failures in a row, in seconds."""
     if kind == "configuration":
         return 60.0
     # The exponent is bounded as well: a weekend of failures would overflow.

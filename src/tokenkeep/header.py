@@ -65,13 +65,16 @@ class Header:
             record = self._made()
         self._record = record
         self._looked = monotonic()
-        self.wrapped_under: str
-        self.keys: DataKeys
         try:
-            self.wrapped_under, self.keys = _opened(record, source)
+            self.keys = _opened(record, source)
         except KeyMissing as exc:
             exc.what = f"{exc.what}, for {backend.describe()}"
             raise
+
+    @property
+    def wrapped_under(self) -> str:
+        """The id of the key of the ring that the store's keys are wrapped under."""
+        return wrapped(self._record)[0]
 
     def expect_there(self) -> None:
         """
@@ -94,7 +97,7 @@ class Header:
             raise self._gone("The store's own record is gone")
         if record.version != self._record.version:
             try:
-                wrapped_under, keys = _opened(record, self._source)
+                keys = _opened(record, self._source)
             except KeyMissing as exc:
                 exc.what = f"The store's header was changed meanwhile. {exc.what}"
                 raise
@@ -102,16 +105,11 @@ class Header:
                 raise self._gone("There is another store by now")
             if not {*self.keys.numbers} <= {*keys.numbers}:
                 raise self._gone("The store's own record is an older one than it was")
-            self._record, self.wrapped_under, self.keys = record, wrapped_under, keys
+            self._record, self.keys = record, keys
         self._looked = self._monotonic()
 
     def rotate(self) -> bool:
-        """
-        Wrap the keys under the newest key of the ring.
-
-        Returns:
-            Whether they were wrapped under another one.
-        """
+        """Wrap the keys under the newest key of the ring; tell whether it was another one."""
         self.look()
         if self.wrapped_under == self._source.key_ids[0]:
             return False
@@ -128,16 +126,9 @@ class Header:
         return number
 
     def _rewrite(self, plain: _Plain) -> None:
-        """
-        Write the header with other keys in it.
-
-        Raises:
-            StoreConflict: Somebody else did meanwhile.
-        """
         record = _record(plain, self._source)
         self._backend.write(record, replaces=self._record.version)
-        self._record = record
-        self.wrapped_under, self.keys = _opened(record, self._source)
+        self._record, self.keys = record, _opened(record, self._source)
 
     def _made(self) -> Record:
         """Insert a new header, unless another process just did."""
@@ -177,8 +168,8 @@ def expect_new(backend: Backend) -> None:
 
 
 def _record(plain: _Plain, source: KeySource) -> Record:
-    key_id, wrapped = source.wrap(json.dumps(plain).encode(), _BOUND)
-    outside = {"tokenkeep": FORMAT, "key": key_id, "wrapped": _text(wrapped)}
+    key_id, sealed = source.wrap(json.dumps(plain).encode(), _BOUND)
+    outside = {"tokenkeep": FORMAT, "key": key_id, "wrapped": _text(sealed)}
     return Record(
         id=HEADER,
         version=secrets.token_hex(WIDTH // 2),
@@ -189,23 +180,11 @@ def _record(plain: _Plain, source: KeySource) -> Record:
     )
 
 
-def key_id_of(record: Record) -> str:
-    """
-    Return the id of the key that a header is wrapped under.
-
-    Raises:
-        StoreTooNew: A newer tokenkeep made the store.
-        StoreTampered: It is damaged.
-    """
-    return _wrapped(record)[0]
-
-
-def _opened(record: Record, source: KeySource) -> tuple[str, DataKeys]:
-    """Return the id of the key that a header is wrapped under, and the keys in it."""
+def _opened(record: Record, source: KeySource) -> DataKeys:
     plain = _plain(record, source)
     # What is suppressed has keys in it: no error may come from it.
     with suppress(ValueError, TypeError, KeyError, AttributeError):
-        return key_id_of(record), DataKeys(
+        return DataKeys(
             str(plain["store"]),
             {int(number): _bytes(key) for number, key in plain["keys"].items()},
             _bytes(plain["index"]),
@@ -214,14 +193,20 @@ def _opened(record: Record, source: KeySource) -> tuple[str, DataKeys]:
 
 
 def _plain(record: Record, source: KeySource) -> _Plain:
-    key_id, wrapped = _wrapped(record)
+    key_id, sealed = wrapped(record)
     with suppress(ValueError, TypeError):  # as above
-        return _Plain(json.loads(source.unwrap(key_id, wrapped, _BOUND)))
+        return _Plain(json.loads(source.unwrap(key_id, sealed, _BOUND)))
     raise _damaged()
 
 
-def _wrapped(record: Record) -> tuple[str, bytes]:
-    """Return the id of the key that a header is wrapped under, and what is wrapped."""
+def wrapped(record: Record) -> tuple[str, bytes]:
+    """
+    Return the id of the key that a header is wrapped under, and what is wrapped.
+
+    Raises:
+        StoreTooNew: A newer tokenkeep made the store.
+        StoreTampered: It is damaged.
+    """
     try:
         outside = json.loads(record.sealed)
         made_by = int(outside["tokenkeep"])

@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 import os
 import socket
+from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 _GONE = ("Z", "X", "x")
 """States of a process that will never run again (proc_pid_stat(5))."""
@@ -38,12 +40,9 @@ def is_dead(holder: str) -> bool:
     False if it lives, or if that can't be told from here: another host,
     another container, no ``/proc``, or one that hides it.
     """
-    if not is_here(holder):
-        return False
-    try:
-        told = json.loads(holder)
-        pid, started = int(told["pid"]), told["started"]
-    except (ValueError, TypeError, KeyError):
+    told = _told(holder)
+    pid, started = told.get("pid"), told.get("started")
+    if not is_here(holder) or not isinstance(pid, int):
         return False
     seen = _seen(pid)
     if seen is None:
@@ -54,21 +53,15 @@ def is_dead(holder: str) -> bool:
 
 def is_here(holder: str) -> bool:
     """Tell whether the process can be seen from here: then `is_dead` knows whether it lives."""
-    try:
-        told = json.loads(holder)
-        where = told["boot"], told["namespace"]
-    except (ValueError, TypeError, KeyError):
-        return False
+    told = _told(holder)
+    where = told.get("boot"), told.get("namespace")
     return None not in where and where == (boot(), _namespace())
 
 
 def name(holder: str) -> str:
     """Return host and process id for people."""
-    try:
-        told = json.loads(holder)
-        return f"{told['host']}/{told['pid']}"
-    except (ValueError, TypeError, KeyError):
-        return "unknown"
+    told = _told(holder)
+    return f"{told['host']}/{told['pid']}" if told.keys() >= {"host", "pid"} else "unknown"
 
 
 def boot() -> str | None:
@@ -77,6 +70,15 @@ def boot() -> str | None:
         return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
     except OSError:
         return None
+
+
+def _told(holder: str) -> dict[str, Any]:
+    """Return what `me` said; empty if it was something else that did."""
+    with suppress(ValueError):
+        told = json.loads(holder)
+        if isinstance(told, dict):
+            return told
+    return {}
 
 
 def _seen(pid: int) -> tuple[str, str] | None:

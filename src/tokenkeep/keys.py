@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import stat
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -41,10 +42,7 @@ def key_file(environ: Mapping[str, str]) -> Path:
 
 def load(environ: Mapping[str, str]) -> KeyRing | None:
     """
-    Return the keys of the environment, else those of the key file.
-
-    Returns:
-        None if there are none in either place.
+    Return the keys of the environment, else those of the key file. None if there are none.
 
     Raises:
         ConfigurationError: What is there is not a key, or can't be read.
@@ -71,27 +69,14 @@ def make(path: Path, *, beside: Path) -> KeyRing:
         ConfigurationError: It can't be written.
     """
     refuse_fleeting(path, beside, _mounts())
-    key = generate_key()
-    aside = path.with_name(f".{path.name}.{os.getpid()}.{os.urandom(4).hex()}")
     try:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        handle = os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        try:
-            with os.fdopen(handle, "w") as file:
-                file.write(f"{_HEADER}\n{key}\n")
-                file.flush()
-                os.fsync(file.fileno())
-            # A link appears whole and never replaces: the first process wins.
-            os.link(aside, path)
-        except FileExistsError:
-            pass
-        else:
+        with suppress(FileExistsError):
+            with private_file.appearing(path) as file:
+                file.write(f"{_HEADER}\n{generate_key()}\n")
             logger.warning(
                 "A new key was made in %s: back it up, without it the stored tokens are lost", path
             )
-        finally:
-            aside.unlink()
-        private_file.sync_folder(path)
     except OSError as exc:
         raise ConfigurationError(
             f"The key file {path} can't be written: {exc.strerror}", hint=HOW_TO_MAKE
@@ -166,8 +151,7 @@ def _mounts() -> list[tuple[str, str, str]]:
     for line in lines:
         before, _, after = line.partition(" - ")
         fields = before.split()
-        point = fields[4].replace("\\040", " ")
-        found.append((point, fields[2], after.split()[0]))
+        found.append((fields[4].replace("\\040", " "), fields[2], after.split()[0]))
     return found
 
 

@@ -18,12 +18,9 @@ SECRETS = {"access": "access_token", "refresh": "refresh_token", "grant": "grant
 """Field of a record that holds a digest -> attribute of the token it is of."""
 
 _ATTRIBUTE = {"id": "id", "user": "user", **SECRETS}
-_ASKED = (
-    *("id", "user", "client_id", "access_token", "refresh_token", "grant_token"),
-    *("provider", "data_center", "environment"),
-)
-_KINDS = {str, type(None)}
 _CONDITIONS = ("user", "provider", "client_id", "environment", "data_center")
+_ASKED = ("id", *_CONDITIONS, *SECRETS.values())
+_KINDS = {str, type(None)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,11 +31,7 @@ class Lookup:
     Args:
         field: ``id``, ``user``, ``access``, ``grant`` or ``refresh``.
         value: What the field has to equal.
-        user: With an id, only this user's. None means anybody's.
-        provider: Only tokens of this provider. None means any.
-        client_id: Only tokens of this client. None means any.
-        environment: Only tokens of this environment. None means any.
-        data_center: Only tokens of this data centre. None means any.
+        user: With an id, only this user's; likewise the rest. None means anybody's.
     """
 
     field: str
@@ -102,10 +95,11 @@ class Lookup:
         name = _ATTRIBUTE[self.field]
         rows = [t for t in tokens if getattr(t, name) == self.value and self.admits(t)]
         if len(rows) > 1:
+            differing = [n for n in _CONDITIONS[1:] if len({getattr(t, n) for t in rows}) > 1]
             raise AmbiguousLookup(
                 f"{len(rows)} stored tokens answer this question",
                 user=rows[0].user,
-                hint=f"Add {_what_differs(rows)}, or ask by id: "
+                hint=f"Add {' or '.join(differing) or 'what tells them apart'}, or ask by id: "
                 f"{', '.join(sorted(str(t.id) for t in rows))}",
             )
         return rows[0] if rows else None
@@ -113,11 +107,6 @@ class Lookup:
     def admits(self, token: Token) -> bool:
         """Tell whether a stored token keeps to the conditions, whatever it was found by."""
         return all(getattr(self, name) in (None, getattr(token, name)) for name in _CONDITIONS)
-
-
-def _what_differs(rows: list[Token]) -> str:
-    differing = [name for name in _CONDITIONS[1:] if len({getattr(t, name) for t in rows}) > 1]
-    return " or ".join(differing) or "what tells them apart"
 
 
 def find(token: Token, stored: Iterable[Token]) -> Token | None:
@@ -133,11 +122,8 @@ def find(token: Token, stored: Iterable[Token]) -> Token | None:
         AmbiguousLookup: Several tokens answer.
     """
     rows = list(stored)
-    for question in Lookup.of(token):
-        found = question.choose(rows)
-        if found is not None:
-            return found
-    return None
+    answers = (question.choose(rows) for question in Lookup.of(token))
+    return next((each for each in answers if each is not None), None)
 
 
 def require_text(token: Token, names: Iterable[str] = _ASKED) -> None:
@@ -176,12 +162,7 @@ def _is_text(value: object) -> bool:
 
 
 def credentials(token: Token) -> list[tuple[str, str]]:
-    """
-    Return what a token without a user can be told apart by, the first one first.
-
-    Returns:
-        Pairs of a record's field and the secret itself.
-    """
+    """Return what tells a token without a user apart, as fields of a record and the secrets."""
     values = [(field, getattr(token, SECRETS[field])) for field in ("grant", "refresh", "access")]
     return [(field, value) for field, value in values if value]
 

@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Iterable, Iterator
     from pathlib import Path
 
-    from tokenkeep.backends.base import Backend, Mark, Record
+    from tokenkeep.backends.base import Backend, Record
     from tokenkeep.records import Kept
     from tokenkeep.sealing import KeySource
     from tokenkeep.token import Claim
@@ -308,15 +308,6 @@ class Vault(Store):
         that are for the same, or share a token with it.
         """
         return self._saver.look(self.providers.locate(token))
-
-    def has_none(self, tokens: Iterable[Token]) -> bool:
-        """Tell, in one trip, whether saves of these would meet nothing, each other neither."""
-        marks: list[Mark] = []
-        for token in tokens:
-            marks += self._saver.marks(self.providers.locate(token))
-            if token.id:
-                marks.append(("id", self._record_id(token.id)))
-        return len({*marks}) == len(marks) and not self._rows.look(marks)
 
     def adopt(self, row: Token) -> Token:
         """

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from tokenkeep.journal import Entry
 from tokenkeep.moving import Merge, StoreSource
-from tokenkeep.moving.official import HEADERS
 from tokenkeep.saving import died
 from tokenkeep.token import Claim, Failure, Status, Token
 
@@ -91,7 +90,17 @@ def fill(store):
     return rows, {"former": first.id, "callers": "customer-42", "ended": gone.id}
 
 
-NEW, MIDDLE, OLD = (header.split(",") for header in HEADERS)
+TOKENS = "refresh_token,access_token,grant_token,expiry_time"
+NEW, MIDDLE, OLD = (
+    header.split(",")
+    for header in (
+        # zohocrmsdk5_0 to 8_0; zohocrmsdk2_0 from 6.0.0 and 2_1; zcrmsdk 3.x, zohocrmsdk2_0 1.0.0
+        f"id,user_name,client_id,client_secret,{TOKENS},redirect_uri,api_domain",
+        f"id,user_mail,client_id,client_secret,{TOKENS},redirect_uri",
+        f"user_mail,client_id,{TOKENS}",
+    )
+)
+"""The first line of each generation's CSV file."""
 ANA = {
     "id": "1",
     "user_name": "ana@example.com",

@@ -387,10 +387,8 @@ def test_saved_while_it_is_copied(source, target, monkeypatch):
     assert ["ana"] == [token.user for token in target.get_tokens()]
 
 
-@pytest.mark.parametrize("embedded", [True, False], ids=["row by row", "a page in one trip"])
-def test_two_copies_at_once(source, target, monkeypatch, embedded):
+def test_two_copies_at_once(source, target):
     """Two that run at the same time do it once between them."""
-    monkeypatch.setattr(target.backend, "embedded", embedded)
     for number in range(150):
         source.save_token(login(f"u{number}"))
     done = []
@@ -510,9 +508,8 @@ def test_what_is_not_of_one_row_ends_it(source, target, copy, monkeypatch, error
         copy()
 
 
-def test_a_provider_that_is_not_configured_here(source, target, copy, monkeypatch):
+def test_a_provider_that_is_not_configured_here(source, target, copy):
     """Its tokens go along all the same, and are not copied twice."""
-    monkeypatch.setattr(target.backend, "embedded", False)
     row = source.swap(source.save_token(login()).but(provider="no longer configured"))
 
     assert ("new", None) == copy()["ana"]

@@ -9,13 +9,12 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from moved_tokens import fill, login, unsaved
+from moved_tokens import NEW, fill, login, unsaved
 from official_sdk import PROGRAM, run_sdk
 
 import tokenkeep
 from tokenkeep import ConfigurationError, StoreError, StoreTampered, Token
 from tokenkeep.moving import export_csv
-from tokenkeep.moving.official import HEADERS
 from tokenkeep.testing import emulator_configuration
 
 READER = Path(__file__).with_name("sdk_read_file.py")
@@ -31,7 +30,7 @@ def export(source, tmp_path):
         counts = export_csv(source, path, now=NOW, **options)
         with path.open(newline="", encoding="utf-8") as file:
             header, *lines = csv.reader(file)
-        assert HEADERS[0].split(",") == header
+        assert NEW == header
         return counts, [dict(zip(header, line, strict=True)) for line in lines]
 
     return _export

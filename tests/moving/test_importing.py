@@ -150,10 +150,8 @@ def test_the_last_row_of_a_user_with_a_refresh_token_counts(run, store, write_cs
     assert 2 == len(store.get_tokens())
 
 
-@pytest.mark.parametrize("embedded", [True, False], ids=["row by row", "a page in one trip"])
-def test_two_users_with_one_credential(run, store, write_csv, monkeypatch, embedded):
+def test_two_users_with_one_credential(run, store, write_csv):
     """A refresh token is in one row of a store: the other one is skipped, and says which."""
-    monkeypatch.setattr(store.backend, "embedded", embedded)
     path = write_csv(ANA, ANA | {"user_name": "eve", "id": "2"})
 
     new, (action, reason) = run(path)

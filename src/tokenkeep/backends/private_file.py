@@ -5,12 +5,15 @@ from __future__ import annotations
 import errno
 import logging
 import os
+import secrets
 import stat
-from typing import TYPE_CHECKING, NoReturn
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, NoReturn, TextIO
 
 from tokenkeep.errors import StoreForeign, StoreUnavailable
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
 _log = logging.getLogger(__name__)
@@ -97,6 +100,31 @@ def create(path: Path) -> bool:
     finally:
         os.close(descriptor)
     return True
+
+
+@contextmanager
+def appearing(path: Path) -> Iterator[TextIO]:
+    """
+    Write a file that is there when it is complete, with mode 0600; it never takes another's place.
+
+    Raises:
+        FileExistsError: There is one by now.
+        OSError: It can't be written.
+    """
+    if os.path.lexists(path):
+        raise FileExistsError
+    aside = path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
+    handle = os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    try:
+        with os.fdopen(handle, "w", encoding="utf-8", newline="") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        # A link appears whole and never replaces: the first process wins.
+        os.link(aside, path)
+    finally:
+        aside.unlink(missing_ok=True)
+        sync_folder(path)  # also another's file, which will be relied on just as well
 
 
 def tighten(path: Path) -> None:

@@ -10,9 +10,8 @@ what a file of the SDK's is, `open_table` opens a table on a server.
 from tokenkeep.errors import DriverMissing
 from tokenkeep.moving.judging import Action
 from tokenkeep.moving.merging import Merge, Step
-from tokenkeep.moving.official import Defaults, OfficialSource
+from tokenkeep.moving.official import Defaults, OfficialSource, open_source
 from tokenkeep.moving.official_csv import export_csv
-from tokenkeep.moving.official_file import open_source
 from tokenkeep.moving.sources import Row, Source, StoreSource
 
 __all__ = [

@@ -34,22 +34,16 @@ class Action(StrEnum):
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Verdict:
-    """
-    What is to be done with a row.
-
-    Args:
-        action: What.
-        reason: Why, without a secret. None if there is nothing to say.
-        row: What is written. None if nothing is.
-        there: The row of the target that this is about. None if about none.
-        named: Like which row *there* is to get its user. None if it stays as it is.
-    """
+    """What is to be done with a row, and why, without a secret."""
 
     action: Action
     reason: str | None = None
     row: Token | None = None
+    """What is written, if anything is."""
     there: Token | None = None
+    """The row of the target that this is about, if about any."""
     named: Token | None = None
+    """Like which row *there* is to get its user. None if it stays as it is."""
 
 
 def judge(
@@ -67,9 +61,9 @@ def judge(
 
     Args:
         row: Of the source; a deleted one, too (`Token.ended`).
-        met: What it meets in the target, see `meets`.
+        met: What it `meets` in the target.
         replace: Whether another login takes the place of the target's.
-        habits: What becomes of what a login replaces. None means `saving.Habits`.
+        habits: None means `saving.Habits`.
 
     Returns:
         One for each row of the target that is concerned, or one about none.
@@ -156,8 +150,9 @@ def _of_two_logins(row: Token, there: Token, habits: saving.Habits, *, replace: 
         if kept is not there:
             return Verdict(Action.UPDATE, _GOES_ALONG, kept)
         what = "deleted" if row.ended else row.status.value
-        has = f"the target has another login of this user, the source's is {what}"
-        return Verdict(Action.SKIP, has)
+        return Verdict(
+            Action.SKIP, f"the target has another login of this user, the source's is {what}"
+        )
     if row.refresh_token and saving.is_older(there, row.refresh_token):
         had = "the target's row had this login before, and has or had a newer one"
         return Verdict(Action.SKIP, had)

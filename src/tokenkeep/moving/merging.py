@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from itertools import islice
 from typing import TYPE_CHECKING
 
 from tokenkeep import saving
@@ -27,10 +26,6 @@ if TYPE_CHECKING:
 
     from tokenkeep.vault import Vault
 
-_PAGE = 100
-"""How many rows are looked for in one trip, as long as the target has none of them."""
-
-_OF_ONE_ROW = (KeyMissing, UnknownName, StoreError)
 _HAD = "the target had this login, and has ended or replaced it"
 
 
@@ -104,37 +99,23 @@ class Merge:
             StoreError: As `Source.rows`, before or after; or the target can't
                 be read or written.
         """
-        rows = self._source.rows(self._clock.now(), self._target.providers)
-        all_new = True
-        while page := list(islice(rows, _PAGE)):
-            is_new = all_new and self._is_new(page)
-            all_new = True
-            for row in page:
-                step = self._step(row, is_new=is_new, dry_run=dry_run)
-                if step is not None:
-                    all_new &= step.action is Action.NEW
-                    yield step
+        for row in self._source.rows(self._clock.now(), self._target.providers):
+            step = self._step(row, dry_run=dry_run)
+            if step is not None:
+                yield step
         self._source.settle(self._clock.now())
 
-    def _is_new(self, page: list[Row]) -> bool:
-        """Tell whether the target has nothing of some rows: then none is looked for by itself."""
-        if self._target.backend.embedded:
-            return False  # it has no trips to spare
-        with suppress(*_OF_ONE_ROW):  # what is wrong is told as its row is judged
-            return self._target.has_none([row.token for row in page if row.problem is None])
-        return False
-
-    def _step(self, row: Row, *, is_new: bool, dry_run: bool) -> Step | None:
+    def _step(self, row: Row, *, dry_run: bool) -> Step | None:
         if row.problem is not None:
             action = Action.FAILED if row.failed else Action.SKIP
             return Step(row=row, action=action, reason=row.problem)
         try:
             if row.to is not None:
                 return self._lead_to(row, row.to, dry_run=dry_run)
-            verdict, stored = self._merged(row.token, is_new=is_new, dry_run=dry_run)
+            verdict, stored = self._merged(row.token, dry_run=dry_run)
         except OF_THE_STORE:
             raise
-        except _OF_ONE_ROW as exc:
+        except (KeyMissing, UnknownName, StoreError) as exc:
             action = Action.SKIP if isinstance(exc, StoreConflict) else Action.FAILED
             about = f" (token {exc.token_id})" if exc.token_id else ""
             return Step(row=row, action=action, reason=exc.what + about)
@@ -149,15 +130,14 @@ class Merge:
 
     # Rows
 
-    def _merged(self, row: Token, *, is_new: bool, dry_run: bool) -> tuple[Verdict, Token | None]:
+    def _merged(self, row: Token, *, dry_run: bool) -> tuple[Verdict, Token | None]:
         """Judge a row by what the target has and do it, anew whenever others write meanwhile."""
         habits, told = self._target.habits(row), None
         over = Action.NOTHING if row.ended else Action.SKIP
         for number, _ in enumerate(attempts(row.id, row.user)):
             met, leads = list[Token](), False
             try:
-                if number or not is_new:
-                    met, leads = self._met(row)
+                met, leads = self._met(row)
                 verdicts = judge(row, met, replace=self._replace, habits=habits)
                 verdict = next((v for v in verdicts if v.action is Action.UPDATE), verdicts[0])
                 if dry_run:

@@ -1,13 +1,16 @@
-"""What the official SDK's stores have in common: columns by generation, and which row counts."""
+"""The official SDK's stores, of every generation: its files, what they hold, which row counts."""
 
 from __future__ import annotations
 
+import csv
 import json
 import os
+import re
 import secrets
 import sqlite3
+import stat
 from abc import abstractmethod
-from contextlib import closing
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
 from hashlib import blake2b
 from typing import TYPE_CHECKING, Any
@@ -20,35 +23,39 @@ from tokenkeep.providers import Place
 from tokenkeep.token import Token
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from pathlib import Path
 
     from tokenkeep.providers import Providers
 
-_TOKENS = "refresh_token,access_token,grant_token,expiry_time"
-HEADERS = (
-    # zohocrmsdk5_0 to 8_0; zohocrmsdk2_0 from 6.0.0 and 2_1; zcrmsdk 3.x, zohocrmsdk2_0 1.0.0
-    f"id,user_name,client_id,client_secret,{_TOKENS},redirect_uri,api_domain",
-    f"id,user_mail,client_id,client_secret,{_TOKENS},redirect_uri",
-    f"user_mail,client_id,{_TOKENS}",
+_SAME = (
+    *("id", "client_id", "client_secret", "refresh_token", "access_token", "grant_token"),
+    *("redirect_uri", "api_domain"),
 )
-"""The first line of each generation's CSV file."""
-
-NEEDED = {"client_id", "refresh_token", "access_token", "expiry_time"}
-_OTHER_NAMES = {"user_name": "user", "user_mail": "user", "redirect_url": "redirect_uri"}
-KNOWN = {*HEADERS[0].split(","), *_OTHER_NAMES}
-_FIRST = {
-    "useridentifier": "user_mail",
+FIELDS = {name: name for name in _SAME} | {
+    "user_name": "user",
+    "user_mail": "user",
+    "expiry_time": "expires_at",
+    "redirect_url": "redirect_uri",
+    # zcrmsdk 1 and 2, which know no client
+    "useridentifier": "user",
     "accesstoken": "access_token",
     "refreshtoken": "refresh_token",
-    "expirytime": "expiry_time",
+    "expirytime": "expires_at",
 }
-"""The columns of zcrmsdk 1 and 2, which know no client -> what they are called since."""
+"""What columns are called, by whichever generation -> the field of a token."""
 
-_NOTHING = {("expiry_time", "None"), ("grant_token", "null")}
+_NEEDED = {"user", "refresh_token", "access_token", "expires_at"}
+_NOTHING = {("expires_at", "None"), ("grant_token", "null")}
 """What older generations write where there is nothing."""
 
-_YEAR_5138 = 10**14
-"""In epoch milliseconds; what is more is no time."""
+_SQLITE = b"SQLite format 3\0"
+"""The first bytes of a SQLite database (https://sqlite.org/fileformat2.html)."""
+
+_TABLE = "oauthtoken"
+_MARKS = {b"\xff\xfe": "utf-16", b"\xfe\xff": "utf-16"}
+_LONGEST = 1_000_000
+"""How many characters one value may have; more is a quote that was never closed."""
 
 _KEEP_BEST = """
     INSERT INTO best VALUES (?, ?, ?) ON CONFLICT (thing) DO UPDATE
@@ -73,6 +80,34 @@ class Defaults:
     environment: str = "production"
 
 
+def open_source(
+    path: Path, *, encoding: str | None = None, defaults: Defaults | None = None
+) -> OfficialSource:
+    """
+    Find out what a file is: by its content, not its name.
+
+    Args:
+        path: The official SDK's CSV file, or its sample's SQLite database.
+        encoding: Of a CSV file, e.g. ``cp1252``. None means UTF-8, or UTF-16
+            with a byte order mark.
+        defaults: What holds for rows that don't say it. None means `Defaults`.
+
+    Raises:
+        ConfigurationError: It is something else, or can't be read.
+    """
+    with _readable(path):
+        if not stat.S_ISREG(path.stat().st_mode):
+            raise ConfigurationError(
+                f"{path} is not a file", hint="Name the file that holds the tokens"
+            )
+        with path.open("rb") as file:
+            head = file.read(len(_SQLITE))
+    if head == _SQLITE:
+        return _SQLiteFile(path, defaults or Defaults())
+    encoding = encoding or _MARKS.get(head[:2], "utf-8-sig")
+    return _CSVFile(path, encoding, defaults or Defaults())
+
+
 class OfficialSource(Source):
     """
     The tokens of a store of the official SDK's.
@@ -83,7 +118,7 @@ class OfficialSource(Source):
 
     Args:
         name: Where it is, for people; without a password.
-        columns: The names of the columns, as they are called here.
+        columns: Of those that are read, the names and the fields of a token, see `fields_of`.
         defaults: What holds for rows that don't say it.
     """
 
@@ -93,7 +128,7 @@ class OfficialSource(Source):
     total: int = 0
     """How many rows there are, once the first one is yielded."""
 
-    def __init__(self, name: str, columns: Sequence[str], defaults: Defaults) -> None:
+    def __init__(self, name: str, columns: Mapping[str, str], defaults: Defaults) -> None:
         self.name = name
         self.columns = columns
         self.defaults = defaults
@@ -132,21 +167,20 @@ class OfficialSource(Source):
 
     def _read(self, providers: Providers) -> Iterator[Row]:
         """Yield what the rows hold, and where that is valid."""
-        center, environment = self.defaults.data_center, self.defaults.environment
-        given = {} if center is None else {"data_center": center, "environment": environment}
-        if center is not None:
-            domain = providers.named("zoho").api_domain(Place(center, environment))
-            given = given if domain is None else {"api_domain": domain}
+        domain = None
+        if self.defaults.data_center is not None:
+            place = Place(self.defaults.data_center, self.defaults.environment)
+            domain = providers.named("zoho").api_domain(place)
         for number, values in self.lines():
             token, problem = self._held(values)
             if problem is None and not token.api_domain:
-                if not given:
+                if domain is None:
                     raise ConfigurationError(
                         f"Row {number} of {self.name} does not say where its token is valid: "
                         "older generations of the SDK did not write it",
                         hint="Say it: --data-center us, and --environment if it is not production",
                     )
-                token = token.but(**given)
+                token = token.but(api_domain=domain)
             yield Row(number=number, token=providers.locate(token), problem=problem)
 
     def _held(self, values: Sequence[object]) -> tuple[Token, str | None]:
@@ -154,19 +188,20 @@ class OfficialSource(Source):
         if len(values) != len(self.columns):
             return Token(), f"it has {len(values)} columns, not {len(self.columns)}"
         found = {
-            _OTHER_NAMES.get(name, name): None if (name, value) in _NOTHING else str(value)
-            for name, value in zip(self.columns, values, strict=True)
-            if value not in (None, "")
+            name: str(value)
+            for name, value in zip(self.columns.values(), values, strict=True)
+            if value not in (None, "") and (name, value) not in _NOTHING
         }
-        expiry = found.pop("expiry_time", None)
+        expiry = found.pop("expires_at", None)
         expires_at = _seconds(expiry)
-        found = {"client_id": self.defaults.client_id} | found
+        if self.defaults.client_id:
+            found.setdefault("client_id", self.defaults.client_id)
         problem = None
         if any(isinstance(value, bytes) for value in values):
             problem = "it holds bytes where text belongs"
-        elif not any(found.get(name) for name in ("access_token", "refresh_token", "grant_token")):
+        elif not found.keys() & {"access_token", "refresh_token", "grant_token"}:
             problem = "it holds no token"
-        elif found.get("refresh_token") and not found["client_id"]:
+        elif "refresh_token" in found and "client_id" not in found:
             problem = (
                 "its refresh token has no client_id, so nobody could renew with it: --client-id"
             )
@@ -175,6 +210,123 @@ class OfficialSource(Source):
         if problem is not None:
             return Token(id=found.get("id")), problem
         return Token(**found, provider="zoho", expires_at=expires_at), None  # type: ignore[arg-type]  # text fields only
+
+
+class _File(OfficialSource):
+    """A file with the SDK's columns and no others, in whatever order; it must not change."""
+
+    path: Path
+
+    def __init__(self, path: Path, names: Sequence[str], what: str, defaults: Defaults) -> None:
+        super().__init__(str(path), fields_of(names), defaults)
+        if not self.columns or len(self.columns) != len(names):
+            raise ConfigurationError(
+                f"{path} {what}",
+                hint="What can be imported is the file of the official SDK's FileStore, the table "
+                "of its DBStore (mysql://user@host/database), or its sample's SQLite database",
+            )
+        self._stamp = self._look()
+
+    def lines(self) -> Iterator[tuple[int, Sequence[object]]]:
+        """See `OfficialSource.lines`."""
+        self._expect_unchanged()
+        yield from self._values()
+        self._expect_unchanged()
+
+    @abstractmethod
+    def _values(self) -> Iterator[tuple[int, Sequence[object]]]:
+        """Yield what is in the file now."""
+
+    def _look(self) -> tuple[int, int, int]:
+        with _readable(self.path):
+            found = self.path.stat()
+        return found.st_mtime_ns, found.st_ino, found.st_size
+
+    def _expect_unchanged(self) -> None:
+        if self._look() != self._stamp:
+            raise ConfigurationError(
+                f"{self.path} was written while it was read",
+                hint="Stop the programs that use it, then try again",
+            )
+
+
+class _CSVFile(_File):
+    kind = "CSV file of the official SDK"
+
+    def __init__(self, path: Path, encoding: str, defaults: Defaults) -> None:
+        self.path = path
+        self._encoding = encoding
+        first: list[str] = next((values for _, values in self._lines()), [])
+        what = "holds no tokens of the official SDK: its first line differs"
+        super().__init__(path, first, what if first else "is empty", defaults)
+
+    def _values(self) -> Iterator[tuple[int, Sequence[object]]]:
+        # Two processes that start at once may both write the header.
+        return (each for each in self._lines() if not fields_of(each[1]))
+
+    def _lines(self) -> Iterator[tuple[int, list[str]]]:
+        """Yield the lines that are not blank, with their numbers."""
+        csv.field_size_limit(max(csv.field_size_limit(), _LONGEST))
+        try:
+            # Without newline="" a line break inside a token would be changed.
+            with _readable(self.path), self.path.open(encoding=self._encoding, newline="") as file:
+                # Strict: else a quote that was never closed hides all that follows.
+                reader = csv.reader(file, strict=True)
+                begins = 1
+                for values in reader:
+                    if any(values):
+                        yield begins, values
+                    begins = reader.line_num + 1
+        except LookupError as exc:
+            raise ConfigurationError(f"There is no encoding {self._encoding!r}") from exc
+        except UnicodeError as exc:
+            raise ConfigurationError(
+                f"{self.path} is not text in {self._encoding.removesuffix('-sig')}",
+                hint="Name its encoding with --encoding, e.g. cp1252 for a file of a Western "
+                "European Windows",
+            ) from exc
+        except csv.Error as exc:
+            raise ConfigurationError(
+                f"{self.path} is damaged behind line {reader.line_num}: {exc}",
+                hint="Mend or remove that line in a copy, and import the copy",
+            ) from exc
+
+
+class _SQLiteFile(_File):
+    kind = "SQLite database of the official SDK's sample"
+
+    def __init__(self, path: Path, defaults: Defaults) -> None:
+        self.path = path
+        for suffix in ("-journal", "-wal"):
+            beside = path.with_name(path.name + suffix)
+            if beside.exists() and beside.stat().st_size:
+                raise ConfigurationError(
+                    f"{path} is in use, or was when its program ended: {beside.name} holds "
+                    "what is not in it yet",
+                    hint="Stop the programs that use it; if none does, open it once with "
+                    "the one that made it",
+                )
+        with self._open() as db:
+            found = db.execute("SELECT name FROM pragma_table_info(?)", (_TABLE,)).fetchall()
+        what = f"has no table {_TABLE} as the official SDK's sample makes it"
+        super().__init__(path, [name for (name,) in found], what, defaults)
+
+    def _values(self) -> Iterator[tuple[int, Sequence[object]]]:
+        with self._open() as db:
+            yield from enumerate(db.execute(f"SELECT * FROM {_TABLE} ORDER BY rowid"), 1)  # noqa: S608
+
+    @contextmanager
+    def _open(self) -> Iterator[sqlite3.Connection]:
+        # mode=ro alone would make -wal and -shm files beside a database in WAL mode.
+        uri = f"{self.path.absolute().as_uri()}?mode=ro&immutable=1"
+        try:
+            with closing(sqlite3.connect(uri, uri=True)) as db:
+                yield db
+        except sqlite3.Error as exc:
+            raise ConfigurationError(
+                f"{self.path} can't be read: {exc}",
+                hint="It is damaged; import a copy from a backup",
+            ) from exc
 
 
 class Best:
@@ -199,8 +351,8 @@ class Best:
     def of(self, thing: object) -> Any:
         """Return the name that counts. None if none was added."""
         asked = "SELECT name FROM best WHERE thing = ?"
-        with closing(self._db.execute(asked, (self._digest(thing),))) as found:
-            return next(found, (None,))[0]
+        found = self._db.execute(asked, (self._digest(thing),)).fetchone()
+        return found and found[0]
 
     def close(self) -> None:
         """Forget everything."""
@@ -210,20 +362,16 @@ class Best:
         return blake2b(json.dumps(thing).encode(), key=self._key, digest_size=16).digest()
 
 
-def of_table(columns: Sequence[str]) -> dict[str, str]:
+def fields_of(names: Iterable[str]) -> dict[str, str]:
     """
-    Return which columns of a table to read, and what they are called here.
-
-    What people have added to the table is left out.
+    Return which columns of the SDK's there are -> the fields of a token.
 
     Returns:
-        Empty if it is not a table of the SDK, of whichever generation.
+        Empty if they are not those of a store of the SDK, of whichever generation.
     """
-    found = {name: name.lower() for name in columns if name.lower() in KNOWN}
-    if set(found.values()) >= NEEDED:
-        return found
-    first = {name: _FIRST[name.lower()] for name in columns if name.lower() in _FIRST}
-    return first if set(first.values()) == set(_FIRST.values()) else {}
+    called = {name: name.strip().lower() for name in names}
+    found = {name: FIELDS[known] for name, known in called.items() if known in FIELDS}
+    return found if set(found.values()) >= _NEEDED else {}
 
 
 def _things(token: Token) -> list[list[str | None]]:
@@ -234,8 +382,18 @@ def _things(token: Token) -> list[list[str | None]]:
 
 
 def _seconds(milliseconds: str | None) -> float | None:
-    """Return epoch milliseconds as epoch seconds. None if that is not what it is."""
+    """Return epoch milliseconds, up to the year 5138, as epoch seconds. None if it is no time."""
     text = (milliseconds or "").strip()
-    if not (text.isascii() and text.isdigit()) or len(text) > len(str(_YEAR_5138)):
-        return None
-    return int(text) / 1000 if int(text) < _YEAR_5138 else None
+    return int(text) / 1000 if re.fullmatch("[0-9]{1,14}", text) else None
+
+
+@contextmanager
+def _readable(path: Path) -> Iterator[None]:
+    """Turn what the operating system says about a file into our error."""
+    try:
+        yield
+    except OSError as exc:
+        raise ConfigurationError(
+            f"{path} can't be read: {exc.strerror or os.strerror(exc.errno or 0)}",
+            hint="Name a file that exists and that this user may read",
+        ) from exc

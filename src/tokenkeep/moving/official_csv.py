@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import csv
-import os
-import secrets
 from collections import Counter
-from contextlib import closing, contextmanager
-from typing import TYPE_CHECKING, TextIO
+from contextlib import closing
+from typing import TYPE_CHECKING
 
 from tokenkeep.backends import private_file
 from tokenkeep.errors import ConfigurationError, UnknownName
-from tokenkeep.moving.official import HEADERS, Best
+from tokenkeep.moving.official import FIELDS, Best
 from tokenkeep.moving.sources import StoreSource
 from tokenkeep.token import Status, Token
 
@@ -22,6 +20,10 @@ if TYPE_CHECKING:
     from tokenkeep.vault import Vault
 
 EXPORTED = "exported"
+_COLUMNS = (
+    *("id", "user_name", "client_id", "client_secret", "refresh_token", "access_token"),
+    *("grant_token", "expiry_time", "redirect_uri", "api_domain"),
+)
 
 
 def export_csv(
@@ -58,43 +60,24 @@ def export_csv(
     """
     StoreSource(store).settle(now)
     counts = Counter({EXPORTED: 0})
-    with _appearing(path) as file:
-        lines = csv.writer(file)
-        lines.writerow(HEADERS[0].split(","))
-        for token, reason in _judged(store, now, environment):
-            if on_token is not None:
-                on_token(token)
-            counts[reason or EXPORTED] += 1
-            if reason is None:
-                lines.writerow(_row(counts[EXPORTED], token))
-    return counts
-
-
-@contextmanager
-def _appearing(path: Path) -> Iterator[TextIO]:
-    """Write a file that is there when it is complete, and never takes another one's place."""
-    taken = ConfigurationError(
-        f"There is a file {path} already; it is left as it is", hint="Name another one"
-    )
-    if os.path.lexists(path):
-        raise taken
-    aside = path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
     try:
-        handle = os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        try:
-            # As the SDK writes it: in UTF-8, lines end with a carriage return too.
-            with os.fdopen(handle, "w", encoding="utf-8", newline="") as file:
-                yield file
-                file.flush()
-                os.fsync(file.fileno())
-            os.link(aside, path)
-        finally:
-            aside.unlink(missing_ok=True)
-        private_file.sync_folder(path)
+        # As the SDK writes it: lines end with a carriage return too.
+        with private_file.appearing(path) as file:
+            lines = csv.DictWriter(file, _COLUMNS)
+            lines.writeheader()
+            for token, reason in _judged(store, now, environment):
+                if on_token is not None:
+                    on_token(token)
+                counts[reason or EXPORTED] += 1
+                if reason is None:
+                    lines.writerow(_row(counts[EXPORTED], token))
     except FileExistsError as exc:
-        raise taken from exc
+        raise ConfigurationError(
+            f"There is a file {path} already; it is left as it is", hint="Name another one"
+        ) from exc
     except OSError as exc:
         raise ConfigurationError(f"{path} can't be written: {exc.strerror}") from exc
+    return counts
 
 
 def _judged(store: Vault, now: float, environment: str) -> Iterator[tuple[Token, str | None]]:
@@ -127,19 +110,10 @@ def _useless(token: Token, store: Vault, now: float, environment: str) -> str | 
     return None if its == environment else f"of the environment {its}"
 
 
-def _row(number: int, token: Token) -> list[str | int | None]:
+def _row(number: int, token: Token) -> dict[str, object]:
     """Return the columns of a token; the SDK's ids are numbers, it counts on from the highest."""
     ends = token.expires_at
+    row = {name: getattr(token, FIELDS[name]) for name in _COLUMNS}
+    row |= {"id": number, "expiry_time": None if ends is None else str(round(ends * 1000))}
     # Where the SDK sees no end it never renews: without an access token, it does at once.
-    return [
-        number,
-        token.user,
-        token.client_id,
-        token.client_secret,
-        token.refresh_token,
-        None if ends is None and token.refresh_token else token.access_token,
-        token.grant_token,
-        None if ends is None else str(round(ends * 1000)),
-        token.redirect_uri,
-        token.api_domain,
-    ]
+    return row | {"access_token": None} if ends is None and token.refresh_token else row

@@ -11,7 +11,7 @@ from tokenkeep.backends.sql_errors import Explainer
 from tokenkeep.backends.sql_target import Target
 from tokenkeep.backends.urls import StoreURL
 from tokenkeep.errors import ConfigurationError
-from tokenkeep.moving.official import OfficialSource, of_table
+from tokenkeep.moving.official import OfficialSource, fields_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -22,7 +22,6 @@ _TABLES = ("oauthtoken", "oauthtokens")
 """What the SDK calls it: from zcrmsdk 3 on, and before."""
 
 _NO_TABLE = 1146
-_NUMBER = "^[1-9][0-9]{0,17}$"
 _PAGE = 10_000
 """The table is sorted for each page."""
 
@@ -34,34 +33,38 @@ class MySQLTable(OfficialSource):
 
     def __init__(self, url: str, *, password: str | None, defaults: Defaults) -> None:
         named = dict(StoreURL.parse(url).query).get("table")
-        place = {} if password is None else {"password": password}
-        self._target = Target(url, own={"table": named or _TABLES[0]}, place=place, driver={})
+        self._target = Target(url, own={}, place={"password": password}, driver={})
         self._errors = Explainer(self._target)
         with self._explained():
             self._db = self._connect()
         try:
             with self._explained():
-                self._open([named] if named else _TABLES)
+                columns = self._open([named] if named else _TABLES)
         except BaseException:
             self.close()
             raise
-        super().__init__(self._target.describe(), list(self._names.values()), defaults)
+        super().__init__(self._target.describe(), columns, defaults)
 
     def lines(self) -> Iterator[tuple[int, Sequence[object]]]:
-        """See `OfficialSource.lines`."""
+        """See `OfficialSource.lines`; a row whose access token ends later is later."""
+        numbers = {
+            field: f"CAST({_quoted(name)} AS UNSIGNED)" for name, field in self.columns.items()
+        }
+        order = [numbers[field] for field in ("expires_at", "id") if field in numbers]
         # Byte by byte, so that rows without a key are never in two orders.
-        order = ", ".join(f"CAST({_quoted(name)} AS BINARY)" for name in self._names)
-        ends = next(name for name, known in self._names.items() if known == "expiry_time")
-        order = "id" if self._is_numbered else f"CAST({_quoted(ends)} AS UNSIGNED), {order}"
-        names, count = ", ".join(map(_quoted, self._names)), 0
-        select = f"SELECT {names} FROM {self._table} ORDER BY {order}"  # noqa: S608  # quoted
-        # In pages: a cursor would stay open on the server for as long as rows are saved.
-        while page := self._page(f"{select} LIMIT {_PAGE} OFFSET {count}"):
-            for values in page:
-                count += 1
-                number = values[self.columns.index("id")] if self._is_numbered else count
-                yield int(number), values
-            del page  # not two at once
+        order += [f"CAST({_quoted(name)} AS BINARY)" for name in self.columns]
+        select = (
+            f"SELECT {', '.join(map(_quoted, self.columns))} "  # noqa: S608  # quoted
+            f"FROM {_quoted(self._target.table)} ORDER BY {', '.join(order)}"
+        )
+        count = 0
+        with self._explained():
+            # In pages: a cursor would stay open on the server for as long as rows are saved.
+            while page := self._ask(f"{select} LIMIT {_PAGE} OFFSET {count}"):
+                for values in page:
+                    count += 1
+                    yield count, values
+                del page  # not two at once
 
     def close(self) -> None:
         """See `OfficialSource.close`."""
@@ -81,11 +84,23 @@ class MySQLTable(OfficialSource):
                 hint="They are table, timeout, those for TLS, and what PyMySQL's connect() takes",
             ) from None
 
-    def _open(self, tables: Sequence[str]) -> None:
-        """Find the table, and see all of it as it is at this moment."""
-        described = self._described(tables)
-        self._names = of_table([name for name, *_ in described])
-        if not self._names:
+    def _open(self, tables: Sequence[str]) -> dict[str, str]:
+        """Find the table and its columns, and see all of it as it is at this moment."""
+        for table in tables:
+            self._target.table = table
+            try:
+                found = self._ask(f"SHOW COLUMNS FROM {_quoted(table)}")
+                break
+            except MySQLError as exc:
+                if self._errors.code(exc) != _NO_TABLE:
+                    raise
+        else:
+            raise ConfigurationError(
+                f"There is no table {' or '.join(tables)} in {self._target.database()}",
+                hint="Name it: mysql://user@host/database?table=NAME",
+            )
+        columns = fields_of(name for name, *_ in found)
+        if not columns:
             name = self._target.describe()
             raise ConfigurationError(
                 f"{name[0].upper()}{name[1:]} is not one of the official SDK: its columns differ",
@@ -93,38 +108,11 @@ class MySQLTable(OfficialSource):
             )
         self._ask("SET SESSION TRANSACTION ISOLATION LEVEL REPEATABLE READ")
         self._ask("START TRANSACTION WITH CONSISTENT SNAPSHOT, READ ONLY")
-        # Whether each row has a number of its own as its id; higher ones are later.
-        keys = {name.lower() for name, _, _, key, *_ in described if key == "PRI"}
-        others = f"SELECT 1 FROM {self._table} WHERE NOT (id REGEXP %s) LIMIT 1"  # noqa: S608  # quoted
-        has_ids = keys == {"id"} and "id" in self._names
-        self._is_numbered = has_ids and not self._ask(others, [_NUMBER])
+        return columns
 
-    def _described(self, tables: Sequence[str]) -> Sequence[tuple[Any, ...]]:
-        """Return name, type, whether it may be NULL, and kind of key of each column."""
-        for table in tables:
-            self._target.table = table
-            try:
-                return self._ask(f"SHOW COLUMNS FROM {self._table}")
-            except MySQLError as exc:
-                if self._errors.code(exc) != _NO_TABLE:
-                    raise
-        raise ConfigurationError(
-            f"There is no table {' or '.join(tables)} in {self._target.database()}",
-            hint="Name it: mysql://user@host/database?table=NAME",
-        )
-
-    def _page(self, sql: str) -> Sequence[tuple[Any, ...]]:
-        with self._explained():
-            return self._ask(sql)
-
-    @property
-    def _table(self) -> str:
-        return _quoted(self._target.table)
-
-    def _ask(self, sql: str, values: Sequence[object] = ()) -> Sequence[tuple[Any, ...]]:
+    def _ask(self, sql: str) -> Sequence[tuple[Any, ...]]:
         with self._db.cursor() as cursor:
-            # Always with values, were there none: so that %% is one percent sign.
-            cursor.execute(sql, tuple(values))
+            cursor.execute(sql, ())  # values, if none: so that %% is one percent sign
             found: Sequence[tuple[Any, ...]] = cursor.fetchall()
             return found
 

@@ -51,10 +51,6 @@ class Source(ABC):
         """
         Yield the rows in order, never holding them all; other ids of them come last.
 
-        Args:
-            now: Epoch seconds.
-            providers: They know where a token is valid.
-
         Raises:
             ConfigurationError: The source is damaged, was written meanwhile,
                 or does not say where its tokens are valid.
@@ -62,15 +58,7 @@ class Source(ABC):
         """
 
     def settle(self, now: float) -> None:
-        """
-        See to it that the rows are all there is of its tokens.
-
-        Args:
-            now: Epoch seconds.
-
-        Raises:
-            StoreError: They are not.
-        """
+        """Raise a `StoreError` unless the rows are all there is of its tokens."""
 
 
 class StoreSource(Source):
