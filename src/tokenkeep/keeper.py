@@ -85,7 +85,7 @@ class Keeper:
             errors=self.clock_errors,
         )
         self._revocations = Revocations(self.store, self.providers, self.clock, self._report)
-        self._good: dict[str | None, tuple[Token, float, int]] = {}
+        self._good: dict[str | None, tuple[Token, float, float, float]] = {}
 
     def get(
         self,
@@ -168,8 +168,9 @@ class Keeper:
         if (
             good is not None
             and now < good[1]
+            and self.clock.monotonic() < good[2]
             and _same(good[0], token)
-            and good[2] == self.clock_errors.era()
+            and good[3] == self.clock_errors.of(good[0].issuer)
         ):
             return token
         is_new = client_secret != token.client_secret
@@ -367,12 +368,15 @@ class Keeper:
             with suppress(StoreUnavailable):
                 self.store.touch(str(token.id), now)
         profile = self.providers.of(token).profile
-        era = self.clock_errors.era()
+        behind = self.clock_errors.of(token.issuer)
         decision = decide(self.clock_errors.local(token), now, profile)
         if decision.verdict is Verdict.USE and decision.until is not None and token.version:
             if len(self._good) >= 10_000:  # noqa: PLR2004  # as many as the cache holds
                 self._good.clear()
-            self._good[token.id] = (token, min(decision.until, now + TOUCH_EVERY), era)
+            until = min(decision.until, now + TOUCH_EVERY)
+            # On both clocks: one can be set, the other stands still in a suspend.
+            ends = self.clock.monotonic() + until - now
+            self._good[token.id] = (token, until, ends, behind)
 
     def _report(self, name: str, token: Token, **details: object) -> None:
         event = Event(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from concurrent.futures import wait
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -216,7 +217,7 @@ class _Client:
             if urgent:
                 self._flights.wait(token_id, self._pause)
             return None
-        if not flight.done.wait(max(0.0, self._deadline - self._clock.monotonic())):
+        if not wait([flight], max(0.0, self._deadline - self._clock.monotonic())).done:
             self._read()
             return self._old_or(too_slow(token, self._profile.wait_timeout))
         try:
