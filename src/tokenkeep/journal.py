@@ -7,7 +7,7 @@ import os
 import secrets
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field, fields, replace
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from tokenkeep.backends.private_file import sync_folder
 from tokenkeep.errors import StoreTampered, StoreUnavailable, TokenKeepError
@@ -322,7 +322,10 @@ class FolderJournal(Journal):
         # What is suppressed has an answer in it: no error may come from it.
         with suppress(StoreTampered, ValueError, TypeError, KeyError, AttributeError):
             bound = _bound(path.name)
-            return _made(kind, json.loads(self._header.keys.open(number, sealed, bound=bound)))
+            inside = json.loads(self._header.keys.open(number, sealed, bound=bound))
+            # A later version may have put more there.
+            known = {each.name for each in fields(kind)}
+            return kind(**{name: value for name, value in inside.items() if name in known})
         if path.suffix == _PART:
             return None
         raise StoreTampered(
@@ -367,12 +370,6 @@ class FolderJournal(Journal):
 def _bound(name: str) -> str:
     """Return what a file's seal is tied to: its name, whether it is renamed already or not."""
     return f"journal\0{name.rpartition('.')[0]}"
-
-
-def _made(kind: type[_Kept], inside: dict[str, Any]) -> _Kept:
-    """Make what is kept of what was sealed; a later version may have put more there."""
-    known = {field.name for field in fields(kind)}
-    return kind(**{name: value for name, value in inside.items() if name in known})
 
 
 def _clock_of(issuer: str | None) -> str:
