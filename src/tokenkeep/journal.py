@@ -7,10 +7,10 @@ import os
 import secrets
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field, fields, replace
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
-from tokenkeep.backends.private_file import sync_folder
-from tokenkeep.errors import StoreTampered, StoreUnavailable, TokenKeepError
+from tokenkeep.backends.private_file import refuse, sync_folder
+from tokenkeep.errors import StoreTampered, TokenKeepError
 from tokenkeep.lookup import digest_of
 
 if TYPE_CHECKING:
@@ -222,13 +222,13 @@ class FolderJournal(Journal):
         part = room or self._part(entry.base_refresh)
         name = part.removesuffix(_PART) + _ANSWER
         entry = replace(entry, name=name)
-        with self._writing(entry.token_id):
+        with self._writing():
             self._put(name, part, entry)
         return entry
 
     def remove(self, entry: Entry) -> None:
         """See `Journal.remove`."""
-        with self._writing(entry.token_id):
+        with self._writing():
             path = self._folder / str(entry.name)
             path.unlink(missing_ok=True)
             path.with_suffix(_PART).unlink(missing_ok=True)
@@ -301,7 +301,7 @@ class FolderJournal(Journal):
         except FileNotFoundError:
             return []
         except OSError as exc:
-            raise self._unreadable(exc) from exc
+            refuse(self._folder, exc)
         return [path for path in there if path.suffix == suffix and path.name.startswith(start)]
 
     def _opened(self, path: Path, kind: type[_Kept]) -> _Kept | None:
@@ -311,7 +311,7 @@ class FolderJournal(Journal):
         except FileNotFoundError:
             return None
         except OSError as exc:
-            raise self._unreadable(exc) from exc
+            refuse(path, exc)
         number = int.from_bytes(content[len(_MAGIC) : len(_MAGIC) + _NUMBER])
         length = int.from_bytes(content[len(_MAGIC) + _NUMBER : _HEAD])
         sealed = content[_HEAD : _HEAD + length] if content.startswith(_MAGIC) else b""
@@ -322,10 +322,7 @@ class FolderJournal(Journal):
         # What is suppressed has an answer in it: no error may come from it.
         with suppress(StoreTampered, ValueError, TypeError, KeyError, AttributeError):
             bound = _bound(path.name)
-            inside = json.loads(self._header.keys.open(number, sealed, bound=bound))
-            # A later version may have put more there.
-            known = {each.name for each in fields(kind)}
-            return kind(**{name: value for name, value in inside.items() if name in known})
+            return _made(kind, json.loads(self._header.keys.open(number, sealed, bound=bound)))
         if path.suffix == _PART:
             return None
         raise StoreTampered(
@@ -333,22 +330,12 @@ class FolderJournal(Journal):
             hint="Move it away; its user may have to log in again",
         )
 
-    def _unreadable(self, exc: OSError) -> StoreUnavailable:
-        return StoreUnavailable(
-            f"The journal {self._folder} can't be read: {exc.strerror}",
-            hint="Let its owner run this process",
-        )
-
     @contextmanager
-    def _writing(self, token_id: str | None = None) -> Iterator[None]:
+    def _writing(self) -> Iterator[None]:
         try:
             yield
         except OSError as exc:
-            raise StoreUnavailable(
-                f"The journal {self._folder} can't be written: {exc.strerror}",
-                token_id=token_id,
-                hint="Make room, or let its owner run this process",
-            ) from exc
+            refuse(self._folder, exc)
 
     def _write(self, path: Path, content: bytes) -> None:
         """Write and sync a file, into the room there may be; it counts only once it is renamed."""
@@ -370,6 +357,12 @@ class FolderJournal(Journal):
 def _bound(name: str) -> str:
     """Return what a file's seal is tied to: its name, whether it is renamed already or not."""
     return f"journal\0{name.rpartition('.')[0]}"
+
+
+def _made(kind: type[_Kept], inside: dict[str, Any]) -> _Kept:
+    """Make what is kept of what was sealed; a later version may have put more there."""
+    known = {field.name for field in fields(kind)}
+    return kind(**{name: value for name, value in inside.items() if name in known})
 
 
 def _clock_of(issuer: str | None) -> str:

@@ -131,7 +131,5 @@ class Revocations:
 def _without(token: Token, done: list[Token]) -> Token:
     """Return a row that need not see any more to what was revoked."""
     confirmed = {asked.refresh_token or asked.access_token for asked in done}
-    to_revoke = token.renewal.to_revoke
-    return token.with_renewal(
-        to_revoke=tuple(each for each in to_revoke if each[1] not in confirmed)
-    )
+    left = tuple(each for each in token.renewal.to_revoke if each[1] not in confirmed)
+    return token.with_renewal(to_revoke=left)

@@ -49,12 +49,8 @@ class Renewer:
 
         Raises:
             TokenNotFound: It was deleted.
-            TokenRevoked: It was revoked.
-            LoginNeeded: It can't be renewed any more.
-            CoolingDown: Too early to ask the provider again.
-            ProviderUnavailable: The provider gave no definite answer.
-            ProviderRefused: The provider refuses the client.
-            RenewalTimeout: Somebody else is renewing it and takes too long.
+            LoginNeeded: It can't be renewed any more, or was revoked.
+            RenewalError: It can't be renewed now.
             StoreError: The store can't be read or written.
         """
         provider = self._provider_of(token)

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import threading
-from concurrent.futures import Future
-from concurrent.futures import wait as wait_for
+from concurrent.futures import Future, wait
 from typing import TYPE_CHECKING
 
 from tokenkeep.backends.forks import renew_in_child
@@ -63,7 +62,7 @@ class Flights:
         flight = self._running.get(token_id)
         if flight is None:
             return False
-        wait_for([flight], timeout)
+        wait([flight], timeout)
         return True
 
     def renew_locks(self) -> None:

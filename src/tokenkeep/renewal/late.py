@@ -28,8 +28,6 @@ if TYPE_CHECKING:
     from tokenkeep.providers.base import Provider
     from tokenkeep.store import Store
 
-    Report = Callable[..., None]
-
 
 class Late:
     """
@@ -38,7 +36,7 @@ class Late:
     Its journal entry goes only after the write or the decision is final.
     """
 
-    def __init__(self, store: Store, journal: Journal, report: Report) -> None:
+    def __init__(self, store: Store, journal: Journal, report: Callable[..., None]) -> None:
         self._store = store
         self._journal = journal
         self._report = report
@@ -121,22 +119,10 @@ class Late:
         Raises:
             StoreConflict: Somebody wrote the row meanwhile.
         """
-        fresh = entry.refresh_token
-        if fresh is None or fresh == entry.base_refresh or fresh in row.pair:
-            return
-        if saving.is_older(row, fresh):
-            return  # it went on from there
         habits = saving.Habits(revokes_grant=provider.profile.revokes_grant)
-        renewal = saving.superseded(row, [("refresh_token", fresh)], habits=habits).renewal
-        spent = ("refresh_token", entry.base_refresh)
-        self._store.swap(
-            row.but(
-                renewal=renewal.but(
-                    to_revoke=tuple(each for each in renewal.to_revoke if each != spent),
-                    replaced=tuple(each for each in renewal.replaced if each != spent),
-                )
-            )
-        )
+        seen_to = _with_late(row, entry, habits)
+        if seen_to is not row:
+            self._store.swap(seen_to)
 
     def _taken_back(self, entry: Entry, stored: Token | None, provider: Provider) -> bool:
         """
@@ -171,6 +157,22 @@ class Late:
                 self.keep(entry, fresh)
             return False
         return True
+
+
+def _with_late(row: Token, entry: Entry, habits: saving.Habits) -> Token:
+    """Return a row that sees to the refresh token of an answer that came too late for it."""
+    fresh = entry.refresh_token
+    if fresh is None or fresh == entry.base_refresh or fresh in row.pair:
+        return row
+    if saving.is_older(row, fresh):
+        return row  # it went on from there
+    spent = ("refresh_token", entry.base_refresh)
+    seen_to = saving.superseded(row, [("refresh_token", fresh)], habits=habits)
+    renewal = seen_to.renewal
+    return seen_to.with_renewal(
+        to_revoke=tuple(each for each in renewal.to_revoke if each != spent),
+        replaced=tuple(each for each in renewal.replaced if each != spent),
+    )
 
 
 def newer_login(store: Store, gone: Entry | Token) -> Token | None:
