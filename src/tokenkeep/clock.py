@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
 
 CLOCK_TOLERANCE = 30.0
 """How far a clock may be off, or be set, before that counts, in seconds."""
@@ -23,20 +22,3 @@ class Clock:
     def sleep(self, seconds: float) -> None:
         """Wait."""
         time.sleep(seconds)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ClockError:
-    """
-    How far a host's clock was off when that was measured.
-
-    Args:
-        behind: An issuer's clock minus the host's, in seconds.
-        zero: When the host's monotonic clock was 0, in epoch seconds on its
-            clock; another time as soon as that is set.
-        boot: The start of the host since when the monotonic clock has run.
-    """
-
-    behind: float
-    zero: float
-    boot: str

@@ -9,9 +9,8 @@ from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field, fields, replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from tokenkeep.backends.private_file import sync_folder
-from tokenkeep.clock import ClockError
-from tokenkeep.errors import StoreTampered, StoreUnavailable, TokenKeepError
+from tokenkeep.backends.private_file import refuse, sync_folder
+from tokenkeep.errors import StoreTampered, TokenKeepError
 from tokenkeep.lookup import digest_of
 
 if TYPE_CHECKING:
@@ -35,25 +34,16 @@ class Entry:
     """
     A provider's answer, and the pair it replaces.
 
+    Issuer, client id and secret are those it was asked with; holder is the
+    process that did. None means that it is not known, or that there was none.
+
     Args:
-        token_id: Which token was renewed.
-        user: Whose. None if not known.
-        provider: Who answered.
-        issuer: The token endpoint that answered.
-        client_id: The client it was renewed for.
-        client_secret: The secret it was renewed with.
-        data_center: Where the token is valid. None if not known.
-        environment: Likewise.
-        base_access: The access token it replaces. None if there was none.
-        base_refresh: The refresh token it replaces.
-        access_token: The new access token.
         refresh_token: The refresh token from now on, new or not.
-        expires_at: When the new access token ends, in epoch seconds. None if not known.
-        lifetime: How long it lives in all, in seconds. None if not known.
+        expires_at: When the new access token ends, in epoch seconds.
+        lifetime: How long it lives in all, in seconds.
         learnt: What else is known now: for each field of the token what it
             was at the claim, and what it is. Written only where it still is that.
-        holder: The process that renewed it.
-        answered_at: When, in epoch seconds.
+        answered_at: In epoch seconds.
         name: Given by the journal.
     """
 
@@ -87,6 +77,19 @@ class Entry:
         return self.access_token, self.refresh_token
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClockError:
+    """How far a host's clock was off when that was measured."""
+
+    behind: float
+    """An issuer's clock minus the host's, in seconds."""
+    zero: float
+    """
+    When the host's monotonic clock was 0, in epoch seconds on its clock: another
+    time as soon as that is set, the host is started anew, or it is another host.
+    """
+
+
 class Journal:
     """
     Keep answers until they are saved; and how far this host's clock is off.
@@ -100,13 +103,9 @@ class Journal:
 
     def prepare(self, base_refresh: str | None) -> str | None:  # noqa: ARG002  # for subclasses
         """
-        Make room for one answer, before the provider is asked for it.
+        Make room for the answer that will replace a refresh token, before the provider is asked.
 
-        Args:
-            base_refresh: The refresh token that it will replace.
-
-        Returns:
-            What to give to `put` or `give_back`. None if no room is needed.
+        Returns what to give to `put` or `give_back`; None if no room is needed.
 
         Raises:
             StoreUnavailable: There is no room: better not to ask.
@@ -118,14 +117,7 @@ class Journal:
 
     def put(self, entry: Entry, room: str | None = None) -> Entry:  # noqa: ARG002  # for subclasses
         """
-        Keep an answer; on disk before this returns.
-
-        Args:
-            entry: The answer.
-            room: What `prepare` returned. None if no room was made.
-
-        Returns:
-            The entry with its name.
+        Keep an answer, in the room that was made for it; on disk before it returns it, named.
 
         Raises:
             StoreUnavailable: It could not be written.
@@ -144,12 +136,8 @@ class Journal:
         """
         Yield what is kept.
 
-        Args:
-            on_error: Called for an entry that can't be opened, instead of
-                raising. None raises.
-
         Raises:
-            StoreTampered: An entry does not open.
+            StoreTampered: An entry does not open. With *on_error* that is called instead.
         """
         del on_error
         return iter(list(self._kept.values()))
@@ -158,8 +146,7 @@ class Journal:
         """
         Return the answer that replaces this pair. None if there is none.
 
-        Args:
-            base: The pair; secrets, so it is nobody else's, whatever row it is in.
+        A pair is secret, so it is nobody else's, whatever row it is in.
 
         Raises:
             StoreTampered: An entry does not open.
@@ -167,27 +154,14 @@ class Journal:
         return next((entry for entry in self.entries() if entry.base == base), None)
 
     def tidy(self, before: float) -> None:
-        """
-        Remove what writers that are gone have left half-written.
-
-        Args:
-            before: Only what is older, in epoch seconds.
-        """
+        """Remove what was left half-written before a time, in epoch seconds."""
 
     def reseal(self, on_error: Callable[[TokenKeepError], None] | None = None) -> None:
-        """
-        Seal every answer under the newest data key.
-
-        Args:
-            on_error: As for `entries`.
-        """
+        """Seal every answer under the newest data key; *on_error* as for `entries`."""
 
     def clock_error(self, issuer: str | None) -> ClockError | None:
         """
-        Return what was last noted of this host's clock. None if nothing is.
-
-        Args:
-            issuer: Whose clock it was compared with.
+        Return what was last noted of this host's clock beside an issuer's. None if nothing is.
 
         Raises:
             TokenKeepError: It can't be read.
@@ -197,10 +171,6 @@ class Journal:
     def note_clock(self, issuer: str | None, error: ClockError) -> None:
         """
         Note how far this host's clock is off.
-
-        Args:
-            issuer: Whose clock it was compared with.
-            error: What was measured.
 
         Raises:
             StoreUnavailable: It could not be written.
@@ -252,13 +222,13 @@ class FolderJournal(Journal):
         part = room or self._part(entry.base_refresh)
         name = part.removesuffix(_PART) + _ANSWER
         entry = replace(entry, name=name)
-        with self._writing(entry.token_id):
+        with self._writing():
             self._put(name, part, entry)
         return entry
 
     def remove(self, entry: Entry) -> None:
         """See `Journal.remove`."""
-        with self._writing(entry.token_id):
+        with self._writing():
             path = self._folder / str(entry.name)
             path.unlink(missing_ok=True)
             path.with_suffix(_PART).unlink(missing_ok=True)
@@ -331,7 +301,7 @@ class FolderJournal(Journal):
         except FileNotFoundError:
             return []
         except OSError as exc:
-            raise self._unreadable(exc) from exc
+            refuse(self._folder, exc)
         return [path for path in there if path.suffix == suffix and path.name.startswith(start)]
 
     def _opened(self, path: Path, kind: type[_Kept]) -> _Kept | None:
@@ -341,7 +311,7 @@ class FolderJournal(Journal):
         except FileNotFoundError:
             return None
         except OSError as exc:
-            raise self._unreadable(exc) from exc
+            refuse(path, exc)
         number = int.from_bytes(content[len(_MAGIC) : len(_MAGIC) + _NUMBER])
         length = int.from_bytes(content[len(_MAGIC) + _NUMBER : _HEAD])
         sealed = content[_HEAD : _HEAD + length] if content.startswith(_MAGIC) else b""
@@ -360,22 +330,12 @@ class FolderJournal(Journal):
             hint="Move it away; its user may have to log in again",
         )
 
-    def _unreadable(self, exc: OSError) -> StoreUnavailable:
-        return StoreUnavailable(
-            f"The journal {self._folder} can't be read: {exc.strerror}",
-            hint="Let its owner run this process",
-        )
-
     @contextmanager
-    def _writing(self, token_id: str | None = None) -> Iterator[None]:
+    def _writing(self) -> Iterator[None]:
         try:
             yield
         except OSError as exc:
-            raise StoreUnavailable(
-                f"The journal {self._folder} can't be written: {exc.strerror}",
-                token_id=token_id,
-                hint="Make room, or let its owner run this process",
-            ) from exc
+            refuse(self._folder, exc)
 
     def _write(self, path: Path, content: bytes) -> None:
         """Write and sync a file, into the room there may be; it counts only once it is renamed."""

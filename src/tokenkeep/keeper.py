@@ -85,7 +85,7 @@ class Keeper:
             errors=self.clock_errors,
         )
         self._revocations = Revocations(self.store, self.providers, self.clock, self._report)
-        self._good: dict[str | None, tuple[Token, float, int]] = {}
+        self._good: dict[str | None, tuple[str, float, float, float]] = {}
 
     def get(
         self,
@@ -168,8 +168,9 @@ class Keeper:
         if (
             good is not None
             and now < good[1]
-            and _same(good[0], token)
-            and good[2] == self.clock_errors.era()
+            and self.clock.monotonic() < good[2]
+            and good[0] == token.version
+            and good[3] == self.clock_errors.of(token.issuer)
         ):
             return token
         is_new = client_secret != token.client_secret
@@ -280,16 +281,14 @@ class Keeper:
         for _ in attempts(token_id):
             if ended.status is not Status.REVOKED:
                 break  # its user has logged in again meanwhile: that login stays
-            try:
+            with suppress(StoreConflict):
                 self.store.delete_version(str(ended.id), str(ended.version))
-            except StoreConflict:
-                now = self.store.reread(str(ended.id))
-                if now is None:
-                    break
-                ended = now
-            else:
                 self._report("deleted", ended)
                 break
+            now = self.store.reread(str(ended.id))
+            if now is None:
+                break
+            ended = now
         return ended
 
     def delete(self, token_id: str, *, replaces: str | None = None) -> Token | None:
@@ -367,12 +366,15 @@ class Keeper:
             with suppress(StoreUnavailable):
                 self.store.touch(str(token.id), now)
         profile = self.providers.of(token).profile
-        era = self.clock_errors.era()
+        behind = self.clock_errors.of(token.issuer)
         decision = decide(self.clock_errors.local(token), now, profile)
         if decision.verdict is Verdict.USE and decision.until is not None and token.version:
             if len(self._good) >= 10_000:  # noqa: PLR2004  # as many as the cache holds
                 self._good.clear()
-            self._good[token.id] = (token, min(decision.until, now + TOUCH_EVERY), era)
+            until = min(decision.until, now + TOUCH_EVERY)
+            # On both clocks: one can be set, the other stands still in a suspend.
+            ends = self.clock.monotonic() + until - now
+            self._good[token.id] = (token.version, until, ends, behind)
 
     def _report(self, name: str, token: Token, **details: object) -> None:
         event = Event(
@@ -397,8 +399,3 @@ def _asked(token: Token | None, **fields: str | None) -> Token:
     if any(fields.values()):
         raise TypeError("get() takes a token or its fields, not both")
     return token
-
-
-def _same(one: Token, other: Token) -> bool:
-    """Tell whether two tokens were found in the same version of a row, by whatever question."""
-    return one is other or (one.version is not None and one.version == other.version)

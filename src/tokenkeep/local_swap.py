@@ -9,8 +9,8 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 from weakref import WeakValueDictionary
 
-from tokenkeep import forks
-from tokenkeep.errors import StoreConflict, StoreError, StoreUnavailable
+from tokenkeep.backends.forks import ForkSafe, reentered, renew_in_child
+from tokenkeep.errors import StoreConflict, StoreError
 from tokenkeep.lookup import credentials, digest_of
 from tokenkeep.saving import has_other_tokens
 from tokenkeep.store import Store, TokenStore
@@ -20,25 +20,16 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 
-class _Made:
+class _Made(ForkSafe):
     """The `LocalSwap` of each store that has one."""
 
     def __init__(self) -> None:
+        super().__init__()
         self._of: WeakValueDictionary[int, LocalSwap] = WeakValueDictionary()
-        self.renew_locks()
-        forks.renew_in_child(self)
 
     def of(self, store: TokenStore) -> LocalSwap:
         """Return the one of a store, made if there is none."""
-        with self._lock:
-            made = self._of.get(id(store))
-            if made is None:
-                made = self._of[id(store)] = LocalSwap(store)
-            return made
-
-    def renew_locks(self) -> None:
-        """Start with a new lock in a child process."""
-        self._lock = threading.Lock()
+        return self._alone(lambda: self._of.setdefault(id(store), LocalSwap(store)))
 
 
 def complete(store: TokenStore) -> Store:
@@ -65,7 +56,7 @@ class LocalSwap(Store):
         self._renewals: dict[str, tuple[str, Renewal]] = {}
         self._leases: dict[str, tuple[str, Claim]] = {}
         self.renew_locks()
-        forks.renew_in_child(self)
+        renew_in_child(self)
 
     def __repr__(self) -> str:
         return f"<LocalSwap {self._store!r}>"
@@ -95,20 +86,18 @@ class LocalSwap(Store):
                     raise _changed_meanwhile(token)
             return self._versioned(self._store.save_token(token.but(version=None)))
 
-    def delete_token(self, token_id: str) -> None:
-        """See `TokenStore.delete_token`."""
+    def delete_token(self, token_id: str, version: str | None = None) -> None:
+        """See `TokenStore.delete_token`; and `delete_version`."""
         with self._alone():
+            stored = None if version is None else self.find_token_by_id(token_id)
+            if stored is not None and stored.version != version:
+                raise _changed_meanwhile(stored)
             self._store.delete_token(token_id)
             self._renewals.pop(token_id, None)
 
     def delete_version(self, token_id: str, version: str) -> None:
         """As `Store.delete_version`; versions are as this process knows them."""
-        with self._alone():
-            stored = self.find_token_by_id(token_id)
-            if stored is not None and stored.version != version:
-                raise _changed_meanwhile(stored)
-            self._store.delete_token(token_id)
-            self._renewals.pop(token_id, None)
+        self.delete_token(token_id, version)
 
     def delete_tokens(self) -> None:
         """See `TokenStore.delete_tokens`."""
@@ -177,11 +166,7 @@ class LocalSwap(Store):
     @contextmanager
     def _alone(self) -> Iterator[None]:
         if self._writer == threading.get_ident():
-            raise StoreUnavailable(
-                "The store was asked by a signal handler or finalizer that interrupted "
-                "a call of the same thread to it",
-                hint="Set a flag in the handler, and ask outside of it",
-            )
+            raise reentered()
         with self._writing:
             self._writer = threading.get_ident()
             try:

@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING
 from tokenkeep import holder, saving
 from tokenkeep.errors import (
     ConfigurationError,
-    LookupFailed,
     ProviderUnavailable,
     RenewalError,
     StoreConflict,
     StoreUnavailable,
 )
+from tokenkeep.renewal.late import newer_login
 from tokenkeep.store import existing
 from tokenkeep.swapping import attempts
 from tokenkeep.token import Status, Token
@@ -49,28 +49,24 @@ class Revocations:
             token = existing(self._store, token_id)
             by = holder.name(holder.me())
             dead = saving.died(token, Status.REVOKED, self._clock.now(), by)
-            if dead is token:
+            with suppress(StoreConflict):
+                if dead is not token:
+                    token = self._store.swap(dead)
+                    self._report("revoked", token)
                 return token
-            try:
-                token = self._store.swap(dead)
-            except StoreConflict:
-                continue
-            self._report("revoked", token)
-            return token
         raise AssertionError  # attempts() has raised
 
     def confirm(self, token: Token, mute: set[str | None] | None = None) -> Token:
         """
         Revoke at the provider what is to be revoked, if anything is.
 
+        Returns the token as stored. A provider that can't be reached is
+        reported, not raised.
+
         Args:
             token: As stored; revoked, deleted, or with a newer login.
             mute: The issuers that did not answer: those are not asked, and who does not
                 answer now is added. None means that nobody is known to be mute.
-
-        Returns:
-            The token as stored. A provider that can't be reached is reported,
-            not raised.
         """
         mute = set() if mute is None else mute
         if token.renewal.to_revoke and token.issuer in mute:
@@ -115,27 +111,14 @@ class Revocations:
         """Let a newer login of a deleted row's user see to what would end with it. False: none."""
         if not (token.ended and token.user and self._revokes_grant(token)):
             return False
-        asked = Token(
-            user=token.user,
-            provider=token.provider,
-            client_id=token.client_id,
-            data_center=token.data_center,
-            environment=token.environment,
-        )
+        habits = saving.Habits(revokes_grant=True)
         for _ in attempts(token.id, token.user):
-            try:
-                found = self._store.find_token(asked)
-            except LookupFailed:
+            newer = newer_login(self._store, token)
+            if newer is None:
                 return False
-            newer = None if found is None else self._store.reread(str(found.id))
-            if newer is None or newer.status is not Status.OK:
-                return False
-            habits = saving.Habits(revokes_grant=True)
-            try:
+            with suppress(StoreConflict):
                 self._store.swap(saving.superseded(newer, token.renewal.to_revoke, habits=habits))
-            except StoreConflict:
-                continue
-            return True
+                return True
         return False
 
     def _revokes_grant(self, token: Token) -> bool:
@@ -148,7 +131,5 @@ class Revocations:
 def _without(token: Token, done: list[Token]) -> Token:
     """Return a row that need not see any more to what was revoked."""
     confirmed = {asked.refresh_token or asked.access_token for asked in done}
-    to_revoke = token.renewal.to_revoke
-    return token.with_renewal(
-        to_revoke=tuple(each for each in to_revoke if each[1] not in confirmed)
-    )
+    left = tuple(each for each in token.renewal.to_revoke if each[1] not in confirmed)
+    return token.with_renewal(to_revoke=left)

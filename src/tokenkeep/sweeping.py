@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
@@ -54,39 +55,30 @@ def sweep(
             troubles.append(error)
 
     journal.tidy(now - PART_AGE)
-    saved, discarded = _settle(journal, renewer, note)
-    deleted = store.tidy(now, note)
-    revoked, unconfirmed = _confirm(store, revocations, now, note)
+    counts: Counter[str] = Counter()
+    _settle(journal, renewer, counts, note)
+    counts["deleted"] = store.tidy(now, note)
+    _confirm(store, revocations, now, counts, note)
     if troubles:
         raise troubles[0]
-    return Swept(
-        saved=saved,
-        discarded=discarded,
-        revoked=revoked,
-        unconfirmed=unconfirmed,
-        deleted=deleted,
-    )
+    return Swept(**counts)
 
 
-def _settle(journal: Journal, renewer: Renewer, note: _Note) -> tuple[int, int]:
-    """Save the answers that wait. Return how many were, and how many were out of date."""
-    saved = discarded = 0
+def _settle(journal: Journal, renewer: Renewer, counts: Counter[str], note: _Note) -> None:
+    """Save the answers that wait."""
     for entry in list(journal.entries(on_error=note)):
         try:
-            if renewer.settle(entry) is None:
-                discarded += 1
-            else:
-                saved += 1
+            counts["discarded" if renewer.settle(entry) is None else "saved"] += 1
         except StoreUnavailable:
             raise  # the next ones' as well
         except TokenKeepError as exc:  # its row does not open, or its provider is gone
             note(exc)
-    return saved, discarded
 
 
-def _confirm(store: Store, revocations: Revocations, now: float, note: _Note) -> tuple[int, int]:
-    """Let the providers confirm what is to be revoked. Return how many have, and have not."""
-    revoked = unconfirmed = 0
+def _confirm(
+    store: Store, revocations: Revocations, now: float, counts: Counter[str], note: _Note
+) -> None:
+    """Let the providers confirm what is to be revoked."""
     mute: set[str | None] = set()
     for due in store.due(now, note):
         # Read again: with a slow provider its page was read minutes ago, and its user
@@ -103,9 +95,10 @@ def _confirm(store: Store, revocations: Revocations, now: float, note: _Note) ->
         except TokenKeepError as exc:  # as above
             note(exc)
         else:
-            revoked += bool(row.renewal.to_revoke and not after.renewal.to_revoke)
-            unconfirmed += bool(after.renewal.to_revoke)
-    return revoked, unconfirmed
+            if after.renewal.to_revoke:
+                counts["unconfirmed"] += 1
+            elif row.renewal.to_revoke:
+                counts["revoked"] += 1
 
 
 def _keep_what_is_left(store: Store, row: Token, after: Token) -> None:

@@ -6,8 +6,9 @@ from contextlib import suppress
 from itertools import islice, takewhile
 from typing import TYPE_CHECKING, Literal
 
-from tokenkeep import folders, forks, holder, records, saving
+from tokenkeep import folders, holder, records, saving
 from tokenkeep.aliases import Aliases
+from tokenkeep.backends.forks import renew_in_child
 from tokenkeep.cache import Cache, Entry
 from tokenkeep.clock import Clock
 from tokenkeep.errors import (
@@ -106,7 +107,7 @@ class Vault(Store):
         self._saver = Saver(
             self._rows, self._aliases, self.habits, noted=self._noted, clock=self._clock
         )
-        forks.renew_in_child(self._cache)
+        renew_in_child(self._cache)
 
     def __repr__(self) -> str:
         return f"<Vault {self.backend.describe()}>"

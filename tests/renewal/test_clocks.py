@@ -10,7 +10,7 @@ import pytest
 from renewal_processes import KEY, PATIENCE
 from renewal_scenario import Actor, World
 
-from tokenkeep import ProviderUnavailable, StoreTampered, holder
+from tokenkeep import ProviderUnavailable, StoreTampered
 from tokenkeep.clock import CLOCK_TOLERANCE
 from tokenkeep.journal import FolderJournal
 
@@ -80,6 +80,18 @@ def test_clock_that_stays_wrong(world, ahead):
     assert world.here.keeper.clock_errors.of(ISSUER) == -ahead
 
 
+def test_set_back_while_it_is_good(world):
+    """Nobody has learnt that the clock is wrong now: a token ends with the time that passes."""
+    world.clock.set(world.clock.now() - 1)
+    world.get()
+    world.clock.set(world.clock.now() - TWO_HOURS)
+    world.clock.advance(3700)
+
+    world.get()
+
+    assert len(world.provider.sent) == 2
+
+
 def test_suspended_machine(world):
     """A suspend, in which the monotonic clock stands still, costs one call at most."""
     off(world, TWO_HOURS)
@@ -124,17 +136,6 @@ def test_learnt_right_after_the_clock_was_set(world):
     errors.learn(ISSUER, -TWO_HOURS)
 
     assert errors.of(ISSUER) == -TWO_HOURS
-
-
-def test_nothing_new_was_learnt(world):
-    """On a host whose clock is right a renewal is no reason to look at all tokens again."""
-    world.provider.extra = {"clock_offset": 3.0}
-    errors = world.here.keeper.clock_errors
-    before = errors.era()
-
-    world.get()
-
-    assert errors.era() == before
 
 
 # All processes of the host
@@ -202,7 +203,7 @@ def test_another_start_of_the_host(world, new_process, folder, monkeypatch):
     """What was noted before the host was started anew, or by another one, is not believed."""
     world.provider.extra = {"clock_offset": -TWO_HOURS}
     world.get(new_process())
-    monkeypatch.setattr(holder, "boot", lambda: "another")
+    monkeypatch.setattr(world.clock, "monotonic", lambda: 60.0)
     world.get(new_process())
     assert len(world.provider.sent) == 2
 
@@ -216,16 +217,6 @@ def test_another_start_of_the_host(world, new_process, folder, monkeypatch):
 def test_clock_that_is_right(world, new_process, folder, offset):
     """A host whose clock is right leaves no note."""
     world.provider.extra = {"clock_offset": offset}
-
-    world.get(new_process())
-
-    assert notes(folder) == []
-
-
-def test_no_boot_id(world, new_process, folder, monkeypatch):
-    """A system that does not tell when it was started keeps no note that it could not judge."""
-    world.provider.extra = {"clock_offset": -TWO_HOURS}
-    monkeypatch.setattr(holder, "boot", lambda: None)
 
     world.get(new_process())
 
@@ -259,7 +250,7 @@ def test_sealed(world, new_process, folder):
     world.get(new_process())
     (note,) = notes(folder)
 
-    assert b"boot" not in note.read_bytes()
+    assert b"behind" not in note.read_bytes()
     assert folder.stat().st_mode & 0o777 == 0o700
     assert FolderJournal(folder, world.header).clock_error(ISSUER).behind == -TWO_HOURS
     with pytest.raises(StoreTampered):

@@ -104,7 +104,7 @@ def test_interrupted_at_any_line():
 
         reached = interrupted_at(line, lambda: flights.start("id", attempt))  # noqa: B023
 
-        assert started(flights).done.wait(20)
+        assert started(flights).result(20) == "a token"
         for thread in threading.enumerate():
             if thread.name == "tokenkeep-renewal":
                 thread.join(20)
@@ -136,5 +136,5 @@ def test_interrupted_while_the_thread_is_started(monkeypatch, begins):
         with pytest.raises(Interrupted):
             flights.start("id", attempt)
 
-    assert started(flights).done.wait(20)
+    assert started(flights).result(20) == "a token"
     assert done == [1] * begins

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from tokenkeep.clock_errors import ClockErrors
     from tokenkeep.journal import Entry, Journal
     from tokenkeep.providers.base import Provider
+    from tokenkeep.renewal.flights import Flights
     from tokenkeep.renewal.late import Late
     from tokenkeep.renewal.watch import Watch
     from tokenkeep.store import Store
@@ -50,6 +51,7 @@ class Parts:
     late: Late
     errors: ClockErrors
     watch: Watch
+    flights: Flights
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +103,7 @@ class Attempt:
         try:
             entry = self._late.left(held)
         except TokenKeepError:
-            self._release(held, None, unsent=True)
+            self._release(held, unsent=True)
             raise
         if entry is not None:
             return self._settled(held, entry)
@@ -115,7 +117,7 @@ class Attempt:
         gone = max(self._clock.monotonic() - started[0], self._clock.now() - started[1])
         if gone + profile.call_timeout >= profile.claim_length:
             self._journal.give_back(room)
-            self._release(held, None, unsent=True)
+            self._release(held, unsent=True)
             return None
         return self._asked(held, room)
 
@@ -124,7 +126,7 @@ class Attempt:
         saved = self._late.settle(entry, self._provider)
         if saved is not None and saved.id == held.id:
             return saved
-        self._release(held, None, unsent=True)
+        self._release(held, unsent=True)
         return None
 
     def _claimed(self, token: Token, now: float) -> Token | None:
@@ -166,7 +168,7 @@ class Attempt:
         except BaseException as exc:
             self._journal.give_back(room)
             if not isinstance(exc, RenewalError):
-                self._release(held, None, unsent=isinstance(exc, ConfigurationError))
+                self._release(held, unsent=isinstance(exc, ConfigurationError))
                 raise
             failure = failure_of(exc, asked, self._clock.now())
             if isinstance(exc, GrantRejected):
@@ -200,7 +202,7 @@ class Attempt:
         try:
             return self._journal.prepare(held.refresh_token)
         except StoreUnavailable:
-            self._release(held, None, unsent=True)
+            self._release(held, unsent=True)
             raise
 
     def _saved(self, held: Token, entry: Entry) -> Token | None:
@@ -259,27 +261,26 @@ class Attempt:
             if self._clock.monotonic() >= self._deadline:
                 raise too_slow(stored, self._provider.profile.wait_timeout)
 
-    def _release(self, held: Token, failure: Failure | None, *, unsent: bool = False) -> None:
+    def _release(
+        self, held: Token, failure: Failure | None = None, *, unsent: bool = False
+    ) -> None:
         """
         Clear the claim if it is still this attempt's, and remember a failure, if anything failed.
 
         A call that was *unsent* does not count.
         """
-        changes: dict[str, object] = {"claim": None}
-        if failure is not None:
-            changes["failure"] = failure
         counted_now = held.renewal.mints[-1:] if unsent else ()
         try:
             while (stored := self._mine(held)) is not None:
-                changes["mints"] = tuple(m for m in stored.renewal.mints if m not in counted_now)
-                released = stored.with_renewal(**changes)
+                mints = tuple(at for at in stored.renewal.mints if at not in counted_now)
+                released = stored.with_renewal(claim=None, mints=mints)
                 if failure is not None:
-                    released = released.having("failed", failure.at, holder.name(holder.me()))
-                try:
+                    by = holder.name(holder.me())
+                    released = released.with_renewal(failure=failure)
+                    released = released.having("failed", failure.at, by)
+                with suppress(StoreConflict):
                     self._store.swap(released)
-                except StoreConflict:
-                    continue
-                return
+                    return
         except StoreUnavailable as exc:
             # Others wait for it to run out; this process knows that nobody is at it.
             self._watch.give_up(self._nonce)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from concurrent.futures import wait
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -26,17 +27,7 @@ if TYPE_CHECKING:
 
 
 class Renewer:
-    """
-    Turn stored tokens into valid ones.
-
-    Args:
-        store: Must be able to `swap`.
-        provider_of: Returns the provider of a token.
-        journal: For answers that must not be lost.
-        clock: The time.
-        report: Called with an event's name, a token and details.
-        errors: How far this host's clock is off.
-    """
+    """Turn stored tokens into valid ones; *report* gets an event's name, a token and details."""
 
     def __init__(
         self,
@@ -49,30 +40,21 @@ class Renewer:
         errors: ClockErrors,
     ) -> None:
         late = Late(store, journal, report)
-        self._parts = Parts(store, journal, clock, report, late, errors, Watch(clock))
+        self._parts = Parts(store, journal, clock, report, late, errors, Watch(clock), Flights())
         self._provider_of = provider_of
-        self._flights = Flights()
 
-    def valid(self, token: Token, ask: Ask | None = None) -> Token:
+    def valid(self, token: Token, ask: Ask) -> Token:
         """
-        Return the token with an access token that is valid now.
-
-        Args:
-            token: As found in the store.
-            ask: What the caller wants. None means nothing special.
+        Return a token as found in the store with an access token that is valid now.
 
         Raises:
             TokenNotFound: It was deleted.
-            TokenRevoked: It was revoked.
-            LoginNeeded: It can't be renewed any more.
-            CoolingDown: Too early to ask the provider again.
-            ProviderUnavailable: The provider gave no definite answer.
-            ProviderRefused: The provider refuses the client.
-            RenewalTimeout: Somebody else is renewing it and takes too long.
+            LoginNeeded: It can't be renewed any more, or was revoked.
+            RenewalError: It can't be renewed now.
             StoreError: The store can't be read or written.
         """
         provider = self._provider_of(token)
-        return _Client(self._parts, self._flights, provider, ask or Ask(), token).run()
+        return _Client(self._parts, provider, ask, token).run()
 
     def settle(self, entry: Entry) -> Token | None:
         """Replay a journal entry. None if its answer was discarded."""
@@ -83,12 +65,10 @@ class Renewer:
 class _Client:
     """One call."""
 
-    def __init__(
-        self, parts: Parts, flights: Flights, provider: Provider, ask: Ask, token: Token
-    ) -> None:
+    def __init__(self, parts: Parts, provider: Provider, ask: Ask, token: Token) -> None:
         self._parts = parts
         self._clock = parts.clock
-        self._flights = flights
+        self._flights = parts.flights
         self._provider = provider
         self._profile = provider.profile
         self._ask = ask
@@ -158,12 +138,7 @@ class _Client:
         return is_usable(local, self._clock.now(), rejected=self._ask.rejected)
 
     def _wait(self) -> Token | None:
-        """
-        Wait a moment for whoever is renewing.
-
-        Returns:
-            The token with an answer that still can't be saved. None: read again.
-        """
+        """Wait a moment for whoever is renewing. Return as `_unsaved`."""
         if not self._flights.wait(str(self._token.id), self._pause):
             self._clock.sleep(self._pause * random.uniform(0.5, 1.0))  # noqa: S311  # jitter, not a secret
         # The holder may have an answer it could not save.
@@ -216,7 +191,7 @@ class _Client:
             if urgent:
                 self._flights.wait(token_id, self._pause)
             return None
-        if not flight.done.wait(max(0.0, self._deadline - self._clock.monotonic())):
+        if not wait([flight], max(0.0, self._deadline - self._clock.monotonic())).done:
             self._read()
             return self._old_or(too_slow(token, self._profile.wait_timeout))
         try:

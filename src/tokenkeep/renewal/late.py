@@ -28,8 +28,6 @@ if TYPE_CHECKING:
     from tokenkeep.providers.base import Provider
     from tokenkeep.store import Store
 
-    Report = Callable[..., None]
-
 
 class Late:
     """
@@ -38,7 +36,7 @@ class Late:
     Its journal entry goes only after the write or the decision is final.
     """
 
-    def __init__(self, store: Store, journal: Journal, report: Report) -> None:
+    def __init__(self, store: Store, journal: Journal, report: Callable[..., None]) -> None:
         self._store = store
         self._journal = journal
         self._report = report
@@ -80,19 +78,19 @@ class Late:
             self._report("unjournaled", token, error=exc.what)
             return entry
 
-    def forget(self, entry: Entry, token: Token | None) -> None:
+    def forget(self, entry: Entry, token: Token | None) -> Token | None:
         """
-        Take an answer out of the journal, now that what becomes of it is final.
+        Take an answer out of the journal, now that what becomes of it is final: *token*, returned.
 
         One that can't be removed is only reported: replaying it is harmless.
         """
-        if entry.name is None:
-            return
         try:
-            self._journal.remove(entry)
+            if entry.name is not None:
+                self._journal.remove(entry)
         except StoreUnavailable as exc:
             about = token or Token(id=entry.token_id, user=entry.user)
             self._report("unjournaled", about, error=exc.what)
+        return token
 
     def _settled(self, entry: Entry, stored: Token | None, provider: Provider) -> Token | None:
         if stored is None or stored.status is Status.REVOKED:
@@ -101,7 +99,7 @@ class Late:
             return None
         # A provider may answer the base itself, with another end: that is not saved yet.
         if stored.pair == entry.pair != entry.base:
-            return self._done(entry, stored)
+            return self.forget(entry, stored)
         if entry.refresh_token == entry.base_refresh:
             wanted = stored.pair == entry.base and stored.status is not Status.LOGIN_NEEDED
         else:
@@ -109,25 +107,14 @@ class Late:
             # token, or verdict, somebody has put beside it since.
             wanted = stored.refresh_token == entry.base_refresh
         if wanted:
-            return self._done(entry, self._store.swap(renewed(stored, entry)))
+            return self.forget(entry, self._store.swap(renewed(stored, entry)))
         self._see_to(entry, stored, provider)
         self._report("superseded", stored)
-        return self._done(entry, None)
-
-    def _found(self, asked: Token) -> Token | None:
-        try:
-            found = self._store.find_token(asked)
-        except LookupFailed:
-            return None
-        return None if found is None else self._store.reread(str(found.id))
-
-    def _done(self, entry: Entry, token: Token | None) -> Token | None:
-        self.forget(entry, token)
-        return token
+        return self.forget(entry, None)
 
     def _see_to(self, entry: Entry, row: Token, provider: Provider) -> None:
         """
-        Let another login's row see to a refresh token that came too late.
+        Let a row see to the refresh token of an answer that came too late for it.
 
         Raises:
             StoreConflict: Somebody wrote the row meanwhile.
@@ -143,11 +130,8 @@ class Late:
 
         Without rotation only the access token is fresh; the refresh token is
         the business of whoever revoked or deleted the row. Where that would
-        end a newer login of the same user, that one's row sees to it.
-
-        Returns:
-            False if the provider could not be reached: the journal keeps the
-            token, so that a sweep tries again.
+        end a newer login of the same user, that one's row sees to it. False if
+        the provider could not be reached: the journal keeps it for a sweep.
         """
         fresh = Token(
             id=entry.token_id,
@@ -161,16 +145,8 @@ class Late:
         if entry.refresh_token != entry.base_refresh:
             fresh = fresh.but(refresh_token=entry.refresh_token)
         if stored is None and provider.profile.revokes_grant and entry.user:
-            newer = self._found(
-                Token(
-                    user=entry.user,
-                    provider=entry.provider,
-                    client_id=entry.client_id,
-                    data_center=entry.data_center,
-                    environment=entry.environment,
-                )
-            )
-            if newer is not None and newer.status is Status.OK:
+            newer = newer_login(self._store, entry)
+            if newer is not None:
                 self._see_to(entry, newer, provider)
                 return True
         try:
@@ -197,3 +173,24 @@ def _with_late(row: Token, entry: Entry, habits: saving.Habits) -> Token:
         to_revoke=tuple(each for each in renewal.to_revoke if each != spent),
         replaced=tuple(each for each in renewal.replaced if each != spent),
     )
+
+
+def newer_login(store: Store, gone: Entry | Token) -> Token | None:
+    """
+    Return the row of a login that came after a deleted row, of the same user and client.
+
+    None if there is none that works.
+    """
+    asked = Token(
+        user=gone.user,
+        provider=gone.provider,
+        client_id=gone.client_id,
+        data_center=gone.data_center,
+        environment=gone.environment,
+    )
+    try:
+        found = store.find_token(asked)
+    except LookupFailed:
+        return None
+    newer = None if found is None else store.reread(str(found.id))
+    return newer if newer is not None and newer.status is Status.OK else None

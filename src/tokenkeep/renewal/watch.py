@@ -15,7 +15,6 @@ if TYPE_CHECKING:
 MARGIN = 2.0
 """Added to a claim's length before a waiter takes it over, in seconds."""
 
-
 _MOST = 1000
 
 
@@ -30,13 +29,10 @@ class Watch:
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
         self._since: dict[str, float] = {}
-        self._given_up: dict[str, None] = {}
 
     def give_up(self, nonce: str) -> None:
         """Note that nobody is behind a claim of this process, which it could not take away."""
-        self._given_up[nonce] = None
-        if len(self._given_up) > _MOST:
-            self._given_up = {nonce: None}
+        self._since[nonce] = float("-inf")
 
     def takeable(self, claim: Claim, profile: Profile) -> bool:
         """
@@ -47,7 +43,7 @@ class Watch:
         most, on its own monotonic clock; or when its own end lies far enough back,
         whoever's clock is wrong: not where refresh tokens rotate without grace.
         """
-        if claim.nonce in self._given_up or holder.is_dead(claim.holder):
+        if holder.is_dead(claim.holder):
             return True
         length = min(claim.length, profile.claim_length)
         now = self._clock.monotonic()
