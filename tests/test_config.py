@@ -94,7 +94,6 @@ OAUTH2, ZOHO, PROFILE = "[providers.oauth2]\n", "[providers.zoho]\n", "[provider
         (OAUTH2 + "name = 5", "oauth2", "name has to be a text"),
         (OAUTH2 + "issuer = 5", "oauth2", "issuer has to be a URL, not 5"),
         (OAUTH2 + "revocation_endpoint = 5", "oauth2", "endpoint has to be a URL"),
-        (OAUTH2 + "scope_separator = 5", "oauth2", "scope_separator has to be a text"),
         (OAUTH2 + "client_auth = []", "oauth2", "has to be body or basic"),
         (OAUTH2 + 'lifetime = "1h"', "oauth2", "lifetime has to be a number of seconds"),
         (OAUTH2 + 'errors = "1h"', "oauth2", "a table of error codes, not '1h'"),
