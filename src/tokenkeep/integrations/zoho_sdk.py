@@ -299,7 +299,7 @@ class SDKStore:
             # call was made with is what this thread was given last.
             self.keeper.rejected(
                 token_id,
-                str(self._handed.get(token_id) or token.get_access_token()),
+                str(self._handed.tokens.get(token_id) or token.get_access_token()),
                 issuer=self._issuer(self._existing(token_id)),
             )
 
@@ -337,9 +337,7 @@ class SDKStore:
         """
         Return where a token is renewed: as it says, as its API's host does, or where we are.
 
-        Returns:
-            None if nobody says; the environment does not for a token of
-            another data centre, which would be sent to the wrong one.
+        Not where we are for a token of another data centre: it would be sent to the wrong one.
         """
         if token.issuer:
             return token.issuer
@@ -401,12 +399,7 @@ class SDKStore:
         return self._logins.elect(asked)
 
     def _refuse_second_row(self, asked: Token) -> None:
-        """
-        Refuse a first login whose save would be: from 6_0 on the SDK keeps that to itself.
-
-        Raises:
-            DuplicateRefreshToken: Another user's or environment's row has the refresh token.
-        """
+        """Refuse a login whose save would be refused: from 6_0 on the SDK keeps that to itself."""
         if not (asked.refresh_token and asked.client_id):
             return
         anywhere = asked.but(
@@ -491,16 +484,13 @@ class _Handed(threading.local):
     """The access tokens that each thread was given last, by id. It shows none of them."""
 
     def __init__(self) -> None:
-        self._tokens: dict[str, str | None] = {}
-
-    def get(self, token_id: str) -> str | None:
-        return self._tokens.get(token_id)
+        self.tokens: dict[str, str | None] = {}
 
     def note(self, token_id: str, access_token: str | None) -> None:
-        self._tokens.pop(token_id, None)
-        self._tokens[token_id] = access_token
-        if len(self._tokens) > _MOST_HANDED:
-            del self._tokens[next(iter(self._tokens))]
+        self.tokens.pop(token_id, None)
+        self.tokens[token_id] = access_token
+        if len(self.tokens) > _MOST_HANDED:
+            del self.tokens[next(iter(self.tokens))]
 
 
 def _brings_another_login(asked: Token, stored: Token) -> bool:
