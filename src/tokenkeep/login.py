@@ -160,10 +160,6 @@ class AuthorizationRequest:
         """
         Return a request as it was when it was kept, without its address.
 
-        Args:
-            table: The data centres that an answer may name.
-            kept: As `kept` gave it.
-
         Raises:
             UnknownName: Its data centre is not in the table any more.
         """
@@ -218,10 +214,7 @@ class AuthorizationRequest:
 
 def state_of(answer: str) -> str:
     """
-    Return the state that an answer carries, to look up what was `Kept` by it.
-
-    Args:
-        answer: The address the browser was sent to, or its query.
+    Return the state that an answer carries, as for `accept`, to look up what was `Kept` by it.
 
     Raises:
         NotThisLogin: It carries none.
@@ -290,12 +283,7 @@ class Wanted:
 
 
 def zoho_of(keeper: Keeper) -> Zoho:
-    """
-    Return the configured Zoho, which knows the data centres.
-
-    Raises:
-        ConfigurationError: Something else goes by that name.
-    """
+    """Return the configured Zoho, which knows the data centres; else `ConfigurationError`."""
     provider = keeper.providers.of(Token(provider=PROVIDER))
     if not isinstance(provider, Zoho):
         raise ConfigurationError(f"The provider {PROVIDER!r} of the configuration is not Zoho's")
@@ -303,12 +291,7 @@ def zoho_of(keeper: Keeper) -> Zoho:
 
 
 def check_environment(data_center: DataCenter, environment: str | None) -> None:
-    """
-    Make sure that there is such an environment. None is fine.
-
-    Raises:
-        UnknownName: There is none.
-    """
+    """Raise `UnknownName` where there is no such environment. None is fine."""
     if environment is not None:
         data_center.api_domain(environment)
 
@@ -328,14 +311,8 @@ def sign_in(keeper: Keeper, wanted: Wanted, code: Code, note: Callable[[str], No
 
     Stored whole or not at all: what can't be stored is revoked again.
 
-    Args:
-        keeper: Has the store and the providers.
-        wanted: What the code was asked for with.
-        code: The code.
-        note: Called with what the person should know besides.
-
-    Returns:
-        The token as stored.
+    *wanted* is what the code was asked for with; *note* is called with what the person should
+    know besides.
 
     Raises:
         GrantRejected: The provider rejects the code.

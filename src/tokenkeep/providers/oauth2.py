@@ -197,13 +197,7 @@ class OAuth2(Provider):
         return answers.seconds(body.fields.get("expires_in")) or self._lifetime
 
     def meaning(self, code: str, body: answers.Body) -> type[RenewalError] | None:  # noqa: ARG002 - for providers that say more in other fields
-        """
-        Return what an error code means. None if it is not known.
-
-        Args:
-            code: As the provider wrote it.
-            body: The whole answer.
-        """
+        """Return what an error code, as the provider wrote it, means. None if it is not known."""
         return self._errors.get(code.lower())
 
     def wait(self, reply: Reply) -> float | None:
@@ -222,8 +216,7 @@ class OAuth2(Provider):
             raise ConfigurationError(f"A call to {self.name} needs {' and '.join(missing)}")
 
     def _mint(self, token: Token, form: Form, if_rejected: str) -> Answer:
-        reply = self._post(self._token_endpoint(token), form)
-        outcome = self._judge(form, reply, if_rejected)
+        outcome = self._judge(form, self._post(self._token_endpoint(token), form), if_rejected)
         # Raised here, where no local variable holds what the provider answered.
         if isinstance(outcome, RenewalError):
             raise outcome

@@ -70,10 +70,7 @@ class DataCenter:
 
     def api_domain(self, environment: str = "production") -> str:
         """
-        Return the base URL for API calls.
-
-        Args:
-            environment: ``production``, ``sandbox`` or ``developer``.
+        Return the base URL for API calls in one of `ENVIRONMENTS`.
 
         Raises:
             UnknownName: There is no such environment, or not here.
