@@ -20,7 +20,7 @@ from common import (
     user_of,
 )
 
-from tokenkeep.integrations.zoho_sdk import SDKStore, zoho_tokens
+from tokenkeep.integrations.zoho_sdk import SDKStore, theirs
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -57,7 +57,7 @@ def cases(path: Path, n: int, rounds: int) -> list[Case]:
     vault = store.keeper.store
     ids = fill(vault, path, n)
     hot = [ids[i * n // min(HOT, n)] for i in range(min(HOT, n))] * OFTEN
-    asked = [zoho_tokens.made(vault.find_token_by_id(i), None, i) for i in hot]
+    asked = [theirs(vault.find_token_by_id(i), None, i) for i in hot]
     users = [token.get_user_signature().get_name() for token in asked]
     raw = [record_id(i) for i in hot]
     db = kept_connection(path)

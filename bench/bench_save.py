@@ -24,7 +24,7 @@ from common import (
 )
 
 from tokenkeep.backends.rows import COLUMNS
-from tokenkeep.integrations.zoho_sdk import SDKStore, zoho_tokens
+from tokenkeep.integrations.zoho_sdk import SDKStore, theirs
 
 if TYPE_CHECKING:
     import sqlite3
@@ -87,7 +87,7 @@ def cases(path: Path, n: int, rounds: int) -> list[Case]:
     stored = [vault.find_token_by_id(i) for i in ids]
 
     def for_sdk(tokens: Iterable[Any]) -> list[Any]:
-        return [zoho_tokens.made(each, each.expires_at, each.id) for each in tokens]
+        return [theirs(each, each.expires_at, each.id) for each in tokens]
 
     known = for_sdk(stored)
     # Read by the one store, saved by the other, which has seen none of them.

@@ -27,7 +27,7 @@ from tokenkeep import Token, Vault, open_store, records
 from tokenkeep.backends import open_backend
 from tokenkeep.backends.rows import COLUMNS, to_row
 from tokenkeep.backends.sql_schema import column_name
-from tokenkeep.integrations.zoho_sdk import SDKStore, zoho_tokens
+from tokenkeep.integrations.zoho_sdk import SDKStore, theirs
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -97,7 +97,7 @@ def ours(opened: Opened, ids: list[str], written: list[str]) -> dict[str, Callab
     vault = store.keeper.store
     stored = [vault.find_token_by_id(each) for each in ids]
     saved = [vault.find_token_by_id(each) for each in written]
-    known = [zoho_tokens.made(token, token.expires_at, token.id) for token in saved]
+    known = [theirs(token, token.expires_at, token.id) for token in saved]
 
     def each(call: Callable[[Any], object], items: list[Any]) -> Callable[[], None]:
         def run() -> None:

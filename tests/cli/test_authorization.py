@@ -6,7 +6,7 @@ import person
 import pytest
 
 from tokenkeep.errors import ProviderRefused, ProviderUnavailable, UnknownName
-from tokenkeep.login.authorization import (
+from tokenkeep.login import (
     AuthorizationRequest,
     NotThisLogin,
     challenge,

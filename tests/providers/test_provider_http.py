@@ -16,8 +16,7 @@ import pytest
 from provider_server import SECRETS, assert_error_is_clean, drip, response
 
 from tokenkeep.errors import ConfigurationError, ProviderUnavailable
-from tokenkeep.providers.form import Form
-from tokenkeep.providers.http import MAX_BODY, get_json, post_form
+from tokenkeep.providers.http import MAX_BODY, Form, get_json, post_form
 
 # Far more than the bound of 0.5 s and its margin, far less than what any of
 # the servers below would take: they drip or hang for a minute and longer.

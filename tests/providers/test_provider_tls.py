@@ -14,8 +14,7 @@ from provider_server import SECRETS, assert_error_is_clean, read_request, respon
 
 from tokenkeep.errors import ConfigurationError, ProviderUnavailable
 from tokenkeep.providers import connection as connections
-from tokenkeep.providers.form import Form
-from tokenkeep.providers.http import post_form
+from tokenkeep.providers.http import Form, post_form
 
 NAME = "accounts.zoho.test"
 

@@ -136,9 +136,9 @@ def test_from_configuration():
         ({}, "lacks accounts and production"),
         ({"accounts": "https://a.example"}, "lacks production"),
         ({"acounts": "https://a.example"}, "unknown key 'acounts'.*accounts, production"),
-        ({"accounts": 7, "production": "https://b.example"}, "accounts has the wrong type"),
-        ({"aliases": "a.example"}, "aliases has the wrong type"),
-        ({"aliases": [7]}, "aliases has the wrong type"),
+        ({"accounts": 7, "production": "https://b.example"}, "accounts has to be a text"),
+        ({"aliases": "a.example"}, "aliases has to be a list of hosts"),
+        ({"aliases": [7]}, "aliases has to be a text"),
         ({"accounts": "http://a.example", "production": "https://b.example"}, "Plain http"),
         ({"accounts": "a.example", "production": "https://b.example"}, "not a URL"),
         (

@@ -191,4 +191,4 @@ def test_the_last_hundred_are_remembered():
     for number in (0, *range(100), 0, 100):
         handed.note(str(number), "a")
 
-    assert [handed.get("0"), handed.get("1"), handed.get("2")] == ["a", None, "a"]
+    assert [handed.tokens.get(each) for each in "012"] == ["a", None, "a"]

@@ -15,8 +15,7 @@ from tokenkeep.cli import output
 from tokenkeep.clock import CLOCK_TOLERANCE
 from tokenkeep.config import open_store, settings
 from tokenkeep.errors import TokenKeepError
-from tokenkeep.providers.form import Form
-from tokenkeep.providers.http import post_form
+from tokenkeep.providers.http import Form, post_form
 from tokenkeep.records import EVER
 from tokenkeep.token import Status, Token
 

@@ -43,14 +43,12 @@ try:
     from zohocrmsdk.src.com.zoho.api.authenticator.token import Token as SDKToken
     from zohocrmsdk.src.com.zoho.crm.api.exception.sdk_exception import SDKException
     from zohocrmsdk.src.com.zoho.crm.api.initializer import Initializer
+    from zohocrmsdk.src.com.zoho.crm.api.user_signature import UserSignature
 except ModuleNotFoundError as _exc:
     raise DriverMissing(
         f"The official Zoho CRM SDK is not installed: no module {_exc.name}",
         hint="Install it: pip install 'tokenkeep[zoho]', or the generation you use",
     ) from _exc
-
-# Needs the SDK as well; without it the error above is the one to see.
-from tokenkeep.integrations import zoho_tokens
 
 __all__ = ["CODE", "PROVIDER", "SDK_FLOOR", "NoToken", "SDKStore"]
 
@@ -67,6 +65,15 @@ left, in seconds, so that it never does.
 """
 
 _NOTHING = Token()
+
+_FILLED = (
+    ("client_id", "client_id"),
+    ("client_secret", "client_secret"),
+    ("grant_token", "grant_token"),
+    ("redirect_url", "redirect_uri"),
+    ("api_domain", "api_domain"),
+)
+"""The SDK's name -> ours, of what is filled in only where it is missing."""
 
 _MOST_HANDED = 100
 """Of how many ids a thread remembers which access token it was given last."""
@@ -146,16 +153,16 @@ class SDKStore:
             self._logins.over()
             if token.get_id():
                 # Wherever it is valid, but nobody else's.
-                asked = zoho_tokens.asked(token, None, provider=PROVIDER)
+                asked = ours(token, None)
                 found = self.keeper.store.find_token(asked)
             else:
-                asked = zoho_tokens.asked(token, self._asked_place(token), provider=PROVIDER)
+                asked = ours(token, self._asked_place(token))
                 found = self._valid(asked)
             if found is None:
                 return None
             token_id = asked.id or str(found.id)
             self._handed.note(token_id, found.access_token)
-            return zoho_tokens.filled(token, found, self._shown_expiry(found), token_id)
+            return fill(token, found, self._shown_expiry(found), token_id)
 
     def find_token_by_id(self, id: str) -> Any:  # noqa: A002  # the SDK's own name
         """
@@ -171,7 +178,7 @@ class SDKStore:
             self._logins.over()
             valid = self._renewed(self._existing(id))
             self._handed.note(id, valid.access_token)
-            return zoho_tokens.made(valid, self._shown_expiry(valid), id)
+            return theirs(valid, self._shown_expiry(valid), id)
 
     def save_token(self, token: Any) -> None:
         """
@@ -194,11 +201,10 @@ class SDKStore:
             url = environment.url if environment else token.get_api_domain()
             place = self._place(url)
             issuer = environment.accounts_url if environment else None
-            end = zoho_tokens.seconds(token.get_expires_in())
-            given = zoho_tokens.asked(
+            end = _seconds(token.get_expires_in())
+            given = ours(
                 token,
                 place,
-                provider=PROVIDER,
                 expires_at=None if end is None else end + self.keeper.clock_errors.of(issuer),
                 redirect_uri=token.get_redirect_url(),
                 api_domain=self._api_domain(token, place),
@@ -243,7 +249,7 @@ class SDKStore:
             SDKException: The store can't be read.
         """
         with _sdk_errors:
-            return [zoho_tokens.made(t, t.expires_at, str(t.id)) for t in self._all_zohos()]
+            return [theirs(t, t.expires_at, str(t.id)) for t in self._all_zohos()]
 
     def delete_tokens(self) -> None:
         """
@@ -299,7 +305,7 @@ class SDKStore:
             # call was made with is what this thread was given last.
             self.keeper.rejected(
                 token_id,
-                str(self._handed.get(token_id) or token.get_access_token()),
+                str(self._handed.tokens.get(token_id) or token.get_access_token()),
                 issuer=self._issuer(self._existing(token_id)),
             )
 
@@ -337,9 +343,7 @@ class SDKStore:
         """
         Return where a token is renewed: as it says, as its API's host does, or where we are.
 
-        Returns:
-            None if nobody says; the environment does not for a token of
-            another data centre, which would be sent to the wrong one.
+        Not where we are for a token of another data centre: it would be sent to the wrong one.
         """
         if token.issuer:
             return token.issuer
@@ -401,12 +405,7 @@ class SDKStore:
         return self._logins.elect(asked)
 
     def _refuse_second_row(self, asked: Token) -> None:
-        """
-        Refuse a first login whose save would be: from 6_0 on the SDK keeps that to itself.
-
-        Raises:
-            DuplicateRefreshToken: Another user's or environment's row has the refresh token.
-        """
+        """Refuse a login whose save would be refused: from 6_0 on the SDK keeps that to itself."""
         if not (asked.refresh_token and asked.client_id):
             return
         anywhere = asked.but(
@@ -491,16 +490,83 @@ class _Handed(threading.local):
     """The access tokens that each thread was given last, by id. It shows none of them."""
 
     def __init__(self) -> None:
-        self._tokens: dict[str, str | None] = {}
-
-    def get(self, token_id: str) -> str | None:
-        return self._tokens.get(token_id)
+        self.tokens: dict[str, str | None] = {}
 
     def note(self, token_id: str, access_token: str | None) -> None:
-        self._tokens.pop(token_id, None)
-        self._tokens[token_id] = access_token
-        if len(self._tokens) > _MOST_HANDED:
-            del self._tokens[next(iter(self._tokens))]
+        self.tokens.pop(token_id, None)
+        self.tokens[token_id] = access_token
+        if len(self.tokens) > _MOST_HANDED:
+            del self.tokens[next(iter(self.tokens))]
+
+
+def ours(token: Any, place: Place | None, **known: object) -> Token:
+    """Return the SDK's token as a partial one of ours, for *place*, with what is known."""
+    signature = token.get_user_signature()
+    # A copy of an empty one is made in a third of the time of a new one.
+    return _NOTHING.but(
+        provider=PROVIDER,
+        id=token.get_id() or None,
+        user=(signature.get_name() or None) if signature else None,
+        client_id=token.get_client_id() or None,
+        client_secret=token.get_client_secret() or None,
+        access_token=token.get_access_token() or None,
+        refresh_token=token.get_refresh_token() or None,
+        grant_token=token.get_grant_token() or None,
+        data_center=place.data_center if place else None,
+        environment=place.environment if place else None,
+        **known,
+    )
+
+
+def theirs(token: Token, expires_at: float | None, token_id: str) -> Any:
+    """
+    Make an OAuthToken; only its own constructor gives it all the SDK will touch.
+
+    *expires_at* is what the SDK is told of its end, in epoch seconds; *token_id* the id that
+    it was asked by, which may be its caller's own.
+    """
+    # At once, and not by `fill`: the SDK asks for one before each of its calls.
+    sdk_token = OAuthToken(
+        client_id=token.client_id,
+        client_secret=token.client_secret,
+        grant_token=token.grant_token,
+        refresh_token=token.refresh_token,
+        redirect_url=token.redirect_uri,
+        id=token_id,
+        access_token=token.access_token,
+        user_signature=None if token.user is None else UserSignature(token.user),
+        api_domain=token.api_domain,
+    )
+    sdk_token.set_expires_in(_milliseconds(expires_at))
+    return sdk_token
+
+
+def fill(token: Any, stored: Token, expires_at: float | None, token_id: str) -> Any:
+    """Fill the SDK's token in place, as `theirs`: what we know better, and what is missing."""
+    token.set_id(token_id)
+    token.set_access_token(stored.access_token)
+    token.set_expires_in(_milliseconds(expires_at))
+    if stored.refresh_token is not None:
+        token.set_refresh_token(stored.refresh_token)
+    if token.get_user_signature() is None and stored.user is not None:
+        token.set_user_signature(UserSignature(stored.user))
+    # By name, so that no secret is in a local variable a traceback may show.
+    for name, our_name in _FILLED:
+        if getattr(token, f"get_{name}")() is None:
+            getattr(token, f"set_{name}")(getattr(stored, our_name))
+    return token
+
+
+def _seconds(expires_in: object) -> float | None:
+    """Return the SDK's ``expires_in`` in epoch seconds. None for what is no number."""
+    try:
+        return int(str(expires_in)) / 1000
+    except (ValueError, OverflowError):
+        return None
+
+
+def _milliseconds(expires_at: float | None) -> str | None:
+    return None if expires_at is None else str(int(expires_at * 1000))
 
 
 def _brings_another_login(asked: Token, stored: Token) -> bool:

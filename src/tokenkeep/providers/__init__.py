@@ -79,16 +79,10 @@ def _load(name: str) -> Any:
 
 def configured(name: str, options: Mapping[str, object]) -> Provider:
     """
-    Make the provider that a configuration describes.
+    Make the provider that a configuration describes, whose tokens are stored under *name*.
 
-    Args:
-        name: What its tokens are stored under.
-        options: As its class takes them; ``kind`` names that class among
-            `PROVIDERS`, and is *name* if missing.
-
-    Raises:
-        UnknownName: There is no such kind.
-        ConfigurationError: It does not take these options.
+    *options* are as its class takes them; ``kind`` names that class as for `provider`, which says
+    what may be raised, and is *name* if missing.
     """
     rest = dict(options)
     kind = rest.pop("kind", name)
@@ -116,12 +110,7 @@ class Providers:
         self._made: dict[str, Provider] = {}
 
     def of(self, token: Token) -> Provider:
-        """
-        Return the provider of a token.
-
-        Raises:
-            UnknownName: It names one that is not known.
-        """
+        """Return the provider of a token, as `named` does."""
         return self.named(token.provider or self.default)
 
     def named(self, name: str) -> Provider:
@@ -162,10 +151,5 @@ class Providers:
         return None
 
     def expect_known(self, token: Token) -> None:
-        """
-        Refuse a question about a provider, data centre or environment that there is not.
-
-        Raises:
-            UnknownName: It lists the known ones.
-        """
+        """Raise `UnknownName` for a provider, data centre or environment that there is not."""
         self.of(token).expect_known(token.data_center, token.environment)

@@ -25,11 +25,7 @@ class Address:
     """
     A URL taken apart.
 
-    Args:
-        scheme: ``https`` or ``http``.
-        host: Lower-cased, without brackets and without a trailing dot.
-        port: Filled in if the URL names none.
-        target: Path and query, ``/`` at least.
+    Its host is lower-cased, without brackets and a trailing dot; *target* is path and query.
     """
 
     scheme: str
@@ -52,10 +48,7 @@ class Address:
 
 def parse(url: str) -> Address:
     """
-    Take apart a URL that tokens may be sent to.
-
-    Args:
-        url: ``https://host[:port][/path]``; plain ``http`` only to loopback.
+    Take apart a URL that tokens may be sent to: https, or plain http to loopback.
 
     Raises:
         ConfigurationError: *url* is something else, or would send secrets

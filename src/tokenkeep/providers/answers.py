@@ -20,13 +20,7 @@ _VISIBLE = re.compile(r"[ -~]+")
 
 @dataclass(frozen=True, slots=True)
 class Body:
-    """
-    The JSON object of an answer, or why there is none.
-
-    Args:
-        fields: The object. Empty if the answer is not one.
-        fault: What it is instead, in words of our own. None if it is one.
-    """
+    """The JSON object of an answer; if it is none, *fault* says in words of our own what it is."""
 
     fields: Mapping[str, object] = field(repr=False)
     fault: str | None = None
@@ -64,15 +58,11 @@ def read(reply: Reply) -> Body:
 
 def seconds(value: object) -> float | None:
     """
-    Return a duration a provider named.
+    Return a duration a provider named, as a number or a string with one.
 
-    Args:
-        value: A number, or a string with one.
-
-    Returns:
-        Seconds, more than 0 and at most `LONGEST`: what is beyond that is a date
-        or a mistake. None for all else: a bool, NaN, nothing, something negative
-        or absurd says nothing about how long a token lives.
+    More than 0 and at most `LONGEST`: what is beyond that is a date or a mistake. None for all
+    else: a bool, NaN, nothing, something negative or absurd says nothing about how long a token
+    lives.
     """
     if isinstance(value, str) and _NUMBER.fullmatch(value.strip()):
         value = float(value)

@@ -100,14 +100,7 @@ class Answer:
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """
-    Where a token is valid.
-
-    Args:
-        data_center: The provider's region; ``host:port`` of an unknown host.
-        environment: ``production``, ``sandbox`` or ``developer``;
-            ``host:port`` of an unknown host.
-    """
+    """Where a token is valid: region and environment; both ``host:port`` of an unknown host."""
 
     data_center: str
     environment: str
@@ -168,12 +161,7 @@ class Provider(ABC):
 
     @abstractmethod
     def place(self, api_domain: str | None) -> Place | None:
-        """
-        Say where a token with this API base URL is valid.
-
-        Args:
-            api_domain: A URL or a host. None gives None.
-        """
+        """Say where a token with this API base URL, or host, is valid. None gives None."""
 
     @abstractmethod
     def issuer(self, place: Place | None) -> str | None:
@@ -198,11 +186,7 @@ class Provider(ABC):
 
     def expect_known(self, data_center: str | None, environment: str | None) -> None:
         """
-        Refuse names that no token of this provider can have.
-
-        Args:
-            data_center: As in `Place`. None is fine.
-            environment: Likewise.
+        Refuse names that no token of this provider can have, as in `Place`. None is fine.
 
         Raises:
             UnknownName: There is no such data centre or environment; it lists the known ones.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import contextlib
 import os
 import ssl
@@ -16,7 +17,6 @@ from urllib3.exceptions import LocationParseError
 from urllib3.util import Url, parse_url
 
 from tokenkeep.errors import ConfigurationError
-from tokenkeep.providers.form import basic
 
 if TYPE_CHECKING:
     from tokenkeep.providers.address import Address
@@ -55,6 +55,11 @@ def connection_to(address: Address, timeout: float) -> HTTPConnection:
     return connection
 
 
+def basic(pair: str) -> str:
+    """Return the header value for a user name and password joined by a colon (RFC 7617)."""
+    return f"Basic {base64.b64encode(pair.encode()).decode()}"
+
+
 def _proxy(address: Address) -> Url | None:
     """Return the proxy of the environment, chosen as requests would. None if there is none."""
     proxies = getproxies()
@@ -77,10 +82,8 @@ def _tls(bundle: str | None) -> ssl.SSLContext:
     """
     Return the one TLS configuration: certificate and host name are verified.
 
-    Args:
-        bundle: A file or folder of CA certificates. None means the system's
-            (``SSL_CERT_FILE`` and ``SSL_CERT_DIR`` included), or certifi's
-            where the system has none.
+    *bundle* is a file or folder of CA certificates. None means the system's (``SSL_CERT_FILE``
+    and ``SSL_CERT_DIR`` included), or certifi's where the system has none.
     """
     try:
         if bundle and Path(bundle).is_dir():

@@ -13,7 +13,8 @@ from concurrent.futures import Future
 from dataclasses import dataclass, field
 from email.utils import parsedate_to_datetime
 from functools import cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
+from urllib.parse import urlencode
 
 from urllib3.exceptions import (
     ConnectTimeoutError,
@@ -29,11 +30,11 @@ from tokenkeep.providers.connection import connection_to
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from types import UnionType
 
     from urllib3.connection import HTTPConnection
 
     from tokenkeep.providers.address import Address
-    from tokenkeep.providers.form import Form
 
 MAX_BODY = 1_000_000
 """Longest answer that is read, in bytes."""
@@ -45,16 +46,45 @@ _PROMPT = 0.02  # a process that runs wakes up no later than this after its dead
 _CHUNK = 16_384
 _OLDEST_DATE = 946_684_800.0  # the year 2000: a clock before it is not set at all
 _MULTIPLE_CHOICES, _BAD_REQUEST = 300, 400
+_SECRET_FIELDS = frozenset({"client_secret", "refresh_token", "code", "code_verifier", "token"})
+
+
+class Form:
+    """
+    The fields of a form post; its ``repr`` shows their names only.
+
+    Not a dict: what prints local variables (crash reporters, rich) looks
+    into dicts.
+
+    Args:
+        authorization: Value of the ``Authorization`` header. None sends none.
+        fields: Those that are None are left out.
+    """
+
+    __slots__ = ("_fields", "authorization")
+
+    def __init__(self, authorization: str | None = None, /, **fields: str | None) -> None:
+        self.authorization = authorization
+        self._fields = {name: value for name, value in fields.items() if value is not None}
+
+    def __repr__(self) -> str:
+        return f"<Form {', '.join(self._fields)}>"
+
+    def is_quoted_in(self, text: str) -> bool:
+        """Whether *text* has the value of a secret field in it."""
+        return any(self._fields[name] in text for name in _SECRET_FIELDS & self._fields.keys())
+
+    def encode(self) -> bytes:
+        """Return the body to send (``application/x-www-form-urlencoded``)."""
+        return urlencode(self._fields).encode()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reply:
     """
-    What came back, read to its end.
+    What came back, read to its end; never a redirect.
 
     Args:
-        status: The HTTP status, never a redirect.
-        body: At most `MAX_BODY` bytes.
         clock_offset: The server's clock minus ours, in seconds, when its
             headers came in. None if it sent no date, or a senseless one.
         retry_after: How long it asks to be left alone, in seconds. None if it
@@ -73,12 +103,8 @@ def post_form(
     """
     Post a form and read the whole answer.
 
-    Args:
-        url: Where to; https, or plain http on loopback.
-        form: The body, and the client's authentication.
-        timeout: Wall-clock bound for everything, name resolution included,
-            in seconds.
-        clock: Our time, in epoch seconds, to compare the server's with.
+    *timeout*, in seconds, bounds everything on the wall clock, name resolution
+    included; *clock* is our time, in epoch seconds, to compare the server's with.
 
     Raises:
         ConfigurationError: Nothing may be sent to *url*, or a proxy or CA
@@ -86,7 +112,7 @@ def post_form(
         ProviderUnavailable: No connection, no answer in time, a redirect, or
             an answer that is too long.
     """
-    return _run(_Request("POST", parse(url), form.authorization, form.encode()), timeout, clock)
+    return _run(_Exchange("POST", parse(url), form, timeout, clock))
 
 
 def get_json(url: str, *, timeout: float, authorization: str) -> tuple[int, object]:
@@ -101,7 +127,7 @@ def get_json(url: str, *, timeout: float, authorization: str) -> tuple[int, obje
     if not (authorization.isascii() and authorization.isprintable()):
         raise ConfigurationError("This access token can't be sent: it has control characters")
     address = parse(url)
-    reply = _run(_Request("GET", address, authorization), timeout, time.time)
+    reply = _run(_Exchange("GET", address, Form(authorization), timeout, time.time))
     if not reply.body.strip():
         return reply.status, None
     try:
@@ -112,21 +138,22 @@ def get_json(url: str, *, timeout: float, authorization: str) -> tuple[int, obje
         ) from None
 
 
-def _run(request: _Request, timeout: float, clock: Callable[[], float]) -> Reply:
+def _run(exchange: _Exchange) -> Reply:
     """
-    Make one request in a thread of its own and wait for it, no longer than *timeout*.
+    Make one request in a thread of its own and wait for it, no longer than its timeout.
 
     A socket's timeout starts anew with each byte, and name resolution has
     none: only somebody who waits outside can keep a wall-clock bound.
     """
-    exchange = _Exchange(request, timeout, clock)
-    host = request.address.host
+    host = exchange.address.host
     try:
         # A daemon: a name server that never answers must not keep the process alive.
         threading.Thread(target=exchange.run, name="tokenkeep-request", daemon=True).start()
         reply = exchange.wait()
     except TimeoutError:
-        raise ProviderUnavailable(f"{host} did not answer within {timeout:g} seconds") from None
+        raise ProviderUnavailable(
+            f"{host} did not answer within {exchange.timeout:g} seconds"
+        ) from None
     except (OSError, HTTPError, http.client.HTTPException) as exc:
         # Not chained: texts and frames below this one may hold what was sent.
         raise ProviderUnavailable(f"{host} {_fault(exc)}") from None
@@ -142,28 +169,6 @@ def _run(request: _Request, timeout: float, clock: Callable[[], float]) -> Reply
     return reply
 
 
-@dataclass(frozen=True, slots=True)
-class _Request:
-    """What to send, once. The body is a form; None sends none, nor that header."""
-
-    method: str
-    address: Address
-    authorization: str | None = field(repr=False)
-    body: bytes | None = field(default=None, repr=False)
-
-    def headers(self) -> dict[str, str]:
-        headers = {
-            "User-Agent": _user_agent(),
-            "Accept": "application/json",
-            "Connection": "close",
-        }
-        if self.body is not None:
-            headers["Content-Type"] = "application/x-www-form-urlencoded"
-        if self.authorization:
-            headers["Authorization"] = self.authorization
-        return headers
-
-
 class _TooLong(http.client.HTTPException):
     """The answer is longer than `MAX_BODY`."""
 
@@ -173,12 +178,23 @@ class _Exchange:
     One request under way, and the means to cut it off.
 
     After *timeout* seconds nothing is sent any more, and nobody waits for what was not read.
+    Of *form* a ``GET`` has the authorization only.
     """
 
-    def __init__(self, request: _Request, timeout: float, clock: Callable[[], float]) -> None:
-        self._outcome: Future[Reply] = Future()
-        self._request = request
+    def __init__(
+        self,
+        method: Literal["GET", "POST"],
+        address: Address,
+        form: Form,
+        timeout: float,
+        clock: Callable[[], float],
+    ) -> None:
+        self.address = address
+        self.timeout = timeout
+        self._method = method
+        self._form = form
         self._clock = clock
+        self._outcome: Future[Reply] = Future()
         self._deadline = time.monotonic() + timeout
         self._abandoned = False
         self._connection: HTTPConnection | None = None
@@ -233,7 +249,7 @@ class _Exchange:
                     socket.socket.shutdown(sock, socket.SHUT_RDWR)
 
     def _exchange(self) -> Reply:
-        connection = connection_to(self._request.address, self._remaining())
+        connection = connection_to(self.address, self._remaining())
         self._connection = connection
         try:
             # Whoever switched this on for debugging would print the form.
@@ -243,10 +259,10 @@ class _Exchange:
             self._socket = connection.sock
             connection.timeout = self._remaining()
             connection.request(
-                self._request.method,
-                self._request.address.target,
-                body=self._request.body,
-                headers=self._request.headers(),
+                self._method,
+                self.address.target,
+                body=self._form.encode() if self._method == "POST" else None,
+                headers=self._headers(),
             )
             # From here on abandon() is what ends it. A timeout of the socket's own
             # would have run out, too, when a stopped process goes on.
@@ -264,6 +280,18 @@ class _Exchange:
         finally:
             with self._closing:
                 connection.close()
+
+    def _headers(self) -> dict[str, str]:
+        headers = {
+            "User-Agent": _user_agent(),
+            "Accept": "application/json",
+            "Connection": "close",
+        }
+        if self._method == "POST":
+            headers["Content-Type"] = "application/x-www-form-urlencoded"
+        if self._form.authorization:
+            headers["Authorization"] = self._form.authorization
+        return headers
 
     def _read(self, response: http.client.HTTPResponse) -> bytes:
         body = bytearray()
@@ -286,9 +314,8 @@ class _Exchange:
 
 
 # The first that matches is said.
-_FAULTS: tuple[tuple[type[Exception], str], ...] = (
-    (WrappedSSLError, "can't be reached: TLS failed"),
-    (ssl.SSLError, "can't be reached: TLS failed"),
+_FAULTS: tuple[tuple[type[Exception] | UnionType, str], ...] = (
+    (WrappedSSLError | ssl.SSLError, "can't be reached: TLS failed"),
     (NameResolutionError, "can't be found: its name does not resolve"),
     (NewConnectionError, "can't be reached: no connection"),
     (ConnectTimeoutError, "can't be reached: no connection in time"),

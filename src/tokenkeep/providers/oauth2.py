@@ -7,6 +7,7 @@ import time
 from collections.abc import Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, ClassVar, Literal
+from urllib.parse import quote_plus
 
 from tokenkeep.errors import (
     ConfigurationError,
@@ -21,8 +22,8 @@ from tokenkeep.providers import answers
 from tokenkeep.providers.address import host_and_port, is_sendable, parse
 from tokenkeep.providers.base import Answer, Place, Profile, Provider
 from tokenkeep.providers.checks import check_seconds, check_type
-from tokenkeep.providers.form import Form
-from tokenkeep.providers.http import post_form
+from tokenkeep.providers.connection import basic
+from tokenkeep.providers.http import Form, post_form
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -64,7 +65,6 @@ class OAuth2(Provider):
         profile: The provider's habits. None means those of `Profile`.
         client_auth: Send the client's id and secret in the ``body``, or as
             HTTP ``basic`` authentication (RFC 6749 section 2.3.1).
-        scope_separator: What stands between scopes; a space in the RFC.
         lifetime: How long an access token lives if the answer does not say,
             in seconds. None means unknown.
         errors: What error codes of this provider's own mean: one of
@@ -107,7 +107,6 @@ class OAuth2(Provider):
         revocation_endpoint: str | None = None,
         profile: Profile | None = None,
         client_auth: Literal["body", "basic"] = "body",
-        scope_separator: str = " ",
         lifetime: float | None = None,
         errors: Mapping[str, type[RenewalError] | str] | None = None,
         clock: Callable[[], float] = time.time,
@@ -115,7 +114,6 @@ class OAuth2(Provider):
         if client_auth not in ("body", "basic"):
             raise ConfigurationError(f"client_auth has to be body or basic, not {client_auth!r}")
         check_type("name", name, str, expected="a text")
-        check_type("scope_separator", scope_separator, str, expected="a text")
         for option, url in (("issuer", issuer), ("revocation_endpoint", revocation_endpoint)):
             if url is not None:
                 check_type(option, url, str, expected="a URL")
@@ -128,7 +126,6 @@ class OAuth2(Provider):
             check_type("errors", errors, Mapping, expected="a table of error codes")
         self.name = name
         self.profile: Profile = Profile() if profile is None else profile
-        self.scope_separator = scope_separator
         self._issuer = issuer
         self._revocation_endpoint = revocation_endpoint
         self._client_auth = client_auth
@@ -200,13 +197,7 @@ class OAuth2(Provider):
         return answers.seconds(body.fields.get("expires_in")) or self._lifetime
 
     def meaning(self, code: str, body: answers.Body) -> type[RenewalError] | None:  # noqa: ARG002 - for providers that say more in other fields
-        """
-        Return what an error code means. None if it is not known.
-
-        Args:
-            code: As the provider wrote it.
-            body: The whole answer.
-        """
+        """Return what an error code, as the provider wrote it, means. None if it is not known."""
         return self._errors.get(code.lower())
 
     def wait(self, reply: Reply) -> float | None:
@@ -225,8 +216,7 @@ class OAuth2(Provider):
             raise ConfigurationError(f"A call to {self.name} needs {' and '.join(missing)}")
 
     def _mint(self, token: Token, form: Form, if_rejected: str) -> Answer:
-        reply = self._post(self._token_endpoint(token), form)
-        outcome = self._judge(form, reply, if_rejected)
+        outcome = self._judge(form, self._post(self._token_endpoint(token), form), if_rejected)
         # Raised here, where no local variable holds what the provider answered.
         if isinstance(outcome, RenewalError):
             raise outcome
@@ -244,9 +234,10 @@ class OAuth2(Provider):
     def _form(self, token: Token, /, **fields: str | None) -> Form:
         # A public client has no secret and names itself in the body (section 3.2.1).
         if self._client_auth == "basic" and token.client_id and token.client_secret:
-            form = Form(**fields)
-            form.authenticate(token.client_id, token.client_secret)
-            return form
+            # Form-encoded before (section 2.3.1).
+            return Form(
+                basic(f"{quote_plus(token.client_id)}:{quote_plus(token.client_secret)}"), **fields
+            )
         return Form(**fields, client_id=token.client_id, client_secret=token.client_secret)
 
     def _revocation_form(self, token: Token) -> Form:
@@ -336,23 +327,18 @@ def _about(token: Token) -> Iterator[None]:
 
 
 def _meanings(errors: Mapping[str, type[RenewalError] | str]) -> dict[str, type[RenewalError]]:
-    """
-    Return what error codes mean, by the code in lower case: kinds of errors, or their names.
-
-    Raises:
-        ConfigurationError: Something else is among them.
-    """
-    kinds = (GrantRejected, ProviderRefused, CoolingDown, ProviderUnavailable)
-    named: dict[object, type[RenewalError]] = {kind.__name__: kind for kind in kinds}
-    named |= {kind: kind for kind in kinds}
-    unknown = [
-        str(code)
-        for code, kind in errors.items()
-        if not (isinstance(code, str) and isinstance(kind, str | type) and kind in named)
-    ]
-    if unknown:
-        raise ConfigurationError(
-            f"It is not clear what the error codes {', '.join(unknown)} mean",
-            hint=f"Say one of {', '.join(kind.__name__ for kind in kinds)}",
-        )
-    return {code.lower(): named[kind] for code, kind in errors.items()}
+    """Return what error codes mean, in lower case; refuse what is neither a kind nor its name."""
+    known = {
+        kind.__name__: kind
+        for kind in (GrantRejected, ProviderRefused, CoolingDown, ProviderUnavailable)
+    }
+    meanings = {}
+    for code, said in errors.items():
+        kind = known.get(said) if isinstance(said, str) else said
+        if kind is None or kind not in known.values() or not isinstance(code, str):
+            raise ConfigurationError(
+                f"It is not clear what the error code {code} means",
+                hint=f"Say one of {', '.join(known)}",
+            )
+        meanings[code.lower()] = kind
+    return meanings

@@ -18,8 +18,7 @@ from tokenkeep.errors import (
 from tokenkeep.providers import answers
 from tokenkeep.providers.base import Place, Profile
 from tokenkeep.providers.checks import check_type
-from tokenkeep.providers.form import Form
-from tokenkeep.providers.http import get_json
+from tokenkeep.providers.http import Form, get_json
 from tokenkeep.providers.oauth2 import OAuth2
 from tokenkeep.providers.zoho_data_centers import DATA_CENTERS, ENVIRONMENTS, DataCenters
 
@@ -102,7 +101,6 @@ class Zoho(OAuth2):
         super().__init__(
             "zoho",
             profile=PROFILE if profile is None else profile,
-            scope_separator=",",
             lifetime=LIFETIME,
             clock=clock,
         )
@@ -208,16 +206,10 @@ def _stem(issuer: str) -> str:
 
 def current_user(api_domain: str, access_token: str, *, timeout: float = 10.0) -> str:
     """
-    Ask Zoho CRM whose access token it is.
+    Ask Zoho CRM whose access token it is; *timeout*, in seconds, bounds each of the two calls.
 
-    Args:
-        api_domain: Base URL for API calls.
-        access_token: Allowed to read `USER_SCOPES`.
-        timeout: Wall-clock bound of each of the two calls, in seconds.
-
-    Returns:
-        ``email:zgid``, as the official SDK names its users
-        (``crm/api/util/utility.py``, ``get_user_name``).
+    Returns ``email:zgid``, as the official SDK names its users
+    (``crm/api/util/utility.py``, ``get_user_name``).
 
     Raises:
         ConfigurationError: Nothing may be sent to *api_domain*.

@@ -70,10 +70,7 @@ class DataCenter:
 
     def api_domain(self, environment: str = "production") -> str:
         """
-        Return the base URL for API calls.
-
-        Args:
-            environment: ``production``, ``sandbox`` or ``developer``.
+        Return the base URL for API calls in one of `ENVIRONMENTS`.
 
         Raises:
             UnknownName: There is no such environment, or not here.
@@ -171,13 +168,9 @@ class DataCenters:
 
 def table_from_mapping(mapping: Mapping[str, Mapping[str, Any]]) -> DataCenters:
     """
-    Return `DATA_CENTERS` with those of the configuration added.
+    Return `DATA_CENTERS` with the TOML tables ``[zoho.data_centers.<name>]`` added.
 
-    Args:
-        mapping: By name: ``accounts``, ``production``, ``sandbox``,
-            ``developer`` (URLs) and ``aliases`` (a list of hosts), as in the
-            TOML tables ``[zoho.data_centers.<name>]``. What is left out is
-            taken from the known data centre of that name.
+    What one leaves out is taken from the known data centre of that name.
 
     Raises:
         ConfigurationError: A key is unknown or missing, or a value is not
@@ -191,19 +184,18 @@ def _center(name: str, entry: Mapping[str, Any]) -> DataCenter:
     where = f"[zoho.data_centers.{name}]"
     check_type(where, entry, Mapping, expected="a table")
     allowed = [f.name for f in fields(DataCenter) if f.name != "name"]
-    values: dict[str, Any] = {}
     for key, value in entry.items():
         if key not in allowed:
             raise ConfigurationError(
                 f"{where} has an unknown key {key!r}", hint=f"Known are {', '.join(allowed)}"
             )
-        is_list = isinstance(value, list | tuple) and all(isinstance(host, str) for host in value)
-        if not (is_list if key == "aliases" else isinstance(value, str)):
-            raise ConfigurationError(
-                f"{where} {key} has the wrong type",
-                hint="aliases is a list of hosts, the others are URLs",
-            )
-        values[key] = tuple(value) if is_list else value
+        if key == "aliases":
+            check_type(f"{where} {key}", value, list, expected="a list of hosts")
+        for host in value if key == "aliases" else [value]:
+            check_type(f"{where} {key}", host, str, expected="a text")
+    values: dict[str, Any] = {
+        key: tuple(value) if key == "aliases" else value for key, value in entry.items()
+    }
     known = DATA_CENTERS.get(name)
     if known is not None:
         return replace(known, **values)
