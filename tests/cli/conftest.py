@@ -109,7 +109,7 @@ def start(environment):  # noqa: ARG001  # the process inherits it
     def _start(*args, **given):
         words = [sys.executable, "-m", "tokenkeep", *args]
         piped = dict.fromkeys(("stdin", "stdout", "stderr"), subprocess.PIPE)
-        started.append(subprocess.Popen(words, **piped, text=True, **given))
+        started.append(subprocess.Popen(words, **{**piped, "text": True, **given}))
         return started[-1]
 
     yield _start

@@ -37,6 +37,15 @@ _AGAIN: dict[str, dict[str, Any]] = {
 """What a user who is stored already may come back with."""
 
 
+ELSEWHERE: dict[str, str] = {
+    "client_id": "other",
+    "provider": "oauth2",
+    "data_center": "eu",
+    "environment": "sandbox",
+}
+"""What tells another row of the same user; a store may refuse names that nobody knows."""
+
+
 class StoreContract(DeadContract):
     """The promises of the six methods of `TokenStore`."""
 
@@ -175,9 +184,8 @@ class StoreContract(DeadContract):
     def test_same_user_elsewhere_is_another_row(self, store: TokenStore, name: str) -> None:
         """One user with another client, data centre or environment is another token."""
         here = store.save_token(full())
-        elsewhere = {name: "oauth2" if name == "provider" else "other"}
         login = {"refresh_token": "r2", "access_token": "a2", "grant_token": "g2"}
-        there = store.save_token(full(**elsewhere, api_domain=None, **login))
+        there = store.save_token(full(**{name: ELSEWHERE[name]}, api_domain=None, **login))
 
         assert here.id != there.id
         assert store.find_token_by_id(str(here.id)) == here
@@ -209,7 +217,8 @@ class StoreContract(DeadContract):
     def test_a_refresh_token_is_in_one_row(self, store: TokenStore, name: str) -> None:
         """The same refresh token for somebody or somewhere else is refused, dead or alive."""
         saved = store.save_token(full())
-        other = full(**{name: "other"}, api_domain=None).but(refresh_token=saved.refresh_token)
+        other = full(**{name: ELSEWHERE.get(name, "other")}, api_domain=None)
+        other = other.but(refresh_token=saved.refresh_token)
 
         with pytest.raises(DuplicateRefreshToken):
             store.save_token(other)
