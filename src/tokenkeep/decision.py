@@ -59,14 +59,9 @@ def decide(  # noqa: PLR0911  # one line a case reads better than one exit
     token: Token, now: float, profile: Profile, *, rejected: str | None = None
 ) -> Decision:
     """
-    Say what to do with a token.
+    Say what to do with a stored token.
 
-    Args:
-        token: A stored token.
-        now: Epoch seconds.
-        profile: The provider's.
-        rejected: An access token the API has refused; if it is still the
-            stored one, it counts as expired. None if there is none.
+    One that is *rejected*, refused by the API, counts as expired if it is still the stored one.
     """
     if token.status is Status.REVOKED:
         return Decision(Verdict.REVOKED)

@@ -58,11 +58,9 @@ def load(environ: Mapping[str, str]) -> KeyRing | None:
 
 def make(path: Path, *, beside: Path) -> KeyRing:
     """
-    Make a key file with one new key, unless another process just did.
+    Make a key file with one new key, and its folder, unless another process just did.
 
-    Args:
-        path: Where. Its folder is made if missing.
-        beside: The data it protects.
+    *beside* is the data that it protects.
 
     Raises:
         KeyUnsafe: *path* would not survive what the data survives.

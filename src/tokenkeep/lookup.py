@@ -82,12 +82,9 @@ class Lookup:
 
     def choose(self, tokens: Iterable[Token]) -> Token | None:
         """
-        Return the one token that answers. None if there is none.
+        Return the one of stored tokens that answers. None if there is none.
 
         No preference decides between several: what was asked for, or nothing.
-
-        Args:
-            tokens: Stored tokens, any number; those that don't match are passed over.
 
         Raises:
             AmbiguousLookup: Several answer.

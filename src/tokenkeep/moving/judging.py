@@ -59,11 +59,8 @@ def judge(
     Whatever the source has still to revoke goes along. A row without a version
     adds what is missing, and an access token that ends later.
 
-    Args:
-        row: Of the source; a deleted one, too (`Token.ended`).
-        met: What it `meets` in the target.
-        replace: Whether another login takes the place of the target's.
-        habits: None means `saving.Habits`.
+    A deleted *row* (`Token.ended`) is judged, too; *met* is what it `meets`. With *replace*,
+    another login takes the place of the target's. No *habits* are those of `saving.Habits`.
 
     Returns:
         One for each row of the target that is concerned, or one about none.

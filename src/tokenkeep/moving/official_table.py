@@ -47,12 +47,12 @@ class MySQLTable(OfficialSource):
 
     def lines(self) -> Iterator[tuple[int, Sequence[object]]]:
         """See `OfficialSource.lines`; a row whose access token ends later is later."""
-        numbers = {
-            field: f"CAST({_quoted(name)} AS UNSIGNED)" for name, field in self.columns.items()
-        }
-        order = [numbers[field] for field in ("expires_at", "id") if field in numbers]
-        # Byte by byte, so that rows without a key are never in two orders.
-        order += [f"CAST({_quoted(name)} AS BINARY)" for name in self.columns]
+        named = {field: _quoted(name) for name, field in self.columns.items()}
+        # The id is the key where there is one; else byte by byte, never in two orders.
+        numbers = [named[field] for field in ("expires_at", "id") if field in named]
+        keys = [named["id"]] if "id" in named else named.values()
+        order = [f"CAST({each} AS UNSIGNED)" for each in numbers]
+        order += [f"CAST({each} AS BINARY)" for each in keys]
         select = (
             f"SELECT {', '.join(map(_quoted, self.columns))} "  # noqa: S608  # quoted
             f"FROM {_quoted(self._target.table)} ORDER BY {', '.join(order)}"
