@@ -109,8 +109,11 @@ class Revocations:
 
     def _newer_login_took(self, token: Token) -> bool:
         """Let a newer login of a deleted row's user see to what would end with it. False: none."""
-        if not (token.ended and token.user and self._revokes_grant(token)):
+        if not (token.ended and token.user):
             return False
+        with suppress(ConfigurationError):  # its provider is gone: as if it might
+            if not self._providers.of(token).profile.revokes_grant:
+                return False
         habits = saving.Habits(revokes_grant=True)
         for _ in attempts(token.id, token.user):
             newer = newer_login(self._store, token)
@@ -120,12 +123,6 @@ class Revocations:
                 self._store.swap(saving.superseded(newer, token.renewal.to_revoke, habits=habits))
                 return True
         return False
-
-    def _revokes_grant(self, token: Token) -> bool:
-        try:
-            return self._providers.of(token).profile.revokes_grant
-        except ConfigurationError:
-            return True
 
 
 def _without(token: Token, done: list[Token]) -> Token:
