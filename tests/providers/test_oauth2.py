@@ -432,6 +432,7 @@ def test_own_errors(serve, token, kind):
         {"revocation_endpoint": "example.com"},
         {"client_auth": "query"},
         {"errors": {"odd": "KeyError"}},
+        {"errors": {"odd": KeyError}},
     ],
 )
 def test_bad_options(options):

@@ -322,7 +322,7 @@ def test_form_shows_no_value():
 
 
 def test_get_json(serve):
-    """A document is fetched with the header that was given."""
+    """A document is fetched with the header that was given, and nothing else is sent."""
     server = serve(response(b'{"users": []}'))
 
     answer = get_json(server.url, timeout=20, authorization="Zoho-oauthtoken 1000.a")
@@ -330,6 +330,7 @@ def test_get_json(serve):
     assert answer == (200, {"users": []})
     assert b"GET /oauth/v2/token HTTP/1.1\r\n" in server.requests[0]
     assert b"Authorization: Zoho-oauthtoken 1000.a\r\n" in server.requests[0]
+    assert b"Content-" not in server.requests[0]
 
 
 def test_get_no_json(serve):
