@@ -74,4 +74,4 @@ bench: .stamp-venv
 	@for each in bench/bench_*.py; do echo "== $$each"; $(BIN)/python $$each || exit 1; done
 
 clean:
-	rm -rf .venv .sdk .stamp-* .pytest_cache .mypy_cache .ruff_cache .coverage
+	rm -rf .venv .sdk .stamp-* .pytest_cache .mypy_cache .ruff_cache .coverage .coverage.*

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from datetime import UTC, datetime
 
 CLOCK_TOLERANCE = 30.0
 """How far a clock may be off, or be set, before that counts, in seconds."""
@@ -22,3 +23,13 @@ class Clock:
     def sleep(self, seconds: float) -> None:
         """Wait."""
         time.sleep(seconds)
+
+
+def moment(at: float | None) -> str | None:
+    """Return a time as people and programs both read it, in UTC. None for None."""
+    if at is None:
+        return None
+    try:
+        return datetime.fromtimestamp(at, UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
+    except (ValueError, OverflowError, OSError):
+        return f"{at:g} s after 1970"

@@ -94,7 +94,8 @@ class Journal:
     """
     Keep answers until they are saved; and how far this host's clock is off.
 
-    This one keeps them in memory, for stores that don't outlive the process either.
+    This one keeps them in memory, for stores that don't outlive the process either. A
+    subclass calls its ``__init__``.
     """
 
     def __init__(self) -> None:

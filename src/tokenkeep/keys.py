@@ -53,7 +53,12 @@ def load(environ: Mapping[str, str]) -> KeyRing | None:
         return KeyRing(given)
     path = key_file(environ)
     text = _read_private(path)
-    return KeyRing(parse_keys(text, str(path))) if text is not None else None
+    if text is None:
+        return None
+    found = parse_keys(text, str(path))
+    if not found:
+        raise ConfigurationError(f"The key file {path} holds no key", hint=HOW_TO_MAKE)
+    return KeyRing(found)
 
 
 def make(path: Path, *, beside: Path) -> KeyRing:

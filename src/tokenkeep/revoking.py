@@ -8,15 +8,18 @@ from typing import TYPE_CHECKING
 from tokenkeep import holder, saving
 from tokenkeep.errors import (
     ConfigurationError,
-    ProviderUnavailable,
     RenewalError,
     StoreConflict,
     StoreUnavailable,
 )
+from tokenkeep.providers.http import NoAnswer
 from tokenkeep.renewal.late import newer_login
 from tokenkeep.store import existing
 from tokenkeep.swapping import attempts
 from tokenkeep.token import Status, Token
+
+Whom = tuple[str | None, str | None]
+"""A provider's name, and its issuer."""
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -56,7 +59,7 @@ class Revocations:
                 return token
         raise AssertionError  # attempts() has raised
 
-    def confirm(self, token: Token, mute: set[str | None] | None = None) -> Token:
+    def confirm(self, token: Token, mute: set[Whom] | None = None) -> Token:
         """
         Revoke at the provider what is to be revoked, if anything is.
 
@@ -65,11 +68,12 @@ class Revocations:
 
         Args:
             token: As stored; revoked, deleted, or with a newer login.
-            mute: The issuers that did not answer: those are not asked, and who does not
-                answer now is added. None means that nobody is known to be mute.
+            mute: Providers and issuers that did not answer: those are not asked, and who does
+                not answer now is added. None means that nobody is known to be mute.
         """
         mute = set() if mute is None else mute
-        if token.renewal.to_revoke and token.issuer in mute:
+        whom = token.provider, token.issuer
+        if token.renewal.to_revoke and whom in mute:
             return token
         if not token.renewal.to_revoke or self._newer_login_took(token):
             return token if not token.ended else token.with_renewal(to_revoke=())
@@ -84,8 +88,8 @@ class Revocations:
                 # Revoked here all the same; where the provider has no
                 # endpoint for it, that is all there is.
                 self._report("revocation_pending", token, error=exc.what)
-                if isinstance(exc, ProviderUnavailable):
-                    mute.add(token.issuer)
+                if isinstance(exc, NoAnswer):
+                    mute.add(whom)
                     break  # each of the others would wait for it as long
             else:
                 done.append(asked)

@@ -13,7 +13,7 @@ from tokenkeep.errors import StoreConflict, StoreUnavailable, TokenKeepError
 if TYPE_CHECKING:
     from tokenkeep.journal import Journal
     from tokenkeep.renewal import Renewer
-    from tokenkeep.revoking import Revocations
+    from tokenkeep.revoking import Revocations, Whom
     from tokenkeep.store import Store
     from tokenkeep.token import Token
 
@@ -79,7 +79,7 @@ def _confirm(
     store: Store, revocations: Revocations, now: float, counts: Counter[str], note: _Note
 ) -> None:
     """Let the providers confirm what is to be revoked."""
-    mute: set[str | None] = set()
+    mute: set[Whom] = set()
     for due in store.due(now, note):
         # Read again: with a slow provider its page was read minutes ago, and its user
         # may have logged in since.

@@ -119,7 +119,7 @@ def test_what_is_missing_is_added(run, store, write_csv):
 
 @pytest.mark.parametrize("status", [Status.REVOKED, Status.LOGIN_NEEDED])
 def test_the_dead_stay_dead(run, store, write_csv, status):
-    """A file does not bring back what was revoked or rejected; another login heals a rejection."""
+    """A file brings back nothing that was revoked or rejected, unless it is to --replace it."""
     run(write_csv(ANA))
     (token,) = store.get_tokens()
     store.save_token(token.but(status=status))
@@ -127,9 +127,50 @@ def test_the_dead_stay_dead(run, store, write_csv, status):
     assert [("already there", STAYS.format(status.value))] == run(write_csv(ANA | LATER_END))
     assert [status] == [token.status for token in store.get_tokens()]
 
-    done = run(write_csv(ANA | OTHER_LOGIN))
-    healed = ("update", "the target's login is of no use any more")
-    assert [("skipped", REVOKED) if status is Status.REVOKED else healed] == done
+    other = write_csv(ANA | OTHER_LOGIN)
+    assert [("skipped", REVOKED if status is Status.REVOKED else KEPT)] == run(other)
+    assert [("update", REPLACED)] == run(other, replace=True)
+
+
+@pytest.mark.parametrize("status", [Status.OK, Status.REVOKED, Status.LOGIN_NEEDED])
+@pytest.mark.parametrize("replace", [False, True])
+def test_an_access_token_alone_is_no_login(run, store, write_csv, status, replace):
+    """Invariant 7: it lifts no revocation, and takes no refresh token's place."""
+    run(write_csv(ANA))
+    (token,) = store.get_tokens()
+    store.save_token(token.but(status=status))
+    before = store.get_tokens()
+    alone = {"refresh_token": "", "grant_token": "", "access_token": "a0"}
+
+    (done,) = run(write_csv(ANA | alone), replace=replace)
+
+    assert done == ("skipped", "the target has a refresh token, the source has none")
+    assert before == store.get_tokens()
+
+
+def test_what_a_row_had_goes_into_no_other_row(run, store, write_csv):
+    """Invariant 15: the user's earlier refresh token comes back for no other environment."""
+    run(write_csv(ANA))
+    run(write_csv(ANA | OTHER_LOGIN), replace=True)
+    before = store.get_tokens()
+
+    ((action, _),) = run(write_csv(ANA | {"api_domain": "https://sandbox.zohoapis.eu"}))
+
+    assert "skipped" == action
+    assert before == store.get_tokens()
+
+
+def test_no_secret_in_a_frame(run, write_csv):
+    """Invariant 9: the error that every file of an older generation may end in shows no row."""
+    with pytest.raises(ConfigurationError) as caught:
+        run(write_csv(ANA | {"api_domain": ""}))
+
+    frames, traceback = [], caught.tb
+    while traceback is not None:
+        frames.append(repr(traceback.tb_frame.f_locals))
+        traceback = traceback.tb_next
+    ours = "".join(each for each in frames[2:])  # without the test's own
+    assert ANA["refresh_token"] not in ours
 
 
 def test_the_last_row_of_a_user_with_a_refresh_token_counts(run, store, write_csv):

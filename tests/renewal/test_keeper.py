@@ -10,6 +10,7 @@ from renewal_scenario import USER, World
 from tokenkeep import (
     EmptyLookup,
     ProviderUnavailable,
+    RenewalTimeout,
     StoreConflict,
     StoreUnavailable,
     Token,
@@ -213,6 +214,30 @@ def test_listener_that_asks_for_the_same_token(world, keeper):
     assert seen == ["renewal_failed"]
     assert world.clock.monotonic() == began
     assert world.stored.renewal.claim is None
+
+
+def test_listener_that_asks_while_the_only_answer_is_not_saved(killing):
+    """Invariant 12: he is told at once that it is being renewed, and holds nobody up."""
+    told, keeper = [], killing.here.keeper
+    killing.here.journal.put = unwritable
+
+    def ask(event):
+        if event.name == "unjournaled":
+            with pytest.raises(RenewalTimeout):
+                killing.get()
+            told.append(event.name)
+
+    keeper._on_event = ask
+    began = killing.clock.monotonic()
+
+    assert killing.get().pair == ("access-2", "login-1/1")
+
+    assert told
+    assert killing.clock.monotonic() == began
+
+
+def unwritable(entry, room=None):  # noqa: ARG001  # the interface's
+    raise StoreUnavailable("The disk is full")
 
 
 def test_delete_what_was_revoked(world, keeper):

@@ -8,7 +8,7 @@ import pytest
 from renewal_scenario import Actor, ByOwner, World, dead_holder
 
 from tokenkeep import Claim, StoreTampered, StoreUnavailable, Token
-from tokenkeep.errors import ConfigurationError
+from tokenkeep.errors import ConfigurationError, ProviderUnavailable
 from tokenkeep.journal import FolderJournal
 from tokenkeep.records import record_id
 
@@ -71,6 +71,27 @@ def test_sweep_leaves_a_login_that_began_meanwhile():
 
 
 # What can't be swept holds nothing else up
+
+
+def test_one_token_that_is_not_revoked(world, keeper):
+    """Invariant 15: an answer about one token says nothing about the others of its provider."""
+    rows = [world.login(f"login-{n}", user=f"u{n}@x:1") for n in range(2, 6)]
+    world.provider.unreachable = True
+    for row in rows:
+        keeper.revoke(row.id)
+    world.provider.unreachable = False
+    revoke = world.provider.revoke
+
+    def answers(token):
+        if token.refresh_token == "login-2/0":
+            raise ProviderUnavailable('provider.example answered "not_revocable"')
+        revoke(token)
+
+    world.provider.revoke = answers
+
+    swept = keeper.sweep()
+
+    assert (swept.revoked, swept.unconfirmed) == (3, 1)
 
 
 @pytest.fixture

@@ -121,7 +121,7 @@ def _stores(
         raise click.UsageError("FROM and TO are given, so --store has no meaning")
     url, other = store_url(session, source), store_url(session, target)
     if not exists(url):
-        raise ConfigurationError("There is no store FROM which to copy", hint="Check its URL")
+        raise ConfigurationError("The store FROM is not there", hint="Check the URL of FROM")
     opened = open_or_imagine(url)
     context.call_on_close(opened.close)
     to = open_or_imagine(other) if dry_run else open_store(other)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from tokenkeep import holder
+from tokenkeep import clock, holder
 from tokenkeep.cli import output
 from tokenkeep.decision import current_failure
 
@@ -84,7 +84,7 @@ def in_words(facts: dict[str, Any]) -> dict[str, Any]:
     words["expires_in"] = output.time_left(facts["expires_in"])
     for name, value in facts.items():
         if name.endswith("_at"):
-            words[name] = output.moment(value)
+            words[name] = clock.moment(value)
         elif isinstance(value, bool):
             words[name] = "yes" if value else "no"
     allowed, used = words.pop("renewals_allowed"), words.pop("renewals_in_window")
@@ -94,18 +94,18 @@ def in_words(facts: dict[str, Any]) -> dict[str, Any]:
     if failure:
         words["failure"] = (
             f"{failure['error']} ({failure['kind']}, {failure['count']} in a row), "
-            f"asked again after {output.moment(failure['until'])}"
+            f"asked again after {clock.moment(failure['until'])}"
         )
     words["history"] = "; ".join(map(_happening, facts["history"])) or None
     if claim:
-        words["claim"] = f"{claim['holder']} since {output.moment(claim['taken_at'])}"
+        words["claim"] = f"{claim['holder']} since {clock.moment(claim['taken_at'])}"
     return words
 
 
 def _happening(each: dict[str, Any]) -> str:
     times = f", {each['count']} times" if each["count"] > 1 else ""
     by = f" by {each['by']}" if each["by"] else ""
-    return f"{each['what'].replace('_', ' ')} {output.moment(each['at'])}{by}{times}"
+    return f"{each['what'].replace('_', ' ')} {clock.moment(each['at'])}{by}{times}"
 
 
 def _failure(token: Token) -> dict[str, Any] | None:

@@ -32,7 +32,9 @@ REDIRECT_URIS = ("http://127.0.0.1:8417/callback", "http://localhost:8417/callba
     "--data-center", "data_centers", multiple=True, default=DATA_CENTERS, show_default=True,
     metavar="NAME", help="Which ones; may be given several times.",
 )  # fmt: skip
-@click.option("--port", type=int, help="The first of four for each data centre.")
+@click.option(
+    "--port", type=click.IntRange(0, 65_532), help="The first of four for each data centre."
+)
 @click.option(
     "--folder",
     type=click.Path(file_okay=False, path_type=Path),

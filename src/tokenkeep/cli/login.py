@@ -62,7 +62,7 @@ PORT = 8417
 @click.option("--no-browser", is_flag=True, help="Paste the address by hand.")
 @click.option(
     "--timeout",
-    type=click.FloatRange(1),
+    type=click.FloatRange(1, 86_400),
     default=300.0,
     show_default=True,
     help="Seconds to wait.",

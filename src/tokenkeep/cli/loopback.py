@@ -7,6 +7,8 @@ import os
 import queue
 import socketserver
 import threading
+import time
+from contextlib import suppress
 from hashlib import sha256
 from html import escape
 from http.server import BaseHTTPRequestHandler
@@ -29,6 +31,7 @@ _ANSWER_WITHIN = 60.0
 """How long a browser is kept waiting for the end of its login, in seconds."""
 
 _SENT_WITHIN = 2.0
+_TURN = 0.5
 
 _STYLE = (
     ":root{color-scheme:light dark}"
@@ -137,10 +140,12 @@ class Loopback(socketserver.ThreadingTCPServer):
         Returns:
             None if nobody came.
         """
-        try:
-            return self.visits.get(timeout=max(0.0, timeout))
-        except queue.Empty:
-            return None
+        end = time.monotonic() + timeout
+        # In turns: a Ctrl-C that comes right before a wait begins is seen only after it.
+        while (left := end - time.monotonic()) > 0:
+            with suppress(queue.Empty):
+                return self.visits.get(timeout=min(left, _TURN))
+        return None
 
     def handle_error(self, request: Any, client_address: Any) -> None:
         """Stay silent: a visitor that hangs up is no news, and a traceback could hold a code."""

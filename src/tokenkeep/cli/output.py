@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import sys
-from datetime import UTC, datetime
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
@@ -90,16 +89,6 @@ def rows(columns: Mapping[str, int | None], lines: Iterable[Sequence[object]]) -
 def counted(number: int, one: str, several: str) -> str:
     """Return a number with what is counted: "1 token needs", "2 tokens need"."""
     return f"{number} {one if number == 1 else several}"
-
-
-def moment(at: float | None) -> str | None:
-    """Return a time as people and programs both read it, in UTC. None for None."""
-    if at is None:
-        return None
-    try:
-        return datetime.fromtimestamp(at, UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
-    except (ValueError, OverflowError, OSError):
-        return f"{at:g} s after 1970"
 
 
 def time_left(seconds: float | None) -> str | None:

@@ -154,12 +154,15 @@ def _of_two_logins(row: Token, there: Token, habits: saving.Habits, *, replace: 
         had = "the target's row had this login before, and has or had a newer one"
         return Verdict(Action.SKIP, had)
     its = there.refresh_token
+    if its and not row.refresh_token:
+        # It would bring back, with another access token, what was revoked or is dead.
+        return Verdict(Action.SKIP, "the target has a refresh token, the source has none")
     had_it = saving.is_older(row, its) if its else row.id == there.id
     if had_it and (row.logged_in_at or 0.0) > _written(there):
         reason = _LATER
     elif replace:
         reason = "takes the place of another login of this user"
-    elif there.status is Status.LOGIN_NEEDED:
+    elif there.status is Status.LOGIN_NEEDED and row.version:
         reason = "the target's login is of no use any more"
     else:
         of = "a revoked login" if there.status is Status.REVOKED else "another login"
@@ -202,9 +205,10 @@ def _with(added: dict[str, object], row: Token, there: Token) -> Token | None:
 
 
 def _on_arrival(row: Token) -> Token:
-    """Return a row that nobody in the target renews yet."""
+    """Return a row that nobody in the target renews, or has looked for others of, yet."""
     # Given from outside: the source's store may go on with it.
-    return row.with_renewal(claim=None, given=True)
+    own = {"claim": None, "renewed_at": None, "renewed_by": None}
+    return row.with_renewal(**own, given=True)
 
 
 def _with_login_of(there: Token, row: Token, habits: saving.Habits) -> Token:

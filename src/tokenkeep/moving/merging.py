@@ -177,6 +177,8 @@ class Merge:
             by_id = self._target.reread(str(row.id))
         met = [] if by_id is None else [by_id]
         met += [each for each in rows if each not in met and meets(row, each)]
+        if row.status is Status.OK and not row.ended:
+            met += [each for each in rows if each not in met and had_login(each, row)]
         return met, by_id is not None
 
     def _written(self, row: Token, verdict: Verdict) -> Token | None:

@@ -151,8 +151,7 @@ class OfficialSource(Source):
             for row in self._read(providers):
                 self.total += 1
                 rank = 2 * bool(row.token.user) + bool(row.token.refresh_token)
-                for thing in _things(row.token):
-                    best.add(thing, rank, row.number)
+                best.add(_things(row.token), rank, row.number)
             for row in self._read(providers):
                 # One that names its user counts, whoever else has its credentials.
                 asked = _things(row.token)[: 1 if row.token.user else None]
@@ -173,6 +172,7 @@ class OfficialSource(Source):
             domain = providers.named("zoho").api_domain(place)
         for number, values in self.lines():
             token, problem = self._held(values)
+            del values  # crash reports show the locals of each frame
             if problem is None and not token.api_domain:
                 if domain is None:
                     raise ConfigurationError(
@@ -344,9 +344,9 @@ class Best:
         self._db.execute("CREATE TABLE best (thing BLOB PRIMARY KEY, rank, name)")
         self._db.execute("BEGIN")
 
-    def add(self, thing: object, rank: float, name: Any) -> None:
+    def add(self, things: Iterable[object], rank: float, name: Any) -> None:
         """Take a name into account; of those of one rank the greatest counts."""
-        self._db.execute(_KEEP_BEST, (self._digest(thing), rank, name))
+        self._db.executemany(_KEEP_BEST, [(self._digest(each), rank, name) for each in things])
 
     def of(self, thing: object) -> Any:
         """Return the name that counts. None if none was added."""

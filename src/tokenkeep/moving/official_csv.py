@@ -85,7 +85,7 @@ def _judged(store: Vault, now: float, environment: str) -> Iterator[tuple[Token,
     with closing(Best()) as latest:
         for token in store.iter_tokens():
             if token.user and _useless(token, store, now, environment) is None:
-                latest.add(token.user, token.updated_at or token.created_at or 0.0, token.id)
+                latest.add([token.user], token.updated_at or token.created_at or 0.0, token.id)
         for token in store.iter_tokens():
             reason = _useless(token, store, now, environment)
             if not reason and token.user and latest.of(token.user) not in (None, token.id):

@@ -151,14 +151,12 @@ def _run(exchange: _Exchange) -> Reply:
         threading.Thread(target=exchange.run, name="tokenkeep-request", daemon=True).start()
         reply = exchange.wait()
     except TimeoutError:
-        raise ProviderUnavailable(
-            f"{host} did not answer within {exchange.timeout:g} seconds"
-        ) from None
+        raise NoAnswer(f"{host} did not answer within {exchange.timeout:g} seconds") from None
     except (OSError, HTTPError, http.client.HTTPException) as exc:
         # Not chained: texts and frames below this one may hold what was sent.
-        raise ProviderUnavailable(f"{host} {_fault(exc)}") from None
+        raise NoAnswer(f"{host} {_fault(exc)}") from None
     except RuntimeError:
-        raise ProviderUnavailable(f"{host} was not asked: no thread can be started") from None
+        raise NoAnswer(f"{host} was not asked: no thread can be started") from None
     finally:
         exchange.abandon()
     if _MULTIPLE_CHOICES <= reply.status < _BAD_REQUEST:
@@ -167,6 +165,10 @@ def _run(exchange: _Exchange) -> Reply:
             hint="It is not followed: check the configured address",
         )
     return reply
+
+
+class NoAnswer(ProviderUnavailable):
+    """The provider can't be reached, or does not answer: it is so for its other tokens as well."""
 
 
 class _TooLong(http.client.HTTPException):

@@ -182,7 +182,8 @@ def table_from_mapping(mapping: Mapping[str, Mapping[str, Any]]) -> DataCenters:
 
 def _center(name: str, entry: Mapping[str, Any]) -> DataCenter:
     where = f"[zoho.data_centers.{name}]"
-    check_type(where, entry, Mapping, expected="a table")
+    if not isinstance(entry, Mapping):  # a secret in the wrong place is not shown
+        raise ConfigurationError(f"{where} has to be a table")
     allowed = [f.name for f in fields(DataCenter) if f.name != "name"]
     for key, value in entry.items():
         if key not in allowed:

@@ -139,6 +139,8 @@ class _Client:
 
     def _wait(self) -> Token | None:
         """Wait a moment for whoever is renewing. Return as `_unsaved`."""
+        if self._flights.is_own(str(self._token.id)):
+            raise too_slow(self._token, 0.0)
         if not self._flights.wait(str(self._token.id), self._pause):
             self._clock.sleep(self._pause * random.uniform(0.5, 1.0))  # noqa: S311  # jitter, not a secret
         # The holder may have an answer it could not save.
@@ -188,6 +190,8 @@ class _Client:
         token = self._token
         flight = self._flights.start(token_id, lambda: attempt.run(token))
         if flight is None:
+            if self._flights.is_own(token_id):
+                return self._old_or(too_slow(token, 0.0))
             if urgent:
                 self._flights.wait(token_id, self._pause)
             return None

@@ -24,6 +24,7 @@ class Flights:
 
     def __init__(self) -> None:
         self._running: dict[str, Future[Token | None]] = {}
+        self._mine = threading.local()
         renew_in_child(self)
 
     def start(
@@ -42,12 +43,14 @@ class Flights:
         def fly() -> None:
             # Not noted by the caller: between its note and this thread's first
             # step a signal handler may raise, and the note would stay for ever.
+            self._mine.token_id = token_id
             try:
                 is_mine = self._running.setdefault(token_id, flight) is flight
                 flight.set_result(attempt() if is_mine else None)
             except BaseException as exc:  # noqa: BLE001  # raised in the thread that waits for it
                 flight.set_exception(exc)
             finally:
+                self._mine.token_id = None
                 if self._running.get(token_id) is flight:
                     del self._running[token_id]
 
@@ -56,6 +59,10 @@ class Flights:
         except RuntimeError:  # no more threads: the interpreter is ending, or a limit
             fly()
         return flight
+
+    def is_own(self, token_id: str) -> bool:
+        """Tell whether this thread is making the attempt: a listener that is told of it asks."""
+        return getattr(self._mine, "token_id", None) == token_id
 
     def wait(self, token_id: str, timeout: float) -> bool:
         """Wait for the attempt under way, so many seconds. False, at once, if there is none."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from tokenkeep import holder
-from tokenkeep.clock import CLOCK_TOLERANCE
+from tokenkeep.clock import CLOCK_TOLERANCE, moment
 from tokenkeep.decision import cool_down, credential_digest
 from tokenkeep.errors import (
     CoolingDown,
@@ -183,8 +183,8 @@ def throttled(token: Token, until: float | None) -> CoolingDown:
         until=until,
         token_id=token.id,
         user=token.user,
-        hint="Its limits are counted for all processes together; "
-        "try again at the time in the attribute 'until'",
+        hint="Its limits are counted for all processes together; try again "
+        f"{'later' if until is None else f'after {moment(until)}'}",
     )
 
 
