@@ -54,9 +54,9 @@ rows look=0 a=2 b=3
 rows withdraw=0 a=2 b=3
 rows insists=0 V=1 a=2 b=3 c=18
 rows unlooked=0 a=1 b=2 crash=1
-rows bylogin=0 a=2 b=3 c=18 vfirst=1 crash=1
+rows bylogin=0 a=2 b=3 c=16 vfirst=1 crash=1
 rows spentfound=0 a=1 b=2 c=15 rotates=1 byowner=1 crash=1
-rows grace=0 a=2 b=3 c=18
+rows grace=0 a=2 b=3 c=16 vfirst=1
 rows renewlook=0 a=1 b=2 c=16 rotates=1 crash=1
 rows replacing=0 U=1 a=4
 rows newer=0 U=2 consent=1 a=4
