@@ -164,7 +164,18 @@ class RenewalError(TokenKeepError):
 
 
 class ProviderUnavailable(RenewalError):
-    """No definite answer: no connection, too slow, server error, or no sense in it."""
+    """
+    No definite answer: no connection, too slow, server error, or no sense in it.
+
+    Args:
+        what: As for `TokenKeepError`.
+        answered: Whether anything came back: if not, its other tokens fare alike.
+        about: *token_id*, *user* and *hint*, as for `TokenKeepError`.
+    """
+
+    def __init__(self, what: str, *, answered: bool = True, **about: str | None) -> None:
+        super().__init__(what, **about)
+        self.answered = answered
 
 
 class ProviderRefused(RenewalError):

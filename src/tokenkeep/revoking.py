@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING
 from tokenkeep import holder, saving
 from tokenkeep.errors import (
     ConfigurationError,
+    ProviderUnavailable,
     RenewalError,
     StoreConflict,
     StoreUnavailable,
 )
-from tokenkeep.providers.http import NoAnswer
 from tokenkeep.renewal.late import newer_login
 from tokenkeep.store import existing
 from tokenkeep.swapping import attempts
@@ -88,7 +88,7 @@ class Revocations:
                 # Revoked here all the same; where the provider has no
                 # endpoint for it, that is all there is.
                 self._report("revocation_pending", token, error=exc.what)
-                if isinstance(exc, NoAnswer):
+                if isinstance(exc, ProviderUnavailable) and not exc.answered:
                     mute.add(whom)
                     break  # each of the others would wait for it as long
             else:

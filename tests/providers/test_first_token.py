@@ -63,6 +63,6 @@ def test_the_same_in_python(example, zoho):
     exec(example[0], here)  # the page's own example
     exec(example[2], here)  # likewise
 
-    assert "acme" == here["provider"].name
-    assert zoho.us.token_url == here["provider"].issuer(None)
+    assert "acme" == here["described"].name
+    assert zoho.us.token_url == here["described"].issuer(None)
     here["store"].close()

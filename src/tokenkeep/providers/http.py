@@ -151,12 +151,16 @@ def _run(exchange: _Exchange) -> Reply:
         threading.Thread(target=exchange.run, name="tokenkeep-request", daemon=True).start()
         reply = exchange.wait()
     except TimeoutError:
-        raise NoAnswer(f"{host} did not answer within {exchange.timeout:g} seconds") from None
+        raise ProviderUnavailable(
+            f"{host} did not answer within {exchange.timeout:g} seconds", answered=False
+        ) from None
     except (OSError, HTTPError, http.client.HTTPException) as exc:
         # Not chained: texts and frames below this one may hold what was sent.
-        raise NoAnswer(f"{host} {_fault(exc)}") from None
+        raise ProviderUnavailable(f"{host} {_fault(exc)}", answered=False) from None
     except RuntimeError:
-        raise NoAnswer(f"{host} was not asked: no thread can be started") from None
+        raise ProviderUnavailable(
+            f"{host} was not asked: no thread can be started", answered=False
+        ) from None
     finally:
         exchange.abandon()
     if _MULTIPLE_CHOICES <= reply.status < _BAD_REQUEST:
@@ -165,10 +169,6 @@ def _run(exchange: _Exchange) -> Reply:
             hint="It is not followed: check the configured address",
         )
     return reply
-
-
-class NoAnswer(ProviderUnavailable):
-    """The provider can't be reached, or does not answer: it is so for its other tokens as well."""
 
 
 class _TooLong(http.client.HTTPException):

@@ -159,7 +159,6 @@ def failure_of(error: RenewalError, asked: Token, now: float) -> Failure:
 
 def error_of(failure: Failure, token: Token) -> RenewalError:
     """Return the error for a failure that another caller met."""
-    about = {"token_id": token.id, "user": token.user}
     if failure.kind == "throttled":
         return throttled(token, failure.until)
     if failure.kind == "configuration":
@@ -167,12 +166,14 @@ def error_of(failure: Failure, token: Token) -> RenewalError:
             f"The provider refuses the client: {failure.error}",
             error=failure.error,
             hint="Check client id, client secret and data centre",
-            **about,
+            token_id=token.id,
+            user=token.user,
         )
     return ProviderUnavailable(
         f"The access token could not be renewed: {failure.error}",
         hint="It is tried again by itself; what is stored is unchanged",
-        **about,
+        token_id=token.id,
+        user=token.user,
     )
 
 
