@@ -65,6 +65,7 @@ class Header:
             record = self._made()
         self._record = record
         self._looked = monotonic()
+        self.keys: DataKeys
         try:
             self.keys = _opened(record, source)
         except KeyMissing as exc:

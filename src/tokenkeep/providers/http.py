@@ -64,7 +64,7 @@ class Form:
     __slots__ = ("_fields", "authorization")
 
     def __init__(self, authorization: str | None = None, /, **fields: str | None) -> None:
-        self.authorization = authorization
+        self.authorization: str | None = authorization
         self._fields = {name: value for name, value in fields.items() if value is not None}
 
     def __repr__(self) -> str:
