@@ -366,3 +366,14 @@ def test_handler_that_writes_in_the_midst_of_a_write(keeper, store):
     statuses = {token.id: token.status for token in store.get_tokens()}
     assert statuses == {"row 0": Status.REVOKED, "row 1": Status.OK}
     assert keeper.revoke("row 1").status is Status.REVOKED
+
+
+def test_where_a_saved_token_is_valid():
+    """A store that knows no provider is told whose token it is, as a lookup for the SDK asks."""
+    store = ListStore()
+    here = "https://www.zohoapis.eu"
+
+    saved = Keeper(store).save(Token(user="ana", refresh_token="r", api_domain=here))
+
+    assert ("zoho", "eu", "production") == (saved.provider, saved.data_center, saved.environment)
+    assert saved.id == store.find_token(Token(user="ana", provider="zoho")).id
