@@ -29,7 +29,7 @@ def users(path):
 
 def test_it_asks_first(run, tmp_path):
     """What will be in the file is said before; anything but yes writes nothing."""
-    for answer, status in (("n\n", 1), ("\n", 1), ("", 1), ("y\n", 0)):
+    for answer, status in (("n\n", 1), ("\n", 1), ("", 2), ("y\n", 0)):
         done = run(*ARGS, "out.csv", stdin=answer)
 
         assert status == done.exit_code
@@ -37,6 +37,15 @@ def test_it_asks_first(run, tmp_path):
         assert (status == 0) == (tmp_path / "out.csv").exists()
         assert "secret " not in done.output.replace("client secret", "")
     assert ["ana"] == users(tmp_path / "out.csv")
+
+
+def test_an_unknown_environment(run, tmp_path):
+    """A typo writes no empty file, which would be in the way of the next run."""
+    done = run(*ARGS, "out.csv", "--environment", "prodction", "--yes")
+
+    assert 1 == done.exit_code
+    assert "Known are production, sandbox, developer" in done.output
+    assert not (tmp_path / "out.csv").exists()
 
 
 def test_a_script_says_yes(run, run_json, tmp_path):

@@ -236,6 +236,27 @@ def test_listener_that_asks_while_the_only_answer_is_not_saved(killing):
     assert killing.clock.monotonic() == began
 
 
+def test_listener_that_asks_while_the_claim_stays(world, keeper):
+    """Invariant 12: also where the claim could not be taken away, and would be anybody's."""
+    told = []
+
+    def ask(event):
+        with pytest.raises((RenewalTimeout, ProviderUnavailable)):
+            world.get()
+        told.append(event.details["kind"])
+
+    keeper._on_event = ask
+    world.provider.trouble.append(ProviderUnavailable("down"))
+    world.here.store.refused.append("release")
+    began = world.clock.monotonic()
+
+    with pytest.raises(ProviderUnavailable):
+        world.get()
+
+    assert "store" in told
+    assert world.clock.monotonic() == began
+
+
 def unwritable(entry, room=None):  # noqa: ARG001  # the interface's
     raise StoreUnavailable("The disk is full")
 

@@ -9,6 +9,7 @@ import click
 
 from tokenkeep.cli import output, progress
 from tokenkeep.cli.session import Session, pass_session
+from tokenkeep.cli.tokens import confirm
 
 if TYPE_CHECKING:
     from tokenkeep.token import Token
@@ -43,9 +44,11 @@ def export(session: Session, path: Path, *, environment: str, yes: bool) -> None
     from tokenkeep.moving import export_csv
 
     vault = session.vault()
+    wanted = environment.strip().lower()
+    vault.providers.named("zoho").expect_known(None, wanted)
     if not yes:
         will = f"{output.visible(path)} will hold every token and client secret in the clear"
-        click.confirm(f"{will}. Write it?", abort=True, err=True)
+        confirm(f"{will}. Write it?")
     count = 0
     with progress.shown(session, "Exporting") as move:
 
@@ -53,7 +56,6 @@ def export(session: Session, path: Path, *, environment: str, yes: bool) -> None
             nonlocal count
             move(count := count + 1, progress.part_before(str(token.id).removeprefix("tk_")))
 
-        wanted = environment.strip().lower()
         counts = export_csv(vault, path, now=session.now(), environment=wanted, on_token=show)
     exported = counts.pop("exported")
     left_out = ", ".join(f"{n:,} {reason}" for reason, n in counts.items())
