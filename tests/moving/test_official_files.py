@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import sqlite3
+from contextlib import closing
+from traceback import format_exception
 
 import pytest
 from moved_tokens import ANA, MIDDLE, NEW, NOW, OLD
@@ -66,6 +68,18 @@ def test_database_is_left_alone(write_db, mode):
     assert 1 == len(tokens(path))
 
     assert before == (path.read_bytes(), path.stat().st_mtime_ns, sorted(path.parent.iterdir()))
+
+
+def test_text_that_is_none_is_not_shown(write_db):
+    """Invariant 9: SQLite repeats what it can't decode, a secret as well."""
+    path = write_db(ANA)
+    with closing(sqlite3.connect(path)) as db, db:
+        db.execute("UPDATE oauthtoken SET refresh_token = CAST(x'5345435245542dff' AS TEXT)")
+
+    with pytest.raises(ConfigurationError, match="not UTF-8") as caught:
+        rows(path)
+
+    assert "SECRET-" not in "".join(format_exception(caught.value))
 
 
 def test_a_database_in_use_is_refused(write_db):

@@ -323,10 +323,12 @@ class _SQLiteFile(_File):
             with closing(sqlite3.connect(uri, uri=True)) as db:
                 yield db
         except sqlite3.Error as exc:
+            # What SQLite says of text that it can't decode has that text in it.
+            said = "it holds text that is not UTF-8" if "decode" in str(exc) else str(exc)
             raise ConfigurationError(
-                f"{self.path} can't be read: {exc}",
+                f"{self.path} can't be read: {said}",
                 hint="It is damaged; import a copy from a backup",
-            ) from exc
+            ) from None
 
 
 class Best:
