@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import suppress
+from functools import partial
 from itertools import islice, takewhile
 from typing import TYPE_CHECKING, Literal
 
@@ -139,7 +140,7 @@ class Vault(Store):
             # The provider is needed to locate the token, but asked for only if named.
             asked = self.providers.locate(token).but(provider=token.provider)
         for question in Lookup.of(asked):
-            found = self._seen(question, lambda: self._find(question, token))  # noqa: B023  # at once
+            found = self._recall(question, partial(self._find, question, token))
             if found is not None:
                 return found
         return None
@@ -150,7 +151,7 @@ class Vault(Store):
             raise LookupFailed("An id is text", hint="Give the one that the store gave")
         if not token_id.isascii():
             require_text(Token(id=token_id), ("id",))
-        return self._seen(("id", token_id), lambda: self._aliases.read(token_id))
+        return self._recall(("id", token_id), partial(self._aliases.read, token_id))
 
     def reread(self, token_id: str) -> Token | None:
         """See `TokenStore.reread`."""
@@ -481,7 +482,7 @@ class Vault(Store):
                 continue
             yield kept
 
-    def _seen(self, key: Hashable, read: Callable[[], Token | None]) -> Token | None:
+    def _recall(self, key: Hashable, read: Callable[[], Token | None]) -> Token | None:
         """Return what was read before, if nothing was written since; else read it now."""
         revision = self.backend.revision()
         mark = self._cache.mark

@@ -112,7 +112,7 @@ class Merge:
         try:
             if row.to is not None:
                 return self._lead_to(row, row.to, dry_run=dry_run)
-            verdict, stored = self._merged(row.token, dry_run=dry_run)
+            verdict, stored = self._merge(row.token, dry_run=dry_run)
         except OF_THE_STORE:
             raise
         except (KeyMissing, UnknownName, StoreError) as exc:
@@ -130,19 +130,19 @@ class Merge:
 
     # Rows
 
-    def _merged(self, row: Token, *, dry_run: bool) -> tuple[Verdict, Token | None]:
+    def _merge(self, row: Token, *, dry_run: bool) -> tuple[Verdict, Token | None]:
         """Judge a row by what the target has and do it, anew whenever others write meanwhile."""
         habits, told = self._target.habits(row), None
         over = Action.NOTHING if row.ended else Action.SKIP
         for number, _ in enumerate(attempts(row.id, row.user)):
             met, leads = list[Token](), False
             try:
-                met, leads = self._met(row)
+                met, leads = self._meet(row)
                 verdicts = judge(row, met, replace=self._replace, habits=habits)
                 verdict = next((v for v in verdicts if v.action is Action.UPDATE), verdicts[0])
                 if dry_run:
                     return verdict, verdict.there
-                stored, *_ = [self._written(row, each) for each in verdicts]
+                stored, *_ = [self._write(row, each) for each in verdicts]
             except StoreConflict as exc:
                 if not isinstance(exc, StaleToken) and (met or not number):
                     continue
@@ -161,7 +161,7 @@ class Merge:
             return verdict, stored
         raise AssertionError  # attempts() has raised
 
-    def _met(self, row: Token) -> tuple[list[Token], bool]:
+    def _meet(self, row: Token) -> tuple[list[Token], bool]:
         """
         Return what a row meets in the target, and whether its id leads to one of those.
 
@@ -181,7 +181,7 @@ class Merge:
             met += [each for each in rows if each not in met and had_login(each, row)]
         return met, by_id is not None
 
-    def _written(self, row: Token, verdict: Verdict) -> Token | None:
+    def _write(self, row: Token, verdict: Verdict) -> Token | None:
         """
         Do what is to be done with a row, and return what stands for it then.
 
@@ -201,7 +201,7 @@ class Merge:
                 with suppress(StoreError):
                     self._target.touch(str(there.id), row.last_used_at)
         if verdict.named is not None:
-            others = [each for each in self._met(row)[0] if each.id != there.id]
+            others = [each for each in self._meet(row)[0] if each.id != there.id]
             if verdict.named is row and others:
                 raise StoreConflict("The user has got a row of their own meanwhile")
             there = self._target.save_token(saving.filled(there, verdict.named))
