@@ -284,3 +284,14 @@ def test_what_a_row_is_for_never_changes():
 
     assert (None, "eu") == (written.user, written.data_center)
     assert "eu" == judged(mine.but(data_center=None), row(data_center="eu"))[1].data_center
+
+
+def test_nobody_has_looked_for_others_of_a_copied_login():
+    """Invariant 14: its first renewals in the target do, whatever the source's have done."""
+    mine = login().with_renewal(renewed_at=NOW, renewed_by="another host/1")
+
+    (new,) = judge(mine, [], replace=False)
+    (later,) = judge(mine.but(updated_at=NOW + 1, version="2"), [login(version="1")], replace=False)
+
+    assert new.row.renewal.renewed_at is None
+    assert later.row.renewal.renewed_at is None
