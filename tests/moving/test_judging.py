@@ -291,7 +291,8 @@ def test_nobody_has_looked_for_others_of_a_copied_login():
     mine = login().with_renewal(renewed_at=NOW, renewed_by="another host/1")
 
     (new,) = judge(mine, [], replace=False)
-    (later,) = judge(mine.but(updated_at=NOW + 1, version="2"), [login(version="1")], replace=False)
+    there, newer = login(version="1"), mine.but(updated_at=NOW + 1, version="2")
+    (later,) = judge(newer, [there], replace=False)
 
     assert new.row.renewal.renewed_at is None
     assert later.row.renewal.renewed_at is None
