@@ -170,12 +170,23 @@ class ProviderUnavailable(RenewalError):
     Args:
         what: As for `TokenKeepError`.
         answered: Whether anything came back: if not, its other tokens fare alike.
+        unread: A successful answer that could not be read, a
+            `tokenkeep.providers.Reply`: there may be the only token in it. None if
+            there is none.
         about: *token_id*, *user* and *hint*, as for `TokenKeepError`.
     """
 
-    def __init__(self, what: str, *, answered: bool = True, **about: str | None) -> None:
+    def __init__(
+        self,
+        what: str,
+        *,
+        answered: bool = True,
+        unread: object = None,
+        **about: str | None,
+    ) -> None:
         super().__init__(what, **about)
         self.answered = answered
+        self.unread = unread
 
 
 class ProviderRefused(RenewalError):

@@ -8,7 +8,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from tokenkeep.errors import ConfigurationError, UnknownName
-from tokenkeep.providers.base import Answer, Place, Profile, Provider
+from tokenkeep.providers.base import Answer, Place, Profile, Provider, Reply
 from tokenkeep.providers.checks import check_type
 
 if TYPE_CHECKING:
@@ -23,6 +23,7 @@ __all__ = [
     "Profile",
     "Provider",
     "Providers",
+    "Reply",
     "configured",
     "provider",
 ]

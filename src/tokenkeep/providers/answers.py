@@ -12,7 +12,7 @@ from tokenkeep.providers.checks import LONGEST
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from tokenkeep.providers.http import Reply
+    from tokenkeep.providers.base import Reply
 
 _NUMBER = re.compile(r"[0-9]{1,15}(\.[0-9]{0,9})?")
 _VISIBLE = re.compile(r"[ -~]+")

@@ -71,6 +71,29 @@ class Profile:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Reply:
+    """
+    What came back, read to its end; never a redirect.
+
+    Args:
+        status: Of HTTP.
+        body: As it was sent, without a content coding.
+        content_type: The ``Content-Type`` header, with its parameters. None if
+            there was none.
+        clock_offset: The server's clock minus ours, in seconds, when its
+            headers came in. None if it sent no date, or a senseless one.
+        retry_after: How long it asks to be left alone, in seconds. None if it
+            does not say.
+    """
+
+    status: int
+    body: bytes = field(repr=False)
+    content_type: str | None = None
+    clock_offset: float | None = None
+    retry_after: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Answer:
     """
     A successful answer of a token endpoint (RFC 6749 section 5.1).
@@ -158,6 +181,14 @@ class Provider(ABC):
         Args:
             token: Needs refresh_token or access_token, and issuer.
         """
+
+    def answer_in(self, reply: Reply) -> Answer | None:  # noqa: ARG002 - for those that read one
+        """
+        Read again an answer that could not be read before (`ProviderUnavailable.unread`).
+
+        None if there is still no token in it.
+        """
+        return None
 
     @abstractmethod
     def place(self, api_domain: str | None) -> Place | None:

@@ -10,7 +10,6 @@ import ssl
 import threading
 import time
 from concurrent.futures import Future
-from dataclasses import dataclass, field
 from email.utils import parsedate_to_datetime
 from functools import cache
 from typing import TYPE_CHECKING, Literal
@@ -26,6 +25,7 @@ from urllib3.exceptions import SSLError as WrappedSSLError
 
 from tokenkeep.errors import ConfigurationError, ProviderUnavailable
 from tokenkeep.providers.address import parse
+from tokenkeep.providers.base import Reply
 from tokenkeep.providers.connection import connection_to
 
 if TYPE_CHECKING:
@@ -77,24 +77,6 @@ class Form:
     def encode(self) -> bytes:
         """Return the body to send (``application/x-www-form-urlencoded``)."""
         return urlencode(self._fields).encode()
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Reply:
-    """
-    What came back, read to its end; never a redirect.
-
-    Args:
-        clock_offset: The server's clock minus ours, in seconds, when its
-            headers came in. None if it sent no date, or a senseless one.
-        retry_after: How long it asks to be left alone, in seconds. None if it
-            does not say.
-    """
-
-    status: int
-    body: bytes = field(repr=False)
-    clock_offset: float | None = None
-    retry_after: float | None = None
 
 
 def post_form(
@@ -276,6 +258,7 @@ class _Exchange:
                 return Reply(
                     status=response.status,
                     body=self._read(response),
+                    content_type=response.getheader("Content-Type"),
                     clock_offset=None if date is None else date - now,
                     retry_after=_retry_after(response.getheader("Retry-After"), now),
                 )

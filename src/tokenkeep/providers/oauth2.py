@@ -28,7 +28,7 @@ from tokenkeep.providers.http import Form, post_form
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from tokenkeep.providers.http import Reply
+    from tokenkeep.providers.base import Reply
     from tokenkeep.token import Token
 
 _SHOWABLE = re.compile(r"[A-Za-z0-9_ .-]{1,64}")
@@ -167,6 +167,11 @@ class OAuth2(Provider):
             if error is not None:
                 raise error
 
+    def answer_in(self, reply: Reply) -> Answer | None:
+        """As `Provider.answer_in`, with the options of today."""
+        outcome = self._judge(Form(), reply, "")
+        return outcome if isinstance(outcome, Answer) else None
+
     def place(self, api_domain: str | None) -> Place | None:
         """As `Provider.place`; each host is a place of its own."""
         if not api_domain:
@@ -256,7 +261,8 @@ class OAuth2(Provider):
             return self._error(form, reply, body, if_rejected)
         access_token = body.token("access_token")
         if access_token is None:
-            return self._senseless(reply, body.fault or "answered no usable access_token")
+            fault = body.fault or "answered no usable access_token"
+            return self._senseless(reply, fault, is_unread=True)
         api_domain = body.text("api_domain")
         lives = (answers.seconds(body.fields.get(name)) for name in _REFRESH_LIFETIME)
         return Answer(
@@ -299,10 +305,11 @@ class OAuth2(Provider):
         hint = self.hints.get(code.lower()) or otherwise
         return kind(f"{self.name} {what}", error=code, hint=hint)
 
-    def _senseless(self, reply: Reply, fault: str) -> RenewalError:
+    def _senseless(self, reply: Reply, fault: str, *, is_unread: bool = False) -> RenewalError:
         if reply.status == _TOO_MANY_REQUESTS:
             return self._throttled(reply, f"{fault}, too many requests")
-        return ProviderUnavailable(f"{self.name} {fault}", hint="Try again later")
+        unread = reply if is_unread and _OK <= reply.status < _FIRST_NOT_OK else None
+        return ProviderUnavailable(f"{self.name} {fault}", hint="Try again later", unread=unread)
 
     def _throttled(self, reply: Reply, what: str) -> RenewalError:
         wait = self.wait(reply)

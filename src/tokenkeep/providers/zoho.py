@@ -25,7 +25,7 @@ from tokenkeep.providers.zoho_data_centers import DATA_CENTERS, ENVIRONMENTS, Da
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from tokenkeep.providers.http import Reply
+    from tokenkeep.providers.base import Reply
     from tokenkeep.token import Token
 
 PROFILE = Profile(mint_limit=10, mint_window=600.0, rotates=False, revokes_grant=False)
