@@ -42,6 +42,8 @@ if TYPE_CHECKING:
     from tokenkeep.errors import UnknownName as UnknownName
     from tokenkeep.events import Event as Event
     from tokenkeep.keeper import Keeper as Keeper
+    from tokenkeep.providers import Provider as Provider
+    from tokenkeep.providers import Providers as Providers
     from tokenkeep.sealing import KeyRing as KeyRing
     from tokenkeep.sealing import generate_key as generate_key
     from tokenkeep.store import TokenStore as TokenStore
@@ -90,6 +92,10 @@ _HOMES = {
     ),
     "tokenkeep.events": ("Event",),
     "tokenkeep.keeper": ("Keeper",),
+    "tokenkeep.providers": (
+        "Provider",
+        "Providers",
+    ),
     "tokenkeep.sealing": (
         "KeyRing",
         "generate_key",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from contextlib import contextmanager
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -13,7 +13,8 @@ from tokenkeep.backends import open_backend
 from tokenkeep.backends.base import HEADER
 from tokenkeep.errors import ConfigurationError, KeyMissing
 from tokenkeep.header import expect_new, wrapped
-from tokenkeep.providers import Profile, Providers, configured
+from tokenkeep.providers import Providers, configured
+from tokenkeep.providers.checks import Hidden as _Hidden
 from tokenkeep.providers.checks import check_type
 from tokenkeep.sealing import KEY_BYTES, KeyRing
 from tokenkeep.vault import Vault
@@ -28,13 +29,6 @@ STORE = "TOKENKEEP_STORE"
 CONFIG = "TOKENKEEP_CONFIG"
 
 
-class _Hidden(dict[str, Any]):
-    """The environment, or a file. Crash reports show the locals of each frame: not this."""
-
-    def __repr__(self) -> str:
-        return "<...>"
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
     """
@@ -46,13 +40,14 @@ class Settings:
         replaced: What becomes of a refresh token that a login replaces, ``keep``
             or ``revoke``. None decides by where it came from
             (`tokenkeep.saving.Habits`).
-        options: For each provider the options of its class.
+        options: For each provider the options of its class; there may be a
+            secret in them.
     """
 
     store: str = field(repr=False)
     provider: str = "zoho"
     replaced: Literal["keep", "revoke"] | None = None
-    options: Mapping[str, Mapping[str, object]] = field(default_factory=dict)
+    options: Mapping[str, Mapping[str, object]] = field(default_factory=dict, repr=False)
 
     def providers(self) -> Providers:
         """Return the providers as configured."""
@@ -106,6 +101,7 @@ def open_store(
     url: str | None = None,
     *,
     keys_newest_first: list[bytes] | None = None,
+    providers: Providers | None = None,
     replaced: Literal["keep", "revoke"] | None = None,
     max_staleness: float = 0.0,
     clock: Clock | None = None,
@@ -121,6 +117,8 @@ def open_store(
         keys_newest_first: The key ring, 32 random bytes each. None means
             TOKENKEEP_KEYS, else the key file; for a new embedded store one
             is made.
+        providers: Whom its tokens are of. None means those of the
+            configuration file, and those that come with tokenkeep.
         replaced: What becomes of a refresh token that a login replaces,
             ``keep`` or ``revoke``. None means the configuration file's, else by
             where it came from (`tokenkeep.saving.Habits`).
@@ -149,7 +147,7 @@ def open_store(
         return Vault(
             backend,
             ring or _first_key(backend, environ),
-            providers=configured.providers(),
+            providers=providers or configured.providers(),
             replaced=replaced or configured.replaced,
             max_staleness=max_staleness,
             clock=clock,
@@ -217,30 +215,17 @@ def _options(found: Mapping[str, Any], path: Path) -> dict[str, dict[str, object
         from tokenkeep.providers.zoho_data_centers import table_from_mapping
 
         with _named(str(path)):
-            options["zoho"] = {"table": table_from_mapping(centers)}
-    for name, given in _table(found, "providers", path).items():
+            options["zoho"] = _Hidden({"table": table_from_mapping(centers)})
+    given = _Hidden(_table(found, "providers", path))
+    for name in given:
         with _named(f"{path}: [providers.{name}]"):
-            if "clock" in given:
+            if "clock" in given[name]:
                 raise ConfigurationError("clock can't be set in a file")
-            mine = options.setdefault(name, {})
-            mine.update(given)
-            if "profile" in mine:
-                mine["profile"] = _profile(name, mine)
+            mine = options.setdefault(name, _Hidden())
+            mine.update(given[name])
             # Made once to have its options checked: now, and not at the first token.
             configured(name, mine)
     return options
-
-
-def _profile(name: str, options: Mapping[str, Any]) -> Profile:
-    """Return the provider's own profile with what is configured changed."""
-    from tokenkeep.providers.zoho import PROFILE
-
-    given = options["profile"]
-    check_type("profile", given, dict, expected="a table")
-    _expect_known(given, [each.name for each in fields(Profile)], "profile")
-    own = PROFILE if options.get("kind", name) == "zoho" else Profile()
-    with _named("profile"):
-        return replace(own, **given)
 
 
 @contextmanager

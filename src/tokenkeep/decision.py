@@ -73,7 +73,7 @@ def decide(  # noqa: PLR0911  # one line a case reads better than one exit
     if usable and left >= advisory:
         ends = token.expires_at
         return Decision(Verdict.USE, None if ends is None else ends - advisory)
-    if not token.refresh_token:
+    if not token.refresh_token and profile.needs_login:
         return Decision(Verdict.USE) if usable else Decision(Verdict.LOGIN_NEEDED)
     blocked = _blocked_until(token, now, profile)
     if usable and (blocked is not None or (left >= mandatory and token.renewal.claim)):

@@ -23,7 +23,7 @@ from tokenkeep.lookup import SECRETS, are_texts, digest_of, require_text
 from tokenkeep.token import MOST_HAPPENINGS, Happening, Status, Token, is_ours
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
 Secret = tuple[str, str]
 """The kind of a token (``refresh_token``, ``access_token``) and its value."""
@@ -90,12 +90,16 @@ class Plan(NamedTuple):
     carried: Token | None = None
 
 
-def cleaned(token: Token) -> Token:
+def cleaned(token: Token, *, needs_login: Callable[[Token], bool] = lambda _: True) -> Token:
     """
     Return the token with empty strings as None.
 
+    *needs_login* says of one without any token whether its provider gives tokens only to who
+    logs in (`tokenkeep.providers.Profile`); it may be anybody's.
+
     Raises:
-        EmptyLookup: It holds no token at all.
+        EmptyLookup: It holds no token at all, and needs one; or says of no client and user
+            what they can be fetched for.
         LookupFailed: A field is not text, or a time is none.
     """
     if not are_texts(_texts(token)):
@@ -110,12 +114,16 @@ def cleaned(token: Token) -> Token:
                 hint="Give epoch seconds, not milliseconds or text; None if it is not known",
             )
     if not (token.access_token or token.refresh_token or token.grant_token):
-        raise EmptyLookup(
-            "There is no token in what is to be saved",
-            token_id=token.id,
-            user=token.user,
-            hint="Give an access, refresh or grant token",
-        )
+        is_alone = not needs_login(token)
+        if not (is_alone and token.user and token.client_id):
+            raise EmptyLookup(
+                "There is no token in what is to be saved",
+                token_id=token.id,
+                user=token.user,
+                hint="Give a user, any name to ask for it by, and a client id"
+                if is_alone
+                else "Give an access, refresh or grant token",
+            )
     if "" not in _texts(token):
         return token
     return token.but(**{name: None for name in _TEXTS if getattr(token, name) == ""})
@@ -242,7 +250,7 @@ def _changed(stored: Token, token: Token, *, login: str, now: float, habits: Hab
         return stored
     state: dict[str, object] = {}
     if "access_token" in changes:
-        state["lifetime"] = _lifetime(token.expires_at, now)
+        state["lifetime"] = _lifetime(token.expires_at, now) or stored.renewal.lifetime
     if not logs_in:
         return stored.but(**changes, updated_at=now, renewal=stored.renewal.but(**state))
     if stored.status is Status.REVOKED and token.refresh_token is None:

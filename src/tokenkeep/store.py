@@ -82,7 +82,8 @@ class TokenStore(ABC):
             The token as stored, with id and version.
 
         Raises:
-            EmptyLookup: *token* holds no token at all.
+            EmptyLookup: *token* holds no token at all, and is not of a
+                provider that gives tokens to the client alone.
             StoreConflict: It was changed or deleted since it was read, or its
                 id is another token's.
             StaleToken: Its row had this refresh token before.

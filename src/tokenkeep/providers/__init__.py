@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import inspect
+from collections.abc import Mapping
 from contextlib import suppress
+from dataclasses import fields, replace
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from tokenkeep.errors import ConfigurationError, UnknownName
 from tokenkeep.providers.base import Answer, Place, Profile, Provider, Reply
-from tokenkeep.providers.checks import check_type
+from tokenkeep.providers.checks import Hidden, check_type
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from tokenkeep.token import Token
 
 __all__ = [
@@ -52,14 +52,19 @@ def provider(name: str, /, **options: object) -> Provider:
         ConfigurationError: It does not take these options.
     """
     make = _load(name)
+    given = Hidden(options)
+    del options  # crash reports show the locals of each frame
+    wrong = ""
     try:
-        inspect.signature(make).bind(**options)
+        inspect.signature(make).bind(**given)
     except TypeError as exc:
+        wrong = str(exc)
+    if wrong:
         known = ", ".join(inspect.signature(make).parameters)
         raise ConfigurationError(
-            f"Provider {name!r} does not take these options: {exc}", hint=f"It takes {known}"
-        ) from None
-    made: Provider = make(**options)
+            f"Provider {name!r} does not take these options: {wrong}", hint=f"It takes {known}"
+        )
+    made: Provider = make(**given)
     return made
 
 
@@ -83,14 +88,37 @@ def configured(name: str, options: Mapping[str, object]) -> Provider:
     Make the provider that a configuration describes, whose tokens are stored under *name*.
 
     *options* are as its class takes them; ``kind`` names that class as for `provider`, which says
-    what may be raised, and is *name* if missing.
+    what may be raised, and is *name* if missing. Of a ``profile`` that is a table only what it
+    names is changed: the rest stays the provider's own.
     """
-    rest = dict(options)
+    rest = Hidden(options)
+    del options  # as above
     kind = rest.pop("kind", name)
     check_type("kind", kind, str, expected="the name of a provider")
     if kind == "oauth2":
         rest.setdefault("name", name)
-    return provider(str(kind), **rest)
+    is_whole = isinstance(rest.get("profile"), Profile)
+    changed = {} if is_whole else rest.pop("profile", {})
+    made = provider(kind, **rest)
+    made.profile = _with(made.profile, changed)
+    return made
+
+
+def _with(profile: Profile, changed: object) -> Profile:
+    """Return a profile with what a table names changed."""
+    if not isinstance(changed, Mapping):
+        raise ConfigurationError(f"profile has to be a table, not {changed!r}")
+    known = [each.name for each in fields(Profile)]
+    for name in changed:
+        if name not in known:
+            raise ConfigurationError(
+                f"profile has an unknown entry {name!r}", hint=f"Known are {', '.join(known)}"
+            )
+    try:
+        return replace(profile, **changed)
+    except ConfigurationError as exc:
+        exc.what = f"profile: {exc.what}"
+        raise
 
 
 class Providers:
@@ -99,16 +127,24 @@ class Providers:
 
     Args:
         default: The name of the provider for tokens that don't say theirs.
-        options: For each name the options of its class, as `configured`
-            takes them.
+        options: By its name a `Provider`, or the options of its class, as
+            `configured` takes them. None means those that come with tokenkeep,
+            which are known anyway.
     """
 
     def __init__(
-        self, default: str = "zoho", options: Mapping[str, Mapping[str, object]] | None = None
+        self,
+        default: str = "zoho",
+        options: Mapping[str, Provider | Mapping[str, object]] | None = None,
     ) -> None:
         self.default = default
-        self._options = options or {}
         self._made: dict[str, Provider] = {}
+        self._options: dict[str, Mapping[str, object]] = {}
+        for name, each in (options or {}).items():
+            if isinstance(each, Provider):
+                self._made[name] = each
+            else:
+                self._options[name] = Hidden(each)
 
     def of(self, token: Token) -> Provider:
         """Return the provider of a token, as `named` does."""
@@ -126,7 +162,7 @@ class Providers:
             try:
                 made = self._made[name] = configured(name, self._options.get(name, {}))
             except UnknownName as exc:
-                more = sorted(set(self._options) - set(PROVIDERS))
+                more = sorted({*self._options, *self._made} - set(PROVIDERS))
                 if name not in self._options and more:
                     exc.hint = f"{exc.hint}, {', '.join(more)}"
                 raise

@@ -4,56 +4,120 @@ from __future__ import annotations
 
 import json
 import re
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
+from urllib.parse import parse_qsl
 
 from tokenkeep.providers.checks import LONGEST
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator
 
     from tokenkeep.providers.base import Reply
 
 _NUMBER = re.compile(r"[0-9]{1,15}(\.[0-9]{0,9})?")
 _VISIBLE = re.compile(r"[ -~]+")
+_FORM = "application/x-www-form-urlencoded"
+_PLAINLY_A_FORM = re.compile(r"[A-Za-z0-9_]+=[^\s<>\"]*")
+_ERROR = re.compile(
+    r"_*(err(or)?s?([_-]?(code|type|name|key|reason|message|status|id)s?)?|sub[_-]?(error|code))",
+    re.IGNORECASE,
+)
+"""Names of fields that say that something went wrong, and what."""
+
+_MAYBE_A_CODE = re.compile(r"_*(code|status|type|reason|name|title|message)", re.IGNORECASE)
+"""Names of fields with a code in them that may as well say that all is well."""
+
+_NO_ERROR: tuple[object, ...] = (None, False, 0, "", "0", [], {})
+_LEVELS = 5
+_DEEPEST = 20
+_YEAR_2000, _MILLISECONDS = 946_684_800.0, 100_000_000_000
 
 
-@dataclass(frozen=True, slots=True)
-class Body:
-    """The JSON object of an answer; if it is none, *fault* says in words of our own what it is."""
-
-    fields: Mapping[str, object] = field(repr=False)
-    fault: str | None = None
-
-    def text(self, name: str) -> str | None:
-        """Return a field that is a non-empty string. None for all else."""
-        value = self.fields.get(name)
-        return value if isinstance(value, str) and value else None
-
-    def token(self, name: str) -> str | None:
-        """Return a field of visible ASCII (RFC 6749 appendix A). None for all else."""
-        value = self.text(name)
-        return value if value and _VISIBLE.fullmatch(value) else None
+class Unreadable(ValueError):
+    """An answer that has no fields; the text says in our own words what it is instead."""
 
 
-def read(reply: Reply) -> Body:
+def fields_of(reply: Reply) -> Mapping[str, object]:
     """
-    Read the body of an answer.
+    Return the fields of a JSON object or a form.
 
-    Its text is never part of *fault*: there may be a token in it.
+    Raises:
+        Unreadable: It is neither.
     """
-    where = f"(status {reply.status})"
     if not reply.body.strip():
-        return Body({}, f"answered nothing {where}")
+        raise Unreadable("answered nothing")
+    # With a byte order mark is not JSON, but some servers write one. What can't be
+    # decoded is in no token.
+    text = reply.body.decode(json.detect_encoding(reply.body), "replace").removeprefix("\ufeff")
     try:
-        # With a byte order mark is not JSON, but some servers write one.
-        document = json.loads(reply.body.removeprefix(b"\xef\xbb\xbf"))
+        document = json.loads(text)
     except (ValueError, RecursionError):
-        kind = "HTML" if reply.body.lstrip().startswith(b"<") else "no JSON"
-        return Body({}, f"answered {kind} {where}")
-    if not isinstance(document, dict):
-        return Body({}, f"answered JSON that is not an object {where}")
-    return Body(document)
+        form = _form(text, reply.content_type or "")
+    else:
+        if isinstance(document, Mapping):
+            return document
+        raise Unreadable("answered JSON that is not an object")
+    if form is None:
+        kind = "HTML" if text.lstrip().startswith("<") else "neither JSON nor a form"
+        raise Unreadable(f"answered {kind}")
+    return form
+
+
+def _form(text: str, content_type: str) -> Mapping[str, object] | None:
+    """Return the fields of a form: of one that says so, or that can be nothing else."""
+    fields: Mapping[str, object] = dict(parse_qsl(text.strip(), keep_blank_values=True))
+    if content_type.partition(";")[0].strip().lower() == _FORM:
+        return fields or None
+    is_one = _PLAINLY_A_FORM.fullmatch(text.strip()) and fields.keys() & {"access_token", "error"}
+    return fields if is_one else None
+
+
+def token(fields: Mapping[str, object], name: str) -> str | None:
+    """Return a field of visible ASCII (RFC 6749 appendix A). None for all else."""
+    value = fields.get(name)
+    return value if isinstance(value, str) and _VISIBLE.fullmatch(value) else None
+
+
+def scope(fields: Mapping[str, object]) -> str | None:
+    """Return the scopes, with blanks between those of a list. None where there are none."""
+    value = fields.get("scope")
+    if isinstance(value, list) and all(isinstance(each, str) for each in value):
+        value = " ".join(value)
+    return value if isinstance(value, str) and value and value.isprintable() else None
+
+
+def has_error(fields: Mapping[str, object]) -> bool:
+    """Tell whether there is an error, whatever it means."""
+    return any(_ERROR.fullmatch(name) and value not in _NO_ERROR for name, value in fields.items())
+
+
+def codes(fields: Mapping[str, object]) -> Iterator[str]:
+    """Yield what may be an error code, by its name: ``error`` first, the others, nested too."""
+    if "error" in fields:
+        yield from _codes("error", fields["error"], _LEVELS)
+    for name, value in fields.items():
+        yield from _codes(name, value, _LEVELS)
+
+
+def _codes(name: str, value: object, levels: int) -> Iterator[str]:
+    if isinstance(value, Mapping | list) and levels:
+        inner = value.items() if isinstance(value, Mapping) else ((name, each) for each in value)
+        for key, each in inner:
+            yield from _codes(key, each, levels - 1)
+    elif isinstance(value, str | int) and (
+        _ERROR.fullmatch(name) or _MAYBE_A_CODE.fullmatch(name)
+    ):
+        yield str(value)
+
+
+def is_shallow(value: object, levels: int = _DEEPEST) -> bool:
+    """Tell whether a value can be kept: one that nests on and on can be read, but not written."""
+    if not isinstance(value, Mapping | list):
+        return True
+    inner = value.values() if isinstance(value, Mapping) else value
+    return levels > 0 and all(is_shallow(each, levels - 1) for each in inner)
 
 
 def seconds(value: object) -> float | None:
@@ -64,9 +128,33 @@ def seconds(value: object) -> float | None:
     else: a bool, NaN, nothing, something negative or absurd says nothing about how long a token
     lives.
     """
+    number = _number(value)
+    return float(number) if number is not None and 0 < number <= LONGEST else None
+
+
+def seconds_until(value: object, now: float) -> float | None:
+    """
+    Return how long it is until a time a provider named, as `seconds`.
+
+    *value* may be epoch seconds, milliseconds or a date (ISO 8601); *now* is in epoch seconds.
+    """
+    moment = _number(value)
+    if moment is None and isinstance(value, str):
+        try:
+            date = datetime.fromisoformat(value.strip())
+            moment = (date if date.tzinfo else date.replace(tzinfo=UTC)).timestamp()
+        except (ValueError, OverflowError):
+            return None
+    if moment is None or moment < _YEAR_2000:
+        return None
+    return seconds((moment / 1000 if moment > _MILLISECONDS else moment) - now)
+
+
+def _number(value: object) -> float | None:
+    """Return a number above 0, or that of a string with one. None for all else."""
     if isinstance(value, str) and _NUMBER.fullmatch(value.strip()):
-        value = float(value)
+        return float(value)
     if isinstance(value, bool) or not isinstance(value, int | float):
         return None
     # Compared before it becomes a float: JSON integers can be longer than one.
-    return float(value) if 0 < value <= LONGEST else None
+    return float(value) if 0 < value < 10**15 else None

@@ -38,6 +38,9 @@ class Profile:
         revokes_grant: Whether revoking a refresh token ends the user's consent
             with all tokens of it (RFC 7009 section 2.1 leaves it open); then
             nothing of an older login is revoked while a newer one lives.
+        needs_login: Whether somebody logs in before there are tokens. False where
+            the client alone gets them (RFC 6749 section 4.4): then a token
+            without a refresh token is renewed all the same.
 
     Raises:
         ConfigurationError: A value is not of its type or out of range, or a
@@ -53,6 +56,7 @@ class Profile:
     wait_timeout: float = 45.0
     rotates: bool = True
     revokes_grant: bool = True
+    needs_login: bool = True
 
     def __post_init__(self) -> None:
         for name in ("mandatory", "advisory", "mint_window"):
@@ -60,7 +64,7 @@ class Profile:
         for name in ("call_timeout", "claim_length", "wait_timeout"):
             check_seconds(name, getattr(self, name))
         check_count("mint_limit", self.mint_limit)
-        for name in ("rotates", "revokes_grant"):
+        for name in ("rotates", "revokes_grant", "needs_login"):
             check_type(name, getattr(self, name), bool, expected="true or false")
         if self.claim_length <= self.call_timeout:
             raise ConfigurationError(
@@ -145,7 +149,8 @@ class Provider(ABC):
     """
 
     name: str
-    profile: Profile
+    profile: Profile = Profile()
+    """Its habits. A configuration that changes some of them puts another one here."""
     authorization_scheme: str = "Bearer"
     """What its API takes before an access token in the ``Authorization`` header (RFC 6750)."""
 
@@ -155,7 +160,9 @@ class Provider(ABC):
         Ask for a new access token (RFC 6749 section 6).
 
         Args:
-            token: Needs refresh_token, client_id and issuer.
+            token: Needs refresh_token, client_id and issuer; no refresh_token
+                where the profile says that nobody logs in. What it lives if the
+                answer does not say is in its ``renewal.lifetime``.
         """
 
     @abstractmethod

@@ -29,7 +29,7 @@ from tokenkeep.providers.base import Reply
 from tokenkeep.providers.connection import connection_to
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
     from types import UnionType
 
     from urllib3.connection import HTTPConnection
@@ -46,37 +46,41 @@ _PROMPT = 0.02  # a process that runs wakes up no later than this after its dead
 _CHUNK = 16_384
 _OLDEST_DATE = 946_684_800.0  # the year 2000: a clock before it is not set at all
 _MULTIPLE_CHOICES, _BAD_REQUEST = 300, 400
-_SECRET_FIELDS = frozenset({"client_secret", "refresh_token", "code", "code_verifier", "token"})
 
 
 class Form:
     """
-    The fields of a form post; its ``repr`` shows their names only.
+    What is posted: fields, and headers beside them; its ``repr`` shows the fields' names only.
 
     Not a dict: what prints local variables (crash reporters, rich) looks
     into dicts.
 
     Args:
-        authorization: Value of the ``Authorization`` header. None sends none.
+        headers: By name, written as in ``User-Agent``. None sends none but the usual.
+        body: Whether the fields go as a ``form``
+            (``application/x-www-form-urlencoded``) or as a ``json`` object.
         fields: Those that are None are left out.
     """
 
-    __slots__ = ("_fields", "authorization")
+    __slots__ = ("_fields", "body", "headers")
 
-    def __init__(self, authorization: str | None = None, /, **fields: str | None) -> None:
-        self.authorization: str | None = authorization
+    def __init__(
+        self,
+        headers: Mapping[str, str] | None = None,
+        body: Literal["form", "json"] = "form",
+        /,
+        **fields: str | None,
+    ) -> None:
+        self.body: Literal["form", "json"] = body
+        self.headers: Mapping[str, str] = headers or {}
         self._fields = {name: value for name, value in fields.items() if value is not None}
 
     def __repr__(self) -> str:
         return f"<Form {', '.join(self._fields)}>"
 
-    def is_quoted_in(self, text: str) -> bool:
-        """Whether *text* has the value of a secret field in it."""
-        return any(self._fields[name] in text for name in _SECRET_FIELDS & self._fields.keys())
-
     def encode(self) -> bytes:
-        """Return the body to send (``application/x-www-form-urlencoded``)."""
-        return urlencode(self._fields).encode()
+        """Return the body to send."""
+        return (json.dumps if self.body == "json" else urlencode)(self._fields).encode()
 
 
 def post_form(
@@ -109,7 +113,9 @@ def get_json(url: str, *, timeout: float, authorization: str) -> tuple[int, obje
     if not (authorization.isascii() and authorization.isprintable()):
         raise ConfigurationError("This access token can't be sent: it has control characters")
     address = parse(url)
-    reply = _run(_Exchange("GET", address, Form(authorization), timeout, time.time))
+    reply = _run(
+        _Exchange("GET", address, Form({"Authorization": authorization}), timeout, time.time)
+    )
     if not reply.body.strip():
         return reply.status, None
     try:
@@ -162,7 +168,7 @@ class _Exchange:
     One request under way, and the means to cut it off.
 
     After *timeout* seconds nothing is sent any more, and nobody waits for what was not read.
-    Of *form* a ``GET`` has the authorization only.
+    Of *form* a ``GET`` has the headers only.
     """
 
     def __init__(
@@ -273,10 +279,9 @@ class _Exchange:
             "Connection": "close",
         }
         if self._method == "POST":
-            headers["Content-Type"] = "application/x-www-form-urlencoded"
-        if self._form.authorization:
-            headers["Authorization"] = self._form.authorization
-        return headers
+            kind = "json" if self._form.body == "json" else "x-www-form-urlencoded"
+            headers["Content-Type"] = f"application/{kind}"
+        return {**headers, **self._form.headers}
 
     def _read(self, response: http.client.HTTPResponse) -> bytes:
         body = bytearray()

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import re
 import time
 from collections.abc import Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import TYPE_CHECKING, ClassVar, Literal
 from urllib.parse import quote_plus
 
@@ -21,7 +21,14 @@ from tokenkeep.errors import (
 from tokenkeep.providers import answers
 from tokenkeep.providers.address import host_and_port, is_sendable, parse
 from tokenkeep.providers.base import Answer, Place, Profile, Provider
-from tokenkeep.providers.checks import check_seconds, check_type
+from tokenkeep.providers.checks import (
+    Hidden,
+    check_choice,
+    check_headers,
+    check_seconds,
+    check_texts,
+    check_type,
+)
 from tokenkeep.providers.connection import basic
 from tokenkeep.providers.http import Form, post_form
 
@@ -31,21 +38,31 @@ if TYPE_CHECKING:
     from tokenkeep.providers.base import Reply
     from tokenkeep.token import Token
 
-_SHOWABLE = re.compile(r"[A-Za-z0-9_ .-]{1,64}")
 _CHECK_CLIENT = "Check the client id, the client secret and the redirect URI"
+_UNREAD_HINT = (
+    "Try again later; if it stays so, write a read_answer for this provider: docs/providers.md"
+)
 _OK, _FIRST_NOT_OK = 200, 300
 _TOO_MANY_REQUESTS = 429
 
-_REFRESH_LIFETIME = (
-    "refresh_token_expires_in",
-    "refresh_expires_in",
-    "x_refresh_token_expires_in",
+_AUTHENTICATIONS = ("body", "basic", "basic-raw")
+_GRANTS = ("refresh_token", "client_credentials")
+
+_ASKED = frozenset(
+    {"grant_type", "refresh_token", "code", "redirect_uri", "code_verifier", "client_id"}
+    | {"client_secret", "token", "token_type_hint"}
 )
-"""How providers name the life of a refresh token."""
+"""Fields of a request that are the call's own."""
+
+_REFRESH_ENDS = (
+    *("refresh_token_expires_in", "refresh_expires_in", "x_refresh_token_expires_in"),
+    *("refresh_token_expires_at", "refresh_expires_at", "authorization_expires_in"),
+)
+"""How providers name the life of a refresh token, or of the consent it is part of."""
 
 _OWN = {
     *("access_token", "refresh_token", "token_type", "expires_in", "expires_in_sec"),
-    *("api_domain", "scope", *_REFRESH_LIFETIME),
+    *("api_domain", "scope", *_REFRESH_ENDS),
 }
 """Fields of an answer that are read; the others are kept as they are."""
 
@@ -62,11 +79,19 @@ class OAuth2(Provider):
         issuer: The complete URL of the token endpoint. None if each token
             brings its own.
         revocation_endpoint: Where RFC 7009 is spoken. None if nowhere.
-        profile: The provider's habits. None means those of `Profile`.
+        profile: The provider's habits. None means those of its class.
+        grant: How an access token is got when there is none that is valid: with
+            the ``refresh_token`` of a login (RFC 6749 section 6), or by the client
+            alone, with its ``client_credentials`` (section 4.4).
         client_auth: Send the client's id and secret in the ``body``, or as
-            HTTP ``basic`` authentication (RFC 6749 section 2.3.1).
-        lifetime: How long an access token lives if the answer does not say,
-            in seconds. None means unknown.
+            HTTP ``basic`` authentication (RFC 6749 section 2.3.1); ``basic-raw``
+            is the same without percent-encoding, for servers that don't decode it.
+        body: Whether requests are posted as a ``form`` or as ``json``.
+        parameters: Further fields for each exchange and renewal, such as
+            ``audience``. None means none.
+        headers: Further headers for each request. None means none.
+        lifetime: How long an access token lives if neither the answer says it
+            nor an earlier one did, in seconds. None means unknown.
         errors: What error codes of this provider's own mean: one of
             `GrantRejected`, `ProviderRefused`, `CoolingDown` and
             `ProviderUnavailable`, or its name. None means it has none.
@@ -78,6 +103,10 @@ class OAuth2(Provider):
 
     errors: ClassVar[Mapping[str, type[RenewalError]]] = {
         "invalid_grant": GrantRejected,
+        "interaction_required": GrantRejected,
+        "login_required": GrantRejected,
+        "consent_required": GrantRejected,
+        "account_selection_required": GrantRejected,
         "invalid_client": ProviderRefused,
         "invalid_request": ProviderRefused,
         "invalid_scope": ProviderRefused,
@@ -88,7 +117,10 @@ class OAuth2(Provider):
         "temporarily_unavailable": ProviderUnavailable,
         "slow_down": CoolingDown,
     }
-    """What error codes mean, in lower case (RFC 6749 section 5.2, 7009, 8628)."""
+    """
+    What error codes mean, in lower case (RFC 6749 section 5.2, 7009, 8628; OpenID Connect
+    Core section 3.1.2.6).
+    """
 
     gone: ClassVar[frozenset[str]] = frozenset({"invalid_token"})
     """Error codes that say the token to revoke is not known (any more)."""
@@ -106,13 +138,17 @@ class OAuth2(Provider):
         issuer: str | None = None,
         revocation_endpoint: str | None = None,
         profile: Profile | None = None,
-        client_auth: Literal["body", "basic"] = "body",
+        grant: Literal["refresh_token", "client_credentials"] = "refresh_token",
+        client_auth: Literal["body", "basic", "basic-raw"] = "body",
+        body: Literal["form", "json"] = "form",
+        parameters: Mapping[str, str] | None = None,
+        headers: Mapping[str, str] | None = None,
         lifetime: float | None = None,
-        errors: Mapping[str, type[RenewalError] | str] | None = None,
+        errors: Mapping[str | int, type[RenewalError] | str] | None = None,
         clock: Callable[[], float] = time.time,
     ) -> None:
-        if client_auth not in ("body", "basic"):
-            raise ConfigurationError(f"client_auth has to be body or basic, not {client_auth!r}")
+        given = Hidden(parameters=parameters, headers=headers)
+        del parameters, headers  # crash reports show the locals of each frame
         check_type("name", name, str, expected="a text")
         for option, url in (("issuer", issuer), ("revocation_endpoint", revocation_endpoint)):
             if url is not None:
@@ -120,36 +156,52 @@ class OAuth2(Provider):
                 parse(url)
         if profile is not None:
             check_type("profile", profile, Profile, expected="a Profile")
+        check_choice("grant", grant, _GRANTS)
+        check_choice("client_auth", client_auth, _AUTHENTICATIONS)
+        check_choice("body", body, ("form", "json"))
         if lifetime is not None:
             check_seconds("lifetime", lifetime)
         if errors is not None:
             check_type("errors", errors, Mapping, expected="a table of error codes")
+        self._parameters = check_texts("parameters", given)
+        if taken := sorted(_ASKED & self._parameters.keys()):
+            raise ConfigurationError(f"parameters can't set {taken[0]}: each call has its own")
+        self._headers = check_headers(given)
         self.name = name
-        self.profile: Profile = Profile() if profile is None else profile
+        if profile is not None:
+            self.profile = profile
+        if grant == "client_credentials":
+            # No refresh token, so none that could be lost.
+            self.profile = replace(self.profile, needs_login=False, rotates=False)
         self._issuer = issuer
         self._revocation_endpoint = revocation_endpoint
         self._client_auth = client_auth
+        self._body: Literal["form", "json"] = body
         self._lifetime = lifetime
-        self._errors = {**self.errors, **_meanings(errors or {})}
+        self._own_errors = _meanings(errors or {})
         self._clock = clock
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.name!r}>"
 
     def refresh(self, token: Token) -> Answer:
-        """As `Provider.refresh`."""
+        """As `Provider.refresh`; with the grant of the options."""
         with _about(token):
+            if not self.profile.needs_login:
+                self._need(token, "client_id")
+                form = self._asking(token, "client_credentials", scope=token.scope)
+                return self._mint(token, form, _CHECK_CLIENT)
             self._need(token, "refresh_token", "client_id")
-            form = self._form(token, grant_type="refresh_token", refresh_token=token.refresh_token)
+            form = self._asking(token, "refresh_token", refresh_token=token.refresh_token)
             return self._mint(token, form, "Log the user in again")
 
     def exchange(self, token: Token, *, code_verifier: str | None = None) -> Answer:
         """As `Provider.exchange`."""
         with _about(token):
             self._need(token, "grant_token", "client_id")
-            form = self._form(
+            form = self._asking(
                 token,
-                grant_type="authorization_code",
+                "authorization_code",
                 code=token.grant_token,
                 redirect_uri=token.redirect_uri,
                 code_verifier=code_verifier,
@@ -163,14 +215,30 @@ class OAuth2(Provider):
             if not token.access_token:
                 self._need(token, "refresh_token")
             form = self._revocation_form(token)
-            error = self._judge_revocation(form, self._post(self.revocation_endpoint(token), form))
+            error = self._judge_revocation(self._post(self.revocation_endpoint(token), form))
             if error is not None:
                 raise error
 
     def answer_in(self, reply: Reply) -> Answer | None:
         """As `Provider.answer_in`, with the options of today."""
-        outcome = self._judge(Form(), reply, "")
+        outcome = self._judge(reply, _CHECK_CLIENT, None)
         return outcome if isinstance(outcome, Answer) else None
+
+    def read_answer(self, reply: Reply) -> Mapping[str, object]:
+        """
+        Return the fields of an answer by RFC 6749's names, of an error too.
+
+        The one place where a body becomes fields: override it for a provider that nests them,
+        or names them in its own way. What it raises costs no token: the answer counts as one
+        that can't be read.
+
+        Args:
+            reply: Its body is a JSON object or a form, whatever its content type says.
+
+        Raises:
+            ValueError: It is neither; the text says in our own words what it is instead.
+        """
+        return answers.fields_of(reply)
 
     def place(self, api_domain: str | None) -> Place | None:
         """As `Provider.place`; each host is a place of its own."""
@@ -197,21 +265,32 @@ class OAuth2(Provider):
             )
         return self._revocation_endpoint
 
-    def lifetime(self, body: answers.Body) -> float | None:
-        """Return how long the new access token lives, in seconds. None if nobody knows."""
-        return answers.seconds(body.fields.get("expires_in")) or self._lifetime
+    def lifetime(self, fields: Mapping[str, object]) -> float | None:
+        """Return how long an answer says that its access token lives, in seconds, or None."""
+        return answers.seconds(fields.get("expires_in"))
 
-    def meaning(self, code: str, body: answers.Body) -> type[RenewalError] | None:  # noqa: ARG002 - for providers that say more in other fields
-        """Return what an error code, as the provider wrote it, means. None if it is not known."""
-        return self._errors.get(code.lower())
+    def meaning(self, status: int, fields: Mapping[str, object]) -> type[RenewalError] | None:
+        """
+        Return what an answer without a token means, or one with an ``error`` beside it.
+
+        Args:
+            status: Of HTTP.
+            fields: As `read_answer` returned them. Empty if they can't be read.
+
+        Returns:
+            One of `GrantRejected`, `ProviderRefused`, `CoolingDown` and `ProviderUnavailable`.
+            None if it is not known.
+        """
+        _, kind = self._known(fields)
+        return kind or (CoolingDown if status == _TOO_MANY_REQUESTS else None)
 
     def wait(self, reply: Reply) -> float | None:
         """Return for how many seconds to leave it alone when it throttles. None if unknown."""
         return reply.retry_after
 
-    def confirms_revocation(self, reply: Reply, body: answers.Body) -> bool:  # noqa: ARG002 - RFC 7009 looks at the status alone
+    def confirms_revocation(self, status: int, fields: Mapping[str, object] | None) -> bool:  # noqa: ARG002 - RFC 7009 looks at the status alone
         """Whether an answer without a known error says that the token is revoked."""
-        return _OK <= reply.status < _FIRST_NOT_OK
+        return _is_ok(status)
 
     # -- the way of one call ---------------------------------------------------------------
 
@@ -221,7 +300,8 @@ class OAuth2(Provider):
             raise ConfigurationError(f"A call to {self.name} needs {' and '.join(missing)}")
 
     def _mint(self, token: Token, form: Form, if_rejected: str) -> Answer:
-        outcome = self._judge(form, self._post(self._token_endpoint(token), form), if_rejected)
+        reply = self._post(self._token_endpoint(token), form)
+        outcome = self._judge(reply, if_rejected, token.renewal.lifetime)
         # Raised here, where no local variable holds what the provider answered.
         if isinstance(outcome, RenewalError):
             raise outcome
@@ -236,14 +316,19 @@ class OAuth2(Provider):
             )
         return issuer
 
+    def _asking(self, token: Token, grant_type: str, /, **fields: str | None) -> Form:
+        known = {name: value for name, value in fields.items() if value is not None}
+        return self._form(token, **{**self._parameters, "grant_type": grant_type, **known})
+
     def _form(self, token: Token, /, **fields: str | None) -> Form:
         # A public client has no secret and names itself in the body (section 3.2.1).
-        if self._client_auth == "basic" and token.client_id and token.client_secret:
-            # Form-encoded before (section 2.3.1).
-            return Form(
-                basic(f"{quote_plus(token.client_id)}:{quote_plus(token.client_secret)}"), **fields
-            )
-        return Form(**fields, client_id=token.client_id, client_secret=token.client_secret)
+        if self._client_auth == "body" or not (token.client_id and token.client_secret):
+            fields |= {"client_id": token.client_id, "client_secret": token.client_secret}
+            return Form(self._headers, self._body, **fields)
+        # Form-encoded before (section 2.3.1).
+        encode = quote_plus if self._client_auth == "basic" else str
+        pair = basic(f"{encode(token.client_id)}:{encode(token.client_secret)}")
+        return Form(Hidden(self._headers, Authorization=pair), self._body, **fields)
 
     def _revocation_form(self, token: Token) -> Form:
         hint = "refresh_token" if token.refresh_token else "access_token"
@@ -254,62 +339,93 @@ class OAuth2(Provider):
     def _post(self, url: str, form: Form) -> Reply:
         return post_form(url, form, timeout=self.profile.call_timeout, clock=self._clock)
 
-    def _judge(self, form: Form, reply: Reply, if_rejected: str) -> Answer | RenewalError:
+    def _judge(
+        self, reply: Reply, if_rejected: str, known_lifetime: float | None
+    ) -> Answer | RenewalError:
         """Judge by the body; the HTTP status only names what has no sense in it."""
-        body = answers.read(reply)
-        if body.fields.get("error"):
-            return self._error(form, reply, body, if_rejected)
-        access_token = body.token("access_token")
-        if access_token is None:
-            fault = body.fault or "answered no usable access_token"
-            return self._senseless(reply, fault, is_unread=True)
-        api_domain = body.text("api_domain")
-        lives = (answers.seconds(body.fields.get(name)) for name in _REFRESH_LIFETIME)
+        fields, fault = self._read(reply)
+        access_token = answers.token(fields, "access_token")
+        # An error beside it wins, but only one by that name: others may say that all is well.
+        if access_token is None or answers.has_error({"error": fields.get("error")}):
+            return self._error(
+                reply, fields, fault or "answered no usable access_token", if_rejected
+            )
+        now = self._clock() + (reply.clock_offset or 0.0)
+        ends = [fields.get(name) for name in _REFRESH_ENDS]
+        lives = (answers.seconds(each) or answers.seconds_until(each, now) for each in ends)
+        more = {name: value for name, value in fields.items() if name not in _OWN}
         return Answer(
             access_token=access_token,
-            refresh_token=body.token("refresh_token"),
-            expires_in=self.lifetime(body),
-            api_domain=api_domain if api_domain and is_sendable(api_domain) else None,
-            scope=body.text("scope"),
-            refresh_expires_in=next(filter(None, lives), None),
-            extra={name: value for name, value in body.fields.items() if name not in _OWN},
+            refresh_token=answers.token(fields, "refresh_token")
+            if self.profile.needs_login
+            else None,
+            expires_in=self.lifetime(fields) or known_lifetime or self._lifetime,
+            api_domain=_api_domain(fields),
+            scope=answers.scope(fields),
+            refresh_expires_in=min(filter(None, lives), default=None),
+            extra={name: value for name, value in more.items() if answers.is_shallow(value)},
             clock_offset=reply.clock_offset,
         )
 
-    def _judge_revocation(self, form: Form, reply: Reply) -> RenewalError | None:
-        body = answers.read(reply)
-        if (body.text("error") or "").lower() in self.gone:
+    def _read(self, reply: Reply) -> tuple[Mapping[str, object], str | None]:
+        """Return the fields of an answer, and what it is instead if it has none."""
+        try:
+            fields: object = self.read_answer(reply)
+        except answers.Unreadable as exc:
+            return {}, str(exc)
+        except Exception as exc:  # noqa: BLE001  # whatever it is: the answer may be the only one
+            # Its text may quote the answer.
+            fields = f"what its read_answer does not read: {type(exc).__name__}"
+        if isinstance(fields, Mapping):
+            return fields, None
+        return {}, f"answered {fields}" if isinstance(fields, str) else "answered what"
+
+    def _judge_revocation(self, reply: Reply) -> RenewalError | None:
+        fields, fault = self._read(reply)
+        if any(code.lower() in self.gone for code in answers.codes(fields)):
             return None
-        if body.fields.get("error"):
-            return self._error(form, reply, body, "")
-        if self.confirms_revocation(reply, body):
+        is_error = self.meaning(reply.status, fields) or answers.has_error(fields)
+        if not is_error and self.confirms_revocation(reply.status, None if fault else fields):
             return None
-        fault = body.fault or f"did not confirm the revocation (status {reply.status})"
-        return self._senseless(reply, fault)
+        return self._error(reply, fields, fault or "did not confirm the revocation")
+
+    def _known(self, fields: Mapping[str, object]) -> tuple[str, type[RenewalError] | None]:
+        """Return the first code that is known, and what it means; those of the options first."""
+        for table in (self._own_errors, self.errors):
+            for code in answers.codes(fields):
+                if code.lower() in table:
+                    return code, table[code.lower()]
+        return "", None
 
     def _error(
-        self, form: Form, reply: Reply, body: answers.Body, if_rejected: str
+        self,
+        reply: Reply,
+        fields: Mapping[str, object],
+        fault: str,
+        if_rejected: str | None = None,
     ) -> RenewalError:
-        code = body.text("error") or ""
-        kind = self.meaning(code, body) or ProviderUnavailable
-        if _SHOWABLE.fullmatch(code) and not form.is_quoted_in(code):
-            what = f'answered "{code}"'
-        else:
-            # Another text may repeat what was sent.
-            code, what = "", f"answered an unknown error (status {reply.status})"
-        if issubclass(kind, CoolingDown):
+        """Return what to raise; without *if_rejected*, what to do then, no token was asked for."""
+        code, _ = self._known(fields)
+        kind = self.meaning(reply.status, fields)
+        if code:
+            fault = f'answered "{code}"'
+        elif answers.has_error(fields):
+            # Its text may repeat what was sent.
+            fault = f"answered an error{'' if kind else ' that tokenkeep does not know'}"
+        what = f"{self.name} {fault} (status {reply.status})"
+        if kind is not None and issubclass(kind, CoolingDown):
             return self._throttled(reply, what)
-        if not issubclass(kind, ProviderRefused):
-            return self._senseless(reply, what)
-        otherwise = if_rejected if issubclass(kind, GrantRejected) else _CHECK_CLIENT
-        hint = self.hints.get(code.lower()) or otherwise
-        return kind(f"{self.name} {what}", error=code, hint=hint)
-
-    def _senseless(self, reply: Reply, fault: str, *, is_unread: bool = False) -> RenewalError:
-        if reply.status == _TOO_MANY_REQUESTS:
-            return self._throttled(reply, f"{fault}, too many requests")
-        unread = reply if is_unread and _OK <= reply.status < _FIRST_NOT_OK else None
-        return ProviderUnavailable(f"{self.name} {fault}", hint="Try again later", unread=unread)
+        if kind is not None and issubclass(kind, ProviderRefused):
+            hint = if_rejected if issubclass(kind, GrantRejected) else None
+            if not self.profile.needs_login:
+                kind = ProviderRefused  # a login would help nobody
+            return kind(
+                what, error=code, hint=self.hints.get(code.lower()) or hint or _CHECK_CLIENT
+            )
+        may_hold_one = if_rejected and _is_ok(reply.status)
+        if kind is not None or answers.has_error(fields) or not may_hold_one:
+            return ProviderUnavailable(what, hint="Try again later")
+        return ProviderUnavailable(what, hint=_UNREAD_HINT, unread=reply)
 
     def _throttled(self, reply: Reply, what: str) -> RenewalError:
         wait = self.wait(reply)
@@ -317,10 +433,19 @@ class OAuth2(Provider):
             # One absurd header must not lock everybody out for years.
             wait = min(wait, max(self.profile.mint_window, LONGEST_WAIT))
         return CoolingDown(
-            f"{self.name} {what}",
+            what,
             hint="It throttles this client; try again after the wait",
             until=None if wait is None else self._clock() + wait,
         )
+
+
+def _is_ok(status: int) -> bool:
+    return _OK <= status < _FIRST_NOT_OK
+
+
+def _api_domain(fields: Mapping[str, object]) -> str | None:
+    url = fields.get("api_domain")
+    return url if isinstance(url, str) and is_sendable(url) else None
 
 
 @contextmanager
@@ -333,7 +458,9 @@ def _about(token: Token) -> Iterator[None]:
         raise
 
 
-def _meanings(errors: Mapping[str, type[RenewalError] | str]) -> dict[str, type[RenewalError]]:
+def _meanings(
+    errors: Mapping[str | int, type[RenewalError] | str],
+) -> dict[str, type[RenewalError]]:
     """Return what error codes mean, in lower case; refuse what is neither a kind nor its name."""
     known = {
         kind.__name__: kind
@@ -342,10 +469,10 @@ def _meanings(errors: Mapping[str, type[RenewalError] | str]) -> dict[str, type[
     meanings = {}
     for code, said in errors.items():
         kind = known.get(said) if isinstance(said, str) else said
-        if kind is None or kind not in known.values() or not isinstance(code, str):
+        if kind is None or kind not in known.values() or not isinstance(code, str | int):
             raise ConfigurationError(
                 f"It is not clear what the error code {code} means",
                 hint=f"Say one of {', '.join(known)}",
             )
-        meanings[code.lower()] = kind
+        meanings[str(code).lower()] = kind
     return meanings

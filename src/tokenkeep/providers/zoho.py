@@ -60,6 +60,7 @@ class Zoho(OAuth2):
 
     # Zoho CRM takes its own prefix only, whatever its token answers call the type.
     authorization_scheme = "Zoho-oauthtoken"
+    profile = PROFILE
 
     # Zoho answers most errors with status 200, and writes one of them
     # "Access Denied" on the token endpoint and "access_denied" elsewhere.
@@ -100,7 +101,7 @@ class Zoho(OAuth2):
             check_type("table", table, DataCenters, expected="a table of data centres")
         super().__init__(
             "zoho",
-            profile=PROFILE if profile is None else profile,
+            profile=profile,
             lifetime=LIFETIME,
             clock=clock,
         )
@@ -127,7 +128,7 @@ class Zoho(OAuth2):
         """Return the URL to revoke *token* at, below the token endpoint."""
         return f"{_stem(self._token_endpoint(token))}/token/revoke"
 
-    def lifetime(self, body: answers.Body) -> float | None:
+    def lifetime(self, fields: Mapping[str, object]) -> float | None:
         """
         Return how long the new access token lives, in seconds.
 
@@ -137,25 +138,25 @@ class Zoho(OAuth2):
         what is more can't be seconds.
         """
         for name in ("expires_in_sec", "expires_in"):
-            number = answers.seconds(body.fields.get(name))
+            number = answers.seconds(fields.get(name))
             if number is not None and number > _LONGEST_IN_SECONDS:
                 number /= 1000
             if number is not None and number <= _LONGEST_IN_SECONDS:
                 return number
         return LIFETIME
 
-    def meaning(self, code: str, body: answers.Body) -> type[RenewalError] | None:
+    def meaning(self, status: int, fields: Mapping[str, object]) -> type[RenewalError] | None:
         """As `OAuth2.meaning`; but "too many requests" is throttling, whatever the code."""
-        texts = (code, body.text("error_description"), body.text("message"))
-        if any("too many requests" in text.lower() for text in texts if text):
+        texts = (fields.get(name) for name in ("error", "error_description", "message"))
+        if any("too many requests" in text.lower() for text in texts if isinstance(text, str)):
             return CoolingDown
-        return super().meaning(code, body)
+        return super().meaning(status, fields)
 
-    def confirms_revocation(self, reply: Reply, body: answers.Body) -> bool:
+    def confirms_revocation(self, status: int, fields: Mapping[str, object] | None) -> bool:
         """Whether Zoho says success, or 400 as it does for a token it does not know."""
-        if body.fault:
+        if fields is None:
             return False
-        return body.text("status") == "success" or reply.status == _BAD_REQUEST
+        return fields.get("status") == "success" or status == _BAD_REQUEST
 
     def wait(self, reply: Reply) -> float | None:
         """Zoho names no time; its block lasts to the end of the window."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from tokenkeep import holder
@@ -38,6 +39,8 @@ def answered(
     *token* is as it was when it was claimed, *asked* as it was asked with: with a
     caller's own secret; *sent_at* when, in epoch seconds.
     """
+    # Not said this time, it is as long as it was.
+    answer = replace(answer, expires_in=answer.expires_in or token.renewal.lifetime)
     return Entry(
         token_id=str(token.id),
         user=token.user,
@@ -142,9 +145,9 @@ def failure_of(error: RenewalError, asked: Token, now: float) -> Failure:
     if isinstance(error, CoolingDown):
         kind, text, until = "throttled", "throttled", error.until
     elif isinstance(error, GrantRejected):
-        kind, text = "rejected", error.error
+        kind, text = "rejected", error.error or error.what
     elif isinstance(error, ProviderRefused):
-        kind, text = "configuration", error.error
+        kind, text = "configuration", error.error or error.what
     else:
         kind, text = "transient", error.what
     return Failure(
