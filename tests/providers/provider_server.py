@@ -127,3 +127,14 @@ def assert_error_is_clean(error, *more):
                 assert_no_secret(repr(frame.tb_frame.f_locals), *more)
             frame = frame.tb_next
         error = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
+
+
+def answering(make):
+    """Return what to play: each request is answered with what *make* returns for its fields."""
+
+    def play(connection, request):
+        body = request.partition(b"\r\n\r\n")[2].decode()
+        answer = make({name: value for name, (value,) in parse_qs(body).items()})
+        connection.sendall(answer if isinstance(answer, bytes) else as_json(answer))
+
+    return play

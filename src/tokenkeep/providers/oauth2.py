@@ -149,6 +149,7 @@ class OAuth2(Provider):
     ) -> None:
         given = Hidden(parameters=parameters, headers=headers)
         del parameters, headers  # crash reports show the locals of each frame
+        self.name = name
         check_type("name", name, str, expected="a text")
         for option, url in (("issuer", issuer), ("revocation_endpoint", revocation_endpoint)):
             if url is not None:
@@ -167,7 +168,6 @@ class OAuth2(Provider):
         if taken := sorted(_ASKED & self._parameters.keys()):
             raise ConfigurationError(f"parameters can't set {taken[0]}: each call has its own")
         self._headers = check_headers(given)
-        self.name = name
         if profile is not None:
             self.profile = profile
         if grant == "client_credentials":
@@ -267,7 +267,8 @@ class OAuth2(Provider):
 
     def lifetime(self, fields: Mapping[str, object]) -> float | None:
         """Return how long an answer says that its access token lives, in seconds, or None."""
-        return answers.seconds(fields.get("expires_in"))
+        lives = answers.seconds(fields.get("expires_in"))
+        return lives or answers.seconds_until(fields.get("expires_at"), self._clock())
 
     def meaning(self, status: int, fields: Mapping[str, object]) -> type[RenewalError] | None:
         """
@@ -351,8 +352,10 @@ class OAuth2(Provider):
                 reply, fields, fault or "answered no usable access_token", if_rejected
             )
         now = self._clock() + (reply.clock_offset or 0.0)
-        ends = [fields.get(name) for name in _REFRESH_ENDS]
-        lives = (answers.seconds(each) or answers.seconds_until(each, now) for each in ends)
+        lives = [
+            answers.seconds(fields.get(name)) for name in _REFRESH_ENDS if name.endswith("_in")
+        ]
+        lives += [answers.seconds_until(fields.get(name), now) for name in _REFRESH_ENDS]
         more = {name: value for name, value in fields.items() if name not in _OWN}
         return Answer(
             access_token=access_token,
@@ -369,16 +372,15 @@ class OAuth2(Provider):
 
     def _read(self, reply: Reply) -> tuple[Mapping[str, object], str | None]:
         """Return the fields of an answer, and what it is instead if it has none."""
+        fault = "answered what its read_answer can't read"
         try:
             fields: object = self.read_answer(reply)
         except answers.Unreadable as exc:
             return {}, str(exc)
         except Exception as exc:  # noqa: BLE001  # whatever it is: the answer may be the only one
             # Its text may quote the answer.
-            fields = f"what its read_answer does not read: {type(exc).__name__}"
-        if isinstance(fields, Mapping):
-            return fields, None
-        return {}, f"answered {fields}" if isinstance(fields, str) else "answered what"
+            return {}, f"{fault}: {type(exc).__name__}"
+        return (fields, None) if isinstance(fields, Mapping) else ({}, fault)
 
     def _judge_revocation(self, reply: Reply) -> RenewalError | None:
         fields, fault = self._read(reply)

@@ -1,0 +1,257 @@
+"""What the answers of other servers make of stored tokens: a keeper, a store, a real server."""
+
+from __future__ import annotations
+
+import pytest
+from provider_server import answering, as_json, response
+
+from tokenkeep import GrantRejected, Keeper, LoginNeeded, Token, open_store
+from tokenkeep.providers import Answer, Profile, Provider, Providers
+from tokenkeep.providers.oauth2 import OAuth2
+from tokenkeep.testing import FakeClock, emulator_configuration
+
+NOW = 1_800_000_000.0
+HOUR = 3600.0
+
+
+@pytest.fixture
+def keep(serve):
+    """Return a keeper of one provider on a server that *make* answers for, and that server."""
+    keepers = []
+
+    def start(make, provider=None, **options):
+        clock = FakeClock(NOW)
+        server = serve(answering(make if callable(make) else lambda _: make))
+        acme = provider or {"kind": "oauth2", "issuer": server.url, **options}
+        store = open_store("memory:", providers=Providers("acme", {"acme": acme}), clock=clock)
+        keepers.append(Keeper(store, clock=clock))
+        return keepers[-1], server
+
+    yield start
+    for keeper in keepers:
+        keeper.close()
+
+
+def login(keeper, **fields):
+    """Save what a login answered."""
+    token = Token(user="ana", client_id="client", client_secret="secret", refresh_token="r1")
+    return keeper.save(token.but(**fields))
+
+
+def used(keeper, hours, step=60.0):
+    """Use the token for so many hours; return the access tokens, each once."""
+    seen = []
+    for _ in range(int(hours * HOUR / step)):
+        token = keeper.get(user="ana")
+        if token.access_token not in seen:
+            seen.append(token.access_token)
+        keeper.clock.advance(step)
+    return seen
+
+
+def numbered(**fields):
+    """Return what answers each request with another access token."""
+    tokens = (f"a{number}" for number in range(2, 1000))
+    return lambda _: {"access_token": next(tokens), "token_type": "Bearer", **fields}
+
+
+@pytest.mark.parametrize("lifetime", [3600.0, 1800.0, 7200.0])
+@pytest.mark.parametrize("grant_token", [None, "code"])
+@pytest.mark.parametrize("options", [{}, {"lifetime": 300.0}])
+def test_lifetime_of_the_login(*, keep, lifetime, grant_token, options):
+    """An answer without its life keeps the one that was known: of the login, before the option."""
+    keeper, server = keep(numbered(), **options)
+    login(keeper, access_token="a1", expires_at=NOW + lifetime, grant_token=grant_token)
+
+    seen = used(keeper, hours=26)
+
+    assert 0.9 < len(seen) / (26 * HOUR / (lifetime - 300.0)) < 1.1
+    assert len(seen) - 1 == server.connections
+    assert lifetime == keeper.get(user="ana").renewal.lifetime
+
+
+@pytest.mark.parametrize(
+    "first", [{"expires_in": 600}, {"expires_in": "600"}, {"expires_at": NOW + 600}]
+)
+def test_lifetime_of_a_renewal(keep, first):
+    """So it does where an earlier renewal said it, once."""
+    answers = [{"access_token": "a1", **first}, *({"access_token": f"a{n}"} for n in range(2, 99))]
+    keeper, server = keep(lambda _: answers[server.connections - 1], clock=lambda: NOW)
+    login(keeper)
+
+    assert 12 <= len(used(keeper, hours=2)) <= 16
+
+
+@pytest.mark.parametrize(("lifetime", "calls"), [(600.0, 8), (1800.0, 3), (None, 1)])
+def test_lifetime_of_the_options(keep, lifetime, calls):
+    """Where nobody has ever said it the option holds; without it a token is used until refused."""
+    keeper, server = keep(numbered(), lifetime=lifetime)
+    login(keeper)
+
+    used(keeper, hours=1)
+
+    assert calls == server.connections
+
+
+class Own(Provider):
+    """A provider of one's own, which says no life."""
+
+    name = "acme"
+    made = 0
+
+    def refresh(self, token):  # noqa: ARG002  # the interface's
+        self.made += 1
+        return Answer(access_token=f"own {self.made}")
+
+    def exchange(self, token, *, code_verifier=None):
+        raise NotImplementedError
+
+    def revoke(self, token):
+        """Nothing to do."""
+
+    def place(self, api_domain):  # noqa: ARG002  # the interface's
+        return None
+
+    def issuer(self, place):  # noqa: ARG002  # the interface's
+        return None
+
+
+def test_a_provider_of_one_s_own(keep):
+    """A provider that is an object is known as it is; what was known of its tokens holds too."""
+    keeper, _ = keep({}, Own())
+    login(keeper, access_token="a1", expires_at=NOW + 3600)
+
+    assert 26 <= len(used(keeper, hours=26)) <= 30
+
+
+def test_a_login_that_says_no_life(keep):
+    """A later login without it keeps what was known of the earlier one."""
+    keeper, _ = keep(numbered())
+    login(keeper, access_token="a1", expires_at=NOW + 1800)
+
+    again = login(keeper, access_token="b1", refresh_token="r2", grant_token="code")
+
+    assert 1800.0 == again.renewal.lifetime
+    assert "a2" == keeper.get(user="ana").access_token
+    assert NOW + 1800 == keeper.get(user="ana").expires_at
+
+
+@pytest.mark.parametrize(
+    ("before", "answer", "after"),
+    [
+        ({"scope": "read write"}, {"scope": "read"}, {"scope": "read"}),
+        ({}, {"scope": ["read", "write"]}, {"scope": "read write"}),
+        ({"scope": "all"}, {}, {"scope": "all"}),
+        ({}, {"api_domain": "https://api.acme.example"},
+         {"api_domain": "https://api.acme.example", "data_center": "api.acme.example:443",
+          "environment": "api.acme.example:443"}),
+        ({}, {"instance_url": "https://eu1.acme.example"},
+         {"extra": {"instance_url": "https://eu1.acme.example"}}),
+        ({"extra": {"realmId": "7", "id_token": "old"}}, {"id_token": "new"},
+         {"extra": {"realmId": "7", "id_token": "new"}}),
+        ({"extra": {"realm": "7"}}, {}, {"extra": {"realm": "7"}}),
+        ({}, {"refresh_token_expires_in": 600}, {"refresh_expires_at": NOW + 600}),
+        ({"refresh_expires_at": NOW + 9}, {}, {"refresh_expires_at": NOW + 9}),
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("rotated", [None, "r2"])
+def test_what_is_kept(*, keep, before, answer, after, rotated):
+    """What an answer says is stored, and what it does not say stays, however it is written."""
+    keeper, _ = keep({"access_token": "a2", "refresh_token": rotated, **answer})
+    saved = login(keeper, **before)
+
+    keeper.get(user="ana")
+
+    stored = keeper.store.reread(saved.id)
+    assert after == {name: getattr(stored, name) for name in after}
+    assert (rotated or "r1") == stored.refresh_token
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"access_token=a2&refresh_token=r2&expires_in=3600",
+        b"access_token=a2&token_type=bearer&refresh_token=r2&scope=a+b",
+        b'{"access_token": "a2", "refresh_token": "r2"}',
+    ],
+)
+def test_form(keep, body):
+    """A rotating server that answers a form costs no login."""
+    form = "Content-Type: application/x-www-form-urlencoded"
+    keeper, server = keep(response(body, "200 OK", form))
+    saved = login(keeper)
+
+    assert "a2" == keeper.get(user="ana").access_token
+    assert ("a2", "r2", 1) == (*keeper.store.reread(saved.id).pair, server.connections)
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"success": False, "errors": [{"errorType": "invalid_grant", "message": "invalid"}]},
+        {"error": "interaction_required"},
+        {"error": "consent_required"},
+        {"error": "login_required"},
+        {"code": "invalid_grant"},
+    ],
+)
+def test_dead(keep, fields):
+    """A login that is over says so, whatever the form of the answer."""
+    keeper, server = keep(as_json(fields, "400 Bad Request"))
+    saved = login(keeper)
+
+    for _ in range(2):
+        with pytest.raises(LoginNeeded):
+            keeper.get(user="ana")
+
+    assert "login_needed" == keeper.store.reread(saved.id).status.value
+    assert 1 == server.connections
+
+
+@pytest.mark.parametrize("detail", [{"status": "expired"}, {"detail": "gone"}, {}])
+def test_dead_by_the_status(keep, detail):
+    """Where only the status says it, the hook's meaning counts, and is remembered in words."""
+
+    class Gone(OAuth2):
+        def meaning(self, status, fields):
+            return GrantRejected if status == 410 else super().meaning(status, fields)
+
+    keeper, server = keep(lambda _: as_json(detail, "410 Gone"), Gone("acme"))
+    saved = login(keeper, issuer=server.url)
+
+    with pytest.raises(LoginNeeded):
+        keeper.get(user="ana")
+
+    assert "acme answered" in keeper.store.reread(saved.id).renewal.failure.error
+
+
+@pytest.mark.parametrize("place", ["eu", "us"])
+@pytest.mark.parametrize("known", [{}, {"environment": "production"}, {"api_domain": ""}])
+def test_zoho_without_an_api_domain(*, zoho, tmp_path, place, known):
+    """A row of Zoho's that says no place knows it after its renewal, and is found by it."""
+    person = zoho.add_user("bo@example.com", data_center=place, zgid="6000124")
+    path = tmp_path / "zoho.toml"
+    path.write_text(emulator_configuration(zoho))
+    here = getattr(zoho, place)
+    with Keeper(open_store("memory:", environ={"TOKENKEEP_CONFIG": str(path)})) as keeper:
+        saved = keeper.save(
+            Token(
+                user="bo@example.com:6000124",
+                client_id=zoho.client.client_id,
+                client_secret=zoho.client.client_secret,
+                refresh_token=zoho.refresh_token(person),
+                issuer=here.token_url,
+                **known,
+            )
+        )
+
+        keeper.get(user=saved.user)
+
+        found = keeper.get(user=saved.user, environment="production", data_center=place)
+        assert (saved.id, here.api_url) == (found.id, found.api_domain)
+        assert zoho.is_active(found.access_token)
+
+
+def test_profile_class():
+    """A provider without habits of its own has those of `Profile`."""
+    assert Profile() == Own().profile
