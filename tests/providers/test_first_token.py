@@ -57,12 +57,17 @@ def test_from_the_code_to_renewed_tokens(example, zoho):
     store.close()
 
 
-def test_the_same_in_python(example, zoho):
-    """Without a file the provider is described by a mapping."""
+def test_the_same_in_python(example, monkeypatch):
+    """Without a file the provider is described by a mapping, and the store knows it."""
     here = {}
     exec(example[0], here)  # the page's own example
-    exec(example[2], here)  # likewise
-
-    assert "acme" == here["described"].name
-    assert zoho.us.token_url == here["described"].issuer(None)
     here["store"].close()
+    monkeypatch.delenv("TOKENKEEP_CONFIG")
+    exec(example[2].replace("providers=", "'memory:', providers="), here)  # likewise
+
+    saved, store = here["saved"], here["store"]
+    assert ("acme", "bo") == (saved.provider, saved.user)
+    assert saved == store.find_token(tokenkeep.Token(provider="acme", user="bo"))
+    assert "acme" == store.save_token(tokenkeep.Token(user="cy", refresh_token="r")).provider
+    assert store.providers is here["keeper"].providers
+    store.close()

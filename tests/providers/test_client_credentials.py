@@ -1,0 +1,214 @@
+"""Tokens that a client gets for itself (RFC 6749 section 4.4), kept like any other."""
+
+from __future__ import annotations
+
+import threading
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+from provider_server import answering, as_json, assert_error_is_clean, sent
+
+from tokenkeep import (
+    EmptyLookup,
+    Keeper,
+    ProviderRefused,
+    Status,
+    Token,
+    TokenRevoked,
+    generate_key,
+    open_store,
+)
+from tokenkeep.providers import Profile, Providers
+from tokenkeep.providers.oauth2 import OAuth2
+from tokenkeep.testing import FakeClock
+
+ROW = Token(provider="acme", user="nightly job", client_id="client", client_secret="s3cret")
+
+
+class Stage:
+    """A server, and keepers in stores on one file."""
+
+    def __init__(self, serve, folder):
+        self.clock = FakeClock(1_800_000_000.0)
+        self.answers = {}
+        self.made = 0
+        self.server = serve(answering(self.answer))
+        self.environ = {"TOKENKEEP_KEYS": generate_key()}
+        self.url = f"sqlite:///{folder}/tokens.db"
+        self.keepers = []
+
+    def answer(self, fields):
+        """Answer with another token; ``answers`` are by what was asked with."""
+        self.made += 1
+        new = {"access_token": f"a{self.made}", "expires_in": 3600}
+        return self.answers.get(fields.get("grant_type", "revoke"), new)
+
+    def keeper(self, **options):
+        """Open the store anew."""
+        acme = {"kind": "oauth2", "issuer": self.server.url, "grant": "client_credentials"}
+        store = open_store(
+            self.url,
+            providers=Providers("zoho", {"acme": acme | options, "other": {"kind": "oauth2"}}),
+            clock=self.clock,
+            environ=self.environ,
+        )
+        self.keepers.append(Keeper(store, clock=self.clock))
+        return self.keepers[-1]
+
+
+@pytest.fixture
+def stage(serve, tmp_path):
+    made = Stage(serve, tmp_path)
+    yield made
+    for keeper in made.keepers:
+        keeper.close()
+
+
+@pytest.mark.parametrize("scope", [None, "read", "read write"])
+@pytest.mark.parametrize("client_auth", ["body", "basic"])
+def test_fetched_by_itself(stage, scope, client_auth):
+    """The first who asks for it fetches it; from then on it is renewed the same way."""
+    keeper = stage.keeper(client_auth=client_auth)
+    saved = keeper.save(ROW.but(scope=scope))
+
+    assert (None, None) == saved.pair
+    assert "a1" == keeper.get(user="nightly job").access_token
+    assert "a1" == stage.keeper().get(provider="acme", user="nightly job").access_token
+    stage.clock.advance(3600)
+    assert "a2" == keeper.get(id=saved.id).access_token
+
+    assert 2 == stage.server.connections
+    head, fields = sent(stage.server, -1)
+    in_body = {"client_id": "client", "client_secret": "s3cret"} if client_auth == "body" else {}
+    scopes = {"scope": scope} if scope else {}
+    assert {"grant_type": "client_credentials", **scopes, **in_body} == fields
+    assert ("Authorization: Basic" in head) is (client_auth == "basic")
+
+
+@pytest.mark.parametrize("expired", [False, True])
+def test_one_call(stage, expired):
+    """However many ask at once, in stores of their own, one fetches it."""
+    keepers = [stage.keeper() for _ in range(4)]
+    keepers[0].save(ROW)
+    if expired:
+        keepers[0].get(user="nightly job")
+        stage.clock.advance(3601)
+    barrier, before = threading.Barrier(16), stage.server.connections
+
+    def get(number):
+        barrier.wait(30)
+        return keepers[number % 4].get(user="nightly job").access_token
+
+    with ThreadPoolExecutor(16) as pool:
+        assert 1 == len(set(pool.map(get, range(16))))
+    assert 1 == stage.server.connections - before
+
+
+@pytest.mark.parametrize(
+    ("token", "hint"),
+    [
+        (ROW.but(provider="other"), "Give an access, refresh or grant token"),
+        (ROW.but(provider=None), "Give an access, refresh or grant token"),
+        (ROW.but(provider="nobody"), "Give an access, refresh or grant token"),
+        (ROW.but(user=None), "any name to ask for it by"),
+        (ROW.but(user=""), "any name to ask for it by"),
+        (ROW.but(client_id=None), "a client id"),
+    ],
+    ids=repr,
+)
+def test_refused(stage, token, hint):
+    """A row without a token is for such providers only, and says for whom and what it is."""
+    keeper = stage.keeper()
+
+    with pytest.raises(EmptyLookup, match=hint) as caught:
+        keeper.store.save_token(token)
+
+    assert_error_is_clean(caught.value)
+    assert [] == keeper.store.get_tokens()
+
+
+@pytest.mark.parametrize("code", ["invalid_client", "invalid_grant", "access_denied"])
+def test_refusal(stage, code):
+    """A client that is refused is told of no login, and comes back when it is corrected."""
+    keeper = stage.keeper(errors={"access_denied": "GrantRejected"})
+    saved = keeper.save(ROW)
+    stage.answers["client_credentials"] = as_json({"error": code}, "401 Unauthorized")
+
+    with pytest.raises(ProviderRefused, match=code) as caught:
+        keeper.get(user="nightly job")
+
+    assert type(caught.value) is ProviderRefused
+    assert Status.OK is keeper.store.reread(saved.id).status
+    stage.answers.clear()
+    keeper.save(ROW.but(client_secret="corrected"))  # at once: another secret
+    assert keeper.get(user="nightly job").access_token
+    assert "corrected" == sent(stage.server, -1)[1]["client_secret"]
+
+
+@pytest.mark.parametrize("refused", [True, False])
+def test_refused_access_token(stage, refused):
+    """One that the API refuses is fetched anew; one without an end is used until then."""
+    stage.answers["client_credentials"] = {"access_token": "endless"}
+    keeper = stage.keeper()
+    keeper.save(ROW)
+    token = keeper.get(user="nightly job")
+    stage.clock.advance(1_000_000)
+    stage.answers.clear()
+
+    if refused:
+        token = keeper.rejected(token.id, token.access_token)
+
+    assert token.access_token == keeper.get(user="nightly job").access_token
+    assert 1 + refused == stage.server.connections
+
+
+def test_saved_again(stage):
+    """Saving it at each start of a program changes nothing, and asks nobody."""
+    keeper = stage.keeper()
+    first = keeper.save(ROW)
+    token = keeper.get(user="nightly job")
+
+    again = stage.keeper().save(ROW)
+
+    assert (first.id, token.access_token) == (again.id, again.access_token)
+    assert 1 == stage.server.connections
+
+
+def test_a_refresh_token_beside_it(stage):
+    """One in the answer (section 4.4.3: there should be none) is left alone."""
+    stage.answers["client_credentials"] = {"access_token": "a", "refresh_token": "r"}
+    keeper = stage.keeper()
+    saved = keeper.save(ROW)
+
+    keeper.get(user="nightly job")
+
+    assert ("a", None) == keeper.store.reread(saved.id).pair
+
+
+@pytest.mark.parametrize("fetched", [True, False])
+@pytest.mark.parametrize("has_endpoint", [True, False])
+def test_revoked(stage, fetched, has_endpoint):
+    """Revoking ends it here, and the access token at the server where that can be told."""
+    endpoint = {"revocation_endpoint": stage.server.url} if has_endpoint else {}
+    keeper = stage.keeper(**endpoint)
+    saved = keeper.save(ROW)
+    if fetched:
+        keeper.get(user="nightly job")
+
+    revoked = keeper.revoke(saved.id)
+
+    asked = [sent(stage.server, number)[1] for number in range(stage.server.connections)]
+    told = [fields["token"] for fields in asked if "token" in fields]
+    assert (["a1"] if fetched and has_endpoint else []) == told
+    assert (fetched and not has_endpoint) == bool(revoked.renewal.to_revoke)
+    with pytest.raises(TokenRevoked):
+        keeper.get(user="nightly job")
+
+
+def test_another_provider_that_needs_no_login():
+    """What a provider needs is said by its profile; the option of `OAuth2` sets it."""
+    alone = OAuth2("acme", grant="client_credentials").profile
+    own = OAuth2("acme", grant="client_credentials", profile=Profile(advisory=9)).profile
+
+    assert (False, False, 9) == (alone.needs_login, own.needs_login, own.advisory)
+    assert Profile().needs_login
