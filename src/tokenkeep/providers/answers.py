@@ -43,6 +43,8 @@ def read(reply: Reply) -> Body:
     Its text is never part of *fault*: there may be a token in it.
     """
     where = f"(status {reply.status})"
+    if reply.fault:
+        return Body({}, f"{reply.fault} {where}")
     if not reply.body.strip():
         return Body({}, f"answered nothing {where}")
     try:

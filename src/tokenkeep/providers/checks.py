@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from tokenkeep.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from types import UnionType
 
 LONGEST = 10 * 365 * 86_400.0
 """Longest duration an option may name: ten years, in seconds."""
@@ -37,7 +42,7 @@ def check_count(name: str, value: object) -> None:
     raise ConfigurationError(f"{name} has to be a whole number, 1 or more, not {value!r}")
 
 
-def check_type(name: str, value: object, kind: type, *, expected: str) -> None:
+def check_type(name: str, value: object, kind: type | UnionType, *, expected: str) -> None:
     """
     Refuse what is not of a type, which *expected* has in words, for the option of that name.
 

@@ -6,6 +6,8 @@ import re
 import time
 from collections.abc import Mapping
 from contextlib import contextmanager
+from os import PathLike
+from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, Literal
 from urllib.parse import quote_plus
 
@@ -22,7 +24,7 @@ from tokenkeep.providers import answers
 from tokenkeep.providers.address import host_and_port, is_sendable, parse
 from tokenkeep.providers.base import Answer, Place, Profile, Provider
 from tokenkeep.providers.checks import check_seconds, check_type
-from tokenkeep.providers.connection import basic
+from tokenkeep.providers.connection import Certificate, basic
 from tokenkeep.providers.http import Form, post_form
 
 if TYPE_CHECKING:
@@ -70,6 +72,10 @@ class OAuth2(Provider):
         errors: What error codes of this provider's own mean: one of
             `GrantRejected`, `ProviderRefused`, `CoolingDown` and
             `ProviderUnavailable`, or its name. None means it has none.
+        certificate: The PEM file of the client's own certificate (RFC 8705),
+            read anew at each call. None means it has none.
+        certificate_key: The PEM file of its private key, without a password.
+            None means that it is in the same file.
         clock: Our time, in epoch seconds.
 
     Raises:
@@ -109,6 +115,8 @@ class OAuth2(Provider):
         client_auth: Literal["body", "basic"] = "body",
         lifetime: float | None = None,
         errors: Mapping[str, type[RenewalError] | str] | None = None,
+        certificate: str | PathLike[str] | None = None,
+        certificate_key: str | PathLike[str] | None = None,
         clock: Callable[[], float] = time.time,
     ) -> None:
         if client_auth not in ("body", "basic"):
@@ -130,6 +138,7 @@ class OAuth2(Provider):
         self._revocation_endpoint = revocation_endpoint
         self._client_auth = client_auth
         self._lifetime = lifetime
+        self._certificate = _certificate(certificate, certificate_key)
         self._errors = {**self.errors, **_meanings(errors or {})}
         self._clock = clock
 
@@ -145,15 +154,16 @@ class OAuth2(Provider):
 
     def exchange(self, token: Token, *, code_verifier: str | None = None) -> Answer:
         """As `Provider.exchange`."""
+        form = self._form(
+            token,
+            grant_type="authorization_code",
+            code=token.grant_token,
+            redirect_uri=token.redirect_uri,
+            code_verifier=code_verifier,
+        )
+        del code_verifier  # crash reports show the locals of each frame
         with _about(token):
             self._need(token, "grant_token", "client_id")
-            form = self._form(
-                token,
-                grant_type="authorization_code",
-                code=token.grant_token,
-                redirect_uri=token.redirect_uri,
-                code_verifier=code_verifier,
-            )
             hint = "A code works once and for a minute or so: get a new one"
             return self._mint(token, form, hint)
 
@@ -247,7 +257,13 @@ class OAuth2(Provider):
         )
 
     def _post(self, url: str, form: Form) -> Reply:
-        return post_form(url, form, timeout=self.profile.call_timeout, clock=self._clock)
+        return post_form(
+            url,
+            form,
+            timeout=self.profile.call_timeout,
+            clock=self._clock,
+            certificate=self._certificate,
+        )
 
     def _judge(self, form: Form, reply: Reply, if_rejected: str) -> Answer | RenewalError:
         """Judge by the body; the HTTP status only names what has no sense in it."""
@@ -324,6 +340,20 @@ def _about(token: Token) -> Iterator[None]:
     except TokenKeepError as exc:
         exc.token_id, exc.user = token.id, token.user
         raise
+
+
+def _certificate(
+    file: str | PathLike[str] | None, key: str | PathLike[str] | None
+) -> Certificate | None:
+    for option, path in (("certificate", file), ("certificate_key", key)):
+        if path is not None:
+            check_type(option, path, str | PathLike, expected="the path of a PEM file")
+    if file is not None:
+        own = None if key is None else str(Path(key).expanduser())
+        return Certificate(str(Path(file).expanduser()), own)
+    if key is not None:
+        raise ConfigurationError("certificate_key is of no use without certificate")
+    return None
 
 
 def _meanings(errors: Mapping[str, type[RenewalError] | str]) -> dict[str, type[RenewalError]]:

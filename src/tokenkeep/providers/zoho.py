@@ -204,25 +204,29 @@ def _stem(issuer: str) -> str:
     return stem
 
 
-def current_user(api_domain: str, access_token: str, *, timeout: float = 10.0) -> str:
+def current_user(token: Token, *, timeout: float = 10.0) -> str:
     """
-    Ask Zoho CRM whose access token it is; *timeout*, in seconds, bounds each of the two calls.
+    Ask Zoho CRM whose access token it is.
 
-    Returns ``email:zgid``, as the official SDK names its users
-    (``crm/api/util/utility.py``, ``get_user_name``).
+    Args:
+        token: Needs access_token and api_domain.
+        timeout: Bounds each of the two calls, in seconds.
+
+    Returns:
+        ``email:zgid``, as the official SDK names its users
+        (``crm/api/util/utility.py``, ``get_user_name``).
 
     Raises:
-        ConfigurationError: Nothing may be sent to *api_domain*.
+        ConfigurationError: Nothing may be sent to its api_domain.
         ProviderRefused: The access token is not accepted, or not for this.
         ProviderUnavailable: No definite answer.
     """
-    base = api_domain.rstrip("/")
-    authorization = f"{Zoho.authorization_scheme} {access_token}"
-    users = get_json(
-        f"{base}/crm/v8/users?type=CurrentUser", timeout=timeout, authorization=authorization
-    )
+    base = str(token.api_domain).rstrip("/")
+    # A form's repr shows no value: crash reports show the locals of each frame.
+    form = Form(f"{Zoho.authorization_scheme} {token.access_token}")
+    users = get_json(f"{base}/crm/v8/users?type=CurrentUser", form, timeout=timeout)
     email = _first(users, "users", "email")
-    org = get_json(f"{base}/crm/v8/org", timeout=timeout, authorization=authorization)
+    org = get_json(f"{base}/crm/v8/org", form, timeout=timeout)
     return f"{email}:{_first(org, 'org', 'zgid')}"
 
 
