@@ -26,7 +26,7 @@ def swallow():
             )
             for _ in range(3):
                 each = stack.enter_context(socket.socket(family))
-                each.setblocking(False)
+                each.settimeout(0)
                 each.connect_ex(listener.getsockname())
 
         yield _swallow
@@ -74,9 +74,9 @@ def test_another_address_answers(serve, swallow, resolve, dead):
 @pytest.mark.parametrize(
     ("dead", "said"),
     [
-        (["swallows"], "did not answer within"),
+        (["swallows"], "within|in time"),
         (["swallows", "refuses"], "no connection$"),
-        (["refuses", "swallows"], "did not answer within"),
+        (["refuses", "swallows"], "within|in time"),
     ],
 )
 def test_no_address_answers(serve, swallow, resolve, dead, said):

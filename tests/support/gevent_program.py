@@ -1,5 +1,5 @@
 """
-A program in greenlets, for gunicorn (``gevent_program:app``) and celery (``gevent_program:queue``).
+A program in greenlets: ``gevent_program:app`` for gunicorn, ``gevent_program:queue`` for celery.
 
 Its store, token and queue are in the environment variable PROGRAM, as JSON.
 """

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import re
 import time
 from collections.abc import Mapping
 from contextlib import contextmanager
 from os import PathLike
-from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, Literal
 from urllib.parse import quote_plus
 
@@ -245,8 +245,11 @@ class OAuth2(Provider):
         # A public client has no secret and names itself in the body (section 3.2.1).
         if self._client_auth == "basic" and token.client_id and token.client_secret:
             # Form-encoded before (section 2.3.1).
+            pair = (token.client_id, token.client_secret)
+            # What is no text is for the provider to refuse: an error here would have it in frames.
             return Form(
-                basic(f"{quote_plus(token.client_id)}:{quote_plus(token.client_secret)}"), **fields
+                basic(":".join(quote_plus(each, errors="surrogatepass") for each in pair)),
+                **fields,
             )
         return Form(**fields, client_id=token.client_id, client_secret=token.client_secret)
 
@@ -349,11 +352,14 @@ def _certificate(
         if path is not None:
             check_type(option, path, str | PathLike, expected="the path of a PEM file")
     if file is not None:
-        own = None if key is None else str(Path(key).expanduser())
-        return Certificate(str(Path(file).expanduser()), own)
+        return Certificate(_path(file), None if key is None else _path(key))
     if key is not None:
         raise ConfigurationError("certificate_key is of no use without certificate")
     return None
+
+
+def _path(given: str | PathLike[str]) -> str:
+    return os.path.expanduser(os.fspath(given))  # noqa: PTH111 - Path's fails where there is no home
 
 
 def _meanings(errors: Mapping[str, type[RenewalError] | str]) -> dict[str, type[RenewalError]]:
