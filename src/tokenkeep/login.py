@@ -371,7 +371,7 @@ def _environment(
 def _whose(token: Token, note: Callable[[str], None]) -> str | None:
     """Ask the provider whose token it is. None if that can't be learned now."""
     try:
-        return current_user(str(token.api_domain), str(token.access_token))
+        return current_user(token)
     except ProviderUnavailable as exc:
         reason = exc.what
     except ProviderRefused as exc:
