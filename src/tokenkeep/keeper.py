@@ -12,8 +12,8 @@ from tokenkeep.decision import Verdict, decide
 from tokenkeep.errors import (
     KeyMissing,
     StoreConflict,
+    StoreError,
     StoreTampered,
-    StoreUnavailable,
     TokenNotFound,
 )
 from tokenkeep.events import Event
@@ -184,6 +184,9 @@ class Keeper:
         """
         Renew a token now, whether or not it has to be.
 
+        Where the provider has rejected the refresh token (``login_needed``), it is asked
+        once more: if it takes it now, the token is as good as before.
+
         Args:
             token_id: Which one.
 
@@ -194,7 +197,7 @@ class Keeper:
             StoreError: The store can't be read or written.
         """
         stored = existing(self.store, token_id)
-        return self._renewer.valid(stored, Ask(rejected=stored.access_token))
+        return self._renewer.valid(stored, Ask(rejected=stored.access_token, insists=True))
 
     def rejected(self, token_id: str, access_token: str, *, issuer: str | None = None) -> Token:
         """
@@ -364,7 +367,7 @@ class Keeper:
         if now >= next_touch:
             # A token that can be read is handed out; if this can't be noted
             # now, it is in an hour.
-            with suppress(StoreUnavailable):
+            with suppress(StoreError, OSError):
                 self.store.touch(str(token.id), now)
         profile = self.providers.of(token).profile
         behind = self.clock_errors.of(token.issuer)

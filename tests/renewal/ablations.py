@@ -176,14 +176,14 @@ ABLATIONS = (
     Ablation(
         "jlook=0, claim",
         "renewal/attempt.py",
-        "entry = self._late.left(held)\n        except",
+        "entry = self._late.left(held, self._provider)\n        except",
         "entry = None\n        except",
         "renewal/test_claim.py::test_answer_left_in_the_journal",
     ),
     Ablation(
         "jlook=0, verdict",
         "renewal/attempt.py",
-        "            elif (entry := self._late.left(held)) is not None:\n"
+        "            elif (entry := self._late.left(held, self._provider)) is not None:\n"
         "                return self._settled(held, entry)\n",
         "",
         "renewal/test_permanent.py::test_answer_in_the_journal",
