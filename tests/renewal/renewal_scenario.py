@@ -246,6 +246,10 @@ class World:
         """Ask for the token, as a caller does."""
         return (actor or self.here).keeper.get(id=self.id)
 
+    def down(self, what="It did not answer", times=1):
+        """Let the next renewals fail: each asks twice."""
+        self.provider.trouble += [ProviderUnavailable(what) for _ in range(2 * times)]
+
     @property
     def vault(self):
         """The store as somebody else sees it, whom nobody gets in the way of."""

@@ -97,9 +97,9 @@ class Ask:
         failure = token.renewal.failure
         is_rejected = failure is not None and failure.kind == "rejected"
         # One that insists asks once: a rejection that is newer than it is its answer.
-        if self.insists and not (is_rejected and failure != self.known):
-            if token.status is Status.LOGIN_NEEDED:
-                token = token.but(status=Status.OK)
+        is_answer = is_rejected and failure != self.known
+        if self.insists and token.status is Status.LOGIN_NEEDED and not is_answer:
+            token = token.but(status=Status.OK)
             if is_rejected:
                 token = token.with_renewal(failure=None)
         if self.client_secret:
