@@ -358,8 +358,10 @@ class Keeper:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, *_: object) -> None:
-        self.close()
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        # What went wrong inside is what is said, not that letting go did as well.
+        with suppress(*(() if kind is None else (StoreError, OSError))):
+            self.close()
 
     def _used(self, token: Token, now: float) -> None:
         """Note that a token is in use, and how long it is good without looking again."""

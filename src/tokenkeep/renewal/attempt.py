@@ -17,6 +17,7 @@ from tokenkeep.errors import (
     ProviderUnavailable,
     RenewalError,
     StoreConflict,
+    StoreError,
     StoreUnavailable,
     TokenKeepError,
 )
@@ -249,7 +250,7 @@ class Attempt:
         if is_late or not has_room(held, now, profile):
             return None
         # A lost race, or an outcome that is not known, ends it.
-        with suppress(StoreConflict, StoreUnavailable):
+        with suppress(StoreError, OSError):
             again = self._store.swap(held.with_renewal(mints=counted(held, now, profile)))
             return again if self._is_in_time() else None
         return None

@@ -109,8 +109,8 @@ class _Client:
         """Decide on the token as it is now; what ends the loop with an error is raised here."""
         token, now = self._token, self._clock.now()
         seen = self._parts.errors.local(self._ask.seen(token))
-        rejected = self._ask.rejected
-        decision = decide(seen, now, self._profile, rejected=rejected)
+        # No local variable for what was refused: crash reports show those of each frame.
+        decision = decide(seen, now, self._profile, rejected=self._ask.rejected)
         if decision.verdict in (Verdict.REVOKED, Verdict.LOGIN_NEEDED):
             raise dead(token)
         if decision.verdict is Verdict.USE:
@@ -124,7 +124,7 @@ class _Client:
         is_free = claim is not None and self._parts.watch.takeable(claim, self._profile)
         if decision.verdict is Verdict.WAIT and is_free:
             free = seen.with_renewal(claim=None)
-            decision = decide(free, now, self._profile, rejected=rejected)
+            decision = decide(free, now, self._profile, rejected=self._ask.rejected)
         if decision.verdict is Verdict.COOL_DOWN:
             if failure is not None and failure.kind != "throttled" and failure.until > now:
                 raise error_of(failure, token)
@@ -207,7 +207,9 @@ class _Client:
         try:
             return flight.result()
         except RenewalError as exc:
-            with suppress(StoreError):  # what happened is said, not that the look failed as well
+            with suppress(
+                StoreError, OSError
+            ):  # what happened is said, not that the look failed as well
                 self._read()
             return self._old_or(exc)
         except StoreUnavailable as exc:
