@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tokenkeep import ConfigurationError, CoolingDown, ProviderRefused, ProviderUnavailable
+from tokenkeep.clock import moment
 from tokenkeep.providers import Profile
 
 
@@ -132,6 +133,31 @@ def test_configuration_is_no_verdict(world):
     world.clock.advance(60)
 
     assert world.get().access_token == "access-2"
+
+
+@pytest.mark.parametrize("until", [1_800_000_600.0, 1e300, None])
+def test_throttled_until(world, until):
+    """Who is throttled is told until when: by the provider, by what is stored, or by its count."""
+    world.provider.trouble.append(CoolingDown("Too many requests", until=until))
+    told = []
+    for actor in (world.here, world.here, world.there):
+        with pytest.raises(CoolingDown) as caught:
+            world.get(actor)
+        told.append(str(caught.value))
+
+    stored = world.stored.renewal.failure.until
+    assert stored == (until or world.clock.now() + 1)
+    assert f"Try again after {moment(stored)}" in told[0]
+    assert f"Try again after {moment(min(stored, 1_800_003_600.0))}" in told[1]
+    assert told[1] == told[2]
+
+
+def test_full_budget_says_until_when(limited):
+    """So is who has no room left in the budget."""
+    limited.write_renewal(mints=(limited.clock.now(),) * 10)
+
+    with pytest.raises(CoolingDown, match=r"Try again after 2027-01-15T08:10:00Z$"):
+        limited.get()
 
 
 @pytest.mark.parametrize("seconds", [600.0, 1e9])

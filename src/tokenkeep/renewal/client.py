@@ -207,9 +207,8 @@ class _Client:
         try:
             return flight.result()
         except RenewalError as exc:
-            with suppress(
-                StoreError, OSError
-            ):  # what happened is said, not that the look failed as well
+            # What the provider said is raised, not that the look failed as well.
+            with suppress(StoreError, OSError):
                 self._read()
             return self._old_or(exc)
         except StoreUnavailable as exc:
