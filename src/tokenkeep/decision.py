@@ -100,6 +100,11 @@ def counted(token: Token, now: float, profile: Profile) -> tuple[float, ...]:
     return (*_within(token, now, profile), now) if profile.mint_limit is not None else ()
 
 
+def has_room(token: Token, now: float, profile: Profile) -> bool:
+    """Tell whether the budget has room for one more call."""
+    return profile.mint_limit is None or len(_within(token, now, profile)) < profile.mint_limit
+
+
 def credential_digest(token: Token) -> str:
     """Return the digest of what a failure belongs to: refresh token, secret and issuer."""
     return digest_of(repr((token.refresh_token, token.client_secret, token.issuer)))
@@ -162,6 +167,6 @@ def _blocked_until(token: Token, now: float, profile: Profile) -> float | None:
         until = min(failure.until, failure.at + LONGEST_COOL_DOWN)
         ends += [until] if until > now else []
     mints = _within(token, now, profile)
-    if profile.mint_limit is not None and len(mints) >= profile.mint_limit:
+    if profile.mint_limit is not None and not has_room(token, now, profile):
         ends.append(mints[-profile.mint_limit] + profile.mint_window)
     return max(ends, default=None)

@@ -31,6 +31,8 @@ Every error tokenkeep raises, cut by what the caller can do about it.
 
 from __future__ import annotations
 
+from tokenkeep.clock import moment
+
 
 def visible(text: str) -> str:
     r"""
@@ -226,6 +228,10 @@ class CoolingDown(RenewalError):
     def __init__(self, what: str, *, until: float | None = None, **about: str | None) -> None:
         super().__init__(what, **about)
         self.until = until
+
+    def __str__(self) -> str:
+        text = super().__str__()
+        return text if self.until is None else f"{text}. Try again after {moment(self.until)}"
 
 
 class RenewalTimeout(RenewalError):

@@ -22,7 +22,8 @@ class Event:
     Args:
         name: ``renewed``, ``renewal_failed``, ``login_needed``, ``unsaved``
             (renewed, but the store could not be written), ``unjournaled``,
-            ``superseded`` (a late answer was discarded), ``clock_off``,
+            ``superseded`` (a late answer was discarded), ``unreadable`` (an answer
+            could not be read, and is kept if there may be the only token in it), ``clock_off``,
             ``revoked``, ``revocation_pending``, ``deleted``.
         token_id: Which token.
         user: Whose. None if not known.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import secrets
+from base64 import b64decode, b64encode
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field, fields, replace
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -12,9 +13,10 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from tokenkeep.backends.private_file import refuse, sync_folder
 from tokenkeep.errors import StoreTampered, TokenKeepError
 from tokenkeep.lookup import digest_of
+from tokenkeep.providers.base import Reply
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
 
     from tokenkeep.header import Header
@@ -38,12 +40,14 @@ class Entry:
     process that did. None means that it is not known, or that there was none.
 
     Args:
+        access_token: None if it is not known: the answer could not be read, and is *unread*.
         refresh_token: The refresh token from now on, new or not.
         expires_at: When the new access token ends, in epoch seconds.
         lifetime: How long it lives in all, in seconds.
         learnt: What else is known now: for each field of the token what it
             was at the claim, and what it is. Written only where it still is that.
         answered_at: In epoch seconds.
+        unread: What there was to read, as `packed` puts it. None once it is read.
         name: Given by the journal.
     """
 
@@ -57,13 +61,14 @@ class Entry:
     environment: str | None
     base_access: str | None = field(repr=False)
     base_refresh: str | None = field(repr=False)
-    access_token: str = field(repr=False)
+    access_token: str | None = field(repr=False)
     refresh_token: str | None = field(repr=False)
     expires_at: float | None
     lifetime: float | None
     learnt: Mapping[str, Sequence[object]] = field(repr=False, hash=False)
     holder: str
     answered_at: float
+    unread: Mapping[str, Any] | None = field(default=None, repr=False, hash=False)
     name: str | None = None
 
     @property
@@ -75,6 +80,26 @@ class Entry:
     def pair(self) -> tuple[str | None, str | None]:
         """The pair as it is after the renewal."""
         return self.access_token, self.refresh_token
+
+    @property
+    def reply(self) -> Reply | None:
+        """What is *unread*. None likewise."""
+        if self.unread is None:
+            return None
+        return Reply(
+            status=self.unread["status"],
+            body=b64decode(self.unread["body"]),
+            content_type=self.unread["content_type"],
+        )
+
+
+def packed(reply: Reply) -> dict[str, Any]:
+    """Return a reply as JSON can hold it."""
+    return {
+        "status": reply.status,
+        "content_type": reply.content_type,
+        "body": b64encode(reply.body).decode(),
+    }
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -147,12 +172,23 @@ class Journal:
         """
         Return the answer that replaces this pair. None if there is none.
 
-        A pair is secret, so it is nobody else's, whatever row it is in.
+        A pair is secret, so it is nobody else's, whatever row it is in. One that could
+        not be read is not meant: see `unread`.
 
         Raises:
             StoreTampered: An entry does not open.
         """
-        return next((entry for entry in self.entries() if entry.base == base), None)
+        found = (entry for entry in self.entries() if entry.unread is None)
+        return next((entry for entry in found if entry.base == base), None)
+
+    def unread(self, base_refresh: str | None) -> list[Entry]:
+        """
+        Return the answers to a refresh token that could not be read, the first one first.
+
+        Raises:
+            StoreTampered: As for `find`.
+        """
+        return _unread(entry for entry in self.entries() if entry.base_refresh == base_refresh)
 
     def tidy(self, before: float) -> None:
         """Remove what was left half-written before a time, in epoch seconds."""
@@ -215,7 +251,7 @@ class FolderJournal(Journal):
     def give_back(self, room: str | None) -> None:
         """See `Journal.give_back`."""
         if room is not None:
-            with suppress(OSError):
+            with suppress(OSError, TokenKeepError):
                 (self._folder / room).unlink()
 
     def put(self, entry: Entry, room: str | None = None) -> Entry:
@@ -253,7 +289,20 @@ class FolderJournal(Journal):
         """See `Journal.find`."""
         found, wanted = self.entries(start=self._start(base[1])), digest_of(repr(base))
         del base  # as above
-        return next((entry for entry in found if digest_of(repr(entry.base)) == wanted), None)
+        return next(
+            (
+                entry
+                for entry in found
+                if entry.unread is None and digest_of(repr(entry.base)) == wanted
+            ),
+            None,
+        )
+
+    def unread(self, base_refresh: str | None) -> list[Entry]:
+        """See `Journal.unread`."""
+        start = self._start(base_refresh)
+        del base_refresh  # as above
+        return _unread(self.entries(start=start))
 
     def tidy(self, before: float) -> None:
         """See `Journal.tidy`."""
@@ -353,6 +402,12 @@ class FolderJournal(Journal):
             with suppress(OSError):
                 path.unlink()
             raise
+
+
+def _unread(entries: Iterable[Entry]) -> list[Entry]:
+    """Return those of some answers that could not be read, the first one first."""
+    found = [entry for entry in entries if entry.unread is not None]
+    return sorted(found, key=lambda entry: entry.answered_at)
 
 
 def _bound(name: str) -> str:

@@ -12,8 +12,8 @@ from tokenkeep.decision import Verdict, decide
 from tokenkeep.errors import (
     KeyMissing,
     StoreConflict,
+    StoreError,
     StoreTampered,
-    StoreUnavailable,
     TokenNotFound,
 )
 from tokenkeep.events import Event
@@ -184,6 +184,9 @@ class Keeper:
         """
         Renew a token now, whether or not it has to be.
 
+        Where the provider has rejected the refresh token (``login_needed``), it is asked
+        once more: if it takes it now, the token is as good as before.
+
         Args:
             token_id: Which one.
 
@@ -194,7 +197,7 @@ class Keeper:
             StoreError: The store can't be read or written.
         """
         stored = existing(self.store, token_id)
-        return self._renewer.valid(stored, Ask(rejected=stored.access_token))
+        return self._renewer.valid(stored, Ask(rejected=stored.access_token, insists=True))
 
     def rejected(self, token_id: str, access_token: str, *, issuer: str | None = None) -> Token:
         """
@@ -355,8 +358,10 @@ class Keeper:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, *_: object) -> None:
-        self.close()
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        # What went wrong inside is what is said, not that letting go did as well.
+        with suppress(*(() if kind is None else (StoreError, OSError))):
+            self.close()
 
     def _used(self, token: Token, now: float) -> None:
         """Note that a token is in use, and how long it is good without looking again."""
@@ -364,7 +369,7 @@ class Keeper:
         if now >= next_touch:
             # A token that can be read is handed out; if this can't be noted
             # now, it is in an hour.
-            with suppress(StoreUnavailable):
+            with suppress(StoreError, OSError):
                 self.store.touch(str(token.id), now)
         profile = self.providers.of(token).profile
         behind = self.clock_errors.of(token.issuer)

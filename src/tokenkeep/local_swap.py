@@ -155,7 +155,9 @@ class LocalSwap(Store):
             self._leases.pop(_lease(token), None)
 
     def close(self) -> None:
-        """See `TokenStore.close`."""
+        """See `TokenStore.close`; what is known of renewals is forgotten."""
+        self._renewals.clear()
+        self._leases.clear()
         self._store.close()
 
     def renew_locks(self) -> None:

@@ -11,7 +11,7 @@ from tokenkeep.errors import (
     ProviderUnavailable,
     RenewalError,
     StoreConflict,
-    StoreUnavailable,
+    StoreError,
 )
 from tokenkeep.renewal.late import newer_login
 from tokenkeep.store import existing
@@ -97,7 +97,7 @@ class Revocations:
 
     def _noted(self, token: Token, done: list[Token]) -> Token:
         """Take what was confirmed out of a row, and nothing that came in meanwhile."""
-        with suppress(StoreUnavailable):  # revoking twice is harmless
+        with suppress(StoreError, OSError):  # revoking twice is harmless
             for _ in attempts(token.id, token.user):
                 changed = _without(token, done)
                 if token.ended:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from contextlib import suppress
 from typing import TYPE_CHECKING, Self
 
-from tokenkeep.errors import TokenNotFound
+from tokenkeep.errors import StoreError, TokenNotFound
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -156,8 +157,10 @@ class TokenStore(ABC):
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, *_: object) -> None:
-        self.close()
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        # What went wrong inside is what is said, not that letting go did as well.
+        with suppress(*(() if kind is None else (StoreError, OSError))):
+            self.close()
 
 
 class Store(TokenStore):

@@ -31,6 +31,8 @@ class Swept:
     Args:
         saved: Answers from the journal that were saved now.
         discarded: Answers from the journal that were out of date.
+        unread: Answers from the journal in which no token was found; kept while they may have
+            one, see docs/providers.md.
         revoked: Tokens all of whose revocations the provider confirmed now.
         unconfirmed: Tokens with revocations that it has still not confirmed.
         deleted: Leases that are over.
@@ -38,6 +40,7 @@ class Swept:
 
     saved: int = 0
     discarded: int = 0
+    unread: int = 0
     revoked: int = 0
     unconfirmed: int = 0
     deleted: int = 0
@@ -68,7 +71,7 @@ def _settle(journal: Journal, renewer: Renewer, counts: Counter[str], note: _Not
     """Save the answers that wait."""
     for entry in list(journal.entries(on_error=note)):
         try:
-            counts["discarded" if renewer.settle(entry) is None else "saved"] += 1
+            counts[renewer.settle(entry)] += 1
         except StoreUnavailable:
             raise  # the next ones' as well
         except TokenKeepError as exc:  # its row does not open, or its provider is gone

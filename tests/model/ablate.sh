@@ -35,6 +35,10 @@ tk nonce=0 n=1 rel=1 rev=1 unk=1
 tk laterevoke=0 n=2 prov=2 rev=1
 tk journal=0 n=2 prov=1 samehost=1 crash=1
 tk jlook=0 n=2 prov=1 samehost=1 crash=1
+tk again=2 n=2 budget=1 trans=1
+tk again=3 n=2 prov=1 trans=1 pause=1
+tk putback=0 n=2 extrev=1 insist=1 trans=2
+tk putback=2 n=2 extrev=1 insist=1 trans=2 rel=1 omitrt=1
 tk recheck=0 n=2 prov=1 samehost=1 crash=1
 tk precheck=0 n=2 prov=1 pause=1
 rows freeze=0 N=1 U=1 a=2 crash=1

@@ -2,13 +2,14 @@
 #pragma once
 #include "late.h"
 
-inline int faults_in_all() { return set.crash + set.pause + set.skew + set.lost + set.trans + set.delay; }
+inline int faults_in_all() { return set.crash + set.pause + set.skew + set.lost + set.trans + set.delay + set.insist; }
 
 inline void claim(State& s, int i, Step then) {
   Client& c = s.client[i];
   c.took_over = s.row.claim != 0;  // one of its own too: it may have been taken over since
   s.row.claim = i + 1;
   s.row.claim_over = 0;
+  s.row.status = OK;  // one that insists lifts login_needed while it asks
   if (set.mintat) s.row.calls++;
   write(s);
   c.step = then;
@@ -22,6 +23,16 @@ inline void start(const State& from, int i) {
   bool dead = row.claim && set.samehost && from.client[row.claim - 1].step == CRASHED;
   bool takeable = mine ? set.nonce : !row.claim || row.claim_over || dead;
   if (!over && row.status == OK && !takeable) return;  // waits
+  if (!over && row.status == LOGIN_NEEDED && takeable && from.left.insist && row.calls < set.budget)
+    step(from, INSISTS, i, [&](State& s) {
+      s.left.insist--;
+      s.cause |= INSISTED;
+      Client& c = s.client[i];
+      c.step = CLAIM;
+      c.base = row.pair;
+      c.id = row.id;
+      c.seen = c.insists = 1;
+    });
   step(from, READS, i, [&](State& s) {
     Client& c = s.client[i];
     if (!over && row.status == LOGIN_NEEDED && is_saved_or_held(s)) report(FALSE_VERDICT, s);
@@ -42,10 +53,10 @@ inline void send(State& s, int i) {
   c.step = SENT;
   u8 calls = ++s.provider.calls[c.base.family];
   u8 for_this = ++s.calls_for[c.base.access];
-  int faults = faults_in_all() - (left.crash + left.pause + left.skew + left.lost + left.trans + left.delay);
+  int faults = faults_in_all() - (left.crash + left.pause + left.skew + left.lost + left.trans + left.delay + left.insist);
   if (for_this > 1) report(SECOND_CALL, s);
   if (for_this > 1 + faults) report(CALL_BOUND, s);
-  if (s.marked[c.base.family] >> c.base.number & 1) report(SENT_AGAIN, s);
+  if ((s.marked[c.base.family] >> c.base.number & 1) && !c.insists) report(SENT_AGAIN, s);
   if (calls > set.budget) report(OVER_BUDGET, s);
   bool spent = set.prov && c.base.number < s.provider.current[c.base.family];
   if (spent && s.provider.alive[c.base.family]) report(SPENT_SENT, s);
@@ -55,6 +66,13 @@ inline void wait_for_answer(const State& from, int i) {
   State s = from;
   Client& c = s.client[i];
   current_action = u16(SUCCESS * 8 + i);
+  Step after_fault = set.again && !c.tried ? AGAIN : RELEASE;
+  if (from.left.wrong && is_living(from, c.base))
+    step(from, WRONGLY, i, [&](State& t) {
+      t.left.wrong--;
+      t.cause |= WRONG;
+      t.client[i].step = PERMANENT;
+    });
   Pair answer;
   bool success = refreshed(s, c.base, answer);
   if (success) {
@@ -69,13 +87,13 @@ inline void wait_for_answer(const State& from, int i) {
     step(s, ANSWER_LOST, i, [&](State& t) {
       t.left.lost--;
       t.cause |= LOST;
-      t.client[i].step = RELEASE;
+      t.client[i].step = after_fault;
     });
   if (from.left.trans)
     step(from, TRANSIENT_ERROR, i, [&](State& t) {
       t.left.trans--;
       t.cause |= TRANSIENT;
-      t.client[i].step = RELEASE;
+      t.client[i].step = after_fault;
     });
   if (from.left.delay && !from.provider.late)
     step(from, TIMED_OUT, i, [&](State& t) {
@@ -94,9 +112,9 @@ inline void client_faults(const State& from, int i) {
   auto crash = [&](State& s, int cause) {
     Client& c = s.client[i];
     s.left.crash--;
-    s.cause |= cause;
+    s.cause |= cause | (c.insists ? ORPHAN : 0);
     c.step = CRASHED;
-    c.seen = c.held_up = 0;
+    c.seen = c.held_up = c.tried = c.insists = 0;
   };
   if (active && from.left.crash) {
     bool unsaved = now.step == SAVE || now.step == LATE || now.step == LATE_WRITE;
@@ -114,7 +132,11 @@ inline void client_faults(const State& from, int i) {
   if (active && from.left.pause)
     step(from, PAUSES, i, [&](State& s) {
       s.left.pause--;
-      s.cause |= now.step == HOLDER || now.step == RECHECK || now.step == CLAIM_UNKNOWN ? EARLY : PAUSED;
+      s.cause |= now.step == HOLDER || now.step == RECHECK || now.step == CLAIM_UNKNOWN ||
+                         now.step == AGAIN || now.step == AGAIN_LOOK
+                     ? EARLY
+                     : PAUSED;
+      if (now.insists) s.cause |= ORPHAN;
       s.row.claim_over = 1;
       s.client[i].held_up = 1;
     });
@@ -237,6 +259,39 @@ inline void client_steps(const State& from, int i) {
       else
         to(CONFLICT, PERMANENT);
       break;
+    case AGAIN:
+      if (set.again == 2) {
+        go(COUNTS, [](State&, Client& c) {
+          c.tried = 1;
+          c.step = AGAIN_LOOK;
+        });
+      } else if (!writes) {
+        to(CONFLICT, RELEASE);
+      } else if (row.calls >= set.budget) {
+        to(NO_ROOM, RELEASE);
+      } else {
+        go(COUNTS, [](State& s, Client& c) {
+          s.row.calls++;
+          write(s);
+          c.seen = c.tried = 1;
+          c.step = AGAIN_LOOK;
+        });
+        if (from.left.unk)
+          go(COUNTS_UNKNOWN, [](State& s, Client& c) {
+            s.left.unk--;
+            s.cause |= UNKNOWN;
+            s.row.calls++;
+            write(s);
+            c.step = RELEASE;
+          });
+      }
+      break;
+    case AGAIN_LOOK:
+      if (set.again != 3 && now.held_up)
+        to(HELD_UP, RELEASE);
+      else
+        to(IN_TIME, SEND);
+      break;
     case RELEASE:
       go(RELEASE_READS, [&](State&, Client& c) {
         bool held = row.present && mine;
@@ -247,6 +302,10 @@ inline void client_steps(const State& from, int i) {
     case RELEASE_WRITE:
       if (writes)
         go(RELEASES, [&](State& s, Client& c) {
+          if (c.insists && set.putback && (set.putback == 2 || row.pair == c.base)) {
+            if (!(row.pair == c.base)) report(PUT_BACK_OVER, s);
+            s.row.status = LOGIN_NEEDED;
+          }
           unclaim(s);
           write(s);
           c.step = START;

@@ -56,6 +56,7 @@ inline void save_answer(State& s, int i) {
   }
   if (row.status != REVOKED || set.save == 1 || set.save == 2) row.status = OK;
   row.pair = c.answer;
+  s.marked[c.answer.family] &= ~(1 << c.answer.number);  // the provider has taken it since
   unclaim(s);
   if (!set.mintat) row.calls++;
   write(s);

@@ -13,6 +13,8 @@
   X(recheck, 1, "after a take-over and that look the row is read again")                            \
   X(precheck, 1, "the own clock is looked at before the call")                                      \
   X(perm, 2, "a rejection is written: 0 blindly, 1 to that token, 2 not over a live claim")         \
+  X(again, 1, "a passing fault: 0 ends it, 1 one more call; 2 that is not counted, 3 without the clock")  \
+  X(putback, 1, "a deliberate renewal without a verdict: login_needed put back 0 never, 2 over anything") \
   X(mintat, 1, "a call is counted 1 with its claim, 0 with its save")                               \
   X(ownimage, 0, "1: a late save writes the mint times as they were at its claim")                  \
   X(nonce, 1, "claims and logins of unknown outcome are recognised by their nonce")                 \
@@ -31,6 +33,7 @@
   X(sweep, 0, "sweeps that delete")                                                                 \
   X(idreuse, 0, "a row that is made again gets the same id")                                        \
   X(extrev, 0, "times the user takes the grant back at the provider itself")                        \
+  X(insist, 0, "deliberate renewals of what needs a login")                                         \
   X(hk, 0, "writes by somebody who changes nothing of this")                                        \
   X(exp, 0, "times an access token expires, after the first")                                       \
   X(budget, 9, "calls for one refresh token")                                                       \
@@ -40,6 +43,7 @@
   X(skew, 0, "claims that look over to others while they are not")                                  \
   X(lost, 0, "answers that are lost")                                                               \
   X(trans, 0, "transient errors")                                                                   \
+  X(wrong, 0, "rejections of a refresh token that lives on")                                        \
   X(delay, 0, "requests that arrive after their timeout")                                           \
   X(unk, 0, "writes that are committed and reported as failed")                                     \
   /* The search. */                                                                                 \

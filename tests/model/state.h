@@ -35,6 +35,8 @@ enum Step : u8 {
   LATE_WRITE,       // writes it
   PERMANENT,        // reads, to decide on the rejection
   PERMANENT_WRITE,  // writes login_needed
+  AGAIN,            // after a passing fault: counts a second call
+  AGAIN_LOOK,       // looks at its clock before that
   RELEASE,          // reads, to release its claim
   RELEASE_WRITE,    // writes that
   DONE,
@@ -49,6 +51,8 @@ struct Client {
   u8 id;         // of the row it claimed
   u8 borrowed;   // the answer is from another's journal entry
   u8 took_over;
+  u8 tried;    // its second call after a passing fault is counted
+  u8 insists;  // it renews deliberately what needs a login
   Pair base, answer;
 };
 
@@ -85,7 +89,7 @@ struct Stranger {
 
 /// How many of each fault may still happen.
 struct Left {
-  u8 crash, pause, skew, lost, trans, delay, unk, exp, hk, extrev;
+  u8 crash, pause, skew, lost, trans, delay, unk, exp, hk, extrev, insist, wrong;
 };
 
 struct State {
@@ -108,6 +112,7 @@ struct State {
 static_assert(std::has_unique_object_representations_v<State>, "states are compared byte by byte");
 
 /// WINDOW: a crash after an answer that nobody has written down. EARLY: a pause before the holder looks at its clock.
+/// ORPHAN: a deliberate renewal did not come to put login_needed back in time. INSISTED: there was one; no fault.
 enum Cause {
   WINDOW = 1,
   LOST = 2,
@@ -117,15 +122,19 @@ enum Cause {
   CRASH = 32,
   TRANSIENT = 64,
   UNKNOWN = 128,
-  EARLY = 256
+  EARLY = 256,
+  ORPHAN = 512,
+  INSISTED = 1024,
+  WRONG = 2048
 };
 
 inline std::string names_of(int cause) {
   static const char* names[] = {
       "crash-in-answer-window", "answer-lost",          "request-delayed", "pause", "skew", "crash", "transient",
-      "write-outcome-unknown",  "pause-before-the-look"};
+      "write-outcome-unknown",  "pause-before-the-look", "deliberate-one-gone-or-held-up",
+      "deliberate", "wrong-rejection"};
   std::string all;
-  for (int i = 0; i < 9; i++)
+  for (int i = 0; i < 12; i++)
     if (cause >> i & 1) all += (all.empty() ? "" : "+") + std::string(names[i]);
   return all.empty() ? "no fault" : all;
 }
@@ -150,6 +159,7 @@ inline std::string names_of(int cause) {
   X(SENT_AGAIN, "a refresh token was sent again after login_needed was written for it")       \
   X(CALL_BOUND, "more calls for one token than 1 + the number of faults")                     \
   X(MARKED_LIVE, "login_needed was written over a live claim whose holder has the new token") \
+  X(PUT_BACK_OVER, "login_needed was put back over what was saved since")                     \
   X(DOWNGRADED, "a living refresh token was replaced by one that is not")                     \
   X(LIFTED, "login_needed was lifted from a refresh token that is dead")
 
@@ -174,15 +184,15 @@ inline int windows_of(int event) {
   const int unwritten = set.journal ? WINDOW : 0;     // the moment before the journal's entry is on disk
   switch (event) {
     case SECOND_CALL:
-      return PAUSED | SKEWED | CRASH | TRANSIENT | DELAYED | LOST;
+      return PAUSED | SKEWED | CRASH | TRANSIENT | DELAYED | LOST | INSISTED;
     case SPENT_SENT:
     case KILLED_LIVING:
     case DEAD_FAMILY:
       return PAUSED | SKEWED | unwritten | DELAYED | LOST | another_host;
     case FALSE_VERDICT:
-      return PAUSED | SKEWED | another_host;
+      return PAUSED | SKEWED | another_host | WRONG;
     case SENT_AGAIN:
-      return PAUSED | SKEWED;
+      return PAUSED | SKEWED | ORPHAN;
     case LOST_REFRESH:
     case LEAKED:
       return unwritten | DELAYED | LOST;

@@ -16,6 +16,11 @@
   X(REJECTED, "gets a rejection")                                     \
   X(TRANSIENT_ERROR, "gets a transient error")                        \
   X(ANSWER_LOST, "gets nothing; the provider has processed it")       \
+  X(COUNTS, "counts a second call")                                   \
+  X(COUNTS_UNKNOWN, "counts a second call, outcome unknown")          \
+  X(NO_ROOM, "has no room for a second call in the budget")           \
+  X(INSISTS, "reads that a login is needed, and asks once more")      \
+  X(WRONGLY, "gets a rejection that is wrong")                        \
   X(TIMED_OUT, "times out, the request still on its way")             \
   X(JOURNALS, "journals the answer")                                  \
   X(SAVES, "saves")                                                   \

@@ -72,7 +72,8 @@ static State first_state() {
   s.login.left = u8(set.rel);
   s.provider.alive[FIRST] = s.provider.alive[SECOND] = 1;
   s.left = {u8(set.crash), u8(set.pause), u8(set.skew), u8(set.lost), u8(set.trans),
-            u8(set.delay), u8(set.unk),   u8(set.exp),  u8(set.hk),   u8(set.extrev)};
+            u8(set.delay), u8(set.unk),   u8(set.exp),  u8(set.hk),   u8(set.extrev),
+            u8(set.insist), u8(set.wrong)};
   return s;
 }
 

@@ -18,6 +18,10 @@ renewals() {
             echo "tk n=3 sweep=1 rel=1 rev=1 hk=1 crash=1 $with"
             echo "tk n=3 extrev=1 rel=1 pause=1 crash=1 hk=1 $with"
             echo "tk n=2 budget=2 crash=1 pause=1 lost=1 trans=1 unk=1 exp=2 hk=1 $with"
+            # Deliberate renewals of what needs a login, and rejections that were wrong.
+            echo "tk n=3 insist=1 extrev=1 rel=1 pause=1 trans=1 $with"
+            echo "tk n=2 insist=2 wrong=1 crash=1 pause=1 trans=1 lost=1 unk=1 hk=1 $with"
+            echo "tk n=2 insist=1 wrong=1 rel=1 omitrt=3 rev=1 del=1 trans=1 unk=1 $with"
             # Saves that bring an access token and leave the refresh token as it is.
             echo "tk n=3 rel=1 omitrt=3 crash=1 pause=1 $with"
             echo "tk n=3 rel=1 omitrt=3 crash=1 pause=1 old=1 $with"

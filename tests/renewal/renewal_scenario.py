@@ -17,7 +17,7 @@ from tokenkeep.backends.memory import MemoryBackend
 from tokenkeep.errors import GrantRejected, ProviderUnavailable
 from tokenkeep.header import Header
 from tokenkeep.journal import Journal
-from tokenkeep.providers import Answer, Place, Profile, Provider, Providers
+from tokenkeep.providers import Answer, Place, Profile, Provider, Providers, Reply
 from tokenkeep.store import Store
 from tokenkeep.testing import FakeClock
 
@@ -54,7 +54,8 @@ class ScriptedProvider(Provider):
 
     ``during`` holds steps of others: each call runs the next one after it was
     sent and before it is answered. ``trouble`` holds what the next calls
-    raise instead of answering; ``lost`` ones take effect all the same.
+    raise instead of answering; ``lost`` ones take effect all the same. The next ``odd``
+    answers take effect, too, but can't be read before it has ``learnt`` to.
     ``places`` are the data centre and environment of each API domain it knows.
     """
 
@@ -69,6 +70,7 @@ class ScriptedProvider(Provider):
         self.before, self.during, self.trouble, self.lost = deque(), deque(), deque(), deque()
         self.extra, self.places = {}, {}
         self.unreachable = False
+        self.odd, self.learnt = 0, False
         self.made = 0
 
     def accepts(self, refresh_token):
@@ -100,7 +102,16 @@ class ScriptedProvider(Provider):
             raise self.lost.popleft()
         if not accepted:
             raise GrantRejected("The provider rejects the grant: invalid_grant", error="invalid")
+        if self.odd and not self.learnt:
+            self.odd -= 1
+            reply = Reply(status=200, body=json.dumps(answer).encode(), content_type="text/odd")
+            raise ProviderUnavailable("scripted answered nothing usable", unread=reply)
         return Answer(**{**answer, **self.extra})
+
+    def answer_in(self, reply):
+        if not self.learnt or reply.content_type != "text/odd":
+            return None
+        return Answer(**json.loads(reply.body))
 
     def revoke(self, token):
         if self.unreachable:
@@ -245,6 +256,10 @@ class World:
     def get(self, actor=None):
         """Ask for the token, as a caller does."""
         return (actor or self.here).keeper.get(id=self.id)
+
+    def down(self, what="It did not answer", times=1):
+        """Let the next renewals fail: each asks twice."""
+        self.provider.trouble += [ProviderUnavailable(what) for _ in range(2 * times)]
 
     @property
     def vault(self):

@@ -10,6 +10,7 @@ IN_THE_MODEL = (
     *("save=0", "save=1", "save=2", "keeprt=0", "perm=0", "perm=1", "lift=0", "lift=1"),
     *("mintat=0", "ownimage=1", "sweepcond=0", "nonce=0", "laterevoke=0", "journal=0"),
     *("jlook=0", "recheck=0", "precheck=0"),
+    *("again=0", "again=2", "again=3", "putback=0", "putback=2"),
 )
 
 

@@ -111,7 +111,7 @@ def test_saved_by_somebody_else_meanwhile(rotating, name, value, unsaved):
 def test_history(world):
     """The last events of its life, by whom; equal ones in a row are one."""
     me = holder.name(holder.me())
-    world.provider.trouble += [ProviderUnavailable("It did not answer")] * 2
+    world.down(times=2)
     for _ in range(3):
         with suppress(ProviderUnavailable):
             world.get()
@@ -184,7 +184,7 @@ def test_caller_s_secret_is_saved_if_it_works(world):
 )
 def test_caller_s_secret_is_not_saved_if_it_fails(world, error):
     """A secret that did not work does not replace the one that did."""
-    world.provider.trouble.append(error)
+    world.provider.trouble += [error, error]
 
     with pytest.raises(type(error)):
         world.here.keeper.get(id=world.stored.id, client_secret="wrong")

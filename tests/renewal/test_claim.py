@@ -160,7 +160,7 @@ def test_room_is_given_back(tmp_path, rotating):
     rooms = []
     look = lambda: rooms.extend(path.stat().st_size for path in folder.iterdir())  # noqa: E731
     rotating.provider.before.append(look)
-    rotating.provider.trouble.append(ProviderUnavailable("It did not answer"))
+    rotating.down()
 
     with pytest.raises(ProviderUnavailable):
         rotating.get()

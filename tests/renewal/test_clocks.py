@@ -109,7 +109,7 @@ def test_clock_far_ahead_blocks_nobody(limited):
     year = 365 * 86_400.0
     now = limited.clock.now()
     limited.clock.set(now + year)
-    limited.provider.trouble.append(ProviderUnavailable("down"))
+    limited.down()
     with pytest.raises(ProviderUnavailable):
         limited.get(limited.there)
     limited.clock.set(now)

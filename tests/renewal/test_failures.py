@@ -5,16 +5,13 @@ from __future__ import annotations
 import pytest
 
 from tokenkeep import ConfigurationError, CoolingDown, ProviderRefused, ProviderUnavailable
+from tokenkeep.clock import moment
 from tokenkeep.providers import Profile
-
-
-def down(world, times=1):
-    world.provider.trouble += [ProviderUnavailable("It did not answer")] * times
 
 
 def test_failure_releases_the_claim(world):
     """After a failure nobody waits for a claim that is of no use."""
-    down(world)
+    world.down()
 
     with pytest.raises(ProviderUnavailable, match=world.id):
         world.get()
@@ -31,7 +28,7 @@ def test_failure_releases_the_claim(world):
 
 def test_release_leaves_another_s_claim_alone(world):
     """Only one's own claim is released: the nonce is compared."""
-    down(world)
+    world.down()
     world.provider.before.append(world.claim)
 
     with pytest.raises(ProviderUnavailable):
@@ -43,7 +40,7 @@ def test_release_leaves_another_s_claim_alone(world):
 
 def test_release_starts_over_on_a_conflict(world):
     """A stranger's write in between does not leave the claim behind."""
-    down(world)
+    world.down()
     world.here.store.before["release"].append(lambda: world.write(scope="all"))
 
     with pytest.raises(ProviderUnavailable):
@@ -55,7 +52,7 @@ def test_release_starts_over_on_a_conflict(world):
 
 def test_release_that_can_t_be_written(world):
     """The provider's error is raised all the same; the claim runs out by itself."""
-    down(world)
+    world.down()
     world.here.store.refused.append("release")
 
     with pytest.raises(ProviderUnavailable):
@@ -63,13 +60,13 @@ def test_release_that_can_t_be_written(world):
 
     assert world.stored.renewal.claim is not None
     world.get(world.there)
-    assert len(world.provider.sent) == 2
+    assert len(world.provider.sent) == 3
 
 
 def test_failure_newer_than_arrival(world):
     """Who waited raises the failure that came meanwhile, though a new turn would be allowed."""
     world.claim()
-    down(world)
+    world.down()
 
     def the_other_fails():
         world.free()
@@ -82,13 +79,13 @@ def test_failure_newer_than_arrival(world):
     with pytest.raises(ProviderUnavailable, match="It did not answer"):
         world.get()
 
-    assert len(world.provider.sent) == 1
+    assert len(world.provider.sent) == 2
 
 
 def test_provider_down_while_the_token_is_good(world):
     """In the mandatory window, too, a token that still works is handed out."""
     world.write(expires_at=world.clock.now() + 5)
-    down(world, 2)
+    world.down(times=2)
     world.get()
 
     assert world.get().access_token == "access-1"
@@ -99,7 +96,7 @@ def test_provider_down_while_the_token_is_good(world):
 
 def test_cool_down_doubles(world):
     """After each failure the provider is left alone by all, twice as long as before it."""
-    down(world, 9)
+    world.down(times=9)
     pauses = []
     for _ in range(9):
         for actor in (world.here, world.there):
@@ -109,7 +106,7 @@ def test_cool_down_doubles(world):
         world.clock.advance(pauses[-1])
 
     assert pauses == [1, 2, 4, 8, 16, 32, 60, 60, 60]
-    assert len(world.provider.sent) == 9
+    assert len(world.provider.sent) == 18
     world.get()
     assert world.stored.renewal.failure is None
 
@@ -136,6 +133,31 @@ def test_configuration_is_no_verdict(world):
     world.clock.advance(60)
 
     assert world.get().access_token == "access-2"
+
+
+@pytest.mark.parametrize("until", [1_800_000_600.0, 1e300, None])
+def test_throttled_until(world, until):
+    """Who is throttled is told until when: by the provider, by what is stored, or by its count."""
+    world.provider.trouble.append(CoolingDown("Too many requests", until=until))
+    told = []
+    for actor in (world.here, world.here, world.there):
+        with pytest.raises(CoolingDown) as caught:
+            world.get(actor)
+        told.append(str(caught.value))
+
+    stored = world.stored.renewal.failure.until
+    assert stored == (until or world.clock.now() + 1)
+    assert f"Try again after {moment(stored)}" in told[0]
+    assert f"Try again after {moment(min(stored, 1_800_003_600.0))}" in told[1]
+    assert told[1] == told[2]
+
+
+def test_full_budget_says_until_when(limited):
+    """So is who has no room left in the budget."""
+    limited.write_renewal(mints=(limited.clock.now(),) * 10)
+
+    with pytest.raises(CoolingDown, match=r"Try again after 2027-01-15T08:10:00Z$"):
+        limited.get()
 
 
 @pytest.mark.parametrize("seconds", [600.0, 1e9])

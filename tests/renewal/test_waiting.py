@@ -165,7 +165,8 @@ def test_own_claim_that_could_not_be_released(world, left):
     assert not world.there.keeper._renewer._parts.watch.takeable(
         world.stored.renewal.claim, world.provider.profile
     )
+    slept = len(world.clock.slept)
 
     assert world.get().access_token == world.stored.access_token
 
-    assert world.clock.slept == []
+    assert world.clock.slept[slept:] == []

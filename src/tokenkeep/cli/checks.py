@@ -182,13 +182,21 @@ def check_contents(vault: Vault, contents: Contents) -> Check:
 
 
 def check_journal(vault: Vault) -> Check:
-    """Say whether answers wait that could not be saved."""
+    """Say whether answers wait that could not be saved, or not even read."""
     try:
-        waiting = sum(1 for _ in vault.journal.entries())
+        waiting = list(vault.journal.entries())
     except TokenKeepError as exc:
         return _failed("journal", exc)
+    unread = [entry for entry in waiting if entry.unread is not None]
+    if unread:
+        text = (
+            f"{len(unread)} answers of the provider can't be read, of {unread[0].provider} "
+            f"for {unread[0].user or unread[0].token_id}"
+        )
+        hint = "Teach it to read them (docs/providers.md, read_answer), then: tokenkeep sweep"
+        return Check("journal", "warning", text, hint)
     if waiting:
-        text = f"{waiting} answers of the provider are not saved yet"
+        text = f"{len(waiting)} answers of the provider are not saved yet"
         return Check("journal", "warning", text, "tokenkeep sweep")
     return Check("journal", "ok", "nothing waits to be saved")
 

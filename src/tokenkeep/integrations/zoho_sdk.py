@@ -310,7 +310,8 @@ class SDKStore:
             )
 
     def close(self) -> None:
-        """Let go of the store's connections and files."""
+        """Let go of the store's connections and files, and of what was handed out."""
+        self._handed = _Handed()
         self.keeper.close()
 
     def _valid(self, asked: Token) -> Token | None:

@@ -2,22 +2,36 @@
 
 from __future__ import annotations
 
+import random
 import secrets
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from tokenkeep import holder
-from tokenkeep.decision import counted
+from tokenkeep.decision import counted, has_room
 from tokenkeep.errors import (
     ConfigurationError,
+    CoolingDown,
     GrantRejected,
+    ProviderUnavailable,
     RenewalError,
     StoreConflict,
+    StoreError,
     StoreUnavailable,
     TokenKeepError,
 )
-from tokenkeep.renewal.outcomes import answered, clock_error, dead, failure_of, renewed, too_slow
+from tokenkeep.providers.base import Reply
+from tokenkeep.renewal.outcomes import (
+    answered,
+    clock_error,
+    dead,
+    failure_of,
+    renewed,
+    too_slow,
+    unread_entry,
+    what_of,
+)
 from tokenkeep.saving import died
 from tokenkeep.token import Claim, Failure, Status, Token
 
@@ -27,7 +41,7 @@ if TYPE_CHECKING:
     from tokenkeep.clock import Clock
     from tokenkeep.clock_errors import ClockErrors
     from tokenkeep.journal import Entry, Journal
-    from tokenkeep.providers.base import Provider
+    from tokenkeep.providers.base import Answer, Provider
     from tokenkeep.renewal.flights import Flights
     from tokenkeep.renewal.late import Late
     from tokenkeep.renewal.watch import Watch
@@ -38,6 +52,12 @@ FIRST_PAUSE = 0.01
 
 LONGEST_PAUSE = 0.25
 """How long a waiter sleeps between two looks at most, in seconds."""
+
+SECOND_CALL = 0.1
+"""
+How long after a passing fault the provider is asked once more, in seconds; less or
+more by half.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,14 +83,26 @@ class Ask:
         rejected: An access token the API has refused. None if there is none.
         client_secret: The secret to renew with. None means the stored one.
         issuer: Where to renew a token that does not say. None means unknown.
+        insists: Whether to ask even where the provider has rejected the refresh token.
+        known: The failure that the caller has found. None if there was none.
     """
 
     rejected: str | None = field(default=None, repr=False)
     client_secret: str | None = field(default=None, repr=False)
     issuer: str | None = None
+    insists: bool = False
+    known: Failure | None = None
 
     def seen(self, token: Token) -> Token:
         """Return a stored token as this caller would use it."""
+        failure = token.renewal.failure
+        is_rejected = failure is not None and failure.kind == "rejected"
+        # One that insists asks once: a rejection that is newer than it is its answer.
+        is_answer = is_rejected and failure != self.known
+        if self.insists and token.status is Status.LOGIN_NEEDED and not is_answer:
+            token = token.but(status=Status.OK)
+            if is_rejected:
+                token = token.with_renewal(failure=None)
         if self.client_secret:
             token = token.but(client_secret=self.client_secret)
         return token.but(issuer=self.issuer) if self.issuer and not token.issuer else token
@@ -91,17 +123,19 @@ class Attempt:
         self._watch = parts.watch
         self._deadline = deadline
         self._nonce = secrets.token_hex(16)
+        self._started = self._clock.monotonic(), self._clock.now()
+        self._was = Status.OK
 
     def run(self, token: Token) -> Token | None:
         """Claim, ask, save. None means: read again and start over."""
-        profile = self._provider.profile
         # Before the claim's write: a pause during it must count as well.
-        started = self._clock.monotonic(), self._clock.now()
-        held = self._claimed(token, started[1])
+        self._started = self._clock.monotonic(), self._clock.now()
+        self._was = token.status
+        held = self._claimed(token)
         if held is None:
             return None
         try:
-            entry = self._late.left(held)
+            entry = self._late.left(held, self._provider)
         except TokenKeepError:
             self._release(held, unsent=True)
             raise
@@ -111,15 +145,22 @@ class Attempt:
             # Taken over: its holder may have saved, or journaled, up to that look.
             again = self._mine(held)
             if again is None or again.pair != held.pair:
+                self._release(held, unsent=True)
                 return None
             held = again
         room = self._room(held)
-        gone = max(self._clock.monotonic() - started[0], self._clock.now() - started[1])
-        if gone + profile.call_timeout >= profile.claim_length:
+        if not self._is_in_time():
             self._journal.give_back(room)
             self._release(held, unsent=True)
             return None
         return self._asked(held, room)
+
+    def _is_in_time(self) -> bool:
+        """Tell whether a call that begins now ends before the claim does."""
+        profile = self._provider.profile
+        monotonic, now = self._started
+        gone = max(self._clock.monotonic() - monotonic, self._clock.now() - now)
+        return gone + profile.call_timeout < profile.claim_length
 
     def _settled(self, held: Token, entry: Entry) -> Token | None:
         """Save an answer from the journal. None if it was another row's, or out of date."""
@@ -129,9 +170,13 @@ class Attempt:
         self._release(held, unsent=True)
         return None
 
-    def _claimed(self, token: Token, now: float) -> Token | None:
-        """Write the claim, and count the call before it is made."""
-        profile = self._provider.profile
+    def _claimed(self, token: Token) -> Token | None:
+        """
+        Write the claim, and count the call before it is made.
+
+        One that insists lifts ``login_needed`` for as long as it asks.
+        """
+        profile, now = self._provider.profile, self._started[1]
         claim = Claim(
             nonce=self._nonce, holder=holder.me(), taken_at=now, length=profile.claim_length
         )
@@ -139,7 +184,8 @@ class Attempt:
         try:
             if not self._store.make_sole(token):
                 return None
-            return self._store.swap(token.with_renewal(claim=claim, mints=mints))
+            lifted = token.but(status=self._ask.seen(token).status)
+            return self._store.swap(lifted.with_renewal(claim=claim, mints=mints))
         except StoreConflict:
             return None
         except StoreUnavailable:
@@ -160,23 +206,76 @@ class Attempt:
         claim = stored.renewal.claim
         return stored if claim is not None and claim.nonce == self._nonce else None
 
-    def _asked(self, held: Token, room: str | None) -> Token | None:
+    def _asked(self, held: Token, room: str | None, *, is_last: bool = False) -> Token | None:
+        """Ask the provider; once more after a passing fault, unless it *is_last*."""
         asked = self._ask.seen(held)
         sent_at = self._clock.now()
+        ends = self._clock.monotonic() + self._provider.profile.call_timeout
+        again = None
         try:
             answer = self._provider.refresh(asked)
+        except GrantRejected as exc:
+            self._journal.give_back(room)
+            return self._permanent(held, failure_of(exc, asked, self._clock.now()))
+        except RenewalError as exc:
+            # What took as long as a call may take is not asked for twice.
+            if not is_last and self._clock.monotonic() < ends:
+                again = self._counted_again(held, exc)
+            if again is None:
+                self._failed(held, asked, room, exc, sent_at)
+                raise
         except BaseException as exc:
             self._journal.give_back(room)
-            if not isinstance(exc, RenewalError):
-                self._release(held, unsent=isinstance(exc, ConfigurationError))
-                raise
-            failure = failure_of(exc, asked, self._clock.now())
-            if isinstance(exc, GrantRejected):
-                return self._permanent(held, failure)
-            exc.token_id, exc.user = held.id, held.user
-            self._release(held, failure)
-            self._report("renewal_failed", held, kind=failure.kind, error=failure.error)
+            self._release(held, unsent=isinstance(exc, ConfigurationError))
             raise
+        else:
+            return self._answered(held, asked, room, answer, sent_at)
+        return self._asked(again, room, is_last=True)
+
+    def _counted_again(self, held: Token, exc: RenewalError) -> Token | None:
+        """
+        Count a second call after a passing fault, in the row. None if none may be made.
+
+        With rotation the first may have spent the refresh token, but whoever came next
+        would send that as well. An answer that could not be read has spent it for certain.
+        """
+        if not isinstance(exc, ProviderUnavailable):
+            return None
+        profile = self._provider.profile
+        if profile.rotates and exc.unread is not None:
+            return None
+        self._clock.sleep(SECOND_CALL * random.uniform(0.5, 1.5))  # noqa: S311  # jitter, no secret
+        now = self._clock.now()
+        is_late = self._clock.monotonic() >= self._deadline or not self._is_in_time()
+        if is_late or not has_room(held, now, profile):
+            return None
+        # A lost race, or an outcome that is not known, ends it.
+        with suppress(StoreError, OSError):
+            again = self._store.swap(held.with_renewal(mints=counted(held, now, profile)))
+            return again if self._is_in_time() else None
+        return None
+
+    def _failed(
+        self, held: Token, asked: Token, room: str | None, exc: RenewalError, sent_at: float
+    ) -> None:
+        """Let go after a call without an answer, and remember the failure."""
+        failure = failure_of(exc, asked, self._clock.now())
+        exc.token_id, exc.user = held.id, held.user
+        if isinstance(exc, CoolingDown):
+            exc.until = failure.until
+        unread = None
+        if isinstance(exc, ProviderUnavailable):
+            if isinstance(exc.unread, Reply) and self._provider.profile.rotates:
+                unread = unread_entry(held, exc.unread, asked=asked, sent_at=sent_at)
+            exc.unread = None  # whoever shows the error would show what is in it
+        if unread is None or not self._late.keep_unread(unread, held, room, exc):
+            self._journal.give_back(room)
+        self._release(held, failure)
+        self._report("renewal_failed", held, kind=failure.kind, error=failure.error)
+
+    def _answered(
+        self, held: Token, asked: Token, room: str | None, answer: Answer, sent_at: float
+    ) -> Token | None:
         if answer.clock_offset is not None:
             self._errors.learn(held.issuer, clock_error(answer))
         entry = answered(held, answer, self._provider, asked=asked, sent_at=sent_at)
@@ -248,7 +347,7 @@ class Attempt:
             ):
                 self._clock.sleep(pause)
                 pause = min(pause * 1.5, LONGEST_PAUSE)
-            elif (entry := self._late.left(held)) is not None:
+            elif (entry := self._late.left(held, self._provider)) is not None:
                 return self._settled(held, entry)
             else:
                 gone = died(
@@ -267,13 +366,16 @@ class Attempt:
         """
         Clear the claim if it is still this attempt's, and remember a failure, if anything failed.
 
-        A call that was *unsent* does not count.
+        A call that was *unsent* does not count. What this one has lifted is put back,
+        unless somebody has saved another token since. Never raises: there is an outcome already.
         """
         counted_now = held.renewal.mints[-1:] if unsent else ()
         try:
             while (stored := self._mine(held)) is not None:
                 mints = tuple(at for at in stored.renewal.mints if at not in counted_now)
                 released = stored.with_renewal(claim=None, mints=mints)
+                if stored.pair == held.pair:
+                    released = released.but(status=self._was)
                 if failure is not None:
                     by = holder.name(holder.me())
                     released = released.with_renewal(failure=failure)
@@ -281,7 +383,7 @@ class Attempt:
                 with suppress(StoreConflict):
                     self._store.swap(released)
                     return
-        except StoreUnavailable as exc:
+        except (TokenKeepError, OSError) as exc:
             # Others wait for it to run out; this process knows that nobody is at it.
             self._watch.give_up(self._nonce)
-            self._report("renewal_failed", held, kind="store", error=exc.what)
+            self._report("renewal_failed", held, kind="store", error=what_of(exc))

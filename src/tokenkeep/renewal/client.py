@@ -4,11 +4,18 @@ from __future__ import annotations
 
 import random
 from concurrent.futures import wait
+from contextlib import suppress
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from tokenkeep.decision import Decision, Verdict, current_failure, decide, is_usable
-from tokenkeep.errors import RenewalError, StoreUnavailable, TokenKeepError, TokenNotFound
+from tokenkeep.errors import (
+    RenewalError,
+    StoreError,
+    StoreUnavailable,
+    TokenKeepError,
+    TokenNotFound,
+)
 from tokenkeep.renewal.attempt import FIRST_PAUSE, LONGEST_PAUSE, Ask, Attempt, Parts
 from tokenkeep.renewal.flights import Flights
 from tokenkeep.renewal.late import Late
@@ -56,10 +63,10 @@ class Renewer:
         provider = self._provider_of(token)
         return _Client(self._parts, provider, ask, token).run()
 
-    def settle(self, entry: Entry) -> Token | None:
-        """Replay a journal entry. None if its answer was discarded."""
+    def settle(self, entry: Entry) -> Literal["saved", "discarded", "unread"]:
+        """Replay a journal entry, and say what became of its answer."""
         asked = Token(id=entry.token_id, provider=entry.provider, issuer=entry.issuer)
-        return self._parts.late.settle(entry, self._provider_of(asked))
+        return self._parts.late.replay(entry, self._provider_of(asked))
 
 
 class _Client:
@@ -71,9 +78,8 @@ class _Client:
         self._flights = parts.flights
         self._provider = provider
         self._profile = provider.profile
-        self._ask = ask
+        self._ask = replace(ask, known=token.renewal.failure)
         self._token = token
-        self._known = token.renewal.failure
         self._renewed_at = token.renewal.renewed_at
         self._deadline = self._clock.monotonic() + self._profile.wait_timeout
         self._pause = FIRST_PAUSE
@@ -103,14 +109,14 @@ class _Client:
         """Decide on the token as it is now; what ends the loop with an error is raised here."""
         token, now = self._token, self._clock.now()
         seen = self._parts.errors.local(self._ask.seen(token))
-        rejected = self._ask.rejected
-        decision = decide(seen, now, self._profile, rejected=rejected)
+        # No local variable for what was refused: crash reports show those of each frame.
+        decision = decide(seen, now, self._profile, rejected=self._ask.rejected)
         if decision.verdict in (Verdict.REVOKED, Verdict.LOGIN_NEEDED):
             raise dead(token)
         if decision.verdict is Verdict.USE:
             return decision
         failure = current_failure(seen)
-        if failure is not None and failure != self._known:
+        if failure is not None and failure != self._ask.known:
             # Newer than this caller's arrival: no turn at failing as well.
             self._token = self._old_or(error_of(failure, token))
             return Decision(Verdict.USE)
@@ -118,7 +124,7 @@ class _Client:
         is_free = claim is not None and self._parts.watch.takeable(claim, self._profile)
         if decision.verdict is Verdict.WAIT and is_free:
             free = seen.with_renewal(claim=None)
-            decision = decide(free, now, self._profile, rejected=rejected)
+            decision = decide(free, now, self._profile, rejected=self._ask.rejected)
         if decision.verdict is Verdict.COOL_DOWN:
             if failure is not None and failure.kind != "throttled" and failure.until > now:
                 raise error_of(failure, token)
@@ -129,7 +135,7 @@ class _Client:
         """Return the token as read last while it is still good, else raise."""
         if self._is_usable(self._token):
             return self._token
-        if self._token.status is not Status.OK:
+        if self._ask.seen(self._token).status is not Status.OK:
             raise dead(self._token) from error
         raise error
 
@@ -150,9 +156,9 @@ class _Client:
 
     def _unsaved(self) -> Token | None:
         """Return the token with an answer that still can't be saved. None: read again."""
-        if self._token.status is not Status.OK:
+        if self._ask.seen(self._token).status is not Status.OK:
             raise dead(self._token)
-        entry = self._parts.late.left(self._token)
+        entry = self._parts.late.left(self._token, self._provider)
         if entry is None:
             return None
         try:
@@ -201,7 +207,9 @@ class _Client:
         try:
             return flight.result()
         except RenewalError as exc:
-            self._read()
+            # What the provider said is raised, not that the look failed as well.
+            with suppress(StoreError, OSError):
+                self._read()
             return self._old_or(exc)
         except StoreUnavailable as exc:
             self._read()

@@ -7,7 +7,7 @@ One function for a late holder, a write of unknown outcome and a journal's repla
 from __future__ import annotations
 
 from contextlib import suppress
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from tokenkeep import saving
 from tokenkeep.errors import (
@@ -15,9 +15,9 @@ from tokenkeep.errors import (
     LookupFailed,
     RenewalError,
     StoreConflict,
-    StoreUnavailable,
+    TokenKeepError,
 )
-from tokenkeep.renewal.outcomes import renewed
+from tokenkeep.renewal.outcomes import read_again, renewed, what_of
 from tokenkeep.swapping import attempts
 from tokenkeep.token import Status, Token
 
@@ -27,6 +27,13 @@ if TYPE_CHECKING:
     from tokenkeep.journal import Entry, Journal
     from tokenkeep.providers.base import Provider
     from tokenkeep.store import Store
+
+
+MOST_UNREAD = 3
+"""
+How many answers to one refresh token are kept that can't be read: the first has the token,
+and a provider that answers so for days must not fill the disk.
+"""
 
 
 class Late:
@@ -57,25 +64,74 @@ class Late:
                 return self._settled(entry, row, provider)
         return None
 
-    def left(self, row: Token) -> Entry | None:
+    def left(self, row: Token, provider: Provider) -> Entry | None:
         """
         Return this host's answer for a row that could not be saved. None if there is none.
 
-        One of another row, which had the same pair and is gone, only waits to be
-        taken back: that is a sweep's business, and holds no caller up.
+        One that could not be read is read again. One of another row, which had the same
+        pair and is gone, only waits to be taken back: that is a sweep's business, and
+        holds no caller up.
         """
         entry = self._journal.find(row.pair)
+        if entry is None:
+            unread = self._journal.unread(row.refresh_token)
+            entry = next(filter(None, (read_again(each, row, provider) for each in unread)), None)
         if entry is None or entry.token_id == row.id:
             return entry
         led_to = self._store.reread(entry.token_id)
         return entry if led_to is not None and led_to.id == row.id else None
 
+    def replay(self, entry: Entry, provider: Provider) -> Literal["saved", "discarded", "unread"]:
+        """
+        Settle an answer of the journal, and say what became of it.
+
+        One that still can't be read is kept, and reported, while there may be the only
+        token in it: until its refresh token is stored no more, or was good for another renewal.
+        """
+        if entry.unread is not None:
+            row = self._store.reread(entry.token_id)
+            read = read_again(entry, row, provider)
+            if read is None:
+                if row is None or row.refresh_token != entry.base_refresh:
+                    self.forget(entry, row)
+                    return "discarded"
+                is_over = (row.renewal.renewed_at or 0.0) > entry.answered_at
+                self._report("superseded" if is_over else "unreadable", row)
+                if is_over:
+                    self.forget(entry, row)
+                return "discarded" if is_over else "unread"
+            entry = read
+        return "discarded" if self.settle(entry, provider) is None else "saved"
+
+    def keep_unread(
+        self, entry: Entry, token: Token, room: str | None, error: TokenKeepError
+    ) -> bool:
+        """
+        Keep an answer that could not be read, and say so in the *error* it is raised with.
+
+        False if it is not: there are enough, or it can't be.
+        """
+        is_kept = False
+        try:
+            if len(self._journal.unread(entry.base_refresh)) < MOST_UNREAD:
+                self._journal.put(entry, room)
+                is_kept = True
+            error.hint = (
+                "The refresh token may be spent, and the new one in that answer. It is kept: "
+                "teach tokenkeep to read it (docs/providers.md, read_answer), then: "
+                f"tokenkeep renew {token.id}"
+            )
+        except (TokenKeepError, OSError) as exc:
+            self._report("unjournaled", token, error=what_of(exc))
+        self._report("unreadable", token, error=error.what, kept=is_kept)
+        return is_kept
+
     def keep(self, entry: Entry, token: Token, room: str | None = None) -> Entry:
         """Put an answer into the journal, where room was made for it; a failure is reported."""
         try:
             return self._journal.put(entry, room)
-        except StoreUnavailable as exc:
-            self._report("unjournaled", token, error=exc.what)
+        except (TokenKeepError, OSError) as exc:
+            self._report("unjournaled", token, error=what_of(exc))
             return entry
 
     def forget(self, entry: Entry, token: Token | None) -> Token | None:
@@ -87,9 +143,9 @@ class Late:
         try:
             if entry.name is not None:
                 self._journal.remove(entry)
-        except StoreUnavailable as exc:
+        except (TokenKeepError, OSError) as exc:
             about = token or Token(id=entry.token_id, user=entry.user)
-            self._report("unjournaled", about, error=exc.what)
+            self._report("unjournaled", about, error=what_of(exc))
         return token
 
     def _settled(self, entry: Entry, stored: Token | None, provider: Provider) -> Token | None:

@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from tokenkeep import holder
-from tokenkeep.clock import CLOCK_TOLERANCE, moment
+from tokenkeep.clock import CLOCK_TOLERANCE
 from tokenkeep.decision import cool_down, credential_digest
 from tokenkeep.errors import (
     CoolingDown,
@@ -19,13 +19,12 @@ from tokenkeep.errors import (
     TokenKeepError,
     TokenRevoked,
 )
-from tokenkeep.journal import Entry
+from tokenkeep.journal import Entry, packed
 from tokenkeep.saving import rotated
-from tokenkeep.token import Failure, Status
+from tokenkeep.token import Failure, Status, Token
 
 if TYPE_CHECKING:
-    from tokenkeep.providers.base import Answer, Provider
-    from tokenkeep.token import Token
+    from tokenkeep.providers.base import Answer, Provider, Reply
 
 _LOGIN_HINT = "Let the user log in again, e.g. with: tokenkeep login"
 
@@ -60,6 +59,58 @@ def answered(
         holder=holder.me(),
         answered_at=sent_at,
     )
+
+
+def unread_entry(token: Token, reply: Reply, *, asked: Token, sent_at: float) -> Entry:
+    """Return what is known of an answer that could not be read; the arguments are `answered`'s."""
+    return Entry(
+        token_id=str(token.id),
+        user=token.user,
+        provider=token.provider,
+        issuer=asked.issuer,
+        client_id=token.client_id,
+        client_secret=asked.client_secret,
+        data_center=token.data_center,
+        environment=token.environment,
+        base_access=token.access_token,
+        base_refresh=token.refresh_token,
+        access_token=None,
+        refresh_token=None,
+        expires_at=None,
+        lifetime=None,
+        learnt={},
+        holder=holder.me(),
+        answered_at=sent_at,
+        unread=packed(reply),
+    )
+
+
+def read_again(entry: Entry, row: Token | None, provider: Provider) -> Entry | None:
+    """
+    Read an answer that could not be read when it came. None if it still can't be.
+
+    *row* is what it is for, as stored now. None if that is gone.
+    """
+    reply = entry.reply
+    answer = None if reply is None else provider.answer_in(reply)
+    if answer is None:
+        return None
+    token = (row or Token(user=entry.user, provider=entry.provider)).but(
+        id=entry.token_id,
+        client_id=entry.client_id,
+        access_token=entry.base_access,
+        refresh_token=entry.base_refresh,
+    )
+    asked = token.but(client_secret=entry.client_secret, issuer=entry.issuer)
+    read = answered(token, answer, provider, asked=asked, sent_at=entry.answered_at)
+    return replace(read, holder=entry.holder, name=entry.name)
+
+
+def what_of(error: TokenKeepError | OSError) -> str:
+    """Return what an error says happened, in one sentence without a secret."""
+    if isinstance(error, TokenKeepError):
+        return error.what
+    return error.strerror or type(error).__name__
 
 
 def _learnt(
@@ -187,8 +238,7 @@ def throttled(token: Token, until: float | None) -> CoolingDown:
         until=until,
         token_id=token.id,
         user=token.user,
-        hint="Its limits are counted for all processes together; try again "
-        f"{'later' if until is None else f'after {moment(until)}'}",
+        hint="Its limits are counted for all processes together",
     )
 
 
