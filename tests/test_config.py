@@ -124,7 +124,7 @@ def test_a_file_that_can_not_be_read(tmp_path):
 
     for name, said in (
         ("no", "TOKENKEEP_CONFIG names it"),
-        ("", "be read"),
+        ("", "it is a folder"),
         ("bytes", "not text"),
     ):
         with pytest.raises(ConfigurationError, match=said):

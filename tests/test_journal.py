@@ -12,6 +12,7 @@ from reported import reported
 
 from tokenkeep import KeyRing, StoreTampered, StoreUnavailable
 from tokenkeep.backends.memory import MemoryBackend
+from tokenkeep.backends.owned import OwnFolder
 from tokenkeep.clock import Clock
 from tokenkeep.header import Header
 from tokenkeep.journal import ClockError, Entry, FolderJournal, Journal
@@ -154,40 +155,38 @@ def test_sealed(open_journal, folder):
     assert not any(secret.encode() in on_disk for secret in SECRETS.values())
 
 
-def test_named_by_the_refresh_token(open_journal, folder, monkeypatch):
+def test_named_by_the_refresh_token(open_journal, monkeypatch):
     """Each looks for its own by name: those of others are not opened."""
     journal = open_journal()
     mine = journal.put(entry())
     for number in range(20):
         journal.put(entry(base_refresh=f"of somebody else {number}"))
-    read = []
-    read_bytes = type(folder).read_bytes
-    monkeypatch.setattr(
-        type(folder), "read_bytes", lambda path: read.append(path.name) or read_bytes(path)
-    )
+    names, read = [], OwnFolder.read
+    monkeypatch.setattr(OwnFolder, "read", lambda *args: names.append(args[1]) or read(*args))
 
     assert journal.find(BASE) == mine
-    assert [mine.name] == read
+    assert [mine.name] == names
 
 
-def test_synced_before_put_returns(open_journal, folder, monkeypatch):
+def test_synced_before_put_returns(open_journal, monkeypatch):
     """Invariant 1: the file before it gets its name, the folder after it."""
-    steps = []
-    fsync, replace = os.fsync, type(folder).replace
+    journal, steps = open_journal(), []
+    journal.give_back(journal.prepare(None))  # makes the folder
+    fsync, replace = os.fsync, os.replace
 
     def noted_fsync(handle):
         kind = "folder" if stat.S_ISDIR(os.fstat(handle).st_mode) else "file"
         steps.append(f"fsync {kind}")
         fsync(handle)
 
-    def noted_replace(path, target):
+    def noted_replace(*args, **places):
         steps.append("rename")
-        return replace(path, target)
+        return replace(*args, **places)
 
     monkeypatch.setattr(os, "fsync", noted_fsync)
-    monkeypatch.setattr(type(folder), "replace", noted_replace)
+    monkeypatch.setattr(os, "replace", noted_replace)
 
-    open_journal().put(entry())
+    journal.put(entry())
 
     assert steps == ["fsync file", "rename", "fsync folder"]
 
@@ -197,7 +196,9 @@ def dies(request, monkeypatch):
     """Put an answer in a process that dies at its n-th sync of a file or folder."""
 
     def _dies(journal, number):
-        room = journal.prepare(BASE[1]) if request.param == "with room" else None
+        room = journal.prepare(BASE[1])
+        if request.param == "without":
+            room = journal.give_back(room)
         fsync, left = os.fsync, [number]
 
         def die(handle):

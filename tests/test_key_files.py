@@ -71,7 +71,7 @@ def test_a_key_others_can_reach_is_refused(environ, key_file, mode):
         ("", "keys generate"),
         ("# only a remark\n", "keys generate"),
         ("\xff\xfe\x00", "not text"),
-        (None, "can't be read"),
+        (None, "it is a folder"),
     ],
 )
 def test_what_is_no_key_file(environ, key_file, content, said):
