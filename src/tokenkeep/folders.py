@@ -32,6 +32,8 @@ def state(environ: Mapping[str, str] = os.environ) -> Path | None:
 def _dirs(name: str) -> Path | None:
     import platformdirs
 
-    found = Path(getattr(platformdirs, name)("tokenkeep", appauthor=False))
-    # Without HOME, for a user nobody knows, it would be a folder called "~".
-    return found if found.is_absolute() else None
+    try:
+        found = Path(getattr(platformdirs, name)("tokenkeep", appauthor=False))
+    except RuntimeError:  # without HOME, for a user nobody knows
+        return None
+    return found if found.is_absolute() else None  # older ones: a folder called "~"
