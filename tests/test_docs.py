@@ -160,7 +160,11 @@ class Desk:
         reader, writer = pty.openpty()
         self._out = io.TextIOWrapper(io.FileIO(reader), encoding="utf-8", newline="")
         self._shell = subprocess.Popen(
-            [*around, "bash", "--norc"], stdin=subprocess.PIPE, stdout=writer, stderr=writer, text=True
+            [*around, "bash", "--norc"],
+            stdin=subprocess.PIPE,
+            stdout=writer,
+            stderr=writer,
+            text=True,
         )
         os.close(writer)
         self.type(prelude)
@@ -215,7 +219,7 @@ def free_ports(count):
 
 
 def test_a_pod(pod_desk):
-    """What docs/containers.md tells to type renews a token as a user nobody knows, on a read-only root."""
+    """What docs/containers.md tells to type renews a token as a user nobody knows."""
     page = (ROOT / "docs/containers.md").read_text().partition("<!-- try -->")[2]
     block = re.search(r"^```console\n(.*?)^```$", page, re.MULTILINE | re.DOTALL)[1]
     block = block.replace("9000", str(free_ports(8)))

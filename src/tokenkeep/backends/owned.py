@@ -12,6 +12,7 @@ import errno
 import logging
 import os
 import stat
+from codecs import BOM_UTF8
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -118,7 +119,7 @@ def _content(path: Path, *, secret: bool) -> str:
         content = file.read(LONGEST + 1)
     if len(content) > LONGEST:
         raise OSError(errno.EFBIG, f"it is longer than {LONGEST:,} bytes")
-    return content.decode("utf-8-sig")
+    return content.removeprefix(BOM_UTF8).decode()
 
 
 class OwnFolder:
