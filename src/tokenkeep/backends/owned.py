@@ -17,7 +17,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tokenkeep.backends.private_file import sync_folder
+from tokenkeep.backends.private_file import refuse, sync_folder
 from tokenkeep.errors import ConfigurationError, StoreUnavailable
 
 if TYPE_CHECKING:
@@ -35,6 +35,11 @@ _FLAGS = ("O_NOFOLLOW", "O_NONBLOCK", "O_BINARY")
 _AT_ONCE = sum(getattr(os, name, 0) for name in _FLAGS)
 """Never through a link, and without waiting for whoever is at the other end of a pipe."""
 _LINKS = 40
+_ODD = {
+    errno.ELOOP: "it is a link",
+    errno.EINVAL: "it is no file",
+    errno.ENXIO: "it is no file",  # a pipe that nobody reads
+}
 
 
 class _Unsafe(Exception):
@@ -147,8 +152,7 @@ class OwnFolder:
 
         Raises:
             FileNotFoundError: There is none.
-            OSError: It is something else, or can't be read.
-            StoreUnavailable: It is somebody else's.
+            StoreUnavailable: It is something else or somebody else's, or can't be read.
         """
         with os.fdopen(self._opened(name, os.O_RDONLY), "rb") as file:
             return file.read(longest)
@@ -158,7 +162,8 @@ class OwnFolder:
         Put this and nothing else into a file, new or not; on disk when this returns.
 
         Raises:
-            OSError, StoreUnavailable: As for `read`; what is there now does not count.
+            StoreUnavailable: As for `read`.
+            OSError: It can't be written; what is there now does not count.
         """
         handle = self._opened(name, os.O_WRONLY | os.O_CREAT)
         with os.fdopen(handle, "wb") as file:
@@ -188,22 +193,23 @@ class OwnFolder:
         return name if self._handle is not None else str(self._path / name)
 
     def _opened(self, name: str, flags: int) -> int:
+        path = self._path / name
         try:
             handle = os.open(self._at(name), flags | _AT_ONCE, 0o600, dir_fd=self._handle)
+            try:
+                found = os.fstat(handle)
+                _expect_file(found)
+                if self._owner is not None:
+                    _expect_own(path, found, self._owner)
+            except BaseException:
+                os.close(handle)
+                raise
+        except FileNotFoundError:
+            raise
         except OSError as exc:
-            if exc.errno == errno.ELOOP:
-                raise _foreign(self._path / name, "it is a link") from exc
-            if exc.errno == errno.ENXIO:  # a pipe that nobody reads
-                raise _foreign(self._path / name, "it is no file") from exc
-            raise
-        try:
-            found = os.fstat(handle)
-            _expect_file(found)
-            if self._owner is not None:
-                _expect_own(self._path / name, found, self._owner)
-        except BaseException:
-            os.close(handle)
-            raise
+            if exc.errno in _ODD:
+                raise _foreign(path, _ODD[exc.errno]) from exc
+            refuse(path, exc)
         return handle
 
 
