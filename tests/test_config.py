@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import stat
+from pathlib import Path
 
 import pytest
 
@@ -19,6 +20,7 @@ def home(monkeypatch, tmp_path):
     for name in ("XDG_CONFIG_HOME", "XDG_DATA_HOME"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.chdir(tmp_path)
     return tmp_path
 
 
@@ -96,7 +98,7 @@ OAUTH2, ZOHO, PROFILE = "[providers.oauth2]\n", "[providers.zoho]\n", "[provider
         (OAUTH2 + "revocation_endpoint = 5", "oauth2", "endpoint has to be a URL"),
         (OAUTH2 + "client_auth = []", "oauth2", "has to be body, basic or basic-raw"),
         (OAUTH2 + 'lifetime = "1h"', "oauth2", "lifetime has to be a number of seconds"),
-        (OAUTH2 + 'errors = "1h"', "oauth2", "a table of error codes, not '1h'"),
+        (OAUTH2 + 'errors = "1h"', "oauth2", "a table of error codes, not a text"),
         (OAUTH2 + 'errors.bad = "Rejected"', "oauth2", "Say one of GrantRejected"),
         (OAUTH2 + 'clock = "1h"', "oauth2", "clock can't be set in a file"),
         (ZOHO + "unknown = 5", "zoho", "unknown"),
@@ -124,7 +126,7 @@ def test_a_file_that_can_not_be_read(tmp_path):
 
     for name, said in (
         ("no", "TOKENKEEP_CONFIG names it"),
-        ("", "be read"),
+        ("", "it is a folder"),
         ("bytes", "not text"),
     ):
         with pytest.raises(ConfigurationError, match=said):
@@ -191,3 +193,130 @@ def test_keys_as_an_argument(home):
 
     assert tokenkeep.KeyRing([key]).key_ids == store.ring.key_ids
     assert [] == list(home.iterdir())
+
+
+@pytest.fixture
+def url_file(tmp_path):
+    """A file with a store's URL in it."""
+    path = tmp_path / "url"
+    path.touch(0o600)
+    path.write_text(f"sqlite:///{tmp_path}/t.db\n")
+    return path
+
+
+@pytest.mark.parametrize("end", ["", "\n", "\r\n", " \n\n"])
+def test_a_file_with_the_url(url_file, tmp_path, write, end):
+    """It counts as TOKENKEEP_STORE does: before the configuration, behind an argument."""
+    url = f"sqlite:///{tmp_path}/t.db"
+    url_file.write_bytes(f"{url}{end}".encode())
+    environ = write('store = "memory:"') | {"TOKENKEEP_STORE_FILE": str(url_file)}
+
+    assert url == tokenkeep.settings(environ).store
+    assert "memory:" == tokenkeep.settings(environ | {"TOKENKEEP_STORE_FILE": " "}).store
+    store = tokenkeep.open_store("memory:", environ=environ)
+    assert "the memory of this process" == store.backend.describe()
+
+
+@pytest.mark.parametrize(
+    ("content", "mode", "said"),
+    [
+        ("", 0o600, "one line with the store's URL"),
+        ("memory:\nsqlite:///x.db\n", 0o600, "one line with the store's URL"),
+        ("'memory:'\n", 0o600, "literal quotes"),
+        ("memory:", 0o644, "others can read it"),
+        ("memory:", 0o660, "others can write it"),
+        ("m" * 2_000_000, 0o600, "longer than"),
+        (None, 0o600, "There is no file"),
+    ],
+    ids=["empty", "two", "quotes", "read", "write", "long", "missing"],
+)
+def test_a_file_with_no_url(url_file, content, mode, said):
+    """A file that is not one line, is open to others or is missing is named; nothing in it is."""
+    if content is None:
+        url_file.unlink()
+    else:
+        url_file.write_text(content)
+        url_file.chmod(mode)
+
+    with pytest.raises(ConfigurationError, match=said) as caught:
+        tokenkeep.open_store(environ={"TOKENKEEP_STORE_FILE": str(url_file)})
+
+    assert str(url_file) in str(caught.value)
+    assert "memory" not in str(caught.value)
+
+
+def test_two_stores_are_named(url_file):
+    """Which of the two counts is not guessed."""
+    environ = {"TOKENKEEP_STORE_FILE": str(url_file), "TOKENKEEP_STORE": "memory:"}
+
+    with pytest.raises(ConfigurationError, match="both set"):
+        tokenkeep.settings(environ)
+
+
+@pytest.mark.parametrize("around", ['"{}"', "'{}'", '"{}', "{}'\r"])
+@pytest.mark.parametrize(
+    ("name", "value", "shown"),
+    [
+        ("TOKENKEEP_STORE", "sqlite:///t.db", False),
+        ("TOKENKEEP_STORE_FILE", "url", True),
+        ("TOKENKEEP_CONFIG", "c.toml", True),
+        ("TOKENKEEP_STATE", "state", True),
+        ("TOKENKEEP_KEY_FILE", "keys", True),
+        ("TOKENKEEP_KEYS", "tk1_x", False),
+    ],
+)
+def test_literal_quotes(home, name, value, shown, around):
+    """Quotes that an env file has kept are named with the variable; nothing is made."""
+    quoted = around.format(value)
+    environ = {"TOKENKEEP_STORE": "sqlite:///there.db"} if name != "TOKENKEEP_STORE_FILE" else {}
+
+    with pytest.raises(ConfigurationError, match=f"{name} has literal quotes") as caught:
+        tokenkeep.open_store(environ=environ | {name: quoted})
+
+    assert shown == (quoted.strip() in str(caught.value))
+    assert [] == list(home.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("mode", "safe"),
+    [(0o600, True), (0o644, True), (0o444, True), (0o664, False), (0o646, False), (0o666, False)],
+)
+def test_who_may_write_the_configuration(write, mode, safe):
+    """It says where tokens are sent: others may read it, and not write it."""
+    environ = write('store = "memory:"')
+    Path(environ["TOKENKEEP_CONFIG"]).chmod(mode)
+
+    if safe:
+        assert "memory:" == tokenkeep.settings(environ).store
+        return
+    with pytest.raises(ConfigurationError, match=r"others can write it.*chmod go-w"):
+        tokenkeep.settings(environ)
+
+
+@pytest.mark.parametrize("named", [True, False])
+def test_what_is_no_configuration_file(home, named):
+    """A pipe never holds anybody up, where the file is looked for as well as where it is named."""
+    path = home / ".config/tokenkeep/config.toml"
+    path.parent.mkdir(parents=True)
+    os.mkfifo(path)
+
+    with pytest.raises(ConfigurationError, match="not a regular file"):
+        tokenkeep.settings({"TOKENKEEP_CONFIG": str(path)} if named else {})
+
+
+def test_folders_that_are_made(home, monkeypatch):
+    """Those above store and key are for their owner alone, too, and on disk one by one."""
+    synced, fsync = set(), os.fsync
+    monkeypatch.setattr(
+        os, "fsync", lambda at: synced.add(Path(f"/proc/self/fd/{at}").readlink()) or fsync(at)
+    )
+    was = os.umask(0)
+    try:
+        tokenkeep.open_store(environ={}).close()
+    finally:
+        os.umask(was)
+
+    made = [home / name for name in (".local", ".local/share", ".local/share/tokenkeep",
+                                     ".config", ".config/tokenkeep")]  # fmt: skip
+    assert {0o700} == {stat.S_IMODE(path.stat().st_mode) for path in made}
+    assert {path.parent for path in made} <= synced

@@ -6,10 +6,15 @@ import ast
 import io
 import os
 import pty
+import random
 import re
+import shutil
+import socket
+import stat
 import subprocess
 import sys
-from contextlib import suppress
+import tempfile
+from contextlib import ExitStack, suppress
 from pathlib import Path
 
 import boto3
@@ -151,11 +156,15 @@ def assert_shown(typed, found, shown):
 class Desk:
     """A shell on a terminal, with an emulated Zoho behind it."""
 
-    def __init__(self, prelude):
+    def __init__(self, prelude, *around):
         reader, writer = pty.openpty()
         self._out = io.TextIOWrapper(io.FileIO(reader), encoding="utf-8", newline="")
         self._shell = subprocess.Popen(
-            ["bash", "--norc"], stdin=subprocess.PIPE, stdout=writer, stderr=writer, text=True
+            [*around, "bash", "--norc"],
+            stdin=subprocess.PIPE,
+            stdout=writer,
+            stderr=writer,
+            text=True,
         )
         os.close(writer)
         self.type(prelude)
@@ -174,6 +183,51 @@ class Desk:
         self._shell.wait()
         with suppress(OSError):
             self._out.close()
+
+
+@pytest.fixture
+def pod_desk():
+    """A shell of root's whose mounts are its own, in which all users reach this interpreter."""
+    if os.geteuid() != 0 or subprocess.run(["unshare", "--mount", "true"], check=False).returncode:
+        pytest.skip("only root may mount")
+    base = Path(sys.base_prefix)
+    closed = [each for each in (*base.parents, base) if not each.stat().st_mode & stat.S_IXOTH]
+    prelude = f"export PATH={Path(sys.executable).parent}:$PATH\n"
+    folder = Path(tempfile.mkdtemp())
+    folder.chmod(0o755)
+    if closed:  # a root's home: in its place comes one with nothing in it but the interpreter
+        aside = folder / "python"
+        aside.mkdir()
+        prelude += (
+            f"mount --bind {base} {aside} && mount -t tmpfs -o mode=755 none {closed[-1]} "
+            f"&& mkdir -p {base} && mount --bind {aside} {base}\n"
+        )
+    made = Desk(f"{prelude} cd {folder}", "unshare", "--mount")
+    yield made
+    made.close()
+    shutil.rmtree(folder)
+
+
+def free_ports(count):
+    """Return the first of so many ports in a row that nobody uses."""
+    for first in range(random.randrange(20_000, 30_000), 32_000, count):
+        with ExitStack() as stack, suppress(OSError):
+            for port in range(first, first + count):
+                stack.enter_context(socket.create_server(("127.0.0.1", port)))
+            return first
+    pytest.fail("no free ports")
+
+
+def test_a_pod(pod_desk):
+    """What docs/containers.md tells to type renews a token as a user nobody knows."""
+    page = (ROOT / "docs/containers.md").read_text().partition("<!-- try -->")[2]
+    block = re.search(r"^```console\n(.*?)^```$", page, re.MULTILINE | re.DOTALL)[1]
+    block = block.replace("9000", str(free_ports(8)))
+    for typed, more, shown in re.findall(
+        r"^\$ (.*\n)((?:> .*\n)*)((?:(?!\$ ).*\n)*)", block, re.MULTILINE
+    ):
+        command = typed + re.sub("^> ", "", more, flags=re.MULTILINE)
+        assert_shown(typed, pod_desk.type(command.rstrip("\n")), shown)
 
 
 @pytest.fixture

@@ -10,8 +10,10 @@ from dataclasses import asdict, dataclass, replace
 import pytest
 from reported import reported
 
-from tokenkeep import KeyRing, StoreTampered, StoreUnavailable
+import tokenkeep
+from tokenkeep import KeyRing, StoreTampered, StoreUnavailable, Vault
 from tokenkeep.backends.memory import MemoryBackend
+from tokenkeep.backends.owned import OwnFolder
 from tokenkeep.clock import Clock
 from tokenkeep.header import Header
 from tokenkeep.journal import ClockError, Entry, FolderJournal, Journal
@@ -154,40 +156,38 @@ def test_sealed(open_journal, folder):
     assert not any(secret.encode() in on_disk for secret in SECRETS.values())
 
 
-def test_named_by_the_refresh_token(open_journal, folder, monkeypatch):
+def test_named_by_the_refresh_token(open_journal, monkeypatch):
     """Each looks for its own by name: those of others are not opened."""
     journal = open_journal()
     mine = journal.put(entry())
     for number in range(20):
         journal.put(entry(base_refresh=f"of somebody else {number}"))
-    read = []
-    read_bytes = type(folder).read_bytes
-    monkeypatch.setattr(
-        type(folder), "read_bytes", lambda path: read.append(path.name) or read_bytes(path)
-    )
+    names, read = [], OwnFolder.read
+    monkeypatch.setattr(OwnFolder, "read", lambda *args: names.append(args[1]) or read(*args))
 
     assert journal.find(BASE) == mine
-    assert [mine.name] == read
+    assert [mine.name] == names
 
 
-def test_synced_before_put_returns(open_journal, folder, monkeypatch):
+def test_synced_before_put_returns(open_journal, monkeypatch):
     """Invariant 1: the file before it gets its name, the folder after it."""
-    steps = []
-    fsync, replace = os.fsync, type(folder).replace
+    journal, steps = open_journal(), []
+    journal.give_back(journal.prepare(None))  # makes the folder
+    fsync, replace = os.fsync, os.replace
 
     def noted_fsync(handle):
         kind = "folder" if stat.S_ISDIR(os.fstat(handle).st_mode) else "file"
         steps.append(f"fsync {kind}")
         fsync(handle)
 
-    def noted_replace(path, target):
+    def noted_replace(*args, **places):
         steps.append("rename")
-        return replace(path, target)
+        return replace(*args, **places)
 
     monkeypatch.setattr(os, "fsync", noted_fsync)
-    monkeypatch.setattr(type(folder), "replace", noted_replace)
+    monkeypatch.setattr(os, "replace", noted_replace)
 
-    open_journal().put(entry())
+    journal.put(entry())
 
     assert steps == ["fsync file", "rename", "fsync folder"]
 
@@ -197,7 +197,9 @@ def dies(request, monkeypatch):
     """Put an answer in a process that dies at its n-th sync of a file or folder."""
 
     def _dies(journal, number):
-        room = journal.prepare(BASE[1]) if request.param == "with room" else None
+        room = journal.prepare(BASE[1])
+        if request.param == "without":
+            room = journal.give_back(room)
         fsync, left = os.fsync, [number]
 
         def die(handle):
@@ -427,3 +429,134 @@ def test_entry_that_can_t_be_removed(open_journal, folder):
 
     with pytest.raises(StoreUnavailable, match="it is a folder"):
         journal.remove(kept)
+
+
+# Places
+
+
+PLANTED = {
+    "somebody else's": lambda at: (at.mkdir(), at.chmod(0o777), os.chown(at, 54321, 54321)),
+    "a link": lambda at: at.symlink_to("/etc"),
+    "a pipe": os.mkfifo,
+    "a file": lambda at: at.touch(),
+}
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give files away")
+@pytest.mark.parametrize("url", ["sqlite:///{}/t", "file:///{}/t"])
+@pytest.mark.parametrize("plant", PLANTED.values(), ids=PLANTED)
+def test_there_first(tmp_path, plant, url):
+    """Where others can write, something may be there first: named, left, not followed."""
+    (tmp_path / "shared").mkdir()
+    (tmp_path / "shared").chmod(0o1777)
+    planted = tmp_path / "shared" / "t.journal"
+    plant(planted)
+    was = planted.lstat()
+    environ = {"TOKENKEEP_KEYS": tokenkeep.generate_key()}
+
+    with tokenkeep.open_store(url.format(tmp_path / "shared"), environ=environ) as vault:
+        for deed in (
+            lambda: vault.journal.put(entry()),
+            lambda: vault.journal.prepare("r"),
+            lambda: vault.journal.find(BASE),
+            lambda: vault.journal.clock_error("issuer"),
+            lambda: vault.journal.tidy(4e9),
+        ):
+            with pytest.raises(StoreUnavailable, match="journal can't be used"):
+                deed()
+
+    now = planted.lstat()
+    assert (was.st_uid, was.st_mode, was.st_mtime) == (now.st_uid, now.st_mode, now.st_mtime)
+
+
+INSIDE = {
+    "a pipe": os.mkfifo,
+    "a link": lambda at: at.symlink_to("/dev/zero"),
+    "a link to an answer": lambda at: at.symlink_to("../kept"),
+    "somebody else's": lambda at: (at.touch(), os.chown(at, 54321, 54321)),
+}
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give files away")
+@pytest.mark.parametrize("suffix", [".answer", ".part"])
+@pytest.mark.parametrize("plant", INSIDE.values(), ids=INSIDE)
+def test_inside_of_it(open_journal, folder, plant, suffix):
+    """What was put into it while it was open to others is not followed, and holds nobody up."""
+    journal = open_journal()
+    kept = journal.put(entry())
+    (folder / kept.name).rename(folder.parent / "kept")
+    good = journal.put(entry(base_refresh="another"))
+    folder.chmod(0o777)
+    path = (folder / kept.name).with_suffix(suffix)
+    plant(path)
+    told = []
+
+    assert [good] == list(journal.entries(on_error=told.append))
+    assert [path.name in str(each) for each in told] == [True]
+    with pytest.raises(StoreUnavailable, match="can't be used"):
+        journal.find(BASE)
+    assert 0o700 == stat.S_IMODE(folder.stat().st_mode)
+
+
+def test_longer_than_any_answer(open_journal, folder):
+    """What is too long for an answer is not read to its end."""
+    journal = open_journal()
+    kept = journal.put(entry())
+    os.truncate(folder / kept.name, 10 << 30)
+
+    assert kept == journal.find(BASE)
+
+
+@pytest.mark.parametrize("given", ["state", "state/below", "~/state", " state\r"])
+def test_named_place(tmp_path, monkeypatch, backend, given):
+    """TOKENKEEP_STATE says where a server's journal is, in the environment and as an argument."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setattr(MemoryBackend, "embedded", False)
+    monkeypatch.setenv("TOKENKEEP_STATE", given)
+    place = tmp_path / given.strip().removeprefix("~/")
+
+    Vault(backend, RING).journal.put(entry())
+    Vault(backend, RING, state=tmp_path / "argument").journal.put(entry())
+
+    for each in (place, tmp_path / "argument"):
+        (found,) = each.glob("journal/*/*.answer")
+        assert {0o700} == {stat.S_IMODE(above.stat().st_mode) for above in found.parents[:3]}
+
+
+def test_open_store_hands_its_environment_on(tmp_path, monkeypatch):
+    """The place that an environment names is that of the store opened with it."""
+    monkeypatch.setattr(MemoryBackend, "embedded", False)
+    environ = {"TOKENKEEP_KEYS": tokenkeep.generate_key(), "TOKENKEEP_STATE": str(tmp_path)}
+
+    tokenkeep.open_store("memory:", environ=environ).journal.put(entry())
+
+    assert 1 == len([*tmp_path.glob("journal/*/*.answer")])
+
+
+def test_an_embedded_store_has_its_own_beside_it(tmp_path, monkeypatch):
+    """TOKENKEEP_STATE does not concern it: it is on the disk its tokens are on."""
+    monkeypatch.setenv("TOKENKEEP_STATE", str(tmp_path / "state"))
+    environ = {"TOKENKEEP_KEYS": tokenkeep.generate_key()}
+
+    with tokenkeep.open_store(f"sqlite:///{tmp_path}/t.db", environ=environ) as vault:
+        vault.journal.put(entry())
+
+    assert 1 == len([*tmp_path.glob("t.db.journal/*.answer")])
+    assert not (tmp_path / "state").exists()
+
+
+def test_a_place_that_can_not_be_made(tmp_path, monkeypatch, backend):
+    """The error says which variable names another one; nothing else fails for want of it."""
+    (tmp_path / "file").touch()
+    monkeypatch.setattr(MemoryBackend, "embedded", False)
+    journal = Vault(backend, RING, state=tmp_path / "file").journal
+
+    for deed in (lambda: journal.put(entry()), lambda: journal.prepare("r")):
+        with pytest.raises(StoreUnavailable, match="TOKENKEEP_STATE"):
+            deed()
+    assert journal.find(BASE) is None
+    assert [] == list(journal.entries())
+    assert journal.clock_error(None) is None
+    journal.tidy(4e9)
+    journal.remove(entry(name="a.answer"))

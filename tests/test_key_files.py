@@ -71,7 +71,7 @@ def test_a_key_others_can_reach_is_refused(environ, key_file, mode):
         ("", "keys generate"),
         ("# only a remark\n", "keys generate"),
         ("\xff\xfe\x00", "not text"),
-        (None, "can't be read"),
+        (None, "it is a folder"),
     ],
 )
 def test_what_is_no_key_file(environ, key_file, content, said):
@@ -160,6 +160,19 @@ MOUNTS = {
     "order of mounts": (KEY, DB, [HOME, ROOT, DATA], False),
     "mounted over": ("/data/keys", DB, [ROOT, DATA, ("/data", "0:51", "overlay")], False),
     "no /proc": (KEY, DB, [], False),
+    "fuse-overlayfs": (KEY, DB, [("/", "0:50", "fuse.fuse-overlayfs"), DATA], True),
+    "another overlay": (KEY, DB, [ROOT, ("/data", "0:60", "overlay")], True),
+    "tmpfs": ("/run/keys", DB, [("/", "8:1", "ext4"), ("/run", "0:23", "tmpfs"), DATA], True),
+    "tmpfs beside the container": ("/run/keys", "/t.db", [ROOT, ("/run", "0:23", "tmpfs")], True),
+    "ramfs": ("/run/keys", DB, [("/", "8:1", "ext4"), ("/run", "0:23", "ramfs"), DATA], True),
+    "two of tmpfs": (
+        "/run/keys",
+        "/tmp/t.db",
+        [HOME, ("/run", "0:23", "tmpfs"), ("/tmp", "0:24", "tmpfs")],
+        True,
+    ),
+    "data more fleeting": (KEY, "/run/t.db", [ROOT, ("/run", "0:23", "tmpfs")], False),
+    "both in tmpfs": ("/run/keys", "/run/t.db", [ROOT, ("/run", "0:23", "tmpfs")], False),
 }
 
 
@@ -183,6 +196,62 @@ def test_nothing_is_made_where_it_would_not_survive(key_file, tmp_path, monkeypa
         keys.make(key_file, beside=tmp_path / "data" / "tokens.db")
 
     assert not key_file.parent.exists()
+
+
+def test_mounts_with_odd_names(key_file, tmp_path, monkeypatch):
+    """Blanks and the like in a mount point's name are written in digits."""
+    where = key_file.parent.parent / "a b\\c\td"
+    mounts = (
+        "1 0 8:1 / / rw,relatime - ext4 /dev/sda rw\n"
+        f"2 1 0:23 / {where.parent}/a\\040b\\134c\\011d rw - tmpfs none rw\n"
+    )
+    monkeypatch.setattr(Path, "read_text", lambda _: mounts)
+
+    with pytest.raises(KeyUnsafe, match="tmpfs"):
+        keys.make(where / "keys", beside=tmp_path / "tokens.db")
+
+
+QUOTED = ['"tk1_x"', "'tk1_x'", '"tk1_x', "tk1_x'", '"tk1_x","tk1_y"\r', '""']
+
+
+@pytest.mark.parametrize("value", QUOTED)
+def test_literal_quotes_around_keys(environ, value):
+    """Quotes that no shell has taken away are shown, and the key is not."""
+    with pytest.raises(ConfigurationError, match="literal quotes") as caught:
+        keys.load(environ | {keys.KEYS: value})
+
+    assert value.strip()[0] in str(caught.value) or value[-1] in str(caught.value)
+    assert "tk1_" not in str(caught.value)
+
+
+def test_quotes_in_a_key_file(environ, key_file):
+    """So are those in a file."""
+    write(key_file, f'"{generate_key()}"\n')
+
+    with pytest.raises(ConfigurationError, match=r"Key number 1 .* literal quotes"):
+        keys.load(environ)
+
+
+@pytest.mark.parametrize("value", ['"/run/k"', "'/run/k'", '"/run/k', '"~/k"\r'])
+def test_literal_quotes_around_a_path(value, tmp_path, monkeypatch):
+    """Nothing is made below a folder called by a quote: the path is shown as it is."""
+    monkeypatch.chdir(tmp_path)
+
+    with pytest.raises(ConfigurationError) as caught:
+        tokenkeep.open_store("sqlite:///t.db", environ={keys.KEY_FILE: value})
+
+    assert f"{keys.KEY_FILE} has literal quotes in it: {value.strip()}" in str(caught.value)
+    assert [] == list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("around", ["{}\r", " {} ", "{}\r\n", "\t{}\n"])
+def test_blanks_around_values(key_file, around):
+    """What an env file with Windows' line ends leaves behind values is no part of them."""
+    key = generate_key()
+    write(key_file, f"{key}\r\n")
+
+    assert ids(key) == keys.load({keys.KEYS: around.format(key)}).key_ids
+    assert ids(key) == keys.load({keys.KEY_FILE: around.format(key_file)}).key_ids
 
 
 @pytest.mark.parametrize("url", ["sqlite:///{}/t.db", "file:///{}/t.json"])

@@ -14,7 +14,7 @@ import tokenkeep
 ROOT = Path(tokenkeep.__file__).parent
 LAYERS = (
     {"errors", "clock"},
-    {"token", "events", "folders", "holder"},
+    {"token", "environment", "events", "folders", "holder"},
     {"backends", "providers", "lookup", "sealing", "cache", "swapping"},
     {"saving", "records", "header", "store", "decision", "clock_errors", "journal"},
     {"rows", "aliases", "saver", "vault", "keys", "local_swap", "stores"},

@@ -15,6 +15,7 @@ from faulty_backend import Faulty, vault_over
 
 import tokenkeep
 from tokenkeep import (
+    ConfigurationError,
     KeyRing,
     LookupFailed,
     StoreError,
@@ -23,13 +24,14 @@ from tokenkeep import (
     Token,
     TokenKeepError,
     Vault,
+    keys,
     records,
 )
 from tokenkeep.backends.base import HEADER
 from tokenkeep.backends.memory import MemoryBackend
 from tokenkeep.lookup import Lookup
 from tokenkeep.saving import cleaned
-from tokenkeep.sealing import DataKeys
+from tokenkeep.sealing import DataKeys, parse_keys
 
 SECRET = "an-unmistakable-secret"
 TEXTS = (
@@ -172,12 +174,23 @@ URL = f"postgresql://app:{SECRET}@127.0.0.1:1/db"
 CONFIGURED = f'store = "{URL}"\n'
 
 
+PROVIDER = '[providers.acme]\nkind = "oauth2"\n'
+
+
 @pytest.mark.parametrize(
     ("text", "url"),
     [
         (CONFIGURED, None),
         ("", URL),
+        ("", f"postgresql://app:{SECRET}@127.0.0.1:port/db"),
+        ("", f"mysql://app:{SECRET}@127.0.0.1:99999999/db"),
+        ("", f"redis://:{SECRET}@127.0.0.1:port/0"),
+        ("", f"redis://:{SECRET}@127.0.0.1:1/0"),
+        ("", f"sqlite://app:{SECRET}@h/t.db"),
         ("", f"nobody://app:{SECRET}@h"),
+        ("", f" {SECRET}"),
+        ("", Path(SECRET)),
+        ("", URL.encode()),
         (f"{CONFIGURED}stroe = 5", None),
         (f"{CONFIGURED}provider = 5", None),
         (f"{CONFIGURED}provider = 'nobody'", None),
@@ -185,7 +198,20 @@ CONFIGURED = f'store = "{URL}"\n'
         (f"{CONFIGURED}[providers.zoho]\nx = 5", None),
         (f"{CONFIGURED}[", None),
         (f"{CONFIGURED}\xff", None),
+        (f"{CONFIGURED}a = {'[' * 9000}", None),
+        (f"{CONFIGURED}a = {'9' * 9000}", None),
+        (f"store = ['{SECRET}']", None),
+        (f"store = '{SECRET}", None),
+        (f"store = {SECRET}", None),
+        (f"provider = ['{SECRET}']", None),
+        (f"{PROVIDER}issuer = ['{SECRET}']", None),
+        (f"{PROVIDER}issuer = 'ftp://app:{SECRET}@h'", None),
+        (f"{PROVIDER}errors = '{SECRET}'", None),
+        (f"{PROVIDER}errors = {{ a = '{SECRET}' }}\nname = 5", None),
+        (f"{PROVIDER}client_secret = '{SECRET}'", None),
+        (f"{PROVIDER}x = 5\nheaders = {{ Authorization = '{SECRET}' }}", None),
     ],
+    ids=lambda value: ascii(value)[-60:],
 )
 def test_configuration(tmp_path, text, url):
     """Neither keys nor a password of the environment, the file or an argument is in an error."""
@@ -194,8 +220,87 @@ def test_configuration(tmp_path, text, url):
     key = tokenkeep.generate_key()
     environ = {"TOKENKEEP_CONFIG": str(path), "TOKENKEEP_KEYS": key, "OTHER": SECRET}
 
-    for keys in (None, [SECRET.encode() + b"." * 10], [SECRET.encode()]):
+    for given in (
+        None,
+        [SECRET.encode() + b"." * 10],
+        [SECRET.encode()],
+        [SECRET],
+        SECRET.encode(),
+    ):
         with pytest.raises(TokenKeepError) as caught:
-            tokenkeep.open_store(url, keys_newest_first=keys, environ=environ)
+            tokenkeep.open_store(url, keys_newest_first=given, environ=environ)
         assert SECRET not in shown(caught.value)
         assert key not in shown(caught.value)
+
+
+BAD_KEYS = {
+    "no key": f"tk1_{SECRET}",
+    "no key among others": f"{tokenkeep.generate_key()},{SECRET}",
+    "in quotes": f'"tk1_{SECRET}"',
+    "behind a quote": f"'{SECRET}",
+    "not ASCII": f"tk1_{SECRET}ü",
+}
+
+
+@pytest.mark.parametrize("text", BAD_KEYS.values(), ids=BAD_KEYS)
+@pytest.mark.parametrize("where", ["environment", "file", "text"])
+def test_malformed_keys(tmp_path, text, where):
+    """What was to be a key is in no error, nor are those beside it."""
+    path = tmp_path / "keys"
+    path.write_text(f"# keys\n{text}\n")
+    path.chmod(0o600)
+    environ = {"TOKENKEEP_KEYS": text} if where == "environment" else {}
+    environ |= {"TOKENKEEP_KEY_FILE": str(path), "OTHER": SECRET}
+
+    with pytest.raises(ConfigurationError) as caught:
+        parse_keys(text, "here") if where == "text" else keys.load(environ)
+
+    assert SECRET not in shown(caught.value)
+    assert "tk1_" not in shown(caught.value).replace("starts with tk1_", "")
+
+
+@pytest.mark.parametrize(
+    "content",
+    [URL, f"{URL}\n{URL}\n", f'"{URL}"\n', f"{SECRET}\n", f"{URL}\xff", f"{SECRET} " * 200_000],
+    ids=["well", "two lines", "quotes", "no URL", "no text", "long"],
+)
+def test_a_file_with_the_url(tmp_path, content):
+    """Nor is what a file has that was to hold a URL."""
+    path = tmp_path / "store"
+    path.write_bytes(content.encode("latin-1"))
+    path.chmod(0o600)
+    environ = {"TOKENKEEP_STORE_FILE": str(path), "TOKENKEEP_KEYS": tokenkeep.generate_key()}
+
+    with pytest.raises(TokenKeepError) as caught:
+        tokenkeep.open_store(environ=environ)
+
+    assert SECRET not in shown(caught.value)
+
+
+def test_settings_show_no_secret(tmp_path):
+    """Neither the store's URL nor a provider's options are shown, nor by an error in them."""
+    path = tmp_path / "config.toml"
+    path.write_text(f"{CONFIGURED}{PROVIDER}errors = {{ {SECRET} = 'GrantRejected' }}")
+    found = tokenkeep.settings({"TOKENKEEP_CONFIG": str(path)})
+
+    assert SECRET in str(found.options)
+    assert SECRET not in repr(found)
+
+
+@pytest.mark.parametrize("kind", [KeyboardInterrupt, MemoryError, ZeroDivisionError])
+def test_what_is_no_error_of_ours(monkeypatch, kind):
+    """Whatever else goes wrong while a store is opened, its URL and keys are in no frame."""
+
+    def interrupted(_):
+        raise kind
+
+    monkeypatch.setattr(Path, "absolute", interrupted)
+    key = tokenkeep.generate_key()
+    environ = {"TOKENKEEP_KEYS": key, "TOKENKEEP_CONFIG": "here", "TOKENKEEP_STORE": URL}
+
+    with pytest.raises(kind) as caught:
+        tokenkeep.open_store(URL, keys_newest_first=parse_keys(key, ""), environ=environ)
+
+    assert SECRET not in shown(caught.value)
+    assert key not in shown(caught.value)
+    assert repr(parse_keys(key, "")[0]) not in shown(caught.value)

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import os
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from tokenkeep import folders, keys
-from tokenkeep.backends import open_backend
+from tokenkeep import environment, folders, keys
+from tokenkeep.backends import open_backend, owned
 from tokenkeep.backends.base import HEADER
+from tokenkeep.backends.frames import without_frames
 from tokenkeep.errors import ConfigurationError, KeyMissing, StoreError
 from tokenkeep.header import expect_new, wrapped
 from tokenkeep.providers import Providers, configured
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from tokenkeep.clock import Clock
 
 STORE = "TOKENKEEP_STORE"
+STORE_FILE = "TOKENKEEP_STORE_FILE"
 CONFIG = "TOKENKEEP_CONFIG"
 
 
@@ -40,8 +42,7 @@ class Settings:
         replaced: What becomes of a refresh token that a login replaces, ``keep``
             or ``revoke``. None decides by where it came from
             (`tokenkeep.saving.Habits`).
-        options: For each provider the options of its class; there may be a
-            secret in them.
+        options: For each provider the options of its class; there may be secrets in them.
     """
 
     store: str = field(repr=False)
@@ -49,12 +50,14 @@ class Settings:
     replaced: Literal["keep", "revoke"] | None = None
     options: Mapping[str, Mapping[str, object]] = field(default_factory=dict, repr=False)
 
+    @without_frames
     def providers(self) -> Providers:
         """Return the providers as configured."""
         return Providers(self.provider, self.options)
 
 
-def settings(environ: Mapping[str, str] | None = None) -> Settings:
+@without_frames
+def settings(environ: Mapping[str, str] | None = None, *, store: str | None = None) -> Settings:
     """
     Read the configuration: the environment, then the TOML file.
 
@@ -65,12 +68,16 @@ def settings(environ: Mapping[str, str] | None = None) -> Settings:
 
     Args:
         environ: The environment. None means the process's.
+        store: The URL of a store, which counts before the configured one. None means that one.
 
     Raises:
         ConfigurationError: The file can't be read, or something in it is not
-            known or not what belongs there. It names file and entry.
+            known or not what belongs there: it names file and entry. Or no
+            store is named, and there is no home folder for one.
     """
     environ = _Hidden(os.environ if environ is None else environ)
+    named = _Hidden(store=store or _store(environ))
+    del store  # crash reports show the locals of each frame
     path, found = _config_file(environ)
     _expect_known(found, ["store", "provider", "replaced", "zoho", "providers"], str(path))
     with _named(str(path)):
@@ -83,7 +90,7 @@ def settings(environ: Mapping[str, str] | None = None) -> Settings:
         with _named(f"{path}: provider"):
             configured(found["provider"], {})
     return Settings(
-        store=environ.get(STORE, "").strip() or found.get("store") or default_store(),
+        store=named["store"] or found.get("store") or default_store(),
         provider=found.get("provider", "zoho"),
         replaced=found.get("replaced"),
         options=options,
@@ -91,12 +98,24 @@ def settings(environ: Mapping[str, str] | None = None) -> Settings:
 
 
 def default_store() -> str:
-    """Return the URL of the store that is used when none is named."""
+    """
+    Return the URL of the store that is used when none is named.
+
+    Raises:
+        ConfigurationError: This user has no home folder.
+    """
     from urllib.parse import quote
 
-    return f"sqlite:///{quote(str(folders.data() / 'tokens.db'))}"
+    data = folders.data()
+    if data is None:
+        raise ConfigurationError(
+            "No store is named, and there is no home folder for one",
+            hint=f"Name one in {STORE}, e.g. sqlite:////data/tokens.db",
+        )
+    return f"sqlite:///{quote(str(data / 'tokens.db'))}"
 
 
+@without_frames
 def open_store(
     url: str | None = None,
     *,
@@ -111,8 +130,9 @@ def open_store(
     Open a store of sealed tokens.
 
     Args:
-        url: Such as ``sqlite:///tokens.db``. None means TOKENKEEP_STORE, else
-            the configuration file's, else a SQLite file in the user's data
+        url: Such as ``sqlite:///tokens.db``. None means TOKENKEEP_STORE, or
+            what is in the file that TOKENKEEP_STORE_FILE names, else the
+            configuration file's, else a SQLite file in the user's data
             directory.
         keys_newest_first: The key ring, 32 random bytes each. None means
             TOKENKEEP_KEYS, else the key file; for a new embedded store one
@@ -136,11 +156,10 @@ def open_store(
     given = _Hidden(url=url, keys=keys_newest_first)
     del url, keys_newest_first  # crash reports show the locals of each frame
     ring = KeyRing(given["keys"]) if given["keys"] else None
-    configured = settings(environ)
-    if given["url"]:
-        configured = replace(configured, store=given["url"])
-    if configured.store == default_store():
-        _make_folder(folders.data())
+    configured = settings(environ, store=given["url"])
+    data, state = folders.data(), folders.state(environ)
+    if data is not None and configured.store == default_store():
+        _make_folder(data)
     ring = ring or keys.load(environ)
     backend = open_backend(configured.store)
     try:
@@ -150,6 +169,7 @@ def open_store(
             providers=providers or configured.providers(),
             replaced=replaced or configured.replaced,
             max_staleness=max_staleness,
+            state=state,
             clock=clock,
         )
     except BaseException:
@@ -165,10 +185,11 @@ def _first_key(backend: Backend, environ: Mapping[str, str]) -> KeyRing:
         # Another process may have made key and header since this one looked.
         if made := keys.load(environ):
             return made
+        file = keys.key_file(environ) or "no file, as there is no home folder"
         raise KeyMissing(
             f"There is no key at hand for {backend.describe()}, "
             f"which needs key {wrapped(header)[0]}",
-            hint=f"Looked in {keys.KEYS} and {keys.key_file(environ)} ({keys.KEY_FILE}). Bring "
+            hint=f"Looked in {keys.KEYS} and {file} ({keys.KEY_FILE}). Bring "
             "the key back that its tokens were stored with; nothing was changed",
         )
     if not backend.embedded:
@@ -182,29 +203,52 @@ def _first_key(backend: Backend, environ: Mapping[str, str]) -> KeyRing:
     return keys.make(keys.key_file(environ), beside=backend.home)
 
 
+def _store(environ: Mapping[str, str]) -> str:
+    """Return the URL that the environment names, itself or in a file. Empty if it names none."""
+    url = environment.given(environ, STORE)
+    path = environment.path(environ, STORE_FILE)
+    if path is None:
+        return url
+    if url:
+        raise ConfigurationError(
+            f"{STORE} and {STORE_FILE} are both set", hint="Unset the one that does not count"
+        )
+    text = owned.read(path, "The store's URL in", variable=STORE_FILE)
+    if text is None:
+        raise ConfigurationError(
+            f"There is no file {path}", hint=f"{STORE_FILE} names it; correct or unset it"
+        )
+    url = environment.given({str(path): text}, str(path))
+    if not url or len(url.split()) > 1:
+        raise ConfigurationError(
+            f"{path} has to hold one line with the store's URL, and nothing else",
+            hint=f"{STORE_FILE} names it",
+        )
+    return url
+
+
 def _config_file(environ: Mapping[str, str]) -> tuple[Path, Mapping[str, Any]]:
     """Return where the configuration file is, or would be, and what is in it."""
     import tomllib
 
-    named = environ.get(CONFIG, "").strip()
-    path = Path(named).expanduser() if named else folders.config() / "config.toml"
-    try:
-        with path.open("rb") as file:
-            return path, _Hidden(tomllib.load(file))
-    except FileNotFoundError as exc:
-        if named:
-            raise ConfigurationError(
-                f"There is no file {path}", hint=f"{CONFIG} names it; correct or unset it"
-            ) from exc
+    named, home = environment.path(environ, CONFIG), folders.config()
+    path = named or (home or Path()) / "config.toml"
+    # A home that this user may not enter has no configuration of his.
+    if named is None and (home is None or not os.path.lexists(path)):
         return path, _Hidden()
-    except OSError as exc:
-        raise ConfigurationError(f"{path} can't be read: {exc.strerror}") from exc
-    except UnicodeDecodeError:
-        wrong = "can't be read: it is not text"
-    except tomllib.TOMLDecodeError as exc:
-        wrong = f"is not TOML: {exc}"
+    text = owned.read(path, "The configuration", variable=CONFIG, secret=False)
+    if text is None:
+        raise ConfigurationError(
+            f"There is no file {path}", hint=f"{CONFIG} names it; correct or unset it"
+        )
+    try:
+        return path, _Hidden(tomllib.loads(text))
+    except RecursionError:
+        wrong = "its tables are nested too deeply"
+    except ValueError as exc:
+        wrong = str(exc)
     # Not from within the except: the decoders' frames have all that is in the file.
-    raise ConfigurationError(f"{path} {wrong}")
+    raise ConfigurationError(f"{path} is not TOML: {wrong}")
 
 
 def _options(found: Mapping[str, Any], path: Path) -> dict[str, dict[str, object]]:
@@ -255,7 +299,7 @@ def _table(found: Mapping[str, Any], name: str, path: Path) -> Mapping[str, Any]
 
 def _make_folder(folder: Path) -> None:
     try:
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        owned.make_folder(folder)
     except OSError as exc:
         raise ConfigurationError(
             f"The folder {folder} can't be made: {exc.strerror}",

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import json
-import os
 import secrets
 from base64 import b64decode, b64encode
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field, fields, replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from tokenkeep.backends.private_file import refuse, sync_folder
-from tokenkeep.errors import StoreTampered, TokenKeepError
+from tokenkeep.backends.owned import OwnFolder, own_folder
+from tokenkeep.backends.private_file import refuse
+from tokenkeep.errors import StoreTampered, StoreUnavailable, TokenKeepError
+from tokenkeep.folders import STATE
 from tokenkeep.lookup import digest_of
 from tokenkeep.providers.base import Reply
 
@@ -27,6 +28,8 @@ _CLOCK = ".clock"
 _MAGIC = b"tokenkeep journal 2\0"
 _NUMBER = 4
 _HEAD = len(_MAGIC) + 2 * _NUMBER
+_LONGEST = 16_000_000
+"""More bytes are no answer: a provider's are bounded."""
 _ROOM = 16_384
 """Bytes kept free for one answer; access tokens of some providers are long."""
 
@@ -228,55 +231,57 @@ class FolderJournal(Journal):
 
     Args:
         folder: Made with mode 0700 when it is first needed; or what returns
-            it, asked each time.
+            it, asked each time: None where there is no place for it.
         header: The keys of the store it belongs to.
+        like: A file whose owner may use it, too, where this process is root's.
     """
 
-    def __init__(self, folder: Path | Callable[[], Path], header: Header) -> None:
+    def __init__(
+        self,
+        folder: Path | Callable[[], Path | None],
+        header: Header,
+        *,
+        like: Path | None = None,
+    ) -> None:
         self._where = folder
         self._header = header
-
-    @property
-    def _folder(self) -> Path:
-        return self._where() if callable(self._where) else self._where
+        self._like = like
 
     def prepare(self, base_refresh: str | None) -> str | None:
         """See `Journal.prepare`."""
         room = self._part(base_refresh)
         del base_refresh  # crash reports show the locals of each frame
-        with self._writing():
-            self._write(self._folder / room, b"\0" * _ROOM)
+        with self._open(make=True) as folder:
+            self._write(folder, room, b"\0" * _ROOM)
         return room
 
     def give_back(self, room: str | None) -> None:
         """See `Journal.give_back`."""
         if room is not None:
-            with suppress(OSError, TokenKeepError):
-                (self._folder / room).unlink()
+            with suppress(OSError, TokenKeepError), self._open() as folder:
+                folder.remove(room)
 
     def put(self, entry: Entry, room: str | None = None) -> Entry:
         """See `Journal.put`."""
         part = room or self._part(entry.base_refresh)
         name = part.removesuffix(_PART) + _ANSWER
         entry = replace(entry, name=name)
-        with self._writing():
-            self._put(name, part, entry)
+        self._put(name, part, entry)
         return entry
 
     def remove(self, entry: Entry) -> None:
         """See `Journal.remove`."""
-        with self._writing():
-            path = self._folder / str(entry.name)
-            path.unlink(missing_ok=True)
-            path.with_suffix(_PART).unlink(missing_ok=True)
+        with suppress(FileNotFoundError), self._open() as folder:
+            folder.remove(str(entry.name))
+            folder.remove(f"{str(entry.name).rpartition('.')[0]}{_PART}")
 
     def entries(
         self, *, on_error: Callable[[TokenKeepError], None] | None = None, start: str = ""
     ) -> Iterator[Entry]:
         """See `Journal.entries`; those whose names begin with *start*."""
-        for path in (*self._paths(_ANSWER, start), *self._paths(_PART, start)):
+        for name in (*self._paths(_ANSWER, start), *self._paths(_PART, start)):
             try:
-                entry = self._opened(path, Entry)
+                entry = self._opened(name, Entry)
             except TokenKeepError as exc:
                 if on_error is None:
                     raise
@@ -306,10 +311,11 @@ class FolderJournal(Journal):
 
     def tidy(self, before: float) -> None:
         """See `Journal.tidy`."""
-        for path in self._paths(_PART):
-            with suppress(OSError, TokenKeepError):  # one that does not open is left alone
-                if path.stat().st_mtime < before and self._opened(path, Entry) is None:
-                    path.unlink()
+        for name in self._paths(_PART):
+            # One that does not open is left alone.
+            with suppress(OSError, TokenKeepError), self._open() as folder:
+                if folder.changed_at(name) < before and self._opened(name, Entry) is None:
+                    folder.remove(name)
 
     def reseal(self, on_error: Callable[[TokenKeepError], None] | None = None) -> None:
         """See `Journal.reseal`."""
@@ -319,12 +325,11 @@ class FolderJournal(Journal):
 
     def clock_error(self, issuer: str | None) -> ClockError | None:
         """See `Journal.clock_error`."""
-        return self._opened(self._folder / _clock_of(issuer), ClockError)
+        return self._opened(_clock_of(issuer), ClockError)
 
     def note_clock(self, issuer: str | None, error: ClockError) -> None:
         """See `Journal.note_clock`."""
-        with self._writing():
-            self._put(_clock_of(issuer), f"{secrets.token_hex(16)}{_PART}", error)
+        self._put(_clock_of(issuer), f"{secrets.token_hex(16)}{_PART}", error)
 
     def _start(self, base_refresh: str | None) -> str:
         """Return how the names of the answers begin that replace a refresh token."""
@@ -338,69 +343,82 @@ class FolderJournal(Journal):
             json.dumps(asdict(kept)).encode(), bound=_bound(name)
         )
         head = number.to_bytes(_NUMBER) + len(sealed).to_bytes(_NUMBER)
-        path = self._folder / name
-        self._write(path.with_name(part), _MAGIC + head + sealed)
-        path.with_name(part).replace(path)
-        sync_folder(path)
+        with self._open(make=True) as folder:
+            self._write(folder, part, _MAGIC + head + sealed)
+            folder.rename(part, name)
 
-    def _paths(self, suffix: str, start: str = "") -> list[Path]:
-        # Not glob(): it takes a folder that can't be read for an empty one,
-        # and a refresh token that is spent would be sent again.
+    def _paths(self, suffix: str, start: str = "") -> list[str]:
+        # One that can't be read is not empty: a refresh token that is spent would be sent again.
         try:
-            there = sorted(self._folder.iterdir())
+            with self._open() as folder:
+                there = folder.names()
         except FileNotFoundError:
             return []
-        except OSError as exc:
-            refuse(self._folder, exc)
-        return [path for path in there if path.suffix == suffix and path.name.startswith(start)]
+        return [name for name in there if name.endswith(suffix) and name.startswith(start)]
 
-    def _opened(self, path: Path, kind: type[_Kept]) -> _Kept | None:
+    def _opened(self, name: str, kind: type[_Kept]) -> _Kept | None:
         """Read and open a file. None if there is none (any more), or it is but room for one."""
         try:
-            content = path.read_bytes()
+            with self._open() as folder:
+                content = folder.read(name, _LONGEST)
         except FileNotFoundError:
             return None
-        except OSError as exc:
-            refuse(path, exc)
         number = int.from_bytes(content[len(_MAGIC) : len(_MAGIC) + _NUMBER])
         length = int.from_bytes(content[len(_MAGIC) + _NUMBER : _HEAD])
         sealed = content[_HEAD : _HEAD + length] if content.startswith(_MAGIC) else b""
-        if path.suffix == _PART and (not sealed or len(sealed) < length):
+        if name.endswith(_PART) and (not sealed or len(sealed) < length):
             return None
         if sealed and number not in self._header.keys:
             self._header.look()
         # What is suppressed has an answer in it: no error may come from it.
         with suppress(StoreTampered, ValueError, TypeError, KeyError, AttributeError):
-            bound = _bound(path.name)
+            bound = _bound(name)
             return _made(kind, json.loads(self._header.keys.open(number, sealed, bound=bound)))
-        if path.suffix == _PART:
+        if name.endswith(_PART):
             return None
         raise StoreTampered(
-            f"The journal entry {path} does not open: it was changed, or is another store's",
+            f"The journal entry {self._place()}/{name} does not open: it was changed, or is "
+            "another store's",
             hint="Move it away; its user may have to log in again",
         )
 
-    @contextmanager
-    def _writing(self) -> Iterator[None]:
-        try:
-            yield
-        except OSError as exc:
-            refuse(self._folder, exc)
+    def _place(self) -> Path | None:
+        return self._where() if callable(self._where) else self._where
 
-    def _write(self, path: Path, content: bytes) -> None:
-        """Write and sync a file, into the room there may be; it counts only once it is renamed."""
-        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        handle = os.open(path, os.O_WRONLY | os.O_CREAT, 0o600)
+    @contextmanager
+    def _open(self, *, make: bool = False) -> Iterator[OwnFolder]:
+        """
+        Open the folder.
+
+        Raises:
+            FileNotFoundError: There is none, and none is to be made.
+            StoreUnavailable: It can't be used.
+        """
+        place = self._place()
+        if place is None:
+            if not make:
+                raise FileNotFoundError
+            raise StoreUnavailable(
+                "There is no home folder for the journal, where answers wait to be saved",
+                hint=f"Name a folder in {STATE}",
+            )
         try:
-            with os.fdopen(handle, "wb") as file:
-                file.write(content)
-                file.truncate()
-                file.flush()
-                os.fsync(file.fileno())
+            with own_folder(place, make=make, like=self._like) as folder:
+                yield folder
+        except OSError as exc:
+            if isinstance(exc, FileNotFoundError) and not make:
+                raise
+            instead = f"Or name another folder in {STATE}" if callable(self._where) else ""
+            refuse(place, exc, instead)
+
+    def _write(self, folder: OwnFolder, name: str, content: bytes) -> None:
+        """Write and sync a file, into the room there may be; it counts only once it is renamed."""
+        try:
+            folder.write(name, content)
         except OSError:
             # On a full disk, each try would fill it further.
             with suppress(OSError):
-                path.unlink()
+                folder.remove(name)
             raise
 
 

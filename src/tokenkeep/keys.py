@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import errno
 import os
-import stat
+import re
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tokenkeep import folders
-from tokenkeep.backends import private_file
+from tokenkeep import environment, folders
+from tokenkeep.backends import owned, private_file
+from tokenkeep.backends.frames import without_frames
 from tokenkeep.errors import ConfigurationError, KeyUnsafe
 from tokenkeep.events import logger
 from tokenkeep.sealing import KeyRing, generate_key, parse_keys
@@ -28,52 +28,54 @@ HOW_TO_MAKE = (
 
 _HEADER = "# Keys of tokenkeep, newest first. Without them the stored tokens are lost."
 
-_FLEETING = ("overlay", "aufs")
-"""File systems of containers: gone with the container."""
+_FLEETING = {"tmpfs": 0, "ramfs": 0, "overlay": 1, "fuse-overlayfs": 1, "aufs": 1}
+"""File systems that are gone when the machine starts anew, and those that are with a container."""
+_EVER = 2
 
 
-def key_file(environ: Mapping[str, str]) -> Path:
-    """Return where the key file is, or would be."""
-    named = environ.get(KEY_FILE, "").strip()
-    if named:
-        return Path(named).expanduser().absolute()
-    return folders.config() / "keys"
+def key_file(environ: Mapping[str, str]) -> Path | None:
+    """Return where the key file is, or would be. None if none is named, and there is no home."""
+    home = folders.config()
+    return environment.path(environ, KEY_FILE) or (home and home / "keys")
 
 
+@without_frames
 def load(environ: Mapping[str, str]) -> KeyRing | None:
     """
     Return the keys of the environment, else those of the key file. None if there are none.
 
     Raises:
         ConfigurationError: What is there is not a key, or can't be read.
-        KeyUnsafe: Others can read the key file.
+        KeyUnsafe: Others can read the key file, or may have made it.
     """
-    given = parse_keys(environ.get(KEYS, ""), KEYS)
+    given = parse_keys(environment.given(environ, KEYS), KEYS)
     if given:
         return KeyRing(given)
     path = key_file(environ)
-    text = _read_private(path)
-    if text is None:
+    # A home that this user may not enter has no key of his.
+    if path is None or not (environ.get(KEY_FILE, "").strip() or os.path.lexists(path)):
         return None
-    found = parse_keys(text, str(path))
-    if not found:
-        raise ConfigurationError(f"The key file {path} holds no key", hint=HOW_TO_MAKE)
-    return KeyRing(found)
+    return _read(path)
 
 
-def make(path: Path, *, beside: Path) -> KeyRing:
+@without_frames
+def make(path: Path | None, *, beside: Path) -> KeyRing:
     """
     Make a key file with one new key, and its folder, unless another process just did.
 
-    *beside* is the data that it protects.
+    *beside* is the data that it protects. Without a *path* there is no place for it.
 
     Raises:
         KeyUnsafe: *path* would not survive what the data survives.
         ConfigurationError: It can't be written.
     """
+    if path is None:
+        raise ConfigurationError(
+            "There is no key, and no home folder to make one in", hint=HOW_TO_MAKE
+        )
     refuse_fleeting(path, beside, _mounts())
     try:
-        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        owned.make_folder(path.parent)
         with suppress(FileExistsError):
             with private_file.appearing(path) as file:
                 file.write(f"{_HEADER}\n{generate_key()}\n")
@@ -84,8 +86,10 @@ def make(path: Path, *, beside: Path) -> KeyRing:
         raise ConfigurationError(
             f"The key file {path} can't be written: {exc.strerror}", hint=HOW_TO_MAKE
         ) from exc
-    text = _read_private(path)
-    return KeyRing(parse_keys(text or "", str(path)))
+    ring = _read(path)
+    if ring is None:
+        raise ConfigurationError(f"The key file {path} is gone again", hint=HOW_TO_MAKE)
+    return ring
 
 
 def refuse_fleeting(key: Path, data: Path, mounts: list[tuple[str, str, str]]) -> None:
@@ -98,50 +102,30 @@ def refuse_fleeting(key: Path, data: Path, mounts: list[tuple[str, str, str]]) -
         KeyUnsafe: The key would lie on a container's own layer, the data elsewhere.
     """
     key_mount, data_mount = _mount_of(key, mounts), _mount_of(data, mounts)
-    if key_mount is None or data_mount is None:
+    if key_mount is None or data_mount is None or key_mount[1] == data_mount[1]:
         return
-    if key_mount[2] in _FLEETING and key_mount[1] != data_mount[1]:
+    if _life(key_mount) < _EVER and _life(key_mount) <= _life(data_mount):
         raise KeyUnsafe(
-            f"A key in {key} would be gone with this container, while the tokens in {data} stay",
+            f"A key in {key} would be gone with this container, or when the machine starts anew "
+            f"({key_mount[2]}), while the tokens in {data} stay",
             hint=f"Give the key in {KEYS}, or let {KEY_FILE} name a file on a volume that "
             f"stays, best another one than the tokens'. {HOW_TO_MAKE}",
         )
 
 
-def _read_private(path: Path) -> str | None:
-    """Return the text of a file. None if there is none."""
-    try:
-        # Not Path.open(): a pipe would be waited for without end, and be read only once.
-        with open(path, encoding="utf-8", opener=_at_once) as file:
-            found = os.fstat(file.fileno())
-            if os.name == "posix" and stat.S_IMODE(found.st_mode) & 0o077:
-                raise KeyUnsafe(
-                    f"Others can read the key file {path}",
-                    hint=f"If nobody has: chmod 600 {path}. Otherwise put a new key on top of it",
-                )
-            return file.read()
-    except FileNotFoundError:
+def _read(path: Path) -> KeyRing | None:
+    """Return the keys in a file. None if there is none."""
+    text = owned.read(path, "The key file", variable=KEY_FILE, unsafe=KeyUnsafe)
+    if text is None:
         return None
-    except (OSError, UnicodeDecodeError) as exc:
-        reason = exc.strerror if isinstance(exc, OSError) else "it is not text"
-        raise ConfigurationError(
-            f"The key file {path} can't be read: {reason}",
-            hint=f"Let it belong to the user who runs this, or name another one in {KEY_FILE}",
-        ) from exc
+    found = parse_keys(text, str(path))
+    if not found:
+        raise ConfigurationError(f"The key file {path} holds no key", hint=HOW_TO_MAKE)
+    return KeyRing(found)
 
 
-def _at_once(path: str, flags: int) -> int:
-    """
-    Open a regular file, without waiting for anybody.
-
-    Raises:
-        OSError: It is something else, or can't be opened.
-    """
-    handle = os.open(path, flags | getattr(os, "O_NONBLOCK", 0))
-    if not stat.S_ISREG(os.fstat(handle).st_mode):
-        os.close(handle)
-        raise OSError(errno.EINVAL, "it is not a regular file")
-    return handle
+def _life(mount: tuple[str, str, str]) -> int:
+    return _FLEETING.get(mount[2].removeprefix("fuse."), _EVER)
 
 
 def _mounts() -> list[tuple[str, str, str]]:
@@ -154,8 +138,13 @@ def _mounts() -> list[tuple[str, str, str]]:
     for line in lines:
         before, _, after = line.partition(" - ")
         fields = before.split()
-        found.append((fields[4].replace("\\040", " "), fields[2], after.split()[0]))
+        found.append((_unescaped(fields[4]), fields[2], after.split()[0]))
     return found
+
+
+def _unescaped(name: str) -> str:
+    """Return a mount point's name, in which blanks and the like are written in octal digits."""
+    return re.sub(r"\\([0-7]{3})", lambda found: chr(int(found[1], 8)), name)
 
 
 def _mount_of(path: Path, mounts: list[tuple[str, str, str]]) -> tuple[str, str, str] | None:

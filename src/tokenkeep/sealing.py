@@ -19,6 +19,7 @@ from cryptography.hazmat.primitives import hashes, hmac
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
+from tokenkeep.backends.frames import without_frames
 from tokenkeep.errors import ConfigurationError, KeyMissing, StoreTampered, StoreTooNew
 
 if TYPE_CHECKING:
@@ -83,7 +84,7 @@ class KeyRing:
 
     def __init__(self, newest_first: Sequence[bytes]) -> None:
         self._ciphers: dict[str, AESGCM] = {}
-        if not newest_first or any(len(key) != KEY_BYTES for key in newest_first):
+        if not newest_first or not all(map(_is_key, newest_first)):
             del newest_first  # crash reports show the locals of each frame
             raise ConfigurationError(
                 f"A key ring needs keys of {KEY_BYTES} bytes, at least one",
@@ -205,6 +206,7 @@ def generate_key() -> str:
     return _PREFIX + base64.urlsafe_b64encode(os.urandom(KEY_BYTES)).decode().rstrip("=")
 
 
+@without_frames
 def parse_keys(text: str, source: str) -> list[bytes]:
     """
     Read keys, newest first, from text as `generate_key` makes it.
@@ -224,12 +226,18 @@ def parse_keys(text: str, source: str) -> list[bytes]:
         except (binascii.Error, ValueError):
             raw = b""
         if len(raw) != KEY_BYTES or not word.startswith(_PREFIX):
+            quoted = word[:1] in ("'", '"') or word[-1:] in ("'", '"')
             raise ConfigurationError(
-                f"Key number {number} in {source} is not a tokenkeep key",
+                f"Key number {number} in {source} is not a tokenkeep key"
+                + (": it has literal quotes" if quoted else ""),
                 hint=f"A key starts with {_PREFIX}; make one with: tokenkeep keys generate",
             )
         keys.append(raw)
     return keys
+
+
+def _is_key(key: object) -> bool:
+    return isinstance(key, bytes) and len(key) == KEY_BYTES
 
 
 def _derived(key: bytes, info: bytes, salt: bytes | None = None) -> bytes:

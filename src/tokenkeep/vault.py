@@ -67,6 +67,8 @@ class Vault(Store):
         max_staleness: How long a token is handed out without asking the
             store, in seconds; only for backends without ``revision()``.
         cache_size: How many unsealed tokens are kept in memory.
+        state: Below it is the journal of a server's store. None means
+            TOKENKEEP_STATE, else the user's state folder.
         clock: The time. None means the operating system's.
 
     Raises:
@@ -85,6 +87,7 @@ class Vault(Store):
         replaced: Literal["keep", "revoke"] | None = None,
         max_staleness: float = 0.0,
         cache_size: int = 10_000,
+        state: Path | None = None,
         clock: Clock | None = None,
     ) -> None:
         if replaced not in (None, "keep", "revoke"):
@@ -95,7 +98,7 @@ class Vault(Store):
         self._replaced = replaced
         self._clock = clock or Clock()
         self._header = Header(backend, ring, self._clock.monotonic)
-        self.journal: Journal = journal or self._own_journal()
+        self.journal: Journal = journal or self._own_journal(state)
         self._cache = Cache(cache_size, max_staleness)
         self._rows = Rows(
             backend,
@@ -572,13 +575,18 @@ class Vault(Store):
         }
         return all(its[name] == value for name, value in given.items())
 
-    def _own_journal(self) -> Journal:
+    def _own_journal(self, state: Path | None) -> Journal:
         home = self.backend.home
         if home is not None:
-            return FolderJournal(home.with_name(f"{home.name}.journal"), self._header)
+            folder = home.with_name(f"{home.name}.journal")
+            return FolderJournal(folder, self._header, like=home)
         if self.backend.embedded:
             return Journal()
         # Each store its own: one must not judge the answers of another's tokens.
         name = digest_of(f"{self.store_id} {self.backend.describe()}")[:16]
-        folder: Callable[[], Path] = lambda: folders.state() / "journal" / name  # noqa: E731
-        return FolderJournal(folder, self._header)
+
+        def place() -> Path | None:
+            where = state or folders.state()
+            return where and where / "journal" / name
+
+        return FolderJournal(place, self._header)

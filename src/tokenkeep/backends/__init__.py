@@ -88,6 +88,7 @@ def kind_of(url: str) -> Kind | None:
     return BACKENDS.get(scheme) or BACKENDS.get(f"{scheme.partition('+')[0]}+")
 
 
+@without_frames
 def file_of(url: str) -> Path | None:
     """
     Return the file that a URL names as a store, be it there or not. None if it names none.

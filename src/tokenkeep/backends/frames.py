@@ -21,15 +21,17 @@ def without_frames(opens: Callable[_Given, _Result]) -> Callable[_Given, _Result
     def opening(*args: _Given.args, **kwargs: _Given.kwargs) -> _Result:
         try:
             return opens(*args, **kwargs)
-        except TokenKeepError as exc:
+        except BaseException as exc:
             del args, kwargs
-            _bare(exc)
+            if isinstance(exc, TokenKeepError):
+                _bare(exc)
             raise
 
     return opening
 
 
 def _bare(exc: BaseException | None) -> None:
-    while exc is not None:
+    if exc is not None and exc.__traceback__ is not None:
         exc.__traceback__ = None
-        exc = exc.__cause__ or exc.__context__
+        _bare(exc.__cause__)
+        _bare(exc.__context__)

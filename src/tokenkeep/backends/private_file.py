@@ -37,9 +37,9 @@ _REASONS = {
 """What to say for an errno, and what to do about it."""
 
 
-def refuse(path: Path, exc: OSError) -> NoReturn:
+def refuse(path: Path, exc: OSError, instead: str = "") -> NoReturn:
     """
-    Raise the error for what a file call raised, in words.
+    Raise the error for what a file call raised, in words; *instead* says what else may be done.
 
     A signal handler may raise a `TimeoutError` of its own in the midst of a
     call; that one has no errno, and is the application's.
@@ -47,6 +47,7 @@ def refuse(path: Path, exc: OSError) -> NoReturn:
     if exc.errno is None:
         raise exc
     reason, hint = _REASONS.get(exc.errno or 0, (exc.strerror or type(exc).__name__, None))
+    hint = ". ".join(filter(None, (hint, instead))) or None
     raise StoreUnavailable(f"{path} can't be used: {reason}", hint=hint) from exc
 
 

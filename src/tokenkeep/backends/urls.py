@@ -24,7 +24,7 @@ def scheme_of(url: str) -> str:
     Raises:
         ConfigurationError: There is none.
     """
-    match = _SCHEME.match(url)
+    match = _SCHEME.match(url) if isinstance(url, str) else None
     if match is None:
         raise ConfigurationError(
             "The store's URL has no scheme",

@@ -14,7 +14,7 @@ from tokenkeep.backends.urls import scheme_of
 from tokenkeep.cli import output
 from tokenkeep.clock import CLOCK_TOLERANCE
 from tokenkeep.config import open_store, settings
-from tokenkeep.errors import TokenKeepError
+from tokenkeep.errors import KeyUnsafe, TokenKeepError
 from tokenkeep.providers.http import Form, post_form
 from tokenkeep.records import EVER
 from tokenkeep.token import Status, Token
@@ -75,16 +75,16 @@ def examine(url: str | None, environ: Mapping[str, str]) -> Iterator[Check]:
         environ: The environment.
     """
     try:
-        configured = settings(environ)
-        where = url or configured.store
-        path = file_of(where)
+        configured = settings(environ, store=url)
+        where = configured.store
+        path, state = file_of(where), folders.state(environ)
         providers = configured.providers()
     except TokenKeepError as exc:
         yield _failed("configuration", exc)
         return
     yield Check("configuration", "ok", f"a {scheme_of(where)} store")
     # Before it is opened: opening takes away what rights others have.
-    yield from check_modes(path, keys.key_file(environ))
+    yield from check_modes(path, state, environ)
     contents = Contents()
     if path is not None and not path.exists():
         yield Check("store", "ok", f"nothing yet: {path} is made with the first token")
@@ -94,12 +94,14 @@ def examine(url: str | None, environ: Mapping[str, str]) -> Iterator[Check]:
         yield check_provider(issuer)
 
 
-def check_modes(store: Path | None, key_file: Path) -> Iterator[Check]:
+def check_modes(
+    store: Path | None, state: Path | None, environ: Mapping[str, str]
+) -> Iterator[Check]:
     """Yield whether others can read what is for the owner alone."""
-    paths = [key_file, folders.state() / "journal"]
+    paths = [state / "journal"] if state else []
     if store is not None:
         names = ("", "-wal", "-shm", ".journal")
-        paths = [key_file, *(store.with_name(store.name + name) for name in names)]
+        paths = [store.with_name(store.name + name) for name in names]
     seen = []
     for path in paths:
         try:
@@ -115,6 +117,13 @@ def check_modes(store: Path | None, key_file: Path) -> Iterator[Check]:
                 f"chmod go= {path}",
             )
             return
+    try:
+        keys.load(environ)
+    except KeyUnsafe as exc:
+        yield _failed("modes", exc)
+        return
+    except TokenKeepError:
+        pass  # opening the store says it
     yield Check("modes", "ok", f"for the owner alone: {', '.join(seen) or 'nothing yet'}")
 
 

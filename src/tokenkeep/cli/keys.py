@@ -7,6 +7,7 @@ from pathlib import Path
 
 import click
 
+from tokenkeep import environment
 from tokenkeep import keys as key_files
 from tokenkeep.cli import output
 from tokenkeep.cli.session import Session, pass_session
@@ -53,7 +54,7 @@ def list_keys(session: Session) -> None:
     ring = key_files.load(os.environ)
     if ring is None:
         raise ConfigurationError("There is no key yet", hint=key_files.HOW_TO_MAKE)
-    given = os.environ.get(key_files.KEYS, "").strip()
+    given = environment.given(os.environ, key_files.KEYS)
     where = key_files.KEYS if given else str(key_files.key_file(os.environ))
     for key_id in ring.key_ids:
         if session.json:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from tokenkeep import environment
 from tokenkeep.cli import consent, loopback, secrets_in
 from tokenkeep.cli.session import Session, pass_session
 from tokenkeep.cli.tokens import describe, named
@@ -104,6 +105,7 @@ def login(session: Session, /, **given: Any) -> None:
 
 def check(given: dict[str, Any]) -> None:
     """Refuse options that contradict each other, before anything is opened."""
+    environment.given(os.environ, CLIENT_ID, secret=False)
     if given["redirect_uri"] and given["port"] is not None:
         raise click.UsageError("Give --redirect-uri or --port, not both")
     if given["grant"] and given["grant_file"]:
@@ -140,7 +142,7 @@ def listening(given: dict[str, Any]) -> AbstractContextManager[Loopback | None]:
 def wanted(given: dict[str, Any], scopes: list[str] | None) -> Wanted:
     """Return what is to be logged in, asking for what was not given."""
     return Wanted(
-        client_id=given["client_id"] or ask_client_id(),
+        client_id=(given["client_id"] or "").strip() or ask_client_id(),
         client_secret=None if given["public"] else client_secret(given["client_secret_file"]),
         environment=given["environment"],
         scopes=scopes,
@@ -160,8 +162,7 @@ def client_secret(path: str | None) -> str:
     """Return the client secret from a file, the environment or a prompt."""
     if path is not None:
         return secrets_in.from_file(path)
-    given = os.environ.get(CLIENT_SECRET, "").strip()
-    return given or secrets_in.from_prompt(
+    return environment.given(os.environ, CLIENT_SECRET) or secrets_in.from_prompt(
         "client secret", f"--client-secret-file FILE, or {CLIENT_SECRET}"
     )
 

@@ -23,6 +23,8 @@ _OF_THE_CONNECTION = {
 LONGEST = 10 * 365 * 86_400.0
 """Longest duration an option may name: ten years, in seconds."""
 
+_WORDS = ((str, "a text"), (list, "a list"), (dict, "a table"))
+
 
 def check_seconds(name: str, value: object, *, zero: bool = False) -> None:
     """
@@ -61,7 +63,9 @@ def check_type(name: str, value: object, kind: type | UnionType, *, expected: st
         ConfigurationError: *value* is of another type.
     """
     if not isinstance(value, kind):
-        raise ConfigurationError(f"{name} has to be {expected}, not {value!r}")
+        # A text, or what is in a list or table, may be a secret in the wrong place.
+        shown = next((words for each, words in _WORDS if isinstance(value, each)), repr(value))
+        raise ConfigurationError(f"{name} has to be {expected}, not {shown}")
 
 
 def check_choice(name: str, value: object, known: tuple[str, ...]) -> None:

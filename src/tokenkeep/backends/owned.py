@@ -1,0 +1,385 @@
+"""
+What decides where our secrets go: who may have put it there, and how it is opened.
+
+Root and this user may have, and whoever made a mount that can't be written: what
+they own is believed, and links are followed where one of them made each link, and
+nobody else could have changed the folders on the way.
+"""
+
+from __future__ import annotations
+
+import errno
+import logging
+import os
+import stat
+from codecs import BOM_UTF8
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from tokenkeep.backends.private_file import refuse, sync_folder
+from tokenkeep.errors import ConfigurationError, StoreUnavailable
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+_log = logging.getLogger(__name__)
+
+LONGEST = 1_000_000
+"""No key file, configuration or URL is longer, in bytes."""
+
+_POSIX = os.name == "posix"
+_OTHERS = stat.S_IRWXG | stat.S_IRWXO
+_OTHERS_WRITE = stat.S_IWGRP | stat.S_IWOTH
+_FLAGS = ("O_NOFOLLOW", "O_NONBLOCK", "O_BINARY")
+_AT_ONCE = sum(getattr(os, name, 0) for name in _FLAGS)
+"""Never through a link, and without waiting for whoever is at the other end of a pipe."""
+_LINKS = 40
+_ODD = {
+    errno.ELOOP: "it is a link",
+    errno.EINVAL: "it is no file",
+    errno.ENXIO: "it is no file",  # a pipe that nobody reads
+}
+
+
+class _Unsafe(Exception):
+    def __init__(self, what: str, hint: str) -> None:
+        super().__init__(what)
+        self.what = what
+        self.hint = hint
+
+
+def read(
+    path: Path,
+    what: str,
+    *,
+    variable: str,
+    secret: bool = True,
+    unsafe: type[ConfigurationError] = ConfigurationError,
+) -> str | None:
+    """
+    Return the text of a file that nobody else may have made, or can change. None if there is none.
+
+    Where *secret*, nobody else may read it either. That is not asked of what
+    lies on a mount that can't be written, or is root's and not ours to change:
+    as secrets are mounted into containers.
+
+    Args:
+        path: Where it is.
+        what: What it is, with an article, for errors.
+        variable: Names it instead.
+        secret: Whether there are secrets in it.
+        unsafe: Raised for what somebody else may have made, or can read or change.
+
+    Raises:
+        ConfigurationError: It can't be read, is no regular file, not text, or
+            longer than `LONGEST`.
+    """
+    kind: type[ConfigurationError] = ConfigurationError
+    hint = f"Give this user the right to read it, or name another in {variable}"
+    try:
+        return _content(path, secret=secret)
+    except FileNotFoundError:
+        return None
+    except _Unsafe as exc:
+        kind, wrong, hint = unsafe, exc.what, exc.hint
+    except UnicodeDecodeError:
+        wrong = "it is not text"
+    except OSError as exc:
+        wrong = str(exc.strerror)
+    # Not from within the except: an error of the decoder has all that is in the file.
+    raise kind(f"{what} {path} can't be used: {wrong}", hint=hint)
+
+
+def make_folder(path: Path) -> None:
+    """
+    Make a folder for this user alone, and those above it that are missing; all on disk.
+
+    Raises:
+        OSError: One of them can't be made.
+    """
+    missing = []
+    while not path.is_dir() and path != path.parent:
+        missing.append(path)
+        path = path.parent
+    for each in reversed(missing):
+        try:
+            each.mkdir(mode=0o700)
+        except FileExistsError:
+            if not each.is_dir():  # else another process was faster
+                raise
+        sync_folder(each)
+
+
+def _content(path: Path, *, secret: bool) -> str:
+    where = _walked(path) if _POSIX else path
+    handle = os.open(where, os.O_RDONLY | _AT_ONCE)
+    with os.fdopen(handle, "rb") as file:
+        found = os.fstat(handle)
+        _expect_file(found)
+        if _POSIX and not _is_read_only(handle):
+            _expect_owner("it", found)
+            is_ours = found.st_uid == os.geteuid() or _is_exchangeable(where.parent)
+            _expect_mode(path, stat.S_IMODE(found.st_mode), secret=secret, is_ours=is_ours)
+        content = file.read(LONGEST + 1)
+    if len(content) > LONGEST:
+        raise OSError(errno.EFBIG, f"it is longer than {LONGEST:,} bytes")
+    return content.removeprefix(BOM_UTF8).decode()
+
+
+class OwnFolder:
+    """
+    A folder of this user's alone, held open: what takes its place meanwhile is not touched.
+
+    Args:
+        path: Where it is.
+        handle: Its descriptor. None where folders have none; then it goes by its path.
+        owner: Whose its files are, a user id.
+    """
+
+    def __init__(self, path: Path, handle: int | None, owner: int | None) -> None:
+        self._path = path
+        self._handle = handle
+        self._owner = owner
+
+    def names(self) -> list[str]:
+        """Return the names of what is in it, in order."""
+        return sorted(os.listdir(self._path if self._handle is None else self._handle))  # noqa: PTH208  # a descriptor
+
+    def read(self, name: str, longest: int) -> bytes:
+        """
+        Return what is in a file, up to *longest* bytes.
+
+        Raises:
+            FileNotFoundError: There is none.
+            StoreUnavailable: It is something else or somebody else's, or can't be read.
+        """
+        with os.fdopen(self._opened(name, os.O_RDONLY), "rb") as file:
+            return file.read(longest)
+
+    def write(self, name: str, content: bytes) -> None:
+        """
+        Put this and nothing else into a file, new or not; on disk when this returns.
+
+        Raises:
+            StoreUnavailable: As for `read`.
+            OSError: It can't be written; what is there now does not count.
+        """
+        handle = self._opened(name, os.O_WRONLY | os.O_CREAT)
+        with os.fdopen(handle, "wb") as file:
+            if self._owner is not None and os.geteuid() == 0:
+                os.fchown(handle, self._owner, -1)
+            file.write(content)
+            file.truncate()
+            file.flush()
+            os.fsync(handle)
+
+    def rename(self, name: str, to: str) -> None:
+        """Give a file another name, on disk when this returns; it takes the place of one there."""
+        os.replace(self._at(name), self._at(to), src_dir_fd=self._handle, dst_dir_fd=self._handle)
+        if self._handle is not None:
+            os.fsync(self._handle)
+
+    def remove(self, name: str) -> None:
+        """Remove a file. Silent if there is none."""
+        with suppress(FileNotFoundError):
+            os.unlink(self._at(name), dir_fd=self._handle)
+
+    def changed_at(self, name: str) -> float:
+        """Return when a file was written last, in epoch seconds."""
+        return os.stat(self._at(name), dir_fd=self._handle, follow_symlinks=False).st_mtime
+
+    def _at(self, name: str) -> str:
+        return name if self._handle is not None else str(self._path / name)
+
+    def _opened(self, name: str, flags: int) -> int:
+        path = self._path / name
+        try:
+            handle = os.open(self._at(name), flags | _AT_ONCE, 0o600, dir_fd=self._handle)
+            try:
+                found = os.fstat(handle)
+                _expect_file(found)
+                if self._owner is not None:
+                    _expect_own(path, found, self._owner)
+            except BaseException:
+                os.close(handle)
+                raise
+        except FileNotFoundError:
+            raise
+        except OSError as exc:
+            if exc.errno in _ODD:
+                raise _foreign(path, _ODD[exc.errno]) from exc
+            refuse(path, exc)
+        return handle
+
+
+@contextmanager
+def own_folder(path: Path, *, make: bool = False, like: Path | None = None) -> Iterator[OwnFolder]:
+    """
+    Open a folder that is this user's alone; rights that others have to it are taken away.
+
+    Args:
+        path: Where it is; not a link.
+        make: Whether it is made, with those above it, if it is missing.
+        like: A file that it belongs to: for root, the folder is its owner's as well.
+
+    Raises:
+        FileNotFoundError: There is none, or none that this user could have made.
+        OSError: It can't be opened or made.
+        StoreUnavailable: Somebody else made it, or it is no folder.
+    """
+    if not _POSIX:
+        if make:
+            make_folder(path)
+        path.lstat()
+        yield OwnFolder(path, None, None)
+        return
+    owner = os.geteuid()
+    if owner == 0 and like is not None:
+        with suppress(OSError):
+            owner = like.stat().st_uid
+    handle = _folder_handle(path, owner, make=make)
+    try:
+        found = os.fstat(handle)
+        _expect_own(path, found, owner)
+        if found.st_mode & _OTHERS:
+            os.fchmod(handle, 0o700)
+            mode = stat.S_IMODE(found.st_mode)
+            _log.warning("%s was open to other users (mode %o); it no longer is", path, mode)
+        yield OwnFolder(path, handle, owner)
+    finally:
+        os.close(handle)
+
+
+def _folder_handle(path: Path, owner: int, *, make: bool) -> int:
+    try:
+        found = path.lstat()
+    except (FileNotFoundError, NotADirectoryError, PermissionError) as exc:
+        if not make:
+            # Where this user can't go there is nothing of his.
+            raise FileNotFoundError(errno.ENOENT, "there is none", str(path)) from exc
+        make_folder(path)
+        if owner != os.geteuid():
+            os.chown(path, owner, -1, follow_symlinks=False)
+        found = path.lstat()
+    if not stat.S_ISDIR(found.st_mode):
+        link = stat.S_ISLNK(found.st_mode)
+        raise _foreign(path, "it is a link" if link else "it is no folder")
+    return os.open(path, os.O_RDONLY | os.O_DIRECTORY | _AT_ONCE)
+
+
+def _expect_own(path: Path, found: os.stat_result, owner: int) -> None:
+    if found.st_uid not in (owner, os.geteuid()):
+        raise _foreign(path, f"it belongs to user {found.st_uid}")
+
+
+def _foreign(path: Path, why: str) -> StoreUnavailable:
+    return StoreUnavailable(
+        f"{path} can't be used: {why}; it is left as it is",
+        hint="Look who has put it there, and move it away; tokenkeep makes its own",
+    )
+
+
+def _walked(path: Path) -> Path:
+    """
+    Return where a path leads, links followed.
+
+    Raises:
+        OSError: There is nothing, or no regular file.
+        _Unsafe: Somebody else may have made a link on the way, or can change a folder.
+    """
+    here, links = Path("/"), 0
+    found = here.lstat()
+    read_only = _expect_folder(here, found)
+    rest = list(path.absolute().parts[:0:-1])
+    while rest:
+        name = rest.pop()
+        if name == ".." or name.startswith("/"):
+            here = here.parent if name == ".." else Path("/")
+            continue
+        at = here / name
+        found = _found(at, path)
+        if not stat.S_ISLNK(found.st_mode):
+            here = at
+            if stat.S_ISDIR(found.st_mode):
+                read_only = _expect_folder(here, found)
+            continue
+        links += 1
+        if links > _LINKS:
+            raise OSError(errno.ELOOP, "its links go in a circle")
+        if not read_only:
+            _expect_owner(f"the link {at}", found)
+        rest += at.readlink().parts[::-1]
+    _expect_file(found)
+    return here
+
+
+def _found(at: Path, path: Path) -> os.stat_result:
+    try:
+        return at.lstat()
+    except FileNotFoundError:
+        if path.exists():  # a link of /proc leads to what has no name: a pipe, a deleted file
+            raise OSError(errno.EINVAL, "it is not a regular file") from None
+        if path.is_symlink():
+            raise OSError(errno.EINVAL, "it is a link that leads nowhere") from None
+        raise
+
+
+def _expect_folder(folder: Path, found: os.stat_result) -> bool:
+    """Refuse a folder in which others can exchange things; return whether it can't be written."""
+    if _is_read_only(folder):
+        return True
+    # Whoever owns / can do anything: in a user namespace that is not always root's number.
+    if found.st_uid != Path("/").lstat().st_uid:
+        _expect_owner(f"the folder {folder}", found)
+    mine = found.st_gid == os.getegid()
+    shared = found.st_mode & (stat.S_IWOTH if mine else _OTHERS_WRITE)
+    if shared and not found.st_mode & stat.S_ISVTX:
+        raise _Unsafe(
+            f"others can exchange what is in the folder {folder}",
+            f"Take their right away (chmod go-w {folder}), or use a file in another folder",
+        )
+    return False
+
+
+def _expect_owner(what: str, found: os.stat_result) -> None:
+    me = os.geteuid()
+    if found.st_uid not in (0, me):
+        raise _Unsafe(
+            f"{what} belongs to user {found.st_uid}, neither to root nor to who runs this ({me})",
+            f"Let it belong to root or to user {me}, or mount it read-only",
+        )
+
+
+def _expect_mode(path: Path, mode: int, *, secret: bool, is_ours: bool) -> None:
+    if mode & _OTHERS_WRITE:
+        raise _Unsafe(
+            f"others can write it (mode {mode:o})",
+            f"If nobody has: chmod {'600' if secret else 'go-w'} {path}",
+        )
+    # What only root can change, root has opened to others on purpose.
+    if secret and is_ours and mode & _OTHERS:
+        raise _Unsafe(
+            f"others can read it (mode {mode:o})",
+            f"If nobody has: chmod 600 {path}. Otherwise put another secret into it",
+        )
+
+
+def _is_exchangeable(folder: Path) -> bool:
+    """Tell whether this user can put another file in the place of one of root's."""
+    found = folder.stat()
+    if found.st_uid == os.geteuid():
+        return True
+    can_write = os.access(folder, os.W_OK, effective_ids=os.access in os.supports_effective_ids)
+    return can_write and not found.st_mode & stat.S_ISVTX
+
+
+def _expect_file(found: os.stat_result) -> None:
+    if stat.S_ISDIR(found.st_mode):
+        raise IsADirectoryError(errno.EISDIR, "it is a folder")
+    if not stat.S_ISREG(found.st_mode):
+        raise OSError(errno.EINVAL, "it is not a regular file")
+
+
+def _is_read_only(where: Path | int) -> bool:
+    return bool(os.statvfs(where).f_flag & os.ST_RDONLY)

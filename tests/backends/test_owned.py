@@ -1,0 +1,336 @@
+"""Who may have made a file that decides where our secrets go, and who may read it."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from contextlib import nullcontext
+from pathlib import Path
+
+import pytest
+from mounts import can_mount, mount_read_only
+
+from tokenkeep import ConfigurationError, KeyUnsafe, StoreUnavailable
+from tokenkeep.backends import owned
+
+ME, OTHER = 12345, 54321
+
+pytestmark = pytest.mark.skipif(
+    os.name != "posix" or os.geteuid() != 0, reason="only root can give files away"
+)
+
+
+def put(path, owner, mode, group=None):
+    """Make a file, or with a path that ends in a slash a folder."""
+    if str(path).endswith("/"):
+        Path(path).mkdir()
+    else:
+        Path(path).write_text("content")
+    os.chown(path, owner, owner if group is None else group)
+    Path(path).chmod(mode)
+
+
+def link(path, to, owner):
+    Path(path).symlink_to(to)
+    os.chown(path, owner, owner, follow_symlinks=False)
+
+
+def kubernetes(at):
+    """A secret as the kubelet mounts it."""
+    put(f"{at}/secret/", 0, 0o1777, ME)
+    put(f"{at}/secret/..2026_11_30/", 0, 0o2755, ME)
+    put(f"{at}/secret/..2026_11_30/keys", 0, 0o440, ME)
+    link(f"{at}/secret/..data", "..2026_11_30", 0)
+    link(f"{at}/secret/keys", "..data/keys", 0)
+    return "secret/keys"
+
+
+def alone(owner, mode, group=None):
+    return lambda at: put(f"{at}/keys", owner, mode, group) or "keys"
+
+
+def below(owner, mode, group=None, *, file=(ME, 0o600)):
+    def make(at):
+        put(f"{at}/f/", owner, mode, group)
+        put(f"{at}/f/keys", *file)
+        return "f/keys"
+
+    return make
+
+
+def linked(owner, folder, *, file=(ME, 0o600)):
+    def make(at):
+        put(f"{at}/real", *file)
+        put(f"{at}/f/", *folder)
+        link(f"{at}/f/keys", "../real", owner)
+        return "f/keys"
+
+    return make
+
+
+def folder_linked(owner):
+    def make(at):
+        put(f"{at}/real/", ME, 0o700)
+        put(f"{at}/real/keys", ME, 0o600)
+        put(f"{at}/f/", 0, 0o1777)
+        link(f"{at}/f/to", f"{at}/real", owner)
+        return "f/to/keys"
+
+    return make
+
+
+SECRETS = {
+    "ours": (alone(ME, 0o600), None),
+    "ours, read-only": (alone(ME, 0o400), None),
+    "Kubernetes": (kubernetes, None),
+    "Docker": (alone(0, 0o444), None),
+    "root's, for our group": (alone(0, 0o440, ME), None),
+    "root's, executable": (alone(0, 0o555), None),
+    "root's, in a sticky folder": (below(0, 0o1777, file=(0, 0o444)), None),
+    "root's, in our folder": (below(ME, 0o700, file=(0, 0o444)), "others can read"),
+    "root's, others can write": (alone(0, 0o446), "others can write"),
+    "ours, the group can read": (alone(ME, 0o640), "others can read"),
+    "ours, all can read": (alone(ME, 0o604), "others can read"),
+    "ours, the group can write": (alone(ME, 0o620), "others can write"),
+    "somebody else's": (alone(OTHER, 0o644), f"belongs to user {OTHER}"),
+    "somebody else's, for our group": (alone(OTHER, 0o440, ME), f"belongs to user {OTHER}"),
+    "somebody else's folder": (below(OTHER, 0o755), f"belongs to user {OTHER}"),
+    "all can write the folder": (below(ME, 0o777), "others can exchange"),
+    "all can write root's folder": (below(0, 0o777), "others can exchange"),
+    "another group can write the folder": (below(ME, 0o770, OTHER), "others can exchange"),
+    "our group can write the folder": (below(ME, 0o770), None),
+    "a sticky folder": (below(0, 0o1777), None),
+    "our link": (linked(ME, (ME, 0o755)), None),
+    "our link in a sticky folder": (linked(ME, (0, 0o1777)), None),
+    "root's link": (linked(0, (0, 0o755)), None),
+    "somebody else's link": (linked(OTHER, (0, 0o1777)), "the link"),
+    "somebody else's link to a folder": (folder_linked(OTHER), "the link"),
+    "our link to a folder": (folder_linked(ME), None),
+    "our link to somebody else's": (linked(ME, (ME, 0o755), file=(OTHER, 0o644)), f"{OTHER}"),
+}
+CONFIGURATIONS = {
+    "ours, all can read": (alone(ME, 0o644), None),
+    "root's, all can read": (alone(0, 0o644), None),
+    "root's, in our folder": (below(ME, 0o700, file=(0, 0o644)), None),
+    "the group can write": (alone(ME, 0o664), "others can write"),
+    "all can write": (alone(0, 0o666), "others can write"),
+    "somebody else's": (alone(OTHER, 0o644), f"belongs to user {OTHER}"),
+    "somebody else's folder": (below(OTHER, 0o755), f"belongs to user {OTHER}"),
+    "all can write the folder": (below(0, 0o777), "others can exchange"),
+}
+CASES = [
+    pytest.param(*case, secret, id=f"{kind}: {name}")
+    for kind, secret, table in (("secret", True, SECRETS), ("plain", False, CONFIGURATIONS))
+    for name, case in table.items()
+]
+
+
+@pytest.fixture
+def world():
+    """A folder of root's that all users reach."""
+    folder = Path(tempfile.mkdtemp())
+    folder.chmod(0o755)
+    yield folder
+    shutil.rmtree(folder)
+
+
+@pytest.fixture
+def as_me(fork):
+    """Read a file as a user whom nobody knows; return what came out."""
+
+    def read(path, secret, *mounted):
+        def work(say):
+            if mounted:
+                mount_read_only(*mounted)
+            os.setgroups([])
+            os.setgid(ME)
+            os.setuid(ME)
+            try:
+                say(str(owned.read(path, "The file", variable="NAME", secret=secret,
+                                   unsafe=KeyUnsafe)))  # fmt: skip
+            except ConfigurationError as exc:
+                say(f"{type(exc).__name__}: {exc}")
+
+        return "".join(fork(work).end())
+
+    return read
+
+
+@pytest.mark.parametrize(("make", "said", "secret"), CASES)
+def test_who_may(world, as_me, make, said, secret):
+    """What root or this user made is read, if nobody else can read or exchange it; else not."""
+    came = as_me(world / make(world), secret)
+
+    if said is None:
+        assert came == "content"
+    else:
+        assert came.startswith(f"KeyUnsafe: The file {world}/")
+        assert said in came
+
+
+@pytest.mark.parametrize("reader", [ME, 0])
+@pytest.mark.parametrize(
+    "make",
+    [kubernetes, alone(0, 0o440, ME), alone(OTHER, 0o644), alone(0, 0o777), below(OTHER, 0o777,
+     file=(OTHER, 0o644)), below(0, 0o755, file=(0, 0o440, ME))],
+    ids=["Kubernetes", "its file", "Compose", "Docker Desktop", "Compose, a folder", "case 15"],
+)  # fmt: skip
+def test_on_a_mount_that_can_not_be_written(world, fork, as_me, make, reader):
+    """Whoever made the mount answers for what is on it."""
+    if not can_mount():
+        pytest.skip("no mounts here")
+    path = world / make(world)
+    place = world / path.relative_to(world).parts[0]
+    if reader == ME:
+        assert as_me(path, True, place) == "content"  # noqa: FBT003
+        return
+
+    def work(say):
+        mount_read_only(place)
+        say(str(owned.read(path, "The file", variable="NAME")))
+
+    assert fork(work).end() == ["content"]
+
+
+def large(at):
+    put(f"{at}/keys", 0, 0o600)
+    os.truncate(f"{at}/keys", 10 << 30)
+
+
+ODD = {
+    "a pipe": (lambda at: os.mkfifo(f"{at}/keys", 0o600), "not a regular file"),
+    "a link to a pipe": (
+        lambda at: (os.mkfifo(f"{at}/pipe", 0o600), Path(f"{at}/keys").symlink_to("pipe")),
+        "not a regular file",
+    ),
+    "a device": (lambda at: Path(f"{at}/keys").symlink_to("/dev/zero"), "not a regular file"),
+    "a folder": (lambda at: put(f"{at}/keys/", 0, 0o700), "it is a folder"),
+    "10 GB": (large, "longer than 1,000,000 bytes"),
+    "a circle": (lambda at: Path(f"{at}/keys").symlink_to("keys"), "in a circle"),
+    "a link to nothing": (lambda at: Path(f"{at}/keys").symlink_to("no"), "leads nowhere"),
+    "no text": (lambda at: Path(f"{at}/keys").write_bytes(b"\xff") and None, "not text"),
+}
+
+
+@pytest.mark.parametrize(("make", "said"), ODD.values(), ids=ODD)
+def test_what_is_no_file(tmp_path, make, said):
+    """What is no file, has no end or no text is refused at once."""
+    make(tmp_path)
+    if (tmp_path / "keys").is_file() and not (tmp_path / "keys").is_symlink():
+        (tmp_path / "keys").chmod(0o600)
+
+    with pytest.raises(ConfigurationError, match=said):
+        owned.read(tmp_path / "keys", "The file", variable="NAME")
+
+
+def test_marks_of_other_systems(tmp_path):
+    """What Windows' editors put in front is not part of the text."""
+    put(tmp_path / "keys", 0, 0o600)
+    (tmp_path / "keys").write_bytes("\ufefftext\r\n".encode())
+
+    assert "text\r\n" == owned.read(tmp_path / "keys", "The file", variable="NAME")
+
+
+def test_a_folder_and_those_above(tmp_path, monkeypatch):
+    """Folders are made for their owner alone whatever the umask says, and synced one by one."""
+    synced, fsync = [], os.fsync
+    monkeypatch.setattr(
+        os, "fsync", lambda handle: synced.append(Path(f"/proc/self/fd/{handle}").readlink())
+        or fsync(handle)
+    )  # fmt: skip
+    was = os.umask(0)
+    try:
+        owned.make_folder(tmp_path / "a" / "b" / "c")
+    finally:
+        os.umask(was)
+
+    made = [tmp_path / "a", tmp_path / "a" / "b", tmp_path / "a" / "b" / "c"]
+    assert [0o700] * 3 == [path.stat().st_mode & 0o777 for path in made]
+    assert [path.parent for path in made] == synced
+
+
+PLANTED = {
+    "somebody else's": (lambda at: put(f"{at}/", OTHER, 0o777), f"belongs to user {OTHER}"),
+    "somebody else's, private": (lambda at: put(f"{at}/", OTHER, 0o700), f"user {OTHER}"),
+    "a link": (lambda at: at.symlink_to("/etc"), "it is a link"),
+    "a link to nothing": (lambda at: at.symlink_to("/nothing/there"), "it is a link"),
+    "a pipe": (os.mkfifo, "it is no folder"),
+    "a file": (lambda at: put(at, 0, 0o600), "it is no folder"),
+}
+
+
+@pytest.mark.parametrize("make", [False, True])
+@pytest.mark.parametrize(("plant", "said"), PLANTED.values(), ids=PLANTED)
+def test_a_folder_that_is_there_first(tmp_path, plant, said, make):
+    """A folder of ours that somebody else has made, or that is none, is left as it is."""
+    place = tmp_path / "journal"
+    plant(place)
+
+    with (
+        pytest.raises(StoreUnavailable, match=said) as caught,
+        owned.own_folder(place, make=make),
+    ):
+        pass
+
+    assert "move it away" in str(caught.value)
+
+
+FILES = {
+    "somebody else's": (lambda at: put(at, OTHER, 0o666), f"belongs to user {OTHER}"),
+    "a link": (lambda at: at.symlink_to("/etc/hostname"), "it is a link"),
+    "a link to nothing": (lambda at: at.symlink_to("/nothing/there"), "it is a link"),
+    "a pipe": (os.mkfifo, "no.*file"),
+}
+
+
+@pytest.mark.parametrize("deed", ["read", "write"])
+@pytest.mark.parametrize(("plant", "said"), FILES.values(), ids=FILES)
+def test_a_file_in_it_that_is_there_first(tmp_path, plant, said, deed):
+    """In a folder that was open to others there may be anything: nothing hangs or is followed."""
+    place = tmp_path / "journal"
+    put(f"{place}/", 0, 0o777)
+    plant(place / "name")
+
+    with owned.own_folder(place) as folder:
+        assert 0o700 == place.stat().st_mode & 0o777
+        with pytest.raises((StoreUnavailable, OSError), match=said):
+            folder.read("name", 100) if deed == "read" else folder.write("name", b"ours")
+
+
+def test_exchanged_while_it_is_open(tmp_path):
+    """What is done goes to the folder that was looked at, whatever is at its path by now."""
+    put(f"{tmp_path}/journal/", 0, 0o700)
+    put(f"{tmp_path}/other/", 0, 0o700)
+    put(tmp_path / "other" / "old", 0, 0o600)
+
+    with owned.own_folder(tmp_path / "journal") as folder:
+        (tmp_path / "journal").rename(tmp_path / "away")
+        (tmp_path / "journal").symlink_to("other")
+        folder.write("new", b"x")
+        folder.rename("new", "newer")
+        folder.remove("old")
+        assert folder.names() == ["newer"]
+
+    assert [tmp_path / "other" / "old"] == list((tmp_path / "other").iterdir())
+
+
+@pytest.mark.parametrize("there", [True, False])
+def test_root_uses_what_is_somebody_s(tmp_path, there):
+    """What root puts beside a store belongs to the store's owner: he finds it, and may use it."""
+    store, journal = tmp_path / "tokens.db", tmp_path / "tokens.db.journal"
+    put(store, ME, 0o600)
+    if there:
+        put(f"{journal}/", ME, 0o700)
+
+    with owned.own_folder(journal, make=True, like=store) as folder:
+        folder.write("name", b"x")
+
+    assert {ME} == {journal.stat().st_uid, (journal / "name").stat().st_uid}
+    put(tmp_path / "root.db", 0, 0o600)
+    with (
+        pytest.raises(StoreUnavailable),
+        owned.own_folder(journal, like=tmp_path / "root.db"),
+        nullcontext(),
+    ):
+        pass

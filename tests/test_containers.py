@@ -1,0 +1,263 @@
+"""What docs/containers.md promises: any user, no home, no root that can be written."""
+
+from __future__ import annotations
+
+import ast
+import os
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import pytest
+import yaml
+
+import tokenkeep
+from tokenkeep import ConfigurationError, Keeper, StoreUnavailable, Token, TokenKeepError
+from tokenkeep.testing import emulator_configuration
+
+PAGE = (Path(__file__).parents[1] / "docs/containers.md").read_text()
+NOBODY_KNOWS = 12345
+
+
+def block(kind):
+    """Return what is in the page's one block of a kind."""
+    (found,) = re.findall(rf"^```{kind}\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)
+    return found
+
+
+# The files that are shown
+
+
+def test_kubernetes():
+    """Two replicas as that user with a read-only root; what is named is mounted, for its group."""
+    deployment = yaml.safe_load(block("yaml kubernetes"))
+    pod = deployment["spec"]["template"]["spec"]
+    (container,) = pod["containers"]
+    mounted = {each["mountPath"]: each["name"] for each in container["volumeMounts"]}
+    volumes = {each["name"]: each for each in pod["volumes"]}
+
+    assert deployment["spec"]["replicas"] == 2
+    assert (
+        deployment["spec"]["selector"]["matchLabels"]
+        == deployment["spec"]["template"]["metadata"]["labels"]
+    )
+    assert {NOBODY_KNOWS} == {
+        pod["securityContext"][name] for name in ("runAsUser", "runAsGroup", "fsGroup")
+    }
+    assert container["securityContext"]["readOnlyRootFilesystem"] is True
+    assert volumes["secrets"]["secret"]["defaultMode"] == 0o440
+    given = {each["name"]: Path(each["value"]) for each in container["env"]}
+    files = [path for name, path in given.items() if name.endswith("FILE")]
+    places = {mounted[str(path.parent if path in files else path)] for path in given.values()}
+    assert places == set(volumes) == {"secrets", "state"}
+    (secret,) = re.findall(r"^\$ kubectl create secret generic (\w+) (.*)$", PAGE, re.MULTILINE)
+    assert secret[0] == volumes["secrets"]["secret"]["secretName"]
+    named = {path.name for path in files}
+    assert named == set(re.findall(r"--from-file=(\w+)", secret[1]))
+
+
+def test_compose():
+    """Likewise: each secret that is named is there, and what has to be kept is on a volume."""
+    compose = yaml.safe_load(block("yaml compose"))
+    app = compose["services"]["app"]
+
+    assert (app["user"], app["read_only"]) == (f"{NOBODY_KNOWS}:{NOBODY_KNOWS}", True)
+    assert set(app["secrets"]) == set(compose["secrets"])
+    files = {value for name, value in app["environment"].items() if name.endswith("_FILE")}
+    assert files == {f"/run/secrets/{name}" for name in compose["secrets"]}
+    assert app["volumes"] == [f"state:{app['environment']['TOKENKEEP_STATE']}"]
+    assert "state" in compose["volumes"]
+    for each in compose["secrets"].values():
+        assert re.search(rf"secrets/{Path(each['file']).name}$", PAGE, re.MULTILINE)
+
+
+def test_dockerfile():
+    """It ends as that user, by number; what it copies is the application alone."""
+    lines = [line for line in block("dockerfile").splitlines() if not line.startswith("#")]
+    found = dict(line.split(" ", 1) for line in lines)
+
+    assert set(found) == {"FROM", "RUN", "ENV", "WORKDIR", "COPY", "USER", "CMD"}
+    assert found["USER"] == f"{NOBODY_KNOWS}:{NOBODY_KNOWS}"
+    assert isinstance(ast.literal_eval(found["CMD"]), list)
+    state = found["ENV"].partition("=")[2]
+    assert f"install -d -o {NOBODY_KNOWS} -g {NOBODY_KNOWS} -m 700 {state}" in PAGE
+
+
+def probes():
+    kubernetes, compose = yaml.safe_load(block("yaml kubernetes")), block("yaml compose")
+    (container,) = kubernetes["spec"]["template"]["spec"]["containers"]
+    yield container["readinessProbe"]["exec"]["command"]
+    yield yaml.safe_load(compose)["services"]["app"]["healthcheck"]["test"][1:]
+
+
+@pytest.mark.parametrize("missing", [None, "TOKENKEEP_KEY_FILE", "TOKENKEEP_STORE_FILE"])
+def test_probes(tmp_path, missing):
+    """The line that is shown fails where the key or the store is missing, else it does not."""
+    (probe,) = {shlex.join(each) for each in probes()}
+    tokenkeep.open_store(f"sqlite:///{tmp_path}/t.db", environ={
+        "TOKENKEEP_KEY_FILE": str(tmp_path / "keys")}).close()  # fmt: skip
+    (tmp_path / "store").write_text(f"sqlite:///{tmp_path}/t.db\n")
+    (tmp_path / "store").chmod(0o600)
+    environ = {
+        "TOKENKEEP_KEY_FILE": str(tmp_path / "keys"),
+        "TOKENKEEP_STORE_FILE": str(tmp_path / "store"),
+        "PATH": os.environ["PATH"],
+    }
+    if missing:
+        environ[missing] = str(tmp_path / "nothing" / "there")
+
+    command = [sys.executable, *shlex.split(probe)[1:]]
+    ended = subprocess.run(command, env=environ, capture_output=True, check=False)
+
+    assert bool(missing) == bool(ended.returncode)
+
+
+# Homes
+
+
+@pytest.fixture
+def world():
+    """A folder that all users reach, with a closed one of root's in it."""
+    folder = Path(tempfile.mkdtemp())
+    folder.chmod(0o755)
+    (folder / "closed").mkdir(mode=0o700)
+    (folder / "volume").mkdir()
+    if os.geteuid() == 0:
+        os.chown(folder / "volume", NOBODY_KNOWS, NOBODY_KNOWS)
+    yield folder
+    shutil.rmtree(folder)
+
+
+HOMES = {
+    "unset": None,
+    "nonexistent": "/nonexistent",
+    "root's": "{world}/closed",
+    "a device": "/dev/null",
+    "empty": "",
+    "relative": "here",
+}
+
+
+@pytest.fixture(params=HOMES.values(), ids=HOMES)
+def stranger(request, world, fork, monkeypatch):
+    """Do something as a user whom nobody knows, in a home that is none; return what it says."""
+    if os.geteuid() != 0:
+        pytest.skip("only root can become somebody else")
+    for name in list(os.environ):
+        if name.startswith(("TOKENKEEP_", "XDG_", "HOME")):
+            monkeypatch.delenv(name)
+
+    def run(work):
+        def begin(say):
+            # What is imported later must be there already: this interpreter may be root's alone.
+            os.environ["HOME"] = str(world / "volume")
+            work(lambda _: None)
+            os.environ.pop("HOME")
+            if request.param is not None:
+                os.environ["HOME"] = request.param.format(world=world)
+            os.chdir(world)
+            os.setgroups([])
+            os.setgid(NOBODY_KNOWS)
+            os.setuid(NOBODY_KNOWS)
+            work(say)
+
+        said = fork(begin).end()
+        assert {"closed", "volume", "config.toml"} >= {path.name for path in world.iterdir()}
+        return said
+
+    return run
+
+
+def renewed(vault, token, say):
+    """Let a token be renewed, and what waits be saved; say the new access token."""
+    with vault:
+        keeper = Keeper(vault)
+        say(str(keeper.get(id=vault.save_token(token).id).access_token))
+        keeper.sweep()
+
+
+@pytest.mark.parametrize("place", ["volume", "server"])
+def test_nothing_of_a_home_is_needed(stranger, world, zoho, redis_server, place):
+    """With keys and store in the environment a token is renewed, wherever the home is."""
+    (world / "config.toml").write_text(emulator_configuration(zoho))
+    urls = [f"sqlite:///{world}/volume/{name}.db" for name in "ab"]
+    if place == "server":
+        urls = [redis_server.url(), redis_server.url()]
+    environ = {
+        "TOKENKEEP_KEYS": tokenkeep.generate_key(),
+        "TOKENKEEP_CONFIG": str(world / "config.toml"),
+    }
+    expired = Token(
+        user=zoho.user.name,
+        client_id=zoho.client.client_id,
+        client_secret=zoho.client.client_secret,
+        refresh_token=zoho.refresh_token(),
+        access_token="a",
+        expires_at=1.0,
+        api_domain=zoho.us.api_url,
+    )
+
+    (token,) = stranger(
+        lambda say: renewed(tokenkeep.open_store(urls.pop(), environ=environ), expired, say)
+    )
+
+    assert zoho.is_active(token)
+
+
+def refusal(work, say):
+    try:
+        work()
+    except TokenKeepError as exc:
+        say(f"{type(exc).__name__}: {exc}")
+
+
+def no_store(_):
+    return {}, None
+
+
+def no_key(world):
+    return {}, f"sqlite:///{world}/volume/{os.geteuid()}.db"
+
+
+def home_in_a_path(world):
+    return {"TOKENKEEP_KEY_FILE": "~nobody-knows/keys"}, f"sqlite:///{world}/volume/x.db"
+
+
+@pytest.mark.parametrize(
+    ("given", "named"),
+    [(no_store, ["TOKENKEEP_STORE"]), (no_key, ["TOKENKEEP_KEYS", "TOKENKEEP_KEY_FILE"]),
+     (home_in_a_path, ["TOKENKEEP_KEY_FILE"])],
+)  # fmt: skip
+def test_what_is_needed_is_named(stranger, world, given, named):
+    """Where something has to be told, one error names the variable that tells it."""
+
+    def work(say):
+        environ, url = given(world)
+        refusal(lambda: tokenkeep.open_store(url, environ=environ).close(), say)
+
+    (said,) = stranger(work)
+
+    assert said.startswith(ConfigurationError.__name__)
+    for name in named:
+        assert name in said
+
+
+def test_a_provider_that_rotates(stranger, redis_server):
+    """It is not asked where there is no place for its answer: the variable is named."""
+    urls = iter([redis_server.url(), redis_server.url()])
+
+    def work(say):
+        environ = {"TOKENKEEP_KEYS": tokenkeep.generate_key()}
+        with tokenkeep.open_store(next(urls), environ=environ) as vault:
+            refusal(lambda: vault.journal.prepare("r"), say)
+            say(str(vault.journal.find((None, "r"))))
+
+    said, found = stranger(work)
+
+    assert said.startswith(StoreUnavailable.__name__)
+    assert "TOKENKEEP_STATE" in said
+    assert found == "None"
