@@ -12,7 +12,6 @@ import time
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 from email.utils import parsedate_to_datetime
-from functools import cache
 from typing import TYPE_CHECKING, Literal
 from urllib.parse import urlencode
 
@@ -27,6 +26,7 @@ from urllib3.exceptions import SSLError as WrappedSSLError
 from tokenkeep.errors import ConfigurationError, ProviderUnavailable
 from tokenkeep.providers.address import parse
 from tokenkeep.providers.connection import connection_to
+from tokenkeep.version import __version__
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -339,11 +339,8 @@ def _fault(exc: Exception) -> str:
     return next(text for kind, text in _FAULTS if isinstance(exc, kind))
 
 
-@cache
 def _user_agent() -> str:
-    from importlib.metadata import version
-
-    return f"tokenkeep/{version('tokenkeep')}"
+    return f"tokenkeep/{__version__}"
 
 
 def _retry_after(value: str | None, now: float) -> float | None:
