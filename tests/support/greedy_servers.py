@@ -1,4 +1,4 @@
-"""Servers on a database's port that ask for the password itself, and keep whatever they are told."""
+"""Servers on a database's port that ask for the password itself, and keep what they are told."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from cryptography.hazmat.primitives.asymmetric import padding, rsa
 
 SALT = b"12345678" + b"abcdefghijkl"
 _SSL, _PLUGIN_AUTH, _BASE = 0x800, 0x80000, 0x0200 | 0x8000 | 0x8 | 0x1
-_OAEP = padding.OAEP(padding.MGF1(hashes.SHA1()), hashes.SHA1(), None)  # noqa: S303 - MySQL's
+_OAEP = padding.OAEP(padding.MGF1(hashes.SHA1()), hashes.SHA1(), None)
 
 
 class Told:
@@ -77,7 +77,7 @@ def mysql(plugin, *asks, greets="mysql_native_password", certificate=None):
         _say(client, 0, greeting + SALT[8:] + b"\0" + greets.encode() + b"\0")
         number, packet = _hear(client)
         if certificate and len(packet) == 32:
-            client = _with_tls(client, certificate, told)  # noqa: PLW2901
+            client = _with_tls(client, certificate, told)
             number, packet = _hear(client)
         told.heard += packet
         if greets != plugin:
@@ -110,7 +110,7 @@ def postgresql(request=3, *, certificate=None):
         while packet[:4] == struct.pack(">I", 80877103):  # an SSLRequest
             client.sendall(b"S" if certificate else b"N")
             if certificate:
-                client = _with_tls(client, certificate, told)  # noqa: PLW2901
+                client = _with_tls(client, certificate, told)
             packet = _started(client)
         told.heard += packet
         told.asked.set()

@@ -45,7 +45,7 @@ def exposure(hosts: Iterable[str], *, verified: bool, hint: str) -> list[Risk]:
     return [
         Risk(
             f"TLS does not verify the server at {each}: whoever is on the way can answer in its "
-            "place, and may learn the password",
+            "place, and may learn how to log in",
             hint,
         )
         for each in far[:1]

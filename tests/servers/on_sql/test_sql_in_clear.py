@@ -82,7 +82,7 @@ def told_after(talk, url):
 
 
 def test_told_all_the_same(authority, certificate, monkeypatch):
-    """A server that TLS has verified may ask; on this machine it can be allowed to, of PostgreSQL."""
+    """A server that TLS has verified may ask; one on this machine may be allowed to."""
     ours = f"ssl_ca={authority.pem}&ssl_verify_identity=true"
     clear = mysql("mysql_clear_password", certificate=certificate)
     sha256 = mysql("sha256_password", certificate=certificate)
@@ -118,9 +118,14 @@ def test_another_machine_is_not_told_even_if_asked_for(asked_for):
 
 @pytest.mark.parametrize(
     ("host", "version", "said"),
-    [("db", 150004, "libpq (15)"), ("127.0.0.1,10.1.1.1", 140000, "libpq (14)"),
-     ("localhost", 150004, {}), ("/run/postgresql", 150004, {}), ("db", 160000, {"require_auth": "!password"})],
-)  # fmt: skip
+    [
+        ("db", 150004, "libpq (15)"),
+        ("127.0.0.1,10.1.1.1", 140000, "libpq (14)"),
+        ("localhost", 150004, {}),
+        ("/run/postgresql", 150004, {}),
+        ("db", 160000, {"require_auth": "!password"}),
+    ],
+)
 def test_libpq_that_knows_no_better(host, version, said):
     """A libpq that can't be told is an error where the password would leave this machine."""
     if isinstance(said, dict):
