@@ -13,7 +13,7 @@ import tokenkeep
 
 ROOT = Path(tokenkeep.__file__).parent
 LAYERS = (
-    {"errors", "clock"},
+    {"errors", "clock", "version"},
     {"token", "environment", "events", "folders", "holder"},
     {"backends", "providers", "lookup", "sealing", "cache", "swapping"},
     {"saving", "records", "header", "store", "decision", "clock_errors", "journal"},

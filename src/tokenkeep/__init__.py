@@ -10,6 +10,8 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from tokenkeep.version import __version__ as __version__
+
 if TYPE_CHECKING:
     from tokenkeep.config import Settings as Settings
     from tokenkeep.config import open_store as open_store

@@ -19,6 +19,7 @@ from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
 from tokenkeep.backends.aws_errors import Outcome, Place, explain, misconfigured, outcome_of
+from tokenkeep.backends.exposure import exposure, warn
 from tokenkeep.backends.forks import ForkSafe
 from tokenkeep.errors import ConfigurationError, StoreError, StoreUnavailable
 
@@ -97,6 +98,13 @@ class AWSClient(ForkSafe, Generic[_Client]):
             raise self.begin().too_slow() from exc
         endpoint = _without_password(client.meta.endpoint_url)
         self.place = Place(name(endpoint), service, endpoint)
+        address = urlsplit(endpoint)
+        self.exposure = exposure(
+            [address.hostname or ""],
+            verified=address.scheme == "https",
+            hint="Write https:// in endpoint_url",
+        )
+        warn(self.place.name, self.exposure)
 
     def begin(self, record_id: str | None = None, *, once: bool = False) -> Exchange[_Client]:
         """

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from tokenkeep.backends.aws_client import Exchange
     from tokenkeep.backends.aws_items import Item, Key
-    from tokenkeep.backends.base import Due, Mark
+    from tokenkeep.backends.base import Due, Mark, Risk
 
 _TABLE = re.compile(r"[A-Za-z0-9_.-]{3,255}|arn:[A-Za-z0-9:/_.-]{1,1019}")
 _PREFIX = re.compile(r"[A-Za-z0-9_.-]{1,64}")
@@ -203,6 +203,9 @@ class DynamoDBBackend(Backend):
 
     def describe(self) -> str:
         return self._aws.place.name
+
+    def risks(self) -> list[Risk] | None:
+        return self._aws.exposure or None
 
     def close(self) -> None:
         self._aws.close()

@@ -53,6 +53,14 @@ _OPEN = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
 """Without waiting, should the path be a pipe."""
 
 
+_AFRESH = 3
+"""How often a save starts over at once if its lock file is replaced, then after a pause."""
+
+
+class _Replaced(Exception):
+    """The lock that is held is not the one that others will take."""
+
+
 def _stamp(found: os.stat_result) -> tuple[int, int, int]:
     """Return what tells one state of the file from the next."""
     return found.st_mtime_ns, found.st_ino, found.st_size
@@ -64,7 +72,8 @@ class FileBackend(ForkSafe, Backend):
 
     The file is never changed in place: a new one is written beside it
     (``<path>.tmp``), put on disk and moved over it, while ``<path>.lock`` is
-    held. Readers need no lock. A symbolic link is followed, not replaced.
+    held; a save under which that one is deleted or replaced starts over.
+    Readers need no lock. A symbolic link is followed, not replaced.
 
     Args:
         path: The file. Created with mode 0600 if missing; one that others
@@ -88,6 +97,8 @@ class FileBackend(ForkSafe, Backend):
         self._path = Path(os.path.realpath(path))
         self.home: Path | None = self._path
         self._busy_timeout = busy_timeout
+        self._lock_file = f"{self._path}.lock"
+        self._held: os.stat_result | None = None
         self._commits = 0
         self._loaded: tuple[Hashable, Table] | None = None
         self._start()
@@ -244,15 +255,25 @@ class FileBackend(ForkSafe, Backend):
 
     def _locked(self, work: Callable[[], _Result], timeout: float) -> _Result:
         for _ in tries(timeout):
-            done = self._alone(lambda: self._if_free(work))
-            if done:
-                return done[0]
+            for _ in range(_AFRESH):
+                try:
+                    done = self._alone(lambda: self._if_free(work))
+                except _Replaced:
+                    continue
+                if done:
+                    return done[0]
+                break
         raise private_file.busy(self._path, timeout)
 
     def _if_free(self, work: Callable[[], _Result]) -> tuple[_Result] | None:
-        """Return what *work* does with the lock held. None if another process has it."""
+        """
+        Return what *work* does with the lock held. None if another process has it.
+
+        Raises:
+            _Replaced: The lock file was deleted or replaced; nothing was done.
+        """
         # A new object each time: one that a child inherits refuses to work.
-        lock = FileLock(f"{self._path}.lock", timeout=0, mode=0o600)
+        lock = FileLock(self._lock_file, timeout=0, mode=0o600, on_acquired=self._hold)
         try:
             self._path.parent.stat()  # FileLock would make a missing folder
             try:
@@ -265,12 +286,25 @@ class FileBackend(ForkSafe, Backend):
         finally:
             lock.release()  # also if a signal handler raised with the lock just taken
 
+    def _hold(self, descriptor: int) -> None:
+        self._held = os.fstat(descriptor)
+
+    def _expect_lock(self) -> None:
+        """Make sure that whoever comes now finds the very lock that is held."""
+        try:
+            found = os.lstat(self._lock_file)
+        except FileNotFoundError:
+            raise _Replaced from None
+        if self._held is None or not os.path.samestat(found, self._held):
+            raise _Replaced
+
     def _save(self, table: Table) -> None:
         """Replace the file by one with these records, on disk when this returns."""
         aside = self._path.with_name(f"{self._path.name}.tmp")
         # Only who holds the lock writes it: one that is there is of a process that died.
         aside.unlink(missing_ok=True)
         if not private_file.create(aside):
+            self._expect_lock()
             raise StoreUnavailable(f"{aside} is in the way", hint="Delete it")
         try:
             with aside.open("r+b") as file:
@@ -279,8 +313,11 @@ class FileBackend(ForkSafe, Backend):
                 self._date(file.fileno())
                 os.fsync(file.fileno())
                 written = os.fstat(file.fileno())
+            self._expect_lock()
             self._commits += 1
             aside.replace(self._path)
+        except _Replaced:
+            raise  # what is there now may be what the next holder writes
         except BaseException:
             with suppress(OSError):
                 aside.unlink(missing_ok=True)

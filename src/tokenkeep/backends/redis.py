@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from tokenkeep.backends import redis_scripts as scripts
 from tokenkeep.backends.base import FOUND_BY, Backend, Record
+from tokenkeep.backends.exposure import warn
 from tokenkeep.backends.frames import without_frames
 from tokenkeep.backends.redis_errors import foreign
 from tokenkeep.backends.redis_risks import refuse_eviction, risks
@@ -86,6 +87,7 @@ class RedisBackend(Backend):
         except BaseException:
             self._server.close()
             raise
+        warn(self.describe(), self._server.url.exposure)
 
     @classmethod
     @without_frames
@@ -179,7 +181,7 @@ class RedisBackend(Backend):
         return int(count)
 
     def risks(self) -> list[Risk]:
-        return risks(self._server)
+        return [*self._server.url.exposure, *risks(self._server)]
 
     def describe(self) -> str:
         return f"Redis at {self._server.url.place}, keys {{{self._prefix}}}:*"

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 from urllib.parse import quote, unquote, unquote_plus
 
+from tokenkeep.backends.exposure import exposure
 from tokenkeep.backends.urls import StoreURL
 from tokenkeep.errors import ConfigurationError
 
@@ -14,6 +15,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
     from ssl import TLSVersion
     from typing import Any, Self
+
+    from tokenkeep.backends.base import Risk
 
 _DRIVER = (
     *("client_name", "db", "health_check_interval", "max_connections", "protocol"),
@@ -30,6 +33,18 @@ _MINIMUM = "ssl_min_version"
 _OBJECTS = ("ssl_ocsp_context", "ssl_validate_ocsp", "ssl_validate_ocsp_stapled")
 """TLS options that the driver does not read from a URL, but ignores."""
 
+_HOST_CHECK = "ssl_check_hostname"
+_TRUTHS = {
+    **dict.fromkeys(("true", "t", "yes", "y", "1"), True),
+    **dict.fromkeys(("false", "f", "no", "n", "0"), False),
+}
+"""What the driver takes for false, and what people write for true; it takes all else for that."""
+
+_VERIFY = (
+    "Write rediss://, without ssl_cert_reqs=none; "
+    "with ?ssl_ca_certs=/path/ca.pem if its authority is not one of the system's"
+)
+
 _HOW = "Write redis://:password@host:6379/0, with ? # / @ and % in the password as %3F and so on"
 
 
@@ -43,6 +58,7 @@ class RedisURL:
         plain: The URL as it was given, without ours.
         place: Host, port and database, or socket and database; for people.
         secure: Whether it is spoken to by TLS.
+        exposure: The risk that somebody poses as the server, if there is one.
         options: Ours.
         arguments: Options that the driver wants as objects.
     """
@@ -51,6 +67,7 @@ class RedisURL:
     plain: str = field(repr=False)
     place: str
     secure: bool
+    exposure: list[Risk]
     options: dict[str, Any]
     arguments: dict[str, Any]
 
@@ -83,8 +100,10 @@ class RedisURL:
         for name, value in given.items():
             if name in tls and not secure:
                 raise ConfigurationError(f"The option {name!r} needs a rediss:// URL")
-            if not value or name in _OBJECTS:  # the driver would go on without a word
+            if name in _OBJECTS:  # the driver would go on without a word
                 raise _not_to_follow(name)
+            if name == _HOST_CHECK and value.lower() not in _TRUTHS:
+                raise ConfigurationError(f"The option {name!r} is true or false")
         found = parsed.options({**dict.fromkeys((*_DRIVER, *tls), str), **own})
         database = _database(given.get("db", path))
         user, at, host = address.rpartition("@")
@@ -93,7 +112,7 @@ class RedisURL:
             arguments[_MINIMUM] = _version(given[_MINIMUM])
         if secure:
             # Each version of redis-py has its own default. What the URL says goes before it.
-            arguments["ssl_check_hostname"] = given.get("ssl_cert_reqs") != "none"
+            arguments[_HOST_CHECK] = given.get("ssl_cert_reqs") != "none"
         query = _without(url, (*own, _MINIMUM))
         if unquote(host).startswith("/") and not secure:
             name = unquote(host)
@@ -101,9 +120,18 @@ class RedisURL:
         else:
             name = _host_and_port(host)
             driver = f"{parsed.scheme}://{user}{at}{host}/{database}?{query}"
+        host_only = name if name.startswith("/") else name.rpartition(":")[0]
+        risks = exposure([host_only], verified=secure and _is_verified(given), hint=_VERIFY)
         plain = f"{parsed.scheme}:{parsed.rest}?{_without(url, own)}"
         options = {each: value for each, value in found.items() if each in own}
-        return cls(driver, plain, f"{name}/{database}", secure, options, arguments)
+        return cls(driver, plain, f"{name}/{database}", secure, risks, options, arguments)
+
+
+def _is_verified(given: dict[str, str]) -> bool:
+    """Tell whether a certificate is looked at, and not anybody's of a public authority will do."""
+    checks_host = _TRUTHS[given.get(_HOST_CHECK, "true").lower()]
+    has_authority = any(name.startswith("ssl_ca_") for name in given)
+    return given.get("ssl_cert_reqs") != "none" and (checks_host or has_authority)
 
 
 def _version(text: str) -> TLSVersion:

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from mypy_boto3_secretsmanager import SecretsManagerClient
 
-    from tokenkeep.backends.base import Due, Mark
+    from tokenkeep.backends.base import Due, Mark, Risk
 
 _PREFIX = re.compile(r"(?=.{1,256}$)[A-Za-z0-9_+=.@-]+(?:/[A-Za-z0-9_+=.@-]+)*")
 
@@ -173,6 +173,9 @@ class SecretsManagerBackend(Backend):
 
     def describe(self) -> str:
         return self._aws.place.name
+
+    def risks(self) -> list[Risk] | None:
+        return self._aws.exposure or None
 
     def close(self) -> None:
         self._aws.close()

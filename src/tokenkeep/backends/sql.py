@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any
 
 from tokenkeep.backends.base import Backend, Due, Mark, Record
 from tokenkeep.backends.deadline import ends_within
+from tokenkeep.backends.exposure import warn
 from tokenkeep.backends.frames import without_frames
 from tokenkeep.backends.rows import COLUMNS, from_row, to_row
 from tokenkeep.backends.sql_calls import Calls
@@ -23,6 +25,7 @@ if TYPE_CHECKING:
 
     from sqlalchemy import Connection as SQLAlchemyConnection
 
+    from tokenkeep.backends.base import Risk
     from tokenkeep.backends.sql_statements import Statement
     from tokenkeep.errors import TokenKeepError
 
@@ -35,6 +38,9 @@ _REST = 16384
 
 _WRONG = (TypeError, ValueError, AttributeError)
 """What drivers raise for an option they don't know, or a value that makes no sense."""
+
+_NO_VALUE = re.compile("connection option|invalid [a-z_]+ value|weak sslmode")
+"""What libpq says of an option it can't follow."""
 
 _OPENING = 5
 """How many timeouts opening takes at most: it is some questions, and making the tables."""
@@ -124,6 +130,7 @@ class SQLBackend(Backend):
         except BaseException:
             self.close()
             raise
+        warn(self.describe(), target.exposure())
 
     @classmethod
     @without_frames
@@ -201,6 +208,9 @@ class SQLBackend(Backend):
     def describe(self) -> str:
         return self._target.describe()
 
+    def risks(self) -> list[Risk] | None:
+        return self._target.exposure() or None
+
     def close(self) -> None:
         self._connections.close()
 
@@ -235,7 +245,7 @@ class SQLBackend(Backend):
         """Return our error for what went wrong while opening."""
         said = unwrapped(exc)
         text = str(said)
-        if isinstance(said, _WRONG) or "connection option" in text:
+        if isinstance(said, _WRONG) or _NO_VALUE.search(text):
             for secret in self._target.secrets:
                 text = text.replace(secret, "***")
             return ConfigurationError(

@@ -58,6 +58,10 @@ _GONE = (
     "the tables of tokenkeep are not there any more",
     "Put them back from a backup; a new process makes empty ones",
 )
+_IN_CLEAR = (
+    "it asks for the password itself, and has not proven who it is: it was not told",
+    "If it is the database, let TLS verify it, or use its Unix socket: docs/sql.md",
+)
 _NO_TLS = (
     "no safe connection could be made",
     "Check its certificate, and the options for TLS in the URL",
@@ -74,6 +78,7 @@ _REASONS: dict[Code, tuple[str, str]] = {
     **dict.fromkeys((1146, 1932, "42P01"), _GONE),
     **dict.fromkeys((2002, 2005, 1129, 1130), _UNREACHABLE),
     **dict.fromkeys((2026, 3159), _NO_TLS),
+    2061: _IN_CLEAR,
     1153: _TOO_LARGE,
     "3F000": _NO_SCHEMA,
     "53200": ("it is out of memory", "Try again"),
@@ -83,6 +88,7 @@ _REASONS: dict[Code, tuple[str, str]] = {
 # The server's own words, where a driver gives no code (PostgreSQL's before the login),
 # or one code for all (PyMySQL's 2003).
 _WORDS = (
+    (r"server requested a cleartext password", _IN_CLEAR),
     (r"authentication failed|role .* does not exist|pg_hba", _NO_LOGIN),
     (r"no password supplied", _NO_LOGIN),
     (r"database .* does not exist", _NO_DATABASE),

@@ -47,6 +47,7 @@ def connect_args(url: URL, given: dict[str, Any]) -> tuple[URL, dict[str, Any]]:
             args[name] = _number(name, args[name])
     tls = {name: args.pop(name) for name in _TLS if name in args}
     args.update(_tls(tls))
+    args.setdefault("verified", _is_verified(args.get("ssl")))
     if url.password is not None:
         # PyMySQL would encode a text in Latin-1.
         args["password"] = str(url.password).encode()
@@ -82,7 +83,22 @@ def _tls(options: dict[str, Any]) -> dict[str, Any]:
         verify = identity or has_authority or mode == "verify_ca"
     if identity and not verify:
         raise ConfigurationError("A server's identity can't be verified without its certificate")
-    return {"ssl": _context(options, identity=identity, verify=verify)}
+    return {
+        "ssl": _context(options, identity=identity, verify=verify),
+        # Anybody has a certificate for some host or other, signed by a public authority.
+        "verified": verify and (identity or has_authority),
+    }
+
+
+def _is_verified(given: Any) -> bool:
+    """Tell whether TLS as given by an argument, in one of PyMySQL's ways, verifies the server."""
+    if isinstance(given, ssl.SSLContext):
+        return given.verify_mode is ssl.CERT_REQUIRED
+    return (
+        isinstance(given, dict)
+        and bool(given.get("ca") or given.get("capath"))
+        and str(given.get("verify_mode") or "true").lower() in {"true", "1", "yes", "required"}
+    )
 
 
 def _context(options: dict[str, Any], *, identity: bool, verify: bool) -> ssl.SSLContext:

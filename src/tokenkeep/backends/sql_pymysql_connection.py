@@ -12,6 +12,7 @@ from pymysql.connections import Connection
 from pymysql.constants import CR
 
 from tokenkeep.backends.deadline import left
+from tokenkeep.backends.sql_pymysql_auth import SHA256, UNPROVEN, refuse
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -28,6 +29,8 @@ class Bounded(Connection):
         args: As for PyMySQL.
         own_command: Of the user, to be run behind ``init_command``, which
             takes one statement. None if there is none.
+        verified: Whether TLS, if it comes about, verifies the server. If not, the
+            server is told nothing that gives the password away.
         options: As for PyMySQL. With ``ssl`` there is TLS, or no connection.
     """
 
@@ -36,6 +39,7 @@ class Bounded(Connection):
     _read_timeout: float
     _write_timeout: float
     _force_close: Callable[[], None]
+    _auth_plugin_name: str
     _file: io.BufferedReader | None = None
 
     @property
@@ -47,8 +51,17 @@ class Bounded(Connection):
         # PyMySQL makes one for each socket, the plain one and that of TLS.
         self._file = file and io.BufferedReader(_Reader(file, self._limit))
 
-    def __init__(self, *args: Any, own_command: str | None = None, **options: Any) -> None:
+    def __init__(
+        self,
+        *args: Any,
+        own_command: str | None = None,
+        verified: bool = False,
+        **options: Any,
+    ) -> None:
         self._own_command = own_command
+        self._is_proven = verified or bool(options.get("unix_socket"))
+        if not self._is_proven:
+            options["auth_plugin_map"] = {**UNPROVEN, **(options.get("auth_plugin_map") or {})}
         self._asks_for_tls = bool(options.get("ssl"))
         super().__init__(*args, **options)
 
@@ -68,6 +81,13 @@ class Bounded(Connection):
         if self._own_command is not None:
             with self.cursor() as cursor:
                 cursor.execute(self._own_command)
+
+    def _request_authentication(self) -> None:
+        if not self._is_proven and self._auth_plugin_name == SHA256:
+            # Its password would be in the first packet, before any plugin is asked.
+            self._force_close()
+            refuse()
+        super()._request_authentication()  # type: ignore[misc]  # its stub lacks it
 
     def _write_bytes(self, data: bytes) -> None:
         rest = memoryview(data)

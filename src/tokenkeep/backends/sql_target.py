@@ -4,18 +4,23 @@ from __future__ import annotations
 
 import math
 import os
+import re
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError, NoSuchModuleError
 
+from tokenkeep.backends import sql_libpq
+from tokenkeep.backends.exposure import exposure
 from tokenkeep.backends.secret_options import SECRET_WORDS
 from tokenkeep.backends.sql_schema import TABLE
-from tokenkeep.backends.urls import scheme_of
+from tokenkeep.backends.urls import options_of, refuse_blank, scheme_of
 from tokenkeep.errors import ConfigurationError, DriverMissing, UnknownName
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
+
+    from tokenkeep.backends.base import Risk
 
 OWN: dict[str, Callable[[str], object]] = {
     "table": str,
@@ -37,10 +42,21 @@ _LABELS = {
     "sqlite": "SQLite",
     "duckdb": "DuckDB",
 }
+_IN_FILES = {"sqlite", "duckdb"}
+_LIBPQ = {"psycopg", "psycopg2"}
+_VERIFY = {
+    "pymysql": "Add ?ssl_ca=/path/ca.pem&ssl_verify_identity=true to the URL",
+    **dict.fromkeys(_LIBPQ, "Add ?sslmode=verify-full&sslrootcert=/path/ca.pem to the URL"),
+}
+"""How TLS is verified, with the drivers of which tokenkeep knows."""
+
 _SECRET = (*SECRET_WORDS, "sslkey")
 
 _SQLITE = {"timeout", "isolation_level", "cached_statements", "uri"}
 """What SQLAlchemy passes on; all else it would leave out with a warning, or have as a name."""
+
+_QUERY = re.compile(r"[^/]+://(?:[^:/]*(?::[^@]*)?@)?[^?]*(?:\?(.*))?", re.DOTALL)
+"""Where SQLAlchemy finds the options: a question mark may be in the password, too."""
 
 _CHARSET = "utf8mb4"
 
@@ -81,6 +97,10 @@ class Target:
                 f"The {parsed.get_backend_name()} URL names a host with an @",
                 hint="In a password an @ is written %40",
             )
+        query = _QUERY.fullmatch(url)
+        options_of((query and query[1]) or "", parsed.get_backend_name())
+        for name, value in driver.items():
+            refuse_blank(name, value)
         options = {**_options(parsed), **{n: v for n, v in own.items() if v is not None}}
         self.table: str = str(options.get("table", TABLE))
         self.schema: str | None = _text(options.get("schema"))
@@ -110,9 +130,29 @@ class Target:
         """Say which database, without a password."""
         return f"the {_LABELS.get(self.backend, self.backend)} database {self._place()}"
 
+    def exposure(self) -> list[Risk]:
+        """Return the risk that somebody poses as the server, if there is one."""
+        given = self._given()
+        socket = given.get("unix_socket")
+        if self.backend in _IN_FILES or socket:
+            return []
+        is_libpq = self.driver in _LIBPQ
+        verified = sql_libpq.is_verified(given) if is_libpq else bool(given.get("verified"))
+        hosts = sql_libpq.hosts(given) if is_libpq else [str(given.get("host") or "localhost")]
+        hint = f"See how the driver {self.driver} is told to verify TLS: tokenkeep can't tell"
+        return exposure(hosts, verified=verified, hint=_VERIFY.get(self.driver, hint))
+
+    def _given(self) -> dict[str, Any]:
+        """Return what the driver is told, the host as one text."""
+        given: dict[str, Any] = {**self.url.query, **self.connect_args}
+        host = self.url.host or given.get("host")
+        if host:
+            given["host"] = host if isinstance(host, str) else ",".join(map(str, host))
+        return given
+
     def _place(self) -> str:
         url, query = self.url, {**self.url.query, **self.connect_args}
-        if self.backend in {"sqlite", "duckdb"}:
+        if self.backend in _IN_FILES:
             return os.path.realpath(str(url.database))
         host = url.host or query.get("unix_socket") or query.get("host") or "localhost"
         port = url.port or query.get("port") or _PORTS.get(self.backend)
@@ -181,6 +221,7 @@ class Target:
                     "keepalives_count": 3,
                     "application_name": "tokenkeep",
                 }
+                self.connect_args.update(sql_libpq.require_auth(self._given(), self._libpq()))
             case "pg8000" | "pysqlite":
                 defaults = {"timeout": self.timeout}
             case _:
@@ -188,6 +229,14 @@ class Target:
         for name, value in defaults.items():
             if name not in self.url.query:
                 self.connect_args.setdefault(name, value)
+
+    def _libpq(self) -> int:
+        """Return the version of libpq, as it counts."""
+        module: Any = self.url.get_dialect().import_dbapi()
+        found: int = (
+            module.pq.version() if self.driver == "psycopg" else module.extensions.libpq_version()
+        )
+        return found
 
     def _pymysql(self) -> dict[str, Any]:
         """Put the options as PyMySQL wants them; return what it is told where they say nothing."""

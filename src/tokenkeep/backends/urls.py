@@ -16,6 +16,9 @@ if TYPE_CHECKING:
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+):")
 """RFC 3986 section 3.1, but of two letters or more: ``C:`` is a Windows drive."""
 
+_OPTION = re.compile(r"[A-Za-z]\w{0,40}(\.\w{1,40})?")
+"""The name of an option; anything else may be a part of a password."""
+
 
 def scheme_of(url: str) -> str:
     """
@@ -32,6 +35,53 @@ def scheme_of(url: str) -> str:
             "with four slashes for an absolute path",
         )
     return match[1].lower()
+
+
+def options_of(query: str, scheme: str) -> tuple[tuple[str, str], ...]:
+    """
+    Take a URL's query apart.
+
+    Drivers leave out an option that is blank, in silence: then TLS is off
+    because a variable was empty.
+
+    Args:
+        query: What is behind the question mark. Empty if there is nothing.
+        scheme: For errors.
+
+    Raises:
+        ConfigurationError: It is not ``name=value``, or a value is blank.
+    """
+    from urllib.parse import parse_qsl
+
+    try:
+        options = parse_qsl(query, strict_parsing=bool(query), keep_blank_values=True)
+    except ValueError:
+        raise ConfigurationError(
+            f"The options of the {scheme} URL can't be read",
+            hint="They are written ?name=value&name=value",
+        ) from None
+    for name, value in options:
+        refuse_blank(name, value)
+    return tuple(options)
+
+
+def refuse_blank(name: str, value: object) -> None:
+    """
+    Make sure that there is something behind an option.
+
+    Args:
+        name: Of the option.
+        value: A text, or a mapping of such.
+
+    Raises:
+        ConfigurationError: There is not.
+    """
+    if isinstance(value, dict):
+        for part, each in value.items():
+            refuse_blank(f"{name}.{part}", each)
+    if value == {} or (isinstance(value, str) and not value.strip()):
+        which = f"The option {name!r}" if _OPTION.fullmatch(name) else "An option of the store"
+        raise ConfigurationError(f"{which} is blank", hint="Give it a value, or leave it out")
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,19 +107,10 @@ class StoreURL:
         Raises:
             ConfigurationError: It has no scheme, or its query is not ``name=value``.
         """
-        from urllib.parse import parse_qsl
-
         scheme = scheme_of(url)
         # urlsplit would end the path at a "#", which is an ordinary letter of a file's name.
         rest, _, query = url[len(scheme) + 1 :].partition("?")
-        try:
-            options = parse_qsl(query, strict_parsing=bool(query), keep_blank_values=True)
-        except ValueError:
-            raise ConfigurationError(
-                f"The options of the {scheme} URL can't be read",
-                hint="They are written ?name=value&name=value",
-            ) from None
-        return cls(scheme, rest, tuple(options))
+        return cls(scheme, rest, options_of(query, scheme))
 
     def expect_nothing(self) -> None:
         """

@@ -12,6 +12,7 @@ import click
 from tokenkeep.cli.failures import EXIT_STATUSES, PIPE_CLOSED, aborted, report
 from tokenkeep.cli.session import COMMON_OPTIONS, Session
 from tokenkeep.errors import TokenKeepError
+from tokenkeep.version import __version__
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -101,9 +102,7 @@ def _with_common_options(command: click.Command) -> click.Command:
     + ", ".join(f"{status} {meaning}" for status, meaning in EXIT_STATUSES.items())
     + ".",
 )
-@click.version_option(
-    None, "-V", "--version", package_name="tokenkeep", message="%(prog)s %(version)s"
-)
+@click.version_option(__version__, "-V", "--version", message="%(prog)s %(version)s")
 @click.pass_context
 def app(ctx: click.Context) -> None:
     """Keep OAuth tokens: sealed, always valid, renewed once, revoked everywhere."""

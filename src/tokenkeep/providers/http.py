@@ -12,7 +12,6 @@ import time
 from concurrent.futures import Future
 from contextlib import suppress
 from email.utils import parsedate_to_datetime
-from functools import cache
 from typing import TYPE_CHECKING, Literal
 from urllib.parse import urlencode
 
@@ -29,6 +28,7 @@ from tokenkeep.providers.address import parse
 from tokenkeep.providers.base import Reply
 from tokenkeep.providers.codings import Undecodable, decoded
 from tokenkeep.providers.connection import connection_to
+from tokenkeep.version import __version__
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -405,11 +405,8 @@ def _about_ours(alert: str) -> bool:
     return "ALERT" in alert and ("CERTIFICATE" in alert or "UNKNOWN_CA" in alert)
 
 
-@cache
 def _user_agent() -> str:
-    from importlib.metadata import version
-
-    return f"tokenkeep/{version('tokenkeep')}"
+    return f"tokenkeep/{__version__}"
 
 
 def _retry_after(value: str | None, now: float) -> float | None:

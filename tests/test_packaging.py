@@ -1,0 +1,169 @@
+"""What is built out of the project, and how it runs where nothing was installed."""
+
+from __future__ import annotations
+
+import compileall
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tarfile
+import tomllib
+from collections import defaultdict
+from pathlib import Path
+
+import pytest
+
+import tokenkeep
+from tokenkeep.testing import emulator_configuration
+
+ROOT = Path(__file__).parents[1]
+PACKAGE = Path(tokenkeep.__file__).parent
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+
+
+# Without metadata of a distribution
+
+
+def as_zip(folder):
+    return Path(shutil.make_archive(folder / "app", "zip", PACKAGE.parent, PACKAGE.name))
+
+
+def as_folder(folder):
+    shutil.copytree(PACKAGE, folder / "vendor" / PACKAGE.name)
+    return folder / "vendor"
+
+
+def as_bytecode(folder):
+    shutil.copytree(PACKAGE, folder / "frozen" / PACKAGE.name)
+    compileall.compile_dir(folder / "frozen", quiet=2, legacy=True)
+    for each in (folder / "frozen").rglob("*.py"):
+        each.unlink()
+    return folder / "frozen"
+
+
+RENEW = """
+import sys, tokenkeep
+from importlib.metadata import distributions
+assert not [each for each in distributions() if each.name == 'tokenkeep']
+assert tokenkeep.__file__.startswith(sys.argv[1]), tokenkeep.__file__
+from tokenkeep.config import settings
+providers = settings().providers()
+keeper = tokenkeep.Keeper(tokenkeep.open_store(), providers=providers)
+print(keeper.get(user="ana@example.com:1").access_token)
+for bad in ('nosuch:', 'memory:?x'):
+    try:
+        tokenkeep.open_store(bad)
+    except tokenkeep.TokenKeepError:
+        pass
+from tokenkeep.cli import main
+sys.argv = ['tokenkeep', '--version']
+main()
+"""
+
+
+@pytest.fixture
+def dependencies(tmp_path):
+    """A folder with all that is installed but tokenkeep."""
+    folder = tmp_path / "dependencies"
+    folder.mkdir()
+    for place in (Path(each) for each in sys.path if each.endswith("site-packages")):
+        for each in place.iterdir():
+            if not each.name.lower().startswith(("tokenkeep", "__editable__")):
+                with_this_name = folder / each.name
+                with_this_name.exists() or with_this_name.symlink_to(each)
+    return folder
+
+
+@pytest.mark.parametrize("packed", [as_zip, as_folder, as_bytecode])
+def test_renews_without_metadata(zoho, tmp_path, dependencies, packed):
+    """In a zip, in somebody's folder or as bytecode: it renews, and knows its version."""
+    where = packed(tmp_path)
+    (tmp_path / "config.toml").write_text(emulator_configuration(zoho))
+    environ = {
+        "PATH": os.environ["PATH"],
+        "HOME": str(tmp_path),
+        "PYTHONPATH": f"{where}{os.pathsep}{dependencies}",
+        "TOKENKEEP_STORE": f"sqlite:///{tmp_path}/tokens.db",
+        "TOKENKEEP_KEYS": tokenkeep.generate_key(),
+        "TOKENKEEP_CONFIG": str(tmp_path / "config.toml"),
+    }
+    with tokenkeep.open_store(environ["TOKENKEEP_STORE"], environ=environ) as store:
+        store.save_token(
+            tokenkeep.Token(
+                user="ana@example.com:1",
+                client_id=zoho.client.client_id,
+                client_secret=zoho.client.client_secret,
+                refresh_token=zoho.refresh_token(),
+                issuer=zoho.us.token_url,
+                api_domain=zoho.us.api_url,
+            )
+        )
+
+    ended = subprocess.run(
+        [sys.executable, "-S", "-c", RENEW, where],
+        env=environ, cwd=tmp_path, capture_output=True, text=True, timeout=100, check=False,
+    )  # fmt: skip
+
+    assert (ended.returncode, ended.stderr) == (0, "")
+    access_token, version = ended.stdout.splitlines()
+    assert zoho.is_active(access_token)
+    assert version == f"tokenkeep {tokenkeep.__version__}"
+
+
+# What is built
+
+
+@pytest.fixture(scope="module")
+def source(tmp_path_factory):
+    """The names in a source distribution, built where other things lie about."""
+    folder = tmp_path_factory.mktemp("checkout")
+    for name in ("pyproject.toml", "README.md", "LICENSE", "CHANGELOG.md", "docs", "src", "tests"):
+        copy = shutil.copytree if (ROOT / name).is_dir() else shutil.copy
+        copy(ROOT / name, folder / name)
+    for name in ("tokens.db", ".env", "config.toml", "src/tokens.json", "notes/login.md", "x.key"):
+        (folder / name).parent.mkdir(exist_ok=True)
+        (folder / name).write_text("secret")
+    build = "from hatchling.build import build_sdist; build_sdist('dist')"
+    subprocess.run([sys.executable, "-c", build], cwd=folder, check=True, timeout=100)
+    (built,) = (folder / "dist").iterdir()
+    assert built.name == f"tokenkeep-{tokenkeep.__version__}.tar.gz"
+    with tarfile.open(built) as archive:
+        return {name.partition("/")[2] for name in archive.getnames()}
+
+
+def test_source_has_all_of_the_package(source):
+    """Each module, the tests and the texts are in the source distribution."""
+    modules = {f"src/tokenkeep/{each.relative_to(PACKAGE)}" for each in PACKAGE.rglob("*.py")}
+
+    assert modules <= source
+    assert {"LICENSE", "README.md", "CHANGELOG.md", "docs/stores.md", "tests/conftest.py"} < source
+
+
+def test_source_has_nothing_else(source):
+    """What lies about in a checkout (a store, a key, notes) does not get in."""
+    named = r"(src/tokenkeep|tests|docs)/.*|(README|CHANGELOG)\.md|LICENSE|PKG-INFO|pyproject.toml"
+
+    assert [name for name in source if not re.fullmatch(rf"{named}|\.gitignore", name)] == []
+
+
+def test_floors():
+    """Each dependency has a floor, the same wherever it is named, not below what is mended."""
+    mended = {
+        "filelock": "3.20.3",
+        "urllib3": "2.6.3",
+        "cryptography": "46",
+        "starlette": "0.49.1",
+        "jinja2": "3.1.6",
+        "python-multipart": "0.0.22",
+    }
+    floors = defaultdict(set)
+    extras = PROJECT["optional-dependencies"].values()
+    for each in [*PROJECT["dependencies"], *(name for extra in extras for name in extra)]:
+        name, floor = re.fullmatch(r"([\w-]+)(?:\[\w+\])?>=([\d.]+)", each).groups()
+        floors[name].add(tuple(map(int, floor.split("."))))
+
+    assert {name: found for name, found in floors.items() if len(found) > 1} == {}
+    for name, floor in mended.items():
+        assert min(floors[name]) >= tuple(map(int, floor.split("."))), name
