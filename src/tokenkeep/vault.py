@@ -68,6 +68,8 @@ class Vault(Store):
             store, in seconds; only for backends without ``revision()``.
         cache_size: How many unsealed tokens are kept in memory.
         clock: The time. None means the operating system's.
+        make: Whether the store is made at once if it is not there. False: with
+            the first token, and not by looking.
 
     Raises:
         ConfigurationError: *replaced* is something else.
@@ -86,6 +88,7 @@ class Vault(Store):
         max_staleness: float = 0.0,
         cache_size: int = 10_000,
         clock: Clock | None = None,
+        make: bool = True,
     ) -> None:
         if replaced not in (None, "keep", "revoke"):
             raise ConfigurationError("replaced has to be keep or revoke, or None")
@@ -95,6 +98,8 @@ class Vault(Store):
         self._replaced = replaced
         self._clock = clock or Clock()
         self._header = Header(backend, ring, self._clock.monotonic)
+        if make:
+            self._header.make()
         self.journal: Journal = journal or self._own_journal()
         self._cache = Cache(cache_size, max_staleness)
         self._rows = Rows(
@@ -117,6 +122,16 @@ class Vault(Store):
     def store_id(self) -> str:
         """What tells this store from any other, whatever name it is reached by."""
         return self._header.keys.store_id
+
+    @property
+    def is_made(self) -> bool:
+        """Whether the store is there."""
+        return self._header.is_made
+
+    def describe(self) -> str:
+        """See `Store.describe`."""
+        missing = "" if self.is_made else ", which is not there yet"
+        return f"{self.backend.describe()}{missing}"
 
     def habits(self, token: Token) -> saving.Habits:
         """Return what becomes of a refresh token of this provider that a login replaces."""
@@ -214,6 +229,7 @@ class Vault(Store):
         token = saving.cleaned(token)
         if token.data_center or token.environment:
             self.providers.expect_known(token)
+        self._header.make()
         return self._saver.save(self.providers.locate(token))
 
     def swap(self, token: Token) -> Token:
@@ -318,6 +334,7 @@ class Vault(Store):
         Raises:
             StoreConflict: Its id is taken, or what it is for has a row.
         """
+        self._header.make()
         owner = self._rows.owner(row)
         if row.ended:
             owner = self._header.keys.digest("ended", f"{row.id} {row.version}")
@@ -353,6 +370,7 @@ class Vault(Store):
 
     def lease(self, token: Token, claim: Claim) -> tuple[str, Claim]:
         """See `Store.lease`."""
+        self._header.make()
         owner = self._lease_owner(token)
         for _ in attempts(user=token.user):
             found = [
@@ -573,7 +591,9 @@ class Vault(Store):
             return FolderJournal(home.with_name(f"{home.name}.journal"), self._header)
         if self.backend.embedded:
             return Journal()
+        return FolderJournal(self._journal_folder, self._header)
+
+    def _journal_folder(self) -> Path:
         # Each store its own: one must not judge the answers of another's tokens.
         name = digest_of(f"{self.store_id} {self.backend.describe()}")[:16]
-        folder: Callable[[], Path] = lambda: folders.state() / "journal" / name  # noqa: E731
-        return FolderJournal(folder, self._header)
+        return folders.state() / "journal" / name
