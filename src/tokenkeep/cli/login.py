@@ -83,7 +83,7 @@ def login(session: Session, /, **given: Any) -> None:
     http://127.0.0.1:8417/callback has to be registered for the client.
     """
     check(given)
-    keeper = session.keeper()
+    keeper = session.keeper(make=True)
     center = zoho_of(keeper).table.by_name(given["data_center"])
     check_environment(center, given["environment"])
     if given["grant"] or given["grant_file"]:
