@@ -83,9 +83,7 @@ class SQLiteBackend(ForkSafe, Backend):
 
     embedded = True
 
-    def __init__(
-        self, path: str | Path, *, busy_timeout: float = 5.0, make: bool = True
-    ) -> None:
+    def __init__(self, path: str | Path, *, busy_timeout: float = 5.0, make: bool = True) -> None:
         if not 0 <= busy_timeout <= 86400:  # noqa: PLR2004 - a day
             raise ConfigurationError("busy_timeout is a number of seconds from 0 to 86400")
         super().__init__()
