@@ -257,7 +257,7 @@ def test_blanks_around_values(key_file, around):
 @pytest.mark.parametrize("url", ["sqlite:///{}/t.db", "file:///{}/t.json"])
 def test_a_lost_key(environ, key_file, tmp_path, url):
     """A store without its key: one error with key ids and places, nothing is written."""
-    with tokenkeep.open_store(url.format(tmp_path), environ=environ) as store:
+    with tokenkeep.open_store(url.format(tmp_path), environ=environ, make=True) as store:
         (key_id,) = store.ring.key_ids
     key_file.rename(tmp_path / "lost")
     data = {path: path.read_bytes() for path in tmp_path.glob("t.*")}

@@ -13,7 +13,6 @@ from tokenkeep.backends import open_backend, owned
 from tokenkeep.backends.base import HEADER
 from tokenkeep.backends.frames import without_frames
 from tokenkeep.errors import ConfigurationError, KeyMissing, StoreError
-from tokenkeep.header import expect_new, wrapped
 from tokenkeep.providers import Providers, configured
 from tokenkeep.providers.checks import Hidden as _Hidden
 from tokenkeep.providers.checks import check_type
@@ -125,9 +124,12 @@ def open_store(
     max_staleness: float = 0.0,
     clock: Clock | None = None,
     environ: Mapping[str, str] | None = None,
+    make: bool = False,
 ) -> Vault:
     """
     Open a store of sealed tokens.
+
+    Looking makes none: neither a file nor a key.
 
     Args:
         url: Such as ``sqlite:///tokens.db``. None means TOKENKEEP_STORE, or
@@ -147,6 +149,9 @@ def open_store(
             revoked. Embedded stores are always asked.
         clock: The time. None means the operating system's.
         environ: The environment. None means the process's.
+        make: Whether the store and its key are made now, if they are not there:
+            a program that starts learns then that they can't be. False: with
+            the first token.
 
     Raises:
         ConfigurationError: The URL, a key or the configuration is wrong or missing.
@@ -165,12 +170,13 @@ def open_store(
     try:
         return Vault(
             backend,
-            ring or _first_key(backend, environ),
+            ring or _FirstKey(backend, environ),
             providers=providers or configured.providers(),
             replaced=replaced or configured.replaced,
             max_staleness=max_staleness,
             state=state,
             clock=clock,
+            make=make,
         )
     except BaseException:
         with suppress(StoreError, OSError):  # what went wrong before is what is said
@@ -178,29 +184,46 @@ def open_store(
         raise
 
 
-def _first_key(backend: Backend, environ: Mapping[str, str]) -> KeyRing:
-    """Make the first key of a store that has no header yet."""
-    header = backend.read(HEADER)
-    if header is not None:
-        # Another process may have made key and header since this one looked.
-        if made := keys.load(environ):
-            return made
-        file = keys.key_file(environ) or "no file, as there is no home folder"
-        raise KeyMissing(
-            f"There is no key at hand for {backend.describe()}, "
-            f"which needs key {wrapped(header)[0]}",
-            hint=f"Looked in {keys.KEYS} and {file} ({keys.KEY_FILE}). Bring "
-            "the key back that its tokens were stored with; nothing was changed",
-        )
-    if not backend.embedded:
-        raise KeyMissing(
-            f"There is no key to seal tokens with for {backend.describe()}",
-            hint=f"{keys.HOW_TO_MAKE}; all hosts need the same one",
-        )
-    expect_new(backend)
-    if backend.home is None:
-        return KeyRing([os.urandom(KEY_BYTES)])
-    return keys.make(keys.key_file(environ), beside=backend.home)
+class _FirstKey:
+    """The key ring of a store without one: made with the store's own keys, which it wraps."""
+
+    def __init__(self, backend: Backend, environ: Mapping[str, str]) -> None:
+        self._backend = backend
+        self._environ = environ
+        self._ring: KeyRing | None = None
+        if not backend.embedded and backend.read(HEADER) is None:
+            raise KeyMissing(
+                f"There is no key to seal tokens with for {backend.describe()}",
+                hint=f"{keys.HOW_TO_MAKE}; all hosts need the same one",
+            )
+
+    @property
+    def key_ids(self) -> tuple[str, ...]:
+        """See `KeySource.key_ids`."""
+        return self._ring.key_ids if self._ring else ()
+
+    def wrap(self, plain: bytes, bound: bytes) -> tuple[str, bytes]:
+        """See `KeySource.wrap`."""
+        # Another process may have made one since this one looked.
+        self._ring = self._ring or keys.load(self._environ) or self._made()
+        return self._ring.wrap(plain, bound)
+
+    def unwrap(self, key_id: str, wrapped: bytes, bound: bytes) -> bytes:
+        """See `KeySource.unwrap`."""
+        self._ring = self._ring or keys.load(self._environ)
+        if self._ring is None:
+            file = keys.key_file(self._environ) or "no file, as there is no home folder"
+            raise KeyMissing(
+                f"There is no key at hand, and the store needs key {key_id}",
+                hint=f"Looked in {keys.KEYS} and {file} ({keys.KEY_FILE}). Bring the key back "
+                "that its tokens were stored with; nothing was changed",
+            )
+        return self._ring.unwrap(key_id, wrapped, bound)
+
+    def _made(self) -> KeyRing:
+        if self._backend.home is None:
+            return KeyRing([os.urandom(KEY_BYTES)])
+        return keys.make(keys.key_file(self._environ), beside=self._backend.home)
 
 
 def _store(environ: Mapping[str, str]) -> str:

@@ -41,7 +41,7 @@ class _Plain(dict[str, Any]):
 
 class Header:
     """
-    The keys of the store in a backend, read from it and made with it.
+    The keys of the store in a backend, read from it, and made with what is written first.
 
     Two first processes agree: the header of one is inserted, the other one
     finds it. An open store looks at it again now and then before it writes:
@@ -59,33 +59,46 @@ class Header:
         self._backend = backend
         self._source = source
         self._monotonic = monotonic
-        record = backend.read(HEADER)
-        if record is None:
-            expect_new(backend)
-            record = self._made()
-        self._record = record
+        self._record: Record | None = None
         self._looked = monotonic()
-        self.keys: DataKeys
-        try:
-            self.keys = _opened(record, source)
-        except KeyMissing as exc:
-            exc.what = f"{exc.what}, for {backend.describe()}"
-            raise
+        self._keys = _keys_in(_new())
+        if not self.is_made:
+            expect_new(backend)
+
+    @property
+    def keys(self) -> DataKeys:
+        """The store's keys. Until it is made, some that nothing is found by or sealed under."""
+        if self._record is None:
+            self._find()
+        return self._keys
+
+    @property
+    def is_made(self) -> bool:
+        """Whether the store is there, made by whatever process."""
+        return self._record is not None or self._find()
+
+    def make(self) -> None:
+        """Make it, unless it is there."""
+        if not self.is_made:
+            expect_new(self._backend)
+            self._take(self._made())
 
     @property
     def wrapped_under(self) -> str:
         """The id of the key of the ring that the store's keys are wrapped under."""
-        return wrapped(self._record)[0]
+        return wrapped(self._there())[0]
 
     def expect_there(self) -> None:
         """
-        Make sure, at most once a minute, that the store still has these keys.
+        Make sure, at most once a minute, that the store still has these keys; or make them.
 
         Raises:
             StoreUnavailable: Its header is gone, or another store's.
             KeyMissing: It is wrapped under a key that is not at hand by now.
         """
-        if self._monotonic() - self._looked >= LOOK_EVERY:
+        if self._record is None:
+            self.make()
+        elif self._monotonic() - self._looked >= LOOK_EVERY:
             self.look()
 
     def look(self) -> None:
@@ -94,6 +107,10 @@ class Header:
 
     def expect(self, record: Record | None) -> None:
         """Make sure that a header just read, if any was, is this store's; see `expect_there`."""
+        if self._record is None:
+            if record is not None:
+                self._take(record)
+            return
         if record is None:
             raise self._gone("The store's own record is gone")
         if record.version != self._record.version:
@@ -102,11 +119,11 @@ class Header:
             except KeyMissing as exc:
                 exc.what = f"The store's header was changed meanwhile. {exc.what}"
                 raise
-            if keys.store_id != self.keys.store_id:
+            if keys.store_id != self._keys.store_id:
                 raise self._gone("There is another store by now")
-            if not {*self.keys.numbers} <= {*keys.numbers}:
+            if not {*self._keys.numbers} <= {*keys.numbers}:
                 raise self._gone("The store's own record is an older one than it was")
-            self._record, self.keys = record, keys
+            self._record, self._keys = record, keys
         self._looked = self._monotonic()
 
     def rotate(self) -> bool:
@@ -114,32 +131,48 @@ class Header:
         self.look()
         if self.wrapped_under == self._source.key_ids[0]:
             return False
-        self._rewrite(_plain(self._record, self._source))
+        self._rewrite(_plain(self._there(), self._source))
         return True
 
     def rotate_data(self) -> int:
         """Add a data key, under which everything is sealed from now on. Return its number."""
         self.look()
-        plain = _plain(self._record, self._source)
-        number = self.keys.newest + 1
+        plain = _plain(self._there(), self._source)
+        number = self._keys.newest + 1
         plain["keys"][str(number)] = _text(os.urandom(KEY_BYTES))
         self._rewrite(plain)
         return number
 
     def _rewrite(self, plain: _Plain) -> None:
         record = _record(plain, self._source)
-        self._backend.write(record, replaces=self._record.version)
-        self._record, self.keys = record, _opened(record, self._source)
+        self._backend.write(record, replaces=self._there().version)
+        self._record, self._keys = record, _opened(record, self._source)
+
+    def _there(self) -> Record:
+        """Return the header, made if there is none."""
+        self.make()
+        assert self._record is not None  # noqa: S101  # for the type checker
+        return self._record
+
+    def _find(self) -> bool:
+        """Look whether the store was made meanwhile."""
+        record = self._backend.read(HEADER)
+        if record is not None:
+            self._take(record)
+        return record is not None
+
+    def _take(self, record: Record) -> None:
+        try:
+            self._keys = _opened(record, self._source)
+        except KeyMissing as exc:
+            exc.what = f"{exc.what}, for {self._backend.describe()}"
+            raise
+        self._record, self._looked = record, self._monotonic()
 
     def _made(self) -> Record:
         """Insert a new header, unless another process just did."""
-        plain = _Plain(
-            store=secrets.token_hex(WIDTH // 2),
-            keys={"1": _text(os.urandom(KEY_BYTES))},
-            index=_text(os.urandom(KEY_BYTES)),
-        )
         with suppress(StoreConflict):
-            self._backend.write(_record(plain, self._source), replaces=None)
+            self._backend.write(_record(_new(), self._source), replaces=None)
         found = self._backend.read(HEADER)
         if found is None:
             raise self._gone("The store's own record was deleted as it was made")
@@ -181,8 +214,20 @@ def _record(plain: _Plain, source: KeySource) -> Record:
     )
 
 
+def _new() -> _Plain:
+    """Return the keys of a new store."""
+    return _Plain(
+        store=secrets.token_hex(WIDTH // 2),
+        keys={"1": _text(os.urandom(KEY_BYTES))},
+        index=_text(os.urandom(KEY_BYTES)),
+    )
+
+
 def _opened(record: Record, source: KeySource) -> DataKeys:
-    plain = _plain(record, source)
+    return _keys_in(_plain(record, source))
+
+
+def _keys_in(plain: _Plain) -> DataKeys:
     # What is suppressed has keys in it: no error may come from it.
     with suppress(ValueError, TypeError, KeyError, AttributeError):
         return DataKeys(

@@ -336,9 +336,11 @@ class FolderJournal(Journal):
         return self._header.keys.digest("answer", base_refresh or "")
 
     def _part(self, base_refresh: str | None) -> str:
+        self._header.make()  # as below
         return f"{self._start(base_refresh)}-{secrets.token_hex(8)}{_PART}"
 
     def _put(self, name: str, part: str, kept: Entry | ClockError) -> None:
+        self._header.make()  # nobody would have the keys of one that is not there
         number, sealed = self._header.keys.seal(
             json.dumps(asdict(kept)).encode(), bound=_bound(name)
         )

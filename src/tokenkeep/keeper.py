@@ -14,7 +14,6 @@ from tokenkeep.errors import (
     StoreConflict,
     StoreError,
     StoreTampered,
-    TokenNotFound,
 )
 from tokenkeep.events import Event
 from tokenkeep.journal import Journal
@@ -22,7 +21,7 @@ from tokenkeep.local_swap import complete
 from tokenkeep.providers import Providers
 from tokenkeep.renewal import Ask, Renewer
 from tokenkeep.revoking import Revocations
-from tokenkeep.store import existing
+from tokenkeep.store import existing, not_found
 from tokenkeep.swapping import attempts
 from tokenkeep.sweeping import Swept, sweep
 from tokenkeep.token import Status, Token
@@ -140,12 +139,7 @@ class Keeper:
             id, user = token.id, token.user  # noqa: A001  # for the error
             found = self.store.find_token(token)
         if found is None:
-            raise TokenNotFound(
-                "There is no such token",
-                token_id=id,
-                user=user,
-                hint="It was deleted, or never there; see those there are with: tokenkeep list",
-            )
+            raise not_found(self.store, token_id=id, user=user)
         return self.valid(found, client_secret=client_secret)
 
     def valid(

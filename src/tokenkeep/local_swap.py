@@ -61,6 +61,10 @@ class LocalSwap(Store):
     def __repr__(self) -> str:
         return f"<LocalSwap {self._store!r}>"
 
+    def describe(self) -> str:
+        """See `Store.describe`."""
+        return f"a {type(self._store).__name__}"
+
     def find_token(self, token: Token) -> Token | None:
         """See `TokenStore.find_token`."""
         return self._seen(self._store.find_token(token))

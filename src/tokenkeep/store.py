@@ -177,6 +177,10 @@ class Store(TokenStore):
     journal: Journal | None = None
     """Where answers are kept until they are saved. None means in memory."""
 
+    def describe(self) -> str:
+        """Return where the tokens are, for errors: a path or an address, and no password."""
+        return f"a {type(self).__name__}"
+
     @abstractmethod
     def delete_version(self, token_id: str, version: str) -> None:
         """
@@ -252,9 +256,17 @@ def existing(store: Store, token_id: str) -> Token:
     """
     token = store.reread(token_id)
     if token is None:
-        raise TokenNotFound(
-            "There is no such token",
-            token_id=token_id,
-            hint="See those there are with: tokenkeep list",
-        )
+        raise not_found(store, token_id=token_id)
     return token
+
+
+def not_found(
+    store: Store, *, token_id: str | None = None, user: str | None = None
+) -> TokenNotFound:
+    """Return the error to raise for a token that is not in a store; it says in which."""
+    return TokenNotFound(
+        f"There is no such token in {store.describe()}",
+        token_id=token_id,
+        user=user,
+        hint="It was deleted, or never there; see those there are with: tokenkeep list",
+    )

@@ -70,6 +70,8 @@ class Vault(Store):
         state: Below it is the journal of a server's store. None means
             TOKENKEEP_STATE, else the user's state folder.
         clock: The time. None means the operating system's.
+        make: Whether the store is made at once if it is not there. False: with
+            the first token, and not by looking.
 
     Raises:
         ConfigurationError: *replaced* is something else.
@@ -89,6 +91,7 @@ class Vault(Store):
         cache_size: int = 10_000,
         state: Path | None = None,
         clock: Clock | None = None,
+        make: bool = True,
     ) -> None:
         if replaced not in (None, "keep", "revoke"):
             raise ConfigurationError("replaced has to be keep or revoke, or None")
@@ -98,6 +101,8 @@ class Vault(Store):
         self._replaced = replaced
         self._clock = clock or Clock()
         self._header = Header(backend, ring, self._clock.monotonic)
+        if make:
+            self._header.make()
         self.journal: Journal = journal or self._own_journal(state)
         self._cache = Cache(cache_size, max_staleness)
         self._rows = Rows(
@@ -120,6 +125,16 @@ class Vault(Store):
     def store_id(self) -> str:
         """What tells this store from any other, whatever name it is reached by."""
         return self._header.keys.store_id
+
+    @property
+    def is_made(self) -> bool:
+        """Whether the store is there."""
+        return self._header.is_made
+
+    def describe(self) -> str:
+        """See `Store.describe`."""
+        missing = "" if self.is_made else ", which is not there yet"
+        return f"{self.backend.describe()}{missing}"
 
     def habits(self, token: Token) -> saving.Habits:
         """Return what becomes of a refresh token of this provider that a login replaces."""
@@ -222,6 +237,7 @@ class Vault(Store):
         token = saving.cleaned(token, needs_login=self._needs_login)
         if token.data_center or token.environment:
             self.providers.expect_known(token)
+        self._header.make()
         return self._saver.save(self.providers.locate(token))
 
     def swap(self, token: Token) -> Token:
@@ -326,6 +342,7 @@ class Vault(Store):
         Raises:
             StoreConflict: Its id is taken, or what it is for has a row.
         """
+        self._header.make()
         owner = self._rows.owner(row)
         if row.ended:
             owner = self._header.keys.digest("ended", f"{row.id} {row.version}")
@@ -361,6 +378,7 @@ class Vault(Store):
 
     def lease(self, token: Token, claim: Claim) -> tuple[str, Claim]:
         """See `Store.lease`."""
+        self._header.make()
         owner = self._lease_owner(token)
         for _ in attempts(user=token.user):
             found = [
@@ -582,11 +600,10 @@ class Vault(Store):
             return FolderJournal(folder, self._header, like=home)
         if self.backend.embedded:
             return Journal()
+        return FolderJournal(lambda: self._journal_folder(state), self._header)
+
+    def _journal_folder(self, state: Path | None) -> Path | None:
         # Each store its own: one must not judge the answers of another's tokens.
         name = digest_of(f"{self.store_id} {self.backend.describe()}")[:16]
-
-        def place() -> Path | None:
-            where = state or folders.state()
-            return where and where / "journal" / name
-
-        return FolderJournal(place, self._header)
+        where = state or folders.state()
+        return where and where / "journal" / name

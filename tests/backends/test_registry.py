@@ -67,6 +67,7 @@ def test_relative_path(folder, url, kind, name):
 
     assert isinstance(backend, kind)
     assert backend.home == file_of(url) == folder / name
+    backend.write(record(), replaces=None)
     assert (folder / name).is_file()
 
 
@@ -83,7 +84,7 @@ def test_absolute_path(tmp_path, scheme):
 def test_windows_drive(monkeypatch):
     """A drive behind three slashes is an absolute path of Windows."""
     seen = []
-    monkeypatch.setattr(SQLiteBackend, "__init__", lambda _, path: seen.append(path))
+    monkeypatch.setattr(SQLiteBackend, "__init__", lambda _, path, **_options: seen.append(path))
 
     open_backend("sqlite:///C:/Users/Ana%20B/tokens.db")
     open_backend(r"sqlite:///C:\Users\tokens.db")

@@ -34,7 +34,7 @@ def environment(tmp_path, monkeypatch):
 @pytest.fixture
 def store(configured):  # noqa: ARG001  # its providers have to be there first
     """The store of the environment; its providers are the emulated ones."""
-    with_store = tokenkeep.open_store()
+    with_store = tokenkeep.open_store(make=True)
     yield with_store
     with_store.close()
 

@@ -50,8 +50,8 @@ def test_exit_statuses_are_documented(run):
 
 
 BY_STATUS = {
-    1: "ConfigurationError UnknownName KeyMissing StoreTampered ProviderRefused",
-    2: "EmptyLookup AmbiguousLookup",
+    1: "ConfigurationError KeyMissing StoreTampered ProviderRefused",
+    2: "EmptyLookup AmbiguousLookup UnknownName",
     3: "TokenNotFound",
     4: "LoginNeeded TokenRevoked GrantRejected",
     5: "ProviderUnavailable CoolingDown RenewalTimeout StoreUnavailable",
@@ -165,7 +165,7 @@ def test_an_odd_password_in_a_variable(run, environment):
     assert (5, False) == (result.exit_code, "hun[ter2" in result.output)
 
 
-@pytest.mark.usefixtures("configured")
+@pytest.mark.usefixtures("store")
 def test_where_options_stand(run):
     """Before a command's name and behind it; a store that is named beats the environment's."""
     other = tokenkeep.open_store("sqlite:///other.db")

@@ -77,7 +77,7 @@ def kill_after(steps, *calls):
 def work(*, deed, given, after, ids_of_owners):
     if ids_of_owners:
         SQLiteBackend.id_for = lambda _, owner: owner[:32][::-1]
-    keeper = Keeper(open_store())
+    keeper = Keeper(open_store(make=True))
     backend, provider = keeper.store.backend, keeper.providers.named("zoho")
     kill_after(after, (backend, "write"), (backend, "delete"), (provider, "revoke"))
     DEEDS[deed](keeper, given)

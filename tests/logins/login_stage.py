@@ -96,7 +96,7 @@ class Stage:
 
     def open(self, url=None, **given):
         """Open the store, or another one, as a process does that has just started."""
-        store = open_store(url or self.url, clock=self.clock, **given)
+        store = open_store(url or self.url, clock=self.clock, make=True, **given)
         self._opened.append(store)
         return store
 

@@ -79,6 +79,7 @@ class FileBackend(ForkSafe, Backend):
         path: The file. Created with mode 0600 if missing; one that others
             may read is tightened.
         busy_timeout: How long to wait while another process writes, in seconds.
+        make: As for `SQLiteBackend`.
 
     Raises:
         StoreUnavailable: *path* can't be read or written, or not be kept from others.
@@ -90,7 +91,7 @@ class FileBackend(ForkSafe, Backend):
 
     embedded = True
 
-    def __init__(self, path: str | Path, *, busy_timeout: float = 5.0) -> None:
+    def __init__(self, path: str | Path, *, busy_timeout: float = 5.0, make: bool = True) -> None:
         if not 0 <= busy_timeout <= 86400:  # noqa: PLR2004 - a day
             raise ConfigurationError("busy_timeout is a number of seconds from 0 to 86400")
         super().__init__()
@@ -101,12 +102,14 @@ class FileBackend(ForkSafe, Backend):
         self._held: os.stat_result | None = None
         self._commits = 0
         self._loaded: tuple[Hashable, Table] | None = None
-        self._start()
+        if make and self._is_unmade():
+            self._locked(self._make, busy_timeout)
+        self._load()
 
     @classmethod
     def from_url(cls, url: str) -> Self:
         """
-        Open the file a URL names.
+        Open the file a URL names; a missing one is made with the first record.
 
         Args:
             url: ``file:///relative.json`` or ``file:////absolute.json``;
@@ -118,7 +121,7 @@ class FileBackend(ForkSafe, Backend):
         """
         parsed = StoreURL.parse(url)
         options = parsed.options({"busy_timeout": float})
-        return cls(parsed.path(), **options)
+        return cls(parsed.path(), make=False, **options)
 
     def read(self, record_id: str) -> Record | None:
         return self._load().read(record_id)
@@ -131,7 +134,7 @@ class FileBackend(ForkSafe, Backend):
             table.write(record, replaces=replaces)
             self._save(table)
 
-        self._change(write, self._busy_timeout)
+        self._change(write, self._busy_timeout, make=replaces is None)
 
     def delete(self, record_id: str, *, replaces: str | None = None) -> bool:
         def delete(table: Table) -> bool:
@@ -165,6 +168,8 @@ class FileBackend(ForkSafe, Backend):
         return self._change(clear, self._busy_timeout)
 
     def revision(self) -> Hashable:
+        if self._is_unmade():
+            return None, self._commits
         try:
             return _stamp(self._path.stat()), self._commits
         except OSError as exc:
@@ -180,6 +185,8 @@ class FileBackend(ForkSafe, Backend):
 
     def _load(self) -> Table:
         """Return what is in the file now. Not to be changed: readers share it."""
+        if self._is_unmade():
+            return Table()
         loaded = self._loaded
         try:
             if loaded and loaded[0] == _stamp(self._path.stat()):
@@ -227,30 +234,32 @@ class FileBackend(ForkSafe, Backend):
 
     # Writing
 
-    def _start(self) -> None:
-        """Make the file if there is none or an empty one; look into it in any case."""
-        if not self._is_empty():
-            self._load()
-            return
+    def _make(self) -> None:
+        if self._is_unmade():
+            self._save(Table())
 
-        def start() -> None:
-            if self._is_empty():
-                self._save(Table())
-            self._load()
-
-        self._locked(start, self._busy_timeout)
-
-    def _is_empty(self) -> bool:
+    def _is_unmade(self) -> bool:
+        """Tell whether there is no file, or an empty one, and never was another."""
+        if self._loaded is not None:
+            return False
         try:
             found = self._path.stat()
-        except FileNotFoundError:
-            return True
         except OSError as exc:
+            if exc.errno == errno.ENOENT and self._path.parent.is_dir():
+                return True
             self._refuse(exc)
         return stat.S_ISREG(found.st_mode) and not found.st_size
 
-    def _change(self, work: Callable[[Table], _Result], timeout: float) -> _Result:
-        """Give *work* a table to change and `_save`; nobody else writes meanwhile."""
+    def _change(
+        self, work: Callable[[Table], _Result], timeout: float, *, make: bool = False
+    ) -> _Result:
+        """
+        Give *work* a table to change and `_save`; nobody else writes meanwhile.
+
+        *make* says whether it makes the file if there is none.
+        """
+        if not make and self._is_unmade():
+            return work(Table())
         return self._locked(lambda: work(self._load().copy()), timeout)
 
     def _locked(self, work: Callable[[], _Result], timeout: float) -> _Result:

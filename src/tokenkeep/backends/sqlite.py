@@ -71,6 +71,8 @@ class SQLiteBackend(ForkSafe, Backend):
             which a fork copies and `close` keeps. A missing file is created
             with mode 0600; one that others may read is tightened.
         busy_timeout: How long to wait while another process writes, in seconds.
+        make: Whether a missing file is created at once. False: with the first
+            record, and until then it is read as an empty one.
 
     Raises:
         StoreUnavailable: *path* can't be opened, or not be kept from others.
@@ -81,7 +83,7 @@ class SQLiteBackend(ForkSafe, Backend):
 
     embedded = True
 
-    def __init__(self, path: str | Path, *, busy_timeout: float = 5.0) -> None:
+    def __init__(self, path: str | Path, *, busy_timeout: float = 5.0, make: bool = True) -> None:
         if not 0 <= busy_timeout <= 86400:  # noqa: PLR2004 - a day
             raise ConfigurationError("busy_timeout is a number of seconds from 0 to 86400")
         super().__init__()
@@ -96,12 +98,12 @@ class SQLiteBackend(ForkSafe, Backend):
         self._pid = 0
         self._file = DatabaseFile(self._path)
         self._look_at = 0.0
-        self._patiently(self._ready)
+        self._patiently(lambda: self._ready(make=make))
 
     @classmethod
     def from_url(cls, url: str) -> Self:
         """
-        Open the database a URL names.
+        Open the database a URL names; a missing one is made with the first record.
 
         Args:
             url: ``sqlite:///relative.db``, ``sqlite:////absolute.db`` or
@@ -113,7 +115,7 @@ class SQLiteBackend(ForkSafe, Backend):
         """
         parsed = StoreURL.parse(url)
         options = parsed.options({"busy_timeout": float})
-        return cls(parsed.path(), **options)
+        return cls(parsed.path(), make=False, **options)
 
     def read(self, record_id: str) -> Record | None:
         # As `_patiently` does it, which would cost a tenth more where nobody is in the way.
@@ -140,7 +142,7 @@ class SQLiteBackend(ForkSafe, Backend):
 
     def write(self, record: Record, *, replaces: str | None) -> None:
         if replaces is None:
-            done = self._patiently(lambda: self._change(_INSERT, to_row(record)), record.id)
+            done = self._patiently(lambda: self._insert(record), record.id)
         else:
             done = self._patiently(lambda: self._replace(record, replaces), record.id)
         if not done:
@@ -262,10 +264,14 @@ class SQLiteBackend(ForkSafe, Backend):
             self._pid = 0
             self._link.close()
 
-    def _ready(self) -> None:
-        """Open if closed; refuse a connection of another process or of a replaced file."""
+    def _ready(self, *, make: bool = False) -> None:
+        """
+        Open if closed; refuse a connection of another process or of a replaced file.
+
+        *make* says whether to make the database if there is none.
+        """
         if not self._pid:
-            self._open()
+            self._open(make=make)
         elif self._in_memory:
             self._pid = getpid()
         elif self._pid != getpid():
@@ -275,10 +281,11 @@ class SQLiteBackend(ForkSafe, Backend):
             raise self._file.replaced()
         self._look_at = math.inf if self._in_memory else monotonic() + 1.0
 
-    def _open(self) -> None:
+    def _open(self, *, make: bool) -> None:
         self._link.close()  # what an interrupted call may have left
-        if self._in_memory:
-            cursor = self._link.open(self._path, None)
+        is_there = make or self._in_memory or self._file.is_there()
+        if self._in_memory or not is_there:
+            cursor = self._link.open(MEMORY, None)
         else:
             self._file.make()
             cursor = self._link.open(self._path, self._file)
@@ -286,7 +293,12 @@ class SQLiteBackend(ForkSafe, Backend):
         self._execute = cursor.execute
         # The new connection's data_version may be one that was seen before.
         self._commits += 1
-        self._pid = getpid()
+        # An empty one in memory stands in for a file that is not there: each call looks again.
+        self._pid = getpid() if is_there else 0
+
+    def _insert(self, record: Record) -> int:
+        self._ready(make=True)
+        return self._execute_change(_INSERT, to_row(record))
 
     def _replace(self, record: Record, replaces: str) -> int:
         self._ready()

@@ -66,6 +66,24 @@ class DatabaseFile:
         if found.st_size == 1:  # SQLite takes it for an empty one, and would overwrite it
             raise private_file.foreign(self._path, "is not a SQLite database")
 
+    def is_there(self) -> bool:
+        """
+        Return whether there is anything, or was.
+
+        Raises:
+            StoreUnavailable: It can't be reached.
+        """
+        if self._first is not None:
+            return True
+        try:
+            return self._path.stat().st_size > 0
+        except FileNotFoundError as exc:
+            if not self._path.parent.is_dir():
+                private_file.refuse(self._path, exc)
+            return False
+        except OSError as exc:
+            private_file.refuse(self._path, exc)
+
     def look(self) -> tuple[int, int] | None:
         """Return which file it is, by device and inode. None if there is none."""
         try:

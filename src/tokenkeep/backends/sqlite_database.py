@@ -8,7 +8,13 @@ from pathlib import Path
 from tokenkeep.backends import private_file
 from tokenkeep.backends.base import MARKS
 from tokenkeep.backends.rows import COLUMNS
-from tokenkeep.errors import StoreConflict, StoreError, StoreTooNew, StoreUnavailable
+from tokenkeep.errors import (
+    StoreConflict,
+    StoreError,
+    StoreTampered,
+    StoreTooNew,
+    StoreUnavailable,
+)
 
 MEMORY = Path(":memory:")
 """What SQLite calls a database without a file."""
@@ -56,10 +62,6 @@ _REASONS = {
         "Give this user the right to write it and its folder: SQLite keeps -wal and -shm there",
     ),
     sqlite3.SQLITE_PERM: ("permission is denied", "Give this user the right to write it"),
-    sqlite3.SQLITE_CORRUPT: (
-        "it is damaged",
-        "Put it back from a backup, or move it away and log in again",
-    ),
     sqlite3.SQLITE_IOERR: (
         "the disk reports an error",
         "Check its free space, the limits of this process and the disk's health",
@@ -188,6 +190,11 @@ def explain(
         )
     if code & 0xFF == sqlite3.SQLITE_NOTADB:
         return private_file.foreign(path, "is not a SQLite database")
+    if code & 0xFF == sqlite3.SQLITE_CORRUPT:
+        return StoreTampered(
+            f"{path} is damaged",
+            hint="Put it back from a backup, or move it away and log in again",
+        )
     if is_busy(exc):
         return private_file.busy(path, waited)
     reason, hint = _REASONS.get(code & 0xFF, (str(exc), None))

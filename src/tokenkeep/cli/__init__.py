@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from typing import NoReturn
 
@@ -10,6 +11,12 @@ _NEEDED = ("click", "rich")
 
 def main() -> NoReturn:
     """Run the command line and exit; without the ``cli`` extra say how to get it."""
+    for name in ("stdout", "stderr"):
+        stream = getattr(sys, name)
+        if stream is None:  # closed: the next file that is opened must not be in its place
+            setattr(sys, name, open(os.devnull, "w"))  # noqa: PTH123, SIM115
+        else:
+            stream.reconfigure(errors="backslashreplace")
     try:
         for name in _NEEDED:
             __import__(name)

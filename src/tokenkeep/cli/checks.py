@@ -8,8 +8,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
 from tokenkeep import folders, keys
-from tokenkeep.backends import file_of, open_backend
-from tokenkeep.backends.base import HEADER
+from tokenkeep.backends import file_of
 from tokenkeep.backends.urls import scheme_of
 from tokenkeep.cli import output
 from tokenkeep.clock import CLOCK_TOLERANCE
@@ -130,17 +129,12 @@ def check_modes(
 def check_store(url: str, environ: Mapping[str, str], contents: Contents) -> Iterator[Check]:
     """Yield whether a store opens with the keys at hand; fill in what is in it."""
     try:
-        ring = keys.load(environ)
-        if ring is None and is_empty(url):
-            yield Check("store", "ok", "empty")
-            yield Check("key", "ok", "none yet: it is made with the first token")
-            return
         vault = open_store(url, environ=environ)
     except TokenKeepError as exc:
         yield _failed("key" if "Key" in type(exc).__name__ else "store", exc)
         return
     try:
-        yield Check("store", "ok", vault.backend.describe())
+        yield Check("store", "ok", vault.describe())
         yield from check_server(vault.backend)
         yield check_contents(vault, contents)
         yield check_journal(vault)
@@ -152,15 +146,6 @@ def check_store(url: str, environ: Mapping[str, str], contents: Contents) -> Ite
     if contents.dead:
         text = f"{output.counted(contents.dead, 'token needs', 'tokens need')} a new login"
         yield Check("tokens", "warning", text, "tokenkeep login")
-
-
-def is_empty(url: str) -> bool:
-    """Tell whether an embedded store has no keys of its own yet."""
-    backend = open_backend(url)
-    try:
-        return backend.embedded and backend.read(HEADER) is None
-    finally:
-        backend.close()
 
 
 def check_server(backend: Backend) -> Iterator[Check]:

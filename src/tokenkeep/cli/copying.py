@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from tokenkeep.cli import output, progress
-from tokenkeep.cli.places import CONFIGURED, exists, open_or_imagine, store_url
-from tokenkeep.cli.session import Session, log_to_stderr, pass_session
+from tokenkeep.cli.places import CONFIGURED, open_or_imagine, store_url
+from tokenkeep.cli.session import Session, exists, log_to_stderr, pass_session
 from tokenkeep.errors import ConfigurationError, StoreConflict, StoreUnavailable
 
 if TYPE_CHECKING:
@@ -124,7 +124,7 @@ def _stores(
         raise ConfigurationError("The store FROM is not there", hint="Check the URL of FROM")
     opened = open_or_imagine(url)
     context.call_on_close(opened.close)
-    to = open_or_imagine(other) if dry_run else open_store(other)
+    to = open_or_imagine(other) if dry_run else open_store(other, make=True)
     context.call_on_close(to.close)
     return opened, to
 

@@ -43,7 +43,8 @@ def tell(check: Check) -> None:
     """Print one line, and what to do in another."""
     state, text = check.state, f"{output.visible(check.name)}: {output.visible(check.text)}"
     if not output.is_terminal():
-        click.echo("\t".join((state, check.name, output.visible(check.text), check.hint or "")))
+        cells = (state, check.name, check.text, check.hint or "")
+        click.echo("\t".join(map(output.visible, cells)))
         return
     from rich.console import Console
     from rich.text import Text

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from contextlib import suppress
 from typing import Any
 
 import click
@@ -14,7 +15,7 @@ EXIT_STATUSES = {
     0: "done",
     1: "failed",
     2: "wrong usage",
-    3: "no such token",
+    3: "no such token, or no store yet",
     4: "a new login is needed",
     5: "try again later",
     130: "interrupted",
@@ -29,6 +30,7 @@ _BY_ERROR: tuple[tuple[type[Exception], int], ...] = (
     (click.UsageError, 2),
     (errors.TokenNotFound, 3),
     (errors.LookupFailed, 2),
+    (errors.UnknownName, 2),
     (errors.LoginNeeded, 4),
     (errors.GrantRejected, 4),
     (errors.ProviderRefused, 1),
@@ -51,14 +53,8 @@ def report(exc: Exception, *, as_json: bool) -> int:
         The exit status.
     """
     status = next((code for kind, code in _BY_ERROR if isinstance(exc, kind)), 1)
-    facts = _facts(exc)
-    if as_json:
-        click.echo(json.dumps({"error": {**facts, "exit_status": status}}), err=True)
-        return status
-    text = str(exc) if isinstance(exc, errors.TokenKeepError) else facts["message"]
-    click.echo(f"tokenkeep: {visible(text)}", err=True)
-    if isinstance(exc, click.UsageError) and exc.ctx is not None:
-        click.echo(f"See: {exc.ctx.command_path} --help", err=True)
+    with suppress(OSError):  # nobody reads it, but the status is the same
+        _say(exc, status, as_json=as_json)
     return status
 
 
@@ -71,6 +67,17 @@ def aborted(abort: click.Abort) -> int:
     return 1
 
 
+def _say(exc: Exception, status: int, *, as_json: bool) -> None:
+    facts = _facts(exc)
+    if as_json:
+        click.echo(json.dumps({"error": {**facts, "exit_status": status}}), err=True)
+        return
+    text = str(exc) if isinstance(exc, errors.TokenKeepError) else facts["message"]
+    click.echo(f"tokenkeep: {visible(text)}", err=True)
+    if isinstance(exc, click.UsageError) and exc.ctx is not None:
+        click.echo(f"See: {exc.ctx.command_path} --help", err=True)
+
+
 def _facts(exc: Exception) -> dict[str, Any]:
     if isinstance(exc, errors.TokenKeepError):
         names = ("token_id", "user", "hint", "error", "until")
@@ -79,6 +86,7 @@ def _facts(exc: Exception) -> dict[str, Any]:
         return {"name": type(exc).__name__, "message": exc.what, **known}
     if isinstance(exc, click.ClickException):
         return {"name": type(exc).__name__, "message": exc.format_message()}
-    if isinstance(exc, OSError) and exc.filename:
-        return {"name": type(exc).__name__, "message": f"{exc.filename}: {exc.strerror}"}
+    if isinstance(exc, OSError):
+        where = exc.filename or "What there is to say can't be written"
+        return {"name": type(exc).__name__, "message": f"{where}: {exc.strerror or exc}"}
     return {"name": type(exc).__name__, "message": str(exc)}

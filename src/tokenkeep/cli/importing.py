@@ -157,6 +157,6 @@ def _store(session: Session, *, dry_run: bool) -> Vault:
     from tokenkeep import config
 
     url = store_url(session, None)
-    vault = open_or_imagine(url) if dry_run else config.open_store(url)
+    vault = open_or_imagine(url) if dry_run else config.open_store(url, make=True)
     click.get_current_context().call_on_close(vault.close)
     return vault

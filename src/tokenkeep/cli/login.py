@@ -90,7 +90,7 @@ def login(session: Session, /, **given: Any) -> None:
     """
     check(given)
     with listening(given) as here:
-        keeper = session.keeper()
+        keeper = session.keeper(make=True)
         center = zoho_of(keeper).table.by_name(given["data_center"])
         check_environment(center, given["environment"])
         if by_code(given):

@@ -27,12 +27,15 @@ def is_terminal() -> bool:
 
 def visible(text: object) -> str:
     r"""
-    Return a text without anything that a terminal or a program would act on.
+    Return a text without anything that a terminal or a program would act on, or can't show.
 
     Names come from providers and databases: control characters, tabs and
-    line breaks in them are shown as ``\x1b``, ``\t`` and the like.
+    line breaks in them are shown as ``\x1b``, ``\t`` and the like, and so is
+    what the encoding of the output does not have: ``\u0141``.
     """
-    return errors.visible(str(text))
+    shown = errors.visible(str(text))
+    encoding = sys.stdout.encoding or "utf-8"
+    return shown.encode(encoding, "backslashreplace").decode(encoding)
 
 
 def document(value: object) -> None:

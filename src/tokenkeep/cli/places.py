@@ -7,13 +7,11 @@ from typing import TYPE_CHECKING
 
 import click
 
-from tokenkeep.backends import file_of
 from tokenkeep.cli.secrets_in import expect_no_password
 from tokenkeep.cli.secrets_in import password_of as password_of  # noqa: PLC0414  # for importing
-from tokenkeep.errors import KeyMissing
+from tokenkeep.cli.session import Session, exists
 
 if TYPE_CHECKING:
-    from tokenkeep.cli.session import Session
     from tokenkeep.vault import Vault
 
 FROM_ENVIRONMENT = "env:"
@@ -60,23 +58,7 @@ def store_url(session: Session, argument: str | None) -> str:
 
 
 def open_or_imagine(url: str) -> Vault:
-    """Open a store to look at, changing nothing; one that is not there is empty, in memory."""
-    from tokenkeep import config, keys
+    """Open a store to look at, making nothing; one that is not there is empty, in memory."""
+    from tokenkeep.config import open_store
 
-    if exists(url):
-        ring = keys.load(os.environ)
-        # Whatever is stored is refused without its key; only an empty store takes this one.
-        spare = None if ring else [os.urandom(32)]
-        try:
-            return config.open_store(url, keys_newest_first=spare)
-        except KeyMissing:
-            if spare is None:
-                raise
-            return config.open_store(url)  # fails again, and says which key and where it looked
-    return config.open_store("memory:", keys_newest_first=[os.urandom(32)])
-
-
-def exists(url: str) -> bool:
-    """Tell whether opening a store would make nothing."""
-    path = file_of(url)
-    return path is None or (path.exists() and path.stat().st_size > 0)
+    return open_store(url if exists(url) else "memory:")

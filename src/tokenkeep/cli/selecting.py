@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from tokenkeep.errors import AmbiguousLookup, TokenNotFound
+from tokenkeep.errors import AmbiguousLookup
+from tokenkeep.store import not_found
 from tokenkeep.token import Token
 
 if TYPE_CHECKING:
@@ -60,14 +61,10 @@ def find(vault: Vault, asked: Token) -> Token:
             exc.hint = str(exc.hint).replace(name, f"--{name.replace('_', '-')}")
         raise
     if found is None:
-        raise TokenNotFound(
-            "There is no such token",
-            token_id=asked.id,
-            user=asked.user,
-            hint=_TOO_SHORT
-            if asked.id and asked.id.startswith("tk_") and len(asked.id) < SHORTEST_PREFIX
-            else "See those there are with: tokenkeep list",
-        )
+        missing = not_found(vault, token_id=asked.id, user=asked.user)
+        if asked.id and asked.id.startswith("tk_") and len(asked.id) < SHORTEST_PREFIX:
+            missing.hint = _TOO_SHORT
+        raise missing
     return found
 
 

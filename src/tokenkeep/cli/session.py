@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
 import click
 
+from tokenkeep.backends import file_of
 from tokenkeep.cli import output
 from tokenkeep.cli.secrets_in import expect_no_password
+from tokenkeep.errors import TokenNotFound
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -39,21 +41,34 @@ class Session:
     verbosity: int = 0
     _opened: Vault | None = None
 
-    def vault(self) -> Vault:
-        """Return the store, opened once; closed when the command ends."""
-        from tokenkeep.config import open_store
+    def vault(self, *, make: bool = False) -> Vault:
+        """
+        Return the store, opened once; closed when the command ends.
+
+        Args:
+            make: Whether to make it if it is not there.
+
+        Raises:
+            TokenNotFound: It is not there, and is not to be made.
+        """
+        from tokenkeep.config import open_store, settings
 
         if self._opened is None:
             log_to_stderr(self.verbosity)
-            self._opened = open_store(self.store)
+            url = self.store or settings().store
+            if not make and not exists(url):
+                raise _no_store(f"no file {file_of(url)}")
+            self._opened = open_store(url, make=make)
             click.get_current_context().call_on_close(self._opened.close)
+            if not self._opened.is_made:
+                raise _no_store(f"nothing in {self._opened.backend.describe()}")
         return self._opened
 
-    def keeper(self) -> Keeper:
-        """Return what hands out the store's tokens."""
+    def keeper(self, *, make: bool = False) -> Keeper:
+        """Return what hands out the tokens of the store; *make* as for `vault`."""
         from tokenkeep.keeper import Keeper
 
-        return Keeper(self.vault())
+        return Keeper(self.vault(make=make))
 
     def now(self) -> float:
         """Return the time in epoch seconds."""
@@ -76,6 +91,20 @@ class Session:
         """Say something on standard error that is not the result."""
         if self.verbosity >= 0:
             click.echo(output.visible(sentence), err=True)
+
+
+def exists(url: str) -> bool:
+    """Tell whether there is a store at a URL, as far as that is seen without opening it."""
+    path = file_of(url)
+    return path is None or (path.exists() and path.stat().st_size > 0)
+
+
+def _no_store(what: str) -> TokenNotFound:
+    return TokenNotFound(
+        f"There is no store yet: {what}",
+        hint="The first tokenkeep login or import makes it; or name another one, with --store or "
+        "TOKENKEEP_STORE",
+    )
 
 
 def pass_session(command: Callable[Concatenate[Session, _P], _R]) -> Callable[_P, _R]:

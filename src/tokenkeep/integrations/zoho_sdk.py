@@ -25,7 +25,7 @@ from tokenkeep.errors import (
 from tokenkeep.events import logger
 from tokenkeep.lookup import digest_of
 from tokenkeep.saving import is_older, same_thing
-from tokenkeep.store import TokenStore
+from tokenkeep.store import TokenStore, not_found
 from tokenkeep.token import Status, Token
 
 if TYPE_CHECKING:
@@ -364,11 +364,7 @@ class SDKStore:
     def _existing(self, token_id: str) -> Token:
         stored = self._zohos(token_id)
         if stored is None:
-            raise TokenNotFound(
-                "There is no such token",
-                token_id=token_id,
-                hint="It was deleted, or never there; see those there are with: tokenkeep list",
-            )
+            raise not_found(self.keeper.store, token_id=token_id)
         return stored
 
     def _all_zohos(self) -> Iterator[Token]:

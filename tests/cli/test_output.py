@@ -1,0 +1,95 @@
+"""What the console can't show, and where nobody reads: escaped, and no traceback after half a command."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+from tokenkeep import Token
+
+NAME = "Łukasz-🍁@example.com"
+ESCAPED = r"\u0141ukasz-\U0001f341@example.com"
+ODD = "北京\u202e@example.com"
+
+
+def ran(*args, **given):
+    """Run a command as a process, and return its status, output and errors."""
+    words = [sys.executable, "-m", "tokenkeep", *args]
+    done = subprocess.run(words, capture_output="stdout" not in given, check=False, **given)
+    return done.returncode, done.stdout or b"", done.stderr or b""
+
+
+@pytest.mark.parametrize("encoding", ["cp1252", "ascii", "latin-1", "ascii:strict", "utf-8"])
+def test_what_the_encoding_has_not(environment, store, tmp_path, encoding):
+    """It is escaped on every way out, and the command ends as without."""
+    environment.setenv("PYTHONIOENCODING", encoding)
+    shown = NAME if encoding == "utf-8" else ESCAPED
+    row = store.save_token(Token(user=NAME, refresh_token="r", access_token="a", client_id="c"))
+    store.save_token(Token(user=ODD, access_token="b", client_id="c"))
+    charset = encoding.partition(":")[0]
+
+    def says(status, *args, stdin=b""):
+        code, out, err = ran(*args, input=stdin)
+        assert (status, False) == (code, b"Traceback" in err), (args, err)
+        return (out + err).decode(charset)
+
+    assert shown in says(0, "list")
+    assert r"\u202e" in says(0, "list")
+    assert shown in says(0, "show", str(row.id))
+    assert r"\u0141" in says(0, "--json", "list")
+    assert shown in says(1, "renew", "--user", NAME)  # an error
+    assert f"{shown}x" in says(3, "token", "--user", f"{NAME}x")
+    assert shown in says(2, "delete", "--user", NAME)  # a question
+    (tmp_path / "sdk.csv").write_text(
+        "id,user_mail,client_id,client_secret,refresh_token,access_token,grant_token,expiry_time,"
+        f"redirect_url\n1,Ż{NAME},c,s,r2,a2,,,\n"
+    )
+    says(0, "import", "sdk.csv", "--data-center", "us")
+    says(0, "export", "--official-csv", f"{NAME}.csv", "--yes")
+    assert NAME in (tmp_path / f"{NAME}.csv").read_text()
+    assert shown in says(0, "delete", "--user", NAME, "--yes")
+    assert store.find_token_by_id(str(row.id)) is None
+
+
+@pytest.mark.parametrize("args", ["list", "show --user u1", "--json list", "--help", "nothing"])
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="there is no /dev/full")  # noqa: PTH110
+def test_a_full_disk(store, args):
+    """It is a sentence, or a status at least where that can't be said either."""
+    store.save_token(Token(user="u1", access_token="a", client_id="c"))
+    with open("/dev/full", "wb") as full:  # noqa: PTH123
+        code, _, _ = ran(*args.split(), stdout=full, stderr=full)
+        status, _, err = ran(*args.split(), stdout=full, stderr=subprocess.PIPE)
+
+    assert code == status == (2 if args == "nothing" else 1)
+    assert b"Traceback" not in err
+    assert b"Exception ignored" not in err
+    assert err.count(b"\n") <= 2
+
+
+@pytest.mark.parametrize("args", ["list", "show --user u1", "doctor --store memory:"])
+def test_closed_streams(store, args):
+    """A service without standard streams: nothing of the store is opened in their place."""
+    store.save_token(Token(user="u1", access_token="a", client_id="c"))
+    words = f"exec {sys.executable} -m tokenkeep {args} >&- 2>&-"
+
+    status = subprocess.run(["sh", "-c", words], check=False).returncode
+
+    assert status in (0, 1)
+    assert 1 == len(store.get_tokens())
+
+
+def test_a_reader_who_goes(environment, store):
+    """As with head: nothing is wrong, and nothing is said."""
+    for number in range(1500):
+        store.save_token(Token(user=f"{NAME}{number}", access_token=f"a{number}", client_id="c"))
+    for encoding in ("utf-8", "ascii"):
+        environment.setenv("PYTHONIOENCODING", encoding)
+        words = f"{sys.executable} -m tokenkeep list; echo $? >&2"
+        done = subprocess.run(
+            ["bash", "-c", f"({words}) | head -1"], capture_output=True, check=False
+        )
+        assert b"141\n" == done.stderr
+        assert 1 == done.stdout.count(b"\n")
