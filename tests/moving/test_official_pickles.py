@@ -145,7 +145,9 @@ EVIL = {
     "a persistent id": b"\x80\x02U\x01xQ.",
     "an extension": b"\x80\x02\x82\x2a)\x81.",
     "arguments for the class": HEAD + b"U\x01x\x85\x81}(ub.",
-    "a call of the class": HEAD + b")R}(ub.",
+    "a call of the class": PYTHON_2.replace(b")\x81", b")R"),
+    "one more step": PYTHON_2.replace(b"ub.", b"u0b."),
+    "steps in another order": PYTHON_2.replace(b"}q\x02(", b"(}q\x02"),
     "a state that is no dict": HEAD + b")\x81U\x01xb.",
     "a state of two parts": HEAD + b")\x81}}\x86b.",
     "another class with that state": PYTHON_2.replace(b"ZohoOAuthTokens", b"ZohoOAuth"),
@@ -167,7 +169,7 @@ EVIL = {
     "2^62 bytes of text": b"\x80\x04\x8d" + struct.pack("<Q", 1 << 62) + b"x",
     "a frame of 2^62 bytes": b"\x80\x04\x95" + struct.pack("<Q", 1 << 62) + b".",
     "a number of a million digits": HEAD + b")\x81}(U\x01xI" + b"9" * 1_000_000 + b"\nub.",
-    "steps without an end": HEAD + b")\x81}(" + b"K\x01" * 1_000_000,
+    "steps without an end": HEAD + b"".join(b"J" + struct.pack("<i", each) for each in range(300_000)),
     "a bomb of tuples": b"\x80\x02)q\x00" + b"h\x00h\x00\x86q\x00" * 100 + b".",
 }  # fmt: skip
 
