@@ -169,7 +169,7 @@ EVIL = {
     "2^62 bytes of text": b"\x80\x04\x8d" + struct.pack("<Q", 1 << 62) + b"x",
     "a frame of 2^62 bytes": b"\x80\x04\x95" + struct.pack("<Q", 1 << 62) + b".",
     "a number of a million digits": HEAD + b")\x81}(U\x01xI" + b"9" * 1_000_000 + b"\nub.",
-    "steps without an end": HEAD + b"".join(b"J" + struct.pack("<i", each) for each in range(300_000)),
+    "steps without an end": HEAD + b"".join(struct.pack("<ci", b"J", n) for n in range(300_000)),
     "a bomb of tuples": b"\x80\x02)q\x00" + b"h\x00h\x00\x86q\x00" * 100 + b".",
 }  # fmt: skip
 

@@ -10,7 +10,7 @@ docs/zoho-sdk.md.
 from __future__ import annotations
 
 import threading
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from tokenkeep.clock import Clock
 from tokenkeep.errors import (
@@ -25,7 +25,7 @@ from tokenkeep.errors import (
 from tokenkeep.events import logger
 from tokenkeep.lookup import digest_of
 from tokenkeep.saving import is_older, same_thing
-from tokenkeep.store import TokenStore
+from tokenkeep.store import TokenStore, of_one_process
 from tokenkeep.token import Status, Token
 
 if TYPE_CHECKING:
@@ -130,6 +130,10 @@ class SDKStore:
 
     def __repr__(self) -> str:
         return f"<SDKStore {self.keeper.store!r}>"
+
+    def __reduce__(self) -> NoReturn:
+        """Refuse to be pickled or copied."""
+        raise of_one_process(self, "SDKStore(URL)")
 
     def find_token(self, token: Any) -> Any:
         """
