@@ -10,6 +10,7 @@ docs/zoho-sdk.md.
 from __future__ import annotations
 
 import threading
+import traceback
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from tokenkeep.clock import Clock
@@ -50,12 +51,15 @@ except ModuleNotFoundError as _exc:
         hint="Install it: pip install 'tokenkeep[zoho]', or the generation you use",
     ) from _exc
 
-__all__ = ["CODE", "PROVIDER", "SDK_FLOOR", "NoToken", "SDKStore"]
+__all__ = ["CODE", "PROVIDER", "REFUSED", "SDK_FLOOR", "NoToken", "SDKStore", "is_refused"]
 
 CODE = "TOKENKEEP"
 """The code of each SDKException raised here; its cause is tokenkeep's own error."""
 
 PROVIDER = "zoho"
+
+REFUSED = frozenset({"INVALID_TOKEN", "AUTHENTICATION_FAILURE", "INVALID_OAUTHTOKEN"})
+"""The CRM's codes for an access token that it does not take, or not any more."""
 
 SDK_FLOOR = 10.0
 """
@@ -63,6 +67,10 @@ The SDK itself asks for a new access token when less than 5 s are left, in
 every thread and process. What is valid is shown to it with at least this much
 left, in seconds, so that it never does.
 """
+
+_UNAUTHORIZED = 401
+_SCOPE = "OAUTH_SCOPE_MISMATCH"
+"""What the CRM answers with the same status where a new access token would not help."""
 
 _NOTHING = Token()
 
@@ -288,7 +296,7 @@ class SDKStore:
 
     def rejected(self, token: Any) -> None:
         """
-        Report that the CRM has refused the access token, with status 401.
+        Report that the CRM has refused the access token: `is_refused` tells.
 
         The SDK never does. Renews only if that access token is still the
         stored one and at least a minute old: a younger one is not what the
@@ -482,6 +490,41 @@ class NoToken:
     def remove(self) -> bool:
         """Remove nothing; False, as there was nothing."""
         return False
+
+
+def is_refused(answer: Any) -> bool:
+    """
+    Tell whether the CRM has refused the access token of a call: then report it, see `SDKStore`.
+
+    Args:
+        answer: What the call has returned, the object in that, or the
+            `SDKException` it has raised: the SDK asks for a module's fields
+            before its first request, and raises what is answered then.
+    """
+    code, status = _said(answer)
+    return code in REFUSED or (status == _UNAUTHORIZED and code != _SCOPE)
+
+
+def _said(answer: Any) -> tuple[object, object]:
+    """Return the CRM's code in an answer, and the HTTP status; None for what is not known."""
+    if isinstance(answer, SDKException):
+        if isinstance(answer.cause, SDKException):
+            return _said(answer.cause)
+        code = (answer.details or _unraised(answer.cause)).get("code")
+        return code, code  # where the SDK makes no sense of what came, it has the status there
+    said = getattr(answer, "get_object", lambda: answer)()
+    code = getattr(said, "get_code", lambda: None)()
+    status = getattr(answer, "get_status_code", lambda: None)()
+    return getattr(code, "get_value", lambda: code)(), status
+
+
+def _unraised(cause: object) -> dict[str, object]:
+    """Return the answer that 5_0 means to raise when it asks for fields, and raises nothing."""
+    found: dict[str, object] = {}
+    if isinstance(cause, RuntimeError):
+        for frame, _ in traceback.walk_tb(cause.__traceback__):
+            found = frame.f_locals.get("error_response", found)
+    return found
 
 
 # The SDK asks isinstance of its own classes. Those have no type information:
