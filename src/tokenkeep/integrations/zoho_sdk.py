@@ -11,7 +11,9 @@ from __future__ import annotations
 
 import threading
 import traceback
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, NoReturn
+from weakref import WeakSet
 
 from tokenkeep.clock import Clock
 from tokenkeep.errors import (
@@ -24,7 +26,6 @@ from tokenkeep.errors import (
     visible,
 )
 from tokenkeep.events import logger
-from tokenkeep.lookup import digest_of
 from tokenkeep.saving import is_older, same_thing
 from tokenkeep.store import TokenStore, of_one_process
 from tokenkeep.token import Status, Token
@@ -133,8 +134,10 @@ class SDKStore:
         self.keeper: Keeper = _Keeper(opened, clock=clock, on_event=on_event)
         self._logins = FirstLogins(self.keeper.store, self._clock)
         self._handed = _Handed()
-        # Digests of the grants that were told not to have been used.
-        self._unused: set[str] = set()
+        # Of credentials: hashes of those that were told not to have been used, and the SDK's
+        # tokens whose own were looked at: from then on they hold the row's.
+        self._unused: set[int] = set()
+        self._looked_at: WeakSet[Any] = WeakSet()
 
     def __repr__(self) -> str:
         return f"<SDKStore {self.keeper.store!r}>"
@@ -170,6 +173,8 @@ class SDKStore:
             else:
                 asked = ours(token, self._asked_place(token))
                 found = self._valid(asked)
+                if found is not None:
+                    self._warn_if_unused(token, found)
             if found is None:
                 return None
             token_id = asked.id or str(found.id)
@@ -189,6 +194,7 @@ class SDKStore:
         with _sdk_errors:
             self._logins.over()
             valid = self._renewed(self._existing(id))
+            self._warn_if_unused(_token_in_use(id), valid)
             self._handed.note(id, valid.access_token)
             return theirs(valid, self._shown_expiry(valid), id)
 
@@ -340,7 +346,6 @@ class SDKStore:
             if not _brings_another_login(asked, stored):
                 raise
         else:
-            self._warn_if_unused(asked, valid)
             return valid
         saved = self._first_login(asked)
         return None if saved is None else self._renewed(saved)
@@ -385,26 +390,35 @@ class SDKStore:
     def _all_zohos(self) -> Iterator[Token]:
         return (token for token in self.keeper.tokens() if token.provider == PROVIDER)
 
-    def _warn_if_unused(self, asked: Token, valid: Token) -> None:
-        """Tell once that a new grant was not used, because the row that was found works."""
-        if not asked.grant_token or asked.grant_token == valid.grant_token:
+    def _warn_if_unused(self, token: Any, valid: Token) -> None:
+        """Tell once that a new credential was not used, because the row that was found works."""
+        if token is None or token in self._looked_at:
             return
-        digest = digest_of(asked.grant_token)
-        if digest in self._unused:
+        self._looked_at.add(token)
+        grant, refresh = token.get_grant_token(), token.get_refresh_token()
+        if grant and grant != valid.grant_token:
+            new, what = grant, "grant token"
+        elif refresh and refresh != valid.refresh_token and not is_older(valid, refresh):
+            new, what = refresh, "refresh token"
+        else:
+            return
+        if hash(new) in self._unused:
             return
         if len(self._unused) >= _MOST_UNUSED:
             self._unused.clear()
-        self._unused.add(digest)
+        self._unused.add(hash(new))
         logger.warning(
-            "A grant token was given for user %s, whose stored login %s works: it was not used. "
+            "A %s was given for user %s, whose stored login %s works: it was not used. "
             "To log in with it, for other scopes say, delete or revoke the stored one first: "
             "tokenkeep logout %s",
+            what,
             visible(str(valid.user)),
             visible(str(valid.id)),
             visible(str(valid.id)),
         )
 
     def _first_login(self, asked: Token) -> Token | None:
+        from tokenkeep.integrations.like_names import not_found
         from tokenkeep.providers.address import is_sendable
 
         environment = _environment()
@@ -414,6 +428,13 @@ class SDKStore:
                 hint="Use https; plain http is for 127.0.0.1 only",
             )
         self._refuse_second_row(asked)
+        if asked.user and not (asked.grant_token or asked.refresh_token):
+            # The SDK would say no more than that there is nobody of that name.
+            error = None
+            with suppress(TokenKeepError):  # a row that does not open is not what was asked for
+                error = not_found(asked, self._all_zohos())
+            if error is not None:
+                raise error
         return self._logins.elect(asked)
 
     def _refuse_second_row(self, asked: Token) -> None:
@@ -625,6 +646,12 @@ def _brings_another_login(asked: Token, stored: Token) -> bool:
     return (asked.grant_token or stored.grant_token) != stored.grant_token or (
         asked.refresh_token or stored.refresh_token
     ) != stored.refresh_token
+
+
+def _token_in_use(token_id: str) -> Any:
+    """Return the OAuthToken with an id that the SDK works with now. None if it is another one."""
+    token = getattr(Initializer.get_initializer(), "token", None)
+    return token if isinstance(token, OAuthToken) and token.get_id() == token_id else None
 
 
 def _environment() -> Any:
