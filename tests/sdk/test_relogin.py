@@ -122,8 +122,8 @@ def test_credentials_that_are_the_row_s(sdk, zoho, login):
     for given in own:
         sdk.start(sdk.process(), user=zoho.user.name, **given, **sdk.secrets())
         sdk.start(running, id=login.token["id"], **given, **sdk.secrets())
-    newer = {"refresh_token": zoho.refresh_token(), "access_token": zoho.access_token()}
-    login.process.save(user=zoho.user.name, expires_in="4102444800000", **newer, **sdk.secrets())
+    login.die("revoked")
+    newer = sdk.start(user=zoho.user.name, grant_token=zoho.grant_code(), **sdk.secrets())
     assert running.get_token() == newer["access_token"]
     sdk.start(user=zoho.user.name, **own[1], **sdk.secrets())
 
