@@ -25,7 +25,7 @@ from zohocrmsdk.src.com.zoho.crm.api.sdk_config import SDKConfig
 from crm_desk.sdk_limits import limit_changes
 from tokenkeep import Status
 from tokenkeep.errors import LoginNeeded, StoreUnavailable, TokenKeepError, TokenNotFound
-from tokenkeep.integrations.zoho_sdk import NoToken, SDKStore
+from tokenkeep.integrations.zoho_sdk import REFUSED, NoToken, SDKStore
 from tokenkeep.login import zoho_of
 
 if TYPE_CHECKING:
@@ -40,9 +40,6 @@ if TYPE_CHECKING:
 Answer = TypeVar("Answer")
 
 logger = logging.getLogger("crm_desk")
-
-TOKEN_REFUSED = ("INVALID_TOKEN", "AUTHENTICATION_FAILURE", "INVALID_OAUTHTOKEN")
-"""Codes of the CRM for an access token it does not take, or not any more."""
 
 DESK_BUSY = "DESK_BUSY"
 """The desk's own: a login has too many calls under way."""
@@ -208,7 +205,7 @@ class Crm:
             try:
                 return self._counted(token_id, work)
             except CrmRefused as refused:
-                if refused.code not in TOKEN_REFUSED:
+                if refused.code not in REFUSED:
                     raise
             # Zoho ended the access token before its time. The store renews it,
             # unless another thread or worker has done so meanwhile.

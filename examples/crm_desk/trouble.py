@@ -6,7 +6,7 @@ import logging
 import time
 from dataclasses import dataclass, replace
 
-from crm_desk.crm import DESK_BUSY, TOKEN_REFUSED, CrmRefused, CrmSilent
+from crm_desk.crm import DESK_BUSY, CrmRefused, CrmSilent
 from crm_desk.disconnecting import NotNoted
 from crm_desk.sessions import CannotTell
 from crm_desk.threads import Ending
@@ -25,6 +25,7 @@ from tokenkeep.errors import (
     TokenRevoked,
     UnknownName,
 )
+from tokenkeep.integrations.zoho_sdk import REFUSED
 from tokenkeep.login import NotThisLogin
 
 logger = logging.getLogger("crm_desk")
@@ -325,7 +326,7 @@ _OF_CODE = {
     ),
     "OAUTH_SCOPE_MISMATCH": _NOT_COVERED,
     "NO_PERMISSION": _NO_PERMISSION,
-    **dict.fromkeys(TOKEN_REFUSED, _TOKEN_REFUSED),
+    **dict.fromkeys(REFUSED, _TOKEN_REFUSED),
 }
 
 # The first that fits: what is more special comes first.

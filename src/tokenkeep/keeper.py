@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from contextlib import suppress
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, NoReturn, Self
 
 from tokenkeep import events
 from tokenkeep.clock import Clock
@@ -21,7 +21,7 @@ from tokenkeep.local_swap import complete
 from tokenkeep.providers import Providers
 from tokenkeep.renewal import Ask, Renewer
 from tokenkeep.revoking import Revocations
-from tokenkeep.store import existing, not_found
+from tokenkeep.store import existing, not_found, of_one_process
 from tokenkeep.swapping import attempts
 from tokenkeep.sweeping import Swept, sweep
 from tokenkeep.token import Status, Token
@@ -85,6 +85,10 @@ class Keeper:
         )
         self._revocations = Revocations(self.store, self.providers, self.clock, self._report)
         self._good: dict[str | None, tuple[str, float, float, float]] = {}
+
+    def __reduce__(self) -> NoReturn:
+        """Refuse to be pickled or copied."""
+        raise of_one_process(self, "tokenkeep.Keeper(tokenkeep.open_store(URL))")
 
     def get(
         self,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from contextlib import suppress
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, NoReturn, Self
 
 from tokenkeep.errors import StoreError, TokenNotFound
 
@@ -154,6 +154,10 @@ class TokenStore(ABC):
     def close(self) -> None:
         """Let go of connections and files."""
 
+    def __reduce__(self) -> NoReturn:
+        """Refuse to be pickled or copied; a store of your own that can be overrides this."""
+        raise of_one_process(self, "tokenkeep.open_store(URL)")
+
     def __enter__(self) -> Self:
         return self
 
@@ -244,6 +248,21 @@ class Store(TokenStore):
         Raises:
             StoreConflict: It is another one by now.
         """
+
+
+def of_one_process(thing: object, opened: str) -> TypeError:
+    """
+    Return the error for pickling or copying what has connections, locks and keys.
+
+    Args:
+        thing: What it was tried with.
+        opened: The code that makes another one, for people.
+    """
+    return TypeError(
+        f"A {type(thing).__name__} is not pickled, nor copied: its keys, connections and locks "
+        "stay in this process. Open another one in each worker, as its pool's initializer does: "
+        f"{opened}. See Workers in docs/stores.md"
+    )
 
 
 def existing(store: Store, token_id: str) -> Token:

@@ -11,18 +11,19 @@ from types import SimpleNamespace
 
 import pytest
 import requests
-from desk_driver import ANA, EVA, Browser, DeskServer, running
+from desk_driver import ANA, BEN, EVA, Browser, DeskServer, running
 from zohocrmsdk.src.com.zoho.crm.api.util import api_http_connector
 
 import crm_desk.app
 import crm_desk.guard
 import tokenkeep
-from crm_desk.crm import TOKEN_REFUSED, CrmRefused
+from crm_desk.crm import CrmRefused
 from crm_desk.guard import Guard
 from crm_desk.sdk_limits import limit_changes
 from crm_desk.threads import AT_ONCE, Threads
 from crm_desk.trouble import trouble_of
 from tokenkeep.errors import StoreUnavailable
+from tokenkeep.integrations.zoho_sdk import REFUSED
 
 
 def timed(ask):
@@ -75,7 +76,22 @@ def test_the_sdk_gives_up_on_a_change(monkeypatch):
     assert requests.post is not api_http_connector.requests.post
 
 
-@pytest.mark.parametrize("code", TOKEN_REFUSED)
+@pytest.mark.parametrize("endpoint", ["settings", "records"])
+def test_refused_once(zoho, tmp_path, endpoint):
+    """A refused access token is not seen, whatever the code, also while fields are asked for."""
+    with running(DeskServer(zoho, tmp_path)) as desk:
+        for user, code in zip((ANA, BEN, EVA), sorted(REFUSED), strict=True):
+            browser = Browser(desk)
+            browser.log_in(user)
+            before = len(zoho.records(user))
+            fault = zoho.faults.add(endpoint=endpoint, kind="refused", code=code)
+            added = browser.add_lead("Refused once")
+
+            assert (added.status, fault.hits) == (303, 1), desk.log()
+            assert len(zoho.records(user)) == before + 1
+
+
+@pytest.mark.parametrize("code", sorted(REFUSED))
 def test_refused_twice(code):
     """A token that was renewed and is refused again is no reason to log in again."""
     trouble = trouble_of(CrmRefused(code))

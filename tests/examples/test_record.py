@@ -7,6 +7,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 import tokenkeep
 from tokenkeep.testing import emulator_configuration
 
@@ -20,8 +22,10 @@ def run(user, environ, folder):
     )  # fmt: skip
 
 
-def test_record(zoho, tmp_path):
-    """It adds a lead and lists it, twice, with one call to the token endpoint."""
+@pytest.fixture
+def environ(zoho, tmp_path):
+    """The environment of somebody who has logged in, and has no leads yet."""
+    zoho.records().clear()
     (tmp_path / "config.toml").write_text(emulator_configuration(zoho))
     environ = {
         "PATH": os.environ["PATH"],
@@ -42,6 +46,11 @@ def test_record(zoho, tmp_path):
                 api_domain=zoho.us.api_url,
             )
         )
+    return environ
+
+
+def test_record(zoho, environ, tmp_path):
+    """It adds a lead and lists it, twice, with one call to the token endpoint."""
     first, second = (run(zoho.user.name, environ, tmp_path) for _ in range(2))
 
     assert (first.returncode, first.stderr) == (0, "")
@@ -49,3 +58,16 @@ def test_record(zoho, tmp_path):
     assert "Lovelace\tAnalytical Engines" in first.stdout
     assert second.stdout.count("Lovelace") == 2
     assert zoho.counters.token_calls() == 1
+
+
+@pytest.mark.parametrize("code", ["INVALID_TOKEN", "AUTHENTICATION_FAILURE", "INVALID_OAUTHTOKEN"])
+@pytest.mark.parametrize("endpoint", ["settings", "records"])
+def test_refused(zoho, environ, tmp_path, endpoint, code):
+    """An access token that the CRM refuses costs nobody the lead, and adds none twice."""
+    fault = zoho.faults.add(endpoint=endpoint, kind="refused", code=code)
+    done = run(zoho.user.name, environ, tmp_path)
+
+    assert (done.returncode, done.stderr) == (0, "")
+    assert fault.hits == 1
+    assert done.stdout.startswith("Added: success\n")
+    assert done.stdout.count("Lovelace") == 1

@@ -28,13 +28,14 @@ from zohocrmsdk.src.com.zoho.api.authenticator.store import FileStore
 from zohocrmsdk.src.com.zoho.api.logger import Logger
 from zohocrmsdk.src.com.zoho.crm.api import HeaderMap, Initializer, ParameterMap
 from zohocrmsdk.src.com.zoho.crm.api.dc import DataCenter
+from zohocrmsdk.src.com.zoho.crm.api.exception.sdk_exception import SDKException
 from zohocrmsdk.src.com.zoho.crm.api.record import GetRecordsParam, RecordOperations
 from zohocrmsdk.src.com.zoho.crm.api.sdk_config import SDKConfig
 from zohocrmsdk.src.com.zoho.crm.api.user_signature import UserSignature
 
 from tokenkeep.clock import Clock
 from tokenkeep.errors import RenewalTimeout
-from tokenkeep.integrations.zoho_sdk import NoToken, SDKStore
+from tokenkeep.integrations.zoho_sdk import NoToken, SDKStore, is_refused
 from tokenkeep.stores.list import ListStore
 from tokenkeep.vault import Vault
 
@@ -182,6 +183,13 @@ class Application:
         names = {"store": self.store}
         exec(documented("def with_one_retry"), names)
         return names["with_one_retry"](leads, self.token).get_status_code()
+
+    def judged(self):
+        """Read the leads; return whether the access token is said to have been refused."""
+        try:
+            return is_refused(leads())
+        except SDKException as error:
+            return is_refused(error)
 
     def run_example(self, environment):
         """Run the documentation's first example, at the emulator; return the token."""

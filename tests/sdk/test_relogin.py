@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from sdk_driver import SDKFailed
+from sdk_driver import SDKFailed, each_generation
 
 
 @pytest.fixture
@@ -14,6 +14,7 @@ def login(sdk, zoho):
         process = sdk.process()
         code = zoho.grant_code()
         token = sdk.start(process, grant_token=code, user=zoho.user.name, **sdk.secrets())
+        access_token = token["access_token"]
 
         def die(self, how):
             if how == "revoked":
@@ -76,20 +77,120 @@ def test_dead_by_its_own_credential(sdk, zoho, login, how):
     assert zoho.counters.token_calls() == 0
 
 
-def test_code_that_was_not_used(sdk, zoho, login):
-    """A code is not spent while the user's token works; that is told once, with what to do."""
-    process = sdk.process()
-    for code in (login.code, zoho.grant_code()):
-        given = {"user": zoho.user.name, "grant_token": code, **sdk.secrets()}
-        for _ in range(3):
-            again = sdk.start(process, **given)
-            assert again["access_token"] == login.token["access_token"]
-    told = [line for line in (sdk.folder / "all.log").read_text().splitlines() if "given" in line]
+def told(sdk):
+    lines = (sdk.folder / "all.log").read_text().splitlines()
+    return [line for line in lines if "was not used" in line]
 
-    assert len(told) == 1
-    assert f"tokenkeep logout {login.token['id']}" in told[0]
-    assert code not in told[0]
-    assert zoho.counters.token_calls() == 1
+
+@each_generation
+@pytest.mark.parametrize("bring", ["grant_token", "refresh_token"])
+def test_credential_that_was_not_used(sdk, zoho, login, bring):
+    """It is not spent while the token works; that is told once, with what to do."""
+    login.process.save(id="customer-42", user=zoho.user.name, access_token=login.access_token)
+    starts = (
+        {"user": zoho.user.name},
+        {"id": login.token["id"]},
+        {"id": "customer-42"},
+        {"id": login.token["id"], "user": zoho.user.name},
+        {"user": zoho.user.name, "client_secret": "another"},
+    )
+    process = sdk.process()
+    for number, start in enumerate(starts, 1):
+        new = zoho.grant_code() if bring == "grant_token" else zoho.refresh_token()
+        zoho.counters.reset()
+        for _ in range(3):
+            again = sdk.start(process, **{**sdk.secrets(), bring: new, **start})
+            assert again["access_token"] == login.access_token
+            assert process.call() == 200
+
+        assert zoho.counters.token_calls() == 0
+        lines = told(sdk)
+        assert len(lines) == number, start
+        assert f"A {bring.replace('_', ' ')} was given" in lines[-1]
+        assert f"tokenkeep logout {login.token['id']}" in lines[-1]
+        assert new not in (sdk.folder / "all.log").read_text()
+
+
+def test_credentials_that_are_the_row_s(sdk, zoho, login):
+    """What the row has, or had, is no news; nor is what another login has replaced meanwhile."""
+    own = [
+        {"grant_token": login.code},
+        {"refresh_token": login.token["refresh_token"]},
+        {"grant_token": login.code, "refresh_token": login.token["refresh_token"]},
+    ]
+    running = sdk.process()
+    for given in own:
+        sdk.start(sdk.process(), user=zoho.user.name, **given, **sdk.secrets())
+        sdk.start(running, id=login.token["id"], **given, **sdk.secrets())
+    login.die("revoked")
+    newer = sdk.start(user=zoho.user.name, grant_token=zoho.grant_code(), **sdk.secrets())
+    assert running.get_token() == newer["access_token"]
+    sdk.start(user=zoho.user.name, **own[1], **sdk.secrets())
+
+    assert told(sdk) == []
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [
+        "ana@example.com",
+        "Ana@Example.com:6000123",
+        " ana@example.com:6000123 ",
+        "ANA@EXAMPLE.COM",
+        "ana@example.com:6000999",
+        "ana@example.com:",
+    ],
+)
+def test_user_who_is_stored_otherwise(sdk, zoho, asked):
+    """The error names each row of that e-mail address, and nobody else's."""
+    process = sdk.process()
+    names = ["ana@example.com:6000123", "ana@example.com:7000456", "eva@example.com:6000123"]
+    for user in names:
+        sdk.start(process, user=user, refresh_token=zoho.refresh_token(), **sdk.secrets())
+    zoho.counters.reset()
+    for given in ({}, sdk.secrets()):
+        with pytest.raises(SDKFailed, match=r"'ana@example[.]com:6000123'") as failed:
+            sdk.start(user=asked, **given)
+        assert failed.value.cause == "TokenNotFound"
+        assert "'ana@example.com:7000456'" in str(failed.value)
+        assert "eva" not in str(failed.value)
+
+    assert zoho.counters.token_calls() == 0
+    again = sdk.start(user=names[0])
+    assert again["user"] == names[0]
+
+
+@pytest.mark.parametrize("asked", ["{user}", "{email}", "{email}:1"])
+def test_user_of_another_environment(sdk, zoho, asked):
+    """The error names the environment in which the user is stored, and the client."""
+    sdk.register()
+    sdk.log_in(sdk.process())
+    email = zoho.user.name.partition(":")[0]
+    with pytest.raises(SDKFailed, match="Nobody is stored under this name in sandbox") as failed:
+        sdk.start(user=asked.format(user=zoho.user.name, email=email), environment="sandbox")
+
+    assert f"{zoho.user.name!r} in production" in str(failed.value)
+    assert f"client {sdk.client.client_id}" in str(failed.value)
+
+
+@pytest.mark.parametrize("asked", ["eva@example.com", "ana", "ana@example.co", "example.com", ":"])
+def test_user_who_is_not_stored(sdk, zoho, asked):
+    """Nobody like that is stored: the SDK says so, and no name of anybody is told."""
+    sdk.log_in(sdk.process())
+    with pytest.raises(SDKFailed, match="token details not found") as failed:
+        sdk.start(user=asked)
+
+    assert zoho.user.name not in str(failed.value)
+
+
+@pytest.mark.parametrize("bring", ["grant_token", "refresh_token"])
+def test_a_first_login_under_a_name_like_another(sdk, zoho, bring):
+    """With a credential it is a login: whoever names the users may name them so."""
+    sdk.start(user="ana@example.com:1", refresh_token=zoho.refresh_token(), **sdk.secrets())
+    new = zoho.grant_code() if bring == "grant_token" else zoho.refresh_token()
+    other = sdk.start(user="ana@example.com", **{bring: new}, **sdk.secrets())
+
+    assert other["user"] == "ana@example.com"
 
 
 def test_refresh_token_of_another_row(sdk, zoho, login):

@@ -52,6 +52,17 @@ def test_no_access_token(zoho, refresh):
     assert {"api_domain", "token_type", "expires_in"} == set(refresh().json())
 
 
+@pytest.mark.parametrize("code", ["INVALID_TOKEN", "AUTHENTICATION_FAILURE", "WHATEVER"])
+def test_refused(zoho, app, code):
+    """The CRM refuses a good access token, with the code that was named."""
+    token = zoho.access_token()
+    zoho.faults.add(endpoint="org", kind="refused", code=code)
+
+    assert [code, None] == [app.code("org", token), app.code("org", token)]
+    with pytest.raises(ValueError, match="it is the CRM"):
+        zoho.faults.add(kind="refused")
+
+
 def test_drop(zoho, refresh):
     """The connection is closed without an answer; the emulator goes on."""
     zoho.faults.add(kind="drop")

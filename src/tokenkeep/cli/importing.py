@@ -57,7 +57,7 @@ _TO = click.Option(
     help="Of rows that don't say theirs.",
 )
 @click.option("--client-id", metavar="ID", help="Of rows that don't say theirs.")
-@click.option("--encoding", help="Of a CSV file that is not UTF-8, such as cp1252.")
+@click.option("--encoding", help="Of a file that is not UTF-8, such as cp1252.")
 @click.option(
     "--password-file",
     metavar="FILE",
@@ -72,9 +72,10 @@ def import_command(
     Take over the tokens of the official Zoho SDK.
 
     SOURCE is the CSV file of its FileStore or the table of its DBStore
-    (mysql://USER@HOST/DATABASE), of any generation, or the SQLite database of
-    its sample (zohooauth.db). It is only read. Run it as often as you like:
-    nothing is doubled, and nothing newer is overwritten.
+    (mysql://USER@HOST/DATABASE), of any generation, the zcrm_oauthtokens.pkl
+    of the first, or the SQLite database of its sample (zohooauth.db). It is
+    only read. Run it as often as you like: nothing is doubled, and nothing
+    newer is overwritten.
     """
     from tokenkeep.moving import Defaults
 

@@ -10,7 +10,10 @@ docs/zoho-sdk.md.
 from __future__ import annotations
 
 import threading
-from typing import TYPE_CHECKING, Any
+import traceback
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any, NoReturn
+from weakref import WeakSet
 
 from tokenkeep.clock import Clock
 from tokenkeep.errors import (
@@ -23,9 +26,8 @@ from tokenkeep.errors import (
     visible,
 )
 from tokenkeep.events import logger
-from tokenkeep.lookup import digest_of
 from tokenkeep.saving import is_older, same_thing
-from tokenkeep.store import TokenStore, not_found
+from tokenkeep.store import TokenStore, not_found, of_one_process
 from tokenkeep.token import Status, Token
 
 if TYPE_CHECKING:
@@ -50,12 +52,15 @@ except ModuleNotFoundError as _exc:
         hint="Install it: pip install 'tokenkeep[zoho]', or the generation you use",
     ) from _exc
 
-__all__ = ["CODE", "PROVIDER", "SDK_FLOOR", "NoToken", "SDKStore"]
+__all__ = ["CODE", "PROVIDER", "REFUSED", "SDK_FLOOR", "NoToken", "SDKStore", "is_refused"]
 
 CODE = "TOKENKEEP"
 """The code of each SDKException raised here; its cause is tokenkeep's own error."""
 
 PROVIDER = "zoho"
+
+REFUSED = frozenset({"INVALID_TOKEN", "AUTHENTICATION_FAILURE", "INVALID_OAUTHTOKEN"})
+"""The CRM's codes for an access token that it does not take, or not any more."""
 
 SDK_FLOOR = 10.0
 """
@@ -63,6 +68,10 @@ The SDK itself asks for a new access token when less than 5 s are left, in
 every thread and process. What is valid is shown to it with at least this much
 left, in seconds, so that it never does.
 """
+
+_UNAUTHORIZED = 401
+_SCOPE = "OAUTH_SCOPE_MISMATCH"
+"""What the CRM answers with the same status where a new access token would not help."""
 
 _NOTHING = Token()
 
@@ -125,11 +134,17 @@ class SDKStore:
         self.keeper: Keeper = _Keeper(opened, clock=clock, on_event=on_event)
         self._logins = FirstLogins(self.keeper.store, self._clock)
         self._handed = _Handed()
-        # Digests of the grants that were told not to have been used.
-        self._unused: set[str] = set()
+        # Of credentials: hashes of those that were told not to have been used, and the SDK's
+        # tokens whose own were looked at: from then on they hold the row's.
+        self._unused: set[int] = set()
+        self._looked_at: WeakSet[Any] = WeakSet()
 
     def __repr__(self) -> str:
         return f"<SDKStore {self.keeper.store!r}>"
+
+    def __reduce__(self) -> NoReturn:
+        """Refuse to be pickled or copied."""
+        raise of_one_process(self, "SDKStore(URL)")
 
     def find_token(self, token: Any) -> Any:
         """
@@ -158,6 +173,8 @@ class SDKStore:
             else:
                 asked = ours(token, self._asked_place(token))
                 found = self._valid(asked)
+                if found is not None:
+                    self._warn_if_unused(token, found)
             if found is None:
                 return None
             token_id = asked.id or str(found.id)
@@ -177,6 +194,7 @@ class SDKStore:
         with _sdk_errors:
             self._logins.over()
             valid = self._renewed(self._existing(id))
+            self._warn_if_unused(_token_in_use(id), valid)
             self._handed.note(id, valid.access_token)
             return theirs(valid, self._shown_expiry(valid), id)
 
@@ -284,7 +302,7 @@ class SDKStore:
 
     def rejected(self, token: Any) -> None:
         """
-        Report that the CRM has refused the access token, with status 401.
+        Report that the CRM has refused the access token: `is_refused` tells.
 
         The SDK never does. Renews only if that access token is still the
         stored one and at least a minute old: a younger one is not what the
@@ -329,7 +347,6 @@ class SDKStore:
             if not _brings_another_login(asked, stored):
                 raise
         else:
-            self._warn_if_unused(asked, valid)
             return valid
         saved = self._first_login(asked)
         return None if saved is None else self._renewed(saved)
@@ -370,26 +387,35 @@ class SDKStore:
     def _all_zohos(self) -> Iterator[Token]:
         return (token for token in self.keeper.tokens() if token.provider == PROVIDER)
 
-    def _warn_if_unused(self, asked: Token, valid: Token) -> None:
-        """Tell once that a new grant was not used, because the row that was found works."""
-        if not asked.grant_token or asked.grant_token == valid.grant_token:
+    def _warn_if_unused(self, token: Any, valid: Token) -> None:
+        """Tell once that a new credential was not used, because the row that was found works."""
+        if token is None or token in self._looked_at:
             return
-        digest = digest_of(asked.grant_token)
-        if digest in self._unused:
+        self._looked_at.add(token)
+        grant, refresh = token.get_grant_token(), token.get_refresh_token()
+        if grant and grant != valid.grant_token:
+            new, what = grant, "grant token"
+        elif refresh and refresh != valid.refresh_token and not is_older(valid, refresh):
+            new, what = refresh, "refresh token"
+        else:
+            return
+        if hash(new) in self._unused:
             return
         if len(self._unused) >= _MOST_UNUSED:
             self._unused.clear()
-        self._unused.add(digest)
+        self._unused.add(hash(new))
         logger.warning(
-            "A grant token was given for user %s, whose stored login %s works: it was not used. "
+            "A %s was given for user %s, whose stored login %s works: it was not used. "
             "To log in with it, for other scopes say, delete or revoke the stored one first: "
             "tokenkeep logout %s",
+            what,
             visible(str(valid.user)),
             visible(str(valid.id)),
             visible(str(valid.id)),
         )
 
     def _first_login(self, asked: Token) -> Token | None:
+        from tokenkeep.integrations.like_names import not_found
         from tokenkeep.providers.address import is_sendable
 
         environment = _environment()
@@ -399,6 +425,13 @@ class SDKStore:
                 hint="Use https; plain http is for 127.0.0.1 only",
             )
         self._refuse_second_row(asked)
+        if asked.user and not (asked.grant_token or asked.refresh_token):
+            # The SDK would say no more than that there is nobody of that name.
+            error = None
+            with suppress(TokenKeepError):  # a row that does not open is not what was asked for
+                error = not_found(asked, self._all_zohos())
+            if error is not None:
+                raise error
         return self._logins.elect(asked)
 
     def _refuse_second_row(self, asked: Token) -> None:
@@ -475,6 +508,41 @@ class NoToken:
     def remove(self) -> bool:
         """Remove nothing; False, as there was nothing."""
         return False
+
+
+def is_refused(answer: Any) -> bool:
+    """
+    Tell whether the CRM has refused the access token of a call: then report it, see `SDKStore`.
+
+    Args:
+        answer: What the call has returned, the object in that, or the
+            `SDKException` it has raised: the SDK asks for a module's fields
+            before its first request, and raises what is answered then.
+    """
+    code, status = _said(answer)
+    return code in REFUSED or (status == _UNAUTHORIZED and code != _SCOPE)
+
+
+def _said(answer: Any) -> tuple[object, object]:
+    """Return the CRM's code in an answer, and the HTTP status; None for what is not known."""
+    if isinstance(answer, SDKException):
+        if isinstance(answer.cause, SDKException):
+            return _said(answer.cause)
+        code = (answer.details or _unraised(answer.cause)).get("code")
+        return code, code  # where the SDK makes no sense of what came, it has the status there
+    said = getattr(answer, "get_object", lambda: answer)()
+    code = getattr(said, "get_code", lambda: None)()
+    status = getattr(answer, "get_status_code", lambda: None)()
+    return getattr(code, "get_value", lambda: code)(), status
+
+
+def _unraised(cause: object) -> dict[str, object]:
+    """Return the answer that 5_0 means to raise when it asks for fields, and raises nothing."""
+    found: dict[str, object] = {}
+    if isinstance(cause, RuntimeError):
+        for frame, _ in traceback.walk_tb(cause.__traceback__):
+            found = frame.f_locals.get("error_response", found)
+    return found
 
 
 # The SDK asks isinstance of its own classes. Those have no type information:
@@ -575,6 +643,12 @@ def _brings_another_login(asked: Token, stored: Token) -> bool:
     return (asked.grant_token or stored.grant_token) != stored.grant_token or (
         asked.refresh_token or stored.refresh_token
     ) != stored.refresh_token
+
+
+def _token_in_use(token_id: str) -> Any:
+    """Return the OAuthToken with an id that the SDK works with now. None if it is another one."""
+    token = getattr(Initializer.get_initializer(), "token", None)
+    return token if isinstance(token, OAuthToken) and token.get_id() == token_id else None
 
 
 def _environment() -> Any:

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 from tokenkeep import saving
 from tokenkeep.errors import ConfigurationError
 from tokenkeep.lookup import credentials
+from tokenkeep.moving import zcrm_pickle
 from tokenkeep.moving.sources import Row, Source
 from tokenkeep.providers import Place
 from tokenkeep.token import Token
@@ -42,6 +43,7 @@ FIELDS = {name: name for name in _SAME} | {
     "accesstoken": "access_token",
     "refreshtoken": "refresh_token",
     "expirytime": "expires_at",
+    "useremail": "user",
 }
 """What columns are called, by whichever generation -> the field of a token."""
 
@@ -87,9 +89,9 @@ def open_source(
     Find out what a file is: by its content, not its name.
 
     Args:
-        path: The official SDK's CSV file, or its sample's SQLite database.
-        encoding: Of a CSV file, e.g. ``cp1252``. None means UTF-8, or UTF-16
-            with a byte order mark.
+        path: The official SDK's CSV file, its pickle, or its sample's SQLite database.
+        encoding: Of a CSV file or a pickle of Python 2, e.g. ``cp1252``. None
+            means UTF-8, or UTF-16 with a byte order mark.
         defaults: What holds for rows that don't say it. None means `Defaults`.
 
     Raises:
@@ -104,6 +106,8 @@ def open_source(
             head = file.read(len(_SQLITE))
     if head == _SQLITE:
         return _SQLiteFile(path, defaults or Defaults())
+    if zcrm_pickle.BEGINS.match(head):
+        return _PickleFile(path, encoding or "utf-8", defaults or Defaults())
     encoding = encoding or _MARKS.get(head[:2], "utf-8-sig")
     return _CSVFile(path, encoding, defaults or Defaults())
 
@@ -223,7 +227,8 @@ class _File(OfficialSource):
             raise ConfigurationError(
                 f"{path} {what}",
                 hint="What can be imported is the file of the official SDK's FileStore, the table "
-                "of its DBStore (mysql://user@host/database), or its sample's SQLite database",
+                "of its DBStore (mysql://user@host/database), zcrm_oauthtokens.pkl, or its "
+                "sample's SQLite database",
             )
         self._stamp = self._look()
 
@@ -269,7 +274,11 @@ class _CSVFile(_File):
         csv.field_size_limit(max(csv.field_size_limit(), _LONGEST))
         try:
             # Without newline="" a line break inside a token would be changed.
-            with _readable(self.path), self.path.open(encoding=self._encoding, newline="") as file:
+            with (
+                _decodable(self.path, self._encoding),
+                _readable(self.path),
+                self.path.open(encoding=self._encoding, newline="") as file,
+            ):
                 # Strict: else a quote that was never closed hides all that follows.
                 reader = csv.reader(file, strict=True)
                 begins = 1
@@ -277,19 +286,37 @@ class _CSVFile(_File):
                     if any(values):
                         yield begins, values
                     begins = reader.line_num + 1
-        except LookupError as exc:
-            raise ConfigurationError(f"There is no encoding {self._encoding!r}") from exc
-        except UnicodeError as exc:
-            raise ConfigurationError(
-                f"{self.path} is not text in {self._encoding.removesuffix('-sig')}",
-                hint="Name its encoding with --encoding, e.g. cp1252 for a file of a Western "
-                "European Windows",
-            ) from exc
         except csv.Error as exc:
             raise ConfigurationError(
                 f"{self.path} is damaged behind line {reader.line_num}: {exc}",
                 hint="Mend or remove that line in a copy, and import the copy",
             ) from exc
+
+
+class _PickleFile(_File):
+    kind = "pickle of zcrmsdk 1 or 2"
+
+    def __init__(self, path: Path, encoding: str, defaults: Defaults) -> None:
+        self.path = path
+        self._encoding = encoding
+        super().__init__(path, zcrm_pickle.COLUMNS, "", defaults)
+        next(self._values())  # whether it is one
+
+    def _values(self) -> Iterator[tuple[int, Sequence[object]]]:
+        with (
+            _decodable(self.path, self._encoding),
+            _readable(self.path),
+            self.path.open("rb") as file,
+        ):
+            for number, found in enumerate(zcrm_pickle.tokens_in(file, self._encoding), 1):
+                if found is None:
+                    raise ConfigurationError(
+                        f"{self.path} is a pickle, but object {number} of it is no token as "
+                        "zcrmsdk 1 and 2 write them. Nothing in it was run",
+                        hint="If it is zcrm_oauthtokens.pkl, it is damaged: import a copy from a "
+                        "backup. Anything else can't be imported",
+                    )
+                yield number, [found[name] for name in self.columns]
 
 
 class _SQLiteFile(_File):
@@ -387,6 +414,21 @@ def _seconds(milliseconds: str | None) -> float | None:
     """Return epoch milliseconds, up to the year 5138, as epoch seconds. None if it is no time."""
     text = (milliseconds or "").strip()
     return int(text) / 1000 if re.fullmatch("[0-9]{1,14}", text) else None
+
+
+@contextmanager
+def _decodable(path: Path, encoding: str) -> Iterator[None]:
+    """Turn what a codec says about a file into our error."""
+    try:
+        yield
+    except LookupError:
+        raise ConfigurationError(f"There is no encoding {encoding!r}") from None
+    except UnicodeError:
+        raise ConfigurationError(
+            f"{path} is not text in {encoding.removesuffix('-sig')}",
+            hint="Name its encoding with --encoding, e.g. cp1252 for a file of a Western "
+            "European Windows",
+        ) from None  # what was read is in it
 
 
 @contextmanager

@@ -50,6 +50,8 @@ class CrmAccess:
 
     def _token(self, request: Request) -> AccessToken | Response:
         accounts = self._world.accounts
+        if "refused" in request.scope:
+            return self.error(401, request.scope["refused"], "invalid oauth token")
         scheme, _, value = request.headers.get("authorization", "").partition(" ")
         if not value:
             return self.error(401, "AUTHENTICATION_FAILURE", "Authentication failed")

@@ -18,6 +18,7 @@ KINDS = (
     "slow",
     "drip",
     "no_access_token",
+    "refused",
 )
 ACCOUNTS_ENDPOINTS = (
     "auth",
@@ -55,6 +56,7 @@ class Fault:
     delay: float
     grant_type: str | None
     data_center: str | None
+    code: str = "INVALID_TOKEN"
     hits: int = 0
     cleared: threading.Event = field(default_factory=threading.Event, repr=False)
     _hit: threading.Condition = field(default_factory=threading.Condition, repr=False)
@@ -94,7 +96,7 @@ class Fault:
 
     def as_dict(self) -> dict[str, Any]:
         """The fault, ready for JSON."""
-        names = "id endpoint kind times after status delay grant_type data_center hits"
+        names = "id endpoint kind times after status delay grant_type data_center code hits"
         return {name: getattr(self, name) for name in names.split()}
 
 
@@ -117,6 +119,7 @@ class Faults:
         delay: float = 1.0,
         grant_type: str | None = None,
         data_center: str | None = None,
+        code: str = "INVALID_TOKEN",
     ) -> Fault:
         """
         Make calls fail.
@@ -132,16 +135,19 @@ class Faults:
                 between two bytes.
             grant_type: Only calls with this grant type; None means any.
             data_center: Only calls to this data centre; None means any.
+            code: The CRM's, for ``kind="refused"``.
 
         Returns:
             The fault, whose ``hits`` counts and whose ``wait`` waits.
 
         Raises:
-            ValueError: There is no such endpoint or kind.
+            ValueError: There is no such endpoint or kind, or it is not of the CRM's.
         """
         for name, value, known in (("endpoint", endpoint, ENDPOINTS), ("kind", kind, KINDS)):
             if value not in known:
                 raise ValueError(f"{name} is one of {', '.join(known)}, not {value!r}")
+        if kind == "refused" and endpoint not in ("crm", *CRM_ENDPOINTS):
+            raise ValueError("it is the CRM that answers refused: name an endpoint of it, or crm")
         with self._lock:
             fault = Fault(
                 next(self._numbers),
@@ -153,6 +159,7 @@ class Faults:
                 delay,
                 grant_type,
                 data_center,
+                code,
             )
             self._faults.append(fault)
         return fault

@@ -71,6 +71,8 @@ class Gate:
         replayed = _replay(body, receive)
         if fault is None:
             await app(scope, replayed, send)
+        elif fault.kind == "refused":
+            await app({**scope, "refused": fault.code}, replayed, send)
         elif fault.kind in ("slow", "drip"):
             await _delayed(fault, partial(app, scope, replayed), send)
         else:

@@ -1,0 +1,200 @@
+"""The pickle of zcrmsdk 1 and 2: taken over, and nothing in it is run."""
+
+from __future__ import annotations
+
+import copyreg
+import pickle
+import struct
+import tracemalloc
+from pathlib import Path
+from traceback import format_exception
+
+import pytest
+from moved_tokens import ANA, NOW
+from official_sdk import run_sdk
+from sdk_tables import tokens_for
+
+from tokenkeep import ConfigurationError
+from tokenkeep.moving import Defaults, open_source
+from tokenkeep.providers import Providers
+
+NAME = "zcrm_oauthtokens.pkl"
+SAID = {"client_id": "1000.CLIENT", "data_center": "eu"}
+BOB = ANA | {"user_name": "bob@example.com", "refresh_token": "r bob", "access_token": "a bob"}
+PYTHON_2 = (
+    b"\x80\x02czcrmsdk.OAuthClient\nZohoOAuthTokens\nq\x00)\x81q\x01}q\x02(U\nexpiryTimeq\x03"
+    b"I1764000000123\nU\tuserEmailq\x04U\x11jos\xc3\xa9@example.comq\x05U\x0crefreshTokenq\x06"
+    b"X\x0c\x00\x00\x001000.refreshq\x07U\x0baccessTokenq\x08X\x0b\x00\x00\x001000.accessq\tub."
+)
+"""What zcrmsdk 1.0.0, 1.0.9 and 2.0.14 write in Python 2.7."""
+
+
+@pytest.fixture
+def write(tmp_path):
+    """Write a file of that name."""
+
+    def _write(content):
+        path = tmp_path / NAME
+        path.write_bytes(content)
+        return path
+
+    return _write
+
+
+def tokens(path, **given):
+    source = open_source(path, defaults=Defaults(**SAID), **given)
+    return [row.token for row in source.rows(NOW, Providers())]
+
+
+@pytest.mark.parametrize("protocol", ["own", 4, 3, 2], ids=str)
+def test_its_own_file_is_taken_over(tmp_path, run, store, protocol):
+    """What the SDK wrote arrives once, whatever Python it ran in; the file stays as it is."""
+    script = Path(__file__).with_name("sdk_pickle.py")
+    written = (BOB, ANA, BOB | {"access_token": "a newer", "refresh_token": "r newer"})
+    run_sdk("1_0", script, tmp_path, protocol, environ=tokens_for(*written))
+    path = tmp_path / NAME
+    before = path.read_bytes()
+
+    assert [("new", None), ("new", None)] == run(path, dry_run=True, **SAID)
+    assert [] == store.get_tokens()
+    assert [("new", None), ("new", None)] == run(path, **SAID)
+    assert {"already there"} == {action for action, _ in run(path, **SAID)}
+
+    assert before == path.read_bytes()
+    assert {("1000.access", "1000.refresh"), ("a newer", "r newer")} == {
+        token.pair for token in store.get_tokens()
+    }
+    ana, _ = tokens(path)
+    assert ("ana@example.com", "1000.CLIENT", "eu") == (ana.user, ana.client_id, ana.data_center)
+    assert 1764000000.123 == ana.expires_at
+
+
+def test_python_2(write):
+    """Its text is bytes, in whatever the program had; what it is called does not matter."""
+    path = write(PYTHON_2 + PYTHON_2.replace(b"\x11jos\xc3\xa9", b"\x10jos\xe9")).rename("old")
+
+    with pytest.raises(ConfigurationError, match="not text in utf-8") as caught:
+        tokens(path)
+    assert "1000.refresh" not in "".join(format_exception(caught.value)) + repr(caught.value)
+    assert ["josÃ©@example.com", "josé@example.com"] == [
+        token.user for token in tokens(path, encoding="cp1252")
+    ]
+    path.write_bytes(PYTHON_2.replace(b"zcrmsdk.", b"vendored.zcrmsdk."))
+    assert ["josé@example.com"] == [token.user for token in tokens(path)]
+
+
+def test_a_token_without_a_user_or_a_refresh_token(write):
+    """The SDK writes both; the one without a refresh token is of use until it ends."""
+    nobody = PYTHON_2.replace(b"U\x11jos\xc3\xa9@example.comq\x05", b"N")
+    path = write(nobody + PYTHON_2.replace(b"X\x0c\x00\x00\x001000.refreshq\x07", b"N"))
+
+    assert [
+        (None, ("1000.access", "1000.refresh")),
+        ("josé@example.com", ("1000.access", None)),
+    ] == [(token.user, token.pair) for token in tokens(path)]
+
+
+class Runs:
+    """What runs when it is loaded."""
+
+    def __init__(self, how, *arguments):
+        self.how, self.arguments = how, arguments
+
+    def __reduce__(self):
+        return self.how, self.arguments
+
+
+class Extension:
+    """A class that a program has given a number."""
+
+
+def runs(how, protocol):
+    """Return a pickle that makes a file called ``run`` when it is loaded, in a way of its own."""
+    import os
+
+    shell = Runs(os.system, "touch run")
+    if how == "eval":
+        shell = Runs(eval, "open('run', 'w')")
+    elif how == "class of the SDK's":
+        call = pickle.dumps(shell, 2)[2:-1]
+        return PYTHON_2.replace(b"I1764000000123\n", call)
+    elif how == "reconstructor":
+        shell = Runs(copyreg._reconstructor, Path, object, None)
+    return pickle.dumps(shell, protocol)
+
+
+@pytest.mark.parametrize("protocol", [2, 3, 4, 5])
+@pytest.mark.parametrize("how", ["system", "eval", "class of the SDK's", "reconstructor"])
+def test_nothing_is_run(write, tmp_path, monkeypatch, how, protocol):
+    """A pickle that would run something does not, nor is anything taken that is before it."""
+    monkeypatch.chdir(tmp_path)
+    for before in (b"", PYTHON_2):
+        with pytest.raises(ConfigurationError, match=r"is no token .* Nothing in it was run"):
+            tokens(write(before + runs(how, protocol)))
+
+    assert [NAME] == [path.name for path in tmp_path.iterdir()]
+
+
+def named(*names):
+    texts = (b"\x8c" + bytes([len(each)]) + each.encode() for each in names)
+    return b"\x80\x04" + b"".join(texts) + b"\x93)\x81}(" + PYTHON_2.partition(b"(")[2]
+
+
+HEAD = b"\x80\x02czcrmsdk.OAuthClient\nZohoOAuthTokens\n"
+EVIL = {
+    "a persistent id": b"\x80\x02U\x01xQ.",
+    "an extension": b"\x80\x02\x82\x2a)\x81.",
+    "arguments for the class": HEAD + b"U\x01x\x85\x81}(ub.",
+    "a call of the class": PYTHON_2.replace(b")\x81", b")R"),
+    "one more step": PYTHON_2.replace(b"ub.", b"u0b."),
+    "steps in another order": PYTHON_2.replace(b"}q\x02(", b"(}q\x02"),
+    "a state that is no dict": HEAD + b")\x81U\x01xb.",
+    "a state of two parts": HEAD + b")\x81}}\x86b.",
+    "another class with that state": PYTHON_2.replace(b"ZohoOAuthTokens", b"ZohoOAuth"),
+    "a module of another name": PYTHON_2.replace(b"zcrmsdk.OAuthClient", b"os.XOAuthClient"),
+    "a dotted name": named("zcrmsdk.OAuthClient", "ZohoOAuthTokens.x"),
+    "a name in two lines": named("os\nOAuthClient", "system"),
+    "a class by its number in the memo": HEAD + b"q\x00h\x00)\x81}(ub.",
+    "no class": b"\x80\x02)\x81}(ub.",
+    "a class as an attribute": PYTHON_2.replace(b"U\x11jos\xc3\xa9@example.com", HEAD[2:]),
+    "an odd number of attributes": HEAD + b")\x81}(U\x01xub.",
+    "too few attributes": HEAD + b")\x81}(U\x0crefreshTokenU\x01xub.",
+    "cut off": PYTHON_2[:-20],
+    "only the beginning": b"\x80\x02",
+    "garbage": b"\x80\x04" + bytes(range(255, 0, -1)),
+    "a stack that is empty": b"\x80\x02q\x00.",
+    "a memo that is empty": b"\x80\x02h\x07.",
+    "a memo of 4 billion": HEAD + b"r\xff\xff\xff\xff)\x81r\xfe\xff\xff\xff.",
+    "1 GB of text": b"\x80\x02X" + struct.pack("<I", 1 << 30) + b"x",
+    "2^62 bytes of text": b"\x80\x04\x8d" + struct.pack("<Q", 1 << 62) + b"x",
+    "a frame of 2^62 bytes": b"\x80\x04\x95" + struct.pack("<Q", 1 << 62) + b".",
+    "a number of a million digits": HEAD + b")\x81}(U\x01xI" + b"9" * 1_000_000 + b"\nub.",
+    "steps without an end": HEAD + b"".join(struct.pack("<ci", b"J", n) for n in range(300_000)),
+    "a bomb of tuples": b"\x80\x02)q\x00" + b"h\x00h\x00\x86q\x00" * 100 + b".",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("content", EVIL.values(), ids=EVIL)
+def test_evil_pickles(write, content):
+    """Whatever else is in a pickle is one named error, and costs next to nothing."""
+    path = write(content)
+    tracemalloc.start()
+
+    with pytest.raises(ConfigurationError, match="object 1 of it is no token"):
+        tokens(path)
+    _, most = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+
+    assert most < 10_000_000
+
+
+def test_a_class_that_has_a_number(write):
+    """Extensions of the copyreg module are not looked up, also where one is registered."""
+    copyreg.add_extension(__name__, "Extension", 77)
+    try:
+        content = pickle.dumps(Extension(), 2)
+    finally:
+        copyreg.remove_extension(__name__, "Extension", 77)
+
+    with pytest.raises(ConfigurationError, match="is no token"):
+        tokens(write(content))

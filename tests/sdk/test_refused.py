@@ -1,0 +1,110 @@
+"""The recipe after a 401, for each code and each place where the SDK meets it."""
+
+from __future__ import annotations
+
+import shutil
+
+import pytest
+from sdk_driver import each_generation
+from zohocrmsdk.src.com.zoho.crm.api.exception.sdk_exception import SDKException
+
+from tokenkeep.integrations.zoho_sdk import REFUSED, is_refused
+
+A_MINUTE = 61
+
+
+@pytest.fixture
+def process(sdk):
+    """A process that has logged in a while ago, and made its calls since."""
+    process = sdk.process()
+    sdk.log_in(process)
+    assert process.call() == 200
+    process.move_clock(A_MINUTE)
+    return process
+
+
+@pytest.fixture
+def forget_fields(sdk):
+    """Remove the files in which the SDK notes the fields of modules."""
+    return lambda: shutil.rmtree(sdk.folder / "resources")
+
+
+@each_generation
+def test_every_code(process, zoho, forget_fields):
+    """The recipe mends it, in an answer and while the SDK asks for fields: one renewal each."""
+    codes = ("INVALID_TOKEN", "AUTHENTICATION_FAILURE", "INVALID_OAUTHTOKEN")
+    for number, code in enumerate(codes):
+        zoho.faults.add(endpoint="records", kind="refused", code=code)
+        assert process.call_with_retry() == 200, code
+        assert zoho.counters.token_calls("refresh_token") == 2 * number + 1
+
+        process.move_clock(A_MINUTE)
+        forget_fields()
+        zoho.faults.add(endpoint="settings", kind="refused", code=code)
+        assert process.call_with_retry() == 200, code
+        assert zoho.counters.token_calls("refresh_token") == 2 * number + 2
+        process.move_clock(A_MINUTE)
+
+    assert set(codes) == REFUSED
+
+
+@each_generation
+def test_token_that_died(process, zoho, forget_fields):
+    """The same with a token that is dead: the emulator answers by itself, at both places."""
+    for number in (1, 2):
+        zoho.expire_access_tokens()
+        assert process.call_with_retry() == 200
+        assert zoho.counters.token_calls("refresh_token") == number
+        process.move_clock(A_MINUTE)
+        forget_fields()
+
+
+@each_generation
+def test_other_troubles(process, zoho, forget_fields):
+    """What is not the token's fault is not taken for it, here and there."""
+    for endpoint in ("records", "settings"):
+        for fault in (
+            {"kind": "refused", "code": "OAUTH_SCOPE_MISMATCH"},
+            {"kind": "status", "status": 500},
+            {"kind": "empty"},
+            {"kind": "drop"},
+        ):
+            zoho.faults.add(endpoint=endpoint, **fault)
+            assert process.judged() is False, fault
+        assert process.judged() is False
+        forget_fields()
+
+
+@pytest.mark.parametrize("code", ["INVALID_TICKET", "OAUTH_SCOPE_EXPIRED"])
+def test_a_code_that_nobody_knows(process, zoho, code):
+    """With the status 401 it is taken for a refusal."""
+    zoho.faults.add(endpoint="records", kind="refused", code=code)
+    assert process.judged() is True
+    assert process.judged() is False
+
+
+@pytest.mark.parametrize(
+    ("details", "expected"),
+    [({"code": "INVALID_OAUTHTOKEN"}, True), ({"code": 401}, True), ({"code": 404}, False)],
+)
+def test_exceptions(details, expected):
+    """Of an answer without sense the SDK gives the status as its code; one may be in another."""
+    error = SDKException(code="API_EXCEPTION", details=details)
+
+    assert is_refused(error) is expected
+    assert is_refused(SDKException(cause=error)) is expected
+
+
+@pytest.mark.parametrize("answer", [None, "text", 401, RuntimeError("x"), [], {"code": "x"}])
+def test_what_is_no_answer(answer):
+    """Whatever else it is asked about is no refusal."""
+    assert is_refused(answer) is False
+
+
+def test_our_own_errors(sdk):
+    """An error of the store is none of the CRM's."""
+    process = sdk.process()
+    token = sdk.log_in(process)
+    process.revoke(token["id"])
+
+    assert process.judged() is False

@@ -1,0 +1,142 @@
+"""Keepers and stores handed to workers: an error that says what to do, and what it says works."""
+
+from __future__ import annotations
+
+import copy
+import functools
+import multiprocessing
+import os
+import pickle
+import re
+import subprocess
+import sys
+from concurrent.futures import ProcessPoolExecutor
+from pathlib import Path
+
+import pytest
+
+import tokenkeep
+from tokenkeep.integrations.zoho_sdk import SDKStore
+from tokenkeep.stores.list import ListStore
+from tokenkeep.testing import emulator_configuration
+
+KEYS = [b"S" * 32]
+STORES = Path(__file__).parents[1] / "docs" / "stores.md"
+
+
+@pytest.fixture
+def opened(tmp_path):
+    """A store with a key that would be seen."""
+    url = f"sqlite:///{tmp_path}/tokens.db"
+    with tokenkeep.open_store(url, keys_newest_first=KEYS, environ={}) as store:
+        yield store
+
+
+THINGS = {
+    "store": lambda store: store,
+    "keeper": tokenkeep.Keeper,
+    "SDKStore": SDKStore,
+    "keeper of a six-method store": lambda _: tokenkeep.Keeper(ListStore()),
+    "its store": lambda _: tokenkeep.Keeper(ListStore()).store,
+    "six-method store": lambda _: ListStore(),
+    "method": lambda store: tokenkeep.Keeper(store).get,
+    "among others": lambda store: {"jobs": [1], "keeper": (tokenkeep.Keeper(store),)},
+    "partial": lambda store: functools.partial(print, SDKStore(store)),
+}
+"""What people hand to workers."""
+
+each_thing = pytest.mark.parametrize("thing", THINGS.values(), ids=THINGS)
+
+
+@each_thing
+@pytest.mark.parametrize("protocol", [0, 2, pickle.HIGHEST_PROTOCOL])
+def test_pickled(opened, thing, protocol):
+    """It is a TypeError that says what to write, in every protocol; nothing secret is in it."""
+    with pytest.raises(
+        TypeError, match=r"is not pickled.* in each worker.*(open_store|SDKStore)\("
+    ):
+        pickle.dumps(thing(opened), protocol)
+
+
+@pytest.mark.parametrize("copied", [copy.copy, copy.deepcopy])
+@pytest.mark.parametrize("thing", [THINGS["store"], THINGS["keeper"], THINGS["SDKStore"]])
+def test_copied(opened, thing, copied):
+    """A second one with the locks and caches of the first is refused likewise."""
+    with pytest.raises(TypeError, match="nor copied"):
+        copied(thing(opened))
+
+
+@pytest.fixture(scope="module")
+def pools():
+    """Return each kind of pool, spawned, that programs use."""
+    spawn = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(1, mp_context=spawn) as executor, spawn.Pool(1) as pool:
+        yield {
+            "executor": lambda *given: executor.submit(*given).result(timeout=60),
+            "pool": pool.apply,
+            "process": spawn_one,
+        }
+
+
+def spawn_one(work, *given):
+    multiprocessing.get_context("spawn").Process(target=work, args=given).start()
+
+
+@pytest.mark.parametrize("kind", ["executor", "pool", "process"])
+@pytest.mark.parametrize("thing", [THINGS["store"], THINGS["keeper"], THINGS["SDKStore"]])
+def test_handed_to_a_worker(opened, pools, thing, kind):
+    """Whoever hands it over is told; the pool goes on."""
+    with pytest.raises(TypeError, match="Open another one in each worker"):
+        pools[kind](repr, thing(opened))
+
+
+class OfMyOwn(ListStore):
+    """A store that can be opened anew by what it is made with."""
+
+    def __init__(self, place):
+        super().__init__()
+        self.place = place
+
+    def __reduce__(self):
+        return OfMyOwn, (self.place,)
+
+
+def test_a_store_that_can_be_pickled():
+    """A store of one's own may say how."""
+    mine = OfMyOwn("place")
+
+    assert pickle.loads(pickle.dumps(mine)).place == "place"
+    assert copy.copy(mine).place == "place"
+
+
+def test_what_the_page_says(zoho, tmp_path):
+    """The workers of docs/stores.md each open their own, and renew once among them."""
+    [example] = re.findall(r"```python\n(# jobs.py\n.*?)```", STORES.read_text(), re.DOTALL)
+    (tmp_path / "jobs.py").write_text(example)
+    (tmp_path / "config.toml").write_text(emulator_configuration(zoho))
+    environ = {
+        "PATH": os.environ["PATH"],
+        "HOME": str(tmp_path),
+        "TOKENKEEP_STORE": "sqlite:///tokens.db",
+        "TOKENKEEP_KEYS": tokenkeep.generate_key(),
+        "TOKENKEEP_CONFIG": str(tmp_path / "config.toml"),
+    }
+    with tokenkeep.open_store(f"sqlite:///{tmp_path}/tokens.db", environ=environ) as store:
+        store.save_token(
+            tokenkeep.Token(
+                user="ana",
+                client_id=zoho.client.client_id,
+                client_secret=zoho.client.client_secret,
+                refresh_token=zoho.refresh_token(),
+                issuer=zoho.us.token_url,
+                api_domain=zoho.us.api_url,
+            )
+        )
+    done = subprocess.run(
+        [sys.executable, "jobs.py", *["ana"] * 8],
+        env=environ, cwd=tmp_path, capture_output=True, text=True, timeout=100, check=False,
+    )  # fmt: skip
+
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout == f"ana works at {zoho.us.api_url}\n" * 8
+    assert zoho.counters.token_calls() == 1
