@@ -40,14 +40,13 @@ class Settings:
         replaced: What becomes of a refresh token that a login replaces, ``keep``
             or ``revoke``. None decides by where it came from
             (`tokenkeep.saving.Habits`).
-        options: For each provider the options of its class; there may be a
-            secret in them.
+        options: For each provider the options of its class.
     """
 
     store: str = field(repr=False)
     provider: str = "zoho"
     replaced: Literal["keep", "revoke"] | None = None
-    options: Mapping[str, Mapping[str, object]] = field(default_factory=dict, repr=False)
+    options: Mapping[str, Mapping[str, object]] = field(default_factory=dict)
 
     def providers(self) -> Providers:
         """Return the providers as configured."""
