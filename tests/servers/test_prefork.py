@@ -22,10 +22,11 @@ EXAMPLES = Path(__file__).resolve().parents[2] / "examples" / "prefork"
 BIN = Path(sys.executable).parent
 SERVERS = {
     "gunicorn": "gunicorn --workers 4 --preload --bind 127.0.0.1:{port} wsgi:app",
-    "gevent": "gunicorn --workers 2 -k gevent --bind 127.0.0.1:{port} wsgi:app",
+    "gevent": "gunicorn --workers 2 -k gevent --preload -c python:patched_first"
+    " --bind 127.0.0.1:{port} wsgi:app",
     "uvicorn": "uvicorn --workers 2 --port {port} asgi:app",
 }
-# gunicorn has imported ssl itself before its workers are patched.
+# gunicorn has imported ssl itself by the time it reads its configuration.
 WARNINGS = "error,ignore:Monkey-patching ssl"
 
 pytestmark = pytest.mark.timeout(180)
