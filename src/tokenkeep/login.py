@@ -23,7 +23,7 @@ from tokenkeep.errors import (
     ConfigurationError,
     ProviderRefused,
     ProviderUnavailable,
-    RenewalError,
+    TokenKeepError,
     UnknownName,
 )
 from tokenkeep.providers.zoho import USER_SCOPES, Zoho, authorization_endpoint, current_user
@@ -345,7 +345,7 @@ def sign_in(keeper: Keeper, wanted: Wanted, code: Code, note: Callable[[str], No
         stored = keeper.save(fresh.but(user=user))
     except BaseException:
         # Also for Ctrl-C: nobody would ever use or revoke it again.
-        with suppress(RenewalError):
+        with suppress(TokenKeepError):
             provider.revoke(fresh)
         raise
     if stored.refresh_token is None:
@@ -371,7 +371,7 @@ def _environment(
 def _whose(token: Token, note: Callable[[str], None]) -> str | None:
     """Ask the provider whose token it is. None if that can't be learned now."""
     try:
-        return current_user(str(token.api_domain), str(token.access_token))
+        return current_user(token)
     except ProviderUnavailable as exc:
         reason = exc.what
     except ProviderRefused as exc:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import html
+import re
 import sys
 import urllib.parse
+import urllib.request
 
 import urllib3
 
@@ -11,6 +14,13 @@ import urllib3
 def query_of(url):
     """Return the fields of an address."""
     return dict(urllib.parse.parse_qsl(urllib.parse.urlsplit(url).query))
+
+
+def led_to(address):
+    """Open the page a browser is started with, and return the address it leads on to."""
+    with urllib.request.urlopen(address) as page:
+        (url,) = re.findall(r'http-equiv="refresh" content="0;url=([^"]*)"', page.read().decode())
+    return html.unescape(url)
 
 
 def decide(url, *, decision="accept", user=None, **more):
@@ -31,4 +41,4 @@ def visit(url, *, method="GET", headers=None, timeout=20):
 
 
 if __name__ == "__main__":
-    visit(decide(sys.argv[1]))
+    visit(decide(led_to(sys.argv[1])))

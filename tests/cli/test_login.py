@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import pty
@@ -9,7 +10,8 @@ import queue
 import re
 import socket
 import sys
-import webbrowser
+import tempfile
+import threading
 from pathlib import Path
 
 import person
@@ -17,17 +19,26 @@ import pytest
 
 from tokenkeep import StoreUnavailable, Token, Vault
 
+STARTED = Path(__file__).with_name("started_browser.py")
+
 SECRET = re.compile(r"1000\.[0-9a-f]{32}\.[0-9a-f]{32}")
 
 
 @pytest.fixture
-def browse(monkeypatch):
+def browse(environment, tmp_path):
     """Put a function in the browser's place; what it returns can be waited for."""
 
     def _browse(do):
         # The command may be done before its page has arrived.
-        kept = queue.SimpleQueue()
-        monkeypatch.setattr(webbrowser, "open", lambda url: kept.put(do(url)))
+        kept, called = queue.SimpleQueue(), tmp_path / "called"
+        os.mkfifo(called)
+        environment.setenv("BROWSER", f"{sys.executable} {STARTED} {called} %s")
+
+        def be_started():
+            _browse.told = json.loads(called.read_text())
+            kept.put(do(_browse.told["url"]))
+
+        threading.Thread(target=be_started, daemon=True).start()
         return lambda: kept.get(timeout=30)
 
     return _browse
@@ -160,6 +171,63 @@ def test_a_forged_state_changes_nothing(login, browse, configured, store):
     assert len(store.get_tokens()) == 1
 
 
+@pytest.mark.parametrize("home", ["its own", "none", "not there"])
+def test_what_others_see_of_the_browser(login, browse, environment, tmp_path, home):
+    """A private page leads it on: neither arguments nor environment tell of this login."""
+    environment.setenv("TMPDIR", str(tmp_path / "elsewhere"))
+    (tmp_path / "elsewhere").mkdir()
+    if home == "none":
+        environment.delenv("HOME")
+    elif home == "not there":
+        environment.setenv("HOME", str(tmp_path / "gone"))
+    environment.setenv("TOKENKEEP_CLIENT_SECRET", "a-secret")
+    shown = browse(come_back())
+
+    result = login()
+
+    assert result.exit_code == 0, result.output
+    shown()
+    told = browse.told
+    query = person.query_of(told["url"])
+    for each in (query["state"], query["code_challenge"], "http"):
+        assert each not in "".join(told["arguments"])
+    assert told["page"] in told["arguments"][0]
+    assert told["modes"] == [0o600, 0o700]
+    assert not Path(told["page"]).parent.exists()
+    assert [name for name in told["environ"] if name.startswith("TOKENKEEP_")] == []
+    assert told["environ"]["TMPDIR"] == str(tmp_path / "elsewhere")
+
+
+@pytest.mark.parametrize("browser", ["no-such-browser", "false", "no-such %s", "%s"])
+def test_no_browser_can_be_started(start, client, environment, browser):
+    """Then the printed address is the way in."""
+    environment.setenv("BROWSER", browser)
+    environment.setenv("PATH", "/nonexistent")
+    process = start("login", *client, "--port", "0")
+    url = next(line.strip() for line in process.stderr if line.startswith("http"))
+
+    person.visit(person.decide(url))
+    out, err = process.communicate(timeout=60)
+
+    assert (process.returncode, out.startswith("Logged in")) == (0, True), err
+    assert "Traceback" not in err
+
+
+def test_nowhere_to_put_a_page(login, environment, monkeypatch):
+    """A machine without a place for files: the wait goes on, and nothing is started."""
+    monkeypatch.setattr(tempfile, "TemporaryDirectory", refuse)
+    environment.setenv("BROWSER", "touch started %s")
+
+    result = login("--timeout", "1")
+
+    assert (result.exit_code, "Traceback" in result.output) == (5, False)
+    assert not Path("started").exists()
+
+
+def refuse(**_):
+    raise OSError(errno.EROFS, "Read-only file system")
+
+
 def test_nobody_comes_back(login, browse):
     """The wait ends, and the error says so: status 5."""
     browse(lambda _: None)
@@ -239,6 +307,7 @@ def test_what_cannot_be_stored_is_revoked(login, configured, monkeypatch):
     assert [each["status"] for each in configured.state()["logins"]] == ["revoked"]
 
 
+PAGE = "https://a.example/cb"
 NO_ANSWER = "not the answer to this login"
 
 
@@ -255,7 +324,9 @@ NO_ANSWER = "not the answer to this login"
         (["--grant"], "\n", 1, "one line with the grant code"),
         (["--no-browser"], "nonsense\n", 2, NO_ANSWER),
         (["--no-browser"], "http://127.0.0.1:8417/callback?code=a&state=b\n", 2, NO_ANSWER),
-        (["--redirect-uri", "https://a.example/cb"], "?\n", 2, "=https%3A%2F%2Fa.example%2Fcb"),
+        (["--redirect-uri", PAGE, "--no-browser"], "?\n", 2, "=https%3A%2F%2Fa.example%2Fcb"),
+        (["--redirect-uri", "nonsense", "--no-browser"], None, 2, "'nonsense'. It has to be"),
+        (["--redirect-uri", "http://a.example/", "--no-browser"], None, 2, "It has to be"),
     ],
 )
 def test_bad_input(*, run, client, configured, options, stdin, status, said):
@@ -264,6 +335,66 @@ def test_bad_input(*, run, client, configured, options, stdin, status, said):
 
     assert (result.exit_code, said in result.stderr) == (status, True), result.output
     assert configured.counters.token_calls() == 0
+
+
+@pytest.mark.parametrize(
+    "uri",
+    [
+        "nonsense",
+        PAGE,
+        "https://127.0.0.1:8417/callback",
+        "http://a.example:8417/callback",
+        "http://127.0.0.1/callback",
+        "http://127.0.0.1:99999/callback",
+        "http://127.0.0.1:8417/a b",
+        "http://me@127.0.0.1:8417/",
+        "http://127.0.0.1:8417/#x",
+        "http://127.0.0.1:8417.a.example/",
+        "http://0.0.0.0:8417/",
+    ],
+)
+def test_redirect_uri_of_nobody_here(run, uri, tmp_path):
+    """Named before anything is asked or opened, with what it has to be."""
+    result = run("login", "--redirect-uri", uri)
+
+    assert result.exit_code == 2
+    assert f"Nobody can wait at the redirect URI {uri!r}" in " ".join(result.stderr.split())
+    assert "http://127.0.0.1:PORT/PATH" in result.stderr
+    assert not (tmp_path / "tokens.db").exists()
+
+
+@pytest.mark.parametrize(
+    ("host", "taken"),
+    [
+        ("127.0.0.1", "127.0.0.1"),
+        ("localhost", "127.0.0.1"),
+        ("localhost", "::1"),
+        ("[::1]", "::1"),
+    ],
+)
+def test_a_port_of_somebody_else(run, host, taken, tmp_path):
+    """Whoever has one of the addresses that a browser may come back to would get the code."""
+    family = socket.AF_INET6 if ":" in taken else socket.AF_INET
+    with socket.create_server((taken, 0), family=family) as other:
+        port = other.getsockname()[1]
+
+        result = run("login", "--redirect-uri", f"http://{host}:{port}/callback")
+
+    said = f"Port {port} of this machine can't be used: Address already in use ({taken})"
+    assert (result.exit_code, said in result.stderr) == (1, True), result.output
+    assert not (tmp_path / "tokens.db").exists()
+
+
+@pytest.mark.parametrize("address", ["127.0.0.1", "[::1]"])
+def test_localhost_is_both(configured, browse, run, address):
+    """Whichever address ``localhost`` is for the browser, it is answered."""
+    client = configured.register_client(redirect_uris=["http://localhost/callback"], public=True)
+    browse(lambda url: person.visit(person.decide(url).replace("localhost", address, 1)))
+    who = ["--client-id", client.client_id, "--public", "--timeout", "30"]
+
+    result = run("login", *who, "--redirect-uri", "http://localhost:0/callback")
+
+    assert result.exit_code == 0, result.output
 
 
 def test_nobody_can_be_asked(run):

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 import person
 import pytest
 
+from tokenkeep import ConfigurationError
 from tokenkeep.cli.loopback import Loopback, Visit, is_here
 
 
@@ -56,10 +57,9 @@ def test_another_host_is_refused(here, host):
 
 
 def test_who_is_answered(here):
-    """Only this machine, under both its names, however many connections idle beside."""
+    """Only this machine, under all its names, however many connections idle beside."""
     host = {"Host": f"localhost:{here.port}"}
 
-    assert here.server_address[0] == "127.0.0.1"
     # Browsers open connections ahead and leave them idle.
     with socket.create_connection(("127.0.0.1", here.port)), replying(here, 200, "T", "t"):
         assert person.visit(here.redirect_uri, headers=host, timeout=5)[0] == 200
@@ -91,6 +91,12 @@ def test_only_get_at_one_path(here, method, path, status):
     [
         ("http://127.0.0.1:8417/callback", True),
         ("http://localhost:1/", True),
+        ("HTTP://LocalHost:1/a/b?c=d&e", True),
+        ("http://[::1]:8417", True),
+        ("http://[::2]:8417/", False),
+        ("http://127.0.0.1:8417\\@a.example/", False),
+        ("http://127.0.0.1:8417/ö", False),
+        ("http://127.0.0.1:\uff18/", False),
         ("http://localhost/", False),
         ("https://127.0.0.1:8417/", False),
         ("http://192.0.2.1:80/", False),
@@ -101,3 +107,19 @@ def test_only_get_at_one_path(here, method, path, status):
 def test_which_redirects_are_here(uri, answer):
     """Only plain http on loopback with a port can be listened to."""
     assert is_here(uri) is answer
+
+
+@pytest.mark.parametrize("tail", ["", "/", "/callback", "/a/b?tenant=1&x"])
+@pytest.mark.parametrize("host", ["127.0.0.1", "LocalHost", "[::1]"])
+def test_redirect_uri_is_kept_letter_for_letter(host, tail):
+    """As it is registered; only a free port is filled in."""
+    with Loopback(f"http://{host}:0{tail}") as here, replying(here, 200, "T", "t"):
+        assert here.redirect_uri == f"http://{host}:{here.port}{tail}"
+        assert person.visit(here.redirect_uri)[0] == 200
+
+
+@pytest.mark.parametrize("uri", ["http://a.example:1/", "nonsense", "https://127.0.0.1:1/"])
+def test_not_here(uri):
+    """A redirect URI of somebody else's is refused, whoever asks."""
+    with pytest.raises(ConfigurationError, match="Nobody on this machine"):
+        Loopback(uri)

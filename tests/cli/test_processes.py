@@ -18,25 +18,30 @@ PERSON = f"{sys.executable} {person.__file__} %s"
 """A browser as the system starts one, with somebody who consents."""
 
 
+HIDDEN = ("state", "code_challenge")
+"""What lets somebody else's answer pass for the one to this login."""
+
+
 def url_from(process):
     """Wait for the address a login shows."""
     return next(line.strip() for line in process.stderr if line.startswith("http"))
 
 
 def test_the_process_list_shows_no_secret(start, client, configured, environment):
-    """Arguments of the command and of its browser hold no secret."""
+    """Arguments of the command and of its browser hold no secret, nor what binds the answer."""
     environment.setenv("BROWSER", f"{sys.executable} -c 'import time; time.sleep(60)' %s")
     process = start("login", *client, "--port", "0", start_new_session=True)
-    url_from(process)
+    url = url_from(process)
 
     seen = []
-    while len(seen) < 2:  # the command and the browser it starts
-        ps = ["ps", "-o", "args=", "--pid", str(process.pid), "--ppid", str(process.pid)]
+    while not any("time.sleep" in line and "login.html" in line for line in seen):
+        ps = ["ps", "-ww", "-o", "args=", "--sid", str(process.pid)]
         seen = subprocess.run(ps, capture_output=True, text=True, check=True).stdout.splitlines()
     os.killpg(process.pid, signal.SIGKILL)
 
     assert any("tokenkeep login" in line for line in seen)
-    assert configured.client.client_secret not in "".join(seen)
+    for secret in (configured.client.client_secret, *map(person.query_of(url).get, HIDDEN)):
+        assert secret not in "".join(seen)
 
 
 @pytest.mark.parametrize("mode", [["--port", "0"], ["--no-browser"]])

@@ -10,7 +10,14 @@ import threading
 
 import pytest
 from certificates import Authority
-from provider_server import SECRETS, assert_error_is_clean, read_request, response
+from provider_server import (
+    SECRETS,
+    assert_error_is_clean,
+    assert_no_secret,
+    read_request,
+    response,
+)
+from reported import reported
 
 from tokenkeep.errors import ConfigurationError, ProviderUnavailable
 from tokenkeep.providers import connection as connections
@@ -167,15 +174,63 @@ def test_unusable_proxy(monkeypatch, url):
     assert "pa55word" not in str(caught.value)
 
 
-def test_proxy_refuses(serve, monkeypatch):
-    """A proxy that wants a password is an error of the connection, without what it said."""
-    proxy = serve(b"HTTP/1.1 407 s3cret\r\n\r\n")
-    monkeypatch.setenv("HTTPS_PROXY", f"http://user:pa55word@{proxy.netloc}")
+REFUSALS = {
+    "wants a password": (
+        b"HTTP/1.1 407 s3cret\r\n\r\n",
+        r"another user name and password \(status 407",
+    ),
+    "forbids": (b"HTTP/1.1 403 s3cret\r\n\r\n", r"refuses \(status 403\)"),
+    "has lost its way": (b"HTTP/1.1 502 Bad Gateway\r\n\r\n", r"refuses \(status 502\)"),
+    "hangs up": (b"", "closed the connection without an answer"),
+    "is no proxy": (b"SSH-2.0-OpenSSH_9.2\r\n", "answered something that is not HTTP"),
+    "speaks no TLS": (b"HTTP/1.1 400 Plain\r\n\r\n", "can't be reached: TLS failed"),
+}
 
-    with pytest.raises(ProviderUnavailable, match="can't be reached") as caught:
+
+@pytest.mark.parametrize("kind", REFUSALS)
+def test_proxy_refuses(serve, monkeypatch, kind):
+    """A proxy at fault is named, without its password or what it said."""
+    said, expected = REFUSALS[kind]
+    secure = kind == "speaks no TLS"
+    proxy = serve(said, read=not secure)
+    scheme = "https" if secure else "http"
+    monkeypatch.setenv("HTTPS_PROXY", f"{scheme}://user:pa55word@{proxy.netloc}")
+
+    with pytest.raises(ProviderUnavailable, match=expected) as caught:
         post(f"https://{NAME}/")
 
-    assert_error_is_clean(caught.value, "pa55word", "s3cret")
+    assert f"{NAME} can't be reached: the proxy {proxy.netloc} " in str(caught.value)
+    assert_no_secret(reported(caught.value), "pa55word", "s3cret")
+
+
+@pytest.mark.parametrize(
+    ("proxy", "expected"),
+    [
+        ("127.0.0.1:{port}", "the proxy 127.0.0.1:{port} can't be reached: no connection"),
+        ("[::1]:{port}", "the proxy [::1]:{port} can't be reached: no connection"),
+        ("gone.invalid:3128", "the proxy gone.invalid:3128 can't be found: its name does not"),
+        ("a..b:3128", "the proxy a..b:3128 can't be found: its name does not"),
+    ],
+)
+def test_proxy_is_not_there(monkeypatch, proxy, expected):
+    """A proxy that is down, or that nobody knows, is named too."""
+    real = socket.getaddrinfo
+
+    def known(host, *args):
+        if "invalid" in host:
+            raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
+        return real(host, *args)
+
+    monkeypatch.setattr(socket, "getaddrinfo", known)
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+    monkeypatch.setenv("HTTPS_PROXY", f"http://user:pa55word@{proxy.format(port=port)}")
+
+    with pytest.raises(ProviderUnavailable) as caught:
+        post(f"https://{NAME}/")
+
+    assert f"{NAME} can't be reached: {expected.format(port=port)}" in str(caught.value)
+    assert_no_secret(reported(caught.value), "pa55word")
 
 
 @pytest.mark.usefixtures("trusted")
@@ -184,8 +239,17 @@ def test_slow_proxy(serve, monkeypatch):
     proxy = serve(lambda connection, _: read_request(connection))
     monkeypatch.setenv("HTTPS_PROXY", f"http://{proxy.netloc}")
 
-    with pytest.raises(ProviderUnavailable, match="did not answer within"):
+    with pytest.raises(ProviderUnavailable, match=f"{proxy.netloc} did not answer within"):
         post(f"https://{NAME}/", timeout=0.5)
+
+
+def test_provider_behind_a_proxy(serve, wrap, monkeypatch):
+    """What goes wrong behind the tunnel is the provider's."""
+    proxy = Proxy(serve, serve(response(b"{}"), wrap=wrap))
+    monkeypatch.setenv("HTTPS_PROXY", f"http://{proxy.server.netloc}")
+
+    with pytest.raises(ProviderUnavailable, match=f"^{NAME} has a certificate that can't be"):
+        post(f"https://{NAME}/")
 
 
 @pytest.mark.parametrize(

@@ -228,6 +228,11 @@ def test_issuer_from_the_place(serve, token):
     assert answer.access_token == "1000.new"
 
 
+def granted(api_domain):
+    """Return a token with all that it takes to ask whose it is."""
+    return Token(api_domain=api_domain, access_token="1000.access")
+
+
 def crm(users, org):
     def play(connection, request):
         document, status = users if b"/users" in request.partition(b"\r\n")[0] else org
@@ -245,7 +250,7 @@ def test_current_user(serve, zgid):
     """A user is named as the official SDK names it."""
     server = serve(crm(USERS, ({"org": [{"zgid": zgid}]}, "200 OK")))
 
-    user = current_user(f"http://{server.netloc}/", "1000.access", timeout=20)
+    user = current_user(granted(f"http://{server.netloc}/"), timeout=20)
 
     assert user == "ana@example.com:6000123"
     first, second = (request.decode().split("\r\n") for request in server.requests)
@@ -280,7 +285,7 @@ def test_no_current_user(*, serve, users, org, error, text):
     server = serve(crm(users, org))
 
     with pytest.raises(error, match=text) as caught:
-        current_user(f"http://{server.netloc}", "1000.access", timeout=20)
+        current_user(granted(f"http://{server.netloc}"), timeout=20)
 
     assert "s3cret" not in str(caught.value)
 
@@ -317,7 +322,10 @@ def test_from_login_to_revocation(zoho, environment):
     assert parse_qs(urlsplit(answer.headers["Location"]).query)["location"] == ["eu"]
     assert provider.place(login.api_domain) == Place("eu", environment)
     assert provider.issuer(Place("eu", environment)) == code.data_center.token_endpoint
-    assert current_user(login.api_domain, login.access_token) == eva.name
+    assert (
+        current_user(new.but(api_domain=login.api_domain, access_token=login.access_token))
+        == eva.name
+    )
     assert login.expires_in == 3600.0
 
     lasting = new.but(refresh_token=login.refresh_token)

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import threading
 import time
-import webbrowser
 from typing import TYPE_CHECKING
 
 import click
 
+from tokenkeep.cli import browser
 from tokenkeep.cli.tokens import named
 from tokenkeep.errors import ProviderUnavailable, TokenKeepError
 from tokenkeep.login import NotThisLogin
@@ -66,8 +65,20 @@ def by_browser(
         TokenKeepError: The login failed.
     """
     click.echo(f"If no browser opens, open this address in one:\n\n{request.url}\n", err=True)
-    # Some browsers block until they are closed.
-    threading.Thread(target=webbrowser.open, args=(request.url,), daemon=True).start()
+    with browser.leading_to(request.url):
+        token = _awaited(request, here, sign, timeout)
+    if token is not None:
+        return token
+    raise ProviderUnavailable(
+        f"Nobody came back from the login within {timeout:g} seconds",
+        hint="Run tokenkeep login again; --no-browser lets you paste the address",
+    )
+
+
+def _awaited(
+    request: AuthorizationRequest, here: Loopback, sign: Callable[[Code], Token], timeout: float
+) -> Token | None:
+    """Wait for the answer to this login. None if it does not come in time."""
     deadline = time.monotonic() + timeout
     while visit := here.visit(deadline - time.monotonic()):
         try:
@@ -81,7 +92,4 @@ def by_browser(
         else:
             visit.reply(200, "Logged in", f"{named(token)}. You can close this window.")
             return token
-    raise ProviderUnavailable(
-        f"Nobody came back from the login within {timeout:g} seconds",
-        hint="Run tokenkeep login again; --no-browser lets you paste the address",
-    )
+    return None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from contextlib import nullcontext
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -22,8 +23,12 @@ from tokenkeep.login import (
     with_user_scopes,
     zoho_of,
 )
+from tokenkeep.providers.address import is_sendable
 
 if TYPE_CHECKING:
+    from contextlib import AbstractContextManager
+
+    from tokenkeep.cli.loopback import Loopback
     from tokenkeep.keeper import Keeper
     from tokenkeep.providers.zoho_data_centers import DataCenter
     from tokenkeep.token import Token
@@ -83,13 +88,14 @@ def login(session: Session, /, **given: Any) -> None:
     http://127.0.0.1:8417/callback has to be registered for the client.
     """
     check(given)
-    keeper = session.keeper()
-    center = zoho_of(keeper).table.by_name(given["data_center"])
-    check_environment(center, given["environment"])
-    if given["grant"] or given["grant_file"]:
-        token = by_grant(session, keeper, center, given)
-    else:
-        token = by_consent(session, keeper, center, given)
+    with listening(given) as here:
+        keeper = session.keeper()
+        center = zoho_of(keeper).table.by_name(given["data_center"])
+        check_environment(center, given["environment"])
+        if by_code(given):
+            token = by_grant(session, keeper, center, given)
+        else:
+            token = by_consent(session, keeper, center, given, here)
     session.tell(
         f"Logged in {named(token)}: {token.data_center}, {token.environment}",
         describe(keeper, token, session.now()),
@@ -105,6 +111,30 @@ def check(given: dict[str, Any]) -> None:
     secret_is_piped = given["client_secret_file"] == "-"  # noqa: S105  # not a password
     if secret_is_piped and (given["grant_file"] == "-" or given["grant"] or given["no_browser"]):
         raise click.UsageError("Standard input can be read for one thing only")
+    if not by_code(given):
+        uri = redirect_uri(given)
+        if not loopback.is_here(uri) and not (given["no_browser"] and is_sendable(uri)):
+            raise click.UsageError(
+                f"Nobody can wait at the redirect URI {uri!r}. {loopback.WHAT_IS_HERE}"
+            )
+
+
+def by_code(given: dict[str, Any]) -> bool:
+    """Tell whether a self client's code is brought, instead of asking a person."""
+    return bool(given["grant"] or given["grant_file"])
+
+
+def redirect_uri(given: dict[str, Any]) -> str:
+    """Return where the answer will be sent to."""
+    port = PORT if given["port"] is None else given["port"]
+    return given["redirect_uri"] or REDIRECT_URI.format(port=port)
+
+
+def listening(given: dict[str, Any]) -> AbstractContextManager[Loopback | None]:
+    """Listen at the redirect URI. None in it: nobody does, the answer is brought by hand."""
+    if by_code(given) or given["no_browser"]:
+        return nullcontext()
+    return loopback.Loopback(redirect_uri(given))
 
 
 def wanted(given: dict[str, Any], scopes: list[str] | None) -> Wanted:
@@ -158,7 +188,11 @@ def by_grant(session: Session, keeper: Keeper, center: DataCenter, given: dict[s
 
 
 def by_consent(
-    session: Session, keeper: Keeper, center: DataCenter, given: dict[str, Any]
+    session: Session,
+    keeper: Keeper,
+    center: DataCenter,
+    given: dict[str, Any],
+    here: Loopback | None,
 ) -> Token:
     """Log in with a code that the provider sends after a person's consent."""
     asked = wanted(given, scopes_of(given))
@@ -170,10 +204,7 @@ def by_consent(
         scopes=asked.scopes or (),
     )
     sign = partial(sign_in, keeper, asked, note=session.note)
-    port = PORT if given["port"] is None else given["port"]
-    uri = given["redirect_uri"] or REDIRECT_URI.format(port=port)
-    if given["no_browser"] or not loopback.is_here(uri):
-        return consent.by_paste(request(redirect_uri=uri), sign)
-    with loopback.Loopback(uri) as here:
-        asking = request(redirect_uri=here.redirect_uri)
-        return consent.by_browser(asking, here, sign, timeout=given["timeout"])
+    if here is None:
+        return consent.by_paste(request(redirect_uri=redirect_uri(given)), sign)
+    asking = request(redirect_uri=here.redirect_uri)
+    return consent.by_browser(asking, here, sign, timeout=given["timeout"])

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import base64
+import errno
 import os
 import queue
+import re
+import socket
 import socketserver
 import threading
 import time
@@ -13,7 +16,6 @@ from hashlib import sha256
 from html import escape
 from http.server import BaseHTTPRequestHandler
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
 
 from tokenkeep.errors import ConfigurationError
 
@@ -21,8 +23,20 @@ if TYPE_CHECKING:
     from types import TracebackType
     from typing import Self
 
-HOSTS = ("127.0.0.1", "localhost")
-"""What a redirect URI of this machine may name."""
+ADDRESSES = {
+    "127.0.0.1": ("127.0.0.1",),
+    "[::1]": ("::1",),
+    # A browser goes to either: whoever had the other one would get the code.
+    "localhost": ("127.0.0.1", "::1"),
+}
+"""What a redirect URI of this machine may name, and where that has to be listened to."""
+
+_REDIRECT_URI = re.compile(
+    rf"http://(?P<host>{'|'.join(map(re.escape, ADDRESSES))}):(?P<port>[0-9]{{1,5}})"
+    r"(?P<path>/[!$-;=@-\[\]-~]*)?(?P<query>\?[!$-;=?-\[\]-~]*)?",
+    re.IGNORECASE | re.ASCII,
+)
+_LAST_PORT = 65535
 
 _SLOW_CLIENT = 10.0
 """How long a connection may take to say what it wants, in seconds."""
@@ -81,42 +95,52 @@ class Visit:
         self.sent.wait(_SENT_WITHIN)
 
 
-class Loopback(socketserver.ThreadingTCPServer):
+class Loopback:
     """
     Listen where the provider sends the browser back to.
 
     Args:
-        redirect_uri: ``http://127.0.0.1:PORT/PATH`` or with ``localhost``;
-            port 0 takes a free one.
+        redirect_uri: ``http://127.0.0.1:PORT/PATH``, or with ``localhost`` or ``[::1]``; see
+            `is_here`. Port 0 takes a free one.
 
     Attributes:
         redirect_uri: With the port that is used.
 
     Raises:
-        ConfigurationError: The port can't be used.
+        ConfigurationError: It is not of this machine, or its port can't be used.
     """
 
-    daemon_threads = True
-    # On Windows it would let two programs listen to one port.
-    allow_reuse_address: bool = os.name != "nt"
-
     def __init__(self, redirect_uri: str) -> None:
-        asked = urlsplit(redirect_uri)
-        port = asked.port or 0
-        try:
-            super().__init__(("127.0.0.1", port), _Handler)
-        except OSError as exc:
+        asked = _asked(redirect_uri)
+        if asked is None:
             raise ConfigurationError(
-                f"Port {port} of this machine can't be used: {exc.strerror}",
-                hint="End the program that uses it; or name another redirect URI that is "
-                "registered for the client (--redirect-uri or --port); or use --no-browser",
-            ) from exc
-        self.port: int = int(self.server_address[1])
-        self.hosts: tuple[str, ...] = tuple(f"{host}:{self.port}" for host in HOSTS)
-        self.path: str = asked.path or "/"
-        self.redirect_uri: str = f"http://{asked.hostname}:{self.port}{asked.path}"
+                "Nobody on this machine can listen at this redirect URI", hint=WHAT_IS_HERE
+            )
+        self.port: int = int(asked["port"])
+        self.path: str = asked["path"] or "/"
         self.visits: queue.Queue[Visit] = queue.Queue(maxsize=16)
-        threading.Thread(target=self.serve_forever, args=(0.05,), daemon=True).start()
+        self._listeners: list[_Listener] = []
+        host = asked["host"].lower()
+        for address in ADDRESSES[host]:
+            try:
+                self._listeners.append(_Listener(self, address))
+            except OSError as exc:
+                if host == "localhost" and exc.errno in _NO_SUCH_ADDRESS and self._listeners:
+                    continue
+                self._close()
+                raise ConfigurationError(
+                    f"Port {self.port} of this machine can't be used: {exc.strerror} ({address})",
+                    hint="End the program that uses it; or name another redirect URI that is "
+                    "registered for the client (--redirect-uri or --port); or use --no-browser",
+                ) from exc
+            self.port = self._listeners[0].server_address[1]
+        self.redirect_uri: str = (
+            redirect_uri[: asked.start("port")]
+            + str(self.port)
+            + redirect_uri[asked.end("port") :]
+        )
+        for each in self._listeners:
+            threading.Thread(target=each.serve_forever, args=(0.05,), daemon=True).start()
 
     def __enter__(self) -> Self:
         return self
@@ -127,8 +151,17 @@ class Loopback(socketserver.ThreadingTCPServer):
         value: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        self.shutdown()
-        self.server_close()
+        for each in self._listeners:
+            each.shutdown()
+        self._close()
+
+    def _close(self) -> None:
+        for each in self._listeners:
+            each.server_close()
+
+    def is_called(self, host: str) -> bool:
+        """Whether a ``Host`` header names this port of this machine."""
+        return host in {f"{name}:{self.port}" for name in ADDRESSES}
 
     def visit(self, timeout: float) -> Visit | None:
         """
@@ -147,38 +180,62 @@ class Loopback(socketserver.ThreadingTCPServer):
                 return self.visits.get(timeout=min(left, _TURN))
         return None
 
-    def handle_error(self, request: Any, client_address: Any) -> None:
-        """Stay silent: a visitor that hangs up is no news, and a traceback could hold a code."""
+
+_NO_SUCH_ADDRESS = (errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT)
+"""A machine without IPv6, for one: then nobody else can listen there either."""
+
+WHAT_IS_HERE = (
+    "It has to be http://127.0.0.1:PORT/PATH, as it is registered for the client; localhost and "
+    "[::1] do as well. Another one takes --no-browser: then you paste the address"
+)
+"""What to do about a redirect URI that is not of this machine."""
 
 
 def is_here(redirect_uri: str) -> bool:
     """Tell whether a redirect URI leads to a port of this machine that can be listened to."""
-    try:
-        asked = urlsplit(redirect_uri)
-        port = asked.port
-    except ValueError:
-        return False
-    return asked.scheme == "http" and asked.hostname in HOSTS and port is not None
+    return _asked(redirect_uri) is not None
+
+
+def _asked(redirect_uri: str) -> re.Match[str] | None:
+    asked = _REDIRECT_URI.fullmatch(redirect_uri)
+    return asked if asked and int(asked["port"]) <= _LAST_PORT else None
+
+
+class _Listener(socketserver.ThreadingTCPServer):
+    """One of the addresses of a `Loopback`."""
+
+    daemon_threads = True
+    # On Windows it would let two programs listen to one port.
+    allow_reuse_address: bool = os.name != "nt"
+
+    def __init__(self, here: Loopback, address: str) -> None:
+        self.here = here
+        self.address_family = socket.AF_INET6 if ":" in address else socket.AF_INET
+        super().__init__((address, here.port), _Handler)
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """Stay silent: a visitor that hangs up is no news, and a traceback could hold a code."""
 
 
 class _Handler(BaseHTTPRequestHandler):
-    server: Loopback
+    server: _Listener
     timeout = _SLOW_CLIENT
     server_version = "tokenkeep"
     sys_version = ""
 
     def do_GET(self) -> None:
         # A page elsewhere can make a browser come here under its own name (DNS rebinding).
-        if self.headers.get_all("Host") not in [[host] for host in self.server.hosts]:
+        here, names = self.server.here, self.headers.get_all("Host") or []
+        if len(names) != 1 or not here.is_called(names[0]):
             self._show(403, "Not for you", "This address answers to its own name only.")
             return
         path, _, query = self.path.partition("?")
-        if path != self.server.path:
+        if path != here.path:
             self._show(404, "Nothing here", "There is nothing at this address.")
             return
         visit = Visit(query)
         try:
-            self.server.visits.put_nowait(visit)
+            here.visits.put_nowait(visit)
         except queue.Full:
             self._show(503, "Too many visitors", "Try again.")
             return

@@ -46,6 +46,8 @@ def fields_of(reply: Reply) -> Mapping[str, object]:
     Raises:
         Unreadable: It is neither.
     """
+    if reply.fault:
+        raise Unreadable(reply.fault)
     if not reply.body.strip():
         raise Unreadable("answered nothing")
     # With a byte order mark is not JSON, but some servers write one. What can't be

@@ -81,13 +81,15 @@ class Reply:
 
     Args:
         status: Of HTTP.
-        body: As it was sent, without a content coding.
+        body: Without the content coding it was sent with.
         content_type: The ``Content-Type`` header, with its parameters. None if
             there was none.
         clock_offset: The server's clock minus ours, in seconds, when its
             headers came in. None if it sent no date, or a senseless one.
         retry_after: How long it asks to be left alone, in seconds. None if it
             does not say.
+        fault: What keeps *body* from being decoded, in words of our own: then
+            that is as it came. None for nothing.
     """
 
     status: int
@@ -95,6 +97,7 @@ class Reply:
     content_type: str | None = None
     clock_offset: float | None = None
     retry_after: float | None = None
+    fault: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

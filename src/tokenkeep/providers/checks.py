@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from tokenkeep.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from types import UnionType
 
 _HEADER = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
 _OF_THE_CONNECTION = {
@@ -50,7 +53,7 @@ def check_count(name: str, value: object) -> None:
     raise ConfigurationError(f"{name} has to be a whole number, 1 or more, not {value!r}")
 
 
-def check_type(name: str, value: object, kind: type, *, expected: str) -> None:
+def check_type(name: str, value: object, kind: type | UnionType, *, expected: str) -> None:
     """
     Refuse what is not of a type, which *expected* has in words, for the option of that name.
 

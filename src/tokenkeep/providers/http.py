@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import contextlib
 import http.client
 import json
+import re
 import socket
 import ssl
 import threading
 import time
 from concurrent.futures import Future
+from contextlib import suppress
 from email.utils import parsedate_to_datetime
 from functools import cache
 from typing import TYPE_CHECKING, Literal
@@ -26,15 +27,15 @@ from urllib3.exceptions import SSLError as WrappedSSLError
 from tokenkeep.errors import ConfigurationError, ProviderUnavailable
 from tokenkeep.providers.address import parse
 from tokenkeep.providers.base import Reply
+from tokenkeep.providers.codings import Undecodable, decoded
 from tokenkeep.providers.connection import connection_to
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from types import UnionType
 
-    from urllib3.connection import HTTPConnection
-
     from tokenkeep.providers.address import Address
+    from tokenkeep.providers.connection import Certificate, Connection
 
 MAX_BODY = 1_000_000
 """Longest answer that is read, in bytes."""
@@ -78,52 +79,65 @@ class Form:
     def __repr__(self) -> str:
         return f"<Form {', '.join(self._fields)}>"
 
+    def has_sendable_headers(self) -> bool:
+        """Whether its headers can be sent; having none is no trouble."""
+        return all(value.isascii() and value.isprintable() for value in self.headers.values())
+
     def encode(self) -> bytes:
         """Return the body to send."""
         return (json.dumps if self.body == "json" else urlencode)(self._fields).encode()
 
 
 def post_form(
-    url: str, form: Form, *, timeout: float, clock: Callable[[], float] = time.time
+    url: str,
+    form: Form,
+    *,
+    timeout: float,
+    clock: Callable[[], float] = time.time,
+    certificate: Certificate | None = None,
 ) -> Reply:
     """
     Post a form and read the whole answer.
 
-    *timeout*, in seconds, bounds everything on the wall clock, name resolution
-    included; *clock* is our time, in epoch seconds, to compare the server's with.
+    Args:
+        url: Where to.
+        form: What.
+        timeout: Bounds everything on the wall clock, name resolution included; in seconds.
+        clock: Our time, in epoch seconds, to compare the server's with.
+        certificate: The client's own. None shows none.
 
     Raises:
-        ConfigurationError: Nothing may be sent to *url*, or a proxy or CA
-            bundle from the environment can't be used.
+        ConfigurationError: Nothing may be sent to *url*, there is something in
+            *form* that can't be sent; or a proxy, CA bundle or certificate
+            can't be used.
         ProviderUnavailable: No connection, no answer in time, a redirect, or
             an answer that is too long.
     """
-    return _run(_Exchange("POST", parse(url), form, timeout, clock))
+    return _run(_Exchange("POST", parse(url), form, timeout, clock, certificate=certificate))
 
 
-def get_json(url: str, *, timeout: float, authorization: str) -> tuple[int, object]:
+def get_json(url: str, form: Form, *, timeout: float) -> tuple[int, object]:
     """
     Get a JSON document, with the bounds of `post_form`. None for an empty body.
 
+    Of *form* nothing is sent but the headers.
+
     Raises:
-        ConfigurationError: As for `post_form`; or *authorization*, the whole
-            header, has characters in it that no header can carry.
+        ConfigurationError: As for `post_form`; or a header can't be sent.
         ProviderUnavailable: As for `post_form`; or the answer is not JSON.
     """
-    if not (authorization.isascii() and authorization.isprintable()):
+    if not form.has_sendable_headers():
         raise ConfigurationError("This access token can't be sent: it has control characters")
     address = parse(url)
-    reply = _run(
-        _Exchange("GET", address, Form({"Authorization": authorization}), timeout, time.time)
-    )
-    if not reply.body.strip():
+    reply = _run(_Exchange("GET", address, form, timeout, time.time))
+    fault = reply.fault
+    if not (fault or reply.body.strip()):
         return reply.status, None
-    try:
-        return reply.status, json.loads(reply.body)
-    except (ValueError, RecursionError):
-        raise ProviderUnavailable(
-            f"{address.host} answered no JSON (status {reply.status})"
-        ) from None
+    with suppress(ValueError, RecursionError):
+        if not fault:
+            return reply.status, json.loads(reply.body)
+    fault = fault or "answered no JSON"
+    raise ProviderUnavailable(f"{address.host} {fault} (status {reply.status})")
 
 
 def _run(exchange: _Exchange) -> Reply:
@@ -137,20 +151,39 @@ def _run(exchange: _Exchange) -> Reply:
     try:
         # A daemon: a name server that never answers must not keep the process alive.
         threading.Thread(target=exchange.run, name="tokenkeep-request", daemon=True).start()
-        reply = exchange.wait()
-    except TimeoutError:
-        raise ProviderUnavailable(
-            f"{host} did not answer within {exchange.timeout:g} seconds", answered=False
-        ) from None
-    except (OSError, HTTPError, http.client.HTTPException) as exc:
-        # Not chained: texts and frames below this one may hold what was sent.
-        raise ProviderUnavailable(f"{host} {_fault(exc)}", answered=False) from None
     except RuntimeError:
         raise ProviderUnavailable(
             f"{host} was not asked: no thread can be started", answered=False
         ) from None
+    try:
+        reply = exchange.wait()
+    except TimeoutError:
+        fault = f"did not answer within {exchange.timeout:g} seconds"
+    except (OSError, HTTPError, http.client.HTTPException) as exc:
+        fault = _fault(exc)
+    except ValueError:
+        fault = None
+    else:
+        return _no_redirect(host, reply)
     finally:
         exchange.abandon()
+    # Not from within the except: texts and frames of what was caught may hold what was sent.
+    if fault is None:
+        raise ConfigurationError(
+            f"Something that is to be sent to {host} can't be sent: it has "
+            "characters that are no text, or control characters"
+        )
+    if (proxy := exchange.proxy) is None:
+        raise ProviderUnavailable(f"{host} {fault}", answered=False)
+    raise ProviderUnavailable(
+        f"{host} can't be reached: the proxy {proxy} {fault}",
+        hint="It is that of HTTPS_PROXY or ALL_PROXY (http://user:password@host:port); NO_PROXY "
+        "names hosts to reach without it",
+        answered=False,
+    )
+
+
+def _no_redirect(host: str, reply: Reply) -> Reply:
     if _MULTIPLE_CHOICES <= reply.status < _BAD_REQUEST:
         raise ProviderUnavailable(
             f"{host} answered with a redirect (status {reply.status})",
@@ -178,16 +211,19 @@ class _Exchange:
         form: Form,
         timeout: float,
         clock: Callable[[], float],
+        *,
+        certificate: Certificate | None = None,
     ) -> None:
         self.address = address
         self.timeout = timeout
         self._method = method
         self._form = form
         self._clock = clock
+        self._certificate = certificate
         self._outcome: Future[Reply] = Future()
         self._deadline = time.monotonic() + timeout
         self._abandoned = False
-        self._connection: HTTPConnection | None = None
+        self._connection: Connection | None = None
         self._socket: object = None
         self._closing = threading.Lock()
 
@@ -223,23 +259,28 @@ class _Exchange:
                     raise
                 end, tolerated = now + GRACE, GRACE
 
+    @property
+    def proxy(self) -> str | None:
+        """Host and port of the proxy, as long as it is still the one spoken to. Else None."""
+        return None if self._connection is None else self._connection.at_proxy
+
     def abandon(self) -> None:
-        """End the exchange, wherever it is; nothing is sent from now on."""
+        """End the exchange, wherever it is; nothing is sent from now on. Never raises."""
         self._abandoned = True
         # Under a lock, as closing is: what is shut here must not be a descriptor
         # that was closed and given to somebody else in between.
-        with self._closing:
+        # Whatever goes wrong, it must not take an outcome's place.
+        with self._closing, suppress(Exception):
             sock = self._socket or (self._connection and self._connection.sock)
             # TLS through a TLS proxy wraps the socket instead of being one.
-            sock = getattr(sock, "socket", sock)
+            sock = sock if isinstance(sock, socket.socket) else getattr(sock, "socket", None)
             if isinstance(sock, socket.socket):
                 # SSLSocket.shutdown() would take the TLS state away from
                 # under the thread that is reading.
-                with contextlib.suppress(OSError):
-                    socket.socket.shutdown(sock, socket.SHUT_RDWR)
+                socket.socket.shutdown(sock, socket.SHUT_RDWR)
 
     def _exchange(self) -> Reply:
-        connection = connection_to(self.address, self._remaining())
+        connection = connection_to(self.address, self._remaining(), self._certificate)
         self._connection = connection
         try:
             # Whoever switched this on for debugging would print the form.
@@ -258,19 +299,28 @@ class _Exchange:
             # would have run out, too, when a stopped process goes on.
             connection.sock.settimeout(None)
             # urllib3's own getresponse() logs headers it can't parse.
-            with http.client.HTTPConnection.getresponse(connection) as response:
-                now = self._clock()
-                date = _timestamp(response.getheader("Date"))
-                return Reply(
-                    status=response.status,
-                    body=self._read(response),
-                    content_type=response.getheader("Content-Type"),
-                    clock_offset=None if date is None else date - now,
-                    retry_after=_retry_after(response.getheader("Retry-After"), now),
-                )
+            return self._reply(http.client.HTTPConnection.getresponse(connection))
         finally:
-            with self._closing:
+            # Tidying up never takes the place of what came out.
+            with self._closing, suppress(Exception):
                 connection.close()
+
+    def _reply(self, response: http.client.HTTPResponse) -> Reply:
+        try:
+            now = self._clock()
+            date = _timestamp(response.getheader("Date"))
+            body, fault = _plain(self._read(response), response.getheader("Content-Encoding", ""))
+            return Reply(
+                status=response.status,
+                body=body,
+                content_type=response.getheader("Content-Type"),
+                clock_offset=None if date is None else date - now,
+                retry_after=_retry_after(response.getheader("Retry-After"), now),
+                fault=fault,
+            )
+        finally:
+            with suppress(Exception):
+                response.close()
 
     def _headers(self) -> dict[str, str]:
         headers = {
@@ -303,6 +353,17 @@ class _Exchange:
         return remaining
 
 
+def _plain(raw: bytes, codings: str) -> tuple[bytes, str | None]:
+    """Return a body decoded and None, or as it came and what is wrong with it."""
+    try:
+        body = decoded(raw, codings, limit=MAX_BODY)
+    except Undecodable as exc:
+        return raw, str(exc)
+    if len(body) > MAX_BODY:
+        raise _TooLong
+    return body, None
+
+
 # The first that matches is said.
 _FAULTS: tuple[tuple[type[Exception] | UnionType, str], ...] = (
     (WrappedSSLError | ssl.SSLError, "can't be reached: TLS failed"),
@@ -318,13 +379,29 @@ _FAULTS: tuple[tuple[type[Exception] | UnionType, str], ...] = (
     (OSError, "can't be reached"),
 )
 
+_TUNNEL_FAILED = re.compile(r"Tunnel connection failed: ([0-9]{3})\b")
+"""What http.client says where a proxy opens no tunnel."""
+
+_NO_PASSWORD = 407
+
 
 def _fault(exc: Exception) -> str:
     """Name a fault in words of our own; the exception's may quote what was sent."""
     cause = exc.args[0] if isinstance(exc, WrappedSSLError) and exc.args else exc
     if isinstance(cause, ssl.SSLCertVerificationError):
         return f"has a certificate that can't be verified: {cause.verify_message}"
+    if isinstance(cause, ssl.SSLError) and _about_ours(cause.reason or ""):
+        return "refuses this client's certificate, or wants one"
+    if refused := _TUNNEL_FAILED.match(str(exc)):
+        status = int(refused[1])
+        why = "wants another user name and password" if status == _NO_PASSWORD else "refuses"
+        return f"{why} (status {status})"
     return next(text for kind, text in _FAULTS if isinstance(exc, kind))
+
+
+def _about_ours(alert: str) -> bool:
+    """Whether a TLS alert of the other side (RFC 8446 section 6.2) is about our certificate."""
+    return "ALERT" in alert and ("CERTIFICATE" in alert or "UNKNOWN_CA" in alert)
 
 
 @cache

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Mapping
 from contextlib import contextmanager
 from dataclasses import replace
+from os import PathLike
 from typing import TYPE_CHECKING, ClassVar, Literal
 from urllib.parse import quote_plus
 
@@ -29,7 +31,7 @@ from tokenkeep.providers.checks import (
     check_texts,
     check_type,
 )
-from tokenkeep.providers.connection import basic
+from tokenkeep.providers.connection import Certificate, basic
 from tokenkeep.providers.http import Form, post_form
 
 if TYPE_CHECKING:
@@ -95,6 +97,10 @@ class OAuth2(Provider):
         errors: What error codes of this provider's own mean: one of
             `GrantRejected`, `ProviderRefused`, `CoolingDown` and
             `ProviderUnavailable`, or its name. None means it has none.
+        certificate: The PEM file of the client's own certificate (RFC 8705),
+            read anew at each call. None means it has none.
+        certificate_key: The PEM file of its private key, without a password.
+            None means that it is in the same file.
         clock: Our time, in epoch seconds.
 
     Raises:
@@ -145,6 +151,8 @@ class OAuth2(Provider):
         headers: Mapping[str, str] | None = None,
         lifetime: float | None = None,
         errors: Mapping[str | int, type[RenewalError] | str] | None = None,
+        certificate: str | PathLike[str] | None = None,
+        certificate_key: str | PathLike[str] | None = None,
         clock: Callable[[], float] = time.time,
     ) -> None:
         given = Hidden(parameters=parameters, headers=headers)
@@ -179,6 +187,7 @@ class OAuth2(Provider):
         self._body: Literal["form", "json"] = body
         self._lifetime = lifetime
         self._own_errors = _meanings(errors or {})
+        self._certificate = _certificate(certificate, certificate_key)
         self._clock = clock
 
     def __repr__(self) -> str:
@@ -197,15 +206,16 @@ class OAuth2(Provider):
 
     def exchange(self, token: Token, *, code_verifier: str | None = None) -> Answer:
         """As `Provider.exchange`."""
+        form = self._asking(
+            token,
+            "authorization_code",
+            code=token.grant_token,
+            redirect_uri=token.redirect_uri,
+            code_verifier=code_verifier,
+        )
+        del code_verifier  # crash reports show the locals of each frame
         with _about(token):
             self._need(token, "grant_token", "client_id")
-            form = self._asking(
-                token,
-                "authorization_code",
-                code=token.grant_token,
-                redirect_uri=token.redirect_uri,
-                code_verifier=code_verifier,
-            )
             hint = "A code works once and for a minute or so: get a new one"
             return self._mint(token, form, hint)
 
@@ -326,10 +336,13 @@ class OAuth2(Provider):
         if self._client_auth == "body" or not (token.client_id and token.client_secret):
             fields |= {"client_id": token.client_id, "client_secret": token.client_secret}
             return Form(self._headers, self._body, **fields)
-        # Form-encoded before (section 2.3.1).
-        encode = quote_plus if self._client_auth == "basic" else str
-        pair = basic(f"{encode(token.client_id)}:{encode(token.client_secret)}")
-        return Form(Hidden(self._headers, Authorization=pair), self._body, **fields)
+        pair = [token.client_id, token.client_secret]
+        if self._client_auth == "basic":
+            # Form-encoded before (section 2.3.1). What is no text is for the provider to
+            # refuse: an error here would have it in frames.
+            pair = [quote_plus(each, errors="surrogatepass") for each in pair]
+        headers = Hidden(self._headers, Authorization=basic(":".join(pair)))
+        return Form(headers, self._body, **fields)
 
     def _revocation_form(self, token: Token) -> Form:
         hint = "refresh_token" if token.refresh_token else "access_token"
@@ -338,7 +351,13 @@ class OAuth2(Provider):
         )
 
     def _post(self, url: str, form: Form) -> Reply:
-        return post_form(url, form, timeout=self.profile.call_timeout, clock=self._clock)
+        return post_form(
+            url,
+            form,
+            timeout=self.profile.call_timeout,
+            clock=self._clock,
+            certificate=self._certificate,
+        )
 
     def _judge(
         self, reply: Reply, if_rejected: str, known_lifetime: float | None
@@ -458,6 +477,23 @@ def _about(token: Token) -> Iterator[None]:
     except TokenKeepError as exc:
         exc.token_id, exc.user = token.id, token.user
         raise
+
+
+def _certificate(
+    file: str | PathLike[str] | None, key: str | PathLike[str] | None
+) -> Certificate | None:
+    for option, path in (("certificate", file), ("certificate_key", key)):
+        if path is not None:
+            check_type(option, path, str | PathLike, expected="the path of a PEM file")
+    if file is not None:
+        return Certificate(_path(file), None if key is None else _path(key))
+    if key is not None:
+        raise ConfigurationError("certificate_key is of no use without certificate")
+    return None
+
+
+def _path(given: str | PathLike[str]) -> str:
+    return os.path.expanduser(os.fspath(given))  # noqa: PTH111 - Path's fails where there is no home
 
 
 def _meanings(

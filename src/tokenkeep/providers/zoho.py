@@ -205,30 +205,42 @@ def _stem(issuer: str) -> str:
     return stem
 
 
-def current_user(api_domain: str, access_token: str, *, timeout: float = 10.0) -> str:
+def current_user(token: Token, *, timeout: float = 10.0) -> str:
     """
-    Ask Zoho CRM whose access token it is; *timeout*, in seconds, bounds each of the two calls.
+    Ask Zoho CRM whose access token it is.
 
-    Returns ``email:zgid``, as the official SDK names its users
-    (``crm/api/util/utility.py``, ``get_user_name``).
+    Args:
+        token: Needs access_token and api_domain.
+        timeout: Bounds each of the two calls, in seconds.
+
+    Returns:
+        ``email:zgid``, as the official SDK names its users
+        (``crm/api/util/utility.py``, ``get_user_name``).
 
     Raises:
-        ConfigurationError: Nothing may be sent to *api_domain*.
+        ConfigurationError: Nothing may be sent to its api_domain.
         ProviderRefused: The access token is not accepted, or not for this.
         ProviderUnavailable: No definite answer.
     """
-    base = api_domain.rstrip("/")
-    authorization = f"{Zoho.authorization_scheme} {access_token}"
-    users = get_json(
-        f"{base}/crm/v8/users?type=CurrentUser", timeout=timeout, authorization=authorization
-    )
-    email = _first(users, "users", "email")
-    org = get_json(f"{base}/crm/v8/org", timeout=timeout, authorization=authorization)
-    return f"{email}:{_first(org, 'org', 'zgid')}"
+    base = str(token.api_domain).rstrip("/")
+    # A form's repr shows no value: crash reports show the locals of each frame.
+    form = Form({"Authorization": f"{Zoho.authorization_scheme} {token.access_token}"})
+    found = []
+    for path, name, key in _WHOSE:
+        value = _first(get_json(f"{base}/crm/v8/{path}", form, timeout=timeout), name, key)
+        # Raised here, where no local variable holds what was answered.
+        if isinstance(value, RenewalError):
+            raise value
+        found.append(value)
+    return ":".join(found)
 
 
-def _first(answer: tuple[int, object], name: str, key: str) -> str:
-    """Return *key* of the first entry of the list *name*."""
+_WHOSE = (("users?type=CurrentUser", "users", "email"), ("org", "org", "zgid"))
+"""What to ask, and what of the answer names the user."""
+
+
+def _first(answer: tuple[int, object], name: str, key: str) -> str | RenewalError:
+    """Return *key* of the first entry of the list *name*, or why there is none."""
     status, document = answer
     value: object = None
     if isinstance(document, dict):
@@ -236,11 +248,11 @@ def _first(answer: tuple[int, object], name: str, key: str) -> str:
         if isinstance(entries, list) and entries and isinstance(entries[0], dict):
             value = entries[0].get(key)
         elif isinstance(code := document.get("code"), str) and _CODE.fullmatch(code):
-            raise ProviderRefused(
+            return ProviderRefused(
                 f'Zoho CRM answered "{code}" when asked for {name}',
                 error=code,
                 hint=f"The access token needs the scopes {' and '.join(USER_SCOPES)}",
             )
     if isinstance(value, bool) or not isinstance(value, str | int) or value == "":
-        raise ProviderUnavailable(f"Zoho CRM did not say {key} of {name} (status {status})")
+        return ProviderUnavailable(f"Zoho CRM did not say {key} of {name} (status {status})")
     return str(value)

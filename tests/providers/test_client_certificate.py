@@ -1,0 +1,187 @@
+"""A client that is known by its certificate (RFC 8705)."""
+
+from __future__ import annotations
+
+import os
+import pty
+import re
+import ssl
+import sys
+
+import pytest
+from certificates import Authority
+from cryptography.hazmat.primitives import serialization
+from provider_server import sent
+
+from tokenkeep import settings
+from tokenkeep.errors import ConfigurationError, ProviderUnavailable
+from tokenkeep.providers import Providers
+from tokenkeep.providers.oauth2 import OAuth2
+
+NEW = {"access_token": "new", "expires_in": 3600}
+
+
+@pytest.fixture(scope="module")
+def authority(tmp_path_factory):
+    return Authority(tmp_path_factory.mktemp("tls"))
+
+
+@pytest.fixture
+def asking(serve, authority, monkeypatch):
+    """A server that asks for a certificate, and whose those were that it was shown."""
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(authority.pem))
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(*authority.issue("server", "127.0.0.1"))
+    context.load_verify_locations(authority.pem)
+    context.verify_mode = ssl.CERT_REQUIRED
+    shown = []
+
+    def wrap(raw):
+        connection = context.wrap_socket(raw, server_side=True)
+        shown.append(connection.getpeercert()["subject"][0][0][1])
+        return connection
+
+    server = serve(NEW, wrap=wrap)
+    server.url = f"https://{server.netloc}/token"
+    server.shown = shown
+    return server
+
+
+def test_shown(asking, authority, token):
+    """The client names itself in the form, and is known by the certificate."""
+    certificate, key = authority.issue("ana", "ana.example")
+    acme = OAuth2("acme", certificate=str(certificate), certificate_key=key)
+
+    assert acme.refresh(token(asking.url, client_secret=None)).access_token == "new"
+
+    assert asking.shown == ["ana"]
+    assert sent(asking)[1].keys() == {"grant_type", "refresh_token", "client_id"}
+
+
+def test_key_in_the_same_file(asking, authority, token, tmp_path, monkeypatch):
+    """As a configuration file has it, below the user's home."""
+    monkeypatch.setenv("HOME", str(tmp_path))
+    both = [each.read_bytes() for each in authority.issue("eva", "eva.example")]
+    (tmp_path / "eva.pem").write_bytes(b"".join(both))
+    config = tmp_path / "config.toml"
+    config.write_text('[providers.acme]\nkind = "oauth2"\ncertificate = "~/eva.pem"\n')
+
+    options = settings({"TOKENKEEP_CONFIG": str(config)}).options
+    Providers("acme", options).named("acme").refresh(token(asking.url))
+
+    assert asking.shown == ["eva"]
+
+
+def test_renewed_while_in_use(asking, authority, token, tmp_path):
+    """Files that another program replaces are read anew, without a restart."""
+    acme = OAuth2("acme", certificate=tmp_path / "tls.crt", certificate_key=tmp_path / "tls.key")
+
+    for name in ("old", "new"):
+        certificate, key = authority.issue(name, "a.example")
+        (tmp_path / "tls.crt").write_bytes(certificate.read_bytes())
+        (tmp_path / "tls.key").write_bytes(key.read_bytes())
+        acme.refresh(token(asking.url))
+
+    assert asking.shown == ["old", "new"]
+
+
+def test_shown_to_nobody_else(asking, authority, token):
+    """Another provider of the same process shows none, and is told that one is wanted."""
+    certificate, key = authority.issue("ana", "ana.example")
+    OAuth2("acme", certificate=certificate, certificate_key=key).refresh(token(asking.url))
+
+    # The alert may be lost with the connection that it was to come by.
+    with pytest.raises(ProviderUnavailable, match=r"certificate, or wants one|closed the conn"):
+        OAuth2("other").refresh(token(asking.url))
+
+    assert asking.shown == ["ana"]
+
+
+def encrypted(folder, authority):
+    """Return files whose key has a password."""
+    certificate, key = authority.issue("locked", "a.example")
+    plain = serialization.load_pem_private_key(key.read_bytes(), None)
+    locked = folder / "locked.key"
+    locked.write_bytes(
+        plain.private_bytes(
+            serialization.Encoding.PEM,
+            serialization.PrivateFormat.PKCS8,
+            serialization.BestAvailableEncryption(b"pa55word"),
+        )
+    )
+    return certificate, locked
+
+
+def unusable(folder, authority):
+    """Return files, and what is said of them, by kind."""
+    certificate, key = authority.issue("ana", "a.example")
+    text = folder / "text.pem"
+    text.write_text("certificate")
+    return {
+        "encrypted": (encrypted(folder, authority), "which has no password"),
+        "no such file": ((folder / "gone.pem", None), r"gone\.pem can't be used: No such file"),
+        "no such key": ((certificate, folder / "gone.key"), r"key .*gone\.key can't .*: No such"),
+        "a folder": ((folder, None), "can't be used"),
+        "no key": ((certificate, None), "can't be used"),
+        "another's key": ((certificate, authority.issue("eva", "e.example")[1]), "that belongs"),
+        "text": ((text, key), "It has to be PEM"),
+    }
+
+
+KINDS = ("encrypted", "no such file", "no such key", "a folder", "no key", "another's key", "text")
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_unusable(asking, authority, token, tmp_path, kind):
+    """Named at the call, with the file, before anything is sent."""
+    (certificate, key), said = unusable(tmp_path, authority)[kind]
+
+    with pytest.raises(ConfigurationError, match=said) as caught:
+        OAuth2("acme", certificate=certificate, certificate_key=key).refresh(token(asking.url))
+
+    assert str(certificate) in str(caught.value)
+    assert asking.connections == 0
+
+
+ASK = """
+import sys
+from tokenkeep import ConfigurationError, Token
+from tokenkeep.providers.oauth2 import OAuth2
+
+acme = OAuth2("acme", certificate=sys.argv[1], certificate_key=sys.argv[2])
+try:
+    acme.refresh(Token(client_id="c", refresh_token="r", issuer="https://127.0.0.1:9/"))
+except ConfigurationError:
+    print("refused")
+"""
+
+
+def test_nobody_is_asked_for_a_password(authority, tmp_path):
+    """Not even at a terminal: a server would wait for ever."""
+    files = [str(each) for each in encrypted(tmp_path, authority)]
+    pid, terminal = pty.fork()
+    if pid == 0:
+        os.execv(sys.executable, [sys.executable, "-c", ASK, *files])
+    said = b""
+    while b"refused" not in said:
+        said += os.read(terminal, 4096)
+    os.close(terminal)
+    os.waitpid(pid, 0)
+
+    assert re.fullmatch(rb"refused\s*", said)
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"certificate": 5}, "certificate has to be the path"),
+        ({"certificate": b"x"}, "certificate has to be the path"),
+        ({"certificate": "a.pem", "certificate_key": True}, "certificate_key has to be the path"),
+        ({"certificate_key": "a.key"}, "of no use without certificate"),
+    ],
+)
+def test_bad_options(options, said):
+    """Refused when configured."""
+    with pytest.raises(ConfigurationError, match=said):
+        OAuth2("acme", **options)

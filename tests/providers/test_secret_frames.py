@@ -1,0 +1,81 @@
+"""No call to a provider that fails has a secret in its error, nor in a frame on its way."""
+
+from __future__ import annotations
+
+import socket
+
+import pytest
+from provider_server import SECRETS, as_json, assert_no_secret, response
+from reported import reported
+
+from tokenkeep.errors import TokenKeepError
+from tokenkeep.providers.http import Form, get_json
+from tokenkeep.providers.oauth2 import OAuth2
+from tokenkeep.providers.zoho import Zoho, current_user
+
+VERIFIER = "a-verifier.s3cret"
+CALLS = {
+    "refresh": lambda token: OAuth2("acme").refresh(token),
+    "refresh by basic": lambda token: OAuth2("acme", client_auth="basic").refresh(token),
+    "exchange": lambda token: OAuth2("acme").exchange(token, code_verifier=VERIFIER),
+    "exchange at Zoho": lambda token: Zoho().exchange(token, code_verifier=VERIFIER),
+    "revoke": lambda token: Zoho().revoke(token),
+    "current user": current_user,
+    "document": lambda token: get_json(
+        token.issuer, Form({"Authorization": f"Bearer {token.access_token}"}), timeout=20
+    ),
+}
+ANSWERS = {
+    "nothing": b"",
+    "no HTTP": b"SSH-2.0-OpenSSH_9.2\r\n",
+    "half an answer": b"HTTP/1.1 200 OK\r\nContent-Length: 99\r\n\r\n{",
+    "a redirect": response(b"", "302 Found", "Location: /"),
+    "HTML": response(f"<p>{SECRETS['access_token']}".encode()),
+    "an error": as_json({"error": "invalid_grant", "code": SECRETS["refresh_token"]}, "400 Bad"),
+    "no gzip": response(b"{}", "200 OK", "Content-Encoding: gzip"),
+}
+
+
+def fault(call, token):
+    """Make a call; whatever is raised, if anything is, has no secret in it."""
+    try:
+        CALLS[call](token)
+    except TokenKeepError as exc:
+        assert_no_secret(reported(exc), VERIFIER, "s3cret")
+
+
+@pytest.mark.parametrize("call", CALLS)
+@pytest.mark.parametrize("answer", ANSWERS)
+def test_what_is_answered(serve, token, call, answer):
+    """Whatever comes back, or breaks off."""
+    server = serve(ANSWERS[answer])
+
+    fault(call, token(server.url, api_domain=f"http://{server.netloc}"))
+
+
+@pytest.mark.parametrize("call", CALLS)
+@pytest.mark.parametrize("where", ["http://127.0.0.1:{port}", "http://acme.example", "nonsense"])
+def test_nobody_is_asked(token, call, where):
+    """Nobody there, or nobody who may be asked."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        there = where.format(port=listener.getsockname()[1])
+
+    fault(call, token(f"{there}/oauth/v2/token", api_domain=there))
+
+
+@pytest.mark.parametrize(
+    "odd",
+    [
+        {"client_id": None},
+        {"access_token": None, "grant_token": None, "refresh_token": None},
+        {name: f"{secret}\udc80" for name, secret in SECRETS.items()},
+        {name: f"{secret}\r\nX: 1" for name, secret in SECRETS.items()},
+    ],
+    ids=["no client", "no credentials", "surrogates", "line breaks"],
+)
+@pytest.mark.parametrize("call", CALLS)
+def test_what_can_not_be_sent(serve, token, call, odd):
+    """Something is missing, or is no text, or would be two lines."""
+    server = serve(as_json({"error": "invalid_request"}, "400 Bad"))
+
+    fault(call, token(server.url, api_domain=f"http://{server.netloc}", **odd))
