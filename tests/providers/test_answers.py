@@ -244,6 +244,23 @@ def test_own_codes(serve, token, errors, fields):
     assert_error_is_clean(caught.value, "s3cret")
 
 
+class Tabled(OAuth2):
+    """A provider with a table of its own."""
+
+    errors = {**OAuth2.errors, "BAD_TOKEN": GrantRejected, 190: GrantRejected}  # noqa: RUF012
+
+
+@pytest.mark.parametrize(
+    "fields", [{"error": "invalid_request", "code": "Bad_Token"}, {"error": {"code": 190}}]
+)
+def test_own_table(serve, token, fields):
+    """So are those of a class of one's own."""
+    server = serve(as_json(fields, "400 Bad Request"))
+
+    with pytest.raises(GrantRejected):
+        Tabled("hub").refresh(token(server.url))
+
+
 @pytest.mark.parametrize(
     "fields",
     [

@@ -68,7 +68,7 @@ class Zoho(OAuth2):
 
     # Zoho answers most errors with status 200, and writes one of them
     # "Access Denied" on the token endpoint and "access_denied" elsewhere.
-    errors: ClassVar[Mapping[str, type[RenewalError]]] = {
+    errors: ClassVar[Mapping[str | int, type[RenewalError]]] = {
         **OAuth2.errors,
         "invalid_code": GrantRejected,
         "invalid_client_secret": ProviderRefused,
