@@ -170,8 +170,7 @@ class OAuth2(Provider):
         if taken := sorted(_ASKED & self._parameters.keys()):
             raise ConfigurationError(f"parameters can't set {taken[0]}: each call has its own")
         self._headers = check_headers(given)
-        if profile is not None:
-            self.profile = profile
+        self.profile: Profile = self.profile if profile is None else profile
         if grant == "client_credentials":
             # No refresh token, so none that could be lost.
             self.profile = replace(self.profile, needs_login=False, rotates=False)

@@ -64,7 +64,7 @@ class Zoho(OAuth2):
 
     # Zoho CRM takes its own prefix only, whatever its token answers call the type.
     authorization_scheme = "Zoho-oauthtoken"
-    profile = PROFILE
+    profile: Profile = PROFILE
 
     # Zoho answers most errors with status 200, and writes one of them
     # "Access Denied" on the token endpoint and "access_denied" elsewhere.
