@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 import urllib.parse
 
 import pytest
@@ -29,6 +30,16 @@ def acme():
     return OAuth2("acme", clock=lambda: NOW)
 
 
+@pytest.fixture
+def far_east(monkeypatch):
+    """A machine that does not keep UTC."""
+    monkeypatch.setenv("TZ", "Asia/Tokyo")
+    time.tzset()
+    yield
+    monkeypatch.undo()
+    time.tzset()
+
+
 @pytest.mark.parametrize(
     ("body", "headers"),
     [
@@ -37,6 +48,9 @@ def acme():
         (TEXT, ["CONTENT-TYPE: Application/X-WWW-Form-URLEncoded"]),
         (TEXT + b"\r\n", [FORM]),
         (b"x=%C3%A9&y&" + TEXT, [FORM]),
+        (b"token-kind=b c&" + TEXT, [f"{FORM}; charset=utf-8"]),
+        (b"token-kind=%22&" + TEXT, [FORM.upper()]),
+        (b"=&" + TEXT, [f"{FORM} ;charset=utf-8"]),
         (TEXT, ["Content-Type: text/plain"]),
         (TEXT, ["Content-Type: text/html; charset=utf-8"]),
         (TEXT, []),
@@ -142,6 +156,7 @@ def test_a_reader_that_is_wrong(serve, token, read):
         (json.dumps({"data": NEW}).encode(), "200 OK", True),
         (json.dumps({"data": NEW, "status": "ok", "error": None}).encode(), "201 Created", True),
         (json.dumps({"data": NEW, "errcode": 0, "errors": []}).encode(), "200 OK", True),
+        (json.dumps({"data": NEW, "error": "0", "error_code": "0"}).encode(), "200 OK", True),
         (b"", "200 OK", True),
         (json.dumps({"data": NEW}).encode(), "502 Bad", False),
         (b'{"error": "something_new"}', "200 OK", False),
@@ -182,6 +197,7 @@ REJECTED = [
     {"errors": {"error": "invalid_grant"}},
     {"error": {"code": 400, "message": "s3cret", "status": "INVALID_GRANT"}},
     {"error": ["invalid_grant"]},
+    {"code": "slow_down", "message": "server_error", "error": "invalid_grant"},
     {"error": "something_new", "error_code": "invalid_grant"},
     {"code": "invalid_grant", "message": "s3cret"},
     {"status": "invalid_grant"},
@@ -228,6 +244,23 @@ def test_own_codes(serve, token, errors, fields):
     assert_error_is_clean(caught.value, "s3cret")
 
 
+class Tabled(OAuth2):
+    """A provider with a table of its own."""
+
+    errors = {**OAuth2.errors, "BAD_TOKEN": GrantRejected, 190: GrantRejected}  # noqa: RUF012
+
+
+@pytest.mark.parametrize(
+    "fields", [{"error": "invalid_request", "code": "Bad_Token"}, {"error": {"code": 190}}]
+)
+def test_own_table(serve, token, fields):
+    """So are those of a class of one's own."""
+    server = serve(as_json(fields, "400 Bad Request"))
+
+    with pytest.raises(GrantRejected):
+        Tabled("hub").refresh(token(server.url))
+
+
 @pytest.mark.parametrize(
     "fields",
     [
@@ -263,6 +296,7 @@ def test_deep(serve, acme, token, deep):
         {"code": "OK", "success": True},
         {"code": 0, "errcode": 0, "error": None},
         {"errors": [], "error": {}},
+        {"error": "0", "code": "0"},
         {"status": "invalid_grant"},
         {"error_code": "invalid_grant", "errors": ["invalid_grant"]},
     ],
@@ -328,6 +362,7 @@ def test_meaning(serve, token, answer, kind):
         ({"refresh_token_expires_at": "9999-12-31T23:59:59Z"}, None),
     ],
 )
+@pytest.mark.usefixtures("far_east")
 def test_end_of_the_refresh_token(serve, acme, token, fields, seconds):
     """When the refresh token ends is read in all its spellings: a duration, a time or a date."""
     server = serve({**NEW, **fields})

@@ -66,7 +66,7 @@ def test_what_is_refused_and_what_is_asked_for(serve, token):
 
     with pytest.raises(GrantRejected):
         OAuth2("acme").refresh(token(refusing.url))
-    assert get_json(telling.url, Form("x"), timeout=20) == (200, [1])
+    assert get_json(telling.url, Form({"Authorization": "x"}), timeout=20) == (200, [1])
 
 
 SECRET = SECRETS["refresh_token"]
@@ -91,7 +91,7 @@ def test_undecodable(serve, token, kind):
     with pytest.raises(ProviderUnavailable, match=said) as caught:
         OAuth2("acme").refresh(token(server.url))
     with pytest.raises(ProviderUnavailable, match=said):
-        get_json(server.url, Form("x"), timeout=20)
+        get_json(server.url, Form({"Authorization": "x"}), timeout=20)
     reply = post_form(server.url, Form(), timeout=20)
 
     assert_error_is_clean(caught.value)

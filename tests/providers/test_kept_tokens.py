@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from provider_server import answering, as_json, response
 
-from tokenkeep import GrantRejected, Keeper, LoginNeeded, Token, open_store
+from tokenkeep import GrantRejected, Keeper, LoginNeeded, ProviderRefused, Token, open_store
 from tokenkeep.providers import Answer, Profile, Provider, Providers
 from tokenkeep.providers.oauth2 import OAuth2
 from tokenkeep.testing import FakeClock, emulator_configuration
@@ -209,20 +209,27 @@ def test_dead(keep, fields):
 
 
 @pytest.mark.parametrize("detail", [{"status": "expired"}, {"detail": "gone"}, {}])
-def test_dead_by_the_status(keep, detail):
+@pytest.mark.parametrize(
+    ("status", "error", "kind"),
+    [("410 Gone", LoginNeeded, "rejected"), ("403 No", ProviderRefused, "configuration")],
+)
+def test_judged_by_the_status(*, keep, detail, status, error, kind):
     """Where only the status says it, the hook's meaning counts, and is remembered in words."""
 
     class Gone(OAuth2):
         def meaning(self, status, fields):
-            return GrantRejected if status == 410 else super().meaning(status, fields)
+            known = {410: GrantRejected, 403: ProviderRefused}
+            return known.get(status) or super().meaning(status, fields)
 
-    keeper, server = keep(lambda _: as_json(detail, "410 Gone"), Gone("acme"))
+    keeper, server = keep(lambda _: as_json(detail, status), Gone("acme"))
     saved = login(keeper, issuer=server.url)
 
-    with pytest.raises(LoginNeeded):
+    with pytest.raises(error):
         keeper.get(user="ana")
 
-    assert "acme answered" in keeper.store.reread(saved.id).renewal.failure.error
+    failure = keeper.store.reread(saved.id).renewal.failure
+    assert kind == failure.kind
+    assert failure.error.startswith("acme answered")
 
 
 @pytest.mark.parametrize("place", ["eu", "us"])

@@ -22,7 +22,7 @@ CALLS = {
     "revoke": lambda token: Zoho().revoke(token),
     "current user": current_user,
     "document": lambda token: get_json(
-        token.issuer, Form(f"Bearer {token.access_token}"), timeout=20
+        token.issuer, Form({"Authorization": f"Bearer {token.access_token}"}), timeout=20
     ),
 }
 ANSWERS = {

@@ -22,8 +22,12 @@ EXAMPLES = Path(__file__).resolve().parents[2] / "examples" / "prefork"
 BIN = Path(sys.executable).parent
 SERVERS = {
     "gunicorn": "gunicorn --workers 4 --preload --bind 127.0.0.1:{port} wsgi:app",
+    "gevent": "gunicorn --workers 2 -k gevent --preload -c python:patched_first"
+    " --bind 127.0.0.1:{port} wsgi:app",
     "uvicorn": "uvicorn --workers 2 --port {port} asgi:app",
 }
+# gunicorn has imported ssl itself by the time it reads its configuration.
+WARNINGS = "error,ignore:Monkey-patching ssl"
 
 pytestmark = pytest.mark.timeout(180)
 
@@ -34,7 +38,7 @@ def served(request, place, zoho, tmp_path):
     config = tmp_path / "tokenkeep.toml"
     config.write_text(emulator_configuration(zoho))
     more = {"TOKENKEEP_CONFIG": str(config), "HOME": str(tmp_path)}
-    env = place.environment | more | {"PYTHONPATH": str(EXAMPLES), "PYTHONWARNINGS": "error"}
+    env = place.environment | more | {"PYTHONPATH": str(EXAMPLES), "PYTHONWARNINGS": WARNINGS}
     user = zoho.user.name
     with open_store(environ=env) as store:
         store.save_token(

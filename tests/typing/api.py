@@ -3,15 +3,33 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import assert_type
+from typing import TYPE_CHECKING, ClassVar, assert_type
 
 import tokenkeep
-from tokenkeep import Event, Keeper, KeyRing, Status, Swept, Token, TokenStore, Vault
+from tokenkeep import (
+    Event,
+    GrantRejected,
+    Keeper,
+    KeyRing,
+    Provider,
+    Providers,
+    RenewalError,
+    Status,
+    Swept,
+    Token,
+    TokenStore,
+    Vault,
+)
 from tokenkeep.backends import Backend, Record
 from tokenkeep.lookup import find
 from tokenkeep.moving import Defaults, Merge, Step, StoreSource, open_source
+from tokenkeep.providers import Answer, Profile, Reply
+from tokenkeep.providers.oauth2 import OAuth2
 from tokenkeep.stores.list import ListStore
 from tokenkeep.testing import FakeClock, StoreContract, SwapContract
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 
 class MyStore(TokenStore):
@@ -37,6 +55,28 @@ class MyStore(TokenStore):
 
     def find_token_by_id(self, token_id: str) -> Token | None:
         return self.tokens.get(token_id)
+
+
+class MyProvider(OAuth2):
+    profile = Profile(rotates=False, mint_limit=10)
+    errors: ClassVar = {**OAuth2.errors, "bad_token": GrantRejected, 190: GrantRejected}
+
+    def read_answer(self, reply: Reply) -> Mapping[str, object]:
+        assert_type(reply.content_type, str | None)
+        fields = super().read_answer(reply)
+        data = fields.get("data")
+        return data if isinstance(data, dict) else fields
+
+    def meaning(self, status: int, fields: Mapping[str, object]) -> type[RenewalError] | None:
+        return GrantRejected if status == 410 else super().meaning(status, fields)
+
+
+def ask(token: Token) -> None:
+    mine = MyProvider("mine", body="json", headers={"X-Key": "k"}, errors={190: GrantRejected})
+    assert_type(mine.refresh(token), Answer)
+    providers = Providers("mine", {"mine": mine, "other": {"kind": "oauth2", "lifetime": 60}})
+    assert_type(providers.of(token), Provider)
+    assert_type(tokenkeep.open_store("memory:", providers=providers), Vault)
 
 
 class TestMyStore(StoreContract, SwapContract):

@@ -92,7 +92,8 @@ def reentered() -> StoreUnavailable:
     return StoreUnavailable(
         "The store was asked by a signal handler or finalizer that interrupted "
         "a call of the same thread to it",
-        hint="Set a flag in the handler, and ask outside of it",
+        hint="Set a flag in the handler, and ask outside of it. Greenlets are kept apart only "
+        "where gevent has patched before tokenkeep was imported",
     )
 
 

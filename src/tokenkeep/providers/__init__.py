@@ -97,8 +97,9 @@ def configured(name: str, options: Mapping[str, object]) -> Provider:
     check_type("kind", kind, str, expected="the name of a provider")
     if kind == "oauth2":
         rest.setdefault("name", name)
-    is_whole = isinstance(rest.get("profile"), Profile)
-    changed = {} if is_whole else rest.pop("profile", {})
+    if "profile" not in rest or isinstance(rest["profile"], Profile):
+        return provider(kind, **rest)
+    changed = rest.pop("profile")
     made = provider(kind, **rest)
     made.profile = _with(made.profile, changed)
     return made

@@ -29,6 +29,12 @@ _ERROR = re.compile(
 _MAYBE_A_CODE = re.compile(r"_*(code|status|type|reason|name|title|message)", re.IGNORECASE)
 """Names of fields with a code in them that may as well say that all is well."""
 
+REFRESH_ENDS = (
+    *("refresh_token_expires_in", "refresh_expires_in", "x_refresh_token_expires_in"),
+    *("refresh_token_expires_at", "refresh_expires_at", "authorization_expires_in"),
+)
+"""How providers name the life of a refresh token, or of the consent it is part of."""
+
 _NO_ERROR: tuple[object, ...] = (None, False, 0, "", "0", [], {})
 _LEVELS = 5
 _DEEPEST = 20
@@ -150,6 +156,14 @@ def seconds_until(value: object, now: float) -> float | None:
     if moment is None or moment < _YEAR_2000:
         return None
     return seconds((moment / 1000 if moment > _MILLISECONDS else moment) - now)
+
+
+def refresh_life(fields: Mapping[str, object], now: float) -> float | None:
+    """Return how long the refresh token lives, in seconds: the shortest that is said, or None."""
+    said = {name: fields.get(name) for name in REFRESH_ENDS}
+    lives = [seconds(value) for name, value in said.items() if name.endswith("_in")]
+    ends = [seconds_until(value, now) for value in said.values()]
+    return min(filter(None, lives + ends), default=None)
 
 
 def _number(value: object) -> float | None:

@@ -81,7 +81,7 @@ class Reply:
 
     Args:
         status: Of HTTP.
-        body: As it was sent, without a content coding.
+        body: Without the content coding it was sent with.
         content_type: The ``Content-Type`` header, with its parameters. None if
             there was none.
         clock_offset: The server's clock minus ours, in seconds, when its

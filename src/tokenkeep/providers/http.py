@@ -79,10 +79,9 @@ class Form:
     def __repr__(self) -> str:
         return f"<Form {', '.join(self._fields)}>"
 
-    def has_sendable_authorization(self) -> bool:
-        """Whether a header can carry the authorization; sending none is no trouble."""
-        value = self.headers.get("Authorization", "")
-        return value.isascii() and value.isprintable()
+    def has_sendable_headers(self) -> bool:
+        """Whether its headers can be sent; having none is no trouble."""
+        return all(value.isascii() and value.isprintable() for value in self.headers.values())
 
     def encode(self) -> bytes:
         """Return the body to send."""
@@ -121,13 +120,13 @@ def get_json(url: str, form: Form, *, timeout: float) -> tuple[int, object]:
     """
     Get a JSON document, with the bounds of `post_form`. None for an empty body.
 
-    Of *form* nothing is sent but the authorization.
+    Of *form* nothing is sent but the headers.
 
     Raises:
-        ConfigurationError: As for `post_form`; or no header can carry the authorization.
+        ConfigurationError: As for `post_form`; or a header can't be sent.
         ProviderUnavailable: As for `post_form`; or the answer is not JSON.
     """
-    if not form.has_sendable_authorization():
+    if not form.has_sendable_headers():
         raise ConfigurationError("This access token can't be sent: it has control characters")
     address = parse(url)
     reply = _run(_Exchange("GET", address, form, timeout, time.time))

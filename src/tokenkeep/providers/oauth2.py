@@ -56,15 +56,9 @@ _ASKED = frozenset(
 )
 """Fields of a request that are the call's own."""
 
-_REFRESH_ENDS = (
-    *("refresh_token_expires_in", "refresh_expires_in", "x_refresh_token_expires_in"),
-    *("refresh_token_expires_at", "refresh_expires_at", "authorization_expires_in"),
-)
-"""How providers name the life of a refresh token, or of the consent it is part of."""
-
 _OWN = {
     *("access_token", "refresh_token", "token_type", "expires_in", "expires_in_sec"),
-    *("api_domain", "scope", *_REFRESH_ENDS),
+    *("api_domain", "scope", *answers.REFRESH_ENDS),
 }
 """Fields of an answer that are read; the others are kept as they are."""
 
@@ -107,7 +101,7 @@ class OAuth2(Provider):
         ConfigurationError: An option is not what it has to be.
     """
 
-    errors: ClassVar[Mapping[str, type[RenewalError]]] = {
+    errors: ClassVar[Mapping[str | int, type[RenewalError]]] = {
         "invalid_grant": GrantRejected,
         "interaction_required": GrantRejected,
         "login_required": GrantRejected,
@@ -124,7 +118,7 @@ class OAuth2(Provider):
         "slow_down": CoolingDown,
     }
     """
-    What error codes mean, in lower case (RFC 6749 section 5.2, 7009, 8628; OpenID Connect
+    What error codes mean, in any case (RFC 6749 section 5.2, 7009, 8628; OpenID Connect
     Core section 3.1.2.6).
     """
 
@@ -176,8 +170,7 @@ class OAuth2(Provider):
         if taken := sorted(_ASKED & self._parameters.keys()):
             raise ConfigurationError(f"parameters can't set {taken[0]}: each call has its own")
         self._headers = check_headers(given)
-        if profile is not None:
-            self.profile = profile
+        self.profile: Profile = self.profile if profile is None else profile
         if grant == "client_credentials":
             # No refresh token, so none that could be lost.
             self.profile = replace(self.profile, needs_login=False, rotates=False)
@@ -186,7 +179,9 @@ class OAuth2(Provider):
         self._client_auth = client_auth
         self._body: Literal["form", "json"] = body
         self._lifetime = lifetime
-        self._own_errors = _meanings(errors or {})
+        known = {str(code).lower(): kind for code, kind in self.errors.items()}
+        own = {code: kind for code, kind in known.items() if OAuth2.errors.get(code) is not kind}
+        self._tables = (own | _meanings(errors or {}), known)
         self._certificate = _certificate(certificate, certificate_key)
         self._clock = clock
 
@@ -336,13 +331,13 @@ class OAuth2(Provider):
         if self._client_auth == "body" or not (token.client_id and token.client_secret):
             fields |= {"client_id": token.client_id, "client_secret": token.client_secret}
             return Form(self._headers, self._body, **fields)
-        # Form-encoded before (section 2.3.1).
-        pair: tuple[str, ...] = (token.client_id, token.client_secret)
+        pair = [token.client_id, token.client_secret]
         if self._client_auth == "basic":
-            # What is no text is for the provider to refuse: an error here would have it in frames.
-            pair = tuple(quote_plus(each, errors="surrogatepass") for each in pair)
-        credentials = basic(":".join(pair))
-        return Form(Hidden(self._headers, Authorization=credentials), self._body, **fields)
+            # Form-encoded before (section 2.3.1). What is no text is for the provider to
+            # refuse: an error here would have it in frames.
+            pair = [quote_plus(each, errors="surrogatepass") for each in pair]
+        headers = Hidden(self._headers, Authorization=basic(":".join(pair)))
+        return Form(headers, self._body, **fields)
 
     def _revocation_form(self, token: Token) -> Form:
         hint = "refresh_token" if token.refresh_token else "access_token"
@@ -371,10 +366,6 @@ class OAuth2(Provider):
                 reply, fields, fault or "answered no usable access_token", if_rejected
             )
         now = self._clock() + (reply.clock_offset or 0.0)
-        lives = [
-            answers.seconds(fields.get(name)) for name in _REFRESH_ENDS if name.endswith("_in")
-        ]
-        lives += [answers.seconds_until(fields.get(name), now) for name in _REFRESH_ENDS]
         more = {name: value for name, value in fields.items() if name not in _OWN}
         return Answer(
             access_token=access_token,
@@ -384,7 +375,7 @@ class OAuth2(Provider):
             expires_in=self.lifetime(fields) or known_lifetime or self._lifetime,
             api_domain=_api_domain(fields),
             scope=answers.scope(fields),
-            refresh_expires_in=min(filter(None, lives), default=None),
+            refresh_expires_in=answers.refresh_life(fields, now),
             extra={name: value for name, value in more.items() if answers.is_shallow(value)},
             clock_offset=reply.clock_offset,
         )
@@ -411,8 +402,8 @@ class OAuth2(Provider):
         return self._error(reply, fields, fault or "did not confirm the revocation")
 
     def _known(self, fields: Mapping[str, object]) -> tuple[str, type[RenewalError] | None]:
-        """Return the first code that is known, and what it means; those of the options first."""
-        for table in (self._own_errors, self.errors):
+        """Return the first code that is known, and what it means; the provider's own first."""
+        for table in self._tables:
             for code in answers.codes(fields):
                 if code.lower() in table:
                     return code, table[code.lower()]

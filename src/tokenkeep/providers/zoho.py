@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import time
 from typing import TYPE_CHECKING, ClassVar
 
@@ -43,7 +42,12 @@ USER_SCOPES = ("ZohoCRM.users.READ", "ZohoCRM.org.READ")
 
 _LONGEST_IN_SECONDS = 86_400.0
 _BAD_REQUEST = 400
-_CODE = re.compile(r"[A-Za-z0-9_]{1,64}")
+
+_CRM_CODES = frozenset(
+    {"INVALID_TOKEN", "INVALID_OAUTHTOKEN", "AUTHENTICATION_FAILURE", "AUTHORIZATION_FAILED"}
+    | {"OAUTH_SCOPE_MISMATCH", "NO_PERMISSION", "INTERNAL_ERROR", "TOO_MANY_REQUESTS"}
+)
+"""Error codes of Zoho CRM that may be shown: any other text may repeat what was sent."""
 
 
 class Zoho(OAuth2):
@@ -60,11 +64,11 @@ class Zoho(OAuth2):
 
     # Zoho CRM takes its own prefix only, whatever its token answers call the type.
     authorization_scheme = "Zoho-oauthtoken"
-    profile = PROFILE
+    profile: Profile = PROFILE
 
     # Zoho answers most errors with status 200, and writes one of them
     # "Access Denied" on the token endpoint and "access_denied" elsewhere.
-    errors: ClassVar[Mapping[str, type[RenewalError]]] = {
+    errors: ClassVar[Mapping[str | int, type[RenewalError]]] = {
         **OAuth2.errors,
         "invalid_code": GrantRejected,
         "invalid_client_secret": ProviderRefused,
@@ -247,9 +251,11 @@ def _first(answer: tuple[int, object], name: str, key: str) -> str | RenewalErro
         entries = document.get(name)
         if isinstance(entries, list) and entries and isinstance(entries[0], dict):
             value = entries[0].get(key)
-        elif isinstance(code := document.get("code"), str) and _CODE.fullmatch(code):
+        elif isinstance(code := document.get("code"), str):
+            code = code if code in _CRM_CODES else ""
+            what = f'"{code}"' if code else "an error that tokenkeep does not know"
             return ProviderRefused(
-                f'Zoho CRM answered "{code}" when asked for {name}',
+                f"Zoho CRM answered {what} when asked for {name} (status {status})",
                 error=code,
                 hint=f"The access token needs the scopes {' and '.join(USER_SCOPES)}",
             )
