@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from tokenkeep import folders, keys
 from tokenkeep.backends import open_backend
 from tokenkeep.backends.base import HEADER
-from tokenkeep.errors import ConfigurationError, KeyMissing, StoreError
+from tokenkeep.errors import ConfigurationError, KeyMissing, letting_go
 from tokenkeep.header import expect_new, wrapped
 from tokenkeep.providers import Profile, Providers, configured
 from tokenkeep.providers.checks import check_type
@@ -155,7 +155,7 @@ def open_store(
             clock=clock,
         )
     except BaseException:
-        with suppress(StoreError, OSError):  # what went wrong before is what is said
+        with letting_go():  # what went wrong before is what is said
             backend.close()
         raise
 

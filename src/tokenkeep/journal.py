@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass, field, fields, replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from tokenkeep.backends.private_file import refuse, sync_folder
-from tokenkeep.errors import StoreTampered, TokenKeepError
+from tokenkeep.errors import StoreTampered, TokenKeepError, letting_go
 from tokenkeep.lookup import digest_of
 from tokenkeep.providers.base import Reply
 
@@ -251,7 +251,7 @@ class FolderJournal(Journal):
     def give_back(self, room: str | None) -> None:
         """See `Journal.give_back`."""
         if room is not None:
-            with suppress(OSError, TokenKeepError):
+            with letting_go():
                 (self._folder / room).unlink()
 
     def put(self, entry: Entry, room: str | None = None) -> Entry:

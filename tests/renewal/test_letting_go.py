@@ -179,6 +179,14 @@ def test_use_that_can_t_be_noted(world, trouble):
     assert world.get().access_token == "access-2"
 
 
+def test_the_application_s_own_timeout(world):
+    """What a signal handler has raised in the midst of it is the application's, and goes on."""
+    world.here.store.touch = failing(TimeoutError("the application's alarm"))
+
+    with pytest.raises(TimeoutError, match="alarm"):
+        world.get()
+
+
 @TROUBLE
 def test_confirmation_that_can_t_be_noted(world, trouble):
     """What was revoked is revoked; it is revoked once more with the next sweep."""
