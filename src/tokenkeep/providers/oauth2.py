@@ -318,7 +318,7 @@ class OAuth2(Provider):
             wait = min(wait, max(self.profile.mint_window, LONGEST_WAIT))
         return CoolingDown(
             f"{self.name} {what}",
-            hint="It throttles this client: wait",
+            hint="It throttles this client; try again after the wait",
             until=None if wait is None else self._clock() + wait,
         )
 
