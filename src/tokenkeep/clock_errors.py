@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from tokenkeep.clock import CLOCK_TOLERANCE, Clock
-from tokenkeep.errors import TokenKeepError
+from tokenkeep.errors import letting_go
 from tokenkeep.journal import ClockError, Journal
 
 if TYPE_CHECKING:
@@ -42,7 +41,7 @@ class ClockErrors:
         noted = self._noted(issuer, error.zero)
         # A host whose clock is right leaves no note.
         if abs(behind - (noted.behind if noted else 0.0)) > CLOCK_TOLERANCE:
-            with suppress(TokenKeepError, OSError):  # the next process asks once too often
+            with letting_go():  # the next process asks once too often
                 self._journal.note_clock(issuer, error)
 
     def of(self, issuer: str | None, *, look: bool = False) -> float:
@@ -74,7 +73,7 @@ class ClockErrors:
 
     def _noted(self, issuer: str | None, zero: float) -> ClockError | None:
         """Return what this host's processes have noted of the clock as it is. None if nothing."""
-        with suppress(TokenKeepError, OSError):
+        with letting_go():
             error = self._journal.clock_error(issuer)
             return error if error is not None and _holds(error, zero) else None
         return None

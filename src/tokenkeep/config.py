@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -12,7 +12,7 @@ from tokenkeep import environment, folders, keys
 from tokenkeep.backends import open_backend, owned
 from tokenkeep.backends.base import HEADER
 from tokenkeep.backends.frames import without_frames
-from tokenkeep.errors import ConfigurationError, KeyMissing, StoreError
+from tokenkeep.errors import ConfigurationError, KeyMissing, letting_go
 from tokenkeep.providers import Providers, configured
 from tokenkeep.providers.checks import Hidden as _Hidden
 from tokenkeep.providers.checks import check_type
@@ -179,7 +179,7 @@ def open_store(
             make=make,
         )
     except BaseException:
-        with suppress(StoreError, OSError):  # what went wrong before is what is said
+        with letting_go():  # what went wrong before is what is said
             backend.close()
         raise
 

@@ -31,7 +31,13 @@ Every error tokenkeep raises, cut by what the caller can do about it.
 
 from __future__ import annotations
 
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
 from tokenkeep.clock import moment
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 
 def visible(text: str) -> str:
@@ -236,3 +242,24 @@ class CoolingDown(RenewalError):
 
 class RenewalTimeout(RenewalError):
     """Another process holds the renewal and did not finish within the wait."""
+
+
+@contextmanager
+def letting_go(kind: type[TokenKeepError] = TokenKeepError) -> Iterator[None]:
+    """
+    Do what must not take the place of a token, or an error, that is there already.
+
+    Errors of this *kind* end here, and an `OSError` too.
+    """
+    try:
+        yield
+    except kind:
+        pass
+    except OSError as exc:
+        if is_applications(exc):
+            raise
+
+
+def is_applications(error: Exception) -> bool:
+    """Tell whether an error is a signal handler's own: a `TimeoutError` that no call has made."""
+    return isinstance(error, TimeoutError) and error.errno is None

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from tokenkeep.backends.owned import OwnFolder, own_folder
 from tokenkeep.backends.private_file import refuse
-from tokenkeep.errors import StoreTampered, StoreUnavailable, TokenKeepError
+from tokenkeep.errors import StoreTampered, StoreUnavailable, TokenKeepError, letting_go
 from tokenkeep.folders import STATE
 from tokenkeep.lookup import digest_of
 from tokenkeep.providers.base import Reply
@@ -258,7 +258,7 @@ class FolderJournal(Journal):
     def give_back(self, room: str | None) -> None:
         """See `Journal.give_back`."""
         if room is not None:
-            with suppress(OSError, TokenKeepError), self._open() as folder:
+            with letting_go(), self._open() as folder:
                 folder.remove(room)
 
     def put(self, entry: Entry, room: str | None = None) -> Entry:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from typing import TYPE_CHECKING, NoReturn, Self
 
 from tokenkeep import events
@@ -12,8 +12,8 @@ from tokenkeep.decision import Verdict, decide
 from tokenkeep.errors import (
     KeyMissing,
     StoreConflict,
-    StoreError,
     StoreTampered,
+    letting_go,
 )
 from tokenkeep.events import Event
 from tokenkeep.journal import Journal
@@ -358,7 +358,7 @@ class Keeper:
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         # What went wrong inside is what is said, not that letting go did as well.
-        with suppress(*(() if kind is None else (StoreError, OSError))):
+        with nullcontext() if kind is None else letting_go():
             self.close()
 
     def _used(self, token: Token, now: float) -> None:
@@ -367,7 +367,7 @@ class Keeper:
         if now >= next_touch:
             # A token that can be read is handed out; if this can't be noted
             # now, it is in an hour.
-            with suppress(StoreError, OSError):
+            with letting_go():
                 self.store.touch(str(token.id), now)
         profile = self.providers.of(token).profile
         behind = self.clock_errors.of(token.issuer)

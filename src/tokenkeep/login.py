@@ -23,7 +23,7 @@ from tokenkeep.errors import (
     ConfigurationError,
     ProviderRefused,
     ProviderUnavailable,
-    TokenKeepError,
+    RenewalError,
     UnknownName,
 )
 from tokenkeep.providers.zoho import USER_SCOPES, Zoho, authorization_endpoint, current_user
@@ -345,7 +345,7 @@ def sign_in(keeper: Keeper, wanted: Wanted, code: Code, note: Callable[[str], No
         stored = keeper.save(fresh.but(user=user))
     except BaseException:
         # Also for Ctrl-C: nobody would ever use or revoke it again.
-        with suppress(TokenKeepError, OSError):  # what went wrong before is what is said
+        with suppress(RenewalError):
             provider.revoke(fresh)
         raise
     if stored.refresh_token is None:

@@ -12,6 +12,7 @@ from tokenkeep.errors import (
     RenewalError,
     StoreConflict,
     StoreError,
+    letting_go,
 )
 from tokenkeep.renewal.late import newer_login
 from tokenkeep.store import existing
@@ -97,7 +98,7 @@ class Revocations:
 
     def _noted(self, token: Token, done: list[Token]) -> Token:
         """Take what was confirmed out of a row, and nothing that came in meanwhile."""
-        with suppress(StoreError, OSError):  # revoking twice is harmless
+        with letting_go(StoreError):  # revoking twice is harmless
             for _ in attempts(token.id, token.user):
                 changed = _without(token, done)
                 if token.ended:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from contextlib import suppress
+from contextlib import nullcontext
 from typing import TYPE_CHECKING, NoReturn, Self
 
-from tokenkeep.errors import StoreError, TokenNotFound
+from tokenkeep.errors import TokenNotFound, letting_go
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -163,7 +163,7 @@ class TokenStore(ABC):
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         # What went wrong inside is what is said, not that letting go did as well.
-        with suppress(*(() if kind is None else (StoreError, OSError))):
+        with nullcontext() if kind is None else letting_go():
             self.close()
 
 

@@ -621,6 +621,13 @@ ABLATIONS = (
         "renewal/test_unread.py::test_read_again_after_a_rejection",
     ),
     Ablation(
+        "left, cooling down",
+        "renewal/client.py",
+        "if looks and self._takes_what_is_left():",
+        "if False:",
+        "renewal/test_unread.py::test_read_again",
+    ),
+    Ablation(
         "unread, out of date",
         "renewal/late.py",
         "if row is None or row.refresh_token != entry.base_refresh:",
@@ -651,8 +658,8 @@ ABLATIONS = (
     Ablation(
         "let go, look",
         "renewal/client.py",
-        "with suppress(StoreError, OSError):",
-        "with suppress():",
+        "with letting_go(StoreError):\n                self._read()",
+        "if True:\n                self._read()",
         "renewal/test_letting_go.py::test_look_after_a_failure",
     ),
 )

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import pytest
-from renewal_scenario import Actor, Crash, World, crash
+from renewal_scenario import Actor, Crash, World, crash, dead_holder
 
-from tokenkeep import CoolingDown, ProviderUnavailable, StoreUnavailable
+from tokenkeep import CoolingDown, ProviderUnavailable, StoreUnavailable, Token
 from tokenkeep.journal import FolderJournal
 from tokenkeep.providers import Answer
 from tokenkeep.renewal.outcomes import answered
@@ -255,3 +255,19 @@ def test_held_up(world, when, pause):
 
     assert world.here.store.written == ["claim", "release", "claim", "save"]
     assert len(world.provider.sent) == 1
+
+
+def test_another_access_token_between_take_over_and_look(rotating):
+    """A claim that has become useless before the call is let go of: its own process would wait."""
+    rotating.claim(dead_holder())
+    began = rotating.clock.monotonic()
+
+    def another_s_save():
+        rotating.vault.save_token(
+            Token(id=rotating.id, access_token="access of a save", expires_at=1.0)
+        )
+
+    rotating.here.store.after["claim"].append(another_s_save)
+
+    assert rotating.get().access_token == "access-2"
+    assert rotating.clock.monotonic() - began < 1

@@ -175,8 +175,18 @@ def test_look_after_a_failure(world, trouble):
 def test_use_that_can_t_be_noted(world, trouble):
     """A token is handed out though it can't be noted that it is in use."""
     world.here.store.touch = failing(trouble)
+    world.clock.advance(3601)
 
     assert world.get().access_token == "access-2"
+
+
+def test_the_application_s_own_timeout(world):
+    """What a signal handler has raised in the midst of it is the application's, and goes on."""
+    world.here.store.touch = failing(TimeoutError("the application's alarm"))
+    world.clock.advance(3601)
+
+    with pytest.raises(TimeoutError, match="alarm"):
+        world.get()
 
 
 @TROUBLE

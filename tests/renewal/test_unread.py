@@ -58,6 +58,14 @@ def by_the_next_caller(world):
     world.get(world.beside)
 
 
+def by_a_caller_at_once(world):
+    world.get(world.beside)
+
+
+def by_a_deliberate_renewal_at_once(world):
+    world.beside.keeper.renew(world.id)
+
+
 def by_a_deliberate_renewal(world):
     world.clock.advance(2)
     world.beside.keeper.renew(world.id)
@@ -67,10 +75,11 @@ def by_a_sweep(world):
     assert world.beside.keeper.sweep().saved == 1
 
 
-TAKERS = pytest.mark.parametrize("take", [by_the_next_caller, by_a_deliberate_renewal, by_a_sweep])
+TAKERS = [by_the_next_caller, by_a_deliberate_renewal, by_a_sweep]
+AT_ONCE = [by_a_caller_at_once, by_a_deliberate_renewal_at_once]
 
 
-@TAKERS
+@pytest.mark.parametrize("take", [*TAKERS, *AT_ONCE])
 def test_read_again(odd, take):
     """Taught to read it, whoever comes next on this host takes the tokens and asks nobody."""
     odd.provider.learnt = True
@@ -84,7 +93,7 @@ def test_read_again(odd, take):
     assert kept(odd) == []
 
 
-@TAKERS
+@pytest.mark.parametrize("take", TAKERS)
 def test_read_again_after_a_rejection(odd, take):
     """Meanwhile the provider has rejected the old one: only who merely asks is told so."""
     odd.clock.advance(2)
@@ -111,6 +120,18 @@ def test_rejected_while_it_is_taught(odd):
 
     assert odd.get().pair == FRESH
     assert odd.stored.status is Status.OK
+
+
+def test_journal_that_can_t_be_read_at_once(odd):
+    """While the provider is left alone, that is what is said."""
+
+    def fails(*_):
+        raise StoreUnavailable("permission is denied")
+
+    odd.here.journal.unread = fails
+
+    with pytest.raises(ProviderUnavailable, match="nothing usable"):
+        odd.get()
 
 
 def test_another_access_token_beside_it(odd):

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from weakref import WeakValueDictionary
 
 from tokenkeep import holder
-from tokenkeep.errors import RenewalTimeout, StoreConflict, StoreError
+from tokenkeep.errors import RenewalTimeout, StoreConflict, StoreError, letting_go
 from tokenkeep.token import Claim, Status, Token
 
 if TYPE_CHECKING:
@@ -114,7 +114,7 @@ class FirstLogins:
     def over(self) -> None:
         """Give up the leases of this thread: whatever login it was at is saved, or has failed."""
         for version in list(self._mine.asked):
-            with suppress(StoreError, OSError):  # then with this thread's next look
+            with letting_go(StoreError):  # then with this thread's next look
                 with suppress(StoreConflict):  # somebody else has it by now
                     self._store.release(self._mine.asked[version], version)
                 del self._mine.asked[version]

@@ -20,6 +20,7 @@ from tokenkeep.errors import (
     StoreError,
     StoreUnavailable,
     TokenKeepError,
+    letting_go,
 )
 from tokenkeep.providers.base import Reply
 from tokenkeep.renewal.outcomes import (
@@ -250,7 +251,7 @@ class Attempt:
         if is_late or not has_room(held, now, profile):
             return None
         # A lost race, or an outcome that is not known, ends it.
-        with suppress(StoreError, OSError):
+        with letting_go(StoreError):
             again = self._store.swap(held.with_renewal(mints=counted(held, now, profile)))
             return again if self._is_in_time() else None
         return None

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import random
 from concurrent.futures import wait
-from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING, Literal
 
@@ -15,6 +14,7 @@ from tokenkeep.errors import (
     StoreUnavailable,
     TokenKeepError,
     TokenNotFound,
+    letting_go,
 )
 from tokenkeep.renewal.attempt import FIRST_PAUSE, LONGEST_PAUSE, Ask, Attempt, Parts
 from tokenkeep.renewal.flights import Flights
@@ -105,8 +105,13 @@ class _Client:
             if decision.verdict is Verdict.RENEW_SOON and self._is_usable(self._token):
                 return self._token
 
-    def _decided(self) -> Decision:
-        """Decide on the token as it is now; what ends the loop with an error is raised here."""
+    def _decided(self, *, looks: bool = True) -> Decision:
+        """
+        Decide on the token as it is now; what ends the loop with an error is raised here.
+
+        Where nobody may be asked it *looks* into the journal: for an answer that is there
+        nobody has to be.
+        """
         token, now = self._token, self._clock.now()
         seen = self._parts.errors.local(self._ask.seen(token))
         # No local variable for what was refused: crash reports show those of each frame.
@@ -126,6 +131,8 @@ class _Client:
             free = seen.with_renewal(claim=None)
             decision = decide(free, now, self._profile, rejected=self._ask.rejected)
         if decision.verdict is Verdict.COOL_DOWN:
+            if looks and self._takes_what_is_left():
+                return self._decided(looks=False)
             if failure is not None and failure.kind != "throttled" and failure.until > now:
                 raise error_of(failure, token)
             raise throttled(token, decision.until)
@@ -153,6 +160,18 @@ class _Client:
         unsaved = self._unsaved() if self._pause >= LONGEST_PAUSE else None
         self._pause = min(self._pause * 1.5, LONGEST_PAUSE)
         return unsaved
+
+    def _takes_what_is_left(self) -> bool:
+        """Take this host's answer for the token, if there is one, and say whether there was."""
+        with letting_go(StoreError):
+            if self._parts.late.left(self._token, self._provider) is not None:
+                unsaved = self._unsaved()
+                if unsaved is None:
+                    self._read()
+                else:
+                    self._token = unsaved
+                return True
+        return False
 
     def _unsaved(self) -> Token | None:
         """Return the token with an answer that still can't be saved. None: read again."""
@@ -208,7 +227,7 @@ class _Client:
             return flight.result()
         except RenewalError as exc:
             # What the provider said is raised, not that the look failed as well.
-            with suppress(StoreError, OSError):
+            with letting_go(StoreError):
                 self._read()
             return self._old_or(exc)
         except StoreUnavailable as exc:

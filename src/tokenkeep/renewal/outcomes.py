@@ -18,6 +18,7 @@ from tokenkeep.errors import (
     RenewalTimeout,
     TokenKeepError,
     TokenRevoked,
+    is_applications,
 )
 from tokenkeep.journal import Entry, packed
 from tokenkeep.saving import rotated
@@ -107,7 +108,14 @@ def read_again(entry: Entry, row: Token | None, provider: Provider) -> Entry | N
 
 
 def what_of(error: TokenKeepError | OSError) -> str:
-    """Return what an error says happened, in one sentence without a secret."""
+    """
+    Return what an error says happened, in one sentence without a secret.
+
+    Raises:
+        TimeoutError: It is the application's own, and goes on.
+    """
+    if is_applications(error):
+        raise error
     if isinstance(error, TokenKeepError):
         return error.what
     return error.strerror or type(error).__name__
