@@ -82,7 +82,7 @@ def read(
     except FileNotFoundError:
         return None
     except _Unsafe as exc:
-        kind, wrong, hint = unsafe, exc.what, exc.hint
+        kind, wrong, hint = unsafe, exc.what, f"{exc.hint}. Or name another file in {variable}"
     except UnicodeDecodeError:
         wrong = "it is not text"
     except OSError as exc:
@@ -337,7 +337,7 @@ def _expect_folder(folder: Path, found: os.stat_result) -> bool:
     if shared and not found.st_mode & stat.S_ISVTX:
         raise _Unsafe(
             f"others can exchange what is in the folder {folder}",
-            f"Take their right away (chmod go-w {folder}), or use a file in another folder",
+            f"Take their right away: chmod go-w {folder}",
         )
     return False
 
