@@ -123,6 +123,18 @@ def test_make(environ, key_file, tmp_path, caplog):
     assert [told] == caplog.messages
 
 
+@pytest.mark.parametrize("mode", [0o777, 0o772, 0o757])
+def test_no_key_is_made_where_others_can_exchange_it(key_file, tmp_path, mode):
+    """Nothing is written into a folder that others can write: it would not be read."""
+    key_file.parent.mkdir(parents=True)
+    key_file.parent.chmod(mode)
+
+    with pytest.raises(KeyUnsafe, match="others can exchange"):
+        keys.make(key_file, beside=tmp_path / "tokens.db")
+
+    assert [] == list(key_file.parent.iterdir())
+
+
 def _make(path, start, answers):
     start.wait(60)
     answers.put(keys.make(path, beside=path.with_name("tokens.db")).key_ids)

@@ -231,6 +231,24 @@ def test_configuration(tmp_path, text, url):
             tokenkeep.open_store(url, keys_newest_first=given, environ=environ)
         assert SECRET not in shown(caught.value)
         assert key not in shown(caught.value)
+    if url is None and text != CONFIGURED:
+        with pytest.raises(TokenKeepError) as caught:
+            tokenkeep.settings(environ)
+        assert SECRET not in shown(caught.value)
+
+
+def test_a_store_that_connects_later(monkeypatch):
+    """A backend of another package may have the URL in a local when it is first read."""
+    there = {"StoreUnavailable": StoreUnavailable}
+    text = f"def read(self, record_id):\n url = {URL!r}\n raise StoreUnavailable('down')"
+    exec(compile(text, "their_backend.py", "exec"), there)
+    monkeypatch.setattr(MemoryBackend, "read", there["read"])
+    key = tokenkeep.generate_key()
+
+    with pytest.raises(StoreUnavailable) as caught:
+        tokenkeep.open_store("memory:", environ={"TOKENKEEP_KEYS": key})
+
+    assert SECRET not in shown(caught.value)
 
 
 BAD_KEYS = {

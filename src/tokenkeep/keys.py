@@ -76,6 +76,9 @@ def make(path: Path | None, *, beside: Path) -> KeyRing:
     refuse_fleeting(path, beside, _mounts())
     try:
         owned.make_folder(path.parent)
+        # Also looks whether a key may be there at all.
+        if (ring := _read(path)) is not None:
+            return ring
         with suppress(FileExistsError):
             with private_file.appearing(path) as file:
                 file.write(f"{_HEADER}\n{generate_key()}\n")
@@ -86,8 +89,7 @@ def make(path: Path | None, *, beside: Path) -> KeyRing:
         raise ConfigurationError(
             f"The key file {path} can't be written: {exc.strerror}", hint=HOW_TO_MAKE
         ) from exc
-    ring = _read(path)
-    if ring is None:
+    if (ring := _read(path)) is None:
         raise ConfigurationError(f"The key file {path} is gone again", hint=HOW_TO_MAKE)
     return ring
 

@@ -89,6 +89,7 @@ SECRETS = {
     "root's, executable": (alone(0, 0o555), None),
     "root's, in a sticky folder": (below(0, 0o1777, file=(0, 0o444)), None),
     "root's, in our folder": (below(ME, 0o700, file=(0, 0o444)), "others can read"),
+    "root's, in our read-only folder": (below(ME, 0o500, file=(0, 0o444)), "others can read"),
     "root's, others can write": (alone(0, 0o446), "others can write"),
     "ours, the group can read": (alone(ME, 0o640), "others can read"),
     "ours, all can read": (alone(ME, 0o604), "others can read"),

@@ -437,3 +437,36 @@ def test_secrets_are_prompted_for_unseen(configured, store):
     assert code not in shown
     assert secret not in shown
     assert len(store.get_tokens()) == 1
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("CLIENT_ID", '"1000.X"'),
+        ("CLIENT_ID", "'1000.X"),
+        ("CLIENT_SECRET", '"hidden"\r'),
+        ("CLIENT_SECRET", "'hidden'"),
+    ],
+)
+def test_literal_quotes(run, environment, configured, name, value):
+    """Quotes that an env file has kept are named before anybody is asked; no secret is shown."""
+    environment.setenv("TOKENKEEP_CLIENT_ID", "1000.X")
+    environment.setenv(f"TOKENKEEP_{name}", value)
+
+    result = run("login", "--grant", stdin="code")
+
+    assert (result.exit_code, f"TOKENKEEP_{name} has literal quotes" in result.stderr) == (1, True)
+    assert "hidden" not in result.stderr
+    assert configured.counters.token_calls() == 0
+
+
+@pytest.mark.parametrize("end", ["\r", " ", "\r\n"])
+def test_blanks_around_the_client(run, environment, configured, store, end):
+    """A line end of Windows behind id and secret does not count."""
+    environment.setenv("TOKENKEEP_CLIENT_ID", configured.client.client_id + end)
+    environment.setenv("TOKENKEEP_CLIENT_SECRET", configured.client.client_secret + end)
+
+    result = run("login", "--grant", stdin=configured.grant_code())
+
+    assert result.exit_code == 0, result.stderr
+    assert [configured.client.client_id] == [token.client_id for token in store.get_tokens()]

@@ -76,17 +76,19 @@ def read(
             longer than `LONGEST`.
     """
     kind: type[ConfigurationError] = ConfigurationError
-    hint = f"Give this user the right to read it, or name another in {variable}"
+    hint = f"Name another file in {variable}"
     try:
         return _content(path, secret=secret)
     except FileNotFoundError:
         return None
     except _Unsafe as exc:
-        kind, wrong, hint = unsafe, exc.what, exc.hint
+        kind, wrong, hint = unsafe, exc.what, f"{exc.hint}. Or name another file in {variable}"
     except UnicodeDecodeError:
         wrong = "it is not text"
     except OSError as exc:
         wrong = str(exc.strerror)
+        if isinstance(exc, PermissionError):
+            hint = f"Give this user the right to read it, or name another file in {variable}"
     # Not from within the except: an error of the decoder has all that is in the file.
     raise kind(f"{what} {path} can't be used: {wrong}", hint=hint)
 
@@ -107,7 +109,8 @@ def make_folder(path: Path) -> None:
             each.mkdir(mode=0o700)
         except FileExistsError:
             if not each.is_dir():  # else another process was faster
-                raise
+                why = os.strerror(errno.ENOTDIR)
+                raise NotADirectoryError(errno.ENOTDIR, why, str(each)) from None
         sync_folder(each)
 
 
@@ -337,7 +340,7 @@ def _expect_folder(folder: Path, found: os.stat_result) -> bool:
     if shared and not found.st_mode & stat.S_ISVTX:
         raise _Unsafe(
             f"others can exchange what is in the folder {folder}",
-            f"Take their right away (chmod go-w {folder}), or use a file in another folder",
+            f"Take their right away: chmod go-w {folder}",
         )
     return False
 

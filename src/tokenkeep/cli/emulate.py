@@ -13,6 +13,7 @@ from urllib.parse import quote
 
 import click
 
+from tokenkeep.backends import owned
 from tokenkeep.cli import output
 from tokenkeep.cli.keys import write_new
 from tokenkeep.cli.session import Session, pass_session
@@ -112,7 +113,7 @@ def prepare(zoho: ZohoEmulator, folder: Path) -> dict[str, Any]:
             can't be written.
     """
     try:
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        owned.make_folder(folder)
     except OSError as exc:
         raise ConfigurationError(f"{folder} can't be made: {exc.strerror}") from exc
     from tokenkeep.testing import emulator_configuration

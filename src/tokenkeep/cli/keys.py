@@ -9,6 +9,7 @@ import click
 
 from tokenkeep import environment
 from tokenkeep import keys as key_files
+from tokenkeep.backends import private_file
 from tokenkeep.cli import output
 from tokenkeep.cli.session import Session, pass_session
 from tokenkeep.errors import ConfigurationError, TokenKeepError
@@ -115,15 +116,8 @@ def write_new(path: Path, text: str) -> None:
         ConfigurationError: There is a file already, or it can't be written.
     """
     try:
-        handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        try:
-            with os.fdopen(handle, "w", encoding="utf-8") as file:
-                file.write(text)
-                file.flush()
-                os.fsync(file.fileno())
-        except BaseException:
-            path.unlink()
-            raise
+        with private_file.appearing(path) as file:
+            file.write(text)
     except FileExistsError as exc:
         raise ConfigurationError(
             f"There is a file {path} already; it is left as it is", hint="Name another one"
