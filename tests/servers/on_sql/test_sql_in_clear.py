@@ -111,7 +111,7 @@ def test_mysqls_own_way_within_tls(certificate):
 
 
 def test_a_key_known_beforehand():
-    """Without TLS, MySQL is told the password under a key that was given, not one that it sends."""
+    """Without TLS, MySQL is told the password under a key that was given, none that it sends."""
     with listening(mysql("caching_sha2_password", b"\x01\x04")) as (port, told):
         place = {"password": "hunter2", "port": port, "host": "127.0.0.1"}
         url, key = "mysql://app@/app", public_key()
