@@ -1,4 +1,4 @@
-"""Forked processes, for tests of what a parent and its children share."""
+"""Processes that tests start: what they inherit, and forks that share something."""
 
 from __future__ import annotations
 
@@ -14,6 +14,16 @@ import pytest
 
 PATIENCE = 60.0
 """How long a child may take to its end, in seconds."""
+
+
+def pytest_configure():
+    """
+    Take Ctrl-C as a program does that a person started, and so does whatever is started here.
+
+    ``nohup make test &`` and a shell's other background jobs ignore it, and hand that down.
+    """
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 class Child:

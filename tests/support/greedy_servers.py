@@ -65,10 +65,7 @@ def mysql(plugin, *asks, greets="mysql_native_password", certificate=None):
         greets: The plugin of its greeting.
         certificate: Files for TLS. None if it has none.
     """
-    key = _key()
-    public = key.public_key().public_bytes(
-        serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
-    )
+    key, public = _key(), public_key()
 
     def talk(client, told):
         can = _BASE | _PLUGIN_AUTH | (_SSL if certificate else 0)
@@ -119,6 +116,15 @@ def postgresql(request=3, *, certificate=None):
         told.heard += client.recv(4096)
 
     return talk
+
+
+def public_key():
+    """Return the key by which a MySQL server lets passwords be encrypted."""
+    return (
+        _key()
+        .public_key()
+        .public_bytes(serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo)
+    )
 
 
 @cache

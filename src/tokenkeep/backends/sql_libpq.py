@@ -72,17 +72,15 @@ def require_auth(given: Mapping[str, Any], version: int) -> dict[str, str]:
     near = all(map(is_here, where))
     asked = setting("require_auth", given) or ""
     methods = [each.strip() for each in asked.split(",") if each.strip()]
-    if _NOT_IN_CLEAR in methods or (
-        methods and _IN_CLEAR not in methods and not methods[0].startswith("!")
-    ):
-        return {}
-    if _IN_CLEAR in methods and near:
-        return {}
-    if _IN_CLEAR in methods:
+    is_chosen = _IN_CLEAR in methods
+    if is_chosen and not near:
         raise ConfigurationError(
             "By require_auth the password may go to another machine in clear",
             hint="Let TLS verify the server: sslmode=verify-full&sslrootcert=/path/ca.pem",
         )
+    lists_others = bool(methods) and not methods[0].startswith("!")
+    if is_chosen or lists_others or _NOT_IN_CLEAR in methods:
+        return {}
     if version >= _NEW:
         return {"require_auth": ",".join([*methods, _NOT_IN_CLEAR])}
     if near:

@@ -7,9 +7,10 @@ import re
 import pytest
 from cases import refused
 from certificates import Authority
-from greedy_servers import listening, mysql, postgresql
+from greedy_servers import listening, mysql, postgresql, public_key
 
 from tokenkeep.backends import open_backend
+from tokenkeep.backends.sql import SQLBackend
 from tokenkeep.backends.sql_libpq import require_auth
 from tokenkeep.backends.sql_target import Target
 from tokenkeep.errors import ConfigurationError
@@ -107,6 +108,15 @@ def test_mysqls_own_way_within_tls(certificate):
     talk = mysql("caching_sha2_password", b"\x01\x04", certificate=certificate)
 
     assert b"hunter2" in told_after(talk, "mysql://app:hunter2@127.0.0.1:{}/app")
+
+
+def test_a_key_known_beforehand():
+    """Without TLS, MySQL is told the password under a key that was given, none that it sends."""
+    with listening(mysql("caching_sha2_password", b"\x01\x04")) as (port, told):
+        place = {"password": "hunter2", "port": port, "host": "127.0.0.1"}
+        url, key = "mysql://app@/app", public_key()
+        refused(lambda: SQLBackend(url, **place, server_public_key=key))
+    assert b"hunter2" in told.heard
 
 
 @pytest.mark.parametrize("asked_for", ["password", "scram-sha-256,password", "password,md5"])
