@@ -14,7 +14,6 @@ import hmac
 import re
 import secrets
 import time
-from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 from urllib.parse import parse_qsl, urlencode, urlsplit
@@ -23,8 +22,8 @@ from tokenkeep.errors import (
     ConfigurationError,
     ProviderRefused,
     ProviderUnavailable,
-    RenewalError,
     UnknownName,
+    letting_go,
 )
 from tokenkeep.providers.zoho import USER_SCOPES, Zoho, authorization_endpoint, current_user
 from tokenkeep.renewal.outcomes import expiry
@@ -345,7 +344,7 @@ def sign_in(keeper: Keeper, wanted: Wanted, code: Code, note: Callable[[str], No
         stored = keeper.save(fresh.but(user=user))
     except BaseException:
         # Also for Ctrl-C: nobody would ever use or revoke it again.
-        with suppress(RenewalError):
+        with letting_go():  # what went wrong before is what is said
             provider.revoke(fresh)
         raise
     if stored.refresh_token is None:
