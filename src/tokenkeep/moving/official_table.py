@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from pymysql import MySQLError
 
 from tokenkeep.backends.sql_errors import Explainer
+from tokenkeep.backends.sql_pymysql_connection import Bounded
 from tokenkeep.backends.sql_target import Target
 from tokenkeep.backends.urls import StoreURL
 from tokenkeep.errors import ConfigurationError
@@ -76,7 +77,7 @@ class MySQLTable(OfficialSource):
         args, options = dialect.create_connect_args(self._target.url)
         options = {**options, **self._target.connect_args}
         try:
-            return dialect.import_dbapi().connect(*args, **options)
+            return Bounded(*args, **options)
         except (TypeError, ValueError):
             names = ", ".join(sorted(self._target.url.query))
             raise ConfigurationError(
