@@ -98,8 +98,9 @@ def probes():
 def test_probes(tmp_path, missing):
     """The line that is shown fails where the key or the store is missing, else it does not."""
     (probe,) = {shlex.join(each) for each in probes()}
-    tokenkeep.open_store(f"sqlite:///{tmp_path}/t.db", environ={
-        "TOKENKEEP_KEY_FILE": str(tmp_path / "keys")}).close()  # fmt: skip
+    environ = {"TOKENKEEP_KEY_FILE": str(tmp_path / "keys")}
+    with tokenkeep.open_store(f"sqlite:///{tmp_path}/t.db", environ=environ) as store:
+        store.save_token(tokenkeep.Token(user="ana", client_id="c", refresh_token="r"))
     (tmp_path / "store").write_text(f"sqlite:///{tmp_path}/t.db\n")
     (tmp_path / "store").chmod(0o600)
     environ = {
@@ -235,9 +236,13 @@ def home_in_a_path(world):
 def test_what_is_needed_is_named(stranger, world, given, named):
     """Where something has to be told, one error names the variable that tells it."""
 
+    def save(url, environ):
+        with tokenkeep.open_store(url, environ=environ) as store:
+            store.save_token(tokenkeep.Token(user="ana", client_id="c", refresh_token="r"))
+
     def work(say):
         environ, url = given(world)
-        refusal(lambda: tokenkeep.open_store(url, environ=environ).close(), say)
+        refusal(lambda: save(url, environ), say)
 
     (said,) = stranger(work)
 
