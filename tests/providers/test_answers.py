@@ -197,6 +197,7 @@ REJECTED = [
     {"errors": {"error": "invalid_grant"}},
     {"error": {"code": 400, "message": "s3cret", "status": "INVALID_GRANT"}},
     {"error": ["invalid_grant"]},
+    {"error": " invalid_grant\n"},
     {"code": "slow_down", "message": "server_error", "error": "invalid_grant"},
     {"error": "something_new", "error_code": "invalid_grant"},
     {"code": "invalid_grant", "message": "s3cret"},
@@ -388,6 +389,16 @@ def test_end_of_the_access_token(serve, acme, token, fields, seconds):
     server = serve({**NEW, **fields})
 
     assert seconds == acme.refresh(token(server.url)).expires_in
+
+
+@pytest.mark.parametrize("around", ["{}\n", "\r\n{}", " {}\t"])
+def test_blanks_around(serve, acme, token, around):
+    """Blanks around a token are no part of it: no header could carry some of them."""
+    server = serve({name: around.format(value) for name, value in NEW.items()})
+
+    answer = acme.refresh(token(server.url))
+
+    assert NEW == {"access_token": answer.access_token, "refresh_token": answer.refresh_token}
 
 
 def test_what_can_not_be_kept(serve, acme, token):

@@ -83,9 +83,10 @@ def _form(text: str, content_type: str) -> Mapping[str, object] | None:
 
 
 def token(fields: Mapping[str, object], name: str) -> str | None:
-    """Return a field of visible ASCII (RFC 6749 appendix A). None for all else."""
+    """Return a field of visible ASCII (RFC 6749 appendix A), trimmed. None for all else."""
     value = fields.get(name)
-    return value if isinstance(value, str) and _VISIBLE.fullmatch(value) else None
+    value = value.strip() if isinstance(value, str) else ""
+    return value if _VISIBLE.fullmatch(value) else None
 
 
 def scope(fields: Mapping[str, object]) -> str | None:
@@ -117,7 +118,7 @@ def _codes(name: str, value: object, levels: int) -> Iterator[str]:
     elif isinstance(value, str | int) and (
         _ERROR.fullmatch(name) or _MAYBE_A_CODE.fullmatch(name)
     ):
-        yield str(value)
+        yield str(value).strip()
 
 
 def is_shallow(value: object, levels: int = _DEEPEST) -> bool:
