@@ -130,6 +130,7 @@ def test_nested(serve, token):
         lambda fields: fields["data"]["token"],
         lambda fields: int(fields["access_token"]),
         lambda fields: [fields],
+        lambda fields: {7: 7, **fields},
         lambda _: None,
     ],
 )
@@ -410,6 +411,23 @@ def test_what_can_not_be_kept(serve, acme, token):
     answer = acme.refresh(token(server.url))
 
     assert {"realmId": "7", "id_token": "i"} == answer.extra
+
+
+@pytest.mark.parametrize("odd", [b"bytes", {7: 1}, [{"a": b"bytes"}], {"set"}, NOW.hex])
+def test_what_a_reader_adds(serve, token, odd):
+    """So is what a read_answer adds that no store can write; what is plain stays."""
+    adding = type("Adding", (OAuth2,), {
+        "read_answer": lambda self, reply: {
+            **OAuth2.read_answer(self, reply), "odd": odd, "plain": [{"a": 1.5}, None],
+        },
+    })  # fmt: skip
+    wrong = serve({"error": "x"})
+
+    answer = adding("hub").refresh(token(serve(NEW).url))
+    with pytest.raises(ProviderUnavailable):
+        adding("hub").refresh(token(wrong.url))
+
+    assert {"plain": [{"a": 1.5}, None]} == answer.extra
 
 
 def test_zoho_errors_elsewhere(serve, token):

@@ -376,7 +376,7 @@ class OAuth2(Provider):
             api_domain=_api_domain(fields),
             scope=answers.scope(fields),
             refresh_expires_in=answers.refresh_life(fields, now),
-            extra={name: value for name, value in more.items() if answers.is_shallow(value)},
+            extra={name: value for name, value in more.items() if answers.can_be_kept(value)},
             clock_offset=reply.clock_offset,
         )
 
@@ -390,7 +390,9 @@ class OAuth2(Provider):
         except Exception as exc:  # noqa: BLE001  # whatever it is: the answer may be the only one
             # Its text may quote the answer.
             return {}, f"{fault}: {type(exc).__name__}"
-        return (fields, None) if isinstance(fields, Mapping) else ({}, fault)
+        if isinstance(fields, Mapping) and all(isinstance(name, str) for name in fields):
+            return fields, None
+        return {}, fault
 
     def _judge_revocation(self, reply: Reply) -> RenewalError | None:
         fields, fault = self._read(reply)
