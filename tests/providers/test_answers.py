@@ -142,7 +142,7 @@ def test_a_reader_that_is_wrong(serve, token, read):
     server = serve(NEW)
 
     with pytest.raises(
-        ProviderUnavailable, match="hub answered what its read_answer can't read"
+        ProviderUnavailable, match=r"hub answered what Wrong can't read: .*Error"
     ) as caught:
         wrong("hub").refresh(token(server.url))
 
@@ -411,6 +411,32 @@ def test_what_can_not_be_kept(serve, acme, token):
     answer = acme.refresh(token(server.url))
 
     assert {"realmId": "7", "id_token": "i"} == answer.extra
+
+
+@pytest.mark.parametrize(
+    ("hook", "answer"),
+    [
+        ("lifetime", NEW),
+        ("meaning", response(b"<html>")),
+        ("meaning", response(b"<html>", "400 Bad")),
+        ("wait", response(b"", "429 Slow")),
+        ("confirms_revocation", response(b"s3cret")),
+    ],
+)
+def test_a_hook_that_is_wrong(serve, token, hook, answer):
+    """What another method makes of an answer costs no token either, and is an error of ours."""
+    wrong = type("Wrong", (OAuth2,), {hook: lambda *_: {"a": "s3cret"}["s3cret!"]})
+    server = serve(as_json(answer) if isinstance(answer, dict) else answer)
+    hub = wrong("hub", revocation_endpoint=server.url)
+    call = hub.revoke if hook == "confirms_revocation" else hub.refresh
+
+    with pytest.raises(
+        ProviderUnavailable, match="hub answered what Wrong can't read: KeyError"
+    ) as (caught):
+        call(token(server.url))
+
+    assert (caught.value.unread is not None) == (hook == "lifetime" or b"200 OK" in answer)
+    assert_error_is_clean(caught.value, "s3cret!", *NEW.values())
 
 
 @pytest.mark.parametrize("odd", [b"bytes", {7: 1}, [{"a": b"bytes"}], {"set"}, NOW.hex])
