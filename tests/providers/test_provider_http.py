@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import email.utils
+import errno
 import http.client
 import logging
 import multiprocessing
@@ -136,6 +137,27 @@ def test_no_thread_to_be_had(serve, monkeypatch):
 
     with pytest.raises(ProviderUnavailable, match="no thread"):
         post(server.url)
+
+
+@pytest.mark.parametrize(
+    ("thing", "deed"), [(http.client.HTTPResponse, "close"), (socket.socket, "shutdown")]
+)
+@pytest.mark.parametrize("error", [OSError(errno.EBADF, "Bad file descriptor"), RuntimeError()])
+def test_tidying_up(serve, monkeypatch, thing, deed, error):
+    """What goes wrong in tidying up takes no outcome's place, whatever that is."""
+    good, bad = serve(response(b"{}")), serve(OK + b"Content-Length: 99\r\n\r\n{")
+    real = getattr(thing, deed)
+
+    def fail(self, *args):
+        real(self, *args)
+        if threading.current_thread() in (threading.main_thread(), *_threads()):
+            raise error
+
+    monkeypatch.setattr(thing, deed, fail)
+
+    assert post(good.url, timeout=20).body == b"{}"
+    with pytest.raises(ProviderUnavailable, match="in the middle of its answer"):
+        post(bad.url, timeout=20)
 
 
 @pytest.mark.parametrize(

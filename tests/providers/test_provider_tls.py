@@ -171,7 +171,7 @@ def test_unusable_proxy(monkeypatch, url):
     with pytest.raises(ConfigurationError, match="proxy") as caught:
         post(f"https://{NAME}/")
 
-    assert "pa55word" not in str(caught.value)
+    assert_no_secret(reported(caught.value), "pa55word")
 
 
 REFUSALS = {

@@ -74,8 +74,8 @@ class Connection(HTTPConnection):
         """
         Connect; this is what urllib3 calls to make a socket.
 
-        Each address gets a share of the time: as much as is then left for each of those behind
-        it, and for what is to be sent. The last one has all there is.
+        Each address gets its share of the time, the last one all that is left: what comes after
+        the connection has to be done in that, too.
         """
         end = time.monotonic() + float(self.timeout or 0.0)
         host = self.host.strip("[]")
@@ -86,7 +86,7 @@ class Connection(HTTPConnection):
         fault: Exception = NewConnectionError(self, "no address")
         for left, (*_, address) in zip(range(len(found), 0, -1), found, strict=True):
             where = str(address[0]), int(address[1])
-            share = (end - time.monotonic()) / (1 if left == 1 else left + 1)
+            share = (end - time.monotonic()) / left
             if share <= 0:
                 raise ConnectTimeoutError
             try:
@@ -163,16 +163,23 @@ def _proxy(address: Address) -> Url | None:
     url = proxies.get("https") or proxies.get("all")
     if not url or proxy_bypass(address.netloc) or proxy_bypass(address.host):
         return None
+    proxy = _usable(url)
+    if proxy is None:
+        # Not shown, nor in this frame's locals: there may be a password in it.
+        del proxies, url
+        raise ConfigurationError(
+            f"The proxy set for {address.host} is not one tokenkeep can use",
+            hint="HTTPS_PROXY takes http://host:port or https://host:port",
+        )
+    return proxy
+
+
+def _usable(url: str) -> Url | None:
     with contextlib.suppress(LocationParseError):
         proxy = parse_url(url if "://" in url else f"http://{url}")
         if proxy.scheme in {"http", "https"} and proxy.host:
             return proxy
-    # Not shown, nor in this frame's locals: there may be a password in it.
-    del proxies, url
-    raise ConfigurationError(
-        f"The proxy set for {address.host} is not one tokenkeep can use",
-        hint="HTTPS_PROXY takes http://host:port or https://host:port",
-    )
+    return None
 
 
 @cache

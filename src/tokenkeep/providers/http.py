@@ -273,7 +273,7 @@ class _Exchange:
         with self._closing, suppress(Exception):
             sock = self._socket or (self._connection and self._connection.sock)
             # TLS through a TLS proxy wraps the socket instead of being one.
-            sock = sock if isinstance(sock, socket.socket) else getattr(sock, "socket", None)
+            sock = getattr(sock, "socket", sock)
             if isinstance(sock, socket.socket):
                 # SSLSocket.shutdown() would take the TLS state away from
                 # under the thread that is reading.
