@@ -30,7 +30,7 @@ from tokenkeep.renewal.outcomes import expiry
 from tokenkeep.token import Token
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from typing import Self
 
     from tokenkeep.keeper import Keeper
@@ -193,19 +193,30 @@ class AuthorizationRequest:
             ProviderUnavailable: There is no code in it.
             UnknownName: It names an accounts server that is not in the table.
         """
-        fields, kept = _fields(answer), self.kept()
-        given = fields.get("state", "").encode(errors="replace")
-        if not hmac.compare_digest(given, kept.state.encode()):
-            raise NotThisLogin
+        outcome = self._accepted(_fields(answer))
+        # Raised here, where no local variable has the code or the state any more.
+        del answer
+        if isinstance(outcome, Exception):
+            raise outcome
+        return outcome
+
+    def _accepted(self, fields: Mapping[str, str]) -> Code | TokenKeepError | NotThisLogin:
+        kept, given = self._kept, fields.get("state", "").encode(errors="replace")
+        if kept is None or not hmac.compare_digest(given, kept.state.encode()):
+            return NotThisLogin()
         self._kept = None
         if "error" in fields:
-            raise _refusal(fields["error"])
+            return _refusal(fields["error"])
         if not fields.get("code"):
-            raise ProviderUnavailable("The answer to the login has no code in it")
+            return ProviderUnavailable("The answer to the login has no code in it")
         server = fields.get("accounts-server")
+        try:
+            center = self._table.by_accounts_server(server) if server else self._data_center
+        except UnknownName as exc:
+            return exc.with_traceback(None)
         return Code(
             value=fields["code"],
-            data_center=self._table.by_accounts_server(server) if server else self._data_center,
+            data_center=center,
             redirect_uri=kept.redirect_uri,
             verifier=kept.verifier,
         )
@@ -231,16 +242,14 @@ def challenge(verifier: str) -> str:
 
 
 def _fields(answer: str) -> dict[str, str]:
-    """Return the fields of a query. None of them may come twice."""
+    """Return the fields of a query; none where that is no query, or one of them comes twice."""
     try:
         query = urlsplit(answer).query or answer.rpartition("?")[2]
         pairs = parse_qsl(query.strip(), keep_blank_values=True, max_num_fields=_MOST_FIELDS)
     except ValueError:
-        raise NotThisLogin from None
+        return {}
     fields = dict(pairs)
-    if len(fields) != len(pairs):
-        raise NotThisLogin
-    return fields
+    return fields if len(fields) == len(pairs) else {}
 
 
 def _refusal(error: str) -> ProviderRefused:

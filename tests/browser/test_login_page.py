@@ -8,7 +8,7 @@ from threading import Thread
 
 from tokenkeep.cli.browser import leading_to
 
-QUERY = "?response_type=code&scope=a%2Cb&odd=%27%22%3C&state=x-_~&c=d"
+QUERY = "?response_type=code&scope=a%2Cb&odd=%27%22%3C&state=x-_~&amp;c=d&lt=e"
 
 
 class Provider(BaseHTTPRequestHandler):

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import person
 import pytest
+from reported import reported
 
-from tokenkeep.errors import ProviderRefused, ProviderUnavailable, UnknownName
+from tokenkeep.errors import ProviderRefused, ProviderUnavailable, TokenKeepError, UnknownName
 from tokenkeep.login import (
     AuthorizationRequest,
     NotThisLogin,
@@ -94,6 +95,27 @@ def test_what_can_go_wrong_is_named(request_, state, answer, error):
 
     assert "<script>" not in str(caught.value)
     assert "evil" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "rest",
+    [
+        "code=s3cret&code=s3cret",
+        "code=s3cret&state=other",
+        "error=s3cret+x&code=s3cret",
+        "code=&id_token=s3cret",
+        "code=s3cret&accounts-server=https%3A%2F%2Fevil.example",
+    ],
+)
+def test_no_code_in_the_frames_of_an_error(request_, state, rest):
+    """Codes, and what binds an answer to this login, are in no crash report."""
+    verifier = request_.kept().verifier
+
+    with pytest.raises((TokenKeepError, NotThisLogin)) as caught:
+        request_.accept(f"{HERE}?state={state}&{rest}")
+
+    for secret in ("s3cret", state, verifier):
+        assert secret not in reported(caught.value)
 
 
 def test_an_answer_may_come_to_another_process(request_, state):

@@ -130,6 +130,7 @@ def test_nested(serve, token):
         lambda fields: fields["data"]["token"],
         lambda fields: int(fields["access_token"]),
         lambda fields: [fields],
+        lambda fields: {7: 7, **fields},
         lambda _: None,
     ],
 )
@@ -141,7 +142,7 @@ def test_a_reader_that_is_wrong(serve, token, read):
     server = serve(NEW)
 
     with pytest.raises(
-        ProviderUnavailable, match="hub answered what its read_answer can't read"
+        ProviderUnavailable, match=r"hub answered what Wrong can't read: .*Error"
     ) as caught:
         wrong("hub").refresh(token(server.url))
 
@@ -197,6 +198,7 @@ REJECTED = [
     {"errors": {"error": "invalid_grant"}},
     {"error": {"code": 400, "message": "s3cret", "status": "INVALID_GRANT"}},
     {"error": ["invalid_grant"]},
+    {"error": " invalid_grant\n"},
     {"code": "slow_down", "message": "server_error", "error": "invalid_grant"},
     {"error": "something_new", "error_code": "invalid_grant"},
     {"code": "invalid_grant", "message": "s3cret"},
@@ -390,6 +392,16 @@ def test_end_of_the_access_token(serve, acme, token, fields, seconds):
     assert seconds == acme.refresh(token(server.url)).expires_in
 
 
+@pytest.mark.parametrize("around", ["{}\n", "\r\n{}", " {}\t"])
+def test_blanks_around(serve, acme, token, around):
+    """Blanks around a token are no part of it: no header could carry some of them."""
+    server = serve({name: around.format(value) for name, value in NEW.items()})
+
+    answer = acme.refresh(token(server.url))
+
+    assert NEW == {"access_token": answer.access_token, "refresh_token": answer.refresh_token}
+
+
 def test_what_can_not_be_kept(serve, acme, token):
     """What nests without end is left out of the extra fields: the token is not lost for it."""
     deep = "[" * 500 + "]" * 500
@@ -399,6 +411,49 @@ def test_what_can_not_be_kept(serve, acme, token):
     answer = acme.refresh(token(server.url))
 
     assert {"realmId": "7", "id_token": "i"} == answer.extra
+
+
+@pytest.mark.parametrize(
+    ("hook", "answer"),
+    [
+        ("lifetime", NEW),
+        ("meaning", response(b"<html>")),
+        ("meaning", response(b"<html>", "400 Bad")),
+        ("wait", response(b"", "429 Slow")),
+        ("confirms_revocation", response(b"s3cret")),
+    ],
+)
+def test_a_hook_that_is_wrong(serve, token, hook, answer):
+    """What another method makes of an answer costs no token either, and is an error of ours."""
+    wrong = type("Wrong", (OAuth2,), {hook: lambda *_: {"a": "s3cret"}["s3cret!"]})
+    server = serve(as_json(answer) if isinstance(answer, dict) else answer)
+    hub = wrong("hub", revocation_endpoint=server.url)
+    call = hub.revoke if hook == "confirms_revocation" else hub.refresh
+
+    with pytest.raises(
+        ProviderUnavailable, match="hub answered what Wrong can't read: KeyError"
+    ) as (caught):
+        call(token(server.url))
+
+    assert (caught.value.unread is not None) == (hook == "lifetime" or b"200 OK" in answer)
+    assert_error_is_clean(caught.value, "s3cret!", *NEW.values())
+
+
+@pytest.mark.parametrize("odd", [b"bytes", {7: 1}, [{"a": b"bytes"}], {"set"}, NOW.hex])
+def test_what_a_reader_adds(serve, token, odd):
+    """So is what a read_answer adds that no store can write; what is plain stays."""
+    adding = type("Adding", (OAuth2,), {
+        "read_answer": lambda self, reply: {
+            **OAuth2.read_answer(self, reply), "odd": odd, "plain": [{"a": 1.5}, None],
+        },
+    })  # fmt: skip
+    wrong = serve({"error": "x"})
+
+    answer = adding("hub").refresh(token(serve(NEW).url))
+    with pytest.raises(ProviderUnavailable):
+        adding("hub").refresh(token(wrong.url))
+
+    assert {"plain": [{"a": 1.5}, None]} == answer.extra
 
 
 def test_zoho_errors_elsewhere(serve, token):

@@ -272,7 +272,7 @@ def test_expires_in(serve, acme, token, value, seconds):
     assert configured.refresh(token(server.url)).expires_in == (seconds or 7200.0)
 
 
-@pytest.mark.parametrize("value", [7, None, "", [], "bad\n"])
+@pytest.mark.parametrize("value", [7, None, "", [], " ", "bad\nX"])
 def test_no_usable_refresh_token(serve, acme, token, value):
     """What is no refresh token in the answer leaves the old one in place."""
     server = serve({**NEW, "refresh_token": value})

@@ -17,13 +17,7 @@ if TYPE_CHECKING:
 
 _OURS = "TOKENKEEP_"
 
-_START = """
-import sys, webbrowser
-try:
-    webbrowser.open(sys.argv[1])
-except webbrowser.Error:
-    pass
-"""
+_START = "import sys, webbrowser; webbrowser.open(sys.argv[1])"
 
 
 @contextmanager

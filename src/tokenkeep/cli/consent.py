@@ -34,9 +34,9 @@ def by_paste(request: AuthorizationRequest, sign: Callable[[Code], Token]) -> To
     """
     click.echo(f"Open this address in a browser:\n\n{request.url}\n", err=True)
     click.echo("The page it ends on need not load: its address is the answer.", err=True)
-    answer: str = click.prompt("Paste that address", err=True)
     try:
-        code = request.accept(answer)
+        # In no local variable: a code is a secret.
+        code = request.accept(click.prompt("Paste that address", err=True))
     except NotThisLogin:
         raise click.UsageError(
             "That address is not the answer to this login. Nothing was sent; start again"

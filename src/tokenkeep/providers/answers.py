@@ -83,9 +83,10 @@ def _form(text: str, content_type: str) -> Mapping[str, object] | None:
 
 
 def token(fields: Mapping[str, object], name: str) -> str | None:
-    """Return a field of visible ASCII (RFC 6749 appendix A). None for all else."""
+    """Return a field of visible ASCII (RFC 6749 appendix A), trimmed. None for all else."""
     value = fields.get(name)
-    return value if isinstance(value, str) and _VISIBLE.fullmatch(value) else None
+    value = value.strip() if isinstance(value, str) else ""
+    return value if _VISIBLE.fullmatch(value) else None
 
 
 def scope(fields: Mapping[str, object]) -> str | None:
@@ -113,19 +114,24 @@ def _codes(name: str, value: object, levels: int) -> Iterator[str]:
     if isinstance(value, Mapping | list) and levels:
         inner = value.items() if isinstance(value, Mapping) else ((name, each) for each in value)
         for key, each in inner:
-            yield from _codes(key, each, levels - 1)
+            yield from _codes(str(key), each, levels - 1)
     elif isinstance(value, str | int) and (
         _ERROR.fullmatch(name) or _MAYBE_A_CODE.fullmatch(name)
     ):
-        yield str(value)
+        yield str(value).strip()
 
 
-def is_shallow(value: object, levels: int = _DEEPEST) -> bool:
-    """Tell whether a value can be kept: one that nests on and on can be read, but not written."""
-    if not isinstance(value, Mapping | list):
-        return True
-    inner = value.values() if isinstance(value, Mapping) else value
-    return levels > 0 and all(is_shallow(each, levels - 1) for each in inner)
+def can_be_kept(value: object, levels: int = _DEEPEST) -> bool:
+    """Tell whether a store can write a value: JSON that does not nest on and on."""
+    if not isinstance(value, dict | list):
+        return value is None or isinstance(value, str | int | float)
+    inner = value.values() if isinstance(value, dict) else value
+    names = value if isinstance(value, dict) else ()
+    return (
+        levels > 0
+        and all(isinstance(name, str) for name in names)
+        and all(can_be_kept(each, levels - 1) for each in inner)
+    )
 
 
 def seconds(value: object) -> float | None:

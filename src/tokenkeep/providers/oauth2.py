@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from os import PathLike
-from typing import TYPE_CHECKING, ClassVar, Literal
+from typing import TYPE_CHECKING, ClassVar, Literal, TypeVar
 from urllib.parse import quote_plus
 
 from tokenkeep.errors import (
@@ -55,6 +55,8 @@ _ASKED = frozenset(
     | {"client_secret", "token", "token_type_hint"}
 )
 """Fields of a request that are the call's own."""
+
+_Outcome = TypeVar("_Outcome")
 
 _OWN = {
     *("access_token", "refresh_token", "token_type", "expires_in", "expires_in_sec"),
@@ -220,13 +222,14 @@ class OAuth2(Provider):
             if not token.access_token:
                 self._need(token, "refresh_token")
             form = self._revocation_form(token)
-            error = self._judge_revocation(self._post(self.revocation_endpoint(token), form))
+            reply = self._post(self.revocation_endpoint(token), form)
+            error = self._outcome(reply, lambda: self._judge_revocation(reply))
             if error is not None:
                 raise error
 
     def answer_in(self, reply: Reply) -> Answer | None:
         """As `Provider.answer_in`, with the options of today."""
-        outcome = self._judge(reply, _CHECK_CLIENT, None)
+        outcome = self._outcome(reply, lambda: self._judge(reply, _CHECK_CLIENT, None))
         return outcome if isinstance(outcome, Answer) else None
 
     def read_answer(self, reply: Reply) -> Mapping[str, object]:
@@ -234,8 +237,8 @@ class OAuth2(Provider):
         Return the fields of an answer by RFC 6749's names, of an error too.
 
         The one place where a body becomes fields: override it for a provider that nests them,
-        or names them in its own way. What it raises costs no token: the answer counts as one
-        that can't be read.
+        or names them in its own way. What it or another method raises costs no token: the
+        answer counts as one that can't be read.
 
         Args:
             reply: Its body is a JSON object or a form, whatever its content type says.
@@ -307,7 +310,8 @@ class OAuth2(Provider):
 
     def _mint(self, token: Token, form: Form, if_rejected: str) -> Answer:
         reply = self._post(self._token_endpoint(token), form)
-        outcome = self._judge(reply, if_rejected, token.renewal.lifetime)
+        known = token.renewal.lifetime
+        outcome = self._outcome(reply, lambda: self._judge(reply, if_rejected, known))
         # Raised here, where no local variable holds what the provider answered.
         if isinstance(outcome, RenewalError):
             raise outcome
@@ -376,21 +380,32 @@ class OAuth2(Provider):
             api_domain=_api_domain(fields),
             scope=answers.scope(fields),
             refresh_expires_in=answers.refresh_life(fields, now),
-            extra={name: value for name, value in more.items() if answers.is_shallow(value)},
+            extra={name: value for name, value in more.items() if answers.can_be_kept(value)},
             clock_offset=reply.clock_offset,
         )
 
     def _read(self, reply: Reply) -> tuple[Mapping[str, object], str | None]:
         """Return the fields of an answer, and what it is instead if it has none."""
-        fault = "answered what its read_answer can't read"
         try:
-            fields: object = self.read_answer(reply)
+            fields = self.read_answer(reply)
         except answers.Unreadable as exc:
             return {}, str(exc)
+        if not isinstance(fields, Mapping) or not all(isinstance(name, str) for name in fields):
+            raise TypeError("read_answer has to return a mapping of names")
+        return fields, None
+
+    def _outcome(self, reply: Reply, judge: Callable[[], _Outcome]) -> _Outcome | RenewalError:
+        """Judge an answer; one that a subclass can't deal with is not lost, and is named."""
+        try:
+            return judge()
         except Exception as exc:  # noqa: BLE001  # whatever it is: the answer may be the only one
             # Its text may quote the answer.
-            return {}, f"{fault}: {type(exc).__name__}"
-        return (fields, None) if isinstance(fields, Mapping) else ({}, fault)
+            wrong = f"{type(self).__name__} can't read: {type(exc).__name__}"
+        return ProviderUnavailable(
+            f"{self.name} answered what {wrong} (status {reply.status})",
+            hint=_UNREAD_HINT,
+            unread=reply if _is_ok(reply.status) else None,
+        )
 
     def _judge_revocation(self, reply: Reply) -> RenewalError | None:
         fields, fault = self._read(reply)
