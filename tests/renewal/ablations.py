@@ -588,7 +588,7 @@ ABLATIONS = (
     Ablation(
         "again, unread",
         "renewal/attempt.py",
-        "if profile.rotates and exc.unread is not None:",
+        "if exc.unread is not None and self._may_be_spent(held):",
         "if False:",
         "renewal/test_second_call.py::test_unread",
     ),
