@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from tokenkeep import holder
-from tokenkeep.decision import counted, has_room
+from tokenkeep.decision import counted, may_repeat
 from tokenkeep.errors import (
     ConfigurationError,
     CoolingDown,
@@ -248,7 +248,7 @@ class Attempt:
         self._clock.sleep(SECOND_CALL * random.uniform(0.5, 1.5))  # noqa: S311  # jitter, no secret
         now = self._clock.now()
         is_late = self._clock.monotonic() >= self._deadline or not self._is_in_time()
-        if is_late or not has_room(held, now, profile):
+        if is_late or not may_repeat(self._ask.seen(held), now, profile):
             return None
         # A lost race, or an outcome that is not known, ends it.
         with letting_go(StoreError):
