@@ -100,9 +100,16 @@ def counted(token: Token, now: float, profile: Profile) -> tuple[float, ...]:
     return (*_within(token, now, profile), now) if profile.mint_limit is not None else ()
 
 
-def has_room(token: Token, now: float, profile: Profile) -> bool:
-    """Tell whether the budget has room for one more call."""
-    return profile.mint_limit is None or len(_within(token, now, profile)) < profile.mint_limit
+def may_repeat(token: Token, now: float, profile: Profile) -> bool:
+    """
+    Tell whether the budget has room for a second call after a fault that may pass.
+
+    Only after the first in a row: an outage must not use the budget up.
+    """
+    if profile.mint_limit is None:
+        return True
+    mints = _within(token, now, profile)
+    return current_failure(token) is None and len(mints) < profile.mint_limit
 
 
 def credential_digest(token: Token) -> str:
@@ -167,6 +174,6 @@ def _blocked_until(token: Token, now: float, profile: Profile) -> float | None:
         until = min(failure.until, failure.at + LONGEST_COOL_DOWN)
         ends += [until] if until > now else []
     mints = _within(token, now, profile)
-    if profile.mint_limit is not None and not has_room(token, now, profile):
+    if profile.mint_limit is not None and len(mints) >= profile.mint_limit:
         ends.append(mints[-profile.mint_limit] + profile.mint_window)
     return max(ends, default=None)

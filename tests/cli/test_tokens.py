@@ -69,7 +69,7 @@ def test_show_in_words(run, save):
 def test_show_tells_the_last_failure(run, save, configured):
     """What went wrong last is shown, and until when the provider is left alone."""
     token = save()
-    configured.faults.add(endpoint="token", kind="status", status=500)
+    configured.faults.add(endpoint="token", kind="status", status=500, times=2)
     failed = run("token", token.id)
 
     shown = run("show", token.id).stdout

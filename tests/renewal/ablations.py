@@ -219,7 +219,7 @@ ABLATIONS = (
     Ablation(
         "again=2, budget",
         "renewal/attempt.py",
-        "if is_late or not has_room(held, now, profile):",
+        "if is_late or not may_repeat(self._ask.seen(held), now, profile):",
         "if is_late:",
         "renewal/test_second_call.py::test_budget_is_full",
     ),
@@ -368,7 +368,7 @@ ABLATIONS = (
     Ablation(
         "budget",
         "decision.py",
-        "if profile.mint_limit is not None and not has_room(token, now, profile):",
+        "if profile.mint_limit is not None and len(mints) >= profile.mint_limit:",
         "if False:",
         "renewal/test_failures.py::test_budget",
     ),
@@ -572,6 +572,13 @@ ABLATIONS = (
         "test_sealing.py::test_another_store_opens_nothing",
     ),
     Ablation(
+        "again, outage",
+        "decision.py",
+        "return current_failure(token) is None and len",
+        "return len",
+        "renewal/test_second_call.py::test_outage",
+    ),
+    Ablation(
         "again, timeout",
         "renewal/attempt.py",
         "if not is_last and self._clock.monotonic() < ends:",
@@ -588,7 +595,7 @@ ABLATIONS = (
     Ablation(
         "again, unread",
         "renewal/attempt.py",
-        "if profile.rotates and exc.unread is not None:",
+        "if exc.unread is not None and self._may_be_spent(held):",
         "if False:",
         "renewal/test_second_call.py::test_unread",
     ),

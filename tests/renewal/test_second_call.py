@@ -160,6 +160,21 @@ def test_budget_is_full(limit):
     assert len(world.provider.sent) == 1
 
 
+def test_outage(limited):
+    """Invariant 6: a provider that is down for a while costs one call of the budget each time."""
+    limited.provider.trouble += [DOWN] * 10
+    calls = []
+    for _ in range(4):
+        with pytest.raises(ProviderUnavailable):
+            limited.get()
+        calls.append(len(limited.provider.sent))
+        limited.clock.advance(61)
+
+    assert calls == [2, 3, 4, 5]
+    limited.provider.trouble.clear()
+    assert limited.get().access_token == "access-2"
+
+
 def a_login(world):
     world.login("login-2", "access-of-login-2", left=3600)
 

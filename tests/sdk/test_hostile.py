@@ -59,9 +59,10 @@ def test_no_secret_anywhere(sdk, zoho):
         told.append(failed.value.everything)
 
     for kind in ("garbage", "drop", "status"):
-        zoho.faults.add(kind=kind)
+        zoho.faults.add(kind=kind, times=None)
         process.edit(token["id"], expires_in=-1)
         fails("get_token")
+        zoho.faults.clear()
         process.move_clock(seconds=10)
     secrets.add(process.get_token())
     process.rejected()

@@ -91,7 +91,7 @@ def test_down_and_expired(sdk, zoho):
         process.get_token()
 
     assert (failed.value.kind, failed.value.cause) == ("SDKException", "ProviderUnavailable")
-    assert fault.hits == 1
+    assert fault.hits == 2
     zoho.faults.clear()
     process.move_clock(seconds=5)
     assert process.get_token() != token["access_token"]

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from tokenkeep import holder
-from tokenkeep.decision import counted, has_room
+from tokenkeep.decision import counted, may_repeat
 from tokenkeep.errors import (
     ConfigurationError,
     CoolingDown,
@@ -243,18 +243,22 @@ class Attempt:
         if not isinstance(exc, ProviderUnavailable):
             return None
         profile = self._provider.profile
-        if profile.rotates and exc.unread is not None:
+        if exc.unread is not None and self._may_be_spent(held):
             return None
         self._clock.sleep(SECOND_CALL * random.uniform(0.5, 1.5))  # noqa: S311  # jitter, no secret
         now = self._clock.now()
         is_late = self._clock.monotonic() >= self._deadline or not self._is_in_time()
-        if is_late or not has_room(held, now, profile):
+        if is_late or not may_repeat(self._ask.seen(held), now, profile):
             return None
         # A lost race, or an outcome that is not known, ends it.
         with letting_go(StoreError):
             again = self._store.swap(held.with_renewal(mints=counted(held, now, profile)))
             return again if self._is_in_time() else None
         return None
+
+    def _may_be_spent(self, held: Token) -> bool:
+        """Tell whether an answer may have another refresh token in the place of this one."""
+        return self._provider.profile.rotates and held.refresh_token is not None
 
     def _failed(
         self, held: Token, asked: Token, room: str | None, exc: RenewalError, sent_at: float
@@ -266,7 +270,7 @@ class Attempt:
             exc.until = failure.until
         unread = None
         if isinstance(exc, ProviderUnavailable):
-            if isinstance(exc.unread, Reply) and self._provider.profile.rotates:
+            if isinstance(exc.unread, Reply) and self._may_be_spent(held):
                 unread = unread_entry(held, exc.unread, asked=asked, sent_at=sent_at)
             exc.unread = None  # whoever shows the error would show what is in it
         if unread is None or not self._late.keep_unread(unread, held, room, exc):
