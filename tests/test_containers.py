@@ -54,7 +54,9 @@ def test_kubernetes():
     files = [path for name, path in given.items() if name.endswith("FILE")]
     places = {mounted[str(path.parent if path in files else path)] for path in given.values()}
     assert places == set(volumes) == {"secrets", "state"}
-    (secret,) = re.findall(r"^\$ kubectl create secret generic (\w+) (.*)$", PAGE, re.MULTILINE)
+    (secret,) = set(
+        re.findall(r"^\$ kubectl create secret generic (\w+) (.*)$", PAGE, re.MULTILINE)
+    )
     assert secret[0] == volumes["secrets"]["secret"]["secretName"]
     named = {path.name for path in files}
     assert named == set(re.findall(r"--from-file=(\w+)", secret[1]))
@@ -72,7 +74,7 @@ def test_compose():
     assert app["volumes"] == [f"state:{app['environment']['TOKENKEEP_STATE']}"]
     assert "state" in compose["volumes"]
     for each in compose["secrets"].values():
-        assert re.search(rf"secrets/{Path(each['file']).name}$", PAGE, re.MULTILINE)
+        assert re.search(rf"[ /]secrets/{Path(each['file']).name}$", PAGE, re.MULTILINE)
 
 
 def test_dockerfile():

@@ -106,14 +106,16 @@ def test_from_and_to(run, tokens, environment, other):
         (("configured", "sqlite:///./tokens.db"), 1, "Both stores are"),
         (("mysql://app:secret@h/d", URL), 2, "env:NAME"),
         (("env:MISSING", URL), 2, "no environment variable MISSING"),
+        (("env:QUOTED", URL), 1, "QUOTED has literal quotes"),
         (("configured", "mysql://app@127.0.0.1:1/d"), 5, "can't be reached"),
         (("configured", "sqlte:///x"), 1, "sqlite"),
         (("sqlite:///a", URL, "--store", "sqlite:///b"), 2, "--store has no meaning"),
     ],
 )
 @pytest.mark.usefixtures("tokens")
-def test_bad_input(run, tmp_path, args, status, said):
+def test_bad_input(*, run, environment, tmp_path, args, status, said):
     """Each mistake has a sentence of its own; nothing is made, no secret repeated."""
+    environment.setenv("QUOTED", "'mysql://app:secret@h/d'")
     done = run("copy", *args)
 
     assert (status, True) == (done.exit_code, said in done.stderr), done.stderr

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from tokenkeep import environment
 from tokenkeep.cli.secrets_in import expect_no_password
 from tokenkeep.cli.secrets_in import password_of as password_of  # noqa: PLC0414  # for importing
 from tokenkeep.cli.session import Session, exists
@@ -25,6 +26,7 @@ def url_named(argument: str) -> str:
 
     Raises:
         click.UsageError: There is a password in the argument, or no such variable.
+        ConfigurationError: There are literal quotes in it.
     """
     if not argument.startswith(FROM_ENVIRONMENT):
         expect_no_password(
@@ -32,7 +34,7 @@ def url_named(argument: str) -> str:
         )
         return argument
     name = argument.removeprefix(FROM_ENVIRONMENT)
-    url = os.environ.get(name, "").strip()
+    url = environment.given(os.environ, name)
     if not url:
         raise click.UsageError(f"There is no environment variable {name} with a URL in it")
     return url
