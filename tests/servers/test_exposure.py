@@ -150,7 +150,7 @@ def test_blank(url):
     """An option with nothing behind it is an error that names it: drivers leave it out."""
     said = refused(lambda: open_backend(url), ConfigurationError)
 
-    assert f"The option {BLANK[url]!r} is blank" in said
+    assert f"The option {BLANK[url]!r} can't be followed: it is blank" in said
 
 
 @pytest.mark.parametrize("url", ["mysql://a@db/app?ssl_ca", "mysql://a@db/app?hunter2=&x"])

@@ -98,7 +98,8 @@ class Target:
                 hint="In a password an @ is written %40",
             )
         query = _QUERY.fullmatch(url)
-        options_of((query and query[1]) or "", parsed.get_backend_name())
+        parts = ((query and query[1]) or "").split("&")
+        options_of("&".join(filter(None, parts)), parsed.get_backend_name())
         for name, value in driver.items():
             refuse_blank(name, value)
         options = {**_options(parsed), **{n: v for n, v in own.items() if v is not None}}

@@ -81,7 +81,9 @@ def refuse_blank(name: str, value: object) -> None:
             refuse_blank(f"{name}.{part}", each)
     if value == {} or (isinstance(value, str) and not value.strip()):
         which = f"The option {name!r}" if _OPTION.fullmatch(name) else "An option of the store"
-        raise ConfigurationError(f"{which} is blank", hint="Give it a value, or leave it out")
+        raise ConfigurationError(
+            f"{which} can't be followed: it is blank", hint="Give it a value, or leave it out"
+        )
 
 
 @dataclass(frozen=True, slots=True)
