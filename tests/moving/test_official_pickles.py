@@ -71,7 +71,8 @@ def test_its_own_file_is_taken_over(tmp_path, run, store, protocol):
 
 def test_python_2(write):
     """Its text is bytes, in whatever the program had; what it is called does not matter."""
-    path = write(PYTHON_2 + PYTHON_2.replace(b"\x11jos\xc3\xa9", b"\x10jos\xe9")).rename("old")
+    written = write(PYTHON_2 + PYTHON_2.replace(b"\x11jos\xc3\xa9", b"\x10jos\xe9"))
+    path = written.rename(written.with_name("tokens.csv"))
 
     with pytest.raises(ConfigurationError, match="not text in utf-8") as caught:
         tokens(path)

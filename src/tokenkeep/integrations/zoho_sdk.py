@@ -520,7 +520,7 @@ def is_refused(answer: Any) -> bool:
             before its first request, and raises what is answered then.
     """
     code, status = _said(answer)
-    return code in REFUSED or (status == _UNAUTHORIZED and code != _SCOPE)
+    return str(code) in REFUSED or (status == _UNAUTHORIZED and code != _SCOPE)
 
 
 def _said(answer: Any) -> tuple[object, object]:
