@@ -250,7 +250,8 @@ class Keeper:
 
         Raises:
             StoreError: It could not be stored.
-            LookupFailed: There is no token in it, or something that is not text.
+            LookupFailed: There is no token in it, something that is not text, or a
+                secret with a blank or a line break around it.
         """
         # A six-method store may not know where a token is valid.
         return self._revocations.confirm(self.store.save_token(self.providers.locate(token)))
@@ -323,7 +324,13 @@ class Keeper:
         return was
 
     def tokens(self) -> Iterator[Token]:
-        """Yield all stored tokens, without holding them all."""
+        """
+        Yield all stored tokens, without holding them all.
+
+        Raises:
+            StoreError: The store can't be read; or a row does not open, once
+                all others were yielded.
+        """
         return self.store.iter_tokens()
 
     def sweep(self) -> Swept:

@@ -24,7 +24,6 @@ from tokenkeep.errors import (
     ProviderRefused,
     ProviderUnavailable,
     RenewalError,
-    UnknownName,
 )
 from tokenkeep.providers.zoho import USER_SCOPES, Zoho, authorization_endpoint, current_user
 from tokenkeep.renewal.outcomes import expiry
@@ -361,7 +360,7 @@ def _environment(
     told = place.environment if place and place.data_center == center.name else "production"
     # Zoho may answer production's address for every environment; any other is meant.
     if environment is not None and told not in ("production", environment):
-        raise UnknownName(
+        raise ConfigurationError(
             f"Access was granted to {told}, not to {environment}",
             hint=f"Choose {environment} on the consent page, or say --environment {told}",
         )

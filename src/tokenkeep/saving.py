@@ -19,7 +19,7 @@ from tokenkeep.errors import (
     StaleToken,
     StoreConflict,
 )
-from tokenkeep.lookup import SECRETS, are_texts, digest_of, require_text
+from tokenkeep.lookup import SECRETS, are_texts, digest_of, require_sendable, require_text
 from tokenkeep.token import MOST_HAPPENINGS, Happening, Status, Token, is_ours
 
 if TYPE_CHECKING:
@@ -96,10 +96,12 @@ def cleaned(token: Token) -> Token:
 
     Raises:
         EmptyLookup: It holds no token at all.
-        LookupFailed: A field is not text, or a time is none.
+        LookupFailed: A field is not text, or a time is none; or a secret is not
+            what the provider gave (`tokenkeep.lookup.require_sendable`).
     """
     if not are_texts(_texts(token)):
         require_text(token, _TEXTS)
+    require_sendable(token)
     for name in ("expires_at", "refresh_expires_at"):
         ends = getattr(token, name)
         if ends is not None and not (isinstance(ends, int | float) and 0 <= ends < _YEAR_10000):

@@ -107,7 +107,7 @@ def test_from_and_to(run, tokens, environment, other):
         (("mysql://app:secret@h/d", URL), 2, "env:NAME"),
         (("env:MISSING", URL), 2, "no environment variable MISSING"),
         (("configured", "mysql://app@127.0.0.1:1/d"), 5, "can't be reached"),
-        (("configured", "sqlte:///x"), 1, "sqlite"),
+        (("configured", "sqlte:///x"), 2, "sqlite"),
         (("sqlite:///a", URL, "--store", "sqlite:///b"), 2, "--store has no meaning"),
     ],
 )

@@ -106,7 +106,8 @@ def test_another_provider_takes_bearer(run, store):
 
 def test_an_access_token_cannot_add_a_header(run, store):
     """A line break in an access token never reaches a header."""
-    saved = store.save_token(Token(user="a", access_token="x\nX-Evil: 1"))
+    saved = store.save_token(Token(user="a", access_token="x"))
+    saved = store.swap(saved.but(access_token="x\nX-Evil: 1"))  # as a provider's answer may be
 
     for more in ([], ["--header"], ["--json"]):
         result = run("token", saved.id, *more)

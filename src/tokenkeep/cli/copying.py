@@ -74,8 +74,8 @@ def merging(
     def counted() -> Iterator[Step]:
         nonlocal in_flight
         for done, step in enumerate(steps):
-            token_id = str(step.row.token.id).removeprefix("tk_")
-            move(done, done / official.total if official else progress.part_before(token_id))
+            before = progress.part_before(step.row.token.id)
+            move(done, done / official.total if official else before)
             counts[step.action.value] += 1
             in_flight += step.in_flight
             yield step

@@ -11,8 +11,8 @@ from tokenkeep.cli import output
 from tokenkeep.cli.description import description, in_words, moment, summary
 from tokenkeep.cli.selecting import find, selects_token
 from tokenkeep.cli.session import Session, pass_session
-from tokenkeep.errors import KeyMissing, StoreTampered, TokenKeepError
-from tokenkeep.token import Status, Token
+from tokenkeep.errors import StoreTampered, TokenKeepError
+from tokenkeep.token import Status, Token, is_ours
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -139,10 +139,8 @@ def delete(session: Session, asked: Token, *, yes: bool) -> None:
     keeper = session.keeper()
     try:
         found = find(session.vault(), asked)
-    except (StoreTampered, KeyMissing):
-        if not asked.id or any((asked.client_id, asked.environment, asked.data_center)):
-            raise
-        found = Token(id=asked.id)  # what does not open can be deleted all the same
+    except StoreTampered as exc:
+        found = _closed(session, asked, exc)  # what does not open can be deleted all the same
     if not yes:
         confirm(f"Delete {output.visible(named(found))}?")
     was = keeper.delete(str(found.id)) or found
@@ -165,6 +163,21 @@ def sweep(session: Session) -> None:
     """
     swept = asdict(session.keeper().sweep())
     session.tell(", ".join(f"{name}: {count}" for name, count in swept.items()), swept)
+
+
+def _closed(session: Session, asked: Token, exc: StoreTampered) -> Token:
+    """Return what is known of the row that is meant and does not open, if it is the only one."""
+    if any((asked.client_id, asked.environment, asked.data_center)):
+        raise exc
+    if asked.id:
+        is_meant = is_ours(asked.id) or not asked.id.startswith("tk_")  # and no beginning of one
+    else:
+        closed: list[TokenKeepError] = []
+        others = session.vault().iter_tokens(user=asked.user, on_error=closed.append)
+        is_meant = next(others, None) is None and len(closed) == 1
+    if not is_meant or not exc.token_id:
+        raise exc
+    return Token(id=exc.token_id)
 
 
 def confirm(question: str) -> None:

@@ -23,14 +23,12 @@ from tokenkeep.errors import (
     visible,
 )
 from tokenkeep.events import logger
-from tokenkeep.lookup import digest_of
+from tokenkeep.lookup import digest_of, require_sendable
 from tokenkeep.saving import is_older, same_thing
 from tokenkeep.store import TokenStore, not_found
 from tokenkeep.token import Status, Token
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from tokenkeep.events import Listener
     from tokenkeep.keeper import Keeper
     from tokenkeep.providers.base import Place
@@ -245,22 +243,27 @@ class SDKStore:
         """
         Return all of Zoho's tokens as OAuthTokens, as they are stored.
 
+        One that does not open is left out, and logged as an error.
+
         Raises:
             SDKException: The store can't be read.
         """
         with _sdk_errors:
-            return [theirs(t, t.expires_at, str(t.id)) for t in self._all_zohos()]
+            found = self.keeper.store.get_tokens()
+            return [theirs(t, t.expires_at, str(t.id)) for t in found if t.provider == PROVIDER]
 
     def delete_tokens(self) -> None:
         """
         Delete all of Zoho's tokens here; Zoho is not asked.
 
         Raises:
-            SDKException: The store can't be written.
+            SDKException: The store can't be written; or one does not open, so
+                that nobody knows whose it is: the others are deleted.
         """
         with _sdk_errors:
-            for token in self._all_zohos():
-                self.keeper.delete(str(token.id))
+            for token in self.keeper.tokens():
+                if token.provider == PROVIDER:
+                    self.keeper.delete(str(token.id))
 
     # What the SDK's stores don't have.
 
@@ -366,9 +369,6 @@ class SDKStore:
             raise not_found(self.keeper.store, token_id=token_id)
         return stored
 
-    def _all_zohos(self) -> Iterator[Token]:
-        return (token for token in self.keeper.tokens() if token.provider == PROVIDER)
-
     def _warn_if_unused(self, asked: Token, valid: Token) -> None:
         """Tell once that a new grant was not used, because the row that was found works."""
         if not asked.grant_token or asked.grant_token == valid.grant_token:
@@ -397,6 +397,7 @@ class SDKStore:
                 "The environment's accounts URL is plain http: secrets would be sent in clear",
                 hint="Use https; plain http is for 127.0.0.1 only",
             )
+        require_sendable(asked)
         self._refuse_second_row(asked)
         return self._logins.elect(asked)
 
