@@ -33,7 +33,17 @@ class _Made(ForkSafe):
 
 
 def complete(store: TokenStore) -> Store:
-    """Return a store that a keeper can work with: itself if it is one, else its `LocalSwap`."""
+    """
+    Return a store that a keeper can work with: itself if it is one, else its `LocalSwap`.
+
+    Raises:
+        TypeError: It is no store.
+    """
+    if not isinstance(store, TokenStore):
+        raise TypeError(
+            f"A store belongs here, as tokenkeep.open_store() returns it, or another "
+            f"tokenkeep.TokenStore, not a {type(store).__name__}"
+        )
     return store if isinstance(store, Store) else _made.of(store)
 
 

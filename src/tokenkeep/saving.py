@@ -20,7 +20,7 @@ from tokenkeep.errors import (
     StoreConflict,
 )
 from tokenkeep.lookup import SECRETS, are_texts, digest_of, require_sendable, require_text
-from tokenkeep.token import MOST_HAPPENINGS, Happening, Status, Token, is_ours
+from tokenkeep.token import MOST_HAPPENINGS, Happening, Status, Token, expect_token, is_ours
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -95,10 +95,12 @@ def cleaned(token: Token) -> Token:
     Return the token with empty strings as None.
 
     Raises:
+        TypeError: It is no `Token`.
         EmptyLookup: It holds no token at all.
         LookupFailed: A field is not text, or a time is none; or a secret is not
             what the provider gave (`tokenkeep.lookup.require_sendable`).
     """
+    expect_token(token)
     if not are_texts(_texts(token)):
         require_text(token, _TEXTS)
     require_sendable(token)

@@ -33,7 +33,7 @@ from tokenkeep.rows import Rows
 from tokenkeep.saver import Saver
 from tokenkeep.store import Store
 from tokenkeep.swapping import attempts
-from tokenkeep.token import Status, Token
+from tokenkeep.token import Status, Token, expect_token
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Iterable, Iterator
@@ -152,6 +152,7 @@ class Vault(Store):
 
     def find_token(self, token: Token) -> Token | None:
         """See `TokenStore.find_token`."""
+        expect_token(token)
         if token.provider or token.data_center or token.environment:
             self.providers.expect_known(token)
         if token.id:

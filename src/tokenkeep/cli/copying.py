@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from contextlib import closing, contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -120,6 +121,11 @@ def _stores(
     if session.store and target is not None and CONFIGURED not in (source, target):
         raise click.UsageError("FROM and TO are given, so --store has no meaning")
     url, other = store_url(session, source), store_url(session, target)
+    if url == source and "://" not in url and Path(url).is_file():
+        raise click.UsageError(
+            f"{output.visible(source)} is a file, not the URL of a store. "
+            "A file of the official SDK is taken over with: tokenkeep import"
+        )
     if not exists(url):
         raise ConfigurationError("The store FROM is not there", hint="Check the URL of FROM")
     opened = open_or_imagine(url)

@@ -27,6 +27,7 @@ COLUMNS: Mapping[str, int | None] = {
     "environment": 11,
     "status": 12,
     "left": 7,
+    "login": 7,
 }
 """Of a listing on a terminal, with their widths; None is what is left over."""
 
@@ -38,7 +39,8 @@ def list_tokens(session: Session) -> None:
     List the stored tokens.
 
     In a pipe one line each, tab-separated: id, user, provider, data centre,
-    environment, status, and the seconds the access token has left.
+    environment, status, and the seconds that the access token and the login
+    have left, where that is known.
     """
     troubles: list[TokenKeepError] = []
     tokens = session.vault().iter_tokens(on_error=troubles.append)
@@ -259,10 +261,8 @@ def _deleted(token: Token, now: float) -> dict[str, object]:
 
 
 def _shortened(found: dict[str, object]) -> list[object]:
-    left = found["expires_in"]
-    words = output.time_left(left) if isinstance(left, int) else None
-    return [
-        str(found["id"])[: COLUMNS["id"]],
-        *list(found.values())[1:-1],
-        words,
-    ]
+    token_id, *others, left, login_left = found.values()
+    words = (
+        output.time_left(each) if isinstance(each, int) else None for each in (left, login_left)
+    )
+    return [str(token_id)[: COLUMNS["id"]], *others, *words]

@@ -94,7 +94,7 @@ class SDKStore:
         on_event: Called with each event. None means that events are only logged.
 
     Raises:
-        TypeError: *store* is one of the SDK's own stores.
+        TypeError: *store* is one of the SDK's own stores, or no store at all.
         ConfigurationError: The URL, a key or the configuration is wrong or missing.
         StoreError: The store can't be opened.
     """
@@ -187,11 +187,12 @@ class SDKStore:
                 of its own goes on leading to it.
 
         Raises:
+            TypeError: It is no OAuthToken.
             SDKException: It could not be stored, or it is revoked and this is
                 no new login.
         """
         if not isinstance(token, OAuthToken):
-            return
+            raise TypeError(f"The SDK's OAuthToken belongs here, not a {type(token).__name__}")
         with _sdk_errors:
             environment = _environment()
             # By now the SDK has set the environment to the token's own; the
