@@ -10,6 +10,11 @@ import tokenkeep
 from tokenkeep import Keeper, Token
 from tokenkeep.stores.list import ListStore
 
+
+def type_of(wrong):
+    return type(wrong).__name__
+
+
 WRONG = [5, object(), b"tk_1", ["x"], {"user": "ana"}]
 
 
@@ -20,9 +25,7 @@ def keeper(request):
     return Keeper(ListStore())
 
 
-@pytest.mark.parametrize(
-    "wrong", [*WRONG, Path("tokens.db")], ids=lambda wrong: type(wrong).__name__
-)
+@pytest.mark.parametrize("wrong", [*WRONG, Path("tokens.db")], ids=type_of)
 def test_a_store(wrong):
     """Its URL, or a store."""
     name = type(wrong).__name__
@@ -33,7 +36,7 @@ def test_a_store(wrong):
             Keeper(given)
 
 
-@pytest.mark.parametrize("wrong", [*WRONG, "tk_0123"], ids=lambda wrong: type(wrong).__name__)
+@pytest.mark.parametrize("wrong", [*WRONG, "tk_0123"], ids=type_of)
 def test_a_token(keeper, wrong):
     """Looked up, saved: the text says how an id is given."""
     for door in (keeper.get, keeper.save, keeper.store.save_token):
@@ -42,7 +45,7 @@ def test_a_token(keeper, wrong):
     assert [] == keeper.store.get_tokens()
 
 
-@pytest.mark.parametrize("wrong", [*WRONG, "tk_0123"], ids=lambda wrong: type(wrong).__name__)
+@pytest.mark.parametrize("wrong", [*WRONG, "tk_0123"], ids=type_of)
 def test_the_sdks(wrong, tmp_path, monkeypatch):
     """What it saved was lost in silence."""
     zoho_sdk = pytest.importorskip("tokenkeep.integrations.zoho_sdk")
