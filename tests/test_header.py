@@ -370,7 +370,10 @@ def test_what_does_not_open_holds_nobody_up(full, backend):
 
     assert {1: 2, 2: 3} == full.key_status()[1]
     assert {StoreTampered, StoreTooNew} == {type(each) for each in told}
-    for deed in (lambda: list(full.rotate_data(anew=False)), full.get_tokens):
+    for deed in (
+        lambda: list(full.rotate_data(anew=False)),
+        lambda: list(full.iter_tokens()),
+    ):
         with pytest.raises((StoreTampered, StoreTooNew)):
             deed()
 

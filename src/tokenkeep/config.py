@@ -154,12 +154,18 @@ def open_store(
             the first token.
 
     Raises:
+        TypeError: The URL is no text.
         ConfigurationError: The URL, a key or the configuration is wrong or missing.
         StoreError: The store can't be opened.
     """
     environ = _Hidden(os.environ if environ is None else environ)
     given = _Hidden(url=url, keys=keys_newest_first)
+    kind = type(url)
     del url, keys_newest_first  # crash reports show the locals of each frame
+    if kind not in (str, type(None)):
+        raise TypeError(
+            f"A store is named by its URL, such as 'sqlite:///tokens.db', not by a {kind.__name__}"
+        )
     ring = KeyRing(given["keys"]) if given["keys"] else None
     configured = settings(environ, store=given["url"])
     data, state = folders.data(), folders.state(environ)

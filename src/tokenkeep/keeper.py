@@ -24,7 +24,7 @@ from tokenkeep.revoking import Revocations
 from tokenkeep.store import existing, not_found, of_one_process
 from tokenkeep.swapping import attempts
 from tokenkeep.sweeping import Swept, sweep
-from tokenkeep.token import Status, Token
+from tokenkeep.token import Status, Token, expect_token
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -57,6 +57,9 @@ class Keeper:
         clock: The time. None means the operating system's.
         on_event: Called with each `Event`, in the thread it happens in. None
             means that events are only logged.
+
+    Raises:
+        TypeError: *store* is no store.
     """
 
     def __init__(
@@ -118,7 +121,7 @@ class Keeper:
                 None means the stored one.
 
         Raises:
-            TypeError: There are a *token* and fields of one.
+            TypeError: There are a *token* and fields of one, or it is no `Token`.
             TokenNotFound: There is none.
             LookupFailed: The question is empty or ambiguous.
             LoginNeeded: It can't be renewed any more, or was revoked.
@@ -257,8 +260,11 @@ class Keeper:
 
         Raises:
             StoreError: It could not be stored.
-            LookupFailed: There is no token in it, or something that is not text.
+            TypeError: It is no `Token`.
+            LookupFailed: There is no token in it, something that is not text, or a
+                secret with a blank or a line break around it.
         """
+        expect_token(token)
         # A six-method store may not know where a token is valid.
         return self._revocations.confirm(self.store.save_token(self.providers.locate(token)))
 
@@ -330,7 +336,13 @@ class Keeper:
         return was
 
     def tokens(self) -> Iterator[Token]:
-        """Yield all stored tokens, without holding them all."""
+        """
+        Yield all stored tokens, without holding them all.
+
+        Raises:
+            StoreError: The store can't be read; or a row does not open, once
+                all others were yielded.
+        """
         return self.store.iter_tokens()
 
     def sweep(self) -> Swept:
@@ -402,4 +414,5 @@ def _asked(token: Token | None, **fields: str | None) -> Token:
         return Token().but(**fields)
     if any(fields.values()):
         raise TypeError("get() takes a token or its fields, not both")
+    expect_token(token)
     return token

@@ -12,7 +12,7 @@ from weakref import WeakValueDictionary
 from tokenkeep.backends.forks import ForkSafe, reentered, renew_in_child
 from tokenkeep.errors import StoreConflict, StoreError
 from tokenkeep.lookup import credentials, digest_of
-from tokenkeep.saving import has_other_tokens
+from tokenkeep.saving import cleaned, has_other_tokens
 from tokenkeep.store import Store, TokenStore
 from tokenkeep.token import Claim, Renewal, Status, Token
 
@@ -33,7 +33,17 @@ class _Made(ForkSafe):
 
 
 def complete(store: TokenStore) -> Store:
-    """Return a store that a keeper can work with: itself if it is one, else its `LocalSwap`."""
+    """
+    Return a store that a keeper can work with: itself if it is one, else its `LocalSwap`.
+
+    Raises:
+        TypeError: It is no store.
+    """
+    if not isinstance(store, TokenStore):
+        raise TypeError(
+            f"A store belongs here, as tokenkeep.open_store() returns it, or another "
+            f"tokenkeep.TokenStore, not a {type(store).__name__}"
+        )
     return store if isinstance(store, Store) else _made.of(store)
 
 
@@ -78,7 +88,8 @@ class LocalSwap(Store):
         return self._seen(self._store.reread(token_id))
 
     def save_token(self, token: Token) -> Token:
-        """See `TokenStore.save_token`."""
+        """See `TokenStore.save_token`; what no store may take is refused."""
+        token = cleaned(token)
         # Around the store's call too: what a swap compares must not change until it has saved.
         with self._alone():
             if self._swaps:

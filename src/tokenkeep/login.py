@@ -22,6 +22,7 @@ from tokenkeep.errors import (
     ConfigurationError,
     ProviderRefused,
     ProviderUnavailable,
+    TokenKeepError,
     UnknownName,
     letting_go,
 )
@@ -369,7 +370,7 @@ def _environment(
     told = place.environment if place and place.data_center == center.name else "production"
     # Zoho may answer production's address for every environment; any other is meant.
     if environment is not None and told not in ("production", environment):
-        raise UnknownName(
+        raise ConfigurationError(
             f"Access was granted to {told}, not to {environment}",
             hint=f"Choose {environment} on the consent page, or say --environment {told}",
         )

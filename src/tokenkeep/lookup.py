@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -21,6 +22,13 @@ _ATTRIBUTE = {"id": "id", "user": "user", **SECRETS}
 _CONDITIONS = ("user", "provider", "client_id", "environment", "data_center")
 _ASKED = ("id", *_CONDITIONS, *SECRETS.values())
 _KINDS = {str, type(None)}
+
+_SENT = (*SECRETS.values(), "client_id", "client_secret", "redirect_uri")
+"""What goes to the provider, and has to be what it gave, to the letter."""
+
+_BLANK = r"[\s\ufeff\u200b-\u200d\u2060]"
+_EDGES = re.compile(rf"\A{_BLANK}+|{_BLANK}+\Z")
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,6 +147,40 @@ def require_text(token: Token, names: Iterable[str] = _ASKED) -> None:
                 f"The {name} {found} is not text",
                 hint="Decode it as UTF-8 where it comes from",
             )
+
+
+def trimmed(text: str) -> str:
+    """Return a text without the blanks, line breaks and marks that files and clipboards add."""
+    return _EDGES.sub("", text)
+
+
+def require_sendable(token: Token) -> None:
+    """
+    Refuse secrets, a client id and a redirect URI that are not what the provider gave.
+
+    Raises:
+        LookupFailed: One begins or ends with a blank or a line break, or has a
+            control character in it.
+    """
+    # No value is in a local variable here: crash reports show those of each frame.
+    for name in _SENT:
+        wrong = what_is_wrong(getattr(token, name))
+        if wrong:
+            raise LookupFailed(
+                f"The {name} {wrong}: it can't be what the provider gave",
+                token_id=token.id,
+                user=token.user,
+                hint="Trim it where it comes from: files and variables often end in a line break",
+            )
+
+
+def what_is_wrong(secret: str | None) -> str | None:
+    """Return why a text can't be sent, to stand behind its name. None if it can."""
+    if not secret:
+        return None
+    if _EDGES.search(secret):
+        return "begins or ends with a blank or a line break"
+    return "has a control character in it" if _CONTROL.search(secret) else None
 
 
 def are_texts(values: tuple[object, ...]) -> bool:

@@ -19,8 +19,8 @@ from tokenkeep.errors import (
     StaleToken,
     StoreConflict,
 )
-from tokenkeep.lookup import SECRETS, are_texts, digest_of, require_text
-from tokenkeep.token import MOST_HAPPENINGS, Happening, Status, Token, is_ours
+from tokenkeep.lookup import SECRETS, are_texts, digest_of, require_sendable, require_text
+from tokenkeep.token import MOST_HAPPENINGS, Happening, Status, Token, expect_token, is_ours
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -98,12 +98,16 @@ def cleaned(token: Token, *, needs_login: Callable[[Token], bool] = lambda _: Tr
     logs in (`tokenkeep.providers.Profile`); it may be anybody's.
 
     Raises:
+        TypeError: It is no `Token`.
         EmptyLookup: It holds no token at all, and needs one; or says of no client and user
             what they can be fetched for.
-        LookupFailed: A field is not text, or a time is none.
+        LookupFailed: A field is not text, or a time is none; or a secret is not
+            what the provider gave (`tokenkeep.lookup.require_sendable`).
     """
+    expect_token(token)
     if not are_texts(_texts(token)):
         require_text(token, _TEXTS)
+    require_sendable(token)
     for name in ("expires_at", "refresh_expires_at"):
         ends = getattr(token, name)
         if ends is not None and not (isinstance(ends, int | float) and 0 <= ends < _YEAR_10000):

@@ -85,6 +85,7 @@ class TokenStore(ABC):
         Raises:
             EmptyLookup: *token* holds no token at all, and is not of a
                 provider that gives tokens to the client alone.
+            LookupFailed: A field is not text, or a secret has blanks around it.
             StoreConflict: It was changed or deleted since it was read, or its
                 id is another token's.
             StaleToken: Its row had this refresh token before.
@@ -103,7 +104,7 @@ class TokenStore(ABC):
 
     @abstractmethod
     def get_tokens(self) -> list[Token]:
-        """Return all tokens. See `iter_tokens` for many."""
+        """Return all tokens that can be read. See `iter_tokens` for many."""
 
     @abstractmethod
     def delete_tokens(self) -> None:

@@ -262,3 +262,17 @@ class Token(_Kept):
             return self.but(history=(*self.history[:-1], again))
         new = Happening(what=what, at=at, by=by)
         return self.but(history=(*self.history, new)[-MOST_HAPPENINGS:])
+
+
+def expect_token(given: object) -> None:
+    """
+    Refuse what is no token, where one comes in.
+
+    Raises:
+        TypeError: It is something else.
+    """
+    if not isinstance(given, Token):
+        raise TypeError(
+            f"A tokenkeep.Token belongs here, not a {type(given).__name__}; "
+            "an id is given by name, as id=, and a user as user="
+        )

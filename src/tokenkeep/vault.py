@@ -23,6 +23,7 @@ from tokenkeep.errors import (
     TokenKeepError,
     UnknownName,
 )
+from tokenkeep.events import logger
 from tokenkeep.header import Header
 from tokenkeep.journal import FolderJournal, Journal
 from tokenkeep.lookup import Lookup, credentials, digest_of, require_text
@@ -32,7 +33,7 @@ from tokenkeep.rows import Rows
 from tokenkeep.saver import Saver
 from tokenkeep.store import Store
 from tokenkeep.swapping import attempts
-from tokenkeep.token import Status, Token
+from tokenkeep.token import Status, Token, expect_token
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Iterable, Iterator
@@ -45,6 +46,12 @@ if TYPE_CHECKING:
 
 _UNSEEN = object()
 """A revision that no store has: what was written here may have been written over."""
+
+
+def _left_out(exc: TokenKeepError) -> None:
+    """Say that a list is not complete."""
+    logger.error("A stored token is left out of a list: %s", exc)
+
 
 _LIST_BY = {"user": "user", "client_id": "client", "tenant": "tenant", "status": "state"}
 
@@ -153,6 +160,7 @@ class Vault(Store):
 
     def find_token(self, token: Token) -> Token | None:
         """See `TokenStore.find_token`."""
+        expect_token(token)
         if token.provider or token.data_center or token.environment:
             self.providers.expect_known(token)
         if token.id:
@@ -185,8 +193,8 @@ class Vault(Store):
         return token
 
     def get_tokens(self) -> list[Token]:
-        """See `TokenStore.get_tokens`."""
-        return list(self.iter_tokens())
+        """See `TokenStore.get_tokens`; a row that does not open is left out, and logged."""
+        return list(self.iter_tokens(on_error=_left_out))
 
     def iter_tokens(
         self,
@@ -206,15 +214,18 @@ class Vault(Store):
             tenant: Only this organisation's, likewise.
             status: Only those in this state, likewise.
             on_error: Called for a row that does not open, instead of raising.
-                None raises when it is its turn.
+                None raises the first such error once all others were yielded.
         """
+        closed: list[TokenKeepError] = []
         asked = {"user": user, "client_id": client_id, "tenant": tenant, "status": status}
         given = {name: str(value) for name, value in asked.items() if value}
         by = next(((_LIST_BY[name], value) for name, value in given.items()), None)
         found = self._rows.scan(by and self._rows.mark(*by))
-        for token in self._open(found, (records.ROW,), on_error):
+        for token in self._open(found, (records.ROW,), on_error or closed.append):
             if isinstance(token, Token) and self._is_of(token, given):
                 yield token
+        if closed:
+            raise closed[0]
 
     def begin_with(self, prefix: str, most: int) -> list[Token]:
         """
@@ -309,16 +320,21 @@ class Vault(Store):
         """See `TokenStore.delete_tokens`; what is to be revoked is kept as by `delete_token`."""
         self._cache.clear()
         try:
-            closed: list[TokenKeepError] = []
+            closed, left = list[TokenKeepError](), list[TokenKeepError]()
             waiting = next(self.due(records.EVER, closed.append), None)
             if waiting is None and not closed:
                 self.backend.clear()
                 return
             for record in self._rows.scan():
                 if record.kind == records.ROW:
-                    self._delete(records.token_id(record.id), None)
+                    try:
+                        self._delete(records.token_id(record.id), None)
+                    except StoreTooNew as exc:
+                        left.append(exc)
         finally:
             self._cache.clear()
+        if left:
+            raise left[0]
 
     def touch(self, token_id: str, last_used_at: float) -> None:
         """See `Store.touch`."""

@@ -108,7 +108,7 @@ def test_from_and_to(run, tokens, environment, other):
         (("env:MISSING", URL), 2, "no environment variable MISSING"),
         (("env:QUOTED", URL), 1, "QUOTED has literal quotes"),
         (("configured", "mysql://app@127.0.0.1:1/d"), 5, "can't be reached"),
-        (("configured", "sqlte:///x"), 1, "sqlite"),
+        (("configured", "sqlte:///x"), 2, "sqlite"),
         (("sqlite:///a", URL, "--store", "sqlite:///b"), 2, "--store has no meaning"),
     ],
 )
@@ -206,3 +206,13 @@ def test_a_bar_on_a_terminal(tokens, tmp_path, command):
     assert (process.returncode, True) == (0, b"tokens" in shown and b"\x1b[" in shown)
     assert b"\x1b[" not in out + piped.stdout + piped.stderr
     assert tokens
+
+
+@pytest.mark.parametrize("name", ["sdk_tokens.txt", "zohooauth.db", "./tokens.csv"])
+def test_a_file_of_the_sdk(run, store, tmp_path, name):  # noqa: ARG001
+    """It has no URL: how it is taken over is said."""
+    (tmp_path / name).write_text("id,user_name\n")
+
+    done = run("copy", name)
+
+    assert (2, True) == (done.exit_code, "tokenkeep import" in done.stderr), done.stderr

@@ -133,3 +133,42 @@ def test_a_wrong_url(failed, environment, url, name):
     environment.setenv("TOKENKEEP_STORE", url)
 
     assert failed(name)
+
+
+DAY = 86_400.0
+
+
+@pytest.mark.parametrize(
+    ("days", "state", "left"),
+    [
+        (-2, "warning", "expired"),
+        (0.5, "warning", "11 h"),
+        (6.5, "warning", "6 d"),
+        (8, None, "7 d"),
+        (None, None, None),
+    ],
+)
+def test_a_login_that_ends(run, run_json, checks, save, store, days, state, left):  # noqa: PLR0917
+    """Told a week before, by whom it is; list and show say when."""
+    ends = None if days is None else time.time() + days * DAY
+    row = save(refresh_expires_at=ends)
+    save("later@example.com:1", refresh_token="later", refresh_expires_at=time.time() + 90 * DAY)
+    dead = save("dead@example.com:2", refresh_token="dead", refresh_expires_at=1.0)
+    store.save_token(dead.but(status=tokenkeep.Status.REVOKED))
+
+    status, found = checks()
+
+    assert (0, state) == (status, found.get("logins", {}).get("state"))
+    if state:
+        assert "1 login ends within 7 days or has ended" in found["logins"]["text"]
+        assert row.user in found["logins"]["text"]
+    shown = run_json("show", row.id)
+    assert ends == shown["refresh_expires_at"]
+    lines = (line.split("\t") for line in run("list").stdout.splitlines())
+    listed = {each[0]: each for each in lines}
+    cell = listed[row.id][7]
+    assert (cell == "") == (days is None)
+    if days is not None:
+        assert abs(int(cell) - days * DAY) < 60
+        assert left in run("show", row.id).stdout
+    assert "" == listed[dead.id][7]

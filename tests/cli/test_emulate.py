@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import socket
+
 import pytest
 
 from tokenkeep import settings
@@ -39,3 +41,14 @@ def test_what_is_not_its_own_is_left_alone(zoho, tmp_path, name, before):
         prepare(zoho, tmp_path)
 
     assert there == {path.name: path.read_text() for path in tmp_path.iterdir() if path.is_file()}
+
+
+@pytest.mark.parametrize("behind", [0, 1, 4])
+def test_a_port_that_is_taken(run, behind):
+    """Whichever of them it is: said in words."""
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1] - behind
+        done = run("emulate", "--port", str(port))
+
+    assert (1, True) == (done.exit_code, f"can't have port {port}" in done.stderr), done.stderr
+    assert "--port" in done.stderr

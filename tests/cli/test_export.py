@@ -43,7 +43,7 @@ def test_an_unknown_environment(run, tmp_path):
     """A typo writes no empty file, which would be in the way of the next run."""
     done = run(*ARGS, "out.csv", "--environment", "prodction", "--yes")
 
-    assert 1 == done.exit_code
+    assert 2 == done.exit_code
     assert "Known are production, sandbox, developer" in done.output
     assert not (tmp_path / "out.csv").exists()
 

@@ -136,8 +136,8 @@ def test_it_is_asked_for(start, table, mariadb, environment):
     [
         ([], 2, "SOURCE"),
         (["missing"], 1, "can't be read"),
-        (["FILE", "--data-center", "mars"], 1, "mars"),
-        (["FILE", "--to", "sqlte:///x.db"], 1, "sqlite"),
+        (["FILE", "--data-center", "mars"], 2, "mars"),
+        (["FILE", "--to", "sqlte:///x.db"], 2, "sqlite"),
         (["FILE", "--password-file", "-"], 2, "A file takes no password"),
         (["TABLE"], 2, "--password-file or TOKENKEEP_SOURCE_PASSWORD"),
         (["mysql://app:secret@h/d"], 2, "env:NAME"),

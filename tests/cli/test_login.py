@@ -320,8 +320,8 @@ NO_ANSWER = "not the answer to this login"
         (["--client-secret-file", "-", "--grant"], None, 2, "one thing only"),
         (["--client-secret-file", "-", "--no-browser"], None, 2, "one thing only"),
         (["--port", "70000"], None, 2, "--port"),
-        (["--data-center", "moon"], None, 1, "Known are us, eu"),
-        (["--environment", "moon"], None, 1, "production, sandbox, developer"),
+        (["--data-center", "moon"], None, 2, "Known are us, eu"),
+        (["--environment", "moon"], None, 2, "production, sandbox, developer"),
         (["--grant"], "\n", 1, "one line with the grant code"),
         (["--no-browser"], "nonsense\n", 2, NO_ANSWER),
         (["--no-browser"], "http://127.0.0.1:8417/callback?code=a&state=b\n", 2, NO_ANSWER),
@@ -471,3 +471,28 @@ def test_blanks_around_the_client(run, environment, configured, store, end):
 
     assert result.exit_code == 0, result.stderr
     assert [configured.client.client_id] == [token.client_id for token in store.get_tokens()]
+
+
+@pytest.mark.parametrize("around", ["{}\n", " {} ", "\ufeff{}\r\n"])
+def test_blanks_around_what_is_given(  # noqa: PLR0917  # its fixtures
+    run, configured, store, environment, tmp_path, around
+):
+    """Trimmed in options, files, variables and at standard input."""
+    (tmp_path / "secret").write_text(around.format(configured.client.client_secret))
+    environment.setenv("TOKENKEEP_CLIENT_ID", around.format(configured.client.client_id))
+    for number, words in enumerate((
+        ["--client-secret-file", "secret"],
+        ["--client-id", around.format(configured.client.client_id)],
+    )):  # fmt: skip
+        environment.setenv(
+            "TOKENKEEP_CLIENT_SECRET", around.format(configured.client.client_secret)
+        )
+        user = f"u{number}"
+        code = around.format(configured.grant_code())
+        done = run("login", *words, "--grant", "--user", around.format(user), stdin=code)
+
+        assert 0 == done.exit_code, done.output
+        token = store.find_token(Token(user=user))
+        assert configured.client.client_id == token.client_id
+        assert configured.client.client_secret == token.client_secret
+        assert 0 == run("show", "--user", around.format(user)).exit_code

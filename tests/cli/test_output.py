@@ -1,4 +1,4 @@
-"""What the console can't show, and where nobody reads: escaped, and no traceback after half a command."""
+"""What the console can't show, and where nobody reads: no traceback after half a command."""
 
 from __future__ import annotations
 

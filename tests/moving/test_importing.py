@@ -280,7 +280,7 @@ def test_what_the_sdk_itself_wrote(run, store, tmp_path, generation):
     """Every token that each generation's FileStore wrote arrives, and the file stays as it is."""
     path = tmp_path / "sdk_tokens.txt"
     names = ("o'brien@example.com:1", '"josé", é\n2')
-    rows = [ANA | {"user_name": name, "refresh_token": f"r {name}"} for name in names]
+    rows = [ANA | {"user_name": name, "refresh_token": f"r {name[:6]}"} for name in names]
     run_sdk(generation, WRITER, path, environ=tokens_for(*rows))
     written = path.read_bytes()
 

@@ -97,10 +97,33 @@ def test_a_database_in_use_is_refused(write_db):
 def test_hard_values(write_csv):
     """Quotes, commas, line breaks of both kinds, NUL and 64 KB arrive as they are."""
     hard = '"a", b\r\nc\nd\0' + "x" * 65536
+    long = '"a", b' + "x" * 65536
 
-    (token,) = tokens(write_csv(ANA | {"refresh_token": hard}))
+    (token,) = tokens(write_csv(ANA | {"user_name": hard, "refresh_token": long}))
 
-    assert hard == token.refresh_token
+    assert (hard, long) == (token.user, token.refresh_token)
+
+
+@pytest.mark.parametrize("around", ["{}\n", "  {}", "\r\n{}\t", "\ufeff{}", "{}\u00a0"])
+@pytest.mark.parametrize("kind", ["write_csv", "write_db"])
+def test_blanks_around_values(request, kind, around):
+    """What files and spreadsheets add around a value is trimmed."""
+    write = request.getfixturevalue(kind)
+    given = {name: around.format(ANA[name]) for name in HELD if ANA[name]}
+
+    (token,) = tokens(write(ANA | given))
+
+    assert {name: ANA[name] for name in given} == {name: getattr(token, name) for name in given}
+
+
+@pytest.mark.parametrize("name", ["refresh_token", "client_id", "client_secret", "access_token"])
+@pytest.mark.parametrize("inside", ["two\nlines", "a\0b", "a\x1b[2Jb"])
+def test_control_characters_in_secrets(write_csv, name, inside):
+    """A row with one is left out, and the reason names the column, not the value."""
+    ((number, problem),) = problems(write_csv(ANA | {name: inside}))
+
+    assert (2, True) == (number, f"The {name} has a control character" in problem)
+    assert inside not in problem
 
 
 def test_blank_lines_and_windows_line_ends(write_csv):

@@ -105,7 +105,7 @@ def test_failing_save(sdk):
     process = sdk.process()
     process.open()
     database = sdk.folder / "tokens.db"
-    database.unlink()
+    database.unlink(missing_ok=True)
     database.mkdir()
     try:
         sdk.log_in(process)

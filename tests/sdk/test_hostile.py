@@ -97,3 +97,14 @@ def test_no_secret_in_local_variables(sdk, zoho):
 
     assert all("Error: " in each and "SDKStore" in each for each in shown)
     assert [each for each in secrets if each in "".join(shown)] == []
+
+
+@pytest.mark.parametrize("field", ["refresh_token", "client_id", "client_secret"])
+def test_blanks_around_secrets(sdk, zoho, field):
+    """Refused with the reason before Zoho is asked: what a save says, the SDK keeps to itself."""
+    for around in ("{}\n", " {}", "{}\r\n"):
+        given = {"refresh_token": zoho.refresh_token(), **sdk.secrets()}
+        given[field] = around.format(given[field])
+
+        with pytest.raises(SDKFailed, match=f"The {field} begins or ends with a blank"):
+            sdk.start(user="ana", **given)

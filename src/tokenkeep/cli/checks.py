@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import math
 import os
 import stat
-from dataclasses import dataclass, field
+import time
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Literal
 
-from tokenkeep import folders, keys
+from tokenkeep import clock, folders, keys
 from tokenkeep.backends import file_of
 from tokenkeep.backends.urls import scheme_of
 from tokenkeep.cli import output
+from tokenkeep.cli.description import refresh_end
+from tokenkeep.cli.tokens import named
 from tokenkeep.clock import CLOCK_TOLERANCE
 from tokenkeep.config import open_store, settings
 from tokenkeep.errors import KeyUnsafe, TokenKeepError
@@ -27,6 +31,8 @@ if TYPE_CHECKING:
     from tokenkeep.vault import Vault
 
 _SAMPLE = 3
+_SOON = 7 * 86_400.0
+"""How long before its end a login is told of, in seconds."""
 _TIMEOUT = 10.0
 _OTHERS = stat.S_IRWXG | stat.S_IRWXO
 
@@ -56,11 +62,15 @@ class Contents:
 
     Args:
         dead: How many tokens need a new login.
+        ending: How many logins end within `_SOON`, or have ended.
+        next_end: When the first of them ends, in epoch seconds, and whose it is.
         unconfirmed: How many revocations the provider has not confirmed.
         issuers: The token endpoints of those in use, a few.
     """
 
     dead: int = 0
+    ending: int = 0
+    next_end: tuple[float, str] = (math.inf, "")
     unconfirmed: int = 0
     issuers: set[str] = field(default_factory=set)
 
@@ -143,6 +153,13 @@ def check_store(url: str, environ: Mapping[str, str], contents: Contents) -> Ite
     if contents.unconfirmed:
         text = f"the provider has not confirmed {contents.unconfirmed}"
         yield Check("revocations", "warning", text, "tokenkeep sweep")
+    if contents.ending:
+        end, whose = contents.next_end
+        text = (
+            f"{output.counted(contents.ending, 'login ends', 'logins end')} within 7 days or has "
+            f"ended, the first is {whose}: {clock.moment(end)}"
+        )
+        yield Check("logins", "warning", text, "tokenkeep login")
     if contents.dead:
         text = f"{output.counted(contents.dead, 'token needs', 'tokens need')} a new login"
         yield Check("tokens", "warning", text, "tokenkeep login")
@@ -162,17 +179,29 @@ def check_server(backend: Backend) -> Iterator[Check]:
 
 
 def check_contents(vault: Vault, contents: Contents) -> Check:
-    """Say whether tokens open, of which a few are looked at; and count those that matter."""
+    """Say whether all tokens open, and count those that matter."""
+    closed: list[TokenKeepError] = []
+    count, soon = 0, time.time() + _SOON
+    if not vault.is_made:
+        return Check("key", "ok", "used with the first token, and made if there is none")
     try:
-        sample = vault.begin_with("", _SAMPLE)
-        in_use = [token for token in sample if token.status is Status.OK and token.issuer]
-        contents.issuers = {str(token.issuer) for token in in_use}
-        contents.dead = sum(1 for _ in vault.iter_tokens(status=Status.LOGIN_NEEDED))
-        for row in vault.due(EVER):
+        for count, token in enumerate(vault.iter_tokens(on_error=closed.append), 1):  # noqa: B007
+            if len(contents.issuers) < _SAMPLE and token.status is Status.OK and token.issuer:
+                contents.issuers.add(token.issuer)
+            contents.dead += token.status is Status.LOGIN_NEEDED
+            end = refresh_end(token)
+            if end is not None and end <= soon:
+                contents.ending += 1
+                contents.next_end = min(contents.next_end, (end, named(token)))
+        for row in vault.due(EVER, closed.append):
             contents.unconfirmed += len(row.renewal.to_revoke)
     except TokenKeepError as exc:
         return _failed("key", exc)
-    return Check("key", "ok", "opens the store" + (" and its tokens" if sample else ""))
+    if closed:
+        failed = _failed("key", closed[0])
+        others = {each.token_id for each in closed} - {closed[0].token_id}
+        return replace(failed, text=f"{failed.text}; and {len(others)} more") if others else failed
+    return Check("key", "ok", "opens the store" + (" and its tokens" if count else ""))
 
 
 def check_journal(vault: Vault) -> Check:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from contextlib import closing, contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -74,8 +75,8 @@ def merging(
     def counted() -> Iterator[Step]:
         nonlocal in_flight
         for done, step in enumerate(steps):
-            token_id = str(step.row.token.id).removeprefix("tk_")
-            move(done, done / official.total if official else progress.part_before(token_id))
+            before = progress.part_before(step.row.token.id)
+            move(done, done / official.total if official else before)
             counts[step.action.value] += 1
             in_flight += step.in_flight
             yield step
@@ -120,6 +121,11 @@ def _stores(
     if session.store and target is not None and CONFIGURED not in (source, target):
         raise click.UsageError("FROM and TO are given, so --store has no meaning")
     url, other = store_url(session, source), store_url(session, target)
+    if url == source and "://" not in url and Path(url).is_file():
+        raise click.UsageError(
+            f"{output.visible(source)} is a file, not the URL of a store. "
+            "A file of the official SDK is taken over with: tokenkeep import"
+        )
     if not exists(url):
         raise ConfigurationError("The store FROM is not there", hint="Check the URL of FROM")
     opened = open_or_imagine(url)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from tokenkeep import clock, holder
 from tokenkeep.cli import output
 from tokenkeep.decision import current_failure
+from tokenkeep.token import Status
 
 if TYPE_CHECKING:
     from tokenkeep.providers import Profile
@@ -26,12 +27,19 @@ def summary(token: Token, now: float) -> dict[str, Any]:
         now: Epoch seconds.
     """
     names = ("id", "user", "provider", "data_center", "environment")
-    ends = moment(token.expires_at)
+    ends, login_ends = moment(token.expires_at), refresh_end(token)
     return {
         **{name: getattr(token, name) for name in names},
         "status": token.status.value,
         "expires_in": None if ends is None or not token.access_token else int(ends - now),
+        "refresh_expires_in": None if login_ends is None else int(login_ends - now),
     }
+
+
+def refresh_end(token: Token) -> float | None:
+    """Return when a living login ends by itself, in epoch seconds. None if it is not known."""
+    is_alive = token.refresh_token and token.status is Status.OK
+    return moment(token.refresh_expires_at) if is_alive else None
 
 
 def moment(at: object) -> float | None:
@@ -81,7 +89,8 @@ def description(token: Token, profile: Profile, now: float) -> dict[str, Any]:
 def in_words(facts: dict[str, Any]) -> dict[str, Any]:
     """Return a `description` as people read it."""
     words = dict(facts)
-    words["expires_in"] = output.time_left(facts["expires_in"])
+    for name in ("expires_in", "refresh_expires_in"):
+        words[name] = output.time_left(facts[name])
     for name, value in facts.items():
         if name.endswith("_at"):
             words[name] = clock.moment(value)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
 import shlex
@@ -79,6 +80,13 @@ def run(data_centers: tuple[str, ...], port: int | None, ready: Any) -> None:
         raise DriverMissing(
             f"The emulator needs the module {exc.name}, which is not installed",
             hint="Install it: pip install 'tokenkeep[testing]'",
+        ) from exc
+    except OSError as exc:
+        if exc.errno not in (errno.EADDRINUSE, errno.EACCES):
+            raise
+        raise ConfigurationError(
+            f"The emulator can't have port {port} and those behind it: {os.strerror(exc.errno)}",
+            hint="Name another one with --port, or none",
         ) from exc
     except ValueError as exc:
         raise ConfigurationError(f"The emulator can't run like this: {exc}") from exc

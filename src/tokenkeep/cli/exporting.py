@@ -10,6 +10,7 @@ import click
 from tokenkeep.cli import output, progress
 from tokenkeep.cli.session import Session, pass_session
 from tokenkeep.cli.tokens import confirm
+from tokenkeep.errors import TokenKeepError
 
 if TYPE_CHECKING:
     from tokenkeep.token import Token
@@ -38,8 +39,8 @@ def export(session: Session, path: Path, *, environment: str, yes: bool) -> None
     Write the tokens to a file of the official Zoho SDK, every secret in the clear.
 
     Tokens that were revoked or need a new login are left out, and so are all
-    but one of each user. The file is for its owner alone, and never takes
-    another one's place.
+    but one of each user; and what does not open, which is an error at the end.
+    The file is for its owner alone, and never takes another one's place.
     """
     from tokenkeep.moving import export_csv
 
@@ -49,14 +50,21 @@ def export(session: Session, path: Path, *, environment: str, yes: bool) -> None
     if not yes:
         will = f"{output.visible(path)} will hold every token and client secret in the clear"
         confirm(f"{will}. Write it?")
-    count = 0
+    count, troubles = 0, list[TokenKeepError]()
     with progress.shown(session, "Exporting") as move:
 
         def show(token: Token) -> None:
             nonlocal count
-            move(count := count + 1, progress.part_before(str(token.id).removeprefix("tk_")))
+            move(count := count + 1, progress.part_before(token.id))
 
-        counts = export_csv(vault, path, now=session.now(), environment=wanted, on_token=show)
+        counts = export_csv(
+            vault,
+            path,
+            now=session.now(),
+            environment=wanted,
+            on_token=show,
+            on_error=troubles.append,
+        )
     exported = counts.pop("exported")
     left_out = ", ".join(f"{n:,} {reason}" for reason, n in counts.items())
     tokens = "token" if exported == 1 else "tokens"
@@ -64,3 +72,5 @@ def export(session: Session, path: Path, *, environment: str, yes: bool) -> None
     if left_out:
         sentence += f"; left out: {left_out}"
     session.tell(sentence, {"file": str(path), "exported": exported, "left_out": counts})
+    if troubles:
+        raise troubles[0]

@@ -13,6 +13,7 @@ from tokenkeep.cli import output, secrets_in
 from tokenkeep.cli.copying import merging
 from tokenkeep.cli.places import open_or_imagine, password_of, store_url, url_named
 from tokenkeep.cli.session import COMMON_OPTIONS, Session, log_to_stderr, pass_session
+from tokenkeep.lookup import trimmed
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -56,7 +57,7 @@ _TO = click.Option(
     show_default=True,
     help="Of rows that don't say theirs.",
 )
-@click.option("--client-id", metavar="ID", help="Of rows that don't say theirs.")
+@click.option("--client-id", metavar="ID", type=trimmed, help="Of rows that don't say theirs.")
 @click.option("--encoding", help="Of a file that is not UTF-8, such as cp1252.")
 @click.option(
     "--password-file",
@@ -121,7 +122,7 @@ def _password(url: str, file: str | None) -> str | None:
     if file is not None:
         return secrets_in.from_file(file)
     if PASSWORD in os.environ:
-        return os.environ[PASSWORD]
+        return os.environ[PASSWORD].rstrip("\r\n")
     # As in user:@host, which says that there is none.
     if password_of(url) is not None:
         return None

@@ -24,6 +24,7 @@ from tokenkeep.login import (
     with_user_scopes,
     zoho_of,
 )
+from tokenkeep.lookup import trimmed
 from tokenkeep.providers.address import is_sendable
 
 if TYPE_CHECKING:
@@ -42,7 +43,10 @@ PORT = 8417
 
 
 @click.command()
-@click.option("--client-id", envvar=CLIENT_ID, show_envvar=True, help="Of the API console.")
+@click.option(
+    "--client-id", envvar=CLIENT_ID, show_envvar=True, metavar="ID", type=trimmed,
+    help="Of the API console.",
+)  # fmt: skip
 @click.option(
     "--client-secret-file", metavar="FILE", help=f"Has the client secret; - is standard input. "
     f"Else {CLIENT_SECRET}, else it is asked for.",
@@ -58,9 +62,12 @@ PORT = 8417
     "or with commas. Else ZohoCRM.modules.ALL and ZohoCRM.settings.ALL.",
 )  # fmt: skip
 @click.option(
-    "--user", metavar="EMAIL:ZGID", help="Whose token it is. Else the provider is asked."
-)
-@click.option("--redirect-uri", metavar="URI", help="As registered for the client.")
+    "--user",
+    metavar="EMAIL:ZGID",
+    type=trimmed,
+    help="Whose token it is. Else the provider is asked.",
+)  # fmt: skip
+@click.option("--redirect-uri", metavar="URI", type=trimmed, help="As registered for the client.")
 @click.option(
     "--port", type=click.IntRange(0, 65535), help=f"Of the redirect URI "
     f"{REDIRECT_URI.format(port='PORT')}; {PORT} if not given.",
@@ -155,14 +162,15 @@ def ask_client_id() -> str:
     if not sys.stdin.isatty():
         raise click.UsageError(f"Give --client-id, or {CLIENT_ID}")
     asked: str = click.prompt("Client id", err=True)
-    return asked.strip()
+    return trimmed(asked)
 
 
 def client_secret(path: str | None) -> str:
     """Return the client secret from a file, the environment or a prompt."""
     if path is not None:
         return secrets_in.from_file(path)
-    return environment.given(os.environ, CLIENT_SECRET) or secrets_in.from_prompt(
+    given = trimmed(environment.given(os.environ, CLIENT_SECRET))
+    return given or secrets_in.from_prompt(
         "client secret", f"--client-secret-file FILE, or {CLIENT_SECRET}"
     )
 

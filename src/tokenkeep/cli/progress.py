@@ -65,7 +65,7 @@ def part_before(token_id: str | None) -> float | None:
     Returns:
         None if this is not an id that tokenkeep made.
     """
-    digits = (token_id or "")[:_DIGITS]
+    digits = (token_id or "").removeprefix("tk_")[:_DIGITS]
     try:
         return int(digits, 16) / 16 ** len(digits) if len(digits) == _DIGITS else None
     except ValueError:

@@ -12,6 +12,7 @@ import click
 from tokenkeep.backends import BACKENDS
 from tokenkeep.backends.secret_options import SECRET_WORDS
 from tokenkeep.errors import ConfigurationError
+from tokenkeep.lookup import trimmed
 
 _LONGEST = 65_536
 
@@ -42,7 +43,7 @@ def from_file(path: str, what: str = "secret") -> str:
         raise ConfigurationError(f"{name} can't be read: {exc.strerror}") from exc
     except UnicodeDecodeError as exc:
         raise ConfigurationError(f"{name} is not text") from exc
-    secret = text.strip()
+    secret = trimmed(text)
     if not secret or not secret.isprintable():
         raise ConfigurationError(f"{name} has to hold one line with the {what}, and nothing else")
     return secret
@@ -62,7 +63,7 @@ def from_prompt(what: str, instead: str) -> str:
     if not sys.stdin.isatty():
         raise click.UsageError(f"There is no terminal to ask for the {what} at. Use {instead}")
     answer: str = click.prompt(what.capitalize(), hide_input=True, err=True)
-    return answer.strip()
+    return trimmed(answer)
 
 
 def expect_no_password(url: str, instead: str) -> None:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from tokenkeep.errors import AmbiguousLookup
+from tokenkeep.lookup import trimmed
 from tokenkeep.store import not_found
 from tokenkeep.token import Token
 
@@ -20,12 +21,17 @@ SHORTEST_PREFIX = len("tk_0123")
 _TOO_SHORT = f"Give the first {SHORTEST_PREFIX} characters of its id, or more"
 
 _OPTIONS = (
-    click.argument("token_id", metavar="[ID]", required=False),
-    click.option("--id", "id_option", metavar="ID", help="The token's id, or how it begins."),
-    click.option("--user", metavar="EMAIL:ZGID", help="Whose token, as the SDK names users."),
-    click.option("--client-id", metavar="ID", help="Only of this client."),
-    click.option("--environment", metavar="NAME", help="production, sandbox or developer."),
-    click.option("--data-center", metavar="NAME", help="Only of this data centre."),
+    click.argument("token_id", metavar="[ID]", required=False, type=trimmed),
+    *(
+        click.option(*names, metavar=metavar, type=trimmed, help=text)
+        for *names, metavar, text in (
+            ("--id", "id_option", "ID", "The token's id, or how it begins."),
+            ("--user", "EMAIL:ZGID", "Whose token, as the SDK names users."),
+            ("--client-id", "ID", "Only of this client."),
+            ("--environment", "NAME", "production, sandbox or developer."),
+            ("--data-center", "NAME", "Only of this data centre."),
+        )
+    ),
 )
 
 

@@ -11,8 +11,8 @@ from tokenkeep.cli import output
 from tokenkeep.cli.description import description, in_words, moment, summary
 from tokenkeep.cli.selecting import find, selects_token
 from tokenkeep.cli.session import Session, pass_session
-from tokenkeep.errors import KeyMissing, StoreTampered, TokenKeepError
-from tokenkeep.token import Status, Token
+from tokenkeep.errors import StoreTampered, TokenKeepError
+from tokenkeep.token import Status, Token, is_ours
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -27,6 +27,7 @@ COLUMNS: Mapping[str, int | None] = {
     "environment": 11,
     "status": 12,
     "left": 7,
+    "login": 7,
 }
 """Of a listing on a terminal, with their widths; None is what is left over."""
 
@@ -38,7 +39,8 @@ def list_tokens(session: Session) -> None:
     List the stored tokens.
 
     In a pipe one line each, tab-separated: id, user, provider, data centre,
-    environment, status, and the seconds the access token has left.
+    environment, status, and the seconds that the access token and the login
+    have left, where that is known.
     """
     troubles: list[TokenKeepError] = []
     tokens = session.vault().iter_tokens(on_error=troubles.append)
@@ -139,10 +141,8 @@ def delete(session: Session, asked: Token, *, yes: bool) -> None:
     keeper = session.keeper()
     try:
         found = find(session.vault(), asked)
-    except (StoreTampered, KeyMissing):
-        if not asked.id or any((asked.client_id, asked.environment, asked.data_center)):
-            raise
-        found = Token(id=asked.id)  # what does not open can be deleted all the same
+    except StoreTampered as exc:
+        found = _closed(session, asked, exc)  # what does not open can be deleted all the same
     if not yes:
         confirm(f"Delete {output.visible(named(found))}?")
     was = keeper.delete(str(found.id)) or found
@@ -165,6 +165,21 @@ def sweep(session: Session) -> None:
     """
     swept = asdict(session.keeper().sweep())
     session.tell(", ".join(f"{name}: {count}" for name, count in swept.items()), swept)
+
+
+def _closed(session: Session, asked: Token, exc: StoreTampered) -> Token:
+    """Return what is known of the row that is meant and does not open, if it is the only one."""
+    if any((asked.client_id, asked.environment, asked.data_center)):
+        raise exc
+    if asked.id:
+        is_meant = is_ours(asked.id) or not asked.id.startswith("tk_")  # and no beginning of one
+    else:
+        closed: list[TokenKeepError] = []
+        others = session.vault().iter_tokens(user=asked.user, on_error=closed.append)
+        is_meant = next(others, None) is None and len(closed) == 1
+    if not is_meant or not exc.token_id:
+        raise exc
+    return Token(id=exc.token_id)
 
 
 def confirm(question: str) -> None:
@@ -246,10 +261,8 @@ def _deleted(token: Token, now: float) -> dict[str, object]:
 
 
 def _shortened(found: dict[str, object]) -> list[object]:
-    left = found["expires_in"]
-    words = output.time_left(left) if isinstance(left, int) else None
-    return [
-        str(found["id"])[: COLUMNS["id"]],
-        *list(found.values())[1:-1],
-        words,
-    ]
+    token_id, *others, left, login_left = found.values()
+    words = (
+        output.time_left(each) if isinstance(each, int) else None for each in (left, login_left)
+    )
+    return [str(token_id)[: COLUMNS["id"]], *others, *words]

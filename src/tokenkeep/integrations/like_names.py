@@ -18,7 +18,7 @@ _READ = 1_000
 _NAMED = 5
 
 
-def not_found(asked: Token, stored: Iterable[Token]) -> TokenNotFound | None:
+def stored_otherwise(asked: Token, stored: Iterable[Token]) -> TokenNotFound | None:
     """
     Return an error that says how the user asked for is stored. None if nobody is like that.
 

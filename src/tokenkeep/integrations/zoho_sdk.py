@@ -26,13 +26,12 @@ from tokenkeep.errors import (
     visible,
 )
 from tokenkeep.events import logger
+from tokenkeep.lookup import require_sendable
 from tokenkeep.saving import is_older, same_thing
 from tokenkeep.store import TokenStore, not_found, of_one_process
 from tokenkeep.token import Status, Token
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from tokenkeep.events import Listener
     from tokenkeep.keeper import Keeper
     from tokenkeep.providers.base import Place
@@ -105,7 +104,7 @@ class SDKStore:
         on_event: Called with each event. None means that events are only logged.
 
     Raises:
-        TypeError: *store* is one of the SDK's own stores.
+        TypeError: *store* is one of the SDK's own stores, or no store at all.
         ConfigurationError: The URL, a key or the configuration is wrong or missing.
         StoreError: The store can't be opened.
     """
@@ -207,11 +206,12 @@ class SDKStore:
                 of its own goes on leading to it.
 
         Raises:
+            TypeError: It is no OAuthToken.
             SDKException: It could not be stored, or it is revoked and this is
                 no new login.
         """
         if not isinstance(token, OAuthToken):
-            return
+            raise TypeError(f"The SDK's OAuthToken belongs here, not a {type(token).__name__}")
         with _sdk_errors:
             environment = _environment()
             # By now the SDK has set the environment to the token's own; the
@@ -263,22 +263,27 @@ class SDKStore:
         """
         Return all of Zoho's tokens as OAuthTokens, as they are stored.
 
+        One that does not open is left out, and logged as an error.
+
         Raises:
             SDKException: The store can't be read.
         """
         with _sdk_errors:
-            return [theirs(t, t.expires_at, str(t.id)) for t in self._all_zohos()]
+            found = self.keeper.store.get_tokens()
+            return [theirs(t, t.expires_at, str(t.id)) for t in found if t.provider == PROVIDER]
 
     def delete_tokens(self) -> None:
         """
         Delete all of Zoho's tokens here; Zoho is not asked.
 
         Raises:
-            SDKException: The store can't be written.
+            SDKException: The store can't be written; or one does not open, so
+                that nobody knows whose it is: the others are deleted.
         """
         with _sdk_errors:
-            for token in self._all_zohos():
-                self.keeper.delete(str(token.id))
+            for token in self.keeper.tokens():
+                if token.provider == PROVIDER:
+                    self.keeper.delete(str(token.id))
 
     # What the SDK's stores don't have.
 
@@ -384,9 +389,6 @@ class SDKStore:
             raise not_found(self.keeper.store, token_id=token_id)
         return stored
 
-    def _all_zohos(self) -> Iterator[Token]:
-        return (token for token in self.keeper.tokens() if token.provider == PROVIDER)
-
     def _warn_if_unused(self, token: Any, valid: Token) -> None:
         """Tell once that a new credential was not used, because the row that was found works."""
         if token is None or token in self._looked_at:
@@ -415,7 +417,7 @@ class SDKStore:
         )
 
     def _first_login(self, asked: Token) -> Token | None:
-        from tokenkeep.integrations.like_names import not_found
+        from tokenkeep.integrations.like_names import stored_otherwise
         from tokenkeep.providers.address import is_sendable
 
         environment = _environment()
@@ -424,12 +426,14 @@ class SDKStore:
                 "The environment's accounts URL is plain http: secrets would be sent in clear",
                 hint="Use https; plain http is for 127.0.0.1 only",
             )
+        require_sendable(asked)
         self._refuse_second_row(asked)
         if asked.user and not (asked.grant_token or asked.refresh_token):
             # The SDK would say no more than that there is nobody of that name.
             error = None
             with suppress(TokenKeepError):  # a row that does not open is not what was asked for
-                error = not_found(asked, self._all_zohos())
+                zohos = (each for each in self.keeper.tokens() if each.provider == PROVIDER)
+                error = stored_otherwise(asked, zohos)
             if error is not None:
                 raise error
         return self._logins.elect(asked)

@@ -16,8 +16,8 @@ from hashlib import blake2b
 from typing import TYPE_CHECKING, Any
 
 from tokenkeep import saving
-from tokenkeep.errors import ConfigurationError
-from tokenkeep.lookup import credentials
+from tokenkeep.errors import ConfigurationError, LookupFailed
+from tokenkeep.lookup import credentials, require_sendable, trimmed
 from tokenkeep.moving import zcrm_pickle
 from tokenkeep.moving.sources import Row, Source
 from tokenkeep.providers import Place
@@ -191,10 +191,11 @@ class OfficialSource(Source):
         """Return what a row holds, and why that can't be taken over. None if it can."""
         if len(values) != len(self.columns):
             return Token(), f"it has {len(values)} columns, not {len(self.columns)}"
+        texts = (trimmed(str("" if value is None else value)) for value in values)
         found = {
-            name: str(value)
-            for name, value in zip(self.columns.values(), values, strict=True)
-            if value not in (None, "") and (name, value) not in _NOTHING
+            name: text
+            for name, text in zip(self.columns.values(), texts, strict=True)
+            if text and (name, text) not in _NOTHING
         }
         expiry = found.pop("expires_at", None)
         expires_at = _seconds(expiry)
@@ -213,7 +214,12 @@ class OfficialSource(Source):
             problem = "its expiry_time is no time"
         if problem is not None:
             return Token(id=found.get("id")), problem
-        return Token(**found, provider="zoho", expires_at=expires_at), None  # type: ignore[arg-type]  # text fields only
+        token = Token(**found, provider="zoho", expires_at=expires_at)  # type: ignore[arg-type]  # text fields only
+        try:
+            require_sendable(token)
+        except LookupFailed as exc:
+            return Token(id=found.get("id")), exc.what
+        return token, None
 
 
 class _File(OfficialSource):

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
+    from tokenkeep.errors import TokenKeepError
     from tokenkeep.vault import Vault
 
 EXPORTED = "exported"
@@ -33,6 +34,7 @@ def export_csv(
     now: float,
     environment: str = "production",
     on_token: Callable[[Token], None] | None = None,
+    on_error: Callable[[TokenKeepError], None] | None = None,
 ) -> Counter[str]:
     """
     Write a store's tokens as the FileStore of zohocrmsdk5_0 to 8_0 does.
@@ -49,6 +51,8 @@ def export_csv(
         environment: Whose tokens are written.
         on_token: Called with each token as it is read. None means that nobody
             has to know.
+        on_error: Called for a row that does not open, which is left out. None
+            raises, and no file is written.
 
     Returns:
         How many were exported, and how many left out, by the reason.
@@ -65,7 +69,7 @@ def export_csv(
         with private_file.appearing(path) as file:
             lines = csv.DictWriter(file, _COLUMNS)
             lines.writeheader()
-            for token, reason in _judged(store, now, environment):
+            for token, reason in _judged(store, now, environment, on_error):
                 if on_token is not None:
                     on_token(token)
                 counts[reason or EXPORTED] += 1
@@ -80,13 +84,19 @@ def export_csv(
     return counts
 
 
-def _judged(store: Vault, now: float, environment: str) -> Iterator[tuple[Token, str | None]]:
+def _judged(
+    store: Vault,
+    now: float,
+    environment: str,
+    on_error: Callable[[TokenKeepError], None] | None,
+) -> Iterator[tuple[Token, str | None]]:
     """Yield each token, and why it is left out. None if it is not."""
     with closing(Best()) as latest:
-        for token in store.iter_tokens():
+        for token in store.iter_tokens(on_error=on_error):
             if token.user and _useless(token, store, now, environment) is None:
                 latest.add([token.user], token.updated_at or token.created_at or 0.0, token.id)
-        for token in store.iter_tokens():
+        seen: list[TokenKeepError] = []  # they were told
+        for token in store.iter_tokens(on_error=seen.append):
             reason = _useless(token, store, now, environment)
             if not reason and token.user and latest.of(token.user) not in (None, token.id):
                 reason = "of a user whose later one is in it"

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from itertools import chain
 from typing import TYPE_CHECKING
 
-from tokenkeep.errors import StoreError
+from tokenkeep.errors import KeyMissing, StoreError, StoreTampered, StoreTooNew
 from tokenkeep.token import Token
 
 if TYPE_CHECKING:
@@ -112,6 +112,10 @@ class StoreSource(Source):
 
     def _ids(self, errors: list[TokenKeepError]) -> Iterator[Row]:
         for token_id, to in self.store.iter_added_ids(errors.append):
-            row = self.store.reread(to)  # it may lead there by way of another id
+            try:
+                row = self.store.reread(to)  # it may lead there by way of another id
+            except (KeyMissing, StoreTampered, StoreTooNew) as exc:
+                errors.append(exc)
+                continue
             if row is not None:
                 yield Row(token=Token(id=token_id), to=row)

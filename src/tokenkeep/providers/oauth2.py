@@ -322,7 +322,8 @@ class OAuth2(Provider):
         if not issuer:
             raise ConfigurationError(
                 f"It is not known where {self.name} renews this token",
-                hint="Give the token an issuer: the complete URL of the token endpoint",
+                hint="Log in again: tokenkeep login. Or save it with an issuer, which is the "
+                "complete URL of the token endpoint",
             )
         return issuer
 

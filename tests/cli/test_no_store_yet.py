@@ -1,0 +1,143 @@
+"""Looking makes no store and no key: it says where nothing is."""
+
+from __future__ import annotations
+
+import json
+import os
+
+import pytest
+
+import tokenkeep
+from tokenkeep import Keeper, Token, TokenNotFound
+from tokenkeep.backends.base import HEADER
+from tokenkeep.stores.list import ListStore
+
+READING = [
+    "list", "list --json", "show tk_0123abcd", "show --user ana", "token --user ana",
+    "renew tk_0123abcd", "revoke --user ana", "logout --user ana", "delete tk_0123abcd --yes",
+    "sweep", "export --official-csv out.csv --yes", "keys status", "keys rotate",
+    "keys rotate --data",
+]  # fmt: skip
+URLS = ["sqlite:///tokens.db", "file:///tokens.json", "sqlite:///../elsewhere/tokens.db", None]
+
+
+@pytest.fixture
+def cron(environment, tmp_path):
+    """Another folder than the store is in, and an empty home without a key."""
+    environment.delenv("TOKENKEEP_KEYS")
+    for name in ("cron", "home", "elsewhere"):
+        (tmp_path / name).mkdir()
+    environment.setenv("HOME", str(tmp_path / "home"))
+    environment.chdir(tmp_path / "cron")
+    return tmp_path
+
+
+def files(folder):
+    return sorted(str(each.relative_to(folder)) for each in folder.rglob("*"))
+
+
+@pytest.mark.parametrize("args", READING)
+def test_commands_that_read(run, environment, cron, args):
+    """They name the file they looked in, end with status 3, and leave nothing behind."""
+    for url in URLS:
+        environment.delenv("TOKENKEEP_STORE", raising=False)
+        if url is not None:
+            environment.setenv("TOKENKEEP_STORE", url)
+        before = files(cron)
+
+        done = run(*args.split())
+
+        assert 3 == done.exit_code, done.output
+        name = os.path.realpath(url[10:] if url and "sqlite" in url else "tokens.json")
+        assert (name if url else f"{cron}/home") in done.stderr
+        assert before == files(cron)
+
+
+@pytest.mark.parametrize("url", URLS)
+def test_doctor(run, environment, cron, url):
+    """Nothing is wrong with a store that is not there yet."""
+    if url is None:
+        environment.delenv("TOKENKEEP_STORE")
+    else:
+        environment.setenv("TOKENKEEP_STORE", url)
+    before = files(cron)
+
+    lines = map(json.loads, run("doctor", "--json").stdout.splitlines())
+    found = {each["name"]: each for each in lines}
+
+    assert "nothing yet" in found["store"]["text"]
+    assert before == files(cron)
+
+
+def test_a_server_without_a_store(run):
+    """What a command only sees once it is open is said likewise."""
+    for args in READING:
+        done = run(*args.split(), "--store", "memory:")
+        assert (3, True) == (done.exit_code, "There is no store yet" in done.stderr), done.output
+
+
+@pytest.mark.parametrize("url", URLS[:3])
+def test_the_library(cron, url):
+    """Nor does a program that looks something up; its first save makes both."""
+    environ = {"TOKENKEEP_KEY_FILE": str(cron / "home" / "keys")}
+    before = files(cron)
+    keeper, other = (Keeper(tokenkeep.open_store(url, environ=environ)) for _ in range(2))
+
+    with pytest.raises(TokenNotFound) as caught:
+        keeper.get(user="ana")
+    assert os.path.realpath(url[10:] if "sqlite" in url else "tokens.json") in str(caught.value)
+    with pytest.raises(TokenNotFound, match="which is not there yet"):
+        keeper.get(id="customer-42")
+    for look in (keeper.renew, keeper.revoke, keeper.end):
+        with pytest.raises(TokenNotFound, match="tokens"):
+            look("tk_" + "0" * 32)
+    assert keeper.delete("customer-42") is None
+    keeper.store.delete_tokens()
+    keeper.store.touch("tk_" + "0" * 32, 1.0)
+    assert [] == [*keeper.tokens()] == keeper.store.get_tokens()
+    keeper.sweep()
+    keeper.close()
+    assert before == files(cron)
+
+    saved = other.save(Token(user="ana", access_token="a"))  # two first processes agree
+    assert saved == keeper.store.find_token(Token(user="ana"))
+    again = keeper.save(Token(user="bo", access_token="b"))
+    assert {saved, again} == {*tokenkeep.open_store(url, environ=environ).get_tokens()}
+
+
+@pytest.mark.parametrize("url", URLS[:2])
+def test_both_save_first(cron, url):
+    """Both have looked before there was anything: one header, one key, both rows."""
+    environ = {"TOKENKEEP_KEY_FILE": str(cron / "home" / "keys")}
+    stores = [tokenkeep.open_store(url, environ=environ) for _ in range(3)]
+    for store in stores:
+        assert store.find_token(Token(user="u1")) is None
+        assert store.backend.read(HEADER) is None
+
+    for number, store in enumerate(stores):
+        store.save_token(Token(user=f"u{number}", access_token=f"a{number}", client_id="c"))
+
+    for store in stores:
+        assert 3 == len(store.get_tokens())
+        assert store.find_token(Token(user="u1"))
+    assert 1 == len({store.store_id for store in stores})
+
+
+def test_asked_for_at_once(cron):
+    """A program that starts can have it made, and learns whether it can be."""
+    key = cron / "home" / "keys"
+    tokenkeep.open_store("sqlite:///t.db", environ={"TOKENKEEP_KEY_FILE": str(key)}, make=True)
+    assert key.exists()
+    assert (cron / "cron" / "t.db").exists()
+
+    (cron / "file").write_text("")
+    environ = {"TOKENKEEP_KEY_FILE": str(cron / "file" / "keys")}
+    with pytest.raises(tokenkeep.ConfigurationError, match="file/keys"):
+        tokenkeep.open_store("sqlite:///new.db", environ=environ, make=True)
+    assert not (cron / "cron" / "new.db").exists()
+
+
+def test_what_the_six_methods_say():
+    """A store of somebody's own is named by its class."""
+    with pytest.raises(TokenNotFound, match="no such token in a ListStore"):
+        Keeper(ListStore()).get(id="x")

@@ -1,0 +1,164 @@
+"""One row that does not open hides no other one."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import logging
+import sqlite3
+from contextlib import closing
+from dataclasses import replace
+
+import pytest
+
+from tokenkeep import Keeper, StoreError, StoreTampered, Token, open_store
+from tokenkeep.records import ROW
+
+COUNT = 40
+DAMAGES = {
+    "a broken seal": lambda record: replace(record, sealed=record.sealed[:-1] + b"x"),
+    "no seal": lambda record: replace(record, sealed=b""),
+    "an unknown key": lambda record: replace(record, key=7),
+    "a newer tokenkeep's": lambda record: replace(record, sealed=b"\x09" + record.sealed),
+    "another row's": lambda record: replace(record, version="0" * 32),
+}
+
+
+def damaged(store, token, how):
+    """Change what is stored of a token past the library."""
+    backend = store.backend
+    record = backend.read(str(token.id).removeprefix("tk_"))
+    backend.delete(record.id)
+    backend.write(DAMAGES[how](record), replaces=None)
+    return str(token.id)
+
+
+@pytest.fixture(params=["sqlite:///tokens.db", "file:///tokens.json"])
+def rows(request, configured, environment):  # noqa: ARG001  # its providers first
+    """A store of some rows, and what is in it."""
+    environment.setenv("TOKENKEEP_STORE", request.param)
+    with open_store() as store:
+        tokens = [
+            store.save_token(
+                Token(
+                    user=f"u{n}",
+                    access_token=f"a{n}",
+                    refresh_token=f"r{n}",
+                    client_id="c",
+                    data_center="us",
+                    expires_at=9e9,
+                )
+            )
+            for n in range(COUNT)
+        ]
+        yield store, tokens
+
+
+@pytest.fixture
+def row(rows):
+    """The store, and a row in the midst of it."""
+    store, tokens = rows
+    return store, sorted(tokens, key=lambda token: str(token.id))[COUNT // 2]
+
+
+@pytest.mark.parametrize("how", DAMAGES)
+def test_the_others_are_there(run, row, how, tmp_path):
+    """Listed, exported, copied and handed out by the library; and the one is named."""
+    store, token = row
+    bad = damaged(store, token, how)
+
+    listed = run("list")
+    assert (1, COUNT - 1) == (listed.exit_code, listed.stdout.count("\n"))
+    assert bad in listed.stderr
+    assert COUNT - 1 == run("list", "--json").stdout.count("\n")
+
+    exported = run("export", "--official-csv", "sdk.csv", "--yes")
+    assert (1, True) == (exported.exit_code, bad in exported.stderr)
+    assert COUNT - 1 == (tmp_path / "sdk.csv").read_text().count("\n") - 1
+
+    copied = run("copy", "configured", "sqlite:///copy.db", "--json")
+    assert 1 == copied.exit_code
+    assert COUNT - 1 == json.loads(copied.stdout.splitlines()[-1])["rows"]["new"]
+    assert bad in copied.stdout
+
+    told = []
+    handler = logging.Handler()
+    handler.emit = lambda record: told.append(record.getMessage())
+    logger = logging.getLogger("tokenkeep")
+    logger.addHandler(handler)
+    try:
+        assert COUNT - 1 == len(store.get_tokens())
+    finally:
+        logger.removeHandler(handler)
+    assert bad in told[0]
+    tokens, seen = Keeper(store).tokens(), []
+    with pytest.raises(StoreError, match=bad):
+        seen.extend(next(tokens) for _ in range(COUNT))
+    seen = [*itertools.islice(Keeper(store).tokens(), COUNT - 1)]
+    assert COUNT - 1 == len(seen)
+
+
+@pytest.mark.parametrize("how", [each for each in DAMAGES if "newer" not in each])
+@pytest.mark.parametrize("by", ["id", "user", "another's"])
+def test_it_can_be_deleted(run, row, how, by):
+    """By its id, and by its user; and any other one as ever."""
+    store, token = row
+    bad = damaged(store, token, how)
+    other = next(each for each in store.get_tokens())
+    words = {"id": [bad], "user": ["--user", token.user], "another's": [other.id]}[by]
+
+    done = run("delete", *words, "--yes")
+
+    assert 0 == done.exit_code, done.output
+    gone = str(other.id) if by == "another's" else bad
+    left = [record for record in store.backend.scan(None, 100) if record.kind == ROW]
+    assert COUNT - 1 == len(left)
+    assert gone.removeprefix("tk_") not in {record.id for record in left}
+
+
+@pytest.mark.parametrize("more", [["--environment", "production"], []])
+def test_another_row_of_its_user(run, row, more):
+    """Which one is meant, nobody knows: nothing is deleted."""
+    store, token = row
+    store.save_token(token.but(id=None, version=None, environment="sandbox", api_domain=None,
+                               refresh_token="other", access_token="other"))  # fmt: skip
+    bad = damaged(store, token, "a broken seal")
+
+    done = run("delete", "--user", token.user, *more, "--yes")
+
+    assert (1, True) == (done.exit_code, bad in done.stderr)
+    assert COUNT == len(store.get_tokens())
+
+
+def test_delete_all(row):
+    """All of them, but for what a newer tokenkeep wrote."""
+    store, token = row
+    bad = damaged(store, token, "a newer tokenkeep's")
+    other = next(iter(store.get_tokens()))
+    store.swap(other.with_renewal(to_revoke=(("refresh_token", "x"),)))
+
+    with pytest.raises(StoreError, match=bad):
+        store.delete_tokens()
+
+    assert [bad.removeprefix("tk_")] == [
+        record.id for record in store.backend.scan(None, 100) if record.kind == ROW
+    ]
+
+
+def test_a_damaged_database(run, store, tmp_path):
+    """To try again later is of no use: status 1."""
+    for number in range(300):
+        store.save_token(Token(user=f"u{number}", access_token="a" * 200, client_id="c"))
+    store.close()
+    path = tmp_path / "tokens.db"
+    with closing(sqlite3.connect(path)) as db:
+        db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    content = bytearray(path.read_bytes())
+    content[8192:] = b"\xff" * (len(content) - 8192)
+    path.write_bytes(content)
+
+    done = run("list")
+
+    assert (1, True) == (done.exit_code, "is damaged" in done.stderr), done.output
+    with pytest.raises(StoreTampered, match="backup"), open_store() as again:
+        again.get_tokens()

@@ -1,0 +1,57 @@
+"""What does not belong there is named where it comes in, and so is what does."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+import tokenkeep
+from tokenkeep import Keeper, Token
+from tokenkeep.stores.list import ListStore
+
+
+def type_of(wrong):
+    return type(wrong).__name__
+
+
+WRONG = [5, object(), b"tk_1", ["x"], {"user": "ana"}]
+
+
+@pytest.fixture(params=["vault", "six methods"])
+def keeper(request):
+    if request.param == "vault":
+        return Keeper(tokenkeep.open_store("memory:", keys_newest_first=[bytes(32)], environ={}))
+    return Keeper(ListStore())
+
+
+@pytest.mark.parametrize("wrong", [*WRONG, Path("tokens.db")], ids=type_of)
+def test_a_store(wrong):
+    """Its URL, or a store."""
+    name = type(wrong).__name__
+    with pytest.raises(TypeError, match=f"named by its URL, such as .* not by a {name}"):
+        tokenkeep.open_store(wrong, environ={})
+    for given in (wrong, "sqlite:///tokens.db", Token()):
+        with pytest.raises(TypeError, match="A store belongs here, as "):
+            Keeper(given)
+
+
+@pytest.mark.parametrize("wrong", [*WRONG, "tk_0123"], ids=type_of)
+def test_a_token(keeper, wrong):
+    """Looked up, saved: the text says how an id is given."""
+    for door in (keeper.get, keeper.save, keeper.store.save_token):
+        with pytest.raises(TypeError, match=f"Token belongs here, not a {type(wrong).__name__}"):
+            door(wrong)
+    assert [] == keeper.store.get_tokens()
+
+
+@pytest.mark.parametrize("wrong", [*WRONG, "tk_0123"], ids=type_of)
+def test_the_sdks(wrong, tmp_path, monkeypatch):
+    """What it saved was lost in silence."""
+    zoho_sdk = pytest.importorskip("tokenkeep.integrations.zoho_sdk")
+    monkeypatch.setenv("TOKENKEEP_KEYS", tokenkeep.generate_key())
+    with pytest.raises(TypeError, match="OAuthToken belongs here"):
+        zoho_sdk.SDKStore(f"sqlite:///{tmp_path}/t.db").save_token(wrong)
+    if not isinstance(wrong, str):
+        with pytest.raises(TypeError, match="named by its URL"):
+            zoho_sdk.SDKStore(wrong)
