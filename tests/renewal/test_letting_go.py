@@ -17,6 +17,7 @@ from tokenkeep import (
     LoginNeeded,
     ProviderRefused,
     ProviderUnavailable,
+    StoreError,
     StoreTampered,
     StoreUnavailable,
     Token,
@@ -99,6 +100,19 @@ def test_claim_of_a_call_that_was_not_made(rotating, trouble):
 
     with pytest.raises(StoreUnavailable, match="The disk is full"):
         rotating.get()
+
+
+@TROUBLE
+@pytest.mark.parametrize("method", ["find", "unread", "prepare"])
+def test_claim_of_a_journal_that_fails(rotating, method, trouble):
+    """Whatever the journal raises before the call, nobody waits for a claim that is of no use."""
+    setattr(rotating.here.journal, method, failing(trouble))
+
+    with pytest.raises((OSError, StoreError)):
+        rotating.get()
+
+    assert rotating.stored.renewal.claim is None
+    assert rotating.get(rotating.there).pair == ("access-2", "login-1/1")
 
 
 # The journal

@@ -137,7 +137,7 @@ class Attempt:
             return None
         try:
             entry = self._late.left(held, self._provider)
-        except TokenKeepError:
+        except BaseException:
             self._release(held, unsent=True)
             raise
         if entry is not None:
@@ -305,7 +305,7 @@ class Attempt:
             return None
         try:
             return self._journal.prepare(held.refresh_token)
-        except StoreUnavailable:
+        except BaseException:
             self._release(held, unsent=True)
             raise
 
