@@ -157,7 +157,7 @@ class StoreURL:
             known: The type of each option there is.
 
         Raises:
-            ConfigurationError: An option is unknown, given twice, blank or of another type.
+            ConfigurationError: An option is unknown, given twice or of another type.
         """
         found: dict[str, Any] = {}
         for name, value in self.query:
@@ -169,8 +169,6 @@ class StoreURL:
                 )
             if name in found:
                 raise ConfigurationError(f"The option {name!r} is given twice")
-            if known[name] is str:
-                refuse_blank(name, value)
             try:
                 found[name] = known[name](value)
             except ValueError:
