@@ -140,7 +140,7 @@ BLANK = {
     "sql+sqlite:////tmp/t.db?timeout=": "timeout",
     "rediss://:hunter2@db/0?ssl_ca_certs=": "ssl_ca_certs",
     "rediss://db?ssl_cert_reqs=%09": "ssl_cert_reqs",
-    "redis://db?ssl_ca_path=": "ssl_ca_path",
+    "rediss://db?ssl_ca_path=&ssl_check_hostname=true": "ssl_ca_path",
     "dynamodb://eu-central-1/t?endpoint_url=": "endpoint_url",
 }
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
 
-from tokenkeep.backends.urls import StoreURL
+from tokenkeep.backends.urls import StoreURL, refuse_blank
 from tokenkeep.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -48,6 +48,9 @@ def parse(url: str, own: Mapping[str, type]) -> tuple[str, dict[str, Any]]:
             hint="The credentials are found as boto3 finds them; "
             "another address goes into the option endpoint_url",
         )
+    for option, value in parsed.query:
+        if option in _CONNECTION:
+            refuse_blank(option, value)
     flags = {option for option, kind in own.items() if kind is bool}
     found = parsed.options(
         {**_CONNECTION, **{option: str if option in flags else own[option] for option in own}}

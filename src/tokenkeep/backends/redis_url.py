@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import quote, unquote, unquote_plus
 
 from tokenkeep.backends.exposure import exposure
-from tokenkeep.backends.urls import StoreURL
+from tokenkeep.backends.urls import StoreURL, refuse_blank
 from tokenkeep.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -100,6 +100,7 @@ class RedisURL:
         for name, value in given.items():
             if name in tls and not secure:
                 raise ConfigurationError(f"The option {name!r} needs a rediss:// URL")
+            refuse_blank(name, value)
             if name in _OBJECTS:  # the driver would go on without a word
                 raise _not_to_follow(name)
             if name == _HOST_CHECK and value.lower() not in _TRUTHS:

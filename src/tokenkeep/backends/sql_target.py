@@ -99,8 +99,8 @@ class Target:
             )
         query = _QUERY.fullmatch(url)
         parts = ((query and query[1]) or "").split("&")
-        options_of("&".join(filter(None, parts)), parsed.get_backend_name())
-        for name, value in driver.items():
+        written = options_of("&".join(filter(None, parts)), parsed.get_backend_name())
+        for name, value in (*written, *driver.items()):
             refuse_blank(name, value)
         options = {**_options(parsed), **{n: v for n, v in own.items() if v is not None}}
         self.table: str = str(options.get("table", TABLE))

@@ -41,33 +41,29 @@ def options_of(query: str, scheme: str) -> tuple[tuple[str, str], ...]:
     """
     Take a URL's query apart.
 
-    Drivers leave out an option that is blank, in silence: then TLS is off
-    because a variable was empty.
-
     Args:
         query: What is behind the question mark. Empty if there is nothing.
         scheme: For errors.
 
     Raises:
-        ConfigurationError: It is not ``name=value``, or a value is blank.
+        ConfigurationError: It is not ``name=value``.
     """
     from urllib.parse import parse_qsl
 
     try:
-        options = parse_qsl(query, strict_parsing=bool(query), keep_blank_values=True)
+        return tuple(parse_qsl(query, strict_parsing=bool(query), keep_blank_values=True))
     except ValueError:
         raise ConfigurationError(
             f"The options of the {scheme} URL can't be read",
             hint="They are written ?name=value&name=value",
         ) from None
-    for name, value in options:
-        refuse_blank(name, value)
-    return tuple(options)
 
 
 def refuse_blank(name: str, value: object) -> None:
     """
     Make sure that there is something behind an option.
+
+    Drivers leave it out in silence otherwise: then TLS is off because a variable was empty.
 
     Args:
         name: Of the option.
