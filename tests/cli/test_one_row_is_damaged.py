@@ -65,6 +65,7 @@ def row(rows):
 def test_the_others_are_there(run, row, how, tmp_path):
     """Listed, exported, copied and handed out by the library; and the one is named."""
     store, token = row
+    store.add_id("customer-42", token)
     bad = damaged(store, token, how)
 
     listed = run("list")

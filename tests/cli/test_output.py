@@ -69,7 +69,7 @@ def test_a_full_disk(store, args):
     assert err.count(b"\n") <= 2
 
 
-@pytest.mark.parametrize("args", ["list", "show --user u1", "doctor --store memory:"])
+@pytest.mark.parametrize("args", ["list", "show --user u1", "--json list"])
 def test_closed_streams(store, args):
     """A service without standard streams: nothing of the store is opened in their place."""
     store.save_token(Token(user="u1", access_token="a", client_id="c"))
@@ -77,7 +77,7 @@ def test_closed_streams(store, args):
 
     status = subprocess.run(["sh", "-c", words], check=False).returncode
 
-    assert status in (0, 1)
+    assert 0 == status
     assert 1 == len(store.get_tokens())
 
 
