@@ -312,7 +312,7 @@ def test_folders_that_are_made(home, monkeypatch):
     )
     was = os.umask(0)
     try:
-        tokenkeep.open_store(environ={}).close()
+        tokenkeep.open_store(environ={}, make=True).close()
     finally:
         os.umask(was)
 

@@ -52,5 +52,5 @@ def test_names_that_are_none(run):
     unknown = run("sql-schema", "--dialect", "dbase")
     wrong = run("sql-schema", "--dialect", "mysql", "--table", "t; DROP TABLE x")
 
-    assert (1, True) == (unknown.exit_code, "postgresql" in unknown.stderr)
+    assert (2, True) == (unknown.exit_code, "postgresql" in unknown.stderr)
     assert (1, "") == (wrong.exit_code, wrong.stdout)
