@@ -366,6 +366,7 @@ def _plain(raw: bytes, codings: str) -> tuple[bytes, str | None]:
 
 # The first that matches is said.
 _FAULTS: tuple[tuple[type[Exception] | UnionType, str], ...] = (
+    (ssl.SSLEOFError, "closed the connection"),  # its alert may be lost with it
     (WrappedSSLError | ssl.SSLError, "can't be reached: TLS failed"),
     (NameResolutionError, "can't be found: its name does not resolve"),
     (NewConnectionError, "can't be reached: no connection"),
