@@ -26,6 +26,8 @@ from tokenkeep.errors import ConfigurationError, StoreError, StoreUnavailable
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
+    from tokenkeep.backends.base import Risk
+
 _Client = TypeVar("_Client")
 _Result = TypeVar("_Result")
 
@@ -99,7 +101,7 @@ class AWSClient(ForkSafe, Generic[_Client]):
         endpoint = _without_password(client.meta.endpoint_url)
         self.place = Place(name(endpoint), service, endpoint)
         address = urlsplit(endpoint)
-        self.exposure = exposure(
+        self.exposure: list[Risk] = exposure(
             [address.hostname or ""],
             verified=address.scheme == "https",
             hint="Write https:// in endpoint_url",

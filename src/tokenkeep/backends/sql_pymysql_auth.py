@@ -51,7 +51,7 @@ class _WithinTLS:
         return _auth.caching_sha2_password_auth(link, packet)
 
 
-UNPROVEN = {
+UNPROVEN: dict[str, type] = {
     "mysql_clear_password": _Nothing,
     "mysql_old_password": _Nothing,
     "dialog": _Nothing,

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from types import TracebackType
     from typing import Self
 
-ADDRESSES = {
+ADDRESSES: dict[str, tuple[str, ...]] = {
     "127.0.0.1": ("127.0.0.1",),
     "[::1]": ("::1",),
     # A browser goes to either: whoever had the other one would get the code.

@@ -103,7 +103,7 @@ class SecureConnection(Connection, HTTPSConnection):
 
     def _tunnel(self) -> None:
         super()._tunnel()
-        self.at_proxy = None
+        self.at_proxy: str | None = None
 
 
 def connection_to(
