@@ -25,6 +25,9 @@ ROW, ALIAS, LEASE, ENDED, HEADER = "row", "alias", "lease", "ended", "header"
 EVER = 253_402_300_800.0
 """All that is due is due by then: the year 10000, in epoch seconds. MySQL has no infinity."""
 
+NOTICE = 7 * 86_400.0
+"""How long before its end a login is told of, in seconds; see `_due_at`."""
+
 _OURS = "tk_"
 
 _OUTSIDE = {
@@ -174,7 +177,7 @@ def _row(token: Token, keys: DataKeys, tenant_of: Callable[[Token], str | None])
     version, owner = str(token.version), str(token.owner)
     kind = ENDED if token.ended else ROW
     sealed = (kind, *keys.seal(_plain(token), bound=_bound(id_, kind, version, owner)))
-    due_at = (token.updated_at or 0.0) if token.ended or token.renewal.to_revoke else None
+    due_at = _due_at(token)
     access, refresh, grant = _secrets(token, keys)
     digest = keys.digest
     user = digest("user", token.user) if token.user else None
@@ -193,6 +196,21 @@ def _row(token: Token, keys: DataKeys, tenant_of: Callable[[Token], str | None])
         )
     # In the order of a record's fields: by name, it took three times as long.
     return from_row((id_, version, owner, *sealed, *marks, due_at, token.last_used_at))
+
+
+def _due_at(token: Token) -> float | None:
+    """
+    Return from when on a row is to be looked at: for its revocations, or as its login ends.
+
+    That is told `NOTICE` before, or a quarter of its life if that is shorter.
+    """
+    if token.ended or token.renewal.to_revoke:
+        return token.updated_at or 0.0
+    end = token.refresh_expires_at
+    if end is None or not token.refresh_token or token.status is not Status.OK:
+        return None
+    since = max(token.renewal.renewed_at or 0.0, token.logged_in_at or 0.0)
+    return max(0.0, end - min(NOTICE, max(0.0, end - since) / 4))
 
 
 def _secrets(token: Token, keys: DataKeys) -> tuple[str | None, str | None, str | None]:

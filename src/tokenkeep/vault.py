@@ -426,6 +426,18 @@ class Vault(Store):
             if isinstance(token, Token) and (token.ended or token.renewal.to_revoke):
                 yield token
 
+    def ending(
+        self, now: float, on_error: Callable[[TokenKeepError], None] | None = None
+    ) -> Iterator[Token]:
+        """
+        Yield the tokens whose login ends soon by itself, or has ended; *now* is in epoch seconds.
+
+        With *on_error* what does not open is told there, not raised.
+        """
+        for token in self._open(self._rows.due(now), (records.ROW,), on_error):
+            if isinstance(token, Token) and token.status is Status.OK and token.refresh_expires_at:
+                yield token
+
     def tidy(self, now: float, on_error: Callable[[TokenKeepError], None] | None = None) -> int:
         """See `Store.tidy`."""
         gone = 0

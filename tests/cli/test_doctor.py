@@ -10,6 +10,7 @@ import pytest
 
 import tokenkeep
 from tokenkeep.cli import checks as checks_module
+from tokenkeep.testing import FakeClock
 
 
 @pytest.fixture
@@ -139,19 +140,23 @@ DAY = 86_400.0
 
 
 @pytest.mark.parametrize(
-    ("days", "state", "left"),
+    ("since", "days", "state", "left"),
     [
-        (-2, "warning", "expired"),
-        (0.5, "warning", "11 h"),
-        (6.5, "warning", "6 d"),
-        (8, None, "7 d"),
-        (None, None, None),
+        (90, -2, "warning", "expired"),
+        (90, 0.5, "warning", "11 h"),
+        (90, 6.5, "warning", "6 d"),
+        (90, 8, None, "7 d"),
+        (3, 0.9, "warning", "21 h"),
+        (1, 3, None, "2 d"),
+        (1, None, None, None),
     ],
 )
-def test_a_login_that_ends(run, run_json, checks, save, store, days, state, left):  # noqa: PLR0917
-    """Told a week before, by whom it is; list and show say when."""
+def test_a_login_that_ends(run, run_json, checks, save, store, since, days, state, left):  # noqa: PLR0917
+    """Told a week before, or a quarter of its life; by whom it is. list and show say when."""
     ends = None if days is None else time.time() + days * DAY
-    row = save(refresh_expires_at=ends)
+    ana = tokenkeep.Token(user="ana", client_id="c", refresh_token="r", refresh_expires_at=ends)
+    with tokenkeep.open_store(clock=FakeClock(time.time() - since * DAY)) as then:
+        row = then.save_token(ana)
     save("later@example.com:1", refresh_token="later", refresh_expires_at=time.time() + 90 * DAY)
     dead = save("dead@example.com:2", refresh_token="dead", refresh_expires_at=1.0)
     store.save_token(dead.but(status=tokenkeep.Status.REVOKED))
@@ -160,7 +165,7 @@ def test_a_login_that_ends(run, run_json, checks, save, store, days, state, left
 
     assert (0, state) == (status, found.get("logins", {}).get("state"))
     if state:
-        assert "1 login ends within 7 days or has ended" in found["logins"]["text"]
+        assert "1 login ends soon by itself, or has ended" in found["logins"]["text"]
         assert row.user in found["logins"]["text"]
     shown = run_json("show", row.id)
     assert ends == shown["refresh_expires_at"]

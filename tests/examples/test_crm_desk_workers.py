@@ -62,7 +62,9 @@ def test_users_never_mix(desk, zoho):
         list(pool.map(work, tabs))
 
     assert [each.complaints for each in tabs] == [[]] * len(tabs)
-    assert {worker for each in tabs for worker in each.served_by} == desk.processes(20)
+    served_by = {worker for each in tabs for worker in each.served_by}
+    assert desk.processes(20) <= served_by
+    assert 2 == len(served_by)
     for user in PEOPLE:
         names = [each["Last_Name"] for each in zoho.records(user).values()]
         assert len(names) == before[user] + 4 * ROUNDS

@@ -131,7 +131,7 @@ def test_a_format_of_a_later_version(stage, rewrite):
                      lambda: stage.keeper().revoke(ana.id),
                      lambda: stage.keeper().delete(ana.id),
                      lambda: stage.open().save_token(stage.login(ana.user)),
-                     lambda: stage.open().get_tokens()):  # fmt: skip
+                     lambda: list(stage.open().iter_tokens())):  # fmt: skip
         with refused("StoreTooNew") as error:
             question()
         assert "pgrade" in error.why

@@ -31,8 +31,6 @@ if TYPE_CHECKING:
     from tokenkeep.vault import Vault
 
 _SAMPLE = 3
-_SOON = 7 * 86_400.0
-"""How long before its end a login is told of, in seconds."""
 _TIMEOUT = 10.0
 _OTHERS = stat.S_IRWXG | stat.S_IRWXO
 
@@ -62,7 +60,7 @@ class Contents:
 
     Args:
         dead: How many tokens need a new login.
-        ending: How many logins end within `_SOON`, or have ended.
+        ending: How many logins end soon by themselves, or have ended.
         next_end: When the first of them ends, in epoch seconds, and whose it is.
         unconfirmed: How many revocations the provider has not confirmed.
         issuers: The token endpoints of those in use, a few.
@@ -156,8 +154,8 @@ def check_store(url: str, environ: Mapping[str, str], contents: Contents) -> Ite
     if contents.ending:
         end, whose = contents.next_end
         text = (
-            f"{output.counted(contents.ending, 'login ends', 'logins end')} within 7 days or has "
-            f"ended, the first is {whose}: {clock.moment(end)}"
+            f"{output.counted(contents.ending, 'login ends', 'logins end')} soon by itself, or "
+            f"has ended; the first is {whose}: {clock.moment(end)}"
         )
         yield Check("logins", "warning", text, "tokenkeep login")
     if contents.dead:
@@ -179,20 +177,20 @@ def check_server(backend: Backend) -> Iterator[Check]:
 
 
 def check_contents(vault: Vault, contents: Contents) -> Check:
-    """Say whether all tokens open, and count those that matter."""
+    """Say whether tokens open, of which a few are looked at; and count those that matter."""
     closed: list[TokenKeepError] = []
-    count, soon = 0, time.time() + _SOON
     if not vault.is_made:
         return Check("key", "ok", "used with the first token, and made if there is none")
     try:
-        for count, token in enumerate(vault.iter_tokens(on_error=closed.append), 1):  # noqa: B007
-            if len(contents.issuers) < _SAMPLE and token.status is Status.OK and token.issuer:
-                contents.issuers.add(token.issuer)
-            contents.dead += token.status is Status.LOGIN_NEEDED
-            end = refresh_end(token)
-            if end is not None and end <= soon:
-                contents.ending += 1
-                contents.next_end = min(contents.next_end, (end, named(token)))
+        sample = vault.begin_with("", _SAMPLE)
+        in_use = [token for token in sample if token.status is Status.OK and token.issuer]
+        contents.issuers = {str(token.issuer) for token in in_use}
+        dead = vault.iter_tokens(status=Status.LOGIN_NEEDED, on_error=closed.append)
+        contents.dead = sum(1 for _ in dead)
+        for token in vault.ending(time.time(), closed.append):
+            contents.ending += 1
+            end = refresh_end(token) or 0.0
+            contents.next_end = min(contents.next_end, (end, named(token)))
         for row in vault.due(EVER, closed.append):
             contents.unconfirmed += len(row.renewal.to_revoke)
     except TokenKeepError as exc:
@@ -201,7 +199,7 @@ def check_contents(vault: Vault, contents: Contents) -> Check:
         failed = _failed("key", closed[0])
         others = {each.token_id for each in closed} - {closed[0].token_id}
         return replace(failed, text=f"{failed.text}; and {len(others)} more") if others else failed
-    return Check("key", "ok", "opens the store" + (" and its tokens" if count else ""))
+    return Check("key", "ok", "opens the store" + (" and its tokens" if sample else ""))
 
 
 def check_journal(vault: Vault) -> Check:

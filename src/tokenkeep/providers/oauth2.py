@@ -462,7 +462,7 @@ class OAuth2(Provider):
             wait = min(wait, max(self.profile.mint_window, LONGEST_WAIT))
         return CoolingDown(
             what,
-            hint="It throttles this client",
+            hint="It throttles this client: wait",
             until=None if wait is None else self._clock() + wait,
         )
 
