@@ -109,7 +109,7 @@ def cases(path: Path, n: int, rounds: int) -> list[Case]:
 def peak(path: Path, n: int, *, listed: bool) -> float:
     """Return the most memory that listing *n* tokens held at once, in MB."""
     path = path / f"peak-{n}.db"
-    vault = open_store(f"sqlite:///{path}")
+    vault = open_store(f"sqlite:///{path}", make=True)
     if not any(vault.iter_tokens()):
         fill(vault, path, n)
     deque(vault.iter_tokens(), maxlen=0)  # what is loaded or kept once and for all

@@ -147,7 +147,8 @@ class Opened(NamedTuple):
 
 @contextmanager
 def opened(url: str) -> Iterator[Opened]:
-    store, lax = SDKStore(url), SDKStore(open_store(url, max_staleness=3600.0))
+    store = SDKStore(open_store(url, make=True))
+    lax = SDKStore(open_store(url, max_staleness=3600.0))
     cold = Vault(open_backend(url), lax.keeper.store.ring, cache_size=0)
     try:
         yield Opened(store, lax, cold)
@@ -304,7 +305,7 @@ def together(server: Any) -> list[Case]:
 
     url = server.url()
     connection = to(server, url.rpartition("/")[2])
-    vault = open_store(url)
+    vault = open_store(url, make=True)
     fill(vault, connection, range(SMALL))
     rows = [
         Row(t.id, t.user, t.client_id, t.client_secret, t.refresh_token)

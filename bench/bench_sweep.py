@@ -80,7 +80,7 @@ class Swept:
     """
 
     def __init__(self, path: Path, n: int) -> None:
-        vault = open_store(f"sqlite:///{path}")
+        vault = open_store(f"sqlite:///{path}", make=True)
         self._due = list(due(vault))
         self._db = kept_connection(path)
         self._fill(others(n - DUE, self._due[1]))

@@ -26,7 +26,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tokenkeep import Token, Vault, generate_key, records, saving
+from tokenkeep import Token, Vault, generate_key, open_store, records, saving
 from tokenkeep.backends.rows import COLUMNS, to_row
 
 if TYPE_CHECKING:
@@ -250,6 +250,7 @@ def fill(store: Vault, path: Path, n: int) -> list[str]:
             ids.append(records.token_id(record.id))
             yield to_row(record)
 
+    open_store(f"sqlite:///{path}", make=True).close()
     ids: list[str] = []
     insert(path, rows())
     return ids
