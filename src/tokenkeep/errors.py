@@ -178,6 +178,8 @@ class ProviderUnavailable(RenewalError):
     Args:
         what: As for `TokenKeepError`.
         answered: Whether anything came back: if not, its other tokens fare alike.
+        passing: Whether it may be over at once: not where the provider has answered
+            a 4xx that is not known.
         unread: A successful answer that could not be read, a
             `tokenkeep.providers.Reply`: there may be the only token in it. None if
             there is none.
@@ -189,11 +191,13 @@ class ProviderUnavailable(RenewalError):
         what: str,
         *,
         answered: bool = True,
+        passing: bool = True,
         unread: object = None,
         **about: str | None,
     ) -> None:
         super().__init__(what, **about)
         self.answered = answered
+        self.passing = passing
         self.unread = unread
 
 

@@ -50,7 +50,8 @@ class Entry:
         learnt: What else is known now: for each field of the token what it
             was at the claim, and what it is. Written only where it still is that.
         answered_at: In epoch seconds.
-        unread: What there was to read, as `packed` puts it. None once it is read.
+        unread: What there was to read, as `packed` puts it, and when the row had been
+            renewed last (``renewed_at``). None once it is read.
         name: Given by the journal.
     """
 
@@ -93,6 +94,7 @@ class Entry:
             status=self.unread["status"],
             body=b64decode(self.unread["body"]),
             content_type=self.unread["content_type"],
+            fault=self.unread["fault"],
         )
 
 
@@ -101,6 +103,7 @@ def packed(reply: Reply) -> dict[str, Any]:
     return {
         "status": reply.status,
         "content_type": reply.content_type,
+        "fault": reply.fault,
         "body": b64encode(reply.body).decode(),
     }
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import time
 import urllib.parse
+from email.utils import formatdate
 
 import pytest
 from provider_server import as_json, assert_error_is_clean, response
@@ -158,7 +159,9 @@ def test_a_reader_that_is_wrong(serve, token, read):
         (json.dumps({"data": NEW, "status": "ok", "error": None}).encode(), "201 Created", True),
         (json.dumps({"data": NEW, "errcode": 0, "errors": []}).encode(), "200 OK", True),
         (json.dumps({"data": NEW, "error": "0", "error_code": "0"}).encode(), "200 OK", True),
-        (b"", "200 OK", True),
+        (json.dumps({"data": NEW}).encode()[:-9], "200 OK", True),
+        *((nothing, "200 OK", False) for nothing in (b"", b" ", b"[]", b"{}", b"null", b'""')),
+        (b"<!DOCTYPE html><html>Maintenance</html>", "200 OK", False),
         (json.dumps({"data": NEW}).encode(), "502 Bad", False),
         (b'{"error": "something_new"}', "200 OK", False),
         (b'{"errors": [{"code": "something_new"}]}', "200 OK", False),
@@ -392,6 +395,26 @@ def test_end_of_the_access_token(serve, acme, token, fields, seconds):
     assert seconds == acme.refresh(token(server.url)).expires_in
 
 
+@pytest.mark.parametrize("length", [50, 10**7])
+def test_all_but_the_end(serve, acme, token, length):
+    """A document that is whole is an answer, though more was announced."""
+    body = json.dumps(NEW).encode()
+    head = f"HTTP/1.1 200 OK\r\nContent-Length: {len(body) + length}\r\n\r\n"
+    server = serve(head.encode() + body)
+
+    assert acme.refresh(token(server.url)).access_token == NEW["access_token"]
+
+
+@pytest.mark.parametrize("ahead", [3600, -3600])
+def test_end_by_another_clock(serve, acme, token, ahead):
+    """The time is by the provider's clock, wherever ours is."""
+    theirs = NOW + ahead
+    body = json.dumps({**NEW, "expires_at": theirs + 600}).encode()
+    server = serve(response(body, "200 OK", f"Date: {formatdate(theirs, usegmt=True)}"))
+
+    assert acme.refresh(token(server.url)).expires_in == pytest.approx(600, abs=2)
+
+
 @pytest.mark.parametrize("around", ["{}\n", "\r\n{}", " {}\t"])
 def test_blanks_around(serve, acme, token, around):
     """Blanks around a token are no part of it: no header could carry some of them."""
@@ -435,7 +458,8 @@ def test_a_hook_that_is_wrong(serve, token, hook, answer):
     ) as (caught):
         call(token(server.url))
 
-    assert (caught.value.unread is not None) == (hook == "lifetime" or b"200 OK" in answer)
+    kept = hook in ("lifetime", "meaning") and (hook == "lifetime" or b"200 OK" in answer)
+    assert (caught.value.unread is not None) == kept
     assert_error_is_clean(caught.value, "s3cret!", *NEW.values())
 
 

@@ -272,12 +272,25 @@ def test_expires_in(serve, acme, token, value, seconds):
     assert configured.refresh(token(server.url)).expires_in == (seconds or 7200.0)
 
 
-@pytest.mark.parametrize("value", [7, None, "", [], " ", "bad\nX"])
-def test_no_usable_refresh_token(serve, acme, token, value):
-    """What is no refresh token in the answer leaves the old one in place."""
+@pytest.mark.parametrize("value", [None, "", [], " ", "\n", False])
+def test_no_refresh_token(serve, acme, token, value):
+    """An answer without one leaves the old one in place."""
     server = serve({**NEW, "refresh_token": value})
 
     assert acme.refresh(token(server.url)).refresh_token is None
+
+
+@pytest.mark.parametrize("value", [7, "bad\nX", "r\u00e9", {"value": "r2"}, ["r2"]])
+def test_no_usable_refresh_token(serve, acme, token, value):
+    """Where the old one may be spent, the new one is not dropped because it can't be read."""
+    server = serve({**NEW, "refresh_token": value})
+    keeping = OAuth2("hub", profile=Profile(rotates=False))
+
+    with pytest.raises(ProviderUnavailable, match="no usable refresh_token") as caught:
+        acme.refresh(token(server.url))
+
+    assert json.loads(caught.value.unread.body)["refresh_token"] == value
+    assert keeping.refresh(token(server.url)).refresh_token is None
 
 
 @pytest.mark.parametrize(

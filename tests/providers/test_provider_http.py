@@ -145,7 +145,7 @@ def test_no_thread_to_be_had(serve, monkeypatch):
 @pytest.mark.parametrize("error", [OSError(errno.EBADF, "Bad file descriptor"), RuntimeError()])
 def test_tidying_up(serve, monkeypatch, thing, deed, error):
     """What goes wrong in tidying up takes no outcome's place, whatever that is."""
-    good, bad = serve(response(b"{}")), serve(OK + b"Content-Length: 99\r\n\r\n{")
+    good, bad = serve(response(b"{}")), serve(OK + b"Content-Length: 99\r\n\r\n")
     real = getattr(thing, deed)
 
     def fail(self, *args):
@@ -182,7 +182,7 @@ def test_redirect(serve, status, to_another_host):
     ("raw", "what"),
     [
         (b"", "closed the connection without an answer"),
-        (b"HTTP/1.1 200 OK\r\nContent-Length: 99\r\n\r\n{", "in the middle of its answer"),
+        (b"HTTP/1.1 200 OK\r\nContent-Length: 99\r\n\r\n", "in the middle of its answer"),
         (b"SSH-2.0-OpenSSH_9.2\r\n", "not HTTP"),
         (b"HTTP/1.1 200 OK\r\n" + b"X: y\r\n" * 500 + b"\r\n", "not HTTP"),
     ],
@@ -199,13 +199,28 @@ def test_broken_answer(serve, raw, what):
 
 
 def test_too_long(serve):
-    """A megabyte is read to its end, more is no answer."""
+    """A megabyte is read to its end; of more that much is there."""
     longest, longer = serve(response(b"a" * MAX_BODY)), serve(response(b"a" * 5 * MAX_BODY))
 
     assert len(post(longest.url, timeout=20).body) == MAX_BODY
-    with pytest.raises(ProviderUnavailable, match="more than 1,000,000 bytes"):
-        post(longer.url, timeout=20)
+    reply = post(longer.url, timeout=20)
+    assert ("answered more than 1,000,000 bytes", MAX_BODY) == (reply.fault, len(reply.body))
     assert_threads_end()
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        b"Content-Length: 99\r\n\r\n{",
+        b"Transfer-Encoding: chunked\r\n\r\n1\r\n{\r\n",
+        b"Transfer-Encoding: chunked\r\n\r\n1\r\n{\r\n9\r\n",
+    ],
+)
+def test_half_an_answer(serve, raw):
+    """What came before it broke off is there: it may be the only one."""
+    reply = post(serve(OK + raw).url, timeout=20)
+
+    assert ("closed the connection in the middle of its answer", b"{") == (reply.fault, reply.body)
 
 
 def test_chunked(serve):

@@ -609,22 +609,22 @@ ABLATIONS = (
     Ablation(
         "unread, kept",
         "renewal/late.py",
-        "self._journal.put(entry, room)\n                is_kept = True",
+        "self._journal.put(entry, room)\n            is_kept = True",
         "is_kept = False",
         "renewal/test_unread.py::test_read_again",
     ),
     Ablation(
         "unread, a few",
         "renewal/late.py",
-        "if len(self._journal.unread(entry.base_refresh)) < MOST_UNREAD:",
-        "if True:",
-        "renewal/test_unread.py::test_the_first_are_kept",
+        "if len(kept) >= MOST_UNREAD:",
+        "if False:",
+        "renewal/test_unread.py::test_a_few_are_kept",
     ),
     Ablation(
         "unread, read again",
         "renewal/late.py",
-        "unread = self._journal.unread(row.refresh_token)",
-        "unread: list[Entry] = []",
+        "waiting = self._journal.unread(row.refresh_token)",
+        "waiting: list[Entry] = []",
         "renewal/test_unread.py::test_read_again_after_a_rejection",
     ),
     Ablation(
@@ -637,9 +637,46 @@ ABLATIONS = (
     Ablation(
         "unread, out of date",
         "renewal/late.py",
-        "if row is None or row.refresh_token != entry.base_refresh:",
-        "if row is None:",
+        "is_out = row is None or row.refresh_token != entry.base_refresh or is_over(entry, row)",
+        "is_out = row is None",
         "renewal/test_unread.py::test_out_of_date",
+    ),
+    Ablation(
+        "unread, over for a caller",
+        "renewal/late.py",
+        "for each in waiting if not is_over(each, row))",
+        "for each in waiting)",
+        "renewal/test_unread.py::test_taught_too_late",
+    ),
+    Ablation(
+        "unread, over for a sweep",
+        "renewal/late.py",
+        "if read is not None and row is not None and is_over(entry, row):",
+        "if False:",
+        "renewal/test_unread.py::test_taught_too_late",
+    ),
+    Ablation(
+        "left, ended since",
+        "renewal/client.py",
+        "if result is not None and is_usable(\n"
+        "                    self._parts.errors.local(result), self._clock.now()\n"
+        "                ):",
+        "if result is not None:",
+        "renewal/test_unread.py::test_taught_when_it_has_ended",
+    ),
+    Ablation(
+        "insists, left alone",
+        "renewal/attempt.py",
+        'if self.insists and failure and failure == self.known and failure.kind != "throttled":',
+        "if False:",
+        "renewal/test_renewed_deliberately.py::test_while_it_is_left_alone",
+    ),
+    Ablation(
+        "again, nothing that is said for good",
+        "renewal/attempt.py",
+        "if not (isinstance(exc, ProviderUnavailable) and exc.passing):",
+        "if not isinstance(exc, ProviderUnavailable):",
+        "renewal/test_second_call.py::test_what_does_not_pass",
     ),
     Ablation(
         "unread, out of sight",

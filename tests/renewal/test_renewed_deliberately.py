@@ -7,7 +7,16 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 from renewal_scenario import dead_holder
 
-from tokenkeep import LoginNeeded, ProviderUnavailable, Status, Token, TokenRevoked
+from tokenkeep import (
+    CoolingDown,
+    LoginNeeded,
+    ProviderRefused,
+    ProviderUnavailable,
+    RenewalError,
+    Status,
+    Token,
+    TokenRevoked,
+)
 from tokenkeep.decision import Verdict, decide
 
 
@@ -95,12 +104,43 @@ def test_provider_down(world):
     assert world.stored.status is Status.LOGIN_NEEDED
     with pytest.raises(LoginNeeded):
         world.get()
-    with pytest.raises(ProviderUnavailable):  # left alone for a moment, as always
-        world.there.keeper.renew(world.id)
-    world.clock.advance(2)
 
     assert world.here.keeper.renew(world.id).access_token == "access-2"
     assert len(world.provider.sent) == 4
+
+
+def down(world):
+    world.down()
+
+
+def refused(world):
+    world.provider.trouble.append(ProviderRefused("It refuses", error="invalid_client"))
+
+
+@pytest.mark.parametrize("fail", [down, refused])
+def test_while_it_is_left_alone(world, fail):
+    """After a fault, or once the client was corrected there, it need not be waited for."""
+    fail(world)
+    with pytest.raises(RenewalError):
+        world.get()
+    sent = len(world.provider.sent)
+    with pytest.raises(RenewalError):
+        world.get(world.there)
+    assert sent == len(world.provider.sent)
+
+    assert world.there.keeper.renew(world.id).access_token == "access-2"
+    assert sent + 1 == len(world.provider.sent)
+
+
+def test_throttled(world):
+    """The provider's own time counts for everybody."""
+    world.provider.trouble.append(CoolingDown("Slow", until=world.clock.now() + 60))
+    with pytest.raises(CoolingDown):
+        world.get()
+
+    with pytest.raises(CoolingDown):
+        world.here.keeper.renew(world.id)
+    assert len(world.provider.sent) == 1
 
 
 def test_login_meanwhile(world):

@@ -156,8 +156,8 @@ def test_still_not_readable(odd):
     assert kept(odd) == []
 
 
-def test_the_first_are_kept(rotating):
-    """A page that answers everybody for days does not fill the disk; the first has the token."""
+def test_a_few_are_kept(rotating):
+    """Who answers everybody so for days does not fill the disk: the first ones, and the last."""
     rotating.provider.odd = 9
     for _ in range(6):
         rotating.provider.current["login-1"] = 0
@@ -166,7 +166,8 @@ def test_the_first_are_kept(rotating):
         rotating.clock.advance(61)
 
     assert len(kept(rotating)) == MOST_UNREAD
-    assert min(entry.answered_at for entry in kept(rotating)) == 1_800_000_000.0
+    seconds = sorted(entry.answered_at - 1_800_000_000 for entry in kept(rotating))
+    assert seconds == pytest.approx([0, 61, 5 * 61], abs=2)
     assert rotating.here.names().count("unreadable") == 6
 
 
@@ -186,6 +187,7 @@ def test_out_of_date(odd, step):
     swept = odd.beside.keeper.sweep()
 
     assert (swept.discarded, swept.unread) == (1, 0)
+    assert "superseded" in odd.beside.names()
     assert kept(odd) == []
 
 
@@ -223,6 +225,37 @@ def test_seen_to_be_no_loss(odd):
 
     assert odd.beside.keeper.sweep().discarded == 1
     assert odd.beside.names() == ["superseded"]
+
+
+@pytest.mark.parametrize("first", [by_the_next_caller, lambda world: world.beside.keeper.sweep()])
+def test_taught_too_late(odd, first):
+    """What works is not replaced by what was found in it later, which is seen to."""
+    odd.provider.rotates = False
+    odd.provider.current["login-1"] = 0
+    odd.clock.advance(2)
+    pair = odd.get().pair
+    odd.provider.learnt = True
+    odd.clock.advance(3600)
+
+    first(odd)
+    odd.beside.keeper.sweep()
+
+    assert pair[1] == odd.stored.refresh_token == "login-1/0"
+    seen_to = odd.stored.renewal.to_revoke + odd.stored.renewal.replaced
+    assert ("refresh_token", FRESH[1]) in seen_to or FRESH[1] in odd.provider.revoked
+    assert kept(odd) == []
+
+
+@pytest.mark.parametrize("take", [by_the_next_caller, by_a_deliberate_renewal])
+def test_taught_when_it_has_ended(odd, take):
+    """What has ended since is not handed out: its refresh token is used at once."""
+    odd.provider.learnt = True
+    odd.clock.advance(4000)
+
+    take(odd)
+
+    assert odd.stored.pair == ("access-3", "login-1/2")
+    assert odd.stored.expires_at > odd.clock.now()
 
 
 @pytest.mark.parametrize("call", ["put", "unread"])

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
     from tokenkeep.providers.base import Reply
 
+_PAGE = re.compile(r"\s*<(!doctype\s+html|html)", re.IGNORECASE)
+_HOLLOW = re.compile(rb"[\s\[\]{}\"']*(null|true|false)?")
 _NUMBER = re.compile(r"[0-9]{1,15}(\.[0-9]{0,9})?")
 _VISIBLE = re.compile(r"[ -~]+")
 _FORM = "application/x-www-form-urlencoded"
@@ -52,8 +54,6 @@ def fields_of(reply: Reply) -> Mapping[str, object]:
     Raises:
         Unreadable: It is neither.
     """
-    if reply.fault:
-        raise Unreadable(reply.fault)
     if not reply.body.strip():
         raise Unreadable("answered nothing")
     # With a byte order mark is not JSON, but some servers write one. What can't be
@@ -62,15 +62,23 @@ def fields_of(reply: Reply) -> Mapping[str, object]:
     try:
         document = json.loads(text)
     except (ValueError, RecursionError):
-        form = _form(text, reply.content_type or "")
+        # One that is not whole may end within a token.
+        form = None if reply.fault else _form(text, reply.content_type or "")
     else:
         if isinstance(document, Mapping):
             return document
         raise Unreadable("answered JSON that is not an object")
     if form is None:
-        kind = "HTML" if text.lstrip().startswith("<") else "neither JSON nor a form"
+        if reply.fault:
+            raise Unreadable(reply.fault)
+        kind = "HTML" if _PAGE.match(text) else "neither JSON nor a form"
         raise Unreadable(f"answered {kind}")
     return form
+
+
+def may_hold_a_token(body: bytes) -> bool:
+    """Tell whether there may be a token in what could not be read: not in nothing, nor in HTML."""
+    return not (_HOLLOW.fullmatch(body.strip()) or _PAGE.match(body[:1000].decode("latin-1")))
 
 
 def _form(text: str, content_type: str) -> Mapping[str, object] | None:
@@ -87,6 +95,12 @@ def token(fields: Mapping[str, object], name: str) -> str | None:
     value = fields.get(name)
     value = value.strip() if isinstance(value, str) else ""
     return value if _VISIBLE.fullmatch(value) else None
+
+
+def is_said(fields: Mapping[str, object], name: str) -> bool:
+    """Tell whether there is anything in a field, usable or not."""
+    value = fields.get(name)
+    return bool(value.strip() if isinstance(value, str) else value)
 
 
 def scope(fields: Mapping[str, object]) -> str | None:

@@ -88,8 +88,8 @@ class Reply:
             headers came in. None if it sent no date, or a senseless one.
         retry_after: How long it asks to be left alone, in seconds. None if it
             does not say.
-        fault: What keeps *body* from being decoded, in words of our own: then
-            that is as it came. None for nothing.
+        fault: Why *body* is not decoded, or not all there was, in words of our own:
+            then it is as it came. None for nothing.
     """
 
     status: int

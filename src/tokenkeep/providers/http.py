@@ -45,6 +45,7 @@ GRACE = 1.0
 
 _PROMPT = 0.02  # a process that runs wakes up no later than this after its deadline, in seconds
 _CHUNK = 16_384
+_TOO_LONG = f"answered more than {MAX_BODY:,} bytes"
 _OLDEST_DATE = 946_684_800.0  # the year 2000: a clock before it is not set at all
 _MULTIPLE_CHOICES, _BAD_REQUEST = 300, 400
 
@@ -130,13 +131,12 @@ def get_json(url: str, form: Form, *, timeout: float) -> tuple[int, object]:
         raise ConfigurationError("This access token can't be sent: it has control characters")
     address = parse(url)
     reply = _run(_Exchange("GET", address, form, timeout, time.time))
-    fault = reply.fault
-    if not (fault or reply.body.strip()):
+    if not (reply.fault or reply.body.strip()):
         return reply.status, None
+    # Half a document is none.
     with suppress(ValueError, RecursionError):
-        if not fault:
-            return reply.status, json.loads(reply.body)
-    fault = fault or "answered no JSON"
+        return reply.status, json.loads(reply.body)
+    fault = reply.fault or "answered no JSON"
     raise ProviderUnavailable(f"{address.host} {fault} (status {reply.status})")
 
 
@@ -188,12 +188,9 @@ def _no_redirect(host: str, reply: Reply) -> Reply:
         raise ProviderUnavailable(
             f"{host} answered with a redirect (status {reply.status})",
             hint="It is not followed: check the configured address",
+            passing=False,
         )
     return reply
-
-
-class _TooLong(http.client.HTTPException):
-    """The answer is longer than `MAX_BODY`."""
 
 
 class _Exchange:
@@ -309,7 +306,9 @@ class _Exchange:
         try:
             now = self._clock()
             date = _timestamp(response.getheader("Date"))
-            body, fault = _plain(self._read(response), response.getheader("Content-Encoding", ""))
+            body, fault = self._read(response)
+            if fault is None:
+                body, fault = _plain(body, response.getheader("Content-Encoding", ""))
             return Reply(
                 status=response.status,
                 body=body,
@@ -333,17 +332,24 @@ class _Exchange:
             headers["Content-Type"] = f"application/{kind}"
         return {**headers, **self._form.headers}
 
-    def _read(self, response: http.client.HTTPResponse) -> bytes:
+    def _read(self, response: http.client.HTTPResponse) -> tuple[bytes, str | None]:
+        """Return the body and None; or what there was of it, and why that is not all."""
         body = bytearray()
-        while chunk := response.read1(_CHUNK):
-            if self._abandoned:
-                raise TimeoutError
-            body += chunk
-            if len(body) > MAX_BODY:
-                raise _TooLong
-        if response.length:
-            raise http.client.IncompleteRead(b"", response.length)
-        return bytes(body)
+        try:
+            while chunk := response.read1(_CHUNK):
+                if self._abandoned:
+                    raise TimeoutError
+                body += chunk
+                if len(body) > MAX_BODY:
+                    return bytes(body[:MAX_BODY]), _TOO_LONG
+            if response.length:
+                raise http.client.IncompleteRead(b"", response.length)
+        except (OSError, http.client.HTTPException) as exc:
+            # There may be the only token in what came.
+            if self._abandoned or not body:
+                raise
+            return bytes(body), _fault(exc)
+        return bytes(body), None
 
     def _remaining(self) -> float:
         """Return the seconds left; raise TimeoutError if there are none or nobody waits."""
@@ -359,9 +365,7 @@ def _plain(raw: bytes, codings: str) -> tuple[bytes, str | None]:
         body = decoded(raw, codings, limit=MAX_BODY)
     except Undecodable as exc:
         return raw, str(exc)
-    if len(body) > MAX_BODY:
-        raise _TooLong
-    return body, None
+    return (raw, _TOO_LONG) if len(body) > MAX_BODY else (body, None)
 
 
 # The first that matches is said.
@@ -372,7 +376,6 @@ _FAULTS: tuple[tuple[type[Exception] | UnionType, str], ...] = (
     (NewConnectionError, "can't be reached: no connection"),
     (ConnectTimeoutError, "can't be reached: no connection in time"),
     (HTTPError, "can't be reached"),
-    (_TooLong, f"answered more than {MAX_BODY:,} bytes"),
     (http.client.RemoteDisconnected, "closed the connection without an answer"),
     (http.client.IncompleteRead, "closed the connection in the middle of its answer"),
     (http.client.HTTPException, "answered something that is not HTTP"),

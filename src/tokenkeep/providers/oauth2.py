@@ -45,6 +45,7 @@ _UNREAD_HINT = (
     "Try again later; if it stays so, write a read_answer for this provider: docs/providers.md"
 )
 _OK, _FIRST_NOT_OK = 200, 300
+_BAD_REQUEST, _SERVER_ERROR = 400, 500
 _TOO_MANY_REQUESTS = 429
 
 _AUTHENTICATIONS = ("body", "basic", "basic-raw")
@@ -211,14 +212,14 @@ class OAuth2(Provider):
             code_verifier=code_verifier,
         )
         del code_verifier  # crash reports show the locals of each frame
-        with _about(token):
+        with _about(token, keeps=False):
             self._need(token, "grant_token", "client_id")
             hint = "A code works once and for a minute or so: get a new one"
             return self._mint(token, form, hint)
 
     def revoke(self, token: Token) -> None:
         """As `Provider.revoke`; `ConfigurationError` without a revocation endpoint."""
-        with _about(token):
+        with _about(token, keeps=False):
             if not token.access_token:
                 self._need(token, "refresh_token")
             form = self._revocation_form(token)
@@ -275,8 +276,7 @@ class OAuth2(Provider):
 
     def lifetime(self, fields: Mapping[str, object]) -> float | None:
         """Return how long an answer says that its access token lives, in seconds, or None."""
-        lives = answers.seconds(fields.get("expires_in"))
-        return lives or answers.seconds_until(fields.get("expires_at"), self._clock())
+        return answers.seconds(fields.get("expires_in"))
 
     def meaning(self, status: int, fields: Mapping[str, object]) -> type[RenewalError] | None:
         """
@@ -370,14 +370,20 @@ class OAuth2(Provider):
             return self._error(
                 reply, fields, fault or "answered no usable access_token", if_rejected
             )
+        refresh_token = answers.token(fields, "refresh_token")
+        if (
+            refresh_token is None
+            and self.profile.rotates
+            and answers.is_said(fields, "refresh_token")
+        ):
+            return self._unread(reply, f"{self.name} answered no usable refresh_token")
         now = self._clock() + (reply.clock_offset or 0.0)
+        ends = answers.seconds_until(fields.get("expires_at"), now)
         more = {name: value for name, value in fields.items() if name not in _OWN}
         return Answer(
             access_token=access_token,
-            refresh_token=answers.token(fields, "refresh_token")
-            if self.profile.needs_login
-            else None,
-            expires_in=self.lifetime(fields) or known_lifetime or self._lifetime,
+            refresh_token=refresh_token if self.profile.needs_login else None,
+            expires_in=self.lifetime(fields) or ends or known_lifetime or self._lifetime,
             api_domain=_api_domain(fields),
             scope=answers.scope(fields),
             refresh_expires_in=answers.refresh_life(fields, now),
@@ -450,9 +456,16 @@ class OAuth2(Provider):
             return kind(
                 what, error=code, hint=self.hints.get(code.lower()) or hint or _CHECK_CLIENT
             )
-        may_hold_one = if_rejected and _is_ok(reply.status)
-        if kind is not None or answers.has_error(fields) or not may_hold_one:
-            return ProviderUnavailable(what, hint="Try again later")
+        may_hold_one = (
+            if_rejected and _is_ok(reply.status) and answers.may_hold_a_token(reply.body)
+        )
+        if kind is None and may_hold_one and not answers.has_error(fields):
+            return self._unread(reply, what)
+        # Nothing passes that the provider says of the request itself.
+        passing = kind is not None or not _BAD_REQUEST <= reply.status < _SERVER_ERROR
+        return ProviderUnavailable(what, hint="Try again later", passing=passing)
+
+    def _unread(self, reply: Reply, what: str) -> ProviderUnavailable:
         return ProviderUnavailable(what, hint=_UNREAD_HINT, unread=reply)
 
     def _throttled(self, reply: Reply, what: str) -> RenewalError:
@@ -477,12 +490,14 @@ def _api_domain(fields: Mapping[str, object]) -> str | None:
 
 
 @contextmanager
-def _about(token: Token) -> Iterator[None]:
-    """Say of errors which token they are about."""
+def _about(token: Token, *, keeps: bool = True) -> Iterator[None]:
+    """Say of errors which token they are about; what was not read only to who *keeps* it."""
     try:
         yield
     except TokenKeepError as exc:
         exc.token_id, exc.user = token.id, token.user
+        if isinstance(exc, ProviderUnavailable) and not keeps:
+            exc.unread = None
         raise
 
 

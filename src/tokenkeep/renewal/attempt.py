@@ -84,7 +84,8 @@ class Ask:
         rejected: An access token the API has refused. None if there is none.
         client_secret: The secret to renew with. None means the stored one.
         issuer: Where to renew a token that does not say. None means unknown.
-        insists: Whether to ask even where the provider has rejected the refresh token.
+        insists: Whether to ask even where the provider has rejected the refresh token, or
+            is left alone after a failure.
         known: The failure that the caller has found. None if there was none.
     """
 
@@ -102,8 +103,9 @@ class Ask:
         is_answer = is_rejected and failure != self.known
         if self.insists and token.status is Status.LOGIN_NEEDED and not is_answer:
             token = token.but(status=Status.OK)
-            if is_rejected:
-                token = token.with_renewal(failure=None)
+        # What is throttled stays so: that time is the provider's.
+        if self.insists and failure and failure == self.known and failure.kind != "throttled":
+            token = token.with_renewal(failure=None)
         if self.client_secret:
             token = token.but(client_secret=self.client_secret)
         return token.but(issuer=self.issuer) if self.issuer and not token.issuer else token
@@ -217,7 +219,9 @@ class Attempt:
             answer = self._provider.refresh(asked)
         except GrantRejected as exc:
             self._journal.give_back(room)
-            return self._permanent(held, failure_of(exc, asked, self._clock.now()))
+            return self._permanent(
+                held, failure_of(exc, asked, self._clock.now(), last=held.renewal.failure)
+            )
         except RenewalError as exc:
             # What took as long as a call may take is not asked for twice.
             if not is_last and self._clock.monotonic() < ends:
@@ -240,7 +244,7 @@ class Attempt:
         With rotation the first may have spent the refresh token, but whoever came next
         would send that as well. An answer that could not be read has spent it for certain.
         """
-        if not isinstance(exc, ProviderUnavailable):
+        if not (isinstance(exc, ProviderUnavailable) and exc.passing):
             return None
         profile = self._provider.profile
         if exc.unread is not None and self._may_be_spent(held):
@@ -264,7 +268,7 @@ class Attempt:
         self, held: Token, asked: Token, room: str | None, exc: RenewalError, sent_at: float
     ) -> None:
         """Let go after a call without an answer, and remember the failure."""
-        failure = failure_of(exc, asked, self._clock.now())
+        failure = failure_of(exc, asked, self._clock.now(), last=held.renewal.failure)
         exc.token_id, exc.user = held.id, held.user
         if isinstance(exc, CoolingDown):
             exc.until = failure.until

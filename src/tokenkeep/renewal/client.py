@@ -98,7 +98,10 @@ class _Client:
                     return unsaved
             else:
                 result = self._turn(urgent=decision.verdict is Verdict.RENEW_NOW)
-                if result is not None:
+                # An answer that lay in the journal may have ended since.
+                if result is not None and is_usable(
+                    self._parts.errors.local(result), self._clock.now()
+                ):
                     return result
             # While a turn lasted, the token may have been revoked.
             self._read()

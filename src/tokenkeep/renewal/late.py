@@ -31,8 +31,8 @@ if TYPE_CHECKING:
 
 MOST_UNREAD = 3
 """
-How many answers to one refresh token are kept that can't be read: the first has the token,
-and a provider that answers so for days must not fill the disk.
+How many answers to one refresh token are kept that can't be read: the first ones, and the
+last. A provider that answers so for days must not fill the disk.
 """
 
 
@@ -74,8 +74,9 @@ class Late:
         """
         entry = self._journal.find(row.pair)
         if entry is None:
-            unread = self._journal.unread(row.refresh_token)
-            entry = next(filter(None, (read_again(each, row, provider) for each in unread)), None)
+            waiting = self._journal.unread(row.refresh_token)
+            read = (read_again(each, row, provider) for each in waiting if not is_over(each, row))
+            entry = next(filter(None, read), None)
         if entry is None or entry.token_id == row.id:
             return entry
         led_to = self._store.reread(entry.token_id)
@@ -88,20 +89,25 @@ class Late:
         One that still can't be read is kept, and reported, while there may be the only
         token in it: until its refresh token is stored no more, or was good for another renewal.
         """
-        if entry.unread is not None:
-            row = self._store.reread(entry.token_id)
-            read = read_again(entry, row, provider)
-            if read is None:
-                if row is None or row.refresh_token != entry.base_refresh:
-                    self.forget(entry, row)
-                    return "discarded"
-                is_over = (row.renewal.renewed_at or 0.0) > entry.answered_at
-                self._report("superseded" if is_over else "unreadable", row)
-                if is_over:
-                    self.forget(entry, row)
-                return "discarded" if is_over else "unread"
-            entry = read
-        return "discarded" if self.settle(entry, provider) is None else "saved"
+        if entry.unread is None:
+            return "discarded" if self.settle(entry, provider) is None else "saved"
+        row = self._store.reread(entry.token_id)
+        is_out = row is None or row.refresh_token != entry.base_refresh or is_over(entry, row)
+        read = read_again(entry, row, provider)
+        if read is not None and row is not None and is_over(entry, row):
+            with suppress(StoreConflict):  # then the next sweep
+                self._see_to(read, row, provider)
+                self._report("superseded", row)
+                self.forget(entry, row)
+            return "discarded"
+        if read is not None:
+            return "discarded" if self.settle(read, provider) is None else "saved"
+        about = row or Token(id=entry.token_id, user=entry.user)
+        # There may be a token in it that goes on working at the provider.
+        self._report("superseded" if is_out else "unreadable", about)
+        if is_out:
+            self.forget(entry, row)
+        return "discarded" if is_out else "unread"
 
     def keep_unread(
         self, entry: Entry, token: Token, room: str | None, error: TokenKeepError
@@ -109,13 +115,15 @@ class Late:
         """
         Keep an answer that could not be read, and say so in the *error* it is raised with.
 
-        False if it is not: there are enough, or it can't be.
+        False if it can't be.
         """
         is_kept = False
         try:
-            if len(self._journal.unread(entry.base_refresh)) < MOST_UNREAD:
-                self._journal.put(entry, room)
-                is_kept = True
+            kept = self._journal.unread(entry.base_refresh)
+            self._journal.put(entry, room)
+            is_kept = True
+            if len(kept) >= MOST_UNREAD:
+                self._journal.remove(kept[-1])
             error.hint = (
                 "The refresh token may be spent, and the new one in that answer. It is kept: "
                 "teach tokenkeep to read it (docs/providers.md, read_answer), then: "
@@ -229,6 +237,11 @@ def _with_late(row: Token, entry: Entry, habits: saving.Habits) -> Token:
         to_revoke=tuple(each for each in renewal.to_revoke if each != spent),
         replaced=tuple(each for each in renewal.replaced if each != spent),
     )
+
+
+def is_over(entry: Entry, row: Token) -> bool:
+    """Tell whether a row was renewed since an answer came that could not be read."""
+    return entry.unread is not None and row.renewal.renewed_at != entry.unread["renewed_at"]
 
 
 def newer_login(store: Store, gone: Entry | Token) -> Token | None:

@@ -82,7 +82,7 @@ def unread_entry(token: Token, reply: Reply, *, asked: Token, sent_at: float) ->
         learnt={},
         holder=holder.me(),
         answered_at=sent_at,
-        unread=packed(reply),
+        unread={**packed(reply), "renewed_at": token.renewal.renewed_at},
     )
 
 
@@ -195,9 +195,12 @@ def renewed(stored: Token, entry: Entry) -> Token:
     )
 
 
-def failure_of(error: RenewalError, asked: Token, now: float) -> Failure:
-    """Return what is remembered of a failed renewal; *asked* is the token as it was asked with."""
-    last = asked.renewal.failure
+def failure_of(error: RenewalError, asked: Token, now: float, *, last: Failure | None) -> Failure:
+    """
+    Return what is remembered of a failed renewal.
+
+    *asked* is the token as it was asked with, *last* the failure that was remembered till now.
+    """
     credential = credential_digest(asked)
     count = 1 + (last.count if last and last.credential == credential else 0)
     until = None
