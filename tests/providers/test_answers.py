@@ -395,6 +395,13 @@ def test_end_of_the_access_token(serve, acme, token, fields, seconds):
     assert seconds == acme.refresh(token(server.url)).expires_in
 
 
+def test_much_besides(serve, acme, token):
+    """A field that no store could hold is left out, and no other for it."""
+    server = serve({**NEW, "id_token": "i" * 4000, "page": ["p" * 70] * 10_000, "realmId": "7"})
+
+    assert {"id_token": "i" * 4000, "realmId": "7"} == acme.refresh(token(server.url)).extra
+
+
 @pytest.mark.parametrize("length", [50, 10**7])
 def test_all_but_the_end(serve, acme, token, length):
     """A document that is whole is an answer, though more was announced."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 from urllib.parse import parse_qsl
@@ -41,6 +41,10 @@ _NO_ERROR: tuple[object, ...] = (None, False, 0, "", "0", [], {})
 _LEVELS = 5
 _DEEPEST = 20
 _YEAR_2000, _MILLISECONDS = 946_684_800.0, 100_000_000_000
+
+
+MOST_EXTRA = 32_768
+"""How much of an answer is kept beside its tokens, as JSON, in characters: stores have limits."""
 
 
 class Unreadable(ValueError):
@@ -146,6 +150,20 @@ def can_be_kept(value: object, levels: int = _DEEPEST) -> bool:
         and all(isinstance(name, str) for name in names)
         and all(can_be_kept(each, levels - 1) for each in inner)
     )
+
+
+def extra(fields: Mapping[str, object], read: Set[str]) -> dict[str, object]:
+    """Return what a store can keep of the fields that are not *read*, up to `MOST_EXTRA`."""
+    kept: dict[str, object] = {}
+    room = MOST_EXTRA
+    for name, value in fields.items():
+        if name in read or not can_be_kept(value):
+            continue
+        size = len(name) + len(json.dumps(value))
+        if size <= room:
+            kept[name] = value
+            room -= size
+    return kept
 
 
 def seconds(value: object) -> float | None:

@@ -379,7 +379,6 @@ class OAuth2(Provider):
             return self._unread(reply, f"{self.name} answered no usable refresh_token")
         now = self._clock() + (reply.clock_offset or 0.0)
         ends = answers.seconds_until(fields.get("expires_at"), now)
-        more = {name: value for name, value in fields.items() if name not in _OWN}
         return Answer(
             access_token=access_token,
             refresh_token=refresh_token if self.profile.needs_login else None,
@@ -387,7 +386,7 @@ class OAuth2(Provider):
             api_domain=_api_domain(fields),
             scope=answers.scope(fields),
             refresh_expires_in=answers.refresh_life(fields, now),
-            extra={name: value for name, value in more.items() if answers.can_be_kept(value)},
+            extra=answers.extra(fields, _OWN),
             clock_offset=reply.clock_offset,
         )
 
