@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping, Set
+from collections.abc import Container, Mapping
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 from urllib.parse import parse_qsl
@@ -152,7 +152,7 @@ def can_be_kept(value: object, levels: int = _DEEPEST) -> bool:
     )
 
 
-def extra(fields: Mapping[str, object], read: Set[str]) -> dict[str, object]:
+def besides(fields: Mapping[str, object], read: Container[str]) -> dict[str, object]:
     """Return what a store can keep of the fields that are not *read*, up to `MOST_EXTRA`."""
     kept: dict[str, object] = {}
     room = MOST_EXTRA

@@ -386,7 +386,7 @@ class OAuth2(Provider):
             api_domain=_api_domain(fields),
             scope=answers.scope(fields),
             refresh_expires_in=answers.refresh_life(fields, now),
-            extra=answers.extra(fields, _OWN),
+            extra=answers.besides(fields, _OWN),
             clock_offset=reply.clock_offset,
         )
 
