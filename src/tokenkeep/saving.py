@@ -263,6 +263,8 @@ def _changed(stored: Token, token: Token, *, login: str, now: float, habits: Hab
     new_login = {"login": login, "claim": None, "failure": None}
     renewal = stored.renewal.but(**state, **new_login, renewed_at=None, renewed_by=None)
     fresh = stored.but(**changes, status=Status.OK, updated_at=now, renewal=renewal)
+    if token.refresh_token or not fresh.refresh_token:
+        fresh = _with_own(fresh, token)
     if fresh.refresh_token != stored.refresh_token:
         given, mints = _is_given(token), _minted(fresh.access_token, now)
         fresh = _replacing(stored, fresh, habits)
@@ -282,6 +284,11 @@ def _changes(stored: Token, token: Token) -> dict[str, object]:
         # What is stored is the replaced login's, which may be revoked now.
         changes |= {"access_token": None, "expires_at": None}
     return changes
+
+
+def _with_own(fresh: Token, login: Token) -> Token:
+    """Return a row in which nothing is left of what was said of the login before."""
+    return fresh.but(refresh_expires_at=login.refresh_expires_at, extra=login.extra)
 
 
 def first(token: Token, *, login: str, now: float) -> Token:
@@ -335,6 +342,8 @@ def taken(row: Token, carried: Token, *, habits: Habits) -> Token:
             replaced=_union(mine.replaced, its.replaced),
         )
     fresh = gone_on(row, carried).but(history=_in_order(row, carried))
+    if carried.refresh_token:
+        fresh = _with_own(fresh, carried)
     return _replacing(row, fresh, habits)
 
 
