@@ -283,7 +283,9 @@ SAID = {"refresh_expires_at": 900.0, "extra": {"id_token": "old"}}
 """Of the login that is stored: its refresh token has ended."""
 
 
-@pytest.mark.parametrize("said", [{}, {"refresh_expires_at": 5000.0}, {"extra": {"id_token": "n"}}])
+@pytest.mark.parametrize(
+    "said", [{}, {"refresh_expires_at": 5000.0}, {"extra": {"id_token": "new"}}], ids=repr
+)
 @pytest.mark.parametrize(
     "login",
     [

@@ -15,7 +15,6 @@ from tokenkeep.clock import Clock
 from tokenkeep.errors import (
     ConfigurationError,
     KeyMissing,
-    LookupFailed,
     StoreConflict,
     StoreTampered,
     StoreTooNew,
@@ -26,7 +25,7 @@ from tokenkeep.errors import (
 from tokenkeep.events import logger
 from tokenkeep.header import Header
 from tokenkeep.journal import FolderJournal, Journal
-from tokenkeep.lookup import Lookup, credentials, digest_of, require_text
+from tokenkeep.lookup import Lookup, credentials, digest_of, require_id
 from tokenkeep.providers import Providers
 from tokenkeep.records import Alias, Lease
 from tokenkeep.rows import Rows
@@ -178,10 +177,7 @@ class Vault(Store):
 
     def find_token_by_id(self, token_id: str) -> Token | None:
         """See `TokenStore.find_token_by_id`."""
-        if not isinstance(token_id, str):
-            raise LookupFailed("An id is text", hint="Give the one that the store gave")
-        if not token_id.isascii():
-            require_text(Token(id=token_id), ("id",))
+        require_id(token_id)
         return self._recall(("id", token_id), partial(self._aliases.read, token_id))
 
     def reread(self, token_id: str) -> Token | None:
