@@ -150,11 +150,6 @@ class Vault(Store):
             revokes_grant = True  # nothing is revoked on a guess
         return saving.Habits(revokes_grant=revokes_grant, replaced=self._replaced)
 
-    def _needs_login(self, token: Token) -> bool:
-        with suppress(UnknownName):
-            return self.providers.of(token).profile.needs_login
-        return True
-
     # Finding
 
     def find_token(self, token: Token) -> Token | None:
@@ -241,7 +236,7 @@ class Vault(Store):
 
     def save_token(self, token: Token) -> Token:
         """See `TokenStore.save_token`."""
-        token = saving.cleaned(token, needs_login=self._needs_login)
+        token = saving.cleaned(token, needs_login=self.providers.needs_login)
         if token.data_center or token.environment:
             self.providers.expect_known(token)
         self._header.make()
