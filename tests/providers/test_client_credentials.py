@@ -249,6 +249,17 @@ def test_revoked_without_an_endpoint(stage, lives, deleted):
     assert (not deleted) == bool(list(keeper.tokens()))
 
 
+def test_a_login_since_it_was_revoked(stage):
+    """The end in the row is then of another access token: what was to be revoked still is."""
+    keeper = stage.keeper(grant="refresh_token", profile={"revokes_grant": False})
+    alone = ROW.but(access_token="a0", expires_at=stage.clock.now() + 3600)
+    keeper.revoke(keeper.save(alone).id)
+    row = keeper.save(ROW.but(access_token="a1", refresh_token="r1", expires_at=1.0))
+
+    assert 1 == keeper.sweep().unconfirmed
+    assert (("access_token", "a0"),) == keeper.store.reread(row.id).renewal.to_revoke
+
+
 @pytest.mark.parametrize("given", [{}, {"scope": "read"}, {"access_token": "o", "expires_at": 1}])
 def test_in_six_methods(stage, given):
     """A store of one's own knows no providers, its keeper does."""
