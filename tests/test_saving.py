@@ -279,6 +279,51 @@ def test_a_login_without_an_access_token():
     assert save(ROW, refresh_token="r").access_token == ROW.access_token
 
 
+SAID = {"refresh_expires_at": 900.0, "extra": {"id_token": "old"}}
+"""Of the login that is stored: its refresh token has ended."""
+
+
+@pytest.mark.parametrize(
+    "said", [{}, {"refresh_expires_at": 5000.0}, {"extra": {"id_token": "new"}}], ids=repr
+)
+@pytest.mark.parametrize(
+    "login",
+    [
+        {"refresh_token": "r2"},
+        {"refresh_token": "r2", "access_token": "a2", "grant_token": "g2"},
+        {"refresh_token": "r", "access_token": "a2", "grant_token": "g2"},
+        None,
+    ],
+    ids=["refresh token", "grant", "grant with the refresh token of before", "another row's"],
+)
+def test_what_was_said_of_the_login_before(login, said):
+    """A login's end, and what came with it, is as it says itself: not as the one before did."""
+    if login is None:
+        after = taken(ROW.but(**SAID), NAMELESS.but(**said), habits=EACH)
+    else:
+        after = save(ROW.but(**SAID), **login, **said)
+
+    expected = {"refresh_expires_at": None, "extra": {}} | said
+    assert expected == {name: getattr(after, name) for name in expected}
+
+
+@pytest.mark.parametrize(
+    "update",
+    [
+        {"access_token": "a2"},
+        {"refresh_token": "r", "access_token": "a2"},
+        {"grant_token": "g2", "access_token": "a2"},
+        {"scope": "less"},
+    ],
+    ids=repr,
+)
+def test_what_was_said_of_a_login_that_goes_on(update):
+    """The refresh token that stays keeps its end; what an update does not say stays."""
+    after = save(ROW.but(**SAID), **update)
+
+    assert SAID == {name: getattr(after, name) for name in SAID}
+
+
 @pytest.mark.parametrize("status", [Status.REVOKED, Status.LOGIN_NEEDED])
 @is_login
 def test_what_lifts_a_dead_row(status, saved, is_login):

@@ -45,13 +45,26 @@ def test_a_token(keeper, wrong):
     assert [] == keeper.store.get_tokens()
 
 
-@pytest.mark.parametrize("wrong", [*WRONG, "tk_0123"], ids=type_of)
+@pytest.mark.parametrize("wrong", [*WRONG, None, Token(user="ana")], ids=type_of)
+def test_an_id(wrong):
+    """One that is not text leads to nothing, by whatever method."""
+    keeper = Keeper(tokenkeep.open_store("memory:", keys_newest_first=[bytes(32)], environ={}))
+    refused = (keeper.revoke, keeper.end, keeper.delete, keeper.store.find_token_by_id,
+               keeper.store.reread, lambda each: keeper.rejected(each, "access"))  # fmt: skip
+    for door in refused:
+        with pytest.raises(tokenkeep.LookupFailed, match="An id is text"):
+            door(wrong)
+
+
+@pytest.mark.parametrize("wrong", [*WRONG, "tk_0123", None, Token(user="ana")], ids=type_of)
 def test_the_sdks(wrong, tmp_path, monkeypatch):
     """What it saved was lost in silence."""
     zoho_sdk = pytest.importorskip("tokenkeep.integrations.zoho_sdk")
     monkeypatch.setenv("TOKENKEEP_KEYS", tokenkeep.generate_key())
-    with pytest.raises(TypeError, match="OAuthToken belongs here"):
-        zoho_sdk.SDKStore(f"sqlite:///{tmp_path}/t.db").save_token(wrong)
-    if not isinstance(wrong, str):
+    store = zoho_sdk.SDKStore(f"sqlite:///{tmp_path}/t.db")
+    for door in (store.save_token, store.rejected):
+        with pytest.raises(TypeError, match="OAuthToken belongs here"):
+            door(wrong)
+    if wrong is not None and not isinstance(wrong, str):
         with pytest.raises(TypeError, match="named by its URL"):
             zoho_sdk.SDKStore(wrong)

@@ -21,6 +21,7 @@ from tokenkeep.local_swap import complete
 from tokenkeep.providers import Providers
 from tokenkeep.renewal import Ask, Renewer
 from tokenkeep.revoking import Revocations
+from tokenkeep.saving import cleaned
 from tokenkeep.store import existing, not_found, of_one_process
 from tokenkeep.swapping import attempts
 from tokenkeep.sweeping import Swept, sweep
@@ -264,8 +265,8 @@ class Keeper:
             LookupFailed: There is no token in it, something that is not text, or a
                 secret with a blank or a line break around it.
         """
-        expect_token(token)
-        # A six-method store may not know where a token is valid.
+        # A six-method store may not know providers: who logs in, or where a token is valid.
+        token = cleaned(token, needs_login=self.providers.needs_login)
         return self._revocations.confirm(self.store.save_token(self.providers.locate(token)))
 
     def end(self, token_id: str) -> Token:

@@ -9,11 +9,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from tokenkeep.errors import AmbiguousLookup, EmptyLookup, LookupFailed
+from tokenkeep.token import Token
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
-
-    from tokenkeep.token import Token
 
 SECRETS = {"access": "access_token", "refresh": "refresh_token", "grant": "grant_token"}
 """Field of a record that holds a digest -> attribute of the token it is of."""
@@ -147,6 +146,19 @@ def require_text(token: Token, names: Iterable[str] = _ASKED) -> None:
                 f"The {name} {found} is not text",
                 hint="Decode it as UTF-8 where it comes from",
             )
+
+
+def require_id(token_id: object) -> None:
+    """
+    Refuse what is no id.
+
+    Raises:
+        LookupFailed: It is not text.
+    """
+    if not isinstance(token_id, str):
+        raise LookupFailed("An id is text", hint="Give the one that the store gave")
+    if not token_id.isascii():
+        require_text(Token(id=token_id), ("id",))
 
 
 def trimmed(text: str) -> str:

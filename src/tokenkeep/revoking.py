@@ -6,6 +6,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from tokenkeep import holder, saving
+from tokenkeep.decision import CLOCK_SKEW
 from tokenkeep.errors import (
     ConfigurationError,
     ProviderUnavailable,
@@ -73,6 +74,8 @@ class Revocations:
                 not answer now is added. None means that nobody is known to be mute.
         """
         mute = set() if mute is None else mute
+        if spent := self._spent(token):
+            token = self._noted(token, spent)
         whom = token.provider, token.issuer
         if token.renewal.to_revoke and whom in mute:
             return token
@@ -95,6 +98,16 @@ class Revocations:
             else:
                 done.append(asked)
         return self._noted(token, done) if done else token
+
+    def _spent(self, token: Token) -> list[Token]:
+        """Return the access tokens that were to be revoked, and have ended by themselves."""
+        # Of another status, the row's end is of a newer access token.
+        ends = token.expires_at if token.status is Status.REVOKED else None
+        if ends is None or self._clock.now() < ends + CLOCK_SKEW:
+            return []
+        bare = token.but(access_token=None, refresh_token=None)
+        each_one = (bare.but(**dict([each])) for each in token.renewal.to_revoke)
+        return [each for each in each_one if each.access_token]
 
     def _noted(self, token: Token, done: list[Token]) -> Token:
         """Take what was confirmed out of a row, and nothing that came in meanwhile."""

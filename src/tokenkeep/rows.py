@@ -69,7 +69,7 @@ class Rows:
 
     def record_id(self, token_id: str) -> str:
         """Return the id of the record that an id leads to, be it ours or its caller's own."""
-        lookup.require_text(Token(id=token_id), ("id",))
+        lookup.require_id(token_id)
         own = records.record_id(token_id)
         return own or self.header.keys.digest("id", token_id)
 

@@ -18,6 +18,7 @@ from tokenkeep.errors import (
     LookupFailed,
     StaleToken,
     StoreConflict,
+    TokenRevoked,
 )
 from tokenkeep.lookup import SECRETS, are_texts, digest_of, require_sendable, require_text
 from tokenkeep.token import MOST_HAPPENINGS, Happening, Status, Token, expect_token, is_ours
@@ -90,12 +91,13 @@ class Plan(NamedTuple):
     carried: Token | None = None
 
 
-def cleaned(token: Token, *, needs_login: Callable[[Token], bool] = lambda _: True) -> Token:
+def cleaned(token: Token, *, needs_login: Callable[[Token], bool] = lambda _: False) -> Token:
     """
     Return the token with empty strings as None.
 
     *needs_login* says of one without any token whether its provider gives tokens only to who
-    logs in (`tokenkeep.providers.Profile`); it may be anybody's.
+    logs in (`tokenkeep.providers.Profile`); it may be anybody's. A store that knows no
+    providers leaves that to its keeper, who does (`tokenkeep.Keeper.save`).
 
     Raises:
         TypeError: It is no `Token`.
@@ -117,7 +119,7 @@ def cleaned(token: Token, *, needs_login: Callable[[Token], bool] = lambda _: Tr
                 user=token.user,
                 hint="Give epoch seconds, not milliseconds or text; None if it is not known",
             )
-    if not (token.access_token or token.refresh_token or token.grant_token):
+    if not has_token(token):
         is_alone = not needs_login(token)
         if not (is_alone and token.user and token.client_id):
             raise EmptyLookup(
@@ -131,6 +133,11 @@ def cleaned(token: Token, *, needs_login: Callable[[Token], bool] = lambda _: Tr
     if "" not in _texts(token):
         return token
     return token.but(**{name: None for name in _TEXTS if getattr(token, name) == ""})
+
+
+def has_token(token: Token) -> bool:
+    """Tell whether there is an access, refresh or grant token in what is saved."""
+    return bool(token.access_token or token.refresh_token or token.grant_token)
 
 
 def plan(
@@ -159,6 +166,7 @@ def plan(
             written since *token* was read from it.
         StaleToken: The row had this refresh token before.
         DuplicateRefreshToken: Another row has it.
+        TokenRevoked: There is no token in it, and its row is revoked.
     """
     if by_id is None and (token.version or (token.id and is_ours(token.id))):
         raise _conflict(
@@ -241,11 +249,13 @@ def _changed(stored: Token, token: Token, *, login: str, now: float, habits: Hab
 
     Raises:
         StoreConflict: *token* was read from an earlier version, and has other tokens.
+        TokenRevoked: There is none in *token*, and the row is revoked.
     """
     if token.version not in (None, stored.version) and has_other_tokens(token, stored):
         raise _conflict(stored, "This token was written since it was read")
     if token.status in _DEAD:
         return died(stored, token.status, now)
+    _refuse_alone(stored, token)
     logs_in = is_login(stored, token)
     if stored.status in _DEAD and not logs_in:
         return stored
@@ -263,11 +273,29 @@ def _changed(stored: Token, token: Token, *, login: str, now: float, habits: Hab
     new_login = {"login": login, "claim": None, "failure": None}
     renewal = stored.renewal.but(**state, **new_login, renewed_at=None, renewed_by=None)
     fresh = stored.but(**changes, status=Status.OK, updated_at=now, renewal=renewal)
+    if token.refresh_token or not fresh.refresh_token:
+        fresh = _with_own(fresh, token)
     if fresh.refresh_token != stored.refresh_token:
         given, mints = _is_given(token), _minted(fresh.access_token, now)
         fresh = _replacing(stored, fresh, habits)
         fresh = fresh.with_renewal(given=given, mints=mints)
     return fresh.but(logged_in_at=now).having("login", now)
+
+
+def _refuse_alone(stored: Token, token: Token) -> None:
+    """
+    Refuse a save of a client's own row, without any token, once that is revoked.
+
+    Raises:
+        TokenRevoked: It is.
+    """
+    if stored.status is Status.REVOKED and not has_token(token):
+        raise TokenRevoked(
+            "This was revoked, and a save without a token does not bring it back",
+            token_id=stored.id,
+            user=stored.user,
+            hint=f"Delete it first, then save it anew: tokenkeep delete {stored.id}",
+        )
 
 
 def _changes(stored: Token, token: Token) -> dict[str, object]:
@@ -282,6 +310,11 @@ def _changes(stored: Token, token: Token) -> dict[str, object]:
         # What is stored is the replaced login's, which may be revoked now.
         changes |= {"access_token": None, "expires_at": None}
     return changes
+
+
+def _with_own(fresh: Token, login: Token) -> Token:
+    """Return a row in which nothing is left of what was said of the login before."""
+    return fresh.but(refresh_expires_at=login.refresh_expires_at, extra=login.extra)
 
 
 def first(token: Token, *, login: str, now: float) -> Token:
@@ -335,6 +368,8 @@ def taken(row: Token, carried: Token, *, habits: Habits) -> Token:
             replaced=_union(mine.replaced, its.replaced),
         )
     fresh = gone_on(row, carried).but(history=_in_order(row, carried))
+    if carried.refresh_token:
+        fresh = _with_own(fresh, carried)
     return _replacing(row, fresh, habits)
 
 

@@ -84,7 +84,9 @@ class TokenStore(ABC):
 
         Raises:
             EmptyLookup: *token* holds no token at all, and is not of a
-                provider that gives tokens to the client alone.
+                provider that gives tokens to the client alone. A store that
+                knows no providers takes it if it says user and client.
+            TokenRevoked: It holds none, and its row is revoked.
             LookupFailed: A field is not text, or a secret has blanks around it.
             StoreConflict: It was changed or deleted since it was read, or its
                 id is another token's.

@@ -15,7 +15,6 @@ from tokenkeep.clock import Clock
 from tokenkeep.errors import (
     ConfigurationError,
     KeyMissing,
-    LookupFailed,
     StoreConflict,
     StoreTampered,
     StoreTooNew,
@@ -26,7 +25,7 @@ from tokenkeep.errors import (
 from tokenkeep.events import logger
 from tokenkeep.header import Header
 from tokenkeep.journal import FolderJournal, Journal
-from tokenkeep.lookup import Lookup, credentials, digest_of, require_text
+from tokenkeep.lookup import Lookup, credentials, digest_of, require_id
 from tokenkeep.providers import Providers
 from tokenkeep.records import Alias, Lease
 from tokenkeep.rows import Rows
@@ -151,11 +150,6 @@ class Vault(Store):
             revokes_grant = True  # nothing is revoked on a guess
         return saving.Habits(revokes_grant=revokes_grant, replaced=self._replaced)
 
-    def _needs_login(self, token: Token) -> bool:
-        with suppress(UnknownName):
-            return self.providers.of(token).profile.needs_login
-        return True
-
     # Finding
 
     def find_token(self, token: Token) -> Token | None:
@@ -178,10 +172,7 @@ class Vault(Store):
 
     def find_token_by_id(self, token_id: str) -> Token | None:
         """See `TokenStore.find_token_by_id`."""
-        if not isinstance(token_id, str):
-            raise LookupFailed("An id is text", hint="Give the one that the store gave")
-        if not token_id.isascii():
-            require_text(Token(id=token_id), ("id",))
+        require_id(token_id)
         return self._recall(("id", token_id), partial(self._aliases.read, token_id))
 
     def reread(self, token_id: str) -> Token | None:
@@ -245,7 +236,7 @@ class Vault(Store):
 
     def save_token(self, token: Token) -> Token:
         """See `TokenStore.save_token`."""
-        token = saving.cleaned(token, needs_login=self._needs_login)
+        token = saving.cleaned(token, needs_login=self.providers.needs_login)
         if token.data_center or token.environment:
             self.providers.expect_known(token)
         self._header.make()

@@ -21,6 +21,7 @@ from tokenkeep import (
 from tokenkeep.clock import Clock
 from tokenkeep.providers import Profile, Providers
 from tokenkeep.providers.oauth2 import OAuth2
+from tokenkeep.stores.list import ListStore
 from tokenkeep.testing import FakeClock
 
 ROW = Token(provider="acme", user="nightly job", client_id="client", client_secret="s3cret")
@@ -202,6 +203,80 @@ def test_revoked(stage, fetched, has_endpoint):
     assert (fetched and not has_endpoint) == bool(revoked.renewal.to_revoke)
     with pytest.raises(TokenRevoked):
         keeper.get(user="nightly job")
+
+
+def test_revoked_says_what_to_do(stage):
+    """Nobody can log in: it is to be deleted and saved anew, and comes back by nothing less."""
+    keeper = stage.keeper(revocation_endpoint=stage.server.url)
+    saved = keeper.save(ROW)
+    keeper.get(user="nightly job")
+    keeper.revoke(saved.id)
+
+    with pytest.raises(TokenRevoked, match=f"tokenkeep delete {saved.id}") as caught:
+        keeper.get(user="nightly job")
+    assert "log in" not in str(caught.value)
+    changes = ({}, {"client_secret": "another"}, {"id": saved.id}, {"scope": "read"})
+    for row in (ROW.but(**each) for each in changes):
+        for save in (keeper.save, keeper.store.save_token, stage.keeper().save):
+            with pytest.raises(TokenRevoked, match=f"tokenkeep delete {saved.id}") as caught:
+                save(row)
+            assert_error_is_clean(caught.value)
+
+    keeper.delete(saved.id)
+    keeper.save(ROW.but(client_secret="another"))
+    assert keeper.get(user="nightly job").access_token
+    assert "another" == sent(stage.server, -1)[1]["client_secret"]
+
+
+@pytest.mark.parametrize("deleted", [True, False])
+@pytest.mark.parametrize("lives", [3600, 60, None])
+def test_revoked_without_an_endpoint(stage, lives, deleted):
+    """What the server is not told ends by itself, and is not waited for any longer."""
+    new = {"access_token": "a1"} | ({"expires_in": lives} if lives else {})
+    stage.answers["client_credentials"] = new
+    keeper = stage.keeper()
+    keeper.get(id=keeper.save(ROW).id)
+    [row] = keeper.tokens()
+    (keeper.end if deleted else keeper.revoke)(row.id)
+
+    stage.clock.advance((lives or 3600) - 1)
+    assert (0, 1) == ((swept := keeper.sweep()).revoked, swept.unconfirmed)
+    stage.clock.advance(600)
+    swept = keeper.sweep()
+
+    assert ((1, 0) if lives else (0, 1)) == (swept.revoked, swept.unconfirmed)
+    assert lives is None or (0, 0) == ((swept := keeper.sweep()).revoked, swept.unconfirmed)
+    assert (not deleted) == bool(list(keeper.tokens()))
+
+
+def test_a_login_since_it_was_revoked(stage):
+    """The end in the row is then of another access token: what was to be revoked still is."""
+    keeper = stage.keeper(grant="refresh_token", profile={"revokes_grant": False})
+    alone = ROW.but(access_token="a0", expires_at=stage.clock.now() + 3600)
+    keeper.revoke(keeper.save(alone).id)
+    row = keeper.save(ROW.but(access_token="a1", refresh_token="r1", expires_at=1.0))
+
+    assert 1 == keeper.sweep().unconfirmed
+    assert (("access_token", "a0"),) == keeper.store.reread(row.id).renewal.to_revoke
+
+
+@pytest.mark.parametrize("given", [{}, {"scope": "read"}, {"access_token": "o", "expires_at": 1}])
+def test_in_six_methods(stage, given):
+    """A store of one's own knows no providers, its keeper does."""
+    providers = stage.keeper().providers
+    with Keeper(ListStore(), providers=providers, clock=stage.clock) as keeper:
+        saved = keeper.save(ROW.but(**given))
+        assert "a1" == keeper.get(user="nightly job").access_token
+        stage.clock.advance(3600)
+        assert "a2" == keeper.get(id=saved.id).access_token
+        keeper.revoke(saved.id)
+        with pytest.raises(TokenRevoked, match=f"tokenkeep delete {saved.id}"):
+            keeper.save(ROW)
+
+        for other in ("other", None, "nobody"):
+            with pytest.raises(EmptyLookup, match="Give an access, refresh or grant token"):
+                keeper.save(ROW.but(provider=other))
+        assert [saved.id] == [each.id for each in keeper.tokens()]
 
 
 def test_another_provider_that_needs_no_login():

@@ -67,6 +67,7 @@ def test_parameters(*, serve, token, body, parameters):
 @pytest.mark.parametrize(
     ("name", "value"),
     [("X-Api-Key", HIDDEN), ("notion-version", "2022-06-28"), ("USER-AGENT", "app/1"),
+     ("authorization", f"Bearer {HIDDEN}"),
      ("accept", "application/vnd.acme+json"), ("Content-Type", "application/vnd.acme")],
 )  # fmt: skip
 def test_headers(*, serve, token, call, name, value):
@@ -113,6 +114,9 @@ OPTIONS = [
     {"headers": {"X Key": HIDDEN}},
     {"headers": {"host": HIDDEN}},
     {"headers": {"Content-Length": "7", "X-Key": HIDDEN}},
+    {"headers": {"Authorization": HIDDEN}, "client_auth": "basic"},
+    {"headers": {"authorization": HIDDEN, "X-Key": "x"}, "client_auth": "basic"},
+    {"headers": {"AUTHORIZATION": HIDDEN}, "client_auth": "basic-raw", "body": "json"},
     {"headers": {"X-Key": HIDDEN}, "body": "xml"},
     {"parameters": {"audience": HIDDEN}, "unknown": 1},
 ]

@@ -67,6 +67,11 @@ _NO_TLS = (
     "Check its certificate, and the options for TLS in the URL",
 )
 
+_NO_NACL = (
+    "it asks for a login by Ed25519, for which a package is missing here",
+    "Install it: pip install PyNaCl. Or let the user log in another way: docs/sql.md",
+)
+
 _REASONS: dict[Code, tuple[str, str]] = {
     **dict.fromkeys((1045, 1698, 3118, "28P01", "28000"), _NO_LOGIN),
     **dict.fromkeys((1049, "3D000"), _NO_DATABASE),
@@ -88,6 +93,7 @@ _REASONS: dict[Code, tuple[str, str]] = {
 # The server's own words, where a driver gives no code (PostgreSQL's before the login),
 # or one code for all (PyMySQL's 2003).
 _WORDS = (
+    (r"'pynacl' package is required", _NO_NACL),
     (r"server requested a cleartext password", _IN_CLEAR),
     (r"authentication failed|role .* does not exist|pg_hba", _NO_LOGIN),
     (r"no password supplied", _NO_LOGIN),

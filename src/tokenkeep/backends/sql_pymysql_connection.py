@@ -74,6 +74,9 @@ class Bounded(Connection):
             raise err.OperationalError(
                 CR.CR_MALFORMED_PACKET, "It does not answer as MySQL does"
             ) from None
+        except RuntimeError as exc:  # the login that the server asks for takes a package
+            self._force_close()
+            raise err.OperationalError(CR.CR_AUTH_PLUGIN_CANNOT_LOAD, str(exc)) from None
         if self._asks_for_tls and not isinstance(self._sock, ssl.SSLSocket):
             # PyMySQL before 1.2 went on in clear with a server that offers no TLS.
             self._force_close()

@@ -210,8 +210,7 @@ class SDKStore:
             SDKException: It could not be stored, or it is revoked and this is
                 no new login.
         """
-        if not isinstance(token, OAuthToken):
-            raise TypeError(f"The SDK's OAuthToken belongs here, not a {type(token).__name__}")
+        _expect_token(token)
         with _sdk_errors:
             environment = _environment()
             # By now the SDK has set the environment to the token's own; the
@@ -320,8 +319,10 @@ class SDKStore:
                 nothing is done: the call made once more is made with that.
 
         Raises:
+            TypeError: It is no OAuthToken.
             SDKException: It can't be renewed.
         """
+        _expect_token(token)
         with _sdk_errors:
             token_id = str(token.get_id())
             # The SDK's object keeps its first access token for good; what the
@@ -566,6 +567,11 @@ class _Handed(threading.local):
         self.tokens[token_id] = access_token
         if len(self.tokens) > _MOST_HANDED:
             del self.tokens[next(iter(self.tokens))]
+
+
+def _expect_token(given: object) -> None:
+    if not isinstance(given, OAuthToken):
+        raise TypeError(f"The SDK's OAuthToken belongs here, not a {type(given).__name__}")
 
 
 def ours(token: Any, place: Place | None, **known: object) -> Token:

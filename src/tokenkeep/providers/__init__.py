@@ -169,6 +169,12 @@ class Providers:
                 raise
         return made
 
+    def needs_login(self, token: Token) -> bool:
+        """Tell whether somebody logs in before there are tokens; True of a provider not known."""
+        with suppress(UnknownName):
+            return self.of(token).profile.needs_login
+        return True
+
     def locate(self, token: Token) -> Token:
         """Fill in provider, data centre, environment and issuer where they can be known."""
         provider = self.of(token)

@@ -173,6 +173,11 @@ class OAuth2(Provider):
         if taken := sorted(_ASKED & self._parameters.keys()):
             raise ConfigurationError(f"parameters can't set {taken[0]}: each call has its own")
         self._headers = check_headers(given)
+        if "Authorization" in self._headers and client_auth != "body":
+            raise ConfigurationError(
+                f"headers can't set Authorization where client_auth is {client_auth}, which does",
+                hint='Leave one of them out; client_auth = "body" goes with the header',
+            )
         self.profile: Profile = self.profile if profile is None else profile
         if grant == "client_credentials":
             # No refresh token, so none that could be lost.

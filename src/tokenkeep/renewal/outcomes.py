@@ -28,6 +28,8 @@ if TYPE_CHECKING:
     from tokenkeep.providers.base import Answer, Provider, Reply
 
 _LOGIN_HINT = "Let the user log in again, e.g. with: tokenkeep login"
+_ANEW_HINT = "To go on, delete it and save it anew: tokenkeep delete"
+"""For what may be a client's own: without a refresh token, maybe nobody ever logs in."""
 
 
 def answered(
@@ -257,6 +259,7 @@ def dead(token: Token) -> TokenKeepError:
     """Return the error for a token that is not handed out any more."""
     about = {"token_id": token.id, "user": token.user, "hint": _LOGIN_HINT}
     if token.status is Status.REVOKED:
+        about["hint"] = _LOGIN_HINT if token.refresh_token else f"{_ANEW_HINT} {token.id}"
         return TokenRevoked("This token was revoked", **about)
     if token.status is Status.OK:
         return LoginNeeded("The access token has expired and there is no refresh token", **about)

@@ -110,11 +110,12 @@ class StoreContract(DeadContract):
         assert [token.user for token in store.get_tokens()] == ["bob"]
 
     def test_nothing_to_save(self, store: TokenStore) -> None:
-        """A save without any token is an error, and stores nothing."""
+        """A save without any token, and not of a user's client, is an error and stores nothing."""
         nothing = {"access_token": "", "refresh_token": None, "grant_token": None}
 
-        with pytest.raises(EmptyLookup):
-            store.save_token(full(**nothing))
+        for whom in ("user", "client_id"):
+            with pytest.raises(EmptyLookup):
+                store.save_token(full(**nothing | {whom: None}))
 
         assert store.get_tokens() == []
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import sys
 
 import pytest
 from cases import refused
@@ -61,6 +62,23 @@ def test_mysql(certificate, how, tls):
 
     assert b"hunter2" not in told.heard
     assert told.asked.is_set() or how == "sha256 from the start"
+
+
+@pytest.mark.parametrize("tls", ["", "&ssl_mode=required"])
+def test_a_login_that_takes_a_package(certificate, tls, monkeypatch):
+    """The server chooses how: what is missing here is named, nothing of the driver's is raised."""
+    monkeypatch.setitem(sys.modules, "nacl", None)  # installed or not
+    talk = mysql("client_ed25519", certificate=certificate if tls else None)
+
+    told = asked(talk, "mysql", tls, said="pip install PyNaCl")
+
+    assert b"hunter2" not in told.heard
+
+
+@pytest.mark.parametrize("plugin", ["parsec", "authentication_kerberos_client", "unheard_of"])
+def test_a_login_that_is_not_known(plugin):
+    """One that the driver does not have is named likewise."""
+    asked(mysql(plugin), "mysql", said=plugin)
 
 
 @pytest.mark.parametrize("tls", ["", "&sslmode=require", "&sslmode=prefer", "&sslmode=disable"])
