@@ -264,7 +264,7 @@ def own_folder(
             path = _walked(path.parent, owner, closed=False, make=make) / path.name
         _expect_own_folder(path, make=make, owner=None if below else owner)
     except _Unsafe as exc:
-        hint = f"Let it belong to root or to user {owner}. {instead}"
+        hint = _for_root(f"Let it belong to root or to user {owner}. {instead}")
         raise StoreUnavailable(f"{path} can't be used: {exc.what}", hint=hint) from None
     except (FileNotFoundError, NotADirectoryError, PermissionError) as exc:
         if make:
@@ -350,10 +350,17 @@ def _expect_one_name(path: Path, found: os.stat_result) -> None:
 
 
 def _foreign(path: Path, why: str) -> StoreUnavailable:
-    hint = "Look who has put it there, and move it away; tokenkeep makes its own"
-    if _POSIX and os.geteuid() == 0:
-        hint = f"If it is its owner's who runs tokenkeep here, run this as that user. Else: {hint}"
-    return StoreUnavailable(f"{path} can't be used: {why}; it is left as it is", hint=hint)
+    return StoreUnavailable(
+        f"{path} can't be used: {why}; it is left as it is",
+        hint=_for_root("Look who has put it there, and move it away; tokenkeep makes its own"),
+    )
+
+
+def _for_root(hint: str) -> str:
+    """Return what to do; for root first what is likelier: a service has its answers there."""
+    if not _POSIX or os.geteuid() != 0:
+        return hint
+    return f"If tokenkeep runs as its owner here, run this as that user, too. Else: {hint}"
 
 
 def _walked(path: Path, owner: int, *, closed: bool = True, make: bool = False) -> Path:
