@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import subprocess
 import tempfile
 from contextlib import nullcontext
 from pathlib import Path
@@ -280,22 +281,22 @@ def test_a_folder_that_is_there_first(tmp_path, plant, said, make):
     assert "move it away" in str(caught.value)
 
 
-def lying(at):
+def put_open(at):
     """A volume of containers, as Kubernetes' emptyDir is: root's, open to all."""
     put(f"{at}/state/", 0, 0o777)
 
 
 WAYS = {
     "this user's": (lambda at: put(f"{at}/state/", ME, 0o700), None),
-    "root's, open to all": (lying, None),
+    "root's, open to all": (put_open, None),
     "root's, sticky": (lambda at: put(f"{at}/state/", 0, 0o1777), None),
     "this user's link": (
         lambda at: (put(f"{at}/real/", ME, 0o700), link(f"{at}/state", "real", ME)),
         None,
     ),
-    "root's journal": (lambda at: (lying(at), put(f"{at}/state/journal/", 0, 0o777)), None),
+    "root's journal": (lambda at: (put_open(at), put(f"{at}/state/journal/", 0, 0o777)), None),
     "root's journal, root's store": (
-        lambda at: (lying(at), put(f"{at}/state/journal/", 0, 0o777),
+        lambda at: (put_open(at), put(f"{at}/state/journal/", 0, 0o777),
                     put(f"{at}/state/journal/store/", 0, 0o777)),
         None,
     ),
@@ -411,6 +412,43 @@ def test_rights_that_can_not_be_taken_away(world, fork, caplog, mode):
     assert said.startswith(f"{world}/journal is open to other users (mode {mode:o})")
     assert "sealed" in said
     assert "take them away" in said
+
+
+@pytest.mark.parametrize("mounted", [True, False])
+def test_a_folder_above_that_is_open(world, fork, caplog, mounted):
+    """So it is for a folder on the way; but volumes of containers are open, to nobody else."""
+    if mounted and not can_mount():
+        pytest.skip("no mounts here")
+    put_open(world)
+
+    def work(say):
+        if mounted:
+            mount_read_only()  # nothing yet, in a namespace of its own
+            options = ["-t", "tmpfs", "-o", "mode=777"]
+            subprocess.run(["mount", *options, "volume", world / "state"], check=True)
+        for _ in range(3):
+            with owned.own_folder(world / "state/journal/store", make=True, below=world / "state"):
+                pass
+        for each in caplog.messages:
+            say(each)
+
+    said = fork(work).end()
+
+    assert len(said) == (0 if mounted else 1)
+    assert all(f"{world}/state is open to other users" in each for each in said)
+
+
+@pytest.mark.parametrize("mode", [0o700, 0o777, 0o755])
+def test_root_gives_back_what_it_has_made_before(tmp_path, mode):
+    """A journal of root's beside somebody's store becomes his: closed, it would lock him out."""
+    put(tmp_path / "tokens.db", ME, 0o600)
+    put(f"{tmp_path}/journal/", 0, mode)
+
+    with owned.own_folder(tmp_path / "journal", like=tmp_path / "tokens.db") as folder:
+        folder.write("name", b"x")
+
+    assert {ME} == {each.stat().st_uid for each in tmp_path.rglob("*")}
+    assert 0o700 == (tmp_path / "journal").stat().st_mode & 0o777
 
 
 def test_another_name_elsewhere(tmp_path):
