@@ -411,7 +411,7 @@ def test_rights_that_can_not_be_taken_away(world, fork, caplog, mode):
 
     assert said.startswith(f"{world}/journal is open to other users (mode {mode:o})")
     assert "sealed" in said
-    assert "take them away" in said
+    assert "take away the answers" in said
 
 
 @pytest.mark.parametrize("mounted", [True, False])

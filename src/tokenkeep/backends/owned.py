@@ -452,10 +452,11 @@ def _others_write(found: os.stat_result) -> bool:
 @cache
 def _warn_of_open(folder: Path, mode: int) -> None:
     _log.warning(
-        "%s is open to other users (mode %o): they can't read the answers that wait in it or "
-        "below it, which are sealed, but who may write there can take them away",
+        "%s is open to other users (mode %o): who may write there can take away the answers "
+        "that wait below it, though not read them: they are sealed. If you can: chmod go-w %s",
         folder,
         mode,
+        folder,
     )
 
 
