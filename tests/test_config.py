@@ -279,10 +279,10 @@ def test_literal_quotes(home, name, value, shown, around):
 
 @pytest.mark.parametrize(
     ("mode", "safe"),
-    [(0o600, True), (0o644, True), (0o444, True), (0o664, False), (0o646, False), (0o666, False)],
+    [(0o600, True), (0o644, True), (0o444, True), (0o664, True), (0o646, False), (0o666, False)],
 )
 def test_who_may_write_the_configuration(write, mode, safe):
-    """It says where tokens are sent: others may read it, and not write it."""
+    """It says where tokens are sent: others may read it, and only one's own group may write it."""
     environ = write('store = "memory:"')
     Path(environ["TOKENKEEP_CONFIG"]).chmod(mode)
 

@@ -268,3 +268,68 @@ def test_a_provider_that_rotates(stranger, redis_server):
     assert said.startswith(StoreUnavailable.__name__)
     assert "TOKENKEEP_STATE" in said
     assert found == "None"
+
+
+@pytest.fixture
+def renew_as(world, fork, zoho, redis_server):
+    """Renew a login that rotates, as a user with a folder for the journal; return its token."""
+    if os.geteuid() != 0:
+        pytest.skip("only root can become somebody else")
+    zoho.options.rotation = "rotate_reuse_kills"
+    (world / "config.toml").write_text(
+        f"{emulator_configuration(zoho)}\n[providers.zoho.profile]\nrotates = true\n"
+    )
+    environ = {
+        "TOKENKEEP_KEYS": tokenkeep.generate_key(),
+        "TOKENKEEP_CONFIG": str(world / "config.toml"),
+    }
+    url = redis_server.url()
+    token = Token(
+        user=zoho.user.name,
+        client_id=zoho.client.client_id,
+        client_secret=zoho.client.client_secret,
+        refresh_token=zoho.refresh_token(),
+        api_domain=zoho.us.api_url,
+    )
+    with tokenkeep.open_store(url, environ=environ) as vault:
+        token = vault.save_token(token)
+
+    def renew(user, state):
+        def work(say):
+            os.setgroups([])
+            os.setgid(user)
+            os.setuid(user)
+            with tokenkeep.open_store(
+                url, environ=environ | {"TOKENKEEP_STATE": str(state)}
+            ) as vault:
+                refusal(lambda: say(str(Keeper(vault).renew(token.id).access_token)), say)
+
+        (said,) = fork(work).end()
+        return said
+
+    return renew
+
+
+@pytest.mark.parametrize("state", ["volume", "volume/below", "volume/home/.local/state"])
+@pytest.mark.parametrize("turns", [[0, NOBODY_KNOWS, 0], [NOBODY_KNOWS, 0, NOBODY_KNOWS]])
+def test_root_beside_the_service(world, zoho, renew_as, state, turns):
+    """What root renews in its container (`docker exec -u root`) takes nothing from the service."""
+    for user in turns:
+        said = renew_as(user, world / state)
+        assert zoho.is_active(said), said
+
+    assert {NOBODY_KNOWS} == {each.stat().st_uid for each in (world / "volume").rglob("*")}
+
+
+def test_root_where_nothing_says_whose_it_is(world, zoho, renew_as):
+    """In a folder of root's, open to all, the service's answers are not root's: it is told how."""
+    (world / "open").mkdir()
+    (world / "open").chmod(0o777)
+
+    for user in (NOBODY_KNOWS, 0, NOBODY_KNOWS):
+        said = renew_as(user, world / "open")
+        if user:
+            assert zoho.is_active(said), said
+        else:
+            assert f"open/journal belongs to user {NOBODY_KNOWS}" in said
+            assert "run this as that user" in said

@@ -234,14 +234,15 @@ class FolderJournal(Journal):
 
     Args:
         folder: Made with mode 0700 when it is first needed; or what returns
-            it, asked each time: None where there is no place for it.
+            it, asked each time, behind the folder that was named for it and that
+            it is below: None where there is no place for it.
         header: The keys of the store it belongs to.
         like: A file whose owner may use it, too, where this process is root's.
     """
 
     def __init__(
         self,
-        folder: Path | Callable[[], Path | None],
+        folder: Path | Callable[[], tuple[Path, Path] | None],
         header: Header,
         *,
         like: Path | None = None,
@@ -382,13 +383,10 @@ class FolderJournal(Journal):
         if name.endswith(_PART):
             return None
         raise StoreTampered(
-            f"The journal entry {self._place()}/{name} does not open: it was changed, or is "
+            f"The journal entry {folder.path}/{name} does not open: it was changed, or is "
             "another store's",
             hint="Move it away; its user may have to log in again",
         )
-
-    def _place(self) -> Path | None:
-        return self._where() if callable(self._where) else self._where
 
     @contextmanager
     def _open(self, *, make: bool = False) -> Iterator[OwnFolder]:
@@ -399,21 +397,24 @@ class FolderJournal(Journal):
             FileNotFoundError: There is none, and none is to be made.
             StoreUnavailable: It can't be used.
         """
-        place = self._place()
-        if place is None:
+        found = self._where() if callable(self._where) else (None, self._where)
+        if found is None:
             if not make:
                 raise FileNotFoundError
             raise StoreUnavailable(
                 "There is no home folder for the journal, where answers wait to be saved",
                 hint=f"Name a folder in {STATE}",
             )
+        named, place = found
+        instead = f"Or name another folder in {STATE}" if named else ""
         try:
-            with own_folder(place, make=make, like=self._like) as folder:
+            with own_folder(
+                place, make=make, like=self._like, below=named, instead=instead
+            ) as folder:
                 yield folder
         except OSError as exc:
             if isinstance(exc, FileNotFoundError) and not make:
                 raise
-            instead = f"Or name another folder in {STATE}" if callable(self._where) else ""
             refuse(place, exc, instead)
 
     def _write(self, folder: OwnFolder, name: str, content: bytes) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import subprocess
 import tempfile
 from contextlib import nullcontext
 from pathlib import Path
@@ -114,7 +115,10 @@ CONFIGURATIONS = {
     "ours, all can read": (alone(ME, 0o644), None),
     "root's, all can read": (alone(0, 0o644), None),
     "root's, in our folder": (below(ME, 0o700, file=(0, 0o644)), None),
-    "the group can write": (alone(ME, 0o664), "others can write"),
+    "our group can write": (alone(ME, 0o664), None),
+    "our group can write root's": (alone(0, 0o660, ME), None),
+    "another group can write": (alone(ME, 0o664, OTHER), "others can write"),
+    "our group and all can write": (alone(ME, 0o666), "others can write"),
     "all can write": (alone(0, 0o666), "others can write"),
     "somebody else's": (alone(OTHER, 0o644), f"belongs to user {OTHER}"),
     "somebody else's folder": (below(OTHER, 0o755), f"belongs to user {OTHER}"),
@@ -275,6 +279,191 @@ def test_a_folder_that_is_there_first(tmp_path, plant, said, make):
         pass
 
     assert "move it away" in str(caught.value)
+
+
+def put_open(at):
+    """A volume of containers, as Kubernetes' emptyDir is: root's, open to all."""
+    put(f"{at}/state/", 0, 0o777)
+
+
+WAYS = {
+    "this user's": (lambda at: put(f"{at}/state/", ME, 0o700), None),
+    "root's, open to all": (put_open, None),
+    "root's, sticky": (lambda at: put(f"{at}/state/", 0, 0o1777), None),
+    "this user's link": (
+        lambda at: (put(f"{at}/real/", ME, 0o700), link(f"{at}/state", "real", ME)),
+        None,
+    ),
+    "root's journal": (lambda at: (put_open(at), put(f"{at}/state/journal/", 0, 0o777)), None),
+    "root's journal, root's store": (
+        lambda at: (put_open(at), put(f"{at}/state/journal/", 0, 0o777),
+                    put(f"{at}/state/journal/store/", 0, 0o777)),
+        None,
+    ),
+    "somebody else's": (
+        lambda at: put(f"{at}/state/", OTHER, 0o777),
+        "the folder {at}/state belongs to user 54321",
+    ),
+    "below somebody else's": (
+        lambda at: (put(f"{at}/state/", OTHER, 0o755), put(f"{at}/state/journal/", ME, 0o700)),
+        "the folder {at}/state belongs to user 54321",
+    ),
+    "somebody else's link": (
+        lambda at: (put(f"{at}/real/", ME, 0o700), link(f"{at}/state", "real", OTHER)),
+        "the link {at}/state belongs to user 54321",
+    ),
+    "somebody else's link in it": (
+        lambda at: (put(f"{at}/real/", ME, 0o700), put(f"{at}/state/", ME, 0o1777),
+                    link(f"{at}/state/journal", "../real", OTHER)),
+        "the link {at}/state/journal belongs to user 54321",
+    ),
+    "somebody else's journal": (
+        lambda at: (put(f"{at}/state/", 0, 0o1777), put(f"{at}/state/journal/", OTHER, 0o777)),
+        "the folder {at}/state/journal belongs to user 54321",
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("make", "said"), WAYS.values(), ids=WAYS)
+def test_on_the_way_to_it(world, fork, make, said):
+    """What is below a folder that was named goes only where root or this user has led it."""
+    make(world)
+    place = world / "state" / "journal" / "store"
+    before = sorted(world.rglob("*"))
+
+    def work(say):
+        os.setgroups([])
+        os.setgid(ME)
+        os.setuid(ME)
+        for deed in (True, False):
+            try:
+                with owned.own_folder(
+                    place, make=deed, below=world / "state", instead="Or name another"
+                ) as folder:
+                    if deed:
+                        folder.write("name", b"x")
+                    say(folder.read("name", 1).decode())
+            except StoreUnavailable as exc:
+                say(str(exc))
+
+    came = fork(work).end()
+
+    if said is None:
+        assert came == ["x", "x"]
+        return
+    for each in came:
+        assert said.format(at=world) in each
+        assert each.endswith(f"Let it belong to root or to user {ME}. Or name another")
+    assert before == sorted(world.rglob("*"))
+
+
+STATES = {
+    "there": ("state", ["state"], ME),
+    "with its journal": ("state", ["state", "state/journal"], ME),
+    "to be made in his home": ("home/.local/state/tokenkeep", ["home"], ME),
+    "root's": ("state", [], 0),
+}
+
+
+@pytest.mark.parametrize(("state", "there", "owner"), STATES.values(), ids=STATES)
+def test_root_makes_what_is_somebody_s(world, state, there, owner):
+    """What root makes below a folder that was named is its owner's, or of the nearest above it."""
+    for each in there:
+        put(f"{world}/{each}/", owner, 0o700)
+    place = world / state / "journal" / "store"
+
+    with owned.own_folder(place, make=True, below=world / state) as folder:
+        folder.write("name", b"x")
+
+    assert (place / "name").read_bytes() == b"x"
+    assert {owner} == {each.stat().st_uid for each in world.rglob("*")}
+
+
+def test_root_leaves_what_is_another_s(world):
+    """Beside the owner of the folder that was named, root believes nobody; it says what to do."""
+    put(f"{world}/state/", ME, 0o700)
+    put(f"{world}/state/journal/", ME, 0o700)
+    put(f"{world}/state/journal/store/", OTHER, 0o700)
+
+    with (
+        pytest.raises(StoreUnavailable, match=r"belongs to user.*run this as that user"),
+        owned.own_folder(world / "state/journal/store", below=world / "state"),
+    ):
+        pass
+
+
+@pytest.mark.parametrize("mode", [0o777, 0o1777, 0o757])
+def test_rights_that_can_not_be_taken_away(world, fork, caplog, mode):
+    """A folder of root's that stays open is used; it is said once what others can do there."""
+    put(f"{world}/journal/", 0, mode)
+
+    def work(say):
+        os.setgroups([])
+        os.setgid(ME)
+        os.setuid(ME)
+        for _ in range(3):
+            with owned.own_folder(world / "journal", make=True) as folder:
+                folder.write("name", b"x")
+        for each in caplog.messages:
+            say(each)
+
+    (said,) = fork(work).end()
+
+    assert said.startswith(f"{world}/journal is open to other users (mode {mode:o})")
+    assert "sealed" in said
+    assert "take away the answers" in said
+
+
+@pytest.mark.parametrize("mounted", [True, False])
+def test_a_folder_above_that_is_open(world, fork, caplog, mounted):
+    """So it is for a folder on the way; but volumes of containers are open, to nobody else."""
+    if mounted and not can_mount():
+        pytest.skip("no mounts here")
+    put_open(world)
+
+    def work(say):
+        if mounted:
+            mount_read_only()  # nothing yet, in a namespace of its own
+            options = ["-t", "tmpfs", "-o", "mode=777"]
+            subprocess.run(["mount", *options, "volume", world / "state"], check=True)
+        for _ in range(3):
+            with owned.own_folder(world / "state/journal/store", make=True, below=world / "state"):
+                pass
+        for each in caplog.messages:
+            say(each)
+
+    said = fork(work).end()
+
+    assert len(said) == (0 if mounted else 1)
+    assert all(f"{world}/state is open to other users" in each for each in said)
+
+
+@pytest.mark.parametrize("mode", [0o700, 0o777, 0o755])
+def test_root_gives_back_what_it_has_made_before(tmp_path, mode):
+    """A journal of root's beside somebody's store becomes his: closed, it would lock him out."""
+    put(tmp_path / "tokens.db", ME, 0o600)
+    put(f"{tmp_path}/journal/", 0, mode)
+
+    with owned.own_folder(tmp_path / "journal", like=tmp_path / "tokens.db") as folder:
+        folder.write("name", b"x")
+
+    assert {ME} == {each.stat().st_uid for each in tmp_path.rglob("*")}
+    assert 0o700 == (tmp_path / "journal").stat().st_mode & 0o777
+
+
+def test_another_name_elsewhere(tmp_path):
+    """What others link into a folder that is open to them is not written over."""
+    put(f"{tmp_path}/journal/", 0, 0o777)
+    put(tmp_path / "mine", 0, 0o600)
+    os.link(tmp_path / "mine", tmp_path / "journal" / "name")
+
+    with (
+        owned.own_folder(tmp_path / "journal") as folder,
+        pytest.raises(StoreUnavailable, match="another name elsewhere"),
+    ):
+        folder.write("name", b"")
+
+    assert (tmp_path / "mine").read_text() == "content"
 
 
 FILES = {

@@ -14,6 +14,7 @@ import os
 import stat
 from codecs import BOM_UTF8
 from contextlib import contextmanager, suppress
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -115,15 +116,18 @@ def make_folder(path: Path) -> None:
 
 
 def _content(path: Path, *, secret: bool) -> str:
-    where = _walked(path) if _POSIX else path
+    where = path
+    if _POSIX:
+        where = _walked(path, os.geteuid())
+        _expect_file(where.lstat())
     handle = os.open(where, os.O_RDONLY | _AT_ONCE)
     with os.fdopen(handle, "rb") as file:
         found = os.fstat(handle)
         _expect_file(found)
         if _POSIX and not _is_read_only(handle):
-            _expect_owner("it", found)
+            _expect_owner("it", found, os.geteuid())
             is_ours = found.st_uid == os.geteuid() or _is_exchangeable(where.parent)
-            _expect_mode(path, stat.S_IMODE(found.st_mode), secret=secret, is_ours=is_ours)
+            _expect_mode(path, found, secret=secret, is_ours=is_ours)
         content = file.read(LONGEST + 1)
     if len(content) > LONGEST:
         raise OSError(errno.EFBIG, f"it is longer than {LONGEST:,} bytes")
@@ -135,19 +139,19 @@ class OwnFolder:
     A folder of this user's alone, held open: what takes its place meanwhile is not touched.
 
     Args:
-        path: Where it is.
+        path: Where it is; for errors.
         handle: Its descriptor. None where folders have none; then it goes by its path.
         owner: Whose its files are, a user id.
     """
 
     def __init__(self, path: Path, handle: int | None, owner: int | None) -> None:
-        self._path = path
+        self.path = path
         self._handle = handle
         self._owner = owner
 
     def names(self) -> list[str]:
         """Return the names of what is in it, in order."""
-        return sorted(os.listdir(self._path if self._handle is None else self._handle))  # noqa: PTH208  # a descriptor
+        return sorted(os.listdir(self.path if self._handle is None else self._handle))  # noqa: PTH208  # a descriptor
 
     def read(self, name: str, longest: int) -> bytes:
         """
@@ -193,10 +197,10 @@ class OwnFolder:
         return os.stat(self._at(name), dir_fd=self._handle, follow_symlinks=False).st_mtime
 
     def _at(self, name: str) -> str:
-        return name if self._handle is not None else str(self._path / name)
+        return name if self._handle is not None else str(self.path / name)
 
     def _opened(self, name: str, flags: int) -> int:
-        path = self._path / name
+        path = self.path / name
         try:
             handle = os.open(self._at(name), flags | _AT_ONCE, 0o600, dir_fd=self._handle)
             try:
@@ -204,6 +208,8 @@ class OwnFolder:
                 _expect_file(found)
                 if self._owner is not None:
                     _expect_own(path, found, self._owner)
+                    if flags & os.O_WRONLY:
+                        _expect_one_name(path, found)
             except BaseException:
                 os.close(handle)
                 raise
@@ -217,19 +223,32 @@ class OwnFolder:
 
 
 @contextmanager
-def own_folder(path: Path, *, make: bool = False, like: Path | None = None) -> Iterator[OwnFolder]:
+def own_folder(
+    path: Path,
+    *,
+    make: bool = False,
+    like: Path | None = None,
+    below: Path | None = None,
+    instead: str = "",
+) -> Iterator[OwnFolder]:
     """
-    Open a folder that is this user's alone; rights that others have to it are taken away.
+    Open a folder that is this user's alone, or root's; rights that others have are taken away.
+
+    Where they can't be, that is warned of once.
 
     Args:
         path: Where it is; not a link.
         make: Whether it is made, with those above it, if it is missing.
         like: A file that it belongs to: for root, the folder is its owner's as well.
+        below: The folder that was named for it, and which it is in; for root as *like*, and if
+            it is missing, the one above it counts. All folders and links on the way have to be
+            root's or this owner's.
+        instead: What else may be done where they are not.
 
     Raises:
         FileNotFoundError: There is none, or none that this user could have made.
         OSError: It can't be opened or made.
-        StoreUnavailable: Somebody else made it, or it is no folder.
+        StoreUnavailable: Somebody else made it or what is on the way, or it is no folder.
     """
     if not _POSIX:
         if make:
@@ -237,63 +256,132 @@ def own_folder(path: Path, *, make: bool = False, like: Path | None = None) -> I
         path.lstat()
         yield OwnFolder(path, None, None)
         return
-    owner = os.geteuid()
-    if owner == 0 and like is not None:
-        with suppress(OSError):
-            owner = like.stat().st_uid
-    handle = _folder_handle(path, owner, make=make)
+    owner, near = os.geteuid(), below or like
+    if owner == 0 and near is not None:
+        owner = _owner_of(near)
+    try:
+        if below is not None:
+            path = _walked(path.parent, owner, closed=False, make=make) / path.name
+        _expect_own_folder(path, make=make, owner=None if below else owner)
+    except _Unsafe as exc:
+        hint = _for_root(f"Let it belong to root or to user {owner}. {instead}")
+        raise StoreUnavailable(f"{path} can't be used: {exc.what}", hint=hint) from None
+    except (FileNotFoundError, NotADirectoryError, PermissionError) as exc:
+        if make:
+            raise
+        # Where this user can't go there is nothing of his.
+        raise FileNotFoundError(errno.ENOENT, "there is none", str(path)) from exc
+    handle = os.open(path, os.O_RDONLY | os.O_DIRECTORY | _AT_ONCE)
     try:
         found = os.fstat(handle)
         _expect_own(path, found, owner)
-        if found.st_mode & _OTHERS:
-            os.fchmod(handle, 0o700)
-            mode = stat.S_IMODE(found.st_mode)
-            _log.warning("%s was open to other users (mode %o); it no longer is", path, mode)
-        yield OwnFolder(path, handle, owner)
+        if os.geteuid() == 0 and found.st_uid != owner:
+            with suppress(OSError):  # on a file system that knows no owners
+                os.fchown(handle, owner, -1)
+        _close_to_others(path, handle, found)
+        yield OwnFolder(path, handle, os.fstat(handle).st_uid)
     finally:
         os.close(handle)
 
 
-def _folder_handle(path: Path, owner: int, *, make: bool) -> int:
+def _owner_of(near: Path) -> int:
+    """Return whose a file or folder is; if there is none, whose the nearest folder above it is."""
+    for each in (near, *near.absolute().parents):
+        with suppress(OSError):
+            return each.stat().st_uid
+    return os.geteuid()
+
+
+def _expect_own_folder(path: Path, *, make: bool, owner: int | None) -> None:
     try:
         found = path.lstat()
-    except (FileNotFoundError, NotADirectoryError, PermissionError) as exc:
+    except FileNotFoundError:
         if not make:
-            # Where this user can't go there is nothing of his.
-            raise FileNotFoundError(errno.ENOENT, "there is none", str(path)) from exc
-        make_folder(path)
-        if owner != os.geteuid():
-            os.chown(path, owner, -1, follow_symlinks=False)
+            raise
+        make_folder(path.parent)
+        _make(path, owner)
         found = path.lstat()
     if not stat.S_ISDIR(found.st_mode):
         link = stat.S_ISLNK(found.st_mode)
         raise _foreign(path, "it is a link" if link else "it is no folder")
-    return os.open(path, os.O_RDONLY | os.O_DIRECTORY | _AT_ONCE)
+
+
+def _make(path: Path, owner: int | None = None) -> None:
+    """
+    Make a folder, on disk; another process may be faster.
+
+    Its *owner* matters if this is root: None gives it to who has the folder above it.
+    """
+    above = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        with suppress(FileExistsError):
+            os.mkdir(path.name, 0o700, dir_fd=above)
+            if os.geteuid() == 0:
+                # Never by its path: whoever it goes to could put another of root's there.
+                flags = os.O_RDONLY | os.O_DIRECTORY | _AT_ONCE
+                handle = os.open(path.name, flags, dir_fd=above)
+                try:
+                    os.fchown(handle, os.fstat(above).st_uid if owner is None else owner, -1)
+                finally:
+                    os.close(handle)
+        os.fsync(above)
+    finally:
+        os.close(above)
+
+
+def _close_to_others(path: Path, handle: int, found: os.stat_result) -> None:
+    mode = stat.S_IMODE(found.st_mode)
+    if not mode & _OTHERS:
+        return
+    with suppress(OSError):  # root's, or on a file system that knows no modes
+        os.fchmod(handle, 0o700)
+    if os.fstat(handle).st_mode & _OTHERS:
+        _warn_of_open(path, mode)
+    else:
+        _log.warning("%s was open to other users (mode %o); it no longer is", path, mode)
 
 
 def _expect_own(path: Path, found: os.stat_result, owner: int) -> None:
-    if found.st_uid not in (owner, os.geteuid()):
+    if found.st_uid not in (0, owner, os.geteuid()):
         raise _foreign(path, f"it belongs to user {found.st_uid}")
+
+
+def _expect_one_name(path: Path, found: os.stat_result) -> None:
+    """Refuse another file of ours, which somebody has linked into a folder open to others."""
+    if found.st_nlink > 1:
+        raise _foreign(path, "it has another name elsewhere")
 
 
 def _foreign(path: Path, why: str) -> StoreUnavailable:
     return StoreUnavailable(
         f"{path} can't be used: {why}; it is left as it is",
-        hint="Look who has put it there, and move it away; tokenkeep makes its own",
+        hint=_for_root("Look who has put it there, and move it away; tokenkeep makes its own"),
     )
 
 
-def _walked(path: Path) -> Path:
+def _for_root(hint: str) -> str:
+    """Return what to do; for root first what is likelier: a service has its answers there."""
+    if not _POSIX or os.geteuid() != 0:
+        return hint
+    return f"If tokenkeep runs as its owner here, run this as that user, too. Else: {hint}"
+
+
+def _walked(path: Path, owner: int, *, closed: bool = True, make: bool = False) -> Path:
     """
     Return where a path leads, links followed.
 
+    Args:
+        path: Where it begins.
+        owner: Who may have made links and folders on the way, besides root.
+        closed: Whether folders that others can write are refused; else they are warned of.
+        make: Whether missing folders are made, each its owner's who has the one above it.
+
     Raises:
-        OSError: There is nothing, or no regular file.
+        OSError: There is nothing.
         _Unsafe: Somebody else may have made a link on the way, or can change a folder.
     """
     here, links = Path("/"), 0
-    found = here.lstat()
-    read_only = _expect_folder(here, found)
+    read_only = _expect_folder(here, here.lstat(), owner, closed=closed)
     rest = list(path.absolute().parts[:0:-1])
     while rest:
         name = rest.pop()
@@ -301,19 +389,24 @@ def _walked(path: Path) -> Path:
             here = here.parent if name == ".." else Path("/")
             continue
         at = here / name
-        found = _found(at, path)
+        try:
+            found = _found(at, path)
+        except FileNotFoundError:
+            if not make:
+                raise
+            _make(at)
+            found = at.lstat()
         if not stat.S_ISLNK(found.st_mode):
             here = at
             if stat.S_ISDIR(found.st_mode):
-                read_only = _expect_folder(here, found)
+                read_only = _expect_folder(here, found, owner, closed=closed)
             continue
         links += 1
         if links > _LINKS:
             raise OSError(errno.ELOOP, "its links go in a circle")
         if not read_only:
-            _expect_owner(f"the link {at}", found)
+            _expect_owner(f"the link {at}", found, owner)
         rest += at.readlink().parts[::-1]
-    _expect_file(found)
     return here
 
 
@@ -328,34 +421,57 @@ def _found(at: Path, path: Path) -> os.stat_result:
         raise
 
 
-def _expect_folder(folder: Path, found: os.stat_result) -> bool:
-    """Refuse a folder in which others can exchange things; return whether it can't be written."""
+def _expect_folder(folder: Path, found: os.stat_result, owner: int, *, closed: bool) -> bool:
+    """
+    Refuse a folder that is neither root's nor *owner*'s; return whether it can't be written.
+
+    Where others can exchange what is in it: refused too if *closed*, else warned of once.
+    """
     if _is_read_only(folder):
         return True
     # Whoever owns / can do anything: in a user namespace that is not always root's number.
     if found.st_uid != Path("/").lstat().st_uid:
-        _expect_owner(f"the folder {folder}", found)
-    mine = found.st_gid == os.getegid()
-    shared = found.st_mode & (stat.S_IWOTH if mine else _OTHERS_WRITE)
-    if shared and not found.st_mode & stat.S_ISVTX:
-        raise _Unsafe(
-            f"others can exchange what is in the folder {folder}",
-            f"Take their right away: chmod go-w {folder}",
-        )
+        _expect_owner(f"the folder {folder}", found, owner)
+    if _others_write(found) and not found.st_mode & stat.S_ISVTX:
+        if closed:
+            raise _Unsafe(
+                f"others can exchange what is in the folder {folder}",
+                f"Take their right away: chmod go-w {folder}",
+            )
+        if not folder.is_mount():  # volumes of containers are open, to nobody else
+            _warn_of_open(folder, stat.S_IMODE(found.st_mode))
     return False
 
 
-def _expect_owner(what: str, found: os.stat_result) -> None:
-    me = os.geteuid()
-    if found.st_uid not in (0, me):
+def _others_write(found: os.stat_result) -> bool:
+    """Tell whether others may write; a user's own group, as the umask 002 goes with, is none."""
+    mine = found.st_gid == os.getegid()
+    return bool(found.st_mode & (stat.S_IWOTH if mine else _OTHERS_WRITE))
+
+
+@cache
+def _warn_of_open(folder: Path, mode: int) -> None:
+    _log.warning(
+        "%s is open to other users (mode %o): who may write there can take away the answers "
+        "that wait below it, though not read them: they are sealed. If you can: chmod go-w %s",
+        folder,
+        mode,
+        folder,
+    )
+
+
+def _expect_owner(what: str, found: os.stat_result, owner: int) -> None:
+    if found.st_uid not in (0, owner):
+        who = "who runs this" if owner == os.geteuid() else "whose it is"
         raise _Unsafe(
-            f"{what} belongs to user {found.st_uid}, neither to root nor to who runs this ({me})",
-            f"Let it belong to root or to user {me}, or mount it read-only",
+            f"{what} belongs to user {found.st_uid}, neither to root nor to {who} ({owner})",
+            f"Let it belong to root or to user {owner}, or mount it read-only",
         )
 
 
-def _expect_mode(path: Path, mode: int, *, secret: bool, is_ours: bool) -> None:
-    if mode & _OTHERS_WRITE:
+def _expect_mode(path: Path, found: os.stat_result, *, secret: bool, is_ours: bool) -> None:
+    mode = stat.S_IMODE(found.st_mode)
+    if (mode & _OTHERS_WRITE) if secret else _others_write(found):
         raise _Unsafe(
             f"others can write it (mode {mode:o})",
             f"If nobody has: chmod {'600' if secret else 'go-w'} {path}",
