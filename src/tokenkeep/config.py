@@ -87,7 +87,7 @@ def settings(environ: Mapping[str, str] | None = None, *, store: str | None = No
     options = _options(found, path)
     if "provider" in found and found["provider"] not in options:
         with _named(f"{path}: provider"):
-            configured(found["provider"], {})
+            configured(found["provider"], None)
     return Settings(
         store=named["store"] or found.get("store") or default_store(),
         provider=found.get("provider", "zoho"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import secrets
 from base64 import b64decode, b64encode
 from contextlib import contextmanager, suppress
@@ -144,6 +145,14 @@ class Journal:
     def give_back(self, room: str | None) -> None:
         """Give room back that was not needed after all."""
 
+    def expect_room(self) -> None:
+        """
+        Make sure that room for an answer can be made; nothing is left behind.
+
+        Raises:
+            StoreUnavailable: It can't.
+        """
+
     def put(self, entry: Entry, room: str | None = None) -> Entry:  # noqa: ARG002  # for subclasses
         """
         Keep an answer, in the room that was made for it; on disk before it returns it, named.
@@ -260,6 +269,19 @@ class FolderJournal(Journal):
         if room is not None:
             with letting_go(), self._open() as folder:
                 folder.remove(room)
+
+    def expect_room(self) -> None:
+        """See `Journal.expect_room`; a folder that is missing is not made."""
+        place = self._place()
+        if place is None or os.path.lexists(place):
+            self.give_back(self.prepare(None))
+            return
+        above = next(each for each in place.parents if os.path.lexists(each))
+        if not (above.is_dir() and os.access(above, os.W_OK | os.X_OK)):
+            raise StoreUnavailable(
+                f"The journal's folder {place} can't be made: {above} can't be written",
+                hint=f"Give this user the right to write there, or name another folder in {STATE}",
+            )
 
     def put(self, entry: Entry, room: str | None = None) -> Entry:
         """See `Journal.put`."""

@@ -96,7 +96,14 @@ class Session:
 def exists(url: str) -> bool:
     """Tell whether there is a store at a URL, as far as that is seen without opening it."""
     path = file_of(url)
-    return path is None or (path.exists() and path.stat().st_size > 0)
+    if path is None:
+        return True
+    try:
+        return path.stat().st_size > 0
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    except OSError:
+        return True  # opening it says what is in the way
 
 
 def _no_store(what: str) -> TokenNotFound:

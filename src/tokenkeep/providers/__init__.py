@@ -38,6 +38,14 @@ ENTRY_POINTS = "tokenkeep.providers"
 """The entry point group where other packages add theirs."""
 
 
+_DESCRIBE = (
+    'Describe it in config.toml: [providers.{}] with kind = "oauth2" and its issuer. One that is '
+    "written in Python, install with an entry point: docs/providers.md"
+)
+
+_VARIABLE = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
+
+
 def provider(name: str, /, **options: object) -> Provider:
     """
     Make the provider of that name.
@@ -54,18 +62,21 @@ def provider(name: str, /, **options: object) -> Provider:
     make = _load(name)
     given = Hidden(options)
     del options  # crash reports show the locals of each frame
-    wrong = ""
-    try:
-        inspect.signature(make).bind(**given)
-    except TypeError as exc:
-        wrong = str(exc)
-    if wrong:
-        known = ", ".join(inspect.signature(make).parameters)
-        raise ConfigurationError(
-            f"Provider {name!r} does not take these options: {wrong}", hint=f"It takes {known}"
-        )
+    _expect_options(name, make, sorted(given))
     made: Provider = make(**given)
     return made
+
+
+def _expect_options(name: str, make: Any, given: list[str]) -> None:
+    known = inspect.signature(make).parameters.values()
+    named = [each.name for each in known if each.kind not in _VARIABLE]
+    needed = [each.name for each in known if each.name in named and each.default is each.empty]
+    takes_any = any(each.kind is each.VAR_KEYWORD for each in known)
+    unknown = [each for each in given if each not in named and not takes_any]
+    missing = [each for each in needed if each not in given]
+    if unknown or missing:
+        what = f"has no option {unknown[0]!r}" if unknown else f"needs the option {missing[0]!r}"
+        raise ConfigurationError(f"Provider {name!r} {what}", hint=f"It takes {', '.join(named)}")
 
 
 def _load(name: str) -> Any:
@@ -83,18 +94,29 @@ def _load(name: str) -> Any:
     )
 
 
-def configured(name: str, options: Mapping[str, object]) -> Provider:
+def configured(name: str, options: Mapping[str, object] | None) -> Provider:
     """
     Make the provider that a configuration describes, whose tokens are stored under *name*.
 
-    *options* are as its class takes them; ``kind`` names that class as for `provider`, which says
-    what may be raised, and is *name* if missing. Of a ``profile`` that is a table only what it
-    names is changed: the rest stays the provider's own.
+    *options* are as its class takes them; None means that there is no description. ``kind`` names
+    that class as for `provider`, which says what may be raised, and is *name* if missing. Of a
+    ``profile`` that is a table only what it names is changed: the rest stays the provider's own.
     """
-    rest = Hidden(options)
+    rest, is_described = Hidden(options or {}), options is not None
     del options  # as above
-    kind = rest.pop("kind", name)
-    check_type("kind", kind, str, expected="the name of a provider")
+    kind = rest.pop("kind", None)
+    check_type("kind", name if kind is None else kind, str, expected="the name of a provider")
+    if kind is None:
+        try:
+            _load(name)
+        except UnknownName as exc:
+            if is_described:
+                exc.what = f"What provider {name!r} is of is not said"
+                exc.hint = f'Add kind = "oauth2" to it, or another kind. {exc.hint}'
+            else:
+                exc.hint = f"{exc.hint}. {_DESCRIBE.format(name)}"
+            raise
+        kind = name
     if kind == "oauth2":
         rest.setdefault("name", name)
     if "profile" not in rest or isinstance(rest["profile"], Profile):
@@ -161,11 +183,11 @@ class Providers:
         made = self._made.get(name)
         if made is None:
             try:
-                made = self._made[name] = configured(name, self._options.get(name, {}))
+                made = self._made[name] = configured(name, self._options.get(name))
             except UnknownName as exc:
                 more = sorted({*self._options, *self._made} - set(PROVIDERS))
                 if name not in self._options and more:
-                    exc.hint = f"{exc.hint}, {', '.join(more)}"
+                    exc.hint = f"Configured are {', '.join(more)}. {exc.hint}"
                 raise
         return made
 
