@@ -13,7 +13,7 @@ from tokenkeep.backends import open_backend, owned
 from tokenkeep.backends.base import HEADER
 from tokenkeep.backends.frames import without_frames
 from tokenkeep.errors import ConfigurationError, KeyMissing, letting_go
-from tokenkeep.providers import Providers, configured
+from tokenkeep.providers import Providers, configured, expect_providers
 from tokenkeep.providers.checks import Hidden as _Hidden
 from tokenkeep.providers.checks import check_type
 from tokenkeep.sealing import KEY_BYTES, KeyRing
@@ -154,7 +154,7 @@ def open_store(
             the first token.
 
     Raises:
-        TypeError: The URL is no text.
+        TypeError: The URL is no text, or *providers* are no `Providers`.
         ConfigurationError: The URL, a key or the configuration is wrong or missing.
         StoreError: The store can't be opened.
     """
@@ -166,6 +166,7 @@ def open_store(
         raise TypeError(
             f"A store is named by its URL, such as 'sqlite:///tokens.db', not by a {kind.__name__}"
         )
+    expect_providers(providers)
     ring = KeyRing(given["keys"]) if given["keys"] else None
     configured = settings(environ, store=given["url"])
     data, state = folders.data(), folders.state(environ)

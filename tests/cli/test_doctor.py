@@ -368,7 +368,7 @@ def test_who_logs_in_where(checks, acme, serve, others, hint, name):  # noqa: PL
     assert hint == checks()[1][name]["hint"]
 
 
-@pytest.mark.parametrize("how", ["revoke", "logout"])
+@pytest.mark.parametrize("how", ["revoke", "logout", "delete"])
 @pytest.mark.parametrize("case", ["no endpoint", "no provider", "nobody answers"])
 def test_what_can_not_be_revoked(run, acme, serve, checks, how, case):  # noqa: PLR0917
     """Why the provider does not confirm, as far as the configuration says it; and what to do."""
@@ -377,11 +377,13 @@ def test_what_can_not_be_revoked(run, acme, serve, checks, how, case):  # noqa: 
         issuer=serve().url, options=options, provider="gone" if "prov" in case else "acme"
     )
 
-    told = run(how, token.id).stdout
+    if how == "delete":
+        run("revoke", token.id)
+    told = run(how, token.id, *(["--yes"] if how == "delete" else [])).stdout
     check = checks()[1]["revocations"]
 
     if case == "nobody answers":
-        assert "run: tokenkeep sweep" in told
+        assert ": tokenkeep sweep" in told
         assert "tokenkeep sweep" == check["hint"]
         return
     why = {"no endpoint": "No revocation endpoint", "no provider": "There is no provider"}[case]

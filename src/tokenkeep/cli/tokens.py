@@ -152,6 +152,8 @@ def delete(session: Session, asked: Token, *, yes: bool) -> None:
     told = ""
     if was.renewal.to_revoke:
         told = "; what the provider has not confirmed to be revoked is tried by: tokenkeep sweep"
+        if why := why_unconfirmed(keeper.providers, was):
+            told = f"; it was revoked here, but not at the provider: {why}"
     elif was.status is not Status.REVOKED and was.refresh_token:
         told = "; it was not revoked and goes on working at the provider"
     session.tell(f"Deleted {named(was)}{told}", _deleted(was, session.now()))
@@ -166,8 +168,11 @@ def sweep(session: Session) -> None:
     Saves answers that could not be saved, finishes revocations, drops what
     first logins and ids of deleted tokens have left behind.
     """
-    swept = asdict(session.keeper().sweep())
+    troubles: list[TokenKeepError] = []
+    swept = asdict(session.keeper().sweep(on_error=troubles.append))
     session.tell(", ".join(f"{name}: {count}" for name, count in swept.items()), swept)
+    if troubles:
+        raise troubles[0]
 
 
 def _closed(session: Session, asked: Token, exc: StoreTampered) -> Token:
@@ -265,8 +270,7 @@ def _ended(keeper: Keeper, token: Token) -> str:
     """Name a token that was revoked here, and say whether it is at the provider too."""
     if not token.renewal.to_revoke:
         return f"{named(token)}; the provider has confirmed it"
-    why = why_unconfirmed(keeper.providers, token)
-    if why is not None:
+    if why := why_unconfirmed(keeper.providers, token):
         return f"{named(token)}; but not at the provider: {why}"
     return f"{named(token)}; the provider has not confirmed it yet, run: tokenkeep sweep"
 

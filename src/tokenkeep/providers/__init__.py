@@ -144,6 +144,37 @@ def _with(profile: Profile, changed: object) -> Profile:
         raise
 
 
+def _by_name(given: Hidden) -> Hidden:
+    """Return the options in it, looked at: by name a provider each, or its options."""
+    if given["options"] is None:
+        return Hidden()
+    wrong = type(given["options"]).__name__
+    if isinstance(given["options"], Mapping):
+        found = Hidden(given["options"])
+        known = (Provider, Mapping)
+        bad = [type(found[each]).__name__ for each in found if not isinstance(found[each], known)]
+        if not bad and all(isinstance(each, str) for each in found):
+            return found
+        wrong = f"mapping with a {bad[0]}" if bad else "mapping with keys that are no names"
+    raise TypeError(
+        "Providers are given by name, each a Provider or its options, "
+        f'as in Providers("acme", {{"acme": …}}), not as a {wrong}'
+    )
+
+
+def expect_providers(given: object) -> None:
+    """
+    Refuse what is neither `Providers` nor None.
+
+    Raises:
+        TypeError: It is something else.
+    """
+    wrong = None if given is None or isinstance(given, Providers) else type(given).__name__
+    del given  # crash reports show the locals of each frame
+    if wrong is not None:
+        raise TypeError(f'providers has to be Providers("acme", {{"acme": …}}), not a {wrong}')
+
+
 class Providers:
     """
     The providers of one configuration, each made when it is first needed.
@@ -160,14 +191,21 @@ class Providers:
         default: str = "zoho",
         options: Mapping[str, Provider | Mapping[str, object]] | None = None,
     ) -> None:
+        given = Hidden(options=options)
+        del options  # crash reports show the locals of each frame
+        if not isinstance(default, str):
+            raise TypeError(
+                f"The default provider is given by its name, not by a {type(default).__name__}"
+            )
+        given = _by_name(given)
         self.default = default
         self._made: dict[str, Provider] = {}
         self._options: dict[str, Mapping[str, object]] = {}
-        for name, each in (options or {}).items():
-            if isinstance(each, Provider):
-                self._made[name] = each
+        for name in given:
+            if isinstance(given[name], Provider):
+                self._made[name] = given[name]
             else:
-                self._options[name] = Hidden(each)
+                self._options[name] = Hidden(given[name])
 
     def of(self, token: Token) -> Provider:
         """Return the provider of a token, as `named` does."""
