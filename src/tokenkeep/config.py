@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from tokenkeep import environment, folders, keys
-from tokenkeep.backends import open_backend, owned
+from tokenkeep.backends import expect_known, open_backend, owned
 from tokenkeep.backends.base import HEADER
 from tokenkeep.backends.frames import without_frames
 from tokenkeep.errors import ConfigurationError, KeyMissing, letting_go
@@ -254,6 +254,8 @@ def _store(environ: Mapping[str, str]) -> str:
             f"{path} has to hold one line with the store's URL, and nothing else",
             hint=f"{STORE_FILE} names it",
         )
+    with _named(f"{path} ({STORE_FILE})"):
+        expect_known(url)
     return url
 
 

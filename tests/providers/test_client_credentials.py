@@ -137,6 +137,8 @@ def test_refusal(stage, code):
         keeper.get(user="nightly job")
 
     assert type(caught.value) is ProviderRefused
+    assert "the client id, the client secret and" in str(caught.value)
+    assert "redirect" not in str(caught.value)
     assert Status.OK is keeper.store.reread(saved.id).status
     stage.answers.clear()
     keeper.save(ROW.but(client_secret="corrected"))  # at once: another secret
