@@ -280,7 +280,7 @@ class FolderJournal(Journal):
         if not (above.is_dir() and os.access(above, os.W_OK | os.X_OK)):
             raise StoreUnavailable(
                 f"The journal's folder {place} can't be made: {above} can't be written",
-                hint=f"Give this user the right to write there, or name another folder in {STATE}",
+                hint=f"Give this user the right to write there{self._instead()}",
             )
 
     def put(self, entry: Entry, room: str | None = None) -> Entry:
@@ -406,6 +406,9 @@ class FolderJournal(Journal):
             hint="Move it away; its user may have to log in again",
         )
 
+    def _instead(self) -> str:
+        return f". Or name another folder in {STATE}" if callable(self._where) else ""
+
     def _place(self) -> Path | None:
         return self._where() if callable(self._where) else self._where
 
@@ -432,8 +435,7 @@ class FolderJournal(Journal):
         except OSError as exc:
             if isinstance(exc, FileNotFoundError) and not make:
                 raise
-            instead = f"Or name another folder in {STATE}" if callable(self._where) else ""
-            refuse(place, exc, instead)
+            refuse(place, exc, self._instead().removeprefix(". "))
 
     def _write(self, folder: OwnFolder, name: str, content: bytes) -> None:
         """Write and sync a file, into the room there may be; it counts only once it is renamed."""

@@ -248,7 +248,7 @@ def test_no_room_for_answers(
     *, run, checks, acme, serve, environment, tmp_path, redis_server, state, said
 ):
     """Where no token of a provider that rotates could be renewed, the variable is named."""
-    (tmp_path / "file").touch()
+    (tmp_path / "file").touch(0o755)
     (tmp_path / "fine").mkdir(mode=0o700)
     environment.setenv("TOKENKEEP_STORE", redis_server.url())
     if state is None:
