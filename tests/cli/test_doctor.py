@@ -327,6 +327,7 @@ def test_a_client_certificate(checks, acme, serve, authority, environment, case)
         return
     assert (1, "failed") == (status, provider["state"])
     assert (case == "gone") == ("gone.pem" in provider["text"])
+    assert (case == "gone") == ("network" not in (provider["hint"] or ""))
 
 
 def test_a_provider_that_can_not_be_asked(checks, acme, environment):

@@ -20,7 +20,7 @@ from tokenkeep.cli.session import exists
 from tokenkeep.cli.tokens import named, why_unconfirmed
 from tokenkeep.clock import CLOCK_TOLERANCE
 from tokenkeep.config import open_store, settings
-from tokenkeep.errors import KeyUnsafe, TokenKeepError
+from tokenkeep.errors import ConfigurationError, KeyUnsafe, TokenKeepError
 from tokenkeep.login import PROVIDER
 from tokenkeep.records import EVER
 from tokenkeep.token import Status
@@ -271,6 +271,8 @@ def check_provider(provider: Provider, issuer: str) -> Check:
     """Say whether a token endpoint answers, and whether its clock and ours agree."""
     try:
         reply = provider.probe(issuer)
+    except ConfigurationError as exc:
+        return _failed("provider", exc)
     except TokenKeepError as exc:
         return _failed("provider", exc, "See whether this machine gets there: network, proxy, DNS")
     if reply is None:
