@@ -74,7 +74,7 @@ def test_options_of_others(monkeypatch, make, given, said):
 @pytest.mark.parametrize("name", ["acme", "oauth", "Zoho"])
 def test_no_kind(tmp_path, name, options):
     """What is described without a kind: the line that is missing is named."""
-    said = f"What provider '{name}' is of is not said. Add kind = \"oauth2\""
+    said = f"Provider '{name}' has no kind. Add kind = \"oauth2\""
     with pytest.raises(UnknownName, match=said):
         Providers(name, {name: options}).named(name)
     path = tmp_path / "config.toml"

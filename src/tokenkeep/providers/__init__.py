@@ -111,7 +111,7 @@ def configured(name: str, options: Mapping[str, object] | None) -> Provider:
             _load(name)
         except UnknownName as exc:
             if is_described:
-                exc.what = f"What provider {name!r} is of is not said"
+                exc.what = f"Provider {name!r} has no kind"
                 exc.hint = f'Add kind = "oauth2" to it, or another kind. {exc.hint}'
             else:
                 exc.hint = f"{exc.hint}. {_DESCRIBE.format(name)}"
