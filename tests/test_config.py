@@ -245,6 +245,27 @@ def test_a_file_with_no_url(url_file, content, mode, said):
     assert "memory" not in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        ("tokens.db", "has no scheme"),
+        ("sqlit:///tokens.db", "Did you mean 'sqlite'"),
+        ("sqlite:", "path"),
+        ("file://", "path"),
+        ("{}", "has no scheme"),
+    ],
+)
+def test_a_file_with_a_wrong_url(url_file, content, said):
+    """What is wrong with it is told together with the file, and the variable that names that."""
+    url_file.write_text(content)
+    url_file.chmod(0o600)
+
+    with pytest.raises(ConfigurationError, match=said) as caught:
+        tokenkeep.open_store(environ={"TOKENKEEP_STORE_FILE": str(url_file)})
+
+    assert f"{url_file} (TOKENKEEP_STORE_FILE): " in str(caught.value)
+
+
 def test_two_stores_are_named(url_file):
     """Which of the two counts is not guessed."""
     environ = {"TOKENKEEP_STORE_FILE": str(url_file), "TOKENKEEP_STORE": "memory:"}

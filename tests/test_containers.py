@@ -14,9 +14,11 @@ from pathlib import Path
 
 import pytest
 import yaml
+from click.testing import CliRunner
 
 import tokenkeep
 from tokenkeep import ConfigurationError, Keeper, StoreUnavailable, Token, TokenKeepError
+from tokenkeep.cli.app import app
 from tokenkeep.testing import emulator_configuration
 
 PAGE = (Path(__file__).parents[1] / "docs/containers.md").read_text()
@@ -145,11 +147,12 @@ HOMES = {
 }
 
 
-@pytest.fixture(params=HOMES.values(), ids=HOMES)
+@pytest.fixture(params=HOMES)
 def stranger(request, world, fork, monkeypatch):
     """Do something as a user whom nobody knows, in a home that is none; return what it says."""
     if os.geteuid() != 0:
         pytest.skip("only root can become somebody else")
+    home = HOMES[request.param]
     for name in list(os.environ):
         if name.startswith(("TOKENKEEP_", "XDG_", "HOME")):
             monkeypatch.delenv(name)
@@ -160,8 +163,8 @@ def stranger(request, world, fork, monkeypatch):
             os.environ["HOME"] = str(world / "volume")
             work(lambda _: None)
             os.environ.pop("HOME")
-            if request.param is not None:
-                os.environ["HOME"] = request.param.format(world=world)
+            if home is not None:
+                os.environ["HOME"] = home.format(world=world)
             os.chdir(world)
             os.setgroups([])
             os.setgid(NOBODY_KNOWS)
@@ -253,6 +256,24 @@ def test_what_is_needed_is_named(stranger, world, given, named):
         assert name in said
 
 
+@pytest.mark.parametrize("command", ["list", "doctor", "sweep", "token --user ana"])
+@pytest.mark.parametrize("stranger", ["unset", "root's"], indirect=True)
+def test_commands_name_it_too(stranger, command):
+    """The command line says what `open_store` says, and the doctor, which goes on."""
+
+    def work(say):
+        refusal(tokenkeep.open_store, say)
+        result = CliRunner().invoke(app, command.split())
+        say(repr((result.exit_code, result.output)))
+
+    said, printed = stranger(work)
+
+    status, output = ast.literal_eval(printed)
+    assert 1 == status
+    assert said.partition(": ")[2].partition(". ")[0] in output
+    assert "TOKENKEEP_STORE" in output
+
+
 def test_a_provider_that_rotates(stranger, redis_server):
     """It is not asked where there is no place for its answer: the variable is named."""
     urls = iter([redis_server.url(), redis_server.url()])
@@ -262,9 +283,12 @@ def test_a_provider_that_rotates(stranger, redis_server):
         with tokenkeep.open_store(next(urls), environ=environ) as vault:
             refusal(lambda: vault.journal.prepare("r"), say)
             say(str(vault.journal.find((None, "r"))))
+            refusal(vault.journal.expect_room, say)
 
-    said, found = stranger(work)
+    said, found, again = stranger(work)
 
+    assert again.startswith(StoreUnavailable.__name__)
+    assert "TOKENKEEP_STATE" in again
     assert said.startswith(StoreUnavailable.__name__)
     assert "TOKENKEEP_STATE" in said
     assert found == "None"

@@ -560,3 +560,21 @@ def test_a_place_that_can_not_be_made(tmp_path, monkeypatch, backend):
     assert journal.clock_error(None) is None
     journal.tidy(4e9)
     journal.remove(entry(name="a.answer"))
+
+
+@pytest.mark.parametrize("where", ["a file", "a link", "beside"])
+def test_no_room_can_be_made(tmp_path, backend, where):
+    """It is looked for without making anything; the variable is named only where it counts."""
+    (tmp_path / "file").touch(0o755)
+    (tmp_path / "link").symlink_to(tmp_path / "file")
+    place = {"a link": tmp_path / "link"}.get(where, tmp_path / "file" / "journal")
+    header = Header(backend, RING, Clock().monotonic)
+    journal = FolderJournal(place if where == "beside" else lambda: place, header)
+
+    with pytest.raises(StoreUnavailable) as caught:
+        journal.expect_room()
+
+    assert str(place) in str(caught.value)
+    if where != "a link":
+        assert ("TOKENKEEP_STATE" in str(caught.value)) == (where != "beside")
+    assert {"file", "link"} == {path.name for path in tmp_path.iterdir()}

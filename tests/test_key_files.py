@@ -58,7 +58,9 @@ def test_a_key_others_can_reach_is_refused(environ, key_file, mode):
     """A key file with any right for others is refused, with what to do, and left alone."""
     write(key_file, generate_key(), mode)
 
-    with pytest.raises(KeyUnsafe, match="chmod 600"):
+    with pytest.raises(
+        KeyUnsafe, match=r"chmod 600.* mount it read-only, as a container's secret"
+    ):
         keys.load(environ)
     assert mode == stat.S_IMODE(key_file.stat().st_mode)
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import inspect
 from pathlib import Path
 
 import pytest
 
 import tokenkeep
 from tokenkeep import Keeper, Token
+from tokenkeep.providers import Provider
 from tokenkeep.stores.list import ListStore
 
 
@@ -34,6 +36,52 @@ def test_a_store(wrong):
     for given in (wrong, "sqlite:///tokens.db", Token()):
         with pytest.raises(TypeError, match="A store belongs here, as "):
             Keeper(given)
+
+
+class Silent(Provider):
+    """One that does nothing."""
+
+    refresh = exchange = revoke = place = issuer = None
+
+
+@pytest.mark.parametrize("wrong", [*WRONG, "acme", {}, Silent(), {"acme": Silent()}], ids=type_of)
+def test_providers(wrong):
+    """They come as `Providers`: the text shows how."""
+    said = rf'providers has to be Providers\("acme", .*, not a {type(wrong).__name__}'
+    with pytest.raises(TypeError, match=said):
+        tokenkeep.open_store("memory:", providers=wrong, environ={})
+    with pytest.raises(TypeError, match=said):
+        Keeper(ListStore(), providers=wrong)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "said"),
+    [
+        (Silent(), "a Silent"),
+        ("acme", "a str"),
+        (["acme"], "a list"),
+        (5, "a int"),
+        ({"acme": "oauth2"}, "a mapping with a str"),
+        ({"acme": None}, "a mapping with a NoneType"),
+        ({"acme": Silent}, "a mapping with a ABCMeta"),
+        ({5: {}}, "no names"),
+        ({"kind": "oauth2", "headers": {"X-Api-Key": "s3cret"}}, "a mapping with a str"),
+    ],
+)
+def test_providers_by_name(wrong, said):
+    """Each a provider or a table of options; nothing of them is shown."""
+    with pytest.raises(TypeError, match=rf"Providers are given by name.*{said}") as caught:
+        tokenkeep.Providers("acme", wrong)
+
+    frames = [frame.frame for frame in inspect.getinnerframes(caught.tb)[1:]]
+    assert "s3cret" not in f"{caught.value}{[frame.f_locals for frame in frames]}"
+
+
+@pytest.mark.parametrize("wrong", [*WRONG, Silent()], ids=type_of)
+def test_the_default_provider(wrong):
+    """Its name."""
+    with pytest.raises(TypeError, match=f"by its name, not by a {type(wrong).__name__}"):
+        tokenkeep.Providers(wrong)
 
 
 @pytest.mark.parametrize("wrong", [*WRONG, "tk_0123"], ids=type_of)

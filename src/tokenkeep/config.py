@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from tokenkeep import environment, folders, keys
-from tokenkeep.backends import open_backend, owned
+from tokenkeep.backends import expect_known, open_backend, owned
 from tokenkeep.backends.base import HEADER
 from tokenkeep.backends.frames import without_frames
 from tokenkeep.errors import ConfigurationError, KeyMissing, letting_go
-from tokenkeep.providers import Providers, configured
+from tokenkeep.providers import Providers, configured, expect_providers
 from tokenkeep.providers.checks import Hidden as _Hidden
 from tokenkeep.providers.checks import check_type
 from tokenkeep.sealing import KEY_BYTES, KeyRing
@@ -87,7 +87,7 @@ def settings(environ: Mapping[str, str] | None = None, *, store: str | None = No
     options = _options(found, path)
     if "provider" in found and found["provider"] not in options:
         with _named(f"{path}: provider"):
-            configured(found["provider"], {})
+            configured(found["provider"], None)
     return Settings(
         store=named["store"] or found.get("store") or default_store(),
         provider=found.get("provider", "zoho"),
@@ -154,7 +154,7 @@ def open_store(
             the first token.
 
     Raises:
-        TypeError: The URL is no text.
+        TypeError: The URL is no text, or *providers* are no `Providers`.
         ConfigurationError: The URL, a key or the configuration is wrong or missing.
         StoreError: The store can't be opened.
     """
@@ -166,6 +166,7 @@ def open_store(
         raise TypeError(
             f"A store is named by its URL, such as 'sqlite:///tokens.db', not by a {kind.__name__}"
         )
+    expect_providers(providers)
     ring = KeyRing(given["keys"]) if given["keys"] else None
     configured = settings(environ, store=given["url"])
     data, state = folders.data(), folders.state(environ)
@@ -253,6 +254,8 @@ def _store(environ: Mapping[str, str]) -> str:
             f"{path} has to hold one line with the store's URL, and nothing else",
             hint=f"{STORE_FILE} names it",
         )
+    with _named(f"{path} ({STORE_FILE})"):
+        expect_known(url)
     return url
 
 

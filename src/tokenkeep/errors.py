@@ -36,6 +36,9 @@ from typing import TYPE_CHECKING
 
 from tokenkeep.clock import moment
 
+LOGIN_AGAIN = "Let the user log in again; at Zoho with: tokenkeep login"
+"""What to do where nothing else helps, and the provider may be any."""
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import secrets
 from base64 import b64decode, b64encode
 from contextlib import contextmanager, suppress
@@ -147,6 +148,14 @@ class Journal:
     def give_back(self, room: str | None) -> None:
         """Give room back that was not needed after all."""
 
+    def expect_room(self) -> None:
+        """
+        Make sure that room for an answer can be made; nothing is left behind.
+
+        Raises:
+            StoreUnavailable: It can't.
+        """
+
     def put(self, entry: Entry, room: str | None = None) -> Entry:  # noqa: ARG002  # for subclasses
         """
         Keep an answer, in the room that was made for it; on disk before it returns it, named.
@@ -264,6 +273,21 @@ class FolderJournal(Journal):
         if room is not None:
             with letting_go(), self._open() as folder:
                 folder.remove(room)
+
+    def expect_room(self) -> None:
+        """See `Journal.expect_room`; a folder that is missing is not made."""
+        found = self._found()
+        if found is None or os.path.lexists(found[1]):
+            self.give_back(self.prepare(None))
+            return
+        named, place = found
+        above = next(each for each in place.parents if os.path.lexists(each))
+        if not (above.is_dir() and os.access(above, os.W_OK | os.X_OK)):
+            raise StoreUnavailable(
+                f"The journal's folder {place} can't be made: {above} can't be written",
+                hint="Give this user the right to write there"
+                + (f". Or name another folder in {STATE}" if named else ""),
+            )
 
     def put(self, entry: Entry, room: str | None = None) -> Entry:
         """See `Journal.put`."""
@@ -388,6 +412,10 @@ class FolderJournal(Journal):
             hint="Move it away; its user may have to log in again",
         )
 
+    def _found(self) -> tuple[Path | None, Path] | None:
+        """Return the folder that was named, if one was, and the journal's; None without a place."""
+        return self._where() if callable(self._where) else (None, self._where)
+
     @contextmanager
     def _open(self, *, make: bool = False) -> Iterator[OwnFolder]:
         """
@@ -397,7 +425,7 @@ class FolderJournal(Journal):
             FileNotFoundError: There is none, and none is to be made.
             StoreUnavailable: It can't be used.
         """
-        found = self._where() if callable(self._where) else (None, self._where)
+        found = self._found()
         if found is None:
             if not make:
                 raise FileNotFoundError

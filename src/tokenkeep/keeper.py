@@ -13,12 +13,13 @@ from tokenkeep.errors import (
     KeyMissing,
     StoreConflict,
     StoreTampered,
+    TokenKeepError,
     letting_go,
 )
 from tokenkeep.events import Event
 from tokenkeep.journal import Journal
 from tokenkeep.local_swap import complete
-from tokenkeep.providers import Providers
+from tokenkeep.providers import Providers, expect_providers
 from tokenkeep.renewal import Ask, Renewer
 from tokenkeep.revoking import Revocations
 from tokenkeep.saving import cleaned
@@ -28,7 +29,7 @@ from tokenkeep.sweeping import Swept, sweep
 from tokenkeep.token import Status, Token, expect_token
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from tokenkeep.store import Store, TokenStore
 
@@ -60,7 +61,7 @@ class Keeper:
             means that events are only logged.
 
     Raises:
-        TypeError: *store* is no store.
+        TypeError: *store* is no store, or *providers* are no `Providers`.
     """
 
     def __init__(
@@ -72,6 +73,7 @@ class Keeper:
         clock: Clock | None = None,
         on_event: events.Listener | None = None,
     ) -> None:
+        expect_providers(providers)
         self.store: Store = complete(store)
         self.providers: Providers = providers or self.store.providers or Providers()
         self.journal: Journal = journal or self.store.journal or Journal()
@@ -346,12 +348,16 @@ class Keeper:
         """
         return self.store.iter_tokens()
 
-    def sweep(self) -> Swept:
+    def sweep(self, *, on_error: Callable[[TokenKeepError], None] | None = None) -> Swept:
         """
         Tidy up: save answers that could not be saved, finish revocations, drop what is left over.
 
         Run it now and then, e.g. once an hour; any number of processes may.
-        What does not open holds nothing else up: it is raised last.
+        What does not open holds nothing else up.
+
+        Args:
+            on_error: Called for a row or journal entry that can't be dealt with,
+                instead of raising. None raises the first such error last.
 
         Raises:
             StoreError: The store can't be read or written, or a row or a
@@ -359,7 +365,18 @@ class Keeper:
             ConfigurationError: A row's key is missing, or the provider of an
                 answer is not configured any more.
         """
-        return sweep(self.store, self.journal, self._renewer, self._revocations, self.clock.now())
+        troubles: list[TokenKeepError] = []
+        swept = sweep(
+            self.store,
+            self.journal,
+            self._renewer,
+            self._revocations,
+            self.clock.now(),
+            note=on_error or troubles.append,
+        )
+        if troubles:
+            raise troubles[0]
+        return swept
 
     def close(self) -> None:
         """Let go of the store's connections and files."""

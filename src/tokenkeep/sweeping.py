@@ -47,23 +47,20 @@ class Swept:
 
 
 def sweep(
-    store: Store, journal: Journal, renewer: Renewer, revocations: Revocations, now: float
+    store: Store,
+    journal: Journal,
+    renewer: Renewer,
+    revocations: Revocations,
+    now: float,
+    *,
+    note: _Note,
 ) -> Swept:
-    """See `Keeper.sweep`."""
-    troubles: list[TokenKeepError] = []
-
-    def note(error: TokenKeepError) -> None:
-        # The first is raised last, so that one bad row or file holds no other up.
-        if not troubles:
-            troubles.append(error)
-
+    """See `Keeper.sweep`; one bad row or file holds no other up: it is told to *note*."""
     journal.tidy(now - PART_AGE)
     counts: Counter[str] = Counter()
     _settle(journal, renewer, counts, note)
     counts["deleted"] = store.tidy(now, note)
     _confirm(store, revocations, now, counts, note)
-    if troubles:
-        raise troubles[0]
     return Swept(**counts)
 
 

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import json
+import ssl
 import time
-from functools import partial
+from email.utils import formatdate
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from threading import Thread
 
 import pytest
+from certificates import Authority
 
 import tokenkeep
-from tokenkeep.cli import checks as checks_module
+from tokenkeep.providers import Provider
+from tokenkeep.providers.oauth2 import OAuth2
 from tokenkeep.testing import FakeClock
 
 
@@ -35,6 +40,58 @@ def failed(checks):
         return found[name]
 
     return _failed
+
+
+@pytest.fixture
+def serve():
+    """Start a token endpoint that refuses what is empty; with a clock, and with TLS if asked."""
+    servers = []
+
+    def _serve(*, clock=time.time, tls=None):
+        class Handler(BaseHTTPRequestHandler):
+            def do_POST(self):
+                self.server.asked.append(dict(self.headers))
+                self.rfile.read(int(self.headers["Content-Length"]))
+                self.send_response_only(400)
+                self.send_header("Date", formatdate(clock(), usegmt=True))
+                self.end_headers()
+
+            def log_message(self, *_):
+                pass
+
+        class Server(ThreadingHTTPServer):
+            def handle_error(self, *_):
+                pass  # a client that was refused
+
+        server = Server(("127.0.0.1", 0), Handler)
+        server.asked = []
+        server.url = f"http{'s' if tls else ''}://127.0.0.1:{server.server_port}/token"
+        if tls:
+            server.socket = tls.wrap_socket(server.socket, server_side=True)
+        Thread(target=server.serve_forever, daemon=True).start()
+        servers.append(server)
+        return server
+
+    yield _serve
+    for server in servers:
+        server.shutdown()
+        server.server_close()
+
+
+@pytest.fixture
+def acme(environment, tmp_path):
+    """Configure a provider with these options, and save a token of it."""
+    path = tmp_path / "acme.toml"
+    environment.setenv("TOKENKEEP_CONFIG", str(path))
+
+    def _acme(*, provider="acme", store=None, options="", **given):
+        path.write_text(f'[providers.acme]\nkind = "oauth2"\n{options}')
+        known = tokenkeep.Token(provider=provider, user="ana", client_id="c", refresh_token="r")
+        configured = tokenkeep.Providers("zoho", {provider: {"kind": "oauth2"}})
+        with tokenkeep.open_store(store, providers=configured) as vault:
+            return vault.save_token(known.but(**given))
+
+    return _acme
 
 
 def test_all_in_order(run, checks, save):
@@ -100,11 +157,9 @@ def test_the_provider_is_down(failed, save, configured):
     assert "network" in failed("provider")["hint"]
 
 
-def test_the_clock_is_off(checks, save, monkeypatch):
+def test_the_clock_is_off(checks, acme, serve):
     """More than 30 seconds between this machine's clock and the provider's."""
-    save()
-    behind = partial(checks_module.post_form, clock=lambda: time.time() - 100)
-    monkeypatch.setattr(checks_module, "post_form", behind)
+    acme(issuer=serve(clock=lambda: time.time() + 100).url)
 
     status, found = checks()
 
@@ -177,3 +232,166 @@ def test_a_login_that_ends(run, run_json, checks, save, store, since, days, stat
         assert abs(int(cell) - days * DAY) < 60
         assert left in run("show", row.id).stdout
     assert "" == listed[dead.id][7]
+
+
+@pytest.mark.parametrize(
+    ("state", "said"),
+    [
+        (None, "There is no home folder"),
+        ("/dev/null/state", "can't be made"),
+        ("file", "can't be"),
+        ("fine", None),
+        ("new/below", None),
+    ],
+)
+def test_no_room_for_answers(
+    *, run, checks, acme, serve, environment, tmp_path, redis_server, state, said
+):
+    """Where no token of a provider that rotates could be renewed, the variable is named."""
+    (tmp_path / "file").touch(0o755)
+    (tmp_path / "fine").mkdir(mode=0o700)
+    environment.setenv("TOKENKEEP_STORE", redis_server.url())
+    if state is None:
+        environment.setattr("platformdirs.user_state_dir", lambda *_, **__: "~")
+    else:
+        environment.setenv("TOKENKEEP_STATE", str(tmp_path / state))
+    token = acme(issuer=serve().url)
+    before = sorted(tmp_path.rglob("*"))
+
+    status, found = checks()
+
+    assert sorted(tmp_path.rglob("*")) == before
+    assert 0 == status
+    journal = found["journal"]
+    if said is None:
+        assert "ok" == journal["state"]
+        return
+    assert "warning" == journal["state"]
+    assert said in journal["text"]
+    assert "acme" in journal["text"]
+    assert "TOKENKEEP_STATE" in journal["hint"]
+    assert "TOKENKEEP_STATE" in run("renew", token.id).stderr
+
+
+def test_no_room_is_needed(checks, acme, serve, environment, redis_server):
+    """Where nothing rotates there is no answer that could be lost."""
+    environment.setenv("TOKENKEEP_STORE", redis_server.url())
+    environment.setenv("TOKENKEEP_STATE", "/dev/null/state")
+    acme(issuer=serve().url, options="profile = { rotates = false }")
+
+    assert "ok" == checks()[1]["journal"]["state"]
+
+
+@pytest.mark.parametrize("provider", ["chat", "Acme", "acme2"])
+@pytest.mark.parametrize("issuer", [None, "https://127.0.0.1:9/token"])
+def test_a_provider_that_is_not_configured(run, failed, acme, provider, issuer):
+    """Tokens that nobody can renew are a failure; the remedy is named, here and there."""
+    token = acme(provider=provider, issuer=issuer)
+
+    check = failed("provider")
+
+    assert f"There is no provider '{provider}'" == check["text"]
+    assert f"[providers.{provider}]" in check["hint"]
+    assert f"[providers.{provider}]" in run("token", token.id).stderr
+    assert f"provider\t{provider}" in run("show", token.id).stdout
+
+
+@pytest.fixture(scope="module")
+def authority(tmp_path_factory):
+    return Authority(tmp_path_factory.mktemp("tls"))
+
+
+@pytest.mark.parametrize("case", ["shown", "gone", "not configured"])
+def test_a_client_certificate(checks, acme, serve, authority, environment, case):  # noqa: PLR0917
+    """The endpoint is tried as a renewal asks it: with certificate and headers."""
+    environment.setenv("REQUESTS_CA_BUNDLE", str(authority.pem))
+    environment.setenv("NO_PROXY", "127.0.0.1")
+    tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    tls.load_cert_chain(*authority.issue("server", "127.0.0.1"))
+    tls.load_verify_locations(authority.pem)
+    tls.verify_mode = ssl.CERT_REQUIRED
+    server = serve(tls=tls)
+    certificate, key = authority.issue("ana", "ana.example")
+    if case == "gone":
+        certificate = certificate.with_name("gone.pem")
+    options = f'certificate = "{certificate}"\ncertificate_key = "{key}"\n'
+    options += 'headers = { X-Api-Key = "k" }\n'
+    acme(issuer=server.url, options="" if case == "not configured" else options)
+
+    status, found = checks()
+
+    provider = found["provider"]
+    if case == "shown":
+        assert (0, "ok") == (status, provider["state"])
+        assert ["k"] == [each["X-Api-Key"] for each in server.asked]
+        return
+    assert (1, "failed") == (status, provider["state"])
+    assert (case == "gone") == ("gone.pem" in provider["text"])
+    assert (case == "gone") == ("network" not in (provider["hint"] or ""))
+
+
+def test_a_provider_that_can_not_be_asked(checks, acme, environment):
+    """A provider of another package that has no probe is not asked."""
+
+    class Own(OAuth2):
+        def probe(self, issuer):
+            return Provider.probe(self, issuer)
+
+    environment.setattr("tokenkeep.providers.oauth2.OAuth2", Own)
+    acme(issuer="https://127.0.0.1:9/token")
+
+    status, found = checks()
+
+    assert (0, "ok") == (status, found["provider"]["state"])
+    assert "is not asked" in found["provider"]["text"]
+
+
+@pytest.mark.parametrize(
+    ("others", "hint"),
+    [
+        (["acme"], "Let them log in again at acme"),
+        (["acme", "zoho"], "Let them log in again at acme; at Zoho with: tokenkeep login"),
+        (["zoho"], "tokenkeep login"),
+    ],
+)
+@pytest.mark.parametrize("name", ["logins", "tokens"])
+def test_who_logs_in_where(checks, acme, serve, others, hint, name):  # noqa: PLR0917
+    """`tokenkeep login` is offered where it helps."""
+    for each in others:
+        dead = acme(issuer=serve().url, user=each, refresh_token=each, refresh_expires_at=1.0)
+        with tokenkeep.open_store() as store:
+            store.delete_token(dead.id)
+            dead = dead.but(id=None, version=None, provider=each)
+            if name == "tokens":
+                dead = dead.but(status=tokenkeep.Status.LOGIN_NEEDED)
+            store.save_token(dead)
+
+    assert hint == checks()[1][name]["hint"]
+
+
+@pytest.mark.parametrize("how", ["revoke", "logout", "delete"])
+@pytest.mark.parametrize("case", ["no endpoint", "no provider", "nobody answers"])
+def test_what_can_not_be_revoked(run, acme, serve, checks, how, case):  # noqa: PLR0917
+    """Why the provider does not confirm, as far as the configuration says it; and what to do."""
+    options = f'revocation_endpoint = "{serve().url}"' if case == "nobody answers" else ""
+    token = acme(
+        issuer=serve().url, options=options, provider="gone" if "prov" in case else "acme"
+    )
+
+    if how == "delete":
+        run("revoke", token.id)
+    told = run(how, token.id, *(["--yes"] if how == "delete" else [])).stdout
+    check = checks()[1]["revocations"]
+
+    if case == "nobody answers":
+        assert ": tokenkeep sweep" in told
+        assert "tokenkeep sweep" == check["hint"]
+        return
+    why = {"no endpoint": "No revocation endpoint", "no provider": "There is no provider"}[case]
+    do = {"no endpoint": "Set revocation_endpoint, or revoke", "no provider": "[providers.gone]"}
+    assert why in told
+    assert do[case] in told
+    assert "tokenkeep sweep" not in told
+    assert "warning" == check["state"]
+    assert why in check["text"]
+    assert do[case] in check["hint"]

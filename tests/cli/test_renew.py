@@ -102,15 +102,16 @@ def test_get_after_a_fault(acme, token_id, run):
     assert (result.exit_code, result.stdout.strip()) == (0, "new-access")
 
 
-def test_answer_that_can_t_be_read(acme, token_id, run, run_json):
+def test_answer_that_can_t_be_read(acme, token_id, run):
     """It is said what to do, by the command and by the doctor, and nothing of what is in it."""
     acme.answers.append((200, {"data": FRESH}))
 
     failed = run("token", token_id)
     doctor = run("--json", "doctor").stdout
-    swept = run_json("sweep")
+    swept = run("sweep")
 
     assert failed.exit_code == 5
+    assert 1 == failed.stderr.count("tokenkeep: ")
     assert f"tokenkeep renew {token_id}" in failed.output
     assert "read_answer" in failed.output
     checks = [json.loads(line) for line in doctor.splitlines()]
@@ -120,6 +121,7 @@ def test_answer_that_can_t_be_read(acme, token_id, run, run_json):
         "1 answers of the provider can't be read, of acme for ana@example.com",
     )
     assert "read_answer" in journal["hint"]
-    assert swept["unread"] == 1
+    assert "unread: 1" in swept.stdout
+    assert f"unreadable: token {token_id}" in swept.stderr
     assert "new-" not in failed.output + doctor
     assert acme.sent == ["the old one"]

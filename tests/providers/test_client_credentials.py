@@ -127,7 +127,9 @@ def test_refused(stage, token, hint):
     assert [] == keeper.store.get_tokens()
 
 
-@pytest.mark.parametrize("code", ["invalid_client", "invalid_grant", "access_denied"])
+@pytest.mark.parametrize(
+    "code", ["invalid_client", "invalid_grant", "invalid_scope", "access_denied"]
+)
 def test_refusal(stage, code):
     """A client that is refused is told of no login, and comes back when it is corrected."""
     keeper = stage.keeper(errors={"access_denied": "GrantRejected"})
@@ -138,6 +140,8 @@ def test_refusal(stage, code):
         keeper.get(user="nightly job")
 
     assert type(caught.value) is ProviderRefused
+    assert "the client id, the client secret and" in str(caught.value)
+    assert "redirect" not in str(caught.value)
     assert Status.OK is keeper.store.reread(saved.id).status
     stage.answers.clear()
     keeper.save(ROW.but(client_secret="corrected"))  # at once: another secret
@@ -201,7 +205,9 @@ def test_revoked(stage, fetched, has_endpoint):
     told = [fields["token"] for fields in asked if "token" in fields]
     assert (["a1"] if fetched and has_endpoint else []) == told
     assert (fetched and not has_endpoint) == bool(revoked.renewal.to_revoke)
-    with pytest.raises(TokenRevoked):
+    with pytest.raises(
+        TokenRevoked, match="One of the client alone: delete it, then save it anew"
+    ):
         keeper.get(user="nightly job")
 
 

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import importlib.metadata
 import math
+import sys
 from pathlib import Path
+from types import SimpleNamespace
 from urllib.parse import urlsplit
 
 import pytest
 
-from tokenkeep import providers
+from tokenkeep import providers, settings
 from tokenkeep.errors import ConfigurationError, UnknownName
-from tokenkeep.providers import PROVIDERS, Profile, Provider, provider
+from tokenkeep.providers import PROVIDERS, Profile, Provider, Providers, provider
 from tokenkeep.providers.zoho import Zoho
 from tokenkeep.providers.zoho_data_centers import DATA_CENTERS
 
@@ -39,8 +41,60 @@ def test_unknown():
 @pytest.mark.parametrize("options", [{"tabel": 1}, {"name": "x"}])
 def test_unknown_option(options):
     """A mistyped option is an error that names the known ones."""
-    with pytest.raises(ConfigurationError, match="It takes table, profile, clock"):
+    said = (
+        f"^Provider 'zoho' has no option '{next(iter(options))}'. It takes table, profile, clock"
+    )
+    with pytest.raises(ConfigurationError, match=said):
         provider("zoho", **options)
+
+
+@pytest.mark.parametrize(
+    ("make", "given", "said"),
+    [
+        (lambda name, key: None, {"key": 1}, "needs the option 'name'. It takes name, key"),  # noqa: ARG005
+        (lambda *, key: None, {}, "needs the option 'key'. It takes key"),  # noqa: ARG005
+        (lambda **_: 5, {"x": 1}, None),
+        (lambda key=1, *_: 5, {"y": 1}, "has no option 'y'. It takes key"),  # noqa: ARG005
+        (lambda key=1: 5, {}, None),  # noqa: ARG005
+    ],
+)
+def test_options_of_others(monkeypatch, make, given, said):
+    """Whatever makes them: a class or a function, of another package."""
+    monkeypatch.setitem(PROVIDERS, "acme", "acme_tokens:make")
+    monkeypatch.setitem(sys.modules, "acme_tokens", SimpleNamespace(make=make))
+
+    if said is None:
+        assert 5 == provider("acme", **given)
+        return
+    with pytest.raises(ConfigurationError, match=f"^Provider 'acme' {said}"):
+        provider("acme", **given)
+
+
+@pytest.mark.parametrize("options", [{}, {"issuer": "https://a.example/t"}, {"profile": {}}])
+@pytest.mark.parametrize("name", ["acme", "oauth", "Zoho"])
+def test_no_kind(tmp_path, name, options):
+    """What is described without a kind: the line that is missing is named."""
+    said = f"Provider '{name}' has no kind. Add kind = \"oauth2\""
+    with pytest.raises(UnknownName, match=said):
+        Providers(name, {name: options}).named(name)
+    path = tmp_path / "config.toml"
+    lines = [f"[providers.{name}]", *(f"{key} = {str(each)!r}" for key, each in options.items())]
+    path.write_text("\n".join(lines).replace("'{}'", "{}"))
+    with pytest.raises(UnknownName, match=said) as caught:
+        settings({"TOKENKEEP_CONFIG": str(path)})
+    assert f"{path}: [providers.{name}]" in str(caught.value)
+
+
+@pytest.mark.parametrize("others", [{}, {"hub": {"kind": "oauth2"}}, {"zoho": {}}])
+@pytest.mark.parametrize("name", ["acme", "oauth", ""])
+def test_not_described(name, others):
+    """The remedy for the command line too: a table of the configuration, or an entry point."""
+    with pytest.raises(UnknownName, match=f"There is no provider '{name}'") as caught:
+        Providers("zoho", others).named(name)
+
+    for said in (f"[providers.{name}]", "config.toml", "kind =", "entry point", "providers.md"):
+        assert said in str(caught.value)
+    assert ("hub" in str(caught.value)) == ("hub" in others)
 
 
 def test_outside(monkeypatch):

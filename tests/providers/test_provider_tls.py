@@ -177,7 +177,7 @@ def test_unusable_proxy(monkeypatch, url):
 REFUSALS = {
     "wants a password": (
         b"HTTP/1.1 407 s3cret\r\n\r\n",
-        r"another user name and password \(status 407",
+        r"wants a user name and password, or other ones \(status 407",
     ),
     "forbids": (b"HTTP/1.1 403 s3cret\r\n\r\n", r"refuses \(status 403\)"),
     "has lost its way": (b"HTTP/1.1 502 Bad Gateway\r\n\r\n", r"refuses \(status 502\)"),

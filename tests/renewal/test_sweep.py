@@ -158,6 +158,9 @@ def test_entry_whose_provider_is_not_configured(world, others, monkeypatch):
 
     monkeypatch.setattr(world.here.keeper._renewer, "_provider_of", configured)
 
+    told = []
+    assert world.here.keeper.sweep(on_error=told.append).saved == 2
+    assert [ConfigurationError] == [type(each) for each in told]
     with pytest.raises(ConfigurationError):
         world.here.keeper.sweep()
 

@@ -77,6 +77,20 @@ def open_backend(url: str) -> Backend:
     return (_from_package(kind) if kind else _from_entry_point(scheme_of(url)))(url)
 
 
+@without_frames
+def expect_known(url: str) -> None:
+    """
+    Refuse what names no kind of store; nothing is opened.
+
+    Raises:
+        UnknownName: No backend has this scheme.
+        ConfigurationError: It is no URL, or has no path where one belongs.
+    """
+    if kind_of(url) is None:
+        _entry_point(scheme_of(url))
+    file_of(url)
+
+
 def kind_of(url: str) -> Kind | None:
     """
     Return the kind of backend that a URL names. None for one of another package, or of none.
@@ -118,14 +132,19 @@ def _from_package(kind: Kind) -> Callable[[str], Backend]:
     return cast("Callable[[str], Backend]", getattr(module, kind.name).from_url)
 
 
-def _from_entry_point(scheme: str) -> Callable[[str], Backend]:
+def _entry_point(scheme: str) -> EntryPoint:
     from importlib.metadata import entry_points
 
     found = {point.name: point for point in entry_points(group=ENTRY_POINTS)}
     if scheme not in found:
         raise _unknown(scheme, found)
+    return found[scheme]
+
+
+def _from_entry_point(scheme: str) -> Callable[[str], Backend]:
+    point = _entry_point(scheme)
     try:
-        return cast("Callable[[str], Backend]", found[scheme].load())
+        return cast("Callable[[str], Backend]", point.load())
     except ModuleNotFoundError as exc:
         raise DriverMissing(
             f"The {scheme} store of another package needs the module {exc.name}, "

@@ -43,6 +43,9 @@ _ODD = {
 }
 
 
+_MOUNTED = ", or mount it read-only, as a container's secret"
+
+
 class _Unsafe(Exception):
     def __init__(self, what: str, hint: str) -> None:
         super().__init__(what)
@@ -474,13 +477,13 @@ def _expect_mode(path: Path, found: os.stat_result, *, secret: bool, is_ours: bo
     if (mode & _OTHERS_WRITE) if secret else _others_write(found):
         raise _Unsafe(
             f"others can write it (mode {mode:o})",
-            f"If nobody has: chmod {'600' if secret else 'go-w'} {path}",
+            f"If nobody has: chmod {'600' if secret else 'go-w'} {path}{_MOUNTED}",
         )
     # What only root can change, root has opened to others on purpose.
     if secret and is_ours and mode & _OTHERS:
         raise _Unsafe(
             f"others can read it (mode {mode:o})",
-            f"If nobody has: chmod 600 {path}. Otherwise put another secret into it",
+            f"If nobody has: chmod 600 {path}{_MOUNTED}. Otherwise put another secret into it",
         )
 
 

@@ -6,6 +6,8 @@ import math
 import os
 import stat
 import time
+from collections import Counter
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Literal
 
@@ -14,24 +16,25 @@ from tokenkeep.backends import file_of
 from tokenkeep.backends.urls import scheme_of
 from tokenkeep.cli import output
 from tokenkeep.cli.description import refresh_end
-from tokenkeep.cli.tokens import named
+from tokenkeep.cli.session import exists
+from tokenkeep.cli.tokens import named, why_unconfirmed
 from tokenkeep.clock import CLOCK_TOLERANCE
 from tokenkeep.config import open_store, settings
-from tokenkeep.errors import KeyUnsafe, TokenKeepError
-from tokenkeep.providers.http import Form, post_form
+from tokenkeep.errors import ConfigurationError, KeyUnsafe, TokenKeepError
+from tokenkeep.login import PROVIDER
 from tokenkeep.records import EVER
-from tokenkeep.token import Status, Token
+from tokenkeep.token import Status
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping
     from pathlib import Path
 
     from tokenkeep.backends import Backend
-    from tokenkeep.providers import Providers
+    from tokenkeep.providers import Provider, Providers
+    from tokenkeep.token import Token
     from tokenkeep.vault import Vault
 
 _SAMPLE = 3
-_TIMEOUT = 10.0
 _OTHERS = stat.S_IRWXG | stat.S_IRWXO
 
 
@@ -62,15 +65,20 @@ class Contents:
         dead: How many tokens need a new login.
         ending: How many logins end soon by themselves, or have ended.
         next_end: When the first of them ends, in epoch seconds, and whose it is.
-        unconfirmed: How many revocations the provider has not confirmed.
-        issuers: The token endpoints of those in use, a few.
+        unconfirmed: How many revocations the provider has not confirmed, by why it can't be
+            asked: what is wrong, and what to do.
+        logins: Whose logins are missing or end, by the provider's name.
+        providers: Those of the tokens that were looked at, by name.
+        endpoints: Those of the tokens in use that were looked at, each with its provider's name.
     """
 
     dead: int = 0
     ending: int = 0
     next_end: tuple[float, str] = (math.inf, "")
-    unconfirmed: int = 0
-    issuers: set[str] = field(default_factory=set)
+    unconfirmed: Counter[tuple[str, str]] = field(default_factory=Counter)
+    logins: set[str] = field(default_factory=set)
+    providers: set[str] = field(default_factory=set)
+    endpoints: set[tuple[str, str]] = field(default_factory=set)
 
 
 def examine(url: str | None, environ: Mapping[str, str]) -> Iterator[Check]:
@@ -93,12 +101,11 @@ def examine(url: str | None, environ: Mapping[str, str]) -> Iterator[Check]:
     # Before it is opened: opening takes away what rights others have.
     yield from check_modes(path, state, environ)
     contents = Contents()
-    if path is not None and not path.exists():
+    if not exists(where):
         yield Check("store", "ok", f"nothing yet: {path} is made with the first token")
     else:
         yield from check_store(where, environ, contents)
-    for issuer in sorted(contents.issuers) or default_issuers(providers):
-        yield check_provider(issuer)
+    yield from check_providers(providers, contents)
 
 
 def check_modes(
@@ -145,22 +152,22 @@ def check_store(url: str, environ: Mapping[str, str], contents: Contents) -> Ite
         yield Check("store", "ok", vault.describe())
         yield from check_server(vault.backend)
         yield check_contents(vault, contents)
-        yield check_journal(vault)
+        yield check_journal(vault, contents)
     finally:
         vault.close()
-    if contents.unconfirmed:
-        text = f"the provider has not confirmed {contents.unconfirmed}"
-        yield Check("revocations", "warning", text, "tokenkeep sweep")
+    for (why, hint), count in contents.unconfirmed.items():
+        text = f"the provider has not confirmed {count}{why}"
+        yield Check("revocations", "warning", text, hint)
     if contents.ending:
         end, whose = contents.next_end
         text = (
             f"{output.counted(contents.ending, 'login ends', 'logins end')} soon by itself, or "
             f"has ended; the first is {whose}: {clock.moment(end)}"
         )
-        yield Check("logins", "warning", text, "tokenkeep login")
+        yield Check("logins", "warning", text, _login(contents.logins))
     if contents.dead:
         text = f"{output.counted(contents.dead, 'token needs', 'tokens need')} a new login"
-        yield Check("tokens", "warning", text, "tokenkeep login")
+        yield Check("tokens", "warning", text, _login(contents.logins))
 
 
 def check_server(backend: Backend) -> Iterator[Check]:
@@ -183,16 +190,11 @@ def check_contents(vault: Vault, contents: Contents) -> Check:
         return Check("key", "ok", "used with the first token, and made if there is none")
     try:
         sample = vault.begin_with("", _SAMPLE)
-        in_use = [token for token in sample if token.status is Status.OK and token.issuer]
-        contents.issuers = {str(token.issuer) for token in in_use}
-        dead = vault.iter_tokens(status=Status.LOGIN_NEEDED, on_error=closed.append)
-        contents.dead = sum(1 for _ in dead)
-        for token in vault.ending(time.time(), closed.append):
-            contents.ending += 1
-            end = refresh_end(token) or 0.0
-            contents.next_end = min(contents.next_end, (end, named(token)))
-        for row in vault.due(EVER, closed.append):
-            contents.unconfirmed += len(row.renewal.to_revoke)
+        for token in sample:
+            contents.providers.add(_named_in(vault, token))
+            if token.status is Status.OK and token.issuer:
+                contents.endpoints.add((_named_in(vault, token), token.issuer))
+        _count(vault, contents, closed.append)
     except TokenKeepError as exc:
         return _failed("key", exc)
     if closed:
@@ -202,8 +204,28 @@ def check_contents(vault: Vault, contents: Contents) -> Check:
     return Check("key", "ok", "opens the store" + (" and its tokens" if sample else ""))
 
 
-def check_journal(vault: Vault) -> Check:
-    """Say whether answers wait that could not be saved, or not even read."""
+def _count(vault: Vault, contents: Contents, note: Callable[[TokenKeepError], None]) -> None:
+    for token in vault.iter_tokens(status=Status.LOGIN_NEEDED, on_error=note):
+        contents.dead += 1
+        contents.logins.add(_named_in(vault, token))
+    for token in vault.ending(time.time(), note):
+        contents.ending += 1
+        contents.logins.add(_named_in(vault, token))
+        end = refresh_end(token) or 0.0
+        contents.next_end = min(contents.next_end, (end, named(token)))
+    for row in vault.due(EVER, note):
+        if row.renewal.to_revoke:
+            why = why_unconfirmed(vault.providers, row)
+            said = (f": {why.what}", why.hint or "") if why else ("", "tokenkeep sweep")
+            contents.unconfirmed[said] += len(row.renewal.to_revoke)
+
+
+def _named_in(vault: Vault, token: Token) -> str:
+    return token.provider or vault.providers.default
+
+
+def check_journal(vault: Vault, contents: Contents) -> Check:
+    """Say whether answers wait that could not be saved, or not even read; or could not wait."""
     try:
         waiting = list(vault.journal.entries())
     except TokenKeepError as exc:
@@ -219,21 +241,42 @@ def check_journal(vault: Vault) -> Check:
     if waiting:
         text = f"{len(waiting)} answers of the provider are not saved yet"
         return Check("journal", "warning", text, "tokenkeep sweep")
+    rotating = _rotating(vault.providers, contents)
+    if rotating and vault.is_made:
+        try:
+            vault.journal.expect_room()
+        except TokenKeepError as exc:
+            text = f"no token of {', '.join(rotating)} can be renewed: {exc.what}"
+            return Check("journal", "warning", text, exc.hint)
     return Check("journal", "ok", "nothing waits to be saved")
 
 
-def default_issuers(providers: Providers) -> list[str]:
-    """Return where the default provider is asked if no token says so; empty if not known."""
-    issuer = providers.of(Token()).home_issuer()
-    return [issuer] if issuer else []
+def check_providers(providers: Providers, contents: Contents) -> Iterator[Check]:
+    """Yield whether the providers of those tokens are known, and answer; else the default one."""
+    for name in _used(providers, contents):
+        try:
+            providers.named(name)
+        except TokenKeepError as exc:
+            yield _failed("provider", exc)
+            contents.endpoints = {each for each in contents.endpoints if each[0] != name}
+    home = None
+    if not contents.providers:
+        home = providers.named(providers.default).home_issuer()
+    endpoints = contents.endpoints or ({(providers.default, home)} if home else set())
+    for name, issuer in sorted(endpoints):
+        yield check_provider(providers.named(name), issuer)
 
 
-def check_provider(issuer: str) -> Check:
+def check_provider(provider: Provider, issuer: str) -> Check:
     """Say whether a token endpoint answers, and whether its clock and ours agree."""
     try:
-        reply = post_form(issuer, Form(), timeout=_TIMEOUT)
+        reply = provider.probe(issuer)
+    except ConfigurationError as exc:
+        return _failed("provider", exc)
     except TokenKeepError as exc:
         return _failed("provider", exc, "See whether this machine gets there: network, proxy, DNS")
+    if reply is None:
+        return Check("provider", "ok", f"{issuer} is not asked: {provider.name} has no probe")
     offset = reply.clock_offset
     if offset is None:
         return Check("provider", "ok", f"{issuer} answers, but does not say its time")
@@ -242,6 +285,28 @@ def check_provider(issuer: str) -> Check:
         text = f"this machine's clock is {abs(offset):.0f} s {ahead} that of {issuer}"
         return Check("clock", "warning", text, "Set it, best with NTP")
     return Check("provider", "ok", f"{issuer} answers, and the clocks agree")
+
+
+def _used(providers: Providers, contents: Contents) -> list[str]:
+    return sorted({*contents.providers, *contents.logins, providers.default})
+
+
+def _rotating(providers: Providers, contents: Contents) -> list[str]:
+    found = []
+    for name in _used(providers, contents):
+        with suppress(TokenKeepError):  # one that is not there is told elsewhere
+            if providers.named(name).profile.rotates:
+                found.append(name)
+    return found
+
+
+def _login(providers: set[str]) -> str:
+    """Return how people log in again at these providers; the command is for Zoho's alone."""
+    others = sorted(providers - {PROVIDER})
+    if not others:
+        return "tokenkeep login"
+    at_zoho = "; at Zoho with: tokenkeep login" if PROVIDER in providers else ""
+    return f"Let them log in again at {', '.join(others)}{at_zoho}"
 
 
 def _failed(name: str, exc: TokenKeepError, hint: str | None = None) -> Check:

@@ -96,7 +96,14 @@ class Session:
 def exists(url: str) -> bool:
     """Tell whether there is a store at a URL, as far as that is seen without opening it."""
     path = file_of(url)
-    return path is None or (path.exists() and path.stat().st_size > 0)
+    if path is None:
+        return True
+    try:
+        return path.stat().st_size > 0
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    except OSError:
+        return True  # opening it says what is in the way
 
 
 def _no_store(what: str) -> TokenNotFound:
@@ -129,9 +136,16 @@ _TOLD = ("renewal_failed", "login_needed", "revocation_pending")
 class _Handler(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
         event = record.args[0] if isinstance(record.args, tuple) and record.args else None
-        if event in _TOLD and logging.getLogger("tokenkeep").level > logging.INFO:
+        if (event in _TOLD or _is_raised(record)) and logging.getLogger(
+            "tokenkeep"
+        ).level > logging.INFO:
             return
         click.echo(f"tokenkeep: {output.visible(record.getMessage())}", err=True)
+
+
+def _is_raised(record: logging.LogRecord) -> bool:
+    """Tell whether an event is of an answer that an error is about, too; a sweep's has none."""
+    return isinstance(record.args, tuple) and "unreadable" in record.args and bool(record.args[-1])
 
 
 def _set(name: str, value: Any) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
@@ -11,13 +12,15 @@ from tokenkeep.cli import output
 from tokenkeep.cli.description import description, in_words, moment, summary
 from tokenkeep.cli.selecting import find, selects_token
 from tokenkeep.cli.session import Session, pass_session
-from tokenkeep.errors import StoreTampered, TokenKeepError
+from tokenkeep.errors import ConfigurationError, StoreTampered, TokenKeepError, UnknownName
+from tokenkeep.providers import Profile
 from tokenkeep.token import Status, Token, is_ours
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from tokenkeep.keeper import Keeper
+    from tokenkeep.providers import Providers
 
 COLUMNS: Mapping[str, int | None] = {
     "id": 11,
@@ -110,7 +113,7 @@ def revoke(session: Session, asked: Token) -> None:
     """
     keeper = session.keeper()
     revoked = keeper.revoke(str(find(session.vault(), asked).id))
-    session.tell(f"Revoked {_ended(revoked)}", describe(keeper, revoked, session.now()))
+    session.tell(f"Revoked {_ended(keeper, revoked)}", describe(keeper, revoked, session.now()))
 
 
 @click.command()
@@ -124,7 +127,7 @@ def logout(session: Session, asked: Token) -> None:
     """
     keeper = session.keeper()
     ended = keeper.end(str(find(session.vault(), asked).id))
-    session.tell(f"Logged out {_ended(ended)}", _deleted(ended, session.now()))
+    session.tell(f"Logged out {_ended(keeper, ended)}", _deleted(ended, session.now()))
 
 
 @click.command()
@@ -149,6 +152,8 @@ def delete(session: Session, asked: Token, *, yes: bool) -> None:
     told = ""
     if was.renewal.to_revoke:
         told = "; what the provider has not confirmed to be revoked is tried by: tokenkeep sweep"
+        if why := why_unconfirmed(keeper.providers, was):
+            told = f"; it was revoked here, but not at the provider: {why}"
     elif was.status is not Status.REVOKED and was.refresh_token:
         told = "; it was not revoked and goes on working at the provider"
     session.tell(f"Deleted {named(was)}{told}", _deleted(was, session.now()))
@@ -163,8 +168,11 @@ def sweep(session: Session) -> None:
     Saves answers that could not be saved, finishes revocations, drops what
     first logins and ids of deleted tokens have left behind.
     """
-    swept = asdict(session.keeper().sweep())
+    troubles: list[TokenKeepError] = []
+    swept = asdict(session.keeper().sweep(on_error=troubles.append))
     session.tell(", ".join(f"{name}: {count}" for name, count in swept.items()), swept)
+    if troubles:
+        raise troubles[0]
 
 
 def _closed(session: Session, asked: Token, exc: StoreTampered) -> Token:
@@ -203,7 +211,19 @@ def confirm(question: str) -> None:
 
 def describe(keeper: Keeper, token: Token, now: float) -> dict[str, Any]:
     """Return everything about a stored token that is not secret."""
-    return description(token, keeper.providers.of(token).profile, now)
+    profile = Profile()  # the usual habits, where its provider is not known here
+    with suppress(UnknownName):
+        profile = keeper.providers.of(token).profile
+    return description(token, profile, now)
+
+
+def why_unconfirmed(providers: Providers, token: Token) -> ConfigurationError | None:
+    """Return why a token can't be revoked at its provider, as configured. None if it can."""
+    try:
+        providers.of(token).revocation_endpoint(token)
+    except ConfigurationError as exc:
+        return exc
+    return None
 
 
 def credentials(keeper: Keeper, token: Token, now: float) -> dict[str, object]:
@@ -246,11 +266,13 @@ def named(token: Token) -> str:
     return f"{token.user} ({token.id})" if token.user else f"token {token.id}"
 
 
-def _ended(token: Token) -> str:
+def _ended(keeper: Keeper, token: Token) -> str:
     """Name a token that was revoked here, and say whether it is at the provider too."""
-    if token.renewal.to_revoke:
-        return f"{named(token)}; the provider has not confirmed it yet, run: tokenkeep sweep"
-    return f"{named(token)}; the provider has confirmed it"
+    if not token.renewal.to_revoke:
+        return f"{named(token)}; the provider has confirmed it"
+    if why := why_unconfirmed(keeper.providers, token):
+        return f"{named(token)}; but not at the provider: {why}"
+    return f"{named(token)}; the provider has not confirmed it yet, run: tokenkeep sweep"
 
 
 def _deleted(token: Token, now: float) -> dict[str, object]:

@@ -38,6 +38,14 @@ ENTRY_POINTS = "tokenkeep.providers"
 """The entry point group where other packages add theirs."""
 
 
+_DESCRIBE = (
+    'Describe it in config.toml: [providers.{}] with kind = "oauth2" and its issuer. One that is '
+    "written in Python, install with an entry point: docs/providers.md"
+)
+
+_VARIABLE = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
+
+
 def provider(name: str, /, **options: object) -> Provider:
     """
     Make the provider of that name.
@@ -54,18 +62,21 @@ def provider(name: str, /, **options: object) -> Provider:
     make = _load(name)
     given = Hidden(options)
     del options  # crash reports show the locals of each frame
-    wrong = ""
-    try:
-        inspect.signature(make).bind(**given)
-    except TypeError as exc:
-        wrong = str(exc)
-    if wrong:
-        known = ", ".join(inspect.signature(make).parameters)
-        raise ConfigurationError(
-            f"Provider {name!r} does not take these options: {wrong}", hint=f"It takes {known}"
-        )
+    _expect_options(name, make, sorted(given))
     made: Provider = make(**given)
     return made
+
+
+def _expect_options(name: str, make: Any, given: list[str]) -> None:
+    known = inspect.signature(make).parameters.values()
+    named = [each.name for each in known if each.kind not in _VARIABLE]
+    needed = [each.name for each in known if each.name in named and each.default is each.empty]
+    takes_any = any(each.kind is each.VAR_KEYWORD for each in known)
+    unknown = [each for each in given if each not in named and not takes_any]
+    missing = [each for each in needed if each not in given]
+    if unknown or missing:
+        what = f"has no option {unknown[0]!r}" if unknown else f"needs the option {missing[0]!r}"
+        raise ConfigurationError(f"Provider {name!r} {what}", hint=f"It takes {', '.join(named)}")
 
 
 def _load(name: str) -> Any:
@@ -83,18 +94,29 @@ def _load(name: str) -> Any:
     )
 
 
-def configured(name: str, options: Mapping[str, object]) -> Provider:
+def configured(name: str, options: Mapping[str, object] | None) -> Provider:
     """
     Make the provider that a configuration describes, whose tokens are stored under *name*.
 
-    *options* are as its class takes them; ``kind`` names that class as for `provider`, which says
-    what may be raised, and is *name* if missing. Of a ``profile`` that is a table only what it
-    names is changed: the rest stays the provider's own.
+    *options* are as its class takes them; None means that there is no description. ``kind`` names
+    that class as for `provider`, which says what may be raised, and is *name* if missing. Of a
+    ``profile`` that is a table only what it names is changed: the rest stays the provider's own.
     """
-    rest = Hidden(options)
+    rest, is_described = Hidden(options or {}), options is not None
     del options  # as above
-    kind = rest.pop("kind", name)
-    check_type("kind", kind, str, expected="the name of a provider")
+    kind = rest.pop("kind", None)
+    check_type("kind", name if kind is None else kind, str, expected="the name of a provider")
+    if kind is None:
+        try:
+            _load(name)
+        except UnknownName as exc:
+            if is_described:
+                exc.what = f"Provider {name!r} has no kind"
+                exc.hint = f'Add kind = "oauth2" to it, or another kind. {exc.hint}'
+            else:
+                exc.hint = f"{exc.hint}. {_DESCRIBE.format(name)}"
+            raise
+        kind = name
     if kind == "oauth2":
         rest.setdefault("name", name)
     if "profile" not in rest or isinstance(rest["profile"], Profile):
@@ -122,6 +144,37 @@ def _with(profile: Profile, changed: object) -> Profile:
         raise
 
 
+def _by_name(given: Hidden) -> Hidden:
+    """Return the options in it, looked at: by name a provider each, or its options."""
+    if given["options"] is None:
+        return Hidden()
+    wrong = type(given["options"]).__name__
+    if isinstance(given["options"], Mapping):
+        found = Hidden(given["options"])
+        known = (Provider, Mapping)
+        bad = [type(found[each]).__name__ for each in found if not isinstance(found[each], known)]
+        if not bad and all(isinstance(each, str) for each in found):
+            return found
+        wrong = f"mapping with a {bad[0]}" if bad else "mapping with keys that are no names"
+    raise TypeError(
+        "Providers are given by name, each a Provider or its options, "
+        f'as in Providers("acme", {{"acme": …}}), not as a {wrong}'
+    )
+
+
+def expect_providers(given: object) -> None:
+    """
+    Refuse what is neither `Providers` nor None.
+
+    Raises:
+        TypeError: It is something else.
+    """
+    wrong = None if given is None or isinstance(given, Providers) else type(given).__name__
+    del given  # crash reports show the locals of each frame
+    if wrong is not None:
+        raise TypeError(f'providers has to be Providers("acme", {{"acme": …}}), not a {wrong}')
+
+
 class Providers:
     """
     The providers of one configuration, each made when it is first needed.
@@ -138,14 +191,21 @@ class Providers:
         default: str = "zoho",
         options: Mapping[str, Provider | Mapping[str, object]] | None = None,
     ) -> None:
+        given = Hidden(options=options)
+        del options  # crash reports show the locals of each frame
+        if not isinstance(default, str):
+            raise TypeError(
+                f"The default provider is given by its name, not by a {type(default).__name__}"
+            )
+        given = _by_name(given)
         self.default = default
         self._made: dict[str, Provider] = {}
         self._options: dict[str, Mapping[str, object]] = {}
-        for name, each in (options or {}).items():
-            if isinstance(each, Provider):
-                self._made[name] = each
+        for name in given:
+            if isinstance(given[name], Provider):
+                self._made[name] = given[name]
             else:
-                self._options[name] = Hidden(each)
+                self._options[name] = Hidden(given[name])
 
     def of(self, token: Token) -> Provider:
         """Return the provider of a token, as `named` does."""
@@ -161,11 +221,11 @@ class Providers:
         made = self._made.get(name)
         if made is None:
             try:
-                made = self._made[name] = configured(name, self._options.get(name, {}))
+                made = self._made[name] = configured(name, self._options.get(name))
             except UnknownName as exc:
                 more = sorted({*self._options, *self._made} - set(PROVIDERS))
                 if name not in self._options and more:
-                    exc.hint = f"{exc.hint}, {', '.join(more)}"
+                    exc.hint = f"Configured are {', '.join(more)}. {exc.hint}"
                 raise
         return made
 

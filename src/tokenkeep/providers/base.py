@@ -221,6 +221,24 @@ class Provider(ABC):
         """Return a token endpoint to try whether the provider can be reached. None if unknown."""
         return self.issuer(None)
 
+    def probe(self, issuer: str) -> Reply | None:  # noqa: ARG002 - for those that can
+        """
+        Ask a token endpoint for nothing: whether it answers is what counts. None: it is not asked.
+
+        Args:
+            issuer: Its complete URL. No token's secrets are sent there.
+        """
+        return None
+
+    def revocation_endpoint(self, token: Token) -> str | None:  # noqa: ARG002 - likewise
+        """
+        Return the URL to revoke *token* at. None if that is not known.
+
+        Raises:
+            ConfigurationError: There is none: nothing can be revoked.
+        """
+        return None
+
     def tenant(self, token: Token) -> str | None:  # noqa: ARG002 - for those that know
         """Return the organisation of a token's user, by the provider's name. None if unknown."""
         return None

@@ -398,7 +398,11 @@ def _fault(exc: Exception) -> str:
         return "refuses this client's certificate, or wants one"
     if refused := _TUNNEL_FAILED.match(str(exc)):
         status = int(refused[1])
-        why = "wants another user name and password" if status == _NO_PASSWORD else "refuses"
+        why = (
+            "wants a user name and password, or other ones"
+            if status == _NO_PASSWORD
+            else "refuses"
+        )
         return f"{why} (status {status})"
     return next(text for kind, text in _FAULTS if isinstance(exc, kind))
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, ClassVar, Literal, TypeVar
 from urllib.parse import quote_plus
 
 from tokenkeep.errors import (
+    LOGIN_AGAIN,
     ConfigurationError,
     CoolingDown,
     GrantRejected,
@@ -41,6 +42,7 @@ if TYPE_CHECKING:
     from tokenkeep.token import Token
 
 _CHECK_CLIENT = "Check the client id, the client secret and the redirect URI"
+_CHECK_ALONE = "Check the client id, the client secret and the scope"
 _UNREAD_HINT = (
     "Try again later; if it stays so, write a read_answer for this provider: docs/providers.md"
 )
@@ -202,7 +204,7 @@ class OAuth2(Provider):
             if not self.profile.needs_login:
                 self._need(token, "client_id")
                 form = self._asking(token, "client_credentials", scope=token.scope)
-                return self._mint(token, form, _CHECK_CLIENT)
+                return self._mint(token, form, _CHECK_ALONE)
             self._need(token, "refresh_token", "client_id")
             form = self._asking(token, "refresh_token", refresh_token=token.refresh_token)
             return self._mint(token, form, "Log the user in again")
@@ -237,6 +239,10 @@ class OAuth2(Provider):
         """As `Provider.answer_in`, with the options of today."""
         outcome = self._outcome(reply, lambda: self._judge(reply, _CHECK_CLIENT, None))
         return outcome if isinstance(outcome, Answer) else None
+
+    def probe(self, issuer: str) -> Reply:
+        """As `Provider.probe`: an empty form, with the headers and certificate of all calls."""
+        return self._post(issuer, Form(self._headers, self._body))
 
     def read_answer(self, reply: Reply) -> Mapping[str, object]:
         """
@@ -327,8 +333,8 @@ class OAuth2(Provider):
         if not issuer:
             raise ConfigurationError(
                 f"It is not known where {self.name} renews this token",
-                hint="Log in again: tokenkeep login. Or save it with an issuer, which is the "
-                "complete URL of the token endpoint",
+                hint=f"{LOGIN_AGAIN}. Or save it with an issuer, which is the complete URL of the "
+                "token endpoint",
             )
         return issuer
 
@@ -456,7 +462,7 @@ class OAuth2(Provider):
         if kind is not None and issubclass(kind, ProviderRefused):
             hint = if_rejected if issubclass(kind, GrantRejected) else None
             if not self.profile.needs_login:
-                kind = ProviderRefused  # a login would help nobody
+                kind, hint = ProviderRefused, _CHECK_ALONE  # a login would help nobody
             return kind(
                 what, error=code, hint=self.hints.get(code.lower()) or hint or _CHECK_CLIENT
             )

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Literal
 
 from tokenkeep.decision import Decision, Verdict, current_failure, decide, is_usable
 from tokenkeep.errors import (
+    LOGIN_AGAIN,
     RenewalError,
     StoreError,
     StoreUnavailable,
@@ -199,7 +200,7 @@ class _Client:
                 "This token was deleted",
                 token_id=self._token.id,
                 user=self._token.user,
-                hint="Let the user log in again, e.g. with: tokenkeep login",
+                hint=LOGIN_AGAIN,
             )
         if stored.renewal.renewed_at != self._renewed_at:
             # Renewed since this caller came: what the API refused is answered,

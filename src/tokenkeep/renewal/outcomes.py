@@ -9,6 +9,7 @@ from tokenkeep import holder
 from tokenkeep.clock import CLOCK_TOLERANCE
 from tokenkeep.decision import cool_down, credential_digest
 from tokenkeep.errors import (
+    LOGIN_AGAIN,
     CoolingDown,
     GrantRejected,
     LoginNeeded,
@@ -27,7 +28,6 @@ from tokenkeep.token import Failure, Status, Token
 if TYPE_CHECKING:
     from tokenkeep.providers.base import Answer, Provider, Reply
 
-_LOGIN_HINT = "Let the user log in again, e.g. with: tokenkeep login"
 _ANEW_HINT = "To go on, delete it and save it anew: tokenkeep delete"
 """For what may be a client's own: without a refresh token, maybe nobody ever logs in."""
 
@@ -257,9 +257,9 @@ def throttled(token: Token, until: float | None) -> CoolingDown:
 
 def dead(token: Token) -> TokenKeepError:
     """Return the error for a token that is not handed out any more."""
-    about = {"token_id": token.id, "user": token.user, "hint": _LOGIN_HINT}
+    about = {"token_id": token.id, "user": token.user, "hint": LOGIN_AGAIN}
     if token.status is Status.REVOKED:
-        about["hint"] = _LOGIN_HINT if token.refresh_token else f"{_ANEW_HINT} {token.id}"
+        about["hint"] = LOGIN_AGAIN if token.refresh_token else f"{_ANEW_HINT} {token.id}"
         return TokenRevoked("This token was revoked", **about)
     if token.status is Status.OK:
         return LoginNeeded("The access token has expired and there is no refresh token", **about)
