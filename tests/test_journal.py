@@ -569,7 +569,7 @@ def test_no_room_can_be_made(tmp_path, backend, where):
     (tmp_path / "link").symlink_to(tmp_path / "file")
     place = {"a link": tmp_path / "link"}.get(where, tmp_path / "file" / "journal")
     header = Header(backend, RING, Clock().monotonic)
-    journal = FolderJournal(place if where == "beside" else lambda: place, header)
+    journal = FolderJournal(place if where == "beside" else lambda: (tmp_path, place), header)
 
     with pytest.raises(StoreUnavailable) as caught:
         journal.expect_room()

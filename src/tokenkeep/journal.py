@@ -413,7 +413,7 @@ class FolderJournal(Journal):
         )
 
     def _found(self) -> tuple[Path | None, Path] | None:
-        """Return the folder that was named, if one was, and the journal's; None without a place."""
+        """Return the folder that was named, if any, and the journal's; None without a place."""
         return self._where() if callable(self._where) else (None, self._where)
 
     @contextmanager

@@ -205,9 +205,7 @@ def test_revoked(stage, fetched, has_endpoint):
     told = [fields["token"] for fields in asked if "token" in fields]
     assert (["a1"] if fetched and has_endpoint else []) == told
     assert (fetched and not has_endpoint) == bool(revoked.renewal.to_revoke)
-    with pytest.raises(
-        TokenRevoked, match="One of the client alone: delete it, then save it anew"
-    ):
+    with pytest.raises(TokenRevoked, match="delete it and save it anew: tokenkeep delete"):
         keeper.get(user="nightly job")
 
 
