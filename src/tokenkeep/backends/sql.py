@@ -271,6 +271,6 @@ _SEALED = COLUMNS.index("sealed")
 
 def _record(row: Sequence[Any]) -> Record:
     """Return the record of a row; each driver has its own type for bytes."""
-    if type(row[_SEALED]) is not bytes:
+    if not isinstance(row[_SEALED], bytes | str | None):  # a text was written by somebody else
         row = (*row[:_SEALED], bytes(row[_SEALED]), *row[_SEALED + 1 :])
     return from_row(row)
