@@ -187,7 +187,7 @@ SPOILT = [
 @pytest.mark.parametrize("change", SPOILT)
 @pytest.mark.parametrize("rows", ["sqlite:///tokens.db"], indirect=True)
 def test_who_edits_the_database(run, row, change, tmp_path):
-    """Whatever was written past us: that row is named, no other is hidden, and it can be deleted."""
+    """Whatever was written past us: that row is named, hides no other, and can be deleted."""
     store, token = row
     bad = str(token.id)
     with closing(sqlite3.connect(tmp_path / "tokens.db", isolation_level=None)) as db:
