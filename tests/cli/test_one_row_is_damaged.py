@@ -259,3 +259,23 @@ def test_what_can_not_be_named(run, rows, name, tmp_path):
         assert COUNT - 1 == listed.stdout.count("\n")
         assert (1, False) == (done.exit_code, "Deleted" in done.output), done.output
         assert (COUNT,) == db.execute("SELECT count(*) - 1 FROM token").fetchone()
+
+
+@pytest.mark.parametrize("rows", ["sql+sqlite:///tokens.db"], indirect=True)
+@pytest.mark.parametrize(
+    "change",
+    ["last_used_at = 'never'", "sealed = 'garbage'", "sealed = sealed || 'x'",
+     "owner = 'x' || x'c3'", "data_key = 'two'"],
+)  # fmt: skip
+def test_by_sqlalchemy(run, row, change, tmp_path):
+    """Likewise in a database of SQLAlchemy's."""
+    _, token = row
+    with closing(sqlite3.connect(tmp_path / "tokens.db", isolation_level=None)) as db:
+        db.execute(f"UPDATE tokenkeep SET {change} WHERE id = ?", (token.id[3:],))
+
+    listed, done = run("list"), run("delete", token.id, "--yes")
+
+    assert (1, COUNT - 1) == (listed.exit_code, listed.stdout.count("\n")), listed.output
+    assert token.id in listed.stderr
+    assert (0, f"Deleted token {token.id}\n") == (done.exit_code, done.stdout), done.output
+    assert (0, COUNT - 1) == (run("list").exit_code, run("list").stdout.count("\n"))
