@@ -10,6 +10,7 @@ import signal
 import sqlite3
 import warnings
 from contextlib import closing, suppress
+from itertools import islice
 
 import pytest
 
@@ -298,4 +299,4 @@ def test_ids_that_are_no_text(backend, path):
     rows = Rows(backend, None, tenant_of=None, seen=None, wrote=None)
 
     for page in (1, 2, 3, 5, 10):
-        assert 1 <= len(list(rows.scan(page=page))) <= 10
+        assert 1 <= len(list(islice(rows.scan(page=page), 30))) <= 10
