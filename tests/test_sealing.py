@@ -62,8 +62,12 @@ def test_no_cut_blob_opens(keys, sealed):
     for blob in (b"", b"\0", b"\x01{}", sealed[:28]):
         with pytest.raises(StoreTampered, match="not sealed by tokenkeep"):
             keys.open(2, blob, bound="b")
-    with pytest.raises(StoreTooNew, match="Upgrade"):
-        keys.open(2, b"\x03" + sealed[1:], bound="b")
+    for number in (3, 5, 17):
+        with pytest.raises(StoreTooNew, match="Upgrade"):
+            keys.open(2, bytes([number]) + sealed[1:], bound="b")
+    for garbage in (b"\x12" + sealed[1:], b"REDACTED" * 9, b"\xff" * 99, "text" * 99, None):
+        with pytest.raises(StoreTampered, match="not sealed by tokenkeep"):
+            keys.open(2, garbage, bound="b")
 
 
 @pytest.mark.parametrize(

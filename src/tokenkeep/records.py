@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from contextlib import suppress
 from dataclasses import asdict, dataclass, fields
 from operator import attrgetter
@@ -21,6 +22,13 @@ if TYPE_CHECKING:
 
 ROW, ALIAS, LEASE, ENDED, HEADER = "row", "alias", "lease", "ended", "header"
 """The kinds of record."""
+
+_WORD = re.compile("[a-z]{1,8}")
+
+_TIMES = {float, int, type(None)}
+_CHANGED = (
+    "It was changed outside tokenkeep; restore it from a backup, or delete it and log in again"
+)
 
 EVER = 253_402_300_800.0
 """All that is due is due by then: the year 10000, in epoch seconds. MySQL has no infinity."""
@@ -104,6 +112,16 @@ def record_id(token_id: str) -> str | None:
     return token_id.removeprefix(_OURS) if is_ours(token_id) else None
 
 
+def is_time(value: object) -> bool:
+    """Tell whether something is a time, or None: databases may give anything for a number."""
+    return type(value) in _TIMES
+
+
+def is_kind(value: object) -> bool:
+    """Tell whether something can be a kind, if only of a later version."""
+    return isinstance(value, str) and _WORD.fullmatch(value) is not None
+
+
 def alias_state(row_id: str) -> str:
     """Return the state of the aliases that lead to a row, which they are found by."""
     return f"alias of {row_id}"
@@ -132,14 +150,26 @@ def seal(kept: Kept, keys: DataKeys, tenant_of: Callable[[Token], str | None]) -
 
 def unseal(record: Record, keys: DataKeys) -> Kept:
     """
-    Open a record. Only what is inside the seal counts.
+    Open a record. Only what is inside the seal counts; its times are outside.
 
     Raises:
         KeyError: It was sealed under a data key that is not at hand.
         StoreTooNew: A newer tokenkeep wrote it.
-        StoreTampered: It does not open, or what is inside is not what it should be.
+        StoreTampered: It does not open, or something of it is not what it should be.
     """
+    if not (is_time(record.last_used_at) and is_time(record.due_at)):
+        raise StoreTampered(
+            "A time of a stored record is no time",
+            token_id=token_id(record.id),
+            hint=_CHANGED,
+        )
     if record.kind not in _READ:
+        if not is_kind(record.kind):
+            raise StoreTampered(
+                "A stored record is of a kind that there can't be",
+                token_id=token_id(record.id),
+                hint=_CHANGED,
+            )
         raise StoreTooNew(
             "This record is of a kind that this tokenkeep does not know",
             token_id=token_id(record.id),

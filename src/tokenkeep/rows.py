@@ -137,10 +137,10 @@ class Rows:
 
     def _opened(self, record: Record) -> Kept:
         seen = self._seen(records.token_id(record.id))
-        if seen is None or seen.version != record.version:
+        used = record.last_used_at
+        if seen is None or seen.version != record.version or not records.is_time(used):
             return self.open(record)
         # Spares opening it; when it was last used is outside the version.
-        used = record.last_used_at
         return seen if seen.last_used_at == used else seen.but(last_used_at=used)
 
     def scan(
@@ -154,9 +154,11 @@ class Rows:
         """
         while found := self.backend.scan(after, page, mark=mark):
             yield from (record for record in found if record.kind != records.HEADER)
-            if len(found) < page:
+            last = found[-1].id
+            # An id that is no text may be read as one that comes before it: no page twice.
+            if len(found) < page or (after is not None and last <= after):
                 return
-            after = found[-1].id
+            after = last
 
     def due(self, now: float) -> Iterator[Record]:
         """Yield the records that are due, unopened, a page in memory at a time."""

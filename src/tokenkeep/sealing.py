@@ -31,6 +31,8 @@ DIGITS = 32
 
 _PREFIX = "tk1_"
 _FORMAT = 2
+_LATER = 15
+"""How many numbers above it are a newer tokenkeep's format; any other is none at all."""
 _SALT_BYTES, _NONCE_BYTES = 16, 12
 _HEAD = 1 + _SALT_BYTES + _NONCE_BYTES
 _SHA256 = hashes.SHA256()
@@ -167,9 +169,10 @@ class DataKeys:
             StoreTooNew: A newer tokenkeep sealed it.
             StoreTampered: It is not a seal, was changed, or is tied to something else.
         """
-        if sealed[:1] > bytes([_FORMAT]):
+        is_sealed = isinstance(sealed, bytes) and len(sealed) > _HEAD
+        if is_sealed and _FORMAT < sealed[0] <= _FORMAT + _LATER:
             raise StoreTooNew("A newer tokenkeep has sealed this record", hint="Upgrade tokenkeep")
-        if len(sealed) <= _HEAD or sealed[0] != _FORMAT:
+        if not is_sealed or sealed[0] != _FORMAT:
             raise StoreTampered("What is stored is not sealed by tokenkeep", hint=_RESTORE)
         salt, nonce = sealed[1 : 1 + _SALT_BYTES], sealed[1 + _SALT_BYTES : _HEAD]
         try:

@@ -317,7 +317,7 @@ class Vault(Store):
                 self.backend.clear()
                 return
             for record in self._rows.scan():
-                if record.kind == records.ROW:
+                if record.kind == records.ROW or not records.is_kind(record.kind):
                     try:
                         self._delete(records.token_id(record.id), None)
                     except StoreTooNew as exc:
@@ -516,7 +516,7 @@ class Vault(Store):
     ) -> Iterator[Kept]:
         """Yield the records of some kinds, opened; one that does not open holds none up."""
         for record in found:
-            if record.kind not in kinds:
+            if record.kind not in kinds and records.is_kind(record.kind):
                 continue
             try:
                 kept = self._rows.open(record)

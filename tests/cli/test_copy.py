@@ -101,7 +101,9 @@ def test_from_and_to(run, tokens, environment, other):
     ("args", "status", "said"),
     [
         ((), 2, "FROM"),
-        (("sqlite:///missing.db", URL), 1, "is not there"),
+        (("sqlite:///missing.db", URL), 3, "/missing.db"),
+        (("file:///missing.json", URL), 3, "/missing.json"),
+        (("memory:", URL), 3, "nothing in"),
         (("configured",), 1, "Both stores are"),
         (("configured", "sqlite:///./tokens.db"), 1, "Both stores are"),
         (("mysql://app:secret@h/d", URL), 2, "env:NAME"),

@@ -20,6 +20,8 @@ DAMAGES = {
     "no seal": lambda record: replace(record, sealed=b""),
     "an unknown key": lambda record: replace(record, key=7),
     "a newer tokenkeep's": lambda record: replace(record, sealed=b"\x09" + record.sealed),
+    "garbage": lambda record: replace(record, sealed=b"\xc3\x28" * 99),
+    "garbage that is text": lambda record: replace(record, sealed=b"REDACTED by ops" * 9),
     "another row's": lambda record: replace(record, version="0" * 32),
 }
 
@@ -163,3 +165,120 @@ def test_a_damaged_database(run, store, tmp_path):
     assert (1, True) == (done.exit_code, "is damaged" in done.stderr), done.output
     with pytest.raises(StoreTampered, match="backup"), open_store() as again:
         again.get_tokens()
+
+
+SPOILT = [
+    "last_used_at = 'never'",
+    "last_used_at = x'00'",
+    "due_at = 'soon'",
+    "key = 'two'",
+    "version = x'ff'",
+    "owner = 'nobody' || x'c328'",
+    "kind = 'row' || x'ff'",
+    "kind = ''",
+    "sealed = 'garbage'",
+    "sealed = sealed || 'x'",
+    "sealed = substr(sealed, 2)",
+    "sealed = zeroblob(400)",
+    "user = 7, last_used_at = 'never'",
+]
+
+
+@pytest.mark.parametrize("change", SPOILT)
+@pytest.mark.parametrize("rows", ["sqlite:///tokens.db"], indirect=True)
+def test_who_edits_the_database(run, row, change, tmp_path):
+    """Whatever was written past us: that row is named, hides no other, and can be deleted."""
+    store, token = row
+    bad = str(token.id)
+    with closing(sqlite3.connect(tmp_path / "tokens.db", isolation_level=None)) as db:
+        db.execute(f"UPDATE token SET {change} WHERE id = ?", (bad.removeprefix("tk_"),))
+
+        listed = run("list")
+
+        assert (1, COUNT - 1) == (listed.exit_code, listed.stdout.count("\n")), listed.output
+        assert f"token {bad}" in listed.stderr
+        assert COUNT - 1 == len(store.get_tokens())
+        if "last_used_at" in change:  # outside its version: who knows the row looks again
+            with pytest.raises(StoreTampered, match=bad):
+                store.find_token_by_id(bad)
+        with pytest.raises(StoreTampered, match=bad), open_store() as again:
+            again.find_token_by_id(bad)
+        done = run("delete", bad, "--yes")
+        assert (0, f"Deleted token {bad}\n") == (done.exit_code, done.stdout), done.output
+        assert (COUNT - 1,) == db.execute("SELECT count(*) - 1 FROM token").fetchone()
+        assert 0 == run("list").exit_code
+
+
+@pytest.mark.parametrize("rows", ["sqlite:///tokens.db"], indirect=True)
+@pytest.mark.parametrize("sealed", ["X'ff'", "'garbage'", "zeroblob(400)"])
+def test_its_login_is_imported(run, row, sealed, tmp_path):
+    """A row that does not open is told, and all others are taken over."""
+    _, token = row
+    (tmp_path / "sdk.csv").write_text(
+        "id,user_name,client_id,client_secret,refresh_token,access_token,grant_token,expiry_time,"
+        "redirect_url,api_domain\n"
+        + "".join(
+            f"{n},new{n},c,s,fresh{n},new{n},,,,https://www.zohoapis.com\n" for n in range(3)
+        )
+        + f"9,{token.user},c,s,{token.refresh_token},other,,,,https://www.zohoapis.com\n"
+    )
+    with closing(sqlite3.connect(tmp_path / "tokens.db", isolation_level=None)) as db:
+        db.execute(f"UPDATE token SET sealed = {sealed} WHERE id = ?", (token.id[3:],))
+
+    done = run("import", "sdk.csv", "--json")
+
+    assert 3 == json.loads(done.stdout.splitlines()[-1])["rows"]["new"], done.output
+    assert str(token.id) in done.output
+
+
+@pytest.mark.parametrize("count", [2, 10, 12])
+@pytest.mark.parametrize("rows", ["sqlite:///tokens.db"], indirect=True)
+def test_all_of_them_are_named(run, rows, count, tmp_path):
+    """Ten ids, and how many more there are; a check of the store names those it met."""
+    _, tokens = rows
+    ids = sorted(str(token.id) for token in tokens)[:count]
+    with closing(sqlite3.connect(tmp_path / "tokens.db", isolation_level=None)) as db:
+        db.executemany("UPDATE token SET sealed = '' WHERE id = ?", [(i[3:],) for i in ids])
+
+    listed, looked = run("list"), run("doctor")
+
+    assert f"{count} stored tokens do not open: {', '.join(ids[:10])}" in listed.stderr
+    assert ("and 2 more" in listed.stderr) == (count > 10)
+    assert ids[1] in looked.stdout
+
+
+@pytest.mark.parametrize("rows", ["sqlite:///tokens.db"], indirect=True)
+@pytest.mark.parametrize("name", ["x'00'", "'tk_' || id", "'spoilt' || x'ff'"])
+def test_what_can_not_be_named(run, rows, name, tmp_path):
+    """An id that was edited leads to nothing: nothing is deleted, and nobody says so."""
+    _, tokens = rows
+    token = tokens[3]
+    with closing(sqlite3.connect(tmp_path / "tokens.db", isolation_level=None)) as db:
+        db.execute(f"UPDATE token SET id = {name} WHERE id = ?", (token.id[3:],))
+
+        listed = run("list")
+        done = run("delete", "--user", token.user, "--yes")
+
+        assert COUNT - 1 == listed.stdout.count("\n")
+        assert (1, False) == (done.exit_code, "Deleted" in done.output), done.output
+        assert (COUNT,) == db.execute("SELECT count(*) - 1 FROM token").fetchone()
+
+
+@pytest.mark.parametrize("rows", ["sql+sqlite:///tokens.db"], indirect=True)
+@pytest.mark.parametrize(
+    "change",
+    ["last_used_at = 'never'", "sealed = 'garbage'", "sealed = sealed || 'x'",
+     "owner = 'x' || x'c3'", "data_key = 'two'"],
+)  # fmt: skip
+def test_by_sqlalchemy(run, row, change, tmp_path):
+    """Likewise in a database of SQLAlchemy's."""
+    _, token = row
+    with closing(sqlite3.connect(tmp_path / "tokens.db", isolation_level=None)) as db:
+        db.execute(f"UPDATE tokenkeep SET {change} WHERE id = ?", (token.id[3:],))
+
+    listed, done = run("list"), run("delete", token.id, "--yes")
+
+    assert (1, COUNT - 1) == (listed.exit_code, listed.stdout.count("\n")), listed.output
+    assert token.id in listed.stderr
+    assert (0, f"Deleted token {token.id}\n") == (done.exit_code, done.stdout), done.output
+    assert (0, COUNT - 1) == (run("list").exit_code, run("list").stdout.count("\n"))

@@ -118,7 +118,7 @@ def test_answer_that_can_t_be_read(acme, token_id, run):
     [journal] = [check for check in checks if check["name"] == "journal"]
     assert (journal["state"], journal["text"]) == (
         "warning",
-        "1 answers of the provider can't be read, of acme for ana@example.com",
+        "1 answer of the provider can't be read, of acme for ana@example.com",
     )
     assert "read_answer" in journal["hint"]
     assert "unread: 1" in swept.stdout

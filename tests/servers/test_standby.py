@@ -89,12 +89,15 @@ def test_writes_are_refused(fleet, there):
 
 
 def test_an_empty_database(primary, standby):
-    """Tables can't be made there either."""
-    url = primary.url()
+    """There is nothing to be seen, and tables can't be made there either."""
+    url = standby.url_of(primary.url())
     standby.catch_up()
+    environ = {"TOKENKEEP_KEYS": KEY}
 
+    with open_store(url, environ=environ) as there:
+        assert [] == there.get_tokens()
     with pytest.raises(StoreUnavailable, match="read-only"):
-        open_store(standby.url_of(url), environ={"TOKENKEEP_KEYS": KEY}).get_tokens()
+        open_store(url, environ=environ, make=True)
 
 
 def test_failover(fleet, standby, there):

@@ -85,10 +85,11 @@ class RedisURL:
         Raises:
             ConfigurationError: It can't be meant so.
         """
-        if "@" in url and "@" not in re.split("[/?#]", url.partition("//")[2], maxsplit=1)[0]:
-            # Its password may have ended the address, and be taken for an option.
+        address = re.split("[/?#]", url.partition("//")[2], maxsplit=1)[0]
+        if url.count("@") > 1 or ("@" in url and "@" not in address):
+            # Its password may have ended the address, and be taken for a host or an option.
             raise ConfigurationError(
-                "The Redis URL can't be read", hint=f"{_HOW}; an @ in an option is written %40"
+                "The Redis URL can't be read", hint=f"{_HOW}; an @ anywhere else is written %40"
             )
         parsed = StoreURL.parse(url)
         if not parsed.rest.startswith("//") or "#" in url:

@@ -51,7 +51,7 @@ class SQLBackend(Backend):
     Serve any number of hosts, through a database server.
 
     Each call is one statement, committed by itself, on a pooled connection; a
-    thread waits for nobody else's. The tables are made on first use. What is
+    thread waits for nobody else's. What is
     not listed here goes to the driver, from the URL's query as from the
     arguments: ``ssl_ca`` of MySQL, ``sslmode`` of PostgreSQL and so on.
 
@@ -75,6 +75,8 @@ class SQLBackend(Backend):
             there, and more for many values or to `clear`.
         pool_size: How many connections are kept; 5 if not given.
         max_overflow: How many more may be open at once; 10 if not given.
+        make: Whether missing tables are made at once. False: with the first
+            record, and until then they are read as empty ones.
         driver: Options of the driver.
 
     Raises:
@@ -100,6 +102,7 @@ class SQLBackend(Backend):
         timeout: float | None = None,
         pool_size: int | None = None,
         max_overflow: int | None = None,
+        make: bool = True,
         **driver: object,
     ) -> None:
         self._target = target = Target(
@@ -126,7 +129,7 @@ class SQLBackend(Backend):
         self._connections = Connections(target, self._errors)
         self._calls = Calls(target, self._connections, self._errors)
         try:
-            self._open()
+            self._open(make=make)
         except BaseException:
             self.close()
             raise
@@ -136,7 +139,7 @@ class SQLBackend(Backend):
     @without_frames
     def from_url(cls, url: str) -> Self:
         """
-        Open the database a URL names.
+        Open the database a URL names; missing tables are made with the first record.
 
         Args:
             url: As for the class; options of ours are ``table``, ``schema``,
@@ -146,7 +149,7 @@ class SQLBackend(Backend):
             ConfigurationError: The URL or an option is wrong.
             StoreError: As for the class.
         """
-        return cls(url)
+        return cls(url, make=False)
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.describe()}>"
@@ -167,27 +170,29 @@ class SQLBackend(Backend):
     def write(self, record: Record, *, replaces: str | None) -> None:
         self._check_size(record)
         if replaces is None:
+            if not self._is_made:
+                self._open(make=True)
             done = self._calls.change(self._statements.insert, to_row(record), "INSERT", record.id)
         else:
             values = (*replaced(record), record.id, replaces)
-            done = self._calls.change(self._statements.replace, values, "UPDATE", record.id)
+            done = self._change(self._statements.replace, values, "UPDATE", record.id)
         if not done:
             raise StoreConflict("Somebody else wrote this record first", token_id=record.id)
 
     def delete(self, record_id: str, *, replaces: str | None = None) -> bool:
         statements = self._statements
         if replaces is None:
-            return bool(self._calls.change(statements.delete, [record_id], "DELETE", record_id))
+            return bool(self._change(statements.delete, [record_id], "DELETE", record_id))
         values = [record_id, replaces]
-        if self._calls.change(statements.delete_version, values, "DELETE", record_id):
+        if self._change(statements.delete_version, values, "DELETE", record_id):
             return True
-        if self._calls.rows(statements.exists, [record_id], record_id):
+        if self._rows(statements.exists, [record_id], record_id):
             raise StoreConflict("Somebody else wrote this record first", token_id=record_id)
         return False
 
     def touch(self, record_id: str, last_used_at: float) -> None:
         values = [last_used_at, record_id]
-        self._calls.change(self._statements.touch, values, "UPDATE", record_id, patience=0)
+        self._change(self._statements.touch, values, "UPDATE", record_id, patience=0)
 
     def scan(self, after: str | None, limit: int, *, mark: Mark | None = None) -> list[Record]:
         field, value = mark or (None, None)
@@ -201,9 +206,9 @@ class SQLBackend(Backend):
 
     def clear(self) -> int:
         count = 0
-        while last := self._calls.rows(self._statements.nth_id(_PAGE - 1), []):
-            count += self._calls.change(self._statements.clear_up_to, [last[0][0]], "DELETE")
-        return count + self._calls.change(self._statements.clear, [], "DELETE")
+        while last := self._rows(self._statements.nth_id(_PAGE - 1), []):
+            count += self._change(self._statements.clear_up_to, [last[0][0]], "DELETE")
+        return count + self._change(self._statements.clear, [], "DELETE")
 
     def describe(self) -> str:
         return self._target.describe()
@@ -216,30 +221,31 @@ class SQLBackend(Backend):
 
     # How it is done
 
-    def _open(self) -> None:
-        """Connect, and see to it that the tables are there."""
+    def _open(self, *, make: bool) -> None:
+        """Connect, and look whether the tables are there; *make* those that are not."""
         target, connections = self._target, self._connections
         errors: tuple[type[Exception], ...] = (*_WRONG, OverflowError, *connections.errors)
         refused = None
         try:
             with ends_within(_OPENING * target.timeout, anew=True), connections.session() as db:
-                schema = self._prepared(db)
+                schema, is_made = self._prepared(db, make=make)
         except errors as exc:
             refused = self._refused(exc)
         if refused is not None:  # raised here, without the driver's error, which has the password
             raise refused
         self._statements = Statements(schema, connections.dialect)
+        self._is_made = is_made
 
-    def _prepared(self, db: SQLAlchemyConnection) -> Schema:
+    def _prepared(self, db: SQLAlchemyConnection, *, make: bool) -> tuple[Schema, bool]:
         target = self._target
         if target.schema is None and target.is_postgresql:
             # Where new tables go depends on the user; where these are must not.
             target.schema = self._connections.dialect.default_schema_name
         schema = Schema(target.table, target.schema)
-        prepare(db, schema, self._errors, target.timeout)
+        is_made = prepare(db, schema, self._errors, target.timeout, make=make)
         if target.is_mysql:
             self._packet = db.exec_driver_sql("SELECT @@max_allowed_packet").scalar_one()
-        return schema
+        return schema, is_made
 
     def _refused(self, exc: Exception) -> TokenKeepError:
         """Return our error for what went wrong while opening."""
@@ -263,7 +269,31 @@ class SQLBackend(Backend):
         self, statement: Statement, values: Sequence[Any], record_id: str | None = None
     ) -> list[Record]:
         """Return the records that a statement finds."""
-        return [_record(row) for row in self._calls.rows(statement, values, record_id)]
+        return [_record(row) for row in self._rows(statement, values, record_id)]
+
+    def _rows(
+        self, statement: Statement, values: Sequence[Any], record_id: str | None = None
+    ) -> Sequence[Any]:
+        return self._calls.rows(statement, values, record_id) if self._is_there() else ()
+
+    def _change(
+        self,
+        statement: Statement,
+        values: Sequence[Any],
+        doing: str,
+        record_id: str | None = None,
+        *,
+        patience: float | None = None,
+    ) -> int:
+        if not self._is_there():
+            return 0
+        return self._calls.change(statement, values, doing, record_id, patience=patience)
+
+    def _is_there(self) -> bool:
+        """Tell whether the tables are, by whomever made: as long as not, each call looks."""
+        if not self._is_made:
+            self._open(make=False)
+        return self._is_made
 
 
 _SEALED = COLUMNS.index("sealed")
@@ -271,6 +301,6 @@ _SEALED = COLUMNS.index("sealed")
 
 def _record(row: Sequence[Any]) -> Record:
     """Return the record of a row; each driver has its own type for bytes."""
-    if type(row[_SEALED]) is not bytes:
+    if not isinstance(row[_SEALED], bytes | str | None):  # a text was written by somebody else
         row = (*row[:_SEALED], bytes(row[_SEALED]), *row[_SEALED + 1 :])
     return from_row(row)

@@ -253,6 +253,12 @@ def _engine(target: Target) -> Engine:
         hide_parameters=True,
         **options,
     )
+    if target.driver == "pysqlite":
+        # Bytes that are no text: that row does not open then, and the others do.
+        @event.listens_for(engine, "connect")
+        def tolerant(db: Any, _record: object) -> None:
+            db.text_factory = lambda stored: stored.decode(errors="replace")
+
     connect = _bounded_connect(target)
     if connect is not None:
 

@@ -19,9 +19,11 @@ if TYPE_CHECKING:
     from tokenkeep.backends.sql_schema import Schema
 
 
-def prepare(db: Connection, schema: Schema, errors: Explainer, patience: float) -> None:
+def prepare(
+    db: Connection, schema: Schema, errors: Explainer, patience: float, *, make: bool
+) -> bool:
     """
-    Look for the tables; make what is missing.
+    Look for the tables; make what is missing. Return whether all are there.
 
     Any number of processes may do so at once: each step is one that somebody
     else may have taken in the meantime. No lock is used, since proxies and
@@ -32,6 +34,7 @@ def prepare(db: Connection, schema: Schema, errors: Explainer, patience: float) 
         schema: The tables.
         errors: Makes our errors.
         patience: How long to try while others are in the way, in seconds.
+        make: Whether to make them. False only looks, and completes what was begun.
 
     Raises:
         DBAPIError: The database says no.
@@ -39,7 +42,9 @@ def prepare(db: Connection, schema: Schema, errors: Explainer, patience: float) 
         StoreTooNew: A newer tokenkeep made them.
     """
     if _is_ready(db, schema, errors):
-        return
+        return True
+    if not make and not _has_table(db, schema.records):
+        return False
     _refuse_foreign(db, schema.records, errors)
     for made, statement in schema.create():
         _make(db, made, statement, patience, errors)
@@ -49,6 +54,7 @@ def prepare(db: Connection, schema: Schema, errors: Explainer, patience: float) 
         db.rollback()
         if not errors.is_taken(exc.orig or exc):
             raise
+    return True
 
 
 def _is_ready(db: Connection, schema: Schema, errors: Explainer) -> bool:

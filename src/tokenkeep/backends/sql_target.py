@@ -89,16 +89,20 @@ class Target:
         driver: Mapping[str, object],
     ) -> None:
         parsed = _parsed(url)
+        query = _QUERY.fullmatch(url)
+        options_text = (query and query[1]) or ""
+        ends = [str(parsed.host), str(parsed.database), options_text if parsed.password else ""]
+        if parsed.get_backend_name() not in _IN_FILES and "@" in "".join(ends):
+            # Which may be the end of a password: all between would be shown as a host.
+            raise ConfigurationError(
+                f"The {parsed.get_backend_name()} URL can't be read: it has an @ behind its host",
+                hint="In a password @ is written %40, / is %2F, : is %3A, ? is %3F and # is %23; "
+                "an @ elsewhere is %40, too",
+            )
+        parts = options_text.split("&")
         names = {"user": "username"}
         given = {names.get(name, name): value for name, value in place.items()}
         parsed = parsed.set(**{name: v for name, v in given.items() if v is not None})
-        if "@" in str(parsed.host):  # which may be the end of a password
-            raise ConfigurationError(
-                f"The {parsed.get_backend_name()} URL names a host with an @",
-                hint="In a password an @ is written %40",
-            )
-        query = _QUERY.fullmatch(url)
-        parts = ((query and query[1]) or "").split("&")
         written = options_of("&".join(filter(None, parts)), parsed.get_backend_name())
         for name, value in (*written, *driver.items()):
             refuse_blank(name, value)

@@ -93,12 +93,18 @@ def open_database(path: Path) -> sqlite3.Connection:
         isolation_level=None,
         check_same_thread=False,
     )
+    # Bytes that are no text: that row does not open then, and the others do.
+    db.text_factory = _text
     try:
         _prepare(db, path)
     except BaseException:
         db.close()
         raise
     return db
+
+
+def _text(stored: bytes) -> str:
+    return stored.decode(errors="replace")
 
 
 def _prepare(db: sqlite3.Connection, path: Path) -> None:

@@ -8,14 +8,16 @@ import stat
 import time
 from collections import Counter
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Literal
+from dataclasses import dataclass, field
+from itertools import islice
+from typing import TYPE_CHECKING, Any, Literal
 
 from tokenkeep import clock, folders, keys
 from tokenkeep.backends import file_of
 from tokenkeep.backends.urls import scheme_of
 from tokenkeep.cli import output
 from tokenkeep.cli.description import refresh_end
+from tokenkeep.cli.failures import together
 from tokenkeep.cli.session import exists
 from tokenkeep.cli.tokens import named, why_unconfirmed
 from tokenkeep.clock import CLOCK_TOLERANCE
@@ -189,7 +191,7 @@ def check_contents(vault: Vault, contents: Contents) -> Check:
     if not vault.is_made:
         return Check("key", "ok", "used with the first token, and made if there is none")
     try:
-        sample = vault.begin_with("", _SAMPLE)
+        sample = list(islice(vault.iter_tokens(on_error=closed.append), _SAMPLE))
         for token in sample:
             contents.providers.add(_named_in(vault, token))
             if token.status is Status.OK and token.issuer:
@@ -198,9 +200,7 @@ def check_contents(vault: Vault, contents: Contents) -> Check:
     except TokenKeepError as exc:
         return _failed("key", exc)
     if closed:
-        failed = _failed("key", closed[0])
-        others = {each.token_id for each in closed} - {closed[0].token_id}
-        return replace(failed, text=f"{failed.text}; and {len(others)} more") if others else failed
+        return _failed("key", together(closed))
     return Check("key", "ok", "opens the store" + (" and its tokens" if sample else ""))
 
 
@@ -233,13 +233,13 @@ def check_journal(vault: Vault, contents: Contents) -> Check:
     unread = [entry for entry in waiting if entry.unread is not None]
     if unread:
         text = (
-            f"{len(unread)} answers of the provider can't be read, of {unread[0].provider} "
+            f"{_answers(unread)} can't be read, of {unread[0].provider} "
             f"for {unread[0].user or unread[0].token_id}"
         )
         hint = "Teach it to read them (docs/providers.md, read_answer), then: tokenkeep sweep"
         return Check("journal", "warning", text, hint)
     if waiting:
-        text = f"{len(waiting)} answers of the provider are not saved yet"
+        text = f"{_answers(waiting)} not saved yet"
         return Check("journal", "warning", text, "tokenkeep sweep")
     rotating = _rotating(vault.providers, contents)
     if rotating and vault.is_made:
@@ -249,6 +249,10 @@ def check_journal(vault: Vault, contents: Contents) -> Check:
             text = f"no token of {', '.join(rotating)} can be renewed: {exc.what}"
             return Check("journal", "warning", text, exc.hint)
     return Check("journal", "ok", "nothing waits to be saved")
+
+
+def _answers(entries: list[Any]) -> str:
+    return output.counted(len(entries), "answer of the provider", "answers of the provider")
 
 
 def check_providers(providers: Providers, contents: Contents) -> Iterator[Check]:

@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from tokenkeep.backends import file_of
 from tokenkeep.cli import output, progress
 from tokenkeep.cli.places import CONFIGURED, open_or_imagine, store_url
 from tokenkeep.cli.session import Session, exists, log_to_stderr, pass_session
-from tokenkeep.errors import ConfigurationError, StoreConflict, StoreUnavailable
+from tokenkeep.errors import StoreConflict, StoreUnavailable, TokenNotFound
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -127,12 +128,18 @@ def _stores(
             "A file of the official SDK is taken over with: tokenkeep import"
         )
     if not exists(url):
-        raise ConfigurationError("The store FROM is not there", hint="Check the URL of FROM")
+        raise _not_there(f"no file {file_of(url)}")
     opened = open_or_imagine(url)
     context.call_on_close(opened.close)
+    if not opened.is_made:
+        raise _not_there(f"nothing in {opened.backend.describe()}")
     to = open_or_imagine(other) if dry_run else open_store(other, make=True)
     context.call_on_close(to.close)
     return opened, to
+
+
+def _not_there(what: str) -> TokenNotFound:
+    return TokenNotFound(f"The store FROM is not there: {what}", hint="Check the URL of FROM")
 
 
 def _print(session: Session, step: Step) -> None:

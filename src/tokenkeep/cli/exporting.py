@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from tokenkeep.cli import output, progress
+from tokenkeep.cli.failures import together
 from tokenkeep.cli.session import Session, pass_session
 from tokenkeep.cli.tokens import confirm
 from tokenkeep.errors import TokenKeepError
@@ -73,4 +74,4 @@ def export(session: Session, path: Path, *, environment: str, yes: bool) -> None
         sentence += f"; left out: {left_out}"
     session.tell(sentence, {"file": str(path), "exported": exported, "left_out": counts})
     if troubles:
-        raise troubles[0]
+        raise together(troubles)

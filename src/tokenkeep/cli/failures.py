@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import json
 from contextlib import suppress
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from tokenkeep import errors
 from tokenkeep.cli.output import visible
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 EXIT_STATUSES = {
     0: "done",
@@ -23,6 +26,9 @@ EXIT_STATUSES = {
 """What each exit status means."""
 
 INTERRUPTED = 130
+_NAMED = 10
+"""How many ids an error names at most."""
+
 PIPE_CLOSED = 141
 """As a shell shows a program that SIGPIPE ended; nothing is wrong with it."""
 
@@ -56,6 +62,19 @@ def report(exc: Exception, *, as_json: bool) -> int:
     with suppress(OSError):  # nobody reads it, but the status is the same
         _say(exc, status, as_json=as_json)
     return status
+
+
+def together(troubles: Sequence[errors.TokenKeepError]) -> errors.TokenKeepError:
+    """Return the first of the errors of several tokens, which names the others from now on."""
+    ids = list(dict.fromkeys(str(each.token_id) for each in troubles))
+    first = troubles[0]
+    if len(ids) > 1:
+        more = f" and {len(ids) - _NAMED} more" if len(ids) > _NAMED else ""
+        first.what = (
+            f"{len(ids)} stored tokens do not open: {', '.join(ids[:_NAMED])}{more}. "
+            f"Of the first: {first.what}"
+        )
+    return first
 
 
 def aborted(abort: click.Abort) -> int:

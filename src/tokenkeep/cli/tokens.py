@@ -10,6 +10,7 @@ import click
 
 from tokenkeep.cli import output
 from tokenkeep.cli.description import description, in_words, moment, summary
+from tokenkeep.cli.failures import together
 from tokenkeep.cli.selecting import find, selects_token
 from tokenkeep.cli.session import Session, pass_session
 from tokenkeep.errors import ConfigurationError, StoreTampered, TokenKeepError, UnknownName
@@ -56,7 +57,7 @@ def list_tokens(session: Session) -> None:
     else:
         output.rows(COLUMNS, (list(each.values()) for each in found))
     if troubles:
-        raise troubles[0]
+        raise together(troubles)
 
 
 @click.command()
@@ -187,7 +188,11 @@ def _closed(session: Session, asked: Token, exc: StoreTampered) -> Token:
         is_meant = next(others, None) is None and len(closed) == 1
     if not is_meant or not exc.token_id:
         raise exc
-    return Token(id=exc.token_id)
+    try:
+        session.vault().reread(exc.token_id)
+    except StoreTampered:
+        return Token(id=exc.token_id)
+    raise exc  # that id leads to something else, or to nothing: it was edited, too
 
 
 def confirm(question: str) -> None:

@@ -103,8 +103,9 @@ class StoreSource(Source):
         """
         waiting = sum(1 for _ in self.store.journal.entries())
         if waiting:
+            verb = "waits" if waiting == 1 else "wait"
             raise StoreError(
-                f"{waiting} of the provider's answers wait to be saved in "
+                f"{waiting} of the provider's answers {verb} to be saved in "
                 f"{self.store.backend.describe()}: what is stored there is out of date",
                 hint="Save them with: tokenkeep sweep --store …, then run this again",
             )

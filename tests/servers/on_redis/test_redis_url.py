@@ -53,7 +53,8 @@ def test_wrong_url(tail, said):
         *("redis:", "redis:/0", "redis://:pa#hunter2@host", "redis://:x@host:hunter2"),
         *("redis://[::1", "redis://:pa?hunter2=@host/0", "redis://:pa?hunter2=x&y=z@host/0"),
         *("redis://:pa?ssl_hunter2=x@host/0", "redis://:pa/hunter2@host/0"),
-        "redis://:pa?hunter2@host/0",
+        *("redis://:pa?hunter2@host/0", "redis://:pa@hunter2/0@host/0", "redis://:p@hunter2@h/0"),
+        "rediss://:pa@hunter2/0?client_name=x@host/0",
     ],
 )
 def test_unreadable_url(url):

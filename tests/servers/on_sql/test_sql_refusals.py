@@ -112,13 +112,13 @@ def test_may_not_create(connect, url, user, server, grant):
     if server.name == "MariaDB":
         grant("SELECT", "*")  # lets the user into the database
 
-    said = refused(lambda: connect(mine))
+    said = refused(lambda: connect(mine).write(record(), replaces=None))
 
     assert "lacks the privilege" in said
     assert "CREATE" in said
     assert "tokenkeep sql-schema" in said
 
-    connect(url)
+    SQLBackend(url).close()
     grant("SELECT, INSERT, UPDATE, DELETE", "tokenkeep")
     grant("SELECT", "tokenkeep_schema")
     backend = connect(mine)
@@ -206,6 +206,7 @@ def test_tables_of_another_time(connect, url, step, kind, advice):
 def test_tables_gone(connect, url, admin):
     """Tables that were dropped under a running process are not made again in silence."""
     backend = connect(url)
+    backend.write(record(), replaces=None)
     admin("DROP TABLE tokenkeep")
 
     said = refused(lambda: backend.read(ID))
@@ -217,6 +218,7 @@ def test_tables_gone(connect, url, admin):
 def test_columns_gone(connect, url, admin):
     """A table that was changed under a running process is somebody else's."""
     backend = connect(url)
+    backend.write(record(), replaces=None)
     admin("ALTER TABLE tokenkeep DROP COLUMN sealed")
 
     refused(lambda: backend.read(ID), StoreForeign)
@@ -247,6 +249,10 @@ def test_schema(connect, url, server, admin):
 
 
 def test_missing_schema(connect, url):
-    said = refused(lambda: connect(f"{url}?schema=app_nowhere"), StoreError)
+    """It is no store yet, and none can be made there."""
+    backend = connect(f"{url}?schema=app_nowhere")
+    assert backend.read(ID) is None
+
+    said = refused(lambda: backend.write(record(), replaces=None), StoreError)
 
     assert "app_nowhere" in said

@@ -11,7 +11,9 @@ from cases import FIRST, ID, digits, record, refused
 from tokenkeep.backends import sql
 from tokenkeep.backends.base import FOUND_BY, HEADER, MARKS
 from tokenkeep.backends.rows import to_row
+from tokenkeep.backends.sql import SQLBackend
 from tokenkeep.backends.sql_statements import replaced
+from tokenkeep.errors import StoreConflict
 
 
 def test_twenty_first_starts(url, connect, fork_together):
@@ -24,7 +26,7 @@ def test_twenty_first_starts(url, connect, fork_together):
 
 def test_finishes_what_another_began(connect, url, admin):
     """Tables that a process made only in part, before it was killed, are completed."""
-    connect(url).close()
+    SQLBackend(url).close()
     schema = "ALTER TABLE tokenkeep DROP INDEX tokenkeep_user"
     if url.startswith("postgresql"):
         schema = "DROP INDEX tokenkeep_user"
@@ -39,6 +41,7 @@ def test_finishes_what_another_began(connect, url, admin):
 
 def test_lookups_use_an_index(backend, server, admin):
     """No lookup reads the whole table: each mark is looked for in its own index."""
+    backend.write(record(), replaces=None)
     statements = backend._statements
     rows = [
         record(str(n), client="same", **{mark: str(n) for mark in MARKS if mark != "client"})
@@ -190,6 +193,7 @@ def test_a_write_on_a_dead_connection_is_not_repeated(backend, server):
 def test_all_connections_in_use(connect, url):
     """A thread that gets no connection in time is told so, and what to raise."""
     backend = connect(f"{url}?timeout=0.5&pool_size=1&max_overflow=0")
+    backend.write(record(), replaces=None)
     held = backend._connections._ready().connect()
 
     said = refused(lambda: backend.read(ID))
@@ -197,4 +201,36 @@ def test_all_connections_in_use(connect, url):
     assert "were in use for 0.5 seconds" in said
     assert "pool_size" in said
     held.close()
-    assert backend.read(ID) is None
+    assert backend.read(ID) == record()
+
+
+LOOKING = {
+    "read": lambda backend: backend.read(ID) is None,
+    "find": lambda backend: backend.find([("owner", ID), ("user", ID)]) == [],
+    "scan": lambda backend: backend.scan(None, 10) == [],
+    "scan by": lambda backend: backend.scan(None, 10, mark=("user", ID)) == [],
+    "due": lambda backend: backend.due(9e9, 10) == [],
+    "touch": lambda backend: backend.touch(ID, 5.0) is None,
+    "delete": lambda backend: backend.delete(ID) is False,
+    "delete one": lambda backend: backend.delete(ID, replaces=FIRST) is False,
+    "clear": lambda backend: backend.clear() == 0,
+    "replace": lambda backend: refused(
+        lambda: backend.write(record(), replaces=FIRST), StoreConflict
+    ),
+}
+
+
+def test_looking_makes_no_tables(connect, url, admin, server):
+    """Of a store that is not there, everything says that it is empty, until it is made."""
+    where = "DATABASE()" if server.name == "MariaDB" else "'public'"
+    tables = f"SELECT count(*) FROM information_schema.tables WHERE table_schema = {where}"
+    backend = connect(f"{url}?table=p9")
+    for name, look in LOOKING.items():
+        assert look(backend), name
+    assert 0 == admin(tables)[0][0]
+
+    connect(f"{url}?table=p9").write(record(), replaces=None)
+
+    assert 2 == admin(tables)[0][0]
+    assert record() == backend.read(ID)
+    assert backend.delete(ID)
