@@ -7,7 +7,6 @@ import os
 import stat
 import time
 from dataclasses import dataclass, field
-from itertools import islice
 from typing import TYPE_CHECKING, Any, Literal
 
 from tokenkeep import clock, folders, keys
@@ -184,7 +183,7 @@ def check_contents(vault: Vault, contents: Contents) -> Check:
     if not vault.is_made:
         return Check("key", "ok", "used with the first token, and made if there is none")
     try:
-        sample = list(islice(vault.iter_tokens(on_error=closed.append), _SAMPLE))
+        sample = vault.begin_with("", _SAMPLE, closed.append)
         in_use = [token for token in sample if token.status is Status.OK and token.issuer]
         contents.issuers = {str(token.issuer) for token in in_use}
         dead = vault.iter_tokens(status=Status.LOGIN_NEEDED, on_error=closed.append)
