@@ -218,18 +218,24 @@ class Vault(Store):
         if closed:
             raise closed[0]
 
-    def begin_with(self, prefix: str, most: int) -> list[Token]:
+    def begin_with(
+        self,
+        prefix: str,
+        most: int,
+        on_error: Callable[[TokenKeepError], None] | None = None,
+    ) -> list[Token]:
         """
         Return at most so many tokens whose ids begin so, in the order of their ids.
 
         The *prefix* is of an id as the store gives them, with or without its ``tk_``.
+        With *on_error* what does not open is told there, not raised.
         """
         start = prefix.removeprefix("tk_")
         # Ids are read in order, so those that begin so come first.
         mine = takewhile(
             lambda record: record.id.startswith(start), self._rows.scan(after=start, page=most)
         )
-        rows = (self._rows.open(record) for record in mine if record.kind == records.ROW)
+        rows = self._open(mine, (records.ROW,), on_error)
         return list(islice((row for row in rows if isinstance(row, Token)), most))
 
     # Writing

@@ -144,8 +144,10 @@ class Explainer:
         code = self.code(exc)
         if code is not None:
             return code in _TAKEN
-        is_integrity = any(kind.__name__ == "IntegrityError" for kind in type(exc).__mro__)
-        return is_integrity and bool(re.search(r"(?i)unique|duplicate|primary", str(exc)))
+        # DuckDB looks at it when it commits, and says that with another error.
+        kinds = {kind.__name__ for kind in type(exc).__mro__}
+        is_integrity = kinds & {"IntegrityError", "TransactionException"}
+        return bool(is_integrity) and bool(re.search(r"(?i)unique|duplicate|primary", str(exc)))
 
     def is_busy(self, exc: BaseException) -> bool:
         """Return whether others are in the way, so that nothing was done."""

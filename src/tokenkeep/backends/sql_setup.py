@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from sqlalchemy import Table, false, inspect, literal_column, select
-from sqlalchemy.exc import DBAPIError, IntegrityError
+from sqlalchemy.exc import DBAPIError
 
 from tokenkeep.backends.patience import tries
 from tokenkeep.backends.sql_schema import VERSION
@@ -50,7 +50,7 @@ def prepare(
         _make(db, made, statement, patience, errors)
     try:
         _run(db, schema.insert_version)
-    except IntegrityError as exc:
+    except DBAPIError as exc:
         db.rollback()
         if not errors.is_taken(exc.orig or exc):
             raise

@@ -9,7 +9,6 @@ import time
 from collections import Counter
 from contextlib import suppress
 from dataclasses import dataclass, field
-from itertools import islice
 from typing import TYPE_CHECKING, Any, Literal
 
 from tokenkeep import clock, folders, keys
@@ -191,7 +190,7 @@ def check_contents(vault: Vault, contents: Contents) -> Check:
     if not vault.is_made:
         return Check("key", "ok", "used with the first token, and made if there is none")
     try:
-        sample = list(islice(vault.iter_tokens(on_error=closed.append), _SAMPLE))
+        sample = vault.begin_with("", _SAMPLE, closed.append)
         for token in sample:
             contents.providers.add(_named_in(vault, token))
             if token.status is Status.OK and token.issuer:
