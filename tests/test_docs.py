@@ -190,22 +190,28 @@ def pod_desk():
     """A shell of root's whose mounts are its own, in which all users reach this interpreter."""
     if os.geteuid() != 0 or subprocess.run(["unshare", "--mount", "true"], check=False).returncode:
         pytest.skip("only root may mount")
-    base = Path(sys.base_prefix)
-    closed = [each for each in (*base.parents, base) if not each.stat().st_mode & stat.S_IXOTH]
-    prelude = f"export PATH={Path(sys.executable).parent}:$PATH\n"
     folder = Path(tempfile.mkdtemp())
     folder.chmod(0o755)
-    if closed:  # a root's home: in its place comes one with nothing in it but the interpreter
-        aside = folder / "python"
-        aside.mkdir()
-        prelude += (
-            f"mount --bind {base} {aside} && mount -t tmpfs -o mode=755 none {closed[-1]} "
-            f"&& mkdir -p {base} && mount --bind {aside} {base}\n"
-        )
-    made = Desk(f"{prelude} cd {folder}", "unshare", "--mount")
+    needed = (sys.base_prefix, sys.prefix, Path(tokenkeep.__file__).parents[1])
+    hidden = {place: top for place in map(Path, needed) if (top := closed_above(place))}
+    steps = [f"export PATH={Path(sys.executable).parent}:$PATH"]
+    # In place of a folder for root alone comes one with nothing in it but what is needed.
+    for number, place in enumerate(hidden):
+        steps.append(f"mkdir {folder}/{number} && mount --bind {place} {folder}/{number}")
+    steps += [f"mount -t tmpfs -o mode=755 none {top}" for top in sorted(set(hidden.values()))]
+    for number, place in enumerate(hidden):
+        steps.append(f"mkdir -p {place} && mount --bind {folder}/{number} {place}")
+    prelude = "\n".join(steps)
+    made = Desk(f"{prelude}\ncd {folder}", "unshare", "--mount")
     yield made
     made.close()
     shutil.rmtree(folder)
+
+
+def closed_above(place):
+    """Return the first folder on the way to a place that others can't enter. None if they can."""
+    way = (*reversed(place.parents), place)
+    return next((each for each in way if not each.stat().st_mode & stat.S_IXOTH), None)
 
 
 def free_ports(count):

@@ -56,8 +56,10 @@ def test_what_the_encoding_has_not(environment, store, tmp_path, encoding):
 
 @pytest.mark.parametrize("args", ["list", "show --user u1", "--json list", "--help", "nothing"])
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="there is no /dev/full")  # noqa: PTH110
-def test_a_full_disk(store, args):
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+def test_a_full_disk(store, environment, args, unbuffered):
     """It is a sentence, or a status at least where that can't be said either."""
+    environment.setenv("PYTHONUNBUFFERED", unbuffered)
     store.save_token(Token(user="u1", access_token="a", client_id="c"))
     with open("/dev/full", "wb") as full:  # noqa: PTH123
         code, _, _ = ran(*args.split(), stdout=full, stderr=full)

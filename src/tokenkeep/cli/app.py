@@ -78,9 +78,12 @@ class App(click.Group):
             status = report(exc, as_json="--json" in given)
         except click.Abort as exc:
             status = aborted(exc)
-        if status == PIPE_CLOSED:
-            # Python flushes once more when it ends; nobody is there to read it.
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        for stream in (sys.stdout, sys.stderr):
+            try:
+                stream.flush()
+            except OSError:
+                # Python flushes once more when it ends, and would end with a status of its own.
+                os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
         sys.exit(status if isinstance(status, int) else 0)
 
 
