@@ -590,7 +590,7 @@ ABLATIONS = (
         "renewal/attempt.py",
         "is_late = self._clock.monotonic() >= self._deadline or not self._is_in_time()",
         "is_late = not self._is_in_time()",
-        "renewal/test_second_call.py::test_too_long",
+        "renewal/test_second_call.py::test_after_the_deadline",
     ),
     Ablation(
         "again, unread",

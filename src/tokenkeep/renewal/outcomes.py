@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from tokenkeep import holder
 from tokenkeep.clock import CLOCK_TOLERANCE
@@ -43,29 +43,35 @@ def answered(
     """
     # Not said this time, it is as long as it was.
     answer = replace(answer, expires_in=answer.expires_in or token.renewal.lifetime)
-    return Entry(
-        token_id=str(token.id),
-        user=token.user,
-        provider=token.provider,
-        issuer=asked.issuer,
-        client_id=token.client_id,
-        client_secret=asked.client_secret,
-        data_center=token.data_center,
-        environment=token.environment,
-        base_access=token.access_token,
-        base_refresh=token.refresh_token,
+    return _entry(
+        token,
+        asked,
+        sent_at,
         access_token=answer.access_token,
         refresh_token=answer.refresh_token or token.refresh_token,
         expires_at=expiry(answer, sent_at),
         lifetime=answer.expires_in,
         learnt=_learnt(token, answer, provider, asked, sent_at),
-        holder=holder.me(),
-        answered_at=sent_at,
     )
 
 
 def unread_entry(token: Token, reply: Reply, *, asked: Token, sent_at: float) -> Entry:
     """Return what is known of an answer that could not be read; the arguments are `answered`'s."""
+    return _entry(
+        token,
+        asked,
+        sent_at,
+        access_token=None,
+        refresh_token=None,
+        expires_at=None,
+        lifetime=None,
+        learnt={},
+        unread={**packed(reply), "renewed_at": token.renewal.renewed_at},
+    )
+
+
+def _entry(token: Token, asked: Token, sent_at: float, **found: Any) -> Entry:
+    """Return an entry for what was *found*, with what is known of any answer to a token."""
     return Entry(
         token_id=str(token.id),
         user=token.user,
@@ -77,14 +83,9 @@ def unread_entry(token: Token, reply: Reply, *, asked: Token, sent_at: float) ->
         environment=token.environment,
         base_access=token.access_token,
         base_refresh=token.refresh_token,
-        access_token=None,
-        refresh_token=None,
-        expires_at=None,
-        lifetime=None,
-        learnt={},
         holder=holder.me(),
         answered_at=sent_at,
-        unread={**packed(reply), "renewed_at": token.renewal.renewed_at},
+        **found,
     )
 
 
