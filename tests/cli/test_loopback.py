@@ -10,13 +10,13 @@ import person
 import pytest
 
 from tokenkeep import ConfigurationError
-from tokenkeep.cli.loopback import Loopback, Visit, is_here
+from tokenkeep.cli.loopback import Visit, is_here, listening
 
 
 @pytest.fixture
 def here():
-    with Loopback("http://127.0.0.1:0/callback") as listening:
-        yield listening
+    with listening("http://127.0.0.1:0/callback") as waiting:
+        yield waiting
 
 
 @contextmanager
@@ -113,7 +113,7 @@ def test_which_redirects_are_here(uri, answer):
 @pytest.mark.parametrize("host", ["127.0.0.1", "LocalHost", "[::1]"])
 def test_redirect_uri_is_kept_letter_for_letter(host, tail):
     """As it is registered; only a free port is filled in."""
-    with Loopback(f"http://{host}:0{tail}") as here, replying(here, 200, "T", "t"):
+    with listening(f"http://{host}:0{tail}") as here, replying(here, 200, "T", "t"):
         assert here.redirect_uri == f"http://{host}:{here.port}{tail}"
         assert person.visit(here.redirect_uri)[0] == 200
 
@@ -121,5 +121,5 @@ def test_redirect_uri_is_kept_letter_for_letter(host, tail):
 @pytest.mark.parametrize("uri", ["http://a.example:1/", "nonsense", "https://127.0.0.1:1/"])
 def test_not_here(uri):
     """A redirect URI of somebody else's is refused, whoever asks."""
-    with pytest.raises(ConfigurationError, match="Nobody on this machine"):
-        Loopback(uri)
+    with pytest.raises(ConfigurationError, match="Nobody on this machine"), listening(uri):
+        pass

@@ -18,6 +18,8 @@ PERSON = f"{sys.executable} {person.__file__} %s"
 """A browser as the system starts one, with somebody who consents."""
 
 
+ANY_PORT = "http://127.0.0.1:0/callback"
+
 HIDDEN = ("state", "code_challenge")
 """What lets somebody else's answer pass for the one to this login."""
 
@@ -30,7 +32,7 @@ def url_from(process):
 def test_the_process_list_shows_no_secret(start, client, configured, environment):
     """Arguments of the command and of its browser hold no secret, nor what binds the answer."""
     environment.setenv("BROWSER", f"{sys.executable} -c 'import time; time.sleep(60)' %s")
-    process = start("login", *client, "--port", "0", start_new_session=True)
+    process = start("login", *client, "--redirect-uri", ANY_PORT, start_new_session=True)
     url = url_from(process)
 
     seen = []
@@ -44,7 +46,7 @@ def test_the_process_list_shows_no_secret(start, client, configured, environment
         assert secret not in "".join(seen)
 
 
-@pytest.mark.parametrize("mode", [["--port", "0"], ["--no-browser"]])
+@pytest.mark.parametrize("mode", [["--redirect-uri", ANY_PORT], ["--no-browser"]])
 def test_ctrl_c_leaves_nothing(start, client, configured, store, mode):
     """An interrupted login exits with 130, stores nothing and says no traceback."""
     process = start("login", *client, *mode)
@@ -119,7 +121,7 @@ def test_emulate_log_in_and_use_it(start, environment):
 
     modes = {path.name: path.stat().st_mode & 0o777 for path in folder.iterdir()}
     secret = secret_file.read_text().strip()
-    login = start("login", "--client-secret-file", str(secret_file), "--port", "0")
+    login = start("login", "--client-secret-file", str(secret_file), "--redirect-uri", ANY_PORT)
     out, err = login.communicate(timeout=60)
     token = start("token", "--user", user).communicate(timeout=60)[0]
     emulator.send_signal(signal.SIGINT)

@@ -18,25 +18,25 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 COMMANDS = {
-    "login": "tokenkeep.cli.login:login",
-    "list": "tokenkeep.cli.tokens:list_tokens",
-    "show": "tokenkeep.cli.tokens:show",
-    "token": "tokenkeep.cli.tokens:token",
-    "renew": "tokenkeep.cli.tokens:renew",
-    "revoke": "tokenkeep.cli.tokens:revoke",
-    "logout": "tokenkeep.cli.tokens:logout",
-    "delete": "tokenkeep.cli.tokens:delete",
-    "sweep": "tokenkeep.cli.tokens:sweep",
-    "import": "tokenkeep.cli.importing:import_command",
-    "copy": "tokenkeep.cli.copying:copy",
-    "export": "tokenkeep.cli.exporting:export",
-    "keys": "tokenkeep.cli.keys:keys",
-    "sql-schema": "tokenkeep.cli.sql_schema:sql_schema",
-    "doctor": "tokenkeep.cli.doctor:doctor",
-    "emulate": "tokenkeep.cli.emulate:emulate",
-    "demo": "tokenkeep.cli.demo:demo",
+    "login": "login:login",
+    "list": "tokens:list_tokens",
+    "show": "tokens:show",
+    "token": "tokens:token",
+    "renew": "tokens:renew",
+    "revoke": "tokens:revoke",
+    "logout": "tokens:logout",
+    "delete": "tokens:delete",
+    "sweep": "tokens:sweep",
+    "import": "moving:import_command",
+    "copy": "moving:copy",
+    "export": "moving:export",
+    "keys": "keys:keys",
+    "sql-schema": "sql_schema:sql_schema",
+    "doctor": "doctor:doctor",
+    "emulate": "emulate:emulate",
+    "demo": "demo:demo",
 }
-"""Where each command is; imported when it is asked for."""
+"""Module and name of each command; imported when it is asked for."""
 
 
 class App(click.Group):
@@ -51,7 +51,7 @@ class App(click.Group):
         if cmd_name not in COMMANDS:
             return None
         module, _, name = COMMANDS[cmd_name].partition(":")
-        command: click.Command = getattr(import_module(module), name)
+        command: click.Command = getattr(import_module(f"tokenkeep.cli.{module}"), name)
         return _with_common_options(command)
 
     def invoke(self, ctx: click.Context) -> Any:
@@ -72,7 +72,7 @@ class App(click.Group):
         except BrokenPipeError:
             status = PIPE_CLOSED
         except click.exceptions.NoArgsIsHelpError as exc:
-            click.echo(exc.ctx.get_help() if exc.ctx else exc.message, err=True)
+            exc.show()
             status = exc.exit_code
         except (click.ClickException, TokenKeepError, OSError) as exc:
             status = report(exc, as_json="--json" in given)
@@ -91,19 +91,19 @@ def _with_common_options(command: click.Command) -> click.Command:
     """Add the options that all commands have, once."""
     present = {param.name for param in command.params}
     command.params.extend(option for option in COMMON_OPTIONS if option.name not in present)
-    if isinstance(command, click.Group):
-        for each in command.commands.values():
-            _with_common_options(each)
+    for each in command.commands.values() if isinstance(command, click.Group) else ():
+        _with_common_options(each)
     return command
+
+
+_STATUSES = ", ".join(f"{status} {meaning}" for status, meaning in EXIT_STATUSES.items())
 
 
 @click.group(
     cls=App,
     params=list(COMMON_OPTIONS),
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
-    epilog="Exit status: "
-    + ", ".join(f"{status} {meaning}" for status, meaning in EXIT_STATUSES.items())
-    + ".",
+    epilog=f"Exit status: {_STATUSES}.",
 )
 @click.version_option(__version__, "-V", "--version", message="%(prog)s %(version)s")
 @click.pass_context

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
@@ -26,11 +26,11 @@ EXIT_STATUSES = {
 """What each exit status means."""
 
 INTERRUPTED = 130
-_NAMED = 10
-"""How many ids an error names at most."""
-
 PIPE_CLOSED = 141
 """As a shell shows a program that SIGPIPE ended; nothing is wrong with it."""
+
+_NAMED = 10
+"""How many ids an error names at most."""
 
 _BY_ERROR: tuple[tuple[type[Exception], int], ...] = (
     (click.UsageError, 2),
@@ -46,35 +46,30 @@ _BY_ERROR: tuple[tuple[type[Exception], int], ...] = (
 )
 """The first that fits counts; all others are 1."""
 
+_FACTS = ("token_id", "user", "hint", "error", "until")
+
 
 def report(exc: Exception, *, as_json: bool) -> int:
-    """
-    Say on standard error what went wrong.
-
-    Args:
-        exc: What did.
-        as_json: Whether to say it as one JSON document.
-
-    Returns:
-        The exit status.
-    """
+    """Say on standard error what went wrong, and return the exit status."""
     status = next((code for kind, code in _BY_ERROR if isinstance(exc, kind)), 1)
+    known = {name: fact for name in _FACTS if (fact := getattr(exc, name, None))}
+    message = text = str(exc)
+    if isinstance(exc, errors.TokenKeepError):
+        message = exc.what
+    elif isinstance(exc, click.ClickException):
+        message = text = exc.format_message()
+    elif isinstance(exc, OSError):
+        where = exc.filename or "What there is to say can't be written"
+        message = text = f"{where}: {exc.strerror or exc}"
     with suppress(OSError):  # nobody reads it, but the status is the same
-        _say(exc, status, as_json=as_json)
+        if as_json:
+            facts = {"name": type(exc).__name__, "message": message, **known}
+            click.echo(json.dumps({"error": {**facts, "exit_status": status}}), err=True)
+            return status
+        click.echo(f"tokenkeep: {visible(text)}", err=True)
+        if isinstance(exc, click.UsageError) and exc.ctx is not None:
+            click.echo(f"See: {exc.ctx.command_path} --help", err=True)
     return status
-
-
-def together(troubles: Sequence[errors.TokenKeepError]) -> errors.TokenKeepError:
-    """Return the first of the errors of several tokens, which names the others from now on."""
-    ids = list(dict.fromkeys(str(each.token_id) for each in troubles))
-    first = troubles[0]
-    if len(ids) > 1:
-        more = f" and {len(ids) - _NAMED} more" if len(ids) > _NAMED else ""
-        first.what = (
-            f"{len(ids)} stored tokens do not open: {', '.join(ids[:_NAMED])}{more}. "
-            f"Of the first: {first.what}"
-        )
-    return first
 
 
 def aborted(abort: click.Abort) -> int:
@@ -86,26 +81,12 @@ def aborted(abort: click.Abort) -> int:
     return 1
 
 
-def _say(exc: Exception, status: int, *, as_json: bool) -> None:
-    facts = _facts(exc)
-    if as_json:
-        click.echo(json.dumps({"error": {**facts, "exit_status": status}}), err=True)
-        return
-    text = str(exc) if isinstance(exc, errors.TokenKeepError) else facts["message"]
-    click.echo(f"tokenkeep: {visible(text)}", err=True)
-    if isinstance(exc, click.UsageError) and exc.ctx is not None:
-        click.echo(f"See: {exc.ctx.command_path} --help", err=True)
-
-
-def _facts(exc: Exception) -> dict[str, Any]:
-    if isinstance(exc, errors.TokenKeepError):
-        names = ("token_id", "user", "hint", "error", "until")
-        found = {name: getattr(exc, name, None) for name in names}
-        known = {name: value for name, value in found.items() if value}
-        return {"name": type(exc).__name__, "message": exc.what, **known}
-    if isinstance(exc, click.ClickException):
-        return {"name": type(exc).__name__, "message": exc.format_message()}
-    if isinstance(exc, OSError):
-        where = exc.filename or "What there is to say can't be written"
-        return {"name": type(exc).__name__, "message": f"{where}: {exc.strerror or exc}"}
-    return {"name": type(exc).__name__, "message": str(exc)}
+def together(troubles: Sequence[errors.TokenKeepError]) -> errors.TokenKeepError:
+    """Return the first of the errors of several tokens, which names the others from now on."""
+    ids = list(dict.fromkeys(str(each.token_id) for each in troubles))
+    first = troubles[0]
+    if len(ids) > 1:
+        more = f" and {len(ids) - _NAMED} more" if len(ids) > _NAMED else ""
+        named = f"{len(ids)} stored tokens do not open: {', '.join(ids[:_NAMED])}{more}"
+        first.what = f"{named}. Of the first: {first.what}"
+    return first
