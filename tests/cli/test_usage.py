@@ -12,7 +12,7 @@ import pytest
 import tokenkeep
 from tokenkeep import errors
 from tokenkeep.cli.app import COMMANDS, app
-from tokenkeep.cli.failures import EXIT_STATUSES, report
+from tokenkeep.cli.app import EXIT_STATUSES, report
 
 DOCS = Path(__file__).parents[2] / "docs" / "cli.md"
 

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import json
 import os
 import sys
+from contextlib import suppress
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 
-from tokenkeep.cli.failures import EXIT_STATUSES, PIPE_CLOSED, aborted, report
+from tokenkeep import errors
+from tokenkeep.cli.output import visible
 from tokenkeep.cli.session import COMMON_OPTIONS, Session
-from tokenkeep.errors import TokenKeepError
 from tokenkeep.version import __version__
 
 if TYPE_CHECKING:
@@ -37,6 +39,37 @@ COMMANDS = {
     "demo": "demo:demo",
 }
 """Module and name of each command; imported when it is asked for."""
+
+EXIT_STATUSES = {
+    0: "done",
+    1: "failed",
+    2: "wrong usage",
+    3: "no such token, or no store yet",
+    4: "a new login is needed",
+    5: "try again later",
+    130: "interrupted",
+}
+"""What each exit status means."""
+
+INTERRUPTED = 130
+PIPE_CLOSED = 141
+"""As a shell shows a program that SIGPIPE ended; nothing is wrong with it."""
+
+_BY_ERROR: tuple[tuple[type[Exception], int], ...] = (
+    (click.UsageError, 2),
+    (errors.TokenNotFound, 3),
+    (errors.LookupFailed, 2),
+    (errors.UnknownName, 2),
+    (errors.LoginNeeded, 4),
+    (errors.GrantRejected, 4),
+    (errors.ProviderRefused, 1),
+    (errors.RenewalError, 5),
+    (errors.StoreUnavailable, 5),
+    (errors.StoreConflict, 5),
+)
+"""The first that fits counts; all others are 1."""
+
+_FACTS = ("token_id", "user", "hint", "error", "until")
 
 
 class App(click.Group):
@@ -74,7 +107,7 @@ class App(click.Group):
         except click.exceptions.NoArgsIsHelpError as exc:
             exc.show()
             status = exc.exit_code
-        except (click.ClickException, TokenKeepError, OSError) as exc:
+        except (click.ClickException, errors.TokenKeepError, OSError) as exc:
             status = report(exc, as_json="--json" in given)
         except click.Abort as exc:
             status = aborted(exc)
@@ -94,6 +127,38 @@ def _with_common_options(command: click.Command) -> click.Command:
     for each in command.commands.values() if isinstance(command, click.Group) else ():
         _with_common_options(each)
     return command
+
+
+def report(exc: Exception, *, as_json: bool) -> int:
+    """Say on standard error what went wrong, and return the exit status."""
+    status = next((code for kind, code in _BY_ERROR if isinstance(exc, kind)), 1)
+    known = {name: fact for name in _FACTS if (fact := getattr(exc, name, None))}
+    message = text = str(exc)
+    if isinstance(exc, errors.TokenKeepError):
+        message = exc.what
+    elif isinstance(exc, click.ClickException):
+        message = text = exc.format_message()
+    elif isinstance(exc, OSError):
+        where = exc.filename or "What there is to say can't be written"
+        message = text = f"{where}: {exc.strerror or exc}"
+    with suppress(OSError):  # nobody reads it, but the status is the same
+        if as_json:
+            facts = {"name": type(exc).__name__, "message": message, **known}
+            click.echo(json.dumps({"error": {**facts, "exit_status": status}}), err=True)
+            return status
+        click.echo(f"tokenkeep: {visible(text)}", err=True)
+        if isinstance(exc, click.UsageError) and exc.ctx is not None:
+            click.echo(f"See: {exc.ctx.command_path} --help", err=True)
+    return status
+
+
+def aborted(abort: click.Abort) -> int:
+    """Return the exit status of a Ctrl-C; or of a question that was not answered with yes."""
+    # click's prompts hide the cause ("from None"), which leaves the context.
+    if isinstance(abort.__context__, KeyboardInterrupt):
+        return INTERRUPTED
+    click.echo("tokenkeep: Nothing was done", err=True)
+    return 1
 
 
 _STATUSES = ", ".join(f"{status} {meaning}" for status, meaning in EXIT_STATUSES.items())

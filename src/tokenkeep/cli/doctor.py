@@ -17,8 +17,7 @@ from tokenkeep import clock, folders, keys
 from tokenkeep.backends import file_of
 from tokenkeep.backends.urls import scheme_of
 from tokenkeep.cli.description import named, refresh_end
-from tokenkeep.cli.failures import together
-from tokenkeep.cli.output import Columns, counted
+from tokenkeep.cli.output import Columns, counted, together
 from tokenkeep.cli.session import Session, exists, pass_session
 from tokenkeep.cli.tokens import why_unconfirmed
 from tokenkeep.clock import CLOCK_TOLERANCE

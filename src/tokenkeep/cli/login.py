@@ -72,7 +72,9 @@ def login(session: Session, /, **given: Any) -> None:
     """
     uri = given["redirect_uri"] or REDIRECT_URI
     by_code = bool(given["grant"] or given["grant_file"])
-    check(given, None if by_code else uri)
+    environment.given(os.environ, CLIENT_ID, secret=False)
+    if given["no_browser"] and not (loopback.is_here(uri) or is_sendable(uri)):
+        raise loopback.not_here(uri)
     waiting = nullcontext() if by_code or given["no_browser"] else loopback.listening(uri)
     with waiting as here:
         keeper = session.keeper(make=True)
@@ -102,20 +104,6 @@ def login(session: Session, /, **given: Any) -> None:
         f"Logged in {named(token)}: {token.data_center}, {token.environment}",
         describe(keeper, token),
     )
-
-
-def check(given: dict[str, Any], uri: str | None) -> None:
-    """Refuse options that contradict each other, before anything is opened."""
-    environment.given(os.environ, CLIENT_ID, secret=False)
-    if given["grant"] and given["grant_file"]:
-        raise click.UsageError("Give --grant or --grant-file, not both")
-    secret_is_piped = given["client_secret_file"] == "-"  # noqa: S105  # not a password
-    if secret_is_piped and (given["grant_file"] == "-" or given["grant"] or given["no_browser"]):
-        raise click.UsageError("Standard input can be read for one thing only")
-    if uri and not loopback.is_here(uri) and not (given["no_browser"] and is_sendable(uri)):
-        raise click.UsageError(
-            f"Nobody can wait at the redirect URI {uri!r}. {loopback.WHAT_IS_HERE}"
-        )
 
 
 def ask_client_id() -> str:

@@ -16,6 +16,8 @@ from http.server import BaseHTTPRequestHandler
 from socketserver import ThreadingTCPServer
 from typing import TYPE_CHECKING, Any
 
+import click
+
 from tokenkeep.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -28,11 +30,6 @@ ADDRESSES: dict[str, tuple[str, ...]] = {
     "localhost": ("127.0.0.1", "::1"),
 }
 """What a redirect URI of this machine may name, and where that has to be listened to."""
-
-WHAT_IS_HERE = (
-    "It has to be http://127.0.0.1:PORT/PATH, as it is registered for the client; localhost and "
-    "[::1] do as well. Another one takes --no-browser: then you paste the address"
-)
 
 _REDIRECT_URI = re.compile(
     rf"(?P<start>http://(?P<host>{'|'.join(map(re.escape, ADDRESSES))}):)(?P<port>[0-9]{{1,5}})"
@@ -86,18 +83,27 @@ def is_here(redirect_uri: str) -> bool:
     return asked is not None and int(asked["port"]) <= _LAST_PORT
 
 
+def not_here(redirect_uri: str) -> click.UsageError:
+    """Return the error to raise for a redirect URI that is not of this machine."""
+    return click.UsageError(
+        f"Nobody can wait at the redirect URI {redirect_uri!r}. It has to be "
+        "http://127.0.0.1:PORT/PATH, as it is registered for the client; localhost and [::1] do "
+        "as well. Another one takes --no-browser: then you paste the address"
+    )
+
+
 @contextmanager
 def listening(redirect_uri: str) -> Iterator[Loopback]:
     """
     Listen while the block lasts where a redirect URI leads to; port 0 takes a free one.
 
     Raises:
-        ConfigurationError: It is not of this machine, or its port can't be used.
+        click.UsageError: It is not of this machine.
+        ConfigurationError: Its port can't be used.
     """
     asked = _REDIRECT_URI.fullmatch(redirect_uri)
     if asked is None or not is_here(redirect_uri):
-        what = "Nobody on this machine can listen at this redirect URI"
-        raise ConfigurationError(what, hint=WHAT_IS_HERE)
+        raise not_here(redirect_uri)
     here = Loopback(redirect_uri, int(asked["port"]), asked["path"] or "/")
     with ExitStack() as stack:
         servers: list[_Server] = []

@@ -13,8 +13,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from tokenkeep.cli import secrets_in
-from tokenkeep.cli.failures import together
-from tokenkeep.cli.output import Columns, counted, document, listed, part_before, visible
+from tokenkeep.cli.output import Columns, counted, document, listed, part_before, together, visible
 from tokenkeep.cli.session import Session, exists, open_there, pass_session, store_option
 from tokenkeep.cli.tokens import confirm
 from tokenkeep.errors import StoreConflict, StoreUnavailable, TokenKeepError

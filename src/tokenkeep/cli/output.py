@@ -14,11 +14,14 @@ import click
 from tokenkeep import errors
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 _NARROWEST = 12
 _PAGE = 200
 """Rows drawn at once on a terminal; more than that are never held."""
+
+_NAMED = 10
+"""How many ids an error names at most."""
 
 _STYLES = {"ok": "green", "warning": "yellow", "login_needed": "yellow", "failed": "red"}
 
@@ -155,6 +158,17 @@ def _draw(columns: Columns, page: Iterable[Mapping[str, Any]], *, heading: bool)
         cells = [_cell(value)[: columns[n] if n == "id" else None] for n, value in words.items()]
         table.add_row(*(Text(cell, style=_STYLES.get(cell, "")) for cell in cells))
     console.print(table)
+
+
+def together(troubles: Sequence[errors.TokenKeepError]) -> errors.TokenKeepError:
+    """Return the first of the errors of several tokens, which names the others from now on."""
+    ids = list(dict.fromkeys(str(each.token_id) for each in troubles))
+    first = troubles[0]
+    if len(ids) > 1:
+        more = f" and {len(ids) - _NAMED} more" if len(ids) > _NAMED else ""
+        named = f"{len(ids)} stored tokens do not open: {', '.join(ids[:_NAMED])}{more}"
+        first.what = f"{named}. Of the first: {first.what}"
+    return first
 
 
 def counted(number: int, one: str, several: str) -> str:

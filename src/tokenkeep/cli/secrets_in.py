@@ -24,11 +24,7 @@ _SECRET = re.compile(rf"({'|'.join(SECRET_WORDS)})[\w. -]*=\s*[^\s&;]", re.IGNOR
 
 def from_file(path: str, what: str = "secret") -> str:
     """
-    Return what a file holds, without white space around it.
-
-    Args:
-        path: ``-`` is standard input.
-        what: What it has to hold.
+    Return the *what* that a file holds, without white space around it; ``-`` is standard input.
 
     Raises:
         ConfigurationError: It can't be read, is empty, or is not one line.
@@ -50,12 +46,8 @@ def from_prompt(what: str, instead: str) -> str:
     """
     Ask for a secret without showing it.
 
-    Args:
-        what: What to ask for.
-        instead: What to use where nobody can be asked.
-
     Raises:
-        click.UsageError: There is no terminal to ask at.
+        click.UsageError: There is no terminal to ask at; it says what to use *instead*.
     """
     if not sys.stdin.isatty():
         raise click.UsageError(f"There is no terminal to ask for the {what} at. Use {instead}")
@@ -87,12 +79,8 @@ def expect_no_password(url: str, instead: str) -> None:
     """
     Refuse an argument with a password in it, or with what looks like one.
 
-    Args:
-        url: The argument.
-        instead: What to do, as a sentence.
-
     Raises:
-        click.UsageError: There is one.
+        click.UsageError: There is one; *instead* says what to do.
     """
     if any(map(_shows_password, (url, unquote(url)))):
         raise click.UsageError(

@@ -95,7 +95,9 @@ def pass_session(command: Callable[Concatenate[Session, _P], _R]) -> Callable[_P
     def run(*args: _P.args, **given: _P.kwargs) -> _R:
         session = click.get_current_context().ensure_object(Session)
         logger = logging.getLogger("tokenkeep")
-        logger.handlers, logger.propagate = [_Handler()], False
+        if not logger.handlers:
+            logger.addHandler(_Handler())
+            logger.propagate = False
         level = {0: logging.WARNING, 1: logging.INFO}.get(session.verbose, logging.DEBUG)
         logger.setLevel(logging.ERROR if session.quiet else level)
         return command(session, *args, **given)

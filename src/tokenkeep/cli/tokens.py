@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from tokenkeep.cli.description import describe, in_words, named, summary
-from tokenkeep.cli.failures import together
-from tokenkeep.cli.output import Columns, document, time_left, visible
+from tokenkeep.cli.output import Columns, document, time_left, together, visible
 from tokenkeep.cli.selecting import selects_token
 from tokenkeep.cli.session import Session, pass_session
 from tokenkeep.errors import ConfigurationError, TokenKeepError
