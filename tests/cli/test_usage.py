@@ -11,8 +11,7 @@ import pytest
 
 import tokenkeep
 from tokenkeep import errors
-from tokenkeep.cli.app import COMMANDS, app
-from tokenkeep.cli.app import EXIT_STATUSES, report
+from tokenkeep.cli.app import COMMANDS, EXIT_STATUSES, app, report
 
 DOCS = Path(__file__).parents[2] / "docs" / "cli.md"
 
