@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import pty
 from contextlib import closing
 
 import pytest
@@ -105,30 +103,6 @@ def test_where_the_password_comes_from(run, table, mariadb, environment, tmp_pat
     for each in (*done, run("import", table)):
         assert (0, "ana@example.com") == (each.exit_code, each.stdout.split("\t")[2]), each.stderr
         assert mariadb.password not in each.output
-
-
-def test_it_is_asked_for(start, table, mariadb, environment):
-    """On a terminal it is asked for, unseen, and bars and questions go to standard error."""
-    environment.setenv("TERM", "xterm")
-    main, side = pty.openpty()
-    process = start("import", table, stdin=side, stderr=side, text=False, start_new_session=True)
-    os.close(side)
-    said = b""
-    while b"Password of the database" not in said:
-        said += os.read(main, 1000)
-    os.write(main, f"{mariadb.password}\n".encode())
-    out = process.communicate(timeout=100)[0]
-    try:
-        while more := os.read(main, 10_000):
-            said += more
-    except OSError:
-        pass  # Linux's way to say that the other side was closed
-    os.close(main)
-
-    assert 0 == process.returncode, said
-    assert b"1\tnew\tana" in out
-    assert mariadb.password.encode() not in said + out
-    assert b"1 new" in said
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,6 @@ import queue
 import re
 import signal
 import socket
-import subprocess
 import sys
 import tempfile
 import threading
@@ -196,23 +195,6 @@ def test_what_others_see_of_the_browser(login, browse, environment, tmp_path, ho
     assert told["environ"]["TMPDIR"] == str(tmp_path / "elsewhere")
 
 
-def test_the_process_list_shows_no_secret(started, configured, environment):
-    """Arguments of the command and of its browser hold no secret, nor what binds the answer."""
-    environment.setenv("BROWSER", f"{sys.executable} -c 'import time; time.sleep(60)' %s")
-    process, url = started(*ANY_PORT, start_new_session=True)
-
-    seen = []
-    while not any("time.sleep" in line and "login.html" in line for line in seen):
-        ps = ["ps", "-ww", "-o", "args=", "--sid", str(process.pid)]
-        seen = subprocess.run(ps, capture_output=True, text=True, check=True).stdout.splitlines()
-    os.killpg(process.pid, signal.SIGKILL)
-
-    assert any("tokenkeep login" in line for line in seen)
-    query = person.query_of(url)
-    for each in (configured.client.client_secret, query["state"], query["code_challenge"]):
-        assert each not in "".join(seen)
-
-
 @pytest.mark.parametrize("browser", ["no-such-browser", "false", "no-such %s", "%s"])
 def test_no_browser_can_be_started(started, environment, browser):
     """Then the printed address is the way in."""
@@ -335,6 +317,10 @@ STDIN = ("--client-secret-file", "-", "--grant")
 @pytest.mark.parametrize(
     ("options", "stdin", "status", "said"),
     [
+        (["--client-id", "", "--client-secret-file", "-"], "s", 2, "TOKENKEEP_CLIENT_ID"),
+        (["--client-secret-file", "empty"], None, 1, "one line with the secret"),
+        (["--client-secret-file", "binary"], None, 1, "is not text"),
+        (["--client-secret-file", "missing"], None, 1, "missing can't be read"),
         (STDIN, "secret\ncode\n", 1, "one line with the secret"),
         (STDIN, "secret\n", 1, "one line with the grant code"),
         (["--data-center", "moon"], None, 2, "Known are us, eu"),
@@ -348,7 +334,10 @@ STDIN = ("--client-secret-file", "-", "--grant")
     ],
 )
 def test_bad_input(*, run, client, configured, options, stdin, status, said):
-    """Unknown names, one input for two things, no answer: told, and nothing is sent."""
+    """Odd files, unknown names, one input for two things, no answer: told, and nothing is sent."""
+    Path("empty").touch()
+    Path("binary").write_bytes(b"\xff\xfe")
+
     result = run("login", *client, *options, stdin=stdin)
 
     assert (result.exit_code, said in result.stderr) == (status, True), result.output
@@ -411,23 +400,6 @@ def test_localhost_is_both(configured, browse, run, address):
     result = run("login", *who, "--redirect-uri", "http://localhost:0/callback")
 
     assert result.exit_code == 0, result.output
-
-
-def test_nobody_can_be_asked(run):
-    """Without a terminal, what is missing is named."""
-    for options, missing in (([], "CLIENT_ID"), (["--client-id", "x"], "CLIENT_SECRET")):
-        result = run("login", *options)
-        assert (result.exit_code, f"TOKENKEEP_{missing}" in result.stderr) == (2, True)
-
-
-@pytest.mark.parametrize("text", ["", "two\nlines", "\0"])
-def test_a_secret_file_holds_one_line(run, client, text):
-    """An empty or odd secret file is refused before anybody is asked."""
-    Path(client[1]).write_text(text)
-
-    result = run("login", *client)
-
-    assert (result.exit_code, "has to hold one line" in result.stderr) == (1, True)
 
 
 @pytest.mark.usefixtures("client")

@@ -103,9 +103,12 @@ class Printer:
             yield lambda _part: None
             return
         from rich.console import Console
-        from rich.progress import Progress
+        from rich.progress import BarColumn, Progress, TimeElapsedColumn
 
         with Progress(
+            "{task.description}",
+            BarColumn(),
+            TimeElapsedColumn(),
             console=Console(stderr=True),
             transient=True,
             redirect_stdout=is_terminal(),  # above the bar; what goes into a pipe must not
