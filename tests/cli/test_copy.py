@@ -148,6 +148,15 @@ def test_stopped_in_the_midst(start, store, other, how):
     assert [t.id for t in store.iter_tokens()] == [t.id for t in other.iter_tokens()]
 
 
+AT_ONCE = """
+import threading
+class AtOnce(threading.Timer):
+    start = lambda self: self.function()
+    join = lambda self: None
+threading.Timer = AtOnce
+from tokenkeep.cli import main
+main()
+"""
 CSV = """user_mail,client_id,refresh_token,access_token,grant_token,expiry_time
 ana@example.com,c,r,a,,1764000000123
 """
@@ -165,9 +174,9 @@ ana@example.com,c,r,a,,1764000000123
     ],
 )
 def test_a_bar_on_a_terminal(tokens, tmp_path, command, doing):
-    """On a terminal a bar on standard error shows how far it is; in a pipe there is none."""
+    """What takes long shows how far it is, on standard error, on a terminal; not in a pipe."""
     (tmp_path / "in.csv").write_text(CSV)
-    words = [sys.executable, "-m", "tokenkeep", *command.split()]
+    words = [sys.executable, "-c", AT_ONCE, *command.split()]
     main, side = pty.openpty()
     environ = os.environ | {"TERM": "xterm", "COLUMNS": "80"}
     process = subprocess.Popen(words, env=environ, stdout=subprocess.PIPE, stderr=side)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+import threading
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import count, islice
@@ -22,6 +23,9 @@ _PAGE = 200
 
 _NAMED = 10
 """How many ids an error names at most."""
+
+_LONG = 2.0
+"""Seconds after which something takes long."""
 
 _STYLES = {"ok": "green", "warning": "yellow", "login_needed": "yellow", "failed": "red"}
 
@@ -93,7 +97,7 @@ class Printer:
     @contextmanager
     def progress(self, doing: str) -> Iterator[Callable[[float | None], None]]:
         """
-        Show a bar on a terminal, on standard error, until the block ends.
+        Show a bar on a terminal, on standard error, where it takes long, until the block ends.
 
         Yields:
             What to call for each token, with the part of all that is done now,
@@ -105,21 +109,28 @@ class Printer:
         from rich.console import Console
         from rich.progress import BarColumn, Progress, TimeElapsedColumn
 
-        with Progress(
+        bar = Progress(
             "{task.description}",
             BarColumn(),
             TimeElapsedColumn(),
             console=Console(stderr=True),
             transient=True,
             redirect_stdout=is_terminal(),  # above the bar; what goes into a pipe must not
-        ) as bar:
-            task, numbers = bar.add_task(doing, total=None), count(1)
+        )
+        task, numbers = bar.add_task(doing, total=None), count(1)
 
-            def move(part: float | None) -> None:
-                said, total = f"{doing}, {next(numbers):,} tokens", part and 1.0
-                bar.update(task, description=said, completed=part, total=total)
+        def move(part: float | None) -> None:
+            said, total = f"{doing}, {next(numbers):,} tokens", part and 1.0
+            bar.update(task, description=said, completed=part, total=total)
 
+        timer = threading.Timer(_LONG, bar.start)
+        timer.start()
+        try:
             yield move
+        finally:
+            timer.cancel()
+            timer.join()
+            bar.stop()
 
 
 def visible(text: str) -> str:
