@@ -37,8 +37,12 @@ def table(mariadb, environment):  # noqa: ARG001  # first of all an empty one
     return f"mysql://app@{mariadb.host}:{mariadb.port}/{database}"
 
 
-def test_dry_run_then_import_then_again(run, path, tmp_path):
+def test_dry_run_then_import_then_again(run, path, tmp_path, environment):
     """It shows what it will do, does it, and has nothing to do the second time."""
+    with environment.context() as nothing:
+        nothing.delenv("TOKENKEEP_STORE")
+        assert 0 == run("import", path, "--dry-run").exit_code
+    assert [path] == [str(each) for each in tmp_path.rglob("*")]
     options = ("--to", "sqlite:///x.db")
     dry = run("import", path, *options, "--dry-run")
     assert (0, False) == (dry.exit_code, (tmp_path / "x.db").exists())

@@ -44,14 +44,20 @@ DEFAULT = " and ".join(DEFAULT_SCOPES)
 
 @click.command()
 @click.option("--client-id", envvar=CLIENT_ID, show_envvar=True, metavar="ID", type=trimmed)
-@click.option("--client-secret-file", metavar="FILE", help=f"- is stdin. Else {CLIENT_SECRET}.")
+@click.option(
+    "--client-secret-file", metavar="FILE", help=f"Has its secret. Else {CLIENT_SECRET}."
+)
 @click.option("--public", is_flag=True, help="The client has no secret.")
 @click.option(
-    "--data-center", metavar="NAME", default="us", show_default=True, help="The client's."
+    "--data-center", metavar="NAME", default="us", help="Of the client; us if not given."
 )
 @click.option("--environment", metavar="NAME", help="production, sandbox or developer.")
-@click.option("--scope", "scopes", multiple=True, metavar="SCOPE", help=f"Else {DEFAULT}.")
-@click.option("--user", metavar="EMAIL:ZGID", type=trimmed, help="Else the provider is asked.")
+@click.option(
+    "--scope", "scopes", multiple=True, metavar="SCOPE", help=f"To ask for, else {DEFAULT}."
+)
+@click.option(
+    "--user", metavar="EMAIL:ZGID", type=trimmed, help="Whose; else the provider is asked."
+)
 @click.option(
     "--redirect-uri", metavar="URI", type=trimmed, default=REDIRECT_URI, show_default=True
 )
