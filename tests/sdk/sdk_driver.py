@@ -167,7 +167,7 @@ class SDK:
 
     def secrets(self, data_center="us", **_where):
         client = self.client
-        return {"client_id": client.client_id, "client_secret": client.secrets[data_center]}
+        return {"client_id": client.client_id, "client_secret": client.client_secret}
 
     def at_once(self, processes, name, **given):
         """Call the same in all processes; return the results, errors among them."""

@@ -4,19 +4,17 @@ from __future__ import annotations
 
 import threading
 from collections import Counter
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 
 class CountersView:
-    """
-    Counts as they were at one moment.
+    """What can be read of counts, wherever they are kept."""
 
-    Args:
-        data: What :meth:`Counters.as_dict` gave.
-    """
-
-    def __init__(self, data: dict[str, Any]) -> None:
-        self._data = data
+    as_dict: Callable[[], dict[str, Any]]
+    """All counts as they are now, ready for JSON."""
 
     def calls(
         self,
@@ -60,16 +58,11 @@ class CountersView:
         """Tokens that fell to a limit: ``"access_token"`` and ``"refresh_token"``."""
         return dict(self.as_dict()["evictions"])
 
-    def as_dict(self) -> dict[str, Any]:
-        """All counts, ready for JSON."""
-        return self._data
-
 
 class Counters(CountersView):
     """The running counts."""
 
     def __init__(self) -> None:
-        super().__init__({})
         self._lock = threading.Lock()
         self._calls: Counter[tuple[str, str | None, str]] = Counter()
         self._tallies: dict[str, Counter[str]] = {}

@@ -7,31 +7,20 @@ import threading
 from dataclasses import dataclass, field
 from typing import Any
 
-KINDS = (
-    "status",
-    "garbage",
-    "empty",
-    "list",
-    "huge",
-    "drop",
-    "hang",
-    "slow",
-    "drip",
-    "no_access_token",
-    "refused",
-)
-ACCOUNTS_ENDPOINTS = (
-    "auth",
-    "token",
-    "revoke",
-    "user_info",
-    "server_info",
-    "introspect",
-    "openid",
-    "device_code",
-    "device_token",
-    "device",
-)
+from .http import Answer, as_json
+
+_GARBAGE = "<!doctype html><title>Zoho</title><h1>Something went wrong</h1>"
+_ANSWERS = {
+    "garbage": Answer(200, _GARBAGE, "text/html"),
+    "empty": Answer(200, ""),
+    "list": as_json([]),
+    "huge": as_json({"padding": "x" * 5 * 1024 * 1024}),
+    "no_access_token": as_json(
+        {"api_domain": "https://www.zohoapis.com", "token_type": "Bearer", "expires_in": 3600}
+    ),
+}
+KINDS = ("status", *_ANSWERS, "refused", "drop", "hang", "slow")
+ACCOUNTS_ENDPOINTS = ("auth", "token", "revoke")
 CRM_ENDPOINTS = ("users", "org", "settings", "records")
 ENDPOINTS = ("*", "accounts", "crm", *ACCOUNTS_ENDPOINTS, *CRM_ENDPOINTS)
 
@@ -39,12 +28,12 @@ ENDPOINTS = ("*", "accounts", "crm", *ACCOUNTS_ENDPOINTS, *CRM_ENDPOINTS)
 @dataclass(eq=False)
 class Fault:
     """
-    One kind of trouble, for the calls it matches.
+    One kind of trouble, for the calls it matches; see :meth:`Faults.add`.
 
     Attributes:
         id: Number within the emulator.
         hits: How many calls it has met.
-        cleared: Set once the fault is over; lets hanging calls go.
+        cleared: Set once the fault is over; lets calls go that wait.
     """
 
     id: int
@@ -52,11 +41,11 @@ class Fault:
     kind: str
     times: int | None
     after: bool
-    status: int
+    status: int | None
     delay: float
     grant_type: str | None
     data_center: str | None
-    code: str = "INVALID_TOKEN"
+    code: str
     hits: int = 0
     cleared: threading.Event = field(default_factory=threading.Event, repr=False)
     _hit: threading.Condition = field(default_factory=threading.Condition, repr=False)
@@ -94,6 +83,13 @@ class Fault:
         with self._hit:
             return self._hit.wait_for(lambda: self.hits >= hits, timeout)
 
+    @property
+    def answer(self) -> Answer | None:
+        """The wrong answer. None if there is none: the connection is closed."""
+        if self.kind == "status":
+            return Answer(self.status or 503, _GARBAGE, "text/html")
+        return _ANSWERS.get(self.kind)
+
     def as_dict(self) -> dict[str, Any]:
         """The fault, ready for JSON."""
         names = "id endpoint kind times after status delay grant_type data_center code hits"
@@ -115,7 +111,7 @@ class Faults:
         kind: str,
         times: int | None = 1,
         after: bool = False,
-        status: int = 503,
+        status: int | None = None,
         delay: float = 1.0,
         grant_type: str | None = None,
         data_center: str | None = None,
@@ -129,10 +125,9 @@ class Faults:
                 all of a kind, ``"*"`` is everything.
             kind: One of :data:`KINDS`.
             times: How many calls meet it; None means until :meth:`clear`.
-            after: The request takes effect and only its answer is lost.
-            status: HTTP status, for ``kind="status"``.
-            delay: Seconds, for ``"slow"`` before the answer, for ``"drip"``
-                between two bytes.
+            after: The request takes effect and only its answer is lost or late.
+            status: HTTP status, for ``"status"``, and None means 503; for ``"refused"``, 401.
+            delay: Seconds, for ``kind="slow"``.
             grant_type: Only calls with this grant type; None means any.
             data_center: Only calls to this data centre; None means any.
             code: The CRM's, for ``kind="refused"``.

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import base64
 import itertools
-import threading
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from .clock import EmulatorClock
     from .model import User
+    from .options import EmulatorClock
+
+    Table = dict[str, dict[str, Any]]
+    """Records by id."""
 
 MODULES = ("Leads", "Contacts")
 _MAX_PAGED = 2000
@@ -41,93 +43,70 @@ class RecordError(Exception):
 
 
 class Records:
-    """Tables of records; a new one starts with a few leads."""
+    """
+    Tables of records; a new one starts with a few leads.
+
+    Whoever calls it holds the emulator's lock.
+    """
 
     def __init__(self, clock: EmulatorClock) -> None:
         self._clock = clock
-        self._lock = threading.RLock()
         self._ids = itertools.count(4_150_868_000_000_001)
-        self._tables: dict[tuple[str, str, str], dict[str, dict[str, Any]]] = {}
+        self._tables: dict[tuple[str, str, str], Table] = {}
 
-    def table(
-        self, zgid: str, environment: str = "production", module: str = "Leads"
-    ) -> dict[str, dict[str, Any]]:
-        """The records of one organisation, environment and module, by id."""
-        with self._lock:
-            key = (zgid, environment, module)
-            if key not in self._tables:
-                self._tables[key] = {}
-                if module == "Leads":
-                    self._seed(key)
-            return self._tables[key]
+    def table(self, user: User, environment: str, module: str) -> Table:
+        """The records of a module that *user* sees."""
+        key = (user.zgid, environment, module)
+        if key not in self._tables:
+            self._tables[key] = {}
+            for last, first in _SEED[environment] if module == "Leads" else ():
+                values = {
+                    "Last_Name": last,
+                    "First_Name": first,
+                    "Company": f"{last} Ltd",
+                    "Email": f"{first}.{last}@example.com".lower(),
+                }
+                self.create(self._tables[key], values, user)
+        return self._tables[key]
 
-    def now(self) -> str:
-        """The emulator's time as the CRM writes it."""
-        return datetime.fromtimestamp(self._clock.now(), UTC).isoformat(timespec="seconds")
-
-    def create(self, table: dict[str, dict[str, Any]], values: dict[str, Any], user: User) -> str:
-        """Add a record and return its id."""
+    def create(self, table: Table, values: Mapping[str, Any], user: User) -> dict[str, Any]:
+        """Add a record and return it."""
         if not values.get("Last_Name"):
             raise RecordError(
                 "MANDATORY_NOT_FOUND",
                 "required field not found",
                 {"api_name": "Last_Name", "json_path": "$.data[0].Last_Name"},
             )
-        with self._lock:
-            record_id = str(next(self._ids))
-            owner = {"name": f"{user.first_name} {user.last_name}", "id": user.zuid}
-            table[record_id] = values | {
-                "id": record_id,
-                "Owner": owner | {"email": user.email},
-                "Full_Name": _full_name(values),
-                "Created_By": owner,
-                "Modified_By": owner,
-                "Created_Time": self.now(),
-                "Modified_Time": self.now(),
-            }
-            return record_id
+        record_id = str(next(self._ids))
+        owner, now = _owner(user), self._now()
+        table[record_id] = {
+            **values,
+            "id": record_id,
+            "Owner": owner | {"email": user.email},
+            "Full_Name": _full_name(values),
+            "Created_By": owner,
+            "Modified_By": owner,
+            "Created_Time": now,
+            "Modified_Time": now,
+        }
+        return table[record_id]
 
     def update(
-        self, table: dict[str, dict[str, Any]], record_id: str, values: dict[str, Any], user: User
-    ) -> None:
-        """Change fields of a record."""
-        with self._lock:
-            record = self.get(table, record_id)
-            record.update({name: value for name, value in values.items() if name != "id"})
-            record["Full_Name"] = _full_name(record)
-            record["Modified_By"] = {
-                "name": f"{user.first_name} {user.last_name}",
-                "id": user.zuid,
-            }
-            record["Modified_Time"] = self.now()
+        self, table: Table, record_id: str, values: Mapping[str, Any], user: User
+    ) -> dict[str, Any]:
+        """Change fields of a record, and return it."""
+        record = self._get(table, record_id)
+        record.update(values, id=record_id, Modified_By=_owner(user), Modified_Time=self._now())
+        record["Full_Name"] = _full_name(record)
+        return record
 
-    def delete(self, table: dict[str, dict[str, Any]], record_id: str) -> None:
-        """Remove a record."""
-        with self._lock:
-            self.get(table, record_id)
-            del table[record_id]
-
-    def get(self, table: dict[str, dict[str, Any]], record_id: str) -> dict[str, Any]:
-        """A record by id, or RecordError."""
-        with self._lock:
-            if record_id not in table:
-                raise RecordError(
-                    "INVALID_DATA", "the id given seems to be invalid", {"id": record_id}
-                )
-            return table[record_id]
-
-    def duplicate(
-        self, table: dict[str, dict[str, Any]], values: dict[str, Any], fields: list[str]
-    ) -> str | None:
-        """The id of a record that agrees with *values* in one of *fields*."""
-        with self._lock:
-            for record_id, record in table.items():
-                if any(values.get(name) and values[name] == record.get(name) for name in fields):
-                    return record_id
-        return None
+    def delete(self, table: Table, record_id: str) -> dict[str, Any]:
+        """Remove a record, and return what it was."""
+        self._get(table, record_id)
+        return table.pop(record_id)
 
     def page(
-        self, table: dict[str, dict[str, Any]], *, page: int, per_page: int, token: str | None
+        self, table: Table, *, page: int, per_page: int, token: str | None
     ) -> tuple[list[dict[str, Any]], dict[str, Any]]:
         """
         One page of records, newest first, and its ``info``.
@@ -155,11 +134,10 @@ class Records:
                 "page_token is required to fetch the records beyond 2000",
                 {"param_name": "page"},
             )
-        with self._lock:
-            ids = sorted(table, key=int, reverse=True)
-            begin = (page - 1) * per_page
-            rows = [dict(table[each]) for each in ids[begin : begin + per_page]]
-            more = len(ids) > begin + per_page
+        ids = sorted(table, key=int, reverse=True)
+        begin = (page - 1) * per_page
+        rows = [table[each] for each in ids[begin : begin + per_page]]
+        more = len(ids) > begin + per_page
         following = base64.urlsafe_b64encode(f"page:{page + 1}".encode()).decode()
         return rows, {
             "per_page": per_page,
@@ -173,25 +151,20 @@ class Records:
             "page_token_expiry": None,
         }
 
-    def _seed(self, key: tuple[str, str, str]) -> None:
-        owner = {"name": "Zoho Setup", "id": "70000000", "email": "setup@example.com"}
-        for last, first in _SEED[key[1]]:
-            record_id = str(next(self._ids))
-            self._tables[key][record_id] = {
-                "id": record_id,
-                "Last_Name": last,
-                "First_Name": first,
-                "Full_Name": f"{first} {last}",
-                "Company": f"{last} Ltd",
-                "Email": f"{first}.{last}@example.com".lower(),
-                "Phone": None,
-                "Lead_Source": None,
-                "Owner": owner,
-                "Created_By": owner,
-                "Modified_By": owner,
-                "Created_Time": self.now(),
-                "Modified_Time": self.now(),
-            }
+    def _get(self, table: Table, record_id: str) -> dict[str, Any]:
+        if record_id not in table:
+            raise RecordError(
+                "INVALID_DATA", "the id given seems to be invalid", {"id": record_id}
+            )
+        return table[record_id]
+
+    def _now(self) -> str:
+        """The emulator's time as the CRM writes it."""
+        return datetime.fromtimestamp(self._clock.now(), UTC).isoformat(timespec="seconds")
+
+
+def _owner(user: User) -> dict[str, str]:
+    return {"name": user.full_name, "id": user.zuid}
 
 
 def _full_name(values: Mapping[str, Any]) -> str:
