@@ -163,9 +163,9 @@ class SDK:
         """Start with a new grant code; return the token."""
         environment = where.get("environment", "production")
         code = self.zoho.grant_code(user, environment=environment)
-        return self.start(process, grant_token=code, **self.secrets(**where), **where)
+        return self.start(process, grant_token=code, **self.secrets(), **where)
 
-    def secrets(self, data_center="us", **_where):
+    def secrets(self):
         client = self.client
         return {"client_id": client.client_id, "client_secret": client.client_secret}
 

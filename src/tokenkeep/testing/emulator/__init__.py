@@ -6,7 +6,7 @@ the library it tests.
 """
 
 from .control import EmulatorControl
-from .counters import Counters, CountersView
+from .counters import Counters
 from .emulator import ZohoEmulator, emulator_configuration, serve
 from .faults import Fault, Faults
 from .model import Client, DataCenterEmulator, User
@@ -15,7 +15,6 @@ from .options import EmulatorClock, Options
 __all__ = [
     "Client",
     "Counters",
-    "CountersView",
     "DataCenterEmulator",
     "EmulatorClock",
     "EmulatorControl",

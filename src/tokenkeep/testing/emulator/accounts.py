@@ -25,7 +25,7 @@ class Accounts:
     Args:
         clock: Decides what has expired.
         options: Limits, read at every step.
-        counters: Told of every token made or evicted.
+        counters: Told of every error and every access token of a login.
     """
 
     def __init__(
@@ -118,7 +118,6 @@ class Accounts:
         surplus = 0 if limit is None else max(0, len(mine) + 1 - int(limit))
         for oldest in mine[:surplus]:
             self.end(oldest, "evicted")
-            self.counters.add("evictions", "refresh_token")
         login = RefreshToken(f"rt-{next(self.numbers)}", new_secret(), access)
         self.logins.append(login)
         self.refresh_tokens[login.value] = login
@@ -137,7 +136,6 @@ class Accounts:
             surplus = 0 if limit is None else max(0, len(live) - int(limit))
             for oldest in live[:surplus]:
                 oldest.active = False
-                self.counters.add("evictions", "access_token")
             login.access_tokens = live[surplus:]
         return token
 
@@ -198,33 +196,6 @@ class Accounts:
             token.active = False
             return alive
         return False
-
-    def withdraw(self, user: User, client: Client | None) -> int:
-        """End what *user* granted to *client*, or to all; return how many logins that were."""
-        ended = [
-            each
-            for each in self.logins
-            if each.status == "active"
-            and each.access.user == user
-            and client in (None, each.access.client)
-        ]
-        for login in ended:
-            self.end(login)
-        for token in self.access_tokens.values():
-            if token.access.user == user and client in (None, token.access.client):
-                token.active = False
-        return len(ended)
-
-    def expire_access_tokens(self, user: User | None) -> int:
-        """Let the live access tokens of *user*, or of all, expire now; return how many."""
-        live = [
-            each
-            for each in self.access_tokens.values()
-            if self.is_live(each) and user in (None, each.access.user)
-        ]
-        for token in live:
-            token.expires_at = self.clock.now()
-        return len(live)
 
 
 def _parties(access: Access) -> tuple[User, str]:

@@ -82,12 +82,12 @@ class ConsentPage:
         if refusal is None and decision != "accept":
             refusal = "access_denied"
         if refusal is not None:
-            self._accounts.counters.add("errors", refusal)
+            self._accounts.counters.errors[refusal] += 1
             return _back(asked, {"error": refusal})
         return self._accept(asked, client)
 
     def _wrong(self, reason: str) -> Answer:
-        self._accounts.counters.add("errors", reason)
+        self._accounts.counters.errors[reason] += 1
         return _page("This request can't be granted", f"<p>{escape(reason)}</p>", 400)
 
     def _show(self, asked: dict[str, str], client: Client) -> Answer:

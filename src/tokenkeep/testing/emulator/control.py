@@ -11,7 +11,6 @@ from __future__ import annotations
 import inspect
 import ipaddress
 import json
-import time
 import urllib.error
 import urllib.request
 from dataclasses import asdict
@@ -21,7 +20,7 @@ from operator import attrgetter
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from .counters import Counters, CountersView
+from .counters import Counters
 from .faults import Fault, Faults
 from .http import Answer, as_json
 from .model import Client, DataCenterEmulator, User
@@ -55,6 +54,8 @@ OPERATIONS = (
     "faults.add",
     "faults.as_list",
     "faults.clear",
+    "counters.calls",
+    "counters.token_calls",
     "counters.as_dict",
     "counters.reset",
 )
@@ -137,7 +138,7 @@ class _Remote:
         arguments: dict[str, Any] = {}
         for each in names:
             # What is taken as **fields is bound as one dictionary.
-            more = bound[each] if each in ("fields", "values") else {each: bound[each]}
+            more = bound[each] if each in ("fields", "values", "given") else {each: bound[each]}
             arguments |= {key: _argument(value) for key, value in more.items()}
         request = urllib.request.Request(  # noqa: S310 - http only, from the user
             f"{self._base_url}{PREFIX}{self._part}{name}",
@@ -183,41 +184,6 @@ class _Options(_Remote):
             self.change(**{name: value})
 
 
-class RemoteFault:
-    """A fault in another process; ``hits`` is asked for at every look."""
-
-    def __init__(self, faults: _Faults, number: int) -> None:
-        self._faults = faults
-        self.id = number
-
-    @property
-    def hits(self) -> int:
-        """How many calls it has met; 0 once it is cleared."""
-        rows = self._faults.as_list()
-        return next((int(row["hits"]) for row in rows if row["id"] == self.id), 0)
-
-    def wait(self, timeout: float = 10.0, *, hits: int = 1) -> bool:
-        """Wait until calls have met the fault; see :meth:`Fault.wait`."""
-        end = time.monotonic() + timeout
-        while self.hits < hits:
-            if time.monotonic() >= end:
-                return False
-            time.sleep(0.02)
-        return True
-
-
-class _Faults(_Remote):
-    def add(self, **given: Any) -> RemoteFault:
-        """Make calls fail; see :meth:`Faults.add`."""
-        return RemoteFault(self, self._call("add", **given)["id"])
-
-
-class _Counters(CountersView):
-    def __init__(self, remote: _Remote) -> None:
-        self.as_dict = remote.as_dict
-        self.reset = remote.reset
-
-
 class EmulatorControl(_Remote):
     """
     The operations of :class:`ZohoEmulator`, on one that runs elsewhere.
@@ -241,8 +207,8 @@ class EmulatorControl(_Remote):
         where = (self._base_url, timeout)
         self.clock: _Remote = _Remote(EmulatorClock, *where, "clock.")
         self.options: _Options = _Options(Options, *where, "options.")
-        self.faults: _Faults = _Faults(Faults, *where, "faults.")
-        self.counters: _Counters = _Counters(_Remote(Counters, *where, "counters."))
+        self.faults: _Remote = _Remote(Faults, *where, "faults.")
+        self.counters: _Remote = _Remote(Counters, *where, "counters.")
 
     @property
     def data_centers(self) -> tuple[str, ...]:

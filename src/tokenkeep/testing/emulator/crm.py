@@ -7,7 +7,7 @@ import re
 from typing import TYPE_CHECKING, Any
 
 from .http import Answer, as_json
-from .records import MODULES, RecordError
+from .records import RecordError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -23,9 +23,7 @@ _PER_PAGE = 200
 # The last version of the API that lists records without being told which fields.
 _FIELDS_OPTIONAL = 2
 _OPERATIONS = {"GET": "READ", "POST": "CREATE", "PUT": "UPDATE", "DELETE": "DELETE"}
-_PATH = re.compile(
-    r"/crm/v(?P<version>\d+)/(?P<first>\w+)(?:/(?P<second>\w+))?(?:/(?P<third>\w+))?"
-)
+_PATH = re.compile(r"/crm/v(?P<version>\d+)/(?P<first>\w+)(?:/(?P<second>\w+))?")
 _FIELDS = (
     # API name, data type, JSON type, read-only
     ("Owner", "ownerlookup", "jsonobject", False),
@@ -90,7 +88,7 @@ class Crm:
             places = {"users": self._users, "org": _organisation, "settings": _settings}
             return places.get(path["first"], self._called)(request, token, path)
         except Refused as refused:
-            self._accounts.counters.add("errors", refused.code)
+            self._accounts.counters.errors[refused.code] += 1
             return refused.answer
 
     # Who is let in
@@ -122,18 +120,18 @@ class Crm:
     # What can be asked
 
     def _called(self, request: Request, token: AccessToken, path: Path) -> Answer:
-        module = _module(path["first"])
-        table = self._records.table(token.access.user, token.access.environment, module)
+        _check_module(path["first"])
+        table = self._records.table(token.access.user, token.access.environment)
         record_id = path["second"]
-        if request.method == "GET" and record_id is None:
-            return self._list(request, table, int(path["version"]))
         if request.method == "GET":
-            record = table.get(str(record_id))
+            if record_id is None:
+                return _listed(request, table, int(path["version"]))
+            record = table.get(record_id)
             return as_json({"data": [record]}) if record else Answer(204)
         if request.method == "DELETE":
             ids = [record_id] if record_id else request.query.get("ids", "").split(",")
             return self._write("DELETE", table, [{"id": each} for each in ids], token)
-        rows = _body(request)["data"]
+        rows = _rows(request)
         if record_id is not None:
             rows = [rows[0] | {"id": record_id}]
         return self._write(request.method, table, rows, token)
@@ -158,36 +156,7 @@ class Crm:
             }
             for each in users
         ]
-        info = {"per_page": _PER_PAGE, "count": len(rows), "page": 1, "more_records": False}
-        return as_json({"users": rows, "info": info})
-
-    def _list(self, request: Request, table: Table, version: int) -> Answer:
-        asked = request.query
-        if version > _FIELDS_OPTIONAL and "fields" not in asked:
-            raise Refused(
-                400,
-                "REQUIRED_PARAM_MISSING",
-                "One of the expected parameter is missing",
-                {"param_names": ["fields"]},
-            )
-        try:
-            page, per_page = int(asked.get("page", 1)), int(asked.get("per_page", _PER_PAGE))
-        except ValueError:
-            page = per_page = 0
-        if page < 1 or not 1 <= per_page <= _PER_PAGE:
-            raise Refused(400, "INVALID_DATA", "invalid page or per_page")
-        try:
-            rows, info = self._records.page(
-                table, page=page, per_page=per_page, token=asked.get("page_token")
-            )
-        except RecordError as error:
-            raise Refused(400, error.code, error.message, error.details) from error
-        if not rows:
-            return Answer(204)
-        if "fields" in asked:
-            wanted = {"id", *asked["fields"].split(",")}
-            rows = [{name: row[name] for name in row if name in wanted} for row in rows]
-        return as_json({"data": rows, "info": info})
+        return as_json({"users": rows, "info": _info(rows)})
 
     def _write(
         self, method: str, table: Table, rows: list[dict[str, Any]], token: AccessToken
@@ -206,7 +175,7 @@ class Crm:
                     details, did = records.create(table, row, user), "added"
             except RecordError as error:
                 status = 202
-                self._accounts.counters.add("errors", error.code)
+                self._accounts.counters.errors[error.code] += 1
                 answers.append(_envelope("error", error.code, error.message, error.details))
                 continue
             details = {name: details[name] for name in _TOLD}
@@ -239,29 +208,65 @@ def _envelope(status: str, code: str, message: str, details: Mapping[str, Any]) 
 def _path(request: Request) -> Path:
     match = _PATH.fullmatch(request.path)
     if match is None or request.method not in _OPERATIONS:
-        raise Refused(404, "INVALID_URL_PATTERN", "Please check if the URL is correct")
+        raise _no_such_call()
+    # A record is read, changed and deleted; under its id nothing is made.
+    if request.method == "POST" and match["second"]:
+        raise _no_such_call()
     return match
 
 
-def _module(name: str | None) -> str:
-    """The API name of a module, whatever its case."""
-    for each in MODULES:
-        if each.lower() == (name or "").lower():
-            return each
-    raise Refused(400, "INVALID_MODULE", "the module name given seems to be invalid")
+def _no_such_call() -> Refused:
+    return Refused(404, "INVALID_URL_PATTERN", "Please check if the URL is correct")
 
 
-def _body(request: Request) -> dict[str, Any]:
-    """The JSON body, checked to hold a list of objects as ``data``."""
+def _check_module(name: str | None) -> None:
+    if (name or "").lower() != "leads":
+        raise Refused(400, "INVALID_MODULE", "the module name given seems to be invalid")
+
+
+def _rows(request: Request) -> list[dict[str, Any]]:
+    """What the JSON body holds, checked to be a list of objects as ``data``."""
     try:
         body = json.loads(request.body)
     except ValueError:
         body = None
-    if isinstance(body, dict):
-        rows = body.get("data")
-        if isinstance(rows, list) and rows and all(isinstance(each, dict) for each in rows):
-            return body
+    rows = body.get("data") if isinstance(body, dict) else None
+    if isinstance(rows, list) and rows and all(isinstance(each, dict) for each in rows):
+        return rows
     raise Refused(400, "INVALID_DATA", "body", {"expected_data_type": "jsonarray"})
+
+
+def _listed(request: Request, table: Table, version: int) -> Answer:
+    """One page of records, newest first."""
+    asked = request.query
+    if version > _FIELDS_OPTIONAL and "fields" not in asked:
+        raise Refused(
+            400,
+            "REQUIRED_PARAM_MISSING",
+            "One of the expected parameter is missing",
+            {"param_names": ["fields"]},
+        )
+    try:
+        page, per_page = int(asked.get("page", 1)), int(asked.get("per_page", _PER_PAGE))
+    except ValueError:
+        page = per_page = 0
+    if page < 1 or not 1 <= per_page <= _PER_PAGE:
+        raise Refused(400, "INVALID_DATA", "invalid page or per_page")
+    end = page * per_page
+    ids = sorted(table, key=int, reverse=True)
+    rows = [table[each] for each in ids[end - per_page : end]]
+    if not rows:
+        return Answer(204)
+    if "fields" in asked:
+        wanted = {"id", *asked["fields"].split(",")}
+        rows = [{name: row[name] for name in row if name in wanted} for row in rows]
+    return as_json({"data": rows, "info": _info(rows, page, per_page, more=len(ids) > end)})
+
+
+def _info(
+    rows: list[Any], page: int = 1, per_page: int = _PER_PAGE, *, more: bool = False
+) -> dict[str, Any]:
+    return {"per_page": per_page, "count": len(rows), "page": page, "more_records": more}
 
 
 def _organisation(_request: Request, token: AccessToken, _path: Path) -> Answer:
@@ -279,34 +284,14 @@ def _organisation(_request: Request, token: AccessToken, _path: Path) -> Answer:
 
 
 def _settings(request: Request, _token: AccessToken, path: Path) -> Answer:
-    """What the CRM says about its modules; there are no related lists."""
-    what, module = path["second"], path["third"] or request.query.get("module")
-    names = MODULES if what == "modules" and module is None else (_module(module),)
-    if what == "modules":
-        return as_json({"modules": [_described(name) for name in names]})
-    if what == "fields":
-        return as_json({"fields": _fields(names[0])})
-    return Answer(204)
-
-
-def _described(module: str) -> dict[str, Any]:
-    return {
-        "api_name": module,
-        "module_name": module,
-        "id": str(4_150_868_000_000_000_100 + MODULES.index(module)),
-        "singular_label": module.removesuffix("s"),
-        "plural_label": module,
-        "api_supported": True,
-        "generated_type": "default",
-    }
-
-
-def _fields(module: str) -> list[dict[str, Any]]:
-    begin = 4_150_868_000_000_001_000 + 100 * MODULES.index(module)
-    return [
+    """The fields of a module: of all settings it is what the SDK asks for."""
+    if path["second"] != "fields":
+        raise _no_such_call()
+    _check_module(request.query.get("module"))
+    fields = [
         {
             "api_name": name,
-            "id": str(begin + number),
+            "id": str(4_150_868_000_000_001_000 + number),
             "field_label": name.replace("_", " "),
             "display_label": name.replace("_", " "),
             "data_type": data_type,
@@ -323,3 +308,4 @@ def _fields(module: str) -> list[dict[str, Any]]:
         }
         for number, (name, data_type, json_type, read_only) in enumerate(_FIELDS)
     ]
+    return as_json({"fields": fields})

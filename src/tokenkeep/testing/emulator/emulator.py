@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from .control import EmulatorControl
     from .faults import Fault
     from .http import Request
-    from .model import RefreshToken
+    from .model import Access, RefreshToken
 
 _ENDPOINTS = {
     "/oauth/v2/auth": "auth",
@@ -323,11 +323,10 @@ class ZohoEmulator:
         user: User | str | None = None,
         *,
         environment: str = "production",
-        module: str = "Leads",
     ) -> dict[str, dict[str, Any]]:
-        """The CRM records that *user* sees, by id: the live table, not a copy."""
+        """The leads that *user* sees, by id: the live table, not a copy."""
         with self._lock:
-            return self._records.table(self._accounts.user(user), environment, module)
+            return self._records.table(self._accounts.user(user), environment)
 
     def add_lead(self, user: User | str | None = None, **fields: Any) -> str:
         """Add a lead to *user*'s organisation, and return its id; *fields* by their API names."""
@@ -341,9 +340,13 @@ class ZohoEmulator:
     def expire_access_tokens(self, user: User | str | None = None) -> int:
         """Let live access tokens expire now, of one user or of all; return how many."""
         with self._lock:
-            return self._accounts.expire_access_tokens(
-                None if user is None else self._accounts.user(user)
-            )
+            whose = user and self._accounts.user(user)
+            known = self._accounts.access_tokens.values()
+            live = [each for each in known if self._accounts.is_live(each)]
+            ended = [each for each in live if whose in (None, each.access.user)]
+            for each in ended:
+                each.expires_at = self.clock.now()
+            return len(ended)
 
     def revoke(self, user: User | str | None = None, *, client: Client | str | None = None) -> int:
         """
@@ -357,10 +360,21 @@ class ZohoEmulator:
             How many refresh tokens ended.
         """
         with self._lock:
-            return self._accounts.withdraw(
-                self._accounts.user(user),
-                None if client is None else self._accounts.client(client),
-            )
+            whose, to = self._accounts.user(user), client and self._accounts.client(client)
+
+            def is_meant(access: Access) -> bool:
+                return access.user == whose and to in (None, access.client)
+
+            ended = [
+                each
+                for each in self._accounts.logins
+                if each.status == "active" and is_meant(each.access)
+            ]
+            for login in ended:
+                self._accounts.end(login)
+            for token in self._accounts.access_tokens.values():
+                token.active = token.active and not is_meant(token.access)
+            return len(ended)
 
     def evict(self, token: str) -> None:
         """Invalidate one access or refresh token in silence, as a limit would."""

@@ -54,7 +54,7 @@ class TokenEndpoint:
         try:
             return as_json(self._tokens(request), headers=_NO_STORE)
         except OAuthError as error:
-            self._accounts.counters.add("errors", error.name)
+            self._accounts.counters.errors[error.name] += 1
             body = {"error": error.name}
             if error.description is not None:
                 body |= {"error_description": error.description, "status": "failure"}
@@ -66,7 +66,7 @@ class TokenEndpoint:
         if self._accounts.revoke_value(value, request.site.data_center):
             return as_json({"status": "success"})
         # RFC 7009, section 2.2, answers 200 for an unknown token; Zoho does not.
-        self._accounts.counters.add("errors", "invalid_token")
+        self._accounts.counters.errors["invalid_token"] += 1
         return as_json({"status": "failure", "error": "invalid_token"}, 400)
 
     def _tokens(self, request: Request) -> dict[str, Any]:
@@ -110,7 +110,7 @@ class TokenEndpoint:
                 raise _throttled()
             login = accounts.make_refresh_token(grant.access)
             login.mints.append(now)
-            accounts.counters.add("mints", login.id)
+            accounts.counters.mints[login.id] += 1
         grant.exchanged_at = now
         token = accounts.make_access_token(grant.access, login)
         return self._success(token, login.value if login else None)
@@ -134,7 +134,7 @@ class TokenEndpoint:
         if rotation != "none" and not in_grace:
             accounts.rotate(login)
         token = accounts.make_access_token(login.access, login)
-        accounts.counters.add("mints", login.id)
+        accounts.counters.mints[login.id] += 1
         return self._success(token, None if rotation == "none" else login.value)
 
     def _limit_mints(self, login: RefreshToken) -> None:

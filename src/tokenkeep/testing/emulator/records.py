@@ -1,8 +1,7 @@
-"""CRM records in memory, apart for each organisation, environment and module."""
+"""Leads in memory, apart for each organisation and environment."""
 
 from __future__ import annotations
 
-import base64
 import itertools
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
@@ -16,8 +15,6 @@ if TYPE_CHECKING:
     Table = dict[str, dict[str, Any]]
     """Records by id."""
 
-MODULES = ("Leads", "Contacts")
-_MAX_PAGED = 2000
 _SEED = {
     "production": (("Boyle", "Ada"), ("Castro", "Lin"), ("Dietz", "Max")),
     "sandbox": (("Sandbox", "Sam"),),
@@ -44,7 +41,7 @@ class RecordError(Exception):
 
 class Records:
     """
-    Tables of records; a new one starts with a few leads.
+    Tables of leads; a new one starts with a few.
 
     Whoever calls it holds the emulator's lock.
     """
@@ -52,14 +49,14 @@ class Records:
     def __init__(self, clock: EmulatorClock) -> None:
         self._clock = clock
         self._ids = itertools.count(4_150_868_000_000_001)
-        self._tables: dict[tuple[str, str, str], Table] = {}
+        self._tables: dict[tuple[str, str], Table] = {}
 
-    def table(self, user: User, environment: str, module: str) -> Table:
-        """The records of a module that *user* sees."""
-        key = (user.zgid, environment, module)
+    def table(self, user: User, environment: str) -> Table:
+        """The leads that *user* sees."""
+        key = (user.zgid, environment)
         if key not in self._tables:
             self._tables[key] = {}
-            for last, first in _SEED[environment] if module == "Leads" else ():
+            for last, first in _SEED[environment]:
                 values = {
                     "Last_Name": last,
                     "First_Name": first,
@@ -104,52 +101,6 @@ class Records:
         """Remove a record, and return what it was."""
         self._get(table, record_id)
         return table.pop(record_id)
-
-    def page(
-        self, table: Table, *, page: int, per_page: int, token: str | None
-    ) -> tuple[list[dict[str, Any]], dict[str, Any]]:
-        """
-        One page of records, newest first, and its ``info``.
-
-        Args:
-            table: What to read.
-            page: Number from 1, unless *token* is given.
-            per_page: Records on a page, 1 to 200.
-            token: ``next_page_token`` of an earlier answer.
-
-        Raises:
-            RecordError: The token is no good, or the page lies beyond the first
-                2000 records and needs one.
-        """
-        if token is not None:
-            try:
-                page = int(base64.urlsafe_b64decode(token).decode().partition(":")[2])
-            except ValueError as exc:
-                raise RecordError(
-                    "INVALID_DATA", "invalid page_token", {"param_name": "page_token"}
-                ) from exc
-        elif page * per_page > _MAX_PAGED:
-            raise RecordError(
-                "DISCRETE_PAGINATION_LIMIT_EXCEEDED",
-                "page_token is required to fetch the records beyond 2000",
-                {"param_name": "page"},
-            )
-        ids = sorted(table, key=int, reverse=True)
-        begin = (page - 1) * per_page
-        rows = [table[each] for each in ids[begin : begin + per_page]]
-        more = len(ids) > begin + per_page
-        following = base64.urlsafe_b64encode(f"page:{page + 1}".encode()).decode()
-        return rows, {
-            "per_page": per_page,
-            "count": len(rows),
-            "page": page,
-            "sort_by": "id",
-            "sort_order": "desc",
-            "more_records": more,
-            "next_page_token": following if more else None,
-            "previous_page_token": None,
-            "page_token_expiry": None,
-        }
 
     def _get(self, table: Table, record_id: str) -> dict[str, Any]:
         if record_id not in table:

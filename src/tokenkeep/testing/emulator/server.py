@@ -179,6 +179,6 @@ class _Handler(BaseHTTPRequestHandler):
 
 
 def end(connection: socket.socket) -> None:
-    """End a connection in all processes that have it: a fork copies it, and closing leaves that."""
+    """End a connection for all processes: closing it would leave it to copies of forks."""
     with suppress(OSError):
         connection.shutdown(socket.SHUT_RDWR)
