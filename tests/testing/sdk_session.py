@@ -23,7 +23,6 @@ from zohocrmsdk.src.com.zoho.crm.api.record import (
     RecordOperations,
 )
 from zohocrmsdk.src.com.zoho.crm.api.record.field import Field
-from zohocrmsdk.src.com.zoho.crm.api.util import Choice
 
 token_url, api_url, folder = sys.argv[1], sys.argv[2], Path(sys.argv[3])
 
@@ -70,7 +69,6 @@ def work():
     yield "listed", names(leads.get_records(wanted, HeaderMap()))
     record = Record()
     record.add_field_value(Field.Leads.last_name(), "Newton")
-    record.add_field_value(Field.Leads.lead_source(), Choice("Web Research"))
     created = leads.create_records(body(record), HeaderMap())
     yield "created", statuses(created)
     lead = int(created.get_object().get_data()[0].get_details()["id"])

@@ -235,6 +235,7 @@ def test_control_errors(control, call, error):
         ({"headers": {"Host": "evil.example:80"}}, 403),
         ({"headers": {"Host": ""}}, 403),
         ({"data": '{"rotation": "rotate"}'}, 415),
+        ({"method": "GET"}, 415),
         ({"json": {"rotation": "rotate"}}, 200),
     ],
 )
@@ -242,7 +243,10 @@ def test_control_refuses_other_pages(zoho, given, status):
     """A page that leads a browser here under its own name, or sends a form, can't operate it."""
     url = f"{zoho.control_url}/_emulator/options.change"
 
-    assert status == requests.post(url, timeout=20, **given).status_code
+    answer = requests.request(**{"method": "POST", "url": url, "timeout": 20} | given)
+
+    assert status == answer.status_code
+    assert requests.get(f"{zoho.control_url}/_emulator/state", timeout=20).json()["result"]
     assert zoho.options.rotation == ("rotate" if status == 200 else "none")
 
 

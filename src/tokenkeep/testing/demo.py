@@ -173,20 +173,17 @@ def _work(pipe: Connection, environ: dict[str, str], settings: tuple[Any, ...]) 
     with Path(settings[0], "output.log").open("wb") as log:
         os.dup2(log.fileno(), 1)
         os.dup2(log.fileno(), 2)
-    program: _Program | None = None
+    answer: Any = None
     with suppress(EOFError):
+        program = _Program(pipe, *settings)
         while True:
+            pipe.send((True, answer))
+            do, given = pipe.recv()
             try:
-                if program is None:
-                    program, answer = _Program(pipe, *settings), None
-                else:
-                    do, given = pipe.recv()
-                    answer = getattr(program, do)(*given)
-                pipe.send((True, answer))
-            except EOFError:
-                raise
-            except Exception as exc:  # noqa: BLE001 - whatever it is, the demo is to hear of it
+                answer = getattr(program, do)(*given)
+            except (SDKException, TokenKeepError, _Failed) as exc:
                 pipe.send((False, _described(exc)))
+                return
 
 
 def _data(response: Any) -> list[Any]:
@@ -196,13 +193,13 @@ def _data(response: Any) -> list[Any]:
     return list(answer.get_data())
 
 
-def _described(error: Exception) -> str:
+def _described(error: Any) -> str:
     """Name an error without a secret: what others than tokenkeep say of it is not known."""
     cause = getattr(error, "cause", None)
     ours = cause if isinstance(cause, TokenKeepError) else error
-    if isinstance(ours, (TokenKeepError, _Failed)):
+    if isinstance(ours, TokenKeepError):
         return f"{type(ours).__name__}: {ours}"
-    return f"{type(error).__name__} ({getattr(error, 'code', None) or type(cause).__name__})"
+    return str(error) if isinstance(error, _Failed) else f"SDKException ({error.code})"
 
 
 class _Worker:

@@ -3,7 +3,7 @@ Drive an emulator from another process: both ends of ``/_emulator/``.
 
 An operation has the name it has in Python. It is a POST of its arguments as a
 JSON object, answered by ``{"result": ...}`` or, with status 400, by
-``{"error": kind, "message": text}``. Without arguments a GET does.
+``{"error": kind, "message": text}``.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from __future__ import annotations
 import inspect
 import ipaddress
 import json
+import re
 import urllib.error
 import urllib.request
 from dataclasses import asdict
@@ -59,6 +60,9 @@ OPERATIONS = (
     "counters.as_dict",
     "counters.reset",
 )
+_READ = re.compile(r"state|clock\.now|.*\.as_(dict|list)")
+"""What changes nothing, and may be a GET."""
+
 _ERRORS: dict[str, type[Exception]] = {
     each.__name__: each
     for each in (AttributeError, KeyError, LookupError, PermissionError, TypeError, ValueError)
@@ -76,7 +80,7 @@ def operated(emulator: ZohoEmulator, request: Request) -> Answer:
         return _failure(PermissionError("only for this machine, by its own name"), 403)
     # A page elsewhere can't send this type without asking first, and is not answered.
     content_type = request.headers.get("Content-Type", "").partition(";")[0]
-    if request.method != "GET" and content_type != "application/json":
+    if content_type != "application/json" and not _READ.fullmatch(name):
         return _failure(TypeError("send application/json"), 415)
     try:
         result = attrgetter(name)(emulator)(**json.loads(request.body or "{}"))

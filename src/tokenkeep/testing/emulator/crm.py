@@ -25,26 +25,22 @@ _FIELDS_OPTIONAL = 2
 _OPERATIONS = {"GET": "READ", "POST": "CREATE", "PUT": "UPDATE", "DELETE": "DELETE"}
 _PATH = re.compile(r"/crm/v(?P<version>\d+)/(?P<first>\w+)(?:/(?P<second>\w+))?")
 _FIELDS = (
-    # API name, data type, JSON type, read-only
-    ("Owner", "ownerlookup", "jsonobject", False),
-    ("Company", "text", "string", False),
-    ("First_Name", "text", "string", False),
-    ("Last_Name", "text", "string", False),
-    ("Full_Name", "text", "string", True),
-    ("Email", "email", "string", False),
-    ("Phone", "phone", "string", False),
-    ("Lead_Source", "picklist", "string", False),
-    ("Description", "textarea", "string", False),
-    ("Annual_Revenue", "currency", "double", False),
-    ("No_of_Employees", "integer", "integer", False),
-    ("Email_Opt_Out", "boolean", "boolean", False),
-    ("Created_By", "ownerlookup", "jsonobject", True),
-    ("Modified_By", "ownerlookup", "jsonobject", True),
-    ("Created_Time", "datetime", "string", True),
-    ("Modified_Time", "datetime", "string", True),
+    # API name, data type, JSON type
+    ("Owner", "ownerlookup", "jsonobject"),
+    ("Company", "text", "string"),
+    ("First_Name", "text", "string"),
+    ("Last_Name", "text", "string"),
+    ("Full_Name", "text", "string"),
+    ("Email", "email", "string"),
+    ("Phone", "phone", "string"),
+    ("Description", "textarea", "string"),
+    ("Created_By", "ownerlookup", "jsonobject"),
+    ("Modified_By", "ownerlookup", "jsonobject"),
+    ("Created_Time", "datetime", "string"),
+    ("Modified_Time", "datetime", "string"),
 )
+_READ_ONLY = ("Full_Name", "Created_By", "Modified_By", "Created_Time", "Modified_Time")
 _TOLD = ("id", "Created_Time", "Created_By", "Modified_Time", "Modified_By")
-_SOURCES = ("-None-", "Advertisement", "Cold Call", "Web Research")
 
 
 class Refused(Exception):
@@ -298,14 +294,10 @@ def _settings(request: Request, _token: AccessToken, path: Path) -> Answer:
             "json_type": json_type,
             "system_mandatory": name == "Last_Name",
             "custom_field": False,
-            "read_only": read_only,
+            "read_only": name in _READ_ONLY,
             "visible": True,
             "length": 255,
-            "pick_list_values": [
-                {"display_value": each, "actual_value": each}
-                for each in (_SOURCES if data_type == "picklist" else ())
-            ],
         }
-        for number, (name, data_type, json_type, read_only) in enumerate(_FIELDS)
+        for number, (name, data_type, json_type) in enumerate(_FIELDS)
     ]
     return as_json({"fields": fields})

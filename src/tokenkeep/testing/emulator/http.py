@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import base64
-import binascii
 import json
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
-from urllib.parse import parse_qsl, unquote_plus
+from urllib.parse import parse_qsl
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -50,21 +48,11 @@ class Request:
 
     @property
     def form(self) -> dict[str, str]:
-        """Its query, its form and HTTP Basic, the later winning."""
-        found = {
+        """Its query and its form, the latter winning."""
+        return {
             **self.query,
             **dict(parse_qsl(self.body.decode("latin-1"), keep_blank_values=True)),
         }
-        scheme, _, encoded = self.headers.get("Authorization", "").partition(" ")
-        if scheme.lower() == "basic":
-            try:
-                pair = base64.b64decode(encoded, validate=True).decode()
-            except (binascii.Error, UnicodeDecodeError):
-                return found
-            # RFC 6749, section 2.3.1: both halves are form-encoded first.
-            client_id, _, secret = pair.partition(":")
-            found |= {"client_id": unquote_plus(client_id), "client_secret": unquote_plus(secret)}
-        return found
 
 
 @dataclass(frozen=True)
