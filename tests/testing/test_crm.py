@@ -107,6 +107,7 @@ def test_paging(app, token, zoho):
         ("page=1", "REQUIRED_PARAM_MISSING"),
         ("fields=id&page=x", "INVALID_DATA"),
         ("fields=id&per_page=201", "INVALID_DATA"),
+        ("fields=id&page=11", "DISCRETE_PAGINATION_LIMIT_EXCEEDED"),
     ],
 )
 def test_bad_list(app, token, query, code):

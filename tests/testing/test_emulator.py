@@ -106,7 +106,7 @@ def test_forked_child_holds_nothing(app, zoho):
         if child == 0:
             zoho.stop()
             os.write(write, b".")
-            time.sleep(60)
+            time.sleep(600)
             os._exit(0)
         try:
             os.read(read, 1)

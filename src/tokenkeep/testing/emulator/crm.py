@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     Path = re.Match[str]
 
 _PER_PAGE = 200
+_MAX_PAGED = 2000
 # The last version of the API that lists records without being told which fields.
 _FIELDS_OPTIONAL = 2
 _OPERATIONS = {"GET": "READ", "POST": "CREATE", "PUT": "UPDATE", "DELETE": "DELETE"}
@@ -249,6 +250,9 @@ def _listed(request: Request, table: Table, version: int) -> Answer:
     if page < 1 or not 1 <= per_page <= _PER_PAGE:
         raise Refused(400, "INVALID_DATA", "invalid page or per_page")
     end = page * per_page
+    if end > _MAX_PAGED:
+        message = "page_token is required to fetch the records beyond 2000"
+        raise Refused(400, "DISCRETE_PAGINATION_LIMIT_EXCEEDED", message, {"param_name": "page"})
     ids = sorted(table, key=int, reverse=True)
     rows = [table[each] for each in ids[end - per_page : end]]
     if not rows:
