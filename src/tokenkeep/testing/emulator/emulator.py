@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING, Any, Self
 
 from .accounts import CODE_LIFE, Accounts
 from .consent import ConsentPage
-from .control import PREFIX, operated
 from .counters import Counters
 from .crm import Crm
 from .faults import Faults
 from .http import Answer, Site
 from .model import DEFAULT_SCOPE, ENVIRONMENTS, Client, DataCenterEmulator, User
 from .oauth import TokenEndpoint
+from .operations import PREFIX, operated
 from .options import EmulatorClock, Options
 from .records import Records
 from .server import HOST, BackgroundServer
@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
     from types import TracebackType
 
-    from .control import EmulatorControl
     from .faults import Fault
     from .http import Request
     from .model import Access, RefreshToken
@@ -467,35 +466,3 @@ def serve(zoho: ZohoEmulator, ready: Callable[[ZohoEmulator], None] | None = Non
     finally:
         for each, handler in previous.items():
             signal.signal(each, handler)
-
-
-def emulator_configuration(zoho: ZohoEmulator | EmulatorControl) -> str:
-    """
-    Return a configuration file (TOML) in which the emulator takes the place of Zoho.
-
-    Args:
-        zoho: A running emulator, of this process or another one. Its data
-            centres, and its budget of access tokens if that is not Zoho's.
-    """
-    lines = ["# Zoho's data centres as the emulator has them."]
-    for name in zoho.data_centers:
-        center = zoho[name]
-        lines += [
-            f"\n[zoho.data_centers.{name}]",
-            f'accounts = "{center.accounts_url}"',
-            f'production = "{center.api_url}"',
-            f'sandbox = "{center.sandbox_url}"',
-            f'developer = "{center.developer_url}"',
-            "aliases = []",
-        ]
-    mints, window = zoho.options.mints_per_window, zoho.options.throttle_window
-    if mints is not None and (mints, window) != (
-        Options.mints_per_window,
-        Options.throttle_window,
-    ):
-        lines += [
-            "\n[providers.zoho.profile]",
-            f"mint_limit = {mints:d}",
-            f"mint_window = {window:g}",
-        ]
-    return "\n".join([*lines, ""])
