@@ -18,6 +18,7 @@ import sys
 import tempfile
 import time
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
@@ -60,6 +61,8 @@ _SHORT_LIFE = 4
 
 _PATIENCE = 50.0
 """How long an answer of a process may take, in seconds; a renewal waits 45 at most."""
+
+_say = partial(print, flush=True)
 
 _SECRETS = ("user", "client_id", "client_secret", "access_token", "refresh_token", "grant_token")
 
@@ -261,6 +264,7 @@ class _Demo:
 
     def __init__(self, zoho: ZohoEmulator, folder: Path) -> None:
         self.zoho = zoho
+        self.calls = zoho.counters.token_calls
         self.folder = folder
         self.workers: list[_Worker] = []
         self.results: list[tuple[str, str, str]] = []
@@ -287,8 +291,8 @@ class _Demo:
         grant, [first] = self.zoho.grant_code(ANA), self.hire()
         login = first.ask("log_in", grant)
         self.token_id = login["id"]
-        ok = login["user"] == ANA and self.calls == 1
-        self.claim("Login by grant code", f"{login['user']}, calls: {self.calls}", ok=ok)
+        ok = login["user"] == ANA and self.calls() == 1
+        self.claim("Login by grant code", f"{login['user']}, calls: {self.calls()}", ok=ok)
 
         _say("\n2. It works with leads, through the SDK's own record operations")
         before = first.ask("leads")
@@ -297,15 +301,14 @@ class _Demo:
         self.claim("Leads read and created", f"{len(before)} leads, then {len(after)}", ok=ok)
 
         _say("\n3. The process ends; a new one starts with the same configuration")
-        calls = self.calls
+        calls = self.calls()
         first.kill()
         [self.worker] = self.hire()
         again, leads = self.worker.ask("log_in", grant), self.worker.ask("leads")
-        pids = (first.pid, self.worker.pid)
-        _say(f"   process {pids[0]} is gone, process {pids[1]} read {len(leads)} leads")
-        ok = again["id"] == self.token_id and leads == after and self.calls == calls
-        seen = f"{self.calls - calls} calls to the token endpoint"
-        self.claim("Restart without a new login", seen, ok=ok and pids[0] != pids[1])
+        _say(f"   process {first.pid} is gone, process {self.worker.pid} read {len(leads)} leads")
+        ok = again["id"] == self.token_id and leads == after and self.calls() == calls
+        seen = f"{self.calls() - calls} calls to the token endpoint"
+        self.claim("Restart without a new login", seen, ok=ok and first.pid != self.worker.pid)
 
     def stored(self) -> None:
         _say("\n4. What is stored, as somebody without the key sees it")
@@ -324,7 +327,7 @@ class _Demo:
         self.hire(store=str(self.official))[0].ask("log_in", self.zoho.grant_code(BEN))
         for user in (BEN, CLEO, DORA):
             self.hire()[0].ask("log_in", self.zoho.grant_code(user))
-        self.zoho.options.access_token_life = 3600
+        self.zoho.options.reset()
         time.sleep(_SHORT_LIFE)
         # Its fifth column is the refresh token.
         in_clear = any(self.zoho.is_active(row[4]) for row in _rows_of(self.official))
@@ -333,17 +336,17 @@ class _Demo:
         self.claim("The FileStore's file", f"{mode}, refresh token {text}", ok=None)
         calls, served = self.stampede(str(self.official))
         name = f"{PROCESSES} processes, the SDK's FileStore"
-        self.claim(name, f"{_times(calls)}, {served} served", ok=None)
+        self.claim(name, f"token calls: {calls}, served: {served}", ok=None)
         left = sum(len(row) > 4 and all(row[:5]) for row in _rows_of(self.official))  # noqa: PLR2004
         self.claim("The FileStore's file afterwards", f"{left} of 1 rows left", ok=None)
         calls, served = self.stampede(self.url)
         ok = (calls, served) == (1, PROCESSES)
         name = f"{PROCESSES} processes, SDKStore: one call"
-        self.claim(name, f"{_times(calls)}, {served} served", ok=ok)
+        self.claim(name, f"token calls: {calls}, served: {served}", ok=ok)
 
     def stampede(self, store: str) -> tuple[int, int]:
         """Release eight processes at once; return the token calls, and how many were served."""
-        workers, before, served = self.hire(PROCESSES, store=store), self.calls, 0
+        workers, before, served = self.hire(PROCESSES, store=store), self.calls(), 0
         self.zoho.faults.add(endpoint="token", kind="slow", delay=_LATENCY, times=None)
         for worker in workers:
             worker.tell("resume", BEN)
@@ -356,7 +359,7 @@ class _Demo:
         self.zoho.faults.clear()
         if others:
             _say(f"   the others met: {', '.join(sorted(others))}")
-        return self.calls - before, served
+        return self.calls() - before, served
 
     def provider_down(self) -> None:
         _say("\n6. Zoho's accounts servers are down, the access token is still good")
@@ -375,12 +378,12 @@ class _Demo:
         _say("   and answers the one before once more (Zoho does not; others do):")
         self.zoho.options.rotation = "rotate_grace"
         self.kill_and_carry_on(DORA, "kill -9, rotation: the next carries on")
-        self.zoho.options.rotation = "none"
+        self.zoho.options.reset()
 
     def kill_and_carry_on(self, user: str, claim: str) -> None:
         """Kill one process in its call to the token endpoint, and see how the next one does."""
         victim, heir = self.hire(2)
-        before = self.calls
+        before = self.calls()
         fault = self.zoho.faults.add(endpoint="token", kind="hang", after=True)
         victim.tell("resume", user)
         if not fault.wait(_PATIENCE):
@@ -389,9 +392,8 @@ class _Demo:
         self.zoho.faults.clear()
         begun = time.monotonic()
         leads = heir.ask("resume", user)
-        took, calls = time.monotonic() - begun, self.calls - before
-        pids = (victim.pid, heir.pid)
-        _say(f"   process {pids[0]} was killed, process {pids[1]} took over")
+        took, calls = time.monotonic() - begun, self.calls() - before
+        _say(f"   process {victim.pid} was killed, process {heir.pid} took over")
         seen = f"{took:.1f} s, {calls} calls with the lost one"
         self.claim(claim, seen, ok=bool(leads) and calls == 2)  # noqa: PLR2004
 
@@ -412,10 +414,6 @@ class _Demo:
         self.no_secret("Still no secret is stored in clear", known)
 
     # What the steps are made of
-
-    @property
-    def calls(self) -> int:
-        return self.zoho.counters.token_calls()
 
     def hire(self, count: int = 1, *, store: str | None = None) -> list[_Worker]:
         """Start processes together, and wait until all of them are ready."""
@@ -451,17 +449,6 @@ class _Demo:
         if ok is False:
             raise _Failed(f"{claim}: {seen}")
 
-    def summary(self, seconds: float) -> None:
-        verdicts = [verdict for _, _, verdict in self.results if verdict != "-"]
-        good, count = verdicts.count("yes"), len(verdicts)
-        _say(f"\n{good} of {count} claims hold, {seconds:.0f} s\n")
-        for line in _aligned([("claim", "seen", "ok"), ("-----", "----", "--"), *self.results]):
-            _say(line)
-
-
-def _say(text: str) -> None:
-    print(text, flush=True)  # noqa: T201 - that is what a demo is for
-
 
 def _rows_of(file: Path) -> list[list[str]]:
     with file.open(newline="") as opened:
@@ -478,10 +465,6 @@ def _shown(value: Any) -> str:
     if isinstance(value, bytes):
         return f"{value[:12].hex()}... ({len(value)} bytes)"
     return "-" if value is None else str(value)[:12]
-
-
-def _times(count: int) -> str:
-    return f"{count} call{'' if count == 1 else 's'}"
 
 
 def main(*, keep: bool = False, trouble: Callable[[ZohoEmulator], object] | None = None) -> int:
@@ -522,7 +505,11 @@ def main(*, keep: bool = False, trouble: Callable[[ZohoEmulator], object] | None
         signal.signal(signal.SIGTERM, before)
         if not keep:
             shutil.rmtree(folder, ignore_errors=True)
-    demo.summary(time.monotonic() - begun)
+    verdicts = [verdict for _, _, verdict in demo.results if verdict != "-"]
+    _say(f"\n{verdicts.count('yes')} of {len(verdicts)} claims hold, "
+         f"{time.monotonic() - begun:.0f} s\n")  # fmt: skip
+    heads = [("claim", "seen", "ok"), ("-----", "----", "--")]
+    _say("\n".join(_aligned(heads + demo.results)))
     if reason is not None:
         _say(f"\nThe demo failed: {reason}")
     if keep:

@@ -7,11 +7,9 @@ import re
 from typing import TYPE_CHECKING, Any
 
 from .http import Answer, as_json
-from .records import RecordError
+from .records import Refused, envelope
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from .accounts import Accounts
     from .http import Request
     from .model import AccessToken
@@ -44,25 +42,6 @@ _READ_ONLY = ("Full_Name", "Created_By", "Modified_By", "Created_Time", "Modifie
 _TOLD = ("id", "Created_Time", "Created_By", "Modified_Time", "Modified_By")
 
 
-class Refused(Exception):
-    """
-    An error answer of the CRM.
-
-    Args:
-        status: HTTP status.
-        code: Zoho's error code.
-        message: Its text.
-        details: What it is about; None means nothing.
-    """
-
-    def __init__(
-        self, status: int, code: str, message: str, details: Mapping[str, Any] | None = None
-    ) -> None:
-        super().__init__(message)
-        self.code = code
-        self.answer = as_json(_envelope("error", code, message, details or {}), status)
-
-
 class Crm:
     """
     Answer calls to the API servers.
@@ -86,16 +65,17 @@ class Crm:
             return places.get(path["first"], self._called)(request, token, path)
         except Refused as refused:
             self._accounts.counters.errors[refused.code] += 1
-            return refused.answer
+            return as_json(refused.envelope, refused.status)
 
     # Who is let in
 
     def _token(self, request: Request) -> AccessToken:
         if request.refused is not None:
-            raise Refused(*request.refused, "a fault was asked for")
+            status, code = request.refused
+            raise Refused(code, "a fault was asked for", status=status)
         scheme, _, value = request.headers.get("Authorization", "").partition(" ")
         if not value:
-            raise Refused(401, "AUTHENTICATION_FAILURE", "Authentication failed")
+            raise Refused("AUTHENTICATION_FAILURE", "Authentication failed", status=401)
         token = self._accounts.access_tokens.get(value)
         if (
             token is None
@@ -104,7 +84,7 @@ class Crm:
             or token.access.user.data_center != request.site.data_center
             or token.access.environment != request.site.environment
         ):
-            raise Refused(401, "INVALID_TOKEN", "invalid oauth token")
+            raise Refused("INVALID_TOKEN", "invalid oauth token", status=401)
         return token
 
     def _permit(self, request: Request, token: AccessToken, path: Path) -> None:
@@ -112,7 +92,7 @@ class Crm:
         resources = {"users": first, "org": first, "settings": f"settings.{path['second']}"}
         resource = resources.get(first, f"modules.{first}")
         if not covers(token.access.scope, resource, _OPERATIONS[request.method]):
-            raise Refused(401, "OAUTH_SCOPE_MISMATCH", "Unauthorized")
+            raise Refused("OAUTH_SCOPE_MISMATCH", "Unauthorized", status=401)
 
     # What can be asked
 
@@ -170,13 +150,13 @@ class Crm:
                     details, did = records.update(table, record_id, row, user), "updated"
                 else:
                     details, did = records.create(table, row, user), "added"
-            except RecordError as error:
+            except Refused as refused:
                 status = 202
-                self._accounts.counters.errors[error.code] += 1
-                answers.append(_envelope("error", error.code, error.message, error.details))
+                self._accounts.counters.errors[refused.code] += 1
+                answers.append(refused.envelope)
                 continue
             details = {name: details[name] for name in _TOLD}
-            answers.append(_envelope("success", "SUCCESS", f"record {did}", details))
+            answers.append(envelope("success", "SUCCESS", f"record {did}", details))
         return as_json({"data": answers}, status)
 
 
@@ -198,10 +178,6 @@ def covers(granted: str, resource: str, operation: str) -> bool:
     return False
 
 
-def _envelope(status: str, code: str, message: str, details: Mapping[str, Any]) -> dict[str, Any]:
-    return {"code": code, "details": details, "message": message, "status": status}
-
-
 def _path(request: Request) -> Path:
     match = _PATH.fullmatch(request.path)
     if match is None or request.method not in _OPERATIONS:
@@ -213,12 +189,12 @@ def _path(request: Request) -> Path:
 
 
 def _no_such_call() -> Refused:
-    return Refused(404, "INVALID_URL_PATTERN", "Please check if the URL is correct")
+    return Refused("INVALID_URL_PATTERN", "Please check if the URL is correct", status=404)
 
 
 def _check_module(name: str | None) -> None:
     if (name or "").lower() != "leads":
-        raise Refused(400, "INVALID_MODULE", "the module name given seems to be invalid")
+        raise Refused("INVALID_MODULE", "the module name given seems to be invalid")
 
 
 def _rows(request: Request) -> list[dict[str, Any]]:
@@ -230,7 +206,7 @@ def _rows(request: Request) -> list[dict[str, Any]]:
     rows = body.get("data") if isinstance(body, dict) else None
     if isinstance(rows, list) and rows and all(isinstance(each, dict) for each in rows):
         return rows
-    raise Refused(400, "INVALID_DATA", "body", {"expected_data_type": "jsonarray"})
+    raise Refused("INVALID_DATA", "body", {"expected_data_type": "jsonarray"})
 
 
 def _listed(request: Request, table: Table, version: int) -> Answer:
@@ -238,7 +214,6 @@ def _listed(request: Request, table: Table, version: int) -> Answer:
     asked = request.query
     if version > _FIELDS_OPTIONAL and "fields" not in asked:
         raise Refused(
-            400,
             "REQUIRED_PARAM_MISSING",
             "One of the expected parameter is missing",
             {"param_names": ["fields"]},
@@ -248,11 +223,11 @@ def _listed(request: Request, table: Table, version: int) -> Answer:
     except ValueError:
         page = per_page = 0
     if page < 1 or not 1 <= per_page <= _PER_PAGE:
-        raise Refused(400, "INVALID_DATA", "invalid page or per_page")
+        raise Refused("INVALID_DATA", "invalid page or per_page")
     end = page * per_page
     if end > _MAX_PAGED:
         message = "page_token is required to fetch the records beyond 2000"
-        raise Refused(400, "DISCRETE_PAGINATION_LIMIT_EXCEEDED", message, {"param_name": "page"})
+        raise Refused("DISCRETE_PAGINATION_LIMIT_EXCEEDED", message, {"param_name": "page"})
     ids = sorted(table, key=int, reverse=True)
     rows = [table[each] for each in ids[end - per_page : end]]
     if not rows:

@@ -22,21 +22,34 @@ _SEED = {
 }
 
 
-class RecordError(Exception):
+class Refused(Exception):
     """
-    A record that can't be written or found.
+    An error of the CRM, of a call or of one record.
 
     Args:
         code: Zoho's error code.
         message: Its text.
-        details: What it is about, such as the field's API name.
+        details: What it is about, such as the field's API name; None means nothing.
+        status: HTTP status, of a call.
     """
 
-    def __init__(self, code: str, message: str, details: Mapping[str, Any]) -> None:
+    def __init__(
+        self,
+        code: str,
+        message: str,
+        details: Mapping[str, Any] | None = None,
+        *,
+        status: int = 400,
+    ) -> None:
         super().__init__(message)
+        self.status = status
         self.code = code
-        self.message = message
-        self.details: dict[str, Any] = dict(details)
+        self.envelope = envelope("error", code, message, details or {})
+
+
+def envelope(status: str, code: str, message: str, details: Mapping[str, Any]) -> dict[str, Any]:
+    """What each answer about a call or a record looks like."""
+    return {"code": code, "details": details, "message": message, "status": status}
 
 
 class Records:
@@ -69,7 +82,7 @@ class Records:
     def create(self, table: Table, values: Mapping[str, Any], user: User) -> dict[str, Any]:
         """Add a record and return it."""
         if not values.get("Last_Name"):
-            raise RecordError(
+            raise Refused(
                 "MANDATORY_NOT_FOUND",
                 "required field not found",
                 {"api_name": "Last_Name", "json_path": "$.data[0].Last_Name"},
@@ -104,9 +117,7 @@ class Records:
 
     def _get(self, table: Table, record_id: str) -> dict[str, Any]:
         if record_id not in table:
-            raise RecordError(
-                "INVALID_DATA", "the id given seems to be invalid", {"id": record_id}
-            )
+            raise Refused("INVALID_DATA", "the id given seems to be invalid", {"id": record_id})
         return table[record_id]
 
     def _now(self) -> str:
