@@ -17,7 +17,9 @@ from __future__ import annotations
 
 import re
 import struct
-from functools import partial
+from functools import cache, partial
+from hashlib import sha1
+from os import getpid
 from ssl import TLSVersion
 from typing import TYPE_CHECKING, Any, Self
 from urllib.parse import unquote
@@ -308,9 +310,8 @@ class RedisBackend(Backend):
         self._timeout = arguments["socket_connect_timeout"] + 2 * arguments["socket_timeout"]
         self._keys = [f"{{{self._prefix}}}:{name}" for name in ("format", "record", "index")]
         # RESP2 is what every server and proxy speaks. A write is never sent twice.
-        pool = ConnectionPool(protocol=2, retry=Retry(NoBackoff(), 0), **arguments)
-        self._redis = Redis(connection_pool=pool)
-        self._scripts: dict[str, Any] = {}
+        self._arguments = {"protocol": 2, "retry": Retry(NoBackoff(), 0), **arguments}
+        self._redis, self._pid = Redis(connection_pool=ConnectionPool(**self._arguments)), getpid()
         try:
             self._changed("return 'done'")
             self._refuse_eviction()
@@ -326,7 +327,7 @@ class RedisBackend(Backend):
         return cls(url)
 
     def read(self, record_id: str) -> Record | None:
-        value = self._asked(lambda: self._redis.hget(self._keys[1], record_id), record_id)
+        value = self._asked(lambda: self._client().hget(self._keys[1], record_id), record_id)
         return None if value is None else _unpacked(record_id, value)
 
     def find(self, marks: Sequence[Mark]) -> list[Record]:
@@ -362,13 +363,14 @@ class RedisBackend(Backend):
         return int(self._changed(_CLEAR))
 
     def risks(self) -> list[Risk]:
-        facts = self._asked(partial(_if_allowed, self._redis.info))
+        facts = self._asked(lambda: _if_allowed(self._client().info))
         if not facts:
             text = "this user may not ask the server whether it keeps and evicts data (INFO)"
             return [*self._exposure, Risk(text, "Allow it (ACL SETUSER name +info)")]
         settings: dict[str, str] = {}
         for name in ("save", "appendfsync"):
-            settings |= self._asked(partial(_if_allowed, self._redis.config_get, name)) or {}
+            ask = partial(_if_allowed, self._client().config_get, name)
+            settings |= self._asked(ask) or {}
         return [*self._exposure, *_risks(facts, settings, waits=bool(self._wait))]
 
     def describe(self) -> str:
@@ -376,10 +378,18 @@ class RedisBackend(Backend):
 
     def close(self) -> None:
         # Those in use are let go of by the calls that use them.
-        self._redis.connection_pool.disconnect(inuse_connections=False)
+        self._client().connection_pool.disconnect(inuse_connections=False)
+
+    def _client(self) -> Redis:
+        if self._pid != getpid():
+            # A pool makes itself anew in a child, but first waits for a lock, which a thread
+            # of the parent's may have had.
+            pool = ConnectionPool(**self._arguments)
+            self._redis, self._pid = Redis(connection_pool=pool), getpid()
+        return self._redis
 
     def _refuse_eviction(self) -> None:
-        facts = self._asked(partial(_if_allowed, self._redis.info, "memory")) or {}
+        facts = self._asked(lambda: _if_allowed(self._client().info, "memory")) or {}
         policy = facts.get("maxmemory_policy", "")
         if facts.get("maxmemory") and policy.startswith("allkeys-"):
             text = f"Redis at {self._place} would drop tokens when its memory is full ({policy})"
@@ -402,13 +412,15 @@ class RedisBackend(Backend):
         return found
 
     def _run(self, script: str, *args: Any) -> Any:
-        if script not in self._scripts:
-            self._scripts[script] = self._redis.register_script(script)
-        return self._scripts[script](keys=self._keys, args=args)
+        client, given = self._client(), (len(self._keys), *self._keys, *args)
+        try:
+            return client.evalsha(_sha(script), *given)
+        except exceptions.NoScriptError:  # it has been restarted; nothing was done
+            return client.eval(script, *given)
 
     def _run_and_wait(self, script: str, *args: Any) -> Any:
         # WAIT counts who has what this connection wrote; so both go the same way, in one trip.
-        pipeline = self._redis.pipeline(transaction=False)
+        pipeline = self._client().pipeline(transaction=False)
         pipeline.eval(script, len(self._keys), *self._keys, *args)
         pipeline.wait(self._wait, int(self._wait_timeout * 1000))
         answer, replicas = pipeline.execute(raise_on_error=False)  # which repeats no command
@@ -494,6 +506,11 @@ class RedisBackend(Backend):
             f"Redis at {self._place} has keys {{{self._prefix}}}:… that tokenkeep did not make",
             hint="They are left as they are. Give the store another name with ?prefix=",
         )
+
+
+@cache
+def _sha(script: str) -> str:
+    return sha1(script.encode(), usedforsecurity=False).hexdigest()
 
 
 def _entry(field: str, value: str) -> bytes:
