@@ -103,7 +103,8 @@ if entries then
   local last = '(' .. owner .. '\\255'
   for _, entry in ipairs(redis.call('ZRANGEBYLEX', KEYS[3], '[' .. owner, last)) do
     local other = string.sub(entry, #owner + 1)
-    if other ~= id and redis.call('HEXISTS', KEYS[2], other) == 1 then return 'taken' end
+    local theirs = other ~= id and redis.call('HGET', KEYS[2], other)
+    if theirs and string.find(theirs, ' ' .. owner, 1, true) then return 'taken' end
   end
   -- Adding first: Redis looks for a full memory only until a script has asked for a change.
   redis.call('ZADD', KEYS[3], 'XX', 0, NOTHING)
