@@ -252,10 +252,12 @@ def parsed(url: str) -> tuple[str, dict[str, Any], dict[str, Any], list[Risk]]:
     Raises:
         ConfigurationError: It can't be meant so.
     """
+    # What ends an address early may be a part of the password, and options its rest.
+    if "#" in url or "@" in url.partition("?")[2]:
+        raise ConfigurationError("The Redis URL can't be read", hint=_HOW)
     address = StoreURL.parse(url)
     found = _ADDRESS.fullmatch(address.rest)
-    # What ends an address early may be a part of the password, and options its rest.
-    if not found or "#" in url or "@" in url.partition("?")[2]:
+    if not found:
         raise ConfigurationError("The Redis URL can't be read", hint=_HOW)
     for name, value in address.query:
         refuse_blank(name, value)
@@ -314,7 +316,7 @@ class RedisBackend(Backend):
         self._arguments = {"protocol": 2, "retry": Retry(NoBackoff(), 0), **arguments}
         self._redis, self._pid = Redis(connection_pool=ConnectionPool(**self._arguments)), getpid()
         try:
-            self._changed("return 'done'")
+            self._changed("return 'ours'")
             self._refuse_eviction()
         except BaseException:
             self.close()
@@ -427,7 +429,8 @@ class RedisBackend(Backend):
         answer, replicas = pipeline.execute(raise_on_error=False)  # which repeats no command
         if isinstance(answer, Exception):
             raise answer
-        if answer not in (0, b"gone", b"conflict", b"taken") and replicas < self._wait:
+        changed = answer > 0 if isinstance(answer, int) else answer == b"done"
+        if changed and replicas < self._wait:
             raise StoreUnavailable(
                 f"Redis at {self._place} wrote it, but only {replicas} of {self._wait} replicas "
                 f"have said so within {self._wait_timeout:g} s",
@@ -597,7 +600,7 @@ def _risks(facts: dict[str, Any], settings: dict[str, str], *, waits: bool) -> l
     replica, replicas = facts.get("role") == "slave", facts.get("connected_slaves")
     evicts = f"the server drops tokens when its memory is full (maxmemory-policy {policy})"
     forgets = "the server forgets every token when it restarts: it writes nothing to disk"
-    snapshots = "a restart of the server takes back what came after its last snapshot, if there is"
+    snapshots = "a restart takes back what came since its last snapshot, if it makes any"
     power = f"a power cut at the server may take saves with it (appendfsync {syncs})"
     failover = "a failover may lose what its replicas do not have yet"
     table = (

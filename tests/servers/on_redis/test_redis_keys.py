@@ -98,7 +98,7 @@ def test_foreign_while_open(backend, client, name):
     ],
 )
 def test_another_format(backend, client, url, mark, error):
-    """Records without our mark, from before the first release or newer are refused, open or not."""
+    """Records without our mark, too old or too new are refused, also where the store was open."""
     backend.write(record(), replaces=None)
     client.delete(key("format"))
     if mark:

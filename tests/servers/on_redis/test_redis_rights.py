@@ -57,8 +57,11 @@ def test_missing_right(user, connect, missing, admin, url):
 
 @pytest.mark.parametrize(
     ("missing", "change"),
-    [("zrem", "replace"), ("zrem", "delete"), *((each, "clear") for each in ("zrem", "zadd", "hset", "unlink"))],
-)  # fmt: skip
+    [
+        *(("zrem", each) for each in ("replace", "delete", "clear")),
+        *((each, "clear") for each in ("zadd", "hset", "unlink")),
+    ],
+)
 def test_missing_right_before_a_change(user, connect, url, missing, change):
     """Who may not do all of a change does nothing of it: it shows before, not after."""
     whole = connect(url)

@@ -6,35 +6,39 @@ from urllib.parse import quote
 
 import pytest
 from cases import ID, record, refused
+from certificates import Authority
+from private_servers import Redis
+from private_servers.ports import free_port
+from private_servers.skipped import started
 
-from tokenkeep.backends import open_backend as open_url
-from tokenkeep.errors import ConfigurationError
+from tokenkeep.backends import open_backend
+from tokenkeep.backends.redis import parsed
+from tokenkeep.errors import ConfigurationError, StoreUnavailable
 
 
 @pytest.mark.parametrize(
     ("tail", "said"),
     [
-        ("/nine", "database in a Redis URL is a number"),
-        ("/0/1", "database in a Redis URL is a number"),
-        ("/-1", "database in a Redis URL is a number"),
+        ("/nine", "can't be read"),
+        ("/0/1", "can't be read"),
+        ("/-1", "can't be read"),
         ("/0?timeout=3", "no option 'timeout'"),
         ("/0?retry_on_timeout=true", "no option 'retry_on_timeout'"),
         ("/0?decode_responses=true", "no option 'decode_responses'"),
         ("/0?password=hunter2", "no option 'password'"),
-        ("/0?wait=some", "'wait' is not a valid int"),
-        ("/0?wait=-1", "wait is a number"),
-        ("/0?wait=1&wait_timeout=5", "below socket_timeout (5 s)"),
-        ("/0?wait=1&wait_timeout=0", "above 0"),
+        ("/0?wait=some", "'wait' is not a valid whole number"),
+        ("/0?wait=-1", "'wait' is not a valid whole number"),
+        ("/0?wait=1&wait_timeout=5", "below socket_timeout"),
+        ("/0?wait=1&wait_timeout=0", "'wait_timeout' is not a valid number of seconds"),
         ("/0?prefix=a{b}", "prefix is a name"),
         ("/0?prefix=", "'prefix' can't be followed"),
-        ("/0?busy_timeout=-1", "from 0 to 86400"),
-        ("/0?socket_timeout=soon", "'socket_timeout'"),
-        ("/0?socket_timeout=-1", "socket_timeout is a number of seconds"),
-        ("/0?socket_timeout=nan", "socket_timeout is a number of seconds"),
-        ("/0?socket_connect_timeout=0", "socket_connect_timeout is a number of seconds"),
-        ("/0?socket_read_size=-1", "socket_read_size is a number of bytes"),
+        ("/0?busy_timeout=-1", "'busy_timeout' is not a valid number of seconds"),
+        ("/0?socket_timeout=soon", "'socket_timeout' is not a valid number of seconds"),
+        ("/0?socket_timeout=nan", "'socket_timeout' is not a valid number of seconds"),
+        ("/0?socket_connect_timeout=0", "'socket_connect_timeout' is not a valid"),
         ("/0?socket_timeout=1&socket_timeout=2", "given twice"),
         ("/0?socket_timeout", "can't be read"),
+        ("/0?socket_keepalive=maybe", "'socket_keepalive' is not a valid truth"),
         ("/0?ssl_ca_certs=/ca.pem", "needs a rediss:// URL"),
         ("/0#fragment", "can't be read"),
         ("/0?client_name=a#b", "can't be read"),
@@ -43,7 +47,7 @@ from tokenkeep.errors import ConfigurationError
 def test_wrong_url(tail, said):
     """A URL that can't be meant is refused before anybody is asked."""
     assert said in refused(
-        lambda: open_url(f"redis://:hunter2@127.0.0.1:1{tail}"), ConfigurationError
+        lambda: open_backend(f"redis://:hunter2@127.0.0.1:1{tail}"), ConfigurationError
     )
 
 
@@ -55,53 +59,137 @@ def test_wrong_url(tail, said):
         *("redis://:pa?ssl_hunter2=x@host/0", "redis://:pa/hunter2@host/0"),
         *("redis://:pa?hunter2@host/0", "redis://:pa@hunter2/0@host/0", "redis://:p@hunter2@h/0"),
         "rediss://:pa@hunter2/0?client_name=x@host/0",
+        "redis://pa?hunter2=x@host/0",
     ],
 )
 def test_unreadable_url(url):
     """Nor is one that has something else where a password should be."""
-    refused(lambda: open_url(url), ConfigurationError)
+    refused(lambda: open_backend(url), ConfigurationError)
 
 
-def test_usual_port():
-    """Without a port and a number it is the usual ones."""
-    said = refused(lambda: open_url("redis://no-such-host.invalid"))
+@pytest.mark.parametrize(
+    ("url", "place", "said"),
+    [
+        ("redis://", "localhost:6379/0", {"host": "localhost", "port": 6379, "db": 0}),
+        ("REDIS://DB.example.com/3", "db.example.com:6379/3", {"host": "db.example.com"}),
+        ("redis://u:p%40@[::1]:7/", "[::1]:7/0", {"host": "::1", "password": "p@"}),
+        ("redis://:x@%2Frun%2Fr.sock/1", "/run/r.sock/1", {"path": "/run/r.sock", "db": 1}),
+        ("redis://h?socket_timeout=2.5", "h:6379/0", {"socket_timeout": 2.5}),
+        ("redis://h?client_name=a%26b&wait=1", "h:6379/0", {"client_name": "a&b"}),
+        ("rediss://h?ssl_check_hostname=No", "h:6379/0", {"ssl_check_hostname": False}),
+    ],
+)
+def test_what_the_driver_gets(url, place, said):
+    """Its options are followed; ours are taken out before, and what is encoded is decoded."""
+    where, arguments, ours, _ = parsed(url)
 
-    assert "no-such-host.invalid:6379/0" in said
+    assert (where, said) == (place, {name: arguments[name] for name in said})
+    assert set(ours) == {"prefix", "busy_timeout", "wait", "wait_timeout"}
+    assert not set(ours) & set(arguments)
 
 
-def test_options_reach_the_driver(url):
-    """The driver's options are followed; ours are taken out before."""
-    backend = open_url(f"{url}?socket_timeout=2.5&prefix=a%26b&client_name=app&wait=0")
-
-    settings = backend._server._client.connection_pool.connection_kwargs
-    assert (settings["socket_timeout"], settings["client_name"]) == (2.5, "app")
-    assert "prefix" not in settings
-    assert "{a&b}:*" in backend.describe()
-    assert (settings["retry"].get_retries(), settings["protocol"]) == (0, 2)
-    backend.close()
+def test_unknown_host():
+    """A name that leads nowhere is repeated, with the usual port."""
+    assert "no-such-host.invalid:6379/0" in refused(
+        lambda: open_backend("redis://no-such-host.invalid")
+    )
 
 
-def test_password_with_special_characters(client, url):
+def test_password_with_special_characters(client, connect, url):
     """What is percent-encoded in the URL arrives as it is meant."""
     password = "a%2F/?#@: b&c=d"
     client.acl_setuser(
         "ana@b", enabled=True, passwords=[f"+{password}"], keys="*", categories=["+@all"]
     )
     mine = quote("ana@b") + ":" + quote(password, safe="") + "@"
-    backend = open_url(url.replace(url[len("redis://") : url.index("@") + 1], mine))
+    backend = connect(url.replace(url[len("redis://") : url.index("@") + 1], mine))
 
     backend.write(record(), replaces=None)
     assert backend.read(ID) == record()
-    backend.close()
     client.acl_deluser("ana@b")
 
 
-def test_describe(url, redis_server):
+def test_describe(connect, url, redis_server):
     """A store is named by host, port, database and prefix; the password is not told."""
-    backend = open_url(f"{url}?prefix=app")
+    backend = connect(f"{url}?prefix=a%26b")
 
     number = url.rpartition("/")[2]
-    where = f"Redis at {redis_server.host}:{redis_server.port}/{number}, keys {{app}}:*"
+    where = f"Redis at {redis_server.host}:{redis_server.port}/{number}, keys {{a&b}}:*"
     assert backend.describe() == where
-    assert redis_server.password not in f"{backend!r} {vars(backend)!r} {vars(backend._server)!r}"
-    backend.close()
+    assert redis_server.password not in f"{backend!r} {backend.describe()!r}"
+
+
+# TLS: nothing that the URL says about it is dropped. See test_tls.py, too.
+
+
+@pytest.fixture(scope="module", params=["no"])
+def tls(request, tmp_path_factory):
+    """Return URLs of a server that speaks TLS, for clients with a certificate or for all."""
+    authority, port = Authority(tmp_path_factory.mktemp("authority")), free_port()
+    for server in started(Redis):
+        certificate, key = authority.issue("server", "127.0.0.1")
+        options = {
+            "--tls-port": port,
+            "--tls-cert-file": server.write("tls.crt", certificate.read_text()),
+            "--tls-key-file": server.write("tls.key", key.read_text()),
+            "--tls-ca-cert-file": server.write("ca.crt", authority.pem.read_text()),
+            "--tls-auth-clients": request.param,
+        }
+        server.options = [str(word) for option in options.items() for word in option]
+        server.stop()
+        server.start()
+
+        def url(*, scheme="rediss", host="127.0.0.1", client=None, server=server, **options):
+            options = {"ssl_ca_certs": authority.pem} | options
+            if client:
+                options["ssl_certfile"], options["ssl_keyfile"] = authority.issue(client)
+            query = "&".join(f"{each}={quote(str(value))}" for each, value in options.items())
+            return f"{scheme}://:{server.password}@{host}:{port}/0?prefix={host}&{query}"
+
+        yield url
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"host": "localhost", "ssl_check_hostname": "false"},
+        {"host": "localhost", "ssl_cert_reqs": "none"},
+        {"ssl_min_version": 772},
+        {"ssl_ca_path": "/"},
+    ],
+)
+def test_options_arrive(tls, connect, options):
+    """What relaxes or tightens the checks is heard."""
+    assert connect(tls(**options)).read(ID) is None
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"ssl_ciphers": "NONE-SUCH"}, "cipher"),
+        ({"ssl_cert_reqs": "maybe"}, "'ssl_cert_reqs'"),
+        ({"ssl_min_version": "new"}, "'ssl_min_version'"),
+        ({"ssl_min_version": "5"}, "'ssl_min_version'"),
+        ({"ssl_ca_certs": ""}, "'ssl_ca_certs'"),
+        ({"ssl_certfile": "/no/such/file"}, "No such file"),
+        ({"ssl_cacerts": "/typo.pem"}, "ssl_cacerts"),
+        ({"ssl_validate_ocsp": "true"}, "'ssl_validate_ocsp'"),
+        ({"scheme": "redis"}, "rediss://"),
+    ],
+)
+def test_what_can_not_be_followed(tls, options, said):
+    """An option for TLS that can't be followed is an error, never ignored."""
+    url = tls(**options)
+
+    assert said in refused(
+        lambda: open_backend(url),
+        (StoreUnavailable, ConfigurationError),
+        secret=url.split(":")[2].split("@")[0],
+    )
+
+
+@pytest.mark.parametrize("tls", ["yes"], indirect=True)
+def test_client_certificate(tls, connect):
+    """A server may ask who its clients are."""
+    assert connect(tls(client="client")).read(ID) is None
+    assert "certificate" in refused(lambda: open_backend(tls()))
