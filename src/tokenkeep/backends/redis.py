@@ -20,7 +20,6 @@ import struct
 from functools import cache, partial
 from hashlib import sha1
 from os import getpid
-from ssl import TLSVersion
 from typing import TYPE_CHECKING, Any, Self
 from urllib.parse import unquote
 
@@ -95,8 +94,9 @@ local stored = redis.call('HGET', KEYS[2], id)
 local used, version, old = opened(stored)
 if expected == 'none' and stored then return 'conflict' end
 if expected ~= 'none' and not stored then return 'gone' end
-if #expected == #HEADER and not version then return 'spoiled' end
-if #expected == #HEADER and version ~= expected then return 'conflict' end
+local compared = expected ~= 'none' and expected ~= 'any'
+if compared and not version then return 'spoiled' end
+if compared and version ~= expected then return 'conflict' end
 
 if entries then
   local owner = string.match(entries, '1%S+')
@@ -158,30 +158,21 @@ _REACH = (
     "it may ask for a certificate of yours (ssl_certfile, ssl_keyfile)"
 )
 _USER = "Write redis://user:password@host; special characters are percent-encoded"
+_RIGHT = "this user may not do that, or not with these keys"
+_RIGHTS = "docs/redis.md has the ACL SETUSER line with all rights that are needed"
+_OLD = "It is too old, or a proxy: take Redis 6 or later, or Valkey"
+_FULL = "Give it more memory, or delete what is not needed; tokens that are stored stay"
 _NODE = "Name that node, or a proxy that knows the nodes; see docs/redis.md"
 _TLS = "Name the host as it does, and who signed it: ?ssl_ca_certs=/path/to/ca.pem"
-
 _REFUSALS = (
     ("Authentication|NOAUTH|password", "it refuses this user name and password, or none", _USER),
     ("DB index|SELECT is not", "it has no such database", "See its `databases`; a cluster has 0"),
-    (
-        "Permission|permission|can't (run|access)",
-        "this user may not do that, or not with these keys",
-        "docs/redis.md has the ACL SETUSER line with all rights that are needed",
-    ),
-    (
-        "[Uu]nknown (Redis )?command",
-        "it lacks a command that is needed",
-        "It is too old, or a proxy: take Redis 6 or later, or Valkey",
-    ),
-    (
-        "OutOfMemory|OOM",
-        "its memory is full (maxmemory)",
-        "Give it more memory, or delete what is not needed; tokens that are stored stay",
-    ),
+    ("NoPermission|permissions to|can't (run|access)", _RIGHT, _RIGHTS),
+    ("[Uu]nknown (Redis )?command", "it lacks a command that is needed", _OLD),
+    ("OutOfMemory|OOM", "its memory is full (maxmemory)", _FULL),
     ("MISCONF", "it can't write to its disk, and takes no changes", "Free or repair the disk"),
     ("ReadOnly|READONLY", "it is a replica, which can't be written to", "Name the primary"),
-    ("Moved|Ask|CrossSlot", "the tokens are on another node of the cluster", _NODE),
+    ("MovedError|AskError|CrossSlot", "the tokens are on another node of the cluster", _NODE),
     ("CERTIFICATE", "its certificate is for another host, or not to be trusted", _TLS),
     ("Timeout", "it does not answer in time", _REACH),
 )
@@ -219,10 +210,6 @@ def _requirement(text: str) -> str:
     return ("none", "optional", "required")[("none", "optional", "required").index(text)]
 
 
-def _tls_version(text: str) -> TLSVersion:
-    return TLSVersion(int(text))
-
-
 _OURS = {"prefix": "tokenkeep", "busy_timeout": 5.0, "wait": 0, "wait_timeout": 1.0}
 _DRIVERS = {"socket_timeout": 5.0, "socket_connect_timeout": 5.0}
 _OPTIONS: dict[str, Callable[[str], Any]] = {
@@ -232,7 +219,6 @@ _OPTIONS: dict[str, Callable[[str], Any]] = {
     **dict.fromkeys(("prefix", "client_name", "ssl_ca_certs", "ssl_ca_path", "ssl_ca_data"), str),
     **dict.fromkeys(("ssl_certfile", "ssl_keyfile", "ssl_password", "ssl_ciphers"), str),
     "ssl_cert_reqs": _requirement,
-    "ssl_min_version": _tls_version,
 }
 _ADDRESS = re.compile(
     r"//(?:([^/?#@:]*)(?::([^/?#@]*))?@)?(\[[\w:.]+\]|[^/?#@:\[\]]*)(?::(\d+))?(?:/(\d*))?",
@@ -312,9 +298,13 @@ class RedisBackend(Backend):
         # To connect, to log in and to be answered.
         self._timeout = arguments["socket_connect_timeout"] + 2 * arguments["socket_timeout"]
         self._keys = [f"{{{self._prefix}}}:{name}" for name in ("format", "record", "index")]
-        # RESP2 is what every server and proxy speaks. A write is never sent twice.
-        self._arguments = {"protocol": 2, "retry": Retry(NoBackoff(), 0), **arguments}
-        self._redis, self._pid = Redis(connection_pool=ConnectionPool(**self._arguments)), getpid()
+
+        def connect() -> Redis:
+            # RESP2 is what every server and proxy speaks. A write is never sent twice.
+            never = Retry(NoBackoff(), 0)
+            return Redis(connection_pool=ConnectionPool(protocol=2, retry=never, **arguments))
+
+        self._connect, self._redis, self._pid = connect, connect(), getpid()
         try:
             self._changed("return 'ours'")
             self._refuse_eviction()
@@ -344,12 +334,14 @@ class RedisBackend(Backend):
         return list({each.id: each for each in _records(found)}.values())
 
     def write(self, record: Record, *, replaces: str | None) -> None:
-        said = self._changed(_CHANGE, record.id, replaces or "none", *_packed(record))
+        expected = "none" if replaces is None else replaces
+        said = self._changed(_CHANGE, record.id, expected, *_packed(record))
         if said == "gone":
             raise StoreConflict("Somebody else deleted this record first", token_id=record.id)
 
     def delete(self, record_id: str, *, replaces: str | None = None) -> bool:
-        return self._changed(_CHANGE, record_id, replaces or "any") == "done"
+        expected = "any" if replaces is None else replaces
+        return self._changed(_CHANGE, record_id, expected) == "done"
 
     def touch(self, record_id: str, last_used_at: float) -> None:
         self._changed(_TOUCH, record_id, repr(last_used_at), worth_waiting=False)
@@ -387,8 +379,7 @@ class RedisBackend(Backend):
         if self._pid != getpid():
             # A pool makes itself anew in a child, but first waits for a lock, which a thread
             # of the parent's may have had.
-            pool = ConnectionPool(**self._arguments)
-            self._redis, self._pid = Redis(connection_pool=pool), getpid()
+            self._redis, self._pid = self._connect(), getpid()
         return self._redis
 
     def _refuse_eviction(self) -> None:
@@ -426,9 +417,11 @@ class RedisBackend(Backend):
         pipeline = self._client().pipeline(transaction=False)
         pipeline.eval(script, len(self._keys), *self._keys, *args)
         pipeline.wait(self._wait, int(self._wait_timeout * 1000))
-        answer, replicas = pipeline.execute(raise_on_error=False)  # which repeats no command
-        if isinstance(answer, Exception):
-            raise answer
+        answers = pipeline.execute(raise_on_error=False)  # whose errors repeat the command
+        for each in answers:
+            if isinstance(each, Exception):
+                raise each
+        answer, replicas = answers
         changed = answer > 0 if isinstance(answer, int) else answer == b"done"
         if changed and replicas < self._wait:
             raise StoreUnavailable(
@@ -469,16 +462,13 @@ class RedisBackend(Backend):
         again: bool = True,
     ) -> Any:
         """
-        Return what the server says, in time.
+        Return what the server says, in time: another thread asks.
 
-        Args:
-            ask: What to do; another thread does it.
-            record_id: Which record it is about. None if it is about none, or several.
-            patient: Whether to wait while the server can't do anything just now.
-            again: Whether to do it again when a connection is lost: it changes nothing.
+        Patiently: waiting while it can do nothing just now. Again: once more
+        when a connection is lost, because nothing is changed.
 
         Raises:
-            StoreError: It is an error, without the driver's, whose frames hold the password.
+            StoreError: It is one, without the driver's, whose frames hold the password.
         """
 
         def work() -> Any:
