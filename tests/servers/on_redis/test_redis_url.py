@@ -5,11 +5,7 @@ from __future__ import annotations
 from urllib.parse import quote
 
 import pytest
-from cases import ID, record, refused
-from certificates import Authority
-from private_servers import Redis
-from private_servers.ports import free_port
-from private_servers.skipped import started
+from cases import ID, record, refused, somebody_else
 
 from tokenkeep.backends import open_backend
 from tokenkeep.backends.redis import parsed
@@ -77,6 +73,7 @@ def test_unreadable_url(url):
         ("redis://h?socket_timeout=2.5", "h:6379/0", {"socket_timeout": 2.5}),
         ("redis://h?client_name=a%26b&wait=1", "h:6379/0", {"client_name": "a&b"}),
         ("rediss://h?ssl_check_hostname=No", "h:6379/0", {"ssl_check_hostname": False}),
+        ("rediss://h?ssl_certfile=/c&ssl_keyfile=/k", "h:6379/0", {"ssl_certfile": "/c"}),
     ],
 )
 def test_what_the_driver_gets(url, place, said):
@@ -119,74 +116,30 @@ def test_describe(connect, url, redis_server):
     assert redis_server.password not in f"{backend!r} {vars(backend)!r}"
 
 
-# TLS: nothing that the URL says about it is dropped. See test_tls.py, too.
-
-
-@pytest.fixture(scope="module", params=["no"])
-def tls(request, tmp_path_factory):
-    """Return URLs of a server that speaks TLS, for clients with a certificate or for all."""
-    authority, port = Authority(tmp_path_factory.mktemp("authority")), free_port()
-    for server in started(Redis):
-        certificate, key = authority.issue("server", "127.0.0.1")
-        options = {
-            "--tls-port": port,
-            "--tls-cert-file": server.write("tls.crt", certificate.read_text()),
-            "--tls-key-file": server.write("tls.key", key.read_text()),
-            "--tls-ca-cert-file": server.write("ca.crt", authority.pem.read_text()),
-            "--tls-auth-clients": request.param,
-        }
-        server.options = [str(word) for option in options.items() for word in option]
-        server.stop()
-        server.start()
-
-        def url(*, scheme="rediss", host="127.0.0.1", client=None, server=server, **options):
-            options = {"ssl_ca_certs": authority.pem} | options
-            if client:
-                options["ssl_certfile"], options["ssl_keyfile"] = authority.issue(client)
-            query = "&".join(f"{each}={quote(str(value))}" for each, value in options.items())
-            return f"{scheme}://:{server.password}@{host}:{port}/0?prefix={host}&{query}"
-
-        yield url
-
-
-@pytest.mark.parametrize(
-    "options",
-    [
-        {"host": "localhost", "ssl_check_hostname": "false"},
-        {"host": "localhost", "ssl_cert_reqs": "none"},
-        {"ssl_ca_path": "/"},
-    ],
-)
-def test_options_arrive(tls, connect, options):
-    """What relaxes or tightens the checks is heard."""
-    assert connect(tls(**options)).read(ID) is None
-
-
 @pytest.mark.parametrize(
     ("options", "said"),
     [
-        ({"ssl_ciphers": "NONE-SUCH"}, "cipher"),
-        ({"ssl_cert_reqs": "maybe"}, "'ssl_cert_reqs'"),
-        ({"ssl_ca_certs": ""}, "'ssl_ca_certs'"),
-        ({"ssl_certfile": "/no/such/file"}, "No such file"),
-        ({"ssl_cacerts": "/typo.pem"}, "ssl_cacerts"),
-        ({"ssl_validate_ocsp": "true"}, "'ssl_validate_ocsp'"),
-        ({"scheme": "redis"}, "rediss://"),
+        ("ssl_ciphers=NONE-SUCH", "cipher"),
+        ("ssl_cert_reqs=maybe", "'ssl_cert_reqs'"),
+        ("ssl_ca_certs=", "'ssl_ca_certs'"),
+        ("ssl_certfile=/no/such/file", "No such file"),
+        ("ssl_cacerts=/typo.pem", "ssl_cacerts"),
+        ("ssl_min_version=771", "'ssl_min_version'"),
+        ("ssl_validate_ocsp=true", "'ssl_validate_ocsp'"),
     ],
 )
-def test_what_can_not_be_followed(tls, options, said):
-    """An option for TLS that can't be followed is an error, never ignored."""
-    url = tls(**options)
+def test_tls_that_can_not_be_followed(url, options, said):
+    """An option for TLS that can't be followed is an error, never ignored. See test_tls.py."""
+    secure = f"{url.replace('redis:', 'rediss:')}?socket_timeout=1&{options}"
 
     assert said in refused(
-        lambda: open_backend(url),
-        (StoreUnavailable, ConfigurationError),
-        secret=url.split(":")[2].split("@")[0],
+        lambda: open_backend(secure), (StoreUnavailable, ConfigurationError), secret=url[9:40]
     )
 
 
-@pytest.mark.parametrize("tls", ["yes"], indirect=True)
-def test_client_certificate(tls, connect):
-    """A server may ask who its clients are."""
-    assert connect(tls(client="client")).read(ID) is None
-    assert "certificate" in refused(lambda: open_backend(tls()))
+def test_tls_that_may_not_be_dropped():
+    """A redis:// URL of a server that speaks TLS alone is told to write rediss://."""
+    with somebody_else(b"\x15\x03\x01\x00\x02\x02\x46") as place:
+        said = refused(lambda: open_backend(f"redis://{place}/0?socket_timeout=0.3"))
+
+    assert "rediss://" in said
