@@ -16,7 +16,7 @@ from tokenkeep.errors import StoreConflict
 IDS = (HEADER, *map(digits, "abcdef"))
 TEXTS = tuple("abcdef")
 VERSIONS = ("1", "2", "3")
-TIMES = (-1.5, 0.0, 1.1, 2.0, 1795000000.123456)  # few, so that several are due at once
+TIMES = (-2.5, -1.5, 0.0, 1.1, 2.0, 1795000000.123456)  # few, so that several are due at once
 
 records = st.builds(
     record,
