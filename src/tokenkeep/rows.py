@@ -7,10 +7,10 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, TypeVar, cast
 
 from tokenkeep import lookup, records
-from tokenkeep.backends.base import HEADER, WIDTH
+from tokenkeep.backends.base import HEADER, MARKS, WIDTH
 from tokenkeep.errors import StoreTampered
-from tokenkeep.records import Alias, Kept
-from tokenkeep.token import Token
+from tokenkeep.records import Kept
+from tokenkeep.token import Token, is_ours
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -20,9 +20,6 @@ if TYPE_CHECKING:
 
 _PAGE = 500
 """Records read at once where many are read."""
-
-_FOUND_BY = {"user": "user", "client": "client_id", **lookup.SECRETS}
-"""Field of a record that is searched -> attribute of the token whose digest it holds."""
 
 _Kept = TypeVar("_Kept", bound=Kept)
 
@@ -70,8 +67,9 @@ class Rows:
     def record_id(self, token_id: str) -> str:
         """Return the id of the record that an id leads to, be it ours or its caller's own."""
         lookup.require_id(token_id)
-        own = records.record_id(token_id)
-        return own or self.header.keys.digest("id", token_id)
+        if is_ours(token_id):
+            return records.record_id(token_id)
+        return self.header.keys.digest("id", token_id)
 
     # Reading
 
@@ -129,7 +127,7 @@ class Rows:
             if not any(self._has(kept, mark) for mark in asked):
                 raise StoreTampered(
                     "A stored record is found by something that is not under its seal",
-                    token_id=records.token_id(str(kept.id).removeprefix("tk_")),
+                    token_id=records.token_id(records.record_id(kept.id)),
                     hint="It was changed outside tokenkeep; "
                     "restore it from a backup, or delete it and log in again",
                 )
@@ -188,7 +186,8 @@ class Rows:
             StoreUnavailable: The store has lost its keys, or can't be written.
         """
         self.header.expect_there()
-        written = _again(kept)
+        new = _random()
+        written = kept.but(version=new) if isinstance(kept, Token) else replace(kept, version=new)
         record = records.seal(written, self.header.keys, self._tenant_of)
         # A context manager would cost as much as sealing does.
         self._wrote(record.id)
@@ -196,7 +195,7 @@ class Rows:
             self.backend.write(record, replaces=replaces)
         finally:
             self._wrote(record.id)
-        return written
+        return cast("_Kept", written)
 
     def delete(self, record_id: str, *, replaces: str | None) -> None:
         """
@@ -214,20 +213,9 @@ class Rows:
     def _has(self, kept: Kept, mark: Mark) -> bool:
         field, value = mark
         if field in {"id", "owner"}:  # tied to the seal: a record that opens has its own
-            return bool(value == getattr(kept, field).removeprefix("tk_"))
-        if field == "state":
-            its: str | None = records.alias_state(kept.to) if isinstance(kept, Alias) else None
-        else:
-            token = kept.carries if isinstance(kept, Alias) else kept
-            its = getattr(token, _FOUND_BY[field]) if isinstance(token, Token) else None
-        return bool(its) and self.mark(field, str(its)) == mark
-
-
-def _again(kept: _Kept) -> _Kept:
-    """Return something with another version than any before."""
-    if isinstance(kept, Token):
-        return cast("_Kept", kept.but(version=_random()))
-    return cast("_Kept", replace(kept, version=_random()))
+            return bool(value == records.record_id(getattr(kept, field)))
+        its = records.found_by(kept, self._tenant_of)[MARKS.index(field)]
+        return its is not None and self.mark(field, its) == mark
 
 
 def _random() -> str:

@@ -360,7 +360,7 @@ class Vault(Store):
         if row.ended:
             owner = self._header.keys.digest("ended", f"{row.id} {row.version}")
         record_id = self.backend.id_for(owner) or self._record_id(str(row.id))
-        new = row.but(id=records.token_id(record_id), owner=owner).with_renewal(took=())
+        new = row.but(id=records.token_id(record_id), owner=owner)
         return self._rows.put(new, replaces=None)
 
     def add_id(self, token_id: str, row: Token) -> None:
