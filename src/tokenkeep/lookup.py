@@ -219,6 +219,12 @@ def credentials(token: Token) -> list[tuple[str, str]]:
     return [(field, value) for field, value in values if value]
 
 
+def first_login_of(token: Token) -> str:
+    """Return what a first login is told apart by, as text with a secret in it."""
+    place = (token.provider, token.client_id, token.data_center, token.environment)
+    return repr((place, next(iter(credentials(token)))))
+
+
 def owner_of(token: Token, credential: tuple[str, str] | None = None) -> str:
     """
     Return what a token is for, as text; a store has one row of each.

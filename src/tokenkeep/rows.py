@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
     from tokenkeep.backends.base import Backend, Mark, Record
+    from tokenkeep.cache import Cache
     from tokenkeep.header import Header
 
 _PAGE = 500
@@ -25,27 +26,20 @@ _Kept = TypeVar("_Kept", bound=Kept)
 
 
 class Rows:
-    """
-    Read and write what is sealed, in one backend.
-
-    *seen* returns the row with an id as it was read or written last, if that is
-    kept; *wrote* is called with a record's id before and after it is written.
-    """
+    """Read and write what is sealed, in one backend."""
 
     def __init__(
         self,
         backend: Backend,
         header: Header,
+        cache: Cache,
         *,
         tenant_of: Callable[[Token], str | None],
-        seen: Callable[[str], Token | None],
-        wrote: Callable[[str], None],
     ) -> None:
         self.backend = backend
         self.header = header
+        self._cache = cache
         self._tenant_of = tenant_of
-        self._seen = seen
-        self._wrote = wrote
 
     # Digests
 
@@ -124,7 +118,7 @@ class Rows:
     def _checked(self, found: list[Record], asked: list[Mark]) -> list[Kept]:
         opened = [self._opened(record) for record in found]
         for kept in opened:
-            if not any(self._has(kept, mark) for mark in asked):
+            if not any(self.has(kept, mark) for mark in asked):
                 raise StoreTampered(
                     "A stored record is found by something that is not under its seal",
                     token_id=records.token_id(records.record_id(kept.id)),
@@ -134,7 +128,7 @@ class Rows:
         return opened
 
     def _opened(self, record: Record) -> Kept:
-        seen = self._seen(records.token_id(record.id))
+        seen = self._cache.last(records.token_id(record.id))
         used = record.last_used_at
         if seen is None or seen.version != record.version or not records.is_time(used):
             return self.open(record)
@@ -190,11 +184,14 @@ class Rows:
         written = kept.but(version=new) if isinstance(kept, Token) else replace(kept, version=new)
         record = records.seal(written, self.header.keys, self._tenant_of)
         # A context manager would cost as much as sealing does.
-        self._wrote(record.id)
+        token_id = records.token_id(record.id)
+        self._cache.wrote(token_id)
         try:
             self.backend.write(record, replaces=replaces)
         finally:
-            self._wrote(record.id)
+            self._cache.wrote(token_id)
+        if isinstance(written, Token):
+            self._cache.note(written)
         return cast("_Kept", written)
 
     def delete(self, record_id: str, *, replaces: str | None) -> None:
@@ -204,13 +201,15 @@ class Rows:
         Raises:
             StoreConflict: Another version than *replaces* is stored.
         """
-        self._wrote(record_id)
+        token_id = records.token_id(record_id)
+        self._cache.wrote(token_id)
         try:
             self.backend.delete(record_id, replaces=replaces)
         finally:
-            self._wrote(record_id)
+            self._cache.wrote(token_id)
 
-    def _has(self, kept: Kept, mark: Mark) -> bool:
+    def has(self, kept: Kept, mark: Mark) -> bool:
+        """Tell whether something has a mark, by what is under its seal."""
         field, value = mark
         if field in {"id", "owner"}:  # tied to the seal: a record that opens has its own
             return bool(value == records.record_id(getattr(kept, field)))

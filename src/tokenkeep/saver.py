@@ -33,26 +33,18 @@ UNDER_WAY = 60.0
 
 
 class Saver:
-    """
-    Write tokens into rows.
-
-    *habits_of* returns what becomes of the tokens that a login replaces; *noted* is
-    called with what was just written, for the next save.
-    """
+    """Write tokens into rows; *habits_of* returns what becomes of those that a login replaces."""
 
     def __init__(
         self,
         rows: Rows,
         aliases: Aliases,
         habits_of: Callable[[Token], saving.Habits],
-        *,
-        noted: Callable[[Token], Token],
         clock: Clock,
     ) -> None:
         self._rows = rows
         self._aliases = aliases
         self._habits_of = habits_of
-        self._noted = noted
         self._clock = clock
 
     def save(self, token: Token) -> Token:
@@ -103,11 +95,11 @@ class Saver:
             if self._rows.may_become(records.record_id(token.id), owner):
                 with suppress(StoreConflict):  # the owner may be another row's
                     changed = token.but(owner=owner)
-                    return self._noted(self._rows.put(changed, replaces=token.version))
+                    return self._rows.put(changed, replaces=token.version)
             stored = self._rows.read(records.record_id(token.id))
             if isinstance(stored, Token):
                 token = token.but(**{name: getattr(stored, name) for name in saving.FIXED})
-        return self._noted(self._rows.put(token, replaces=token.version))
+        return self._rows.put(token, replaces=token.version)
 
     def look(self, token: Token) -> tuple[Token | None, list[Token]]:
         """
@@ -228,9 +220,9 @@ class Saver:
         owner = self._rows.owner(row) if stored is None or row.user else str(stored.owner)
         new_id = records.token_id(self._rows.new_id(owner))
         if stored is None:
-            return self._noted(self._rows.put(row.but(id=new_id, owner=owner), replaces=None))
+            return self._rows.put(row.but(id=new_id, owner=owner), replaces=None)
         if owner == stored.owner or self._rows.may_become(records.record_id(stored.id), owner):
-            return self._noted(self._rows.put(row.but(owner=owner), replaces=stored.version))
+            return self._rows.put(row.but(owner=owner), replaces=stored.version)
         self._aliases.move(stored, row, new_id, None)
         return self._aliases.read(str(stored.id))
 
