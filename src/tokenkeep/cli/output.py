@@ -120,7 +120,7 @@ class Printer:
         task, numbers = bar.add_task(doing, total=None), count(1)
 
         def move(part: float | None) -> None:
-            said, total = f"{doing}, {next(numbers):,} tokens", part and 1.0
+            said, total = f"{doing}, {next(numbers):,} tokens", None if part is None else 1.0
             bar.update(task, description=said, completed=part, total=total)
 
         timer = threading.Timer(_LONG, bar.start)
