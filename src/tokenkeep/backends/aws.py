@@ -23,7 +23,7 @@ from tokenkeep.backends.exposure import exposure, warn
 from tokenkeep.backends.frames import without_frames
 from tokenkeep.backends.rows import COLUMNS, from_row
 from tokenkeep.backends.urls import StoreURL, refuse_blank
-from tokenkeep.backends.waiting import begin
+from tokenkeep.backends.waiting import MOST, begin
 from tokenkeep.errors import (
     ConfigurationError,
     StoreConflict,
@@ -45,8 +45,6 @@ _Store = TypeVar("_Store", bound="AWSBackend")
 _Given = ParamSpec("_Given")
 _Result = TypeVar("_Result")
 
-_AT_ONCE = 16
-"""How many requests of one call are made at the same time; a client has more connections."""
 _PAGE = 100
 
 
@@ -99,11 +97,8 @@ class AWSBackend(Backend):
         self.endpoint = urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2]))
         of_profile = f" of the profile {profile}" if (profile := given.get("profile")) else ""
         self._name = name.format(f"{of_profile} at {self.endpoint}")
-        self._exposure = exposure(
-            [parts.hostname or ""],
-            verified=parts.scheme == "https",
-            hint="Write https:// in endpoint_url",
-        )
+        sure, hint = parts.scheme == "https", "Write https:// in endpoint_url"
+        self._exposure = exposure([parts.hostname or ""], verified=sure, hint=hint)
         warn(self._name, self._exposure)
 
     @classmethod
@@ -147,9 +142,7 @@ class AWSBackend(Backend):
         """
         mine = os.getpid(), once
         if mine not in self._clients:
-            self._clients[mine] = self._make(
-                {"mode": "standard", **({"total_max_attempts": 1} if once else {})}
-            )
+            self._clients[mine] = self._make(once)
         return self._clients[mine]
 
     def clear(self) -> int:
@@ -173,20 +166,23 @@ class AWSBackend(Backend):
                 with suppress(BotoCoreError, OSError):
                     client.close()
 
-    def _make(self, retries: Any) -> Any:
+    def _make(self, once: bool) -> Any:  # noqa: FBT001
         own = botocore.session.Session(profile=self._given.get("profile"))
         own.register_component("data_loader", _descriptions())
-        session = boto3.Session(botocore_session=own, region_name=self._given.get("region"))
-        return session.client(
-            self.service,  # type: ignore[call-overload]  # the stubs know services by literal
-            endpoint_url=self._given.get("endpoint_url"),
-            config=Config(
-                connect_timeout=self.timeout / 4,
-                read_timeout=self.timeout / 4,
-                retries=retries,
-                max_pool_connections=50,
-                tcp_keepalive=True,
-            ),
+        session: Any = boto3.Session(botocore_session=own, region_name=self._given.get("region"))
+        config = Config(
+            connect_timeout=self.timeout / 4,
+            read_timeout=self.timeout / 4,
+            retries={"mode": "standard", **({"total_max_attempts": 1} if once else {})},
+            max_pool_connections=MOST,
+            tcp_keepalive=True,
+        )
+        endpoint = self._given.get("endpoint_url")
+        with suppress(ValueError):  # which quotes it
+            return session.client(self.service, endpoint_url=endpoint, config=config)
+        raise ConfigurationError(
+            "The endpoint_url is no URL",
+            hint="Such as https://dynamodb.eu-central-1.amazonaws.com",
         )
 
 
@@ -235,17 +231,14 @@ class Call:
 
     def all(self, works: Sequence[Callable[[], _Result]]) -> list[_Result]:
         """Do several things at the same time, as `run` does one."""
-        results: list[_Result] = []
-        for start in range(0, len(works), _AT_ONCE):
-            begun = [begin(self._guarded(each)) for each in works[start : start + _AT_ONCE]]
-            try:
-                results += [each.result(max(0.0, self._left())) for each in begun]
-            except TimeoutError as exc:
-                raise self.too_slow() from exc
-            finally:
-                for each in begun:
-                    each.cancel()
-        return results
+        begun = [begin(self._guarded(each)) for each in works]
+        try:
+            return [each.result(max(0.0, self._left())) for each in begun]
+        except TimeoutError as exc:
+            raise self.too_slow() from exc
+        finally:
+            for each in begun:
+                each.cancel()
 
     def ask(self, operation: str, *answers: str, once: bool = False, **given: Any) -> Any:
         """
@@ -258,8 +251,8 @@ class Call:
             given: Its parameters.
 
         Returns:
-            What AWS answered. If that is one of *answers*: its name as
-            ``refused``, ``reasons`` of a transaction, and ours for it as ``error``.
+            What AWS answered. For one of *answers* that is ``refused``, its name,
+            the ``reasons`` of a transaction, and our ``error`` for it.
 
         Raises:
             StoreUnavailable: There was no other answer; a write may have been done.
@@ -315,7 +308,7 @@ class Call:
         def run() -> _Result:
             try:
                 return work()
-            except (BotoCoreError, ValueError) as exc:
+            except BotoCoreError as exc:
                 error = self._explained(exc)
             raise error
 
@@ -348,14 +341,12 @@ class Call:
 
 _MISSING = re.compile(r"not authorized to perform: ([A-Za-z0-9-]+:[A-Za-z0-9]+)")
 _OTHER_KEYS = re.compile("does not match the schema|Query condition missed key")
-_CONFIGURATION = {"NoRegionError", "InvalidRegionError", "ProfileNotFound", "ValueError"}
+_CONFIGURATION = {"NoRegionError", "InvalidRegionError", "ProfileNotFound", "ConfigParseError"}
 
-_ENDED = "Get new credentials where these come from: environment, profile, single sign-on or role"
 _HINTS = {
     "NoCredentialsError": "Set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, a profile, or a role",
     "PartialCredentialsError": "Set both AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY",
-    "ExpiredTokenException": _ENDED,
-    "SSOError": _ENDED,
+    "ExpiredTokenException": "Get new credentials where these come from, or log in again",
     "UnrecognizedClientException": "Are these credentials for this account and region?",
     "InvalidSignatureException": "Check the AWS secret key, and this machine's clock",
     "denied": "Allow {action} for these credentials; docs/aws.md has the policy",
@@ -368,35 +359,29 @@ _HINTS = {
     "LimitExceededException": "A secret has about a hundred versions in 24 hours: what is written "
     "more often belongs into DynamoDB or a database",
     "other": "Try again; if it goes on, see this error in AWS's API reference",
-    "SSLError": "Its certificate is not trusted: AWS_CA_BUNDLE names those to trust",
+    "SSLError": "AWS_CA_BUNDLE names the certificates that are trusted",
     "ConnectionError": "Check the region, endpoint_url, the network and its proxy",
     "HTTPClientError": "Try again; is the network slow?",
     "NoRegionError": "Name a region in the URL, in AWS_DEFAULT_REGION or in the profile",
     "ProfileNotFound": "See the profiles there are with: aws configure list-profiles",
     "BotoCoreError": "Check the region, and AWS's configuration",
-    "ValueError": "The endpoint_url is no URL, such as https://dynamodb.eu-central-1.amazonaws.com",
 }
 """What to do, by AWS's code or boto3's class; another code is "other"."""
 
 
-FORMAT = 2
+_FORMAT = 2
 
 
 def text_of(record: Record, place: str, most: int) -> str:
     """
     Return a record as JSON in ASCII, for people to look at.
 
-    Args:
-        record: The record.
-        place: What it is to be kept in.
-        most: How many bytes that holds.
-
     Raises:
-        StoreError: It is larger.
+        StoreError: It takes more than *most* bytes, which is what *place* holds.
     """
     fields = {name: value for name in COLUMNS if (value := getattr(record, name)) is not None}
-    fields["sealed"] = b64encode(record.sealed).decode()
-    text = json.dumps({"tokenkeep": FORMAT, **fields})
+    fields |= {"tokenkeep": _FORMAT, "sealed": b64encode(record.sealed).decode()}
+    text = json.dumps(fields)
     if len(text) > most:
         raise StoreError(
             f"This token takes {len(text)} bytes, and {place} holds {most}",
@@ -408,41 +393,34 @@ def text_of(record: Record, place: str, most: int) -> str:
 
 def record_of(text: str, record_id: str, place: str) -> Record:
     """
-    Return the record in a text.
-
-    Args:
-        text: As `text_of` makes it.
-        record_id: Whose place it is in.
-        place: That, for errors.
+    Return the record in a text of `text_of`.
 
     Raises:
-        StoreForeign: It is no text of tokenkeep.
+        StoreForeign: What is in *place* is none of tokenkeep.
         StoreTooNew: A newer tokenkeep wrote it.
-        StoreTampered: It is not as tokenkeep writes it, or another record's.
+        StoreTampered: It is not as tokenkeep writes it, or another record than *record_id*.
     """
     try:
         fields: Any = json.loads(text)
         written = int(fields["tokenkeep"])
     except (ValueError, TypeError, KeyError):
         written = 0
-    if written < FORMAT:
-        raise StoreForeign(
-            f"{place} was not made by this tokenkeep", hint="Move it, or name another prefix"
-        )
-    if written > FORMAT:
+    if written < _FORMAT:
+        hint = "Move it, or name another prefix"
+        raise StoreForeign(f"{place} was not made by this tokenkeep", hint=hint)
+    if written > _FORMAT:
         raise StoreTooNew(f"{place} was written by a newer tokenkeep", hint="Upgrade tokenkeep")
     try:
         fields["sealed"] = b64decode(fields["sealed"], validate=True)
-        right = fields["id"] == record_id and all(type(fields[each]) is str for each in _TEXTS)
+        if fields["id"] == record_id and {type(fields[each]) for each in _TEXTS} == {str}:
+            return from_row(fields.get(name) for name in COLUMNS)
     except (ValueError, TypeError, KeyError):
-        right = False
-    if not right:
-        raise StoreTampered(
-            f"{place} does not hold its token",
-            token_id=record_id,
-            hint="It was changed outside tokenkeep; restore what it was, or delete it",
-        )
-    return from_row(fields.get(name) for name in COLUMNS)
+        pass
+    raise StoreTampered(
+        f"{place} does not hold its token",
+        token_id=record_id,
+        hint="It was changed outside tokenkeep; restore what it was, or delete it",
+    )
 
 
 _TEXTS = ("version", "owner", "kind")

@@ -35,9 +35,18 @@ if TYPE_CHECKING:
     _Item = dict[str, dict[str, Any]]
     _Place = tuple[str, str]
 
-_TABLE = re.compile(r"[A-Za-z0-9_.-]{3,255}|arn:[A-Za-z0-9:/_.-]{1,1019}")
+_NAME = re.compile(r"[A-Za-z0-9_.-]{3,255}|arn:[A-Za-z0-9:/_.-]{1,1019}")
 _PREFIX = re.compile(r"[A-Za-z0-9_.-]{1,64}")
-_KEYS = {"pk": "HASH", "sk": "RANGE"}
+_TABLE: dict[str, Any] = {
+    "AttributeDefinitions": [
+        {"AttributeName": each, "AttributeType": "S"} for each in ("pk", "sk")
+    ],
+    "KeySchema": [
+        {"AttributeName": "pk", "KeyType": "HASH"},
+        {"AttributeName": "sk", "KeyType": "RANGE"},
+    ],
+    "BillingMode": "PAY_PER_REQUEST",
+}
 _MANY = 100
 """How many items one BatchGetItem reads at most."""
 
@@ -84,7 +93,7 @@ class DynamoDBBackend(AWSBackend):
         create: bool = False,
         **connection: Unpack[Connection],
     ) -> None:
-        if not _TABLE.fullmatch(table) or not _PREFIX.fullmatch(prefix):
+        if not _NAME.fullmatch(table) or not _PREFIX.fullmatch(prefix):
             raise ConfigurationError(
                 "This is no name of a DynamoDB table, or no prefix",
                 hint="They have letters, digits, dots, hyphens and underscores: a table's name "
@@ -239,35 +248,29 @@ class DynamoDBBackend(AWSBackend):
         self, call: Call, pk: str, low: str, high: str, limit: int | None = None
     ) -> Iterator[_Item]:
         """Yield the items of one partition in their order, up to *limit* of them a request."""
-        request: dict[str, Any] = {
-            "TableName": self._table,
-            "KeyConditionExpression": "pk = :pk AND sk BETWEEN :low AND :high",
-            "ExpressionAttributeValues": {
-                ":pk": {"S": pk}, ":low": {"S": low}, ":high": {"S": high},
-            },
-            "ConsistentRead": True,
-        }  # fmt: skip
-        if limit is not None:
-            request["Limit"] = limit
+        values = {":pk": {"S": pk}, ":low": {"S": low}, ":high": {"S": high}}
+        page: dict[str, Any] = {"Limit": limit} if limit else {}
         more = low <= high  # AWS refuses others
         while more:
-            answer = call.ask("query", **request)
+            answer = call.ask(
+                "query",
+                TableName=self._table,
+                KeyConditionExpression="pk = :pk AND sk BETWEEN :low AND :high",
+                ExpressionAttributeValues=values,
+                ConsistentRead=True,
+                **page,
+            )
             yield from answer["Items"]
-            more = request["ExclusiveStartKey"] = answer.get("LastEvaluatedKey")
+            more = page["ExclusiveStartKey"] = answer.get("LastEvaluatedKey")
 
     # Writing
 
     def _change(self, call: Call, old: Record | None, new: Record | None) -> bool:
         """
-        Write a record with its owner and its index items, in one transaction.
+        Write *new* in the place of *old*, with owner and index items, in one transaction.
 
-        Args:
-            call: For it.
-            old: What has to be stored now. None: nothing, and *new* is inserted.
-            new: What is stored from then on. None: nothing, and *old* is deleted.
-
-        Returns:
-            False if something else is stored, or another record has the owner.
+        None is what is not there, before or after. False: something else is
+        stored, or another record has the owner.
         """
         expected: dict[str, Any] = {"ConditionExpression": _FREE}
         if old is not None:
@@ -281,11 +284,11 @@ class DynamoDBBackend(AWSBackend):
             kept = replace(new, last_used_at=old.last_used_at) if old else new
             item = {**_key(*self._record(new.id)), **_item(kept)}
             changes.append(("Put", {"Item": item, **expected}))
+            if old is None or old.owner != new.owner:
+                item = {**_key(*self._owner(new.owner)), "id": {"S": new.id}}
+                changes.append(("Put", {"Item": item, **_owned_by(new)}))
         elif old is not None:
             changes.append(("Delete", {"Key": _key(*self._record(old.id)), **expected}))
-        if new is not None and (old is None or old.owner != new.owner):
-            item = {**_key(*self._owner(new.owner)), "id": {"S": new.id}}
-            changes.append(("Put", {"Item": item, **_owned_by(new)}))
         if old is not None and (new is None or old.owner != new.owner):
             changes.append(("Delete", {"Key": _key(*self._owner(old.owner)), **_owned_by(old)}))
         before, after = self._indexes(old), self._indexes(new)
@@ -311,18 +314,8 @@ class DynamoDBBackend(AWSBackend):
         for _ in call.tries():
             told = call.ask("describe_table", "ResourceNotFoundException", TableName=self._table)
             if "refused" in told:
-                call.ask(
-                    "create_table",
-                    "ResourceInUseException",  # another process was faster
-                    TableName=self._table,
-                    AttributeDefinitions=[
-                        {"AttributeName": name, "AttributeType": "S"} for name in _KEYS
-                    ],
-                    KeySchema=[
-                        {"AttributeName": name, "KeyType": kind} for name, kind in _KEYS.items()
-                    ],
-                    BillingMode="PAY_PER_REQUEST",
-                )
+                # Or another process is faster.
+                call.ask("create_table", "ResourceInUseException", TableName=self._table, **_TABLE)
             elif told["Table"].get("TableStatus") in {"ACTIVE", "UPDATING"}:
                 return
         raise call.too_slow()

@@ -19,7 +19,7 @@ import time
 from dataclasses import replace
 from email.utils import parsedate_to_datetime
 from itertools import islice
-from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Unpack
+from typing import TYPE_CHECKING, Any, ClassVar, Unpack
 from uuid import uuid4
 
 from tokenkeep.backends.aws import AWSBackend, Call, Connection, in_time, record_of, text_of
@@ -33,8 +33,7 @@ if TYPE_CHECKING:
     from tokenkeep.backends.base import Due, Mark
 
 _PREFIX = re.compile(r"(?=.{1,256}$)[A-Za-z0-9_+=.@-]+(?:/[A-Za-z0-9_+=.@-]+)*")
-_DIGITS = "0123456789abcdef"
-_ID = re.compile(f"[{_DIGITS}]{{{WIDTH}}}")
+_ID = re.compile(f"[0-9a-f]{{{WIDTH}}}")
 _DUE = "tokenkeep:due:"
 
 _MOST_BYTES = 65_536
@@ -55,31 +54,10 @@ ABANDONED = 60.0
 _SOON = 20.0
 """Within this long what was begun is carried through, else left to others, in seconds."""
 
+_EXISTS = "ResourceExistsException"
 _ABSENT = "ResourceNotFoundException"
 _STATE = "InvalidRequestException"
 """The secret is scheduled for deletion, most often."""
-
-
-class _Told(NamedTuple):
-    """
-    What AWS tells of a secret.
-
-    Args:
-        stages: The labels of its versions, by their ids.
-        tags: The keys of its tags.
-        scheduled: Whether it is scheduled for deletion.
-        age: How long ago it was changed, by AWS's own clock, in seconds.
-    """
-
-    stages: dict[str, list[str]]
-    tags: set[str]
-    scheduled: bool
-    age: float
-
-    @property
-    def current(self) -> str:
-        """The id of its current version. Empty if there is none, or no such secret."""
-        return next((each for each, labels in self.stages.items() if _CURRENT in labels), "")
 
 
 class SecretsManagerBackend(AWSBackend):
@@ -151,7 +129,7 @@ class SecretsManagerBackend(AWSBackend):
         keys = [_tag(*mark) for mark in wanted if mark[0] in MARKS]
         for start in range(0, len(keys), _VALUES):
             some = keys[start : start + _VALUES]
-            ids.update(dict.fromkeys(each for each, _ in self._listed(call, "", some)))
+            ids.update(dict.fromkeys(each for each, _ in self._listed(call, some)))
         # What AWS lists may be out of date: what is read decides.
         return [
             record
@@ -208,12 +186,10 @@ class SecretsManagerBackend(AWSBackend):
     def scan(
         self, call: Call, after: str | None, limit: int, *, mark: Mark | None = None
     ) -> list[Record]:
-        ids: Iterable[str] = self._behind(call, "", after or "")
-        if mark is not None:
-            tagged = self._listed(call, "", [_tag(*mark)])
-            ids = sorted(each for each, _ in tagged if each > (after or ""))
-        records = self._read_all(call, ids)
-        found = (each for each in records if each and (not mark or _tag(*mark) in _tags(each)))
+        tag = _tag(*mark) if mark else None
+        listed = self._listed(call, [tag] if tag else ())
+        records = self._read_all(call, (each for each, _ in listed if each > (after or "")))
+        found = (each for each in records if each and (tag is None or tag in _tags(each)))
         return list(islice(found, limit))
 
     @in_time
@@ -222,7 +198,7 @@ class SecretsManagerBackend(AWSBackend):
     ) -> list[Record]:
         places = sorted(
             place
-            for each, keys in self._listed(call, "", [_DUE])
+            for each, keys in self._listed(call, [_DUE])
             for key in keys
             if key.startswith(_DUE)
             and (place := (float(key.removeprefix(_DUE)), each))[0] <= before
@@ -232,39 +208,24 @@ class SecretsManagerBackend(AWSBackend):
         now = zip(places, records, strict=True)
         return list(islice((each for (at, _), each in now if each and each.due_at == at), limit))
 
-    # Lists of ids: AWS may take minutes to know of a tag, and to forget it
-
-    def _behind(self, call: Call, begin: str, start: str) -> Iterator[str]:
+    def _listed(self, call: Call, keys: Sequence[str] = ()) -> list[tuple[str, list[str]]]:
         """
-        Yield the ids that begin so, behind *start*, in order, with a bounded number in memory.
+        Return the ids of secrets with a tag that begins so, in order, and all their tags.
 
-        AWS has no order of names to rely on, but a filter: where there are
-        more names than one page holds, those with each next digit are asked for.
+        AWS may take minutes to know of a tag, and to forget it.
         """
-        if start[: len(begin)] > begin:
-            return
-        page = [each for each, _ in islice(self._listed(call, begin, []), _LISTED + 1)]
-        if len(page) <= _LISTED or len(begin) == WIDTH:
-            yield from sorted(each for each in page if each > start)
-            return
-        for digit in _DIGITS:
-            yield from self._behind(call, begin + digit, start)
-
-    def _listed(
-        self, call: Call, begin: str, keys: Sequence[str]
-    ) -> Iterator[tuple[str, list[str]]]:
-        """Yield the ids that begin so, of secrets with a tag that begins so, with their tags."""
-        filters = [{"Key": "name", "Values": [self._prefix + begin]}]
+        filters = [{"Key": "name", "Values": [self._prefix]}]
         filters += [{"Key": "tag-key", "Values": keys}] if keys else []
+        found: list[tuple[str, list[str]]] = []
         more: dict[str, Any] = {}
         while True:
             answer = call.ask("list_secrets", MaxResults=_LISTED, Filters=filters, **more)
             for each in answer["SecretList"]:
                 last = each["Name"].removeprefix(self._prefix)
                 if _ID.fullmatch(last):
-                    yield last, [tag["Key"] for tag in each.get("Tags", [])]
+                    found.append((last, [tag["Key"] for tag in each.get("Tags", [])]))
             if not answer.get("NextToken"):
-                return
+                return sorted(found)
             more = {"NextToken": answer["NextToken"]}
 
     # One secret
@@ -277,7 +238,7 @@ class SecretsManagerBackend(AWSBackend):
         answer = call.ask(
             "get_secret_value", _ABSENT, _STATE, SecretId=name, VersionStage=_CURRENT
         )
-        if answer.get("refused") == _STATE and not self._told(call, record_id).scheduled:
+        if answer.get("refused") == _STATE and "DeletedDate" not in self._told(call, record_id):
             raise answer["error"]
         return ("", None) if "refused" in answer else self._content(answer, record_id)
 
@@ -285,7 +246,7 @@ class SecretsManagerBackend(AWSBackend):
         """Yield the records with these ids, None for one that is not there."""
         rest = iter(ids)
         while batch := list(islice(rest, _READ)):
-            names = list(dict.fromkeys(self._prefix + each for each in batch))
+            names = list({self._prefix + each for each in batch})
             values: Any = ()
             if len(names) > 1:  # one alone is asked for itself
                 values = call.ask("batch_get_secret_value", SecretIdList=names)["SecretValues"]
@@ -309,56 +270,44 @@ class SecretsManagerBackend(AWSBackend):
     def _text(self, record: Record) -> str:
         return text_of(record, "a secret", _MOST_BYTES)
 
-    def _told(self, call: Call, record_id: str) -> _Told:
+    def _told(self, call: Call, record_id: str) -> dict[str, Any]:
+        """Return what AWS tells of a secret. Empty if it is not there."""
         answer = call.ask("describe_secret", _ABSENT, SecretId=self._prefix + record_id)
-        if "refused" in answer:
-            return _Told({}, set(), scheduled=False, age=0)
-        now = parsedate_to_datetime(answer["ResponseMetadata"]["HTTPHeaders"]["date"])
-        return _Told(
-            answer.get("VersionIdsToStages", {}),
-            {tag["Key"] for tag in answer.get("Tags", [])},
-            answer.get("DeletedDate") is not None,
-            (now - answer["LastChangedDate"]).total_seconds(),
-        )
+        return {} if "refused" in answer else dict(answer)
 
     def _insert(self, call: Call, record: Record) -> None:
         """Make a secret, anew if it was deleted."""
-        name, tags, token = self._prefix + record.id, _tags(record), uuid4().hex
-        text = self._text(record)
+        name, tags, text = self._prefix + record.id, _tags(record), self._text(record)
+        made = {
+            "Name": name,
+            "ClientRequestToken": uuid4().hex,
+            "Description": "A token sealed by tokenkeep, which alone may change it",
+            "SecretString": text,
+            "Tags": _as_tags(tags),
+            **self._key,
+        }
         for _ in call.tries():
-            made = call.ask(
-                "create_secret",
-                "ResourceExistsException",
-                _STATE,
-                Name=name,
-                ClientRequestToken=token,
-                Description="A token sealed by tokenkeep, which alone may change it",
-                SecretString=text,
-                Tags=_as_tags(tags),
-                **self._key,
-            )
-            if "refused" not in made:
+            if "refused" not in call.ask("create_secret", _EXISTS, _STATE, **made):
                 return
             told = self._told(call, record.id)
-            if not told.current:
+            current, scheduled = _current(told), "DeletedDate" in told
+            if not current:
                 continue  # AWS is about to erase it
-            if not told.current.startswith((_DELETED, _ERASED)):
-                if not told.scheduled:
+            if not current.startswith((_DELETED, _ERASED)):
+                if not scheduled:
                     raise call.conflict()
                 raise call.unavailable(
-                    f"the secret {name} was scheduled for deletion outside tokenkeep, which does "
-                    "not undo that",
-                    "To allow this login, restore it: aws secretsmanager restore-secret "
-                    f"--secret-id {name}",
+                    f"the secret {name} was scheduled for deletion outside tokenkeep",
+                    f"To allow this login: aws secretsmanager restore-secret --secret-id {name}",
                 )
-            if told.scheduled and told.current.startswith(_DELETED):
+            if scheduled and current.startswith(_DELETED):
                 free = "refused" not in call.ask("restore_secret", _ABSENT, _STATE, SecretId=name)
             else:
                 # Who deleted it may be about to schedule it, unless that was long ago.
-                free = not told.scheduled and told.age > ABANDONED
+                free = not scheduled and _age(told) > ABANDONED
             if free:
-                added, stale = tags - told.tags, told.tags - tags
-                if self._swap(call, record.id, text, told.current, added=added, stale=stale):
+                had = {each["Key"] for each in told.get("Tags", [])}
+                if self._swap(call, record.id, text, current, added=tags - had, stale=had - tags):
                     return
                 raise call.conflict()
         hint = "Try again in a minute or two"
@@ -376,50 +325,29 @@ class SecretsManagerBackend(AWSBackend):
         stale: Collection[str] = (),
     ) -> bool:
         """
-        Give a secret another value.
+        Give a secret another value, and tags that are added before it and taken away after it.
 
-        Args:
-            call: For it.
-            record_id: Whose secret.
-            text: The value.
-            replaces: AWS's id of the version that has to be the current one.
-            version: AWS's id of the new one. None means a random one.
-            added: What it is to be found by from now on, and was not before.
-            stale: What it is not to be found by any more.
-
-        Returns:
-            False if another version is the current one, or the secret is gone.
+        *replaces* and *version* are AWS's ids of the version that has to be the
+        current one, and of the new one. False: it is not, or the secret is gone.
         """
         name, version = self._prefix + record_id, version or uuid4().hex
-        put = call.ask(
-            "put_secret_value",
-            _ABSENT,
-            _STATE,
-            SecretId=name,
-            ClientRequestToken=version,
-            SecretString=text,
-            VersionStages=[_PENDING],
-        )
-        if "refused" in put:
+        new: dict[str, Any] = {"ClientRequestToken": version, "VersionStages": [_PENDING]}
+        new |= {"SecretId": name, "SecretString": text}
+        if "refused" in call.ask("put_secret_value", _ABSENT, _STATE, **new):
             return False
         if added:  # before it is the current one, so that what can be read can be found
             call.ask("tag_resource", SecretId=name, Tags=_as_tags(added))
-        moved = call.ask(
-            "update_secret_version_stage",
-            "InvalidParameterException",
-            _ABSENT,
-            _STATE,
-            SecretId=name,
-            VersionStage=_CURRENT,
-            RemoveFromVersionId=replaces,
-            MoveToVersionId=version,
-        )
+        move: dict[str, Any] = {"RemoveFromVersionId": replaces, "MoveToVersionId": version}
+        move |= {"SecretId": name, "VersionStage": _CURRENT}
+        late = (_ABSENT, _STATE, "InvalidParameterException")
+        moved = call.ask("update_secret_version_stage", *late, **move)
         if "refused" in moved:
             told = self._told(call, record_id)
-            if told.current == replaces and not told.scheduled:
+            if _current(told) == replaces and "DeletedDate" not in told:
                 raise moved["error"]
             # It was done where the answer was lost and boto3 has asked again.
-            if {_CURRENT, "AWSPREVIOUS"}.isdisjoint(told.stages.get(version, ())):
+            labels = told.get("VersionIdsToStages", {}).get(version, ())
+            if {_CURRENT, "AWSPREVIOUS"}.isdisjoint(labels):
                 return False
         self._untag(call, record_id, stale)
         return True
@@ -428,6 +356,18 @@ class SecretsManagerBackend(AWSBackend):
         if keys:
             name = self._prefix + record_id
             call.ask("untag_resource", _ABSENT, _STATE, SecretId=name, TagKeys=[*keys])
+
+
+def _current(told: dict[str, Any]) -> str:
+    """Return the id of a secret's current version. Empty if there is none."""
+    stages = told.get("VersionIdsToStages", {})
+    return next((each for each, labels in stages.items() if _CURRENT in labels), "")
+
+
+def _age(told: dict[str, Any]) -> float:
+    """Return how long ago a secret was changed, by AWS's own clock, in seconds."""
+    now = parsedate_to_datetime(told["ResponseMetadata"]["HTTPHeaders"]["date"])
+    return float((now - told["LastChangedDate"]).total_seconds())
 
 
 def _tag(field: str, value: object) -> str:
