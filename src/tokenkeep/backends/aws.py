@@ -178,8 +178,12 @@ class AWSBackend(Backend):
             tcp_keepalive=True,
         )
         endpoint = self._given.get("endpoint_url")
-        with suppress(ValueError):  # which quotes it
+        try:
             return session.client(self.service, endpoint_url=endpoint, config=config)
+        except BotoCoreError:
+            raise
+        except ValueError:  # which quotes it, so its context is not ours
+            pass
         raise ConfigurationError(
             "The endpoint_url is no URL",
             hint="Such as https://dynamodb.eu-central-1.amazonaws.com",
