@@ -81,19 +81,13 @@ class Proxy:
             fault = faults.pop(0) if isinstance(faults, list) else faults[-1]
         if callable(fault):
             fault = fault()
-        if fault == COMING:
+        if fault in (COMING, HANGING, DRIPPING):
             handler.close_connection = True
+            if fault == HANGING:
+                time.sleep(30)
+            if fault == DRIPPING:
+                drip(handler)
             return
-        if fault == HANGING:
-            time.sleep(30)
-            return
-        if fault == DRIPPING:
-            handler.send_response(200)
-            handler.send_header("Content-Length", "100000")
-            handler.end_headers()
-            for _ in range(300):
-                handler.wfile.write(b" ")
-                time.sleep(0.1)
         if isinstance(fault, tuple):
             status, answer = fault
             headers, content = {}, json.dumps(answer).encode()
@@ -132,6 +126,15 @@ class Proxy:
             self._server.shutdown()
             thread.join()
             self._server.server_close()
+
+
+def drip(handler):
+    handler.send_response(200)
+    handler.send_header("Content-Length", "100000")
+    handler.end_headers()
+    for _ in range(300):
+        handler.wfile.write(b" ")
+        time.sleep(0.1)
 
 
 def with_options(url, **options):

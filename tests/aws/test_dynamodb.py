@@ -234,16 +234,6 @@ def test_what_a_batch_leaves_out_is_asked_for(watched, proxy, place):
 # Tables
 
 
-def test_a_missing_table(aws):
-    """A table that is not there is named, with how to make it."""
-    backend = open_backend(aws.url("dynamodb").replace("&create=true", ""))
-
-    with pytest.raises(StoreUnavailable, match="create=true") as caught:
-        backend.read(row().id)
-
-    assert backend.describe() in str(caught.value)
-
-
 def test_the_table_that_is_made(backend, client, place, url, proxy):
     """It is paid by request; ``create`` on an existing one only looks."""
     backend.write(row(), replaces=None)

@@ -65,20 +65,6 @@ def test_the_current_version_moves_from_a_named_one(watched, proxy, place, told)
     assert ["AWSPREVIOUS"] == stages[first["ClientRequestToken"]]
 
 
-# moto answers a request without a stage with the old value, where AWS gives the current one.
-def test_every_value_is_the_current_one(watched, proxy):
-    """The stage is named in each request, and what a batch brings is read again if it is old."""
-    watched.write(own(user="u"), replaces=None)
-    changed = own(version="2", user="u")
-    watched.write(changed, replaces=digits("1"))
-    watched.write(own("another"), replaces=None)
-
-    assert changed == watched.read(own().id)
-    assert [changed] == found(watched, "user", "u")
-    assert {changed, own("another")} == set(watched.scan(None, 10))
-    assert {"AWSCURRENT"} == {each["VersionStage"] for each in proxy.sent("GetSecretValue")}
-
-
 @pytest.mark.parametrize(
     ("access", "before", "after"),
     [("a", [], []), ("b", ["TagResource"], ["UntagResource"])],
@@ -302,22 +288,6 @@ def test_two_hosts_make_one(url, names):
     ids = in_processes(save, functools.partial(open_backend, url), 4)
 
     assert (1, 2) == (len(set(ids)), len(names()))
-
-
-def test_processes_learn_the_user(url, backend, names):
-    """A row without a user becomes an alias of its user's, whoever learns of it, and only one."""
-    vault = Vault(backend, KeyRing([bytes(32)]), max_staleness=0.0)
-    known = {"refresh_token": "r", "access_token": "a"}
-    nameless = vault.save_token(Token(**known, **FULL))
-    learn = functools.partial(_save, {**known, "id": nameless.id})
-
-    ids = in_processes(learn, functools.partial(open_backend, url), 4)
-
-    (named,) = vault.get_tokens()
-    assert {named.id} == set(ids)
-    assert ("ana", "r", "a") == (named.user, named.refresh_token, named.access_token)
-    assert named == vault.find_token_by_id(nameless.id)
-    assert 3 == len(names())  # the header, too
 
 
 def test_tags_are_marks_and_times(backend, told):
