@@ -151,18 +151,28 @@ def test_too_large(backend, service):
 
 @pytest.mark.parametrize("fault", [HANGING, DRIPPING])
 def test_the_time_is_over(watched, proxy, service, fault):
-    """However many requests a call takes, and if each byte comes in time; then none is sent."""
+    """However many requests a call takes, and if each byte comes in time."""
     proxy.faults[MAKING[service]] = (fault,)
     began = time.monotonic()
+
     with pytest.raises(StoreUnavailable, match=r"did not answer within 6 s|ReadTimeoutError"):
         watched.write(own(), replaces=None)
+
     assert time.monotonic() - began < 8
 
-    watched.timeout = -1.0
-    sent = len(proxy.requests)
+
+def test_nothing_is_sent_too_late(watched, proxy, service):
+    """When the time is over, no further request is made: nobody would hear of its outcome."""
+    watched.write(own(), replaces=None)
+    watched.timeout = 0.2
+    proxy.faults[READING[service]] = [lambda: time.sleep(0.5)]
+    proxy.requests.clear()
+
     with pytest.raises(StoreUnavailable, match="did not answer within"):
-        watched.read(own().id)
-    assert sent == len(proxy.requests)
+        watched.write(own(version="2"), replaces=digits("1"))
+    time.sleep(1)
+
+    assert [READING[service]] == proxy.operations()
 
 
 def test_a_child_has_its_own_connections(watched, proxy):
