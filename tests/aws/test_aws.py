@@ -13,21 +13,18 @@ import warnings
 
 import pytest
 from aws_proxy import DRIPPING, GOING, HANGING, refusal, with_options
-from aws_records import FULL, found, own
+from aws_records import found, own
 from private_servers.ports import free_port
 from reported import reported
 
 from tokenkeep import (
     ConfigurationError,
-    KeyRing,
     StoreConflict,
     StoreError,
     StoreForeign,
     StoreTampered,
     StoreTooNew,
     StoreUnavailable,
-    Token,
-    Vault,
 )
 from tokenkeep.backends import open_backend
 from tokenkeep.backends.aws import record_of, text_of
@@ -69,15 +66,15 @@ def test_throttled(watched, proxy, service, code):
     assert own(version="2") == watched.read(own().id)
 
 
-def test_a_save_of_unknown_outcome_is_looked_for(watched, proxy, service):
-    """The vault finds out that a login was stored although its answer was lost."""
-    vault = Vault(watched, KeyRing([bytes(32)]))
-    vault.save_token(Token(user="ana", refresh_token="r1", **FULL))
+def test_a_write_without_an_answer(watched, proxy, backend, service):
+    """However often it was tried: it may have been done, and here it was."""
+    watched.write(own(), replaces=None)
     proxy.faults[LATE[service]] = (GOING,)
 
-    saved = vault.save_token(Token(user="ana", refresh_token="r2", **FULL))
+    with pytest.raises(StoreUnavailable):
+        watched.write(own(version="2"), replaces=digits("1"))
 
-    assert ("r2", [saved]) == (saved.refresh_token, vault.get_tokens())
+    assert own(version="2") == backend.read(own().id)
 
 
 @pytest.mark.parametrize("act", ["write", "delete"])
