@@ -160,7 +160,8 @@ def test_what_may_be_a_password(url):
 
 
 @pytest.mark.parametrize(
-    "given", [{"ssl_ca": ""}, {"ssl": {}}, {"ssl": {"ca": " "}}, {"ssl_mode": "\n"}]
+    "given",
+    [{"ssl_ca": ""}, {"ssl": {}}, {"ssl": {"ca": " "}}, {"ssl_mode": "\n"}, {"schema": ""}],
 )
 def test_blank_arguments(given):
     """Nor as an argument, which often comes from an empty variable."""

@@ -87,7 +87,7 @@ def is_encrypted(backend, server):
     """Return whether a connection of a backend is. Redis has a port that takes no other."""
     if server.name == "Redis":
         return True
-    with backend._connections.session() as db:
+    with backend._server.engine.connect() as db:
         return bool(db.exec_driver_sql(CIPHER[server.name]).scalar())
 
 

@@ -25,7 +25,7 @@ from tokenkeep.backends.rows import COLUMNS, from_row, to_row
 from tokenkeep.backends.sql_errors import BUSY, LOST, OLDEST, explain, means, unknown
 from tokenkeep.backends.sql_tables import Schema, Statements, prepare
 from tokenkeep.backends.sql_url import OWN, Target
-from tokenkeep.backends.waiting import begin, within
+from tokenkeep.backends.waiting import within
 from tokenkeep.errors import (
     ConfigurationError,
     StoreConflict,
@@ -362,7 +362,8 @@ class _Server:
             found = within(seconds, answer)
         except TimeoutError:
             call.is_over = True
-            begin(partial(self._give_up, call))
+            with suppress(TimeoutError):
+                within(_CANCEL, partial(self._give_up, call))
             what = f"{self._target.database()} did not answer within {seconds:g} seconds"
             found = unknown(what, call.doing, call.record_id)
         if isinstance(found, TokenKeepError):

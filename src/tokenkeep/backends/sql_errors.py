@@ -86,6 +86,12 @@ class Refusal(NamedTuple):
 
 REFUSALS = (
     Refusal(
+        set(),
+        "^unpack requires|^index out of range|^invalid literal",
+        "it does not answer as MySQL does",
+        "Check host and port",
+    ),
+    Refusal(
         {2061},
         "requested a cleartext password",
         "it asks for the password itself, and has not proven who it is: it was not told",
@@ -100,7 +106,7 @@ REFUSALS = (
     Refusal(
         {1049, "3D000", "3F000"},
         "database .* does not exist",
-        "it has no such database or schema",
+        "it has no such database or schema: {said}",
         "Create it, or name another",
     ),
     Refusal(

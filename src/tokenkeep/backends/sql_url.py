@@ -72,7 +72,7 @@ class Target:
         parsed = _parsed(url)
         self.backend: str = parsed.get_backend_name()
         self.is_mysql: bool = self.backend in {"mysql", "mariadb"}
-        self._check_text(url, parsed, driver or {})
+        self._check_text(url, parsed, {**(driver or {}), **(own or {})})
         parsed = parsed.set(**{n: v for n, v in (place or {}).items() if v is not None})
         options = {name: _option(name, parsed.query.get(name), own or {}) for name in OWN}
         self.table: str = options["table"]
@@ -119,7 +119,7 @@ class Target:
         """Return the risk that somebody poses as the server, if there is one."""
         return exposure(self._hosts, verified=self._verified, hint=self._hint)
 
-    def _check_text(self, url: str, parsed: URL, driver: Mapping[str, Any]) -> None:
+    def _check_text(self, url: str, parsed: URL, given: Mapping[str, Any]) -> None:
         """Refuse what SQLAlchemy would read in silence, though not as it is meant."""
         behind = f"{parsed.host}{parsed.database}"
         if self.backend not in _IN_FILES and ("@" in behind or url.count("@") > 1):
@@ -130,7 +130,7 @@ class Target:
                 "an @ elsewhere is %40, too",
             )
         query = url.rpartition("@")[2].partition("?")[2]
-        for name, value in (*options_of(query, self.backend), *driver.items()):
+        for name, value in (*options_of(query, self.backend), *given.items()):
             refuse_blank(name, value)
 
     def _check(self, given: Mapping[str, Any]) -> None:
@@ -155,7 +155,7 @@ class Target:
     def _placed(self, given: Mapping[str, Any]) -> str:
         if self.backend in _IN_FILES:
             return os.path.realpath(str(self.url.database))
-        host = given.get("unix_socket") or given.get("host") or "localhost"
+        host = given.get("host") or given.get("unix_socket") or "localhost"
         hosts = host.lower() if isinstance(host, str) else ",".join(host)
         port = given.get("port") or _PORTS.get(self.backend)
         name = given.get("database") or given.get("dbname") or given.get("service")
