@@ -49,6 +49,9 @@ def begin(work: Callable[[], _Result]) -> Future[_Result]:
     Raises:
         RuntimeError: No thread can be started for it.
     """
+    global _threads  # noqa: PLW0603 - the one pool of a process
+    if _threads.pid != os.getpid():  # a fork, of Python's or a library's: no thread came along
+        _threads = _Threads()
     return _threads.begin(work)
 
 
@@ -60,6 +63,7 @@ class _Threads:
     """
 
     def __init__(self) -> None:
+        self.pid = os.getpid()
         self._all: set[threading.Thread] = set()
         self._idle: deque[None] = deque()
         self._waiting: SimpleQueue[tuple[Future[Any], Callable[[], Any]]] = SimpleQueue()
@@ -108,13 +112,3 @@ def _work(future: Future[Any], work: Callable[[], Any]) -> None:
 
 
 _threads = _Threads()
-
-
-def _begin_anew() -> None:
-    """In a forked child: the parent's threads are not there."""
-    global _threads  # noqa: PLW0603 - the one pool of a process
-    _threads = _Threads()
-
-
-if hasattr(os, "register_at_fork"):  # not on Windows
-    os.register_at_fork(after_in_child=_begin_anew)

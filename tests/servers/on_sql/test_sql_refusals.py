@@ -186,19 +186,15 @@ def test_two_stores_in_one_database(connect, url):
 
 
 @pytest.mark.parametrize(
-    ("step", "kind", "advice"),
-    [(1, StoreTooNew, "Upgrade tokenkeep"), (-1, StoreForeign, "table=")],
-    ids=["newer", "older"],
+    ("step", "kind"), [(1, StoreTooNew), (-1, StoreForeign)], ids=["newer", "older"]
 )
-def test_tables_of_another_time(connect, url, admin, step, kind, advice):
+def test_tables_of_another_time(connect, url, admin, step, kind):
     """Tables of a newer tokenkeep are refused, and not touched; so are those of an older one."""
     backend = connect(url)
     backend.write(record(), replaces=None)
     admin(f"UPDATE tokenkeep_schema SET version = {VERSION + step}")
 
-    said = refused(lambda: connect(url), kind)
-
-    assert advice in said
+    assert ("Upgrade" if step == 1 else "table=") in refused(lambda: connect(url), kind)
     assert record() == backend.read(ID)
 
 
