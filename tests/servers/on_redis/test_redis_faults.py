@@ -13,7 +13,6 @@ from contextlib import closing
 import pytest
 import redis
 from cases import FIRST, ID, SECOND, digits, mark, record, refused, until, with_port
-from counting_proxy import CountingProxy
 from private_servers import Redis
 from private_servers.skipped import started
 from redis.connection import AbstractConnection
@@ -21,6 +20,7 @@ from redis_keys import assert_consistent, client_of, replica_of
 
 from tokenkeep.backends.redis import RedisBackend
 from tokenkeep.errors import StoreConflict, StoreUnavailable
+from tokenkeep.testing import Proxy
 
 SAVES = 60
 KILLS = 3
@@ -225,7 +225,7 @@ def test_failover(server, url):
     primary = RedisBackend(url)
     with (
         replica_of(server, url) as (other, _),
-        closing(CountingProxy(other.host, other.port)) as name,
+        closing(Proxy(other.host, other.port)) as name,
     ):
         with other.connect() as client:
             client.config_set("requirepass", server.password)
