@@ -325,8 +325,13 @@ class _Server:
         """Do something with a connection of SQLAlchemy's."""
 
         def connected() -> Any:
+            pool = self.engine.pool
             with self.engine.connect() as db:
-                return work(db)
+                try:
+                    return work(db)
+                finally:
+                    if pool is not self.engine.pool:  # closed meanwhile
+                        db.invalidate()
 
         return self._bounded(connected, _OPENING * self._timeout, _Call("CREATE"))
 
@@ -372,10 +377,14 @@ class _Server:
 
     def _patiently(self, call: _Call, patience: float) -> Any:
         reads = again = call.doing == "SELECT"
-        last: Exception
+        last: Exception = TimeoutError()
+        lost = False
         for _ in tries(patience):
             pool = self.engine.pool
             link: Any = pool.connect()
+            if call.is_over:
+                self._give_back(pool, link)
+                break
             call.db = db = link.dbapi_connection
             try:
                 cursor = db.cursor()

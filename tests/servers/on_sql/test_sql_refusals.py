@@ -74,11 +74,14 @@ def test_wrong_password(url, server):
     ):
         assert "refuses this user or password" in refused(opening)
     refused(lambda: open_backend(f"{wrong}?timeout=none"), ConfigurationError)
+    assert "refuses this user" in refused(lambda: open_backend(with_user(url, "nobody")))
 
 
-def test_unknown_user(connect, url):
-    """So is a name that nobody has."""
-    assert "refuses this user" in refused(lambda: connect(with_user(url, "nobody")))
+def test_too_old(connect, url, monkeypatch):
+    """A server that does not know our statements is refused, with the version that does."""
+    monkeypatch.setattr("tokenkeep.backends.sql.OLDEST", {"mariadb": (99,), "postgresql": (99,)})
+
+    assert "is too old" in refused(lambda: connect(url))
 
 
 def test_missing_database(connect, url, user, admin, server):
@@ -174,15 +177,6 @@ def test_a_table_of_somebody_else(connect, url, admin, name, advice):
     assert name in said
     assert advice in said
     assert [("1", "ana")] == [tuple(row) for row in admin(f"SELECT id, user_name FROM {name}")]
-
-
-def test_two_stores_in_one_database(connect, url):
-    """Another table is another store, and says so."""
-    one, two = connect(url), connect(f"{url}?table=second")
-    one.write(record(), replaces=None)
-
-    assert two.read(ID) is None
-    assert one.describe() != two.describe()
 
 
 @pytest.mark.parametrize(
