@@ -64,6 +64,9 @@ _CANCEL = 1.0
 _AUTOCOMMIT = {"mysql", "mariadb", "postgresql", "sqlite"}
 """Where a single statement needs no COMMIT; elsewhere one is sent behind each."""
 
+_LIGHT_CURSORS = {"psycopg", "pymysql"}
+"""Drivers whose cursors hold nothing between two statements, and take a while to make."""
+
 _GARBLED = (struct.error, IndexError, ValueError, RuntimeError)
 """What PyMySQL raises for a server that does not speak as MySQL does, or asks for a package."""
 
@@ -315,6 +318,7 @@ class _Server:
         self._timeout = target.timeout
         self.engine: Engine = engine_of(target)
         self._commits = target.backend not in _AUTOCOMMIT
+        self._keeps_cursors = target.driver in _LIGHT_CURSORS
         module = self.engine.dialect.loaded_dbapi
         self._errors = (module.Error, SQLAlchemyError, OSError, *_GARBLED)
         self._home = [getpid()]
@@ -387,10 +391,13 @@ class _Server:
                 break
             call.db = db = link.dbapi_connection
             try:
-                cursor = db.cursor()
+                cursor = link.info.pop("cursor", None) or db.cursor()
                 cursor.execute(call.sql, call.values)
                 answer = cursor.fetchall() if reads else cursor.rowcount
-                cursor.close()
+                if self._keeps_cursors:
+                    link.info["cursor"] = cursor
+                else:
+                    cursor.close()
                 if self._commits:
                     self.engine.dialect.do_commit(db)
             except self._errors as exc:
