@@ -52,6 +52,9 @@ How long a connection may have been idle and is used without a question, in
 seconds. A ping before each statement would double the round trips.
 """
 
+_TIMES = 2
+"""How many timeouts a call takes at most: for a connection, and for the answer."""
+
 _OPENING = 3
 """How many timeouts opening takes at most: it is some questions, and making the tables."""
 
@@ -96,8 +99,9 @@ class SQLBackend(Backend):
             ``<table>_schema``, holds its version.
         schema: In which schema it is, where the database has such. None means
             the one that new tables of this user go to.
-        timeout: When a call has ended, in seconds; 10 if not given. Opening
-            ends within three times that. A call is one statement; two where a
+        timeout: How long to wait for a connection, and for the answer, in
+            seconds; 10 if not given. A statement ends within twice that, and
+            opening within three times. A call is one statement; two where a
             version is deleted that is not there, and more for many values or
             to `clear`.
         pool_size: How many connections are kept; 5 if not given.
@@ -347,8 +351,9 @@ class _Server:
         since nobody knows whether it was done. What the database undoes
         because others are in the way is tried again, for *patience* seconds.
         """
-        patience = self._timeout / 2 if patience is None else patience
-        return self._bounded(partial(self._patiently, call, patience), self._timeout, call)
+        patience = self._timeout if patience is None else patience
+        seconds = _TIMES * self._timeout
+        return self._bounded(partial(self._patiently, call, patience), seconds, call)
 
     def close(self) -> None:
         """Close what is idle; what is in use is closed when it is given back."""
@@ -444,7 +449,7 @@ class _Server:
         if isinstance(said, PoolTimeout):
             return StoreUnavailable(
                 f"All connections of this process to {target.database()} were in use for "
-                f"{self._timeout / 2:g} seconds",
+                f"{self._timeout:g} seconds",
                 hint="Try again, or raise pool_size",
             )
         if isinstance(said, _UNKNOWN):
@@ -500,7 +505,7 @@ def engine_of(target: Target) -> Engine:
             target.url,
             connect_args=target.connect_args,
             poolclass=QueuePool,
-            pool_timeout=target.timeout / 2,
+            pool_timeout=target.timeout,
             # The one used last is the one that is surely alive.
             pool_use_lifo=True,
             hide_parameters=True,
