@@ -32,6 +32,7 @@ class RawServer:
     def __init__(self, play, *, wrap=None, read=True):
         self.requests = []
         self.connections = 0
+        self._serving = []
         self._play = play
         self._wrap = wrap or (lambda connection: connection)
         self._read = read
@@ -48,7 +49,10 @@ class RawServer:
             except OSError:
                 return
             self.connections += 1
-            threading.Thread(target=self._serve, args=(connection,), daemon=True).start()
+            self._serving.append(
+                threading.Thread(target=self._serve, args=(connection,), daemon=True)
+            )
+            self._serving[-1].start()
 
     def _serve(self, raw):
         # A client that gives up breaks the connection; that is what is tested.
@@ -56,6 +60,12 @@ class RawServer:
             request = read_request(connection) if self._read else b""
             self.requests.append(request)
             self._play(connection, request)
+
+    def expect_left(self, seconds):
+        """Expect that nobody is connected any more: no request goes on once its caller is gone."""
+        for each in self._serving:
+            each.join(seconds)
+            assert not each.is_alive()
 
     def close(self):
         with contextlib.suppress(OSError):

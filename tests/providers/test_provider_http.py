@@ -28,17 +28,6 @@ def post(url, timeout=0.5, **options):
     return post_form(url, Form(**SECRETS), timeout=timeout, **options)
 
 
-def assert_threads_end():
-    """No request goes on once its caller is gone."""
-    for thread in _threads():
-        thread.join(LATE)
-    assert _threads() == []
-
-
-def _threads():
-    return [each for each in threading.enumerate() if each.name == "tokenkeep-request"]
-
-
 OK = b"HTTP/1.1 200 OK\r\n"
 CHUNKED = OK + b"Connection: close\r\nTransfer-Encoding: chunked\r\n\r\n"
 # What comes at once, and what then comes byte by byte.
@@ -73,7 +62,7 @@ def test_slow_server(serve, kind):
 
     assert time.monotonic() - begin < LATE
     assert_error_is_clean(caught.value)
-    assert_threads_end()
+    server.expect_left(LATE)
 
 
 def hang(connection, _request=None):
@@ -100,40 +89,32 @@ def test_slow_name_resolution(serve, monkeypatch):
 
     answered.set()
 
-    assert_threads_end()
+    server.expect_left(LATE)
     assert [b""] * len(server.requests) == server.requests
 
 
-def test_interrupted_caller_leaves_nothing_running(serve, monkeypatch):
+def test_interrupted_caller_leaves_nothing_running(serve):
     """Ctrl-C while waiting ends the request too."""
-    server = serve(hang)
 
-    class Interrupted:
-        def result(self, _timeout):
-            while not server.requests:
-                time.sleep(0.01)
-            raise KeyboardInterrupt
+    def play(connection, _request):
+        os.kill(os.getpid(), signal.SIGINT)
+        hang(connection)
 
-        def set_exception(self, exc):
-            pass
-
-        set_result = set_exception
-
-    monkeypatch.setattr("tokenkeep.providers.http.Future", Interrupted)
+    server = serve(play)
     with pytest.raises(KeyboardInterrupt):
         post(server.url, timeout=60)
 
-    assert_threads_end()
+    server.expect_left(LATE)
 
 
 def test_no_thread_to_be_had(serve, monkeypatch):
     """Where no thread can be started, at exit for one, the error is the usual one."""
     server = serve(response(b"{}"))
 
-    def refuse(_thread):
+    def refuse(_work):
         raise RuntimeError("can't start new thread")
 
-    monkeypatch.setattr(threading.Thread, "start", refuse)
+    monkeypatch.setattr("tokenkeep.providers.http.begin", refuse)
 
     with pytest.raises(ProviderUnavailable, match="no thread"):
         post(server.url)
@@ -150,7 +131,7 @@ def test_tidying_up(serve, monkeypatch, thing, deed, error):
 
     def fail(self, *args):
         real(self, *args)
-        if threading.current_thread() in (threading.main_thread(), *_threads()):
+        if threading.current_thread().name in ("MainThread", "tokenkeep-waiting"):
             raise error
 
     monkeypatch.setattr(thing, deed, fail)
@@ -205,7 +186,6 @@ def test_too_long(serve):
     assert len(post(longest.url, timeout=20).body) == MAX_BODY
     reply = post(longer.url, timeout=20)
     assert ("answered more than 1,000,000 bytes", MAX_BODY) == (reply.fault, len(reply.body))
-    assert_threads_end()
 
 
 @pytest.mark.parametrize(
@@ -396,7 +376,7 @@ def test_header_injection(serve, value):
     assert server.connections == 0
 
 
-STOPPED_TIMEOUT = 3.0
+STOPPED_TIMEOUT = 1.0
 BODY = b'{"access_token": "the only one"}'
 MEANWHILE = {
     "with its length": response(BODY),
@@ -411,7 +391,6 @@ def _ask(url, answers):
         answers.put(post(url, STOPPED_TIMEOUT).body.strip())
     except ProviderUnavailable as exc:
         answers.put(exc.what)
-    assert_threads_end()
 
 
 @pytest.fixture
@@ -437,7 +416,7 @@ def stopped(serve):
             assert asked.wait(60)
             os.kill(process.pid, signal.SIGSTOP)
             release.set()
-            time.sleep(STOPPED_TIMEOUT + 1)
+            time.sleep(STOPPED_TIMEOUT + 0.3)
             os.kill(process.pid, signal.SIGCONT)
             process.join(60)
             assert 0 == process.exitcode
@@ -462,4 +441,4 @@ def test_an_answer_that_came_in_meanwhile_is_read(stopped, kind):
 
 def test_no_answer_came_in_meanwhile(stopped):
     """Without an answer the call ends once the process goes on, and its thread with it."""
-    assert "did not answer within 3 seconds" in stopped(b"")
+    assert "did not answer within 1 seconds" in stopped(b"")
