@@ -15,7 +15,7 @@ from tokenkeep.backends.frames import without_frames
 from tokenkeep.errors import ConfigurationError, KeyMissing, letting_go
 from tokenkeep.providers import Providers, configured, expect_providers
 from tokenkeep.providers.checks import Hidden as _Hidden
-from tokenkeep.providers.checks import check_type
+from tokenkeep.providers.checks import expect
 from tokenkeep.sealing import KEY_BYTES, KeyRing
 from tokenkeep.vault import Vault
 
@@ -81,7 +81,8 @@ def settings(environ: Mapping[str, str] | None = None, *, store: str | None = No
     _expect_known(found, ["store", "provider", "replaced", "zoho", "providers"], str(path))
     with _named(str(path)):
         for name, expected in (("store", "a URL"), ("provider", "the name of a provider")):
-            check_type(name, found.get(name, ""), str, expected=expected)
+            value = found.get(name, "")
+            expect(name, value, expected, so=isinstance(value, str))
         if found.get("replaced") not in (None, "keep", "revoke"):
             raise ConfigurationError("replaced has to be keep or revoke")
     options = _options(found, path)

@@ -18,6 +18,9 @@ SECRETS = {
     "access_token": "1000.access.s3cret",
 }
 
+NEW = {"access_token": "new.access.s3cret", "refresh_token": "new.refresh.s3cret"}
+NOW = 1_700_000_000.0
+
 
 class RawServer:
     """

@@ -170,18 +170,3 @@ def test_nobody_is_asked_for_a_password(authority, tmp_path):
     os.waitpid(pid, 0)
 
     assert re.fullmatch(rb"refused\s*", said)
-
-
-@pytest.mark.parametrize(
-    ("options", "said"),
-    [
-        ({"certificate": 5}, "certificate has to be the path"),
-        ({"certificate": b"x"}, "certificate has to be the path"),
-        ({"certificate": "a.pem", "certificate_key": True}, "certificate_key has to be the path"),
-        ({"certificate_key": "a.key"}, "of no use without certificate"),
-    ],
-)
-def test_bad_options(options, said):
-    """Refused when configured."""
-    with pytest.raises(ConfigurationError, match=said):
-        OAuth2("acme", **options)

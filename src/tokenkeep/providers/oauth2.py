@@ -24,14 +24,9 @@ from tokenkeep.errors import (
 from tokenkeep.providers import answers
 from tokenkeep.providers.address import host_and_port, is_sendable, parse
 from tokenkeep.providers.base import Answer, Place, Profile, Provider
-from tokenkeep.providers.checks import (
-    Hidden,
-    check_choice,
-    check_headers,
-    check_seconds,
-    check_texts,
-    check_type,
-)
+from tokenkeep.providers.checks import Hidden, expect, expect_seconds
+from tokenkeep.providers.checks import headers as checked_headers
+from tokenkeep.providers.checks import texts as checked_texts
 from tokenkeep.providers.connection import Certificate, basic
 from tokenkeep.providers.http import Form, post_form
 
@@ -50,9 +45,11 @@ _OK, _FIRST_NOT_OK = 200, 300
 _BAD_REQUEST, _SERVER_ERROR = 400, 500
 _TOO_MANY_REQUESTS = 429
 
-_AUTHENTICATIONS = ("body", "basic", "basic-raw")
-_GRANTS = ("refresh_token", "client_credentials")
-
+_CHOICES = {
+    "grant": ("refresh_token", "client_credentials"),
+    "client_auth": ("body", "basic", "basic-raw"),
+    "body": ("form", "json"),
+}
 _ASKED = frozenset(
     {"grant_type", "refresh_token", "code", "redirect_uri", "code_verifier", "client_id"}
     | {"client_secret", "token", "token_type_hint"}
@@ -157,24 +154,28 @@ class OAuth2(Provider):
         given = Hidden(parameters=parameters, headers=headers)
         del parameters, headers  # crash reports show the locals of each frame
         self.name = name
-        check_type("name", name, str, expected="a text")
-        for option, url in (("issuer", issuer), ("revocation_endpoint", revocation_endpoint)):
-            if url is not None:
-                check_type(option, url, str, expected="a URL")
-                parse(url)
-        if profile is not None:
-            check_type("profile", profile, Profile, expected="a Profile")
-        check_choice("grant", grant, _GRANTS)
-        check_choice("client_auth", client_auth, _AUTHENTICATIONS)
-        check_choice("body", body, ("form", "json"))
+        path = str | PathLike | None  # type: ignore[type-arg]  # isinstance() takes no others
+        for option, value, kind, expected in (
+            ("name", name, str, "a text"),
+            ("issuer", issuer, str | None, "a URL"),
+            ("revocation_endpoint", revocation_endpoint, str | None, "a URL"),
+            ("profile", profile, Profile | None, "a Profile"),
+            ("errors", errors, Mapping | None, "a table of error codes"),
+            ("certificate", certificate, path, "the path of a PEM file"),
+            ("certificate_key", certificate_key, path, "the path of a PEM file"),
+        ):
+            expect(option, value, expected, so=isinstance(value, kind))
+        for option, chosen in (("grant", grant), ("client_auth", client_auth), ("body", body)):
+            known = _CHOICES[option]
+            expect(option, chosen, " or ".join(known), so=chosen in known)
+        for url in filter(None, (issuer, revocation_endpoint)):
+            parse(url)
         if lifetime is not None:
-            check_seconds("lifetime", lifetime)
-        if errors is not None:
-            check_type("errors", errors, Mapping, expected="a table of error codes")
-        self._parameters = check_texts("parameters", given)
+            expect_seconds("lifetime", lifetime)
+        self._parameters = checked_texts("parameters", given)
         if taken := sorted(_ASKED & self._parameters.keys()):
             raise ConfigurationError(f"parameters can't set {taken[0]}: each call has its own")
-        self._headers = check_headers(given)
+        self._headers = checked_headers(given)
         if "Authorization" in self._headers and client_auth != "body":
             raise ConfigurationError(
                 f"headers can't set Authorization where client_auth is {client_auth}, which does",
@@ -189,9 +190,9 @@ class OAuth2(Provider):
         self._client_auth = client_auth
         self._body: Literal["form", "json"] = body
         self._lifetime = lifetime
-        known = {str(code).lower(): kind for code, kind in self.errors.items()}
-        own = {code: kind for code, kind in known.items() if OAuth2.errors.get(code) is not kind}
-        self._tables = (own | _meanings(errors or {}), known)
+        table = {str(code).lower(): kind for code, kind in self.errors.items()}
+        own = {code: kind for code, kind in table.items() if OAuth2.errors.get(code) is not kind}
+        self._tables = (own | _meanings(errors or {}), table)
         self._certificate = _certificate(certificate, certificate_key)
         self._clock = clock
 
@@ -514,9 +515,6 @@ def _about(token: Token, *, keeps: bool = True) -> Iterator[None]:
 def _certificate(
     file: str | PathLike[str] | None, key: str | PathLike[str] | None
 ) -> Certificate | None:
-    for option, path in (("certificate", file), ("certificate_key", key)):
-        if path is not None:
-            check_type(option, path, str | PathLike, expected="the path of a PEM file")
     if file is not None:
         return Certificate(_path(file), None if key is None else _path(key))
     if key is not None:
