@@ -193,7 +193,10 @@ class OAuth2(Provider):
         table = {str(code).lower(): kind for code, kind in self.errors.items()}
         own = {code: kind for code, kind in table.items() if OAuth2.errors.get(code) is not kind}
         self._tables = (own | _meanings(errors or {}), table)
-        self._certificate = _certificate(certificate, certificate_key)
+        if certificate is None and certificate_key is not None:
+            raise ConfigurationError("certificate_key is of no use without certificate")
+        files = [None if each is None else _path(each) for each in (certificate, certificate_key)]
+        self._certificate = None if files[0] is None else Certificate(files[0], files[1])
         self._clock = clock
 
     def __repr__(self) -> str:
@@ -231,14 +234,11 @@ class OAuth2(Provider):
             if not token.access_token:
                 self._need(token, "refresh_token")
             form = self._revocation_form(token)
-            reply = self._post(self.revocation_endpoint(token), form)
-            error = self._outcome(reply, lambda: self._judge_revocation(reply))
-            if error is not None:
-                raise error
+            self._call(self.revocation_endpoint(token), form, self._judge_revocation)
 
     def answer_in(self, reply: Reply) -> Answer | None:
         """As `Provider.answer_in`, with the options of today."""
-        outcome = self._outcome(reply, lambda: self._judge(reply, _CHECK_CLIENT, None))
+        outcome = self._outcome(reply, lambda reply: self._judge(reply, _CHECK_CLIENT, None))
         return outcome if isinstance(outcome, Answer) else None
 
     def probe(self, issuer: str) -> Reply:
@@ -321,9 +321,18 @@ class OAuth2(Provider):
             raise ConfigurationError(f"A call to {self.name} needs {' and '.join(missing)}")
 
     def _mint(self, token: Token, form: Form, if_rejected: str) -> Answer:
-        reply = self._post(self._token_endpoint(token), form)
         known = token.renewal.lifetime
-        outcome = self._outcome(reply, lambda: self._judge(reply, if_rejected, known))
+        return self._call(
+            self._token_endpoint(token),
+            form,
+            lambda reply: self._judge(reply, if_rejected, known),
+        )
+
+    def _call(
+        self, url: str, form: Form, judge: Callable[[Reply], _Outcome | RenewalError]
+    ) -> _Outcome:
+        """Post a form, and return what *judge* makes of the answer, or raise it."""
+        outcome = self._outcome(self._post(url, form), judge)
         # Raised here, where no local variable holds what the provider answered.
         if isinstance(outcome, RenewalError):
             raise outcome
@@ -412,10 +421,12 @@ class OAuth2(Provider):
             raise TypeError("read_answer has to return a mapping of names")
         return fields, None
 
-    def _outcome(self, reply: Reply, judge: Callable[[], _Outcome]) -> _Outcome | RenewalError:
+    def _outcome(
+        self, reply: Reply, judge: Callable[[Reply], _Outcome | RenewalError]
+    ) -> _Outcome | RenewalError:
         """Judge an answer; one that a subclass can't deal with is not lost, and is named."""
         try:
-            return judge()
+            return judge(reply)
         except Exception as exc:  # noqa: BLE001  # whatever it is: the answer may be the only one
             # Its text may quote the answer.
             wrong = f"{type(self).__name__} can't read: {type(exc).__name__}"
@@ -464,13 +475,10 @@ class OAuth2(Provider):
             hint = if_rejected if issubclass(kind, GrantRejected) else None
             if not self.profile.needs_login:
                 kind, hint = ProviderRefused, _CHECK_ALONE  # a login would help nobody
-            return kind(
-                what, error=code, hint=self.hints.get(code.lower()) or hint or _CHECK_CLIENT
-            )
-        may_hold_one = (
-            if_rejected and _is_ok(reply.status) and answers.may_hold_a_token(reply.body)
-        )
-        if kind is None and may_hold_one and not answers.has_error(fields):
+            hint = self.hints.get(code.lower()) or hint or _CHECK_CLIENT
+            return kind(what, error=code, hint=hint)
+        may_hold_one = _is_ok(reply.status) and answers.may_hold_a_token(reply.body)
+        if if_rejected and may_hold_one and kind is None and not answers.has_error(fields):
             return self._unread(reply, what)
         # Nothing passes that the provider says of the request itself.
         passing = kind is not None or not _BAD_REQUEST <= reply.status < _SERVER_ERROR
@@ -510,16 +518,6 @@ def _about(token: Token, *, keeps: bool = True) -> Iterator[None]:
         if isinstance(exc, ProviderUnavailable) and not keeps:
             exc.unread = None
         raise
-
-
-def _certificate(
-    file: str | PathLike[str] | None, key: str | PathLike[str] | None
-) -> Certificate | None:
-    if file is not None:
-        return Certificate(_path(file), None if key is None else _path(key))
-    if key is not None:
-        raise ConfigurationError("certificate_key is of no use without certificate")
-    return None
 
 
 def _path(given: str | PathLike[str]) -> str:
