@@ -175,10 +175,9 @@ def _new_tls(bundle: str | None) -> ssl.SSLContext:
     and ``SSL_CERT_DIR`` included), or certifi's where the system has none.
     """
     try:
-        if bundle and Path(bundle).is_dir():
-            return ssl.create_default_context(capath=bundle)
         if bundle:
-            return ssl.create_default_context(cafile=bundle)
+            folder = bundle if Path(bundle).is_dir() else None
+            return ssl.create_default_context(capath=folder, cafile=None if folder else bundle)
         context = ssl.create_default_context()
         paths = ssl.get_default_verify_paths()
         if not (paths.cafile or paths.capath or context.cert_store_stats()["x509_ca"]):
