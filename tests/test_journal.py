@@ -387,6 +387,7 @@ def test_folder_can_t_be_made(open_journal, folder):
 def test_a_full_disk_is_not_filled_further(open_journal, folder, monkeypatch):
     """What could not be written whole takes no room away, however often it is tried."""
     journal = open_journal()
+    journal.give_back(journal.prepare(None))  # makes the folder
 
     def full(_):
         raise OSError(errno.ENOSPC, "No space left on device")

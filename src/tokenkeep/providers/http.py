@@ -184,15 +184,18 @@ class _Exchange:
         """Return what comes back; see `post_form`."""
         host = self._address.host
         try:
-            reply = self._wait(begin(self._exchanged))
+            answer = begin(self._exchanged)
+        except RuntimeError:
+            why = "was not asked: no thread can be started"
+            raise ProviderUnavailable(f"{host} {why}", answered=False) from None
+        try:
+            reply = self._wait(answer)
         except TimeoutError:
             fault = f"did not answer within {self._timeout:g} seconds"
         except (OSError, HTTPError, http.client.HTTPException) as exc:
             fault = _fault(exc)
         except ValueError:
             fault = ""
-        except RuntimeError:
-            fault = "was not asked: no thread can be started"
         else:
             return _no_redirect(host, reply)
         finally:
