@@ -488,43 +488,37 @@ def test_longer_than_any_answer(open_journal, folder):
     assert kept == journal.find(BASE)
 
 
-@pytest.mark.parametrize("given", ["state", "state/below", "~/state", " state\r"])
-def test_named_place(tmp_path, monkeypatch, backend, given):
-    """TOKENKEEP_STATE says where a server's journal is, in the environment and as an argument."""
+@pytest.mark.parametrize(
+    ("named", "place"),
+    [
+        ("state", "state/journal/*"),
+        ("state/below", "state/below/journal/*"),
+        ("~/state", "state/journal/*"),
+        (" state\r", "state/journal/*"),
+        (None, "argument/journal/*"),
+        ("sqlite:", "t.db.journal"),
+    ],
+)
+def test_where_it_is(tmp_path, monkeypatch, named, place):
+    """A server's is where TOKENKEEP_STATE says, or an argument; an embedded store's beside it."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.setattr(MemoryBackend, "embedded", False)
-    monkeypatch.setenv("TOKENKEEP_STATE", given)
-    place = tmp_path / given.strip().removeprefix("~/")
+    environ = {"TOKENKEEP_KEYS": tokenkeep.generate_key(), "TOKENKEEP_STATE": named or "unused"}
+    if named in (None, "state/below"):  # the process's own environment
+        monkeypatch.setenv("TOKENKEEP_STATE", environ["TOKENKEEP_STATE"])
+        vault = Vault(MemoryBackend(), RING, state=None if named else tmp_path / "argument")
+    else:
+        url = f"sqlite:///{tmp_path}/t.db" if named == "sqlite:" else "memory:"
+        vault = tokenkeep.open_store(url, environ=environ)
 
-    Vault(backend, RING).journal.put(entry())
-    Vault(backend, RING, state=tmp_path / "argument").journal.put(entry())
-
-    for each in (place, tmp_path / "argument"):
-        (found,) = each.glob("journal/*/*.answer")
-        assert {0o700} == {stat.S_IMODE(above.stat().st_mode) for above in found.parents[:3]}
-
-
-def test_open_store_hands_its_environment_on(tmp_path, monkeypatch):
-    """The place that an environment names is that of the store opened with it."""
-    monkeypatch.setattr(MemoryBackend, "embedded", False)
-    environ = {"TOKENKEEP_KEYS": tokenkeep.generate_key(), "TOKENKEEP_STATE": str(tmp_path)}
-
-    tokenkeep.open_store("memory:", environ=environ).journal.put(entry())
-
-    assert 1 == len([*tmp_path.glob("journal/*/*.answer")])
-
-
-def test_an_embedded_store_has_its_own_beside_it(tmp_path, monkeypatch):
-    """TOKENKEEP_STATE does not concern it: it is on the disk its tokens are on."""
-    monkeypatch.setenv("TOKENKEEP_STATE", str(tmp_path / "state"))
-    environ = {"TOKENKEEP_KEYS": tokenkeep.generate_key()}
-
-    with tokenkeep.open_store(f"sqlite:///{tmp_path}/t.db", environ=environ) as vault:
+    with vault:
         vault.journal.put(entry())
 
-    assert 1 == len([*tmp_path.glob("t.db.journal/*.answer")])
-    assert not (tmp_path / "state").exists()
+    (found,) = tmp_path.glob("**/*.answer")
+    assert [found.parent] == [*tmp_path.glob(place)]
+    folders = [above for above in found.parents if above.is_relative_to(tmp_path)][:-1]
+    assert {0o700} == {stat.S_IMODE(above.stat().st_mode) for above in folders}
 
 
 def test_a_place_that_can_not_be_made(tmp_path, monkeypatch, backend):
