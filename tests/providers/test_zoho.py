@@ -255,32 +255,29 @@ def test_current_user(serve, zgid):
 
 
 @pytest.mark.parametrize(
-    ("users", "org", "error", "text"),
+    ("path", "document", "status", "text"),
     [
-        (
-            ({"code": "OAUTH_SCOPE_MISMATCH", "status": "error"}, "401 No"),
-            ORG,
-            ProviderRefused,
-            r"OAUTH_SCOPE_MISMATCH.*ZohoCRM\.users\.READ",
-        ),
-        (USERS, ({"code": "INVALID_TOKEN"}, "401 No"), ProviderRefused, "INVALID_TOKEN"),
-        (({"code": "<b>s3cret"}, "401 No"), ORG, ProviderRefused, "does not know"),
-        (({"code": "1000_s3cret"}, "401 No"), ORG, ProviderRefused, "an error that"),
-        (({"code": ["s3cret"]}, "401 No"), ORG, ProviderUnavailable, "did not say email"),
-        (("", "204 No Content"), ORG, ProviderUnavailable, "did not say email"),
-        (({"users": []}, "200 OK"), ORG, ProviderUnavailable, "did not say email"),
-        (({"users": ["x"]}, "200 OK"), ORG, ProviderUnavailable, "did not say email"),
-        (({"users": [{"email": None}]}, "200 OK"), ORG, ProviderUnavailable, "email"),
-        (([], "200 OK"), ORG, ProviderUnavailable, "did not say email"),
-        (USERS, ({"org": [{"zgid": True}]}, "200 OK"), ProviderUnavailable, "did not say zgid"),
-        (("<html>", "502 Bad"), ORG, ProviderUnavailable, "no JSON"),
+        ("users", {"code": "OAUTH_SCOPE_MISMATCH"}, "401 No", r"SCOPE_MISMATCH.*users\.READ"),
+        ("org", {"code": "INVALID_TOKEN"}, "401 No", "INVALID_TOKEN"),
+        ("users", {"code": "<b>s3cret"}, "401 No", "an error that tokenkeep does not know"),
+        ("users", {"code": "1000_s3cret"}, "401 No", "an error that tokenkeep does not know"),
+        ("users", {"code": ["s3cret"]}, "401 No", "did not say email"),
+        ("users", "", "204 No Content", "did not say email"),
+        ("users", {"users": []}, "200 OK", "did not say email"),
+        ("users", {"users": ["x"]}, "200 OK", "did not say email"),
+        ("users", {"users": [{"email": None}]}, "200 OK", "did not say email"),
+        ("users", [], "200 OK", "did not say email"),
+        ("org", {"org": [{"zgid": True}]}, "200 OK", "did not say zgid"),
+        ("users", "<html>", "502 Bad", "no JSON"),
     ],
 )
-def test_no_current_user(*, serve, users, org, error, text):
+def test_no_current_user(*, serve, path, document, status, text):
     """A user that can't be named is an error, never half a name."""
-    server = serve(crm(users, org))
+    answers = {"users": USERS, "org": ORG, path: (document, status)}
+    server = serve(crm(answers["users"], answers["org"]))
+    kind = ProviderRefused if "401" in status and "say" not in text else ProviderUnavailable
 
-    with pytest.raises(error, match=text) as caught:
+    with pytest.raises(kind, match=text) as caught:
         current_user(granted(f"http://{server.netloc}"), timeout=20)
 
     assert "s3cret" not in f"{caught.value} {vars(caught.value)}"

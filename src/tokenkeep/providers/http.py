@@ -184,12 +184,7 @@ class _Exchange:
         """Return what comes back; see `post_form`."""
         host = self._address.host
         try:
-            answer = begin(self._exchanged)
-        except RuntimeError:
-            why = "was not asked: no thread can be started"
-            raise ProviderUnavailable(f"{host} {why}", answered=False) from None
-        try:
-            reply = self._wait(answer)
+            reply = self._wait(self._begun())
         except TimeoutError:
             fault = f"did not answer within {self._timeout:g} seconds"
         except (OSError, HTTPError, http.client.HTTPException) as exc:
@@ -214,6 +209,14 @@ class _Exchange:
             "NO_PROXY names hosts to reach without it",
             answered=False,
         )
+
+    def _begun(self) -> Future[Reply]:
+        try:
+            return begin(self._exchanged)
+        except RuntimeError:
+            raise ProviderUnavailable(
+                f"{self._address.host} was not asked: no thread can be started", answered=False
+            ) from None
 
     def _wait(self, answer: Future[Reply]) -> Reply:
         """Wait for the answer; `TimeoutError` where there is none in time."""
