@@ -52,10 +52,9 @@ class RawServer:
             except OSError:
                 return
             self.connections += 1
-            self._serving.append(
-                threading.Thread(target=self._serve, args=(connection,), daemon=True)
-            )
-            self._serving[-1].start()
+            serving = threading.Thread(target=self._serve, args=(connection,), daemon=True)
+            serving.start()
+            self._serving.append(serving)
 
     def _serve(self, raw):
         # A client that gives up breaks the connection; that is what is tested.
@@ -66,6 +65,8 @@ class RawServer:
 
     def expect_left(self, seconds):
         """Expect that nobody is connected any more: no request goes on once its caller is gone."""
+        while len(self._serving) < self.connections:
+            time.sleep(0.01)
         for each in self._serving:
             each.join(seconds)
             assert not each.is_alive()
