@@ -6,7 +6,7 @@ import pytest
 from provider_server import answering, as_json
 
 from tokenkeep import GrantRejected, Keeper, LoginNeeded, ProviderRefused, Token, open_store
-from tokenkeep.providers import Answer, Profile, Provider, Providers
+from tokenkeep.providers import Answer, Provider, Providers
 from tokenkeep.providers.oauth2 import OAuth2
 from tokenkeep.testing import FakeClock, emulator_configuration
 
@@ -216,8 +216,3 @@ def test_zoho_without_an_api_domain(*, zoho, tmp_path, place, known):
         found = keeper.get(user=saved.user, environment="production", data_center=place)
         assert (saved.id, here.api_url) == (found.id, found.api_domain)
         assert zoho.is_active(found.access_token)
-
-
-def test_profile_class():
-    """A provider without habits of its own has those of `Profile`."""
-    assert Profile() == Own().profile

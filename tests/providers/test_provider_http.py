@@ -572,13 +572,7 @@ def stopped(serve):
     return run
 
 
-@pytest.mark.parametrize(
-    "kind",
-    [
-        pytest.param(kind, marks=pytest.mark.slow(part="ci") if number else ())
-        for number, kind in enumerate(MEANWHILE)
-    ],
-)
+@pytest.mark.parametrize("kind", MEANWHILE)
 def test_an_answer_that_came_in_meanwhile_is_read(stopped, kind):
     """A whole answer in the socket's buffer counts, however late the process goes on."""
     assert BODY == stopped(MEANWHILE[kind])
