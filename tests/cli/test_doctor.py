@@ -161,7 +161,7 @@ def test_a_login_that_ends(run, run_json, checks, save, store, since, days, stat
     ("state", "said"),
     [
         (None, "There is no home folder"),
-        ("/dev/null/state", "can't be made"),
+        ("/dev/null/state", "its folder is a file"),
         ("file", "can't be"),
         ("fine", None),
         ("new/below", None),
