@@ -106,30 +106,6 @@ def test_nothing_is_open_after_it_could_not_be_opened(backend, path, busy):
     end()
 
 
-@only_linux
-@on_sqlite
-def test_what_stays_open_is_not_inherited(backend, path, busy, fork):
-    """A child that has a file of the store open all the same says so, and loses nothing."""
-    end = busy()
-    backend.read(record().id)
-    cursor = backend._link.db.cursor()
-    with pytest.raises(sqlite3.OperationalError, match="locked"):
-        cursor.execute("DELETE FROM token")
-    end()
-
-    def work(say):
-        for ask in (lambda: backend.read(record().id), lambda: SQLiteBackend(path)):
-            with pytest.raises(StoreUnavailable, match="inherited"):
-                ask()
-        say("refused")
-
-    assert fork(work).end() == ["refused"]
-    backend.write(record("parent"), replaces=None)
-    del cursor
-    fork(lambda _: SQLiteBackend(path).write(record("child"), replaces=None)).end()
-    all_there(SQLiteBackend, path, ["one", "parent", "child"])
-
-
 def test_fork_after_a_busy_call(backend, kind, busy, fork):
     """A call that met "busy" leaves nothing to a child that would lose its saves."""
     end = busy(kind)
@@ -208,43 +184,6 @@ def hammering(call, count):
             thread.join()
 
 
-def fork_is_waiting(store):
-    """Wait until a fork wants what this thread is inside of."""
-    end = time.monotonic() + 2.0
-    while not isinstance(store._lock, forks._Gate) and time.monotonic() < end:
-        time.sleep(0.001)
-
-
-def test_a_fork_goes_before_the_calls_to_come(fork):
-    """A fork waits for the call under way only; who calls then waits for the fork."""
-    happened, inside = [], threading.Event()
-    store = Store()
-    store._rest = lambda: happened.append("rest")
-
-    def under_way():
-        inside.set()
-        fork_is_waiting(store)
-        happened.append("under way")
-
-    def next_one():
-        time.sleep(0.02)
-        happened.append("next")
-
-    def run():
-        store._alone(under_way)
-        for _ in range(20):
-            store._alone(next_one)
-
-    thread = threading.Thread(target=run)
-    thread.start()
-    assert inside.wait(LONG)
-    fork(lambda _: store.call(0.0)).end()
-    thread.join()
-
-    assert happened[:2] == ["under way", "rest"]
-    assert happened.count("next") == 20
-
-
 def test_a_fork_is_not_starved(fork):
     """However many threads call without a pause, a fork is made soon."""
     store = Store()
@@ -253,7 +192,7 @@ def test_a_fork_is_not_starved(fork):
         for _ in range(10):
             fork(lambda _: store.call(0.0)).end()
 
-        assert time.monotonic() - start < forks._PATIENCE / 2
+        assert time.monotonic() - start < forks.PATIENCE / 2
 
 
 @pytest.mark.parametrize("kind", [SQLiteBackend, FileBackend, MemoryBackend])
@@ -274,28 +213,9 @@ def test_forks_beside_threads_that_save(kind, path, fork):
         took = time.monotonic() - start
     names += [] if kind is MemoryBackend else children
 
-    assert took < forks._PATIENCE / 2
+    assert took < forks.PATIENCE / 2
     assert {each.id for each in backend.scan(None, 10_000)} == {record(n).id for n in names}
     backend.close()
-
-
-def test_a_thread_inside_may_call_another_store(fork):
-    """A fork does not wait for somebody who waits for the fork."""
-    outer, inner, inside = Store(), Store(), threading.Event()
-
-    def call():
-        inside.set()
-        fork_is_waiting(inner)
-        inner.call(0.0)
-
-    thread = threading.Thread(target=lambda: outer._alone(call))
-    thread.start()
-    assert inside.wait(LONG)
-    start = time.monotonic()
-    fork(lambda _: outer.call(0.0)).end()
-    thread.join()
-
-    assert time.monotonic() - start < forks._PATIENCE / 2
 
 
 # Signal handlers that raise while the process forks

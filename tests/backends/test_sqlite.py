@@ -14,7 +14,7 @@ from itertools import islice
 
 import pytest
 
-from tokenkeep.backends import sqlite_database
+from tokenkeep.backends import sqlite
 from tokenkeep.backends.base import FOUND_BY, MARKS
 from tokenkeep.backends.rows import COLUMNS
 from tokenkeep.backends.sqlite import SQLiteBackend
@@ -103,14 +103,14 @@ def test_busy_while_it_is_made(path, monkeypatch):
     busy = sqlite3.OperationalError("database is locked")
     busy.sqlite_errorcode = sqlite3.SQLITE_BUSY
     answers = [busy, busy]
-    prepare = sqlite_database._prepare
+    prepare = sqlite._prepare
 
     def prepare_later(db, path):
         if answers:
             raise answers.pop()
         prepare(db, path)
 
-    monkeypatch.setattr(sqlite_database, "_prepare", prepare_later)
+    monkeypatch.setattr(sqlite, "_prepare", prepare_later)
 
     backend = SQLiteBackend(path)
 
@@ -164,10 +164,7 @@ def test_replaced_on_purpose(backend, path):
 
 @pytest.mark.usefixtures("replaced")
 def test_replaced_is_noticed_by_revision(backend):
-    """A reader that only asks for the revision notices, too, if not at once."""
-    backend.revision()
-    backend._look_at = 0.0
-
+    """A reader that only asks for the revision notices, too."""
     with pytest.raises(StoreUnavailable, match="deleted or replaced"):
         backend.revision()
 
