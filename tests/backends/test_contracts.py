@@ -129,8 +129,6 @@ class TestSecretsManager(SharedBackendContract):
 
         assert backend.read(record().id) == record(last_used_at=3.0)
 
-    test_touch_never_goes_back = None
-
     def test_touch_does_not_disturb_a_write(self, connect):
         """The time that was first stored stays."""
         mine, yours = connect(), connect()

@@ -13,9 +13,8 @@ import pytest
 
 from tokenkeep.backends import private_file
 from tokenkeep.backends.file import FileBackend
-from tokenkeep.backends.memory import MemoryBackend
+from tokenkeep.backends.memory import MemoryBackend, Table
 from tokenkeep.backends.sqlite import SQLiteBackend
-from tokenkeep.backends.memory import Table
 from tokenkeep.errors import StoreUnavailable
 from tokenkeep.testing._contract_workers import again, digits, record
 

@@ -36,7 +36,6 @@ from tokenkeep.testing import _contract_workers as workers
 from tokenkeep.testing._backend_fixtures import in_fork, interrupted_after
 from tokenkeep.testing._contract_workers import again, digits, in_processes, record
 from tokenkeep.testing._records_contract import NEW, ONE, RecordsContract
-from tokenkeep.testing._search_contract import SearchContract
 from tokenkeep.testing._store_fixtures import HARD_TEXTS
 from tokenkeep.testing.revision_contract import RevisionContract
 from tokenkeep.token import Token
@@ -51,7 +50,7 @@ if TYPE_CHECKING:
 __all__ = ["BackendContract", "SharedBackendContract"]
 
 
-class BackendContract(RecordsContract, SearchContract):
+class BackendContract(RecordsContract):
     """The promises of `Backend`, among threads and several openings of one store."""
 
     def test_close_and_go_on(self, connect: Factory) -> None:
