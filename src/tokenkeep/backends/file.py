@@ -53,10 +53,6 @@ _OPEN = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
 """Without waiting, should the path be a pipe."""
 
 
-_AFRESH = 3
-"""How often a save starts over at once if its lock file is replaced, then after a pause."""
-
-
 class _Replaced(Exception):
     """The lock that is held is not the one that others will take."""
 
@@ -259,14 +255,9 @@ class FileBackend(ForkSafe, Backend):
 
     def _locked(self, work: Callable[[], _Result], timeout: float) -> _Result:
         for _ in tries(timeout):
-            for _ in range(_AFRESH):
-                try:
-                    done = self._alone(lambda: self._if_free(work))
-                except _Replaced:
-                    continue
-                if done:
+            with suppress(_Replaced):
+                if done := self._alone(lambda: self._if_free(work)):
                     return done[0]
-                break
         raise private_file.busy(self._path, timeout)
 
     def _if_free(self, work: Callable[[], _Result]) -> tuple[_Result] | None:
