@@ -23,6 +23,7 @@ from functools import cache
 from operator import attrgetter
 from os import getpid
 from pathlib import Path
+from time import monotonic
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from tokenkeep.backends import private_file
@@ -157,6 +158,7 @@ class SQLiteBackend(ForkSafe, Backend):
         self._commits = 0
         self._pid = 0
         self._file: _File | None = None
+        self._look_at = 0.0
         self._patiently(lambda: self._ready(make=make))
 
     @classmethod
@@ -287,7 +289,10 @@ class SQLiteBackend(ForkSafe, Backend):
         return self._execute(sql, values).fetchall()
 
     def _revision(self) -> tuple[int, int]:
-        self._ready()
+        # Whether it is still the same file costs more than the rest: once a second.
+        if self._pid != getpid() or self._look_at <= monotonic():
+            self._ready()
+            self._look_at = monotonic() + 1.0
         # Changes with the commits of other connections, not with our own.
         return self._execute("PRAGMA data_version").fetchone()[0], self._commits
 
