@@ -100,6 +100,7 @@ def test_memory_is_copied(make, fork):
         backend.write(record("child"), replaces=None)
         backend.revision()
         assert {each.id for each in backend.scan(None, 10)} == ids_of("both", "child")
+        make().write(record("another"), replaces=None)
 
     fork(work).end()
 

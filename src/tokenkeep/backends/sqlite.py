@@ -490,7 +490,7 @@ class _Link:
                 or this process has a connection to it that it did not open.
         """
         for pid, other, _ in list(_opened.values()):
-            if pid != getpid() and other == file:
+            if file is not None and pid != getpid() and other == file:
                 raise _inherited(path, pid)
         self._pid = getpid()
         self.db = sqlite3.connect(
