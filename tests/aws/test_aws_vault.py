@@ -54,10 +54,6 @@ class TestIdsOfOwners(StoreFixtures):
 class TestSecretsManager(TestIdsOfOwners, StoreContract, SharedSwapContract):
     """The others hold as they are."""
 
-    @pytest.mark.parametrize("text", SHORT_TEXTS, ids=range(len(SHORT_TEXTS)))
-    def test_any_text(self, store, text):
-        super().test_any_text(store, text)
-
-    def test_users_never_mix(self, store, monkeypatch):
+    @pytest.fixture(autouse=True)
+    def short_texts(self, monkeypatch):
         monkeypatch.setattr(store_contract, "HARD_TEXTS", SHORT_TEXTS)
-        super().test_users_never_mix(store)
