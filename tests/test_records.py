@@ -51,7 +51,6 @@ TOKEN = Token(
         to_revoke=(("refresh_token", "the-token-to-revoke"),),
         replaced=(("access_token", "the-token-that-was-replaced"),),
         past=("0123", "4567!"),
-        took=("a" * 32,),
         given=True,
     ),
     **SECRETS,

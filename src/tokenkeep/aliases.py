@@ -29,9 +29,6 @@ if TYPE_CHECKING:
 _LONGEST = 4
 """How many aliases may lead from one to the next: a caller's id, a row that was nameless."""
 
-_REMEMBERED = 16
-"""How many of the aliases whose login went into a row it remembers."""
-
 
 class Aliases:
     """Follow, make and finish aliases; *habits_of* as of a `Saver`."""
@@ -56,7 +53,7 @@ class Aliases:
                 return None
             if kept.carries is not None:
                 self.finish(kept)
-            kept = self._rows.read(kept.to.removeprefix("tk_"))
+            kept = self._rows.read(records.record_id(kept.to))
         return None  # a circle: no row is in it
 
     def move(self, source: Token, carried: Token, to: str, seen: Token | None) -> None:
@@ -70,7 +67,7 @@ class Aliases:
             StoreConflict: *source* was written meanwhile; nothing is changed.
         """
         alias = Alias(
-            id=str(source.id).removeprefix("tk_"),
+            id=records.record_id(source.id),
             version="",
             owner=str(source.owner),
             to=to,
@@ -132,44 +129,32 @@ class Aliases:
         return found + [each for one in found for each in self.of(records.token_id(one.id))]
 
     def _finish(self, alias: Alias, carried: Token) -> None:
-        there = self._rows.read(alias.to.removeprefix("tk_"))
+        there = self._rows.read(records.record_id(alias.to))
         # A row may have become an alias since, but what was deleted is seen as it is.
         row = self.lead(there) if isinstance(there, Alias) else there
-        if not isinstance(row, Token) or row.ended:
-            if alias.seen_status is not None or isinstance(there, Alias):
-                self._end(alias, carried)
-                return
-            owner = self._rows.owner(carried)
-            made = carried.but(id=alias.to, owner=owner).with_renewal(took=(alias.id,))
-            self._rows.put(made, replaces=None)
-        else:
+        if isinstance(row, Token) and not row.ended:
             joined = self._joined(alias, carried, row)
             if joined is not row:
                 self._rows.put(joined, replaces=row.version)
+        elif alias.seen_status is None and not isinstance(there, Alias):
+            made = carried.but(id=alias.to, owner=self._rows.owner(carried))
+            self._rows.put(made, replaces=None)
+        else:  # deleted meanwhile: what is left of its login is to be revoked
+            ended = saving.died(carried, Status.REVOKED, self._clock.now())
+            ended = ended.but(id=records.token_id(alias.id), owner=alias.owner, ended=True)
+            self._rows.put(ended, replaces=alias.version)
+            return
         self._rows.put(replace(alias, carries=None, at=self._clock.now()), replaces=alias.version)
 
     def _joined(self, alias: Alias, carried: Token, row: Token) -> Token:
         """Return a row with what an alias carries: as its login, or as one that came too late."""
-        took = row.renewal.took
-        if alias.id in took:
-            return row
-        habits = self._habits_of(row)
-        mine = carried.refresh_token
-        if mine is not None and saving.is_older(row, mine):
-            # It went on from there; what it had to see to goes along.
-            earlier = (*carried.renewal.to_revoke, *carried.renewal.replaced)
-            row = saving.superseded(row, earlier, habits=habits)
-            return row.with_renewal(took=(*took, alias.id)[-_REMEMBERED:])
-        is_as_seen = row.renewal.login == alias.seen_login
+        mine, habits = carried.renewal, self._habits_of(row)
+        is_older = bool(carried.refresh_token) and saving.is_older(row, str(carried.refresh_token))
         revoked_since = row.status is Status.REVOKED and alias.seen_status is not Status.REVOKED
-        if is_as_seen and not revoked_since:
-            joined = saving.taken(row, carried, habits=habits)
-        else:
-            joined = saving.superseded(row, saving.all_secrets_of(carried), habits=habits)
-        return joined.with_renewal(took=(*took, alias.id)[-_REMEMBERED:])
-
-    def _end(self, alias: Alias, carried: Token) -> None:
-        """Turn an alias whose row was deleted into what is left to revoke of its login."""
-        ended = saving.died(carried, Status.REVOKED, self._clock.now())
-        ended = ended.but(id=records.token_id(alias.id), owner=alias.owner, ended=True)
-        self._rows.put(ended, replaces=alias.version)
+        if row.renewal.login == alias.seen_login and not revoked_since and not is_older:
+            return saving.taken(row, carried, habits=habits)
+        if row.renewal.login == mine.login:
+            return row  # it has gone in, and whoever let it in was not done
+        # From an older one the row went on; what that had to see to goes along.
+        late = (*mine.to_revoke, *mine.replaced) if is_older else saving.all_secrets_of(carried)
+        return saving.superseded(row, late, habits=habits)

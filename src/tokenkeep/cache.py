@@ -6,65 +6,73 @@ from collections import OrderedDict
 from threading import RLock
 from typing import TYPE_CHECKING, NamedTuple
 
+from tokenkeep.backends.forks import renew_in_child
+
 if TYPE_CHECKING:
-    from collections.abc import Hashable
+    from collections.abc import Callable, Hashable
 
     from tokenkeep.token import Token
 
+_UNSEEN = object()
+"""A revision that no store has: what was written here may have been written over."""
 
-class Entry(NamedTuple):
-    """
-    A token as it was at one revision of the backend's, and `Cache.mark`, both asked before it was
-    read, at *read_at* on the monotonic clock, in seconds.
-    """
 
+class _Entry(NamedTuple):
     token: Token
     revision: Hashable | None
     read_at: float
-    mark: int = 0
+    mark: int
 
 
 class Cache:
     """
-    The *size* tokens used last; 0 keeps none. *max_staleness*, in seconds, is for stores without a
-    revision: that long a token is handed out without asking them again.
+    The *size* tokens used last; 0 keeps none.
+
+    *revision* is the backend's. For one without, *max_staleness* is how long a token is
+    handed out without asking again, in seconds on the clock *monotonic*.
     """
 
-    def __init__(self, size: int, max_staleness: float) -> None:
+    def __init__(
+        self,
+        revision: Callable[[], Hashable | None],
+        monotonic: Callable[[], float],
+        *,
+        size: int,
+        max_staleness: float,
+    ) -> None:
+        self._revision = revision
+        self._monotonic = monotonic
         self._size = size
         self._max_staleness = max_staleness
-        self._entries: OrderedDict[Hashable, Entry] = OrderedDict()
+        self._entries: OrderedDict[Hashable, _Entry] = OrderedDict()
         self._written: dict[str, int] = {}
-        self._cleared = 0
-        self.mark: int = 0
-        """Grows with each write of this process; read before the token it vouches for."""
-        # Re-entrant: a signal handler may ask for a token in the midst of this.
-        self._lock = RLock()
+        self._cleared = self._mark = 0
+        self.renew_locks()
+        renew_in_child(self)
 
-    def get(self, key: Hashable, revision: Hashable | None, now: float) -> Token | None:
-        """Return the token put under *key*. None if it may have changed since."""
+    def recall(self, key: Hashable, read: Callable[[], Token | None]) -> Token | None:
+        """Return what was read before, if nothing was written since; else read it now."""
+        # All three before it is read: they vouch for it.
+        revision, mark, now = self._revision(), self._mark, self._monotonic()
         entry = self._entries.get(key)
-        if entry is None or entry.revision != revision:
-            return None
-        if revision is None and (
-            now - entry.read_at >= self._max_staleness
-            or entry.mark < self._written.get(str(entry.token.id), self._cleared)
-        ):
-            return None
-        return entry.token
+        if entry is not None and entry.revision == revision:
+            written = self._written.get(str(entry.token.id), self._cleared)
+            is_fresh = now - entry.read_at < self._max_staleness and entry.mark >= written
+            if is_fresh or revision is not None:
+                return entry.token
+        token = read()
+        if token is not None:
+            self._put(key, _Entry(token, revision, now, mark))
+        return token
 
-    def last(self, key: Hashable) -> Token | None:
-        """Return the token last seen under *key*, however old. None if it is not kept."""
-        entry = self._entries.get(key)
+    def last(self, token_id: str) -> Token | None:
+        """Return the token last seen with an id, however old. None if it is not kept."""
+        entry = self._entries.get(("id", token_id))
         return entry.token if entry else None
 
-    def put(self, key: Hashable, entry: Entry) -> None:
-        """Keep a token, and drop the one kept longest if there are too many."""
-        with self._lock:
-            self._entries.pop(key, None)
-            self._entries[key] = entry
-            while len(self._entries) > self._size:
-                self._entries.popitem(last=False)
+    def note(self, token: Token) -> None:
+        """Keep what was just written for the next save; no reader is given it unasked."""
+        self._put(("id", token.id), _Entry(token, _UNSEEN, 0.0, 0))
 
     def wrote(self, token_id: str) -> None:
         """
@@ -75,21 +83,26 @@ class Cache:
         """
         with self._lock:
             if len(self._written) >= self._size:
-                self._forget()
-            self.mark += 1
-            self._written[token_id] = self.mark
+                self.clear()
+            self._mark += 1
+            self._written[token_id] = self._mark
 
     def clear(self) -> None:
         """Forget everything, what is being read now too."""
         with self._lock:
-            self._forget()
-
-    def _forget(self) -> None:
-        self.mark += 1
-        self._cleared = self.mark
-        self._written.clear()
-        self._entries.clear()
+            self._mark += 1
+            self._cleared = self._mark
+            self._written.clear()
+            self._entries.clear()
 
     def renew_locks(self) -> None:
         """Start with a new lock: another thread of the parent may hold the old one."""
+        # Re-entrant: a signal handler may ask for a token in the midst of this.
         self._lock = RLock()
+
+    def _put(self, key: Hashable, entry: _Entry) -> None:
+        with self._lock:
+            self._entries.pop(key, None)
+            self._entries[key] = entry
+            while len(self._entries) > self._size:
+                self._entries.popitem(last=False)

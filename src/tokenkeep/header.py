@@ -69,19 +69,25 @@ class Header:
     def keys(self) -> DataKeys:
         """The store's keys. Until it is made, some that nothing is found by or sealed under."""
         if self._record is None:
-            self._find()
+            self.look()
         return self._keys
 
     @property
     def is_made(self) -> bool:
-        """Whether the store is there, made by whatever process."""
-        return self._record is not None or self._find()
+        """Whether the store is there, made by whatever process meanwhile."""
+        if self._record is None:
+            self.look()
+        return self._record is not None
 
     def make(self) -> None:
-        """Make it, unless it is there."""
+        """Make it, unless it is there, or another process just did."""
+        if self.is_made:
+            return
+        expect_new(self._backend)
+        with suppress(StoreConflict):
+            self._backend.write(_record(_new(), self._source), replaces=None)
         if not self.is_made:
-            expect_new(self._backend)
-            self._take(self._made())
+            raise self._gone("The store's own record was deleted as it was made")
 
     @property
     def wrapped_under(self) -> str:
@@ -107,21 +113,23 @@ class Header:
 
     def expect(self, record: Record | None) -> None:
         """Make sure that a header just read, if any was, is this store's; see `expect_there`."""
-        if self._record is None:
-            if record is not None:
-                self._take(record)
-            return
+        was = self._record
         if record is None:
-            raise self._gone("The store's own record is gone")
-        if record.version != self._record.version:
+            if was is not None:
+                raise self._gone("The store's own record is gone")
+            return
+        if was is None or record.version != was.version:
             try:
-                keys = _opened(record, self._source)
+                keys = _keys_in(_plain(record, self._source))
             except KeyMissing as exc:
-                exc.what = f"The store's header was changed meanwhile. {exc.what}"
+                said = f"{exc.what}, for {self._backend.describe()}"
+                exc.what = (
+                    said if was is None else f"The store's header was changed meanwhile. {said}"
+                )
                 raise
-            if keys.store_id != self._keys.store_id:
+            if was is not None and keys.store_id != self._keys.store_id:
                 raise self._gone("There is another store by now")
-            if not {*self._keys.numbers} <= {*keys.numbers}:
+            if was is not None and not {*self._keys.numbers} <= {*keys.numbers}:
                 raise self._gone("The store's own record is an older one than it was")
             self._record, self._keys = record, keys
         self._looked = self._monotonic()
@@ -146,37 +154,13 @@ class Header:
     def _rewrite(self, plain: _Plain) -> None:
         record = _record(plain, self._source)
         self._backend.write(record, replaces=self._there().version)
-        self._record, self._keys = record, _opened(record, self._source)
+        self._record, self._keys = record, _keys_in(plain)
 
     def _there(self) -> Record:
         """Return the header, made if there is none."""
         self.make()
         assert self._record is not None  # noqa: S101  # for the type checker
         return self._record
-
-    def _find(self) -> bool:
-        """Look whether the store was made meanwhile."""
-        record = self._backend.read(HEADER)
-        if record is not None:
-            self._take(record)
-        return record is not None
-
-    def _take(self, record: Record) -> None:
-        try:
-            self._keys = _opened(record, self._source)
-        except KeyMissing as exc:
-            exc.what = f"{exc.what}, for {self._backend.describe()}"
-            raise
-        self._record, self._looked = record, self._monotonic()
-
-    def _made(self) -> Record:
-        """Insert a new header, unless another process just did."""
-        with suppress(StoreConflict):
-            self._backend.write(_record(_new(), self._source), replaces=None)
-        found = self._backend.read(HEADER)
-        if found is None:
-            raise self._gone("The store's own record was deleted as it was made")
-        return found
 
     def _gone(self, what: str) -> StoreUnavailable:
         return StoreUnavailable(
@@ -221,10 +205,6 @@ def _new() -> _Plain:
         keys={"1": _text(os.urandom(KEY_BYTES))},
         index=_text(os.urandom(KEY_BYTES)),
     )
-
-
-def _opened(record: Record, source: KeySource) -> DataKeys:
-    return _keys_in(_plain(record, source))
 
 
 def _keys_in(plain: _Plain) -> DataKeys:

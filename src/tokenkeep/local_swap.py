@@ -7,29 +7,16 @@ import threading
 from contextlib import contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING
-from weakref import WeakValueDictionary
 
-from tokenkeep.backends.forks import ForkSafe, reentered, renew_in_child
+from tokenkeep.backends.forks import reentered, renew_in_child
 from tokenkeep.errors import StoreConflict, StoreError
-from tokenkeep.lookup import credentials, digest_of
+from tokenkeep.lookup import digest_of, first_login_of
 from tokenkeep.saving import cleaned, has_other_tokens
 from tokenkeep.store import Store, TokenStore
 from tokenkeep.token import Claim, Renewal, Status, Token
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-
-class _Made(ForkSafe):
-    """The `LocalSwap` of each store that has one."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self._of: WeakValueDictionary[int, LocalSwap] = WeakValueDictionary()
-
-    def of(self, store: TokenStore) -> LocalSwap:
-        """Return the one of a store, made if there is none."""
-        return self._alone(lambda: self._of.setdefault(id(store), LocalSwap(store)))
+    from collections.abc import Iterator, Mapping
 
 
 def complete(store: TokenStore) -> Store:
@@ -44,7 +31,11 @@ def complete(store: TokenStore) -> Store:
             f"A store belongs here, as tokenkeep.open_store() returns it, or another "
             f"tokenkeep.TokenStore, not a {type(store).__name__}"
         )
-    return store if isinstance(store, Store) else _made.of(store)
+    if isinstance(store, Store):
+        return store
+    # Kept by the store itself: all keepers of it share one.
+    shared: LocalSwap = vars(store).setdefault("_local_swap", LocalSwap(store))
+    return shared
 
 
 class LocalSwap(Store):
@@ -65,6 +56,7 @@ class LocalSwap(Store):
         self._swaps = type(store).swap is not TokenStore.swap
         self._renewals: dict[str, tuple[str, Renewal]] = {}
         self._leases: dict[str, tuple[str, Claim]] = {}
+        self._logins: dict[str, tuple[Mapping[str, str], Claim]] = {}
         self.renew_locks()
         renew_in_child(self)
 
@@ -97,22 +89,22 @@ class LocalSwap(Store):
             if token.version is not None:
                 stored = self.find_token_by_id(str(token.id))
                 is_same = stored is not None and stored.version == token.version
-                if stored is None or not (is_same or not has_other_tokens(token, stored)):
+                if stored is None or (not is_same and has_other_tokens(token, stored)):
                     raise _changed_meanwhile(token)
             return self._versioned(self._store.save_token(token.but(version=None)))
 
-    def delete_token(self, token_id: str, version: str | None = None) -> None:
-        """See `TokenStore.delete_token`; and `delete_version`."""
+    def delete_token(self, token_id: str) -> None:
+        """See `TokenStore.delete_token`."""
+        self.delete_version(token_id, None)
+
+    def delete_version(self, token_id: str, version: str | None) -> None:
+        """As `Store.delete_version`; versions are as this process knows them, None is any."""
         with self._alone():
             stored = None if version is None else self.find_token_by_id(token_id)
             if stored is not None and stored.version != version:
                 raise _changed_meanwhile(stored)
             self._store.delete_token(token_id)
             self._renewals.pop(token_id, None)
-
-    def delete_version(self, token_id: str, version: str) -> None:
-        """As `Store.delete_version`; versions are as this process knows them."""
-        self.delete_token(token_id, version)
 
     def delete_tokens(self) -> None:
         """See `TokenStore.delete_tokens`."""
@@ -159,20 +151,34 @@ class LocalSwap(Store):
 
     def lease(self, token: Token, claim: Claim) -> tuple[str, Claim]:
         """See `Store.lease`; among the threads of this process."""
-        return self._leases.setdefault(_lease(token), (secrets.token_hex(16), claim))
+        return self._leases.setdefault(
+            digest_of(first_login_of(token)), (secrets.token_hex(16), claim)
+        )
 
     def release(self, token: Token, version: str) -> None:
         """See `Store.release`."""
         with self._alone():
-            held = self._leases.get(_lease(token))
+            held = self._leases.get(digest_of(first_login_of(token)))
             if held is not None and held[0] != version:
                 raise StoreConflict("Somebody else is logging in by now", user=token.user)
-            self._leases.pop(_lease(token), None)
+            self._leases.pop(digest_of(first_login_of(token)), None)
+
+    def keep_login(self, name: str, login: Mapping[str, str], claim: Claim) -> None:
+        """See `Store.keep_login`; for this process."""
+        for each, (_, kept) in list(self._logins.items()):
+            if kept.taken_at + kept.length < claim.taken_at:
+                self._logins.pop(each, None)
+        self._logins[digest_of(name)] = login, claim
+
+    def take_login(self, name: str) -> Mapping[str, str] | None:
+        """See `Store.take_login`."""
+        return self._logins.pop(digest_of(name), (None, None))[0]
 
     def close(self) -> None:
         """See `TokenStore.close`; what is known of renewals is forgotten."""
         self._renewals.clear()
         self._leases.clear()
+        self._logins.clear()
         self._store.close()
 
     def renew_locks(self) -> None:
@@ -199,14 +205,13 @@ class LocalSwap(Store):
             StoreConflict: Another process wrote the token meanwhile.
             StoreError: The store drops what it is given.
         """
-        if token.status is Status.OK:
-            names = ["access_token", "refresh_token"]
-        else:
+        names = ["access_token", "refresh_token"]
+        if token.status is not Status.OK:
             names = ["status"]
             # A store may well answer with what it was given and not have written it.
-            kept = self._store.find_token_by_id(str(token.id))
-            if kept is not None and kept.refresh_token == token.refresh_token:
-                saved = kept if saved.status is token.status else saved
+            kept = self._store.find_token_by_id(str(token.id)) or saved
+            if (kept.refresh_token, saved.status) == (token.refresh_token, token.status):
+                saved = kept
         if saved.status not in (Status.OK, token.status):
             raise _changed_meanwhile(token)
         for name in names:
@@ -246,12 +251,3 @@ def _changed_meanwhile(token: Token) -> StoreConflict:
 def _login(token: Token) -> str:
     """Return what differs between two logins of a user, digested."""
     return digest_of(repr((token.refresh_token, token.grant_token)))
-
-
-def _lease(token: Token) -> str:
-    """Return what a first login is told apart by, digested."""
-    place = (token.provider, token.client_id, token.data_center, token.environment)
-    return digest_of(repr((place, next(iter(credentials(token))))))
-
-
-_made = _Made()

@@ -12,7 +12,7 @@ from tokenkeep.errors import AmbiguousLookup, EmptyLookup, LookupFailed
 from tokenkeep.token import Token
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Collection, Iterable
 
 SECRETS = {"access": "access_token", "refresh": "refresh_token", "grant": "grant_token"}
 """Field of a record that holds a digest -> attribute of the token it is of."""
@@ -130,7 +130,7 @@ def find(token: Token, stored: Iterable[Token]) -> Token | None:
     return next((each for each in answers if each is not None), None)
 
 
-def require_text(token: Token, names: Iterable[str] = _ASKED) -> None:
+def require_text(token: Token, names: Collection[str] = _ASKED) -> None:
     """
     Refuse fields that no store can keep and compare byte for byte.
 
@@ -138,6 +138,8 @@ def require_text(token: Token, names: Iterable[str] = _ASKED) -> None:
         LookupFailed: A field is not a str, or holds half of a surrogate pair.
     """
     # No value is in a local variable here, nor in a chained error: crash reports show both.
+    if _are_ascii([getattr(token, name) for name in names]):
+        return
     for name in names:
         if not _is_text(getattr(token, name)):
             is_str = isinstance(getattr(token, name), str)
@@ -157,8 +159,7 @@ def require_id(token_id: object) -> None:
     """
     if not isinstance(token_id, str):
         raise LookupFailed("An id is text", hint="Give the one that the store gave")
-    if not token_id.isascii():
-        require_text(Token(id=token_id), ("id",))
+    require_text(Token(id=token_id), ("id",))
 
 
 def trimmed(text: str) -> str:
@@ -195,8 +196,8 @@ def what_is_wrong(secret: str | None) -> str | None:
     return "has a control character in it" if _CONTROL.search(secret) else None
 
 
-def are_texts(values: tuple[object, ...]) -> bool:
-    """Tell quickly whether values are text that any store keeps. False: `require_text` knows."""
+def _are_ascii(values: list[object]) -> bool:
+    """Tell quickly whether values are None or the text that they mostly are."""
     if not _KINDS.issuperset(map(type, values)):
         return False
     return "".join(filter(None, values)).isascii()  # type: ignore[arg-type]  # they are str
@@ -216,6 +217,12 @@ def credentials(token: Token) -> list[tuple[str, str]]:
     """Return what tells a token without a user apart, as fields of a record and the secrets."""
     values = [(field, getattr(token, SECRETS[field])) for field in ("grant", "refresh", "access")]
     return [(field, value) for field, value in values if value]
+
+
+def first_login_of(token: Token) -> str:
+    """Return what a first login is told apart by, as text with a secret in it."""
+    place = (token.provider, token.client_id, token.data_center, token.environment)
+    return repr((place, next(iter(credentials(token)))))
 
 
 def owner_of(token: Token, credential: tuple[str, str] | None = None) -> str:

@@ -5,17 +5,18 @@ from __future__ import annotations
 import json
 import re
 from contextlib import suppress
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, field, fields
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any
 
+from tokenkeep.backends.base import MARKS
 from tokenkeep.backends.rows import from_row
 from tokenkeep.errors import StoreError, StoreTampered, StoreTooNew
 from tokenkeep.lookup import SECRETS, require_text
-from tokenkeep.token import Claim, Failure, Happening, Renewal, Status, Token, is_ours
+from tokenkeep.token import Claim, Failure, Happening, Renewal, Status, Token
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from tokenkeep.backends.base import Record
     from tokenkeep.sealing import DataKeys
@@ -38,25 +39,13 @@ NOTICE = 7 * 86_400.0
 
 _OURS = "tk_"
 
-_OUTSIDE = {
-    "id",
-    "version",
-    "owner",
-    "last_used_at",
-    "status",
-    "renewal",
-    "history",
-    "ended",
-    "unknown",
-}
-_INSIDE = tuple(f.name for f in fields(Token) if f.name not in _OUTSIDE)
-_KNOWN = {*_INSIDE, "status", "renewal", "history"}
+_OUTSIDE = {"id", "version", "owner", "last_used_at", "ended", "unknown"}
+_ENCODED = {"status", "renewal", "history"}
+_INSIDE = tuple(f.name for f in fields(Token) if f.name not in _OUTSIDE | _ENCODED)
 _STATE = tuple(f.name for f in fields(Renewal) if f.name != "unknown")
-_KNOWN_STATE = {*_STATE}
-_NESTED = {"claim", "failure"}
-_PAIRS = ("to_revoke", "replaced")
+_KNOWN, _KNOWN_STATE = {*_INSIDE, *_ENCODED}, {*_STATE}
+_NESTED = {"claim": Claim, "failure": Failure}
 _EMPTY, _NO_STATE = Token(), Renewal()
-_CLAIM, _FAILURE = ({f.name for f in fields(kind)} for kind in (Claim, Failure))
 _inside, _states = attrgetter(*_INSIDE), attrgetter(*_STATE)
 _encode = json.JSONEncoder(separators=(",", ":")).encode
 
@@ -91,12 +80,20 @@ class Alias:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Lease:
-    """A first login under way: who logs in; the owner is a digest of what with."""
+    """
+    A login under way; the owner is a digest of what with.
+
+    Args:
+        claim: Who logs in, since when, and how long that is believed.
+        login: What it takes to accept the answer to a browser's login. None for the first login
+            with a credential.
+    """
 
     id: str
     version: str
     owner: str
     claim: Claim
+    login: Mapping[str, str] | None = field(default=None, repr=False)
 
 
 Kept = Token | Alias | Lease
@@ -107,9 +104,9 @@ def token_id(record_id: str) -> str:
     return _OURS + record_id
 
 
-def record_id(token_id: str) -> str | None:
-    """Return the id of a token's record. None if the id is not one of ours."""
-    return token_id.removeprefix(_OURS) if is_ours(token_id) else None
+def record_id(token_id: object) -> str:
+    """Return the id of the record of a row's id, which is one of ours."""
+    return str(token_id).removeprefix(_OURS)
 
 
 def is_time(value: object) -> bool:
@@ -129,23 +126,38 @@ def alias_state(row_id: str) -> str:
 
 def seal(kept: Kept, keys: DataKeys, tenant_of: Callable[[Token], str | None]) -> Record:
     """Seal something that has id, version and owner into a record."""
+    id_, version, owner = record_id(kept.id), str(kept.version), str(kept.owner)
+    last_used_at = None
     if isinstance(kept, Token):
-        return _row(kept, keys, tenant_of)
-    access, refresh, grant, state = None, None, None, None
-    due_at: float | None
-    if isinstance(kept, Lease):
-        kind, plain = LEASE, _encode({"claim": asdict(kept.claim)}).encode()
-        due_at = kept.claim.taken_at + kept.claim.length
+        kind, due_at = ENDED if kept.ended else ROW, _due_at(kept)
+        last_used_at = kept.last_used_at
+    elif isinstance(kept, Alias):
+        kind, due_at = ALIAS, kept.at if kept.carries else None
     else:
-        kind, plain = ALIAS, _alias(kept)
-        due_at = kept.at if kept.carries else None
-        state = keys.digest("state", alias_state(kept.to))
-        if kept.carries is not None:
-            access, refresh, grant = _secrets(kept.carries, keys)
-    bound = _bound(kept.id, kind, kept.version, kept.owner)
-    sealed = (kind, *keys.seal(plain, bound=bound))
-    marks = (None, None, None, access, refresh, grant, state)
-    return from_row((kept.id, kept.version, kept.owner, *sealed, *marks, due_at, None))
+        kind, due_at = LEASE, kept.claim.taken_at + kept.claim.length
+    # Nothing of what is sealed or digested is in a local variable: crash reports show those.
+    sealed = keys.seal(_plain(kept), bound=_bound(id_, kind, version, owner))
+    with suppress(UnicodeEncodeError):
+        found = zip(MARKS, found_by(kept, tenant_of), strict=True)
+        marks = [value and keys.digest(field, value) for field, value in found]
+        # In the order of a record's fields: by name, it took three times as long.
+        return from_row((id_, version, owner, kind, *sealed, *marks, due_at, last_used_at))
+    require_text(kept if isinstance(kept, Token) else Token())  # raises, with no secret in it
+    raise AssertionError
+
+
+def found_by(kept: Kept, tenant_of: Callable[[Token], str | None]) -> tuple[str | None, ...]:
+    """Return what something is found by, in the order of `MARKS`."""
+    token = kept if isinstance(kept, Token) else getattr(kept, "carries", None) or _EMPTY
+    secrets = [getattr(token, name) or None for name in SECRETS.values()]
+    if isinstance(kept, Alias):
+        return (None, None, None, *secrets, alias_state(kept.to))
+    if isinstance(kept, Lease):
+        return (None,) * len(MARKS)
+    user = kept.user or None
+    if kept.ended:  # found by what must not be saved again, and whose it was
+        return (user, None, None, None, secrets[1], None, None)
+    return (user, tenant_of(kept), kept.client_id or None, *secrets, kept.status.value)
 
 
 def unseal(record: Record, keys: DataKeys) -> Kept:
@@ -158,18 +170,10 @@ def unseal(record: Record, keys: DataKeys) -> Kept:
         StoreTampered: It does not open, or something of it is not what it should be.
     """
     if not (is_time(record.last_used_at) and is_time(record.due_at)):
-        raise StoreTampered(
-            "A time of a stored record is no time",
-            token_id=token_id(record.id),
-            hint=_CHANGED,
-        )
+        raise _damaged(record, "A time of a stored record is no time", _CHANGED)
+    if not is_kind(record.kind):
+        raise _damaged(record, "A stored record is of a kind that there can't be", _CHANGED)
     if record.kind not in _READ:
-        if not is_kind(record.kind):
-            raise StoreTampered(
-                "A stored record is of a kind that there can't be",
-                token_id=token_id(record.id),
-                hint=_CHANGED,
-            )
         raise StoreTooNew(
             "This record is of a kind that this tokenkeep does not know",
             token_id=token_id(record.id),
@@ -188,44 +192,19 @@ def unseal(record: Record, keys: DataKeys) -> Kept:
         if isinstance(exc, KeyError) and record.key not in keys:
             raise
     # Not from within the except: an error of the decoder has all that was opened in it.
-    raise StoreTampered(
+    raise _damaged(
+        record,
         "A stored record opens, but holds nothing that makes sense",
-        token_id=token_id(record.id),
-        hint="It was written by another program; delete it and log in again",
+        "It was written by another program; delete it and log in again",
     )
+
+
+def _damaged(record: Record, what: str, hint: str) -> StoreTampered:
+    return StoreTampered(what, token_id=token_id(record.id), hint=hint)
 
 
 def _bound(id_: str, kind: str, version: str, owner: str) -> str:
     return f"{id_}\0{kind}\0{version}\0{owner}"
-
-
-# Rows
-
-
-def _row(token: Token, keys: DataKeys, tenant_of: Callable[[Token], str | None]) -> Record:
-    id_ = str(token.id).removeprefix(_OURS)
-    version, owner = str(token.version), str(token.owner)
-    kind = ENDED if token.ended else ROW
-    sealed = (kind, *keys.seal(_plain(token), bound=_bound(id_, kind, version, owner)))
-    due_at = _due_at(token)
-    access, refresh, grant = _secrets(token, keys)
-    digest = keys.digest
-    user = digest("user", token.user) if token.user else None
-    if token.ended:  # found by what must not be saved again, and whose it was
-        marks: tuple[str | None, ...] = (user, None, None, None, refresh, None, None)
-    else:
-        tenant = tenant_of(token)
-        marks = (
-            user,
-            digest("tenant", tenant) if tenant else None,
-            digest("client", token.client_id) if token.client_id else None,
-            access,
-            refresh,
-            grant,
-            digest("state", token.status.value),
-        )
-    # In the order of a record's fields: by name, it took three times as long.
-    return from_row((id_, version, owner, *sealed, *marks, due_at, token.last_used_at))
 
 
 def _due_at(token: Token) -> float | None:
@@ -243,26 +222,18 @@ def _due_at(token: Token) -> float | None:
     return max(0.0, end - min(NOTICE, max(0.0, end - since) / 4))
 
 
-def _secrets(token: Token, keys: DataKeys) -> tuple[str | None, str | None, str | None]:
-    """Return the marks of the access, refresh and grant token."""
-    with suppress(UnicodeEncodeError):
-        access, refresh, grant = (
-            keys.digest(field, getattr(token, name)) if getattr(token, name) else None
-            for field, name in SECRETS.items()
-        )
-        return access, refresh, grant
-    require_text(token, SECRETS.values())  # raises, and has no secret in it as the codec's has
-    return None, None, None
-
-
-def _plain(token: Token) -> bytes:
-    """Return what is sealed of a token."""
+def _plain(kept: Kept) -> bytes:
+    """Return what is sealed of something."""
     with suppress(TypeError, ValueError):
-        return _encode(_fields(token)).encode()
+        if isinstance(kept, Token):
+            return _encode(_fields(kept)).encode()
+        if isinstance(kept, Alias):
+            return _encode(_alias(kept)).encode()
+        return _encode({"claim": asdict(kept.claim), "login": kept.login}).encode()
     raise StoreError(
         "This token holds something that is neither text nor a number",
-        token_id=token.id,
-        user=token.user,
+        token_id=token_id(record_id(kept.id)),
+        user=kept.user if isinstance(kept, Token) else None,
         hint="Decode bytes where they come from",
     )
 
@@ -287,7 +258,7 @@ def _state(renewal: Renewal) -> dict[str, object]:
         for name, value in zip(_STATE, _states(renewal), strict=True)
         if value is not None and value != () and value is not False
     }
-    for name in _NESTED & state.keys():
+    for name in _NESTED.keys() & state.keys():
         state[name] = asdict(getattr(renewal, name))
     return {**renewal.unknown, **state} if renewal.unknown else state
 
@@ -312,8 +283,7 @@ def _token_of(inside: dict[str, Any], **outside: object) -> Token:
             for what, at, by, count, *_ in inside["history"]
         )
     if not inside.keys() <= _KNOWN:
-        unknown = {name: inside.pop(name) for name in inside.keys() - _KNOWN}
-        inside["unknown"] = unknown
+        inside["unknown"] = {name: inside.pop(name) for name in inside.keys() - _KNOWN}
     # A copy of an empty one is made in a third of the time of a new one.
     return _EMPTY.but(**outside, **inside)
 
@@ -327,30 +297,35 @@ def _status(value: str) -> Status:
 
 
 def _renewal(state: dict[str, Any]) -> Renewal:
-    for name, kind, known in (("claim", Claim, _CLAIM), ("failure", Failure, _FAILURE)):
-        if name in state:
-            state[name] = kind(**{k: v for k, v in state[name].items() if k in known})
-    for name in ("mints", "past", "took"):
-        if name in state:
-            state[name] = tuple(state[name])
-    for name in _PAIRS:
-        if name in state:
-            state[name] = tuple((kind, value) for kind, value in state[name])
+    for name in _NESTED.keys() & state.keys():
+        state[name] = _nested(name, state[name])
+    for name in {"mints", "past"} & state.keys():
+        state[name] = tuple(state[name])
+    for name in {"to_revoke", "replaced"} & state.keys():
+        state[name] = tuple((kind, value) for kind, value in state[name])
     if not state.keys() <= _KNOWN_STATE:
-        unknown = {name: state.pop(name) for name in state.keys() - _KNOWN_STATE}
-        state["unknown"] = unknown
+        state["unknown"] = {name: state.pop(name) for name in state.keys() - _KNOWN_STATE}
     return _NO_STATE.but(**state)
 
 
-# The others
+def _nested(name: str, inside: dict[str, Any]) -> Any:
+    kind = _NESTED[name]
+    known = {f.name for f in fields(kind)}
+    return kind(**{name: value for name, value in inside.items() if name in known})
 
 
 def _lease(inside: dict[str, Any], record: Record) -> Lease:
-    claim = {name: value for name, value in inside["claim"].items() if name in _CLAIM}
-    return Lease(id=record.id, version=record.version, owner=record.owner, claim=Claim(**claim))
+    claim = _nested("claim", inside["claim"])
+    return Lease(
+        id=record.id,
+        version=record.version,
+        owner=record.owner,
+        claim=claim,
+        login=inside.get("login"),
+    )
 
 
-def _alias(alias: Alias) -> bytes:
+def _alias(alias: Alias) -> dict[str, object]:
     inside: dict[str, object] = {"to": alias.to, "at": alias.at, "name": alias.name}
     if alias.carries is not None:
         inside |= {
@@ -358,7 +333,7 @@ def _alias(alias: Alias) -> bytes:
             "seen_login": alias.seen_login,
             "seen_status": alias.seen_status and alias.seen_status.value,
         }
-    return _encode(inside).encode()
+    return inside
 
 
 def _alias_of(inside: dict[str, Any], record: Record) -> Alias:

@@ -7,48 +7,39 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, TypeVar, cast
 
 from tokenkeep import lookup, records
-from tokenkeep.backends.base import HEADER, WIDTH
+from tokenkeep.backends.base import HEADER, MARKS, WIDTH
 from tokenkeep.errors import StoreTampered
-from tokenkeep.records import Alias, Kept
-from tokenkeep.token import Token
+from tokenkeep.records import Kept
+from tokenkeep.token import Token, is_ours
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
     from tokenkeep.backends.base import Backend, Mark, Record
+    from tokenkeep.cache import Cache
     from tokenkeep.header import Header
 
 _PAGE = 500
 """Records read at once where many are read."""
 
-_FOUND_BY = {"user": "user", "client": "client_id", **lookup.SECRETS}
-"""Field of a record that is searched -> attribute of the token whose digest it holds."""
-
 _Kept = TypeVar("_Kept", bound=Kept)
 
 
 class Rows:
-    """
-    Read and write what is sealed, in one backend.
-
-    *seen* returns the row with an id as it was read or written last, if that is
-    kept; *wrote* is called with a record's id before and after it is written.
-    """
+    """Read and write what is sealed, in one backend."""
 
     def __init__(
         self,
         backend: Backend,
         header: Header,
+        cache: Cache,
         *,
         tenant_of: Callable[[Token], str | None],
-        seen: Callable[[str], Token | None],
-        wrote: Callable[[str], None],
     ) -> None:
         self.backend = backend
         self.header = header
+        self._cache = cache
         self._tenant_of = tenant_of
-        self._seen = seen
-        self._wrote = wrote
 
     # Digests
 
@@ -70,8 +61,9 @@ class Rows:
     def record_id(self, token_id: str) -> str:
         """Return the id of the record that an id leads to, be it ours or its caller's own."""
         lookup.require_id(token_id)
-        own = records.record_id(token_id)
-        return own or self.header.keys.digest("id", token_id)
+        if is_ours(token_id):
+            return records.record_id(token_id)
+        return self.header.keys.digest("id", token_id)
 
     # Reading
 
@@ -126,17 +118,17 @@ class Rows:
     def _checked(self, found: list[Record], asked: list[Mark]) -> list[Kept]:
         opened = [self._opened(record) for record in found]
         for kept in opened:
-            if not any(self._has(kept, mark) for mark in asked):
+            if not any(self.has(kept, mark) for mark in asked):
                 raise StoreTampered(
                     "A stored record is found by something that is not under its seal",
-                    token_id=records.token_id(str(kept.id).removeprefix("tk_")),
+                    token_id=records.token_id(records.record_id(kept.id)),
                     hint="It was changed outside tokenkeep; "
                     "restore it from a backup, or delete it and log in again",
                 )
         return opened
 
     def _opened(self, record: Record) -> Kept:
-        seen = self._seen(records.token_id(record.id))
+        seen = self._cache.last(records.token_id(record.id))
         used = record.last_used_at
         if seen is None or seen.version != record.version or not records.is_time(used):
             return self.open(record)
@@ -188,46 +180,41 @@ class Rows:
             StoreUnavailable: The store has lost its keys, or can't be written.
         """
         self.header.expect_there()
-        written = _again(kept)
+        new = _random()
+        written = kept.but(version=new) if isinstance(kept, Token) else replace(kept, version=new)
         record = records.seal(written, self.header.keys, self._tenant_of)
         # A context manager would cost as much as sealing does.
-        self._wrote(record.id)
+        token_id = records.token_id(record.id)
+        self._cache.wrote(token_id)
         try:
             self.backend.write(record, replaces=replaces)
         finally:
-            self._wrote(record.id)
-        return written
+            self._cache.wrote(token_id)
+        if isinstance(written, Token):
+            self._cache.note(written)
+        return cast("_Kept", written)
 
-    def delete(self, record_id: str, *, replaces: str | None) -> None:
+    def delete(self, record_id: str, *, replaces: str | None) -> bool:
         """
-        Delete a record. Silent if there is none.
+        Delete a record, and tell whether there was one.
 
         Raises:
             StoreConflict: Another version than *replaces* is stored.
         """
-        self._wrote(record_id)
+        token_id = records.token_id(record_id)
+        self._cache.wrote(token_id)
         try:
-            self.backend.delete(record_id, replaces=replaces)
+            return self.backend.delete(record_id, replaces=replaces)
         finally:
-            self._wrote(record_id)
+            self._cache.wrote(token_id)
 
-    def _has(self, kept: Kept, mark: Mark) -> bool:
+    def has(self, kept: Kept, mark: Mark) -> bool:
+        """Tell whether something has a mark, by what is under its seal."""
         field, value = mark
         if field in {"id", "owner"}:  # tied to the seal: a record that opens has its own
-            return bool(value == getattr(kept, field).removeprefix("tk_"))
-        if field == "state":
-            its: str | None = records.alias_state(kept.to) if isinstance(kept, Alias) else None
-        else:
-            token = kept.carries if isinstance(kept, Alias) else kept
-            its = getattr(token, _FOUND_BY[field]) if isinstance(token, Token) else None
-        return bool(its) and self.mark(field, str(its)) == mark
-
-
-def _again(kept: _Kept) -> _Kept:
-    """Return something with another version than any before."""
-    if isinstance(kept, Token):
-        return cast("_Kept", kept.but(version=_random()))
-    return cast("_Kept", replace(kept, version=_random()))
+            return bool(value == records.record_id(getattr(kept, field)))
+        its = records.found_by(kept, self._tenant_of)[MARKS.index(field)]
+        return its is not None and self.mark(field, its) == mark
 
 
 def _random() -> str:

@@ -13,12 +13,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from tokenkeep import records, saving
-from tokenkeep.errors import (
-    DuplicateRefreshToken,
-    StaleToken,
-    StoreConflict,
-    StoreUnavailable,
-)
+from tokenkeep.errors import DuplicateRefreshToken, StaleToken, StoreConflict
 from tokenkeep.lookup import credentials
 from tokenkeep.records import Alias
 from tokenkeep.swapping import attempts
@@ -36,31 +31,20 @@ if TYPE_CHECKING:
 UNDER_WAY = 60.0
 """How long whoever wrote a login may take to look for others with it, in seconds, or is gone."""
 
-_LEARNT = ((), ("environment",), ("data_center",), ("data_center", "environment"))
-"""What a renewal may have learnt of what a row is for."""
-
 
 class Saver:
-    """
-    Write tokens into rows.
-
-    *habits_of* returns what becomes of the tokens that a login replaces; *noted* is
-    called with what was just written, for the next save.
-    """
+    """Write tokens into rows; *habits_of* returns what becomes of those that a login replaces."""
 
     def __init__(
         self,
         rows: Rows,
         aliases: Aliases,
         habits_of: Callable[[Token], saving.Habits],
-        *,
-        noted: Callable[[Token], Token],
         clock: Clock,
     ) -> None:
         self._rows = rows
         self._aliases = aliases
         self._habits_of = habits_of
-        self._noted = noted
         self._clock = clock
 
     def save(self, token: Token) -> Token:
@@ -108,13 +92,14 @@ class Saver:
             )
         owner = self._rows.owner(token) if token.user and not token.ended else token.owner
         if owner is not None and owner != token.owner:
-            if self._rows.may_become(_record_id(token), owner):
+            if self._rows.may_become(records.record_id(token.id), owner):
                 with suppress(StoreConflict):  # the owner may be another row's
                     changed = token.but(owner=owner)
-                    return self._noted(self._rows.put(changed, replaces=token.version))
-            known = (token.but(**dict.fromkeys(learnt)) for learnt in _LEARNT)
-            token = next((it for it in known if self._rows.owner(it) == token.owner), token)
-        return self._noted(self._rows.put(token, replaces=token.version))
+                    return self._rows.put(changed, replaces=token.version)
+            stored = self._rows.read(records.record_id(token.id))
+            if isinstance(stored, Token):
+                token = token.but(**{name: getattr(stored, name) for name in saving.FIXED})
+        return self._rows.put(token, replaces=token.version)
 
     def look(self, token: Token) -> tuple[Token | None, list[Token]]:
         """
@@ -127,8 +112,14 @@ class Saver:
         known = by_id is not None and not saving.fills(by_id, token)
         if by_id is not None and known and not saving.is_login(by_id, token):
             return by_id, []  # it brings nothing that another row could have
-        marks = self.marks(saving.filled(token, by_id) if by_id else token)
-        found = self._settle(marks, self._rows.look)
+        asked = saving.filled(token, by_id) if by_id else token
+        given = dict(credentials(asked))
+        if len(given) > 1:
+            given.pop("access", None)
+        if asked.user:
+            given["user"] = asked.user  # a deleted row of theirs may have to be revoked yet
+        marks = [*self.owners(asked), *(self._rows.mark(*each) for each in given.items())]
+        found = self._settled(marks, self._rows.look)
         for kept in found:
             if not (isinstance(kept, Token) and kept.ended):
                 continue
@@ -143,21 +134,12 @@ class Saver:
 
     def having(self, marks: Sequence[Mark]) -> list[Token]:
         """Return the rows that have one of these marks, by way of aliases too."""
-        return self._rows_of(self._settle(marks, self._rows.find))
+        return self._rows_of(self._settled(marks, self._rows.find))
 
     def owners(self, token: Token) -> list[Mark]:
         """Return the owners a token's row may have: its user's, and those without one."""
         named = [("owner", self._rows.owner(token))] if token.user else []
         return named + [("owner", self._rows.owner(token, each)) for each in credentials(token)]
-
-    def marks(self, token: Token) -> list[Mark]:
-        """Return what the rows are found by that a save of a token may touch."""
-        given = dict(credentials(token))
-        if len(given) > 1:
-            given.pop("access", None)
-        if token.user:
-            given["user"] = token.user  # a deleted row of theirs may have to be revoked yet
-        return [*self.owners(token), *(self._rows.mark(*each) for each in given.items())]
 
     def make_sole(self, row: Token) -> bool:
         """
@@ -165,36 +147,38 @@ class Saver:
 
         Whoever wrote it may have died before it looked, or the store listed late.
         """
-        if not row.refresh_token or _was_looked_at(row) or self._may_be_under_way(row):
+        now = self._clock.now()
+        if not row.refresh_token or _was_looked_at(row) or _may_be_under_way(row, now):
             return True
-        # No refresh token in a local variable: crash reports show those of each frame.
-        marks = [self._rows.mark("refresh", row.refresh_token), *self.owners(row)]
-        others = [
-            other
-            for other in self.having(marks)
-            if other.id != row.id
-            # One that was renewed since has it in its past.
-            and (
-                other.refresh_token == row.refresh_token
-                or saving.is_older(other, row.refresh_token)
-            )
-        ]
+        others = self._twins(row)
         for other in others:
             if saving.same_thing(other, row):
                 self._merge(row, other)
                 return False
-        if any(self._may_be_under_way(other) for other in others):
+        if any(_may_be_under_way(other, now) for other in others):
             return True  # it may be taken back yet: for the next renewal
         if any(_was_looked_at(other) or _made(other) < _made(row) for other in others):
-            self._rows.put(saving.withdrawn(row, self._clock.now()), replaces=row.version)
+            self._rows.put(saving.withdrawn(row, now), replaces=row.version)
             return False
         return True
 
-    def _may_be_under_way(self, row: Token) -> bool:
-        """Tell whether whoever wrote a login may be about to look for others."""
-        return self._clock.now() - (row.logged_in_at or 0.0) < UNDER_WAY
+    # Finding
 
-    def _settle(
+    def _twins(self, row: Token) -> list[Token]:
+        """Return the other rows that have a row's refresh token, or had it."""
+        # No refresh token in a local variable: crash reports show those of each frame.
+        marks = [self._rows.mark("refresh", str(row.refresh_token)), *self.owners(row)]
+        return [
+            other
+            for other in self.having(marks)
+            if other.id != row.id
+            and (
+                other.refresh_token == row.refresh_token
+                or saving.is_older(other, str(row.refresh_token))
+            )
+        ]
+
+    def _settled(
         self, marks: Sequence[Mark], find: Callable[[Sequence[Mark]], list[Kept]]
     ) -> list[Kept]:
         """Find, once no alias among what is found carries a login any more."""
@@ -205,7 +189,7 @@ class Saver:
                 return found
             for alias in carrying:
                 self._aliases.finish(alias)
-        return []
+        raise AssertionError  # attempts() has raised
 
     def _rows_of(self, found: list[Kept]) -> list[Token]:
         """Return the rows among what was found, and those that aliases among it lead to."""
@@ -219,6 +203,8 @@ class Saver:
                     self._rows.delete(kept.id, replaces=kept.version)
         return list(rows.values())
 
+    # Writing
+
     def _carry_out(self, plan: saving.Plan) -> Token | None:
         """
         Do what a save has to. Return the row; None if it was deleted in the midst of it.
@@ -229,40 +215,21 @@ class Saver:
         stored, row = plan.stored, plan.row
         if stored is row:
             return row
-        if stored is None:
-            owner = self._rows.owner(row)
-            new = row.but(id=records.token_id(self._rows.new_id(owner)), owner=owner)
-            return self._put(new, None)
-        if plan.source is not None and plan.carried is not None:
+        if stored is not None and plan.source is not None and plan.carried is not None:
             return self._move(plan.source, plan.carried, stored)
-        owner = self._rows.owner(row) if row.user else str(stored.owner)
-        if owner == stored.owner or self._rows.may_become(_record_id(stored), owner):
-            return self._put(row.but(owner=owner), stored)
-        self._aliases.move(stored, row, records.token_id(self._rows.new_id(owner)), None)
+        owner = self._rows.owner(row) if stored is None or row.user else str(stored.owner)
+        new_id = records.token_id(self._rows.new_id(owner))
+        if stored is None:
+            return self._rows.put(row.but(id=new_id, owner=owner), replaces=None)
+        if owner == stored.owner or self._rows.may_become(records.record_id(stored.id), owner):
+            return self._rows.put(row.but(owner=owner), replaces=stored.version)
+        self._aliases.move(stored, row, new_id, None)
         return self._aliases.read(str(stored.id))
 
     def _move(self, source: Token, carried: Token, target: Token) -> Token | None:
         """Let the login of a row go into another one. Return that; None if it is gone."""
         self._aliases.move(source, saving.filled(carried, target), str(target.id), target)
         return self._aliases.read(str(source.id))
-
-    def _put(self, row: Token, stored: Token | None) -> Token:
-        """Write a row; if nobody can tell whether it was written, look."""
-        replaces = stored.version if stored else None
-        try:
-            return self._noted(self._rows.put(row, replaces=replaces))
-        except StoreUnavailable:
-            try:
-                there = self._rows.read(_record_id(row))
-            except StoreUnavailable:
-                there = None
-            if isinstance(there, Token) and there.version != replaces:
-                login = row.renewal.login
-                is_new = stored is None or stored.renewal.login != login
-                is_mine = there.but(version=row.version) == row
-                if is_mine or (is_new and there.renewal.login == login):
-                    return there
-            raise
 
     def _look_again(self, saved: Token, plan: saving.Plan) -> Token | None:
         """
@@ -273,27 +240,15 @@ class Saver:
                 write is taken back. Of two that see each other, both are.
             StoreConflict: Somebody wrote meanwhile: begin anew.
         """
-        if not saved.refresh_token:
-            return saved
-        marks = [self._rows.mark("refresh", saved.refresh_token)]
-        if self._rows.backend.finds_late:
-            marks += self.owners(saved)
-        found = self.having(marks)
-        others = (row for row in found if row.id != saved.id)
-        other = next((row for row in others if row.refresh_token == saved.refresh_token), None)
+        twins = self._twins(saved) if saved.refresh_token else []
+        other = next(iter(twins), None)
         if other is None:
             return saved
         if saving.same_thing(other, saved):
             return self._merge(saved, other)
         if plan.source is not None:
             return saved  # it moved a row, so it was here first: who sees that takes back
-        try:
-            if plan.stored is None:
-                self._rows.delete(_record_id(saved), replaces=saved.version)
-            else:
-                self._rows.put(plan.stored, replaces=saved.version)
-        except StoreConflict:
-            self._give_up(saved)
+        self._take_back(saved, plan.stored)
         raise DuplicateRefreshToken(
             "This refresh token was stored in another row at the same time",
             token_id=other.id,
@@ -301,14 +256,19 @@ class Saver:
             hint="Save it for the user, client and environment of that row",
         )
 
-    def _give_up(self, saved: Token) -> None:
-        """Take a login out of a row that somebody has written since: a sweep, say."""
+    def _take_back(self, saved: Token, stored: Token | None) -> None:
+        """Put back what was *stored* before a login; somebody may have written it since."""
         for _ in attempts(saved.id, saved.user):
             row = self._aliases.read(str(saved.id))
             if row is None or row.renewal.login != saved.renewal.login:
                 return
             with suppress(StoreConflict):
-                self._rows.put(saving.withdrawn(row, self._clock.now()), replaces=row.version)
+                if row.version != saved.version:
+                    self._rows.put(saving.withdrawn(row, self._clock.now()), replaces=row.version)
+                elif stored is None:
+                    self._rows.delete(records.record_id(row.id), replaces=row.version)
+                else:
+                    self._rows.put(stored, replaces=row.version)
                 return
 
     def _merge(self, saved: Token, other: Token) -> Token | None:
@@ -323,8 +283,9 @@ class Saver:
         return self._aliases.read(str(saved.id))
 
 
-def _record_id(row: Token) -> str:
-    return str(row.id).removeprefix("tk_")
+def _may_be_under_way(row: Token, now: float) -> bool:
+    """Tell whether whoever wrote a login may be about to look for others."""
+    return now - (row.logged_in_at or 0.0) < UNDER_WAY
 
 
 def _was_looked_at(row: Token) -> bool:

@@ -9,7 +9,6 @@ to be revoked, or kept until its user's login is.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from operator import attrgetter
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from tokenkeep.errors import (
@@ -20,7 +19,7 @@ from tokenkeep.errors import (
     StoreConflict,
     TokenRevoked,
 )
-from tokenkeep.lookup import SECRETS, are_texts, digest_of, require_sendable, require_text
+from tokenkeep.lookup import SECRETS, digest_of, require_sendable, require_text
 from tokenkeep.token import MOST_HAPPENINGS, Happening, Status, Token, expect_token, is_ours
 
 if TYPE_CHECKING:
@@ -36,7 +35,6 @@ _WRITTEN = (
 )  # fmt: skip
 _NO_TEXTS = ("expires_at", "refresh_expires_at", "extra")
 _TEXTS = ("id", *(name for name in _WRITTEN if name not in _NO_TEXTS))
-_written, _texts = attrgetter(*_WRITTEN), attrgetter(*_TEXTS)
 
 _EMPTY = Token()
 """A copy of an empty one is made in a third of the time of a new one."""
@@ -107,8 +105,7 @@ def cleaned(token: Token, *, needs_login: Callable[[Token], bool] = lambda _: Fa
             what the provider gave (`tokenkeep.lookup.require_sendable`).
     """
     expect_token(token)
-    if not are_texts(_texts(token)):
-        require_text(token, _TEXTS)
+    require_text(token, _TEXTS)
     require_sendable(token)
     for name in ("expires_at", "refresh_expires_at"):
         ends = getattr(token, name)
@@ -119,7 +116,7 @@ def cleaned(token: Token, *, needs_login: Callable[[Token], bool] = lambda _: Fa
                 user=token.user,
                 hint="Give epoch seconds, not milliseconds or text; None if it is not known",
             )
-    if not has_token(token):
+    if not _has_token(token):
         is_alone = not needs_login(token)
         if not (is_alone and token.user and token.client_id):
             raise EmptyLookup(
@@ -130,14 +127,8 @@ def cleaned(token: Token, *, needs_login: Callable[[Token], bool] = lambda _: Fa
                 if is_alone
                 else "Give an access, refresh or grant token",
             )
-    if "" not in _texts(token):
-        return token
-    return token.but(**{name: None for name in _TEXTS if getattr(token, name) == ""})
-
-
-def has_token(token: Token) -> bool:
-    """Tell whether there is an access, refresh or grant token in what is saved."""
-    return bool(token.access_token or token.refresh_token or token.grant_token)
+    blank = {name: None for name in _TEXTS if getattr(token, name) == ""}
+    return token.but(**blank) if blank else token
 
 
 def plan(
@@ -182,16 +173,15 @@ def plan(
     habits = habits or Habits()
     if target is None:
         return Plan(None, first(token, login=login, now=now))
+    changed = _changed(source or target, token, login=login, now=now, habits=habits)
     if source is None:
-        row = _changed(target, token, login=login, now=now, habits=habits)
-        twin = _for_the_same(row, [each for each in kept if each.id != target.id])
-        if twin is not None:
+        twin = _for_the_same(changed, kept)
+        if twin is not None and twin.id != target.id:
             raise _conflict(twin, "What this is for has a row of its own", hint="Save it there")
-        return Plan(target, row)
-    carried = _changed(source, token, login=login, now=now, habits=habits)
-    if source.status in _DEAD and carried is source:
+        return Plan(target, changed)
+    if source.status in _DEAD and changed is source:
         return Plan(source, source)  # revoked without a name, it does not live on under one
-    return Plan(target, taken(target, carried, habits=habits), source, carried)
+    return Plan(target, taken(target, changed, habits=habits), source, changed)
 
 
 def same_thing(stored: Token, token: Token) -> bool:
@@ -255,72 +245,69 @@ def _changed(stored: Token, token: Token, *, login: str, now: float, habits: Hab
         raise _conflict(stored, "This token was written since it was read")
     if token.status in _DEAD:
         return died(stored, token.status, now)
-    _refuse_alone(stored, token)
-    logs_in = is_login(stored, token)
-    if stored.status in _DEAD and not logs_in:
-        return stored
-    changes = _changes(stored, token)
-    if not changes:
-        return stored
-    state: dict[str, object] = {}
-    if "access_token" in changes:
-        state["lifetime"] = _lifetime(token.expires_at, now) or stored.renewal.lifetime
-    if not logs_in:
-        return stored.but(**changes, updated_at=now, renewal=stored.renewal.but(**state))
-    if stored.status is Status.REVOKED and token.refresh_token is None:
-        # What was revoked must not come back with an answer that omits it.
-        changes["refresh_token"] = None
-    new_login = {"login": login, "claim": None, "failure": None}
-    renewal = stored.renewal.but(**state, **new_login, renewed_at=None, renewed_by=None)
-    fresh = stored.but(**changes, status=Status.OK, updated_at=now, renewal=renewal)
-    if token.refresh_token or not fresh.refresh_token:
-        fresh = _with_own(fresh, token)
-    if fresh.refresh_token != stored.refresh_token:
-        given, mints = _is_given(token), _minted(fresh.access_token, now)
-        fresh = _replacing(stored, fresh, habits)
-        fresh = fresh.with_renewal(given=given, mints=mints)
-    return fresh.but(logged_in_at=now).having("login", now)
-
-
-def _refuse_alone(stored: Token, token: Token) -> None:
-    """
-    Refuse a save of a client's own row, without any token, once that is revoked.
-
-    Raises:
-        TokenRevoked: It is.
-    """
-    if stored.status is Status.REVOKED and not has_token(token):
+    if stored.status is Status.REVOKED and not _has_token(token):
         raise TokenRevoked(
             "This was revoked, and a save without a token does not bring it back",
             token_id=stored.id,
             user=stored.user,
             hint=f"Delete it first, then save it anew: tokenkeep delete {stored.id}",
         )
+    if is_login(stored, token):
+        new = first(token.but(logged_in_at=None), login=login, now=now)
+        return _logged_in(stored, new, habits).but(history=stored.history).having("login", now)
+    said = _said(stored, token)
+    changes = {name: value for name, value in said.items() if value != getattr(stored, name)}
+    if stored.status in _DEAD or not changes:
+        return stored
+    lifetime = _lifetime(token.expires_at, now) if "access_token" in changes else None
+    fresh = stored.but(**changes, updated_at=now)
+    return fresh.with_renewal(lifetime=lifetime) if lifetime else fresh
 
 
-def _changes(stored: Token, token: Token) -> dict[str, object]:
-    changes: dict[str, object] = {
-        name: value
-        for name, value, was in zip(_WRITTEN, _written(token), _written(stored), strict=True)
-        if value not in (None, was, {})
-    }
-    if "access_token" in changes:
-        changes["expires_at"] = token.expires_at
-    elif "refresh_token" in changes and not token.access_token:
+def _said(row: Token, token: Token) -> dict[str, object]:
+    """Return what a token says of itself, to be written over a row."""
+    given = ((name, getattr(token, name)) for name in _WRITTEN)
+    said = {name: value for name, value in given if value not in (None, {})}
+    if token.access_token not in (None, row.access_token):
+        said["expires_at"] = token.expires_at
+    return said
+
+
+def _logged_in(row: Token, new: Token, habits: Habits) -> Token:
+    """Return a row with another login instead of its own, with what that replaces seen to."""
+    mine = row.renewal
+    fresh = gone_on(row, new)
+    if row.status is Status.REVOKED and new.refresh_token is None:
+        # What was revoked must not come back with an answer that omits it.
+        fresh = fresh.but(refresh_token=None)
+    if new.refresh_token or not fresh.refresh_token:
+        # Nothing is left of what was said of the login before.
+        fresh = fresh.but(refresh_expires_at=new.refresh_expires_at, extra=new.extra)
+    if fresh.refresh_token == row.refresh_token:
+        fresh = fresh.with_renewal(mints=mine.mints, given=mine.given)
+    elif not new.access_token:
         # What is stored is the replaced login's, which may be revoked now.
-        changes |= {"access_token": None, "expires_at": None}
-    return changes
-
-
-def _with_own(fresh: Token, login: Token) -> Token:
-    """Return a row in which nothing is left of what was said of the login before."""
-    return fresh.but(refresh_expires_at=login.refresh_expires_at, extra=login.extra)
+        fresh = fresh.but(access_token=None, expires_at=None)
+    to_revoke, replaced = fresh.renewal.to_revoke, fresh.renewal.replaced
+    # What was revoked is in to_revoke already, or confirmed.
+    old = secrets_of(row) if row.refresh_token and row.status is not Status.REVOKED else ()
+    # One that was in the new login's row before is spent, not replaced.
+    old = tuple(s for s in old if not is_older(fresh, s[1]) and s[1] not in fresh.pair)
+    if habits.revokes_grant:
+        # Revoked now, it would take the new login with it.
+        to_revoke, replaced = (), _union(replaced, to_revoke, old)
+    elif habits.replaced == "revoke" or (habits.replaced is None and not mine.given):
+        to_revoke = _union(to_revoke, old)
+    else:
+        replaced = _union(replaced, old)
+    past = _with_past(fresh.renewal.past, _pasts(secrets_of(row)))
+    return fresh.with_renewal(to_revoke=to_revoke, replaced=replaced, past=past)
 
 
 def first(token: Token, *, login: str, now: float) -> Token:
     """Return what is stored by the first save of a token, but for its id and version."""
     fresh = _EMPTY.but(
-        **dict(zip(_WRITTEN, _written(token), strict=True)),
+        **{name: getattr(token, name) for name in _WRITTEN},
         created_at=now,
         updated_at=now,
         last_used_at=now,
@@ -329,8 +316,10 @@ def first(token: Token, *, login: str, now: float) -> Token:
         renewal=_EMPTY.renewal.but(
             login=login,
             lifetime=_lifetime(token.expires_at, now),
-            mints=_minted(token.access_token, now),
-            given=_is_given(token),
+            # Its own access token counts.
+            mints=(now,) if token.access_token else (),
+            # From outside: an import says so, else a code tells.
+            given=token.renewal.given or not token.grant_token,
         ),
     )
     return died(fresh, token.status, now) if token.status in _DEAD else fresh
@@ -367,31 +356,23 @@ def taken(row: Token, carried: Token, *, habits: Habits) -> Token:
             to_revoke=_union(mine.to_revoke, its.to_revoke),
             replaced=_union(mine.replaced, its.replaced),
         )
-    fresh = gone_on(row, carried).but(history=_in_order(row, carried))
-    if carried.refresh_token:
-        fresh = _with_own(fresh, carried)
-    return _replacing(row, fresh, habits)
+    # What happened before one was copied to where the other is, is in both.
+    both = sorted({*row.history, *carried.history}, key=lambda each: each.at)
+    return _logged_in(row, carried, habits).but(history=tuple(both[-MOST_HAPPENINGS:]))
 
 
 def gone_on(row: Token, later: Token) -> Token:
     """Return a row with all that a later state of its login says; what it is kept under stays."""
     mine, its = row.renewal, later.renewal
-    fields = {
-        name: value
-        for name, value in zip(_WRITTEN, _written(later), strict=True)
-        if value not in (None, {})
-    }
-    if later.access_token:
-        fields["expires_at"] = later.expires_at
     renewal = its.but(
+        lifetime=its.lifetime or mine.lifetime,
         past=_with_past(mine.past, its.past),
         to_revoke=_union(mine.to_revoke, its.to_revoke),
         replaced=_union(mine.replaced, its.replaced),
-        took=mine.took,
         unknown={**mine.unknown, **its.unknown},
     )
     return row.but(
-        **fields,
+        **_said(row, later),
         status=later.status,
         logged_in_at=later.logged_in_at,
         updated_at=later.updated_at,
@@ -407,7 +388,8 @@ def superseded(row: Token, secrets: Iterable[Secret], *, habits: Habits) -> Toke
 
     *habits* say whether they are to be revoked now. Those of a revoked row are.
     """
-    late = tuple(each for each in secrets if each[1] not in row.pair)
+    seen_to = (*row.renewal.to_revoke, *row.renewal.replaced)
+    late = tuple(each for each in secrets if each[1] not in row.pair and each not in seen_to)
     is_now = row.status is Status.REVOKED or not habits.revokes_grant
     where = "to_revoke" if is_now else "replaced"
     past = _with_past(row.renewal.past, [value + _REVOKED for value in _pasts(late)])
@@ -444,46 +426,32 @@ def all_secrets_of(row: Token) -> tuple[Secret, ...]:
     return _union(row.renewal.to_revoke, row.renewal.replaced, secrets_of(row))
 
 
-def _replacing(stored: Token, fresh: Token, habits: Habits) -> Token:
-    """Return a row whose login has replaced another one, with what was replaced seen to."""
-    renewal = fresh.renewal
-    to_revoke, replaced = renewal.to_revoke, renewal.replaced
-    # What was revoked is in to_revoke already, or confirmed.
-    old = secrets_of(stored) if stored.status is not Status.REVOKED else ()
-    old = tuple(
-        each
-        for each in old
-        # One that was in the new login's row before is spent, not replaced.
-        if each[0] == "refresh_token"
-        and not is_older(fresh, each[1])
-        and each[1] not in fresh.pair
-    )
-    got_here = not stored.renewal.given
-    if habits.revokes_grant:
-        # Revoked now, it would take the new login with it.
-        to_revoke, replaced = (), _union(replaced, to_revoke, old)
-    elif habits.replaced == "revoke" or (habits.replaced is None and got_here):
-        to_revoke = _union(to_revoke, old)
-    else:
-        replaced = _union(replaced, old)
-    past = _with_past(renewal.past, _pasts(secrets_of(stored)))
-    return fresh.with_renewal(to_revoke=to_revoke, replaced=replaced, past=past)
-
-
 def _meant(
     token: Token, rows: list[Token], by_id: Token | None
 ) -> tuple[Token | None, Token | None]:
     """Return the row that a save is for, and one whose login turns out to be that row's."""
-    target, source = by_id or _for_the_same(token, rows), None
+    own, source = _for_the_same(token, rows), None
+    target = by_id or own
     if token.user and target is not None and target.user is None:
-        target, source = _for_the_same(token, rows), target
-    sharing = [
-        row
-        for row in _sharing(token, rows)
-        if same_thing(row, token)
-        and (target is None or (row.id != target.id and same_thing(row, target)))
-    ]
-    source = source or next(iter(sharing), None)
+        target, source = own, target
+    for field in ("refresh", "grant", "access"):
+        value = getattr(token, SECRETS[field])
+        if (
+            source
+            or not value
+            or (field == "access" and (token.refresh_token or token.grant_token))
+        ):
+            continue
+        source = next(
+            (
+                row
+                for row in rows
+                if getattr(row, SECRETS[field]) == value
+                and row is not target
+                and all(same_thing(row, each) for each in (token, target) if each)
+            ),
+            None,
+        )
     if target is None:
         # Nothing else is for the same: what shares a token with it becomes it, in place.
         return source, None
@@ -499,8 +467,10 @@ def _refuse_others(token: Token, rows: list[Token], used: set[str | None]) -> No
         StaleToken: A row had it before.
         DuplicateRefreshToken: A row that the save is not for has it.
     """
+    if not token.refresh_token:
+        return
     for row in rows:
-        if token.refresh_token and is_older(row, token.refresh_token):
+        if is_older(row, token.refresh_token):
             raise StaleToken(
                 "This refresh token was replaced in its row; nothing was changed",
                 token_id=row.id,
@@ -508,34 +478,24 @@ def _refuse_others(token: Token, rows: list[Token], used: set[str | None]) -> No
                 hint="Read the token again. To use another login, log in anew",
             )
     for row in rows:
-        if token.refresh_token and row.refresh_token == token.refresh_token and row.id not in used:
-            raise _duplicate(row)
+        if row.refresh_token == token.refresh_token and row.id not in used:
+            raise DuplicateRefreshToken(
+                "This refresh token is stored already, and a store has it once",
+                token_id=row.id,
+                user=row.user,
+                hint="Save it for the user, client and environment of that row, "
+                "or delete that row first",
+            )
 
 
 def _for_the_same(token: Token, rows: list[Token]) -> Token | None:
     """Return the row that is for just the same as a token whose user is known."""
-    if not token.user:
-        return None
-    return next(
-        (row for row in rows if all(getattr(row, n) == getattr(token, n) for n in FIXED)), None
-    )
+    same = (row for row in rows if all(getattr(row, n) == getattr(token, n) for n in FIXED))
+    return next(same, None) if token.user else None
 
 
-def _sharing(token: Token, rows: list[Token]) -> list[Token]:
-    """Return the rows that have a token's refresh token, its grant, or nothing but its access."""
-    found = []
-    for field in ("refresh", "grant", "access"):
-        value = getattr(token, SECRETS[field])
-        alone = field == "access" and (token.refresh_token or token.grant_token)
-        if value and not alone:
-            found += [row for row in rows if getattr(row, SECRETS[field]) == value]
-    return found
-
-
-def _in_order(row: Token, carried: Token) -> tuple[Happening, ...]:
-    # What happened before one was copied to where the other is, is in both.
-    both = dict.fromkeys((*row.history, *carried.history))
-    return tuple(sorted(both, key=lambda each: each.at)[-MOST_HAPPENINGS:])
+def _has_token(token: Token) -> bool:
+    return bool(token.access_token or token.refresh_token or token.grant_token)
 
 
 def _union(*several: Iterable[Secret]) -> tuple[Secret, ...]:
@@ -553,39 +513,17 @@ def _pasts(secrets: Iterable[Secret]) -> list[str]:
 def _with_past(past: Iterable[str], more: Iterable[str]) -> tuple[str, ...]:
     """Return digests with more of them, but for the oldest that were not revoked."""
     both = dict.fromkeys((*past, *more))
-    plain = [each for each in both if not each.endswith(_REVOKED) and each + _REVOKED not in both]
-    forgotten = {*plain[:-_MOST_PAST]}
-    marked = (each for each in both if each.endswith(_REVOKED) or each in plain)
-    return tuple(each for each in marked if each not in forgotten)
-
-
-def _is_given(token: Token) -> bool:
-    """Tell whether a refresh token comes from outside: an import says so, else a code tells."""
-    return token.renewal.given or not token.grant_token
-
-
-def _minted(access_token: str | None, now: float) -> tuple[float, ...]:
-    """Return the mint times a new login starts with: its own access token counts."""
-    return (now,) if access_token else ()
+    revoked = [each for each in both if each.endswith(_REVOKED)]
+    plain = [each for each in both if each not in revoked and each + _REVOKED not in both]
+    return (*revoked, *plain[-_MOST_PAST:])
 
 
 def _lifetime(expires_at: float | None, now: float) -> float | None:
     """Return how long an access token that was just saved lives, in seconds."""
-    if expires_at is None or expires_at <= now:
-        return None
-    return expires_at - now
+    return expires_at - now if expires_at is not None and expires_at > now else None
 
 
 def _conflict(
     token: Token, what: str, hint: str = "Read it again, then save what changed"
 ) -> StoreConflict:
     return StoreConflict(what, token_id=token.id, user=token.user, hint=hint)
-
-
-def _duplicate(row: Token) -> DuplicateRefreshToken:
-    return DuplicateRefreshToken(
-        "This refresh token is stored already, and a store has it once",
-        token_id=row.id,
-        user=row.user,
-        hint="Save it for the user, client and environment of that row, or delete that row first",
-    )

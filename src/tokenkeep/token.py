@@ -145,7 +145,6 @@ class Renewal(_Kept):
         given: Whether the refresh token was given from outside (configuration,
             import). False if it was got here, for a code.
         past: Digests of the refresh tokens this row had; see `tokenkeep.saving`.
-        took: Ids of the aliases whose login went into this row.
         unknown: What a later version of tokenkeep has put here; written back as it is.
     """
 
@@ -160,7 +159,6 @@ class Renewal(_Kept):
     replaced: tuple[tuple[str, str], ...] = field(default=(), repr=False)
     given: bool = False
     past: tuple[str, ...] = field(default=(), repr=False)
-    took: tuple[str, ...] = ()
     unknown: Mapping[str, object] = field(default_factory=dict, repr=False, hash=False)
 
 

@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING, Literal
 
 from tokenkeep import folders, holder, records, saving
 from tokenkeep.aliases import Aliases
-from tokenkeep.backends.forks import renew_in_child
-from tokenkeep.cache import Cache, Entry
+from tokenkeep.cache import Cache
 from tokenkeep.clock import Clock
 from tokenkeep.errors import (
     ConfigurationError,
@@ -25,7 +24,7 @@ from tokenkeep.errors import (
 from tokenkeep.events import logger
 from tokenkeep.header import Header
 from tokenkeep.journal import FolderJournal, Journal
-from tokenkeep.lookup import Lookup, credentials, digest_of, require_id
+from tokenkeep.lookup import Lookup, digest_of, first_login_of, require_id
 from tokenkeep.providers import Providers
 from tokenkeep.records import Alias, Lease
 from tokenkeep.rows import Rows
@@ -35,7 +34,7 @@ from tokenkeep.swapping import attempts
 from tokenkeep.token import Status, Token, expect_token
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Hashable, Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator, Mapping
     from pathlib import Path
 
     from tokenkeep.backends.base import Backend, Record
@@ -43,16 +42,10 @@ if TYPE_CHECKING:
     from tokenkeep.sealing import KeySource
     from tokenkeep.token import Claim
 
-_UNSEEN = object()
-"""A revision that no store has: what was written here may have been written over."""
-
 
 def _left_out(exc: TokenKeepError) -> None:
     """Say that a list is not complete."""
     logger.error("A stored token is left out of a list: %s", exc)
-
-
-_LIST_BY = {"user": "user", "client_id": "client", "tenant": "tenant", "status": "state"}
 
 
 class Vault(Store):
@@ -110,19 +103,12 @@ class Vault(Store):
         if make:
             self._header.make()
         self.journal: Journal = journal or self._own_journal(state)
-        self._cache = Cache(cache_size, max_staleness)
-        self._rows = Rows(
-            backend,
-            self._header,
-            tenant_of=self.providers.tenant,
-            seen=lambda token_id: self._cache.last(("id", token_id)),
-            wrote=self._wrote,
+        self._cache = Cache(
+            backend.revision, self._clock.monotonic, size=cache_size, max_staleness=max_staleness
         )
+        self._rows = Rows(backend, self._header, self._cache, tenant_of=self.providers.tenant)
         self._aliases = Aliases(self._rows, self.habits, self._clock)
-        self._saver = Saver(
-            self._rows, self._aliases, self.habits, noted=self._noted, clock=self._clock
-        )
-        renew_in_child(self._cache)
+        self._saver = Saver(self._rows, self._aliases, self.habits, self._clock)
 
     def __repr__(self) -> str:
         return f"<Vault {self.backend.describe()}>"
@@ -165,7 +151,7 @@ class Vault(Store):
             # The provider is needed to locate the token, but asked for only if named.
             asked = self.providers.locate(token).but(provider=token.provider)
         for question in Lookup.of(asked):
-            found = self._recall(question, partial(self._find, question, token))
+            found = self._cache.recall(question, partial(self._find, question, token))
             if found is not None:
                 return found
         return None
@@ -173,14 +159,14 @@ class Vault(Store):
     def find_token_by_id(self, token_id: str) -> Token | None:
         """See `TokenStore.find_token_by_id`."""
         require_id(token_id)
-        return self._recall(("id", token_id), partial(self._aliases.read, token_id))
+        return self._cache.recall(("id", token_id), partial(self._aliases.read, token_id))
 
     def reread(self, token_id: str) -> Token | None:
         """See `TokenStore.reread`."""
         token = self._aliases.read(token_id)
         # Who was told of another process's token here must not be handed the
         # one before it by the next lookup.
-        self._wrote(self._record_id(token_id if token is None else str(token.id)))
+        self._cache.wrote(token_id if token is None else str(token.id))
         return token
 
     def get_tokens(self) -> list[Token]:
@@ -208,21 +194,17 @@ class Vault(Store):
                 None raises the first such error once all others were yielded.
         """
         closed: list[TokenKeepError] = []
-        asked = {"user": user, "client_id": client_id, "tenant": tenant, "status": status}
-        given = {name: str(value) for name, value in asked.items() if value}
-        by = next(((_LIST_BY[name], value) for name, value in given.items()), None)
-        found = self._rows.scan(by and self._rows.mark(*by))
+        asked = {"user": user, "client": client_id, "tenant": tenant, "state": status}
+        marks = [self._rows.mark(field, str(value)) for field, value in asked.items() if value]
+        found = self._rows.scan(marks[0] if marks else None)
         for token in self._open(found, (records.ROW,), on_error or closed.append):
-            if isinstance(token, Token) and self._is_of(token, given):
+            if isinstance(token, Token) and all(self._rows.has(token, mark) for mark in marks):
                 yield token
         if closed:
             raise closed[0]
 
     def begin_with(
-        self,
-        prefix: str,
-        most: int,
-        on_error: Callable[[TokenKeepError], None] | None = None,
+        self, prefix: str, most: int, on_error: Callable[[TokenKeepError], None] | None = None
     ) -> list[Token]:
         """
         Return at most so many tokens whose ids begin so, in the order of their ids.
@@ -263,55 +245,33 @@ class Vault(Store):
         What the provider has not confirmed to be revoked is kept, out of
         sight, until it has: see `Keeper.sweep`.
         """
-        self._delete(token_id, None)
+        self.delete_version(token_id, None)
 
-    def delete_version(self, token_id: str, version: str) -> None:
-        """See `Store.delete_version`."""
-        self._delete(token_id, version)
-
-    def _delete(self, token_id: str, replaces: str | None) -> None:
-        record_id = self._record_id(token_id)
+    def delete_version(self, token_id: str, version: str | None) -> None:
+        """See `Store.delete_version`; None deletes any."""
+        record_id = self._rows.record_id(token_id)
         for _ in attempts(token_id):
             try:
                 kept = self._rows.read(record_id)
             except StoreTampered:
                 # What does not open can be deleted all the same.
-                self._rows.delete(record_id, replaces=replaces)
+                self._rows.delete(record_id, replaces=version)
                 return
             if isinstance(kept, Token) and kept.ended:
-                if replaces == kept.version:  # all its revocations are confirmed
-                    self._rows.delete(record_id, replaces=replaces)
+                if version == kept.version:  # all its revocations are confirmed
+                    self._rows.delete(record_id, replaces=version)
                 return
             row = self._aliases.lead(kept)
-            if row is None:
-                self._drop_alias(record_id)
-                return
-            if replaces not in (None, row.version):
+            if row is not None and version not in (None, row.version):
                 raise StoreConflict(
                     "This token was changed meanwhile", token_id=row.id, user=row.user
                 )
-            if self._delete_row(row):
+            with suppress(StoreConflict):
+                if row is not None and not self._delete_row(row):
+                    continue
+                if row is None and isinstance(kept, Alias):
+                    self._rows.delete(record_id, replaces=kept.version)
                 return
-
-    def _delete_row(self, row: Token) -> bool:
-        """Delete a row and the aliases that lead to it. False: read again."""
-        aliases = self._aliases.of(str(row.id))
-        making = [alias for alias in aliases if alias.carries and alias.seen_status is None]
-        for alias in making:
-            self._aliases.finish(alias)  # else it would make the row anew
-        if making:
-            return False
-        try:
-            self._end(row)
-        except StoreConflict:
-            return False
-        for alias in aliases:
-            if alias.carries is not None:
-                self._aliases.finish(alias)  # its row is gone: what it carries is to be revoked
-                continue
-            with suppress(StoreConflict):  # its caller has given the id to another row since
-                self._rows.delete(alias.id, replaces=alias.version)
-        return True
 
     def delete_tokens(self) -> None:
         """See `TokenStore.delete_tokens`; what is to be revoked is kept as by `delete_token`."""
@@ -325,7 +285,7 @@ class Vault(Store):
             for record in self._rows.scan():
                 if record.kind == records.ROW or not records.is_kind(record.kind):
                     try:
-                        self._delete(records.token_id(record.id), None)
+                        self.delete_token(records.token_id(record.id))
                     except StoreTooNew as exc:
                         left.append(exc)
         finally:
@@ -335,7 +295,7 @@ class Vault(Store):
 
     def touch(self, token_id: str, last_used_at: float) -> None:
         """See `Store.touch`."""
-        self.backend.touch(self._record_id(token_id), last_used_at)
+        self.backend.touch(self._rows.record_id(token_id), last_used_at)
 
     # Moving
 
@@ -356,11 +316,9 @@ class Vault(Store):
             StoreConflict: Its id is taken, or what it is for has a row.
         """
         self._header.make()
-        owner = self._rows.owner(row)
-        if row.ended:
-            owner = self._header.keys.digest("ended", f"{row.id} {row.version}")
-        record_id = self.backend.id_for(owner) or self._record_id(str(row.id))
-        new = row.but(id=records.token_id(record_id), owner=owner).with_renewal(took=())
+        owner = self._ended_owner(row) if row.ended else self._rows.owner(row)
+        record_id = self.backend.id_for(owner) or self._rows.record_id(str(row.id))
+        new = row.but(id=records.token_id(record_id), owner=owner)
         return self._rows.put(new, replaces=None)
 
     def add_id(self, token_id: str, row: Token) -> None:
@@ -382,10 +340,10 @@ class Vault(Store):
 
     def finish_moves(self, now: float) -> None:
         """Bring logins that were on their way to another row by then, in epoch seconds, there."""
-        for record in self._rows.due(now):
-            if record.kind == records.ALIAS:
+        for alias in self._open(self._rows.due(now), (records.ALIAS,), lambda _: None):
+            if isinstance(alias, Alias):
                 with suppress(KeyMissing, StoreTampered, StoreTooNew):
-                    self._aliases.read(records.token_id(record.id))
+                    self._aliases.finish(alias)
 
     # First logins
 
@@ -394,16 +352,12 @@ class Vault(Store):
         self._header.make()
         owner = self._lease_owner(token)
         for _ in attempts(user=token.user):
-            found = [
-                kept for kept in self._rows.look([("owner", owner)]) if isinstance(kept, Lease)
-            ]
-            if found:
-                return str(found[0].version), found[0].claim
+            for kept in self._rows.look([("owner", owner)]):
+                if isinstance(kept, Lease):
+                    return str(kept.version), kept.claim
             lease = Lease(id=self._rows.new_id(owner), version="", owner=owner, claim=claim)
-            try:
+            with suppress(StoreConflict):
                 return str(self._rows.put(lease, replaces=None).version), claim
-            except StoreConflict:
-                continue
         raise AssertionError  # attempts() has raised
 
     def release(self, token: Token, version: str) -> None:
@@ -411,6 +365,22 @@ class Vault(Store):
         for kept in self._rows.find([("owner", self._lease_owner(token))]):
             if isinstance(kept, Lease):
                 self._rows.delete(kept.id, replaces=version)
+
+    def keep_login(self, name: str, login: Mapping[str, str], claim: Claim) -> None:
+        """See `Store.keep_login`."""
+        self._header.make()
+        owner = self._login_owner(name)
+        new = Lease(id=self._rows.new_id(owner), version="", owner=owner, claim=claim, login=login)
+        self._rows.put(new, replaces=None)
+
+    def take_login(self, name: str) -> Mapping[str, str] | None:
+        """See `Store.take_login`."""
+        for kept in self._rows.look([("owner", self._login_owner(name))]):
+            # Whoever deletes it has it: of two that come at once, one.
+            with suppress(StoreConflict):
+                if isinstance(kept, Lease) and self._rows.delete(kept.id, replaces=kept.version):
+                    return kept.login
+        return None
 
     # Tidying up
 
@@ -426,11 +396,7 @@ class Vault(Store):
     def ending(
         self, now: float, on_error: Callable[[TokenKeepError], None] | None = None
     ) -> Iterator[Token]:
-        """
-        Yield the tokens whose login ends soon by itself, or has ended; *now* is in epoch seconds.
-
-        With *on_error* what does not open is told there, not raised.
-        """
+        """Yield the tokens whose login ends soon by itself, or has ended; as `due`."""
         for token in self._open(self._rows.due(now), (records.ROW,), on_error):
             if isinstance(token, Token) and token.status is Status.OK and token.refresh_expires_at:
                 yield token
@@ -445,7 +411,7 @@ class Vault(Store):
                     self._aliases.finish(kept)
                 elif isinstance(kept, Lease):
                     its = kept.claim.holder
-                    if holder.is_dead(its) or not holder.is_here(its):
+                    if kept.login or holder.is_dead(its) or not holder.is_here(its):
                         self._rows.delete(kept.id, replaces=kept.version)
                         gone += 1
             except StoreConflict:
@@ -533,38 +499,36 @@ class Vault(Store):
                 continue
             yield kept
 
-    def _recall(self, key: Hashable, read: Callable[[], Token | None]) -> Token | None:
-        """Return what was read before, if nothing was written since; else read it now."""
-        revision = self.backend.revision()
-        mark = self._cache.mark
-        now = self._clock.monotonic()
-        cached = self._cache.get(key, revision, now)
-        if cached is not None:
-            return cached
-        found = read()
-        if found is not None:
-            self._cache.put(key, Entry(found, revision, now, mark))
-        return found
-
     def _find(self, question: Lookup, asked: Token) -> Token | None:
         marks = [self._rows.mark(question.field, question.value)]
         if self.backend.finds_late:
             marks += self._saver.owners(self.providers.locate(asked))
         return question.choose(self._saver.having(marks))
 
-    # One end
+    def _delete_row(self, row: Token) -> bool:
+        """Delete a row and the aliases that lead to it. False: read again."""
+        aliases = self._aliases.of(str(row.id))
+        making = [alias for alias in aliases if alias.carries and alias.seen_status is None]
+        if not making:
+            self._end(row)
+        for alias in making or aliases:
+            if alias.carries is not None:
+                # It would make the row anew; or its row is gone, and what it has is to be revoked.
+                self._aliases.finish(alias)
+                continue
+            with suppress(StoreConflict):  # its caller has given the id to another row since
+                self._rows.delete(alias.id, replaces=alias.version)
+        return not making
 
     def _end(self, row: Token) -> None:
         """Delete a row; with something left to revoke it goes out of sight until that is done."""
-        record_id = self._record_id(str(row.id))
+        record_id = records.record_id(row.id)
         if not row.renewal.to_revoke:
             self._rows.delete(record_id, replaces=row.version)
             return
         # Another owner, so that what it was for is free. Without a user, that is its
         # credential: nobody may save that as long as it is to be revoked.
-        owner = str(row.owner)
-        if row.user:
-            owner = self._header.keys.digest("ended", f"{row.id} {row.version}")
+        owner = self._ended_owner(row) if row.user else str(row.owner)
         ended = row.but(owner=owner, ended=True, access_token=None)
         if self._rows.may_become(record_id, owner):
             self._rows.put(ended, replaces=row.version)
@@ -572,51 +536,24 @@ class Vault(Store):
         self._rows.put(ended.but(id=records.token_id(self._rows.new_id(owner))), replaces=None)
         self._rows.delete(record_id, replaces=row.version)
 
-    def _drop_alias(self, record_id: str) -> None:
-        kept = self._rows.read(record_id)
-        if isinstance(kept, Alias) and kept.carries is None and self._aliases.lead(kept) is None:
-            self._rows.delete(record_id, replaces=kept.version)
+    def _ended_owner(self, row: Token) -> str:
+        return self._header.keys.digest("ended", f"{row.id} {row.version}")
 
     def _reseal(self, record_id: str, newest: int) -> bool:
         for _ in attempts(records.token_id(record_id)):
             record = self.backend.read(record_id)
             if record is None or record.key == newest:
                 return False
-            kept = self._rows.open(record)
-            try:
-                self._rows.put(kept, replaces=record.version)
-            except StoreConflict:
-                continue
-            return True
+            with suppress(StoreConflict):
+                self._rows.put(self._rows.open(record), replaces=record.version)
+                return True
         return False
 
-    # Small things
-
-    def _noted(self, written: Token) -> Token:
-        """Keep what was just written for the next save; no reader is given it unasked."""
-        self._cache.put(("id", written.id), Entry(written, _UNSEEN, 0.0))
-        return written
-
-    def _wrote(self, record_id: str) -> None:
-        self._cache.wrote(records.token_id(record_id))
-
-    def _record_id(self, token_id: str) -> str:
-        return self._rows.record_id(token_id)
-
     def _lease_owner(self, token: Token) -> str:
-        located = self.providers.locate(token)
-        credential = next(iter(credentials(located)))
-        place = (located.provider, located.client_id, located.data_center, located.environment)
-        return self._header.keys.digest("lease", repr((place, credential)))
+        return self._header.keys.digest("lease", first_login_of(self.providers.locate(token)))
 
-    def _is_of(self, token: Token, given: dict[str, str]) -> bool:
-        its = {
-            "user": token.user,
-            "client_id": token.client_id,
-            "status": token.status.value,
-            "tenant": self.providers.tenant(token) if "tenant" in given else None,
-        }
-        return all(its[name] == value for name, value in given.items())
+    def _login_owner(self, name: str) -> str:
+        return self._header.keys.digest("login", name)
 
     def _own_journal(self, state: Path | None) -> Journal:
         home = self.backend.home

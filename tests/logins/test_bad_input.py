@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sqlite3
 from contextlib import closing, suppress
 from dataclasses import replace
@@ -11,7 +10,7 @@ import psycopg
 import pytest
 from login_stage import after_write, before_write, refused, rows_of
 
-from tokenkeep import StoreUnavailable, Token, TokenKeepError, generate_key
+from tokenkeep import StoreUnavailable, Token, TokenKeepError
 from tokenkeep.backends.base import HEADER, Record
 from tokenkeep.records import Alias
 
@@ -33,108 +32,7 @@ def edit(store, record_id=HEADER, **changes):
     return was
 
 
-def put_back(store, was):
-    """Undo it, as a backup would."""
-    store.backend.write(was, replaces=store.backend.read(was.id).version)
-
-
 # The store's own record
-
-
-@pytest.mark.parametrize(
-    ("sealed", "error"),
-    [
-        (b"", "StoreTampered"),
-        (b"{", "StoreTampered"),
-        (b"[]", "StoreTampered"),
-        (b"\xff" * 100, "StoreTampered"),
-        (b'{"tokenkeep": 2}', "StoreTampered"),
-        (b'{"tokenkeep": 2, "key": "k", "wrapped": "%"}', "StoreTampered"),
-        (b'{"tokenkeep": 99, "key": "k", "wrapped": ""}', "StoreTooNew"),
-        (b'{"tokenkeep": 99}', "StoreTooNew"),
-    ],
-)
-def test_a_header_that_makes_no_sense(stage, ana, sealed, error):
-    """Damaged, or of a later version: the store does not open, and is left as it is."""
-    was = edit(stage.store, sealed=sealed)
-
-    with refused(error):
-        stage.open()
-
-    put_back(stage.store, was)
-    assert [ana] == stage.open().get_tokens()
-
-
-@pytest.mark.parametrize("cut", [1, 10, 100])
-def test_a_header_that_is_cut_off(stage, ana, cut):
-    """As a disk that was full leaves it."""
-    was = edit(stage.store, sealed=stage.store.backend.read(HEADER).sealed[:-cut])
-
-    with refused("StoreTampered"):
-        stage.open()
-
-    put_back(stage.store, was)
-    assert [ana] == stage.open().get_tokens()
-
-
-def test_a_header_of_another_store(stage, ana):
-    """What was stored does not open under it, and does again when it is put back."""
-    other = stage.open(f"sqlite:///{stage.folder}/other.db")
-    was = edit(stage.store, sealed=other.backend.read(HEADER).sealed, version="a" * 32)
-
-    with refused("StoreTampered"):
-        stage.open().find_token_by_id(ana.id)
-    stage.clock.advance(MINUTE)
-    with refused("StoreUnavailable"):
-        stage.store.save_token(stage.login(stage.bo, at="eu"))
-    with refused("StoreUnavailable"):
-        stage.keeper(stage.store).renew(ana.id)
-
-    put_back(stage.store, was)
-    assert [ana] == stage.open().get_tokens()
-
-
-@pytest.mark.parametrize("ring", ["other", "rotated"])
-@pytest.mark.usefixtures("ana")
-def test_a_key_that_is_not_at_hand(stage, environment, ring):
-    """A ring without the header's key opens nothing, and changes nothing."""
-    mine, other = os.environ["TOKENKEEP_KEYS"], generate_key()
-    if ring == "rotated":
-        environment.setenv("TOKENKEEP_KEYS", f"{other} {mine}")
-        stage.open().rotate()
-        other = mine
-    before = stage.store.backend.scan(None, 100)
-    environment.setenv("TOKENKEEP_KEYS", other)
-
-    with refused("KeyMissing"):
-        stage.open()
-
-    assert before == stage.store.backend.scan(None, 100)
-
-
-def test_a_process_whose_key_was_taken_out_of_use(stage, ana, environment):
-    """It goes on reading; within a minute it says what it is missing before it writes."""
-    mine = os.environ["TOKENKEEP_KEYS"]
-    environment.setenv("TOKENKEEP_KEYS", f"{generate_key()} {mine}")
-    stage.open().rotate()
-    stage.clock.advance(MINUTE)
-
-    assert ana.access_token == stage.store.find_token_by_id(ana.id).access_token
-    with refused("KeyMissing"):
-        stage.store.save_token(stage.login(stage.bo, at="eu"))
-
-
-def test_a_header_that_is_gone(stage, ana):
-    """Nothing is sealed under keys that nobody else can find."""
-    was = stage.store.backend.read(HEADER)
-    stage.store.backend.delete(HEADER)
-    stage.clock.advance(MINUTE)
-
-    with refused("StoreUnavailable"):
-        stage.store.save_token(stage.login(stage.bo, at="eu"))
-
-    stage.store.backend.write(was, replaces=None)
-    assert [ana] == stage.open().get_tokens()
 
 
 def replaced_file(stage):

@@ -20,18 +20,6 @@ IDS = (
 
 
 @pytest.mark.parametrize("own", IDS)
-def test_an_id_given_to_the_sdk(stage, own):
-    """``OAuthToken(id="customer-42")`` was unknown after it was saved."""
-    login = stage.login(stage.ana)
-    stage.sdk_store().save_token(sdk_token(login, id=own))
-
-    found = stage.sdk_store().find_token_by_id(own)
-
-    assert login.access_token == found.get_access_token()
-    assert [login.refresh_token] == [row.refresh_token for row in stage.open().get_tokens()]
-
-
-@pytest.mark.parametrize("own", IDS)
 def test_an_id_given_to_a_store(stage, own):
     """The row has an id of ours; both lead to it, for whatever is done with it."""
     keeper = stage.keeper()
@@ -61,16 +49,6 @@ def test_the_id_from_the_old_file(stage, run):
     asked = sdk_token(id="2")
     assert asked is stage.sdk_store().find_token(asked)
     assert login.refresh_token == asked.get_refresh_token()
-
-
-def test_saved_again_under_it(stage):
-    """The same id is the same row; a save under it is an update, or a login."""
-    first = stage.open().save_token(stage.login(stage.ana, id="customer-42"))
-
-    again = stage.open().save_token(stage.login(stage.ana, id="customer-42"))
-
-    assert first.id == again.id
-    assert [again] == stage.open().get_tokens()
 
 
 def test_several_ids_of_one_row(stage):
@@ -108,28 +86,9 @@ def test_a_row_that_is_gone(stage):
     assert bo == stage.open().find_token_by_id("customer-42")
 
 
-def test_nothing_is_left_of_it(stage):
-    """A deleted row's ids are deleted with it."""
-    keeper = stage.keeper()
-    before = len(keeper.store.backend.scan(None, 100))
-    keeper.store.save_token(stage.login(stage.ana, id="customer-42"))
-    keeper.delete("customer-42")
-
-    assert before == len(keeper.store.backend.scan(None, 100))
-
-
 def test_no_id_of_ours_is_taken_for_a_callers(stage):
     """One of our form that is not there was deleted: it does not come back."""
     with refused("StoreConflict"):
         stage.open().save_token(stage.login(stage.ana, id=f"tk_{'a' * 32}"))
 
     assert [] == stage.open().get_tokens()
-
-
-def test_its_own_secrecy(stage):
-    """The database does not show the ids that programs bring."""
-    stage.open().save_token(stage.login(stage.ana, id="customer-42"))
-
-    files = stage.folder.glob("tokens.db*")
-
-    assert not any(b"customer-42" in path.read_bytes() for path in files if path.is_file())

@@ -49,7 +49,6 @@ STATE = {
     "replaced": (("refresh_token", "r1"),),
     "given": True,
     "past": ("0123456789abcdef",),
-    "took": ("a" * 32,),
     "unknown": {"later": [1]},
 }
 LIFE = {"created_at": 1.5, "updated_at": 2.5, "logged_in_at": 2.0, "unknown": {"later": {"x": 1}}}
@@ -130,7 +129,7 @@ def test_a_move_into_its_users_row(stage, has_row):
 
     [row] = stage.open().get_tokens()
     assert {} == differing(Token(**GIVEN), row, GIVEN)
-    its_own = {"took", "past", "to_revoke", "replaced"}
+    its_own = {"past", "to_revoke", "replaced"}
     assert {} == differing(Renewal(**STATE), row.renewal, STATE.keys() - its_own)
     for name in ("past", "to_revoke", "replaced"):
         assert {*STATE[name]} <= {*getattr(row.renewal, name)}
@@ -148,7 +147,7 @@ def test_a_copy(stage, full, run):
     names = {field.name for field in fields(Token)} - {"version", "owner", "renewal"}
     assert {} == differing(full, copied, names)
     assert {} == differing(
-        full.renewal, copied.renewal, STATE.keys() - {"took", "claim", "renewed_at", "renewed_by"}
+        full.renewal, copied.renewal, STATE.keys() - {"claim", "renewed_at", "renewed_by"}
     )
 
 

@@ -53,7 +53,6 @@ rows endedfound=0 U=2 consent=1 a=8 b=12
 rows endedfound=0 N=1 U=1 a=2 b=8 c=11
 rows endedowner=0 N=1 a=5 b=11 c=2
 rows staleid=0 N=1 a=6 b=11
-rows unkinsert=0 a=2 b=12 unk=1
 rows look=0 a=2 b=3
 rows withdraw=0 a=2 b=3
 rows insists=0 V=1 a=2 b=3 c=18

@@ -46,7 +46,7 @@ def content(store):
         )
         for row in store.get_tokens()
     }
-    return {name: row.with_renewal(claim=None, took=()) for name, row in rows.items()}
+    return {name: row.with_renewal(claim=None) for name, row in rows.items()}
 
 
 @each_kind

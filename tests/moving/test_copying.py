@@ -33,7 +33,7 @@ NAMED, NAMELESS = login(), login(user=None)
 def bare(row):
     """Return a row without what differs between stores."""
     row = row.but(version=None, owner=None, last_used_at=None)
-    return row.with_renewal(claim=None, took=())
+    return row.with_renewal(claim=None)
 
 
 def ended(store):

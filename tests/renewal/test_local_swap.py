@@ -23,7 +23,7 @@ from tokenkeep import (
     TokenRevoked,
     TokenStore,
 )
-from tokenkeep.local_swap import LocalSwap, _Made, complete
+from tokenkeep.local_swap import LocalSwap, complete
 from tokenkeep.saving import plan
 from tokenkeep.stores.list import ListStore
 from tokenkeep.testing import FakeClock
@@ -278,9 +278,8 @@ def test_a_save_forgets_no_revocation(store, refresh_token):
     assert ["login-10/0"] == provider.revoked
 
 
-def test_one_for_all_keepers_of_a_store(monkeypatch):
+def test_one_for_all_keepers_of_a_store():
     """Two keepers on one store renew once, also if they were made at the same moment."""
-    monkeypatch.setattr("tokenkeep.local_swap._made", _Made())
     before = sys.getswitchinterval()
     sys.setswitchinterval(1e-6)
     try:

@@ -6,13 +6,14 @@
 /// MAKE: there is no row yet. LOST: there is none any more.
 enum Move : u8 { TAKE, ASIDE, OLDER, STRIP, MAKE, LOST, MOVED_ALREADY };
 
-inline Move judge(const Record& alias, int id, const Record& row) {
+inline Move judge(const Record& alias, const Record& row) {
   if (row.kind != ROW) return alias.seen_login == NEVER ? MAKE : LOST;
-  if (set.took && row.took >> id & 1) return STRIP;
-  if (set.rotation && has_had(row, alias.token)) return OLDER;
+  bool is_older = set.rotation && has_had(row, alias.token);
   bool as_seen = !set.seenlogin || row.login == alias.seen_login;
   bool revoked_since = set.seenstatus && row.status == REVOKED && alias.seen_status != REVOKED;
-  return as_seen && !revoked_since ? TAKE : ASIDE;
+  if (as_seen && !revoked_since && !is_older) return TAKE;
+  if (set.gonein && row.login == alias.login) return STRIP;
+  return is_older ? OLDER : ASIDE;
 }
 
 inline void strip(Record& alias) {
@@ -40,7 +41,7 @@ inline void finish(int id) {
     const Record& alias = s.record[id];
     if (!is_as_seen(id)) return MOVED_ALREADY;
     look_at(alias.to);
-    return judge(alias, id, s.record[alias.to]) | alias.to << 4;
+    return judge(alias, s.record[alias.to]) | alias.to << 4;
   });
   Move move = Move(found & 15);
   int to = found >> 4;
@@ -59,7 +60,6 @@ inline void finish(int id) {
       row = s.record[id];
       row.kind = ROW;
       row.owner = row.user;
-      row.took = 1 << id;
       row.to = row.seen_login = row.seen_status = row.moved_by = 0;
       new_version(s, to);
       overtake(s);
@@ -71,7 +71,6 @@ inline void finish(int id) {
       // As it was read: it changes only after its row, which would then not be as it was read.
       const Record& alias = s.record[id];
       if (!is_carrying(alias)) return;
-      row.took |= 1 << id;
       if (move == TAKE) take(s, row, alias);
       if (move == ASIDE) {
         see_to(row, all_of(alias));

@@ -140,7 +140,6 @@ inline Doing saving(const Want& want) {
             note(s, slot, Record{});
             r.kind = ROW;
             if (!want.user && has_gone_on(s, want.token)) s.copied |= 1 << family_of(want.token);
-            if (a.has_written) report(UNDELETED, s);
             save_in(s, r, want);
             a.other = r.user;
           });
@@ -156,15 +155,7 @@ inline Doing saving(const Want& want) {
           todo.names ? want.user : 0);
       break;
   }
-  if (how == NOT_KNOWN) {
-    a.has_written = 1;
-    bool is_there = step("reads whether it was written", [&](State& s) {
-      look_at(a.slot);
-      return s.record[a.slot].kind == ROW && s.record[a.slot].login == (is_login() ? me + 1 : a.before.login);
-    });
-    if (!is_there && set.unkinsert) return FAILED;
-    if (is_there) how = WRITTEN;
-  }
+  if (how == NOT_KNOWN) return FAILED;
   if (how != WRITTEN) return goes_on(start);
   return is_login() ? goes_on(LOOKS_AGAIN, a.slot) : DONE;
 }

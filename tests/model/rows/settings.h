@@ -4,7 +4,7 @@
 #define SETTINGS(X)                                                                                \
   /* The rules. The defaults are the rules; another value takes one out. */                        \
   X(freeze, 1, "a row becomes an alias before its login goes into another: 0 deletes it after")    \
-  X(took, 1, "a row notes the alias whose login went in")                                          \
+  X(gonein, 1, "a login that has gone into a row is known there by its nonce")                     \
   X(seenlogin, 1, "an alias's login goes in only over the login that was there as it was made")    \
   X(seenstatus, 1, "an alias lifts a revocation only if it was there as it was made")              \
   X(rotation, 1, "what one of two rows had before is spent, or older, not another login")          \
@@ -15,7 +15,6 @@
   X(endedfound, 1, "an ended record's refresh token is refused")                                   \
   X(endedowner, 1, "an ended record of a nameless row keeps its owner")                            \
   X(staleid, 1, "a save under an id that was deleted is refused")                                  \
-  X(unkinsert, 1, "an insert of unknown outcome is not made again")                                \
   X(look, 1, "a save looks again after its login was written")                                     \
   X(withdraw, 1, "who then sees a row that contradicts takes its write back")                      \
   X(insists, 1, "it does so, too, if somebody has written the row with its login since")           \

@@ -53,7 +53,6 @@ struct Record {
   Token token;
   u8 login, claim, given, unlooked;
   u8 to, seen_login, seen_status;    // of an alias; what it carries are the fields of the row it was
-  u16 took;                          // records
   Tokens to_revoke, replaced, past;  // past is what it had before
   u8 put_back, moved_by;             // for the checks: it is what a write taken back has left; 1 + who made the alias
 };
@@ -78,10 +77,10 @@ struct Actor {
   u8 started;
   Several after, after_end;            // actors whose work was acknowledged, and whose was over, when it began
   Token wants, saved;                  // what it is to save, and what it was told is stored
-  u8 brings_new, has_written;          // saves: a token that was in no row; and nobody knows whether
+  u8 brings_new;                       // saves: a token that was in no row
   u8 has_looked;                       // renewals: for others of the row; or who wrote that will
   u8 overtaken;                        // a login was saved since it last looked
-  u8 nothing;
+  u8 nothing[2];
 };
 
 struct State {
