@@ -238,7 +238,7 @@ def test_ids_that_are_no_text(backend, path):
         for n, name in enumerate(names):
             as_text = "CAST(? AS TEXT)" if n % 2 else "?"
             db.execute(f"UPDATE token SET id = {as_text} WHERE id = ?", (name, digits(f"{n}")))
-    rows = Rows(backend, None, tenant_of=None, seen=None, wrote=None)
+    rows = Rows(backend, None, None, tenant_of=None)
 
     for page in (1, 2, 3, 5, 10):
         assert 1 <= len(list(islice(rows.scan(page=page), 30))) <= 10
