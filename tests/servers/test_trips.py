@@ -75,6 +75,16 @@ def test_very_many_values_in_one_trip(backend, proxy):
     assert trips <= 2  # psycopg may ask what the statement is, the first time
 
 
+@on_sql
+def test_an_old_connection_is_replaced(connect, far, proxy):
+    """What a firewall may have dropped is not even asked: that would wait for its timeout."""
+    backend = connect(f"{far}?pool_recycle=0")
+    before = proxy.connections
+
+    assert backend.scan(None, 1) == []
+    assert proxy.connections > before
+
+
 # A keeper
 
 
