@@ -117,12 +117,7 @@ class TestSecretsManager(SharedBackendContract):
     """But for the time of last use, which would be a version; and ids are owners."""
 
     largest = 48_000  # a secret's 64 KB, in base64
-
-    test_insert_needs_a_free_id = None
-    test_insert_needs_a_free_owner = None
-    test_replace_needs_a_free_owner = None
-    test_a_new_owner_frees_the_old_one = None
-    test_deleted_owner_is_free = None
+    test_owners_are_unique = None  # its ids are made of them
     test_processes_insert_once = None  # test_two_hosts_make_one in tests/aws
 
     @pytest.fixture
@@ -140,8 +135,6 @@ class TestSecretsManager(SharedBackendContract):
         backend.touch(record().id, 7.5)
 
         assert backend.read(record().id) == record(last_used_at=3.0)
-
-    test_touch_never_goes_back = None
 
     def test_touch_does_not_disturb_a_write(self, connect):
         """The time that was first stored stays."""
