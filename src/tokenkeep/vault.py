@@ -378,7 +378,9 @@ class Vault(Store):
         for kept in self._rows.look([("owner", self._login_owner(name))]):
             # Whoever deletes it has it: of two that come at once, one.
             with suppress(StoreConflict):
-                if isinstance(kept, Lease) and self._rows.delete(kept.id, replaces=kept.version):
+                if isinstance(kept, Lease) and self._rows.delete(
+                    kept.id, replaces=str(kept.version)
+                ):
                     return kept.login
         return None
 
