@@ -73,29 +73,6 @@ def test_it_turns_out_to_be_a_users_who_has_one(vault, field):
     assert (ana.id, "late") == (after.id, after.access_token)
 
 
-def test_a_renewal_under_way_goes_on_in_the_users_row(vault):
-    """The claim goes along, and the calls that were counted: nothing is sent twice."""
-    vault.save_token(ANA)
-    nameless = vault.save_token(Token(**LATER, **PLACE))
-    vault.swap(nameless.with_renewal(claim=CLAIM, mints=(5.0,)))
-
-    named = vault.save_token(Token(user="ana", **LATER, **PLACE))
-
-    assert CLAIM == named.renewal.claim
-    assert 5.0 in named.renewal.mints
-
-
-def test_strangers_stay_apart(vault):
-    """Another client's login, or another login, is not joined with it."""
-    vault.save_token(ANA)
-    vault.save_token(Token(**{**PLACE, "client_id": "other"}, refresh_token="r3"))
-    vault.save_token(Token(refresh_token="r4", **PLACE))
-
-    vault.save_token(Token(user="ana", **LATER, **PLACE))
-
-    assert 3 == len(vault.get_tokens())
-
-
 # Somebody writes in between
 
 

@@ -113,12 +113,7 @@ class Saver:
         if by_id is not None and known and not saving.is_login(by_id, token):
             return by_id, []  # it brings nothing that another row could have
         asked = saving.filled(token, by_id) if by_id else token
-        given = dict(credentials(asked))
-        if len(given) > 1:
-            given.pop("access", None)
-        if asked.user:
-            given["user"] = asked.user  # a deleted row of theirs may have to be revoked yet
-        marks = [*self.owners(asked), *(self._rows.mark(*each) for each in given.items())]
+        marks = self._marks(asked)
         found = self._settled(marks, self._rows.look)
         for kept in found:
             if not (isinstance(kept, Token) and kept.ended):
@@ -163,6 +158,15 @@ class Saver:
         return True
 
     # Finding
+
+    def _marks(self, token: Token) -> list[Mark]:
+        """Return what the rows are found by that a save of a token may touch."""
+        given = dict(credentials(token))
+        if len(given) > 1:
+            given.pop("access", None)
+        if token.user:
+            given["user"] = token.user  # a deleted row of theirs may have to be revoked yet
+        return [*self.owners(token), *(self._rows.mark(*each) for each in given.items())]
 
     def _twins(self, row: Token) -> list[Token]:
         """Return the other rows that have a row's refresh token, or had it."""

@@ -32,9 +32,6 @@ def edit(store, record_id=HEADER, **changes):
     return was
 
 
-# The store's own record
-
-
 def replaced_file(stage):
     """Put another store's file in the place of the one that is open."""
     aside = stage.folder / "aside.db"

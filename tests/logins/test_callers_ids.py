@@ -54,7 +54,7 @@ def test_the_id_from_the_old_file(stage, run):
 def test_several_ids_of_one_row(stage):
     """Each of them goes on working."""
     login = stage.login(stage.ana)
-    for own in ("1", "2", "customer-42"):
+    for own in ("1", "2", "customer-42", "1"):
         saved = stage.open().save_token(login.but(id=own))
 
     store = stage.open()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from login_stage import refused, sdk_token
 
-from tokenkeep import Status, Token
+from tokenkeep import Status
 
 
 @pytest.fixture
@@ -83,16 +83,6 @@ def test_what_was_deleted(read):
     assert [] == read.open().get_tokens()
 
 
-def test_what_was_deleted_logs_in_again(read):
-    """A new login of the same user makes a row of its own; the old id stays gone."""
-    read.keeper().delete(read.read.id)
-
-    again = read.open().save_token(read.login(read.ana))
-
-    assert read.read.id != again.id
-    assert read.open().find_token_by_id(read.read.id) is None
-
-
 def test_older_than_what_was_revoked(stage):
     """An earlier refresh token of a row lifted a revocation that the provider had confirmed."""
     keeper = stage.keeper()
@@ -106,23 +96,6 @@ def test_older_than_what_was_revoked(stage):
 
     with refused("TokenRevoked"):
         stage.keeper().get(user=stage.ana)
-
-
-def test_revoked_for_good(stage):
-    """What was revoked is known as such after any number of logins."""
-    keeper = stage.keeper()
-    revoked = stage.login(stage.ana)
-    row = keeper.store.save_token(revoked)
-    keeper.revoke(row.id)
-    for number in range(30):
-        later = Token(user=stage.ana, client_id=revoked.client_id, refresh_token=f"r{number}",
-                      access_token="a", api_domain=revoked.api_domain)  # fmt: skip
-        keeper.store.save_token(later)
-
-    with refused("StaleToken"):
-        keeper.store.save_token(revoked)
-
-    assert "r29" == keeper.store.reread(row.id).refresh_token
 
 
 @pytest.mark.parametrize("status", [Status.REVOKED, Status.LOGIN_NEEDED])
