@@ -94,17 +94,6 @@ def test_a_write_of_unknown_outcome(vault, backend, stored, fault):
     assert [saved] == vault.get_tokens()
 
 
-def test_a_conflict_starts_over(vault, backend):
-    """A save that loses a race is merged with what the other one wrote."""
-    first = vault.save_token(ANA)
-    late = Token(id=first.id, access_token="other")
-    backend.before_write = lambda: vault_over(backend).save_token(late)
-
-    saved = vault.save_token(Token(id=first.id, refresh_token="r1", scope="mine"))
-
-    assert ("other", "mine") == (saved.access_token, saved.scope)
-
-
 def test_it_is_taken_back_over_a_sweeps_note(vault, backend, monkeypatch):
     """Somebody writes the row before its login is taken out again: it goes all the same."""
     bob = vault.save_token(ANA.but(user="bob", **LATER))

@@ -34,22 +34,6 @@ def test_a_row_of_another_store(two):
     assert two.open(two.production).find_token(Token(user=two.ana)) is None
 
 
-def test_equal_tokens_look_different(two):
-    """Who may look at two databases does not see that they hold the same login."""
-    login = two.login(two.ana)
-    seen = []
-    for url in (two.staging, two.production):
-        store = two.open(url)
-        store.save_token(login)
-        [record] = rows_of(store)
-        names = ("user", "client", "access", "refresh", "owner", "identity", "user_digest")
-        found = {getattr(record, name, None) for name in names}
-        seen.append(found - {None})
-
-    assert seen[0]
-    assert not seen[0] & seen[1]
-
-
 def unsaved(stage, url):
     """Renew a token whose answer can't be saved; it is in the journal then."""
     store = stage.open(url)

@@ -152,7 +152,7 @@ def test_the_sdk_is_given_zohos_tokens(shared, by):
 
 
 def test_the_sdk_leaves_the_others_alone(shared):
-    """``delete_tokens()`` of the SDK deleted every provider's; so for what it revokes and saves."""
+    """``delete_tokens()`` of the SDK deleted every provider's."""
     store = shared.sdk_store()
     store.delete_token(shared.acme[0].id)
     store.delete_tokens()
