@@ -1,4 +1,4 @@
-.PHONY: app demo test torture coverage screenshots lint types bench clean
+.PHONY: app demo test torture coverage docs screenshots lint types bench clean
 # Everything is set up from here: a virtual environment of the project's own,
 # with the versions pinned in constraints.txt.
 PYTHON ?= python3
@@ -61,6 +61,10 @@ coverage: $(TESTED)
 screenshots: .stamp-venv .stamp-servers
 	SCREENSHOTS=yes $(BIN)/python -m pytest tests/browser/test_screenshots.py
 
+# The site, into site/; a link that leads nowhere is an error.
+docs: .stamp-venv
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
+
 lint: .stamp-venv
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -74,4 +78,4 @@ bench: .stamp-venv
 	@for each in bench/bench_*.py; do echo "== $$each"; $(BIN)/python $$each || exit 1; done
 
 clean:
-	rm -rf .venv .sdk .stamp-* .pytest_cache .mypy_cache .ruff_cache .coverage .coverage.*
+	rm -rf site .venv .sdk .stamp-* .pytest_cache .mypy_cache .ruff_cache .coverage .coverage.*

@@ -22,15 +22,29 @@ import pytest
 
 import tokenkeep
 from tokenkeep.backends import BACKENDS
+from tokenkeep.integrations.zoho_sdk import SDKStore
 from tokenkeep.testing import emulator_configuration
 
 ROOT = Path(__file__).parents[1]
-PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), *ROOT.glob("examples/*/*.md")])
+PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("examples/*/*.md")])
 DOCS = "\n".join(page.read_text() for page in PAGES)
 SOURCE = "\n".join(path.read_text() for path in ROOT.glob("src/**/*.py"))
 
-TYPED = ("logins.md", "keys.md")
-"""The pages whose examples are typed, one after the other, and have to do what they show."""
+TYPED = (
+    "logins.md",
+    "keys.md",
+    *sorted(
+        str(page.relative_to(ROOT / "docs"))
+        for folder in ("start", "do", "understand", "lookup")
+        for page in (ROOT / "docs" / folder).glob("*.md")
+    ),
+)
+"""
+The pages whose examples are typed, one after the other, and have to do what they show.
+
+A block of Python that begins with a file's name in a comment is that file. What has … in it
+is not typed: it stands for what only its reader knows.
+"""
 
 BLOCK = re.compile(r"^```(console|python)\n(.*?)^```$|^<!-- (.*?) -->$", re.MULTILINE | re.DOTALL)
 PEOPLE = [("ana@example.com", "6000123"), ("bo@example.com", "6000124")]
@@ -96,17 +110,16 @@ def test_examples(name, desk, zoho):
     here = {}
     for kind, text, aside in BLOCK.findall((ROOT / "docs" / name).read_text()):
         if kind == "console":
-            for typed, shown in re.findall(r"^\$ (.*)\n((?:(?!\$ ).*\n)*)", text, re.MULTILINE):
-                assert_shown(typed, desk.type(typed), shown)
+            run_console(text, desk)
         elif kind == "python":
             run_python(text, here)
         elif aside.startswith("$ "):
             desk.type(aside.removeprefix("$ "))
         elif aside == "the provider can't be reached once":
             zoho.faults.add(endpoint="revoke", kind="drop")
-    for store in here.values():
-        if isinstance(store, tokenkeep.Vault):
-            store.close()
+    for each in here.values():
+        if isinstance(each, tokenkeep.Vault | tokenkeep.Keeper | SDKStore):
+            each.close()
 
 
 def test_kms(aws, desk, monkeypatch):  # noqa: ARG001  # a process environment of its own
@@ -132,8 +145,18 @@ def test_kms(aws, desk, monkeypatch):  # noqa: ARG001  # a process environment o
     kms.close()
 
 
+def run_console(text, desk):
+    """Type a block's commands, and compare what comes out."""
+    for typed, shown in re.findall(r"^\$ (.*)\n((?:(?!\$ ).*\n)*)", text, re.MULTILINE):
+        if "…" not in typed:
+            assert_shown(typed, desk.type(typed), shown)
+
+
 def run_python(text, here):
     """Run a block of Python. A comment behind an expression is its value, or what it raises."""
+    named = re.match(r"# (\w+\.py)\n", text)
+    if named:
+        Path(named[1]).write_text(text, encoding="utf-8")
     lines = text.splitlines()
     for statement in ast.parse(text).body:
         comment = re.search(r"  # (.*)$", lines[statement.end_lineno - 1])
@@ -151,6 +174,15 @@ def assert_shown(typed, found, shown):
     """Compare what came out with what is shown, where … stands for anything."""
     pattern = r"\s+".join(re.escape(word).replace("…", ".*") for word in shown.split())
     assert re.fullmatch(pattern, found.strip(), re.DOTALL), f"{typed}\n{found}\nis not\n{shown}"
+
+
+KNOWN_EXTRAS = r"""
+import re, sys
+from importlib.metadata import metadata
+named = re.findall(r"tokenkeep\[(.*?)\]", " ".join(sys.argv[1:]))
+extras = {extra for each in named for extra in each.split(",")}
+assert extras and extras <= {*metadata("tokenkeep").get_all("Provides-Extra")}, extras
+"""
 
 
 class Desk:
@@ -263,6 +295,7 @@ def desk(zoho, tmp_path, monkeypatch):
     for number, (email, zgid) in enumerate([PEOPLE[0], *PEOPLE]):
         code = zoho.grant_code(f"{email}:{zgid}", life=600)
         (tmp_path / f"code{number}").write_text(code)
+    (tmp_path / "known_extras.py").write_text(KNOWN_EXTRAS)
     prelude = """
         n=0
         tokenkeep() {
@@ -272,6 +305,7 @@ def desk(zoho, tmp_path, monkeypatch):
                 command tokenkeep "$@"
             fi
         }
+        pip() { python known_extras.py "$@"; }  # all is here: are there such extras?
     """
     made = Desk(prelude)
     yield made

@@ -184,6 +184,40 @@ class Application:
         exec(documented("def with_one_retry"), names)
         return names["with_one_retry"](leads, self.token).get_status_code()
 
+    def call_as(self, token_id):
+        """Read the leads as one user, as a server does; return the HTTP status."""
+        self.open()
+        with self.store.as_user(token_id) as call:
+            return call(leads).get_status_code()
+
+    def called_as_each(self, token_ids):
+        """Read the leads as many users in as many threads."""
+        return all_at_once([partial(self.call_as, each) for each in token_ids])
+
+    def start_elsewhere(self, environment):
+        """Initialise the SDK with another store than the one that is asked."""
+        Initializer.initialize(
+            environment=environment_of(*environment),
+            token=NoToken(),
+            store=FileStore("tokens.csv"),
+            resource_path=str(Path.cwd()),
+        )
+
+    def folder_of_the_sdk(self):
+        return Initializer.initializer.resource_path
+
+    def folder_in_a_child(self, token_id):
+        """Read the leads as one user in a forked process; return where the SDK has its files."""
+        reader, writer = os.pipe()
+        if os.fork() == 0:
+            status = self.call_as(token_id)
+            os.write(writer, f"{status} {self.folder_of_the_sdk()}".encode())
+            os._exit(0)
+        os.close(writer)
+        with os.fdopen(reader) as said:
+            status, _, folder = said.read().partition(" ")
+        return [int(status), folder]
+
     def judged(self):
         """Read the leads; return whether the access token is said to have been refused."""
         try:

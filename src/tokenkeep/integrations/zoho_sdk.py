@@ -10,7 +10,6 @@ docs/zoho-sdk.md.
 from __future__ import annotations
 
 import threading
-import traceback
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, NoReturn
 from weakref import WeakSet
@@ -32,6 +31,9 @@ from tokenkeep.store import TokenStore, not_found, of_one_process
 from tokenkeep.token import Status, Token
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+    from contextlib import AbstractContextManager
+
     from tokenkeep.events import Listener
     from tokenkeep.keeper import Keeper
     from tokenkeep.providers.base import Place
@@ -45,6 +47,8 @@ try:
     from zohocrmsdk.src.com.zoho.crm.api.exception.sdk_exception import SDKException
     from zohocrmsdk.src.com.zoho.crm.api.initializer import Initializer
     from zohocrmsdk.src.com.zoho.crm.api.user_signature import UserSignature
+
+    from tokenkeep.integrations.refused import REFUSED, is_refused
 except ModuleNotFoundError as _exc:
     raise DriverMissing(
         f"The official Zoho CRM SDK is not installed: no module {_exc.name}",
@@ -58,19 +62,12 @@ CODE = "TOKENKEEP"
 
 PROVIDER = "zoho"
 
-REFUSED = frozenset({"INVALID_TOKEN", "AUTHENTICATION_FAILURE", "INVALID_OAUTHTOKEN"})
-"""The CRM's codes for an access token that it does not take, or not any more."""
-
 SDK_FLOOR = 10.0
 """
 The SDK itself asks for a new access token when less than 5 s are left, in
 every thread and process. What is valid is shown to it with at least this much
 left, in seconds, so that it never does.
 """
-
-_UNAUTHORIZED = 401
-_SCOPE = "OAUTH_SCOPE_MISMATCH"
-"""What the CRM answers with the same status where a new access token would not help."""
 
 _NOTHING = Token()
 
@@ -333,6 +330,37 @@ class SDKStore:
                 issuer=self._issuer(self._existing(token_id)),
             )
 
+    def as_user(self, token_id: str) -> AbstractContextManager[Callable[[Callable[[], Any]], Any]]:
+        """
+        Let the SDK work as one user in this thread: switch, call, one retry, clear.
+
+            with store.as_user(token_id) as call:
+                leads = call(lambda: RecordOperations("Leads").get_records(parameters, headers))
+
+        The environment is the token's: API, accounts and upload hosts. An
+        access token that the CRM refuses is reported (`rejected`), and the
+        work done once more. If nobody has called `Initializer.initialize`, the
+        SDK is started with nobody logged in, with limits for its waits and a
+        folder of this process's own for its files; after a fork with another.
+
+        Args:
+            token_id: As `save_token` has set it, or one that it was saved with.
+
+        Returns:
+            A context manager for *call*: it takes work that calls the SDK in
+            this thread, and returns what that returns.
+
+        Raises:
+            TokenKeepError: There is no valid token for it; on entering and by
+                *call*, as it is and not as an SDKException's cause.
+            ConfigurationError: The SDK was initialized with another store; or
+                the token does not say where its API is.
+        """
+        from tokenkeep.integrations.as_user import switched_to
+
+        stored = self._existing(token_id)
+        return switched_to(stored, token_id, store=self, nobody=NoToken())
+
     def close(self) -> None:
         """Let go of the store's connections and files, and of what was handed out."""
         self._handed = _Handed()
@@ -513,41 +541,6 @@ class NoToken:
     def remove(self) -> bool:
         """Remove nothing; False, as there was nothing."""
         return False
-
-
-def is_refused(answer: Any) -> bool:
-    """
-    Tell whether the CRM has refused the access token of a call: then report it, see `SDKStore`.
-
-    Args:
-        answer: What the call has returned, the object in that, or the
-            `SDKException` it has raised: the SDK asks for a module's fields
-            before its first request, and raises what is answered then.
-    """
-    code, status = _said(answer)
-    return str(code) in REFUSED or (status == _UNAUTHORIZED and code != _SCOPE)
-
-
-def _said(answer: Any) -> tuple[object, object]:
-    """Return the CRM's code in an answer, and the HTTP status; None for what is not known."""
-    if isinstance(answer, SDKException):
-        if isinstance(answer.cause, SDKException):
-            return _said(answer.cause)
-        code = (answer.details or _unraised(answer.cause)).get("code")
-        return code, code  # where the SDK makes no sense of what came, it has the status there
-    said = getattr(answer, "get_object", lambda: answer)()
-    code = getattr(said, "get_code", lambda: None)()
-    status = getattr(answer, "get_status_code", lambda: None)()
-    return getattr(code, "get_value", lambda: code)(), status
-
-
-def _unraised(cause: object) -> dict[str, object]:
-    """Return the answer that 5_0 means to raise when it asks for fields, and raises nothing."""
-    found: dict[str, object] = {}
-    if isinstance(cause, RuntimeError):
-        for frame, _ in traceback.walk_tb(cause.__traceback__):
-            found = frame.f_locals.get("error_response", found)
-    return found
 
 
 # The SDK asks isinstance of its own classes. Those have no type information:
