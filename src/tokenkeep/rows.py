@@ -87,36 +87,25 @@ class Rows:
                 hint="Restore it from a backup, or delete it and log in again",
             ) from None
 
-    def look(self, marks: Iterable[Mark]) -> list[Kept]:
-        """
-        Return what has at least one of these marks, before something is inserted.
-
-        Raises:
-            StoreTampered: A record was changed outside tokenkeep.
-            StoreUnavailable: The store's header is gone, or another store's: its
-                table or file was replaced, and nobody would find what is written.
-        """
-        found = self.backend.find([("id", HEADER), *marks])
-        self.header.expect(next((record for record in found if record.id == HEADER), None))
-        return self._checked([record for record in found if record.id != HEADER], list(marks))
-
     def read(self, record_id: str) -> Kept | None:
         """Return what is kept under an id. None if nothing is."""
         record = self.backend.read(record_id)
         return None if record is None or record.kind == records.HEADER else self._opened(record)
 
-    def find(self, marks: Iterable[Mark]) -> list[Kept]:
+    def find(self, marks: Iterable[Mark], *, inserts: bool = False) -> list[Kept]:
         """
         Return what has at least one of these marks, each checked to have it under its seal.
 
         Raises:
             StoreTampered: A record was changed outside tokenkeep.
+            StoreUnavailable: What comes next *inserts*, and the store's header is gone, or another
+                store's: its table or file was replaced, and nobody would find what is written.
         """
         asked = list(dict.fromkeys(marks))
-        return self._checked(self.backend.find(asked), asked)
-
-    def _checked(self, found: list[Record], asked: list[Mark]) -> list[Kept]:
-        opened = [self._opened(record) for record in found]
+        found = self.backend.find([("id", HEADER), *asked] if inserts else asked)
+        if inserts:
+            self.header.expect(next((record for record in found if record.id == HEADER), None))
+        opened = [self._opened(record) for record in found if record.id != HEADER]
         for kept in opened:
             if not any(self.has(kept, mark) for mark in asked):
                 raise StoreTampered(

@@ -114,7 +114,7 @@ class Saver:
             return by_id, []  # it brings nothing that another row could have
         asked = saving.filled(token, by_id) if by_id else token
         marks = self._marks(asked)
-        found = self._settled(marks, self._rows.look)
+        found = self._settled(marks, inserts=True)
         for kept in found:
             if not (isinstance(kept, Token) and kept.ended):
                 continue
@@ -129,7 +129,7 @@ class Saver:
 
     def having(self, marks: Sequence[Mark]) -> list[Token]:
         """Return the rows that have one of these marks, by way of aliases too."""
-        return self._rows_of(self._settled(marks, self._rows.find))
+        return self._rows_of(self._settled(marks))
 
     def owners(self, token: Token) -> list[Mark]:
         """Return the owners a token's row may have: its user's, and those without one."""
@@ -182,12 +182,10 @@ class Saver:
             )
         ]
 
-    def _settled(
-        self, marks: Sequence[Mark], find: Callable[[Sequence[Mark]], list[Kept]]
-    ) -> list[Kept]:
+    def _settled(self, marks: Sequence[Mark], *, inserts: bool = False) -> list[Kept]:
         """Find, once no alias among what is found carries a login any more."""
         for _ in attempts():
-            found = find(marks)
+            found = self._rows.find(marks, inserts=inserts)
             carrying = [kept for kept in found if isinstance(kept, Alias) and kept.carries]
             if not carrying:
                 return found
@@ -222,11 +220,13 @@ class Saver:
         if stored is not None and plan.source is not None and plan.carried is not None:
             return self._move(plan.source, plan.carried, stored)
         owner = self._rows.owner(row) if stored is None or row.user else str(stored.owner)
+        if stored is not None and (
+            owner == stored.owner or self._rows.may_become(records.record_id(stored.id), owner)
+        ):
+            return self._rows.put(row.but(owner=owner), replaces=stored.version)
         new_id = records.token_id(self._rows.new_id(owner))
         if stored is None:
             return self._rows.put(row.but(id=new_id, owner=owner), replaces=None)
-        if owner == stored.owner or self._rows.may_become(records.record_id(stored.id), owner):
-            return self._rows.put(row.but(owner=owner), replaces=stored.version)
         self._aliases.move(stored, row, new_id, None)
         return self._aliases.read(str(stored.id))
 
