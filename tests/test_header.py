@@ -313,13 +313,22 @@ def test_broken_off_and_gone_on_with(full, backend):
 
 
 def test_others_write_meanwhile(full, backend):
-    """A process that has not heard of the new key learns of it as it meets it, and uses it."""
+    """
+    A process that has not heard of the new key learns of it as it meets it, and uses it.
+
+    The walk does not undo what somebody writes between its look at a row and its write.
+    """
     other = vault_over(backend, OLD)
-    rows = {row.user: row for row in other.get_tokens()}
+    mine, write = [other.find_token(Token(user="user 0"))], backend.write
+
+    def first_mine(record, *, replaces):
+        if mine and mine[0].id.endswith(record.id):
+            other.swap(mine.pop().but(scope="mine"))
+        write(record, replaces=replaces)
+
+    backend.write = first_mine
     walk = full.rotate_data()
     for number, _ in zip(range(5), walk, strict=False):
-        row = other.find_token(Token(user="user 0"))
-        other.swap(row.but(scope=f"{number}"))
         other.save_token(token(f"late {number}"))
     list(walk)
 
@@ -327,23 +336,8 @@ def test_others_write_meanwhile(full, backend):
 
     assert 0 == full.key_status()[1][1]
     found = {row.user: row for row in vault_over(backend, OLD).get_tokens()}
-    assert "4" == found["user 0"].scope
-    assert rows["user 1"].but(version=None) == found["user 1"].but(version=None)
+    assert "mine" == found["user 0"].scope
     assert {f"user late {number}" for number in range(5)} < found.keys()
-
-
-def test_a_row_that_was_written_in_between(full, backend):
-    """The walk does not undo what somebody has just written."""
-    other = vault_over(backend, OLD)
-    row = other.find_token(Token(user="user 0"))
-    walk = full.rotate_data()
-    backend.before_write = lambda: other.swap(row.but(scope="mine"))
-
-    sealed = list(walk)
-
-    assert "mine" == vault_over(backend, OLD).find_token(Token(user="user 0")).scope
-    assert {1: 0, 2: 5} == full.key_status()[1]
-    assert sum(sealed) in (4, 5)
 
 
 def test_what_does_not_open_holds_nobody_up(full, backend):

@@ -273,9 +273,9 @@ def test_a_login_starts_anew(saved, is_login):
 
 def test_a_login_without_an_access_token():
     """The stored one was the replaced login's: it goes with it."""
-    after = save(ROW, refresh_token="r2")
-
-    assert (None, None) == (after.access_token, after.expires_at)
+    moved = taken(ROW, NAMELESS.but(access_token=None, expires_at=None), habits=EACH)
+    for after in (save(ROW, refresh_token="r2"), moved):
+        assert (None, None) == (after.access_token, after.expires_at)
     assert save(ROW, refresh_token="r").access_token == ROW.access_token
 
 
@@ -355,7 +355,9 @@ def test_a_revoked_refresh_token_stays_away():
     """A login without a refresh token does not bring the revoked one back."""
     login = {"grant_token": "g2", "access_token": "a2"}
 
-    assert save(died(ROW, Status.REVOKED, 2.0), **login).refresh_token is None
+    dead = died(ROW, Status.REVOKED, 2.0)
+    assert save(dead, **login).refresh_token is None
+    assert taken(dead, NAMELESS.but(refresh_token=None), habits=EACH).refresh_token is None
     assert "r" == save(died(ROW, Status.LOGIN_NEEDED, 2.0), **login).refresh_token
 
 
@@ -481,6 +483,8 @@ def test_what_came_too_late(row, habits, where):
     seen = superseded(row, late, habits=habits)
 
     assert late[:1] == tuple(set(getattr(seen.renewal, where)) - set(REFRESH))
+    other = seen.with_renewal(to_revoke=(), replaced=late[:1])
+    assert late[:1] == superseded(other, late, habits=habits).renewal.replaced
     assert ("refresh_token", "r") not in seen.renewal.replaced
     assert saving.is_older(seen, "late")
 

@@ -45,19 +45,6 @@ def left(backend):
 # Whose it is becomes known
 
 
-def test_a_nameless_row_becomes_its_users(vault, backend):
-    """It is found by its user from then on, and by the id from before."""
-    nameless = vault.save_token(Token(**LATER, **PLACE))
-    named = vault.save_token(nameless.but(user="ana"))
-
-    assert ("ana", "r2", "a2") == (named.user, named.refresh_token, named.access_token)
-    assert named.owner != nameless.owner
-    assert named == vault.find_token_by_id(nameless.id) == vault.find_token_by_id(named.id)
-    assert [named] == vault.get_tokens()
-    assert (nameless.id == named.id) == (backend.id_for("owner") is None)
-    assert named == vault.save_token(Token(user="ana", **LATER, **PLACE))
-
-
 @pytest.mark.parametrize("field", ["refresh_token", "grant_token", "access_token"])
 def test_it_turns_out_to_be_a_users_who_has_one(vault, field):
     """Whatever the two share: one row is left, the user's, and both ids lead there."""

@@ -5,8 +5,6 @@ from __future__ import annotations
 import pytest
 from login_stage import refused, sdk_token
 
-from tokenkeep import Status
-
 
 @pytest.fixture
 def read(either):
@@ -25,16 +23,6 @@ def test_renewed_meanwhile(read):
 
     assert stored == read.open().find_token_by_id(read.read.id)
     assert read.works(read.keeper().renew(read.read.id))
-
-
-def test_nobody_wrote_meanwhile(read):
-    """The copy of what is stored is an update."""
-    read.open().save_token(read.read.but(scope="ZohoCRM.modules.ALL"))
-
-    stored = read.open().find_token_by_id(read.read.id)
-
-    assert "ZohoCRM.modules.ALL" == stored.scope
-    assert read.read.refresh_token == stored.refresh_token
 
 
 def test_spent_refresh_token(rotating):
@@ -71,39 +59,3 @@ def test_the_sdks_old_object(stage):
     assert new.access_token == store.find_token(found).get_access_token()
     stage.keeper().sweep()
     assert [False, True] == [stage.is_alive(old), stage.is_alive(new)]
-
-
-def test_what_was_deleted(read):
-    """A copy does not bring a deleted row back."""
-    read.keeper().delete(read.read.id)
-
-    with refused("StoreConflict"):
-        read.open().save_token(read.read)
-
-    assert [] == read.open().get_tokens()
-
-
-def test_older_than_what_was_revoked(stage):
-    """An earlier refresh token of a row lifted a revocation that the provider had confirmed."""
-    keeper = stage.keeper()
-    older = stage.login(stage.ana)
-    keeper.store.save_token(older)
-    row = keeper.store.save_token(stage.login(stage.ana))
-    keeper.revoke(row.id)
-
-    with refused("StaleToken"):
-        keeper.store.save_token(older)
-
-    with refused("TokenRevoked"):
-        stage.keeper().get(user=stage.ana)
-
-
-@pytest.mark.parametrize("status", [Status.REVOKED, Status.LOGIN_NEEDED])
-def test_the_stored_refresh_token_lifts_nothing(read, status):
-    """Saved once more, it is no new login."""
-    store = read.open()
-    store.swap(read.read.but(status=status, access_token=None))
-
-    after = store.save_token(read.read.but(id=None, version=None))
-
-    assert status is after.status is store.reread(read.read.id).status
