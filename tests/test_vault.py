@@ -96,14 +96,6 @@ def test_what_was_read_past_the_cache_is_not_forgotten():
         assert "new" == mine.find_token(ask).access_token
 
 
-def test_a_missing_token_is_not_remembered(vault, backend):
-    """That there was nothing is asked anew each time."""
-    assert vault.find_token(Token(user="ana")) is None
-    saved = vault_over(backend).save_token(Token(user="ana", access_token="a"))
-
-    assert saved == vault.find_token(Token(user="ana"))
-
-
 def test_the_cache_is_bounded(backend):
     """No more tokens are kept than were allowed: those that were asked for last."""
     vault = vault_over(backend, cache_size=3)

@@ -45,21 +45,6 @@ def left(backend):
 # Whose it is becomes known
 
 
-@pytest.mark.parametrize("field", ["refresh_token", "grant_token", "access_token"])
-def test_it_turns_out_to_be_a_users_who_has_one(vault, field):
-    """Whatever the two share: one row is left, the user's, and both ids lead there."""
-    ana = vault.save_token(ANA)
-    nameless = vault.save_token(Token(**{field: "shared"}, **PLACE))
-
-    named = vault.save_token(Token(id=nameless.id, user="ana", **{field: "shared"}, **PLACE))
-
-    assert (ana.id, "shared") == (named.id, getattr(named, field))
-    assert [named] == vault.get_tokens()
-    assert named == vault.find_token_by_id(nameless.id) == vault.reread(nameless.id)
-    after = vault.save_token(Token(id=nameless.id, scope="x", access_token="late"))
-    assert (ana.id, "late") == (after.id, after.access_token)
-
-
 # Somebody writes in between
 
 

@@ -8,8 +8,6 @@ import re
 import pytest
 from login_stage import refused, sdk_token
 
-from tokenkeep import Status, Token
-
 BY_COMMAND = ("token", "show", "renew", "revoke", "delete", "logout")
 """The commands that take a token; those from "revoke" on destroy."""
 
@@ -114,14 +112,6 @@ def test_the_keeper_is_as_exact(both):
     assert both.sandbox.id == both.keeper().get(user=both.ana, environment="sandbox").id
 
 
-def test_the_sdk_is_never_given_another_environment(both):
-    """Before it is initialised there is none that it prefers: it is told to say which."""
-    both.keeper().revoke(both.production.id)
-
-    with refused("AmbiguousLookup"):
-        both.sdk_store().find_token(sdk_token(user=both.ana))
-
-
 @pytest.fixture
 def shared(stage):
     """A store that another provider's tokens are in, too: of the same user, and of another."""
@@ -163,12 +153,3 @@ def test_the_sdk_leaves_the_others_alone(shared):
 
     assert {each.id for each in shared.acme} == {row.id for row in shared.open().get_tokens()}
     assert untouched(shared, *shared.acme)
-
-
-def test_a_credential_finds_the_row_it_is_in(both):
-    """A refresh token with its client is one row's, whatever else is asked for is not."""
-    token = Token(refresh_token=both.sandbox.refresh_token, client_id=both.sandbox.client_id)
-
-    assert both.sandbox.id == both.open().find_token(token).id
-    assert both.open().find_token(token.but(environment="production")) is None
-    assert Status.OK is both.open().find_token(token).status

@@ -132,27 +132,6 @@ def test_somebody_comes_between(scenes, has_row, happens):
 
 
 @pytest.mark.parametrize("how", list(OTHERWISE))
-def test_a_second_row_is_refused(stage, how):
-    """
-    A refresh token under two names was rotated in one row and spent in the other.
-
-    A revocation that the provider had confirmed left the second name alive.
-    """
-    login = stage.login(stage.ana)
-    saved = stage.open().save_token(login)
-
-    with refused("DuplicateRefreshToken") as error:
-        stage.open().save_token(login.but(**OTHERWISE[how](stage)))
-
-    assert saved.id in error.why
-    assert [saved] == stage.open().get_tokens()
-    stage.keeper().revoke(saved.id)
-    with refused("DuplicateRefreshToken", "StaleToken"):
-        stage.open().save_token(login.but(**OTHERWISE[how](stage)))
-    assert [] == stage.living()
-
-
-@pytest.mark.parametrize("how", list(OTHERWISE))
 def test_two_names_at_once(stage, how):
     """Of two that save one refresh token under two names at the same time, one is refused."""
     login = stage.login(stage.ana)

@@ -80,19 +80,6 @@ def test_what_a_later_version_has_put_there(stage, rewrite, deed):
     assert LATER_STATE == {name: found["renewal"].get(name) for name in LATER_STATE}
 
 
-def test_what_it_has_put_there_is_copied(stage, rewrite, run):
-    """A copy of the store has it, too."""
-    row = stage.open().save_token(stage.login(stage.ana))
-    rewrite(row, inside=LATER, state=LATER_STATE)
-
-    done = run("copy", stage.url, f"sqlite:///{stage.folder}/copy.db")
-
-    assert 0 == done.exit_code, done.output
-    [copied] = stage.open(f"sqlite:///{stage.folder}/copy.db").get_tokens()
-    assert LATER == dict(copied.unknown)
-    assert LATER_STATE == dict(copied.renewal.unknown)
-
-
 def test_a_format_of_a_later_version(stage, rewrite):
     """An upgrade is what it asks for, not a deletion; nobody else is held up."""
     ana = stage.open().save_token(stage.login(stage.ana))

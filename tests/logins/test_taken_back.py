@@ -48,24 +48,6 @@ def test_late_answer_for_a_deleted_row(make_stage):
     assert set() == stage.alive()
 
 
-@pytest.mark.parametrize("name", ["client_secret", "scope", "api_domain"])
-def test_what_was_saved_during_a_renewal(either, name):
-    """A client secret saved meanwhile was written over by the one the renewal was made with."""
-    keeper = either.keeper()
-    row = keeper.store.save_token(either.login(either.ana, scope="old"))
-
-    def saved():
-        store = either.open()
-        store.swap(store.reread(row.id).but(**{name: "https://new.example"}))
-
-    while_asking(keeper, saved)
-    renewed = keeper.renew(row.id)
-
-    stored = either.open().find_token_by_id(row.id)
-    assert "https://new.example" == getattr(stored, name)
-    assert renewed.access_token == stored.access_token != row.access_token
-
-
 def test_deleted_before_the_saver_knows_that_it_saved(stage):
     """A write that nobody answered was made, and deleted: the save does not make it again."""
     store = stage.open()

@@ -540,7 +540,7 @@ ABLATIONS = (
         "integrations/first_login.py",
         "            return holder.is_dead(held.holder)\n",
         "            return True\n",
-        "logins/test_first_login_is_slow.py::test_its_holder_lives",
+        "sdk/test_first_logins.py::test_asker_does_not_log_in",
     ),
     # What holds it together.
     Ablation(
