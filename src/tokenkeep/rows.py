@@ -160,9 +160,11 @@ class Rows:
         """Tell whether a record can have another owner: its id may be made of the one it has."""
         return self.backend.id_for(owner) in (None, record_id)
 
-    def put(self, kept: _Kept, *, replaces: str | None) -> _Kept:
+    def put(self, kept: _Kept, *, replaces: str | None, note: bool = False) -> _Kept:
         """
         Write something whole, with another version, if *replaces* is stored now. None inserts.
+
+        With *note* it is kept in memory for the next save.
 
         Raises:
             StoreConflict: Somebody else wrote first; the id or owner is taken.
@@ -179,7 +181,7 @@ class Rows:
             self.backend.write(record, replaces=replaces)
         finally:
             self._cache.wrote(token_id)
-        if isinstance(written, Token):
+        if note and isinstance(written, Token):
             self._cache.note(written)
         return cast("_Kept", written)
 

@@ -95,11 +95,11 @@ class Saver:
             if self._rows.may_become(records.record_id(token.id), owner):
                 with suppress(StoreConflict):  # the owner may be another row's
                     changed = token.but(owner=owner)
-                    return self._rows.put(changed, replaces=token.version)
+                    return self._rows.put(changed, replaces=token.version, note=True)
             stored = self._rows.read(records.record_id(token.id))
             if isinstance(stored, Token):
                 token = token.but(**{name: getattr(stored, name) for name in saving.FIXED})
-        return self._rows.put(token, replaces=token.version)
+        return self._rows.put(token, replaces=token.version, note=True)
 
     def look(self, token: Token) -> tuple[Token | None, list[Token]]:
         """
@@ -223,10 +223,10 @@ class Saver:
         if stored is not None and (
             owner == stored.owner or self._rows.may_become(records.record_id(stored.id), owner)
         ):
-            return self._rows.put(row.but(owner=owner), replaces=stored.version)
+            return self._rows.put(row.but(owner=owner), replaces=stored.version, note=True)
         new_id = records.token_id(self._rows.new_id(owner))
         if stored is None:
-            return self._rows.put(row.but(id=new_id, owner=owner), replaces=None)
+            return self._rows.put(row.but(id=new_id, owner=owner), replaces=None, note=True)
         self._aliases.move(stored, row, new_id, None)
         return self._aliases.read(str(stored.id))
 
