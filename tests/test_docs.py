@@ -16,9 +16,12 @@ import sys
 import tempfile
 from contextlib import ExitStack, suppress
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import boto3
 import pytest
+from desk_driver import consent
+from zohocrmsdk.src.com.zoho.crm.api import Initializer
 
 import tokenkeep
 from tokenkeep.backends import BACKENDS
@@ -107,7 +110,7 @@ def test_examples(name, desk, zoho):
 
     Invariant 16: the deletion in logins.md that could mean two rows deletes neither.
     """
-    here = {}
+    here = {"__name__": "page"}
     for kind, text, aside in BLOCK.findall((ROOT / "docs" / name).read_text()):
         if kind == "console":
             run_console(text, desk)
@@ -122,6 +125,31 @@ def test_examples(name, desk, zoho):
             each.close()
 
 
+def test_flask(desk, zoho):  # noqa: ARG001  # a process environment of its own
+    """The application of the page lets people in, shows them theirs, and takes an end for one."""
+    page = (ROOT / "docs/do/flask.md").read_text()
+    here = {"__name__": "app"}
+    exec(re.search(r"```python\n(.*?)```", page, re.DOTALL)[1], here)
+    email, zgid = PEOPLE[0]
+    with here["app"].test_client() as browser, here["store"].keeper as keeper:
+
+        def log_in():
+            answer = urlsplit(consent(browser.get("/login").location, user=email))
+            return f"/callback?{answer.query}"
+
+        assert b"Log in with Zoho" in browser.get("/").data
+        answer = log_in()
+        assert browser.get(answer).location == "/"
+        assert list(browser.get("/").json) == ["leads"]
+        assert browser.get(answer).location == "/login"  # it counts once
+
+        browser.get(log_in())
+        zoho.revoke(f"{email}:{zgid}")
+        # tokenkeep takes no access token that is younger than a minute for a dead one.
+        keeper.store.swap(keeper.get(user=f"{email}:{zgid}").but(logged_in_at=0.0))
+        assert browser.get("/").location == "/login"
+
+
 def test_kms(aws, desk, monkeypatch):  # noqa: ARG001  # a process environment of its own
     """The source of keys that docs/keys.md shows keeps a store's keys with AWS KMS."""
     monkeypatch.setenv("AWS_ENDPOINT_URL", aws.endpoint_url)
@@ -130,7 +158,7 @@ def test_kms(aws, desk, monkeypatch):  # noqa: ARG001  # a process environment o
     for alias in ("alias/tokenkeep", "alias/next"):
         kms.create_alias(AliasName=alias, TargetKeyId=kms.create_key()["KeyMetadata"]["KeyId"])
     example = re.search(r"```python kms\n(.*?)```", (ROOT / "docs/keys.md").read_text(), re.DOTALL)
-    here = {}
+    here = {"__name__": "page"}
     exec(example[1], here)
     vault, source = here["vault"], here["KMSKeys"]
 
@@ -288,6 +316,8 @@ def desk(zoho, tmp_path, monkeypatch):
         "TOKENKEEP_CONFIG": str(tmp_path / "zoho.toml"),
         "TOKENKEEP_CLIENT_ID": zoho.client.client_id,
         "TOKENKEEP_CLIENT_SECRET": zoho.client.client_secret,
+        "REDIRECT_URI": zoho.client.redirect_uris[0],
+        "SESSION_KEY": "of the cookies",
     }.items():
         monkeypatch.setenv(name, value)
     monkeypatch.chdir(tmp_path)
@@ -310,3 +340,4 @@ def desk(zoho, tmp_path, monkeypatch):
     made = Desk(prelude)
     yield made
     made.close()
+    Initializer.initializer = None  # the SDK keeps the first store of a process

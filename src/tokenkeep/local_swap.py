@@ -16,7 +16,7 @@ from tokenkeep.store import Store, TokenStore
 from tokenkeep.token import Claim, Renewal, Status, Token
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
 
 def complete(store: TokenStore) -> Store:
@@ -56,6 +56,7 @@ class LocalSwap(Store):
         self._swaps = type(store).swap is not TokenStore.swap
         self._renewals: dict[str, tuple[str, Renewal]] = {}
         self._leases: dict[str, tuple[str, Claim]] = {}
+        self._logins: dict[str, tuple[Mapping[str, str], Claim]] = {}
         self.renew_locks()
         renew_in_child(self)
 
@@ -155,10 +156,22 @@ class LocalSwap(Store):
                 raise StoreConflict("Somebody else is logging in by now", user=token.user)
             self._leases.pop(digest_of(first_login_of(token)), None)
 
+    def keep_login(self, name: str, login: Mapping[str, str], claim: Claim) -> None:
+        """See `Store.keep_login`; for this process."""
+        for each, (_, kept) in list(self._logins.items()):
+            if kept.taken_at + kept.length < claim.taken_at:
+                self._logins.pop(each, None)
+        self._logins[digest_of(name)] = login, claim
+
+    def take_login(self, name: str) -> Mapping[str, str] | None:
+        """See `Store.take_login`."""
+        return self._logins.pop(digest_of(name), (None, None))[0]
+
     def close(self) -> None:
         """See `TokenStore.close`; what is known of renewals is forgotten."""
         self._renewals.clear()
         self._leases.clear()
+        self._logins.clear()
         self._store.close()
 
     def renew_locks(self) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from contextlib import suppress
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, field, fields
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +16,7 @@ from tokenkeep.lookup import SECRETS, require_text
 from tokenkeep.token import Claim, Failure, Happening, Renewal, Status, Token
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from tokenkeep.backends.base import Record
     from tokenkeep.sealing import DataKeys
@@ -80,12 +80,20 @@ class Alias:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Lease:
-    """A first login under way: who logs in; the owner is a digest of what with."""
+    """
+    A login under way; the owner is a digest of what with.
+
+    Args:
+        claim: Who logs in, since when, and how long that is believed.
+        login: What it takes to accept the answer to a browser's login. None for the first login
+            with a credential.
+    """
 
     id: str
     version: str
     owner: str
     claim: Claim
+    login: Mapping[str, str] | None = field(default=None, repr=False)
 
 
 Kept = Token | Alias | Lease
@@ -221,7 +229,7 @@ def _plain(kept: Kept) -> bytes:
             return _encode(_fields(kept)).encode()
         if isinstance(kept, Alias):
             return _encode(_alias(kept)).encode()
-        return _encode({"claim": asdict(kept.claim)}).encode()
+        return _encode({"claim": asdict(kept.claim), "login": kept.login}).encode()
     raise StoreError(
         "This token holds something that is neither text nor a number",
         token_id=token_id(record_id(kept.id)),
@@ -308,7 +316,13 @@ def _nested(name: str, inside: dict[str, Any]) -> Any:
 
 def _lease(inside: dict[str, Any], record: Record) -> Lease:
     claim = _nested("claim", inside["claim"])
-    return Lease(id=record.id, version=record.version, owner=record.owner, claim=claim)
+    return Lease(
+        id=record.id,
+        version=record.version,
+        owner=record.owner,
+        claim=claim,
+        login=inside.get("login"),
+    )
 
 
 def _alias(alias: Alias) -> dict[str, object]:

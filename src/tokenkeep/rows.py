@@ -185,9 +185,9 @@ class Rows:
             self._cache.note(written)
         return cast("_Kept", written)
 
-    def delete(self, record_id: str, *, replaces: str | None) -> None:
+    def delete(self, record_id: str, *, replaces: str | None) -> bool:
         """
-        Delete a record. Silent if there is none.
+        Delete a record, and tell whether there was one.
 
         Raises:
             StoreConflict: Another version than *replaces* is stored.
@@ -195,7 +195,7 @@ class Rows:
         token_id = records.token_id(record_id)
         self._cache.wrote(token_id)
         try:
-            self.backend.delete(record_id, replaces=replaces)
+            return self.backend.delete(record_id, replaces=replaces)
         finally:
             self._cache.wrote(token_id)
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, NoReturn, Self
 from tokenkeep.errors import TokenNotFound, letting_go
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Mapping
 
     from tokenkeep.errors import TokenKeepError
     from tokenkeep.journal import Journal
@@ -251,6 +251,28 @@ class Store(TokenStore):
 
         Raises:
             StoreConflict: It is another one by now.
+        """
+
+    @abstractmethod
+    def keep_login(self, name: str, login: Mapping[str, str], claim: Claim) -> None:
+        """
+        Keep what it takes to accept the answer to a browser's login, until somebody takes it.
+
+        Args:
+            name: Unguessable; what it is asked for by.
+            login: May be secret.
+            claim: Since when it is kept, and how long; a sweep may drop it then.
+
+        Raises:
+            StoreError: It can't be kept.
+        """
+
+    @abstractmethod
+    def take_login(self, name: str) -> Mapping[str, str] | None:
+        """
+        Return what was kept under a name, and keep it no longer: one who asks gets it.
+
+        None if there is nothing.
         """
 
 

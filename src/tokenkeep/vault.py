@@ -34,7 +34,7 @@ from tokenkeep.swapping import attempts
 from tokenkeep.token import Status, Token, expect_token
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator, Mapping
     from pathlib import Path
 
     from tokenkeep.backends.base import Backend, Record
@@ -362,6 +362,22 @@ class Vault(Store):
             if isinstance(kept, Lease):
                 self._rows.delete(kept.id, replaces=version)
 
+    def keep_login(self, name: str, login: Mapping[str, str], claim: Claim) -> None:
+        """See `Store.keep_login`."""
+        self._header.make()
+        owner = self._login_owner(name)
+        new = Lease(id=self._rows.new_id(owner), version="", owner=owner, claim=claim, login=login)
+        self._rows.put(new, replaces=None)
+
+    def take_login(self, name: str) -> Mapping[str, str] | None:
+        """See `Store.take_login`."""
+        for kept in self._rows.find([("owner", self._login_owner(name))], inserts=True):
+            # Whoever deletes it has it: of two that come at once, one.
+            with suppress(StoreConflict):
+                if isinstance(kept, Lease) and self._rows.delete(kept.id, replaces=kept.version):
+                    return kept.login
+        return None
+
     # Tidying up
 
     def due(
@@ -387,7 +403,9 @@ class Vault(Store):
             try:
                 if isinstance(kept, Alias):
                     self._aliases.finish(kept)
-                elif holder.is_dead(kept.claim.holder) or not holder.is_here(kept.claim.holder):
+                    continue
+                its = kept.claim.holder
+                if kept.login or holder.is_dead(its) or not holder.is_here(its):
                     self._rows.delete(kept.id, replaces=kept.version)
                     gone += 1
             except StoreConflict:
@@ -527,6 +545,9 @@ class Vault(Store):
 
     def _lease_owner(self, token: Token) -> str:
         return self._header.keys.digest("lease", first_login_of(self.providers.locate(token)))
+
+    def _login_owner(self, name: str) -> str:
+        return self._header.keys.digest("login", name)
 
     def _own_journal(self, state: Path | None) -> Journal:
         home = self.backend.home

@@ -101,7 +101,7 @@ class TestRedisBySocket(BackendContract):
             redis_server.options += ["--unixsocket", str(path)]
             redis_server.start()
         place, socket = f"{redis_server.host}:{redis_server.port}", str(path).replace("/", "%2F")
-        return partial(open_backend, f"{redis_server.url().replace(place, socket)}?protocol=3")
+        return partial(open_backend, f"{redis_server.url().replace(place, socket)}")
 
 
 class TestDynamoDB(SharedBackendContract):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 import signal
 import threading
@@ -35,8 +36,9 @@ def test_ends_on_the_wall_clock():
     assert done.wait(10.0)
 
 
-def test_threads_are_kept():
+def test_threads_are_kept(monkeypatch):
     """One call after the other is made in the same thread; as many threads as calls at once."""
+    monkeypatch.setattr(waiting, "_threads", waiting._Threads())
     seen = {within(10.0, threading.current_thread) for _ in range(20)}
 
     assert len(seen) <= 2
@@ -60,10 +62,11 @@ def test_no_more_than_so_many(monkeypatch):
     assert late == []
 
 
-def test_in_a_forked_child(fork):
-    """A child has threads of its own."""
+@pytest.mark.parametrize("how", [os.fork, ctypes.PyDLL(None).fork], ids=["Python's", "C's"])
+def test_in_a_forked_child(fork, how):
+    """A child has threads of its own, however it was forked."""
     within(10.0, lambda: None)
-    child = fork(lambda say: say(within(10.0, lambda: 7)))
+    child = fork(lambda say: say(within(10.0, lambda: 7)), how)
 
     assert child.end() == ["7"]
 

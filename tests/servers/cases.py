@@ -9,7 +9,6 @@ import time
 import traceback
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
-from typing import NamedTuple
 
 import pytest
 from reported import reported
@@ -65,29 +64,6 @@ def record(name="id", version="1", **values):
     texts |= {each: values.pop(each) for each in ("owner", *MARKS) if each in values}
     others = {"id": digits(name), "kind": "row", "key": 1, "sealed": b"sealed", **values}
     return Record(**{each: text and digits(text) for each, text in texts.items()}, **others)
-
-
-class Haste(NamedTuple):
-    """
-    How a server is used by who has little time.
-
-    Args:
-        options: Of the URL.
-        drip: How often a byte has to come so that each wait for one ends well, in seconds.
-        within: When a call has to have ended, in seconds.
-    """
-
-    options: str
-    drip: float
-    within: float
-
-
-HASTE = {
-    "MariaDB": Haste("timeout=1", 0.2, 4.0),
-    # psycopg looks at the clock whenever a tenth of a second brings nothing.
-    "PostgreSQL": Haste("timeout=1", 0.05, 4.0),
-    "Redis": Haste("socket_timeout=0.5&socket_connect_timeout=0.5", 0.45, 2.0),
-}
 
 
 class Opener:

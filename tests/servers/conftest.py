@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import pytest
-from cases import HASTE, KINDS, Opener, Place, record, with_port
-from counting_proxy import CountingProxy
+from cases import KINDS, Opener, Place, with_port
 
 from tokenkeep import generate_key
+from tokenkeep.testing import Proxy
 
 
 @pytest.fixture(params=KINDS)
@@ -46,28 +46,12 @@ def backend(connect, url):
 @pytest.fixture
 def proxy(server):
     """A way to the server that counts and breaks."""
-    proxy = CountingProxy(server.host, server.port)
+    proxy = Proxy(server.host, server.port)
     yield proxy
     proxy.close()
-
-
-@pytest.fixture
-def haste(server):
-    """How to use that server in a hurry."""
-    return HASTE[server.name]
 
 
 @pytest.fixture
 def far(server, url, proxy):
     """The URL of that place by way of the proxy."""
     return with_port(url, server, proxy.port)
-
-
-@pytest.fixture
-def through(connect, far, haste):
-    """A backend behind the proxy, in a hurry, with two records and an open connection."""
-    backend = connect(f"{far}?{haste.options}")
-    for name in ("id", "other"):
-        backend.write(record(name), replaces=None)
-    backend.find([("owner", record().owner)])
-    return backend

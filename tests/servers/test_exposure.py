@@ -9,7 +9,7 @@ from cases import refused
 
 from tokenkeep.backends import open_backend
 from tokenkeep.backends.exposure import is_here
-from tokenkeep.backends.redis_url import RedisURL
+from tokenkeep.backends.redis import parsed
 from tokenkeep.backends.sql import SQLBackend
 from tokenkeep.backends.sql_target import Target
 from tokenkeep.cli.checks import check_server
@@ -66,7 +66,7 @@ UNVERIFIED = [
 
 def exposure(url):
     if url.startswith("redis"):
-        return RedisURL.parse(url, {}).exposure
+        return parsed(url)[-1]
     return Target(url, own={}, place={}, driver={}).exposure()
 
 
@@ -178,7 +178,7 @@ MISTYPED = {
     "postgresql://a@127.0.0.1/app?ssl_mode=require": "ssl_mode",
     "postgresql://a@127.0.0.1/app?require_auth=scram": "require_auth",
     "postgresql://a@127.0.0.1/app?sslrootcert=system&sslmode=verify-ca": "sslmode",
-    "rediss://127.0.0.1/0?ssl_cert_reqs=non": "non",
+    "rediss://127.0.0.1/0?ssl_cert_reqs=non": "ssl_cert_reqs",
     "rediss://127.0.0.1/0?ssl_check_hostname=fals": "ssl_check_hostname",
     "rediss://127.0.0.1/0?ssl_verify=false": "ssl_verify",
 }

@@ -87,7 +87,7 @@ def test_an_idle_connection_is_asked_first(backend, proxy):
 @on_sql
 def test_a_forgotten_connection_is_replaced(backend, proxy):
     """What a firewall may have dropped is not even asked: that would wait for its timeout."""
-    proxy.swallow()
+    proxy.hold()
     make_idle(backend, 300)
     before = proxy.connections
     proxy.go_on()

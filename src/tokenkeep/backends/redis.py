@@ -1,36 +1,271 @@
-"""Sealed tokens in Redis or Valkey: a store for many machines."""
+"""
+Sealed tokens in Redis or Valkey: a store for many machines.
+
+Three keys, with one hash tag, so that a cluster keeps them together:
+
+    {prefix}:format    the mark of tokenkeep, and the version of all this
+    {prefix}:record    hash: id -> record
+    {prefix}:index     sorted set of "<entry><id>", all with the score 0
+
+A record is four parts with a line end behind each of the first three: when it
+was last used; version, kind, key and ``due_at``; its entries; the seal. An
+entry is a digit, which of `_INDEXED` it is about, the value, and a colon, so
+that no value begins another: what shares one is together, in the order of ids.
+"""
 
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Any
+import struct
+from functools import cache, partial
+from hashlib import sha1
+from os import getpid
+from typing import TYPE_CHECKING, Any, Self
+from urllib.parse import unquote
 
-from tokenkeep.backends import redis_scripts as scripts
-from tokenkeep.backends.base import FOUND_BY, Backend, Record
-from tokenkeep.backends.exposure import warn
+from redis import ConnectionPool, Redis, exceptions
+from redis.backoff import NoBackoff
+from redis.connection import Connection, SSLConnection, UnixDomainSocketConnection
+from redis.retry import Retry
+
+from tokenkeep import errors
+from tokenkeep.backends.base import FOUND_BY, HEADER, WIDTH, Backend, Record, Risk
+from tokenkeep.backends.exposure import exposure, warn
 from tokenkeep.backends.frames import without_frames
-from tokenkeep.backends.redis_errors import foreign
-from tokenkeep.backends.redis_risks import refuse_eviction, risks
-from tokenkeep.backends.redis_rows import pack, spoiled, unpack
-from tokenkeep.backends.redis_server import Server
-from tokenkeep.backends.redis_url import RedisURL
-from tokenkeep.errors import (
-    ConfigurationError,
-    StoreConflict,
-    StoreTooNew,
-)
+from tokenkeep.backends.patience import tries
+from tokenkeep.backends.urls import StoreURL, refuse_blank
+from tokenkeep.backends.waiting import within
+from tokenkeep.errors import ConfigurationError, StoreConflict, StoreUnavailable
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
-    from typing import Self
+    from collections.abc import Callable, Iterator, Sequence
 
-    from tokenkeep.backends.base import Due, Mark, Risk
-    from tokenkeep.backends.redis_scripts import Script
+    from tokenkeep.backends.base import Due, Mark
 
-_OPTIONS = {"prefix": str, "busy_timeout": float, "wait": int, "wait_timeout": float}
+_FORMAT = 3
+"""The version under the format key. A newer tokenkeep counts on."""
 
-_MANY = 500
-"""How many marks or ids one script looks for: a server does nothing else meanwhile."""
+_INDEXED = (*FOUND_BY, "due_at")
+_DUE = _INDEXED.index("due_at")
+
+_PAGE = 500
+"""How many records one script lists: a server does nothing else meanwhile."""
+
+# What the server does in one step. A script that fails is not rolled back: each looks first at
+# whatever could be wrong, and tries what changes nothing, to see whether it may.
+
+_LOOK = f"""
+local found = {{}}
+for n = 2, #ARGV, 2 do
+  local first, last = ARGV[n], ARGV[n + 1]
+  local entries = {{first}} -- an id alone: no damage of the index hides it
+  if last ~= '' then
+    entries = redis.call('ZRANGEBYLEX', KEYS[3], first, last, 'LIMIT', 0, ARGV[1])
+  end
+  for _, entry in ipairs(entries) do
+    table.insert(found, entry)
+    table.insert(found, redis.call('HGET', KEYS[2], string.sub(entry, -{WIDTH})))
+  end
+end
+return found
+"""
+
+_OPEN = f"""
+local FORMAT, HEADER, NOTHING = 'tokenkeep {_FORMAT}', '{HEADER}', '\\255'
+
+local format = redis.call('GET', KEYS[1])
+if format ~= FORMAT and (format or redis.call('EXISTS', KEYS[2], KEYS[3]) > 0) then
+  return 'format ' .. (format or '')
+end
+
+-- When it was last used, its version and its entries. Nothing if it is spoiled.
+local function opened(record)
+  return string.match(record or '', '^([^\\n]*)\\n(%S*) [^\\n]*\\n([^\\n]*)\\n')
+end
+
+local function put(entries, id)
+  for entry in string.gmatch(entries, '%S+') do redis.call('ZADD', KEYS[3], 0, entry .. id) end
+end
+"""
+
+_CHANGE = """
+local id, expected, unused, head, entries, sealed = unpack(ARGV)
+local stored = redis.call('HGET', KEYS[2], id)
+local used, version, old = opened(stored)
+if expected == 'none' and stored then return 'conflict' end
+if expected ~= 'none' and not stored then return 'gone' end
+local compared = expected ~= 'none' and expected ~= 'any'
+if compared and not version then return 'spoiled' end
+if compared and version ~= expected then return 'conflict' end
+
+if entries then
+  local owner = string.match(entries, '1%S+')
+  local last = '(' .. owner .. '\\255'
+  for _, entry in ipairs(redis.call('ZRANGEBYLEX', KEYS[3], '[' .. owner, last)) do
+    local other = string.sub(entry, #owner + 1)
+    local theirs = other ~= id and redis.call('HGET', KEYS[2], other)
+    if theirs and string.find(theirs, ' ' .. owner, 1, true) then return 'taken' end
+  end
+  -- Adding first: Redis looks for a full memory only until a script has asked for a change.
+  redis.call('ZADD', KEYS[3], 'XX', 0, NOTHING)
+end
+redis.call('ZREM', KEYS[3], NOTHING)
+
+if entries then
+  if not format then redis.call('SET', KEYS[1], FORMAT) end
+  local record = table.concat({used or unused, head, entries, sealed}, '\\n')
+  redis.call('HSET', KEYS[2], id, record)
+  put(entries, id)
+else
+  redis.call('HDEL', KEYS[2], id)
+end
+for entry in string.gmatch(old or '', '%S+') do
+  local kept = entries and string.find(entries .. ' ', entry .. ' ', 1, true)
+  if not kept then redis.call('ZREM', KEYS[3], entry .. id) end
+end
+return 'done'
+"""
+
+_TOUCH = """
+local id, now = unpack(ARGV)
+local stored = redis.call('HGET', KEYS[2], id)
+local used = opened(stored)
+local before = used == '' and -math.huge or tonumber(used)
+if before and before < tonumber(now) then
+  redis.call('HSET', KEYS[2], id, now .. string.sub(stored, #used + 1))
+end
+return 'done'
+"""
+
+_CLEAR = """
+local count = redis.call('HLEN', KEYS[2])
+local header = redis.call('HGET', KEYS[2], HEADER)
+local _, _, entries = opened(header)
+if header and not entries then return 'spoiled' end
+redis.call('ZREM', KEYS[3], NOTHING) -- removing first, so that a full memory is not in the way
+redis.call('ZADD', KEYS[3], 'XX', 0, NOTHING)
+if header then redis.call('HSET', KEYS[2], HEADER, header) end
+redis.call('UNLINK', KEYS[2], KEYS[3])
+if header then
+  redis.call('HSET', KEYS[2], HEADER, header)
+  put(entries, HEADER)
+end
+return header and count - 1 or count
+"""
+
+_REACH = (
+    "See whether it runs, can be reached, and speaks TLS (rediss://) or not (redis://); "
+    "it may ask for a certificate of yours (ssl_certfile, ssl_keyfile)"
+)
+_USER = "Write redis://user:password@host; special characters are percent-encoded"
+_RIGHT = "this user may not do that, or not with these keys"
+_RIGHTS = "docs/redis.md has the ACL SETUSER line with all rights that are needed"
+_OLD = "It is too old, or a proxy: take Redis 6 or later, or Valkey"
+_FULL = "Give it more memory, or delete what is not needed; tokens that are stored stay"
+_NODE = "Name that node, or a proxy that knows the nodes; see docs/redis.md"
+_TLS = "Name the host as it does, and who signed it: ?ssl_ca_certs=/path/to/ca.pem"
+_REFUSALS = (
+    ("Authentication|NOAUTH|password", "it refuses this user name and password, or none", _USER),
+    ("DB index|SELECT is not", "it has no such database", "See its `databases`; a cluster has 0"),
+    ("NoPermission|permissions to|can't (run|access)", _RIGHT, _RIGHTS),
+    ("[Uu]nknown (Redis )?command", "it lacks a command that is needed", _OLD),
+    ("OutOfMemory|OOM", "its memory is full (maxmemory)", _FULL),
+    ("MISCONF", "it can't write to its disk, and takes no changes", "Free or repair the disk"),
+    ("ReadOnly|READONLY", "it is a replica, which can't be written to", "Name the primary"),
+    ("MovedError|AskError|CrossSlot", "the tokens are on another node of the cluster", _NODE),
+    ("CERTIFICATE", "its certificate is for another host, or not to be trusted", _TLS),
+    ("Timeout", "it does not answer in time", _REACH),
+)
+"""What a driver's error is called or says; what that means; what to do."""
+
+_BUSY = re.compile("BusyLoading|ClusterDown|MasterDown|TryAgain|ResponseError: BUSY")
+"""The server did nothing, and will soon be able to."""
+
+_EVICTION = "CONFIG SET maxmemory-policy noeviction, and the same in its configuration file"
+_SYNC = "Set `appendonly yes` and `appendfsync always`, and keep its folder on a real disk"
+_HOW = "Write redis://:password@host:6379/0, with ? # / @ and % in the password as %3F and so on"
+_VERIFY = (
+    "Write rediss://, without ssl_cert_reqs=none; "
+    "with ?ssl_ca_certs=/path/ca.pem if its authority is not one of the system's"
+)
+
+
+def _number_of_seconds(text: str) -> float:
+    if not 0 < float(text) <= 86400:  # noqa: PLR2004 - a day
+        raise ValueError
+    return float(text)
+
+
+def _whole_number(text: str) -> int:
+    if int(text) < 0:
+        raise ValueError
+    return int(text)
+
+
+def _truth(text: str) -> bool:
+    return ("0", "no", "false", "1", "yes", "true").index(text.lower()) > 2  # noqa: PLR2004
+
+
+def _requirement(text: str) -> str:
+    return ("none", "optional", "required")[("none", "optional", "required").index(text)]
+
+
+_OURS = {"prefix": "tokenkeep", "busy_timeout": 5.0, "wait": 0, "wait_timeout": 1.0}
+_DRIVERS = {"socket_timeout": 5.0, "socket_connect_timeout": 5.0}
+_OPTIONS: dict[str, Callable[[str], Any]] = {
+    **dict.fromkeys(("wait", "max_connections", "health_check_interval"), _whole_number),
+    **dict.fromkeys(("busy_timeout", "wait_timeout", *_DRIVERS), _number_of_seconds),
+    **dict.fromkeys(("socket_keepalive", "ssl_check_hostname"), _truth),
+    **dict.fromkeys(("prefix", "client_name", "ssl_ca_certs", "ssl_ca_path", "ssl_ca_data"), str),
+    **dict.fromkeys(("ssl_certfile", "ssl_keyfile", "ssl_password", "ssl_ciphers"), str),
+    "ssl_cert_reqs": _requirement,
+}
+_ADDRESS = re.compile(
+    r"//(?:([^/?#@:]*)(?::([^/?#@]*))?@)?(\[[\w:.]+\]|[^/?#@:\[\]]*)(?::(\d+))?(?:/(\d*))?",
+    re.ASCII,
+)
+"""User, password, host, port and database."""
+
+
+def parsed(url: str) -> tuple[str, dict[str, Any], dict[str, Any], list[Risk]]:
+    """
+    Take a URL apart.
+
+    Returns:
+        Where the server is, for people; for the driver, with the password;
+        the options that are ours; the risk that somebody poses as the server.
+
+    Raises:
+        ConfigurationError: It can't be meant so.
+    """
+    # What ends an address early may be a part of the password, and options its rest.
+    if "#" in url or "@" in url.partition("?")[2]:
+        raise ConfigurationError("The Redis URL can't be read", hint=_HOW)
+    address = StoreURL.parse(url)
+    found = _ADDRESS.fullmatch(address.rest)
+    if not found:
+        raise ConfigurationError("The Redis URL can't be read", hint=_HOW)
+    for name, value in address.query:
+        refuse_blank(name, value)
+    given = _OURS | _DRIVERS | address.options(_OPTIONS)
+    tls, secure = [each for each in given if each.startswith("ssl_")], address.scheme != "redis"
+    if tls and not secure:
+        raise ConfigurationError(f"The option {tls[0]!r} needs a rediss:// URL")
+    ours = {name: given.pop(name) for name in _OURS}
+    user, password, host, port, database = (unquote(each or "") for each in found.groups())
+    given |= {"username": user or None, "password": password or None, "db": int(database or 0)}
+    if host.startswith("/"):
+        place, where = host, {"connection_class": UnixDomainSocketConnection, "path": host}
+    else:
+        host, number = host.lower() or "localhost", int(port or 6379)
+        kind = SSLConnection if secure else Connection
+        where = {"connection_class": kind, "host": host.strip("[]"), "port": number}
+        place = f"{host}:{number}"
+    # Anybody's certificate of a public authority is no proof without the name in it.
+    names = given.get("ssl_check_hostname", True) or any("ssl_ca" in each for each in tls)
+    verified = secure and given.get("ssl_cert_reqs") != "none" and names
+    risks = exposure([host], verified=bool(verified), hint=_VERIFY)
+    return f"{place}/{given['db']}", given | where, ours, risks
 
 
 class RedisBackend(Backend):
@@ -41,187 +276,330 @@ class RedisBackend(Backend):
     docs/redis.md. Its keys have no end, and must not be evicted.
 
     Args:
-        url: As for `from_url`, but without the options that are arguments here.
-        prefix: The name of the store: all its keys begin with ``{prefix}:``.
-        busy_timeout: How long to wait while the server loads its data after a
-            restart or is busy with a script, in seconds.
-        wait: How many replicas have to have a write before it counts as done.
-        wait_timeout: How long to wait for them, in seconds.
+        url: ``redis://[[user]:password@]host[:port][/db]``, or ``rediss://``
+            for TLS; a host that is a path, percent-encoded, is a Unix socket.
+            docs/redis.md has the options.
 
     Raises:
-        ConfigurationError: The URL or an argument is wrong, or the server
-            would evict tokens.
+        ConfigurationError: A part of it is wrong, or the server would evict tokens.
         StoreUnavailable: The server can't be reached, or refuses.
         StoreForeign: Keys with this prefix are somebody else's.
         StoreTooNew: A newer tokenkeep made them.
     """
 
     @without_frames
-    def __init__(
-        self,
-        url: str,
-        *,
-        prefix: str = "tokenkeep",
-        busy_timeout: float = 5.0,
-        wait: int = 0,
-        wait_timeout: float = 1.0,
-    ) -> None:
-        if not prefix or not prefix.isprintable() or set(prefix) & set("{}"):
+    def __init__(self, url: str) -> None:
+        self._place, arguments, ours, self._exposure = parsed(url)
+        self._prefix, self._busy_timeout, self._wait, self._wait_timeout = ours.values()
+        if set(self._prefix) & set("{}") or not self._prefix.isprintable():
             raise ConfigurationError("prefix is a name without { and }")
-        if not 0 <= busy_timeout <= 86400:  # noqa: PLR2004 - a day
-            raise ConfigurationError("busy_timeout is a number of seconds from 0 to 86400")
-        if wait < 0:
-            raise ConfigurationError("wait is a number of replicas")
-        self._keys = scripts.keys(prefix)
-        self._prefix = prefix
-        self._server = Server(
-            RedisURL.parse(url, {}),
-            self._keys,
-            busy_timeout=busy_timeout,
-            wait=wait,
-            wait_timeout=wait_timeout,
-        )
+        if self._wait and self._wait_timeout >= arguments["socket_timeout"]:
+            raise ConfigurationError("wait_timeout has to be below socket_timeout")
+        # To connect, to log in and to be answered.
+        self._timeout = arguments["socket_connect_timeout"] + 2 * arguments["socket_timeout"]
+        self._keys = [f"{{{self._prefix}}}:{name}" for name in ("format", "record", "index")]
+
+        def connect() -> Redis:
+            # RESP2 is what every server and proxy speaks. A write is never sent twice.
+            never = Retry(NoBackoff(), 0)
+            return Redis(connection_pool=ConnectionPool(protocol=2, retry=never, **arguments))
+
+        self._connect, self._redis, self._pid = connect, connect(), getpid()
         try:
-            self._told(self._server.look(scripts.CHECK, self._keys.everything))
-            refuse_eviction(self._server)
+            self._changed("return 'ours'")
+            self._refuse_eviction()
         except BaseException:
-            self._server.close()
+            self.close()
             raise
-        warn(self.describe(), self._server.url.exposure)
+        warn(self.describe(), self._exposure)
 
     @classmethod
     @without_frames
     def from_url(cls, url: str) -> Self:
-        """
-        Open the store a URL names.
-
-        Args:
-            url: ``redis://[[user]:password@]host[:port][/db]``, or
-                ``rediss://`` for TLS. Options are the arguments of the class,
-                and those of the driver: ``socket_timeout``, ``ssl_ca_certs``
-                and so on, see docs/redis.md.
-
-        Raises:
-            ConfigurationError: A part of it is wrong.
-            StoreError: As for the class.
-        """
-        parsed = RedisURL.parse(url, _OPTIONS)
-        return cls(parsed.plain, **parsed.options)
+        """Open the store a URL names; see the class."""
+        return cls(url)
 
     def read(self, record_id: str) -> Record | None:
-        value = self._server.ask("HGET", self._keys.record, record_id, record_id=record_id)
-        return None if value is None else unpack(record_id, value)
+        value = self._asked(lambda: self._client().hget(self._keys[1], record_id), record_id)
+        return None if value is None else _unpacked(record_id, value)
 
     def find(self, marks: Sequence[Mark]) -> list[Record]:
-        wanted = dict.fromkeys(marks)
-        words = [word for field, value in wanted for word in (_number(field), value)]
-        records: dict[str, Record] = {}
-        for start in range(0, len(words), 2 * _MANY):
-            found = self._look(scripts.FIND, *words[start : start + 2 * _MANY])
-            # An entry whose record has another value was left by a write that failed half-way.
-            records |= {
-                each.id: each
-                for each in _records(found)
-                if any((field, getattr(each, field)) in wanted for field in FOUND_BY)
-            }
-        return list(records.values())
+        ends: list[bytes] = []
+        for field, value in marks:
+            if field == "id":
+                ends += (_entry("id", "") + value.encode(), b"")
+            else:
+                ends += (b"[" + _entry(field, value), _behind(_entry(field, value)))
+        found = self._look(-1, *ends) if ends else []
+        return list({each.id: each for each in _records(found)}.values())
 
     def write(self, record: Record, *, replaces: str | None) -> None:
-        mode = "insert" if replaces is None else "replace"
-        done = self._change(scripts.WRITE, mode, record.id, replaces or "", *pack(record))
-        if done == "taken":
-            raise StoreConflict("Another record is for the same thing", token_id=record.id)
-        if done != "done":
-            raise StoreConflict("Somebody else wrote this record first", token_id=record.id)
+        expected = "none" if replaces is None else replaces
+        said = self._changed(_CHANGE, record.id, expected, *_packed(record))
+        if said == "gone":
+            raise StoreConflict("Somebody else deleted this record first", token_id=record.id)
 
     def delete(self, record_id: str, *, replaces: str | None = None) -> bool:
-        mode = "any" if replaces is None else "version"
-        done = self._change(scripts.DELETE, mode, record_id, replaces or "")
-        if done == "version":
-            raise StoreConflict("Somebody else wrote this record first", token_id=record_id)
-        return done == "done"
+        expected = "any" if replaces is None else replaces
+        return self._changed(_CHANGE, record_id, expected) == "done"
 
     def touch(self, record_id: str, last_used_at: float) -> None:
-        args = (record_id, repr(last_used_at))
-        self._told(self._server.note(scripts.TOUCH, *args, record_id=record_id), record_id)
+        self._changed(_TOUCH, record_id, repr(last_used_at), worth_waiting=False)
 
     def scan(self, after: str | None, limit: int, *, mark: Mark | None = None) -> list[Record]:
-        if mark and mark[0] in ("id", "owner"):  # which one record has
-            return [each for each in self.find([mark]) if each.id > (after or "")]
-        field, value = mark or ("id", "")
-        behind: str | bytes = after or ""
-        records: list[Record] = []
-        while len(records) < limit:
-            count = min(limit - len(records), _MANY)
-            found = self._look(scripts.SCAN, _number(field), value, behind, str(count))
-            page = _records(found)
-            records += (each for each in page if not mark or getattr(each, field) == value)
-            if len(found) < 2 * count:
-                break
-            behind = found[-2]
-        return records
+        entry = _entry(*(mark or ("id", "")))
+        return self._listed(entry + (after or "").encode(), _behind(entry), limit)
 
     def due(self, before: float, limit: int, *, after: Due | None = None) -> list[Record]:
-        behind: Sequence[str | bytes] = (repr(after[0]), after[1]) if after else ()
-        records: list[Record] = []
-        while len(records) < limit:
-            count = min(limit - len(records), _MANY)
-            found = self._look(scripts.DUE, repr(before), str(count), *behind)
-            for due_at, *each in zip(found[::3], found[1::3], found[2::3], strict=True):
-                records += (record for record in _records(each) if record.due_at == float(due_at))
-            if len(found) < 3 * count:
-                break
-            behind = found[-3:-1]
-        return records
+        first = _due_entry(after[0]) + after[1] if after else f"{_DUE}"
+        return self._listed(first.encode(), _behind(_due_entry(before).encode()), limit)
 
     def clear(self) -> int:
-        count = self._server.change(scripts.CLEAR)
-        if not isinstance(count, int):
-            self._told(count)
-        return int(count)
+        return int(self._changed(_CLEAR))
 
     def risks(self) -> list[Risk]:
-        return [*self._server.url.exposure, *risks(self._server)]
+        facts = self._asked(lambda: _if_allowed(self._client().info))
+        if not facts:
+            text = "this user may not ask the server whether it keeps and evicts data (INFO)"
+            return [*self._exposure, Risk(text, "Allow it (ACL SETUSER name +info)")]
+        settings: dict[str, str] = {}
+        for name in ("save", "appendfsync"):
+            ask = partial(_if_allowed, self._client().config_get, name)
+            settings |= self._asked(ask) or {}
+        return [*self._exposure, *_risks(facts, settings, waits=bool(self._wait))]
 
     def describe(self) -> str:
-        return f"Redis at {self._server.url.place}, keys {{{self._prefix}}}:*"
+        return f"Redis at {self._place}, keys {{{self._prefix}}}:*"
 
     def close(self) -> None:
-        self._server.close()
+        # Those in use are let go of by the calls that use them.
+        self._client().connection_pool.disconnect(inuse_connections=False)
 
-    def _look(self, script: Script, *args: str | bytes) -> list[Any]:
-        found: list[Any] = self._server.look(script, self._keys.everything, *args)
+    def _client(self) -> Redis:
+        if self._pid != getpid():
+            # A pool makes itself anew in a child, but first waits for a lock, which a thread
+            # of the parent's may have had.
+            self._redis, self._pid = self._connect(), getpid()
+        return self._redis
+
+    def _refuse_eviction(self) -> None:
+        facts = self._asked(lambda: _if_allowed(self._client().info, "memory")) or {}
+        policy = facts.get("maxmemory_policy", "")
+        if facts.get("maxmemory") and policy.startswith("allkeys-"):
+            text = f"Redis at {self._place} would drop tokens when its memory is full ({policy})"
+            raise ConfigurationError(text, hint=_EVICTION)
+
+    def _listed(self, first: bytes, last: bytes, limit: int) -> list[Record]:
+        """Return records of the index in its order, page by page."""
+        records: list[Record] = []
+        while len(records) < limit:
+            count = min(limit - len(records), _PAGE)
+            found = self._look(count, b"(" + first, last)
+            records += _records(found)
+            if len(found) < 2 * count:
+                break
+            first = found[-2]
+        return records
+
+    def _look(self, limit: int, *ends: bytes) -> list[Any]:
+        found: list[Any] = self._asked(partial(self._run, _LOOK, limit, *ends))
         return found
 
-    def _change(self, script: Script, mode: str, record_id: str, *args: str | bytes) -> str:
-        answer = self._server.change(script, mode, record_id, *args, record_id=record_id)
-        return self._told(answer, record_id)
+    def _run(self, script: str, *args: Any) -> Any:
+        client, given = self._client(), (len(self._keys), *self._keys, *args)
+        try:
+            return client.evalsha(_sha(script), *given)
+        except exceptions.NoScriptError:  # it has been restarted; nothing was done
+            return client.eval(script, *given)
 
-    def _told(self, answer: bytes, record_id: str | None = None) -> str:
-        """Return how a script ended, if it could make sense of what is stored."""
-        text = answer.decode(errors="replace")
-        if text == "spoiled":
-            raise spoiled(record_id)
-        if text.startswith("format "):
-            found = re.fullmatch(r"format tokenkeep (\d+)", text)
-            if found is None or int(found[1]) < scripts.FORMAT:
-                raise foreign(self._server.url, self._keys)
-            raise StoreTooNew(
-                f"{self.describe()} were made by a newer tokenkeep (format {found[1]})",
-                hint="Upgrade tokenkeep",
+    def _run_and_wait(self, script: str, *args: Any) -> Any:
+        # WAIT counts who has what this connection wrote; so both go the same way, in one trip.
+        pipeline = self._client().pipeline(transaction=False)
+        pipeline.eval(script, len(self._keys), *self._keys, *args)
+        pipeline.wait(self._wait, int(self._wait_timeout * 1000))
+        answers = pipeline.execute(raise_on_error=False)  # whose errors repeat the command
+        for each in answers:
+            if isinstance(each, Exception):
+                raise each
+        answer, replicas = answers
+        changed = answer > 0 if isinstance(answer, int) else answer == b"done"
+        if changed and replicas < self._wait:
+            raise StoreUnavailable(
+                f"Redis at {self._place} wrote it, but only {replicas} of {self._wait} replicas "
+                f"have said so within {self._wait_timeout:g} s",
+                hint="Look after the replicas; read again to see what is stored",
             )
+        return answer
+
+    def _changed(self, script: str, *args: Any, worth_waiting: bool = True) -> str:
+        """Run a script that may change the store, and return how it ended."""
+        record_id = args[0] if args else None
+        run = self._run_and_wait if self._wait and worth_waiting else self._run
+        answer = self._asked(
+            partial(run, _OPEN + script, *args), record_id, patient=worth_waiting, again=False
+        )
+        text = answer.decode(errors="replace") if isinstance(answer, bytes) else str(answer)
+        if text == "taken":
+            raise StoreConflict("Another record is for the same thing", token_id=record_id)
+        if text == "conflict":
+            raise StoreConflict("Somebody else wrote this record first", token_id=record_id)
+        if text == "spoiled":
+            raise _spoiled(record_id)
+        found = re.fullmatch(r"format tokenkeep (\d+)", text)
+        if found and int(found[1]) > _FORMAT:
+            text = f"{self.describe()} were made by a newer tokenkeep (format {found[1]})"
+            raise errors.StoreTooNew(text, hint="Upgrade tokenkeep")
+        if text.startswith("format "):
+            raise self._foreign()
         return text
 
+    def _asked(
+        self,
+        ask: Callable[[], Any],
+        record_id: str | None = None,
+        *,
+        patient: bool = True,
+        again: bool = True,
+    ) -> Any:
+        """
+        Return what the server says, in time: another thread asks.
 
-def _number(field: str) -> str:
-    """Return which key a script has to look into for a field."""
-    if field not in FOUND_BY:
-        raise ValueError(f"a record has no field {field!r} to search")
-    return scripts.NUMBER[field]
+        Patiently: waiting while it can do nothing just now. Again: once more
+        when a connection is lost, because nothing is changed.
+
+        Raises:
+            StoreError: It is one, without the driver's, whose frames hold the password.
+        """
+
+        def work() -> Any:
+            try:
+                return ask()
+            except exceptions.ConnectionError as exc:
+                if not again or type(exc) is not exceptions.ConnectionError:
+                    raise
+            return ask()
+
+        for _ in tries(self._busy_timeout if patient else 0.0):
+            try:
+                return within(self._timeout, work)
+            except (exceptions.RedisError, OSError) as exc:
+                said = f"{type(exc).__name__}: {exc}"
+            if "READONLY" in said or "ReadOnly" in said:
+                self.close()  # its name may lead to another server by now
+            if not _BUSY.match(said):
+                break
+        if "WRONGTYPE" in said:
+            raise self._foreign()
+        meant = (meant for pattern, *meant in _REFUSALS if re.search(pattern, said))
+        what, hint = next(meant, (said.partition(": ")[2].rstrip("."), _REACH))
+        text = f"Redis at {self._place} can't be used: {what}"
+        raise StoreUnavailable(text, token_id=record_id, hint=hint)
+
+    def _foreign(self) -> errors.StoreForeign:
+        return errors.StoreForeign(
+            f"Redis at {self._place} has keys {{{self._prefix}}}:… that tokenkeep did not make",
+            hint="They are left as they are. Give the store another name with ?prefix=",
+        )
 
 
-def _records(found: Sequence[bytes | None]) -> Iterator[Record]:
-    """Yield the records among ids and records in turn, of which some are missing."""
-    for record_id, value in zip(found[::2], found[1::2], strict=True):
-        if record_id is not None and value is not None:
-            yield unpack(record_id.decode(errors="replace"), value)
+@cache
+def _sha(script: str) -> str:
+    return sha1(script.encode(), usedforsecurity=False).hexdigest()
+
+
+def _entry(field: str, value: str) -> bytes:
+    return f"{_INDEXED.index(field)}{value}:".encode()
+
+
+def _behind(entry: bytes) -> bytes:
+    """Return where the neighbours of an entry end."""
+    return b"(" + entry + b"\xff"
+
+
+def _due_entry(time: float) -> str:
+    """Return an entry that is in the order of times: a float's bits are, but for its sign."""
+    (bits,) = struct.unpack(">Q", struct.pack(">d", time))
+    return f"{_DUE}{bits ^ (2**64 - 1 if bits >> 63 else 2**63):016x}:"
+
+
+def _packed(record: Record) -> tuple[str, str, str, bytes]:
+    """Return when a record was last used, its head, its entries and its seal."""
+    used = "" if record.last_used_at is None else repr(record.last_used_at)
+    head = f"{record.version} {record.kind} {record.key} {record.due_at!r}"
+    entries = ["0:"]
+    for number, field in enumerate(FOUND_BY):
+        if number and (value := getattr(record, field)) is not None:
+            entries.append(f"{number}{value}:")
+    if record.due_at is not None:
+        entries.append(_due_entry(record.due_at))
+    return used, head, " ".join(entries), bytes(record.sealed)
+
+
+def _unpacked(record_id: str, value: bytes) -> Record:
+    try:
+        used, head, entries, sealed = value.split(b"\n", 3)
+        version, kind, key, due_at = head.decode().split(" ")
+        marks = [each for each in entries.decode().split(" ")[1:] if each[0] != f"{_DUE}"]
+        return Record(
+            id=record_id,
+            version=version,
+            kind=kind,
+            key=int(key),
+            sealed=sealed,
+            due_at=None if due_at == "None" else float(due_at),
+            last_used_at=float(used) if used else None,
+            **{FOUND_BY[int(each[0])]: each[1:-1] for each in marks},
+        )
+    except (ValueError, TypeError, IndexError):
+        raise _spoiled(record_id) from None
+
+
+def _records(found: Sequence[Any]) -> Iterator[Record]:
+    """Yield the records among index entries and records in turn, if they have the entries."""
+    for entry, value in zip(found[::2], found[1::2], strict=True):
+        if value is not None:
+            record = _unpacked(entry[-WIDTH:].decode(errors="replace"), value)
+            if entry[:-WIDTH] in value.split(b"\n", 3)[2].split():
+                yield record
+
+
+def _spoiled(record_id: str | None) -> errors.StoreTampered:
+    return errors.StoreTampered(
+        "A stored record is not what tokenkeep writes",
+        token_id=record_id,
+        hint="It was changed outside tokenkeep; "
+        "restore it from a backup, or delete it and log in again",
+    )
+
+
+def _if_allowed(ask: Callable[..., Any], *args: str) -> Any:
+    """Return the answer. None if this user may not ask that, or nobody may."""
+    try:
+        return ask(*args)
+    except exceptions.ResponseError as exc:
+        if re.search("permission|unknown", str(exc), re.IGNORECASE):
+            return None
+        raise
+
+
+def _risks(facts: dict[str, Any], settings: dict[str, str], *, waits: bool) -> list[Risk]:
+    """Return what may lose tokens, as INFO and CONFIG GET tell."""
+    policy, aof = str(facts.get("maxmemory_policy")), facts.get("aof_enabled")
+    saves, syncs = settings.get("save"), settings.get("appendfsync", "which can't be seen")
+    full = "err" in (facts.get("aof_last_write_status"), facts.get("rdb_last_bgsave_status"))
+    replica, replicas = facts.get("role") == "slave", facts.get("connected_slaves")
+    evicts = f"the server drops tokens when its memory is full (maxmemory-policy {policy})"
+    forgets = "the server forgets every token when it restarts: it writes nothing to disk"
+    snapshots = "a restart takes back what came since its last snapshot, if it makes any"
+    power = f"a power cut at the server may take saves with it (appendfsync {syncs})"
+    failover = "a failover may lose what its replicas do not have yet"
+    table = (
+        (policy.startswith("allkeys-"), evicts, _EVICTION),
+        (not aof and saves == "", forgets, _SYNC),
+        (not aof and saves != "", snapshots, _SYNC),
+        (aof and syncs != "always", power, _SYNC),
+        (full, "the server can't write to its disk", "Free or repair the disk; see its log"),
+        (replica, "the server is a replica, which can't be written to", "Name the primary"),
+        (replicas and not waits, failover, "Add ?wait=1: a save then waits for one of them"),
+    )
+    return [Risk(text, hint) for applies, text, hint in table if applies]

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from tokenkeep.errors import ConfigurationError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
     from typing import Any, Self
 
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+):")
@@ -149,12 +149,12 @@ class StoreURL:
             )
         return path
 
-    def options(self, known: Mapping[str, type]) -> dict[str, Any]:
+    def options(self, known: Mapping[str, Callable[[str], Any]]) -> dict[str, Any]:
         """
         Return the options, converted.
 
         Args:
-            known: The type of each option there is.
+            known: The type of each option there is, or a function that raises ValueError.
 
         Raises:
             ConfigurationError: An option is unknown, given twice or of another type.
@@ -172,7 +172,6 @@ class StoreURL:
             try:
                 found[name] = known[name](value)
             except ValueError:
-                raise ConfigurationError(
-                    f"The option {name!r} is not a valid {known[name].__name__}"
-                ) from None
+                kind = known[name].__name__.strip("_").replace("_", " ")
+                raise ConfigurationError(f"The option {name!r} is not a valid {kind}") from None
         return found

@@ -12,10 +12,12 @@ import threading
 from collections import deque
 from concurrent.futures import Future
 from queue import Empty, SimpleQueue
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    _Awaited: TypeAlias = "Future[Any] | _Piece"
 
 _Result = TypeVar("_Result")
 
@@ -35,11 +37,13 @@ def within(seconds: float, work: Callable[[], _Result]) -> _Result:
         TimeoutError: It takes longer. What has begun goes on and nobody hears
             of it; what has not begun never does.
     """
-    future = begin(work)
+    piece = _Piece()
+    _of_this_process().begin(piece, work)
     try:
-        return future.result(seconds)
+        result: _Result = piece.result(seconds)
+        return result
     finally:
-        future.cancel()
+        piece.cancel()
 
 
 def begin(work: Callable[[], _Result]) -> Future[_Result]:
@@ -49,7 +53,44 @@ def begin(work: Callable[[], _Result]) -> Future[_Result]:
     Raises:
         RuntimeError: No thread can be started for it.
     """
-    return _threads.begin(work)
+    future: Future[_Result] = Future()
+    _of_this_process().begin(future, work)
+    return future
+
+
+class _Piece:
+    """A future for the one who waits, on the way of every lookup: it takes half the time."""
+
+    def __init__(self) -> None:
+        self._done = threading.Lock()
+        self._done.acquire()
+        self._cancelled = False
+        self._result: Any = None
+        self._error: BaseException | None = None
+
+    def result(self, seconds: float) -> Any:
+        if not self._done.acquire(timeout=max(seconds, 0)):
+            raise TimeoutError
+        try:
+            if self._error is not None:
+                raise self._error
+            return self._result
+        finally:
+            del self  # or the error would hold this frame, and this the error
+
+    def cancel(self) -> None:
+        self._cancelled = True
+
+    def set_running_or_notify_cancel(self) -> bool:
+        return not self._cancelled
+
+    def set_result(self, result: Any) -> None:
+        self._result = result
+        self._done.release()
+
+    def set_exception(self, exception: BaseException) -> None:
+        self._error = exception
+        self._done.release()
 
 
 class _Threads:
@@ -60,19 +101,18 @@ class _Threads:
     """
 
     def __init__(self) -> None:
+        self.pid = os.getpid()
         self._all: set[threading.Thread] = set()
         self._idle: deque[None] = deque()
-        self._waiting: SimpleQueue[tuple[Future[Any], Callable[[], Any]]] = SimpleQueue()
+        self._waiting: SimpleQueue[tuple[_Awaited, Callable[[], Any]]] = SimpleQueue()
 
-    def begin(self, work: Callable[[], _Result]) -> Future[_Result]:
-        future: Future[_Result] = Future()
-        self._waiting.put((future, work))
+    def begin(self, awaited: _Awaited, work: Callable[[], Any]) -> None:
+        self._waiting.put((awaited, work))
         try:
             self._idle.pop()
         except IndexError:
             if len(self._all) < MOST:
                 self._start()
-        return future
 
     def _start(self) -> None:
         thread = threading.Thread(target=self._run, name="tokenkeep-waiting", daemon=True)
@@ -88,7 +128,7 @@ class _Threads:
         while True:
             _work(*self._next())
 
-    def _next(self) -> tuple[Future[Any], Callable[[], Any]]:
+    def _next(self) -> tuple[_Awaited, Callable[[], Any]]:
         try:
             return self._waiting.get_nowait()
         except Empty:
@@ -96,25 +136,22 @@ class _Threads:
             return self._waiting.get()
 
 
-def _work(future: Future[Any], work: Callable[[], Any]) -> None:
+def _work(awaited: _Awaited, work: Callable[[], Any]) -> None:
     # A function of its own: a thread that waits keeps no result and no error alive.
-    if future.set_running_or_notify_cancel():
+    if awaited.set_running_or_notify_cancel():
         try:
             result = work()
         except BaseException as exc:  # noqa: BLE001 - raised again by who waits
-            future.set_exception(exc)
+            awaited.set_exception(exc)
         else:
-            future.set_result(result)
+            awaited.set_result(result)
+
+
+def _of_this_process() -> _Threads:
+    global _threads  # noqa: PLW0603 - the one pool of a process
+    if _threads.pid != os.getpid():  # a fork, of Python's or a library's: no thread came along
+        _threads = _Threads()
+    return _threads
 
 
 _threads = _Threads()
-
-
-def _begin_anew() -> None:
-    """In a forked child: the parent's threads are not there."""
-    global _threads  # noqa: PLW0603 - the one pool of a process
-    _threads = _Threads()
-
-
-if hasattr(os, "register_at_fork"):  # not on Windows
-    os.register_at_fork(after_in_child=_begin_anew)

@@ -19,14 +19,20 @@ if TYPE_CHECKING:
     from .emulator import emulator_configuration as emulator_configuration
     from .emulator import serve as serve
     from .fake_clock import FakeClock as FakeClock
+    from .proxy import Proxy as Proxy
     from .revision_contract import RevisionContract as RevisionContract
+    from .server_contract import Server as Server
+    from .server_contract import ServerContract as ServerContract
     from .store_contract import StoreContract as StoreContract
     from .swap_contract import SharedSwapContract as SharedSwapContract
     from .swap_contract import SwapContract as SwapContract
 
 _HOMES = {
     "BackendContract": ".backend_contract",
+    "Proxy": ".proxy",
     "RevisionContract": ".revision_contract",
+    "Server": ".server_contract",
+    "ServerContract": ".server_contract",
     "SharedBackendContract": ".backend_contract",
     "SharedSwapContract": ".swap_contract",
     "StoreContract": ".store_contract",
@@ -44,7 +50,10 @@ __all__ = [
     "EmulatorConfig",
     "EmulatorControl",
     "FakeClock",
+    "Proxy",
     "RevisionContract",
+    "Server",
+    "ServerContract",
     "SharedBackendContract",
     "SharedSwapContract",
     "StoreContract",

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar
+import os
+import signal
+import threading
+from typing import TYPE_CHECKING, ClassVar, NoReturn
 
 import pytest
 
@@ -45,3 +48,39 @@ class BackendFixtures:
     def backend(self, connect: Factory) -> Backend:
         """One opening of the store."""
         return connect()
+
+
+class _Interrupted(Exception):
+    """What the signal handler raises."""
+
+
+def interrupted_after(seconds: float, work: Callable[[], object]) -> None:
+    """Do something until a signal handler raises."""
+
+    def handle(*_: object) -> NoReturn:
+        raise _Interrupted
+
+    this = threading.get_ident()
+    before = signal.signal(signal.SIGUSR1, handle)
+    timer = threading.Timer(seconds, signal.pthread_kill, (this, signal.SIGUSR1))
+    try:
+        timer.start()
+        work()
+    except _Interrupted:
+        pass
+    finally:
+        timer.join()
+        signal.signal(signal.SIGUSR1, before)
+
+
+def in_fork(work: Callable[[], object]) -> int:
+    """Return how a child that did *work* ended: 0 if well."""
+    child = os.fork()
+    if not child:
+        code = 1
+        try:
+            work()
+            code = 0
+        finally:
+            os._exit(code)
+    return os.waitpid(child, 0)[1]

@@ -1,0 +1,152 @@
+"""
+Logging people in with Zoho through their own browsers: for web applications.
+
+    url = logins.begin(browser)                     # send the browser there
+    token = logins.finish(request.query, browser)   # when it comes back, to whichever process
+
+What is under way is kept in the token store, sealed, until the answer comes:
+no application needs a table for it.
+"""
+
+from __future__ import annotations
+
+import secrets
+from dataclasses import asdict
+from typing import TYPE_CHECKING
+
+from tokenkeep import holder
+from tokenkeep.events import logger
+from tokenkeep.login import (
+    DEFAULT_SCOPES,
+    AuthorizationRequest,
+    Kept,
+    NotThisLogin,
+    Wanted,
+    sign_in,
+    state_of,
+    with_user_scopes,
+    zoho_of,
+)
+from tokenkeep.providers.checks import Hidden
+from tokenkeep.token import Claim
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from tokenkeep.keeper import Keeper
+    from tokenkeep.token import Token
+
+__all__ = ["NotThisLogin", "WebLogin"]
+
+LIFE = 600.0
+"""How long a person may take to consent, in seconds."""
+
+
+class WebLogin:
+    """
+    Log people in, in any number of processes that share a store.
+
+    Args:
+        keeper: Where the tokens go.
+        client_id: The client, of the type "Server-based Applications".
+        client_secret: Its secret.
+        redirect_uri: Where Zoho sends the browser back to, as registered, letter for letter.
+        data_center: Where the client is registered.
+        scopes: What to ask for. What it takes to know whose login it is comes to that. None
+            means what the official SDK needs.
+        environment: ``production``, ``sandbox`` or ``developer``. None means the one that
+            was consented to, where Zoho says it, else production.
+        life: How long a person may take to consent, in seconds.
+
+    Raises:
+        UnknownName: There is no such data centre.
+        ConfigurationError: The configured provider ``zoho`` is not Zoho's.
+    """
+
+    def __init__(
+        self,
+        keeper: Keeper,
+        *,
+        client_id: str,
+        client_secret: str | None,
+        redirect_uri: str,
+        data_center: str = "us",
+        scopes: Sequence[str] | None = None,
+        environment: str | None = None,
+        life: float = LIFE,
+    ) -> None:
+        self._keeper = keeper
+        self._redirect_uri = redirect_uri
+        self._home = zoho_of(keeper).table.by_name(data_center)
+        self._life = life
+        self._wanted = Wanted(
+            client_id=client_id,
+            client_secret=client_secret,
+            environment=environment,
+            scopes=with_user_scopes(DEFAULT_SCOPES if scopes is None else scopes),
+        )
+
+    def begin(self, browser: str, *, data_center: str | None = None) -> str:
+        """
+        Begin a login, and return where to send the browser.
+
+        Args:
+            browser: What only this browser can show again, as a random value in its session:
+                the answer counts only with it.
+            data_center: Where its user's account is. None lets Zoho find out.
+
+        Raises:
+            UnknownName: There is no such data centre.
+            StoreError: What is under way can't be kept.
+        """
+        table = zoho_of(self._keeper).table
+        going = AuthorizationRequest(
+            table,
+            table.by_name(data_center) if data_center else self._home,
+            client_id=self._wanted.client_id,
+            redirect_uri=self._redirect_uri,
+            scopes=self._wanted.scopes or (),
+        )
+        kept = going.kept()
+        claim = Claim(
+            nonce=secrets.token_hex(16),
+            holder=holder.me(),
+            taken_at=self._keeper.clock.now(),
+            length=self._life,
+        )
+        until = str(claim.taken_at + claim.length)
+        facts = Hidden(asdict(kept), until=until)  # crash reports show the locals of each frame
+        self._keeper.store.keep_login(_name(browser, kept.state), facts, claim)
+        return going.url
+
+    def finish(
+        self, answer: str, browser: str, *, note: Callable[[str], None] = logger.warning
+    ) -> Token:
+        """
+        Take the answer that a browser brings, exchange its code, and store the token.
+
+        It counts once, in whichever process, and for the browser that has begun.
+
+        Args:
+            answer: The address the browser was sent to, or its query.
+            browser: As for `begin`.
+            note: Called with what whoever runs the application should know besides.
+
+        Returns:
+            The token as stored, with id and, unless that can't be learned, user.
+
+        Raises:
+            NotThisLogin: Nobody has begun it with this browser, or it is over.
+            ProviderRefused: The person or Zoho refused; `GrantRejected`: the code.
+            ProviderUnavailable: Zoho can't be reached, or there is no code.
+            StoreError: The store can't be read, or the token not be stored.
+        """
+        facts = Hidden(self._keeper.store.take_login(_name(browser, state_of(answer))) or {})
+        if float(facts.pop("until", 0.0)) < self._keeper.clock.now():
+            raise NotThisLogin
+        going = AuthorizationRequest.resumed(zoho_of(self._keeper).table, Kept(**facts))
+        return sign_in(self._keeper, self._wanted, going.accept(answer), note)
+
+
+def _name(browser: str, state: str) -> str:
+    return f"{browser}\n{state}"

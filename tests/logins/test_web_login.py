@@ -1,0 +1,134 @@
+"""Logins of a web application: under way in the store, for one answer, of one browser."""
+
+from __future__ import annotations
+
+from urllib.parse import parse_qsl, urlencode, urlsplit
+
+import pytest
+import urllib3
+
+import tokenkeep
+from tokenkeep.stores.list import ListStore
+from tokenkeep.testing import FakeClock, emulator_configuration
+from tokenkeep.web_login import NotThisLogin, WebLogin
+
+ANA = "ana@us.example.com"
+
+
+@pytest.fixture(params=["sqlite", "six methods"])
+def open_keeper(request, tmp_path, zoho, monkeypatch):
+    """Return what opens the store as another process does, where it can be shared."""
+    (tmp_path / "config.toml").write_text(emulator_configuration(zoho))
+    monkeypatch.setenv("TOKENKEEP_CONFIG", str(tmp_path / "config.toml"))
+    monkeypatch.setenv("TOKENKEEP_KEYS", tokenkeep.generate_key())
+    zoho.add_user(ANA)
+    opened = []
+
+    def open_(clock=None):
+        if request.param == "sqlite" or not opened:
+            url = f"sqlite:///{tmp_path}/tokens.db"
+            store = tokenkeep.open_store(url) if request.param == "sqlite" else ListStore()
+            providers = tokenkeep.settings().providers()
+            opened.append(tokenkeep.Keeper(store, clock=clock, providers=providers))
+        return opened[-1]
+
+    yield open_
+    for each in opened:
+        each.close()
+
+
+@pytest.fixture
+def logins(open_keeper, zoho):
+    """Return what makes the logins of another process."""
+
+    def make(clock=None):
+        return WebLogin(
+            open_keeper(clock),
+            client_id=zoho.client.client_id,
+            client_secret=zoho.client.client_secret,
+            redirect_uri=zoho.client.redirect_uris[0],
+        )
+
+    return make
+
+
+def consent(url, **decision):
+    """Say yes on Zoho's page, and return the query that the browser comes back with."""
+    form = dict(parse_qsl(urlsplit(url).query)) | {"decision": "accept", "user": ANA} | decision
+    kind = {"Content-Type": "application/x-www-form-urlencoded"}
+    answer = urllib3.request(
+        "POST", url.partition("?")[0], body=urlencode(form), headers=kind, redirect=False
+    )
+    return urlsplit(answer.headers["Location"]).query
+
+
+def test_in_two_processes(logins, zoho):
+    """One begins, another takes the answer: the token is stored, with its user."""
+    answer = consent(logins().begin("browser"))
+
+    token = logins().finish(answer, "browser")
+
+    assert token.user.startswith(f"{ANA}:")
+    assert token.status is tokenkeep.Status.OK
+    assert zoho.counters.token_calls() == 1
+
+
+def test_once(logins, zoho):
+    """The same answer a second time is nobody's login."""
+    answer = consent(logins().begin("browser"))
+    logins().finish(answer, "browser")
+
+    with pytest.raises(NotThisLogin):
+        logins().finish(answer, "browser")
+    assert zoho.counters.token_calls() == 1
+
+
+@pytest.mark.parametrize(
+    ("answer", "browser"),
+    [(None, "another"), (None, ""), ("state=x&code=y", "browser"), ("code=y", "browser")],
+)
+def test_not_this_one(logins, zoho, answer, browser):
+    """An answer to another browser, or to nothing, asks nobody; the right one still counts."""
+    right = consent(logins().begin("browser"))
+
+    with pytest.raises(NotThisLogin):
+        logins().finish(answer or right, browser)
+    assert zoho.counters.token_calls() == 0
+    assert logins().finish(right, "browser").user
+
+
+def test_too_late(logins):
+    """Who took longer than ten minutes begins anew."""
+    clock = FakeClock()
+    answer = consent(logins(clock=clock).begin("browser"))
+    clock.advance(601)
+
+    with pytest.raises(NotThisLogin):
+        logins(clock=clock).finish(answer, "browser")
+
+
+def test_a_refusal(logins):
+    """A person who says no is told so, and it is over."""
+    answer = consent(logins().begin("browser"), decision="reject")
+
+    with pytest.raises(tokenkeep.ProviderRefused, match="refused access"):
+        logins().finish(answer, "browser")
+
+
+def test_swept(logins, open_keeper):
+    """What nobody came back for goes with a sweep, when its time is over; no token is listed."""
+    logins().begin("browser")
+    keeper = open_keeper()
+
+    assert list(keeper.tokens()) == []
+    assert keeper.sweep().deleted == 0
+    if isinstance(keeper.store, tokenkeep.Vault):
+        assert keeper.store.tidy(keeper.clock.now() + 601) == 1
+
+
+def test_where(logins, zoho):
+    """The user's data centre is asked; one that there is not is an error."""
+    with pytest.raises(tokenkeep.UnknownName):
+        logins().begin("browser", data_center="mars")
+
+    assert logins().begin("browser", data_center="eu").startswith(zoho.eu.accounts_url)
