@@ -66,6 +66,17 @@ def test_a_write_of_unknown_outcome(vault, backend, stored, fault):
     assert [saved] == vault.get_tokens()
 
 
+def test_a_refresh_token_is_in_one_row(vault, backend):
+    """Two users who save it at once: the later one is told, and has the login from before."""
+    bob = vault.save_token(ANA.but(user="bob", **LATER))
+    backend.before_write = lambda: vault_over(backend).save_token(ANA)
+
+    with pytest.raises(DuplicateRefreshToken):
+        vault.save_token(Token(user="bob", refresh_token="r1", **PLACE))
+
+    assert bob.but(version=None) == vault.reread(bob.id).but(version=None)
+
+
 def test_it_is_taken_back_over_a_sweeps_note(vault, backend, monkeypatch):
     """Somebody writes the row before its login is taken out again: it goes all the same."""
     bob = vault.save_token(ANA.but(user="bob", **LATER))
