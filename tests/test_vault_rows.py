@@ -77,32 +77,36 @@ def test_a_refresh_token_is_in_one_row(vault, backend):
     assert bob.but(version=None) == vault.reread(bob.id).but(version=None)
 
 
-def test_it_is_taken_back_over_a_sweeps_note(vault, backend, monkeypatch):
-    """Somebody writes the row before its login is taken out again: it goes all the same."""
+@pytest.mark.parametrize("since", ["a note of a sweep", "a newer login"])
+def test_somebody_writes_what_is_to_be_taken_back(vault, backend, monkeypatch, since):
+    """Over a note its login goes all the same; a newer login stays."""
     bob = vault.save_token(ANA.but(user="bob", **LATER))
-    other, find = vault_over(backend), backend.find
+    other, find, done = vault_over(backend), backend.find, []
 
-    def noted(marks):
-        now = other.reread(bob.id)
-        if now.refresh_token == "r1" and not now.renewal.mints:
-            found = find(marks)
-            other.swap(now.with_renewal(mints=(1.0,)))
-            return found
-        return find(marks)
+    def found_and_written(marks):
+        found = find(marks)
+        now = None if done else other.reread(bob.id)
+        if now is not None and now.refresh_token == "r1":
+            done.append(now)
+            if since == "a newer login":
+                other.save_token(Token(user="bob", refresh_token="r5", **PLACE))
+            else:
+                other.swap(now.with_renewal(mints=(1.0,)))
+        return found
 
     def save_anas():
         other.save_token(ANA)
-        monkeypatch.setattr(backend, "find", noted)
+        monkeypatch.setattr(backend, "find", found_and_written)
 
     backend.before_write = save_anas
     with pytest.raises(DuplicateRefreshToken):
         vault.save_token(Token(user="bob", refresh_token="r1", **PLACE))
 
+    assert done
     assert ["ana"] == [row.user for row in other.get_tokens() if row.refresh_token == "r1"]
-    assert (Status.LOGIN_NEEDED, None) == (
-        other.reread(bob.id).status,
-        other.reread(bob.id).refresh_token,
-    )
+    after = other.reread(bob.id)
+    stays = (Status.OK, "r5") if since == "a newer login" else (Status.LOGIN_NEEDED, None)
+    assert stays == (after.status, after.refresh_token)
 
 
 @pytest.mark.parametrize("has_row", [False, True])
@@ -210,3 +214,21 @@ def test_what_is_listed_late():
     assert not vault.make_sole(vault.reread(ana.id))
 
     assert ["ana"] == [row.user for row in vault.get_tokens()]
+
+
+def test_who_may_take_it_back_is_left_alone():
+    """Two rows that contradict: a renewal leaves them for the minute in which one may go."""
+    backend, clock = Late(), FakeClock()
+    vault = vault_over(backend, clock=clock)
+    vault.save_token(ANA.but(user="bob", **LATER))
+    clock.advance(1.0)
+    ana = vault.save_token(ANA)
+    clock.advance(UNDER_WAY)
+    vault.save_token(Token(user="bob", refresh_token="r1", **PLACE))
+    backend.is_late = False
+
+    assert vault.make_sole(vault.reread(ana.id))
+    clock.advance(UNDER_WAY)
+    assert not vault.make_sole(vault.reread(ana.id))
+
+    assert Status.LOGIN_NEEDED is vault.reread(ana.id).status
