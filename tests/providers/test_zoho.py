@@ -313,7 +313,7 @@ def test_from_login_to_revocation(zoho, environment):
     code = request.accept(answer.headers["Location"])
 
     new = Token(
-        client_secret=zoho.client.secrets[code.data_center.name],
+        client_secret=zoho.client.client_secret,
         grant_token=code.value,
         issuer=code.data_center.token_endpoint,
         **client,

@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from .backend_contract import BackendContract as BackendContract
     from .backend_contract import SharedBackendContract as SharedBackendContract
-    from .emulator import EmulatorConfig as EmulatorConfig
     from .emulator import EmulatorControl as EmulatorControl
     from .emulator import ZohoEmulator as ZohoEmulator
     from .emulator import emulator_configuration as emulator_configuration
@@ -37,7 +36,6 @@ _HOMES = {
     "SharedSwapContract": ".swap_contract",
     "StoreContract": ".store_contract",
     "SwapContract": ".swap_contract",
-    "EmulatorConfig": ".emulator",
     "EmulatorControl": ".emulator",
     "FakeClock": ".fake_clock",
     "ZohoEmulator": ".emulator",
@@ -47,7 +45,6 @@ _HOMES = {
 
 __all__ = [
     "BackendContract",
-    "EmulatorConfig",
     "EmulatorControl",
     "FakeClock",
     "Proxy",
