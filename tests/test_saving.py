@@ -172,6 +172,8 @@ def test_a_login_that_came_another_way():
 
     assert (("refresh_token", "r0"),) == merged.renewal.to_revoke
     assert ROW.but(refresh_token="r3").pair == merged.pair
+    later = taken(ROW, rotated(NAMELESS.but(refresh_token="r"), "r3"), habits=EACH)
+    assert ("r3", ()) == (later.refresh_token, later.renewal.to_revoke), "r is spent"
 
 
 # What it changes
