@@ -175,12 +175,10 @@ class Rows:
         written = kept.but(version=new) if isinstance(kept, Token) else replace(kept, version=new)
         record = records.seal(written, self.header.keys, self._tenant_of)
         # A context manager would cost as much as sealing does.
-        token_id = records.token_id(record.id)
-        self._cache.wrote(token_id)
         try:
             self.backend.write(record, replaces=replaces)
         finally:
-            self._cache.wrote(token_id)
+            self._cache.wrote(records.token_id(record.id))
         if note and isinstance(written, Token):
             self._cache.note(written)
         return cast("_Kept", written)
@@ -192,12 +190,10 @@ class Rows:
         Raises:
             StoreConflict: Another version than *replaces* is stored.
         """
-        token_id = records.token_id(record_id)
-        self._cache.wrote(token_id)
         try:
             return self.backend.delete(record_id, replaces=replaces)
         finally:
-            self._cache.wrote(token_id)
+            self._cache.wrote(records.token_id(record_id))
 
     def has(self, kept: Kept, mark: Mark) -> bool:
         """Tell whether something has a mark, by what is under its seal."""
