@@ -9,6 +9,7 @@ from faulty_backend import PLACE, Faulty, Late, Named, vault_over
 
 from tokenkeep import (
     DuplicateRefreshToken,
+    StaleToken,
     Status,
     StoreConflict,
     StoreUnavailable,
@@ -164,6 +165,15 @@ def test_a_first_login_that_is_over(vault, backend):
 
     assert (0, ["lease"]) == (vault.tidy(CLAIM.taken_at + 19.0), left(backend))
     assert (1, []) == (vault.tidy(CLAIM.taken_at + 21.0), left(backend))
+
+
+def test_a_deleted_login_of_nobody_known(vault):
+    """Its credential is refused as long as the provider is to be told, a code alone too."""
+    row = vault.save_token(Token(grant_token="g", access_token="a", **PLACE))
+    vault.delete_token(vault.swap(died(row, Status.REVOKED, 1.0)).id)
+
+    with pytest.raises(StaleToken):
+        vault.save_token(Token(grant_token="g", access_token="a2", **PLACE))
 
 
 def test_all_are_deleted_with_one_that_does_not_open(vault, backend):
