@@ -131,10 +131,12 @@ def until(true):
 
 def make_idle(backend, seconds):
     """Let pooled connections of SQL believe that they were idle for that long; Redis has none."""
-    if not hasattr(backend, "_connections"):
+    if not hasattr(backend, "_server"):
         return
-    held = backend._connections._pool
+    held = backend._server.engine.pool
     links = [held.connect() for _ in range(held.checkedin())]
+    entries = [link._connection_record for link in links]
     for link in links:
-        link.info["used"] -= seconds
         link.close()
+    for entry in entries:
+        entry.info["used"] -= seconds

@@ -27,7 +27,8 @@ def sql_schema(session: Session, *, dialect: str, table: str | None, schema: str
     INSERT, UPDATE and DELETE on the first, and SELECT on the second.
     """
     try:
-        from tokenkeep.backends.sql_schema import TABLE, ddl
+        from tokenkeep.backends.sql_tables import ddl
+        from tokenkeep.backends.sql_url import TABLE
     except ModuleNotFoundError as exc:
         raise DriverMissing(
             f"The tables are made with the module {exc.name}, which is not installed",

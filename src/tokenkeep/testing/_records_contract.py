@@ -216,7 +216,7 @@ class RecordsContract(BackendFixtures):
         with pytest.raises(StoreConflict):
             mine.write(NEW, replaces=digits("another"))
         with pytest.raises(StoreConflict):
-            mine.write(record("two", owner=ONE.owner), replaces=None)
+            mine.write(again(ONE, "two"), replaces=None)
 
         yours.write(NEW, replaces=ONE.version)
 
