@@ -97,19 +97,6 @@ def test_two_first_processes(backend, ring):
     assert [first[0].save_token(token(1))] == vault_over(backend, ring).get_tokens()
 
 
-@pytest.mark.usefixtures("vault")
-def test_a_ring_without_its_key(backend):
-    """It opens nothing, changes nothing, and is told which key is missing and where to put it."""
-    before = backend.scan(None, 10)
-
-    with pytest.raises(KeyMissing) as refused:
-        vault_over(backend, NEW)
-
-    for said in (*OLD.key_ids, *NEW.key_ids, "TOKENKEEP_KEYS"):
-        assert said in str(refused.value)
-    assert before == backend.scan(None, 10)
-
-
 @pytest.mark.parametrize(
     ("sealed", "error"),
     [

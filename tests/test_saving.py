@@ -8,7 +8,6 @@ import pytest
 
 from tokenkeep import (
     Claim,
-    DuplicateRefreshToken,
     EmptyLookup,
     Failure,
     Renewal,
