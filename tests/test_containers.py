@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+from emulated import login
 
 import tokenkeep
 from tokenkeep import ConfigurationError, Keeper, StoreUnavailable, Token, TokenKeepError
@@ -170,14 +171,6 @@ def renewed(vault, token, say):
         keeper = Keeper(vault)
         say(str(keeper.get(id=vault.save_token(token).id).access_token))
         keeper.sweep()
-
-
-def login(zoho, **more):
-    """Return an expired login that can be renewed."""
-    client = zoho.client
-    given = {"client_id": client.client_id, "client_secret": client.client_secret}
-    given |= {"refresh_token": zoho.refresh_token(), "api_domain": zoho.us.api_url}
-    return Token(user=zoho.user.name, **given).but(**more)
 
 
 @pytest.mark.parametrize("place", ["volume", "server"])

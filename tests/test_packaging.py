@@ -14,9 +14,9 @@ from collections import defaultdict
 from pathlib import Path
 
 import pytest
+from emulated import environment_of, login
 
 import tokenkeep
-from tokenkeep.testing import emulator_configuration
 
 ROOT = Path(__file__).parents[1]
 PACKAGE = Path(tokenkeep.__file__).parent
@@ -80,26 +80,10 @@ def dependencies(tmp_path):
 def test_renews_without_metadata(zoho, tmp_path, dependencies, packed):
     """In a zip, in somebody's folder or as bytecode: it renews, and knows its version."""
     where = packed(tmp_path)
-    (tmp_path / "config.toml").write_text(emulator_configuration(zoho))
-    environ = {
-        "PATH": os.environ["PATH"],
-        "HOME": str(tmp_path),
-        "PYTHONPATH": f"{where}{os.pathsep}{dependencies}",
-        "TOKENKEEP_STORE": f"sqlite:///{tmp_path}/tokens.db",
-        "TOKENKEEP_KEYS": tokenkeep.generate_key(),
-        "TOKENKEEP_CONFIG": str(tmp_path / "config.toml"),
-    }
-    with tokenkeep.open_store(environ["TOKENKEEP_STORE"], environ=environ) as store:
-        store.save_token(
-            tokenkeep.Token(
-                user="ana@example.com:1",
-                client_id=zoho.client.client_id,
-                client_secret=zoho.client.client_secret,
-                refresh_token=zoho.refresh_token(),
-                issuer=zoho.us.token_url,
-                api_domain=zoho.us.api_url,
-            )
-        )
+    environ = environment_of(zoho, tmp_path)
+    environ["PYTHONPATH"] = f"{where}{os.pathsep}{dependencies}"
+    with tokenkeep.open_store(environ=environ) as store:
+        store.save_token(login(zoho, user="ana@example.com:1"))
 
     ended = subprocess.run(
         [sys.executable, "-S", "-c", RENEW, where],

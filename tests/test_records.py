@@ -168,13 +168,16 @@ def test_what_is_under_the_seal_decides(kept):
 
 
 def test_a_record_of_a_later_version():
-    """A kind or a format that this one does not know asks for an upgrade."""
+    """A kind, a format or a status that this one does not know asks for an upgrade."""
     record = seal(TOKEN)
 
     for newer in (replace(record, kind="poem"), replace(record, sealed=b"\x03" + record.sealed)):
         with pytest.raises(StoreTooNew, match="Upgrade") as caught:
             records.unseal(newer, KEYS)
         assert TOKEN.id == caught.value.token_id
+    plain = b'{"status": "suspended", "renewal": {}}'
+    with pytest.raises(StoreTooNew, match="status"):
+        records.unseal(sealed_anew(record, lambda _: plain), KEYS)
 
 
 LATER = {"horoscope": {"sign": "\u264c", "houses": [1, None]}}
@@ -198,13 +201,6 @@ def test_what_a_later_version_has_put_there(kept):
     assert found == records.unseal(seal(found), KEYS)
     plain = token.but(unknown={}).with_renewal(unknown={})
     assert kept == (replace(found, carries=plain) if kept is CARRYING else plain)
-
-
-def test_a_status_that_is_not_known():
-    """A later version has written it: nobody is told to delete it."""
-    plain = b'{"status": "suspended", "renewal": {}}'
-    with pytest.raises(StoreTooNew, match="status"):
-        records.unseal(sealed_anew(seal(TOKEN), lambda _: plain), KEYS)
 
 
 @pytest.mark.parametrize(
