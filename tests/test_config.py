@@ -75,6 +75,7 @@ def test_the_default_store(home):
     assert "memory:" == tokenkeep.settings({}).store
 
 
+SERVER, KEY = "postgresql://app:hunter2@127.0.0.1:1/db", tokenkeep.generate_key()
 OAUTH2, ZOHO, PROFILE = "[providers.oauth2]\n", "[providers.zoho]\n", "[providers.zoho.profile]\n"
 
 
@@ -82,6 +83,12 @@ OAUTH2, ZOHO, PROFILE = "[providers.oauth2]\n", "[providers.zoho]\n", "[provider
     ("text", "entry", "expected"),
     [
         ("store = ", "my.toml", "not TOML"),
+        ("store = hunter2", "my.toml", "not TOML"),
+        ("store = 'hunter2", "my.toml", "not TOML"),
+        (f"a = {'[' * 9000}", "my.toml", "not TOML"),
+        (f"a = {'9' * 9000}", "my.toml", "not TOML"),
+        ("store = ['hunter2']", "store", "a URL, not"),
+        ("provider = ['hunter2']", "provider", "the name of a provider, not"),
         ('stroe = "memory:"', "'stroe'", "Known are store"),
         ('zoho = "eu"', "'zoho'", "a table of tables"),
         ('[zoho.datacenters.mars]\naccounts = "https://a.example"', "'datacenters'", "Known are"),
@@ -96,6 +103,11 @@ OAUTH2, ZOHO, PROFILE = "[providers.oauth2]\n", "[providers.zoho]\n", "[provider
         ('[providers.acme]\nissuer = "https://a.example"', "acme", "Known are zoho"),
         (OAUTH2 + "name = 5", "oauth2", "name has to be a text"),
         (OAUTH2 + "issuer = 5", "oauth2", "issuer has to be a URL, not 5"),
+        (OAUTH2 + "issuer = ['hunter2']", "oauth2", "issuer has to be a URL, not"),
+        (OAUTH2 + "issuer = 'ftp://app:hunter2@h'", "oauth2", "is not a URL"),
+        (OAUTH2 + "client_secret = 'hunter2'", "oauth2", "client_secret"),
+        (OAUTH2 + "x = 5\nheaders = { Authorization = 'hunter2' }", "oauth2", "x"),
+        (OAUTH2 + "errors = { a = 'hunter2' }\nname = 5", "oauth2", "name has to be a text"),
         (OAUTH2 + "revocation_endpoint = 5", "oauth2", "endpoint has to be a URL"),
         (OAUTH2 + "client_auth = []", "oauth2", "has to be body or basic or basic-raw"),
         (OAUTH2 + 'lifetime = "1h"', "oauth2", "lifetime has to be a number of seconds"),
@@ -111,14 +123,19 @@ OAUTH2, ZOHO, PROFILE = "[providers.oauth2]\n", "[providers.zoho]\n", "[provider
     ],
 )
 def test_mistakes_are_named(write, tmp_path, text, entry, expected):
-    """What does not belong in the file: named as a store is opened, with file and entry."""
-    environ = write(text)
+    """What does not belong in the file: named as a store is opened, without what is in it."""
+    before = "" if text.startswith("store") else f'store = "{SERVER}"\n'
+    environ = write(before + text) | {"OTHER": "hunter2", "TOKENKEEP_KEYS": KEY}
 
-    with pytest.raises(ConfigurationError) as caught:
-        tokenkeep.open_store("memory:", environ=environ)
-
-    for said in (f"{tmp_path}/my.toml", entry, expected):
-        assert said in str(caught.value)
+    for deed in (
+        tokenkeep.settings,
+        lambda environ: tokenkeep.open_store(SERVER, environ=environ),
+    ):
+        with pytest.raises(ConfigurationError) as caught:
+            deed(environ).providers()
+        for said in (f"{tmp_path}/my.toml", entry, expected):
+            assert said in str(caught.value)
+        assert not [secret for secret in ("hunter2", KEY) if secret in reported(caught.value)]
 
 
 @pytest.mark.parametrize(
@@ -197,9 +214,6 @@ def test_keys_as_an_argument(home):
 
     assert tokenkeep.KeyRing([key]).key_ids == store.ring.key_ids
     assert [] == list(home.iterdir())
-
-
-SERVER = "postgresql://app:hunter2@127.0.0.1:1/db"
 
 
 @pytest.fixture

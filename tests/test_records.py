@@ -6,6 +6,7 @@ import json
 from dataclasses import replace
 
 import pytest
+from reported import reported
 
 from tokenkeep import (
     Claim,
@@ -203,15 +204,24 @@ def test_what_a_later_version_has_put_there(kept):
     assert kept == (replace(found, carries=plain) if kept is CARRYING else plain)
 
 
+WHOLE = {"refresh_token": "the-token", "status": "ok", "renewal": {}}
+
+
 @pytest.mark.parametrize(
-    "plain", [b"", b"[]", b"{}", b'{"status": [], "renewal": {}}', b"\xff", b'{"to": 1}',
-              b'{"claim": {}}', b'{"to": "x", "at": "soon", "name": null}']
+    "plain",
+    [b"", b"[]", b"{}", b"\xff", b'{"to": 1}', b'{"claim": {}}',
+     b'{"to": "x", "at": "soon", "name": null}', json.dumps(WHOLE)[:-1].encode(),
+     *(json.dumps(WHOLE | wrong).encode() for wrong in (
+         {"status": ["the-token"]}, {"renewal": {"claim": "the-token"}},
+         {"renewal": {"to_revoke": [["the-token"]]}}, {"history": [5, "the-token"]}))],
 )  # fmt: skip
 @every_kind
 def test_what_opens_but_makes_no_sense(kept, plain):
-    """A seal around something else is a named error."""
-    with pytest.raises(StoreTampered, match="holds nothing that makes sense"):
+    """A seal around something else is a named error, without what was opened."""
+    with pytest.raises(StoreTampered, match="holds nothing that makes sense") as caught:
         records.unseal(sealed_anew(seal(kept), lambda _: plain), KEYS)
+
+    assert "the-token" not in reported(caught.value)
 
 
 def test_a_key_that_the_store_may_have_by_now():

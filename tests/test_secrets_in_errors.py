@@ -15,7 +15,6 @@ from reported import reported
 
 import tokenkeep
 from tokenkeep import (
-    ConfigurationError,
     KeyRing,
     LookupFailed,
     StoreError,
@@ -24,7 +23,6 @@ from tokenkeep import (
     Token,
     TokenKeepError,
     Vault,
-    keys,
     records,
 )
 from tokenkeep.backends.base import HEADER
@@ -64,31 +62,6 @@ def test_what_is_no_text(look, name, value):
 
     if name not in PUBLIC:
         assert SECRET not in reported(caught.value)
-
-
-@pytest.mark.parametrize(
-    "plain",
-    [
-        None,
-        {"status": [SECRET]},
-        {"renewal": {"claim": SECRET}},
-        {"renewal": {"to_revoke": [[SECRET]]}},
-        {"history": [5, SECRET]},
-    ],
-    ids=["cut", "status", "claim", "to revoke", "history"],
-)
-def test_opens_but_makes_no_sense(plain):
-    """What was opened is not in the error that says that it is nothing of ours."""
-    record = records.seal(token(**STORED), KEYS, lambda _: None)
-    bound = f"{record.id}\0{record.kind}\0{record.version}\0{record.owner}"
-    whole = {"refresh_token": SECRET, "status": "ok", "renewal": {}}
-    text = json.dumps(whole | plain) if plain else json.dumps(whole)[:-1]
-    _, sealed = KEYS.seal(text.encode(), bound=bound)
-
-    with pytest.raises(StoreTampered, match="holds nothing that makes sense") as caught:
-        records.unseal(replace(record, sealed=sealed), KEYS)
-
-    assert SECRET not in reported(caught.value)
 
 
 @pytest.mark.parametrize(
@@ -181,24 +154,7 @@ PROVIDER = '[providers.acme]\nkind = "oauth2"\n'
         ("", Path(SECRET)),
         ("", URL.encode()),
         (f"{CONFIGURED}stroe = 5", None),
-        (f"{CONFIGURED}provider = 5", None),
-        (f"{CONFIGURED}provider = 'nobody'", None),
-        (f"{CONFIGURED}[zoho]\nx = 5", None),
-        (f"{CONFIGURED}[providers.zoho]\nx = 5", None),
-        (f"{CONFIGURED}[", None),
         (f"{CONFIGURED}\xff", None),
-        (f"{CONFIGURED}a = {'[' * 9000}", None),
-        (f"{CONFIGURED}a = {'9' * 9000}", None),
-        (f"store = ['{SECRET}']", None),
-        (f"store = '{SECRET}", None),
-        (f"store = {SECRET}", None),
-        (f"provider = ['{SECRET}']", None),
-        (f"{PROVIDER}issuer = ['{SECRET}']", None),
-        (f"{PROVIDER}issuer = 'ftp://app:{SECRET}@h'", None),
-        (f"{PROVIDER}errors = '{SECRET}'", None),
-        (f"{PROVIDER}errors = {{ a = '{SECRET}' }}\nname = 5", None),
-        (f"{PROVIDER}client_secret = '{SECRET}'", None),
-        (f"{PROVIDER}x = 5\nheaders = {{ Authorization = '{SECRET}' }}", None),
     ],
     ids=lambda value: ascii(value)[-60:],
 )
@@ -242,32 +198,6 @@ def test_a_store_that_connects_later(monkeypatch):
         tokenkeep.open_store("memory:", environ={"TOKENKEEP_KEYS": key})
 
     assert SECRET not in reported(caught.value)
-
-
-BAD_KEYS = {
-    "no key": f"tk1_{SECRET}",
-    "no key among others": f"{tokenkeep.generate_key()},{SECRET}",
-    "in quotes": f'"tk1_{SECRET}"',
-    "behind a quote": f"'{SECRET}",
-    "not ASCII": f"tk1_{SECRET}ü",
-}
-
-
-@pytest.mark.parametrize("text", BAD_KEYS.values(), ids=BAD_KEYS)
-@pytest.mark.parametrize("where", ["environment", "file", "text"])
-def test_malformed_keys(tmp_path, text, where):
-    """What was to be a key is in no error, nor are those beside it."""
-    path = tmp_path / "keys"
-    path.write_text(f"# keys\n{text}\n")
-    path.chmod(0o600)
-    environ = {"TOKENKEEP_KEYS": text} if where == "environment" else {}
-    environ |= {"TOKENKEEP_KEY_FILE": str(path), "OTHER": SECRET}
-
-    with pytest.raises(ConfigurationError) as caught:
-        parse_keys(text, "here") if where == "text" else keys.load(environ)
-
-    assert SECRET not in reported(caught.value)
-    assert "tk1_" not in reported(caught.value).replace("starts with tk1_", "")
 
 
 def test_settings_show_no_secret(tmp_path):
