@@ -181,16 +181,6 @@ def test_data_centers_and_profiles(write):
     assert (60.0, 10) == (profile.advisory, profile.mint_limit)
 
 
-def test_another_provider(write):
-    """A provider of one's own by its name, with the options of its class."""
-    environ = write('provider = "acme"\n[providers.acme]\nkind = "oauth2"')
-    store = tokenkeep.open_store("memory:", environ=environ)
-
-    saved = store.save_token(Token(access_token="a"))
-
-    assert "acme" == saved.provider == store.providers.of(saved).name
-
-
 @pytest.mark.parametrize(
     ("url", "kind"), [("sqlte:///x.db", UnknownName), ("tokens.db", ConfigurationError)]
 )

@@ -99,34 +99,24 @@ def test_renews_without_metadata(zoho, tmp_path, dependencies, packed):
 # What is built
 
 
-@pytest.fixture(scope="module")
-def source(tmp_path_factory):
-    """The names in a source distribution, built where other things lie about."""
-    folder = tmp_path_factory.mktemp("checkout")
+def test_source(tmp_path):
+    """Each module, the tests and the texts are in it; what lies about in a checkout is not."""
     for name in ("pyproject.toml", "README.md", "LICENSE", "CHANGELOG.md", "docs", "src", "tests"):
         copy = shutil.copytree if (ROOT / name).is_dir() else shutil.copy
-        copy(ROOT / name, folder / name)
+        copy(ROOT / name, tmp_path / name)
     for name in ("tokens.db", ".env", "config.toml", "src/tokens.json", "notes/login.md", "x.key"):
-        (folder / name).parent.mkdir(exist_ok=True)
-        (folder / name).write_text("secret")
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text("secret")
     build = "from hatchling.build import build_sdist; build_sdist('dist')"
-    subprocess.run([sys.executable, "-c", build], cwd=folder, check=True, timeout=100)
-    (built,) = (folder / "dist").iterdir()
+    subprocess.run([sys.executable, "-c", build], cwd=tmp_path, check=True, timeout=100)
+    (built,) = (tmp_path / "dist").iterdir()
     assert built.name == f"tokenkeep-{tokenkeep.__version__}.tar.gz"
     with tarfile.open(built) as archive:
-        return {name.partition("/")[2] for name in archive.getnames()}
-
-
-def test_source_has_all_of_the_package(source):
-    """Each module, the tests and the texts are in the source distribution."""
+        source = {name.partition("/")[2] for name in archive.getnames()}
     modules = {f"src/tokenkeep/{each.relative_to(PACKAGE)}" for each in PACKAGE.rglob("*.py")}
 
     assert modules <= source
     assert {"LICENSE", "README.md", "CHANGELOG.md", "docs/stores.md", "tests/conftest.py"} < source
-
-
-def test_source_has_nothing_else(source):
-    """What lies about in a checkout (a store, a key, notes) does not get in."""
     named = r"(src/tokenkeep|tests|docs)/.*|(README|CHANGELOG)\.md|LICENSE|PKG-INFO|pyproject.toml"
 
     assert [name for name in source if not re.fullmatch(rf"{named}|\.gitignore", name)] == []

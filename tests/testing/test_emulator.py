@@ -40,11 +40,8 @@ def test_addresses(zoho):
 
     assert len(set(urls)) == 8
     assert all(each.startswith("http://127.0.0.1:") for each in urls)
-    assert zoho.us.sandbox_url == zoho.us.environment_url("sandbox")
     with pytest.raises(KeyError):
         zoho["mars"]
-    with pytest.raises(AttributeError):
-        _ = zoho.mars
     with pytest.raises(RuntimeError, match="started"):
         _ = ZohoEmulator().us
     # A lone string would be taken letter by letter.
@@ -122,17 +119,6 @@ def test_forked_child_holds_nothing(app, zoho):
             os.close(write)
 
 
-def test_clock_moves_both_ways(zoho):
-    """The emulator's time moves alone, forth and back."""
-    before = zoho.clock.now()
-    zoho.clock.advance(1000)
-    later = zoho.clock.now()
-    zoho.clock.advance(-1000)
-
-    assert 1000 <= later - before < 1060
-    assert zoho.clock.now() < later
-
-
 # Another process
 
 
@@ -184,6 +170,7 @@ def test_control_settings(app, control, zoho):
     assert control.counters.token_calls("refresh_token") == 2
     assert {zoho.id_of(token): 1} == control.counters.as_dict()["mints"]
     assert control.clock.advance(100) - before >= 100
+    assert zoho.clock.advance(-1000) < before
     control.faults.clear()
     control.counters.reset()
     control.options.reset()
