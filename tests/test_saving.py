@@ -8,6 +8,7 @@ import pytest
 
 from tokenkeep import (
     Claim,
+    DuplicateRefreshToken,
     EmptyLookup,
     Failure,
     Renewal,
@@ -110,6 +111,16 @@ def test_a_row_that_is_gone(gone):
     """An id of ours, or a version, that leads to nothing was deleted: it does not come back."""
     with pytest.raises(StoreConflict, match="deleted"):
         planned([ROW], refresh_token="new", **gone)
+
+
+@pytest.mark.parametrize("name", saving.FIXED)
+def test_a_refresh_token_is_in_one_row(name):
+    """A save that would put it into a second one is refused, and names the row that has it."""
+    with pytest.raises(DuplicateRefreshToken) as refused:
+        planned([ROW], **{"user": "ana", "client_id": "c", "refresh_token": "r", **PLACE,
+                          name: "other"})  # fmt: skip
+
+    assert "row" == refused.value.token_id
 
 
 # Whose it is becomes known
