@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import gc
 import shutil
-import traceback
 from types import FunctionType, ModuleType
 
 import pytest
-from renewal_scenario import Actor, OneProvider, World
+from renewal_scenario import Actor, OneProvider, World, failing
+from reported import reported
 from test_local_swap import SixMethods
 
 from tokenkeep import (
@@ -31,15 +31,6 @@ TROUBLES = (
     StoreTampered("A row does not open"),
 )
 TROUBLE = pytest.mark.parametrize("trouble", TROUBLES, ids=lambda each: type(each).__name__)
-
-
-def failing(trouble):
-    """Return what fails whenever it is called."""
-
-    def fails(*_, **__):
-        raise trouble
-
-    return fails
 
 
 class Broken(FolderJournal):
@@ -296,17 +287,6 @@ def test_close_forgets_what_a_six_method_store_is_renewed_with(world):
 REFUSED = "access-1"
 
 
-def shown(error):
-    """Return all that a crash report shows of an error in frames of the library."""
-    frames = [frame for frame, _ in traceback.walk_tb(error.__traceback__)]
-    ours = [each for each in frames if "/tokenkeep/" in each.f_code.co_filename]
-    assert ours
-    seen = [f"{error!r} {error} {vars(error)}"]
-    seen += [repr(value) for frame in ours for value in frame.f_locals.values()]
-    earlier = [each for each in (error.__cause__, error.__context__) if each is not None]
-    return "\n".join([*seen, *(f"{each!r} {vars(each)}" for each in earlier)])
-
-
 def gone(world):
     world.there.keeper.delete(world.id)
 
@@ -352,5 +332,5 @@ def test_what_was_refused_is_in_no_frame(world, step, error):
     with pytest.raises(error) as caught:
         world.here.keeper.rejected(world.id, REFUSED)
 
-    text = shown(caught.value)
+    text = reported(caught.value)
     assert [secret for secret in (REFUSED, "access-2", "login-1/") if secret in text] == []

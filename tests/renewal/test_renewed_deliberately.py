@@ -17,7 +17,6 @@ from tokenkeep import (
     Token,
     TokenRevoked,
 )
-from tokenkeep.decision import Verdict, decide
 
 
 def rejected(world):
@@ -179,18 +178,6 @@ def test_two_at_once(world):
     assert len(world.provider.sent) == 2
 
 
-def test_waits_for_a_deliberate_renewal(world):
-    """Who asks for the token during it waits for what comes of it."""
-    rejected(world)
-    seen = []
-    look = lambda: decide(world.stored, world.clock.now(), world.provider.profile)  # noqa: E731
-    world.provider.during.append(lambda: seen.append(look().verdict))
-
-    world.here.keeper.renew(world.id)
-
-    assert seen == [Verdict.WAIT]
-
-
 def test_its_process_dies(world):
     """Who comes next asks once more, and is told."""
     rejected(world)
@@ -203,14 +190,4 @@ def test_its_process_dies(world):
         world.get()
 
     assert world.stored.status is Status.LOGIN_NEEDED
-    assert len(world.provider.sent) == 2
-
-
-def test_conflict_with_a_stranger(world):
-    """A write of other fields between the answer and its save changes nothing of it."""
-    rejected(world)
-    world.provider.during.append(lambda: world.write(scope="all"))
-
-    assert world.here.keeper.renew(world.id).access_token == "access-2"
-    assert (world.stored.status, world.stored.scope) == (Status.OK, "all")
     assert len(world.provider.sent) == 2

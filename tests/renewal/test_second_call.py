@@ -10,6 +10,7 @@ from renewal_scenario import World
 from tokenkeep import (
     ConfigurationError,
     CoolingDown,
+    GrantRejected,
     LoginNeeded,
     ProviderRefused,
     ProviderUnavailable,
@@ -40,7 +41,7 @@ def test_passes(fleet, kind):
 
 @pytest.mark.parametrize("kind", FAULTS)
 def test_stays(fleet, kind):
-    """Two faults are a failure like any other."""
+    """Two faults are a failure like any other: what is stored stays (invariant 3)."""
     fleet.zoho.faults.add(kind=kind, times=2)
     keeper = fleet.keeper(clock=FakeClock())
 
@@ -51,6 +52,7 @@ def test_stays(fleet, kind):
 
     assert fleet.calls == 2
     assert fleet.stored.renewal.failure.count == 1
+    assert fleet.stored.pair == fleet.first.pair
 
 
 @pytest.mark.parametrize("said", ["what it does not know", "a redirect"])
@@ -86,6 +88,7 @@ def test_events(rotating):
 
 
 DEFINITE = (
+    GrantRejected("The provider rejects the grant"),
     CoolingDown("Too many requests", until=1_800_000_060.0),
     ProviderRefused("The client is refused", error="invalid_client"),
     ConfigurationError("A call needs client_id"),
@@ -98,17 +101,7 @@ def test_definite(world, error):
     """What is no passing fault is not asked for twice."""
     world.provider.trouble.append(error)
 
-    with pytest.raises(type(error)):
-        world.get()
-
-    assert len(world.provider.sent) == 1
-
-
-def test_rejected(world):
-    """Nor is a rejection."""
-    world.provider.dead.add("login-1")
-
-    with pytest.raises(LoginNeeded):
+    with pytest.raises(LoginNeeded if isinstance(error, GrantRejected) else type(error)):
         world.get()
 
     assert len(world.provider.sent) == 1

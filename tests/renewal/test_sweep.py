@@ -144,20 +144,12 @@ def test_entry_whose_row_does_not_open(world, others):
     assert world.provider.revoked == ["login-1/0"]
 
 
-def test_entry_whose_provider_is_not_configured(world, others, monkeypatch):
+def test_entry_whose_provider_is_not_configured(world, others):
     """An answer of a provider that was taken out of the configuration holds no other up."""
     for token_id in others[:3]:
         unsaved(world, token_id)
-    of = world.here.keeper.providers.of
     gone = next(world.here.journal.entries()).token_id
-
-    def configured(token):
-        if token.id == gone:
-            raise ConfigurationError("There is no provider 'gone'")
-        return of(token)
-
-    monkeypatch.setattr(world.here.keeper._renewer, "_provider_of", configured)
-
+    world.here.providers.unknown.add(gone)
     told = []
     assert world.here.keeper.sweep(on_error=told.append).saved == 2
     assert [ConfigurationError] == [type(each) for each in told]

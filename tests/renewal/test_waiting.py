@@ -162,9 +162,7 @@ def test_own_claim_that_could_not_be_released(world, left):
     world.here.store.down = False
     assert world.stored.renewal.claim is not None
     world.write_renewal(failure=None)
-    assert not world.there.keeper._renewer._parts.watch.takeable(
-        world.stored.renewal.claim, world.provider.profile
-    )
+    assert not Watch(world.clock).takeable(world.stored.renewal.claim, world.provider.profile)
     slept = len(world.clock.slept)
 
     assert world.get().access_token == world.stored.access_token
