@@ -141,8 +141,8 @@ ABLATIONS = (
     Ablation(
         "sweepcond=0",
         "vault.py",
-        "self._rows.delete(kept.id, replaces=kept.version)\n                        gone += 1",
-        "self._rows.delete(kept.id, replaces=None)\n                        gone += 1",
+        "self._rows.delete(kept.id, replaces=kept.version)",
+        "self._rows.delete(kept.id, replaces=None)",
         "renewal/test_sweep.py::test_sweep_leaves_a_login_that_began_meanwhile",
     ),
     Ablation(
