@@ -33,13 +33,16 @@ def test_get_and_renew(world, keeper):
 
 
 def test_get_nothing(keeper):
-    """An unknown user, an unknown id and an empty question are three named errors."""
+    """An unknown user, an unknown id, an empty question and two at once are named errors."""
     with pytest.raises(TokenNotFound, match="tokenkeep list"):
         keeper.get(user="nobody")
     with pytest.raises(TokenNotFound):
         keeper.get(id="no such id")
     with pytest.raises(EmptyLookup):
         keeper.get()
+    # What would be left out may have been meant to tell two users apart.
+    with pytest.raises(TypeError, match="not both"):
+        keeper.get(Token(refresh_token="r", client_id="c"), user=USER)
 
 
 def test_rejected(world, keeper):
@@ -83,9 +86,20 @@ def test_rejected_and_renewed_meanwhile(world, keeper):
 
 
 def test_delete(world, keeper):
-    """A deleted token is gone here; the provider keeps its grant, a missing id is silent."""
-    assert keeper.delete(world.id).refresh_token == "login-1/0"
-    assert keeper.delete(world.id) is None
+    """
+    A deleted token is gone here; the provider keeps its grant, a missing id is silent.
+
+    A login that came after the version that is to be deleted stays.
+    """
+    older = world.stored.version
+    world.login("login-2")
+    with pytest.raises(StoreConflict):
+        keeper.delete(world.id, replaces=older)
+    assert world.stored.refresh_token == "login-2/0"
+
+    version = world.stored.version
+    assert keeper.delete(world.id, replaces=version).refresh_token == "login-2/0"
+    assert keeper.delete(world.id, replaces=version) is keeper.delete(world.id) is None
 
     assert list(keeper.tokens()) == []
     assert world.provider.revoked == []
@@ -139,12 +153,6 @@ def test_touched_at_most_hourly(world, keeper, monkeypatch, by):
 
     assert len(touched) == 2
     assert world.stored.last_used_at == world.clock.now()
-
-
-def test_a_token_or_its_fields(keeper):
-    """What would be left out is refused: it may have been meant to tell two users apart."""
-    with pytest.raises(TypeError, match="not both"):
-        keeper.get(Token(refresh_token="r", client_id="c"), user=USER)
 
 
 def test_save():
@@ -211,17 +219,3 @@ def test_listener_that_asks_for_the_same_token(killing, trouble):
     assert told[last] == 0.0
     if last == "unjournaled":
         assert world.stored.pair == ("access-2", "login-1/1")
-
-
-def test_delete_what_was_revoked(world, keeper):
-    """A login that came after the version that is to be deleted stays."""
-    revoked = keeper.revoke(world.id)
-    keeper.store.save_token(Token(id=world.id, user=USER, refresh_token="new"))
-    with pytest.raises(StoreConflict):
-        keeper.delete(world.id, replaces=revoked.version)
-    kept = keeper.store.find_token_by_id(world.id)
-    assert kept.refresh_token == "new"
-
-    keeper.delete(world.id, replaces=kept.version)
-    keeper.delete(world.id, replaces=kept.version)
-    assert keeper.store.find_token_by_id(world.id) is None
