@@ -106,16 +106,3 @@ def test_advisory_window(fleet):
 
 
 # Taken back or replaced meanwhile
-
-
-def test_revoked_by_another_process(fleet):
-    """Invariant 7: from the commit on no running process hands the token out any more."""
-    good = fleet.store.swap(fleet.stored.but(expires_at=fleet.stored.expires_at + 10_000))
-    running = fleet.start()
-    assert running.get()["access_token"] == good.access_token
-    revoker = fleet.start()
-    revoker.ask("revoke")
-    assert revoker.told()["status"] == "revoked"
-
-    assert running.get()["error"] == "TokenRevoked"
-    assert fleet.calls == 0

@@ -22,20 +22,6 @@ def unsaved(world, token_id):
     return token
 
 
-def test_sweep_replays_the_journal(world, keeper):
-    """Invariant 4: an answer that could not be saved is saved by the next sweep."""
-    assert unsaved(world, world.id).access_token == "access-2"
-    assert "unsaved" in world.here.names()
-    assert world.stored.access_token == "access-1"
-
-    swept = world.beside.keeper.sweep()
-
-    assert (swept.saved, swept.discarded) == (1, 0)
-    assert world.stored.access_token == "access-2"
-    assert world.stored.renewal.claim is None
-    assert keeper.sweep().saved == 0
-
-
 def test_sweep_deletes_first_logins_given_up(world, keeper):
     """A lease whose holder is gone goes after its time, not before; nobody lists it."""
     claim = Claim(nonce="n", holder=dead_holder(), taken_at=world.clock.now(), length=60.0)

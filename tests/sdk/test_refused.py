@@ -49,17 +49,6 @@ def test_every_code(process, zoho, forget_fields):
 
 
 @old_and_new
-def test_token_that_died(process, zoho, forget_fields):
-    """The same with a token that is dead: the emulator answers by itself, at both places."""
-    for number in (1, 2):
-        zoho.expire_access_tokens()
-        assert process.call_with_retry() == 200
-        assert zoho.counters.token_calls("refresh_token") == number
-        process.move_clock(A_MINUTE)
-        forget_fields()
-
-
-@old_and_new
 def test_other_troubles(process, zoho, forget_fields):
     """What is not the token's fault is not taken for it, here and there."""
     for endpoint in ("records", "settings"):

@@ -186,17 +186,3 @@ def test_refresh_token_of_another_row(sdk, zoho, login):
         assert failed.value.cause == "DuplicateRefreshToken"
 
     assert zoho.counters.token_calls() == 1
-
-
-def test_late_save_does_not_resurrect(sdk):
-    """A save of what was revoked meanwhile is refused, and the token stays revoked."""
-    process = sdk.process()
-    first = sdk.log_in(process)
-    process.revoke(first["id"])
-    given = {"refresh_token": first["refresh_token"], "access_token": "late"}
-    with pytest.raises(SDKFailed) as failed:
-        process.save(**given, **sdk.secrets())
-
-    assert failed.value.cause == "LoginNeeded"
-    with pytest.raises(SDKFailed):
-        process.get_token()

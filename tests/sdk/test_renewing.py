@@ -57,18 +57,6 @@ def test_the_sdk_never_renews(sdk, zoho):
     assert zoho.counters.token_calls("refresh_token") == renewed_by_us
 
 
-def test_down_while_good(sdk, zoho):
-    """With Zoho's accounts server down, a token that is good goes on working, restarts too."""
-    process = sdk.process()
-    token = sdk.log_in(process)
-    zoho.faults.add(kind="drop", times=None)
-
-    assert process.call() == 200
-    again = sdk.process()
-    sdk.start(again, id=token["id"])
-    assert again.call() == 200
-
-
 @old_and_new
 def test_down_and_expired(sdk, zoho):
     """When it can't be renewed, an SDKException says why; the SDK asks nobody, nothing is lost."""

@@ -53,10 +53,9 @@ def run(tmp_path):
     return run
 
 
-@pytest.mark.parametrize("workers", [(), ("--numprocesses=2",)], ids=["alone", "workers"])
-def test_named_in_the_last_lines(run, workers):
+def test_named_in_the_last_lines(run):
     """The tests are skipped; the last lines say how many, for want of what, and what to do."""
-    done = run(*workers)
+    done = run("--numprocesses=2")
 
     *_, title, browser, named, result = done.stdout.splitlines()
     assert "NOT TESTED" in title
