@@ -21,7 +21,7 @@ from urllib.parse import urlsplit
 from common import Case, folder, options, report
 
 import tokenkeep
-from tokenkeep.testing import EmulatorConfig, EmulatorControl, serve
+from tokenkeep.testing import EmulatorControl, ZohoEmulator, serve
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -111,8 +111,9 @@ class Person:
 
 def emulate(pipe: Any) -> None:
     """Run the emulator, in a process of its own."""
-    config = EmulatorConfig(options=SETTINGS)
-    serve(config, lambda zoho: pipe.send(zoho.control_url))
+    emulator = ZohoEmulator(("us", "eu"))
+    emulator.options.change(**SETTINGS)
+    serve(emulator, lambda zoho: pipe.send(zoho.control_url))
 
 
 @contextmanager

@@ -13,12 +13,11 @@ import subprocess
 import sys
 import threading
 import time
-import urllib.request
 from contextlib import contextmanager
 from itertools import product
 from typing import TYPE_CHECKING
 
-from tokenkeep.testing import EmulatorConfig, EmulatorControl, emulator_configuration, serve
+from tokenkeep.testing import EmulatorControl, ZohoEmulator, emulator_configuration, serve
 from tokenkeep.token import Status
 
 if TYPE_CHECKING:
@@ -26,7 +25,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from tokenkeep.store import TokenStore
-    from tokenkeep.testing import ZohoEmulator
 
 DATA_CENTERS = ("us", "eu")
 CLIENT_ID = "1000.CRMDESK"
@@ -155,24 +153,15 @@ def furnish(zoho: ZohoEmulator) -> None:
         user = zoho.add_user(
             email, data_center=data_center, zgid=organisation, first_name=first, last_name=last
         )
-        rows = [
-            {
-                "First_Name": name,
-                "Last_Name": family,
-                "Company": f"{family} & Co",
-                "Email": f"{name}.{family}@example.com".lower(),
-                "Phone": f"+1 555 01{number:02}",
-            }
-            for number, (family, name) in enumerate(product(_LAST[organisation], _FIRST))
-        ]
-        request = urllib.request.Request(  # noqa: S310  # the emulator's own address
-            f"{zoho[data_center].api_url}/crm/v8/Leads",
-            json.dumps({"data": rows}).encode(),
-            {"Authorization": f"Zoho-oauthtoken {zoho.access_token(user)}"},
-        )
-        with urllib.request.build_opener(urllib.request.ProxyHandler({})).open(request, timeout=9):
-            pass
-    zoho.counters.reset()
+        for number, (family, name) in enumerate(product(_LAST[organisation], _FIRST)):
+            zoho.add_lead(
+                user,
+                First_Name=name,
+                Last_Name=family,
+                Company=f"{family} & Co",
+                Email=f"{name}.{family}@example.com".lower(),
+                Phone=f"+1 555 01{number:02}",
+            )
 
 
 def main(redirect_uri: str) -> None:
@@ -183,7 +172,9 @@ def main(redirect_uri: str) -> None:
         print(json.dumps(zoho.control_url), flush=True)
         threading.Thread(target=_end_with_input, daemon=True).start()
 
-    serve(EmulatorConfig(DATA_CENTERS, redirect_uris=(redirect_uri,), options=OPTIONS), ready)
+    zoho = ZohoEmulator(DATA_CENTERS, redirect_uris=(redirect_uri,))
+    zoho.options.change(**OPTIONS)
+    serve(zoho, ready)
 
 
 def _end_with_input() -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from tokenkeep.backends import open_backend
+from tokenkeep.backends.base import MARKS
 from tokenkeep.backends.file import FileBackend
 from tokenkeep.backends.memory import MemoryBackend
 from tokenkeep.backends.sqlite import SQLiteBackend
@@ -113,13 +114,19 @@ class TestDynamoDB(SharedBackendContract):
 
 
 class TestSecretsManager(SharedBackendContract):
-    """But for the time of last use: a touch would be one of the hundred versions of a day."""
+    """But for the time of last use, which would be a version; and ids are owners."""
 
     largest = 48_000  # a secret's 64 KB, in base64
+    test_owners_are_unique = None  # its ids are made of them
+    test_processes_insert_once = None  # test_two_hosts_make_one in tests/aws
 
     @pytest.fixture
     def open_backend(self, aws):
         return partial(open_backend, aws.url())
+
+    @pytest.mark.parametrize("field", ["id", *MARKS])
+    def test_find_by_each_field(self, backend, field):
+        super().test_find_by_each_field(backend, field)
 
     def test_touch(self, backend):
         """A touch does nothing."""
@@ -128,8 +135,6 @@ class TestSecretsManager(SharedBackendContract):
         backend.touch(record().id, 7.5)
 
         assert backend.read(record().id) == record(last_used_at=3.0)
-
-    test_touch_never_goes_back = None
 
     def test_touch_does_not_disturb_a_write(self, connect):
         """The time that was first stored stays."""

@@ -85,10 +85,9 @@ def add_user(zoho):
             zgid=number,
             first_name=first_name,
         )
-        table = zoho.records(user)
-        table.clear()
+        zoho.records(user).clear()
         for each in leads:
-            zoho._world.records.create(table, {"Last_Name": each, "Company": "Acme"}, user)
+            zoho.add_lead(user, Last_Name=each, Company="Acme")
         return user
 
     return add

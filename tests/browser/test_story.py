@@ -106,7 +106,7 @@ def test_disconnect(visit, add_user, zoho):
     here.press("Revoke and delete")
 
     expect(here.page.get_by_role("status").first).to_contain_text("Zoho has revoked")
-    logins = [each.status for each in zoho._world.accounts.logins if each.user is ana]
+    logins = [each["status"] for each in zoho.state()["logins"] if each["user"] == ana.name]
     assert logins[-1] == "revoked"
     # It says so by itself.
     expect(there.panel().locator(".state")).to_have_text(GONE)

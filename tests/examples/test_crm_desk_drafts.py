@@ -39,9 +39,13 @@ def test_what_was_typed_survives(browser, zoho, fault):
     elif fault == "crm drops":
         zoho.faults.add(endpoint="records", kind="drop", times=None)
     elif fault == "busy":
-        zoho.options.api_credits = 0
+        zoho.faults.add(
+            endpoint="crm", kind="refused", status=429, code="TOO_MANY_REQUESTS", times=None
+        )
     else:
-        zoho.options.no_api_access = (ANA,)
+        zoho.faults.add(
+            endpoint="crm", kind="refused", status=403, code="NO_PERMISSION", times=None
+        )
     answer = browser.send(browser.get("/leads/new"), "/leads", **sent)
 
     assert (answer.status, answer.trouble) == {

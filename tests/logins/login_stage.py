@@ -128,7 +128,7 @@ class Stage:
         return Token(
             user=user,
             client_id=client.client_id,
-            client_secret=client.secrets[at],
+            client_secret=client.client_secret,
             access_token=zoho.access_token(refresh_token=refresh_token),
             refresh_token=refresh_token,
             grant_token=zoho.grant_code(person) if got_here else None,

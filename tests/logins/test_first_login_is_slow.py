@@ -102,7 +102,7 @@ def test_it_is_no_token(stage, asked):
 def test_one_code_is_sent_once(stage, environment):
     """Two programs on the real SDK log in with one code, and Zoho takes seven seconds."""
     zoho = stage.zoho
-    login = {"client_id": zoho.client.client_id, "client_secret": zoho.client.secrets["us"],
+    login = {"client_id": zoho.client.client_id, "client_secret": zoho.client.client_secret,
              "grant_token": zoho.grant_code()}  # fmt: skip
     environment.setenv("LOGIN", json.dumps(login))
     zoho.faults.add(kind="slow", delay=7.0, grant_type="authorization_code")

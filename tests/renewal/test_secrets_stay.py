@@ -11,13 +11,6 @@ import pytest
 from tokenkeep import Token, TokenKeepError
 
 
-def issued(zoho):
-    """Return every token the emulator ever made, and its client's secrets."""
-    accounts = zoho._world.accounts
-    tokens = {*accounts._access_tokens, *accounts._refresh_tokens}
-    return tokens | set(zoho.client.secrets.values())
-
-
 @pytest.mark.parametrize("fleet", ["none", "rotate_reuse_kills"], indirect=True)
 def test_no_secret_in_logs_errors_and_events(fleet, caplog):
     """Invariant 9: neither success nor fault, rejection, revocation or sweep tells a secret."""
@@ -29,7 +22,7 @@ def test_no_secret_in_logs_errors_and_events(fleet, caplog):
     secrets = {wrong}
 
     def expire():
-        secrets.update(issued(zoho))
+        secrets.update(zoho.secrets())
         stored = fleet.stored
         fleet.store.swap(stored.but(expires_at=1.0).with_renewal(failure=None, claim=None))
 

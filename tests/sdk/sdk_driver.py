@@ -166,11 +166,11 @@ class SDK:
         """Start with a new grant code; return the token."""
         environment = where.get("environment", "production")
         code = self.zoho.grant_code(user, environment=environment)
-        return self.start(process, grant_token=code, **self.secrets(**where), **where)
+        return self.start(process, grant_token=code, **self.secrets(), **where)
 
-    def secrets(self, data_center="us", **_where):
+    def secrets(self):
         client = self.client
-        return {"client_id": client.client_id, "client_secret": client.secrets[data_center]}
+        return {"client_id": client.client_id, "client_secret": client.client_secret}
 
     def at_once(self, processes, name, **given):
         """Call the same in all processes; return the results, errors among them."""

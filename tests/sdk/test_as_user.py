@@ -42,7 +42,7 @@ def test_users_never_mix(sdk, zoho):
     ids = []
     for name in ("us", "eu"):
         owner = next(each for each in zoho.users if each.data_center == name)
-        given = {"grant_token": zoho.grant_code(owner), "user": owner.name, **sdk.secrets(name)}
+        given = {"grant_token": zoho.grant_code(owner), "user": owner.name, **sdk.secrets()}
         ids.append(sdk.start(data_center=name, **given)["id"])
 
     process = sdk.process()

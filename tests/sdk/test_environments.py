@@ -82,7 +82,7 @@ def test_data_centre_preferred(sdk, zoho):
         process = sdk.process()
         owner = next(each for each in zoho.users if each.data_center == name)
         sdk.log_in(process, user=owner, data_center=name)
-        given = sdk.secrets(name) | {"refresh_token": zoho.refresh_token(owner)}
+        given = sdk.secrets() | {"refresh_token": zoho.refresh_token(owner)}
         ids[name] = process.save(user=user, access_token="a", **given)["id"]
 
     assert ids["us"] != ids["eu"]

@@ -14,7 +14,7 @@ def test_users_never_mix(sdk, zoho):
     for name in ("us", "eu"):
         owner = next(each for each in zoho.users if each.data_center == name)
         code = zoho.grant_code(owner)
-        given = {"grant_token": code, "user": owner.name, **sdk.secrets(name)}
+        given = {"grant_token": code, "user": owner.name, **sdk.secrets()}
         logins.append(sdk.start(data_center=name, **given))
         users.append({"user": owner.name, "environment": sdk.environment(data_center=name)})
     sdk.start(process, id=logins[0]["id"])

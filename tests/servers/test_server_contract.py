@@ -85,7 +85,8 @@ class TestDynamoDB(ServerContract):
     patience = 4.0
     sends_again = True
     test_full = test_read_only = None
-    test_closed_while_in_use = None  # who reads meanwhile is told that there is nothing
+    # boto3 hands out an answer that was cut off, as an empty one, when it has tried often enough.
+    test_cut_off_again_and_again = None
 
     @pytest.fixture
     def server(self, aws):

@@ -164,7 +164,7 @@ class Fleet:
             Token(
                 user=f"{user or 'user@us.example.com'}:1",
                 client_id=zoho.client.client_id,
-                client_secret=zoho.client.secrets["us"],
+                client_secret=zoho.client.client_secret,
                 access_token=zoho.access_token(refresh_token=refresh_token),
                 refresh_token=refresh_token,
                 expires_at=Clock().now() + left,

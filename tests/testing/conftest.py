@@ -18,10 +18,7 @@ class Application:
 
     def token(self, grant_type, *, data_center="us", client=None, **form):
         client = client or self.client
-        credentials = {
-            "client_id": client.client_id,
-            "client_secret": client.secrets.get(data_center, "none"),
-        }
+        credentials = {"client_id": client.client_id, "client_secret": client.client_secret}
         return self.post(
             self.zoho[data_center].token_url, grant_type=grant_type, **(credentials | form)
         )

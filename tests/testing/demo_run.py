@@ -10,22 +10,18 @@ from pathlib import Path
 from tokenkeep.testing.demo import main
 
 TROUBLE = {
-    "none": lambda _zoho: None,
-    "leads": lambda zoho: zoho.faults.add(endpoint="records", kind="status", times=None),
-    "user": lambda zoho: setattr(zoho.options, "no_api_access", (zoho.user.name,)),
+    "none": {"endpoint": "org", "kind": "slow", "delay": 0.0},
+    "leads": {"endpoint": "records", "kind": "status", "times": None},
+    "user": {"endpoint": "users", "kind": "refused", "code": "NO_PERMISSION", "times": None},
 }
 
-emulators = []
+if __name__ == "__main__":  # the demo's processes load this file too
+    emulators = []
 
+    def make_trouble(zoho):
+        emulators.append(zoho)
+        zoho.faults.add(**TROUBLE[sys.argv[2]])
 
-def make_trouble(zoho):
-    emulators.append(zoho)
-    TROUBLE[sys.argv[2]](zoho)
-
-
-status = main(keep=sys.argv[2] == "none", trouble=make_trouble)
-accounts = emulators[0]._world.accounts
-secrets = [emulators[0].client.client_secret, *accounts.grants]
-secrets += [*accounts._refresh_tokens, *accounts._access_tokens]
-Path(sys.argv[1]).write_text("\n".join(secrets))
-sys.exit(status)
+    status = main(keep=sys.argv[2] == "none", trouble=make_trouble)
+    Path(sys.argv[1]).write_text("\n".join(emulators[0].secrets()))
+    sys.exit(status)

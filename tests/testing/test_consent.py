@@ -1,14 +1,14 @@
-"""The pages people see: consent and devices."""
+"""The page people see, and where it sends their browsers."""
 
 from __future__ import annotations
 
+import base64
+import hashlib
 import re
 from html import unescape
 
 import pytest
 import requests
-
-from tokenkeep.testing import ZohoEmulator
 
 REDIRECT = "http://127.0.0.1:5050/callback"
 
@@ -130,7 +130,7 @@ def test_unchecked_address_gets_no_redirect(zoho, asked, change):
     [
         ({"response_type": "token"}, "unsupported_response_type"),
         ({"scope": ""}, "invalid_scope"),
-        ({"code_challenge_method": "S512"}, "invalid_request"),
+        ({"code_challenge": "x", "code_challenge_method": "plain"}, "invalid_request"),
     ],
 )
 def test_bad_request(zoho, asked, change, error):
@@ -146,86 +146,20 @@ def test_public_client_needs_pkce(zoho, asked):
     assert value(response.headers["Location"], "error") == "invalid_request"
 
 
-@pytest.mark.parametrize(("enabled", "status"), [(False, 200), (True, 302)])
-def test_auto_consent(zoho, asked, enabled, status):
-    """auto=accept answers for the person only where the option allows it."""
-    zoho.options.auto_consent = enabled
-
-    assert status == visit(zoho.us.auth_url, asked, auto="accept").status_code
+@pytest.mark.parametrize("wrong", [{"user": "nobody"}, {"environment": "moon"}])
+def test_unknown_person_or_place(zoho, asked, wrong):
+    """It is an error on the page."""
+    assert decide(zoho.us.auth_url, asked, **wrong).status_code == 400
 
 
-def test_unknown_user(zoho, asked):
-    """An unknown user is an error on the page."""
-    assert decide(zoho.us.auth_url, asked, user="nobody").status_code == 400
+def test_pkce(app, zoho, asked):
+    """A code asked for with PKCE needs its verifier."""
+    verifier = "v" * 43
+    digest = base64.urlsafe_b64encode(hashlib.sha256(verifier.encode()).digest())
+    challenge = {"code_challenge": digest.rstrip(b"=").decode(), "code_challenge_method": "S256"}
+    code = value(accept(zoho, asked, **challenge), "code")
+    refused = {"error": "invalid_code"}
 
-
-def test_china_starts_at_home(asked):
-    """Users of the Chinese data centre can log in there only."""
-    with ZohoEmulator(("us", "cn")) as zoho:
-        (user,) = (each for each in zoho.users if each.data_center == "cn")
-        asked["client_id"] = zoho.client.client_id
-
-        assert user.name not in visit(zoho.us.auth_url, asked).text
-        assert decide(zoho.us.auth_url, asked, user=user.name).status_code == 400
-        assert value(accept(zoho, asked, "cn"), "location") == "cn"
-
-
-class Device:
-    """A device that asks for access."""
-
-    def __init__(self, app, zoho):
-        self.app, self.zoho = app, zoho
-        form = {
-            "client_id": app.client.client_id,
-            "grant_type": "device_request",
-            "scope": "ZohoCRM.org.READ",
-            "access_type": "offline",
-        }
-        self.answer = app.post(f"{zoho.us.accounts_url}/oauth/v3/device/code", **form).json()
-
-    def poll(self, data_center="us"):
-        return self.app.post(
-            f"{self.zoho[data_center].accounts_url}/oauth/v3/device/token",
-            client_id=self.app.client.client_id,
-            client_secret=self.app.client.client_secret,
-            grant_type="device_token",
-            code=self.answer["device_code"],
-        ).json()
-
-
-@pytest.fixture
-def device(app, zoho):
-    return Device(app, zoho)
-
-
-def test_device_flow(device, zoho):
-    """A device polls until the person has typed its code in a browser."""
-    before = [device.poll()["error"], device.poll()["error"]]
-    page = device.answer["verification_url"]
-    wrong = decide(page, {"user_code": "WRONG"})
-    granted = decide(page, {"user_code": device.answer["user_code"]})
-
-    assert (device.answer["interval"], device.answer["expires_in"]) == (30_000, 300_000)
-    assert before == ["authorization_pending", "slow_down"]
-    statuses = [visit(page, {}).status_code, wrong.status_code, granted.status_code]
-    assert [200, 400, 200] == statuses
-    assert zoho.is_active(device.poll()["refresh_token"])
-
-
-def test_device_of_another_data_center(device, zoho):
-    """A device is told where its user lives, and gets its token there."""
-    zoho.decide_device(
-        device.answer["user_code"], zoho.add_user("eva@example.com", data_center="eu")
-    )
-
-    assert device.poll() == {"error": "other_dc", "user_location": "eu"}
-    assert "access_token" in device.poll("eu")
-
-
-def test_device_refused_or_expired(device, zoho):
-    """A refusal and a request too old have errors of their own."""
-    zoho.decide_device(device.answer["user_code"], accept=False)
-    refused = device.poll()
-    zoho.clock.advance(301)
-
-    assert [refused["error"], device.poll()["error"]] == ["access_denied", "expired"]
+    assert refused == app.exchange(code, redirect_uri=REDIRECT)
+    assert refused == app.exchange(code, redirect_uri=REDIRECT, code_verifier="w" * 43)
+    assert "access_token" in app.exchange(code, redirect_uri=REDIRECT, code_verifier=verifier)

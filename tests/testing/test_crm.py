@@ -30,7 +30,7 @@ def test_users_and_organisation(app, token, zoho):
     assert zoho.user.zgid == app.crm("org", token).json()["org"][0]["zgid"]
 
 
-@pytest.mark.parametrize("version", range(2, 9))
+@pytest.mark.parametrize("version", [2, 8])
 def test_versions(zoho, token, version):
     """The API answers under all its versions."""
     response = requests.get(
@@ -42,19 +42,19 @@ def test_versions(zoho, token, version):
     assert response.status_code == 200
 
 
-@pytest.mark.parametrize("path", ["fields?module=leads", "layouts?module=Leads", "modules"])
-def test_settings(app, token, path):
-    """Fields, layouts and modules are described."""
-    response = app.crm(f"settings/{path}", token)
-
-    assert response.status_code == 200
-    assert response.json()[path.partition("?")[0]][0]["api_name"]
-
-
-@pytest.mark.parametrize("path", ["settings/fields?module=Nope", "settings/modules/Nope", "Nope"])
-def test_invalid_module(app, token, path):
-    """A module that does not exist is an error."""
-    assert app.code(path, token) == "INVALID_MODULE"
+@pytest.mark.parametrize(
+    ("path", "method", "code"),
+    [
+        ("settings/fields?module=leads", "GET", None),
+        ("settings/fields?module=Nope", "GET", "INVALID_MODULE"),
+        ("settings/modules", "GET", "INVALID_URL_PATTERN"),
+        ("Nope", "GET", "INVALID_MODULE"),
+        ("Leads/upsert", "POST", "INVALID_URL_PATTERN"),
+    ],
+)
+def test_what_there_is(app, token, path, method, code):
+    """What is not here is an error that says so, not an empty answer."""
+    assert code == app.code(path, token, method=method)
 
 
 def test_record_life(app, token):
@@ -88,32 +88,17 @@ def test_bad_body(app, token, body):
     assert app.code("Leads", token, method="POST", data=body) == "INVALID_DATA"
 
 
-def test_upsert(app, token):
-    """An upsert changes the record with the same e-mail address, or makes one."""
-
-    def upsert(name):
-        body = {
-            "data": [{"Last_Name": name, "Email": "x@example.com"}],
-            "duplicate_check_fields": ["Email"],
-        }
-        return app.crm("Leads/upsert", token, "POST", json=body).json()["data"][0]
-
-    first, second = upsert("One"), upsert("Two")
-
-    assert (first["action"], second["action"]) == ("insert", "update")
-    assert first["details"]["id"] == second["details"]["id"]
-
-
 def test_paging(app, token, zoho):
-    """Pages follow by number or by token until more_records is false."""
+    """Pages follow by number until more_records is false."""
     first = app.crm("Leads", token, params={"fields": "Last_Name", "per_page": 2}).json()
-    by_token = listed(app, token, per_page=2, page_token=first["info"]["next_page_token"])
 
     assert first["info"]["more_records"]
     assert [each["Last_Name"] for each in first["data"]] == ["Dietz", "Castro"]
-    assert ["Boyle"] == by_token == listed(app, token, per_page=2, page=2)
+    assert listed(app, token, per_page=2, page=2) == ["Boyle"]
     zoho.records().clear()
     assert app.crm("Leads?fields=id", token).status_code == 204
+    lead = zoho.add_lead(zoho.user, Last_Name="Newton")
+    assert zoho.records()[lead]["Full_Name"] == "Newton"
 
 
 @pytest.mark.parametrize(
@@ -123,23 +108,11 @@ def test_paging(app, token, zoho):
         ("fields=id&page=x", "INVALID_DATA"),
         ("fields=id&per_page=201", "INVALID_DATA"),
         ("fields=id&page=11", "DISCRETE_PAGINATION_LIMIT_EXCEEDED"),
-        ("fields=id&page_token=wrong", "INVALID_DATA"),
     ],
 )
 def test_bad_list(app, token, query, code):
     """A list must say which fields it wants; pages that can't be are errors."""
     assert code == app.code(f"Leads?{query}", token)
-
-
-def test_search_and_count(app, token):
-    """Records are found by e-mail address or word, and counted; none have related lists."""
-    by_mail = app.crm("Leads/search?email=ada.boyle@example.com", token).json()["data"]
-    by_word = app.crm("Leads/search?word=cast", token).json()["data"]
-
-    assert [each["Last_Name"] for each in by_mail + by_word] == ["Boyle", "Castro"]
-    assert app.crm("Leads/search?word=nobody", token).status_code == 204
-    assert app.crm("Leads/actions/count", token).json()["count"] == 3
-    assert app.crm("settings/related_lists?module=Leads", token).status_code == 204
 
 
 def test_places_are_apart(app, token, zoho):
@@ -193,7 +166,7 @@ def test_expired_token(app, token, zoho):
         ("ZohoCRM.modules.leads.READ", "DELETE", "Leads?ids=1", False),
         ("ZohoCRM.modules.contacts.ALL", "GET", "Leads?fields=id", False),
         ("ZohoCRM.modules.WRITE", "POST", "Leads", True),
-        ("ZohoCRM.org.READ ZohoCRM.settings.ALL", "GET", "settings/modules", True),
+        ("ZohoCRM.org.READ ZohoCRM.settings.ALL", "GET", "settings/fields?module=Leads", True),
     ],
 )
 def test_scopes(app, scope, method, path, allowed):
@@ -202,24 +175,3 @@ def test_scopes(app, scope, method, path, allowed):
 
     assert allowed == (response.status_code != 401)
     assert allowed == ("OAUTH_SCOPE_MISMATCH" not in response.text)
-
-
-def test_no_permission(app, token, zoho):
-    """A user without API access gets NO_PERMISSION."""
-    zoho.options.no_api_access = (zoho.user.name,)
-    response = app.crm("org", token)
-
-    assert (response.status_code, response.json()["code"]) == (403, "NO_PERMISSION")
-
-
-def test_credits(app, token, zoho):
-    """Credits are shown once half is spent, and come back a day later."""
-    zoho.options.api_credits = 4
-    shown = [app.crm("org", token).headers.get("X-API-CREDITS-REMAINING") for _ in range(4)]
-    spent = app.crm("org", token)
-    zoho.clock.advance(86_401)
-
-    assert shown == [None, "2", "1", "0"]
-    assert (spent.status_code, spent.json()["code"]) == (429, "TOO_MANY_REQUESTS")
-    assert "Retry-After" not in spent.headers
-    assert app.crm("org", zoho.access_token()).status_code == 200

@@ -19,7 +19,7 @@ from tokenkeep.cli import output
 from tokenkeep.cli.keys import write_new
 from tokenkeep.cli.session import Session, pass_session
 from tokenkeep.config import CONFIG, STORE
-from tokenkeep.errors import ConfigurationError, DriverMissing
+from tokenkeep.errors import ConfigurationError
 from tokenkeep.keys import KEY_FILE
 
 if TYPE_CHECKING:
@@ -68,19 +68,12 @@ def run(data_centers: tuple[str, ...], port: int | None, ready: Any) -> None:
         ready: Called with the emulator once it answers.
 
     Raises:
-        DriverMissing: What it needs is not installed.
         ConfigurationError: It can't run like this.
     """
     try:
-        from tokenkeep.testing import EmulatorConfig, serve
+        from tokenkeep.testing import ZohoEmulator, serve
 
-        config = EmulatorConfig(data_centers, port=port, redirect_uris=REDIRECT_URIS)
-        serve(config, ready)
-    except ModuleNotFoundError as exc:
-        raise DriverMissing(
-            f"The emulator needs the module {exc.name}, which is not installed",
-            hint="Install it: pip install 'tokenkeep[testing]'",
-        ) from exc
+        serve(ZohoEmulator(data_centers, port=port, redirect_uris=REDIRECT_URIS), ready)
     except OSError as exc:
         if exc.errno not in (errno.EADDRINUSE, errno.EACCES):
             raise

@@ -12,15 +12,14 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from .backend_contract import BackendContract as BackendContract
+    from .backend_contract import RevisionContract as RevisionContract
     from .backend_contract import SharedBackendContract as SharedBackendContract
-    from .emulator import EmulatorConfig as EmulatorConfig
     from .emulator import EmulatorControl as EmulatorControl
     from .emulator import ZohoEmulator as ZohoEmulator
     from .emulator import emulator_configuration as emulator_configuration
     from .emulator import serve as serve
     from .fake_clock import FakeClock as FakeClock
     from .proxy import Proxy as Proxy
-    from .revision_contract import RevisionContract as RevisionContract
     from .server_contract import Server as Server
     from .server_contract import ServerContract as ServerContract
     from .store_contract import StoreContract as StoreContract
@@ -30,14 +29,13 @@ if TYPE_CHECKING:
 _HOMES = {
     "BackendContract": ".backend_contract",
     "Proxy": ".proxy",
-    "RevisionContract": ".revision_contract",
+    "RevisionContract": ".backend_contract",
     "Server": ".server_contract",
     "ServerContract": ".server_contract",
     "SharedBackendContract": ".backend_contract",
     "SharedSwapContract": ".swap_contract",
     "StoreContract": ".store_contract",
     "SwapContract": ".swap_contract",
-    "EmulatorConfig": ".emulator",
     "EmulatorControl": ".emulator",
     "FakeClock": ".fake_clock",
     "ZohoEmulator": ".emulator",
@@ -47,7 +45,6 @@ _HOMES = {
 
 __all__ = [
     "BackendContract",
-    "EmulatorConfig",
     "EmulatorControl",
     "FakeClock",
     "Proxy",

@@ -1,28 +1,23 @@
 """
 An offline Zoho: accounts servers of several data centres and the CRM behind them.
 
-An independent program: it shares no code with the library it tests. Importing
-it is cheap, Starlette and uvicorn load when the first emulator starts.
+An independent program, of the standard library alone: it shares no code with
+the library it tests.
 """
 
-from .addresses import DataCenterEmulator
-from .clock import EmulatorClock
 from .configuration import emulator_configuration
 from .control import EmulatorControl
-from .counters import Counters, CountersView
-from .emulator import ZohoEmulator
+from .counters import Counters
+from .emulator import ZohoEmulator, serve
 from .faults import Fault, Faults
-from .model import Client, User
-from .options import Options
-from .serving import EmulatorConfig, serve
+from .model import Client, DataCenterEmulator, User
+from .options import EmulatorClock, Options
 
 __all__ = [
     "Client",
     "Counters",
-    "CountersView",
     "DataCenterEmulator",
     "EmulatorClock",
-    "EmulatorConfig",
     "EmulatorControl",
     "Fault",
     "Faults",

@@ -1,4 +1,4 @@
-"""The pages where a person grants an application access, or does not."""
+"""The page where a person grants an application access, or does not."""
 
 from __future__ import annotations
 
@@ -6,20 +6,15 @@ from html import escape
 from typing import TYPE_CHECKING
 from urllib.parse import quote, urlencode
 
-from starlette.responses import HTMLResponse, RedirectResponse, Response
-from starlette.routing import Route
-
-from .device import device_form
-from .model import ENVIRONMENTS, OAuthError
-from .oauth import parameters, site_of
+from .http import Answer
+from .model import ENVIRONMENTS
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
-    from starlette.requests import Request
-
-    from .model import Client, User
-    from .world import World
+    from .accounts import Accounts
+    from .http import Request
+    from .model import Client
 
 _PAGE = """<!doctype html>
 <html lang="en">
@@ -41,182 +36,93 @@ label {{ display: block; margin-top: 1rem; }}
 </body>
 </html>
 """
-_KEPT = (
-    "client_id",
-    "redirect_uri",
-    "scope",
-    "state",
-    "access_type",
-    "prompt",
-    "response_type",
-    "code_challenge",
-    "code_challenge_method",
-)
-
-
-class ConsentPages:
-    """
-    ``/oauth/v2/auth`` and ``/oauth/device``.
-
-    They show what is asked for, take the decision and, of the first, send the
-    browser back to the application.
-    """
-
-    def __init__(self, world: World) -> None:
-        self._world = world
-        self.routes: list[Route] = [
-            Route("/oauth/v2/auth", self._auth, methods=["GET", "POST"]),
-            Route("/oauth/device", self._device, methods=["GET", "POST"]),
-        ]
-
-    async def _auth(self, request: Request) -> Response:
-        asked = await parameters(request)
-        try:
-            client = self._check(asked, site_of(request).data_center)
-        except OAuthError as error:
-            self._world.counters.add("errors", error.name)
-            return page("This request can't be granted", f"<p>{escape(error.name)}</p>", 400)
-        refusal = _refusal(asked, client)
-        if refusal is not None:
-            return self._back(asked, {"error": refusal})
-
-        decision = asked.get("decision") if request.method == "POST" else None
-        if self._world.options.auto_consent and "auto" in asked:
-            decision = asked["auto"]
-        if decision is None:
-            return self._show(asked, client, site_of(request).data_center)
-        if decision != "accept":
-            return self._back(asked, {"error": "access_denied"})
-        return self._accept(asked, client, site_of(request).data_center)
-
-    async def _device(self, request: Request) -> Response:
-        asked = await parameters(request)
-        accounts = self._world.accounts
-        if request.method == "GET":
-            users = list(accounts.registry.users.values())
-            return page("Connect a device", device_form(users, asked.get("user_code", "")))
-        accepted = asked.get("decision") == "accept"
-        try:
-            self._world.devices.decide(
-                asked.get("user_code", ""),
-                accounts.registry.user(asked.get("user")),
-                accept=accepted,
-                environment=asked.get("environment", "production"),
-            )
-        except (LookupError, ValueError) as error:
-            return page("This can't be granted", f"<p>{escape(str(error))}</p>", 400)
-        return page("Access granted" if accepted else "Access refused", "<p>Go on there.</p>")
-
-    def _check(self, asked: dict[str, str], data_center: str) -> Client:
-        """Find the client, or raise what is shown here: an unchecked address gets no redirect."""
-        client = self._world.registry.clients.get(asked.get("client_id", ""))
-        if client is None or data_center not in client.secrets:
-            raise OAuthError("invalid_client")
-        if not self._world.registry.accepts_redirect(client, asked.get("redirect_uri", "")):
-            raise OAuthError("invalid_redirect_uri")
-        return client
-
-    def _show(self, asked: dict[str, str], client: Client, data_center: str) -> Response:
-        users = self._users(client, data_center)
-        scopes = asked["scope"].replace(",", " ").split()
-        hidden = "".join(
-            f'<input type="hidden" name="{name}" value="{escape(asked[name])}">'
-            for name in _KEPT
-            if name in asked
-        )
-        return page(
-            f"{client.name} asks for access",
-            f"""<p>It would be able to:</p>
-<ul>{"".join(f"<li><code>{escape(each)}</code></li>" for each in scopes)}</ul>
+_FORM = """<p>It would be able to:</p>
+<ul>{scopes}</ul>
 <form method="post" action="/oauth/v2/auth">{hidden}
 <label for="user">Account</label>
-<select id="user" name="user">{_choices(each.name for each in users)}</select>
+<select id="user" name="user">{users}</select>
 <label for="environment">Environment</label>
-<select id="environment" name="environment">{_choices(ENVIRONMENTS)}</select>
+<select id="environment" name="environment">{environments}</select>
 <p><button name="decision" value="accept">Accept</button>
 <button name="decision" value="reject">Reject</button></p>
 </form>
-<p>This is an emulator: nothing here reaches Zoho.</p>""",
-        )
-
-    def _users(self, client: Client, data_center: str) -> list[User]:
-        """Who can log in here: users of all data centres, but China keeps to itself."""
-        return [
-            each
-            for each in self._world.registry.users.values()
-            if each.data_center in client.secrets
-            and (each.data_center == "cn") == (data_center == "cn")
-        ]
-
-    def _user(self, name: str | None, client: Client, data_center: str) -> User:
-        """The user of this name, or the first, of those who can log in here."""
-        offered = self._users(client, data_center)
-        for user in offered:
-            if name in (None, "", user.name, user.email):
-                return user
-        raise LookupError(f"{name!r} can't log in here")
-
-    def _accept(self, asked: dict[str, str], client: Client, data_center: str) -> Response:
-        accounts = self._world.accounts
-        environment = asked.get("environment", "production")
-        try:
-            user = self._user(asked.get("user"), client, data_center)
-            first = (user.name, client.client_id, environment) not in accounts.consents
-            grant = accounts.make_grant(
-                user,
-                client,
-                scope=asked["scope"],
-                environment=environment,
-                redirect_uri=asked["redirect_uri"],
-                # A refresh token comes with the first consent, and later only if asked for again.
-                offline=asked.get("access_type") == "offline"
-                and (first or asked.get("prompt") == "consent"),
-                challenge=asked.get("code_challenge"),
-                challenge_method=asked.get("code_challenge_method", "plain"),
-            )
-        except (LookupError, ValueError) as error:
-            return page("This request can't be granted", f"<p>{escape(str(error))}</p>", 400)
-        return self._back(
-            asked,
-            {
-                "code": grant.code,
-                "location": user.data_center,
-                "accounts-server": self._world.accounts_url(user.data_center),
-            },
-        )
-
-    def _back(self, asked: dict[str, str], answer: dict[str, str]) -> Response:
-        """Send the browser to the application, with the trailing ``&`` that Zoho has."""
-        if "error" in answer:
-            self._world.counters.add("errors", answer["error"])
-        state = {"state": asked["state"]} if "state" in asked else {}
-        uri = asked["redirect_uri"]
-        glue = "&" if "?" in uri else "?"
-        query = urlencode(state | answer, quote_via=quote, safe="")
-        return RedirectResponse(f"{uri}{glue}{query}&", status_code=302)
+<p>This is an emulator: nothing here reaches Zoho.</p>"""
+_HEADERS = {
+    "Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'",
+    "Cache-Control": "no-store",
+}
 
 
-def page(title: str, body: str, status: int = 200) -> Response:
+class ConsentPage:
     """
-    Make a page.
+    Show what is asked for, take the decision, and send the browser back to the application.
 
     Args:
-        title: Text, escaped here.
-        body: HTML.
-        status: HTTP status.
+        accounts: Who may ask and grant.
+        accounts_url: The accounts server of a data centre.
     """
-    return HTMLResponse(
-        _PAGE.format(title=escape(title), body=body),
-        status_code=status,
-        headers={
-            "Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'",
-            "Cache-Control": "no-store",
-        },
-    )
 
+    def __init__(self, accounts: Accounts, accounts_url: Callable[[str], str]) -> None:
+        self._accounts = accounts
+        self._accounts_url = accounts_url
 
-def _choices(values: Iterable[str]) -> str:
-    return "".join(f"<option>{escape(each)}</option>" for each in values)
+    def answer(self, request: Request) -> Answer:
+        """Answer the browser."""
+        asked = request.form
+        client = self._accounts.clients.get(asked.get("client_id", ""))
+        # An address that was not checked gets no redirect: the person is told here.
+        if client is None:
+            return self._wrong("invalid_client")
+        if not self._accounts.accepts_redirect(client, asked.get("redirect_uri", "")):
+            return self._wrong("invalid_redirect_uri")
+        refusal = _refusal(asked, client)
+        decision = asked.get("decision")
+        if refusal is None and (request.method != "POST" or decision is None):
+            return self._show(asked, client)
+        if refusal is None and decision != "accept":
+            refusal = "access_denied"
+        if refusal is not None:
+            self._accounts.counters.errors[refusal] += 1
+            return _back(asked, {"error": refusal})
+        return self._accept(asked, client)
+
+    def _wrong(self, reason: str) -> Answer:
+        self._accounts.counters.errors[reason] += 1
+        return _page("This request can't be granted", f"<p>{escape(reason)}</p>", 400)
+
+    def _show(self, asked: dict[str, str], client: Client) -> Answer:
+        users = self._accounts.users.values()
+        scopes = asked["scope"].replace(",", " ").split()
+        form = _FORM.format(
+            scopes="".join(f"<li><code>{escape(each)}</code></li>" for each in scopes),
+            hidden="".join(
+                f'<input type="hidden" name="{escape(name)}" value="{escape(value)}">'
+                for name, value in asked.items()
+            ),
+            users=_choices(each.name for each in users),
+            environments=_choices(ENVIRONMENTS),
+        )
+        return _page(f"{client.name} asks for access", form)
+
+    def _accept(self, asked: dict[str, str], client: Client) -> Answer:
+        accounts = self._accounts
+        environment = asked.get("environment", ENVIRONMENTS[0])
+        try:
+            user = asked.get("user") or None
+            access = accounts.access(user, client, asked["scope"], environment)
+        except (LookupError, ValueError) as error:
+            return self._wrong(str(error))
+        again = accounts.has_consent(access) and asked.get("prompt") != "consent"
+        grant = accounts.make_grant(
+            access,
+            redirect_uri=asked["redirect_uri"],
+            # A refresh token comes with the first consent, and later only if asked for again.
+            offline=asked.get("access_type") == "offline" and not again,
+            challenge=asked.get("code_challenge"),
+        )
+        home = access.user.data_center
+        fields = {"code": grant.code, "location": home}
+        return _back(asked, fields | {"accounts-server": self._accounts_url(home)})
 
 
 def _refusal(asked: dict[str, str], client: Client) -> str | None:
@@ -225,7 +131,25 @@ def _refusal(asked: dict[str, str], client: Client) -> str | None:
         return "unsupported_response_type"
     if not asked.get("scope"):
         return "invalid_scope"
-    method = asked.get("code_challenge_method", "plain")
-    if method not in ("plain", "S256") or (client.public and "code_challenge" not in asked):
+    has_challenge = "code_challenge" in asked
+    if has_challenge and asked.get("code_challenge_method") != "S256":
         return "invalid_request"
-    return None
+    return "invalid_request" if client.public and not has_challenge else None
+
+
+def _back(asked: dict[str, str], answer: dict[str, str]) -> Answer:
+    """Send the browser to the application, with the trailing ``&`` that Zoho has."""
+    state = {"state": asked["state"]} if "state" in asked else {}
+    uri = asked["redirect_uri"]
+    query = urlencode(state | answer, quote_via=quote, safe="")
+    location = f"{uri}{'&' if '?' in uri else '?'}{query}&"
+    return Answer(302, headers={"Location": location})
+
+
+def _page(title: str, body: str, status: int = 200) -> Answer:
+    text = _PAGE.format(title=escape(title), body=body)
+    return Answer(status, text, "text/html; charset=utf-8", _HEADERS)
+
+
+def _choices(values: Iterable[str]) -> str:
+    return "".join(f"<option>{escape(each)}</option>" for each in values)

@@ -1,17 +1,21 @@
-"""Drive an emulator that runs in another process; standard library only."""
+"""Drive an emulator that runs in another process."""
 
 from __future__ import annotations
 
-import http.client
+import inspect
 import json
-import time
 import urllib.error
 import urllib.request
+from functools import partial
+from http.client import HTTPException
 from typing import Any
 
-from .addresses import DataCenterEmulator
-from .counters import CountersView
-from .model import Client, User
+from .counters import Counters
+from .emulator import ZohoEmulator
+from .faults import Faults
+from .model import Client, DataCenterEmulator, User
+from .operations import OPERATIONS, PREFIX
+from .options import EmulatorClock, Options
 
 _ERRORS: dict[str, type[Exception]] = {
     each.__name__: each
@@ -21,140 +25,88 @@ _ERRORS: dict[str, type[Exception]] = {
 _OPENER = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
 
+def _argument(value: Any) -> Any:
+    """An argument ready for JSON: users and clients by name."""
+    if isinstance(value, User):
+        return value.name
+    return value.client_id if isinstance(value, Client) else value
+
+
 class _Remote:
-    """Calls to ``/_emulator/``."""
+    """
+    The operations of an object of the emulator, or of one of its parts.
 
-    def __init__(self, base_url: str, timeout: float) -> None:
-        self._base = f"{base_url.rstrip('/')}/_emulator"
+    Args:
+        kind: Its class, which knows the arguments.
+        base_url: Where the operations are.
+        timeout: Seconds to wait for an answer.
+        part: Where it is in the emulator, such as ``"clock."``.
+    """
+
+    def __init__(self, kind: type, base_url: str, timeout: float, part: str = "") -> None:
+        self._kind = kind
+        self._base_url = base_url
         self._timeout = timeout
+        self._part = part
 
-    def get(self, name: str) -> Any:
-        return self._send(urllib.request.Request(f"{self._base}/{name}"))  # noqa: S310 - http only, from the user
+    def __getattr__(self, name: str) -> Any:
+        if f"{self._part}{name}" not in OPERATIONS:
+            raise AttributeError(name)
+        return partial(self._call, name)
 
-    def call(self, name: str, /, **given: Any) -> Any:
-        return self._send(
-            urllib.request.Request(  # noqa: S310 - likewise
-                f"{self._base}/{name}",
-                data=json.dumps(given).encode(),
-                headers={"Content-Type": "application/json"},
-            )
+    def _call(self, name: str, /, *given: Any, **named: Any) -> Any:
+        bound = inspect.signature(getattr(self._kind, name)).bind(None, *given, **named).arguments
+        _self, *names = bound
+        arguments: dict[str, Any] = {}
+        for each in names:
+            # What is taken as **fields is bound as one dictionary.
+            more = bound[each] if each in ("fields", "values", "given") else {each: bound[each]}
+            arguments |= {key: _argument(value) for key, value in more.items()}
+        request = urllib.request.Request(  # noqa: S310 - http only, from the user
+            f"{self._base_url}{PREFIX}{self._part}{name}",
+            json.dumps(arguments, default=list).encode(),
+            {"Content-Type": "application/json"},
         )
-
-    def _send(self, request: urllib.request.Request) -> Any:
         try:
             with _OPENER.open(request, timeout=self._timeout) as response:
                 return json.load(response)["result"]
         except urllib.error.HTTPError as error:
             with error:
-                name, message = self._failure(error)
-            raise _ERRORS.get(name, RuntimeError)(message) from None
-        except (OSError, http.client.HTTPException, ValueError, LookupError, TypeError) as error:
+                kind, message = self._failure(error)
+            raise _ERRORS.get(kind, RuntimeError)(message) from None
+        except (OSError, HTTPException, ValueError, LookupError, TypeError) as error:
             raise self._nobody(error) from error
 
     def _failure(self, answer: urllib.error.HTTPError) -> tuple[str, str]:
         try:
             failure = json.load(answer)
             return failure["error"], failure["message"]
-        except (OSError, http.client.HTTPException, ValueError, LookupError, TypeError):
+        except (OSError, HTTPException, ValueError, LookupError, TypeError):
             raise self._nobody(answer) from None
 
     def _nobody(self, error: Exception) -> ConnectionError:
         reason = getattr(error, "reason", None) or error
-        return ConnectionError(f"No emulator answers at {self._base} ({reason}); start it again")
+        return ConnectionError(
+            f"No emulator answers at {self._base_url} ({reason}); start it again"
+        )
 
 
-class _Clock:
-    def __init__(self, remote: _Remote) -> None:
-        self._remote = remote
-
-    def now(self) -> float:
-        """Epoch seconds as the emulator sees them."""
-        return float(self._remote.get("clock"))
-
-    def advance(self, seconds: float) -> float:
-        """Move the emulator's time; see :meth:`EmulatorClock.advance`."""
-        return float(self._remote.call("clock", advance=seconds))
-
-
-class _Options:
-    _remote: _Remote
-
-    def __init__(self, remote: _Remote) -> None:
-        object.__setattr__(self, "_remote", remote)
-
+class _Options(_Remote):
     def __getattr__(self, name: str) -> Any:
-        try:
-            return self.as_dict()[name]
-        except KeyError:
-            raise AttributeError(name) from None
+        return (
+            self.as_dict()[name]
+            if name in Options.__dataclass_fields__
+            else super().__getattr__(name)
+        )
 
     def __setattr__(self, name: str, value: Any) -> None:
-        self._remote.call("options", **{name: value})
-
-    def as_dict(self) -> dict[str, Any]:
-        """All options and their values."""
-        return dict(self._remote.get("options"))
-
-    def reset(self) -> None:
-        """Go back to Zoho's values."""
-        self._remote.call("options/reset")
+        if name.startswith("_"):
+            object.__setattr__(self, name, value)
+        else:
+            self.change(**{name: value})
 
 
-class RemoteFault:
-    """A fault in another process; ``hits`` is asked for at every look."""
-
-    def __init__(self, remote: _Remote, number: int) -> None:
-        self._remote = remote
-        self.id = number
-
-    @property
-    def hits(self) -> int:
-        """How many calls it has met; 0 once it is cleared."""
-        rows = self._remote.get("faults")
-        return next((int(row["hits"]) for row in rows if row["id"] == self.id), 0)
-
-    def wait(self, timeout: float = 10.0, *, hits: int = 1) -> bool:
-        """Wait until calls have met the fault; see :meth:`Fault.wait`."""
-        end = time.monotonic() + timeout
-        while self.hits < hits:
-            if time.monotonic() >= end:
-                return False
-            time.sleep(0.02)
-        return True
-
-
-class _Faults:
-    def __init__(self, remote: _Remote) -> None:
-        self._remote = remote
-
-    def add(self, **given: Any) -> RemoteFault:
-        """Make calls fail; arguments as for :meth:`Faults.add`."""
-        return RemoteFault(self._remote, self._remote.call("faults", **given)["id"])
-
-    def clear(self) -> None:
-        """End all faults."""
-        self._remote.call("faults/clear")
-
-    def as_list(self) -> list[dict[str, Any]]:
-        """All faults since the last :meth:`clear`."""
-        return list(self._remote.get("faults"))
-
-
-class _Counters(CountersView):
-    def __init__(self, remote: _Remote) -> None:
-        super().__init__({})
-        self._remote = remote
-
-    def as_dict(self) -> dict[str, Any]:
-        """All counts as they are now."""
-        return dict(self._remote.get("counters"))
-
-    def reset(self) -> None:
-        """Start from zero."""
-        self._remote.call("counters/reset")
-
-
-class EmulatorControl:
+class EmulatorControl(_Remote):
     """
     The operations of :class:`ZohoEmulator`, on one that runs elsewhere.
 
@@ -170,16 +122,13 @@ class EmulatorControl:
     """
 
     def __init__(self, base_url: str, *, timeout: float = 10.0) -> None:
+        super().__init__(ZohoEmulator, base_url.rstrip("/"), timeout)
         self.control_url = base_url
-        self._remote = _Remote(base_url, timeout)
-        self.clock: _Clock = _Clock(self._remote)
-        self.options: _Options = _Options(self._remote)
-        self.faults: _Faults = _Faults(self._remote)
-        self.counters: _Counters = _Counters(self._remote)
-
-    def state(self) -> dict[str, Any]:
-        """Addresses, users, clients and logins, without token values."""
-        return dict(self._remote.get("state"))
+        where = (self._base_url, timeout)
+        self.clock: _Remote = _Remote(EmulatorClock, *where, "clock.")
+        self.options: _Options = _Options(Options, *where, "options.")
+        self.faults: _Remote = _Remote(Faults, *where, "faults.")
+        self.counters: _Remote = _Remote(Counters, *where, "counters.")
 
     @property
     def data_centers(self) -> tuple[str, ...]:
@@ -190,10 +139,10 @@ class EmulatorControl:
         """A data centre by name."""
         return DataCenterEmulator(**self.state()["data_centers"][name])
 
-    def __getattr__(self, name: str) -> DataCenterEmulator:
-        """``control.us`` is ``control["us"]``."""
-        if name.startswith("_"):
-            raise AttributeError(name)
+    def __getattr__(self, name: str) -> Any:
+        """``control.us`` is ``control["us"]``; anything else is an operation."""
+        if name in OPERATIONS or name.startswith("_"):
+            return super().__getattr__(name)
         try:
             return self[name]
         except KeyError:
@@ -216,72 +165,12 @@ class EmulatorControl:
 
     def add_user(self, email: str, **given: Any) -> User:
         """Add a person; see :meth:`ZohoEmulator.add_user`."""
-        return User(**self._remote.call("users", email=email, **given))
+        return User(**self._call("add_user", email, **given))
 
     def register_client(self, name: str = "Example application", **given: Any) -> Client:
         """Register an application; see :meth:`ZohoEmulator.register_client`."""
-        return _client(self._remote.call("clients", name=name, **_plain(given)))
-
-    def grant_code(self, user: User | str | None = None, **given: Any) -> str:
-        """Make a grant code; see :meth:`ZohoEmulator.grant_code`."""
-        return str(self._remote.call("grants", **_plain({"user": user} | given)))
-
-    def refresh_token(self, user: User | str | None = None, **given: Any) -> str:
-        """Make a refresh token; see :meth:`ZohoEmulator.refresh_token`."""
-        return str(self._remote.call("refresh_tokens", **_plain({"user": user} | given)))
-
-    def access_token(self, user: User | str | None = None, **given: Any) -> str:
-        """Make an access token; see :meth:`ZohoEmulator.access_token`."""
-        return str(self._remote.call("access_tokens", **_plain({"user": user} | given)))
-
-    def id_of(self, refresh_token: str) -> str:
-        """The id under which counters and listings know a refresh token."""
-        return str(self._remote.call("id_of", refresh_token=refresh_token))
-
-    def is_active(self, token: str) -> bool:
-        """Tell whether an access or refresh token works now."""
-        return bool(self._remote.call("is_active", token=token))
-
-    def records(self, user: User | str | None = None, **given: Any) -> dict[str, dict[str, Any]]:
-        """A copy of the CRM records that *user* sees, by id."""
-        return dict(self._remote.call("records", **_plain({"user": user} | given)))
-
-    def expire_access_tokens(self, user: User | str | None = None) -> int:
-        """Let live access tokens expire now; return how many."""
-        return int(self._remote.call("expire", **_plain({"user": user})))
-
-    def revoke(self, user: User | str | None = None, *, client: Client | str | None = None) -> int:
-        """Withdraw consent; see :meth:`ZohoEmulator.revoke`."""
-        return int(self._remote.call("revoke", **_plain({"user": user, "client": client})))
-
-    def decide_device(
-        self, user_code: str, user: User | str | None = None, *, accept: bool = True
-    ) -> None:
-        """Grant or refuse what a device asked for."""
-        self._remote.call(
-            "devices", **_plain({"user_code": user_code, "user": user, "accept": accept})
-        )
-
-    def evict(self, token: str) -> None:
-        """Invalidate one access or refresh token in silence."""
-        self._remote.call("evict", token=token)
+        return _client(self._call("register_client", name, **given))
 
 
 def _client(row: dict[str, Any]) -> Client:
-    rest = {name: value for name, value in row.items() if name != "redirect_uris"}
-    return Client(redirect_uris=tuple(row["redirect_uris"]), **rest)
-
-
-def _plain(given: dict[str, Any]) -> dict[str, Any]:
-    """Arguments ready for JSON: users and clients by name, tuples as lists."""
-    plain: dict[str, Any] = {}
-    for name, value in given.items():
-        if isinstance(value, User):
-            plain[name] = value.name
-        elif isinstance(value, Client):
-            plain[name] = value.client_id
-        elif isinstance(value, (tuple, set, frozenset)):
-            plain[name] = list(value)
-        else:
-            plain[name] = value
-    return plain
+    return Client(**row | {"redirect_uris": tuple(row["redirect_uris"])})

@@ -4,62 +4,76 @@ from __future__ import annotations
 
 import itertools
 import threading
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import Any
 
-KINDS = (
-    "status",
-    "garbage",
-    "empty",
-    "list",
-    "huge",
-    "drop",
-    "hang",
-    "slow",
-    "drip",
-    "no_access_token",
-    "refused",
-)
-ACCOUNTS_ENDPOINTS = (
-    "auth",
-    "token",
-    "revoke",
-    "user_info",
-    "server_info",
-    "introspect",
-    "openid",
-    "device_code",
-    "device_token",
-    "device",
-)
+from .http import Answer, as_json
+
+_GARBAGE = "<!doctype html><title>Zoho</title><h1>Something went wrong</h1>"
+_ANSWERS = {
+    "garbage": Answer(200, _GARBAGE, "text/html"),
+    "empty": Answer(200, ""),
+    "list": as_json([]),
+    "huge": as_json({"padding": "x" * 5 * 1024 * 1024}),
+    "no_access_token": as_json(
+        {"api_domain": "https://www.zohoapis.com", "token_type": "Bearer", "expires_in": 3600}
+    ),
+}
+KINDS = ("status", *_ANSWERS, "refused", "drop", "hang", "slow")
+ACCOUNTS_ENDPOINTS = ("auth", "token", "revoke")
 CRM_ENDPOINTS = ("users", "org", "settings", "records")
 ENDPOINTS = ("*", "accounts", "crm", *ACCOUNTS_ENDPOINTS, *CRM_ENDPOINTS)
 
 
-@dataclass(eq=False)
+@dataclass(eq=False, kw_only=True)
 class Fault:
     """
     One kind of trouble, for the calls it matches.
 
-    Attributes:
+    Args:
         id: Number within the emulator.
+        kind: One of :data:`KINDS`.
+        endpoint: One of :data:`ENDPOINTS`; ``"accounts"`` and ``"crm"`` are
+            all of a kind, ``"*"`` is everything.
+        times: How many calls meet it; None means until they are cleared.
+        after: The request takes effect and only its answer is lost or late.
+        status: HTTP status, for ``"status"``, where None means 503, and for
+            ``"refused"``, where it means 401.
+        delay: Seconds, for ``"slow"``.
+        grant_type: Only calls with this grant type; None means any.
+        data_center: Only calls to this data centre; None means any.
+        code: The CRM's, for ``"refused"``.
+
+    Attributes:
         hits: How many calls it has met.
-        cleared: Set once the fault is over; lets hanging calls go.
+        cleared: Set once the fault is over; lets calls go that wait.
+
+    Raises:
+        ValueError: There is no such endpoint or kind, or it is not of the CRM's.
     """
 
     id: int
-    endpoint: str
     kind: str
-    times: int | None
-    after: bool
-    status: int
-    delay: float
-    grant_type: str | None
-    data_center: str | None
+    endpoint: str = "token"
+    times: int | None = 1
+    after: bool = False
+    status: int | None = None
+    delay: float = 1.0
+    grant_type: str | None = None
+    data_center: str | None = None
     code: str = "INVALID_TOKEN"
-    hits: int = 0
-    cleared: threading.Event = field(default_factory=threading.Event, repr=False)
-    _hit: threading.Condition = field(default_factory=threading.Condition, repr=False)
+    hits: int = field(default=0, init=False)
+    cleared: threading.Event = field(default_factory=threading.Event, init=False, repr=False)
+    _hit: threading.Condition = field(default_factory=threading.Condition, init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        """Refuse what would never come."""
+        for name, known in (("endpoint", ENDPOINTS), ("kind", KINDS)):
+            value = getattr(self, name)
+            if value not in known:
+                raise ValueError(f"{name} is one of {', '.join(known)}, not {value!r}")
+        if self.kind == "refused" and self.endpoint not in ("crm", *CRM_ENDPOINTS):
+            raise ValueError("it is the CRM that answers refused: name an endpoint of it, or crm")
 
     def matches(self, endpoint: str, grant_type: str | None, data_center: str) -> bool:
         """Tell whether a call to *endpoint* meets this fault."""
@@ -94,10 +108,17 @@ class Fault:
         with self._hit:
             return self._hit.wait_for(lambda: self.hits >= hits, timeout)
 
+    @property
+    def answer(self) -> Answer | None:
+        """The wrong answer. None if there is none: the connection is closed."""
+        if self.kind == "status":
+            return Answer(self.status or 503, _GARBAGE, "text/html")
+        return _ANSWERS.get(self.kind)
+
     def as_dict(self) -> dict[str, Any]:
         """The fault, ready for JSON."""
-        names = "id endpoint kind times after status delay grant_type data_center code hits"
-        return {name: getattr(self, name) for name in names.split()}
+        told = [each.name for each in fields(self) if each.repr]
+        return {name: getattr(self, name) for name in told}
 
 
 class Faults:
@@ -108,61 +129,11 @@ class Faults:
         self._numbers = itertools.count(1)
         self._faults: list[Fault] = []
 
-    def add(
-        self,
-        *,
-        endpoint: str = "token",
-        kind: str,
-        times: int | None = 1,
-        after: bool = False,
-        status: int = 503,
-        delay: float = 1.0,
-        grant_type: str | None = None,
-        data_center: str | None = None,
-        code: str = "INVALID_TOKEN",
-    ) -> Fault:
-        """
-        Make calls fail.
-
-        Args:
-            endpoint: One of :data:`ENDPOINTS`; ``"accounts"`` and ``"crm"`` are
-                all of a kind, ``"*"`` is everything.
-            kind: One of :data:`KINDS`.
-            times: How many calls meet it; None means until :meth:`clear`.
-            after: The request takes effect and only its answer is lost.
-            status: HTTP status, for ``kind="status"``.
-            delay: Seconds, for ``"slow"`` before the answer, for ``"drip"``
-                between two bytes.
-            grant_type: Only calls with this grant type; None means any.
-            data_center: Only calls to this data centre; None means any.
-            code: The CRM's, for ``kind="refused"``.
-
-        Returns:
-            The fault, whose ``hits`` counts and whose ``wait`` waits.
-
-        Raises:
-            ValueError: There is no such endpoint or kind, or it is not of the CRM's.
-        """
-        for name, value, known in (("endpoint", endpoint, ENDPOINTS), ("kind", kind, KINDS)):
-            if value not in known:
-                raise ValueError(f"{name} is one of {', '.join(known)}, not {value!r}")
-        if kind == "refused" and endpoint not in ("crm", *CRM_ENDPOINTS):
-            raise ValueError("it is the CRM that answers refused: name an endpoint of it, or crm")
+    def add(self, **given: Any) -> Fault:
+        """Make calls fail; arguments as for :class:`Fault`, of which ``kind`` is needed."""
         with self._lock:
-            fault = Fault(
-                next(self._numbers),
-                endpoint,
-                kind,
-                times,
-                after,
-                status,
-                delay,
-                grant_type,
-                data_center,
-                code,
-            )
-            self._faults.append(fault)
-        return fault
+            self._faults.append(Fault(id=next(self._numbers), **given))
+            return self._faults[-1]
 
     def clear(self) -> None:
         """End all faults; calls that hang are let go, their connections closed."""

@@ -1,13 +1,10 @@
-"""Who and what the emulated accounts server knows: users, clients, codes, tokens."""
+"""Who and what the emulated Zoho knows: places, users, clients, codes, tokens."""
 
 from __future__ import annotations
 
 import secrets
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
+from typing import Any
 
 ENVIRONMENTS = ("production", "sandbox", "developer")
 DEFAULT_SCOPE = (
@@ -21,30 +18,45 @@ def new_secret() -> str:
     return f"1000.{secrets.token_hex(16)}.{secrets.token_hex(16)}"
 
 
-class OAuthError(Exception):
+@dataclass(frozen=True)
+class DataCenterEmulator:
     """
-    An error answer of the accounts server.
+    The addresses of one data centre.
 
-    Args:
-        name: Zoho's value of ``error``.
-        description: Value of ``error_description``; None means there is none.
-        status: HTTP status; None means what the options say.
-        details: More fields of the answer; None means there are none.
+    Attributes:
+        name: Such as ``"us"``.
+        accounts_url: The accounts server, without a path.
+        api_url: The production API server.
+        sandbox_url: The sandbox API server.
+        developer_url: The developer API server.
     """
 
-    def __init__(
-        self,
-        name: str,
-        description: str | None = None,
-        *,
-        status: int | None = None,
-        details: Mapping[str, str] | None = None,
-    ) -> None:
-        super().__init__(name)
-        self.name = name
-        self.description = description
-        self.status = status
-        self.details: dict[str, str] = dict(details or {})
+    name: str
+    accounts_url: str
+    api_url: str
+    sandbox_url: str
+    developer_url: str
+
+    @property
+    def auth_url(self) -> str:
+        """The authorization endpoint."""
+        return f"{self.accounts_url}/oauth/v2/auth"
+
+    @property
+    def token_url(self) -> str:
+        """The token endpoint."""
+        return f"{self.accounts_url}/oauth/v2/token"
+
+    @property
+    def revoke_url(self) -> str:
+        """The revocation endpoint that the official SDK uses."""
+        return f"{self.token_url}/revoke"
+
+    def environment_url(self, environment: str) -> str:
+        """The API server of ``"production"``, ``"sandbox"`` or ``"developer"``."""
+        return (self.api_url, self.sandbox_url, self.developer_url)[
+            ENVIRONMENTS.index(environment)
+        ]
 
 
 @dataclass(frozen=True)
@@ -70,6 +82,11 @@ class User:
         """``email:zgid``, the form the official SDK gives to users."""
         return f"{self.email}:{self.zgid}"
 
+    @property
+    def full_name(self) -> str:
+        """Both names."""
+        return f"{self.first_name} {self.last_name}"
+
 
 @dataclass(frozen=True)
 class Client:
@@ -77,40 +94,52 @@ class Client:
     A registered application.
 
     Attributes:
-        home: The data centre it was registered in.
-        secrets: Client secret by data centre; those absent don't know the client.
         public: Whether it has no secret and must use PKCE.
     """
 
     client_id: str
+    client_secret: str = field(repr=False)
     name: str
-    home: str
     redirect_uris: tuple[str, ...]
-    secrets: Mapping[str, str] = field(repr=False)
-    public: bool = False
-
-    @property
-    def client_secret(self) -> str:
-        """The secret at home."""
-        return self.secrets[self.home]
+    public: bool
 
 
-@dataclass(eq=False)
-class Grant:
-    """A grant code and what it stands for."""
+@dataclass(frozen=True)
+class Access:
+    """
+    What a user granted to a client; a code and all tokens made of it stand for the same.
 
-    code: str = field(repr=False)
+    Attributes:
+        scope: Separated by commas or spaces.
+        environment: One of :data:`ENVIRONMENTS`.
+    """
+
     user: User
     client: Client
     scope: str
     environment: str
+
+
+@dataclass(eq=False)
+class Grant:
+    """
+    A grant code.
+
+    Attributes:
+        expires_at: Epoch seconds.
+        redirect_uri: What the exchange has to name. None means nothing.
+        offline: Whether it gives a refresh token.
+        challenge: Of PKCE, as S256 makes it. None means that there is none.
+        exchanged_at: Epoch seconds. None as long as it was not used.
+    """
+
+    code: str = field(repr=False)
+    access: Access
     expires_at: float
     redirect_uri: str | None = None
     offline: bool = True
     challenge: str | None = None
-    challenge_method: str = "plain"
-    used: bool = False
-    made: RefreshToken | None = None
+    exchanged_at: float | None = None
 
 
 @dataclass(eq=False)
@@ -129,16 +158,23 @@ class RefreshToken:
 
     id: str
     value: str = field(repr=False)
-    user: User
-    client: Client
-    scope: str
-    environment: str
-    issued_at: float
+    access: Access
     previous: list[str] = field(default_factory=list, repr=False)
     status: str = "active"
     mints: list[float] = field(default_factory=list)
     blocked_until: float = 0.0
     access_tokens: list[AccessToken] = field(default_factory=list, repr=False)
+
+    def as_dict(self) -> dict[str, Any]:
+        """The login without its secrets, ready for JSON."""
+        return {
+            "id": self.id,
+            "user": self.access.user.name,
+            "client_id": self.access.client.client_id,
+            "scope": self.access.scope,
+            "environment": self.access.environment,
+            "status": self.status,
+        }
 
 
 @dataclass(eq=False)
@@ -147,51 +183,11 @@ class AccessToken:
     An access token.
 
     Attributes:
-        active: False once evicted, revoked or expired by hand.
-        refresh_token: None for client credentials.
+        active: False once evicted or revoked.
+        expires_at: Epoch seconds.
     """
 
     value: str = field(repr=False)
-    user: User
-    client: Client
-    scope: str
-    environment: str
-    issued_at: float
+    access: Access
     expires_at: float
-    refresh_token: RefreshToken | None = field(default=None, repr=False)
     active: bool = True
-
-
-def describe_user(user: User) -> dict[str, Any]:
-    """A user, ready for JSON."""
-    names = ("email", "zgid", "data_center", "zuid", "first_name", "last_name")
-    return {name: getattr(user, name) for name in names}
-
-
-def describe_client(client: Client) -> dict[str, Any]:
-    """A client with its made-up secrets, ready for JSON."""
-    return {
-        "client_id": client.client_id,
-        "name": client.name,
-        "home": client.home,
-        "redirect_uris": list(client.redirect_uris),
-        "secrets": dict(client.secrets),
-        "public": client.public,
-    }
-
-
-def describe_login(login: RefreshToken) -> dict[str, Any]:
-    """A login without its secrets, ready for JSON."""
-    return {
-        "id": login.id,
-        "user": login.user.name,
-        "client_id": login.client.client_id,
-        "scope": login.scope,
-        "environment": login.environment,
-        "status": login.status,
-        "issued_at": login.issued_at,
-        "generation": len(login.previous),
-        "access_tokens": len(login.access_tokens),
-        "mints": len(login.mints),
-        "blocked_until": login.blocked_until,
-    }

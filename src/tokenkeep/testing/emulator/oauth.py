@@ -1,203 +1,175 @@
-"""The HTTP face of an accounts server: tokens, revocation and the small lookups."""
+"""The token endpoint and revocation: codes, renewals, limits and rotation."""
 
 from __future__ import annotations
 
 import base64
-import binascii
+import hashlib
 from typing import TYPE_CHECKING, Any
-from urllib.parse import unquote_plus
 
-from starlette.responses import JSONResponse, Response
-from starlette.routing import Route
-
-from .model import OAuthError
+from .http import Answer, as_json
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
-    from starlette.requests import Request
+    from .accounts import Accounts
+    from .http import Request
+    from .model import AccessToken, Client, Grant, RefreshToken
 
-    from .model import Client
-    from .world import Site, World
-
-# What RFC 6749, section 5.2, calls Zoho's errors.
+_TOO_MANY = "You have made too many requests continuously. Please try again after some time."
+_NO_STORE = {"Cache-Control": "no-store"}
 
 
-class OAuthEndpoints:
-    """The routes of an accounts server but for the pages people see."""
+class OAuthError(Exception):
+    """
+    An error answer of the accounts server.
 
-    def __init__(self, world: World) -> None:
-        self._world = world
-        self.routes: list[Route] = [
-            Route("/oauth/v2/token", self._token, methods=["GET", "POST"]),
-            Route("/oauth/v3/device/code", self._device_code, methods=["POST"]),
-            Route("/oauth/v3/device/token", self._device_token, methods=["POST"]),
-            Route("/oauth/v2/token/revoke", self._revoke, methods=["POST"]),
-            Route("/oauth/v2/revoke/token", self._revoke_with_client, methods=["POST"]),
-            Route("/oauth/v2/introspect", self._introspect, methods=["POST"]),
-            Route("/oauth/user/info", self._user_info, methods=["GET"]),
-            Route("/oauth/v2/userinfo", self._user_info, methods=["GET"]),
-            Route("/oauth/serverinfo", self._server_info, methods=["GET"]),
-            Route("/.well-known/openid-configuration", self._openid, methods=["GET"]),
-        ]
+    Args:
+        name: Zoho's value of ``error``.
+        description: Value of ``error_description``; None means there is none.
+        status: HTTP status: 200 for most, as Zoho's.
+    """
 
-    async def _token(self, request: Request) -> Response:
-        if request.method != "POST":
-            return self.failure(OAuthError("invalid_request", status=400))
-        return await self._answer(request, self._world.tokens.answer)
+    def __init__(self, name: str, description: str | None = None, *, status: int = 200) -> None:
+        super().__init__(name)
+        self.name = name
+        self.description = description
+        self.status = status
 
-    async def _device_code(self, request: Request) -> Response:
-        page = f"{self._world.accounts_url(site_of(request).data_center)}/oauth/device"
-        return await self._answer(
-            request, lambda form, home: self._world.devices.begin(form, home, page)
-        )
 
-    async def _device_token(self, request: Request) -> Response:
-        return await self._answer(request, self._world.devices.poll)
+class TokenEndpoint:
+    """
+    Answer token requests as Zoho does, or as the options say other providers do.
 
-    async def _answer(
-        self, request: Request, handle: Callable[[dict[str, str], str], dict[str, Any]]
-    ) -> Response:
-        form = await parameters(request)
+    Args:
+        accounts: The state, changed by every answer.
+        api_url: The API address of a data centre and environment.
+    """
+
+    def __init__(self, accounts: Accounts, api_url: Callable[[str, str], str]) -> None:
+        self._accounts = accounts
+        self._api_url = api_url
+
+    def token(self, request: Request) -> Answer:
+        """Answer one request for a token."""
         try:
-            answer = handle(form, site_of(request).data_center)
+            return as_json(self._tokens(request), headers=_NO_STORE)
         except OAuthError as error:
-            return self.failure(error)
-        return JSONResponse(answer, headers={"Cache-Control": "no-store"})
+            self._accounts.counters.errors[error.name] += 1
+            body = {"error": error.name}
+            if error.description is not None:
+                body |= {"error_description": error.description, "status": "failure"}
+            return as_json(body, error.status, _NO_STORE)
 
-    async def _revoke(self, request: Request) -> Response:
-        form = await parameters(request)
-        return self._revoked(form, request, None)
-
-    async def _revoke_with_client(self, request: Request) -> Response:
-        form = await parameters(request)
-        try:
-            client = self._client(form, request)
-        except OAuthError as error:
-            return self.failure(error)
-        return self._revoked(form, request, client)
-
-    def _revoked(self, form: dict[str, str], request: Request, client: Client | None) -> Response:
-        data_center = site_of(request).data_center
-        done = self._world.accounts.revoke_value(form.get("token", ""), data_center, client)
+    def revoke(self, request: Request) -> Answer:
+        """Answer one request to revoke a token."""
+        value = request.form.get("token", "")
+        if self._accounts.revoke_value(value, request.site.data_center):
+            return as_json({"status": "success"})
         # RFC 7009, section 2.2, answers 200 for an unknown token; Zoho does not.
-        if done:
-            return JSONResponse({"status": "success"})
-        self._world.counters.add("errors", "invalid_token")
-        return JSONResponse({"status": "failure", "error": "invalid_token"}, status_code=400)
+        self._accounts.counters.errors["invalid_token"] += 1
+        return as_json({"status": "failure", "error": "invalid_token"}, 400)
 
-    async def _introspect(self, request: Request) -> Response:
-        form = await parameters(request)
-        try:
-            client = self._client(form, request)
-        except OAuthError as error:
-            return self.failure(error)
-        accounts = self._world.accounts
-        token = accounts.find_access_token(form.get("token", ""))
-        if token is None or token.client != client or not accounts.is_live(token):
-            return JSONResponse({"active": False})
-        return JSONResponse(
-            {
-                "active": True,
-                "scope": token.scope.replace(",", " "),
-                "client_id": token.client.client_id,
-                "username": token.user.email,
-                "token_type": "Bearer",
-                "exp": int(token.expires_at),
-                "iat": int(token.issued_at),
-            }
-        )
+    def _tokens(self, request: Request) -> dict[str, Any]:
+        if request.method != "POST":
+            raise OAuthError("invalid_request", status=400)
+        form = request.form
+        kinds = {"authorization_code": self._exchange, "refresh_token": self._refresh}
+        kind = form.get("grant_type", "")
+        if kind not in kinds:
+            # Zoho's documents list a bad grant type under this name.
+            raise OAuthError("invalid_client", status=200 if kind else 400)
+        client = self._accounts.clients.get(form.get("client_id", ""))
+        if client is None:
+            raise OAuthError("invalid_client")
+        if not client.public and form.get("client_secret") != client.client_secret:
+            raise OAuthError("invalid_client_secret")
+        return kinds[kind](form, client, request.site.data_center)
 
-    async def _user_info(self, request: Request) -> Response:
-        _, _, value = request.headers.get("authorization", "").partition(" ")
-        accounts = self._world.accounts
-        token = accounts.find_access_token(value)
-        if token is None or not accounts.is_live(token):
-            self._world.counters.add("errors", "INVALID_OAUTHTOKEN")
-            return JSONResponse(
-                {"response": "error", "cause": "INVALID_OAUTHTOKEN"}, status_code=401
+    def _exchange(
+        self, form: Mapping[str, str], client: Client, data_center: str
+    ) -> dict[str, Any]:
+        accounts = self._accounts
+        grant, now = accounts.grants.get(form.get("code", "")), accounts.clock.now()
+        if grant is not None and grant.access.user.data_center != data_center:
+            raise OAuthError("invalid_client")
+        if grant is None or grant.access.client != client:
+            raise OAuthError("invalid_code")
+        if grant.exchanged_at is not None or now >= grant.expires_at:
+            raise OAuthError("invalid_code")
+        if grant.redirect_uri is not None and form.get("redirect_uri") != grant.redirect_uri:
+            raise OAuthError("invalid_redirect_uri")
+        if not _verifies(grant, form.get("code_verifier", "")):
+            raise OAuthError("invalid_code")
+        login = None
+        if grant.offline:
+            most, since = (
+                accounts.options.logins_per_window,
+                now - accounts.options.throttle_window,
             )
-        scopes = token.scope.lower().replace(",", " ").split()
-        if "aaaserver.profile.read" not in scopes:
-            self._world.counters.add("errors", "INVALID_OAUTHSCOPE")
-            return JSONResponse(
-                {"response": "error", "cause": "INVALID_OAUTHSCOPE"}, status_code=401
-            )
-        user = token.user
-        return JSONResponse(
-            {
-                "First_Name": user.first_name,
-                "Last_Name": user.last_name,
-                "Email": user.email,
-                "Display_Name": f"{user.first_name} {user.last_name}",
-                "ZUID": int(user.zuid),
-            }
-        )
+            if most is not None and accounts.logins_since(since, grant.access) >= most:
+                raise _throttled()
+            login = accounts.make_refresh_token(grant.access)
+            login.mints.append(now)
+            accounts.counters.mints[login.id] += 1
+        grant.exchanged_at = now
+        token = accounts.make_access_token(grant.access, login)
+        return self._success(token, login.value if login else None)
 
-    async def _server_info(self, _request: Request) -> Response:
-        world = self._world
-        locations = {name: world.accounts_url(name) for name in world.registry.data_centers}
-        return JSONResponse({"result": "success", "locations": locations})
+    def _refresh(
+        self, form: Mapping[str, str], client: Client, data_center: str
+    ) -> dict[str, Any]:
+        accounts, rotation = self._accounts, self._accounts.options.rotation
+        value = form.get("refresh_token", "")
+        login = accounts.refresh_tokens.get(value)
+        if login is None or login.access.user.data_center != data_center:
+            raise OAuthError("invalid_code")
+        if login.access.client != client or login.status != "active":
+            raise OAuthError("invalid_code")
+        in_grace = rotation == "rotate_grace" and login.previous[-1:] == [value]
+        if value != login.value and not in_grace:
+            if rotation == "rotate_reuse_kills":
+                accounts.end(login)
+            raise OAuthError("invalid_code")
+        self._limit_mints(login)
+        if rotation != "none" and not in_grace:
+            accounts.rotate(login)
+        token = accounts.make_access_token(login.access, login)
+        accounts.counters.mints[login.id] += 1
+        return self._success(token, None if rotation == "none" else login.value)
 
-    async def _openid(self, request: Request) -> Response:
-        base = self._world.accounts_url(site_of(request).data_center)
-        return JSONResponse(
-            {
-                "issuer": base,
-                "authorization_endpoint": f"{base}/oauth/v2/auth",
-                "token_endpoint": f"{base}/oauth/v2/token",
-                "revocation_endpoint": f"{base}/oauth/v2/token/revoke",
-                "introspection_endpoint": f"{base}/oauth/v2/introspect",
-                "userinfo_endpoint": f"{base}/oauth/v2/userinfo",
-                "device_authorization_endpoint": f"{base}/oauth/v3/device/code",
-                "dc_info": f"{base}/oauth/serverinfo",
-                "response_types_supported": ["code"],
-                "grant_types_supported": [
-                    "authorization_code",
-                    "refresh_token",
-                    "client_credentials",
-                ],
-                "token_endpoint_auth_methods_supported": [
-                    "client_secret_basic",
-                    "client_secret_post",
-                ],
-                "code_challenge_methods_supported": ["plain", "S256"],
-            }
-        )
+    def _limit_mints(self, login: RefreshToken) -> None:
+        """Count a mint, or raise the throttle answer."""
+        options, now = self._accounts.options, self._accounts.clock.now()
+        most, window = options.mints_per_window, options.throttle_window
+        if most is not None:
+            if now < login.blocked_until:
+                raise _throttled()
+            if login.mints and now - login.mints[0] >= window:
+                login.mints = []
+            if len(login.mints) >= most:
+                login.blocked_until = (login.mints[0] if login.mints else now) + window
+                raise _throttled()
+        login.mints.append(now)
 
-    def _client(self, form: dict[str, str], request: Request) -> Client:
-        return self._world.registry.authenticate(
-            form.get("client_id", ""), form.get("client_secret"), site_of(request).data_center
-        )
-
-    def failure(self, error: OAuthError) -> Response:
-        """Answer an error; those without a status of their own have 200, as Zoho's."""
-        self._world.counters.add("errors", error.name)
-        body: dict[str, Any] = {"error": error.name, **error.details}
-        if error.description is not None:
-            body |= {"error_description": error.description, "status": "failure"}
-        headers = {"Cache-Control": "no-store"}
-        return JSONResponse(body, status_code=error.status or 200, headers=headers)
+    def _success(self, token: AccessToken, refresh_token: str | None) -> dict[str, Any]:
+        access, options = token.access, self._accounts.options
+        production = options.api_domain == "production"
+        environment = "production" if production else access.environment
+        return {
+            "access_token": token.value,
+            **({"refresh_token": refresh_token} if refresh_token else {}),
+            "scope": " ".join(access.scope.replace(",", " ").split()),
+            "api_domain": self._api_url(access.user.data_center, environment),
+            "token_type": "Bearer",
+            "expires_in": options.access_token_life,
+        }
 
 
-def site_of(request: Request) -> Site:
-    """Which server a request came in at."""
-    site: Site = request.scope["site"]
-    return site
+def _throttled() -> OAuthError:
+    return OAuthError("Access Denied", _TOO_MANY, status=400)
 
 
-async def parameters(request: Request) -> dict[str, str]:
-    """The parameters of a request: its query, its form and HTTP Basic, the later winning."""
-    found = dict(request.query_params)
-    form = await request.form()
-    found.update({name: value for name, value in form.items() if isinstance(value, str)})
-    scheme, _, encoded = request.headers.get("authorization", "").partition(" ")
-    if scheme.lower() == "basic":
-        try:
-            pair = base64.b64decode(encoded, validate=True).decode()
-        except (binascii.Error, UnicodeDecodeError):
-            return found
-        # RFC 6749, section 2.3.1: both halves are form-encoded first.
-        client_id, _, secret = pair.partition(":")
-        found |= {"client_id": unquote_plus(client_id), "client_secret": unquote_plus(secret)}
-    return found
+def _verifies(grant: Grant, verifier: str) -> bool:
+    """Check a PKCE code verifier (RFC 7636, section 4.6)."""
+    digest = base64.urlsafe_b64encode(hashlib.sha256(verifier.encode()).digest())
+    return grant.challenge in (None, digest.rstrip(b"=").decode())

@@ -1,175 +1,184 @@
-"""uvicorn in a background thread, on several ports, that starts and stops at once."""
+"""HTTP on several ports, in threads that start and stop at once; and what faults do to it."""
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
 import os
+import selectors
 import socket
 import threading
-import weakref
+import time
+from contextlib import suppress
+from dataclasses import replace
+from http.server import BaseHTTPRequestHandler
 from typing import TYPE_CHECKING
+from urllib.parse import parse_qsl, urlsplit
 
-import uvicorn
-from starlette.routing import Router
-from uvicorn.config import LOGGING_CONFIG
-from uvicorn.protocols.http.h11_impl import H11Protocol
-
-from .consent import ConsentPages
-from .control_api import ControlApi
-from .crm_api import CrmApi
-from .gate import Gate
-from .oauth import OAuthEndpoints
-from .world import HOST
+from .http import Answer, Request
 
 if TYPE_CHECKING:
-    from starlette.types import Scope
+    from collections.abc import Callable
 
-    from .operations import Operations
-    from .world import World
+    from .faults import Fault
+    from .http import Site
 
+HOST = "127.0.0.1"
 _BACKLOG = 1024
-_running: weakref.WeakSet[BackgroundServer] = weakref.WeakSet()
+_TICK = 0.02
 
 
 class BackgroundServer:
     """
-    Serve a world until :meth:`stop`.
+    Serve until :meth:`stop`.
 
     Args:
-        world: What to serve; its ports are chosen here.
-        emulator: What the control API operates.
-        port: The first port, the rest follow; None means the ones it had
-            before, or any free ones.
-        log_level: uvicorn's, such as ``"info"``; None means silence.
+        ports: The port of each server; 0 means any free one, which is noted here.
+        take: Counts a request and tells which fault it meets.
+        answer: Answers a request.
 
     Raises:
         OSError: A port is taken.
     """
 
     def __init__(
-        self, world: World, emulator: Operations, *, port: int | None, log_level: str | None
+        self,
+        ports: dict[Site, int],
+        take: Callable[[Request], Fault | None],
+        answer: Callable[[Request], Answer],
     ) -> None:
-        sockets = self._sockets = _listen(world, port)
-        oauth = OAuthEndpoints(world)
-        accounts = [*oauth.routes, *ConsentPages(world).routes, *ControlApi(emulator).routes]
-        gate = Gate(world, Router(accounts), Router(CrmApi(world).routes), self._hang_up)
-        config = uvicorn.Config(
-            gate,
-            http="h11",
-            ws="none",
-            loop="asyncio",
-            lifespan="off",
-            log_config=None if log_level is None else LOGGING_CONFIG,
-            log_level=log_level,
-            access_log=log_level is not None,
-            timeout_keep_alive=30,
-            backlog=_BACKLOG,
-        )
-        self._server = _Server(config)
-        self._thread = threading.Thread(
-            target=self._run, args=(sockets,), name="zoho-emulator", daemon=True
-        )
+        self.take = take
+        self.answer = answer
+        self.stopped = threading.Event()
+        self.sites: dict[int, Site] = {}
+        self._pid = os.getpid()
+        self._listeners: list[socket.socket] = []
+        self._connections: dict[threading.Thread, socket.socket] = {}
+        self._leave, self._left = socket.socketpair()
+        try:
+            for site, port in ports.items():
+                listener = socket.create_server((HOST, port), backlog=_BACKLOG)
+                self._listeners.append(listener)
+                ports[site] = listener.getsockname()[1]
+                self.sites[ports[site]] = site
+        except OSError:
+            self._close()
+            raise
+        self._thread = threading.Thread(target=self._accept, name="zoho-emulator", daemon=True)
         self._thread.start()
-        self._server.ready.wait()
-        _running.add(self)
 
     def stop(self) -> None:
-        """Close all ports and connections; idle clients see them reset."""
-        _running.discard(self)
-        self._server.leave()
+        """Close all ports and connections: a provider that is down finishes no answer."""
+        # In a forked child these are the parent's.
+        if os.getpid() != self._pid:
+            return
+        self.stopped.set()
+        self._leave.send(b".")
         self._thread.join()
+        for thread, connection in list(self._connections.items()):
+            end(connection)
+            thread.join()
+        self._close()
 
-    def close_copies(self) -> None:
-        """Close what a fork has copied, in the child."""
-        for each in self._sockets:
+    def _close(self) -> None:
+        for each in (*self._listeners, self._leave, self._left):
+            end(each)
             each.close()
-        for connection in list(self._server.server_state.connections):
-            copy = connection.transport.get_extra_info("socket")
-            if copy is not None:
-                # asyncio shows its socket without a way to close it.
-                copy._sock.close()  # noqa: SLF001
 
-    def _run(self, sockets: list[socket.socket]) -> None:
-        try:
-            asyncio.run(self._server.serve(sockets))
-        finally:
-            # A start that failed must not leave its caller waiting.
-            self._server.ready.set()
+    def _accept(self) -> None:
+        with selectors.DefaultSelector() as selector:
+            for each in (*self._listeners, self._left):
+                selector.register(each, selectors.EVENT_READ)
+            while not self.stopped.is_set():
+                for key, _ in selector.select():
+                    if key.fileobj is not self._left:
+                        connection, address = key.fileobj.accept()  # type: ignore[union-attr]
+                        self._serve(connection, address)
 
-    def _hang_up(self, scope: Scope) -> None:
-        for connection in list(self._server.server_state.connections):
-            # Only HTTP/1.1 is configured; uvicorn's type names all its protocols.
-            if isinstance(connection, H11Protocol) and (
-                (connection.client, connection.server) == (scope["client"], scope["server"])
-            ):
-                connection.transport.abort()
+    def _serve(self, connection: socket.socket, address: tuple[str, int]) -> None:
+        def serve() -> None:
+            try:
+                # A client that went away, or the end of the emulator, is no error of this thread.
+                with connection, suppress(OSError, ValueError):
+                    _Handler(connection, address, self)  # type: ignore[arg-type]
+                    end(connection)
+            finally:
+                del self._connections[threading.current_thread()]
 
-
-class _Server(uvicorn.Server):
-    """uvicorn without its waits: it is told to leave, and leaves."""
-
-    def __init__(self, config: uvicorn.Config) -> None:
-        super().__init__(config)
-        self.ready = threading.Event()
-        self._leave = asyncio.Event()
-        self._loop: asyncio.AbstractEventLoop | None = None
-
-    def leave(self) -> None:
-        """Make the server stop; callable from any thread."""
-        if self._loop is not None:
-            with contextlib.suppress(RuntimeError):  # the loop has ended by itself
-                self._loop.call_soon_threadsafe(self._leave.set)
-
-    async def main_loop(self) -> None:
-        """Run until told to leave."""
-        self._loop = asyncio.get_running_loop()
-        counter = 0
-        await self.on_tick(counter)
-        self.ready.set()
-        while not self._leave.is_set():
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._leave.wait(), 0.1)
-            counter += 1
-            await self.on_tick(counter)
-
-    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        """Close everything now: a provider that is down does not finish its answers."""
-        for server in self.servers:
-            server.close()
-        for each in sockets or []:
-            each.close()
-        for connection in list(self.server_state.connections):
-            connection.transport.abort()
-        tasks = list(self.server_state.tasks)
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        thread = threading.Thread(target=serve, name="zoho-emulator-call", daemon=True)
+        self._connections[thread] = connection
+        thread.start()
 
 
-def _listen(world: World, port: int | None) -> list[socket.socket]:
-    """Open one socket for each site, and note its port."""
-    sockets: list[socket.socket] = []
-    try:
-        for number, site in enumerate(world.sites):
-            wanted = world.ports.get(site, 0) if port is None else port + number
-            listener = socket.create_server((HOST, wanted), backlog=_BACKLOG)
-            sockets.append(listener)
-            world.ports[site] = listener.getsockname()[1]
-    except OSError:
-        for each in sockets:
-            each.close()
-        raise
-    return sockets
+class _Handler(BaseHTTPRequestHandler):
+    """One connection."""
+
+    protocol_version = "HTTP/1.1"
+    timeout = 60
+    """How long a connection may be idle, in seconds."""
+
+    disable_nagle_algorithm = True
+    wbufsize = -1
+    """Headers and content leave together."""
+
+    server: BackgroundServer  # type: ignore[assignment]
+
+    def do_GET(self) -> None:
+        """Answer a request of any method, or make it fail."""
+        url = urlsplit(self.path)
+        request = Request(
+            self.command,
+            url.path,
+            dict(parse_qsl(url.query, keep_blank_values=True)),
+            self.headers,
+            self.rfile.read(int(self.headers.get("Content-Length", 0))),
+            self.server.sites[self.connection.getsockname()[1]],
+        )
+        fault = self.server.take(request)
+        answer = self.server.answer(request) if fault is None else self._met(fault, request)
+        if answer is None:
+            self.close_connection = True
+            return
+        content = answer.body.encode()
+        self.send_response(answer.status)
+        if answer.status != 204:  # noqa: PLR2004 - which has no content
+            self.send_header("Content-Type", answer.content_type)
+            self.send_header("Content-Length", str(len(content)))
+        for name, value in answer.headers.items():
+            self.send_header(name, value)
+        self.end_headers()
+        self.wfile.write(content)
+
+    do_POST = do_PUT = do_DELETE = do_GET  # noqa: N815 - as the base has them
+
+    def log_message(self, *_: object) -> None:
+        """Say nothing."""
+
+    def _met(self, fault: Fault, request: Request) -> Answer | None:
+        """Answer a request that meets a fault. None if the connection is to be closed."""
+        answer = self.server.answer
+        if fault.kind == "refused":
+            return answer(replace(request, refused=(fault.status or 401, fault.code)))
+        if fault.kind == "slow":
+            late = answer(request) if fault.after else None
+            end = time.monotonic() + fault.delay
+            while time.monotonic() < end and not fault.cleared.wait(_TICK):
+                if self.server.stopped.is_set():
+                    return None
+            return late or answer(request)
+        if fault.after:
+            answer(request)
+        if fault.kind == "hang":
+            while not fault.cleared.wait(_TICK) and not self._is_left_alone():
+                pass
+        return fault.answer
+
+    def _is_left_alone(self) -> bool:
+        """Tell whether the client has given up, or the emulator has ended."""
+        with selectors.DefaultSelector() as selector:
+            selector.register(self.connection, selectors.EVENT_READ)
+            return bool(selector.select(0)) and not self.connection.recv(1, socket.MSG_PEEK)
 
 
-def _after_fork_in_child() -> None:
-    for each in list(_running):
-        each.close_copies()
-    _running.clear()
-
-
-# A forked child would keep ports and connections open that its parent closes:
-# clients would wait instead of seeing a provider that is down.
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_after_fork_in_child)
+def end(connection: socket.socket) -> None:
+    """End a connection for all processes: closing it would leave it to copies of forks."""
+    with suppress(OSError):
+        connection.shutdown(socket.SHUT_RDWR)
