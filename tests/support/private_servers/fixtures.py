@@ -14,19 +14,19 @@ from .skipped import started
 @pytest.fixture(scope="session")
 def mariadb():
     """A MariaDB server."""
-    yield from started(MariaDB)
+    yield from started(lambda: MariaDB(durable=False))
 
 
 @pytest.fixture(scope="session")
 def postgres():
     """A PostgreSQL server."""
-    yield from started(Postgres)
+    yield from started(lambda: Postgres(durable=False))
 
 
 @pytest.fixture(scope="session")
 def redis_server():
     """A Redis server."""
-    yield from started(Redis)
+    yield from started(lambda: Redis(durable=False))
 
 
 @pytest.fixture(scope="session")
