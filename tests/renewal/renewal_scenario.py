@@ -175,6 +175,10 @@ class ScriptedStore:
     def __getattr__(self, name):
         return getattr(self.vault, name)
 
+    def goes_down(self):
+        """Answer nobody from now on."""
+        self.down = True
+
     def swap(self, token):
         point = self._point(token)
         if self.before[point]:

@@ -87,7 +87,7 @@ def test_saved_by_somebody_else_meanwhile(rotating, name, value, unsaved):
                             "extra": {"x": 1}}  # fmt: skip
     world.provider.during.append(lambda: world.write(**{name: value}))
     if unsaved:
-        world.here.store.before["save"].append(lambda: setattr(world.here.store, "down", True))
+        world.here.store.before["save"].append(world.here.store.goes_down)
 
     world.here.keeper.get(id=world.id, client_secret="the caller's")
     world.here.store.down = False

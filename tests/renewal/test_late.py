@@ -270,7 +270,7 @@ def test_save_without_a_refresh_token(killing, grant):
 
 def test_replayed_over_a_save(killing):
     """Invariant 4: an answer in the journal is still the only one, whatever was saved since."""
-    killing.here.store.before["save"].append(lambda: setattr(killing.here.store, "down", True))
+    killing.here.store.before["save"].append(killing.here.store.goes_down)
     assert killing.get().access_token == "access-2"
     killing.here.store.down = False
     save(killing)

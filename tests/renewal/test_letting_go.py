@@ -286,44 +286,23 @@ def test_close_forgets_what_a_six_method_store_is_renewed_with(world):
 REFUSED = "access-1"
 
 
-def gone(world):
-    world.there.keeper.delete(world.id)
-
-
-def dead(world):
-    world.provider.dead.add("login-1")
-
-
-def down(world):
-    world.down()
-
-
 def unreadable(world):
     world.provider.rotates = True
     world.provider.profile = World(rotates=True).provider.profile
     world.provider.odd = 1
 
 
-def throttled(world):
-    world.provider.trouble.append(CoolingDown("Too many requests"))
+FAILS = {
+    "gone": (lambda world: world.there.keeper.delete(world.id), TokenNotFound),
+    "dead": (lambda world: world.provider.dead.add("login-1"), LoginNeeded),
+    "down": (lambda world: world.down(), ProviderUnavailable),
+    "unreadable": (unreadable, ProviderUnavailable),
+    "throttled": (lambda world: world.provider.trouble.append(CoolingDown("Slow")), CoolingDown),
+    "no store": (lambda world: world.here.store.goes_down(), StoreUnavailable),
+}
 
 
-def no_store(world):
-    world.here.store.down = True
-
-
-@pytest.mark.parametrize(
-    ("step", "error"),
-    [
-        (gone, TokenNotFound),
-        (dead, LoginNeeded),
-        (down, ProviderUnavailable),
-        (unreadable, ProviderUnavailable),
-        (throttled, CoolingDown),
-        (no_store, StoreUnavailable),
-    ],
-    ids=lambda each: each.__name__,
-)
+@pytest.mark.parametrize(("step", "error"), FAILS.values(), ids=FAILS)
 def test_what_was_refused_is_in_no_frame(world, step, error):
     """Neither what the API refused nor what the provider answered is in a local variable."""
     step(world)

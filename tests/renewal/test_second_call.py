@@ -197,41 +197,23 @@ def test_outage(limited):
     assert limited.get().access_token == "access-2"
 
 
-def a_login(world):
-    world.login("login-2", "access-of-login-2", left=3600)
-
-
-def a_revocation(world):
-    world.there.keeper.revoke(world.id)
-
-
-def a_stranger_s_write(world):
-    world.write(scope="all")
-
-
-def a_write_of_unknown_outcome(world):
-    world.here.store.unknown.append("claim")
-
-
-def a_pause(world):
-    world.here.store.after["claim"].append(lambda: world.clock.advance(15.0))
-
-
-def a_take_over(world):
-    world.claim()
-
-
 LOST = {
-    a_login: None,
-    a_revocation: TokenRevoked,
-    a_stranger_s_write: ProviderUnavailable,
-    a_write_of_unknown_outcome: ProviderUnavailable,
-    a_pause: ProviderUnavailable,
-    a_take_over: ProviderUnavailable,
+    "a login": (lambda world: world.login("login-2", "access-of-login-2", left=3600), None),
+    "a revocation": (lambda world: world.there.keeper.revoke(world.id), TokenRevoked),
+    "a stranger's write": (lambda world: world.write(scope="all"), ProviderUnavailable),
+    "a write of unknown outcome": (
+        lambda world: world.here.store.unknown.append("claim"),
+        ProviderUnavailable,
+    ),
+    "a pause": (
+        lambda world: world.here.store.after["claim"].append(lambda: world.clock.advance(15.0)),
+        ProviderUnavailable,
+    ),
+    "a take-over": (lambda world: world.claim(), ProviderUnavailable),
 }
 
 
-@pytest.mark.parametrize(("step", "error"), LOST.items(), ids=lambda x: getattr(x, "__name__", ""))
+@pytest.mark.parametrize(("step", "error"), LOST.values(), ids=LOST)
 def test_lost_race(rotating, step, error):
     """Whoever writes the row before the second call is counted, or holds it up, ends it."""
     rotating.provider.before.append(lambda: step(rotating))

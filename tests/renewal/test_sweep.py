@@ -16,7 +16,7 @@ from tokenkeep.records import record_id
 def unsaved(world, token_id):
     """Leave an answer in the journal, as a store that could not be written does."""
     store = world.here.store
-    store.before["save"].append(lambda: setattr(store, "down", True))
+    store.before["save"].append(store.goes_down)
     token = world.here.keeper.get(id=token_id)
     store.down = False
     return token
