@@ -1,11 +1,9 @@
-"""Each backend that comes with tokenkeep, and the one in docs/stores.md, keeps every promise."""
+"""Each backend that comes with tokenkeep keeps every promise."""
 
 from __future__ import annotations
 
-import re
 import secrets
 from functools import partial
-from pathlib import Path
 
 import pytest
 
@@ -145,13 +143,3 @@ class TestSecretsManager(SharedBackendContract):
         mine.write(again(record(), last_used_at=3.0), replaces=record().version)
 
         assert mine.read(record().id) == again(record(), last_used_at=2.0)
-
-
-class TestExampleOfTheDocs(BackendContract):
-    @pytest.fixture
-    def open_backend(self):
-        page = (Path(__file__).parents[2] / "docs" / "stores.md").read_text()
-        names = {}
-        exec(re.search(r"```python\n([^`]*class DictBackend.*?)```", page, re.DOTALL)[1], names)
-        backend = names["DictBackend"]()
-        return lambda: backend

@@ -209,6 +209,10 @@ def in_time(
     return called
 
 
+_GIVEN_UP = {"MaxAttemptsReached", "RetryQuotaReached"}
+"""What boto3 notes beside the last answer that it would have asked for again."""
+
+
 class Call:
     """
     A call of a store's method: its requests, and the time they have left together.
@@ -264,7 +268,11 @@ class Call:
         if self._left() <= 0:
             raise self.too_slow()
         try:
-            return getattr(self._store.client(once=once), operation)(**given)
+            answer = getattr(self._store.client(once=once), operation)(**given)
+            # An answer that was cut off comes as an empty one, once boto3 tries no more.
+            if _GIVEN_UP.isdisjoint(answer["ResponseMetadata"]):
+                return answer
+            raise self.unavailable(f"{self._store.endpoint} did not answer to the end")
         except ClientError as exc:
             code = exc.response["Error"].get("Code", "")
             reasons: Any = exc.response.get("CancellationReasons", ())
