@@ -24,8 +24,9 @@ def test_background_jobs(tmp_path):
     """Where the shell has made the whole run ignore Ctrl-C, what tests start still heeds it."""
     (tmp_path / "test_interrupted.py").write_text(INTERRUPTED)
     (tmp_path / "pytest.ini").touch()
-    command = [sys.executable, "-m", "pytest", "-p", "children", "--numprocesses", "1"]
-    environ = {**os.environ, "PYTHONPATH": str(SUPPORT)}
+    command = [sys.executable, "-m", "pytest", "-p", "children", "-p", "xdist", "-n", "1"]
+    alone = {"PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1", "PYTHONPATH": str(SUPPORT)}
+    environ = os.environ | alone
 
     ended = subprocess.run(
         ["sh", "-c", "trap '' INT; exec \"$@\"", "sh", *command],

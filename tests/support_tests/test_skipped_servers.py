@@ -42,9 +42,14 @@ def run(tmp_path):
 
     def run(*arguments, ci=""):
         return subprocess.run(
-            [sys.executable, "-m", "pytest", "-ra", "-p", "no:cacheprovider", *arguments],
+            [sys.executable, "-m", "pytest", "-ra", "-p", "xdist", *arguments],
             cwd=tmp_path,
-            env={**os.environ, "CI": ci, "PYTHONPATH": os.pathsep.join([str(SUPPORT), *sys.path])},
+            env={
+                **os.environ,
+                "CI": ci,
+                "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1",
+                "PYTHONPATH": os.pathsep.join([str(SUPPORT), *sys.path]),
+            },
             capture_output=True,
             text=True,
             check=False,
