@@ -1,4 +1,8 @@
-"""The private servers as fixtures: one each per run, or per worker of xdist, when asked for."""
+"""
+The private servers as fixtures: one each per run, or per worker of xdist, when asked for.
+
+They don't wait for the disk: our tests kill servers, not machines.
+"""
 
 from __future__ import annotations
 
