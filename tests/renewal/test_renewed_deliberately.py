@@ -71,24 +71,20 @@ def test_rejected_again(world):
     assert world.stored.history[-1].count == 3
 
 
-def test_revoked_is_never_asked(world):
-    """What was revoked here stays so."""
-    world.here.keeper.revoke(world.id)
+@pytest.mark.parametrize(
+    ("changes", "error"),
+    [
+        ({"status": Status.REVOKED}, TokenRevoked),
+        ({"status": Status.LOGIN_NEEDED, "refresh_token": None}, LoginNeeded),
+    ],
+    ids=["revoked here", "nothing to ask with"],
+)
+def test_is_never_asked(world, changes, error):
+    """What was revoked here stays so; without a refresh token there is nothing to ask with."""
+    world.write(**changes)
 
-    with pytest.raises(TokenRevoked):
+    with pytest.raises(error):
         world.here.keeper.renew(world.id)
-
-    assert world.provider.sent == []
-
-
-def test_without_a_refresh_token(world):
-    """There is nothing to ask with."""
-    saved = world.vault.save_token(
-        Token(user="bob@example.com:1", access_token="a", status=Status.LOGIN_NEEDED)
-    )
-
-    with pytest.raises(LoginNeeded):
-        world.here.keeper.renew(saved.id)
 
     assert world.provider.sent == []
 
@@ -108,18 +104,12 @@ def test_provider_down(world):
     assert len(world.provider.sent) == 4
 
 
-def down(world):
-    world.down()
-
-
-def refused(world):
-    world.provider.trouble.append(ProviderRefused("It refuses", error="invalid_client"))
-
-
-@pytest.mark.parametrize("fail", [down, refused])
-def test_while_it_is_left_alone(world, fail):
+@pytest.mark.parametrize(
+    "error", [ProviderUnavailable("It is down"), ProviderRefused("No", error="invalid_client")]
+)
+def test_while_it_is_left_alone(world, error):
     """After a fault, or once the client was corrected there, it need not be waited for."""
-    fail(world)
+    world.provider.trouble += [error] * (2 if isinstance(error, ProviderUnavailable) else 1)
     with pytest.raises(RenewalError):
         world.get()
     sent = len(world.provider.sent)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 
 import pytest
-from renewal_scenario import World
+from renewal_scenario import World, failing
 
 from tokenkeep import (
     ConfigurationError,
@@ -231,12 +231,7 @@ def test_lost_race(rotating, step, error):
 def test_revocations_are_not_repeated(world):
     """What the provider has not confirmed is a sweep's business."""
     calls = []
-
-    def revoke(token):
-        calls.append(token)
-        raise DOWN
-
-    world.provider.revoke = revoke
+    world.provider.revoke = lambda token: (calls.append(token), failing(DOWN)())
 
     world.here.keeper.revoke(world.id)
 
