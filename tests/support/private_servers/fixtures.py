@@ -1,7 +1,8 @@
 """
 The private servers as fixtures: one each per run, or per worker of xdist, when asked for.
 
-They don't wait for the disk: our tests kill servers, not machines.
+The databases don't wait for the disk: our tests kill servers, not machines. Redis does: the doctor
+looks at that.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ def postgres():
 @pytest.fixture(scope="session")
 def redis_server():
     """A Redis server."""
-    yield from started(lambda: Redis(durable=False))
+    yield from started(Redis)
 
 
 @pytest.fixture(scope="session")
