@@ -26,7 +26,7 @@ from common import (
 from tokenkeep import Token, Vault, open_store, records
 from tokenkeep.backends import open_backend
 from tokenkeep.backends.rows import COLUMNS, to_row
-from tokenkeep.backends.sql_schema import column_name
+from tokenkeep.backends.sql_tables import column_name
 from tokenkeep.integrations.zoho_sdk import SDKStore, theirs
 
 if TYPE_CHECKING:

@@ -87,36 +87,25 @@ class Rows:
                 hint="Restore it from a backup, or delete it and log in again",
             ) from None
 
-    def look(self, marks: Iterable[Mark]) -> list[Kept]:
-        """
-        Return what has at least one of these marks, before something is inserted.
-
-        Raises:
-            StoreTampered: A record was changed outside tokenkeep.
-            StoreUnavailable: The store's header is gone, or another store's: its
-                table or file was replaced, and nobody would find what is written.
-        """
-        found = self.backend.find([("id", HEADER), *marks])
-        self.header.expect(next((record for record in found if record.id == HEADER), None))
-        return self._checked([record for record in found if record.id != HEADER], list(marks))
-
     def read(self, record_id: str) -> Kept | None:
         """Return what is kept under an id. None if nothing is."""
         record = self.backend.read(record_id)
         return None if record is None or record.kind == records.HEADER else self._opened(record)
 
-    def find(self, marks: Iterable[Mark]) -> list[Kept]:
+    def find(self, marks: Iterable[Mark], *, inserts: bool = False) -> list[Kept]:
         """
         Return what has at least one of these marks, each checked to have it under its seal.
 
         Raises:
             StoreTampered: A record was changed outside tokenkeep.
+            StoreUnavailable: What comes next *inserts*, and the store's header is gone, or another
+                store's: its table or file was replaced, and nobody would find what is written.
         """
         asked = list(dict.fromkeys(marks))
-        return self._checked(self.backend.find(asked), asked)
-
-    def _checked(self, found: list[Record], asked: list[Mark]) -> list[Kept]:
-        opened = [self._opened(record) for record in found]
+        found = self.backend.find([("id", HEADER), *asked] if inserts else asked)
+        if inserts:
+            self.header.expect(next((record for record in found if record.id == HEADER), None))
+        opened = [self._opened(record) for record in found if record.id != HEADER]
         for kept in opened:
             if not any(self.has(kept, mark) for mark in asked):
                 raise StoreTampered(
@@ -171,9 +160,11 @@ class Rows:
         """Tell whether a record can have another owner: its id may be made of the one it has."""
         return self.backend.id_for(owner) in (None, record_id)
 
-    def put(self, kept: _Kept, *, replaces: str | None) -> _Kept:
+    def put(self, kept: _Kept, *, replaces: str | None, note: bool = False) -> _Kept:
         """
         Write something whole, with another version, if *replaces* is stored now. None inserts.
+
+        With *note* it is kept in memory for the next save.
 
         Raises:
             StoreConflict: Somebody else wrote first; the id or owner is taken.
@@ -184,13 +175,11 @@ class Rows:
         written = kept.but(version=new) if isinstance(kept, Token) else replace(kept, version=new)
         record = records.seal(written, self.header.keys, self._tenant_of)
         # A context manager would cost as much as sealing does.
-        token_id = records.token_id(record.id)
-        self._cache.wrote(token_id)
         try:
             self.backend.write(record, replaces=replaces)
         finally:
-            self._cache.wrote(token_id)
-        if isinstance(written, Token):
+            self._cache.wrote(records.token_id(record.id))
+        if note and isinstance(written, Token):
             self._cache.note(written)
         return cast("_Kept", written)
 
@@ -201,12 +190,10 @@ class Rows:
         Raises:
             StoreConflict: Another version than *replaces* is stored.
         """
-        token_id = records.token_id(record_id)
-        self._cache.wrote(token_id)
         try:
             return self.backend.delete(record_id, replaces=replaces)
         finally:
-            self._cache.wrote(token_id)
+            self._cache.wrote(records.token_id(record_id))
 
     def has(self, kept: Kept, mark: Mark) -> bool:
         """Tell whether something has a mark, by what is under its seal."""

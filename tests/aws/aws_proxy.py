@@ -13,6 +13,7 @@ from urllib.parse import quote, urlsplit, urlunsplit
 COMING = "the request is lost on its way"
 GOING = "it is done, and the answer is lost"
 HANGING = "it is never answered"
+DRIPPING = "each byte of the answer comes in time, and its end never: boto3 waits for ever"
 
 
 def refusal(code, message="", status=400):
@@ -28,7 +29,7 @@ class Proxy:
         requests: (operation, parameters) of each, in order.
         ports: Of whom each came from: one per connection.
         faults: What becomes of the next requests, by their operation: a list
-            of COMING, GOING, HANGING, a `refusal`, a dict (the answer), a
+            of COMING, GOING, HANGING, DRIPPING, a `refusal`, a dict (the answer), a
             function (called before the request is passed on), or None (nothing).
             The last one stays if it is in a tuple instead of a list.
     """
@@ -80,11 +81,12 @@ class Proxy:
             fault = faults.pop(0) if isinstance(faults, list) else faults[-1]
         if callable(fault):
             fault = fault()
-        if fault == COMING:
+        if fault in (COMING, HANGING, DRIPPING):
             handler.close_connection = True
-            return
-        if fault == HANGING:
-            time.sleep(30)
+            if fault == HANGING:
+                time.sleep(30)
+            if fault == DRIPPING:
+                drip(handler)
             return
         if isinstance(fault, tuple):
             status, answer = fault
@@ -124,6 +126,15 @@ class Proxy:
             self._server.shutdown()
             thread.join()
             self._server.server_close()
+
+
+def drip(handler):
+    handler.send_response(200)
+    handler.send_header("Content-Length", "100000")
+    handler.end_headers()
+    for _ in range(300):
+        handler.wfile.write(b" ")
+        time.sleep(0.1)
 
 
 def with_options(url, **options):

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import boto3
 import pytest
-from aws_records import found, own, row
+from aws_records import found, own
 from private_servers import AWS
 
 from tokenkeep import StoreUnavailable
@@ -30,10 +30,10 @@ ACTIONS = {
 TO_MAKE_A_TABLE = ["dynamodb:DescribeTable", "dynamodb:CreateTable"]
 
 # Where moto is not as AWS: it answers in XML, of which boto3 gets the status alone
-# (AWS's own words are in test_aws_errors.py). And for a transaction it asks for a
+# (AWS's own words are in test_aws.py). And for a transaction it asks for a
 # permission of that name, where AWS asks for those of its parts.
 TRANSACTION = "dynamodb:TransactWriteItems"
-IN_TRANSACTIONS = ["dynamodb:PutItem", "dynamodb:DeleteItem", "dynamodb:ConditionCheckItem"]
+IN_TRANSACTIONS = ["dynamodb:PutItem", "dynamodb:DeleteItem"]
 
 
 @pytest.fixture(scope="module")
@@ -88,7 +88,7 @@ def work(backend):
     assert 1 == len(backend.scan(None, 10, mark=("user", digits("u"))))
     assert backend.delete(own().id)
     backend.write(own(version="3"), replaces=None)
-    backend.write(row("copied"), replaces=None)
+    backend.write(own("another"), replaces=None)
     assert 2 == len(backend.scan(None, 10)) == backend.clear()
 
 

@@ -1,15 +1,14 @@
-"""Each backend that comes with tokenkeep, and the one in docs/stores.md, keeps every promise."""
+"""Each backend that comes with tokenkeep keeps every promise."""
 
 from __future__ import annotations
 
-import re
 import secrets
 from functools import partial
-from pathlib import Path
 
 import pytest
 
 from tokenkeep.backends import open_backend
+from tokenkeep.backends.base import MARKS
 from tokenkeep.backends.file import FileBackend
 from tokenkeep.backends.memory import MemoryBackend
 from tokenkeep.backends.sqlite import SQLiteBackend
@@ -113,13 +112,19 @@ class TestDynamoDB(SharedBackendContract):
 
 
 class TestSecretsManager(SharedBackendContract):
-    """But for the time of last use: a touch would be one of the hundred versions of a day."""
+    """But for the time of last use, which would be a version; and ids are owners."""
 
     largest = 48_000  # a secret's 64 KB, in base64
+    test_owners_are_unique = None  # its ids are made of them
+    test_processes_insert_once = None  # test_two_hosts_make_one in tests/aws
 
     @pytest.fixture
     def open_backend(self, aws):
         return partial(open_backend, aws.url())
+
+    @pytest.mark.parametrize("field", ["id", *MARKS])
+    def test_find_by_each_field(self, backend, field):
+        super().test_find_by_each_field(backend, field)
 
     def test_touch(self, backend):
         """A touch does nothing."""
@@ -128,8 +133,6 @@ class TestSecretsManager(SharedBackendContract):
         backend.touch(record().id, 7.5)
 
         assert backend.read(record().id) == record(last_used_at=3.0)
-
-    test_touch_never_goes_back = None
 
     def test_touch_does_not_disturb_a_write(self, connect):
         """The time that was first stored stays."""
@@ -140,13 +143,3 @@ class TestSecretsManager(SharedBackendContract):
         mine.write(again(record(), last_used_at=3.0), replaces=record().version)
 
         assert mine.read(record().id) == again(record(), last_used_at=2.0)
-
-
-class TestExampleOfTheDocs(BackendContract):
-    @pytest.fixture
-    def open_backend(self):
-        page = (Path(__file__).parents[2] / "docs" / "stores.md").read_text()
-        names = {}
-        exec(re.search(r"```python\n([^`]*class DictBackend.*?)```", page, re.DOTALL)[1], names)
-        backend = names["DictBackend"]()
-        return lambda: backend

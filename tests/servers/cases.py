@@ -127,14 +127,3 @@ def until(true):
     while not true():
         assert time.monotonic() < end
         time.sleep(0.01)
-
-
-def make_idle(backend, seconds):
-    """Let pooled connections of SQL believe that they were idle for that long; Redis has none."""
-    if not hasattr(backend, "_connections"):
-        return
-    held = backend._connections._pool
-    links = [held.connect() for _ in range(held.checkedin())]
-    for link in links:
-        link.info["used"] -= seconds
-        link.close()

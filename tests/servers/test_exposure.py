@@ -11,8 +11,8 @@ from tokenkeep.backends import open_backend
 from tokenkeep.backends.exposure import is_here
 from tokenkeep.backends.redis import parsed
 from tokenkeep.backends.sql import SQLBackend
-from tokenkeep.backends.sql_target import Target
-from tokenkeep.cli.checks import check_server
+from tokenkeep.backends.sql_url import Target
+from tokenkeep.cli.doctor import check_server
 from tokenkeep.errors import ConfigurationError
 
 HERE = (
@@ -49,8 +49,8 @@ VERIFIED = [
 UNVERIFIED = [
     "mysql://app@db/app",
     "mysql://app@db/app?ssl_mode=required",
-    "mysql://app@db/app?ssl_disabled=true",
-    "mysql://app@db/app?ssl_verify_cert=true",  # anybody's certificate of a public authority
+    "mysql://app@db/app?ssl_mode=disabled",
+    "mysql://app@db/app?ssl_mode=verify_ca",  # anybody's certificate of a public authority
     "postgresql://app@db/app",
     "postgresql://app@db/app?sslmode=require",
     "postgresql://app@db/app?sslmode=allow&sslrootcert=/ca.pem",
@@ -67,7 +67,7 @@ UNVERIFIED = [
 def exposure(url):
     if url.startswith("redis"):
         return parsed(url)[-1]
-    return Target(url, own={}, place={}, driver={}).exposure()
+    return Target(url).exposure()
 
 
 @pytest.mark.parametrize("url", VERIFIED)
@@ -160,7 +160,8 @@ def test_what_may_be_a_password(url):
 
 
 @pytest.mark.parametrize(
-    "given", [{"ssl_ca": ""}, {"ssl": {}}, {"ssl": {"ca": " "}}, {"ssl_mode": "\n"}]
+    "given",
+    [{"ssl_ca": ""}, {"ssl": {}}, {"ssl": {"ca": " "}}, {"ssl_mode": "\n"}, {"schema": ""}],
 )
 def test_blank_arguments(given):
     """Nor as an argument, which often comes from an empty variable."""
@@ -170,7 +171,7 @@ def test_blank_arguments(given):
 
 MISTYPED = {
     "mysql://a:hunter2@127.0.0.1/app?ssl_verify=fals": "ssl_verify",
-    "mysql://a@127.0.0.1/app?ssl_verify_cert=fals": "true or false",
+    "mysql://a@127.0.0.1/app?ssl_verify_identity=fals": "true or false",
     "mysql://a@127.0.0.1/app?ssl_mode=verify": "ssl_mode",
     "mysql://a@127.0.0.1/app?ssl-ca=/ca.pem": "ssl-ca",
     "postgresql://a:hunter2@127.0.0.1/app?sslmode=verify_full": "sslmode",

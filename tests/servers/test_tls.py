@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import pymysql
 import pytest
 from cases import ID, record, refused, with_port
 from certificates import Authority
@@ -87,7 +86,7 @@ def is_encrypted(backend, server):
     """Return whether a connection of a backend is. Redis has a port that takes no other."""
     if server.name == "Redis":
         return True
-    with backend._connections.session() as db:
+    with backend._server.engine.connect() as db:
         return bool(db.exec_driver_sql(CIPHER[server.name]).scalar())
 
 
@@ -132,20 +131,3 @@ def test_never_dropped(connect, server, asking):
         assert "no safe connection" in refused(lambda: connect(asking()))
     finally:
         restarted(server, before)
-
-
-def test_never_dropped_by_the_driver(connect, mariadb, monkeypatch):
-    """Nor by a driver that takes TLS for a wish, as PyMySQL 1.1 did."""
-    before = mariadb.options
-    restarted(mariadb, ["--skip-ssl"])
-    greeted = pymysql.connections.Connection._get_server_information
-
-    def greeting(connection):
-        greeted(connection)
-        connection._ssl_required = False
-
-    monkeypatch.setattr(pymysql.connections.Connection, "_get_server_information", greeting)
-
-    assert "no safe connection" in refused(lambda: connect(f"{mariadb.url()}?ssl_mode=required"))
-
-    restarted(mariadb, before)

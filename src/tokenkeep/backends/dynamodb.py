@@ -1,41 +1,67 @@
-"""Sealed tokens in a DynamoDB table: conditional transactions, consistent reads."""
+"""
+Sealed tokens in a DynamoDB table: conditional transactions, consistent reads.
+
+    pk                        sk          holds
+    <prefix>#record#<digit>   <id>        the record; the digit is its id's first
+    <prefix>#owner#<digest>   owner       which record has this owner: its uniqueness
+    <prefix>#user#<digest>    <id>        that the record has this user
+    <prefix>#access#<digest>  <id>        and so on for each mark
+    <prefix>#due              <time><id>  when there is something to do about the record
+
+Index items and no secondary index: those of DynamoDB are eventually
+consistent. Records are spread over partitions in the order of their ids, so
+that a scan reads one after the other.
+"""
 
 from __future__ import annotations
 
 import re
+import struct
+from dataclasses import replace
 from functools import partial
-from itertools import chain
-from typing import TYPE_CHECKING, Any, Unpack
+from itertools import chain, islice
+from typing import TYPE_CHECKING, Any, ClassVar, Unpack
 
-from botocore.exceptions import ClientError
-
-from tokenkeep.backends import aws_table, aws_url
-from tokenkeep.backends.aws_client import AWSClient, Connection, at_once
-from tokenkeep.backends.aws_errors import code_of
-from tokenkeep.backends.aws_items import FIRST, LAST, Layout, in_order, record_of
-from tokenkeep.backends.aws_transactions import Writer, conflict, contended
-from tokenkeep.backends.base import FOUND_BY, HEADER, WIDTH, Backend, Record
+from tokenkeep.backends.aws import AWSBackend, Call, Connection, in_time, record_of, text_of
+from tokenkeep.backends.base import FOUND_BY, MARKS, WIDTH, Mark, Record
 from tokenkeep.backends.frames import without_frames
 from tokenkeep.errors import ConfigurationError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
-    from typing import Self
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
-    from mypy_boto3_dynamodb import DynamoDBClient
+    from tokenkeep.backends.base import Due
 
-    from tokenkeep.backends.aws_client import Exchange
-    from tokenkeep.backends.aws_items import Item, Key
-    from tokenkeep.backends.base import Due, Mark, Risk
+    _Item = dict[str, dict[str, Any]]
+    _Place = tuple[str, str]
 
-_TABLE = re.compile(r"[A-Za-z0-9_.-]{3,255}|arn:[A-Za-z0-9:/_.-]{1,1019}")
+_NAME = re.compile(r"[A-Za-z0-9_.-]{3,255}|arn:[A-Za-z0-9:/_.-]{1,1019}")
 _PREFIX = re.compile(r"[A-Za-z0-9_.-]{1,64}")
-
+_TABLE: dict[str, Any] = {
+    "AttributeDefinitions": [
+        {"AttributeName": each, "AttributeType": "S"} for each in ("pk", "sk")
+    ],
+    "KeySchema": [
+        {"AttributeName": "pk", "KeyType": "HASH"},
+        {"AttributeName": "sk", "KeyType": "RANGE"},
+    ],
+    "BillingMode": "PAY_PER_REQUEST",
+}
 _MANY = 100
 """How many items one BatchGetItem reads at most."""
 
+_MOST_BYTES = 399 * 1024
+"""An item holds 400 KB, with its keys and all."""
 
-class DynamoDBBackend(Backend):
+_FIRST, _LAST = "0", "g"
+"""What sorts before all ids and times, also behind one it is put after; and behind all."""
+
+_FREE = "attribute_not_exists(pk)"
+_BUSY = {"TransactionConflict", "ThrottlingError", "ProvisionedThroughputExceeded"}
+"""Why a transaction is cancelled for now, and may be sent again."""
+
+
+class DynamoDBBackend(AWSBackend):
     """
     Serve all who may use one table.
 
@@ -44,7 +70,8 @@ class DynamoDBBackend(Backend):
     transaction of the record and its index items.
 
     Args:
-        table: Its name, or its ARN. It has the string keys ``pk`` and ``sk``.
+        table: Its name, or its ARN; in a URL the part behind the region. It has
+            the string keys ``pk`` and ``sk``.
         prefix: What the keys of this store begin with; several stores, and
             items of other programs, may share a table.
         create: Whether a missing table is made, paid by request.
@@ -55,6 +82,8 @@ class DynamoDBBackend(Backend):
         StoreUnavailable: *create*, and the table can't be made.
     """
 
+    options: ClassVar[Mapping[str, type]] = {"prefix": str, "create": bool}
+
     @without_frames
     def __init__(
         self,
@@ -64,232 +93,268 @@ class DynamoDBBackend(Backend):
         create: bool = False,
         **connection: Unpack[Connection],
     ) -> None:
-        if not _TABLE.fullmatch(table):
+        if not _NAME.fullmatch(table) or not _PREFIX.fullmatch(prefix):
             raise ConfigurationError(
-                "This is no name of a DynamoDB table",
-                hint="It has 3 to 255 letters, digits, dots, hyphens and underscores",
+                "This is no name of a DynamoDB table, or no prefix",
+                hint="They have letters, digits, dots, hyphens and underscores: a table's name "
+                "3 to 255, a prefix 1 to 64",
             )
-        if not _PREFIX.fullmatch(prefix):
-            raise ConfigurationError(
-                "The prefix has 1 to 64 letters, digits, dots, hyphens and underscores"
-            )
-        self._table = table
-        self._layout = Layout(prefix)
-        profile = connection.get("profile")
-        of_profile = f" of the profile {profile}" if profile else ""
-        self._aws: AWSClient[DynamoDBClient] = AWSClient(
-            "dynamodb",
-            lambda endpoint: f"the DynamoDB table {table}{of_profile} at {endpoint}, {prefix}#",
-            connection,
-        )
-        self._writer = Writer(self._aws, table, self._layout)
+        self._table, self._prefix = table, prefix
+        super().__init__("dynamodb", f"the DynamoDB table {table}{{}}, {prefix}#", connection)
         if create:
-            aws_table.create(self._aws, table)
+            self._create()
 
-    @classmethod
-    @without_frames
-    def from_url(cls, url: str) -> Self:
-        """
-        Open the table a URL names.
-
-        Args:
-            url: ``dynamodb://region/table``; options ``create=true``,
-                ``prefix``, and those of `Connection`.
-
-        Raises:
-            ConfigurationError: The table or an option is missing or wrong.
-            StoreError: As for the class.
-        """
-        name, options = aws_url.parse(url, {"prefix": str, "create": bool})
-        return cls(name, **options)
-
-    def read(self, record_id: str) -> Record | None:
-        item = self._writer.item(self._aws.begin(record_id), record_id)
-        return record_of(item) if item else None
+    @in_time
+    def read(self, call: Call, record_id: str) -> Record | None:
+        return self._read(call, record_id)
 
     def find(self, marks: Sequence[Mark]) -> list[Record]:
-        wanted = dict.fromkeys(marks)
-        owners = []
-        ids: dict[str, None] = {}
+        wanted = set(marks)
+        call = Call(self)
+        owners = [_key(*self._owner(value)) for field, value in wanted if field == "owner"]
         # All at once: it is one trip, and the records are the other.
-        asked: list[Callable[[], list[str]]] = []
-        for field, value in wanted:
-            if field not in FOUND_BY:
-                raise ValueError(f"a record has no field {field!r} to search")
-            if field == "id":
-                ids[value] = None
-            elif field == "owner":
-                owners.append(self._layout.owner(value))
-            else:
-                asked.append(partial(self._having, field, value))
-        asked += [partial(self._owned, some) for some in _portions(owners)]
-        ids.update(dict.fromkeys(chain.from_iterable(at_once(asked))))
-        # They may have been written since the indexes were read.
-        return [
-            each
-            for each in self._records(ids).values()
-            if any((field, getattr(each, field)) in wanted for field in FOUND_BY)
+        asked: list[Callable[[], list[str]]] = [
+            partial(self._having, call, *mark) for mark in wanted if mark[0] in MARKS
         ]
+        found = call.all([lambda: [each["id"]["S"] for each in self._items(call, owners)], *asked])
+        ids = {*chain(*found), *(value for field, value in wanted if field == "id")}
+        records = call.run(lambda: self._records(call, ids))
+        # They may have been written since the indexes were read.
+        return [each for each in records.values() if not wanted.isdisjoint(_marks(each, FOUND_BY))]
 
-    def write(self, record: Record, *, replaces: str | None) -> None:
-        asked = self._aws.begin(record.id)
-        if replaces is None:
-            self._writer.insert(asked, record)
-            return
-        item = self._writer.item(asked, record.id)
-        old = record_of(item) if item else None
-        if old is None or old.version != replaces:
-            raise conflict(record.id)
-        self._writer.replace(asked, old, record)
+    @in_time
+    def write(self, call: Call, record: Record, *, replaces: str | None) -> None:
+        call.record_id = record.id
+        old = None if replaces is None else self._read(call, record.id)
+        if (old and old.version) != replaces or not self._change(call, old, record):
+            raise call.conflict()
 
-    def delete(self, record_id: str, *, replaces: str | None = None) -> bool:
-        asked = self._aws.begin(record_id)
-        for _ in asked.tries():
-            item = self._writer.item(asked, record_id)
-            if item is None:
+    @in_time
+    def delete(self, call: Call, record_id: str, *, replaces: str | None = None) -> bool:
+        for _ in call.tries():
+            old = self._read(call, record_id)
+            if old is None:
                 return False
-            old = record_of(item)
             if replaces not in (None, old.version):
-                raise conflict(record_id)
-            if self._writer.delete(asked, old):
+                raise call.conflict()
+            if self._change(call, old, None):
                 return True
-        raise contended(self.describe(), record_id)
+        raise call.unavailable("others kept writing the same items")
 
-    def touch(self, record_id: str, last_used_at: float) -> None:
-        try:
-            self._aws.begin(record_id, once=True).send(
-                lambda dynamodb: dynamodb.update_item(
-                    TableName=self._table,
-                    Key=self._layout.record(record_id),
-                    UpdateExpression="SET last_used_at = :at",
-                    ConditionExpression="attribute_exists(pk) AND "
-                    "(attribute_not_exists(last_used_at) OR last_used_at < :at)",
-                    ExpressionAttributeValues={":at": {"N": repr(last_used_at)}},
-                ),
-                "ConditionalCheckFailedException",
-                "TransactionConflictException",
-            )
-        except ClientError as exc:
-            if code_of(exc) == "TransactionConflictException":
-                raise contended(self.describe(), record_id) from None
+    @in_time
+    def touch(self, call: Call, record_id: str, last_used_at: float) -> None:
+        call.record_id = record_id
+        call.ask(
+            "update_item",
+            "ConditionalCheckFailedException",
+            once=True,
+            TableName=self._table,
+            Key=_key(*self._record(record_id)),
+            UpdateExpression="SET last_used_at = :at",
+            ConditionExpression="attribute_exists(pk) AND "
+            "(attribute_not_exists(last_used_at) OR last_used_at < :at)",
+            ExpressionAttributeValues={":at": {"N": repr(last_used_at)}},
+        )
 
-    def scan(self, after: str | None, limit: int, *, mark: Mark | None = None) -> list[Record]:
-        low = FIRST if after is None else after + FIRST
+    @in_time
+    def scan(
+        self, call: Call, after: str | None, limit: int, *, mark: Mark | None = None
+    ) -> list[Record]:
+        low = (after or "") + _FIRST
         if mark is not None:
-            if mark[0] in ("id", "owner"):
-                return [each for each in self.find([mark]) if each.id > low]
-            return self._indexed(self._layout.marked(*mark), low, LAST, limit)
+            return self._indexed(call, self._marked(*mark), low, _LAST, limit)
         found: list[Record] = []
-        for pk in self._layout.records_from(after):
-            for page in self._pages(pk, low, LAST, limit - len(found)):
-                found += map(record_of, page)
-                if len(found) >= limit:
-                    return found[:limit]
+        for digit in "0123456789abcdef":
+            rest = limit - len(found)
+            if rest and digit >= low[0]:
+                items = self._query(call, self._record(digit)[0], low, _LAST, rest)
+                found += map(_record_of, islice(items, rest))
         return found
 
-    def due(self, before: float, limit: int, *, after: Due | None = None) -> list[Record]:
-        low = FIRST if after is None else in_order(after[0]) + after[1] + FIRST
-        return self._indexed(self._layout.due, low, in_order(before) + LAST, limit)
+    @in_time
+    def due(
+        self, call: Call, before: float, limit: int, *, after: Due | None = None
+    ) -> list[Record]:
+        low = _FIRST if after is None else in_order(after[0]) + after[1] + _FIRST
+        return self._indexed(call, f"{self._prefix}#due", low, in_order(before) + _LAST, limit)
 
-    def clear(self) -> int:
-        # The header comes first in the order of ids.
-        count, after = 0, HEADER
-        while page := self.scan(after, _MANY):
-            # One by one, and not in batches: a batch is no transaction, and
-            # could take the owner of a record that is inserted meanwhile.
-            count += sum(self.delete(each.id) for each in page)
-            after = page[-1].id
-        return count
+    # Where the items of a record are
 
-    def describe(self) -> str:
-        return self._aws.place.name
+    def _record(self, record_id: str) -> _Place:
+        return f"{self._prefix}#record#{record_id[:1]}", record_id
 
-    def risks(self) -> list[Risk] | None:
-        return self._aws.exposure or None
+    def _owner(self, owner: str) -> _Place:
+        return self._marked("owner", owner), "owner"
 
-    def close(self) -> None:
-        self._aws.close()
+    def _marked(self, field: str, value: str) -> str:
+        return f"{self._prefix}#{field}#{value}"
 
-    def _having(self, field: str, value: str) -> list[str]:
+    def _indexes(self, record: Record | None) -> set[_Place]:
+        if record is None:
+            return set()
+        places = {(self._marked(*mark), record.id) for mark in _marks(record, MARKS)}
+        if record.due_at is not None:
+            places.add((f"{self._prefix}#due", in_order(record.due_at) + record.id))
+        return places
+
+    # Reading
+
+    def _read(self, call: Call, record_id: str) -> Record | None:
+        call.record_id = record_id
+        key = _key(*self._record(record_id))
+        found = call.ask("get_item", TableName=self._table, Key=key, ConsistentRead=True)
+        return _record_of(found["Item"]) if found.get("Item") else None
+
+    def _having(self, call: Call, field: str, value: str) -> list[str]:
         """Return the ids of the records that have a mark."""
-        pages = self._pages(self._layout.marked(field, value), FIRST, LAST)
-        return [item["sk"]["S"] for page in pages for item in page]
+        pk = self._marked(field, value)
+        return [item["sk"]["S"] for item in self._query(call, pk, _FIRST, _LAST)]
 
-    def _owned(self, owners: list[Key]) -> list[str]:
-        """Return the ids of the records that have one of these owners."""
-        return [item["id"]["S"] for item in self._items(owners)]
-
-    def _records(self, ids: Iterable[str]) -> dict[str, Record]:
+    def _records(self, call: Call, ids: Iterable[str]) -> dict[str, Record]:
         """Return the records that are there, by their ids."""
-        keys = [self._layout.record(each) for each in ids]
-        items = at_once([partial(self._items, some) for some in _portions(keys)])
-        return {each.id: each for each in map(record_of, chain.from_iterable(items))}
+        items = self._items(call, [_key(*self._record(each)) for each in ids])
+        return {each.id: each for each in map(_record_of, items)}
 
-    def _indexed(self, pk: str, low: str, high: str, limit: int) -> list[Record]:
+    def _indexed(self, call: Call, pk: str, low: str, high: str, limit: int) -> list[Record]:
         """Return the records of a partition of index items, in its order."""
         found: list[Record] = []
-        for page in self._pages(pk, low, high, limit):
-            places = [item["sk"]["S"] for item in page]
-            records = self._records(dict.fromkeys(sk[-WIDTH:] for sk in places))
-            for sk in places:
+        items = self._query(call, pk, low, high, limit)
+        while page := [each["sk"]["S"] for each in islice(items, limit - len(found))]:
+            records = self._records(call, {sk[-WIDTH:] for sk in page})
+            for sk in page:
                 record = records.get(sk[-WIDTH:])
                 # It may have been written since the index was read.
-                if record is not None and (pk, sk) in self._layout.indexes(record):
+                if record is not None and (pk, sk) in self._indexes(record):
                     found.append(record)
-            if len(found) >= limit:
-                return found[:limit]
         return found
 
-    def _items(self, keys: list[Key]) -> list[Item]:
-        """Return the items that are there, of up to a hundred."""
-        found: list[Any] = []
-        asked = self._aws.begin()
-        wanted: Any = {self._table: {"Keys": keys, "ConsistentRead": True}}
-        for _ in asked.tries():
-            answer = _batch(asked, wanted)
-            found += [item for items in answer["Responses"].values() for item in items]
-            wanted = answer.get("UnprocessedKeys")
-            if not wanted:
-                return found
-        raise contended(self.describe(), None)
+    def _items(self, call: Call, keys: list[_Item]) -> list[_Item]:
+        """Return the items that are there."""
+        found: list[_Item] = []
+        for start in range(0, len(keys), _MANY):
+            left: Any = {"Keys": keys[start : start + _MANY], "ConsistentRead": True}
+            wanted = {self._table: left}
+            for _ in call.tries():
+                answer = call.ask("batch_get_item", RequestItems=wanted)
+                found += chain(*answer["Responses"].values())
+                wanted = answer.get("UnprocessedKeys")
+                if not wanted:
+                    break
+            else:
+                raise call.unavailable("AWS kept leaving items out of its answers")
+        return found
 
-    def _pages(
-        self, pk: str, low: str, high: str, limit: int | None = None
-    ) -> Iterator[list[Any]]:
-        """
-        Yield the items of one partition, in their order, page by page.
+    def _query(
+        self, call: Call, pk: str, low: str, high: str, limit: int | None = None
+    ) -> Iterator[_Item]:
+        """Yield the items of one partition in their order, up to *limit* of them a request."""
+        values = {":pk": {"S": pk}, ":low": {"S": low}, ":high": {"S": high}}
+        page: dict[str, Any] = {"Limit": limit} if limit else {}
+        more = low <= high  # AWS refuses others
+        while more:
+            answer = call.ask(
+                "query",
+                TableName=self._table,
+                KeyConditionExpression="pk = :pk AND sk BETWEEN :low AND :high",
+                ExpressionAttributeValues=values,
+                ConsistentRead=True,
+                **page,
+            )
+            yield from answer["Items"]
+            more = page["ExclusiveStartKey"] = answer.get("LastEvaluatedKey")
 
-        Args:
-            pk: Which partition.
-            low: The first sort key.
-            high: The last one.
-            limit: The most in a page. None means as many as AWS likes.
+    # Writing
+
+    def _change(self, call: Call, old: Record | None, new: Record | None) -> bool:
         """
-        if low > high:  # which AWS refuses
-            return
-        request: Any = {
-            "TableName": self._table,
-            "KeyConditionExpression": "pk = :pk AND sk BETWEEN :low AND :high",
-            "ExpressionAttributeValues": {
-                ":pk": {"S": pk}, ":low": {"S": low}, ":high": {"S": high},
-            },
-            "ConsistentRead": True,
-        }  # fmt: skip
-        if limit is not None:
-            request["Limit"] = limit
-        while True:
-            answer: Any = self._aws.begin().ask(lambda dynamodb: dynamodb.query(**request))
-            yield answer["Items"]
-            start = answer.get("LastEvaluatedKey")
-            if not start:
+        Write *new* in the place of *old*, with owner and index items, in one transaction.
+
+        None is what is not there, before or after. False: something else is
+        stored, or another record has the owner.
+        """
+        expected: dict[str, Any] = {"ConditionExpression": _FREE}
+        if old is not None:
+            expected = {
+                "ConditionExpression": "#version = :version",
+                "ExpressionAttributeNames": {"#version": "version"},
+                "ExpressionAttributeValues": {":version": {"S": old.version}},
+            }
+        changes = []
+        if new is not None:
+            kept = replace(new, last_used_at=old.last_used_at) if old else new
+            item = {**_key(*self._record(new.id)), **_item(kept)}
+            changes.append(("Put", {"Item": item, **expected}))
+            if old is None or old.owner != new.owner:
+                item = {**_key(*self._owner(new.owner)), "id": {"S": new.id}}
+                changes.append(("Put", {"Item": item, **_owned_by(new)}))
+        elif old is not None:
+            changes.append(("Delete", {"Key": _key(*self._record(old.id)), **expected}))
+        if old is not None and (new is None or old.owner != new.owner):
+            changes.append(("Delete", {"Key": _key(*self._owner(old.owner)), **_owned_by(old)}))
+        before, after = self._indexes(old), self._indexes(new)
+        changes += [("Put", {"Item": _key(*place)}) for place in after - before]
+        changes += [("Delete", {"Key": _key(*place)}) for place in before - after]
+        sent = [{kind: {"TableName": self._table, **what}} for kind, what in changes]
+        cancelled = "TransactionCanceledException"
+        for _ in call.tries():
+            # boto3 gives it a token, by which AWS knows it again if its answer was lost.
+            answer = call.ask("transact_write_items", cancelled, TransactItems=sent)
+            if "refused" not in answer:
+                return True
+            reasons = {*answer["reasons"]} - {None, "None"}
+            if "ConditionalCheckFailed" in reasons:
+                return False
+            if not reasons or not reasons <= _BUSY:
+                raise answer["error"]
+        raise call.unavailable("others kept writing the same items")
+
+    @in_time
+    def _create(self, call: Call) -> None:
+        """Make the table if it is missing, and wait until it can be used."""
+        for _ in call.tries():
+            told = call.ask("describe_table", "ResourceNotFoundException", TableName=self._table)
+            if "refused" in told:
+                # Or another process is faster.
+                call.ask("create_table", "ResourceInUseException", TableName=self._table, **_TABLE)
+            elif told["Table"].get("TableStatus") in {"ACTIVE", "UPDATING"}:
                 return
-            request["ExclusiveStartKey"] = start
+        raise call.too_slow()
 
 
-def _portions(keys: list[Key]) -> list[list[Key]]:
-    """Return keys in portions that one BatchGetItem takes."""
-    return [keys[start : start + _MANY] for start in range(0, len(keys), _MANY)]
+def in_order(time: float) -> str:
+    """Return 16 digits that sort as times do, to the last bit of them."""
+    (bits,) = struct.unpack(">Q", struct.pack(">d", time))
+    sign = 1 << 63
+    return f"{bits ^ (2 * sign - 1 if bits & sign else sign):016x}"
 
 
-def _batch(asked: Exchange[DynamoDBClient], wanted: Any) -> Any:
-    return asked.ask(lambda dynamodb: dynamodb.batch_get_item(RequestItems=wanted))
+def _key(pk: str, sk: str) -> _Item:
+    return {"pk": {"S": pk}, "sk": {"S": sk}}
+
+
+def _marks(record: Record, fields: Iterable[str]) -> list[Mark]:
+    return [(each, value) for each in fields if (value := getattr(record, each)) is not None]
+
+
+def _owned_by(record: Record) -> dict[str, Any]:
+    return {
+        "ConditionExpression": f"{_FREE} OR id = :id",
+        "ExpressionAttributeValues": {":id": {"S": record.id}},
+    }
+
+
+def _item(record: Record) -> _Item:
+    """Return what is stored of a record beside its key."""
+    text = text_of(record, "an item of DynamoDB", _MOST_BYTES)
+    item = {"version": {"S": record.version}, "text": {"S": text}}
+    if record.last_used_at is not None:
+        item["last_used_at"] = {"N": repr(record.last_used_at)}
+    return item
+
+
+def _record_of(item: _Item) -> Record:
+    """Return the record in an item."""
+    record_id = item["sk"]["S"]
+    record = record_of(item.get("text", {}).get("S", ""), record_id, f"The item {record_id}")
+    touched = item.get("last_used_at")
+    return replace(record, last_used_at=float(touched["N"])) if touched else record

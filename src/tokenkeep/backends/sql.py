@@ -2,48 +2,79 @@
 
 from __future__ import annotations
 
-import re
+import os
+import socket
+import struct
+import weakref
+from contextlib import suppress
+from functools import partial
+from os import getpid
+from time import monotonic
 from typing import TYPE_CHECKING, Any
 
+from sqlalchemy import create_engine, event
+from sqlalchemy.exc import ArgumentError, DBAPIError, InvalidatePoolError, SQLAlchemyError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
+from sqlalchemy.pool import QueuePool
+
 from tokenkeep.backends.base import Backend, Due, Mark, Record
-from tokenkeep.backends.deadline import ends_within
 from tokenkeep.backends.exposure import warn
 from tokenkeep.backends.frames import without_frames
+from tokenkeep.backends.patience import tries
 from tokenkeep.backends.rows import COLUMNS, from_row, to_row
-from tokenkeep.backends.sql_calls import Calls
-from tokenkeep.backends.sql_connections import Connections, unwrapped
-from tokenkeep.backends.sql_errors import Explainer
-from tokenkeep.backends.sql_schema import Schema
-from tokenkeep.backends.sql_setup import prepare
-from tokenkeep.backends.sql_statements import Statements, replaced
-from tokenkeep.backends.sql_target import OWN, Target
-from tokenkeep.errors import ConfigurationError, StoreConflict
+from tokenkeep.backends.sql_errors import BUSY, LOST, OLDEST, explain, means, unknown
+from tokenkeep.backends.sql_tables import Schema, Statements, prepare
+from tokenkeep.backends.sql_url import OWN, Target
+from tokenkeep.backends.waiting import within
+from tokenkeep.errors import (
+    ConfigurationError,
+    StoreConflict,
+    StoreUnavailable,
+    TokenKeepError,
+)
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from typing import Self
 
-    from sqlalchemy import Connection as SQLAlchemyConnection
+    from sqlalchemy import Connection, Dialect, Engine
+    from sqlalchemy.pool import Pool
 
     from tokenkeep.backends.base import Risk
-    from tokenkeep.backends.sql_statements import Statement
-    from tokenkeep.errors import TokenKeepError
+    from tokenkeep.backends.sql_tables import Statement
 
-_PAGE = 10_000
-"""How many records `clear` deletes at once: one statement for all may take too long."""
+PAGE = 10_000
+"""How many records `SQLBackend.clear` deletes at once: one statement for all may take too long."""
+
+TRUSTED = 30.0
+"""
+How long a connection may have been idle and is used without a question, in
+seconds. A ping before each statement would double the round trips.
+"""
+
+_TIMES = 2
+"""How many timeouts a call takes at most: for a connection, and for the answer."""
+
+_OPENING = 3
+"""How many timeouts opening takes at most: it is some questions, and making the tables."""
 
 _REST = 16384
 """How long a statement may be without what is sealed, in bytes."""
 
+_CANCEL = 1.0
+"""How long to try to tell the server that nobody waits any more, in seconds."""
 
-_WRONG = (TypeError, ValueError, AttributeError)
-"""What drivers raise for an option they don't know, or a value that makes no sense."""
+_AUTOCOMMIT = {"mysql", "mariadb", "postgresql", "sqlite"}
+"""Where a single statement needs no COMMIT; elsewhere one is sent behind each."""
 
-_NO_VALUE = re.compile("connection option|invalid [a-z_]+ value|weak sslmode")
-"""What libpq says of an option it can't follow."""
+_LIGHT_CURSORS = {"psycopg", "pymysql"}
+"""Drivers whose cursors hold nothing between two statements, and take a while to make."""
 
-_OPENING = 5
-"""How many timeouts opening takes at most: it is some questions, and making the tables."""
+_GARBLED = (struct.error, IndexError, ValueError, RuntimeError)
+"""What PyMySQL raises for a server that does not speak as MySQL does, or asks for a package."""
+
+_UNKNOWN = (TypeError, AttributeError)
+"""What drivers raise for an option they don't know."""
 
 
 class SQLBackend(Backend):
@@ -51,9 +82,9 @@ class SQLBackend(Backend):
     Serve any number of hosts, through a database server.
 
     Each call is one statement, committed by itself, on a pooled connection; a
-    thread waits for nobody else's. What is
-    not listed here goes to the driver, from the URL's query as from the
-    arguments: ``ssl_ca`` of MySQL, ``sslmode`` of PostgreSQL and so on.
+    thread waits for nobody else's. What is not listed here goes to the driver,
+    from the URL's query as from the arguments: ``ssl_ca`` of MySQL,
+    ``sslmode`` of PostgreSQL and so on.
 
     Args:
         url: ``mysql://user:password@host:port/database``,
@@ -68,11 +99,11 @@ class SQLBackend(Backend):
             ``<table>_schema``, holds its version.
         schema: In which schema it is, where the database has such. None means
             the one that new tables of this user go to.
-        timeout: How long to wait for a connection, and for each answer, in
-            seconds; 10 if not given. Each statement, with all its tries, ends
-            within three times that, and opening within five times. A call
-            is one statement; two where a version is deleted that is not
-            there, and more for many values or to `clear`.
+        timeout: How long to wait for a connection, and for the answer, in
+            seconds; 10 if not given. A statement ends within twice that, and
+            opening within three times. A call is one statement; two where a
+            version is deleted that is not there, and more for many values or
+            to `clear`.
         pool_size: How many connections are kept; 5 if not given.
         max_overflow: How many more may be open at once; 10 if not given.
         make: Whether missing tables are made at once. False: with the first
@@ -105,29 +136,17 @@ class SQLBackend(Backend):
         make: bool = True,
         **driver: object,
     ) -> None:
+        place = {"host": host, "port": port, "username": user, "password": password}
+        own = {"table": table, "schema": schema, "timeout": timeout, "pool_size": pool_size}
         self._target = target = Target(
             url,
-            own={
-                "table": table,
-                "schema": schema,
-                "timeout": timeout,
-                "pool_size": pool_size,
-                "max_overflow": max_overflow,
-            },
-            place={
-                "host": host,
-                "port": port,
-                "user": user,
-                "password": password,
-                "database": database,
-            },
+            own={**own, "max_overflow": max_overflow},
+            place={**place, "database": database},
             driver=driver,
         )
-        Schema(target.table, target.schema)
-        self._errors = Explainer(target)
+        self._schema = Schema(target.table, target.schema)
+        self._server = _Server(target)
         self._packet: int | None = None
-        self._connections = Connections(target, self._errors)
-        self._calls = Calls(target, self._connections, self._errors)
         try:
             self._open(make=make)
         except BaseException:
@@ -155,7 +174,7 @@ class SQLBackend(Backend):
         return f"<{type(self).__name__} {self.describe()}>"
 
     def read(self, record_id: str) -> Record | None:
-        found = self._fetch(self._statements.read, [record_id], record_id)
+        found = self._fetch(self._statements.read, {"the_id": record_id}, record_id)
         return found[0] if found else None
 
     def find(self, marks: Sequence[Mark]) -> list[Record]:
@@ -168,47 +187,54 @@ class SQLBackend(Backend):
         return list(found.values())
 
     def write(self, record: Record, *, replaces: str | None) -> None:
-        self._check_size(record)
+        # MySQL would hang up in the midst of it. Drivers send bytes as text, twice as long.
+        if self._packet is not None and 2 * len(record.sealed) + _REST > self._packet:
+            raise StoreUnavailable(
+                f"A record is larger than {self._target.database()} accepts",
+                token_id=record.id,
+                hint=f"Raise max_allowed_packet on the server, which is {self._packet} bytes now",
+            )
+        values = dict(zip(COLUMNS, to_row(record), strict=True))
         if replaces is None:
             if not self._is_made:
                 self._open(make=True)
-            done = self._calls.change(self._statements.insert, to_row(record), "INSERT", record.id)
+            done = self._ask("INSERT", self._statements.insert, values, record.id)
         else:
-            values = (*replaced(record), record.id, replaces)
-            done = self._change(self._statements.replace, values, "UPDATE", record.id)
+            values |= {"the_id": record.id, "the_version": replaces}
+            done = self._ask("UPDATE", self._statements.replace, values, record.id)
         if not done:
             raise StoreConflict("Somebody else wrote this record first", token_id=record.id)
 
     def delete(self, record_id: str, *, replaces: str | None = None) -> bool:
-        statements = self._statements
+        values = {"the_id": record_id}
         if replaces is None:
-            return bool(self._change(statements.delete, [record_id], "DELETE", record_id))
-        values = [record_id, replaces]
-        if self._change(statements.delete_version, values, "DELETE", record_id):
+            return bool(self._ask("DELETE", self._statements.delete, values, record_id))
+        versioned = values | {"the_version": replaces}
+        if self._ask("DELETE", self._statements.delete_version, versioned, record_id):
             return True
-        if self._rows(statements.exists, [record_id], record_id):
+        if self._ask("SELECT", self._statements.read, values):
             raise StoreConflict("Somebody else wrote this record first", token_id=record_id)
         return False
 
     def touch(self, record_id: str, last_used_at: float) -> None:
-        values = [last_used_at, record_id]
-        self._change(self._statements.touch, values, "UPDATE", record_id, patience=0)
+        values = {"the_id": record_id, "now": last_used_at}
+        self._ask("UPDATE", self._statements.touch, values, record_id, patience=0)
 
     def scan(self, after: str | None, limit: int, *, mark: Mark | None = None) -> list[Record]:
         field, value = mark or (None, None)
-        statement = self._statements.scan(limit, after is not None, field)
-        return self._fetch(statement, [each for each in (value, after) if each is not None])
+        values = {"limit": limit, "after": after or "", "mark": value}
+        return self._fetch(self._statements.scan(field), values)
 
     def due(self, before: float, limit: int, *, after: Due | None = None) -> list[Record]:
-        return self._fetch(
-            self._statements.due(limit, after is not None), [before, *(after or ())]
-        )
+        when, last = after or (_LONG_AGO, "")
+        values = {"before": before, "limit": limit, "when": when, "after": last}
+        return self._fetch(self._statements.due, values)
 
     def clear(self) -> int:
         count = 0
-        while last := self._rows(self._statements.nth_id(_PAGE - 1), []):
-            count += self._change(self._statements.clear_up_to, [last[0][0]], "DELETE")
-        return count + self._change(self._statements.clear, [], "DELETE")
+        while page := self._ask("SELECT", self._statements.ids, {"limit": PAGE}):
+            count += self._ask("DELETE", self._statements.clear, {"the_id": page[-1][0]})
+        return count
 
     def describe(self) -> str:
         return self._target.describe()
@@ -217,86 +243,52 @@ class SQLBackend(Backend):
         return self._target.exposure() or None
 
     def close(self) -> None:
-        self._connections.close()
+        self._server.close()
 
     # How it is done
 
     def _open(self, *, make: bool) -> None:
         """Connect, and look whether the tables are there; *make* those that are not."""
-        target, connections = self._target, self._connections
-        errors: tuple[type[Exception], ...] = (*_WRONG, OverflowError, *connections.errors)
-        refused = None
-        try:
-            with ends_within(_OPENING * target.timeout, anew=True), connections.session() as db:
-                schema, is_made = self._prepared(db, make=make)
-        except errors as exc:
-            refused = self._refused(exc)
-        if refused is not None:  # raised here, without the driver's error, which has the password
-            raise refused
-        self._statements = Statements(schema, connections.dialect)
-        self._is_made = is_made
+        self._is_made = self._server.session(partial(self._prepared, make=make))
+        self._statements = Statements(self._schema, self._server.engine.dialect)
 
-    def _prepared(self, db: SQLAlchemyConnection, *, make: bool) -> tuple[Schema, bool]:
-        target = self._target
-        if target.schema is None and target.is_postgresql:
-            # Where new tables go depends on the user; where these are must not.
-            target.schema = self._connections.dialect.default_schema_name
-        schema = Schema(target.table, target.schema)
-        is_made = prepare(db, schema, self._errors, target.timeout, make=make)
-        if target.is_mysql:
-            self._packet = db.exec_driver_sql("SELECT @@max_allowed_packet").scalar_one()
-        return schema, is_made
-
-    def _refused(self, exc: Exception) -> TokenKeepError:
-        """Return our error for what went wrong while opening."""
-        said = unwrapped(exc)
-        text = str(said)
-        if isinstance(said, _WRONG) or _NO_VALUE.search(text):
-            for secret in self._target.secrets:
-                text = text.replace(secret, "***")
-            return ConfigurationError(
-                f"The driver {self._target.driver} does not take an option of the URL: {text}",
-                hint="Correct it; options of tokenkeep are " + ", ".join(OWN),
+    def _prepared(self, db: Connection, *, make: bool) -> bool:
+        name, version = db.dialect.name, db.dialect.server_version_info or ()
+        name = "mariadb" if getattr(db.dialect, "is_mariadb", False) else name
+        if name in OLDEST and version < OLDEST[name]:
+            raise StoreUnavailable(
+                f"{self._target.database()} is too old", hint=f"{name} {OLDEST[name]} will do"
             )
-        return self._errors.explain(said, doing="CREATE")
-
-    def _check_size(self, record: Record) -> None:
-        # MySQL would hang up in the midst of it. Drivers send bytes as text, twice as long.
-        if self._packet is not None and 2 * len(record.sealed) + _REST > self._packet:
-            raise self._errors.too_large(self._packet, record.id)
+        if self._target.is_mysql:
+            self._packet = db.exec_driver_sql("SELECT @@max_allowed_packet").scalar_one()
+        return prepare(db, self._schema, self._target, make=make)
 
     def _fetch(
-        self, statement: Statement, values: Sequence[Any], record_id: str | None = None
+        self, statement: Statement, values: Mapping[str, Any], record_id: str | None = None
     ) -> list[Record]:
         """Return the records that a statement finds."""
-        return [_record(row) for row in self._rows(statement, values, record_id)]
+        return [_record(row) for row in self._ask("SELECT", statement, values, record_id)]
 
-    def _rows(
-        self, statement: Statement, values: Sequence[Any], record_id: str | None = None
-    ) -> Sequence[Any]:
-        return self._calls.rows(statement, values, record_id) if self._is_there() else ()
-
-    def _change(
+    def _ask(
         self,
-        statement: Statement,
-        values: Sequence[Any],
         doing: str,
+        statement: Statement,
+        values: Mapping[str, Any],
         record_id: str | None = None,
         *,
         patience: float | None = None,
-    ) -> int:
-        if not self._is_there():
-            return 0
-        return self._calls.change(statement, values, doing, record_id, patience=patience)
-
-    def _is_there(self) -> bool:
-        """Tell whether the tables are, by whomever made: as long as not, each call looks."""
-        if not self._is_made:
+    ) -> Any:
+        """Return the rows of a SELECT, or how many rows were changed."""
+        if not self._is_made:  # by whomever: as long as not, each call looks
             self._open(make=False)
-        return self._is_made
+            if not self._is_made:
+                return [] if doing == "SELECT" else 0
+        call = _Call(doing, statement.sql, statement.bind(values), record_id)
+        return self._server.call(call, patience)
 
 
 _SEALED = COLUMNS.index("sealed")
+_LONG_AGO = -1e300
 
 
 def _record(row: Sequence[Any]) -> Record:
@@ -304,3 +296,264 @@ def _record(row: Sequence[Any]) -> Record:
     if not isinstance(row[_SEALED], bytes | str | None):  # a text was written by somebody else
         row = (*row[:_SEALED], bytes(row[_SEALED]), *row[_SEALED + 1 :])
     return from_row(row)
+
+
+class _Call:
+    """A statement, or another work, that is under way in another thread."""
+
+    def __init__(
+        self, doing: str, sql: str = "", values: Any = None, record_id: str | None = None
+    ) -> None:
+        self.doing = doing
+        self.sql = sql
+        self.values = values
+        self.record_id = record_id
+        self.db: Any = None
+        """The driver's connection that it is on. None if it has none now."""
+        self.is_over = False
+        """Whether nobody waits for it any more."""
+
+
+class _Server:
+    """Calls to one database, each within the timeout, on a pool of connections."""
+
+    def __init__(self, target: Target) -> None:
+        self._target = target
+        self._timeout = target.timeout
+        self.engine: Engine = engine_of(target)
+        self._commits = target.backend not in _AUTOCOMMIT
+        self._keeps_cursors = target.driver in _LIGHT_CURSORS
+        module = self.engine.dialect.loaded_dbapi
+        self._errors = (module.Error, SQLAlchemyError, OSError, *_GARBLED)
+        self._home = [getpid()]
+        _engines.add(self.engine)
+        weakref.finalize(self, _dispose, self.engine, self._home)
+
+    def session(self, work: Callable[[Connection], Any]) -> Any:
+        """Do something with a connection of SQLAlchemy's."""
+
+        def connected() -> Any:
+            pool = self.engine.pool
+            with self.engine.connect() as db:
+                try:
+                    return work(db)
+                finally:
+                    if pool is not self.engine.pool:  # closed meanwhile
+                        db.invalidate()
+
+        return self._bounded(connected, _OPENING * self._timeout, _Call("CREATE"))
+
+    def call(self, call: _Call, patience: float | None = None) -> Any:
+        """
+        Run a statement; return its rows if it is a SELECT, else how many it changed.
+
+        A read that loses its connection is asked once more; a write is not,
+        since nobody knows whether it was done. What the database undoes
+        because others are in the way is tried again, for *patience* seconds.
+        """
+        patience = self._timeout if patience is None else patience
+        seconds = _TIMES * self._timeout
+        return self._bounded(partial(self._patiently, call, patience), seconds, call)
+
+    def close(self) -> None:
+        """Close what is idle; what is in use is closed when it is given back."""
+        self._at_home()
+        self.engine.dispose()
+
+    def _bounded(self, work: Callable[[], Any], seconds: float, call: _Call) -> Any:
+        self._at_home()
+
+        def answer() -> Any:
+            # Errors are returned: what is raised here would bring the driver's frames along.
+            try:
+                return work()
+            except TokenKeepError as exc:
+                return exc.with_traceback(None)
+            except (*self._errors, *_UNKNOWN) as exc:
+                return self._explained(exc, call)
+
+        try:
+            found = within(seconds, answer)
+        except TimeoutError:
+            call.is_over = True
+            with suppress(TimeoutError):
+                within(_CANCEL, partial(self._give_up, call))
+            what = f"{self._target.database()} did not answer within {seconds:g} seconds"
+            found = unknown(what, call.doing, call.record_id)
+        if isinstance(found, TokenKeepError):
+            raise found
+        return found
+
+    def _patiently(self, call: _Call, patience: float) -> Any:
+        reads = again = call.doing == "SELECT"
+        last: Exception = TimeoutError()
+        lost = False
+        for _ in tries(patience):
+            pool = self.engine.pool
+            link: Any = pool.connect()
+            if call.is_over:
+                self._give_back(pool, link)
+                break
+            call.db = db = link.dbapi_connection
+            try:
+                cursor = link.info.pop("cursor", None) or db.cursor()
+                cursor.execute(call.sql, call.values)
+                answer = cursor.fetchall() if reads else cursor.rowcount
+                if self._keeps_cursors:
+                    link.info["cursor"] = cursor
+                else:
+                    cursor.close()
+                if self._commits:
+                    self.engine.dialect.do_commit(db)
+            except self._errors as exc:
+                last, lost = exc, self._is_lost(exc, db)
+            else:
+                call.db = None
+                self._give_back(pool, link)
+                return answer
+            call.db = None
+            if lost:
+                link.invalidate()
+                self.engine.dispose()  # the server that left it left the idle ones too
+            else:
+                self._give_back(pool, link)
+            if call.is_over or not (again if lost else means(last, BUSY)):
+                break
+            again = again and not lost
+        return self._explained(last, call, lost=lost)
+
+    def _is_lost(self, exc: Exception, db: Any) -> bool:
+        if isinstance(exc, (OSError, *_GARBLED)) or means(exc, LOST):
+            return True
+        return self.engine.dialect.is_disconnect(exc, db, None)  # type: ignore[arg-type]  # PEP 249 has no common class
+
+    def _give_back(self, pool: Pool, link: Any) -> None:
+        if pool is self.engine.pool:
+            link.close()
+        else:  # closed, or left behind by a fork
+            link.invalidate()
+
+    def _give_up(self, call: _Call) -> None:
+        """End what nobody waits for: on the server, lest it is done later, and here."""
+        db = call.db
+        with suppress(AttributeError, *self._errors):
+            db.cancel_safe(timeout=_CANCEL)
+        with suppress(AttributeError, *self._errors):
+            if call.db is db:
+                with socket.socket(fileno=os.dup(db.fileno())) as link:
+                    link.shutdown(socket.SHUT_RDWR)
+
+    def _explained(self, exc: Exception, call: _Call, *, lost: bool = False) -> TokenKeepError:
+        target = self._target
+        said = exc.orig if isinstance(exc, DBAPIError) and exc.orig is not None else exc
+        if isinstance(said, PoolTimeout):
+            return StoreUnavailable(
+                f"All connections of this process to {target.database()} were in use for "
+                f"{self._timeout:g} seconds",
+                hint="Try again, or raise pool_size",
+            )
+        if isinstance(said, _UNKNOWN):
+            return ConfigurationError(
+                f"The driver {target.driver} does not take an option of the URL: "
+                f"{', '.join(sorted(target.url.query))}",
+                hint="Correct it; options of tokenkeep are " + ", ".join(OWN),
+            )
+        return explain(
+            said,
+            where=target.database(),
+            doing=call.doing,
+            record_id=call.record_id,
+            lost=lost,
+            secrets=target.secrets,
+        )
+
+    def _at_home(self) -> None:
+        """In a forked child: leave the parent's connections alone; even to close them ends its."""
+        if self._home[0] != getpid():
+            _inherited.append(self.engine.pool)
+            self.engine.dispose(close=False)
+            self._home[0] = getpid()
+
+
+_engines: weakref.WeakSet[Engine] = weakref.WeakSet()
+_inherited: list[Pool] = []
+
+
+def _close_idle() -> None:
+    """Before a fork: what is in no pool is not inherited."""
+    for engine in list(_engines):
+        engine.dispose()
+
+
+if hasattr(os, "register_at_fork"):  # not on Windows
+    os.register_at_fork(before=_close_idle)
+
+
+def _dispose(engine: Engine, home: list[int]) -> None:
+    if home == [getpid()]:
+        engine.dispose()
+
+
+def engine_of(target: Target) -> Engine:
+    """Return an engine with statements that are whole by themselves."""
+    options: dict[str, Any] = {}
+    if target.backend in _AUTOCOMMIT:
+        # No BEGIN, and no ROLLBACK when a connection is given back: each is a round trip.
+        options = {"isolation_level": "AUTOCOMMIT", "pool_reset_on_return": None}
+    try:
+        engine = create_engine(
+            target.url,
+            connect_args=target.connect_args,
+            poolclass=QueuePool,
+            pool_timeout=target.timeout,
+            # The one used last is the one that is surely alive.
+            pool_use_lifo=True,
+            hide_parameters=True,
+            **target.pool,
+            **options,
+        )
+    except (ArgumentError, TypeError, ValueError):
+        raise ConfigurationError(
+            f"An option of the URL is not what it has to be: {', '.join(target.url.query)}"
+        ) from None
+    event.listen(engine, "checkin", _used)
+    event.listen(engine, "checkout", partial(_asked, engine.dialect))
+    if target.is_mysql:
+        event.listen(engine, "connect", partial(_limited, max(1, int(target.timeout / 2))))
+    if target.driver == "pymysql" and not target.is_verified:
+        event.listen(engine, "do_connect", _discreet)
+    if target.driver == "pysqlite":
+        event.listen(engine, "connect", _tolerant)
+    return engine
+
+
+def _used(_db: Any, entry: Any) -> None:
+    entry.info["used"] = monotonic()
+
+
+def _asked(dialect: Dialect, db: Any, entry: Any, _link: Any) -> None:
+    """Ask a connection that was idle whether it still is one."""
+    if monotonic() - entry.info.get("used", monotonic()) >= TRUSTED:
+        try:
+            dialect.do_ping(db)
+        except Exception:  # noqa: BLE001 - PEP 249 has no common class
+            raise InvalidatePoolError from None
+
+
+def _tolerant(db: Any, _entry: object) -> None:
+    """A text that somebody has damaged is one damaged record; it ends no listing of others."""
+    db.text_factory = lambda stored: stored.decode(errors="replace")
+
+
+def _limited(seconds: int, db: Any, _entry: object) -> None:
+    """Who gave up must not find his write done by the server a minute later."""
+    waits = ("innodb_lock_wait_timeout", "lock_wait_timeout")
+    cursor = db.cursor()
+    cursor.execute("SET SESSION " + ", ".join(f"{name} = {seconds}" for name in waits))
+    cursor.close()
+
+
+def _discreet(_dialect: object, _entry: object, args: Any, options: Any) -> Any:
+    from tokenkeep.backends.sql_pymysql import Discreet
+
+    return Discreet(*args, **options)

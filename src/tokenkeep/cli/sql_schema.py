@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from tokenkeep.cli import output
+from tokenkeep.cli.output import document
 from tokenkeep.cli.session import Session, pass_session
 from tokenkeep.errors import DriverMissing
 
@@ -27,7 +27,8 @@ def sql_schema(session: Session, *, dialect: str, table: str | None, schema: str
     INSERT, UPDATE and DELETE on the first, and SELECT on the second.
     """
     try:
-        from tokenkeep.backends.sql_schema import TABLE, ddl
+        from tokenkeep.backends.sql_tables import ddl
+        from tokenkeep.backends.sql_url import TABLE
     except ModuleNotFoundError as exc:
         raise DriverMissing(
             f"The tables are made with the module {exc.name}, which is not installed",
@@ -35,6 +36,6 @@ def sql_schema(session: Session, *, dialect: str, table: str | None, schema: str
         ) from exc
     text = ddl(dialect, table=table or TABLE, schema=schema)
     if session.json:
-        output.document({"dialect": dialect, "sql": text})
+        document({"dialect": dialect, "sql": text})
     else:
         click.echo(text, nl=False)

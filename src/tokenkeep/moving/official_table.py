@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 from pymysql import MySQLError
 
-from tokenkeep.backends.sql_errors import Explainer
-from tokenkeep.backends.sql_pymysql_connection import Bounded
-from tokenkeep.backends.sql_target import Target
+from tokenkeep.backends.sql import engine_of
+from tokenkeep.backends.sql_errors import LOST, code_of, explain, means
+from tokenkeep.backends.sql_url import Target
 from tokenkeep.backends.urls import StoreURL
 from tokenkeep.errors import ConfigurationError
 from tokenkeep.moving.official import OfficialSource, fields_of
@@ -34,8 +34,7 @@ class MySQLTable(OfficialSource):
 
     def __init__(self, url: str, *, password: str | None, defaults: Defaults) -> None:
         named = dict(StoreURL.parse(url).query).get("table")
-        self._target = Target(url, own={}, place={"password": password}, driver={})
-        self._errors = Explainer(self._target)
+        self._target = Target(url, place={"password": password})
         with self._explained():
             self._db = self._connect()
         try:
@@ -70,14 +69,11 @@ class MySQLTable(OfficialSource):
     def close(self) -> None:
         """See `OfficialSource.close`."""
         with suppress(OSError, MySQLError):
-            self._db.close()
+            self._db.invalidate()
 
     def _connect(self) -> Any:
-        dialect = self._target.url.get_dialect()()
-        args, options = dialect.create_connect_args(self._target.url)
-        options = {**options, **self._target.connect_args}
         try:
-            return Bounded(*args, **options)
+            return engine_of(self._target).pool.connect()
         except (TypeError, ValueError):
             names = ", ".join(sorted(self._target.url.query))
             raise ConfigurationError(
@@ -93,7 +89,7 @@ class MySQLTable(OfficialSource):
                 found = self._ask(f"SHOW COLUMNS FROM {_quoted(table)}")
                 break
             except MySQLError as exc:
-                if self._errors.code(exc) != _NO_TABLE:
+                if code_of(exc) != _NO_TABLE:
                     raise
         else:
             raise ConfigurationError(
@@ -123,7 +119,14 @@ class MySQLTable(OfficialSource):
         try:
             yield
         except (OSError, MySQLError) as exc:
-            said = self._errors.explain(exc, doing="SELECT", lost=self._errors.is_lost(exc))
+            target = self._target
+            said = explain(
+                exc,
+                where=target.database(),
+                doing="SELECT",
+                lost=means(exc, LOST),
+                secrets=target.secrets,
+            )
             if "privilege" in said.what:
                 said.hint = f"Grant SELECT on the table {self._target.table}, nothing more"
             raise said from None

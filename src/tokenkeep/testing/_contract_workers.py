@@ -30,11 +30,11 @@ def digits(text: str) -> str:
 
 
 def record(name: str = "one", **changes: Any) -> Record:
-    """Return a record to test with; its id, version and owner are its name's unless given."""
+    """Return a record to test with; its version and id, which is its owner, are its name's."""
     values: dict[str, Any] = {
         "id": digits(f"id of {name}"),
         "version": digits(f"first version of {name}"),
-        "owner": digits(f"owner of {name}"),
+        "owner": changes.get("id", digits(f"id of {name}")),
         "kind": "row",
         "key": 1,
         "sealed": b"sealed",

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import pytest
 
 
@@ -31,8 +33,10 @@ def admin_of():
     connections = []
 
     def admin_of(server, url):
-        connections.append(connect_as_admin(server, url))
-        return lambda *statements: _run(connections[-1], statements)
+        connections.append(connection := connect_as_admin(server, url))
+        run = partial(_run, connection)
+        run.connection = connection
+        return run
 
     yield admin_of
     for each in connections:
@@ -53,7 +57,7 @@ def rival(server, url):
     connection.close()
 
 
-def _run(connection, statements):
+def _run(connection, *statements):
     cursor = connection.cursor()
     for statement in statements:
         cursor.execute(statement)

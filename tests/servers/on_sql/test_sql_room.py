@@ -109,13 +109,3 @@ def test_larger_than_a_packet(connect, mariadb, admin_of):
         backend.write(record(version="2", sealed=bytes(400_000)), replaces=FIRST)
     finally:
         admin(f"SET GLOBAL max_allowed_packet = {before}")
-
-
-@pytest.mark.parametrize("size", [1_000_000, 7_000_000])
-def test_large(backend, size):
-    """Large records come and go, where the server accepts them."""
-    sealed = os.urandom(size // 4) * 4
-
-    backend.write(record(sealed=sealed), replaces=None)
-
-    assert sealed == backend.read(ID).sealed

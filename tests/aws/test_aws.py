@@ -1,0 +1,438 @@
+"""What both stores at AWS share: requests, the time they have, refusals, configuration."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import subprocess
+import sys
+import time
+import traceback
+import warnings
+
+import pytest
+from aws_proxy import DRIPPING, GOING, HANGING, refusal, with_options
+from aws_records import found, own
+from private_servers.ports import free_port
+from reported import reported
+
+from tokenkeep import (
+    ConfigurationError,
+    StoreConflict,
+    StoreError,
+    StoreForeign,
+    StoreTampered,
+    StoreTooNew,
+    StoreUnavailable,
+)
+from tokenkeep.backends import open_backend
+from tokenkeep.backends.aws import record_of, text_of
+from tokenkeep.testing._contract_workers import digits
+
+pytestmark = pytest.mark.usefixtures("aws")  # its credentials
+
+SCHEMES = {"secretsmanager": "aws-secretsmanager", "dynamodb": "dynamodb"}
+READING = {"secretsmanager": "GetSecretValue", "dynamodb": "GetItem"}
+MAKING = {"secretsmanager": "CreateSecret", "dynamodb": "TransactWriteItems"}
+# What makes a new version the stored one, and what finds and reads many.
+LATE = {"secretsmanager": "UpdateSecretVersionStage", "dynamodb": "TransactWriteItems"}
+LISTING = {
+    "secretsmanager": ["ListSecrets", "BatchGetSecretValue"],
+    "dynamodb": ["Query", "BatchGetItem"],
+}
+
+
+@pytest.fixture(params=SCHEMES)
+def service(request):
+    return request.param
+
+
+# Requests
+
+
+@pytest.mark.parametrize("code", ["ThrottlingException", "ProvisionedThroughputExceededException"])
+def test_throttled(watched, proxy, service, code):
+    """Throttling is waited out, also that of a write; if it goes on, the error says so."""
+    slow = refusal(code, "Rate exceeded")
+    watched.write(own(), replaces=None)
+    proxy.faults.update({LATE[service]: [slow], READING[service]: [slow]})
+    watched.write(own(version="2"), replaces=digits("1"))
+
+    proxy.faults = {LATE[service]: (slow,)}
+    with pytest.raises(StoreUnavailable, match=rf"{LATE[service]} \({code}\)|did not answer"):
+        watched.write(own(version="3"), replaces=digits("2"))
+    proxy.faults.clear()
+    assert own(version="2") == watched.read(own().id)
+
+
+def test_a_write_without_an_answer(watched, proxy, backend, service):
+    """However often it was tried: it may have been done, and here it was."""
+    watched.write(own(), replaces=None)
+    proxy.faults[LATE[service]] = (GOING,)
+
+    with pytest.raises(StoreUnavailable):
+        watched.write(own(version="2"), replaces=digits("1"))
+
+    assert own(version="2") == backend.read(own().id)
+
+
+@pytest.mark.parametrize("act", ["write", "delete"])
+def test_what_is_late_is_a_conflict(watched, proxy, backend, service, act):
+    """Nothing deleted is brought back by a write, nor is a version deleted instead of another."""
+    watched.write(own(), replaces=None)
+    new = own(version="2")
+
+    if act == "write":
+        proxy.faults[LATE[service]] = [lambda: backend.delete(own().id)]
+        with pytest.raises(StoreConflict):
+            watched.write(new, replaces=digits("1"))
+    else:
+        proxy.faults[LATE[service]] = [lambda: backend.write(new, replaces=digits("1"))]
+        with pytest.raises(StoreConflict):
+            watched.delete(own().id, replaces=digits("1"))
+
+    assert (None if act == "write" else new) == backend.read(own().id)
+    assert [] == proxy.sent("DeleteSecret")  # watched's
+
+
+def test_what_is_not_due_is_not_read(watched, proxy, service):
+    """One request finds what is due, however much is stored, and one reads it."""
+    for n in range(5):
+        watched.write(own(str(n), due_at=1_790_000_000.0 + n), replaces=None)
+    watched.write(own("never"), replaces=None)
+    proxy.requests.clear()
+
+    assert [0, 1] == [each.due_at - 1_790_000_000 for each in watched.due(1_790_000_001.5, 10)]
+
+    listing, reading = LISTING[service]
+    assert [listing, reading] == proxy.operations()
+    (asked,) = proxy.sent(reading)
+    if service == "dynamodb":
+        assert 2 == sum(len(part["Keys"]) for part in asked["RequestItems"].values())
+    else:
+        assert 2 == len(asked["SecretIdList"])
+
+
+def test_many_in_their_order(watched, proxy, service):
+    """Pages go through partitions and AWS's own pages in the order of ids, many a request."""
+    ids = sorted(own(str(n)).id for n in range(130))
+    for n in range(130):
+        watched.write(own(str(n)), replaces=None)
+    proxy.requests.clear()
+
+    pages = [watched.scan(None, 70)]
+    while pages[-1]:
+        pages.append(watched.scan(pages[-1][-1].id, 70))
+
+    assert ids == [each.id for page in pages for each in page]
+    assert len(proxy.requests) < 60
+    assert [] == proxy.sent(READING[service])
+
+
+def test_too_large(backend, service):
+    """More than AWS holds is refused by name, and what was stored stays."""
+    size, said = {
+        "secretsmanager": (60_000, "a secret holds 65536"),
+        "dynamodb": (309_600, "an item of DynamoDB holds 408576"),
+    }[service]
+    backend.write(own(), replaces=None)
+
+    with pytest.raises(StoreError, match=said):
+        backend.write(own(version="2", sealed=bytes(size)), replaces=digits("1"))
+    with pytest.raises(StoreError, match=said):
+        backend.write(own("large", sealed=bytes(size)), replaces=None)
+
+    assert [own()] == backend.scan(None, 10)
+
+
+@pytest.mark.parametrize("fault", [HANGING, DRIPPING])
+def test_the_time_is_over(watched, proxy, service, fault):
+    """However many requests a call takes, and if each byte comes in time."""
+    proxy.faults[MAKING[service]] = (fault,)
+    began = time.monotonic()
+
+    with pytest.raises(StoreUnavailable, match=r"did not answer within 6 s|ReadTimeoutError"):
+        watched.write(own(), replaces=None)
+
+    assert time.monotonic() - began < 8
+
+
+def test_nothing_is_sent_too_late(watched, proxy, service):
+    """When the time is over, no further request is made: nobody would hear of its outcome."""
+    watched.write(own(), replaces=None)
+    watched.timeout = 0.2
+    proxy.faults[READING[service]] = [lambda: time.sleep(0.5)]
+    proxy.requests.clear()
+
+    with pytest.raises(StoreUnavailable, match="did not answer within"):
+        watched.write(own(version="2"), replaces=digits("1"))
+    time.sleep(1)
+
+    assert [READING[service]] == proxy.operations()
+
+
+def test_a_child_has_its_own_connections(watched, proxy):
+    """A child never writes into a connection of its parent, whose stays good."""
+    watched.write(own(), replaces=None)
+    proxy.ports.clear()
+
+    watched.read(own().id)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # of forks beside threads, since 3.12
+        child = os.fork()
+    if not child:
+        try:
+            os._exit(0 if watched.read(own().id) == own() else 2)
+        finally:
+            os._exit(1)
+    assert 0 == os.waitpid(child, 0)[1]
+    watched.read(own().id)
+
+    mine, childs, mine_again = proxy.ports
+    assert childs != mine == mine_again
+
+
+SCRIPT = """
+import sys, tokenkeep, tokenkeep.backends
+assert not any(name.startswith("boto") for name in sys.modules)
+from tokenkeep.testing._contract_workers import record
+backend = tokenkeep.backends.open_backend(sys.argv[1])
+backend.write(record(), replaces=None)
+if sys.argv[2] == "closed":
+    backend.close()
+    backend.close()
+    assert backend.read(record().id) == record()
+    backend.close()
+"""
+
+
+@pytest.mark.parametrize("end", ["closed", "left open"])
+def test_no_warning_is_left(url, end):
+    """boto3 is loaded when it is needed; connections are closed however a program ends."""
+    ended = subprocess.run(
+        [sys.executable, "-W", "error", "-X", "dev", "-c", SCRIPT, url, end],
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+
+    assert (0, "", "") == (ended.returncode, ended.stdout, ended.stderr)
+
+
+# Refusals
+
+
+def at(service, endpoint, **options):
+    url = f"{SCHEMES[service]}://eu-central-1/tokens"
+    return open_backend(with_options(url, endpoint_url=endpoint, **options))
+
+
+def in_time(backend, seconds):
+    """Read, which must fail, and soon enough; return what is said."""
+    began = time.monotonic()
+    with pytest.raises(StoreUnavailable) as caught:
+        backend.read(own().id)
+    assert time.monotonic() - began < seconds
+    backend.close()
+    return str(caught.value)
+
+
+def test_out_of_reach(service):
+    """A closed port is named, soon; so is an address that nobody knows, as of no region."""
+    for place in (f"127.0.0.1:{free_port()}", "secretsmanager.nowhere-1.invalid"):
+        assert place in in_time(at(service, f"http://{place}", timeout=1), 10)
+
+
+@pytest.mark.parametrize("missing", ["AWS_SECRET_ACCESS_KEY", "AWS_ACCESS_KEY_ID"])
+def test_no_credentials(url, backend, monkeypatch, missing):
+    """Half of a pair, or nothing: the error says so, and where they may come from."""
+    monkeypatch.delenv(missing)
+    if missing == "AWS_SECRET_ACCESS_KEY":
+        with pytest.raises(StoreUnavailable, match="PartialCredentialsError") as caught:
+            open_backend(url)
+        said = str(caught.value)
+    else:
+        monkeypatch.delenv("AWS_SECRET_ACCESS_KEY")
+        backend.close()
+        said = in_time(backend, 10)
+        assert "NoCredentialsError" in said
+
+    assert "AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY" in said
+
+
+TAGGING = (
+    "User: arn:aws:sts::123456789012:assumed-role/app/i is not authorized to perform: "
+    "x:TagResource on resource: x because no identity-based policy allows the action"
+)
+
+
+@pytest.mark.parametrize(
+    ("code", "message", "said"),
+    [
+        ("ExpiredTokenException", "", "Get new credentials"),
+        ("UnrecognizedClientException", "", "this account and region"),
+        ("InvalidSignatureException", "", "this machine's clock"),
+        ("ResourceNotFoundException", "", "create=true"),
+        ("KMSAccessDeniedException", "", "kms:Decrypt"),
+        ("AccessDeniedException", "Access to KMS is not allowed", "kms:Decrypt"),
+        ("AccessDeniedException", "", "Allow {action} for these credentials"),
+        ("AccessDeniedException", TAGGING, "Allow x:TagResource for these credentials"),
+        ("LimitExceededException", "", "about a hundred versions in 24 hours"),
+        ("InternalServerError", "", "Try again"),
+        ("404", "", "API reference"),
+        ("ValidationException", "Value 'c2VhbGVk' at 'x' is wrong", "API reference"),
+    ],
+)
+def test_refused(watched, proxy, service, code, message, said):  # noqa: PLR0917
+    """What to do is said, and for which action; AWS, which may repeat what it was sent, is not."""
+    action = f"{service}:{MAKING[service]}"
+    proxy.faults[MAKING[service]] = (refusal(code, message),)
+
+    with pytest.raises(StoreUnavailable, match=said.format(action=action)) as caught:
+        watched.write(own(), replaces=None)
+
+    text = str(caught.value)
+    assert code in text
+    assert own().id in text
+    assert action in text or "x:TagResource" in text
+    shown = "".join(traceback.format_exception(caught.value))
+    assert "c2VhbGVk" not in shown
+    assert "123456789012" not in shown
+
+
+def test_nothing_is_logged(watched, caplog, aws):
+    """At the levels people log at, neither a value nor a credential is there to be read."""
+    caplog.set_level(logging.INFO)
+    watched.write(own(user="ana", sealed=b"sealed so that nobody"), replaces=None)
+    watched.write(own(version="2", sealed=b"sealed so that nobody"), replaces=digits("1"))
+    found(watched, "user", "ana")
+    watched.delete(own().id)
+
+    assert "c2VhbGVk" not in caplog.text
+    assert aws.password not in caplog.text
+
+
+def test_no_password_of_the_endpoint(service):
+    """A password in endpoint_url is not shown, nor one in what is no URL at all."""
+    backend = at(service, "http://ana:hunter2@127.0.0.1:1", timeout=1)
+
+    assert "hunter2" not in backend.describe()
+    with pytest.raises(StoreUnavailable) as caught:
+        backend.read(own().id)
+    assert "hunter2" not in reported(caught.value)
+    backend.close()
+    for endpoint in ("http://ana:hunter2@[", "ana:hunter2@nowhere"):
+        with pytest.raises(ConfigurationError, match="endpoint_url is no URL") as caught:
+            at(service, endpoint)
+        assert "hunter2" not in reported(caught.value)
+
+
+# What is kept
+
+
+def changed(**fields):
+    """A record's text, with something else in it than tokenkeep writes."""
+    return json.dumps({**json.loads(text_of(own(), "it", 10_000)), **fields})
+
+
+@pytest.mark.parametrize(
+    ("text", "error"),
+    [
+        ("ana", StoreForeign),
+        ('{"user": "ana"}', StoreForeign),
+        ('{"tokenkeep": 1}', StoreForeign),
+        ('{"tokenkeep": 3}', StoreTooNew),
+        ('{"tokenkeep": 2, "id": "x"}', StoreTampered),
+        (changed(id=5), StoreTampered),
+        (changed(id="x"), StoreTampered),
+        (changed(version=5), StoreTampered),
+        (changed(sealed="?"), StoreTampered),
+    ],
+)
+def test_what_others_wrote(backend, service, place, client, text, error):  # noqa: PLR0917
+    """What tokenkeep did not write is told from what a newer one wrote, and not repeated."""
+    if service == "secretsmanager":
+        client.create_secret(Name=f"{place}/{own().id}", SecretString=text)
+    else:
+        key = {"pk": {"S": f"tokenkeep#record#{own().id[0]}"}, "sk": {"S": own().id}}
+        client.put_item(TableName=place, Item={**key, "text": {"S": text}})
+
+    with pytest.raises(error, match=own().id) as caught:
+        backend.read(own().id)
+
+    assert "ana" not in str(caught.value)
+    assert own() == record_of(text_of(own(), "it", 10_000), own().id, "it")
+
+
+# Configuration
+
+
+@pytest.mark.parametrize(
+    ("place", "said"),
+    [
+        ("///tokens", "NoRegionError"),
+        ("//no region/tokens", "InvalidRegionError"),
+        ("//eu-central-1/tokens?profile=nobody", "aws configure list-profiles"),
+        ("//eu-central-1/tokens?endpoint_url=nowhere", "endpoint_url is no URL"),
+        ("//eu-central-1/tokens?timeout=0", "timeout is a number of seconds"),
+        ("//eu-central-1/tokens?timeout=nan", "timeout is a number of seconds"),
+        ("//eu-central-1/tokens?retries=5", "no option 'retries'"),
+        ("//ana:hunter2@eu-central-1/tokens", "no user or port"),
+        ("//eu-central-1:443/tokens", "no user or port"),
+        ("tokens", "two slashes"),
+        ("//eu-central-1/to kens", "name"),
+        ("//eu-central-1/tokens?{flag}=1", "is true or false"),
+        ("//eu-central-1/tokens?{flag}=", "is blank"),
+    ],
+)
+def test_wrong_configuration(service, monkeypatch, place, said):
+    """What can't be meant is refused before anything is asked, and the next opening is as new."""
+    for name in ("AWS_DEFAULT_REGION", "AWS_REGION"):
+        monkeypatch.delenv(name, raising=False)
+    flag = {"secretsmanager": "force_delete", "dynamodb": "create"}[service]
+
+    with pytest.raises(ConfigurationError, match=said) as caught:
+        open_backend(f"{SCHEMES[service]}:{place.format(flag=flag)}")
+
+    assert "hunter2" not in str(caught.value)
+    open_backend(f"{SCHEMES[service]}://eu-central-1/tokens").close()
+
+
+@pytest.mark.parametrize(
+    ("url", "said"),
+    [
+        ("dynamodb://r/a", "no name of a DynamoDB table"),
+        ("dynamodb://r/a b c", "no name of a DynamoDB table"),
+        ("dynamodb://r/tokens?prefix=a%23b", "a prefix 1 to 64"),
+        ("aws-secretsmanager://r//tokens", "prefix of a secret's name"),
+        ("aws-secretsmanager://r/tokens/", "prefix of a secret's name"),
+        ("aws-secretsmanager://r/" + "x" * 257, "prefix of a secret's name"),
+        ("aws-secretsmanager://r/t?recovery_window=6", "from 7 to 30"),
+        ("aws-secretsmanager://r/t?recovery_window=31", "from 7 to 30"),
+    ],
+)
+def test_wrong_names(url, said):
+    """What AWS would refuse is refused before anything is asked."""
+    with pytest.raises(ConfigurationError, match=said):
+        open_backend(url)
+
+
+def test_no_two_stores_have_the_same_name(monkeypatch):
+    """The journal of a host is named after it: by region, address, name and profile."""
+    monkeypatch.setenv("AWS_DEFAULT_REGION", "ap-south-1")
+    endpoint = "?endpoint_url=http%3A%2F%2F127.0.0.1%3A"
+    names = [
+        open_backend(url).describe()
+        for url in (
+            f"dynamodb://eu-west-1/tokens{endpoint}1",
+            f"dynamodb://eu-west-1/tokens{endpoint}2",
+            "dynamodb:///tokens",
+            "dynamodb://eu-west-2/tokens",
+            "dynamodb://eu-west-1/tokens2",
+            "dynamodb://eu-west-1/tokens2?prefix=other",
+            "aws-secretsmanager://eu-west-1/tokens",
+            "aws-secretsmanager://eu-west-1",
+        )
+    ]
+
+    assert len(names) == len(set(names))
+    assert "https://dynamodb.ap-south-1.amazonaws.com" in names[2]
