@@ -25,7 +25,7 @@ from zohocrmsdk.src.com.zoho.crm.api.exception import SDKException
 import tokenkeep
 from crm_desk import leads, panel
 from tokenkeep.integrations.zoho_sdk import SDKStore
-from tokenkeep.web_login import NotThisLogin, WebLogin
+from tokenkeep.login import NotThisLogin, WebLogin
 
 HERE = Path(__file__).parent
 TROUBLES = (
