@@ -28,13 +28,6 @@ from tokenkeep.integrations.zoho_sdk import SDKStore
 from tokenkeep.login import NotThisLogin, WebLogin
 
 HERE = Path(__file__).parent
-TROUBLES = (
-    tokenkeep.TokenKeepError,
-    NotThisLogin,
-    SDKException,
-    leads.CrmSaid,
-    leads.CrmSilent,
-)
 NOT_LOGGED_IN = (tokenkeep.LoginNeeded, tokenkeep.TokenNotFound)
 LOG_IN = "You are not logged in, or Zoho has ended this login. Log in to go on."
 CRM_AWAY = "Zoho CRM could not be asked, or did not answer. Look first whether it was done."
@@ -49,6 +42,8 @@ WORDS = {
     SDKException: (503, CRM_AWAY),
     tokenkeep.RenewalError: (503, "Zoho's login server does not let us go on. Your login stays."),
     tokenkeep.StoreError: (503, "The tokens can't be reached. Your login is safe."),
+    tokenkeep.TokenKeepError: (503, "The desk can't do this now."),
+    ConnectionError: (503, "The emulator does not answer."),
 }
 """What a trouble's page is answered with and says to whoever looks at it. None: its own words."""
 
@@ -116,10 +111,9 @@ def make():
                 https_only=url.startswith("https:"),
             ),
         ],
-        exception_handlers={HTTPException: not_here},
+        exception_handlers={HTTPException: not_here} | dict.fromkeys(WORDS, trouble),
         lifespan=sweeping,
     )
-    app.router.redirect_slashes = False
     app.state.store = SDKStore()
     app.state.data_centers = os.environ.get("CRM_DESK_DATA_CENTERS", DATA_CENTERS).split()
     app.state.logins = WebLogin(
@@ -188,24 +182,14 @@ def login(request, form):
     """Send the browser to Zoho; the answer has to come back to this browser."""
     browser = request.session.setdefault("browser", secrets.token_urlsafe(32))
     known, wanted = request.app.state.data_centers, form.get("data_center")
-    try:
-        url = request.app.state.logins.begin(
-            browser, data_center=wanted if wanted in known else None
-        )
-    except TROUBLES as exc:
-        return trouble(request, exc)
-    return RedirectResponse(url, 303)
+    begin = request.app.state.logins.begin
+    return RedirectResponse(begin(browser, data_center=wanted if wanted in known else None), 303)
 
 
 def callback(request):
     """Take Zoho's answer: a code, which becomes a stored token. It counts once."""
-    try:
-        token = request.app.state.logins.finish(
-            str(request.url.query), request.session.get("browser", "")
-        )
-    except TROUBLES as exc:
-        return trouble(request, exc)
     session = request.session
+    token = request.app.state.logins.finish(request.url.query, session.get("browser", ""))
     draft = session.get("draft") if session.get("user") == token.user else None
     session.clear()  # what was known before this login does not count after it
     session.update(token_id=token.id, user=token.user, draft=draft)
@@ -227,8 +211,6 @@ def disconnect(request, _form):
             done = "unconfirmed"
     except tokenkeep.TokenNotFound:
         pass  # somebody was faster
-    except TROUBLES as exc:
-        return trouble(request, exc)
     request.session.clear()
     return RedirectResponse(f"/?done={done}", 303)
 
@@ -244,11 +226,8 @@ def as_user(request):
 def list_leads(request):
     number = request.query_params.get("page", "1")
     number = int(number) if number.isascii() and number.isdecimal() and len(number) < 5 else 1
-    try:
-        with as_user(request) as call:
-            found, more = leads.listed(call, number)
-    except TROUBLES as exc:
-        return trouble(request, exc)
+    with as_user(request) as call:
+        found, more = leads.listed(call, number)
     return page(request, "leads.html", leads=found, more=more, number=number)
 
 
@@ -259,11 +238,8 @@ def show_lead(request):
         return page(request, "lead.html", lead=draft)
     if lead_id is None:
         return page(request, "lead.html", lead=dict.fromkeys(leads.FIELDS, ""))
-    try:
-        with as_user(request) as call:
-            lead = leads.read(call, lead_id)
-    except TROUBLES as exc:
-        return trouble(request, exc)
+    with as_user(request) as call:
+        lead = leads.read(call, lead_id)
     if lead is None:
         return page(request, "trouble.html", said="You have no such lead.", status=404)
     return page(request, "lead.html", lead=lead)
@@ -281,17 +257,14 @@ def save_lead(request, form):
     except NOT_LOGGED_IN as exc:
         request.session["draft"] = lead
         return trouble(request, exc, said=f"{LOG_IN} What you typed is kept until then.")
-    except TROUBLES as exc:
+    except tuple(WORDS) as exc:
         return trouble(request, exc, "lead.html", lead=lead)
     return RedirectResponse(f"/leads?done={'added' if lead_id is None else 'changed'}", 303)
 
 
 def delete_lead(request, _form):
-    try:
-        with as_user(request) as call:
-            leads.delete(call, request.path_params["id"])
-    except TROUBLES as exc:
-        return trouble(request, exc)
+    with as_user(request) as call:
+        leads.delete(call, request.path_params["id"])
     return RedirectResponse("/leads?done=deleted", 303)
 
 
@@ -304,14 +277,8 @@ def show_panel(request):
 
 def press(request, _form):
     """Make something happen at the emulated Zoho; the page stays as it is."""
-    try:
-        panel.press(
-            request.app.state.store.keeper,
-            request.session.get("token_id", ""),
-            request.path_params["action"],
-        )
-    except (*TROUBLES, ConnectionError) as exc:
-        return trouble(request, exc)
+    token_id, action = request.session.get("token_id", ""), request.path_params["action"]
+    panel.press(request.app.state.store.keeper, token_id, action)
     return Response(status_code=204)
 
 
@@ -352,8 +319,7 @@ def page(request, name, *, status=200, has_panel=True, **more):
 
 def trouble(request, error, name="trouble.html", **more):
     """Say what went wrong: briefly to the visitor, and to the log what to do about it."""
-    known = (words for kind, words in WORDS.items() if isinstance(error, kind))
-    status, said = next(known, (503, "The desk can't do this now."))
+    status, said = next(words for kind, words in WORDS.items() if isinstance(error, kind))
     what = type(error.cause or error).__name__ if isinstance(error, SDKException) else error
     logger.warning("%s: %s", type(error).__name__, what)
     # A store that does not answer is not waited for twice.
