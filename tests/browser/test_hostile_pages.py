@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import re
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 from playwright.sync_api import expect
 
-from .elsewhere import elsewhere
+NAME = "elsewhere.example"
+"""Leads the browser of the tests to this machine, as a site of its own."""
 
 FORM = """<form method="post" action="{action}" enctype="{enctype}">
 <input name="Last_Name" value="Planted"><button>Click here</button></form>"""
@@ -36,10 +39,30 @@ IMAGE = f"<img/src=x/onerror={HACK}>"
 BREAKOUT = f"\"'></textarea>{IMAGE}{SCRIPT}{{{{7*7}}}}"
 
 
+class Handler(BaseHTTPRequestHandler):
+    def do_GET(self):
+        body = self.server.html.encode()
+        self.send_response(200)
+        self.send_header("Content-Type", "text/html; charset=utf-8")
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_):
+        pass
+
+
 @pytest.fixture
 def prize():
-    with elsewhere() as server:
+    """A web server that is not the desk: on a port here, and as another site."""
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        server.near_url = f"http://127.0.0.1:{server.server_port}"
+        server.url = f"http://{NAME}:{server.server_port}"
+        thread = threading.Thread(target=server.serve_forever, args=(0.05,))
+        thread.start()
         yield server
+        server.shutdown()
+        thread.join()
 
 
 @pytest.mark.parametrize("near", [True, False], ids=["another port", "another site"])

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 import socket
 import time
 import urllib.parse
 from concurrent.futures import ThreadPoolExecutor
+from unittest.mock import Mock
 
 import pytest
 from desk_driver import ANA, BEN, EVA, ROOT, Browser, DeskServer, consent, running
 
+import crm_desk.app
 import tokenkeep
 
 SILENT = {"CrmSilent", "SDKException"}
@@ -157,6 +160,22 @@ def test_store_that_hangs(zoho, postgres, tmp_path):
     assert (held.status, held.trouble) == (503, "StoreUnavailable")
     assert typed_in(held) == TYPED
     assert took < 20
+
+
+def test_sweeping_goes_on(monkeypatch):
+    """What one sweep could not do, a later one tries again."""
+    monkeypatch.setattr(crm_desk.app, "SWEEP_EVERY", 0.01)
+    store = Mock()
+    store.keeper.sweep.side_effect = tokenkeep.StoreUnavailable("not now")
+
+    async def some_time():
+        async with crm_desk.app.sweeping(Mock(state=Mock(store=store))):
+            while store.keeper.sweep.call_count < 3:  # noqa: ASYNC110 - a thread counts
+                await asyncio.sleep(0.01)
+
+    asyncio.run(asyncio.wait_for(some_time(), 30))
+
+    store.close.assert_called_once()
 
 
 def until_back(browser):
