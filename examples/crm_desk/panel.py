@@ -26,7 +26,9 @@ def facts(keeper, token_id):
     state = "valid" if left > 0 else "expired; the next call renews it"
     made = sum(at > now - profile.mint_window for at in renewal.mints)
     return {
-        "Access token": state if token.status.value == "ok" else token.status.value,
+        "Access token": state
+        if token.status.value == "ok"
+        else token.status.value.replace("_", " "),
         "Ends": f"in {max(0, round(left))} s",
         "Renewed last": f"{clock(renewal.renewed_at)} {renewal.renewed_by or ''}",
         "Access tokens made": f"{made} of {profile.mint_limit} in {profile.mint_window:g} s",
