@@ -190,7 +190,8 @@ def callback(request):
     """Take Zoho's answer: a code, which becomes a stored token. It counts once."""
     session = request.session
     token = request.app.state.logins.finish(request.url.query, session.get("browser", ""))
-    draft = session.get("draft") if session.get("user") == token.user else None
+    is_same = token.user and session.get("user") == token.user
+    draft = session.get("draft") if is_same else None
     session.clear()  # what was known before this login does not count after it
     session.update(token_id=token.id, user=token.user, draft=draft)
     return RedirectResponse(f"/leads/{draft['id'] or 'new'}" if draft else "/leads", 303)
@@ -277,6 +278,8 @@ def show_panel(request):
 
 def press(request, _form):
     """Make something happen at the emulated Zoho; the page stays as it is."""
+    if not os.environ.get("CRM_DESK_EMULATOR"):
+        raise HTTPException(404)
     token_id, action = request.session.get("token_id", ""), request.path_params["action"]
     panel.press(request.app.state.store.keeper, token_id, action)
     return Response(status_code=204)
@@ -300,7 +303,7 @@ def page(request, name, *, status=200, has_panel=True, **more):
         # would replace.
         session.setdefault("form_token", secrets.token_urlsafe(16))
     known = {
-        "user": session.get("user"),
+        "user": "token_id" in session and (session.get("user") or "somebody without a name"),
         "form_token": session.get("form_token", ""),
         "done": DONE.get(request.query_params.get("done")),
         "fields": leads.FIELDS,

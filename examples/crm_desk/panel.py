@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import time
 
+from tokenkeep import TokenNotFound
 from tokenkeep.testing import EmulatorControl
 
 BUTTONS = {
@@ -47,6 +48,8 @@ def press(keeper, token_id, action):
     """Make something happen at the emulator, to this user."""
     zoho = EmulatorControl(os.environ["CRM_DESK_EMULATOR"], timeout=5.0)
     token = keeper.store.reread(token_id)
+    if token is None:
+        raise TokenNotFound("This login is not there any more")
     zoho.faults.clear()
     if action in ("down", "crm"):
         where = "accounts" if action == "down" else "crm"

@@ -169,6 +169,22 @@ def test_the_login_is_deleted(browser, desk):
     assert "ben@example.com" not in browser.get("/leads").text
 
 
+def test_people_without_a_name(browser, desk, zoho):
+    """They work and leave as others do; what one of them typed is not given to another."""
+    zoho.faults.add(endpoint="users", kind="status", times=None)
+    browser.log_in(BEN)
+    page = browser.get("/leads/new")
+    assert "without a name" in page.text
+    with desk.open_store() as store:
+        for token in store.get_tokens():
+            store.delete_token(token.id)
+    assert browser.send(page, "/leads/new", Last_Name="Ben's").trouble == "TokenNotFound"
+    assert browser.send(page, "/emulator/expire").trouble == "TokenNotFound"
+
+    assert browser.log_in(ANA) == "/leads"
+    assert browser.get("/leads/new").value("Last_Name") == ""
+
+
 @pytest.mark.parametrize("reach", ["up", "down"])
 def test_disconnect(browser, desk, zoho, reach):
     """Revoked and deleted for all browsers, also while Zoho is down; it is told once it is up."""
