@@ -21,8 +21,7 @@ class Block(NamedTuple):
     Attributes:
         kind: What stands behind the fence. "aside" for an aside.
         text: What is between them, or in the comment.
-        label: The aside right above it, by which a test finds it that runs it in its own way, "" if
-            there is none.
+        label: The aside right above it, by which a test of its own finds it. "" if there is none.
     """
 
     kind: str
