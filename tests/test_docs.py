@@ -17,6 +17,7 @@ import tempfile
 import tomllib
 from contextlib import ExitStack, suppress
 from pathlib import Path
+from unittest.mock import Mock
 from urllib.parse import urlsplit
 
 import boto3
@@ -27,8 +28,9 @@ from zohocrmsdk.src.com.zoho.crm.api import Initializer
 
 import tokenkeep
 from tokenkeep.backends import BACKENDS
+from tokenkeep.events import Event
 from tokenkeep.integrations.zoho_sdk import SDKStore
-from tokenkeep.testing import emulator_configuration
+from tokenkeep.testing import BackendContract, emulator_configuration
 
 DOCS = "\n".join(page.read_text() for page in PAGES)
 SOURCE = "\n".join(path.read_text() for path in ROOT.glob("src/**/*.py"))
@@ -77,6 +79,43 @@ def test_stores(scheme):
     assert re.search(rf"^\| `{re.escape(written)}", page, re.MULTILINE)
 
 
+def first_column(page):
+    return re.findall(r"^\| `(\w+)` \|", (ROOT / page).read_text(), re.MULTILINE)
+
+
+def test_errors():
+    """Each error that can be caught by name has a row in its page, and what is there can be."""
+    public = {name for name in tokenkeep.__all__ if is_error(getattr(tokenkeep, name))}
+
+    assert sorted({*public, "NotThisLogin"}) == sorted(first_column("docs/lookup/errors.md"))
+
+
+def is_error(thing):
+    return isinstance(thing, type) and issubclass(thing, BaseException)
+
+
+def test_events():
+    """Each event that is reported has a row in its page, those of every day in the first half."""
+    reported = set(re.findall(r'\b_report\(\s*"(\w+)"', SOURCE))
+    reported |= set(re.findall(r'\b_report\(\s*"\w+" if \w+ else "(\w+)"', SOURCE))
+
+    assert len(reported) > 10
+    assert sorted(reported) == sorted(first_column("docs/lookup/events.md"))
+    for name in reported:
+        assert f"``{name}``" in Event.__doc__
+
+
+def test_of_a_new_store(monkeypatch):
+    """The test that CONTRIBUTING.md shows is a contract for the backend it names, in ten lines."""
+    (text,) = labelled("CONTRIBUTING.md", "test of a new store")
+    monkeypatch.setitem(sys.modules, "tokenkeep.backends.shelf", Mock())
+    here = {}
+    exec(text, here)
+
+    assert issubclass(here["TestShelf"], BackendContract)
+    assert sum(bool(line) for line in text.splitlines()) <= 10
+
+
 @pytest.mark.parametrize("name", sorted(set(re.findall(r"\bTOKENKEEP_[A-Z_]+[A-Z]\b", SOURCE))))
 def test_environment(name):
     """Each environment variable is documented."""
@@ -93,7 +132,9 @@ def test_in_the_repository():
     assert told
     assert told <= targets
     assert paths
-    assert [path for path in paths if not (ROOT / path).exists()] == []
+    assert {path for path in paths if not (ROOT / path).exists()} == {
+        "tests/backends/test_shelf.py"
+    }
 
 
 def test_invariants():
