@@ -15,19 +15,17 @@ from pathlib import Path
 import pytest
 import yaml
 from emulated import login
+from pages import ROOT, labelled
 
 import tokenkeep
 from tokenkeep import ConfigurationError, Keeper, StoreUnavailable, Token, TokenKeepError
 from tokenkeep.testing import emulator_configuration
 
-PAGE = (Path(__file__).parents[1] / "docs/containers.md").read_text()
+PAGE = (ROOT / "docs/containers.md").read_text()
+KUBERNETES, COMPOSE, DOCKERFILE = (
+    labelled("docs/containers.md", label)[0] for label in ("kubernetes", "compose", "dockerfile")
+)
 NOBODY_KNOWS = 12345
-
-
-def block(kind):
-    """Return what is in the page's one block of a kind."""
-    (found,) = re.findall(rf"^```{kind}\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)
-    return found
 
 
 # The files that are shown
@@ -35,7 +33,7 @@ def block(kind):
 
 def test_kubernetes():
     """Two replicas as that user with a read-only root; what is named is mounted, for its group."""
-    spec = yaml.safe_load(block("yaml kubernetes"))["spec"]
+    spec = yaml.safe_load(KUBERNETES)["spec"]
     pod = spec["template"]["spec"]
     (container,) = pod["containers"]
     mounted = {each["mountPath"]: each["name"] for each in container["volumeMounts"]}
@@ -59,7 +57,7 @@ def test_kubernetes():
 
 def test_compose():
     """Likewise: each secret that is named is there, and what has to be kept is on a volume."""
-    compose = yaml.safe_load(block("yaml compose"))
+    compose = yaml.safe_load(COMPOSE)
     app = compose["services"]["app"]
     files = {value for name, value in app["environment"].items() if name.endswith("_FILE")}
 
@@ -74,7 +72,7 @@ def test_compose():
 
 def test_dockerfile():
     """It ends as that user, by number; what it copies is the application alone."""
-    lines = [line for line in block("dockerfile").splitlines() if not line.startswith("#")]
+    lines = [line for line in DOCKERFILE.splitlines() if not line.startswith("#")]
     found = dict(line.split(" ", 1) for line in lines)
 
     assert set(found) == {"FROM", "RUN", "ENV", "WORKDIR", "COPY", "USER", "CMD"}
@@ -85,10 +83,9 @@ def test_dockerfile():
 
 
 def probes():
-    kubernetes, compose = yaml.safe_load(block("yaml kubernetes")), block("yaml compose")
-    (container,) = kubernetes["spec"]["template"]["spec"]["containers"]
+    (container,) = yaml.safe_load(KUBERNETES)["spec"]["template"]["spec"]["containers"]
     yield container["readinessProbe"]["exec"]["command"]
-    yield yaml.safe_load(compose)["services"]["app"]["healthcheck"]["test"][1:]
+    yield yaml.safe_load(COMPOSE)["services"]["app"]["healthcheck"]["test"][1:]
 
 
 @pytest.mark.parametrize("missing", [None, "TOKENKEEP_KEY_FILE", "TOKENKEEP_STORE_FILE"])

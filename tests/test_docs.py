@@ -14,42 +14,41 @@ import stat
 import subprocess
 import sys
 import tempfile
+import tomllib
 from contextlib import ExitStack, suppress
 from pathlib import Path
+from unittest.mock import Mock
 from urllib.parse import urlsplit
 
 import boto3
 import pytest
 from desk_driver import consent
+from pages import PAGES, ROOT, blocks, labelled
 from zohocrmsdk.src.com.zoho.crm.api import Initializer
 
 import tokenkeep
 from tokenkeep.backends import BACKENDS
+from tokenkeep.events import Event
 from tokenkeep.integrations.zoho_sdk import SDKStore
-from tokenkeep.testing import emulator_configuration
+from tokenkeep.testing import BackendContract, emulator_configuration
 
-ROOT = Path(__file__).parents[1]
-PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("examples/*/*.md")])
 DOCS = "\n".join(page.read_text() for page in PAGES)
 SOURCE = "\n".join(path.read_text() for path in ROOT.glob("src/**/*.py"))
+TESTS = "\n".join(path.read_text() for path in ROOT.glob("tests/**/*.py"))
 
-TYPED = (
-    "logins.md",
-    "keys.md",
-    *sorted(
-        str(page.relative_to(ROOT / "docs"))
-        for folder in ("start", "do", "understand", "lookup")
-        for page in (ROOT / "docs" / folder).glob("*.md")
-    ),
-)
+HERE = ("CHANGELOG.md", "CONTRIBUTING.md", "docs/speed.md", "examples/")
+"""The pages for those who have the repository: what they tell to type is only looked for."""
+
+TYPED = [name for page in PAGES if not (name := str(page.relative_to(ROOT))).startswith(HERE)]
 """
 The pages whose examples are typed, one after the other, and have to do what they show.
 
-A block of Python that begins with a file's name in a comment is that file. What has … in it
-is not typed: it stands for what only its reader knows.
+A block of Python that begins with a file's name in a comment is that file. A command with … in
+it is not typed: it stands for what only its reader knows. A block of TOML is a configuration, or
+a package's entry point. An aside, `<!-- $ command -->` or `<!-- >>> statement -->`, is typed
+too. A block with another comment right above it is some other test's, which finds it by that.
 """
 
-BLOCK = re.compile(r"^```(console|python)\n(.*?)^```$|^<!-- (.*?) -->$", re.MULTILINE | re.DOTALL)
 PEOPLE = [("ana@example.com", "6000123"), ("bo@example.com", "6000124")]
 DONE = "~done~"
 
@@ -80,56 +79,165 @@ def test_stores(scheme):
     assert re.search(rf"^\| `{re.escape(written)}", page, re.MULTILINE)
 
 
+def first_column(page):
+    return re.findall(r"^\| `(\w+)` \|", (ROOT / page).read_text(), re.MULTILINE)
+
+
+def test_errors():
+    """Each error that can be caught by name has a row in its page, and what is there can be."""
+    public = {name for name in tokenkeep.__all__ if is_error(getattr(tokenkeep, name))}
+
+    assert sorted({*public, "NotThisLogin"}) == sorted(first_column("docs/lookup/errors.md"))
+
+
+def is_error(thing):
+    return isinstance(thing, type) and issubclass(thing, BaseException)
+
+
+def test_events():
+    """Each event that is reported has a row in its page, those of every day in the first half."""
+    reported = set(re.findall(r'\b_report\(\s*"(\w+)"', SOURCE))
+    reported |= set(re.findall(r'\b_report\(\s*"\w+" if \w+ else "(\w+)"', SOURCE))
+
+    assert len(reported) > 10
+    assert sorted(reported) == sorted(first_column("docs/lookup/events.md"))
+    for name in reported:
+        assert f"``{name}``" in Event.__doc__
+
+
+def test_of_a_new_store(monkeypatch):
+    """The test that CONTRIBUTING.md shows is a contract for the backend it names, in ten lines."""
+    (text,) = labelled("CONTRIBUTING.md", "test of a new store")
+    monkeypatch.setitem(sys.modules, "tokenkeep.backends.shelf", Mock())
+    here = {}
+    exec(text, here)
+
+    assert issubclass(here["TestShelf"], BackendContract)
+    assert sum(bool(line) for line in text.splitlines()) <= 10
+
+
 @pytest.mark.parametrize("name", sorted(set(re.findall(r"\bTOKENKEEP_[A-Z_]+[A-Z]\b", SOURCE))))
 def test_environment(name):
     """Each environment variable is documented."""
     assert name in DOCS
 
 
-def test_makefile():
-    """What README and CONTRIBUTING tell to make is there."""
+def test_in_the_repository():
+    """What the pages tell to type in it is there: each target of make, script, bench."""
     told = set(re.findall(r"\bmake (?:PYTHON=\S+ )?([a-z]+)\b(?=\s+#|`| *$)", DOCS, re.MULTILINE))
     targets = set(re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
+    shown = [each.text for page in PAGES for each in blocks(page) if each.kind == "console"]
+    paths = re.findall(r"(?<=[ \n])((?:\.ci|bench|tests)/\S+)", "\n".join(shown))
 
     assert told
     assert told <= targets
+    assert paths
+    assert {path for path in paths if not (ROOT / path).exists()} == {
+        "tests/backends/test_shelf.py"
+    }
 
 
 def test_invariants():
     """Each of the 16 invariants is named by a test that fails without it."""
-    tests = "\n".join(path.read_text() for path in (ROOT / "tests").glob("**/test_*.py"))
-    named = {int(number) for number in re.findall(r"[Ii]nvariant (\d+)", tests)}
+    named = {int(number) for number in re.findall(r"[Ii]nvariant (\d+)", TESTS)}
 
     assert set(range(1, 17)) == named & set(range(1, 17))
 
 
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_no_block_is_left_out(page):
+    """Each block is typed, or has a label by which a test finds it, or is no program."""
+    found = blocks(page)
+
+    assert page.read_text().count("```") == 2 * sum(each.kind != "aside" for each in found)
+    for each in found:
+        if each.label:
+            assert f'"{each.label}"' in TESTS, each.label
+        elif each.kind not in ("console", "python", "toml", "aside"):
+            assert each.kind in ("text", "sql")
+
+
 @pytest.mark.parametrize("name", TYPED)
-def test_examples(name, desk, zoho):
+def test_examples(name, request, desk, zoho):
     """
     What a page tells to type is typed, in its order, and answers as it shows.
 
     Invariant 16: the deletion in logins.md that could mean two rows deletes neither.
     """
-    here = {"__name__": "page"}
-    for kind, text, aside in BLOCK.findall((ROOT / "docs" / name).read_text()):
-        if kind == "console":
-            run_console(text, desk)
-        elif kind == "python":
-            run_python(text, here)
-        elif aside.startswith("$ "):
-            desk.type(aside.removeprefix("$ "))
-        elif aside == "the provider can't be reached once":
-            zoho.faults.add(endpoint="revoke", kind="drop")
+    here = {"__name__": "page", "zoho": zoho}
+    instead = at_hand(name, request)
+    if name == "README.md":
+        desk.type("export TOKENKEEP_STORE=sqlite:///tokens.db; tokenkeep login")
+        exec(BEFORE_README, here)
+    if name == "docs/aws.md":
+        address = request.getfixturevalue("aws").endpoint_url
+        desk.type(f"export AWS_ENDPOINT_URL={address} AWS_ACCESS_KEY_ID=a AWS_SECRET_ACCESS_KEY=b")
+    for kind, shown, label in blocks(name):
+        text = re.sub("|".join(map(re.escape, instead)), lambda each: instead[each[0]], shown)
+        if not label:
+            type_block(kind, text, desk, here)
     for each in here.values():
         if isinstance(each, tokenkeep.Vault | tokenkeep.Keeper | SDKStore):
             each.close()
 
 
+BEFORE_README = """
+import tokenkeep
+from zohocrmsdk.src.com.zoho.api.authenticator.oauth_token import OAuthToken
+from zohocrmsdk.src.com.zoho.crm.api import HeaderMap, Initializer, ParameterMap
+from zohocrmsdk.src.com.zoho.crm.api.dc import DataCenter
+from zohocrmsdk.src.com.zoho.crm.api.record import GetRecordsParam, RecordOperations
+with tokenkeep.open_store("sqlite:///tokens.db") as first:
+    ana = first.find_token(tokenkeep.Token(user="ana@example.com:6000123"))
+token, token_id = OAuthToken(id=ana.id), ana.id
+environment = DataCenter.Environment(ana.api_domain, ana.issuer, ana.api_domain)
+parameters, headers = ParameterMap(), HeaderMap()
+parameters.add(GetRecordsParam.fields, "Last_Name")
+"""
+"""What a program on the SDK has already, in which one line changes."""
+
+
+def type_block(kind, text, desk, here):
+    """Type what a block tells to type; what is no program is only shown."""
+    if kind == "console":
+        run_console(text, desk)
+    elif kind == "python":
+        run_python(text, here)
+    elif kind == "toml":
+        run_toml(text)
+    elif kind == "aside" and text.startswith("$ "):
+        desk.type(text.removeprefix("$ "))
+    elif kind == "aside":
+        exec(text.removeprefix(">>> "), here)
+
+
+def at_hand(name, request):
+    """Return what stands in a page for something that only its reader has, and ours instead."""
+    zoho = request.getfixturevalue("zoho")
+    ours = {
+        "/var/lib/app": str(Path.cwd()),
+        "http://127.0.0.1:9000": zoho.control_url,
+        "https://www.zohoapis.com": zoho.us.api_url,
+        "postgresql://app@db/app": "sqlite:///tokens.db",
+    }
+    if name == "docs/redis.md":
+        server = request.getfixturevalue("redis_server")
+        ours["redis://:password@redis.example.com:6379/0"] = server.url()
+    if name == "docs/sql.md":
+        server = request.getfixturevalue("mariadb")
+        ours["mysql://app:password@db:3306/app"] = url = server.url()
+        ours['host="db", port=3306'] = f"host={server.host!r}, port={server.port}"
+        ours['os.environ["DB_PASSWORD"], database="app"'] = (
+            f"{server.password!r}, database={urlsplit(url).path[1:]!r}"
+        )
+    return ours
+
+
 def test_flask(desk, zoho):  # noqa: ARG001  # a process environment of its own
     """The application of the page lets people in, shows them theirs, and takes an end for one."""
-    page = (ROOT / "docs/do/flask.md").read_text()
+    (program,) = (each.text for each in blocks("docs/do/flask.md") if each.kind == "python")
     here = {"__name__": "app"}
-    exec(re.search(r"```python\n(.*?)```", page, re.DOTALL)[1], here)
+    exec(program, here)
     email, zgid = PEOPLE[0]
     with here["app"].test_client() as browser, here["store"].keeper as keeper:
 
@@ -157,9 +265,8 @@ def test_kms(aws, desk, monkeypatch):  # noqa: ARG001  # a process environment o
     kms = boto3.client("kms")
     for alias in ("alias/tokenkeep", "alias/next"):
         kms.create_alias(AliasName=alias, TargetKeyId=kms.create_key()["KeyMetadata"]["KeyId"])
-    example = re.search(r"```python kms\n(.*?)```", (ROOT / "docs/keys.md").read_text(), re.DOTALL)
     here = {"__name__": "page"}
-    exec(example[1], here)
+    exec(*labelled("docs/keys.md", "kms"), here)
     vault, source = here["vault"], here["KMSKeys"]
 
     saved = here["keeper"].save(tokenkeep.Token(user="u", refresh_token="r"))
@@ -175,9 +282,24 @@ def test_kms(aws, desk, monkeypatch):  # noqa: ARG001  # a process environment o
 
 def run_console(text, desk):
     """Type a block's commands, and compare what comes out."""
-    for typed, shown in re.findall(r"^\$ (.*)\n((?:(?!\$ ).*\n)*)", text, re.MULTILINE):
-        if "…" not in typed:
-            assert_shown(typed, desk.type(typed), shown)
+    for typed, shown in re.findall(
+        r"^\$ ((?:.*\\\n)*.*\n(?:> .*\n)*)((?:(?!\$ ).*\n)*)", text, re.MULTILINE
+    ):
+        command = re.sub("^> ", "", typed, flags=re.MULTILINE).rstrip("\n")
+        if "…" not in command:
+            assert_shown(command, desk.type(command), shown)
+
+
+def run_toml(text):
+    """Read a block of TOML as what it is: a configuration, or a package that brings something."""
+    packaged = tomllib.loads(text).get("project", {}).get("entry-points", {})
+    for group in packaged:
+        assert f'ENTRY_POINTS = "{group}"' in SOURCE
+    if not packaged:
+        Path("shown.toml").write_text(text)
+        Path("shown.toml").chmod(0o600)
+        settings = tokenkeep.settings({**os.environ, "TOKENKEEP_CONFIG": "shown.toml"})
+        assert settings.providers()
 
 
 def run_python(text, here):
@@ -288,14 +410,8 @@ def free_ports(count):
 
 def test_a_pod(pod_desk):
     """What docs/containers.md tells to type renews a token as a user nobody knows."""
-    page = (ROOT / "docs/containers.md").read_text().partition("<!-- try -->")[2]
-    block = re.search(r"^```console\n(.*?)^```$", page, re.MULTILINE | re.DOTALL)[1]
-    block = block.replace("9000", str(free_ports(8)))
-    for typed, more, shown in re.findall(
-        r"^\$ (.*\n)((?:> .*\n)*)((?:(?!\$ ).*\n)*)", block, re.MULTILINE
-    ):
-        command = typed + re.sub("^> ", "", more, flags=re.MULTILINE)
-        assert_shown(typed, pod_desk.type(command.rstrip("\n")), shown)
+    (block,) = labelled("docs/containers.md", "try")
+    run_console(block.replace("9000", str(free_ports(8))), pod_desk)
 
 
 @pytest.fixture
@@ -318,6 +434,7 @@ def desk(zoho, tmp_path, monkeypatch):
         "TOKENKEEP_CONFIG": str(tmp_path / "zoho.toml"),
         "TOKENKEEP_CLIENT_ID": zoho.client.client_id,
         "TOKENKEEP_CLIENT_SECRET": zoho.client.client_secret,
+        "REPOSITORY": str(ROOT),
         "REDIRECT_URI": zoho.client.redirect_uris[0],
         "SESSION_KEY": "of the cookies",
     }.items():
@@ -338,6 +455,9 @@ def desk(zoho, tmp_path, monkeypatch):
             fi
         }
         pip() { python known_extras.py "$@"; }  # all is here: are there such extras?
+        make() { grep -q "^$1:" "$REPOSITORY/Makefile"; }
+        # Other people's programs, which are not here.
+        for each in aws docker kubectl mysql psql sudo; do eval "$each() { cat >/dev/null; }"; done
     """
     made = Desk(prelude)
     yield made

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 from graphlib import TopologicalSorter
 from importlib.util import resolve_name
 from pathlib import Path
@@ -76,6 +77,17 @@ def top(module):
 def test_every_part_has_a_layer():
     """A new module has to be put into a layer before it may be imported, one that is gone goes."""
     assert {top(name) for name in NAMED} == set(HEIGHT)
+
+
+def test_drawn():
+    """CONTRIBUTING.md draws the same layers, the highest first, and names each file of a store."""
+    page = (Path(__file__).parents[1] / "CONTRIBUTING.md").read_text()
+    table = page.partition("| Layer |")[2].partition("\n\n")[0].splitlines()[2:]
+    drawn = [set(re.findall(r"`(\w+)`", row.split(" | ")[0])) for row in table]
+    files = {each.name for each in ROOT.glob("backends/*.py")} - {"__init__.py"}
+
+    assert drawn == [names - {"__main__", "__init__"} for names in reversed(LAYERS)]
+    assert [name for name in files if f"`{name}`" not in page] == []
 
 
 @pytest.mark.parametrize("module", sorted(set(NAMED) - {"__init__"}))

@@ -4,23 +4,21 @@ from __future__ import annotations
 
 import json
 import os
-import re
 import urllib.request
 from contextlib import closing
-from pathlib import Path
 
 import boto3
 import pytest
 from aws_records import found, own
+from pages import labelled
 from private_servers import AWS
 
 from tokenkeep import StoreUnavailable
 from tokenkeep.backends import open_backend
 from tokenkeep.testing._contract_workers import digits
 
-PAGE = (Path(__file__).parents[2] / "docs" / "aws.md").read_text()
 POLICIES = {
-    service: json.loads(re.search(rf"```json {service}\n(.*?)```", PAGE, re.DOTALL)[1])
+    service: json.loads(*labelled("docs/aws.md", service))
     for service in ("dynamodb", "secretsmanager")
 }
 ACTIONS = {

@@ -3,35 +3,29 @@
 from __future__ import annotations
 
 import re
-from pathlib import Path
 
 import pytest
+from pages import labelled
 
 import tokenkeep
 from tokenkeep import Token
 
-PAGE = (Path(__file__).parents[2] / "docs" / "providers.md").read_text()
-
-
-def block(kind, start):
-    """Return the page's one block of a kind that begins so."""
-    (found,) = re.findall(
-        rf"^```{kind}\n({re.escape(start)}.*?)^```$", PAGE, re.MULTILINE | re.DOTALL
-    )
-    return found
+ENTRY_POINT, CONFIGURATION = labelled("docs/providers.md", "chat-kind")
 
 
 @pytest.fixture
 def packaged(tmp_path, monkeypatch):
     """Install the class of the page as a package, with the entry point that the page shows."""
-    shown = block("toml", '[project.entry-points."tokenkeep.providers"]\nchat-kind').splitlines()
-    name, target = re.fullmatch(r'([\w-]+) = "(\w+:\w+)"', shown[1]).groups()
+    group, name, target = re.fullmatch(
+        r'\[project.entry-points."(.*)"\]\n([\w-]+) = "(\w+:\w+)"\n', ENTRY_POINT
+    ).groups()
     folder = tmp_path / "site"
     info = folder / "chat_tokens-1.dist-info"
     info.mkdir(parents=True)
     (info / "METADATA").write_text("Metadata-Version: 2.1\nName: chat-tokens\nVersion: 1\n")
-    (info / "entry_points.txt").write_text(f"[tokenkeep.providers]\n{name} = {target}\n")
-    source = re.search(r"^class Chat.*?\n\n\n", PAGE, re.MULTILINE | re.DOTALL)[0]
+    (info / "entry_points.txt").write_text(f"[{group}]\n{name} = {target}\n")
+    (program,) = labelled("docs/providers.md", "chat")
+    source = re.search(r"^class Chat.*?\n\n\n", program, re.MULTILINE | re.DOTALL)[0]
     imported = "from tokenkeep.providers.oauth2 import OAuth2\n\n\n"
     (folder / f"{target.partition(':')[0]}.py").write_text(imported + source)
     monkeypatch.syspath_prepend(folder)
@@ -41,7 +35,7 @@ def packaged(tmp_path, monkeypatch):
 def test_known_to_the_commands(run, environment, tmp_path):
     """With the table of the page its tokens are at home in every command."""
     config = tmp_path / "config.toml"
-    config.write_text(block("toml", '[providers.chat]\nkind = "chat-kind"'))
+    config.write_text(CONFIGURATION)
     environment.setenv("TOKENKEEP_CONFIG", str(config))
     with tokenkeep.open_store() as store:
         row = store.save_token(

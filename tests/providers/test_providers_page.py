@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import re
-from pathlib import Path
 
 import pytest
+from pages import labelled
 from provider_server import answering, as_json, response, sent
 
 import tokenkeep
 
-PAGE = (Path(__file__).parents[2] / "docs" / "providers.md").read_text()
+PAGE = "docs/providers.md"
 
 
 @pytest.fixture
@@ -25,9 +25,6 @@ def configure(tmp_path, monkeypatch):
     return _configure
 
 
-SECTION = re.search(r"## Another provider: the first token\n(.*?)\n## ", PAGE, re.DOTALL)[1]
-
-
 @pytest.fixture
 def example(zoho, tmp_path, configure):
     """The blocks of the section, with the emulator in the place of the provider."""
@@ -39,12 +36,13 @@ def example(zoho, tmp_path, configure):
         "my-secret": zoho.client.client_secret,
         "https://app.example/callback": zoho.client.redirect_uris[0],
     }
-    section = SECTION
+    section = "~".join(labelled(PAGE, "acme"))
     for name, value in given.items():
         assert name in section
         section = section.replace(name, value)
-    configure(re.search(r"```toml\n(.*?)```", section, re.DOTALL)[1])
-    return re.findall(r"```python\n(.*?)```", section, re.DOTALL)
+    configuration, *programs = section.split("~")
+    configure(configuration)
+    return programs
 
 
 def test_from_the_code_to_renewed_tokens(example, zoho):
@@ -97,36 +95,30 @@ NESTED = {
     "authed_user": {"id": "U1", "scope": "read", "access_token": "new", "refresh_token": "next"},
 }
 EXAMPLES = {
-    # Its issuer: what the server answers, what it was asked, the refresh token after it, an error.
-    "https://forge.example/login/oauth/access_token": (
+    # Its label: what the server answers, what it was asked, the refresh token after it, an error.
+    "forge": (
         FORM, ASKED, "next", response(b"error=bad_refresh_token&error_uri=x"),
     ),
-    "https://chat.example/api/oauth.access": (
+    "chat": (
         NESTED, ASKED, "next", as_json({"ok": False, "error": "invalid_refresh_token"}),
     ),
-    "https://login.metrics.example/oauth/token": (
+    "metrics": (
         {"access_token": "new", "expires_in": 3600},
         {"grant_type": "client_credentials", "scope": "read"}, None, None,
     ),
 }  # fmt: skip
 
 
-def example_of(issuer):
-    """Return the page's blocks for a server: of its configuration if there is one, and Python."""
-    blocks = re.findall(r"```(toml|python)\n(.*?)```", PAGE, re.DOTALL)
-    at = next(at for at, (_, text) in enumerate(blocks) if issuer in text)
-    kind, text = blocks[at]
-    return ("", text) if kind == "python" else (text, blocks[at + 1][1])
-
-
-@pytest.mark.parametrize("issuer", EXAMPLES)
-def test_example(serve, configure, monkeypatch, issuer):
+@pytest.mark.parametrize("label", EXAMPLES)
+def test_example(serve, configure, monkeypatch, label):
     """The page's own words configure a provider, save a row, and get a token from the server."""
-    answer, asked, refresh_token, error = EXAMPLES[issuer]
+    answer, asked, refresh_token, error = EXAMPLES[label]
     answers = [answer, error]
     server = serve(answering(lambda _: answers.pop(0)))
-    configuration, program = (text.replace(issuer, server.url) for text in example_of(issuer))
-    configure(configuration)
+    *configuration, program = (
+        re.sub(r'"https://.*"', f'"{server.url}"', text) for text in labelled(PAGE, label)
+    )
+    configure("".join(configuration))
     monkeypatch.setenv("TOKENKEEP_STORE", "memory:")
     here = {}
 
@@ -144,8 +136,8 @@ def test_example(serve, configure, monkeypatch, issuer):
 def test_options(serve, configure):
     """The options of a server that wants it otherwise are what it gets."""
     server = serve({"access_token": "new"})
-    section = re.search(r"### Servers that want it otherwise\n+```toml\n(.*?)```", PAGE, re.DOTALL)
-    configure(section[1].replace("https://login.acme.example/oauth/token", server.url))
+    (shown,) = labelled(PAGE, "otherwise")
+    configure(shown.replace("https://login.acme.example/oauth/token", server.url))
     acme = tokenkeep.settings().providers().named("acme")
 
     acme.refresh(tokenkeep.Token(client_id="c", client_secret="s", refresh_token="r"))
