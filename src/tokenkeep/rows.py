@@ -7,13 +7,13 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, TypeVar, cast
 
 from tokenkeep import lookup, records
-from tokenkeep.backends.base import HEADER, MARKS, WIDTH
-from tokenkeep.errors import StoreTampered
+from tokenkeep.backends.base import FOUND_BY, HEADER, MARKS, WIDTH
+from tokenkeep.errors import StoreError, StoreTampered
 from tokenkeep.records import Kept
 from tokenkeep.token import Token, is_ours
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from tokenkeep.backends.base import Backend, Mark, Record
     from tokenkeep.cache import Cache
@@ -96,9 +96,25 @@ class Rows:
             StoreUnavailable: The store's header is gone, or another store's: its
                 table or file was replaced, and nobody would find what is written.
         """
-        found = self.backend.find([("id", HEADER), *marks])
-        self.header.expect(next((record for record in found if record.id == HEADER), None))
-        return self._checked([record for record in found if record.id != HEADER], list(marks))
+        asked = list(marks)
+        return self._checked(self._found(asked), asked)
+
+    def look_each(self, wanted: Sequence[set[Mark]]) -> list[list[Kept]]:
+        """Do as `look` for each of several, in one trip."""
+        asked = set().union(*wanted)
+        having: dict[Mark, list[Kept]] = {}
+        for record in self._found(asked):
+            kept = self._opened(record)
+            marks = [(field, getattr(record, field)) for field in FOUND_BY]
+            its = [mark for mark in marks if mark in asked and self.has(kept, mark)]
+            if not its:
+                raise _misplaced(kept)
+            for mark in its:
+                having.setdefault(mark, []).append(kept)
+        return [
+            list({each.id: each for mark in marks for each in having.get(mark, ())}.values())
+            for marks in wanted
+        ]
 
     def read(self, record_id: str) -> Kept | None:
         """Return what is kept under an id. None if nothing is."""
@@ -115,16 +131,16 @@ class Rows:
         asked = list(dict.fromkeys(marks))
         return self._checked(self.backend.find(asked), asked)
 
+    def _found(self, asked: Iterable[Mark]) -> list[Record]:
+        found = self.backend.find([("id", HEADER), *asked])
+        self.header.expect(next((record for record in found if record.id == HEADER), None))
+        return [record for record in found if record.id != HEADER]
+
     def _checked(self, found: list[Record], asked: list[Mark]) -> list[Kept]:
         opened = [self._opened(record) for record in found]
         for kept in opened:
             if not any(self.has(kept, mark) for mark in asked):
-                raise StoreTampered(
-                    "A stored record is found by something that is not under its seal",
-                    token_id=records.token_id(records.record_id(kept.id)),
-                    hint="It was changed outside tokenkeep; "
-                    "restore it from a backup, or delete it and log in again",
-                )
+                raise _misplaced(kept)
         return opened
 
     def _opened(self, record: Record) -> Kept:
@@ -180,9 +196,7 @@ class Rows:
             StoreUnavailable: The store has lost its keys, or can't be written.
         """
         self.header.expect_there()
-        new = _random()
-        written = kept.but(version=new) if isinstance(kept, Token) else replace(kept, version=new)
-        record = records.seal(written, self.header.keys, self._tenant_of)
+        written, record = self._sealed(kept)
         # A context manager would cost as much as sealing does.
         token_id = records.token_id(record.id)
         self._cache.wrote(token_id)
@@ -192,7 +206,27 @@ class Rows:
             self._cache.wrote(token_id)
         if isinstance(written, Token):
             self._cache.note(written)
-        return cast("_Kept", written)
+        return written
+
+    def insert(self, several: Iterable[Token]) -> list[Token | None]:
+        """
+        Write new rows as `put` does, in one trip.
+
+        Returns:
+            What was written. None for each that was not: `put` says why.
+        """
+        self.header.expect_there()
+        sealed: list[tuple[Token, Record] | None] = []
+        for row in several:
+            try:
+                sealed.append(self._sealed(row))
+            except StoreError:
+                sealed.append(None)
+        left = set(self.backend.insert([each[1] for each in sealed if each]))
+        for each in sealed:
+            if each:
+                self._cache.wrote(str(each[0].id))
+        return [each[0] if each and each[1].id not in left else None for each in sealed]
 
     def delete(self, record_id: str, *, replaces: str | None) -> bool:
         """
@@ -208,6 +242,12 @@ class Rows:
         finally:
             self._cache.wrote(token_id)
 
+    def _sealed(self, kept: _Kept) -> tuple[_Kept, Record]:
+        new = _random()
+        written = kept.but(version=new) if isinstance(kept, Token) else replace(kept, version=new)
+        record = records.seal(written, self.header.keys, self._tenant_of)
+        return cast("_Kept", written), record
+
     def has(self, kept: Kept, mark: Mark) -> bool:
         """Tell whether something has a mark, by what is under its seal."""
         field, value = mark
@@ -219,3 +259,12 @@ class Rows:
 
 def _random() -> str:
     return secrets.token_hex(WIDTH // 2)
+
+
+def _misplaced(kept: Kept) -> StoreTampered:
+    return StoreTampered(
+        "A stored record is found by something that is not under its seal",
+        token_id=records.token_id(records.record_id(kept.id)),
+        hint="It was changed outside tokenkeep; "
+        "restore it from a backup, or delete it and log in again",
+    )

@@ -112,13 +112,7 @@ class Saver:
         known = by_id is not None and not saving.fills(by_id, token)
         if by_id is not None and known and not saving.is_login(by_id, token):
             return by_id, []  # it brings nothing that another row could have
-        asked = saving.filled(token, by_id) if by_id else token
-        given = dict(credentials(asked))
-        if len(given) > 1:
-            given.pop("access", None)
-        if asked.user:
-            given["user"] = asked.user  # a deleted row of theirs may have to be revoked yet
-        marks = [*self.owners(asked), *(self._rows.mark(*each) for each in given.items())]
+        marks = self._marks_of(saving.filled(token, by_id) if by_id else token)
         found = self._settled(marks, self._rows.look)
         for kept in found:
             if not (isinstance(kept, Token) and kept.ended):
@@ -131,6 +125,39 @@ class Saver:
                     hint="Log in anew",
                 )
         return by_id, self._rows_of(found)
+
+    def look_each(self, tokens: Sequence[Token]) -> list[list[Token] | None]:
+        """
+        Do as `look` for several tokens, in one trip.
+
+        Returns:
+            For each the rows; None where one has to `look`: for what is no row
+            any more, or for what has something in common with another of the tokens.
+        """
+        seen: set[Mark] = set()
+        wanted: list[set[Mark]] = []
+        is_alone: list[bool] = []
+        for token in tokens:
+            marks = set(self._marks_of(token))
+            if token.id:
+                marks.add(("id", self._rows.record_id(token.id)))
+            wanted.append(marks)
+            is_alone.append(seen.isdisjoint(marks))
+            seen |= marks
+        looks: list[list[Token] | None] = []
+        for found, alone in zip(self._rows.look_each(wanted), is_alone, strict=True):
+            rows = [kept for kept in found if isinstance(kept, Token) and not kept.ended]
+            looks.append(rows if alone and len(rows) == len(found) else None)
+        return looks
+
+    def _marks_of(self, token: Token) -> list[Mark]:
+        """Return what the rows have that a save of a token may touch."""
+        given = dict(credentials(token))
+        if len(given) > 1:
+            given.pop("access", None)
+        if token.user:
+            given["user"] = token.user  # a deleted row of theirs may have to be revoked yet
+        return [*self.owners(token), *(self._rows.mark(*each) for each in given.items())]
 
     def having(self, marks: Sequence[Mark]) -> list[Token]:
         """Return the rows that have one of these marks, by way of aliases too."""

@@ -307,16 +307,16 @@ def meanwhile(store, write_csv, monkeypatch):
     """Import a file of one row, and do something between its judging and its saving."""
 
     def _meanwhile(do, **options):
-        look, did = store.look, []
+        look, did = store.look_each, []
 
-        def once(token):
-            found = look(token)
+        def once(tokens):
+            found = look(tokens)
             if not did:
                 did.append(do)
                 do()
             return found
 
-        monkeypatch.setattr(store, "look", once)
+        monkeypatch.setattr(store, "look_each", once)
         (step,) = Merge(open_source(write_csv(ANA)), store, **options).steps()
         return step.action.value, step.reason
 

@@ -107,6 +107,21 @@ class RecordsContract(BackendFixtures):
 
         assert backend.read(ONE.id) == ONE
 
+    def test_insert_several(self, backend: Backend) -> None:
+        """All are there at once, but those whose id or owner is taken: their ids are told."""
+        several = [record(f"n{n}", user=digits(f"u{n}")) for n in range(70)]
+        assert backend.insert([]) == []
+        assert backend.insert(several) == []
+        backend.write(ONE, replaces=None)
+        two, three = record("two"), record("three")
+        taken = [again(ONE), record("a", owner=ONE.owner), record("b", owner=two.owner)]
+
+        left = backend.insert([two, *taken, three])
+
+        assert left == [each.id for each in taken]
+        there = sorted([*several, ONE, two, three], key=lambda each: each.id)
+        assert backend.scan(None, 100) == there
+
     def test_insert_needs_a_free_owner(self, backend: Backend) -> None:
         """A second record for the same thing is a conflict and is not stored."""
         backend.write(ONE, replaces=None)
