@@ -374,14 +374,13 @@ def test_a_renewal_of_the_nameless_row_goes_on(source, target, copy):
 def test_saved_while_it_is_copied(source, target, monkeypatch):
     """A nameless row that comes between the look and the write is found by the next copy."""
     source.save_token(login())
-    write = target.backend.write
+    insert = target.backend.insert
 
-    def meanwhile(record, *, replaces):
-        monkeypatch.setattr(target.backend, "write", write)
+    def meanwhile(several):
         target.save_token(NAMELESS)
-        write(record, replaces=replaces)
+        return insert(several)
 
-    monkeypatch.setattr(target.backend, "write", meanwhile)
+    monkeypatch.setattr(target.backend, "insert", meanwhile)
 
     assert ["new"] == [step.action.value for step in copied(source, target)]
     copied(source, target)
