@@ -213,6 +213,16 @@ def test_deleted_in_the_target(source, target, copy):
         source.save_token(login(access_token="new", refresh_token="new"))
 
 
+def test_a_login_that_is_ended_in_the_target_under_another_id(source, target, copy):
+    """As long as the provider has not confirmed that, it does not come back."""
+    theirs = target.swap(revoked(target.save_token(login())))
+    target.delete_token(theirs.id)
+    source.save_token(login())
+
+    assert "skipped" == copy()["ana"][0]
+    assert [] == target.get_tokens()
+
+
 @pytest.mark.parametrize("is_revoked", [False, True])
 def test_somebody_elses_refresh_token(source, target, copy, is_revoked):
     """It is in one row of a store: the row is skipped, the other one named and not touched."""
@@ -329,9 +339,9 @@ def test_a_page_is_one_trip(source, target, monkeypatch):
     trips = Counter()
     for name in ("read", "find", "insert", "write"):
 
-        def counted(*args, name=name, call=getattr(target.backend, name), **options):
+        def counted(*args, name=name, **options):
             trips[name] += 1
-            return call(*args, **options)
+            return getattr(type(target.backend), name)(target.backend, *args, **options)
 
         monkeypatch.setattr(target.backend, name, counted)
 
