@@ -96,7 +96,7 @@ OAUTH2, ZOHO, PROFILE = "[providers.oauth2]\n", "[providers.zoho]\n", "[provider
         (OAUTH2 + "name = 5", "oauth2", "name has to be a text"),
         (OAUTH2 + "issuer = 5", "oauth2", "issuer has to be a URL, not 5"),
         (OAUTH2 + "revocation_endpoint = 5", "oauth2", "endpoint has to be a URL"),
-        (OAUTH2 + "client_auth = []", "oauth2", "has to be body, basic or basic-raw"),
+        (OAUTH2 + "client_auth = []", "oauth2", "has to be body or basic or basic-raw"),
         (OAUTH2 + 'lifetime = "1h"', "oauth2", "lifetime has to be a number of seconds"),
         (OAUTH2 + 'errors = "1h"', "oauth2", "a table of error codes, not a text"),
         (OAUTH2 + 'errors.bad = "Rejected"', "oauth2", "Say one of GrantRejected"),
@@ -120,17 +120,25 @@ def test_mistakes_are_named(write, tmp_path, text, entry, expected):
         assert said in str(caught.value)
 
 
-def test_a_file_that_can_not_be_read(tmp_path):
-    """A missing file that is named, a folder and bytes that are no text are errors."""
-    (tmp_path / "bytes").write_bytes(b"\xff")
-
-    for name, said in (
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
         ("no", "TOKENKEEP_CONFIG names it"),
         ("", "it is a folder"),
         ("bytes", "not text"),
-    ):
-        with pytest.raises(ConfigurationError, match=said):
-            tokenkeep.settings({"TOKENKEEP_CONFIG": str(tmp_path / name)})
+        ("pipe", "not a regular file"),
+        ("home", "not a regular file"),
+    ],
+)
+def test_a_file_that_can_not_be_read(home, name, said):
+    """A missing file that is named, a folder, bytes and a pipe, which never holds anybody up."""
+    (home / "bytes").write_bytes(b"\xff")
+    (home / ".config/tokenkeep").mkdir(parents=True)
+    for pipe in ("pipe", ".config/tokenkeep/config.toml"):
+        os.mkfifo(home / pipe)
+
+    with pytest.raises(ConfigurationError, match=said):
+        tokenkeep.settings({} if name == "home" else {"TOKENKEEP_CONFIG": str(home / name)})
 
 
 def test_data_centers_and_profiles(write):
@@ -173,13 +181,8 @@ def test_bad_urls(home, url, kind):
     with pytest.raises(kind):
         tokenkeep.open_store(url, environ={})
     assert [] == list(home.iterdir())
-
-
-def test_a_default_folder_that_can_not_be_made(home):
-    """A home that can't be written is a named error that says how to name a store."""
     (home / ".local").write_text("a file")
-
-    with pytest.raises(ConfigurationError, match="TOKENKEEP_STORE"):
+    with pytest.raises(ConfigurationError, match=r"can't be made.*TOKENKEEP_STORE"):
         tokenkeep.open_store("", environ={})
 
 
@@ -227,11 +230,15 @@ def test_a_file_with_the_url(url_file, tmp_path, write, end):
         ("memory:", 0o660, "others can write it"),
         ("m" * 2_000_000, 0o600, "longer than"),
         (None, 0o600, "There is no file"),
+        ("tokens.db", 0o600, r"_FILE\): .*has no scheme"),
+        ("sqlit:///tokens.db", 0o600, r"_FILE\): .*Did you mean 'sqlite'"),
+        ("sqlite:", 0o600, r"_FILE\): .*path"),
+        ("file://", 0o600, r"_FILE\): .*path"),
     ],
-    ids=["empty", "two", "quotes", "read", "write", "long", "missing"],
+    ids=lambda value: str(value)[:20],
 )
 def test_a_file_with_no_url(url_file, content, mode, said):
-    """A file that is not one line, is open to others or is missing is named; nothing in it is."""
+    """A file that is no URL, is open to others or is missing is named; nothing in it is."""
     if content is None:
         url_file.unlink()
     else:
@@ -242,28 +249,7 @@ def test_a_file_with_no_url(url_file, content, mode, said):
         tokenkeep.open_store(environ={"TOKENKEEP_STORE_FILE": str(url_file)})
 
     assert str(url_file) in str(caught.value)
-    assert "memory" not in str(caught.value)
-
-
-@pytest.mark.parametrize(
-    ("content", "said"),
-    [
-        ("tokens.db", "has no scheme"),
-        ("sqlit:///tokens.db", "Did you mean 'sqlite'"),
-        ("sqlite:", "path"),
-        ("file://", "path"),
-        ("{}", "has no scheme"),
-    ],
-)
-def test_a_file_with_a_wrong_url(url_file, content, said):
-    """What is wrong with it is told together with the file, and the variable that names that."""
-    url_file.write_text(content)
-    url_file.chmod(0o600)
-
-    with pytest.raises(ConfigurationError, match=said) as caught:
-        tokenkeep.open_store(environ={"TOKENKEEP_STORE_FILE": str(url_file)})
-
-    assert f"{url_file} (TOKENKEEP_STORE_FILE): " in str(caught.value)
+    assert "memory:" not in str(caught.value)
 
 
 def test_two_stores_are_named(url_file):
@@ -312,17 +298,6 @@ def test_who_may_write_the_configuration(write, mode, safe):
         return
     with pytest.raises(ConfigurationError, match=r"others can write it.*chmod go-w"):
         tokenkeep.settings(environ)
-
-
-@pytest.mark.parametrize("named", [True, False])
-def test_what_is_no_configuration_file(home, named):
-    """A pipe never holds anybody up, where the file is looked for as well as where it is named."""
-    path = home / ".config/tokenkeep/config.toml"
-    path.parent.mkdir(parents=True)
-    os.mkfifo(path)
-
-    with pytest.raises(ConfigurationError, match="not a regular file"):
-        tokenkeep.settings({"TOKENKEEP_CONFIG": str(path)} if named else {})
 
 
 def test_folders_that_are_made(home, monkeypatch):

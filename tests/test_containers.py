@@ -36,42 +36,36 @@ def block(kind):
 
 def test_kubernetes():
     """Two replicas as that user with a read-only root; what is named is mounted, for its group."""
-    deployment = yaml.safe_load(block("yaml kubernetes"))
-    pod = deployment["spec"]["template"]["spec"]
+    spec = yaml.safe_load(block("yaml kubernetes"))["spec"]
+    pod = spec["template"]["spec"]
     (container,) = pod["containers"]
     mounted = {each["mountPath"]: each["name"] for each in container["volumeMounts"]}
     volumes = {each["name"]: each for each in pod["volumes"]}
-
-    assert deployment["spec"]["replicas"] == 2
-    assert (
-        deployment["spec"]["selector"]["matchLabels"]
-        == deployment["spec"]["template"]["metadata"]["labels"]
-    )
-    assert {NOBODY_KNOWS} == {
-        pod["securityContext"][name] for name in ("runAsUser", "runAsGroup", "fsGroup")
-    }
-    assert container["securityContext"]["readOnlyRootFilesystem"] is True
-    assert volumes["secrets"]["secret"]["defaultMode"] == 0o440
+    rights = pod["securityContext"]
     given = {each["name"]: Path(each["value"]) for each in container["env"]}
     files = [path for name, path in given.items() if name.endswith("FILE")]
+
+    assert spec["replicas"] == 2
+    assert spec["selector"]["matchLabels"] == spec["template"]["metadata"]["labels"]
+    assert {NOBODY_KNOWS} == {rights[name] for name in ("runAsUser", "runAsGroup", "fsGroup")}
+    assert container["securityContext"]["readOnlyRootFilesystem"] is True
+    assert volumes["secrets"]["secret"]["defaultMode"] == 0o440
     places = {mounted[str(path.parent if path in files else path)] for path in given.values()}
     assert places == set(volumes) == {"secrets", "state"}
-    (secret,) = set(
-        re.findall(r"^\$ kubectl create secret generic (\w+) (.*)$", PAGE, re.MULTILINE)
-    )
-    assert secret[0] == volumes["secrets"]["secret"]["secretName"]
-    named = {path.name for path in files}
-    assert named == set(re.findall(r"--from-file=(\w+)", secret[1]))
+    command = r"^\$ kubectl create secret generic (\w+) (.*)$"
+    (made,) = set(re.findall(command, PAGE, re.MULTILINE))
+    assert made[0] == volumes["secrets"]["secret"]["secretName"]
+    assert {path.name for path in files} == set(re.findall(r"--from-file=(\w+)", made[1]))
 
 
 def test_compose():
     """Likewise: each secret that is named is there, and what has to be kept is on a volume."""
     compose = yaml.safe_load(block("yaml compose"))
     app = compose["services"]["app"]
+    files = {value for name, value in app["environment"].items() if name.endswith("_FILE")}
 
     assert (app["user"], app["read_only"]) == (f"{NOBODY_KNOWS}:{NOBODY_KNOWS}", True)
     assert set(app["secrets"]) == set(compose["secrets"])
-    files = {value for name, value in app["environment"].items() if name.endswith("_FILE")}
     assert files == {f"/run/secrets/{name}" for name in compose["secrets"]}
     assert app["volumes"] == [f"state:{app['environment']['TOKENKEEP_STATE']}"]
     assert "state" in compose["volumes"]
@@ -102,16 +96,12 @@ def probes():
 def test_probes(tmp_path, missing):
     """The line that is shown fails where the key or the store is missing, else it does not."""
     (probe,) = {shlex.join(each) for each in probes()}
-    environ = {"TOKENKEEP_KEY_FILE": str(tmp_path / "keys")}
+    environ = {"TOKENKEEP_KEY_FILE": str(tmp_path / "keys"), "PATH": os.environ["PATH"]}
     with tokenkeep.open_store(f"sqlite:///{tmp_path}/t.db", environ=environ) as store:
-        store.save_token(tokenkeep.Token(user="ana", client_id="c", refresh_token="r"))
+        store.save_token(Token(user="ana", client_id="c", refresh_token="r"))
     (tmp_path / "store").write_text(f"sqlite:///{tmp_path}/t.db\n")
     (tmp_path / "store").chmod(0o600)
-    environ = {
-        "TOKENKEEP_KEY_FILE": str(tmp_path / "keys"),
-        "TOKENKEEP_STORE_FILE": str(tmp_path / "store"),
-        "PATH": os.environ["PATH"],
-    }
+    environ["TOKENKEEP_STORE_FILE"] = str(tmp_path / "store")
     if missing:
         environ[missing] = str(tmp_path / "nothing" / "there")
 
@@ -186,6 +176,14 @@ def renewed(vault, token, say):
         keeper.sweep()
 
 
+def login(zoho, **more):
+    """Return an expired login that can be renewed."""
+    client = zoho.client
+    given = {"client_id": client.client_id, "client_secret": client.client_secret}
+    given |= {"refresh_token": zoho.refresh_token(), "api_domain": zoho.us.api_url}
+    return Token(user=zoho.user.name, **given).but(**more)
+
+
 @pytest.mark.parametrize("place", ["volume", "server"])
 def test_nothing_of_a_home_is_needed(stranger, world, zoho, redis_server, place):
     """With keys and store in the environment a token is renewed, wherever the home is."""
@@ -197,15 +195,7 @@ def test_nothing_of_a_home_is_needed(stranger, world, zoho, redis_server, place)
         "TOKENKEEP_KEYS": tokenkeep.generate_key(),
         "TOKENKEEP_CONFIG": str(world / "config.toml"),
     }
-    expired = Token(
-        user=zoho.user.name,
-        client_id=zoho.client.client_id,
-        client_secret=zoho.client.client_secret,
-        refresh_token=zoho.refresh_token(),
-        access_token="a",
-        expires_at=1.0,
-        api_domain=zoho.us.api_url,
-    )
+    expired = login(zoho, access_token="a", expires_at=1.0)
 
     (token,) = stranger(
         lambda say: renewed(tokenkeep.open_store(urls.pop(), environ=environ), expired, say)
@@ -221,35 +211,27 @@ def refusal(work, say):
         say(f"{type(exc).__name__}: {exc}")
 
 
-def no_store(_):
-    return {}, None
-
-
-def no_key(world):
-    return {}, f"sqlite:///{world}/volume/{os.geteuid()}.db"
-
-
-def home_in_a_path(world):
-    return {"TOKENKEEP_KEY_FILE": "~nobody-knows/keys"}, f"sqlite:///{world}/volume/x.db"
-
-
 @pytest.mark.parametrize(
-    ("given", "named"),
-    [(no_store, ["TOKENKEEP_STORE"]), (no_key, ["TOKENKEEP_KEYS", "TOKENKEEP_KEY_FILE"]),
-     (home_in_a_path, ["TOKENKEEP_KEY_FILE"])],
-)  # fmt: skip
-def test_what_is_needed_is_named(stranger, world, given, named):
+    ("environ", "url", "named"),
+    [
+        ({}, None, ["TOKENKEEP_STORE"]),
+        ({}, "sqlite:///{}/volume/{}.db", ["TOKENKEEP_KEYS", "TOKENKEEP_KEY_FILE"]),
+        (
+            {"TOKENKEEP_KEY_FILE": "~nobody-knows/keys"},
+            "sqlite:///{}/x.db",
+            ["TOKENKEEP_KEY_FILE"],
+        ),
+    ],
+)
+def test_what_is_needed_is_named(*, stranger, world, environ, url, named):
     """Where something has to be told, one error names the variable that tells it."""
 
-    def save(url, environ):
-        with tokenkeep.open_store(url, environ=environ) as store:
-            store.save_token(tokenkeep.Token(user="ana", client_id="c", refresh_token="r"))
+    def save():
+        where = url and url.format(world, os.geteuid())
+        with tokenkeep.open_store(where, environ=environ) as store:
+            store.save_token(Token(user="ana", client_id="c", refresh_token="r"))
 
-    def work(say):
-        environ, url = given(world)
-        refusal(lambda: save(url, environ), say)
-
-    (said,) = stranger(work)
+    (said,) = stranger(lambda say: refusal(save, say))
 
     assert said.startswith(ConfigurationError.__name__)
     for name in named:
@@ -281,17 +263,16 @@ def test_a_provider_that_rotates(stranger, redis_server):
     def work(say):
         environ = {"TOKENKEEP_KEYS": tokenkeep.generate_key()}
         with tokenkeep.open_store(next(urls), environ=environ) as vault:
-            refusal(lambda: vault.journal.prepare("r"), say)
             say(str(vault.journal.find((None, "r"))))
+            refusal(lambda: vault.journal.prepare("r"), say)
             refusal(vault.journal.expect_room, say)
 
-    said, found, again = stranger(work)
+    found, *refused = stranger(work)
 
-    assert again.startswith(StoreUnavailable.__name__)
-    assert "TOKENKEEP_STATE" in again
-    assert said.startswith(StoreUnavailable.__name__)
-    assert "TOKENKEEP_STATE" in said
-    assert found == "None"
+    assert "None" == found
+    for said in refused:
+        assert said.startswith(StoreUnavailable.__name__)
+        assert "TOKENKEEP_STATE" in said
 
 
 @pytest.fixture
@@ -308,15 +289,8 @@ def renew_as(world, fork, zoho, redis_server):
         "TOKENKEEP_CONFIG": str(world / "config.toml"),
     }
     url = redis_server.url()
-    token = Token(
-        user=zoho.user.name,
-        client_id=zoho.client.client_id,
-        client_secret=zoho.client.client_secret,
-        refresh_token=zoho.refresh_token(),
-        api_domain=zoho.us.api_url,
-    )
     with tokenkeep.open_store(url, environ=environ) as vault:
-        token = vault.save_token(token)
+        token = vault.save_token(login(zoho))
 
     def renew(user, state):
         def work(say):

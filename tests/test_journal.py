@@ -66,36 +66,40 @@ def folder(tmp_path):
     return tmp_path / "state" / "tokens.db.journal"
 
 
+def files_of(folder):
+    return [path.name for path in folder.iterdir()]
+
+
 @pytest.fixture(params=["folder", "memory"])
 def journal(request, open_journal):
     return open_journal() if request.param == "folder" else Journal()
 
 
-def test_put_and_find(journal):
-    """What was put is found by the pair it replaces, all of it."""
-    kept = journal.put(entry())
-
-    assert journal.find(BASE) == kept
-    assert kept.pair == (SECRETS["access_token"], SECRETS["refresh_token"])
-
-
 @pytest.mark.parametrize(
     "base", [("x", BASE[1]), (BASE[0], "x"), (None, BASE[1]), (BASE[0], None)]
 )
-def test_find_another(journal, base):
-    """Another pair is another question."""
-    journal.put(entry())
+def test_put_and_find(journal, base):
+    """What was put is found by the pair it replaces, and by no other one."""
+    kept = journal.put(entry())
 
+    assert kept == journal.find(BASE)
+    assert (SECRETS["access_token"], SECRETS["refresh_token"]) == kept.pair
     assert journal.find(base) is None
 
 
 def test_several(journal):
-    """Answers for one token don't push each other out, nor do those for one refresh token."""
+    """Answers push each other out neither for one token nor for one refresh token."""
     kept = [journal.put(entry()), journal.put(entry(base_access="another")),
             journal.put(entry("4567", base_refresh="another"))]  # fmt: skip
+    unread = [
+        journal.put(entry(unread={"status": 200}, answered_at=at, base_access=f"{at}"))
+        for at in (2.0, 1.0)
+    ]
 
-    assert {e.name for e in journal.entries()} == {e.name for e in kept}
+    assert {e.name for e in journal.entries()} == {e.name for e in kept + unread}
     assert [journal.find(e.base) for e in kept] == kept
+    assert unread[::-1] == journal.unread(BASE[1])
+    assert [] == journal.unread("another")
 
 
 def test_remove(journal):
@@ -135,9 +139,8 @@ def test_clocks(journal):
 def test_removed_while_it_is_read(open_journal, folder):
     """An entry that another process removes just now is passed over."""
     journal = open_journal()
-    kept = sorted(
-        (journal.put(entry(base_refresh=f"{n}")) for n in range(3)), key=lambda e: e.name
-    )
+    put = (journal.put(entry(base_refresh=f"{n}")) for n in range(3))
+    kept = sorted(put, key=lambda e: e.name)
     entries = journal.entries()
     assert next(entries) == kept[0]
 
@@ -175,21 +178,18 @@ def test_synced_before_put_returns(open_journal, monkeypatch):
     journal.give_back(journal.prepare(None))  # makes the folder
     fsync, replace = os.fsync, os.replace
 
-    def noted_fsync(handle):
-        kind = "folder" if stat.S_ISDIR(os.fstat(handle).st_mode) else "file"
-        steps.append(f"fsync {kind}")
+    def noted(handle):
+        steps.append("folder" if stat.S_ISDIR(os.fstat(handle).st_mode) else "file")
         fsync(handle)
 
-    def noted_replace(*args, **places):
-        steps.append("rename")
-        return replace(*args, **places)
-
-    monkeypatch.setattr(os, "fsync", noted_fsync)
-    monkeypatch.setattr(os, "replace", noted_replace)
+    monkeypatch.setattr(os, "fsync", noted)
+    monkeypatch.setattr(
+        os, "replace", lambda *at, **to: steps.append("name") or replace(*at, **to)
+    )
 
     journal.put(entry())
 
-    assert steps == ["fsync file", "rename", "fsync folder"]
+    assert ["file", "name", "folder"] == steps
 
 
 @pytest.fixture(params=["with room", "without"])
@@ -303,7 +303,7 @@ def test_opens_but_makes_no_sense(open_journal):
     @dataclass(frozen=True, kw_only=True)
     class Less:
         base_refresh: str = BASE[1]
-        access_token: str = "an-unmistakable-secret"
+        access_token: str = SECRETS["access_token"]
         token_id: str = ID
         name: str | None = None
 
@@ -311,19 +311,8 @@ def test_opens_but_makes_no_sense(open_journal):
 
     with pytest.raises(StoreTampered) as caught:
         open_journal().find(BASE)
-    assert "unmistakable" not in reported(caught.value)
-    assert SECRETS["base_refresh"] not in reported(caught.value)
-
-
-def test_no_secret_in_the_frames_of_a_full_disk(open_journal, folder):
-    """A crash report shows the locals of each frame."""
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    folder.write_text("in the way")
-
-    with pytest.raises(StoreUnavailable) as caught:
-        open_journal().prepare(SECRETS["base_refresh"])
-
-    assert SECRETS["base_refresh"] not in reported(caught.value)
+    for secret in (BASE[1], SECRETS["access_token"]):
+        assert secret not in reported(caught.value)
 
 
 def test_another_stores_entry(open_journal, folder, tmp_path):
@@ -383,20 +372,22 @@ def test_a_bad_entry_holds_no_other_up(open_journal, folder):
 # Trouble
 
 
-def test_folder_can_t_be_made(tmp_path, backend):
-    """A place that can't be written is a named error with the path."""
-    (tmp_path / "file").touch()
-    journal = FolderJournal(tmp_path / "file" / "journal",
-                            Header(backend, RING, Clock().monotonic))  # fmt: skip
+def test_folder_can_t_be_made(open_journal, folder):
+    """A place that can't be written is a named error, without a secret in a frame."""
+    folder.parent.parent.mkdir(exist_ok=True)
+    folder.parent.write_text("in the way")
+    journal = open_journal()
 
-    for deed in (lambda: journal.put(entry()), lambda: journal.prepare("r")):
-        with pytest.raises(StoreUnavailable, match="journal"):
+    for deed in (lambda: journal.put(entry()), lambda: journal.prepare(BASE[1])):
+        with pytest.raises(StoreUnavailable, match="journal") as caught:
             deed()
+    assert BASE[1] not in reported(caught.value)
 
 
 def test_a_full_disk_is_not_filled_further(open_journal, folder, monkeypatch):
     """What could not be written whole takes no room away, however often it is tried."""
     journal = open_journal()
+    journal.give_back(journal.prepare(None))  # makes the folder
 
     def full(_):
         raise OSError(errno.ENOSPC, "No space left on device")
@@ -409,26 +400,16 @@ def test_a_full_disk_is_not_filled_further(open_journal, folder, monkeypatch):
     assert list(folder.iterdir()) == []
 
 
-def test_entry_that_can_t_be_read(open_journal, folder):
-    """An answer that is there and can't be read is an error, not passed over."""
-    journal = open_journal()
-    path = folder / journal.put(entry()).name
-    path.unlink()
-    path.mkdir()
-
-    with pytest.raises(StoreUnavailable, match="it is a folder"):
-        list(journal.entries())
-
-
-def test_entry_that_can_t_be_removed(open_journal, folder):
-    """An answer that can't be removed is a named error; it may be replayed without harm."""
+def test_entry_that_can_t_be_used(open_journal, folder):
+    """One that is there and can't be read is not passed over; nor one that can't be removed."""
     journal = open_journal()
     kept = journal.put(entry())
     (folder / kept.name).unlink()
     (folder / kept.name).mkdir()
 
-    with pytest.raises(StoreUnavailable, match="it is a folder"):
-        journal.remove(kept)
+    for deed in (lambda: list(journal.entries()), lambda: journal.remove(kept)):
+        with pytest.raises(StoreUnavailable, match="it is a folder"):
+            deed()
 
 
 # Places
@@ -507,43 +488,37 @@ def test_longer_than_any_answer(open_journal, folder):
     assert kept == journal.find(BASE)
 
 
-@pytest.mark.parametrize("given", ["state", "state/below", "~/state", " state\r"])
-def test_named_place(tmp_path, monkeypatch, backend, given):
-    """TOKENKEEP_STATE says where a server's journal is, in the environment and as an argument."""
+@pytest.mark.parametrize(
+    ("named", "place"),
+    [
+        ("state", "state/journal/*"),
+        ("state/below", "state/below/journal/*"),
+        ("~/state", "state/journal/*"),
+        (" state\r", "state/journal/*"),
+        (None, "argument/journal/*"),
+        ("sqlite:", "t.db.journal"),
+    ],
+)
+def test_where_it_is(tmp_path, monkeypatch, named, place):
+    """A server's is where TOKENKEEP_STATE says, or an argument; an embedded store's beside it."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.setattr(MemoryBackend, "embedded", False)
-    monkeypatch.setenv("TOKENKEEP_STATE", given)
-    place = tmp_path / given.strip().removeprefix("~/")
+    environ = {"TOKENKEEP_KEYS": tokenkeep.generate_key(), "TOKENKEEP_STATE": named or "unused"}
+    if named in (None, "state/below"):  # the process's own environment
+        monkeypatch.setenv("TOKENKEEP_STATE", environ["TOKENKEEP_STATE"])
+        vault = Vault(MemoryBackend(), RING, state=None if named else tmp_path / "argument")
+    else:
+        url = f"sqlite:///{tmp_path}/t.db" if named == "sqlite:" else "memory:"
+        vault = tokenkeep.open_store(url, environ=environ)
 
-    Vault(backend, RING).journal.put(entry())
-    Vault(backend, RING, state=tmp_path / "argument").journal.put(entry())
-
-    for each in (place, tmp_path / "argument"):
-        (found,) = each.glob("journal/*/*.answer")
-        assert {0o700} == {stat.S_IMODE(above.stat().st_mode) for above in found.parents[:3]}
-
-
-def test_open_store_hands_its_environment_on(tmp_path, monkeypatch):
-    """The place that an environment names is that of the store opened with it."""
-    monkeypatch.setattr(MemoryBackend, "embedded", False)
-    environ = {"TOKENKEEP_KEYS": tokenkeep.generate_key(), "TOKENKEEP_STATE": str(tmp_path)}
-
-    tokenkeep.open_store("memory:", environ=environ).journal.put(entry())
-
-    assert 1 == len([*tmp_path.glob("journal/*/*.answer")])
-
-
-def test_an_embedded_store_has_its_own_beside_it(tmp_path, monkeypatch):
-    """TOKENKEEP_STATE does not concern it: it is on the disk its tokens are on."""
-    monkeypatch.setenv("TOKENKEEP_STATE", str(tmp_path / "state"))
-    environ = {"TOKENKEEP_KEYS": tokenkeep.generate_key()}
-
-    with tokenkeep.open_store(f"sqlite:///{tmp_path}/t.db", environ=environ) as vault:
+    with vault:
         vault.journal.put(entry())
 
-    assert 1 == len([*tmp_path.glob("t.db.journal/*.answer")])
-    assert not (tmp_path / "state").exists()
+    (found,) = tmp_path.glob("**/*.answer")
+    assert [found.parent] == [*tmp_path.glob(place)]
+    folders = [above for above in found.parents if above.is_relative_to(tmp_path)][:-1]
+    assert {0o700} == {stat.S_IMODE(above.stat().st_mode) for above in folders}
 
 
 def test_a_place_that_can_not_be_made(tmp_path, monkeypatch, backend):

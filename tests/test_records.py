@@ -160,15 +160,6 @@ def test_it_opens_only_where_it_is(kept, name):
 
 
 @every_kind
-def test_it_opens_only_in_its_store(kept):
-    """Another store of the same ring has other keys; with the same ones it would not open."""
-    for other in (DataKeys("other", {1: bytes(32)}, bytes(32)),
-                  DataKeys("store", {1: b"k" * 32}, bytes(32))):  # fmt: skip
-        with pytest.raises(StoreTampered):
-            records.unseal(seal(kept), other)
-
-
-@every_kind
 def test_what_is_under_the_seal_decides(kept):
     """Marks and times are copies for finding: edited, they change nothing of what is kept."""
     outside = dict.fromkeys(MARKS, "6" * 32) | {"due_at": 9e9}

@@ -172,6 +172,8 @@ def test_a_login_that_came_another_way():
 
     assert (("refresh_token", "r0"),) == merged.renewal.to_revoke
     assert ROW.but(refresh_token="r3").pair == merged.pair
+    later = taken(ROW, rotated(NAMELESS.but(refresh_token="r"), "r3"), habits=EACH)
+    assert ("r3", ()) == (later.refresh_token, later.renewal.to_revoke), "r is spent"
 
 
 # What it changes
@@ -191,43 +193,37 @@ def test_cleaned():
     "ends", [math.nan, math.inf, -math.inf, -1.0, 1e20, 1_800_000_000_000, 10**400, "soon"]
 )
 def test_an_end_that_is_no_time(name, ends):
-    """An end that nobody could show or compare is refused: milliseconds, NaN, text."""
+    """Any moment of the years 1970 to 9999 is one; milliseconds, NaN and text are refused."""
     with pytest.raises(LookupFailed, match=f"{name} is not a number of seconds"):
         cleaned(Token(access_token="a", **{name: ends}))
+    for end in (None, 0, 5.0, 1_800_000_000, 253_402_300_799.0):
+        token = Token(access_token="a", **{name: end})
+        assert cleaned(token) is token
 
 
-@pytest.mark.parametrize("expires_at", [None, 0, 5.0, 1_800_000_000, 253_402_300_799.0])
-def test_an_end(expires_at):
-    """Any moment of the years 1970 to 9999 is a time, as a whole number too."""
-    token = Token(access_token="a", expires_at=expires_at)
-
-    assert cleaned(token) is token
-
-
-def test_none_stays_as_stored():
-    """A save writes only what it brings."""
-    assert ROW.but(scope="x", updated_at=NOW) == save(ROW, refresh_token="r", scope="x")
-
-
-def test_nothing_new_is_the_row_itself():
-    """A save of what is stored changes nothing, not even the time."""
-    assert ROW is save(
-        ROW, access_token="a", refresh_token="r", grant_token="g", expires_at=2000.0
-    )
+UPDATES = {
+    "nothing new": ({"access_token": "a", "grant_token": "g", "expires_at": 2000.0}, {}),
+    "only what it brings": ({"scope": "x"}, {"scope": "x"}),
+    "another end of the same access token": ({"access_token": "a", "expires_at": 5.0},
+                                             {"expires_at": 5.0}),
+    "an access token and its end": ({"access_token": "x", "expires_at": 4600.0},
+                                    {"access_token": "x", "expires_at": 4600.0}),
+    "an access token without an end": ({"access_token": "x"},
+                                       {"access_token": "x", "expires_at": None}),
+}  # fmt: skip
 
 
-def test_an_update_keeps_the_state_of_renewals():
-    """A renewed access token leaves claim, mint times and the login as they are."""
-    after = save(ROW, access_token="new", refresh_token="r", expires_at=4600.0)
+@pytest.mark.parametrize(("saved", "changes"), UPDATES.values(), ids=UPDATES)
+def test_an_update(saved, changes):
+    """It writes only what it brings, and leaves claim, mint times and the login as they are."""
+    after = save(ROW, refresh_token="r", **saved)
 
-    assert ("new", 4600.0) == (after.access_token, after.expires_at)
-    assert ROW.renewal.but(lifetime=3600.0) == after.renewal
-
-
-def test_an_end_belongs_to_its_access_token():
-    """Another access token without an end does not keep the old one."""
-    assert save(ROW, access_token="new", refresh_token="r").expires_at is None
-    assert 2000.0 == save(ROW, access_token="a", refresh_token="r").expires_at
+    if not changes:
+        assert ROW is after
+        return
+    lifetime = 3600.0 if after.expires_at == 4600.0 else None
+    expected = ROW.but(**changes, updated_at=NOW)
+    assert expected.with_renewal(lifetime=lifetime) == after
 
 
 @pytest.mark.parametrize(
@@ -273,9 +269,9 @@ def test_a_login_starts_anew(saved, is_login):
 
 def test_a_login_without_an_access_token():
     """The stored one was the replaced login's: it goes with it."""
-    after = save(ROW, refresh_token="r2")
-
-    assert (None, None) == (after.access_token, after.expires_at)
+    moved = taken(ROW, NAMELESS.but(access_token=None, expires_at=None), habits=EACH)
+    for after in (save(ROW, refresh_token="r2"), moved):
+        assert (None, None) == (after.access_token, after.expires_at)
     assert save(ROW, refresh_token="r").access_token == ROW.access_token
 
 
@@ -307,16 +303,8 @@ def test_what_was_said_of_the_login_before(login, said):
     assert expected == {name: getattr(after, name) for name in expected}
 
 
-@pytest.mark.parametrize(
-    "update",
-    [
-        {"access_token": "a2"},
-        {"refresh_token": "r", "access_token": "a2"},
-        {"grant_token": "g2", "access_token": "a2"},
-        {"scope": "less"},
-    ],
-    ids=repr,
-)
+@pytest.mark.parametrize("update", [{"access_token": "a2"}, {"scope": "less"},
+                                    {"grant_token": "g2", "access_token": "a2"}])  # fmt: skip
 def test_what_was_said_of_a_login_that_goes_on(update):
     """The refresh token that stays keeps its end; what an update does not say stays."""
     after = save(ROW.but(**SAID), **update)
@@ -355,7 +343,9 @@ def test_a_revoked_refresh_token_stays_away():
     """A login without a refresh token does not bring the revoked one back."""
     login = {"grant_token": "g2", "access_token": "a2"}
 
-    assert save(died(ROW, Status.REVOKED, 2.0), **login).refresh_token is None
+    dead = died(ROW, Status.REVOKED, 2.0)
+    assert save(dead, **login).refresh_token is None
+    assert taken(dead, NAMELESS.but(refresh_token=None), habits=EACH).refresh_token is None
     assert "r" == save(died(ROW, Status.LOGIN_NEEDED, 2.0), **login).refresh_token
 
 
@@ -382,10 +372,10 @@ def test_what_a_login_replaces(given, habits, where):
     assert not saving.is_older(after, "r2")
 
 
-@pytest.mark.parametrize(("grant", "given"), [("g2", False), (None, True)])
-def test_where_a_login_came_from(grant, given):
+def test_where_a_login_came_from():
     """Got here for a code, or given from outside."""
-    assert given is save(ROW, refresh_token="r2", grant_token=grant).renewal.given
+    assert not save(ROW, refresh_token="r2", grant_token="g2").renewal.given
+    assert save(ROW, refresh_token="r2").renewal.given
 
 
 def test_a_login_after_a_revocation():
@@ -481,6 +471,9 @@ def test_what_came_too_late(row, habits, where):
     seen = superseded(row, late, habits=habits)
 
     assert late[:1] == tuple(set(getattr(seen.renewal, where)) - set(REFRESH))
+    other = seen.with_renewal(to_revoke=(), replaced=late[:1])
+    again = superseded(other, late, habits=habits).renewal
+    assert ((), late[:1]) == (again.to_revoke, again.replaced)
     assert ("refresh_token", "r") not in seen.renewal.replaced
     assert saving.is_older(seen, "late")
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import traceback
 from base64 import b64encode
 from dataclasses import replace
 from pathlib import Path
@@ -12,6 +11,7 @@ from random import Random
 
 import pytest
 from faulty_backend import Faulty, vault_over
+from reported import reported
 
 import tokenkeep
 from tokenkeep import (
@@ -46,18 +46,6 @@ KEYS = DataKeys("store", {1: bytes(32)}, bytes(32))
 STORED = {"id": f"tk_{'1' * 32}", "version": "2" * 32, "owner": "3" * 32}
 
 
-def shown(error):
-    """Return all that a crash report shows of an error, but for the test's own frames."""
-    seen = [repr(error), str(error), repr(vars(error))]
-    for frame, _ in traceback.walk_tb(error.__traceback__):
-        if Path(frame.f_code.co_filename) != Path(__file__):
-            seen += [repr(value) for value in frame.f_locals.values()]
-    for earlier in (error.__cause__, error.__context__):
-        if earlier is not None:
-            seen.append(shown(earlier))
-    return "\n".join(seen)
-
-
 def token(**given):
     """Return a token to store, with a secret wherever there may be one."""
     secrets = dict.fromkeys(("client_secret", "access_token", "refresh_token"), SECRET)
@@ -75,7 +63,7 @@ def test_what_is_no_text(look, name, value):
         look(token(**{name: value}))
 
     if name not in PUBLIC:
-        assert SECRET not in shown(caught.value)
+        assert SECRET not in reported(caught.value)
 
 
 @pytest.mark.parametrize(
@@ -100,7 +88,7 @@ def test_opens_but_makes_no_sense(plain):
     with pytest.raises(StoreTampered, match="holds nothing that makes sense") as caught:
         records.unseal(replace(record, sealed=sealed), KEYS)
 
-    assert SECRET not in shown(caught.value)
+    assert SECRET not in reported(caught.value)
 
 
 @pytest.mark.parametrize(
@@ -114,7 +102,7 @@ def test_seal(odd):
     with pytest.raises((StoreError, LookupFailed)) as caught:
         records.seal(token(**STORED, **odd), KEYS, lambda _: None)
 
-    assert SECRET not in shown(caught.value)
+    assert SECRET not in reported(caught.value)
 
 
 @pytest.mark.parametrize(
@@ -145,7 +133,7 @@ def test_header(plain):
         Vault(backend, ring)
 
     for secret in (SECRET, repr(b"k" * 32), b64encode(b"k" * 32).decode()):
-        assert secret not in shown(caught.value)
+        assert secret not in reported(caught.value)
 
 
 @pytest.mark.parametrize("deed", ["first", "rotate", "rotate_data"])
@@ -164,7 +152,7 @@ def test_header_that_can_not_be_written(monkeypatch, deed, fault):
     with pytest.raises(StoreUnavailable) as caught:
         vault_over(backend, KeyRing([old])) if vault is None else list(getattr(vault, deed)())
 
-    seen = shown(caught.value)
+    seen = reported(caught.value)
     for key in (each for each in made if len(each) == 32):
         assert repr(key) not in seen
         assert b64encode(key).decode() not in seen
@@ -229,12 +217,12 @@ def test_configuration(tmp_path, text, url):
     ):
         with pytest.raises((TokenKeepError, TypeError)) as caught:
             tokenkeep.open_store(url, keys_newest_first=given, environ=environ)
-        assert SECRET not in shown(caught.value)
-        assert key not in shown(caught.value)
+        assert SECRET not in reported(caught.value)
+        assert key not in reported(caught.value)
     if url is None and text != CONFIGURED:
         with pytest.raises(TokenKeepError) as caught:
             tokenkeep.settings(environ)
-        assert SECRET not in shown(caught.value)
+        assert SECRET not in reported(caught.value)
 
 
 def test_a_store_that_connects_later(monkeypatch):
@@ -248,7 +236,7 @@ def test_a_store_that_connects_later(monkeypatch):
     with pytest.raises(StoreUnavailable) as caught:
         tokenkeep.open_store("memory:", environ={"TOKENKEEP_KEYS": key})
 
-    assert SECRET not in shown(caught.value)
+    assert SECRET not in reported(caught.value)
 
 
 BAD_KEYS = {
@@ -273,8 +261,8 @@ def test_malformed_keys(tmp_path, text, where):
     with pytest.raises(ConfigurationError) as caught:
         parse_keys(text, "here") if where == "text" else keys.load(environ)
 
-    assert SECRET not in shown(caught.value)
-    assert "tk1_" not in shown(caught.value).replace("starts with tk1_", "")
+    assert SECRET not in reported(caught.value)
+    assert "tk1_" not in reported(caught.value).replace("starts with tk1_", "")
 
 
 @pytest.mark.parametrize(
@@ -285,14 +273,15 @@ def test_malformed_keys(tmp_path, text, where):
 def test_a_file_with_the_url(tmp_path, content):
     """Nor is what a file has that was to hold a URL."""
     path = tmp_path / "store"
+    path.touch(0o600)
     path.write_bytes(content.encode("latin-1"))
-    path.chmod(0o600)
-    environ = {"TOKENKEEP_STORE_FILE": str(path), "TOKENKEEP_KEYS": tokenkeep.generate_key()}
 
     with pytest.raises(TokenKeepError) as caught:
-        tokenkeep.open_store(environ=environ)
+        tokenkeep.open_store(
+            environ={"TOKENKEEP_STORE_FILE": str(path), "TOKENKEEP_KEYS": tokenkeep.generate_key()}
+        )
 
-    assert SECRET not in shown(caught.value)
+    assert SECRET not in reported(caught.value)
 
 
 def test_settings_show_no_secret(tmp_path):
@@ -320,6 +309,6 @@ def test_what_is_no_error_of_ours(monkeypatch, kind):
     with pytest.raises(kind) as caught:
         tokenkeep.open_store(URL, keys_newest_first=parse_keys(key, ""), environ=environ)
 
-    assert SECRET not in shown(caught.value)
-    assert key not in shown(caught.value)
-    assert repr(parse_keys(key, "")[0]) not in shown(caught.value)
+    assert SECRET not in reported(caught.value)
+    assert key not in reported(caught.value)
+    assert repr(parse_keys(key, "")[0]) not in reported(caught.value)

@@ -9,6 +9,7 @@ from faulty_backend import PLACE, Faulty, Late, Named, vault_over
 
 from tokenkeep import (
     DuplicateRefreshToken,
+    StaleToken,
     Status,
     StoreConflict,
     StoreUnavailable,
@@ -45,57 +46,6 @@ def left(backend):
 # Whose it is becomes known
 
 
-def test_a_nameless_row_becomes_its_users(vault, backend):
-    """It is found by its user from then on, and by the id from before."""
-    nameless = vault.save_token(Token(**LATER, **PLACE))
-    named = vault.save_token(nameless.but(user="ana"))
-
-    assert ("ana", "r2", "a2") == (named.user, named.refresh_token, named.access_token)
-    assert named.owner != nameless.owner
-    assert named == vault.find_token_by_id(nameless.id) == vault.find_token_by_id(named.id)
-    assert [named] == vault.get_tokens()
-    assert (nameless.id == named.id) == (backend.id_for("owner") is None)
-    assert named == vault.save_token(Token(user="ana", **LATER, **PLACE))
-
-
-@pytest.mark.parametrize("field", ["refresh_token", "grant_token", "access_token"])
-def test_it_turns_out_to_be_a_users_who_has_one(vault, field):
-    """Whatever the two share: one row is left, the user's, and both ids lead there."""
-    ana = vault.save_token(ANA)
-    nameless = vault.save_token(Token(**{field: "shared"}, **PLACE))
-
-    named = vault.save_token(Token(id=nameless.id, user="ana", **{field: "shared"}, **PLACE))
-
-    assert (ana.id, "shared") == (named.id, getattr(named, field))
-    assert [named] == vault.get_tokens()
-    assert named == vault.find_token_by_id(nameless.id) == vault.reread(nameless.id)
-    after = vault.save_token(Token(id=nameless.id, scope="x", access_token="late"))
-    assert (ana.id, "late") == (after.id, after.access_token)
-
-
-def test_a_renewal_under_way_goes_on_in_the_users_row(vault):
-    """The claim goes along, and the calls that were counted: nothing is sent twice."""
-    vault.save_token(ANA)
-    nameless = vault.save_token(Token(**LATER, **PLACE))
-    vault.swap(nameless.with_renewal(claim=CLAIM, mints=(5.0,)))
-
-    named = vault.save_token(Token(user="ana", **LATER, **PLACE))
-
-    assert CLAIM == named.renewal.claim
-    assert 5.0 in named.renewal.mints
-
-
-def test_strangers_stay_apart(vault):
-    """Another client's login, or another login, is not joined with it."""
-    vault.save_token(ANA)
-    vault.save_token(Token(**{**PLACE, "client_id": "other"}, refresh_token="r3"))
-    vault.save_token(Token(refresh_token="r4", **PLACE))
-
-    vault.save_token(Token(user="ana", **LATER, **PLACE))
-
-    assert 3 == len(vault.get_tokens())
-
-
 # Somebody writes in between
 
 
@@ -117,43 +67,47 @@ def test_a_write_of_unknown_outcome(vault, backend, stored, fault):
     assert [saved] == vault.get_tokens()
 
 
-def test_a_conflict_starts_over(vault, backend):
-    """A save that loses a race is merged with what the other one wrote."""
-    first = vault.save_token(ANA)
-    late = Token(id=first.id, access_token="other")
-    backend.before_write = lambda: vault_over(backend).save_token(late)
-
-    saved = vault.save_token(Token(id=first.id, refresh_token="r1", scope="mine"))
-
-    assert ("other", "mine") == (saved.access_token, saved.scope)
-
-
-def test_it_is_taken_back_over_a_sweeps_note(vault, backend, monkeypatch):
-    """Somebody writes the row before its login is taken out again: it goes all the same."""
+def test_a_refresh_token_is_in_one_row(vault, backend):
+    """Two users who save it at once: the later one is told, and has the login from before."""
     bob = vault.save_token(ANA.but(user="bob", **LATER))
-    other, find = vault_over(backend), backend.find
+    backend.before_write = lambda: vault_over(backend).save_token(ANA)
 
-    def noted(marks):
-        now = other.reread(bob.id)
-        if now.refresh_token == "r1" and not now.renewal.mints:
-            found = find(marks)
-            other.swap(now.with_renewal(mints=(1.0,)))
-            return found
-        return find(marks)
+    with pytest.raises(DuplicateRefreshToken):
+        vault.save_token(Token(user="bob", refresh_token="r1", **PLACE))
+
+    assert bob.but(version=None) == vault.reread(bob.id).but(version=None)
+
+
+@pytest.mark.parametrize("since", ["a note of a sweep", "a newer login"])
+def test_somebody_writes_what_is_to_be_taken_back(vault, backend, monkeypatch, since):
+    """Over a note its login goes all the same; a newer login stays."""
+    bob = vault.save_token(ANA.but(user="bob", **LATER))
+    other, find, done = vault_over(backend), backend.find, []
+
+    def found_and_written(marks):
+        found = find(marks)
+        now = None if done else other.reread(bob.id)
+        if now is not None and now.refresh_token == "r1":
+            done.append(now)
+            if since == "a newer login":
+                other.save_token(Token(user="bob", refresh_token="r5", **PLACE))
+            else:
+                other.swap(now.with_renewal(mints=(1.0,)))
+        return found
 
     def save_anas():
         other.save_token(ANA)
-        monkeypatch.setattr(backend, "find", noted)
+        monkeypatch.setattr(backend, "find", found_and_written)
 
     backend.before_write = save_anas
     with pytest.raises(DuplicateRefreshToken):
         vault.save_token(Token(user="bob", refresh_token="r1", **PLACE))
 
+    assert done
     assert ["ana"] == [row.user for row in other.get_tokens() if row.refresh_token == "r1"]
-    assert (Status.LOGIN_NEEDED, None) == (
-        other.reread(bob.id).status,
-        other.reread(bob.id).refresh_token,
-    )
+    after = other.reread(bob.id)
+    stays = (Status.OK, "r5") if since == "a newer login" else (Status.LOGIN_NEEDED, None)
+    assert stays == (after.status, after.refresh_token)
 
 
 @pytest.mark.parametrize("has_row", [False, True])
@@ -213,6 +167,15 @@ def test_a_first_login_that_is_over(vault, backend):
     assert (1, []) == (vault.tidy(CLAIM.taken_at + 21.0), left(backend))
 
 
+def test_a_deleted_login_of_nobody_known(vault):
+    """Its credential is refused as long as the provider is to be told, a code alone too."""
+    row = vault.save_token(Token(grant_token="g", access_token="a", **PLACE))
+    vault.delete_token(vault.swap(died(row, Status.REVOKED, 1.0)).id)
+
+    with pytest.raises(StaleToken):
+        vault.save_token(Token(grant_token="g", access_token="a2", **PLACE))
+
+
 def test_all_are_deleted_with_one_that_does_not_open(vault, backend):
     """What is to be revoked of the others is kept."""
     row = vault.swap(died(vault.save_token(ANA), Status.REVOKED, 1.0))
@@ -261,3 +224,21 @@ def test_what_is_listed_late():
     assert not vault.make_sole(vault.reread(ana.id))
 
     assert ["ana"] == [row.user for row in vault.get_tokens()]
+
+
+def test_who_may_take_it_back_is_left_alone():
+    """Two rows that contradict: a renewal leaves them for the minute in which one may go."""
+    backend, clock = Late(), FakeClock()
+    vault = vault_over(backend, clock=clock)
+    vault.save_token(ANA.but(user="bob", **LATER))
+    clock.advance(1.0)
+    ana = vault.save_token(ANA)
+    clock.advance(UNDER_WAY)
+    vault.save_token(Token(user="bob", refresh_token="r1", **PLACE))
+    backend.is_late = False
+
+    assert vault.make_sole(vault.reread(ana.id))
+    clock.advance(UNDER_WAY)
+    assert not vault.make_sole(vault.reread(ana.id))
+
+    assert Status.LOGIN_NEEDED is vault.reread(ana.id).status

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import copy
 import functools
-import multiprocessing
 import os
 import pickle
 import re
 import subprocess
 import sys
-from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -64,30 +62,6 @@ def test_copied(opened, thing, copied):
     """A second one with the locks and caches of the first is refused likewise."""
     with pytest.raises(TypeError, match="nor copied"):
         copied(thing(opened))
-
-
-@pytest.fixture(scope="module")
-def pools():
-    """Return each kind of pool, spawned, that programs use."""
-    spawn = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(1, mp_context=spawn) as executor, spawn.Pool(1) as pool:
-        yield {
-            "executor": lambda *given: executor.submit(*given).result(timeout=60),
-            "pool": pool.apply,
-            "process": spawn_one,
-        }
-
-
-def spawn_one(work, *given):
-    multiprocessing.get_context("spawn").Process(target=work, args=given).start()
-
-
-@pytest.mark.parametrize("kind", ["executor", "pool", "process"])
-@pytest.mark.parametrize("thing", [THINGS["store"], THINGS["keeper"], THINGS["SDKStore"]])
-def test_handed_to_a_worker(opened, pools, thing, kind):
-    """Whoever hands it over is told; the pool goes on."""
-    with pytest.raises(TypeError, match="Open another one in each worker"):
-        pools[kind](repr, thing(opened))
 
 
 class OfMyOwn(ListStore):

@@ -1,8 +1,8 @@
 """
 Keep OAuth tokens: sealed, always valid, renewed once, revoked everywhere.
 
-The public names; each is documented where it lives, and loaded when it is
-first used: programs that only import tokenkeep don't pay for all of it.
+The public names; each is documented where it lives, and all but errors are loaded
+when they are first used: programs that only import tokenkeep don't pay for all of it.
 """
 
 from __future__ import annotations
@@ -10,38 +10,38 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from tokenkeep.errors import AmbiguousLookup as AmbiguousLookup
+from tokenkeep.errors import ConfigurationError as ConfigurationError
+from tokenkeep.errors import CoolingDown as CoolingDown
+from tokenkeep.errors import DriverMissing as DriverMissing
+from tokenkeep.errors import DuplicateRefreshToken as DuplicateRefreshToken
+from tokenkeep.errors import EmptyLookup as EmptyLookup
+from tokenkeep.errors import GrantRejected as GrantRejected
+from tokenkeep.errors import KeyMissing as KeyMissing
+from tokenkeep.errors import KeyUnsafe as KeyUnsafe
+from tokenkeep.errors import LoginNeeded as LoginNeeded
+from tokenkeep.errors import LookupFailed as LookupFailed
+from tokenkeep.errors import ProviderRefused as ProviderRefused
+from tokenkeep.errors import ProviderUnavailable as ProviderUnavailable
+from tokenkeep.errors import RenewalError as RenewalError
+from tokenkeep.errors import RenewalTimeout as RenewalTimeout
+from tokenkeep.errors import StaleToken as StaleToken
+from tokenkeep.errors import StoreConflict as StoreConflict
+from tokenkeep.errors import StoreError as StoreError
+from tokenkeep.errors import StoreForeign as StoreForeign
+from tokenkeep.errors import StoreTampered as StoreTampered
+from tokenkeep.errors import StoreTooNew as StoreTooNew
+from tokenkeep.errors import StoreUnavailable as StoreUnavailable
+from tokenkeep.errors import TokenKeepError as TokenKeepError
+from tokenkeep.errors import TokenNotFound as TokenNotFound
+from tokenkeep.errors import TokenRevoked as TokenRevoked
+from tokenkeep.errors import UnknownName as UnknownName
 from tokenkeep.version import __version__ as __version__
 
 if TYPE_CHECKING:
     from tokenkeep.config import Settings as Settings
     from tokenkeep.config import open_store as open_store
     from tokenkeep.config import settings as settings
-    from tokenkeep.errors import AmbiguousLookup as AmbiguousLookup
-    from tokenkeep.errors import ConfigurationError as ConfigurationError
-    from tokenkeep.errors import CoolingDown as CoolingDown
-    from tokenkeep.errors import DriverMissing as DriverMissing
-    from tokenkeep.errors import DuplicateRefreshToken as DuplicateRefreshToken
-    from tokenkeep.errors import EmptyLookup as EmptyLookup
-    from tokenkeep.errors import GrantRejected as GrantRejected
-    from tokenkeep.errors import KeyMissing as KeyMissing
-    from tokenkeep.errors import KeyUnsafe as KeyUnsafe
-    from tokenkeep.errors import LoginNeeded as LoginNeeded
-    from tokenkeep.errors import LookupFailed as LookupFailed
-    from tokenkeep.errors import ProviderRefused as ProviderRefused
-    from tokenkeep.errors import ProviderUnavailable as ProviderUnavailable
-    from tokenkeep.errors import RenewalError as RenewalError
-    from tokenkeep.errors import RenewalTimeout as RenewalTimeout
-    from tokenkeep.errors import StaleToken as StaleToken
-    from tokenkeep.errors import StoreConflict as StoreConflict
-    from tokenkeep.errors import StoreError as StoreError
-    from tokenkeep.errors import StoreForeign as StoreForeign
-    from tokenkeep.errors import StoreTampered as StoreTampered
-    from tokenkeep.errors import StoreTooNew as StoreTooNew
-    from tokenkeep.errors import StoreUnavailable as StoreUnavailable
-    from tokenkeep.errors import TokenKeepError as TokenKeepError
-    from tokenkeep.errors import TokenNotFound as TokenNotFound
-    from tokenkeep.errors import TokenRevoked as TokenRevoked
-    from tokenkeep.errors import UnknownName as UnknownName
     from tokenkeep.events import Event as Event
     from tokenkeep.keeper import Keeper as Keeper
     from tokenkeep.providers import Provider as Provider
@@ -63,34 +63,6 @@ _HOMES = {
         "Settings",
         "open_store",
         "settings",
-    ),
-    "tokenkeep.errors": (
-        "AmbiguousLookup",
-        "ConfigurationError",
-        "CoolingDown",
-        "DriverMissing",
-        "DuplicateRefreshToken",
-        "EmptyLookup",
-        "GrantRejected",
-        "KeyMissing",
-        "KeyUnsafe",
-        "LoginNeeded",
-        "LookupFailed",
-        "ProviderRefused",
-        "ProviderUnavailable",
-        "RenewalError",
-        "RenewalTimeout",
-        "StaleToken",
-        "StoreConflict",
-        "StoreError",
-        "StoreForeign",
-        "StoreTampered",
-        "StoreTooNew",
-        "StoreUnavailable",
-        "TokenKeepError",
-        "TokenNotFound",
-        "TokenRevoked",
-        "UnknownName",
     ),
     "tokenkeep.events": ("Event",),
     "tokenkeep.keeper": ("Keeper",),
@@ -116,7 +88,12 @@ _HOMES = {
 }
 _HOME = {name: home for home, names in _HOMES.items() for name in names}
 
-__all__ = sorted(_HOME)  # noqa: PLE0605  # one list is enough to keep
+_LOADED = {
+    name
+    for name, each in [*globals().items()]
+    if isinstance(each, type) and issubclass(each, TokenKeepError)
+}
+__all__ = sorted([*_HOME, *_LOADED])  # noqa: PLE0605  # one list is enough to keep
 
 
 def __getattr__(name: str) -> Any:

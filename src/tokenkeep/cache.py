@@ -76,10 +76,9 @@ class Cache:
 
     def wrote(self, token_id: str) -> None:
         """
-        Note that this process writes a token; what was read before is out of date.
+        Note that this process wrote a token; what was read before is out of date.
 
-        Called before and after the write, so that a reader in between can't
-        put an old token back.
+        What a reader began to read before then is so, too, whenever it is kept.
         """
         with self._lock:
             if len(self._written) >= self._size:

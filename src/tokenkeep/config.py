@@ -15,7 +15,7 @@ from tokenkeep.backends.frames import without_frames
 from tokenkeep.errors import ConfigurationError, KeyMissing, letting_go
 from tokenkeep.providers import Providers, configured, expect_providers
 from tokenkeep.providers.checks import Hidden as _Hidden
-from tokenkeep.providers.checks import check_type
+from tokenkeep.providers.checks import expect
 from tokenkeep.sealing import KEY_BYTES, KeyRing
 from tokenkeep.vault import Vault
 
@@ -78,15 +78,15 @@ def settings(environ: Mapping[str, str] | None = None, *, store: str | None = No
     named = _Hidden(store=store or _store(environ))
     del store  # crash reports show the locals of each frame
     path, found = _config_file(environ)
-    _expect_known(found, ["store", "provider", "replaced", "zoho", "providers"], str(path))
     with _named(str(path)):
+        _expect_known(found, ["store", "provider", "replaced", "zoho", "providers"])
         for name, expected in (("store", "a URL"), ("provider", "the name of a provider")):
-            check_type(name, found.get(name, ""), str, expected=expected)
+            value = found.get(name, "")
+            expect(name, value, expected, so=isinstance(value, str))
         if found.get("replaced") not in (None, "keep", "revoke"):
             raise ConfigurationError("replaced has to be keep or revoke")
-    options = _options(found, path)
-    if "provider" in found and found["provider"] not in options:
-        with _named(f"{path}: provider"):
+        options = _options(found)
+        if "provider" in found and found["provider"] not in options:
             configured(found["provider"], None)
     return Settings(
         store=named["store"] or found.get("store") or default_store(),
@@ -212,8 +212,11 @@ class _FirstKey:
     def wrap(self, plain: bytes, bound: bytes) -> tuple[str, bytes]:
         """See `KeySource.wrap`."""
         # Another process may have made one since this one looked.
-        self._ring = self._ring or keys.load(self._environ) or self._made()
-        return self._ring.wrap(plain, bound)
+        ring, home = self._ring or keys.load(self._environ), self._backend.home
+        if ring is None and home is not None:
+            ring = keys.make(keys.key_file(self._environ), beside=home)
+        self._ring = ring = ring or KeyRing([os.urandom(KEY_BYTES)])
+        return ring.wrap(plain, bound)
 
     def unwrap(self, key_id: str, wrapped: bytes, bound: bytes) -> bytes:
         """See `KeySource.unwrap`."""
@@ -226,11 +229,6 @@ class _FirstKey:
                 "that its tokens were stored with; nothing was changed",
             )
         return self._ring.unwrap(key_id, wrapped, bound)
-
-    def _made(self) -> KeyRing:
-        if self._backend.home is None:
-            return KeyRing([os.urandom(KEY_BYTES)])
-        return keys.make(keys.key_file(self._environ), beside=self._backend.home)
 
 
 def _store(environ: Mapping[str, str]) -> str:
@@ -283,19 +281,17 @@ def _config_file(environ: Mapping[str, str]) -> tuple[Path, Mapping[str, Any]]:
     raise ConfigurationError(f"{path} is not TOML: {wrong}")
 
 
-def _options(found: Mapping[str, Any], path: Path) -> dict[str, dict[str, object]]:
+def _options(found: Mapping[str, Any]) -> dict[str, dict[str, object]]:
     options: dict[str, dict[str, object]] = {}
-    zoho = _table(found, "zoho", path)
-    _expect_known(zoho, ["data_centers"], f"{path}: [zoho]")
-    centers = zoho.get("data_centers")
-    if centers:
+    zoho = _table(found, "zoho")
+    _expect_known(zoho, ["data_centers"])
+    if zoho.get("data_centers"):
         from tokenkeep.providers.zoho_data_centers import table_from_mapping
 
-        with _named(str(path)):
-            options["zoho"] = _Hidden({"table": table_from_mapping(centers)})
-    given = _Hidden(_table(found, "providers", path))
+        options["zoho"] = _Hidden({"table": table_from_mapping(zoho["data_centers"])})
+    given = _Hidden(_table(found, "providers"))
     for name in given:
-        with _named(f"{path}: [providers.{name}]"):
+        with _named(f"[providers.{name}]"):
             if "clock" in given[name]:
                 raise ConfigurationError("clock can't be set in a file")
             mine = options.setdefault(name, _Hidden())
@@ -314,18 +310,18 @@ def _named(where: str) -> Iterator[None]:
         raise type(exc)(f"{where}: {exc.what}", hint=exc.hint) from exc
 
 
-def _expect_known(given: Mapping[str, Any], known: Sequence[str], where: str) -> None:
+def _expect_known(given: Mapping[str, Any], known: Sequence[str]) -> None:
     unknown = sorted(set(given) - set(known))
     if unknown:
         raise ConfigurationError(
-            f"{where} has an unknown entry {unknown[0]!r}", hint=f"Known are {', '.join(known)}"
+            f"There is an unknown entry {unknown[0]!r}", hint=f"Known are {', '.join(known)}"
         )
 
 
-def _table(found: Mapping[str, Any], name: str, path: Path) -> Mapping[str, Any]:
+def _table(found: Mapping[str, Any], name: str) -> Mapping[str, Any]:
     table = found.get(name, {})
     if not isinstance(table, dict) or not all(isinstance(v, dict) for v in table.values()):
-        raise ConfigurationError(f"{path}: {name!r} has to be a table of tables")
+        raise ConfigurationError(f"{name!r} has to be a table of tables")
     return table
 
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 import json
 import os
 import secrets
+import struct
 from base64 import b64decode, b64encode
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from dataclasses import asdict, dataclass, field, fields, replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -18,7 +19,7 @@ from tokenkeep.lookup import digest_of
 from tokenkeep.providers.base import Reply
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
     from pathlib import Path
 
     from tokenkeep.header import Header
@@ -27,8 +28,8 @@ _ANSWER = ".answer"
 _PART = ".part"
 _CLOCK = ".clock"
 _MAGIC = b"tokenkeep journal 2\0"
-_NUMBER = 4
-_HEAD = len(_MAGIC) + 2 * _NUMBER
+_HEAD = struct.Struct(f">{len(_MAGIC)}sII")
+"""What a file begins with, the number of its data key, and how many bytes are sealed behind it."""
 _LONGEST = 16_000_000
 """More bytes are no answer: a provider's are bounded."""
 _ROOM = 16_384
@@ -122,31 +123,44 @@ class ClockError:
     """
 
 
+_Kept = TypeVar("_Kept", Entry, ClockError)
+
+
 class Journal:
     """
     Keep answers until they are saved; and how far this host's clock is off.
 
-    This one keeps them in memory, for stores that don't outlive the process either. A
-    subclass calls its ``__init__``.
+    A file for each answer, and for each issuer's clock that differs. A file's
+    name says which refresh token its answer replaces, as a digest. It is
+    written as a ``.part`` and renamed; one whose writer died in between is
+    read all the same, if all of it was written.
+
+    This one keeps them in memory, for stores that don't outlive the process either.
     """
 
     def __init__(self) -> None:
-        self._kept: dict[str | None, Entry] = {}
-        self._clocks: dict[str | None, ClockError] = {}
+        self._memory = _Memory()
 
-    def prepare(self, base_refresh: str | None) -> str | None:  # noqa: ARG002  # for subclasses
+    def prepare(self, base_refresh: str | None) -> str:
         """
         Make room for the answer that will replace a refresh token, before the provider is asked.
 
-        Returns what to give to `put` or `give_back`; None if no room is needed.
+        Returns what to give to `put` or `give_back`.
 
         Raises:
             StoreUnavailable: There is no room: better not to ask.
         """
-        return None
+        room = self._part(base_refresh)
+        del base_refresh  # crash reports show the locals of each frame
+        with self._open(make=True) as folder:
+            _write(folder, room, b"\0" * _ROOM)
+        return room
 
     def give_back(self, room: str | None) -> None:
-        """Give room back that was not needed after all."""
+        """Give room back that was not needed after all. None is none."""
+        if room is not None:
+            with letting_go(), self._open() as folder:
+                folder.remove(room)
 
     def expect_room(self) -> None:
         """
@@ -155,142 +169,15 @@ class Journal:
         Raises:
             StoreUnavailable: It can't.
         """
+        self.give_back(self.prepare(None))
 
-    def put(self, entry: Entry, room: str | None = None) -> Entry:  # noqa: ARG002  # for subclasses
+    def put(self, entry: Entry, room: str | None = None) -> Entry:
         """
         Keep an answer, in the room that was made for it; on disk before it returns it, named.
 
         Raises:
             StoreUnavailable: It could not be written.
         """
-        entry = replace(entry, name=secrets.token_hex(16))
-        self._kept[entry.name] = entry
-        return entry
-
-    def remove(self, entry: Entry) -> None:
-        """Forget an answer. Silent if it is gone already."""
-        self._kept.pop(entry.name, None)
-
-    def entries(
-        self, *, on_error: Callable[[TokenKeepError], None] | None = None
-    ) -> Iterator[Entry]:
-        """
-        Yield what is kept.
-
-        Raises:
-            StoreTampered: An entry does not open. With *on_error* that is called instead.
-        """
-        del on_error
-        return iter(list(self._kept.values()))
-
-    def find(self, base: tuple[str | None, str | None]) -> Entry | None:
-        """
-        Return the answer that replaces this pair. None if there is none.
-
-        A pair is secret, so it is nobody else's, whatever row it is in. One that could
-        not be read is not meant: see `unread`.
-
-        Raises:
-            StoreTampered: An entry does not open.
-        """
-        found = (entry for entry in self.entries() if entry.unread is None)
-        return next((entry for entry in found if entry.base == base), None)
-
-    def unread(self, base_refresh: str | None) -> list[Entry]:
-        """
-        Return the answers to a refresh token that could not be read, the first one first.
-
-        Raises:
-            StoreTampered: As for `find`.
-        """
-        return _unread(entry for entry in self.entries() if entry.base_refresh == base_refresh)
-
-    def tidy(self, before: float) -> None:
-        """Remove what was left half-written before a time, in epoch seconds."""
-
-    def reseal(self, on_error: Callable[[TokenKeepError], None] | None = None) -> None:
-        """Seal every answer under the newest data key; *on_error* as for `entries`."""
-
-    def clock_error(self, issuer: str | None) -> ClockError | None:
-        """
-        Return what was last noted of this host's clock beside an issuer's. None if nothing is.
-
-        Raises:
-            TokenKeepError: It can't be read.
-        """
-        return self._clocks.get(issuer)
-
-    def note_clock(self, issuer: str | None, error: ClockError) -> None:
-        """
-        Note how far this host's clock is off.
-
-        Raises:
-            StoreUnavailable: It could not be written.
-        """
-        self._clocks[issuer] = error
-
-
-_Kept = TypeVar("_Kept", Entry, ClockError)
-
-
-class FolderJournal(Journal):
-    """
-    One sealed file of this host for each answer, and for each issuer's clock that differs.
-
-    A file's name says which refresh token its answer replaces, as a keyed
-    digest. It is written as a ``.part`` and renamed; one whose writer died in
-    between is read all the same, if all of it was written.
-
-    Args:
-        folder: Made with mode 0700 when it is first needed; or what returns
-            it, asked each time, behind the folder that was named for it and that
-            it is below: None where there is no place for it.
-        header: The keys of the store it belongs to.
-        like: A file whose owner may use it, too, where this process is root's.
-    """
-
-    def __init__(
-        self,
-        folder: Path | Callable[[], tuple[Path, Path] | None],
-        header: Header,
-        *,
-        like: Path | None = None,
-    ) -> None:
-        self._where = folder
-        self._header = header
-        self._like = like
-
-    def prepare(self, base_refresh: str | None) -> str | None:
-        """See `Journal.prepare`."""
-        room = self._part(base_refresh)
-        del base_refresh  # crash reports show the locals of each frame
-        with self._open(make=True) as folder:
-            self._write(folder, room, b"\0" * _ROOM)
-        return room
-
-    def give_back(self, room: str | None) -> None:
-        """See `Journal.give_back`."""
-        if room is not None:
-            with letting_go(), self._open() as folder:
-                folder.remove(room)
-
-    def expect_room(self) -> None:
-        """See `Journal.expect_room`; a folder that is missing is not made."""
-        found = self._found()
-        if found is None or os.path.lexists(found[1]):
-            self.give_back(self.prepare(None))
-            return
-        named, place = found
-        above = next(each for each in place.parents if os.path.lexists(each))
-        if not (above.is_dir() and os.access(above, os.W_OK | os.X_OK)):
-            raise StoreUnavailable(
-                f"The journal's folder {place} can't be made: {above} can't be written",
-                hint="Give this user the right to write there"
-                + (f". Or name another folder in {STATE}" if named else ""),
-            )
-
-    def put(self, entry: Entry, room: str | None = None) -> Entry:
-        """See `Journal.put`."""
         part = room or self._part(entry.base_refresh)
         name = part.removesuffix(_PART) + _ANSWER
         entry = replace(entry, name=name)
@@ -298,7 +185,7 @@ class FolderJournal(Journal):
         return entry
 
     def remove(self, entry: Entry) -> None:
-        """See `Journal.remove`."""
+        """Forget an answer. Silent if it is gone already."""
         with suppress(FileNotFoundError), self._open() as folder:
             folder.remove(str(entry.name))
             folder.remove(f"{str(entry.name).rpartition('.')[0]}{_PART}")
@@ -306,8 +193,13 @@ class FolderJournal(Journal):
     def entries(
         self, *, on_error: Callable[[TokenKeepError], None] | None = None, start: str = ""
     ) -> Iterator[Entry]:
-        """See `Journal.entries`; those whose names begin with *start*."""
-        for name in (*self._paths(_ANSWER, start), *self._paths(_PART, start)):
+        """
+        Yield what is kept; of that whose names begin with *start*.
+
+        Raises:
+            StoreTampered: An entry does not open. With *on_error* that is called instead.
+        """
+        for name in (*self._names(_ANSWER, start), *self._names(_PART, start)):
             try:
                 entry = self._opened(name, Entry)
             except TokenKeepError as exc:
@@ -319,65 +211,78 @@ class FolderJournal(Journal):
                     yield entry
 
     def find(self, base: tuple[str | None, str | None]) -> Entry | None:
-        """See `Journal.find`."""
+        """
+        Return the answer that replaces this pair. None if there is none.
+
+        A pair is secret, so it is nobody else's, whatever row it is in. One that could
+        not be read is not meant: see `unread`.
+
+        Raises:
+            StoreTampered: An entry does not open.
+        """
         found, wanted = self.entries(start=self._start(base[1])), digest_of(repr(base))
         del base  # as above
-        return next(
-            (
-                entry
-                for entry in found
-                if entry.unread is None and digest_of(repr(entry.base)) == wanted
-            ),
-            None,
-        )
+        read = (entry for entry in found if entry.unread is None)
+        return next((entry for entry in read if digest_of(repr(entry.base)) == wanted), None)
 
     def unread(self, base_refresh: str | None) -> list[Entry]:
-        """See `Journal.unread`."""
+        """
+        Return the answers to a refresh token that could not be read, the first one first.
+
+        Raises:
+            StoreTampered: As for `find`.
+        """
         start = self._start(base_refresh)
         del base_refresh  # as above
-        return _unread(self.entries(start=start))
+        found = [entry for entry in self.entries(start=start) if entry.unread is not None]
+        return sorted(found, key=lambda entry: entry.answered_at)
 
     def tidy(self, before: float) -> None:
-        """See `Journal.tidy`."""
-        for name in self._paths(_PART):
+        """Remove what was left half-written before a time, in epoch seconds."""
+        for name in self._names(_PART):
             # One that does not open is left alone.
             with suppress(OSError, TokenKeepError), self._open() as folder:
                 if folder.changed_at(name) < before and self._opened(name, Entry) is None:
                     folder.remove(name)
 
     def reseal(self, on_error: Callable[[TokenKeepError], None] | None = None) -> None:
-        """See `Journal.reseal`."""
+        """Seal every answer under the newest data key; *on_error* as for `entries`."""
         for entry in self.entries(on_error=on_error):
             self.put(entry)
             self.remove(entry)
 
     def clock_error(self, issuer: str | None) -> ClockError | None:
-        """See `Journal.clock_error`."""
+        """
+        Return what was last noted of this host's clock beside an issuer's. None if nothing is.
+
+        Raises:
+            TokenKeepError: It can't be read.
+        """
         return self._opened(_clock_of(issuer), ClockError)
 
     def note_clock(self, issuer: str | None, error: ClockError) -> None:
-        """See `Journal.note_clock`."""
+        """
+        Note how far this host's clock is off.
+
+        Raises:
+            StoreUnavailable: It could not be written.
+        """
         self._put(_clock_of(issuer), f"{secrets.token_hex(16)}{_PART}", error)
 
     def _start(self, base_refresh: str | None) -> str:
         """Return how the names of the answers begin that replace a refresh token."""
-        return self._header.keys.digest("answer", base_refresh or "")
+        return digest_of(base_refresh or "")
 
     def _part(self, base_refresh: str | None) -> str:
-        self._header.make()  # as below
         return f"{self._start(base_refresh)}-{secrets.token_hex(8)}{_PART}"
 
     def _put(self, name: str, part: str, kept: Entry | ClockError) -> None:
-        self._header.make()  # nobody would have the keys of one that is not there
-        number, sealed = self._header.keys.seal(
-            json.dumps(asdict(kept)).encode(), bound=_bound(name)
-        )
-        head = number.to_bytes(_NUMBER) + len(sealed).to_bytes(_NUMBER)
+        content = self._sealed(json.dumps(asdict(kept)).encode(), _bound(name))
         with self._open(make=True) as folder:
-            self._write(folder, part, _MAGIC + head + sealed)
+            _write(folder, part, content)
             folder.rename(part, name)
 
-    def _paths(self, suffix: str, start: str = "") -> list[str]:
+    def _names(self, suffix: str, start: str = "") -> list[str]:
         # One that can't be read is not empty: a refresh token that is spent would be sent again.
         try:
             with self._open() as folder:
@@ -393,17 +298,9 @@ class FolderJournal(Journal):
                 content = folder.read(name, _LONGEST)
         except FileNotFoundError:
             return None
-        number = int.from_bytes(content[len(_MAGIC) : len(_MAGIC) + _NUMBER])
-        length = int.from_bytes(content[len(_MAGIC) + _NUMBER : _HEAD])
-        sealed = content[_HEAD : _HEAD + length] if content.startswith(_MAGIC) else b""
-        if name.endswith(_PART) and (not sealed or len(sealed) < length):
-            return None
-        if sealed and number not in self._header.keys:
-            self._header.look()
         # What is suppressed has an answer in it: no error may come from it.
         with suppress(StoreTampered, ValueError, TypeError, KeyError, AttributeError):
-            bound = _bound(name)
-            return _made(kind, json.loads(self._header.keys.open(number, sealed, bound=bound)))
+            return _made(kind, json.loads(self._plain(content, _bound(name))))
         if name.endswith(_PART):
             return None
         raise StoreTampered(
@@ -412,19 +309,115 @@ class FolderJournal(Journal):
             hint="Move it away; its user may have to log in again",
         )
 
+    def _open(self, *, make: bool = False) -> AbstractContextManager[OwnFolder | _Memory]:
+        """
+        Open what the files are in.
+
+        Raises:
+            FileNotFoundError: There is none, and none is to be made.
+            StoreUnavailable: It can't be used.
+        """
+        del make
+        return nullcontext(self._memory)
+
+    def _sealed(self, content: bytes, bound: str) -> bytes:  # noqa: ARG002  # nobody else sees it
+        return content
+
+    def _plain(self, sealed: bytes, bound: str) -> bytes:  # noqa: ARG002  # as above
+        return sealed
+
+
+class _Memory:
+    """A folder in memory; each method as `OwnFolder` has it."""
+
+    path = "memory"
+
+    def __init__(self) -> None:
+        self._files: dict[str, bytes] = {}
+
+    def names(self) -> list[str]:
+        return sorted([*self._files])
+
+    def read(self, name: str, longest: int) -> bytes:
+        if name not in self._files:
+            raise FileNotFoundError
+        return self._files[name][:longest]
+
+    def write(self, name: str, content: bytes) -> None:
+        self._files[name] = content
+
+    def rename(self, name: str, to: str) -> None:
+        self._files[to] = self._files.pop(name)
+
+    def remove(self, name: str) -> None:
+        self._files.pop(name, None)
+
+    def changed_at(self, _name: str) -> float:
+        return 0.0
+
+
+class FolderJournal(Journal):
+    """
+    A folder of this host, of sealed files.
+
+    Args:
+        folder: Made with mode 0700 when it is first needed; or what returns
+            it, asked each time, behind the folder that was named for it and that
+            it is below: None where there is no place for it.
+        header: The keys of the store it belongs to; file names have keyed digests.
+        like: A file whose owner may use it, too, where this process is root's.
+    """
+
+    def __init__(
+        self,
+        folder: Path | Callable[[], tuple[Path, Path] | None],
+        header: Header,
+        *,
+        like: Path | None = None,
+    ) -> None:
+        self._where = folder
+        self._header = header
+        self._like = like
+
+    def expect_room(self) -> None:
+        """See `Journal.expect_room`; a folder that is missing is not made."""
+        found = self._found()
+        if found is not None and not os.path.lexists(found[1]):
+            above = next(each for each in found[1].parents if os.path.lexists(each))
+            if above.is_dir() and os.access(above, os.W_OK | os.X_OK):
+                return
+        super().expect_room()
+
+    def _start(self, base_refresh: str | None) -> str:
+        return self._header.keys.digest("answer", base_refresh or "")
+
+    def _part(self, base_refresh: str | None) -> str:
+        self._header.make()  # as below
+        return super()._part(base_refresh)
+
+    def _sealed(self, content: bytes, bound: str) -> bytes:
+        self._header.make()  # nobody would have the keys of one that is not there
+        number, sealed = self._header.keys.seal(content, bound=bound)
+        return _HEAD.pack(_MAGIC, number, len(sealed)) + sealed
+
+    def _plain(self, sealed: bytes, bound: str) -> bytes:
+        try:
+            magic, number, length = _HEAD.unpack_from(sealed)
+        except struct.error:
+            raise ValueError from None
+        if magic != _MAGIC:
+            raise ValueError
+        if number not in self._header.keys:
+            self._header.look()
+        inside = sealed[_HEAD.size : _HEAD.size + length]
+        return self._header.keys.open(number, inside, bound=bound)
+
     def _found(self) -> tuple[Path | None, Path] | None:
         """Return the folder that was named, if any, and the journal's; None without a place."""
         return self._where() if callable(self._where) else (None, self._where)
 
     @contextmanager
     def _open(self, *, make: bool = False) -> Iterator[OwnFolder]:
-        """
-        Open the folder.
-
-        Raises:
-            FileNotFoundError: There is none, and none is to be made.
-            StoreUnavailable: It can't be used.
-        """
         found = self._found()
         if found is None:
             if not make:
@@ -445,21 +438,16 @@ class FolderJournal(Journal):
                 raise
             refuse(place, exc, instead)
 
-    def _write(self, folder: OwnFolder, name: str, content: bytes) -> None:
-        """Write and sync a file, into the room there may be; it counts only once it is renamed."""
-        try:
-            folder.write(name, content)
-        except OSError:
-            # On a full disk, each try would fill it further.
-            with suppress(OSError):
-                folder.remove(name)
-            raise
 
-
-def _unread(entries: Iterable[Entry]) -> list[Entry]:
-    """Return those of some answers that could not be read, the first one first."""
-    found = [entry for entry in entries if entry.unread is not None]
-    return sorted(found, key=lambda entry: entry.answered_at)
+def _write(folder: OwnFolder | _Memory, name: str, content: bytes) -> None:
+    """Write and sync a file, into the room there may be; it counts only once it is renamed."""
+    try:
+        folder.write(name, content)
+    except OSError:
+        # On a full disk, each try would fill it further.
+        with suppress(OSError):
+            folder.remove(name)
+        raise
 
 
 def _bound(name: str) -> str:

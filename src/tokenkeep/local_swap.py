@@ -142,13 +142,6 @@ class LocalSwap(Store):
             self._renewals[str(saved.id)] = _login(saved), token.renewal
             return self._versioned(saved)
 
-    def make_sole(self, token: Token) -> bool:  # noqa: ARG002
-        """See `Store.make_sole`; a six-method store looks as it saves."""
-        return True
-
-    def touch(self, token_id: str, last_used_at: float) -> None:
-        """Note nothing: a six-method store has no place for it."""
-
     def lease(self, token: Token, claim: Claim) -> tuple[str, Claim]:
         """See `Store.lease`; among the threads of this process."""
         return self._leases.setdefault(

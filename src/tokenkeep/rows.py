@@ -87,23 +87,32 @@ class Rows:
                 hint="Restore it from a backup, or delete it and log in again",
             ) from None
 
-    def look(self, marks: Iterable[Mark]) -> list[Kept]:
+    def read(self, record_id: str) -> Kept | None:
+        """Return what is kept under an id. None if nothing is."""
+        record = self.backend.read(record_id)
+        return None if record is None or record.kind == records.HEADER else self._opened(record)
+
+    def find(self, marks: Iterable[Mark], *, inserts: bool = False) -> list[Kept]:
         """
-        Return what has at least one of these marks, before something is inserted.
+        Return what has at least one of these marks, each checked to have it under its seal.
 
         Raises:
             StoreTampered: A record was changed outside tokenkeep.
-            StoreUnavailable: The store's header is gone, or another store's: its
-                table or file was replaced, and nobody would find what is written.
+            StoreUnavailable: What comes next *inserts*, and the store's header is gone, or another
+                store's: its table or file was replaced, and nobody would find what is written.
         """
-        asked = list(marks)
-        return self._checked(self._found(asked), asked)
+        asked = list(dict.fromkeys(marks))
+        opened = [self._opened(record) for record in self._records(asked, inserts=inserts)]
+        for kept in opened:
+            if not any(self.has(kept, mark) for mark in asked):
+                raise _misplaced(kept)
+        return opened
 
-    def look_each(self, wanted: Sequence[set[Mark]]) -> list[list[Kept]]:
-        """Do as `look` for each of several, in one trip."""
+    def find_each(self, wanted: Sequence[set[Mark]]) -> list[list[Kept]]:
+        """Find for each of several what has at least one of its marks, in one trip, to insert."""
         asked = set().union(*wanted)
         having: dict[Mark, list[Kept]] = {}
-        for record in self._found(asked):
+        for record in self._records(asked, inserts=True):
             kept = self._opened(record)
             marks = [(field, getattr(record, field)) for field in FOUND_BY]
             its = [mark for mark in marks if mark in asked and self.has(kept, mark)]
@@ -116,32 +125,11 @@ class Rows:
             for marks in wanted
         ]
 
-    def read(self, record_id: str) -> Kept | None:
-        """Return what is kept under an id. None if nothing is."""
-        record = self.backend.read(record_id)
-        return None if record is None or record.kind == records.HEADER else self._opened(record)
-
-    def find(self, marks: Iterable[Mark]) -> list[Kept]:
-        """
-        Return what has at least one of these marks, each checked to have it under its seal.
-
-        Raises:
-            StoreTampered: A record was changed outside tokenkeep.
-        """
-        asked = list(dict.fromkeys(marks))
-        return self._checked(self.backend.find(asked), asked)
-
-    def _found(self, asked: Iterable[Mark]) -> list[Record]:
-        found = self.backend.find([("id", HEADER), *asked])
-        self.header.expect(next((record for record in found if record.id == HEADER), None))
+    def _records(self, asked: Iterable[Mark], *, inserts: bool) -> list[Record]:
+        found = self.backend.find([("id", HEADER), *asked] if inserts else list(asked))
+        if inserts:
+            self.header.expect(next((record for record in found if record.id == HEADER), None))
         return [record for record in found if record.id != HEADER]
-
-    def _checked(self, found: list[Record], asked: list[Mark]) -> list[Kept]:
-        opened = [self._opened(record) for record in found]
-        for kept in opened:
-            if not any(self.has(kept, mark) for mark in asked):
-                raise _misplaced(kept)
-        return opened
 
     def _opened(self, record: Record) -> Kept:
         seen = self._cache.last(records.token_id(record.id))
@@ -187,9 +175,11 @@ class Rows:
         """Tell whether a record can have another owner: its id may be made of the one it has."""
         return self.backend.id_for(owner) in (None, record_id)
 
-    def put(self, kept: _Kept, *, replaces: str | None) -> _Kept:
+    def put(self, kept: _Kept, *, replaces: str | None, note: bool = False) -> _Kept:
         """
         Write something whole, with another version, if *replaces* is stored now. None inserts.
+
+        With *note* it is kept in memory for the next save.
 
         Raises:
             StoreConflict: Somebody else wrote first; the id or owner is taken.
@@ -198,13 +188,11 @@ class Rows:
         self.header.expect_there()
         written, record = self._sealed(kept)
         # A context manager would cost as much as sealing does.
-        token_id = records.token_id(record.id)
-        self._cache.wrote(token_id)
         try:
             self.backend.write(record, replaces=replaces)
         finally:
-            self._cache.wrote(token_id)
-        if isinstance(written, Token):
+            self._cache.wrote(records.token_id(record.id))
+        if note and isinstance(written, Token):
             self._cache.note(written)
         return written
 
@@ -235,12 +223,10 @@ class Rows:
         Raises:
             StoreConflict: Another version than *replaces* is stored.
         """
-        token_id = records.token_id(record_id)
-        self._cache.wrote(token_id)
         try:
             return self.backend.delete(record_id, replaces=replaces)
         finally:
-            self._cache.wrote(token_id)
+            self._cache.wrote(records.token_id(record_id))
 
     def _sealed(self, kept: _Kept) -> tuple[_Kept, Record]:
         new = _random()

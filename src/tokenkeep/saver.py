@@ -95,11 +95,11 @@ class Saver:
             if self._rows.may_become(records.record_id(token.id), owner):
                 with suppress(StoreConflict):  # the owner may be another row's
                     changed = token.but(owner=owner)
-                    return self._rows.put(changed, replaces=token.version)
+                    return self._rows.put(changed, replaces=token.version, note=True)
             stored = self._rows.read(records.record_id(token.id))
             if isinstance(stored, Token):
                 token = token.but(**{name: getattr(stored, name) for name in saving.FIXED})
-        return self._rows.put(token, replaces=token.version)
+        return self._rows.put(token, replaces=token.version, note=True)
 
     def look(self, token: Token) -> tuple[Token | None, list[Token]]:
         """
@@ -112,8 +112,9 @@ class Saver:
         known = by_id is not None and not saving.fills(by_id, token)
         if by_id is not None and known and not saving.is_login(by_id, token):
             return by_id, []  # it brings nothing that another row could have
-        marks = self._marks_of(saving.filled(token, by_id) if by_id else token)
-        found = self._settled(marks, self._rows.look)
+        asked = saving.filled(token, by_id) if by_id else token
+        marks = self._marks(asked)
+        found = self._settled(marks, inserts=True)
         for kept in found:
             if not (isinstance(kept, Token) and kept.ended):
                 continue
@@ -138,30 +139,21 @@ class Saver:
         wanted: list[set[Mark]] = []
         is_alone: list[bool] = []
         for token in tokens:
-            marks = set(self._marks_of(token))
+            marks = set(self._marks(token))
             if token.id:
                 marks.add(("id", self._rows.record_id(token.id)))
             wanted.append(marks)
             is_alone.append(seen.isdisjoint(marks))
             seen |= marks
         looks: list[list[Token] | None] = []
-        for found, alone in zip(self._rows.look_each(wanted), is_alone, strict=True):
+        for found, alone in zip(self._rows.find_each(wanted), is_alone, strict=True):
             rows = [kept for kept in found if isinstance(kept, Token) and not kept.ended]
             looks.append(rows if alone and len(rows) == len(found) else None)
         return looks
 
-    def _marks_of(self, token: Token) -> list[Mark]:
-        """Return what the rows have that a save of a token may touch."""
-        given = dict(credentials(token))
-        if len(given) > 1:
-            given.pop("access", None)
-        if token.user:
-            given["user"] = token.user  # a deleted row of theirs may have to be revoked yet
-        return [*self.owners(token), *(self._rows.mark(*each) for each in given.items())]
-
     def having(self, marks: Sequence[Mark]) -> list[Token]:
         """Return the rows that have one of these marks, by way of aliases too."""
-        return self._rows_of(self._settled(marks, self._rows.find))
+        return self._rows_of(self._settled(marks))
 
     def owners(self, token: Token) -> list[Mark]:
         """Return the owners a token's row may have: its user's, and those without one."""
@@ -191,6 +183,15 @@ class Saver:
 
     # Finding
 
+    def _marks(self, token: Token) -> list[Mark]:
+        """Return what the rows are found by that a save of a token may touch."""
+        given = dict(credentials(token))
+        if len(given) > 1:
+            given.pop("access", None)
+        if token.user:
+            given["user"] = token.user  # a deleted row of theirs may have to be revoked yet
+        return [*self.owners(token), *(self._rows.mark(*each) for each in given.items())]
+
     def _twins(self, row: Token) -> list[Token]:
         """Return the other rows that have a row's refresh token, or had it."""
         # No refresh token in a local variable: crash reports show those of each frame.
@@ -205,12 +206,10 @@ class Saver:
             )
         ]
 
-    def _settled(
-        self, marks: Sequence[Mark], find: Callable[[Sequence[Mark]], list[Kept]]
-    ) -> list[Kept]:
+    def _settled(self, marks: Sequence[Mark], *, inserts: bool = False) -> list[Kept]:
         """Find, once no alias among what is found carries a login any more."""
         for _ in attempts():
-            found = find(marks)
+            found = self._rows.find(marks, inserts=inserts)
             carrying = [kept for kept in found if isinstance(kept, Alias) and kept.carries]
             if not carrying:
                 return found
@@ -245,11 +244,13 @@ class Saver:
         if stored is not None and plan.source is not None and plan.carried is not None:
             return self._move(plan.source, plan.carried, stored)
         owner = self._rows.owner(row) if stored is None or row.user else str(stored.owner)
+        if stored is not None and (
+            owner == stored.owner or self._rows.may_become(records.record_id(stored.id), owner)
+        ):
+            return self._rows.put(row.but(owner=owner), replaces=stored.version, note=True)
         new_id = records.token_id(self._rows.new_id(owner))
         if stored is None:
-            return self._rows.put(row.but(id=new_id, owner=owner), replaces=None)
-        if owner == stored.owner or self._rows.may_become(records.record_id(stored.id), owner):
-            return self._rows.put(row.but(owner=owner), replaces=stored.version)
+            return self._rows.put(row.but(id=new_id, owner=owner), replaces=None, note=True)
         self._aliases.move(stored, row, new_id, None)
         return self._aliases.read(str(stored.id))
 

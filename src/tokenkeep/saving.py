@@ -9,6 +9,7 @@ to be revoked, or kept until its user's login is.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from operator import attrgetter
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from tokenkeep.errors import (
@@ -34,6 +35,7 @@ _WRITTEN = (
     "environment", "refresh_expires_at", "extra",
 )  # fmt: skip
 _NO_TEXTS = ("expires_at", "refresh_expires_at", "extra")
+_written = attrgetter(*_WRITTEN)
 _TEXTS = ("id", *(name for name in _WRITTEN if name not in _NO_TEXTS))
 
 _EMPTY = Token()
@@ -266,8 +268,8 @@ def _changed(stored: Token, token: Token, *, login: str, now: float, habits: Hab
 
 def _said(row: Token, token: Token) -> dict[str, object]:
     """Return what a token says of itself, to be written over a row."""
-    given = ((name, getattr(token, name)) for name in _WRITTEN)
-    said = {name: value for name, value in given if value not in (None, {})}
+    given = zip(_WRITTEN, _written(token), strict=True)
+    said = {name: value for name, value in given if value is not None and value != {}}
     if token.access_token not in (None, row.access_token):
         said["expires_at"] = token.expires_at
     return said

@@ -5,7 +5,7 @@ from __future__ import annotations
 from contextlib import suppress
 from functools import partial
 from itertools import islice, takewhile
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from tokenkeep import folders, holder, records, saving
 from tokenkeep.aliases import Aliases
@@ -38,7 +38,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from tokenkeep.backends.base import Backend, Record
-    from tokenkeep.records import Kept
     from tokenkeep.sealing import KeySource
     from tokenkeep.token import Claim
 
@@ -198,7 +197,7 @@ class Vault(Store):
         marks = [self._rows.mark(field, str(value)) for field, value in asked.items() if value]
         found = self._rows.scan(marks[0] if marks else None)
         for token in self._open(found, (records.ROW,), on_error or closed.append):
-            if isinstance(token, Token) and all(self._rows.has(token, mark) for mark in marks):
+            if all(self._rows.has(token, mark) for mark in marks):
                 yield token
         if closed:
             raise closed[0]
@@ -217,8 +216,7 @@ class Vault(Store):
         mine = takewhile(
             lambda record: record.id.startswith(start), self._rows.scan(after=start, page=most)
         )
-        rows = self._open(mine, (records.ROW,), on_error)
-        return list(islice((row for row in rows if isinstance(row, Token)), most))
+        return list(islice(self._open(mine, (records.ROW,), on_error), most))
 
     # Writing
 
@@ -347,15 +345,13 @@ class Vault(Store):
     ) -> Iterator[tuple[str, str]]:
         """Yield the ids that lead to rows of other ids, and the ids of those; as `iter_tokens`."""
         for alias in self._open(self._rows.scan(), (records.ALIAS,), on_error):
-            if isinstance(alias, Alias):
-                yield alias.name or records.token_id(alias.id), alias.to
+            yield alias.name or records.token_id(alias.id), alias.to
 
     def finish_moves(self, now: float) -> None:
         """Bring logins that were on their way to another row by then, in epoch seconds, there."""
         for alias in self._open(self._rows.due(now), (records.ALIAS,), lambda _: None):
-            if isinstance(alias, Alias):
-                with suppress(KeyMissing, StoreTampered, StoreTooNew):
-                    self._aliases.finish(alias)
+            with suppress(KeyMissing, StoreTampered, StoreTooNew):
+                self._aliases.finish(alias)
 
     # First logins
 
@@ -364,7 +360,7 @@ class Vault(Store):
         self._header.make()
         owner = self._lease_owner(token)
         for _ in attempts(user=token.user):
-            for kept in self._rows.look([("owner", owner)]):
+            for kept in self._rows.find([("owner", owner)], inserts=True):
                 if isinstance(kept, Lease):
                     return str(kept.version), kept.claim
             lease = Lease(id=self._rows.new_id(owner), version="", owner=owner, claim=claim)
@@ -387,10 +383,12 @@ class Vault(Store):
 
     def take_login(self, name: str) -> Mapping[str, str] | None:
         """See `Store.take_login`."""
-        for kept in self._rows.look([("owner", self._login_owner(name))]):
+        for kept in self._rows.find([("owner", self._login_owner(name))], inserts=True):
             # Whoever deletes it has it: of two that come at once, one.
             with suppress(StoreConflict):
-                if isinstance(kept, Lease) and self._rows.delete(kept.id, replaces=kept.version):
+                if isinstance(kept, Lease) and self._rows.delete(
+                    kept.id, replaces=str(kept.version)
+                ):
                     return kept.login
         return None
 
@@ -400,9 +398,8 @@ class Vault(Store):
         self, now: float, on_error: Callable[[TokenKeepError], None] | None = None
     ) -> Iterator[Token]:
         """See `Store.due`."""
-        kinds = (records.ROW, records.ENDED)
-        for token in self._open(self._rows.due(now), kinds, on_error):
-            if isinstance(token, Token) and (token.ended or token.renewal.to_revoke):
+        for token in self._open(self._rows.due(now), (records.ROW, records.ENDED), on_error):
+            if token.ended or token.renewal.to_revoke:
                 yield token
 
     def ending(
@@ -410,22 +407,21 @@ class Vault(Store):
     ) -> Iterator[Token]:
         """Yield the tokens whose login ends soon by itself, or has ended; as `due`."""
         for token in self._open(self._rows.due(now), (records.ROW,), on_error):
-            if isinstance(token, Token) and token.status is Status.OK and token.refresh_expires_at:
+            if token.status is Status.OK and token.refresh_expires_at:
                 yield token
 
     def tidy(self, now: float, on_error: Callable[[TokenKeepError], None] | None = None) -> int:
         """See `Store.tidy`."""
         gone = 0
-        kinds = (records.ALIAS, records.LEASE)
-        for kept in self._open(self._rows.due(now), kinds, on_error):
+        for kept in self._open(self._rows.due(now), (records.ALIAS, records.LEASE), on_error):
             try:
                 if isinstance(kept, Alias):
                     self._aliases.finish(kept)
-                elif isinstance(kept, Lease):
-                    its = kept.claim.holder
-                    if kept.login or holder.is_dead(its) or not holder.is_here(its):
-                        self._rows.delete(kept.id, replaces=kept.version)
-                        gone += 1
+                    continue
+                its = kept.claim.holder
+                if kept.login or holder.is_dead(its) or not holder.is_here(its):
+                    self._rows.delete(kept.id, replaces=kept.version)
+                    gone += 1
             except StoreConflict:
                 continue  # somebody else is at it
             except TokenKeepError as exc:
@@ -497,7 +493,7 @@ class Vault(Store):
         found: Iterable[Record],
         kinds: tuple[str, ...],
         on_error: Callable[[TokenKeepError], None] | None,
-    ) -> Iterator[Kept]:
+    ) -> Iterator[Any]:
         """Yield the records of some kinds, opened; one that does not open holds none up."""
         for record in found:
             if record.kind not in kinds and records.is_kind(record.kind):

@@ -8,7 +8,6 @@ import subprocess
 import sys
 import threading
 import time
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -16,7 +15,6 @@ from children import Pause
 
 from tokenkeep.backends import forks
 from tokenkeep.backends.file import FileBackend
-from tokenkeep.backends.forks import ForkSafe
 from tokenkeep.backends.memory import MemoryBackend
 from tokenkeep.backends.sqlite import SQLiteBackend
 from tokenkeep.errors import StoreUnavailable
@@ -33,67 +31,12 @@ def backend(kind, path):
     backend.close()
 
 
-on_sqlite = pytest.mark.parametrize("kind", [SQLiteBackend])
+def ids_of(*names):
+    return {record(name).id for name in names}
 
 
-def open_files(path):
-    """Return the files of the store that this process has open."""
-    files = []
-    for each in Path("/proc/self/fd").iterdir():
-        try:
-            files.append(str(each.readlink()))
-        except FileNotFoundError:  # the one that lists them
-            continue
-    return [file for file in files if file.startswith(str(path))]
-
-
-only_linux = pytest.mark.skipif(
-    not Path("/proc/self/fd").exists(), reason="only Linux tells which files are open"
-)
-
-
-def all_there(kind, path, names):
-    if kind is SQLiteBackend:
-        db = sqlite3.connect(path)
-        assert db.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
-        db.close()
-    assert {each.id for each in kind(path).scan(None, 10_000)} == {record(n).id for n in names}
-
-
-def both_sides_save(backend, fork, *, release, beside=()):
-    """
-    Fork; let the child save, the parent save and close, the child go on saving.
-
-    Args:
-        backend: The store, in use.
-        fork: The fixture.
-        release: Ends what the parent was in the midst of.
-        beside: The names of the records that came about meanwhile.
-    """
-    begin, go_on = Pause(), Pause()
-
-    def work(say):
-        begin.wait()
-        backend.write(record("child-0"), replaces=None)
-        say("saved")
-        go_on.wait()
-        for n in range(1, 6):
-            backend.write(record(f"child-{n}"), replaces=None)
-
-    child = fork(work)
-    release()
-    begin.end()
-    assert child.readline() == "saved"
-    backend.write(record("parent"), replaces=None)
-    backend.close()
-    go_on.end()
-    assert child.end() == []
-    names = ["one", "parent", *beside, *(f"child-{n}" for n in range(6))]
-    all_there(type(backend), backend.home, names)
-
-
-@only_linux
-@on_sqlite
+@pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="only Linux tells what is open")
+@pytest.mark.parametrize("kind", [SQLiteBackend])
 def test_nothing_is_open_after_it_could_not_be_opened(backend, path, busy):
     """A connection that met "busy" while it was opened leaves no file of it open."""
     backend.close()
@@ -102,58 +45,49 @@ def test_nothing_is_open_after_it_could_not_be_opened(backend, path, busy):
     with pytest.raises(StoreUnavailable, match="busy"):
         SQLiteBackend(path, busy_timeout=0)
 
-    assert open_files(path) == []
+    links = [str(each.readlink()) for each in Path("/proc/self/fd").iterdir() if each.exists()]
+    assert not [link for link in links if link.startswith(str(path))]
     end()
 
 
-@only_linux
-@on_sqlite
-def test_what_stays_open_is_not_inherited(backend, path, busy, fork):
-    """A child that has a file of the store open all the same says so, and loses nothing."""
-    end = busy()
-    backend.read(record().id)
-    cursor = backend._link.db.cursor()
-    with pytest.raises(sqlite3.OperationalError, match="locked"):
-        cursor.execute("DELETE FROM token")
-    end()
+@pytest.mark.parametrize("waits", [False, True], ids=["a busy call", "a thread that waits"])
+def test_fork_beside(waits, backend, kind, path, busy, fork, until_waiting):  # noqa: PLR0917
+    """A call that met "busy", or waits, leaves nothing to a child that would lose its saves."""
+    end, begin, go_on = busy(kind), Pause(), Pause()
+    thread = threading.Thread(target=lambda: backend.write(record("thread"), replaces=None))
+    if waits:
+        thread.start()
+        until_waiting(1)
+        assert fork(lambda say: say(backend.read(record().id) == record())).end() == ["True"]
+    else:
+        with pytest.raises(StoreUnavailable, match="busy"):
+            backend.touch(record().id, 5.0)
 
     def work(say):
-        for ask in (lambda: backend.read(record().id), lambda: SQLiteBackend(path)):
-            with pytest.raises(StoreUnavailable, match="inherited"):
-                ask()
-        say("refused")
+        begin.wait()
+        backend.write(record("child"), replaces=None)
+        say("saved")
+        go_on.wait()
+        for n in range(5):
+            backend.write(record(f"child {n}"), replaces=None)
 
-    assert fork(work).end() == ["refused"]
-    backend.write(record("parent"), replaces=None)
-    del cursor
-    fork(lambda _: SQLiteBackend(path).write(record("child"), replaces=None)).end()
-    all_there(SQLiteBackend, path, ["one", "parent", "child"])
-
-
-def test_fork_after_a_busy_call(backend, kind, busy, fork):
-    """A call that met "busy" leaves nothing to a child that would lose its saves."""
-    end = busy(kind)
-    with pytest.raises(StoreUnavailable, match="busy"):
-        backend.touch(record().id, 5.0)
-
-    both_sides_save(backend, fork, release=end)
-
-
-def test_fork_while_a_thread_waits(backend, kind, busy, fork, until_waiting):
-    """Nor does a thread that waits for another process while the process forks."""
-    end = busy(kind)
-    thread = threading.Thread(
-        target=backend.write, args=(record("thread"),), kwargs={"replaces": None}
-    )
-    thread.start()
-    until_waiting(1)
-    assert fork(lambda say: say(backend.read(record().id) == record())).end() == ["True"]
-
-    def release():
-        end()
+    child = fork(work)
+    end()
+    if waits:
         thread.join()
+    begin.end()
+    assert child.readline() == "saved"
+    backend.write(record("parent"), replaces=None)
+    backend.close()
+    go_on.end()
+    child.end()
 
-    both_sides_save(backend, fork, release=release, beside=["thread"])
+    if kind is SQLiteBackend:
+        db = sqlite3.connect(path)
+        assert db.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
+        db.close()
+    names = ["one", "parent", "child", *(f"child {n}" for n in range(5)), *["thread"] * waits]
+    assert {each.id for each in kind(path).scan(None, 100)} == ids_of(*names)
 
 
 @pytest.mark.parametrize("make", [MemoryBackend, lambda: SQLiteBackend(":memory:")])
@@ -165,140 +99,48 @@ def test_memory_is_copied(make, fork):
     def work(_):
         backend.write(record("child"), replaces=None)
         backend.revision()
-        assert {each.id for each in backend.scan(None, 10)} == {
-            record("both").id,
-            record("child").id,
-        }
+        assert {each.id for each in backend.scan(None, 10)} == ids_of("both", "child")
+        make().write(record("another"), replaces=None)
 
     fork(work).end()
 
     assert backend.scan(None, 10) == [record("both")]
 
 
-# Threads that never stop calling
-
-
-class Store(ForkSafe):
-    """Something that is nearly always in use."""
-
-    def call(self, seconds):
-        self._alone(lambda: time.sleep(seconds))
-
-
-@contextmanager
-def hammering(call, count):
-    """Call something from many threads without a pause; yield the names it was called with."""
-    stop, names = threading.Event(), []
-
-    def run(number):
-        turn = 0
-        while not stop.is_set():
-            turn += 1
-            call(f"{number}-{turn}")
-            names.append(f"{number}-{turn}")
-
-    threads = [threading.Thread(target=run, args=(n,)) for n in range(count)]
-    for thread in threads:
-        thread.start()
-    try:
-        yield names
-    finally:
-        stop.set()
-        for thread in threads:
-            thread.join()
-
-
-def fork_is_waiting(store):
-    """Wait until a fork wants what this thread is inside of."""
-    end = time.monotonic() + 2.0
-    while not isinstance(store._lock, forks._Gate) and time.monotonic() < end:
-        time.sleep(0.001)
-
-
-def test_a_fork_goes_before_the_calls_to_come(fork):
-    """A fork waits for the call under way only; who calls then waits for the fork."""
-    happened, inside = [], threading.Event()
-    store = Store()
-    store._rest = lambda: happened.append("rest")
-
-    def under_way():
-        inside.set()
-        fork_is_waiting(store)
-        happened.append("under way")
-
-    def next_one():
-        time.sleep(0.02)
-        happened.append("next")
-
-    def run():
-        store._alone(under_way)
-        for _ in range(20):
-            store._alone(next_one)
-
-    thread = threading.Thread(target=run)
-    thread.start()
-    assert inside.wait(LONG)
-    fork(lambda _: store.call(0.0)).end()
-    thread.join()
-
-    assert happened[:2] == ["under way", "rest"]
-    assert happened.count("next") == 20
-
-
-def test_a_fork_is_not_starved(fork):
-    """However many threads call without a pause, a fork is made soon."""
-    store = Store()
-    with hammering(lambda _: store.call(0.001), 12):
-        start = time.monotonic()
-        for _ in range(10):
-            fork(lambda _: store.call(0.0)).end()
-
-        assert time.monotonic() - start < forks._PATIENCE / 2
-
-
 @pytest.mark.parametrize("kind", [SQLiteBackend, FileBackend, MemoryBackend])
 def test_forks_beside_threads_that_save(kind, path, fork):
     """Children forked meanwhile neither hang, nor keep waiting, nor lose anybody's save."""
     backend = MemoryBackend() if kind is MemoryBackend else kind(path, busy_timeout=LONG)
+    stop, names = threading.Event(), []
 
-    def work(_, name):
+    def save(number):
+        for turn in range(100_000):
+            if stop.is_set():
+                return
+            backend.write(record(f"{number}-{turn}"), replaces=None)
+            names.append(f"{number}-{turn}")
+
+    def work(name):
         assert backend.read(record(name).id) is None
         backend.write(record(name), replaces=None)
         backend.revision()
 
+    threads = [threading.Thread(target=save, args=(n,)) for n in range(2)]
+    for thread in threads:
+        thread.start()
     children = [f"child {n}" for n in range(3)]
-    with hammering(lambda name: backend.write(record(name), replaces=None), 2) as names:
-        start = time.monotonic()
-        for name in children:
-            fork(lambda say, name=name: work(say, name)).end()
-        took = time.monotonic() - start
-    names += [] if kind is MemoryBackend else children
-
-    assert took < forks._PATIENCE / 2
-    assert {each.id for each in backend.scan(None, 10_000)} == {record(n).id for n in names}
-    backend.close()
-
-
-def test_a_thread_inside_may_call_another_store(fork):
-    """A fork does not wait for somebody who waits for the fork."""
-    outer, inner, inside = Store(), Store(), threading.Event()
-
-    def call():
-        inside.set()
-        fork_is_waiting(inner)
-        inner.call(0.0)
-
-    thread = threading.Thread(target=lambda: outer._alone(call))
-    thread.start()
-    assert inside.wait(LONG)
     start = time.monotonic()
-    fork(lambda _: outer.call(0.0)).end()
-    thread.join()
+    for name in children:
+        fork(lambda _, name=name: work(name)).end()
+    took = time.monotonic() - start
+    stop.set()
+    for thread in threads:
+        thread.join()
 
-    assert time.monotonic() - start < forks._PATIENCE / 2
-
-
-# Signal handlers that raise while the process forks
+    names += [] if kind is MemoryBackend else children
+    assert took < forks.PATIENCE / 2
+    assert {each.id for each in backend.scan(None, 10_000)} == ids_of(*names)
+    backend.close()
 
 
 def test_interrupted_fork(path):

@@ -15,7 +15,6 @@ from tokenkeep.backends import private_file
 from tokenkeep.backends.file import FileBackend
 from tokenkeep.backends.memory import MemoryBackend
 from tokenkeep.backends.sqlite import SQLiteBackend
-from tokenkeep.backends.table import Table
 from tokenkeep.errors import StoreUnavailable
 from tokenkeep.testing._contract_workers import again, digits, record
 
@@ -55,7 +54,7 @@ def interruption():
     signal.signal(signal.SIGUSR1, before)
 
 
-def in_sqlite(path, monkeypatch, interruption):  # noqa: ARG001 - each kind in its own way
+def in_sqlite(path, _, interruption):
     backend = SQLiteBackend(path)
     backend._link.db.set_trace_callback(interruption.strike)
     return backend
@@ -67,18 +66,7 @@ def in_a_file(path, monkeypatch, interruption):
     return backend
 
 
-def in_memory(path, monkeypatch, interruption):  # noqa: ARG001 - each kind in its own way
-    write = Table.write
-
-    def interrupted(*args, **options):
-        interruption.strike()
-        write(*args, **options)
-
-    monkeypatch.setattr(Table, "write", interrupted)
-    return MemoryBackend()
-
-
-@pytest.mark.parametrize("make", [in_sqlite, in_a_file, in_memory])
+@pytest.mark.parametrize("make", [in_sqlite, in_a_file])
 def test_interrupted_write(make, tmp_path, monkeypatch, interruption):
     """A handler that asks in the midst of a write is refused by name, and nothing hangs."""
     backend = make(tmp_path / "tokens", monkeypatch, interruption)
@@ -99,10 +87,10 @@ def test_interrupted_write(make, tmp_path, monkeypatch, interruption):
 
 @pytest.mark.parametrize("asked", ["read", "revision", "find", "touch", "close"])
 @pytest.mark.parametrize("during", ["read", "revision", "find"])
-def test_interrupted_read(asked, during, tmp_path, monkeypatch, interruption):
+def test_interrupted_read(asked, during, tmp_path, interruption):
     """Whatever a handler asks during whatever call: that call gets its own answer."""
     ask, during = CALLS[asked], CALLS[during]
-    backend = in_sqlite(tmp_path / "tokens", monkeypatch, interruption)
+    backend = in_sqlite(tmp_path / "tokens", None, interruption)
     backend.write(record(), replaces=None)
     expected = during(backend)
     interruption.answers.clear()
@@ -112,7 +100,7 @@ def test_interrupted_read(asked, during, tmp_path, monkeypatch, interruption):
 
     assert interruption.answers
     assert all("signal handler" in answer for answer in interruption.answers)
-    backend._link.db.set_trace_callback(None)
+    interruption.ask = lambda: None
     assert during(backend) == expected
     backend.close()
 

@@ -7,6 +7,11 @@ import os
 import sqlite3
 import subprocess
 import sys
+import time
+from email.utils import formatdate
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from threading import Thread
+from urllib.parse import parse_qs
 
 import click.testing
 import pytest
@@ -126,3 +131,68 @@ def client(configured, environment, tmp_path):
     path = tmp_path / "client_secret"
     path.write_text(configured.client.client_secret + "\n")
     return ["--client-secret-file", str(path)]
+
+
+class _Endpoint(ThreadingHTTPServer):
+    """A token endpoint: refuses what is empty, else gives the next of *answers*."""
+
+    def __init__(self, clock, tls):
+        super().__init__(("127.0.0.1", 0), _Answer)
+        self.clock, self.asked, self.answers, self.sent = clock, [], [], []
+        self.url = f"http{'s' if tls else ''}://127.0.0.1:{self.server_port}/token"
+        if tls:
+            self.socket = tls.wrap_socket(self.socket, server_side=True)
+
+    def handle_error(self, *_):
+        """A client that was refused."""
+
+
+class _Answer(BaseHTTPRequestHandler):
+    def do_POST(self):
+        self.server.asked.append(dict(self.headers))
+        form = parse_qs(self.rfile.read(int(self.headers["Content-Length"])).decode())
+        status, document = 400, {"error": "invalid_request"}
+        if "refresh_token" in form:
+            self.server.sent += form["refresh_token"]
+            status, document = self.server.answers.pop(0)
+        body = json.dumps(document).encode()
+        self.send_response_only(status)
+        self.send_header("Date", formatdate(self.server.clock(), usegmt=True))
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_):
+        pass
+
+
+@pytest.fixture
+def endpoint():
+    """Start a token endpoint, with a clock of its own, and with TLS if asked."""
+    servers = []
+
+    def _endpoint(*, clock=time.time, tls=None):
+        servers.append(_Endpoint(clock, tls))
+        Thread(target=servers[-1].serve_forever, args=(0.02,), daemon=True).start()
+        return servers[-1]
+
+    yield _endpoint
+    for server in servers:
+        server.shutdown()
+        server.server_close()
+
+
+@pytest.fixture
+def acme(environment, tmp_path):
+    """Configure a provider with these options, and save a token of it."""
+    path = tmp_path / "acme.toml"
+    environment.setenv("TOKENKEEP_CONFIG", str(path))
+
+    def _acme(*, provider="acme", options="", **given):
+        path.write_text(f'[providers.acme]\nkind = "oauth2"\n{options}')
+        kinds = {} if provider == "zoho" else {provider: {"kind": "oauth2"}}
+        known = Token(provider=provider, user="ana", client_id="c", refresh_token="r")
+        with tokenkeep.open_store(providers=tokenkeep.Providers("zoho", kinds)) as vault:
+            return vault.save_token(known.but(**given))
+
+    return _acme

@@ -27,8 +27,8 @@ def users(path):
         return [line["user_name"] for line in csv.DictReader(file)]
 
 
-def test_it_asks_first(run, tmp_path):
-    """What will be in the file is said before; anything but yes writes nothing."""
+def test_it_asks_first(run, run_json, tmp_path):
+    """What will be in the file is said before; anything but yes writes nothing; --yes asks not."""
     for answer, status in (("n\n", 1), ("\n", 1), ("", 2), ("y\n", 0)):
         done = run(*ARGS, "out.csv", stdin=answer)
 
@@ -36,23 +36,8 @@ def test_it_asks_first(run, tmp_path):
         assert "every token and client secret in the clear. Write it?" in done.stderr
         assert (status == 0) == (tmp_path / "out.csv").exists()
         assert "secret " not in done.output.replace("client secret", "")
+    assert "Wrote 1 token to out.csv; left out: 1 revoked\n" in done.stdout
     assert ["ana"] == users(tmp_path / "out.csv")
-
-
-def test_an_unknown_environment(run, tmp_path):
-    """A typo writes no empty file, which would be in the way of the next run."""
-    done = run(*ARGS, "out.csv", "--environment", "prodction", "--yes")
-
-    assert 2 == done.exit_code
-    assert "Known are production, sandbox, developer" in done.output
-    assert not (tmp_path / "out.csv").exists()
-
-
-def test_a_script_says_yes(run, run_json, tmp_path):
-    """With --yes it does not ask; it says what it wrote and what it left out."""
-    done = run(*ARGS, "out.csv", "--yes")
-
-    assert "Wrote 1 token to out.csv; left out: 1 revoked\n" == done.stdout
     told = {"file": "b.csv", "exported": 1, "left_out": {"revoked": 1}}
     assert told == run_json(*ARGS, "b.csv", "--yes")
     assert 0o600 == (tmp_path / "b.csv").stat().st_mode & 0o777
@@ -64,16 +49,18 @@ def test_a_script_says_yes(run, run_json, tmp_path):
         (["export"], 2, "--official-csv"),
         ([*ARGS, "out.csv"], 1, "already"),
         ([*ARGS, "no/x"], 1, "No such file"),
+        ([*ARGS, "new", "--environment", "prodction"], 2, "Known are production, sandbox, dev"),
     ],
 )
 def test_bad_input(run, tmp_path, args, status, said):
-    """No file, one that is there, a folder that is not: each is said, and nothing is touched."""
+    """No file, one that is there, no such folder or environment: nothing is touched."""
     (tmp_path / "out.csv").write_text("mine")
 
     done = run(*args, "--yes")
 
     assert (status, True) == (done.exit_code, said in done.stderr)
     assert "mine" == (tmp_path / "out.csv").read_text()
+    assert not (tmp_path / "new").exists()
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ import sys
 
 import pytest
 
-from tokenkeep import Token
+from tokenkeep import Token, Vault
 
 NAME = "Łukasz-🍁@example.com"
 ESCAPED = r"\u0141ukasz-\U0001f341@example.com"
@@ -84,7 +84,14 @@ def test_closed_streams(store, args):
 
 
 def test_a_reader_who_goes(environment, store):
-    """As with head: nothing is wrong, and nothing is said."""
+    """As with head: nothing is wrong, and nothing is said; also of what is still to be written."""
+    store.save_token(Token(user=NAME, access_token="a", client_id="c"))
+    reader, writer = os.pipe()
+    os.close(reader)
+    for unbuffered in ("", "1"):
+        environment.setenv("PYTHONUNBUFFERED", unbuffered)
+        assert (141, b"") == ran("list", stdout=writer, stderr=subprocess.PIPE)[::2]
+    os.close(writer)
     for number in range(1500):
         store.save_token(Token(user=f"{NAME}{number}", access_token=f"a{number}", client_id="c"))
     for encoding in ("utf-8", "ascii"):
@@ -95,3 +102,22 @@ def test_a_reader_who_goes(environment, store):
         )
         assert b"141\n" == done.stderr
         assert 1 == done.stdout.count(b"\n")
+
+
+def test_a_listing_that_is_interrupted(run, store, environment):
+    """What was printed so far comes out, though it is not flushed line by line."""
+    token = store.save_token(Token(user="u", access_token="a", client_id="c"))
+    flushed = []
+
+    def interrupted(*_, **__):
+        environment.setattr(sys.stdout, "flush", lambda: flushed.append(1))
+        yield from [token] * 100
+        environment.undo()
+        raise KeyboardInterrupt
+
+    environment.setattr(Vault, "iter_tokens", interrupted)
+
+    result = run("list")
+
+    assert (130, 100) == (result.exit_code, result.stdout.count("\n"))
+    assert len(flushed) < 5

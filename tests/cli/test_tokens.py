@@ -12,27 +12,23 @@ from tokenkeep import Token
 
 
 def test_list_has_a_line_each(run, save, configured):
-    """In a pipe a token is a line of eight fields, with --json a document."""
-    tokens = [save(), save(configured.users[1].name, refresh_token=None, access_token="x")]
+    """In a pipe a token is a line of eight fields, with --json a document; names can't act."""
+    tokens = [
+        save(),
+        save(configured.users[1].name, refresh_token=None, access_token="x"),
+        save("evil\x1b[2J\t\n\u009b1m:1", refresh_token="r"),
+    ]
 
-    lines = [line.split("\t") for line in run("list").stdout.splitlines()]
+    out = run("list").stdout
+    lines = [line.split("\t") for line in out.splitlines()]
     documents = [json.loads(line) for line in run("list", "--json").stdout.splitlines()]
 
-    assert {user.name for user in configured.users} == {line[1] for line in lines}
+    users = {user.name for user in configured.users[:2]}
+    assert {*users, r"evil\x1b[2J\t\n\x9b1m:1"} == {line[1] for line in lines}
     assert {8} == {len(line) for line in lines}
     assert {("zoho", "us", "production", "ok")} == {tuple(line[2:6]) for line in lines}
     assert {token.id for token in tokens} == {each["id"] for each in documents}
-
-
-def test_a_name_cannot_act_on_the_terminal(run, save):
-    """Control characters, tabs and line breaks in names are shown, not sent."""
-    save("evil\x1b[2J\t\n\u009b1m:1", refresh_token="r")
-
-    out = run("list").stdout
-
-    assert (1, 7) == (out.count("\n"), out.count("\t"))
     assert not {"\x1b", "\u009b"} & set(out)
-    assert r"evil\x1b[2J\t\n\x9b1m:1" in out
 
 
 @pytest.mark.parametrize("asked", ["{id}", "--id={id}", "{prefix}", "--user={user}"])
@@ -51,8 +47,8 @@ def test_show_names_every_fact_but_no_secret(run_json, save, asked):
         assert secret not in json.dumps(found)
 
 
-def test_show_in_words(run, save):
-    """Without --json facts are lines of a name and a value, and no escape sequence."""
+def test_show_in_words(run, save, configured):
+    """Without --json facts are lines of a name and a value; also what went wrong last."""
     token = save()
     run("renew", token.id)
 
@@ -64,21 +60,14 @@ def test_show_in_words(run, save):
     assert lines["renewed_by"]
     assert lines["expires_at"].endswith("Z")
     assert "\x1b" not in shown
-
-
-def test_show_tells_the_last_failure(run, save, configured):
-    """What went wrong last is shown, and until when the provider is left alone."""
-    token = save()
+    other = save(configured.users[1].name)
     configured.faults.add(endpoint="token", kind="status", status=500, times=2)
-    failed = run("token", token.id)
-
-    shown = run("show", token.id).stdout
-
+    failed = run("token", other.id)
     assert (5, 1) == (failed.exit_code, failed.stderr.count("\n"))
-    assert "transient, 1 in a row" in shown
+    assert "transient, 1 in a row" in run("show", other.id).stdout
 
 
-def test_token_prints_what_the_provider_takes(run, run_json, save, configured):
+def test_token_prints_what_the_provider_takes(run, run_json, save, configured, store):
     """One line and nothing else: the access token, or its header, or more in JSON."""
     token = save()
 
@@ -95,12 +84,8 @@ def test_token_prints_what_the_provider_takes(run, run_json, save, configured):
     assert (access, configured.us.api_url) == (found["access_token"], found["api_domain"])
     assert f"Zoho-oauthtoken {access}" == found["authorization"]
     assert 3500 < found["expires_in"] <= 3600
-
-
-def test_another_provider_takes_bearer(run, store):
-    """A token of another provider goes behind Bearer (RFC 6750 section 2.1)."""
+    # Of another provider (RFC 6750 section 2.1).
     saved = store.save_token(Token(provider="oauth2", user="a", access_token="x"))
-
     assert "Authorization: Bearer x\n" == run("token", saved.id, "--header").stdout
 
 
@@ -144,9 +129,9 @@ def test_ended_here_and_at_the_provider(*, run, run_json, save, configured, comm
 
     named = f"{said} {token.user} ({token.id})"
     assert f"{named}; the provider has confirmed it\n" == done.stdout
-    assert (0, True) == (
+    assert (0, 1) == (
         later.exit_code,
-        "not confirmed it yet, run: tokenkeep sweep" in later.stdout,
+        later.stdout.count("not confirmed it yet, run: tokenkeep sweep"),
     )
     assert 1 == swept["revoked"]
     for each in (token, other):
@@ -167,8 +152,7 @@ def test_what_the_provider_has_not_confirmed(run, run_json, save, configured):
     configured.start()
     assert pending
     assert "not confirmed to be revoked is tried by: tokenkeep sweep" in done.stdout
-    assert run_json("sweep")["revoked"] == 1
-    assert run_json("sweep")["revoked"] == 0
+    assert [1, 0] == [run_json("sweep")["revoked"] for _ in range(2)]
 
 
 def test_delete_asks(run, run_json, save):
@@ -186,17 +170,6 @@ def test_delete_asks(run, run_json, save):
     said = f"Deleted {token.user} ({token.id}); it was not revoked and goes on working"
     assert f"{said} at the provider\n" == done.stdout
     assert 3 == run("show", token.id).exit_code
-
-
-def test_delete_what_does_not_open(run, save, store, damage):
-    """What was changed outside can be deleted by its id, as the error says."""
-    token = save()
-    damage()
-
-    assert "delete it and log in again" in run("show", token.id).stderr
-    assert run("delete", token.id, "--yes").exit_code == 0
-    assert run("show", token.id).exit_code == 3
-    assert store.get_tokens() == []
 
 
 def test_the_beginning_of_an_id(run, store):
@@ -233,7 +206,7 @@ def test_what_was_asked_for_or_nothing(run, save, configured):
     assert (2, True) == (ambiguous.exit_code, "Add --client-id" in ambiguous.stderr)
 
 
-@pytest.mark.parametrize("expires_at", [math.nan, math.inf, -math.inf, 1e20, -1e20])
+@pytest.mark.parametrize("expires_at", [math.nan, math.inf, -math.inf, 1e20])
 def test_an_end_that_is_no_time(run, run_json, save, store, expires_at):
     """One odd row, stored by whoever, keeps nobody from listing tokens; JSON has no Infinity."""
     token = save(access_token="a")

@@ -11,8 +11,7 @@ import pytest
 
 import tokenkeep
 from tokenkeep import errors
-from tokenkeep.cli.app import COMMANDS, app
-from tokenkeep.cli.failures import EXIT_STATUSES, report
+from tokenkeep.cli.app import COMMANDS, EXIT_STATUSES, app, report
 
 DOCS = Path(__file__).parents[2] / "docs" / "cli.md"
 
@@ -60,24 +59,19 @@ BY_STATUS = {
 
 @pytest.mark.parametrize(("status", "names"), BY_STATUS.items())
 def test_an_error_has_its_status(status, names, capsys):
-    """Each kind of error ends with its status, one sentence on standard error."""
+    """Each kind of error ends with its status, one sentence on standard error; or a document."""
+    facts = {"token_id": "i", "user": "u", "hint": "Do this"}
     for name in names.split():
-        error = getattr(errors, name)("It\x1b[2J went wrong", hint="Do this")
+        error = getattr(errors, name)("It\x1b[2J went wrong", **facts)
 
         assert report(error, as_json=False) == status, name
-        assert capsys.readouterr() == ("", "tokenkeep: It\\x1b[2J went wrong. Do this\n")
-
-
-def test_an_error_as_json(capsys):
-    """With --json an error is one document on standard error."""
-    facts = {"until": 12.5, "token_id": "i", "user": "u", "hint": "Wait"}
-
-    report(errors.CoolingDown("Too early", **facts), as_json=True)
-
-    out, err = capsys.readouterr()
-    assert out == ""
-    told = facts | {"name": "CoolingDown", "message": "Too early", "exit_status": 5}
-    assert json.loads(err)["error"] == told
+        said = "tokenkeep: It\\x1b[2J went wrong (token i, user u). Do this\n"
+        assert capsys.readouterr() == ("", said)
+        report(error, as_json=True)
+        told = facts | {"name": name, "message": error.what, "exit_status": status}
+        assert json.loads(capsys.readouterr().err)["error"].items() >= told.items()
+    report(errors.CoolingDown("Too early", until=12.5), as_json=True)
+    assert 12.5 == json.loads(capsys.readouterr().err)["error"]["until"]
 
 
 def test_no_command(run):

@@ -209,19 +209,36 @@ class Died(BaseException):
     """Ends a process, as far as one can within another."""
 
 
+def before_write(store, number, step, *, after=False):
+    """
+    Let something happen right before a store's n-th write or deletion from now on, or after it.
+
+    Returns what tells how many there were.
+    """
+    backend = store.backend
+    count = 0
+
+    def stepping(call):
+        def _stepping(*args, replaces=None):
+            nonlocal count
+            count += 1
+            is_it = count == number
+            if is_it and not after:
+                step()
+            result = call(*args, replaces=replaces)
+            if is_it and after:
+                step()
+            return result
+
+        return _stepping
+
+    backend.write, backend.delete = stepping(backend.write), stepping(backend.delete)
+    return lambda: count
+
+
 def after_write(store, number, step):
-    """Let something happen right after a store's n-th write from now on."""
-    write = store.backend.write
-    left = number
-
-    def write_and_step(record, *, replaces):
-        nonlocal left
-        write(record, replaces=replaces)
-        left -= 1
-        if not left:
-            step()
-
-    store.backend.write = write_and_step
+    """Let something happen right after a store's n-th write or deletion from now on."""
+    before_write(store, number, step, after=True)
 
 
 def die_after_write(store, number):
@@ -231,30 +248,6 @@ def die_after_write(store, number):
         raise Died
 
     after_write(store, number, die)
-
-
-def before_write(store, number, step):
-    """Let something happen right before a store's n-th write or deletion from now on."""
-    backend = store.backend
-    write, delete = backend.write, backend.delete
-    count = 0
-
-    def reached():
-        nonlocal count
-        count += 1
-        if count == number:
-            step()
-
-    def stepping_write(record, *, replaces):
-        reached()
-        write(record, replaces=replaces)
-
-    def stepping_delete(record_id, *, replaces=None):
-        reached()
-        return delete(record_id, replaces=replaces)
-
-    backend.write, backend.delete = stepping_write, stepping_delete
-    return lambda: count
 
 
 def rows_of(store):

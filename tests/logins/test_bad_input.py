@@ -6,7 +6,6 @@ import sqlite3
 from contextlib import closing, suppress
 from dataclasses import replace
 
-import psycopg
 import pytest
 from login_stage import after_write, before_write, refused, rows_of
 
@@ -30,9 +29,6 @@ def edit(store, record_id=HEADER, **changes):
     was = store.backend.read(record_id)
     store.backend.write(replace(was, **changes), replaces=was.version)
     return was
-
-
-# The store's own record
 
 
 def replaced_file(stage):
@@ -87,21 +83,6 @@ def test_the_ground_is_taken_away(stage, deed, passed):
     deed(stage)
 
     goes_on_saving(stage, stage.store, passed)
-
-
-@at_once_or_later
-def test_a_table_is_dropped_on_a_server(make_stage, postgres, passed):
-    """The same on a server, where another process makes the store anew."""
-    stage = make_stage(url=postgres.url())
-    store = stage.open()
-    store.save_token(stage.login(stage.ana))
-    with psycopg.connect(stage.url, autocommit=True) as other:
-        for (name,) in other.execute(
-            "SELECT tablename FROM pg_tables WHERE tableowner = current_user"
-        ).fetchall():
-            other.execute(f'DROP TABLE "{name}"')
-
-    goes_on_saving(stage, store, passed)
 
 
 # Records

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import shutil
 import sqlite3
 from contextlib import closing
-from pathlib import Path
 
 import pytest
 from login_stage import refused, rows_of
 
-import tokenkeep
-from tokenkeep import StoreUnavailable, Token
+from tokenkeep import Token
 
 
 @pytest.fixture
@@ -32,58 +29,6 @@ def test_a_row_of_another_store(two):
     with refused("StoreTampered"):
         two.open(two.production).find_token_by_id(token.id)
     assert two.open(two.production).find_token(Token(user=two.ana)) is None
-
-
-def test_equal_tokens_look_different(two):
-    """Who may look at two databases does not see that they hold the same login."""
-    login = two.login(two.ana)
-    seen = []
-    for url in (two.staging, two.production):
-        store = two.open(url)
-        store.save_token(login)
-        [record] = rows_of(store)
-        names = ("user", "client", "access", "refresh", "owner", "identity", "user_digest")
-        found = {getattr(record, name, None) for name in names}
-        seen.append(found - {None})
-
-    assert seen[0]
-    assert not seen[0] & seen[1]
-
-
-def unsaved(stage, url):
-    """Renew a token whose answer can't be saved; it is in the journal then."""
-    store = stage.open(url)
-    row = store.save_token(stage.login(stage.ana))
-    swap = store.swap
-
-    def not_saved(token):
-        if token.renewal.claim is None:
-            raise StoreUnavailable("The database did not answer")
-        return swap(token)
-
-    store.swap = not_saved
-    return stage.keeper(store).renew(row.id)
-
-
-def test_an_answer_of_another_store(two):
-    """Another store's sweep, which has no such row, revoked a living login."""
-    given = unsaved(two, two.staging)
-    staging, production = (
-        Path(f"{two.folder}/{name}.db.journal") for name in ("staging", "production")
-    )
-    two.open(two.production)
-    shutil.copytree(staging, production, dirs_exist_ok=True)
-
-    try:
-        two.keeper(two.open(two.production)).sweep()
-    except tokenkeep.TokenKeepError as exc:
-        assert "journal" in str(exc)  # noqa: PT017  # to leave it alone in silence is right, too
-
-    assert two.works(given)
-    assert 0 == two.revocations
-    two.keeper(two.open(two.staging)).sweep()
-    stored = two.open(two.staging).find_token_by_id(given.id)
-    assert given.refresh_token == stored.refresh_token
 
 
 def test_two_first_processes_with_a_key_each(stage, environment):

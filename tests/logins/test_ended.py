@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 
 import pytest
-from login_stage import refused, sdk_token
+from login_stage import refused
 
 from tokenkeep import Token
 
@@ -16,54 +16,19 @@ def ana(stage):
     return stage.open().save_token(stage.login(stage.ana))
 
 
-def test_revoked_while_the_provider_was_down_and_deleted(stage, ana):
-    """As every /logout does it: the login lived on for good, and nobody said so."""
-    keeper = stage.keeper()
-    with stage.provider_down():
-        keeper.revoke(ana.id)
-        keeper.delete(ana.id)
-        stage.keeper().sweep()
-    assert stage.is_alive(ana)
-
-    swept = stage.keeper().sweep()
-
-    assert not stage.is_alive(ana)
-    assert (1, 0) == (swept.revoked, swept.unconfirmed)
-    assert 0 == stage.keeper().sweep().revoked
-
-
-def test_the_same_by_the_sdk(stage, ana):
-    """Its store revokes and deletes as well."""
-    store = stage.sdk_store()
-    with stage.provider_down():
-        store.revoke(ana.id)
-        store.delete_token(ana.id)
-
-    stage.keeper().sweep()
-
-    assert not stage.is_alive(ana)
-
-
-def test_delete_says_what_is_left(stage, ana):
-    """What the provider has not confirmed is in what a deletion returns."""
-    keeper = stage.keeper()
-    with stage.provider_down():
-        keeper.revoke(ana.id)
-
-    deleted = keeper.delete(ana.id)
-
-    assert (("refresh_token", ana.refresh_token),) == deleted.renewal.to_revoke
-    assert keeper.delete(ana.id) is None
-    assert [] == stage.open().get_tokens()
-
-
 def test_nothing_deleted_is_found(stage, ana):
-    """What waits for the provider is no token: it is not found, listed, renewed or saved over."""
+    """
+    What waits for the provider is no token: it is not found, listed, renewed or saved over.
+
+    As every /logout does it: the login lived on for good, and nobody said so.
+    """
     keeper = stage.keeper()
     with stage.provider_down():
         keeper.revoke(ana.id)
-        keeper.delete(ana.id)
+        left = keeper.delete(ana.id).renewal.to_revoke
 
+    assert (("refresh_token", ana.refresh_token),) == left
+    assert keeper.delete(ana.id) is None
     store = stage.open()
     assert store.find_token_by_id(ana.id) is None
     assert store.find_token(Token(user=stage.ana)) is None
@@ -71,7 +36,9 @@ def test_nothing_deleted_is_found(stage, ana):
         store.find_token(Token(refresh_token=ana.refresh_token, client_id=ana.client_id)) is None
     )
     again = store.save_token(stage.login(stage.ana))
-    stage.keeper().sweep()
+    swept = stage.keeper().sweep()
+    assert (1, 0) == (swept.revoked, swept.unconfirmed)
+    assert 0 == stage.keeper().sweep().revoked
     assert [again.id] == [row.id for row in stage.living()]
     assert [False, True] == [stage.is_alive(ana), stage.is_alive(again)]
 
@@ -113,66 +80,24 @@ def test_a_provider_that_is_mute_is_asked_once_a_sweep(stage):
     assert set() == stage.alive()
 
 
-@pytest.mark.parametrize("got_here", [True, False], ids=["got here", "given"])
-def test_three_logins_one_revocation(stage, got_here):
-    """Each login forgot the one it replaced: "Zoho has revoked this login", and two lived on."""
-    keeper = stage.keeper()
-    for _ in range(3):
-        row = keeper.store.save_token(stage.login(stage.ana, got_here=got_here))
-
-    keeper.revoke(row.id)
-
-    assert set() == stage.alive()
-    assert () == keeper.store.reread(row.id).renewal.to_revoke
-
-
-def test_what_was_got_here_is_revoked_when_replaced(stage):
-    """Nobody else has it; the new login lives on."""
-    store = stage.open()
-    old = store.save_token(stage.login(stage.ana, got_here=True))
-    new = store.save_token(stage.login(stage.ana, got_here=True))
-
-    stage.keeper().sweep()
-
-    assert [False, True] == [stage.is_alive(old), stage.is_alive(new)]
-
-
-def test_the_sdks_login_is_revoked_when_replaced(stage):
-    """A code that the SDK has exchanged counts as got here."""
-    store = stage.sdk_store()
-    old, new = (stage.login(stage.ana, got_here=True) for _ in range(2))
-    store.save_token(sdk_token(old))
-    store.save_token(sdk_token(new))
-
-    stage.keeper().sweep()
-
-    assert [False, True] == [stage.is_alive(old), stage.is_alive(new)]
-
-
-def test_what_was_given_may_be_in_use_elsewhere(stage, ana):
-    """A developer's login and production's are one at the provider: it ends with its user's."""
-    new = stage.open().save_token(stage.login(stage.ana))
-    stage.keeper().sweep()
-    assert stage.is_alive(ana)
-
-    stage.keeper().revoke(new.id)
-
-    assert set() == stage.alive()
-
-
-@pytest.mark.parametrize("how", ["python", "configuration"])
+@pytest.mark.parametrize("how", ["by itself", "python", "configuration"])
 @pytest.mark.parametrize("replaced", ["keep", "revoke"])
 @pytest.mark.parametrize("got_here", [True, False], ids=["got here", "given"])
-def test_it_can_be_decided_otherwise(make_stage, replaced, got_here, how):
-    """One setting decides for both, in Python and in the configuration."""
+def test_what_a_login_replaces(make_stage, replaced, got_here, how):
+    """
+    What was got here is revoked, what was given may be in use elsewhere: it ends with its user's.
+
+    One setting decides otherwise for both, in Python and in the configuration.
+    """
     line = f'replaced = "{replaced}"' if how == "configuration" else ""
     stage = make_stage(settings=line)
     store = stage.open(**({"replaced": replaced} if how == "python" else {}))
     old = store.save_token(stage.login(stage.ana, got_here=got_here))
-    store.save_token(stage.login(stage.ana, got_here=got_here))
+    new = store.save_token(stage.login(stage.ana, got_here=got_here))
 
     stage.keeper().sweep()
-    assert (replaced == "keep") is stage.is_alive(old)
+    is_kept = not got_here if how == "by itself" else replaced == "keep"
+    assert [is_kept, True] == [stage.is_alive(old), stage.is_alive(new)]
 
     stage.end_everything()
     assert set() == stage.alive()
@@ -214,26 +139,6 @@ def test_an_unconfirmed_one_there(make_stage, deletes):
     assert set() == stage.alive()
 
 
-def test_end(stage, ana):
-    """Revoke and delete in one."""
-    stage.keeper().end(ana.id)
-
-    assert set() == stage.alive()
-    assert [] == stage.open().get_tokens()
-
-
-def test_end_while_the_provider_is_down(stage, ana):
-    """It is gone here at once, and at the provider as soon as that can be."""
-    with stage.provider_down():
-        stage.keeper().end(ana.id)
-        assert [] == stage.open().get_tokens()
-        with refused("TokenNotFound"):
-            stage.keeper().get(id=ana.id)
-
-    assert 1 == stage.keeper().sweep().revoked
-    assert set() == stage.alive()
-
-
 def test_login_while_it_ends(stage, ana):
     """A login that comes while the provider is asked stays, and works."""
     held = stage.zoho.faults.add(endpoint="revoke", kind="slow", delay=60.0)
@@ -250,15 +155,6 @@ def test_login_while_it_ends(stage, ana):
     assert [False, True] == [stage.is_alive(ana), stage.is_alive(again)]
 
 
-def test_logout(stage, ana, run):
-    """The command for people."""
-    done = run("logout", ana.id)
-
-    assert 0 == done.exit_code, done.output
-    assert set() == stage.alive()
-    assert "" == run("list").stdout
-
-
 def test_logout_while_the_provider_is_down(stage, ana, run):
     """It says what is still to be done, and the sweep that it names does it."""
     with stage.provider_down():
@@ -266,18 +162,11 @@ def test_logout_while_the_provider_is_down(stage, ana, run):
 
     assert 0 == done.exit_code, done.output
     assert "sweep" in done.output
+    assert [] == stage.open().get_tokens()
+    with refused("TokenNotFound"):
+        stage.keeper().get(id=ana.id)
     assert "revoked: 1" in run("sweep").stdout
     assert set() == stage.alive()
-
-
-def test_delete_by_command_says_what_is_left(stage, ana, run):
-    """A login that the provider has not ended is named when its row goes."""
-    with stage.provider_down():
-        run("revoke", ana.id)
-
-    done = run("delete", ana.id, "--yes")
-
-    assert "sweep" in done.output
 
 
 def test_a_provider_that_is_not_configured_any_more(stage, ana):

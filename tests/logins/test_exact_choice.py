@@ -8,8 +8,6 @@ import re
 import pytest
 from login_stage import refused, sdk_token
 
-from tokenkeep import Status, Token
-
 BY_COMMAND = ("token", "show", "renew", "revoke", "delete", "logout")
 """The commands that take a token; those from "revoke" on destroy."""
 
@@ -26,11 +24,6 @@ def both(stage):
     return stage
 
 
-def die(stage, token):
-    """Let somebody revoke a token."""
-    stage.keeper().revoke(token.id)
-
-
 def untouched(stage, *tokens):
     """Tell whether tokens are as they were, here and at the provider."""
     store = stage.open()
@@ -41,56 +34,43 @@ def untouched(stage, *tokens):
     )
 
 
-@pytest.mark.parametrize("name", BY_COMMAND)
-def test_another_data_centre_is_another_token(stage, run, name):
-    """``delete --user bo --data-center eu --yes`` deleted Bo's token of the US."""
-    bo = stage.open().save_token(stage.login(stage.ana))
-
-    done = run(*command(name, "--user", bo.user, "--data-center", "eu"))
-
-    assert untouched(stage, bo)
-    assert 3 == done.exit_code, done.output
-    assert bo.access_token not in done.output
+WHERE = {
+    "another data centre": (["--data-center", "eu"], 3, set()),
+    "one that nobody knows": (["--data-center", "mars"], 2, {"mars", "us", "eu"}),
+    "several environments": ([], 2, {"environment"}),
+    "several, and one is dead": ([], 2, {"environment"}),
+}
+"""What is added to the user, the exit status, and what is said."""
 
 
 @pytest.mark.parametrize("name", BY_COMMAND)
-def test_a_data_centre_that_nobody_knows(stage, run, name):
-    """``--data-center mars`` printed a token."""
-    ana = stage.open().save_token(stage.login(stage.ana))
-
-    done = run(*command(name, "--user", ana.user, "--data-center", "mars"))
-
-    assert untouched(stage, ana)
-    assert done.exit_code, done.output
-    assert ana.access_token not in done.output
-    assert "mars" in done.output
-    assert {"us", "eu"} <= set(re.findall(r"\w+", done.output))
-
-
-@pytest.mark.parametrize("name", BY_COMMAND)
-@pytest.mark.parametrize("dead", [False, True], ids=["both live", "production is dead"])
-def test_several_environments(both, run, name, dead):
+@pytest.mark.parametrize("case", WHERE)
+def test_what_was_not_asked_for(stage, run, name, case):
     """
-    ``delete --user`` deleted the sandbox, once production was dead.
+    ``delete --user bo --data-center eu --yes`` deleted Bo's token of the US.
 
     ``token --user`` asked which one while both lived, and answered with the
     sandbox's as soon as production was revoked.
     """
-    if dead:
-        die(both, both.production)
+    where, status, said = WHERE[case]
+    ana = stage.open().save_token(stage.login(stage.ana, environment="sandbox"))
+    if "several" in case:
+        production = stage.open().save_token(stage.login(stage.ana))
+        if "dead" in case:
+            stage.keeper().revoke(production.id)
 
-    done = run(*command(name, "--user", both.ana))
+    done = run(*command(name, "--user", stage.ana, *where))
 
-    assert untouched(both, both.sandbox)
-    assert 2 == done.exit_code, done.output
-    assert both.sandbox.access_token not in done.output
-    assert "environment" in done.output
+    assert untouched(stage, ana)
+    assert status == done.exit_code, done.output
+    assert ana.access_token not in done.output
+    assert said <= set(re.findall(r"\w+", done.output))
 
 
 @pytest.mark.parametrize(("where", "status"), [("production", "revoked"), ("sandbox", "ok")])
 def test_what_to_add(both, run, where, status):
     """With the environment, it is that one, dead or alive."""
-    die(both, both.production)
+    both.keeper().revoke(both.production.id)
 
     done = run("--json", "show", "--user", both.ana, "--environment", where)
 
@@ -121,7 +101,7 @@ def test_a_host_of_ones_own_is_known(stage):
 
 def test_the_keeper_is_as_exact(both):
     """Neither what is dead nor what has no refresh token makes another one the answer."""
-    die(both, both.production)
+    both.keeper().revoke(both.production.id)
 
     with refused("AmbiguousLookup") as error:
         both.keeper().get(user=both.ana)
@@ -130,27 +110,6 @@ def test_the_keeper_is_as_exact(both):
 
     assert "environment" in error.why
     assert both.sandbox.id == both.keeper().get(user=both.ana, environment="sandbox").id
-
-
-def test_the_sdk_is_never_given_another_environment(both):
-    """Before it is initialised there is none that it prefers: it is told to say which."""
-    die(both, both.production)
-
-    with refused("AmbiguousLookup"):
-        both.sdk_store().find_token(sdk_token(user=both.ana))
-
-
-def test_the_sdk_prefers_its_data_centre(stage):
-    """Only that: where its user has a token elsewhere alone, the SDK is given that."""
-    home = stage.open().save_token(stage.login(stage.ana))
-    store = stage.sdk_store()
-    elsewhere = sdk_token(user=stage.ana, api_domain=stage.zoho.eu.api_url)
-    assert home.access_token == store.find_token(elsewhere).get_access_token()
-
-    abroad = stage.open().save_token(stage.login(stage.ana, api_domain=stage.zoho.eu.api_url))
-
-    elsewhere = sdk_token(user=stage.ana, api_domain=stage.zoho.eu.api_url)
-    assert abroad.access_token == store.find_token(elsewhere).get_access_token()
 
 
 @pytest.fixture
@@ -164,17 +123,11 @@ def shared(stage):
     return stage
 
 
-def test_the_sdk_lists_zohos_tokens(shared):
-    """It listed all there were."""
-    found = shared.sdk_store().get_tokens()
-
-    assert [shared.ours.id] == [each.get_id() for each in found]
-
-
 @pytest.mark.parametrize("by", ["user", "id", "access_token", "refresh_token"])
 def test_the_sdk_is_given_zohos_tokens(shared, by):
-    """It was given those of another provider, and sent them to Zoho."""
+    """It was given those of another provider, and sent them to Zoho; it listed them, too."""
     store = shared.sdk_store()
+    assert [shared.ours.id] == [each.get_id() for each in store.get_tokens()]
     for each in shared.acme:
         asked = {by: getattr(each, by)}
         if by == "refresh_token":
@@ -188,37 +141,15 @@ def test_the_sdk_is_given_zohos_tokens(shared, by):
         assert each.access_token != token.get_access_token() or by == "access_token"
 
 
-def test_the_sdk_deletes_zohos_tokens(shared):
+def test_the_sdk_leaves_the_others_alone(shared):
     """``delete_tokens()`` of the SDK deleted every provider's."""
     store = shared.sdk_store()
     store.delete_token(shared.acme[0].id)
     store.delete_tokens()
+    with refused("TokenNotFound"):
+        store.revoke(shared.acme[0].id)
+    with refused("StoreConflict"):
+        store.save_token(sdk_token(shared.login(shared.ana), id=shared.acme[0].id))
 
     assert {each.id for each in shared.acme} == {row.id for row in shared.open().get_tokens()}
-
-
-def test_the_sdk_revokes_zohos_tokens(shared):
-    """Another provider's token is none of its."""
-    with refused("TokenNotFound"):
-        shared.sdk_store().revoke(shared.acme[0].id)
-
     assert untouched(shared, *shared.acme)
-
-
-def test_the_sdk_saves_over_zohos_tokens(shared):
-    """A save of the SDK with such a token's id is refused, and changes nothing."""
-    mine = sdk_token(shared.login(shared.ana), id=shared.acme[0].id)
-
-    with refused("StoreConflict"):
-        shared.sdk_store().save_token(mine)
-
-    assert untouched(shared, *shared.acme)
-
-
-def test_a_credential_finds_the_row_it_is_in(both):
-    """A refresh token with its client is one row's, whatever else is asked for is not."""
-    token = Token(refresh_token=both.sandbox.refresh_token, client_id=both.sandbox.client_id)
-
-    assert both.sandbox.id == both.open().find_token(token).id
-    assert both.open().find_token(token.but(environment="production")) is None
-    assert Status.OK is both.open().find_token(token).status

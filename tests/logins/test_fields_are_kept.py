@@ -53,10 +53,6 @@ STATE = {
 }
 LIFE = {"created_at": 1.5, "updated_at": 2.5, "logged_in_at": 2.0, "unknown": {"later": {"x": 1}}}
 
-OF_THE_FILE = ("user", "client_id", "client_secret", "access_token", "refresh_token",
-               "grant_token", "redirect_uri", "expires_at", "api_domain")  # fmt: skip
-"""What the official SDK's file has columns for, besides the id."""
-
 
 def differing(one, other, names):
     """Return the fields that differ, with both values."""
@@ -149,18 +145,3 @@ def test_a_copy(stage, full, run):
     assert {} == differing(
         full.renewal, copied.renewal, STATE.keys() - {"claim", "renewed_at", "renewed_by"}
     )
-
-
-def test_there_and_back_by_the_official_file(stage, run):
-    """What the SDK's file has a column for comes back."""
-    saved = stage.open().save_token(Token(**GIVEN))
-    other = f"sqlite:///{stage.folder}/other.db"
-
-    assert 0 == run("export", "--official-csv", "out.csv", "--environment", "api.example:443",
-                    "--yes").exit_code  # fmt: skip
-    done = run("import", "out.csv", "--to", other)
-
-    assert 0 == done.exit_code, done.output
-    [back] = stage.open(other).get_tokens()
-    assert back == stage.open(other).find_token_by_id("1")  # the file's
-    assert {} == differing(saved, back, OF_THE_FILE)

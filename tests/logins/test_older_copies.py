@@ -5,8 +5,6 @@ from __future__ import annotations
 import pytest
 from login_stage import refused, sdk_token
 
-from tokenkeep import Status, Token
-
 
 @pytest.fixture
 def read(either):
@@ -25,16 +23,6 @@ def test_renewed_meanwhile(read):
 
     assert stored == read.open().find_token_by_id(read.read.id)
     assert read.works(read.keeper().renew(read.read.id))
-
-
-def test_nobody_wrote_meanwhile(read):
-    """The copy of what is stored is an update."""
-    read.open().save_token(read.read.but(scope="ZohoCRM.modules.ALL"))
-
-    stored = read.open().find_token_by_id(read.read.id)
-
-    assert "ZohoCRM.modules.ALL" == stored.scope
-    assert read.read.refresh_token == stored.refresh_token
 
 
 def test_spent_refresh_token(rotating):
@@ -71,66 +59,3 @@ def test_the_sdks_old_object(stage):
     assert new.access_token == store.find_token(found).get_access_token()
     stage.keeper().sweep()
     assert [False, True] == [stage.is_alive(old), stage.is_alive(new)]
-
-
-def test_what_was_deleted(read):
-    """A copy does not bring a deleted row back."""
-    read.keeper().delete(read.read.id)
-
-    with refused("StoreConflict"):
-        read.open().save_token(read.read)
-
-    assert [] == read.open().get_tokens()
-
-
-def test_what_was_deleted_logs_in_again(read):
-    """A new login of the same user makes a row of its own; the old id stays gone."""
-    read.keeper().delete(read.read.id)
-
-    again = read.open().save_token(read.login(read.ana))
-
-    assert read.read.id != again.id
-    assert read.open().find_token_by_id(read.read.id) is None
-
-
-def test_older_than_what_was_revoked(stage):
-    """An earlier refresh token of a row lifted a revocation that the provider had confirmed."""
-    keeper = stage.keeper()
-    older = stage.login(stage.ana)
-    keeper.store.save_token(older)
-    row = keeper.store.save_token(stage.login(stage.ana))
-    keeper.revoke(row.id)
-
-    with refused("StaleToken"):
-        keeper.store.save_token(older)
-
-    with refused("TokenRevoked"):
-        stage.keeper().get(user=stage.ana)
-
-
-def test_revoked_for_good(stage):
-    """What was revoked is known as such after any number of logins."""
-    keeper = stage.keeper()
-    revoked = stage.login(stage.ana)
-    row = keeper.store.save_token(revoked)
-    keeper.revoke(row.id)
-    for number in range(30):
-        later = Token(user=stage.ana, client_id=revoked.client_id, refresh_token=f"r{number}",
-                      access_token="a", api_domain=revoked.api_domain)  # fmt: skip
-        keeper.store.save_token(later)
-
-    with refused("StaleToken"):
-        keeper.store.save_token(revoked)
-
-    assert "r29" == keeper.store.reread(row.id).refresh_token
-
-
-@pytest.mark.parametrize("status", [Status.REVOKED, Status.LOGIN_NEEDED])
-def test_the_stored_refresh_token_lifts_nothing(read, status):
-    """Saved once more, it is no new login."""
-    store = read.open()
-    store.swap(read.read.but(status=status, access_token=None))
-
-    after = store.save_token(read.read.but(id=None, version=None))
-
-    assert status is after.status is store.reread(read.read.id).status

@@ -23,21 +23,6 @@ def test_revoked_by_another_process(make_stage, postgres):
         mine.get(user=stage.ana)
 
 
-def test_staleness_is_for_who_asks_for_it(make_stage, postgres):
-    """Then a store may answer from memory, for as long as was said."""
-    stage = make_stage(url=postgres.url())
-    mine, other = stage.keeper(stage.open(max_staleness=5.0)), stage.keeper()
-    row = mine.store.save_token(stage.login(stage.ana))
-    mine.get(id=row.id)
-    other.revoke(row.id)
-
-    assert row.access_token == mine.get(id=row.id).access_token
-    stage.clock.advance(5.1)
-
-    with refused("TokenRevoked"):
-        mine.get(id=row.id)
-
-
 def test_late_answer_for_a_deleted_row(make_stage):
     """
     It was revoked at a provider where that ends the user's newer login.
@@ -61,57 +46,6 @@ def test_late_answer_for_a_deleted_row(make_stage):
     assert stage.works(stage.keeper().get(user=stage.ana))
     stage.end_everything()
     assert set() == stage.alive()
-
-
-@pytest.mark.parametrize("grant", [False, True], ids=["each by itself", "the whole consent"])
-@pytest.mark.parametrize("how", ["revoked", "deleted"])
-def test_late_answer_for_nobody(make_stage, how, grant):
-    """Without a newer login, what the provider has just answered is revoked there."""
-    stage = make_stage(rotates=True, revokes_grant=grant)
-    keeper = stage.keeper()
-    old = keeper.store.save_token(stage.login(stage.ana))
-    step = {"revoked": lambda: stage.keeper().revoke(old.id),
-            "deleted": lambda: stage.keeper().delete(old.id)}[how]  # fmt: skip
-
-    while_asking(keeper, step)
-    with refused("TokenNotFound", "TokenRevoked"):
-        keeper.renew(old.id)
-    stage.keeper().sweep()
-
-    assert set() == stage.alive()
-
-
-@pytest.mark.parametrize("name", ["client_secret", "scope", "api_domain"])
-def test_what_was_saved_during_a_renewal(either, name):
-    """A client secret saved meanwhile was written over by the one the renewal was made with."""
-    keeper = either.keeper()
-    row = keeper.store.save_token(either.login(either.ana, scope="old"))
-
-    def saved():
-        store = either.open()
-        store.swap(store.reread(row.id).but(**{name: "https://new.example"}))
-
-    while_asking(keeper, saved)
-    renewed = keeper.renew(row.id)
-
-    stored = either.open().find_token_by_id(row.id)
-    assert "https://new.example" == getattr(stored, name)
-    assert renewed.access_token == stored.access_token != row.access_token
-
-
-def test_login_during_a_renewal(either):
-    """The answer for the login that was replaced changes nothing of the new one."""
-    keeper = either.keeper()
-    old = keeper.store.save_token(either.login(either.ana))
-    new = either.login(either.ana)
-
-    while_asking(keeper, lambda: either.open().save_token(new))
-    given = keeper.renew(old.id)
-
-    assert new.access_token == given.access_token
-    assert new.refresh_token == either.open().find_token_by_id(old.id).refresh_token
-    either.end_everything()
-    assert set() == either.alive()
 
 
 def test_deleted_before_the_saver_knows_that_it_saved(stage):

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import pytest
-from provider_server import SECRETS, RawServer, as_json
+from provider_server import NEW, NOW, SECRETS, RawServer, as_json, assert_error_is_clean
 
+from tokenkeep.errors import RenewalError
+from tokenkeep.providers.oauth2 import OAuth2
 from tokenkeep.token import Token
 
 
@@ -44,3 +46,27 @@ def token():
         return Token(**(values | changes))
 
     return make
+
+
+@pytest.fixture
+def acme():
+    return OAuth2("acme", clock=lambda: NOW)
+
+
+@pytest.fixture
+def renew(serve, acme, token):
+    """Let a provider refresh at a server that gives one answer."""
+    return lambda answer, provider=None: (provider or acme).refresh(token(serve(answer).url))
+
+
+@pytest.fixture
+def refused(renew):
+    """Do so, and return the error; it has no secret in it, nor in a frame on its way."""
+
+    def _refused(answer, provider=None):
+        with pytest.raises(RenewalError) as caught:
+            renew(answer, provider)
+        assert_error_is_clean(caught.value, *NEW.values(), "s3cret")
+        return caught.value
+
+    return _refused

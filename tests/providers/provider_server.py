@@ -18,6 +18,9 @@ SECRETS = {
     "access_token": "1000.access.s3cret",
 }
 
+NEW = {"access_token": "new.access.s3cret", "refresh_token": "new.refresh.s3cret"}
+NOW = 1_700_000_000.0
+
 
 class RawServer:
     """
@@ -32,6 +35,7 @@ class RawServer:
     def __init__(self, play, *, wrap=None, read=True):
         self.requests = []
         self.connections = 0
+        self._serving = []
         self._play = play
         self._wrap = wrap or (lambda connection: connection)
         self._read = read
@@ -48,7 +52,9 @@ class RawServer:
             except OSError:
                 return
             self.connections += 1
-            threading.Thread(target=self._serve, args=(connection,), daemon=True).start()
+            serving = threading.Thread(target=self._serve, args=(connection,), daemon=True)
+            serving.start()
+            self._serving.append(serving)
 
     def _serve(self, raw):
         # A client that gives up breaks the connection; that is what is tested.
@@ -56,6 +62,14 @@ class RawServer:
             request = read_request(connection) if self._read else b""
             self.requests.append(request)
             self._play(connection, request)
+
+    def expect_left(self, seconds):
+        """Expect that nobody is connected any more: no request goes on once its caller is gone."""
+        while len(self._serving) < self.connections:
+            time.sleep(0.01)
+        for each in self._serving:
+            each.join(seconds)
+            assert not each.is_alive()
 
     def close(self):
         with contextlib.suppress(OSError):

@@ -8,27 +8,15 @@ import urllib.parse
 from email.utils import formatdate
 
 import pytest
-from provider_server import as_json, assert_error_is_clean, response
+from provider_server import NEW, NOW, SECRETS, as_json, assert_error_is_clean, response
 
-from tokenkeep.errors import (
-    CoolingDown,
-    GrantRejected,
-    ProviderRefused,
-    ProviderUnavailable,
-)
-from tokenkeep.providers import Provider, Reply
+from tokenkeep.errors import CoolingDown, GrantRejected, ProviderRefused, ProviderUnavailable
+from tokenkeep.providers import Profile, Provider, Reply
 from tokenkeep.providers.oauth2 import OAuth2
 from tokenkeep.providers.zoho import Zoho
 
-NOW = 1_700_000_000.0
-NEW = {"access_token": "new.access.s3cret", "refresh_token": "new.refresh.s3cret"}
 FORM = "Content-Type: application/x-www-form-urlencoded"
 TEXT = urllib.parse.urlencode({**NEW, "expires_in": 1800, "scope": "a b"}).encode()
-
-
-@pytest.fixture
-def acme():
-    return OAuth2("acme", clock=lambda: NOW)
 
 
 @pytest.fixture
@@ -41,6 +29,9 @@ def far_east(monkeypatch):
     time.tzset()
 
 
+# Forms of an answer
+
+
 @pytest.mark.parametrize(
     ("body", "headers"),
     [
@@ -49,149 +40,129 @@ def far_east(monkeypatch):
         (TEXT, ["CONTENT-TYPE: Application/X-WWW-Form-URLEncoded"]),
         (TEXT + b"\r\n", [FORM]),
         (b"x=%C3%A9&y&" + TEXT, [FORM]),
-        (b"token-kind=b c&" + TEXT, [f"{FORM}; charset=utf-8"]),
+        (b"token-kind=b c&" + TEXT, [f"{FORM} ;charset=utf-8"]),
         (b"token-kind=%22&" + TEXT, [FORM.upper()]),
-        (b"=&" + TEXT, [f"{FORM} ;charset=utf-8"]),
-        (TEXT, ["Content-Type: text/plain"]),
+        (b"=&" + TEXT, [FORM]),
         (TEXT, ["Content-Type: text/html; charset=utf-8"]),
         (TEXT, []),
         (json.dumps({**NEW, "expires_in": "1800", "scope": ["a", "b"]}).encode(), [FORM]),
         (json.dumps({**NEW, "expires_in": 1800, "scope": "a b"}).encode("utf-16"), []),
+        (json.dumps({**NEW, "expires_in": 1800, "scope": "a b"}).encode("utf-8-sig"), []),
         (json.dumps({**NEW, "expires_in": 1800, "scope": "a b", "é": "é"},
                     ensure_ascii=False).encode("latin-1"), []),
     ],
 )  # fmt: skip
-def test_forms(*, serve, acme, token, body, headers):
+def test_forms(*, renew, body, headers):
     """A form is read where it says it is one, and where it can be nothing else; so is odd JSON."""
-    server = serve(response(body, "200 OK", *headers))
-
-    answer = acme.refresh(token(server.url))
+    answer = renew(response(body, "200 OK", *headers))
 
     assert NEW == {"access_token": answer.access_token, "refresh_token": answer.refresh_token}
     assert (1800.0, "a b") == (answer.expires_in, answer.scope)
 
 
+SENSELESS = [
+    (b"", "answered nothing"),
+    (b"  \r\n", "answered nothing"),
+    (b"<!doctype html><p>s3cret", "answered HTML"),
+    *(
+        (text, "answered neither JSON nor a form")
+        for text in (
+            b"Bad Gateway s3cret",
+            b'{"access_token": "s3cret',
+            b"[" * 100_000,
+            b'{"error":' * 9000,
+            b"\xff\xfe\x00",
+            b"<p>access_token=s3cret</p>",
+            b'{"access_token=s3cret&x=1',
+            b"access_token=s3cret\n<hr>",
+            b"Sorry, access_token=s3cret",
+            b"token=s3cret",
+        )
+    ),
+    *((text, "not an object") for text in (b'["s3cret"]', b'"s3cret"', b"null")),
+    *(
+        (text, "no usable access_token")
+        for text in (
+            b"{}",
+            b"access_token=",
+            b'{"access_token": ""}',
+            b'{"access_token": null}',
+            b'{"access_token": 7}',
+            b'{"access_token": ["s3cret"]}',
+            b'{"access_token": "s3cret\\r\\nX-Evil: 1"}',
+            b'{"access_token": "s3cret\\u0000"}',
+        )
+    ),
+]
+
+
+@pytest.mark.parametrize(("body", "kind"), SENSELESS)
+@pytest.mark.parametrize("status", ["200 OK", "400 Bad"])
+def test_senseless_answer(refused, body, kind, status):
+    """What is not an answer is named by its kind, never quoted, and leads to another try."""
+    error = refused(response(body, status))
+
+    assert ProviderUnavailable is type(error)
+    assert kind in str(error)
+    assert ("tk-1", "ana@example.com:6000123") == (error.token_id, error.user)
+
+
+@pytest.mark.parametrize("length", [50, 10**7])
+def test_all_but_the_end(renew, length):
+    """A document that is whole is an answer, though more was announced."""
+    body = json.dumps(NEW).encode()
+    head = f"HTTP/1.1 200 OK\r\nContent-Length: {len(body) + length}\r\n\r\n"
+
+    assert NEW["access_token"] == renew(head.encode() + body).access_token
+
+
+# What it means
+
+
+@pytest.mark.parametrize("status", ["200 OK", "201 Created", "400 Bad", "500 Oops"])
 @pytest.mark.parametrize(
-    "body",
+    "beside",
     [
-        b"<p>access_token=s3cret</p>",
-        b'{"access_token=s3cret&x=1',
-        b"access_token=s3cret\n<hr>",
-        b"Sorry, access_token=s3cret",
-        b"token=s3cret",
-        b"access_token=",
+        {},
+        {"status": "success"},
+        {"status": 200, "code": 200},
+        {"code": "OK", "success": True},
+        {"code": 0, "errcode": 0, "error": None},
+        {"errors": [], "error": {}},
+        {"error": "", "code": "0"},
+        {"error": "0"},
+        {"error": False, "status": "invalid_grant"},
+        {"error_code": "invalid_grant", "errors": ["invalid_grant"]},
     ],
 )
-def test_no_form(serve, acme, token, body):
-    """What only looks like one is not read as one, and is not shown."""
-    server = serve(response(body))
-
-    with pytest.raises(ProviderUnavailable) as caught:
-        acme.refresh(token(server.url))
-
-    assert_error_is_clean(caught.value, "s3cret")
+def test_token_counts(renew, status, beside):
+    """A minted token is not thrown away, the old one may be dead; no ``error`` is none."""
+    assert NEW["access_token"] == renew(as_json(NEW | beside, status)).access_token
 
 
-@pytest.mark.parametrize("code", ["invalid_grant", "INVALID_GRANT", "login_required"])
-def test_error_in_a_form(serve, acme, token, code):
-    """So is an error."""
-    server = serve(response(f"error={code}&error_description=s3cret".encode()))
-
-    with pytest.raises(GrantRejected, match=code) as caught:
-        acme.refresh(token(server.url))
-
-    assert_error_is_clean(caught.value, "s3cret")
-
-
-class Nesting(OAuth2):
-    """A provider that nests its answers, and numbers its errors, as several do."""
-
-    def read_answer(self, reply):
-        """Take out what is inside."""
-        fields = super().read_answer(reply)
-        return fields.get("data", fields)
-
-
-def test_nested(serve, token):
-    """A provider that nests overrides one method; what it does not nest is read all the same."""
-    nested = serve({"code": 0, "data": {**NEW, "expires_in": 60, "tenant": "t"}})
-    plain = serve({"error": "invalid_grant"})
-
-    answer = Nesting("hub").refresh(token(nested.url))
-    with pytest.raises(GrantRejected):
-        Nesting("hub").refresh(token(plain.url))
-
-    assert (NEW["access_token"], 60.0) == (answer.access_token, answer.expires_in)
-    assert {"tenant": "t"} == answer.extra
+CODES = {
+    GrantRejected: ["invalid_grant", "interaction_required", "login_required",
+                    "consent_required", "account_selection_required"],
+    ProviderRefused: ["invalid_client", "invalid_request", "invalid_scope",
+                      "unauthorized_client", "unsupported_grant_type"],
+    ProviderUnavailable: ["server_error", "temporarily_unavailable"],
+    CoolingDown: ["slow_down"],
+}  # fmt: skip
 
 
 @pytest.mark.parametrize(
-    "read",
-    [
-        lambda fields: fields["data"]["token"],
-        lambda fields: int(fields["access_token"]),
-        lambda fields: [fields],
-        lambda fields: {7: 7, **fields},
-        lambda _: None,
-    ],
+    ("kind", "code"), [(kind, code) for kind, codes in CODES.items() for code in codes]
 )
-def test_a_reader_that_is_wrong(serve, token, read):
-    """What a read_answer makes of an answer costs no token, and its error's text is not shown."""
-    wrong = type("Wrong", (OAuth2,), {
-        "read_answer": lambda self, reply: read(OAuth2.read_answer(self, reply)),
-    })  # fmt: skip
-    server = serve(NEW)
+@pytest.mark.parametrize("status", ["200 OK", "400 Bad Request", "500 Oops"])
+@pytest.mark.parametrize("written", [str.lower, str.upper])
+def test_error(*, refused, kind, code, status, written):
+    """The error names what happened, whatever the HTTP status, and wins over a token."""
+    fields = {"error": written(code), "error_description": "1000.s3cret", **NEW}
+    error = refused(as_json(fields, status))
 
-    with pytest.raises(
-        ProviderUnavailable, match=r"hub answered what Wrong can't read: .*Error"
-    ) as caught:
-        wrong("hub").refresh(token(server.url))
-
-    assert OAuth2("hub").answer_in(caught.value.unread).access_token == NEW["access_token"]
-    assert_error_is_clean(caught.value, *NEW.values())
-
-
-@pytest.mark.parametrize(
-    ("body", "status", "is_kept"),
-    [
-        (b"<?xml version='1.0'?><token>s3cret</token>", "200 OK", True),
-        (json.dumps({"data": NEW}).encode(), "200 OK", True),
-        (json.dumps({"data": NEW, "status": "ok", "error": None}).encode(), "201 Created", True),
-        (json.dumps({"data": NEW, "errcode": 0, "errors": []}).encode(), "200 OK", True),
-        (json.dumps({"data": NEW, "error": "0", "error_code": "0"}).encode(), "200 OK", True),
-        (json.dumps({"data": NEW}).encode()[:-9], "200 OK", True),
-        *((nothing, "200 OK", False) for nothing in (b"", b" ", b"[]", b"{}", b"null", b'""')),
-        (b"<!DOCTYPE html><html>Maintenance</html>", "200 OK", False),
-        (json.dumps({"data": NEW}).encode(), "502 Bad", False),
-        (b'{"error": "something_new"}', "200 OK", False),
-        (b'{"errors": [{"code": "something_new"}]}', "200 OK", False),
-        (b'{"error_code": 7}', "200 OK", False),
-        (b'{"status": "server_error"}', "200 OK", False),
-    ],
-)
-def test_unread(*, serve, acme, token, body, status, is_kept):
-    """A success without a token that is seen, and no error, may hold the only one: it is kept."""
-    server = serve(response(body, status, "Content-Type: x/y"))
-
-    with pytest.raises(ProviderUnavailable) as caught:
-        acme.refresh(token(server.url))
-
-    unread = caught.value.unread
-    assert is_kept is (unread is not None)
-    if is_kept:
-        assert (body, "x/y", int(status[:3])) == (unread.body, unread.content_type, unread.status)
-        assert acme.answer_in(unread) is None
-    assert_error_is_clean(caught.value, "s3cret")
-
-
-def test_read_again():
-    """What could not be read is read again with the options of another day; never by a base."""
-    reply = Reply(status=200, body=json.dumps({"data": NEW}).encode())
-
-    assert OAuth2("hub").answer_in(reply) is None
-    assert NEW["access_token"] == Nesting("hub").answer_in(reply).access_token
-    assert "s3cret" not in repr(reply)
-    assert Provider.answer_in(OAuth2("hub"), reply) is None
+    assert kind is type(error)
+    assert f'"{written(code)}"' in str(error)
+    assert written(code) == getattr(error, "error", written(code))
 
 
 REJECTED = [
@@ -213,17 +184,30 @@ REJECTED = [
 ]
 
 
-@pytest.mark.parametrize("fields", REJECTED)
 @pytest.mark.parametrize("status", ["200 OK", "400 Bad Request"])
-def test_dead_login(*, serve, acme, token, fields, status):
+@pytest.mark.parametrize(
+    "answer", [*REJECTED, b"error=invalid_grant&error_description=s3cret"], ids=repr
+)
+def test_dead_login(refused, answer, status):
     """A rejected refresh token is recognised, wherever the answer says so."""
-    server = serve(as_json(fields, status))
+    body = answer if isinstance(answer, bytes) else json.dumps(answer).encode()
+    error = refused(response(body, status))
 
-    with pytest.raises(GrantRejected, match="Log the user in again") as caught:
-        acme.refresh(token(server.url))
+    assert GrantRejected is type(error)
+    assert "Log the user in again" in str(error)
+    assert "invalid_grant" == error.error.lower()
 
-    assert "invalid_grant" == caught.value.error.lower()
-    assert_error_is_clean(caught.value, "s3cret")
+
+def test_rejected_code(serve, acme, token):
+    """A rejected code asks for another code."""
+    with pytest.raises(GrantRejected, match="get a new one"):
+        acme.exchange(token(serve({"error": "invalid_grant"}).url))
+
+
+class Tabled(OAuth2):
+    """A provider with a table of its own."""
+
+    errors = {**OAuth2.errors, "BAD_TOKEN": GrantRejected, 190: GrantRejected}  # noqa: RUF012
 
 
 @pytest.mark.parametrize(
@@ -236,34 +220,17 @@ def test_dead_login(*, serve, acme, token, fields, status):
         ({"40030": GrantRejected}, {"errcode": 40030, "errmsg": "s3cret"}),
         ({"KOE322": "GrantRejected"}, {"error": "invalid_request", "error_code": "KOE322"}),
         ({"700082": "GrantRejected"}, {"error": "invalid_request", "error_codes": [700082]}),
+        (None, {"error": "invalid_request", "code": "Bad_Token"}),
+        (None, {"error": {"code": 190}}),
     ],
 )
-def test_own_codes(serve, token, errors, fields):
-    """Codes of the options are found there, too, numbers as well, and before the standard's."""
-    server = serve(as_json(fields, "400 Bad Request"))
+def test_own_codes(refused, errors, fields):
+    """Codes of the options, or a table of one's own, are found, and before the standard's."""
+    hub = Tabled("hub") if errors is None else OAuth2("hub", errors=errors)
+    error = refused(as_json(fields, "400 Bad Request"), hub)
 
-    with pytest.raises(GrantRejected) as caught:
-        OAuth2("hub", errors=errors).refresh(token(server.url))
-
-    assert caught.value.error.lower() in {str(code).lower() for code in errors}
-    assert_error_is_clean(caught.value, "s3cret")
-
-
-class Tabled(OAuth2):
-    """A provider with a table of its own."""
-
-    errors = {**OAuth2.errors, "BAD_TOKEN": GrantRejected, 190: GrantRejected}  # noqa: RUF012
-
-
-@pytest.mark.parametrize(
-    "fields", [{"error": "invalid_request", "code": "Bad_Token"}, {"error": {"code": 190}}]
-)
-def test_own_table(serve, token, fields):
-    """So are those of a class of one's own."""
-    server = serve(as_json(fields, "400 Bad Request"))
-
-    with pytest.raises(GrantRejected):
-        Tabled("hub").refresh(token(server.url))
+    assert GrantRejected is type(error)
+    assert error.error.lower() in {str(code).lower() for code in errors or Tabled.errors}
 
 
 @pytest.mark.parametrize(
@@ -276,41 +243,181 @@ def test_own_table(serve, token, fields):
         {"code": True, "status": None, "errors": [None, 1.5]},
     ],
 )
-def test_no_code(serve, acme, token, fields):
+def test_no_code(refused, fields):
     """What is no code, or not where one is, does not end a login."""
-    server = serve(as_json(fields, "400 Bad Request"))
-
-    with pytest.raises(ProviderUnavailable):
-        acme.refresh(token(server.url))
-
-
-@pytest.mark.parametrize("deep", [b'{"error":' * 900 + b"1" + b"}" * 900, b'{"x":[' + b"[" * 900])
-def test_deep(serve, acme, token, deep):
-    """An answer that nests without end ends no program."""
-    server = serve(response(deep, "400 Bad Request"))
-
-    with pytest.raises(ProviderUnavailable):
-        acme.refresh(token(server.url))
+    assert ProviderUnavailable is type(refused(as_json(fields, "400 Bad Request")))
 
 
 @pytest.mark.parametrize(
-    "beside",
+    "error",
     [
-        {"status": "success"},
-        {"status": 200, "code": 200},
-        {"code": "OK", "success": True},
-        {"code": 0, "errcode": 0, "error": None},
-        {"errors": [], "error": {}},
-        {"error": "0", "code": "0"},
-        {"status": "invalid_grant"},
-        {"error_code": "invalid_grant", "errors": ["invalid_grant"]},
+        {"message": "s3cret"},
+        ["s3cret"],
+        "something_new",
+        "expired_refresh_token",
+        7,
+        True,
+        "s3cret\nX",
+        "<b>s3cret</b>",
+        f"bad token {SECRETS['refresh_token']}",
+        SECRETS["client_secret"],
     ],
 )
-def test_well(serve, acme, token, beside):
-    """A token without an ``error`` is a success, whatever else is said beside it."""
-    server = serve({**NEW, **beside})
+def test_error_that_is_not_shown(refused, error):
+    """Only a code that the table knows is shown: another text may repeat what was sent."""
+    found = refused(as_json({"error": error}, "400 Bad Request"))
 
-    assert NEW["access_token"] == acme.refresh(token(server.url)).access_token
+    assert "acme answered an error that tokenkeep does not know (status 400)" == found.what
+    assert_error_is_clean(found, "something_new", "expired_refresh_token")
+
+
+@pytest.mark.parametrize(
+    ("headers", "until"), [(["Retry-After: 30"], NOW + 30), ([], None)], ids=["said", "unsaid"]
+)
+@pytest.mark.parametrize("body", [b"", b"<html>", b'{"error": "odd"}', b'{"error": "slow_down"}'])
+def test_throttled(*, refused, body, headers, until):
+    """Status 429 without a better word is throttling, until the time that is named."""
+    error = refused(response(body, "429 Too Many Requests", *headers))
+
+    assert (CoolingDown, until) == (type(error), error.until)
+
+
+@pytest.mark.parametrize("value", ["999999999", "Fri, 31 Dec 9999 23:59:59 GMT"])
+@pytest.mark.parametrize(("window", "longest"), [(600.0, 3600.0), (7200.0, 7200.0)])
+@pytest.mark.parametrize("kind", [OAuth2, Zoho])
+def test_no_answer_shuts_anybody_out_for_years(*, refused, kind, value, window, longest):
+    """An absurd Retry-After counts as an hour, or as the window of the limit if that is longer."""
+    options = {"profile": Profile(mint_window=window), "clock": lambda: NOW}
+    provider = Zoho(**options) if kind is Zoho else OAuth2("acme", **options)
+    error = refused(response(b"", "429 Too Many Requests", f"Retry-After: {value}"), provider)
+
+    assert (CoolingDown, NOW + longest) == (type(error), error.until)
+
+
+@pytest.mark.parametrize(
+    ("body", "status", "error"),
+    [
+        (b"", "200 OK", None),
+        (b"<html>", "200 OK", None),
+        (b'{"error": "invalid_token"}', "400 Bad", None),
+        (b"", "503 Later", ProviderUnavailable),
+        (b"", "400 Bad", ProviderUnavailable),
+        (b"{}", "500 Oops", ProviderUnavailable),
+        (b'{"error": "invalid_client"}', "401 No", ProviderRefused),
+        (b'{"error": "unsupported_token_type"}', "400 Bad", ProviderRefused),
+        (b'{"error": "server_error"}', "200 OK", ProviderUnavailable),
+        (b"", "429 Slow", CoolingDown),
+    ],
+)
+def test_revocation_answer(serve, token, body, status, error):
+    """Success, or a token nobody knows, is revoked; anything else is not confirmed."""
+    server = serve(response(body, status))
+    provider = OAuth2("acme", revocation_endpoint=server.url)
+
+    if error is None:
+        assert provider.revoke(token(server.url)) is None
+    else:
+        with pytest.raises(error) as caught:
+            provider.revoke(token(server.url))
+        assert_error_is_clean(caught.value)
+
+
+# What can't be read
+
+
+UNREAD = [
+    (b"<?xml version='1.0'?><token>s3cret</token>", "200 OK", True),
+    (json.dumps({"data": NEW}).encode(), "200 OK", True),
+    (json.dumps({"data": NEW, "status": "ok", "error": None}).encode(), "201 Created", True),
+    (json.dumps({"data": NEW, "errcode": 0, "errors": []}).encode(), "200 OK", True),
+    (json.dumps({"data": NEW, "error": "0", "error_code": "0"}).encode(), "200 OK", True),
+    (json.dumps({"data": NEW}).encode()[:-9], "200 OK", True),
+    *((nothing, "200 OK", False) for nothing in (b"", b" ", b"[]", b"{}", b"null", b'""')),
+    (b"<!DOCTYPE html><html>Maintenance</html>", "200 OK", False),
+    (json.dumps({"data": NEW}).encode(), "502 Bad", False),
+    (b'{"error": "something_new"}', "200 OK", False),
+    (b'{"errors": [{"code": "something_new"}]}', "200 OK", False),
+    (b'{"error_code": 7}', "200 OK", False),
+    (b'{"status": "server_error"}', "200 OK", False),
+]
+
+
+@pytest.mark.parametrize(("body", "status", "is_kept"), UNREAD)
+def test_unread(refused, acme, body, status, is_kept):
+    """A success without a token that is seen, and no error, may hold the only one: it is kept."""
+    unread = refused(response(body, status, "Content-Type: x/y")).unread
+
+    assert is_kept is (unread is not None)
+    if is_kept:
+        assert (body, "x/y", int(status[:3])) == (unread.body, unread.content_type, unread.status)
+        assert acme.answer_in(unread) is None
+
+
+class Nesting(OAuth2):
+    """A provider that nests its answers, as several do."""
+
+    def read_answer(self, reply):
+        """Take out what is inside."""
+        fields = super().read_answer(reply)
+        return fields.get("data", fields)
+
+
+def test_nested(renew, refused):
+    """Who nests overrides one method; what is not nested, or was kept unread, is read as well."""
+    answer = renew({"code": 0, "data": {**NEW, "expires_in": 60, "tenant": "t"}}, Nesting("hub"))
+    kept = Reply(status=200, body=json.dumps({"data": NEW}).encode())
+
+    assert (NEW["access_token"], 60.0) == (answer.access_token, answer.expires_in)
+    assert {"tenant": "t"} == answer.extra
+    assert GrantRejected is type(refused({"error": "invalid_grant"}, Nesting("hub")))
+    assert OAuth2("hub").answer_in(kept) is Provider.answer_in(OAuth2("hub"), kept) is None
+    assert NEW["access_token"] == Nesting("hub").answer_in(kept).access_token
+    assert "s3cret" not in repr(kept)
+
+
+@pytest.mark.parametrize(
+    "read",
+    [
+        lambda fields: fields["data"]["token"],
+        lambda fields: int(fields["access_token"]),
+        lambda fields: [fields],
+        lambda fields: {7: 7, **fields},
+        lambda _: None,
+    ],
+)
+def test_a_reader_that_is_wrong(refused, read):
+    """What a read_answer makes of an answer costs no token, and its error's text is not shown."""
+    wrong = type("Wrong", (OAuth2,), {
+        "read_answer": lambda self, reply: read(OAuth2.read_answer(self, reply)),
+    })  # fmt: skip
+    error = refused(NEW, wrong("hub"))
+
+    assert "hub answered what Wrong can't read: " in str(error)
+    assert NEW["access_token"] == OAuth2("hub").answer_in(error.unread).access_token
+
+
+@pytest.mark.parametrize(
+    ("hook", "answer", "is_kept"),
+    [
+        ("lifetime", as_json(NEW), True),
+        ("meaning", response(b"<html>"), True),
+        ("meaning", response(b"<html>", "400 Bad"), False),
+        ("wait", response(b"", "429 Slow"), False),
+        ("confirms_revocation", response(b"s3cret"), False),
+    ],
+)
+def test_a_hook_that_is_wrong(*, serve, token, hook, answer, is_kept):
+    """What another method makes of an answer costs no token either, and is an error of ours."""
+    wrong = type("Wrong", (OAuth2,), {hook: lambda *_: {"a": "s3cret"}["s3cret!"]})
+    server = serve(answer)
+    hub = wrong("hub", revocation_endpoint=server.url)
+    call = hub.revoke if hook == "confirms_revocation" else hub.refresh
+
+    with pytest.raises(ProviderUnavailable, match="Wrong can't read: KeyError") as caught:
+        call(token(server.url))
+
+    assert is_kept == (caught.value.unread is not None)
+    assert_error_is_clean(caught.value, "s3cret!", *NEW.values())
 
 
 class Hinting(OAuth2):
@@ -334,15 +441,58 @@ class Hinting(OAuth2):
         (as_json({"detail": "s3cret"}, "400 Bad"), ProviderUnavailable),
     ],
 )
-def test_meaning(serve, token, answer, kind):
+def test_meaning(refused, answer, kind):
     """The hook is asked with status and fields, also where nothing can be read."""
-    server = serve(answer)
+    assert kind is type(refused(answer, Hinting("hub")))
 
-    with pytest.raises((ProviderRefused, CoolingDown, ProviderUnavailable)) as caught:
-        Hinting("hub").refresh(token(server.url))
 
-    assert kind is type(caught.value)
-    assert_error_is_clean(caught.value, "s3cret")
+# Fields
+
+
+@pytest.mark.parametrize(
+    ("value", "seconds"),
+    [
+        (3600, 3600.0),
+        (0.5, 0.5),
+        ("3600", 3600.0),
+        (" 3600.5 ", 3600.5),
+        *((nonsense, None) for nonsense in [None, True, False, 0, -1, "-1", "", "soon", "nan"]),
+        *((nonsense, None) for nonsense in ["1e3", float("nan"), float("inf"), [3600], {}]),
+        *((absurd, None) for absurd in [1_700_000_000, 10**400]),
+    ],
+)
+def test_expires_in(renew, value, seconds):
+    """A life that makes no sense is the same as none said; then the configured one holds."""
+    answer = {**NEW, "expires_in": value}
+
+    assert seconds == renew(answer).expires_in
+    assert (seconds or 7200.0) == renew(answer, OAuth2("acme", lifetime=7200.0)).expires_in
+
+
+@pytest.mark.parametrize(
+    ("fields", "seconds"),
+    [
+        ({"expires_at": "2023-11-14T23:13:20Z"}, 3600.0),
+        ({"expires_at": NOW + 60}, 60.0),
+        ({"expires_in": 30, "expires_at": NOW + 60}, 30.0),
+        ({"expires_in": NOW + 60}, None),
+        ({"expires_at": "tomorrow"}, None),
+    ],
+)
+def test_end_of_the_access_token(renew, fields, seconds):
+    """Where there is a time instead of ``expires_in``, it is used."""
+    assert seconds == renew({**NEW, **fields}).expires_in
+
+
+@pytest.mark.parametrize("ahead", [3600, -3600])
+def test_end_by_another_clock(renew, ahead):
+    """The time is by the provider's clock, wherever ours is; how far apart they are is told."""
+    theirs = NOW + ahead
+    date = f"Date: {formatdate(theirs, usegmt=True)}"
+    answer = renew(as_json({**NEW, "expires_at": theirs + 600}, "200 OK", date))
+
+    assert pytest.approx(600, abs=2) == answer.expires_in
+    assert ahead == answer.clock_offset
 
 
 @pytest.mark.parametrize(
@@ -358,141 +508,79 @@ def test_meaning(serve, token, answer, kind):
         ({"refresh_token_expires_at": "2023-11-15T00:13:20+01:00"}, 3600.0),
         ({"refresh_token_expires_at": "2023-11-14T23:13:20"}, 3600.0),
         ({"refresh_token_expires_in": 900, "authorization_expires_in": 300}, 300.0),
-        *(
-            ({"refresh_expires_in": nonsense}, None)
-            for nonsense in [0, -1, None, "", "never", True]
-        ),
-        *(({"refresh_token_expires_at": nonsense}, None) for nonsense in [5, "soon", NOW - 1, []]),
+        *(({"refresh_expires_in": odd}, None) for odd in [0, -1, None, "", "never", True]),
+        *(({"refresh_token_expires_at": odd}, None) for odd in [5, "soon", NOW - 1, []]),
         ({"refresh_token_expires_in": NOW + 600}, 600.0),
         ({"refresh_token_expires_at": "9999-12-31T23:59:59Z"}, None),
     ],
 )
 @pytest.mark.usefixtures("far_east")
-def test_end_of_the_refresh_token(serve, acme, token, fields, seconds):
+def test_end_of_the_refresh_token(renew, fields, seconds):
     """When the refresh token ends is read in all its spellings: a duration, a time or a date."""
-    server = serve({**NEW, **fields})
+    answer = renew({**NEW, **fields})
 
-    answer = acme.refresh(token(server.url))
+    assert (seconds, {}) == (answer.refresh_expires_in, answer.extra)
 
-    assert seconds == answer.refresh_expires_in
-    assert {} == answer.extra
+
+@pytest.mark.parametrize("value", [None, "", [], " ", "\n", False])
+def test_no_refresh_token(renew, value):
+    """An answer without one leaves the old one in place."""
+    assert renew({**NEW, "refresh_token": value}).refresh_token is None
+
+
+@pytest.mark.parametrize("value", [7, "bad\nX", "r\u00e9", {"value": "r2"}, ["r2"]])
+def test_no_usable_refresh_token(renew, refused, value):
+    """Where the old one may be spent, the new one is not dropped because it can't be read."""
+    answer = {**NEW, "refresh_token": value}
+    error = refused(answer)
+
+    assert "no usable refresh_token" in str(error)
+    assert value == json.loads(error.unread.body)["refresh_token"]
+    assert renew(answer, OAuth2("hub", profile=Profile(rotates=False))).refresh_token is None
 
 
 @pytest.mark.parametrize(
-    ("fields", "seconds"),
+    ("value", "is_kept"),
     [
-        ({"expires_at": "2023-11-14T23:13:20Z"}, 3600.0),
-        ({"expires_at": NOW + 60}, 60.0),
-        ({"expires_in": 30, "expires_at": NOW + 60}, 30.0),
-        ({"expires_in": NOW + 60}, None),
-        ({"expires_at": "tomorrow"}, None),
+        ("https://www.zohoapis.eu", True),
+        ("http://127.0.0.1:8080", True),
+        *((other, False) for other in ["http://www.zohoapis.eu", "javascript:alert(1)", "", 7]),
     ],
 )
-def test_end_of_the_access_token(serve, acme, token, fields, seconds):
-    """Where there is a time instead of ``expires_in``, it is used."""
-    server = serve({**NEW, **fields})
-
-    assert seconds == acme.refresh(token(server.url)).expires_in
-
-
-def test_much_besides(serve, acme, token):
-    """A field that no store could hold is left out, and no other for it."""
-    server = serve({**NEW, "id_token": "i" * 4000, "page": ["p" * 70] * 10_000, "realmId": "7"})
-
-    assert {"id_token": "i" * 4000, "realmId": "7"} == acme.refresh(token(server.url)).extra
-
-
-@pytest.mark.parametrize("length", [50, 10**7])
-def test_all_but_the_end(serve, acme, token, length):
-    """A document that is whole is an answer, though more was announced."""
-    body = json.dumps(NEW).encode()
-    head = f"HTTP/1.1 200 OK\r\nContent-Length: {len(body) + length}\r\n\r\n"
-    server = serve(head.encode() + body)
-
-    assert acme.refresh(token(server.url)).access_token == NEW["access_token"]
-
-
-@pytest.mark.parametrize("ahead", [3600, -3600])
-def test_end_by_another_clock(serve, acme, token, ahead):
-    """The time is by the provider's clock, wherever ours is."""
-    theirs = NOW + ahead
-    body = json.dumps({**NEW, "expires_at": theirs + 600}).encode()
-    server = serve(response(body, "200 OK", f"Date: {formatdate(theirs, usegmt=True)}"))
-
-    assert acme.refresh(token(server.url)).expires_in == pytest.approx(600, abs=2)
+def test_api_domain(renew, value, is_kept):
+    """Only where a token may be sent is taken for the place to send it."""
+    assert (value if is_kept else None) == renew({**NEW, "api_domain": value}).api_domain
 
 
 @pytest.mark.parametrize("around", ["{}\n", "\r\n{}", " {}\t"])
-def test_blanks_around(serve, acme, token, around):
+def test_blanks_around(renew, around):
     """Blanks around a token are no part of it: no header could carry some of them."""
-    server = serve({name: around.format(value) for name, value in NEW.items()})
-
-    answer = acme.refresh(token(server.url))
+    answer = renew({name: around.format(value) for name, value in NEW.items()})
 
     assert NEW == {"access_token": answer.access_token, "refresh_token": answer.refresh_token}
 
 
-def test_what_can_not_be_kept(serve, acme, token):
-    """What nests without end is left out of the extra fields: the token is not lost for it."""
-    deep = "[" * 500 + "]" * 500
-    text = json.dumps({**NEW, "realmId": "7", "id_token": "i"})[:-1] + f', "deep": {deep}}}'
-    server = serve(as_json(text))
-
-    answer = acme.refresh(token(server.url))
-
-    assert {"realmId": "7", "id_token": "i"} == answer.extra
+DEEP = f'{{"deep": {"[" * 500}{"]" * 500}, '
 
 
 @pytest.mark.parametrize(
-    ("hook", "answer"),
-    [
-        ("lifetime", NEW),
-        ("meaning", response(b"<html>")),
-        ("meaning", response(b"<html>", "400 Bad")),
-        ("wait", response(b"", "429 Slow")),
-        ("confirms_revocation", response(b"s3cret")),
-    ],
+    "text",
+    [DEEP + json.dumps(NEW)[1:-1], json.dumps({**NEW, "page": ["p" * 70] * 10_000})[:-1]],
+    ids=["deep", "long"],
 )
-def test_a_hook_that_is_wrong(serve, token, hook, answer):
-    """What another method makes of an answer costs no token either, and is an error of ours."""
-    wrong = type("Wrong", (OAuth2,), {hook: lambda *_: {"a": "s3cret"}["s3cret!"]})
-    server = serve(as_json(answer) if isinstance(answer, dict) else answer)
-    hub = wrong("hub", revocation_endpoint=server.url)
-    call = hub.revoke if hook == "confirms_revocation" else hub.refresh
+def test_what_can_not_be_kept(renew, text):
+    """A field that no store could hold is left out, and no other for it, nor the token."""
+    answer = renew(as_json(f'{text}, "realmId": "7", "id_token": "{"i" * 4000}"}}'))
 
-    with pytest.raises(
-        ProviderUnavailable, match="hub answered what Wrong can't read: KeyError"
-    ) as (caught):
-        call(token(server.url))
-
-    kept = hook in ("lifetime", "meaning") and (hook == "lifetime" or b"200 OK" in answer)
-    assert (caught.value.unread is not None) == kept
-    assert_error_is_clean(caught.value, "s3cret!", *NEW.values())
+    assert {"realmId": "7", "id_token": "i" * 4000} == answer.extra
 
 
 @pytest.mark.parametrize("odd", [b"bytes", {7: 1}, [{"a": b"bytes"}], {"set"}, NOW.hex])
-def test_what_a_reader_adds(serve, token, odd):
+def test_what_a_reader_adds(renew, odd):
     """So is what a read_answer adds that no store can write; what is plain stays."""
+    more = {"odd": odd, "plain": [{"a": 1.5}, None]}
     adding = type("Adding", (OAuth2,), {
-        "read_answer": lambda self, reply: {
-            **OAuth2.read_answer(self, reply), "odd": odd, "plain": [{"a": 1.5}, None],
-        },
+        "read_answer": lambda self, reply: {**OAuth2.read_answer(self, reply), **more},
     })  # fmt: skip
-    wrong = serve({"error": "x"})
 
-    answer = adding("hub").refresh(token(serve(NEW).url))
-    with pytest.raises(ProviderUnavailable):
-        adding("hub").refresh(token(wrong.url))
-
-    assert {"plain": [{"a": 1.5}, None]} == answer.extra
-
-
-def test_zoho_errors_elsewhere(serve, token):
-    """Zoho's own codes are found there, too, and too many requests is throttling."""
-    dead = serve({"errors": [{"code": "invalid_code"}]})
-    fast = serve({"error": "something", "message": "Too many requests"})
-
-    with pytest.raises(GrantRejected):
-        Zoho().refresh(token(dead.url))
-    with pytest.raises(CoolingDown):
-        Zoho().refresh(token(fast.url))
+    assert {"plain": [{"a": 1.5}, None]} == renew(NEW, adding("hub")).extra

@@ -98,50 +98,45 @@ def test_shown_to_nobody_else(asking, authority, token):
     assert asking.shown == ["ana"]
 
 
-def encrypted(folder, authority):
-    """Return files whose key has a password."""
-    certificate, key = authority.issue("locked", "a.example")
+@pytest.fixture(scope="module")
+def files(authority, tmp_path_factory):
+    """PEM files, by what is in them; the key in ``locked`` has a password."""
+    folder = tmp_path_factory.mktemp("files")
+    certificate, key = authority.issue("ana", "a.example")
+    (folder / "text").write_text("certificate")
     plain = serialization.load_pem_private_key(key.read_bytes(), None)
-    locked = folder / "locked.key"
-    locked.write_bytes(
+    (folder / "locked").write_bytes(
         plain.private_bytes(
             serialization.Encoding.PEM,
             serialization.PrivateFormat.PKCS8,
             serialization.BestAvailableEncryption(b"pa55word"),
         )
     )
-    return certificate, locked
+    names = {"certificate": certificate, "key": key, "another": authority.issue("eva", "e.x")[1]}
+    return names | {name: folder / name for name in ("text", "locked", "gone", "")}
 
 
-def unusable(folder, authority):
-    """Return files, and what is said of them, by kind."""
-    certificate, key = authority.issue("ana", "a.example")
-    text = folder / "text.pem"
-    text.write_text("certificate")
-    return {
-        "encrypted": (encrypted(folder, authority), "which has no password"),
-        "no such file": ((folder / "gone.pem", None), r"gone\.pem can't be used: No such file"),
-        "no such key": ((certificate, folder / "gone.key"), r"key .*gone\.key can't .*: No such"),
-        "a folder": ((folder, None), "can't be used"),
-        "no key": ((certificate, None), "can't be used"),
-        "another's key": ((certificate, authority.issue("eva", "e.example")[1]), "that belongs"),
-        "text": ((text, key), "It has to be PEM"),
-    }
-
-
-KINDS = ("encrypted", "no such file", "no such key", "a folder", "no key", "another's key", "text")
-
-
-@pytest.mark.parametrize("kind", KINDS)
-def test_unusable(asking, authority, token, tmp_path, kind):
+@pytest.mark.parametrize(
+    ("certificate", "key", "said"),
+    [
+        ("certificate", "locked", "which has no password"),
+        ("gone", None, r"gone can't be used: No such file"),
+        ("certificate", "gone", r"key .*gone can't .*: No such"),
+        ("", None, "can't be used"),
+        ("certificate", None, "can't be used"),
+        ("certificate", "another", "that belongs"),
+        ("text", "key", "It has to be PEM"),
+    ],
+)
+def test_unusable(*, asking, files, token, certificate, key, said):
     """Named at the call, with the file, before anything is sent."""
-    (certificate, key), said = unusable(tmp_path, authority)[kind]
+    options = {"certificate": files[certificate], "certificate_key": key and files[key]}
 
     with pytest.raises(ConfigurationError, match=said) as caught:
-        OAuth2("acme", certificate=certificate, certificate_key=key).refresh(token(asking.url))
+        OAuth2("acme", **options).refresh(token(asking.url))
 
-    assert str(certificate) in str(caught.value)
-    assert asking.connections == 0
+    assert str(files[certificate]) in str(caught.value)
+    assert 0 == asking.connections
 
 
 ASK = """
@@ -157,12 +152,12 @@ except ConfigurationError:
 """
 
 
-def test_nobody_is_asked_for_a_password(authority, tmp_path):
+def test_nobody_is_asked_for_a_password(files):
     """Not even at a terminal: a server would wait for ever."""
-    files = [str(each) for each in encrypted(tmp_path, authority)]
+    given = [str(files[name]) for name in ("certificate", "locked")]
     pid, terminal = pty.fork()
     if pid == 0:
-        os.execv(sys.executable, [sys.executable, "-c", ASK, *files])
+        os.execv(sys.executable, [sys.executable, "-c", ASK, *given])
     said = b""
     while b"refused" not in said:
         said += os.read(terminal, 4096)
@@ -170,18 +165,3 @@ def test_nobody_is_asked_for_a_password(authority, tmp_path):
     os.waitpid(pid, 0)
 
     assert re.fullmatch(rb"refused\s*", said)
-
-
-@pytest.mark.parametrize(
-    ("options", "said"),
-    [
-        ({"certificate": 5}, "certificate has to be the path"),
-        ({"certificate": b"x"}, "certificate has to be the path"),
-        ({"certificate": "a.pem", "certificate_key": True}, "certificate_key has to be the path"),
-        ({"certificate_key": "a.key"}, "of no use without certificate"),
-    ],
-)
-def test_bad_options(options, said):
-    """Refused when configured."""
-    with pytest.raises(ConfigurationError, match=said):
-        OAuth2("acme", **options)

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import importlib.metadata
 import math
-import sys
 from pathlib import Path
-from types import SimpleNamespace
 from urllib.parse import urlsplit
 
 import pytest
@@ -38,40 +36,30 @@ def test_unknown():
         provider("zohoo")
 
 
-@pytest.mark.parametrize("options", [{"tabel": 1}, {"name": "x"}])
-def test_unknown_option(options):
-    """A mistyped option is an error that names the known ones."""
-    said = (
-        f"^Provider 'zoho' has no option '{next(iter(options))}'. It takes table, profile, clock"
-    )
-    with pytest.raises(ConfigurationError, match=said):
-        provider("zoho", **options)
-
-
 @pytest.mark.parametrize(
     ("make", "given", "said"),
     [
-        (lambda name, key: None, {"key": 1}, "needs the option 'name'. It takes name, key"),  # noqa: ARG005
-        (lambda *, key: None, {}, "needs the option 'key'. It takes key"),  # noqa: ARG005
+        (Zoho, {"tabel": 1}, "unexpected keyword argument 'tabel'. It takes table, profile"),
+        (lambda name, key: None, {"key": 1}, "argument: 'name'. It takes name, key"),  # noqa: ARG005
+        (lambda *, key: None, {}, "argument: 'key'. It takes key"),  # noqa: ARG005
+        (lambda key=1, *_: 5, {"y": 1}, "argument 'y'. It takes key"),  # noqa: ARG005
         (lambda **_: 5, {"x": 1}, None),
-        (lambda key=1, *_: 5, {"y": 1}, "has no option 'y'. It takes key"),  # noqa: ARG005
         (lambda key=1: 5, {}, None),  # noqa: ARG005
     ],
 )
-def test_options_of_others(monkeypatch, make, given, said):
-    """Whatever makes them: a class or a function, of another package."""
-    monkeypatch.setitem(PROVIDERS, "acme", "acme_tokens:make")
-    monkeypatch.setitem(sys.modules, "acme_tokens", SimpleNamespace(make=make))
+def test_options(monkeypatch, make, given, said):
+    """A mistyped or missing option is an error that names the known ones, whoever makes it."""
+    monkeypatch.setattr(providers, "_load", lambda _: make)
 
     if said is None:
         assert 5 == provider("acme", **given)
         return
-    with pytest.raises(ConfigurationError, match=f"^Provider 'acme' {said}"):
+    with pytest.raises(ConfigurationError, match=f"^Provider 'acme': .*{said}"):
         provider("acme", **given)
 
 
 @pytest.mark.parametrize("options", [{}, {"issuer": "https://a.example/t"}, {"profile": {}}])
-@pytest.mark.parametrize("name", ["acme", "oauth", "Zoho"])
+@pytest.mark.parametrize("name", ["acme", "Zoho"])
 def test_no_kind(tmp_path, name, options):
     """What is described without a kind: the line that is missing is named."""
     said = f"Provider '{name}' has no kind. Add kind = \"oauth2\""
@@ -86,7 +74,7 @@ def test_no_kind(tmp_path, name, options):
 
 
 @pytest.mark.parametrize("others", [{}, {"hub": {"kind": "oauth2"}}, {"zoho": {}}])
-@pytest.mark.parametrize("name", ["acme", "oauth", ""])
+@pytest.mark.parametrize("name", ["acme", ""])
 def test_not_described(name, others):
     """The remedy for the command line too: a table of the configuration, or an entry point."""
     with pytest.raises(UnknownName, match=f"There is no provider '{name}'") as caught:
@@ -160,12 +148,11 @@ def test_mint_limit(value):
     assert (None, 1) == (Profile(mint_limit=None).mint_limit, Profile(mint_limit=1).mint_limit)
 
 
-@pytest.mark.parametrize("name", ["rotates", "revokes_grant"])
 @pytest.mark.parametrize("value", [0, 1, "no", None])
-def test_yes_or_no(name, value):
+def test_yes_or_no(value):
     """A bool is a bool: "no" would count as yes."""
-    with pytest.raises(ConfigurationError, match=f"{name} has to be true or false"):
-        Profile(**{name: value})
+    with pytest.raises(ConfigurationError, match="rotates has to be true or false"):
+        Profile(rotates=value)
 
 
 def test_a_claim_outlasts_its_call():

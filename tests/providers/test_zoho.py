@@ -6,7 +6,7 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 import requests
-from provider_server import SECRETS, as_json, assert_error_is_clean, sent
+from provider_server import NOW, SECRETS, as_json, assert_error_is_clean, sent
 
 from tokenkeep.errors import (
     ConfigurationError,
@@ -21,56 +21,56 @@ from tokenkeep.providers.zoho import USER_SCOPES, Zoho, authorization_endpoint, 
 from tokenkeep.providers.zoho_data_centers import DATA_CENTERS, DataCenter
 from tokenkeep.token import Token
 
-NOW = 1_700_000_000.0
 WINDOW = 300.0
 THROTTLED = "You have made too many requests continuously. Please try again after some time."
 
 # One line for each row of what Zoho's token endpoint is known to answer.
 ROWS = [
-    ({"error": "invalid_code"}, "200 OK", GrantRejected, "Log the user in again"),
-    ({"error": "invalid_grant"}, "400 Bad", GrantRejected, "Log the user in again"),
-    ({"error": "invalid_client"}, "200 OK", ProviderRefused, "data centre"),
-    ({"error": "INVALID_CLIENT"}, "401 No", ProviderRefused, "data centre"),
-    ({"error": "invalid_client_secret"}, "200 OK", ProviderRefused, "data centre"),
-    ({"error": "invalid_redirect_uri"}, "200 OK", ProviderRefused, "redirect URI"),
-    ({"error": "missing_org_info"}, "200 OK", ProviderRefused, "soid"),
-    ({"error": "unsupported_grant_type"}, "400 Bad", ProviderRefused, "Check"),
-    ({"error": "invalid_request"}, "400 Bad", ProviderRefused, "Check"),
-    (
-        {"error": "Access Denied", "error_description": THROTTLED, "status": "failure"},
-        "400 Bad",
-        CoolingDown,
-        "wait",
+    *(
+        ({"error": code}, status, kind, hint)
+        for code, status, kind, hint in [
+            ("invalid_code", "200 OK", GrantRejected, "Log the user in again"),
+            ("invalid_grant", "400 Bad", GrantRejected, "Log the user in again"),
+            ("invalid_client", "200 OK", ProviderRefused, "data centre"),
+            ("INVALID_CLIENT", "401 No", ProviderRefused, "data centre"),
+            ("invalid_client_secret", "200 OK", ProviderRefused, "data centre"),
+            ("invalid_redirect_uri", "200 OK", ProviderRefused, "redirect URI"),
+            ("missing_org_info", "200 OK", ProviderRefused, "soid"),
+            ("unsupported_grant_type", "400 Bad", ProviderRefused, "Check"),
+            ("invalid_request", "400 Bad", ProviderRefused, "Check"),
+            ("access denied", "200 OK", CoolingDown, "wait"),
+            ("access_denied", "200 OK", CoolingDown, "wait"),
+            ("Too many requests", "200 OK", CoolingDown, "wait"),
+            # Known by a part of its text, it can have anything in the rest.
+            (f"too many requests of {SECRETS['refresh_token']}", "200 OK", CoolingDown, "wait"),
+            ("general_error", "200 OK", ProviderUnavailable, "later"),
+            ("general_error", "500 Oops", ProviderUnavailable, "later"),
+            ("never_seen_before", "200 OK", ProviderUnavailable, "later"),
+            ("never_seen_before", "400 Bad", ProviderUnavailable, "later"),
+        ]
     ),
-    ({"error": "Access Denied", "error_description": THROTTLED}, "200 OK", CoolingDown, "wait"),
-    ({"error": "access denied"}, "200 OK", CoolingDown, "wait"),
-    ({"error": "access_denied"}, "200 OK", CoolingDown, "wait"),
-    (
-        {"error": "failure", "error_description": "TOO MANY REQUESTS"},
-        "400 Bad",
-        CoolingDown,
-        "wait",
+    *(
+        (document, status, CoolingDown, "wait")
+        for document, status in [
+            ({"error": "Access Denied", "error_description": THROTTLED}, "400 Bad"),
+            ({"error": "Access Denied", "error_description": THROTTLED}, "200 OK"),
+            ({"error": "failure", "error_description": "TOO MANY REQUESTS"}, "400 Bad"),
+            ({"error": "invalid_client", "message": "too many requests"}, "200 OK"),
+            ({"errors": [{"code": "x"}], "message": "Too many requests"}, "200 OK"),
+            ("", "429 Too Many"),
+        ]
     ),
-    ({"error": "Too many requests"}, "200 OK", CoolingDown, "wait"),
-    # Known by a part of its text, it can have anything in the rest.
-    (
-        {"error": f"too many requests of {SECRETS['refresh_token']}"},
-        "200 OK",
-        CoolingDown,
-        "wait",
+    ({"errors": [{"code": "invalid_code"}]}, "200 OK", GrantRejected, "Log the user in again"),
+    *(
+        (document, status, ProviderUnavailable, "later")
+        for document, status in [
+            ({"status": "failure"}, "200 OK"),
+            ({"expires_in": 3600}, "200 OK"),
+            ([{"access_token": "s3cret"}], "200 OK"),
+            ("<html>Sorry", "500 Oops"),
+            ("", "502 Bad Gateway"),
+        ]
     ),
-    ({"error": "invalid_client", "message": "too many requests"}, "200 OK", CoolingDown, "wait"),
-    ({"error": "general_error"}, "200 OK", ProviderUnavailable, "later"),
-    ({"error": "general_error"}, "500 Oops", ProviderUnavailable, "later"),
-    ({"error": "never_seen_before"}, "200 OK", ProviderUnavailable, "later"),
-    ({"error": "never_seen_before"}, "400 Bad", ProviderUnavailable, "later"),
-    ({"status": "failure"}, "200 OK", ProviderUnavailable, "later"),
-    ({"expires_in": 3600}, "200 OK", ProviderUnavailable, "later"),
-    ([{"access_token": "s3cret"}], "200 OK", ProviderUnavailable, "later"),
-    ("<html>Sorry", "200 OK", ProviderUnavailable, "later"),
-    ("<html>Sorry", "500 Oops", ProviderUnavailable, "later"),
-    ("", "502 Bad Gateway", ProviderUnavailable, "later"),
-    ("", "429 Too Many", CoolingDown, "wait"),
 ]
 
 
@@ -80,19 +80,15 @@ def provider():
 
 
 @pytest.mark.parametrize(("document", "status", "kind", "hint"), ROWS)
-def test_row(*, serve, provider, token, document, status, kind, hint):
+def test_row(*, refused, provider, document, status, kind, hint):
     """Each answer means what its row says, by its body and not by its status."""
-    server = serve(as_json(document, status))
+    error = refused(as_json(document, status), provider)
 
-    with pytest.raises((ProviderUnavailable, ProviderRefused, CoolingDown)) as caught:
-        provider.refresh(token(server.url))
-
-    assert type(caught.value) is kind
-    assert hint in caught.value.hint
-    assert caught.value.token_id == "tk-1"
+    assert kind is type(error)
+    assert hint in error.hint
+    assert "tk-1" == error.token_id
     if kind is CoolingDown:
-        assert caught.value.until == NOW + WINDOW
-    assert_error_is_clean(caught.value)
+        assert NOW + WINDOW == error.until
 
 
 @pytest.mark.parametrize(
@@ -115,11 +111,9 @@ def test_row(*, serve, provider, token, document, status, kind, hint):
         ({}, 3600.0),
     ],
 )
-def test_lifetime(serve, provider, token, fields, seconds):
+def test_lifetime(renew, provider, fields, seconds):
     """Seconds and milliseconds are told apart, and nonsense is an hour."""
-    server = serve({"access_token": "1000.new", **fields})
-
-    assert provider.refresh(token(server.url)).expires_in == seconds
+    assert seconds == renew({"access_token": "1000.new", **fields}, provider).expires_in
 
 
 def test_revoke(serve, provider, token):
@@ -261,32 +255,29 @@ def test_current_user(serve, zgid):
 
 
 @pytest.mark.parametrize(
-    ("users", "org", "error", "text"),
+    ("path", "document", "status", "text"),
     [
-        (
-            ({"code": "OAUTH_SCOPE_MISMATCH", "status": "error"}, "401 No"),
-            ORG,
-            ProviderRefused,
-            r"OAUTH_SCOPE_MISMATCH.*ZohoCRM\.users\.READ",
-        ),
-        (USERS, ({"code": "INVALID_TOKEN"}, "401 No"), ProviderRefused, "INVALID_TOKEN"),
-        (({"code": "<b>s3cret"}, "401 No"), ORG, ProviderRefused, "does not know"),
-        (({"code": "1000_s3cret"}, "401 No"), ORG, ProviderRefused, "an error that"),
-        (({"code": ["s3cret"]}, "401 No"), ORG, ProviderUnavailable, "did not say email"),
-        (("", "204 No Content"), ORG, ProviderUnavailable, "did not say email"),
-        (({"users": []}, "200 OK"), ORG, ProviderUnavailable, "did not say email"),
-        (({"users": ["x"]}, "200 OK"), ORG, ProviderUnavailable, "did not say email"),
-        (({"users": [{"email": None}]}, "200 OK"), ORG, ProviderUnavailable, "email"),
-        (([], "200 OK"), ORG, ProviderUnavailable, "did not say email"),
-        (USERS, ({"org": [{"zgid": True}]}, "200 OK"), ProviderUnavailable, "did not say zgid"),
-        (("<html>", "502 Bad"), ORG, ProviderUnavailable, "no JSON"),
+        ("users", {"code": "OAUTH_SCOPE_MISMATCH"}, "401 No", r"SCOPE_MISMATCH.*users\.READ"),
+        ("org", {"code": "INVALID_TOKEN"}, "401 No", "INVALID_TOKEN"),
+        ("users", {"code": "<b>s3cret"}, "401 No", "an error that tokenkeep does not know"),
+        ("users", {"code": "1000_s3cret"}, "401 No", "an error that tokenkeep does not know"),
+        ("users", {"code": ["s3cret"]}, "401 No", "did not say email"),
+        ("users", "", "204 No Content", "did not say email"),
+        ("users", {"users": []}, "200 OK", "did not say email"),
+        ("users", {"users": ["x"]}, "200 OK", "did not say email"),
+        ("users", {"users": [{"email": None}]}, "200 OK", "did not say email"),
+        ("users", [], "200 OK", "did not say email"),
+        ("org", {"org": [{"zgid": True}]}, "200 OK", "did not say zgid"),
+        ("users", "<html>", "502 Bad", "no JSON"),
     ],
 )
-def test_no_current_user(*, serve, users, org, error, text):
+def test_no_current_user(*, serve, path, document, status, text):
     """A user that can't be named is an error, never half a name."""
-    server = serve(crm(users, org))
+    answers = {"users": USERS, "org": ORG, path: (document, status)}
+    server = serve(crm(answers["users"], answers["org"]))
+    kind = ProviderRefused if "401" in status and "say" not in text else ProviderUnavailable
 
-    with pytest.raises(error, match=text) as caught:
+    with pytest.raises(kind, match=text) as caught:
         current_user(granted(f"http://{server.netloc}"), timeout=20)
 
     assert "s3cret" not in f"{caught.value} {vars(caught.value)}"

@@ -147,22 +147,17 @@ def test_swap_compares(store):
     with pytest.raises(StoreConflict):
         local.swap(written.but(access_token="mine again"))
 
-    store.delete_token("row 0")
-    with pytest.raises(StoreConflict):
-        local.swap(written.but(access_token="mine again"))
-    assert ["row 1"] == [token.id for token in local.get_tokens()]
-
-
-def test_saved_as_another_row(store):
-    """A row that another process deletes as it is saved, so that one is made, is a conflict."""
-    local = LocalSwap(store)
-    token = local.find_token_by_id("row 0")
+    now = local.find_token_by_id("row 0")
     store.before_save = lambda: store.rows.update(
         {"row 7": store.rows.pop("row 0").but(id="row 7")}
     )
-
     with pytest.raises(StoreConflict):
-        local.swap(token.but(access_token="mine"))
+        local.swap(now.but(access_token="saved as another row"))
+
+    store.delete_token("row 7")
+    with pytest.raises(StoreConflict):
+        local.swap(written.but(access_token="mine again"))
+    assert ["row 1"] == [token.id for token in local.get_tokens()]
 
 
 def test_delete_a_version():

@@ -127,16 +127,3 @@ def until(true):
     while not true():
         assert time.monotonic() < end
         time.sleep(0.01)
-
-
-def make_idle(backend, seconds):
-    """Let pooled connections of SQL believe that they were idle for that long; Redis has none."""
-    if not hasattr(backend, "_server"):
-        return
-    held = backend._server.engine.pool
-    links = [held.connect() for _ in range(held.checkedin())]
-    entries = [link._connection_record for link in links]
-    for link in links:
-        link.close()
-    for entry in entries:
-        entry.info["used"] -= seconds

@@ -12,7 +12,7 @@ from tokenkeep.backends.exposure import is_here
 from tokenkeep.backends.redis import parsed
 from tokenkeep.backends.sql import SQLBackend
 from tokenkeep.backends.sql_url import Target
-from tokenkeep.cli.checks import check_server
+from tokenkeep.cli.doctor import check_server
 from tokenkeep.errors import ConfigurationError
 
 HERE = (

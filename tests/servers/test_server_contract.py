@@ -85,7 +85,6 @@ class TestDynamoDB(ServerContract):
     patience = 4.0
     sends_again = True
     test_full = test_read_only = None
-    test_closed_while_in_use = None  # who reads meanwhile is told that there is nothing
 
     @pytest.fixture
     def server(self, aws):

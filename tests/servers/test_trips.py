@@ -5,7 +5,7 @@ from __future__ import annotations
 from itertools import count
 
 import pytest
-from cases import FIRST, ID, SECOND, make_idle, mark, record
+from cases import FIRST, ID, SECOND, mark, record
 
 from tokenkeep import Keeper, Token, generate_key, open_store
 from tokenkeep.backends.base import FOUND_BY
@@ -73,15 +73,6 @@ def test_very_many_values_in_one_trip(backend, proxy):
     trips = proxy.counted(lambda: backend.find(marks))
 
     assert trips <= 2  # psycopg may ask what the statement is, the first time
-
-
-@on_sql
-def test_an_idle_connection_is_asked_first(backend, proxy):
-    """Two trips where the connection was idle for a while; then one again."""
-    make_idle(backend, 60)
-
-    assert 2 == proxy.counted(lambda: backend.read(ID))
-    assert 1 == proxy.counted(lambda: backend.read(ID))
 
 
 @on_sql

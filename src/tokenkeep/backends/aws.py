@@ -92,7 +92,9 @@ class AWSBackend(Backend):
             raise ConfigurationError("timeout is a number of seconds, up to 3600")
         self._given = given
         self._clients: dict[tuple[int, bool], Any] = {}
-        self.service, self.endpoint, self._name = service, "AWS", service
+        self.service: str = service
+        self.endpoint: str = "AWS"
+        self._name = service
         parts = urlsplit(Call(self).run(self.client).meta.endpoint_url)
         self.endpoint = urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2]))
         of_profile = f" of the profile {profile}" if (profile := given.get("profile")) else ""
@@ -209,6 +211,10 @@ def in_time(
     return called
 
 
+_GIVEN_UP = {"MaxAttemptsReached", "RetryQuotaReached"}
+"""What boto3 notes beside the last answer that it would have asked for again."""
+
+
 class Call:
     """
     A call of a store's method: its requests, and the time they have left together.
@@ -264,7 +270,11 @@ class Call:
         if self._left() <= 0:
             raise self.too_slow()
         try:
-            return getattr(self._store.client(once=once), operation)(**given)
+            answer = getattr(self._store.client(once=once), operation)(**given)
+            # An answer that was cut off comes as an empty one, once boto3 tries no more.
+            if _GIVEN_UP.isdisjoint(answer["ResponseMetadata"]):
+                return answer
+            raise self.unavailable(f"{self._store.endpoint} did not answer to the end")
         except ClientError as exc:
             code = exc.response["Error"].get("Code", "")
             reasons: Any = exc.response.get("CancellationReasons", ())

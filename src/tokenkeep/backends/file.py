@@ -18,9 +18,9 @@ from filelock import FileLock, Timeout
 from tokenkeep.backends import private_file
 from tokenkeep.backends.base import Backend, Record
 from tokenkeep.backends.forks import ForkSafe
+from tokenkeep.backends.memory import Table
 from tokenkeep.backends.patience import tries
 from tokenkeep.backends.rows import COLUMNS
-from tokenkeep.backends.table import Table
 from tokenkeep.backends.urls import StoreURL
 from tokenkeep.errors import (
     ConfigurationError,
@@ -51,10 +51,6 @@ _TYPES: dict[str, type | tuple[type, ...]] = {
 
 _OPEN = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
 """Without waiting, should the path be a pipe."""
-
-
-_AFRESH = 3
-"""How often a save starts over at once if its lock file is replaced, then after a pause."""
 
 
 class _Replaced(Exception):
@@ -132,25 +128,14 @@ class FileBackend(ForkSafe, Backend):
     def write(self, record: Record, *, replaces: str | None) -> None:
         def write(table: Table) -> None:
             table.write(record, replaces=replaces)
-            self._save(table)
 
-        self._change(write, self._busy_timeout, make=replaces is None)
+        self._change(write, make=replaces is None)
 
     def delete(self, record_id: str, *, replaces: str | None = None) -> bool:
-        def delete(table: Table) -> bool:
-            deleted = table.delete(record_id, replaces=replaces)
-            if deleted:
-                self._save(table)
-            return deleted
-
-        return self._change(delete, self._busy_timeout)
+        return self._change(lambda table: table.delete(record_id, replaces=replaces))
 
     def touch(self, record_id: str, last_used_at: float) -> None:
-        def touch(table: Table) -> None:
-            if table.touch(record_id, last_used_at):
-                self._save(table)
-
-        self._change(touch, 0)
+        self._change(lambda table: table.touch(record_id, last_used_at), timeout=0)
 
     def scan(self, after: str | None, limit: int, *, mark: Mark | None = None) -> list[Record]:
         return self._load().scan(after, limit, mark=mark)
@@ -159,13 +144,7 @@ class FileBackend(ForkSafe, Backend):
         return self._load().due(before, limit, after=after)
 
     def clear(self) -> int:
-        def clear(table: Table) -> int:
-            kept, count = table.clear()
-            if count:
-                self._save(kept)
-            return count
-
-        return self._change(clear, self._busy_timeout)
+        return self._change(lambda table: table.clear())
 
     def revision(self) -> Hashable:
         if self._is_unmade():
@@ -251,27 +230,34 @@ class FileBackend(ForkSafe, Backend):
         return stat.S_ISREG(found.st_mode) and not found.st_size
 
     def _change(
-        self, work: Callable[[Table], _Result], timeout: float, *, make: bool = False
+        self, work: Callable[[Table], _Result], *, timeout: float | None = None, make: bool = False
     ) -> _Result:
         """
-        Give *work* a table to change and `_save`; nobody else writes meanwhile.
+        Let *work* change a table, and save it if it did; nobody else writes meanwhile.
 
-        *make* says whether it makes the file if there is none.
+        Args:
+            work: Changes the table that it is given.
+            timeout: How long to try, in seconds. None means the busy timeout.
+            make: Whether it makes the file if there is none.
         """
+
+        def change() -> _Result:
+            table = self._load().copy()
+            before = table.commits
+            result = work(table)
+            if table.commits != before:
+                self._save(table)
+            return result
+
         if not make and self._is_unmade():
             return work(Table())
-        return self._locked(lambda: work(self._load().copy()), timeout)
+        return self._locked(change, self._busy_timeout if timeout is None else timeout)
 
     def _locked(self, work: Callable[[], _Result], timeout: float) -> _Result:
         for _ in tries(timeout):
-            for _ in range(_AFRESH):
-                try:
-                    done = self._alone(lambda: self._if_free(work))
-                except _Replaced:
-                    continue
-                if done:
+            with suppress(_Replaced):
+                if done := self._alone(lambda: self._if_free(work)):
                     return done[0]
-                break
         raise private_file.busy(self._path, timeout)
 
     def _if_free(self, work: Callable[[], _Result]) -> tuple[_Result] | None:

@@ -20,19 +20,15 @@ from tokenkeep.errors import StoreUnavailable
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from types import TracebackType
 
 _Result = TypeVar("_Result")
 
-_PATIENCE = 10.0
+PATIENCE = 10.0
 """
 How long a fork waits for the calls that are under way, in seconds. No call
 holds the lock while it waits for another process, so only a disk that hangs is
 as slow. The child then gets a connection it must not use, and is told so.
 """
-
-_ATTEMPTS = 5
-"""How often what a signal handler interrupts by raising is done again."""
 
 
 class HasLocks(Protocol):
@@ -62,8 +58,8 @@ class ForkSafe:
 
     def renew_locks(self) -> None:
         """Begin with a new lock: a thread of the parent may hold the old one."""
-        self._lock: _Lock | _Gate = _new_lock()
-        self._inside = False
+        self._lock: _Lock = _new_lock()
+        self._inside = self._at_fork = False
 
     def _alone(self, work: Callable[[], _Result]) -> _Result:
         """
@@ -84,7 +80,7 @@ class ForkSafe:
                 self._inside = False
 
     def _rest(self) -> None:
-        """Close what a child must not inherit. Called with the lock held; may not raise."""
+        """Close what a child must not inherit; may be repeated. Called with the lock held."""
 
 
 def reentered() -> StoreUnavailable:
@@ -111,58 +107,19 @@ def _new_lock() -> _Lock:
     return threading.RLock()  # type: ignore[return-value]  # its stub lacks _is_owned
 
 
-class _Gate:
-    """
-    What stands in a lock's place while a fork waits for it.
-
-    Threads that call again and again would keep a fork waiting: a lock does
-    not heed who came first. Who comes now lets the fork go first.
-    """
-
-    def __init__(self, lock: _Lock) -> None:
-        self.lock = lock
-
-    def __enter__(self) -> bool:
-        _forks.let_go_first()
-        owned = self.lock._is_owned()  # noqa: SLF001
-        try:
-            return self.lock.acquire()
-        except BaseException:  # a signal handler raised, perhaps with the lock just taken
-            if not owned and self.lock._is_owned():  # noqa: SLF001
-                self.lock.release()
-            raise
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        exc: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.lock.release()
-
-
 class _Forks:
     """
     What is done around each fork of this process.
 
-    Python forks and goes on whatever a signal handler raises meanwhile, even
-    as one of these functions begins. So each may be called again, and is.
+    Python forks and goes on whatever a signal handler raises meanwhile. So
+    each step may be left at any line and done again, and is.
     """
 
     def __init__(self) -> None:
         self._things: WeakValueDictionary[int, HasLocks] = WeakValueDictionary()
         self._kinds: set[type] = set()
-        # One fork at a time.
-        self._lock = _new_lock()
-        self._gates: list[tuple[ForkSafe, _Gate]] = []
+        self._one_at_a_time = _new_lock()
         self._deadline: float | None = None
-
-    def register(self) -> None:
-        os.register_at_fork(
-            before=self.before,
-            after_in_parent=self.after_in_parent,
-            after_in_child=self.after_in_child,
-        )
 
     def add(self, thing: HasLocks) -> None:
         self._things[id(thing)] = thing
@@ -173,64 +130,39 @@ class _Forks:
             os.register_at_fork(before=self.before)
             self._kinds.add(type(thing))
 
-    def let_go_first(self) -> None:
-        """Wait for the end of a fork, unless that waits for this very thread."""
-        if not any(gate.lock._is_owned() for _, gate in list(self._gates)):  # noqa: SLF001
-            with self._lock:
-                pass
-
     def before(self) -> None:
-        _to_the_end(self._bring_to_rest)
+        if not self._one_at_a_time._is_owned():  # noqa: SLF001
+            self._one_at_a_time.acquire()
+        if self._deadline is None:
+            self._deadline = monotonic() + PATIENCE
+        for thing in self._fork_safe():
+            lock = thing._lock  # noqa: SLF001 - one idea, two classes
+            if not lock._is_owned():  # noqa: SLF001 - else it is in the midst of a call
+                thing._at_fork = True  # noqa: SLF001
+                lock.acquire(timeout=max(0.0, self._deadline - monotonic()))
+            if thing._at_fork and lock._is_owned():  # noqa: SLF001
+                thing._inside = True  # noqa: SLF001 - until the fork is made
+                thing._rest()  # noqa: SLF001
 
     def after_in_parent(self) -> None:
-        _to_the_end(self._let_go)
+        for thing in self._fork_safe():
+            if thing._at_fork:  # noqa: SLF001
+                if thing._lock._is_owned():  # noqa: SLF001
+                    thing._inside = False  # noqa: SLF001
+                    thing._lock.release()  # noqa: SLF001
+                thing._at_fork = False  # noqa: SLF001
+        self._deadline = None
+        if self._one_at_a_time._is_owned():  # noqa: SLF001
+            self._one_at_a_time.release()
 
     def after_in_child(self) -> None:
-        _to_the_end(self._renew)
-
-    def _bring_to_rest(self) -> None:
-        if not self._lock._is_owned():  # noqa: SLF001
-            self._lock.acquire()
-        if self._deadline is None:
-            self._deadline = monotonic() + _PATIENCE
-        for thing in self._living():
-            if isinstance(thing, ForkSafe):
-                self._close_gate(thing)
-        for member, gate in self._gates:
-            left = max(0.0, self._deadline - monotonic())
-            if gate.lock._is_owned() or gate.lock.acquire(timeout=left):  # noqa: SLF001
-                try:
-                    member._inside = True  # noqa: SLF001 - one idea, two classes
-                    member._rest()  # noqa: SLF001
-                finally:
-                    member._inside = False  # noqa: SLF001
-
-    def _close_gate(self, member: ForkSafe) -> None:
-        lock = member._lock  # noqa: SLF001
-        if isinstance(lock, _Gate):
-            return  # an attempt before this one was interrupted
-        if lock._is_owned():  # noqa: SLF001
-            return  # a fork in a signal handler, in the midst of a call that will go on
-        gate = _Gate(lock)
-        self._gates.append((member, gate))  # first: what is noted is opened again
-        member._lock = gate  # noqa: SLF001
-
-    def _let_go(self) -> None:
-        for member, gate in self._gates:
-            member._lock = gate.lock  # noqa: SLF001
-            if gate.lock._is_owned():  # noqa: SLF001
-                gate.lock.release()
-        self._gates = []
         self._deadline = None
-        if self._lock._is_owned():  # noqa: SLF001
-            self._lock.release()
-
-    def _renew(self) -> None:
-        self._gates = []
-        self._deadline = None
-        self._lock = _new_lock()
+        self._one_at_a_time = _new_lock()
         for thing in self._living():
             thing.renew_locks()
+
+    def _fork_safe(self) -> list[ForkSafe]:
+        return [thing for thing in self._living() if isinstance(thing, ForkSafe)]
 
     def _living(self) -> list[HasLocks]:
         # Not values(): that would go through the dictionary while other threads add to it.
@@ -238,22 +170,18 @@ class _Forks:
         return [thing for thing in things if thing is not None]
 
 
-def _to_the_end(step: Callable[[], None]) -> None:
-    raised: BaseException | None = None
-    for _ in range(_ATTEMPTS):
-        try:
-            step()
-            break
-        except BaseException as exc:  # noqa: BLE001 - raised below, where Python shows it
-            raised = exc
-    if raised is not None:
-        raise raised
-
-
 _forks = _Forks()
 _can_fork = hasattr(os, "register_at_fork")  # not on Windows
 
+
+def _register() -> None:
+    for _ in range(3):  # a signal handler may raise in one of these functions
+        os.register_at_fork(
+            before=_forks.before,
+            after_in_parent=_forks.after_in_parent,
+            after_in_child=_forks.after_in_child,
+        )
+
+
 if _can_fork:
-    # Twice: a signal handler may raise as one of these functions begins.
-    _forks.register()
-    _forks.register()
+    _register()

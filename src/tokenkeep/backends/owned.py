@@ -82,7 +82,22 @@ def read(
     kind: type[ConfigurationError] = ConfigurationError
     hint = f"Name another file in {variable}"
     try:
-        return _content(path, secret=secret)
+        where = path
+        if _POSIX:
+            where = _walked(path, os.geteuid())
+            _expect_file(where.lstat())
+        handle = os.open(where, os.O_RDONLY | _AT_ONCE)
+        with os.fdopen(handle, "rb") as file:
+            found = os.fstat(handle)
+            _expect_file(found)
+            if _POSIX and not _is_read_only(handle):
+                _expect_owner("it", found, os.geteuid())
+                is_ours = found.st_uid == os.geteuid() or _is_exchangeable(where.parent)
+                _expect_mode(path, found, secret=secret, is_ours=is_ours)
+            content = file.read(LONGEST + 1)
+        if len(content) <= LONGEST:
+            return content.removeprefix(BOM_UTF8).decode()
+        wrong = f"it is longer than {LONGEST:,} bytes"
     except FileNotFoundError:
         return None
     except _Unsafe as exc:
@@ -116,25 +131,6 @@ def make_folder(path: Path) -> None:
                 why = os.strerror(errno.ENOTDIR)
                 raise NotADirectoryError(errno.ENOTDIR, why, str(each)) from None
         sync_folder(each)
-
-
-def _content(path: Path, *, secret: bool) -> str:
-    where = path
-    if _POSIX:
-        where = _walked(path, os.geteuid())
-        _expect_file(where.lstat())
-    handle = os.open(where, os.O_RDONLY | _AT_ONCE)
-    with os.fdopen(handle, "rb") as file:
-        found = os.fstat(handle)
-        _expect_file(found)
-        if _POSIX and not _is_read_only(handle):
-            _expect_owner("it", found, os.geteuid())
-            is_ours = found.st_uid == os.geteuid() or _is_exchangeable(where.parent)
-            _expect_mode(path, found, secret=secret, is_ours=is_ours)
-        content = file.read(LONGEST + 1)
-    if len(content) > LONGEST:
-        raise OSError(errno.EFBIG, f"it is longer than {LONGEST:,} bytes")
-    return content.removeprefix(BOM_UTF8).decode()
 
 
 class OwnFolder:
@@ -210,9 +206,8 @@ class OwnFolder:
                 found = os.fstat(handle)
                 _expect_file(found)
                 if self._owner is not None:
-                    _expect_own(path, found, self._owner)
-                    if flags & os.O_WRONLY:
-                        _expect_one_name(path, found)
+                    alone = bool(flags & os.O_WRONLY)
+                    _expect_own(path, found, self._owner, alone=alone)
             except BaseException:
                 os.close(handle)
                 raise
@@ -265,7 +260,10 @@ def own_folder(
     try:
         if below is not None:
             path = _walked(path.parent, owner, closed=False, make=make) / path.name
-        _expect_own_folder(path, make=make, owner=None if below else owner)
+        if make and not os.path.lexists(path):
+            make_folder(path.parent)
+            _make(path, None if below else owner)
+        _expect_folder_itself(path)
     except _Unsafe as exc:
         hint = _for_root(f"Let it belong to root or to user {owner}. {instead}")
         raise StoreUnavailable(f"{path} can't be used: {exc.what}", hint=hint) from None
@@ -295,18 +293,9 @@ def _owner_of(near: Path) -> int:
     return os.geteuid()
 
 
-def _expect_own_folder(path: Path, *, make: bool, owner: int | None) -> None:
-    try:
-        found = path.lstat()
-    except FileNotFoundError:
-        if not make:
-            raise
-        make_folder(path.parent)
-        _make(path, owner)
-        found = path.lstat()
-    if not stat.S_ISDIR(found.st_mode):
-        link = stat.S_ISLNK(found.st_mode)
-        raise _foreign(path, "it is a link" if link else "it is no folder")
+def _expect_folder_itself(path: Path) -> None:
+    if not stat.S_ISDIR(path.lstat().st_mode):
+        raise _foreign(path, "it is a link" if path.is_symlink() else "it is no folder")
 
 
 def _make(path: Path, owner: int | None = None) -> None:
@@ -344,14 +333,11 @@ def _close_to_others(path: Path, handle: int, found: os.stat_result) -> None:
         _log.warning("%s was open to other users (mode %o); it no longer is", path, mode)
 
 
-def _expect_own(path: Path, found: os.stat_result, owner: int) -> None:
+def _expect_own(path: Path, found: os.stat_result, owner: int, *, alone: bool = False) -> None:
+    """Refuse what is somebody else's; *alone*: also what others may have linked there, of ours."""
     if found.st_uid not in (0, owner, os.geteuid()):
         raise _foreign(path, f"it belongs to user {found.st_uid}")
-
-
-def _expect_one_name(path: Path, found: os.stat_result) -> None:
-    """Refuse another file of ours, which somebody has linked into a folder open to others."""
-    if found.st_nlink > 1:
+    if alone and found.st_nlink > 1:
         raise _foreign(path, "it has another name elsewhere")
 
 
@@ -364,9 +350,8 @@ def _foreign(path: Path, why: str) -> StoreUnavailable:
 
 def _for_root(hint: str) -> str:
     """Return what to do; for root first what is likelier: a service has its answers there."""
-    if not _POSIX or os.geteuid() != 0:
-        return hint
-    return f"If tokenkeep runs as its owner here, run this as that user, too. Else: {hint}"
+    likelier = "If tokenkeep runs as its owner here, run this as that user, too. Else: "
+    return f"{likelier}{hint}" if _POSIX and os.geteuid() == 0 else hint
 
 
 def _walked(path: Path, owner: int, *, closed: bool = True, make: bool = False) -> Path:

@@ -20,7 +20,7 @@ _log = logging.getLogger(__name__)
 
 _OTHERS = stat.S_IRWXG | stat.S_IRWXO
 
-_REASONS = {
+REASONS = {
     errno.ENOENT: ("its folder does not exist", "Make the folder, or name another path"),
     errno.ENOTDIR: ("its folder is a file", "Name another path"),
     errno.EISDIR: ("it is a folder", "Name a file in it"),
@@ -32,6 +32,7 @@ _REASONS = {
     errno.EFBIG: ("the file may not grow any more", "Raise the limit, then try again"),
     errno.ENAMETOOLONG: ("its name is too long", "Name a shorter path"),
     errno.ELOOP: ("its symbolic links go in a circle", "Name another path"),
+    errno.EIO: ("the disk reports an error", "Check its free space, its limits and its health"),
     errno.EMFILE: ("too many files are open", "Close some, or raise the limit"),
 }
 """What to say for an errno, and what to do about it."""
@@ -46,7 +47,7 @@ def refuse(path: Path, exc: OSError, instead: str = "") -> NoReturn:
     """
     if exc.errno is None:
         raise exc
-    reason, hint = _REASONS.get(exc.errno or 0, (exc.strerror or type(exc).__name__, None))
+    reason, hint = REASONS.get(exc.errno, (exc.strerror or type(exc).__name__, None))
     hint = ". ".join(filter(None, (hint, instead))) or None
     raise StoreUnavailable(f"{path} can't be used: {reason}", hint=hint) from exc
 

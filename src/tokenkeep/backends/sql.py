@@ -536,6 +536,8 @@ def engine_of(target: Target) -> Engine:
         event.listen(engine, "connect", partial(_limited, max(1, int(target.timeout / 2))))
     if target.driver == "pymysql" and not target.is_verified:
         event.listen(engine, "do_connect", _discreet)
+    if target.driver == "pysqlite":
+        event.listen(engine, "connect", _tolerant)
     return engine
 
 
@@ -550,6 +552,11 @@ def _asked(dialect: Dialect, db: Any, entry: Any, _link: Any) -> None:
             dialect.do_ping(db)
         except Exception:  # noqa: BLE001 - PEP 249 has no common class
             raise InvalidatePoolError from None
+
+
+def _tolerant(db: Any, _entry: object) -> None:
+    """A text that somebody has damaged is one damaged record; it ends no listing of others."""
+    db.text_factory = lambda stored: stored.decode(errors="replace")
 
 
 def _limited(seconds: int, db: Any, _entry: object) -> None:

@@ -1,11 +1,24 @@
-"""Sealed tokens in one SQLite database: the store for a single machine."""
+"""
+Sealed tokens in one SQLite database: the store for a single machine.
+
+The file has to stay the same one: a connection goes on with one that was
+deleted or replaced, and what it writes is lost with it.
+
+A connection that came to this process by a fork must not be used, nor closed:
+that would clean up files its process still uses. Nor may another one be opened
+beside it. SQLite knows a file's locks by process and believes that it holds
+the parent's, which no child inherits; so the parent, closing, takes itself for
+the last and deletes the write-ahead log that the child goes on writing.
+"""
 
 from __future__ import annotations
 
-import math
+import errno
 import os
 import sqlite3
+import stat
 import weakref
+from contextlib import suppress
 from functools import cache, partial
 from operator import attrgetter
 from os import getpid
@@ -13,14 +26,20 @@ from pathlib import Path
 from time import monotonic
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from tokenkeep.backends import private_file
 from tokenkeep.backends.base import HEADER, MARKS, Backend, Record
-from tokenkeep.backends.forks import ForkSafe, reentered
+from tokenkeep.backends.forks import ForkSafe
 from tokenkeep.backends.patience import tries
 from tokenkeep.backends.rows import COLUMNS, from_row, to_row
-from tokenkeep.backends.sqlite_connections import DatabaseFile, Link, inherited
-from tokenkeep.backends.sqlite_database import MEMORY, explain, is_busy, is_taken
 from tokenkeep.backends.urls import StoreURL
-from tokenkeep.errors import ConfigurationError, StoreConflict
+from tokenkeep.errors import (
+    ConfigurationError,
+    StoreConflict,
+    StoreError,
+    StoreTampered,
+    StoreTooNew,
+    StoreUnavailable,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -29,6 +48,39 @@ if TYPE_CHECKING:
     from tokenkeep.backends.base import Due, Mark
 
 _Result = TypeVar("_Result")
+_File = tuple[int, int]
+"""A file, by device and inode."""
+
+MEMORY = Path(":memory:")
+"""What SQLite calls a database without a file."""
+
+_APPLICATION_ID = 0x746F6B6E
+"""``tokn``, in the header of the file: it is ours."""
+
+_VERSION = 2
+"""``user_version`` in the header of the file: how its tables look."""
+
+_INDEXED = ("owner", *MARKS, "due_at")
+_TYPES = {
+    **dict.fromkeys(("id", "version", "owner", "kind"), "TEXT NOT NULL"),
+    "key": "INTEGER NOT NULL",
+    "sealed": "BLOB NOT NULL",
+    **dict.fromkeys(MARKS, "TEXT"),
+    **dict.fromkeys(("due_at", "last_used_at"), "REAL"),
+}
+_CREATE = (
+    f"CREATE TABLE token ({', '.join(f'{name} {_TYPES[name]}' for name in COLUMNS)})",
+    # Each has the name of its column. Those of marks and of what is due hold the
+    # id, too, in whose order they are read; what has no mark is in none.
+    "CREATE UNIQUE INDEX token_id ON token (id)",
+    "CREATE UNIQUE INDEX token_owner ON token (owner)",
+    *(
+        f"CREATE INDEX token_{field} ON token ({field}, id) WHERE {field} IS NOT NULL"
+        for field in (*MARKS, "due_at")
+    ),
+    f"PRAGMA application_id = {_APPLICATION_ID}",
+    f"PRAGMA user_version = {_VERSION}",
+)
 
 # Every name below is one of ours; values go in as parameters. An index is named
 # where statistics (somebody's ANALYZE) could make SQLite read the whole table.
@@ -47,17 +99,26 @@ _INSERT = f"INSERT INTO token ({_NAMES}) VALUES {_VALUES}"  # noqa: S608
 _TOUCH = (
     "UPDATE token SET last_used_at = ? WHERE id = ? AND (last_used_at IS NULL OR last_used_at < ?)"
 )
-
-_INDEXED = ("owner", *MARKS, "due_at")
-_indexed_of: Callable[[Record], tuple[Any, ...]] = attrgetter(*_INDEXED)
 _READ_INDEXED = f"SELECT {', '.join(_INDEXED)} FROM token WHERE id = ? AND version = ?"  # noqa: S608
 _PLAIN = tuple(name for name in COLUMNS if name not in (*_INDEXED, "id", "last_used_at"))
+_indexed_of: Callable[[Record], tuple[Any, ...]] = attrgetter(*_INDEXED)
 
 _MOST = 999
 """How many parameters a statement of old SQLite may have."""
 
 _MANY = 500
 """How many marks one statement looks for."""
+
+_BUSY = {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_PROTOCOL}
+
+_ERRNO = {
+    sqlite3.SQLITE_FULL: errno.ENOSPC,
+    sqlite3.SQLITE_READONLY: errno.EACCES,
+    sqlite3.SQLITE_CANTOPEN: errno.EACCES,
+    sqlite3.SQLITE_PERM: errno.EACCES,
+    sqlite3.SQLITE_IOERR: errno.EIO,
+}
+"""The errno whose words fit an error code of SQLite's."""
 
 
 class SQLiteBackend(ForkSafe, Backend):
@@ -95,12 +156,12 @@ class SQLiteBackend(ForkSafe, Backend):
         self._path = MEMORY if self._in_memory else Path(os.path.realpath(path))
         self.home: Path | None = None if self._in_memory else self._path
         self._busy_timeout = busy_timeout
-        self._link = Link()
+        self._link = _Link()
         weakref.finalize(self, self._link.close)
         self._execute: Callable[..., sqlite3.Cursor]
         self._commits = 0
         self._pid = 0
-        self._file = DatabaseFile(self._path)
+        self._file: _File | None = None
         self._look_at = 0.0
         self._patiently(lambda: self._ready(make=make))
 
@@ -122,18 +183,7 @@ class SQLiteBackend(ForkSafe, Backend):
         return cls(parsed.path(), make=False, **options)
 
     def read(self, record_id: str) -> Record | None:
-        # As `_patiently` does it, which would cost a tenth more where nobody is in the way.
-        try:
-            with self._lock:
-                if self._inside:
-                    raise reentered()
-                try:
-                    self._inside = True
-                    row = self._read(record_id)
-                finally:
-                    self._inside = False
-        except sqlite3.Error:
-            row = self._patiently(lambda: self._read(record_id), record_id)
+        row = self._patiently(lambda: self._read(record_id), record_id)
         return row and from_row(row)
 
     def find(self, marks: Sequence[Mark]) -> list[Record]:
@@ -193,18 +243,7 @@ class SQLiteBackend(ForkSafe, Backend):
         return count
 
     def revision(self) -> tuple[int, int]:
-        # As in `read`.
-        try:
-            with self._lock:
-                if self._inside:
-                    raise reentered()
-                try:
-                    self._inside = True
-                    return self._revision()
-                finally:
-                    self._inside = False
-        except sqlite3.Error:
-            return self._patiently(self._revision)
+        return self._patiently(self._revision)
 
     def describe(self) -> str:
         where = "memory" if self._in_memory else f"the file {self._path}"
@@ -233,28 +272,26 @@ class SQLiteBackend(ForkSafe, Backend):
             record_id: For the error. None if no record is meant.
             timeout: How long to try, in seconds. None means the busy timeout.
         """
+        try:  # without a clock, which would cost a tenth of a lookup
+            return self._alone(attempt)
+        except sqlite3.Error as exc:
+            last = exc
         waited = self._busy_timeout if timeout is None else timeout
-        for _ in tries(waited):
+        for turn, _ in enumerate(tries(waited)):
+            if not _is_busy(last):
+                break
             try:
-                with self._lock:  # `_alone` would cost a third of a lookup
-                    if self._inside:
-                        raise reentered()
-                    try:
-                        self._inside = True
-                        return attempt()
-                    finally:
-                        self._inside = False
+                if turn:
+                    return self._alone(attempt)
             except sqlite3.Error as exc:
                 last = exc
-                if not is_busy(exc):
-                    break
-        raise explain(last, self._path, waited, record_id) from last
+        raise _explain(last, self._path, waited, record_id) from last
 
     # From here on, the lock is held.
 
     def _close(self) -> None:
         self._rest()
-        self._file.forget()
+        self._file = None
 
     def _read(self, record_id: str) -> Any:
         if self._pid != getpid():
@@ -267,8 +304,10 @@ class SQLiteBackend(ForkSafe, Backend):
         return self._execute(sql, values).fetchall()
 
     def _revision(self) -> tuple[int, int]:
+        # Whether it is still the same file costs more than the rest: once a second.
         if self._pid != getpid() or self._look_at <= monotonic():
             self._ready()
+            self._look_at = monotonic() + 1.0
         # Changes with the commits of other connections, not with our own.
         return self._execute("PRAGMA data_version").fetchone()[0], self._commits
 
@@ -290,26 +329,74 @@ class SQLiteBackend(ForkSafe, Backend):
         elif self._in_memory:
             self._pid = getpid()
         elif self._pid != getpid():
-            raise inherited(self._path, self._pid)
-        elif not self._file.is_same():
-            self._rest()
-            raise self._file.replaced()
-        self._look_at = math.inf if self._in_memory else monotonic() + 1.0
+            raise _inherited(self._path, self._pid)
+        else:
+            self._expect(self._file)
 
     def _open(self, *, make: bool) -> None:
         self._link.close()  # what an interrupted call may have left
-        is_there = make or self._in_memory or self._file.is_there()
-        if self._in_memory or not is_there:
-            cursor = self._link.open(MEMORY, None)
-        else:
-            self._file.make()
-            cursor = self._link.open(self._path, self._file)
+        is_there = make or self._in_memory or self._is_there()
+        # An empty one in memory stands in for a file that is not there: each call looks again.
+        file = self._made() if is_there and not self._in_memory else None
+        try:
+            cursor = self._link.open(self._path if file else MEMORY, file)
+            self._expect(file)  # SQLite may have opened another one meanwhile
+        except BaseException:
+            self._link.close()
+            raise
+        self._file = file
         # One cursor for all: making one costs a tenth of a lookup.
         self._execute = cursor.execute
         # The new connection's data_version may be one that was seen before.
         self._commits += 1
-        # An empty one in memory stands in for a file that is not there: each call looks again.
         self._pid = getpid() if is_there else 0
+
+    def _is_there(self) -> bool:
+        """Return whether there is anything at the path, or was."""
+        try:
+            return self._file is not None or self._path.stat().st_size > 0
+        except OSError as exc:
+            if isinstance(exc, FileNotFoundError) and self._path.parent.is_dir():
+                return False
+            private_file.refuse(self._path, exc)
+
+    def _made(self) -> _File:
+        """Return the file, which is made if there never was one; refuse what is no database."""
+        try:
+            if self._file is None:
+                private_file.create(self._path)
+            found = self._path.stat()
+        except FileNotFoundError as exc:
+            self._expect(self._file)
+            private_file.refuse(self._path, exc)
+        except OSError as exc:
+            private_file.refuse(self._path, exc)
+        if not stat.S_ISREG(found.st_mode):
+            raise StoreUnavailable(f"{self._path} is not a file", hint="Name a file")
+        if found.st_size == 1:  # SQLite takes it for an empty one, and would overwrite it
+            raise private_file.foreign(self._path, "is not a SQLite database")
+        self._expect(self._file)
+        return found.st_dev, found.st_ino
+
+    def _expect(self, file: _File | None) -> None:
+        """Refuse another file than this one at the path. None is any."""
+        if file is None:
+            return
+        try:
+            found = self._path.stat()
+        except FileNotFoundError:
+            pass
+        except OSError as exc:
+            private_file.refuse(self._path, exc)
+        else:
+            if file == (found.st_dev, found.st_ino):
+                return
+        self._rest()
+        raise StoreUnavailable(
+            f"{self._path} was deleted or replaced while it was in use",
+            hint="Put it back. If that was on purpose, stop all processes that use it, "
+            "delete its old -wal and -shm, and start again",
+        )
 
     def _insert(self, *records: Record) -> int:
         self._ready(make=True)
@@ -349,7 +436,7 @@ class SQLiteBackend(ForkSafe, Backend):
         try:
             count = self._execute(sql, values).rowcount
         except sqlite3.Error as exc:
-            if is_taken(exc) or is_busy(exc):
+            if _is_taken(exc) or _is_busy(exc):
                 self._commits -= 1
             raise
         if not count:
@@ -391,3 +478,182 @@ def _finding(marks: Sequence[Mark]) -> tuple[str, list[str]]:
     )
     sql = f"{_SELECT} WHERE rowid IN ({' UNION ALL '.join(parts)})"
     return sql, [value for those in values.values() for value in those]
+
+
+class _Link:
+    """What one object has open: a connection, and the one cursor that is used on it."""
+
+    def __init__(self) -> None:
+        self.db: sqlite3.Connection | None = None
+        self._cursor: sqlite3.Cursor | None = None
+        self._pid = 0
+
+    def open(self, path: Path, file: _File | None) -> sqlite3.Cursor:
+        """
+        Open the database and return the cursor; it never waits for other processes.
+
+        Whatever this raises, `close` closes what is open by then.
+
+        Args:
+            path: An existing file, of which an empty one becomes a database; or `MEMORY`.
+            file: What is there. None for one in memory.
+
+        Raises:
+            sqlite3.Error: It can't be opened; see `_explain`.
+            StoreForeign: It is not ours.
+            StoreTooNew: A newer tokenkeep made it.
+            StoreUnavailable: It can't be reached, be kept private, or have a write-ahead log;
+                or this process has a connection to it that it did not open.
+        """
+        for pid, other, _ in list(_opened.values()):
+            if file is not None and pid != getpid() and other == file:
+                raise _inherited(path, pid)
+        self._pid = getpid()
+        self.db = sqlite3.connect(
+            # Only an URI forbids to create: a file deleted just now must not come back wide open.
+            MEMORY if path == MEMORY else f"{path.as_uri()}?mode=rw",
+            uri=True,
+            timeout=0,  # SQLite would wait with the backend's lock held
+            isolation_level=None,
+            check_same_thread=False,
+        )
+        # Bytes that are no text: that row does not open then, and the others do.
+        self.db.text_factory = _text
+        self._cursor = self.db.cursor()
+        _opened[self.db] = self._pid, file, self._cursor
+        _prepare(self.db, path)
+        return self._cursor
+
+    def close(self) -> None:
+        """Close it, unless it is another process's. May be repeated, and interrupted."""
+        if self.db is not None and self._pid == getpid():
+            # In this order: a cursor keeps a statement that was refused as busy,
+            # and the statement keeps the files open beyond Connection.close().
+            for each in (self._cursor, self.db):
+                if each is not None:
+                    with suppress(sqlite3.Error):
+                        each.close()
+            _opened.pop(self.db, None)
+        self.db = self._cursor = None
+
+
+_opened: dict[sqlite3.Connection, tuple[int, _File | None, sqlite3.Cursor]] = {}
+"""Who opened which file, and the cursor: an inherited one must not be let go either."""
+
+
+def _inherited(path: Path, pid: int) -> StoreUnavailable:
+    return StoreUnavailable(
+        f"A connection to {path} was opened by process {pid} and inherited by this one, "
+        "which can't use the store any more",
+        hint="Start another process. Fork with os.fork or multiprocessing, not in a signal "
+        "handler and not while the disk hangs, or open the store only after the fork",
+    )
+
+
+def _text(stored: bytes) -> str:
+    return stored.decode(errors="replace")
+
+
+def _prepare(db: sqlite3.Connection, path: Path) -> None:
+    # Look before touching: what is not ours is not changed, not even its mode.
+    # One transaction, lest another process makes the tables between two questions.
+    db.execute("BEGIN")
+    with db:
+        fresh = _is_fresh(db, path)
+    if path != MEMORY:
+        try:
+            for suffix in ("", "-wal", "-shm"):
+                private_file.tighten(path.with_name(path.name + suffix))
+        except OSError as exc:
+            private_file.refuse(path, exc)
+    db.execute("PRAGMA synchronous = FULL")
+    db.execute("PRAGMA fullfsync = ON")
+    db.execute("PRAGMA secure_delete = ON").fetchall()
+    (mode,) = db.execute("PRAGMA journal_mode = WAL").fetchone()
+    if mode != ("memory" if path == MEMORY else "wal"):
+        raise StoreUnavailable(
+            f"{path} can't have a write-ahead log",
+            hint="SQLite needs a local file system; name a path on one",
+        )
+    if not fresh:
+        return
+    db.execute("BEGIN IMMEDIATE")
+    with db:
+        if not _is_fresh(db, path):
+            return
+        # Before anybody's first record: a file without an entry in its
+        # folder is lost in a power cut, with all that is in it.
+        if path != MEMORY:
+            try:
+                private_file.sync_folder(path)
+            except OSError as exc:
+                private_file.refuse(path, exc)
+        for statement in _CREATE:
+            db.execute(statement)
+
+
+def _is_fresh(db: sqlite3.Connection, path: Path) -> bool:
+    """Return whether there is nothing in the database; raise if it is not ours."""
+    (application,) = db.execute("PRAGMA application_id").fetchone()
+    (version,) = db.execute("PRAGMA user_version").fetchone()
+    if application == _APPLICATION_ID:
+        if version > _VERSION:
+            raise StoreTooNew(
+                f"{path} was made by a newer tokenkeep (format {version})",
+                hint="Upgrade tokenkeep",
+            )
+        if version < _VERSION:
+            raise private_file.foreign(
+                path, f"is in the format {version}, which no released tokenkeep had"
+            )
+        return False
+    (tables,) = db.execute("SELECT count(*) FROM sqlite_master").fetchone()
+    if application or version or tables:
+        raise private_file.foreign(path, "is a database of another program")
+    return True
+
+
+def _is_busy(exc: Exception) -> bool:
+    """Return whether another process is in the way, so that nothing was done."""
+    return _code(exc) & 0xFF in _BUSY
+
+
+def _is_taken(exc: Exception) -> bool:
+    """Return whether a record was refused because of its id or owner."""
+    return _code(exc) == sqlite3.SQLITE_CONSTRAINT_UNIQUE
+
+
+def _explain(
+    exc: sqlite3.Error, path: Path, waited: float, record_id: str | None = None
+) -> StoreError:
+    """
+    Return our error for one of SQLite's; every one of them passes here.
+
+    Args:
+        exc: What they say.
+        path: The database.
+        waited: How long other processes were waited for, in seconds.
+        record_id: The record that was asked for or written. None if it was none, or several.
+    """
+    code = _code(exc)
+    if _is_taken(exc):
+        return StoreConflict(
+            "There is a record with this id, or another one for the same thing",
+            token_id=record_id,
+        )
+    if code & 0xFF == sqlite3.SQLITE_NOTADB:
+        return private_file.foreign(path, "is not a SQLite database")
+    if code & 0xFF == sqlite3.SQLITE_CORRUPT:
+        return StoreTampered(
+            f"{path} is damaged",
+            hint="Put it back from a backup, or move it away and log in again",
+        )
+    if _is_busy(exc):
+        return private_file.busy(path, waited)
+    reason, hint = private_file.REASONS.get(_ERRNO.get(code & 0xFF, 0), (str(exc), None))
+    return StoreUnavailable(f"{path} can't be used: {reason}", hint=hint)
+
+
+def _code(exc: Exception) -> int:
+    """Return SQLite's extended error code. 0 for an error of the Python module itself."""
+    return getattr(exc, "sqlite_errorcode", 0)

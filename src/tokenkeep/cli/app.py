@@ -2,41 +2,74 @@
 
 from __future__ import annotations
 
+import json
 import os
 import sys
+from contextlib import suppress
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 
-from tokenkeep.cli.failures import EXIT_STATUSES, PIPE_CLOSED, aborted, report
+from tokenkeep import errors
+from tokenkeep.cli.output import visible
 from tokenkeep.cli.session import COMMON_OPTIONS, Session
-from tokenkeep.errors import TokenKeepError
 from tokenkeep.version import __version__
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
 COMMANDS = {
-    "login": "tokenkeep.cli.login:login",
-    "list": "tokenkeep.cli.tokens:list_tokens",
-    "show": "tokenkeep.cli.tokens:show",
-    "token": "tokenkeep.cli.tokens:token",
-    "renew": "tokenkeep.cli.tokens:renew",
-    "revoke": "tokenkeep.cli.tokens:revoke",
-    "logout": "tokenkeep.cli.tokens:logout",
-    "delete": "tokenkeep.cli.tokens:delete",
-    "sweep": "tokenkeep.cli.tokens:sweep",
-    "import": "tokenkeep.cli.importing:import_command",
-    "copy": "tokenkeep.cli.copying:copy",
-    "export": "tokenkeep.cli.exporting:export",
-    "keys": "tokenkeep.cli.keys:keys",
-    "sql-schema": "tokenkeep.cli.sql_schema:sql_schema",
-    "doctor": "tokenkeep.cli.doctor:doctor",
-    "emulate": "tokenkeep.cli.emulate:emulate",
-    "demo": "tokenkeep.cli.demo:demo",
+    "login": "login:login",
+    "list": "tokens:list_tokens",
+    "show": "tokens:show",
+    "token": "tokens:token",
+    "renew": "tokens:renew",
+    "revoke": "tokens:revoke",
+    "logout": "tokens:logout",
+    "delete": "tokens:delete",
+    "sweep": "tokens:sweep",
+    "import": "moving:import_command",
+    "copy": "moving:copy",
+    "export": "moving:export",
+    "keys": "keys:keys",
+    "sql-schema": "sql_schema:sql_schema",
+    "doctor": "doctor:doctor",
+    "emulate": "emulate:emulate",
+    "demo": "demo:demo",
 }
-"""Where each command is; imported when it is asked for."""
+"""Module and name of each command; imported when it is asked for."""
+
+EXIT_STATUSES = {
+    0: "done",
+    1: "failed",
+    2: "wrong usage",
+    3: "no such token, or no store yet",
+    4: "a new login is needed",
+    5: "try again later",
+    130: "interrupted",
+}
+"""What each exit status means."""
+
+INTERRUPTED = 130
+PIPE_CLOSED = 141
+"""As a shell shows a program that SIGPIPE ended; nothing is wrong with it."""
+
+_BY_ERROR: tuple[tuple[type[Exception], int], ...] = (
+    (click.UsageError, 2),
+    (errors.TokenNotFound, 3),
+    (errors.LookupFailed, 2),
+    (errors.UnknownName, 2),
+    (errors.LoginNeeded, 4),
+    (errors.GrantRejected, 4),
+    (errors.ProviderRefused, 1),
+    (errors.RenewalError, 5),
+    (errors.StoreUnavailable, 5),
+    (errors.StoreConflict, 5),
+)
+"""The first that fits counts; all others are 1."""
+
+_FACTS = ("token_id", "user", "hint", "error", "until")
 
 
 class App(click.Group):
@@ -51,7 +84,7 @@ class App(click.Group):
         if cmd_name not in COMMANDS:
             return None
         module, _, name = COMMANDS[cmd_name].partition(":")
-        command: click.Command = getattr(import_module(module), name)
+        command: click.Command = getattr(import_module(f"tokenkeep.cli.{module}"), name)
         return _with_common_options(command)
 
     def invoke(self, ctx: click.Context) -> Any:
@@ -72,9 +105,9 @@ class App(click.Group):
         except BrokenPipeError:
             status = PIPE_CLOSED
         except click.exceptions.NoArgsIsHelpError as exc:
-            click.echo(exc.ctx.get_help() if exc.ctx else exc.message, err=True)
+            exc.show()
             status = exc.exit_code
-        except (click.ClickException, TokenKeepError, OSError) as exc:
+        except (click.ClickException, errors.TokenKeepError, OSError) as exc:
             status = report(exc, as_json="--json" in given)
         except click.Abort as exc:
             status = aborted(exc)
@@ -91,19 +124,51 @@ def _with_common_options(command: click.Command) -> click.Command:
     """Add the options that all commands have, once."""
     present = {param.name for param in command.params}
     command.params.extend(option for option in COMMON_OPTIONS if option.name not in present)
-    if isinstance(command, click.Group):
-        for each in command.commands.values():
-            _with_common_options(each)
+    for each in command.commands.values() if isinstance(command, click.Group) else ():
+        _with_common_options(each)
     return command
+
+
+def report(exc: Exception, *, as_json: bool) -> int:
+    """Say on standard error what went wrong, and return the exit status."""
+    status = next((code for kind, code in _BY_ERROR if isinstance(exc, kind)), 1)
+    known = {name: fact for name in _FACTS if (fact := getattr(exc, name, None))}
+    message = text = str(exc)
+    if isinstance(exc, errors.TokenKeepError):
+        message = exc.what
+    elif isinstance(exc, click.ClickException):
+        message = text = exc.format_message()
+    elif isinstance(exc, OSError):
+        where = exc.filename or "What there is to say can't be written"
+        message = text = f"{where}: {exc.strerror or exc}"
+    with suppress(OSError):  # nobody reads it, but the status is the same
+        if as_json:
+            facts = {"name": type(exc).__name__, "message": message, **known}
+            click.echo(json.dumps({"error": {**facts, "exit_status": status}}), err=True)
+            return status
+        click.echo(f"tokenkeep: {visible(text)}", err=True)
+        if isinstance(exc, click.UsageError) and exc.ctx is not None:
+            click.echo(f"See: {exc.ctx.command_path} --help", err=True)
+    return status
+
+
+def aborted(abort: click.Abort) -> int:
+    """Return the exit status of a Ctrl-C; or of a question that was not answered with yes."""
+    # click's prompts hide the cause ("from None"), which leaves the context.
+    if isinstance(abort.__context__, KeyboardInterrupt):
+        return INTERRUPTED
+    click.echo("tokenkeep: Nothing was done", err=True)
+    return 1
+
+
+_STATUSES = ", ".join(f"{status} {meaning}" for status, meaning in EXIT_STATUSES.items())
 
 
 @click.group(
     cls=App,
     params=list(COMMON_OPTIONS),
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
-    epilog="Exit status: "
-    + ", ".join(f"{status} {meaning}" for status, meaning in EXIT_STATUSES.items())
-    + ".",
+    epilog=f"Exit status: {_STATUSES}.",
 )
 @click.version_option(__version__, "-V", "--version", message="%(prog)s %(version)s")
 @click.pass_context

@@ -2,34 +2,34 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from tokenkeep import clock, holder
-from tokenkeep.cli import output
+from tokenkeep.cli.output import time_left
 from tokenkeep.decision import current_failure
+from tokenkeep.errors import UnknownName
+from tokenkeep.providers import Profile
 from tokenkeep.token import Status
 
 if TYPE_CHECKING:
-    from tokenkeep.providers import Profile
+    from tokenkeep.keeper import Keeper
     from tokenkeep.token import Token
-
 
 _FOR_EVER = 1e15
 """Beyond any time that is meant, in epoch seconds."""
 
+_NAMES = ("id", "user", "provider", "data_center", "environment")
+_MORE = ("client_id", "scope", "issuer", "api_domain", "redirect_uri")
+_TIMES = ("logged_in_at", "created_at", "updated_at", "last_used_at")
+
 
 def summary(token: Token, now: float) -> dict[str, Any]:
-    """
-    Return what a listing says of a token, ready for JSON.
-
-    Args:
-        token: As stored.
-        now: Epoch seconds.
-    """
-    names = ("id", "user", "provider", "data_center", "environment")
+    """Return what a listing says of a token at a time in epoch seconds, ready for JSON."""
     ends, login_ends = moment(token.expires_at), refresh_end(token)
     return {
-        **{name: getattr(token, name) for name in names},
+        **{name: getattr(token, name) for name in _NAMES},
         "status": token.status.value,
         "expires_in": None if ends is None or not token.access_token else int(ends - now),
         "refresh_expires_in": None if login_ends is None else int(login_ends - now),
@@ -47,67 +47,58 @@ def moment(at: object) -> float | None:
     return at if isinstance(at, int | float) and abs(at) < _FOR_EVER else None
 
 
-def description(token: Token, profile: Profile, now: float) -> dict[str, Any]:
-    """
-    Return everything about a token that is not secret, ready for JSON.
-
-    Args:
-        token: As stored.
-        profile: Of its provider.
-        now: Epoch seconds.
-    """
-    renewal = token.renewal
-    names = ("client_id", "scope", "issuer", "api_domain", "redirect_uri")
-    mints = [at for at in renewal.mints if at > now - profile.mint_window]
+def describe(keeper: Keeper, token: Token) -> dict[str, Any]:
+    """Return everything about a stored token that is not secret, ready for JSON."""
+    profile = Profile()  # the usual habits, where its provider is not known here
+    with suppress(UnknownName):
+        profile = keeper.providers.of(token).profile
+    now, renewal = keeper.clock.now(), token.renewal
+    failure, claim = current_failure(token), renewal.claim
+    if failure:
+        names = ("kind", "error", "at", "until", "count")
+        failed = {name: getattr(failure, name) for name in names}
+    if claim:
+        taken = {"taken_at": claim.taken_at, "length": claim.length}
     return {
         **summary(token, now),
-        **{name: getattr(token, name) for name in names},
+        **{name: getattr(token, name) for name in _MORE},
         "expires_at": moment(token.expires_at),
+        "refresh_expires_at": moment(token.refresh_expires_at),
+        **{name: getattr(token, name) for name in _TIMES},
         "has_access_token": bool(token.access_token),
         "has_refresh_token": bool(token.refresh_token),
         "has_client_secret": bool(token.client_secret),
-        "logged_in_at": token.logged_in_at,
-        "refresh_expires_at": moment(token.refresh_expires_at),
-        "created_at": token.created_at,
-        "updated_at": token.updated_at,
-        "last_used_at": token.last_used_at,
         "renewed_at": renewal.renewed_at,
         "renewed_by": renewal.renewed_by,
-        "renewals_in_window": len(mints),
+        "renewals_in_window": sum(at > now - profile.mint_window for at in renewal.mints),
         "renewals_allowed": profile.mint_limit,
         "renewal_window": profile.mint_window,
-        "failure": _failure(token),
-        "claim": _claim(token),
+        "failure": failed if failure else None,
+        "claim": {"holder": holder.name(claim.holder), **taken} if claim else None,
         "revocation_pending": bool(renewal.to_revoke),
-        "history": [
-            {"what": each.what, "at": each.at, "by": each.by, "count": each.count}
-            for each in token.history
-        ],
+        "history": [asdict(each) for each in token.history],
     }
 
 
 def in_words(facts: dict[str, Any]) -> dict[str, Any]:
-    """Return a `description` as people read it."""
+    """Return what `describe` says as people read it."""
     words = dict(facts)
-    for name in ("expires_in", "refresh_expires_in"):
-        words[name] = output.time_left(facts[name])
     for name, value in facts.items():
-        if name.endswith("_at"):
+        if name.endswith("_in"):
+            words[name] = time_left(value)
+        elif name.endswith("_at"):
             words[name] = clock.moment(value)
         elif isinstance(value, bool):
             words[name] = "yes" if value else "no"
     allowed, used = words.pop("renewals_allowed"), words.pop("renewals_in_window")
     of = "" if allowed is None else f" of {allowed}"
     words["renewals"] = f"{used}{of} in the last {words.pop('renewal_window'):g} s"
-    failure, claim = facts["failure"], facts["claim"]
-    if failure:
-        words["failure"] = (
-            f"{failure['error']} ({failure['kind']}, {failure['count']} in a row), "
-            f"asked again after {clock.moment(failure['until'])}"
-        )
-    words["history"] = "; ".join(map(_happening, facts["history"])) or None
-    if claim:
+    if failure := facts["failure"]:
+        many = f"{failure['error']} ({failure['kind']}, {failure['count']} in a row)"
+        words["failure"] = f"{many}, asked again after {clock.moment(failure['until'])}"
+    if claim := facts["claim"]:
         words["claim"] = f"{claim['holder']} since {clock.moment(claim['taken_at'])}"
+    words["history"] = "; ".join(map(_happening, facts["history"])) or None
     return words
 
 
@@ -117,19 +108,6 @@ def _happening(each: dict[str, Any]) -> str:
     return f"{each['what'].replace('_', ' ')} {clock.moment(each['at'])}{by}{times}"
 
 
-def _failure(token: Token) -> dict[str, Any] | None:
-    failure = current_failure(token)
-    if failure is None:
-        return None
-    return {name: getattr(failure, name) for name in ("kind", "error", "at", "until", "count")}
-
-
-def _claim(token: Token) -> dict[str, Any] | None:
-    claim = token.renewal.claim
-    if claim is None:
-        return None
-    return {
-        "holder": holder.name(claim.holder),
-        "taken_at": claim.taken_at,
-        "length": claim.length,
-    }
+def named(token: Token) -> str:
+    """Return how a sentence names a token."""
+    return f"{token.user} ({token.id})" if token.user else f"token {token.id}"

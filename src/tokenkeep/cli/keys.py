@@ -10,10 +10,12 @@ import click
 from tokenkeep import environment
 from tokenkeep import keys as key_files
 from tokenkeep.backends import private_file
-from tokenkeep.cli import output
+from tokenkeep.cli.output import Columns, counted
 from tokenkeep.cli.session import Session, pass_session
 from tokenkeep.errors import ConfigurationError, TokenKeepError
 from tokenkeep.sealing import KeyRing, generate_key, parse_keys
+
+COLUMNS: Columns = {"key_id": 16, "source": None}
 
 
 @click.group()
@@ -38,14 +40,13 @@ def generate(session: Session, out: Path | None) -> None:
     """
     key = generate_key()
     key_id = KeyRing(parse_keys(key, "here")).key_ids[0]
-    if out is None:
-        if session.json:
-            output.document({"key": key, "key_id": key_id})
-        else:
-            click.echo(key)
-        return
-    write_new(out, f"{key}\n")
-    session.tell(f"Wrote key {key_id} to {out}", {"file": str(out), "key_id": key_id})
+    if out is not None:
+        write_new(out, f"{key}\n")
+        session.tell(f"Wrote key {key_id} to {out}", {"file": str(out), "key_id": key_id})
+    elif session.json:
+        session.facts({"key": key, "key_id": key_id})
+    else:
+        click.echo(key)
 
 
 @keys.command("list")
@@ -57,11 +58,7 @@ def list_keys(session: Session) -> None:
         raise ConfigurationError("There is no key yet", hint=key_files.HOW_TO_MAKE)
     given = environment.given(os.environ, key_files.KEYS)
     where = key_files.KEYS if given else str(key_files.key_file(os.environ))
-    for key_id in ring.key_ids:
-        if session.json:
-            output.document({"key_id": key_id, "source": where})
-        else:
-            click.echo(f"{key_id}\t{output.visible(where)}")
+    session.rows(COLUMNS, ({"key_id": key_id, "source": where} for key_id in ring.key_ids))
 
 
 @keys.command()
@@ -86,9 +83,13 @@ def rotate(session: Session, *, data: bool, resume: bool) -> None:
     facts: dict[str, object] = {"key_id": key_id, "rotated": rotated}
     told = f"The store's keys are {was} wrapped under key {key_id}"
     if data:
-        sealed = sum(vault.rotate_data(anew=not resume, on_error=bad.append))
+        sealed = 0
+        with session.progress("Sealing") as move:
+            for done in vault.rotate_data(anew=not resume, on_error=bad.append):
+                sealed += done
+                move(None)
         facts["resealed"] = sealed
-        told = f"{told}; sealed {output.counted(sealed, 'record', 'records')} anew"
+        told = f"{told}; sealed {counted(sealed, 'record', 'records')} anew"
     session.tell(told, facts)
     if bad:
         raise bad[0]
@@ -98,14 +99,13 @@ def rotate(session: Session, *, data: bool, resume: bool) -> None:
 @pass_session
 def status(session: Session) -> None:
     """Say which key wraps the store's own keys, and how many records each data key has sealed."""
-    vault = session.vault()
-    wrapped_under, records = vault.key_status()
-    if session.json:
-        output.document({"wrapped_under": wrapped_under, "records": records})
-        return
-    click.echo(f"wrapped under\t{wrapped_under}")
-    for number, count in records.items():
-        click.echo(f"data key {number}\t{output.counted(count, 'record', 'records')}")
+    with session.progress("Counting"):
+        wrapped_under, records = session.vault().key_status()
+    words = {f"data key {n}": counted(each, "record", "records") for n, each in records.items()}
+    session.facts(
+        {"wrapped_under": wrapped_under, "records": records},
+        {"wrapped under": wrapped_under, **words},
+    )
 
 
 def write_new(path: Path, text: str) -> None:

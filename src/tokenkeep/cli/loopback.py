@@ -2,26 +2,26 @@
 
 from __future__ import annotations
 
-import base64
 import errno
 import os
 import queue
 import re
 import socket
-import socketserver
 import threading
 import time
-from contextlib import suppress
-from hashlib import sha256
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass, field
 from html import escape
 from http.server import BaseHTTPRequestHandler
+from socketserver import ThreadingTCPServer
 from typing import TYPE_CHECKING, Any
+
+import click
 
 from tokenkeep.errors import ConfigurationError
 
 if TYPE_CHECKING:
-    from types import TracebackType
-    from typing import Self
+    from collections.abc import Iterator
 
 ADDRESSES: dict[str, tuple[str, ...]] = {
     "127.0.0.1": ("127.0.0.1",),
@@ -32,147 +32,43 @@ ADDRESSES: dict[str, tuple[str, ...]] = {
 """What a redirect URI of this machine may name, and where that has to be listened to."""
 
 _REDIRECT_URI = re.compile(
-    rf"http://(?P<host>{'|'.join(map(re.escape, ADDRESSES))}):(?P<port>[0-9]{{1,5}})"
-    r"(?P<path>/[!$-;=@-\[\]-~]*)?(?P<query>\?[!$-;=?-\[\]-~]*)?",
+    rf"(?P<start>http://(?P<host>{'|'.join(map(re.escape, ADDRESSES))}):)(?P<port>[0-9]{{1,5}})"
+    r"(?P<rest>(?P<path>/[!$-;=@-\[\]-~]*)?(\?[!$-;=?-\[\]-~]*)?)",
     re.IGNORECASE | re.ASCII,
 )
 _LAST_PORT = 65535
 
-_SLOW_CLIENT = 10.0
-"""How long a connection may take to say what it wants, in seconds."""
-
-_ANSWER_WITHIN = 60.0
-"""How long a browser is kept waiting for the end of its login, in seconds."""
-
-_SENT_WITHIN = 2.0
-_TURN = 0.5
-
-_STYLE = (
-    ":root{color-scheme:light dark}"
-    "body{font:1rem/1.5 system-ui,sans-serif;max-width:34rem;margin:15vh auto;padding:0 1rem}"
-)
-_STYLE_HASH = base64.b64encode(sha256(_STYLE.encode()).digest()).decode()
-
-_HEADERS = {
-    "Content-Type": "text/html; charset=utf-8",
-    "Cache-Control": "no-store",
-    "Content-Security-Policy": f"default-src 'none'; style-src 'sha256-{_STYLE_HASH}'; "
-    "base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
-    "Referrer-Policy": "no-referrer",
-    "X-Content-Type-Options": "nosniff",
-    "Connection": "close",
-}
+_SLOW_CLIENT, _ANSWER_WITHIN, _SENT_WITHIN, _TURN = 10.0, 60.0, 2.0, 0.5
+"""Seconds: to ask, for the login to end, for its page to be sent, between looks for a Ctrl-C."""
 
 
+@dataclass
 class Visit:
-    """
-    A browser that came back, and waits to be told how it went.
+    """A browser that came back, and waits to be told how it went; in its *query* is a code."""
 
-    Args:
-        query: Of the address it asked for.
-    """
-
-    def __init__(self, query: str) -> None:
-        self.query = query
-        self.page: tuple[int, str, str] = (500, "The login was interrupted", "Start it again.")
-        self.answered: threading.Event = threading.Event()
-        self.sent: threading.Event = threading.Event()
-
-    def __repr__(self) -> str:
-        return "<Visit>"
+    query: str = field(repr=False)
+    page: tuple[int, str, str] = (500, "The login was interrupted", "Start it again.")
+    answered: threading.Event = field(default_factory=threading.Event)
+    sent: threading.Event = field(default_factory=threading.Event)
 
     def reply(self, status: int, title: str, text: str) -> None:
-        """
-        Show a page, and wait until it is on its way.
-
-        Args:
-            status: The HTTP status.
-            title: What happened.
-            text: More about it.
-        """
+        """Show a page with this HTTP status; when this returns, it is on its way."""
         self.page = (status, title, text)
         self.answered.set()
         self.sent.wait(_SENT_WITHIN)
 
 
+@dataclass
 class Loopback:
-    """
-    Listen where the provider sends the browser back to.
+    """Where the provider sends the browser back to: its address, with the port that is used."""
 
-    Args:
-        redirect_uri: ``http://127.0.0.1:PORT/PATH``, or with ``localhost`` or ``[::1]``; see
-            `is_here`. Port 0 takes a free one.
-
-    Attributes:
-        redirect_uri: With the port that is used.
-
-    Raises:
-        ConfigurationError: It is not of this machine, or its port can't be used.
-    """
-
-    def __init__(self, redirect_uri: str) -> None:
-        asked = _asked(redirect_uri)
-        if asked is None:
-            raise ConfigurationError(
-                "Nobody on this machine can listen at this redirect URI", hint=WHAT_IS_HERE
-            )
-        self.port: int = int(asked["port"])
-        self.path: str = asked["path"] or "/"
-        self.visits: queue.Queue[Visit] = queue.Queue(maxsize=16)
-        self._listeners: list[_Listener] = []
-        host = asked["host"].lower()
-        for address in ADDRESSES[host]:
-            try:
-                self._listeners.append(_Listener(self, address))
-            except OSError as exc:
-                if host == "localhost" and exc.errno in _NO_SUCH_ADDRESS and self._listeners:
-                    continue
-                self._close()
-                raise ConfigurationError(
-                    f"Port {self.port} of this machine can't be used: {exc.strerror} ({address})",
-                    hint="End the program that uses it; or name another redirect URI that is "
-                    "registered for the client (--redirect-uri or --port); or use --no-browser",
-                ) from exc
-            self.port = self._listeners[0].server_address[1]
-        self.redirect_uri: str = (
-            redirect_uri[: asked.start("port")]
-            + str(self.port)
-            + redirect_uri[asked.end("port") :]
-        )
-        for each in self._listeners:
-            threading.Thread(target=each.serve_forever, args=(0.05,), daemon=True).start()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        value: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        for each in self._listeners:
-            each.shutdown()
-        self._close()
-
-    def _close(self) -> None:
-        for each in self._listeners:
-            each.server_close()
-
-    def is_called(self, host: str) -> bool:
-        """Whether a ``Host`` header names this port of this machine."""
-        return host in {f"{name}:{self.port}" for name in ADDRESSES}
+    redirect_uri: str
+    port: int
+    path: str
+    visits: queue.SimpleQueue[Visit] = field(default_factory=queue.SimpleQueue)
 
     def visit(self, timeout: float) -> Visit | None:
-        """
-        Wait for a browser.
-
-        Args:
-            timeout: In seconds.
-
-        Returns:
-            None if nobody came.
-        """
+        """Wait for a browser, for *timeout* seconds. None if nobody came."""
         end = time.monotonic() + timeout
         # In turns: a Ctrl-C that comes right before a wait begins is seen only after it.
         while (left := end - time.monotonic()) > 0:
@@ -181,27 +77,57 @@ class Loopback:
         return None
 
 
-_NO_SUCH_ADDRESS = (errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT)
-"""A machine without IPv6, for one: then nobody else can listen there either."""
-
-WHAT_IS_HERE = (
-    "It has to be http://127.0.0.1:PORT/PATH, as it is registered for the client; localhost and "
-    "[::1] do as well. Another one takes --no-browser: then you paste the address"
-)
-"""What to do about a redirect URI that is not of this machine."""
-
-
 def is_here(redirect_uri: str) -> bool:
     """Tell whether a redirect URI leads to a port of this machine that can be listened to."""
-    return _asked(redirect_uri) is not None
-
-
-def _asked(redirect_uri: str) -> re.Match[str] | None:
     asked = _REDIRECT_URI.fullmatch(redirect_uri)
-    return asked if asked and int(asked["port"]) <= _LAST_PORT else None
+    return asked is not None and int(asked["port"]) <= _LAST_PORT
 
 
-class _Listener(socketserver.ThreadingTCPServer):
+def not_here(redirect_uri: str) -> click.UsageError:
+    """Return the error to raise for a redirect URI that is not of this machine."""
+    return click.UsageError(
+        f"Nobody can wait at the redirect URI {redirect_uri!r}. It has to be "
+        "http://127.0.0.1:PORT/PATH, as it is registered for the client; localhost and [::1] do "
+        "as well. Another one takes --no-browser: then you paste the address"
+    )
+
+
+@contextmanager
+def listening(redirect_uri: str) -> Iterator[Loopback]:
+    """
+    Listen while the block lasts where a redirect URI leads to; port 0 takes a free one.
+
+    Raises:
+        click.UsageError: It is not of this machine.
+        ConfigurationError: Its port can't be used.
+    """
+    asked = _REDIRECT_URI.fullmatch(redirect_uri)
+    if asked is None or not is_here(redirect_uri):
+        raise not_here(redirect_uri)
+    here = Loopback(redirect_uri, int(asked["port"]), asked["path"] or "/")
+    with ExitStack() as stack:
+        servers: list[_Server] = []
+        for address in ADDRESSES[asked["host"].lower()]:
+            try:
+                servers.append(stack.enter_context(_Server(here, address)))
+            except OSError as exc:
+                # A machine without IPv6: then nobody else can listen there either.
+                if servers and exc.errno in {errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT}:
+                    continue
+                raise ConfigurationError(
+                    f"Port {here.port} of this machine can't be used: {exc.strerror} ({address})",
+                    hint="End the program that uses it; or name another redirect URI that is "
+                    "registered for the client (--redirect-uri); or use --no-browser",
+                ) from exc
+            here.port = servers[0].server_address[1]
+        here.redirect_uri = f"{asked['start']}{here.port}{asked['rest']}"
+        for each in servers:
+            threading.Thread(target=each.serve_forever, args=(0.05,), daemon=True).start()
+            stack.callback(each.shutdown)
+        yield here
+
+
+class _Server(ThreadingTCPServer):
     """One of the addresses of a `Loopback`."""
 
     daemon_threads = True
@@ -218,7 +144,7 @@ class _Listener(socketserver.ThreadingTCPServer):
 
 
 class _Handler(BaseHTTPRequestHandler):
-    server: _Listener
+    server: _Server
     timeout = _SLOW_CLIENT
     server_version = "tokenkeep"
     sys_version = ""
@@ -226,24 +152,19 @@ class _Handler(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         # A page elsewhere can make a browser come here under its own name (DNS rebinding).
         here, names = self.server.here, self.headers.get_all("Host") or []
-        if len(names) != 1 or not here.is_called(names[0]):
-            self._show(403, "Not for you", "This address answers to its own name only.")
-            return
         path, _, query = self.path.partition("?")
-        if path != here.path:
+        if len(names) != 1 or names[0] not in {f"{name}:{here.port}" for name in ADDRESSES}:
+            self._show(403, "Not for you", "This address answers to its own name only.")
+        elif path != here.path:
             self._show(404, "Nothing here", "There is nothing at this address.")
-            return
-        visit = Visit(query)
-        try:
-            here.visits.put_nowait(visit)
-        except queue.Full:
-            self._show(503, "Too many visitors", "Try again.")
-            return
-        visit.answered.wait(_ANSWER_WITHIN)
-        try:
-            self._show(*visit.page)
-        finally:
-            visit.sent.set()
+        else:
+            visit = Visit(query)
+            here.visits.put(visit)
+            visit.answered.wait(_ANSWER_WITHIN)
+            try:
+                self._show(*visit.page)
+            finally:
+                visit.sent.set()
 
     def send_error(self, code: int, *_: Any) -> None:
         """Say no in the same way as to everything else."""
@@ -253,20 +174,30 @@ class _Handler(BaseHTTPRequestHandler):
         """Keep requests out of all logs: there is a code in them."""
 
     def _show(self, status: int, title: str, text: str) -> None:
-        body = _PAGE.format(style=_STYLE, title=escape(title), text=escape(text)).encode()
+        body = _PAGE.format(title=escape(title), text=escape(text)).encode()
         self.send_response(status)
-        for name, value in _HEADERS.items():
+        for name, value in {**_HEADERS, "Content-Length": str(len(body))}.items():
             self.send_header(name, value)
-        self.send_header("Content-Length", str(len(body)))
         self.end_headers()
         if self.command != "HEAD":
             self.wfile.write(body)
 
 
+_HEADERS = {
+    "Content-Type": "text/html; charset=utf-8",
+    "Cache-Control": "no-store",
+    "Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; "
+    "form-action 'none'; frame-ancestors 'none'",
+    "Referrer-Policy": "no-referrer",
+    "X-Content-Type-Options": "nosniff",
+    "Connection": "close",
+}
+
 _PAGE = """<!doctype html>
 <html lang="en">
 <head><meta charset="utf-8"><meta name="viewport" content="width=device-width">
-<title>{title} - tokenkeep</title><style>{style}</style></head>
-<body><main><h1>{title}</h1><p>{text}</p></main></body>
+<meta name="color-scheme" content="light dark"><title>{title} - tokenkeep</title></head>
+<body style="font:1rem/1.5 system-ui;max-width:34rem;margin:15vh auto;padding:0 1rem">
+<main><h1>{title}</h1><p>{text}</p></main></body>
 </html>
 """

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import re
 import sys
-from pathlib import Path
 from urllib.parse import unquote
 
 import click
 
+from tokenkeep import environment
 from tokenkeep.backends import BACKENDS
 from tokenkeep.backends.secret_options import SECRET_WORDS
 from tokenkeep.errors import ConfigurationError
@@ -23,27 +24,19 @@ _SECRET = re.compile(rf"({'|'.join(SECRET_WORDS)})[\w. -]*=\s*[^\s&;]", re.IGNOR
 
 def from_file(path: str, what: str = "secret") -> str:
     """
-    Return what a file holds, without white space around it.
-
-    Args:
-        path: ``-`` is standard input.
-        what: What it has to hold.
+    Return the *what* that a file holds, without white space around it; ``-`` is standard input.
 
     Raises:
         ConfigurationError: It can't be read, is empty, or is not one line.
     """
     name = "standard input" if path == "-" else path
     try:
-        if path == "-":
-            text = sys.stdin.read(_LONGEST)
-        else:
-            with Path(path).open(encoding="utf-8") as file:
-                text = file.read(_LONGEST)
+        with click.open_file(path, encoding="utf-8") as file:
+            secret = trimmed(file.read(_LONGEST))
     except OSError as exc:
         raise ConfigurationError(f"{name} can't be read: {exc.strerror}") from exc
     except UnicodeDecodeError as exc:
         raise ConfigurationError(f"{name} is not text") from exc
-    secret = trimmed(text)
     if not secret or not secret.isprintable():
         raise ConfigurationError(f"{name} has to hold one line with the {what}, and nothing else")
     return secret
@@ -53,12 +46,8 @@ def from_prompt(what: str, instead: str) -> str:
     """
     Ask for a secret without showing it.
 
-    Args:
-        what: What to ask for.
-        instead: What to use where nobody can be asked.
-
     Raises:
-        click.UsageError: There is no terminal to ask at.
+        click.UsageError: There is no terminal to ask at; it says what to use *instead*.
     """
     if not sys.stdin.isatty():
         raise click.UsageError(f"There is no terminal to ask for the {what} at. Use {instead}")
@@ -66,16 +55,32 @@ def from_prompt(what: str, instead: str) -> str:
     return trimmed(answer)
 
 
+def url_named(argument: str) -> str:
+    """
+    Return the URL that an argument names: itself, or a variable's after ``env:``.
+
+    Raises:
+        click.UsageError: There is a password in the argument, or no such variable.
+        ConfigurationError: There are literal quotes in it.
+    """
+    if not argument.startswith("env:"):
+        expect_no_password(
+            argument, "Put it into an environment variable, and write env:NAME here"
+        )
+        return argument
+    name = argument.removeprefix("env:")
+    url = environment.given(os.environ, name)
+    if not url:
+        raise click.UsageError(f"There is no environment variable {name} with a URL in it")
+    return url
+
+
 def expect_no_password(url: str, instead: str) -> None:
     """
     Refuse an argument with a password in it, or with what looks like one.
 
-    Args:
-        url: The argument.
-        instead: What to do, as a sentence.
-
     Raises:
-        click.UsageError: There is one.
+        click.UsageError: There is one; *instead* says what to do.
     """
     if any(map(_shows_password, (url, unquote(url)))):
         raise click.UsageError(
@@ -87,12 +92,11 @@ def _shows_password(url: str) -> bool:
     scheme = _SCHEME.match(url)
     if scheme is None:
         return False  # no URL
-    rest = url[scheme.end() :]
     # Not taken apart as a URL: with a / ? # [ or @ in the password it is none.
     kind = BACKENDS.get(scheme[1].lower())
     # A file's URL is a path, in which no user is named.
     is_path = kind is not None and kind.place == "file"
-    return bool(_SECRET.search(rest)) or (not is_path and password_of(url) not in (None, ""))
+    return bool(_SECRET.search(url[scheme.end() :]) or (not is_path and password_of(url)))
 
 
 def password_of(url: str) -> str | None:

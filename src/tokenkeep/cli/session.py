@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import logging
-import time
 from dataclasses import dataclass
+from functools import wraps
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
 import click
 
 from tokenkeep.backends import file_of
-from tokenkeep.cli import output
+from tokenkeep.cli.output import Printer, visible
 from tokenkeep.cli.secrets_in import expect_no_password
 from tokenkeep.errors import TokenNotFound
 
@@ -26,177 +26,119 @@ _R = TypeVar("_R")
 
 
 @dataclass
-class Session:
+class Session(Printer):
     """
     One run of a command; the common options end here.
 
     Args:
         store: The URL of the store. None means the configured one.
-        json: Whether to print JSON.
-        verbosity: Below 0 only what was asked for, above 0 what is going on too.
     """
 
     store: str | None = None
-    json: bool = False
-    verbosity: int = 0
     _opened: Vault | None = None
 
+    def url(self) -> str:
+        """Return the URL of the store that was named, or is configured."""
+        from tokenkeep.config import settings
+
+        return self.store or settings().store
+
     def vault(self, *, make: bool = False) -> Vault:
-        """
-        Return the store, opened once; closed when the command ends.
-
-        Args:
-            make: Whether to make it if it is not there.
-
-        Raises:
-            TokenNotFound: It is not there, and is not to be made.
-        """
-        from tokenkeep.config import open_store, settings
-
+        """Return the store, opened once; *make* as for `open_there`."""
         if self._opened is None:
-            log_to_stderr(self.verbosity)
-            url = self.store or settings().store
-            if not make and not exists(url):
-                raise _no_store(f"no file {file_of(url)}")
-            self._opened = open_store(url, make=make)
-            click.get_current_context().call_on_close(self._opened.close)
-            if not self._opened.is_made:
-                raise _no_store(f"nothing in {self._opened.backend.describe()}")
+            hint = "The first tokenkeep login or import makes it; or name another one, with "
+            hint += "--store or TOKENKEEP_STORE"
+            self._opened = open_there(self.url(), "There is no store yet", hint, make=make)
         return self._opened
 
     def keeper(self, *, make: bool = False) -> Keeper:
-        """Return what hands out the tokens of the store; *make* as for `vault`."""
+        """Return what hands out the tokens of the store; *make* as for `open_there`."""
         from tokenkeep.keeper import Keeper
 
         return Keeper(self.vault(make=make))
 
-    def now(self) -> float:
-        """Return the time in epoch seconds."""
-        return time.time()
 
-    def tell(self, sentence: str, facts: object) -> None:
-        """
-        Print what was done.
+def open_there(url: str, missing: str, hint: str, *, make: bool = False) -> Vault:
+    """
+    Open a store, which is closed when the command ends.
 
-        Args:
-            sentence: For people; not printed with ``--quiet``.
-            facts: The same as JSON.
-        """
-        if self.json:
-            output.document(facts)
-        elif self.verbosity >= 0:
-            click.echo(output.visible(sentence))
+    Raises:
+        TokenNotFound: It is not there, and *make* does not let it be made; the error says
+            *missing* and *hint*.
+    """
+    from tokenkeep.config import open_store
 
-    def note(self, sentence: str) -> None:
-        """Say something on standard error that is not the result."""
-        if self.verbosity >= 0:
-            click.echo(output.visible(sentence), err=True)
+    if not make and not exists(url):
+        raise TokenNotFound(f"{missing}: no file {file_of(url)}", hint=hint)
+    opened = open_store(url, make=make)
+    click.get_current_context().call_on_close(opened.close)
+    if not opened.is_made:
+        raise TokenNotFound(f"{missing}: nothing in {opened.backend.describe()}", hint=hint)
+    return opened
 
 
 def exists(url: str) -> bool:
     """Tell whether there is a store at a URL, as far as that is seen without opening it."""
     path = file_of(url)
-    if path is None:
-        return True
     try:
-        return path.stat().st_size > 0
+        return path is None or path.stat().st_size > 0
     except (FileNotFoundError, NotADirectoryError):
         return False
     except OSError:
         return True  # opening it says what is in the way
 
 
-def _no_store(what: str) -> TokenNotFound:
-    return TokenNotFound(
-        f"There is no store yet: {what}",
-        hint="The first tokenkeep login or import makes it; or name another one, with --store or "
-        "TOKENKEEP_STORE",
-    )
-
-
 def pass_session(command: Callable[Concatenate[Session, _P], _R]) -> Callable[_P, _R]:
-    """Give a command its session as the first argument."""
-    return click.make_pass_decorator(Session, ensure=True)(command)
+    """Give a command its session as the first argument; tokenkeep's log speaks as it does."""
 
+    @wraps(command)
+    def run(*args: _P.args, **given: _P.kwargs) -> _R:
+        session = click.get_current_context().ensure_object(Session)
+        logger = logging.getLogger("tokenkeep")
+        if not logger.handlers:
+            logger.addHandler(_Handler())
+            logger.propagate = False
+        level = {0: logging.WARNING, 1: logging.INFO}.get(session.verbose, logging.DEBUG)
+        logger.setLevel(logging.ERROR if session.quiet else level)
+        return command(session, *args, **given)
 
-def log_to_stderr(verbosity: int) -> None:
-    """Let tokenkeep's log speak as the command does."""
-    logger = logging.getLogger("tokenkeep")
-    if not logger.handlers:
-        logger.addHandler(_Handler())
-        logger.propagate = False
-    levels = {-1: logging.ERROR, 0: logging.WARNING, 1: logging.INFO}
-    logger.setLevel(levels.get(verbosity, logging.DEBUG))
-
-
-_TOLD = ("renewal_failed", "login_needed", "revocation_pending")
-"""Events that a command's own result or error tells as well."""
+    return run
 
 
 class _Handler(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
-        event = record.args[0] if isinstance(record.args, tuple) and record.args else None
-        if (event in _TOLD or _is_raised(record)) and logging.getLogger(
-            "tokenkeep"
-        ).level > logging.INFO:
-            return
-        click.echo(f"tokenkeep: {output.visible(record.getMessage())}", err=True)
+        event = record.args if isinstance(record.args, tuple) else ()
+        # A command's own result or error says the same; of what a sweep can't read, nothing does.
+        told = event[:1] in {("renewal_failed",), ("login_needed",), ("revocation_pending",)} or (
+            event[:1] == ("unreadable",) and event[-1]
+        )
+        if not told or logging.getLogger("tokenkeep").level <= logging.INFO:
+            click.echo(f"tokenkeep: {visible(record.getMessage())}", err=True)
 
 
-def _is_raised(record: logging.LogRecord) -> bool:
-    """Tell whether an event is of an answer that an error is about, too; a sweep's has none."""
-    return isinstance(record.args, tuple) and "unreadable" in record.args and bool(record.args[-1])
-
-
-def _set(name: str, value: Any) -> None:
-    setattr(click.get_current_context().ensure_object(Session), name, value)
-
-
-def _store(ctx: click.Context, param: click.Parameter, value: str | None) -> None:  # noqa: ARG001  # click's signature
-    if value is None:
-        return
-    expect_no_password(value, "Put the URL into TOKENKEEP_STORE")
-    _set("store", value)
-
-
-def _json(ctx: click.Context, param: click.Parameter, value: bool) -> None:  # noqa: ARG001, FBT001  # click's signature
+def _take(ctx: click.Context, param: click.Parameter, value: Any) -> None:
+    """Put a common option into the session, before a command's name as well as behind it."""
+    if value and param.name == "store":
+        expect_no_password(value, "Put the URL into TOKENKEEP_STORE")
     if value:
-        _set("json", value)
+        setattr(ctx.ensure_object(Session), str(param.name), value)
 
 
-def _quiet(ctx: click.Context, param: click.Parameter, value: bool) -> None:  # noqa: ARG001, FBT001  # click's signature
-    if value:
-        _set("verbosity", -1)
+def _common(*names: str, **given: Any) -> click.Option:
+    return click.Option(names, expose_value=False, callback=_take, **given)
 
 
-def _verbose(ctx: click.Context, param: click.Parameter, value: int) -> None:  # noqa: ARG001  # click's signature
-    if value:
-        _set("verbosity", value)
+def store_option(*names: str) -> click.Option:
+    """Return the option that names the store."""
+    text = "Where the tokens are, such as sqlite:///tokens.db. Else TOKENKEEP_STORE, "
+    text += "the configuration file, or a database in the user's data folder."
+    return _common("store", *names, metavar="URL", help=text)
 
 
 COMMON_OPTIONS: tuple[click.Option, ...] = (
-    click.Option(
-        ["--store"],
-        metavar="URL",
-        expose_value=False,
-        callback=_store,
-        help="Where the tokens are, such as sqlite:///tokens.db. Else TOKENKEEP_STORE, "
-        "the configuration file, or a database in the user's data folder.",
-    ),
-    click.Option(["--json"], is_flag=True, expose_value=False, callback=_json, help="Print JSON."),
-    click.Option(
-        ["-q", "--quiet"],
-        is_flag=True,
-        expose_value=False,
-        callback=_quiet,
-        help="Print only what was asked for.",
-    ),
-    click.Option(
-        ["-v", "--verbose"],
-        count=True,
-        expose_value=False,
-        callback=_verbose,
-        help="Print what is going on too; twice for more.",
-    ),
+    store_option("--store"),
+    _common("--json", is_flag=True, help="Print JSON."),
+    _common("-q", "--quiet", is_flag=True, help="Print only what was asked for."),
+    _common("-v", "--verbose", count=True, help="Print what is going on too; twice for more."),
 )
-"""The options of all commands; taken before a command's name as well as behind it."""
+"""The options of all commands."""

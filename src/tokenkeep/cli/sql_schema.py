@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from tokenkeep.cli import output
+from tokenkeep.cli.output import document
 from tokenkeep.cli.session import Session, pass_session
 from tokenkeep.errors import DriverMissing
 
@@ -36,6 +36,6 @@ def sql_schema(session: Session, *, dialect: str, table: str | None, schema: str
         ) from exc
     text = ddl(dialect, table=table or TABLE, schema=schema)
     if session.json:
-        output.document({"dialect": dialect, "sql": text})
+        document({"dialect": dialect, "sql": text})
     else:
         click.echo(text, nl=False)

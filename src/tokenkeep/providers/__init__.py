@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from tokenkeep.errors import ConfigurationError, UnknownName
 from tokenkeep.providers.base import Answer, Place, Profile, Provider, Reply
-from tokenkeep.providers.checks import Hidden, check_type
+from tokenkeep.providers.checks import Hidden, expect
 
 if TYPE_CHECKING:
     from tokenkeep.token import Token
@@ -68,15 +68,14 @@ def provider(name: str, /, **options: object) -> Provider:
 
 
 def _expect_options(name: str, make: Any, given: list[str]) -> None:
-    known = inspect.signature(make).parameters.values()
-    named = [each.name for each in known if each.kind not in _VARIABLE]
-    needed = [each.name for each in known if each.name in named and each.default is each.empty]
-    takes_any = any(each.kind is each.VAR_KEYWORD for each in known)
-    unknown = [each for each in given if each not in named and not takes_any]
-    missing = [each for each in needed if each not in given]
-    if unknown or missing:
-        what = f"has no option {unknown[0]!r}" if unknown else f"needs the option {missing[0]!r}"
-        raise ConfigurationError(f"Provider {name!r} {what}", hint=f"It takes {', '.join(named)}")
+    signature = inspect.signature(make)
+    try:
+        signature.bind(**dict.fromkeys(given))
+    except TypeError as exc:
+        takes = [each.name for each in signature.parameters.values() if each.kind not in _VARIABLE]
+        raise ConfigurationError(
+            f"Provider {name!r}: {exc}", hint=f"It takes {', '.join(takes)}"
+        ) from None
 
 
 def _load(name: str) -> Any:
@@ -105,7 +104,7 @@ def configured(name: str, options: Mapping[str, object] | None) -> Provider:
     rest, is_described = Hidden(options or {}), options is not None
     del options  # as above
     kind = rest.pop("kind", None)
-    check_type("kind", name if kind is None else kind, str, expected="the name of a provider")
+    expect("kind", kind, "the name of a provider", so=isinstance(kind, str | None))
     if kind is None:
         try:
             _load(name)

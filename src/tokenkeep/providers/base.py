@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from tokenkeep.errors import ConfigurationError
-from tokenkeep.providers.checks import check_count, check_seconds, check_type
+from tokenkeep.providers.checks import expect, expect_seconds
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -60,12 +60,16 @@ class Profile:
 
     def __post_init__(self) -> None:
         for name in ("mandatory", "advisory", "mint_window"):
-            check_seconds(name, getattr(self, name), zero=True)
+            expect_seconds(name, getattr(self, name), zero=True)
         for name in ("call_timeout", "claim_length", "wait_timeout"):
-            check_seconds(name, getattr(self, name))
-        check_count("mint_limit", self.mint_limit)
+            expect_seconds(name, getattr(self, name))
+        limit: object = self.mint_limit
+        is_count = isinstance(limit, int) and not isinstance(limit, bool) and limit >= 1
+        what = "a whole number, 1 or more"
+        expect("mint_limit", limit, what, so=limit is None or is_count)
         for name in ("rotates", "revokes_grant", "needs_login"):
-            check_type(name, getattr(self, name), bool, expected="true or false")
+            value = getattr(self, name)
+            expect(name, value, "true or false", so=isinstance(value, bool))
         if self.claim_length <= self.call_timeout:
             raise ConfigurationError(
                 f"claim_length ({self.claim_length:g} s) has to be longer than "

@@ -4,12 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from tokenkeep.errors import ConfigurationError
-
-if TYPE_CHECKING:
-    from types import UnionType
 
 _HEADER = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
 _OF_THE_CONNECTION = {
@@ -23,61 +20,32 @@ _OF_THE_CONNECTION = {
 LONGEST = 10 * 365 * 86_400.0
 """Longest duration an option may name: ten years, in seconds."""
 
-_WORDS = ((str, "a text"), (list, "a list"), (dict, "a table"))
+
+def expect(name: str, value: object, expected: str, *, so: bool) -> None:
+    """
+    Refuse what the option of that name has, unless it is *so* as it is *expected*, in words.
+
+    Raises:
+        ConfigurationError: It is not.
+    """
+    if not so:
+        # A text, or what is in a list or table, may be a secret in the wrong place.
+        kinds = ((str, "a text"), (list, "a list"), (dict, "a table"))
+        shown = next((words for kind, words in kinds if isinstance(value, kind)), repr(value))
+        raise ConfigurationError(f"{name} has to be {expected}, not {shown}")
 
 
-def check_seconds(name: str, value: object, *, zero: bool = False) -> None:
+def expect_seconds(name: str, value: object, *, zero: bool = False) -> None:
     """
     Refuse what is no duration, for the option of that name; *zero* says whether it may be 0.
 
     Raises:
         ConfigurationError: *value* is not a number of seconds between 0 and `LONGEST`.
     """
-    if (
-        isinstance(value, int | float)
-        and not isinstance(value, bool)
-        and (0 < value <= LONGEST or (zero and value == 0))
-    ):
-        return
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    so = is_number and (0 < value <= LONGEST or (zero and value == 0))  # type: ignore[operator]
     least = "0 or more" if zero else "more than 0"
-    raise ConfigurationError(f"{name} has to be a number of seconds, {least}, not {value!r}")
-
-
-def check_count(name: str, value: object) -> None:
-    """
-    Refuse what is neither None nor a whole number from 1.
-
-    Raises:
-        ConfigurationError: It is something else.
-    """
-    if value is None or (isinstance(value, int) and not isinstance(value, bool) and value >= 1):
-        return
-    raise ConfigurationError(f"{name} has to be a whole number, 1 or more, not {value!r}")
-
-
-def check_type(name: str, value: object, kind: type | UnionType, *, expected: str) -> None:
-    """
-    Refuse what is not of a type, which *expected* has in words, for the option of that name.
-
-    Raises:
-        ConfigurationError: *value* is of another type.
-    """
-    if not isinstance(value, kind):
-        # A text, or what is in a list or table, may be a secret in the wrong place.
-        shown = next((words for each, words in _WORDS if isinstance(value, each)), repr(value))
-        raise ConfigurationError(f"{name} has to be {expected}, not {shown}")
-
-
-def check_choice(name: str, value: object, known: tuple[str, ...]) -> None:
-    """
-    Refuse what is not one of the texts that are known, for the option of that name.
-
-    Raises:
-        ConfigurationError: *value* is something else.
-    """
-    if value not in known:
-        listed = f"{', '.join(known[:-1])} or {known[-1]}"
-        raise ConfigurationError(f"{name} has to be {listed}, not {value!r}")
+    expect(name, value, f"a number of seconds, {least}", so=so)
 
 
 class Hidden(dict[str, Any]):
@@ -87,7 +55,7 @@ class Hidden(dict[str, Any]):
         return "<...>"
 
 
-def check_texts(name: str, given: Hidden) -> Hidden:
+def texts(name: str, given: Hidden) -> Hidden:
     """
     Return the option of that name out of those *given*: a table of texts, which no error shows.
 
@@ -103,14 +71,14 @@ def check_texts(name: str, given: Hidden) -> Hidden:
     return known
 
 
-def check_headers(given: Hidden) -> Hidden:
+def headers(given: Hidden) -> Hidden:
     """
-    Return the option ``headers``, as `check_texts`, with names written as in ``User-Agent``.
+    Return the option ``headers``, as `texts`, with names written as in ``User-Agent``.
 
     Raises:
         ConfigurationError: Likewise; or one can't be sent, or is the connection's to set.
     """
-    known = check_texts("headers", given)
+    known = texts("headers", given)
     for name in known:
         if not _HEADER.fullmatch(name) or name.title() in _OF_THE_CONNECTION:
             raise ConfigurationError(f"headers: {name!r} is not a header that can be set")

@@ -5,9 +5,7 @@ from __future__ import annotations
 import base64
 import contextlib
 import os
-import socket
 import ssl
-import time
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -16,19 +14,19 @@ from urllib.parse import unquote
 from urllib.request import getproxies, proxy_bypass
 
 from urllib3.connection import HTTPConnection, HTTPSConnection, ProxyConfig
-from urllib3.exceptions import (
-    ConnectTimeoutError,
-    LocationParseError,
-    NameResolutionError,
-    NewConnectionError,
-)
+from urllib3.exceptions import LocationParseError
 from urllib3.util import Url, parse_url
-from urllib3.util.connection import allowed_gai_family, create_connection
 
 from tokenkeep.errors import ConfigurationError
 
 if TYPE_CHECKING:
+    import socket
+
     from tokenkeep.providers.address import Address
+
+
+ADDRESSES = 3
+"""So many of a host's addresses get their turn: each has this part of the time to connect."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,31 +69,12 @@ class Connection(HTTPConnection):
     """Host and port of a proxy, as long as that is still who is spoken to."""
 
     def _new_conn(self) -> socket.socket:
-        """
-        Connect; this is what urllib3 calls to make a socket.
-
-        Each address gets its share of the time, the last one all that is left: what comes after
-        the connection has to be done in that, too.
-        """
-        end = time.monotonic() + float(self.timeout or 0.0)
-        host = self.host.strip("[]")
-        try:
-            found = socket.getaddrinfo(host, self.port, allowed_gai_family(), socket.SOCK_STREAM)
-        except (socket.gaierror, UnicodeError) as exc:
-            raise NameResolutionError(self.host, self, socket.gaierror(str(exc))) from None
-        fault: Exception = NewConnectionError(self, "no address")
-        for left, (*_, address) in zip(range(len(found), 0, -1), found, strict=True):
-            where = str(address[0]), int(address[1])
-            share = (end - time.monotonic()) / left
-            if share <= 0:
-                raise ConnectTimeoutError
-            try:
-                return create_connection(where, share, socket_options=self.socket_options)
-            except TimeoutError:
-                fault = ConnectTimeoutError()
-            except OSError:
-                fault = NewConnectionError(self, "no connection")
-        raise fault
+        whole = float(self.timeout or 0.0)
+        # urllib3 grants the timeout to each address.
+        self.timeout: float | None = whole / ADDRESSES
+        sock = super()._new_conn()
+        sock.settimeout(whole)
+        return sock
 
 
 class SecureConnection(Connection, HTTPSConnection):
@@ -196,10 +175,9 @@ def _new_tls(bundle: str | None) -> ssl.SSLContext:
     and ``SSL_CERT_DIR`` included), or certifi's where the system has none.
     """
     try:
-        if bundle and Path(bundle).is_dir():
-            return ssl.create_default_context(capath=bundle)
         if bundle:
-            return ssl.create_default_context(cafile=bundle)
+            folder = bundle if Path(bundle).is_dir() else None
+            return ssl.create_default_context(capath=folder, cafile=None if folder else bundle)
         context = ssl.create_default_context()
         paths = ssl.get_default_verify_paths()
         if not (paths.cafile or paths.capath or context.cert_store_stats()["x509_ca"]):

@@ -9,7 +9,7 @@ import socket
 import ssl
 import threading
 import time
-from concurrent.futures import Future
+import zlib
 from contextlib import suppress
 from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Literal
@@ -18,23 +18,24 @@ from urllib.parse import urlencode
 from urllib3.exceptions import (
     ConnectTimeoutError,
     HTTPError,
+    LocationParseError,
     NameResolutionError,
     NewConnectionError,
 )
 from urllib3.exceptions import SSLError as WrappedSSLError
 
+from tokenkeep.backends.waiting import begin
 from tokenkeep.errors import ConfigurationError, ProviderUnavailable
 from tokenkeep.providers.address import parse
 from tokenkeep.providers.base import Reply
-from tokenkeep.providers.codings import Undecodable, decoded
 from tokenkeep.providers.connection import connection_to
 from tokenkeep.version import __version__
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
+    from concurrent.futures import Future
     from types import UnionType
 
-    from tokenkeep.providers.address import Address
     from tokenkeep.providers.connection import Certificate, Connection
 
 MAX_BODY = 1_000_000
@@ -48,6 +49,15 @@ _CHUNK = 16_384
 _TOO_LONG = f"answered more than {MAX_BODY:,} bytes"
 _OLDEST_DATE = 946_684_800.0  # the year 2000: a clock before it is not set at all
 _MULTIPLE_CHOICES, _BAD_REQUEST = 300, 400
+_NO_PASSWORD = 407
+
+_GZIP, _ZLIB, _RAW = 16 + zlib.MAX_WBITS, zlib.MAX_WBITS, -zlib.MAX_WBITS
+_CODINGS = {
+    "gzip": [_GZIP],
+    "x-gzip": [_GZIP],
+    "deflate": [_ZLIB, _RAW],  # some servers write it without zlib's header
+}
+"""Content codings (RFC 9110 section 8.4.1): some servers compress though nobody asked for it."""
 
 
 class Form:
@@ -114,7 +124,8 @@ def post_form(
         ProviderUnavailable: No connection, no answer in time, a redirect, or
             an answer that is too long.
     """
-    return _run(_Exchange("POST", parse(url), form, timeout, clock, certificate=certificate))
+    exchange = _Exchange("POST", url, form, timeout=timeout, clock=clock, certificate=certificate)
+    return exchange.reply()
 
 
 def get_json(url: str, form: Form, *, timeout: float) -> tuple[int, object]:
@@ -127,141 +138,97 @@ def get_json(url: str, form: Form, *, timeout: float) -> tuple[int, object]:
         ConfigurationError: As for `post_form`; or a header can't be sent.
         ProviderUnavailable: As for `post_form`; or the answer is not JSON.
     """
-    if not form.has_sendable_headers():
-        raise ConfigurationError("This access token can't be sent: it has control characters")
-    address = parse(url)
-    reply = _run(_Exchange("GET", address, form, timeout, time.time))
+    reply = _Exchange("GET", url, form, timeout=timeout).reply()
     if not (reply.fault or reply.body.strip()):
         return reply.status, None
     # Half a document is none.
     with suppress(ValueError, RecursionError):
         return reply.status, json.loads(reply.body)
     fault = reply.fault or "answered no JSON"
-    raise ProviderUnavailable(f"{address.host} {fault} (status {reply.status})")
-
-
-def _run(exchange: _Exchange) -> Reply:
-    """
-    Make one request in a thread of its own and wait for it, no longer than its timeout.
-
-    A socket's timeout starts anew with each byte, and name resolution has
-    none: only somebody who waits outside can keep a wall-clock bound.
-    """
-    host = exchange.address.host
-    try:
-        # A daemon: a name server that never answers must not keep the process alive.
-        threading.Thread(target=exchange.run, name="tokenkeep-request", daemon=True).start()
-    except RuntimeError:
-        raise ProviderUnavailable(
-            f"{host} was not asked: no thread can be started", answered=False
-        ) from None
-    try:
-        reply = exchange.wait()
-    except TimeoutError:
-        fault = f"did not answer within {exchange.timeout:g} seconds"
-    except (OSError, HTTPError, http.client.HTTPException) as exc:
-        fault = _fault(exc)
-    except ValueError:
-        fault = None
-    else:
-        return _no_redirect(host, reply)
-    finally:
-        exchange.abandon()
-    # Not from within the except: texts and frames of what was caught may hold what was sent.
-    if fault is None:
-        raise ConfigurationError(
-            f"Something that is to be sent to {host} can't be sent: it has "
-            "characters that are no text, or control characters"
-        )
-    if (proxy := exchange.proxy) is None:
-        raise ProviderUnavailable(f"{host} {fault}", answered=False)
-    raise ProviderUnavailable(
-        f"{host} can't be reached: the proxy {proxy} {fault}",
-        hint="It is that of HTTPS_PROXY or ALL_PROXY (http://user:password@host:port); NO_PROXY "
-        "names hosts to reach without it",
-        answered=False,
-    )
-
-
-def _no_redirect(host: str, reply: Reply) -> Reply:
-    if _MULTIPLE_CHOICES <= reply.status < _BAD_REQUEST:
-        raise ProviderUnavailable(
-            f"{host} answered with a redirect (status {reply.status})",
-            hint="It is not followed: check the configured address",
-            passing=False,
-        )
-    return reply
+    raise ProviderUnavailable(f"{parse(url).host} {fault} (status {reply.status})")
 
 
 class _Exchange:
     """
-    One request under way, and the means to cut it off.
+    One request, in a thread of its own, and the means to cut it off.
 
-    After *timeout* seconds nothing is sent any more, and nobody waits for what was not read.
-    Of *form* a ``GET`` has the headers only.
+    A socket's timeout starts anew with each byte, and name resolution has
+    none: only somebody who waits outside can keep a wall-clock bound. After
+    *timeout* seconds nothing is sent any more, and nobody waits for what was
+    not read.
     """
 
     def __init__(
         self,
         method: Literal["GET", "POST"],
-        address: Address,
+        url: str,
         form: Form,
-        timeout: float,
-        clock: Callable[[], float],
         *,
+        timeout: float,
+        clock: Callable[[], float] = time.time,
         certificate: Certificate | None = None,
     ) -> None:
-        self.address = address
-        self.timeout = timeout
+        self._address = parse(url)
         self._method = method
         self._form = form
+        self._timeout = timeout
         self._clock = clock
         self._certificate = certificate
-        self._outcome: Future[Reply] = Future()
         self._deadline = time.monotonic() + timeout
         self._abandoned = False
         self._connection: Connection | None = None
         self._socket: object = None
         self._closing = threading.Lock()
 
-    def run(self) -> None:
-        """Send and read, in a thread; the end, whatever it is, is for `wait`."""
+    def reply(self) -> Reply:
+        """Return what comes back; see `post_form`."""
+        host = self._address.host
         try:
-            self._outcome.set_result(self._exchange())
-        except BaseException as exc:  # noqa: BLE001 - raised again in the waiting thread
-            self._outcome.set_exception(exc)
+            reply = self._wait(self._begun())
+        except TimeoutError:
+            fault = f"did not answer within {self._timeout:g} seconds"
+        except (OSError, HTTPError, http.client.HTTPException) as exc:
+            fault = _fault(exc)
+        except ValueError:
+            fault = ""
+        else:
+            return _no_redirect(host, reply)
+        finally:
+            self._abandon()
+        # Not from within the except: texts and frames of what was caught may hold what was sent.
+        if not fault:
+            raise ConfigurationError(
+                f"Something that is to be sent to {host} can't be sent: it has "
+                "characters that are no text, or control characters"
+            )
+        if self._connection is None or self._connection.at_proxy is None:
+            raise ProviderUnavailable(f"{host} {fault}", answered=False)
+        raise ProviderUnavailable(
+            f"{host} can't be reached: the proxy {self._connection.at_proxy} {fault}",
+            hint="It is that of HTTPS_PROXY or ALL_PROXY (http://user:password@host:port); "
+            "NO_PROXY names hosts to reach without it",
+            answered=False,
+        )
 
-    def wait(self) -> Reply:
-        """
-        Wait for the end until the deadline.
+    def _begun(self) -> Future[Reply]:
+        try:
+            return begin(self._exchanged)
+        except RuntimeError:
+            raise ProviderUnavailable(
+                f"{self._address.host} was not asked: no thread can be started", answered=False
+            ) from None
 
-        A process that was stopped or suspended has missed its deadline when
-        it goes on, but the answer may lie in the socket's buffer since long,
-        and be the only one: it gets `GRACE` from then on to read it. One that
-        runs waits no longer than the deadline, or `GRACE` longer if it was
-        held up just then.
+    def _wait(self, answer: Future[Reply]) -> Reply:
+        """Wait for the answer; `TimeoutError` where there is none in time."""
+        try:
+            return answer.result(self._deadline - time.monotonic())
+        except TimeoutError:
+            held_up = time.monotonic() - self._deadline > _PROMPT
+        # Who was stopped or suspended past the deadline may have the answer in the socket's
+        # buffer since long, and it may be the only one.
+        return answer.result(GRACE if held_up else 0)
 
-        Raises:
-            TimeoutError: There is no answer yet.
-        """
-        end, tolerated = self._deadline, _PROMPT
-        while True:
-            try:
-                return self._outcome.result(end - time.monotonic())
-            except TimeoutError:
-                if self._outcome.done():
-                    return self._outcome.result()
-                now = time.monotonic()
-                if now - end <= tolerated:
-                    raise
-                end, tolerated = now + GRACE, GRACE
-
-    @property
-    def proxy(self) -> str | None:
-        """Host and port of the proxy, as long as it is still the one spoken to. Else None."""
-        return None if self._connection is None else self._connection.at_proxy
-
-    def abandon(self) -> None:
+    def _abandon(self) -> None:
         """End the exchange, wherever it is; nothing is sent from now on. Never raises."""
         self._abandoned = True
         # Under a lock, as closing is: what is shut here must not be a descriptor
@@ -276,80 +243,35 @@ class _Exchange:
                 # under the thread that is reading.
                 socket.socket.shutdown(sock, socket.SHUT_RDWR)
 
-    def _exchange(self) -> Reply:
-        connection = connection_to(self.address, self._remaining(), self._certificate)
-        self._connection = connection
+    def _exchanged(self) -> Reply:
+        """Send and read; in the other thread."""
+        if not self._form.has_sendable_headers():
+            raise ValueError
+        self._connection = connection = connection_to(
+            self._address, self._remaining(), self._certificate
+        )
         try:
             # Whoever switched this on for debugging would print the form.
             connection.set_debuglevel(0)
             connection.connect()
             # Kept here: http.client forgets it once the answer says it is the last.
             self._socket = connection.sock
-            connection.timeout = self._remaining()
+            connection.sock.settimeout(self._remaining())
             connection.request(
                 self._method,
-                self.address.target,
+                self._address.target,
                 body=self._form.encode() if self._method == "POST" else None,
                 headers=self._headers(),
             )
-            # From here on abandon() is what ends it. A timeout of the socket's own
+            # From here on _abandon() is what ends it. A timeout of the socket's own
             # would have run out, too, when a stopped process goes on.
             connection.sock.settimeout(None)
             # urllib3's own getresponse() logs headers it can't parse.
-            return self._reply(http.client.HTTPConnection.getresponse(connection))
+            return self._read(http.client.HTTPConnection.getresponse(connection))
         finally:
             # Tidying up never takes the place of what came out.
             with self._closing, suppress(Exception):
                 connection.close()
-
-    def _reply(self, response: http.client.HTTPResponse) -> Reply:
-        try:
-            now = self._clock()
-            date = _timestamp(response.getheader("Date"))
-            body, fault = self._read(response)
-            if fault is None:
-                body, fault = _plain(body, response.getheader("Content-Encoding", ""))
-            return Reply(
-                status=response.status,
-                body=body,
-                content_type=response.getheader("Content-Type"),
-                clock_offset=None if date is None else date - now,
-                retry_after=_retry_after(response.getheader("Retry-After"), now),
-                fault=fault,
-            )
-        finally:
-            with suppress(Exception):
-                response.close()
-
-    def _headers(self) -> dict[str, str]:
-        headers = {
-            "User-Agent": _user_agent(),
-            "Accept": "application/json",
-            "Connection": "close",
-        }
-        if self._method == "POST":
-            kind = "json" if self._form.body == "json" else "x-www-form-urlencoded"
-            headers["Content-Type"] = f"application/{kind}"
-        return {**headers, **self._form.headers}
-
-    def _read(self, response: http.client.HTTPResponse) -> tuple[bytes, str | None]:
-        """Return the body and None; or what there was of it, and why that is not all."""
-        body = bytearray()
-        try:
-            while chunk := response.read1(_CHUNK):
-                if self._abandoned:
-                    raise TimeoutError
-                body += chunk
-                if len(body) > MAX_BODY:
-                    return bytes(body[:MAX_BODY]), _TOO_LONG
-            if response.length:
-                raise http.client.IncompleteRead(b"", response.length)
-        except (OSError, http.client.HTTPException) as exc:
-            # There may be the only token in what came.
-            if self._abandoned or not body:
-                raise
-            return bytes(body), _fault(exc)
-        return bytes(body), None
 
     def _remaining(self) -> float:
         """Return the seconds left; raise TimeoutError if there are none or nobody waits."""
@@ -358,35 +280,94 @@ class _Exchange:
             raise TimeoutError
         return remaining
 
+    def _headers(self) -> dict[str, str]:
+        headers = {
+            "User-Agent": f"tokenkeep/{__version__}",
+            "Accept": "application/json",
+            "Connection": "close",
+        }
+        if self._method == "POST":
+            kind = "json" if self._form.body == "json" else "x-www-form-urlencoded"
+            headers["Content-Type"] = f"application/{kind}"
+        return {**headers, **self._form.headers}
+
+    def _read(self, response: http.client.HTTPResponse) -> Reply:
+        now = self._clock()
+        date = _timestamp(response.getheader("Date"))
+        body, fault = bytearray(), None
+        try:
+            while len(body) <= MAX_BODY and (chunk := response.read1(_CHUNK)):
+                body += chunk
+            if response.length and len(body) <= MAX_BODY:
+                raise http.client.IncompleteRead(b"", response.length)
+        except (OSError, http.client.HTTPException) as exc:
+            # There may be the only token in what came.
+            if not body:
+                raise
+            fault = _fault(exc)
+        finally:
+            with suppress(Exception):
+                response.close()
+        plain = bytes(body[:MAX_BODY])
+        if len(body) > MAX_BODY:
+            fault = _TOO_LONG
+        elif fault is None:
+            plain, fault = _plain(plain, response.getheader("Content-Encoding", ""))
+        return Reply(
+            status=response.status,
+            body=plain,
+            content_type=response.getheader("Content-Type"),
+            clock_offset=None if date is None else date - now,
+            retry_after=_retry_after(response.getheader("Retry-After"), now),
+            fault=fault,
+        )
+
+
+def _no_redirect(host: str, reply: Reply) -> Reply:
+    if _MULTIPLE_CHOICES <= reply.status < _BAD_REQUEST:
+        raise ProviderUnavailable(
+            f"{host} answered with a redirect (status {reply.status})",
+            hint="It is not followed: check the configured address",
+            passing=False,
+        )
+    return reply
+
 
 def _plain(raw: bytes, codings: str) -> tuple[bytes, str | None]:
-    """Return a body decoded and None, or as it came and what is wrong with it."""
-    try:
-        body = decoded(raw, codings, limit=MAX_BODY)
-    except Undecodable as exc:
-        return raw, str(exc)
-    return (raw, _TOO_LONG) if len(body) > MAX_BODY else (body, None)
+    """Return a body without its coding and None; or as it came, and what is wrong with it."""
+    named = [name for each in codings.lower().split(",") if (name := each.strip()) != "identity"]
+    if not any(named):
+        return raw, None
+    if len(named) > 1 or named[0] not in _CODINGS:
+        # Not shown as it stands: the header may say anything.
+        return raw, "answered in a content coding that is not known, or in several"
+    for kind in _CODINGS[named[0]]:
+        unpacking = zlib.decompressobj(kind)
+        with suppress(zlib.error):
+            body = unpacking.decompress(raw, MAX_BODY + 1)
+            if len(body) > MAX_BODY:
+                return raw, _TOO_LONG
+            if unpacking.eof and not unpacking.unused_data:
+                return body, None
+    return raw, f"answered no {named[0]}, though it said so"
 
 
 # The first that matches is said.
 _FAULTS: tuple[tuple[type[Exception] | UnionType, str], ...] = (
     (ssl.SSLEOFError, "closed the connection"),  # its alert may be lost with it
     (WrappedSSLError | ssl.SSLError, "can't be reached: TLS failed"),
-    (NameResolutionError, "can't be found: its name does not resolve"),
+    (NameResolutionError | LocationParseError, "can't be found: its name does not resolve"),
     (NewConnectionError, "can't be reached: no connection"),
     (ConnectTimeoutError, "can't be reached: no connection in time"),
-    (HTTPError, "can't be reached"),
     (http.client.RemoteDisconnected, "closed the connection without an answer"),
     (http.client.IncompleteRead, "closed the connection in the middle of its answer"),
     (http.client.HTTPException, "answered something that is not HTTP"),
     (ConnectionError, "closed the connection"),
-    (OSError, "can't be reached"),
+    (Exception, "can't be reached"),
 )
 
 _TUNNEL_FAILED = re.compile(r"Tunnel connection failed: ([0-9]{3})\b")
 """What http.client says where a proxy opens no tunnel."""
-
-_NO_PASSWORD = 407
 
 
 def _fault(exc: Exception) -> str:
@@ -394,26 +375,16 @@ def _fault(exc: Exception) -> str:
     cause = exc.args[0] if isinstance(exc, WrappedSSLError) and exc.args else exc
     if isinstance(cause, ssl.SSLCertVerificationError):
         return f"has a certificate that can't be verified: {cause.verify_message}"
-    if isinstance(cause, ssl.SSLError) and _about_ours(cause.reason or ""):
+    # A TLS alert of the other side (RFC 8446 section 6.2) that is about our certificate.
+    if isinstance(cause, ssl.SSLError) and re.search(
+        "ALERT.*(CERTIFICATE|UNKNOWN_CA)", cause.reason or ""
+    ):
         return "refuses this client's certificate, or wants one"
     if refused := _TUNNEL_FAILED.match(str(exc)):
-        status = int(refused[1])
-        why = (
-            "wants a user name and password, or other ones"
-            if status == _NO_PASSWORD
-            else "refuses"
-        )
-        return f"{why} (status {status})"
+        wants = int(refused[1]) == _NO_PASSWORD
+        why = "wants a user name and password, or other ones" if wants else "refuses"
+        return f"{why} (status {refused[1]})"
     return next(text for kind, text in _FAULTS if isinstance(exc, kind))
-
-
-def _about_ours(alert: str) -> bool:
-    """Whether a TLS alert of the other side (RFC 8446 section 6.2) is about our certificate."""
-    return "ALERT" in alert and ("CERTIFICATE" in alert or "UNKNOWN_CA" in alert)
-
-
-def _user_agent() -> str:
-    return f"tokenkeep/{__version__}"
 
 
 def _retry_after(value: str | None, now: float) -> float | None:

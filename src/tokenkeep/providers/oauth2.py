@@ -24,14 +24,9 @@ from tokenkeep.errors import (
 from tokenkeep.providers import answers
 from tokenkeep.providers.address import host_and_port, is_sendable, parse
 from tokenkeep.providers.base import Answer, Place, Profile, Provider
-from tokenkeep.providers.checks import (
-    Hidden,
-    check_choice,
-    check_headers,
-    check_seconds,
-    check_texts,
-    check_type,
-)
+from tokenkeep.providers.checks import Hidden, expect, expect_seconds
+from tokenkeep.providers.checks import headers as checked_headers
+from tokenkeep.providers.checks import texts as checked_texts
 from tokenkeep.providers.connection import Certificate, basic
 from tokenkeep.providers.http import Form, post_form
 
@@ -50,9 +45,11 @@ _OK, _FIRST_NOT_OK = 200, 300
 _BAD_REQUEST, _SERVER_ERROR = 400, 500
 _TOO_MANY_REQUESTS = 429
 
-_AUTHENTICATIONS = ("body", "basic", "basic-raw")
-_GRANTS = ("refresh_token", "client_credentials")
-
+_CHOICES = {
+    "grant": ("refresh_token", "client_credentials"),
+    "client_auth": ("body", "basic", "basic-raw"),
+    "body": ("form", "json"),
+}
 _ASKED = frozenset(
     {"grant_type", "refresh_token", "code", "redirect_uri", "code_verifier", "client_id"}
     | {"client_secret", "token", "token_type_hint"}
@@ -157,24 +154,28 @@ class OAuth2(Provider):
         given = Hidden(parameters=parameters, headers=headers)
         del parameters, headers  # crash reports show the locals of each frame
         self.name = name
-        check_type("name", name, str, expected="a text")
-        for option, url in (("issuer", issuer), ("revocation_endpoint", revocation_endpoint)):
-            if url is not None:
-                check_type(option, url, str, expected="a URL")
-                parse(url)
-        if profile is not None:
-            check_type("profile", profile, Profile, expected="a Profile")
-        check_choice("grant", grant, _GRANTS)
-        check_choice("client_auth", client_auth, _AUTHENTICATIONS)
-        check_choice("body", body, ("form", "json"))
+        path = str | PathLike | None  # type: ignore[type-arg]  # isinstance() takes no others
+        for option, value, kind, expected in (
+            ("name", name, str, "a text"),
+            ("issuer", issuer, str | None, "a URL"),
+            ("revocation_endpoint", revocation_endpoint, str | None, "a URL"),
+            ("profile", profile, Profile | None, "a Profile"),
+            ("errors", errors, Mapping | None, "a table of error codes"),
+            ("certificate", certificate, path, "the path of a PEM file"),
+            ("certificate_key", certificate_key, path, "the path of a PEM file"),
+        ):
+            expect(option, value, expected, so=isinstance(value, kind))
+        for option, chosen in (("grant", grant), ("client_auth", client_auth), ("body", body)):
+            known = _CHOICES[option]
+            expect(option, chosen, " or ".join(known), so=chosen in known)
+        for url in filter(None, (issuer, revocation_endpoint)):
+            parse(url)
         if lifetime is not None:
-            check_seconds("lifetime", lifetime)
-        if errors is not None:
-            check_type("errors", errors, Mapping, expected="a table of error codes")
-        self._parameters = check_texts("parameters", given)
+            expect_seconds("lifetime", lifetime)
+        self._parameters = checked_texts("parameters", given)
         if taken := sorted(_ASKED & self._parameters.keys()):
             raise ConfigurationError(f"parameters can't set {taken[0]}: each call has its own")
-        self._headers = check_headers(given)
+        self._headers = checked_headers(given)
         if "Authorization" in self._headers and client_auth != "body":
             raise ConfigurationError(
                 f"headers can't set Authorization where client_auth is {client_auth}, which does",
@@ -189,10 +190,13 @@ class OAuth2(Provider):
         self._client_auth = client_auth
         self._body: Literal["form", "json"] = body
         self._lifetime = lifetime
-        known = {str(code).lower(): kind for code, kind in self.errors.items()}
-        own = {code: kind for code, kind in known.items() if OAuth2.errors.get(code) is not kind}
-        self._tables = (own | _meanings(errors or {}), known)
-        self._certificate = _certificate(certificate, certificate_key)
+        table = {str(code).lower(): kind for code, kind in self.errors.items()}
+        own = {code: kind for code, kind in table.items() if OAuth2.errors.get(code) is not kind}
+        self._tables = (own | _meanings(errors or {}), table)
+        if certificate is None and certificate_key is not None:
+            raise ConfigurationError("certificate_key is of no use without certificate")
+        files = [None if each is None else _path(each) for each in (certificate, certificate_key)]
+        self._certificate = None if files[0] is None else Certificate(files[0], files[1])
         self._clock = clock
 
     def __repr__(self) -> str:
@@ -230,14 +234,11 @@ class OAuth2(Provider):
             if not token.access_token:
                 self._need(token, "refresh_token")
             form = self._revocation_form(token)
-            reply = self._post(self.revocation_endpoint(token), form)
-            error = self._outcome(reply, lambda: self._judge_revocation(reply))
-            if error is not None:
-                raise error
+            self._call(self.revocation_endpoint(token), form, self._judge_revocation)
 
     def answer_in(self, reply: Reply) -> Answer | None:
         """As `Provider.answer_in`, with the options of today."""
-        outcome = self._outcome(reply, lambda: self._judge(reply, _CHECK_CLIENT, None))
+        outcome = self._outcome(reply, lambda reply: self._judge(reply, _CHECK_CLIENT, None))
         return outcome if isinstance(outcome, Answer) else None
 
     def probe(self, issuer: str) -> Reply:
@@ -320,9 +321,18 @@ class OAuth2(Provider):
             raise ConfigurationError(f"A call to {self.name} needs {' and '.join(missing)}")
 
     def _mint(self, token: Token, form: Form, if_rejected: str) -> Answer:
-        reply = self._post(self._token_endpoint(token), form)
         known = token.renewal.lifetime
-        outcome = self._outcome(reply, lambda: self._judge(reply, if_rejected, known))
+        return self._call(
+            self._token_endpoint(token),
+            form,
+            lambda reply: self._judge(reply, if_rejected, known),
+        )
+
+    def _call(
+        self, url: str, form: Form, judge: Callable[[Reply], _Outcome | RenewalError]
+    ) -> _Outcome:
+        """Post a form, and return what *judge* makes of the answer, or raise it."""
+        outcome = self._outcome(self._post(url, form), judge)
         # Raised here, where no local variable holds what the provider answered.
         if isinstance(outcome, RenewalError):
             raise outcome
@@ -411,10 +421,12 @@ class OAuth2(Provider):
             raise TypeError("read_answer has to return a mapping of names")
         return fields, None
 
-    def _outcome(self, reply: Reply, judge: Callable[[], _Outcome]) -> _Outcome | RenewalError:
+    def _outcome(
+        self, reply: Reply, judge: Callable[[Reply], _Outcome | RenewalError]
+    ) -> _Outcome | RenewalError:
         """Judge an answer; one that a subclass can't deal with is not lost, and is named."""
         try:
-            return judge()
+            return judge(reply)
         except Exception as exc:  # noqa: BLE001  # whatever it is: the answer may be the only one
             # Its text may quote the answer.
             wrong = f"{type(self).__name__} can't read: {type(exc).__name__}"
@@ -463,13 +475,10 @@ class OAuth2(Provider):
             hint = if_rejected if issubclass(kind, GrantRejected) else None
             if not self.profile.needs_login:
                 kind, hint = ProviderRefused, _CHECK_ALONE  # a login would help nobody
-            return kind(
-                what, error=code, hint=self.hints.get(code.lower()) or hint or _CHECK_CLIENT
-            )
-        may_hold_one = (
-            if_rejected and _is_ok(reply.status) and answers.may_hold_a_token(reply.body)
-        )
-        if kind is None and may_hold_one and not answers.has_error(fields):
+            hint = self.hints.get(code.lower()) or hint or _CHECK_CLIENT
+            return kind(what, error=code, hint=hint)
+        may_hold_one = _is_ok(reply.status) and answers.may_hold_a_token(reply.body)
+        if if_rejected and may_hold_one and kind is None and not answers.has_error(fields):
             return self._unread(reply, what)
         # Nothing passes that the provider says of the request itself.
         passing = kind is not None or not _BAD_REQUEST <= reply.status < _SERVER_ERROR
@@ -509,19 +518,6 @@ def _about(token: Token, *, keeps: bool = True) -> Iterator[None]:
         if isinstance(exc, ProviderUnavailable) and not keeps:
             exc.unread = None
         raise
-
-
-def _certificate(
-    file: str | PathLike[str] | None, key: str | PathLike[str] | None
-) -> Certificate | None:
-    for option, path in (("certificate", file), ("certificate_key", key)):
-        if path is not None:
-            check_type(option, path, str | PathLike, expected="the path of a PEM file")
-    if file is not None:
-        return Certificate(_path(file), None if key is None else _path(key))
-    if key is not None:
-        raise ConfigurationError("certificate_key is of no use without certificate")
-    return None
 
 
 def _path(given: str | PathLike[str]) -> str:

@@ -16,7 +16,7 @@ from tokenkeep.errors import (
 )
 from tokenkeep.providers import answers
 from tokenkeep.providers.base import Place, Profile
-from tokenkeep.providers.checks import check_type
+from tokenkeep.providers.checks import expect
 from tokenkeep.providers.http import Form, get_json
 from tokenkeep.providers.oauth2 import OAuth2
 from tokenkeep.providers.zoho_data_centers import DATA_CENTERS, ENVIRONMENTS, DataCenters
@@ -101,14 +101,9 @@ class Zoho(OAuth2):
         profile: Profile | None = None,
         clock: Callable[[], float] = time.time,
     ) -> None:
-        if table is not None:
-            check_type("table", table, DataCenters, expected="a table of data centres")
-        super().__init__(
-            "zoho",
-            profile=profile,
-            lifetime=LIFETIME,
-            clock=clock,
-        )
+        is_one = isinstance(table, DataCenters | None)
+        expect("table", table, "a table of data centres", so=is_one)
+        super().__init__("zoho", profile=profile, lifetime=LIFETIME, clock=clock)
         self.table: DataCenters = DATA_CENTERS if table is None else table
 
     def place(self, api_domain: str | None) -> Place | None:

@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, Any, Self
 from tokenkeep.errors import ConfigurationError, UnknownName
 from tokenkeep.providers.address import host_and_port, parse
 from tokenkeep.providers.base import Place
-from tokenkeep.providers.checks import check_type
+from tokenkeep.providers.checks import expect
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -190,10 +190,11 @@ def _center(name: str, entry: Mapping[str, Any]) -> DataCenter:
             raise ConfigurationError(
                 f"{where} has an unknown key {key!r}", hint=f"Known are {', '.join(allowed)}"
             )
+        option = f"{where} {key}"
         if key == "aliases":
-            check_type(f"{where} {key}", value, list, expected="a list of hosts")
+            expect(option, value, "a list of hosts", so=isinstance(value, list))
         for host in value if key == "aliases" else [value]:
-            check_type(f"{where} {key}", host, str, expected="a text")
+            expect(option, host, "a text", so=isinstance(host, str))
     values: dict[str, Any] = {
         key: tuple(value) if key == "aliases" else value for key, value in entry.items()
     }

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from .backend_contract import BackendContract as BackendContract
+    from .backend_contract import RevisionContract as RevisionContract
     from .backend_contract import SharedBackendContract as SharedBackendContract
     from .emulator import EmulatorControl as EmulatorControl
     from .emulator import ZohoEmulator as ZohoEmulator
@@ -19,7 +20,6 @@ if TYPE_CHECKING:
     from .emulator import serve as serve
     from .fake_clock import FakeClock as FakeClock
     from .proxy import Proxy as Proxy
-    from .revision_contract import RevisionContract as RevisionContract
     from .server_contract import Server as Server
     from .server_contract import ServerContract as ServerContract
     from .store_contract import StoreContract as StoreContract
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 _HOMES = {
     "BackendContract": ".backend_contract",
     "Proxy": ".proxy",
-    "RevisionContract": ".revision_contract",
+    "RevisionContract": ".backend_contract",
     "Server": ".server_contract",
     "ServerContract": ".server_contract",
     "SharedBackendContract": ".backend_contract",

@@ -33,12 +33,10 @@ from tokenkeep.journal import Journal
 from tokenkeep.lookup import what_is_wrong
 from tokenkeep.sealing import KeyRing
 from tokenkeep.testing import _contract_workers as workers
-from tokenkeep.testing._backend_fixtures import in_fork, interrupted_after
+from tokenkeep.testing._backend_fixtures import BackendFixtures, in_fork, interrupted_after
 from tokenkeep.testing._contract_workers import again, digits, in_processes, record
-from tokenkeep.testing._records_contract import NEW, ONE, RecordsContract
-from tokenkeep.testing._search_contract import SearchContract
+from tokenkeep.testing._records_contract import CONFLICTS, NEW, ONE, TWO, RecordsContract
 from tokenkeep.testing._store_fixtures import HARD_TEXTS
-from tokenkeep.testing.revision_contract import RevisionContract
 from tokenkeep.token import Token
 from tokenkeep.vault import Vault
 
@@ -48,10 +46,19 @@ if TYPE_CHECKING:
     from tokenkeep.backends.base import Backend, Record
     from tokenkeep.testing._backend_fixtures import Factory
 
-__all__ = ["BackendContract", "SharedBackendContract"]
+__all__ = ["BackendContract", "RevisionContract", "SharedBackendContract"]
+
+CHANGES: dict[str, Callable[[Backend], object]] = {
+    "insert": lambda by: by.write(record("new"), replaces=None),
+    "replace": lambda by: by.write(NEW, replaces=ONE.version),
+    "touch": lambda by: by.touch(ONE.id, 5.0),
+    "delete": lambda by: by.delete(ONE.id),
+    "clear": lambda by: by.clear(),
+}
+"""What commits something, after `ONE` was inserted."""
 
 
-class BackendContract(RecordsContract, SearchContract):
+class BackendContract(RecordsContract):
     """The promises of `Backend`, among threads and several openings of one store."""
 
     def test_close_and_go_on(self, connect: Factory) -> None:
@@ -260,6 +267,59 @@ class SharedBackendContract(BackendContract):
         parent = again(ONE, "parent")
         backend.write(parent, replaces=child.version)
         assert connect().read(ONE.id) == parent
+
+
+class RevisionContract(BackendFixtures):
+    """The promises of ``Backend.revision``, where that is not None."""
+
+    @pytest.mark.parametrize("change", CHANGES)
+    def test_revision_changes_with_every_commit(self, connect: Factory, change: str) -> None:
+        """After a commit of any kind by anybody, nobody is answered with an old revision."""
+        for writer in (0, 1):
+            both = connect(), connect()
+            both[0].clear()
+            both[0].write(ONE, replaces=None)
+            before = [each.revision() for each in both]
+
+            CHANGES[change](both[writer])
+
+            assert both[0].revision() != before[0]
+            assert both[1].revision() != before[1]
+
+    def test_no_two_states_share_a_revision(self, connect: Factory) -> None:
+        """However fast commits follow each other, a revision is not used again."""
+        writer, reader = connect(), connect()
+        old = ONE
+        writer.write(old, replaces=None)
+        seen = [reader.revision()]
+
+        for turn in range(1, 101):
+            new = again(old, str(turn))
+            writer.write(new, replaces=old.version)
+            seen.append(reader.revision())
+            old = new
+
+        assert len(set(seen)) == 101
+
+    def test_revision_stays_without_a_commit(self, connect: Factory) -> None:
+        """Reading, and writes that were refused, leave the revision as it is."""
+        backend = connect()
+        one = record(last_used_at=5.0)
+        backend.write(one, replaces=None)
+        backend.write(TWO, replaces=None)
+        before = backend.revision()
+
+        backend.read(one.id)
+        backend.find([("user", digits("u")), ("id", one.id)])
+        backend.scan(None, 10)
+        backend.due(5.0, 10)
+        backend.touch(one.id, 1.0)
+        backend.delete(digits("unknown"))
+        for late in CONFLICTS.values():
+            with pytest.raises(StoreConflict):
+                late(backend)
+
+        assert backend.revision() == before
 
 
 def _vault(backend: Backend) -> Vault:

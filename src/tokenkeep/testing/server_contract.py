@@ -458,6 +458,7 @@ def _answers(backend: Backend) -> bool:
 
 def _use(backend: Backend, name: str) -> None:
     """Read and write as somebody who has just been forked."""
+    _until(partial(_answers, backend))  # a busy machine may not have a connection in time
     for mine in (record(name), record(f"{name} again")):
         assert backend.read(ONE.id) == ONE
         backend.write(mine, replaces=None)

@@ -70,44 +70,43 @@ class StoreContract(DeadContract):
         assert known - {"provider", "data_center", "environment", "issuer"} == {"access_token"}
         assert store.find_token_by_id(str(saved.id)) == saved
 
-    @pytest.mark.parametrize("text", HARD_TEXTS, ids=range(len(HARD_TEXTS)))
-    def test_any_text(self, store: TokenStore, text: str) -> None:
+    def test_any_text(self, store: TokenStore) -> None:
         """A text in any field comes back character by character, and is found by."""
         known = ("expires_at", "issuer", "api_domain", "provider", "data_center", "environment")
-        # No store takes a secret that can't be what the provider gave.
-        sent = "ab" if lookup.what_is_wrong(text) else text
-        hard = full(**{name: sent for name in GIVEN if name not in known}).but(
-            user=text, scope=text
-        )
+        for text in HARD_TEXTS:
+            # No store takes a secret that can't be what the provider gave.
+            sent = "ab" if lookup.what_is_wrong(text) else text
+            hard = full(**{name: sent for name in GIVEN if name not in known}).but(
+                user=text, scope=text
+            )
 
-        saved = store.save_token(hard)
+            saved = store.save_token(hard)
 
-        assert given(saved) == given(hard)
-        for question in (
-            Token(user=text),
-            Token(access_token=sent),
-            Token(grant_token=sent, client_id=sent),
-            Token(refresh_token=sent, client_id=sent),
-        ):
-            assert store.find_token(question) == saved
+            assert given(saved) == given(hard)
+            for question in (
+                Token(user=text),
+                Token(access_token=sent),
+                Token(grant_token=sent, client_id=sent),
+                Token(refresh_token=sent, client_id=sent),
+            ):
+                assert store.find_token(question) == saved
+            store.delete_token(str(saved.id))
 
-    @pytest.mark.parametrize(
-        "chosen", ["2", "customer-42", "o'brien", "1 or 1=1", "a\0", "\U0001f511"]
-    )
-    def test_an_id_that_a_caller_brings(self, connect: Factory, chosen: str) -> None:
+    def test_an_id_that_a_caller_brings(self, connect: Factory) -> None:
         """A token is found by the id it was first saved with, as long as it is there."""
         store = connect()
         store.save_token(full("bob"))
-        saved = store.save_token(full(id=chosen))
+        for chosen in ("2", "customer-42", "o'brien", "1 or 1=1", "a\0", "\U0001f511"):
+            saved = store.save_token(full(id=chosen))
 
-        found = connect().find_token_by_id(chosen)
-        assert found is not None
-        assert (found.user, found.version) == ("ana", saved.version)
-        renewed = store.save_token(full(id=chosen, access_token="renewed"))
-        assert (renewed.id, len(store.get_tokens())) == (saved.id, 2)
-        connect().delete_token(chosen)
-        assert connect().find_token_by_id(chosen) is None
-        assert [token.user for token in store.get_tokens()] == ["bob"]
+            found = connect().find_token_by_id(chosen)
+            assert found is not None
+            assert (found.user, found.version) == ("ana", saved.version)
+            renewed = store.save_token(full(id=chosen, access_token="renewed"))
+            assert (renewed.id, len(store.get_tokens())) == (saved.id, 2)
+            connect().delete_token(chosen)
+            assert connect().find_token_by_id(chosen) is None
+            assert [token.user for token in store.get_tokens()] == ["bob"]
 
     def test_nothing_to_save(self, store: TokenStore) -> None:
         """A save without any token, and not of a user's client, is an error and stores nothing."""
@@ -314,12 +313,12 @@ class StoreContract(DeadContract):
         assert elsewhere.find_token(Token(access_token=ana.access_token)) is None
         assert elsewhere.get_tokens() == [bob]
 
-    @pytest.mark.parametrize("unknown", ["unknown", "", "1 or 1=1", "%", "a\0"])
-    def test_delete_is_silent(self, store: TokenStore, unknown: str) -> None:
+    def test_delete_is_silent(self, store: TokenStore) -> None:
         """Deleting an id that is not there is no error, and deletes nothing."""
         saved = store.save_token(full())
 
-        store.delete_token(unknown)
+        for unknown in ("unknown", "", "1 or 1=1", "%", "a\0"):
+            store.delete_token(unknown)
 
         assert store.get_tokens() == [saved]
 
