@@ -351,17 +351,23 @@ def test_a_page_is_one_trip(source, target, monkeypatch):
         assert expected == trips
 
 
-def test_a_row_of_the_target_that_does_not_open(source, target, copy):
-    """It is what fails; the others of its page arrive."""
+@pytest.mark.parametrize("changed", ["sealed", "refresh"])
+def test_a_row_of_the_target_that_was_changed_outside(source, target, copy, changed):
+    """It does not open, or is found by another's refresh token: it fails, the others arrive."""
     for name in "abc":
         source.save_token(login(name))
-    theirs = target.save_token(login("b"))
-    record = target.backend.read(theirs.id.removeprefix("tk_"))
-    target.backend.write(
-        replace(record, sealed=record.sealed[::-1], version="0" * 32), replaces=record.version
-    )
+    like_b = target.backend.read(target.save_token(login("b")).id.removeprefix("tk_"))
+    broken = replace(like_b, sealed=b"x", version="0" * 32)
+    target.backend.delete(like_b.id)
+    if changed == "refresh":
+        theirs = target.backend.read(target.save_token(login("eve")).id.removeprefix("tk_"))
+        target.backend.delete(theirs.id)
+        broken = replace(theirs, refresh=like_b.refresh)
+    target.backend.write(broken, replaces=None)
 
-    assert ["new", "failed", "new"] == [action for action, _ in map(copy().get, "abc")]
+    done = copy()
+
+    assert ["new", "failed", "new"] == [done[name][0] for name in "abc"]
 
 
 def test_saved_while_it_is_copied(source, target, monkeypatch):

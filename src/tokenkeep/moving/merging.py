@@ -120,8 +120,6 @@ class Merge:
             stored = dict(zip(new, self._target.adopt_each(rows), strict=True))
         for n, row in enumerate(page):
             step = self._step(row, first.get(n), stored.get(n), dry_run=dry_run)
-            if step is not None and step.action is Action.UPDATE:
-                first.clear()  # what was written over may be what others have met
             if step is not None:
                 yield step
 
