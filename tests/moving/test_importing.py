@@ -5,7 +5,7 @@ from __future__ import annotations
 import tracemalloc
 
 import pytest
-from moved_tokens import ANA, NEW, OLD
+from moved_tokens import ANA, MIDDLE, NEW, OLD
 from official_sdk import run_sdk
 from sdk_tables import WRITER, tokens_for
 
@@ -186,9 +186,10 @@ def test_a_file_makes_no_ids_of_ours(run, store, write_csv):
     assert token.id == store.find_token_by_id(own).id
 
 
-def test_older_generations_have_to_be_placed(run, store, write_csv):
+@pytest.mark.parametrize("header", [MIDDLE, OLD], ids=["nine columns", "six columns"])
+def test_older_generations_have_to_be_placed(run, store, write_csv, header):
     """Without an API domain nobody knows where a token is valid: it has to be said."""
-    path = write_csv(ANA | {"user_mail": "ana@example.com"}, header=OLD)
+    path = write_csv(ANA | {"user_mail": "ana@example.com"}, header=header)
 
     with pytest.raises(ConfigurationError, match="does not say where"):
         run(path)
@@ -199,6 +200,13 @@ def test_older_generations_have_to_be_placed(run, store, write_csv):
 
     assert [("new", None)] == run(path, data_center="IN", environment="Sandbox")
     (token,) = store.get_tokens()
+    assert ("ana@example.com", "1000.CLIENT", 1764000000.123) == (
+        token.user,
+        token.client_id,
+        token.expires_at,
+    )
+    assert token.pair == ("1000.access", "1000.refresh")
+    assert (ANA["client_secret"] if header is MIDDLE else None) == token.client_secret
     assert ("in", "sandbox") == (token.data_center, token.environment)
     assert "https://sandbox.zohoapis.in" == token.api_domain
     assert "https://accounts.zoho.in/oauth/v2/token" == token.issuer

@@ -93,28 +93,23 @@ def test_what_older_stores_write_for_nothing(table, run_table, store):
     assert store.find_token(Token(user="bob@example.com")).expires_at is None
 
 
-def test_of_rows_that_are_the_same_the_higher_id_counts(filled, run_table, store):
-    """Ids are numbers kept as text: row 10 is later than row 9."""
-    # Saved unchanged, the SDK's store adds a row.
-    found = run_table(filled(*[ANA] * 10))
+@pytest.mark.parametrize(
+    ("rows", "counts"),
+    [
+        # Saved unchanged, the SDK's store adds a row: 10 is later than 9, though they are text.
+        ([ANA] * 10, 10),
+        ([ANA | {"access_token": "later", "expiry_time": "1764000000999"}, ANA], 2),
+    ],
+    ids=["of those that are the same, the highest id", "else the latest end"],
+)
+def test_which_row_counts(filled, run_table, store, rows, counts):
+    """Of rows of one user it is the last one, and all others name it."""
+    found = run_table(filled(*rows))
 
-    assert list(range(1, 11)) == [number for number, _, _ in found]
-    assert (10, "new", None) == found[-1]
-    assert {"row 10 is the same, and counts"} == {reason for _, _, reason in found if reason}
-    assert store.find_token_by_id("10") == store.find_token(Token(user=ANA["user_name"]))
-
-
-def test_the_latest_end_counts(table, run_table, store):
-    """Of rows of one user, the one whose access token ends last counts."""
-    later = ANA | {
-        "grant_token": "2", "access_token": "later", "expiry_time": "1764000000999",
-    }  # fmt: skip
-    url = table("2_1", later, ANA)
-
-    found = run_table(url, data_center="us")
-
-    assert [(1, "skipped", "row 2 is the same, and counts"), (2, "new", None)] == found
-    assert "later" == store.find_token(Token(user=ANA["user_name"])).access_token
+    same = [(n, "skipped", f"row {counts} is the same, and counts") for n in range(1, counts)]
+    assert [*same, (counts, "new", None)] == found
+    token = store.find_token(Token(user=ANA["user_name"]))
+    assert max(rows, key=lambda row: row["expiry_time"])["access_token"] == token.access_token
 
 
 @pytest.mark.slow
