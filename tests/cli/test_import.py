@@ -77,6 +77,7 @@ def test_what_is_skipped_or_failed_is_told(run, path, tmp_path, monkeypatch):
     def refuse(_vault, row):
         raise StoreError("This token takes 70000 bytes", user=row.user, hint="Smaller!")
 
+    monkeypatch.setattr(Vault, "adopt_each", lambda _vault, rows: [None] * len(rows))
     monkeypatch.setattr(Vault, "adopt", refuse)
     told = run("import", path, "--to", "memory:")
     assert 1 == told.exit_code
