@@ -7,7 +7,7 @@ from contextlib import closing
 
 import pytest
 from moved_tokens import ANA, NOW
-from sdk_tables import TABLES, make_table, rows
+from sdk_tables import make_table, rows
 
 from tokenkeep import ConfigurationError, StoreUnavailable, Token
 from tokenkeep.moving import Defaults, Merge, open_table
@@ -54,7 +54,7 @@ def run_table(mariadb, store):
     return _run
 
 
-@pytest.mark.parametrize("generation", TABLES)
+@pytest.mark.parametrize("generation", [*OLD, "5_0", "8_0"])
 def test_its_own_table_is_taken_over(run_table, store, table, mariadb, generation):
     """Every token that the SDK's DBStore wrote arrives, once, and the table stays as it is."""
     url = table(generation, ANA, BOB)
