@@ -7,13 +7,13 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, TypeVar, cast
 
 from tokenkeep import lookup, records
-from tokenkeep.backends.base import HEADER, MARKS, WIDTH
-from tokenkeep.errors import StoreTampered
+from tokenkeep.backends.base import FOUND_BY, HEADER, MARKS, WIDTH
+from tokenkeep.errors import StoreError, StoreTampered
 from tokenkeep.records import Kept
 from tokenkeep.token import Token, is_ours
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from tokenkeep.backends.base import Backend, Mark, Record
     from tokenkeep.cache import Cache
@@ -102,19 +102,34 @@ class Rows:
                 store's: its table or file was replaced, and nobody would find what is written.
         """
         asked = list(dict.fromkeys(marks))
-        found = self.backend.find([("id", HEADER), *asked] if inserts else asked)
-        if inserts:
-            self.header.expect(next((record for record in found if record.id == HEADER), None))
-        opened = [self._opened(record) for record in found if record.id != HEADER]
+        opened = [self._opened(record) for record in self._records(asked, inserts=inserts)]
         for kept in opened:
             if not any(self.has(kept, mark) for mark in asked):
-                raise StoreTampered(
-                    "A stored record is found by something that is not under its seal",
-                    token_id=records.token_id(records.record_id(kept.id)),
-                    hint="It was changed outside tokenkeep; "
-                    "restore it from a backup, or delete it and log in again",
-                )
+                raise _misplaced(kept)
         return opened
+
+    def find_each(self, wanted: Sequence[set[Mark]]) -> list[list[Kept]]:
+        """Find for each of several what has at least one of its marks, in one trip, to insert."""
+        asked = set().union(*wanted)
+        having: dict[Mark, list[Kept]] = {}
+        for record in self._records(asked, inserts=True):
+            kept = self._opened(record)
+            marks = [(field, getattr(record, field)) for field in FOUND_BY]
+            its = [mark for mark in marks if mark in asked and self.has(kept, mark)]
+            if not its:
+                raise _misplaced(kept)
+            for mark in its:
+                having.setdefault(mark, []).append(kept)
+        return [
+            list({each.id: each for mark in marks for each in having.get(mark, ())}.values())
+            for marks in wanted
+        ]
+
+    def _records(self, asked: Iterable[Mark], *, inserts: bool) -> list[Record]:
+        found = self.backend.find([("id", HEADER), *asked] if inserts else list(asked))
+        if inserts:
+            self.header.expect(next((record for record in found if record.id == HEADER), None))
+        return [record for record in found if record.id != HEADER]
 
     def _opened(self, record: Record) -> Kept:
         seen = self._cache.last(records.token_id(record.id))
@@ -171,9 +186,7 @@ class Rows:
             StoreUnavailable: The store has lost its keys, or can't be written.
         """
         self.header.expect_there()
-        new = _random()
-        written = kept.but(version=new) if isinstance(kept, Token) else replace(kept, version=new)
-        record = records.seal(written, self.header.keys, self._tenant_of)
+        written, record = self._sealed(kept)
         # A context manager would cost as much as sealing does.
         try:
             self.backend.write(record, replaces=replaces)
@@ -181,7 +194,27 @@ class Rows:
             self._cache.wrote(records.token_id(record.id))
         if note and isinstance(written, Token):
             self._cache.note(written)
-        return cast("_Kept", written)
+        return written
+
+    def insert(self, several: Iterable[Token]) -> list[Token | None]:
+        """
+        Write new rows as `put` does, in one trip.
+
+        Returns:
+            What was written. None for each that was not: `put` says why.
+        """
+        self.header.expect_there()
+        sealed: list[tuple[Token, Record] | None] = []
+        for row in several:
+            try:
+                sealed.append(self._sealed(row))
+            except StoreError:
+                sealed.append(None)
+        left = set(self.backend.insert([each[1] for each in sealed if each]))
+        for each in sealed:
+            if each:
+                self._cache.wrote(str(each[0].id))
+        return [each[0] if each and each[1].id not in left else None for each in sealed]
 
     def delete(self, record_id: str, *, replaces: str | None) -> bool:
         """
@@ -195,6 +228,12 @@ class Rows:
         finally:
             self._cache.wrote(records.token_id(record_id))
 
+    def _sealed(self, kept: _Kept) -> tuple[_Kept, Record]:
+        new = _random()
+        written = kept.but(version=new) if isinstance(kept, Token) else replace(kept, version=new)
+        record = records.seal(written, self.header.keys, self._tenant_of)
+        return cast("_Kept", written), record
+
     def has(self, kept: Kept, mark: Mark) -> bool:
         """Tell whether something has a mark, by what is under its seal."""
         field, value = mark
@@ -206,3 +245,12 @@ class Rows:
 
 def _random() -> str:
     return secrets.token_hex(WIDTH // 2)
+
+
+def _misplaced(kept: Kept) -> StoreTampered:
+    return StoreTampered(
+        "A stored record is found by something that is not under its seal",
+        token_id=records.token_id(records.record_id(kept.id)),
+        hint="It was changed outside tokenkeep; "
+        "restore it from a backup, or delete it and log in again",
+    )

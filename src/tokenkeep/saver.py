@@ -127,6 +127,30 @@ class Saver:
                 )
         return by_id, self._rows_of(found)
 
+    def look_each(self, tokens: Sequence[Token]) -> list[list[Token] | None]:
+        """
+        Do as `look` for several tokens, in one trip.
+
+        Returns:
+            For each the rows; None where one has to `look`: for what is no row
+            any more, or for what has something in common with another of the tokens.
+        """
+        seen: set[Mark] = set()
+        wanted: list[set[Mark]] = []
+        is_alone: list[bool] = []
+        for token in tokens:
+            marks = set(self._marks(token))
+            if token.id:
+                marks.add(("id", self._rows.record_id(token.id)))
+            wanted.append(marks)
+            is_alone.append(seen.isdisjoint(marks))
+            seen |= marks
+        looks: list[list[Token] | None] = []
+        for found, alone in zip(self._rows.find_each(wanted), is_alone, strict=True):
+            rows = [kept for kept in found if isinstance(kept, Token) and not kept.ended]
+            looks.append(rows if alone and len(rows) == len(found) else None)
+        return looks
+
     def having(self, marks: Sequence[Mark]) -> list[Token]:
         """Return the rows that have one of these marks, by way of aliases too."""
         return self._rows_of(self._settled(marks))

@@ -34,7 +34,7 @@ from tokenkeep.swapping import attempts
 from tokenkeep.token import Status, Token, expect_token
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
 
     from tokenkeep.backends.base import Backend, Record
@@ -306,6 +306,10 @@ class Vault(Store):
         """
         return self._saver.look(self.providers.locate(token))
 
+    def look_each(self, tokens: Sequence[Token]) -> list[list[Token] | None]:
+        """Return the rows that a save of each would meet, in one trip; None: `look` for it."""
+        return self._saver.look_each([self.providers.locate(token) for token in tokens])
+
     def adopt(self, row: Token) -> Token:
         """
         Store a row of another store as it is: its id, state and history too.
@@ -314,10 +318,18 @@ class Vault(Store):
             StoreConflict: Its id is taken, or what it is for has a row.
         """
         self._header.make()
+        return self._rows.put(self._placed(row), replaces=None)
+
+    def adopt_each(self, rows: Sequence[Token]) -> list[Token | None]:
+        """Store rows in one trip; None for each that was not: `adopt` says why."""
+        self._header.make()
+        return self._rows.insert(map(self._placed, rows))
+
+    def _placed(self, row: Token) -> Token:
+        """Return a row of another store with its id and owner in this one."""
         owner = self._ended_owner(row) if row.ended else self._rows.owner(row)
         record_id = self.backend.id_for(owner) or self._rows.record_id(str(row.id))
-        new = row.but(id=records.token_id(record_id), owner=owner)
-        return self._rows.put(new, replaces=None)
+        return row.but(id=records.token_id(record_id), owner=owner)
 
     def add_id(self, token_id: str, row: Token) -> None:
         """

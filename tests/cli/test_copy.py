@@ -126,7 +126,7 @@ def test_without_its_key(run, tokens, environment):
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGKILL])
 def test_stopped_in_the_midst(start, store, other, how):
     """Ctrl-C says how to go on; after that, or kill -9, a second run does the rest, once."""
-    for number in range(400):
+    for number in range(1000):
         store.save_token(Token(user=f"u{number}", access_token=f"a{number}"))
     process = start("copy", "configured", URL)
     while len(other.get_tokens()) < 20:
@@ -137,12 +137,12 @@ def test_stopped_in_the_midst(start, store, other, how):
     count = len(other.get_tokens())
     _, again = start("copy", "configured", URL).communicate(timeout=100)
 
-    assert 20 <= count < 400
+    assert 20 <= count < 1000
     if how == signal.SIGINT:
         assert process.returncode == 130
         assert "Run it again: it goes on from there" in err
         assert "Traceback" not in err
-    assert f"{400 - count} new" in again
+    assert f"{1000 - count} new" in again
     assert [t.id for t in store.iter_tokens()] == [t.id for t in other.iter_tokens()]
 
 

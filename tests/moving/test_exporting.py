@@ -60,8 +60,7 @@ def test_what_is_of_use_is_written(source, export, tmp_path):
 
 
 @pytest.mark.parametrize("environment", ["production", "sandbox"])
-@pytest.mark.parametrize("generation", ["5_0", "6_0", "7_0", "8_0"])
-def test_of_each_user_one(source, export, tmp_path, generation, environment):
+def test_of_each_user_one(source, export, tmp_path, environment):
     """The SDK finds the first row of a name: only that environment's, and the latest, is in it."""
     domains = {"sandbox": "https://sandbox.zohoapis.eu", "production": "https://www.zohoapis.eu"}
     written = {}
@@ -85,14 +84,14 @@ def test_of_each_user_one(source, export, tmp_path, generation, environment):
         "of a user whose later one is in it": 2,
     } == counts
     assert [f"{environment} 1000.A"] == [line["access_token"] for line in lines]
-    found, _ = run_sdk(generation, READER, tmp_path / "sdk_tokens.txt", "ana")
+    found, _ = run_sdk("8_0", READER, tmp_path / "sdk_tokens.txt", "ana")
     assert (f"{environment} 1000.A", domains[environment]) == (
         found["access_token"],
         found["api_domain"],
     )
 
 
-@pytest.mark.parametrize("generation", ["5_0", "6_0", "7_0", "8_0"])
+@pytest.mark.parametrize("generation", ["5_0", "8_0"])
 def test_the_sdk_reads_it(source, export, tmp_path, generation):
     """Each token comes out of its FileStore as it is here, and it goes on writing the file."""
     source.save_token(

@@ -63,7 +63,7 @@ def program(mariadb, zoho, home):
 
 @pytest.mark.parametrize(
     ("generation", "kind"),
-    [("5_0", "mysql"), ("6_0", "mysql"), ("7_0", "mysql"), ("8_0", "mysql"), ("8_0", "file")],
+    [("5_0", "mysql"), ("8_0", "mysql"), ("8_0", "file")],
 )
 def test_no_new_login(mariadb, zoho, program, take_over, tmp_path, generation, kind):  # noqa: PLR0917  # fixtures
     """The access token that the SDK's store has is used, then renewed with its refresh token."""

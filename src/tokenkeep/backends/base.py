@@ -13,6 +13,8 @@ from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from tokenkeep.errors import StoreError, StoreForeign, StoreTooNew, StoreUnavailable
+
 if TYPE_CHECKING:
     from collections.abc import Hashable, Sequence
     from pathlib import Path
@@ -159,6 +161,29 @@ class Backend(ABC):
             StoreConflict: Another version is stored, the record is gone, the id
                 exists (when inserting), or the owner is another record's.
         """
+
+    def insert(self, records: Sequence[Record]) -> list[str]:
+        """
+        Write new records, each whole or not at all, on disk before returning.
+
+        A store that can do it in one trip overrides this; here it is a `write` of each.
+
+        Args:
+            records: None or more; some fifty at once.
+
+        Returns:
+            The ids of those that were not written: the id or the owner is
+            taken, or the store does not take this one. `write` says why.
+        """
+        left = []
+        for record in records:
+            try:
+                self.write(record, replaces=None)
+            except (StoreUnavailable, StoreForeign, StoreTooNew):
+                raise
+            except StoreError:
+                left.append(record.id)
+        return left
 
     @abstractmethod
     def delete(self, record_id: str, *, replaces: str | None = None) -> bool:

@@ -205,6 +205,20 @@ class SQLBackend(Backend):
         if not done:
             raise StoreConflict("Somebody else wrote this record first", token_id=record.id)
 
+    def insert(self, records: Sequence[Record]) -> list[str]:
+        size = sum(2 * len(record.sealed) + _REST for record in records)
+        is_whole = self._packet is None or size <= self._packet
+        if not (records and is_whole and self._statements.takes_many):
+            return super().insert(records)
+        if not self._is_made:
+            self._open(make=True)
+        statement, values = self._statements.insert_many([to_row(record) for record in records])
+        try:
+            self._ask("INSERT", statement, values)
+        except StoreConflict:  # one is taken, so none was written
+            return super().insert(records)
+        return []
+
     def delete(self, record_id: str, *, replaces: str | None = None) -> bool:
         values = {"the_id": record_id}
         if replaces is None:

@@ -323,6 +323,8 @@ class Statements:
 
         self.read: Statement = self._made(self._select.where(is_it))
         self.insert: Statement = self._made(insert(table), list(COLUMNS))
+        self.takes_many: bool = is_server
+        """Whether one INSERT may have several rows."""
         self.replace: Statement = self._made(
             update(table).where(is_it, is_version),
             [field for field in COLUMNS if field not in {"id", "last_used_at"}],
@@ -340,6 +342,7 @@ class Statements:
         self.scan: Callable[[str | None], Statement] = lru_cache(self._scan)
         """Of the field of a mark, if any."""
         self._finding = lru_cache(256)(self._find)
+        self._inserting = lru_cache(self._insert)
 
     def find(self, marks: Sequence[Mark]) -> tuple[Statement, dict[str, str]]:
         """
@@ -363,6 +366,12 @@ class Statements:
                 values.update({f"{field}_{n}": value for n, value in enumerate(padded)})
         return self._finding(tuple(shape)), values
 
+    def insert_many(self, rows: Sequence[Sequence[Any]]) -> tuple[Statement, dict[str, Any]]:
+        """Return what inserts rows, in the order of `COLUMNS`, and the values for it."""
+        names = ([f"{name}_{n}" for name in COLUMNS] for n in range(len(rows)))
+        values = {k: v for row in zip(names, rows, strict=True) for k, v in zip(*row, strict=True)}
+        return self._inserting(len(rows)), values
+
     def _made(self, clause: ClauseElement, columns: list[str] | None = None) -> Statement:
         return Statement(clause, self._dialect, columns)
 
@@ -376,6 +385,14 @@ class Statements:
             )
         # Each arm goes by its own index; with OR a database may read the whole table.
         return self._made(union_all(*arms))
+
+    def _insert(self, count: int) -> Statement:
+        c = self._columns
+        rows = [
+            {name: bindparam(f"{name}_{n}", type_=c[name].type) for name in COLUMNS}
+            for n in range(count)
+        ]
+        return self._made(insert(c.id.table).values(rows))
 
     def _scan(self, field: str | None) -> Statement:
         c = self._columns

@@ -19,7 +19,7 @@ import sqlite3
 import stat
 import weakref
 from contextlib import suppress
-from functools import cache
+from functools import cache, partial
 from operator import attrgetter
 from os import getpid
 from pathlib import Path
@@ -94,7 +94,8 @@ _DUE = (
 )
 _FIRST = (-1e99, "")
 """Before all that is due."""
-_INSERT = f"INSERT INTO token ({_NAMES}) VALUES ({', '.join('?' * len(COLUMNS))})"  # noqa: S608
+_VALUES = f"({', '.join('?' * len(COLUMNS))})"
+_INSERT = f"INSERT INTO token ({_NAMES}) VALUES {_VALUES}"  # noqa: S608
 _TOUCH = (
     "UPDATE token SET last_used_at = ? WHERE id = ? AND (last_used_at IS NULL OR last_used_at < ?)"
 )
@@ -102,8 +103,11 @@ _READ_INDEXED = f"SELECT {', '.join(_INDEXED)} FROM token WHERE id = ? AND versi
 _PLAIN = tuple(name for name in COLUMNS if name not in (*_INDEXED, "id", "last_used_at"))
 _indexed_of: Callable[[Record], tuple[Any, ...]] = attrgetter(*_INDEXED)
 
+_MOST = 999
+"""How many parameters a statement of old SQLite may have."""
+
 _MANY = 500
-"""How many marks one statement looks for; old SQLite allows 999 parameters."""
+"""How many marks one statement looks for."""
 
 _BUSY = {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_PROTOCOL}
 
@@ -197,6 +201,17 @@ class SQLiteBackend(ForkSafe, Backend):
             done = self._patiently(lambda: self._replace(record, replaces), record.id)
         if not done:
             raise StoreConflict("Somebody else wrote this record first", token_id=record.id)
+
+    def insert(self, records: Sequence[Record]) -> list[str]:
+        many = _MOST // len(COLUMNS)
+        left: list[str] = []
+        for start in range(0, len(records), many):
+            some = records[start : start + many]
+            try:
+                self._patiently(partial(self._insert, *some))
+            except StoreConflict:  # one is taken, so none was written
+                left += super().insert(some)
+        return left
 
     def delete(self, record_id: str, *, replaces: str | None = None) -> bool:
         return self._patiently(lambda: self._delete(record_id, replaces), record_id)
@@ -383,9 +398,10 @@ class SQLiteBackend(ForkSafe, Backend):
             "delete its old -wal and -shm, and start again",
         )
 
-    def _insert(self, record: Record) -> int:
+    def _insert(self, *records: Record) -> int:
         self._ready(make=True)
-        return self._execute_change(_INSERT, to_row(record))
+        values = [value for record in records for value in to_row(record)]
+        return self._execute_change(", ".join([_INSERT, *[_VALUES] * (len(records) - 1)]), values)
 
     def _replace(self, record: Record, replaces: str) -> int:
         self._ready()

@@ -10,8 +10,9 @@ what a file of the SDK's is, `open_table` opens a table on a server.
 from tokenkeep.errors import DriverMissing
 from tokenkeep.moving.judging import Action
 from tokenkeep.moving.merging import Merge, Step
-from tokenkeep.moving.official import Defaults, OfficialSource, open_source
+from tokenkeep.moving.official import Defaults, OfficialSource
 from tokenkeep.moving.official_csv import export_csv
+from tokenkeep.moving.official_files import open_source
 from tokenkeep.moving.sources import Row, Source, StoreSource
 
 __all__ = [
@@ -47,10 +48,10 @@ def open_table(
         StoreUnavailable: The server can't be reached or used; the text says why.
     """
     try:
-        from tokenkeep.moving.official_table import MySQLTable
+        from tokenkeep.moving import official_table
     except ModuleNotFoundError as exc:
         raise DriverMissing(
             f"Reading a MySQL table needs the module {exc.name}, which is not installed",
             hint="Install it: pip install 'tokenkeep[mysql]'",
         ) from exc
-    return MySQLTable(url, password=password, defaults=defaults or Defaults())
+    return official_table.open_table(url, password, defaults or Defaults())

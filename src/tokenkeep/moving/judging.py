@@ -67,7 +67,7 @@ def judge(
     """
     habits = habits or saving.Habits()
     if not met:
-        return [Verdict(Action.NEW, row=_on_arrival(row))]
+        return [Verdict(Action.NEW)]
     is_dead = row.ended or row.status is Status.REVOKED
     own = [each for each in met if row.user and each.user == row.user]
     others = [each for each in met if each not in own]
@@ -204,7 +204,7 @@ def _with(added: dict[str, object], row: Token, there: Token) -> Token | None:
     return came.with_renewal(lifetime=row.renewal.lifetime) if "expires_at" in fields else came
 
 
-def _on_arrival(row: Token) -> Token:
+def arrived(row: Token) -> Token:
     """Return a row that nobody in the target renews, or has looked for others of, yet."""
     # Given from outside: the source's store may go on with it.
     own = {"claim": None, "renewed_at": None, "renewed_by": None}
@@ -213,7 +213,7 @@ def _on_arrival(row: Token) -> Token:
 
 def _with_login_of(there: Token, row: Token, habits: saving.Habits) -> Token:
     """Return the target's row with the source's login and content; its id and user stay."""
-    came, its = _on_arrival(row).but(user=there.user), there.renewal
+    came, its = arrived(row).but(user=there.user), there.renewal
     if row.refresh_token != there.refresh_token:
         return saving.taken(there, came, habits=habits)
     # Who renews the target's row goes on: without its claim another one would ask as well.

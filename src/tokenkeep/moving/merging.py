@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from itertools import islice
 from typing import TYPE_CHECKING
 
 from tokenkeep import saving
@@ -14,17 +15,21 @@ from tokenkeep.errors import (
     StaleToken,
     StoreConflict,
     StoreError,
+    StoreTampered,
     UnknownName,
 )
-from tokenkeep.moving.judging import Action, Verdict, had_login, judge, meets
+from tokenkeep.moving.judging import Action, Verdict, arrived, had_login, judge, meets
 from tokenkeep.moving.sources import Row, Source, StoreSource
 from tokenkeep.swapping import OF_THE_STORE, attempts
 from tokenkeep.token import Status, Token, new_id
 
 if TYPE_CHECKING:
-    from collections.abc import Generator
+    from collections.abc import Generator, Iterator, Sequence
 
     from tokenkeep.vault import Vault
+
+_PAGE = 50
+"""How many rows are looked for at once, and inserted if nothing like them is there."""
 
 _HAD = "the target had this login, and has ended or replaced it"
 
@@ -99,20 +104,48 @@ class Merge:
             StoreError: As `Source.rows`, before or after; or the target can't
                 be read or written.
         """
-        for row in self._source.rows(self._clock.now(), self._target.providers):
-            step = self._step(row, dry_run=dry_run)
-            if step is not None:
-                yield step
+        rows = self._source.rows(self._clock.now(), self._target.providers)
+        while page := list(islice(rows, _PAGE)):
+            yield from self._steps(page, dry_run=dry_run)
         self._source.settle(self._clock.now())
 
-    def _step(self, row: Row, *, dry_run: bool) -> Step | None:
+    def _steps(self, page: list[Row], *, dry_run: bool) -> Iterator[Step]:
+        """Insert what meets nothing, in one trip; see to all others one by one."""
+        looks = self._looks([row.token for row in page if row.is_plain])
+        first = {n: looks.pop(0) for n, row in enumerate(page) if row.is_plain}
+        new = [n for n, met in first.items() if met == []]
+        stored = dict[int, Token | None]()
+        if new and not dry_run:
+            rows = [_arriving(page[n].token) for n in new]
+            stored = dict(zip(new, self._target.adopt_each(rows), strict=True))
+        for n, row in enumerate(page):
+            step = self._step(row, first.get(n), stored.get(n), dry_run=dry_run)
+            if step is not None:
+                yield step
+
+    def _looks(self, rows: Sequence[Token]) -> list[list[Token] | None]:
+        """Return what each row meets; None where that takes a look of its own."""
+        asked = [row if row.version else row.but(id=None) for row in rows]
+        try:
+            return list(self._target.look_each(asked)) if asked else []
+        except (KeyMissing, StoreTampered, UnknownName):
+            return [None] * len(asked)  # it is one row's trouble
+
+    def _step(
+        self, row: Row, met: list[Token] | None, stored: Token | None, *, dry_run: bool
+    ) -> Step | None:
+        """See to a row, by what it is known to have *met*, or as what it is *stored* already."""
         if row.problem is not None:
             action = Action.FAILED if row.failed else Action.SKIP
             return Step(row=row, action=action, reason=row.problem)
         try:
             if row.to is not None:
                 return self._lead_to(row, row.to, dry_run=dry_run)
-            verdict, stored = self._merge(row.token, dry_run=dry_run)
+            if stored is not None:
+                verdict = self._led(row.token, Verdict(Action.NEW), stored)
+            else:
+                met = met if met or dry_run else None  # it met nothing, and was not taken
+                verdict, stored = self._merge(row.token, met, dry_run=dry_run)
         except OF_THE_STORE:
             raise
         except (KeyMissing, UnknownName, StoreError) as exc:
@@ -130,14 +163,17 @@ class Merge:
 
     # Rows
 
-    def _merge(self, row: Token, *, dry_run: bool) -> tuple[Verdict, Token | None]:
+    def _merge(
+        self, row: Token, rows: list[Token] | None, *, dry_run: bool
+    ) -> tuple[Verdict, Token | None]:
         """Judge a row by what the target has and do it, anew whenever others write meanwhile."""
         habits, told = self._target.habits(row), None
         over = Action.NOTHING if row.ended else Action.SKIP
         for number, _ in enumerate(attempts(row.id, row.user)):
             met, leads = list[Token](), False
             try:
-                met, leads = self._meet(row)
+                met, leads = self._meet(row, rows)
+                rows = None
                 verdicts = judge(row, met, replace=self._replace, habits=habits)
                 verdict = next((v for v in verdicts if v.action is Action.UPDATE), verdicts[0])
                 if dry_run:
@@ -155,25 +191,24 @@ class Merge:
                 told = verdict  # two rows of the target have become one: judge again
                 continue
             if stored is not None and not leads:
-                taken = self._lead(row, stored)
-                reason = "; ".join(filter(None, (verdict.reason, taken))) or None
-                verdict = replace(verdict, reason=reason)
+                verdict = self._led(row, verdict, stored)
             return verdict, stored
         raise AssertionError  # attempts() has raised
 
-    def _meet(self, row: Token) -> tuple[list[Token], bool]:
+    def _meet(self, row: Token, rows: list[Token] | None) -> tuple[list[Token], bool]:
         """
         Return what a row meets in the target, and whether its id leads to one of those.
 
         Raises:
             StaleToken: The target had its login, and has it no more.
         """
-        try:
-            _, rows = self._target.look(row.but(id=None))
-        except UnknownName:
-            rows = []  # of a provider that is not configured here
+        is_known = rows is not None
+        if rows is None:
+            rows = []
+            with suppress(UnknownName):  # of a provider that is not configured here
+                _, rows = self._target.look(row.but(id=None))
         by_id = next((each for each in rows if each.id == row.id), None)
-        if by_id is None and row.version:
+        if by_id is None and row.version and not is_known:
             by_id = self._target.reread(str(row.id))
         met = [] if by_id is None else [by_id]
         met += [each for each in rows if each not in met and meets(row, each)]
@@ -190,10 +225,7 @@ class Merge:
         """
         there = verdict.there
         if there is None:
-            new = verdict.row
-            if new is None:
-                return None
-            return self._target.adopt(new if new.version else new.but(id=new_id()))
+            return self._target.adopt(_arriving(row)) if verdict.action is Action.NEW else None
         if verdict.row is not None:
             there = self._target.swap(verdict.row)
             if row.last_used_at is not None:
@@ -201,13 +233,15 @@ class Merge:
                 with suppress(StoreError):
                     self._target.touch(str(there.id), row.last_used_at)
         if verdict.named is not None:
-            others = [each for each in self._meet(row)[0] if each.id != there.id]
+            others = [each for each in self._meet(row, None)[0] if each.id != there.id]
             if verdict.named is row and others:
                 raise StoreConflict("The user has got a row of their own meanwhile")
             there = self._target.save_token(saving.filled(there, verdict.named))
         return there
 
-    def _lead(self, row: Token, there: Token) -> str | None:
+    # Ids
+
+    def _led(self, row: Token, verdict: Verdict, there: Token) -> Verdict:
         """Let the id of a row lead to what stands for it; say so if it leads elsewhere."""
         try:
             if row.id not in (None, there.id) and not row.ended:
@@ -215,10 +249,10 @@ class Merge:
         except StoreConflict as exc:
             # A row's own is taken only as long as the target ends a row that had it.
             if not row.version:
-                return f"its id leads to token {exc.token_id} already"
-        return None
-
-    # Ids
+                taken = f"its id leads to token {exc.token_id} already"
+                reason = "; ".join(filter(None, (verdict.reason, taken)))
+                return replace(verdict, reason=reason)
+        return verdict
 
     def _lead_to(self, row: Row, to: Token, *, dry_run: bool) -> Step | None:
         """
@@ -244,3 +278,9 @@ class Merge:
         elif there.status is Status.REVOKED and led.status is not there.status:
             self._target.swap(saving.died(led, Status.REVOKED, self._clock.now()))
         return None
+
+
+def _arriving(row: Token) -> Token:
+    """Return a row as it is new in the target: with its id, if that is a store's own."""
+    new = arrived(row)
+    return new if new.version else new.but(id=new_id())

@@ -17,7 +17,7 @@ from tokenkeep.moving.official import OfficialSource, fields_of
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from tokenkeep.moving.official import Defaults
+    from tokenkeep.moving.official import Defaults, Lines
 
 _TABLES = ("oauthtoken", "oauthtokens")
 """What the SDK calls it: from zcrmsdk 3 on, and before."""
@@ -27,85 +27,84 @@ _PAGE = 10_000
 """The table is sorted for each page."""
 
 
-class MySQLTable(OfficialSource):
-    """Read the table of a DBStore, in one transaction that can't write; see `open_table`."""
+def open_table(url: str, password: str | None, defaults: Defaults) -> OfficialSource:
+    """See `tokenkeep.moving.open_table`."""
+    table = _Table(url, password)
+    try:
+        table.begin()
+        name, kind = table.target.describe(), "MySQL table of the official SDK"
+        return OfficialSource(kind, name, table.lines, defaults, close=table.close)
+    except BaseException:
+        table.close()
+        raise
 
-    kind = "MySQL table of the official SDK"
 
-    def __init__(self, url: str, *, password: str | None, defaults: Defaults) -> None:
+class _Table:
+    """A table, read in one transaction that can't write."""
+
+    def __init__(self, url: str, password: str | None) -> None:
         named = dict(StoreURL.parse(url).query).get("table")
-        self._target = Target(url, place={"password": password})
+        self._tables = [named] if named else _TABLES
+        self.target = Target(url, place={"password": password})
         with self._explained():
-            self._db = self._connect()
-        try:
-            with self._explained():
-                columns = self._open([named] if named else _TABLES)
-        except BaseException:
-            self.close()
-            raise
-        super().__init__(self._target.describe(), columns, defaults)
+            try:
+                self._db: Any = engine_of(self.target).pool.connect()
+            except (TypeError, ValueError):
+                names = ", ".join(sorted(self.target.url.query))
+                raise ConfigurationError(
+                    f"An option of the MySQL URL is wrong: {names}",
+                    hint="They are table, timeout, those for TLS, and what PyMySQL's connect() "
+                    "takes",
+                ) from None
 
-    def lines(self) -> Iterator[tuple[int, Sequence[object]]]:
-        """See `OfficialSource.lines`; a row whose access token ends later is later."""
-        named = {field: _quoted(name) for name, field in self.columns.items()}
+    def begin(self) -> None:
+        """Find the table and its columns, and see all of it as it is at this moment."""
+        found = next(filter(None, map(self._columns_of, self._tables)), None)
+        if found is None:
+            raise ConfigurationError(
+                f"There is no table {' or '.join(self._tables)} in {self.target.database()}",
+                hint="Name it: mysql://user@host/database?table=NAME",
+            )
+        self._columns = fields_of(found) or dict.fromkeys(found, "")
+        with self._explained():
+            self._ask("SET SESSION TRANSACTION ISOLATION LEVEL REPEATABLE READ")
+            self._ask("START TRANSACTION WITH CONSISTENT SNAPSHOT, READ ONLY")
+
+    def lines(self) -> Lines:
+        """Yield the names of the SDK's columns, then the rows; one that ends later is later."""
+        yield 0, list(self._columns)
+        named = {field: _quoted(name) for name, field in self._columns.items()}
         # The id is the key where there is one; else byte by byte, never in two orders.
         numbers = [named[field] for field in ("expires_at", "id") if field in named]
         keys = [named["id"]] if "id" in named else named.values()
         order = [f"CAST({each} AS UNSIGNED)" for each in numbers]
         order += [f"CAST({each} AS BINARY)" for each in keys]
         select = (
-            f"SELECT {', '.join(map(_quoted, self.columns))} "  # noqa: S608  # quoted
-            f"FROM {_quoted(self._target.table)} ORDER BY {', '.join(order)}"
+            f"SELECT {', '.join(map(_quoted, self._columns))} "  # noqa: S608  # quoted
+            f"FROM {_quoted(self.target.table)} ORDER BY {', '.join(order)}"
         )
         count = 0
         with self._explained():
             # In pages: a cursor would stay open on the server for as long as rows are saved.
             while page := self._ask(f"{select} LIMIT {_PAGE} OFFSET {count}"):
-                for values in page:
-                    count += 1
-                    yield count, values
+                yield from enumerate(page, count + 1)
+                count += len(page)
                 del page  # not two at once
 
     def close(self) -> None:
-        """See `OfficialSource.close`."""
+        """End the connection."""
         with suppress(OSError, MySQLError):
             self._db.invalidate()
 
-    def _connect(self) -> Any:
-        try:
-            return engine_of(self._target).pool.connect()
-        except (TypeError, ValueError):
-            names = ", ".join(sorted(self._target.url.query))
-            raise ConfigurationError(
-                f"An option of the MySQL URL is wrong: {names}",
-                hint="They are table, timeout, those for TLS, and what PyMySQL's connect() takes",
-            ) from None
-
-    def _open(self, tables: Sequence[str]) -> dict[str, str]:
-        """Find the table and its columns, and see all of it as it is at this moment."""
-        for table in tables:
-            self._target.table = table
+    def _columns_of(self, table: str) -> list[str] | None:
+        self.target.table = table
+        with self._explained():
             try:
-                found = self._ask(f"SHOW COLUMNS FROM {_quoted(table)}")
-                break
+                return [name for name, *_ in self._ask(f"SHOW COLUMNS FROM {_quoted(table)}")]
             except MySQLError as exc:
                 if code_of(exc) != _NO_TABLE:
                     raise
-        else:
-            raise ConfigurationError(
-                f"There is no table {' or '.join(tables)} in {self._target.database()}",
-                hint="Name it: mysql://user@host/database?table=NAME",
-            )
-        columns = fields_of(name for name, *_ in found)
-        if not columns:
-            name = self._target.describe()
-            raise ConfigurationError(
-                f"{name[0].upper()}{name[1:]} is not one of the official SDK: its columns differ",
-                hint="Name the right one: mysql://user@host/database?table=NAME",
-            )
-        self._ask("SET SESSION TRANSACTION ISOLATION LEVEL REPEATABLE READ")
-        self._ask("START TRANSACTION WITH CONSISTENT SNAPSHOT, READ ONLY")
-        return columns
+        return None
 
     def _ask(self, sql: str) -> Sequence[tuple[Any, ...]]:
         with self._db.cursor() as cursor:
@@ -119,7 +118,7 @@ class MySQLTable(OfficialSource):
         try:
             yield
         except (OSError, MySQLError) as exc:
-            target = self._target
+            target = self.target
             said = explain(
                 exc,
                 where=target.database(),
@@ -128,7 +127,7 @@ class MySQLTable(OfficialSource):
                 secrets=target.secrets,
             )
             if "privilege" in said.what:
-                said.hint = f"Grant SELECT on the table {self._target.table}, nothing more"
+                said.hint = f"Grant SELECT on the table {target.table}, nothing more"
             raise said from None
 
 

@@ -42,6 +42,11 @@ class Row:
     problem: str | None = None
     failed: bool = False
 
+    @property
+    def is_plain(self) -> bool:
+        """Whether this is a row that can be taken, and was not deleted."""
+        return self.problem is None and self.to is None and not self.token.ended
+
 
 class Source(ABC):
     """Tokens, which are only read."""

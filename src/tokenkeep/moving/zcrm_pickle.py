@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import pickletools
 import re
-from dataclasses import dataclass
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
@@ -37,20 +36,14 @@ _MOST = 200
 """How many steps an object may take; the SDK's take some 30."""
 
 
-@dataclass(frozen=True)
-class _Step:
+class _Step(str):
     """What is done to the values before it."""
 
-    word: str
+    __slots__ = ()
 
 
-_SHAPE = [
-    _Step(word)
-    for word in (
-        *("GLOBAL", "EMPTY_TUPLE", "NEWOBJ", "EMPTY_DICT", "MARK"),
-        *("SETITEMS", "BUILD", "STOP"),
-    )
-]
+_STEPS = "GLOBAL EMPTY_TUPLE NEWOBJ EMPTY_DICT MARK SETITEMS BUILD STOP"
+_SHAPE = [(_Step, word) for word in _STEPS.split()]
 """An object's steps; between the two lines are the names and values of its attributes."""
 
 
@@ -99,7 +92,11 @@ def _attributes(file: _Bounded, encoding: str) -> dict[str, object] | None:
     except (ValueError, LookupError):  # another class, cut off, or no pickle
         return None
     head, given, tail = built[:5], built[5:-3], built[-3:]
-    if head + tail != _SHAPE or len(given) % 2 or any(isinstance(each, _Step) for each in given):
+    if (
+        [(type(each), each) for each in head + tail] != _SHAPE
+        or len(given) % 2
+        or any(isinstance(each, _Step) for each in given)
+    ):
         return None
     texts = [each.decode(encoding) if isinstance(each, bytes) else each for each in given]
     found = dict(zip(map(str, texts[::2]), texts[1::2], strict=True))
@@ -107,32 +104,26 @@ def _attributes(file: _Bounded, encoding: str) -> dict[str, object] | None:
 
 
 def _built(file: _Bounded) -> list[Any]:
-    """Return the values and the steps up to the end of a pickle, without what only moves them."""
+    """
+    Return the values and the steps up to the end of a pickle, without what only moves them.
+
+    A class is not looked for: its name has to do.
+    """
     built: list[Any] = []
     memo: dict[Any, Any] = {}
     for word, value, _ in islice(pickletools.genops(file), _MOST):  # type: ignore[arg-type]  # it reads, no more
-        if word.name in _PUT:
+        name = word.name
+        if name in _PUT:
             memo[len(memo) if value is None else value] = built[-1]
-        elif word.name in _GET:
+        elif name in _GET:
             built.append(memo[value])
-        elif word.name == "STACK_GLOBAL":
-            built[-2:] = [_class(" ".join(map(str, built[-2:])))]
-        elif word.name not in _NOTHING:
-            built.append(_thing(word.name, value))
+        elif name in {"GLOBAL", "STACK_GLOBAL"}:
+            parts = [str(value)] if name == "GLOBAL" else [str(built.pop(n)) for n in (-2, -1)]
+            if not _CLASS.fullmatch(" ".join(parts)):
+                raise ValueError("another class")
+            built.append(_Step("GLOBAL"))
+        elif name in _VALUES or name in _BYTES:
+            built.append(str(value).encode("latin-1") if name in _BYTES else value)
+        elif name not in _NOTHING:
+            built.append(_Step(name))
     return built
-
-
-def _thing(word: str, value: Any) -> Any:
-    """Return the value or the step that a word stands for."""
-    if word in _VALUES:
-        return value
-    if word in _BYTES:
-        return value.encode("latin-1")
-    return _class(value) if word == "GLOBAL" else _Step(word)
-
-
-def _class(name: str) -> _Step:
-    """Return the step that names a class, which is not looked for: its name has to do."""
-    if not _CLASS.fullmatch(name):
-        raise ValueError("another class")
-    return _Step("GLOBAL")

@@ -109,6 +109,20 @@ class RecordsContract(BackendFixtures):
             mine.write(again(ONE, "3"), replaces=ONE.version)
         assert yours.delete(TWO.id, replaces=TWO.version) is True
 
+    def test_insert_several(self, backend: Backend) -> None:
+        """All are there at once, but those whose id or owner is taken: their ids are told."""
+        several = [record(f"n{n}", user=digits(f"u{n}")) for n in range(70)]
+        assert backend.insert([]) == []
+        assert backend.insert(several) == []
+        backend.write(ONE, replaces=None)
+        taken = [NEW, record("a", owner=ONE.owner), record("b", owner=TWO.owner)]
+        three = record("three")
+
+        left = backend.insert([TWO, *taken, three])
+
+        assert left == [each.id for each in taken]
+        assert backend.scan(None, 100) == _by_id([*several, ONE, TWO, three])
+
     def test_what_was_replaced_is_not_found(self, backend: Backend) -> None:
         """Old marks lead nowhere, new ones do."""
         old = record(access=digits("old"), user=digits("ana"))
