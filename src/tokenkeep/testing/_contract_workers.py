@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import multiprocessing
+import threading
 import time
 from dataclasses import replace
 from hashlib import sha256
@@ -45,6 +46,23 @@ def record(name: str = "one", **changes: Any) -> Record:
 def again(old: Record, version: str = "again", **changes: Any) -> Record:
     """Return another version of a record."""
     return replace(old, version=digits(version), **changes)
+
+
+def in_threads(work: Callable[[int], Any], count: int) -> list[Any]:
+    """Do *work* in threads that start together; return what it returned, None where it failed."""
+    start = threading.Barrier(count)
+    results: list[Any] = [None] * count
+
+    def run(number: int) -> None:
+        start.wait(PATIENCE)
+        results[number] = work(number)
+
+    threads = [threading.Thread(target=run, args=(number,)) for number in range(count)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    return results
 
 
 def in_processes(work: Work, open_backend: Factory, count: int) -> list[Any]:

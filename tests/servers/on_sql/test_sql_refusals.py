@@ -216,14 +216,6 @@ def test_columns_gone(connect, url, admin):
 # Options
 
 
-def test_unknown_option(connect, url):
-    """An option that nobody knows is not ignored: it may have been meant for TLS."""
-    for name in ("sslrotcert", "aplication_name"):
-        assert name in refused(
-            lambda name=name: connect(f"{url}?{name}=/x.pem"), ConfigurationError
-        )
-
-
 def test_schema(connect, url, server, admin):
     """The tables may be in another schema: in MySQL that is a database."""
     name = f"app_{secrets.token_hex(5)}"
