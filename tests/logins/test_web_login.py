@@ -10,7 +10,7 @@ import urllib3
 import tokenkeep
 from tokenkeep.stores.list import ListStore
 from tokenkeep.testing import FakeClock, emulator_configuration
-from tokenkeep.web_login import NotThisLogin, WebLogin
+from tokenkeep.login import NotThisLogin, WebLogin
 
 ANA = "ana@us.example.com"
 
