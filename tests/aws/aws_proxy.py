@@ -10,6 +10,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import quote, urlsplit, urlunsplit
 
 COMING = "the request is lost on its way"
+CUT = "its answer ends before it has said how long it is"
 GOING = "it is done, and the answer is lost"
 
 
@@ -25,7 +26,7 @@ class Proxy:
     Attributes:
         requests: (operation, parameters) of each, in order.
         faults: What becomes of the next requests, by their operation: a list
-            of COMING, GOING, a `refusal`, a dict (the answer), a function
+            of COMING, CUT, GOING, a `refusal`, a dict (the answer), a function
             (called before the request is passed on), or None (nothing).
             The last one stays if it is in a tuple instead of a list.
     """
@@ -75,8 +76,9 @@ class Proxy:
             fault = faults.pop(0) if isinstance(faults, list) else faults[-1]
         if callable(fault):
             fault = fault()
-        if fault == COMING:
+        if fault in (COMING, CUT):
             handler.close_connection = True
+            handler.wfile.write(b"HTTP/1.1 200 OK\r\nx-amzn" if fault == CUT else b"")
             return
         if isinstance(fault, tuple):
             status, answer = fault

@@ -8,7 +8,7 @@ import time
 import traceback
 
 import pytest
-from aws_proxy import GOING, refusal, with_options
+from aws_proxy import CUT, GOING, refusal, with_options
 from aws_records import found, own
 from reported import reported
 
@@ -70,6 +70,15 @@ def test_a_write_without_an_answer(watched, proxy, backend, service):
         watched.write(own(version="2"), replaces=digits("1"))
 
     assert own(version="2") == backend.read(own().id)
+
+
+def test_an_answer_that_is_cut_off(watched, proxy, service):
+    """It is no answer: boto3 takes it for an empty one, as of a token that is not there."""
+    watched.write(own(), replaces=None)
+    proxy.faults[READING[service]] = (CUT,)
+
+    with pytest.raises(StoreUnavailable, match="did not answer to the end"):
+        watched.read(own().id)
 
 
 @pytest.mark.parametrize("act", ["write", "delete"])

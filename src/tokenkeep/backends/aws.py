@@ -211,8 +211,8 @@ def in_time(
     return called
 
 
-_GIVEN_UP = {"MaxAttemptsReached", "RetryQuotaReached"}
-"""What boto3 notes beside the last answer that it would have asked for again."""
+_LENGTHS = {"content-length", "transfer-encoding"}
+"""What says how long an answer is: cut off before it, boto3 takes it for an empty one."""
 
 
 class Call:
@@ -271,8 +271,7 @@ class Call:
             raise self.too_slow()
         try:
             answer = getattr(self._store.client(once=once), operation)(**given)
-            # An answer that was cut off comes as an empty one, once boto3 tries no more.
-            if _GIVEN_UP.isdisjoint(answer["ResponseMetadata"]):
+            if not _LENGTHS.isdisjoint(answer["ResponseMetadata"]["HTTPHeaders"]):
                 return answer
             raise self.unavailable(f"{self._store.endpoint} did not answer to the end")
         except ClientError as exc:
