@@ -118,11 +118,11 @@ def test_what_is_not_due_is_not_read(watched, proxy, service):
         assert 2 == len(asked["SecretIdList"])
 
 
-def test_many_in_their_order(watched, proxy, service):
+def test_many_in_their_order(watched, proxy, backend, service):
     """Pages go through partitions and AWS's own pages in the order of ids, many a request."""
     ids = sorted(own(str(n)).id for n in range(130))
     for n in range(130):
-        watched.write(own(str(n)), replaces=None)
+        backend.write(own(str(n)), replaces=None)
     proxy.requests.clear()
 
     pages = [watched.scan(None, 70)]

@@ -285,7 +285,7 @@ def test_two_hosts_make_one(url, names):
     """Processes that log the same user in at once make one secret, and one header."""
     save = functools.partial(_save, {})
 
-    ids = in_processes(save, functools.partial(open_backend, url), 4)
+    ids = in_processes(save, functools.partial(open_backend, url), 2)
 
     assert (1, 2) == (len(set(ids)), len(names()))
 

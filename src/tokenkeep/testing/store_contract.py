@@ -77,8 +77,9 @@ class StoreContract(DeadContract):
         assert store.find_token_by_id(str(saved.id)) == saved
 
     def test_any_text(self, connect: Factory) -> None:
-        """A text in any field comes back as it was, and finds its own token, none that is alike."""
-        store, saved = connect(), []
+        """A text in any field comes back as it was, and finds its token, none that is alike."""
+        store = connect()
+        saved: list[Token] = []
         for number, text in enumerate(HARD_TEXTS):
             # No store takes a secret that can't be what the provider gave.
             sent = f"secret {number}" if lookup.what_is_wrong(text) else text
@@ -88,12 +89,12 @@ class StoreContract(DeadContract):
 
         assert _by_id(connect().get_tokens()) == _by_id(saved)
         for each in saved:
-            credential = {"client_id": each.client_id}
+            whose: dict[str, Any] = {"client_id": each.client_id}
             for question in (
                 Token(user=each.user),
                 Token(access_token=each.access_token),
-                Token(grant_token=each.grant_token, **credential),
-                Token(refresh_token=each.refresh_token, **credential),
+                Token(grant_token=each.grant_token, **whose),
+                Token(refresh_token=each.refresh_token, **whose),
             ):
                 assert store.find_token(question) == each
 
