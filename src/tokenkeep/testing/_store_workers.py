@@ -34,7 +34,7 @@ def swap_only_token(store: TokenStore, number: int) -> bool:
 
 
 def save(store: TokenStore, number: int) -> bool:
-    """Save the user and the nameless token that all save; users of one's own too, and find them."""
+    """Save the user and the nameless token that all save, and users of one's own; find these."""
     store.save_token(Token(user="ana", client_id="client", refresh_token=f"r{number}"))
     store.save_token(Token(client_id="client", refresh_token="shared"))  # noqa: S106  # made up
     for turn in range(_SAVES):
