@@ -42,7 +42,7 @@ def backend(url):
 def watched(url, proxy):
     """The same store, by way of the proxy."""
     open_backend(url).close()
-    watched = open_backend(with_options(proxy.of(url), timeout=4).replace("&create=true", ""))
+    watched = open_backend(with_options(proxy.of(url), timeout=6).replace("&create=true", ""))
     yield watched
     watched.close()
 
