@@ -14,9 +14,9 @@ from collections import defaultdict
 from pathlib import Path
 
 import pytest
+from emulated import environment_of, login
 
 import tokenkeep
-from tokenkeep.testing import emulator_configuration
 
 ROOT = Path(__file__).parents[1]
 PACKAGE = Path(tokenkeep.__file__).parent
@@ -80,26 +80,10 @@ def dependencies(tmp_path):
 def test_renews_without_metadata(zoho, tmp_path, dependencies, packed):
     """In a zip, in somebody's folder or as bytecode: it renews, and knows its version."""
     where = packed(tmp_path)
-    (tmp_path / "config.toml").write_text(emulator_configuration(zoho))
-    environ = {
-        "PATH": os.environ["PATH"],
-        "HOME": str(tmp_path),
-        "PYTHONPATH": f"{where}{os.pathsep}{dependencies}",
-        "TOKENKEEP_STORE": f"sqlite:///{tmp_path}/tokens.db",
-        "TOKENKEEP_KEYS": tokenkeep.generate_key(),
-        "TOKENKEEP_CONFIG": str(tmp_path / "config.toml"),
-    }
-    with tokenkeep.open_store(environ["TOKENKEEP_STORE"], environ=environ) as store:
-        store.save_token(
-            tokenkeep.Token(
-                user="ana@example.com:1",
-                client_id=zoho.client.client_id,
-                client_secret=zoho.client.client_secret,
-                refresh_token=zoho.refresh_token(),
-                issuer=zoho.us.token_url,
-                api_domain=zoho.us.api_url,
-            )
-        )
+    environ = environment_of(zoho, tmp_path)
+    environ["PYTHONPATH"] = f"{where}{os.pathsep}{dependencies}"
+    with tokenkeep.open_store(environ=environ) as store:
+        store.save_token(login(zoho, user="ana@example.com:1"))
 
     ended = subprocess.run(
         [sys.executable, "-S", "-c", RENEW, where],
@@ -115,34 +99,24 @@ def test_renews_without_metadata(zoho, tmp_path, dependencies, packed):
 # What is built
 
 
-@pytest.fixture(scope="module")
-def source(tmp_path_factory):
-    """The names in a source distribution, built where other things lie about."""
-    folder = tmp_path_factory.mktemp("checkout")
+def test_source(tmp_path):
+    """Each module, the tests and the texts are in it; what lies about in a checkout is not."""
     for name in ("pyproject.toml", "README.md", "LICENSE", "CHANGELOG.md", "docs", "src", "tests"):
         copy = shutil.copytree if (ROOT / name).is_dir() else shutil.copy
-        copy(ROOT / name, folder / name)
+        copy(ROOT / name, tmp_path / name)
     for name in ("tokens.db", ".env", "config.toml", "src/tokens.json", "notes/login.md", "x.key"):
-        (folder / name).parent.mkdir(exist_ok=True)
-        (folder / name).write_text("secret")
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text("secret")
     build = "from hatchling.build import build_sdist; build_sdist('dist')"
-    subprocess.run([sys.executable, "-c", build], cwd=folder, check=True, timeout=100)
-    (built,) = (folder / "dist").iterdir()
+    subprocess.run([sys.executable, "-c", build], cwd=tmp_path, check=True, timeout=100)
+    (built,) = (tmp_path / "dist").iterdir()
     assert built.name == f"tokenkeep-{tokenkeep.__version__}.tar.gz"
     with tarfile.open(built) as archive:
-        return {name.partition("/")[2] for name in archive.getnames()}
-
-
-def test_source_has_all_of_the_package(source):
-    """Each module, the tests and the texts are in the source distribution."""
+        source = {name.partition("/")[2] for name in archive.getnames()}
     modules = {f"src/tokenkeep/{each.relative_to(PACKAGE)}" for each in PACKAGE.rglob("*.py")}
 
     assert modules <= source
     assert {"LICENSE", "README.md", "CHANGELOG.md", "docs/stores.md", "tests/conftest.py"} < source
-
-
-def test_source_has_nothing_else(source):
-    """What lies about in a checkout (a store, a key, notes) does not get in."""
     named = r"(src/tokenkeep|tests|docs)/.*|(README|CHANGELOG)\.md|LICENSE|PKG-INFO|pyproject.toml"
 
     assert [name for name in source if not re.fullmatch(rf"{named}|\.gitignore", name)] == []

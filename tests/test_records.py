@@ -6,6 +6,7 @@ import json
 from dataclasses import replace
 
 import pytest
+from reported import reported
 
 from tokenkeep import (
     Claim,
@@ -168,13 +169,16 @@ def test_what_is_under_the_seal_decides(kept):
 
 
 def test_a_record_of_a_later_version():
-    """A kind or a format that this one does not know asks for an upgrade."""
+    """A kind, a format or a status that this one does not know asks for an upgrade."""
     record = seal(TOKEN)
 
     for newer in (replace(record, kind="poem"), replace(record, sealed=b"\x03" + record.sealed)):
         with pytest.raises(StoreTooNew, match="Upgrade") as caught:
             records.unseal(newer, KEYS)
         assert TOKEN.id == caught.value.token_id
+    plain = b'{"status": "suspended", "renewal": {}}'
+    with pytest.raises(StoreTooNew, match="status"):
+        records.unseal(sealed_anew(record, lambda _: plain), KEYS)
 
 
 LATER = {"horoscope": {"sign": "\u264c", "houses": [1, None]}}
@@ -200,22 +204,24 @@ def test_what_a_later_version_has_put_there(kept):
     assert kept == (replace(found, carries=plain) if kept is CARRYING else plain)
 
 
-def test_a_status_that_is_not_known():
-    """A later version has written it: nobody is told to delete it."""
-    plain = b'{"status": "suspended", "renewal": {}}'
-    with pytest.raises(StoreTooNew, match="status"):
-        records.unseal(sealed_anew(seal(TOKEN), lambda _: plain), KEYS)
+WHOLE = {"refresh_token": "the-token", "status": "ok", "renewal": {}}
 
 
 @pytest.mark.parametrize(
-    "plain", [b"", b"[]", b"{}", b'{"status": [], "renewal": {}}', b"\xff", b'{"to": 1}',
-              b'{"claim": {}}', b'{"to": "x", "at": "soon", "name": null}']
+    "plain",
+    [b"", b"[]", b"{}", b"\xff", b'{"to": 1}', b'{"claim": {}}',
+     b'{"to": "x", "at": "soon", "name": null}', json.dumps(WHOLE)[:-1].encode(),
+     *(json.dumps(WHOLE | wrong).encode() for wrong in (
+         {"status": ["the-token"]}, {"renewal": {"claim": "the-token"}},
+         {"renewal": {"to_revoke": [["the-token"]]}}, {"history": [5, "the-token"]}))],
 )  # fmt: skip
 @every_kind
 def test_what_opens_but_makes_no_sense(kept, plain):
-    """A seal around something else is a named error."""
-    with pytest.raises(StoreTampered, match="holds nothing that makes sense"):
+    """A seal around something else is a named error, without what was opened."""
+    with pytest.raises(StoreTampered, match="holds nothing that makes sense") as caught:
         records.unseal(sealed_anew(seal(kept), lambda _: plain), KEYS)
+
+    assert "the-token" not in reported(caught.value)
 
 
 def test_a_key_that_the_store_may_have_by_now():

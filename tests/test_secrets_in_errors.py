@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import json
 import os
 from base64 import b64encode
-from dataclasses import replace
 from pathlib import Path
 from random import Random
 
@@ -15,19 +13,14 @@ from reported import reported
 
 import tokenkeep
 from tokenkeep import (
-    ConfigurationError,
     KeyRing,
     LookupFailed,
     StoreError,
-    StoreTampered,
     StoreUnavailable,
     Token,
     TokenKeepError,
-    Vault,
-    keys,
     records,
 )
-from tokenkeep.backends.base import HEADER
 from tokenkeep.backends.memory import MemoryBackend
 from tokenkeep.lookup import Lookup
 from tokenkeep.saving import cleaned
@@ -67,31 +60,6 @@ def test_what_is_no_text(look, name, value):
 
 
 @pytest.mark.parametrize(
-    "plain",
-    [
-        None,
-        {"status": [SECRET]},
-        {"renewal": {"claim": SECRET}},
-        {"renewal": {"to_revoke": [[SECRET]]}},
-        {"history": [5, SECRET]},
-    ],
-    ids=["cut", "status", "claim", "to revoke", "history"],
-)
-def test_opens_but_makes_no_sense(plain):
-    """What was opened is not in the error that says that it is nothing of ours."""
-    record = records.seal(token(**STORED), KEYS, lambda _: None)
-    bound = f"{record.id}\0{record.kind}\0{record.version}\0{record.owner}"
-    whole = {"refresh_token": SECRET, "status": "ok", "renewal": {}}
-    text = json.dumps(whole | plain) if plain else json.dumps(whole)[:-1]
-    _, sealed = KEYS.seal(text.encode(), bound=bound)
-
-    with pytest.raises(StoreTampered, match="holds nothing that makes sense") as caught:
-        records.unseal(replace(record, sealed=sealed), KEYS)
-
-    assert SECRET not in reported(caught.value)
-
-
-@pytest.mark.parametrize(
     "odd",
     [{"access_token": f"{SECRET}\udc80"}, {"access_token": SECRET.encode()},
      {"scope": SECRET.encode()}, {"extra": {"id_token": [SECRET.encode()]}}],
@@ -103,37 +71,6 @@ def test_seal(odd):
         records.seal(token(**STORED, **odd), KEYS, lambda _: None)
 
     assert SECRET not in reported(caught.value)
-
-
-@pytest.mark.parametrize(
-    "plain",
-    [
-        {"keys": {"1": SECRET}, "index": SECRET},
-        {"store": "s", "keys": {"1": SECRET}, "index": SECRET},
-        {"store": "s", "keys": {SECRET: ""}, "index": SECRET},
-        {"store": "s", "keys": {"1": b64encode(b"k" * 32).decode()}, "index": SECRET},
-        {"store": "s", "keys": SECRET},
-        [SECRET],
-        None,
-    ],
-)
-def test_header(plain):
-    """A header that opens, but makes no sense, shows no key that is in it."""
-    backend, ring = MemoryBackend(), KeyRing([b"k" * 32])
-    Vault(backend, ring)
-    was = backend.read(HEADER)
-    text = json.dumps(plain) if plain else SECRET
-    key_id, wrapped = ring.wrap(text.encode(), b"tokenkeep 2 header")
-    outside = {"tokenkeep": 2, "key": key_id, "wrapped": b64encode(wrapped).decode()}
-    backend.write(
-        replace(was, sealed=json.dumps(outside).encode(), version="1" * 32), replaces=was.version
-    )
-
-    with pytest.raises(StoreTampered) as caught:
-        Vault(backend, ring)
-
-    for secret in (SECRET, repr(b"k" * 32), b64encode(b"k" * 32).decode()):
-        assert secret not in reported(caught.value)
 
 
 @pytest.mark.parametrize("deed", ["first", "rotate", "rotate_data"])
@@ -169,6 +106,7 @@ PROVIDER = '[providers.acme]\nkind = "oauth2"\n'
     ("text", "url"),
     [
         (CONFIGURED, None),
+        ("", None),  # in a file of its own
         ("", URL),
         ("", f"postgresql://app:{SECRET}@127.0.0.1:port/db"),
         ("", f"mysql://app:{SECRET}@127.0.0.1:99999999/db"),
@@ -180,24 +118,7 @@ PROVIDER = '[providers.acme]\nkind = "oauth2"\n'
         ("", Path(SECRET)),
         ("", URL.encode()),
         (f"{CONFIGURED}stroe = 5", None),
-        (f"{CONFIGURED}provider = 5", None),
-        (f"{CONFIGURED}provider = 'nobody'", None),
-        (f"{CONFIGURED}[zoho]\nx = 5", None),
-        (f"{CONFIGURED}[providers.zoho]\nx = 5", None),
-        (f"{CONFIGURED}[", None),
         (f"{CONFIGURED}\xff", None),
-        (f"{CONFIGURED}a = {'[' * 9000}", None),
-        (f"{CONFIGURED}a = {'9' * 9000}", None),
-        (f"store = ['{SECRET}']", None),
-        (f"store = '{SECRET}", None),
-        (f"store = {SECRET}", None),
-        (f"provider = ['{SECRET}']", None),
-        (f"{PROVIDER}issuer = ['{SECRET}']", None),
-        (f"{PROVIDER}issuer = 'ftp://app:{SECRET}@h'", None),
-        (f"{PROVIDER}errors = '{SECRET}'", None),
-        (f"{PROVIDER}errors = {{ a = '{SECRET}' }}\nname = 5", None),
-        (f"{PROVIDER}client_secret = '{SECRET}'", None),
-        (f"{PROVIDER}x = 5\nheaders = {{ Authorization = '{SECRET}' }}", None),
     ],
     ids=lambda value: ascii(value)[-60:],
 )
@@ -207,6 +128,10 @@ def test_configuration(tmp_path, text, url):
     path.write_bytes(text.encode("latin-1"))
     key = tokenkeep.generate_key()
     environ = {"TOKENKEEP_CONFIG": str(path), "TOKENKEEP_KEYS": key, "OTHER": SECRET}
+    if text == "" and url is None:
+        (tmp_path / "url").touch(0o600)
+        (tmp_path / "url").write_text(URL)
+        environ["TOKENKEEP_STORE_FILE"] = str(tmp_path / "url")
 
     for given in (
         None,
@@ -219,7 +144,7 @@ def test_configuration(tmp_path, text, url):
             tokenkeep.open_store(url, keys_newest_first=given, environ=environ)
         assert SECRET not in reported(caught.value)
         assert key not in reported(caught.value)
-    if url is None and text != CONFIGURED:
+    if url is None and text not in ("", CONFIGURED):
         with pytest.raises(TokenKeepError) as caught:
             tokenkeep.settings(environ)
         assert SECRET not in reported(caught.value)
@@ -235,51 +160,6 @@ def test_a_store_that_connects_later(monkeypatch):
 
     with pytest.raises(StoreUnavailable) as caught:
         tokenkeep.open_store("memory:", environ={"TOKENKEEP_KEYS": key})
-
-    assert SECRET not in reported(caught.value)
-
-
-BAD_KEYS = {
-    "no key": f"tk1_{SECRET}",
-    "no key among others": f"{tokenkeep.generate_key()},{SECRET}",
-    "in quotes": f'"tk1_{SECRET}"',
-    "behind a quote": f"'{SECRET}",
-    "not ASCII": f"tk1_{SECRET}ü",
-}
-
-
-@pytest.mark.parametrize("text", BAD_KEYS.values(), ids=BAD_KEYS)
-@pytest.mark.parametrize("where", ["environment", "file", "text"])
-def test_malformed_keys(tmp_path, text, where):
-    """What was to be a key is in no error, nor are those beside it."""
-    path = tmp_path / "keys"
-    path.write_text(f"# keys\n{text}\n")
-    path.chmod(0o600)
-    environ = {"TOKENKEEP_KEYS": text} if where == "environment" else {}
-    environ |= {"TOKENKEEP_KEY_FILE": str(path), "OTHER": SECRET}
-
-    with pytest.raises(ConfigurationError) as caught:
-        parse_keys(text, "here") if where == "text" else keys.load(environ)
-
-    assert SECRET not in reported(caught.value)
-    assert "tk1_" not in reported(caught.value).replace("starts with tk1_", "")
-
-
-@pytest.mark.parametrize(
-    "content",
-    [URL, f"{URL}\n{URL}\n", f'"{URL}"\n', f"{SECRET}\n", f"{URL}\xff", f"{SECRET} " * 200_000],
-    ids=["well", "two lines", "quotes", "no URL", "no text", "long"],
-)
-def test_a_file_with_the_url(tmp_path, content):
-    """Nor is what a file has that was to hold a URL."""
-    path = tmp_path / "store"
-    path.touch(0o600)
-    path.write_bytes(content.encode("latin-1"))
-
-    with pytest.raises(TokenKeepError) as caught:
-        tokenkeep.open_store(
-            environ={"TOKENKEEP_STORE_FILE": str(path), "TOKENKEEP_KEYS": tokenkeep.generate_key()}
-        )
 
     assert SECRET not in reported(caught.value)
 

@@ -46,7 +46,10 @@ class Silent(Provider):
 
 @pytest.mark.parametrize("wrong", [*WRONG, "acme", {}, Silent(), {"acme": Silent()}], ids=type_of)
 def test_providers(wrong):
-    """They come as `Providers`: the text shows how."""
+    """They come as `Providers`, the default one by its name: the text shows how."""
+    if not isinstance(wrong, str):
+        with pytest.raises(TypeError, match=f"by its name, not by a {type(wrong).__name__}"):
+            tokenkeep.Providers(wrong)
     said = rf'providers has to be Providers\("acme", .*, not a {type(wrong).__name__}'
     with pytest.raises(TypeError, match=said):
         tokenkeep.open_store("memory:", providers=wrong, environ={})
@@ -75,13 +78,6 @@ def test_providers_by_name(wrong, said):
 
     frames = [frame.frame for frame in inspect.getinnerframes(caught.tb)[1:]]
     assert "s3cret" not in f"{caught.value}{[frame.f_locals for frame in frames]}"
-
-
-@pytest.mark.parametrize("wrong", [*WRONG, Silent()], ids=type_of)
-def test_the_default_provider(wrong):
-    """Its name."""
-    with pytest.raises(TypeError, match=f"by its name, not by a {type(wrong).__name__}"):
-        tokenkeep.Providers(wrong)
 
 
 @pytest.mark.parametrize("wrong", [*WRONG, "tk_0123"], ids=type_of)

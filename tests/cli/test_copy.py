@@ -91,11 +91,9 @@ def test_from_and_to(run, tokens, environment, other):
         (f"memory: {URL}", 3, "nothing in"),
         ("configured", 1, "Both stores are"),
         ("configured sqlite:///./tokens.db", 1, "Both stores are"),
-        (f"mysql://app:secret@h/d {URL}", 2, "env:NAME"),
         (f"env:MISSING {URL}", 2, "no environment variable MISSING"),
         (f"env:QUOTED {URL}", 1, "QUOTED has literal quotes"),
         ("configured mysql://app@127.0.0.1:1/d", 5, "can't be reached"),
-        ("configured sqlte:///x", 2, "sqlite"),
         ("sqlite:///a sqlite:///b --store sqlite:///c", 2, "--store has no meaning"),
         ("./sdk_tokens.txt", 2, "tokenkeep import"),
         ("zohooauth.db", 2, "tokenkeep import"),
@@ -181,7 +179,7 @@ def test_a_bar_on_a_terminal(tokens, tmp_path, command, doing):
     environ = os.environ | {"TERM": "xterm", "COLUMNS": "80"}
     process = subprocess.Popen(words, env=environ, stdout=subprocess.PIPE, stderr=side)
     os.close(side)
-    out = process.communicate(timeout=100)[0]
+    out = process.communicate(timeout=100)[0]  # a pipe
     shown = b""
     try:
         while more := os.read(main, 10_000):
@@ -189,10 +187,7 @@ def test_a_bar_on_a_terminal(tokens, tmp_path, command, doing):
     except OSError:
         pass  # Linux's way to say that the other side was closed
     os.close(main)
-    for name in ("other.db", "out.csv"):
-        (tmp_path / name).unlink(missing_ok=True)
-    piped = subprocess.run(words, capture_output=True, check=True, timeout=100)
 
     assert (process.returncode, True) == (0, doing in shown and b"\x1b[" in shown), shown
-    assert b"\x1b[" not in out + piped.stdout + piped.stderr
+    assert b"\x1b[" not in out
     assert tokens

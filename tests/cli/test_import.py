@@ -115,12 +115,8 @@ def test_where_the_password_comes_from(run, table, mariadb, environment, tmp_pat
         ([], 2, "SOURCE"),
         (["missing"], 1, "can't be read"),
         (["FILE", "--data-center", "mars"], 2, "mars"),
-        (["FILE", "--to", "sqlte:///x.db"], 2, "sqlite"),
         (["FILE", "--password-file", "-"], 2, "A file takes no password"),
         (["TABLE"], 2, "--password-file or TOKENKEEP_SOURCE_PASSWORD"),
-        (["mysql://app:secret@h/d"], 2, "env:NAME"),
-        (["mysql://app@h/d?password=secret"], 2, "env:NAME"),
-        (["env:NOT_THERE"], 2, "no environment variable NOT_THERE"),
         (["postgresql://app@h/d"], 2, "tokenkeep copy"),
         (["TABLE", "--encoding", "cp1252", "--password-file", "-"], 2, "encoding"),
         (["mysql://app:@127.0.0.1:1/d"], 5, "can't be reached"),
@@ -128,7 +124,7 @@ def test_where_the_password_comes_from(run, table, mariadb, environment, tmp_pat
     ],
 )
 def test_bad_input(run, request, path, args, status, said):  # noqa: PLR0917  # a table
-    """Wrong usage ends with 2, a named error with 1, what a server says with 5; no secret told."""
+    """Wrong usage ends with 2, a named error with 1, what a server says with 5."""
     if {"TABLE", "WRONG"} & {*args}:
         table = request.getfixturevalue("table")
         named = {"TABLE": table, "WRONG": table.replace("app@", "app:@")}
@@ -138,4 +134,3 @@ def test_bad_input(run, request, path, args, status, said):  # noqa: PLR0917  # 
     done = run("import", *[named.get(each, each) for each in args])
 
     assert (status, True) == (done.exit_code, said in done.stderr), done.stderr
-    assert not [each for each in ("secret@", "=secret") if each in done.stderr]

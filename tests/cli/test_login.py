@@ -71,21 +71,22 @@ def come_back(**decision):
     return lambda url: person.visit(person.decide(url, **decision))
 
 
-def test_the_token_is_stored_as_the_sdk_would(login, browse, configured, store):
-    """After consent the user's token is there, at the user's own data centre, and no secret."""
+@pytest.mark.parametrize("where", ["production", "sandbox"])
+def test_the_token_is_stored_as_the_sdk_would(login, browse, configured, store, where):
+    """After consent the user's token is there, of the place consented to, and no secret."""
     eu = configured.users[1]
-    shown = browse(come_back(user=eu.name))
+    shown = browse(come_back(user=eu.name, environment=where))
 
     result = login("-vv")
 
     assert result.exit_code == 0, result.output
     token = store.find_token(Token(user=eu.name))
-    assert result.stdout == f"Logged in {eu.name} ({token.id}): eu, production\n"
+    assert result.stdout == f"Logged in {eu.name} ({token.id}): eu, {where}\n"
     assert token.client_id == configured.client.client_id
     assert token.client_secret == configured.client.client_secret
-    assert token.api_domain == configured.eu.api_url
+    assert token.api_domain == configured.eu.environment_url(where)
     assert token.issuer == configured.eu.token_url
-    assert (token.data_center, token.environment) == ("eu", "production")
+    assert (token.data_center, token.environment) == ("eu", where)
     assert configured.is_active(token.refresh_token)
     assert configured.is_active(token.access_token)
     status, _, page = shown()
@@ -113,18 +114,6 @@ def test_the_request_is_as_the_standards_say(login, scopes, asked):
     assert len(query["state"]) >= 43
     assert query["scope"] == asked
     assert "client_secret" not in query
-
-
-def test_environment_is_the_one_consented_to(login, browse, configured, store):
-    """Consent to a sandbox makes a sandbox token, found as such; in JSON too."""
-    page = browse(come_back(environment="sandbox"))
-
-    result = login("--json")
-
-    (token,) = store.get_tokens()
-    assert json.loads(result.stdout)["user"] == token.user
-    assert (token.environment, token.api_domain) == ("sandbox", configured.us.sandbox_url)
-    assert not SECRET.search(result.output + str(page()))
 
 
 @pytest.mark.parametrize(
@@ -195,7 +184,7 @@ def test_what_others_see_of_the_browser(login, browse, environment, tmp_path, ho
     assert told["environ"]["TMPDIR"] == str(tmp_path / "elsewhere")
 
 
-@pytest.mark.parametrize("browser", ["no-such-browser", "false", "no-such %s", "%s"])
+@pytest.mark.parametrize("browser", ["no-such %s", "false"])
 def test_no_browser_can_be_started(started, environment, browser):
     """Then the printed address is the way in."""
     environment.setenv("BROWSER", browser)
@@ -275,11 +264,11 @@ def test_a_self_clients_code(login, configured, store, options):
     code = configured.grant_code(configured.users[1])
     Path("code").write_text(code + "\n")
 
-    result = login("--data-center", "eu", *options, stdin=code)
+    result = login("--json", "--data-center", "eu", *options, stdin=code)
 
     assert result.exit_code == 0, result.output
     (token,) = store.get_tokens()
-    assert token.user == configured.users[1].name
+    assert token.user == configured.users[1].name == json.loads(result.stdout)["user"]
     assert token.grant_token == code
     assert code not in result.output
 
@@ -309,7 +298,7 @@ def test_what_cannot_be_stored_is_revoked(login, configured, monkeypatch):
     assert [each["status"] for each in configured.state()["logins"]] == ["revoked"]
 
 
-PAGE = "https://a.example/cb"
+PAGE, AT = "https://a.example/cb", "http://127.0.0.1:8417"
 NO_ANSWER = "not the answer to this login"
 STDIN = ("--client-secret-file", "-", "--grant")
 
@@ -330,6 +319,8 @@ STDIN = ("--client-secret-file", "-", "--grant")
         (["--no-browser"], "http://127.0.0.1:8417/callback?code=a&state=b\n", 2, NO_ANSWER),
         (["--redirect-uri", PAGE, "--no-browser"], "?\n", 2, "=https%3A%2F%2Fa.example%2Fcb"),
         (["--redirect-uri", "nonsense", "--no-browser"], None, 2, "'nonsense'. It has to be"),
+        (["--redirect-uri", PAGE], None, 2, f"Nobody can wait at the redirect URI {PAGE!r}"),
+        (["--redirect-uri", f"{AT}/a b"], None, 2, "http://127.0.0.1:PORT/PATH"),
         (["--redirect-uri", "http://a.example/", "--no-browser"], None, 2, "It has to be"),
     ],
 )
@@ -342,30 +333,6 @@ def test_bad_input(*, run, client, configured, options, stdin, status, said):
 
     assert (result.exit_code, said in result.stderr) == (status, True), result.output
     assert configured.counters.token_calls() == 0
-
-
-@pytest.mark.parametrize(
-    "uri",
-    [
-        "nonsense",
-        PAGE,
-        "https://127.0.0.1:8417/callback",
-        "http://127.0.0.1/callback",
-        "http://127.0.0.1:99999/callback",
-        "http://127.0.0.1:8417/a b",
-        "http://me@127.0.0.1:8417/",
-        "http://127.0.0.1:8417/#x",
-        "http://0.0.0.0:8417/",
-    ],
-)
-def test_redirect_uri_of_nobody_here(run, uri, tmp_path):
-    """Named before anything is asked or opened, with what it has to be."""
-    result = run("login", "--redirect-uri", uri)
-
-    assert result.exit_code == 2
-    assert f"Nobody can wait at the redirect URI {uri!r}" in " ".join(result.stderr.split())
-    assert "http://127.0.0.1:PORT/PATH" in result.stderr
-    assert not (tmp_path / "tokens.db").exists()
 
 
 @pytest.mark.parametrize(
@@ -443,7 +410,7 @@ def test_literal_quotes(run, environment, configured, name, value):
     assert configured.counters.token_calls() == 0
 
 
-@pytest.mark.parametrize("around", ["{}\n", " {} ", "\ufeff{}\r\n"])
+@pytest.mark.parametrize("around", [" {} ", "\ufeff{}\r\n"])
 @pytest.mark.parametrize("given", ["options", "variables"])
 def test_blanks_around_what_is_given(  # noqa: PLR0917  # its fixtures
     run, configured, store, environment, tmp_path, around, given

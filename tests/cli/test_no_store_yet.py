@@ -9,7 +9,6 @@ import pytest
 
 import tokenkeep
 from tokenkeep import Keeper, Token, TokenNotFound
-from tokenkeep.backends.base import HEADER
 from tokenkeep.stores.list import ListStore
 
 READING = [
@@ -86,25 +85,9 @@ def test_the_library(cron, url):
     saved = other.save(Token(user="ana", access_token="a"))  # two first processes agree
     assert saved == keeper.store.find_token(Token(user="ana"))
     again = keeper.save(Token(user="bo", access_token="b"))
-    assert {saved, again} == {*tokenkeep.open_store(url, environ=environ).get_tokens()}
-
-
-@pytest.mark.parametrize("url", URLS[:2])
-def test_both_save_first(cron, url):
-    """Both have looked before there was anything: one header, one key, both rows."""
-    environ = {"TOKENKEEP_KEY_FILE": str(cron / "home" / "keys")}
-    stores = [tokenkeep.open_store(url, environ=environ) for _ in range(3)]
-    for store in stores:
-        assert store.find_token(Token(user="u1")) is None
-        assert store.backend.read(HEADER) is None
-
-    for number, store in enumerate(stores):
-        store.save_token(Token(user=f"u{number}", access_token=f"a{number}", client_id="c"))
-
-    for store in stores:
-        assert 3 == len(store.get_tokens())
-        assert store.find_token(Token(user="u1"))
-    assert 1 == len({store.store_id for store in stores})
+    with tokenkeep.open_store(url, environ=environ) as third:
+        assert {saved, again} == {*third.get_tokens()}
+        assert 1 == len({each.store_id for each in (keeper.store, other.store, third)})
 
 
 def test_asked_for_at_once(cron):

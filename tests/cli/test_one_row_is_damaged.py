@@ -17,12 +17,9 @@ from tokenkeep.records import ROW
 COUNT = 12
 DAMAGES = {
     "a broken seal": lambda record: replace(record, sealed=record.sealed[:-1] + b"x"),
-    "no seal": lambda record: replace(record, sealed=b""),
     "an unknown key": lambda record: replace(record, key=7),
-    "a newer tokenkeep's": lambda record: replace(record, sealed=b"\x09" + record.sealed),
-    "garbage": lambda record: replace(record, sealed=b"\xc3\x28" * 99),
     "garbage that is text": lambda record: replace(record, sealed=b"REDACTED by ops" * 9),
-    "another row's": lambda record: replace(record, version="0" * 32),
+    "a newer tokenkeep's": lambda record: replace(record, sealed=b"\x09" + record.sealed),
 }
 SQLITE = pytest.mark.parametrize("rows", ["sqlite:///tokens.db"], indirect=True)
 
@@ -43,26 +40,21 @@ def left(store):
 
 @pytest.fixture(params=["sqlite:///tokens.db", "file:///tokens.json"])
 def rows(request, configured, environment):  # noqa: ARG001  # its providers first
-    """A store of some rows, and what is in it."""
+    """A store, and its rows in the order of their ids."""
     environment.setenv("TOKENKEEP_STORE", request.param)
     known = Token(client_id="c", data_center="us", expires_at=9e9)
     with open_store() as store:
-        yield (
-            store,
-            [
-                store.save_token(
-                    known.but(user=f"u{n}", access_token=f"a{n}", refresh_token=f"r{n}")
-                )
-                for n in range(COUNT)
-            ],
-        )
+        saved = [
+            store.save_token(known.but(user=f"u{n}", access_token=f"a{n}", refresh_token=f"r{n}"))
+            for n in range(COUNT)
+        ]
+        yield store, sorted(saved, key=lambda token: str(token.id))
 
 
 @pytest.fixture
 def row(rows):
     """The store, and a row in the midst of it."""
-    store, tokens = rows
-    return store, sorted(tokens, key=lambda token: str(token.id))[COUNT // 2]
+    return rows[0], rows[1][COUNT // 2]
 
 
 @pytest.fixture
@@ -86,11 +78,10 @@ def test_the_others_are_there(run, row, how, tmp_path, caplog):
     listed = run("list")
     assert (1, COUNT - 1) == (listed.exit_code, listed.stdout.count("\n"))
     assert bad in listed.stderr
-    assert COUNT - 1 == run("list", "--json").stdout.count("\n")
 
     exported = run("export", "--official-csv", "sdk.csv", "--yes")
     assert (1, True) == (exported.exit_code, bad in exported.stderr)
-    assert COUNT - 1 == (tmp_path / "sdk.csv").read_text().count("\n") - 1
+    assert COUNT == (tmp_path / "sdk.csv").read_text().count("\n")
 
     copied = run("copy", "configured", "sqlite:///copy.db", "--json")
     assert 1 == copied.exit_code
@@ -108,6 +99,21 @@ def test_the_others_are_there(run, row, how, tmp_path, caplog):
     with pytest.raises(StoreError, match=bad):
         [*itertools.islice(tokens, COUNT)]
     assert COUNT - 1 == len([*itertools.islice(Keeper(store).tokens(), COUNT - 1)])
+
+
+def test_its_login_is_imported(run, row, tmp_path):
+    """A row that does not open is told, and all others are taken over."""
+    store, token = row
+    bad = damaged(store, token, "a broken seal")
+    (tmp_path / "in.csv").write_text(
+        "id,user_name,client_id,client_secret,refresh_token,access_token,grant_token,expiry_time\n"
+        f"1,new,c,s,fresh,x,,\n2,{token.user},c,s,{token.refresh_token},other,,\n"
+    )
+
+    done = run("import", "in.csv", "--data-center", "us", "--json")
+
+    assert 1 == json.loads(done.stdout.splitlines()[-1])["rows"]["new"], done.output
+    assert bad in done.output
 
 
 @pytest.mark.parametrize("how", [each for each in DAMAGES if "newer" not in each])
@@ -160,33 +166,15 @@ def test_a_damaged_database(run, store, tmp_path, edit):
 @pytest.mark.parametrize(
     ("rows", "change"),
     [
-        *(
-            ("sqlite:///tokens.db", change)
-            for change in (
-                "last_used_at = 'never'",
-                "last_used_at = x'00'",
-                "due_at = 'soon'",
-                "key = 'two'",
-                "version = x'ff'",
-                "owner = 'nobody' || x'c328'",
-                "kind = 'row' || x'ff'",
-                "kind = ''",
-                "sealed = 'garbage'",
-                "sealed = sealed || 'x'",
-                "sealed = zeroblob(400)",
-                "user = 7, last_used_at = 'never'",
-            )
-        ),
-        *(
-            ("sql+sqlite:///tokens.db", change)
-            for change in (
-                "last_used_at = 'never'",
-                "sealed = 'garbage'",
-                "sealed = sealed || 'x'",
-                "owner = 'x' || x'c3'",
-                "data_key = 'two'",
-            )
-        ),
+        ("sqlite:///tokens.db", "last_used_at = 'never'"),
+        ("sqlite:///tokens.db", "key = 'two'"),
+        ("sqlite:///tokens.db", "owner = 'nobody' || x'c328'"),
+        ("sqlite:///tokens.db", "kind = 'row' || x'ff'"),
+        ("sqlite:///tokens.db", "kind = ''"),
+        ("sqlite:///tokens.db", "user = 7, last_used_at = x'00'"),
+        ("sql+sqlite:///tokens.db", "last_used_at = 'never'"),
+        ("sql+sqlite:///tokens.db", "owner = 'x' || x'c3'"),
+        ("sql+sqlite:///tokens.db", "data_key = 'two'"),
     ],
     indirect=["rows"],
 )
@@ -202,10 +190,6 @@ def test_who_edits_the_database(run, row, change, edit):
     assert (1, COUNT - 1) == (listed.exit_code, listed.stdout.count("\n")), listed.output
     assert f"token {bad}" in listed.stderr
     assert COUNT - 1 == len(store.get_tokens())
-    if "last_used_at" in change and table == "token":
-        # Outside its version: who knows the row looks again.
-        with pytest.raises(StoreTampered, match=bad):
-            store.find_token_by_id(bad)
     with pytest.raises(StoreTampered, match=bad), open_store() as again:
         again.find_token_by_id(bad)
     done = run("delete", bad, "--yes")
@@ -215,32 +199,10 @@ def test_who_edits_the_database(run, row, change, edit):
 
 
 @SQLITE
-@pytest.mark.parametrize("sealed", ["X'ff'", "'garbage'", "zeroblob(400)"])
-def test_its_login_is_imported(run, row, sealed, tmp_path, edit):
-    """A row that does not open is told, and all others are taken over."""
-    _, token = row
-    (tmp_path / "sdk.csv").write_text(
-        "id,user_name,client_id,client_secret,refresh_token,access_token,grant_token,expiry_time,"
-        "redirect_url,api_domain\n"
-        + "".join(
-            f"{n},new{n},c,s,fresh{n},new{n},,,,https://www.zohoapis.com\n" for n in range(3)
-        )
-        + f"9,{token.user},c,s,{token.refresh_token},other,,,,https://www.zohoapis.com\n"
-    )
-    edit(f"UPDATE token SET sealed = {sealed} WHERE id = ?", token.id[3:])
-
-    done = run("import", "sdk.csv", "--json")
-
-    assert 3 == json.loads(done.stdout.splitlines()[-1])["rows"]["new"], done.output
-    assert str(token.id) in done.output
-
-
-@SQLITE
-@pytest.mark.parametrize("count", [2, 10, 12])
+@pytest.mark.parametrize("count", [2, 12])
 def test_all_of_them_are_named(run, rows, count, edit):
     """Ten ids, and how many more there are; a check of the store names those it met."""
-    _, tokens = rows
-    ids = sorted(str(token.id) for token in tokens)[:count]
+    ids = [str(token.id) for token in rows[1]][:count]
     for each in ids:
         edit("UPDATE token SET sealed = '' WHERE id = ?", each[3:])
 
@@ -253,10 +215,9 @@ def test_all_of_them_are_named(run, rows, count, edit):
 
 @SQLITE
 @pytest.mark.parametrize("name", ["x'00'", "'tk_' || id", "'spoilt' || x'ff'"])
-def test_what_can_not_be_named(run, rows, name, edit):
+def test_what_can_not_be_named(run, row, name, edit):
     """An id that was edited leads to nothing: nothing is deleted, and nobody says so."""
-    _, tokens = rows
-    token = tokens[3]
+    _, token = row
     edit(f"UPDATE token SET id = {name} WHERE id = ?", token.id[3:])
 
     listed = run("list")

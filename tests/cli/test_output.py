@@ -22,39 +22,32 @@ def ran(*args, **given):
     return done.returncode, done.stdout or b"", done.stderr or b""
 
 
-@pytest.mark.parametrize("encoding", ["cp1252", "ascii", "latin-1", "ascii:strict", "utf-8"])
+@pytest.mark.parametrize("encoding", ["cp1252", "ascii:strict", "utf-8"])
 def test_what_the_encoding_has_not(environment, store, tmp_path, encoding):
     """It is escaped on every way out, and the command ends as without."""
     environment.setenv("PYTHONIOENCODING", encoding)
     shown = NAME if encoding == "utf-8" else ESCAPED
     row = store.save_token(Token(user=NAME, refresh_token="r", access_token="a", client_id="c"))
     store.save_token(Token(user=ODD, access_token="b", client_id="c"))
-    charset = encoding.partition(":")[0]
 
-    def says(status, *args, stdin=b""):
-        code, out, err = ran(*args, input=stdin)
+    def says(status, *args):
+        code, out, err = ran(*args)
         assert (status, False) == (code, b"Traceback" in err), (args, err)
-        return (out + err).decode(charset)
+        return (out + err).decode(encoding.partition(":")[0])
 
-    assert shown in says(0, "list")
-    assert r"\u202e" in says(0, "list")
-    assert shown in says(0, "show", str(row.id))
+    listed = says(0, "list")
+    assert shown in listed
+    assert r"\u202e" in listed
     assert r"\u0141" in says(0, "--json", "list")
     assert shown in says(1, "renew", "--user", NAME)  # an error
-    assert f"{shown}x" in says(3, "token", "--user", f"{NAME}x")
     assert shown in says(2, "delete", "--user", NAME)  # a question
-    (tmp_path / "sdk.csv").write_text(
-        "id,user_mail,client_id,client_secret,refresh_token,access_token,grant_token,expiry_time,"
-        f"redirect_url\n1,Ż{NAME},c,s,r2,a2,,,\n"
-    )
-    says(0, "import", "sdk.csv", "--data-center", "us")
     says(0, "export", "--official-csv", f"{NAME}.csv", "--yes")
     assert NAME in (tmp_path / f"{NAME}.csv").read_text()
     assert shown in says(0, "delete", "--user", NAME, "--yes")
     assert store.find_token_by_id(str(row.id)) is None
 
 
-@pytest.mark.parametrize("args", ["list", "show --user u1", "--json list", "--help", "nothing"])
+@pytest.mark.parametrize("args", ["list", "--help", "nothing"])
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="there is no /dev/full")  # noqa: PTH110
 @pytest.mark.parametrize("unbuffered", ["", "1"])
 def test_a_full_disk(store, environment, args, unbuffered):
@@ -71,7 +64,7 @@ def test_a_full_disk(store, environment, args, unbuffered):
     assert err.count(b"\n") <= 2
 
 
-@pytest.mark.parametrize("args", ["list", "show --user u1", "--json list"])
+@pytest.mark.parametrize("args", ["list", "--json list"])
 def test_closed_streams(store, args):
     """A service without standard streams: nothing of the store is opened in their place."""
     store.save_token(Token(user="u1", access_token="a", client_id="c"))
@@ -92,7 +85,7 @@ def test_a_reader_who_goes(environment, store):
         environment.setenv("PYTHONUNBUFFERED", unbuffered)
         assert (141, b"") == ran("list", stdout=writer, stderr=subprocess.PIPE)[::2]
     os.close(writer)
-    for number in range(1500):
+    for number in range(800):
         store.save_token(Token(user=f"{NAME}{number}", access_token=f"a{number}", client_id="c"))
     for encoding in ("utf-8", "ascii"):
         environment.setenv("PYTHONIOENCODING", encoding)

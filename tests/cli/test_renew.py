@@ -40,15 +40,6 @@ def test_renew_after_a_rejection(server, token_id, run, run_json):
     assert server.sent == ["the old one"] * 3
 
 
-def test_get_after_a_fault(server, token_id, run):
-    """A fault that passes is not seen."""
-    server.answers += [(500, {}), (200, FRESH)]
-
-    result = run("token", token_id)
-
-    assert (result.exit_code, result.stdout.strip()) == (0, "new-access")
-
-
 def test_answer_that_can_t_be_read(server, token_id, run):
     """It is said what to do, by the command and by the doctor, and nothing of what is in it."""
     server.answers.append((200, {"data": FRESH}))

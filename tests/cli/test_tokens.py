@@ -191,22 +191,20 @@ def test_the_beginning_of_an_id(run, store):
 
 
 def test_what_was_asked_for_or_nothing(run, save, configured):
-    """Neither an id, nor its beginning, nor a user stands for another environment or client."""
+    """Neither an id nor its beginning stands for another environment or client."""
     token = save()
 
-    for which in ([token.id], [token.id[:9]], ["--user", token.user]):
-        for other in (["--environment=sandbox"], ["--client-id=other"], ["--data-center=eu"]):
-            assert run("delete", *which, *other, "--yes").exit_code == 3
-            assert run("token", *which, *other).stdout == ""
-    nowhere = run("token", token.id, "--data-center", "mars")
-    assert "There is no data centre 'mars'" in nowhere.stderr
+    for which in (token.id, token.id[:9]):
+        for other in ("--environment=sandbox", "--client-id=other", "--data-center=eu"):
+            assert run("delete", which, other, "--yes").exit_code == 3
+            assert run("token", which, other).stdout == ""
     assert run("show", token.id, "--client-id", token.client_id).exit_code == 0
     save(client_id=configured.register_client("Other").client_id, refresh_token="another")
     ambiguous = run("token", "--user", token.user)
     assert (2, True) == (ambiguous.exit_code, "Add --client-id" in ambiguous.stderr)
 
 
-@pytest.mark.parametrize("expires_at", [math.nan, math.inf, -math.inf, 1e20])
+@pytest.mark.parametrize("expires_at", [math.nan, -math.inf, 1e20])
 def test_an_end_that_is_no_time(run, run_json, save, store, expires_at):
     """One odd row, stored by whoever, keeps nobody from listing tokens; JSON has no Infinity."""
     token = save(access_token="a")

@@ -11,7 +11,6 @@ from tokenkeep.testing.demo import main
 
 TROUBLE = {
     "none": {"endpoint": "org", "kind": "slow", "delay": 0.0},
-    "leads": {"endpoint": "records", "kind": "status", "times": None},
     "user": {"endpoint": "users", "kind": "refused", "code": "NO_PERMISSION", "times": None},
 }
 

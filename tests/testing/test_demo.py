@@ -57,42 +57,34 @@ class Ended:
         self.rows = summary(self.out)
 
 
-@pytest.fixture(scope="module")
-def ended(tmp_path_factory):
-    return Ended(tmp_path_factory.mktemp("demo"), "none")
+def test_it_runs(tmp_path):
+    """
+    It ends well, with the claims that docs/demo.md shows: each holds, or is not ours.
 
-
-def test_every_claim_holds(ended):
-    """It ends well, with the claims that docs/demo.md shows: each holds, or is not ours."""
+    It prints no code, token or client secret, and writes nothing outside its folder; the
+    commands it ends with work on what it has kept, and remove it at last.
+    """
+    ended = Ended(tmp_path, "none")
     assert (ended.err, ended.status) == ("", 0)
     claims = [(row[0], row[-1]) for row in ended.rows]
     assert [(row[0], row[-1]) for row in summary(PAGE)] == claims
     assert [12, 0] == [[row[-1] for row in ended.rows].count(each) for each in ("yes", "NO")]
-
-
-def test_leaves_no_trace(ended):
-    """It prints no code, token or client secret, and writes nothing outside its folder."""
     (folder,) = ended.tmp.iterdir()
-
-    assert len(ended.secrets) > 20
-    assert [secret for secret in ended.secrets if secret in ended.out + ended.err] == []
     assert folder.name.startswith("tokenkeep-demo-")
     assert [*ended.home.rglob("*"), *ended.cwd.rglob("*")] == []
 
-
-def test_commands_to_look_around(ended):
-    """The commands it ends with work on what it has kept; those that list print no secret."""
     lines = ended.out.partition("To look around by hand")[2].splitlines()[2:]
     export, *commands = (line.strip() for line in lines)
     env = ended.env | dict(word.split("=", 1) for word in shlex.split(export)[1:])
     env["PATH"] = f"{COMMAND.parent}:{env['PATH']}"
-    printed = ""
+    printed = ended.out + ended.err
     for command in commands:
         done = run(shlex.split(command, comments=True), env=env, cwd=ended.cwd)
         assert (done.returncode, done.stderr) == (0, ""), command
         printed += "" if " token " in command else done.stdout
 
     assert "ben@example.com:6000008" in printed
+    assert len(ended.secrets) > 20
     assert [secret for secret in ended.secrets if secret in printed] == []
     assert list(ended.tmp.iterdir()) == []
 

@@ -1,0 +1,32 @@
+"""The emulator in Zoho's place, for a program with an environment and a folder of its own."""
+
+from __future__ import annotations
+
+import os
+
+import tokenkeep
+from tokenkeep.testing import emulator_configuration
+
+
+def environment_of(zoho, folder):
+    """Return the environment of a program whose store and configuration are in a folder."""
+    (folder / "config.toml").write_text(emulator_configuration(zoho))
+    return {
+        "PATH": os.environ["PATH"],
+        "HOME": str(folder),
+        "TOKENKEEP_STORE": f"sqlite:///{folder}/tokens.db",
+        "TOKENKEEP_KEYS": tokenkeep.generate_key(),
+        "TOKENKEEP_CONFIG": str(folder / "config.toml"),
+    }
+
+
+def login(zoho, **more):
+    """Return a login of the emulator's user without an access token."""
+    return tokenkeep.Token(
+        user=zoho.user.name,
+        client_id=zoho.client.client_id,
+        client_secret=zoho.client.client_secret,
+        refresh_token=zoho.refresh_token(),
+        issuer=zoho.us.token_url,
+        api_domain=zoho.us.api_url,
+    ).but(**more)
