@@ -249,7 +249,7 @@ def test_the_table_that_is_made(backend, client, place, url, proxy):
 
 def test_all_make_the_table_at_once(url):
     """Processes that start together on a missing table all get it."""
-    assert [[]] * 4 == in_processes(_opened, functools.partial(open_backend, url), 4)
+    assert [[]] * 2 == in_processes(_opened, functools.partial(open_backend, url), 2)
 
 
 def _opened(backend, _):

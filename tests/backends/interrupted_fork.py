@@ -18,67 +18,51 @@ class Interrupted(Exception):
     pass
 
 
-class Interruption:
-    """Raise at the n-th step of our code around a fork, as a signal handler may anywhere."""
+def interrupted_fork(at):
+    """Fork, interrupted at a step of our code as a handler may be; return whether there is one."""
+    left = at
 
-    def __init__(self, at):
-        self.left = at
-
-    def __call__(self, frame, *_):
+    def trace(frame, *_):
+        nonlocal left
         if "tokenkeep/backends/" not in frame.f_code.co_filename.replace(os.sep, "/"):
             return None
-        self.left -= 1
-        if not self.left:
+        left -= 1
+        if not left:
             raise Interrupted
-        return self
+        return trace
 
-
-def fork_interrupted(at, work):
-    """
-    Fork, with an interruption at the step *at*.
-
-    Returns:
-        Whether there are that many, and how the child ended.
-    """
-    interruption = Interruption(at)
     tracing = sys.gettrace()
-    sys.settrace(interruption)
+    sys.settrace(trace)
     try:
-        child = os.fork()
+        return os.fork(), left <= 0
     finally:
         sys.settrace(tracing)
-    if not child:
-        code = 1
-        signal.alarm(30)  # its end, should it hang
-        try:
-            work()
-            code = 0
-        finally:
-            os._exit(code)
-    return interruption.left <= 0, os.waitpid(child, 0)[1]
 
 
 def main(path):
     store = SQLiteBackend(path, busy_timeout=LONG)
     store.write(record(), replaces=None)
-    shown = []
+    shown, at, happened = [], 0, True
     sys.unraisablehook = lambda shown_: shown.append(shown_.exc_type)
 
-    def work():
-        try:
-            with ThreadPoolExecutor(1) as pool:
-                assert pool.submit(store.read, record().id).result() == record()
-        except StoreUnavailable as exc:
-            assert "inherited" in str(exc)  # noqa: PT017 - it works, or says so
-
-    for at in range(1, 10_000):
-        happened, code = fork_interrupted(at, work)
-        assert code == 0, at
+    def read():
         with ThreadPoolExecutor(1) as pool:
-            assert pool.submit(store.read, record().id).result(LONG) == record(), at
+            return pool.submit(store.read, record().id).result(LONG)
+
+    while happened:
+        at += 1
+        child, happened = interrupted_fork(at)
+        if not child:
+            signal.alarm(int(LONG))  # its end, should it hang
+            try:
+                os._exit(read() != record())
+            except StoreUnavailable as exc:
+                os._exit("inherited" not in str(exc))  # it works, or says so
+            finally:
+                os._exit(1)
+        assert os.waitpid(child, 0)[1] == 0, at
+        assert read() == record(), at
         store.write(record(f"{at}"), replaces=None)
-        if not happened:
-            break
     assert at > 20
     assert set(shown) == {Interrupted}
     assert len(store.scan(None, 10_000)) == at + 1

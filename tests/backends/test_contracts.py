@@ -116,7 +116,6 @@ class TestSecretsManager(SharedBackendContract):
 
     largest = 48_000  # a secret's 64 KB, in base64
     test_owners_are_unique = None  # its ids are made of them
-    test_processes_insert_once = None  # test_two_hosts_make_one in tests/aws
 
     @pytest.fixture
     def open_backend(self, aws):

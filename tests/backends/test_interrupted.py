@@ -28,80 +28,70 @@ CALLS = {
 }
 
 
-class Interruption:
-    """What a handler does in the midst of a call; what came of it, each time."""
-
-    def __init__(self):
-        self.ask = lambda: None
-        self.answers = []
-
-    def handle(self, *_):
-        try:
-            self.answers.append(self.ask())
-        except StoreUnavailable as exc:
-            self.answers.append(str(exc))
-
-    def strike(self, *_, **__):
-        """Be interrupted, here."""
-        signal.raise_signal(signal.SIGUSR1)
-
-
 @pytest.fixture
-def interruption():
-    interruption = Interruption()
-    before = signal.signal(signal.SIGUSR1, interruption.handle)
-    yield interruption
+def on_signal():
+    """Let a handler ask something; return what came of it, each time."""
+    answers = []
+
+    def on_signal(ask):
+        def handle(*_):
+            try:
+                answers.append(ask())
+            except StoreUnavailable as exc:
+                answers.append(str(exc))
+
+        signal.signal(signal.SIGUSR1, handle)
+        answers.clear()
+        return answers
+
+    before = signal.signal(signal.SIGUSR1, signal.SIG_IGN)
+    yield on_signal
     signal.signal(signal.SIGUSR1, before)
 
 
-def in_sqlite(path, _, interruption):
-    backend = SQLiteBackend(path)
-    backend._link.db.set_trace_callback(interruption.strike)
-    return backend
+def strike(*_, **__):
+    """Be interrupted, here."""
+    signal.raise_signal(signal.SIGUSR1)
 
 
-def in_a_file(path, monkeypatch, interruption):
-    backend = FileBackend(path)
-    monkeypatch.setattr(private_file, "sync_folder", interruption.strike)
-    return backend
+def write(backend):
+    backend.write(record("written"), replaces=None)
 
 
-@pytest.mark.parametrize("make", [in_sqlite, in_a_file])
-def test_interrupted_write(make, tmp_path, monkeypatch, interruption):
-    """A handler that asks in the midst of a write is refused by name, and nothing hangs."""
-    backend = make(tmp_path / "tokens", monkeypatch, interruption)
-    interruption.ask = lambda: backend.write(record("handler"), replaces=None)
+ASKED = {name: call for name, call in CALLS.items() if name != "open"} | {"write": write}
+BUSY = [
+    ("file", "write", "write"),  # who reads need not wait for it
+    *(
+        ("sqlite", during, each)
+        for during in ("read", "revision", "find", "write")
+        for each in ASKED
+    ),
+]
 
+
+@pytest.mark.parametrize(("kind", "during", "asked"), BUSY)
+def test_a_handler_that_asks(kind, during, asked, tmp_path, monkeypatch, on_signal):  # noqa: PLR0917
+    """In the midst of a call it is refused by name, and the call gets its own answer."""
+    if kind == "file":
+        monkeypatch.setattr(private_file, "sync_folder", strike)
+        backend = FileBackend(tmp_path / "tokens")
+    else:
+        backend = SQLiteBackend(tmp_path / "tokens")
+        backend._link.db.set_trace_callback(strike)
     backend.write(record(), replaces=None)
+    expected = None if during == "write" else ASKED[during](backend)
+    answers = on_signal(lambda: ASKED[asked](backend))
 
-    assert interruption.answers
-    assert all("signal handler" in answer for answer in interruption.answers)
+    assert ASKED[during](backend) == expected
+
+    assert answers
+    assert all("signal handler" in answer for answer in answers)
+    on_signal(lambda: None)
     found = []
     thread = threading.Thread(target=lambda: found.extend(backend.scan(None, 10)))
-    interruption.ask = lambda: None
     thread.start()
     thread.join()
-    assert found == [record()]
-    backend.close()
-
-
-@pytest.mark.parametrize("asked", ["read", "revision", "find", "touch", "close"])
-@pytest.mark.parametrize("during", ["read", "revision", "find"])
-def test_interrupted_read(asked, during, tmp_path, interruption):
-    """Whatever a handler asks during whatever call: that call gets its own answer."""
-    ask, during = CALLS[asked], CALLS[during]
-    backend = in_sqlite(tmp_path / "tokens", None, interruption)
-    backend.write(record(), replaces=None)
-    expected = during(backend)
-    interruption.answers.clear()
-    interruption.ask = lambda: ask(backend)
-
-    assert during(backend) == expected
-
-    assert interruption.answers
-    assert all("signal handler" in answer for answer in interruption.answers)
-    interruption.ask = lambda: None
-    assert during(backend) == expected
+    assert len(found) == 1 + (during == "write")
     backend.close()
 
 

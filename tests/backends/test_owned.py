@@ -6,7 +6,6 @@ import os
 import shutil
 import subprocess
 import tempfile
-from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
@@ -140,32 +139,41 @@ def world():
     shutil.rmtree(folder)
 
 
+def become_me():
+    os.setgroups([])
+    os.setgid(ME)
+    os.setuid(ME)
+
+
 @pytest.fixture
 def as_me(fork):
-    """Read a file as a user whom nobody knows; return what came out."""
+    """Do something as a user whom nobody knows, with read-only mounts of his own."""
 
-    def read(path, secret, *mounted):
-        def work(say):
+    def run(work, *mounted):
+        def work_as_me(say):
             if mounted:
                 mount_read_only(*mounted)
-            os.setgroups([])
-            os.setgid(ME)
-            os.setuid(ME)
+            become_me()
             try:
-                say(str(owned.read(path, "The file", variable="NAME", secret=secret,
-                                   unsafe=KeyUnsafe)))  # fmt: skip
-            except ConfigurationError as exc:
+                work(say)
+            except (ConfigurationError, StoreUnavailable) as exc:
                 say(f"{type(exc).__name__}: {exc}")
 
-        return "".join(fork(work).end())
+        return fork(work_as_me).end()
 
-    return read
+    return run
+
+
+def reading(path, *, secret=False):
+    """Return what says the content of a file."""
+    given = {"variable": "NAME", "secret": secret, "unsafe": KeyUnsafe}
+    return lambda say: say(str(owned.read(path, "The file", **given)))
 
 
 @pytest.mark.parametrize(("make", "said", "secret"), CASES)
 def test_who_may(world, as_me, make, said, secret):
     """What root or this user made is read, if nobody else can read or exchange it; else not."""
-    came = as_me(world / make(world), secret)
+    (came,) = as_me(reading(world / make(world), secret=secret))
 
     if said is None:
         assert came == "content"
@@ -188,12 +196,12 @@ def test_on_a_mount_that_can_not_be_written(world, fork, as_me, make, reader):
     path = world / make(world)
     place = world / path.relative_to(world).parts[0]
     if reader == ME:
-        assert as_me(path, True, place) == "content"  # noqa: FBT003
+        assert as_me(reading(path, secret=True), place) == ["content"]
         return
 
     def work(say):
         mount_read_only(place)
-        say(str(owned.read(path, "The file", variable="NAME")))
+        reading(path)(say)
 
     assert fork(work).end() == ["content"]
 
@@ -325,16 +333,13 @@ WAYS = {
 
 
 @pytest.mark.parametrize(("make", "said"), WAYS.values(), ids=WAYS)
-def test_on_the_way_to_it(world, fork, make, said):
+def test_on_the_way_to_it(world, as_me, make, said):
     """What is below a folder that was named goes only where root or this user has led it."""
     make(world)
     place = world / "state" / "journal" / "store"
     before = sorted(world.rglob("*"))
 
     def work(say):
-        os.setgroups([])
-        os.setgid(ME)
-        os.setuid(ME)
         for deed in (True, False):
             try:
                 with owned.own_folder(
@@ -346,7 +351,7 @@ def test_on_the_way_to_it(world, fork, make, said):
             except StoreUnavailable as exc:
                 say(str(exc))
 
-    came = fork(work).end()
+    came = as_me(work)
 
     if said is None:
         assert came == ["x", "x"]
@@ -392,63 +397,60 @@ def test_root_leaves_what_is_another_s(world):
         pass
 
 
-@pytest.mark.parametrize("mode", [0o777, 0o1777, 0o757])
-def test_rights_that_can_not_be_taken_away(world, fork, caplog, mode):
-    """A folder of root's that stays open is used; it is said once what others can do there."""
-    put(f"{world}/journal/", 0, mode)
+@pytest.mark.parametrize(
+    ("place", "mode"),
+    [("journal", 0o777), ("journal", 0o1777), ("journal", 0o757), ("state", 0o777), (None, 0o777)],
+)
+def test_rights_that_can_not_be_taken_away(world, fork, caplog, place, mode):
+    """
+    A folder of root's that stays open is used, and said once; so for one on the way to it.
 
-    def work(say):
-        os.setgroups([])
-        os.setgid(ME)
-        os.setuid(ME)
-        for _ in range(3):
-            with owned.own_folder(world / "journal", make=True) as folder:
-                folder.write("name", b"x")
-        for each in caplog.messages:
-            say(each)
-
-    (said,) = fork(work).end()
-
-    assert said.startswith(f"{world}/journal is open to other users (mode {mode:o})")
-    assert "sealed" in said
-    assert "take away the answers" in said
-
-
-@pytest.mark.parametrize("mounted", [True, False])
-def test_a_folder_above_that_is_open(world, fork, caplog, mounted):
-    """So it is for a folder on the way; but volumes of containers are open, to nobody else."""
-    if mounted and not can_mount():
+    Not so for a volume of containers: it is open, to nobody else.
+    """
+    if not (place or can_mount()):
         pytest.skip("no mounts here")
-    put_open(world)
+    put(f"{world}/{place or 'state'}/", 0, mode)
+    folder, below = world / "journal", None
+    if place != "journal":
+        folder, below = world / "state" / "journal" / "store", world / "state"
 
     def work(say):
-        if mounted:
+        if not place:
             mount_read_only()  # nothing yet, in a namespace of its own
             options = ["-t", "tmpfs", "-o", "mode=777"]
-            subprocess.run(["mount", *options, "volume", world / "state"], check=True)
+            subprocess.run(["mount", *options, "volume", below], check=True)
+        become_me()
         for _ in range(3):
-            with owned.own_folder(world / "state/journal/store", make=True, below=world / "state"):
-                pass
+            with owned.own_folder(folder, make=True, below=below) as made:
+                made.write("name", b"x")
         for each in caplog.messages:
             say(each)
 
     said = fork(work).end()
 
-    assert len(said) == (0 if mounted else 1)
-    assert all(f"{world}/state is open to other users" in each for each in said)
+    assert len(said) == bool(place)
+    for each in said:
+        assert each.startswith(f"{world}/{place} is open to other users (mode {mode:o})")
+        assert "sealed" in each
+        assert "take away the answers" in each
 
 
-@pytest.mark.parametrize("mode", [0o700, 0o777, 0o755])
-def test_root_gives_back_what_it_has_made_before(tmp_path, mode):
-    """A journal of root's beside somebody's store becomes his: closed, it would lock him out."""
-    put(tmp_path / "tokens.db", ME, 0o600)
-    put(f"{tmp_path}/journal/", 0, mode)
+@pytest.mark.parametrize("there", [None, (ME, 0o700), (0, 0o700), (0, 0o777), (0, 0o755)], ids=str)
+def test_root_uses_what_is_somebody_s(tmp_path, there):
+    """What root makes, or has made before, beside a store is its owner's: he finds it, closed."""
+    store, journal = tmp_path / "tokens.db", tmp_path / "journal"
+    put(store, ME, 0o600)
+    if there:
+        put(f"{journal}/", *there)
 
-    with owned.own_folder(tmp_path / "journal", like=tmp_path / "tokens.db") as folder:
+    with owned.own_folder(journal, make=True, like=store) as folder:
         folder.write("name", b"x")
 
     assert {ME} == {each.stat().st_uid for each in tmp_path.rglob("*")}
-    assert 0o700 == (tmp_path / "journal").stat().st_mode & 0o777
+    assert 0o700 == journal.stat().st_mode & 0o777
+    put(tmp_path / "root.db", 0, 0o600)
+    with pytest.raises(StoreUnavailable), owned.own_folder(journal, like=tmp_path / "root.db"):
+        pass
 
 
 def test_another_name_elsewhere(tmp_path):
@@ -503,24 +505,3 @@ def test_exchanged_while_it_is_open(tmp_path):
         assert folder.names() == ["newer"]
 
     assert [tmp_path / "other" / "old"] == list((tmp_path / "other").iterdir())
-
-
-@pytest.mark.parametrize("there", [True, False])
-def test_root_uses_what_is_somebody_s(tmp_path, there):
-    """What root puts beside a store belongs to the store's owner: he finds it, and may use it."""
-    store, journal = tmp_path / "tokens.db", tmp_path / "tokens.db.journal"
-    put(store, ME, 0o600)
-    if there:
-        put(f"{journal}/", ME, 0o700)
-
-    with owned.own_folder(journal, make=True, like=store) as folder:
-        folder.write("name", b"x")
-
-    assert {ME} == {journal.stat().st_uid, (journal / "name").stat().st_uid}
-    put(tmp_path / "root.db", 0, 0o600)
-    with (
-        pytest.raises(StoreUnavailable),
-        owned.own_folder(journal, like=tmp_path / "root.db"),
-        nullcontext(),
-    ):
-        pass

@@ -5,15 +5,10 @@ from __future__ import annotations
 import logging
 
 import pytest
-from cases import refused
 
-from tokenkeep.backends import open_backend
 from tokenkeep.backends.exposure import is_here
 from tokenkeep.backends.redis import parsed
-from tokenkeep.backends.sql import SQLBackend
 from tokenkeep.backends.sql_url import Target
-from tokenkeep.cli.doctor import check_server
-from tokenkeep.errors import ConfigurationError
 
 HERE = (
     "127.0.0.1 127.8.9.1 ::1 [::1] ::ffff:127.0.0.1 localhost LOCALHOST. app.localhost /run/s @a"
@@ -118,74 +113,9 @@ def test_not_warned_of(connect, url, caplog):
     assert caplog.records == []
 
 
-def test_the_doctor_says_so(place, connect):
-    """`tokenkeep doctor` has a line of it, of servers of every kind."""
-    (found,) = [
-        each
-        for each in check_server(connect(place.url.replace("127.0.0.1", "127.1")))
-        if "TLS does not verify" in each.text
-    ]
+def test_a_risk_of_every_kind(place, connect):
+    """`risks`, which `tokenkeep doctor` prints, has it of servers of every kind."""
+    found = connect(place.url.replace("127.0.0.1", "127.1")).risks()
 
-    assert (found.name, found.state) == ("server", "warning")
-    assert found.hint.startswith(("Add ?ss", "Write rediss://", "Write https://"))
-
-
-BLANK = {
-    "mysql://a:hunter2@db/app?ssl_ca=": "ssl_ca",
-    "mysql://a@db/app?ssl_mode=%20": "ssl_mode",
-    "mysql://a:hunt?er@db/app?table=t&ssl_key=+": "ssl_key",
-    "postgresql://a:hunter2@db/app?sslmode=": "sslmode",
-    "postgresql://a@db/app?sslmode=require&sslrootcert=": "sslrootcert",
-    "sql+postgresql+psycopg://db/app?sslmode=&sslmode=require": "sslmode",
-    "sql+sqlite:////tmp/t.db?timeout=": "timeout",
-    "rediss://:hunter2@db/0?ssl_ca_certs=": "ssl_ca_certs",
-    "rediss://db?ssl_cert_reqs=%09": "ssl_cert_reqs",
-    "rediss://db?ssl_ca_path=&ssl_check_hostname=true": "ssl_ca_path",
-    "dynamodb://eu-central-1/t?endpoint_url=": "endpoint_url",
-}
-
-
-@pytest.mark.parametrize("url", BLANK)
-def test_blank(url):
-    """An option with nothing behind it is an error that names it: drivers leave it out."""
-    said = refused(lambda: open_backend(url), ConfigurationError)
-
-    assert f"The option {BLANK[url]!r} can't be followed: it is blank" in said
-
-
-@pytest.mark.parametrize("url", ["mysql://a@db/app?ssl_ca", "mysql://a@db/app?hunter2=&x"])
-def test_what_may_be_a_password(url):
-    """A word alone may be the end of a password, and is not repeated."""
-    assert "can't be read" in refused(lambda: open_backend(url), ConfigurationError)
-
-
-@pytest.mark.parametrize(
-    "given",
-    [{"ssl_ca": ""}, {"ssl": {}}, {"ssl": {"ca": " "}}, {"ssl_mode": "\n"}, {"schema": ""}],
-)
-def test_blank_arguments(given):
-    """Nor as an argument, which often comes from an empty variable."""
-    with pytest.raises(ConfigurationError, match="is blank"):
-        SQLBackend("mysql://app@127.0.0.1/app", **given)
-
-
-MISTYPED = {
-    "mysql://a:hunter2@127.0.0.1/app?ssl_verify=fals": "ssl_verify",
-    "mysql://a@127.0.0.1/app?ssl_verify_identity=fals": "true or false",
-    "mysql://a@127.0.0.1/app?ssl_mode=verify": "ssl_mode",
-    "mysql://a@127.0.0.1/app?ssl-ca=/ca.pem": "ssl-ca",
-    "postgresql://a:hunter2@127.0.0.1/app?sslmode=verify_full": "sslmode",
-    "postgresql://a@127.0.0.1/app?sslmode=VERIFY-FULL": "sslmode",
-    "postgresql://a@127.0.0.1/app?ssl_mode=require": "ssl_mode",
-    "postgresql://a@127.0.0.1/app?require_auth=scram": "require_auth",
-    "postgresql://a@127.0.0.1/app?sslrootcert=system&sslmode=verify-ca": "sslmode",
-    "rediss://127.0.0.1/0?ssl_cert_reqs=non": "ssl_cert_reqs",
-    "rediss://127.0.0.1/0?ssl_check_hostname=fals": "ssl_check_hostname",
-    "rediss://127.0.0.1/0?ssl_verify=false": "ssl_verify",
-}
-
-
-@pytest.mark.parametrize("url", MISTYPED)
-def test_mistyped(url):
-    """An option for TLS, or a value of it, that is none is an error, whoever would overlook it."""
-    assert MISTYPED[url] in refused(lambda: open_backend(url), ConfigurationError)
+    (risk,) = [each for each in found if "TLS does not verify" in each.text]
+    assert risk.hint.startswith(("Add ?ss", "Write rediss://", "Write https://"))

@@ -92,7 +92,9 @@ class TestDynamoDB(ServerContract):
 
     @pytest.fixture
     def open_at(self, server):
-        return opener(server, timeout=1.0)
+        opened = opener(server, timeout=1.0)
+        open_backend(server.url("dynamodb")).close()  # boto3 has read its description by then
+        return opened
 
 
 def opener(server, **options):

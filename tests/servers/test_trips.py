@@ -88,18 +88,8 @@ def test_an_old_connection_is_replaced(connect, far, proxy):
 # A keeper
 
 
-@pytest.fixture
-def trips(far, proxy, zoho, tmp_path, monkeypatch):
-    """A keeper on that server."""
-    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
-    monkeypatch.setenv("TOKENKEEP_KEYS", generate_key())
-    trips = Trips(far, zoho, proxy)
-    yield trips
-    trips.keeper.close()
-
-
 class Trips:
-    """What is asked of a store, and how many trips each takes."""
+    """A keeper on that server, and how many trips what is asked of it takes."""
 
     def __init__(self, url, zoho, proxy):
         self._url, self._zoho, self._proxy = url, zoho, proxy
@@ -108,7 +98,6 @@ class Trips:
         self._numbers = count()
 
     def opened(self, **options):
-        """Return the store."""
         return open_store(self._url, clock=self.clock, **options)
 
     def login(self, left=HOUR):
@@ -126,14 +115,11 @@ class Trips:
             api_domain=self._zoho.us.api_url,
         )
 
-    def of(self, work, prepared):
-        """
-        Return how many trips some work takes.
+    def saved(self, left=HOUR):
+        return self.keeper.save(self.login(left))
 
-        Args:
-            work: Takes what *prepared* returns.
-            prepared: Called before each time, uncounted.
-        """
+    def of(self, work, prepared):
+        """Return how many trips *work* takes with what *prepared* returns, uncounted."""
         took = []
         for _ in range(WARM):
             subject = prepared()
@@ -141,74 +127,67 @@ class Trips:
         return min(took)
 
 
-def test_a_lookup_takes_one_trip(trips):
-    """By id, user or token, of a token not seen before or seen just now: it is asked each time."""
-    store, login = trips.keeper.store, trips.login()
-    stored = store.save_token(login)
-    questions = {
-        "id": lambda _: trips.keeper.get(id=stored.id),
-        "user": lambda _: trips.keeper.get(user=login.user),
-        "access token": lambda _: store.find_token(Token(access_token=login.access_token)),
-        "not seen before": lambda new: trips.keeper.get(id=new.id),
-    }
-
-    def fresh():
-        return store.save_token(trips.login())
-
-    assert dict.fromkeys(questions, 1) == {
-        name: trips.of(ask, fresh) for name, ask in questions.items()
-    }
+@pytest.fixture
+def trips(far, proxy, zoho, tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
+    monkeypatch.setenv("TOKENKEEP_KEYS", generate_key())
+    trips = Trips(far, zoho, proxy)
+    yield trips
+    trips.keeper.close()
 
 
-def test_a_first_save_takes_three(trips):
-    """A look, a write, and a look whether somebody else has saved the login meanwhile."""
-    assert 3 == trips.of(trips.keeper.save, trips.login)
+def test_a_keeper(trips):
+    """
+    A lookup of any kind takes one; a save of what was read two, also the SDK's: a look, a write.
 
-
-def test_a_save_of_what_was_read_takes_two(trips):
-    """A look and a write."""
-
-    def changed():
-        stored = trips.keeper.save(trips.login())
-        return stored.but(access_token="another")
-
-    assert 2 == trips.of(trips.keeper.save, changed)
-
-
-def test_the_sdks_save_takes_two(trips):
-    """Likewise: the id that the SDK's token has is the row's own."""
+    A first save takes three: it looks too whether somebody else has saved
+    the login meanwhile. So does a renewal: a lookup, the claim, the answer.
+    """
     from tokenkeep.integrations.zoho_sdk import SDKStore
 
-    store = SDKStore(trips.keeper.store, clock=trips.clock)
+    keeper, stored = trips.keeper, trips.saved()
+    store, sdk = keeper.store, SDKStore(trips.keeper.store, clock=trips.clock)
 
     def changed():
-        token = store.find_token_by_id(trips.keeper.save(trips.login()).id)
+        return trips.saved().but(access_token="another")
+
+    def changed_by_the_sdk():
+        token = sdk.find_token_by_id(trips.saved().id)
         token.set_access_token("another")
         return token
 
-    assert 2 == trips.of(store.save_token, changed)
-
-
-def test_a_renewal_takes_three(trips):
-    """A lookup, the claim, and the answer."""
-    store = trips.keeper.store
-
     def expired():
-        return store.save_token(trips.login(left=-1.0))
+        return trips.saved(left=-1.0)
 
-    assert 3 == trips.of(lambda old: trips.keeper.get(id=old.id), expired)
-    assert 3 == trips.of(lambda old: trips.keeper.get(user=old.user), expired)
+    expected = {
+        "id": (1, lambda _: keeper.get(id=stored.id), trips.saved),
+        "user": (1, lambda _: keeper.get(user=stored.user), trips.saved),
+        "access token": (
+            1,
+            lambda _: store.find_token(Token(access_token=stored.access_token)),
+            trips.saved,
+        ),
+        "not seen before": (1, lambda new: keeper.get(id=new.id), trips.saved),
+        "saved again": (2, keeper.save, changed),
+        "saved by the SDK": (2, sdk.save_token, changed_by_the_sdk),
+        "saved first": (3, keeper.save, trips.login),
+        "renewed by id": (3, lambda old: keeper.get(id=old.id), expired),
+        "renewed by user": (3, lambda old: keeper.get(user=old.user), expired),
+    }
+
+    assert {name: trips_ for name, (trips_, _, _) in expected.items()} == {
+        name: trips.of(work, prepared) for name, (_, work, prepared) in expected.items()
+    }
 
 
 def test_within_max_staleness_none_is_taken(trips):
     """By the same question; past it, one."""
-    login = trips.login()
     store = trips.opened(max_staleness=1.0)
-    stored = store.save_token(login)
+    stored = store.save_token(trips.login())
     questions = {
         "id": lambda _: store.find_token_by_id(stored.id),
-        "user": lambda _: store.find_token(Token(user=login.user)),
-        "access token": lambda _: store.find_token(Token(access_token=login.access_token)),
+        "user": lambda _: store.find_token(Token(user=stored.user)),
+        "access token": lambda _: store.find_token(Token(access_token=stored.access_token)),
     }
 
     for seconds, expected in ((0.5 / WARM, 0), (1.5, 1)):

@@ -23,13 +23,6 @@ class TestRedis(StoreContract, SharedSwapContract):
         return functools.partial(vault, redis_server.url())
 
 
-@pytest.mark.slow(part="ci")
-class TestPostgreSQL(StoreContract, SharedSwapContract):
-    @pytest.fixture
-    def open_store(self, postgres):
-        return functools.partial(vault, postgres.url())
-
-
 def test_nothing_in_clear(redis_server):
     """Invariant 10: no secret is in any key, nor in the server's append-only file."""
     url, mark = redis_server.url(), os.urandom(16).hex()

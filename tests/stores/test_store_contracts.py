@@ -22,12 +22,6 @@ class TestSQLite(StoreContract, SharedSwapContract):
         return _opener(f"sqlite:///{tmp_path}/tokens.db")
 
 
-class TestFile(StoreContract, SharedSwapContract):
-    @pytest.fixture
-    def open_store(self, tmp_path):
-        return _opener(f"file:///{tmp_path}/tokens.json")
-
-
 @pytest.mark.parametrize("url", ["memory:", "sqlite:///:memory:"])
 class TestMemory(StoreContract, SwapContract):
     @pytest.fixture

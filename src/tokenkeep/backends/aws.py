@@ -211,6 +211,10 @@ def in_time(
     return called
 
 
+_LENGTHS = {"content-length", "transfer-encoding"}
+"""What says how long an answer is: cut off before it, boto3 takes it for an empty one."""
+
+
 class Call:
     """
     A call of a store's method: its requests, and the time they have left together.
@@ -267,8 +271,7 @@ class Call:
             raise self.too_slow()
         try:
             answer = getattr(self._store.client(once=once), operation)(**given)
-            # An answer that was cut off comes as an empty one where boto3's quota is used up.
-            if "RetryQuotaReached" not in answer["ResponseMetadata"]:
+            if not _LENGTHS.isdisjoint(answer["ResponseMetadata"]["HTTPHeaders"]):
                 return answer
             raise self.unavailable(f"{self._store.endpoint} did not answer to the end")
         except ClientError as exc:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import multiprocessing
+import threading
 import time
 from dataclasses import replace
 from hashlib import sha256
@@ -45,6 +46,23 @@ def record(name: str = "one", **changes: Any) -> Record:
 def again(old: Record, version: str = "again", **changes: Any) -> Record:
     """Return another version of a record."""
     return replace(old, version=digits(version), **changes)
+
+
+def in_threads(work: Callable[[int], Any], count: int) -> list[Any]:
+    """Do *work* in threads that start together; return what it returned, None where it failed."""
+    start = threading.Barrier(count)
+    results: list[Any] = [None] * count
+
+    def run(number: int) -> None:
+        start.wait(PATIENCE)
+        results[number] = work(number)
+
+    threads = [threading.Thread(target=run, args=(number,)) for number in range(count)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    return results
 
 
 def in_processes(work: Work, open_backend: Factory, count: int) -> list[Any]:
@@ -100,49 +118,41 @@ def _process(
     backend.close()
 
 
-def replace_first_version(backend: Backend, number: int) -> bool:
-    """Try to write over the first version; say whether this process won."""
+def _won(backend: Backend, new: Record, replaces: str | None) -> bool:
     try:
-        backend.write(again(record(), f"of {number}"), replaces=record().version)
-    except StoreConflict:
-        return False
-    return True
-
-
-def insert_same_owner(backend: Backend, number: int) -> bool:
-    """Try to insert a record for the one thing; say whether this process won."""
-    try:
-        backend.write(record(str(number), owner=digits("the one thing")), replaces=None)
+        backend.write(new, replaces=replaces)
     except StoreConflict:
         return False
     return True
 
 
 SAVES = 15
-"""How many records `save_many` inserts and how often it counts."""
+"""How many records `race` inserts, and how often it counts."""
 
 
-def save_many(backend: Backend, number: int) -> int:
-    """Insert records of one's own, and count in one that all share; return the conflicts."""
-    conflicts = 0
+def race(backend: Backend, number: int) -> tuple[bool, bool]:
+    """
+    Write over the first version, insert a record for the one thing, save many beside others.
+
+    Returns:
+        Whether this process won the first, and the second.
+    """
+    replaced = _won(backend, again(record(), f"of {number}"), record().version)
+    owner = digits("the one thing")
+    mine = backend.id_for(owner) or digits(f"thing of {number}")
+    inserted = _won(backend, record(id=mine, owner=owner), None)
     for turn in range(SAVES):
         backend.write(record(f"{number}-{turn}"), replaces=None)
         while not _count_one(backend, f"{number}-{turn}"):
-            conflicts += 1
-    return conflicts
+            pass
+    return replaced, inserted
 
 
 def _count_one(backend: Backend, version: str) -> bool:
     old = backend.read(record("counter").id)
     if old is None:
         raise AssertionError("the counter is gone")
-    try:
-        backend.write(
-            again(old, version, sealed=b"%d" % (int(old.sealed) + 1)), replaces=old.version
-        )
-    except StoreConflict:
-        return False
-    return True
+    return _won(backend, again(old, version, sealed=b"%d" % (int(old.sealed) + 1)), old.version)
 
 
 # One writes, others look. They tell each other on a board of numbers that they

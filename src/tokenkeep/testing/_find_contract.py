@@ -41,6 +41,7 @@ _ELSEWHERE = {
     "nobody": Token(user="nobody"),
     "user of another client": Token(user="ana", client_id="other"),
     "user of another environment": Token(user="ana", environment="sandbox"),
+    "user of another data centre": Token(user="ana", data_center="eu"),
     "user of another provider": Token(user="ana", provider="oauth2"),
     "unknown id of a known user": Token(id="unknown", user="ana"),
     "access token with a client": Token(access_token="access of ana", client_id="client"),
@@ -122,38 +123,6 @@ class FindContract(StoreFixtures):
             grant_token="grant of bob", refresh_token="refresh of ana", client_id="client"
         )
         assert store.find_token(question) == bob
-
-    def test_environments_are_kept_apart(self, store: TokenStore) -> None:
-        """Asking for the sandbox never answers production, nor the other way round."""
-        production = store.save_token(full())
-        login = {"refresh_token": "r2", "access_token": "a2", "grant_token": "g2"}
-        sandbox = store.save_token(full(environment="sandbox", api_domain=None, **login))
-
-        assert store.find_token(Token(user="ana", environment="production")) == production
-        assert store.find_token(Token(user="ana", environment="sandbox")) == sandbox
-        assert store.find_token(Token(user="ana", environment="developer")) is None
-
-    def test_several_are_ambiguous(self, store: TokenStore) -> None:
-        """Several that answer equally well are an error that says what to add."""
-        one = store.save_token(full())
-        two = store.save_token(full(client_id="other", refresh_token="r2", grant_token="g2"))
-
-        with pytest.raises(AmbiguousLookup, match="client_id"):
-            store.find_token(Token(user="ana"))
-
-        assert store.find_token(Token(user="ana", client_id="client")) == one
-        assert store.find_token(Token(user="ana", client_id="other")) == two
-
-    def test_data_centers_are_kept_apart(self, store: TokenStore) -> None:
-        """Asking for one data centre never answers another one."""
-        us = store.save_token(full())
-        assert store.find_token(Token(user="ana", data_center="eu")) is None
-        login = {"refresh_token": "of eu", "access_token": "a of eu", "grant_token": "g of eu"}
-
-        eu = store.save_token(full(data_center="eu", api_domain=None, **login))
-
-        assert store.find_token(Token(user="ana", data_center="eu")) == eu
-        assert store.find_token(Token(user="ana", data_center="us")) == us
 
     def test_a_status_decides_nothing(self, store: TokenStore) -> None:
         """Of several none is chosen because the others are dead; a dead one alone is found."""

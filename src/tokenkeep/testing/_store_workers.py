@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from tokenkeep.store import TokenStore
 
 _SAVES = 10
-"""How many users `save_many` saves."""
+"""How many users of its own `save` saves."""
 
 
 def swap_first_version(store: TokenStore, number: int, first: Token) -> bool:
@@ -33,15 +33,10 @@ def swap_only_token(store: TokenStore, number: int) -> bool:
     return True
 
 
-def save_one_user(store: TokenStore, number: int) -> bool:
-    """Save the user that all save, and a nameless token that all save."""
+def save(store: TokenStore, number: int) -> bool:
+    """Save the user and the nameless token that all save, and users of one's own; find these."""
     store.save_token(Token(user="ana", client_id="client", refresh_token=f"r{number}"))
     store.save_token(Token(client_id="client", refresh_token="shared"))  # noqa: S106  # made up
-    return True
-
-
-def save_many(store: TokenStore, number: int) -> bool:
-    """Save users of one's own, each twice, and find them."""
     for turn in range(_SAVES):
         user = f"{number}-{turn}"
         store.save_token(Token(user=user, client_id="client", refresh_token=user))
@@ -51,6 +46,7 @@ def save_many(store: TokenStore, number: int) -> bool:
     return True
 
 
-def users(count: int) -> set[str]:
-    """Return the users that so many runs of `save_many` save."""
-    return {f"{number}-{turn}" for number in range(count) for turn in range(_SAVES)}
+def users(count: int) -> list[str]:
+    """Return the users, of one token each, after so many runs of `save`, in order."""
+    mine = [f"{number}-{turn}" for number in range(count) for turn in range(_SAVES)]
+    return sorted([*mine, "ana", str(None)])

@@ -21,24 +21,17 @@ import multiprocessing
 import os
 import re
 import signal
-import threading
 from functools import partial
 from itertools import count
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
 import pytest
 
 from tokenkeep.errors import StoreConflict
-from tokenkeep.journal import Journal
-from tokenkeep.lookup import what_is_wrong
-from tokenkeep.sealing import KeyRing
 from tokenkeep.testing import _contract_workers as workers
 from tokenkeep.testing._backend_fixtures import BackendFixtures, in_fork, interrupted_after
-from tokenkeep.testing._contract_workers import again, digits, in_processes, record
+from tokenkeep.testing._contract_workers import again, digits, in_processes, in_threads, record
 from tokenkeep.testing._records_contract import CONFLICTS, NEW, ONE, TWO, RecordsContract
-from tokenkeep.testing._store_fixtures import HARD_TEXTS
-from tokenkeep.token import Token
-from tokenkeep.vault import Vault
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -90,24 +83,6 @@ class BackendContract(RecordsContract):
         """Who says when something changed is held to it."""
         assert backend.revision() is None or isinstance(self, RevisionContract)
 
-    def test_users_never_mix(self, connect: Factory) -> None:
-        """Under a vault, users and tokens that look alike or are hard to quote are kept apart."""
-        texts = [text for text in HARD_TEXTS if len(text) < self.largest // 4]
-        mine, yours = (_vault(connect()) for _ in range(2))
-
-        # No store takes a secret that can't be what the provider gave.
-        sent = [f"access {n}" if what_is_wrong(text) else text for n, text in enumerate(texts)]
-
-        saved = [
-            mine.save_token(Token(user=text, access_token=access, refresh_token=f"{n}"))
-            for n, (text, access) in enumerate(zip(texts, sent, strict=True))
-        ]
-
-        assert {each.id: each for each in yours.get_tokens()} == {each.id: each for each in saved}
-        for text, access, each in zip(texts, sent, saved, strict=True):
-            for question in (Token(user=text), Token(access_token=access), Token(id=each.id)):
-                assert yours.find_token(question) == each
-
     # Threads
 
     def test_threads_race(self, backend: Backend) -> None:
@@ -123,7 +98,7 @@ class BackendContract(RecordsContract):
                     return False
                 return True
 
-            won = _in_threads(work, 8)
+            won = in_threads(work, 8)
 
             assert won.count(True) == 1
             assert backend.read(old.id) == again(old, f"of {won.index(True)}")
@@ -140,7 +115,7 @@ class BackendContract(RecordsContract):
                 backend.revision()
             return True
 
-        assert _in_threads(work, 8) == [True] * 8
+        assert in_threads(work, 8) == [True] * 8
         assert len(backend.scan(None, 1000)) == 80
 
     def test_threads_see_what_was_written(self, backend: Backend) -> None:
@@ -148,7 +123,7 @@ class BackendContract(RecordsContract):
         backend.write(record("seen", sealed=b"0"), replaces=None)
         board = [0] * 3
 
-        saw = _in_threads(partial(workers.write_and_look, board, backend), 3)
+        saw = in_threads(partial(workers.write_and_look, board, backend), 3)
 
         assert saw == [[], [], []]
 
@@ -207,30 +182,23 @@ class SharedBackendContract(BackendContract):
     """The promises of a `Backend` that several processes share: real ones race here."""
 
     def test_processes_race(self, open_backend: Factory, backend: Backend) -> None:
-        """Of processes that replace the same version, exactly one wins."""
-        backend.write(ONE, replaces=None)
+        """
+        Of processes that replace the same version, or store the same thing first, one wins.
 
-        won = in_processes(workers.replace_first_version, open_backend, 4)
-
-        assert sorted(won) == [False, False, False, True]
-
-    def test_processes_insert_once(self, open_backend: Factory, backend: Backend) -> None:
-        """Of processes that store the same thing first, exactly one makes the record."""
-        won = in_processes(workers.insert_same_owner, open_backend, 4)
-
-        assert sorted(won) == [False, False, False, True]
-        assert len(backend.find([("owner", digits("the one thing"))])) == 1
-
-    def test_processes_lose_nothing(self, open_backend: Factory, backend: Backend) -> None:
-        """Four processes save at once: no record and no count is lost, none is doubled."""
+        Of what four save at once, no record and no count is lost, none is doubled.
+        """
         counter = record("counter", sealed=b"0")
+        backend.write(ONE, replaces=None)
         backend.write(counter, replaces=None)
 
-        in_processes(workers.save_many, open_backend, 4)
+        won = in_processes(workers.race, open_backend, 4)
 
+        for each in zip(*won, strict=True):
+            assert sorted(each) == [False, False, False, True]
+        (thing,) = backend.find([("owner", digits("the one thing"))])
         names = {f"{number}-{turn}" for number in range(4) for turn in range(workers.SAVES)}
-        ids = {record(name).id for name in names}
-        assert {each.id for each in backend.scan(None, 1000)} == ids | {counter.id}
+        ids = {record(name).id for name in names} | {ONE.id, counter.id, thing.id}
+        assert {each.id for each in backend.scan(None, 1000)} == ids
         counted = backend.read(counter.id)
         assert counted is not None
         assert int(counted.sealed) == 4 * workers.SAVES
@@ -322,10 +290,6 @@ class RevisionContract(BackendFixtures):
         assert backend.revision() == before
 
 
-def _vault(backend: Backend) -> Vault:
-    return Vault(backend, KeyRing([bytes(32)]), journal=Journal())
-
-
 def _written_over(backend: Backend, tried: list[Record], version: str) -> Record:
     """Replace what an interruption left, which is one of those that were tried."""
     for _ in range(100):
@@ -350,20 +314,3 @@ def _use(backend: Backend, name: str) -> bool:
     backend.write(record(name), replaces=None)
     backend.revision()
     return backend.read(record(name).id) == record(name)
-
-
-def _in_threads(work: Callable[[int], Any], count: int) -> list[Any]:
-    """Do *work* in threads that start together; return what it returned, None where it failed."""
-    start = threading.Barrier(count)
-    results: list[Any] = [None] * count
-
-    def run(number: int) -> None:
-        start.wait(workers.PATIENCE)
-        results[number] = work(number)
-
-    threads = [threading.Thread(target=run, args=(number,)) for number in range(count)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    return results

@@ -267,21 +267,15 @@ class ServerContract(BackendFixtures):
         proxy.cut_the_next(lost)
         assert through.find([("owner", OTHER.owner)]) == [OTHER]
 
-    def test_cut_off_again_and_again(self, through: Backend, proxy: Proxy) -> None:
-        """However often connections are cut, each thread gets its own answer, or an error."""
+    @pytest.mark.parametrize("taken", ["cut", "closed"])
+    def test_connections_taken_away(self, through: Backend, proxy: Proxy, taken: str) -> None:
+        """However often they are cut, or closed, each thread gets its own answer, or an error."""
         with _threads_asking(through):
             for _ in range(20):
                 time.sleep(0.02)
-                proxy.cut()
+                proxy.cut() if taken == "cut" else through.close()
 
         _until(partial(_answers, through))
-
-    def test_closed_while_in_use(self, through: Backend) -> None:
-        """`close` takes no connection from another thread's call."""
-        with _threads_asking(through):
-            for _ in range(50):
-                time.sleep(0.005)
-                through.close()
 
     # Takes nothing more
 

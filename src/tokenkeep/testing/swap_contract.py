@@ -11,18 +11,17 @@ Among threads everywhere; a store that several processes share subclasses
 must be picklable, so no lambda.
 """
 
-# ruff: noqa: S101, S106, PLR2004 -- these are tests: they assert, with made-up secrets and numbers
+# ruff: noqa: S101, S106 -- these are tests: they assert, with made-up secrets and numbers
 
 from __future__ import annotations
 
-import threading
 from typing import TYPE_CHECKING
 
 import pytest
 
 from tokenkeep.errors import StaleToken, StoreConflict
 from tokenkeep.testing import _store_workers as workers
-from tokenkeep.testing._contract_workers import PATIENCE, in_processes
+from tokenkeep.testing._contract_workers import in_processes, in_threads
 from tokenkeep.testing._store_fixtures import StoreFixtures, full
 from tokenkeep.token import Claim, Failure, Renewal, Status, Token
 
@@ -45,6 +44,15 @@ _RENEWAL = Renewal(
     to_revoke=(("refresh_token", "secret"),),
 )
 
+MEANWHILE: dict[str, Callable[[TokenStore, Token], object]] = {
+    "swapped": lambda by, saved: by.swap(saved.but(access_token="yours")),
+    "saved": lambda by, _: by.save_token(full(access_token="new")),
+    "deleted": lambda by, saved: by.delete_token(str(saved.id)),
+    "deleted and saved": lambda by, saved: (by.delete_token(str(saved.id)), by.save_token(full())),
+    "revoked": lambda by, saved: by.swap(saved.but(status=Status.REVOKED, access_token=None)),
+}
+"""What somebody else does between a read and a swap."""
+
 
 class SwapContract(StoreFixtures):
     """The promises of `TokenStore.swap`, and of saves that race, among threads."""
@@ -63,58 +71,20 @@ class SwapContract(StoreFixtures):
         assert elsewhere.find_token_by_id(str(saved.id)) == swapped
         assert elsewhere.find_token(Token(access_token="new")) == swapped
 
-    def test_lost_race(self, connect: Factory) -> None:
-        """Who read before somebody else wrote gets a conflict; the first write stays."""
+    @pytest.mark.parametrize("meanwhile", MEANWHILE.values(), ids=MEANWHILE)
+    def test_lost_race(
+        self, connect: Factory, meanwhile: Callable[[TokenStore, Token], object]
+    ) -> None:
+        """Who read before somebody else wrote gets a conflict; what that one wrote stays."""
         mine, yours = connect(), connect()
         saved = mine.save_token(full())
-        theirs = yours.swap(saved.but(access_token="yours"))
-
-        with pytest.raises(StoreConflict):
-            mine.swap(saved.but(access_token="mine"))
-
-        assert mine.reread(str(saved.id)) == theirs
-
-    def test_a_save_is_another_version(self, store: TokenStore) -> None:
-        """A save in between is a conflict for a swap that was prepared before it."""
-        saved = store.save_token(full())
-        store.save_token(full(access_token="new"))
-
-        with pytest.raises(StoreConflict):
-            store.swap(saved.but(access_token="late"))
-
-    def test_swap_never_inserts(self, connect: Factory) -> None:
-        """A token that was deleted does not come back by a late write."""
-        mine, yours = connect(), connect()
-        saved = mine.save_token(full())
-        yours.delete_token(str(saved.id))
+        meanwhile(yours, saved)
+        theirs = yours.get_tokens()
 
         with pytest.raises(StoreConflict):
             mine.swap(saved.but(access_token="late"))
 
-        assert mine.get_tokens() == []
-
-    def test_made_again_is_another_version(self, connect: Factory) -> None:
-        """A user deleted and saved again is not mistaken for the old row."""
-        mine, yours = connect(), connect()
-        saved = mine.save_token(full())
-        yours.delete_token(str(saved.id))
-        again = yours.save_token(full())
-
-        with pytest.raises(StoreConflict):
-            mine.swap(saved.but(access_token="late"))
-
-        assert mine.get_tokens() == [again]
-
-    def test_a_revocation_is_not_overwritten(self, connect: Factory) -> None:
-        """A renewal that ends after a revocation can't save its answer."""
-        renewing, revoking = connect(), connect()
-        saved = renewing.save_token(full())
-        dead = revoking.swap(saved.but(status=Status.REVOKED, access_token=None))
-
-        with pytest.raises(StoreConflict):
-            renewing.swap(saved.but(access_token="renewed"))
-
-        assert renewing.find_token_by_id(str(saved.id)) == dead
+        assert mine.get_tokens() == theirs
 
     def test_an_older_refresh_token_is_refused(self, store: TokenStore) -> None:
         """A refresh token that a row had before changes nothing, whatever became of the row."""
@@ -147,25 +117,18 @@ class SwapContract(StoreFixtures):
         """Of threads that swap the same version, exactly one wins."""
         saved = store.save_token(full())
 
-        won = _in_threads(lambda number: workers.swap_first_version(store, number, saved), 8)
+        won = in_threads(lambda number: workers.swap_first_version(store, number, saved), 8)
 
         assert won.count(True) == 1
         stored = store.reread(str(saved.id))
         assert stored is not None
         assert stored.access_token == f"of {won.index(True)}"
 
-    def test_threads_save_one_row(self, store: TokenStore) -> None:
-        """Threads that save the same user first make one row; the same credential too."""
-        assert _in_threads(lambda number: workers.save_one_user(store, number), 8)
+    def test_threads_save(self, store: TokenStore) -> None:
+        """Threads that save one user, or one credential, make one row; no other is lost."""
+        assert all(in_threads(lambda number: workers.save(store, number), 8))
 
-        assert len(store.get_tokens()) == 2
-
-    def test_threads_lose_nothing(self, store: TokenStore) -> None:
-        """Threads that save users of their own at once lose none."""
-        assert all(_in_threads(lambda number: workers.save_many(store, number), 8))
-
-        assert {t.user for t in store.get_tokens()} == workers.users(8)
-        assert len(store.get_tokens()) == len(workers.users(8))
+        assert sorted(str(t.user) for t in store.get_tokens()) == workers.users(8)
 
 
 class SharedSwapContract(SwapContract):
@@ -181,31 +144,8 @@ class SharedSwapContract(SwapContract):
         (stored,) = store.get_tokens()
         assert len(stored.renewal.mints) == won.count(True)
 
-    def test_processes_save_one_row(self, open_store: Factory, store: TokenStore) -> None:
-        """Processes that save the same user first make one row; the same credential too."""
-        in_processes(workers.save_one_user, open_store, 4)
+    def test_processes_save(self, open_store: Factory, store: TokenStore) -> None:
+        """Processes that save one user, or one credential, make one row; no other is lost."""
+        assert all(in_processes(workers.save, open_store, 4))
 
-        assert len(store.get_tokens()) == 2
-
-    def test_processes_lose_nothing(self, open_store: Factory, store: TokenStore) -> None:
-        """Processes that save users of their own at once lose none, and double none."""
-        in_processes(workers.save_many, open_store, 4)
-
-        assert sorted(str(t.user) for t in store.get_tokens()) == sorted(workers.users(4))
-
-
-def _in_threads(work: Callable[[int], bool], count: int) -> list[bool]:
-    """Do *work* in threads that start together; return what each returned."""
-    start = threading.Barrier(count)
-    results = [False] * count
-
-    def run(number: int) -> None:
-        start.wait(PATIENCE)
-        results[number] = work(number)
-
-    threads = [threading.Thread(target=run, args=(number,)) for number in range(count)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    return results
+        assert sorted(str(t.user) for t in store.get_tokens()) == workers.users(4)

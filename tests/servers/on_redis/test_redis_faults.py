@@ -8,7 +8,7 @@ import time
 from contextlib import closing
 
 import pytest
-from cases import FIRST, ID, SECOND, digits, mark, record, refused, with_port
+from cases import ID, SECOND, digits, record, refused, with_port
 from private_servers import Redis
 from private_servers.skipped import started
 from redis_keys import assert_consistent, replica_of
@@ -65,17 +65,6 @@ def test_killed_in_the_midst_of_saves(server, connect, url, fork):
     assert len(said) == 2 * 4 * SAVES
     assert stored == dict.fromkeys(said, SECOND)
     assert_consistent(url)
-
-
-def test_scripts_forgotten(server, backend):
-    """The next call after a restart works, a write too; the scripts are told anew."""
-    backend.write(record(), replaces=None)
-    server.stop()
-    server.start()
-
-    backend.write(record(version="2"), replaces=FIRST)
-
-    assert backend.find([mark("owner", "of id")]) == [record(version="2")]
 
 
 def test_failover(server, connect, url):

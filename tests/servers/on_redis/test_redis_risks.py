@@ -7,8 +7,6 @@ from private_servers import Redis
 from private_servers.skipped import started
 from redis_keys import replica_of
 
-from tokenkeep.cli.doctor import check_server
-
 
 @pytest.fixture(scope="module")
 def server():
@@ -83,14 +81,3 @@ def test_replicas(server, url, risks):
         assert ["a failover may lose what its replicas do not have yet"] == risks(url)
         assert [] == risks(f"{url}?wait=1")
         assert ["the server is a replica, which can't be written to"] == risks(place)
-
-
-def test_doctor(connect, url, setting):
-    """The doctor has a line for each, and for a server that is in order one, too."""
-    backend = connect(url)
-
-    assert [("ok", None)] == [(each.state, each.hint) for each in check_server(backend)]
-    setting("appendfsync", "everysec")
-    (warned,) = check_server(backend)
-    assert warned.state == "warning"
-    assert "appendfsync always" in warned.hint

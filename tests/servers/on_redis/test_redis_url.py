@@ -13,57 +13,6 @@ from tokenkeep.errors import ConfigurationError, StoreUnavailable
 
 
 @pytest.mark.parametrize(
-    ("tail", "said"),
-    [
-        ("/nine", "can't be read"),
-        ("/0/1", "can't be read"),
-        ("/-1", "can't be read"),
-        ("/0?timeout=3", "no option 'timeout'"),
-        ("/0?retry_on_timeout=true", "no option 'retry_on_timeout'"),
-        ("/0?decode_responses=true", "no option 'decode_responses'"),
-        ("/0?password=hunter2", "no option 'password'"),
-        ("/0?wait=some", "'wait' is not a valid whole number"),
-        ("/0?wait=-1", "'wait' is not a valid whole number"),
-        ("/0?wait=1&wait_timeout=5", "below socket_timeout"),
-        ("/0?wait=1&wait_timeout=0", "'wait_timeout' is not a valid number of seconds"),
-        ("/0?prefix=a{b}", "prefix is a name"),
-        ("/0?prefix=", "'prefix' can't be followed"),
-        ("/0?busy_timeout=-1", "'busy_timeout' is not a valid number of seconds"),
-        ("/0?socket_timeout=soon", "'socket_timeout' is not a valid number of seconds"),
-        ("/0?socket_timeout=nan", "'socket_timeout' is not a valid number of seconds"),
-        ("/0?socket_connect_timeout=0", "'socket_connect_timeout' is not a valid"),
-        ("/0?socket_timeout=1&socket_timeout=2", "given twice"),
-        ("/0?socket_timeout", "can't be read"),
-        ("/0?socket_keepalive=maybe", "'socket_keepalive' is not a valid truth"),
-        ("/0?ssl_ca_certs=/ca.pem", "needs a rediss:// URL"),
-        ("/0#fragment", "can't be read"),
-        ("/0?client_name=a#b", "can't be read"),
-    ],
-)
-def test_wrong_url(tail, said):
-    """A URL that can't be meant is refused before anybody is asked."""
-    assert said in refused(
-        lambda: open_backend(f"redis://:hunter2@127.0.0.1:1{tail}"), ConfigurationError
-    )
-
-
-@pytest.mark.parametrize(
-    "url",
-    [
-        *("redis:", "redis:/0", "redis://:pa#hunter2@host", "redis://:x@host:hunter2"),
-        *("redis://[::1", "redis://:pa?hunter2=@host/0", "redis://:pa?hunter2=x&y=z@host/0"),
-        *("redis://:pa?ssl_hunter2=x@host/0", "redis://:pa/hunter2@host/0"),
-        *("redis://:pa?hunter2@host/0", "redis://:pa@hunter2/0@host/0", "redis://:p@hunter2@h/0"),
-        "rediss://:pa@hunter2/0?client_name=x@host/0",
-        "redis://pa?hunter2=x@host/0",
-    ],
-)
-def test_unreadable_url(url):
-    """Nor is one that has something else where a password should be."""
-    refused(lambda: open_backend(url), ConfigurationError)
-
-
-@pytest.mark.parametrize(
     ("url", "place", "said"),
     [
         ("redis://", "localhost:6379/0", {"host": "localhost", "port": 6379, "db": 0}),
@@ -120,16 +69,11 @@ def test_describe(connect, url, redis_server):
     ("options", "said"),
     [
         ("ssl_ciphers=NONE-SUCH", "cipher"),
-        ("ssl_cert_reqs=maybe", "'ssl_cert_reqs'"),
-        ("ssl_ca_certs=", "'ssl_ca_certs'"),
         ("ssl_certfile=/no/such/file", "No such file"),
-        ("ssl_cacerts=/typo.pem", "ssl_cacerts"),
-        ("ssl_min_version=771", "'ssl_min_version'"),
-        ("ssl_validate_ocsp=true", "'ssl_validate_ocsp'"),
     ],
 )
 def test_tls_that_can_not_be_followed(url, options, said):
-    """An option for TLS that can't be followed is an error, never ignored. See test_tls.py."""
+    """What only the first connection shows is an error too. See test_refused_urls.py."""
     secure = f"{url.replace('redis:', 'rediss:')}?socket_timeout=1&{options}"
 
     assert said in refused(

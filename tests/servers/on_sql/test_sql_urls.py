@@ -7,9 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tokenkeep.backends.sql import SQLBackend
 from tokenkeep.backends.sql_url import Target
-from tokenkeep.errors import ConfigurationError, DriverMissing, UnknownName
 
 
 def target(url, *, own=None, place=None, **driver):
@@ -125,60 +123,3 @@ def test_a_file_is_described_by_its_whole_path(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
 
     assert str(tmp_path / "a.db") in target("sql+sqlite:///a.db").describe()
-
-
-@pytest.mark.parametrize(
-    ("url", "kind", "said"),
-    [
-        ("mysql://app:hunter2@db", ConfigurationError, "no database"),
-        ("postgresql://app:pass@hunter2@db/app?table=hunter2", ConfigurationError, "written %40"),
-        ("postgresql://app:hun@ter2/hunter2@db/app", ConfigurationError, "/ is %2F"),
-        ("mysql://ap/p:hunter2@db/app", ConfigurationError, "/ is %2F"),
-        ("mysql://app:p?w@hunter2/y@db/app", ConfigurationError, "/ is %2F"),
-        ("postgresql://app:p@hunter2/d?x=y@db/app", ConfigurationError, "%3F"),
-        ("sql+mysql+pymysql://app:p@hunter2/x@db/app", ConfigurationError, "/ is %2F"),
-        ("postgresql://app:hunter2@db/", ConfigurationError, "no database"),
-        ("mysql://app:hunter2@db:port/app", ConfigurationError, "can't be read"),
-        ("mysql://app:hunter2@db:99999999/app?timeout=0", ConfigurationError, "timeout"),
-        ("mysql://app:hunter2@db/app?timeout=hunter2", ConfigurationError, "not a number"),
-        ("mysql://app:hunter2@db/app?timeout=nan", ConfigurationError, "timeout"),
-        ("mysql://app:hunter2@db/app?table=a&table=b", ConfigurationError, "twice"),
-        ("mysql://app:hunter2@db/app?read_timeout=hunter2", ConfigurationError, "read_timeout"),
-        ("mysql://app:hunter2@db/app?charset=gbk", ConfigurationError, "utf8mb4"),
-        ("postgresql://a:hunter2@db/app?prepare_threshold=x", ConfigurationError, "threshold"),
-        ("mysql://app:hunter2@db/app?ssl_ca=/no/ca.pem", ConfigurationError, "No such file"),
-        ("mysql://app:hunter2@db/app?ssl_mode=safely", ConfigurationError, "ssl_mode is one of"),
-        ("mysql://app@db/app?ssl_mode=disabled&ssl_ca=/ca.pem", ConfigurationError, "is disabled"),
-        (
-            "mysql://app:hunter2@db/app?ssl_verify_identity=maybe",
-            ConfigurationError,
-            "true or false",
-        ),
-        ("mysql://app:hunter2@db/app?ssl_verify_cert=false", ConfigurationError, "can't be"),
-        ("mysql://app:hunter2@db/app?ssl=true", ConfigurationError, "an ssl.SSLContext"),
-        ("sql+nosuch://app:hunter2@db/app", UnknownName, "nosuch"),
-        ("sql+mysql+nosuch://app:hunter2@db/app", UnknownName, "nosuch"),
-        ("sql+oracle+oracledb://app:hunter2@db/app", DriverMissing, "Install oracledb"),
-        ("sql+app:hunter2@db", ConfigurationError, "can't be read"),
-        ("sql+sqlite:////tmp/t.db?tabel=x", ConfigurationError, "no option of SQLite's"),
-        ("sql+sqlite://", ConfigurationError, "memory"),
-        ("sql+sqlite:///file:x?mode=memory&uri=true", ConfigurationError, "memory"),
-    ],
-)
-def test_refused(url, kind, said):
-    """What can't be right is refused by name, before anything is asked, and without a password."""
-    with pytest.raises(kind, match=said) as caught:
-        SQLBackend(url)
-
-    error = caught.value
-    assert "hunter2" not in f"{error} {error!r} {error.__dict__} {error.__cause__!r}"
-
-
-@pytest.mark.parametrize(
-    "name", ["a b", "t;DROP", "t%s", 't"', "t`", "1t", "x" * 49, "a.b", "\u00fc"]
-)
-@pytest.mark.parametrize("what", ["table", "schema"])
-def test_names(tmp_path, what, name):
-    """A name that would need care in some database is none."""
-    with pytest.raises(ConfigurationError, match=f"name of the {what}"):
-        SQLBackend(f"sql+sqlite:///{tmp_path}/t.db", **{what: name})
