@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import email.utils
-import errno
 import gzip
 import http.client
 import json
@@ -83,26 +82,39 @@ def hang(connection, _request=None):
         pass
 
 
-@pytest.mark.parametrize("end", ["at its deadline", "interrupted"])
-def test_slow_name_resolution(serve, monkeypatch, end):
-    """Name resolution is inside the bound, and nothing is sent when it ends too late."""
-    server = serve(response(b"{}"))
-    resolve, answered = socket.getaddrinfo, threading.Event()
+@pytest.fixture
+def resolve(monkeypatch):
+    """Let something answer for ``localhost``, in its words or with the addresses it returns."""
+    real = socket.getaddrinfo
 
-    def slowly(*args, **kwargs):
+    def _resolve(answer):
+        def found(host, *args, **kwargs):
+            names = answer() if host == "localhost" else [host]
+            return [entry for name in names for entry in real(name, *args, **kwargs)]
+
+        monkeypatch.setattr(socket, "getaddrinfo", found)
+
+    return _resolve
+
+
+@pytest.mark.parametrize("end", ["at its deadline", "interrupted"])
+def test_slow_name_resolution(serve, resolve, end):
+    """Name resolution is inside the bound, and nothing is sent when it ends too late."""
+    server, answered = serve(response(b"{}")), threading.Event()
+    kind, timeout = ProviderUnavailable, 0.5
+    if end == "interrupted":
+        kind, timeout = KeyboardInterrupt, 60
+
+    def slowly():
         if end == "interrupted":
             interrupt()
         answered.wait(60)
-        return resolve(*args, **kwargs)
+        return ["127.0.0.1"]
 
-    monkeypatch.setattr(socket, "getaddrinfo", slowly)
+    resolve(slowly)
     begin = time.monotonic()
-    kind = KeyboardInterrupt if end == "interrupted" else ProviderUnavailable
     with pytest.raises(kind):
-        post(
-            server.url.replace("127.0.0.1", "localhost"),
-            timeout=60 if end == "interrupted" else 0.5,
-        )
+        post(server.url.replace("127.0.0.1", "localhost"), timeout)
     assert time.monotonic() - begin < LATE
 
     answered.set()
@@ -144,8 +156,7 @@ def test_no_thread_to_be_had(serve, monkeypatch):
 @pytest.mark.parametrize(
     ("thing", "deed"), [(http.client.HTTPResponse, "close"), (socket.socket, "shutdown")]
 )
-@pytest.mark.parametrize("error", [OSError(errno.EBADF, "Bad file descriptor"), RuntimeError()])
-def test_tidying_up(serve, monkeypatch, thing, deed, error):
+def test_tidying_up(serve, monkeypatch, thing, deed):
     """What goes wrong in tidying up takes no outcome's place, whatever that is."""
     good, bad = serve(response(b"{}")), serve(OK + b"Content-Length: 99\r\n\r\n")
     real = getattr(thing, deed)
@@ -153,7 +164,7 @@ def test_tidying_up(serve, monkeypatch, thing, deed, error):
     def fail(self, *args):
         real(self, *args)
         if threading.current_thread().name in ("MainThread", "tokenkeep-waiting"):
-            raise error
+            raise RuntimeError
 
     monkeypatch.setattr(thing, deed, fail)
 
@@ -162,7 +173,7 @@ def test_tidying_up(serve, monkeypatch, thing, deed, error):
         post(bad.url, timeout=20)
 
 
-@pytest.mark.parametrize("status", ["301 Moved", "302 Found", "307 T", "308 P", "304 N"])
+@pytest.mark.parametrize("status", ["302 Found", "308 P", "304 N"])
 def test_redirect(serve, status):
     """A redirect is an error, never a second request."""
     other = serve(response(b'{"access_token": "stolen"}'))
@@ -178,9 +189,9 @@ def test_redirect(serve, status):
     ("raw", "what"),
     [
         (b"", "closed the connection without an answer"),
-        (b"HTTP/1.1 200 OK\r\nContent-Length: 99\r\n\r\n", "in the middle of its answer"),
+        (OK + b"Content-Length: 99\r\n\r\n", "in the middle of its answer"),
         (b"SSH-2.0-OpenSSH_9.2\r\n", "not HTTP"),
-        (b"HTTP/1.1 200 OK\r\n" + b"X: y\r\n" * 500 + b"\r\n", "not HTTP"),
+        (OK + b"X: y\r\n" * 500 + b"\r\n", "not HTTP"),
     ],
 )
 def test_broken_answer(serve, raw, what):
@@ -194,6 +205,16 @@ def test_broken_answer(serve, raw, what):
     assert server.connections == 1
 
 
+@pytest.mark.parametrize(
+    "raw", [OK + b"Content-Length: 99\r\n\r\n{", CHUNKED + b"1\r\n{\r\n9\r\n"]
+)
+def test_half_an_answer(serve, raw):
+    """What came before it broke off is there: it may be the only one."""
+    reply = post(serve(raw).url, timeout=20)
+
+    assert ("closed the connection in the middle of its answer", b"{") == (reply.fault, reply.body)
+
+
 def test_too_long(serve):
     """A megabyte is read to its end; of more that much is there."""
     longest, longer = serve(response(b"a" * MAX_BODY)), serve(response(b"a" * 5 * MAX_BODY))
@@ -201,26 +222,6 @@ def test_too_long(serve):
     assert MAX_BODY == len(post(longest.url, timeout=20).body)
     reply = post(longer.url, timeout=20)
     assert ("answered more than 1,000,000 bytes", MAX_BODY) == (reply.fault, len(reply.body))
-
-
-def chunked(body, *headers):
-    head = "\r\n".join(["HTTP/1.1 200 OK", "Transfer-Encoding: chunked", *headers, "", ""])
-    return head.encode() + b"%x\r\n%b\r\n0\r\n\r\n" % (len(body), body)
-
-
-@pytest.mark.parametrize(
-    "raw",
-    [
-        b"Content-Length: 99\r\n\r\n{",
-        b"Transfer-Encoding: chunked\r\n\r\n1\r\n{\r\n",
-        b"Transfer-Encoding: chunked\r\n\r\n1\r\n{\r\n9\r\n",
-    ],
-)
-def test_half_an_answer(serve, raw):
-    """What came before it broke off is there: it may be the only one."""
-    reply = post(serve(OK + raw).url, timeout=20)
-
-    assert ("closed the connection in the middle of its answer", b"{") == (reply.fault, reply.body)
 
 
 DOCUMENT = b'{"access_token": "a.s3cret"}'
@@ -232,20 +233,21 @@ def raw_deflate(plain):
     return deflate.compress(plain) + deflate.flush()
 
 
-def coded(body, *codings):
-    return response(body, "200 OK", *(f"Content-Encoding: {each}" for each in codings))
+def coded(body, coding):
+    return response(body, "200 OK", f"Content-Encoding: {coding}")
+
+
+def chunked(body, coding="identity"):
+    head = OK + f"Transfer-Encoding: chunked\r\nContent-Encoding: {coding}\r\n\r\n".encode()
+    return head + b"%x\r\n%b\r\n0\r\n\r\n" % (len(body), body)
 
 
 CODED = {
-    "gzip": coded(gzip.compress(DOCUMENT), "gzip"),
-    "x-gzip": coded(gzip.compress(DOCUMENT), "X-GZip"),
-    "deflate": coded(zlib.compress(DOCUMENT), "deflate"),
+    "gzip": coded(gzip.compress(DOCUMENT), "X-GZip"),
+    "deflate": chunked(zlib.compress(DOCUMENT), "deflate"),
     "raw deflate": coded(raw_deflate(DOCUMENT), "deflate"),
-    "identity": coded(DOCUMENT, "identity"),
-    "and identity": coded(gzip.compress(DOCUMENT), "identity", "gzip"),
+    "and identity": coded(gzip.compress(DOCUMENT), "identity, gzip"),
     "nothing named": coded(DOCUMENT, ""),
-    "chunked": chunked(zlib.compress(DOCUMENT), "Content-Encoding: deflate"),
-    "plain chunks": chunked(DOCUMENT),
 }
 
 
@@ -258,24 +260,14 @@ def test_coded(serve, kind):
 
 
 UNKNOWN = "answered in a content coding that is not known, or in several"
+NONE = "answered no {}, though it said so"
 SPOILED = {
-    "unknown": (b"\x0b\x02\x80", "br", UNKNOWN),
+    "unknown": (b"\x0b\x02\x80", SECRETS["refresh_token"], UNKNOWN),
     "several": (gzip.compress(gzip.compress(DOCUMENT)), "gzip, gzip", UNKNOWN),
-    "a secret": (b"a page", SECRETS["refresh_token"], UNKNOWN),
-    "plain": (DOCUMENT, "gzip", "answered no gzip, though it said so"),
-    "cut": (gzip.compress(DOCUMENT)[:-9], "gzip", "answered no gzip, though it said so"),
-    "wrong sum": (
-        gzip.compress(DOCUMENT)[:-8] + bytes(8),
-        "gzip",
-        "answered no gzip, though it said so",
-    ),
-    "two members": (gzip.compress(DOCUMENT) * 2, "gzip", "answered no gzip, though it said so"),
-    "cut deflate": (
-        zlib.compress(DOCUMENT)[:-2],
-        "deflate",
-        "answered no deflate, though it said so",
-    ),
-    "cut raw": (raw_deflate(DOCUMENT)[:-2], "deflate", "answered no deflate, though it said so"),
+    "plain": (DOCUMENT, "gzip", NONE.format("gzip")),
+    "wrong sum": (gzip.compress(DOCUMENT)[:-8] + bytes(8), "gzip", NONE.format("gzip")),
+    "two members": (gzip.compress(DOCUMENT) * 2, "gzip", NONE.format("gzip")),
+    "cut": (raw_deflate(DOCUMENT)[:-2], "deflate", NONE.format("deflate")),
 }
 
 
@@ -296,10 +288,7 @@ def test_undecodable(serve, kind):
     assert_error_is_clean(caught.value)
 
 
-@pytest.mark.parametrize(
-    ("pack", "coding"),
-    [(gzip.compress, "gzip"), (zlib.compress, "deflate"), (raw_deflate, "deflate")],
-)
+@pytest.mark.parametrize(("pack", "coding"), [(gzip.compress, "gzip"), (raw_deflate, "deflate")])
 def test_bomb(serve, pack, coding):
     """What is longer than the longest answer is not unpacked to its end."""
     longest = serve(coded(pack(bytes(MAX_BODY)), coding))
@@ -313,20 +302,6 @@ def test_bomb(serve, pack, coding):
 
     assert "answered more than 1,000,000 bytes" == reply.fault
     assert most < 10 * MAX_BODY
-
-
-def test_no_such_host(monkeypatch):
-    """A name that does not resolve is said to be that."""
-
-    def unknown(*_args, **_kwargs):
-        raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
-
-    for name in ("HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy"):
-        monkeypatch.delenv(name, raising=False)
-    monkeypatch.setattr(socket, "getaddrinfo", unknown)
-
-    with pytest.raises(ProviderUnavailable, match="does not resolve"):
-        post("https://accounts.zoho.invalid/", timeout=20)
 
 
 DEAD = ("::1", "127.0.0.2", "127.0.0.3")
@@ -350,68 +325,39 @@ def swallow():
         yield _swallow
 
 
-@pytest.fixture
-def resolve(monkeypatch):
-    """Let ``localhost`` have these addresses, in this order."""
-    real = socket.getaddrinfo
-
-    def _resolve(*addresses):
-        def found(host, *args, **kwargs):
-            names = addresses if host == "localhost" else [host]
-            return [entry for name in names for entry in real(name, *args, **kwargs)]
-
-        monkeypatch.setattr(socket, "getaddrinfo", found)
-
-    return _resolve
-
-
-@pytest.mark.parametrize(
-    "dead",
-    [
-        ["swallows", "refuses"],
-        ["swallows", "swallows"],
-        ["refuses", "refuses", "swallows"],
-    ],
-    ids="-".join,
-)
-def test_another_address_answers(serve, swallow, resolve, dead):
-    """However the addresses before it are dead, the one that lives is asked, once."""
-    server = serve(response(b"{}"))
-    for address, how in zip(DEAD, dead, strict=False):
-        if how == "swallows":
-            swallow(address, server.port)
-    resolve(*DEAD[: len(dead)], "127.0.0.1")
-
-    reply = post(f"http://localhost:{server.port}/", timeout=3.0)
-
-    assert (reply.body, server.connections) == (b"{}", 1)
-
-
 @pytest.mark.parametrize(
     ("dead", "said"),
     [
-        (["swallows"], "within|in time"),
-        (["swallows", "refuses"], "no connection$"),
-        (["refuses", "swallows"], "within|in time"),
+        ("swallows refuses", None),
+        ("swallows swallows", None),
+        ("refuses refuses swallows", None),
+        ("swallows", "within|in time"),
+        ("swallows refuses", "no connection$"),
     ],
 )
-def test_no_address_answers(serve, swallow, resolve, dead, said):
-    """All of them dead: named within the bound."""
-    port = serve(response(b"{}")).port
-    for address, how in zip(DEAD, dead, strict=False):
+def test_dead_addresses(*, serve, swallow, resolve, dead, said):
+    """However they are dead, the one that lives is asked, once; or the fault is named in time."""
+    server = serve(response(b"{}"))
+    there = dict(zip(DEAD, dead.split(), strict=False))
+    for address, how in there.items():
         if how == "swallows":
-            swallow(address, port)
-    resolve(*DEAD[: len(dead)])
+            swallow(address, server.port)
+    resolve(lambda: [*there, *([] if said else ["127.0.0.1"])])
 
-    with pytest.raises(ProviderUnavailable, match=said):
-        post(f"http://localhost:{port}/", timeout=0.6)
+    if said is None:
+        assert b"{}" == post(f"http://localhost:{server.port}/", timeout=3.0).body
+    else:
+        with pytest.raises(ProviderUnavailable, match=said):
+            post(f"http://localhost:{server.port}/", timeout=0.6)
+    assert (said is None) == server.connections
 
 
 def test_what_is_sent(serve):
     """One form post with our name on it, on a connection of its own."""
     server = serve(response(b"{}"))
 
-    post_form(server.url, Form(a="x y&z", b=None, c="é"), timeout=20)
+    form = Form(a="x y&z", b=None, c="é")
+    post_form(server.url, form, timeout=20)
 
     head, _, body = server.requests[0].partition(b"\r\n\r\n")
     lines = head.decode().split("\r\n")
@@ -424,24 +370,19 @@ def test_what_is_sent(serve):
         "Accept-Encoding: identity",
     } <= set(lines)
     assert [line for line in lines if line.startswith("User-Agent: tokenkeep/")]
+    assert "<Form a, c>" == repr(form)
 
 
 @pytest.mark.parametrize(
     ("header", "offset", "retry_after"),
     [
         ("Date: Sun, 06 Nov 2022 08:49:37 GMT", 37.0, None),
-        ("Date: Sunday, 06-Nov-22 08:49:37 GMT", 37.0, None),
         ("Date: Sun, 06 Nov 2022 08:48:00 -0000", -60.0, None),
         ("Date: Thu, 01 Jan 1970 00:00:00 GMT", None, None),
         ("Date: Sun, 99 Nov 2022 08:49:37 GMT", None, None),
-        ("Date: Sun, 06 Nov 99999 08:49:37 GMT", None, None),
-        ("Date: soon", None, None),
-        ("Date:", None, None),
-        ("X: y", None, None),
         ("Retry-After: 120", None, 120.0),
         ("Retry-After: Sun, 06 Nov 2022 08:50:00 GMT", None, 60.0),
         ("Retry-After: Sun, 06 Nov 2022 08:00:00 GMT", None, 0.0),
-        ("Retry-After: -5", None, None),
         (f"Retry-After: {'9' * 400}", None, None),
         ("Retry-After: later", None, None),
     ],
@@ -483,13 +424,6 @@ def test_forked_child_asks_for_itself(serve):
     assert server.connections == 3
 
 
-def test_form_shows_no_value():
-    """A form shows the names of its fields only."""
-    shown = repr(Form(**SECRETS))
-
-    assert shown == "<Form client_secret, refresh_token, grant_token, access_token>"
-
-
 def test_get_json(serve):
     """A document is fetched with the header that was given; an empty one is None."""
     server, empty, html = (
@@ -507,9 +441,7 @@ def test_get_json(serve):
     assert_error_is_clean(caught.value)
 
 
-@pytest.mark.parametrize(
-    "value", ["Bearer a\r\nX-Evil: 1", "Bearer a\nb", "Bearer é", "Bearer \0"]
-)
+@pytest.mark.parametrize("value", ["Bearer a\r\nX-Evil: 1", "Bearer é"])
 def test_header_injection(serve, value):
     """A token with control characters in it is not sent, and not quoted."""
     server = serve(response(b"{}"))
@@ -523,12 +455,6 @@ def test_header_injection(serve, value):
 
 STOPPED_TIMEOUT = 1.0
 BODY = b'{"access_token": "the only one"}'
-MEANWHILE = {
-    "with its length": response(BODY),
-    "up to the end": OK + b"Connection: close\r\n\r\n" + BODY,
-    "in chunks": CHUNKED + b"%x\r\n%b\r\n0\r\n\r\n" % (len(BODY), BODY),
-    "long": response(BODY.ljust(100_000)),
-}
 
 
 def _ask(url, answers):
@@ -572,12 +498,14 @@ def stopped(serve):
     return run
 
 
-@pytest.mark.parametrize("kind", MEANWHILE)
-def test_an_answer_that_came_in_meanwhile_is_read(stopped, kind):
-    """A whole answer in the socket's buffer counts, however late the process goes on."""
-    assert BODY == stopped(MEANWHILE[kind])
-
-
-def test_no_answer_came_in_meanwhile(stopped):
-    """Without an answer the call ends once the process goes on, and its thread with it."""
-    assert "did not answer within 1 seconds" in stopped(b"")
+@pytest.mark.parametrize(
+    ("answer", "outcome"),
+    [
+        (response(BODY.ljust(100_000)), BODY),
+        (b"", "127.0.0.1 did not answer within 1 seconds"),
+    ],
+    ids=["a long one", "none"],
+)
+def test_an_answer_that_came_in_meanwhile_is_read(stopped, answer, outcome):
+    """A whole answer in the socket's buffer counts, however late; else the call ends then."""
+    assert outcome == stopped(answer)
