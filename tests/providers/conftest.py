@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from certificates import Authority
 from provider_server import NEW, NOW, SECRETS, RawServer, as_json, assert_error_is_clean
 
 from tokenkeep.errors import RenewalError
@@ -28,6 +29,12 @@ def serve():
     yield start
     for server in servers:
         server.close()
+
+
+@pytest.fixture(scope="session")
+def authority(tmp_path_factory):
+    """Return who issues certificates."""
+    return Authority(tmp_path_factory.mktemp("tls"))
 
 
 @pytest.fixture
