@@ -170,12 +170,16 @@ def test_two_names_in_step(stage, how):
 
 
 @pytest.mark.parametrize("dies", ["", "and one dies", "and one dies, the other is renewed"])
-@pytest.mark.parametrize("first", ["with the grant", "without"])
-def test_twice_without_the_user_at_once(either, first, dies):
-    """One has the code it came from, the other has not: it is one login."""
-    login = either.login(got_here=True)
-    both = [login, login.but(grant_token=None)]
-    one, other = both if first == "with the grant" else reversed(both)
+@pytest.mark.parametrize("without", [{"grant_token": None}, {"user": None}], ids="".join)
+@pytest.mark.parametrize("turn", [1, -1], ids=["it comes first", "it comes last"])
+def test_twice_at_once(either, without, turn, dies):
+    """
+    One knows the code it came from, or its user, and the other does not: it is one login.
+
+    Neither sees the other before its write: one row is left, and it is the user's.
+    """
+    login = either.login(got_here=True, user=None if "grant_token" in without else either.ana)
+    one, other = [login.but(**without), login][::turn]
     store = either.open()
     before_write(store, 1, lambda: either.open().save_token(other))
     if dies:
@@ -184,12 +188,15 @@ def test_twice_without_the_user_at_once(either, first, dies):
     with suppress(Died):
         store.save_token(one)
     if "renewed" in dies:  # so early that nobody looks for others yet
-        [without] = [row for row in either.living() if row.grant_token is None]
-        either.keeper().renew(without.id)
-    either.pass_time(120.0)
-    either.renew_all()
+        [name] = without
+        [lacking] = [row for row in either.living() if getattr(row, name) is None]
+        either.keeper().renew(lacking.id)
+    if dies:
+        either.pass_time(120.0)
+        either.renew_all()
 
     [row] = either.living()
+    assert login.user == row.user
     assert either.works(either.keeper().renew(row.id))
     either.end_everything()
     assert set() == either.alive()
@@ -211,10 +218,12 @@ def test_where_it_is_valid_becomes_known(either):
 
 @pytest.mark.parametrize("is_revoked", [False, True], ids=["", "revoked"])
 def test_two_places_turn_out_to_be_one(either, is_revoked):
-    """An older login that was saved without its place does not replace the one that has it."""
+    """An older login saved without its place neither gets nor takes that of another row."""
     keeper = either.keeper()
     older = keeper.store.save_token(either.login(either.ana, api_domain=None))
     newer = keeper.store.save_token(either.login(either.ana))
+    with refused("StoreConflict"):
+        keeper.store.save_token(older.but(api_domain=newer.api_domain))
     if is_revoked:
         keeper.revoke(newer.id)
     renewed = keeper.renew(older.id)
@@ -230,39 +239,12 @@ def test_two_places_turn_out_to_be_one(either, is_revoked):
     assert set() == either.alive()
 
 
-def test_a_place_that_another_row_has(either):
-    """A row gets no place by a save that another row is for."""
-    store = either.open()
-    older = store.save_token(either.login(either.ana, api_domain=None))
-    newer = store.save_token(either.login(either.ana))
-
-    with refused("StoreConflict"):
-        store.save_token(older.but(api_domain=newer.api_domain))
-
-
-@pytest.mark.parametrize("first", ["with the user", "without"])
-def test_with_and_without_the_user_at_once(either, first):
-    """Neither sees the other before its write: one row is left, and it is the user's."""
-    login = either.login()
-    both = [login.but(user=either.ana), login]
-    one, other = both if first == "with the user" else reversed(both)
-    store = either.open()
-    before_write(store, 1, lambda: either.open().save_token(other))
-
-    store.save_token(one)
-
-    assert [(either.ana, login.refresh_token)] == [
-        (row.user, row.refresh_token) for row in either.open().get_tokens()
-    ]
-
-
 @pytest.mark.parametrize("renewed", [0, 1])
-@pytest.mark.parametrize("first", ["with the user", "without"])
-def test_one_dies_and_a_row_is_renewed(rotating, first, renewed):
+@pytest.mark.parametrize("turn", [1, -1], ids=["with the user first", "without first"])
+def test_one_dies_and_a_row_is_renewed(rotating, turn, renewed):
     """The answer parts the two rows of one login: still one is left, and it is alive."""
     login = rotating.login()
-    both = [login.but(user=rotating.ana), login]
-    one, other = both if first == "with the user" else reversed(both)
+    one, other = [login.but(user=rotating.ana), login][::turn]
     store = rotating.open()
     before_write(store, 1, lambda: rotating.open().save_token(other))
     die_after_write(store, 1)
