@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import sqlite3
-from contextlib import closing, suppress
+from contextlib import suppress
 from dataclasses import replace
 
 import pytest
@@ -45,15 +44,6 @@ def removed_file(stage):
             path.unlink()
 
 
-def dropped_table(stage):
-    with closing(sqlite3.connect(stage.folder / "tokens.db", isolation_level=None)) as db:
-        for (name,) in db.execute(
-            "SELECT name FROM sqlite_master WHERE type = 'table'"
-        ).fetchall():
-            if not name.startswith("sqlite_"):
-                db.execute(f"DROP TABLE {name}")
-
-
 def goes_on_saving(stage, store, passed):
     """A process is told that its ground is gone, or what it saves is there for the next one."""
     for number in range(3):
@@ -69,13 +59,8 @@ def goes_on_saving(stage, store, passed):
             assert saved is None or saved == fresh.find_token_by_id(saved.id)
 
 
-at_once_or_later = pytest.mark.parametrize(
-    "passed", [0.0, MINUTE], ids=["at once", "after a minute"]
-)
-
-
-@at_once_or_later
-@pytest.mark.parametrize("deed", [replaced_file, removed_file, dropped_table])
+@pytest.mark.parametrize("passed", [0.0, MINUTE], ids=["at once", "after a minute"])
+@pytest.mark.parametrize("deed", [replaced_file, removed_file])
 @pytest.mark.usefixtures("ana")
 def test_the_ground_is_taken_away(stage, deed, passed):
     """A file is replaced or removed, a table dropped, under a process that goes on saving."""

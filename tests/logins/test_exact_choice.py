@@ -77,29 +77,6 @@ def test_names_nobody_knows(both, name, known):
     assert known in error.why
 
 
-def test_a_host_of_ones_own_is_known(stage):
-    """A server that is in no table is a place of its own, and may be asked for."""
-    place = "crm.example.com:8443"
-    token = stage.open().save_token(stage.login(stage.ana, api_domain=f"https://{place}"))
-
-    found = stage.keeper().get(user=stage.ana, data_center=place, environment=place)
-
-    assert token.id == found.id
-
-
-def test_the_keeper_is_as_exact(both):
-    """Neither what is dead nor what has no refresh token makes another one the answer."""
-    both.keeper().revoke(both.production.id)
-
-    with refused("AmbiguousLookup") as error:
-        both.keeper().get(user=both.ana)
-    with refused("TokenNotFound"):
-        both.keeper().get(user=both.ana, environment="production", data_center="eu")
-
-    assert "environment" in error.why
-    assert both.sandbox.id == both.keeper().get(user=both.ana, environment="sandbox").id
-
-
 @pytest.fixture
 def shared(stage):
     """A store that another provider's tokens are in, too: of the same user, and of another."""

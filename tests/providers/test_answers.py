@@ -353,30 +353,6 @@ def test_a_hook_that_is_wrong(*, serve, token, hook, answer, is_kept):
     assert_error_is_clean(caught.value, "s3cret!", *NEW.values())
 
 
-class Hinting(OAuth2):
-    """A provider whose status says what its body does not."""
-
-    def meaning(self, status, fields):
-        """Know one more."""
-        if status == 410 or "revoked" in str(fields.get("detail")):
-            return GrantRejected
-        return super().meaning(status, fields)
-
-
-@pytest.mark.parametrize(
-    ("answer", "kind"),
-    [
-        (response(b"<html>", "410 Gone"), GrantRejected),
-        (as_json({"detail": "This s3cret was revoked"}, "400 Bad"), GrantRejected),
-        (as_json({"error": "invalid_client"}, "401 No"), ProviderRefused),
-        (as_json({"detail": "s3cret"}, "400 Bad"), ProviderUnavailable),
-    ],
-)
-def test_meaning(refused, answer, kind):
-    """The hook is asked with status and fields, also where nothing can be read."""
-    assert kind is type(refused(answer, Hinting("hub")))
-
-
 # Fields
 
 

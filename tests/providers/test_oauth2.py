@@ -43,30 +43,28 @@ def test_refresh(serve, acme, token, caplog):
 
 
 @pytest.mark.parametrize(
-    ("secret", "encoded"),
-    [("a+b/c=", "a%2Bb%2Fc%3D"), ("c d%", "c+d%25"), ("plain", "plain"), ("ü:", "%C3%BC%3A")],
+    ("client_auth", "secret", "sent_as"),
+    [
+        ("basic", "a+b/c= %ü:", "a%2Bb%2Fc%3D+%25%C3%BC%3A"),
+        ("basic-raw", "a+b/c= %ü:", "a+b/c= %ü:"),
+        ("basic", None, None),
+        ("body", None, None),
+    ],
 )
-def test_basic(serve, token, secret, encoded):
-    """Id and secret are in the header alone: form-encoded, or for who does not decode, raw."""
+def test_client_auth(*, serve, token, client_auth, secret, sent_as):
+    """
+    Id and secret are in the header alone: form-encoded, or for who does not decode, raw.
+
+    A client without a secret names itself in the body.
+    """
     server = serve(NEW)
 
-    for client_auth, sent_as in (("basic", encoded), ("basic-raw", secret)):
-        OAuth2("acme", client_auth=client_auth).refresh(token(server.url, client_secret=secret))
-        headers, body = request_of(server)
-        pair = base64.b64encode(f"1000.CLIENT:{sent_as}".encode()).decode()
-        assert f"Basic {pair}" == headers["authorization"]
-        assert "client" not in body
+    OAuth2("acme", client_auth=client_auth).refresh(token(server.url, client_secret=secret))
 
-
-@pytest.mark.parametrize("client_auth", ["body", "basic"])
-def test_public_client(serve, token, client_auth):
-    """A client without a secret names itself in the body."""
-    server = serve(NEW)
-
-    OAuth2("acme", client_auth=client_auth).refresh(token(server.url, client_secret=None))
-
-    assert "authorization" not in request_of(server)[0]
-    assert {"grant_type", "refresh_token", "client_id"} == set(sent(server)[1])
+    pair = base64.b64encode(f"1000.CLIENT:{sent_as}".encode()).decode()
+    assert (secret and f"Basic {pair}") == request_of(server)[0].get("authorization")
+    named = set() if secret else {"client_id"}
+    assert {"grant_type", "refresh_token", *named} == set(sent(server)[1])
 
 
 def test_exchange(serve, acme, token):

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-from urllib.parse import parse_qs, urlsplit
-
 import pytest
-import requests
 from provider_server import NOW, SECRETS, as_json, sent
 
 from tokenkeep.errors import (
@@ -15,9 +12,8 @@ from tokenkeep.errors import (
     ProviderRefused,
     ProviderUnavailable,
 )
-from tokenkeep.login import AuthorizationRequest
 from tokenkeep.providers.base import Place, Profile
-from tokenkeep.providers.zoho import USER_SCOPES, Zoho, authorization_endpoint, current_user
+from tokenkeep.providers.zoho import Zoho, authorization_endpoint, current_user
 from tokenkeep.providers.zoho_data_centers import DATA_CENTERS, DataCenter
 from tokenkeep.token import Token
 
@@ -215,55 +211,3 @@ def test_no_current_user(*, serve, path, document, status, text):
         current_user(granted(f"http://{server.netloc}"), timeout=20)
 
     assert "s3cret" not in f"{caught.value} {vars(caught.value)}"
-
-
-@pytest.mark.parametrize("environment", ["production", "sandbox"])
-def test_from_login_to_revocation(zoho, environment):
-    """A user of another data centre logs in, is named as the SDK does, renews there, and ends."""
-    there = [zoho[name] for name in zoho.data_centers]
-    table = DATA_CENTERS.extend(
-        *(
-            DataCenter(dc.name, dc.accounts_url, dc.api_url, dc.sandbox_url, dc.developer_url)
-            for dc in there
-        )
-    )
-    provider = Zoho(table)
-    eva = zoho.add_user("eva@example.com", data_center="eu")
-    client = {"client_id": zoho.client.client_id, "redirect_uri": "http://127.0.0.1/callback"}
-    request = AuthorizationRequest(table, table.by_name("us"), scopes=USER_SCOPES, **client)
-    base, _, query = request.url.partition("?")
-    asked = {name: value for name, (value,) in parse_qs(query).items()}
-    form = asked | {"decision": "accept", "user": eva.name, "environment": environment}
-    answer = requests.post(base, data=form, timeout=20, allow_redirects=False)
-    code = request.accept(answer.headers["Location"])
-
-    new = Token(
-        client_secret=zoho.client.client_secret,
-        grant_token=code.value,
-        issuer=code.data_center.token_endpoint,
-        **client,
-    )
-    login = provider.exchange(new, code_verifier=code.verifier)
-
-    assert (asked["prompt"], asked["scope"]) == ("consent", "ZohoCRM.users.READ,ZohoCRM.org.READ")
-    assert parse_qs(urlsplit(answer.headers["Location"]).query)["location"] == ["eu"]
-    assert provider.place(login.api_domain) == Place("eu", environment)
-    assert provider.issuer(Place("eu", environment)) == code.data_center.token_endpoint
-    assert (
-        current_user(new.but(api_domain=login.api_domain, access_token=login.access_token))
-        == eva.name
-    )
-    assert login.expires_in == 3600.0
-
-    lasting = new.but(refresh_token=login.refresh_token)
-    renewed = provider.refresh(lasting)
-    assert renewed.refresh_token is None
-    assert zoho.is_active(renewed.access_token)
-    with pytest.raises(GrantRejected):
-        provider.exchange(new, code_verifier=code.verifier)
-
-    for _ in range(2):
-        provider.revoke(lasting)
-    assert not zoho.is_active(login.refresh_token)
-    with pytest.raises(GrantRejected):
-        provider.refresh(lasting)
