@@ -106,12 +106,14 @@ def test_senseless_answer(*, refused, acme, body, kind, is_kept, status):
         assert acme.answer_in(error.unread) is None
 
 
-def test_all_but_the_end(renew):
-    """A document that is whole is an answer, though more was announced."""
-    body = json.dumps(NEW).encode()
-    head = f"HTTP/1.1 200 OK\r\nContent-Length: {len(body) + 50}\r\n\r\n"
+def test_all_but_the_end(renew, refused):
+    """A document that is whole is an answer, though more was announced; half a form is none."""
+    head = b"HTTP/1.1 200 OK\r\nContent-Length: 9999\r\n\r\n"
 
-    assert NEW["access_token"] == renew(head.encode() + body).access_token
+    assert NEW["access_token"] == renew(head + json.dumps(NEW).encode()).access_token
+    error = refused(head + b"access_token=new.acc")
+    assert "in the middle of its answer" in str(error)
+    assert b"access_token=new.acc" == error.unread.body
 
 
 # What it means
@@ -417,6 +419,7 @@ def far_east(monkeypatch):
         *(("refresh_token", {"refresh_token": no}, None) for no in [None, [], " \n", False]),
         ("refresh_token", {"refresh_token": "\r\n r2\t\n"}, "r2"),
         ("access_token", {"access_token": " a2 \n"}, "a2"),
+        *(("scope", {"scope": odd}, None) for odd in ["", ["a", 1], "a\nb"]),
         ("api_domain", {"api_domain": "http://127.0.0.1:8080"}, "http://127.0.0.1:8080"),
         *(
             ("api_domain", {"api_domain": url}, None)

@@ -35,7 +35,6 @@ def test_known(page, name):
     [
         (Zoho, {"tabel": 1}, "unexpected keyword argument 'tabel'. It takes table, profile"),
         (lambda name, key: None, {"key": 1}, "argument: 'name'. It takes name, key"),  # noqa: ARG005
-        (lambda *, key: None, {}, "argument: 'key'. It takes key"),  # noqa: ARG005
         (lambda key=1, *_: 5, {"y": 1}, "argument 'y'. It takes key"),  # noqa: ARG005
         (lambda **_: 5, {"x": 1}, None),
         (lambda key=1: 5, {}, None),  # noqa: ARG005
