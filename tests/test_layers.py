@@ -21,7 +21,7 @@ LAYERS = (
     {"renewal"},
     {"keeper", "revoking", "sweeping"},
     {"config"},
-    {"moving", "login", "web_login"},
+    {"moving", "login"},
     {"cli", "integrations", "testing", "__main__", "__init__"},
 )
 """The lowest first. A module imports from its own layer and those before it."""

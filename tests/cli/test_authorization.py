@@ -10,9 +10,9 @@ from tokenkeep.errors import ProviderRefused, ProviderUnavailable, TokenKeepErro
 from tokenkeep.login import (
     AuthorizationRequest,
     NotThisLogin,
-    challenge,
     state_of,
 )
+from tokenkeep.login.request import challenge
 from tokenkeep.providers.zoho_data_centers import DATA_CENTERS
 
 HERE = "http://127.0.0.1:8417/callback"

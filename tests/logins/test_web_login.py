@@ -8,9 +8,9 @@ import pytest
 import urllib3
 
 import tokenkeep
+from tokenkeep.login import NotThisLogin, WebLogin
 from tokenkeep.stores.list import ListStore
 from tokenkeep.testing import FakeClock, emulator_configuration
-from tokenkeep.web_login import NotThisLogin, WebLogin
 
 ANA = "ana@us.example.com"
 

@@ -334,7 +334,7 @@ ABLATIONS = (
         "renewal/attempt.py",
         "        if held is None:\n            return None\n        try:",
         "        if held is None:\n            return None\n"
-        "        started = self._clock.monotonic(), self._clock.now()\n        try:",
+        "        self._started = self._clock.monotonic(), self._clock.now()\n        try:",
         "renewal/test_claim.py::test_held_up",
     ),
     Ablation(

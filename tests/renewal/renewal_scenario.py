@@ -14,7 +14,7 @@ from collections import defaultdict, deque
 
 from tokenkeep import Claim, Keeper, KeyRing, Status, StoreUnavailable, Token, Vault, holder
 from tokenkeep.backends.memory import MemoryBackend
-from tokenkeep.errors import GrantRejected, ProviderUnavailable
+from tokenkeep.errors import ConfigurationError, GrantRejected, ProviderUnavailable
 from tokenkeep.header import Header
 from tokenkeep.journal import Journal
 from tokenkeep.providers import Answer, Place, Profile, Provider, Providers, Reply
@@ -39,6 +39,15 @@ class Crash(BaseException):
 
 def crash():
     raise Crash
+
+
+def failing(trouble):
+    """Return what fails whenever it is called."""
+
+    def fails(*_, **__):
+        raise trouble
+
+    return fails
 
 
 class ByOwner(MemoryBackend):
@@ -131,13 +140,16 @@ class ScriptedProvider(Provider):
 
 
 class OneProvider(Providers):
-    """Every token is this provider's."""
+    """Every token is this provider's, but for the ids in ``unknown``."""
 
     def __init__(self, provider):
         super().__init__(provider.name)
         self.one = provider
+        self.unknown = set()
 
-    def of(self, token):  # noqa: ARG002  # the interface's
+    def of(self, token):
+        if token.id in self.unknown:
+            raise ConfigurationError("There is no provider 'gone'")
         return self.one
 
 
@@ -162,6 +174,10 @@ class ScriptedStore:
 
     def __getattr__(self, name):
         return getattr(self.vault, name)
+
+    def goes_down(self):
+        """Answer nobody from now on."""
+        self.down = True
 
     def swap(self, token):
         point = self._point(token)
@@ -201,17 +217,23 @@ class Actor:
 
     def __init__(self, world, journal=None):
         self.events = []
+        self.listeners = []
         self.journal = journal or Journal()
-        providers = OneProvider(world.provider)
-        vault = Vault(world.backend, world.ring, providers=providers, clock=world.clock)
+        self.providers = OneProvider(world.provider)
+        vault = Vault(world.backend, world.ring, providers=self.providers, clock=world.clock)
         self.store = ScriptedStore(vault)
         self.keeper = Keeper(
             self.store,
-            providers=providers,
+            providers=self.providers,
             journal=self.journal,
             clock=world.clock,
-            on_event=self.events.append,
+            on_event=self._told,
         )
+
+    def _told(self, event):
+        self.events.append(event)
+        for each in self.listeners:
+            each(event)
 
     def names(self):
         """Return the names of the events so far."""

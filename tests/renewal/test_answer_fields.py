@@ -25,12 +25,15 @@ def test_changes(world):
 
 
 def test_no_refresh_token_in_the_answer(rotating):
-    """Invariant 3: where the answer has no refresh token the old one stays."""
+    """Invariant 3: where the answer has no refresh token the old one stays; so does all else."""
+    before = rotating.write(scope="all", extra={"realm": "7"}, refresh_expires_at=2e9)
     rotating.provider.extra = {"refresh_token": None}
 
     rotating.get()
 
     assert rotating.stored.pair == ("access-2", "login-1/0")
+    for name in ("scope", "extra", "refresh_expires_at", "api_domain", "client_secret", "issuer"):
+        assert getattr(before, name) == getattr(rotating.stored, name)
 
 
 EU = "https://api.example.eu"
@@ -70,17 +73,6 @@ def test_an_answer_of_another_place(world, names):
     assert after.data_center is None
 
 
-def test_an_answer_that_says_nothing_besides(world):
-    """What was known stays."""
-    before = world.write(scope="all", extra={"realm": "7"}, refresh_expires_at=2e9)
-
-    world.get()
-
-    after = world.stored
-    for name in ("scope", "extra", "refresh_expires_at", "api_domain", "client_secret", "issuer"):
-        assert getattr(before, name) == getattr(after, name)
-
-
 @pytest.mark.parametrize("unsaved", [False, True], ids=["saved at once", "by the journal"])
 @pytest.mark.parametrize(
     ("name", "value"),
@@ -95,7 +87,7 @@ def test_saved_by_somebody_else_meanwhile(rotating, name, value, unsaved):
                             "extra": {"x": 1}}  # fmt: skip
     world.provider.during.append(lambda: world.write(**{name: value}))
     if unsaved:
-        world.here.store.before["save"].append(lambda: setattr(world.here.store, "down", True))
+        world.here.store.before["save"].append(world.here.store.goes_down)
 
     world.here.keeper.get(id=world.id, client_secret="the caller's")
     world.here.store.down = False
@@ -147,18 +139,6 @@ def test_clock_offset(world, offset, correction):
     assert bool(correction) is ("clock_off" in world.here.names())
 
 
-def test_mint_times_with_the_same_refresh_token(limited):
-    """Invariant 6: mint times go on where the refresh token stays."""
-    limited.get()
-    limited.expire()
-    limited.get()
-
-    assert len(limited.stored.renewal.mints) == 1  # the first is out of the window by now
-    limited.write(expires_at=limited.clock.now() - 1)
-    limited.get()
-    assert len(limited.stored.renewal.mints) == 2
-
-
 @pytest.mark.parametrize("provider", [{"rotates": True, "mint_limit": 10}, {}])
 def test_mint_times_with_another_refresh_token(provider):
     """The limit is one of the refresh token: another one starts anew; none is kept without one."""
@@ -168,14 +148,6 @@ def test_mint_times_with_another_refresh_token(provider):
     world.get()
 
     assert world.stored.renewal.mints == ()
-
-
-def test_caller_s_secret_is_saved_if_it_works(world):
-    """A differing client secret is used for the renewal, and saved with its success."""
-    world.here.keeper.get(id=world.stored.id, client_secret="rotated secret")
-
-    assert world.provider.secrets == ["rotated secret"]
-    assert world.stored.client_secret == "rotated secret"
 
 
 @pytest.mark.parametrize(

@@ -2,12 +2,7 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
-
 import pytest
-from renewal_processes import KEY, PATIENCE
 from renewal_scenario import Actor, World
 
 from tokenkeep import ProviderUnavailable, StoreTampered
@@ -255,28 +250,3 @@ def test_sealed(world, new_process, folder):
     assert FolderJournal(folder, world.header).clock_error(ISSUER).behind == -TWO_HOURS
     with pytest.raises(StoreTampered):
         FolderJournal(folder, World().header).clock_error(ISSUER)
-
-
-GET = """
-import sys, time
-real = time.time
-time.time = lambda: real() + 7200
-from tokenkeep import Keeper, open_store
-print(Keeper(open_store(sys.argv[1])).get(id=sys.argv[2]).access_token)
-"""
-
-
-def test_real_processes(fleet):
-    """Invariant 2: one call, however many processes of a host that is ahead ask, now and later."""
-    command = [sys.executable, "-c", GET, fleet.url, fleet.id]
-    environ = {**os.environ, "TOKENKEEP_KEYS": KEY}
-
-    def asked():
-        return subprocess.Popen(command, env=environ, stdout=subprocess.PIPE)
-
-    running = [asked() for _ in range(4)]
-    told = [each.communicate(timeout=PATIENCE)[0] for each in running]
-    told += [asked().communicate(timeout=PATIENCE)[0]]
-
-    assert set(told) == {f"{fleet.stored.access_token}\n".encode()}
-    assert fleet.calls == 1

@@ -9,7 +9,7 @@ import pytest
 from tokenkeep import Status
 
 with_grace = pytest.mark.parametrize("fleet", ["none", "rotate_grace"], indirect=True)
-rotating = pytest.mark.parametrize("fleet", ["rotate", "rotate_reuse_kills"], indirect=True)
+rotating = pytest.mark.parametrize("fleet", ["rotate_reuse_kills"], indirect=True)
 
 
 @rotating
@@ -32,7 +32,7 @@ def test_stopped_between_journal_and_save(fleet):
 
 @pytest.mark.parametrize(
     ("fleet", "answered"),
-    [("none", False), ("rotate", False), ("none", True), ("rotate_grace", True)],
+    [("none", False), ("rotate", False), ("rotate_grace", True)],
     indirect=["fleet"],
 )
 def test_killed_in_the_call(fleet, answered):

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from itertools import islice
 
 import pytest
-from renewal_scenario import USER, World
+from renewal_scenario import USER, World, failing
 
 from tokenkeep import (
     EmptyLookup,
@@ -32,13 +33,16 @@ def test_get_and_renew(world, keeper):
 
 
 def test_get_nothing(keeper):
-    """An unknown user, an unknown id and an empty question are three named errors."""
+    """An unknown user, an unknown id, an empty question and two at once are named errors."""
     with pytest.raises(TokenNotFound, match="tokenkeep list"):
         keeper.get(user="nobody")
     with pytest.raises(TokenNotFound):
         keeper.get(id="no such id")
     with pytest.raises(EmptyLookup):
         keeper.get()
+    # What would be left out may have been meant to tell two users apart.
+    with pytest.raises(TypeError, match="not both"):
+        keeper.get(Token(refresh_token="r", client_id="c"), user=USER)
 
 
 def test_rejected(world, keeper):
@@ -67,22 +71,35 @@ def test_rejected_and_renewed_meanwhile(world, keeper):
     """Who reported a refusal is answered by a renewal, even if it gave the same access token."""
     world.login(left=3600)
     world.provider.extra = {"access_token": "access-1"}
-    first = world.stored
-    ask = Ask(rejected="access-1", client_secret="hidden")
     world.clock.advance(61)
+    theirs = []
+    world.here.store.before["claim"].append(
+        lambda: theirs.append(world.there.keeper.rejected(world.id, "access-1"))
+    )
 
-    assert keeper.rejected(world.id, "access-1").access_token == "access-1"
-    late = keeper._renewer.valid(first, ask)
+    late = keeper.rejected(world.id, "access-1")
 
-    assert late.access_token == "access-1"
+    assert late.access_token == theirs[0].access_token == "access-1"
     assert len(world.provider.sent) == 1
+    ask = Ask(rejected="access-1", client_secret="hidden")
     assert not any(secret in repr(ask) for secret in ("access-1", "hidden"))
 
 
 def test_delete(world, keeper):
-    """A deleted token is gone here; the provider keeps its grant, a missing id is silent."""
-    assert keeper.delete(world.id).refresh_token == "login-1/0"
-    assert keeper.delete(world.id) is None
+    """
+    A deleted token is gone here; the provider keeps its grant, a missing id is silent.
+
+    A login that came after the version that is to be deleted stays.
+    """
+    older = world.stored.version
+    world.login("login-2")
+    with pytest.raises(StoreConflict):
+        keeper.delete(world.id, replaces=older)
+    assert world.stored.refresh_token == "login-2/0"
+
+    version = world.stored.version
+    assert keeper.delete(world.id, replaces=version).refresh_token == "login-2/0"
+    assert keeper.delete(world.id, replaces=version) is keeper.delete(world.id) is None
 
     assert list(keeper.tokens()) == []
     assert world.provider.revoked == []
@@ -138,25 +155,6 @@ def test_touched_at_most_hourly(world, keeper, monkeypatch, by):
     assert world.stored.last_used_at == world.clock.now()
 
 
-def test_touch_that_fails_is_no_error(world, keeper, monkeypatch):
-    """A token that can be read is handed out, though its use can't be noted."""
-    world.write(expires_at=world.clock.now() + 1_000_000)
-    world.clock.advance(3601)
-
-    def refused(record_id, last_used_at):  # noqa: ARG001  # the interface's
-        raise StoreUnavailable("read-only")
-
-    monkeypatch.setattr(world.backend, "touch", refused)
-
-    assert keeper.get(id=world.id).access_token == "access-1"
-
-
-def test_a_token_or_its_fields(keeper):
-    """What would be left out is refused: it may have been meant to tell two users apart."""
-    with pytest.raises(TypeError, match="not both"):
-        keeper.get(Token(refresh_token="r", client_id="c"), user=USER)
-
-
 def test_save():
     """What a login replaces is revoked at once if it was got here; out of reach, by a sweep."""
     world = World(revokes_grant=False)
@@ -189,85 +187,35 @@ def test_listener_that_raises(killing):
     def refuse(event):
         raise RuntimeError(event.name)
 
-    killing.here.keeper._on_event = refuse
+    killing.here.listeners.append(refuse)
     killing.provider.extra = {"clock_offset": 3600.0}
 
     assert killing.get().pair == killing.stored.pair == ("access-2", "login-1/1")
 
 
-def test_listener_that_asks_for_the_same_token(world, keeper):
-    """A listener may ask for the token it is told of, and is answered at once."""
-    seen = []
+@pytest.mark.parametrize("trouble", ["the provider", "the claim stays", "nothing is journaled"])
+def test_listener_that_asks_for_the_same_token(killing, trouble):
+    """Invariant 12: who is told of a token may ask for it, and is answered at once."""
+    world, told = killing, {}
+    if trouble == "nothing is journaled":
+        world.here.journal.put = failing(StoreUnavailable("The disk is full"))
+    else:
+        world.down()
+    if trouble == "the claim stays":
+        world.here.store.refused.append("release")
 
     def ask(event):
         began = world.clock.monotonic()
-        with pytest.raises(ProviderUnavailable):
+        with suppress(RenewalTimeout, ProviderUnavailable):
             world.get()
-        seen.append((event.name, world.clock.monotonic() - began))
+        told[event.details.get("kind", event.name)] = world.clock.monotonic() - began
 
-    keeper._on_event = ask
-    world.down()
+    world.here.listeners.append(ask)
 
-    with pytest.raises(ProviderUnavailable):
+    with suppress(ProviderUnavailable):
         world.get()
 
-    assert seen == [("renewal_failed", 0.0)]
-    assert world.stored.renewal.claim is None
-
-
-def test_listener_that_asks_while_the_only_answer_is_not_saved(killing):
-    """Invariant 12: he is told at once that it is being renewed, and holds nobody up."""
-    told, keeper = [], killing.here.keeper
-    killing.here.journal.put = unwritable
-
-    def ask(event):
-        if event.name == "unjournaled":
-            with pytest.raises(RenewalTimeout):
-                killing.get()
-            told.append(event.name)
-
-    keeper._on_event = ask
-    began = killing.clock.monotonic()
-
-    assert killing.get().pair == ("access-2", "login-1/1")
-
-    assert told
-    assert killing.clock.monotonic() == began
-
-
-def test_listener_that_asks_while_the_claim_stays(world, keeper):
-    """Invariant 12: also where the claim could not be taken away, and would be anybody's."""
-    told = {}
-
-    def ask(event):
-        began = world.clock.monotonic()
-        with pytest.raises((RenewalTimeout, ProviderUnavailable)):
-            world.get()
-        told[event.details["kind"]] = world.clock.monotonic() - began
-
-    keeper._on_event = ask
-    world.down()
-    world.here.store.refused.append("release")
-
-    with pytest.raises(ProviderUnavailable):
-        world.get()
-
-    assert told["store"] == 0.0
-
-
-def unwritable(entry, room=None):  # noqa: ARG001  # the interface's
-    raise StoreUnavailable("The disk is full")
-
-
-def test_delete_what_was_revoked(world, keeper):
-    """A login that came after the version that is to be deleted stays."""
-    revoked = keeper.revoke(world.id)
-    keeper.store.save_token(Token(id=world.id, user=USER, refresh_token="new"))
-    with pytest.raises(StoreConflict):
-        keeper.delete(world.id, replaces=revoked.version)
-    kept = keeper.store.find_token_by_id(world.id)
-    assert kept.refresh_token == "new"
-
-    keeper.delete(world.id, replaces=kept.version)
-    keeper.delete(world.id, replaces=kept.version)
-    assert keeper.store.find_token_by_id(world.id) is None
+    last = {"the provider": "transient", "the claim stays": "store"}.get(trouble, "unjournaled")
+    assert told[last] == 0.0
+    if last == "unjournaled":
+        assert world.stored.pair == ("access-2", "login-1/1")

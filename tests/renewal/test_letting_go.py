@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import gc
 import shutil
-import traceback
 from types import FunctionType, ModuleType
 
 import pytest
-from renewal_scenario import Actor, OneProvider, World
+from renewal_scenario import Actor, OneProvider, World, failing
+from reported import reported
 from test_local_swap import SixMethods
 
 from tokenkeep import (
@@ -31,15 +31,6 @@ TROUBLES = (
     StoreTampered("A row does not open"),
 )
 TROUBLE = pytest.mark.parametrize("trouble", TROUBLES, ids=lambda each: type(each).__name__)
-
-
-def failing(trouble):
-    """Return what fails whenever it is called."""
-
-    def fails(*_, **__):
-        raise trouble
-
-    return fails
 
 
 class Broken(FolderJournal):
@@ -118,22 +109,21 @@ def test_claim_of_a_journal_that_fails(rotating, method, trouble):
 # The journal
 
 
-@pytest.mark.parametrize("point", ["before the save", "after the save"])
-def test_journal_after_a_success(broken, point):
-    """A token that is renewed is handed out, though its entry can't be kept or removed."""
-    hooks = broken.here.store.before if point == "before the save" else broken.here.store.after
-    hooks["save"].append(broken.here.journal.breaks)
-
-    assert broken.get().pair == broken.stored.pair == ("access-2", "login-1/1")
+POINTS = {
+    "before the call": lambda world: world.provider.before,
+    "before the save": lambda world: world.here.store.before["save"],
+    "after the save": lambda world: world.here.store.after["save"],
+}
 
 
 @pytest.mark.parametrize("rotates", [True, False])
-def test_room_after_an_answer(broken, rotates):
-    """Nor does it matter to an answer with no other refresh token in it, or to one with one."""
+@pytest.mark.parametrize("point", POINTS.values(), ids=POINTS)
+def test_journal_after_a_success(broken, point, rotates):
+    """A token that is renewed is handed out, though its entry, or room, can't be let go of."""
     broken.provider.rotates = rotates
-    broken.provider.before.append(broken.here.journal.breaks)
+    point(broken).append(broken.here.journal.breaks)
 
-    assert broken.get().access_token == broken.stored.access_token == "access-2"
+    assert broken.get().pair == broken.stored.pair == ("access-2", f"login-1/{int(rotates)}")
 
 
 @pytest.mark.parametrize(
@@ -296,55 +286,23 @@ def test_close_forgets_what_a_six_method_store_is_renewed_with(world):
 REFUSED = "access-1"
 
 
-def shown(error):
-    """Return all that a crash report shows of an error in frames of the library."""
-    frames = [frame for frame, _ in traceback.walk_tb(error.__traceback__)]
-    ours = [each for each in frames if "/tokenkeep/" in each.f_code.co_filename]
-    assert ours
-    seen = [f"{error!r} {error} {vars(error)}"]
-    seen += [repr(value) for frame in ours for value in frame.f_locals.values()]
-    earlier = [each for each in (error.__cause__, error.__context__) if each is not None]
-    return "\n".join([*seen, *(f"{each!r} {vars(each)}" for each in earlier)])
-
-
-def gone(world):
-    world.there.keeper.delete(world.id)
-
-
-def dead(world):
-    world.provider.dead.add("login-1")
-
-
-def down(world):
-    world.down()
-
-
 def unreadable(world):
     world.provider.rotates = True
     world.provider.profile = World(rotates=True).provider.profile
     world.provider.odd = 1
 
 
-def throttled(world):
-    world.provider.trouble.append(CoolingDown("Too many requests"))
+FAILS = {
+    "gone": (lambda world: world.there.keeper.delete(world.id), TokenNotFound),
+    "dead": (lambda world: world.provider.dead.add("login-1"), LoginNeeded),
+    "down": (lambda world: world.down(), ProviderUnavailable),
+    "unreadable": (unreadable, ProviderUnavailable),
+    "throttled": (lambda world: world.provider.trouble.append(CoolingDown("Slow")), CoolingDown),
+    "no store": (lambda world: world.here.store.goes_down(), StoreUnavailable),
+}
 
 
-def no_store(world):
-    world.here.store.down = True
-
-
-@pytest.mark.parametrize(
-    ("step", "error"),
-    [
-        (gone, TokenNotFound),
-        (dead, LoginNeeded),
-        (down, ProviderUnavailable),
-        (unreadable, ProviderUnavailable),
-        (throttled, CoolingDown),
-        (no_store, StoreUnavailable),
-    ],
-    ids=lambda each: each.__name__,
-)
+@pytest.mark.parametrize(("step", "error"), FAILS.values(), ids=FAILS)
 def test_what_was_refused_is_in_no_frame(world, step, error):
     """Neither what the API refused nor what the provider answered is in a local variable."""
     step(world)
@@ -352,5 +310,5 @@ def test_what_was_refused_is_in_no_frame(world, step, error):
     with pytest.raises(error) as caught:
         world.here.keeper.rejected(world.id, REFUSED)
 
-    text = shown(caught.value)
+    text = reported(caught.value)
     assert [secret for secret in (REFUSED, "access-2", "login-1/") if secret in text] == []

@@ -17,7 +17,6 @@ from tokenkeep import (
     Token,
     TokenRevoked,
 )
-from tokenkeep.decision import Verdict, decide
 
 
 def rejected(world):
@@ -72,24 +71,20 @@ def test_rejected_again(world):
     assert world.stored.history[-1].count == 3
 
 
-def test_revoked_is_never_asked(world):
-    """What was revoked here stays so."""
-    world.here.keeper.revoke(world.id)
+@pytest.mark.parametrize(
+    ("changes", "error"),
+    [
+        ({"status": Status.REVOKED}, TokenRevoked),
+        ({"status": Status.LOGIN_NEEDED, "refresh_token": None}, LoginNeeded),
+    ],
+    ids=["revoked here", "nothing to ask with"],
+)
+def test_is_never_asked(world, changes, error):
+    """What was revoked here stays so; without a refresh token there is nothing to ask with."""
+    world.write(**changes)
 
-    with pytest.raises(TokenRevoked):
+    with pytest.raises(error):
         world.here.keeper.renew(world.id)
-
-    assert world.provider.sent == []
-
-
-def test_without_a_refresh_token(world):
-    """There is nothing to ask with."""
-    saved = world.vault.save_token(
-        Token(user="bob@example.com:1", access_token="a", status=Status.LOGIN_NEEDED)
-    )
-
-    with pytest.raises(LoginNeeded):
-        world.here.keeper.renew(saved.id)
 
     assert world.provider.sent == []
 
@@ -109,18 +104,12 @@ def test_provider_down(world):
     assert len(world.provider.sent) == 4
 
 
-def down(world):
-    world.down()
-
-
-def refused(world):
-    world.provider.trouble.append(ProviderRefused("It refuses", error="invalid_client"))
-
-
-@pytest.mark.parametrize("fail", [down, refused])
-def test_while_it_is_left_alone(world, fail):
+@pytest.mark.parametrize(
+    "error", [ProviderUnavailable("It is down"), ProviderRefused("No", error="invalid_client")]
+)
+def test_while_it_is_left_alone(world, error):
     """After a fault, or once the client was corrected there, it need not be waited for."""
-    fail(world)
+    world.provider.trouble += [error] * (2 if isinstance(error, ProviderUnavailable) else 1)
     with pytest.raises(RenewalError):
         world.get()
     sent = len(world.provider.sent)
@@ -179,18 +168,6 @@ def test_two_at_once(world):
     assert len(world.provider.sent) == 2
 
 
-def test_waits_for_a_deliberate_renewal(world):
-    """Who asks for the token during it waits for what comes of it."""
-    rejected(world)
-    seen = []
-    look = lambda: decide(world.stored, world.clock.now(), world.provider.profile)  # noqa: E731
-    world.provider.during.append(lambda: seen.append(look().verdict))
-
-    world.here.keeper.renew(world.id)
-
-    assert seen == [Verdict.WAIT]
-
-
 def test_its_process_dies(world):
     """Who comes next asks once more, and is told."""
     rejected(world)
@@ -203,14 +180,4 @@ def test_its_process_dies(world):
         world.get()
 
     assert world.stored.status is Status.LOGIN_NEEDED
-    assert len(world.provider.sent) == 2
-
-
-def test_conflict_with_a_stranger(world):
-    """A write of other fields between the answer and its save changes nothing of it."""
-    rejected(world)
-    world.provider.during.append(lambda: world.write(scope="all"))
-
-    assert world.here.keeper.renew(world.id).access_token == "access-2"
-    assert (world.stored.status, world.stored.scope) == (Status.OK, "all")
     assert len(world.provider.sent) == 2

@@ -71,16 +71,11 @@ def test_revoke_access_token_only(world, keeper):
     assert world.provider.revoked == ["access-1"]
 
 
-def test_revoke_unknown(keeper):
-    """Revoking what is not there is an error: somebody expects it to be gone."""
+def test_revoke_that_is_no_success(world, keeper):
+    """What is not there, or can't be written, is an error: somebody expects it to be gone."""
     with pytest.raises(TokenNotFound):
         keeper.revoke("no such id")
-
-
-def test_revoke_that_can_t_be_written(world, keeper):
-    """Without a commit there is no acknowledgement, and the provider is not asked."""
     world.here.store.refused.append("revoke")
-
     with pytest.raises(StoreUnavailable):
         keeper.revoke(world.id)
 

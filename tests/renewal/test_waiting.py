@@ -143,13 +143,13 @@ def test_watch_forgets_old_claims(world):
 
 def held_and_not_released(world):
     """The store goes away during the call, which fails."""
-    world.provider.before.append(lambda: setattr(world.here.store, "down", True))
+    world.provider.before.append(world.here.store.goes_down)
     world.provider.trouble.append(ProviderUnavailable("It did not answer"))
 
 
 def held_and_not_known(world):
     """The claim is committed in silence, and the store can't be read after it."""
-    world.here.store.after["claim"].append(lambda: setattr(world.here.store, "down", True))
+    world.here.store.after["claim"].append(world.here.store.goes_down)
     world.here.store.unknown.append("claim")
 
 
@@ -162,9 +162,7 @@ def test_own_claim_that_could_not_be_released(world, left):
     world.here.store.down = False
     assert world.stored.renewal.claim is not None
     world.write_renewal(failure=None)
-    assert not world.there.keeper._renewer._parts.watch.takeable(
-        world.stored.renewal.claim, world.provider.profile
-    )
+    assert not Watch(world.clock).takeable(world.stored.renewal.claim, world.provider.profile)
     slept = len(world.clock.slept)
 
     assert world.get().access_token == world.stored.access_token

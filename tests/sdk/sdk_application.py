@@ -144,10 +144,6 @@ class Application:
         more = {} if update_domain is None else {"sdk_config": SDKConfig(update_domain)}
         return self._initialize(environment, oauth_token(**given), **more)
 
-    def start_with_stored(self, environment):
-        """Give the SDK an object that `get_tokens` returned."""
-        return self._initialize(environment, self.store.get_tokens()[0])
-
     def start_with_nobody(self, environment):
         """Initialise the SDK as a server for many users does."""
         self.open()

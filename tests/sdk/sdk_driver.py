@@ -20,6 +20,9 @@ GENERATIONS = ("5_0", "6_0", "7_0", "8_0")
 each_generation = pytest.mark.parametrize("sdk", GENERATIONS, indirect=True)
 """For what differs in the SDK from one to the next; the rest is tested in the newest alone."""
 
+old_and_new = pytest.mark.parametrize("sdk", ["5_0", "8_0"], indirect=True)
+"""For what OAuthToken does: in 5_0 it saves answers by itself; from 6_0 on it is one code."""
+
 
 class SDKFailed(Exception):
     """

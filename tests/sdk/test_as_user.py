@@ -24,7 +24,6 @@ def test_nothing_else_is_needed(sdk, zoho):
     assert zoho.counters.token_calls() == 1
 
 
-@each_generation
 def test_a_refused_token(sdk, zoho):
     """An access token that the CRM does not take any more is renewed, and the work done again."""
     logged_in = sdk.log_in(user=zoho.user.name)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from sdk_driver import SDKFailed, each_generation
+from sdk_driver import SDKFailed, old_and_new
 
 OWN = "customer-42"
 
@@ -24,7 +24,7 @@ def saved(sdk, zoho):
     )
 
 
-@each_generation
+@old_and_new
 def test_starts_with_it(sdk, zoho, saved):
     """The SDK starts, renews and calls with that id, and keeps it on its objects."""
     process = sdk.process()
@@ -38,17 +38,6 @@ def test_starts_with_it(sdk, zoho, saved):
     assert zoho.counters.token_calls() == 1
 
 
-def test_refused(sdk, zoho, saved):
-    """A 401 reported with an object of that id renews its token."""
-    process = sdk.process()
-    sdk.start(process, id=saved["id"])
-    zoho.expire_access_tokens()
-    process.move_clock(seconds=61)
-
-    assert process.call_with_retry() == 200
-    assert zoho.counters.token_calls() == 2
-
-
 @pytest.mark.parametrize("method", ["revoke", "sdk_revoke"])
 def test_revoked(sdk, zoho, saved, method):
     """It is revoked by it: by the store's way and by the SDK's own."""
@@ -59,25 +48,19 @@ def test_revoked(sdk, zoho, saved, method):
     assert not zoho.is_active(saved["refresh_token"])
 
 
-def test_deleted(sdk, saved):
-    """It is deleted by it; then nobody has that id."""
+def test_found_without_it(sdk, zoho, saved):
+    """Who asks by user gets the id that the store gave; both mean one token, and go with it."""
+    found = sdk.start(user=zoho.user.name)
     process = sdk.process()
-    sdk.start(process, id=saved["id"])
 
+    assert found["id"] != saved["id"]
+    assert sdk.start(id=found["id"])["access_token"] == sdk.start(process, id=OWN)["access_token"]
+    assert zoho.counters.token_calls() == 1
     assert process.remove() is True
     assert process.get_tokens() == []
     with pytest.raises(SDKFailed) as failed:
         process.find_token_by_id(OWN)
     assert failed.value.cause == "TokenNotFound"
-
-
-def test_found_without_it(sdk, zoho, saved):
-    """Who asks by user gets the id that the store gave; both mean the one token."""
-    found = sdk.start(user=zoho.user.name)
-
-    assert found["id"] != saved["id"]
-    assert sdk.start(id=found["id"])["access_token"] == sdk.start(id=OWN)["access_token"]
-    assert zoho.counters.token_calls() == 1
 
 
 def test_a_store_that_keeps_no_second_id(sdk):

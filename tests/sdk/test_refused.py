@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 
 import pytest
-from sdk_driver import each_generation
+from sdk_driver import each_generation, old_and_new
 from zohocrmsdk.src.com.zoho.crm.api.exception.sdk_exception import SDKException
 
 from tokenkeep.integrations.zoho_sdk import REFUSED, is_refused
@@ -48,18 +48,7 @@ def test_every_code(process, zoho, forget_fields):
     assert set(codes) == REFUSED
 
 
-@each_generation
-def test_token_that_died(process, zoho, forget_fields):
-    """The same with a token that is dead: the emulator answers by itself, at both places."""
-    for number in (1, 2):
-        zoho.expire_access_tokens()
-        assert process.call_with_retry() == 200
-        assert zoho.counters.token_calls("refresh_token") == number
-        process.move_clock(A_MINUTE)
-        forget_fields()
-
-
-@each_generation
+@old_and_new
 def test_other_troubles(process, zoho, forget_fields):
     """What is not the token's fault is not taken for it, here and there."""
     for endpoint in ("records", "settings"):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 
 import pytest
-from sdk_driver import SDKFailed, each_generation
+from sdk_driver import SDKFailed, old_and_new
 
 
 def a_minute_later(process):
@@ -20,7 +20,6 @@ def expired(sdk, process):
     return token
 
 
-@each_generation
 def test_eight_processes(sdk, zoho):
     """Eight processes that find one expired token make one call and all go on with its answer."""
     workers = [sdk.process() for _ in range(8)]
@@ -35,18 +34,7 @@ def test_eight_processes(sdk, zoho):
     assert zoho.is_active(tokens[0])
 
 
-def test_eight_processes_start(sdk, zoho):
-    """The same when they find it while they start, by whatever they have of it."""
-    token = expired(sdk, sdk.process())
-    given = {"refresh_token": token["refresh_token"], **sdk.secrets()}
-    workers = [sdk.process() for _ in range(8)]
-    started = sdk.at_once(workers, "start", environment=sdk.environment(), **given)
-
-    assert zoho.counters.token_calls("refresh_token") == 1
-    assert len({each["access_token"] for each in started}) == 1
-
-
-@each_generation
+@old_and_new
 def test_the_sdk_never_renews(sdk, zoho):
     """Whatever lifetime a token has, the SDK never finds less than its own five seconds left."""
     # However long this takes, each lookup may have to renew.
@@ -69,19 +57,7 @@ def test_the_sdk_never_renews(sdk, zoho):
     assert zoho.counters.token_calls("refresh_token") == renewed_by_us
 
 
-def test_down_while_good(sdk, zoho):
-    """With Zoho's accounts server down, a token that is good goes on working, restarts too."""
-    process = sdk.process()
-    token = sdk.log_in(process)
-    zoho.faults.add(kind="drop", times=None)
-
-    assert process.call() == 200
-    again = sdk.process()
-    sdk.start(again, id=token["id"])
-    assert again.call() == 200
-
-
-@each_generation
+@old_and_new
 def test_down_and_expired(sdk, zoho):
     """When it can't be renewed, an SDKException says why; the SDK asks nobody, nothing is lost."""
     process = sdk.process()
@@ -98,53 +74,6 @@ def test_down_and_expired(sdk, zoho):
     assert process.call() == 200
 
 
-def test_killed_in_the_middle(sdk, zoho):
-    """Whoever renews is killed in the middle of it; the next process carries on at once."""
-    ours, theirs = sdk.process(), sdk.process()
-    token = expired(sdk, ours)
-    fault = zoho.faults.add(kind="hang")
-    ours.later("get_token")
-    assert fault.wait()
-    ours.kill()
-    theirs.open()
-    theirs.hurry(speed=0.001)  # no wait runs out
-    renewed = theirs.find_token_by_id(token["id"])
-
-    assert zoho.is_active(renewed["access_token"])
-    assert zoho.counters.token_calls("refresh_token") == 2
-
-
-def test_budget(sdk, zoho):
-    """Ten access tokens in ten minutes are Zoho's limit; the eleventh is not asked for."""
-    process = sdk.process()
-    token = sdk.log_in(process)
-    for _ in range(9):
-        process.edit(token["id"], expires_in=-1)
-        process.get_token()
-    process.edit(token["id"], expires_in=-1)
-    with pytest.raises(SDKFailed) as failed:
-        process.get_token()
-
-    assert failed.value.cause == "CoolingDown"
-    with pytest.raises(SDKFailed) as failed:
-        sdk.start(id=token["id"])
-    assert failed.value.cause == "CoolingDown"
-    assert (zoho.counters.token_calls(), zoho.counters.errors) == (10, {})
-
-
-def test_secret_changed(sdk, zoho):
-    """A client secret that was changed is used as the caller has it, and kept once it works."""
-    process = sdk.process()
-    token = expired(sdk, process)
-    process.edit(token["id"], client_secret="the old one")
-    right = sdk.start(refresh_token=token["refresh_token"], **sdk.secrets())
-
-    assert zoho.is_active(right["access_token"])
-    [stored] = process.get_tokens()
-    assert stored["client_secret"] == sdk.client.client_secret
-    assert zoho.counters.errors == {}
-
-
 def test_wrong_secret(sdk, zoho):
     """A wrong client secret is refused, not stored, and does not hinder who has the right one."""
     process = sdk.process()
@@ -157,43 +86,6 @@ def test_wrong_secret(sdk, zoho):
     [stored] = process.get_tokens()
     assert stored["client_secret"] == sdk.client.client_secret
     assert zoho.is_active(process.get_token())
-
-
-def test_expiry_not_known(sdk, zoho):
-    """With a refresh token, an access token of unknown expiry is renewed; once."""
-    process = sdk.process()
-    token = sdk.log_in(process)
-    process.edit(token["id"], expires_in=None)
-    renewed = process.get_token()
-
-    assert renewed != token["access_token"]
-    assert process.get_token() == renewed
-    assert zoho.counters.token_calls("refresh_token") == 1
-
-
-@each_generation
-def test_rejected(sdk, zoho):
-    """After a 401, `rejected` renews, and the call succeeds the second time."""
-    process = sdk.process()
-    sdk.log_in(process)
-    assert process.call() == 200
-    zoho.expire_access_tokens()
-    a_minute_later(process)
-
-    assert process.call() == 401
-    assert process.call_with_retry() == 200
-    assert zoho.counters.token_calls("refresh_token") == 1
-
-
-def test_rejected_at_the_first_call(sdk, zoho):
-    """The first call asks for the module's fields; a 401 there is an SDKException, and retried."""
-    process = sdk.process()
-    sdk.log_in(process)
-    zoho.expire_access_tokens()
-    a_minute_later(process)
-
-    assert process.call_with_retry() == 200
-    assert zoho.counters.token_calls("refresh_token") == 1
 
 
 def test_rejected_in_threads(sdk, zoho):

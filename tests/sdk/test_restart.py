@@ -78,37 +78,3 @@ def test_user_signature(sdk, zoho, more):
     assert again["id"] == first["id"]
     assert again["access_token"] == first["access_token"]
     assert zoho.counters.token_calls() == 1
-
-
-@each_generation
-def test_user_signature_unknown(sdk, zoho):
-    """A user nobody has stored is the SDK's own error, as with its own stores."""
-    with pytest.raises(SDKFailed) as failed:
-        sdk.start(user="nobody@example.com:1")
-
-    assert failed.value.kind == "SDKException"
-    assert zoho.counters.token_calls() == 0
-
-
-def test_works_on(sdk, zoho):
-    """Every call reads the row: another process's renewal is used at the next call."""
-    ours, theirs = sdk.process(), sdk.process()
-    first = sdk.log_in(ours)
-    sdk.start(theirs, id=first["id"])
-    ours.edit(first["id"], expires_in=-1)
-    renewed = ours.get_token()
-
-    assert theirs.get_token() == renewed != first["access_token"]
-    assert zoho.counters.token_calls("refresh_token") == 1
-
-
-def test_one_row(sdk, zoho):
-    """However it is started, one user has one row."""
-    code = zoho.grant_code()
-    process = sdk.process()
-    first = sdk.start(process, grant_token=code, user=zoho.user.name, **sdk.secrets())
-    sdk.start(refresh_token=first["refresh_token"], **sdk.secrets())
-    sdk.start(access_token=first["access_token"])
-    sdk.start(user=zoho.user.name)
-
-    assert [each["id"] for each in process.get_tokens()] == [first["id"]]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from sdk_driver import SDKFailed, each_generation
+from sdk_driver import SDKFailed, old_and_new
 
 
 def test_users_never_mix(sdk, zoho):
@@ -30,7 +30,7 @@ def test_users_never_mix(sdk, zoho):
         assert zoho.counters.token_calls("refresh_token", data_center=name) == 1
 
 
-@each_generation
+@old_and_new
 def test_switch_between_users(sdk, zoho):
     """One thread switches from user to user; each start and call uses that user's token."""
     process = sdk.process()
@@ -49,7 +49,7 @@ def test_switch_between_users(sdk, zoho):
     assert zoho.counters.token_calls() == 2
 
 
-@each_generation
+@old_and_new
 def test_starts_for_nobody(sdk, zoho):
     """The SDK starts without a login, and a call made for nobody never leaves the process."""
     process = sdk.process()

@@ -7,8 +7,6 @@ import subprocess
 import sys
 from pathlib import Path
 
-import pytest
-
 SUPPORT = Path(__file__).parents[1] / "support"
 INTERRUPTED = """
 import signal, subprocess, sys
@@ -22,13 +20,13 @@ def test_interrupted():
 """
 
 
-@pytest.mark.parametrize("workers", [[], ["--numprocesses", "1"]], ids=["here", "xdist"])
-def test_background_jobs(tmp_path, workers):
+def test_background_jobs(tmp_path):
     """Where the shell has made the whole run ignore Ctrl-C, what tests start still heeds it."""
     (tmp_path / "test_interrupted.py").write_text(INTERRUPTED)
     (tmp_path / "pytest.ini").touch()
-    command = [sys.executable, "-m", "pytest", "-p", "children", *workers]
-    environ = {**os.environ, "PYTHONPATH": str(SUPPORT)}
+    command = [sys.executable, "-m", "pytest", "-p", "children", "-p", "xdist", "-n", "1"]
+    alone = {"PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1", "PYTHONPATH": str(SUPPORT)}
+    environ = os.environ | alone
 
     ended = subprocess.run(
         ["sh", "-c", "trap '' INT; exec \"$@\"", "sh", *command],

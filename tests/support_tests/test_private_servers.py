@@ -32,7 +32,7 @@ time.sleep(600)
 """
 
 
-@pytest.fixture(params=["mariadb", "postgres", "redis_server", "aws"])
+@pytest.fixture
 def server(request):
     return request.getfixturevalue(request.param)
 
@@ -75,8 +75,10 @@ def wait_until_none(look, seconds=30):
         time.sleep(0.02)
 
 
-@pytest.mark.parametrize("server", ["postgres", "redis_server", "aws"], indirect=True)
-@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT])
+ENDS = [("postgres", signal.SIGKILL), ("redis_server", signal.SIGINT), ("aws", signal.SIGKILL)]
+
+
+@pytest.mark.parametrize(("server", "number"), ENDS, indirect=["server"])
 def test_nothing_outlives_its_owner(owner, number):
     """However the process ends that started a server: no process, folder or memory is left."""
     process, folder, pid = owner
@@ -118,6 +120,7 @@ def test_a_fork_does_not_end_it(server):
     server.check()
 
 
+@pytest.mark.parametrize("server", ["postgres", "redis_server"], indirect=True)
 def test_taken_port(server, monkeypatch):
     """Somebody takes the port between the choice and the start: another is chosen."""
     with socket.create_server(("127.0.0.1", free_port())) as listener:

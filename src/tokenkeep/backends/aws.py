@@ -92,7 +92,9 @@ class AWSBackend(Backend):
             raise ConfigurationError("timeout is a number of seconds, up to 3600")
         self._given = given
         self._clients: dict[tuple[int, bool], Any] = {}
-        self.service, self.endpoint, self._name = service, "AWS", service
+        self.service: str = service
+        self.endpoint: str = "AWS"
+        self._name = service
         parts = urlsplit(Call(self).run(self.client).meta.endpoint_url)
         self.endpoint = urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2]))
         of_profile = f" of the profile {profile}" if (profile := given.get("profile")) else ""

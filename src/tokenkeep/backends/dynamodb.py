@@ -28,7 +28,7 @@ from tokenkeep.backends.frames import without_frames
 from tokenkeep.errors import ConfigurationError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     from tokenkeep.backends.base import Due
 
@@ -82,7 +82,7 @@ class DynamoDBBackend(AWSBackend):
         StoreUnavailable: *create*, and the table can't be made.
     """
 
-    options: ClassVar = {"prefix": str, "create": bool}
+    options: ClassVar[Mapping[str, type]] = {"prefix": str, "create": bool}
 
     @without_frames
     def __init__(

@@ -173,10 +173,15 @@ class _Forks:
 _forks = _Forks()
 _can_fork = hasattr(os, "register_at_fork")  # not on Windows
 
-if _can_fork:
+
+def _register() -> None:
     for _ in range(3):  # a signal handler may raise in one of these functions
         os.register_at_fork(
             before=_forks.before,
             after_in_parent=_forks.after_in_parent,
             after_in_child=_forks.after_in_child,
         )
+
+
+if _can_fork:
+    _register()

@@ -28,7 +28,7 @@ from tokenkeep.backends.frames import without_frames
 from tokenkeep.errors import ConfigurationError, StoreError
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Iterator, Sequence
+    from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
     from tokenkeep.backends.base import Due, Mark
 
@@ -85,7 +85,11 @@ class SecretsManagerBackend(AWSBackend):
     """
 
     finds_late = True
-    options: ClassVar = {"kms_key_id": str, "recovery_window": int, "force_delete": bool}
+    options: ClassVar[Mapping[str, type]] = {
+        "kms_key_id": str,
+        "recovery_window": int,
+        "force_delete": bool,
+    }
 
     @without_frames
     def __init__(

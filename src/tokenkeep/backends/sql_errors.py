@@ -165,7 +165,7 @@ REFUSALS = (
 
 _OTHER = Refusal(set(), "", "{said}", "See the log of the server")
 
-OLDEST = {"mysql": (8, 0, 1), "mariadb": (10, 3), "postgresql": (12,)}
+OLDEST: dict[str, tuple[int, ...]] = {"mysql": (8, 0, 1), "mariadb": (10, 3), "postgresql": (12,)}
 """The first versions that know all of our statements."""
 
 _LONGEST = 300

@@ -71,7 +71,7 @@ class Connection(HTTPConnection):
     def _new_conn(self) -> socket.socket:
         whole = float(self.timeout or 0.0)
         # urllib3 grants the timeout to each address.
-        self.timeout = whole / ADDRESSES
+        self.timeout: float | None = whole / ADDRESSES
         sock = super()._new_conn()
         sock.settimeout(whole)
         return sock

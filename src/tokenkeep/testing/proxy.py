@@ -32,9 +32,9 @@ class Proxy:
     host = "127.0.0.1"
 
     def __init__(self, host: str, port: int) -> None:
-        self.target = (host, port)
-        self.trips = 0
-        self.connections = 0
+        self.target: tuple[str, int] = (host, port)
+        self.trips: int = 0
+        self.connections: int = 0
         self._listener = socket.create_server((self.host, 0))
         self.port: int = self._listener.getsockname()[1]
         self._going = threading.Event()

@@ -7,7 +7,7 @@ from private_servers import Redis
 from private_servers.skipped import started
 from redis_keys import replica_of
 
-from tokenkeep.cli.checks import check_server
+from tokenkeep.cli.doctor import check_server
 
 
 @pytest.fixture(scope="module")

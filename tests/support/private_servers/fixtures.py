@@ -1,4 +1,9 @@
-"""The private servers as fixtures: one each per run, or per worker of xdist, when asked for."""
+"""
+The private servers as fixtures: one each per run, or per worker of xdist, when asked for.
+
+The databases don't wait for the disk: our tests kill servers, not machines. Redis does: the doctor
+looks at that.
+"""
 
 from __future__ import annotations
 
@@ -14,13 +19,13 @@ from .skipped import started
 @pytest.fixture(scope="session")
 def mariadb():
     """A MariaDB server."""
-    yield from started(MariaDB)
+    yield from started(lambda: MariaDB(durable=False))
 
 
 @pytest.fixture(scope="session")
 def postgres():
     """A PostgreSQL server."""
-    yield from started(Postgres)
+    yield from started(lambda: Postgres(durable=False))
 
 
 @pytest.fixture(scope="session")

@@ -45,7 +45,6 @@ class Postgres(PrivateServer):
             "shared_buffers": "32MB",
             "dynamic_shared_memory_type": "mmap",  # in the folder, not in /dev/shm
             "fsync": "on" if self.durable else "off",
-            "synchronous_commit": "on" if self.durable else "off",
             "jit": "off",
         }
         data = self.folder / "data"

@@ -34,7 +34,7 @@ class PrivateServer(ABC):
 
     Args:
         durable: Whether it syncs to the disk what it acknowledges. False is quicker, and loses
-            the last second when the machine (not the server) goes down.
+            it when the machine (not the server) goes down.
         options: More arguments for the server's command line.
 
     Attributes:

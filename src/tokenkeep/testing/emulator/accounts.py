@@ -43,7 +43,7 @@ class Accounts:
         self.logins: list[RefreshToken] = []
         self.refresh_tokens: dict[str, RefreshToken] = {}
         self.access_tokens: dict[str, AccessToken] = {}
-        self.numbers = itertools.count(1)
+        self.numbers: itertools.count[int] = itertools.count(1)
 
     # Users and clients
 

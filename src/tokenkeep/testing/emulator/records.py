@@ -44,7 +44,7 @@ class Refused(Exception):
         super().__init__(message)
         self.status = status
         self.code = code
-        self.envelope = envelope("error", code, message, details or {})
+        self.envelope: dict[str, Any] = envelope("error", code, message, details or {})
 
 
 def envelope(status: str, code: str, message: str, details: Mapping[str, Any]) -> dict[str, Any]:

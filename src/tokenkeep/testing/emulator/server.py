@@ -47,7 +47,7 @@ class BackgroundServer:
     ) -> None:
         self.take = take
         self.answer = answer
-        self.stopped = threading.Event()
+        self.stopped: threading.Event = threading.Event()
         self.sites: dict[int, Site] = {}
         self._pid = os.getpid()
         self._listeners: list[socket.socket] = []

@@ -16,14 +16,11 @@ from typing import TYPE_CHECKING
 
 from tokenkeep import holder
 from tokenkeep.events import logger
-from tokenkeep.login import (
+from tokenkeep.login.request import AuthorizationRequest, Kept, NotThisLogin, state_of
+from tokenkeep.login.sign_in import (
     DEFAULT_SCOPES,
-    AuthorizationRequest,
-    Kept,
-    NotThisLogin,
     Wanted,
     sign_in,
-    state_of,
     with_user_scopes,
     zoho_of,
 )
@@ -35,8 +32,6 @@ if TYPE_CHECKING:
 
     from tokenkeep.keeper import Keeper
     from tokenkeep.token import Token
-
-__all__ = ["NotThisLogin", "WebLogin"]
 
 LIFE = 600.0
 """How long a person may take to consent, in seconds."""

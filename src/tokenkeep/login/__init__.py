@@ -1,0 +1,35 @@
+"""
+Logging people in with Zoho.
+
+`WebLogin` is for web applications. It and the command line are made of
+`AuthorizationRequest`, which makes the address to send a browser to and
+accepts the one answer, and `sign_in`, which makes a stored token of that.
+"""
+
+from tokenkeep.login.request import AuthorizationRequest, Code, Kept, NotThisLogin, state_of
+from tokenkeep.login.sign_in import (
+    DEFAULT_SCOPES,
+    PROVIDER,
+    Wanted,
+    check_environment,
+    sign_in,
+    with_user_scopes,
+    zoho_of,
+)
+from tokenkeep.login.web import WebLogin
+
+__all__ = [
+    "DEFAULT_SCOPES",
+    "PROVIDER",
+    "AuthorizationRequest",
+    "Code",
+    "Kept",
+    "NotThisLogin",
+    "Wanted",
+    "WebLogin",
+    "check_environment",
+    "sign_in",
+    "state_of",
+    "with_user_scopes",
+    "zoho_of",
+]

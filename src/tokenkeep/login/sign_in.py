@@ -1,0 +1,156 @@
+"""A code becomes a stored token that knows its user."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from tokenkeep.errors import (
+    ConfigurationError,
+    ProviderRefused,
+    ProviderUnavailable,
+    letting_go,
+)
+from tokenkeep.providers.zoho import USER_SCOPES, Zoho, current_user
+from tokenkeep.renewal.outcomes import expiry
+from tokenkeep.token import Token
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from tokenkeep.keeper import Keeper
+    from tokenkeep.login.request import Code
+    from tokenkeep.providers import Answer
+    from tokenkeep.providers.zoho_data_centers import DataCenter
+
+PROVIDER = "zoho"
+
+DEFAULT_SCOPES = ("ZohoCRM.modules.ALL", "ZohoCRM.settings.ALL")
+"""What is asked for if nobody says: what the official SDK needs to read and write records."""
+
+_NOT_ALLOWED_TO_ASK = ("OAUTH_SCOPE_MISMATCH", "NO_PERMISSION")
+"""With these the token is good, but may not ask whose it is."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wanted:
+    """
+    What is to be logged in.
+
+    Args:
+        client_id: The client.
+        client_secret: None for a public client.
+        environment: None means the one that was consented to, where the
+            provider says, else production.
+        scopes: What was asked for. None if that is not known, for a self
+            client's code.
+        user: Whose token it will be. None means that the provider is asked.
+    """
+
+    client_id: str
+    client_secret: str | None = field(repr=False)
+    environment: str | None = None
+    scopes: Sequence[str] | None = None
+    user: str | None = None
+
+
+def zoho_of(keeper: Keeper) -> Zoho:
+    """Return the configured Zoho, which knows the data centres; else `ConfigurationError`."""
+    provider = keeper.providers.of(Token(provider=PROVIDER))
+    if not isinstance(provider, Zoho):
+        raise ConfigurationError(f"The provider {PROVIDER!r} of the configuration is not Zoho's")
+    return provider
+
+
+def check_environment(data_center: DataCenter, environment: str | None) -> None:
+    """Raise `UnknownName` where there is no such environment. None is fine."""
+    if environment is not None:
+        data_center.api_domain(environment)
+
+
+def with_user_scopes(scopes: Sequence[str]) -> list[str]:
+    """Return the scopes and those it takes to name the user, none of them twice."""
+    wanted = list(scopes)
+    for scope in USER_SCOPES:
+        if scope not in wanted and f"{scope.rpartition('.')[0]}.ALL" not in wanted:
+            wanted.append(scope)
+    return wanted
+
+
+def sign_in(keeper: Keeper, wanted: Wanted, code: Code, note: Callable[[str], None]) -> Token:
+    """
+    Exchange a code, ask whose token it is, and store that.
+
+    Stored whole or not at all: what can't be stored is revoked again.
+
+    *wanted* is what the code was asked for with; *note* is called with what the person should
+    know besides.
+
+    Raises:
+        GrantRejected: The provider rejects the code.
+        RenewalError: The provider refuses, or can't be reached.
+        StoreError: The token can't be stored.
+    """
+    provider, center = zoho_of(keeper), code.data_center
+    asked = Token(
+        provider=PROVIDER,
+        client_id=wanted.client_id,
+        client_secret=wanted.client_secret,
+        grant_token=code.value,
+        redirect_uri=code.redirect_uri,
+        issuer=center.token_endpoint,
+    )
+    sent_at = time.time()
+    answer = provider.exchange(asked, code_verifier=code.verifier)
+    fresh = asked.but(
+        access_token=answer.access_token,
+        refresh_token=answer.refresh_token,
+        expires_at=expiry(answer, sent_at),
+        refresh_expires_at=answer.refresh_expires_in and sent_at + answer.refresh_expires_in,
+        extra=answer.extra,
+        scope=answer.scope or (",".join(wanted.scopes) if wanted.scopes else None),
+    )
+    try:
+        environment = _environment(provider, center, answer, wanted.environment)
+        fresh = fresh.but(api_domain=center.api_domain(environment))
+        user = wanted.user or _whose(fresh, note)
+        stored = keeper.save(fresh.but(user=user))
+    except BaseException:
+        # Also for Ctrl-C: nobody would ever use or revoke it again.
+        with letting_go():  # what went wrong before is what is said
+            provider.revoke(fresh)
+        raise
+    if stored.refresh_token is None:
+        note("The provider gave no refresh token: this one ends for good when it expires")
+    return stored
+
+
+def _environment(
+    provider: Zoho, center: DataCenter, answer: Answer, environment: str | None
+) -> str:
+    """Return the environment of a new token: the one named, else the one the provider names."""
+    place = provider.table.place(answer.api_domain) if answer.api_domain else None
+    told = place.environment if place and place.data_center == center.name else "production"
+    # Zoho may answer production's address for every environment; any other is meant.
+    if environment is not None and told not in ("production", environment):
+        raise ConfigurationError(
+            f"Access was granted to {told}, not to {environment}",
+            hint=f"Choose {environment} on the consent page, or say --environment {told}",
+        )
+    return environment or told
+
+
+def _whose(token: Token, note: Callable[[str], None]) -> str | None:
+    """Ask the provider whose token it is. None if that can't be learned now."""
+    try:
+        return current_user(token)
+    except ProviderUnavailable as exc:
+        reason = exc.what
+    except ProviderRefused as exc:
+        if exc.error not in _NOT_ALLOWED_TO_ASK:
+            exc.hint = "Was another environment chosen on the consent page? See --environment"
+            raise
+        reason = exc.what
+    note(f"{reason}. The token is stored without its user; --user EMAIL:ZGID names one")
+    return None
