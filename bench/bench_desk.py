@@ -83,9 +83,9 @@ class Person:
         form = self.browser.get("/leads/new")
         self._judge(form, "/leads/new")
         at, start = time.time(), time.perf_counter()
-        answer = self.browser.send(form, "/leads", Last_Name=f"{self.added}{self.mark}")
+        answer = self.browser.send(form, "/leads/new", Last_Name=f"{self.added}{self.mark}")
         self.pages.append((at, time.perf_counter() - start))
-        if answer.status == 303 and "done=created" in answer.location:
+        if answer.status == 303 and "done=added" in answer.location:
             self.added += 1
         else:
             self.wrong[f"add: {answer.status} {answer.trouble}"] += 1

@@ -1,1 +1,1 @@
-"""CRM desk: for many users in many data centres, on the official SDK and tokenkeep."""
+"""A server for many users on the official Zoho CRM SDK."""

@@ -1,146 +1,338 @@
-"""The application: routes, and what is around them. ``uvicorn --factory crm_desk.app:make``."""
+"""The application: ``uvicorn --factory crm_desk.app:make``."""
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
-import multiprocessing
 import os
+import secrets
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 from starlette.applications import Starlette
+from starlette.concurrency import run_in_threadpool
+from starlette.convertors import Convertor, register_url_convertor
 from starlette.exceptions import HTTPException
-from starlette.responses import FileResponse, PlainTextResponse, Response
+from starlette.middleware import Middleware
+from starlette.middleware.sessions import SessionMiddleware
+from starlette.middleware.trustedhost import TrustedHostMiddleware
+from starlette.responses import PlainTextResponse, RedirectResponse, Response
 from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
+from starlette.templating import Jinja2Templates
+from zohocrmsdk.src.com.zoho.crm.api.exception import SDKException
 
-from crm_desk.account_pages import AccountPages
-from crm_desk.desk import Desk
-from crm_desk.ending import close, end_with, when_told_to_end
-from crm_desk.guard import Guard
-from crm_desk.lead_pages import LeadPages
-from crm_desk.login_pages import LoginPages
-from crm_desk.pages import STATIC
-from crm_desk.panel_pages import PanelPages
-from crm_desk.sessions import Sessions
-from crm_desk.settings import settings
-from crm_desk.threads import Ending
-from crm_desk.trouble import NOT_HERE, OURS, trouble_of
-from tokenkeep.errors import StoreUnavailable, TokenKeepError
+import tokenkeep
+from crm_desk import leads, panel
+from tokenkeep.integrations.zoho_sdk import SDKStore
+from tokenkeep.login import NotThisLogin, WebLogin
 
-if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+HERE = Path(__file__).parent
+NOT_LOGGED_IN = (tokenkeep.LoginNeeded, tokenkeep.TokenNotFound)
+LOG_IN = "You are not logged in, or Zoho has ended this login. Log in to go on."
+CRM_AWAY = "Zoho CRM could not be asked, or did not answer. Look first whether it was done."
+WORDS = {
+    tokenkeep.LoginNeeded: (401, LOG_IN),
+    tokenkeep.TokenNotFound: (401, LOG_IN),
+    NotThisLogin: (400, "Nobody has begun this login in this browser, or it is over."),
+    tokenkeep.ProviderRefused: (400, "Zoho did not let you in. Nothing was stored."),
+    tokenkeep.UnknownName: (400, "That is no server of Zoho's, and nothing was sent to it."),
+    leads.CrmSaid: (400, None),
+    leads.CrmSilent: (503, CRM_AWAY),
+    SDKException: (503, CRM_AWAY),
+    tokenkeep.RenewalError: (503, "Zoho's login server does not let us go on. Your login stays."),
+    tokenkeep.StoreError: (503, "The tokens can't be reached. Your login is safe."),
+    tokenkeep.TokenKeepError: (503, "The desk can't do this now."),
+    ConnectionError: (503, "The emulator does not answer."),
+}
+"""What a trouble's page is answered with and says to whoever looks at it. None: its own words."""
 
-    from starlette.requests import Request
-    from starlette.types import ASGIApp
+DONE = {
+    "added": "The lead was added.",
+    "changed": "The lead was changed.",
+    "deleted": "The lead was deleted.",
+    "out": "You are logged out of this browser.",
+    "disconnected": "Disconnected: Zoho has revoked this login, and its tokens are deleted here.",
+    "unconfirmed": "Disconnected here. Zoho did not confirm it yet; the desk goes on trying.",
+}
+DATA_CENTERS = "us eu in au cn jp ca sa"
+"""Where users may live; the client is registered at the first."""
 
+LARGEST_FORM = 100_000
+"""In bytes."""
+
+SWEEP_EVERY = 3600
+"""How often what was left over is finished, in seconds: any number of processes may."""
+
+
+class LeadId(Convertor):
+    """What can be the id of a lead."""
+
+    regex = "[0-9]{1,19}"
+    convert = staticmethod(int)
+    to_string = staticmethod(str)
+
+
+register_url_convertor("lead", LeadId())
 logger = logging.getLogger("crm_desk")
-
-SWEEP_EVERY = 3600.0
-"""How often what was left over is tidied up, in seconds."""
+templates = Jinja2Templates(HERE / "templates")
 
 
-def make() -> ASGIApp:
-    """
-    Make the application of one worker.
-
-    Raises:
-        TokenKeepError: It can't run as configured.
-    """
-    configure_logging()
-    desk = Desk(settings())
-    launcher = multiprocessing.parent_process()
-    if launcher is not None:
-        end_with(launcher)
-
-    @asynccontextmanager
-    async def lifespan(_app: Starlette) -> AsyncIterator[None]:
-        with when_told_to_end(desk.threads.end):
-            await _open(desk)
-            sweeping = asyncio.create_task(_sweep(desk))
-            try:
-                yield
-            finally:
-                sweeping.cancel()
-                with contextlib.suppress(asyncio.CancelledError):
-                    await sweeping
-                await close(desk.crm, desk.sign_ins)
-                desk.ledger.close()
-
-    async def not_here(request: Request, _error: Exception) -> Response:
-        if request.url.path.startswith("/static/"):
-            return PlainTextResponse("There is no such file\n", 404)
-        return await desk.pages.trouble(request, NOT_HERE)
-
-    async def refused(_request: Request, error: Exception) -> Response:
-        status = error.status_code if isinstance(error, HTTPException) else 400
-        return PlainTextResponse("That can't be done here\n", status)
-
-    async def ours(request: Request, _error: Exception) -> Response:
-        return await desk.pages.trouble(request, OURS)
-
-    async def ended(request: Request, error: Exception) -> Response:
-        return await desk.pages.trouble(request, trouble_of(error))
-
-    app = Starlette(
-        routes=[
-            *LoginPages(desk, logger).routes,
-            *LeadPages(desk).routes,
-            *AccountPages(desk).routes,
-            *PanelPages(desk).routes,
-            Route("/health", _health),
-            Route("/favicon.ico", _icon),
-            Mount("/static", StaticFiles(directory=STATIC)),
-        ],
-        lifespan=lifespan,
-        exception_handlers={
-            404: not_here,
-            HTTPException: refused,
-            Ending: ended,
-            Exception: ours,
-        },
-    )
-    # Around everything, pages about errors among it.
-    sessions = Sessions(app, desk.settings, desk.key, desk.ledger, desk.threads)
-    return Guard(sessions, desk.settings, desk.login_servers, desk.threads)
-
-
-def configure_logging() -> None:
-    """Log to standard error, without what is secret."""
-    logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s: %(message)s")
+def make():
+    """Make the application of one worker, as the environment says."""
     # Its lines hold whole addresses, and the one of a login's answer is secret.
     logging.getLogger("uvicorn.access").disabled = True
+    url = os.environ.get("CRM_DESK_URL", "http://127.0.0.1:8418").rstrip("/")
+    app = Starlette(
+        routes=[
+            Route("/", start),
+            Route("/login", form_of(login), methods=["POST"]),
+            Route("/callback", callback),
+            Route("/logout", form_of(logout), methods=["POST"]),
+            Route("/disconnect", form_of(disconnect), methods=["POST"]),
+            Route("/leads", list_leads),
+            Route("/leads/new", show_lead),
+            Route("/leads/new", form_of(save_lead), methods=["POST"]),
+            Route("/leads/{id:lead}", show_lead),
+            Route("/leads/{id:lead}", form_of(save_lead), methods=["POST"]),
+            Route("/leads/{id:lead}/delete", form_of(delete_lead), methods=["POST"]),
+            Route("/panel", show_panel),
+            Route("/emulator/{action}", form_of(press), methods=["POST"]),
+            Route("/health", health),
+            Mount("/static", StaticFiles(directory=HERE / "static")),
+        ],
+        middleware=[
+            Middleware(TrustedHostMiddleware, allowed_hosts=[url.split("/")[2].split(":")[0]]),
+            # Signed, HttpOnly and SameSite. It names a token, and holds none.
+            Middleware(
+                SessionMiddleware,
+                secret_key=os.environ["CRM_DESK_SESSION_KEY"],
+                session_cookie="crm_desk",
+                https_only=url.startswith("https:"),
+            ),
+        ],
+        exception_handlers={HTTPException: not_here} | dict.fromkeys(WORDS, trouble),
+        lifespan=sweeping,
+    )
+    app.state.store = SDKStore()
+    app.state.data_centers = os.environ.get("CRM_DESK_DATA_CENTERS", DATA_CENTERS).split()
+    app.state.logins = WebLogin(
+        app.state.store.keeper,
+        client_id=os.environ["TOKENKEEP_CLIENT_ID"],
+        client_secret=os.environ["TOKENKEEP_CLIENT_SECRET"],
+        redirect_uri=f"{url}/callback",
+        data_center=app.state.data_centers[0],
+    )
+    return app
 
 
-async def _health(_request: Request) -> Response:
+@asynccontextmanager
+async def sweeping(app):
+    """Finish what was left over now and then: revocations, answers that could not be saved."""
+
+    async def sweep():
+        while True:
+            await asyncio.sleep(SWEEP_EVERY)
+            try:
+                await run_in_threadpool(app.state.store.keeper.sweep)
+            except tokenkeep.TokenKeepError as exc:
+                logger.warning("Sweeping: %s", exc)
+
+    task = asyncio.create_task(sweep())
+    yield
+    task.cancel()
+    app.state.store.close()
+
+
+def form_of(handler):
+    """Let a handler, in a thread, have a form that one of this browser's pages has sent."""
+
+    async def endpoint(request):
+        length = request.headers.get("content-length", "")
+        if not length.isdecimal() or int(length) > LARGEST_FORM:
+            return PlainTextResponse("No form of this desk is like this.\n", 413)
+        form = await request.form(max_files=0, max_fields=20)
+        given, own = str(form.get("form_token", "")), request.session.get("form_token", "")
+        if own and secrets.compare_digest(given.encode(), own.encode()):
+            return await run_in_threadpool(handler, request, form)
+        said = "This page is from before, and nothing was done. Load it again."
+        return await run_in_threadpool(page, request, "trouble.html", said=said, status=403)
+
+    return endpoint
+
+
+# All that follows waits for stores and servers, and runs in threads: Starlette sees to it.
+
+
+def health(_request):
     """For whatever watches the desk; it asks nobody."""
     return PlainTextResponse(f"{os.getpid()}\n")
 
 
-async def _icon(_request: Request) -> Response:
-    """For browsers, which ask for it where a page names none: answers that are plain text."""
-    return FileResponse(STATIC / "icon.svg", headers={"Cache-Control": "max-age=86400"})
+# Logging in
 
 
-async def _open(desk: Desk) -> None:
-    """Open the store, if it can be had now."""
+def start(request):
+    if "token_id" in request.session:
+        return RedirectResponse("/leads", 303)
+    return page(request, "start.html")
+
+
+def login(request, form):
+    """Send the browser to Zoho; the answer has to come back to this browser."""
+    browser = request.session.setdefault("browser", secrets.token_urlsafe(32))
+    known, wanted = request.app.state.data_centers, form.get("data_center")
+    begin = request.app.state.logins.begin
+    return RedirectResponse(begin(browser, data_center=wanted if wanted in known else None), 303)
+
+
+def callback(request):
+    """Take Zoho's answer: a code, which becomes a stored token. It counts once."""
+    session = request.session
+    token = request.app.state.logins.finish(request.url.query, session.get("browser", ""))
+    is_same = token.user and session.get("user") == token.user
+    draft = session.get("draft") if is_same else None
+    session.clear()  # what was known before this login does not count after it
+    session.update(token_id=token.id, user=token.user, draft=draft)
+    return RedirectResponse(f"/leads/{draft['id'] or 'new'}" if draft else "/leads", 303)
+
+
+def logout(request, _form):
+    """Leave this browser; the token stays."""
+    request.session.clear()
+    return RedirectResponse("/?done=out", 303)
+
+
+def disconnect(request, _form):
+    """Revoke the token at Zoho and delete it here: all browsers of this user are logged out."""
+    done = "disconnected"
     try:
-        await desk.threads.work(lambda: desk.crm.store)
-    except (StoreUnavailable, TimeoutError, Ending) as exc:
-        # It may come back; until then each page says so.
-        logger.warning("%s", str(exc) or "The token store does not answer")
+        ended = request.app.state.store.keeper.end(request.session.get("token_id", ""))
+        if ended.renewal.to_revoke:
+            done = "unconfirmed"
+    except tokenkeep.TokenNotFound:
+        pass  # somebody was faster
+    request.session.clear()
+    return RedirectResponse(f"/?done={done}", 303)
 
 
-async def _sweep(desk: Desk) -> None:
-    """Finish revocations, save answers that could not be saved; any number of workers may."""
-    while True:
-        await asyncio.sleep(SWEEP_EVERY)
-        try:
-            await desk.threads.work(lambda: desk.crm.store.keeper.sweep())  # noqa: PLW0108  # the store may have to be opened first: in the thread
-        except (TokenKeepError, TimeoutError, Ending) as exc:
-            logger.warning("Sweeping: %s", str(exc) or "it takes too long")
-        except Exception:
-            # Whatever it was: the next time it may be done.
-            logger.exception("Sweeping")
+# Leads
+
+
+def as_user(request):
+    """Let the SDK work in this thread as this browser's user."""
+    return request.app.state.store.as_user(request.session.get("token_id", ""))
+
+
+def list_leads(request):
+    number = request.query_params.get("page", "1")
+    number = int(number) if number.isascii() and number.isdecimal() and len(number) < 5 else 1
+    with as_user(request) as call:
+        found, more = leads.listed(call, number)
+    return page(request, "leads.html", leads=found, more=more, number=number)
+
+
+def show_lead(request):
+    lead_id = request.path_params.get("id")
+    draft = request.session.pop("draft", None)
+    if draft and draft["id"] == lead_id:
+        return page(request, "lead.html", lead=draft)
+    if lead_id is None:
+        return page(request, "lead.html", lead=dict.fromkeys(leads.FIELDS, ""))
+    with as_user(request) as call:
+        lead = leads.read(call, lead_id)
+    if lead is None:
+        return page(request, "trouble.html", said="You have no such lead.", status=404)
+    return page(request, "lead.html", lead=lead)
+
+
+def save_lead(request, form):
+    """Add a lead, or change one; what can't be sent comes back, to be sent again."""
+    lead_id = request.path_params.get("id")
+    lead = {"id": lead_id} | {name: str(form.get(name, "")) for name in leads.FIELDS}
+    if not lead["Last_Name"].strip():
+        return page(request, "lead.html", lead=lead, said="A lead has a last name.", status=422)
+    try:
+        with as_user(request) as call:
+            leads.save(call, lead)
+    except NOT_LOGGED_IN as exc:
+        request.session["draft"] = lead
+        return trouble(request, exc, said=f"{LOG_IN} What you typed is kept until then.")
+    except tuple(WORDS) as exc:
+        return trouble(request, exc, "lead.html", lead=lead)
+    return RedirectResponse(f"/leads?done={'added' if lead_id is None else 'changed'}", 303)
+
+
+def delete_lead(request, _form):
+    with as_user(request) as call:
+        leads.delete(call, request.path_params["id"])
+    return RedirectResponse("/leads?done=deleted", 303)
+
+
+# Behind the scenes
+
+
+def show_panel(request):
+    return templates.TemplateResponse(request, "_panel.html", {"panel": facts_of(request)})
+
+
+def press(request, _form):
+    """Make something happen at the emulated Zoho; the page stays as it is."""
+    if not os.environ.get("CRM_DESK_EMULATOR"):
+        raise HTTPException(404)
+    token_id, action = request.session.get("token_id", ""), request.path_params["action"]
+    panel.press(request.app.state.store.keeper, token_id, action)
+    return Response(status_code=204)
+
+
+def facts_of(request):
+    token_id = request.session.get("token_id")
+    try:
+        return token_id and panel.facts(request.app.state.store.keeper, token_id)
+    except tokenkeep.TokenKeepError:
+        return None  # the page itself says what is wrong
+
+
+# Pages
+
+
+def page(request, name, *, status=200, has_panel=True, **more):
+    session = request.session
+    if request.method == "GET":
+        # Not so for a form from another site: it comes without the cookie, which a new one
+        # would replace.
+        session.setdefault("form_token", secrets.token_urlsafe(16))
+    known = {
+        "user": "token_id" in session and (session.get("user") or "somebody without a name"),
+        "form_token": session.get("form_token", ""),
+        "done": DONE.get(request.query_params.get("done")),
+        "fields": leads.FIELDS,
+        "data_centers": request.app.state.data_centers,
+        "panel": facts_of(request) if has_panel else None,
+        "buttons": panel.BUTTONS if os.environ.get("CRM_DESK_EMULATOR") else {},
+        "process": os.getpid(),
+    }
+    headers = {
+        "Cache-Control": "no-store",
+        "Content-Security-Policy": "default-src 'self'; base-uri 'none'; frame-ancestors 'none'",
+        "Referrer-Policy": "no-referrer",
+    }
+    return templates.TemplateResponse(request, name, known | more, status, headers)
+
+
+def trouble(request, error, name="trouble.html", **more):
+    """Say what went wrong: briefly to the visitor, and to the log what to do about it."""
+    status, said = next(words for kind, words in WORDS.items() if isinstance(error, kind))
+    what = type(error.cause or error).__name__ if isinstance(error, SDKException) else error
+    logger.warning("%s: %s", type(error).__name__, what)
+    # A store that does not answer is not waited for twice.
+    more |= {
+        "kind": type(error).__name__,
+        "has_panel": not isinstance(error, tokenkeep.StoreError),
+    }
+    more.setdefault("said", said or str(error))
+    return page(request, name, status=status, offers_login=status in (400, 401), **more)
+
+
+def not_here(request, error):
+    return page(request, "trouble.html", said=error.detail, status=error.status_code)

@@ -1,9 +1,6 @@
-"""Leads: the SDK's own record operations, and what a form knows of a lead."""
+"""Leads: the SDK's own record operations."""
 
 from __future__ import annotations
-
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
 
 from zohocrmsdk.src.com.zoho.crm.api import HeaderMap, ParameterMap
 from zohocrmsdk.src.com.zoho.crm.api.record import (
@@ -14,147 +11,96 @@ from zohocrmsdk.src.com.zoho.crm.api.record import (
     RecordOperations,
 )
 
-from crm_desk.crm import CrmSilent, answer_of, refusal
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
+FIELDS = {
+    "First_Name": "First name",
+    "Last_Name": "Last name",
+    "Company": "Company",
+    "Email": "E-mail",
+    "Phone": "Phone",
+}
 PER_PAGE = 10
-BY_NUMBER = 2000
-"""How many records can be paged through by number; those behind take a token of the CRM's."""
+NO_CONTENT = 204
 
 
-@dataclass(frozen=True)
-class Field:
-    """
-    A field of the form.
-
-    Args:
-        name: The CRM's.
-        label: For people.
-        kind: Of the input element; ``textarea`` is one of several lines.
-        autocomplete: What a browser may fill in.
-        longest: How many characters the CRM takes.
-        required: Whether the CRM insists on it.
-    """
-
-    name: str
-    label: str
-    kind: str = "text"
-    autocomplete: str = "off"
-    longest: int = 100
-    required: bool = False
+class CrmSaid(Exception):
+    """Zoho CRM answered no; the text is for people."""
 
 
-FIELDS = (
-    Field("First_Name", "First name", longest=40),
-    Field("Last_Name", "Last name", longest=80, required=True),
-    Field("Company", "Company"),
-    Field("Email", "E-mail", kind="email"),
-    Field("Phone", "Phone", kind="tel", longest=30),
-    Field("Description", "Description", kind="textarea", longest=32_000),
-)
-NAMES = tuple(field.name for field in FIELDS)
+class CrmSilent(Exception):
+    """Zoho CRM sent something that is no answer."""
 
 
-@dataclass(frozen=True)
-class Lead:
-    """One lead: its id, its name as the CRM writes it, and the values of the form's fields."""
-
-    id: str
-    full_name: str
-    values: Mapping[str, str]
+# Each of these lets *call*, which `SDKStore.as_user` yields, make the SDK's calls.
 
 
-@dataclass(frozen=True)
-class Page:
-    """
-    Some leads.
-
-    Args:
-        leads: In the CRM's order.
-        number: Which page, from 1.
-        more: Whether there is another one.
-        token: What the next page is asked for with, where numbers don't do. None if they do.
-    """
-
-    leads: list[Lead]
-    number: int
-    more: bool = False
-    token: str | None = None
-
-
-# Each of these is work for `Crm.as_user`, and raises what `answer_of` does.
-
-
-def listed(number: int, token: str | None = None) -> Page:
-    """Return a page of leads."""
+def listed(call, number):
+    """Return a page of leads, and whether there is another one."""
     wanted = ParameterMap()
-    wanted.add(GetRecordsParam.fields, ",".join(("Full_Name", *NAMES)))
+    wanted.add(GetRecordsParam.fields, ",".join(FIELDS))
     wanted.add(GetRecordsParam.per_page, PER_PAGE)
-    if token:
-        wanted.add(GetRecordsParam.page_token, token)
-    else:
-        wanted.add(GetRecordsParam.page, number)
-    answer = answer_of(lambda: RecordOperations("Leads").get_records(wanted, HeaderMap()))
+    wanted.add(GetRecordsParam.page, number)
+    answer = answered(call(lambda: RecordOperations("Leads").get_records(wanted, HeaderMap())))
     if answer is None:
-        return Page([], number)
-    info = answer.get_info()
-    needs_token = (number + 1) * PER_PAGE > BY_NUMBER
-    return Page(
-        [_lead(each) for each in answer.get_data()],
-        number,
-        more=bool(info and info.get_more_records()),
-        token=info.get_next_page_token() if info and needs_token else None,
-    )
+        return [], False
+    return [values(each) for each in answer.get_data()], answer.get_info().get_more_records()
 
 
-def read(lead_id: int) -> Lead | None:
+def read(call, lead_id):
     """Return one lead. None if there is none of that id."""
     operations = RecordOperations("Leads")
-    answer = answer_of(lambda: operations.get_record(lead_id, ParameterMap(), HeaderMap()))
-    return _lead(answer.get_data()[0]) if answer else None
+    answer = call(lambda: operations.get_record(lead_id, ParameterMap(), HeaderMap()))
+    found = answered(answer)
+    return values(found.get_data()[0]) if found else None
 
 
-def created(values: Mapping[str, str]) -> None:
-    """Add a lead."""
-    # What is empty is not sent: a new lead has no fields to empty.
-    body = _body({name: value for name, value in values.items() if value})
-    _done(answer_of(lambda: RecordOperations("Leads").create_records(body, HeaderMap())))
-
-
-def updated(lead_id: int, values: Mapping[str, str]) -> None:
-    """Change a lead; what is empty is emptied."""
-    body = _body({name: value or None for name, value in values.items()})
-    operations = RecordOperations("Leads")
-    _done(answer_of(lambda: operations.update_record(lead_id, body, HeaderMap())))
-
-
-def deleted(lead_id: int) -> None:
-    """Delete a lead."""
-    operations = RecordOperations("Leads")
-    _done(answer_of(lambda: operations.delete_record(lead_id, ParameterMap(), HeaderMap())))
-
-
-def _lead(record: Any) -> Lead:
-    values = {name: str(record.get_key_value(name) or "") for name in NAMES}
-    names = (record.get_key_value("Full_Name"), values["Last_Name"], "(no name)")
-    return Lead(str(record.get_id()), str(next(filter(None, names))), values)
-
-
-def _body(values: Mapping[str, str | None]) -> Any:
+def save(call, lead):
+    """Change a lead, or add one that has no id yet."""
+    lead_id = lead.get("id")
     record = Record()
-    for name, value in values.items():
-        record.add_key_value(name, value)
+    for name in FIELDS:
+        # A new lead has nothing to empty.
+        if lead_id is not None or lead[name]:
+            record.add_key_value(name, lead[name] or None)
     body = BodyWrapper()
     body.set_data([record])
-    return body
+    operations = RecordOperations("Leads")
+    if lead_id is None:
+        done(call(lambda: operations.create_records(body, HeaderMap())))
+    else:
+        done(call(lambda: operations.update_record(lead_id, body, HeaderMap())))
 
 
-def _done(answer: Any) -> None:
+def delete(call, lead_id):
+    """Delete a lead."""
+    operations = RecordOperations("Leads")
+    done(call(lambda: operations.delete_record(lead_id, ParameterMap(), HeaderMap())))
+
+
+def values(record):
+    """Return what the pages show of a record."""
+    shown = {name: str(record.get_key_value(name) or "") for name in FIELDS}
+    return shown | {"id": record.get_id()}
+
+
+def answered(response):
+    """Return the object in an answer of the SDK's. None if the CRM has nothing."""
+    answer = response and response.get_object()
+    if answer is None and (response is None or response.get_status_code() != NO_CONTENT):
+        raise CrmSilent
+    return taken(answer)
+
+
+def done(response):
     """Make sure that the one record that was sent was taken."""
-    if answer is None or not answer.get_data():
-        raise CrmSilent("Zoho CRM did not say what became of the lead")
-    [result] = answer.get_data()
-    if isinstance(result, APIException):
-        raise refusal(result)
+    answer = answered(response)
+    if answer is None:
+        raise CrmSilent
+    taken(*answer.get_data())
+
+
+def taken(answer):
+    if isinstance(answer, APIException):
+        message = answer.get_message()
+        text = getattr(message, "get_value", lambda: message)()
+        raise CrmSaid(f"{text} ({answer.get_code().get_value()})")
+    return answer

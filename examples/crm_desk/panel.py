@@ -1,124 +1,63 @@
-"""What happens behind a page, for the person whose token it is; never with a secret."""
+"""What happens behind a page: facts of the token, none of them secret; the emulator's buttons."""
 
 from __future__ import annotations
 
-import hashlib
+import os
 import time
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
 
-from tokenkeep.decision import current_failure
-from tokenkeep.token import Status
+from tokenkeep import TokenNotFound
+from tokenkeep.testing import EmulatorControl
 
-if TYPE_CHECKING:
-    from crm_desk.crm import Crm
-    from crm_desk.ledger import Event, Ledger
-
-
-@dataclass(frozen=True, kw_only=True)
-class Panel:
-    """
-    One login in facts; times are in epoch seconds.
-
-    Args:
-        state: ``valid``, ``expired``, ``renewing``, ``failed`` (the last renewal), ``waiting``
-            (until another one), ``login_needed``, ``revoked``.
-        where: The store, without a password.
-        token_id: The id, which is no secret.
-        data_center: Where the user's account is.
-        environment: ``production``, ``sandbox``, ``developer``.
-        expires_at: Of the access token. None if not known.
-        renewed_at: The last renewal. None if there was none.
-        renewed_by: The process that renewed last. None if there was none.
-        logged_in_at: When the row was made.
-        until: Before this time no new access token is asked for. None if one may be.
-        minted: Access tokens asked for within the window.
-        mint_limit: How many there may be. None means no limit.
-        mint_window: In seconds.
-        calls: Calls to the CRM so far.
-        logins: Codes exchanged so far.
-        renewals: Renewals so far.
-        refusals: Calls to the token endpoint so far that brought no token.
-        events: The latest, the newest first.
-    """
-
-    state: str
-    where: str
-    token_id: str
-    data_center: str
-    environment: str
-    expires_at: float | None
-    renewed_at: float | None
-    renewed_by: str | None
-    logged_in_at: float | None
-    until: float | None
-    minted: int
-    mint_limit: int | None
-    mint_window: float
-    calls: int
-    logins: int
-    renewals: int
-    refusals: int
-    events: list[Event] = field(default_factory=list)
-
-    @property
-    def token_calls(self) -> int:
-        """Calls to the token endpoint so far."""
-        return self.logins + self.renewals + self.refusals
-
-    @property
-    def digest(self) -> str:
-        """Another one whenever something in it changes."""
-        return hashlib.sha256(repr(self).encode()).hexdigest()[:16]
+BUTTONS = {
+    "expire": "Expire now",
+    "down": "Login server down",
+    "crm": "CRM down",
+    "revoke": "Revoke from outside",
+    "normal": "Back to normal",
+}
 
 
-def panel(crm: Crm, ledger: Ledger, token_id: str) -> Panel:
-    """
-    Look a login up, as it is; nothing is renewed by looking.
-
-    Raises:
-        TokenNotFound: There is none.
-        StoreError: The store can't be read.
-    """
-    token, now = crm.token(token_id), time.time()
-    keeper = crm.store.keeper
-    profile = keeper.providers.of(token).profile
-    failure = current_failure(token)
-    until = failure.until if failure and failure.until > now else None
-    expired = token.expires_at is not None and token.expires_at <= now
-    if token.status is not Status.OK:
-        state = token.status.value
-    elif token.renewal.claim:
-        state = "renewing"
-    elif failure:
-        state = "waiting" if until else "failed"
-    else:
-        state = "expired" if expired else "valid"
-    counts = ledger.counts(token_id)
-    return Panel(
-        state=state,
-        where=where(crm),
-        token_id=token_id,
-        data_center=token.data_center or "not known",
-        environment=token.environment or "not known",
-        expires_at=token.expires_at,
-        renewed_at=token.renewal.renewed_at,
-        renewed_by=token.renewal.renewed_by,
-        logged_in_at=token.created_at,
-        until=until,
-        minted=sum(at > now - profile.mint_window for at in token.renewal.mints),
-        mint_limit=profile.mint_limit,
-        mint_window=profile.mint_window,
-        calls=counts.get("calls", 0),
-        logins=counts.get("logins", 0),
-        renewals=counts.get("renewals", 0),
-        refusals=counts.get("refusals", 0),
-        events=ledger.events(token_id),
-    )
+def facts(keeper, token_id):
+    """Return what there is to see of a token; nothing is renewed by looking."""
+    token = keeper.store.find_token_by_id(token_id)
+    if token is None:
+        return {"Access token": "gone: this login is not there any more"}
+    profile, now, renewal = keeper.providers.of(token).profile, time.time(), token.renewal
+    left = (token.expires_at or now) - now
+    state = "valid" if left > 0 else "expired; the next call renews it"
+    made = sum(at > now - profile.mint_window for at in renewal.mints)
+    return {
+        "Access token": state
+        if token.status.value == "ok"
+        else token.status.value.replace("_", " "),
+        "Ends": f"in {max(0, round(left))} s",
+        "Renewed last": f"{clock(renewal.renewed_at)} {renewal.renewed_by or ''}",
+        "Access tokens made": f"{made} of {profile.mint_limit} in {profile.mint_window:g} s",
+        "Kept in": f"{keeper.store.describe()}, sealed",
+        "Id": token.id,
+        "Data centre": f"{token.data_center}, {token.environment}",
+        "History": ", ".join(f"{each.what} {clock(each.at)}" for each in token.history[-6:]),
+    }
 
 
-def where(crm: Crm) -> str:
-    """Return where the tokens are, in words and without a password."""
-    store = crm.store.keeper.store
-    backend = getattr(store, "backend", None)
-    return str(backend.describe()) if backend is not None else type(store).__name__
+def clock(at):
+    return time.strftime("%H:%M:%S", time.localtime(at)) if at else "not yet"
+
+
+def press(keeper, token_id, action):
+    """Make something happen at the emulator, to this user."""
+    zoho = EmulatorControl(os.environ["CRM_DESK_EMULATOR"], timeout=5.0)
+    token = keeper.store.reread(token_id)
+    if token is None:
+        raise TokenNotFound("This login is not there any more")
+    zoho.faults.clear()
+    if action in ("down", "crm"):
+        where = "accounts" if action == "down" else "crm"
+        zoho.faults.add(endpoint=where, kind="status", times=None, data_center=token.data_center)
+    elif action in ("expire", "revoke"):
+        (zoho.revoke if action == "revoke" else zoho.expire_access_tokens)(token.user)
+        # A token younger than a minute is not believed to be what the CRM refuses, and nobody
+        # wants to wait: it is made older.
+        then = time.time() - 60
+        renewal = token.renewal.but(renewed_at=token.renewal.renewed_at and then)
+        keeper.store.swap(token.but(logged_in_at=then, renewal=renewal))

@@ -7,7 +7,6 @@ import http.client
 import os
 import re
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -20,15 +19,16 @@ from pathlib import Path
 from private_servers.ports import free_port
 
 import tokenkeep
-from crm_desk.strip import a_minute_older
+from crm_desk.emulator import introduced
 from tokenkeep import StoreConflict
 
 ROOT = Path(__file__).parents[2]
 ANA, BEN, EVA = "ana@example.com:71", "ben@example.com:72", "eva@example.eu:73"
-"""The people in the tests, as `tests/examples/conftest.py` makes them."""
-HIDDEN = re.compile(r'name="form_token" value="([0-9a-f]+)"')
+"""The people in the tests, as `tests/desk/conftest.py` makes them."""
+HIDDEN = re.compile(r'name="form_token" value="([\w-]+)"')
 PROCESS = re.compile(r"Made by process (\d+)")
 LEAD = re.compile(r'<a href="/leads/(\d+)">([^<]*)</a>')
+PAGES = tuple(f"/leads?page={number}" for number in range(1, 10))
 
 
 class DeskServer:
@@ -36,7 +36,7 @@ class DeskServer:
     ``python -m crm_desk``.
 
     Attributes:
-        zoho: An emulator that is there already. None lets the desk do as it does.
+        zoho: An emulator that is there already. None lets the desk bring its own.
         folder: Where the desk keeps what it keeps.
         port: Where it listens, also after a restart.
     """
@@ -52,10 +52,12 @@ class DeskServer:
             "HOME": str(folder),
             "TMPDIR": str(folder),
             "PYTHONPATH": str(ROOT / "examples"),
-            **({"CRM_DESK_EMULATOR": zoho.control_url} if zoho else {}),
-            "CRM_DESK_FOLDER": str(folder / "desk"),
-            **(environ or {}),
         }
+        if zoho:
+            self.environ |= introduced(zoho, f"{self.url}/callback", folder)
+            self.environ["TOKENKEEP_STORE"] = f"sqlite:///{folder / 'tokens.db'}"
+            self.environ["TOKENKEEP_KEYS"] = tokenkeep.generate_key()
+        self.environ |= environ or {}
         self.host = urllib.parse.urlsplit(self.environ.get("CRM_DESK_URL", self.url)).netloc
         self._process = None
         self.log_path = folder / "desk.log"
@@ -92,34 +94,12 @@ class DeskServer:
         with ThreadPoolExecutor(max_workers=8) as pool:
             try:
                 return set(pool.map(ask, range(tries)))
-            except OSError:
+            except (OSError, http.client.HTTPException):
                 return set()
-
-    def kill(self):
-        """End it as the kernel does when memory runs out; what it started is left to itself."""
-        self._process.kill()
-        self._process.wait()
-
-    def begin_form(self, body, length, cookies=()):
-        """Send the head of a form and some of its body; return the connection."""
-        cookie = "; ".join(f"{name}={value}" for name, value in dict(cookies).items())
-        head = (
-            f"POST /leads HTTP/1.1\r\nHost: {self.host}\r\nOrigin: {self.url}\r\n"
-            f"Cookie: {cookie}\r\nContent-Type: application/x-www-form-urlencoded\r\n"
-            f"Content-Length: {length}\r\n\r\n"
-        )
-        connection = socket.create_connection(("127.0.0.1", self.port))
-        connection.sendall(head.encode() + body)
-        return connection
 
     def open_store(self):
         """Open the store that it keeps its tokens in."""
-        home = self.folder / "desk/emulated"
-        url = self.environ.get("TOKENKEEP_STORE", f"sqlite:///{home}/tokens.db")
-        keys = {"TOKENKEEP_KEYS": self.environ.get("TOKENKEEP_KEYS", "")}
-        return tokenkeep.open_store(
-            url, environ=keys if any(keys.values()) else {"TOKENKEEP_KEY_FILE": f"{home}/keys"}
-        )
+        return tokenkeep.open_store(self.environ["TOKENKEEP_STORE"], environ=self.environ)
 
     def expire(self, user=None):
         """Let Zoho refuse the access tokens of a user, or of everybody; they are a minute old."""
@@ -133,10 +113,17 @@ class DeskServer:
         self.zoho.revoke(user)
 
     def _pass_a_minute(self):
+        then = time.time() - 60
         with self.open_store() as store:
             for token in store.get_tokens():
+                renewal = token.renewal.but(renewed_at=token.renewal.renewed_at and then)
                 with suppress(StoreConflict):  # renewed just now
-                    store.swap(a_minute_older(token))
+                    store.swap(token.but(logged_in_at=then, renewal=renewal))
+
+    def kill(self):
+        """End it as the kernel does when memory runs out; what it started is left to itself."""
+        os.kill(self._process.pid, signal.SIGKILL)
+        self._process.wait()
 
     def tell_to_end(self):
         """Ask it to end, as a service manager does, and don't wait for it."""
@@ -144,15 +131,15 @@ class DeskServer:
 
     def end(self):
         """Wait until it ends by itself; return its status."""
-        return self._process.wait(timeout=30)
+        return self._process.wait(timeout=60)
 
     def stop(self):
         """End it as a service manager does; kill what does not end."""
         if self._process is None:
             return
         try:
-            self._process.send_signal(signal.SIGTERM)  # nothing happens if it has ended
-            self._process.wait(timeout=30)
+            self.tell_to_end()  # nothing happens if it has ended
+            self.end()
         except subprocess.TimeoutExpired:
             os.killpg(self._process.pid, signal.SIGKILL)
             self._process.wait()
@@ -160,6 +147,13 @@ class DeskServer:
 
     def log(self):
         return self.log_path.read_text()
+
+    def secrets(self):
+        """Return everything that must never be seen."""
+        key = self.folder / ".crm-desk/session_key"
+        found = set(self.zoho.secrets()) if self.zoho else set()
+        given = (self.environ.get("TOKENKEEP_KEYS"), key.exists() and key.read_text())
+        return found | set(filter(None, given))
 
 
 @contextmanager
@@ -170,7 +164,7 @@ def running(server):
     finally:
         server.stop()
     log = server.log()
-    assert [secret for secret in secrets_of(server.zoho, server) if secret in log] == []
+    assert [secret for secret in server.secrets() if secret in log] == []
     assert "Traceback" not in log
 
 
@@ -185,7 +179,7 @@ class Answer:
 
     @property
     def trouble(self):
-        found = re.search(r'data-trouble="([a-z-]+)"', self.source)
+        found = re.search(r'data-kind="(\w+)"', self.source)
         return found and found[1]
 
     @property
@@ -206,18 +200,20 @@ class Answer:
 
     def value(self, name):
         """Return what is in a field of the form."""
-        found = re.search(rf'name="{name}"[^>]* value="([^"]*)"', self.source) or re.search(
-            rf'name="{name}"[^>]*>\n([^<]*)</textarea>', self.source
-        )
+        found = re.search(rf'name="{name}"[^>]* value="([^"]*)"', self.source)
         return found and html.unescape(found[1])
 
 
 class Browser:
     """One browser with its cookies; it follows no redirect by itself."""
 
-    def __init__(self, desk):
+    def __init__(self, desk, cookies=()):
         self.desk = desk
-        self.cookies = {}
+        self.cookies = dict(cookies)
+
+    def tab(self):
+        """Return another tab: the cookie as it is now, and what comes of it."""
+        return Browser(self.desk, self.cookies)
 
     def request(self, method, path, body=None, headers=None):
         # A connection for each request: workers take turns.
@@ -239,19 +235,19 @@ class Browser:
         return self.request("GET", path, headers=headers)
 
     def post(self, path, form, **headers):
-        given = {"Content-Type": "application/x-www-form-urlencoded", "Origin": self.desk.url}
-        given |= {name.replace("_", "-"): value for name, value in headers.items()}
-        given = {name: value for name, value in given.items() if value is not None}
+        given = {"Content-Type": "application/x-www-form-urlencoded"} | headers
         return self.request("POST", path, urllib.parse.urlencode(form), given)
 
     def send(self, page, path, **form):
         """Send a form of a page, with what is hidden in it."""
-        hidden = {"form_token": page.form_token, "draft": page.value("draft") or ""}
-        return self.post(path, hidden | form)
+        return self.post(path, {"form_token": page.form_token} | form)
 
-    def begin(self, data_center="", page=None):
-        """Start to log in, from a page that offers it; return the address at Zoho."""
-        begun = self.send(page or self.get("/?more"), "/login", data_center=data_center)
+    def begin(self, data_center=""):
+        """Start to log in; return the address at Zoho."""
+        page = self.get("/")
+        if page.status != 200:  # logged in already; any page has what is hidden in its forms
+            page = self.get("/nowhere")
+        begun = self.send(page, "/login", data_center=data_center)
         assert begun.status == 303, begun.text
         return begun.location
 
@@ -260,15 +256,19 @@ class Browser:
         parts = urllib.parse.urlsplit(address)
         return self.get(f"{parts.path}?{parts.query}")
 
-    def log_in(self, user=None, data_center="", page=None):
+    def log_in(self, user=None, data_center=""):
         """Log in as somebody; return where that led to."""
-        address = consent(self.begin(data_center, page), user=user)
-        answer = self.callback(address)
+        answer = self.callback(consent(self.begin(data_center), user=user))
         assert answer.status == 303, answer.text
         return answer.location
 
     def add_lead(self, name, **values):
-        return self.send(self.get("/leads/new"), "/leads", Last_Name=name, **values)
+        return self.send(self.get("/leads/new"), "/leads/new", Last_Name=name, **values)
+
+    def find(self, name):
+        """Return the id of a lead."""
+        pages = (self.get(path).leads for path in PAGES)
+        return next(lead for page in pages for lead, each in page.items() if each == name)
 
 
 def consent(address, *, user=None, decision="accept", **more):
@@ -286,15 +286,3 @@ def consent(address, *, user=None, decision="accept", **more):
         return answer.headers["Location"]
     finally:
         connection.close()
-
-
-def secrets_of(zoho, server):
-    """Return everything that must never be seen."""
-    found = {"made-up-for-the-emulator"}
-    if zoho:
-        found |= set(zoho.secrets())
-    keys = [server.folder / "desk/emulated" / name for name in ("keys", "session.key")]
-    for path in keys:
-        lines = path.read_text().splitlines() if path.exists() else []
-        found |= {line for line in lines if line and not line.startswith("#")}
-    return found

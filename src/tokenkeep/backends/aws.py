@@ -211,10 +211,6 @@ def in_time(
     return called
 
 
-_GIVEN_UP = {"MaxAttemptsReached", "RetryQuotaReached"}
-"""What boto3 notes beside the last answer that it would have asked for again."""
-
-
 class Call:
     """
     A call of a store's method: its requests, and the time they have left together.
@@ -271,8 +267,8 @@ class Call:
             raise self.too_slow()
         try:
             answer = getattr(self._store.client(once=once), operation)(**given)
-            # An answer that was cut off comes as an empty one, once boto3 tries no more.
-            if _GIVEN_UP.isdisjoint(answer["ResponseMetadata"]):
+            # An answer that was cut off comes as an empty one where boto3's quota is used up.
+            if "RetryQuotaReached" not in answer["ResponseMetadata"]:
                 return answer
             raise self.unavailable(f"{self._store.endpoint} did not answer to the end")
         except ClientError as exc:

@@ -18,12 +18,9 @@ def zoho_of_all():
 
 
 @pytest.fixture(scope="module")
-def desk_of_all(zoho_of_all, tmp_path_factory, request):
-    """A desk with as many workers as the test file says."""
-    workers = getattr(request.module, "WORKERS", 1)
-    with running(
-        DeskServer(zoho_of_all, tmp_path_factory.mktemp("desk"), workers=workers)
-    ) as desk:
+def desk_of_all(zoho_of_all, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("desk")
+    with running(DeskServer(zoho_of_all, folder, workers=2)) as desk:
         yield desk
 
 
