@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import contextmanager, suppress
+from itertools import count
 
 import pytest
 
@@ -37,15 +38,10 @@ class Stage:
     """
     One store, any number of processes on it, and an emulator.
 
-    The processes are this one: each `open` or `keeper` sees the store with
-    eyes of its own.
+    The processes are this one: each `open` or `keeper` sees the store with eyes of its own.
 
     Args:
-        zoho: The emulator.
-        folder: For the store and the configuration.
-        environment: The pytest patch of the process environment.
-        store: The SQLite file in the folder.
-        url: Of another store. None means that file.
+        store: The SQLite file in the folder, unless there is the *url* of another store.
         rotates: Whether each renewal answers another refresh token and the old one is refused.
         revokes_grant: As in `Profile`. The emulator revokes each refresh token for itself
             either way.
@@ -76,14 +72,11 @@ class Stage:
         self._long_gone = set()
         self._long_gone = self.alive()
         zoho.options.rotation = "rotate" if rotates else "none"
-        profile = {"rotates": rotates, "revokes_grant": revokes_grant}
-        lines = [f"{name} = {str(value).lower()}\n" for name, value in profile.items()]
         path = folder / "config.toml"
         path.write_text(
             f"{settings}\n{emulator_configuration(zoho)}\n[providers.zoho.profile]\n"
-            f'{"".join(lines)}\n[providers.acme]\nkind = "oauth2"\n'
-            f'issuer = "{zoho.us.token_url}"\n'
-            f'revocation_endpoint = "{zoho.us.accounts_url}/oauth/v2/token/revoke"\n'
+            f"rotates = {str(rotates).lower()}\nrevokes_grant = {str(revokes_grant).lower()}\n"
+            f'[providers.acme]\nkind = "oauth2"\nissuer = "{zoho.us.token_url}"\n'
         )
         if ids_of_owners:
             environment.setattr(SQLiteBackend, "id_for", lambda _, owner: owner[:32][::-1])
@@ -112,15 +105,10 @@ class Stage:
 
     def login(self, user=None, *, at="us", environment="production", got_here=False, **fields):
         """
-        Log a person in at the provider, and return what that gives; it is not saved.
+        Return what the provider gives a person; it is not saved.
 
-        Args:
-            user: Whose; None leaves the owner out of it, and is Ana at the provider.
-            at: The data centre.
-            environment: Likewise.
-            got_here: Whether we have exchanged a code for it; else somebody has
-                copied the refresh token from elsewhere.
-            fields: What is otherwise.
+        Without a *user* it is Ana's, and does not say so. Whether it was *got_here*, by a code,
+        or somebody has copied the refresh token from elsewhere. *fields* are otherwise.
         """
         zoho, center, client = self.zoho, self.zoho[at], self.zoho.client
         person = user if user in [each.name for each in zoho.users] else None
@@ -216,13 +204,11 @@ def before_write(store, number, step, *, after=False):
     Returns what tells how many there were.
     """
     backend = store.backend
-    count = 0
+    turns = count(1)
 
     def stepping(call):
         def _stepping(*args, replaces=None):
-            nonlocal count
-            count += 1
-            is_it = count == number
+            is_it = next(turns) == number
             if is_it and not after:
                 step()
             result = call(*args, replaces=replaces)
@@ -233,7 +219,7 @@ def before_write(store, number, step, *, after=False):
         return _stepping
 
     backend.write, backend.delete = stepping(backend.write), stepping(backend.delete)
-    return lambda: count
+    return lambda: next(turns) - 1
 
 
 def after_write(store, number, step):
@@ -252,9 +238,7 @@ def die_after_write(store, number):
 
 def rows_of(store):
     """Return the records of a store's rows."""
-    return [
-        each for each in store.backend.scan(None, 1000) if getattr(each, "kind", "row") == "row"
-    ]
+    return [each for each in store.backend.scan(None, 1000) if each.kind == "row"]
 
 
 def sdk_token(token=None, *, user=None, **given):

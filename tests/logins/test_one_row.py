@@ -42,27 +42,6 @@ def scenes(request, make_stage):
     return _scenes
 
 
-with_and_without_a_row = pytest.mark.parametrize(
-    "has_row", [False, True], ids=["new user", "user who has a row"]
-)
-
-
-@with_and_without_a_row
-def test_who_it_is_becomes_known(scenes, has_row):
-    """The login moves to its user's row, where the id from before leads; nothing is forgotten."""
-    _, stage = next(scenes(has_row=has_row))
-
-    saved = stage.open().save_token(stage.named)
-
-    [row] = stage.living()
-    assert saved.id == row.id
-    assert stage.ana == row.user
-    assert stage.named.refresh_token == row.refresh_token
-    assert row.id == stage.open().find_token_by_id(stage.row.id).id
-    stage.end_everything()
-    assert set() == stage.alive()
-
-
 def renewal(stage):
     stage.keeper().renew(stage.row.id)
 
@@ -98,7 +77,7 @@ def deleted(stage):
             stage.keeper().delete(row.id)
 
 
-@with_and_without_a_row
+@pytest.mark.parametrize("has_row", [False, True], ids=["new user", "user who has a row"])
 @pytest.mark.parametrize(
     "happens",
     [renewal, the_same_save, sweep, newer_login, revoked_by_its_old_id, revoked, deleted],
@@ -111,7 +90,10 @@ def test_somebody_comes_between(scenes, has_row, happens):
         written = before_write(store, number, lambda stage=stage: happens(stage))
         with suppress(StoreError):  # refused is right, too; half done is not
             store.save_token(stage.named)
-        if written() < number:
+        if written() < number:  # nobody came
+            [row] = stage.living()
+            assert (stage.ana, stage.named.refresh_token) == (row.user, row.refresh_token)
+            assert row.id == stage.open().find_token_by_id(stage.row.id).id
             break
         keeper = stage.keeper()
         keeper.sweep()
@@ -144,11 +126,10 @@ def test_two_names_at_once(stage, how):
     assert [login.user] == [row.user for row in stage.open().get_tokens()]
 
 
-@pytest.mark.parametrize("how", list(OTHERWISE))
-def test_two_names_in_step(stage, how):
+def test_two_names_in_step(stage):
     """Both look, both write, both look again: at most one is kept, and who is refused knows it."""
     login = stage.login(stage.ana)
-    both = [login, login.but(**OTHERWISE[how](stage))]
+    both = [login, login.but(user=stage.bo)]
     before, after = threading.Barrier(2), threading.Barrier(2)
 
     def save(token):
@@ -170,12 +151,16 @@ def test_two_names_in_step(stage, how):
 
 
 @pytest.mark.parametrize("dies", ["", "and one dies", "and one dies, the other is renewed"])
-@pytest.mark.parametrize("first", ["with the grant", "without"])
-def test_twice_without_the_user_at_once(either, first, dies):
-    """One has the code it came from, the other has not: it is one login."""
-    login = either.login(got_here=True)
-    both = [login, login.but(grant_token=None)]
-    one, other = both if first == "with the grant" else reversed(both)
+@pytest.mark.parametrize("without", [{"grant_token": None}, {"user": None}], ids="".join)
+@pytest.mark.parametrize("turn", [1, -1], ids=["it comes first", "it comes last"])
+def test_twice_at_once(either, without, turn, dies):
+    """
+    One knows the code it came from, or its user, and the other does not: it is one login.
+
+    Neither sees the other before its write: one row is left, and it is the user's.
+    """
+    login = either.login(got_here=True, user=None if "grant_token" in without else either.ana)
+    one, other = [login.but(**without), login][::turn]
     store = either.open()
     before_write(store, 1, lambda: either.open().save_token(other))
     if dies:
@@ -184,12 +169,15 @@ def test_twice_without_the_user_at_once(either, first, dies):
     with suppress(Died):
         store.save_token(one)
     if "renewed" in dies:  # so early that nobody looks for others yet
-        [without] = [row for row in either.living() if row.grant_token is None]
-        either.keeper().renew(without.id)
-    either.pass_time(120.0)
-    either.renew_all()
+        [name] = without
+        [lacking] = [row for row in either.living() if getattr(row, name) is None]
+        either.keeper().renew(lacking.id)
+    if dies:
+        either.pass_time(120.0)
+        either.renew_all()
 
     [row] = either.living()
+    assert login.user == row.user
     assert either.works(either.keeper().renew(row.id))
     either.end_everything()
     assert set() == either.alive()
@@ -211,10 +199,12 @@ def test_where_it_is_valid_becomes_known(either):
 
 @pytest.mark.parametrize("is_revoked", [False, True], ids=["", "revoked"])
 def test_two_places_turn_out_to_be_one(either, is_revoked):
-    """An older login that was saved without its place does not replace the one that has it."""
+    """An older login saved without its place neither gets nor takes that of another row."""
     keeper = either.keeper()
     older = keeper.store.save_token(either.login(either.ana, api_domain=None))
     newer = keeper.store.save_token(either.login(either.ana))
+    with refused("StoreConflict"):
+        keeper.store.save_token(older.but(api_domain=newer.api_domain))
     if is_revoked:
         keeper.revoke(newer.id)
     renewed = keeper.renew(older.id)
@@ -230,39 +220,12 @@ def test_two_places_turn_out_to_be_one(either, is_revoked):
     assert set() == either.alive()
 
 
-def test_a_place_that_another_row_has(either):
-    """A row gets no place by a save that another row is for."""
-    store = either.open()
-    older = store.save_token(either.login(either.ana, api_domain=None))
-    newer = store.save_token(either.login(either.ana))
-
-    with refused("StoreConflict"):
-        store.save_token(older.but(api_domain=newer.api_domain))
-
-
-@pytest.mark.parametrize("first", ["with the user", "without"])
-def test_with_and_without_the_user_at_once(either, first):
-    """Neither sees the other before its write: one row is left, and it is the user's."""
-    login = either.login()
-    both = [login.but(user=either.ana), login]
-    one, other = both if first == "with the user" else reversed(both)
-    store = either.open()
-    before_write(store, 1, lambda: either.open().save_token(other))
-
-    store.save_token(one)
-
-    assert [(either.ana, login.refresh_token)] == [
-        (row.user, row.refresh_token) for row in either.open().get_tokens()
-    ]
-
-
 @pytest.mark.parametrize("renewed", [0, 1])
-@pytest.mark.parametrize("first", ["with the user", "without"])
-def test_one_dies_and_a_row_is_renewed(rotating, first, renewed):
+@pytest.mark.parametrize("turn", [1, -1], ids=["with the user first", "without first"])
+def test_one_dies_and_a_row_is_renewed(rotating, turn, renewed):
     """The answer parts the two rows of one login: still one is left, and it is alive."""
     login = rotating.login()
-    both = [login.but(user=rotating.ana), login]
-    one, other = both if first == "with the user" else reversed(both)
+    one, other = [login.but(user=rotating.ana), login][::turn]
     store = rotating.open()
     before_write(store, 1, lambda: rotating.open().save_token(other))
     die_after_write(store, 1)

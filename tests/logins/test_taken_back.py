@@ -8,21 +8,6 @@ from login_stage import after_write, refused, while_asking
 from tokenkeep import Status, StoreUnavailable, TokenKeepError
 
 
-def test_revoked_by_another_process(make_stage, postgres):
-    """Processes on a server went on handing a revoked token out for up to a second."""
-    stage = make_stage(url=postgres.url())
-    mine, other = stage.keeper(), stage.keeper()
-    row = mine.store.save_token(stage.login(stage.ana))
-    assert row.access_token == mine.get(id=row.id).access_token
-
-    other.revoke(row.id)
-
-    with refused("TokenRevoked"):
-        mine.get(id=row.id)
-    with refused("TokenRevoked"):
-        mine.get(user=stage.ana)
-
-
 def test_late_answer_for_a_deleted_row(make_stage):
     """
     It was revoked at a provider where that ends the user's newer login.
@@ -69,8 +54,7 @@ def test_revoked_and_then_the_store_is_away(rotating, number):
     """
     A row that had just been read as revoked was handed out.
 
-    With an answer in the journal that could not be saved, and the store away
-    for the call after the one that told of the revocation.
+    With an answer in the journal that could not be saved, and the store away from then on.
     """
     stage = rotating
     store = stage.open()

@@ -63,48 +63,40 @@ def consent(url, **decision):
 
 
 def test_in_two_processes(logins, zoho):
-    """One begins, another takes the answer: the token is stored, with its user."""
+    """One begins, another takes the answer: the token is stored, with its user, once."""
     answer = consent(logins().begin("browser"))
 
     token = logins().finish(answer, "browser")
 
     assert token.user.startswith(f"{ANA}:")
     assert token.status is tokenkeep.Status.OK
-    assert zoho.counters.token_calls() == 1
-
-
-def test_once(logins, zoho):
-    """The same answer a second time is nobody's login."""
-    answer = consent(logins().begin("browser"))
-    logins().finish(answer, "browser")
-
     with pytest.raises(NotThisLogin):
         logins().finish(answer, "browser")
     assert zoho.counters.token_calls() == 1
 
 
 @pytest.mark.parametrize(
-    ("answer", "browser"),
-    [(None, "another"), (None, ""), ("state=x&code=y", "browser"), ("code=y", "browser")],
+    ("answer", "browser", "after"),
+    [
+        (None, "another", 0),
+        (None, "", 0),
+        ("state=x&code=y", "browser", 0),
+        ("code=y", "browser", 0),
+        (None, "browser", 601),
+    ],
 )
-def test_not_this_one(logins, zoho, answer, browser):
-    """An answer to another browser, or to nothing, asks nobody; the right one still counts."""
-    right = consent(logins().begin("browser"))
-
-    with pytest.raises(NotThisLogin):
-        logins().finish(answer or right, browser)
-    assert zoho.counters.token_calls() == 0
-    assert logins().finish(right, "browser").user
-
-
-def test_too_late(logins):
-    """Who took longer than ten minutes begins anew."""
+def test_not_this_one(*, logins, zoho, answer, browser, after):
+    """An answer to another browser, to nothing, or after ten minutes asks nobody."""
     clock = FakeClock()
-    answer = consent(logins(clock=clock).begin("browser"))
-    clock.advance(601)
+    right = consent(logins(clock=clock).begin("browser"))
+    clock.advance(after)
 
     with pytest.raises(NotThisLogin):
-        logins(clock=clock).finish(answer, "browser")
+        logins(clock=clock).finish(answer or right, browser)
+
+    assert zoho.counters.token_calls() == 0
+    if not after:
+        assert logins(clock=clock).finish(right, "browser").user
 
 
 def test_a_refusal(logins):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from certificates import Authority
 from provider_server import NEW, NOW, SECRETS, RawServer, as_json, assert_error_is_clean
 
 from tokenkeep.errors import RenewalError
@@ -28,6 +29,12 @@ def serve():
     yield start
     for server in servers:
         server.close()
+
+
+@pytest.fixture(scope="session")
+def authority(tmp_path_factory):
+    """Return who issues certificates."""
+    return Authority(tmp_path_factory.mktemp("tls"))
 
 
 @pytest.fixture
@@ -70,3 +77,20 @@ def refused(renew):
         return caught.value
 
     return _refused
+
+
+@pytest.fixture
+def revoked(serve, token):
+    """Let a provider of a kind revoke at a server that gives one answer; return its error."""
+
+    def _revoked(kind, answer):
+        server = serve(answer)
+        options = {"revocation_endpoint": server.url} if kind is OAuth2 else {}
+        provider = kind("acme", **options) if kind is OAuth2 else kind()
+        try:
+            assert provider.revoke(token(server.url)) is None
+        except RenewalError as exc:
+            assert_error_is_clean(exc)
+            return type(exc)
+
+    return _revoked

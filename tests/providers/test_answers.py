@@ -15,18 +15,19 @@ from tokenkeep.providers import Profile, Provider, Reply
 from tokenkeep.providers.oauth2 import OAuth2
 from tokenkeep.providers.zoho import Zoho
 
+FIELDS = {**NEW, "expires_in": 1800, "scope": "a b"}
 FORM = "Content-Type: application/x-www-form-urlencoded"
-TEXT = urllib.parse.urlencode({**NEW, "expires_in": 1800, "scope": "a b"}).encode()
+TEXT = urllib.parse.urlencode(FIELDS).encode()
 
 
-@pytest.fixture
-def far_east(monkeypatch):
-    """A machine that does not keep UTC."""
-    monkeypatch.setenv("TZ", "Asia/Tokyo")
-    time.tzset()
-    yield
-    monkeypatch.undo()
-    time.tzset()
+def reading(deed):
+    """Return a provider that makes something of its own of the fields of an answer."""
+
+    class Wrong(OAuth2):
+        def read_answer(self, reply):
+            return deed(super().read_answer(reply))
+
+    return Wrong("hub")
 
 
 # Forms of an answer
@@ -36,22 +37,15 @@ def far_east(monkeypatch):
     ("body", "headers"),
     [
         (TEXT, [FORM]),
-        (TEXT, [f"{FORM}; charset=utf-8"]),
-        (TEXT, ["CONTENT-TYPE: Application/X-WWW-Form-URLEncoded"]),
-        (TEXT + b"\r\n", [FORM]),
-        (b"x=%C3%A9&y&" + TEXT, [FORM]),
-        (b"token-kind=b c&" + TEXT, [f"{FORM} ;charset=utf-8"]),
-        (b"token-kind=%22&" + TEXT, [FORM.upper()]),
-        (b"=&" + TEXT, [FORM]),
+        (b"token-kind=b c&x=%C3%A9&y&=&" + TEXT + b"\r\n", [f"{FORM.upper()} ;charset=utf-8"]),
         (TEXT, ["Content-Type: text/html; charset=utf-8"]),
         (TEXT, []),
-        (json.dumps({**NEW, "expires_in": "1800", "scope": ["a", "b"]}).encode(), [FORM]),
-        (json.dumps({**NEW, "expires_in": 1800, "scope": "a b"}).encode("utf-16"), []),
-        (json.dumps({**NEW, "expires_in": 1800, "scope": "a b"}).encode("utf-8-sig"), []),
-        (json.dumps({**NEW, "expires_in": 1800, "scope": "a b", "é": "é"},
-                    ensure_ascii=False).encode("latin-1"), []),
+        (json.dumps({**FIELDS, "expires_in": "1800", "scope": ["a", "b"]}).encode(), [FORM]),
+        (json.dumps(FIELDS).encode("utf-16"), []),
+        (json.dumps(FIELDS).encode("utf-8-sig"), []),
+        (json.dumps({**FIELDS, "é": "é"}, ensure_ascii=False).encode("latin-1"), []),
     ],
-)  # fmt: skip
+)
 def test_forms(*, renew, body, headers):
     """A form is read where it says it is one, and where it can be nothing else; so is odd JSON."""
     answer = renew(response(body, "200 OK", *headers))
@@ -60,79 +54,81 @@ def test_forms(*, renew, body, headers):
     assert (1800.0, "a b") == (answer.expires_in, answer.scope)
 
 
-SENSELESS = [
-    (b"", "answered nothing"),
-    (b"  \r\n", "answered nothing"),
-    (b"<!doctype html><p>s3cret", "answered HTML"),
-    *(
-        (text, "answered neither JSON nor a form")
-        for text in (
-            b"Bad Gateway s3cret",
-            b'{"access_token": "s3cret',
-            b"[" * 100_000,
-            b'{"error":' * 9000,
-            b"\xff\xfe\x00",
-            b"<p>access_token=s3cret</p>",
-            b'{"access_token=s3cret&x=1',
-            b"access_token=s3cret\n<hr>",
-            b"Sorry, access_token=s3cret",
-            b"token=s3cret",
-        )
-    ),
-    *((text, "not an object") for text in (b'["s3cret"]', b'"s3cret"', b"null")),
-    *(
-        (text, "no usable access_token")
-        for text in (
-            b"{}",
-            b"access_token=",
-            b'{"access_token": ""}',
-            b'{"access_token": null}',
-            b'{"access_token": 7}',
-            b'{"access_token": ["s3cret"]}',
-            b'{"access_token": "s3cret\\r\\nX-Evil: 1"}',
-            b'{"access_token": "s3cret\\u0000"}',
-        )
-    ),
-]
+NO_ANSWER = {
+    "answered nothing": ["", "  \r\n"],
+    "answered HTML": ["<!doctype html><p>s3cret"],
+    "answered neither JSON nor a form": ["[" * 100_000],
+    "answered JSON that is not an object": ["null", '""', "[]"],
+    "answered no usable access_token": ["{}"],
+}
+MAYBE_ONE = {
+    "answered neither JSON nor a form": [
+        *("<?xml version='1.0'?><token>s3cret</token>", '{"access_token": "s3cret'),
+        *("<p>access_token=s3cret</p>", '{"access_token=s3cret&x=1', "access_token=s3cret\n<hr>"),
+        *("Sorry, access_token=s3cret", "token=s3cret"),
+    ],
+    "answered JSON that is not an object": ['["s3cret"]'],
+    "answered no usable access_token": [
+        *("access_token=", {"data": NEW, "status": "ok", "error": None}),
+        *({"data": NEW, "errcode": 0, "errors": [], "error_code": "0"}, {"access_token": [NEW]}),
+        {"access_token": "s3cret\r\nX-Evil: 1"},
+    ],
+}
 
 
-@pytest.mark.parametrize(("body", "kind"), SENSELESS)
-@pytest.mark.parametrize("status", ["200 OK", "400 Bad"])
-def test_senseless_answer(refused, body, kind, status):
-    """What is not an answer is named by its kind, never quoted, and leads to another try."""
-    error = refused(response(body, status))
+@pytest.mark.parametrize(
+    ("body", "kind", "is_kept"),
+    [
+        (body, kind, table is MAYBE_ONE)
+        for table in (NO_ANSWER, MAYBE_ONE)
+        for kind, bodies in table.items()
+        for body in bodies
+    ],
+    ids=lambda value: str(value)[:30],
+)
+@pytest.mark.parametrize("status", ["201 Created", "400 Bad"])
+def test_senseless_answer(*, refused, acme, body, kind, is_kept, status):
+    """
+    What is not an answer is named by its kind, never quoted, and leads to another try.
+
+    A success without a token that is seen, and no error, may hold the only one: it is kept.
+    """
+    answer = as_json(body, status, "Content-Type: x/y")
+    error = refused(answer)
 
     assert ProviderUnavailable is type(error)
-    assert kind in str(error)
+    assert f"{kind} (status {status[:3]})" in str(error)
     assert ("tk-1", "ana@example.com:6000123") == (error.token_id, error.user)
+    assert (is_kept and status.startswith("2")) is (error.unread is not None)
+    if error.unread is not None:
+        assert ("x/y", 201) == (error.unread.content_type, error.unread.status)
+        assert answer.endswith(b"\r\n\r\n" + error.unread.body)
+        assert acme.answer_in(error.unread) is None
 
 
-@pytest.mark.parametrize("length", [50, 10**7])
-def test_all_but_the_end(renew, length):
-    """A document that is whole is an answer, though more was announced."""
-    body = json.dumps(NEW).encode()
-    head = f"HTTP/1.1 200 OK\r\nContent-Length: {len(body) + length}\r\n\r\n"
+def test_all_but_the_end(renew, refused):
+    """A document that is whole is an answer, though more was announced; half a form is none."""
+    head = b"HTTP/1.1 200 OK\r\nContent-Length: 9999\r\n\r\n"
 
-    assert NEW["access_token"] == renew(head.encode() + body).access_token
+    assert NEW["access_token"] == renew(head + json.dumps(NEW).encode()).access_token
+    error = refused(head + b"access_token=new.acc")
+    assert "in the middle of its answer" in str(error)
+    assert b"access_token=new.acc" == error.unread.body
 
 
 # What it means
 
 
-@pytest.mark.parametrize("status", ["200 OK", "201 Created", "400 Bad", "500 Oops"])
+@pytest.mark.parametrize("status", ["201 Created", "500 Oops"])
 @pytest.mark.parametrize(
     "beside",
     [
         {},
-        {"status": "success"},
-        {"status": 200, "code": 200},
-        {"code": "OK", "success": True},
-        {"code": 0, "errcode": 0, "error": None},
+        {"status": 200, "code": 0, "errcode": 0, "success": True},
         {"errors": [], "error": {}},
-        {"error": "", "code": "0"},
-        {"error": "0"},
+        {"error": "0", "code": "OK"},
         {"error": False, "status": "invalid_grant"},
-        {"error_code": "invalid_grant", "errors": ["invalid_grant"]},
+        {"error": "", "error_code": "invalid_grant", "errors": ["invalid_grant"]},
     ],
 )
 def test_token_counts(renew, status, beside):
@@ -141,20 +137,19 @@ def test_token_counts(renew, status, beside):
 
 
 CODES = {
-    GrantRejected: ["invalid_grant", "interaction_required", "login_required",
-                    "consent_required", "account_selection_required"],
-    ProviderRefused: ["invalid_client", "invalid_request", "invalid_scope",
-                      "unauthorized_client", "unsupported_grant_type"],
-    ProviderUnavailable: ["server_error", "temporarily_unavailable"],
-    CoolingDown: ["slow_down"],
-}  # fmt: skip
+    GrantRejected: "invalid_grant interaction_required login_required consent_required "
+    "account_selection_required",
+    ProviderRefused: "invalid_client invalid_request invalid_scope unauthorized_client "
+    "unsupported_grant_type",
+    ProviderUnavailable: "server_error temporarily_unavailable",
+    CoolingDown: "slow_down",
+}
 
 
 @pytest.mark.parametrize(
-    ("kind", "code"), [(kind, code) for kind, codes in CODES.items() for code in codes]
+    ("kind", "code"), [(kind, code) for kind, codes in CODES.items() for code in codes.split()]
 )
-@pytest.mark.parametrize("status", ["200 OK", "400 Bad Request", "500 Oops"])
-@pytest.mark.parametrize("written", [str.lower, str.upper])
+@pytest.mark.parametrize(("status", "written"), [("200 OK", str.upper), ("500 Oops", str.lower)])
 def test_error(*, refused, kind, code, status, written):
     """The error names what happened, whatever the HTTP status, and wins over a token."""
     fields = {"error": written(code), "error_description": "1000.s3cret", **NEW}
@@ -165,33 +160,26 @@ def test_error(*, refused, kind, code, status, written):
     assert written(code) == getattr(error, "error", written(code))
 
 
-REJECTED = [
-    {"success": False, "errors": [{"errorType": "invalid_grant", "message": "Token invalid"}]},
-    {"errors": [{"code": "invalid_grant"}]},
-    {"errors": ["invalid_grant"]},
-    {"errors": {"error": "invalid_grant"}},
-    {"error": {"code": 400, "message": "s3cret", "status": "INVALID_GRANT"}},
-    {"error": ["invalid_grant"]},
-    {"error": " invalid_grant\n"},
-    {"code": "slow_down", "message": "server_error", "error": "invalid_grant"},
-    {"error": "something_new", "error_code": "invalid_grant"},
-    {"code": "invalid_grant", "message": "s3cret"},
-    {"status": "invalid_grant"},
-    {"errorCode": "invalid_grant"},
-    {"__type": "invalid_grant"},
-    {"fault": {"detail": {"errorcode": "invalid_grant"}}},
-    {"data": None, "result": {"err_type": "invalid_grant"}},
-]
-
-
-@pytest.mark.parametrize("status", ["200 OK", "400 Bad Request"])
 @pytest.mark.parametrize(
-    "answer", [*REJECTED, b"error=invalid_grant&error_description=s3cret"], ids=repr
+    "answer",
+    [
+        "error=invalid_grant&error_description=s3cret",
+        {"success": False, "errors": [{"errorType": "invalid_grant", "message": "Invalid"}]},
+        {"errors": ["invalid_grant"]},
+        {"error": {"code": 400, "message": "s3cret", "status": "INVALID_GRANT"}},
+        {"error": " invalid_grant\n"},
+        {"code": "slow_down", "message": "server_error", "error": "invalid_grant"},
+        {"error": "something_new", "error_code": "invalid_grant"},
+        {"code": "invalid_grant", "message": "s3cret"},
+        {"__type": "invalid_grant"},
+        {"fault": {"detail": {"errorcode": "invalid_grant"}}},
+        {"data": None, "result": {"err_type": "invalid_grant"}},
+    ],
+    ids=repr,
 )
-def test_dead_login(refused, answer, status):
+def test_dead_login(refused, answer):
     """A rejected refresh token is recognised, wherever the answer says so."""
-    body = answer if isinstance(answer, bytes) else json.dumps(answer).encode()
-    error = refused(response(body, status))
+    error = refused(as_json(answer))
 
     assert GrantRejected is type(error)
     assert "Log the user in again" in str(error)
@@ -214,11 +202,9 @@ class Tabled(OAuth2):
     ("errors", "fields"),
     [
         ({"190": "GrantRejected"}, {"error": {"code": 190, "type": "OAuthException"}}),
-        ({190: "GrantRejected"}, {"error": {"code": "190"}}),
-        ({"20037": "GrantRejected"}, {"code": 20037, "msg": "s3cret"}),
+        ({190: GrantRejected}, {"error": {"code": "190"}}),
         ({"bad_refresh_token": "GrantRejected"}, {"status": "BAD_REFRESH_TOKEN"}),
         ({"40030": GrantRejected}, {"errcode": 40030, "errmsg": "s3cret"}),
-        ({"KOE322": "GrantRejected"}, {"error": "invalid_request", "error_code": "KOE322"}),
         ({"700082": "GrantRejected"}, {"error": "invalid_request", "error_codes": [700082]}),
         (None, {"error": "invalid_request", "code": "Bad_Token"}),
         (None, {"error": {"code": 190}}),
@@ -233,48 +219,38 @@ def test_own_codes(refused, errors, fields):
     assert error.error.lower() in {str(code).lower() for code in errors or Tabled.errors}
 
 
+DEEP = {"a": {"b": {"c": {"d": {"e": {"code": "invalid_grant"}}}}}}
+UNSHOWN = ["something_new", DEEP, {"message": "s3cret"}, ["s3cret"], 7, True, "s3cret\nX"]
+
+
+@pytest.mark.parametrize("error", [*UNSHOWN, f"bad token {SECRETS['refresh_token']}"])
+@pytest.mark.parametrize("name", ["error", "errors"])
+@pytest.mark.parametrize("status", ["200 OK", "400 Bad Request"])
+def test_error_that_is_not_shown(*, refused, name, error, status):
+    """Only a code that the table knows is shown: another text may repeat what was sent."""
+    found = refused(as_json({name: error}, status))
+
+    assert ProviderUnavailable is type(found)
+    expected = f"acme answered an error that tokenkeep does not know (status {status[:3]})"
+    assert (expected, None) == (found.what, found.unread)
+    assert_error_is_clean(found, "something_new")
+
+
 @pytest.mark.parametrize(
     "fields",
     [
-        {"message": "invalid grant"},
+        {"message": "invalid grant", "supported": ["invalid_grant"]},
         {"error_description": "invalid_grant"},
-        {"supported": ["invalid_grant"]},
-        {"error": {"a": {"b": {"c": {"d": {"e": {"code": "invalid_grant"}}}}}}},
         {"code": True, "status": None, "errors": [None, 1.5]},
     ],
 )
 def test_no_code(refused, fields):
     """What is no code, or not where one is, does not end a login."""
-    assert ProviderUnavailable is type(refused(as_json(fields, "400 Bad Request")))
+    assert ProviderUnavailable is type(refused(as_json(fields)))
 
 
-@pytest.mark.parametrize(
-    "error",
-    [
-        {"message": "s3cret"},
-        ["s3cret"],
-        "something_new",
-        "expired_refresh_token",
-        7,
-        True,
-        "s3cret\nX",
-        "<b>s3cret</b>",
-        f"bad token {SECRETS['refresh_token']}",
-        SECRETS["client_secret"],
-    ],
-)
-def test_error_that_is_not_shown(refused, error):
-    """Only a code that the table knows is shown: another text may repeat what was sent."""
-    found = refused(as_json({"error": error}, "400 Bad Request"))
-
-    assert "acme answered an error that tokenkeep does not know (status 400)" == found.what
-    assert_error_is_clean(found, "something_new", "expired_refresh_token")
-
-
-@pytest.mark.parametrize(
-    ("headers", "until"), [(["Retry-After: 30"], NOW + 30), ([], None)], ids=["said", "unsaid"]
-)
-@pytest.mark.parametrize("body", [b"", b"<html>", b'{"error": "odd"}', b'{"error": "slow_down"}'])
+@pytest.mark.parametrize(("headers", "until"), [(["Retry-After: 30"], NOW + 30), ([], None)])
+@pytest.mark.parametrize("body", [b"", b'{"error": "odd"}', b'{"error": "slow_down"}'])
 def test_throttled(*, refused, body, headers, until):
     """Status 429 without a better word is throttling, until the time that is named."""
     error = refused(response(body, "429 Too Many Requests", *headers))
@@ -297,60 +273,22 @@ def test_no_answer_shuts_anybody_out_for_years(*, refused, kind, value, window, 
 @pytest.mark.parametrize(
     ("body", "status", "error"),
     [
-        (b"", "200 OK", None),
-        (b"<html>", "200 OK", None),
-        (b'{"error": "invalid_token"}', "400 Bad", None),
-        (b"", "503 Later", ProviderUnavailable),
-        (b"", "400 Bad", ProviderUnavailable),
-        (b"{}", "500 Oops", ProviderUnavailable),
-        (b'{"error": "invalid_client"}', "401 No", ProviderRefused),
-        (b'{"error": "unsupported_token_type"}', "400 Bad", ProviderRefused),
-        (b'{"error": "server_error"}', "200 OK", ProviderUnavailable),
-        (b"", "429 Slow", CoolingDown),
+        ("<html>", "200 OK", None),
+        ({"error": "invalid_token"}, "400 Bad", None),
+        ("", "503 Later", ProviderUnavailable),
+        ("", "400 Bad", ProviderUnavailable),
+        ({"error": "invalid_client"}, "401 No", ProviderRefused),
+        ({"error": "unsupported_token_type"}, "400 Bad", ProviderRefused),
+        ({"error": "server_error"}, "200 OK", ProviderUnavailable),
+        ("", "429 Slow", CoolingDown),
     ],
 )
-def test_revocation_answer(serve, token, body, status, error):
+def test_revocation_answer(revoked, body, status, error):
     """Success, or a token nobody knows, is revoked; anything else is not confirmed."""
-    server = serve(response(body, status))
-    provider = OAuth2("acme", revocation_endpoint=server.url)
-
-    if error is None:
-        assert provider.revoke(token(server.url)) is None
-    else:
-        with pytest.raises(error) as caught:
-            provider.revoke(token(server.url))
-        assert_error_is_clean(caught.value)
+    assert error == revoked(OAuth2, as_json(body, status))
 
 
 # What can't be read
-
-
-UNREAD = [
-    (b"<?xml version='1.0'?><token>s3cret</token>", "200 OK", True),
-    (json.dumps({"data": NEW}).encode(), "200 OK", True),
-    (json.dumps({"data": NEW, "status": "ok", "error": None}).encode(), "201 Created", True),
-    (json.dumps({"data": NEW, "errcode": 0, "errors": []}).encode(), "200 OK", True),
-    (json.dumps({"data": NEW, "error": "0", "error_code": "0"}).encode(), "200 OK", True),
-    (json.dumps({"data": NEW}).encode()[:-9], "200 OK", True),
-    *((nothing, "200 OK", False) for nothing in (b"", b" ", b"[]", b"{}", b"null", b'""')),
-    (b"<!DOCTYPE html><html>Maintenance</html>", "200 OK", False),
-    (json.dumps({"data": NEW}).encode(), "502 Bad", False),
-    (b'{"error": "something_new"}', "200 OK", False),
-    (b'{"errors": [{"code": "something_new"}]}', "200 OK", False),
-    (b'{"error_code": 7}', "200 OK", False),
-    (b'{"status": "server_error"}', "200 OK", False),
-]
-
-
-@pytest.mark.parametrize(("body", "status", "is_kept"), UNREAD)
-def test_unread(refused, acme, body, status, is_kept):
-    """A success without a token that is seen, and no error, may hold the only one: it is kept."""
-    unread = refused(response(body, status, "Content-Type: x/y")).unread
-
-    assert is_kept is (unread is not None)
-    if is_kept:
-        assert (body, "x/y", int(status[:3])) == (unread.body, unread.content_type, unread.status)
-        assert acme.answer_in(unread) is None
 
 
 class Nesting(OAuth2):
@@ -387,10 +325,7 @@ def test_nested(renew, refused):
 )
 def test_a_reader_that_is_wrong(refused, read):
     """What a read_answer makes of an answer costs no token, and its error's text is not shown."""
-    wrong = type("Wrong", (OAuth2,), {
-        "read_answer": lambda self, reply: read(OAuth2.read_answer(self, reply)),
-    })  # fmt: skip
-    error = refused(NEW, wrong("hub"))
+    error = refused(NEW, reading(read))
 
     assert "hub answered what Wrong can't read: " in str(error)
     assert NEW["access_token"] == OAuth2("hub").answer_in(error.unread).access_token
@@ -420,45 +355,16 @@ def test_a_hook_that_is_wrong(*, serve, token, hook, answer, is_kept):
     assert_error_is_clean(caught.value, "s3cret!", *NEW.values())
 
 
-class Hinting(OAuth2):
-    """A provider whose status says what its body does not."""
-
-    def meaning(self, status, fields):
-        """Know one more."""
-        if status == 410 or "revoked" in str(fields.get("detail")):
-            return GrantRejected
-        return super().meaning(status, fields)
-
-
-@pytest.mark.parametrize(
-    ("answer", "kind"),
-    [
-        (response(b"", "410 Gone"), GrantRejected),
-        (response(b"<html>", "410 Gone"), GrantRejected),
-        (as_json({"detail": "This s3cret was revoked"}, "400 Bad"), GrantRejected),
-        (as_json({"error": "invalid_client"}, "401 No"), ProviderRefused),
-        (response(b"", "429 Slow"), CoolingDown),
-        (as_json({"detail": "s3cret"}, "400 Bad"), ProviderUnavailable),
-    ],
-)
-def test_meaning(refused, answer, kind):
-    """The hook is asked with status and fields, also where nothing can be read."""
-    assert kind is type(refused(answer, Hinting("hub")))
-
-
 # Fields
 
 
 @pytest.mark.parametrize(
     ("value", "seconds"),
     [
-        (3600, 3600.0),
         (0.5, 0.5),
-        ("3600", 3600.0),
         (" 3600.5 ", 3600.5),
-        *((nonsense, None) for nonsense in [None, True, False, 0, -1, "-1", "", "soon", "nan"]),
-        *((nonsense, None) for nonsense in ["1e3", float("nan"), float("inf"), [3600], {}]),
-        *((absurd, None) for absurd in [1_700_000_000, 10**400]),
+        *((odd, None) for odd in [None, True, 0, -1, "-1", "soon", "1e3", float("nan"), [3600]]),
+        *((absurd, None) for absurd in [NOW, 10**400]),
     ],
 )
 def test_expires_in(renew, value, seconds):
@@ -467,21 +373,6 @@ def test_expires_in(renew, value, seconds):
 
     assert seconds == renew(answer).expires_in
     assert (seconds or 7200.0) == renew(answer, OAuth2("acme", lifetime=7200.0)).expires_in
-
-
-@pytest.mark.parametrize(
-    ("fields", "seconds"),
-    [
-        ({"expires_at": "2023-11-14T23:13:20Z"}, 3600.0),
-        ({"expires_at": NOW + 60}, 60.0),
-        ({"expires_in": 30, "expires_at": NOW + 60}, 30.0),
-        ({"expires_in": NOW + 60}, None),
-        ({"expires_at": "tomorrow"}, None),
-    ],
-)
-def test_end_of_the_access_token(renew, fields, seconds):
-    """Where there is a time instead of ``expires_in``, it is used."""
-    assert seconds == renew({**NEW, **fields}).expires_in
 
 
 @pytest.mark.parametrize("ahead", [3600, -3600])
@@ -495,40 +386,62 @@ def test_end_by_another_clock(renew, ahead):
     assert ahead == answer.clock_offset
 
 
+@pytest.fixture
+def far_east(monkeypatch):
+    """A machine that does not keep UTC."""
+    monkeypatch.setenv("TZ", "Asia/Tokyo")
+    time.tzset()
+    yield
+    monkeypatch.undo()
+    time.tzset()
+
+
 @pytest.mark.parametrize(
-    ("fields", "seconds"),
+    ("name", "said", "expected"),
     [
-        ({"refresh_token_expires_in": 86_400}, 86_400.0),
-        ({"refresh_expires_in": "1800"}, 1800.0),
-        ({"x_refresh_token_expires_in": 8_726_400}, 8_726_400.0),
-        ({"refresh_token_expires_at": NOW + 600}, 600.0),
-        ({"refresh_token_expires_at": str(int(NOW + 600))}, 600.0),
-        ({"refresh_expires_at": (NOW + 600) * 1000}, 600.0),
-        ({"refresh_token_expires_at": "2023-11-14T23:13:20Z"}, 3600.0),
-        ({"refresh_token_expires_at": "2023-11-15T00:13:20+01:00"}, 3600.0),
-        ({"refresh_token_expires_at": "2023-11-14T23:13:20"}, 3600.0),
-        ({"refresh_token_expires_in": 900, "authorization_expires_in": 300}, 300.0),
-        *(({"refresh_expires_in": odd}, None) for odd in [0, -1, None, "", "never", True]),
-        *(({"refresh_token_expires_at": odd}, None) for odd in [5, "soon", NOW - 1, []]),
-        ({"refresh_token_expires_in": NOW + 600}, 600.0),
-        ({"refresh_token_expires_at": "9999-12-31T23:59:59Z"}, None),
+        ("expires_in", {"expires_at": "2023-11-14T23:13:20Z"}, 3600.0),
+        ("expires_in", {"expires_in": 30, "expires_at": NOW + 60}, 30.0),
+        ("expires_in", {"expires_at": "tomorrow"}, None),
+        ("refresh_expires_in", {"refresh_token_expires_in": 86_400}, 86_400.0),
+        ("refresh_expires_in", {"refresh_expires_in": "1800"}, 1800.0),
+        ("refresh_expires_in", {"x_refresh_token_expires_in": 8_726_400}, 8_726_400.0),
+        ("refresh_expires_in", {"refresh_token_expires_at": str(int(NOW + 600))}, 600.0),
+        ("refresh_expires_in", {"refresh_expires_at": (NOW + 600) * 1000}, 600.0),
+        ("refresh_expires_in", {"refresh_token_expires_at": "2023-11-15T00:13:20+01:00"}, 3600.0),
+        ("refresh_expires_in", {"refresh_token_expires_at": "2023-11-14T23:13:20"}, 3600.0),
+        ("refresh_expires_in", {"refresh_expires_in": 9, "authorization_expires_in": 3}, 3.0),
+        ("refresh_expires_in", {"refresh_token_expires_in": NOW + 600}, 600.0),
+        ("refresh_expires_in", {"refresh_expires_in": "never"}, None),
+        *(
+            ("refresh_expires_in", {"refresh_token_expires_at": odd}, None)
+            for odd in [5, "soon", NOW - 1, "9999-12-31"]
+        ),
+        *(("refresh_token", {"refresh_token": no}, None) for no in [None, [], " \n", False]),
+        ("refresh_token", {"refresh_token": "\r\n r2\t\n"}, "r2"),
+        ("access_token", {"access_token": " a2 \n"}, "a2"),
+        *(("scope", {"scope": odd}, None) for odd in ["", ["a", 1], "a\nb"]),
+        ("api_domain", {"api_domain": "http://127.0.0.1:8080"}, "http://127.0.0.1:8080"),
+        *(
+            ("api_domain", {"api_domain": url}, None)
+            for url in ["http://www.zohoapis.eu", "javascript:alert(1)", "", 7]
+        ),
     ],
 )
 @pytest.mark.usefixtures("far_east")
-def test_end_of_the_refresh_token(renew, fields, seconds):
-    """When the refresh token ends is read in all its spellings: a duration, a time or a date."""
-    answer = renew({**NEW, **fields})
+def test_fields(renew, name, said, expected):
+    """
+    What an answer says, in all its spellings; what makes no sense counts as not said.
 
-    assert (seconds, {}) == (answer.refresh_expires_in, answer.extra)
+    An end is a duration, a time or a date. Blanks around a token are no part of it. A place is
+    only where a token may be sent.
+    """
+    answer = renew({**NEW, **said})
+
+    assert expected == getattr(answer, name)
+    assert answer.extra.keys() <= {"expires_at"}
 
 
-@pytest.mark.parametrize("value", [None, "", [], " ", "\n", False])
-def test_no_refresh_token(renew, value):
-    """An answer without one leaves the old one in place."""
-    assert renew({**NEW, "refresh_token": value}).refresh_token is None
-
-
-@pytest.mark.parametrize("value", [7, "bad\nX", "r\u00e9", {"value": "r2"}, ["r2"]])
+@pytest.mark.parametrize("value", [7, "bad\nX", "r\u00e9", {"value": "r2"}])
 def test_no_usable_refresh_token(renew, refused, value):
     """Where the old one may be spent, the new one is not dropped because it can't be read."""
     answer = {**NEW, "refresh_token": value}
@@ -539,33 +452,12 @@ def test_no_usable_refresh_token(renew, refused, value):
     assert renew(answer, OAuth2("hub", profile=Profile(rotates=False))).refresh_token is None
 
 
-@pytest.mark.parametrize(
-    ("value", "is_kept"),
-    [
-        ("https://www.zohoapis.eu", True),
-        ("http://127.0.0.1:8080", True),
-        *((other, False) for other in ["http://www.zohoapis.eu", "javascript:alert(1)", "", 7]),
-    ],
-)
-def test_api_domain(renew, value, is_kept):
-    """Only where a token may be sent is taken for the place to send it."""
-    assert (value if is_kept else None) == renew({**NEW, "api_domain": value}).api_domain
-
-
-@pytest.mark.parametrize("around", ["{}\n", "\r\n{}", " {}\t"])
-def test_blanks_around(renew, around):
-    """Blanks around a token are no part of it: no header could carry some of them."""
-    answer = renew({name: around.format(value) for name, value in NEW.items()})
-
-    assert NEW == {"access_token": answer.access_token, "refresh_token": answer.refresh_token}
-
-
-DEEP = f'{{"deep": {"[" * 500}{"]" * 500}, '
+TOO_DEEP = f'{{"deep": {"[" * 500}{"]" * 500}, '
 
 
 @pytest.mark.parametrize(
     "text",
-    [DEEP + json.dumps(NEW)[1:-1], json.dumps({**NEW, "page": ["p" * 70] * 10_000})[:-1]],
+    [TOO_DEEP + json.dumps(NEW)[1:-1], json.dumps({**NEW, "page": ["p" * 70] * 10_000})[:-1]],
     ids=["deep", "long"],
 )
 def test_what_can_not_be_kept(renew, text):
@@ -575,12 +467,10 @@ def test_what_can_not_be_kept(renew, text):
     assert {"realmId": "7", "id_token": "i" * 4000} == answer.extra
 
 
-@pytest.mark.parametrize("odd", [b"bytes", {7: 1}, [{"a": b"bytes"}], {"set"}, NOW.hex])
+@pytest.mark.parametrize("odd", [b"bytes", {7: 1}, [{"a": b"bytes"}], {"set"}])
 def test_what_a_reader_adds(renew, odd):
     """So is what a read_answer adds that no store can write; what is plain stays."""
     more = {"odd": odd, "plain": [{"a": 1.5}, None]}
-    adding = type("Adding", (OAuth2,), {
-        "read_answer": lambda self, reply: {**OAuth2.read_answer(self, reply), **more},
-    })  # fmt: skip
+    adding = reading(lambda fields: {**fields, **more})
 
-    assert {"plain": [{"a": 1.5}, None]} == renew(NEW, adding("hub")).extra
+    assert {"plain": [{"a": 1.5}, None]} == renew(NEW, adding).extra

@@ -3,10 +3,18 @@
 from __future__ import annotations
 
 import pytest
-from provider_server import answering, as_json
+from provider_server import answering, as_json, response
 
-from tokenkeep import GrantRejected, Keeper, LoginNeeded, ProviderRefused, Token, open_store
-from tokenkeep.providers import Answer, Provider, Providers
+from tokenkeep import (
+    GrantRejected,
+    Keeper,
+    LoginNeeded,
+    ProviderRefused,
+    ProviderUnavailable,
+    Token,
+    open_store,
+)
+from tokenkeep.providers import Providers
 from tokenkeep.providers.oauth2 import OAuth2
 from tokenkeep.testing import FakeClock, emulator_configuration
 
@@ -55,74 +63,30 @@ def numbered(**fields):
     return lambda _: {"access_token": next(tokens), "token_type": "Bearer", **fields}
 
 
-@pytest.mark.parametrize("lifetime", [3600.0, 1800.0])
 @pytest.mark.parametrize(
-    ("grant_token", "options"), [(None, {}), ("code", {}), (None, {"lifetime": 300.0})]
+    ("known", "options", "lifetime", "renewals"),
+    [
+        ({"access_token": "a1", "expires_at": NOW + 1800}, {}, 1800.0, 12),
+        ({"access_token": "a1", "expires_at": NOW + 1800, "grant_token": "g"}, {}, 1800.0, 12),
+        ({"access_token": "a1", "expires_at": NOW + 1800}, {"lifetime": 300.0}, 1800.0, 12),
+        ({}, {"lifetime": 600.0}, 600.0, 38),
+        ({}, {}, None, 1),
+    ],
 )
-def test_lifetime_of_the_login(*, keep, lifetime, grant_token, options):
-    """An answer without its life keeps the one that was known: of the login, before the option."""
+def test_lifetime(*, keep, known, options, lifetime, renewals):
+    """
+    An answer without its life keeps the one that was known: of the login, before the option.
+
+    Where nobody has ever said it a token is used until it is refused.
+    """
     keeper, server = keep(numbered(), **options)
-    login(keeper, access_token="a1", expires_at=NOW + lifetime, grant_token=grant_token)
+    login(keeper, **known)
 
-    seen = used(keeper, hours=26)
+    seen = used(keeper, hours=5)
 
-    assert 0.9 < len(seen) / (26 * HOUR / (lifetime - 300.0)) < 1.1
-    assert len(seen) - 1 == server.connections
+    assert abs(server.connections - renewals) <= 1
+    assert server.connections == len(seen) - len(known.keys() & {"access_token"})
     assert lifetime == keeper.get(user="ana").renewal.lifetime
-
-
-@pytest.mark.parametrize(
-    "first", [{"expires_in": 600}, {"expires_in": "600"}, {"expires_at": NOW + 600}]
-)
-def test_lifetime_of_a_renewal(keep, first):
-    """So it does where an earlier renewal said it, once."""
-    answers = [{"access_token": "a1", **first}, *({"access_token": f"a{n}"} for n in range(2, 99))]
-    keeper, server = keep(lambda _: answers[server.connections - 1], clock=lambda: NOW)
-    login(keeper)
-
-    assert 12 <= len(used(keeper, hours=2)) <= 16
-
-
-@pytest.mark.parametrize(("lifetime", "calls"), [(600.0, 8), (1800.0, 3), (None, 1)])
-def test_lifetime_of_the_options(keep, lifetime, calls):
-    """Where nobody has ever said it the option holds; without it a token is used until refused."""
-    keeper, server = keep(numbered(), lifetime=lifetime)
-    login(keeper)
-
-    used(keeper, hours=1)
-
-    assert calls == server.connections
-
-
-class Own(Provider):
-    """A provider of one's own, which says no life."""
-
-    name = "acme"
-    made = 0
-
-    def refresh(self, token):  # noqa: ARG002  # the interface's
-        self.made += 1
-        return Answer(access_token=f"own {self.made}")
-
-    def exchange(self, token, *, code_verifier=None):
-        raise NotImplementedError
-
-    def revoke(self, token):
-        """Nothing to do."""
-
-    def place(self, api_domain):  # noqa: ARG002  # the interface's
-        return None
-
-    def issuer(self, place):  # noqa: ARG002  # the interface's
-        return None
-
-
-def test_a_provider_of_one_s_own(keep):
-    """A provider that is an object is known as it is; what was known of its tokens holds too."""
-    keeper, _ = keep({}, Own())
-    login(keeper, access_token="a1", expires_at=NOW + 3600)
-
-    assert 26 <= len(used(keeper, hours=26)) <= 30
 
 
 def test_a_login_that_says_no_life(keep):
@@ -137,50 +101,28 @@ def test_a_login_that_says_no_life(keep):
     assert NOW + 1800 == keeper.get(user="ana").expires_at
 
 
+class Gone(OAuth2):
+    """A provider whose status says what its body does not, or a field of its own does."""
+
+    def meaning(self, status, fields):
+        """Know two more."""
+        if status == 410:
+            return GrantRejected
+        return ProviderRefused if "no" in fields else super().meaning(status, fields)
+
+
 @pytest.mark.parametrize(
-    ("before", "answer", "after"),
+    ("answer", "error", "kind"),
     [
-        ({"scope": "read write"}, {"scope": "read"}, {"scope": "read"}),
-        ({}, {"scope": ["read", "write"]}, {"scope": "read write"}),
-        ({"scope": "all"}, {}, {"scope": "all"}),
-        ({}, {"api_domain": "https://api.acme.example"},
-         {"api_domain": "https://api.acme.example", "data_center": "api.acme.example:443",
-          "environment": "api.acme.example:443"}),
-        ({}, {"instance_url": "https://eu1.acme.example"},
-         {"extra": {"instance_url": "https://eu1.acme.example"}}),
-        ({"extra": {"realmId": "7", "id_token": "old"}}, {"id_token": "new"},
-         {"extra": {"realmId": "7", "id_token": "new"}}),
-        ({"extra": {"realm": "7"}}, {}, {"extra": {"realm": "7"}}),
-        ({}, {"refresh_token_expires_in": 600}, {"refresh_expires_at": NOW + 600}),
-        ({"refresh_expires_at": NOW + 9}, {}, {"refresh_expires_at": NOW + 9}),
+        (response(b"<html>", "410 Gone"), LoginNeeded, "rejected"),
+        (as_json({"no": "s3cret"}, "400 Bad"), ProviderRefused, "configuration"),
+        (as_json({"error": "invalid_client"}, "401 No"), ProviderRefused, "configuration"),
+        (as_json({"detail": "s3cret"}, "400 Bad"), ProviderUnavailable, "transient"),
     ],
-)  # fmt: skip
-@pytest.mark.parametrize("rotated", [None, "r2"])
-def test_what_is_kept(*, keep, before, answer, after, rotated):
-    """What an answer says is stored, and what it does not say stays, however it is written."""
-    keeper, _ = keep({"access_token": "a2", "refresh_token": rotated, **answer})
-    saved = login(keeper, **before)
-
-    keeper.get(user="ana")
-
-    stored = keeper.store.reread(saved.id)
-    assert after == {name: getattr(stored, name) for name in after}
-    assert (rotated or "r1") == stored.refresh_token
-
-
-@pytest.mark.parametrize(
-    ("status", "error", "kind"),
-    [("410 Gone", LoginNeeded, "rejected"), ("403 No", ProviderRefused, "configuration")],
 )
-def test_judged_by_the_status(keep, status, error, kind):
-    """Where only the status says it, the hook's meaning counts, and is remembered in words."""
-
-    class Gone(OAuth2):
-        def meaning(self, status, fields):
-            known = {410: GrantRejected, 403: ProviderRefused}
-            return known.get(status) or super().meaning(status, fields)
-
-    keeper, server = keep(lambda _: as_json({"detail": "gone"}, status), Gone("acme"))
+def test_own_meaning(keep, answer, error, kind):
+    """The hook's meaning counts, also where nothing can be read, and is remembered in words."""
+    keeper, server = keep(lambda _: answer, Gone("acme"))
     saved = login(keeper, issuer=server.url)
 
     with pytest.raises(error):
@@ -188,26 +130,27 @@ def test_judged_by_the_status(keep, status, error, kind):
 
     failure = keeper.store.reread(saved.id).renewal.failure
     assert kind == failure.kind
-    assert failure.error.startswith("acme answered")
+    assert "s3cret" not in failure.error
 
 
-@pytest.mark.parametrize("place", ["eu", "us"])
-@pytest.mark.parametrize("known", [{}, {"environment": "production"}, {"api_domain": ""}])
+@pytest.mark.parametrize(
+    ("place", "known"),
+    [("us", {}), ("eu", {"environment": "production"}), ("eu", {"api_domain": ""})],
+)
 def test_zoho_without_an_api_domain(*, zoho, tmp_path, place, known):
     """A row of Zoho's that says no place knows it after its renewal, and is found by it."""
     person = zoho.add_user("bo@example.com", data_center=place, zgid="6000124")
     path = tmp_path / "zoho.toml"
     path.write_text(emulator_configuration(zoho))
     here = getattr(zoho, place)
+    client = zoho.client
+    row = Token(client_id=client.client_id, client_secret=client.client_secret, **known)
     with Keeper(open_store("memory:", environ={"TOKENKEEP_CONFIG": str(path)})) as keeper:
         saved = keeper.save(
-            Token(
+            row.but(
                 user="bo@example.com:6000124",
-                client_id=zoho.client.client_id,
-                client_secret=zoho.client.client_secret,
                 refresh_token=zoho.refresh_token(person),
                 issuer=here.token_url,
-                **known,
             )
         )
 

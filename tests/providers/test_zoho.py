@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-from urllib.parse import parse_qs, urlsplit
-
 import pytest
-import requests
-from provider_server import NOW, SECRETS, as_json, assert_error_is_clean, sent
+from provider_server import NOW, SECRETS, as_json, sent
 
 from tokenkeep.errors import (
     ConfigurationError,
@@ -15,9 +12,8 @@ from tokenkeep.errors import (
     ProviderRefused,
     ProviderUnavailable,
 )
-from tokenkeep.login import AuthorizationRequest
 from tokenkeep.providers.base import Place, Profile
-from tokenkeep.providers.zoho import USER_SCOPES, Zoho, authorization_endpoint, current_user
+from tokenkeep.providers.zoho import Zoho, authorization_endpoint, current_user
 from tokenkeep.providers.zoho_data_centers import DATA_CENTERS, DataCenter
 from tokenkeep.token import Token
 
@@ -25,52 +21,27 @@ WINDOW = 300.0
 THROTTLED = "You have made too many requests continuously. Please try again after some time."
 
 # One line for each row of what Zoho's token endpoint is known to answer.
+CODES = [
+    ("invalid_code", "200 OK", GrantRejected, "Log the user in again"),
+    ("INVALID_CLIENT", "401 No", ProviderRefused, "data centre"),
+    ("invalid_client_secret", "200 OK", ProviderRefused, "data centre"),
+    ("invalid_redirect_uri", "200 OK", ProviderRefused, "redirect URI"),
+    ("missing_org_info", "200 OK", ProviderRefused, "soid"),
+    ("invalid_request", "400 Bad", ProviderRefused, "Check"),
+    ("access denied", "200 OK", CoolingDown, "wait"),
+    ("access_denied", "200 OK", CoolingDown, "wait"),
+    # Known by a part of its text, it can have anything in the rest.
+    (f"Too many requests of {SECRETS['refresh_token']}", "200 OK", CoolingDown, "wait"),
+    ("general_error", "200 OK", ProviderUnavailable, "later"),
+    ("never_seen_before", "400 Bad", ProviderUnavailable, "later"),
+]
 ROWS = [
-    *(
-        ({"error": code}, status, kind, hint)
-        for code, status, kind, hint in [
-            ("invalid_code", "200 OK", GrantRejected, "Log the user in again"),
-            ("invalid_grant", "400 Bad", GrantRejected, "Log the user in again"),
-            ("invalid_client", "200 OK", ProviderRefused, "data centre"),
-            ("INVALID_CLIENT", "401 No", ProviderRefused, "data centre"),
-            ("invalid_client_secret", "200 OK", ProviderRefused, "data centre"),
-            ("invalid_redirect_uri", "200 OK", ProviderRefused, "redirect URI"),
-            ("missing_org_info", "200 OK", ProviderRefused, "soid"),
-            ("unsupported_grant_type", "400 Bad", ProviderRefused, "Check"),
-            ("invalid_request", "400 Bad", ProviderRefused, "Check"),
-            ("access denied", "200 OK", CoolingDown, "wait"),
-            ("access_denied", "200 OK", CoolingDown, "wait"),
-            ("Too many requests", "200 OK", CoolingDown, "wait"),
-            # Known by a part of its text, it can have anything in the rest.
-            (f"too many requests of {SECRETS['refresh_token']}", "200 OK", CoolingDown, "wait"),
-            ("general_error", "200 OK", ProviderUnavailable, "later"),
-            ("general_error", "500 Oops", ProviderUnavailable, "later"),
-            ("never_seen_before", "200 OK", ProviderUnavailable, "later"),
-            ("never_seen_before", "400 Bad", ProviderUnavailable, "later"),
-        ]
-    ),
-    *(
-        (document, status, CoolingDown, "wait")
-        for document, status in [
-            ({"error": "Access Denied", "error_description": THROTTLED}, "400 Bad"),
-            ({"error": "Access Denied", "error_description": THROTTLED}, "200 OK"),
-            ({"error": "failure", "error_description": "TOO MANY REQUESTS"}, "400 Bad"),
-            ({"error": "invalid_client", "message": "too many requests"}, "200 OK"),
-            ({"errors": [{"code": "x"}], "message": "Too many requests"}, "200 OK"),
-            ("", "429 Too Many"),
-        ]
-    ),
+    *(({"error": code}, *rest) for code, *rest in CODES),
+    ({"error": "Access Denied", "error_description": THROTTLED}, "400 Bad", CoolingDown, "wait"),
+    ({"error": "invalid_client", "message": "TOO MANY REQUESTS"}, "200 OK", CoolingDown, "wait"),
+    ("", "429 Too Many", CoolingDown, "wait"),
     ({"errors": [{"code": "invalid_code"}]}, "200 OK", GrantRejected, "Log the user in again"),
-    *(
-        (document, status, ProviderUnavailable, "later")
-        for document, status in [
-            ({"status": "failure"}, "200 OK"),
-            ({"expires_in": 3600}, "200 OK"),
-            ([{"access_token": "s3cret"}], "200 OK"),
-            ("<html>Sorry", "500 Oops"),
-            ("", "502 Bad Gateway"),
-        ]
-    ),
+    ({"status": "failure"}, "200 OK", ProviderUnavailable, "later"),
 ]
 
 
@@ -94,20 +65,14 @@ def test_row(*, refused, provider, document, status, kind, hint):
 @pytest.mark.parametrize(
     ("fields", "seconds"),
     [
-        ({"expires_in": 3600}, 3600.0),
-        ({"expires_in": "3600"}, 3600.0),
+        ({"expires_in": "1800"}, 1800.0),
         ({"expires_in": 3600000}, 3600.0),
-        ({"expires_in": 3600000, "expires_in_sec": 3600}, 3600.0),
         ({"expires_in": 3600, "expires_in_sec": 1800}, 1800.0),
-        ({"expires_in_sec": "3600"}, 3600.0),
-        ({"expires_in_sec": 3600000}, 3600.0),
+        ({"expires_in_sec": 1800000}, 1800.0),
         ({"expires_in": 86400}, 86400.0),
         ({"expires_in": 86401}, 86.401),
-        ({"expires_in": 3600, "expires_in_sec": 0}, 3600.0),
+        ({"expires_in": 1800, "expires_in_sec": 0}, 1800.0),
         ({"expires_in": 1_700_000_000_000}, 3600.0),
-        ({"expires_in": -1}, 3600.0),
-        ({"expires_in": True}, 3600.0),
-        ({"expires_in": None, "expires_in_sec": "x"}, 3600.0),
         ({}, 3600.0),
     ],
 )
@@ -131,85 +96,53 @@ def test_revoke(serve, provider, token):
     ("document", "status", "error"),
     [
         ({"status": "success"}, "200 OK", None),
-        ({"error": "invalid_token"}, "400 Bad", None),
         ({"error": "invalid_code"}, "200 OK", None),
         ({"status": "failure"}, "400 Bad", None),
         ({"status": "failure"}, "200 OK", ProviderUnavailable),
-        ({}, "200 OK", ProviderUnavailable),
-        ("", "200 OK", ProviderUnavailable),
         ("", "400 Bad", ProviderUnavailable),
         ("<html>", "200 OK", ProviderUnavailable),
-        ("<html>", "400 Bad", ProviderUnavailable),
-        ("", "503 Later", ProviderUnavailable),
-        ({"error": "general_error"}, "400 Bad", ProviderUnavailable),
         ({"error": "never_seen_before"}, "400 Bad", ProviderUnavailable),
         ({"error": "Access Denied", "error_description": THROTTLED}, "400 Bad", CoolingDown),
         ({"error": "invalid_client"}, "200 OK", ProviderRefused),
     ],
 )
-def test_revocation_answer(*, serve, provider, token, document, status, error):
+def test_revocation_answer(revoked, document, status, error):
     """Only success, or Zoho's word that it does not know the token, counts as revoked."""
-    server = serve(as_json(document, status))
-
-    if error is None:
-        assert provider.revoke(token(server.url)) is None
-    else:
-        with pytest.raises(error) as caught:
-            provider.revoke(token(server.url))
-        assert_error_is_clean(caught.value)
+    assert error == revoked(Zoho, as_json(document, status))
 
 
 @pytest.mark.parametrize(
-    ("issuer", "revocation", "authorization"),
-    [
-        (
-            "https://accounts.zoho.eu/oauth/v2/token",
-            "https://accounts.zoho.eu/oauth/v2/token/revoke",
-            "https://accounts.zoho.eu/oauth/v2/auth",
-        ),
-        (
-            "https://accounts.zohoportal.com/clientoauth/v2/10012/token/",
-            "https://accounts.zohoportal.com/clientoauth/v2/10012/token/revoke",
-            "https://accounts.zohoportal.com/clientoauth/v2/10012/auth",
-        ),
-    ],
+    "base",
+    ["https://accounts.zoho.eu/oauth/v2", "https://accounts.zohoportal.com/clientoauth/v2/7"],
 )
-def test_endpoints(provider, issuer, revocation, authorization):
-    """The other endpoints are beside the token endpoint, a portal's too."""
-    assert provider.revocation_endpoint(Token(issuer=issuer)) == revocation
-    assert authorization_endpoint(issuer) == authorization
-
-
-@pytest.mark.parametrize("issuer", ["https://accounts.zoho.eu", "https://x/token/more"])
-def test_no_token_endpoint(issuer):
-    """What is not a token endpoint has nothing beside it."""
-    with pytest.raises(ConfigurationError, match="not a token endpoint"):
-        authorization_endpoint(issuer)
+def test_endpoints(provider, base):
+    """The other endpoints are beside the token endpoint, a portal's too; nothing else has any."""
+    assert f"{base}/token/revoke" == provider.revocation_endpoint(Token(issuer=f"{base}/token/"))
+    assert f"{base}/auth" == authorization_endpoint(f"{base}/token")
+    for other in (base, f"{base}/token/more"):
+        with pytest.raises(ConfigurationError, match="not a token endpoint"):
+            authorization_endpoint(other)
 
 
 @pytest.mark.parametrize(
-    ("api_domain", "place"),
+    ("api_domain", "place", "issuer"),
     [
-        ("https://www.zohoapis.com", Place("us", "production")),
-        ("https://SANDBOX.zohoapis.com.au/", Place("au", "sandbox")),
-        ("developer.zohoapis.jp:443", Place("jp", "developer")),
-        ("https://api.zoho.eu", Place("eu", "production")),
-        ("https://content.zohoapis.in", Place("in", "production")),
-        ("https://www.zohoapis.com:8443", Place("www.zohoapis.com:8443", "www.zohoapis.com:8443")),
-        ("http://127.0.0.1:9/x", Place("127.0.0.1:9", "127.0.0.1:9")),
+        ("https://SANDBOX.zohoapis.com.au/", ("au", "sandbox"), "zoho.com.au"),
+        ("developer.zohoapis.jp:443", ("jp", "developer"), "zoho.jp"),
+        ("https://api.zoho.eu", ("eu", "production"), "zoho.eu"),
+        ("https://content.zohoapis.in", ("in", "production"), "zoho.in"),
+        ("https://www.zohoapis.ca", ("ca", "production"), "zohocloud.ca"),
+        ("https://www.zohoapis.com:8443", ("www.zohoapis.com:8443",) * 2, None),
+        ("http://127.0.0.1:9/x", ("127.0.0.1:9",) * 2, None),
     ],
 )
-def test_place(provider, api_domain, place):
-    """Known hosts are a data centre and an environment; others are themselves."""
-    assert provider.place(api_domain) == place
+def test_place(provider, api_domain, place, issuer):
+    """Known hosts are a data centre, with its issuer, and an environment; others themselves."""
+    found = provider.place(api_domain)
 
-
-def test_issuer(provider):
-    """A known data centre has a token endpoint, an unknown one has none."""
-    assert (
-        provider.issuer(Place("ca", "sandbox")) == "https://accounts.zohocloud.ca/oauth/v2/token"
-    )
-    assert provider.issuer(Place("127.0.0.1:9", "127.0.0.1:9")) is None
+    assert Place(*place) == found
+    expected = issuer and f"https://accounts.{issuer}/oauth/v2/token"
+    assert expected == provider.issuer(found)
     assert provider.issuer(None) is None
 
 
@@ -259,14 +192,11 @@ def test_current_user(serve, zgid):
     [
         ("users", {"code": "OAUTH_SCOPE_MISMATCH"}, "401 No", r"SCOPE_MISMATCH.*users\.READ"),
         ("org", {"code": "INVALID_TOKEN"}, "401 No", "INVALID_TOKEN"),
-        ("users", {"code": "<b>s3cret"}, "401 No", "an error that tokenkeep does not know"),
         ("users", {"code": "1000_s3cret"}, "401 No", "an error that tokenkeep does not know"),
         ("users", {"code": ["s3cret"]}, "401 No", "did not say email"),
         ("users", "", "204 No Content", "did not say email"),
-        ("users", {"users": []}, "200 OK", "did not say email"),
         ("users", {"users": ["x"]}, "200 OK", "did not say email"),
         ("users", {"users": [{"email": None}]}, "200 OK", "did not say email"),
-        ("users", [], "200 OK", "did not say email"),
         ("org", {"org": [{"zgid": True}]}, "200 OK", "did not say zgid"),
         ("users", "<html>", "502 Bad", "no JSON"),
     ],
@@ -281,55 +211,3 @@ def test_no_current_user(*, serve, path, document, status, text):
         current_user(granted(f"http://{server.netloc}"), timeout=20)
 
     assert "s3cret" not in f"{caught.value} {vars(caught.value)}"
-
-
-@pytest.mark.parametrize("environment", ["production", "sandbox"])
-def test_from_login_to_revocation(zoho, environment):
-    """A user of another data centre logs in, is named as the SDK does, renews there, and ends."""
-    there = [zoho[name] for name in zoho.data_centers]
-    table = DATA_CENTERS.extend(
-        *(
-            DataCenter(dc.name, dc.accounts_url, dc.api_url, dc.sandbox_url, dc.developer_url)
-            for dc in there
-        )
-    )
-    provider = Zoho(table)
-    eva = zoho.add_user("eva@example.com", data_center="eu")
-    client = {"client_id": zoho.client.client_id, "redirect_uri": "http://127.0.0.1/callback"}
-    request = AuthorizationRequest(table, table.by_name("us"), scopes=USER_SCOPES, **client)
-    base, _, query = request.url.partition("?")
-    asked = {name: value for name, (value,) in parse_qs(query).items()}
-    form = asked | {"decision": "accept", "user": eva.name, "environment": environment}
-    answer = requests.post(base, data=form, timeout=20, allow_redirects=False)
-    code = request.accept(answer.headers["Location"])
-
-    new = Token(
-        client_secret=zoho.client.client_secret,
-        grant_token=code.value,
-        issuer=code.data_center.token_endpoint,
-        **client,
-    )
-    login = provider.exchange(new, code_verifier=code.verifier)
-
-    assert (asked["prompt"], asked["scope"]) == ("consent", "ZohoCRM.users.READ,ZohoCRM.org.READ")
-    assert parse_qs(urlsplit(answer.headers["Location"]).query)["location"] == ["eu"]
-    assert provider.place(login.api_domain) == Place("eu", environment)
-    assert provider.issuer(Place("eu", environment)) == code.data_center.token_endpoint
-    assert (
-        current_user(new.but(api_domain=login.api_domain, access_token=login.access_token))
-        == eva.name
-    )
-    assert login.expires_in == 3600.0
-
-    lasting = new.but(refresh_token=login.refresh_token)
-    renewed = provider.refresh(lasting)
-    assert renewed.refresh_token is None
-    assert zoho.is_active(renewed.access_token)
-    with pytest.raises(GrantRejected):
-        provider.exchange(new, code_verifier=code.verifier)
-
-    for _ in range(2):
-        provider.revoke(lasting)
-    assert not zoho.is_active(login.refresh_token)
-    with pytest.raises(GrantRejected):
-        provider.refresh(lasting)
