@@ -546,8 +546,8 @@ ABLATIONS = (
     Ablation(
         "header",
         "rows.py",
-        "        self.header.expect_there()\n",
-        "",
+        "        self.header.expect_there()\n        written",
+        "        written",
         "test_header.py::test_the_ground_is_taken_away",
     ),
     Ablation(
