@@ -11,7 +11,7 @@ import time
 import pytest
 
 from tokenkeep.backends import waiting
-from tokenkeep.backends.waiting import begin, within
+from tokenkeep.backends.waiting import NoThread, begin, within
 
 
 def test_the_result():
@@ -47,18 +47,37 @@ def test_threads_are_kept(monkeypatch):
         each.result(10.0)
 
 
-def test_no_more_than_so_many(monkeypatch):
-    """What hangs takes no more than its share of threads; what never began is not done late."""
+def test_none_waits_for_another(monkeypatch):
+    """However much hangs, what comes next is done at once; few threads are kept afterwards."""
     monkeypatch.setattr(waiting, "_threads", waiting._Threads())
-    monkeypatch.setattr(waiting, "MOST", 2)
-    let_go, late = threading.Event(), []
-    hung = [begin(let_go.wait) for _ in range(2)]
-    with pytest.raises(TimeoutError):
-        within(0.01, lambda: late.append(1))
-    let_go.set()
+    before, let_go = threading.active_count(), threading.Event()
+    hung = [begin(let_go.wait) for _ in range(2 * waiting.KEPT)]
 
+    assert within(10.0, lambda: "done") == "done"
+    let_go.set()
     assert all(each.result(10.0) for each in hung)
-    assert within(10.0, lambda: "free again") == "free again"
+    for _ in range(100):
+        if threading.active_count() - before <= waiting.KEPT:
+            break
+        time.sleep(0.05)
+    assert threading.active_count() - before <= waiting.KEPT
+
+
+def test_no_thread(monkeypatch):
+    """Where none can be started nothing is begun, nor done later."""
+    monkeypatch.setattr(waiting, "_threads", waiting._Threads())
+    late = []
+
+    def start(_thread):
+        raise RuntimeError("can't start new thread")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(threading.Thread, "start", start)
+        for ask in (lambda: within(10.0, lambda: late.append(1)), lambda: begin(late.pop)):
+            with pytest.raises(NoThread):
+                ask()
+
+    assert within(10.0, lambda: "done") == "done"
     assert late == []
 
 

@@ -20,6 +20,7 @@ from contextlib import ExitStack
 import pytest
 from provider_server import SECRETS, assert_error_is_clean, drip, response
 
+from tokenkeep.backends.waiting import NoThread
 from tokenkeep.errors import ConfigurationError, ProviderUnavailable
 from tokenkeep.providers.http import MAX_BODY, Form, get_json, post_form
 
@@ -145,7 +146,7 @@ def test_no_thread_to_be_had(serve, monkeypatch):
     server = serve(response(b"{}"))
 
     def refuse(_work):
-        raise RuntimeError("can't start new thread")
+        raise NoThread
 
     monkeypatch.setattr("tokenkeep.providers.http.begin", refuse)
 

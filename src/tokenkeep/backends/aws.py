@@ -23,7 +23,7 @@ from tokenkeep.backends.exposure import exposure, warn
 from tokenkeep.backends.frames import without_frames
 from tokenkeep.backends.rows import COLUMNS, from_row
 from tokenkeep.backends.urls import StoreURL, refuse_blank
-from tokenkeep.backends.waiting import MOST, begin
+from tokenkeep.backends.waiting import begin
 from tokenkeep.errors import (
     ConfigurationError,
     StoreConflict,
@@ -37,6 +37,7 @@ from tokenkeep.errors import (
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
+    from concurrent.futures import Future
     from typing import Self
 
     from tokenkeep.backends.base import Record, Risk
@@ -176,7 +177,7 @@ class AWSBackend(Backend):
             connect_timeout=self.timeout / 4,
             read_timeout=self.timeout / 4,
             retries={"mode": "standard", **({"total_max_attempts": 1} if once else {})},
-            max_pool_connections=MOST,
+            max_pool_connections=_CONNECTIONS,
             tcp_keepalive=True,
         )
         endpoint = self._given.get("endpoint_url")
@@ -211,6 +212,9 @@ def in_time(
     return called
 
 
+_CONNECTIONS = 256
+"""How many connections a client keeps at most."""
+
 _LENGTHS = {"content-length", "transfer-encoding"}
 """What says how long an answer is: cut off before it, boto3 takes it for an empty one."""
 
@@ -241,8 +245,10 @@ class Call:
 
     def all(self, works: Sequence[Callable[[], _Result]]) -> list[_Result]:
         """Do several things at the same time, as `run` does one."""
-        begun = [begin(self._guarded(each)) for each in works]
+        begun: list[Future[_Result]] = []
         try:
+            for work in works:
+                begun.append(begin(self._guarded(work)))  # noqa: PERF401 - all of it is cancelled
             return [each.result(max(0.0, self._left())) for each in begun]
         except TimeoutError as exc:
             raise self.too_slow() from exc

@@ -454,7 +454,9 @@ class _Server:
             db.cancel_safe(timeout=_CANCEL)
         with suppress(AttributeError, *self._errors):
             if call.db is db:
-                with socket.socket(fileno=os.dup(db.fileno())) as link:
+                # PyMySQL has nothing public that leads to its socket.
+                ours = db._sock if hasattr(db, "_sock") else db  # noqa: SLF001
+                with socket.socket(fileno=os.dup(ours.fileno())) as link:
                     link.shutdown(socket.SHUT_RDWR)
 
     def _explained(self, exc: Exception, call: _Call, *, lost: bool = False) -> TokenKeepError:

@@ -11,7 +11,7 @@ import os
 import threading
 from collections import deque
 from concurrent.futures import Future
-from queue import Empty, SimpleQueue
+from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
 if TYPE_CHECKING:
@@ -21,8 +21,12 @@ if TYPE_CHECKING:
 
 _Result = TypeVar("_Result")
 
-MOST = 256
-"""How many pieces of work are under way at once in a process. What comes then waits its turn."""
+KEPT = 64
+"""How many threads of a process wait for more to do. All others end with what they did."""
+
+
+class NoThread(TimeoutError):
+    """No thread can be started: nothing was begun."""
 
 
 def within(seconds: float, work: Callable[[], _Result]) -> _Result:
@@ -34,12 +38,12 @@ def within(seconds: float, work: Callable[[], _Result]) -> _Result:
         work: What to do. What it raises is raised here.
 
     Raises:
-        TimeoutError: It takes longer. What has begun goes on and nobody hears
-            of it; what has not begun never does.
+        TimeoutError: It takes longer, and goes on; nobody hears of it.
+        NoThread: It was not begun.
     """
     piece = _Piece()
-    _of_this_process().begin(piece, work)
     try:
+        _of_this_process().begin(piece, work)
         result: _Result = piece.result(seconds)
         return result
     finally:
@@ -48,10 +52,10 @@ def within(seconds: float, work: Callable[[], _Result]) -> _Result:
 
 def begin(work: Callable[[], _Result]) -> Future[_Result]:
     """
-    Begin something in another thread; it may be waited for, or cancelled until it begins.
+    Begin something in another thread; it may be waited for.
 
     Raises:
-        RuntimeError: No thread can be started for it.
+        NoThread: It was not begun.
     """
     future: Future[_Result] = Future()
     _of_this_process().begin(future, work)
@@ -97,43 +101,36 @@ class _Threads:
     """
     Daemon threads that wait for work: one that hangs must not keep the process alive.
 
-    Nothing here takes a lock that a signal handler could find taken by its own thread.
+    There are as many as pieces of work under way, so none waits for another
+    one's. Nothing here takes a lock that a signal handler could find taken by
+    its own thread: whoever takes a thread's queue out of those that are idle
+    gives it one piece.
     """
 
     def __init__(self) -> None:
         self.pid = os.getpid()
-        self._all: set[threading.Thread] = set()
-        self._idle: deque[None] = deque()
-        self._waiting: SimpleQueue[tuple[_Awaited, Callable[[], Any]]] = SimpleQueue()
+        self._idle: deque[SimpleQueue[tuple[_Awaited, Callable[[], Any]]]] = deque()
 
     def begin(self, awaited: _Awaited, work: Callable[[], Any]) -> None:
-        self._waiting.put((awaited, work))
         try:
-            self._idle.pop()
+            queue = self._idle.pop()
         except IndexError:
-            if len(self._all) < MOST:
-                self._start()
+            queue = SimpleQueue()
+            thread = threading.Thread(
+                target=self._run, args=(queue,), name="tokenkeep-waiting", daemon=True
+            )
+            try:
+                thread.start()
+            except RuntimeError:
+                raise NoThread("No thread can be started") from None
+        queue.put((awaited, work))
 
-    def _start(self) -> None:
-        thread = threading.Thread(target=self._run, name="tokenkeep-waiting", daemon=True)
-        self._all.add(thread)
-        try:
-            thread.start()
-        except RuntimeError:
-            self._all.discard(thread)
-            if not self._all:
-                raise
-
-    def _run(self) -> None:
+    def _run(self, queue: SimpleQueue[tuple[_Awaited, Callable[[], Any]]]) -> None:
         while True:
-            _work(*self._next())
-
-    def _next(self) -> tuple[_Awaited, Callable[[], Any]]:
-        try:
-            return self._waiting.get_nowait()
-        except Empty:
-            self._idle.append(None)
-            return self._waiting.get()
+            _work(*queue.get())
+            if len(self._idle) >= KEPT:
+                return
+            self._idle.append(queue)
 
 
 def _work(awaited: _Awaited, work: Callable[[], Any]) -> None:

@@ -24,7 +24,7 @@ from urllib3.exceptions import (
 )
 from urllib3.exceptions import SSLError as WrappedSSLError
 
-from tokenkeep.backends.waiting import begin
+from tokenkeep.backends.waiting import NoThread, begin
 from tokenkeep.errors import ConfigurationError, ProviderUnavailable
 from tokenkeep.providers.address import parse
 from tokenkeep.providers.base import Reply
@@ -213,7 +213,7 @@ class _Exchange:
     def _begun(self) -> Future[Reply]:
         try:
             return begin(self._exchanged)
-        except RuntimeError:
+        except NoThread:
             raise ProviderUnavailable(
                 f"{self._address.host} was not asked: no thread can be started", answered=False
             ) from None

@@ -14,7 +14,7 @@ from tokenkeep.backends.rows import COLUMNS, to_row
 from tokenkeep.backends.sql import SQLBackend
 from tokenkeep.backends.sql_tables import Schema, Statements
 from tokenkeep.backends.sql_url import Target
-from tokenkeep.errors import StoreConflict
+from tokenkeep.errors import StoreConflict, StoreUnavailable
 
 
 def test_first_starts_together(url, connect, fork_together):
@@ -213,3 +213,20 @@ def test_looking_makes_no_tables(connect, url, admin, server):
     assert 2 == admin(tables)[0][0]
     assert record() == backend.read(ID)
     assert backend.delete(ID)
+
+
+def test_what_drips_is_let_go(connect, far, proxy):
+    """A connection whose answer drips ends with the call that gave up: the next has its place."""
+    given = f"{far}{'&' if '?' in far else '?'}timeout=0.5&pool_size=1&max_overflow=0"
+    backend = connect(given)
+    backend.write(record(), replaces=None)
+    proxy.drip(0.2)
+    with pytest.raises(StoreUnavailable):
+        backend.read(ID)
+    deadline = time.monotonic() + 3.0
+    while proxy.alive and time.monotonic() < deadline:
+        time.sleep(0.02)
+
+    assert not proxy.alive
+    proxy.go_on()
+    assert backend.read(ID) == record()
