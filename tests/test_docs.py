@@ -167,6 +167,7 @@ def test_examples(name, request, desk, zoho):
     here = {"__name__": "page", "zoho": zoho}
     instead = at_hand(name, request)
     if name == "README.md":
+        request.getfixturevalue("monkeypatch").setenv("TOKENKEEP_STORE", "sqlite:///tokens.db")
         desk.type("export TOKENKEEP_STORE=sqlite:///tokens.db; tokenkeep login")
         exec(BEFORE_README, here)
     if name == "docs/aws.md":
@@ -246,6 +247,8 @@ def test_flask(desk, zoho):  # noqa: ARG001  # a process environment of its own
             return f"/callback?{answer.query}"
 
         assert b"Log in with Zoho" in browser.get("/").data
+        refused = urlsplit(consent(browser.get("/login").location, user=email, decision="reject"))
+        assert browser.get(f"/callback?{refused.query}").status_code == 503
         answer = log_in()
         assert browser.get(answer).location == "/"
         assert list(browser.get("/").json) == ["leads"]

@@ -209,7 +209,7 @@ def test_backend_of_another_package(folder, monkeypatch):
     monkeypatch.syspath_prepend(os.fspath(folder))
 
     assert open_backend("ana://somewhere").url == "ana://somewhere"
-    with pytest.raises(UnknownName, match=r"Known: ana, .*broken, .*file, memory, .*sqlite"):
+    with pytest.raises(UnknownName, match=r"Known: ana, .*broken, .*file, .*memory, .*sqlite"):
         open_backend("nobody://x")
     with pytest.raises(DriverMissing, match="vault_of_ana_is_not_there"):
         open_backend("broken://x")
