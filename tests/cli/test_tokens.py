@@ -190,6 +190,15 @@ def test_the_beginning_of_an_id(run, store):
     assert (3, True) == (short.exit_code, "7 characters" in short.stderr)
 
 
+def test_a_user_in_the_place_of_an_id(run, save):
+    """Who gives a user as if it were an id is told how users are given."""
+    token = save()
+
+    done = run("token", token.user)
+
+    assert (3, True) == (done.exit_code, f"--user {token.user}" in done.stderr), done.stderr
+
+
 def test_what_was_asked_for_or_nothing(run, save, configured):
     """Neither an id nor its beginning stands for another environment or client."""
     token = save()

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from tokenkeep.cli.session import Session, pass_session
-from tokenkeep.errors import AmbiguousLookup, StoreTampered
+from tokenkeep.errors import AmbiguousLookup, StoreTampered, visible
 from tokenkeep.lookup import trimmed
 from tokenkeep.store import not_found
 from tokenkeep.token import Token
@@ -102,6 +102,8 @@ def find(vault: Vault, asked: Token) -> Token:
         missing = not_found(vault, token_id=asked.id, user=asked.user)
         if prefix and len(prefix) < SHORTEST_PREFIX:
             missing.hint = f"Give the first {SHORTEST_PREFIX} characters of its id, or more"
+        elif asked.id and "@" in asked.id:
+            missing.hint = f"Is that a user? Say: --user {visible(asked.id)}"
         raise missing
     return found
 
