@@ -33,8 +33,9 @@ def complete(store: TokenStore) -> Store:
         )
     if isinstance(store, Store):
         return store
-    # Kept by the store itself: all keepers of it share one.
-    shared: LocalSwap = vars(store).setdefault("_local_swap", LocalSwap(store))
+    # Kept by the store itself: all keepers of it share one. A copy brings along its original's,
+    # which is not its own; and as that one holds the original, no copy has the id of it.
+    shared: LocalSwap = vars(store).setdefault(f"_local_swap_{id(store)}", LocalSwap(store))
     return shared
 
 

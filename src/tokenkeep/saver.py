@@ -13,7 +13,13 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from tokenkeep import records, saving
-from tokenkeep.errors import DuplicateRefreshToken, StaleToken, StoreConflict
+from tokenkeep.errors import (
+    DuplicateRefreshToken,
+    StaleToken,
+    StoreConflict,
+    StoreError,
+    StoreUnavailable,
+)
 from tokenkeep.lookup import credentials
 from tokenkeep.records import Alias
 from tokenkeep.swapping import attempts
@@ -247,12 +253,29 @@ class Saver:
         if stored is not None and (
             owner == stored.owner or self._rows.may_become(records.record_id(stored.id), owner)
         ):
-            return self._rows.put(row.but(owner=owner), replaces=stored.version, note=True)
+            return self._put(row.but(owner=owner), stored)
         new_id = records.token_id(self._rows.new_id(owner))
         if stored is None:
-            return self._rows.put(row.but(id=new_id, owner=owner), replaces=None, note=True)
+            return self._put(row.but(id=new_id, owner=owner), None)
         self._aliases.move(stored, row, new_id, None)
         return self._aliases.read(str(stored.id))
+
+    def _put(self, row: Token, stored: Token | None) -> Token:
+        """Write a row; if nobody can tell whether it was written, look."""
+        replaces = stored.version if stored else None
+        try:
+            return self._rows.put(row, replaces=replaces, note=True)
+        except StoreUnavailable:
+            there = None
+            with suppress(StoreError):  # what went wrong before is what is said
+                there = self._aliases.read(str(row.id))
+            if there is not None and there.version != replaces:
+                login = row.renewal.login
+                is_new = stored is None or stored.renewal.login != login
+                is_mine = there.but(version=row.version) == row
+                if is_mine or (is_new and there.renewal.login == login):
+                    return there
+            raise
 
     def _move(self, source: Token, carried: Token, target: Token) -> Token | None:
         """Let the login of a row go into another one. Return that; None if it is gone."""

@@ -75,6 +75,26 @@ def test_in_two_processes(logins, zoho):
     assert zoho.counters.token_calls() == 1
 
 
+@pytest.mark.parametrize("open_keeper", ["sqlite"], indirect=True)
+def test_stored_and_the_answer_lost(logins, open_keeper, monkeypatch):
+    """What is stored is told as done, and not revoked as what can't be stored is."""
+    answer = consent(logins().begin("browser"))
+    kind = type(open_keeper().store.backend)
+    write, lost = kind.write, []
+
+    def losing(self, record, *, replaces):
+        write(self, record, replaces=replaces)
+        if record.kind == "row" and not lost:
+            lost.append(record)
+            raise tokenkeep.StoreUnavailable("The connection was lost")
+
+    monkeypatch.setattr(kind, "write", losing)
+    token = logins().finish(answer, "browser")
+
+    assert len(lost) == 1
+    assert open_keeper().renew(token.id).status is tokenkeep.Status.OK
+
+
 @pytest.mark.parametrize(
     ("answer", "browser", "after"),
     [

@@ -146,6 +146,13 @@ ABLATIONS = (
         "renewal/test_sweep.py::test_sweep_leaves_a_login_that_began_meanwhile",
     ),
     Ablation(
+        "nonce=0",
+        "saver.py",
+        "if is_mine or (is_new and there.renewal.login == login):",
+        "if True:",
+        "renewal/test_login_again.py::test_outcome_unknown_then_another_login",
+    ),
+    Ablation(
         "nonce=0, claim",
         "renewal/attempt.py",
         "            return self._mine(token)\n\n",

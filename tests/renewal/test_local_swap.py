@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import signal
 import sys
 import threading
@@ -371,3 +372,25 @@ def test_where_a_saved_token_is_valid():
 
     assert ("zoho", "eu", "production") == (saved.provider, saved.data_center, saved.environment)
     assert saved.id == store.find_token(Token(user="ana", provider="zoho")).id
+
+
+class Copied(SixMethods):
+    """A store that can be copied, as `TokenStore` allows: with all that it has but its rows."""
+
+    def __reduce__(self):
+        return Copied, (), vars(self) | {"rows": dict(self.rows)}
+
+
+def test_keepers_of_a_copy():
+    """They work with the copy, all with one state, and leave the original alone."""
+    original = Copied()
+    of_original = Keeper(original)
+    of_original.save(LOGIN)
+
+    copied = copy.copy(original)
+    Keeper(copied).save(LOGIN.but(user="bob", refresh_token="r"))
+
+    assert [USER] == [token.user for token in original.get_tokens()]
+    assert [USER, "bob"] == [token.user for token in copied.get_tokens()]
+    assert complete(copied) is complete(copied) is not complete(original)
+    assert complete(original) is of_original.store

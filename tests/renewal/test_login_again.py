@@ -37,7 +37,7 @@ def test_committed_and_then_revoked(world, committed_in_silence):
 
 
 def test_outcome_unknown_then_another_login(world, committed_in_silence):
-    """Invariant 7: what nobody can tell is raised; nothing is done a second time over a login."""
+    """Invariant 7: what another login has written is not taken for one's own, nor written over."""
     committed_in_silence(
         StoreUnavailable("The connection broke"),
         lambda: world.login("login-3", "access-of-login-3", left=3600),
