@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import re
 import struct
+import threading
 from functools import cache, partial
 from hashlib import sha1
 from os import getpid
@@ -157,6 +158,7 @@ _REACH = (
     "See whether it runs, can be reached, and speaks TLS (rediss://) or not (redis://); "
     "it may ask for a certificate of yours (ssl_certfile, ssl_keyfile)"
 )
+_READ = "Read again to see what is stored; if it stays so, look at the server"
 _USER = "Write redis://user:password@host; special characters are percent-encoded"
 _RIGHT = "this user may not do that, or not with these keys"
 _RIGHTS = "docs/redis.md has the ACL SETUSER line with all rights that are needed"
@@ -180,6 +182,9 @@ _REFUSALS = (
 
 _BUSY = re.compile("BusyLoading|ClusterDown|MasterDown|TryAgain|ResponseError: BUSY")
 """The server did nothing, and will soon be able to."""
+
+_LOST = (exceptions.TimeoutError, exceptions.InvalidResponse, OSError)
+"""No answer came, or none that can be read; a bare `ConnectionError` is one as well."""
 
 _EVICTION = "CONFIG SET maxmemory-policy noeviction, and the same in its configuration file"
 _SYNC = "Set `appendonly yes` and `appendfsync always`, and keep its folder on a real disk"
@@ -268,6 +273,34 @@ def parsed(url: str) -> tuple[str, dict[str, Any], dict[str, Any], list[Risk]]:
     return f"{place}/{given['db']}", given | where, ours, risks
 
 
+class _Call:
+    """A question that is under way in another thread."""
+
+    def __init__(self) -> None:
+        self.is_sent = False
+        """Whether the server may have it by now."""
+
+
+class _Here(threading.local):
+    def __init__(self) -> None:
+        self.call = _Call()
+
+
+_here = _Here()
+"""What a thread is asking."""
+
+
+class _Pool(ConnectionPool):
+    """Connections that tell a call how far it has come."""
+
+    def get_connection(self, *args: Any, **options: Any) -> Any:
+        call = _here.call
+        call.is_sent = False
+        connection = super().get_connection(*args, **options)
+        call.is_sent = True
+        return connection
+
+
 class RedisBackend(Backend):
     """
     Serve all processes of all machines that reach one Redis or Valkey server.
@@ -302,11 +335,11 @@ class RedisBackend(Backend):
         def connect() -> Redis:
             # RESP2 is what every server and proxy speaks. A write is never sent twice.
             never = Retry(NoBackoff(), 0)
-            return Redis(connection_pool=ConnectionPool(protocol=2, retry=never, **arguments))
+            return Redis(connection_pool=_Pool(protocol=2, retry=never, **arguments))
 
         self._connect, self._redis, self._pid = connect, connect(), getpid()
         try:
-            self._changed("return 'ours'")
+            self._changed("return 'ours'", changes=False)
             self._refuse_eviction()
         except BaseException:
             self.close()
@@ -431,12 +464,17 @@ class RedisBackend(Backend):
             )
         return answer
 
-    def _changed(self, script: str, *args: Any, worth_waiting: bool = True) -> str:
+    def _changed(
+        self, script: str, *args: Any, worth_waiting: bool = True, changes: bool = True
+    ) -> str:
         """Run a script that may change the store, and return how it ended."""
         record_id = args[0] if args else None
         run = self._run_and_wait if self._wait and worth_waiting else self._run
         answer = self._asked(
-            partial(run, _OPEN + script, *args), record_id, patient=worth_waiting, again=False
+            partial(run, _OPEN + script, *args),
+            record_id,
+            patient=worth_waiting,
+            again=not changes,
         )
         text = answer.decode(errors="replace") if isinstance(answer, bytes) else str(answer)
         if text == "taken":
@@ -470,8 +508,10 @@ class RedisBackend(Backend):
         Raises:
             StoreError: It is one, without the driver's, whose frames hold the password.
         """
+        call = _Call()
 
         def work() -> Any:
+            _here.call = call
             try:
                 return ask()
             except exceptions.ConnectionError as exc:
@@ -484,12 +524,18 @@ class RedisBackend(Backend):
                 return within(self._timeout, work)
             except (exceptions.RedisError, OSError) as exc:
                 said = f"{type(exc).__name__}: {exc}"
+                lost = isinstance(exc, _LOST) or type(exc) is exceptions.ConnectionError
             if "READONLY" in said or "ReadOnly" in said:
                 self.close()  # its name may lead to another server by now
             if not _BUSY.match(said):
                 break
         if "WRONGTYPE" in said:
             raise self._foreign()
+        if call.is_sent and lost and not again:
+            late = f"Redis at {self._place} did not answer in time"
+            what = late if "Timeout" in said else f"The connection to Redis at {self._place} broke"
+            text = f"{what}; whether the change was made is not known"
+            raise StoreUnavailable(text, token_id=record_id, hint=_READ)
         meant = (meant for pattern, *meant in _REFUSALS if re.search(pattern, said))
         what, hint = next(meant, (said.partition(": ")[2].rstrip("."), _REACH))
         text = f"Redis at {self._place} can't be used: {what}"

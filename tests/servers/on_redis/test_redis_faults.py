@@ -8,7 +8,7 @@ import time
 from contextlib import closing
 
 import pytest
-from cases import ID, SECOND, digits, record, refused, with_port
+from cases import FIRST, ID, SECOND, digits, record, refused, with_port
 from private_servers import Redis
 from private_servers.skipped import started
 from redis_keys import assert_consistent, replica_of
@@ -65,6 +65,41 @@ def test_killed_in_the_midst_of_saves(server, connect, url, fork):
     assert len(said) == 2 * 4 * SAVES
     assert stored == dict.fromkeys(said, SECOND)
     assert_consistent(url)
+
+
+UNKNOWN = "whether the change was made is not known"
+
+
+@pytest.mark.parametrize("options", ["?wait=0", "?wait=1&wait_timeout=0.1"])
+def test_answer_that_never_comes(server, connect, url, options):
+    """A change that was sent may have been made, which is said; what was not sent was not made."""
+    with closing(Proxy(server.host, server.port)) as proxy:
+        far = connect(with_port(url, server, proxy.port) + options)
+        for change in (
+            lambda: far.write(record(), replaces=None),
+            lambda: far.write(record(version="2"), replaces=FIRST),
+            lambda: far.touch(ID, 5.0),
+            lambda: far.delete(ID),
+            far.clear,
+        ):
+            far.risks()
+            proxy.cut_the_next("answer")
+            assert UNKNOWN in refused(change)
+        assert far.read(ID) is None
+    said = refused(lambda: far.write(record(), replaces=None))
+    assert "can't be used" in said
+    assert UNKNOWN not in said
+
+
+def test_answer_that_takes_too_long(server, connect, url):
+    """So may one that is waited for in vain; a read has nothing to tell of changes."""
+    backend = connect(f"{url}?socket_timeout=0.3")
+    server.pause()
+    try:
+        assert UNKNOWN in refused(lambda: backend.write(record(), replaces=None))
+        assert "can't be used: it does not answer" in refused(lambda: backend.read(ID))
+    finally:
+        server.resume()
 
 
 def test_failover(server, connect, url):
