@@ -529,17 +529,30 @@ class RedisBackend(Backend):
                 self.close()  # its name may lead to another server by now
             if not _BUSY.match(said):
                 break
-        if "WRONGTYPE" in said:
+        is_foreign, is_late = "WRONGTYPE" in said, "Timeout" in said
+        what, hint = self._meant(said)
+        del said  # which may repeat the password
+        if is_foreign:
             raise self._foreign()
         if call.is_sent and lost and not again:
             late = f"Redis at {self._place} did not answer in time"
-            what = late if "Timeout" in said else f"The connection to Redis at {self._place} broke"
-            text = f"{what}; whether the change was made is not known"
+            broke = f"The connection to Redis at {self._place} broke"
+            text = f"{late if is_late else broke}; whether the change was made is not known"
             raise StoreUnavailable(text, token_id=record_id, hint=_READ)
-        meant = (meant for pattern, *meant in _REFUSALS if re.search(pattern, said))
-        what, hint = next(meant, (said.partition(": ")[2].rstrip("."), _REACH))
         text = f"Redis at {self._place} can't be used: {what}"
         raise StoreUnavailable(text, token_id=record_id, hint=hint)
+
+    def _meant(self, said: str) -> tuple[str, str]:
+        """Return what an error means, without the password, and what to do."""
+        for pattern, what, hint in _REFUSALS:
+            if re.search(pattern, said):
+                return what, hint
+        what = said.partition(": ")[2].rstrip(".")
+        password = self._client().connection_pool.connection_kwargs["password"] or ""
+        # The second is how the driver shows bytes that are no answer.
+        for secret in filter(None, (password, repr(password.encode())[2:-1])):
+            what = what.replace(secret, "***")
+        return what, _REACH
 
     def _foreign(self) -> errors.StoreForeign:
         return errors.StoreForeign(
