@@ -16,8 +16,10 @@ that no value begins another: what shares one is together, in the order of ids.
 from __future__ import annotations
 
 import re
+import socket
 import struct
 import threading
+from contextlib import suppress
 from functools import cache, partial
 from hashlib import sha1
 from os import getpid
@@ -279,6 +281,27 @@ class _Call:
     def __init__(self) -> None:
         self.is_sent = False
         """Whether the server may have it by now."""
+        self.is_over = False
+        """Whether nobody waits for it any more."""
+        self.link: Any = None
+        """The socket that it is on. None if it has none now."""
+
+    def within(self, seconds: float, work: Callable[[], Any]) -> Any:
+        """Return what the work does, in time. Nobody else hears of it."""
+        try:
+            return within(seconds, work)
+        except TimeoutError:
+            self._give_up()
+            raise
+
+    def _give_up(self) -> None:
+        """End it: an answer that drips would keep its thread and its connection for ever."""
+        self.is_over = True  # first: who lets go of the socket now, closes it
+        with suppress(AttributeError, OSError):
+            # A duplicate: to shut a TLS socket itself down would let its thread go on in clear.
+            link = self.link
+            with socket.fromfd(link.fileno(), link.family, link.type) as same:
+                same.shutdown(socket.SHUT_RDWR)
 
 
 class _Here(threading.local):
@@ -290,15 +313,41 @@ _here = _Here()
 """What a thread is asking."""
 
 
+class _Linked:
+    """What every kind of connection does besides: its call knows the socket before the login."""
+
+    def _connect(self) -> Any:
+        call = _here.call
+        call.link = link = super()._connect()  # type: ignore[misc]  # the driver's
+        if call.is_over:
+            link.close()
+            raise exceptions.TimeoutError
+        return link
+
+
 class _Pool(ConnectionPool):
-    """Connections that tell a call how far it has come."""
+    """Connections that tell a call how far it has come, and that it may give up."""
+
+    def __init__(self, connection_class: type, **arguments: Any) -> None:
+        linked = type("_LinkedConnection", (_Linked, connection_class), {})
+        super().__init__(linked, **arguments)
 
     def get_connection(self, *args: Any, **options: Any) -> Any:
         call = _here.call
         call.is_sent = False
         connection = super().get_connection(*args, **options)
-        call.is_sent = True
+        call.link, call.is_sent = connection._sock, True  # noqa: SLF001 - it has no other name
+        if call.is_over:
+            self.release(connection)
+            raise exceptions.TimeoutError
         return connection
+
+    def release(self, connection: Any) -> None:
+        call = _here.call
+        call.link = None
+        if call.is_over:
+            connection.disconnect()
+        super().release(connection)
 
 
 class RedisBackend(Backend):
@@ -521,7 +570,7 @@ class RedisBackend(Backend):
 
         for _ in tries(self._busy_timeout if patient else 0.0):
             try:
-                return within(self._timeout, work)
+                return call.within(self._timeout, work)
             except (exceptions.RedisError, OSError) as exc:
                 said = f"{type(exc).__name__}: {exc}"
                 lost = isinstance(exc, _LOST) or type(exc) is exceptions.ConnectionError

@@ -8,7 +8,7 @@ import time
 from contextlib import closing
 
 import pytest
-from cases import FIRST, ID, SECOND, digits, record, refused, with_port
+from cases import FIRST, ID, SECOND, digits, record, refused, until, with_port
 from private_servers import Redis
 from private_servers.skipped import started
 from redis_keys import assert_consistent, replica_of
@@ -100,6 +100,29 @@ def test_answer_that_takes_too_long(server, connect, url):
         assert "can't be used: it does not answer" in refused(lambda: backend.read(ID))
     finally:
         server.resume()
+
+
+@pytest.mark.parametrize("logs_in", [False, True])
+def test_answer_that_drips(server, connect, url, logs_in):
+    """A call that was given up keeps no connection, and is not done later."""
+    direct = connect(url)
+    direct.write(record(sealed=b"s" * 1000), replaces=None)
+    with closing(Proxy(server.host, server.port)) as proxy:
+        options = "?socket_timeout=0.4&socket_connect_timeout=0.4"
+        far = connect(with_port(url, server, proxy.port) + options)
+        if logs_in:
+            far.close()
+            until(lambda: proxy.alive == 0)
+        proxy.drip(0.2)
+
+        refused(lambda: far.read(ID))
+        until(lambda: proxy.alive == 0)
+        assert "can't be used" in refused(lambda: far.delete(ID))
+        proxy.go_on()
+        until(lambda: proxy.alive == 0)
+        assert direct.read(ID) is not None
+
+        assert far.read(ID) == direct.read(ID)
 
 
 def test_failover(server, connect, url):
