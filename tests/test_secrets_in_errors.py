@@ -192,3 +192,25 @@ def test_what_is_no_error_of_ours(monkeypatch, kind):
     assert SECRET not in reported(caught.value)
     assert key not in reported(caught.value)
     assert repr(parse_keys(key, "")[0]) not in reported(caught.value)
+
+
+@pytest.mark.parametrize("kind", [KeyboardInterrupt, MemoryError, AssertionError])
+def test_what_a_driver_or_a_watchdog_raises(monkeypatch, kind):
+    """Neither is the URL in a frame of an error that is not ours, on its way through ours."""
+
+    def connect(url):
+        password = url.partition("@")[0]
+        raise kind(len(password))
+
+    text = f"def changed(self, *_, **__):\n url = {URL!r}\n connect(url)"
+    there = {"connect": connect}
+    exec(compile(text, "their_driver.py", "exec"), there)
+    monkeypatch.setattr("tokenkeep.backends.redis.RedisBackend._changed", there["changed"])
+    key = tokenkeep.generate_key()
+
+    with pytest.raises(kind) as caught:
+        tokenkeep.open_store(
+            f"redis://:{SECRET}@127.0.0.1:1/0", make=True, environ={"TOKENKEEP_KEYS": key}
+        )
+
+    assert SECRET not in reported(caught.value)

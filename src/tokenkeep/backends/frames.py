@@ -5,8 +5,6 @@ from __future__ import annotations
 from functools import wraps
 from typing import TYPE_CHECKING, ParamSpec, TypeVar
 
-from tokenkeep.errors import TokenKeepError
-
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -15,7 +13,11 @@ _Result = TypeVar("_Result")
 
 
 def without_frames(opens: Callable[_Given, _Result]) -> Callable[_Given, _Result]:
-    """Let the errors of what is given a password, or a URL with one, forget where they were."""
+    """
+    Let the errors of what is given a password, or a URL with one, forget where they were.
+
+    Whoever's they are: a driver's, and what a signal handler raises, come through the same frames.
+    """
 
     @wraps(opens)
     def opening(*args: _Given.args, **kwargs: _Given.kwargs) -> _Result:
@@ -23,8 +25,7 @@ def without_frames(opens: Callable[_Given, _Result]) -> Callable[_Given, _Result
             return opens(*args, **kwargs)
         except BaseException as exc:
             del args, kwargs
-            if isinstance(exc, TokenKeepError):
-                _bare(exc)
+            _bare(exc)
             raise
 
     return opening

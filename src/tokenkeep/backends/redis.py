@@ -16,7 +16,10 @@ that no value begins another: what shares one is together, in the order of ids.
 from __future__ import annotations
 
 import re
+import socket
 import struct
+import threading
+from contextlib import suppress
 from functools import cache, partial
 from hashlib import sha1
 from os import getpid
@@ -157,6 +160,7 @@ _REACH = (
     "See whether it runs, can be reached, and speaks TLS (rediss://) or not (redis://); "
     "it may ask for a certificate of yours (ssl_certfile, ssl_keyfile)"
 )
+_READ = "Read again to see what is stored; if it stays so, look at the server"
 _USER = "Write redis://user:password@host; special characters are percent-encoded"
 _RIGHT = "this user may not do that, or not with these keys"
 _RIGHTS = "docs/redis.md has the ACL SETUSER line with all rights that are needed"
@@ -180,6 +184,9 @@ _REFUSALS = (
 
 _BUSY = re.compile("BusyLoading|ClusterDown|MasterDown|TryAgain|ResponseError: BUSY")
 """The server did nothing, and will soon be able to."""
+
+_LOST = (exceptions.TimeoutError, exceptions.InvalidResponse, OSError)
+"""No answer came, or none that can be read; a bare `ConnectionError` is one as well."""
 
 _EVICTION = "CONFIG SET maxmemory-policy noeviction, and the same in its configuration file"
 _SYNC = "Set `appendonly yes` and `appendfsync always`, and keep its folder on a real disk"
@@ -268,6 +275,81 @@ def parsed(url: str) -> tuple[str, dict[str, Any], dict[str, Any], list[Risk]]:
     return f"{place}/{given['db']}", given | where, ours, risks
 
 
+class _Call:
+    """A question that is under way in another thread."""
+
+    def __init__(self) -> None:
+        self.is_sent = False
+        """Whether the server may have it by now."""
+        self.is_over = False
+        """Whether nobody waits for it any more."""
+        self.link: Any = None
+        """The socket that it is on. None if it has none now."""
+
+    def within(self, seconds: float, work: Callable[[], Any]) -> Any:
+        """Return what the work does, in time. Nobody else hears of it."""
+        try:
+            return within(seconds, work)
+        except TimeoutError:
+            self._give_up()
+            raise
+
+    def _give_up(self) -> None:
+        """End it: an answer that drips would keep its thread and its connection for ever."""
+        self.is_over = True  # first: who lets go of the socket now, closes it
+        with suppress(AttributeError, OSError):
+            # A duplicate: to shut a TLS socket itself down would let its thread go on in clear.
+            link = self.link
+            with socket.fromfd(link.fileno(), link.family, link.type) as same:
+                same.shutdown(socket.SHUT_RDWR)
+
+
+class _Here(threading.local):
+    def __init__(self) -> None:
+        self.call = _Call()
+
+
+_here = _Here()
+"""What a thread is asking."""
+
+
+class _Linked:
+    """What every kind of connection does besides: its call knows the socket before the login."""
+
+    def _connect(self) -> Any:
+        call = _here.call
+        call.link = link = super()._connect()  # type: ignore[misc]  # the driver's
+        if call.is_over:
+            link.close()
+            raise exceptions.TimeoutError
+        return link
+
+
+class _Pool(ConnectionPool):
+    """Connections that tell a call how far it has come, and that it may give up."""
+
+    def __init__(self, connection_class: type, **arguments: Any) -> None:
+        linked = type("_LinkedConnection", (_Linked, connection_class), {})
+        super().__init__(linked, **arguments)
+
+    def get_connection(self, *args: Any, **options: Any) -> Any:
+        call = _here.call
+        call.is_sent = False
+        connection = super().get_connection(*args, **options)
+        call.link, call.is_sent = connection._sock, True  # noqa: SLF001 - it has no other name
+        if call.is_over:
+            self.release(connection)
+            raise exceptions.TimeoutError
+        return connection
+
+    def release(self, connection: Any) -> None:
+        call = _here.call
+        call.link = None
+        if call.is_over:
+            connection.disconnect()
+        super().release(connection)
+
+
 class RedisBackend(Backend):
     """
     Serve all processes of all machines that reach one Redis or Valkey server.
@@ -302,11 +384,11 @@ class RedisBackend(Backend):
         def connect() -> Redis:
             # RESP2 is what every server and proxy speaks. A write is never sent twice.
             never = Retry(NoBackoff(), 0)
-            return Redis(connection_pool=ConnectionPool(protocol=2, retry=never, **arguments))
+            return Redis(connection_pool=_Pool(protocol=2, retry=never, **arguments))
 
         self._connect, self._redis, self._pid = connect, connect(), getpid()
         try:
-            self._changed("return 'ours'")
+            self._changed("return 'ours'", changes=False)
             self._refuse_eviction()
         except BaseException:
             self.close()
@@ -431,12 +513,17 @@ class RedisBackend(Backend):
             )
         return answer
 
-    def _changed(self, script: str, *args: Any, worth_waiting: bool = True) -> str:
+    def _changed(
+        self, script: str, *args: Any, worth_waiting: bool = True, changes: bool = True
+    ) -> str:
         """Run a script that may change the store, and return how it ended."""
         record_id = args[0] if args else None
         run = self._run_and_wait if self._wait and worth_waiting else self._run
         answer = self._asked(
-            partial(run, _OPEN + script, *args), record_id, patient=worth_waiting, again=False
+            partial(run, _OPEN + script, *args),
+            record_id,
+            patient=worth_waiting,
+            again=not changes,
         )
         text = answer.decode(errors="replace") if isinstance(answer, bytes) else str(answer)
         if text == "taken":
@@ -470,8 +557,10 @@ class RedisBackend(Backend):
         Raises:
             StoreError: It is one, without the driver's, whose frames hold the password.
         """
+        call = _Call()
 
         def work() -> Any:
+            _here.call = call
             try:
                 return ask()
             except exceptions.ConnectionError as exc:
@@ -481,19 +570,38 @@ class RedisBackend(Backend):
 
         for _ in tries(self._busy_timeout if patient else 0.0):
             try:
-                return within(self._timeout, work)
+                return call.within(self._timeout, work)
             except (exceptions.RedisError, OSError) as exc:
                 said = f"{type(exc).__name__}: {exc}"
+                lost = isinstance(exc, _LOST) or type(exc) is exceptions.ConnectionError
             if "READONLY" in said or "ReadOnly" in said:
                 self.close()  # its name may lead to another server by now
             if not _BUSY.match(said):
                 break
-        if "WRONGTYPE" in said:
+        is_foreign, is_late = "WRONGTYPE" in said, "Timeout" in said
+        what, hint = self._meant(said)
+        del said  # which may repeat the password
+        if is_foreign:
             raise self._foreign()
-        meant = (meant for pattern, *meant in _REFUSALS if re.search(pattern, said))
-        what, hint = next(meant, (said.partition(": ")[2].rstrip("."), _REACH))
+        if call.is_sent and lost and not again:
+            late = f"Redis at {self._place} did not answer in time"
+            broke = f"The connection to Redis at {self._place} broke"
+            text = f"{late if is_late else broke}; whether the change was made is not known"
+            raise StoreUnavailable(text, token_id=record_id, hint=_READ)
         text = f"Redis at {self._place} can't be used: {what}"
         raise StoreUnavailable(text, token_id=record_id, hint=hint)
+
+    def _meant(self, said: str) -> tuple[str, str]:
+        """Return what an error means, without the password, and what to do."""
+        for pattern, what, hint in _REFUSALS:
+            if re.search(pattern, said):
+                return what, hint
+        what = said.partition(": ")[2].rstrip(".")
+        password = self._client().connection_pool.connection_kwargs["password"] or ""
+        # The second is how the driver shows bytes that are no answer.
+        for secret in filter(None, (password, repr(password.encode())[2:-1])):
+            what = what.replace(secret, "***")
+        return what, _REACH
 
     def _foreign(self) -> errors.StoreForeign:
         return errors.StoreForeign(

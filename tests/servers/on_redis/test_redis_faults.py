@@ -8,7 +8,7 @@ import time
 from contextlib import closing
 
 import pytest
-from cases import ID, SECOND, digits, record, refused, with_port
+from cases import FIRST, ID, SECOND, digits, record, refused, until, with_port
 from private_servers import Redis
 from private_servers.skipped import started
 from redis_keys import assert_consistent, replica_of
@@ -65,6 +65,64 @@ def test_killed_in_the_midst_of_saves(server, connect, url, fork):
     assert len(said) == 2 * 4 * SAVES
     assert stored == dict.fromkeys(said, SECOND)
     assert_consistent(url)
+
+
+UNKNOWN = "whether the change was made is not known"
+
+
+@pytest.mark.parametrize("options", ["?wait=0", "?wait=1&wait_timeout=0.1"])
+def test_answer_that_never_comes(server, connect, url, options):
+    """A change that was sent may have been made, which is said; what was not sent was not made."""
+    with closing(Proxy(server.host, server.port)) as proxy:
+        far = connect(with_port(url, server, proxy.port) + options)
+        for change in (
+            lambda: far.write(record(), replaces=None),
+            lambda: far.write(record(version="2"), replaces=FIRST),
+            lambda: far.touch(ID, 5.0),
+            lambda: far.delete(ID),
+            far.clear,
+        ):
+            far.risks()
+            proxy.cut_the_next("answer")
+            assert UNKNOWN in refused(change)
+        assert far.read(ID) is None
+    said = refused(lambda: far.write(record(), replaces=None))
+    assert "can't be used" in said
+    assert UNKNOWN not in said
+
+
+def test_answer_that_takes_too_long(server, connect, url):
+    """So may one that is waited for in vain; a read has nothing to tell of changes."""
+    backend = connect(f"{url}?socket_timeout=0.3")
+    server.pause()
+    try:
+        assert UNKNOWN in refused(lambda: backend.write(record(), replaces=None))
+        assert "can't be used: it does not answer" in refused(lambda: backend.read(ID))
+    finally:
+        server.resume()
+
+
+@pytest.mark.parametrize("logs_in", [False, True])
+def test_answer_that_drips(server, connect, url, logs_in):
+    """A call that was given up keeps no connection, and is not done later."""
+    direct = connect(url)
+    direct.write(record(sealed=b"s" * 1000), replaces=None)
+    with closing(Proxy(server.host, server.port)) as proxy:
+        options = "?socket_timeout=0.4&socket_connect_timeout=0.4"
+        far = connect(with_port(url, server, proxy.port) + options)
+        if logs_in:
+            far.close()
+            until(lambda: proxy.alive == 0)
+        proxy.drip(0.2)
+
+        refused(lambda: far.read(ID))
+        until(lambda: proxy.alive == 0)
+        assert "can't be used" in refused(lambda: far.delete(ID))
+        proxy.go_on()
+        until(lambda: proxy.alive == 0)
+        assert direct.read(ID) is not None
+
+        assert far.read(ID) == direct.read(ID)
 
 
 def test_failover(server, connect, url):

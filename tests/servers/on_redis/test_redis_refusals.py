@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from urllib.parse import quote
 
 import pytest
 import redis
@@ -10,9 +11,10 @@ from cases import FIRST, ID, record, refused, somebody_else, until
 from private_servers import Redis
 from private_servers.skipped import started
 from redis_keys import HEADER_RECORD, assert_consistent
+from reported import reported
 
 from tokenkeep.backends import open_backend
-from tokenkeep.errors import ConfigurationError
+from tokenkeep.errors import ConfigurationError, StoreError
 
 
 @pytest.fixture(scope="module")
@@ -77,6 +79,33 @@ def test_somebody_elses_server(says, asked, said):
     with somebody_else(says, asked=asked) as place:
         url = f"redis://:hunter2@{place}/0?socket_timeout=0.3&busy_timeout=0.1"
         assert said in refused(lambda: open_backend(url))
+
+
+@pytest.mark.parametrize("password", ["hunter2", "hünter2"])
+@pytest.mark.parametrize("says", ["-ERR invalid request: AUTH {}\r\n", "AUTH {}\r\n"])
+def test_password_that_is_repeated(says, password):
+    """Who answers with what it was given is quoted without the password."""
+    with somebody_else(says.format(password).encode(), asked=True) as place:
+        url = f"redis://:{quote(password)}@{place}/0?socket_timeout=0.3"
+        said = refused(lambda: open_backend(url), secret=password)
+
+    assert "AUTH ***" in said
+
+
+@pytest.mark.parametrize("kind", [redis.ResponseError, redis.InvalidResponse])
+@pytest.mark.parametrize("says", ["AUTH {}", "WRONGTYPE {}"])
+def test_password_that_is_repeated_later(backend, server, monkeypatch, kind, says):
+    """Nor is it in a frame of the error, once the store is open."""
+
+    def run(*_):
+        backend._client().connection_pool.get_connection()
+        raise kind(says.format(server.password))
+
+    monkeypatch.setattr(backend, "_run", run)
+
+    with pytest.raises(StoreError) as caught:
+        backend.delete(ID)
+    assert server.password not in reported(caught.value)
 
 
 def test_memory_is_full(backend, connect, url, setting):
