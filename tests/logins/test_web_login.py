@@ -100,6 +100,19 @@ def test_not_this_one(*, logins, zoho, answer, browser, after):
         assert logins(clock=clock).finish(right, "browser").user
 
 
+@pytest.mark.parametrize("blank", ["", " ", None])
+def test_no_browser(logins, zoho, blank):
+    """What any browser can show begins no login, and ends none."""
+    with pytest.raises(ValueError, match=r"token_urlsafe\(32\) into this one's session"):
+        logins().begin(blank)
+
+    answer = consent(logins().begin("browser"))
+    with pytest.raises(NotThisLogin):
+        logins().finish(answer, blank)
+    assert zoho.counters.token_calls() == 0
+    assert logins().finish(answer, "browser").user
+
+
 def test_a_refusal(logins):
     """A person who says no is told so, and it is over."""
     answer = consent(logins().begin("browser"), decision="reject")

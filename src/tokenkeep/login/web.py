@@ -92,11 +92,17 @@ class WebLogin:
             data_center: Where its user's account is. None lets Zoho find out.
 
         Raises:
+            ValueError: *browser* is blank: any browser could show that.
             UnknownName: There is no such data centre.
             StoreError: What is under way can't be kept.
         """
         given = Hidden(browser=browser)
         del browser  # crash reports show the locals of each frame
+        if _is_blank(given["browser"]):
+            raise ValueError(
+                "Any browser can show a blank: put secrets.token_urlsafe(32) into this one's "
+                "session, and give that to begin() and to finish()"
+            )
         table = zoho_of(self._keeper).table
         going = AuthorizationRequest(
             table,
@@ -141,12 +147,19 @@ class WebLogin:
         """
         given = Hidden(answer=answer, browser=browser)
         del answer, browser  # as above
+        if _is_blank(given["browser"]):
+            raise NotThisLogin
         name = _name(given["browser"], state_of(given["answer"]))
         facts = Hidden(self._keeper.store.take_login(name) or {})
         if float(facts.pop("until", 0.0)) < self._keeper.clock.now():
             raise NotThisLogin
         going = AuthorizationRequest.resumed(zoho_of(self._keeper).table, Kept(**facts))
         return sign_in(self._keeper, self._wanted, going.accept(given["answer"]), note)
+
+
+def _is_blank(browser: str | None) -> bool:
+    """Whether a session had nothing to show, which some return as None."""
+    return browser is None or not browser.strip()
 
 
 def _name(browser: str, state: str) -> str:
