@@ -34,7 +34,8 @@ def main():
     url = os.environ.setdefault("CRM_DESK_URL", f"http://127.0.0.1:{given.port}")
     folder = FOLDER.absolute()
     folder.mkdir(mode=0o700, exist_ok=True)
-    os.environ.setdefault("CRM_DESK_SESSION_KEY", session_key(folder / "session_key"))
+    if not os.environ.get("CRM_DESK_SESSION_KEY"):
+        os.environ["CRM_DESK_SESSION_KEY"] = session_key(folder / "session_key")
     with ExitStack() as stack:
         if not os.environ.get("TOKENKEEP_CLIENT_ID"):
             running = emulator.running(f"{url}/callback", folder)
@@ -65,9 +66,15 @@ def main():
 def session_key(path):
     """Return the key that the cookies are signed with, made at the first start."""
     if not path.exists():
-        path.touch(mode=0o600)
-        path.write_text(secrets.token_urlsafe(32), encoding="utf-8")
-    return path.read_text(encoding="utf-8")
+        # Whole or not at all, whenever this is killed.
+        new = path.with_name(f"{path.name}.{os.getpid()}")
+        new.touch(mode=0o600)
+        new.write_text(secrets.token_urlsafe(32), encoding="utf-8")
+        new.replace(path)
+    key = path.read_text(encoding="utf-8").strip()
+    if not key:
+        sys.exit(f"The desk can't start. {path} is empty, and anybody could sign: delete it")
+    return key
 
 
 if __name__ == "__main__":

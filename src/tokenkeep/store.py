@@ -259,7 +259,7 @@ class Store(TokenStore):
         Keep what it takes to accept the answer to a browser's login, until somebody takes it.
 
         Args:
-            name: Unguessable; what it is asked for by.
+            name: What it is asked for by: a digest of what is secret, since frames show it.
             login: May be secret.
             claim: Since when it is kept, and how long; a sweep may drop it then.
 

@@ -8,6 +8,7 @@ import socket
 import time
 import urllib.parse
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from unittest.mock import Mock
 
 import pytest
@@ -15,6 +16,7 @@ from desk_driver import ANA, BEN, EVA, ROOT, Browser, DeskServer, consent, runni
 
 import crm_desk.app
 import tokenkeep
+from crm_desk.__main__ import session_key
 
 SILENT = {"CrmSilent", "SDKException"}
 TYPED = {"First_Name": "Zoë", "Last_Name": "Typed", "Company": "Typed & Söhne"}
@@ -298,3 +300,24 @@ def test_readme():
     }:
         assert f"`{name}`" in page
     assert len(page.splitlines()) < 60
+
+
+def test_killed_as_it_made_its_key(tmp_path, monkeypatch):
+    """Cookies are never signed with half a key, nor with none."""
+    path = tmp_path / "session_key"
+
+    def killed(*_args, **_kwargs):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as broken:
+        broken.setattr(Path, "write_text", killed)
+        with pytest.raises(KeyboardInterrupt):
+            session_key(path)
+    key = session_key(path)
+
+    assert len(key) == 43
+    assert session_key(path) == key
+    assert path.stat().st_mode & 0o777 == 0o600
+    path.write_text("\n")
+    with pytest.raises(SystemExit, match="session_key is empty"):
+        session_key(path)

@@ -6,6 +6,7 @@ from urllib.parse import parse_qsl, urlencode, urlsplit
 
 import pytest
 import urllib3
+from reported import reported
 
 import tokenkeep
 from tokenkeep.login import NotThisLogin, WebLogin
@@ -119,6 +120,19 @@ def test_not_this_one(*, logins, zoho, answer, browser, after):
         assert logins(clock=clock).finish(right, "browser").user
 
 
+@pytest.mark.parametrize("blank", ["", " ", None])
+def test_no_browser(logins, zoho, blank):
+    """What any browser can show begins no login, and ends none."""
+    with pytest.raises(ValueError, match=r"token_urlsafe\(32\) into this one's session"):
+        logins().begin(blank)
+
+    answer = consent(logins().begin("browser"))
+    with pytest.raises(NotThisLogin):
+        logins().finish(answer, blank)
+    assert zoho.counters.token_calls() == 0
+    assert logins().finish(answer, "browser").user
+
+
 def test_a_refusal(logins):
     """A person who says no is told so, and it is over."""
     answer = consent(logins().begin("browser"), decision="reject")
@@ -144,3 +158,56 @@ def test_where(logins, zoho):
         logins().begin("browser", data_center="mars")
 
     assert logins().begin("browser", data_center="eu").startswith(zoho.eu.accounts_url)
+
+
+@pytest.fixture
+def break_store(monkeypatch, open_keeper):
+    """Return what makes the store fail as a login is kept or taken."""
+
+    def fail(*_args, **_kwargs):
+        raise tokenkeep.StoreUnavailable("away")
+
+    def break_():
+        store = open_keeper().store
+        if isinstance(store, tokenkeep.Vault):
+            monkeypatch.setattr(type(store.backend), "find", fail)
+            monkeypatch.setattr(type(store.backend), "write", fail)
+        else:
+            monkeypatch.setattr("tokenkeep.local_swap.digest_of", fail)
+
+    return break_
+
+
+@pytest.mark.parametrize("trouble", ["another browser", "no state", "store", "provider"])
+def test_frames_of_finish(*, logins, zoho, break_store, trouble):
+    """No frame of a login that fails shows the code, the state, or what its browser shows."""
+    answer = consent(logins().begin("a-browser.s3cret"))
+    given = dict(parse_qsl(answer))
+    if trouble == "no state":
+        answer = f"code={given['code']}"
+    elif trouble == "provider":
+        zoho.faults.add(endpoint="token", kind="drop", times=None)
+    elif trouble == "store":
+        break_store()
+
+    browser = "another.s3cret" if trouble == "another browser" else "a-browser.s3cret"
+    with pytest.raises((NotThisLogin, tokenkeep.TokenKeepError)) as caught:
+        logins().finish(answer, browser)
+
+    found = reported(caught.value)
+    assert "WebLogin.finish" in found
+    assert [each for each in ("s3cret", given["code"], given["state"]) if each in found] == []
+
+
+@pytest.mark.parametrize("trouble", ["store", "place"])
+def test_frames_of_begin(logins, break_store, trouble):
+    """Nor does one of a login that can't begin."""
+    if trouble == "store":
+        break_store()
+
+    with pytest.raises((tokenkeep.StoreUnavailable, tokenkeep.UnknownName)) as caught:
+        logins().begin("a-browser.s3cret", data_center="mars" if trouble == "place" else None)
+
+    found = reported(caught.value)
+    assert "WebLogin.begin" in found
+    assert "s3cret" not in found

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import os
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 from sdk_driver import SDKFailed, each_generation
 from zohocrmsdk.src.com.zoho.crm.api import dc
+from zohocrmsdk.src.com.zoho.crm.api.initializer import Initializer
 
 from tokenkeep import ConfigurationError, Token
-from tokenkeep.integrations.as_user import environment_of
+from tokenkeep.integrations.as_user import environment_of, start
 
 
 @each_generation
@@ -77,6 +81,34 @@ def test_a_folder_for_each_process(sdk, zoho):
     assert status == 200
     assert folder != process.folder_of_the_sdk()
     assert Path(process.folder_of_the_sdk()).stat().st_mode & 0o777 == 0o700
+
+
+def test_forked_while_another_thread_starts(monkeypatch, fork):
+    """The child can start the SDK too: it does not wait for a thread that it has not."""
+    begun, go_on, parent = threading.Event(), threading.Event(), os.getpid()
+
+    def limit_changes():
+        if os.getpid() == parent:
+            begun.set()
+            assert go_on.wait(60)
+        raise ConfigurationError("Far enough")
+
+    def begin(say=str):
+        with pytest.raises(ConfigurationError, match="Far enough"):
+            start(None, None, None)
+        say("can start")
+
+    monkeypatch.setattr(Initializer, "initializer", None)
+    monkeypatch.setattr("tokenkeep.integrations.as_user._limit_changes", limit_changes)
+    with ThreadPoolExecutor(1) as pool:
+        other = pool.submit(begin)
+        assert begun.wait(60)
+        child = fork(begin)
+        try:
+            assert child.end() == ["can start"]
+        finally:
+            go_on.set()
+        other.result()
 
 
 def test_somebody_elses_store(sdk, zoho):

@@ -49,6 +49,16 @@ _starting = threading.Lock()
 _folder: tuple[int, str] | None = None
 
 
+def _renew_lock() -> None:
+    """Start with a new lock in a child: who held it as it was forked lives in the parent only."""
+    global _starting  # noqa: PLW0603 - as `_folder`
+    _starting = threading.Lock()
+
+
+if hasattr(os, "register_at_fork"):  # not on Windows
+    os.register_at_fork(after_in_child=_renew_lock)
+
+
 @contextmanager
 def switched_to(
     stored: Token, token_id: str, *, store: Any, nobody: Any

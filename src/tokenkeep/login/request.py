@@ -191,6 +191,7 @@ def state_of(answer: str) -> str:
         NotThisLogin: It carries none.
     """
     state = _fields(answer).get("state")
+    del answer  # there may be a code in it
     if not state:
         raise NotThisLogin
     return state

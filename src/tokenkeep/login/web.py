@@ -10,6 +10,7 @@ no application needs a table for it.
 
 from __future__ import annotations
 
+import hashlib
 import secrets
 from dataclasses import asdict
 from typing import TYPE_CHECKING
@@ -91,9 +92,17 @@ class WebLogin:
             data_center: Where its user's account is. None lets Zoho find out.
 
         Raises:
+            ValueError: *browser* is blank: any browser could show that.
             UnknownName: There is no such data centre.
             StoreError: What is under way can't be kept.
         """
+        given = Hidden(browser=browser)
+        del browser  # crash reports show the locals of each frame
+        if _is_blank(given["browser"]):
+            raise ValueError(
+                "Any browser can show a blank: put secrets.token_urlsafe(32) into this one's "
+                "session, and give that to begin() and to finish()"
+            )
         table = zoho_of(self._keeper).table
         going = AuthorizationRequest(
             table,
@@ -110,8 +119,8 @@ class WebLogin:
             length=self._life,
         )
         until = str(claim.taken_at + claim.length)
-        facts = Hidden(asdict(kept), until=until)  # crash reports show the locals of each frame
-        self._keeper.store.keep_login(_name(browser, kept.state), facts, claim)
+        facts = Hidden(asdict(kept), until=until)
+        self._keeper.store.keep_login(_name(given["browser"], kept.state), facts, claim)
         return going.url
 
     def finish(
@@ -136,12 +145,24 @@ class WebLogin:
             ProviderUnavailable: Zoho can't be reached, or there is no code.
             StoreError: The store can't be read, or the token not be stored.
         """
-        facts = Hidden(self._keeper.store.take_login(_name(browser, state_of(answer))) or {})
+        given = Hidden(answer=answer, browser=browser)
+        del answer, browser  # as above
+        if _is_blank(given["browser"]):
+            raise NotThisLogin
+        name = _name(given["browser"], state_of(given["answer"]))
+        facts = Hidden(self._keeper.store.take_login(name) or {})
         if float(facts.pop("until", 0.0)) < self._keeper.clock.now():
             raise NotThisLogin
         going = AuthorizationRequest.resumed(zoho_of(self._keeper).table, Kept(**facts))
-        return sign_in(self._keeper, self._wanted, going.accept(answer), note)
+        return sign_in(self._keeper, self._wanted, going.accept(given["answer"]), note)
+
+
+def _is_blank(browser: str | None) -> bool:
+    """Whether a session had nothing to show, which some return as None."""
+    return browser is None or not browser.strip()
 
 
 def _name(browser: str, state: str) -> str:
-    return f"{browser}\n{state}"
+    """Return what a login is kept by; a digest, since frames of the store show it."""
+    both = f"{browser}\n{state}".encode(errors="surrogatepass")  # never fails
+    return hashlib.sha256(both).hexdigest()

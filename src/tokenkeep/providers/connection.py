@@ -5,7 +5,9 @@ from __future__ import annotations
 import base64
 import contextlib
 import os
+import socket
 import ssl
+import time
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -14,19 +16,19 @@ from urllib.parse import unquote
 from urllib.request import getproxies, proxy_bypass
 
 from urllib3.connection import HTTPConnection, HTTPSConnection, ProxyConfig
-from urllib3.exceptions import LocationParseError
+from urllib3.exceptions import (
+    ConnectTimeoutError,
+    LocationParseError,
+    NameResolutionError,
+    NewConnectionError,
+)
 from urllib3.util import Url, parse_url
+from urllib3.util.connection import allowed_gai_family, create_connection
 
 from tokenkeep.errors import ConfigurationError
 
 if TYPE_CHECKING:
-    import socket
-
     from tokenkeep.providers.address import Address
-
-
-ADDRESSES = 3
-"""So many of a host's addresses get their turn: each has this part of the time to connect."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,12 +71,34 @@ class Connection(HTTPConnection):
     """Host and port of a proxy, as long as that is still who is spoken to."""
 
     def _new_conn(self) -> socket.socket:
-        whole = float(self.timeout or 0.0)
-        # urllib3 grants the timeout to each address.
-        self.timeout: float | None = whole / ADDRESSES
-        sock = super()._new_conn()
-        sock.settimeout(whole)
-        return sock
+        """
+        Connect; this is what urllib3 calls to make a socket.
+
+        Each address gets its share of the time, the last one all that is left. Whichever it is,
+        what comes after the connection has all that is left by then.
+        """
+        end = time.monotonic() + float(self.timeout or 0.0)
+        host = self.host.strip("[]")
+        try:
+            found = socket.getaddrinfo(host, self.port, allowed_gai_family(), socket.SOCK_STREAM)
+        except (socket.gaierror, UnicodeError) as exc:
+            raise NameResolutionError(self.host, self, socket.gaierror(str(exc))) from None
+        fault: Exception = NewConnectionError(self, "no address")
+        for left, (*_, address) in zip(range(len(found), 0, -1), found, strict=True):
+            where = str(address[0]), int(address[1])
+            share = (end - time.monotonic()) / left
+            if share <= 0:
+                raise ConnectTimeoutError
+            try:
+                sock = create_connection(where, share, socket_options=self.socket_options)
+            except TimeoutError:
+                fault = ConnectTimeoutError()
+            except OSError:
+                fault = NewConnectionError(self, "no connection")
+            else:
+                sock.settimeout(max(end - time.monotonic(), 0.001))
+                return sock
+        raise fault
 
 
 class SecureConnection(Connection, HTTPSConnection):

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gzip
 import http.client
+import io
 import json
 import re
 import socket
@@ -12,6 +14,7 @@ import time
 import zlib
 from contextlib import suppress
 from email.utils import parsedate_to_datetime
+from functools import partial
 from typing import TYPE_CHECKING, Literal
 from urllib.parse import urlencode
 
@@ -50,14 +53,6 @@ _TOO_LONG = f"answered more than {MAX_BODY:,} bytes"
 _OLDEST_DATE = 946_684_800.0  # the year 2000: a clock before it is not set at all
 _MULTIPLE_CHOICES, _BAD_REQUEST = 300, 400
 _NO_PASSWORD = 407
-
-_GZIP, _ZLIB, _RAW = 16 + zlib.MAX_WBITS, zlib.MAX_WBITS, -zlib.MAX_WBITS
-_CODINGS = {
-    "gzip": [_GZIP],
-    "x-gzip": [_GZIP],
-    "deflate": [_ZLIB, _RAW],  # some servers write it without zlib's header
-}
-"""Content codings (RFC 9110 section 8.4.1): some servers compress though nobody asked for it."""
 
 
 class Form:
@@ -341,15 +336,35 @@ def _plain(raw: bytes, codings: str) -> tuple[bytes, str | None]:
     if len(named) > 1 or named[0] not in _CODINGS:
         # Not shown as it stands: the header may say anything.
         return raw, "answered in a content coding that is not known, or in several"
-    for kind in _CODINGS[named[0]]:
-        unpacking = zlib.decompressobj(kind)
-        with suppress(zlib.error):
-            body = unpacking.decompress(raw, MAX_BODY + 1)
-            if len(body) > MAX_BODY:
-                return raw, _TOO_LONG
-            if unpacking.eof and not unpacking.unused_data:
-                return body, None
+    for unpacked in _CODINGS[named[0]]:
+        with suppress(OSError, EOFError, zlib.error):
+            body = unpacked(raw)
+            return (raw, _TOO_LONG) if len(body) > MAX_BODY else (body, None)
     return raw, f"answered no {named[0]}, though it said so"
+
+
+def _gunzipped(raw: bytes) -> bytes:
+    """Return what was packed, cut off one byte behind the longest answer."""
+    # Several members (RFC 1952 section 2.2), their checksums, a missing end: gzip sees to it.
+    return gzip.GzipFile(fileobj=io.BytesIO(raw)).read(MAX_BODY + 1)
+
+
+def _inflated(raw: bytes, window: int = zlib.MAX_WBITS) -> bytes:
+    """As `_gunzipped`, for deflate."""
+    unpacking = zlib.decompressobj(window)
+    body = unpacking.decompress(raw, MAX_BODY + 1)
+    if len(body) <= MAX_BODY and (not unpacking.eof or unpacking.unused_data):
+        raise EOFError
+    return body
+
+
+_CODINGS: dict[str, tuple[Callable[[bytes], bytes], ...]] = {
+    "gzip": (_gunzipped,),
+    "x-gzip": (_gunzipped,),
+    # Some servers write it without zlib's header.
+    "deflate": (_inflated, partial(_inflated, window=-zlib.MAX_WBITS)),
+}
+"""Content codings (RFC 9110 section 8.4.1): some servers compress though nobody asked for it."""
 
 
 # The first that matches is said.
