@@ -82,7 +82,7 @@ def test_users_never_mix(desk, zoho):
     assert zoho.counters.errors.get("Access Denied", 0) == 0
 
 
-@pytest.mark.parametrize("endpoint", ["records", "token"])
+@pytest.mark.parametrize("endpoint", ["records", pytest.param("token", marks=pytest.mark.slow)])
 def test_kill_one(desk, zoho, endpoint):
     """A worker is killed in a request, or in a renewal: the other and the next one go on."""
     person = Person(desk, ANA)
