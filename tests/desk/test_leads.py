@@ -82,7 +82,7 @@ def test_users_never_mix(desk, zoho):
     assert zoho.counters.errors.get("Access Denied", 0) == 0
 
 
-@pytest.mark.parametrize("endpoint", ["records", pytest.param("token", marks=pytest.mark.slow)])
+@pytest.mark.parametrize("endpoint", ["records", "token"])
 def test_kill_one(desk, zoho, endpoint):
     """A worker is killed in a request, or in a renewal: the other and the next one go on."""
     person = Person(desk, ANA)
@@ -101,8 +101,8 @@ def test_kill_one(desk, zoho, endpoint):
         person.look()
     asked.join()
 
-    assert person.complaints == []
-    assert not workers & desk.processes(20)
+    assert person.complaints == [], desk.log()
+    assert not workers & desk.processes(20), desk.log()
     assert person.browser.send(page, "/leads/new", **TYPED).location == "/leads?done=added"
 
 
