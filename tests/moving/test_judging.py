@@ -79,7 +79,7 @@ def row(name="ana", *, nonce="one", past=(), **more):
 
 
 def judged(mine, there, *, replace=False, habits=EACH):
-    (verdict,) = judge(mine, [there], replace=replace, habits=habits)
+    verdict = judge(mine, [there], replace=replace, habits=habits)
     return verdict.action, verdict.row
 
 
@@ -291,7 +291,7 @@ def test_nobody_has_looked_for_others_of_a_copied_login():
     mine = login().with_renewal(renewed_at=NOW, renewed_by="another host/1")
 
     there, newer = login(version="1"), mine.but(updated_at=NOW + 1, version="2")
-    (later,) = judge(newer, [there], replace=False)
+    later = judge(newer, [there], replace=False)
 
     assert arrived(mine).renewal.renewed_at is None
     assert later.row.renewal.renewed_at is None

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 from tokenkeep import saving
 from tokenkeep.errors import ConfigurationError, LookupFailed
-from tokenkeep.lookup import credentials, require_sendable, trimmed
+from tokenkeep.lookup import SECRETS, credentials, require_sendable, trimmed
 from tokenkeep.moving.sources import Row, Source
 from tokenkeep.providers import Place
 from tokenkeep.token import Token
@@ -25,10 +25,7 @@ if TYPE_CHECKING:
 
     from tokenkeep.providers import Providers
 
-_SAME = (
-    *("id", "client_id", "client_secret", "refresh_token", "access_token", "grant_token"),
-    *("redirect_uri", "api_domain"),
-)
+_SAME = ("id", "client_id", "client_secret", *SECRETS.values(), "redirect_uri", "api_domain")
 FIELDS = {name: name for name in _SAME} | {
     "user_name": "user",
     "user_mail": "user",
@@ -49,6 +46,9 @@ _NOTHING = {("expires_at", "None"), ("grant_token", "null")}
 
 Lines: TypeAlias = "Iterator[tuple[int, Sequence[object]]]"
 """Numbered rows in their order, the latest last; before them, the names of their columns."""
+
+_MILLISECONDS = re.compile("[0-9]{1,14}")
+"""Since the epoch, up to the year 5138."""
 
 _KEEP_BEST = """
     INSERT INTO best VALUES (?, ?, ?) ON CONFLICT (thing) DO UPDATE
@@ -179,23 +179,22 @@ class OfficialSource(Source):
             if text and (name, text) not in _NOTHING
         }
         expiry = found.pop("expires_at", None)
-        expires_at = _seconds(expiry)
         if self._defaults.client_id:
             found.setdefault("client_id", self._defaults.client_id)
         problem = None
         if any(isinstance(value, bytes) for value in values):
             problem = "it holds bytes where text belongs"
-        elif not found.keys() & {"access_token", "refresh_token", "grant_token"}:
+        elif found.keys().isdisjoint(SECRETS.values()):
             problem = "it holds no token"
         elif "refresh_token" in found and "client_id" not in found:
             problem = (
                 "its refresh token has no client_id, so nobody could renew with it: --client-id"
             )
-        elif expiry and expires_at is None:
+        elif expiry and not _MILLISECONDS.fullmatch(expiry):
             problem = "its expiry_time is no time"
         if problem is not None:
             return Token(id=found.get("id")), problem
-        token = Token(**found, provider="zoho", expires_at=expires_at)  # type: ignore[arg-type]  # text fields only
+        token = Token(**found, provider="zoho", expires_at=expiry and int(expiry) / 1000)  # type: ignore[arg-type]  # text fields only
         try:
             require_sendable(token)
         except LookupFailed as exc:
@@ -205,7 +204,7 @@ class OfficialSource(Source):
 
 class Best:
     """
-    Remember for each thing the name of highest rank.
+    Remember for each thing the name of highest rank; of those of one rank the greatest.
 
     In a temporary database of keyed digests, so memory does not grow with the
     number of things, and no secret is in it.
@@ -219,7 +218,7 @@ class Best:
         self._db.execute("BEGIN")
 
     def add(self, things: Iterable[object], rank: float, name: Any) -> None:
-        """Take a name into account; of those of one rank the greatest counts."""
+        """Take a name into account."""
         self._db.executemany(_KEEP_BEST, [(self._digest(each), rank, name) for each in things])
 
     def of(self, thing: object) -> Any:
@@ -253,9 +252,3 @@ def _things(token: Token) -> list[list[str | None]]:
     place = [token.provider, token.client_id, token.data_center, token.environment]
     whose = [[*place, "user", token.user]] if token.user else []
     return whose + [[*place, *pair] for pair in credentials(token)]
-
-
-def _seconds(milliseconds: str | None) -> float | None:
-    """Return epoch milliseconds, up to the year 5138, as epoch seconds. None if it is no time."""
-    text = (milliseconds or "").strip()
-    return int(text) / 1000 if re.fullmatch("[0-9]{1,14}", text) else None

@@ -92,8 +92,8 @@ def _in_csv(path: Path, encoding: str) -> Lines:
 
 
 def _in_pickle(path: Path, encoding: str) -> Lines:
-    with _explained(path, encoding), path.open("rb") as file:
-        for number, found in enumerate(zcrm_pickle.tokens_in(file, encoding), 1):
+    with _explained(path, encoding):
+        for number, found in enumerate(zcrm_pickle.tokens_in(path, encoding), 1):
             if found is None:
                 raise ConfigurationError(
                     f"{path} is a pickle, but object {number} of it is no token as "
