@@ -1,13 +1,15 @@
 """
 Save tokens with a store of whichever official SDK is on the path.
 
-Argument: the file of its FileStore, or the generation of its DBStore. Where the
-table is and the tokens come from the environment, the names of their fields are
+Arguments: the file of its FileStore, or the generation of its DBStore; for zcrmsdk 1
+also a folder and the protocol of an older Python, or "own", to write a pickle there. Where
+the table is and the tokens come from the environment, the names of their fields are
 those of the newest file. Run as a process of its own for each generation.
 """
 
 import json
 import os
+import pickle
 import sys
 from importlib import import_module
 
@@ -69,21 +71,23 @@ def write_with_type(store):
         store.save_token(UserSignature(each["user_name"]), token)
 
 
-def write_first():
+def write_first(folder=None, protocol="own"):
     """Save with zcrmsdk 1 and 2, whose database always has the same name."""
     from zcrmsdk.OAuthClient import ZohoOAuth, ZohoOAuthTokens
-    from zcrmsdk.Persistence import ZohoOAuthPersistenceHandler
 
-    ZohoOAuth.configProperties = {
-        "mysql_username": place["user"],
-        "mysql_password": place["password"],
-        "mysql_port": place["port"],
-    }
+    names = ("mysql_username", "mysql_password", "mysql_port")
+    ZohoOAuth.configProperties = dict(
+        zip(names, [place[name] for name in ("user", "password", "port")], strict=True)
+    )
+    if folder:
+        ZohoOAuth.configProperties = {"token_persistence_path": folder}
+    if protocol != "own":
+        pickle.HIGHEST_PROTOCOL = int(protocol)
     for each in tokens:
         names = ("refresh_token", "access_token", "expiry_time", "user_name")
         refresh_token, access_token, ends, user = (each[name] for name in names)
         token = ZohoOAuthTokens(refresh_token, access_token, int(ends), user)
-        ZohoOAuthPersistenceHandler().save_oauthtokens(token)
+        ZohoOAuth.get_persistence_instance().save_oauthtokens(token)
 
 
 def db_store(root):
@@ -94,7 +98,7 @@ def db_store(root):
 
 match sys.argv[1]:
     case "1_0":
-        write_first()
+        write_first(*sys.argv[2:])
     case "2_0":
         write_with_type(db_store("zcrmsdk"))
     case "2_1":

@@ -75,35 +75,26 @@ def test_there_and_back(source, other, open_store):
 
 
 def test_a_later_run_brings_what_is_new(source, other):
-    """What was renewed, revoked or logged in again in the source since gets there."""
+    """What was renewed, revoked, logged in again or given a name in the source gets there."""
     for name in ("kept", "gone", "again"):
         source.save_token(login(name))
+    nameless = source.save_token(login("named", user=None))
     copied(source, other)
     kept, gone = (source.find_token(Token(user=name)) for name in ("kept", "gone"))
     source.swap(renewed(kept, kept.updated_at + 1))
     source.swap(revoked(gone))
     source.save_token(login("again", access_token="new", refresh_token="new"))
+    source.save_token(login("named", id=nameless.id))
 
     assert {"update"} == {step.action.value for step in copied(source, other)}
 
-    found = {row.user: (row.status, row.access_token) for row in other.get_tokens()}
     assert {
         "kept": (Status.OK, f"access at {kept.updated_at + 1}"),
         "gone": (Status.REVOKED, None),
         "again": (Status.OK, "new"),
-    } == found
-
-
-def test_a_row_learns_its_user(source, other):
-    """Copied without a name, then with one: found by its user, and by the id it always had."""
-    row = source.save_token(login(user=None))
-    copied(source, other)
-    source.save_token(login(id=row.id))
-
-    assert ["update"] == [step.action.value for step in copied(source, other)]
-
-    assert other.find_token(Token(user="ana")) == other.find_token_by_id(row.id)
-    assert ["ana"] == [token.user for token in other.get_tokens()]
+        "named": (Status.OK, "access named"),
+    } == {row.user: (row.status, row.access_token) for row in other.get_tokens()}
+    assert "named" == other.find_token_by_id(nameless.id).user
 
 
 def test_it_goes_on_working(source, other, zoho):

@@ -6,12 +6,11 @@ import shutil
 import threading
 import tracemalloc
 from collections import Counter
-from contextlib import closing
 from dataclasses import replace
 from functools import partial
 
 import pytest
-from moved_tokens import CLAIM, NOW, copied, fill, login, renewed, revoked, unsaved
+from moved_tokens import NOW, copied, fill, login, renewed, revoked, unsaved
 
 from tokenkeep import (
     ConfigurationError,
@@ -21,7 +20,6 @@ from tokenkeep import (
     StoreForeign,
     StoreTooNew,
     StoreUnavailable,
-    Token,
     TokenRevoked,
 )
 from tokenkeep.backends import Backend
@@ -101,29 +99,6 @@ def test_several_rows_of_one_user(source, target):
         assert [done] * 4 == [step.action.value for step in copied(source, target)]
 
     assert [bare(row) for row in source.get_tokens()] == [bare(r) for r in target.get_tokens()]
-
-
-def test_a_new_login_in_the_source_is_followed(source, target, copy):
-    """Until the target's is written later, the source's logins are its logins; then no more."""
-    for name in ("waiting", "used"):
-        source.save_token(login(name))
-    copy()
-    for name in ("waiting", "used"):
-        source.save_token(login(name, access_token="new", refresh_token=f"new {name}"))
-    in_use = target.find_token(Token(user="used"))
-    target.swap(renewed(in_use, in_use.updated_at + 60))
-
-    done = copy()
-
-    assert ("update", "written later in the source") == done["waiting"]
-    assert ("skipped", True) == (done["used"][0], "--replace" in done["used"][1])
-    assert {"new waiting", "refresh used"} == {t.refresh_token for t in target.get_tokens()}
-    assert ("already there", None) == copy()["waiting"]
-    assert "update" == copy(replace=True)["used"][0]
-    # Given from outside, the old one may be in use elsewhere; it goes when the user's login does.
-    for user in ("waiting", "used"):
-        given = target.find_token(Token(user=user)).renewal.replaced
-        assert (("refresh_token", f"refresh {user}"),) == given
 
 
 def test_ids_in_use_lead_to_the_users_own_row(source, target, copy):
@@ -207,29 +182,20 @@ def test_deleted_in_the_target(source, target, copy):
     assert ("new", None) == copy()["ana"]
     target.swap(revoked(target.reread(row.id)))
     target.delete_token(row.id)
-    for _ in range(2):
+    for other_id in (False, True):
         assert ("skipped", True) == (copy()["ana"][0], "has ended" in copy()["ana"][1])
         assert [] == target.get_tokens()
-        source.save_token(login(access_token="new", refresh_token="new"))
+        if not other_id:
+            source.delete_token(row.id)
+            source.save_token(login())
 
 
-def test_a_login_that_is_ended_in_the_target_under_another_id(source, target, copy):
-    """As long as the provider has not confirmed that, it does not come back."""
-    theirs = target.swap(revoked(target.save_token(login())))
-    target.delete_token(theirs.id)
-    source.save_token(login())
-
-    assert "skipped" == copy()["ana"][0]
-    assert [] == target.get_tokens()
-
-
-@pytest.mark.parametrize("is_revoked", [False, True])
-def test_somebody_elses_refresh_token(source, target, copy, is_revoked):
+@pytest.mark.parametrize("change", [lambda row: row, revoked])
+def test_somebody_elses_refresh_token(source, target, copy, change):
     """It is in one row of a store: the row is skipped, the other one named and not touched."""
     theirs = target.save_token(login(user="ben"))
     row = source.save_token(login())
-    if is_revoked:
-        source.swap(revoked(row))
+    source.swap(change(row))
 
     ((action, reason),) = copy().values()
 
@@ -248,25 +214,24 @@ def test_somebody_elses_refresh_token(source, target, copy, is_revoked):
 @pytest.mark.parametrize("ends", [None, "source", "target"])
 def test_one_row_is_left_of_one_login(source, target, mine, theirs, ends):
     """All ids lead to it; revoked on either side it stays so. A dry run writes nothing."""
-    row, there = source.save_token(mine), target.save_token(theirs)
-    if ends == "source":
-        source.swap(revoked(row))
-    elif ends == "target":
-        target.swap(revoked(there))
+    rows = {"source": source.save_token(mine), "target": target.save_token(theirs)}
+    if ends:
+        {"source": source, "target": target}[ends].swap(revoked(rows[ends]))
     before = records(target)
     copied(source, target, dry_run=True)
     assert before == records(target)
 
     copied(source, target)
 
-    rows = target.get_tokens()
+    left = target.get_tokens()
     if ends is None:
-        assert [mine.user or theirs.user] == [each.user for each in rows]
-        assert {rows[0].id} == {target.find_token_by_id(each.id).id for each in (row, there)}
+        assert [mine.user or theirs.user] == [each.user for each in left]
+        led = {target.find_token_by_id(each.id).id for each in rows.values()}
+        assert {left[0].id} == led
         return
-    assert {Status.REVOKED} == {each.status for each in rows}
-    assert TO_REVOKE in {each.renewal.to_revoke for each in rows}
-    for each in (row, there):
+    assert {Status.REVOKED} == {each.status for each in left}
+    assert TO_REVOKE in {each.renewal.to_revoke for each in left}
+    for each in rows.values():
         with pytest.raises(TokenRevoked):
             Keeper(target).get(id=each.id)
 
@@ -278,30 +243,9 @@ def test_where_it_is_valid_is_learnt_too(source, target, copy):
 
     assert ("update", "adds data_center, environment") == copy()["ana"]
 
-    assert [there.id] == [each.id for each in target.get_tokens()]
-    assert ("eu", "production") == (
-        target.reread(there.id).data_center,
-        target.reread(there.id).environment,
-    )
+    (row,) = target.get_tokens()
+    assert (there.id, "eu", "production") == (row.id, row.data_center, row.environment)
     assert "already there" == copy()["ana"][0]
-
-
-@pytest.mark.parametrize("copied_before", [False, True])
-def test_revoked_though_the_user_has_another_login_there(source, target, copy, copied_before):
-    """The user's own login in the target stays; the revoked one does not live on beside it."""
-    if copied_before:
-        nameless = source.save_token(NAMELESS)
-        copy()
-    mine = target.save_token(OWN)
-    row = source.save_token(login(id=nameless.id) if copied_before else login())
-    source.swap(revoked(row))
-    nameless = nameless if copied_before else target.save_token(NAMELESS)
-
-    assert ("update", "revoked in the source") == copy()["ana"]
-
-    own = target.reread(mine.id)
-    assert (Status.OK, "own") == (own.status, own.refresh_token)
-    assert Status.REVOKED is target.reread(nameless.id).status
 
 
 def test_the_refresh_token_is_what_counts(source, target, copy):
@@ -314,18 +258,6 @@ def test_the_refresh_token_is_what_counts(source, target, copy):
 
     assert [(there.id, "refresh ana")] == pairs(target)
     assert there.id == target.find_token_by_id(row.id).id
-
-
-def test_a_renewal_of_the_nameless_row_goes_on(source, target, copy):
-    """It gets its user in one write: nobody finds the login without the claim."""
-    source.save_token(login())
-    nameless = target.save_token(NAMELESS)
-    target.swap(nameless.with_renewal(claim=CLAIM))
-
-    copy()
-
-    there = target.find_token(Token(user="ana"))
-    assert (nameless.id, CLAIM) == (there.id, there.renewal.claim)
 
 
 # Others at the same time, and troubles
@@ -472,9 +404,8 @@ def test_what_does_not_open_holds_nothing_else_up(source, target):
 
     done = [(step.row.token.id, step.action.value) for step in copied(source, target)]
 
-    assert sorted([(good.id, "new"), *((f"tk_{each.id}", "failed") for each in broken)]) == (
-        sorted(done)
-    )
+    assert {(good.id, "new"), *((f"tk_{each.id}", "failed") for each in broken)} == set(done)
+    assert 1 + len(broken) == len(done)
     assert ["a"] == [token.user for token in target.get_tokens()]
 
 
@@ -536,23 +467,19 @@ def test_the_same_store_twice(source, open_store, tmp_path):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("again", [False, True], ids=["first", "second"])
-def test_memory_does_not_grow(open_store, tmp_path, again):
+def test_memory_does_not_grow(open_store):
     """Invariant 13: three times the tokens take no more memory, the first time or again."""
-    peaks = []
+    peaks = {}
     for count in (1000, 3000):
-        urls = [f"sqlite:///{tmp_path}/{name}{count}" for name in "st"]
-        with closing(open_store(urls[0])) as filled:
-            for number in range(count):
-                filled.save_token(login(f"u{number}", scope=" " * 1500))
-        if again:
-            shutil.copy(tmp_path / f"s{count}", tmp_path / f"t{count}")
-        source, target = map(open_store, urls)
-        tracemalloc.start()
-        done = {step.action.value for step in Merge(StoreSource(source), target).steps()}
-        peaks.append(tracemalloc.get_traced_memory()[1])
-        tracemalloc.stop()
-        assert {"already there" if again else "new"} == done
+        source, target = open_store(), open_store()
+        for number in range(count):
+            source.save_token(login(f"u{number}", scope=" " * 1500))
+        for expected in ("new", "already there"):
+            tracemalloc.start()
+            done = {step.action.value for step in Merge(StoreSource(source), target).steps()}
+            peaks.setdefault(expected, []).append(tracemalloc.get_traced_memory()[1])
+            tracemalloc.stop()
+            assert {expected} == done
 
     # Two pages of 500 are held, and 4096 digests; 2000 records more would take 5 MB.
-    assert peaks[1] < peaks[0] + 2_000_000
+    assert all(after < before + 2_000_000 for before, after in peaks.values())

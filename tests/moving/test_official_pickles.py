@@ -6,13 +6,12 @@ import os
 import pickle
 import struct
 import tracemalloc
-from pathlib import Path
 from traceback import format_exception
 
 import pytest
 from moved_tokens import ANA, NOW
 from official_sdk import run_sdk
-from sdk_tables import tokens_for
+from sdk_tables import WRITER, tokens_for
 
 from tokenkeep import ConfigurationError
 from tokenkeep.moving import Defaults, open_source
@@ -49,9 +48,8 @@ def tokens(path, **given):
 @pytest.mark.parametrize("protocol", ["own", 4, 3, 2], ids=str)
 def test_its_own_file_is_taken_over(tmp_path, run, store, protocol):
     """What the SDK wrote arrives once, whatever Python it ran in; the file stays as it is."""
-    script = Path(__file__).with_name("sdk_pickle.py")
     written = (BOB, ANA, BOB | {"access_token": "a newer", "refresh_token": "r newer"})
-    run_sdk("1_0", script, tmp_path, protocol, environ=tokens_for(*written))
+    run_sdk("1_0", WRITER, "1_0", tmp_path, protocol, environ=tokens_for(*written))
     path = tmp_path / NAME
     before = path.read_bytes()
 
