@@ -5,12 +5,9 @@ from __future__ import annotations
 import csv
 import os
 import sqlite3
-from contextlib import closing
 
 import pytest
 from moved_tokens import NEW, copied
-from official_sdk import run_sdk
-from sdk_tables import WRITER, make_table, place_of, tokens_for
 
 import tokenkeep
 from tokenkeep.moving import Defaults, Merge, open_source
@@ -110,27 +107,3 @@ def write_db(tmp_path):
         return path
 
     return _write
-
-
-@pytest.fixture
-def table(mariadb):
-    """Let a generation write tokens into a new table; return the table's URL."""
-    database = None
-
-    def _table(generation, *tokens):
-        nonlocal database
-        with closing(mariadb.connect()) as db, db.cursor() as cursor:
-            if generation == "1_0":
-                # It knows no other database.
-                database = "zohooauth"
-                cursor.execute("create database zohooauth")
-                cursor.execute("grant all on zohooauth.* to app@'%'")
-        database = make_table(mariadb, generation, database)
-        environ = place_of(mariadb, database) | tokens_for(*tokens)
-        run_sdk(generation, WRITER, generation, environ=environ)
-        return f"mysql://app@{mariadb.host}:{mariadb.port}/{database}"
-
-    yield _table
-    if database == "zohooauth":
-        with closing(mariadb.connect()) as db, db.cursor() as cursor:
-            cursor.execute("drop database zohooauth")

@@ -5,10 +5,9 @@ from __future__ import annotations
 import time
 
 import pytest
-from moved_tokens import NOW, copied, fill, login, renewed, revoked
+from moved_tokens import NOW, copied, fill, login
 
 from tokenkeep import Keeper, Token
-from tokenkeep.token import Status
 
 KINDS = (
     "file", "mysql", "postgresql", "redis", "aws-secretsmanager", "dynamodb",
@@ -72,29 +71,6 @@ def test_there_and_back(source, other, open_store):
         )
         ended = [row.renewal.to_revoke for row in store.due(NOW * 2) if row.ended]
         assert [(("refresh_token", "refresh gone"),)] == ended
-
-
-def test_a_later_run_brings_what_is_new(source, other):
-    """What was renewed, revoked, logged in again or given a name in the source gets there."""
-    for name in ("kept", "gone", "again"):
-        source.save_token(login(name))
-    nameless = source.save_token(login("named", user=None))
-    copied(source, other)
-    kept, gone = (source.find_token(Token(user=name)) for name in ("kept", "gone"))
-    source.swap(renewed(kept, kept.updated_at + 1))
-    source.swap(revoked(gone))
-    source.save_token(login("again", access_token="new", refresh_token="new"))
-    source.save_token(login("named", id=nameless.id))
-
-    assert {"update"} == {step.action.value for step in copied(source, other)}
-
-    assert {
-        "kept": (Status.OK, f"access at {kept.updated_at + 1}"),
-        "gone": (Status.REVOKED, None),
-        "again": (Status.OK, "new"),
-        "named": (Status.OK, "access named"),
-    } == {row.user: (row.status, row.access_token) for row in other.get_tokens()}
-    assert "named" == other.find_token_by_id(nameless.id).user
 
 
 def test_it_goes_on_working(source, other, zoho):

@@ -114,22 +114,6 @@ def test_ids_in_use_lead_to_the_users_own_row(source, target, copy):
     assert ("already there", None) == copy(replace=True)["ana"]
 
 
-@pytest.mark.parametrize("new", [False, True], ids=["with its login", "with another login"])
-def test_a_row_that_has_become_its_users(source, target, copy, new):
-    """Copied without a name, then of its user's row in the source: likewise in the target."""
-    user = source.save_token(login())
-    row = source.save_token(login("x", user=None))
-    copy()
-    token = login("new") if new else login("x")
-    source.save_token(token.but(user="ana", id=row.id))
-
-    copy()
-
-    assert [(user.id, token.refresh_token)] == pairs(target)
-    assert user.id == target.find_token_by_id(row.id).id
-    assert {"already there"} == {action for action, _ in copy().values()}
-
-
 def test_when_it_was_last_used(source, target, copy):
     """The later time of both counts: what is not used is cleared up one day."""
     row = source.save_token(login())
@@ -246,18 +230,6 @@ def test_where_it_is_valid_is_learnt_too(source, target, copy):
     (row,) = target.get_tokens()
     assert (there.id, "eu", "production") == (row.id, row.data_center, row.environment)
     assert "already there" == copy()["ana"][0]
-
-
-def test_the_refresh_token_is_what_counts(source, target, copy):
-    """The target has only the access token of the login: it gets the rest, under its id."""
-    row = source.save_token(NAMELESS)
-    there = target.save_token(login(user=None, refresh_token=None))
-    target.swap(there.but(updated_at=row.updated_at + 60))
-
-    copy()
-
-    assert [(there.id, "refresh ana")] == pairs(target)
-    assert there.id == target.find_token_by_id(row.id).id
 
 
 # Others at the same time, and troubles

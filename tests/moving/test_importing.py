@@ -6,8 +6,6 @@ import tracemalloc
 
 import pytest
 from moved_tokens import ANA, MIDDLE, NEW, OLD
-from official_sdk import run_sdk
-from sdk_tables import WRITER, tokens_for
 
 from tokenkeep import (
     ConfigurationError,
@@ -143,18 +141,6 @@ def test_the_last_row_of_a_user_with_a_refresh_token_counts(run, store, write_cs
     assert 2 == len(store.get_tokens())
 
 
-def test_two_users_with_one_credential(run, store, write_csv):
-    """A refresh token is in one row of a store: the other one is skipped, and says which."""
-    path = write_csv(ANA, ANA | {"user_name": "eve", "id": "2"})
-
-    new, (action, reason) = run(path)
-
-    (token,) = store.get_tokens()
-    assert (("new", None), "skipped") == (new, action)
-    assert f"has its refresh token, or its id, in token {token.id} of {ANA['user_name']}" in reason
-    assert store.find_token_by_id("2") is None
-
-
 def test_programs_go_on_with_their_ids(run, store, write_csv):
     """An id leads to its token, new or known; one that is taken is told, and goes on as it did."""
     ours = new_id()  # it looks like one of the store's, and is not the token's own
@@ -217,28 +203,6 @@ def test_many_rows_stream(tmp_path, store):
     tracemalloc.stop()
     assert 5_000 == counted
     assert peak < 2_000_000
-
-
-@pytest.mark.parametrize("generation", ["5_0", "8_0"])
-def test_what_the_sdk_itself_wrote(run, store, tmp_path, generation):
-    """Every token that each generation's FileStore wrote arrives, and the file stays as it is."""
-    path = tmp_path / "sdk_tokens.txt"
-    names = ("o'brien@example.com:1", '"josé", é\n2')
-    rows = [ANA | {"user_name": name, "refresh_token": f"r {name[:6]}"} for name in names]
-    run_sdk(generation, WRITER, path, environ=tokens_for(*rows))
-    written = path.read_bytes()
-
-    for action in ("new", "already there"):
-        assert [(action, None)] * 2 == run(path)
-
-    assert written == path.read_bytes()
-    for row in rows:
-        token = store.find_token(Token(user=row["user_name"]))
-        same = ("refresh_token", "access_token", "grant_token", "client_secret", "redirect_uri")
-        assert [row[name] for name in same] == [getattr(token, name) for name in same]
-        assert 1764000000.123 == token.expires_at
-        assert ("eu", "production") == (token.data_center, token.environment)
-        assert "https://accounts.zoho.eu/oauth/v2/token" == token.issuer
 
 
 # Others at the same time

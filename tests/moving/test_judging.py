@@ -107,11 +107,13 @@ def test_who_renews_in_the_target_goes_on():
         # What one had before the other's is the older one, whatever the clocks say.
         ({"refresh_token": "new", **FOLLOWED}, {"updated_at": NOW + 9}, Action.UPDATE),
         ({"updated_at": NOW + 9}, {"refresh_token": "new", **FOLLOWED}, Action.NOTHING),
+        # Without its refresh token a login ends within the hour.
+        ({}, {"refresh_token": None, "updated_at": NOW + 9}, Action.UPDATE),
         # Without refresh tokens, the access token is the login.
         (ONE_HOUR | {"updated_at": LATER}, ONE_HOUR, Action.UPDATE),
         (ONE_HOUR | {"access_token": "b"}, ONE_HOUR, Action.SKIP),
     ],
-    ids=["spent there", "spent here", "one access token", "two access tokens"],
+    ids=["spent there", "spent here", "missing here", "one access token", "two access tokens"],
 )
 def test_which_of_two_rows_counts(mine, there, expected):
     """Tokens tell whether it is one login and which one goes on, then the clocks."""
