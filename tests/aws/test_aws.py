@@ -311,7 +311,7 @@ def test_what_others_wrote(backend, service, place, client, text, error):  # noq
         ("//eu-central-1:443/tokens", "no user or port"),
         ("tokens", "two slashes"),
         ("//eu-central-1/to kens", "name"),
-        ("//eu-central-1/tokens?{flag}=1", "is true or false"),
+        ("//eu-central-1/tokens?{flag}=1", "choice of true or false"),
         ("//eu-central-1/tokens?{flag}=", "is blank"),
     ],
 )

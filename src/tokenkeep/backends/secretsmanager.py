@@ -181,7 +181,7 @@ class SecretsManagerBackend(AWSBackend):
                 way, name = self._way, self._prefix + record_id
                 call.ask("delete_secret", _ABSENT, _STATE, once=True, SecretId=name, **way)
             return True
-        raise call.unavailable("others kept writing the same secret")
+        raise call.error("others kept writing the same secret")
 
     def touch(self, record_id: str, last_used_at: float) -> None:
         pass
@@ -300,7 +300,7 @@ class SecretsManagerBackend(AWSBackend):
             if not current.startswith((_DELETED, _ERASED)):
                 if not scheduled:
                     raise call.conflict()
-                raise call.unavailable(
+                raise call.error(
                     f"the secret {name} was scheduled for deletion outside tokenkeep",
                     f"To allow this login: aws secretsmanager restore-secret --secret-id {name}",
                 )
@@ -315,7 +315,7 @@ class SecretsManagerBackend(AWSBackend):
                     return
                 raise call.conflict()
         hint = "Try again in a minute or two"
-        raise call.unavailable(f"the secret {name} is just being deleted", hint)
+        raise call.error(f"the secret {name} is just being deleted", hint)
 
     def _swap(
         self,
