@@ -164,7 +164,6 @@ class SecretsManagerBackend(AWSBackend):
 
     @in_time
     def delete(self, call: Call, record_id: str, *, replaces: str | None = None) -> bool:
-        call.record_id = record_id
         for _ in call.tries():
             began = time.monotonic()
             current, record = self._read(call, record_id)
@@ -236,6 +235,7 @@ class SecretsManagerBackend(AWSBackend):
 
     def _read(self, call: Call, record_id: str) -> tuple[str, Record | None]:
         """Return the id of a secret's current version, and the record in it, None if deleted."""
+        call.record_id = record_id
         name = self._prefix + record_id
         # The stage is named, though it is the default: moto goes on answering with the
         # first value otherwise.
