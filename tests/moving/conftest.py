@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import os
 import sqlite3
+from contextlib import closing
 
 import pytest
 from moved_tokens import NEW, copied
@@ -96,14 +97,13 @@ def write_db(tmp_path):
 
     def _write(*rows, mode="delete"):
         path = tmp_path / "zohooauth.db"
-        db = sqlite3.connect(path, isolation_level=None)
-        db.execute(f"PRAGMA journal_mode = {mode}").fetchall()
-        columns = [name.replace("redirect_uri", "redirect_url") for name in NEW]
-        db.execute(f"CREATE TABLE oauthtoken ({', '.join(f'{c} varchar(255)' for c in columns)})")
-        for row in rows:
-            values = [row.get(column) for column in NEW]
-            db.execute(f"INSERT INTO oauthtoken VALUES ({', '.join('?' * len(NEW))})", values)
-        db.close()
+        columns = ", ".join(NEW).replace("redirect_uri", "redirect_url")
+        with closing(sqlite3.connect(path, isolation_level=None)) as db:
+            db.execute(f"PRAGMA journal_mode = {mode}").fetchall()
+            db.execute(f"CREATE TABLE oauthtoken ({columns})")
+            marks = ", ".join("?" * len(NEW))
+            for row in rows:
+                db.execute(f"INSERT INTO oauthtoken VALUES ({marks})", [*map(row.get, NEW)])
         return path
 
     return _write

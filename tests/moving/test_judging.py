@@ -168,19 +168,6 @@ def test_a_revoked_row_takes_earlier_logins_of_it_along():
         assert (Action.SKIP, None) == judged(row(), its, replace=True)
 
 
-@pytest.mark.parametrize("habits", [EACH, KEPT])
-def test_what_another_login_replaces_is_not_forgotten(habits):
-    """It was given from outside: it is revoked with its user's login, as after a save."""
-    mine, there = row(**OTHER_LOGIN), row().with_renewal(given=True, to_revoke=secret("x"))
-
-    _, update = judged(mine, there, replace=True, habits=habits)
-
-    seen = (*update.renewal.to_revoke, *update.renewal.replaced)
-    assert set(secret("x", "refresh ana")) == set(seen)
-    assert (secret("x") if habits is EACH else ()) == update.renewal.to_revoke
-    assert (Action.SKIP, None) == judged(there, update, replace=True)
-
-
 @pytest.mark.parametrize("ended", [False, True])
 @pytest.mark.parametrize("habits", [EACH, KEPT])
 def test_unfinished_revocations_of_another_login(habits, ended):
@@ -195,31 +182,6 @@ def test_unfinished_revocations_of_another_login(habits, ended):
     assert (Action.SKIP, None) == judged(mine, update)
     confirmed = update.with_renewal(to_revoke=(), replaced=())
     assert (Action.SKIP, None) == judged(mine, confirmed)
-
-
-def test_deleted_with_an_older_login_to_revoke():
-    """The row was of use when it was deleted: the target's goes on, and sees to the older one."""
-    mine = row(updated_at=NOW + 9).but(ended=True, access_token=None)
-    mine = mine.with_renewal(to_revoke=secret("x"))
-
-    action, update = judged(mine, row())
-
-    assert (Action.UPDATE, OK, secret("x")) == (action, update.status, update.renewal.to_revoke)
-    assert ("access ana", False) == (update.access_token, update.ended)
-
-
-def test_revoked_in_both_stores():
-    """Each had its own refresh token: the provider is told of both, and of none of them twice."""
-    mine = revoked(row())
-    its = revoked(row(refresh_token="rotated", updated_at=NOW + 1))
-
-    action, update = judged(mine, its)
-
-    assert Action.UPDATE == action
-    assert secret("rotated", "refresh ana") == update.renewal.to_revoke
-    assert (Action.NOTHING, None) == judged(mine, update)
-    swept = update.with_renewal(to_revoke=())
-    assert (Action.NOTHING, None) == judged(mine, swept)
 
 
 def test_what_a_row_is_for_never_changes():
