@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import tracemalloc
 
 import pytest
@@ -115,12 +116,8 @@ def test_no_secret_in_a_frame(run, write_csv):
     with pytest.raises(ConfigurationError) as caught:
         run(write_csv(ANA | {"api_domain": ""}))
 
-    frames, traceback = [], caught.tb
-    while traceback is not None:
-        frames.append(repr(traceback.tb_frame.f_locals))
-        traceback = traceback.tb_next
-    ours = "".join(each for each in frames[2:])  # without the test's own
-    assert ANA["refresh_token"] not in ours
+    frames = [repr(each.frame.f_locals) for each in inspect.getinnerframes(caught.tb)]
+    assert ANA["refresh_token"] not in "".join(frames[2:])  # without the test's own
 
 
 def test_the_last_row_of_a_user_with_a_refresh_token_counts(run, store, write_csv):
