@@ -121,21 +121,22 @@ def test_no_secret_in_a_frame(run, write_csv):
 
 
 def test_the_last_row_of_a_user_with_a_refresh_token_counts(run, store, write_csv):
-    """Of rows of one user or credential one is taken over, and the others name it."""
+    """Of rows of one user, or of none, one is taken over, and the others name it."""
     path = write_csv(
         ANA,
         BOB,
         ANA | OTHER_LOGIN,
         ANA | {"refresh_token": "", "grant_token": "", "access_token": "a3"},
-        BOB | {"user_name": ""},
+        BOB | {"user_name": ""},  # Bob's, as it turns out
+        *[BOB | {"user_name": "", "grant_token": "g", "id": "9"}] * 2,
     )
 
-    again = [("skipped", f"row {number} is the same, and counts") for number in (4, 3)]
-    new = ("new", None)
-    assert [again[0], new, new, again[0], again[1]] == run(path)
+    again = [("skipped", f"row {number} is the same, and counts") for number in (4, 8)]
+    new, there = ("new", None), ("already there", None)
+    assert [again[0], new, new, again[0], there, again[1], new] == run(path)
 
     assert "r2" == store.find_token(Token(user=ANA["user_name"])).refresh_token
-    assert 2 == len(store.get_tokens())
+    assert 3 == len(store.get_tokens())
 
 
 def test_programs_go_on_with_their_ids(run, store, write_csv):

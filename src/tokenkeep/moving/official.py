@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import re
 import secrets
@@ -15,7 +14,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 from tokenkeep import saving
 from tokenkeep.errors import ConfigurationError, LookupFailed
-from tokenkeep.lookup import SECRETS, credentials, require_sendable, trimmed
+from tokenkeep.lookup import SECRETS, credentials, owner_of, require_sendable, trimmed
 from tokenkeep.moving.sources import Row, Source
 from tokenkeep.providers import Place
 from tokenkeep.token import Token
@@ -78,8 +77,8 @@ class OfficialSource(Source):
     The tokens of a store of the official SDK's.
 
     It is read once before the first row is yielded, so a damaged one is
-    refused whole. Of several rows of one user, or with one credential, the
-    last one with a refresh token counts, and the others are left out.
+    refused whole. Of several rows of one user, or of none with one credential,
+    the last one with a refresh token counts, and the others are left out.
 
     Args:
         kind: What it is, for people.
@@ -135,13 +134,10 @@ class OfficialSource(Source):
         with closing(Best()) as best:
             for row in self._held_by(providers):
                 self.total += 1
-                rank = 2 * bool(row.token.user) + bool(row.token.refresh_token)
-                best.add(_things(row.token), rank, row.number)
+                best.add(_thing(row.token), bool(row.token.refresh_token), row.number)
             for row in self._held_by(providers):
-                # One that names its user counts, whoever else has its credentials.
-                asked = _things(row.token)[: 1 if row.token.user else None]
-                counts = next((each for each in map(best.of, asked) if each != row.number), None)
-                if counts is not None:
+                counts = best.of(_thing(row.token))
+                if counts != row.number and row.problem is None:
                     yield replace(row, problem=f"row {counts} is the same, and counts")
                     continue
                 # Where it comes from it may go on being used, whatever grant it came of.
@@ -217,11 +213,11 @@ class Best:
         self._db.execute("CREATE TABLE best (thing BLOB PRIMARY KEY, rank, name)")
         self._db.execute("BEGIN")
 
-    def add(self, things: Iterable[object], rank: float, name: Any) -> None:
+    def add(self, thing: str, rank: float, name: Any) -> None:
         """Take a name into account."""
-        self._db.executemany(_KEEP_BEST, [(self._digest(each), rank, name) for each in things])
+        self._db.execute(_KEEP_BEST, (self._digest(thing), rank, name))
 
-    def of(self, thing: object) -> Any:
+    def of(self, thing: str) -> Any:
         """Return the name that counts. None if none was added."""
         asked = "SELECT name FROM best WHERE thing = ?"
         found = self._db.execute(asked, (self._digest(thing),)).fetchone()
@@ -231,8 +227,8 @@ class Best:
         """Forget everything."""
         self._db.close()
 
-    def _digest(self, thing: object) -> bytes:
-        return blake2b(json.dumps(thing).encode(), key=self._key, digest_size=16).digest()
+    def _digest(self, thing: str) -> bytes:
+        return blake2b(thing.encode(), key=self._key, digest_size=16).digest()
 
 
 def fields_of(names: Iterable[str]) -> dict[str, str]:
@@ -247,8 +243,6 @@ def fields_of(names: Iterable[str]) -> dict[str, str]:
     return found if set(found.values()) >= _NEEDED else {}
 
 
-def _things(token: Token) -> list[list[str | None]]:
-    """Return what a row is for: its user, then its credentials."""
-    place = [token.provider, token.client_id, token.data_center, token.environment]
-    whose = [[*place, "user", token.user]] if token.user else []
-    return whose + [[*place, *pair] for pair in credentials(token)]
+def _thing(token: Token) -> str:
+    """Return what a row is for: its user, else its credential."""
+    return owner_of(token, None if token.user else next(iter(credentials(token)), None))

@@ -93,7 +93,7 @@ def _judged(
     with closing(Best()) as latest:
         for token in store.iter_tokens(on_error=on_error):
             if token.user and _useless(token, store, now, environment) is None:
-                latest.add([token.user], token.updated_at or token.created_at or 0.0, token.id)
+                latest.add(token.user, token.updated_at or token.created_at or 0.0, token.id)
         seen: list[TokenKeepError] = []  # they were told
         for token in store.iter_tokens(on_error=seen.append):
             reason = _useless(token, store, now, environment)

@@ -21,27 +21,18 @@ COLUMNS = ("userEmail", "refreshToken", "accessToken", "expiryTime")
 _CLASS = re.compile(r"(.+\.)?OAuthClient ZohoOAuthTokens")
 """A program may have a copy of the SDK within a package of its own."""
 
-_WORDS = {
-    "b": "SHORT_BINSTRING BINSTRING",
-    "v": "SHORT_BINUNICODE BINUNICODE NONE INT BININT BININT1 BININT2 LONG1",
-    "c": "GLOBAL",
-    "C": "STACK_GLOBAL",
-    "t": "EMPTY_TUPLE",
-    "n": "NEWOBJ",
-    "d": "EMPTY_DICT",
-    "(": "MARK",
-    "s": "SETITEMS",
-    "!": "BUILD",
-    ".": "STOP",
-    "put": "BINPUT LONG_BINPUT MEMOIZE",
-    "get": "BINGET LONG_BINGET",
-    "": "PROTO FRAME",
+_BYTES = {"SHORT_BINSTRING", "BINSTRING"}
+_VALUES = {
+    *("SHORT_BINUNICODE", "BINUNICODE", "NONE"),
+    *("INT", "BININT", "BININT1", "BININT2", "LONG1"),
 }
-_LETTERS = {word: letter for letter, words in _WORDS.items() for word in words.split()}
-"""The words that build such an object: ``b`` is text of Python 2, ``v`` another value."""
+_PUT, _GET = {"BINPUT", "LONG_BINPUT", "MEMOIZE"}, {"BINGET", "LONG_BINGET"}
+_NOTHING = {"PROTO", "FRAME"}
 
-_SHAPE = re.compile(r"(?:c|[bv]{2}C)tnd\((?:[bv]{2})+s!\.")
-"""Their one order: a class, an object of it, and the names and values of its attributes."""
+_SHAPE = re.compile(
+    "(GLOBAL|V V STACK_GLOBAL) EMPTY_TUPLE NEWOBJ EMPTY_DICT MARK( V V)+ SETITEMS BUILD STOP"
+)
+"""A class, an object of it, and the names and values of its attributes: V is a value."""
 
 _LONGEST = 1_000_000
 """How many bytes one value may have."""
@@ -87,21 +78,21 @@ def _attributes(file: _Bounded, encoding: str) -> dict[str, object] | None:
     memo: dict[Any, tuple[str, Any]] = {}
     try:
         for word, value, _ in islice(pickletools.genops(file), _MOST):
-            letter = _LETTERS.get(word.name, "?")
-            if letter == "put":
+            if word.name in _PUT:
                 memo[len(memo) if value is None else value] = steps[-1]
-            elif letter:
-                steps.append(memo[value] if letter == "get" else (letter, value))
+            elif word.name in _GET:
+                steps.append(memo[value])
+            elif word.name in _BYTES:
+                steps.append(("V", str(value).encode("latin-1")))
+            elif word.name not in _NOTHING:
+                steps.append(("V" if word.name in _VALUES else word.name, value))
     except (ValueError, LookupError):  # cut off, or no pickle
         return None
-    if not _SHAPE.fullmatch("".join(letter for letter, _ in steps)):
+    if not _SHAPE.fullmatch(" ".join(name for name, _ in steps)):
         return None
-    values = [
-        value.encode("latin-1").decode(encoding) if letter == "b" else value
-        for letter, value in steps
-        if letter in "bvc"
-    ]
+    given = (value for name, value in steps if name in {"V", "GLOBAL"})
+    values = [each.decode(encoding) if isinstance(each, bytes) else each for each in given]
     # It is not looked for: its name has to do.
-    name = values.pop(0) if steps[0][0] == "c" else f"{values.pop(0)} {values.pop(0)}"
+    name = values.pop(0) if steps[0][0] == "GLOBAL" else f"{values.pop(0)} {values.pop(0)}"
     found = dict(zip(map(str, values[::2]), values[1::2], strict=True))
     return found if _CLASS.fullmatch(name) and found.keys() >= set(COLUMNS) else None
