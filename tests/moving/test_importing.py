@@ -128,7 +128,7 @@ def test_the_last_row_of_a_user_with_a_refresh_token_counts(run, store, write_cs
         ANA | OTHER_LOGIN,
         ANA | {"refresh_token": "", "grant_token": "", "access_token": "a3"},
         BOB | {"user_name": ""},  # Bob's, as it turns out
-        *[BOB | {"user_name": "", "grant_token": "g", "id": "9"}] * 2,
+        *[BOB | {"user_name": "", "id": "9", "grant_token": "g", "refresh_token": "r"}] * 2,
     )
 
     again = [("skipped", f"row {number} is the same, and counts") for number in (4, 8)]
