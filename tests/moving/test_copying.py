@@ -109,20 +109,6 @@ def test_ids_that_callers_brought(source, target, copy):
     assert done["2"] == copy(dry_run=True)["2"]
 
 
-def test_deleted_with_something_to_revoke(source, target, copy):
-    """What the provider has not confirmed goes along, and ends the target's copy of the login."""
-    row = source.save_token(login())
-    copy()
-    source.swap(revoked(row))
-    source.delete_token(row.id)
-
-    assert ("update", "revoked in the source") == copy()["ana"]
-
-    there = target.reread(row.id)
-    assert (Status.REVOKED, TO_REVOKE) == (there.status, there.renewal.to_revoke)
-    assert ("already there", None) == copy()["ana"]
-
-
 def test_deleted_in_the_target(source, target, copy):
     """It is new again, but a login that is being revoked there does not come back."""
     row = source.save_token(login())

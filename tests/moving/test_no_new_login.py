@@ -53,8 +53,8 @@ def take_over(mariadb, monkeypatch):
 def program(mariadb, zoho, home):
     """Run a program on a generation of the SDK."""
 
-    def _program(generation, kind, database=None, **login):
-        environ = place_of(mariadb, database or "") | {"LOGIN": json.dumps(login)}
+    def _program(generation, kind, database="", **login):
+        environ = place_of(mariadb, database) | {"LOGIN": json.dumps(login)}
         urls = (zoho.us.api_url, zoho.us.token_url)
         return run_sdk(generation, PROGRAM, kind, *urls, home, environ=environ)
 

@@ -140,10 +140,28 @@ class AWSBackend(Backend):
         Args:
             once: Whether it sends each request but once.
         """
-        mine = os.getpid(), once
-        if mine not in self._clients:
-            self._clients[mine] = self._make(once)
-        return self._clients[mine]
+        if (mine := (os.getpid(), once)) in self._clients:
+            return self._clients[mine]
+        own = botocore.session.Session(profile=self._given.get("profile"))
+        own.register_component("data_loader", _descriptions())
+        session: Any = boto3.Session(botocore_session=own, region_name=self._given.get("region"))
+        config = Config(
+            connect_timeout=self.timeout / 4,
+            read_timeout=self.timeout / 4,
+            retries={"mode": "standard", **({"total_max_attempts": 1} if once else {})},
+            max_pool_connections=256,
+            tcp_keepalive=True,
+        )
+        endpoint = self._given.get("endpoint_url")
+        try:
+            made = session.client(self.service, endpoint_url=endpoint, config=config)
+            return self._clients.setdefault(mine, made)
+        except BotoCoreError:
+            raise
+        except ValueError:  # which quotes it, so its context is not ours
+            pass
+        hint = "Such as https://dynamodb.eu-central-1.amazonaws.com"
+        raise ConfigurationError("The endpoint_url is no URL", hint=hint)
 
     def clear(self) -> int:
         # The header comes first in the order of ids.
@@ -165,27 +183,6 @@ class AWSBackend(Backend):
             if process == os.getpid():
                 with suppress(BotoCoreError, OSError):
                     client.close()
-
-    def _make(self, once: bool) -> Any:  # noqa: FBT001
-        own = botocore.session.Session(profile=self._given.get("profile"))
-        own.register_component("data_loader", _descriptions())
-        session: Any = boto3.Session(botocore_session=own, region_name=self._given.get("region"))
-        config = Config(
-            connect_timeout=self.timeout / 4,
-            read_timeout=self.timeout / 4,
-            retries={"mode": "standard", **({"total_max_attempts": 1} if once else {})},
-            max_pool_connections=256,
-            tcp_keepalive=True,
-        )
-        endpoint = self._given.get("endpoint_url")
-        try:
-            return session.client(self.service, endpoint_url=endpoint, config=config)
-        except BotoCoreError:
-            raise
-        except ValueError:  # which quotes it, so its context is not ours
-            pass
-        hint = "Such as https://dynamodb.eu-central-1.amazonaws.com"
-        raise ConfigurationError("The endpoint_url is no URL", hint=hint)
 
 
 def _choice_of_true_or_false(value: str) -> bool:

@@ -153,7 +153,7 @@ class SecretsManagerBackend(AWSBackend):
         if old is None or old.version != replaces:
             raise call.conflict()
         before, after = _tags(old), _tags(record)
-        text = self._text(replace(record, last_used_at=old.last_used_at))
+        text = _text(replace(record, last_used_at=old.last_used_at))
         added, stale = after - before, before - after
         if self._swap(call, record.id, text, version, added=added, stale=stale):
             return
@@ -271,9 +271,6 @@ class SecretsManagerBackend(AWSBackend):
         place = f"The secret {self._prefix}{record_id}"
         return version, record_of(answer.get("SecretString", ""), record_id, place)
 
-    def _text(self, record: Record) -> str:
-        return text_of(record, "a secret", _MOST_BYTES)
-
     def _told(self, call: Call, record_id: str) -> dict[str, Any]:
         """Return what AWS tells of a secret. Empty if it is not there."""
         answer = call.ask("describe_secret", _ABSENT, SecretId=self._prefix + record_id)
@@ -281,7 +278,7 @@ class SecretsManagerBackend(AWSBackend):
 
     def _insert(self, call: Call, record: Record) -> None:
         """Make a secret, anew if it was deleted."""
-        name, tags, text = self._prefix + record.id, _tags(record), self._text(record)
+        name, tags, text = self._prefix + record.id, _tags(record), _text(record)
         made = {
             "Name": name,
             "ClientRequestToken": uuid4().hex,
@@ -372,6 +369,10 @@ def _age(told: dict[str, Any]) -> float:
     """Return how long ago a secret was changed, by AWS's own clock, in seconds."""
     now = parsedate_to_datetime(told["ResponseMetadata"]["HTTPHeaders"]["date"])
     return float((now - told["LastChangedDate"]).total_seconds())
+
+
+def _text(record: Record) -> str:
+    return text_of(record, "a secret", _MOST_BYTES)
 
 
 def _tag(field: str, value: object) -> str:
