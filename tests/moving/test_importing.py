@@ -92,13 +92,15 @@ def test_a_user_who_is_there(*, run, store, write_csv, status, row, replace, exp
         assert is_kept == (status is not REVOKED)
 
 
-def test_a_row_gets_its_user(run, store, write_csv):
-    """A stored token without a user gets them, and is still one row."""
-    run(write_csv(ANA | {"user_name": ""}))
+def test_what_is_missing_is_added(run, store, write_csv):
+    """A stored token without a secret or a user gets them, and is still one row."""
+    run(write_csv(ANA | {"user_name": "", "client_secret": ""}))
 
-    assert [("update", "adds user")] == run(write_csv(ANA))
+    assert [("update", "adds client_secret, user")] == run(write_csv(ANA))
 
-    assert [ANA["user_name"]] == [token.user for token in store.get_tokens()]
+    (token,) = store.get_tokens()
+    assert (ANA["user_name"], 'se"cret') == (token.user, token.client_secret)
+    assert [("already there", None)] == run(write_csv(ANA))
 
 
 def test_what_a_row_had_goes_into_no_other_row(run, store, write_csv):

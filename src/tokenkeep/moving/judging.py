@@ -52,7 +52,7 @@ def judge(
     login in the target stays, unless it is of no use any more, or the source's
     row had it before and has got its own since the target's was written.
     Whatever the source has still to revoke goes along. A row without a version
-    only adds whose it is, and a refresh token where there is none.
+    only adds whose it is, and a client secret or refresh token where there is none.
 
     A deleted *row* (`Token.ended`) is judged, too; *met* is what it `meets`. With *replace*,
     another login takes the place of the target's. No *habits* are those of `saving.Habits`.
@@ -131,9 +131,12 @@ def _of_one_login(row: Token, there: Token, habits: saving.Habits) -> Verdict:
         return Verdict(Action.UPDATE, _LATER, _with_login_of(kept, row, habits))
     if kept is not there:
         return Verdict(Action.UPDATE, _GOES_ALONG, kept)
-    lacks = [name for name in saving.FIXED if getattr(row, name) and not getattr(there, name)]
+    names = (*saving.FIXED, "client_secret")
+    lacks = sorted(name for name in names if getattr(row, name) and not getattr(there, name))
     if lacks and there.status is Status.OK:
-        return Verdict(Action.UPDATE, f"adds {', '.join(sorted(lacks))}")
+        # What it is for is for a save to add.
+        came = there.but(client_secret=row.client_secret) if "client_secret" in lacks else None
+        return Verdict(Action.UPDATE, f"adds {', '.join(lacks)}", came)
     if there.status not in (Status.OK, row.status):
         return Verdict(Action.NOTHING, f"{there.status.value} in the target, and stays so")
     is_later = there.status is Status.OK and _is_later(there, row)
