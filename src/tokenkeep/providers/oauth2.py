@@ -373,12 +373,9 @@ class OAuth2(Provider):
     def _read(self, reply: Reply) -> tuple[Mapping[str, object], str | None]:
         """Return the fields of an answer, and what it is instead if it has none."""
         try:
-            fields = self.read_answer(reply)
+            return self.read_answer(reply), None
         except answers.Unreadable as exc:
             return {}, str(exc)
-        if not isinstance(fields, Mapping) or not all(isinstance(name, str) for name in fields):
-            raise TypeError("read_answer has to return a mapping of names")
-        return fields, None
 
     def _outcome(
         self, reply: Reply, judge: Callable[[Reply], _Outcome | RenewalError]
