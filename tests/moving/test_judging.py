@@ -184,6 +184,16 @@ def test_unfinished_revocations_of_another_login(habits, ended):
     assert (Action.SKIP, None) == judged(mine, confirmed)
 
 
+def test_deleted_with_an_older_login_to_revoke():
+    """The row was of use when it was deleted: the target's goes on, and sees to the older one."""
+    mine = row(updated_at=LATER, ended=True, access_token=None)
+
+    action, update = judged(mine.with_renewal(to_revoke=secret("x")), row())
+
+    assert (Action.UPDATE, OK, secret("x")) == (action, update.status, update.renewal.to_revoke)
+    assert ("access ana", False) == (update.access_token, update.ended)
+
+
 def test_what_a_row_is_for_never_changes():
     """A row without a name gets none by an update: that is a save of the target's own."""
     mine = row(updated_at=NOW + 1, data_center="eu")
