@@ -188,10 +188,12 @@ def test_deleted_with_an_older_login_to_revoke():
     """The row was of use when it was deleted: the target's goes on, and sees to the older one."""
     mine = row(updated_at=LATER, ended=True, access_token=None)
 
-    action, update = judged(mine.with_renewal(to_revoke=secret("x")), row())
+    there = row(refresh_token="rotated", **FOLLOWED)
+
+    action, update = judged(mine.with_renewal(to_revoke=secret("x")), there)
 
     assert (Action.UPDATE, OK, secret("x")) == (action, update.status, update.renewal.to_revoke)
-    assert ("access ana", False) == (update.access_token, update.ended)
+    assert (("access ana", "rotated"), False) == (update.pair, update.ended)
 
 
 def test_what_a_row_is_for_never_changes():
