@@ -21,8 +21,8 @@ def client_of(url):
     return redis.Redis.from_url(url.partition("?")[0], retry=Retry(NoBackoff(), 0))
 
 
-def key(name):
-    return f"{{tokenkeep}}:{name}"
+def key(name, prefix="tokenkeep"):
+    return f"{{{prefix}}}:{name}"
 
 
 @contextmanager

@@ -6,9 +6,8 @@ import pytest
 from cases import digits, mark, record
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from redis_keys import assert_consistent, key
+from redis_keys import assert_consistent, client_of, key
 
-from tokenkeep.backends import redis as redis_backend
 from tokenkeep.backends.base import HEADER, MARKS
 from tokenkeep.backends.memory import MemoryBackend
 from tokenkeep.errors import StoreConflict
@@ -91,9 +90,8 @@ def test_as_in_memory(backend, client, url, script, asked):
 
 
 @pytest.fixture
-def eight(backend, monkeypatch):
-    """Records that are due together, of one user, and that no one script lists."""
-    monkeypatch.setattr(redis_backend, "_PAGE", 3)
+def eight(backend):
+    """Records that are due together, of one user."""
     records = by_id(record(name, user="u", access=name, due_at=2.0) for name in "abcdefgh")
     for each in records:
         backend.write(each, replaces=None)
@@ -109,11 +107,6 @@ def assert_listed(backend, records):
         assert backend.due(2.0, limit, after=after) == records[2:][:limit]
 
 
-def test_in_several_scripts(backend, eight):
-    """What is too long for one script comes in several, with nothing twice or left out."""
-    assert_listed(backend, eight)
-
-
 def test_a_part_of_a_value_finds_nothing(backend, eight):
     """What values begin with is nobody's mark."""
     for value in ("", eight[0].access[:-1], f"{eight[0].access}0"):
@@ -121,17 +114,17 @@ def test_a_part_of_a_value_finds_nothing(backend, eight):
         assert backend.scan(None, 10, mark=("access", value)) == []
 
 
-def test_entries_that_are_nobodys(backend, client, eight):
+def test_entries_that_are_nobodys(backend, url, connect, eight):
     """Entries without their record, or of another value than it has, are nothing to anybody."""
-    wrong = [record("a", user="v", access="b", owner="new", due_at=1.0), record("none", user="u")]
-    client.zadd(
-        key("index"),
-        {
-            each + one.id.encode(): 0
-            for one in wrong
-            for each in redis_backend._packed(one)[2].encode().split()
-        },
-    )
+    theirs = connect(f"{url}?prefix=theirs")
+    for wrong in (
+        record("a", user="v", access="b", owner="new", due_at=1.0),
+        record("none", user="u"),
+    ):
+        theirs.write(wrong, replaces=None)
+    with client_of(url) as client:
+        entries = client.zrange(key("index", "theirs"), 0, -1)
+        client.zadd(key("index"), dict.fromkeys(entries, 0))
 
     assert_listed(backend, eight)
     assert backend.find([mark("user", "v"), mark("access", "b")]) == [eight[1]]

@@ -49,15 +49,6 @@ def test_each(risks, url, setting, settings, said):
     assert all(said in text for text in found)
 
 
-def test_eviction_since_it_was_opened(connect, url, setting):
-    """A store that was opened in time hears of a policy that was set later."""
-    backend = connect(url)
-    setting("maxmemory-policy", "allkeys-lru")
-    setting("maxmemory", "1gb")
-
-    assert "drops tokens when its memory is full" in backend.risks()[0].text
-
-
 @pytest.mark.parametrize(
     ("rule", "appendonly", "said"),
     [
