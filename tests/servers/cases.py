@@ -86,6 +86,20 @@ def with_port(url, server, port):
     return url.replace(f":{server.port}/", f":{port}/")
 
 
+def connect_as_admin(server, url, *, autocommit=True):
+    """Return a connection of the administrator to the database of a URL."""
+    database = url.rpartition("/")[2].partition("?")[0]
+    if server.name == "MariaDB":
+        import pymysql
+
+        return pymysql.connect(**{**server.dsn, "database": database}, autocommit=autocommit)
+    import psycopg
+
+    arguments = {**server.dsn, "dbname": database}
+    del arguments["database"]
+    return psycopg.connect(**arguments, autocommit=autocommit)
+
+
 def refused(work, kind=StoreUnavailable, *, within=5.0, secret="hunter2"):
     """Return the text of the error of *work*: soon, no driver's own, without a secret."""
     begun = time.monotonic()

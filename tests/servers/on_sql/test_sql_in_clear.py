@@ -11,7 +11,6 @@ from greedy_servers import listening, mysql, postgresql, public_key
 
 from tokenkeep.backends import open_backend
 from tokenkeep.backends.sql import SQLBackend
-from tokenkeep.backends.sql_url import Target
 
 MYSQL = {
     "clear": ["mysql_clear_password"],
@@ -132,18 +131,3 @@ def test_a_key_known_beforehand():
         url, key = "mysql://app@/app", public_key()
         refused(lambda: SQLBackend(url, **place, server_public_key=key))
     assert b"hunter2" in told.heard
-
-
-@pytest.mark.parametrize(
-    ("place", "told"),
-    [
-        ("db/app", "!password"),
-        ("127.0.0.1,10.1.1.1/app", "!password"),
-        ("localhost/app?require_auth=scram-sha-256", None),
-        ("/app?host=/run/postgresql", None),
-        ("db/app?sslmode=verify-full", None),
-    ],
-)
-def test_what_libpq_is_told(place, told):
-    """Of libpq before 16 it is an option that does not exist: nothing is sent by that at all."""
-    assert Target(f"postgresql://app@{place}").connect_args.get("require_auth") == told
