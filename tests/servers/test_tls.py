@@ -129,7 +129,7 @@ def test_never_dropped(connect, server, asking):
 
 @pytest.mark.parametrize("server", ["redis_server"], indirect=True)
 def test_a_handshake_that_drips(server, connect, asking):
-    """It is cut, too: who waits for it keeps no connection."""
+    """It ends with its timeout: who waits for it keeps no connection."""
     with closing(Proxy(server.host, server.tls_port)) as proxy:
         proxy.drip(0.2)
         options = "socket_timeout=0.4&socket_connect_timeout=0.4"

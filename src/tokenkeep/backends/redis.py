@@ -222,14 +222,6 @@ _ADDRESS = re.compile(
 """User, password, host, port and database."""
 
 
-class _SecureConnection(SSLConnection):
-    """TLS whose handshake can be cut as well as what comes behind it."""
-
-    def _wrap_socket_with_ssl(self, sock: Any) -> Any:
-        with sock.dup() as self._sock:
-            return super()._wrap_socket_with_ssl(sock)  # type: ignore[no-untyped-call]
-
-
 def parsed(url: str) -> tuple[str, dict[str, Any], dict[str, Any], list[Risk]]:
     """
     Take a URL apart.
@@ -263,7 +255,7 @@ def parsed(url: str) -> tuple[str, dict[str, Any], dict[str, Any], list[Risk]]:
         place, where = host, {"connection_class": UnixDomainSocketConnection, "path": host}
     else:
         host, number = host.lower() or "localhost", int(port or 6379)
-        kind = _SecureConnection if secure else Connection
+        kind = SSLConnection if secure else Connection
         where = {"connection_class": kind, "host": host.strip("[]"), "port": number}
         place = f"{host}:{number}"
     # Anybody's certificate of a public authority is no proof without the name in it.

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 
 import pytest
@@ -80,6 +80,14 @@ def test_lookups_use_an_index(backend, server, admin, url):
 # In each other's way
 
 
+def meanwhile(work):
+    """Begin something in a thread; return what ends it and says what it returned."""
+    threads = ThreadPoolExecutor(1)
+    begun = threads.submit(work)
+    time.sleep(0.4)
+    return lambda: (begun.result(), threads.shutdown())[0]
+
+
 def test_deadlock(backend, rival, server):
     """What the database undoes because of a deadlock is done again."""
     for name in "ab":
@@ -90,16 +98,12 @@ def test_deadlock(backend, rival, server):
     rival.commit()
     cursor.execute("INSERT INTO ballast VALUES " + ", ".join(f"({n})" for n in range(500)))
     cursor.execute(f"UPDATE tokenkeep SET version = '2' WHERE id = '{digits('b')}'")
-    counts = []
-    clearing = threading.Thread(target=lambda: counts.append(backend.clear()))
-    clearing.start()
-    time.sleep(0.4)  # it has deleted a, and waits for b
+    count = meanwhile(backend.clear)  # it has deleted a, and waits for b
 
     cursor.execute(f"UPDATE tokenkeep SET version = '2' WHERE id = '{digits('a')}'")
 
     rival.commit()
-    clearing.join()
-    assert [2] == counts
+    assert 2 == count()
     if server.name == "MariaDB":
         cursor.execute("SHOW GLOBAL STATUS LIKE 'Innodb_deadlocks'")
         assert int(cursor.fetchone()[1]) >= 1
@@ -113,16 +117,10 @@ def test_serialization_failure(connect, url, admin, rival):
     backend = connect(url)
     backend.write(record(), replaces=None)
     rival.execute(f"UPDATE tokenkeep SET last_used_at = 5 WHERE id = '{ID}'")
-    ends = []
-    writing = threading.Thread(
-        target=lambda: ends.append(backend.write(record(version="2"), replaces=FIRST))
-    )
-    writing.start()
-    time.sleep(0.3)
+    end = meanwhile(lambda: backend.write(record(version="2"), replaces=FIRST))
     rival.commit()
-    writing.join()
+    end()
 
-    assert [None] == ends
     assert record(version="2", last_used_at=5.0) == backend.read(ID)
 
 
@@ -171,15 +169,13 @@ def test_all_connections_in_use(connect, url, rival):
     backend = connect(f"{url}?timeout=1&pool_size=1&max_overflow=0")
     backend.write(record(), replaces=None)
     rival.cursor().execute(f"UPDATE tokenkeep SET last_used_at = 1 WHERE id = '{ID}'")
-    waiting = threading.Thread(target=lambda: refused(lambda: backend.delete(ID)))
-    waiting.start()
-    time.sleep(0.3)
+    end = meanwhile(lambda: refused(lambda: backend.delete(ID)))
 
     said = refused(lambda: backend.read(ID))
 
     assert "were in use for 1 seconds" in said
     assert "pool_size" in said
-    waiting.join()
+    end()
     rival.rollback()
     assert backend.read(ID) == record()
 
