@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import pytest
-from cases import ID, SECOND, mark, record, refused, until
+from cases import ID, refused, until
 from private_servers import Redis
 from private_servers.skipped import started
-from redis_keys import client_of, key
+from redis_keys import client_of, key, use
 
 SLOTS = 16384
 
@@ -34,15 +34,7 @@ def is_ok(client):
 
 def test_all_that_a_store_does(backend):
     """Each script finds all of its keys on the node, and declares them."""
-    backend.write(record(user="u", due_at=2.0), replaces=None)
-    backend.write(record(version="2", user="u", due_at=2.0), replaces=record().version)
-    backend.touch(ID, 5.0)
-    stored = record(version="2", user="u", due_at=2.0, last_used_at=5.0)
-    assert backend.read(ID) == stored
-    assert backend.find([mark("user", "u"), ("id", ID)]) == [stored]
-    assert backend.scan(None, 10) == backend.due(3.0, 10) == [stored]
-    assert backend.delete(ID, replaces=SECOND) is True
-    assert backend.clear() == 0
+    use(backend)
 
 
 def test_another_database(connect, url):

@@ -6,28 +6,13 @@ import re
 from pathlib import Path
 
 import pytest
-from cases import FIRST, ID, mark, record, refused
-from redis_keys import HEADER_RECORD, assert_consistent
+from cases import FIRST, ID, record, refused
+from redis_keys import HEADER_RECORD, assert_consistent, use
 
 DOCS = Path(__file__).parents[3] / "docs" / "redis.md"
 NEEDED = re.search(r"ACL SETUSER tokens on >password (.*)", DOCS.read_text())[1].split()
 FOR_ALL = {"wait", "info", "config|get"}
 """What is for an option or for the doctor."""
-
-
-def use(backend):
-    """Do all that a store does."""
-    backend.write(record(user="u", due_at=4.0), replaces=None)
-    backend.write(record(version="2", due_at=4.0), replaces=FIRST)
-    backend.touch(ID, 5.0)
-    stored = record(version="2", due_at=4.0, last_used_at=5.0)
-    assert backend.read(ID) == stored
-    assert backend.find([mark("user", "u"), mark("owner", "of id")]) == [stored]
-    assert backend.scan(None, 1, mark=mark("user", "u")) == []
-    assert backend.due(5.0, 1, after=(3.0, ID)) == [stored]
-    assert backend.delete(ID) is True
-    backend.write(HEADER_RECORD, replaces=None)
-    assert backend.clear() == 0
 
 
 def test_documented_rights_suffice(user, connect):
