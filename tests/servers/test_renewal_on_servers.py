@@ -20,14 +20,11 @@ SHORT = {"call_timeout": 3.0, "claim_length": 6.0, "wait_timeout": 60.0}
 
 def slow_elsewhere(kind, *more):
     """Return parameters: what is slow on the other servers, and always tested on PostgreSQL."""
-    return pytest.param(
-        kind, *more, marks=() if kind == "postgres" else pytest.mark.slow(part="ci")
-    )
+    marks = () if kind == "postgres" else pytest.mark.slow(part="ci")
+    return pytest.param(kind, *more, marks=marks)
 
 
-whole_on_postgresql = pytest.mark.parametrize(
-    "place", [slow_elsewhere(kind) for kind in KINDS], indirect=True
-)
+whole_on_postgresql = pytest.mark.parametrize("place", map(slow_elsewhere, KINDS), indirect=True)
 
 
 @pytest.fixture

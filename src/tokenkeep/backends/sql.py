@@ -180,7 +180,6 @@ class SQLBackend(Backend):
     def write(self, record: Record, *, replaces: str | None) -> None:
         values = dict(zip(COLUMNS, to_row(record), strict=True))
         if replaces is None:
-            self._make()
             done = self._ask("INSERT", self._statements.insert, values, record.id)
         else:
             values |= {"the_id": record.id, "the_version": replaces}
@@ -191,8 +190,7 @@ class SQLBackend(Backend):
     def insert(self, records: Sequence[Record]) -> list[str]:
         if not records or not self._statements.takes_many:
             return super().insert(records)
-        self._make()
-        statement, values = self._statements.insert_many([to_row(record) for record in records])
+        statement, values = self._statements.insert_many(list(map(to_row, records)))
         try:
             self._ask("INSERT", statement, values)
         except StoreConflict:  # one is taken, so none was written
@@ -242,10 +240,6 @@ class SQLBackend(Backend):
 
     # How it is done
 
-    def _make(self) -> None:
-        if not self._is_made:
-            self._open(make=True)
-
     def _open(self, *, make: bool) -> None:
         """Connect, and look whether the tables are there; *make* those that are not."""
 
@@ -293,7 +287,7 @@ class SQLBackend(Backend):
         because others are in the way is tried again, for *patience* seconds.
         """
         if not self._is_made:  # by whomever: as long as not, each call looks
-            self._open(make=False)
+            self._open(make=doing == "INSERT")
             if not self._is_made:
                 return [] if doing == "SELECT" else 0
         call = _Call(doing, statement.sql, statement.bind(values), record_id)
@@ -417,24 +411,16 @@ def _record(row: Sequence[Any]) -> Record:
 
 @dataclass
 class _Call:
-    """
-    A statement, or another work, that is under way in another thread.
-
-    Args:
-        doing: SELECT, INSERT, UPDATE, DELETE or CREATE.
-        sql: The statement. Empty if it is another work.
-        values: For the statement, as the driver wants them.
-        record_id: The record that is meant. None if it is none, or several.
-        db: The driver's connection that it is on. None if it has none now.
-        is_over: Whether nobody waits for it any more.
-    """
+    """A statement, or another work, that is under way in another thread."""
 
     doing: str
     sql: str = ""
     values: Any = None
     record_id: str | None = None
     db: Any = None
+    """The driver's connection that it is on. None if it has none now."""
     is_over: bool = False
+    """Whether nobody waits for it any more."""
 
 
 _engines: weakref.WeakSet[Engine] = weakref.WeakSet()
@@ -482,7 +468,9 @@ def engine_of(target: Target) -> Engine:
     if target.is_mysql:
         event.listen(engine, "connect", partial(_limited, max(1, int(target.timeout / 2))))
     if target.driver == "pymysql" and not target.is_verified:
-        event.listen(engine, "do_connect", _discreet)
+        from tokenkeep.backends.sql_pymysql import Discreet
+
+        event.listen(engine, "do_connect", lambda _, __, args, given: Discreet(*args, **given))
     if target.driver == "pysqlite":
         event.listen(engine, "connect", _tolerant)
     return engine
@@ -499,9 +487,3 @@ def _limited(seconds: int, db: Any, _entry: object) -> None:
     cursor = db.cursor()
     cursor.execute("SET SESSION " + ", ".join(f"{name} = {seconds}" for name in waits))
     cursor.close()
-
-
-def _discreet(_dialect: object, _entry: object, args: Any, options: Any) -> Any:
-    from tokenkeep.backends.sql_pymysql import Discreet
-
-    return Discreet(*args, **options)

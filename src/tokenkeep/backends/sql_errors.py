@@ -149,14 +149,7 @@ def means(exc: BaseException, meaning: str) -> bool:
 
 
 def unknown(what: str, doing: str, record_id: str | None) -> StoreUnavailable:
-    """
-    Return the error for a call whose answer never came.
-
-    Args:
-        what: What happened instead.
-        doing: The statement: SELECT, INSERT, UPDATE, DELETE or CREATE.
-        record_id: The record that was meant. None if it was none, or several.
-    """
+    """Return the error for a call whose answer never came; for the arguments see `explain`."""
     if doing in {"INSERT", "UPDATE", "DELETE"}:
         what += "; whether the change was made is not known"
     return StoreUnavailable(

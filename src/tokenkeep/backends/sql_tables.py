@@ -236,11 +236,6 @@ class Statement:
     SQL text as the driver wants it, and what puts values in the driver's order.
 
     SQLAlchemy's own execution costs half of PyMySQL's; made ready once, it costs nothing.
-
-    Args:
-        clause: What to do.
-        dialect: Of the database.
-        columns: Those that are written, for an INSERT or UPDATE.
     """
 
     def __init__(
@@ -264,13 +259,7 @@ class Statement:
 
 
 class Statements:
-    """
-    All statements of one store; what has to be given for them is in their parameters' names.
-
-    Args:
-        schema: Its tables.
-        dialect: Of the database, which has been connected to.
-    """
+    """All statements of one store; what has to be given for them is their parameters' names."""
 
     def __init__(self, schema: Schema, dialect: Dialect) -> None:
         table, c = schema.records, schema.records.c
@@ -317,14 +306,7 @@ class Statements:
         self._inserting = lru_cache(self._insert)
 
     def find(self, marks: Sequence[Mark]) -> tuple[Statement, dict[str, str]]:
-        """
-        Return what finds the records with one of some marks, and the values for it.
-
-        A record that has several of them is found as often.
-
-        Args:
-            marks: At least one, and no more than `many`.
-        """
+        """Return what finds the records with one of up to `many` marks, and the values for it."""
         wanted: dict[str, list[str]] = {}
         for field, value in marks:
             wanted.setdefault(field, []).append(value)

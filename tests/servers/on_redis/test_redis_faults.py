@@ -2,68 +2,22 @@
 
 from __future__ import annotations
 
-import secrets
-import time
 from contextlib import closing
 
 import pytest
-from cases import FIRST, ID, SECOND, digits, record, refused, until, with_port
+from cases import FIRST, ID, digits, record, refused, until, with_port
 from private_servers import Redis
 from private_servers.skipped import started
-from redis_keys import assert_consistent, replica_of
+from redis_keys import replica_of
 
-from tokenkeep.backends import open_backend
-from tokenkeep.errors import StoreConflict, StoreUnavailable
+from tokenkeep.errors import StoreConflict
 from tokenkeep.testing import Proxy
-
-SAVES = 60
-KILLS = 3
 
 
 @pytest.fixture(scope="module")
 def server():
     """A server that this file may kill; it syncs every save."""
     yield from started(Redis)
-
-
-def patiently(work):
-    """Do something again until the server can be reached; a conflict is with an earlier try."""
-    while True:
-        try:
-            return work()
-        except StoreConflict:
-            return None
-        except StoreUnavailable:
-            time.sleep(0.005)
-
-
-def test_killed_in_the_midst_of_saves(server, connect, url, fork):
-    """Invariant 1: what four processes were told is saved outlives kill -9, thrice, and whole."""
-
-    def work(say):
-        me = secrets.token_hex(4)
-        backend = patiently(lambda: open_backend(url))
-        for turn in range(SAVES):
-            old, new = (record(f"{me}-{turn}", each, access=me, due_at=turn) for each in "12")
-            patiently(lambda old=old: backend.write(old, replaces=None))
-            say(old.id)
-            patiently(lambda old=old, new=new: backend.write(new, replaces=old.version))
-            say(old.id)
-        backend.close()
-
-    children = [fork(work) for _ in range(4)]
-    said = []
-    for _ in range(KILLS):
-        for child in children:
-            said += [child.readline() for _ in range(SAVES // 2)]
-        server.kill()
-        server.start()
-    said += [line for child in children for line in child.end()]
-
-    stored = {each.id: each.version for each in connect(url).scan(None, 10_000)}
-    assert len(said) == 2 * 4 * SAVES
-    assert stored == dict.fromkeys(said, SECOND)
-    assert_consistent(url)
 
 
 UNKNOWN = "whether the change was made is not known"

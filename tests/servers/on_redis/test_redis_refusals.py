@@ -81,9 +81,7 @@ def test_needless_password(server, setting):
 )
 def test_somebody_elses_server(password, says, asked, said):
     """What is no Redis, or a proxy that answers with what it was given; we don't."""
-    with somebody_else(
-        says.format(password).encode("latin-1" if "\x15" in says else "utf-8"), asked=asked
-    ) as place:
+    with somebody_else(says.format(password).encode(), asked=asked) as place:
         url = f"redis://:{quote(password)}@{place}/0?socket_timeout=0.3&busy_timeout=0.1"
         kind = (StoreForeign, StoreUnavailable)
         assert said in refused(lambda: open_backend(url), kind, secret=password)
