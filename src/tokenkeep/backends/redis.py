@@ -197,23 +197,17 @@ def _truth(text: str) -> bool:
     return ("0", "no", "false", "1", "yes", "true").index(text.lower()) > 2  # noqa: PLR2004
 
 
-_OURS: dict[str, Any] = {
-    "prefix": "tokenkeep",
-    "busy_timeout": 5.0,
-    "wait": 0,
-    "wait_timeout": 1.0,
-}
-_DRIVERS = {"socket_timeout": 5.0, "socket_connect_timeout": 5.0}
-_LEAST = {
-    **dict.fromkeys(("wait", "busy_timeout", "health_check_interval"), 0),
-    **dict.fromkeys(("wait_timeout", *_DRIVERS), 0.001),
-}
+_OURS = ("prefix", "busy_timeout", "wait", "wait_timeout")
+_DRIVERS = ("socket_timeout", "socket_connect_timeout")
+_DEFAULTS: dict[str, Any] = dict(
+    zip((*_OURS, *_DRIVERS), ("tokenkeep", 5.0, 0, 1.0, 5.0, 5.0), strict=True)
+)
 _OPTIONS: dict[str, Callable[[str], Any]] = {
-    **dict.fromkeys(("prefix", "client_name", "ssl_ca_certs", "ssl_ca_path", "ssl_ca_data"), str),
-    **dict.fromkeys(("ssl_certfile", "ssl_keyfile", "ssl_password", "ssl_cert_reqs"), str),
+    **{name: type(value) for name, value in _DEFAULTS.items()},
+    "health_check_interval": int,
     **dict.fromkeys(("socket_keepalive", "ssl_check_hostname"), _truth),
-    **dict.fromkeys(("busy_timeout", "wait_timeout", *_DRIVERS), float),
-    **dict.fromkeys(("wait", "health_check_interval"), int),
+    **dict.fromkeys(("client_name", "ssl_ca_certs", "ssl_ca_path", "ssl_ca_data"), str),
+    **dict.fromkeys(("ssl_certfile", "ssl_keyfile", "ssl_password", "ssl_cert_reqs"), str),
 }
 _ADDRESS = re.compile(
     r"//(?:([^/?#@:]*)(?::([^/?#@]*))?@)?(\[[\w:.]+\]|[^/?#@:\[\]]*)(?::(\d+))?(?:/(\d*))?",
@@ -241,9 +235,10 @@ def parsed(url: str) -> tuple[str, dict[str, Any], dict[str, Any], list[Risk]]:
     address = StoreURL.parse(url)
     for name, value in address.query:
         refuse_blank(name, value)
-    given = _OURS | _DRIVERS | address.options(_OPTIONS)
-    for name, least in _LEAST.items():
-        if not least <= given.get(name, least) <= 86400:  # noqa: PLR2004 - a day
+    given = _DEFAULTS | address.options(_OPTIONS)
+    for name in list(_DEFAULTS)[1:]:
+        least = 0 if name in {"wait", "busy_timeout"} else 0.001
+        if not least <= given[name] <= 86400:  # noqa: PLR2004 - a day
             raise ConfigurationError(f"The option {name!r} is a number from {least} to 86400")
     tls, secure = [each for each in given if each.startswith("ssl_")], address.scheme != "redis"
     if tls and not secure:
