@@ -198,10 +198,14 @@ def _truth(text: str) -> bool:
 
 
 _OURS = ("prefix", "busy_timeout", "wait", "wait_timeout")
-_DRIVERS = ("socket_timeout", "socket_connect_timeout")
-_DEFAULTS: dict[str, Any] = dict(
-    zip((*_OURS, *_DRIVERS), ("tokenkeep", 5.0, 0, 1.0, 5.0, 5.0), strict=True)
-)
+_DEFAULTS: dict[str, Any] = {
+    "prefix": "tokenkeep",
+    "busy_timeout": 5.0,
+    "wait": 0,
+    "wait_timeout": 1.0,
+    "socket_timeout": 5.0,
+    "socket_connect_timeout": 5.0,
+}
 _OPTIONS: dict[str, Callable[[str], Any]] = {
     **{name: type(value) for name, value in _DEFAULTS.items()},
     "health_check_interval": int,
