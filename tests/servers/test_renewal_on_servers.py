@@ -24,7 +24,9 @@ def slow_elsewhere(kind, *more):
     return pytest.param(kind, *more, marks=marks)
 
 
-whole_on_postgresql = pytest.mark.parametrize("place", map(slow_elsewhere, KINDS), indirect=True)
+whole_on_postgresql = pytest.mark.parametrize(
+    "place", [slow_elsewhere(kind) for kind in KINDS], indirect=True
+)
 
 
 @pytest.fixture

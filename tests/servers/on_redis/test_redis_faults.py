@@ -47,6 +47,29 @@ def test_answer_that_never_comes(connect, proxy, far):
     assert UNKNOWN not in said
 
 
+def test_idle_connection_that_was_closed(connect, far, proxy):
+    """It is noticed before a write is sent, which would be lost."""
+    backend = connect(far)
+    proxy.cut()
+    until(lambda: proxy.alive == 0)
+
+    backend.write(record(), replaces=None)
+    assert backend.read(ID) == record()
+
+
+def test_idle_connection_in_a_fork(backend, fork, client):
+    """A child makes its own, and leaves its parent's alone."""
+    backend.write(record(), replaces=None)
+    mine = {each["id"] for each in client.client_list()}
+    before = client.info("stats")["total_connections_received"]
+
+    for work in (lambda _: backend.read(ID), lambda _: backend.close()):
+        fork(work).end()
+
+    assert mine == {each["id"] for each in client.client_list()}
+    assert client.info("stats")["total_connections_received"] == before + 1
+
+
 @pytest.mark.parametrize("logs_in", [False, True])
 def test_answer_that_drips(connect, url, proxy, far, logs_in):
     """A call that was given up keeps no connection, and is not done later."""

@@ -9,6 +9,7 @@ from cases import FIRST, ID, record, refused, somebody_else
 
 from tokenkeep.backends import open_backend
 from tokenkeep.backends.sql import SQLBackend
+from tokenkeep.backends.sql_errors import explain
 from tokenkeep.backends.sql_tables import VERSION
 from tokenkeep.errors import ConfigurationError, StoreForeign, StoreTooNew, StoreUnavailable
 
@@ -70,6 +71,16 @@ def test_missing_database(connect, user, server, admin, name):
 
     assert "has no such database" in said
     assert name in said
+
+
+def test_what_a_driver_says_besides():
+    """It is repeated without a secret, and without the lines in which rows are quoted."""
+    error = OSError("no 'hunter2' here\nDETAIL: a row")
+
+    said = str(explain(error, where="it", doing="SELECT", secrets=["hunter2"]))
+
+    assert "OSError: no '***' here" in said
+    assert "row" not in said
 
 
 @pytest.mark.parametrize(

@@ -164,8 +164,8 @@ def test_clear_in_pages(backend, monkeypatch):
 
 
 @pytest.mark.parametrize("server", ["postgres"], indirect=True)
-def test_all_connections_in_use(connect, url, rival):
-    """A thread that gets no connection in time is told so, and what to raise."""
+def test_all_connections_in_use(connect, url, rival, fork):
+    """Who gets no connection in time is told so, and what to raise; a child has its own."""
     backend = connect(f"{url}?timeout=1&pool_size=1&max_overflow=0")
     backend.write(record(), replaces=None)
     rival.cursor().execute(f"UPDATE tokenkeep SET last_used_at = 1 WHERE id = '{ID}'")
@@ -175,6 +175,7 @@ def test_all_connections_in_use(connect, url, rival):
 
     assert "were in use for 1 seconds" in said
     assert "pool_size" in said
+    fork(lambda _: backend.read(ID)).end()
     end()
     rival.rollback()
     assert backend.read(ID) == record()
