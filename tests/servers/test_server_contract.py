@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 import shutil
 import subprocess
+import sys
 import tempfile
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from urllib.parse import urlencode
 
 import pytest
-from cases import connect_as_admin
+from cases import ID, connect_as_admin, record
 from private_servers.ports import free_port
 
 from tokenkeep.backends import open_backend
@@ -144,6 +146,24 @@ class TestDynamoDB(ServerContract):
     def open_at(self, server):
         open_backend(server.url("dynamodb")).close()  # boto3 has read its description by then
         return opener(server, server.url("dynamodb"), timeout=1.0)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the fork of another C library")
+def test_a_fork_that_python_knows_nothing_of(connect, far, proxy):
+    """Its child uses none of its parent's connections either, not even an idle one."""
+    backend = connect(far)
+    backend.write(record(), replaces=None)
+    before = proxy.connections
+
+    child = ctypes.PyDLL(None).fork()
+    if not child:
+        with suppress(BaseException):
+            os._exit(backend.read(ID) != record())
+        os._exit(2)
+
+    assert os.waitpid(child, 0)[1] == 0
+    assert proxy.connections == before + 1
+    assert backend.read(ID) == record()
 
 
 def opener(server, url, **options):

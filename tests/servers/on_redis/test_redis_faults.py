@@ -57,19 +57,6 @@ def test_idle_connection_that_was_closed(connect, far, proxy):
     assert backend.read(ID) == record()
 
 
-def test_idle_connection_in_a_fork(backend, fork, client):
-    """A child makes its own, and leaves its parent's alone."""
-    backend.write(record(), replaces=None)
-    mine = {each["id"] for each in client.client_list()}
-    before = client.info("stats")["total_connections_received"]
-
-    for work in (lambda _: backend.read(ID), lambda _: backend.close()):
-        fork(work).end()
-
-    assert mine == {each["id"] for each in client.client_list()}
-    assert client.info("stats")["total_connections_received"] == before + 1
-
-
 @pytest.mark.parametrize("logs_in", [False, True])
 def test_answer_that_drips(connect, url, proxy, far, logs_in):
     """A call that was given up keeps no connection, and is not done later."""
