@@ -612,7 +612,12 @@ def _unpacked(record_id: str, value: bytes) -> Record:
             **{FOUND_BY[int(each[0])]: each[1:-1] for each in marks},
         )
     except (ValueError, TypeError, IndexError):
-        raise _spoiled(record_id) from None
+        raise errors.StoreTampered(
+            "A stored record is not what tokenkeep writes",
+            token_id=record_id,
+            hint="It was changed outside tokenkeep; "
+            "restore it from a backup, or delete it and log in again",
+        ) from None
 
 
 def _records(found: Sequence[Any]) -> Iterator[Record]:
@@ -622,15 +627,6 @@ def _records(found: Sequence[Any]) -> Iterator[Record]:
             record = _unpacked(entry[-WIDTH:].decode(errors="replace"), value)
             if entry[:-WIDTH] in value.split(b"\n", 3)[2].split():
                 yield record
-
-
-def _spoiled(record_id: str | None) -> errors.StoreTampered:
-    return errors.StoreTampered(
-        "A stored record is not what tokenkeep writes",
-        token_id=record_id,
-        hint="It was changed outside tokenkeep; "
-        "restore it from a backup, or delete it and log in again",
-    )
 
 
 def _told(link: Any, *command: Any) -> Any:
