@@ -29,7 +29,7 @@ _PAGE = 10_000
 def open_table(url: str, password: str | None, defaults: Defaults) -> OfficialSource:
     """See `tokenkeep.moving.open_table`."""
     named = dict(StoreURL.parse(url).query).get("table")
-    table = _Table(Target(url, place={"password": password}))
+    table = _Table(Target(url, {"password": password}))
     try:
         table.begin([named] if named else _TABLES)
         name, kind = table.target.describe(), "MySQL table of the official SDK"
