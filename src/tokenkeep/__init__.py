@@ -59,40 +59,19 @@ if TYPE_CHECKING:
     from tokenkeep.vault import Vault as Vault
 
 _HOMES = {
-    "tokenkeep.config": (
-        "Settings",
-        "open_store",
-        "settings",
-    ),
+    "tokenkeep.config": ("Settings", "open_store", "settings"),
     "tokenkeep.events": ("Event",),
     "tokenkeep.keeper": ("Keeper",),
-    "tokenkeep.providers": (
-        "Provider",
-        "Providers",
-    ),
-    "tokenkeep.sealing": (
-        "KeyRing",
-        "generate_key",
-    ),
+    "tokenkeep.providers": ("Provider", "Providers"),
+    "tokenkeep.sealing": ("KeyRing", "generate_key"),
     "tokenkeep.store": ("TokenStore",),
     "tokenkeep.sweeping": ("Swept",),
-    "tokenkeep.token": (
-        "Claim",
-        "Failure",
-        "Happening",
-        "Renewal",
-        "Status",
-        "Token",
-    ),
+    "tokenkeep.token": ("Claim", "Failure", "Happening", "Renewal", "Status", "Token"),
     "tokenkeep.vault": ("Vault",),
 }
 _HOME = {name: home for home, names in _HOMES.items() for name in names}
 
-_LOADED = {
-    name
-    for name, each in [*globals().items()]
-    if isinstance(each, type) and issubclass(each, TokenKeepError)
-}
+_LOADED = [name for name, each in [*globals().items()] if isinstance(each, type)]
 __all__ = sorted([*_HOME, *_LOADED])  # noqa: PLE0605  # one list is enough to keep
 
 

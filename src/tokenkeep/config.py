@@ -206,11 +206,9 @@ class _FirstKey:
 
     @property
     def key_ids(self) -> tuple[str, ...]:
-        """See `KeySource.key_ids`."""
         return self._ring.key_ids if self._ring else ()
 
     def wrap(self, plain: bytes, bound: bytes) -> tuple[str, bytes]:
-        """See `KeySource.wrap`."""
         # Another process may have made one since this one looked.
         ring, home = self._ring or keys.load(self._environ), self._backend.home
         if ring is None and home is not None:
@@ -219,7 +217,6 @@ class _FirstKey:
         return ring.wrap(plain, bound)
 
     def unwrap(self, key_id: str, wrapped: bytes, bound: bytes) -> bytes:
-        """See `KeySource.unwrap`."""
         self._ring = self._ring or keys.load(self._environ)
         if self._ring is None:
             file = keys.key_file(self._environ) or "no file, as there is no home folder"

@@ -40,7 +40,7 @@ LOGIN_AGAIN = "Let the user log in again; at Zoho with: tokenkeep login"
 """What to do where nothing else helps, and the provider may be any."""
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
 
 def visible(text: str) -> str:
@@ -265,6 +265,22 @@ def letting_go(kind: type[TokenKeepError] = TokenKeepError) -> Iterator[None]:
     except OSError as exc:
         if is_applications(exc):
             raise
+
+
+@contextmanager
+def telling(on_error: Callable[[TokenKeepError], None] | None) -> Iterator[None]:
+    """
+    Tell an error of one row, so that it holds no other up; None raises it.
+
+    Raises:
+        StoreUnavailable: The next row would meet it as well.
+    """
+    try:
+        yield
+    except TokenKeepError as exc:
+        if on_error is None or isinstance(exc, StoreUnavailable):
+            raise
+        on_error(exc)
 
 
 def is_applications(error: Exception) -> bool:

@@ -179,9 +179,8 @@ class Journal:
             StoreUnavailable: It could not be written.
         """
         part = room or self._part(entry.base_refresh)
-        name = part.removesuffix(_PART) + _ANSWER
-        entry = replace(entry, name=name)
-        self._put(name, part, entry)
+        entry = replace(entry, name=part.removesuffix(_PART) + _ANSWER)
+        self._put(str(entry.name), part, entry)
         return entry
 
     def remove(self, entry: Entry) -> None:
@@ -200,15 +199,15 @@ class Journal:
             StoreTampered: An entry does not open. With *on_error* that is called instead.
         """
         for name in (*self._names(_ANSWER, start), *self._names(_PART, start)):
+            entry = None
             try:
                 entry = self._opened(name, Entry)
             except TokenKeepError as exc:
                 if on_error is None:
                     raise
                 on_error(exc)
-            else:
-                if entry is not None:
-                    yield entry
+            if entry is not None:
+                yield entry
 
     def find(self, base: tuple[str | None, str | None]) -> Entry | None:
         """

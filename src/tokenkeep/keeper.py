@@ -2,20 +2,14 @@
 
 from __future__ import annotations
 
-from contextlib import nullcontext, suppress
-from typing import TYPE_CHECKING, NoReturn, Self
+from contextlib import suppress
+from typing import TYPE_CHECKING
 
 from tokenkeep import events
 from tokenkeep.clock import Clock
 from tokenkeep.clock_errors import ClockErrors
 from tokenkeep.decision import Verdict, decide
-from tokenkeep.errors import (
-    KeyMissing,
-    StoreConflict,
-    StoreTampered,
-    TokenKeepError,
-    letting_go,
-)
+from tokenkeep.errors import KeyMissing, StoreConflict, StoreTampered, TokenKeepError, letting_go
 from tokenkeep.events import Event
 from tokenkeep.journal import Journal
 from tokenkeep.local_swap import complete
@@ -23,7 +17,7 @@ from tokenkeep.providers import Providers, expect_providers
 from tokenkeep.renewal import Ask, Renewer
 from tokenkeep.revoking import Revocations
 from tokenkeep.saving import cleaned
-from tokenkeep.store import existing, not_found, of_one_process
+from tokenkeep.store import Opened, existing, not_found
 from tokenkeep.swapping import attempts
 from tokenkeep.sweeping import Swept, sweep
 from tokenkeep.token import Status, Token, expect_token
@@ -43,7 +37,7 @@ address, its data centre or a scope is. In seconds.
 """
 
 
-class Keeper:
+class Keeper(Opened):
     """
     Hand out valid tokens from a store.
 
@@ -63,6 +57,8 @@ class Keeper:
     Raises:
         TypeError: *store* is no store, or *providers* are no `Providers`.
     """
+
+    opened_by = "tokenkeep.Keeper(tokenkeep.open_store(URL))"
 
     def __init__(
         self,
@@ -91,10 +87,6 @@ class Keeper:
         )
         self._revocations = Revocations(self.store, self.providers, self.clock, self._report)
         self._good: dict[str | None, tuple[str, float, float, float]] = {}
-
-    def __reduce__(self) -> NoReturn:
-        """Refuse to be pickled or copied."""
-        raise of_one_process(self, "tokenkeep.Keeper(tokenkeep.open_store(URL))")
 
     def get(
         self,
@@ -325,14 +317,10 @@ class Keeper:
             StoreConflict: Another version than *replaces* is stored.
             StoreError: The store can't be written.
         """
-        try:
+        was = None
+        with suppress(StoreTampered, KeyMissing):
             was = self.store.reread(token_id)
-        except (StoreTampered, KeyMissing):
-            was = None
-        if replaces is None:
-            self.store.delete_token(token_id)
-        else:
-            self.store.delete_version(token_id, replaces)
+        self.store.delete_version(token_id, replaces)
         self._good.pop(token_id, None)
         if was is not None:
             self._report("deleted", was)
@@ -366,14 +354,9 @@ class Keeper:
                 answer is not configured any more.
         """
         troubles: list[TokenKeepError] = []
-        swept = sweep(
-            self.store,
-            self.journal,
-            self._renewer,
-            self._revocations,
-            self.clock.now(),
-            note=on_error or troubles.append,
-        )
+        note = on_error or troubles.append
+        doers = self._renewer, self._revocations
+        swept = sweep(self.store, self.journal, *doers, self.clock.now(), note=note)
         if troubles:
             raise troubles[0]
         return swept
@@ -383,21 +366,10 @@ class Keeper:
         self._good.clear()
         self.store.close()
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        # What went wrong inside is what is said, not that letting go did as well.
-        with nullcontext() if kind is None else letting_go():
-            self.close()
-
     def _used(self, token: Token, now: float) -> None:
         """Note that a token is in use, and how long it is good without looking again."""
-        next_touch = (token.last_used_at or 0.0) + TOUCH_EVERY
-        if now >= next_touch:
-            # A token that can be read is handed out; if this can't be noted
-            # now, it is in an hour.
-            with letting_go():
+        if now >= (token.last_used_at or 0.0) + TOUCH_EVERY:
+            with letting_go():  # a token that can be read is handed out
                 self.store.touch(str(token.id), now)
         profile = self.providers.of(token).profile
         behind = self.clock_errors.of(token.issuer)
@@ -411,18 +383,12 @@ class Keeper:
             self._good[token.id] = (token.version, until, ends, behind)
 
     def _report(self, name: str, token: Token, **details: object) -> None:
-        event = Event(
-            name=name,
-            token_id=str(token.id),
-            user=token.user,
-            at=self.clock.now(),
-            details=details,
-        )
+        at, token_id = self.clock.now(), str(token.id)
+        event = Event(name=name, token_id=token_id, user=token.user, at=at, details=details)
         events.log(event)
-        if self._on_event is None:
-            return
         try:
-            self._on_event(event)
+            if self._on_event is not None:
+                self._on_event(event)
         except Exception as exc:  # noqa: BLE001  # a listener must not cost anybody a token
             events.logger.error("on_event failed at %s: %s", name, type(exc).__name__)
 

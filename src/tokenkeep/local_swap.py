@@ -65,19 +65,15 @@ class LocalSwap(Store):
         return f"<LocalSwap {self._store!r}>"
 
     def describe(self) -> str:
-        """See `Store.describe`."""
         return f"a {type(self._store).__name__}"
 
     def find_token(self, token: Token) -> Token | None:
-        """See `TokenStore.find_token`."""
         return self._seen(self._store.find_token(token))
 
     def find_token_by_id(self, token_id: str) -> Token | None:
-        """See `TokenStore.find_token_by_id`."""
         return self._seen(self._store.find_token_by_id(token_id))
 
     def reread(self, token_id: str) -> Token | None:
-        """See `TokenStore.reread`."""
         return self._seen(self._store.reread(token_id))
 
     def save_token(self, token: Token) -> Token:
@@ -94,10 +90,6 @@ class LocalSwap(Store):
                     raise _changed_meanwhile(token)
             return self._versioned(self._store.save_token(token.but(version=None)))
 
-    def delete_token(self, token_id: str) -> None:
-        """See `TokenStore.delete_token`."""
-        self.delete_version(token_id, None)
-
     def delete_version(self, token_id: str, version: str | None) -> None:
         """As `Store.delete_version`; versions are as this process knows them, None is any."""
         with self._alone():
@@ -108,17 +100,14 @@ class LocalSwap(Store):
             self._renewals.pop(token_id, None)
 
     def delete_tokens(self) -> None:
-        """See `TokenStore.delete_tokens`."""
         with self._alone():
             self._store.delete_tokens()
             self._renewals.clear()
 
     def get_tokens(self) -> list[Token]:
-        """See `TokenStore.get_tokens`."""
         return list(self.iter_tokens())
 
     def iter_tokens(self) -> Iterator[Token]:
-        """See `TokenStore.iter_tokens`."""
         return (self._versioned(token) for token in self._store.iter_tokens())
 
     def swap(self, token: Token) -> Token:
@@ -150,7 +139,6 @@ class LocalSwap(Store):
         )
 
     def release(self, token: Token, version: str) -> None:
-        """See `Store.release`."""
         with self._alone():
             held = self._leases.get(digest_of(first_login_of(token)))
             if held is not None and held[0] != version:
@@ -165,7 +153,6 @@ class LocalSwap(Store):
         self._logins[digest_of(name)] = login, claim
 
     def take_login(self, name: str) -> Mapping[str, str] | None:
-        """See `Store.take_login`."""
         return self._logins.pop(digest_of(name), (None, None))[0]
 
     def close(self) -> None:

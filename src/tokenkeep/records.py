@@ -27,7 +27,7 @@ ROW, ALIAS, LEASE, ENDED, HEADER = "row", "alias", "lease", "ended", "header"
 _WORD = re.compile("[a-z]{1,8}")
 
 _TIMES = {float, int, type(None)}
-_CHANGED = (
+CHANGED = (
     "It was changed outside tokenkeep; restore it from a backup, or delete it and log in again"
 )
 
@@ -170,9 +170,9 @@ def unseal(record: Record, keys: DataKeys) -> Kept:
         StoreTampered: It does not open, or something of it is not what it should be.
     """
     if not (is_time(record.last_used_at) and is_time(record.due_at)):
-        raise _damaged(record, "A time of a stored record is no time", _CHANGED)
+        raise _damaged(record, "A time of a stored record is no time", CHANGED)
     if not is_kind(record.kind):
-        raise _damaged(record, "A stored record is of a kind that there can't be", _CHANGED)
+        raise _damaged(record, "A stored record is of a kind that there can't be", CHANGED)
     if record.kind not in _READ:
         raise StoreTooNew(
             "This record is of a kind that this tokenkeep does not know",
