@@ -149,7 +149,7 @@ class Aliases:
     def _joined(self, alias: Alias, carried: Token, row: Token) -> Token:
         """Return a row with what an alias carries: as its login, or as one that came too late."""
         mine, habits = carried.renewal, self._habits_of(row)
-        is_older = bool(carried.refresh_token) and saving.is_older(row, str(carried.refresh_token))
+        is_older = saving.is_older(row, carried.refresh_token)
         revoked_since = row.status is Status.REVOKED and alias.seen_status is not Status.REVOKED
         if row.renewal.login == alias.seen_login and not revoked_since and not is_older:
             return saving.taken(row, carried, habits=habits)

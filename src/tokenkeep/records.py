@@ -6,7 +6,6 @@ import json
 import re
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field, fields
-from operator import attrgetter
 from typing import TYPE_CHECKING, Any
 
 from tokenkeep.backends.base import MARKS
@@ -40,13 +39,9 @@ NOTICE = 7 * 86_400.0
 _OURS = "tk_"
 
 _OUTSIDE = {"id", "version", "owner", "last_used_at", "ended", "unknown"}
-_ENCODED = {"status", "renewal", "history"}
-_INSIDE = tuple(f.name for f in fields(Token) if f.name not in _OUTSIDE | _ENCODED)
-_STATE = tuple(f.name for f in fields(Renewal) if f.name != "unknown")
-_KNOWN, _KNOWN_STATE = {*_INSIDE, *_ENCODED}, {*_STATE}
 _NESTED = {"claim": Claim, "failure": Failure}
 _EMPTY, _NO_STATE = Token(), Renewal()
-_inside, _states = attrgetter(*_INSIDE), attrgetter(*_STATE)
+_KNOWN, _KNOWN_STATE = vars(_EMPTY).keys() - _OUTSIDE, vars(_NO_STATE).keys() - {"unknown"}
 _encode = json.JSONEncoder(separators=(",", ":")).encode
 
 
@@ -208,22 +203,18 @@ def _bound(id_: str, kind: str, version: str, owner: str) -> str:
 
 
 def _due_at(token: Token) -> float | None:
-    """
-    Return from when on a row is to be looked at: for its revocations, or as its login ends.
-
-    That is told `NOTICE` before, or a quarter of its life if that is shorter.
-    """
+    """Return from when on a row is to be looked at: for its revocations, or as its login ends."""
     if token.ended or token.renewal.to_revoke:
         return token.updated_at or 0.0
     end = token.refresh_expires_at
     if end is None or not token.refresh_token or token.status is not Status.OK:
         return None
+    # Told `NOTICE` before, or a quarter of its life if that is shorter.
     since = max(token.renewal.renewed_at or 0.0, token.logged_in_at or 0.0)
     return max(0.0, end - min(NOTICE, max(0.0, end - since) / 4))
 
 
 def _plain(kept: Kept) -> bytes:
-    """Return what is sealed of something."""
     with suppress(TypeError, ValueError):
         if isinstance(kept, Token):
             return _encode(_fields(kept)).encode()
@@ -239,39 +230,25 @@ def _plain(kept: Kept) -> bytes:
 
 
 def _fields(token: Token) -> dict[str, object]:
-    inside: dict[str, object] = {
-        name: value
-        for name, value in zip(_INSIDE, _inside(token), strict=True)
-        if value is not None and value != {}
-    }
-    inside["status"] = token.status.value
-    inside["renewal"] = _state(token.renewal)
+    inside = {**token.unknown, **_said(token, _EMPTY)}
     if token.history:
         inside["history"] = [(each.what, each.at, each.by, each.count) for each in token.history]
-    return {**token.unknown, **inside} if token.unknown else inside
-
-
-def _state(renewal: Renewal) -> dict[str, object]:
-    # asdict() of the whole copies each value deeply, which is a third of a seal.
-    state: dict[str, object] = {
-        name: value
-        for name, value in zip(_STATE, _states(renewal), strict=True)
-        if value is not None and value != () and value is not False
-    }
+    state = {**token.renewal.unknown, **_said(token.renewal, _NO_STATE)}
     for name in _NESTED.keys() & state.keys():
-        state[name] = asdict(getattr(renewal, name))
-    return {**renewal.unknown, **state} if renewal.unknown else state
+        state[name] = asdict(state[name])
+    return {**inside, "status": token.status.value, "renewal": state}
+
+
+def _said(kept: Token | Renewal, empty: Token | Renewal) -> dict[str, Any]:
+    # asdict() copies each value deeply, which is a third of a seal.
+    usual = vars(empty)
+    said = {name: value for name, value in vars(kept).items() if value != usual[name]}
+    return {name: value for name, value in said.items() if name not in _OUTSIDE}
 
 
 def _token(inside: dict[str, Any], record: Record) -> Token:
-    return _token_of(
-        inside,
-        id=token_id(record.id),
-        version=record.version,
-        owner=record.owner,
-        last_used_at=record.last_used_at,
-        ended=record.kind == ENDED,
-    )
+    given = {name: getattr(record, name) for name in ("version", "owner", "last_used_at")}
+    return _token_of(inside, id=token_id(record.id), ended=record.kind == ENDED, **given)
 
 
 def _token_of(inside: dict[str, Any], **outside: object) -> Token:
@@ -290,9 +267,8 @@ def _token_of(inside: dict[str, Any], **outside: object) -> Token:
 
 def _status(value: str) -> Status:
     if value not in {each.value for each in Status}:
-        raise StoreTooNew(
-            "This token has a status that this tokenkeep does not know", hint="Upgrade tokenkeep"
-        )
+        said = "This token has a status that this tokenkeep does not know"
+        raise StoreTooNew(said, hint="Upgrade tokenkeep")
     return Status(value)
 
 
@@ -315,14 +291,8 @@ def _nested(name: str, inside: dict[str, Any]) -> Any:
 
 
 def _lease(inside: dict[str, Any], record: Record) -> Lease:
-    claim = _nested("claim", inside["claim"])
-    return Lease(
-        id=record.id,
-        version=record.version,
-        owner=record.owner,
-        claim=claim,
-        login=inside.get("login"),
-    )
+    given = {name: getattr(record, name) for name in ("id", "version", "owner")}
+    return Lease(claim=_nested("claim", inside["claim"]), login=inside.get("login"), **given)
 
 
 def _alias(alias: Alias) -> dict[str, object]:
@@ -339,9 +309,7 @@ def _alias(alias: Alias) -> dict[str, object]:
 def _alias_of(inside: dict[str, Any], record: Record) -> Alias:
     carried, status = inside.get("carries"), inside.get("seen_status")
     return Alias(
-        id=record.id,
-        version=record.version,
-        owner=record.owner,
+        **{name: getattr(record, name) for name in ("id", "version", "owner")},
         to=str(inside["to"]),
         at=float(inside["at"]),
         name=inside.get("name"),
