@@ -122,10 +122,8 @@ class Header:
             try:
                 keys = _keys_in(_plain(record, self._source))
             except KeyMissing as exc:
-                said = f"{exc.what}, for {self._backend.describe()}"
-                exc.what = (
-                    said if was is None else f"The store's header was changed meanwhile. {said}"
-                )
+                changed = "The store's header was changed meanwhile. " if was is not None else ""
+                exc.what = f"{changed}{exc.what}, for {self._backend.describe()}"
                 raise
             if was is not None and keys.store_id != self._keys.store_id:
                 raise self._gone("There is another store by now")
@@ -157,7 +155,6 @@ class Header:
         self._record, self._keys = record, _keys_in(plain)
 
     def _there(self) -> Record:
-        """Return the header, made if there is none."""
         self.make()
         assert self._record is not None  # noqa: S101  # for the type checker
         return self._record
@@ -187,19 +184,12 @@ def expect_new(backend: Backend) -> None:
 
 def _record(plain: _Plain, source: KeySource) -> Record:
     key_id, sealed = source.wrap(json.dumps(plain).encode(), _BOUND)
-    outside = {"tokenkeep": FORMAT, "key": key_id, "wrapped": _text(sealed)}
-    return Record(
-        id=HEADER,
-        version=secrets.token_hex(WIDTH // 2),
-        owner=HEADER,
-        kind="header",
-        key=0,
-        sealed=json.dumps(outside).encode(),
-    )
+    outside = json.dumps({"tokenkeep": FORMAT, "key": key_id, "wrapped": _text(sealed)}).encode()
+    version = secrets.token_hex(WIDTH // 2)
+    return Record(id=HEADER, version=version, owner=HEADER, kind="header", key=0, sealed=outside)
 
 
 def _new() -> _Plain:
-    """Return the keys of a new store."""
     return _Plain(
         store=secrets.token_hex(WIDTH // 2),
         keys={"1": _text(os.urandom(KEY_BYTES))},
@@ -240,9 +230,8 @@ def wrapped(record: Record) -> tuple[str, bytes]:
             return str(outside["key"]), _bytes(outside["wrapped"])
     except (ValueError, TypeError, KeyError, OverflowError, RecursionError):
         raise _damaged() from None
-    raise StoreTooNew(
-        f"This store was made by a newer tokenkeep (format {made_by})", hint="Upgrade tokenkeep"
-    )
+    said = f"This store was made by a newer tokenkeep (format {made_by})"
+    raise StoreTooNew(said, hint="Upgrade tokenkeep")
 
 
 def _damaged() -> StoreTampered:
