@@ -123,25 +123,22 @@ class Keeper(Opened):
             RenewalError: It can't be renewed now.
             StoreError: The store can't be read or written.
         """
-        if token is None and id and not (user or client_id or environment or data_center):
-            # The way of most questions, a third shorter. A provider is looked at below.
-            found = self.store.find_token_by_id(id)
-            if found is not None and provider not in (None, found.provider):
-                found = None
-        else:
-            token = _asked(
-                token,
-                id=id,
-                user=user,
-                client_id=client_id,
-                environment=environment,
-                data_center=data_center,
-                provider=provider,
-            )
-            id, user = token.id, token.user  # noqa: A001  # for the error
-            found = self.store.find_token(token)
+        asked = Token().but(
+            id=id,
+            user=user,
+            client_id=client_id,
+            environment=environment,
+            data_center=data_center,
+            provider=provider,
+        )
+        if token is not None:
+            if any((id, user, client_id, environment, data_center, provider)):
+                raise TypeError("get() takes a token or its fields, not both")
+            asked = token
+        expect_token(asked)
+        found = self.store.find_token(asked)
         if found is None:
-            raise not_found(self.store, token_id=id, user=user)
+            raise not_found(self.store, token_id=asked.id, user=asked.user)
         return self.valid(found, client_secret=client_secret)
 
     def valid(
@@ -182,9 +179,6 @@ class Keeper(Opened):
 
         Where the provider has rejected the refresh token (``login_needed``), it is asked
         once more: if it takes it now, the token is as good as before.
-
-        Args:
-            token_id: Which one.
 
         Raises:
             TokenNotFound: There is none.
@@ -231,9 +225,6 @@ class Keeper(Opened):
         provider could not be reached, `sweep` goes on trying;
         ``renewal.to_revoke`` of the result tells.
 
-        Args:
-            token_id: Which one.
-
         Raises:
             TokenNotFound: There is none.
             StoreError: It could not be written.
@@ -245,9 +236,6 @@ class Keeper(Opened):
     def save(self, token: Token) -> Token:
         """
         Store a token, as `TokenStore.save_token` does, and revoke what a login has replaced.
-
-        Args:
-            token: What to store.
 
         Returns:
             The token as stored. If the provider could not be reached, `sweep`
@@ -268,9 +256,6 @@ class Keeper(Opened):
         Log out: revoke a token and delete it, in one.
 
         What the provider has not confirmed is kept out of sight until it has.
-
-        Args:
-            token_id: Which one.
 
         Returns:
             The token as it was when it was deleted; ``renewal.to_revoke``
@@ -391,12 +376,3 @@ class Keeper(Opened):
                 self._on_event(event)
         except Exception as exc:  # noqa: BLE001  # a listener must not cost anybody a token
             events.logger.error("on_event failed at %s: %s", name, type(exc).__name__)
-
-
-def _asked(token: Token | None, **fields: str | None) -> Token:
-    if token is None:
-        return Token().but(**fields)
-    if any(fields.values()):
-        raise TypeError("get() takes a token or its fields, not both")
-    expect_token(token)
-    return token

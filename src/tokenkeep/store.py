@@ -98,9 +98,6 @@ class TokenStore(Opened, ABC):
 
         A *token* whose own status is ``revoked`` or ``login_needed`` sets it.
 
-        Args:
-            token: What to store.
-
         Returns:
             The token as stored, with id and version.
 
@@ -119,12 +116,7 @@ class TokenStore(Opened, ABC):
 
     @abstractmethod
     def delete_token(self, token_id: str) -> None:
-        """
-        Delete a token. Silent if there is none with this id.
-
-        Args:
-            token_id: Which one.
-        """
+        """Delete a token. Silent if there is none with this id."""
 
     @abstractmethod
     def get_tokens(self) -> list[Token]:
@@ -136,12 +128,7 @@ class TokenStore(Opened, ABC):
 
     @abstractmethod
     def find_token_by_id(self, token_id: str) -> Token | None:
-        """
-        Return the token with this id. None if there is none.
-
-        Args:
-            token_id: As given by `save_token`.
-        """
+        """Return the token with this id. None if there is none."""
 
     # What follows is optional.
 
@@ -164,12 +151,7 @@ class TokenStore(Opened, ABC):
         raise NotImplementedError
 
     def reread(self, token_id: str) -> Token | None:
-        """
-        Return the token with this id as it is stored now, past any cache.
-
-        Args:
-            token_id: As given by `save_token`.
-        """
+        """Return the token with this id as it is stored now, past any cache."""
         return self.find_token_by_id(token_id)
 
     def iter_tokens(self) -> Iterator[Token]:
