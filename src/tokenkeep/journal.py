@@ -34,6 +34,7 @@ _LONGEST = 16_000_000
 """More bytes are no answer: a provider's are bounded."""
 _ROOM = 16_384
 """Bytes kept free for one answer; access tokens of some providers are long."""
+_OF_A_REPLY = ("status", "content_type", "fault")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,22 +93,14 @@ class Entry:
         """What is *unread*. None likewise."""
         if self.unread is None:
             return None
-        return Reply(
-            status=self.unread["status"],
-            body=b64decode(self.unread["body"]),
-            content_type=self.unread["content_type"],
-            fault=self.unread["fault"],
-        )
+        kept = {name: self.unread[name] for name in _OF_A_REPLY}
+        return Reply(body=b64decode(self.unread["body"]), **kept)
 
 
 def packed(reply: Reply) -> dict[str, Any]:
     """Return a reply as JSON can hold it."""
-    return {
-        "status": reply.status,
-        "content_type": reply.content_type,
-        "fault": reply.fault,
-        "body": b64encode(reply.body).decode(),
-    }
+    kept = {name: getattr(reply, name) for name in _OF_A_REPLY}
+    return {**kept, "body": b64encode(reply.body).decode()}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -309,13 +302,7 @@ class Journal:
         )
 
     def _open(self, *, make: bool = False) -> AbstractContextManager[OwnFolder | _Memory]:
-        """
-        Open what the files are in.
-
-        Raises:
-            FileNotFoundError: There is none, and none is to be made.
-            StoreUnavailable: It can't be used.
-        """
+        """Open what the files are in; `FileNotFoundError` where there is none, nor is to be."""
         del make
         return nullcontext(self._memory)
 
@@ -439,12 +426,10 @@ class FolderJournal(Journal):
 
 
 def _write(folder: OwnFolder | _Memory, name: str, content: bytes) -> None:
-    """Write and sync a file, into the room there may be; it counts only once it is renamed."""
     try:
         folder.write(name, content)
     except OSError:
-        # On a full disk, each try would fill it further.
-        with suppress(OSError):
+        with suppress(OSError):  # on a full disk, each try would fill it further
             folder.remove(name)
         raise
 

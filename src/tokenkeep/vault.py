@@ -159,9 +159,8 @@ class Vault(Store):
 
     def reread(self, token_id: str) -> Token | None:
         token = self._aliases.read(token_id)
-        # Who was told of another process's token here must not be handed the
-        # one before it by the next lookup.
-        self._cache.wrote(token_id if token is None else str(token.id))
+        # Who was told of another process's token must not be handed the one before it next.
+        self._cache.wrote()
         return token
 
     def get_tokens(self) -> list[Token]:
