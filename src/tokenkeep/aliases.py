@@ -10,6 +10,7 @@ login in one place.
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -68,7 +69,6 @@ class Aliases:
         """
         alias = Alias(
             id=records.record_id(source.id),
-            version="",
             owner=str(source.owner),
             to=to,
             at=self._clock.now(),
@@ -84,12 +84,10 @@ class Aliases:
         for _ in attempts(records.token_id(alias.id)):
             if not isinstance(current, Alias) or current.carries is None:
                 return
-            try:
+            with suppress(StoreConflict):
                 self._finish(current, current.carries)
-            except StoreConflict:
-                current = self._rows.read(alias.id)
-            else:
                 return
+            current = self._rows.read(alias.id)
 
     def make(self, token_id: str, row: Token) -> None:
         """
@@ -108,19 +106,11 @@ class Aliases:
                 raise StoreConflict("This id is another token's", token_id=led.id, user=led.user)
             if there is not None and not isinstance(there, Alias):
                 raise StoreConflict("This id is a deleted token's yet", token_id=token_id)
-            alias = Alias(
-                id=record_id,
-                version="",
-                owner=record_id,
-                to=str(row.id),
-                name=None if is_ours(token_id) else token_id,
-                at=self._clock.now(),
-            )
-            try:
-                self._rows.put(alias, replaces=str(there.version) if there else None)
-            except StoreConflict:
-                continue
-            return
+            name, now = None if is_ours(token_id) else token_id, self._clock.now()
+            alias = Alias(id=record_id, owner=record_id, to=str(row.id), name=name, at=now)
+            with suppress(StoreConflict):
+                self._rows.put(alias, replaces=there.version if there else None)
+                return
 
     def of(self, row_id: str) -> list[Alias]:
         """Return the aliases of a row, and the aliases of those."""

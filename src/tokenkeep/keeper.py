@@ -181,10 +181,7 @@ class Keeper(Opened):
         once more: if it takes it now, the token is as good as before.
 
         Raises:
-            TokenNotFound: There is none.
-            LoginNeeded: It can't be renewed any more, or was revoked.
-            RenewalError: It can't be renewed now.
-            StoreError: The store can't be read or written.
+            LoginNeeded: As `get`, which says what else may be raised.
         """
         stored = existing(self.store, token_id)
         return self._renewer.valid(stored, Ask(rejected=stored.access_token, insists=True))
@@ -202,10 +199,7 @@ class Keeper(Opened):
             issuer: As for `valid`.
 
         Raises:
-            TokenNotFound: There is none.
-            LoginNeeded: It can't be renewed any more, or was revoked.
-            RenewalError: It can't be renewed now.
-            StoreError: The store can't be read or written.
+            LoginNeeded: As `get`, which says what else may be raised.
         """
         ask = Ask(rejected=access_token, issuer=issuer)
         del access_token  # as above

@@ -52,21 +52,21 @@ class Alias:
 
     Args:
         id: The id, without what all ids of ours begin with.
-        version: As of a `Token`.
         owner: As of a `Token`.
         to: The id of the row.
-        name: The id as its caller brought it. None if it is one of ours.
         at: When it was written, in epoch seconds.
+        version: As of a `Token`. Empty before it is written.
+        name: The id as its caller brought it. None if it is one of ours.
         carries: A login that has to go into the row yet. None if there is none.
         seen_login: The nonce of the row's login as the alias began to carry.
         seen_status: The row's status then. None if there was no row: it is to be made.
     """
 
     id: str
-    version: str
     owner: str
     to: str
     at: float
+    version: str = ""
     name: str | None = None
     carries: Token | None = None
     seen_login: str | None = None
@@ -85,9 +85,9 @@ class Lease:
     """
 
     id: str
-    version: str
     owner: str
     claim: Claim
+    version: str = ""
     login: Mapping[str, str] | None = field(default=None, repr=False)
 
 

@@ -339,7 +339,7 @@ class Vault(Store):
             for kept in self._rows.find([("owner", owner)], inserts=True):
                 if isinstance(kept, Lease):
                     return str(kept.version), kept.claim
-            lease = Lease(id=self._rows.new_id(owner), version="", owner=owner, claim=claim)
+            lease = Lease(id=self._rows.new_id(owner), owner=owner, claim=claim)
             with suppress(StoreConflict):
                 return str(self._rows.put(lease, replaces=None).version), claim
         raise AssertionError  # attempts() has raised
@@ -352,7 +352,7 @@ class Vault(Store):
     def keep_login(self, name: str, login: Mapping[str, str], claim: Claim) -> None:
         self._header.make()
         owner = self._header.keys.digest("login", name)
-        new = Lease(id=self._rows.new_id(owner), version="", owner=owner, claim=claim, login=login)
+        new = Lease(id=self._rows.new_id(owner), owner=owner, claim=claim, login=login)
         self._rows.put(new, replaces=None)
 
     def take_login(self, name: str) -> Mapping[str, str] | None:
