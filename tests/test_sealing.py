@@ -54,15 +54,8 @@ def test_what_was_changed_does_not_open(keys, sealed):
     for number in (3, 5, 17):
         with pytest.raises(StoreTooNew, match="Upgrade"):
             keys.open(2, bytes([number]) + sealed[1:], bound="b")
-    short = (b"", b"\0", b"\x01{}", sealed[:28])
-    for garbage in (
-        *short,
-        b"\x12" + sealed[1:],
-        b"REDACTED" * 9,
-        b"\xff" * 99,
-        "text" * 99,
-        None,
-    ):
+    short = (b"", b"\0", b"\x01{}", sealed[:28], None)
+    for garbage in (*short, b"\x12" + sealed[1:], b"REDACTED" * 9, b"\xff" * 99, "text" * 99):
         with pytest.raises(StoreTampered, match="not sealed by tokenkeep"):
             keys.open(2, garbage, bound="b")
 
