@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import contextmanager, suppress
+from functools import partial
 from itertools import count
 
 import pytest
@@ -208,12 +209,12 @@ def before_write(store, number, step, *, after=False):
 
     def stepping(call):
         def _stepping(*args, replaces=None):
-            is_it = next(turns) == number
-            if is_it and not after:
-                step()
+            steps = [step] * (next(turns) == number)
+            for each in steps * (not after):
+                each()
             result = call(*args, replaces=replaces)
-            if is_it and after:
-                step()
+            for each in steps * after:
+                each()
             return result
 
         return _stepping
@@ -222,9 +223,7 @@ def before_write(store, number, step, *, after=False):
     return lambda: next(turns) - 1
 
 
-def after_write(store, number, step):
-    """Let something happen right after a store's n-th write or deletion from now on."""
-    before_write(store, number, step, after=True)
+after_write = partial(before_write, after=True)
 
 
 def die_after_write(store, number):
@@ -234,11 +233,6 @@ def die_after_write(store, number):
         raise Died
 
     after_write(store, number, die)
-
-
-def rows_of(store):
-    """Return the records of a store's rows."""
-    return [each for each in store.backend.scan(None, 1000) if each.kind == "row"]
 
 
 def sdk_token(token=None, *, user=None, **given):

@@ -147,17 +147,15 @@ def test_what_is_due_is_read(stage, environment, run, how):
     with stage.provider_down():
         keeper.revoke(keeper.store.save_token(stage.login(stage.ana)).id)
     read = []
+    for name in ("scan", "due", "find"):
+        method = getattr(SQLiteBackend, name)
 
-    def counted(method):
-        def _counted(self, *args, **given):
-            found = method(self, *args, **given)
+        def counted(*args, method=method, **given):
+            found = method(*args, **given)
             read.extend(found)
             return found
 
-        return _counted
-
-    for name in ("scan", "due", "find"):
-        environment.setattr(SQLiteBackend, name, counted(getattr(SQLiteBackend, name)))
+        environment.setattr(SQLiteBackend, name, counted)
 
     if how == "sweep":
         assert 1 == stage.keeper().sweep().revoked
