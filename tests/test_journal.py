@@ -361,44 +361,6 @@ def test_entry_that_can_t_be_used(open_journal, folder):
             deed()
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give files away")
-def test_there_first(tmp_path):
-    """Where others can write, something may be there first: named, left, not followed."""
-    planted = tmp_path / "t.journal"
-    planted.mkdir()
-    os.chown(planted, 54321, 54321)
-    environ = {"TOKENKEEP_KEYS": tokenkeep.generate_key()}
-
-    with tokenkeep.open_store(f"sqlite:///{tmp_path}/t", environ=environ) as vault:
-        for deed in (
-            lambda: vault.journal.put(entry()),
-            lambda: vault.journal.find(BASE),
-            lambda: vault.journal.tidy(4e9),
-        ):
-            with pytest.raises(StoreUnavailable, match="journal can't be used"):
-                deed()
-
-    assert [] == list(planted.iterdir())
-
-
-@pytest.mark.parametrize("suffix", [".answer", ".part"])
-def test_inside_of_it(open_journal, folder, suffix):
-    """What was put into it while it was open to others is not followed, and holds nobody up."""
-    journal = open_journal()
-    kept, good = journal.put(entry()), journal.put(entry(base_refresh="another"))
-    (folder / kept.name).rename(folder.parent / "kept")
-    folder.chmod(0o777)
-    path = (folder / kept.name).with_suffix(suffix)
-    path.symlink_to("../kept")
-    told = []
-
-    assert [good] == list(journal.entries(on_error=told.append))
-    assert [path.name in str(each) for each in told] == [True]
-    with pytest.raises(StoreUnavailable, match="can't be used"):
-        journal.find(BASE)
-    assert 0o700 == stat.S_IMODE(folder.stat().st_mode)
-
-
 @pytest.mark.parametrize(
     ("named", "place"),
     [("state/below", "state/below/journal/*"), ("~/state", "state/journal/*"),
@@ -452,10 +414,9 @@ def test_no_room_can_be_made(tmp_path, backend, where):
     header = Header(backend, RING, Clock().monotonic)
     journal = FolderJournal(place if where == "beside" else lambda: (tmp_path, place), header)
 
-    with pytest.raises(StoreUnavailable) as caught:
+    with pytest.raises(StoreUnavailable, match=str(place)) as caught:
         journal.expect_room()
 
-    assert str(place) in str(caught.value)
     if where != "a link":
         assert ("TOKENKEEP_STATE" in str(caught.value)) == (where != "beside")
     assert {"file", "link"} == {path.name for path in tmp_path.iterdir()}
