@@ -39,6 +39,7 @@ NOTICE = 7 * 86_400.0
 _OURS = "tk_"
 
 _OUTSIDE = {"id", "version", "owner", "last_used_at", "ended", "unknown"}
+_APART = _OUTSIDE | {"status", "renewal", "history"}
 _NESTED = {"claim": Claim, "failure": Failure}
 _EMPTY, _NO_STATE = Token(), Renewal()
 _KNOWN, _KNOWN_STATE = vars(_EMPTY).keys() - _OUTSIDE, vars(_NO_STATE).keys() - {"unknown"}
@@ -241,9 +242,8 @@ def _fields(token: Token) -> dict[str, object]:
 
 def _said(kept: Token | Renewal, empty: Token | Renewal) -> dict[str, Any]:
     # asdict() copies each value deeply, which is a third of a seal.
-    usual = vars(empty)
-    said = {name: value for name, value in vars(kept).items() if value != usual[name]}
-    return {name: value for name, value in said.items() if name not in _OUTSIDE}
+    usual, given = vars(empty), vars(kept).items()
+    return {name: value for name, value in given if name not in _APART and value != usual[name]}
 
 
 def _token(inside: dict[str, Any], record: Record) -> Token:

@@ -128,11 +128,11 @@ class Rows:
 
     def its(self, kept: Kept, asked: Iterable[Mark]) -> set[Mark]:
         """Return the marks of something in the fields *asked*, by what is under its seal."""
+        fields = {field for field, _ in asked}
+        found = zip(MARKS, records.found_by(kept, self._tenant_of), strict=True)
+        its = {self.mark(field, value) for field, value in found if value and field in fields}
         # These two are tied to the seal: a record that opens has its own.
-        tied = {("id", records.record_id(kept.id)), ("owner", str(kept.owner))}
-        under = dict(zip(MARKS, records.found_by(kept, self._tenant_of), strict=True))
-        fields = dict(asked).keys() & under.keys()
-        return tied | {self.mark(field, value) for field in fields if (value := under[field])}
+        return its | {("id", records.record_id(kept.id)), ("owner", str(kept.owner))}
 
     def _opened(self, record: Record) -> Kept:
         seen = self._cache.last(records.token_id(record.id))
