@@ -42,6 +42,15 @@ LOGIN_AGAIN = "Let the user log in again; at Zoho with: tokenkeep login"
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+__all__ = [
+    "AmbiguousLookup", "ConfigurationError", "CoolingDown", "DriverMissing",
+    "DuplicateRefreshToken", "EmptyLookup", "GrantRejected", "KeyMissing", "KeyUnsafe",
+    "LoginNeeded", "LookupFailed", "ProviderRefused", "ProviderUnavailable", "RenewalError",
+    "RenewalTimeout", "StaleToken", "StoreConflict", "StoreError", "StoreForeign", "StoreTampered",
+    "StoreTooNew", "StoreUnavailable", "TokenKeepError", "TokenNotFound", "TokenRevoked",
+    "UnknownName",
+]  # fmt: skip
+
 
 def visible(text: str) -> str:
     r"""
