@@ -129,14 +129,6 @@ def test_no_browser(logins, zoho, blank):
     assert logins().finish(answer, "browser").user
 
 
-def test_a_refusal(logins):
-    """A person who says no is told so, and it is over."""
-    answer = consent(logins().begin("browser"), decision="reject")
-
-    with pytest.raises(tokenkeep.ProviderRefused, match="refused access"):
-        logins().finish(answer, "browser")
-
-
 def test_swept(logins, open_keeper):
     """What nobody came back for goes with a sweep, when its time is over; no token is listed."""
     logins().begin("browser")
