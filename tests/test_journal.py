@@ -17,7 +17,7 @@ from tokenkeep.backends.memory import MemoryBackend
 from tokenkeep.backends.owned import OwnFolder
 from tokenkeep.clock import Clock
 from tokenkeep.header import Header
-from tokenkeep.journal import ClockError, Entry, FolderJournal, Journal
+from tokenkeep.journal import Entry, FolderJournal, Journal
 
 SECRETS = {
     name: f"1000.the-{name}"
@@ -91,18 +91,6 @@ def test_put_and_find(journal):
     for each in (*kept, *unread, kept[0]):  # once more is silent
         journal.remove(each)
     journal.tidy(4e9)
-    assert list(journal.entries()) == []
-
-
-def test_clocks(journal):
-    """How far this host's clock is off is kept for each issuer, as it was noted last."""
-    error = ClockError(behind=400.0, zero=1.0)
-    assert journal.clock_error("https://a.example") is None
-    journal.note_clock("https://a.example", replace(error, behind=1.0))
-    journal.note_clock("https://a.example", error)
-
-    issuers = ("https://a.example", "https://b.example", None)
-    assert [error, None, None] == [journal.clock_error(each) for each in issuers]
     assert list(journal.entries()) == []
 
 
@@ -205,7 +193,7 @@ def test_a_writer_dies(open_journal, folder, dies, number):
 
 
 @pytest.mark.parametrize("rest", ["cut off", "zeros"])
-@pytest.mark.parametrize("length", [0, 10, 30, 100, 1000])
+@pytest.mark.parametrize("length", [0, 10, 30, 100, 900])
 def test_half_written(open_journal, folder, dies, length, rest):
     """Who dies while writing leaves nothing that counts as an answer; it is tidied up later."""
     dies(1)
