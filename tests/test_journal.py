@@ -193,12 +193,13 @@ def test_a_writer_dies(open_journal, folder, dies, number):
 
 
 @pytest.mark.parametrize("rest", ["cut off", "zeros"])
-@pytest.mark.parametrize("length", [0, 10, 30, 100, 900])
+@pytest.mark.parametrize("length", [0, 10, 30, 100, 1000])
 def test_half_written(open_journal, folder, dies, length, rest):
     """Who dies while writing leaves nothing that counts as an answer; it is tidied up later."""
     dies(1)
     (part,) = folder.iterdir()
-    os.truncate(part, min(length, part.stat().st_size - 1))
+    # Of one byte alone, a zero may be just what was there.
+    os.truncate(part, min(length, part.stat().st_size - 20))
     if rest == "zeros":  # as room was made for it, and the power went
         os.truncate(part, 16_384)
     journal = open_journal()
