@@ -140,8 +140,7 @@ class Stage:
 
     def is_alive(self, token):
         """Tell whether the provider still knows the login that a token came from."""
-        login = self.zoho.id_of(token.refresh_token)
-        return login in self.alive()
+        return self.zoho.id_of(token.refresh_token) in self.alive()
 
     def alive(self):
         """Return the logins of this stage that live at the provider, by their names there."""
@@ -168,11 +167,12 @@ class Stage:
         return self.zoho.is_active(token.access_token) and self.zoho.is_active(token.refresh_token)
 
     def end_everything(self):
-        """Revoke every row there is, and let the sweep finish; the provider is up."""
+        """Revoke every row, and let the sweep finish; return what is forgotten alive."""
         keeper = self.keeper()
         for row in keeper.tokens():
             keeper.revoke(row.id)
         keeper.sweep()
+        return self.alive()
 
     @property
     def revocations(self):

@@ -85,8 +85,7 @@ def test_what_a_login_replaces(*, make_stage, replaced, got_here, how):
     is_kept = not got_here if replaced is None else replaced == "keep"
     assert [is_kept, True] == [stage.is_alive(old), stage.is_alive(new)]
 
-    stage.end_everything()
-    assert set() == stage.alive()
+    assert set() == stage.end_everything()
 
 
 @pytest.mark.parametrize("got_here", [True, False], ids=["got here", "given"])

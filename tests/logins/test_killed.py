@@ -96,8 +96,7 @@ def look(stage, order):
     for each in order:
         each(stage, keeper)
     assert stage.logins() == [stage.zoho.id_of(stage.named.refresh_token)], "one login, one row"
-    stage.end_everything()
-    assert set() == stage.alive(), "nothing is forgotten alive"
+    assert set() == stage.end_everything()
 
 
 def set_up(stage, *, has_row):
