@@ -9,6 +9,7 @@ import pytest
 from tokenkeep import (
     Claim,
     DuplicateRefreshToken,
+    EmptyLookup,
     Failure,
     Renewal,
     StaleToken,
@@ -146,6 +147,17 @@ def test_a_login_that_came_another_way():
 # What it changes
 
 
+def test_cleaned():
+    """Empty texts are None; what has no token is refused, and is told what is missing."""
+    assert Token(access_token="a") == cleaned(Token(id="", user="", access_token="a", scope=""))
+    client = Token(user="ana", client_id="c", refresh_token="")
+    assert cleaned(client) == client.but(refresh_token=None)
+    with pytest.raises(EmptyLookup, match="Give a user"):
+        cleaned(client.but(client_id=None))
+    with pytest.raises(EmptyLookup, match="Give an access, refresh or grant token"):
+        cleaned(client, needs_login=lambda _: True)
+
+
 @pytest.mark.parametrize("name", ["expires_at", "refresh_expires_at"])
 @pytest.mark.parametrize(
     "ends", [math.nan, math.inf, -math.inf, -1.0, 1e20, 1_800_000_000_000, 10**400, "soon"]
@@ -157,7 +169,6 @@ def test_an_end_that_is_no_time(name, ends):
     for end in (None, 0, 5.0, 1_800_000_000, 253_402_300_799.0):
         token = Token(access_token="a", **{name: end})
         assert cleaned(token) is token
-    assert Token(access_token="a") == cleaned(Token(id="", user="", access_token="a", scope=""))
 
 
 @pytest.mark.parametrize(
