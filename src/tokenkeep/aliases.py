@@ -90,12 +90,7 @@ class Aliases:
             current = self._rows.read(alias.id)
 
     def make(self, token_id: str, row: Token) -> None:
-        """
-        Let an id that a caller brings lead to a row.
-
-        Raises:
-            StoreConflict: The id leads to another row.
-        """
+        """See `tokenkeep.vault.Vault.add_id`."""
         record_id = self._rows.record_id(token_id)
         for _ in attempts(row.id, row.user):
             there = self._rows.read(record_id)

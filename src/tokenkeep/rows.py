@@ -70,14 +70,7 @@ class Rows:
     # Reading
 
     def open(self, record: Record) -> Kept:
-        """
-        Open a record.
-
-        Raises:
-            StoreTooNew: A newer tokenkeep wrote it.
-            StoreTampered: It was changed outside tokenkeep.
-            StoreUnavailable: The store's keys can't be read again.
-        """
+        """See `tokenkeep.records.unseal`; under a data key that was added since, too."""
         if record.key not in self.header.keys:
             self.header.look()  # somebody has added a data key
         try:

@@ -54,12 +54,7 @@ class Saver:
         self._clock = clock
 
     def save(self, token: Token) -> Token:
-        """
-        Save a token that is cleaned, and with its place.
-
-        Raises:
-            StoreError: As `TokenStore.save_token` says.
-        """
+        """See `TokenStore.save_token`; of a token that is cleaned, and with its place."""
         login = secrets.token_hex(16)
         for _ in attempts(token.id, token.user):
             by_id, rows = self.look(token)
@@ -82,13 +77,10 @@ class Saver:
 
     def swap(self, token: Token) -> Token:
         """
-        Write a row whole, if its version is still the stored one.
+        See `TokenStore.swap`.
 
         Where it is valid may have been learnt since it was read. Where another
         row is for just that, it stays as it was: two logins are two rows.
-
-        Raises:
-            StoreConflict: It is not, or the row is gone.
         """
         if token.version is None:
             said = "This token was handed out unsaved"

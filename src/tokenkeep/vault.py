@@ -336,18 +336,16 @@ class Vault(Store):
         self._header.make()
         owner = self._lease_owner(token)
         for _ in attempts(user=token.user):
-            for kept in self._rows.find([("owner", owner)], inserts=True):
-                if isinstance(kept, Lease):
-                    return str(kept.version), kept.claim
-            lease = Lease(id=self._rows.new_id(owner), owner=owner, claim=claim)
+            for lease in self._leases(owner, inserts=True):
+                return lease.version, lease.claim
+            mine = Lease(id=self._rows.new_id(owner), owner=owner, claim=claim)
             with suppress(StoreConflict):
-                return str(self._rows.put(lease, replaces=None).version), claim
+                return self._rows.put(mine, replaces=None).version, claim
         raise AssertionError  # attempts() has raised
 
     def release(self, token: Token, version: str) -> None:
-        for kept in self._rows.find([("owner", self._lease_owner(token))]):
-            if isinstance(kept, Lease):
-                self._rows.delete(kept.id, replaces=version)
+        for lease in self._leases(self._lease_owner(token)):
+            self._rows.delete(lease.id, replaces=version)
 
     def keep_login(self, name: str, login: Mapping[str, str], claim: Claim) -> None:
         self._header.make()
@@ -356,13 +354,16 @@ class Vault(Store):
         self._rows.put(new, replaces=None)
 
     def take_login(self, name: str) -> Mapping[str, str] | None:
-        owner = self._header.keys.digest("login", name)
-        for kept in self._rows.find([("owner", owner)], inserts=True):
+        for lease in self._leases(self._header.keys.digest("login", name), inserts=True):
             # Whoever deletes it has it: of two that come at once, one.
             with suppress(StoreConflict):
-                if isinstance(kept, Lease) and self._rows.delete(kept.id, replaces=kept.version):
-                    return kept.login
+                if self._rows.delete(lease.id, replaces=lease.version):
+                    return lease.login
         return None
+
+    def _leases(self, owner: str, *, inserts: bool = False) -> list[Lease]:
+        found = self._rows.find([("owner", owner)], inserts=inserts)
+        return [kept for kept in found if isinstance(kept, Lease)]
 
     # Tidying up
 
