@@ -58,16 +58,12 @@ def sweep(
     """See `Keeper.sweep`; one bad row or file holds no other up: it is told to *note*."""
     journal.tidy(now - PART_AGE)
     counts: Counter[str] = Counter()
-    _settle(journal, renewer, counts, note)
-    counts["deleted"] = store.tidy(now, note)
-    _confirm(store, revocations, now, counts, note)
-    return Swept(**counts)
-
-
-def _settle(journal: Journal, renewer: Renewer, counts: Counter[str], note: _Note) -> None:
     for entry in list(journal.entries(on_error=note)):
         with telling(note):  # its row does not open, or its provider is gone
             counts[renewer.settle(entry)] += 1
+    counts["deleted"] = store.tidy(now, note)
+    _confirm(store, revocations, now, counts, note)
+    return Swept(**counts)
 
 
 def _confirm(
