@@ -17,7 +17,8 @@ from tokenkeep.backends.memory import MemoryBackend
 from tokenkeep.backends.owned import OwnFolder
 from tokenkeep.clock import Clock
 from tokenkeep.header import Header
-from tokenkeep.journal import Entry, FolderJournal, Journal
+from tokenkeep.journal import Entry, FolderJournal, Journal, packed
+from tokenkeep.providers.base import Reply
 
 SECRETS = {
     name: f"1000.the-{name}"
@@ -44,6 +45,7 @@ ENTRY = Entry(
     **SECRETS,
 )
 entry = partial(replace, ENTRY)
+REPLY = Reply(status=200, body=b"\xff\0", content_type="x/y", fault="its gzip is cut off")
 
 
 @pytest.fixture
@@ -78,7 +80,7 @@ def test_put_and_find(journal):
     answers = entry(), entry(base_access="x"), entry(token_id="4567", base_refresh="x")
     kept = [journal.put(each) for each in answers]
     unread = [
-        journal.put(entry(unread={"status": 200}, answered_at=at, base_access=f"{at}"))
+        journal.put(entry(unread=packed(REPLY), answered_at=at, base_access=f"{at}"))
         for at in (2.0, 1.0)
     ]
 
@@ -87,6 +89,8 @@ def test_put_and_find(journal):
     for base in (("y", BASE[1]), (BASE[0], "y"), (None, BASE[1]), (BASE[0], None)):
         assert journal.find(base) is None
     assert unread[::-1] == journal.unread(BASE[1])
+    assert [REPLY, REPLY] == [each.reply for each in journal.unread(BASE[1])]
+    assert kept[0].reply is None
     assert [] == journal.unread("another one")
     for each in (*kept, *unread, kept[0]):  # once more is silent
         journal.remove(each)
