@@ -7,7 +7,7 @@ import json
 import os
 import secrets
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from tokenkeep.backends.base import HEADER, WIDTH, Record
 from tokenkeep.errors import (
@@ -17,6 +17,7 @@ from tokenkeep.errors import (
     StoreTooNew,
     StoreUnavailable,
 )
+from tokenkeep.providers.checks import Hidden
 from tokenkeep.sealing import KEY_BYTES, DataKeys
 
 if TYPE_CHECKING:
@@ -30,13 +31,6 @@ LOOK_EVERY = 60.0
 """How often an open store looks at its header before it writes, in seconds."""
 
 _BOUND = f"tokenkeep {FORMAT} header".encode()
-
-
-class _Plain(dict[str, Any]):
-    """What is wrapped. Crash reports show the locals of each frame: of this they see no key."""
-
-    def __repr__(self) -> str:
-        return "<the keys of a store>"
 
 
 class Header:
@@ -149,7 +143,7 @@ class Header:
         self._rewrite(plain)
         return number
 
-    def _rewrite(self, plain: _Plain) -> None:
+    def _rewrite(self, plain: Hidden) -> None:
         record = _record(plain, self._source)
         self._backend.write(record, replaces=self._there().version)
         self._record, self._keys = record, _keys_in(plain)
@@ -182,22 +176,22 @@ def expect_new(backend: Backend) -> None:
         )
 
 
-def _record(plain: _Plain, source: KeySource) -> Record:
+def _record(plain: Hidden, source: KeySource) -> Record:
     key_id, sealed = source.wrap(json.dumps(plain).encode(), _BOUND)
     outside = json.dumps({"tokenkeep": FORMAT, "key": key_id, "wrapped": _text(sealed)}).encode()
     version = secrets.token_hex(WIDTH // 2)
     return Record(id=HEADER, version=version, owner=HEADER, kind="header", key=0, sealed=outside)
 
 
-def _new() -> _Plain:
-    return _Plain(
+def _new() -> Hidden:
+    return Hidden(
         store=secrets.token_hex(WIDTH // 2),
         keys={"1": _text(os.urandom(KEY_BYTES))},
         index=_text(os.urandom(KEY_BYTES)),
     )
 
 
-def _keys_in(plain: _Plain) -> DataKeys:
+def _keys_in(plain: Hidden) -> DataKeys:
     # What is suppressed has keys in it: no error may come from it.
     with suppress(ValueError, TypeError, KeyError, AttributeError):
         return DataKeys(
@@ -208,10 +202,10 @@ def _keys_in(plain: _Plain) -> DataKeys:
     raise _damaged()
 
 
-def _plain(record: Record, source: KeySource) -> _Plain:
+def _plain(record: Record, source: KeySource) -> Hidden:
     key_id, sealed = wrapped(record)
     with suppress(ValueError, TypeError):  # as above
-        return _Plain(json.loads(source.unwrap(key_id, sealed, _BOUND)))
+        return Hidden(json.loads(source.unwrap(key_id, sealed, _BOUND)))
     raise _damaged()
 
 
