@@ -37,15 +37,6 @@ def write(tmp_path):
     return _write
 
 
-def test_nothing_configured(home):
-    """Without anything the store is a database in the user's data folder, for Zoho."""
-    found = tokenkeep.settings({})
-
-    assert f"sqlite:///{home}/.local/share/tokenkeep/tokens.db" == found.store == default_store()
-    assert ("zoho", {}) == (found.provider, found.options)
-    assert [] == list(home.iterdir())
-
-
 def test_order_of_the_store(write):
     """An argument before the environment, that before the file, that before the default."""
     environ = write('store = "memory:"')
@@ -63,7 +54,14 @@ def test_order_of_the_store(write):
 
 
 def test_the_default_store(home):
-    """It is found again; the file beside the key names another one."""
+    """
+    Without anything it is a database in the user's data folder, for Zoho, and is found again.
+
+    The file beside the key names another one.
+    """
+    found = tokenkeep.settings({})
+    assert f"sqlite:///{home}/.local/share/tokenkeep/tokens.db" == found.store == default_store()
+    assert ("zoho", {}, []) == (found.provider, found.options, list(home.iterdir()))
     with tokenkeep.open_store(environ={}) as first:
         saved = first.save_token(Token(user="ana", access_token="a"))
 

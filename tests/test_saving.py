@@ -118,20 +118,6 @@ def test_a_refresh_token_is_in_one_row(name):
 
 # Whose it is becomes known
 
-FOR_ANA = {"user": "ana", "client_id": "c", "refresh_token": "r3", **PLACE}
-
-
-@pytest.mark.parametrize("by_id", [None, NAMELESS])
-def test_its_user_has_a_row(by_id):
-    """The login goes into the user's row, with its renewal under way; the other one goes."""
-    running = NAMELESS.with_renewal(mints=(7.0,))
-    made = planned([ROW, running], by_id=by_id and running, **FOR_ANA)
-
-    assert (ROW, running) == (made.stored, made.source)
-    assert ("row", "ana", "r3") == (made.row.id, made.row.user, made.row.refresh_token)
-    assert (running.renewal.claim, (7.0,)) == (made.row.renewal.claim, made.row.renewal.mints)
-    assert REFRESH == made.row.renewal.replaced
-
 
 def test_a_login_that_came_another_way():
     """The same login in both rows: what is to be revoked of either is, and no more."""

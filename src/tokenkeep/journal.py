@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from tokenkeep.backends.owned import OwnFolder, own_folder
 from tokenkeep.backends.private_file import refuse
+from tokenkeep.clock import ClockError
 from tokenkeep.errors import StoreTampered, StoreUnavailable, TokenKeepError, letting_go
 from tokenkeep.folders import STATE
 from tokenkeep.lookup import digest_of
@@ -103,20 +104,7 @@ def packed(reply: Reply) -> dict[str, Any]:
     return {**kept, "body": b64encode(reply.body).decode()}
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ClockError:
-    """How far a host's clock was off when that was measured."""
-
-    behind: float
-    """An issuer's clock minus the host's, in seconds."""
-    zero: float
-    """
-    When the host's monotonic clock was 0, in epoch seconds on its clock: another
-    time as soon as that is set, the host is started anew, or it is another host.
-    """
-
-
-_Kept = TypeVar("_Kept", Entry, ClockError)
+_Kept = TypeVar("_Kept")
 
 
 class Journal:
@@ -194,7 +182,7 @@ class Journal:
         for name in (*self._names(_ANSWER, start), *self._names(_PART, start)):
             entry = None
             try:
-                entry = self._opened(name, Entry)
+                entry = self._opened(name, _entry)
             except TokenKeepError as exc:
                 if on_error is None:
                     raise
@@ -234,7 +222,7 @@ class Journal:
         for name in self._names(_PART):
             # One that does not open is left alone.
             with suppress(OSError, TokenKeepError), self._open() as folder:
-                if folder.changed_at(name) < before and self._opened(name, Entry) is None:
+                if folder.changed_at(name) < before and self._opened(name, _entry) is None:
                     folder.remove(name)
 
     def reseal(self, on_error: Callable[[TokenKeepError], None] | None = None) -> None:
@@ -250,7 +238,7 @@ class Journal:
         Raises:
             TokenKeepError: It can't be read.
         """
-        return self._opened(_clock_of(issuer), ClockError)
+        return self._opened(_clock_of(issuer), lambda inside: ClockError(**inside))
 
     def note_clock(self, issuer: str | None, error: ClockError) -> None:
         """
@@ -283,7 +271,7 @@ class Journal:
             return []
         return [name for name in there if name.endswith(suffix) and name.startswith(start)]
 
-    def _opened(self, name: str, kind: type[_Kept]) -> _Kept | None:
+    def _opened(self, name: str, made: Callable[[dict[str, Any]], _Kept]) -> _Kept | None:
         """Read and open a file. None if there is none (any more), or it is but room for one."""
         try:
             with self._open() as folder:
@@ -292,7 +280,7 @@ class Journal:
             return None
         # What is suppressed has an answer in it: no error may come from it.
         with suppress(StoreTampered, ValueError, TypeError, KeyError, AttributeError):
-            return _made(kind, json.loads(self._plain(content, _bound(name))))
+            return made(json.loads(self._plain(content, _bound(name))))
         if name.endswith(_PART):
             return None
         raise StoreTampered(
@@ -439,10 +427,10 @@ def _bound(name: str) -> str:
     return f"journal\0{name.rpartition('.')[0]}"
 
 
-def _made(kind: type[_Kept], inside: dict[str, Any]) -> _Kept:
-    """Make what is kept of what was sealed; a later version may have put more there."""
-    known = {field.name for field in fields(kind)}
-    return kind(**{name: value for name, value in inside.items() if name in known})
+def _entry(inside: dict[str, Any]) -> Entry:
+    # A later version may have put more there.
+    known = {field.name for field in fields(Entry)}
+    return Entry(**{name: value for name, value in inside.items() if name in known})
 
 
 def _clock_of(issuer: str | None) -> str:

@@ -136,7 +136,10 @@ class Keeper(Opened):
                 raise TypeError("get() takes a token or its fields, not both")
             asked = token
         expect_token(asked)
-        found = self.store.find_token(asked)
+        if asked.id and asked == Token(id=asked.id):
+            found = self.store.find_token_by_id(asked.id)
+        else:
+            found = self.store.find_token(asked)
         if found is None:
             raise not_found(self.store, token_id=asked.id, user=asked.user)
         return self.valid(found, client_secret=client_secret)
