@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from login_stage import refused
+from login_stage import HOUR, refused
 
 from tokenkeep import Token
 from tokenkeep.backends.sqlite import SQLiteBackend
@@ -63,6 +63,22 @@ def test_a_provider_that_is_mute_is_asked_once_a_sweep(stage):
         assert 1 == stage.zoho.counters.calls("revoke") - asked
     assert 2 == keeper.sweep().revoked
     assert set() == stage.alive()
+
+
+def test_what_has_ended_by_itself(stage, ana):
+    """Invariant 15: an access token needs no revocation any more; a refresh token does."""
+    keeper = stage.keeper()
+    alone = keeper.store.save_token(stage.login(stage.bo, at="eu", refresh_token=None))
+    with stage.provider_down():
+        for row in (ana, alone):
+            keeper.revoke(row.id)
+        stage.pass_time(2 * HOUR)
+        swept = keeper.sweep()
+
+    assert (1, 1) == (swept.revoked, swept.unconfirmed)
+    assert stage.is_alive(ana)
+    assert 1 == keeper.sweep().revoked
+    assert not stage.is_alive(ana)
 
 
 @pytest.mark.parametrize("replaced", [None, "keep", "revoke"])
