@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import secrets
-from collections import ChainMap, defaultdict
+from collections import defaultdict
 from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING, TypeVar, cast
@@ -113,11 +113,12 @@ class Rows:
     def find_each(self, wanted: Sequence[set[Mark]]) -> list[list[Kept]]:
         """Find for each of several what has at least one of its marks, in one trip, to insert."""
         asked = set().union(*wanted)
-        having: defaultdict[Mark, dict[str | None, Kept]] = defaultdict(dict)
+        having: defaultdict[Mark, list[Kept]] = defaultdict(list)
         for kept in self.find(asked, inserts=True):
             for mark in self.its(kept, asked) & asked:
-                having[mark][kept.id] = kept
-        return [[*ChainMap(*map(having.__getitem__, marks)).values()] for marks in wanted]
+                having[mark].append(kept)
+        each = ({kept.id: kept for mark in marks for kept in having[mark]} for marks in wanted)
+        return [list(found.values()) for found in each]
 
     def its(self, kept: Kept, asked: Iterable[Mark]) -> set[Mark]:
         """Return the marks of something in the fields *asked*, by what is under its seal."""
