@@ -21,7 +21,7 @@ class _Entry(NamedTuple):
     token: Token
     revision: Hashable | None
     read_at: float
-    written: int
+    mark: int
 
 
 class Cache:
@@ -45,22 +45,24 @@ class Cache:
         self._size = size
         self._max_staleness = max_staleness
         self._entries: OrderedDict[Hashable, _Entry] = OrderedDict()
-        self._written = 0
+        self._written: dict[str, int] = {}
+        self._cleared = self._mark = 0
         self.renew_locks()
         renew_in_child(self)
 
     def recall(self, key: Hashable, read: Callable[[], Token | None]) -> Token | None:
         """Return what was read before, if nothing was written since; else read it now."""
         # All three before it is read: they vouch for it.
-        revision, written, now = self._revision(), self._written, self._monotonic()
+        revision, mark, now = self._revision(), self._mark, self._monotonic()
         entry = self._entries.get(key)
         if entry is not None and entry.revision == revision:
-            is_fresh = now - entry.read_at < self._max_staleness and entry.written == written
+            written = self._written.get(str(entry.token.id), self._cleared)
+            is_fresh = now - entry.read_at < self._max_staleness and entry.mark >= written
             if is_fresh or revision is not None:
                 return entry.token
         token = read()
         if token is not None:
-            self._put(key, _Entry(token, revision, now, written))
+            self._put(key, _Entry(token, revision, now, mark))
         return token
 
     def last(self, token_id: str) -> Token | None:
@@ -72,15 +74,24 @@ class Cache:
         """Keep what was just written for the next save; no reader is given it unasked."""
         self._put(("id", token.id), _Entry(token, _UNSEEN, 0.0, 0))
 
-    def wrote(self) -> None:
-        """Note that this process wrote: what a reader began to read before is out of date."""
+    def wrote(self, token_id: str) -> None:
+        """
+        Note that this process wrote a token; what was read before is out of date.
+
+        What a reader began to read before then is so, too, whenever it is kept.
+        """
         with self._lock:
-            self._written += 1
+            if len(self._written) >= self._size:
+                self.clear()
+            self._mark += 1
+            self._written[token_id] = self._mark
 
     def clear(self) -> None:
         """Forget everything, what is being read now too."""
         with self._lock:
-            self._written += 1
+            self._mark += 1
+            self._cleared = self._mark
+            self._written.clear()
             self._entries.clear()
 
     def renew_locks(self) -> None:

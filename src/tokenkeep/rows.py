@@ -188,7 +188,7 @@ class Rows:
         try:
             self.backend.write(record, replaces=replaces)
         finally:
-            self._cache.wrote()
+            self._cache.wrote(records.token_id(record.id))
         if note and isinstance(written, Token):
             self._cache.note(written)
         return written
@@ -207,7 +207,8 @@ class Rows:
             with suppress(StoreError):
                 sealed[-1] = self._sealed(row)
         left = set(self.backend.insert([each[1] for each in sealed if each]))
-        self._cache.wrote()
+        for each in filter(None, sealed):
+            self._cache.wrote(str(each[0].id))
         return [each[0] if each and each[1].id not in left else None for each in sealed]
 
     def delete(self, record_id: str, *, replaces: str | None) -> bool:
@@ -220,7 +221,7 @@ class Rows:
         try:
             return self.backend.delete(record_id, replaces=replaces)
         finally:
-            self._cache.wrote()
+            self._cache.wrote(records.token_id(record_id))
 
     def _sealed(self, kept: _Kept) -> tuple[_Kept, Record]:
         new = _random()

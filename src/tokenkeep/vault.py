@@ -160,7 +160,7 @@ class Vault(Store):
     def reread(self, token_id: str) -> Token | None:
         token = self._aliases.read(token_id)
         # Who was told of another process's token must not be handed the one before it next.
-        self._cache.wrote()
+        self._cache.wrote(token_id if token is None else str(token.id))
         return token
 
     def get_tokens(self) -> list[Token]:
