@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext, suppress
+from functools import partial
 from itertools import count
 
 import pytest
@@ -42,24 +43,8 @@ def scenes(request, make_stage):
     return _scenes
 
 
-def renewal(stage):
-    stage.keeper().renew(stage.row.id)
-
-
-def the_same_save(stage):
-    stage.open().save_token(stage.named)
-
-
-def sweep(stage):
-    stage.keeper().sweep()
-
-
 def newer_login(stage):
     stage.newer = stage.open().save_token(stage.login(stage.ana))
-
-
-def revoked_by_its_old_id(stage):
-    stage.keeper().revoke(stage.row.id)
 
 
 def revoked(stage):
@@ -77,17 +62,25 @@ def deleted(stage):
             stage.keeper().delete(row.id)
 
 
+HAPPENS = {
+    "renewal": lambda stage: stage.keeper().renew(stage.row.id),
+    "the same save": lambda stage: stage.open().save_token(stage.named),
+    "sweep": lambda stage: stage.keeper().sweep(),
+    "newer login": newer_login,
+    "revoked by its old id": lambda stage: stage.keeper().revoke(stage.row.id),
+    "revoked": revoked,
+    "deleted": deleted,
+}
+
+
 @pytest.mark.parametrize("has_row", [False, True], ids=["new user", "user who has a row"])
-@pytest.mark.parametrize(
-    "happens",
-    [renewal, the_same_save, sweep, newer_login, revoked_by_its_old_id, revoked, deleted],
-)
+@pytest.mark.parametrize("happens", HAPPENS)
 def test_somebody_comes_between(scenes, has_row, happens):
     """Before whichever write of the move: the login stays in one place, and can be ended."""
     for number, stage in scenes(has_row=has_row):
         stage.newer, stage.deleted = None, set()
         store = stage.open()
-        written = before_write(store, number, lambda stage=stage: happens(stage))
+        written = before_write(store, number, partial(HAPPENS[happens], stage))
         with suppress(StoreError):  # refused is right, too; half done is not
             store.save_token(stage.named)
         if written() < number:  # nobody came
@@ -102,11 +95,11 @@ def test_somebody_comes_between(scenes, has_row, happens):
         assert len(logins) == len(set(logins))
         for row in stage.living():
             assert stage.works(keeper.renew(row.id))
-        if happens is not renewal:  # after one, what is saved is older
+        if happens != "renewal":  # after one, what is saved is older
             assert len(logins) <= 1
         if stage.newer and has_row and number > 1:  # than the first write of the move
             assert [stage.zoho.id_of(stage.newer.refresh_token)] == logins
-        if happens is revoked_by_its_old_id:
+        if happens == "revoked by its old id":
             assert stage.zoho.id_of(stage.named.refresh_token) not in {*logins, *stage.alive()}
         assert stage.end_everything() <= stage.deleted
     assert number > 1
