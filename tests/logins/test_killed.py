@@ -58,43 +58,29 @@ def fields(token, **changes):
     return {name: given[name] for name in names if given[name] is not None}
 
 
-# What others do who come after a kill.
-
-
-def find(stage, keeper):
-    assert stage.works(keeper.get(user=stage.ana))
-
-
-def renew(stage, keeper):
-    assert all(stage.works(keeper.renew(row.id)) for row in stage.living())
-
-
-def renew_by_old_id(stage, keeper):
-    assert stage.works(keeper.renew(stage.nameless.id))
-
-
-def sweep(_, keeper):
-    keeper.sweep()
-
-
-def save_again(stage, keeper):
-    keeper.store.save_token(stage.named)
-
-
-ORDERS = {
-    "who asks for the user comes first": (find, renew, sweep, renew_by_old_id, find),
-    "who has the old id comes first": (renew_by_old_id, renew, find, sweep, find),
-    "a sweep comes first": (sweep, find, renew_by_old_id, renew, find),
-    "the login is saved again first": (save_again, find, renew_by_old_id, sweep, renew, find),
+LOOKS = {
+    "find": lambda stage, keeper: stage.works(keeper.get(user=stage.ana)),
+    "renew": lambda stage, keeper: all(stage.works(keeper.renew(r.id)) for r in stage.living()),
+    "renew by old id": lambda stage, keeper: stage.works(keeper.renew(stage.nameless.id)),
+    "sweep": lambda _, keeper: keeper.sweep(),
+    "save again": lambda stage, keeper: keeper.store.save_token(stage.named),
 }
-SWEEP = ORDERS["a sweep comes first"]
+"""What others do who come after a kill."""
+
+SWEEP = "sweep, find, renew by old id, renew, find"
+ORDERS = {
+    "who asks for the user comes first": "find, renew, sweep, renew by old id, find",
+    "who has the old id comes first": "renew by old id, renew, find, sweep, find",
+    "a sweep comes first": SWEEP,
+    "the login is saved again first": "save again, find, renew by old id, sweep, renew, find",
+}
 
 
 def look(stage, order):
     """Let somebody look in some order: nobody is logged out, nothing is there twice or lost."""
     keeper = stage.keeper()
-    for each in order:
-        each(stage, keeper)
+    for each in order.split(", "):
+        assert LOOKS[each](stage, keeper), each
     assert stage.logins() == [stage.zoho.id_of(stage.named.refresh_token)], "one login, one row"
     assert set() == stage.end_everything()
 
@@ -184,7 +170,7 @@ def test_a_login_that_replaces_another(every_kill, got_here):
         stage.open().save_token(stage.login(stage.ana, got_here=got_here))
         stage.named = stage.login(stage.ana, got_here=got_here)
         kill("save", **fields(stage.named))
-        look(stage, (find, sweep, renew, find))
+        look(stage, "find, sweep, renew, find")
 
 
 @on_sqlite
