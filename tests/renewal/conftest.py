@@ -6,6 +6,8 @@ import pytest
 from renewal_processes import Fleet
 from renewal_scenario import World
 
+ROTATIONS = {"same": {}, "rotating": {"rotates": True, "kills": True}}
+
 
 @pytest.fixture
 def world():
@@ -29,6 +31,12 @@ def killing():
 def limited():
     """As *world*; and how often it may be asked within ten minutes is limited."""
     return World(mint_limit=10)
+
+
+@pytest.fixture(params=ROTATIONS.values(), ids=ROTATIONS)
+def either(request):
+    """As *world*, and as *killing*."""
+    return World(**request.param)
 
 
 @pytest.fixture

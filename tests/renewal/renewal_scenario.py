@@ -11,10 +11,16 @@ from __future__ import annotations
 
 import json
 from collections import defaultdict, deque
+from itertools import count
 
 from tokenkeep import Claim, Keeper, KeyRing, Status, StoreUnavailable, Token, Vault, holder
 from tokenkeep.backends.memory import MemoryBackend
-from tokenkeep.errors import ConfigurationError, GrantRejected, ProviderUnavailable
+from tokenkeep.errors import (
+    ConfigurationError,
+    GrantRejected,
+    ProviderUnavailable,
+    TokenKeepError,
+)
 from tokenkeep.header import Header
 from tokenkeep.journal import Journal
 from tokenkeep.providers import Answer, Place, Profile, Provider, Providers, Reply
@@ -279,6 +285,23 @@ class World:
         """Ask for the token, as a caller does."""
         return (actor or self.here).keeper.get(id=self.id)
 
+    def outcome(self, call=None):
+        """Call, None is `get`; return the pair of what comes back, or the kind of the error."""
+        try:
+            return (call or self.get)().pair
+        except TokenKeepError as exc:
+            return type(exc)
+
+    @property
+    def calls(self):
+        """How often the provider was asked to renew."""
+        return len(self.provider.sent)
+
+    @property
+    def kept(self):
+        """The journal entries of this host."""
+        return list(self.here.journal.entries())
+
     def down(self, what="It did not answer", times=1):
         """Let the next renewals fail: each asks twice."""
         self.provider.trouble += [ProviderUnavailable(what) for _ in range(2 * times)]
@@ -307,27 +330,24 @@ class World:
             vars(self.backend).pop(name, None)
 
     def _interrupt(self, number, step, *, before):
-        backend = self.backend
-        calls = {"write": backend.write, "delete": backend.delete}
-        count = 0
+        left = count(1 - number)
 
         def stepping(call):
             def _stepping(*args, **given):
-                nonlocal count
-                count += 1
-                now = count == number
-                if now:
-                    vars(backend).update(calls)  # the step's own writes don't count
-                if now and before:
+                if next(left):
+                    return call(*args, **given)
+                self.let_be()  # the step's own writes don't count
+                if before:
                     step()
                 done = call(*args, **given)
-                if now and not before:
+                if not before:
                     step()
                 return done
 
             return _stepping
 
-        vars(backend).update({name: stepping(call) for name, call in calls.items()})
+        for name in ("write", "delete"):
+            setattr(self.backend, name, stepping(getattr(self.backend, name)))
 
     def write(self, **changes):
         """Write other fields, as somebody who has nothing to do with renewals."""

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import pytest
-from renewal_scenario import World
+from renewal_scenario import World, failing
 
-from tokenkeep import Status, StoreUnavailable, TokenNotFound, TokenRevoked
+from tokenkeep import ProviderUnavailable, Status, StoreUnavailable, TokenNotFound, TokenRevoked
 
 
 def test_revoke(world, keeper):
@@ -19,7 +19,7 @@ def test_revoke(world, keeper):
     assert world.provider.dead == {"login-1"}
     for actor in (world.here, world.there):
         with pytest.raises(TokenRevoked):
-            actor.keeper.get(id=world.id)
+            world.get(actor)
 
 
 def test_revoke_is_acknowledged_before_the_provider_is_asked(world, keeper, monkeypatch):
@@ -43,17 +43,19 @@ def test_revoke_starts_over_on_a_conflict(world, keeper):
     assert world.provider.revoked == ["login-1/0", "login-2/0"]
 
 
-def test_revoke_provider_out_of_reach(world, keeper):
+def test_revoke_provider_out_of_reach(world, keeper, monkeypatch):
     """Invariant 7: revoked here whatever the provider says; the sweep goes on trying there."""
-    world.provider.unreachable = True
-    revoked = keeper.revoke(world.id)
-    assert revoked.renewal.to_revoke == (("refresh_token", "login-1/0"),)
-    assert "revocation_pending" in world.here.names()
-    with pytest.raises(TokenRevoked):
-        world.get(world.there)
-    assert world.there.keeper.sweep().unconfirmed == 1
+    calls, down = [], failing(ProviderUnavailable("It did not answer"))
+    with monkeypatch.context() as away:
+        away.setattr(world.provider, "revoke", lambda token: calls.append(token) or down())
+        revoked = keeper.revoke(world.id)
+        assert len(calls) == 1  # no second one: that is a sweep's business
+        assert revoked.renewal.to_revoke == (("refresh_token", "login-1/0"),)
+        assert "revocation_pending" in world.here.names()
+        with pytest.raises(TokenRevoked):
+            world.get(world.there)
+        assert world.there.keeper.sweep().unconfirmed == 1
 
-    world.provider.unreachable = False
     swept = world.there.keeper.sweep()
 
     assert (swept.revoked, swept.unconfirmed) == (1, 0)
@@ -82,44 +84,25 @@ def test_revoke_that_is_no_success(world, keeper):
     assert world.provider.revoked == []
 
 
-# A login that comes before the provider has confirmed it
-
-
-@pytest.fixture
-def revoked():
-    """A world whose token was revoked while the provider was out of reach, then logged in anew."""
-
-    def make(**provider):
-        world = World(**provider)
-        world.provider.unreachable = True
-        world.here.keeper.revoke(world.id)
-        world.login("login-2", "newer", left=3600)
-        return world
-
-    return make
-
-
+@pytest.mark.parametrize("twice", [False, True])
 @pytest.mark.parametrize("grant", [False, True], ids=["each by itself", "the whole consent"])
-def test_a_new_login_lives_on(revoked, grant):
+def test_a_login_before_it_is_confirmed(grant, twice):
     """What was revoked here is revoked there, unless that would end the new login as well."""
-    world = revoked(revokes_grant=grant)
-    world.provider.unreachable = False
-
-    assert world.here.keeper.sweep().revoked == (not grant)
-
-    assert world.provider.revoked == ([] if grant else ["login-1/0"])
-    assert (world.stored.status, world.stored.access_token) == (Status.OK, "newer")
-    assert world.stored.renewal.to_revoke == ()
-
-
-def test_twice(revoked):
-    """Two revocations in a row, none of them confirmed, are both made up for."""
-    world = revoked(revokes_grant=False)
+    world = World(revokes_grant=grant)
+    world.provider.unreachable = True
     world.here.keeper.revoke(world.id)
+    world.login("login-2", "newer", left=3600)
+    if twice:
+        world.here.keeper.revoke(world.id)
     world.provider.unreachable = False
 
-    assert world.here.keeper.sweep().revoked == 1
-    assert world.provider.revoked == ["login-1/0", "login-2/0"]
+    assert world.here.keeper.sweep().revoked == (twice or not grant)
+
+    old = [] if grant and not twice else ["login-1/0"]
+    assert world.provider.revoked == [*old, *["login-2/0"] * twice]
+    left = (Status.REVOKED, None) if twice else (Status.OK, "newer")
+    assert left == (world.stored.status, world.stored.access_token)
+    assert world.stored.renewal.to_revoke == ()
 
 
 # What is cached
