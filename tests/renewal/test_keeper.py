@@ -24,7 +24,7 @@ def test_get_and_renew(world, keeper):
     """A token is found by its user, and renewed if it has to be, or has been asked for."""
     assert keeper.get(user=USER).access_token == "access-2"
     assert keeper.get(Token(user=USER)).id == world.id
-    assert len(world.provider.sent) == 1
+    assert world.calls == 1
 
     assert keeper.renew(world.id).access_token == "access-3" == world.stored.access_token
     event = world.here.events[-1]
@@ -45,44 +45,43 @@ def test_get_nothing(keeper):
         keeper.get(Token(refresh_token="r", client_id="c"), user=USER)
 
 
-def test_rejected(world, keeper):
-    """A token that the API refused is renewed, once for all who report it."""
-    refused = keeper.get(id=world.id).access_token
+@pytest.fixture
+def refused(world, keeper):
+    """An access token that the API refuses, too old for its address to be the reason."""
+    token = keeper.get(id=world.id)
     world.clock.advance(61)
+    return token.access_token
 
+
+def test_rejected(world, keeper, refused):
+    """A token that the API refused is renewed, once for all who report it."""
     first = keeper.rejected(world.id, refused)
     second = world.there.keeper.rejected(world.id, refused)
 
     assert first.access_token == second.access_token == "access-3"
-    assert len(world.provider.sent) == 2
+    assert world.calls == 2
 
 
-def test_rejected_a_failure_is_raised(world, keeper):
+def test_rejected_a_failure_is_raised(world, keeper, refused):
     """A refused token is not handed out again because the provider is down."""
-    refused = keeper.get(id=world.id).access_token
-    world.clock.advance(61)
     world.down()
 
     with pytest.raises(ProviderUnavailable):
         keeper.rejected(world.id, refused)
 
 
-def test_rejected_and_renewed_meanwhile(world, keeper):
+def test_rejected_and_renewed_meanwhile(world, keeper, refused):
     """Who reported a refusal is answered by a renewal, even if it gave the same access token."""
-    world.login(left=3600)
-    world.provider.extra = {"access_token": "access-1"}
-    world.clock.advance(61)
+    world.provider.extra = {"access_token": refused}
     theirs = []
     world.here.store.before["claim"].append(
-        lambda: theirs.append(world.there.keeper.rejected(world.id, "access-1"))
+        lambda: theirs.append(world.there.keeper.rejected(world.id, refused))
     )
 
-    late = keeper.rejected(world.id, "access-1")
-
-    assert late.access_token == theirs[0].access_token == "access-1"
-    assert len(world.provider.sent) == 1
-    ask = Ask(rejected="access-1", client_secret="hidden")
-    assert not any(secret in repr(ask) for secret in ("access-1", "hidden"))
+    assert keeper.rejected(world.id, refused).access_token == theirs[0].access_token == refused
+    assert world.calls == 2
+    ask = Ask(rejected=refused, client_secret="hidden")
+    assert not any(secret in repr(ask) for secret in (refused, "hidden"))
 
 
 def test_delete(world, keeper):
@@ -128,30 +127,21 @@ def test_tokens_stream(world, keeper, monkeypatch):
 @pytest.mark.parametrize("by", ["id", "user", "both"])
 def test_touched_at_most_hourly(world, keeper, monkeypatch, by):
     """That a token is in use is noted once an hour, however it is asked for."""
-    touched = []
-    touch = world.backend.touch
+    touched, touch = [], world.backend.touch
     monkeypatch.setattr(
         world.backend, "touch", lambda *given: touched.append(given) or touch(*given)
     )
     world.write(expires_at=world.clock.now() + 1_000_000)
+    asked = {"id": [{"id": world.id}], "user": [{"user": USER}]}
+    asked["both"] = asked["id"] + asked["user"]
 
-    def use():
+    for seconds, noted in ((3600, 1), (3599, 1), (1, 2)):
+        world.clock.advance(seconds)
         for _ in range(5):
-            if by != "user":
-                keeper.get(id=world.id)
-            if by != "id":
-                keeper.get(user=USER)
+            for each in asked[by]:
+                keeper.get(**each)
+        assert len(touched) == noted
 
-    world.clock.advance(3600)
-    use()
-    assert len(touched) == 1
-    world.clock.advance(3599)
-    use()
-    assert len(touched) == 1
-    world.clock.advance(1)
-    use()
-
-    assert len(touched) == 2
     assert world.stored.last_used_at == world.clock.now()
 
 
@@ -183,25 +173,21 @@ def test_end(world, keeper):
 
 def test_listener_that_raises(killing):
     """Invariant 4: a listener that fails costs nobody a token."""
-
-    def refuse(event):
-        raise RuntimeError(event.name)
-
-    killing.here.listeners.append(refuse)
+    killing.here.listeners.append(failing(RuntimeError("of a listener")))
     killing.provider.extra = {"clock_offset": 3600.0}
 
     assert killing.get().pair == killing.stored.pair == ("access-2", "login-1/1")
 
 
-@pytest.mark.parametrize("trouble", ["the provider", "the claim stays", "nothing is journaled"])
-def test_listener_that_asks_for_the_same_token(killing, trouble):
+@pytest.mark.parametrize("last", ["transient", "store", "unjournaled"])
+def test_listener_that_asks_for_the_same_token(killing, last):
     """Invariant 12: who is told of a token may ask for it, and is answered at once."""
     world, told = killing, {}
-    if trouble == "nothing is journaled":
+    if last == "unjournaled":
         world.here.journal.put = failing(StoreUnavailable("The disk is full"))
     else:
         world.down()
-    if trouble == "the claim stays":
+    if last == "store":  # the claim stays
         world.here.store.refused.append("release")
 
     def ask(event):
@@ -215,7 +201,6 @@ def test_listener_that_asks_for_the_same_token(killing, trouble):
     with suppress(ProviderUnavailable):
         world.get()
 
-    last = {"the provider": "transient", "the claim stays": "store"}.get(trouble, "unjournaled")
     assert told[last] == 0.0
     if last == "unjournaled":
         assert world.stored.pair == ("access-2", "login-1/1")

@@ -12,20 +12,19 @@ from tokenkeep.errors import ConfigurationError, ProviderUnavailable
 from tokenkeep.journal import FolderJournal
 from tokenkeep.records import record_id
 
+ASKED = Token(grant_token="a code")
 
-def unsaved(world, token_id):
-    """Leave an answer in the journal, as a store that could not be written does."""
-    store = world.here.store
-    store.before["save"].append(store.goes_down)
-    token = world.here.keeper.get(id=token_id)
-    store.down = False
-    return token
+
+def lease(world, nonce):
+    """Begin a first login."""
+    now = world.clock.now()
+    claim = Claim(nonce=nonce, holder=dead_holder(), taken_at=now, length=60.0)
+    return world.vault.lease(ASKED, claim)
 
 
 def test_sweep_deletes_first_logins_given_up(world, keeper):
     """A lease whose holder is gone goes after its time, not before; nobody lists it."""
-    claim = Claim(nonce="n", holder=dead_holder(), taken_at=world.clock.now(), length=60.0)
-    world.vault.lease(Token(grant_token="a code"), claim)
+    lease(world, "n")
     assert [token.id for token in keeper.tokens()] == [world.id]
     world.clock.advance(59)
     assert keeper.sweep().deleted == 0
@@ -39,33 +38,52 @@ def test_sweep_deletes_first_logins_given_up(world, keeper):
 def test_sweep_leaves_a_login_that_began_meanwhile():
     """A sweep deletes the version it judged; who logs in now, under the same id, is left alone."""
     world = World(backend=ByOwner())
-    asked, now = Token(grant_token="a code"), world.clock.now()
-    over = Claim(nonce="over", holder=dead_holder(), taken_at=now, length=60.0)
-    version, _ = world.vault.lease(asked, over)
+    version, _ = lease(world, "over")
     world.clock.advance(60)
-    begun = replace(over, nonce="begun", taken_at=world.clock.now())
-
-    def begins():
-        world.vault.release(asked, version)
-        world.vault.lease(asked, begun)
-
-    world.before_write(1, begins)
+    world.before_write(1, lambda: (world.vault.release(ASKED, version), lease(world, "begun")))
 
     assert world.here.keeper.sweep().deleted == 0
 
-    assert world.vault.lease(asked, over)[1].nonce == "begun"
+    assert lease(world, "mine")[1].nonce == "begun"
 
 
 # What can't be swept holds nothing else up
 
 
-def test_one_token_that_is_not_revoked(world, keeper):
-    """Invariant 15: an answer about one token says nothing about the others of its provider."""
-    rows = [world.login(f"login-{n}", user=f"u{n}@x:1") for n in range(2, 6)]
+@pytest.fixture
+def others(world):
+    """Six more tokens, so that some are before and some behind any of them."""
+    logins = (world.login(f"login-{n}", f"first-{n}", user=f"u{n}@x:1") for n in range(2, 8))
+    return sorted(token.id for token in logins)
+
+
+def unsaved(world, ids):
+    """Leave answers in the journal, as a store that could not be written does."""
+    store = world.here.store
+    for token_id in ids:
+        store.before["save"].append(store.goes_down)
+        world.here.keeper.get(id=token_id)
+        store.down = False
+
+
+def revoked(world, ids):
+    """Revoke rows while the provider is out of reach."""
     world.provider.unreachable = True
-    for row in rows:
-        keeper.revoke(row.id)
+    for token_id in ids:
+        world.here.keeper.revoke(token_id)
     world.provider.unreachable = False
+
+
+def spoil(world, token_id, **changes):
+    """Change a row's record, as nobody does who has its keys."""
+    record = world.backend.read(record_id(token_id))
+    new = replace(record, **changes, version="a" * 32)
+    world.backend.write(new, replaces=record.version)
+
+
+def test_one_token_that_is_not_revoked(world, keeper, others):
+    """Invariant 15: an answer about one token says nothing about the others of its provider."""
+    revoked(world, others)
     revoke = world.provider.revoke
 
     def answers(token):
@@ -77,32 +95,14 @@ def test_one_token_that_is_not_revoked(world, keeper):
 
     swept = keeper.sweep()
 
-    assert (swept.revoked, swept.unconfirmed) == (3, 1)
-
-
-@pytest.fixture
-def others(world):
-    """Six more tokens, so that some are before and some behind any of them."""
-    logins = (world.login(f"login-{n}", f"first-{n}", user=f"u{n}@x:1") for n in range(2, 8))
-    return sorted(token.id for token in logins)
-
-
-def spoil(world, token_id, **changes):
-    """Change a row's record, as nobody does who has its keys."""
-    record = world.backend.read(record_id(token_id))
-    new = replace(record, **changes, version="a" * 32)
-    world.backend.write(new, replaces=record.version)
+    assert (swept.revoked, swept.unconfirmed) == (5, 1)
 
 
 @pytest.mark.parametrize("changes", [{}, {"key": 7}], ids=["damaged", "of a lost key"])
-def test_row_that_does_not_open(world, others, changes):
+def test_row_that_does_not_open(world, keeper, others, changes):
     """Invariant 7: revocations of all other rows are finished; then the error is raised."""
-    keeper = world.here.keeper
     ids = sorted([*others, world.id])
-    world.provider.unreachable = True
-    for token_id in ids:
-        keeper.revoke(token_id)
-    world.provider.unreachable = False
+    revoked(world, ids)
     spoilt = ids[:2] + ids[3:4]
     for token_id in spoilt:
         spoil(world, token_id, **changes)
@@ -113,36 +113,32 @@ def test_row_that_does_not_open(world, others, changes):
     assert len(world.provider.revoked) == len(ids) - len(spoilt)
 
 
-def test_entry_whose_row_does_not_open(world, others):
+def test_entry_whose_row_does_not_open(world, keeper, others):
     """Invariant 4: the answers of all other rows are saved, and rows are swept as well."""
-    for token_id in others:
-        unsaved(world, token_id)
-    world.provider.unreachable = True
-    world.here.keeper.revoke(world.id)
-    world.provider.unreachable = False
-    entries = list(world.here.journal.entries())
-    spoil(world, entries[0].token_id)
+    unsaved(world, others)
+    revoked(world, [world.id])
+    bad = world.kept[0].token_id
+    spoil(world, bad)
 
     with pytest.raises(StoreTampered):
-        world.here.keeper.sweep()
+        keeper.sweep()
 
-    assert [entry.token_id for entry in world.here.journal.entries()] == [entries[0].token_id]
+    assert [entry.token_id for entry in world.kept] == [bad]
     assert world.provider.revoked == ["login-1/0"]
 
 
-def test_entry_whose_provider_is_not_configured(world, others):
+def test_entry_whose_provider_is_not_configured(world, keeper, others):
     """An answer of a provider that was taken out of the configuration holds no other up."""
-    for token_id in others[:3]:
-        unsaved(world, token_id)
-    gone = next(world.here.journal.entries()).token_id
+    unsaved(world, others[:3])
+    gone = world.kept[0].token_id
     world.here.providers.unknown.add(gone)
     told = []
-    assert world.here.keeper.sweep(on_error=told.append).saved == 2
+    assert keeper.sweep(on_error=told.append).saved == 2
     assert [ConfigurationError] == [type(each) for each in told]
     with pytest.raises(ConfigurationError):
-        world.here.keeper.sweep()
+        keeper.sweep()
 
-    assert [entry.token_id for entry in world.here.journal.entries()] == [gone]
+    assert [entry.token_id for entry in world.kept] == [gone]
 
 
 def unreadable(path):
@@ -159,13 +155,12 @@ def changed(path):
 )
 def test_journal_file_that_does_not_open(tmp_path, world, others, harm, error):
     """It is an error that says which, after everything else was done."""
-    journal = FolderJournal(tmp_path / "journal", world.header)
+    folder = tmp_path / "journal"
+    journal = FolderJournal(folder, world.header)
     world.here = Actor(world, journal)
-    for token_id in others[:2]:
-        unsaved(world, token_id)
-    bad = tmp_path / "journal" / next(journal.entries()).name
-    harm(bad)
-    part = tmp_path / "journal" / "7f-1.part"
+    unsaved(world, others[:2])
+    harm(folder / world.kept[0].name)
+    part = folder / "7f-1.part"
     part.touch()
 
     with pytest.raises(error, match="journal"):
@@ -175,15 +170,14 @@ def test_journal_file_that_does_not_open(tmp_path, world, others, harm, error):
     assert not part.exists()
 
 
-def test_store_that_does_not_answer(world, others):
+def test_store_that_does_not_answer(world, keeper, others):
     """A store that is down ends the sweep: it is not waited for once for each answer."""
-    for token_id in others[:3]:
-        unsaved(world, token_id)
+    unsaved(world, others[:3])
     tried = []
     world.here.store.before["read"].extend([lambda: tried.append(1)] * 9)
     world.here.store.down = True
 
     with pytest.raises(StoreUnavailable):
-        world.here.keeper.sweep()
+        keeper.sweep()
 
     assert tried == [1]

@@ -18,6 +18,11 @@ def a_claim(clock, *, who="not known", nonce="n", ago=0.0, length=20.0):
     return Claim(nonce=nonce, holder=who, taken_at=clock.now() - ago, length=length)
 
 
+@pytest.fixture
+def watch(world):
+    return Watch(world.clock)
+
+
 def test_waits_for_another_s_renewal(world):
     """Invariant 2: while somebody else renews, callers wait and then use what was saved."""
     world.claim()
@@ -27,9 +32,7 @@ def test_waits_for_another_s_renewal(world):
         world.free,
     ]
 
-    token = world.get()
-
-    assert token.access_token == "theirs"
+    assert world.get().access_token == "theirs"
     assert world.provider.sent == []
 
 
@@ -52,7 +55,7 @@ def test_holder_known_dead(world):
     world.get()
 
     assert world.clock.slept == []
-    assert len(world.provider.sent) == 1
+    assert world.calls == 1
 
 
 @pytest.mark.parametrize("length", [20.0, 25.0, 1e9])
@@ -64,7 +67,7 @@ def test_length_of_another_profile(world, length):
     world.get()
 
     assert 20.0 + MARGIN <= world.clock.monotonic() - started < 20.0 + MARGIN + 1
-    assert len(world.provider.sent) == 1
+    assert world.calls == 1
 
 
 def test_wait_is_bounded():
@@ -88,17 +91,13 @@ def test_wait_is_bounded():
         (False, -100_000.0, False),
     ],
 )
-def test_wall_clock_end(world, rotates, ago, takeable):
+def test_wall_clock_end(world, watch, rotates, ago, takeable):
     """A claim's own end counts from five minutes after it, and only without rotation."""
-    watch = Watch(world.clock)
-    profile = Profile(rotates=rotates)
-
-    assert takeable is watch.takeable(a_claim(world.clock, ago=ago), profile)
+    assert takeable is watch.takeable(a_claim(world.clock, ago=ago), Profile(rotates=rotates))
 
 
-def test_watch_believes_its_own_monotonic_clock(world):
+def test_watch_believes_its_own_monotonic_clock(world, watch):
     """A time of day that jumps does not make a claim look older."""
-    watch = Watch(world.clock)
     claim = a_claim(world.clock)
     assert not watch.takeable(claim, PROFILE)
     world.clock.set(world.clock.now() + 1_000_000)
@@ -108,9 +107,8 @@ def test_watch_believes_its_own_monotonic_clock(world):
     assert watch.takeable(claim, PROFILE)
 
 
-def test_watch_starts_anew_with_another_nonce(world):
+def test_watch_starts_anew_with_another_nonce(world, watch):
     """The time counts from the first look at this very claim."""
-    watch = Watch(world.clock)
     watch.takeable(a_claim(world.clock, nonce="first"), PROFILE)
     world.clock.advance(30.0)
 
@@ -123,22 +121,25 @@ def test_watch_goes_on_from_caller_to_caller():
     world = World(rotates=True, wait_timeout=15.0)
     world.claim()
 
-    with pytest.raises(RenewalTimeout):
-        world.get()
+    assert RenewalTimeout is world.outcome()
     world.clock.advance(20.0)
 
     assert world.get().access_token == "access-2"
 
 
-def test_watch_forgets_old_claims(world):
-    """A process that sees many claims keeps the newest."""
-    watch = Watch(world.clock)
-    for n in range(2500):
-        watch.give_up(str(n))
-        watch.takeable(a_claim(world.clock, nonce=f"of another process {n}"), PROFILE)
+def test_watch_forgets_old_claims(world, watch):
+    """A process that sees many claims, or gives many of its own up, keeps the newest."""
+    claims = [a_claim(world.clock, nonce=str(n)) for n in range(2500)]
+    for claim in claims:
+        watch.give_up(f"own {claim.nonce}")
+        watch.takeable(claim, PROFILE)
+    world.clock.advance(30.0)
 
-    assert len(watch._since) <= 1001
-    assert watch.takeable(a_claim(world.clock, nonce="2499"), PROFILE)
+    newest, oldest = claims[-1], claims[0]
+    assert watch.takeable(newest, PROFILE)
+    assert watch.takeable(a_claim(world.clock, nonce="own 2499"), PROFILE)
+    assert not watch.takeable(oldest, PROFILE)
+    assert not watch.takeable(a_claim(world.clock, nonce="own 0"), PROFILE)
 
 
 def held_and_not_released(world):
@@ -160,7 +161,6 @@ def test_own_claim_that_could_not_be_released(world, left):
     with pytest.raises(TokenKeepError):
         world.get()
     world.here.store.down = False
-    assert world.stored.renewal.claim is not None
     world.write_renewal(failure=None)
     assert not Watch(world.clock).takeable(world.stored.renewal.claim, world.provider.profile)
     slept = len(world.clock.slept)
