@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from contextlib import suppress
+from itertools import product
 
 import pytest
-from renewal_scenario import ELSEWHERE, USER, ByOwner, Crash, World, crash
+from renewal_scenario import ELSEWHERE, USER, ByOwner, Crash, World, crash, failing
 from reported import reported
 
 from tokenkeep import (
@@ -49,30 +50,18 @@ class Move:
         """Save it for its user, as another process does."""
         return self.world.vault.save_token(self.login.but(user=USER, **changes))
 
-    def crash(self, number):
+    def met(self, number, step):
+        """Save it for its user; before the n-th write, if it comes, somebody does something."""
+        self.world.before_write(number, step)
+        with suppress(StoreError):
+            self.save()
+
+    def crash(self, number, call=None):
         """Save it for its user in a process that ends right after its n-th write, if it comes."""
         self.world.after_write(number, crash)
         with suppress(Crash):
-            self.save()
+            (call or self.save)()
         self.world.let_be()
-
-    def leave_two_rows(self):
-        """
-        Leave its login in two rows, its user's and one of nobody known.
-
-        One process looked before the other wrote, and ends before it looks again.
-        """
-        world = self.world
-        world.vault.delete_token(self.row.id)
-
-        def meanwhile():
-            self.row = world.here.store.save_token(self.login)
-            world.backend.find = lambda _: crash()
-
-        world.before_write(1, meanwhile)
-        with pytest.raises(Crash):
-            self.save()
-        del world.backend.find
 
     @property
     def users(self):
@@ -91,29 +80,29 @@ class Move:
         return sorted(each.kind for each in records if each.id != HEADER)
 
 
-@pytest.fixture(params=["has a row", "has none"])
-def has_row(request):
-    return request.param == "has a row"
-
-
-@pytest.fixture(params=["ids at random", "ids of owners"])
-def make_move(request, has_row):
+@pytest.fixture(
+    params=product([True, False], [False, True]),
+    ids=lambda row: (
+        f"{'a row' if row[0] else 'no row'}, ids {'of owners' if row[1] else 'at random'}"
+    ),
+)
+def move(request):
     """Stores that make their ids at random or of owners; the user has a row there, or none."""
-    by_owner = request.param == "ids of owners"
-    return lambda **given: Move(has_row=has_row, by_owner=by_owner, **given)
+    has_row, by_owner = request.param
+    return Move(has_row=has_row, by_owner=by_owner, rotates=True, kills=True)
 
 
-def a_claim(world, nonce):
-    return Claim(nonce=nonce, holder=ELSEWHERE, taken_at=world.clock.now(), length=20.0)
+def claimed(world, row, nonce, **changes):
+    """Claim a row, as somebody else."""
+    claim = Claim(nonce=nonce, holder=ELSEWHERE, taken_at=world.clock.now(), length=20.0)
+    return world.vault.swap(row.with_renewal(claim=claim, **changes))
 
 
 # Renewals under way
 
 
-@pytest.mark.parametrize("rotates", [False, True])
-def test_a_renewal_goes_on_in_the_users_row(make_move, rotates):
+def test_a_renewal_goes_on_in_the_users_row(move):
     """Invariant 2: its claim goes along, and its answer lands there: exactly one call."""
-    move = make_move(rotates=rotates, kills=True)
     world, claims = move.world, []
 
     def becomes_known():
@@ -127,7 +116,7 @@ def test_a_renewal_goes_on_in_the_users_row(make_move, rotates):
 
     assert claims[0] == claims[1] is not None
     assert ["login-7/0"] == world.provider.sent
-    assert (USER, "access-2", f"login-7/{int(rotates)}") == (token.user, *token.pair)
+    assert (USER, "access-2", "login-7/1") == (token.user, *token.pair)
     assert [token] == world.vault.get_tokens()
     assert token == world.there.keeper.get(id=move.row.id) == world.there.keeper.get(user=USER)
     assert token.renewal.claim is None
@@ -135,44 +124,32 @@ def test_a_renewal_goes_on_in_the_users_row(make_move, rotates):
 
 
 @pytest.mark.parametrize("number", [1, 2, 3])
-def test_a_renewal_begins_meanwhile(make_move, number):
+def test_a_renewal_begins_meanwhile(move, number):
     """Invariant 2: before whichever write of the move it is claimed, one call is made."""
-    move = make_move(rotates=True, kills=True)
-    world, claimed = move.world, []
+    late = []
 
-    def claim_it():
-        row = move.nameless
-        claimed.append(world.vault.swap(row.with_renewal(claim=a_claim(world, "late"))))
+    move.met(number, lambda: late.append(claimed(move.world, move.nameless, "late")))
 
-    world.before_write(number, claim_it)
-    move.save()
-
-    if claimed:  # else there was no such write
+    if late:  # else there was no such write
         assert "late" == move.users.renewal.claim.nonce
     assert "login-7/0" == move.users.refresh_token
-    assert [move.users] == world.vault.get_tokens()
+    assert [move.users] == move.world.vault.get_tokens()
 
 
-def test_an_answer_meanwhile(make_move):
+def test_an_answer_meanwhile(move):
     """An answer that is saved just before the move is not lost with the row it was saved in."""
-    move = make_move(rotates=True)
-    world = move.world
-
-    def answered():
-        world.vault.swap(move.nameless.but(refresh_token="login-7/1", access_token="n2"))
-
-    world.before_write(1, answered)
-    world.vault.save_token(Token(id=move.row.id, user=USER, client_id="client", access_token="x"))
+    vault = move.world.vault
+    answer = {"refresh_token": "login-7/1", "access_token": "n2"}
+    move.world.before_write(1, lambda: vault.swap(move.nameless.but(**answer)))
+    vault.save_token(Token(id=move.row.id, user=USER, client_id="client", access_token="x"))
 
     assert ("x", "login-7/1") == move.users.pair
     assert move.users.id == move.nameless.id
 
 
-def test_what_an_older_login_was_claimed_and_counted_for(make_move):
+def test_what_an_older_login_was_claimed_and_counted_for(move):
     """Budget and claim belong to a refresh token; a new login starts anew."""
-    move = make_move()
-    world = move.world
-    world.vault.swap(move.nameless.with_renewal(claim=a_claim(world, "old"), mints=(1.0, 2.0)))
+    claimed(move.world, move.nameless, "old", mints=(1.0, 2.0))
 
     move.save(id=move.row.id, refresh_token="login-9/0", access_token="n9")
 
@@ -181,16 +158,14 @@ def test_what_an_older_login_was_claimed_and_counted_for(make_move):
     assert 1.0 not in move.users.renewal.mints
 
 
-def test_the_users_own_claim_stays(make_move):
+def test_the_users_own_claim_stays():
     """Invariant 2: when two rows of one login become one, nobody asks for it a second time."""
-    move = make_move()
-    world = move.world
-    move.leave_two_rows()
-    world.vault.swap(move.users.with_renewal(claim=a_claim(world, "mine")))
+    move = Move()
+    claimed(move.world, move.users.but(refresh_token="login-7/0", access_token="n1"), "mine")
 
     move.save()
 
-    assert [move.users] == world.vault.get_tokens()
+    assert [move.users] == move.world.vault.get_tokens()
     assert "mine" == move.users.renewal.claim.nonce
 
 
@@ -199,25 +174,20 @@ def test_the_users_own_claim_stays(make_move):
 
 @pytest.mark.parametrize("number", [1, 2, 3])
 @pytest.mark.parametrize("heals", ["get", "save", "sweep"])
-def test_crash_after_a_write(make_move, heals, number):
+def test_crash_after_a_write(move, heals, number):
     """Invariant 14: the login is in one place, and whoever meets it there finishes the move."""
-    move = make_move(rotates=True, kills=True)
-    world = move.world
+    world, keeper = move.world, move.world.here.keeper
     move.crash(number)
     assert sum(row.refresh_token == "login-7/0" for row in world.vault.get_tokens()) <= 1
 
-    {
-        "get": lambda: world.here.keeper.get(id=move.row.id),
-        "save": lambda: world.here.store.save_token(move.login.but(user=USER)),
-        "sweep": world.here.keeper.sweep,
-    }[heals]()
+    {"get": lambda: keeper.get(id=move.row.id), "save": move.save, "sweep": keeper.sweep}[heals]()
 
     assert [move.users] == world.vault.get_tokens()
     assert move.users.id == move.nameless.id
-    token = world.here.keeper.get(user=USER)
-    assert f"login-7/{len(world.provider.sent)}" == token.refresh_token
+    token = keeper.get(user=USER)
+    assert f"login-7/{world.calls}" == token.refresh_token
     assert set() == world.provider.dead
-    world.here.keeper.sweep()
+    keeper.sweep()
     assert set(move.kinds) <= {"alias", "row"}
 
 
@@ -232,7 +202,7 @@ def test_a_login_goes_into_a_row_once():
     move.crash(2)
     for _ in range(25):
         world.here.keeper.get(user=USER)
-        world.clock.advance(3601)
+        world.expire()
 
     world.here.keeper.sweep()
 
@@ -249,9 +219,7 @@ def test_a_newer_login_meanwhile(grant, number):
     """Invariant 7: it stays; what came too late is seen to, and ends no consent."""
     move = Move(revokes_grant=grant)
     world = move.world
-    world.before_write(number, lambda: world.login("login-9", "newer", left=3600))
-    with suppress(StoreError):
-        move.save()
+    move.met(number, lambda: world.login("login-9", "newer", left=3600))
 
     world.here.keeper.sweep()
 
@@ -268,9 +236,7 @@ def test_revoked_meanwhile():
     """Invariant 7: the revocation stands, and the login that came too late ends with it."""
     move = Move()
     world = move.world
-    world.before_write(2, lambda: world.here.keeper.revoke(world.id))
-    with suppress(StoreError):
-        move.save()
+    move.met(2, lambda: world.here.keeper.revoke(world.id))
 
     assert (Status.REVOKED, None) == (world.stored.status, world.stored.access_token)
     world.here.keeper.sweep()
@@ -296,35 +262,30 @@ def test_deleted_meanwhile():
 
 @pytest.mark.parametrize("number", [1, 2, 3])
 @pytest.mark.parametrize("by", ["the user's id", "its first id"])
-def test_deleted_after_a_crash(make_move, by, number):
+def test_deleted_after_a_crash(move, by, number):
     """Invariant 7: what a crash has left of the move does not make the deleted row anew."""
-    move = make_move()
-    world = move.world
+    vault = move.world.vault
     move.crash(2)
-    world.after_write(number, crash)  # whoever deletes may end, too
-    with suppress(Crash):
-        world.vault.delete_token(move.users.id if by == "the user's id" else move.row.id)
-    world.let_be()
+    deleted = move.users.id if by == "the user's id" else move.row.id
+    move.crash(number, lambda: vault.delete_token(deleted))  # whoever deletes may end, too
     is_deleted = not move.users
 
-    world.here.keeper.sweep()
+    move.world.here.keeper.sweep()
 
     assert (move.nameless is None) is is_deleted
-    assert (world.vault.get_tokens() == []) is is_deleted
+    assert (vault.get_tokens() == []) is is_deleted
 
 
-def test_it_becomes_somebody_elses(make_move):
+def test_it_becomes_somebody_elses(move):
     """Invariant 8: a login that became another user's on the way stays that user's."""
-    move = make_move()
-    world = move.world
-    bob = move.login.but(user="bob", id=move.row.id)
-    world.before_write(1, lambda: world.here.store.save_token(bob))
+    vault, bob = move.world.vault, move.login.but(user="bob", id=move.row.id)
+    move.world.before_write(1, lambda: vault.save_token(bob))
 
     with pytest.raises(StoreError):
         move.save()
 
     assert "bob" == move.nameless.user
-    assert move.nameless.id == world.vault.find_token(Token(user="bob")).id
+    assert move.nameless.id == vault.find_token(Token(user="bob")).id
     assert "login-7/0" not in (move.users.refresh_token if move.users else "")
 
 
@@ -345,25 +306,23 @@ def test_revoked_before_it_was_known_whose_it_is():
 # Its first id
 
 
-def test_delete_by_its_first_id(make_move):
+def test_delete_by_its_first_id(move):
     """Invariant 7: it leads to the user's row, goes with that, and a version is that one's."""
-    move = make_move()
-    vault = move.world.vault
+    vault, keeper = move.world.vault, move.world.here.keeper
     saved = move.save()
     now = vault.save_token(saved.but(access_token="n2"))
     with pytest.raises(StoreConflict):
-        move.world.here.keeper.delete(move.row.id, replaces=saved.version)
+        keeper.delete(move.row.id, replaces=saved.version)
     assert "n2" == move.nameless.access_token
 
-    move.world.here.keeper.delete(move.row.id, replaces=now.version)
+    keeper.delete(move.row.id, replaces=now.version)
 
     assert [] == vault.get_tokens()
     assert "row" not in move.kinds
 
 
-def test_delete_of_a_row_that_is_moved_meanwhile(make_move):
+def test_delete_of_a_row_that_is_moved_meanwhile(move):
     """Invariant 7: the row is judged again."""
-    move = make_move()
     move.world.before_write(1, move.save)
 
     move.world.here.store.delete_token(move.row.id)
@@ -371,29 +330,24 @@ def test_delete_of_a_row_that_is_moved_meanwhile(make_move):
     assert [] == move.world.vault.get_tokens()
 
 
-def test_a_login_after_the_users_row_was_deleted(make_move):
+@pytest.mark.parametrize("user", [USER, None])
+def test_a_login_after_the_users_row_was_deleted(move, user):
     """What led to it is in nobody's way, with a name and without."""
-    for user in (USER, None):
-        move = make_move()
-        vault = move.world.vault
-        move.save()
-        vault.delete_token(move.users.id)
+    vault = move.world.vault
+    move.save()
+    vault.delete_token(move.users.id)
 
-        saved = vault.save_token(move.login.but(user=user))
+    saved = vault.save_token(move.login.but(user=user))
 
-        assert [saved] == vault.get_tokens()
-        assert vault.find_token_by_id(saved.id).refresh_token == "login-7/0"
+    assert [saved] == vault.get_tokens()
+    assert vault.find_token_by_id(saved.id).refresh_token == "login-7/0"
 
 
 def test_no_secret_in_a_frame_while_the_store_is_down():
     """Invariant 9: a crash report of a failed lookup or save shows no refresh token."""
     move = Move()
     world = move.world
-
-    def down(*_, **__):
-        raise StoreUnavailable("The database did not answer")
-
-    world.backend.find = world.backend.write = down
+    world.backend.find = world.backend.write = failing(StoreUnavailable("It did not answer"))
     world.clock.advance(61)  # a renewal looks for other rows by then
     renew = lambda: world.here.keeper.get(id=move.row.id)  # noqa: E731
     find = lambda: world.vault.find_token(move.login.but(access_token=None))  # noqa: E731
