@@ -9,7 +9,6 @@ from types import FunctionType, ModuleType
 import pytest
 from renewal_scenario import Actor, OneProvider, World, failing
 from reported import reported
-from test_local_swap import SixMethods
 
 from tokenkeep import (
     CoolingDown,
@@ -23,6 +22,7 @@ from tokenkeep import (
     TokenNotFound,
 )
 from tokenkeep.journal import FolderJournal
+from tokenkeep.stores.list import ListStore
 
 TROUBLES = (
     OSError(9, "Bad file descriptor"),
@@ -209,7 +209,7 @@ def test_close_forgets(fleet):
 
 def test_close_forgets_what_a_six_method_store_is_renewed_with(world):
     """What is still to be revoked, with claims and failures."""
-    store, provider = SixMethods(), world.provider
+    store, provider = ListStore(), world.provider
     keeper = Keeper(store, providers=OneProvider(provider), clock=world.clock)
     saved = keeper.save(world.stored.but(id=None, version=None, owner=None))
     refresh_token = saved.refresh_token
