@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import pytest
-from renewal_scenario import Actor, Crash, crash, dead_holder
+from renewal_scenario import Actor, Crash, away, crash, dead_holder
 
 from tokenkeep import ProviderUnavailable, StoreUnavailable, Token, TokenRevoked
 from tokenkeep.journal import FolderJournal
 from tokenkeep.providers import Answer
 from tokenkeep.renewal.outcomes import answered
+
+ANSWER = ("access-2", "login-1/0")
 
 
 def journaled(world):
@@ -24,64 +26,46 @@ def journaled(world):
     return world.here.journal.put(entry)
 
 
-def test_claim_lost_to_another(world):
-    """Invariant 2: who loses the race for the claim uses the winner's token."""
-    world.here.store.before["claim"].append(lambda: world.get(world.there))
+CLAIMS = {
+    "lost to another": ("before", lambda world: world.get(world.there), ANSWER, []),
+    "nobody is told that it is committed": ("after", lambda _: away(), ANSWER, ["claim", "save"]),
+    "nor that it is revoked since": (
+        "after",
+        lambda world: (world.there.keeper.revoke(world.id), away()),
+        TokenRevoked,
+        ["claim"],
+    ),
+    "not committed": ("before", lambda _: away(), StoreUnavailable, ["claim", "save"]),
+    "nor can the row be read": (
+        "before",
+        lambda world: world.here.store.goes_down(),
+        StoreUnavailable,
+        ["claim", "save"],
+    ),
+}
 
-    assert world.get().access_token == world.stored.access_token
-    assert world.calls == 1
 
+@pytest.mark.parametrize(("when", "step", "outcome", "written"), CLAIMS.values(), ids=CLAIMS)
+def test_claim(limited, when, step, outcome, written):
+    """Invariant 2: only whose nonce is in the row asks; the next caller is not held up."""
+    getattr(limited.here.store, when)["claim"].append(lambda: step(limited))
 
-def test_outcome_of_the_claim_is_not_known(limited):
-    """A claim that was committed without a word is recognised by its nonce, and used."""
-    limited.here.store.unknown.append("claim")
-
-    limited.get()
-
-    assert limited.here.store.written == ["claim", "save"]
-    assert 1 == limited.calls == len(limited.stored.renewal.mints)
-
-
-@pytest.mark.parametrize("can_be_read", [True, False])
-def test_claim_that_was_not_committed(world, can_be_read):
-    """Without its nonce in the record nobody holds a claim, and nobody is asked."""
-    store = world.here.store
-    store.refused.append("claim")
-    store.before["claim"].append(lambda: setattr(store, "down", not can_be_read))
-
-    with pytest.raises(StoreUnavailable):
-        world.get()
-
-    assert world.provider.sent == []
-    store.down = False
-    store.refused.clear()
-    world.get()
-    assert store.written == ["claim", "save"]
+    assert outcome == limited.outcome()
+    if outcome is StoreUnavailable:
+        assert limited.provider.sent == []
+        limited.here.store.down = False
+        assert ANSWER == limited.outcome()
+    assert written == limited.here.store.written
+    assert limited.calls == (outcome is not TokenRevoked)
+    assert ANSWER != outcome or len(limited.stored.renewal.mints) == 1
 
 
 def test_claim_that_was_not_committed_while_the_token_is_good(world):
     """A token that still works outlives a store that can't be written."""
     world.write(expires_at=world.clock.now() + 20)
-    world.here.store.refused.append("claim")
+    world.here.store.before["claim"].append(away)
 
     assert world.get().access_token == "access-1"
-
-
-def test_revoked_while_the_claim_s_outcome_was_unknown(world):
-    """A claim that was swept away by a revocation is not mine any more."""
-    world.here.store.unknown.append("claim")
-    world.here.store.after["claim"].append(lambda: world.there.keeper.revoke(world.id))
-
-    assert TokenRevoked is world.outcome()
-    assert world.provider.sent == []
-
-
-def test_answer_left_in_the_journal(killing):
-    """Invariant 4: an answer that a dead process of this host left is saved instead of asking."""
-    journaled(killing)
-
-    assert "journaled access" == killing.get().access_token == killing.stored.access_token
-    assert (killing.provider.sent, killing.kept) == ([], [])
 
 
 def test_answer_is_journaled_before_the_save(killing):
@@ -97,29 +81,27 @@ def test_answer_is_journaled_before_the_save(killing):
     assert set() == killing.provider.dead
 
 
-def test_room_is_given_back(tmp_path, rotating):
-    """Room is there before the call, as large as any answer; not needed, it is free again."""
+def test_room(tmp_path, either):
+    """
+    Before a rotating provider is asked there is room, as large as any answer; then it is free.
+
+    Where an answer has no new refresh token another call gives the same: nothing is on disk.
+    """
     folder = tmp_path / "journal"
-    rotating.here = Actor(rotating, FolderJournal(folder, rotating.header))
-    rooms = []
-    look = lambda: rooms.extend(path.stat().st_size for path in folder.iterdir())  # noqa: E731
-    rotating.provider.before.append(look)
-    rotating.down()
+    either.here = Actor(either, FolderJournal(folder, either.header))
+    sizes = []
+    look = lambda: sizes.extend(path.stat().st_size for path in folder.glob("*"))  # noqa: E731
+    either.provider.before.append(look)
+    either.down()
+    assert ProviderUnavailable is either.outcome()
+    assert [size >= 16_384 for size in sizes] == [True] * either.provider.rotates
+    assert list(folder.glob("*")) == []
 
-    assert ProviderUnavailable is rotating.outcome()
-    (room,) = rooms
-    assert room >= 16_384
-    assert list(folder.iterdir()) == []
+    either.clock.advance(2)
+    either.here.store.before["save"].append(look)
+    either.get()
 
-
-def test_unrotated_answer_needs_no_journal(world):
-    """Without a new refresh token another call gives the same: nothing is written to disk."""
-    kept = []
-    world.here.store.before["save"].append(lambda: kept.extend(world.kept))
-
-    world.get()
-
-    assert kept == []
+    assert len(sizes) == 2 * either.provider.rotates
 
 
 def test_replayed_between_take_over_and_look(killing):

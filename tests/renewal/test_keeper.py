@@ -6,7 +6,7 @@ from contextlib import suppress
 from itertools import islice
 
 import pytest
-from renewal_scenario import USER, World, failing
+from renewal_scenario import USER, World, away, failing
 
 from tokenkeep import (
     EmptyLookup,
@@ -188,7 +188,7 @@ def test_listener_that_asks_for_the_same_token(killing, last):
     else:
         world.down()
     if last == "store":  # the claim stays
-        world.here.store.refused.append("release")
+        world.here.store.before["release"].append(away)
 
     def ask(event):
         began = world.clock.monotonic()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from renewal_scenario import USER, World
+from renewal_scenario import USER, World, away, failing
 
 from tokenkeep import (
     LoginNeeded,
@@ -133,10 +133,10 @@ def test_second_save_from_one_base(world):
     assert saves == [1, 0]
 
 
-@pytest.mark.parametrize("outcome", ["unknown", "refused"])
-def test_outcome_of_the_save_is_not_known(world, outcome):
+@pytest.mark.parametrize("when", ["before", "after"])
+def test_outcome_of_the_save_is_not_known(world, when):
     """A save that was committed without a word is recognised; one that was not is made again."""
-    getattr(world.here.store, outcome).append("save")
+    getattr(world.here.store, when)["save"].append(away)
 
     assert world.get().access_token == world.stored.access_token == "access-2"
     assert world.calls == 1
@@ -315,8 +315,9 @@ def test_taken_back_during_an_early_renewal(rotates, gone, error, when):
     world = World(rotates=rotates)
     world.write(expires_at=world.clock.now() + 200)
     claim = world.here.store.before["claim"]
-    (claim if when == "before the claim" else world.provider.during).append(lambda: gone(world))
-    if when == "in a call that fails":
-        world.provider.lost.append(ProviderUnavailable("It did not answer"))
+    steps = claim if when == "before the claim" else world.provider.during
+    fails = failing(ProviderUnavailable("It did not answer"))
+    is_lost = when == "in a call that fails"
+    steps.append(lambda: (gone(world), fails() if is_lost else None))
 
     assert error is world.outcome()

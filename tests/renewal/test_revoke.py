@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from renewal_scenario import World, failing
+from renewal_scenario import World, away, failing
 
 from tokenkeep import ProviderUnavailable, Status, StoreUnavailable, TokenNotFound, TokenRevoked
 
@@ -77,7 +77,7 @@ def test_revoke_that_is_no_success(world, keeper):
     """What is not there, or can't be written, is an error: somebody expects it to be gone."""
     with pytest.raises(TokenNotFound):
         keeper.revoke("no such id")
-    world.here.store.refused.append("revoke")
+    world.here.store.before["revoke"].append(away)
     with pytest.raises(StoreUnavailable):
         keeper.revoke(world.id)
 

@@ -6,7 +6,7 @@ import time
 from functools import partial
 
 import pytest
-from renewal_scenario import World
+from renewal_scenario import World, away, failing
 
 from tokenkeep import (
     ConfigurationError,
@@ -53,7 +53,7 @@ def test_passes(fleet, kind):
 
 def test_rotated_and_lost(rotating):
     """With rotation the second call says what the next caller's would: that a login is needed."""
-    rotating.provider.lost.append(DOWN)
+    rotating.provider.during.append(failing(DOWN))
 
     assert LoginNeeded is rotating.outcome()
     assert rotating.calls == 2
@@ -174,7 +174,7 @@ LOST = {
     "a revocation": (lambda world: world.there.keeper.revoke(world.id), TokenRevoked),
     "a stranger's write": (lambda world: world.write(scope="all"), ProviderUnavailable),
     "a write of unknown outcome": (
-        lambda world: world.here.store.unknown.append("claim"),
+        lambda world: world.here.store.after["claim"].append(away),
         ProviderUnavailable,
     ),
     "a pause": (held_up, ProviderUnavailable),

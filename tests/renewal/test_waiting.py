@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from renewal_scenario import World, dead_holder
+from renewal_scenario import World, away, dead_holder
 
 from tokenkeep import ProviderUnavailable, RenewalTimeout, TokenKeepError
 from tokenkeep.decision import CLOCK_SKEW
@@ -150,8 +150,7 @@ def held_and_not_released(world):
 
 def held_and_not_known(world):
     """The claim is committed in silence, and the store can't be read after it."""
-    world.here.store.after["claim"].append(world.here.store.goes_down)
-    world.here.store.unknown.append("claim")
+    world.here.store.after["claim"].append(lambda: (world.here.store.goes_down(), away()))
 
 
 @pytest.mark.parametrize("left", [held_and_not_released, held_and_not_known])
