@@ -7,11 +7,12 @@ from renewal_scenario import Actor, World
 
 from tokenkeep import StoreTampered
 from tokenkeep.clock import CLOCK_TOLERANCE
-from tokenkeep.journal import FolderJournal
+from tokenkeep.clock_errors import ClockErrors
+from tokenkeep.journal import FolderJournal, Journal
+from tokenkeep.testing import FakeClock
 
 TWO_HOURS = 7200.0
 ISSUER = "https://provider.example/token"
-either_way = pytest.mark.parametrize("ahead", [TWO_HOURS, -TWO_HOURS])
 
 
 def wrong(world, ahead):
@@ -41,11 +42,37 @@ def notes(folder):
     return sorted(folder.glob("*.clock"))
 
 
-# One process
+SINCE = {
+    "time passes": (lambda clock: clock.advance(100_000), -TWO_HOURS),
+    "corrected by less than counts": (
+        lambda clock: clock.set(clock.now() + CLOCK_TOLERANCE - 1),
+        -TWO_HOURS,
+    ),
+    "set": (lambda clock: clock.set(clock.now() - TWO_HOURS), 0.0),
+    "suspended": (lambda clock: clock.set(clock.now() + 600), 0.0),
+    "another start of the host": (lambda clock: vars(clock).update(monotonic=lambda: 60.0), 0.0),
+}
+
+
+@pytest.mark.parametrize("asks", ["who has learnt it", "who comes later"])
+@pytest.mark.parametrize(("step", "behind"), SINCE.values(), ids=SINCE)
+def test_how_long_it_is_believed(step, behind, asks):
+    """Until the clock is set, or stood still in a suspend; it says nothing of another issuer's."""
+    clock, journal = FakeClock(), Journal()
+    errors = ClockErrors(clock, journal)
+    clock.set(clock.now() + TWO_HOURS)  # after who learns it was there
+    errors.learn(ISSUER, -TWO_HOURS)
+    errors = errors if asks == "who has learnt it" else ClockErrors(clock, journal)
+    assert errors.of(ISSUER) == -TWO_HOURS
+    assert errors.of("https://other.example/token") == 0.0
+
+    step(clock)
+
+    assert errors.of(ISSUER, look=True) == ClockErrors(clock, journal).of(ISSUER) == behind
 
 
 @pytest.mark.parametrize("asks", ["this process", "new ones"])
-@either_way
+@pytest.mark.parametrize("ahead", [TWO_HOURS, -TWO_HOURS])
 def test_clock_set_right(world, new_process, ahead, asks):
     """What was learnt of a clock is forgotten once it is set: no token is handed out ended."""
     process = new_process()
@@ -62,37 +89,16 @@ def test_clock_set_right(world, new_process, ahead, asks):
     assert world.calls == 1 + 3  # at minute 56, 119 and 179
 
 
-@either_way
-def test_clock_that_stays_wrong(world, ahead):
-    """Time that passes is no reason to forget, nor is a correction too small to count."""
+@pytest.mark.parametrize("ahead", [0.0, TWO_HOURS])
+def test_one_clock_stands_still(world, ahead):
+    """A token that was found good ends with the time that passes on either clock."""
     off(world, ahead)
-    for _ in range(10):
-        world.get()
-        world.clock.advance(1000)
-        world.clock.set(world.clock.now() + CLOCK_TOLERANCE / 12)
-
-    # Renewed when 300 s or less of an hour are left: after 4 looks each.
-    assert world.calls == 3
-    assert world.here.keeper.clock_errors.of(ISSUER) == -ahead
-
-
-def test_set_back_while_it_is_good(world):
-    """Nobody has learnt that the clock is wrong now: a token ends with the time that passes."""
-    world.clock.set(world.clock.now() - 1)
     world.get()
-    world.clock.set(world.clock.now() - TWO_HOURS)
-    world.clock.advance(3700)
-
-    world.get()
-
-    assert world.calls == 2
-
-
-def test_suspended_machine(world):
-    """A suspend, in which the monotonic clock stands still, costs one call at most."""
-    off(world, TWO_HOURS)
-    world.get()
-    world.clock.set(world.clock.now() + 600)  # woken up: 50 minutes are left
+    if ahead:  # a suspend, after which 50 minutes are left; it costs one call at most
+        world.clock.set(world.clock.now() + 600)
+    else:
+        world.clock.set(world.clock.now() - TWO_HOURS)
+        world.clock.advance(3700)
 
     for _ in range(5):
         world.get()
@@ -101,7 +107,7 @@ def test_suspended_machine(world):
 
 
 def test_clock_far_ahead_blocks_nobody(limited):
-    """What a host with a clock a year ahead has written holds nobody up."""
+    """What a host with a clock a year ahead has written holds nobody up, nor is it copied."""
     now, year = limited.clock.now(), 365 * 86_400.0
     limited.clock.set(now + year)
     limited.down()
@@ -111,29 +117,7 @@ def test_clock_far_ahead_blocks_nobody(limited):
     limited.write_renewal(mints=tuple(now + year + n for n in range(10)))
 
     assert limited.get().access_token == "access-2"
-
-
-def test_one_issuer_s_clock_says_nothing_of_another(limited):
-    """Only the ends of an issuer's own tokens are judged by its clock, and nothing else."""
-    limited.here.keeper.clock_errors.learn("https://other.example/token", -3600.0)
-    now = limited.clock.now()
-    limited.write(expires_at=now - 600)
-
-    assert limited.get().access_token == "access-2"
     assert limited.stored.renewal.mints[-1] == now
-
-
-def test_learnt_right_after_the_clock_was_set(world):
-    """What a call that saw the clock set has learnt is about the clock as it is now."""
-    errors = world.here.keeper.clock_errors
-    world.clock.set(world.clock.now() + TWO_HOURS)
-
-    errors.learn(ISSUER, -TWO_HOURS)
-
-    assert errors.of(ISSUER) == -TWO_HOURS
-
-
-# All processes of the host
 
 
 @pytest.mark.parametrize("learns", ["this process", "another"])
@@ -194,19 +178,6 @@ def test_clock_that_was_slewed(world, new_process):
     assert new_process().keeper.clock_errors.of(ISSUER) == 0.0
 
 
-def test_another_start_of_the_host(world, new_process, folder, monkeypatch):
-    """What was noted before the host was started anew, or by another one, is not believed."""
-    wrong(world, TWO_HOURS)
-    world.get(new_process())
-    monkeypatch.setattr(world.clock, "monotonic", lambda: 60.0)
-
-    for _ in range(2):
-        world.get(new_process())
-        assert world.calls == 2
-
-    assert len(notes(folder)) == 1
-
-
 @pytest.mark.parametrize("offset", [0.0, 29.0, None])
 def test_clock_that_is_right(world, new_process, folder, offset):
     """A host whose clock is right leaves no note."""
@@ -217,25 +188,30 @@ def test_clock_that_is_right(world, new_process, folder, offset):
     assert notes(folder) == []
 
 
-def spoil(path):
+def spoil(path, _):
     path.write_bytes(path.read_bytes()[:-1] + b"x")
 
 
-def block(path):
+def block(path, _):
     path.unlink()
     path.mkdir()
 
 
-@pytest.mark.parametrize(("harm", "calls"), [(spoil, 2), (block, 3)])
-def test_note_that_does_not_open(world, new_process, folder, harm, calls):
+def start_anew(_, clock):
+    vars(clock).update(monotonic=lambda: 60.0)
+
+
+@pytest.mark.parametrize(("harm", "calls"), [(spoil, 2), (start_anew, 2), (block, 3)])
+def test_note_that_does_not_count(world, new_process, folder, harm, calls):
     """A note is only a hint: a process asks once too often, and takes its place if it can."""
     wrong(world, TWO_HOURS)
     world.get(new_process())
-    harm(*notes(folder))
+    harm(*notes(folder), world.clock)
 
     assert world.get(new_process()).access_token == "access-3"
     world.get(new_process())
     assert world.calls == calls
+    assert len(notes(folder)) == 1
 
 
 def test_sealed(world, new_process, folder):
