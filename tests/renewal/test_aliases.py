@@ -123,19 +123,6 @@ def test_a_renewal_goes_on_in_the_users_row(move):
     assert set() == world.provider.dead
 
 
-@pytest.mark.parametrize("number", [1, 2, 3])
-def test_a_renewal_begins_meanwhile(move, number):
-    """Invariant 2: before whichever write of the move it is claimed, one call is made."""
-    late = []
-
-    move.met(number, lambda: late.append(claimed(move.world, move.nameless, "late")))
-
-    if late:  # else there was no such write
-        assert "late" == move.users.renewal.claim.nonce
-    assert "login-7/0" == move.users.refresh_token
-    assert [move.users] == move.world.vault.get_tokens()
-
-
 def test_an_answer_meanwhile(move):
     """An answer that is saved just before the move is not lost with the row it was saved in."""
     vault = move.world.vault
@@ -170,25 +157,6 @@ def test_the_users_own_claim_stays():
 
 
 # Crashes
-
-
-@pytest.mark.parametrize("number", [1, 2, 3])
-@pytest.mark.parametrize("heals", ["get", "save", "sweep"])
-def test_crash_after_a_write(move, heals, number):
-    """Invariant 14: the login is in one place, and whoever meets it there finishes the move."""
-    world, keeper = move.world, move.world.here.keeper
-    move.crash(number)
-    assert sum(row.refresh_token == "login-7/0" for row in world.vault.get_tokens()) <= 1
-
-    {"get": lambda: keeper.get(id=move.row.id), "save": move.save, "sweep": keeper.sweep}[heals]()
-
-    assert [move.users] == world.vault.get_tokens()
-    assert move.users.id == move.nameless.id
-    token = keeper.get(user=USER)
-    assert f"login-7/{world.calls}" == token.refresh_token
-    assert set() == world.provider.dead
-    keeper.sweep()
-    assert set(move.kinds) <= {"alias", "row"}
 
 
 def test_a_login_goes_into_a_row_once():
@@ -287,20 +255,6 @@ def test_it_becomes_somebody_elses(move):
     assert "bob" == move.nameless.user
     assert move.nameless.id == vault.find_token(Token(user="bob")).id
     assert "login-7/0" not in (move.users.refresh_token if move.users else "")
-
-
-def test_revoked_before_it_was_known_whose_it_is():
-    """Invariant 7: what the provider has not revoked yet moves to the user's row."""
-    move = Move(revokes_grant=False)
-    world = move.world
-    world.provider.unreachable = True
-    world.here.keeper.revoke(move.row.id)
-    move.save(id=move.row.id, refresh_token="login-8/0", access_token="n8")
-    world.provider.unreachable = False
-
-    assert world.here.keeper.sweep().revoked == 1
-    assert "login-7/0" in world.provider.revoked
-    assert "login-8/0" == world.stored.refresh_token
 
 
 # Its first id

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from renewal_scenario import Actor, Crash, away, crash, dead_holder
+from renewal_scenario import Actor, away, dead_holder
 
 from tokenkeep import ProviderUnavailable, StoreUnavailable, Token, TokenRevoked
 from tokenkeep.journal import FolderJournal
@@ -66,19 +66,6 @@ def test_claim_that_was_not_committed_while_the_token_is_good(world):
     world.here.store.before["claim"].append(away)
 
     assert world.get().access_token == "access-1"
-
-
-def test_answer_is_journaled_before_the_save(killing):
-    """Invariant 4: who dies between a rotating answer and its save loses nothing."""
-    killing.here.store.before["save"].append(crash)
-    with pytest.raises(Crash):
-        killing.get()
-
-    token = killing.get(killing.beside)
-
-    assert killing.provider.sent == ["login-1/0"]
-    assert "login-1/1" == token.refresh_token == killing.stored.refresh_token
-    assert set() == killing.provider.dead
 
 
 def test_room(tmp_path, either):

@@ -8,6 +8,7 @@ import time
 from itertools import count
 
 import pytest
+from test_one_call import at_once
 
 from tokenkeep.renewal import flights as module
 from tokenkeep.renewal.flights import Flights
@@ -15,32 +16,18 @@ from tokenkeep.renewal.flights import Flights
 
 def test_threads_share_one_attempt(world):
     """Invariant 2: while one thread of a process renews, no other one writes a claim."""
-    claims = []
-    renewing, go_on = threading.Event(), threading.Event()
-
-    def in_the_call():
-        renewing.set()
-        assert go_on.wait(30)
-
-    def another_claim():
-        # Later, one who read before the answer was saved may try; its old version is refused.
-        if not go_on.is_set():
-            claims.append("second")
-
-    world.provider.before.append(in_the_call)
+    calling, store = threading.Event(), world.here.store
+    tried = []
+    store.before["claim"] += [lambda: tried.append(calling.is_set())] * 8
     # Others look at a record in which the claim has been lost.
-    world.here.store.before["claim"] += [lambda: None, another_claim]
-    first, second = (threading.Thread(target=world.get) for _ in range(2))
-    first.start()
-    assert renewing.wait(30)
-    world.free()
-    second.start()
-    second.join(0.5)
-    go_on.set()
-    first.join(30)
-    second.join(30)
+    store.after["claim"].append(world.free)
+    world.provider.before.append(lambda: (calling.set(), time.sleep(0.5)))
+    # Later, one who read before the answer was saved may try; its old version is refused.
+    world.provider.during.append(calling.clear)
 
-    assert claims == []
+    at_once(8, lambda _: world.get())
+
+    assert True not in tried
     assert world.calls == 1
 
 

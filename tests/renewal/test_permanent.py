@@ -59,24 +59,21 @@ def test_meanwhile(rejected, when, step, expected):
     assert expected == (outcome, rejected.stored and rejected.stored.status)
 
 
+def taken_over(world, length=20.0):
+    """Pause a process past its claim; who took over has spent the refresh token, not saved yet."""
+    world.provider.current["login-1"] += 1
+    world.claim(length=length)
+
+
 def test_steps_aside_for_a_live_claim(rotating):
-    """
-    Invariant 5: nobody is sent to the login while another holder may have the new token.
-
-    This process was paused past its claim; the one that took over has spent
-    the refresh token and not saved yet.
-    """
-
-    def taken_over():
-        rotating.provider.current["login-1"] += 1
-        rotating.claim()
+    """Invariant 5: nobody is sent to the login while another holder may have the new token."""
 
     def saves():
         ends = rotating.clock.now() + 3600
         rotating.write(access_token="the other's", refresh_token="login-1/1", expires_at=ends)
         rotating.free()
 
-    rotating.provider.before.append(taken_over)
+    rotating.provider.before.append(lambda: taken_over(rotating))
     # The first read asks about the rejection, the second one is after the pause.
     rotating.here.store.before["read"] += [lambda: None, saves]
 
@@ -84,25 +81,22 @@ def test_steps_aside_for_a_live_claim(rotating):
     assert Status.OK is rotating.stored.status
 
 
-@pytest.mark.parametrize(("length", "error"), [(25.0, LoginNeeded), (60.0, RenewalTimeout)])
-def test_stepping_aside_ends(length, error):
+@pytest.mark.parametrize(
+    ("length", "error", "status"),
+    [(25.0, LoginNeeded, Status.LOGIN_NEEDED), (60.0, RenewalTimeout, Status.OK)],
+)
+def test_stepping_aside_ends(length, error, status):
     """
     Invariant 12: a holder that never saves is waited for until its claim has run out.
 
     Nor is it waited for past the caller's deadline; nothing is written then.
     """
     world = World(rotates=True, claim_length=length)
-
-    def taken_over():
-        world.provider.current["login-1"] += 1
-        world.claim(length=length)
-
-    world.provider.before.append(taken_over)
+    world.provider.before.append(lambda: taken_over(world, length))
     started = world.clock.monotonic()
 
     assert error is world.outcome()
     assert min(length + 2.0, 45.0) <= world.clock.monotonic() - started < 46.0
-    status = {LoginNeeded: Status.LOGIN_NEEDED, RenewalTimeout: Status.OK}[error]
     assert status is world.stored.status
 
 
