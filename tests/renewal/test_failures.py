@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import re
-
 import pytest
 
 from tokenkeep import ConfigurationError, CoolingDown, ProviderRefused, ProviderUnavailable
@@ -129,11 +127,10 @@ def test_throttled_until(world, until):
     kept_to = min(named, world.clock.now() + 3600)
 
     for actor, ends in ((world.here, named), (world.here, kept_to), (world.there, kept_to)):
-        with pytest.raises(
-            CoolingDown, match=re.escape(f"Try again after {moment(ends)}")
-        ) as caught:
+        with pytest.raises(CoolingDown) as caught:
             world.get(actor)
         assert ends == caught.value.until
+        assert f"Try again after {moment(ends)}" in str(caught.value)
 
     assert world.calls == 1
     world.clock.set(kept_to)

@@ -127,19 +127,6 @@ def test_swap_compares(store):
     assert ["row 1"] == [token.id for token in local.get_tokens()]
 
 
-def test_delete_a_version(keeper, store):
-    """A login that came after the version that is to be deleted stays."""
-    old = keeper.store.reread("row 0")
-    new = keeper.store.save_token(LOGIN)
-    with pytest.raises(StoreConflict):
-        keeper.delete("row 0", replaces=old.version)
-    assert store.row.pair == LOGIN.pair
-
-    keeper.delete("row 0", replaces=new.version)
-    keeper.delete("row 0", replaces=new.version)
-    assert store.row is None
-
-
 # What a store does not keep
 
 
@@ -279,10 +266,15 @@ def test_thread_while_a_renewal_is_saved(store, act, stored):
     assert stored == [(t.id, *t.pair) for t in store.get_tokens() if t.user == USER]
 
 
-def test_login_while_a_version_is_deleted(keeper, store):
-    """Nothing is saved between the look and the deletion."""
-    old, find = keeper.store.reread("row 0"), store.find_token_by_id
-    login = threading.Thread(target=lambda: keeper.store.save_token(LOGIN))
+def test_delete_a_version(keeper, store):
+    """A login stays that came after the version, or comes between the look and the deletion."""
+    old = keeper.store.reread("row 0")
+    new = keeper.store.save_token(LOGIN)
+    with pytest.raises(StoreConflict):
+        keeper.delete("row 0", replaces=old.version)
+    assert store.row.pair == LOGIN.pair
+    newest, find = LOGIN.but(refresh_token="login-3/0"), store.find_token_by_id
+    login = threading.Thread(target=lambda: keeper.store.save_token(newest))
 
     def find_slowly(token_id):
         store.find_token_by_id = find
@@ -292,10 +284,10 @@ def test_login_while_a_version_is_deleted(keeper, store):
         return found
 
     store.find_token_by_id = find_slowly
-    keeper.store.delete_version("row 0", old.version)
+    keeper.store.delete_version("row 0", new.version)
     login.join()
 
-    assert keeper.store.find_token(Token(user=USER)).pair == LOGIN.pair
+    assert keeper.store.find_token(Token(user=USER)).pair == newest.pair
 
 
 def test_handler_that_writes_in_the_midst_of_a_write(keeper, store):

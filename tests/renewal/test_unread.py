@@ -244,13 +244,3 @@ def test_journal_that_can_t_be_written(rotating, call, error):
 
     assert rotating.here.names() == ["unjournaled", "unreadable", "renewal_failed"]
     assert rotating.stored.renewal.claim is None
-
-
-def test_data_keys_are_rotated(odd):
-    """What can't be read yet is sealed anew with the rest."""
-    (before,) = odd.kept
-
-    odd.here.journal.reseal()
-
-    (after,) = odd.kept
-    assert (after.reply, after.unread) == (before.reply, before.unread)
