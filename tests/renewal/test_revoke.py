@@ -5,7 +5,14 @@ from __future__ import annotations
 import pytest
 from renewal_scenario import World, away, failing
 
-from tokenkeep import ProviderUnavailable, Status, StoreUnavailable, TokenNotFound, TokenRevoked
+from tokenkeep import (
+    ProviderUnavailable,
+    Status,
+    StoreUnavailable,
+    TokenNotFound,
+    TokenRevoked,
+    Vault,
+)
 
 
 def test_revoke(world, keeper):
@@ -108,37 +115,33 @@ def test_a_login_before_it_is_confirmed(grant, twice):
 # What is cached
 
 
-def test_own_write_ends_what_is_cached(world):
-    """A process never hands out what it has replaced itself, however long others may be stale."""
-    world.login(left=3600)
-    vault = world.here.store.vault
-    world.backend.revision = lambda: None  # as a server, which has no change counter
-    assert world.get().access_token == "access-1"
-    world.clock.advance(61)
-
-    renewed = world.here.keeper.rejected(world.id, "access-1")
-
-    assert vault.find_token_by_id(world.id).access_token == renewed.access_token == "access-2"
-    world.here.keeper.revoke(world.id)
-    assert vault.find_token_by_id(world.id).status is Status.REVOKED
-    vault.delete_tokens()
-    assert vault.find_token_by_id(world.id) is None
-
-
-def test_reader_in_between(world):
-    """A reader that began before a write and ends after it does not bring the old token back."""
-    world.login(left=3600)
-    vault = world.here.store.vault
-    world.backend.revision = lambda: None
-    read = world.backend.read
+@pytest.mark.parametrize("reads", ["before", "meanwhile"])
+@pytest.mark.parametrize(
+    "write",
+    [
+        lambda vault, row: vault.swap(row.but(access_token="newer")),
+        lambda vault, row: vault.delete_token(row.id),
+        lambda vault, _: vault.delete_tokens(),
+    ],
+)
+def test_own_write_ends_what_is_cached(world, write, reads):
+    """What a process has replaced itself it hands out no more, however stale others may be."""
+    backend = world.backend
+    backend.revision = lambda: None  # as a server, which has no change counter
+    vault = Vault(backend, world.ring, clock=world.clock, max_staleness=1e6)
+    row, read = world.stored, backend.read
 
     def slow_read(record_id):
-        record = read(record_id)
-        world.backend.read = read
-        vault.swap(vault.reread(world.id).but(access_token="access-9"))
+        record, backend.read = read(record_id), read
+        write(vault, row)
         return record
 
-    world.backend.read = slow_read
-    vault.find_token_by_id(world.id)
+    if reads == "meanwhile":
+        backend.read = slow_read
+    assert vault.find_token_by_id(world.id) == row
+    if reads == "before":
+        write(vault, row)
 
-    assert vault.find_token_by_id(world.id).access_token == "access-9"
+    found = vault.find_token_by_id(world.id)
+
+    assert (found and found.access_token) == (world.stored and "newer")
