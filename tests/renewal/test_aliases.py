@@ -260,8 +260,13 @@ def test_it_becomes_somebody_elses(move):
 # Its first id
 
 
-def test_delete_by_its_first_id(move):
-    """Invariant 7: it leads to the user's row, goes with that, and a version is that one's."""
+@pytest.mark.parametrize("user", [USER, None])
+def test_delete_by_its_first_id(move, user):
+    """
+    Invariant 7: it leads to the user's row, goes with that, and a version is that one's.
+
+    What led to it is in nobody's way who logs in again, with a name and without.
+    """
     vault, keeper = move.world.vault, move.world.here.keeper
     saved = move.save()
     now = vault.save_token(saved.but(access_token="n2"))
@@ -273,6 +278,9 @@ def test_delete_by_its_first_id(move):
 
     assert [] == vault.get_tokens()
     assert "row" not in move.kinds
+    saved = vault.save_token(move.login.but(user=user))
+    assert [saved] == vault.get_tokens()
+    assert vault.find_token_by_id(saved.id).refresh_token == "login-7/0"
 
 
 def test_delete_of_a_row_that_is_moved_meanwhile(move):
@@ -282,19 +290,6 @@ def test_delete_of_a_row_that_is_moved_meanwhile(move):
     move.world.here.store.delete_token(move.row.id)
 
     assert [] == move.world.vault.get_tokens()
-
-
-@pytest.mark.parametrize("user", [USER, None])
-def test_a_login_after_the_users_row_was_deleted(move, user):
-    """What led to it is in nobody's way, with a name and without."""
-    vault = move.world.vault
-    move.save()
-    vault.delete_token(move.users.id)
-
-    saved = vault.save_token(move.login.but(user=user))
-
-    assert [saved] == vault.get_tokens()
-    assert vault.find_token_by_id(saved.id).refresh_token == "login-7/0"
 
 
 def test_no_secret_in_a_frame_while_the_store_is_down():

@@ -37,33 +37,28 @@ def test_no_refresh_token_in_the_answer(rotating):
         assert getattr(before, name) == getattr(rotating.stored, name)
 
 
-def test_what_an_answer_says_besides(world):
-    """Scope, API domain and place, when the refresh token ends, and what else there was."""
-    world.write(extra={"kept": 1, "realm": "old"})
+@pytest.mark.parametrize(
+    ("environment", "names", "place"),
+    [
+        (None, EU, (EU, "eu", "production")),
+        ("sandbox", EU, ("https://api.example", None, "sandbox")),
+        (None, "https://elsewhere.example", ("https://api.example", None, None)),
+    ],
+    ids=["a known place", "another environment's host", "one that nobody knows"],
+)
+def test_what_an_answer_says_besides(world, environment, names, place):
+    """Scope, when the refresh token ends, what else there was; a place that may be believed."""
+    world.write(extra={"kept": 1, "realm": "old"}, environment=environment)
     world.provider.places = {EU: ("eu", "production")}
-    world.provider.extra = BESIDES | {"api_domain": EU}
+    world.provider.extra = BESIDES | {"api_domain": names}
 
     world.get()
 
     after = world.stored
-    assert (EU, "eu", "production") == (after.api_domain, after.data_center, after.environment)
+    assert place == (after.api_domain, after.data_center, after.environment)
     assert (world.id, "granted") == (after.id, after.scope)
     assert world.clock.now() + 100 == after.refresh_expires_at
     assert {"kept": 1, "realm": "new"} == after.extra
-
-
-@pytest.mark.parametrize("names", [EU, "https://elsewhere.example"])
-def test_an_answer_of_another_place(world, names):
-    """Production's host in a sandbox's answer is not believed, nor is one that nobody knows."""
-    world.provider.places = {EU: ("eu", "production")}
-    world.write(environment="sandbox")
-    world.provider.extra = {"api_domain": names}
-
-    world.get()
-
-    after = world.stored
-    assert (after.api_domain, after.environment) == ("https://api.example", "sandbox")
-    assert after.data_center is None
 
 
 @pytest.mark.parametrize("unsaved", [False, True], ids=["saved at once", "by the journal"])

@@ -20,34 +20,20 @@ each_grant = pytest.mark.parametrize(
 )
 
 
-def log_in(world):
-    world.login("login-2", "newer", left=3600, scope="wider")
-
-
-def save(world, **fields):
-    """Save an access token alone, as an import does."""
-    world.login(None, "saved", left=3600, scope="wider", **fields)
-
-
-def log_in_without(world):
-    """Log in where the answer has no refresh token: the stored one stays."""
-    save(world, grant_token="another code")
-
-
-def write(world, **changes):
-    world.write(scope="wider", **changes)
-
-
-def reject(world):
-    write(world, status=Status.LOGIN_NEEDED)
-
-
-def revoke(world):
-    world.there.keeper.revoke(world.id)
-
-
-def delete(world):
-    world.there.keeper.delete(world.id)
+STEPS = {
+    "log in": lambda world: world.login("login-2", "newer", left=3600, scope="wider"),
+    # An access token alone, as an import does; a login that answers no refresh token.
+    "save": lambda world: world.login(None, "saved", left=3600, scope="wider"),
+    "log in without": lambda world: world.login(
+        None, "saved", left=3600, scope="wider", grant_token="another code"
+    ),
+    "write": lambda world: world.write(scope="wider"),
+    "reject": lambda world: world.write(scope="wider", status=Status.LOGIN_NEEDED),
+    "revoke": lambda world: world.there.keeper.revoke(world.id),
+    "delete": lambda world: world.there.keeper.delete(world.id),
+    "renew": lambda world: (world.expire(), world.get(world.there)),
+}
+"""What others do."""
 
 
 NEWER = ("newer", "login-2/0")
@@ -57,21 +43,16 @@ ROTATED = ("access-2", "login-1/1")
 ROWS = {
     # What others do, what the caller gets where the refresh token stays the same, and where it
     # rotates, and what has been revoked at the provider then; None is what the answer brought.
-    "a stranger's write": ([write], ANSWER, ROTATED, []),
-    "a login": ([log_in], NEWER, NEWER, []),
-    "a save": ([save], SAVED, ROTATED, []),
-    "a login without": ([log_in_without], SAVED, ROTATED, []),
-    "a verdict": ([reject], LoginNeeded, ROTATED, []),
-    "a verdict, a login without": ([reject, log_in_without], SAVED, ROTATED, []),
-    "a revocation": ([revoke], TokenRevoked, TokenRevoked, ["login-1/0", None]),
-    "a revocation, a login without": (
-        [revoke, log_in_without],
-        ("saved", None),
-        ("saved", None),
-        ["login-1/0"],
-    ),
-    "a deletion": ([delete], TokenNotFound, TokenNotFound, [None]),
-    "a deletion, a login": ([delete, log_in], TokenNotFound, TokenNotFound, []),
+    "write": (ANSWER, ROTATED, []),
+    "log in": (NEWER, NEWER, []),
+    "save": (SAVED, ROTATED, []),
+    "log in without": (SAVED, ROTATED, []),
+    "reject": (LoginNeeded, ROTATED, []),
+    "reject, log in without": (SAVED, ROTATED, []),
+    "revoke": (TokenRevoked, TokenRevoked, ["login-1/0", None]),
+    "revoke, log in without": (("saved", None), ("saved", None), ["login-1/0"]),
+    "delete": (TokenNotFound, TokenNotFound, [None]),
+    "delete, log in": (TokenNotFound, TokenNotFound, []),
 }
 
 
@@ -84,11 +65,11 @@ def test_the_row_as_it_is_now(either, when, row):
     A refresh token that is the same as before stays as whoever deleted its row has left it.
     """
     world, store = either, either.here.store
-    steps, same, rotates, revoked = ROWS[row]
+    steps, (same, rotates, revoked) = row.split(", "), ROWS[row]
 
     def happens():
         for step in steps:
-            step(world)
+            STEPS[step](world)
 
     if when == "it waits in the journal":
         store.before["save"].append(store.goes_down)
@@ -116,7 +97,7 @@ def test_the_row_as_it_is_now(either, when, row):
         assert world.outcome() != outcome
         works = LoginNeeded if outcome[1] is None else world.stored.pair
         assert works == world.outcome()
-    elif log_in in steps:
+    elif "log in" in steps:
         assert NEWER == world.there.keeper.get(user=USER).pair
     else:
         rows = [(row.status, row.access_token) for row in world.vault.get_tokens()]
@@ -168,20 +149,15 @@ def test_journal_entry_goes_last(rotating):
     assert rotating.kept == []
 
 
-def renew(world):
-    world.expire()
-    world.get(world.there)
-
-
 @pytest.mark.parametrize(
-    ("since", "pair"), [(renew, ("access-3", "login-1/2")), (save, ("saved", "login-1/1"))]
+    ("since", "pair"), [("renew", ("access-3", "login-1/2")), ("save", ("saved", "login-1/1"))]
 )
 def test_entry_of_what_was_saved_long_ago(rotating, since, pair):
     """An answer that was stored does not come back over what has become of the row since."""
     kept = []
     rotating.here.journal.remove = kept.append  # as a crash before it does
     rotating.get()
-    since(rotating)
+    STEPS[since](rotating)
     assert len(kept) == 1
 
     assert rotating.beside.keeper.sweep().discarded == 1
@@ -201,7 +177,7 @@ def test_superseded_answer_is_seen_to(grant):
     the user's new login where revoking it would end that.
     """
     world = World(rotates=True, revokes_grant=grant)
-    world.provider.during.append(lambda: log_in(world))
+    world.provider.during.append(lambda: STEPS["log in"](world))
 
     assert NEWER == world.outcome()
     renewal = world.stored.renewal
@@ -217,7 +193,7 @@ def test_superseded_answer_is_seen_to(grant):
 def test_superseded_answer_is_seen_to_in_the_end(rotating, away):
     """It compares and writes as all else does; until it could, the journal keeps the answer."""
     store = rotating.here.store
-    rotating.provider.during.append(lambda: log_in(rotating))
+    rotating.provider.during.append(lambda: STEPS["log in"](rotating))
     # The first is the save of the answer, the second sees to it.
     store.before["save"] += [
         lambda: setattr(store, "down", away),
@@ -235,12 +211,12 @@ def test_superseded_answer_is_seen_to_in_the_end(rotating, away):
 # Taken back
 
 
-def in_vain(world, step=delete):
+def in_vain(world, step="delete"):
     """Let the row be taken back while it is renewed, and the provider be out of reach since."""
 
     def steps():
         world.provider.unreachable = True
-        step(world)
+        STEPS[step](world)
 
     world.provider.during.append(steps)
     assert world.outcome() in (TokenNotFound, TokenRevoked)
@@ -250,7 +226,7 @@ def in_vain(world, step=delete):
 
 def test_provider_out_of_reach(rotating):
     """Invariant 7: a fresh token that could not be revoked is kept until a sweep can."""
-    in_vain(rotating, revoke)
+    in_vain(rotating, "revoke")
     rotating.provider.unreachable = False
 
     rotating.here.keeper.sweep()
@@ -265,7 +241,7 @@ def test_its_user_logs_in_before_the_sweep(grant):
     world = World(rotates=True, revokes_grant=grant)
     in_vain(world)
     world.provider.unreachable = False
-    log_in(world)
+    STEPS["log in"](world)
 
     world.here.keeper.sweep()
 
@@ -293,7 +269,7 @@ def test_answer_of_a_row_that_is_gone_holds_no_other_up():
 
 
 @pytest.mark.parametrize("rotates", [False, True])
-@pytest.mark.parametrize(("gone", "error"), [(revoke, TokenRevoked), (delete, TokenNotFound)])
+@pytest.mark.parametrize(("gone", "error"), [("revoke", TokenRevoked), ("delete", TokenNotFound)])
 @pytest.mark.parametrize("when", ["in the call", "in a call that fails", "before the claim"])
 def test_taken_back_during_an_early_renewal(rotates, gone, error, when):
     """Invariant 7: from the commit on nobody gets it, also who read it before."""
@@ -303,6 +279,6 @@ def test_taken_back_during_an_early_renewal(rotates, gone, error, when):
     steps = claim if when == "before the claim" else world.provider.during
     fails = failing(ProviderUnavailable("It did not answer"))
     is_lost = when == "in a call that fails"
-    steps.append(lambda: (gone(world), fails() if is_lost else None))
+    steps.append(lambda: (STEPS[gone](world), fails() if is_lost else None))
 
     assert error is world.outcome()

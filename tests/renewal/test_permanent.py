@@ -17,12 +17,13 @@ def rejected(world):
 
 
 def test_rejected_refresh_token(rejected):
-    """The stored one itself rejected means a new login, everywhere; it overwrites no token."""
+    """The stored one rejected, whatever the secret, means a login; no token is written over."""
     for actor in (rejected.here, rejected.there):
         with pytest.raises(LoginNeeded):
-            rejected.get(actor)
+            actor.keeper.get(id=rejected.id, client_secret="another")
 
     assert Status.LOGIN_NEEDED is rejected.stored.status
+    assert rejected.stored.client_secret == "client secret"
     assert rejected.stored.pair == ("access-1", "login-1/0")
     assert rejected.stored.renewal.claim is None
     assert rejected.calls == 1
@@ -106,11 +107,3 @@ def test_answer_in_the_journal(rotating):
 
     assert "journaled access" == rotating.get().access_token == rotating.stored.access_token
     assert Status.OK is rotating.stored.status
-
-
-def test_caller_s_own_secret_is_rejected(rejected):
-    """A verdict belongs to the refresh token, whoever's client secret it was asked with."""
-    with pytest.raises(LoginNeeded):
-        rejected.here.keeper.get(id=rejected.id, client_secret="another")
-
-    assert rejected.stored.client_secret == "client secret"

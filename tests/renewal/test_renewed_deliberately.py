@@ -54,17 +54,6 @@ def test_heals(provider):
     assert world.calls == 2
 
 
-def test_get_asks_nobody(rejected):
-    """Who merely wants a token is told that a login is needed, as before."""
-    for actor in (rejected.here, rejected.there, rejected.here):
-        with pytest.raises(LoginNeeded, match="rejected the refresh token"):
-            rejected.get(actor)
-    with pytest.raises(LoginNeeded):
-        rejected.here.keeper.rejected(rejected.id, "access-1")
-
-    assert rejected.calls == 1
-
-
 def test_rejected_again(rejected):
     """Each deliberate renewal is one call, and says what it said before."""
     rejected.provider.dead.add("login-1")
@@ -94,13 +83,21 @@ def test_is_never_asked(world, changes, error):
 
 
 def test_provider_down(rejected):
-    """Without an answer all is as before, and the caller hears why; later it is asked again."""
+    """
+    Without an answer all is as before, and the caller hears why; later it is asked again.
+
+    Who merely wants a token is told that a login is needed.
+    """
     rejected.down()
 
     with pytest.raises(ProviderUnavailable, match="It did not answer"):
         rejected.here.keeper.renew(rejected.id)
     assert rejected.stored.status is Status.LOGIN_NEEDED
-    assert LoginNeeded is rejected.outcome()
+    for actor in (rejected.here, rejected.there, rejected.here):
+        with pytest.raises(LoginNeeded, match="rejected the refresh token"):
+            rejected.get(actor)
+    with pytest.raises(LoginNeeded):
+        rejected.here.keeper.rejected(rejected.id, "access-1")
 
     assert renew(rejected) == ("access-2", "login-1/0")
     assert rejected.calls == 4

@@ -15,36 +15,32 @@ from tokenkeep.records import record_id
 ASKED = Token(grant_token="a code")
 
 
-def lease(world, nonce):
-    """Begin a first login."""
-    now = world.clock.now()
-    claim = Claim(nonce=nonce, holder=dead_holder(), taken_at=now, length=60.0)
-    return world.vault.lease(ASKED, claim)
+def test_first_logins_given_up():
+    """
+    A lease whose holder is gone goes after its time, not before; nobody lists it.
 
+    A sweep deletes the version it judged: who logs in now, under the same id, is left alone.
+    """
+    world = World(backend=ByOwner())
+    keeper, asked = world.here.keeper, Token(grant_token="a code")
 
-def test_sweep_deletes_first_logins_given_up(world, keeper):
-    """A lease whose holder is gone goes after its time, not before; nobody lists it."""
-    lease(world, "n")
+    def lease(nonce):
+        now = world.clock.now()
+        claim = Claim(nonce=nonce, holder=dead_holder(), taken_at=now, length=60.0)
+        return world.vault.lease(asked, claim)
+
+    version, _ = lease("over")
     assert [token.id for token in keeper.tokens()] == [world.id]
     world.clock.advance(59)
     assert keeper.sweep().deleted == 0
-
     world.clock.advance(1)
+    world.before_write(1, lambda: (world.vault.release(asked, version), lease("begun")))
+    assert keeper.sweep().deleted == 0
+    assert lease("mine")[1].nonce == "begun"
+    world.clock.advance(60)
 
     assert keeper.sweep().deleted == 1
     assert len(world.backend.scan(None, 10)) == 2  # the store's own, and the row
-
-
-def test_sweep_leaves_a_login_that_began_meanwhile():
-    """A sweep deletes the version it judged; who logs in now, under the same id, is left alone."""
-    world = World(backend=ByOwner())
-    version, _ = lease(world, "over")
-    world.clock.advance(60)
-    world.before_write(1, lambda: (world.vault.release(ASKED, version), lease(world, "begun")))
-
-    assert world.here.keeper.sweep().deleted == 0
-
-    assert lease(world, "mine")[1].nonce == "begun"
 
 
 # What can't be swept holds nothing else up

@@ -216,18 +216,6 @@ def test_taught_too_late(odd, first):
     assert odd.kept == []
 
 
-def test_not_at_a_provider_that_does_not_rotate(world):
-    """There nothing is lost: it is asked once more, as after any fault."""
-    world.provider.odd = 2
-
-    with pytest.raises(ProviderUnavailable) as caught:
-        world.get()
-
-    assert caught.value.unread is None
-    assert world.kept == []
-    assert world.calls == 2
-
-
 @pytest.mark.parametrize("call", ["put", "unread"])
 @pytest.mark.parametrize(
     "error", [OSError(28, "No space left"), StoreUnavailable("The disk is full")], ids=repr
