@@ -181,25 +181,6 @@ def test_a_login_goes_into_a_row_once():
 # Others between two writes of it
 
 
-@pytest.mark.parametrize("grant", [False, True], ids=["each by itself", "the whole consent"])
-@pytest.mark.parametrize("number", [2, 3])
-def test_a_newer_login_meanwhile(grant, number):
-    """Invariant 7: it stays; what came too late is seen to, and ends no consent."""
-    move = Move(revokes_grant=grant)
-    world = move.world
-    move.met(number, lambda: world.login("login-9", "newer", left=3600))
-
-    world.here.keeper.sweep()
-
-    assert ("newer", "login-9/0") == world.stored.pair
-    # Before the login was in the row, it came too late; after that it was replaced as any other.
-    too_late = number == 2 and not grant
-    assert too_late is ("login-7/0" in world.provider.revoked)
-    assert too_late is not (THE_LOGIN in world.stored.renewal.replaced)
-    world.here.keeper.revoke(world.id)
-    assert {"login-1", "login-7", "login-9"} == world.provider.dead
-
-
 def test_revoked_meanwhile():
     """Invariant 7: the revocation stands, and the login that came too late ends with it."""
     move = Move()

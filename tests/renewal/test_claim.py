@@ -60,14 +60,6 @@ def test_claim(limited, when, step, outcome, written):
     assert ANSWER != outcome or len(limited.stored.renewal.mints) == 1
 
 
-def test_claim_that_was_not_committed_while_the_token_is_good(world):
-    """A token that still works outlives a store that can't be written."""
-    world.write(expires_at=world.clock.now() + 20)
-    world.here.store.before["claim"].append(away)
-
-    assert world.get().access_token == "access-1"
-
-
 def test_room(tmp_path, either):
     """
     Before a rotating provider is asked there is room, as large as any answer; then it is free.

@@ -3,8 +3,15 @@
 from __future__ import annotations
 
 import pytest
+from renewal_scenario import away
 
-from tokenkeep import ConfigurationError, CoolingDown, ProviderRefused, ProviderUnavailable
+from tokenkeep import (
+    ConfigurationError,
+    CoolingDown,
+    ProviderRefused,
+    ProviderUnavailable,
+    StoreUnavailable,
+)
 from tokenkeep.clock import moment
 from tokenkeep.providers import Profile
 
@@ -60,15 +67,22 @@ def test_failure_newer_than_arrival(world):
     assert world.calls == 2
 
 
-def test_provider_down_while_the_token_is_good(world):
+@pytest.mark.parametrize(
+    ("fails", "error"),
+    [
+        (lambda world: world.down(times=2), ProviderUnavailable),
+        (lambda world: world.here.store.before["claim"].extend([away] * 3), StoreUnavailable),
+    ],
+    ids=["the provider is down", "the store can't be written"],
+)
+def test_while_the_token_is_good(world, fails, error):
     """In the mandatory window, too, a token that still works is handed out."""
     world.write(expires_at=world.clock.now() + 5)
-    world.down(times=2)
+    fails(world)
 
     assert [world.get().access_token for _ in range(2)] == ["access-1"] * 2
     world.clock.advance(6)
-    with pytest.raises(ProviderUnavailable):
-        world.get()
+    assert error is world.outcome()
 
 
 def test_cool_down_doubles(world):

@@ -7,7 +7,6 @@ import threading
 import time
 from itertools import count
 
-import pytest
 from test_one_call import at_once
 
 from tokenkeep.renewal import flights as module
@@ -98,28 +97,3 @@ def test_interrupted_at_any_line():
             break
 
     assert line > 5  # it was interrupted at all
-
-
-@pytest.mark.parametrize("begins", [False, True])
-def test_interrupted_while_the_thread_is_started(monkeypatch, begins):
-    """Before the thread runs, nobody renews; once it does, it goes on to the end."""
-    flights, begun, done, start = Flights(), threading.Event(), [], threading.Thread.start
-
-    def attempt():
-        begun.set()
-        time.sleep(0.05)
-        done.append(1)
-
-    def interrupted(thread):
-        if begins:
-            start(thread)
-            begun.wait(20)
-        raise Interrupted
-
-    with monkeypatch.context() as patch:
-        patch.setattr(threading.Thread, "start", interrupted)
-        with pytest.raises(Interrupted):
-            flights.start("id", attempt)
-
-    assert started(flights).result(20) == "a token"
-    assert done == [1] * begins

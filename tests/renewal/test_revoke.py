@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from renewal_scenario import World, away, failing
+from renewal_scenario import away, failing
 
 from tokenkeep import (
     ProviderUnavailable,
@@ -86,27 +86,6 @@ def test_revoke_that_is_no_success(world, keeper):
         keeper.revoke(world.id)
 
     assert world.provider.revoked == []
-
-
-@pytest.mark.parametrize("twice", [False, True])
-@pytest.mark.parametrize("grant", [False, True], ids=["each by itself", "the whole consent"])
-def test_a_login_before_it_is_confirmed(grant, twice):
-    """What was revoked here is revoked there, unless that would end the new login as well."""
-    world = World(revokes_grant=grant)
-    world.provider.unreachable = True
-    world.here.keeper.revoke(world.id)
-    world.login("login-2", "newer", left=3600)
-    if twice:
-        world.here.keeper.revoke(world.id)
-    world.provider.unreachable = False
-
-    assert world.here.keeper.sweep().revoked == (twice or not grant)
-
-    old = [] if grant and not twice else ["login-1/0"]
-    assert world.provider.revoked == [*old, *["login-2/0"] * twice]
-    left = (Status.REVOKED, None) if twice else (Status.OK, "newer")
-    assert left == (world.stored.status, world.stored.access_token)
-    assert world.stored.renewal.to_revoke == ()
 
 
 # What is cached
