@@ -134,17 +134,6 @@ def test_an_answer_meanwhile(move):
     assert move.users.id == move.nameless.id
 
 
-def test_what_an_older_login_was_claimed_and_counted_for(move):
-    """Budget and claim belong to a refresh token; a new login starts anew."""
-    claimed(move.world, move.nameless, "old", mints=(1.0, 2.0))
-
-    move.save(id=move.row.id, refresh_token="login-9/0", access_token="n9")
-
-    assert ("n9", "login-9/0") == move.users.pair
-    assert move.users.renewal.claim is None
-    assert 1.0 not in move.users.renewal.mints
-
-
 def test_the_users_own_claim_stays():
     """Invariant 2: when two rows of one login become one, nobody asks for it a second time."""
     move = Move()

@@ -8,32 +8,6 @@ import pytest
 
 from tokenkeep import Status
 
-rotating = pytest.mark.parametrize("fleet", ["rotate_reuse_kills"], indirect=True)
-
-
-def halted_at_its_save(fleet):
-    """Start a process that has its answer in the journal and not in the store yet."""
-    holder = fleet.start(halt_at="save")
-    holder.ask("get")
-    assert holder.told() == {"halted": "save"}
-    return holder
-
-
-@rotating
-def test_stopped_between_journal_and_save(fleet):
-    """Invariant 4: the journal is believed as well while its writer lives; nothing is doubled."""
-    holder = halted_at_its_save(fleet)
-
-    answer = fleet.start(fake_clock=True).get()
-    saved = fleet.stored
-    holder.ask("go on")
-    late = holder.told()
-
-    assert answer["access_token"] == late["access_token"] == saved.access_token
-    assert fleet.stored.version == saved.version
-    assert fleet.calls == 1
-    assert list(fleet.journal.iterdir()) == []
-
 
 @pytest.mark.parametrize(
     ("fleet", "answered"),
@@ -58,22 +32,31 @@ def test_killed_in_the_call(fleet, answered):
     assert fleet.works(fleet.stored)
 
 
-@rotating
+@pytest.mark.parametrize("fleet", ["rotate_reuse_kills"], indirect=True)
 @pytest.mark.parametrize("next_one", ["get", "sweep"])
-def test_killed_between_journal_and_save(fleet, next_one):
-    """Invariant 4: what a killed process journaled is saved by the next one, without a call."""
-    halted_at_its_save(fleet).kill()
+@pytest.mark.parametrize("lives", [False, True], ids=["killed", "stopped"])
+def test_killed_between_journal_and_save(fleet, next_one, lives):
+    """Invariant 4: what was journaled is saved by the next one, without a call, and not twice."""
+    holder, other = fleet.start(halt_at="save"), fleet.start(fake_clock=True)
+    holder.ask("get")
+    assert holder.told() == {"halted": "save"}
+    if not lives:
+        holder.kill()
     assert fleet.stored.pair == fleet.first.pair
 
-    other = fleet.start()
     other.ask(next_one)
     told = other.told()
 
-    assert told.get("access_token", fleet.stored.access_token) == fleet.stored.access_token
+    saved = fleet.stored
+    assert told.get("access_token", saved.access_token) == saved.access_token
     assert next_one == "get" or told == {"saved": 1}
-    assert fleet.stored.access_token != fleet.first.access_token
+    assert saved.access_token != fleet.first.access_token
+    assert fleet.works(saved)
+    if lives:
+        holder.ask("go on")
+        assert holder.told()["access_token"] == saved.access_token
+        assert fleet.stored.version == saved.version
     assert fleet.calls == 1
-    assert fleet.works(fleet.stored)
     assert list(fleet.journal.iterdir()) == []
 
 
