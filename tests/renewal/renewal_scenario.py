@@ -84,12 +84,11 @@ class ScriptedProvider(Provider):
     def __init__(self, *, rotates=False, kills=False, **profile):
         self.profile = Profile(rotates=rotates, **profile)
         self.rotates, self.kills = rotates, kills
-        self.dead, self.current = set(), defaultdict(int)
+        self.dead, self.current, self.made = set(), defaultdict(int), 0
         self.sent, self.secrets, self.revoked = [], [], []
         self.before, self.during, self.trouble = deque(), deque(), deque()
         self.extra, self.places = {}, {}
         self.unreachable, self.odd, self.learnt = False, 0, False
-        self.made = 0
 
     def accepts(self, refresh_token):
         """Tell whether a refresh token would work now."""
@@ -175,15 +174,12 @@ class ScriptedStore:
     def __init__(self, vault):
         self.vault = vault
         self.before, self.after = defaultdict(deque), defaultdict(deque)
-        self.down = False
-        self.written = []
-        self._claimed = None
+        self.down, self.written, self._claimed = False, [], None
 
     def __getattr__(self, name):
         return getattr(self.vault, name)
 
     def goes_down(self):
-        """Answer nobody from now on."""
         self.down = True
 
     def swap(self, token):
@@ -234,7 +230,6 @@ class Actor:
             each(event)
 
     def names(self):
-        """Return the names of the events so far."""
         return [event.name for event in self.events]
 
 
@@ -294,7 +289,6 @@ class World:
 
     @property
     def stored(self):
-        """The token as it is stored now."""
         return self.vault.reread(self.id)
 
     @property
@@ -329,7 +323,6 @@ class World:
             setattr(self.backend, name, stepping(getattr(self.backend, name)))
 
     def after_write(self, number, step):
-        """Let a step happen right after it."""
         self.before_write(number, step, after=True)
 
     def let_be(self):
@@ -342,7 +335,6 @@ class World:
         return self.vault.swap(self.stored.but(**changes))
 
     def write_renewal(self, **changes):
-        """Write the state of the renewal."""
         return self.vault.swap(self.stored.with_renewal(**changes))
 
     def claim(self, holder=ELSEWHERE, *, length=20.0, ago=0.0):
@@ -357,5 +349,4 @@ class World:
         return self.write_renewal(claim=None)
 
     def expire(self):
-        """Let the access token end."""
         self.clock.advance(3601.0)

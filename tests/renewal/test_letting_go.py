@@ -32,39 +32,37 @@ TROUBLES = (
 TROUBLE = pytest.mark.parametrize("trouble", TROUBLES, ids=lambda each: type(each).__name__)
 
 
-class Broken(FolderJournal):
-    """A journal whose folder is replaced by a file once an answer is in it, or room for one."""
-
-    def __init__(self, folder, header):
-        super().__init__(folder, header)
-        self.path = folder
-
-    def breaks(self):
-        shutil.rmtree(self.path)
-        self.path.write_text("in the way")
-
-
 @pytest.fixture
-def broken(rotating, tmp_path):
+def world(rotating, tmp_path):
     """A journal in a folder, which may be gone when it is to be let go of."""
-    rotating.here = Actor(rotating, Broken(tmp_path / "journal", rotating.header))
+    rotating.folder = tmp_path / "journal"
+    rotating.here = Actor(rotating, FolderJournal(rotating.folder, rotating.header))
     return rotating
+
+
+def breaks(world, _=None):
+    """Replace the journal's folder, in which there is an answer or room for one, by a file."""
+    shutil.rmtree(world.folder)
+    world.folder.write_text("in the way")
 
 
 def fail(thing, method):
     """Return a step: from then on a method fails."""
-    return lambda here, trouble: setattr(getattr(here, thing), method, failing(trouble))
+    return lambda world, trouble: setattr(getattr(world.here, thing), method, failing(trouble))
 
 
-def look_fails(here, trouble):
-    here.store.after["release"].append(lambda: fail("store", "reread")(here, trouble))
+def at(when, point, step):
+    """Return a step: before or after a write of the renewal another one comes."""
+    return lambda world, trouble: getattr(world.here.store, when)[point].append(
+        lambda: step(world, trouble)
+    )
 
 
 AFTER_A_FAILURE = {
     "the claim can't be written": fail("store", "swap"),
     "the row can't be read": fail("store", "reread"),
-    "nor once it is released": look_fails,
-    "room can't be given back": lambda here, _: here.journal.breaks(),
+    "nor once it is released": at("after", "release", fail("store", "reread")),
+    "room can't be given back": breaks,
 }
 ERRORS = (
     ProviderRefused("The client is refused", error="invalid_client"),
@@ -77,21 +75,21 @@ ERRORS = (
 @TROUBLE
 @pytest.mark.parametrize("step", AFTER_A_FAILURE.values(), ids=AFTER_A_FAILURE)
 @pytest.mark.parametrize("error", ERRORS, ids=lambda each: type(each).__name__)
-def test_after_a_failure(broken, trouble, step, error):
+def test_after_a_failure(world, trouble, step, error):
     """What the provider said is raised, whatever becomes of claim, row and room."""
-    broken.provider.before.append(lambda: step(broken.here, trouble))
-    broken.provider.trouble += [error, error]
+    world.provider.before.append(lambda: step(world, trouble))
+    world.provider.trouble += [error, error]
 
     with pytest.raises(type(error)) as caught:
-        broken.get()
+        world.get()
 
     assert caught.value is error
 
 
 AFTER_A_SUCCESS = {
-    "folder gone before the call": lambda here, _: here.journal.breaks(),
-    "before the save": lambda here, _: here.store.before["save"].append(here.journal.breaks),
-    "after it": lambda here, _: here.store.after["save"].append(here.journal.breaks),
+    "folder gone before the call": breaks,
+    "before the save": at("before", "save", breaks),
+    "after it": at("after", "save", breaks),
     "entry stays": fail("journal", "remove"),
     "entry can't be made": fail("journal", "put"),
     "clock can't be noted": fail("journal", "note_clock"),
@@ -103,14 +101,14 @@ AFTER_A_SUCCESS = {
 @TROUBLE
 @pytest.mark.parametrize("rotates", [True, False])
 @pytest.mark.parametrize("step", AFTER_A_SUCCESS.values(), ids=AFTER_A_SUCCESS)
-def test_after_a_success(broken, trouble, rotates, step):
+def test_after_a_success(world, trouble, rotates, step):
     """A token that is renewed is handed out, whatever can't be let go of, or noted."""
-    broken.provider.rotates = rotates
-    broken.provider.extra = {"clock_offset": 100.0}
-    broken.clock.advance(3601)  # its use is to be noted again
-    broken.provider.before.append(lambda: step(broken.here, trouble))
+    world.provider.rotates = rotates
+    world.provider.extra = {"clock_offset": 100.0}
+    world.clock.advance(3601)  # its use is to be noted again
+    world.provider.before.append(lambda: step(world, trouble))
 
-    assert broken.get().pair == broken.stored.pair == ("access-2", f"login-1/{int(rotates)}")
+    assert world.get().pair == world.stored.pair == ("access-2", f"login-1/{int(rotates)}")
 
 
 @TROUBLE
@@ -123,12 +121,9 @@ def test_journal_fails_before_the_call(method, trouble, stays):
     Nor does anybody wait for a claim that is of no use, if it can be let go of.
     """
     world = World(rotates=True, mint_limit=10)
-    setattr(world.here.journal, method, failing(trouble))
+    fail("journal", method)(world, trouble)
     if stays:
-        fails = failing(StoreUnavailable("It did not answer either"))
-        world.here.store.after["claim"].append(
-            lambda: setattr(world.here.store.vault, "swap", fails)
-        )
+        at("after", "claim", fail("store", "swap"))(world, StoreUnavailable("Nor does it answer"))
 
     with pytest.raises(type(trouble)) as caught:
         world.get()
@@ -155,7 +150,7 @@ def test_confirmation_that_can_t_be_noted(world, trouble):
     revoke = world.provider.revoke
     world.provider.revoke = lambda token: (
         revoke(token),
-        fail("store", "swap")(world.here, trouble),
+        fail("store", "swap")(world, trouble),
     )
 
     assert world.here.keeper.revoke(world.id).renewal.to_revoke
@@ -236,12 +231,12 @@ FAILS = {
 
 
 @pytest.mark.parametrize(("step", "error"), FAILS.values(), ids=FAILS)
-def test_what_was_refused_is_in_no_frame(rotating, step, error):
+def test_what_was_refused_is_in_no_frame(world, step, error):
     """Neither what the API refused nor what the provider answered is in a local variable."""
-    step(rotating)
+    step(world)
 
     with pytest.raises(error) as caught:
-        rotating.here.keeper.rejected(rotating.id, "access-1")
+        world.here.keeper.rejected(world.id, "access-1")
 
     text = reported(caught.value)
     assert [secret for secret in ("access-1", "access-2", "login-1/") if secret in text] == []

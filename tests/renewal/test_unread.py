@@ -52,19 +52,12 @@ def test_told(odd, caplog):
     assert "access-2" not in repr(entry)
 
 
-def by_a_caller(world):
-    world.get(world.beside)
-
-
-def by_a_deliberate_renewal(world):
-    world.beside.keeper.renew(world.id)
-
-
-def by_a_sweep(world):
-    assert world.beside.keeper.sweep().saved == 1
-
-
-each_taker = pytest.mark.parametrize("take", [by_a_caller, by_a_deliberate_renewal, by_a_sweep])
+TAKERS = {
+    "a caller": lambda world: world.get(world.beside).pair,
+    "a deliberate renewal": lambda world: world.beside.keeper.renew(world.id).pair,
+    "a sweep": lambda world: world.beside.keeper.sweep().saved == 1 and world.stored.pair,
+}
+each_taker = pytest.mark.parametrize("take", TAKERS.values(), ids=TAKERS)
 
 
 def beside_another(world):
@@ -85,9 +78,7 @@ def test_read_again(odd, take, first):
     teach(odd)
     first(odd)
 
-    take(odd)
-
-    assert odd.stored.pair == FRESH
+    assert FRESH == take(odd) == odd.stored.pair
     assert (odd.stored.status, odd.stored.renewal.failure) == (Status.OK, None)
     assert odd.stored.renewal.claim is None
     assert odd.calls == 1
@@ -102,13 +93,12 @@ def test_read_again_after_a_rejection(odd, take):
     assert len(odd.kept) == 1
     teach(odd)
 
-    if take is by_a_caller:
+    if take is TAKERS["a caller"]:
         with pytest.raises(LoginNeeded):
             take(odd)
     else:
-        take(odd)
-        assert (*FRESH, Status.OK) == (*odd.stored.pair, odd.stored.status)
-        assert odd.kept == []
+        assert FRESH == take(odd) == odd.stored.pair
+        assert (odd.stored.status, odd.kept) == (Status.OK, [])
     assert odd.calls == 2
 
 
@@ -121,15 +111,13 @@ def test_rejected_while_it_is_taught(odd):
     assert odd.stored.status is Status.OK
 
 
-@pytest.mark.parametrize("take", [by_a_caller, by_a_deliberate_renewal])
+@pytest.mark.parametrize("take", ["a caller", "a deliberate renewal"])
 def test_taught_when_it_has_ended(odd, take):
     """What has ended since is not handed out: its refresh token is used at once."""
     teach(odd)
     odd.clock.advance(4000)
 
-    take(odd)
-
-    assert odd.stored.pair == ("access-3", "login-1/2")
+    assert ("access-3", "login-1/2") == TAKERS[take](odd) == odd.stored.pair
     assert odd.stored.expires_at > odd.clock.now()
 
 
@@ -200,14 +188,14 @@ def test_taken_back(odd, revoked_by):
     assert odd.kept == []
 
 
-@pytest.mark.parametrize("first", [by_a_caller, lambda world: world.beside.keeper.sweep()])
+@pytest.mark.parametrize("first", ["a caller", "a sweep"])
 def test_taught_too_late(odd, first):
     """What works is not replaced by what was found in it later, which is seen to."""
     seen_to_be_no_loss(odd)
     teach(odd)
     odd.clock.advance(3600)
 
-    first(odd)
+    TAKERS[first](odd)
     odd.beside.keeper.sweep()
 
     assert odd.stored.refresh_token == "login-1/0"
