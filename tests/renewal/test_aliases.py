@@ -98,9 +98,6 @@ def claimed(world, row, nonce, **changes):
     return world.vault.swap(row.with_renewal(claim=claim, **changes))
 
 
-# Renewals under way
-
-
 def test_a_renewal_goes_on_in_the_users_row(move):
     """Invariant 2: its claim goes along, and its answer lands there: exactly one call."""
     world, claims = move.world, []
@@ -145,9 +142,6 @@ def test_the_users_own_claim_stays():
     assert "mine" == move.users.renewal.claim.nonce
 
 
-# Crashes
-
-
 def test_a_login_goes_into_a_row_once():
     """
     However late the alias is found that a crash has left: the row notes what went in.
@@ -165,9 +159,6 @@ def test_a_login_goes_into_a_row_once():
 
     assert "login-7/25" == world.stored.refresh_token
     assert "login-7/0" not in world.provider.revoked
-
-
-# Others between two writes of it
 
 
 def test_revoked_meanwhile():
@@ -225,9 +216,6 @@ def test_it_becomes_somebody_elses(move):
     assert "bob" == move.nameless.user
     assert move.nameless.id == vault.find_token(Token(user="bob")).id
     assert "login-7/0" not in (move.users.refresh_token if move.users else "")
-
-
-# Its first id
 
 
 @pytest.mark.parametrize("user", [USER, None])

@@ -153,9 +153,6 @@ def test_entry_of_what_was_saved_long_ago(rotating, since, pair):
     assert pair == rotating.stored.pair
 
 
-# Another login is stored by then
-
-
 @each_grant
 def test_superseded_answer_is_seen_to(grant):
     """
@@ -194,9 +191,6 @@ def test_superseded_answer_is_seen_to_in_the_end(rotating, away):
     assert away or rotating.stored.scope == "all"
     assert FRESH in rotating.stored.renewal.replaced
     assert rotating.kept == []
-
-
-# Taken back
 
 
 def in_vain(world, step="delete"):

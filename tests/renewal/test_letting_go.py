@@ -157,9 +157,6 @@ def test_confirmation_that_can_t_be_noted(world, trouble):
     assert world.provider.revoked == ["login-1/0"]
 
 
-# Closing
-
-
 @TROUBLE
 @pytest.mark.parametrize("whose", ["keeper", "store"])
 def test_closing_after_an_error(world, trouble, whose):
@@ -215,9 +212,6 @@ def test_close_forgets_what_a_six_method_store_is_renewed_with(world):
     keeper.close()
 
     assert "login-1/0" not in reachable(keeper)
-
-
-# What an API refused is nobody's to read
 
 
 FAILS = {

@@ -88,9 +88,6 @@ def test_revoke_that_is_no_success(world, keeper):
     assert world.provider.revoked == []
 
 
-# What is cached
-
-
 @pytest.mark.parametrize("reads", ["before", "meanwhile"])
 @pytest.mark.parametrize(
     "write",

@@ -90,9 +90,6 @@ def test_outage(limited):
     assert limited.get().access_token == "access-2"
 
 
-# There is no second call
-
-
 def once(world, error, *outcomes):
     """See that a call that ends in an error is not made again; return what its caller gets."""
     world.provider.trouble.append(error)

@@ -43,9 +43,6 @@ def test_first_logins_given_up():
     assert len(world.backend.scan(None, 10)) == 2  # the store's own, and the row
 
 
-# What can't be swept holds nothing else up
-
-
 @pytest.fixture
 def others(tmp_path, world):
     """Six more tokens, so that some are before and some behind any of them."""
