@@ -80,12 +80,7 @@ class Move:
         return sorted(each.kind for each in records if each.id != HEADER)
 
 
-@pytest.fixture(
-    params=product([True, False], [False, True]),
-    ids=lambda row: (
-        f"{'a row' if row[0] else 'no row'}, ids {'of owners' if row[1] else 'at random'}"
-    ),
-)
+@pytest.fixture(params=product([True, False], [False, True]), ids=str)
 def move(request):
     """Stores that make their ids at random or of owners; the user has a row there, or none."""
     has_row, by_owner = request.param

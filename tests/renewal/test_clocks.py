@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from renewal_scenario import Actor, World
 
-from tokenkeep import StoreTampered
+from tokenkeep import StoreTampered, Token
 from tokenkeep.clock import CLOCK_TOLERANCE
 from tokenkeep.clock_errors import ClockErrors
 from tokenkeep.journal import FolderJournal, Journal
@@ -28,18 +28,9 @@ def off(world, ahead):
 
 
 @pytest.fixture
-def folder(tmp_path):
-    return tmp_path / "journal"
-
-
-@pytest.fixture
-def new_process(world, folder):
+def new_process(world, tmp_path):
     """Start another process of this host, which knows what the ones before have noted."""
-    return lambda: Actor(world, FolderJournal(folder, world.header))
-
-
-def notes(folder):
-    return sorted(folder.glob("*.clock"))
+    return lambda: Actor(world, FolderJournal(tmp_path / "journal", world.header))
 
 
 SINCE = {
@@ -138,48 +129,31 @@ def test_learnt_from_another_token(world, new_process, learns):
     assert watched.keeper.get(id=other.id).access_token != "first-2"
 
 
-def test_processes_that_have_found_nothing_yet(world, new_process):
-    """Invariant 2: processes that were there before it was learnt don't ask either."""
-    wrong(world, TWO_HOURS)
-    processes = [new_process() for _ in range(4)]
-    for each in processes:
-        each.keeper.clock_errors.of(ISSUER)
+def test_what_other_processes_learn():
+    """It is looked for once a second, and at once where a token ends soon (invariant 2)."""
+    clock, journal = FakeClock(), Journal()
+    long_there, learns = (ClockErrors(clock, journal) for _ in range(2))
+    tokens = [Token(issuer=ISSUER, expires_at=clock.now() + ends) for ends in (-60.0, 7200.0)]
+    assert [long_there.local(each) for each in tokens] == tokens
 
-    for each in processes:
-        world.get(each)
+    learns.learn(ISSUER, -TWO_HOURS)
 
-    assert world.calls == 1
-
-
-def test_host_that_is_behind(world, new_process):
-    """A process that has never asked knows when a token has really ended."""
-    wrong(world, -TWO_HOURS)
-    long_there = new_process()
-    long_there.keeper.clock_errors.of(ISSUER)
-    world.get(new_process())
-    world.clock.advance(3000)
-    assert world.get(long_there).access_token == "access-2"
-
-    world.clock.advance(601)
-
-    for each in (long_there, new_process()):
-        assert world.get(each).access_token == "access-3"
+    assert long_there.of(ISSUER) == 0.0
+    assert long_there.local(tokens[0]).expires_at == tokens[0].expires_at + TWO_HOURS
+    clock.advance(1)
+    assert ClockErrors(clock, journal).local(tokens[1]).expires_at == clock.now() + 2 * 7200 - 1
 
 
-def test_clock_that_was_slewed(world, new_process, folder):
-    """A clock that came right without being set is noted, too; one that was right is not."""
-    for offset in (0.0, 29.0, None):
-        world.provider.extra = {"clock_offset": offset}
-        new_process().keeper.renew(world.id)
-    assert notes(folder) == []
-    off(world, TWO_HOURS)
-    world.get(new_process())
-    wrong(world, 0.0)
-    world.write(expires_at=world.clock.now() - TWO_HOURS - 1)
+def test_note_of_a_clock_that_is_right():
+    """It leaves none; one that came right without being set has its note replaced."""
+    clock, journal = FakeClock(), Journal()
+    for behind in (0.0, 29.0):
+        ClockErrors(clock, journal).learn(ISSUER, behind)
+        assert journal.clock_error(ISSUER) is None
 
-    world.get(new_process())
-
-    assert new_process().keeper.clock_errors.of(ISSUER) == 0.0
+    for behind in (TWO_HOURS, 0.0):
+        ClockErrors(clock, journal).learn(ISSUER, behind)
+        assert ClockErrors(clock, journal).of(ISSUER) == behind
 
 
 def spoil(path, _):
@@ -196,17 +170,17 @@ def start_anew(_, clock):
 
 
 @pytest.mark.parametrize(("harm", "calls"), [(spoil, 2), (start_anew, 2), (block, 3)])
-def test_note_that_does_not_count(world, new_process, folder, harm, calls):
+def test_note_that_does_not_count(world, new_process, tmp_path, harm, calls):
     """A note is sealed, and only a hint: a process asks once too often, and writes it anew."""
     wrong(world, TWO_HOURS)
     world.get(new_process())
-    (note,) = notes(folder)
+    (note,) = notes = list(tmp_path.glob("journal/*.clock"))
     assert b"behind" not in note.read_bytes()
     with pytest.raises(StoreTampered):
-        FolderJournal(folder, World().header).clock_error(ISSUER)
+        FolderJournal(tmp_path / "journal", World().header).clock_error(ISSUER)
     harm(note, world.clock)
 
     assert world.get(new_process()).access_token == "access-3"
     world.get(new_process())
     assert world.calls == calls
-    assert len(notes(folder)) == 1
+    assert notes == list(tmp_path.glob("journal/*.clock"))

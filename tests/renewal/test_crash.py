@@ -9,6 +9,14 @@ import pytest
 from tokenkeep import Status
 
 
+def asking(fleet, held):
+    """Start a process that is in the call."""
+    holder = fleet.start()
+    holder.ask("get")
+    assert held.wait(30)
+    return holder
+
+
 @pytest.mark.parametrize(
     ("fleet", "answered"),
     [("none", False), ("rotate", False), ("rotate_grace", True)],
@@ -16,10 +24,7 @@ from tokenkeep import Status
 )
 def test_killed_in_the_call(fleet, answered):
     """Invariant 2: the next process takes a dead holder's claim over at once; one more call."""
-    holder = fleet.start()
-    held = fleet.zoho.faults.add(kind="hang", after=answered)
-    holder.ask("get")
-    assert held.wait(30)
+    holder = asking(fleet, fleet.zoho.faults.add(kind="hang", after=answered))
     if answered:
         fleet.wait_for_mint()
     holder.kill()
@@ -67,10 +72,8 @@ def test_stopped_past_its_claim(fleet):
 
     With rotation its answer is the only good one: it lifts the other's verdict (invariant 4).
     """
-    holder, overtaking = fleet.start(), fleet.start(fake_clock=True)
-    held = fleet.held_up()
-    holder.ask("get")
-    assert held.wait(30)
+    overtaking = fleet.start(fake_clock=True)
+    holder = asking(fleet, fleet.held_up())
     fleet.wait_for_mint()
     holder.signal(signal.SIGSTOP)
     other = overtaking.get()
@@ -92,10 +95,7 @@ def test_stopped_past_its_claim(fleet):
 
 def test_interrupted(fleet):
     """A Ctrl-C during the call hits the program, not the answer: it is saved."""
-    holder = fleet.start()
-    held = fleet.held_up()
-    holder.ask("get")
-    assert held.wait(30)
+    holder = asking(fleet, fleet.held_up())
 
     holder.signal(signal.SIGINT)
     fleet.release()

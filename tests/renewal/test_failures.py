@@ -10,14 +10,11 @@ from tokenkeep import (
     CoolingDown,
     ProviderRefused,
     ProviderUnavailable,
+    Status,
     StoreUnavailable,
 )
 from tokenkeep.clock import moment
 from tokenkeep.providers import Profile
-
-
-def refused():
-    return ProviderRefused("The client is refused", error="invalid_client")
 
 
 def test_failure_releases_the_claim(world):
@@ -102,35 +99,31 @@ def test_cool_down_doubles(world):
     assert world.stored.renewal.failure is None
 
 
-@pytest.mark.parametrize("error", [refused(), ProviderUnavailable("It did not answer")])
-def test_failure_of_another_credential(world, error):
+@pytest.mark.parametrize(
+    ("error", "again"),
+    [
+        (ProviderRefused("The client is refused", error="invalid_client"), "invalid_client"),
+        (ProviderUnavailable("It did not answer"), "It did not answer"),
+    ],
+)
+def test_failure_of_another_credential(world, error, again):
     """
     One with a wrong client secret does not keep the right one from being tried.
 
-    Nor does a secret that did not work replace the one that did.
+    Nor does a secret that did not work replace the one that did; it says nothing of the login.
     """
     world.provider.trouble += [error, error]
-    with pytest.raises(type(error)):
-        world.here.keeper.get(id=world.id, client_secret="wrong")
-    assert world.stored.client_secret == "client secret"
+    for actor, said in ((world.here, str(error)), (world.there, again)):
+        with pytest.raises(type(error), match=said):
+            actor.keeper.get(id=world.id, client_secret="wrong")
+    assert (world.stored.status, world.stored.client_secret) == (Status.OK, "client secret")
     world.provider.trouble.clear()
+    failed = world.calls
 
     token = world.here.keeper.get(id=world.id, client_secret="the right one")
 
     assert token.access_token == "access-2"
-    assert world.provider.secrets[-1] == world.stored.client_secret == "the right one"
-
-
-def test_configuration_is_no_verdict(world):
-    """A refused client never leads to login_needed; it is tried again after a minute."""
-    world.provider.trouble.append(refused())
-    assert ProviderRefused is world.outcome()
-    with pytest.raises(ProviderRefused, match="invalid_client"):
-        world.get(world.there)
-    world.clock.advance(60)
-
-    assert world.get().access_token == "access-2"
-    assert world.calls == 2
+    assert world.provider.secrets[failed:] == [world.stored.client_secret] == ["the right one"]
 
 
 @pytest.mark.parametrize("until", [1_800_000_600.0, 1e300, None])
