@@ -67,15 +67,6 @@ def interrupted_at(line, act):
     return False
 
 
-def started(flights):
-    """Start an attempt as soon as none is under way."""
-    end = time.monotonic() + 20
-    while (flight := flights.start("id", lambda: "a token")) is None:
-        assert time.monotonic() < end, "an attempt that never ends is left behind"
-        time.sleep(0.001)
-    return flight
-
-
 def test_interrupted_at_any_line():
     """Wherever the caller is interrupted, the next one can renew; what has begun is ended."""
     for line in count(1):
@@ -88,7 +79,11 @@ def test_interrupted_at_any_line():
 
         reached = interrupted_at(line, lambda: flights.start("id", attempt))  # noqa: B023
 
-        assert started(flights).result(20) == "a token"
+        until = time.monotonic() + 20
+        while (flight := flights.start("id", lambda: "a token")) is None:
+            assert time.monotonic() < until, "an attempt that never ends is left behind"
+            time.sleep(0.001)
+        assert flight.result(20) == "a token"
         for thread in threading.enumerate():
             if thread.name == "tokenkeep-renewal":
                 thread.join(20)

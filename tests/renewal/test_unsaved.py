@@ -12,8 +12,8 @@ FULL = StoreUnavailable("The disk is full")
 
 
 def full(world):
-    """Let the store be read only, as on a full disk, until `World.let_be`."""
-    world.backend.write = failing(FULL)
+    """Return a step: the disk is full from then on, until `World.let_be`."""
+    return lambda: setattr(world.backend, "write", failing(FULL))
 
 
 @pytest.fixture
@@ -22,7 +22,7 @@ def world(either, tmp_path):
     either.folder = tmp_path / "journal"
     either.here = Actor(either, FolderJournal(either.folder, either.header))
     either.beside = Actor(either, either.here.journal)
-    either.here.store.before["save"].append(lambda: full(either))
+    either.here.store.before["save"].append(full(either))
     either.given = either.get()
     assert either.given.access_token == "access-2"
     return either
@@ -72,7 +72,7 @@ def test_goes_on_being_handed_out(world, wait):
 def test_neither_store_nor_journal(rotating):
     """Invariant 4: where nothing can be written the token is handed out and that is reported."""
     rotating.here.journal.put = failing(FULL)
-    rotating.here.store.before["save"].append(lambda: full(rotating))
+    rotating.here.store.before["save"].append(full(rotating))
 
     assert rotating.provider.accepts(rotating.get().refresh_token)
     assert "unjournaled" in rotating.here.names()
