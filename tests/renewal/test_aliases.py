@@ -6,11 +6,10 @@ from contextlib import suppress
 from itertools import product
 
 import pytest
-from renewal_scenario import ELSEWHERE, USER, ByOwner, Crash, World, crash, failing
+from renewal_scenario import USER, ByOwner, Crash, World, crash, failing
 from reported import reported
 
 from tokenkeep import (
-    Claim,
     Status,
     StoreConflict,
     StoreError,
@@ -50,12 +49,6 @@ class Move:
         """Save it for its user, as another process does."""
         return self.world.vault.save_token(self.login.but(user=USER, **changes))
 
-    def met(self, number, step):
-        """Save it for its user; before the n-th write, if it comes, somebody does something."""
-        self.world.before_write(number, step)
-        with suppress(StoreError):
-            self.save()
-
     def crash(self, number, call=None):
         """Save it for its user in a process that ends right after its n-th write, if it comes."""
         self.world.after_write(number, crash)
@@ -85,12 +78,6 @@ def move(request):
     """Stores that make their ids at random or of owners; the user has a row there, or none."""
     has_row, by_owner = request.param
     return Move(has_row=has_row, by_owner=by_owner, rotates=True, kills=True)
-
-
-def claimed(world, row, nonce, **changes):
-    """Claim a row, as somebody else."""
-    claim = Claim(nonce=nonce, holder=ELSEWHERE, taken_at=world.clock.now(), length=20.0)
-    return world.vault.swap(row.with_renewal(claim=claim, **changes))
 
 
 def test_a_renewal_goes_on_in_the_users_row(move):
@@ -129,12 +116,13 @@ def test_an_answer_meanwhile(move):
 def test_the_users_own_claim_stays():
     """Invariant 2: when two rows of one login become one, nobody asks for it a second time."""
     move = Move()
-    claimed(move.world, move.users.but(refresh_token="login-7/0", access_token="n1"), "mine")
+    move.world.write(refresh_token="login-7/0", access_token="n1")
+    claimed = move.world.claim()
 
     move.save()
 
     assert [move.users] == move.world.vault.get_tokens()
-    assert "mine" == move.users.renewal.claim.nonce
+    assert claimed.renewal.claim == move.users.renewal.claim
 
 
 def test_a_login_goes_into_a_row_once():
@@ -160,7 +148,9 @@ def test_revoked_meanwhile():
     """Invariant 7: the revocation stands, and the login that came too late ends with it."""
     move = Move()
     world = move.world
-    move.met(2, lambda: world.here.keeper.revoke(world.id))
+    world.before_write(2, lambda: world.here.keeper.revoke(world.id))
+    with suppress(StoreError):
+        move.save()
 
     assert (Status.REVOKED, None) == (world.stored.status, world.stored.access_token)
     world.here.keeper.sweep()
@@ -182,6 +172,15 @@ def test_deleted_meanwhile():
     world.here.keeper.sweep()
     assert ["login-7/0"] == world.provider.revoked
     assert [] == move.kinds
+
+
+def test_moved_while_it_is_deleted(move):
+    """Invariant 7: the row is judged again."""
+    move.world.before_write(1, move.save)
+
+    move.world.here.store.delete_token(move.row.id)
+
+    assert [] == move.world.vault.get_tokens()
 
 
 @pytest.mark.parametrize("number", [1, 2, 3])
@@ -234,15 +233,6 @@ def test_delete_by_its_first_id(move, user):
     saved = vault.save_token(move.login.but(user=user))
     assert [saved] == vault.get_tokens()
     assert vault.find_token_by_id(saved.id).refresh_token == "login-7/0"
-
-
-def test_delete_of_a_row_that_is_moved_meanwhile(move):
-    """Invariant 7: the row is judged again."""
-    move.world.before_write(1, move.save)
-
-    move.world.here.store.delete_token(move.row.id)
-
-    assert [] == move.world.vault.get_tokens()
 
 
 def test_no_secret_in_a_frame_while_the_store_is_down():

@@ -123,23 +123,24 @@ def test_watch_forgets_old_claims(world, watch):
     assert looked == [True, True, False, False]
 
 
-def held_and_not_released(world):
-    """The store goes away during the call, which fails."""
-    world.provider.before.append(world.here.store.goes_down)
-    world.provider.trouble.append(ProviderUnavailable("It did not answer"))
+LEFT = {
+    "the store goes away in the call": lambda world: (
+        world.provider.before.append(world.here.store.goes_down),
+        world.down(),
+    ),
+    "it is committed in silence, and the store goes away": lambda world: world.here.store.after[
+        "claim"
+    ].append(lambda: (world.here.store.goes_down(), away())),
+}
 
 
-def held_and_not_known(world):
-    """The claim is committed in silence, and the store can't be read after it."""
-    world.here.store.after["claim"].append(lambda: (world.here.store.goes_down(), away()))
-
-
-@pytest.mark.parametrize("left", [held_and_not_released, held_and_not_known])
+@pytest.mark.parametrize("left", LEFT.values(), ids=LEFT)
 def test_own_claim_that_could_not_be_released(world, left):
     """Invariant 12: a process does not wait for itself; others can't know, and wait."""
     left(world)
     assert world.outcome() in (ProviderUnavailable, StoreUnavailable)
     world.here.store.down = False
+    world.provider.trouble.clear()
     world.write_renewal(failure=None)
     assert not Watch(world.clock).takeable(world.stored.renewal.claim, world.provider.profile)
     slept = len(world.clock.slept)
