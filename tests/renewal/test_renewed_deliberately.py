@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 
 import pytest
-from renewal_scenario import World, dead_holder
+from renewal_scenario import World
 
 from tokenkeep import (
     CoolingDown,
@@ -144,16 +144,4 @@ def test_two_at_once(rejected):
     rejected.here.store.before["claim"].append(the_other_asks)
 
     assert LoginNeeded is renew(rejected) is type(there[0])
-    assert rejected.calls == 2
-
-
-def test_its_process_dies(rejected):
-    """Who comes next asks once more, and is told."""
-    rejected.write(status=Status.OK)
-    rejected.claim(dead_holder())
-    rejected.provider.dead.add("login-1")
-    rejected.clock.advance(2)
-
-    assert LoginNeeded is rejected.outcome()
-    assert rejected.stored.status is Status.LOGIN_NEEDED
     assert rejected.calls == 2

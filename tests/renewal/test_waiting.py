@@ -36,15 +36,6 @@ def test_waits_for_another_s_renewal(world):
     assert world.provider.sent == []
 
 
-def test_holder_known_dead(world):
-    """A dead holder's claim is taken over at once."""
-    world.claim(dead_holder())
-
-    world.get()
-
-    assert (world.clock.slept, world.calls) == ([], 1)
-
-
 @pytest.mark.parametrize("length", [20.0, 25.0, 1e9])
 def test_length_of_another_profile(world, length):
     """
