@@ -98,13 +98,14 @@ def test_one_clock_stands_still(world, ahead):
 
 
 def test_clock_far_ahead_blocks_nobody(limited):
-    """What a host with a clock a year ahead has written holds nobody up, nor is it copied."""
+    """What a host with a clock a year ahead has written holds nobody up; nor does another issuer."""
     now, year = limited.clock.now(), 365 * 86_400.0
     limited.clock.set(now + year)
     limited.down()
     limited.outcome(lambda: limited.get(limited.there))
     assert limited.stored.renewal.failure.at >= now + year
     limited.clock.set(now)
+    limited.here.keeper.clock_errors.learn("https://other.example/token", -3600.0)
     limited.write_renewal(mints=tuple(now + year + n for n in range(10)))
 
     assert limited.get().access_token == "access-2"

@@ -29,10 +29,6 @@ def odd(request, rotating, tmp_path, caplog):
     return rotating
 
 
-def teach(world):
-    world.provider.learnt = True
-
-
 def not_rotated(world):
     """The provider had not rotated after all."""
     world.provider.current["login-1"] = 0
@@ -75,7 +71,7 @@ def test_read_again(odd, take, first):
 
     It is known by the refresh token, which is spent whatever stands beside it.
     """
-    teach(odd)
+    odd.provider.learnt = True
     first(odd)
 
     assert FRESH == take(odd) == odd.stored.pair
@@ -91,7 +87,7 @@ def test_read_again_after_a_rejection(odd, take):
     odd.clock.advance(2)
     assert LoginNeeded is odd.outcome()
     assert len(odd.kept) == 1
-    teach(odd)
+    odd.provider.learnt = True
 
     if take is TAKERS["a caller"]:
         with pytest.raises(LoginNeeded):
@@ -105,7 +101,7 @@ def test_read_again_after_a_rejection(odd, take):
 def test_rejected_while_it_is_taught(odd):
     """Before a login is said to be needed it is read again, too."""
     odd.clock.advance(2)
-    odd.provider.before.append(lambda: teach(odd))
+    odd.provider.before.append(lambda: setattr(odd.provider, "learnt", True))
 
     assert FRESH == odd.outcome()
     assert odd.stored.status is Status.OK
@@ -114,7 +110,7 @@ def test_rejected_while_it_is_taught(odd):
 @pytest.mark.parametrize("take", ["a caller", "a deliberate renewal"])
 def test_taught_when_it_has_ended(odd, take):
     """What has ended since is not handed out: its refresh token is used at once."""
-    teach(odd)
+    odd.provider.learnt = True
     odd.clock.advance(4000)
 
     assert ("access-3", "login-1/2") == TAKERS[take](odd) == odd.stored.pair
@@ -180,7 +176,7 @@ def test_taken_back(odd, revoked_by):
     """Read after a revocation, what is in it is revoked as well."""
     getattr(odd.there.keeper, revoked_by)(odd.id)
     odd.provider.revoked.clear()
-    teach(odd)
+    odd.provider.learnt = True
 
     odd.beside.keeper.sweep()
 
@@ -192,7 +188,7 @@ def test_taken_back(odd, revoked_by):
 def test_taught_too_late(odd, first):
     """What works is not replaced by what was found in it later, which is seen to."""
     seen_to_be_no_loss(odd)
-    teach(odd)
+    odd.provider.learnt = True
     odd.clock.advance(3600)
 
     TAKERS[first](odd)
