@@ -98,7 +98,7 @@ def test_one_clock_stands_still(world, ahead):
 
 
 def test_clock_far_ahead_blocks_nobody(limited):
-    """What a host with a clock a year ahead has written holds nobody up; nor does another issuer."""
+    """What a host whose clock is a year ahead has written holds nobody up; nor another issuer."""
     now, year = limited.clock.now(), 365 * 86_400.0
     limited.clock.set(now + year)
     limited.down()
