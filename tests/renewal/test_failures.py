@@ -6,7 +6,6 @@ import pytest
 from renewal_scenario import away
 
 from tokenkeep import (
-    ConfigurationError,
     CoolingDown,
     ProviderRefused,
     ProviderUnavailable,
@@ -142,16 +141,6 @@ def test_throttled_until(world, until):
     assert world.calls == 1
     world.clock.set(kept_to)
     assert world.get().access_token == "access-2"
-
-
-def test_what_is_not_sent_is_not_counted(limited):
-    """Invariant 6: a call that can't be made for want of something costs nothing."""
-    for _ in range(12):
-        limited.provider.trouble.append(ConfigurationError("A call needs client_id"))
-        with pytest.raises(ConfigurationError):
-            limited.get()
-
-    assert limited.stored.renewal.mints == ()
 
 
 def test_budget(world):

@@ -68,14 +68,6 @@ def test_rejected(world, keeper, refused, answers):
     assert not any(secret in repr(ask) for secret in (refused, "hidden"))
 
 
-def test_rejected_a_failure_is_raised(world, keeper, refused):
-    """A refused token is not handed out again because the provider is down."""
-    world.down()
-
-    with pytest.raises(ProviderUnavailable):
-        keeper.rejected(world.id, refused)
-
-
 def test_delete(world, keeper):
     """
     A deleted token is gone here; the provider keeps its grant, a missing id is silent.

@@ -226,7 +226,13 @@ FAILS = {
 
 @pytest.mark.parametrize(("step", "error"), FAILS.values(), ids=FAILS)
 def test_what_was_refused_is_in_no_frame(world, step, error):
-    """Neither what the API refused nor what the provider answered is in a local variable."""
+    """
+    Neither what the API refused nor what the provider answered is in a local variable.
+
+    Nor is it handed out again because the provider, or the store, is down.
+    """
+    world.write(expires_at=world.clock.now() + 3600)
+    world.clock.advance(61)  # else it is too young to be the reason
     step(world)
 
     with pytest.raises(error) as caught:

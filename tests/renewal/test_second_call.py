@@ -110,9 +110,11 @@ DEFINITE = {
 
 
 @pytest.mark.parametrize(("error", "outcome"), DEFINITE.items(), ids=lambda each: repr(each)[:15])
-def test_definite(world, error, outcome):
-    """What is no passing fault is not asked for twice."""
-    once(world, error, outcome)
+def test_definite(limited, error, outcome):
+    """What is no passing fault is not asked for twice; what can't be sent is not counted."""
+    once(limited, error, outcome)
+
+    assert len(limited.stored.renewal.mints) == (outcome is not ConfigurationError)
 
 
 def test_unread(world, rotating):
