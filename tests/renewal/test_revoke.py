@@ -15,13 +15,16 @@ from tokenkeep import (
 )
 
 
-def test_revoke(world, keeper):
+@pytest.mark.parametrize("refresh_token", ["login-1/0", None])
+def test_revoke(world, keeper, refresh_token):
     """
     Invariant 7: when `revoke` returns nobody hands the token out, warm caches or not.
 
-    The row is revoked before the call that may take long or fail.
+    The row is revoked before the call, which may take long or fail; without a refresh token the
+    access token is.
     """
-    world.there.keeper.get(id=world.id)
+    world.write(refresh_token=refresh_token, expires_at=world.clock.now() + 3600)
+    world.get(world.there)
     seen, revoke = [], world.provider.revoke
     world.provider.revoke = lambda token: (seen.append(world.stored.status), revoke(token))
 
@@ -30,7 +33,7 @@ def test_revoke(world, keeper):
     assert seen == [Status.REVOKED]
     assert (revoked.status, revoked.access_token) == (Status.REVOKED, None)
     assert revoked.renewal.to_revoke == ()
-    assert world.provider.dead == {"login-1"}
+    assert world.provider.revoked == [refresh_token or "access-1"]
     for actor in (world.here, world.there):
         with pytest.raises(TokenRevoked):
             world.get(actor)
@@ -66,15 +69,6 @@ def test_revoke_provider_out_of_reach(world, keeper, monkeypatch):
     assert world.provider.dead == {"login-1"}
     assert world.stored.renewal.to_revoke == ()
     assert world.there.keeper.sweep().revoked == 0
-
-
-def test_revoke_access_token_only(world, keeper):
-    """A token without a refresh token is revoked by its access token."""
-    world.write(refresh_token=None)
-
-    keeper.revoke(world.id)
-
-    assert world.provider.revoked == ["access-1"]
 
 
 def test_revoke_that_is_no_success(world, keeper):
