@@ -278,9 +278,9 @@ class World:
         except errors.TokenKeepError as exc:
             return type(exc)
 
-    def down(self, what="It did not answer", times=1):
+    def down(self, times=1):
         """Let the next renewals fail: each asks twice."""
-        self.provider.trouble += [errors.ProviderUnavailable(what) for _ in range(2 * times)]
+        self.provider.trouble += [errors.ProviderUnavailable("It did not answer")] * 2 * times
 
     @property
     def vault(self):

@@ -23,14 +23,7 @@ THE_LOGIN = ("refresh_token", "login-7/0")
 
 
 class Move:
-    """
-    A login whose user was not known as it was saved, and the save that says whose it is.
-
-    Args:
-        has_row: Whether the user has a row already, with another login.
-        by_owner: Whether the store makes its ids of what a row is for.
-        provider: As for a `World`.
-    """
+    """A login whose user was not known as it was saved, and the save that says whose it is."""
 
     def __init__(self, *, has_row=True, by_owner=False, **provider):
         self.world = world = World(backend=ByOwner() if by_owner else None, **provider)

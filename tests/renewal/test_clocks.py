@@ -157,20 +157,14 @@ def test_note_of_a_clock_that_is_right():
         assert ClockErrors(clock, journal).of(ISSUER) == behind
 
 
-def spoil(path, _):
-    path.write_bytes(path.read_bytes()[:-1] + b"x")
+HARM = {
+    "spoilt": (lambda note, _: note.write_bytes(note.read_bytes()[:-1] + b"x"), 2),
+    "of another start": (lambda _, clock: vars(clock).update(monotonic=lambda: 60.0), 2),
+    "in the way": (lambda note, _: (note.unlink(), note.mkdir()), 3),
+}
 
 
-def block(path, _):
-    path.unlink()
-    path.mkdir()
-
-
-def start_anew(_, clock):
-    vars(clock).update(monotonic=lambda: 60.0)
-
-
-@pytest.mark.parametrize(("harm", "calls"), [(spoil, 2), (start_anew, 2), (block, 3)])
+@pytest.mark.parametrize(("harm", "calls"), HARM.values(), ids=HARM)
 def test_note_that_does_not_count(world, new_process, tmp_path, harm, calls):
     """A note is sealed, and only a hint: a process asks once too often, and writes it anew."""
     wrong(world, TWO_HOURS)

@@ -7,6 +7,7 @@ import threading
 import time
 from itertools import count
 
+from renewal_scenario import Crash
 from test_one_call import at_once
 
 from tokenkeep.renewal import flights as module
@@ -41,10 +42,6 @@ def test_no_more_threads(monkeypatch):
     assert Flights().start("id", lambda: "a token").result() == "a token"
 
 
-class Interrupted(BaseException):
-    """What a signal handler raises."""
-
-
 def interrupted_at(line, act):
     """Act, and raise before the line with this number. Return whether it was reached."""
     seen = count(1)
@@ -53,14 +50,14 @@ def interrupted_at(line, act):
         if frame.f_code.co_filename != module.__file__:
             return None
         if event == "line" and next(seen) == line:
-            raise Interrupted
+            raise Crash
         return trace
 
     before = sys.gettrace()
     sys.settrace(trace)
     try:
         act()
-    except Interrupted:
+    except Crash:
         return True
     finally:
         sys.settrace(before)

@@ -72,7 +72,8 @@ def test_delete(world, keeper):
     """
     A deleted token is gone here; the provider keeps its grant, a missing id is silent.
 
-    A login that came after the version that is to be deleted stays.
+    A login that came after the version that is to be deleted stays. A logout is both: revoked
+    at the provider, and gone here.
     """
     older = world.stored.version
     world.login("login-2")
@@ -85,8 +86,14 @@ def test_delete(world, keeper):
     assert keeper.delete(world.id, replaces=version) is keeper.delete(world.id) is None
 
     assert list(keeper.tokens()) == []
-    assert world.provider.revoked == []
-    assert "deleted" in world.here.names()
+    assert (world.provider.revoked, world.here.names()) == ([], ["deleted"])
+    with pytest.raises(TokenNotFound):
+        keeper.end(world.id)
+    ends = world.login("login-3")
+    keeper.end(ends.id)
+    assert list(keeper.tokens()) == []
+    assert world.provider.revoked == ["login-3/0"]
+    assert world.here.names() == ["deleted", "revoked", "deleted"]
 
 
 def called(monkeypatch, thing, name):
@@ -142,17 +149,6 @@ def test_save():
     world.provider.unreachable = False
     assert keeper.sweep().revoked == 1
     assert world.provider.dead == {"login-2", "login-3"}
-
-
-def test_end(world, keeper):
-    """A logout is both: revoked at the provider, and gone here; it is told of both."""
-    keeper.end(world.id)
-
-    assert world.provider.revoked == ["login-1/0"]
-    assert list(keeper.tokens()) == []
-    assert world.here.names() == ["revoked", "deleted"]
-    with pytest.raises(TokenNotFound):
-        keeper.end(world.id)
 
 
 @pytest.mark.parametrize("last", ["transient", "store", "unjournaled"])

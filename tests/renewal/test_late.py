@@ -35,7 +35,6 @@ STEPS = {
 }
 """What others do."""
 
-
 NEWER = ("newer", "login-2/0")
 SAVED = ("saved", "login-1/0")
 ANSWER = ("access-2", "login-1/0")

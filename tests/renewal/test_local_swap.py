@@ -12,7 +12,6 @@ from renewal_scenario import USER, OneProvider, ScriptedProvider
 from test_one_call import at_once
 
 from tokenkeep import (
-    Claim,
     CoolingDown,
     Keeper,
     Status,
@@ -119,9 +118,6 @@ def test_swap_compares(store):
     assert ["row 1"] == [token.id for token in local.get_tokens()]
 
 
-# What a store does not keep
-
-
 class Drops(ListStore):
     """A store that does not know of a status at all."""
 
@@ -164,11 +160,8 @@ def test_store_that_does_not_keep_it(kind, changes, what):
     assert "more than" not in str(caught.value)
 
 
-# The state of renewals, which is in memory
-
-
 def test_budget_is_of_a_refresh_token(store):
-    """Invariant 6: calls are counted here, however often the token is saved in between."""
+    """Invariant 6: what is known of renewals stays, however often the token is saved meanwhile."""
     provider = ScriptedProvider(mint_limit=3)
     keeper = Keeper(store, providers=OneProvider(provider), clock=FakeClock(NOW))
     for _ in range(3):
@@ -179,16 +172,6 @@ def test_budget_is_of_a_refresh_token(store):
     assert len(provider.sent) == 3
     store.save_token(LOGIN)  # another one, past us
     assert keeper.renew("row 0").access_token == "access-5"
-
-
-def test_a_save_of_the_same_login_leaves_a_renewal_alone(keeper, store):
-    """What is saved meanwhile brings nothing new: nobody else asks the provider."""
-    claim = Claim(nonce="n", holder="h", taken_at=NOW, length=20.0)
-    keeper.store.swap(keeper.store.reread("row 0").with_renewal(claim=claim, mints=(1.0,)))
-
-    saved = keeper.store.save_token(store.row.but(version=None, scope="more"))
-
-    assert (claim, (1.0,)) == (saved.renewal.claim, saved.renewal.mints)
 
 
 @pytest.mark.parametrize("refresh_token", ["login-10/0", "login-2/0"])
@@ -218,9 +201,6 @@ def test_one_for_all_keepers_of_a_store():
 
     assert [1] * 200 == [len(each) for each in ours]
     assert 200 == len(set.union(*ours))
-
-
-# Who comes in the midst of a call of the store
 
 
 ACTS = {

@@ -8,15 +8,10 @@ from renewal_scenario import failing
 from tokenkeep import Status, StoreConflict, StoreUnavailable
 
 
-def committed_in_silence(world, error, step):
-    """Let the next write be committed, run a step of others, and fail all the same."""
-    world.after_write(1, lambda: (step(), failing(error)()))
-
-
 def test_committed_and_then_revoked(world):
     """Invariant 7: a driver that tries again by itself lifts no revocation that came after it."""
-    error = StoreConflict("Another version")
-    committed_in_silence(world, error, lambda: world.there.keeper.revoke(world.id))
+    fails = failing(StoreConflict("Another version"))
+    world.after_write(1, lambda: (world.there.keeper.revoke(world.id), fails()))
 
     saved = world.login("login-2", "newer", left=3600)
 
@@ -26,8 +21,8 @@ def test_committed_and_then_revoked(world):
 
 def test_outcome_unknown_then_another_login(world):
     """Invariant 7: what another login has written is not taken for one's own, nor written over."""
-    error = StoreUnavailable("The connection broke")
-    committed_in_silence(world, error, lambda: world.login("login-3", "newest", left=3600))
+    fails = failing(StoreUnavailable("The connection broke"))
+    world.after_write(1, lambda: (world.login("login-3", "newest", left=3600), fails()))
 
     with pytest.raises(StoreUnavailable):
         world.login("login-2", "newer", left=3600)

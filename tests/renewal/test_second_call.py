@@ -156,17 +156,20 @@ def test_budget_is_full(limit):
     once(world, DOWN, ProviderUnavailable)
 
 
-def then(step):
-    """Return a step: once the second call is counted, another one follows."""
-    return lambda world: world.here.store.after["claim"].append(lambda: step(world))
+def counted(world, step):
+    """Let a step follow once the second call is counted."""
+    world.here.store.after["claim"].append(step)
 
 
 LOST = {
     "a login": (lambda world: world.login("login-2", "new", left=3600), ("new", "login-2/0")),
     "a revocation": (lambda world: world.there.keeper.revoke(world.id), TokenRevoked),
     "a stranger's write": (lambda world: world.write(scope="all"), ProviderUnavailable),
-    "a write of unknown outcome": (then(lambda _: away()), ProviderUnavailable),
-    "a pause": (then(lambda world: world.clock.advance(15.0)), ProviderUnavailable),
+    "a write of unknown outcome": (lambda world: counted(world, away), ProviderUnavailable),
+    "a pause": (
+        lambda world: counted(world, lambda: world.clock.advance(15.0)),
+        ProviderUnavailable,
+    ),
     "a take-over": (World.claim, ProviderUnavailable),
 }
 

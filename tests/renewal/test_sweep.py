@@ -107,11 +107,6 @@ def test_row_that_does_not_open(world, others, changes):
     assert len(world.provider.revoked) == len(ids) - len(spoilt)
 
 
-def unreadable(_, __, path):
-    path.unlink()
-    path.mkdir()  # as little to be read as another user's, and for root too
-
-
 BAD = {
     "a row that does not open": (lambda world, row, _: spoil(world, row), StoreTampered),
     "a provider that is not configured any more": (
@@ -119,7 +114,11 @@ BAD = {
         ConfigurationError,
     ),
     "a file that does not open": (lambda *given: given[2].write_bytes(b"x"), StoreTampered),
-    "a file that can't be read": (unreadable, StoreUnavailable),
+    # A folder is as little to be read as another user's file, and for root too.
+    "a file that can't be read": (
+        lambda _, __, path: (path.unlink(), path.mkdir()),
+        StoreUnavailable,
+    ),
 }
 
 

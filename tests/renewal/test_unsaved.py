@@ -8,12 +8,12 @@ from renewal_scenario import Actor, failing
 from tokenkeep import StoreConflict, StoreUnavailable
 from tokenkeep.journal import FolderJournal
 
-FULL = StoreUnavailable("The disk is full")
+full = failing(StoreUnavailable("The disk is full"))
 
 
-def full(world):
+def fills(world):
     """Return a step: the disk is full from then on, until `World.let_be`."""
-    return lambda: setattr(world.backend, "write", failing(FULL))
+    return lambda: setattr(world.backend, "write", full)
 
 
 @pytest.fixture
@@ -22,7 +22,7 @@ def world(either, tmp_path):
     either.folder = tmp_path / "journal"
     either.here = Actor(either, FolderJournal(either.folder, either.header))
     either.beside = Actor(either, either.here.journal)
-    either.here.store.before["save"].append(full(either))
+    either.here.store.before["save"].append(fills(either))
     either.given = either.get()
     assert either.given.access_token == "access-2"
     return either
@@ -71,8 +71,8 @@ def test_goes_on_being_handed_out(world, wait):
 
 def test_neither_store_nor_journal(rotating):
     """Invariant 4: where nothing can be written the token is handed out and that is reported."""
-    rotating.here.journal.put = failing(FULL)
-    rotating.here.store.before["save"].append(full(rotating))
+    rotating.here.journal.put = full
+    rotating.here.store.before["save"].append(fills(rotating))
 
     assert rotating.provider.accepts(rotating.get().refresh_token)
     assert "unjournaled" in rotating.here.names()
