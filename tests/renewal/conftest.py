@@ -6,8 +6,6 @@ import pytest
 from renewal_processes import Fleet
 from renewal_scenario import World
 
-ROTATIONS = {"same": {}, "rotating": {"rotates": True, "kills": True}}
-
 
 @pytest.fixture
 def world():
@@ -33,7 +31,7 @@ def limited():
     return World(mint_limit=10)
 
 
-@pytest.fixture(params=ROTATIONS.values(), ids=ROTATIONS)
+@pytest.fixture(params=[{}, {"rotates": True, "kills": True}], ids=["same", "rotating"])
 def either(request):
     """As *world*, and as *killing*."""
     return World(**request.param)

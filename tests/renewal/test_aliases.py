@@ -9,17 +9,8 @@ import pytest
 from renewal_scenario import USER, ByOwner, Crash, World, crash, failing
 from reported import reported
 
-from tokenkeep import (
-    Status,
-    StoreConflict,
-    StoreError,
-    StoreUnavailable,
-    Token,
-    TokenRevoked,
-)
+from tokenkeep import Status, StoreConflict, StoreError, StoreUnavailable, Token, TokenRevoked
 from tokenkeep.backends.base import HEADER
-
-THE_LOGIN = ("refresh_token", "login-7/0")
 
 
 class Move:

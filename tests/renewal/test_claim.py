@@ -99,17 +99,15 @@ def test_replayed_between_take_over_and_look(killing):
     assert (killing.provider.sent, killing.provider.dead) == ([], set())
 
 
-def turned_back(clock):
-    clock.advance(15)
-    clock.set(clock.now() - 15)
-
-
 @pytest.mark.parametrize(
     ("where", "pause"),
     [
         (lambda here: here.store.before["claim"], lambda clock: clock.advance(15)),
         (lambda here: here.store.after["claim"], lambda clock: clock.set(clock.now() + 3600)),
-        (lambda here: here.store.after["claim"], turned_back),
+        (
+            lambda here: here.store.after["claim"],
+            lambda clock: (clock.advance(15), clock.set(clock.now() - 15)),
+        ),
         (lambda here: here.journal.slow, lambda clock: clock.advance(15)),
     ],
     ids=["a slow commit", "a suspend stops one clock", "the other turned back", "a slow journal"],

@@ -5,13 +5,7 @@ from __future__ import annotations
 import pytest
 from renewal_scenario import away
 
-from tokenkeep import (
-    CoolingDown,
-    ProviderRefused,
-    ProviderUnavailable,
-    Status,
-    StoreUnavailable,
-)
+from tokenkeep import CoolingDown, ProviderRefused, ProviderUnavailable, Status, StoreUnavailable
 from tokenkeep.clock import moment
 from tokenkeep.providers import Profile
 

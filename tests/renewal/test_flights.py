@@ -11,7 +11,6 @@ from renewal_scenario import Crash
 from test_one_call import at_once
 
 from tokenkeep.renewal import flights as module
-from tokenkeep.renewal.flights import Flights
 
 
 def test_threads_share_one_attempt(world):
@@ -39,7 +38,7 @@ def test_no_more_threads(monkeypatch):
 
     monkeypatch.setattr(threading.Thread, "start", refused)
 
-    assert Flights().start("id", lambda: "a token").result() == "a token"
+    assert module.Flights().start("id", lambda: "a token").result() == "a token"
 
 
 def interrupted_at(line, act):
@@ -67,7 +66,7 @@ def interrupted_at(line, act):
 def test_interrupted_at_any_line():
     """Wherever the caller is interrupted, the next one can renew; what has begun is ended."""
     for line in count(1):
-        flights, begun, ended = Flights(), [], []
+        flights, begun, ended = module.Flights(), [], []
 
         def attempt(begun=begun, ended=ended):
             begun.append(1)

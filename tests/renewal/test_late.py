@@ -5,13 +5,7 @@ from __future__ import annotations
 import pytest
 from renewal_scenario import USER, World, away, failing
 
-from tokenkeep import (
-    LoginNeeded,
-    ProviderUnavailable,
-    Status,
-    TokenNotFound,
-    TokenRevoked,
-)
+from tokenkeep import LoginNeeded, ProviderUnavailable, Status, TokenNotFound, TokenRevoked
 
 FRESH = ("refresh_token", "login-1/1")
 SPENT = ("refresh_token", "login-1/0")

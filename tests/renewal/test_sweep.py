@@ -12,8 +12,6 @@ from tokenkeep.errors import ConfigurationError, ProviderUnavailable
 from tokenkeep.journal import FolderJournal
 from tokenkeep.records import record_id
 
-ASKED = Token(grant_token="a code")
-
 
 def test_first_logins_given_up():
     """

@@ -29,11 +29,6 @@ def odd(request, rotating, tmp_path, caplog):
     return rotating
 
 
-def not_rotated(world):
-    """The provider had not rotated after all."""
-    world.provider.current["login-1"] = 0
-
-
 def test_told(odd, caplog):
     """It is reported and kept, and the error says what to do; nobody gets to see what is in it."""
     logged = "\n".join(each.getMessage() for each in caplog.get_records("setup"))
@@ -123,7 +118,7 @@ def test_still_not_readable(odd):
         assert odd.beside.keeper.sweep().unread == 1
     assert odd.beside.names() == ["unreadable"] * 2
     odd.clock.advance(2)
-    not_rotated(odd)
+    odd.provider.current["login-1"] = 0  # it had not rotated after all
 
     assert ("access-3", "login-1/1") == odd.outcome()
     assert odd.beside.keeper.sweep().discarded == 1
@@ -134,7 +129,7 @@ def test_a_few_are_kept(rotating):
     """Who answers everybody so for days does not fill the disk: the first ones, and the last."""
     rotating.provider.odd = 9
     for _ in range(6):
-        not_rotated(rotating)
+        rotating.provider.current["login-1"] = 0
         assert ProviderUnavailable is rotating.outcome()
         rotating.clock.advance(61)
 
@@ -147,7 +142,7 @@ def test_a_few_are_kept(rotating):
 def seen_to_be_no_loss(world):
     """A renewal with the same refresh token says that nothing was spent."""
     world.provider.rotates = False
-    not_rotated(world)
+    world.provider.current["login-1"] = 0
     world.clock.advance(2)
     world.get()
 
