@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 
 import pytest
@@ -90,10 +91,12 @@ def test_outage(limited):
     assert limited.get().access_token == "access-2"
 
 
-def once(world, error, outcome):
+def once(world, error, outcome, then=None):
     """See that a call that ends in an error is not made again, and what its caller gets."""
     world.provider.trouble.append(error)
     assert outcome is world.outcome()
+    if then:
+        then()
     ends = time.monotonic() + 20  # its caller may be gone before it ends
     while world.stored.renewal.claim is not None and time.monotonic() < ends:
         time.sleep(0.01)
@@ -140,9 +143,12 @@ TOO_LONG = {
 def test_too_long(seconds, profile):
     """There is none where the first has taken the time for it, or its caller's."""
     world = World(**profile)
-    world.provider.before.append(lambda: (world.clock.advance(seconds), time.sleep(0.3)))
+    leaves, has_left = "wait_timeout" in profile, threading.Event()
+    world.provider.before.append(
+        lambda: (world.clock.advance(seconds), leaves and has_left.wait(20))
+    )
 
-    once(world, DOWN, RenewalTimeout if "wait_timeout" in profile else ProviderUnavailable)
+    once(world, DOWN, RenewalTimeout if leaves else ProviderUnavailable, has_left.set)
 
     assert world.stored.renewal.claim is None
 
