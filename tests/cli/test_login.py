@@ -9,7 +9,6 @@ import pty
 import queue
 import re
 import signal
-import socket
 import sys
 import tempfile
 import threading
@@ -298,65 +297,6 @@ def test_what_cannot_be_stored_is_revoked(login, configured, monkeypatch):
     assert [each["status"] for each in configured.state()["logins"]] == ["revoked"]
 
 
-PAGE, AT = "https://a.example/cb", "http://127.0.0.1:8417"
-NO_ANSWER = "not the answer to this login"
-STDIN = ("--client-secret-file", "-", "--grant")
-
-
-@pytest.mark.parametrize(
-    ("options", "stdin", "status", "said"),
-    [
-        (["--client-id", "", "--client-secret-file", "-"], "s", 2, "TOKENKEEP_CLIENT_ID"),
-        (["--client-secret-file", "empty"], None, 1, "one line with the secret"),
-        (["--client-secret-file", "binary"], None, 1, "is not text"),
-        (["--client-secret-file", "missing"], None, 1, "missing can't be read"),
-        (STDIN, "secret\ncode\n", 1, "one line with the secret"),
-        (STDIN, "secret\n", 1, "one line with the grant code"),
-        (["--data-center", "moon"], None, 2, "Known are us, eu"),
-        (["--environment", "moon"], None, 2, "production, sandbox, developer"),
-        (["--grant"], "\n", 1, "one line with the grant code"),
-        (["--no-browser"], "nonsense\n", 2, NO_ANSWER),
-        (["--no-browser"], "http://127.0.0.1:8417/callback?code=a&state=b\n", 2, NO_ANSWER),
-        (["--redirect-uri", PAGE, "--no-browser"], "?\n", 2, "=https%3A%2F%2Fa.example%2Fcb"),
-        (["--redirect-uri", "nonsense", "--no-browser"], None, 2, "'nonsense'. It has to be"),
-        (["--redirect-uri", PAGE], None, 2, f"Nobody can wait at the redirect URI {PAGE!r}"),
-        (["--redirect-uri", f"{AT}/a b"], None, 2, "http://127.0.0.1:PORT/PATH"),
-        (["--redirect-uri", "http://a.example/", "--no-browser"], None, 2, "It has to be"),
-    ],
-)
-def test_bad_input(*, run, client, configured, options, stdin, status, said):
-    """Odd files, unknown names, one input for two things, no answer: told, and nothing is sent."""
-    Path("empty").touch()
-    Path("binary").write_bytes(b"\xff\xfe")
-
-    result = run("login", *client, *options, stdin=stdin)
-
-    assert (result.exit_code, said in result.stderr) == (status, True), result.output
-    assert configured.counters.token_calls() == 0
-
-
-@pytest.mark.parametrize(
-    ("host", "taken"),
-    [
-        ("127.0.0.1", "127.0.0.1"),
-        ("localhost", "127.0.0.1"),
-        ("localhost", "::1"),
-        ("[::1]", "::1"),
-    ],
-)
-def test_a_port_of_somebody_else(run, host, taken, tmp_path):
-    """Whoever has one of the addresses that a browser may come back to would get the code."""
-    family = socket.AF_INET6 if ":" in taken else socket.AF_INET
-    with socket.create_server((taken, 0), family=family) as other:
-        port = other.getsockname()[1]
-
-        result = run("login", "--redirect-uri", f"http://{host}:{port}/callback")
-
-    said = f"Port {port} of this machine can't be used: Address already in use ({taken})"
-    assert (result.exit_code, said in result.stderr) == (1, True), result.output
-    assert not (tmp_path / "tokens.db").exists()
-
-
 @pytest.mark.parametrize("address", ["127.0.0.1", "[::1]"])
 def test_localhost_is_both(configured, browse, run, address):
     """Whichever address ``localhost`` is for the browser, it is answered."""
@@ -392,22 +332,6 @@ def test_secrets_are_prompted_for_unseen(configured, store):
     assert code not in shown
     assert secret not in shown
     assert len(store.get_tokens()) == 1
-
-
-@pytest.mark.parametrize(
-    ("name", "value"),
-    [("CLIENT_ID", '"1000.X"'), ("CLIENT_ID", "'1000.X"), ("CLIENT_SECRET", "'hidden'\r")],
-)
-def test_literal_quotes(run, environment, configured, name, value):
-    """Quotes that an env file has kept are named before anybody is asked; no secret is shown."""
-    environment.setenv("TOKENKEEP_CLIENT_ID", "1000.X")
-    environment.setenv(f"TOKENKEEP_{name}", value)
-
-    result = run("login", "--grant", stdin="code")
-
-    assert (result.exit_code, f"TOKENKEEP_{name} has literal quotes" in result.stderr) == (1, True)
-    assert "hidden" not in result.stderr
-    assert configured.counters.token_calls() == 0
 
 
 @pytest.mark.parametrize("around", [" {} ", "\ufeff{}\r\n"])

@@ -73,7 +73,7 @@ class WebLogin:
     ) -> None:
         self._keeper = keeper
         self._redirect_uri = redirect_uri
-        self._home = zoho_of(keeper).table.by_name(data_center)
+        self._home = zoho_of(keeper.providers).table.by_name(data_center)
         self._life = life
         self._wanted = Wanted(
             client_id=client_id,
@@ -103,7 +103,7 @@ class WebLogin:
                 "Any browser can show a blank: put secrets.token_urlsafe(32) into this one's "
                 "session, and give that to begin() and to finish()"
             )
-        table = zoho_of(self._keeper).table
+        table = zoho_of(self._keeper.providers).table
         going = AuthorizationRequest(
             table,
             table.by_name(data_center) if data_center else self._home,
@@ -153,7 +153,7 @@ class WebLogin:
         facts = Hidden(self._keeper.store.take_login(name) or {})
         if float(facts.pop("until", 0.0)) < self._keeper.clock.now():
             raise NotThisLogin
-        going = AuthorizationRequest.resumed(zoho_of(self._keeper).table, Kept(**facts))
+        going = AuthorizationRequest.resumed(zoho_of(self._keeper.providers).table, Kept(**facts))
         return sign_in(self._keeper, self._wanted, going.accept(given["answer"]), note)
 
 
