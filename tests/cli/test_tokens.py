@@ -212,3 +212,50 @@ def test_an_end_that_is_no_time(run, run_json, save, store, expires_at):
     if expires_at > 0:
         found = run_json("token", token.id)
         assert (found["expires_at"], found["expires_in"]) == (None, None)
+
+
+FRESH = {"access_token": "new-access", "refresh_token": "new-refresh", "expires_in": 3600}
+REJECTED = {"error": "invalid_grant"}
+
+
+@pytest.fixture
+def rotating(acme, endpoint):
+    """A provider that rotates, and the id of an expired token of it."""
+    server = endpoint()
+    return server, acme(issuer=server.url, refresh_token="the old one", expires_at=1.0).id
+
+
+def test_renew_after_a_rejection(rotating, run, run_json):
+    """``get`` goes on saying that a login is needed; ``renew`` asks once more, and heals."""
+    server, token_id = rotating
+    server.answers += [(400, REJECTED), (400, REJECTED), (200, FRESH)]
+    for command in ("token", "renew", "token"):
+        assert run(command, token_id).exit_code == 4
+    assert run_json("show", token_id)["status"] == "login_needed"
+
+    healed = run("renew", token_id)
+
+    assert healed.exit_code == 0, healed.output
+    assert run("token", token_id).stdout.strip() == "new-access"
+    assert run_json("show", token_id)["status"] == "ok"
+    assert server.sent == ["the old one"] * 3
+
+
+def test_an_answer_that_can_t_be_read(rotating, run):
+    """It is said what to do, by the command and by the doctor, and nothing of what is in it."""
+    server, token_id = rotating
+    server.answers.append((200, {"data": FRESH}))
+
+    failed = run("token", token_id)
+    doctor = run("doctor").stdout
+    swept = run("sweep")
+
+    assert (5, 1) == (failed.exit_code, failed.stderr.count("tokenkeep: "))
+    assert f"tokenkeep renew {token_id}" in failed.output
+    assert "read_answer" in failed.output
+    said = "journal\t1 answer of the provider can't be read, of acme for ana\tTeach it"
+    assert f"warning\t{said}" in doctor
+    assert "unread: 1" in swept.stdout
+    assert f"unreadable: token {token_id}" in swept.stderr
+    assert "new-" not in failed.output + doctor
+    assert server.sent == ["the old one"]
