@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import socket
 import threading
-from contextlib import contextmanager
+import time
+from contextlib import contextmanager, suppress
 
 import person
 import pytest
@@ -35,12 +36,23 @@ def serving(uri="http://127.0.0.1:0/callback"):
         thread.join()
 
 
+def drip(connection):
+    """Ask letter by letter."""
+    with suppress(OSError), connection:
+        while connection.send(b"G"):
+            time.sleep(0.1)
+
+
 def test_a_page_is_plain_and_closed():
     """What is shown is escaped, not kept, and may load or run nothing; on all names of here."""
-    # Browsers open connections ahead and leave them idle.
-    with serving() as (back, seen), socket.create_connection(("127.0.0.1", back.port)):
-        host = {"Host": f"localhost:{back.port}"}
+    with serving() as (back, seen):
+        # Browsers open connections ahead and leave them idle; and somebody may be slow on purpose.
+        ahead, slow = (socket.create_connection(("127.0.0.1", back.port)) for _ in range(2))
+        threading.Thread(target=drip, args=(slow,)).start()
+        host, begun = {"Host": f"localhost:{back.port}"}, time.monotonic()
         status, headers, page = person.visit(f"{back.redirect_uri}?code=c", headers=host)
+        ahead.close()
+        assert time.monotonic() - begun < 10
 
     assert (200, ["code=c"]) == (status, seen)
     assert "<script" not in page

@@ -128,7 +128,7 @@ main()
     ("command", "doing"),
     [
         (f"copy configured {URL}", b"Copying, 4 tokens"),
-        (f"import sdk_tokens.txt --to {URL}", b"Importing, 1 tokens"),
+        (f"import sdk_tokens.txt --store {URL}", b"Importing, 1 tokens"),
         ("export --official-csv out.csv --yes", b"Exporting, 4 tokens"),
         ("keys rotate --data", b"Sealing, 4 tokens"),
         ("keys status", b"Counting"),
@@ -162,7 +162,7 @@ def test_import_dry_and_again(run, sdk_file, tmp_path, environment):
         nothing.delenv("TOKENKEEP_STORE")
         assert 0 == run("import", path, "--dry-run").exit_code
     assert [path] == [str(each) for each in tmp_path.rglob("*")]
-    options = ("--to", "sqlite:///x.db")
+    options = ("--store", "sqlite:///x.db")
     dry = run("import", path, *options, "--dry-run")
     assert (0, False) == (dry.exit_code, (tmp_path / "x.db").exists())
     assert "2\tnew\tana@example.com\t1000.C\teu\tproduction\t\n" == dry.stdout
@@ -198,7 +198,7 @@ def test_what_is_not_imported_is_told(run, sdk_file, tmp_path, monkeypatch):
 
     monkeypatch.setattr(Vault, "adopt_each", lambda _vault, rows: [None] * len(rows))
     monkeypatch.setattr(Vault, "adopt", refuse)
-    told = run("import", str(sdk_file), "--to", "memory:")
+    told = run("import", str(sdk_file), "--store", "memory:")
     assert 1 == told.exit_code
     assert "2\tfailed\tana@example.com\t" in told.stdout
     assert "This token takes 70000 bytes" in told.stdout

@@ -127,8 +127,7 @@ class App(click.Group):
 
 def _with_common_options(command: click.Command) -> click.Command:
     """Add the options that all commands have, once."""
-    present = {param.name for param in command.params}
-    command.params.extend(option for option in COMMON_OPTIONS if option.name not in present)
+    command.params += [each for each in COMMON_OPTIONS if each not in command.params]
     for each in command.commands.values() if isinstance(command, click.Group) else ():
         _with_common_options(each)
     return command

@@ -173,13 +173,27 @@ class _Server(TCPServer):
         self.address_family = socket.AF_INET6 if ":" in address else socket.AF_INET
         super().__init__((address, here.port), _Handler)
 
+    def finish_request(self, request: Any, client_address: Any) -> None:
+        """Answer; whoever sends a byte now and then must not hold the login up."""
+
+        def hang_up() -> None:
+            with suppress(OSError):
+                request.shutdown(socket.SHUT_RD)
+
+        timer = threading.Timer(_SLOW_CLIENT, hang_up)
+        timer.start()
+        try:
+            super().finish_request(request, client_address)
+        finally:
+            timer.cancel()
+
     def handle_error(self, request: Any, client_address: Any) -> None:
         """Stay silent: a visitor that hangs up is no news, and a traceback could hold a code."""
 
 
 class _Handler(BaseHTTPRequestHandler):
     server: _Server
-    timeout = _SLOW_CLIENT
+    timeout = _SLOW_CLIENT  # also while the page is sent
     server_version = "tokenkeep"
     sys_version = ""
 
@@ -195,10 +209,9 @@ class _Handler(BaseHTTPRequestHandler):
             self._show(*here.answer(query))
 
     def send_error(self, code: int, *_: Any) -> None:
-        """Say no in the same way as to everything else."""
         self._show(int(code), "This can't be answered", "Only GET is, at one address.")
 
-    def log_message(self, format: str, *args: Any) -> None:  # noqa: A002  # http.server's signature
+    def log_message(self, *_: Any) -> None:
         """Keep requests out of all logs: there is a code in them."""
 
     def _show(self, status: int, title: str, text: str) -> None:

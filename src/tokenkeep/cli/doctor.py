@@ -12,30 +12,15 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from tokenkeep import clock, folders, keys
+from tokenkeep import clock, errors, folders, keys
 from tokenkeep.backends import file_of
 from tokenkeep.backends.urls import scheme_of
 from tokenkeep.cli.description import named, refresh_end
-from tokenkeep.cli.session import (
-    Columns,
-    Session,
-    counted,
-    exists,
-    opened,
-    pass_session,
-    taken,
-    told_last,
-)
+from tokenkeep.cli.session import Columns, Session, counted, missing, pass_session, told_last
 from tokenkeep.cli.tokens import why_unconfirmed
 from tokenkeep.clock import CLOCK_TOLERANCE
 from tokenkeep.config import settings
-from tokenkeep.errors import (
-    LOGIN_AGAIN,
-    ConfigurationError,
-    KeyUnsafe,
-    TokenKeepError,
-    UnknownName,
-)
+from tokenkeep.errors import ConfigurationError, KeyUnsafe, TokenKeepError, UnknownName
 from tokenkeep.records import EVER
 from tokenkeep.token import Status
 
@@ -79,7 +64,7 @@ def doctor(session: Session) -> None:
 
     def told() -> Iterator[dict[str, Any]]:
         nonlocal failed
-        for check in examine(session.store):
+        for check in examine(session):
             failed = failed or check.state == "failed"
             if session.json or not session.quiet or check.state != "ok":
                 yield asdict(check)
@@ -88,10 +73,10 @@ def doctor(session: Session) -> None:
     click.get_current_context().exit(1 if failed else 0)
 
 
-def examine(url: str | None) -> Iterator[Check]:
+def examine(session: Session) -> Iterator[Check]:
     """Yield what there is to say of a store, or of the configured one, one after the other."""
     try:
-        configured = settings(store=url)
+        configured = settings(store=session.store)
         providers, path = configured.providers(), file_of(configured.store)
         # Before it is opened: opening takes away what rights others have.
         modes = _modes(path)
@@ -101,13 +86,15 @@ def examine(url: str | None) -> Iterator[Check]:
     yield Check("configuration", "ok", f"a {scheme_of(configured.store)} store")
     yield modes
     used: Used = {}
-    if path is not None and (refused := _refused(path)):
-        yield refused
-    if exists(configured.store):
-        yield from _of_store(configured.store, used)
+    refused = path and _refused(path)
+    if refused:
+        yield Check("store", "failed", *refused)
+    if absent := missing(configured.store):
+        if not refused:
+            text = f"nothing yet: {absent} is made with the first token"
+            yield Check("store", "ok", text)
     else:
-        text = f"nothing yet: {taken(configured.store)} is made with the first token"
-        yield Check("store", "ok", text)
+        yield from _of_store(session, configured.store, used)
     for name in sorted({*used, providers.default}):
         yield from _tried("provider", _answers(providers, name, used))
 
@@ -146,23 +133,23 @@ def _modes(store: Path | None) -> Check:
     return Check("modes", "ok", f"for the owner alone: {', '.join(seen) or 'nothing yet'}")
 
 
-def _refused(path: Path) -> Check | None:
-    """Return what keeps us from writing a store's file, and others beside it. None: nothing."""
+def _refused(path: Path) -> tuple[str, str] | None:
+    """Say what keeps us from writing a store's file, and others beside it. None: nothing."""
     folder = path.parent
     if not folder.is_dir() and folder != folders.data():  # which is made
-        return Check("store", "failed", f"there is no folder {folder}", "Make it")
+        return f"there is no folder {folder}", "Make it, or name another path"
     there = next(each for each in (folder, *folder.parents) if each.exists())
     for each in (path, there):
         if each.exists() and not os.access(each, os.W_OK):
             hint = "Give this user the right to write there, or name another path"
-            return Check("store", "failed", f"{each} can't be written", hint)
+            return f"{each} can't be written", hint
     return None
 
 
-def _of_store(url: str, used: Used) -> Iterator[Check]:
+def _of_store(session: Session, url: str, used: Used) -> Iterator[Check]:
     """Yield whether a store opens with the keys at hand, and what is in it."""
     try:
-        vault = opened(url)
+        vault = session.open(url)
     except TokenKeepError as exc:
         yield _failed("key" if "Key" in type(exc).__name__ else "store", exc)
         return
@@ -201,11 +188,11 @@ def _tokens(vault: Vault, used: Used) -> Iterator[Check]:
         if ending:
             text = f"{counted(ending, 'login ends', 'logins end')} soon by itself, or has ended; "
             text += f"the first is {first[1]}: {clock.moment(first[0])}"
-            yield Check("logins", "warning", text, LOGIN_AGAIN)
+            yield Check("logins", "warning", text, errors.LOGIN_AGAIN)
         dead = vault.iter_tokens(status=Status.LOGIN_NEEDED, on_error=closed.append)
         if count := sum(1 for _ in dead):
             text = f"{counted(count, 'token needs', 'tokens need')} a new login"
-            yield Check("tokens", "warning", text, LOGIN_AGAIN)
+            yield Check("tokens", "warning", text, errors.LOGIN_AGAIN)
         if not closed:
             yield Check("key", "ok", "opens the store" + (" and its tokens" if used else ""))
 

@@ -14,7 +14,7 @@ import click
 from tokenkeep import environment
 from tokenkeep.cli import browser, secrets_in
 from tokenkeep.cli.description import describe, named
-from tokenkeep.cli.session import Session, opened, pass_session
+from tokenkeep.cli.session import Session, pass_session
 from tokenkeep.config import settings
 from tokenkeep.errors import ProviderUnavailable, TokenKeepError
 from tokenkeep.keeper import Keeper
@@ -85,7 +85,7 @@ def login(session: Session, /, **given: Any) -> None:
         )
         code = Code(value=grant_code(given["grant_file"]), data_center=center) if by_code else None
         # Only now that all is known; but before anybody consents to what can't be kept.
-        keeper = Keeper(opened(session.url(), make=True))
+        keeper = Keeper(session.open(session.url(), make=True))
         sign = partial(sign_in, keeper, wanted, note=session.note)
         if code is not None:
             token = sign(code)

@@ -17,12 +17,9 @@ from tokenkeep.cli.session import (
     Columns,
     Session,
     counted,
-    exists,
     listed,
-    open_there,
-    opened,
+    missing,
     pass_session,
-    store_option,
     told_last,
     visible,
 )
@@ -31,7 +28,7 @@ from tokenkeep.errors import StoreConflict, StoreUnavailable
 from tokenkeep.lookup import trimmed
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
 
     from tokenkeep.moving import Defaults, OfficialSource, Source, Step
 
@@ -40,7 +37,7 @@ CONFIGURED = "configured"
 
 PASSWORD = "TOKENKEEP_SOURCE_PASSWORD"  # noqa: S105  # the name of a variable
 
-_COPIED: Columns = {"id": 11, "user": 20, "action": 13, "reason": 0}
+_COPIED: Columns = {"source_id": 11, "user": 20, "action": 13, "reason": 0}
 _IMPORTED: Columns = {
     "row": 4,
     "action": 13,
@@ -76,7 +73,7 @@ def copy(session: Session, source: str, target: str | None, **how: bool) -> None
     read. Ids stay the same. Run it again as often as you like, also after it was
     interrupted: nothing is doubled, and nothing newer is overwritten.
     """
-    from tokenkeep.moving import Action, StoreSource
+    from tokenkeep.moving import StoreSource
 
     if session.store and target is not None and CONFIGURED not in (source, target):
         raise click.UsageError("FROM and TO are given, so --store has no meaning")
@@ -84,17 +81,11 @@ def copy(session: Session, source: str, target: str | None, **how: bool) -> None
         session.url() if name in (CONFIGURED, None) else secrets_in.url_named(name)
         for name in (source, target)
     )
-    there = open_there(url, "The store FROM is not there", "Check the URL of FROM")
-
-    def told(step: Step) -> dict[str, Any] | None:
-        if step.action in (Action.NEW, Action.NOTHING) and not (session.verbose or step.reason):
-            return None
-        return {"id": step.row.token.id, "user": step.row.token.user}
-
-    merge(session, StoreSource(there), to, _COPIED, told, **how)
+    there = session.open_there(url, "The store FROM is not there", "Check the URL of FROM")
+    merge(session, StoreSource(there), to, **how)
 
 
-@click.command("import", params=[store_option("--to", "--store")])
+@click.command("import")
 @click.argument("source")
 @click.option("--data-center", metavar="NAME", help="Of rows that don't say theirs, such as us.")
 @click.option("--environment", metavar="NAME", default="production", help="Likewise; production.")
@@ -115,78 +106,75 @@ def import_command(
     only read. Run it as often as you like: nothing is doubled, and nothing
     newer is overwritten.
     """
-    from tokenkeep.moving import Action, Defaults
-
-    def told(step: Step) -> dict[str, Any]:
-        row, stored = step.row.token, step.stored
-        is_in = stored is not None and step.action not in (Action.SKIP, Action.FAILED)
-        facts = {name: getattr(row, name) for name in ("user", *of)}
-        ids = {"source_id": row.id, "id": stored.id if stored and is_in else None}
-        return {"row": step.row.number} | facts | ids
+    from tokenkeep.moving import Defaults
 
     official = _official(source, Defaults(**of), encoding)
-    merge(session, official, session.url(), _IMPORTED, told, dry_run=dry_run, replace=replace)
+    merge(session, official, session.url(), dry_run=dry_run, replace=replace)
 
 
-def merge(
-    session: Session,
-    source: Source,
-    to: str,
-    columns: Columns,
-    told: Callable[[Step], dict[str, Any] | None],
-    *,
-    dry_run: bool,
-    replace: bool,
-) -> None:
+def merge(session: Session, source: Source, to: str, *, dry_run: bool, replace: bool) -> None:
     """
     Merge into the store at the URL *to*, list the steps, and say in the end what was done.
 
-    That store is made if it is not there; a dry run looks at an empty one then. *told* is what
-    is listed of a step. None leaves it out.
+    That store is made if it is not there; a dry run looks at an empty one then.
     """
     from tokenkeep.moving import Action, Merge, OfficialSource
 
-    target = opened("memory:" if dry_run and not exists(to) else to, make=not dry_run)
+    target = session.open("memory:" if dry_run and missing(to) else to, make=not dry_run)
     kind = source.kind if isinstance(source, OfficialSource) else None
-    counts, in_flight = Counter[str](), Counter[bool]()
+    counts, in_flight = Counter[str](), 0
 
     def rows(steps: Iterator[Step]) -> Iterator[dict[str, Any]]:
+        nonlocal in_flight
         for step in steps:
             move()
             counts[step.action.value] += 1
-            in_flight[step.in_flight] += 1
-            if (row := told(step)) is not None:
-                yield row | {"action": step.action.value, "reason": step.reason}
+            in_flight += step.in_flight
+            # Of a copy that is as it was expected, there is nothing to say.
+            expected = step.action in (Action.NEW, Action.NOTHING) and not step.reason
+            if kind or session.verbose or not expected:
+                yield _facts(step)
 
     with (
         session.progress("Importing" if kind else "Copying") as move,
         closing(Merge(source, target, replace=replace).steps(dry_run=dry_run)) as steps,
     ):
         try:
-            session.rows(columns, rows(steps))
+            session.rows(_IMPORTED if kind else _COPIED, rows(steps))
         except (KeyboardInterrupt, StoreUnavailable, StoreConflict):
             done = counts[Action.NEW] + counts[Action.UPDATE]
+            text = f"Stopped after {done:,} tokens, each of them whole. Run it again: "
             if not dry_run:
-                session.note(
-                    f"Stopped after {done:,} tokens, each of them whole. "
-                    "Run it again: it goes on from there"
-                )
+                session.note(f"{text}it goes on from there")
             raise
     if session.json:
-        about = {"source": kind} if kind else {"being_renewed": in_flight[True]}
+        about = {"source": kind} if kind else {"being_renewed": in_flight}
         session.answer("", {"dry_run": dry_run, "rows": counts} | about)
     else:
         what = listed({each.value: counts[each] for each in Action}) or "nothing"
         left = f"{'The source' if kind else 'FROM'} was left as it is"
         left = "Dry run, nothing was written" if dry_run else left
         session.note(f"{kind + ': ' if kind else ''}{what}. {left}.")
-        if in_flight[True]:
-            session.note(
-                f"{in_flight[True]:,} were being renewed meanwhile: run it again when that is "
-                "over, best once no program uses FROM any more"
-            )
+        if in_flight:
+            text = f"{in_flight:,} were being renewed meanwhile: run it again when that is over, "
+            session.note(f"{text}best once no program uses FROM any more")
     if counts[Action.FAILED]:
         click.get_current_context().exit(1)
+
+
+def _facts(step: Step) -> dict[str, Any]:
+    from tokenkeep.moving import Action
+
+    token, is_in = step.row.token, step.action not in (Action.SKIP, Action.FAILED)
+    said = ("user", "client_id", "data_center", "environment")
+    return {
+        "row": step.row.number,
+        **{name: getattr(token, name) for name in said},
+        "action": step.action.value,
+        "reason": step.reason,
+        "source_id": token.id,
+        "id": step.stored.id if step.stored and is_in else None,
+    }
 
 
 def _official(source: str, defaults: Defaults, encoding: str | None) -> OfficialSource:

@@ -68,8 +68,25 @@ class Session:
         if self._opened is None:
             hint = "The first tokenkeep login or import makes it; or name another one, with "
             hint += "--store or TOKENKEEP_STORE"
-            self._opened = open_there(self.url(), "There is no store yet", hint)
+            self._opened = self.open_there(self.url(), "There is no store yet", hint)
         return self._opened
+
+    def open(self, url: str, *, make: bool = False) -> Vault:
+        """Open a store, made now if *make* and it is not there; the command's end closes it."""
+        from tokenkeep.config import open_store
+
+        vault = open_store(url, make=make)
+        click.get_current_context().call_on_close(vault.close)
+        return vault
+
+    def open_there(self, url: str, what: str, hint: str) -> Vault:
+        """Open a store; `TokenNotFound`, which says this, if it is not there."""
+        if path := missing(url):
+            raise errors.TokenNotFound(f"{what}: no file {path}", hint=hint)
+        vault = self.open(url)
+        if not vault.is_made:
+            raise errors.TokenNotFound(f"{what}: nothing in {vault.backend.describe()}", hint=hint)
+        return vault
 
     def keeper(self) -> Keeper:
         """Return what hands out the tokens of the store; as `vault`."""
@@ -148,41 +165,19 @@ class Session:
             bar.stop()
 
 
-def opened(url: str, *, make: bool = False) -> Vault:
-    """Open a store, made now if *make* and it is not there; the command's end closes it."""
-    from tokenkeep.config import open_store
-
-    vault = open_store(url, make=make)
-    click.get_current_context().call_on_close(vault.close)
-    return vault
-
-
-def open_there(url: str, missing: str, hint: str) -> Vault:
-    """Open a store as `opened` does; `TokenNotFound`, which says this, if it is not there."""
-    if not exists(url):
-        raise errors.TokenNotFound(f"{missing}: no file {taken(url)}", hint=hint)
-    vault = opened(url)
-    if not vault.is_made:
-        raise errors.TokenNotFound(f"{missing}: nothing in {vault.backend.describe()}", hint=hint)
-    return vault
-
-
-def exists(url: str) -> bool:
-    """Tell whether there is a store at a URL, as far as that is seen without opening it."""
+def missing(url: str) -> str | None:
+    """Return the file that a URL is taken for and that is not there. None if there is none such."""
     path = file_of(url)
     try:
-        return path is None or path.stat().st_size > 0
+        if path is None or path.stat().st_size > 0:
+            return None
     except (FileNotFoundError, NotADirectoryError):
-        return False
+        pass
     except OSError:
-        return True  # opening it says what is in the way
-
-
-def taken(url: str) -> str:
-    """Return the path that the URL of a file is taken for, and why, if that may surprise."""
+        return None  # opening it says what is in the way
     is_absolute = Path(StoreURL.parse(url).path()).is_absolute()
     why = "" if is_absolute else " (three slashes are relative to this folder, four absolute)"
-    return f"{file_of(url)}{why}"
+    return f"{path}{why}"
 
 
 def visible(text: str) -> str:
@@ -202,7 +197,7 @@ def _drawn(columns: Columns, row: Mapping[str, Any]) -> str:
         is_time = name.endswith("_in") and not isinstance(row[name], str)
         cell = visible(_cell(time_left(row[name]) if is_time else row[name]))
         if width and len(cell) > width:  # an id is known by how it begins
-            cell = cell[:width] if name == "id" else f"{cell[: width - 1]}~"
+            cell = cell[:width] if name.endswith("id") else f"{cell[: width - 1]}~"
         color = None if "NO_COLOR" in os.environ else _COLORS.get(cell)
         line += click.style(cell.ljust(width), fg=color) + " "
     return line.rstrip()
@@ -284,15 +279,13 @@ def _common(*names: str, **given: Any) -> click.Option:
     return click.Option(names, expose_value=False, callback=_take, **given)
 
 
-def store_option(*names: str) -> click.Option:
-    """Return the option that names the store."""
-    text = "Where the tokens are, such as sqlite:///tokens.db. Else TOKENKEEP_STORE, "
-    text += "the configuration file, or a database in the user's data folder."
-    return _common("store", *names, metavar="URL", help=text)
-
-
 COMMON_OPTIONS: tuple[click.Option, ...] = (
-    store_option("--store"),
+    _common(
+        "--store",
+        metavar="URL",
+        help="Where the tokens are, such as sqlite:///tokens.db. Else TOKENKEEP_STORE, "
+        "the configuration file, or a database in the user's data folder.",
+    ),
     _common("--json", is_flag=True, help="Print JSON."),
     _common("-q", "--quiet", is_flag=True, help="Print only what was asked for."),
     _common("-v", "--verbose", count=True, help="Print what is going on too; twice for more."),
