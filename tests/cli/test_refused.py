@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import socket
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -35,7 +37,13 @@ def there(client, store, tmp_path, environment):  # noqa: ARG001  # the client's
     for name, text in texts.items():
         (tmp_path / name).write_text(text)
     (tmp_path / "binary").write_bytes(b"\xff\xfe")
-    return lambda: {p.name for p in tmp_path.iterdir()} - {"tokens.db-wal", "tokens.db-shm"}
+    tokenkeep.open_store("sqlite:///emptied.db", make=True).close()
+    with closing(sqlite3.connect(tmp_path / "emptied.db")) as db:
+        db.execute("DROP TABLE token")
+    return lambda: (
+        {p.name for p in tmp_path.iterdir()}
+        - {f"{n}.db-{e}" for n in ("tokens", "emptied") for e in ("wal", "shm")}
+    )
 
 
 @pytest.mark.parametrize(
@@ -49,6 +57,9 @@ def there(client, store, tmp_path, environment):  # noqa: ARG001  # the client's
         ("list x", None, 2, "--help"),
         ("list --store nothing:", None, 2, "nothing"),
         ("list --store sqlite:///sdk.txt", None, 1, "tokenkeep import"),
+        ("list --store sqlite:///out.csv", None, 1, "named by file:"),
+        ("list --store file:///tokens.db", None, 1, "named by sqlite:"),
+        ("list --store sqlite:///emptied.db", None, 1, "is damaged"),
         # Which waiting does not mend, and which it may.
         ("copy configured file:///no/x.json", None, 1, "its folder does not exist"),
         ("copy configured sqlite:////dev/null/x", None, 1, "its folder is a file"),

@@ -125,10 +125,9 @@ class Session:
 
         Into a pipe it is not flushed line by line: that takes longer than reading a store.
         """
-        if self.draws:
-            names = ((name, name.replace("_", " "), width) for name, width in columns.items())
-            click.echo(_drawn(columns, {n: said[: width or None] for n, said, width in names}))
-        for each in found:
+        for at, each in enumerate(found):
+            if self.draws and not at:
+                click.echo(_drawn(columns, {name: name.partition("_")[0] for name in columns}))
             if self.json:
                 line = json.dumps(each)
             elif self.draws:
@@ -166,7 +165,7 @@ class Session:
 
 
 def missing(url: str) -> str | None:
-    """Return the file that a URL is taken for and that is not there. None if there is none such."""
+    """Return the file that a URL is taken for and that is not there. None: it is, or none is."""
     path = file_of(url)
     try:
         if path is None or path.stat().st_size > 0:
