@@ -31,15 +31,18 @@ def serving(uri="http://127.0.0.1:0/callback"):
     with listening(uri) as back:
         thread = threading.Thread(target=serve)
         thread.start()
-        yield back, seen
-        over.set()
-        thread.join()
+        try:
+            yield back, seen
+        finally:
+            over.set()
+            thread.join()
 
 
 def drip(connection):
     """Ask letter by letter."""
     with suppress(OSError), connection:
-        while connection.send(b"G"):
+        for _ in range(150):
+            connection.send(b"G")
             time.sleep(0.1)
 
 

@@ -101,6 +101,7 @@ def there(client, store, tmp_path, environment):  # noqa: ARG001  # the client's
         (f"{LOGIN} --data-center moon", None, 2, "Known are us, eu"),
         (f"{LOGIN} --environment moon", None, 2, "production, sandbox, developer"),
         (f"{LOGIN} --grant", "\n", 1, ONE_LINE),
+        (f"{LOGIN} --no-browser --store file:///no/x", "x\n", 1, "its folder does not exist"),
         (f"{LOGIN} --no-browser", "nonsense\n", 2, ANSWER),
         (f"{LOGIN} --no-browser", f"{AT}/callback?code=a&state=b\n", 2, ANSWER),
         (f"{LOGIN} --redirect-uri {PAGE} --no-browser", "?\n", 2, "=https%3A%2F%2Fa.example%2Fcb"),
