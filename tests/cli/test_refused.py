@@ -101,7 +101,6 @@ def there(client, store, tmp_path, environment):  # noqa: ARG001  # the client's
         (f"{LOGIN} --data-center moon", None, 2, "Known are us, eu"),
         (f"{LOGIN} --environment moon", None, 2, "production, sandbox, developer"),
         (f"{LOGIN} --grant", "\n", 1, ONE_LINE),
-        (f"{LOGIN} --no-browser --store file:///no/x", "x\n", 1, "its folder does not exist"),
         (f"{LOGIN} --no-browser", "nonsense\n", 2, ANSWER),
         (f"{LOGIN} --no-browser", f"{AT}/callback?code=a&state=b\n", 2, ANSWER),
         (f"{LOGIN} --redirect-uri {PAGE} --no-browser", "?\n", 2, "=https%3A%2F%2Fa.example%2Fcb"),
@@ -263,6 +262,11 @@ def test_nothing_is_made_until_all_is_known(run, environment, tmp_path, configur
     for more in ([], ["--client-id", "c"], ["--client-id", "c", "--public", "--grant"]):
         assert 0 != run("login", "--redirect-uri", f"{AT.replace('8417', '0')}/", *more).exit_code
 
-    assert before == sorted(tmp_path.rglob("*"))
-    assert tokenkeep.settings().store
+    environment.setenv("TOKENKEEP_KEY_FILE", "/dev/null/keys")  # known before anybody consents
+    done = run("login", "--client-id", "c", "--public", "--no-browser", stdin="x\n")
+    assert (1, False) == (done.exit_code, "Open this address" in done.stderr), done.output
+    assert "/dev/null/keys" in done.stderr
+
+    data = {tmp_path / ".local", tmp_path / ".local/share", tmp_path / ".local/share/tokenkeep"}
+    assert {*before} == {*tmp_path.rglob("*")} - data
     assert configured.counters.token_calls() == 0

@@ -89,7 +89,8 @@ class WebLogin:
         Args:
             browser: What only this browser can show again, as a random value in its session:
                 the answer counts only with it.
-            data_center: Where its user's account is. None lets Zoho find out.
+            data_center: Where its user's account is; beside an emulator one of those that it
+                has, the others are Zoho's own. None lets Zoho find out.
 
         Raises:
             ValueError: *browser* is blank: any browser could show that.
@@ -112,14 +113,9 @@ class WebLogin:
             scopes=self._wanted.scopes or (),
         )
         kept = going.kept()
-        claim = Claim(
-            nonce=secrets.token_hex(16),
-            holder=holder.me(),
-            taken_at=self._keeper.clock.now(),
-            length=self._life,
-        )
-        until = str(claim.taken_at + claim.length)
-        facts = Hidden(asdict(kept), until=until)
+        now, nonce = self._keeper.clock.now(), secrets.token_hex(16)
+        claim = Claim(nonce=nonce, holder=holder.me(), taken_at=now, length=self._life)
+        facts = Hidden(asdict(kept), until=str(now + self._life))
         self._keeper.store.keep_login(_name(given["browser"], kept.state), facts, claim)
         return going.url
 
