@@ -262,10 +262,13 @@ def test_nothing_is_made_until_all_is_known(run, environment, tmp_path, configur
     for more in ([], ["--client-id", "c"], ["--client-id", "c", "--public", "--grant"]):
         assert 0 != run("login", "--redirect-uri", f"{AT.replace('8417', '0')}/", *more).exit_code
 
-    environment.setenv("TOKENKEEP_KEY_FILE", "/dev/null/keys")  # known before anybody consents
+    def refuse(*_, **__):
+        raise errors.KeyUnsafe("It would be gone when the machine starts anew")
+
+    environment.setattr("tokenkeep.keys.make", refuse)  # told before anybody consents
     done = run("login", "--client-id", "c", "--public", "--no-browser", stdin="x\n")
     assert (1, False) == (done.exit_code, "Open this address" in done.stderr), done.output
-    assert "/dev/null/keys" in done.stderr
+    assert "gone when the machine" in done.stderr
 
     data = {tmp_path / ".local", tmp_path / ".local/share", tmp_path / ".local/share/tokenkeep"}
     assert {*before} == {*tmp_path.rglob("*")} - data
