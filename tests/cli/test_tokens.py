@@ -47,19 +47,24 @@ def test_show_names_every_fact_but_no_secret(run_json, save, asked):
         assert secret not in json.dumps(found)
 
 
-def test_show_in_words(run, save, configured):
-    """Without --json facts are lines of a name and a value; also what went wrong last."""
+def test_renew_and_show_in_words(run, save, configured):
+    """A good token is renewed all the same; facts are lines of a name and a value, in words."""
     token = save()
-    run("renew", token.id)
+    first = run("token", token.id).stdout
 
+    renewed = run("renew", token.id)
     shown = run("show", token.id).stdout
 
+    assert f"Renewed {token.user} ({token.id}): 59 min left\n" == renewed.stdout
+    assert first != run("token", token.id).stdout
+    assert 2 == configured.counters.token_calls()
+    assert "" == run("renew", token.id, "--quiet").output
     lines = dict(line.split("\t") for line in shown.splitlines())
     assert ("59 min", "yes") == (lines["expires_in"], lines["has_access_token"])
     assert lines["renewed_by"]
     assert lines["expires_at"].endswith("Z")
     assert lines["history"].startswith("login, at 20")
-    assert lines["renewals_in_window"] == "1"
+    assert lines["renewals_in_window"] == "2"
     assert "\x1b" not in shown
     other = save(configured.users[1].name)
     configured.faults.add(endpoint="token", kind="status", status=500, times=2)
@@ -99,19 +104,6 @@ def test_an_access_token_cannot_add_a_header(run, store):
         result = run("token", saved.id, *more)
         assert 1 == result.exit_code
         assert "Evil" not in result.output
-
-
-def test_renew_makes_another(run, save, configured):
-    """A token that is good is renewed all the same; --quiet leaves out what was not asked for."""
-    token = save()
-    first = run("token", token.id).stdout
-
-    result = run("renew", token.id)
-
-    assert f"Renewed {token.user} ({token.id}): 59 min left\n" == result.stdout
-    assert first != run("token", token.id).stdout
-    assert 2 == configured.counters.token_calls()
-    assert "" == run("renew", token.id, "--quiet").output
 
 
 @pytest.mark.parametrize(
