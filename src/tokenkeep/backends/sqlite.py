@@ -644,7 +644,7 @@ def _explain(
     if code & 0xFF == sqlite3.SQLITE_NOTADB:
         what = "is not a SQLite database (what a file: store has written is named by file:)"
         return private_file.foreign(path, what)
-    if code & 0xFF in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_ERROR):  # or a table of it is gone
+    if code & 0xFF == sqlite3.SQLITE_CORRUPT or "no such table" in str(exc):
         return StoreTampered(
             f"{path} is damaged",
             hint="Put it back from a backup, or move it away and log in again",
