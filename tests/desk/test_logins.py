@@ -102,9 +102,9 @@ def test_an_answer_counts_once(browser, zoho):
 def test_the_worker_that_began_it_is_gone(browser, desk):
     """Any worker takes the answer, also one that was not there yet."""
     answer = consent(browser.begin(), user=ANA)
-    for each in desk.processes(20):
+    for each in desk.processes():
         os.kill(each, signal.SIGKILL)
-    desk.wait_until_ready()
+    desk.processes()
 
     assert browser.callback(answer).location == "/leads"
 

@@ -65,7 +65,7 @@ class DeskServer:
     def start(self):
         """Start it, and wait until all its workers answer."""
         self.launch()
-        self.wait_until_ready()
+        self.processes()
         return self
 
     def launch(self):
@@ -77,23 +77,28 @@ class DeskServer:
                 stdin=subprocess.DEVNULL, start_new_session=True,
             )  # fmt: skip
 
-    def wait_until_ready(self):
+    def processes(self):
+        """
+        Wait until all its workers answer; return the ids of their processes.
+
+        However often one asks, one worker alone may be quick enough to answer
+        all: none is missed only by waiting for as many as there are.
+        """
         deadline = time.monotonic() + 60
-        while len(self.processes()) < self.workers:
+        while len(found := self._answering()) < self.workers:
             assert self._process.poll() is None, self.log()
             assert time.monotonic() < deadline, self.log()
             time.sleep(0.1)
+        return found
 
-    def processes(self, tries=8):
-        """Return the ids of the workers that answer."""
-
+    def _answering(self):
         def ask(_):
             return int(Browser(self).get("/health", Host=self.host).text)
 
         # At the same time: one after the other, the same worker may be the quicker each time.
         with ThreadPoolExecutor(max_workers=8) as pool:
             try:
-                return set(pool.map(ask, range(tries)))
+                return set(pool.map(ask, range(8)))
             except (OSError, http.client.HTTPException):
                 return set()
 
