@@ -21,6 +21,7 @@ from tokenkeep.errors import KeyMissing as KeyMissing
 from tokenkeep.errors import KeyUnsafe as KeyUnsafe
 from tokenkeep.errors import LoginNeeded as LoginNeeded
 from tokenkeep.errors import LookupFailed as LookupFailed
+from tokenkeep.errors import NotThisLogin as NotThisLogin
 from tokenkeep.errors import ProviderRefused as ProviderRefused
 from tokenkeep.errors import ProviderUnavailable as ProviderUnavailable
 from tokenkeep.errors import RenewalError as RenewalError

@@ -21,6 +21,7 @@ Every error tokenkeep raises, cut by what the caller can do about it.
     │   └── StoreTampered           stop: what is stored was changed outside tokenkeep
     ├── LoginNeeded                 send the user through the login again
     │   └── TokenRevoked            revoked here, on purpose
+    ├── NotThisLogin                begin the login anew
     └── RenewalError
         ├── ProviderUnavailable     try again: no definite answer from the provider
         ├── ProviderRefused         client id, secret, redirect URI or data centre is wrong
@@ -168,6 +169,21 @@ class LoginNeeded(TokenKeepError):
 
 class TokenRevoked(LoginNeeded):
     """The token was revoked with tokenkeep; it is not handed out any more."""
+
+
+class NotThisLogin(TokenKeepError):
+    """
+    An answer to a login that this browser did not begin, or that has counted already.
+
+    Args:
+        what: As for `TokenKeepError`.
+        about: *token_id*, *user* and *hint*, as for `TokenKeepError`.
+    """
+
+    def __init__(
+        self, what: str = "Nobody has begun this login here, or it is over", **about: str | None
+    ) -> None:
+        super().__init__(what, **{"hint": "Begin the login anew"} | about)
 
 
 class RenewalError(TokenKeepError):
