@@ -6,6 +6,7 @@ import html
 import http.client
 import os
 import re
+import secrets
 import signal
 import subprocess
 import sys
@@ -52,6 +53,7 @@ class DeskServer:
             "HOME": str(folder),
             "TMPDIR": str(folder),
             "PYTHONPATH": str(ROOT / "examples"),
+            "CRM_DESK_SESSION_KEY": secrets.token_urlsafe(32),
         }
         if zoho:
             self.environ |= introduced(zoho, f"{self.url}/callback", folder)
@@ -155,10 +157,9 @@ class DeskServer:
 
     def secrets(self):
         """Return everything that must never be seen."""
-        key = self.folder / ".crm-desk/session_key"
-        found = set(self.zoho.secrets()) if self.zoho else set()
-        given = (self.environ.get("TOKENKEEP_KEYS"), key.exists() and key.read_text())
-        return found | set(filter(None, given))
+        given = ("TOKENKEEP_KEYS", "CRM_DESK_SESSION_KEY")
+        ours = {self.environ[name] for name in given if name in self.environ}
+        return ours | set(self.zoho.secrets() if self.zoho else ())
 
 
 @contextmanager
