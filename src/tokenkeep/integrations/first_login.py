@@ -28,20 +28,12 @@ _MOST = 1000
 
 
 class _ThisThread(threading.local):
-    """
-    A thread's name, which goes when the thread ends.
-
-    The operating system's numbers would not do: it gives them again at once.
-    """
+    """A thread's name, which goes with it: the system's numbers are given again at once."""
 
     def __init__(self) -> None:
-        self.mark = _Mark()
         self.name = secrets.token_hex(8)
+        self.mark: set[str] = set()  # lives as long as its thread
         _living[self.name] = self.mark
-
-
-class _Mark:
-    """Lives as long as its thread."""
 
 
 class _Leases(threading.local):
@@ -51,7 +43,7 @@ class _Leases(threading.local):
         self.asked: dict[str, Token] = {}
 
 
-_living: WeakValueDictionary[str, _Mark] = WeakValueDictionary()
+_living: WeakValueDictionary[str, set[str]] = WeakValueDictionary()
 _this_thread = _ThisThread()
 
 
@@ -72,12 +64,7 @@ class FirstLogins:
         self._mine = _Leases()
 
     def elect(self, asked: Token) -> Token | None:
-        """
-        Say who logs in. None: the caller; else what somebody else has saved meanwhile.
-
-        Raises:
-            RenewalTimeout: Somebody else did not finish in time.
-        """
+        """Say who logs in. None: the caller; else what somebody else has saved meanwhile."""
         if not (asked.grant_token or asked.refresh_token):
             return None  # an access token alone asks nobody for anything
         claim = Claim(
