@@ -44,8 +44,16 @@ def test_threads(sdk, zoho, credential, store):
     assert zoho.counters.token_calls() == 1
 
 
-@pytest.mark.parametrize("credential", ["grant_token", "refresh_token"], indirect=True)
-@pytest.mark.parametrize("end", ["killed", "asks for something else", "can not save"])
+@pytest.mark.parametrize(
+    ("end", "credential"),
+    [
+        ("is killed", "grant_token"),
+        ("is killed", "refresh_token"),
+        ("asks for something else", "grant_token"),
+        ("can not save", "grant_token"),
+    ],
+    indirect=["credential"],
+)
 def test_asker_is_gone(sdk, zoho, credential, end):
     """Who was to log in does not: others wait while it may, and carry on at once when it can't."""
     asker, other = sdk.process(), sdk.process()
@@ -55,7 +63,7 @@ def test_asker_is_gone(sdk, zoho, credential, end):
     with pytest.raises(SDKFailed) as failed:
         sdk.start(other, **credential)
     assert (failed.value.cause, zoho.counters.token_calls()) == ("RenewalTimeout", 0)
-    if end == "killed":
+    if end == "is killed":
         asker.kill()
     elif end == "asks for something else":
         asker.find(id=first["id"])

@@ -30,6 +30,18 @@ def test_nothing_else_is_needed(sdk, zoho):
     assert zoho.counters.token_calls() == 1
 
 
+def test_a_refused_token(sdk, zoho):
+    """An access token that the CRM does not take any more is renewed, and the work done again."""
+    logged_in = sdk.log_in(user=zoho.user.name)
+    process = sdk.process()
+    process.call_as(logged_in["id"])
+    zoho.expire_access_tokens()
+    process.move_clock(61)
+
+    assert process.call_as(logged_in["id"]) == 200
+    assert zoho.counters.token_calls("refresh_token") == 1
+
+
 def test_users_never_mix(sdk, zoho):
     """Invariant 8: threads that work as users of two data centres get what is theirs."""
     sdk.register()

@@ -109,13 +109,14 @@ def test_credential_that_was_not_used(sdk, zoho, login, new):
 def test_credentials_that_are_the_row_s(sdk, zoho, login):
     """What the row has, or had, is no news; nor is what another login has replaced meanwhile."""
     code, refresh = login.credentials
-    running = sdk.process()
+    running, other = sdk.process(), sdk.process()
     for given in (code, refresh, code | refresh):
         sdk.start(user=zoho.user.name, **given)
         sdk.start(running, id=login.token["id"], **given)
+    sdk.start(other, user=zoho.user.name)
     login.die("revoked")
     newer = sdk.start(user=zoho.user.name, grant_token=zoho.grant_code())
-    assert running.get_token() == newer["access_token"]
+    assert running.get_token() == other.get_token() == newer["access_token"]
     sdk.start(user=zoho.user.name, **refresh)
 
     assert told(sdk) == []
