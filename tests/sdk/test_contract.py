@@ -31,16 +31,6 @@ def test_fills_the_argument(sdk, zoho):
     assert 3000 < int(found["expires_in"]) / 1000 - time.time() < 4000
 
 
-def test_save_sets_the_id(sdk):
-    """`save_token` sets the id, a str; saving the same again keeps that and the one row."""
-    process = sdk.process()
-    first, again = (process.save(refresh_token="r", **sdk.secrets) for _ in range(2))
-
-    assert isinstance(first["id"], str)
-    assert first["id"] == again["id"]
-    assert len(process.get_tokens()) == 1
-
-
 @old_and_new
 def test_absent_id(sdk, zoho):
     """An unknown id raises, None would crash most generations; the error is told once, whole."""
