@@ -16,11 +16,7 @@ import tokenkeep
 from crm_desk import emulator
 
 ENDING = 25
-"""
-How long a worker that is told to end lets requests go on, in seconds.
-
-What reads, renews or logs in is over by then; only a change may take longer.
-"""
+"""How long requests may go on at the end, in seconds: all but a change are over by then."""
 
 
 def main():

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
-from starlette.convertors import Convertor, register_url_convertor
+from starlette.convertors import IntegerConvertor, register_url_convertor
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.middleware.sessions import SessionMiddleware
@@ -72,12 +72,10 @@ logger = logging.getLogger("crm_desk")
 templates = Jinja2Templates(HERE / "templates")
 
 
-class LeadId(Convertor):
+class LeadId(IntegerConvertor):
     """What can be the id of a lead."""
 
     regex = "[0-9]{1,19}"
-    convert = staticmethod(int)
-    to_string = staticmethod(str)
 
 
 register_url_convertor("lead", LeadId())

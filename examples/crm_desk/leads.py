@@ -11,13 +11,7 @@ from zohocrmsdk.src.com.zoho.crm.api.record import (
     RecordOperations,
 )
 
-FIELDS = {
-    "First_Name": "First name",
-    "Last_Name": "Last name",
-    "Company": "Company",
-    "Email": "E-mail",
-    "Phone": "Phone",
-}
+FIELDS = ("First_Name", "Last_Name", "Company", "Email", "Phone")
 PER_PAGE = 10
 NO_CONTENT = 204
 
