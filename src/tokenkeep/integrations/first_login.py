@@ -36,13 +36,6 @@ class _ThisThread(threading.local):
         _living[self.name] = self.mark
 
 
-class _Leases(threading.local):
-    """Of each thread: what it logs in with, by the version of its lease."""
-
-    def __init__(self) -> None:
-        self.asked: dict[str, Token] = {}
-
-
 _living: WeakValueDictionary[str, set[str]] = WeakValueDictionary()
 _this_thread = _ThisThread()
 
@@ -61,7 +54,8 @@ class FirstLogins:
         self._store = store
         self._clock = clock
         self._seen: dict[str, float] = {}
-        self._mine = _Leases()
+        # Of each thread: what it logs in with, by the version of its lease.
+        self._mine = threading.local()
 
     def elect(self, asked: Token) -> Token | None:
         """Say who logs in. None: the caller; else what somebody else has saved meanwhile."""
@@ -79,7 +73,7 @@ class FirstLogins:
             # After the lease: a login may have begun and ended since the caller looked.
             saved = self._saved(asked)
             if held.nonce == claim.nonce:
-                self._mine.asked[version] = asked
+                vars(self._mine)[version] = asked
                 if saved is not None:
                     self.over()
                 return saved
@@ -100,11 +94,12 @@ class FirstLogins:
 
     def over(self) -> None:
         """Give up the leases of this thread: whatever login it was at is saved, or has failed."""
-        for version in list(self._mine.asked):
+        mine = vars(self._mine)
+        for version in list(mine):
             with letting_go(StoreError):  # then with this thread's next look
                 with suppress(StoreConflict):  # somebody else has it by now
-                    self._store.release(self._mine.asked[version], version)
-                del self._mine.asked[version]
+                    self._store.release(mine[version], version)
+                del mine[version]
 
     def _is_over(self, held: Claim) -> bool:
         """Tell whether nobody can be behind a lease any more."""
