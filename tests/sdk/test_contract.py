@@ -19,13 +19,14 @@ OWN = "customer-42"
 
 @old_and_new
 def test_fills_the_argument(sdk, zoho):
-    """`find_token` fills what it is given, returns that, and has the expiry as text."""
+    """`find_token` fills what its argument lacks, returns that, and has the expiry as text."""
     process = sdk.process()
     first = sdk.log_in(process, user=zoho.user.name)
-    found = process.find(refresh_token=first["refresh_token"], **sdk.secrets)
+    own = {"redirect_url": "https://own.example/back"}
+    found = process.find(refresh_token=first["refresh_token"], **own, **sdk.secrets)
 
     assert found["is_same"]
-    assert {name: found[name] for name in first} == first
+    assert {name: found[name] for name in first} == first | own
     # The SDK calls len() on it.
     assert isinstance(found["expires_in"], str)
     assert 3000 < int(found["expires_in"]) / 1000 - time.time() < 4000
