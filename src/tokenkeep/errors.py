@@ -21,6 +21,7 @@ Every error tokenkeep raises, cut by what the caller can do about it.
     │   └── StoreTampered           stop: what is stored was changed outside tokenkeep
     ├── LoginNeeded                 send the user through the login again
     │   └── TokenRevoked            revoked here, on purpose
+    ├── NotThisLogin                begin the login anew
     └── RenewalError
         ├── ProviderUnavailable     try again: no definite answer from the provider
         ├── ProviderRefused         client id, secret, redirect URI or data centre is wrong
@@ -45,10 +46,10 @@ if TYPE_CHECKING:
 __all__ = [
     "AmbiguousLookup", "ConfigurationError", "CoolingDown", "DriverMissing",
     "DuplicateRefreshToken", "EmptyLookup", "GrantRejected", "KeyMissing", "KeyUnsafe",
-    "LoginNeeded", "LookupFailed", "ProviderRefused", "ProviderUnavailable", "RenewalError",
-    "RenewalTimeout", "StaleToken", "StoreConflict", "StoreError", "StoreForeign", "StoreTampered",
-    "StoreTooNew", "StoreUnavailable", "TokenKeepError", "TokenNotFound", "TokenRevoked",
-    "UnknownName",
+    "LoginNeeded", "LookupFailed", "NotThisLogin", "ProviderRefused", "ProviderUnavailable",
+    "RenewalError", "RenewalTimeout", "StaleToken", "StoreConflict", "StoreError", "StoreForeign",
+    "StoreTampered", "StoreTooNew", "StoreUnavailable", "TokenKeepError", "TokenNotFound",
+    "TokenRevoked", "UnknownName",
 ]  # fmt: skip
 
 
@@ -177,6 +178,21 @@ class LoginNeeded(TokenKeepError):
 
 class TokenRevoked(LoginNeeded):
     """The token was revoked with tokenkeep; it is not handed out any more."""
+
+
+class NotThisLogin(TokenKeepError):
+    """
+    An answer to a login that this browser did not begin, or that has counted already.
+
+    Args:
+        what: As for `TokenKeepError`.
+        about: *token_id*, *user* and *hint*, as for `TokenKeepError`.
+    """
+
+    def __init__(
+        self, what: str = "Nobody has begun this login here, or it is over", **about: str | None
+    ) -> None:
+        super().__init__(what, **{"hint": "Begin the login anew"} | about)
 
 
 class RenewalError(TokenKeepError):
