@@ -70,14 +70,16 @@ BUSY = [
 
 
 @pytest.mark.parametrize(("kind", "during", "asked"), BUSY)
-def test_a_handler_that_asks(kind, during, asked, tmp_path, monkeypatch, on_signal):  # noqa: PLR0917
+def test_a_handler_that_asks(  # noqa: PLR0917
+    kind, during, asked, tmp_path, monkeypatch, on_signal, connections
+):
     """In the midst of a call it is refused by name, and the call gets its own answer."""
     if kind == "file":
         monkeypatch.setattr(private_file, "sync_folder", strike)
         backend = FileBackend(tmp_path / "tokens")
     else:
         backend = SQLiteBackend(tmp_path / "tokens")
-        backend._link.db.set_trace_callback(strike)
+        connections[0].set_trace_callback(strike)
     backend.write(record(), replaces=None)
     expected = None if during == "write" else ASKED[during](backend)
     answers = on_signal(lambda: ASKED[asked](backend))

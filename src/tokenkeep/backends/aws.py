@@ -23,7 +23,7 @@ from tokenkeep.backends.exposure import exposure, warn
 from tokenkeep.backends.frames import without_frames
 from tokenkeep.backends.rows import COLUMNS, from_row
 from tokenkeep.backends.urls import StoreURL, refuse_blank
-from tokenkeep.backends.waiting import begin
+from tokenkeep.backends.waiting import Begun, begin
 from tokenkeep.errors import (
     ConfigurationError,
     StoreConflict,
@@ -37,7 +37,6 @@ from tokenkeep.errors import (
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
-    from concurrent.futures import Future
     from typing import Self
 
     from tokenkeep.backends.base import Record, Risk
@@ -245,7 +244,7 @@ class Call:
 
     def all(self, works: Sequence[Callable[[], _Result]]) -> list[_Result]:
         """Do several things at the same time, as `run` does one."""
-        begun: list[Future[_Result]] = []
+        begun: list[Begun[_Result]] = []
         try:
             for work in works:
                 begun.append(begin(self._guarded(work)))  # noqa: PERF401 - all of it is cancelled

@@ -19,6 +19,24 @@ _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+):")
 _OPTION = re.compile(r"[A-Za-z]\w{0,40}(\.\w{1,40})?")
 """The name of an option; anything else may be a part of a password."""
 
+SECRET_WORDS = (
+    "passw",
+    "passphrase",
+    "passcode",
+    "pwd",
+    "secret",
+    "token",
+    "credential",
+    "api_key",
+    "apikey",
+    "access_key",
+    "private_key",
+    "scram_client_key",
+    "scram_server_key",
+    "odbc_connect",
+)
+"""Words in the names of options that hold a secret, in whatever kind of store; in lower case."""
+
 
 def scheme_of(url: str) -> str:
     """

@@ -27,7 +27,7 @@ from urllib3.exceptions import (
 )
 from urllib3.exceptions import SSLError as WrappedSSLError
 
-from tokenkeep.backends.waiting import NoThread, begin
+from tokenkeep.backends.waiting import Begun, NoThread, begin
 from tokenkeep.errors import ConfigurationError, ProviderUnavailable
 from tokenkeep.providers.address import parse
 from tokenkeep.providers.base import Reply
@@ -36,7 +36,6 @@ from tokenkeep.version import __version__
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
-    from concurrent.futures import Future
     from types import UnionType
 
     from tokenkeep.providers.connection import Certificate, Connection
@@ -205,7 +204,7 @@ class _Exchange:
             answered=False,
         )
 
-    def _begun(self) -> Future[Reply]:
+    def _begun(self) -> Begun[Reply]:
         try:
             return begin(self._exchanged)
         except NoThread:
@@ -213,7 +212,7 @@ class _Exchange:
                 f"{self._address.host} was not asked: no thread can be started", answered=False
             ) from None
 
-    def _wait(self, answer: Future[Reply]) -> Reply:
+    def _wait(self, answer: Begun[Reply]) -> Reply:
         """Wait for the answer; `TimeoutError` where there is none in time."""
         try:
             return answer.result(self._deadline - time.monotonic())

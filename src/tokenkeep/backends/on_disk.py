@@ -1,0 +1,100 @@
+"""What is true of every store in one file of this machine: where it is, and what is said of it."""
+
+from __future__ import annotations
+
+import os
+from abc import abstractmethod
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from tokenkeep.backends.forks import ForkSafe
+from tokenkeep.backends.urls import StoreURL
+from tokenkeep.errors import ConfigurationError, StoreForeign, StoreTooNew, StoreUnavailable
+
+if TYPE_CHECKING:
+    from typing import Self
+
+_IMPORT = (
+    "If it holds the tokens of the Zoho SDK, take them over with `tokenkeep import FILE`; "
+    "else name another file"
+)
+_OTHERS = (("sqlite", 68, b"tokn"), ("file", 0, b'{"tokenkeep"'))
+"""How the files of each kind are known: by what is at which byte."""
+
+_DAY = 86400.0
+
+
+class OnDisk(ForkSafe):
+    """
+    The file of a store.
+
+    Args:
+        path: Where it is.
+        busy_timeout: How long to wait while another process writes, in seconds.
+        make: Whether a missing file is created at once. False: with the first
+            record, and until then it is read as an empty one.
+
+    Raises:
+        ConfigurationError: *busy_timeout* is negative or above a day.
+        StoreError: The file can't be used; the message says why.
+    """
+
+    embedded = True
+
+    def __init__(self, path: str | Path, *, busy_timeout: float = 5.0, make: bool = True) -> None:
+        if not 0 <= busy_timeout <= _DAY:
+            raise ConfigurationError("busy_timeout is a number of seconds from 0 to 86400")
+        super().__init__()
+        self._path = Path(os.path.realpath(path))
+        self.home: Path | None = self._path
+        self._busy_timeout = busy_timeout
+        self._begin(make=make)
+
+    @classmethod
+    def from_url(cls, url: str) -> Self:
+        """
+        Open the file a URL names; a missing one is made with the first record.
+
+        Args:
+            url: ``sqlite:///relative.db``, ``sqlite:////absolute.db``; likewise ``file:``.
+                Option ``busy_timeout``, in seconds.
+
+        Raises:
+            ConfigurationError: The path or an option is missing or wrong.
+            StoreError: As for the class.
+        """
+        parsed = StoreURL.parse(url)
+        options = parsed.options({"busy_timeout": float})
+        return cls(parsed.path(), make=False, **options)
+
+    @abstractmethod
+    def _begin(self, *, make: bool) -> None:
+        """Look at the file, or make it."""
+
+    def _busy(self, waited: float) -> StoreUnavailable:
+        """Return the error for another process that did not stop writing for so many seconds."""
+        hint = "Another process is writing: try again"
+        if not waited:
+            return StoreUnavailable(f"{self._path} is busy", hint=hint)
+        return StoreUnavailable(
+            f"{self._path} was busy for {waited:g} seconds", hint=f"{hint}, or raise busy_timeout"
+        )
+
+    def _foreign(self, what: str, start: bytes = b"") -> StoreForeign:
+        """Return the error for a file that is not ours: *what* it is, and how it begins."""
+        hint = _IMPORT
+        for scheme, at, mark in _OTHERS:
+            if start[at:].startswith(mark):
+                what = f"is a store of tokenkeep, of the kind {scheme}:"
+                hint = f"Write {scheme}:/// before its path"
+        return StoreForeign(f"{self._path} {what}; it is left as it is", hint=hint)
+
+    def _expect_format(self, found: int, known: int) -> None:
+        """Refuse what another tokenkeep has written in its own way."""
+        if found > known:
+            raise StoreTooNew(
+                f"{self._path} was written by a newer tokenkeep (format {found})",
+                hint="Upgrade tokenkeep",
+            )
+        if found < known:
+            raise self._foreign(f"is in the format {found}, which no released tokenkeep had")
