@@ -78,7 +78,7 @@ class FileBackend(OnDisk, TableBackend):
         self._held: os.stat_result
         self._loaded: tuple[Hashable, Table] | None = None
         if make and not self.revision():
-            self._locked(self._make, self._busy_timeout)
+            self._locked(lambda: None if self.revision() else self._save(Table()))
         self._load()
 
     def revision(self) -> Hashable:
@@ -146,10 +146,6 @@ class FileBackend(OnDisk, TableBackend):
 
     # Writing
 
-    def _make(self) -> None:
-        if not self.revision():
-            self._save(Table())
-
     def _change(
         self, work: Callable[[Table], _Result], *, waits: bool = True, makes: bool = False
     ) -> _Result:
@@ -163,26 +159,24 @@ class FileBackend(OnDisk, TableBackend):
 
         if not makes and not self.revision():
             return work(Table())
-        return self._locked(change, self._busy_timeout if waits else 0)
+        return self._locked(change, waits=waits)
 
-    def _locked(self, work: Callable[[], _Result], timeout: float) -> _Result:
+    def _locked(self, work: Callable[[], _Result], *, waits: bool = True) -> _Result:
+        timeout = self._busy_timeout if waits else 0
         for _ in tries(timeout):
             with suppress(_Busy):
                 return self._alone(lambda: self._with_lock(work))
         raise self._busy(timeout)
 
     def _with_lock(self, work: Callable[[], _Result]) -> _Result:
-        """
-        Return what *work* does with the lock held.
-
-        Raises:
-            _Busy: Nothing was done.
-        """
+        """Return what *work* does with the lock held. `_Busy` if nothing was done."""
         # A new object each time: one that a child inherits refuses to work.
-        lock = FileLock(self._lock_file, timeout=0, mode=0o600, on_acquired=self._hold)
+        held: list[int] = []
+        lock = FileLock(self._lock_file, timeout=0, mode=0o600, on_acquired=held.append)
         try:
             self._path.parent.stat()  # FileLock would make a missing folder
             lock.acquire()
+            self._held = os.fstat(held[0])
             return work()
         except Timeout:
             raise _Busy from None
@@ -190,9 +184,6 @@ class FileBackend(OnDisk, TableBackend):
             self._refuse(exc)
         finally:
             lock.release()  # also if a signal handler raised with the lock just taken
-
-    def _hold(self, descriptor: int) -> None:
-        self._held = os.fstat(descriptor)
 
     def _save(self, table: Table) -> None:
         """Replace the file by one with these records, on disk when this returns."""
@@ -208,10 +199,9 @@ class FileBackend(OnDisk, TableBackend):
             os.fsync(file.fileno())
             written = os.fstat(file.fileno())
         # Whoever comes now has to find the very lock that is held.
-        try:
+        is_held = False
+        with suppress(FileNotFoundError):
             is_held = os.path.samestat(os.lstat(self._lock_file), self._held)
-        except FileNotFoundError:
-            is_held = False
         if not is_held:
             raise _Busy
         aside.replace(self._path)
@@ -219,12 +209,9 @@ class FileBackend(OnDisk, TableBackend):
         private_file.sync_folder(self._path)
 
     def _date(self, descriptor: int) -> None:
-        """
-        Make the new file younger than the one it replaces, and its owner the same.
-
-        The clock of a file system ticks every few milliseconds and inodes are
-        used again, so two states could look the same.
-        """
+        """Make the new file younger than the one it replaces, and its owner the same."""
+        # The clock of a file system ticks every few milliseconds and inodes are
+        # used again, so two states could look the same.
         try:
             old = self._path.stat()
         except FileNotFoundError:
@@ -263,12 +250,7 @@ def _encoded(table: Table) -> bytes:
 
 
 def _decoded(values: object) -> Record:
-    """
-    Return a record of the file.
-
-    Raises:
-        KeyError, TypeError, ValueError: It is not one.
-    """
+    """Return a record of the file; KeyError, TypeError or ValueError if it is none."""
     if not isinstance(values, dict):
         raise TypeError(values)
     for name, value in values.items():

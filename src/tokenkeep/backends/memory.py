@@ -134,14 +134,7 @@ class TableBackend(Backend):
     def _change(
         self, work: Callable[[Table], _Result], *, waits: bool = True, makes: bool = False
     ) -> _Result:
-        """
-        Let *work* change the table; nobody else does meanwhile.
-
-        Args:
-            work: Does so, or raises.
-            waits: Whether it is worth a wait.
-            makes: Whether a store that is not there yet is made for it.
-        """
+        """Let *work* change it; *waits* if that is worth a wait, *makes* a store not there yet."""
 
     def read(self, record_id: str) -> Record | None:
         return self._look(lambda table: table.read(record_id))

@@ -25,19 +25,7 @@ _DAY = 86400.0
 
 
 class OnDisk(ForkSafe):
-    """
-    The file of a store.
-
-    Args:
-        path: Where it is.
-        busy_timeout: How long to wait while another process writes, in seconds.
-        make: Whether a missing file is created at once. False: with the first
-            record, and until then it is read as an empty one.
-
-    Raises:
-        ConfigurationError: *busy_timeout* is negative or above a day.
-        StoreError: The file can't be used; the message says why.
-    """
+    """The file of a store; arguments and errors are those of `SQLiteBackend`."""
 
     embedded = True
 
@@ -56,8 +44,7 @@ class OnDisk(ForkSafe):
         Open the file a URL names; a missing one is made with the first record.
 
         Args:
-            url: ``sqlite:///relative.db``, ``sqlite:////absolute.db``; likewise ``file:``.
-                Option ``busy_timeout``, in seconds.
+            url: Three slashes and a relative path, or four; option ``busy_timeout``, in seconds.
 
         Raises:
             ConfigurationError: The path or an option is missing or wrong.
@@ -85,7 +72,7 @@ class OnDisk(ForkSafe):
         hint = _IMPORT
         for scheme, at, mark in _OTHERS:
             if start[at:].startswith(mark):
-                what = f"is a store of tokenkeep, of the kind {scheme}:"
+                what = f"is a {scheme}: store of tokenkeep"
                 hint = f"Write {scheme}:/// before its path"
         return StoreForeign(f"{self._path} {what}; it is left as it is", hint=hint)
 

@@ -233,16 +233,7 @@ class SQLiteBackend(OnDisk, Backend):
         *,
         timeout: float | None = None,
     ) -> _Result:
-        """
-        Do something alone; again, while the database is busy.
-
-        The lock is free in between: other threads read, and the process forks.
-
-        Args:
-            attempt: What to do. Changes nothing when it raises "busy".
-            record_id: For the error. None if no record is meant.
-            timeout: How long to try, in seconds. None means the busy timeout.
-        """
+        """Do something alone; again while the database is busy, with the lock free in between."""
         waited = self._busy_timeout if timeout is None else timeout
         last = sqlite3.Error()
         for _ in tries(waited):
@@ -315,11 +306,7 @@ class SQLiteBackend(OnDisk, Backend):
             _close(self._db)
 
     def _ready(self, *, make: bool = False) -> None:
-        """
-        Open if closed; refuse a connection of another process or of a replaced file.
-
-        *make* says whether to make the database if there is none.
-        """
+        """Open if closed; refuse a connection of another process or of a replaced file."""
         if not self._pid:
             self._open(make=make)
         elif self._in_memory:
@@ -365,12 +352,7 @@ class SQLiteBackend(OnDisk, Backend):
         self._pid = getpid() if file or self._in_memory else 0
 
     def _found(self, *, make: bool) -> _File | None:
-        """
-        Return the file, or refuse what is no database.
-
-        One that was open before has to be there still. Else one is made if *make*; None if
-        not, and there is none or an empty one.
-        """
+        """Return the file, made by *make* if it never was there. None if it is not, or empty."""
         if self._file is not None:
             self._expect(self._file)
             return self._file
@@ -483,13 +465,9 @@ class SQLiteBackend(OnDisk, Backend):
 
 @cache
 def _updating(indexed: tuple[str, ...]) -> tuple[str, Callable[[Record], tuple[Any, ...]]]:
-    """
-    Return the statement that replaces a record, and what takes its values from one.
-
-    Args:
-        indexed: Those of `_INDEXED` that change. An index that is written costs
-            a page on disk, so the others are left alone: a third of a write.
-    """
+    """Return the statement that replaces a record, and what takes its values from one."""
+    # An index that is written costs a page on disk, so those that do not change
+    # are left alone: a third of a write.
     names = _PLAIN + indexed
     assignments = ", ".join(f"{name} = ?" for name in names)
     sql = f"UPDATE token SET {assignments} {_WHICH}"  # noqa: S608

@@ -132,14 +132,11 @@ def tries(timeout: float) -> Iterator[None]:
 
 
 class _Threads:
-    """
-    Daemon threads that wait for work: one that hangs must not keep the process alive.
+    """Daemon threads, one for each work under way, and some idle: none waits for another's."""
 
-    There are as many as pieces of work under way, so none waits for another
-    one's. Nothing here takes a lock that a signal handler could find taken by
-    its own thread: whoever takes a thread's queue out of those that are idle
-    gives it one piece.
-    """
+    # Daemons, lest one that hangs keeps the process alive. Nothing here takes a lock that a
+    # signal handler could find taken by its own thread: whoever takes a thread's queue out of
+    # those that are idle gives it one piece.
 
     def __init__(self) -> None:
         self.pid = os.getpid()
