@@ -31,48 +31,58 @@ def test_ends_on_the_wall_clock():
     assert done.wait(10.0)
 
 
-def kept():
-    """One call after the other is made in the same thread; as many threads as calls at once."""
-    assert len({within(10.0, threading.current_thread) for _ in range(20)}) <= 2
-    together = threading.Barrier(5)
-    for each in [begin(lambda: together.wait(10.0)) for _ in range(5)]:
-        each.result(10.0)
-
-
-def alone():
-    """However much hangs, what comes next is done at once; few threads are kept afterwards."""
-    before, let_go = threading.active_count(), threading.Event()
+@pytest.fixture
+def let_go():
+    """Twice as much hangs as threads are kept, until it is let go."""
+    let_go = threading.Event()
     hung = [begin(let_go.wait) for _ in range(2 * KEPT)]
+    yield let_go
+    let_go.set()
+    assert all(each.result(10.0) for each in hung)
+
+
+def test_none_waits_for_another(let_go):
+    """However much hangs, what comes next is done at once; few threads are kept afterwards."""
+    hanging = threading.active_count()
 
     assert within(10.0, lambda: "done") == "done"
     let_go.set()
-    assert all(each.result(10.0) for each in hung)
-    end = time.monotonic() + 5.0
-    while threading.active_count() - before > KEPT:
+    end = time.monotonic() + 10.0
+    while threading.active_count() > hanging - KEPT + 1:
         assert time.monotonic() < end
         time.sleep(0.01)
 
 
-def no_thread():
+@pytest.mark.usefixtures("let_go")
+def test_no_thread(monkeypatch):
     """Where none can be started nothing is begun, nor done later."""
-    late, start = [], threading.Thread.start
-    threading.Thread.start = lambda _: (_ for _ in ()).throw(RuntimeError("can't start"))
-    for ask in (lambda: within(10.0, lambda: late.append(1)), lambda: begin(late.pop)):
-        with pytest.raises(NoThread):
-            ask()
-    threading.Thread.start = start
+    late = []
+
+    def start(_thread):
+        raise RuntimeError("can't start new thread")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(threading.Thread, "start", start)
+        for ask in (lambda: within(10.0, lambda: late.append(1)), lambda: begin(late.pop)):
+            with pytest.raises(NoThread):
+                ask()
 
     assert within(10.0, lambda: "done") == "done"
     assert late == []
 
 
 @pytest.mark.parametrize("how", [os.fork, ctypes.PyDLL(None).fork], ids=["Python's", "C's"])
-@pytest.mark.parametrize("promise", [kept, alone, no_thread])
-def test_threads(fork, promise, how):
-    """A child has threads of its own, however it was forked, and as few as it can do with."""
+def test_in_a_forked_child(fork, how):
+    """A child has threads of its own, however it was forked; one call after the other in one."""
     within(10.0, lambda: None)
 
-    fork(lambda _: promise(), how).end()
+    def work(_):
+        assert len({within(10.0, threading.current_thread) for _ in range(20)}) <= 2
+        together = threading.Barrier(5)
+        for each in [begin(lambda: together.wait(10.0)) for _ in range(5)]:
+            each.result(10.0)
+
+    fork(work, how).end()
 
 
 def test_in_a_signal_handler():

@@ -29,7 +29,7 @@ _LAST = "g"
 
 class Table:
     """
-    Records, by the rules of `Backend` where nobody else writes. Not thread-safe.
+    Records, with the methods of a `Backend` where nobody else writes. Not thread-safe.
 
     A signal handler may raise between any two steps of a change, so each is made in one. All
     but `read` look at every record: it is for few.
@@ -60,18 +60,15 @@ class Table:
         return other
 
     def read(self, record_id: str) -> Record | None:
-        """As `Backend.read`."""
         return self._records.get(record_id)
 
     def find(self, marks: Sequence[Mark]) -> list[Record]:
-        """As `Backend.find`."""
         wanted = set(marks)
         fields = {field for field, _ in wanted}
         records = self._records.values()
         return [each for each in records if any((f, getattr(each, f)) in wanted for f in fields)]
 
     def write(self, record: Record, *, replaces: str | None) -> None:
-        """As `Backend.write`."""
         old = self._records.get(record.id)
         if (old and old.version) != replaces:
             raise StoreConflict("Somebody else wrote this record first", token_id=record.id)
@@ -83,7 +80,6 @@ class Table:
         self._records[record.id] = record
 
     def delete(self, record_id: str, *, replaces: str | None) -> bool:
-        """As `Backend.delete`."""
         old = self._records.get(record_id)
         if old is None:
             return False
@@ -93,29 +89,23 @@ class Table:
         del self._records[record_id]
         return True
 
-    def touch(self, record_id: str, last_used_at: float) -> bool:
-        """As `Backend.touch`; return whether the record changed."""
+    def touch(self, record_id: str, last_used_at: float) -> None:
         old = self._records.get(record_id)
-        if old is None or (old.last_used_at is not None and old.last_used_at >= last_used_at):
-            return False
-        self.commits += 1
-        self._records[record_id] = replace(old, last_used_at=last_used_at)
-        return True
+        if old and (old.last_used_at is None or old.last_used_at < last_used_at):
+            self.commits += 1
+            self._records[record_id] = replace(old, last_used_at=last_used_at)
 
     def scan(self, after: str | None, limit: int, *, mark: Mark | None = None) -> list[Record]:
-        """As `Backend.scan`."""
         there = self._records.values() if mark is None else self.find([mark])
         return nsmallest(limit, (each for each in there if each.id > (after or "")), key=_by_id)
 
     def due(self, before: float, limit: int, *, after: Due | None = None) -> list[Record]:
-        """As `Backend.due`."""
         there = [each for each in self._records.values() if each.due_at is not None]
         behind = (each for each in there if after is None or _by_time(each) > after)
         due = (each for each in behind if _by_time(each) <= (before, _LAST))
         return nsmallest(limit, due, key=_by_time)
 
     def clear(self) -> int:
-        """As `Backend.clear`."""
         kept = {HEADER: self._records[HEADER]} if HEADER in self._records else {}
         count = len(self._records) - len(kept)
         self.commits += bool(count)

@@ -44,15 +44,11 @@ _ODD = {
     errno.ENXIO: "it is no file",  # a pipe that nobody reads
 }
 
-
 _MOUNTED = ", or mount it read-only, as a container's secret"
 
 
 class _Unsafe(Exception):
-    def __init__(self, what: str, hint: str) -> None:
-        super().__init__(what)
-        self.what = what
-        self.hint = hint
+    """What is wrong, and what to do about it."""
 
 
 def read(
@@ -102,7 +98,8 @@ def read(
     except FileNotFoundError:
         return None
     except _Unsafe as exc:
-        kind, wrong, hint = unsafe, exc.what, f"{exc.hint}. Or name another file in {variable}"
+        kind, (wrong, hint) = unsafe, exc.args
+        hint += f". Or name another file in {variable}"
     except UnicodeDecodeError:
         wrong = "it is not text"
     except OSError as exc:
@@ -121,12 +118,7 @@ def make_folder(path: Path) -> None:
         OSError: One of them can't be made.
     """
     for each in reversed([each for each in (path, *path.parents) if not each.is_dir()]):
-        try:
-            each.mkdir(mode=0o700)
-        except FileExistsError:
-            if not each.is_dir():  # else another process was faster
-                why = os.strerror(errno.ENOTDIR)
-                raise NotADirectoryError(errno.ENOTDIR, why, str(each)) from None
+        each.mkdir(mode=0o700, exist_ok=True)  # another process may be faster
         sync_folder(each)
 
 
@@ -151,10 +143,9 @@ class OwnFolder:
 
     def read(self, name: str, longest: int) -> bytes:
         """
-        Return what is in a file, up to *longest* bytes.
+        Return what is in a file, up to *longest* bytes; `FileNotFoundError` if there is none.
 
         Raises:
-            FileNotFoundError: There is none.
             StoreUnavailable: It is something else or somebody else's, or can't be read.
         """
         with os.fdopen(self._opened(name, os.O_RDONLY), "rb") as file:
@@ -257,7 +248,7 @@ def own_folder(
         handle = _folder(path, None if below else owner, make=make)
     except _Unsafe as exc:
         hint = _for_root(f"Let it belong to root or to user {owner}. {instead}")
-        raise StoreUnavailable(f"{path} can't be used: {exc.what}", hint=hint) from None
+        raise StoreUnavailable(f"{path} can't be used: {exc.args[0]}", hint=hint) from None
     except _NOTHING as exc:
         # Where this user can't go there is nothing of his.
         if make or os.path.lexists(path):
