@@ -132,9 +132,8 @@ def test_in_the_repository():
     assert told
     assert told <= targets
     assert paths
-    assert {path for path in paths if not (ROOT / path).exists()} == {
-        "tests/backends/test_shelf.py"
-    }
+    missing = {path for path in paths if not (ROOT / path).exists()}
+    assert missing <= {"tests/backends/test_shelf.py"}  # whoever writes one has it
 
 
 def test_invariants():
