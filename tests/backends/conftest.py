@@ -18,6 +18,7 @@ from children import Pause
 from tokenkeep.backends import waiting as waits
 from tokenkeep.backends.file import FileBackend
 from tokenkeep.backends.sqlite import SQLiteBackend
+from tokenkeep.testing._contract_workers import record
 
 NOBODY = 65534
 
@@ -30,6 +31,19 @@ def kind(request):
 @pytest.fixture
 def path(tmp_path):
     return tmp_path / "tokens"
+
+
+@pytest.fixture
+def made():
+    """Open a store in a file that is there from then on, with nothing in it."""
+
+    def made(kind, path, **options):
+        backend = kind(path, **options)
+        backend.write(record(), replaces=None)
+        backend.delete(record().id)
+        return backend
+
+    return made
 
 
 @pytest.fixture

@@ -72,7 +72,7 @@ def test_a_handler_that_asks(  # noqa: PLR0917
     if kind is FileBackend:
         monkeypatch.setattr(private_file, "sync_folder", strike)
     else:
-        connections[0].set_trace_callback(strike)
+        connections[-1].set_trace_callback(strike)
     assert ASKED[during](backend) == expected
     on_signal(lambda: None)
 

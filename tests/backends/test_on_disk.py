@@ -59,9 +59,9 @@ def test_new_files_are_private(kind, path, mask):
     assert set(found.values()) == {0o600}
 
 
-def test_wide_file_is_tightened(kind, path, caplog):
+def test_wide_file_is_tightened(kind, path, caplog, made):
     """A store that others may read is closed to them when it is opened, with a warning."""
-    kind(path).close()
+    made(kind, path).close()
     path.chmod(0o664)
 
     with caplog.at_level(logging.WARNING):
@@ -82,17 +82,17 @@ def test_wide_file_is_tightened(kind, path, caplog):
     ],
     ids=["wide file of another", "closed file of another", "closed folder"],
 )
-def test_refused(kind, shared_folder, as_nobody, mode, folder, said):  # noqa: PLR0917
+def test_refused(kind, shared_folder, as_nobody, mode, folder, said, made):  # noqa: PLR0917
     """What this user may not read, not close to others or not make is an error that says so."""
     path = shared_folder / "tokens"
     if mode:
-        kind(path).close()
+        made(kind, path).close()
         path.chmod(mode)
     shared_folder.chmod(folder)
 
     def work(say):
         with pytest.raises(StoreUnavailable) as caught:
-            kind(path)
+            made(kind, path)
         say(caught.value)
 
     assert said.format(path=path) in as_nobody(work)[0]
@@ -142,13 +142,13 @@ def test_foreign_file_is_left_alone(kind, path, make):
     assert modes(path) == {"tokens": 0o644}
 
 
-def test_stores_of_the_other_kind(tmp_path):
+def test_stores_of_the_other_kind(tmp_path, made):
     """The two kinds of store refuse each other's files, and say what they are."""
     for kind, other, name in (
         (SQLiteBackend, FileBackend, "sqlite"),
         (FileBackend, SQLiteBackend, "file"),
     ):
-        kind(tmp_path / name).close()
+        made(kind, tmp_path / name).close()
 
         with pytest.raises(StoreForeign, match=rf"is a {name}: store.*Write {name}:///"):
             other(tmp_path / name)
@@ -158,9 +158,9 @@ def test_stores_of_the_other_kind(tmp_path):
     ("version", "error", "said"),
     [(3, StoreTooNew, "Upgrade"), (1, StoreForeign, "no released tokenkeep")],
 )
-def test_another_format(kind, path, version, error, said):
+def test_another_format(kind, path, version, error, said, made):  # noqa: PLR0917
     """A store of another tokenkeep is refused, says why, and is left as it is."""
-    kind(path).close()
+    made(kind, path).close()
     if kind is SQLiteBackend:
         database(f"PRAGMA user_version = {version}")(path)
     else:
@@ -345,9 +345,9 @@ def test_writers_wait_side_by_side(backend, kind, busy, until_waiting):
     assert len(backend.scan(None, 10)) == WRITERS + 1
 
 
-def test_busy_for_too_long(kind, path, busy):
+def test_busy_for_too_long(kind, path, busy, made):
     """What never ends is waited for as long as was said, then named; a touch does not wait."""
-    backend = kind(path, busy_timeout=0.05)
+    backend = made(kind, path, busy_timeout=0.05)
     patient = kind(path, busy_timeout=LONG)
     end = busy(kind)
     start = time.monotonic()

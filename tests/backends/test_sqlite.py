@@ -25,8 +25,8 @@ ONE = record()
 
 
 @pytest.fixture
-def backend(path, connections):  # noqa: ARG001 - from the first one on
-    backend = SQLiteBackend(path)
+def backend(path, connections, made):  # noqa: ARG001 - from the first one on
+    backend = made(SQLiteBackend, path)
     yield backend
     backend.close()
 
@@ -34,7 +34,7 @@ def backend(path, connections):  # noqa: ARG001 - from the first one on
 @pytest.mark.usefixtures("backend")
 def test_safe_on_disk_when_it_returns(connections):
     """Each commit is synced, to a write-ahead log; deleted bytes are overwritten."""
-    (db,) = connections
+    db = connections[-1]
     setting = {
         name: db.execute(f"PRAGMA {name}").fetchone()[0]
         for name in ("synchronous", "journal_mode", "secure_delete")
@@ -65,7 +65,7 @@ ASK = {
 def test_lookups_use_an_index(backend, connections, analyzed):
     """Nothing reads the whole table or sorts, however it is asked, and whatever is in it."""
     backend.write(ONE, replaces=None)
-    (db,), statements = connections, []
+    db, statements = connections[-1], []
     same = dict.fromkeys(MARKS, digits("same"))
     db.execute("BEGIN")
     for n in range(1000):
@@ -196,9 +196,9 @@ def test_fork_in_a_signal_handler(backend, connections, fork):
         say("refused")
 
     before = signal.signal(signal.SIGUSR1, lambda *_: children.append(fork(work)))
-    connections[0].set_trace_callback(lambda _: signal.raise_signal(signal.SIGUSR1))
+    connections[-1].set_trace_callback(lambda _: signal.raise_signal(signal.SIGUSR1))
     found = backend.read(ONE.id)
-    connections[0].set_trace_callback(None)
+    connections[-1].set_trace_callback(None)
     signal.signal(signal.SIGUSR1, before)
 
     assert found == ONE

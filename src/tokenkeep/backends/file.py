@@ -60,10 +60,9 @@ class FileBackend(OnDisk, TableBackend):
     Readers need no lock. A symbolic link is followed, not replaced.
 
     Args:
-        path: The file. Created with mode 0600 if missing; one that others
-            may read is tightened.
+        path: The file. A missing one is created, with mode 0600, by the first
+            record; one that others may read is tightened.
         busy_timeout: How long to wait while another process writes, in seconds.
-        make: As for `SQLiteBackend`.
 
     Raises:
         StoreUnavailable: *path* can't be read or written, or not be kept from others.
@@ -73,12 +72,10 @@ class FileBackend(OnDisk, TableBackend):
         ConfigurationError: *busy_timeout* is negative or above a day.
     """
 
-    def _begin(self, *, make: bool) -> None:
+    def _begin(self) -> None:
         self._lock_file = f"{self._path}.lock"
         self._held: os.stat_result
         self._loaded: tuple[Hashable, Table] | None = None
-        if make and not self.revision():
-            self._locked(lambda: None if self.revision() else self._save(Table()))
         self._load()
 
     def revision(self) -> Hashable:

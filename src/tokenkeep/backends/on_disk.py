@@ -29,14 +29,14 @@ class OnDisk(ForkSafe):
 
     embedded = True
 
-    def __init__(self, path: str | Path, *, busy_timeout: float = 5.0, make: bool = True) -> None:
+    def __init__(self, path: str | Path, *, busy_timeout: float = 5.0) -> None:
         if not 0 <= busy_timeout <= _DAY:
             raise ConfigurationError("busy_timeout is a number of seconds from 0 to 86400")
         super().__init__()
         self._path = Path(os.path.realpath(path))
         self.home: Path | None = self._path
         self._busy_timeout = busy_timeout
-        self._begin(make=make)
+        self._begin()
 
     @classmethod
     def from_url(cls, url: str) -> Self:
@@ -52,11 +52,11 @@ class OnDisk(ForkSafe):
         """
         parsed = StoreURL.parse(url)
         options = parsed.options({"busy_timeout": float})
-        return cls(parsed.path(), make=False, **options)
+        return cls(parsed.path(), **options)
 
     @abstractmethod
-    def _begin(self, *, make: bool) -> None:
-        """Look at the file, or make it."""
+    def _begin(self) -> None:
+        """Look at what is there."""
 
     def _busy(self, waited: float) -> StoreUnavailable:
         """Return the error for another process that did not stop writing for so many seconds."""

@@ -124,11 +124,9 @@ class SQLiteBackend(OnDisk, Backend):
 
     Args:
         path: The database, or ``":memory:"`` for one in this object alone,
-            which a fork copies and `close` keeps. A missing file is created
-            with mode 0600; one that others may read is tightened.
+            which a fork copies and `close` keeps. A missing file is created, with
+            mode 0600, by the first record; one that others may read is tightened.
         busy_timeout: How long to wait while another process writes, in seconds.
-        make: Whether a missing file is created at once. False: with the first
-            record, and until then it is read as an empty one.
 
     Raises:
         StoreUnavailable: *path* can't be opened, or not be kept from others.
@@ -137,7 +135,7 @@ class SQLiteBackend(OnDisk, Backend):
         ConfigurationError: *busy_timeout* is negative or above a day.
     """
 
-    def __init__(self, path: str | Path, *, busy_timeout: float = 5.0, make: bool = True) -> None:
+    def __init__(self, path: str | Path, *, busy_timeout: float = 5.0) -> None:
         self._in_memory = path == str(MEMORY)
         self._pid = 0
         self._file: _File | None = None
@@ -146,12 +144,12 @@ class SQLiteBackend(OnDisk, Backend):
         self._openings = 0
         self._look_at = 0.0
         weakref.finalize(self, _close, self._db)
-        super().__init__(path, busy_timeout=busy_timeout, make=make)
+        super().__init__(path, busy_timeout=busy_timeout)
 
-    def _begin(self, *, make: bool) -> None:
+    def _begin(self) -> None:
         if self._in_memory:
             self._path, self.home = MEMORY, None
-        self._patiently(lambda: self._ready(make=make))
+        self._patiently(self._ready)
 
     def read(self, record_id: str) -> Record | None:
         rows = self._select(_READ, (record_id,))
