@@ -318,7 +318,7 @@ class Application:
 
 def main():
     # What the first store loads, loaded once for all.
-    SDKStore("sqlite:///:memory:").close()
+    SDKStore("sqlite:///not-made.db").close()
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # nobody asks for the children's status
     print("ready", flush=True)  # noqa: T201 - the driver waits for it
     for line in iter(sys.stdin.readline, ""):

@@ -113,8 +113,7 @@ def file_of(url: str) -> Path | None:
     kind = kind_of(url)
     if kind is None or kind.place != "file":
         return None
-    path = StoreURL.parse(url).path()
-    return None if path == ":memory:" else Path(os.path.realpath(path))
+    return Path(os.path.realpath(StoreURL.parse(url).path()))
 
 
 def _opener(url: str) -> Callable[[str], Backend]:

@@ -21,7 +21,6 @@ from contextlib import suppress
 from functools import cache, partial
 from operator import attrgetter
 from os import getpid
-from pathlib import Path
 from time import monotonic
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -34,15 +33,13 @@ from tokenkeep.errors import StoreConflict, StoreError, StoreTampered, StoreUnav
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+    from pathlib import Path
 
     from tokenkeep.backends.base import Due, Mark
 
 _Result = TypeVar("_Result")
 _File = tuple[int, int]
 """A file, by device and inode."""
-
-MEMORY = Path(":memory:")
-"""What SQLite calls a database without a file."""
 
 _APPLICATION_ID = 0x746F6B6E
 """``tokn``, in the header of the file: it is ours."""
@@ -123,9 +120,8 @@ class SQLiteBackend(OnDisk, Backend):
     `close` bring about.
 
     Args:
-        path: The database, or ``":memory:"`` for one in this object alone,
-            which a fork copies and `close` keeps. A missing file is created, with
-            mode 0600, by the first record; one that others may read is tightened.
+        path: The database. A missing file is created, with mode 0600, by the first
+            record; one that others may read is tightened.
         busy_timeout: How long to wait while another process writes, in seconds.
 
     Raises:
@@ -136,7 +132,6 @@ class SQLiteBackend(OnDisk, Backend):
     """
 
     def __init__(self, path: str | Path, *, busy_timeout: float = 5.0) -> None:
-        self._in_memory = path == str(MEMORY)
         self._pid = 0
         self._file: _File | None = None
         self._db: list[sqlite3.Connection] = []
@@ -147,8 +142,6 @@ class SQLiteBackend(OnDisk, Backend):
         super().__init__(path, busy_timeout=busy_timeout)
 
     def _begin(self) -> None:
-        if self._in_memory:
-            self._path, self.home = MEMORY, None
         self._patiently(self._ready)
 
     def read(self, record_id: str) -> Record | None:
@@ -215,8 +208,7 @@ class SQLiteBackend(OnDisk, Backend):
         return self._patiently(self._revision)
 
     def describe(self) -> str:
-        where = "memory" if self._in_memory else f"the file {self._path}"
-        return f"a SQLite database in {where}"
+        return f"a SQLite database in the file {self._path}"
 
     def close(self) -> None:
         self._alone(self._close)
@@ -297,18 +289,14 @@ class SQLiteBackend(OnDisk, Backend):
     # The connection
 
     def _rest(self) -> None:
-        # A database in memory is all there is, and nothing a fork would break.
-        if not self._in_memory:
-            # First: if a signal handler raises now, nobody takes it for open.
-            self._pid = 0
-            _close(self._db)
+        # First: if a signal handler raises now, nobody takes it for open.
+        self._pid = 0
+        _close(self._db)
 
     def _ready(self, *, make: bool = False) -> None:
         """Open if closed; refuse a connection of another process or of a replaced file."""
         if not self._pid:
             self._open(make=make)
-        elif self._in_memory:
-            self._pid = getpid()
         elif self._pid != getpid():
             raise self._inherited(self._pid)
         else:
@@ -316,7 +304,7 @@ class SQLiteBackend(OnDisk, Backend):
 
     def _open(self, *, make: bool) -> None:
         _close(self._db)  # what an interrupted call may have left
-        file = None if self._in_memory else self._found(make=make)
+        file = self._found(make=make)
         for pid, other, _ in list(_opened.values()):
             if file is not None and pid != getpid() and other == file:
                 raise self._inherited(pid)
@@ -324,7 +312,7 @@ class SQLiteBackend(OnDisk, Backend):
             db = sqlite3.connect(
                 # Only an URI forbids to create: a file deleted just now must not come back
                 # wide open. An empty one in memory stands in for a file that is not there yet.
-                f"{self._path.as_uri()}?mode=rw" if file else MEMORY,
+                f"{self._path.as_uri()}?mode=rw" if file else ":memory:",
                 uri=True,
                 timeout=0,  # SQLite would wait with the backend's lock held
                 isolation_level=None,
@@ -347,7 +335,7 @@ class SQLiteBackend(OnDisk, Backend):
         self._execute = cursor.execute
         self._openings += 1
         # What is not there is looked for at each call.
-        self._pid = getpid() if file or self._in_memory else 0
+        self._pid = getpid() if file else 0
 
     def _found(self, *, make: bool) -> _File | None:
         """Return the file, made by *make* if it never was there. None if it is not, or empty."""

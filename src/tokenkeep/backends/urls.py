@@ -129,6 +129,10 @@ class StoreURL:
             raise ConfigurationError(
                 f"The path in the {self.scheme} URL is not percent-encoded UTF-8"
             ) from None
+        if path == ":memory:":
+            raise ConfigurationError(
+                f"A {self.scheme} store is in a file", hint="For one in memory write memory:"
+            )
         if not path or "\0" in path or path.endswith(("/", os.sep)):
             raise ConfigurationError(f"The {self.scheme} URL names no file", hint=hint)
         return path
