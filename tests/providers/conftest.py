@@ -77,20 +77,3 @@ def refused(renew):
         return caught.value
 
     return _refused
-
-
-@pytest.fixture
-def revoked(serve, token):
-    """Let a provider of a kind revoke at a server that gives one answer; return its error."""
-
-    def _revoked(kind, answer):
-        server = serve(answer)
-        options = {"revocation_endpoint": server.url} if kind is OAuth2 else {}
-        provider = kind("acme", **options) if kind is OAuth2 else kind()
-        try:
-            assert provider.revoke(token(server.url)) is None
-        except RenewalError as exc:
-            assert_error_is_clean(exc)
-            return type(exc)
-
-    return _revoked

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import time
 import urllib.parse
 from email.utils import formatdate
@@ -32,62 +33,66 @@ def reading(deed):
 
 # Forms of an answer
 
+WHOLE = json.dumps(FIELDS).encode()
+TAKEN = {
+    # A form is read where it says it is one, and where it can be nothing else; so is odd JSON.
+    "form": response(TEXT, "200 OK", FORM),
+    "odd form": response(b"token-kind=b c&x=%C3%A9&y&=&" + TEXT + b"\r\n", "200 OK",
+                         f"{FORM.upper()} ;charset=utf-8"),
+    "form as a page": response(TEXT, "200 OK", "Content-Type: text/html; charset=utf-8"),
+    "form as nothing": response(TEXT),
+    "JSON as a form": response(WHOLE, "200 OK", FORM),
+    "texts and lists": as_json({**FIELDS, "expires_in": "1800", "scope": ["a", "b"]}),
+    "utf-16": response(json.dumps(FIELDS).encode("utf-16")),
+    "byte order mark": response(json.dumps(FIELDS).encode("utf-8-sig")),
+    "latin-1": response(json.dumps({**FIELDS, "é": "é"}, ensure_ascii=False).encode("latin-1")),
+    "all but the end": b"HTTP/1.1 200 OK\r\nContent-Length: 9999\r\n\r\n" + WHOLE,
+    # A minted token is not thrown away, the old one may be dead; no ``error`` is none.
+    "201": as_json(FIELDS, "201 Created"),
+    "500": as_json(FIELDS, "500 Oops"),
+    "all is well": as_json(FIELDS | {"status": 200, "code": 0, "errcode": 0, "success": True}),
+    "empty": as_json(FIELDS | {"errors": [], "error": {}}),
+    "none": as_json(FIELDS | {"error": "0", "code": "OK"}, "500 Oops"),
+    "false": as_json(FIELDS | {"error": False, "status": "invalid_grant"}),
+    "others": as_json(FIELDS | {"error": "", "error_code": "invalid_grant", "errors": ["x"]}),
+}  # fmt: skip
 
-@pytest.mark.parametrize(
-    ("body", "headers"),
-    [
-        (TEXT, [FORM]),
-        (b"token-kind=b c&x=%C3%A9&y&=&" + TEXT + b"\r\n", [f"{FORM.upper()} ;charset=utf-8"]),
-        (TEXT, ["Content-Type: text/html; charset=utf-8"]),
-        (TEXT, []),
-        (json.dumps({**FIELDS, "expires_in": "1800", "scope": ["a", "b"]}).encode(), [FORM]),
-        (json.dumps(FIELDS).encode("utf-16"), []),
-        (json.dumps(FIELDS).encode("utf-8-sig"), []),
-        (json.dumps({**FIELDS, "é": "é"}, ensure_ascii=False).encode("latin-1"), []),
-    ],
-)
-def test_forms(*, renew, body, headers):
-    """A form is read where it says it is one, and where it can be nothing else; so is odd JSON."""
-    answer = renew(response(body, "200 OK", *headers))
+
+@pytest.mark.parametrize("answer", TAKEN.values(), ids=TAKEN)
+def test_taken(renew, answer):
+    """Whatever has a token and no error in it is an answer."""
+    answer = renew(answer)
 
     assert NEW == {"access_token": answer.access_token, "refresh_token": answer.refresh_token}
     assert (1800.0, "a b") == (answer.expires_in, answer.scope)
 
 
-NO_ANSWER = {
-    "answered nothing": ["", "  \r\n"],
-    "answered HTML": ["<!doctype html><p>s3cret"],
-    "answered neither JSON nor a form": ["[" * 100_000],
-    "answered JSON that is not an object": ["null", '""', "[]"],
-    "answered no usable access_token": ["{}"],
-}
-MAYBE_ONE = {
-    "answered neither JSON nor a form": [
-        *("<?xml version='1.0'?><token>s3cret</token>", '{"access_token": "s3cret'),
-        *("<p>access_token=s3cret</p>", '{"access_token=s3cret&x=1', "access_token=s3cret\n<hr>"),
-        *("Sorry, access_token=s3cret", "token=s3cret"),
-    ],
-    "answered JSON that is not an object": ['["s3cret"]'],
-    "answered no usable access_token": [
-        *("access_token=", {"data": NEW, "status": "ok", "error": None}),
-        *({"data": NEW, "errcode": 0, "errors": [], "error_code": "0"}, {"access_token": [NEW]}),
-        {"access_token": "s3cret\r\nX-Evil: 1"},
-    ],
-}
+NOTHING, NEITHER = "answered nothing", "answered neither JSON nor a form"
+NO_OBJECT, NO_TOKEN = "answered JSON that is not an object", "answered no usable access_token"
+SENSELESS = [
+    # What it is called, whether there may be a token in it, and bodies.
+    (NOTHING, False, "", "  \r\n"),
+    ("answered HTML", False, "<!doctype html><p>s3cret"),
+    (NEITHER, False, "[" * 100_000),
+    (NO_OBJECT, False, "null", '""', "[]"),
+    (NO_TOKEN, False, "{}"),
+    (NEITHER, True, "<?xml version='1.0'?><token>s3cret</token>", '{"access_token": "s3cret'),
+    (NEITHER, True, "<p>access_token=s3cret</p>", '{"access_token=s3cret&x=1', "token=s3cret"),
+    (NEITHER, True, "access_token=s3cret\n<hr>", "Sorry, access_token=s3cret"),
+    (NO_OBJECT, True, '["s3cret"]'),
+    (NO_TOKEN, True, "access_token=", {"data": NEW, "status": "ok", "error": None}),
+    (NO_TOKEN, True, {"data": NEW, "errcode": 0, "errors": [], "error_code": "0"}),
+    (NO_TOKEN, True, {"access_token": [NEW]}, {"access_token": "s3cret\r\nX-Evil: 1"}),
+]
 
 
 @pytest.mark.parametrize(
-    ("body", "kind", "is_kept"),
-    [
-        (body, kind, table is MAYBE_ONE)
-        for table in (NO_ANSWER, MAYBE_ONE)
-        for kind, bodies in table.items()
-        for body in bodies
-    ],
+    ("said", "is_kept", "body"),
+    [(said, is_kept, body) for said, is_kept, *bodies in SENSELESS for body in bodies],
     ids=lambda value: str(value)[:30],
 )
 @pytest.mark.parametrize("status", ["201 Created", "400 Bad"])
-def test_senseless_answer(*, refused, acme, body, kind, is_kept, status):
+def test_senseless_answer(*, refused, acme, said, is_kept, body, status):
     """
     What is not an answer is named by its kind, never quoted, and leads to another try.
 
@@ -97,7 +102,7 @@ def test_senseless_answer(*, refused, acme, body, kind, is_kept, status):
     error = refused(answer)
 
     assert ProviderUnavailable is type(error)
-    assert f"{kind} (status {status[:3]})" in str(error)
+    assert f"{said} (status {status[:3]})" in str(error)
     assert ("tk-1", "ana@example.com:6000123") == (error.token_id, error.user)
     assert (is_kept and status.startswith("2")) is (error.unread is not None)
     if error.unread is not None:
@@ -106,35 +111,15 @@ def test_senseless_answer(*, refused, acme, body, kind, is_kept, status):
         assert acme.answer_in(error.unread) is None
 
 
-def test_all_but_the_end(renew, refused):
-    """A document that is whole is an answer, though more was announced; half a form is none."""
-    head = b"HTTP/1.1 200 OK\r\nContent-Length: 9999\r\n\r\n"
+def test_half_a_form(refused):
+    """It is none: it may end within a token."""
+    error = refused(b"HTTP/1.1 200 OK\r\nContent-Length: 9999\r\n\r\naccess_token=new.acc")
 
-    assert NEW["access_token"] == renew(head + json.dumps(NEW).encode()).access_token
-    error = refused(head + b"access_token=new.acc")
     assert "in the middle of its answer" in str(error)
     assert b"access_token=new.acc" == error.unread.body
 
 
 # What it means
-
-
-@pytest.mark.parametrize("status", ["201 Created", "500 Oops"])
-@pytest.mark.parametrize(
-    "beside",
-    [
-        {},
-        {"status": 200, "code": 0, "errcode": 0, "success": True},
-        {"errors": [], "error": {}},
-        {"error": "0", "code": "OK"},
-        {"error": False, "status": "invalid_grant"},
-        {"error": "", "error_code": "invalid_grant", "errors": ["invalid_grant"]},
-    ],
-)
-def test_token_counts(renew, status, beside):
-    """A minted token is not thrown away, the old one may be dead; no ``error`` is none."""
-    assert NEW["access_token"] == renew(as_json(NEW | beside, status)).access_token
-
 
 CODES = {
     GrantRejected: "invalid_grant interaction_required login_required consent_required "
@@ -160,30 +145,56 @@ def test_error(*, refused, kind, code, status, written):
     assert written(code) == getattr(error, "error", written(code))
 
 
+DEEP = {"a": {"b": {"c": {"d": {"e": {"code": "invalid_grant"}}}}}}
+NO_CODE = {"message": "invalid grant", "supported": ["invalid_grant"]}
+
+
 @pytest.mark.parametrize(
-    "answer",
+    ("answer", "errors"),
     [
-        "error=invalid_grant&error_description=s3cret",
-        {"success": False, "errors": [{"errorType": "invalid_grant", "message": "Invalid"}]},
-        {"errors": ["invalid_grant"]},
-        {"error": {"code": 400, "message": "s3cret", "status": "INVALID_GRANT"}},
-        {"error": " invalid_grant\n"},
-        {"code": "slow_down", "message": "server_error", "error": "invalid_grant"},
-        {"error": "something_new", "error_code": "invalid_grant"},
-        {"code": "invalid_grant", "message": "s3cret"},
-        {"__type": "invalid_grant"},
-        {"fault": {"detail": {"errorcode": "invalid_grant"}}},
-        {"data": None, "result": {"err_type": "invalid_grant"}},
+        ("error=invalid_grant&error_description=s3cret", {}),
+        ({"success": False, "errors": [{"errorType": "invalid_grant", "message": "No"}]}, {}),
+        ({"errors": ["invalid_grant"]}, {}),
+        ({"error": {"code": 400, "message": "s3cret", "status": "INVALID_GRANT"}}, {}),
+        ({"error": " invalid_grant\n"}, {}),
+        ({"code": "slow_down", "message": "server_error", "error": "invalid_grant"}, {}),
+        ({"error": "something_new", "error_code": "invalid_grant"}, {}),
+        ({"code": "invalid_grant", "message": "s3cret"}, {}),
+        ({"__type": "invalid_grant"}, {}),
+        ({"fault": {"detail": {"errorcode": "invalid_grant"}}}, {}),
+        ({"data": None, "result": {"err_type": "invalid_grant"}}, {}),
+        # Codes of the options are found, and before the standard's.
+        ({"error": {"code": 190, "type": "OAuthException"}}, {"190": "GrantRejected"}),
+        ({"error": {"code": "190"}}, {190: GrantRejected}),
+        ({"status": "BAD_REFRESH_TOKEN"}, {"bad_refresh_token": "GrantRejected"}),
+        ({"errcode": 40030, "errmsg": "s3cret"}, {"40030": GrantRejected}),
+        ({"error": "invalid_request", "error_codes": [700082]}, {"700082": GrantRejected}),
+        # What is no code, or not where one is, does not end a login.
+        (NO_CODE, None),
+        ({"error_description": "invalid_grant"}, None),
+        ({"code": True, "status": None, "errors": [None, 1.5]}, None),
     ],
     ids=repr,
 )
-def test_dead_login(refused, answer):
+def test_dead_login(refused, answer, errors):
     """A rejected refresh token is recognised, wherever the answer says so."""
-    error = refused(as_json(answer))
+    error = refused(as_json(answer), OAuth2("acme", errors=errors, clock=lambda: NOW))
 
+    if errors is None:
+        assert ProviderUnavailable is type(error)
+        return
     assert GrantRejected is type(error)
     assert "Log the user in again" in str(error)
-    assert "invalid_grant" == error.error.lower()
+    assert error.error.lower() in {"invalid_grant", *map(str, errors)}
+
+
+def test_own_table(refused):
+    """A class's own table counts as its options do."""
+    own = {**OAuth2.errors, "BAD_TOKEN": GrantRejected, 190: GrantRejected}
+    tabled = type("Tabled", (OAuth2,), {"errors": own})("hub")
+
+    for fields in ({"error": "invalid_request", "code": "Bad_Token"}, {"error": {"code": 190}}):
+        assert GrantRejected is type(refused(as_json(fields, "400 Bad Request"), tabled))
 
 
 def test_rejected_code(serve, acme, token):
@@ -192,40 +203,12 @@ def test_rejected_code(serve, acme, token):
         acme.exchange(token(serve({"error": "invalid_grant"}).url))
 
 
-class Tabled(OAuth2):
-    """A provider with a table of its own."""
-
-    errors = {**OAuth2.errors, "BAD_TOKEN": GrantRejected, 190: GrantRejected}  # noqa: RUF012
-
-
 @pytest.mark.parametrize(
-    ("errors", "fields"),
-    [
-        ({"190": "GrantRejected"}, {"error": {"code": 190, "type": "OAuthException"}}),
-        ({190: GrantRejected}, {"error": {"code": "190"}}),
-        ({"bad_refresh_token": "GrantRejected"}, {"status": "BAD_REFRESH_TOKEN"}),
-        ({"40030": GrantRejected}, {"errcode": 40030, "errmsg": "s3cret"}),
-        ({"700082": "GrantRejected"}, {"error": "invalid_request", "error_codes": [700082]}),
-        (None, {"error": "invalid_request", "code": "Bad_Token"}),
-        (None, {"error": {"code": 190}}),
-    ],
-)
-def test_own_codes(refused, errors, fields):
-    """Codes of the options, or a table of one's own, are found, and before the standard's."""
-    hub = Tabled("hub") if errors is None else OAuth2("hub", errors=errors)
-    error = refused(as_json(fields, "400 Bad Request"), hub)
-
-    assert GrantRejected is type(error)
-    assert error.error.lower() in {str(code).lower() for code in errors or Tabled.errors}
-
-
-DEEP = {"a": {"b": {"c": {"d": {"e": {"code": "invalid_grant"}}}}}}
-UNSHOWN = ["something_new", DEEP, {"message": "s3cret"}, ["s3cret"], 7, True, "s3cret\nX"]
-
-
-@pytest.mark.parametrize("error", [*UNSHOWN, f"bad token {SECRETS['refresh_token']}"])
-@pytest.mark.parametrize("name", ["error", "errors"])
-@pytest.mark.parametrize("status", ["200 OK", "400 Bad Request"])
+    "error",
+    ["something_new", DEEP, {"message": "s3cret"}, ["s3cret"], 7, True, "s3cret\nX",
+     f"bad token {SECRETS['refresh_token']}"],
+)  # fmt: skip
+@pytest.mark.parametrize(("name", "status"), [("error", "200 OK"), ("errors", "400 Bad Request")])
 def test_error_that_is_not_shown(*, refused, name, error, status):
     """Only a code that the table knows is shown: another text may repeat what was sent."""
     found = refused(as_json({name: error}, status))
@@ -237,118 +220,107 @@ def test_error_that_is_not_shown(*, refused, name, error, status):
 
 
 @pytest.mark.parametrize(
-    "fields",
+    ("said", "kind", "window", "seconds"),
     [
-        {"message": "invalid grant", "supported": ["invalid_grant"]},
-        {"error_description": "invalid_grant"},
-        {"code": True, "status": None, "errors": [None, 1.5]},
+        ("30", OAuth2, 600.0, 30),
+        (None, OAuth2, 600.0, None),
+        # One absurd header shuts nobody out for years.
+        ("999999999", OAuth2, 600.0, 3600),
+        ("Fri, 31 Dec 9999 23:59:59 GMT", OAuth2, 7200.0, 7200),
+        ("999999999", Zoho, 600.0, 3600),
+        ("Fri, 31 Dec 9999 23:59:59 GMT", Zoho, 7200.0, 7200),
     ],
 )
-def test_no_code(refused, fields):
-    """What is no code, or not where one is, does not end a login."""
-    assert ProviderUnavailable is type(refused(as_json(fields)))
-
-
-@pytest.mark.parametrize(("headers", "until"), [(["Retry-After: 30"], NOW + 30), ([], None)])
 @pytest.mark.parametrize("body", [b"", b'{"error": "odd"}', b'{"error": "slow_down"}'])
-def test_throttled(*, refused, body, headers, until):
+def test_throttled(*, refused, body, said, kind, window, seconds):
     """Status 429 without a better word is throttling, until the time that is named."""
-    error = refused(response(body, "429 Too Many Requests", *headers))
-
-    assert (CoolingDown, until) == (type(error), error.until)
-
-
-@pytest.mark.parametrize("value", ["999999999", "Fri, 31 Dec 9999 23:59:59 GMT"])
-@pytest.mark.parametrize(("window", "longest"), [(600.0, 3600.0), (7200.0, 7200.0)])
-@pytest.mark.parametrize("kind", [OAuth2, Zoho])
-def test_no_answer_shuts_anybody_out_for_years(*, refused, kind, value, window, longest):
-    """An absurd Retry-After counts as an hour, or as the window of the limit if that is longer."""
     options = {"profile": Profile(mint_window=window), "clock": lambda: NOW}
     provider = Zoho(**options) if kind is Zoho else OAuth2("acme", **options)
-    error = refused(response(b"", "429 Too Many Requests", f"Retry-After: {value}"), provider)
+    headers = [] if said is None else [f"Retry-After: {said}"]
+    error = refused(response(body, "429 Too Many Requests", *headers), provider)
 
-    assert (CoolingDown, NOW + longest) == (type(error), error.until)
+    assert (CoolingDown, seconds and NOW + seconds) == (type(error), error.until)
 
 
 @pytest.mark.parametrize(
-    ("body", "status", "error"),
+    ("kind", "body", "status", "error"),
     [
-        ("<html>", "200 OK", None),
-        ({"error": "invalid_token"}, "400 Bad", None),
-        ("", "503 Later", ProviderUnavailable),
-        ("", "400 Bad", ProviderUnavailable),
-        ({"error": "invalid_client"}, "401 No", ProviderRefused),
-        ({"error": "unsupported_token_type"}, "400 Bad", ProviderRefused),
-        ({"error": "server_error"}, "200 OK", ProviderUnavailable),
-        ("", "429 Slow", CoolingDown),
+        (OAuth2, "<html>", "200 OK", None),
+        (OAuth2, {"error": "invalid_token"}, "400 Bad", None),
+        (OAuth2, "", "503 Later", ProviderUnavailable),
+        (OAuth2, "", "400 Bad", ProviderUnavailable),
+        (OAuth2, {"error": "invalid_client"}, "401 No", ProviderRefused),
+        (OAuth2, {"error": "unsupported_token_type"}, "400 Bad", ProviderRefused),
+        (OAuth2, {"error": "server_error"}, "200 OK", ProviderUnavailable),
+        (OAuth2, "", "429 Slow", CoolingDown),
+        (Zoho, {"status": "success"}, "200 OK", None),
+        (Zoho, {"error": "invalid_code"}, "200 OK", None),
+        (Zoho, {"status": "failure"}, "400 Bad", None),
+        (Zoho, {"status": "failure"}, "200 OK", ProviderUnavailable),
+        (Zoho, "", "400 Bad", ProviderUnavailable),
+        (Zoho, "<html>", "200 OK", ProviderUnavailable),
+        (Zoho, {"error": "never_seen_before"}, "400 Bad", ProviderUnavailable),
+        (Zoho, {"error": "x", "message": "too many requests"}, "400 Bad", CoolingDown),
+        (Zoho, {"error": "invalid_client"}, "200 OK", ProviderRefused),
     ],
 )
-def test_revocation_answer(revoked, body, status, error):
+def test_revocation_answer(*, serve, token, kind, body, status, error):
     """Success, or a token nobody knows, is revoked; anything else is not confirmed."""
-    assert error == revoked(OAuth2, as_json(body, status))
+    server = serve(as_json(body, status))
+    hub = kind() if kind is Zoho else kind("acme", revocation_endpoint=server.url)
+
+    if error is None:
+        assert hub.revoke(token(server.url)) is None
+        return
+    with pytest.raises(error) as caught:
+        hub.revoke(token(server.url))
+    assert error is type(caught.value)
+    assert_error_is_clean(caught.value)
 
 
 # What can't be read
 
 
-class Nesting(OAuth2):
-    """A provider that nests its answers, as several do."""
-
-    def read_answer(self, reply):
-        """Take out what is inside."""
-        fields = super().read_answer(reply)
-        return fields.get("data", fields)
-
-
 def test_nested(renew, refused):
     """Who nests overrides one method; what is not nested, or was kept unread, is read as well."""
-    answer = renew({"code": 0, "data": {**NEW, "expires_in": 60, "tenant": "t"}}, Nesting("hub"))
+    nesting = reading(lambda fields: fields.get("data", fields))
+    answer = renew({"code": 0, "data": {**NEW, "expires_in": 60, "tenant": "t"}}, nesting)
     kept = Reply(status=200, body=json.dumps({"data": NEW}).encode())
 
     assert (NEW["access_token"], 60.0) == (answer.access_token, answer.expires_in)
     assert {"tenant": "t"} == answer.extra
-    assert GrantRejected is type(refused({"error": "invalid_grant"}, Nesting("hub")))
+    assert GrantRejected is type(refused({"error": "invalid_grant"}, nesting))
     assert OAuth2("hub").answer_in(kept) is Provider.answer_in(OAuth2("hub"), kept) is None
-    assert NEW["access_token"] == Nesting("hub").answer_in(kept).access_token
+    assert NEW["access_token"] == nesting.answer_in(kept).access_token
     assert "s3cret" not in repr(kept)
 
 
-@pytest.mark.parametrize(
-    "read",
-    [
-        lambda fields: fields["data"]["token"],
-        lambda fields: int(fields["access_token"]),
-        lambda fields: [fields],
-        lambda fields: {7: 7, **fields},
-        lambda _: None,
-    ],
-)
-def test_a_reader_that_is_wrong(refused, read):
-    """What a read_answer makes of an answer costs no token, and its error's text is not shown."""
-    error = refused(NEW, reading(read))
-
-    assert "hub answered what Wrong can't read: " in str(error)
-    assert NEW["access_token"] == OAuth2("hub").answer_in(error.unread).access_token
+def failing(*_):
+    return {"a": "s3cret"}["s3cret!"]
 
 
 @pytest.mark.parametrize(
-    ("hook", "answer", "is_kept"),
+    ("hook", "deed", "answer", "is_kept"),
     [
-        ("lifetime", as_json(NEW), True),
-        ("meaning", response(b"<html>"), True),
-        ("meaning", response(b"<html>", "400 Bad"), False),
-        ("wait", response(b"", "429 Slow"), False),
-        ("confirms_revocation", response(b"s3cret"), False),
+        ("read_answer", failing, as_json(NEW), True),
+        ("read_answer", lambda _, reply: [reply], as_json(NEW), True),
+        ("read_answer", lambda *_: {7: 7, **NEW}, as_json(NEW), True),
+        ("lifetime", failing, as_json(NEW), True),
+        ("meaning", failing, response(b"<html>"), True),
+        ("meaning", failing, response(b"<html>", "400 Bad"), False),
+        ("wait", failing, response(b"", "429 Slow"), False),
+        ("confirms_revocation", failing, response(b"s3cret"), False),
     ],
 )
-def test_a_hook_that_is_wrong(*, serve, token, hook, answer, is_kept):
-    """What another method makes of an answer costs no token either, and is an error of ours."""
-    wrong = type("Wrong", (OAuth2,), {hook: lambda *_: {"a": "s3cret"}["s3cret!"]})
+def test_a_hook_that_is_wrong(*, serve, token, hook, deed, answer, is_kept):
+    """What a method of one's own makes of an answer costs no token, and is an error of ours."""
     server = serve(answer)
-    hub = wrong("hub", revocation_endpoint=server.url)
+    hub = type("Wrong", (OAuth2,), {hook: deed})("hub", revocation_endpoint=server.url)
     call = hub.revoke if hook == "confirms_revocation" else hub.refresh
 
-    with pytest.raises(ProviderUnavailable, match="Wrong can't read: KeyError") as caught:
+    with pytest.raises(
+        ProviderUnavailable, match="hub answered what Wrong can't read: "
+    ) as caught:
         call(token(server.url))
 
     assert is_kept == (caught.value.unread is not None)
@@ -356,23 +328,6 @@ def test_a_hook_that_is_wrong(*, serve, token, hook, answer, is_kept):
 
 
 # Fields
-
-
-@pytest.mark.parametrize(
-    ("value", "seconds"),
-    [
-        (0.5, 0.5),
-        (" 3600.5 ", 3600.5),
-        *((odd, None) for odd in [None, True, 0, -1, "-1", "soon", "1e3", float("nan"), [3600]]),
-        *((absurd, None) for absurd in [NOW, 10**400]),
-    ],
-)
-def test_expires_in(renew, value, seconds):
-    """A life that makes no sense is the same as none said; then the configured one holds."""
-    answer = {**NEW, "expires_in": value}
-
-    assert seconds == renew(answer).expires_in
-    assert (seconds or 7200.0) == renew(answer, OAuth2("acme", lifetime=7200.0)).expires_in
 
 
 @pytest.mark.parametrize("ahead", [3600, -3600])
@@ -399,6 +354,12 @@ def far_east(monkeypatch):
 @pytest.mark.parametrize(
     ("name", "said", "expected"),
     [
+        ("expires_in", {"expires_in": 0.5}, 0.5),
+        ("expires_in", {"expires_in": " 3600.5 "}, 3600.5),
+        *(
+            ("expires_in", {"expires_in": odd}, None)
+            for odd in [None, True, 0, -1, "-1", "soon", "1e3", math.nan, [3600], NOW, 10**400]
+        ),
         ("expires_in", {"expires_at": "2023-11-14T23:13:20Z"}, 3600.0),
         ("expires_in", {"expires_in": 30, "expires_at": NOW + 60}, 30.0),
         ("expires_in", {"expires_at": "tomorrow"}, None),
@@ -439,6 +400,9 @@ def test_fields(renew, name, said, expected):
 
     assert expected == getattr(answer, name)
     assert answer.extra.keys() <= {"expires_at"}
+    if name == "expires_in":  # then the configured one holds
+        configured = OAuth2("acme", lifetime=7200.0, clock=lambda: NOW)
+        assert (expected or 7200.0) == renew({**NEW, **said}, configured).expires_in
 
 
 @pytest.mark.parametrize("value", [7, "bad\nX", "r\u00e9", {"value": "r2"}])

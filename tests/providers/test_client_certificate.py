@@ -10,7 +10,7 @@ import sys
 
 import pytest
 from cryptography.hazmat.primitives import serialization
-from provider_server import sent
+from provider_server import assert_error_is_clean, sent
 
 from tokenkeep import settings
 from tokenkeep.errors import ConfigurationError, ProviderUnavailable
@@ -55,31 +55,19 @@ def test_shown(asking, authority, token):
     assert ["ana"] == asking.shown
 
 
-def test_key_in_the_same_file(asking, authority, token, tmp_path, monkeypatch):
-    """As a configuration file has it, below the user's home."""
+def test_renewed_while_in_use(*, asking, authority, token, tmp_path, monkeypatch):
+    """A file below the user's home with the key in it, as a configuration has it, is read anew."""
     monkeypatch.setenv("HOME", str(tmp_path))
-    both = [each.read_bytes() for each in authority.issue("eva", "eva.example")]
-    (tmp_path / "eva.pem").write_bytes(b"".join(both))
     config = tmp_path / "config.toml"
     config.write_text('[providers.acme]\nkind = "oauth2"\ncertificate = "~/eva.pem"\n')
-
-    made = settings({"TOKENKEEP_CONFIG": str(config)}).providers()
-    made.named("acme").refresh(token(asking.url))
-
-    assert ["eva"] == asking.shown
-
-
-def test_renewed_while_in_use(asking, authority, token, tmp_path):
-    """Files that another program replaces are read anew, without a restart."""
-    acme = OAuth2("acme", certificate=tmp_path / "tls.crt", certificate_key=tmp_path / "tls.key")
+    acme = settings({"TOKENKEEP_CONFIG": str(config)}).providers().named("acme")
 
     for name in ("old", "new"):
-        certificate, key = authority.issue(name, "a.example")
-        (tmp_path / "tls.crt").write_bytes(certificate.read_bytes())
-        (tmp_path / "tls.key").write_bytes(key.read_bytes())
+        both = [each.read_bytes() for each in authority.issue(name, "a.example")]
+        (tmp_path / "eva.pem").write_bytes(b"".join(both))
         acme.refresh(token(asking.url))
 
-    assert asking.shown == ["old", "new"]
+    assert ["old", "new"] == asking.shown
 
 
 @pytest.fixture(scope="module")
@@ -109,11 +97,13 @@ def files(authority, tmp_path_factory):
 def test_unusable(*, asking, files, token, certificate, key, said):
     """Named at the call, with the file, before anything is sent."""
     options = {"certificate": files[certificate], "certificate_key": key and files[key]}
+    acme = OAuth2("acme", headers={"X-Api-Key": "hidden"}, **options)
 
     with pytest.raises(ConfigurationError, match=said) as caught:
-        OAuth2("acme", **options).refresh(token(asking.url))
+        acme.refresh(token(asking.url))
 
     assert str(files[certificate]) in str(caught.value)
+    assert_error_is_clean(caught.value, "hidden")
     assert 0 == asking.connections
 
 

@@ -17,6 +17,7 @@ from tokenkeep.providers.zoho_data_centers import (
     table_from_mapping,
 )
 
+MINE = DataCenter("mine", "https://accounts.example", "https://api.example")
 NAMES = ["us", "eu", "in", "au", "cn", "jp", "ca", "sa", "uk", "ae", "sg"]
 
 
@@ -60,7 +61,6 @@ def test_official_sdk_agrees():
         "https://example.com\\@accounts.zoho.eu",
         "https://accounts.zoho.eu:8443",
         "http://accounts.zoho.eu",
-        "http://accounts.zoho.eu:443",
         "https://accounts.zoho.ca",
         "https://www.zohoapis.eu",
         "",
@@ -74,16 +74,20 @@ def test_foreign_accounts_server(url):
     assert {"eu"} == {DATA_CENTERS.by_accounts_server(each).name for each in known}
 
 
-def test_unknown_name():
+@pytest.mark.parametrize(
+    ("name", "environment", "said"),
+    [
+        ("mars", "production", f"Known are {', '.join(NAMES)};"),
+        ("us", "staging", "production, sandbox, developer"),
+        ("mine", "sandbox", r"It has production$"),
+    ],
+)
+def test_unknown_name(name, environment, said):
     """A name nobody knows is answered with those that are known."""
-    mine = DataCenter("mine", "https://accounts.example", "https://api.example")
+    table = DATA_CENTERS if name != "mine" else DATA_CENTERS.extend(MINE)
 
-    with pytest.raises(UnknownName, match=f"Known are {', '.join(NAMES)};"):
-        DATA_CENTERS.by_name("mars")
-    with pytest.raises(UnknownName, match="production, sandbox, developer"):
-        DATA_CENTERS.by_name("us").api_domain("staging")
-    with pytest.raises(UnknownName, match=r"It has production$"):
-        mine.api_domain("sandbox")
+    with pytest.raises(UnknownName, match=said):
+        table.by_name(name).api_domain(environment)
 
 
 def test_from_configuration():
@@ -105,6 +109,7 @@ def test_from_configuration():
     table = table_from_mapping(document["zoho"]["data_centers"])
 
     assert table.by_name("mars").token_endpoint == "https://accounts.zoho.mars/oauth/v2/token"
+    assert table.by_name("mars").aliases == ("api.zoho.mars",)
     assert table.place("api.zoho.mars") == Place("mars", "production")
     assert table.by_name("portal").token_endpoint.endswith("/clientoauth/v2/10012/token")
     assert table.place("https://crmsandbox.zoho.uk") == Place("uk", "sandbox")

@@ -23,7 +23,7 @@ from tokenkeep.backends.exposure import exposure, warn
 from tokenkeep.backends.frames import without_frames
 from tokenkeep.backends.rows import COLUMNS, from_row
 from tokenkeep.backends.urls import StoreURL, refuse_blank
-from tokenkeep.backends.waiting import Begun, begin
+from tokenkeep.backends.waiting import begin
 from tokenkeep.errors import (
     ConfigurationError,
     StoreConflict,
@@ -244,16 +244,11 @@ class Call:
 
     def all(self, works: Sequence[Callable[[], _Result]]) -> list[_Result]:
         """Do several things at the same time, as `run` does one."""
-        begun: list[Begun[_Result]] = []
         try:
-            for work in works:
-                begun.append(begin(self._guarded(work)))  # noqa: PERF401 - all of it is cancelled
+            begun = [begin(self._guarded(work)) for work in works]
             return [each.result(max(0.0, self._left())) for each in begun]
         except TimeoutError as exc:
             raise self.too_slow() from exc
-        finally:
-            for each in begun:
-                each.cancel()
 
     def ask(self, operation: str, *answers: str, once: bool = False, **given: Any) -> Any:
         """

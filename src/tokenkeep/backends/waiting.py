@@ -39,7 +39,6 @@ class Begun(Generic[_Result]):
         self._work = work
         self._running = threading.Lock()
         self._running.acquire()
-        self._cancelled = False
         self._result: Any = None
         self._error: BaseException | None = None
 
@@ -63,15 +62,10 @@ class Begun(Generic[_Result]):
         finally:
             del self  # or the error would hold this frame, and this the error
 
-    def cancel(self) -> None:
-        """Do nothing if it has not begun by now."""
-        self._cancelled = True
-
     def run(self) -> None:
         """Do it, in this thread."""
         try:
-            if not self._cancelled:
-                self._result = self._work()
+            self._result = self._work()
         except BaseException as exc:  # noqa: BLE001 - raised again by who waits
             self._error = exc
         finally:
@@ -92,12 +86,7 @@ def within(seconds: float, work: Callable[[], _Result]) -> _Result:
         TimeoutError: It takes longer, and goes on; nobody hears of it.
         NoThread: It was not begun.
     """
-    begun = Begun(work)
-    try:
-        _of_this_process().begin(begun)
-        return begun.result(seconds)
-    finally:
-        begun.cancel()
+    return begin(work).result(seconds)
 
 
 def begin(work: Callable[[], _Result]) -> Begun[_Result]:

@@ -84,7 +84,7 @@ def login(session: Session, /, **given: Any) -> None:
     waiting = nullcontext() if by_code or given["no_browser"] else loopback.listening(uri)
     with waiting as here:
         keeper = session.keeper(make=True)
-        table = zoho_of(keeper).table
+        table = zoho_of(keeper.providers).table
         center = table.by_name(given["data_center"])
         check_environment(center, given["environment"])
         wanted = Wanted(

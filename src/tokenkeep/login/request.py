@@ -97,6 +97,8 @@ class AuthorizationRequest:
             data_center=data_center.name,
             redirect_uri=redirect_uri,
         )
+        self._table = table
+        self._kept: Kept | None = kept
         query = {
             "response_type": "code",
             "client_id": client_id,
@@ -111,32 +113,16 @@ class AuthorizationRequest:
         }
         endpoint = authorization_endpoint(data_center.token_endpoint)
         self.url: str = f"{endpoint}?{urlencode(query)}"
-        self._table = table
-        self._data_center = data_center
-        self._kept: Kept | None = kept
 
     @classmethod
     def resumed(cls, table: DataCenters, kept: Kept) -> Self:
-        """
-        Return a request as it was when it was kept, without its address.
-
-        Raises:
-            UnknownName: Its data centre is not in the table any more.
-        """
+        """Return a request as it was when it was kept, without its address."""
         self = cls.__new__(cls)
-        self.url = ""
-        self._table = table
-        self._data_center = table.by_name(kept.data_center)
-        self._kept = kept
+        self.url, self._table, self._kept = "", table, kept
         return self
 
     def kept(self) -> Kept:
-        """
-        Return what it takes to accept the answer in another process.
-
-        Raises:
-            NotThisLogin: The answer was accepted already.
-        """
+        """Return what it takes to accept the answer in another process, until it was accepted."""
         if self._kept is None:
             raise NotThisLogin
         return self._kept
@@ -152,7 +138,8 @@ class AuthorizationRequest:
             NotThisLogin: It has another state; the right one can still come.
             ProviderRefused: The person or the provider refused.
             ProviderUnavailable: There is no code in it.
-            UnknownName: It names an accounts server that is not in the table.
+            UnknownName: It names an accounts server that is not in the table; or its data
+                centre is not there any more.
         """
         outcome = self._accepted(_fields(answer))
         # Raised here, where no local variable has the code or the state any more.
@@ -170,26 +157,19 @@ class AuthorizationRequest:
             return _refusal(fields["error"])
         if not fields.get("code"):
             return ProviderUnavailable("The answer to the login has no code in it")
-        server = fields.get("accounts-server")
+        server, table = fields.get("accounts-server"), self._table
         try:
-            center = self._table.by_accounts_server(server) if server else self._data_center
+            center = (
+                table.by_accounts_server(server) if server else table.by_name(kept.data_center)
+            )
         except UnknownName as exc:
             return exc.with_traceback(None)
-        return Code(
-            value=fields["code"],
-            data_center=center,
-            redirect_uri=kept.redirect_uri,
-            verifier=kept.verifier,
-        )
+        code, uri, verifier = fields["code"], kept.redirect_uri, kept.verifier
+        return Code(value=code, data_center=center, redirect_uri=uri, verifier=verifier)
 
 
 def state_of(answer: str) -> str:
-    """
-    Return the state that an answer carries, as for `accept`, to look up what was `Kept` by it.
-
-    Raises:
-        NotThisLogin: It carries none.
-    """
+    """Return the state that an answer carries, to look up what was `Kept` by it."""
     state = _fields(answer).get("state")
     del answer  # there may be a code in it
     if not state:

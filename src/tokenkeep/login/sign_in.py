@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from tokenkeep.keeper import Keeper
     from tokenkeep.login.request import Code
-    from tokenkeep.providers import Answer
+    from tokenkeep.providers import Answer, Providers
     from tokenkeep.providers.zoho_data_centers import DataCenter
 
 PROVIDER = "zoho"
@@ -55,9 +55,9 @@ class Wanted:
     user: str | None = None
 
 
-def zoho_of(keeper: Keeper) -> Zoho:
+def zoho_of(providers: Providers) -> Zoho:
     """Return the configured Zoho, which knows the data centres; else `ConfigurationError`."""
-    provider = keeper.providers.of(Token(provider=PROVIDER))
+    provider = providers.named(PROVIDER)
     if not isinstance(provider, Zoho):
         raise ConfigurationError(f"The provider {PROVIDER!r} of the configuration is not Zoho's")
     return provider
@@ -92,7 +92,7 @@ def sign_in(keeper: Keeper, wanted: Wanted, code: Code, note: Callable[[str], No
         RenewalError: The provider refuses, or can't be reached.
         StoreError: The token can't be stored.
     """
-    provider, center = zoho_of(keeper), code.data_center
+    provider, center = zoho_of(keeper.providers), code.data_center
     asked = Token(
         provider=PROVIDER,
         client_id=wanted.client_id,

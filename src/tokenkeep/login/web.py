@@ -73,7 +73,7 @@ class WebLogin:
     ) -> None:
         self._keeper = keeper
         self._redirect_uri = redirect_uri
-        self._home = zoho_of(keeper).table.by_name(data_center)
+        self._home = zoho_of(keeper.providers).table.by_name(data_center)
         self._life = life
         self._wanted = Wanted(
             client_id=client_id,
@@ -89,7 +89,8 @@ class WebLogin:
         Args:
             browser: What only this browser can show again, as a random value in its session:
                 the answer counts only with it.
-            data_center: Where its user's account is. None lets Zoho find out.
+            data_center: Where its user's account is; beside an emulator one of those that it
+                has, the others are Zoho's own. None lets Zoho find out.
 
         Raises:
             ValueError: *browser* is blank: any browser could show that.
@@ -103,7 +104,7 @@ class WebLogin:
                 "Any browser can show a blank: put secrets.token_urlsafe(32) into this one's "
                 "session, and give that to begin() and to finish()"
             )
-        table = zoho_of(self._keeper).table
+        table = zoho_of(self._keeper.providers).table
         going = AuthorizationRequest(
             table,
             table.by_name(data_center) if data_center else self._home,
@@ -112,14 +113,9 @@ class WebLogin:
             scopes=self._wanted.scopes or (),
         )
         kept = going.kept()
-        claim = Claim(
-            nonce=secrets.token_hex(16),
-            holder=holder.me(),
-            taken_at=self._keeper.clock.now(),
-            length=self._life,
-        )
-        until = str(claim.taken_at + claim.length)
-        facts = Hidden(asdict(kept), until=until)
+        now, nonce = self._keeper.clock.now(), secrets.token_hex(16)
+        claim = Claim(nonce=nonce, holder=holder.me(), taken_at=now, length=self._life)
+        facts = Hidden(asdict(kept), until=str(now + self._life))
         self._keeper.store.keep_login(_name(given["browser"], kept.state), facts, claim)
         return going.url
 
@@ -153,7 +149,7 @@ class WebLogin:
         facts = Hidden(self._keeper.store.take_login(name) or {})
         if float(facts.pop("until", 0.0)) < self._keeper.clock.now():
             raise NotThisLogin
-        going = AuthorizationRequest.resumed(zoho_of(self._keeper).table, Kept(**facts))
+        going = AuthorizationRequest.resumed(zoho_of(self._keeper.providers).table, Kept(**facts))
         return sign_in(self._keeper, self._wanted, going.accept(given["answer"]), note)
 
 

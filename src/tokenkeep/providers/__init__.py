@@ -37,12 +37,11 @@ PROVIDERS = {
 ENTRY_POINTS = "tokenkeep.providers"
 """The entry point group where other packages add theirs."""
 
-
 _DESCRIBE = (
     'Describe it in config.toml: [providers.{}] with kind = "oauth2" and its issuer. One that is '
     "written in Python, install with an entry point: docs/providers.md"
 )
-
+_OPTIONS = (Provider, Mapping)
 _VARIABLE = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
 
 
@@ -62,12 +61,6 @@ def provider(name: str, /, **options: object) -> Provider:
     make = _load(name)
     given = Hidden(options)
     del options  # crash reports show the locals of each frame
-    _expect_options(name, make, sorted(given))
-    made: Provider = make(**given)
-    return made
-
-
-def _expect_options(name: str, make: Any, given: list[str]) -> None:
     signature = inspect.signature(make)
     try:
         signature.bind(**dict.fromkeys(given))
@@ -76,6 +69,8 @@ def _expect_options(name: str, make: Any, given: list[str]) -> None:
         raise ConfigurationError(
             f"Provider {name!r}: {exc}", hint=f"It takes {', '.join(takes)}"
         ) from None
+    made: Provider = make(**given)
+    return made
 
 
 def _load(name: str) -> Any:
@@ -111,67 +106,54 @@ def configured(name: str, options: Mapping[str, object] | None) -> Provider:
         except UnknownName as exc:
             if is_described:
                 exc.what = f"Provider {name!r} has no kind"
-                exc.hint = f'Add kind = "oauth2" to it, or another kind. {exc.hint}'
-            else:
-                exc.hint = f"{exc.hint}. {_DESCRIBE.format(name)}"
+            exc.hint = f"{exc.hint}. {_DESCRIBE.format(name)}"
             raise
         kind = name
     if kind == "oauth2":
         rest.setdefault("name", name)
-    if "profile" not in rest or isinstance(rest["profile"], Profile):
+    if isinstance(rest.get("profile"), Profile | None):
         return provider(kind, **rest)
     changed = rest.pop("profile")
-    made = provider(kind, **rest)
-    made.profile = _with(made.profile, changed)
-    return made
-
-
-def _with(profile: Profile, changed: object) -> Profile:
-    """Return a profile with what a table names changed."""
-    if not isinstance(changed, Mapping):
-        raise ConfigurationError(f"profile has to be a table, not {changed!r}")
+    expect("profile", changed, "a table", so=isinstance(changed, Mapping))
     known = [each.name for each in fields(Profile)]
-    for name in changed:
-        if name not in known:
+    for entry in changed:
+        if entry not in known:
             raise ConfigurationError(
-                f"profile has an unknown entry {name!r}", hint=f"Known are {', '.join(known)}"
+                f"profile has an unknown entry {entry!r}", hint=f"Known are {', '.join(known)}"
             )
+    made = provider(kind, **rest)
     try:
-        return replace(profile, **changed)
+        made.profile = replace(made.profile, **changed)
     except ConfigurationError as exc:
         exc.what = f"profile: {exc.what}"
         raise
+    return made
+
+
+def expect_providers(given: object) -> None:
+    """Raise `TypeError` for what is neither `Providers` nor None."""
+    wrong = None if isinstance(given, Providers | None) else type(given).__name__
+    del given  # crash reports show the locals of each frame
+    if wrong is not None:
+        raise TypeError(f'providers has to be Providers("acme", {{"acme": …}}), not a {wrong}')
 
 
 def _by_name(given: Hidden) -> Hidden:
     """Return the options in it, looked at: by name a provider each, or its options."""
-    if given["options"] is None:
-        return Hidden()
     wrong = type(given["options"]).__name__
-    if isinstance(given["options"], Mapping):
-        found = Hidden(given["options"])
-        known = (Provider, Mapping)
-        bad = [type(found[each]).__name__ for each in found if not isinstance(found[each], known)]
-        if not bad and all(isinstance(each, str) for each in found):
+    if isinstance(given["options"], Mapping | None):
+        found = Hidden(given["options"] or {})
+        odd = [type(each).__name__ for each in found.values() if not isinstance(each, _OPTIONS)]
+        if not odd and all(isinstance(name, str) for name in found):
+            for name in found:
+                if not isinstance(found[name], Provider):
+                    found[name] = Hidden(found[name])
             return found
-        wrong = f"mapping with a {bad[0]}" if bad else "mapping with keys that are no names"
+        wrong = f"mapping with a {odd[0]}" if odd else "mapping with keys that are no names"
     raise TypeError(
         "Providers are given by name, each a Provider or its options, "
         f'as in Providers("acme", {{"acme": …}}), not as a {wrong}'
     )
-
-
-def expect_providers(given: object) -> None:
-    """
-    Refuse what is neither `Providers` nor None.
-
-    Raises:
-        TypeError: It is something else.
-    """
-    wrong = None if given is None or isinstance(given, Providers) else type(given).__name__
-    del given  # crash reports show the locals of each frame
-    if wrong is not None:
-        raise TypeError(f'providers has to be Providers("acme", {{"acme": …}}), not a {wrong}')
 
 
 class Providers:
@@ -196,15 +178,8 @@ class Providers:
             raise TypeError(
                 f"The default provider is given by its name, not by a {type(default).__name__}"
             )
-        given = _by_name(given)
         self.default = default
-        self._made: dict[str, Provider] = {}
-        self._options: dict[str, Mapping[str, object]] = {}
-        for name in given:
-            if isinstance(given[name], Provider):
-                self._made[name] = given[name]
-            else:
-                self._options[name] = Hidden(given[name])
+        self._known = _by_name(given)
 
     def of(self, token: Token) -> Provider:
         """Return the provider of a token, as `named` does."""
@@ -217,15 +192,17 @@ class Providers:
         Raises:
             UnknownName: There is none.
         """
-        made = self._made.get(name)
-        if made is None:
-            try:
-                made = self._made[name] = configured(name, self._options.get(name))
-            except UnknownName as exc:
-                more = sorted({*self._options, *self._made} - set(PROVIDERS))
-                if name not in self._options and more:
-                    exc.hint = f"Configured are {', '.join(more)}. {exc.hint}"
-                raise
+        known: Provider | Hidden | None = self._known.get(name)
+        if not isinstance(known, Hidden | None):
+            return known
+        try:
+            made = configured(name, known)
+        except UnknownName as exc:
+            more = sorted(self._known.keys() - PROVIDERS.keys())
+            if known is None and more:
+                exc.hint = f"Configured are {', '.join(more)}. {exc.hint}"
+            raise
+        self._known[name] = made
         return made
 
     def needs_login(self, token: Token) -> bool:

@@ -22,11 +22,7 @@ _LAST_PORT = 65535
 
 @dataclass(frozen=True, slots=True)
 class Address:
-    """
-    A URL taken apart.
-
-    Its host is lower-cased, without brackets and a trailing dot; *target* is path and query.
-    """
+    """A URL, its host in lower case without brackets and last dot; *target* is path and query."""
 
     scheme: str
     host: str
@@ -38,37 +34,21 @@ class Address:
         """Host and port; an IPv6 address in brackets."""
         return _netloc(self.host, self.port)
 
-    @property
-    def is_loopback(self) -> bool:
-        """Whether nothing sent there leaves this machine."""
-        with suppress(ValueError):
-            return ipaddress.ip_address(self.host).is_loopback
-        return self.host == "localhost"
-
 
 def parse(url: str) -> Address:
-    """
-    Take apart a URL that tokens may be sent to: https, or plain http to loopback.
-
-    Raises:
-        ConfigurationError: *url* is something else, or would send secrets
-            in the clear.
-    """
+    """Take apart a URL of https, or http to loopback; `ConfigurationError` for all others."""
     match = _URL.fullmatch(url)
     if match is None or not 0 < int(match["port"] or 1) <= _LAST_PORT:
+        # Not shown where a password or a token may be in it.
+        shown = "A URL with '@', '?' or '#' in it" if set("@?#") & set(url) else repr(url)
         raise ConfigurationError(
-            f"{_shown(url)} is not a URL tokens can be sent to",
+            f"{shown} is not a URL tokens can be sent to",
             hint="Write https://host[:port]/path, without user name or fragment",
         )
-    scheme = match["scheme"].lower()
-    target = match["target"] or "/"
-    address = Address(
-        scheme,
-        _plain(match["host"]),
-        int(match["port"] or _PORTS[scheme]),
-        target if target.startswith("/") else f"/{target}",
-    )
-    if scheme == "http" and not address.is_loopback:
+    scheme, port = match["scheme"].lower(), match["port"]
+    target = f"/{(match['target'] or '').removeprefix('/')}"
+    address = Address(scheme, _plain(match["host"]), int(port or _PORTS[scheme]), target)
+    if scheme == "http" and not _is_loopback(address.host):
         raise ConfigurationError(
             f"Plain http to {address.host} would show tokens to the network",
             hint="Use https; plain http is for 127.0.0.1, ::1 and localhost",
@@ -90,16 +70,20 @@ def host_and_port(url: str) -> str:
     """
     Return the ``host:port`` of a URL or a bare host, for comparing.
 
-    Case, path and user name don't count; a missing port is the scheme's, and
-    443 without a scheme. A text that is no URL comes back stripped and
-    lower-cased: it is equal to itself and to nothing else.
+    A missing port is the scheme's, and 443 without a scheme. A text that is no URL comes back
+    stripped and lower-cased: it is equal to itself and to nothing else.
     """
-    text = url.strip()
-    match = _BARE.fullmatch(text)
+    match = _BARE.fullmatch(url.strip())
     if match is None:
-        return text.lower()
+        return url.strip().lower()
     scheme = (match["scheme"] or "https").lower()
     return _netloc(_plain(match["host"]), int(match["port"] or _PORTS[scheme]))
+
+
+def _is_loopback(host: str) -> bool:
+    with suppress(ValueError):
+        return ipaddress.ip_address(host).is_loopback
+    return host == "localhost"
 
 
 def _plain(host: str) -> str:
@@ -108,8 +92,3 @@ def _plain(host: str) -> str:
 
 def _netloc(host: str, port: int) -> str:
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
-
-
-def _shown(url: str) -> str:
-    """*url*, unless a password or a token may be in it."""
-    return repr(url) if not set("@?#") & set(url) else "A URL with '@', '?' or '#' in it"

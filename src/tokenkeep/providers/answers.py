@@ -42,7 +42,6 @@ _LEVELS = 5
 _DEEPEST = 20
 _YEAR_2000, _MILLISECONDS = 946_684_800.0, 100_000_000_000
 
-
 MOST_EXTRA = 32_768
 """How much of an answer is kept beside its tokens, as JSON, in characters: stores have limits."""
 
@@ -52,12 +51,7 @@ class Unreadable(ValueError):
 
 
 def fields_of(reply: Reply) -> Mapping[str, object]:
-    """
-    Return the fields of a JSON object or a form.
-
-    Raises:
-        Unreadable: It is neither.
-    """
+    """Return the fields of a JSON object or a form, or raise `Unreadable`."""
     if not reply.body.strip():
         raise Unreadable("answered nothing")
     # With a byte order mark is not JSON, but some servers write one. What can't be
@@ -67,17 +61,14 @@ def fields_of(reply: Reply) -> Mapping[str, object]:
         document = json.loads(text)
     except (ValueError, RecursionError):
         # One that is not whole may end within a token.
-        form = None if reply.fault else _form(text, reply.content_type or "")
+        if not reply.fault and (form := _form(text.strip(), reply.content_type or "")):
+            return form
     else:
         if isinstance(document, Mapping):
             return document
         raise Unreadable("answered JSON that is not an object")
-    if form is None:
-        if reply.fault:
-            raise Unreadable(reply.fault)
-        kind = "HTML" if _PAGE.match(text) else "neither JSON nor a form"
-        raise Unreadable(f"answered {kind}")
-    return form
+    kind = "HTML" if _PAGE.match(text) else "neither JSON nor a form"
+    raise Unreadable(reply.fault or f"answered {kind}")
 
 
 def may_hold_a_token(body: bytes) -> bool:
@@ -85,13 +76,12 @@ def may_hold_a_token(body: bytes) -> bool:
     return not (_HOLLOW.fullmatch(body.strip()) or _PAGE.match(body[:1000].decode("latin-1")))
 
 
-def _form(text: str, content_type: str) -> Mapping[str, object] | None:
+def _form(text: str, content_type: str) -> Mapping[str, object]:
     """Return the fields of a form: of one that says so, or that can be nothing else."""
-    fields: Mapping[str, object] = dict(parse_qsl(text.strip(), keep_blank_values=True))
-    if content_type.partition(";")[0].strip().lower() == _FORM:
-        return fields or None
-    is_one = _PLAINLY_A_FORM.fullmatch(text.strip()) and fields.keys() & {"access_token", "error"}
-    return fields if is_one else None
+    fields: Mapping[str, object] = dict(parse_qsl(text, keep_blank_values=True))
+    says_so = content_type.partition(";")[0].strip().lower() == _FORM
+    is_one = _PLAINLY_A_FORM.fullmatch(text) and fields.keys() & {"access_token", "error"}
+    return fields if says_so or is_one else {}
 
 
 def token(fields: Mapping[str, object], name: str) -> str | None:
@@ -139,51 +129,38 @@ def _codes(name: str, value: object, levels: int) -> Iterator[str]:
         yield str(value).strip()
 
 
-def can_be_kept(value: object, levels: int = _DEEPEST) -> bool:
-    """Tell whether a store can write a value: JSON that does not nest on and on."""
-    if not isinstance(value, dict | list):
-        return value is None or isinstance(value, str | int | float)
-    inner = value.values() if isinstance(value, dict) else value
-    names = value if isinstance(value, dict) else ()
-    return (
-        levels > 0
-        and all(isinstance(name, str) for name in names)
-        and all(can_be_kept(each, levels - 1) for each in inner)
-    )
-
-
 def besides(fields: Mapping[str, object], read: Container[str]) -> dict[str, object]:
     """Return what a store can keep of the fields that are not *read*, up to `MOST_EXTRA`."""
     kept: dict[str, object] = {}
     room = MOST_EXTRA
     for name, value in fields.items():
-        if name in read or not can_be_kept(value):
-            continue
-        size = len(name) + len(json.dumps(value))
-        if size <= room:
-            kept[name] = value
-            room -= size
+        if name not in read and _can_be_kept(value):
+            size = len(name) + len(json.dumps(value))
+            if size <= room:
+                kept[name] = value
+                room -= size
     return kept
 
 
-def seconds(value: object) -> float | None:
-    """
-    Return a duration a provider named, as a number or a string with one.
+def _can_be_kept(value: object, levels: int = _DEEPEST) -> bool:
+    """Tell whether a store can write a value: JSON that does not nest on and on."""
+    if isinstance(value, dict):
+        return all(isinstance(name, str) for name in value) and _can_be_kept(
+            list(value.values()), levels
+        )
+    if isinstance(value, list):
+        return levels > 0 and all(_can_be_kept(each, levels - 1) for each in value)
+    return value is None or isinstance(value, str | int | float)
 
-    More than 0 and at most `LONGEST`: what is beyond that is a date or a mistake. None for all
-    else: a bool, NaN, nothing, something negative or absurd says nothing about how long a token
-    lives.
-    """
+
+def seconds(value: object) -> float | None:
+    """Return a duration, a number or a string with one, up to `LONGEST`. None for all else."""
     number = _number(value)
-    return float(number) if number is not None and 0 < number <= LONGEST else None
+    return number if number is not None and 0 < number <= LONGEST else None
 
 
 def seconds_until(value: object, now: float) -> float | None:
-    """
-    Return how long it is until a time a provider named, as `seconds`.
-
-    *value* may be epoch seconds, milliseconds or a date (ISO 8601); *now* is in epoch seconds.
-    """
+    """Return how long it is until a time: epoch seconds, milliseconds or an ISO 8601 date."""
     moment = _number(value)
     if moment is None and isinstance(value, str):
         try:

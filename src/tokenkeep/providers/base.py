@@ -64,9 +64,8 @@ class Profile:
         for name in ("call_timeout", "claim_length", "wait_timeout"):
             expect_seconds(name, getattr(self, name))
         limit: object = self.mint_limit
-        is_count = isinstance(limit, int) and not isinstance(limit, bool) and limit >= 1
-        what = "a whole number, 1 or more"
-        expect("mint_limit", limit, what, so=limit is None or is_count)
+        so = limit is None or (type(limit) is int and limit >= 1)
+        expect("mint_limit", limit, "a whole number, 1 or more", so=so)
         for name in ("rotates", "revokes_grant", "needs_login"):
             value = getattr(self, name)
             expect(name, value, "true or false", so=isinstance(value, bool))
@@ -175,9 +174,7 @@ class Provider(ABC):
     @abstractmethod
     def exchange(self, token: Token, *, code_verifier: str | None = None) -> Answer:
         """
-        Trade an authorization code for tokens (RFC 6749 section 4.1.3).
-
-        Never repeated with the same code.
+        Trade an authorization code for tokens (RFC 6749 section 4.1.3), once.
 
         Args:
             token: Needs grant_token, client_id and issuer; and redirect_uri
@@ -197,11 +194,7 @@ class Provider(ABC):
         """
 
     def answer_in(self, reply: Reply) -> Answer | None:  # noqa: ARG002 - for those that read one
-        """
-        Read again an answer that could not be read before (`ProviderUnavailable.unread`).
-
-        None if there is still no token in it.
-        """
+        """Read an answer anew (`ProviderUnavailable.unread`). None if there is still no token."""
         return None
 
     @abstractmethod
@@ -213,12 +206,7 @@ class Provider(ABC):
         """Return the token endpoint for a place. None if it is not known."""
 
     def api_domain(self, place: Place) -> str | None:  # noqa: ARG002 - for those that know
-        """
-        Return the base URL for API calls at a place. None if that is not known.
-
-        Raises:
-            UnknownName: There is no such place; the known ones are listed.
-        """
+        """Return the base URL for API calls at a place, or None; `UnknownName` if it is none."""
         return None
 
     def home_issuer(self) -> str | None:
@@ -226,21 +214,11 @@ class Provider(ABC):
         return self.issuer(None)
 
     def probe(self, issuer: str) -> Reply | None:  # noqa: ARG002 - for those that can
-        """
-        Ask a token endpoint for nothing: whether it answers is what counts. None: it is not asked.
-
-        Args:
-            issuer: Its complete URL. No token's secrets are sent there.
-        """
+        """Ask a token endpoint, by its URL, for nothing, and send no secret. None: not asked."""
         return None
 
     def revocation_endpoint(self, token: Token) -> str | None:  # noqa: ARG002 - likewise
-        """
-        Return the URL to revoke *token* at. None if that is not known.
-
-        Raises:
-            ConfigurationError: There is none: nothing can be revoked.
-        """
+        """Return the URL to revoke *token* at, or None; `ConfigurationError` if there is none."""
         return None
 
     def tenant(self, token: Token) -> str | None:  # noqa: ARG002 - for those that know
@@ -248,9 +226,4 @@ class Provider(ABC):
         return None
 
     def expect_known(self, data_center: str | None, environment: str | None) -> None:
-        """
-        Refuse names that no token of this provider can have, as in `Place`. None is fine.
-
-        Raises:
-            UnknownName: There is no such data centre or environment; it lists the known ones.
-        """
+        """Raise `UnknownName`, with those known, for what no `Place` can have; not for None."""

@@ -10,11 +10,7 @@ from tokenkeep.errors import ConfigurationError
 
 _HEADER = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
 _OF_THE_CONNECTION = {
-    "Host",
-    "Content-Length",
-    "Transfer-Encoding",
-    "Accept-Encoding",
-    "Connection",
+    *("Host", "Content-Length", "Transfer-Encoding", "Accept-Encoding", "Connection")
 }
 
 LONGEST = 10 * 365 * 86_400.0
@@ -22,12 +18,7 @@ LONGEST = 10 * 365 * 86_400.0
 
 
 def expect(name: str, value: object, expected: str, *, so: bool) -> None:
-    """
-    Refuse what the option of that name has, unless it is *so* as it is *expected*, in words.
-
-    Raises:
-        ConfigurationError: It is not.
-    """
+    """Raise `ConfigurationError` unless an option is *so* as it is *expected*, in words."""
     if not so:
         # A text, or what is in a list or table, may be a secret in the wrong place.
         kinds = ((str, "a text"), (list, "a list"), (dict, "a table"))
@@ -36,12 +27,7 @@ def expect(name: str, value: object, expected: str, *, so: bool) -> None:
 
 
 def expect_seconds(name: str, value: object, *, zero: bool = False) -> None:
-    """
-    Refuse what is no duration, for the option of that name; *zero* says whether it may be 0.
-
-    Raises:
-        ConfigurationError: *value* is not a number of seconds between 0 and `LONGEST`.
-    """
+    """Raise `ConfigurationError` unless an option is in seconds, up to `LONGEST`; 0 if *zero*."""
     is_number = isinstance(value, int | float) and not isinstance(value, bool)
     so = is_number and (0 < value <= LONGEST or (zero and value == 0))  # type: ignore[operator]
     least = "0 or more" if zero else "more than 0"
@@ -56,12 +42,7 @@ class Hidden(dict[str, Any]):
 
 
 def texts(name: str, given: Hidden) -> Hidden:
-    """
-    Return the option of that name out of those *given*: a table of texts, which no error shows.
-
-    Raises:
-        ConfigurationError: It is something else.
-    """
+    """Return an option out of *given*: a table of texts, which no error shows."""
     if not isinstance(given[name] or {}, Mapping):
         raise ConfigurationError(f"{name} has to be a table of texts")
     known = Hidden(given[name] or {})
@@ -72,12 +53,7 @@ def texts(name: str, given: Hidden) -> Hidden:
 
 
 def headers(given: Hidden) -> Hidden:
-    """
-    Return the option ``headers``, as `texts`, with names written as in ``User-Agent``.
-
-    Raises:
-        ConfigurationError: Likewise; or one can't be sent, or is the connection's to set.
-    """
+    """Return the option ``headers``, all of which can be set, named as in ``User-Agent``."""
     known = texts("headers", given)
     for name in known:
         if not _HEADER.fullmatch(name) or name.title() in _OF_THE_CONNECTION:

@@ -16,52 +16,47 @@ from urllib.parse import unquote
 from urllib.request import getproxies, proxy_bypass
 
 from urllib3.connection import HTTPConnection, HTTPSConnection, ProxyConfig
-from urllib3.exceptions import (
-    ConnectTimeoutError,
-    LocationParseError,
-    NameResolutionError,
-    NewConnectionError,
-)
+from urllib3.exceptions import LocationParseError
 from urllib3.util import Url, parse_url
 from urllib3.util.connection import allowed_gai_family, create_connection
 
 from tokenkeep.errors import ConfigurationError
+from tokenkeep.providers.checks import Hidden
 
 if TYPE_CHECKING:
     from tokenkeep.providers.address import Address
 
+_CA_VARIABLES = ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "SSL_CERT_FILE", "SSL_CERT_DIR")
+_PORTS = {"http": 80, "https": 443}
+
 
 @dataclass(frozen=True, slots=True)
 class Certificate:
-    """
-    A client's own certificate (RFC 8705), in PEM files that are read anew at each call.
+    """A client's own certificate (RFC 8705) in PEM files: *file* has the key if *key* is None."""
 
-    Args:
-        file: The certificate, and those it is issued by; the key too, if *key* is None.
-        key: The private key, without a password.
-    """
-
-    file: str
-    key: str | None = None
+    file: str | os.PathLike[str]
+    key: str | os.PathLike[str] | None = None
 
     def load_into(self, context: ssl.SSLContext) -> None:
-        """
-        Let a TLS configuration show it.
-
-        Raises:
-            ConfigurationError: A file is missing, unreadable, none of the kind, or encrypted.
-        """
+        """Let a TLS configuration show it, or raise `ConfigurationError`."""
+        # Path's own fails where there is no home.
+        file = os.path.expanduser(self.file)  # noqa: PTH111
+        key = None if self.key is None else os.path.expanduser(self.key)  # noqa: PTH111
         try:
             # Without a password OpenSSL would ask for one at the terminal.
-            context.load_cert_chain(self.file, self.key, password="")
+            context.load_cert_chain(file, key, password="")
         except (OSError, ValueError) as exc:
-            files = self.file if self.key is None else f"{self.file} with the key {self.key}"
             # OpenSSL's own words are for those who read its source.
-            why = None if isinstance(exc, ssl.SSLError | ValueError) else exc.strerror
+            why = "" if isinstance(exc, ssl.SSLError | ValueError) else f": {exc.strerror}"
+            files = " with the key ".join(str(each) for each in (file, key) if each)
             raise ConfigurationError(
-                f"The client certificate {files} can't be used" + (f": {why}" if why else ""),
+                f"The client certificate {files} can't be used{why}",
                 hint="It has to be PEM, with the key that belongs to it, which has no password",
             ) from None
+
+
+class Unreached(OSError):
+    """There is no connection; the text says why, in words of our own."""
 
 
 class Connection(HTTPConnection):
@@ -71,34 +66,28 @@ class Connection(HTTPConnection):
     """Host and port of a proxy, as long as that is still who is spoken to."""
 
     def _new_conn(self) -> socket.socket:
-        """
-        Connect; this is what urllib3 calls to make a socket.
-
-        Each address gets its share of the time, the last one all that is left. Whichever it is,
-        what comes after the connection has all that is left by then.
-        """
+        # What urllib3 calls to make a socket. Each address gets its share of the time, the last
+        # one, as what comes after the connection, all that is left.
         end = time.monotonic() + float(self.timeout or 0.0)
         host = self.host.strip("[]")
         try:
             found = socket.getaddrinfo(host, self.port, allowed_gai_family(), socket.SOCK_STREAM)
-        except (socket.gaierror, UnicodeError) as exc:
-            raise NameResolutionError(self.host, self, socket.gaierror(str(exc))) from None
-        fault: Exception = NewConnectionError(self, "no address")
+        except (socket.gaierror, UnicodeError):
+            raise Unreached("can't be found: its name does not resolve") from None
+        why = "no connection in time"
         for left, (*_, address) in zip(range(len(found), 0, -1), found, strict=True):
-            where = str(address[0]), int(address[1])
             share = (end - time.monotonic()) / left
             if share <= 0:
-                raise ConnectTimeoutError
+                break
             try:
+                where = str(address[0]), int(address[1])
                 sock = create_connection(where, share, socket_options=self.socket_options)
-            except TimeoutError:
-                fault = ConnectTimeoutError()
-            except OSError:
-                fault = NewConnectionError(self, "no connection")
+            except OSError as exc:
+                why = f"no connection{' in time' if isinstance(exc, TimeoutError) else ''}"
             else:
                 sock.settimeout(max(end - time.monotonic(), 0.001))
                 return sock
-        raise fault
+        raise Unreached(f"can't be reached: {why}")
 
 
 class SecureConnection(Connection, HTTPSConnection):
@@ -115,43 +104,28 @@ def connection_to(
     """
     Return a connection that is still to be opened; *timeout*, in seconds, bounds each step of it.
 
-    Raises:
-        ConfigurationError: A proxy or CA bundle of the environment, or *certificate*, can't be
-            used.
+    `ConfigurationError` where a proxy or CA bundle of the environment or *certificate* is no use.
     """
     if address.scheme == "http":
         # Loopback, see parse(). Through a proxy it would not be.
         return Connection(address.host, address.port, timeout=timeout)
-    bundle = os.environ.get("REQUESTS_CA_BUNDLE") or os.environ.get("CURL_CA_BUNDLE")
-    context = _tls(bundle)
+    authorities = tuple(map(os.environ.get, _CA_VARIABLES))
+    context = _tls(*authorities)
     if certificate is not None:
         # Of its own: nobody else is shown this certificate, not even the proxy.
-        context = _new_tls(bundle)
+        context = _tls.__wrapped__(*authorities)
         certificate.load_into(context)
     proxy = _proxy(address)
     if proxy is None:
         return SecureConnection(address.host, address.port, timeout=timeout, ssl_context=context)
-    port = proxy.port or (443 if proxy.scheme == "https" else 80)
+    host, port = str(proxy.host), proxy.port or _PORTS[str(proxy.scheme)]
+    own = ProxyConfig(_tls(*authorities), False, None, None)  # noqa: FBT003 - no forwarding
     connection = SecureConnection(
-        str(proxy.host),
-        port,
-        timeout=timeout,
-        ssl_context=context,
-        proxy=proxy,
-        proxy_config=ProxyConfig(
-            _tls(bundle),
-            use_forwarding_for_https=False,
-            assert_hostname=None,
-            assert_fingerprint=None,
-        ),
+        host, port, timeout=timeout, ssl_context=context, proxy=proxy, proxy_config=own
     )
-    connection.at_proxy = f"{proxy.host}:{port}"
-    connection.set_tunnel(
-        address.host,
-        address.port,
-        headers={"Proxy-Authorization": basic(unquote(proxy.auth))} if proxy.auth else None,
-        scheme=str(proxy.scheme),
-    )
+    connection.at_proxy = f"{host}:{port}"
+    headers = {"Proxy-Authorization": basic(unquote(proxy.auth))} if proxy.auth else None
+    connection.set_tunnel(address.host, address.port, headers, str(proxy.scheme))
     return connection
 
 
@@ -162,42 +136,26 @@ def basic(pair: str) -> str:
 
 def _proxy(address: Address) -> Url | None:
     """Return the proxy of the environment, chosen as requests would. None if there is none."""
-    proxies = getproxies()
-    url = proxies.get("https") or proxies.get("all")
-    if not url or proxy_bypass(address.netloc) or proxy_bypass(address.host):
+    given = Hidden(getproxies())
+    name = "https" if given.get("https") else "all"
+    if not given.get(name) or proxy_bypass(address.netloc) or proxy_bypass(address.host):
         return None
-    proxy = _usable(url)
-    if proxy is None:
-        # Not shown, nor in this frame's locals: there may be a password in it.
-        del proxies, url
-        raise ConfigurationError(
-            f"The proxy set for {address.host} is not one tokenkeep can use",
-            hint="HTTPS_PROXY takes http://host:port or https://host:port",
-        )
-    return proxy
-
-
-def _usable(url: str) -> Url | None:
     with contextlib.suppress(LocationParseError):
-        proxy = parse_url(url if "://" in url else f"http://{url}")
-        if proxy.scheme in {"http", "https"} and proxy.host:
+        proxy = parse_url(given[name] if "://" in given[name] else f"http://{given[name]}")
+        if proxy.scheme in _PORTS and proxy.host:
             return proxy
-    return None
+        del proxy
+    # Not shown, nor in this frame's locals: there may be a password in it.
+    raise ConfigurationError(
+        f"The proxy set for {address.host} is not one tokenkeep can use",
+        hint="HTTPS_PROXY takes http://host:port or https://host:port",
+    )
 
 
 @cache
-def _tls(bundle: str | None) -> ssl.SSLContext:
-    """Return `_new_tls` of a bundle, made once."""
-    return _new_tls(bundle)
-
-
-def _new_tls(bundle: str | None) -> ssl.SSLContext:
-    """
-    Return a TLS configuration: certificate and host name are verified.
-
-    *bundle* is a file or folder of CA certificates. None means the system's (``SSL_CERT_FILE``
-    and ``SSL_CERT_DIR`` included), or certifi's where the system has none.
-    """
+def _tls(*authorities: str | None) -> ssl.SSLContext:
+    """Return what verifies, by what `_CA_VARIABLES` name, else the system's or certifi's."""
+    bundle = authorities[0] or authorities[1]
     try:
         if bundle:
             folder = bundle if Path(bundle).is_dir() else None

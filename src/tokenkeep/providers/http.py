@@ -13,25 +13,19 @@ import threading
 import time
 import zlib
 from contextlib import suppress
+from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
-from functools import partial
 from typing import TYPE_CHECKING, Literal
 from urllib.parse import urlencode
 
-from urllib3.exceptions import (
-    ConnectTimeoutError,
-    HTTPError,
-    LocationParseError,
-    NameResolutionError,
-    NewConnectionError,
-)
+from urllib3.exceptions import HTTPError
 from urllib3.exceptions import SSLError as WrappedSSLError
 
-from tokenkeep.backends.waiting import Begun, NoThread, begin
+from tokenkeep.backends.waiting import NoThread, begin
 from tokenkeep.errors import ConfigurationError, ProviderUnavailable
 from tokenkeep.providers.address import parse
 from tokenkeep.providers.base import Reply
-from tokenkeep.providers.connection import connection_to
+from tokenkeep.providers.connection import Unreached, connection_to
 from tokenkeep.version import __version__
 
 if TYPE_CHECKING:
@@ -46,6 +40,7 @@ MAX_BODY = 1_000_000
 GRACE = 1.0
 """How much longer a process that was stopped past the deadline may read, in seconds."""
 
+_HEADERS = {"User-Agent": f"tokenkeep/{__version__}", "Accept": "application/json"}
 _PROMPT = 0.02  # a process that runs wakes up no later than this after its deadline, in seconds
 _CHUNK = 16_384
 _TOO_LONG = f"answered more than {MAX_BODY:,} bytes"
@@ -56,19 +51,11 @@ _NO_PASSWORD = 407
 
 class Form:
     """
-    What is posted: fields, and headers beside them; its ``repr`` shows the fields' names only.
+    What is posted: *headers*, beside the usual, and *fields* but for those that are None.
 
-    Not a dict: what prints local variables (crash reporters, rich) looks
-    into dicts.
-
-    Args:
-        headers: By name, written as in ``User-Agent``. None sends none but the usual.
-        body: Whether the fields go as a ``form``
-            (``application/x-www-form-urlencoded``) or as a ``json`` object.
-        fields: Those that are None are left out.
+    Not a dict: what prints local variables (crash reporters, rich) looks into dicts. The ``repr``
+    shows the fields' names only.
     """
-
-    __slots__ = ("_fields", "body", "headers")
 
     def __init__(
         self,
@@ -77,72 +64,21 @@ class Form:
         /,
         **fields: str | None,
     ) -> None:
-        self.body: Literal["form", "json"] = body
         self.headers: Mapping[str, str] = headers or {}
+        self.content_type = f"application/{'json' if body == 'json' else 'x-www-form-urlencoded'}"
+        self._encode = json.dumps if body == "json" else urlencode
         self._fields = {name: value for name, value in fields.items() if value is not None}
 
     def __repr__(self) -> str:
         return f"<Form {', '.join(self._fields)}>"
 
-    def has_sendable_headers(self) -> bool:
-        """Whether its headers can be sent; having none is no trouble."""
-        return all(value.isascii() and value.isprintable() for value in self.headers.values())
-
     def encode(self) -> bytes:
         """Return the body to send."""
-        return (json.dumps if self.body == "json" else urlencode)(self._fields).encode()
+        return self._encode(self._fields).encode()
 
 
-def post_form(
-    url: str,
-    form: Form,
-    *,
-    timeout: float,
-    clock: Callable[[], float] = time.time,
-    certificate: Certificate | None = None,
-) -> Reply:
-    """
-    Post a form and read the whole answer.
-
-    Args:
-        url: Where to.
-        form: What.
-        timeout: Bounds everything on the wall clock, name resolution included; in seconds.
-        clock: Our time, in epoch seconds, to compare the server's with.
-        certificate: The client's own. None shows none.
-
-    Raises:
-        ConfigurationError: Nothing may be sent to *url*, there is something in
-            *form* that can't be sent; or a proxy, CA bundle or certificate
-            can't be used.
-        ProviderUnavailable: No connection, no answer in time, a redirect, or
-            an answer that is too long.
-    """
-    exchange = _Exchange("POST", url, form, timeout=timeout, clock=clock, certificate=certificate)
-    return exchange.reply()
-
-
-def get_json(url: str, form: Form, *, timeout: float) -> tuple[int, object]:
-    """
-    Get a JSON document, with the bounds of `post_form`. None for an empty body.
-
-    Of *form* nothing is sent but the headers.
-
-    Raises:
-        ConfigurationError: As for `post_form`; or a header can't be sent.
-        ProviderUnavailable: As for `post_form`; or the answer is not JSON.
-    """
-    reply = _Exchange("GET", url, form, timeout=timeout).reply()
-    if not (reply.fault or reply.body.strip()):
-        return reply.status, None
-    # Half a document is none.
-    with suppress(ValueError, RecursionError):
-        return reply.status, json.loads(reply.body)
-    fault = reply.fault or "answered no JSON"
-    raise ProviderUnavailable(f"{parse(url).host} {fault} (status {reply.status})")
-
-
-class _Exchange:
+@dataclass(eq=False, repr=False)
+class Exchange:
     """
     One request, in a thread of its own, and the means to cut it off.
 
@@ -150,43 +86,52 @@ class _Exchange:
     none: only somebody who waits outside can keep a wall-clock bound. After
     *timeout* seconds nothing is sent any more, and nobody waits for what was
     not read.
+
+    Of a GET's form only the headers are sent. The server's clock is compared with *clock*, in
+    epoch seconds. `ConfigurationError` where nothing may be sent to *url*.
     """
 
-    def __init__(
-        self,
-        method: Literal["GET", "POST"],
-        url: str,
-        form: Form,
-        *,
-        timeout: float,
-        clock: Callable[[], float] = time.time,
-        certificate: Certificate | None = None,
-    ) -> None:
-        self._address = parse(url)
-        self._method = method
-        self._form = form
-        self._timeout = timeout
-        self._clock = clock
-        self._certificate = certificate
-        self._deadline = time.monotonic() + timeout
+    method: Literal["GET", "POST"]
+    url: str
+    form: Form
+    timeout: float
+    clock: Callable[[], float] = time.time
+    certificate: Certificate | None = None
+
+    def __post_init__(self) -> None:
+        self._address = parse(self.url)
+        self._deadline = time.monotonic() + self.timeout
         self._abandoned = False
         self._connection: Connection | None = None
         self._socket: object = None
         self._closing = threading.Lock()
 
     def reply(self) -> Reply:
-        """Return what comes back; see `post_form`."""
+        """
+        Return what comes back.
+
+        `ConfigurationError` where the form can't be sent, or a proxy, CA bundle or certificate
+        can't be used; `ProviderUnavailable` for no connection, no answer in time, or a redirect.
+        """
         host = self._address.host
         try:
-            reply = self._wait(self._begun())
+            reply = self._wait()
+        except NoThread:
+            fault = "was not asked: no thread can be started"
         except TimeoutError:
-            fault = f"did not answer within {self._timeout:g} seconds"
+            fault = f"did not answer within {self.timeout:g} seconds"
         except (OSError, HTTPError, http.client.HTTPException) as exc:
             fault = _fault(exc)
         except ValueError:
             fault = ""
         else:
-            return _no_redirect(host, reply)
+            if not _MULTIPLE_CHOICES <= reply.status < _BAD_REQUEST:
+                return reply
+            raise ProviderUnavailable(
+                f"{host} answered with a redirect (status {reply.status})",
+                hint="It is not followed: check the configured address",
+                passing=False,
+            )
         finally:
             self._abandon()
         # Not from within the except: texts and frames of what was caught may hold what was sent.
@@ -195,25 +140,19 @@ class _Exchange:
                 f"Something that is to be sent to {host} can't be sent: it has "
                 "characters that are no text, or control characters"
             )
-        if self._connection is None or self._connection.at_proxy is None:
+        proxy = self._connection and self._connection.at_proxy
+        if proxy is None:
             raise ProviderUnavailable(f"{host} {fault}", answered=False)
         raise ProviderUnavailable(
-            f"{host} can't be reached: the proxy {self._connection.at_proxy} {fault}",
+            f"{host} can't be reached: the proxy {proxy} {fault}",
             hint="It is that of HTTPS_PROXY or ALL_PROXY (http://user:password@host:port); "
             "NO_PROXY names hosts to reach without it",
             answered=False,
         )
 
-    def _begun(self) -> Begun[Reply]:
-        try:
-            return begin(self._exchanged)
-        except NoThread:
-            raise ProviderUnavailable(
-                f"{self._address.host} was not asked: no thread can be started", answered=False
-            ) from None
-
-    def _wait(self, answer: Begun[Reply]) -> Reply:
+    def _wait(self) -> Reply:
         """Wait for the answer; `TimeoutError` where there is none in time."""
+        answer = begin(self._exchanged)
         try:
             return answer.result(self._deadline - time.monotonic())
         except TimeoutError:
@@ -227,8 +166,7 @@ class _Exchange:
         self._abandoned = True
         # Under a lock, as closing is: what is shut here must not be a descriptor
         # that was closed and given to somebody else in between.
-        # Whatever goes wrong, it must not take an outcome's place.
-        with self._closing, suppress(Exception):
+        with self._closing, suppress(OSError):  # nobody is connected any more
             sock = self._socket or (self._connection and self._connection.sock)
             # TLS through a TLS proxy wraps the socket instead of being one.
             sock = getattr(sock, "socket", sock)
@@ -239,11 +177,9 @@ class _Exchange:
 
     def _exchanged(self) -> Reply:
         """Send and read; in the other thread."""
-        if not self._form.has_sendable_headers():
-            raise ValueError
-        self._connection = connection = connection_to(
-            self._address, self._remaining(), self._certificate
-        )
+        self._headers()  # or nobody is asked; kept in no local, since what follows may raise
+        connection = connection_to(self._address, self._remaining(), self.certificate)
+        self._connection = connection
         try:
             # Whoever switched this on for debugging would print the form.
             connection.set_debuglevel(0)
@@ -251,20 +187,16 @@ class _Exchange:
             # Kept here: http.client forgets it once the answer says it is the last.
             self._socket = connection.sock
             connection.sock.settimeout(self._remaining())
-            connection.request(
-                self._method,
-                self._address.target,
-                body=self._form.encode() if self._method == "POST" else None,
-                headers=self._headers(),
-            )
+            body = self.form.encode() if self.method == "POST" else None
+            connection.request(self.method, self._address.target, body, self._headers())
             # From here on _abandon() is what ends it. A timeout of the socket's own
             # would have run out, too, when a stopped process goes on.
             connection.sock.settimeout(None)
             # urllib3's own getresponse() logs headers it can't parse.
-            return self._read(http.client.HTTPConnection.getresponse(connection))
+            with http.client.HTTPConnection.getresponse(connection) as response:
+                return self._read(response)
         finally:
-            # Tidying up never takes the place of what came out.
-            with self._closing, suppress(Exception):
+            with self._closing:
                 connection.close()
 
     def _remaining(self) -> float:
@@ -274,19 +206,16 @@ class _Exchange:
             raise TimeoutError
         return remaining
 
-    def _headers(self) -> dict[str, str]:
-        headers = {
-            "User-Agent": f"tokenkeep/{__version__}",
-            "Accept": "application/json",
-            "Connection": "close",
-        }
-        if self._method == "POST":
-            kind = "json" if self._form.body == "json" else "x-www-form-urlencoded"
-            headers["Content-Type"] = f"application/{kind}"
-        return {**headers, **self._form.headers}
+    def _headers(self) -> Mapping[str, str]:
+        """Return the headers; `ValueError` if one can't be sent."""
+        given = self.form.headers
+        if not all(value.isascii() and value.isprintable() for value in given.values()):
+            raise ValueError
+        kind = {"Content-Type": self.form.content_type} if self.method == "POST" else {}
+        return {**_HEADERS, "Connection": "close", **kind, **given}
 
     def _read(self, response: http.client.HTTPResponse) -> Reply:
-        now = self._clock()
+        now = self.clock()
         date = _timestamp(response.getheader("Date"))
         body, fault = bytearray(), None
         try:
@@ -299,9 +228,6 @@ class _Exchange:
             if not body:
                 raise
             fault = _fault(exc)
-        finally:
-            with suppress(Exception):
-                response.close()
         plain = bytes(body[:MAX_BODY])
         if len(body) > MAX_BODY:
             fault = _TOO_LONG
@@ -317,62 +243,26 @@ class _Exchange:
         )
 
 
-def _no_redirect(host: str, reply: Reply) -> Reply:
-    if _MULTIPLE_CHOICES <= reply.status < _BAD_REQUEST:
-        raise ProviderUnavailable(
-            f"{host} answered with a redirect (status {reply.status})",
-            hint="It is not followed: check the configured address",
-            passing=False,
-        )
-    return reply
-
-
-def _plain(raw: bytes, codings: str) -> tuple[bytes, str | None]:
+def _plain(raw: bytes, coding: str) -> tuple[bytes, str | None]:
     """Return a body without its coding and None; or as it came, and what is wrong with it."""
-    named = [name for each in codings.lower().split(",") if (name := each.strip()) != "identity"]
-    if not any(named):
+    if coding.strip().lower() in {"", "identity"}:
         return raw, None
-    if len(named) > 1 or named[0] not in _CODINGS:
-        # Not shown as it stands: the header may say anything.
-        return raw, "answered in a content coding that is not known, or in several"
-    for unpacked in _CODINGS[named[0]]:
-        with suppress(OSError, EOFError, zlib.error):
-            body = unpacked(raw)
-            return (raw, _TOO_LONG) if len(body) > MAX_BODY else (body, None)
-    return raw, f"answered no {named[0]}, though it said so"
-
-
-def _gunzipped(raw: bytes) -> bytes:
-    """Return what was packed, cut off one byte behind the longest answer."""
-    # Several members (RFC 1952 section 2.2), their checksums, a missing end: gzip sees to it.
-    return gzip.GzipFile(fileobj=io.BytesIO(raw)).read(MAX_BODY + 1)
-
-
-def _inflated(raw: bytes, window: int = zlib.MAX_WBITS) -> bytes:
-    """As `_gunzipped`, for deflate."""
-    unpacking = zlib.decompressobj(window)
-    body = unpacking.decompress(raw, MAX_BODY + 1)
-    if len(body) <= MAX_BODY and (not unpacking.eof or unpacking.unused_data):
-        raise EOFError
-    return body
-
-
-_CODINGS: dict[str, tuple[Callable[[bytes], bytes], ...]] = {
-    "gzip": (_gunzipped,),
-    "x-gzip": (_gunzipped,),
-    # Some servers write it without zlib's header.
-    "deflate": (_inflated, partial(_inflated, window=-zlib.MAX_WBITS)),
-}
-"""Content codings (RFC 9110 section 8.4.1): some servers compress though nobody asked for it."""
+    # Some servers compress though nobody asked for it. The others are not shown as they stand:
+    # the header may say anything.
+    if coding.strip().lower() not in {"gzip", "x-gzip"}:
+        return raw, "answered in a content coding other than gzip, or in several"
+    try:
+        # Several members, their checksums, a missing end: gzip sees to it.
+        body = gzip.GzipFile(fileobj=io.BytesIO(raw)).read(MAX_BODY + 1)
+    except (OSError, EOFError, zlib.error):
+        return raw, "answered no gzip, though it said so"
+    return (raw, _TOO_LONG) if len(body) > MAX_BODY else (body, None)
 
 
 # The first that matches is said.
 _FAULTS: tuple[tuple[type[Exception] | UnionType, str], ...] = (
     (ssl.SSLEOFError, "closed the connection"),  # its alert may be lost with it
     (WrappedSSLError | ssl.SSLError, "can't be reached: TLS failed"),
-    (NameResolutionError | LocationParseError, "can't be found: its name does not resolve"),
-    (NewConnectionError, "can't be reached: no connection"),
-    (ConnectTimeoutError, "can't be reached: no connection in time"),
     (http.client.RemoteDisconnected, "closed the connection without an answer"),
     (http.client.IncompleteRead, "closed the connection in the middle of its answer"),
     (http.client.HTTPException, "answered something that is not HTTP"),
@@ -380,21 +270,20 @@ _FAULTS: tuple[tuple[type[Exception] | UnionType, str], ...] = (
     (Exception, "can't be reached"),
 )
 
-_TUNNEL_FAILED = re.compile(r"Tunnel connection failed: ([0-9]{3})\b")
-"""What http.client says where a proxy opens no tunnel."""
-
 
 def _fault(exc: Exception) -> str:
     """Name a fault in words of our own; the exception's may quote what was sent."""
+    if isinstance(exc, Unreached):
+        return str(exc)
     cause = exc.args[0] if isinstance(exc, WrappedSSLError) and exc.args else exc
     if isinstance(cause, ssl.SSLCertVerificationError):
         return f"has a certificate that can't be verified: {cause.verify_message}"
     # A TLS alert of the other side (RFC 8446 section 6.2) that is about our certificate.
-    if isinstance(cause, ssl.SSLError) and re.search(
-        "ALERT.*(CERTIFICATE|UNKNOWN_CA)", cause.reason or ""
-    ):
+    said = (isinstance(cause, ssl.SSLError) and cause.reason) or ""
+    if re.search("ALERT.*(CERTIFICATE|UNKNOWN_CA)", said):
         return "refuses this client's certificate, or wants one"
-    if refused := _TUNNEL_FAILED.match(str(exc)):
+    # What http.client says where a proxy opens no tunnel.
+    if refused := re.match(r"Tunnel connection failed: ([0-9]{3})\b", str(exc)):
         wants = int(refused[1]) == _NO_PASSWORD
         why = "wants a user name and password, or other ones" if wants else "refuses"
         return f"{why} (status {refused[1]})"
@@ -404,7 +293,7 @@ def _fault(exc: Exception) -> str:
 def _retry_after(value: str | None, now: float) -> float | None:
     """Seconds or a date (RFC 9110 section 10.2.3)."""
     if value is not None and value.strip().isdecimal():
-        return float(value) if len(value.strip()) < len("1000000000") else None
+        return float(value)
     moment = _timestamp(value)
     return None if moment is None else max(0.0, moment - now)
 

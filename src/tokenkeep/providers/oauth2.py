@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Mapping
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import partial
 from os import PathLike
 from typing import TYPE_CHECKING, ClassVar, Literal, TypeVar
 from urllib.parse import quote_plus
@@ -21,14 +21,12 @@ from tokenkeep.errors import (
     RenewalError,
     TokenKeepError,
 )
-from tokenkeep.providers import answers
+from tokenkeep.providers import answers, checks
 from tokenkeep.providers.address import host_and_port, is_sendable, parse
 from tokenkeep.providers.base import Answer, Place, Profile, Provider
 from tokenkeep.providers.checks import Hidden, expect, expect_seconds
-from tokenkeep.providers.checks import headers as checked_headers
-from tokenkeep.providers.checks import texts as checked_texts
 from tokenkeep.providers.connection import Certificate, basic
-from tokenkeep.providers.http import Form, post_form
+from tokenkeep.providers.http import Exchange, Form
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -38,22 +36,17 @@ if TYPE_CHECKING:
 
 _CHECK_CLIENT = "Check the client id, the client secret and the redirect URI"
 _CHECK_ALONE = "Check the client id, the client secret and the scope"
-_UNREAD_HINT = (
+_UNREAD = (
     "Try again later; if it stays so, write a read_answer for this provider: docs/providers.md"
 )
 _OK, _FIRST_NOT_OK = 200, 300
 _BAD_REQUEST, _SERVER_ERROR = 400, 500
 _TOO_MANY_REQUESTS = 429
 
-_CHOICES = {
-    "grant": ("refresh_token", "client_credentials"),
-    "client_auth": ("body", "basic", "basic-raw"),
-    "body": ("form", "json"),
+_ASKED = {
+    *("grant_type", "refresh_token", "code", "redirect_uri", "code_verifier"),
+    *("client_id", "client_secret", "token", "token_type_hint"),
 }
-_ASKED = frozenset(
-    {"grant_type", "refresh_token", "code", "redirect_uri", "code_verifier", "client_id"}
-    | {"client_secret", "token", "token_type_hint"}
-)
 """Fields of a request that are the call's own."""
 
 _Outcome = TypeVar("_Outcome")
@@ -119,10 +112,7 @@ class OAuth2(Provider):
         "temporarily_unavailable": ProviderUnavailable,
         "slow_down": CoolingDown,
     }
-    """
-    What error codes mean, in any case (RFC 6749 section 5.2, 7009, 8628; OpenID Connect
-    Core section 3.1.2.6).
-    """
+    """What error codes mean, in any case (RFC 6749, 7009, 8628; OpenID Connect Core 3.1.2.6)."""
 
     gone: ClassVar[frozenset[str]] = frozenset({"invalid_token"})
     """Error codes that say the token to revoke is not known (any more)."""
@@ -165,17 +155,20 @@ class OAuth2(Provider):
             ("certificate_key", certificate_key, path, "the path of a PEM file"),
         ):
             expect(option, value, expected, so=isinstance(value, kind))
-        for option, chosen in (("grant", grant), ("client_auth", client_auth), ("body", body)):
-            known = _CHOICES[option]
+        for option, chosen, known in (
+            ("grant", grant, ("refresh_token", "client_credentials")),
+            ("client_auth", client_auth, ("body", "basic", "basic-raw")),
+            ("body", body, ("form", "json")),
+        ):
             expect(option, chosen, " or ".join(known), so=chosen in known)
         for url in filter(None, (issuer, revocation_endpoint)):
             parse(url)
         if lifetime is not None:
             expect_seconds("lifetime", lifetime)
-        self._parameters = checked_texts("parameters", given)
+        self._parameters = checks.texts("parameters", given)
         if taken := sorted(_ASKED & self._parameters.keys()):
             raise ConfigurationError(f"parameters can't set {taken[0]}: each call has its own")
-        self._headers = checked_headers(given)
+        self._headers = checks.headers(given)
         if "Authorization" in self._headers and client_auth != "body":
             raise ConfigurationError(
                 f"headers can't set Authorization where client_auth is {client_auth}, which does",
@@ -195,15 +188,14 @@ class OAuth2(Provider):
         self._tables = (own | _meanings(errors or {}), table)
         if certificate is None and certificate_key is not None:
             raise ConfigurationError("certificate_key is of no use without certificate")
-        files = [None if each is None else _path(each) for each in (certificate, certificate_key)]
-        self._certificate = None if files[0] is None else Certificate(files[0], files[1])
+        shown = None if certificate is None else Certificate(certificate, certificate_key)
+        self._certificate = shown
         self._clock = clock
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.name!r}>"
 
     def refresh(self, token: Token) -> Answer:
-        """As `Provider.refresh`; with the grant of the options."""
         with _about(token):
             if not self.profile.needs_login:
                 self._need(token, "client_id")
@@ -214,14 +206,8 @@ class OAuth2(Provider):
             return self._mint(token, form, "Log the user in again")
 
     def exchange(self, token: Token, *, code_verifier: str | None = None) -> Answer:
-        """As `Provider.exchange`."""
-        form = self._asking(
-            token,
-            "authorization_code",
-            code=token.grant_token,
-            redirect_uri=token.redirect_uri,
-            code_verifier=code_verifier,
-        )
+        known = Hidden(code=token.grant_token, redirect_uri=token.redirect_uri)
+        form = self._asking(token, "authorization_code", code_verifier=code_verifier, **known)
         del code_verifier  # crash reports show the locals of each frame
         with _about(token, keeps=False):
             self._need(token, "grant_token", "client_id")
@@ -229,7 +215,6 @@ class OAuth2(Provider):
             return self._mint(token, form, hint)
 
     def revoke(self, token: Token) -> None:
-        """As `Provider.revoke`; `ConfigurationError` without a revocation endpoint."""
         with _about(token, keeps=False):
             if not token.access_token:
                 self._need(token, "refresh_token")
@@ -237,12 +222,10 @@ class OAuth2(Provider):
             self._call(self.revocation_endpoint(token), form, self._judge_revocation)
 
     def answer_in(self, reply: Reply) -> Answer | None:
-        """As `Provider.answer_in`, with the options of today."""
-        outcome = self._outcome(reply, lambda reply: self._judge(reply, _CHECK_CLIENT, None))
+        outcome = self._outcome(reply, partial(self._judge, if_rejected=_CHECK_CLIENT))
         return outcome if isinstance(outcome, Answer) else None
 
     def probe(self, issuer: str) -> Reply:
-        """As `Provider.probe`: an empty form, with the headers and certificate of all calls."""
         return self._post(issuer, Form(self._headers, self._body))
 
     def read_answer(self, reply: Reply) -> Mapping[str, object]:
@@ -262,23 +245,15 @@ class OAuth2(Provider):
         return answers.fields_of(reply)
 
     def place(self, api_domain: str | None) -> Place | None:
-        """As `Provider.place`; each host is a place of its own."""
         if not api_domain:
             return None
         here = host_and_port(api_domain)
         return Place(here, here)
 
     def issuer(self, place: Place | None) -> str | None:  # noqa: ARG002 - one endpoint for all places
-        """As `Provider.issuer`; the configured one."""
         return self._issuer
 
     def revocation_endpoint(self, token: Token) -> str:  # noqa: ARG002 - one for all tokens
-        """
-        Return the URL to revoke *token* at.
-
-        Raises:
-            ConfigurationError: The provider has none.
-        """
         if self._revocation_endpoint is None:
             raise ConfigurationError(
                 f"No revocation endpoint is configured for {self.name}",
@@ -313,20 +288,14 @@ class OAuth2(Provider):
         """Whether an answer without a known error says that the token is revoked."""
         return _is_ok(status)
 
-    # -- the way of one call ---------------------------------------------------------------
-
     def _need(self, token: Token, *names: str) -> None:
         missing = [name for name in names if not getattr(token, name)]
         if missing:
             raise ConfigurationError(f"A call to {self.name} needs {' and '.join(missing)}")
 
     def _mint(self, token: Token, form: Form, if_rejected: str) -> Answer:
-        known = token.renewal.lifetime
-        return self._call(
-            self._token_endpoint(token),
-            form,
-            lambda reply: self._judge(reply, if_rejected, known),
-        )
+        judge = partial(self._judge, if_rejected=if_rejected, known=token.renewal.lifetime)
+        return self._call(self._token_endpoint(token), form, judge)
 
     def _call(
         self, url: str, form: Form, judge: Callable[[Reply], _Outcome | RenewalError]
@@ -366,44 +335,34 @@ class OAuth2(Provider):
         return Form(headers, self._body, **fields)
 
     def _revocation_form(self, token: Token) -> Form:
-        hint = "refresh_token" if token.refresh_token else "access_token"
-        return self._form(
-            token, token=token.refresh_token or token.access_token, token_type_hint=hint
-        )
+        kind = "refresh_token" if token.refresh_token else "access_token"
+        return self._form(token, token=getattr(token, kind), token_type_hint=kind)
 
     def _post(self, url: str, form: Form) -> Reply:
-        return post_form(
-            url,
-            form,
-            timeout=self.profile.call_timeout,
-            clock=self._clock,
-            certificate=self._certificate,
-        )
+        timeout, clock = self.profile.call_timeout, self._clock
+        return Exchange("POST", url, form, timeout, clock, self._certificate).reply()
 
     def _judge(
-        self, reply: Reply, if_rejected: str, known_lifetime: float | None
+        self, reply: Reply, *, if_rejected: str, known: float | None = None
     ) -> Answer | RenewalError:
         """Judge by the body; the HTTP status only names what has no sense in it."""
         fields, fault = self._read(reply)
         access_token = answers.token(fields, "access_token")
         # An error beside it wins, but only one by that name: others may say that all is well.
         if access_token is None or answers.has_error({"error": fields.get("error")}):
-            return self._error(
-                reply, fields, fault or "answered no usable access_token", if_rejected
-            )
+            fault = fault or "answered no usable access_token"
+            return self._error(reply, fields, fault, if_rejected)
         refresh_token = answers.token(fields, "refresh_token")
-        if (
-            refresh_token is None
-            and self.profile.rotates
-            and answers.is_said(fields, "refresh_token")
-        ):
-            return self._unread(reply, f"{self.name} answered no usable refresh_token")
+        is_lost = refresh_token is None and answers.is_said(fields, "refresh_token")
+        if is_lost and self.profile.rotates:
+            what = f"{self.name} answered no usable refresh_token"
+            return ProviderUnavailable(what, hint=_UNREAD, unread=reply)
         now = self._clock() + (reply.clock_offset or 0.0)
         ends = answers.seconds_until(fields.get("expires_at"), now)
         return Answer(
             access_token=access_token,
             refresh_token=refresh_token if self.profile.needs_login else None,
-            expires_in=self.lifetime(fields) or ends or known_lifetime or self._lifetime,
+            expires_in=self.lifetime(fields) or ends or known or self._lifetime,
             api_domain=_api_domain(fields),
             scope=answers.scope(fields),
             refresh_expires_in=answers.refresh_life(fields, now),
@@ -414,12 +373,9 @@ class OAuth2(Provider):
     def _read(self, reply: Reply) -> tuple[Mapping[str, object], str | None]:
         """Return the fields of an answer, and what it is instead if it has none."""
         try:
-            fields = self.read_answer(reply)
+            return self.read_answer(reply), None
         except answers.Unreadable as exc:
             return {}, str(exc)
-        if not isinstance(fields, Mapping) or not all(isinstance(name, str) for name in fields):
-            raise TypeError("read_answer has to return a mapping of names")
-        return fields, None
 
     def _outcome(
         self, reply: Reply, judge: Callable[[Reply], _Outcome | RenewalError]
@@ -430,11 +386,9 @@ class OAuth2(Provider):
         except Exception as exc:  # noqa: BLE001  # whatever it is: the answer may be the only one
             # Its text may quote the answer.
             wrong = f"{type(self).__name__} can't read: {type(exc).__name__}"
-        return ProviderUnavailable(
-            f"{self.name} answered what {wrong} (status {reply.status})",
-            hint=_UNREAD_HINT,
-            unread=reply if _is_ok(reply.status) else None,
-        )
+        what = f"{self.name} answered what {wrong} (status {reply.status})"
+        kept = reply if _is_ok(reply.status) else None
+        return ProviderUnavailable(what, hint=_UNREAD, unread=kept)
 
     def _judge_revocation(self, reply: Reply) -> RenewalError | None:
         fields, fault = self._read(reply)
@@ -454,11 +408,7 @@ class OAuth2(Provider):
         return "", None
 
     def _error(
-        self,
-        reply: Reply,
-        fields: Mapping[str, object],
-        fault: str,
-        if_rejected: str | None = None,
+        self, reply: Reply, fields: Mapping[str, object], fault: str, if_rejected: str = ""
     ) -> RenewalError:
         """Return what to raise; without *if_rejected*, what to do then, no token was asked for."""
         code, _ = self._known(fields)
@@ -470,33 +420,23 @@ class OAuth2(Provider):
             fault = f"answered an error{'' if kind else ' that tokenkeep does not know'}"
         what = f"{self.name} {fault} (status {reply.status})"
         if kind is not None and issubclass(kind, CoolingDown):
-            return self._throttled(reply, what)
+            wait = self.wait(reply)
+            # One absurd header must not lock everybody out for years.
+            longest = max(self.profile.mint_window, LONGEST_WAIT)
+            until = None if wait is None else self._clock() + min(wait, longest)
+            return CoolingDown(what, hint="It throttles this client: wait", until=until)
         if kind is not None and issubclass(kind, ProviderRefused):
-            hint = if_rejected if issubclass(kind, GrantRejected) else None
+            hint = if_rejected if issubclass(kind, GrantRejected) else ""
             if not self.profile.needs_login:
                 kind, hint = ProviderRefused, _CHECK_ALONE  # a login would help nobody
             hint = self.hints.get(code.lower()) or hint or _CHECK_CLIENT
             return kind(what, error=code, hint=hint)
-        may_hold_one = _is_ok(reply.status) and answers.may_hold_a_token(reply.body)
-        if if_rejected and may_hold_one and kind is None and not answers.has_error(fields):
-            return self._unread(reply, what)
+        is_told = kind is not None or answers.has_error(fields) or not _is_ok(reply.status)
+        if if_rejected and not is_told and answers.may_hold_a_token(reply.body):
+            return ProviderUnavailable(what, hint=_UNREAD, unread=reply)
         # Nothing passes that the provider says of the request itself.
         passing = kind is not None or not _BAD_REQUEST <= reply.status < _SERVER_ERROR
         return ProviderUnavailable(what, hint="Try again later", passing=passing)
-
-    def _unread(self, reply: Reply, what: str) -> ProviderUnavailable:
-        return ProviderUnavailable(what, hint=_UNREAD_HINT, unread=reply)
-
-    def _throttled(self, reply: Reply, what: str) -> RenewalError:
-        wait = self.wait(reply)
-        if wait is not None:
-            # One absurd header must not lock everybody out for years.
-            wait = min(wait, max(self.profile.mint_window, LONGEST_WAIT))
-        return CoolingDown(
-            what,
-            hint="It throttles this client: wait",
-            until=None if wait is None else self._clock() + wait,
-        )
 
 
 def _is_ok(status: int) -> bool:
@@ -520,18 +460,12 @@ def _about(token: Token, *, keeps: bool = True) -> Iterator[None]:
         raise
 
 
-def _path(given: str | PathLike[str]) -> str:
-    return os.path.expanduser(os.fspath(given))  # noqa: PTH111 - Path's fails where there is no home
-
-
 def _meanings(
     errors: Mapping[str | int, type[RenewalError] | str],
 ) -> dict[str, type[RenewalError]]:
     """Return what error codes mean, in lower case; refuse what is neither a kind nor its name."""
-    known = {
-        kind.__name__: kind
-        for kind in (GrantRejected, ProviderRefused, CoolingDown, ProviderUnavailable)
-    }
+    kinds = (GrantRejected, ProviderRefused, CoolingDown, ProviderUnavailable)
+    known = {kind.__name__: kind for kind in kinds}
     meanings = {}
     for code, said in errors.items():
         kind = known.get(said) if isinstance(said, str) else said

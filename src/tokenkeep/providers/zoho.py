@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from typing import TYPE_CHECKING, ClassVar
 
@@ -17,7 +18,7 @@ from tokenkeep.errors import (
 from tokenkeep.providers import answers
 from tokenkeep.providers.base import Place, Profile
 from tokenkeep.providers.checks import expect
-from tokenkeep.providers.http import Form, get_json
+from tokenkeep.providers.http import Exchange, Form
 from tokenkeep.providers.oauth2 import OAuth2
 from tokenkeep.providers.zoho_data_centers import DATA_CENTERS, ENVIRONMENTS, DataCenters
 
@@ -107,74 +108,60 @@ class Zoho(OAuth2):
         self.table: DataCenters = DATA_CENTERS if table is None else table
 
     def place(self, api_domain: str | None) -> Place | None:
-        """As `Provider.place`; a host that is not in the table is a place of its own."""
         if not api_domain:
             return None
         return self.table.place(api_domain) or super().place(api_domain)
 
     def issuer(self, place: Place | None) -> str | None:
-        """As `Provider.issuer`; None for a data centre that is not in the table."""
         if place is None:
             return None
         center = self.table.get(place.data_center)
         return center.token_endpoint if center else None
 
     def api_domain(self, place: Place) -> str:
-        """As `Provider.api_domain`."""
         return self.table.by_name(place.data_center).api_domain(place.environment)
 
     def revocation_endpoint(self, token: Token) -> str:
-        """Return the URL to revoke *token* at, below the token endpoint."""
         return f"{_stem(self._token_endpoint(token))}/token/revoke"
 
     def lifetime(self, fields: Mapping[str, object]) -> float | None:
-        """
-        Return how long the new access token lives, in seconds.
-
-        With ``expires_in_sec`` in the answer ``expires_in`` is milliseconds,
-        and without it seconds; but some answers have milliseconds and no
-        ``expires_in_sec``. No token of Zoho's lives longer than a day, so
-        what is more can't be seconds.
-        """
+        # With expires_in_sec in the answer expires_in is milliseconds, and without it seconds;
+        # but some answers have milliseconds and no expires_in_sec. No token of Zoho's lives
+        # longer than a day, so what is more can't be seconds.
         for name in ("expires_in_sec", "expires_in"):
-            number = answers.seconds(fields.get(name))
-            if number is not None and number > _LONGEST_IN_SECONDS:
-                number /= 1000
-            if number is not None and number <= _LONGEST_IN_SECONDS:
+            number = answers.seconds(fields.get(name)) or math.inf
+            number /= 1000 if number > _LONGEST_IN_SECONDS else 1
+            if number <= _LONGEST_IN_SECONDS:
                 return number
         return LIFETIME
 
     def meaning(self, status: int, fields: Mapping[str, object]) -> type[RenewalError] | None:
-        """As `OAuth2.meaning`; but "too many requests" is throttling, whatever the code."""
+        # "too many requests" is throttling, whatever the code.
         texts = (fields.get(name) for name in ("error", "error_description", "message"))
         if any("too many requests" in text.lower() for text in texts if isinstance(text, str)):
             return CoolingDown
         return super().meaning(status, fields)
 
     def confirms_revocation(self, status: int, fields: Mapping[str, object] | None) -> bool:
-        """Whether Zoho says success, or 400 as it does for a token it does not know."""
-        if fields is None:
-            return False
-        return fields.get("status") == "success" or status == _BAD_REQUEST
+        # Or 400, as it says of a token that it does not know.
+        return fields is not None and (fields.get("status") == "success" or status == _BAD_REQUEST)
 
     def wait(self, reply: Reply) -> float | None:
-        """Zoho names no time; its block lasts to the end of the window."""
+        # Zoho names no time; its block lasts to the end of the window.
         return reply.retry_after or self.profile.mint_window
 
     def home_issuer(self) -> str | None:
-        """As `Provider.home_issuer`; that of the data centre in the US."""
         return self.table.by_name("us").token_endpoint
 
     def tenant(self, token: Token) -> str | None:
-        """As `Provider.tenant`; the zgid in the SDK's form ``email:zgid``."""
-        _, _, zgid = (token.user or "").rpartition(":")
+        _, _, zgid = (token.user or "").rpartition(":")  # as the SDK names a user: email:zgid
         return zgid if zgid.isdecimal() else None
 
     def expect_known(self, data_center: str | None, environment: str | None) -> None:
-        """As `Provider.expect_known`; a host is a place of its own."""
-        if data_center and not _is_host(data_center):
+        # What has one of these in it is a host, which is a place of its own.
+        if data_center and not {".", ":"} & set(data_center):
             self.table.by_name(data_center)
-        if environment and environment not in ENVIRONMENTS and not _is_host(environment):
+        if environment and not {".", ":"} & set(environment) and environment not in ENVIRONMENTS:
             raise UnknownName(
                 f"There is no environment {environment!r}",
                 hint=f"Known are {', '.join(ENVIRONMENTS)}",
@@ -182,10 +169,6 @@ class Zoho(OAuth2):
 
     def _revocation_form(self, token: Token) -> Form:
         return Form(token=token.refresh_token or token.access_token)
-
-
-def _is_host(name: str) -> bool:
-    return "." in name or ":" in name
 
 
 def authorization_endpoint(issuer: str) -> str:
@@ -206,27 +189,19 @@ def _stem(issuer: str) -> str:
 
 def current_user(token: Token, *, timeout: float = 10.0) -> str:
     """
-    Ask Zoho CRM whose access token it is.
+    Ask Zoho CRM whose access token it is; *timeout*, in seconds, bounds each of the two calls.
 
-    Args:
-        token: Needs access_token and api_domain.
-        timeout: Bounds each of the two calls, in seconds.
-
-    Returns:
-        ``email:zgid``, as the official SDK names its users
-        (``crm/api/util/utility.py``, ``get_user_name``).
-
-    Raises:
-        ConfigurationError: Nothing may be sent to its api_domain.
-        ProviderRefused: The access token is not accepted, or not for this.
-        ProviderUnavailable: No definite answer.
+    Returns ``email:zgid``, as the official SDK names its users (``crm/api/util/utility.py``,
+    ``get_user_name``). `ConfigurationError` where nothing may be sent to its api_domain,
+    `ProviderRefused` where the token is not accepted, or not for this, else `ProviderUnavailable`.
     """
     base = str(token.api_domain).rstrip("/")
     # A form's repr shows no value: crash reports show the locals of each frame.
     form = Form({"Authorization": f"{Zoho.authorization_scheme} {token.access_token}"})
     found = []
     for path, name, key in _WHOSE:
-        value = _first(get_json(f"{base}/crm/v8/{path}", form, timeout=timeout), name, key)
+        reply = Exchange("GET", f"{base}/crm/v8/{path}", form, timeout).reply()
+        value = _first(reply, name, key)
         # Raised here, where no local variable holds what was answered.
         if isinstance(value, RenewalError):
             raise value
@@ -238,22 +213,21 @@ _WHOSE = (("users?type=CurrentUser", "users", "email"), ("org", "org", "zgid"))
 """What to ask, and what of the answer names the user."""
 
 
-def _first(answer: tuple[int, object], name: str, key: str) -> str | RenewalError:
+def _first(reply: Reply, name: str, key: str) -> str | RenewalError:
     """Return *key* of the first entry of the list *name*, or why there is none."""
-    status, document = answer
-    value: object = None
-    if isinstance(document, dict):
-        entries = document.get(name)
-        if isinstance(entries, list) and entries and isinstance(entries[0], dict):
-            value = entries[0].get(key)
-        elif isinstance(code := document.get("code"), str):
-            code = code if code in _CRM_CODES else ""
-            what = f'"{code}"' if code else "an error that tokenkeep does not know"
-            return ProviderRefused(
-                f"Zoho CRM answered {what} when asked for {name} (status {status})",
-                error=code,
-                hint=f"The access token needs the scopes {' and '.join(USER_SCOPES)}",
-            )
-    if isinstance(value, bool) or not isinstance(value, str | int) or value == "":
-        return ProviderUnavailable(f"Zoho CRM did not say {key} of {name} (status {status})")
-    return str(value)
+    try:
+        document = answers.fields_of(reply)
+    except answers.Unreadable:
+        document = {}
+    match document.get(name):
+        case [dict(first), *_] if type(value := first.get(key)) in {str, int} and value != "":
+            return str(value)
+    if isinstance(code := document.get("code"), str):
+        code = code if code in _CRM_CODES else ""
+        what = f'"{code}"' if code else "an error that tokenkeep does not know"
+        return ProviderRefused(
+            f"Zoho CRM answered {what} when asked for {name} (status {reply.status})",
+            error=code,
+            hint=f"The access token needs the scopes {' and '.join(USER_SCOPES)}",
+        )
+    return ProviderUnavailable(f"Zoho CRM did not say {key} of {name} (status {reply.status})")

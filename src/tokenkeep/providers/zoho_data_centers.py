@@ -19,7 +19,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 from tokenkeep.errors import ConfigurationError, UnknownName
 from tokenkeep.providers.address import host_and_port, parse
@@ -27,7 +27,9 @@ from tokenkeep.providers.base import Place
 from tokenkeep.providers.checks import expect
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
+
+_Value = TypeVar("_Value")
 
 ENVIRONMENTS = ("production", "sandbox", "developer")
 
@@ -69,29 +71,21 @@ class DataCenter:
         return url if url.endswith("/token") else f"{url}/oauth/v2/token"
 
     def api_domain(self, environment: str = "production") -> str:
-        """
-        Return the base URL for API calls in one of `ENVIRONMENTS`.
-
-        Raises:
-            UnknownName: There is no such environment, or not here.
-        """
-        url = self._api_domains().get(environment.strip().lower())
+        """Return the base URL for API calls in one of `ENVIRONMENTS`; else `UnknownName`."""
+        known = {name: url for name in ENVIRONMENTS if (url := getattr(self, name))}
+        url = known.get(environment.strip().lower())
         if url is None:
             raise UnknownName(
                 f"Data centre {self.name} has no environment {environment!r}",
-                hint=f"It has {', '.join(self._api_domains())}",
+                hint=f"It has {', '.join(known)}",
             )
-        return url
+        return str(url)
 
     def places(self) -> list[tuple[str, Place]]:
         """Return each API host, as ``host:port``, with its place."""
-        hosts = [(url, name) for name, url in self._api_domains().items()]
+        hosts = [(getattr(self, name), name) for name in ENVIRONMENTS]
         hosts += [(alias, "production") for alias in self.aliases]
-        return [(host_and_port(host), Place(self.name, name)) for host, name in hosts]
-
-    def _api_domains(self) -> dict[str, str]:
-        urls = (self.production, self.sandbox, self.developer)
-        return {name: url for name, url in zip(ENVIRONMENTS, urls, strict=True) if url}
+        return [(host_and_port(host), Place(self.name, name)) for host, name in hosts if host]
 
 
 class DataCenters:
@@ -104,14 +98,9 @@ class DataCenters:
     """
 
     def __init__(self, *centers: DataCenter) -> None:
-        self._by_name: dict[str, DataCenter] = {}
-        self._by_accounts_server: dict[str, DataCenter] = {}
-        self._places: dict[str, Place] = {}
-        for center in centers:
-            _add(self._by_name, center.name, center)
-            _add(self._by_accounts_server, host_and_port(center.accounts), center)
-            for host, place in center.places():
-                _add(self._places, host, place)
+        self._by_name = _once((center.name, center) for center in centers)
+        self._by_accounts_server = _once((host_and_port(each.accounts), each) for each in centers)
+        self._places = _once(pair for center in centers for pair in center.places())
 
     def __iter__(self) -> Iterator[DataCenter]:
         return iter(self._by_name.values())
@@ -126,12 +115,7 @@ class DataCenters:
         return self._by_name.get(name)
 
     def by_name(self, name: str) -> DataCenter:
-        """
-        Return the data centre of that name, in any case.
-
-        Raises:
-            UnknownName: There is none.
-        """
+        """Return the data centre of that name, in any case; else `UnknownName`."""
         center = self._by_name.get(name.strip().lower())
         if center is None:
             raise UnknownName(
@@ -143,18 +127,13 @@ class DataCenters:
 
     def by_accounts_server(self, url: str) -> DataCenter:
         """
-        Return the data centre of an accounts server, a URL or a host; the path does not matter.
+        Return the data centre of an accounts server, a URL or a host; else `UnknownName`.
 
         A redirect's ``accounts-server`` is anybody's text: only one of this
         table is ever sent a code or a secret (RFC 9700 section 4.4).
-
-        Raises:
-            UnknownName: It is not in the table.
         """
         center = self._by_accounts_server.get(host_and_port(url))
-        scheme, named, _ = url.strip().lower().partition("://")
-        # The scheme counts as well: what the table has as https is not http.
-        if center is None or (named and not center.accounts.startswith(f"{scheme}://")):
+        if center is None:
             raise UnknownName(
                 "That accounts server is not one of Zoho's known data centres",
                 hint="Nothing was sent to it. Known are " + ", ".join(c.accounts for c in self),
@@ -170,11 +149,8 @@ def table_from_mapping(mapping: Mapping[str, Mapping[str, Any]]) -> DataCenters:
     """
     Return `DATA_CENTERS` with the TOML tables ``[zoho.data_centers.<name>]`` added.
 
-    What one leaves out is taken from the known data centre of that name.
-
-    Raises:
-        ConfigurationError: A key is unknown or missing, or a value is not
-            what belongs there.
+    What one leaves out is taken from the known data centre of that name. `ConfigurationError`
+    where a key is unknown or missing, or a value is not what belongs there.
     """
     added = [_center(name.strip().lower(), entry) for name, entry in mapping.items()]
     return DATA_CENTERS.extend(*added)
@@ -182,37 +158,36 @@ def table_from_mapping(mapping: Mapping[str, Mapping[str, Any]]) -> DataCenters:
 
 def _center(name: str, entry: Mapping[str, Any]) -> DataCenter:
     where = f"[zoho.data_centers.{name}]"
-    if not isinstance(entry, Mapping):  # a secret in the wrong place is not shown
-        raise ConfigurationError(f"{where} has to be a table")
-    allowed = [f.name for f in fields(DataCenter) if f.name != "name"]
+    expect(where, entry, "a table", so=isinstance(entry, Mapping))
+    allowed = [each.name for each in fields(DataCenter) if each.name != "name"]
     for key, value in entry.items():
         if key not in allowed:
             raise ConfigurationError(
                 f"{where} has an unknown key {key!r}", hint=f"Known are {', '.join(allowed)}"
             )
-        option = f"{where} {key}"
-        if key == "aliases":
-            expect(option, value, "a list of hosts", so=isinstance(value, list))
-        for host in value if key == "aliases" else [value]:
-            expect(option, host, "a text", so=isinstance(host, str))
-    values: dict[str, Any] = {
-        key: tuple(value) if key == "aliases" else value for key, value in entry.items()
-    }
+        kind, expected = (list, "a list of hosts") if key == "aliases" else (str, "a text")
+        so = isinstance(value, kind) and all(isinstance(each, str) for each in value)
+        expect(f"{where} {key}", value, expected, so=so)
+    values = dict(entry)
+    if "aliases" in values:
+        values["aliases"] = tuple(values["aliases"])
     known = DATA_CENTERS.get(name)
     if known is not None:
         return replace(known, **values)
-    missing = [key for key in ("accounts", "production") if key not in values]
-    if missing:
+    if missing := [key for key in ("accounts", "production") if key not in values]:
         raise ConfigurationError(f"{where} lacks {' and '.join(missing)}")
     return DataCenter(name, **values)
 
 
-def _add(table: dict[str, Any], key: str, value: object) -> None:
-    if table.setdefault(key, value) != value:
-        raise ConfigurationError(
-            f"{key} stands for two data centres or environments",
-            hint="Each name, accounts server and API host may occur once",
-        )
+def _once(pairs: Iterable[tuple[str, _Value]]) -> dict[str, _Value]:
+    table: dict[str, _Value] = {}
+    for key, value in pairs:
+        if table.setdefault(key, value) != value:
+            raise ConfigurationError(
+                f"{key} stands for two data centres or environments",
+                hint="Each name, accounts server and API host may occur once",
+            )
+    return table
 
 
 def _zoho(name: str, domain: str, api: str, *aliases: str) -> DataCenter:
