@@ -225,7 +225,7 @@ class SQLiteBackend(OnDisk, Backend):
     ) -> _Result:
         """Do something alone; again while the database is busy, with the lock free in between."""
         waited = self._busy_timeout if timeout is None else timeout
-        last = sqlite3.Error()
+        last: sqlite3.Error  # there is one try at least
         for _ in tries(waited):
             try:
                 return self._alone(attempt)
