@@ -79,6 +79,20 @@ class FileBackend(OnDisk, TableBackend):
         self._load()
 
     def revision(self) -> Hashable:
+        return self._state()
+
+    def describe(self) -> str:
+        return f"the file {self._path}"
+
+    def close(self) -> None:
+        self._loaded = None
+
+    # Reading
+
+    def _look(self, work: Callable[[Table], _Result]) -> _Result:
+        return work(self._load())
+
+    def _state(self) -> tuple[int, ...]:
         """Return the state of the file; an empty one if there is nothing in it, and never was."""
         try:
             found = self._path.stat()
@@ -92,20 +106,9 @@ class FileBackend(OnDisk, TableBackend):
             return ()
         return _stamp(found)
 
-    def describe(self) -> str:
-        return f"the file {self._path}"
-
-    def close(self) -> None:
-        self._loaded = None
-
-    # Reading
-
-    def _look(self, work: Callable[[Table], _Result]) -> _Result:
-        return work(self._load())
-
     def _load(self) -> Table:
         """Return what is in the file now. Not to be changed: readers share it."""
-        state = self.revision()
+        state = self._state()
         if not state:
             return Table()
         loaded = self._loaded
@@ -154,7 +157,7 @@ class FileBackend(OnDisk, TableBackend):
                 self._save(table)
             return result
 
-        if not makes and not self.revision():
+        if not makes and not self._state():
             return work(Table())
         return self._locked(change, waits=waits)
 
