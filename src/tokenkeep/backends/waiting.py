@@ -9,9 +9,11 @@ daemon thread works meanwhile.
 from __future__ import annotations
 
 import os
+import socket
 import threading
 import time
 from collections import deque
+from contextlib import suppress
 from itertools import chain, repeat
 from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
@@ -99,6 +101,21 @@ def begin(work: Callable[[], _Result]) -> Begun[_Result]:
     begun = Begun(work)
     _of_this_process().begin(begun)
     return begun
+
+
+def cut(link: Any) -> None:
+    """
+    End a connection on which another thread waits: that finds its end.
+
+    Args:
+        link: What has a ``fileno``, such as a socket. None if there is nothing to end.
+    """
+    # By a duplicate: a TLS socket that is shut down itself goes on in clear.
+    with (
+        suppress(AttributeError, OSError, ValueError),
+        socket.socket(fileno=os.dup(link.fileno())) as same,
+    ):
+        same.shutdown(socket.SHUT_RDWR)
 
 
 def tries(timeout: float) -> Iterator[None]:
