@@ -150,7 +150,7 @@ def test_stores_of_the_other_kind(tmp_path, made):
     ):
         made(kind, tmp_path / name).close()
 
-        with pytest.raises(StoreForeign, match=rf"is a {name}: store.*Write {name}:///"):
+        with pytest.raises(StoreForeign, match=rf"named by {name}:.*write {name}:///"):
             other(tmp_path / name)
 
 

@@ -177,7 +177,7 @@ def test_dropped_without_close(path):
 
 
 def test_damaged_table(backend, path):
-    """A database whose table was taken away is an error with the path in it."""
+    """A database whose table was taken away is damaged."""
     with closing(sqlite3.connect(path)) as db:
         db.execute("DROP TABLE token")
 

@@ -18,8 +18,8 @@ _IMPORT = (
     "If it holds the tokens of the Zoho SDK, take them over with `tokenkeep import FILE`; "
     "else name another file"
 )
-_OTHERS = (("sqlite", 68, b"tokn"), ("file", 0, b'{"tokenkeep"'))
-"""How the files of each kind are known: by what is at which byte."""
+_OTHERS = {"sqlite": b"SQLite format 3\0", "file": b'{"tokenkeep"'}
+"""How a file of each kind begins."""
 
 _DAY = 86400.0
 
@@ -70,10 +70,10 @@ class OnDisk(ForkSafe):
     def _foreign(self, what: str, start: bytes = b"") -> StoreForeign:
         """Return the error for a file that is not ours: *what* it is, and how it begins."""
         hint = _IMPORT
-        for scheme, at, mark in _OTHERS:
-            if start[at:].startswith(mark):
-                what = f"is a {scheme}: store of tokenkeep"
-                hint = f"Write {scheme}:/// before its path"
+        for scheme, mark in _OTHERS.items():
+            if start.startswith(mark):
+                what = f"is a file as is named by {scheme}:"
+                hint = f"If it is a store of tokenkeep, write {scheme}:/// before its path. {hint}"
         return StoreForeign(f"{self._path} {what}; it is left as it is", hint=hint)
 
     def _expect_format(self, found: int, known: int) -> None:

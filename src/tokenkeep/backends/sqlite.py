@@ -438,7 +438,7 @@ class SQLiteBackend(OnDisk, Backend):
         if code == sqlite3.SQLITE_NOTADB:
             with suppress(OSError), self._path.open("rb") as file:
                 return self._foreign("is not a SQLite database", file.read(100))
-        if code == sqlite3.SQLITE_CORRUPT:
+        if code == sqlite3.SQLITE_CORRUPT or "no such table" in str(exc):
             return StoreTampered(
                 f"{self._path} is damaged",
                 hint="Put it back from a backup, or move it away and log in again",
