@@ -37,7 +37,6 @@ from tokenkeep.errors import (
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
-    from concurrent.futures import Future
     from typing import Self
 
     from tokenkeep.backends.base import Record, Risk
@@ -238,16 +237,11 @@ class Call:
 
     def all(self, works: Sequence[Callable[[], _Result]]) -> list[_Result]:
         """Do several things at the same time, as `run` does one."""
-        begun: list[Future[_Result]] = []
         try:
-            for work in works:
-                begun.append(begin(self._guarded(work)))  # noqa: PERF401 - all of it is cancelled
+            begun = [begin(self._guarded(work)) for work in works]
             return [each.result(max(0.0, self._left())) for each in begun]
         except TimeoutError as exc:
             raise self.too_slow() from exc
-        finally:
-            for each in begun:
-                each.cancel()
 
     def ask(self, operation: str, *answers: str, once: bool = False, **given: Any) -> Any:
         """
