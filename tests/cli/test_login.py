@@ -16,6 +16,7 @@ from pathlib import Path
 
 import person
 import pytest
+from reported import reported
 
 from tokenkeep import StoreUnavailable, Token, Vault
 
@@ -133,6 +134,27 @@ def test_what_was_not_granted(*, login, browse, configured, store, decision, sai
     assert (status, said in page) == (400, True)
     assert store.get_tokens() == []
     assert [each["status"] for each in configured.state()["logins"]] == logins
+
+
+@pytest.mark.parametrize("error", [RuntimeError("A plug-in fails"), OSError(28, "Disk full")])
+def test_an_error_of_another_kind(*, login, browse, monkeypatch, error):
+    """It ends the wait, and is raised without the code in a frame; the page is a plain one."""
+    shown = browse(come_back())
+    codes = []
+
+    def fail(_, token):
+        codes.append(token.grant_token)
+        raise error
+
+    monkeypatch.setattr(Vault, "save_token", fail)
+    result = login("--timeout", "20")
+
+    status, _, page = shown()
+    assert (status, "The login failed" in page, error.args[-1] in page) == (400, True, False)
+    if isinstance(error, RuntimeError):
+        assert result.exception is error
+    assert (result.exit_code, "Nobody came back" in result.stderr) == (1, False)
+    assert codes[0] not in reported(error) + result.output
 
 
 def test_a_forged_state_changes_nothing(login, browse, configured, store):

@@ -163,6 +163,18 @@ def test_broken_answer(serve, raw, what):
     assert server.connections == 1
 
 
+def test_a_clock_that_fails(serve):
+    """Nor has any other error, raised after all was sent, a frame with what was."""
+
+    def fail():
+        raise RuntimeError
+
+    with pytest.raises(RuntimeError) as caught:
+        post(serve(response(b"{}")).url, clock=fail)
+
+    assert_error_is_clean(caught.value)
+
+
 def coded(body, coding):
     return response(body, "200 OK", f"Content-Encoding: {coding}")
 

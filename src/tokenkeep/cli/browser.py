@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import queue
 import re
 import select
 import socket
@@ -16,7 +17,7 @@ from contextlib import ExitStack, contextmanager, suppress
 from html import escape
 from http.server import BaseHTTPRequestHandler
 from pathlib import Path
-from socketserver import TCPServer
+from socketserver import ThreadingTCPServer
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -92,7 +93,7 @@ _REDIRECT_URI = re.compile(
 )
 _LAST_PORT = 65535
 
-_SLOW_CLIENT, _TURN = 2.0, 0.5
+_SLOW_CLIENT, _TURN = 2.0, 0.1
 """Seconds: to ask, as browsers open connections ahead and leave them idle; between two looks."""
 
 
@@ -121,7 +122,8 @@ class Loopback:
         start, self.host, port, rest, path, _ = asked
         self.start, self.rest, self.port, self.path = start, rest, int(port), path or "/"
         self.servers: list[_Server] = []
-        self.answer: Callable[[str], Page]
+        self.asked: queue.SimpleQueue[tuple[str, queue.SimpleQueue[Page], threading.Thread]]
+        self.asked = queue.SimpleQueue()
 
     @property
     def redirect_uri(self) -> str:
@@ -129,13 +131,16 @@ class Loopback:
         return f"{self.start}{self.port}{self.rest}"
 
     def visit(self, answer: Callable[[str], Page], timeout: float) -> bool:
-        """Show one visitor the *answer* to its query. False if none came within the seconds."""
-        self.answer = answer
+        """Show the *answer* to one who brings a query. False if none came within the seconds."""
         end = time.monotonic() + timeout
         # In turns: a Ctrl-C that comes right before a wait begins is seen only after it.
         while (left := end - time.monotonic()) > 0:
             for server in select.select(self.servers, (), (), min(left, _TURN))[0]:
                 server.handle_request()
+            with suppress(queue.Empty):
+                query, page, visitor = self.asked.get_nowait()
+                page.put(answer(query))
+                visitor.join(_SLOW_CLIENT)  # or the process could end before its page is sent
                 return True
         return False
 
@@ -161,31 +166,18 @@ def listening(redirect_uri: str) -> Iterator[Loopback]:
         yield back
 
 
-class _Server(TCPServer):
-    """One of the addresses of a `Loopback`."""
+class _Server(ThreadingTCPServer):
+    """One of the addresses of a `Loopback`: a thread for each visitor, so that none waits."""
 
     # On Windows it would let two programs listen to one port.
     allow_reuse_address: bool = os.name != "nt"
+    daemon_threads = True
     timeout = 0
 
     def __init__(self, here: Loopback, address: str) -> None:
         self.here = here
         self.address_family = socket.AF_INET6 if ":" in address else socket.AF_INET
         super().__init__((address, here.port), _Handler)
-
-    def finish_request(self, request: Any, client_address: Any) -> None:
-        """Answer; whoever sends a byte now and then must not hold the login up."""
-
-        def hang_up() -> None:
-            with suppress(OSError):
-                request.shutdown(socket.SHUT_RD)
-
-        timer = threading.Timer(_SLOW_CLIENT, hang_up)
-        timer.start()
-        try:
-            super().finish_request(request, client_address)
-        finally:
-            timer.cancel()
 
     def handle_error(self, request: Any, client_address: Any) -> None:
         """Stay silent: a visitor that hangs up is no news, and a traceback could hold a code."""
@@ -206,7 +198,9 @@ class _Handler(BaseHTTPRequestHandler):
         elif path != here.path:
             self._show(404, "Nothing here", "There is nothing at this address.")
         else:
-            self._show(*here.answer(query))
+            page: queue.SimpleQueue[Page] = queue.SimpleQueue()
+            here.asked.put((query, page, threading.current_thread()))
+            self._show(*page.get())
 
     def send_error(self, code: int, *_: Any) -> None:
         self._show(int(code), "This can't be answered", "Only GET is, at one address.")

@@ -154,17 +154,18 @@ def consented(
                 "That address is not the answer to this login. Nothing was sent; start again"
             ) from None
         return sign(code)
-    outcome: list[Token | TokenKeepError] = []
+    outcome: list[Token | Exception] = []
 
     def answer(query: str) -> browser.Page:
         try:
             outcome.append(token := sign(request.accept(query)))
         except NotThisLogin:
-            click.echo("An answer to another login was refused; still waiting", err=True)
             return 400, "Not this login", "This answer belongs to no login of here."
-        except TokenKeepError as exc:
-            outcome.append(exc)
-            return 400, "The login failed", str(exc)
+        except Exception as exc:  # noqa: BLE001 - it ends the wait, and is raised there
+            trace = exc.__traceback__  # but for this frame, which has the code
+            outcome.append(exc.with_traceback(trace and trace.tb_next))
+            known = isinstance(exc, TokenKeepError)
+            return 400, "The login failed", str(exc) if known else "The command says why."
         return 200, "Logged in", f"{named(token)}. You can close this window."
 
     click.echo(f"If no browser opens, open this address in one:\n\n{request.url}\n", err=True)
@@ -176,6 +177,8 @@ def consented(
                     f"Nobody came back from the login within {timeout:g} seconds",
                     hint="Run tokenkeep login again; --no-browser lets you paste the address",
                 )
-    if isinstance(outcome[0], TokenKeepError):
-        raise outcome[0].with_traceback(None)
+            if not outcome:
+                click.echo("An answer to another login was refused; still waiting", err=True)
+    if isinstance(outcome[0], Exception):
+        raise outcome[0]
     return outcome[0]

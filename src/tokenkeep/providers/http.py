@@ -177,7 +177,7 @@ class Exchange:
 
     def _exchanged(self) -> Reply:
         """Send and read; in the other thread."""
-        self._headers()  # or nobody is asked; kept in no local, since what follows may raise
+        self._headers()  # or nobody is asked
         connection = connection_to(self._address, self._remaining(), self.certificate)
         self._connection = connection
         try:
@@ -187,8 +187,13 @@ class Exchange:
             # Kept here: http.client forgets it once the answer says it is the last.
             self._socket = connection.sock
             connection.sock.settimeout(self._remaining())
-            body = self.form.encode() if self.method == "POST" else None
-            connection.request(self.method, self._address.target, body, self._headers())
+            # Body and headers in no local: what is raised below would show them in this frame.
+            connection.request(
+                self.method,
+                self._address.target,
+                self.form.encode() if self.method == "POST" else None,
+                self._headers(),
+            )
             # From here on _abandon() is what ends it. A timeout of the socket's own
             # would have run out, too, when a stopped process goes on.
             connection.sock.settimeout(None)
