@@ -6,6 +6,7 @@ import ast
 import os
 import re
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -69,7 +70,11 @@ def started(port):
 
 
 def test_stop_and_start(app, zoho):
-    """Stopped it finishes no answer and is gone; started again it has what it had."""
+    """
+    Stopped it finishes no answer and is gone; started again it has what it had.
+
+    In between nobody gets its ports, also no connection of a client that tries again and again.
+    """
     url, token = zoho.us.token_url, zoho.refresh_token()
     fault = zoho.faults.add(kind="slow", delay=600)
     with ThreadPoolExecutor() as pool:
@@ -80,6 +85,9 @@ def test_stop_and_start(app, zoho):
             call.result(10)
     with pytest.raises(requests.ConnectionError):
         app.refresh(token)
+    unused = int(zoho.us.developer_url.rpartition(":")[2])
+    with socket.socket() as somebody, pytest.raises(OSError, match="in use"):
+        somebody.bind(("127.0.0.1", unused))
     zoho.start()
 
     assert url == zoho.us.token_url

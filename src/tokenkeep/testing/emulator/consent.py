@@ -6,15 +6,15 @@ from html import escape
 from typing import TYPE_CHECKING
 from urllib.parse import quote, urlencode
 
-from .http import Answer
 from .model import ENVIRONMENTS
+from .server import Answer
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from .accounts import Accounts
-    from .http import Request
     from .model import Client
+    from .server import Request
 
 _PAGE = """<!doctype html>
 <html lang="en">

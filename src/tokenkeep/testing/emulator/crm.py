@@ -6,14 +6,14 @@ import json
 import re
 from typing import TYPE_CHECKING, Any
 
-from .http import Answer, as_json
 from .records import Refused, envelope
+from .server import Answer, as_json
 
 if TYPE_CHECKING:
     from .accounts import Accounts
-    from .http import Request
     from .model import AccessToken
     from .records import Records, Table
+    from .server import Request
 
     Path = re.Match[str]
 

@@ -13,21 +13,20 @@ from .consent import ConsentPage
 from .counters import Counters
 from .crm import Crm
 from .faults import Faults
-from .http import Answer, Site
 from .model import DEFAULT_SCOPE, ENVIRONMENTS, Client, DataCenterEmulator, User
 from .oauth import TokenEndpoint
 from .operations import PREFIX, operated
 from .options import EmulatorClock, Options
 from .records import Records
-from .server import HOST, BackgroundServer
+from .server import HOST, Answer, BackgroundServer, Site
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
     from types import TracebackType
 
     from .faults import Fault
-    from .http import Request
     from .model import Access, RefreshToken
+    from .server import Request
 
 _ENDPOINTS = {
     "/oauth/v2/auth": "auth",
@@ -79,7 +78,7 @@ class ZohoEmulator:
         self._ports = {
             site: 0 if port is None else port + number for number, site in enumerate(sites)
         }
-        self._server: BackgroundServer | None = None
+        self._server = BackgroundServer(self._ports, self._met, self._answer)
         # Whatever reads or changes what the provider knows holds it, a request as a whole.
         self._lock = threading.RLock()
         self._accounts = Accounts(self.clock, self.options, self.counters)
@@ -98,15 +97,12 @@ class ZohoEmulator:
         Raises:
             OSError: A port is taken.
         """
-        if self._server is None:
-            self._server = BackgroundServer(self._ports, self._met, self._answer)
+        self._server.start()
         return self
 
     def stop(self) -> None:
-        """Stop serving; connections are cut."""
-        if self._server is not None:
-            self._server.stop()
-            self._server = None
+        """Stop serving; connections are cut, the ports kept."""
+        self._server.stop()
 
     def __enter__(self) -> Self:
         return self.start()
@@ -117,10 +113,10 @@ class ZohoEmulator:
         value: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        self.stop()
+        self._server.close()
 
     def __repr__(self) -> str:
-        state = "stopped" if self._server is None else "running"
+        state = "running" if self._server.running else "stopped"
         return f"<ZohoEmulator {', '.join(self.data_centers)}: {state}>"
 
     # Where things are

@@ -7,19 +7,10 @@ import threading
 from dataclasses import dataclass, field, fields
 from typing import Any
 
-from .http import Answer, as_json
-
-_GARBAGE = "<!doctype html><title>Zoho</title><h1>Something went wrong</h1>"
-_ANSWERS = {
-    "garbage": Answer(200, _GARBAGE, "text/html"),
-    "empty": Answer(200, ""),
-    "list": as_json([]),
-    "huge": as_json({"padding": "x" * 5 * 1024 * 1024}),
-    "no_access_token": as_json(
-        {"api_domain": "https://www.zohoapis.com", "token_type": "Bearer", "expires_in": 3600}
-    ),
-}
-KINDS = ("status", *_ANSWERS, "refused", "drop", "hang", "slow")
+KINDS = (
+    *("status", "garbage", "empty", "list", "huge", "no_access_token"),
+    *("refused", "drop", "hang", "slow"),
+)
 ACCOUNTS_ENDPOINTS = ("auth", "token", "revoke")
 CRM_ENDPOINTS = ("users", "org", "settings", "records")
 ENDPOINTS = ("*", "accounts", "crm", *ACCOUNTS_ENDPOINTS, *CRM_ENDPOINTS)
@@ -107,13 +98,6 @@ class Fault:
         """
         with self._hit:
             return self._hit.wait_for(lambda: self.hits >= hits, timeout)
-
-    @property
-    def answer(self) -> Answer | None:
-        """The wrong answer. None if there is none: the connection is closed."""
-        if self.kind == "status":
-            return Answer(self.status or 503, _GARBAGE, "text/html")
-        return _ANSWERS.get(self.kind)
 
     def as_dict(self) -> dict[str, Any]:
         """The fault, ready for JSON."""

@@ -6,14 +6,14 @@ import base64
 import hashlib
 from typing import TYPE_CHECKING, Any
 
-from .http import Answer, as_json
+from .server import Answer, as_json
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from .accounts import Accounts
-    from .http import Request
     from .model import AccessToken, Client, Grant, RefreshToken
+    from .server import Request
 
 _TOO_MANY = "You have made too many requests continuously. Please try again after some time."
 _NO_STORE = {"Cache-Control": "no-store"}

@@ -17,10 +17,10 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from .faults import Fault
-from .http import Answer, as_json
+from .server import Answer, as_json
 
 if TYPE_CHECKING:
-    from .http import Request
+    from .server import Request
 
 PREFIX = "/_emulator/"
 OPERATIONS = (
