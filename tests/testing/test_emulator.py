@@ -20,8 +20,8 @@ from private_servers.ports import free_port
 
 from tokenkeep import settings
 from tokenkeep.testing import EmulatorControl, ZohoEmulator, emulator_configuration
-from tokenkeep.testing.emulator.faults import ENDPOINTS, KINDS
-from tokenkeep.testing.emulator.operations import OPERATIONS
+from tokenkeep.testing.emulator.calls import ENDPOINTS, KINDS
+from tokenkeep.testing.emulator.control import OPERATIONS
 
 PAGE = (Path(__file__).parents[2] / "docs" / "emulator.md").read_text()
 

@@ -6,14 +6,13 @@ from html import escape
 from typing import TYPE_CHECKING
 from urllib.parse import quote, urlencode
 
-from .model import ENVIRONMENTS
+from .accounts import ENVIRONMENTS
 from .server import Answer
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-    from .accounts import Accounts
-    from .model import Client
+    from .accounts import Accounts, Client
     from .server import Request
 
 _PAGE = """<!doctype html>

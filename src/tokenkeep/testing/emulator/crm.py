@@ -10,8 +10,7 @@ from .records import Refused, envelope
 from .server import Answer, as_json
 
 if TYPE_CHECKING:
-    from .accounts import Accounts
-    from .model import AccessToken
+    from .accounts import AccessToken, Accounts
     from .records import Records, Table
     from .server import Request
 

@@ -8,14 +8,20 @@ import threading
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, Self
 
-from .accounts import CODE_LIFE, Accounts
+from .accounts import (
+    CODE_LIFE,
+    DEFAULT_SCOPE,
+    ENVIRONMENTS,
+    Accounts,
+    Client,
+    DataCenterEmulator,
+    User,
+)
+from .calls import Counters, Faults
 from .consent import ConsentPage
-from .counters import Counters
+from .control import PREFIX, operated
 from .crm import Crm
-from .faults import Faults
-from .model import DEFAULT_SCOPE, ENVIRONMENTS, Client, DataCenterEmulator, User
 from .oauth import TokenEndpoint
-from .operations import PREFIX, operated
 from .options import EmulatorClock, Options
 from .records import Records
 from .server import HOST, Answer, BackgroundServer, Site
@@ -24,8 +30,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
     from types import TracebackType
 
-    from .faults import Fault
-    from .model import Access, RefreshToken
+    from .accounts import Access, RefreshToken
+    from .calls import Fault
+    from .control import EmulatorControl
     from .server import Request
 
 _ENDPOINTS = {
@@ -462,3 +469,35 @@ def serve(zoho: ZohoEmulator, ready: Callable[[ZohoEmulator], None] | None = Non
     finally:
         for each, handler in previous.items():
             signal.signal(each, handler)
+
+
+def emulator_configuration(zoho: ZohoEmulator | EmulatorControl) -> str:
+    """
+    Return a configuration file (TOML) in which the emulator takes the place of Zoho.
+
+    Args:
+        zoho: A running emulator, of this process or another one. Its data
+            centres, and its budget of access tokens if that is not Zoho's.
+    """
+    lines = ["# Zoho's data centres as the emulator has them."]
+    for name in zoho.data_centers:
+        center = zoho[name]
+        lines += [
+            f"\n[zoho.data_centers.{name}]",
+            f'accounts = "{center.accounts_url}"',
+            f'production = "{center.api_url}"',
+            f'sandbox = "{center.sandbox_url}"',
+            f'developer = "{center.developer_url}"',
+            "aliases = []",
+        ]
+    mints, window = zoho.options.mints_per_window, zoho.options.throttle_window
+    if mints is not None and (mints, window) != (
+        Options.mints_per_window,
+        Options.throttle_window,
+    ):
+        lines += [
+            "\n[providers.zoho.profile]",
+            f"mint_limit = {mints:d}",
+            f"mint_window = {window:g}",
+        ]
+    return "\n".join([*lines, ""])

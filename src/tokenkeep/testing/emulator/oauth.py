@@ -11,8 +11,7 @@ from .server import Answer, as_json
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from .accounts import Accounts
-    from .model import AccessToken, Client, Grant, RefreshToken
+    from .accounts import AccessToken, Accounts, Client, Grant, RefreshToken
     from .server import Request
 
 _TOO_MANY = "You have made too many requests continuously. Please try again after some time."

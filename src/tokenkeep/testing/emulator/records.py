@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from .model import User
+    from .accounts import User
     from .options import EmulatorClock
 
     Table = dict[str, dict[str, Any]]

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from email.message import Message
 
-    from .faults import Fault
+    from .calls import Fault
 
 HOST = "127.0.0.1"
 _BACKLOG = 1024
