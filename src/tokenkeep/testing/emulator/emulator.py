@@ -23,12 +23,10 @@ from .control import PREFIX, operated
 from .crm import Crm
 from .oauth import TokenEndpoint
 from .options import EmulatorClock, Options
-from .records import Records
 from .server import HOST, Answer, BackgroundServer, Site
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
-    from types import TracebackType
 
     from .accounts import Access, RefreshToken
     from .calls import Fault
@@ -89,10 +87,9 @@ class ZohoEmulator:
         # Whatever reads or changes what the provider knows holds it, a request as a whole.
         self._lock = threading.RLock()
         self._accounts = Accounts(self.clock, self.options, self.counters)
-        self._records = Records(self.clock)
         self._tokens = TokenEndpoint(self._accounts, self._url)
         self._consent = ConsentPage(self._accounts, self._url)
-        self._crm = Crm(self._accounts, self._records)
+        self._crm = Crm(self._accounts)
         self.register_client(redirect_uris=("http://127.0.0.1/callback", *redirect_uris))
         for name in data_centers:
             self.add_user(f"user@{name}.example.com", data_center=name)
@@ -114,12 +111,7 @@ class ZohoEmulator:
     def __enter__(self) -> Self:
         return self.start()
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        value: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self._server.close()
 
     def __repr__(self) -> str:
@@ -256,9 +248,8 @@ class ZohoEmulator:
             life: Seconds.
         """
         with self._lock:
-            return self._accounts.make_grant(
-                self._accounts.access(user, client, scope, environment), life
-            ).code
+            access = self._accounts.access(user, client, scope, environment)
+            return self._accounts.make_grant(access, life).code
 
     def refresh_token(
         self,
@@ -285,20 +276,14 @@ class ZohoEmulator:
         """
         Make an access token; arguments as for :meth:`grant_code`.
 
-        Args:
-            user: See there, as for the rest.
-            scope: See there.
-            environment: See there.
-            client: See there.
-            refresh_token: Whose access token it is, the arguments before then being
-                ignored; None means that it belongs to none.
+        With *refresh_token* it is that one's, and the others say nothing; None
+        means that it belongs to none.
         """
         with self._lock:
+            accounts = self._accounts
             login = None if refresh_token is None else self._login(refresh_token)
-            access = (
-                login.access if login else self._accounts.access(user, client, scope, environment)
-            )
-            return self._accounts.make_access_token(access, login).value
+            access = login.access if login else accounts.access(user, client, scope, environment)
+            return accounts.make_access_token(access, login).value
 
     def id_of(self, refresh_token: str) -> str:
         """The id under which counters and listings know a refresh token."""
@@ -321,21 +306,17 @@ class ZohoEmulator:
             return [*clients, *known.grants, *known.refresh_tokens, *known.access_tokens]
 
     def records(
-        self,
-        user: User | str | None = None,
-        *,
-        environment: str = "production",
+        self, user: User | str | None = None, *, environment: str = "production"
     ) -> dict[str, dict[str, Any]]:
         """The leads that *user* sees, by id: the live table, not a copy."""
         with self._lock:
-            return self._records.table(self._accounts.user(user), environment)
+            return self._crm.table(self._accounts.user(user), environment)
 
     def add_lead(self, user: User | str | None = None, **fields: Any) -> str:
         """Add a lead to *user*'s organisation, and return its id; *fields* by their API names."""
         with self._lock:
-            return str(
-                self._records.create(self.records(user), fields, self._accounts.user(user))["id"]
-            )
+            lead = self._crm.create(self.records(user), fields, self._accounts.user(user))
+            return str(lead["id"])
 
     # What happens at the provider
 
@@ -367,11 +348,8 @@ class ZohoEmulator:
             def is_meant(access: Access) -> bool:
                 return access.user == whose and to in (None, access.client)
 
-            ended = [
-                each
-                for each in self._accounts.logins
-                if each.status == "active" and is_meant(each.access)
-            ]
+            logins = [each for each in self._accounts.logins if is_meant(each.access)]
+            ended = [each for each in logins if each.status == "active"]
             for login in ended:
                 self._accounts.end(login)
             for token in self._accounts.access_tokens.values():
