@@ -23,7 +23,7 @@ from tokenkeep import (
 )
 from tokenkeep.backends import open_backend
 from tokenkeep.backends.aws import record_of, text_of
-from tokenkeep.testing._contract_workers import digits
+from tokenkeep.testing.records import digits
 
 pytestmark = pytest.mark.usefixtures("aws")  # its credentials
 

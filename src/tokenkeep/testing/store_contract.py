@@ -12,23 +12,67 @@ the same object each time. What a store may promise beyond that, comparing and
 writing among threads and processes, is `SwapContract`.
 """
 
-# ruff: noqa: S101, S106 -- these are tests: they assert, and their secrets are made up
+# ruff: noqa: S101, S105, S106 -- these are tests: they assert, and their secrets are made up
 
 from __future__ import annotations
 
+from contextlib import ExitStack, closing
+from dataclasses import FrozenInstanceError
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from tokenkeep import lookup
 from tokenkeep.errors import AmbiguousLookup, DuplicateRefreshToken, EmptyLookup, StoreConflict
-from tokenkeep.testing._dead_contract import DeadContract
-from tokenkeep.testing._store_fixtures import GIVEN, HARD_TEXTS, full, given
 from tokenkeep.token import Status, Token
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
     from tokenkeep.store import TokenStore
-    from tokenkeep.testing._store_fixtures import Factory
+
+    Factory = Callable[[], TokenStore]
+
+__all__ = ["StoreContract"]
+
+_FULL: dict[str, Any] = {
+    "client_id": "client",
+    "client_secret": "client secret",
+    "redirect_uri": "https://example.com/back",
+    "expires_at": 4102444800.0,
+    "scope": "ZohoCRM.modules.ALL",
+    "provider": "zoho",
+    "issuer": "https://accounts.zoho.com/oauth/v2/token",
+    "api_domain": "https://www.zohoapis.com",
+    "data_center": "us",
+    "environment": "production",
+}
+GIVEN = ("user", "access_token", "refresh_token", "grant_token", *_FULL)
+"""The fields of a token that its caller gives; the others belong to the store."""
+
+HARD_TEXTS = (
+    " ",
+    "a",
+    "A",
+    "a ",
+    " a",
+    "a\0",
+    "a\0b",
+    "\n\r\t",
+    "1 or 1=1",
+    "'; DROP TABLE token; --",
+    '"quoted" \\ %s ? :id',
+    "o'brien@example.com:1",
+    "caf\u00e9",
+    "cafe\u0301",
+    "CAF\u00c9",
+    "stra\u00dfe",
+    "strasse",
+    "\U0001f511 \U0001f469\u200d\U0001f4bb",
+    "\ufeff\u202e",
+    "x" * 65536,
+)
+"""Texts that look alike to a careless comparison, or break careless quoting."""
 
 _AGAIN: dict[str, dict[str, Any]] = {
     "the same": {},
@@ -36,7 +80,6 @@ _AGAIN: dict[str, dict[str, Any]] = {
     "login": {"access_token": "a2", "refresh_token": "r2", "grant_token": "g2"},
 }
 """What a user who is stored already may come back with."""
-
 
 _TEXTS = (
     *("client_id", "client_secret", "access_token", "refresh_token", "grant_token"),
@@ -52,8 +95,89 @@ ELSEWHERE: dict[str, str] = {
 }
 """What tells another row of the same user; a store may refuse names that nobody knows."""
 
+_QUESTIONS = {
+    "user": Token(user="ana"),
+    "user and client": Token(user="ana", client_id="client"),
+    "user and environment": Token(user="ana", environment="production"),
+    "user over other tokens": Token(user="ana", client_id="client", refresh_token="unknown"),
+    "access token": Token(access_token="access of ana"),
+    "grant token": Token(grant_token="grant of ana", client_id="client", client_secret="s"),
+    "refresh token": Token(refresh_token="refresh of ana", client_id="client"),
+    "refresh beside a new grant": Token(
+        grant_token="unknown", refresh_token="refresh of ana", client_id="client"
+    ),
+    "empty texts": Token(
+        id="", user="", access_token="", grant_token="grant of ana", refresh_token=""
+    ),
+    "another client secret": Token(
+        refresh_token="refresh of ana", client_id="client", client_secret="another"
+    ),
+}
+"""Questions that mean the one token of ana."""
 
-class StoreContract(DeadContract):
+_ELSEWHERE = {
+    "nobody": Token(user="nobody"),
+    "user of another client": Token(user="ana", client_id="other"),
+    "user of another environment": Token(user="ana", environment="sandbox"),
+    "user of another data centre": Token(user="ana", data_center="eu"),
+    "user of another provider": Token(user="ana", provider="oauth2"),
+    "unknown id of a known user": Token(id="unknown", user="ana"),
+    "access token with a client": Token(access_token="access of ana", client_id="client"),
+    "access token with a secret": Token(access_token="access of ana", client_secret="s"),
+    "refresh token without its client": Token(refresh_token="refresh of ana"),
+    "refresh token of another client": Token(refresh_token="refresh of ana", client_id="other"),
+    "refresh token as an access token": Token(access_token="refresh of ana"),
+    "access token as a refresh token": Token(refresh_token="access of ana", client_id="client"),
+    "unknown user with a known token": Token(user="nobody", access_token="access of ana"),
+    "part of a name": Token(user="an"),
+    "a pattern": Token(user="a%"),
+    "another case": Token(user="ANA"),
+    "a space behind": Token(user="ana "),
+    "SQL": Token(user="x' OR '1'='1"),
+}
+"""Questions that mean nobody's, although ana's is the only token there is."""
+
+_EMPTY = (
+    Token(),
+    Token(id="", user="", access_token="", refresh_token="", grant_token=""),
+    Token(client_id="client", client_secret="client secret"),
+    Token(environment="production", data_center="us", provider="zoho"),
+)
+"""Questions with nothing in them that could be looked for."""
+
+
+def full(user: str | None = "ana", **changes: Any) -> Token:
+    """Return a token to save, with every field a caller may give."""
+    secrets = {f"{kind}_token": f"{kind} of {user}" for kind in ("access", "refresh", "grant")}
+    return Token(**({"user": user} | secrets | _FULL | changes))
+
+
+def given(token: Token) -> dict[str, object]:
+    """Return the fields of a token that its caller gave."""
+    return {name: getattr(token, name) for name in GIVEN}
+
+
+class StoreFixtures:
+    """The fixture to give, ``open_store``, and those made of it."""
+
+    @pytest.fixture
+    def open_store(self) -> Factory:
+        """Return what opens the store once more. Every subclass overrides this."""
+        raise NotImplementedError("give the fixture open_store: see StoreContract")
+
+    @pytest.fixture
+    def connect(self, open_store: Factory) -> Iterator[Factory]:
+        """``open_store``, with every store closed at the end."""
+        with ExitStack() as stack:
+            yield lambda: stack.enter_context(closing(open_store()))
+
+    @pytest.fixture
+    def store(self, connect: Factory) -> TokenStore:
+        """One opening of the store."""
+        return connect()
+
+
+class StoreContract(StoreFixtures):
     """The promises of the six methods of `TokenStore`."""
 
     # Saving
@@ -361,6 +485,169 @@ class StoreContract(DeadContract):
 
         for name in ("access_token", "refresh_token", "grant_token", "client_secret"):
             assert str(getattr(saved, name)) not in repr((store, saved))
+
+    # Finding: what a partial token means
+
+    def test_empty_at_first(self, store: TokenStore) -> None:
+        """A new store holds nothing, and asking for something is no error."""
+        assert store.get_tokens() == []
+        assert list(store.iter_tokens()) == []
+        assert store.find_token(Token(user="ana")) is None
+        assert store.find_token_by_id("unknown") is None
+
+    def test_find_token(self, connect: Factory) -> None:
+        """A partial token finds the one it means, among others, for every process."""
+        connect().save_token(full("bob"))
+        ana, elsewhere = connect().save_token(full("ana")), connect()
+
+        for name, question in _QUESTIONS.items():
+            assert elsewhere.find_token(question) == ana, name
+
+    def test_find_by_id(self, connect: Factory) -> None:
+        """An id finds its token, if it is what else is asked for."""
+        connect().save_token(full("bob"))
+        ana = connect().save_token(full("ana"))
+
+        assert connect().find_token_by_id(str(ana.id)) == ana
+        same = Token(id=ana.id, user="ana", client_id="client", environment="production")
+        assert connect().find_token(same) == ana
+        for other in ({"user": "bob"}, {"client_id": "other"}, {"environment": "sandbox"}):
+            assert connect().find_token(Token(id=ana.id).but(**other)) is None
+
+    def test_find_nobodys(self, store: TokenStore) -> None:
+        """What means no stored token is None, never the next best."""
+        store.save_token(full("ana"))
+
+        for name, question in _ELSEWHERE.items():
+            assert store.find_token(question) is None, name
+        for unknown in ("", "unknown", "1 or 1=1", "%", "a\0"):
+            assert store.find_token_by_id(unknown) is None, unknown
+
+    def test_find_nothing(self, store: TokenStore) -> None:
+        """A question with nothing in it is an error, and never answers with any token."""
+        store.save_token(full("ana"))
+
+        for question in _EMPTY:
+            with pytest.raises(EmptyLookup):
+                store.find_token(question)
+
+    def test_grant_before_refresh(self, store: TokenStore) -> None:
+        """With both a grant and a refresh token that are stored, the grant decides."""
+        store.save_token(full("ana"))
+        bob = store.save_token(full("bob"))
+
+        question = Token(
+            grant_token="grant of bob", refresh_token="refresh of ana", client_id="client"
+        )
+        assert store.find_token(question) == bob
+
+    def test_a_status_decides_nothing(self, store: TokenStore) -> None:
+        """Of several none is chosen because the others are dead; a dead one alone is found."""
+        dead = store.save_token(full())
+        dead = store.save_token(dead.but(status=Status.REVOKED))
+        assert store.find_token(Token(user="ana")) == dead
+
+        store.save_token(full(client_id="other", refresh_token="r2", grant_token="g2"))
+
+        with pytest.raises(AmbiguousLookup):
+            store.find_token(Token(user="ana"))
+        assert store.find_token(Token(user="ana", client_id="client")) == dead
+
+    def test_answers_are_frozen(self, store: TokenStore) -> None:
+        """What a store answers can't be changed by whoever asked, nor by what is saved later."""
+        saved = store.save_token(full())
+        found = store.find_token(Token(user="ana"))
+        assert found is not None
+
+        with pytest.raises(FrozenInstanceError):
+            found.access_token = "changed"  # type: ignore[misc]  # the promise under test
+        store.save_token(full(access_token="renewed"))
+
+        assert found == saved
+
+    def test_what_others_save_is_seen_at_once(self, connect: Factory) -> None:
+        """A process that has found a token before sees what another one wrote since."""
+        mine, yours = connect(), connect()
+        saved = mine.save_token(full())
+        for ask in (Token(id=saved.id), Token(user="ana")):
+            assert yours.find_token(ask) == saved
+
+        renewed = mine.save_token(full(access_token="renewed"))
+
+        for ask in (Token(id=saved.id), Token(user="ana"), Token(access_token="renewed")):
+            assert yours.find_token(ask) == renewed
+        assert yours.find_token(Token(access_token="access of ana")) is None
+
+    # What was revoked or rejected
+
+    @pytest.mark.parametrize("status", [Status.REVOKED, Status.LOGIN_NEEDED])
+    def test_a_save_can_end_a_token(self, connect: Factory, status: Status) -> None:
+        """A save whose own status is one of the two sets it, for everybody at once."""
+        saved = connect().save_token(full())
+        elsewhere = connect()
+        assert elsewhere.find_token_by_id(str(saved.id)) == saved
+
+        dead = connect().save_token(saved.but(status=status))
+
+        assert dead.status is status
+        assert elsewhere.find_token_by_id(str(saved.id)) == dead
+        if status is Status.REVOKED:
+            assert dead.access_token is None
+
+    @pytest.mark.parametrize("status", [Status.REVOKED, Status.LOGIN_NEEDED])
+    def test_a_first_save_can_bring_a_dead_token(self, store: TokenStore, status: Status) -> None:
+        """What was dead in the store it comes from does not come to life in this one."""
+        dead = store.save_token(full().but(status=status))
+
+        assert dead.status is status
+        assert dead.refresh_token == full().refresh_token
+        found = store.find_token_by_id(str(dead.id))
+        assert found is not None
+        assert found.status is status
+        if status is Status.REVOKED:
+            assert (dead.access_token, found.access_token) == (None, None)
+
+    def test_a_first_save_can_bring_what_had_one_token(self, store: TokenStore) -> None:
+        """Of a revoked access token nothing is left to find it by; its id still tells."""
+        dead = store.save_token(Token(access_token="a", status=Status.REVOKED))
+
+        assert store.find_token_by_id(str(dead.id)) == dead
+        assert (dead.status, dead.access_token) == (Status.REVOKED, None)
+
+    @pytest.mark.parametrize("status", [Status.REVOKED, Status.LOGIN_NEEDED])
+    def test_the_stored_refresh_token_lifts_nothing(
+        self, store: TokenStore, status: Status
+    ) -> None:
+        """A late save with the stored refresh token, or with none, does not bring it back."""
+        saved = store.save_token(full())
+        dead = store.save_token(saved.but(status=status))
+
+        for late in (full(access_token="late"), Token(id=saved.id, access_token="late")):
+            after = store.save_token(late)
+            assert after == dead.but(version=after.version)
+            assert store.find_token_by_id(str(saved.id)) == after
+
+    @pytest.mark.parametrize("status", [Status.REVOKED, Status.LOGIN_NEEDED])
+    @pytest.mark.parametrize(
+        "login",
+        [{"refresh_token": "r2"}, {"refresh_token": None, "grant_token": "g2"}],
+        ids=["refresh", "grant"],
+    )
+    def test_a_new_login_does(
+        self, store: TokenStore, status: Status, login: dict[str, Any]
+    ) -> None:
+        """Another refresh token, or a grant that is not the stored one, is a new login."""
+        saved = store.save_token(full())
+        store.save_token(saved.but(status=status))
+
+        again = store.save_token(full(access_token="a2", **login))
+
+        assert again.id == saved.id
+        assert again.status is Status.OK
+        assert again.access_token == "a2"
+        if status is Status.REVOKED:
+            # The revoked refresh token must not come back with an answer that omits one.
+            assert again.refresh_token == login["refresh_token"]
 
 
 def _by_id(tokens: list[Token]) -> list[Token]:
