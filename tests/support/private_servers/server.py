@@ -278,3 +278,39 @@ class PrivateServer(ABC):
             lines = self.log.read_text(errors="replace").splitlines()[-20:]
             return "".join(f"\n  {line}" for line in lines)
         return ""
+
+
+class SQLServer(PrivateServer):
+    """
+    A server with databases.
+
+    Attributes:
+        scheme: Of its URLs.
+        database: Which one its administrator starts in.
+    """
+
+    scheme = database = ""
+
+    @property
+    def dsn(self):
+        """How to connect as administrator, as PyMySQL's arguments."""
+        place = {"host": self.host, "port": self.port, "database": self.database}
+        return {**place, "user": "admin", "password": self.password}
+
+    @abstractmethod
+    def ask(self, *statement):
+        """Execute a statement as administrator; return its first row. None if it has none."""
+
+    @abstractmethod
+    def make_database(self, name):
+        """Make a database of the user "app"."""
+
+    def new_database(self):
+        """Make an empty database, return its name."""
+        name = f"app_{secrets.token_hex(5)}"
+        self.make_database(name)
+        return name
+
+    def url(self):
+        where = f"{self.host}:{self.port}/{self.new_database()}"
+        return f"{self.scheme}://app:{self.password}@{where}"
