@@ -37,18 +37,16 @@ def test_withdrawal(app, zoho):
 
 
 def test_ended_by_hand(app, zoho):
-    """Access tokens can be expired, of one user or all; one token can die in silence."""
+    """Access tokens can be expired, of one user or all; the refresh token lives on."""
     bo = zoho.add_user("bo@example.com")
     token = zoho.refresh_token()
     mine, his = zoho.access_token(refresh_token=token), zoho.access_token(bo)
 
     assert zoho.expire_access_tokens(bo) == 1
     assert (app.code("org", mine), app.code("org", his)) == (None, "INVALID_TOKEN")
-    zoho.evict(mine)
+    assert zoho.expire_access_tokens() == 1
     assert (zoho.is_active(mine), zoho.is_active(token)) == (False, True)
-    assert (app.error(token), zoho.expire_access_tokens()) == (None, 1)
-    zoho.evict(token)
-    assert app.error(token) == "invalid_code"
+    assert app.error(token) is None
 
 
 def test_users(zoho):

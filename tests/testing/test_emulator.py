@@ -133,7 +133,7 @@ def test_forked_child_holds_nothing(app, zoho):
 def test_control(app, control, zoho):
     """From elsewhere the same names do the same, on what is the same; no listing has a secret."""
     user = control.add_user("bo@example.com", data_center="eu", zgid="5")
-    client = control.register_client(redirect_uris=("http://127.0.0.1/x",), client_secret="s")
+    client = control.register_client(redirect_uris=("http://127.0.0.1/x",), client_secret="of bo")
     code = control.grant_code(user, client=client, environment="sandbox")
     answer = app.exchange(code, client=client, data_center="eu")
     token = answer["refresh_token"]

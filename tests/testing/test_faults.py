@@ -23,7 +23,7 @@ def refresh(app, zoho):
         ("empty", "", 0),
         ("list", "[]", 2),
         ("huge", '{"padding": "xxx', 5 * 1024 * 1024 + 15),
-        ("no_access_token", '{"api_domain"', None),
+        ("no_access_token", '{"token_type"', None),
     ],
 )
 def test_wrong_content(zoho, refresh, kind, begins, length):

@@ -109,13 +109,7 @@ class Client:
 
 @dataclass(frozen=True)
 class Access:
-    """
-    What a user granted to a client; a code and all tokens made of it stand for the same.
-
-    Attributes:
-        scope: Separated by commas or spaces.
-        environment: One of :data:`ENVIRONMENTS`.
-    """
+    """What a user granted to a client; a code and all tokens made of it stand for the same."""
 
     user: User
     client: Client
@@ -126,14 +120,13 @@ class Access:
 @dataclass(eq=False)
 class Grant:
     """
-    A grant code.
+    A grant code; times are epoch seconds.
 
     Attributes:
-        expires_at: Epoch seconds.
         redirect_uri: What the exchange has to name. None means nothing.
         offline: Whether it gives a refresh token.
         challenge: Of PKCE, as S256 makes it. None means that there is none.
-        exchanged_at: Epoch seconds. None as long as it was not used.
+        exchanged_at: None as long as it was not used.
     """
 
     code: str = field(repr=False)
@@ -152,9 +145,8 @@ class RefreshToken:
 
     Attributes:
         id: Name in counters and listings; no secret.
-        value: The value in force.
         previous: Earlier values, oldest first.
-        status: ``"active"``, ``"revoked"`` or ``"evicted"``.
+        status: ``"active"``, ``"revoked"`` or ``"evicted"``, by a newer one.
         mints: When its access tokens were made, epoch seconds, oldest first.
         blocked_until: End of the block it is under, epoch seconds.
     """
@@ -182,13 +174,7 @@ class RefreshToken:
 
 @dataclass(eq=False)
 class AccessToken:
-    """
-    An access token.
-
-    Attributes:
-        active: False once evicted or revoked.
-        expires_at: Epoch seconds.
-    """
+    """An access token, until *expires_at* in epoch seconds; not *active* once it was ended."""
 
     value: str = field(repr=False)
     access: Access
@@ -197,23 +183,9 @@ class AccessToken:
 
 
 class Accounts:
-    """
-    All that the accounts servers know.
+    """All that the accounts servers know. Whoever calls it holds the emulator's lock."""
 
-    Whoever calls it holds the emulator's lock.
-
-    Args:
-        clock: Decides what has expired.
-        options: Limits, read at every step.
-        counters: Told of every error and every access token of a login.
-    """
-
-    def __init__(
-        self,
-        clock: EmulatorClock,
-        options: Options,
-        counters: Counters,
-    ) -> None:
+    def __init__(self, clock: EmulatorClock, options: Options, counters: Counters) -> None:
         self.clock = clock
         self.options = options
         self.counters = counters
@@ -228,16 +200,7 @@ class Accounts:
     # Users and clients
 
     def user(self, user: User | str | None) -> User:
-        """
-        Find a user.
-
-        Args:
-            user: A user, its name (``email:zgid``) or its e-mail address where
-                that is enough; None means the first.
-
-        Raises:
-            LookupError: There is none, or several have this address.
-        """
+        """Find a user by ``email:zgid``, or by an address that one has; None means the first."""
         if user is None:
             return next(iter(self.users.values()))
         name = user.name if isinstance(user, User) else user
@@ -328,8 +291,8 @@ class Accounts:
     def has_consent(self, access: Access) -> bool:
         """Tell whether this user gave this client a refresh token for this environment before."""
         return any(
-            (*_parties(each.access), each.access.environment)
-            == (*_parties(access), access.environment)
+            _parties(each.access) == _parties(access)
+            and each.access.environment == access.environment
             for each in self.logins
         )
 
@@ -356,26 +319,16 @@ class Accounts:
             token.active = False
 
     def revoke_value(self, value: str, data_center: str) -> bool:
-        """
-        Revoke an access or refresh token.
-
-        Args:
-            value: The token.
-            data_center: Where the request came in; it knows its own tokens only.
-
-        Returns:
-            Whether there was a living one.
-        """
+        """Revoke a token of this data centre, access or refresh; tell whether one lived."""
         login, token = self.refresh_tokens.get(value), self.access_tokens.get(value)
+        alive = False
         if login is not None and login.access.user.data_center == data_center:
             alive = login.status == "active"
             self.end(login)
-            return alive
         if token is not None and token.access.user.data_center == data_center:
             alive = self.is_live(token)
             token.active = False
-            return alive
-        return False
+        return alive
 
 
 def _parties(access: Access) -> tuple[User, str]:

@@ -41,7 +41,6 @@ OPERATIONS = (
     "add_lead",
     "expire_access_tokens",
     "revoke",
-    "evict",
     "clock.now",
     "clock.advance",
     "options.as_dict",
@@ -227,9 +226,9 @@ class EmulatorControl(_Remote):
         """Add a person; see :meth:`ZohoEmulator.add_user`."""
         return User(**self._call("add_user", email, **given))
 
-    def register_client(self, name: str = "Example application", **given: Any) -> Client:
+    def register_client(self, *given: Any, **named: Any) -> Client:
         """Register an application; see :meth:`ZohoEmulator.register_client`."""
-        return _client(self._call("register_client", name, **given))
+        return _client(self._call("register_client", *given, **named))
 
 
 def _client(row: dict[str, Any]) -> Client:

@@ -70,14 +70,7 @@ class Refused(Exception):
 
 
 class Crm:
-    """
-    Keep leads, and answer calls to the API servers.
-
-    Whoever calls it holds the emulator's lock.
-
-    Args:
-        accounts: Know whose access token is good, and what time it is.
-    """
+    """Keep leads, and answer calls to the API servers; under the emulator's lock."""
 
     def __init__(self, accounts: Accounts) -> None:
         self._accounts = accounts
@@ -225,14 +218,7 @@ class Crm:
 
 
 def covers(granted: str, resource: str, operation: str) -> bool:
-    """
-    Tell whether a granted scope allows an operation.
-
-    Args:
-        granted: Scopes, separated by commas or spaces.
-        resource: Such as ``"modules.leads"``, without ``ZohoCRM``.
-        operation: READ, CREATE, UPDATE or DELETE.
-    """
+    """Tell whether scopes, separated by commas or spaces, allow to READ, CREATE... a resource."""
     wanted = ["zohocrm", *resource.lower().split(".")]
     allowed = {operation, "ALL"} | ({"WRITE"} if operation in ("CREATE", "UPDATE") else set())
     for scope in granted.replace(",", " ").split():

@@ -356,15 +356,6 @@ class ZohoEmulator:
                 token.active = token.active and not is_meant(token.access)
             return len(ended)
 
-    def evict(self, token: str) -> None:
-        """Invalidate one access or refresh token in silence, as a limit would."""
-        with self._lock:
-            access = self._accounts.access_tokens.get(token)
-            if access is not None:
-                access.active = False
-            else:
-                self._accounts.end(self._login(token), "evicted")
-
     def state(self) -> dict[str, Any]:
         """Addresses, users, clients and logins, without token values, ready for JSON."""
         with self._lock:

@@ -19,14 +19,7 @@ _NO_STORE = {"Cache-Control": "no-store"}
 
 
 class OAuthError(Exception):
-    """
-    An error answer of the accounts server.
-
-    Args:
-        name: Zoho's value of ``error``.
-        description: Value of ``error_description``; None means there is none.
-        status: HTTP status: 200 for most, as Zoho's.
-    """
+    """An error answer of the accounts server; most have the HTTP status 200, as Zoho's."""
 
     def __init__(self, name: str, description: str | None = None, *, status: int = 200) -> None:
         super().__init__(name)
@@ -36,13 +29,7 @@ class OAuthError(Exception):
 
 
 class TokenEndpoint:
-    """
-    Answer token requests as Zoho does, or as the options say other providers do.
-
-    Args:
-        accounts: The state, changed by every answer.
-        api_url: The API address of a data centre and environment.
-    """
+    """Answer token requests as Zoho does, or as the options say other providers do."""
 
     def __init__(self, accounts: Accounts, api_url: Callable[[str, str], str]) -> None:
         self._accounts = accounts

@@ -77,16 +77,13 @@ def as_json(body: Any, status: int = 200, headers: Mapping[str, str] | None = No
     return Answer(status, json.dumps(body), headers=headers or {})
 
 
+_HTML = "<!doctype html><title>Zoho</title><h1>Something went wrong</h1>"
 _WRONG = {
-    "garbage": Answer(
-        200, "<!doctype html><title>Zoho</title><h1>Something went wrong</h1>", "text/html"
-    ),
+    "garbage": Answer(200, _HTML, "text/html"),
     "empty": Answer(200),
     "list": as_json([]),
     "huge": as_json({"padding": "x" * 5 * 1024 * 1024}),
-    "no_access_token": as_json(
-        {"api_domain": "https://www.zohoapis.com", "token_type": "Bearer", "expires_in": 3600}
-    ),
+    "no_access_token": as_json({"token_type": "Bearer", "expires_in": 3600}),
 }
 """What a fault says in the right answer's place; of the other kinds the connection is closed."""
 
