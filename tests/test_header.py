@@ -7,6 +7,7 @@ from base64 import b64encode
 from contextlib import nullcontext
 from dataclasses import replace
 from itertools import islice
+from unittest.mock import Mock
 
 import pytest
 from faulty_backend import Faulty, vault_over
@@ -69,9 +70,9 @@ def put(backend, *records):
         backend.write(record, replaces=None)
 
 
-def edit(backend, **changes):
-    """Change the header past the library; return it as it was."""
-    was = backend.read(HEADER)
+def edit(backend, record_id=HEADER, **changes):
+    """Change a record past the library; return it as it was."""
+    was = backend.read(record_id)
     backend.write(replace(was, **changes), replaces=was.version)
     return was
 
@@ -100,83 +101,48 @@ def test_two_first_processes(backend, ring):
     assert [first[0].save_token(token(1))] == vault_over(backend, ring).get_tokens()
 
 
-@pytest.mark.parametrize(
-    ("sealed", "error"),
-    [
-        (b"", StoreTampered),
-        (b"[]", StoreTampered),
-        (b"\xff" * 9, StoreTampered),
-        (b'{"tokenkeep": 2}', StoreTampered),
-        (b'{"tokenkeep": 2, "key": "k", "wrapped": "%"}', StoreTampered),
-        (b'{"tokenkeep": 2, "key": "k", "wrapped": ""}', KeyMissing),
-        (b'{"tokenkeep": 3, "key": "k", "wrapped": ""}', StoreTooNew),
-    ],
-)
-@pytest.mark.usefixtures("vault")
-def test_what_is_no_header(backend, sealed, error):
-    """Damaged, or of a newer format: the store does not open, and is left as it is."""
-    edit(backend, sealed=sealed)
-
-    with pytest.raises(error):
-        vault_over(backend, OLD)
-
-    assert sealed == backend.read(HEADER).sealed
-
-
-@pytest.mark.parametrize(
-    "plain",
-    [
-        {"keys": {"1": "s3cret"}, "index": "s3cret"},
-        {"store": "s", "keys": {"1": "s3cret"}, "index": "s3cret"},
-        {"store": "s", "keys": {"s3cret": ""}, "index": "s3cret"},
-        {"store": "s", "keys": {"1": b64encode(b"k" * 32).decode()}, "index": "s3cret"},
-        {"store": "s", "keys": "s3cret"},
-        ["s3cret"],
-        "s3cret",
-    ],
-)
-@pytest.mark.usefixtures("vault")
-def test_a_header_that_makes_no_sense(backend, plain):
-    """It opens, and shows no key that is in it."""
+def opens(plain):
+    """Return a header that opens, with this in it."""
     text = plain if isinstance(plain, str) else json.dumps(plain)
     key_id, wrapped = OLD.wrap(text.encode(), b"tokenkeep 2 header")
     outside = {"tokenkeep": 2, "key": key_id, "wrapped": b64encode(wrapped).decode()}
-    edit(backend, sealed=json.dumps(outside).encode(), version="1" * 32)
+    return json.dumps(outside).encode()
 
-    with pytest.raises(StoreTampered) as caught:
+
+KEY = b64encode(b"k" * 32).decode()
+DAMAGED = [b"", b"[]", b"\xff" * 9, b'{"tokenkeep": 2}',
+           b'{"tokenkeep": 2, "key": "k", "wrapped": "%"}',
+           *map(opens, (["s3cret"], "s3cret", {"keys": {"1": "s3cret"}, "index": "s3cret"})),
+           *(opens({"store": "s", "keys": keys, "index": "s3cret"})
+             for keys in ({"1": "s3cret"}, {"s3cret": ""}, {"1": KEY}, "s3cret"))]  # fmt: skip
+NOT_READ = [(b'{"tokenkeep": 2, "key": "k", "wrapped": ""}', KeyMissing),
+            (b'{"tokenkeep": 3, "key": "k", "wrapped": ""}', StoreTooNew)]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("sealed", "error"), [*((each, StoreTampered) for each in DAMAGED), *NOT_READ]
+)
+@pytest.mark.usefixtures("vault")
+def test_what_is_no_header(backend, sealed, error):
+    """Damaged, or of a newer format: the store does not open, is left alone, and shows no key."""
+    edit(backend, sealed=sealed, version="1" * 32)
+
+    with pytest.raises(error) as caught:
         vault_over(backend, OLD)
 
-    for secret in ("s3cret", repr(b"k" * 32), b64encode(b"k" * 32).decode()):
+    assert sealed == backend.read(HEADER).sealed
+    for secret in ("s3cret", repr(b"k" * 32), KEY):
         assert secret not in reported(caught.value)
-
-
-class Service:
-    """A key source that is no key ring, such as a KMS: it shows no key."""
-
-    key_ids = ("key/1",)
-
-    def __init__(self):
-        self.asked = []
-
-    def wrap(self, plain, bound):
-        self.asked.append("wrap")
-        return self.key_ids[0], bound[::-1] + plain[::-1]
-
-    def unwrap(self, key_id, wrapped, bound):
-        self.asked.append("unwrap")
-        assert (key_id, bound[::-1]) == (self.key_ids[0], wrapped[: len(bound)])
-        return wrapped[len(bound) :][::-1]
 
 
 def test_a_key_source_of_ones_own(backend):
     """It is asked as a store is opened, and never for a token."""
-    service = Service()
+    service = Mock(wraps=OLD, key_ids=OLD.key_ids)
     vault = vault_over(backend, service)
     row = vault.save_token(token(1))
-    other = vault_over(backend, service)
 
-    assert row == other.find_token_by_id(row.id)
-    assert ["wrap", "unwrap", "unwrap"] == service.asked
+    assert row == vault_over(backend, service).find_token_by_id(row.id)
+    assert ["wrap", "unwrap", "unwrap"] == [call[0] for call in service.method_calls]
     assert not vault.rotate()
 
 
@@ -261,9 +227,7 @@ def test_a_ring_key_takes_over_at_once(full, backend):
     assert not vault.rotate()
 
 
-@pytest.mark.parametrize(
-    "ring", [BOTH, KeyRing([OLD_KEY, NEW_KEY]), OLD], ids=["", "", "lacks it"]
-)
+@pytest.mark.parametrize("ring", [BOTH, OLD], ids=["has it", "lacks it"])
 def test_other_open_processes(backend, clock, ring):
     """
     They find the header under another key of their ring, and no digest has changed.
@@ -359,23 +323,18 @@ def test_others_write_meanwhile(full, backend):
 
 def test_what_does_not_open_holds_nobody_up(full, backend):
     """A row that was edited, or a later version's, is told; all others are sealed anew."""
-    for row, changes in zip(
-        full.get_tokens(), ({"owner": "e" * 32}, {"kind": "poem"}), strict=True
-    ):
-        was = backend.read(row.id.removeprefix("tk_"))
-        backend.write(replace(was, **changes), replaces=was.version)
+    changes = ({"owner": "e" * 32}, {"kind": "poem"})
+    for row, changed in zip(full.get_tokens(), changes, strict=True):
+        edit(backend, row.id.removeprefix("tk_"), **changed)
     told = []
 
     assert 3 == sum(full.rotate_data(on_error=told.append))
 
     assert {1: 2, 2: 3} == full.key_status()[1]
     assert {StoreTampered, StoreTooNew} == {type(each) for each in told}
-    for deed in (
-        lambda: list(full.rotate_data(anew=False)),
-        lambda: list(full.iter_tokens()),
-    ):
+    for found in (full.rotate_data(anew=False), full.iter_tokens()):
         with pytest.raises((StoreTampered, StoreTooNew)):
-            deed()
+            list(found)
 
 
 def test_an_older_one_is_put_in_its_place(full, backend):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import multiprocessing
 import os
 import shutil
 import signal
@@ -68,9 +67,8 @@ def unshared(options, mount, script):
     if not shutil.which("unshare"):
         pytest.skip("no unshare(1) here")
     inside = ["sh", "-c", f'{mount} && exec "$0" "$@"', sys.executable, "-c", script]
-    done = subprocess.run(
-        ["unshare", *options, "--fork", *inside], capture_output=True, text=True, check=False
-    )
+    command = ["unshare", *options, "--fork", *inside]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode and not done.stdout:
         pytest.skip(f"no namespace of its own here: {done.stderr.strip()}")
     return json.loads(done.stdout)
@@ -91,9 +89,7 @@ else:
 """
 
 
-@pytest.mark.skipif(
-    not hasattr(os, "geteuid") or os.geteuid() != 0, reason="only root can mount /proc"
-)
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can mount /proc")
 @pytest.mark.parametrize("hidepid", [1, 2])
 def test_hidden_by_proc(hidepid):
     """Invariant 2: another user's process that /proc hides from this one is not dead."""
@@ -124,20 +120,18 @@ def test_proc_of_another_namespace():
 @pytest.mark.parametrize("field", ["boot", "namespace"])
 @pytest.mark.parametrize("value", ["another", None])
 def test_number_means_nothing_elsewhere(field, value):
-    """Another boot or another process-id namespace: nothing is known, so it is not dead."""
+    """
+    Another boot or another process-id namespace: nothing is known, so it is not dead.
+
+    A host's name is for people, who are told it and the process id; it decides nothing.
+    """
     assert not holder.is_dead(changed(**{field: value}, pid=2**22 + 1))
-
-
-def test_host_name_proves_nothing():
-    """It is for people, who are told host and process id; that it differs decides nothing."""
     assert not holder.is_dead(changed(host="another"))
     assert holder.is_dead(changed(host="another", started="1"))
     assert holder.name(holder.me()) == f"{socket.gethostname()}/{os.getpid()}"
 
 
-@pytest.mark.parametrize(
-    "text", ["", "x", "null", "[]", "{}", '"a"', '{"pid": "x"}', '{"pid": null}', "1"]
-)
+@pytest.mark.parametrize("text", ["", "x", "null", "[]", "{}", '{"pid": "x"}', '{"pid": null}'])
 def test_nonsense_is_not_dead(text):
     """A description of another version or kind says nothing; its claim runs out by itself."""
     assert not holder.is_dead(text)
@@ -146,12 +140,10 @@ def test_nonsense_is_not_dead(text):
     assert holder.name(text) == "unknown"
 
 
-def test_child_is_not_its_parent():
+def test_child_is_not_its_parent(fork):
     """After a fork the child describes itself, not the process it came from."""
     parent = json.loads(holder.me())
-
-    with multiprocessing.get_context("fork").Pool(1) as pool:
-        child = json.loads(pool.apply(holder.me))
+    child = json.loads(fork(lambda say: say(holder.me())).end()[0])
 
     assert parent["pid"] != child["pid"]
     assert (parent["boot"], parent["namespace"]) == (child["boot"], child["namespace"])

@@ -5,7 +5,8 @@ from __future__ import annotations
 import errno
 import os
 import stat
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, make_dataclass, replace
+from functools import partial
 
 import pytest
 from reported import reported
@@ -16,37 +17,35 @@ from tokenkeep.backends.memory import MemoryBackend
 from tokenkeep.backends.owned import OwnFolder
 from tokenkeep.clock import Clock
 from tokenkeep.header import Header
-from tokenkeep.journal import ClockError, Entry, FolderJournal, Journal
+from tokenkeep.journal import Entry, FolderJournal, Journal, packed
+from tokenkeep.providers.base import Reply
 
 SECRETS = {
-    "base_access": "1000.base-access",
-    "base_refresh": "1000.base-refresh",
-    "access_token": "1000.new-access",
-    "refresh_token": "1000.new-refresh",
-    "client_secret": "the client's secret",
+    name: f"1000.the-{name}"
+    for name in ("base_access", "base_refresh", "access_token", "refresh_token", "client_secret")
 }
 ID = f"tk_{'0' * 32}"
 BASE = (SECRETS["base_access"], SECRETS["base_refresh"])
 RING = KeyRing([b"k" * 32])
 
 
-def entry(token_id=ID, **changes):
-    made = {
-        "token_id": token_id,
-        "user": "ana@example.com:1",
-        "provider": "zoho",
-        "issuer": "https://accounts.zoho.com/oauth/v2/token",
-        "client_id": "client",
-        "data_center": "us",
-        "environment": "production",
-        "learnt": {"scope": ["a", "a b"]},
-        "expires_at": 1_800_003_600.0,
-        "lifetime": 3600.0,
-        "holder": "somebody",
-        "answered_at": 1_800_000_000.0,
-        **SECRETS,
-    }
-    return Entry(**{**made, **changes})
+ENTRY = Entry(
+    token_id=ID,
+    user="ana@example.com:1",
+    provider="zoho",
+    issuer="https://accounts.zoho.com/oauth/v2/token",
+    client_id="client",
+    data_center="us",
+    environment="production",
+    learnt={"client_secret": ["s", "1000.the-new-secret"]},
+    expires_at=1_800_003_600.0,
+    lifetime=3600.0,
+    holder="somebody",
+    answered_at=1_800_000_000.0,
+    **SECRETS,
+)
+entry = partial(replace, ENTRY)
+REPLY = Reply(status=200, body=b"\xff\0", content_type="x/y", fault="its gzip is cut off")
 
 
 @pytest.fixture
@@ -66,70 +65,36 @@ def folder(tmp_path):
     return tmp_path / "state" / "tokens.db.journal"
 
 
-def files_of(folder):
-    return [path.name for path in folder.iterdir()]
-
-
 @pytest.fixture(params=["folder", "memory"])
 def journal(request, open_journal):
     return open_journal() if request.param == "folder" else Journal()
 
 
-@pytest.mark.parametrize(
-    "base", [("x", BASE[1]), (BASE[0], "x"), (None, BASE[1]), (BASE[0], None)]
-)
-def test_put_and_find(journal, base):
-    """What was put is found by the pair it replaces, and by no other one."""
-    kept = journal.put(entry())
+def test_put_and_find(journal):
+    """
+    What was put is found by the pair it replaces, and by no other one.
 
-    assert kept == journal.find(BASE)
-    assert (SECRETS["access_token"], SECRETS["refresh_token"]) == kept.pair
-    assert journal.find(base) is None
-
-
-def test_several(journal):
-    """Answers push each other out neither for one token nor for one refresh token."""
-    kept = [journal.put(entry()), journal.put(entry(base_access="another")),
-            journal.put(entry("4567", base_refresh="another"))]  # fmt: skip
+    Answers push each other out neither for one token nor for one refresh token.
+    """
+    assert journal.find(BASE) is None
+    answers = entry(), entry(base_access="x"), entry(token_id="4567", base_refresh="x")
+    kept = [journal.put(each) for each in answers]
     unread = [
-        journal.put(entry(unread={"status": 200}, answered_at=at, base_access=f"{at}"))
+        journal.put(entry(unread=packed(REPLY), answered_at=at, base_access=f"{at}"))
         for at in (2.0, 1.0)
     ]
 
     assert {e.name for e in journal.entries()} == {e.name for e in kept + unread}
     assert [journal.find(e.base) for e in kept] == kept
+    for base in (("y", BASE[1]), (BASE[0], "y"), (None, BASE[1]), (BASE[0], None)):
+        assert journal.find(base) is None
     assert unread[::-1] == journal.unread(BASE[1])
-    assert [] == journal.unread("another")
-
-
-def test_remove(journal):
-    """A removed answer is gone; removing it again is silent, and nothing is no error."""
-    assert journal.find(BASE) is None
+    assert [REPLY, REPLY] == [each.reply for each in journal.unread(BASE[1])]
+    assert kept[0].reply is None
+    assert [] == journal.unread("another one")
+    for each in (*kept, *unread, kept[0]):  # once more is silent
+        journal.remove(each)
     journal.tidy(4e9)
-    kept = journal.put(entry())
-    journal.remove(kept)
-    journal.remove(kept)
-
-    assert list(journal.entries()) == []
-
-
-def test_repr_has_no_secret():
-    """Invariant 9: an entry in a traceback or a log shows no token."""
-    shown = repr(entry(learnt={"client_secret": ["s", "the new secret"]}))
-
-    assert not any(secret in shown for secret in (*SECRETS.values(), "the new secret"))
-
-
-def test_clocks(journal):
-    """How far this host's clock is off is kept for each issuer, as it was noted last."""
-    error = ClockError(behind=400.0, zero=1.0)
-    assert journal.clock_error("https://a.example") is None
-    journal.note_clock("https://a.example", replace(error, behind=1.0))
-    journal.note_clock("https://a.example", error)
-
-    assert journal.clock_error("https://a.example") == error
-    assert journal.clock_error("https://b.example") is None
-    assert journal.clock_error(None) is None
     assert list(journal.entries()) == []
 
 
@@ -139,24 +104,23 @@ def test_clocks(journal):
 def test_removed_while_it_is_read(open_journal, folder):
     """An entry that another process removes just now is passed over."""
     journal = open_journal()
-    put = (journal.put(entry(base_refresh=f"{n}")) for n in range(3))
-    kept = sorted(put, key=lambda e: e.name)
+    kept = sorted(journal.put(entry(base_refresh=f"{n}")).name for n in range(3))
     entries = journal.entries()
-    assert next(entries) == kept[0]
+    assert next(entries).name == kept[0]
 
-    (folder / kept[1].name).unlink()
+    (folder / kept[1]).unlink()
 
-    assert list(entries) == [kept[2]]
+    assert [kept[2]] == [each.name for each in entries]
 
 
 def test_sealed(open_journal, folder):
-    """Invariant 10: no secret is on disk, in a file or its name; nobody else may read either."""
+    """Invariants 9 and 10: no secret is on disk, in a name or a repr; nobody else may read it."""
     kept = open_journal().put(entry())
 
     assert stat.S_IMODE(folder.stat().st_mode) == 0o700
     assert stat.S_IMODE((folder / kept.name).stat().st_mode) == 0o600
     on_disk = b"".join(p.name.encode() + p.read_bytes() for p in folder.iterdir())
-    assert not any(secret.encode() in on_disk for secret in SECRETS.values())
+    assert b"1000.the-" not in on_disk + repr(kept).encode()
 
 
 def test_named_by_the_refresh_token(open_journal, monkeypatch):
@@ -193,10 +157,11 @@ def test_synced_before_put_returns(open_journal, monkeypatch):
 
 
 @pytest.fixture(params=["with room", "without"])
-def dies(request, monkeypatch):
+def dies(request, open_journal, monkeypatch):
     """Put an answer in a process that dies at its n-th sync of a file or folder."""
 
-    def _dies(journal, number):
+    def _dies(number):
+        journal = open_journal()
         room = journal.prepare(BASE[1])
         if request.param == "without":
             room = journal.give_back(room)
@@ -219,7 +184,7 @@ def dies(request, monkeypatch):
 @pytest.mark.parametrize("number", [1, 2], ids=["before it has its name", "after"])
 def test_a_writer_dies(open_journal, folder, dies, number):
     """What is whole on disk is found, used and forgotten, whatever it is called."""
-    dies(open_journal(), number)
+    dies(number)
 
     assert [".part" if number == 1 else ".answer"] == [path.suffix for path in folder.iterdir()]
     journal = open_journal()
@@ -235,9 +200,10 @@ def test_a_writer_dies(open_journal, folder, dies, number):
 @pytest.mark.parametrize("length", [0, 10, 30, 100, 1000])
 def test_half_written(open_journal, folder, dies, length, rest):
     """Who dies while writing leaves nothing that counts as an answer; it is tidied up later."""
-    dies(open_journal(), 1)
+    dies(1)
     (part,) = folder.iterdir()
-    os.truncate(part, min(length, part.stat().st_size - 1))
+    # Of one byte alone, a zero may be just what was there.
+    os.truncate(part, min(length, part.stat().st_size - 20))
     if rest == "zeros":  # as room was made for it, and the power went
         os.truncate(part, 16_384)
     journal = open_journal()
@@ -285,34 +251,20 @@ def test_after_a_rotation(open_journal, backend, folder):
     assert {e.base for e in open_journal().entries()} == {kept.base, later.base}
 
 
-def test_a_later_versions_entry(open_journal):
-    """What this one does not know of it is left out; the tokens count."""
-
-    @dataclass(frozen=True, kw_only=True)
-    class Later(Entry):
-        mood: str = "calm"
-
-    kept = open_journal().put(Later(**asdict(entry())))
-
+def test_of_another_version(open_journal):
+    """What this one does not know is left out; what lacks something is an error with no secret."""
+    frozen = {"kw_only": True, "frozen": True}
+    later = make_dataclass("Later", [("mood", str, "calm")], bases=(Entry,), **frozen)
+    kept = open_journal().put(later(**asdict(entry())))
     assert replace(entry(), name=kept.name) == open_journal().find(BASE)
+    names = ["base_refresh", "access_token", "token_id"]
+    less = make_dataclass("Less", [*names, ("name", str, "")], **frozen)
 
-
-def test_opens_but_makes_no_sense(open_journal):
-    """An entry with less in it is an error, without a secret in it."""
-
-    @dataclass(frozen=True, kw_only=True)
-    class Less:
-        base_refresh: str = BASE[1]
-        access_token: str = SECRETS["access_token"]
-        token_id: str = ID
-        name: str | None = None
-
-    open_journal().put(Less())
+    open_journal().put(less(**{name: getattr(kept, name) for name in names}))
 
     with pytest.raises(StoreTampered) as caught:
-        open_journal().find(BASE)
-    for secret in (BASE[1], SECRETS["access_token"]):
-        assert secret not in reported(caught.value)
+        list(open_journal().entries())
+    assert "1000.the-" not in reported(caught.value)
 
 
 def test_another_stores_entry(open_journal, folder, tmp_path):
@@ -331,20 +283,24 @@ def test_another_stores_entry(open_journal, folder, tmp_path):
         FolderJournal(tmp_path, other).find(BASE)
 
 
-@pytest.mark.parametrize("change", ["flip", "plain", "other name", "number"])
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda content: content[:-1] + bytes([content[-1] ^ 1]),
+        lambda _: b'{"access_token": "mine"}',
+        lambda content: content.replace(b"\0\0\0\x01", b"\0\0\0\x09", 1),
+        None,
+    ],
+    ids=["flipped", "plain", "number", "renamed"],
+)
 def test_changed(open_journal, folder, change):
     """Invariant 10: an answer that was changed, or renamed to be another's, does not open."""
     journal = open_journal()
     path = folder / journal.put(entry()).name
-    content = path.read_bytes()
-    if change == "other name":
-        path.rename(folder / journal.put(entry(base_refresh="another")).name)
+    if change:
+        path.write_bytes(change(path.read_bytes()))
     else:
-        path.write_bytes({
-            "flip": content[:-1] + bytes([content[-1] ^ 1]),
-            "plain": b'{"access_token": "mine"}',
-            "number": content.replace(b"\0\0\0\x01", b"\0\0\0\x09", 1),
-        }[change])  # fmt: skip
+        path.rename(folder / journal.put(entry(base_refresh="another")).name)
 
     with pytest.raises(StoreTampered, match="does not open"):
         list(journal.entries())
@@ -398,70 +354,11 @@ def test_entry_that_can_t_be_used(open_journal, folder):
             deed()
 
 
-# Places
-
-
-def test_longer_than_any_answer(open_journal, folder):
-    """What is too long for an answer is not read to its end."""
-    journal = open_journal()
-    kept = journal.put(entry())
-    os.truncate(folder / kept.name, 10 << 30)
-
-    assert kept == journal.find(BASE)
-
-
-@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give files away")
-@pytest.mark.parametrize("url", ["sqlite:///{}/t", "file:///{}/t"])
-def test_there_first(tmp_path, url):
-    """Where others can write, something may be there first: named, left, not followed."""
-    planted = tmp_path / "t.journal"
-    planted.mkdir()
-    os.chown(planted, 54321, 54321)
-    environ = {"TOKENKEEP_KEYS": tokenkeep.generate_key()}
-
-    with tokenkeep.open_store(url.format(tmp_path), environ=environ) as vault:
-        for deed in (
-            lambda: vault.journal.put(entry()),
-            lambda: vault.journal.prepare("r"),
-            lambda: vault.journal.find(BASE),
-            lambda: vault.journal.clock_error("issuer"),
-            lambda: vault.journal.tidy(4e9),
-        ):
-            with pytest.raises(StoreUnavailable, match="journal can't be used"):
-                deed()
-
-    assert [] == list(planted.iterdir())
-
-
-@pytest.mark.parametrize("suffix", [".answer", ".part"])
-def test_inside_of_it(open_journal, folder, suffix):
-    """What was put into it while it was open to others is not followed, and holds nobody up."""
-    journal = open_journal()
-    kept, good = journal.put(entry()), journal.put(entry(base_refresh="another"))
-    (folder / kept.name).rename(folder.parent / "kept")
-    folder.chmod(0o777)
-    path = (folder / kept.name).with_suffix(suffix)
-    path.symlink_to("../kept")
-    told = []
-
-    assert [good] == list(journal.entries(on_error=told.append))
-    assert [path.name in str(each) for each in told] == [True]
-    with pytest.raises(StoreUnavailable, match="can't be used"):
-        journal.find(BASE)
-    assert 0o700 == stat.S_IMODE(folder.stat().st_mode)
-
-
 @pytest.mark.parametrize(
     ("named", "place"),
-    [
-        ("state", "state/journal/*"),
-        ("state/below", "state/below/journal/*"),
-        ("~/state", "state/journal/*"),
-        (" state\r", "state/journal/*"),
-        (None, "argument/journal/*"),
-        ("sqlite:", "t.db.journal"),
-    ],
-)
+    [("state/below", "state/below/journal/*"), ("~/state", "state/journal/*"),
+     (" state\r", "state/journal/*"), (None, "argument/journal/*"), ("sqlite:", "t.db.journal")],
+)  # fmt: skip
 def test_where_it_is(tmp_path, monkeypatch, named, place):
     """A server's is where TOKENKEEP_STATE says, or an argument; an embedded store's beside it."""
     monkeypatch.chdir(tmp_path)
@@ -493,7 +390,7 @@ def test_a_place_that_can_not_be_made(tmp_path, monkeypatch, backend):
     for deed in (lambda: journal.put(entry()), lambda: journal.prepare(BASE[1])):
         with pytest.raises(StoreUnavailable, match=r"journal.*TOKENKEEP_STATE") as caught:
             deed()
-        assert not [each for each in SECRETS.values() if each in reported(caught.value)]
+        assert "1000.the-" not in reported(caught.value)
     assert journal.find(BASE) is None
     assert [] == list(journal.entries())
     assert journal.clock_error(None) is None
@@ -510,10 +407,9 @@ def test_no_room_can_be_made(tmp_path, backend, where):
     header = Header(backend, RING, Clock().monotonic)
     journal = FolderJournal(place if where == "beside" else lambda: (tmp_path, place), header)
 
-    with pytest.raises(StoreUnavailable) as caught:
+    with pytest.raises(StoreUnavailable, match=str(place)) as caught:
         journal.expect_room()
 
-    assert str(place) in str(caught.value)
     if where != "a link":
         assert ("TOKENKEEP_STATE" in str(caught.value)) == (where != "beside")
     assert {"file", "link"} == {path.name for path in tmp_path.iterdir()}

@@ -36,21 +36,16 @@ NAMED = {
 
 
 def imports(module, *, as_it_loads=False):
-    """
-    Yield what a module imports: at its top, inside functions, and for type checkers only.
-
-    With *as_it_loads* only what is imported as the module is.
-    """
+    """Yield what a module imports: inside functions and for types too, or only *as it loads*."""
     package = f"tokenkeep.{module}"
     if NAMED[module].name != "__init__.py":
         package = package.rpartition(".")[0]
 
     def walk(node):
         for child in ast.iter_child_nodes(node):
-            if as_it_loads and (
-                isinstance(child, ast.FunctionDef | ast.AsyncFunctionDef)
-                or (isinstance(child, ast.If) and "TYPE_CHECKING" in ast.dump(child.test))
-            ):
+            is_late = isinstance(child, ast.FunctionDef | ast.AsyncFunctionDef)
+            is_for_types = isinstance(child, ast.If) and "TYPE_CHECKING" in ast.dump(child.test)
+            if as_it_loads and (is_late or is_for_types):
                 continue
             if isinstance(child, ast.Import):
                 yield from ours(alias.name for alias in child.names)

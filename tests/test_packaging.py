@@ -30,11 +30,6 @@ def as_zip(folder):
     return Path(shutil.make_archive(folder / "app", "zip", PACKAGE.parent, PACKAGE.name))
 
 
-def as_folder(folder):
-    shutil.copytree(PACKAGE, folder / "vendor" / PACKAGE.name)
-    return folder / "vendor"
-
-
 def as_bytecode(folder):
     shutil.copytree(PACKAGE, folder / "frozen" / PACKAGE.name)
     compileall.compile_dir(folder / "frozen", quiet=2, legacy=True)
@@ -76,9 +71,9 @@ def dependencies(tmp_path):
     return folder
 
 
-@pytest.mark.parametrize("packed", [as_zip, as_folder, as_bytecode])
+@pytest.mark.parametrize("packed", [as_zip, as_bytecode])
 def test_renews_without_metadata(zoho, tmp_path, dependencies, packed):
-    """In a zip, in somebody's folder or as bytecode: it renews, and knows its version."""
+    """In a zip, or as bytecode in a folder: it renews, and knows its version."""
     where = packed(tmp_path)
     environ = environment_of(zoho, tmp_path)
     environ["PYTHONPATH"] = f"{where}{os.pathsep}{dependencies}"
@@ -124,14 +119,8 @@ def test_source(tmp_path):
 
 def test_floors():
     """Each dependency has a floor, the same wherever it is named, not below what is mended."""
-    mended = {
-        "filelock": "3.20.3",
-        "urllib3": "2.6.3",
-        "cryptography": "46",
-        "starlette": "0.49.1",
-        "jinja2": "3.1.6",
-        "python-multipart": "0.0.22",
-    }
+    mended = {"filelock": "3.20.3", "urllib3": "2.6.3", "cryptography": "46",
+              "starlette": "0.49.1", "jinja2": "3.1.6", "python-multipart": "0.0.22"}  # fmt: skip
     floors = defaultdict(set)
     extras = PROJECT["optional-dependencies"].values()
     for each in [*PROJECT["dependencies"], *(name for extra in extras for name in extra)]:

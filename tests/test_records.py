@@ -27,10 +27,8 @@ KEYS = DataKeys("store", {1: bytes(32)}, bytes(32))
 ID, VERSION, OWNER = "1" * 32, "2" * 32, "3" * 32
 CLAIM = Claim(nonce="n", holder="h", taken_at=1.5, length=20.0)
 SECRETS = {
-    "client_secret": "the-client-secret",
-    "access_token": "the-access-token",
-    "refresh_token": "the-refresh-token",
-    "grant_token": "the-grant-token",
+    name: f"the-{name}"
+    for name in ("client_secret", "access_token", "refresh_token", "grant_token")
 }
 TOKEN = Token(
     id=f"tk_{ID}",
@@ -93,28 +91,27 @@ def marks(record):
 
 @every_kind
 def test_there_and_back(kept):
-    """Every field comes back, of whatever kind, in the middle of a renewal."""
+    """
+    Every field comes back, of whatever kind; the record shows no token, user, client or id.
+
+    Marks and times are copies for finding: edited, they change nothing of what is kept.
+    """
     record = seal(kept)
 
     assert kept == records.unseal(record, KEYS)
+    outside = dict.fromkeys(MARKS, "6" * 32) | {"due_at": 9e9}
+    assert kept == records.unseal(replace(record, **outside), KEYS)
     assert (ID, VERSION, OWNER, 1) == (record.id, record.version, record.owner, record.key)
-
-
-@every_kind
-def test_no_secret_in_the_clear(kept):
-    """A record shows no token, no user, no client and no id of a caller."""
-    text = repr(seal(kept))
-
-    for secret in (*SECRETS.values(), "the-", "customer-42", "example.com", "revoked"):
-        assert secret not in text
+    for secret in ("the-", "customer-42", "example.com", "revoked"):
+        assert secret not in repr(record)
 
 
 def test_what_is_found_by():
     """A row by its user, organisation, client, tokens and state; the others by what they need."""
     digest = KEYS.digest
-    tokens = {"access": digest("access", "the-access-token"),
-              "refresh": digest("refresh", "the-refresh-token"),
-              "grant": digest("grant", "the-grant-token")}  # fmt: skip
+    tokens = {"access": digest("access", "the-access_token"),
+              "refresh": digest("refresh", "the-refresh_token"),
+              "grant": digest("grant", "the-grant_token")}  # fmt: skip
 
     assert tokens | {
         "user": digest("user", TOKEN.user),
@@ -133,15 +130,9 @@ def test_what_is_found_by():
 
 @pytest.mark.parametrize(
     ("kept", "due_at"),
-    [
-        (BARE, None),
-        (BARE.with_renewal(to_revoke=(("access_token", "a"),)).but(updated_at=7.0), 7.0),
-        (BARE.but(ended=True, updated_at=7.0), 7.0),
-        (ALIAS, None),
-        (CARRYING, 5.0),
-        (KINDS["lease"], 21.5),
-    ],
-)
+    [(BARE, None), (TOKEN, 7.0), (BARE.but(ended=True, updated_at=7.0), 7.0), (ALIAS, None),
+     (CARRYING, 5.0), (KINDS["lease"], 21.5)],
+)  # fmt: skip
 def test_when_it_is_due(kept, due_at):
     """What is left to be done is due at once, a look for others when who wrote has had his."""
     assert due_at == seal(kept).due_at
@@ -158,14 +149,6 @@ def test_it_opens_only_where_it_is(kept, name):
         records.unseal(record, KEYS)
 
     assert f"tk_{record.id}" == caught.value.token_id
-
-
-@every_kind
-def test_what_is_under_the_seal_decides(kept):
-    """Marks and times are copies for finding: edited, they change nothing of what is kept."""
-    outside = dict.fromkeys(MARKS, "6" * 32) | {"due_at": 9e9}
-
-    assert kept == records.unseal(replace(seal(kept), **outside), KEYS)
 
 
 def test_a_record_of_a_later_version():
@@ -205,15 +188,17 @@ def test_what_a_later_version_has_put_there(kept):
 
 
 WHOLE = {"refresh_token": "the-token", "status": "ok", "renewal": {}}
+WRONG = (
+    {"status": ["the-token"]}, {"renewal": {"claim": "the-token"}}, {"history": [5, "the-token"]},
+    {"renewal": {"to_revoke": [["the-token"]]}},
+)  # fmt: skip
 
 
 @pytest.mark.parametrize(
     "plain",
     [b"", b"[]", b"{}", b"\xff", b'{"to": 1}', b'{"claim": {}}',
      b'{"to": "x", "at": "soon", "name": null}', json.dumps(WHOLE)[:-1].encode(),
-     *(json.dumps(WHOLE | wrong).encode() for wrong in (
-         {"status": ["the-token"]}, {"renewal": {"claim": "the-token"}},
-         {"renewal": {"to_revoke": [["the-token"]]}}, {"history": [5, "the-token"]}))],
+     *(json.dumps(WHOLE | wrong).encode() for wrong in WRONG)],
 )  # fmt: skip
 @every_kind
 def test_what_opens_but_makes_no_sense(kept, plain):

@@ -40,32 +40,22 @@ def sealed(keys):
     return keys.seal(PLAIN, bound="b")[1]
 
 
-def test_every_flipped_bit_is_noticed(keys, sealed):
-    """No bit of a sealed blob can be changed without it failing to open."""
+def test_what_was_changed_does_not_open(keys, sealed):
+    """No bit of a seal can be, nor can it be cut off or grow; what is no seal is named so."""
     assert PLAIN == keys.open(2, sealed, bound="b")
 
-    for bit in range(len(sealed) * 8):
-        blob = bytearray(sealed)
-        blob[bit // 8] ^= 1 << bit % 8
-        # A flipped bit of the first byte is another format.
+    flipped = (sealed[:at] + bytes([sealed[at] ^ 1 << bit]) + sealed[at + 1 :]
+               for at in range(len(sealed)) for bit in range(8))  # fmt: skip
+    cuts = (sealed[:n] for n in range(len(sealed)))
+    for blob in (*flipped, *cuts, sealed[1:], sealed + b"\0", b"\x01" + sealed[1:]):
+        # With a flipped bit of the first byte it is of another format.
         with pytest.raises((StoreTampered, StoreTooNew)):
-            keys.open(2, bytes(blob), bound="b")
-
-
-def test_no_cut_blob_opens(keys, sealed):
-    """A blob that was cut off at either end, or grew, does not open; nor does plain text."""
-    cuts = [sealed[:n] for n in range(len(sealed))]
-
-    for blob in (*cuts, sealed[1:], sealed + b"\0", b"\x01" + sealed[1:]):
-        with pytest.raises((StoreTampered, StoreTooNew)):
-            keys.open(2, blob, bound="b")
-    for blob in (b"", b"\0", b"\x01{}", sealed[:28]):
-        with pytest.raises(StoreTampered, match="not sealed by tokenkeep"):
             keys.open(2, blob, bound="b")
     for number in (3, 5, 17):
         with pytest.raises(StoreTooNew, match="Upgrade"):
             keys.open(2, bytes([number]) + sealed[1:], bound="b")
-    for garbage in (b"\x12" + sealed[1:], b"REDACTED" * 9, b"\xff" * 99, "text" * 99, None):
+    short = (b"", b"\0", b"\x01{}", sealed[:28], None)
+    for garbage in (*short, b"\x12" + sealed[1:], b"REDACTED" * 9, b"\xff" * 99, "text" * 99):
         with pytest.raises(StoreTampered, match="not sealed by tokenkeep"):
             keys.open(2, garbage, bound="b")
 
@@ -76,18 +66,12 @@ def test_no_cut_blob_opens(keys, sealed):
     ids=["store", "key", "key of another number"],
 )
 def test_another_store_opens_nothing(sealed, other):
-    """A seal is tied to its store, even where that had the same keys."""
+    """A seal is tied to its store, even where that had the same keys, and to where it is in it."""
     with pytest.raises(StoreTampered):
         other.open(2, sealed, bound="b")
-
-
-def test_a_seal_is_tied_to_what_it_is_bound_to(keys):
-    """Whatever else it is asked with, it does not open."""
-    number, sealed = keys.seal(PLAIN, bound="id\0row\0v\0owner")
-
-    for bound in ("", "id\0row\0v\0", "id\0row\0v\0owner\0", "idrowvowner", "id\0ended\0v\0owner"):
+    for bound in ("", "B", "b\0", "\0b"):
         with pytest.raises(StoreTampered):
-            keys.open(number, sealed, bound=bound)
+            data_keys().open(2, sealed, bound=bound)
 
 
 def test_the_newest_data_key_seals_and_all_open():

@@ -21,7 +21,6 @@ from tokenkeep import (
     TokenKeepError,
     records,
 )
-from tokenkeep.backends.memory import MemoryBackend
 from tokenkeep.lookup import Lookup
 from tokenkeep.saving import cleaned
 from tokenkeep.sealing import DataKeys, parse_keys
@@ -63,7 +62,7 @@ def test_what_is_no_text(look, name, value):
     "odd",
     [{"access_token": f"{SECRET}\udc80"}, {"access_token": SECRET.encode()},
      {"scope": SECRET.encode()}, {"extra": {"id_token": [SECRET.encode()]}}],
-    ids=["surrogate", "bytes", "bytes elsewhere", "bytes in extra"],
+    ids=ascii,
 )  # fmt: skip
 def test_seal(odd):
     """What can't be sealed is a named error, whoever writes it past a save."""
@@ -99,9 +98,6 @@ URL = f"postgresql://app:{SECRET}@127.0.0.1:1/db"
 CONFIGURED = f'store = "{URL}"\n'
 
 
-PROVIDER = '[providers.acme]\nkind = "oauth2"\n'
-
-
 @pytest.mark.parametrize(
     ("text", "url"),
     [
@@ -133,41 +129,22 @@ def test_configuration(tmp_path, text, url):
         (tmp_path / "url").write_text(URL)
         environ["TOKENKEEP_STORE_FILE"] = str(tmp_path / "url")
 
-    for given in (
-        None,
-        [SECRET.encode() + b"." * 10],
-        [SECRET.encode()],
-        [SECRET],
-        SECRET.encode(),
-    ):
+    odd_keys = ([SECRET.encode() + b"." * 10], [SECRET.encode()], [SECRET], SECRET.encode())
+    for given in (None, *odd_keys):
         with pytest.raises((TokenKeepError, TypeError)) as caught:
             tokenkeep.open_store(url, keys_newest_first=given, environ=environ)
-        assert SECRET not in reported(caught.value)
-        assert key not in reported(caught.value)
+        assert not [each for each in (SECRET, key) if each in reported(caught.value)]
     if url is None and text not in ("", CONFIGURED):
         with pytest.raises(TokenKeepError) as caught:
             tokenkeep.settings(environ)
         assert SECRET not in reported(caught.value)
 
 
-def test_a_store_that_connects_later(monkeypatch):
-    """A backend of another package may have the URL in a local when it is first read."""
-    there = {"StoreUnavailable": StoreUnavailable}
-    text = f"def read(self, record_id):\n url = {URL!r}\n raise StoreUnavailable('down')"
-    exec(compile(text, "their_backend.py", "exec"), there)
-    monkeypatch.setattr(MemoryBackend, "read", there["read"])
-    key = tokenkeep.generate_key()
-
-    with pytest.raises(StoreUnavailable) as caught:
-        tokenkeep.open_store("memory:", environ={"TOKENKEEP_KEYS": key})
-
-    assert SECRET not in reported(caught.value)
-
-
 def test_settings_show_no_secret(tmp_path):
     """Neither the store's URL nor a provider's options are shown, nor by an error in them."""
     path = tmp_path / "config.toml"
-    path.write_text(f"{CONFIGURED}{PROVIDER}errors = {{ {SECRET} = 'GrantRejected' }}")
+    acme = f"[providers.acme]\nkind = 'oauth2'\nerrors = {{ {SECRET} = 'GrantRejected' }}"
+    path.write_text(f"{CONFIGURED}{acme}")
     found = tokenkeep.settings({"TOKENKEEP_CONFIG": str(path)})
 
     assert SECRET in str(dict(found.options["acme"]))
@@ -189,28 +166,24 @@ def test_what_is_no_error_of_ours(monkeypatch, kind):
     with pytest.raises(kind) as caught:
         tokenkeep.open_store(URL, keys_newest_first=parse_keys(key, ""), environ=environ)
 
-    assert SECRET not in reported(caught.value)
-    assert key not in reported(caught.value)
-    assert repr(parse_keys(key, "")[0]) not in reported(caught.value)
+    secrets = (SECRET, key, repr(parse_keys(key, "")[0]))
+    assert not [each for each in secrets if each in reported(caught.value)]
 
 
-@pytest.mark.parametrize("kind", [KeyboardInterrupt, MemoryError, AssertionError])
-def test_what_a_driver_or_a_watchdog_raises(monkeypatch, kind):
-    """Neither is the URL in a frame of an error that is not ours, on its way through ours."""
-
-    def connect(url):
-        password = url.partition("@")[0]
-        raise kind(len(password))
-
-    text = f"def changed(self, *_, **__):\n url = {URL!r}\n connect(url)"
-    there = {"connect": connect}
+@pytest.mark.parametrize("kind", [KeyboardInterrupt, MemoryError, StoreUnavailable])
+@pytest.mark.parametrize(
+    ("url", "name"),
+    [(f"redis://:{SECRET}@127.0.0.1:1/0", "redis.RedisBackend._changed"),
+     ("memory:", "memory.MemoryBackend.read")],
+)  # fmt: skip
+def test_what_a_driver_or_a_watchdog_raises(monkeypatch, kind, url, name):
+    """Nor is the URL in a frame of who has it in a local variable as the store is first asked."""
+    text = f"def asked(self, *_, **__):\n url = {URL!r}\n raise kind('down')"
+    there = {"kind": kind}
     exec(compile(text, "their_driver.py", "exec"), there)
-    monkeypatch.setattr("tokenkeep.backends.redis.RedisBackend._changed", there["changed"])
-    key = tokenkeep.generate_key()
+    monkeypatch.setattr(f"tokenkeep.backends.{name}", there["asked"])
 
     with pytest.raises(kind) as caught:
-        tokenkeep.open_store(
-            f"redis://:{SECRET}@127.0.0.1:1/0", make=True, environ={"TOKENKEEP_KEYS": key}
-        )
+        tokenkeep.open_store(url, make=True, environ={"TOKENKEEP_KEYS": tokenkeep.generate_key()})
 
     assert SECRET not in reported(caught.value)

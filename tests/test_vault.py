@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import gc
+from base64 import b64encode
 
 import pytest
 from faulty_backend import PLACE, Faulty, Server, vault_over
 
-from tokenkeep import AmbiguousLookup, Token
+from tokenkeep import AmbiguousLookup, KeyRing, Token
+from tokenkeep.backends.sqlite import SQLiteBackend
 from tokenkeep.testing import FakeClock
 
 LOGIN = {"access_token": "a", "refresh_token": "r"}
@@ -90,10 +92,14 @@ def test_what_was_read_past_the_cache_is_not_forgotten():
         assert "old" == mine.find_token(ask).access_token
     theirs = vault_over(backend)
     theirs.save_token(saved.but(access_token="new"))
+    bea = mine.find_token_by_id(mine.save_token(Token(user="bea", access_token="a")).id)
 
     assert "new" == mine.reread(saved.id).access_token
     for ask in asks:
         assert "new" == mine.find_token(ask).access_token
+    backend.trips.clear()
+    assert bea == mine.find_token_by_id(bea.id)
+    assert [] == backend.trips, "of others there is nothing to learn"
 
 
 def test_the_cache_is_bounded(backend):
@@ -124,6 +130,22 @@ def test_close_forgets(vault):
     assert secret == vault.find_token_by_id(token_id).access_token
 
 
+def test_no_plaintext_on_disk(tmp_path):
+    """No file a store leaves shows a secret, a user, an id or a key, in whatever encoding."""
+    names = ("id", "user", "client_secret", "access_token", "refresh_token", "grant_token")
+    token = Token(**{name: f"the-mark-{name}" for name in names}, client_id="c")
+    ring = KeyRing([b"the-key-of-these-users--32-bytes"])
+    with vault_over(SQLiteBackend(tmp_path / "t.db"), ring) as vault:
+        saved = vault.save_token(token)
+        vault.swap(saved.with_renewal(to_revoke=(("refresh_token", "the-mark-to-revoke"),)))
+        open_ones = [path.read_bytes() for path in tmp_path.iterdir()]
+
+    for data in (*open_ones, *(path.read_bytes() for path in tmp_path.iterdir())):
+        for secret in (b"the-mark-", b"the-key-", b"production"):
+            for form in (secret, secret.hex().encode(), b64encode(secret)[:-2]):
+                assert form not in data
+
+
 def test_api_domains_place_a_token(vault):
     """Known hosts and their aliases are one place; an unknown one is its own, with its port."""
     for domain in ("https://www.zohoapis.eu", "https://content.zohoapis.eu/x", "api.zoho.eu"):
@@ -140,14 +162,5 @@ def test_api_domains_place_a_token(vault):
         vault.find_token(Token(user="ana"))
     local = vault.find_token(Token(user="ana", api_domain="http://127.0.0.1:8002/crm"))
     assert "127.0.0.1:8002" == local.data_center
-
-
-def test_an_api_domain_never_moves_a_row(vault):
-    """A renewal's api_domain does not change where a row is."""
-    saved = vault.save_token(
-        Token(user="ana", access_token="a", api_domain="https://www.zohoapis.eu")
-    )
-
-    moved = vault.swap(saved.but(api_domain="https://www.zohoapis.com"))
-
-    assert ("eu", saved.owner) == (moved.data_center, moved.owner)
+    moved = vault.swap(local.but(api_domain="https://www.zohoapis.com"))  # as by a renewal
+    assert (local.data_center, local.owner) == (moved.data_center, moved.owner)

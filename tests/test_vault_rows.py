@@ -43,78 +43,50 @@ def left(backend):
     return sorted(each.kind for each in backend.scan(None, 100) if each.id != HEADER)
 
 
-# Whose it is becomes known
-
-
 # Somebody writes in between
 
 
-@pytest.mark.parametrize("stored", [False, True], ids=["insert", "update"])
-def test_a_write_whose_answer_was_lost(vault, backend, stored):
-    """A save that was made although it failed is found out, and not made twice."""
-    if stored:
-        vault.save_token(ANA)
-    backend.faults = ["answer lost"]
+@pytest.mark.parametrize("fault", ["lost", "answer lost"])
+@pytest.mark.parametrize(
+    ("before", "saved"),
+    [(None, ANA), (ANA, ANA.but(refresh_token="r2")), (ANA, ANA.but(scope="more"))],
+    ids=["insert", "login", "update"],
+)
+def test_a_write_without_an_answer(vault, backend, before, saved, fault):
+    """One that was made is found out, and not made twice; else it is raised, and nothing was."""
+    if before:
+        vault.save_token(before)
+    were = vault.get_tokens()
+    backend.faults = [fault]
 
-    saved = vault.save_token(ANA.but(refresh_token="r2"))
-
-    assert "r2" == saved.refresh_token
-    assert [saved] == vault.get_tokens()
-    assert saved == vault.find_token_by_id(saved.id)
-
-
-def test_more_of_a_login_whose_answer_was_lost(vault, backend):
-    """It is told from what was stored before, which is of the same login."""
-    stored = vault.save_token(ANA)
-    backend.faults = ["answer lost"]
-
-    saved = vault.save_token(stored.but(scope="more"))
-
-    assert ("more", [saved]) == (saved.scope, vault.get_tokens())
+    if fault == "lost":
+        with pytest.raises(StoreUnavailable):
+            vault.save_token(saved)
+        assert were == vault.get_tokens()
+    row = vault.save_token(saved)
+    assert (saved.refresh_token, saved.scope) == (row.refresh_token, row.scope)
+    assert [row] == vault.get_tokens() == [vault.find_token_by_id(row.id)]
 
 
-@pytest.mark.parametrize("stored", [False, True], ids=["insert", "update"])
-def test_a_write_that_was_lost(vault, backend, stored):
-    """It is raised; saving once more makes no second row."""
-    if stored:
-        vault.save_token(ANA)
-    before = vault.get_tokens()
-    backend.faults = ["lost"]
+@pytest.mark.parametrize("since", ["nothing", "a note of a sweep", "a newer login"])
+def test_a_refresh_token_is_in_one_row(vault, backend, monkeypatch, since):
+    """
+    Two users who save it at once: the later one is told, and has the login from before.
 
-    with pytest.raises(StoreUnavailable):
-        vault.save_token(ANA.but(refresh_token="r2"))
-
-    assert before == vault.get_tokens()
-    saved = vault.save_token(ANA.but(refresh_token="r2"))
-    assert ("r2", [saved]) == (saved.refresh_token, vault.get_tokens())
-
-
-def test_a_refresh_token_is_in_one_row(vault, backend):
-    """Two users who save it at once: the later one is told, and has the login from before."""
+    Over a note that came in between its login goes all the same; a newer login stays.
+    """
     bob = vault.save_token(ANA.but(user="bob", **LATER))
-    backend.before_write = lambda: vault_over(backend).save_token(ANA)
-
-    with pytest.raises(DuplicateRefreshToken):
-        vault.save_token(Token(user="bob", refresh_token="r1", **PLACE))
-
-    assert bob.but(version=None) == vault.reread(bob.id).but(version=None)
-
-
-@pytest.mark.parametrize("since", ["a note of a sweep", "a newer login"])
-def test_somebody_writes_what_is_to_be_taken_back(vault, backend, monkeypatch, since):
-    """Over a note its login goes all the same; a newer login stays."""
-    bob = vault.save_token(ANA.but(user="bob", **LATER))
-    other, find, done = vault_over(backend), backend.find, []
+    other, find, writes = vault_over(backend), backend.find, []
+    if since == "a newer login":
+        writes = [lambda _: other.save_token(Token(user="bob", refresh_token="r5", **PLACE))]
+    if since == "a note of a sweep":
+        writes = [lambda row: other.swap(row.with_renewal(mints=(1.0,)))]
 
     def found_and_written(marks):
         found = find(marks)
-        now = None if done else other.reread(bob.id)
-        if now is not None and now.refresh_token == "r1":
-            done.append(now)
-            if since == "a newer login":
-                other.save_token(Token(user="bob", refresh_token="r5", **PLACE))
-            else:
-                other.swap(now.with_renewal(mints=(1.0,)))
+        now = other.reread(bob.id) if writes else bob
+        if now.refresh_token == "r1":
+            writes.pop()(now)
         return found
 
     def save_anas():
@@ -125,26 +97,14 @@ def test_somebody_writes_what_is_to_be_taken_back(vault, backend, monkeypatch, s
     with pytest.raises(DuplicateRefreshToken):
         vault.save_token(Token(user="bob", refresh_token="r1", **PLACE))
 
-    assert done
+    assert not writes
     assert ["ana"] == [row.user for row in other.get_tokens() if row.refresh_token == "r1"]
     after = other.reread(bob.id)
-    stays = (Status.OK, "r5") if since == "a newer login" else (Status.LOGIN_NEEDED, None)
-    assert stays == (after.status, after.refresh_token)
-
-
-@pytest.mark.parametrize("has_row", [False, True])
-def test_a_save_never_undoes_a_revocation(vault, backend, has_row):
-    """A revocation between a save's look and its write holds, also in another row."""
-    if has_row:
-        vault.save_token(ANA)
-    row = vault.save_token(Token(**LATER, **PLACE))
-    dead = row.but(status=Status.REVOKED)
-    backend.before_write = lambda: vault_over(backend).save_token(dead)
-
-    saved = vault.save_token(Token(user="ana", **LATER, **PLACE))
-
-    assert (Status.REVOKED, None) == (saved.status, saved.access_token)
-    assert saved == vault.find_token_by_id(row.id)
+    if since == "nothing":
+        assert bob.but(version=None) == after.but(version=None)
+    else:
+        stays = (Status.OK, "r5") if since == "a newer login" else (Status.LOGIN_NEEDED, None)
+        assert stays == (after.status, after.refresh_token)
 
 
 def test_endless_conflicts_end(vault, backend, monkeypatch):

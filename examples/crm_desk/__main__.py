@@ -7,7 +7,7 @@ import os
 import secrets
 import signal
 import sys
-from contextlib import ExitStack
+from contextlib import nullcontext
 from pathlib import Path
 
 import uvicorn
@@ -15,13 +15,8 @@ import uvicorn
 import tokenkeep
 from crm_desk import emulator
 
-FOLDER = Path(".crm-desk")
 ENDING = 25
-"""
-How long a worker that is told to end lets requests go on, in seconds.
-
-What reads, renews or logs in is over by then; only a change may take longer.
-"""
+"""How long requests may go on at the end, in seconds: all but a change are over by then."""
 
 
 def main():
@@ -29,22 +24,14 @@ def main():
     parser.add_argument("--port", type=int, default=8418)
     parser.add_argument("--workers", type=int, default=1, help="how many processes")
     given = parser.parse_args()
+    url = os.environ.setdefault("CRM_DESK_URL", f"http://127.0.0.1:{given.port}")
+    if not os.environ.get("CRM_DESK_SESSION_KEY"):
+        os.environ["CRM_DESK_SESSION_KEY"] = secrets.token_urlsafe(32)
     # uvicorn ends well and then raises the signal again: the emulator has to end well, too.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
-    url = os.environ.setdefault("CRM_DESK_URL", f"http://127.0.0.1:{given.port}")
-    folder = FOLDER.absolute()
-    folder.mkdir(mode=0o700, exist_ok=True)
-    if not os.environ.get("CRM_DESK_SESSION_KEY"):
-        os.environ["CRM_DESK_SESSION_KEY"] = session_key(folder / "session_key")
-    with ExitStack() as stack:
-        if not os.environ.get("TOKENKEEP_CLIENT_ID"):
-            running = emulator.running(f"{url}/callback", folder)
-            os.environ.update(stack.enter_context(running))
-            # What an emulator has issued is worth nothing to the next one.
-            for each in folder.glob("emulated.db*"):
-                each.unlink()
-            os.environ.setdefault("TOKENKEEP_STORE", f"sqlite:///{folder}/emulated.db")
-            os.environ.setdefault("TOKENKEEP_KEY_FILE", str(folder / "keys"))
+    has_client = os.environ.get("TOKENKEEP_CLIENT_ID")
+    with nullcontext({}) if has_client else emulator.running(f"{url}/callback") as environ:
+        os.environ.update(environ)
         try:
             with tokenkeep.open_store(make=True) as store:
                 print(f"CRM desk: {url}\n  tokens in {store.describe()}", flush=True)
@@ -61,20 +48,6 @@ def main():
             timeout_graceful_shutdown=ENDING,
         )
     return 0
-
-
-def session_key(path):
-    """Return the key that the cookies are signed with, made at the first start."""
-    if not path.exists():
-        # Whole or not at all, whenever this is killed.
-        new = path.with_name(f"{path.name}.{os.getpid()}")
-        new.touch(mode=0o600)
-        new.write_text(secrets.token_urlsafe(32), encoding="utf-8")
-        new.replace(path)
-    key = path.read_text(encoding="utf-8").strip()
-    if not key:
-        sys.exit(f"The desk can't start. {path} is empty, and anybody could sign: delete it")
-    return key
 
 
 if __name__ == "__main__":

@@ -6,12 +6,12 @@ import asyncio
 import logging
 import os
 import secrets
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
-from starlette.convertors import Convertor, register_url_convertor
+from starlette.convertors import IntegerConvertor, register_url_convertor
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.middleware.sessions import SessionMiddleware
@@ -25,25 +25,23 @@ from zohocrmsdk.src.com.zoho.crm.api.exception import SDKException
 import tokenkeep
 from crm_desk import leads, panel
 from tokenkeep.integrations.zoho_sdk import SDKStore
-from tokenkeep.login import NotThisLogin, WebLogin
+from tokenkeep.login import WebLogin
 
 HERE = Path(__file__).parent
-NOT_LOGGED_IN = (tokenkeep.LoginNeeded, tokenkeep.TokenNotFound)
 LOG_IN = "You are not logged in, or Zoho has ended this login. Log in to go on."
 CRM_AWAY = "Zoho CRM could not be asked, or did not answer. Look first whether it was done."
 WORDS = {
     tokenkeep.LoginNeeded: (401, LOG_IN),
     tokenkeep.TokenNotFound: (401, LOG_IN),
-    NotThisLogin: (400, "Nobody has begun this login in this browser, or it is over."),
+    tokenkeep.NotThisLogin: (400, "Nobody has begun this login in this browser, or it is over."),
     tokenkeep.ProviderRefused: (400, "Zoho did not let you in. Nothing was stored."),
     tokenkeep.UnknownName: (400, "That is no server of Zoho's, and nothing was sent to it."),
-    leads.CrmSaid: (400, None),
-    leads.CrmSilent: (503, CRM_AWAY),
-    SDKException: (503, CRM_AWAY),
     tokenkeep.RenewalError: (503, "Zoho's login server does not let us go on. Your login stays."),
     tokenkeep.StoreError: (503, "The tokens can't be reached. Your login is safe."),
     tokenkeep.TokenKeepError: (503, "The desk can't do this now."),
-    ConnectionError: (503, "The emulator does not answer."),
+    leads.CrmSaid: (400, None),
+    leads.CrmSilent: (503, CRM_AWAY),
+    SDKException: (503, CRM_AWAY),
 }
 """What a trouble's page is answered with and says to whoever looks at it. None: its own words."""
 
@@ -64,18 +62,23 @@ LARGEST_FORM = 100_000
 SWEEP_EVERY = 3600
 """How often what was left over is finished, in seconds: any number of processes may."""
 
+HEADERS = {
+    "Cache-Control": "no-store",
+    "Content-Security-Policy": "default-src 'self'; base-uri 'none'; frame-ancestors 'none'",
+    "Referrer-Policy": "no-referrer",
+}
 
-class LeadId(Convertor):
+logger = logging.getLogger("crm_desk")
+templates = Jinja2Templates(HERE / "templates")
+
+
+class LeadId(IntegerConvertor):
     """What can be the id of a lead."""
 
     regex = "[0-9]{1,19}"
-    convert = staticmethod(int)
-    to_string = staticmethod(str)
 
 
 register_url_convertor("lead", LeadId())
-logger = logging.getLogger("crm_desk")
-templates = Jinja2Templates(HERE / "templates")
 
 
 def make():
@@ -83,6 +86,9 @@ def make():
     # Its lines hold whole addresses, and the one of a login's answer is secret.
     logging.getLogger("uvicorn.access").disabled = True
     url = os.environ.get("CRM_DESK_URL", "http://127.0.0.1:8418").rstrip("/")
+    key = os.environ.get("CRM_DESK_SESSION_KEY")
+    if not key:  # with an empty one anybody could sign
+        raise KeyError("CRM_DESK_SESSION_KEY")
     app = Starlette(
         routes=[
             Route("/", start),
@@ -106,12 +112,12 @@ def make():
             # Signed, HttpOnly and SameSite. It names a token, and holds none.
             Middleware(
                 SessionMiddleware,
-                secret_key=os.environ["CRM_DESK_SESSION_KEY"],
+                secret_key=key,
                 session_cookie="crm_desk",
                 https_only=url.startswith("https:"),
             ),
         ],
-        exception_handlers={HTTPException: not_here} | dict.fromkeys(WORDS, trouble),
+        exception_handlers=dict.fromkeys((HTTPException, *WORDS), trouble),
         lifespan=sweeping,
     )
     app.state.store = SDKStore()
@@ -135,7 +141,7 @@ async def sweeping(app):
             await asyncio.sleep(SWEEP_EVERY)
             try:
                 await run_in_threadpool(app.state.store.keeper.sweep)
-            except tokenkeep.TokenKeepError as exc:
+            except Exception as exc:  # noqa: BLE001 - whatever it is, the next one tries again
                 logger.warning("Sweeping: %s", exc)
 
     task = asyncio.create_task(sweep())
@@ -155,8 +161,7 @@ def form_of(handler):
         given, own = str(form.get("form_token", "")), request.session.get("form_token", "")
         if own and secrets.compare_digest(given.encode(), own.encode()):
             return await run_in_threadpool(handler, request, form)
-        said = "This page is from before, and nothing was done. Load it again."
-        return await run_in_threadpool(page, request, "trouble.html", said=said, status=403)
+        raise HTTPException(403, "This page is from before, and nothing was done. Load it again.")
 
     return endpoint
 
@@ -180,16 +185,17 @@ def start(request):
 
 def login(request, form):
     """Send the browser to Zoho; the answer has to come back to this browser."""
-    browser = request.session.setdefault("browser", secrets.token_urlsafe(32))
-    known, wanted = request.app.state.data_centers, form.get("data_center")
-    begin = request.app.state.logins.begin
-    return RedirectResponse(begin(browser, data_center=wanted if wanted in known else None), 303)
+    state, wanted = request.app.state, form.get("data_center")
+    where = wanted if wanted in state.data_centers else None
+    # Only this browser has the token of its forms.
+    url = state.logins.begin(request.session["form_token"], data_center=where)
+    return RedirectResponse(url, 303)
 
 
 def callback(request):
     """Take Zoho's answer: a code, which becomes a stored token. It counts once."""
     session = request.session
-    token = request.app.state.logins.finish(request.url.query, session.get("browser", ""))
+    token = request.app.state.logins.finish(request.url.query, session.get("form_token"))
     is_same = token.user and session.get("user") == token.user
     draft = session.get("draft") if is_same else None
     session.clear()  # what was known before this login does not count after it
@@ -205,15 +211,12 @@ def logout(request, _form):
 
 def disconnect(request, _form):
     """Revoke the token at Zoho and delete it here: all browsers of this user are logged out."""
-    done = "disconnected"
-    try:
-        ended = request.app.state.store.keeper.end(request.session.get("token_id", ""))
-        if ended.renewal.to_revoke:
-            done = "unconfirmed"
-    except tokenkeep.TokenNotFound:
-        pass  # somebody was faster
+    is_confirmed = True
+    with suppress(tokenkeep.TokenNotFound):  # somebody was faster
+        ended = keeper_of(request).end(request.session.get("token_id", ""))
+        is_confirmed = not ended.renewal.to_revoke
     request.session.clear()
-    return RedirectResponse(f"/?done={done}", 303)
+    return RedirectResponse(f"/?done={'disconnected' if is_confirmed else 'unconfirmed'}", 303)
 
 
 # Leads
@@ -234,15 +237,14 @@ def list_leads(request):
 
 def show_lead(request):
     lead_id = request.path_params.get("id")
-    draft = request.session.pop("draft", None)
-    if draft and draft["id"] == lead_id:
-        return page(request, "lead.html", lead=draft)
-    if lead_id is None:
-        return page(request, "lead.html", lead=dict.fromkeys(leads.FIELDS, ""))
-    with as_user(request) as call:
-        lead = leads.read(call, lead_id)
+    lead = request.session.pop("draft", None)
+    if not lead or lead["id"] != lead_id:
+        lead = dict.fromkeys(leads.FIELDS, "")
+        if lead_id is not None:
+            with as_user(request) as call:
+                lead = leads.read(call, lead_id)
     if lead is None:
-        return page(request, "trouble.html", said="You have no such lead.", status=404)
+        raise HTTPException(404, "You have no such lead.")
     return page(request, "lead.html", lead=lead)
 
 
@@ -255,7 +257,7 @@ def save_lead(request, form):
     try:
         with as_user(request) as call:
             leads.save(call, lead)
-    except NOT_LOGGED_IN as exc:
+    except (tokenkeep.LoginNeeded, tokenkeep.TokenNotFound) as exc:
         request.session["draft"] = lead
         return trouble(request, exc, said=f"{LOG_IN} What you typed is kept until then.")
     except tuple(WORDS) as exc:
@@ -272,6 +274,10 @@ def delete_lead(request, _form):
 # Behind the scenes
 
 
+def keeper_of(request):
+    return request.app.state.store.keeper
+
+
 def show_panel(request):
     return templates.TemplateResponse(request, "_panel.html", {"panel": facts_of(request)})
 
@@ -280,15 +286,15 @@ def press(request, _form):
     """Make something happen at the emulated Zoho; the page stays as it is."""
     if not os.environ.get("CRM_DESK_EMULATOR"):
         raise HTTPException(404)
-    token_id, action = request.session.get("token_id", ""), request.path_params["action"]
-    panel.press(request.app.state.store.keeper, token_id, action)
+    token_id = request.session.get("token_id", "")
+    panel.press(keeper_of(request), token_id, request.path_params["action"])
     return Response(status_code=204)
 
 
 def facts_of(request):
     token_id = request.session.get("token_id")
     try:
-        return token_id and panel.facts(request.app.state.store.keeper, token_id)
+        return token_id and panel.facts(keeper_of(request), token_id)
     except tokenkeep.TokenKeepError:
         return None  # the page itself says what is wrong
 
@@ -312,27 +318,22 @@ def page(request, name, *, status=200, has_panel=True, **more):
         "buttons": panel.BUTTONS if os.environ.get("CRM_DESK_EMULATOR") else {},
         "process": os.getpid(),
     }
-    headers = {
-        "Cache-Control": "no-store",
-        "Content-Security-Policy": "default-src 'self'; base-uri 'none'; frame-ancestors 'none'",
-        "Referrer-Policy": "no-referrer",
-    }
-    return templates.TemplateResponse(request, name, known | more, status, headers)
+    return templates.TemplateResponse(request, name, known | more, status, HEADERS)
 
 
 def trouble(request, error, name="trouble.html", **more):
     """Say what went wrong: briefly to the visitor, and to the log what to do about it."""
+    if isinstance(error, HTTPException):
+        return page(request, name, said=error.detail, status=error.status_code)
     status, said = next(words for kind, words in WORDS.items() if isinstance(error, kind))
+    kind = type(error).__name__
     what = type(error.cause or error).__name__ if isinstance(error, SDKException) else error
-    logger.warning("%s: %s", type(error).__name__, what)
-    # A store that does not answer is not waited for twice.
-    more |= {
-        "kind": type(error).__name__,
+    logger.warning("%s: %s", kind, what)
+    known = {
+        "said": said or str(error),
+        "kind": kind,
+        "offers_login": status in (400, 401),
+        # A store that does not answer is not waited for twice.
         "has_panel": not isinstance(error, tokenkeep.StoreError),
     }
-    more.setdefault("said", said or str(error))
-    return page(request, name, status=status, offers_login=status in (400, 401), **more)
-
-
-def not_here(request, error):
-    return page(request, "trouble.html", said=error.detail, status=error.status_code)
+    return page(request, name, status=status, **known | more)

@@ -11,13 +11,7 @@ from zohocrmsdk.src.com.zoho.crm.api.record import (
     RecordOperations,
 )
 
-FIELDS = {
-    "First_Name": "First name",
-    "Last_Name": "Last name",
-    "Company": "Company",
-    "Email": "E-mail",
-    "Phone": "Phone",
-}
+FIELDS = ("First_Name", "Last_Name", "Company", "Email", "Phone")
 PER_PAGE = 10
 NO_CONTENT = 204
 
@@ -39,7 +33,7 @@ def listed(call, number):
     wanted.add(GetRecordsParam.fields, ",".join(FIELDS))
     wanted.add(GetRecordsParam.per_page, PER_PAGE)
     wanted.add(GetRecordsParam.page, number)
-    answer = answered(call(lambda: RecordOperations("Leads").get_records(wanted, HeaderMap())))
+    answer = found(call(lambda: RecordOperations("Leads").get_records(wanted, HeaderMap())))
     if answer is None:
         return [], False
     return [values(each) for each in answer.get_data()], answer.get_info().get_more_records()
@@ -48,9 +42,8 @@ def listed(call, number):
 def read(call, lead_id):
     """Return one lead. None if there is none of that id."""
     operations = RecordOperations("Leads")
-    answer = call(lambda: operations.get_record(lead_id, ParameterMap(), HeaderMap()))
-    found = answered(answer)
-    return values(found.get_data()[0]) if found else None
+    answer = found(call(lambda: operations.get_record(lead_id, ParameterMap(), HeaderMap())))
+    return values(answer.get_data()[0]) if answer else None
 
 
 def save(call, lead):
@@ -65,15 +58,15 @@ def save(call, lead):
     body.set_data([record])
     operations = RecordOperations("Leads")
     if lead_id is None:
-        done(call(lambda: operations.create_records(body, HeaderMap())))
+        taken(call(lambda: operations.create_records(body, HeaderMap())))
     else:
-        done(call(lambda: operations.update_record(lead_id, body, HeaderMap())))
+        taken(call(lambda: operations.update_record(lead_id, body, HeaderMap())))
 
 
 def delete(call, lead_id):
     """Delete a lead."""
     operations = RecordOperations("Leads")
-    done(call(lambda: operations.delete_record(lead_id, ParameterMap(), HeaderMap())))
+    taken(call(lambda: operations.delete_record(lead_id, ParameterMap(), HeaderMap())))
 
 
 def values(record):
@@ -82,25 +75,20 @@ def values(record):
     return shown | {"id": record.get_id()}
 
 
-def answered(response):
+def found(response):
     """Return the object in an answer of the SDK's. None if the CRM has nothing."""
+    has_nothing = response and response.get_status_code() == NO_CONTENT
+    return None if has_nothing else taken(response)
+
+
+def taken(response):
+    """Return the object in an answer of the SDK's; what the CRM did not take is an error."""
     answer = response and response.get_object()
-    if answer is None and (response is None or response.get_status_code() != NO_CONTENT):
-        raise CrmSilent
-    return taken(answer)
-
-
-def done(response):
-    """Make sure that the one record that was sent was taken."""
-    answer = answered(response)
     if answer is None:
         raise CrmSilent
-    taken(*answer.get_data())
-
-
-def taken(answer):
-    if isinstance(answer, APIException):
-        message = answer.get_message()
-        text = getattr(message, "get_value", lambda: message)()
-        raise CrmSaid(f"{text} ({answer.get_code().get_value()})")
+    for each in [answer] if isinstance(answer, APIException) else answer.get_data():
+        if isinstance(each, APIException):
+            message = each.get_message()
+            text = message.get_value() if hasattr(message, "get_value") else message
+            raise CrmSaid(f"{text} ({each.get_code().get_value()})")
     return answer

@@ -11,7 +11,6 @@ from tokenkeep.testing import EmulatorControl
 BUTTONS = {
     "expire": "Expire now",
     "down": "Login server down",
-    "crm": "CRM down",
     "revoke": "Revoke from outside",
     "normal": "Back to normal",
 }
@@ -24,17 +23,16 @@ def facts(keeper, token_id):
         return {"Access token": "gone: this login is not there any more"}
     profile, now, renewal = keeper.providers.of(token).profile, time.time(), token.renewal
     left = (token.expires_at or now) - now
-    state = "valid" if left > 0 else "expired; the next call renews it"
+    state = token.status.value.replace("_", " ")
+    if state == "ok":
+        state = "valid" if left > 0 else "expired; the next call renews it"
     made = sum(at > now - profile.mint_window for at in renewal.mints)
     return {
-        "Access token": state
-        if token.status.value == "ok"
-        else token.status.value.replace("_", " "),
+        "Access token": state,
         "Ends": f"in {max(0, round(left))} s",
         "Renewed last": f"{clock(renewal.renewed_at)} {renewal.renewed_by or ''}",
         "Access tokens made": f"{made} of {profile.mint_limit} in {profile.mint_window:g} s",
         "Kept in": f"{keeper.store.describe()}, sealed",
-        "Id": token.id,
         "Data centre": f"{token.data_center}, {token.environment}",
         "History": ", ".join(f"{each.what} {clock(each.at)}" for each in token.history[-6:]),
     }
@@ -51,9 +49,10 @@ def press(keeper, token_id, action):
     if token is None:
         raise TokenNotFound("This login is not there any more")
     zoho.faults.clear()
-    if action in ("down", "crm"):
-        where = "accounts" if action == "down" else "crm"
-        zoho.faults.add(endpoint=where, kind="status", times=None, data_center=token.data_center)
+    if action == "down":
+        zoho.faults.add(
+            endpoint="accounts", kind="status", times=None, data_center=token.data_center
+        )
     elif action in ("expire", "revoke"):
         (zoho.revoke if action == "revoke" else zoho.expire_access_tokens)(token.user)
         # A token younger than a minute is not believed to be what the CRM refuses, and nobody

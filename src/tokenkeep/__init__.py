@@ -10,32 +10,8 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from tokenkeep.errors import AmbiguousLookup as AmbiguousLookup
-from tokenkeep.errors import ConfigurationError as ConfigurationError
-from tokenkeep.errors import CoolingDown as CoolingDown
-from tokenkeep.errors import DriverMissing as DriverMissing
-from tokenkeep.errors import DuplicateRefreshToken as DuplicateRefreshToken
-from tokenkeep.errors import EmptyLookup as EmptyLookup
-from tokenkeep.errors import GrantRejected as GrantRejected
-from tokenkeep.errors import KeyMissing as KeyMissing
-from tokenkeep.errors import KeyUnsafe as KeyUnsafe
-from tokenkeep.errors import LoginNeeded as LoginNeeded
-from tokenkeep.errors import LookupFailed as LookupFailed
-from tokenkeep.errors import ProviderRefused as ProviderRefused
-from tokenkeep.errors import ProviderUnavailable as ProviderUnavailable
-from tokenkeep.errors import RenewalError as RenewalError
-from tokenkeep.errors import RenewalTimeout as RenewalTimeout
-from tokenkeep.errors import StaleToken as StaleToken
-from tokenkeep.errors import StoreConflict as StoreConflict
-from tokenkeep.errors import StoreError as StoreError
-from tokenkeep.errors import StoreForeign as StoreForeign
-from tokenkeep.errors import StoreTampered as StoreTampered
-from tokenkeep.errors import StoreTooNew as StoreTooNew
-from tokenkeep.errors import StoreUnavailable as StoreUnavailable
-from tokenkeep.errors import TokenKeepError as TokenKeepError
-from tokenkeep.errors import TokenNotFound as TokenNotFound
-from tokenkeep.errors import TokenRevoked as TokenRevoked
-from tokenkeep.errors import UnknownName as UnknownName
+from tokenkeep import errors
+from tokenkeep.errors import *  # noqa: F403  # each is named there
 from tokenkeep.version import __version__ as __version__
 
 if TYPE_CHECKING:
@@ -59,41 +35,19 @@ if TYPE_CHECKING:
     from tokenkeep.vault import Vault as Vault
 
 _HOMES = {
-    "tokenkeep.config": (
-        "Settings",
-        "open_store",
-        "settings",
-    ),
+    "tokenkeep.config": ("Settings", "open_store", "settings"),
     "tokenkeep.events": ("Event",),
     "tokenkeep.keeper": ("Keeper",),
-    "tokenkeep.providers": (
-        "Provider",
-        "Providers",
-    ),
-    "tokenkeep.sealing": (
-        "KeyRing",
-        "generate_key",
-    ),
+    "tokenkeep.providers": ("Provider", "Providers"),
+    "tokenkeep.sealing": ("KeyRing", "generate_key"),
     "tokenkeep.store": ("TokenStore",),
     "tokenkeep.sweeping": ("Swept",),
-    "tokenkeep.token": (
-        "Claim",
-        "Failure",
-        "Happening",
-        "Renewal",
-        "Status",
-        "Token",
-    ),
+    "tokenkeep.token": ("Claim", "Failure", "Happening", "Renewal", "Status", "Token"),
     "tokenkeep.vault": ("Vault",),
 }
 _HOME = {name: home for home, names in _HOMES.items() for name in names}
 
-_LOADED = {
-    name
-    for name, each in [*globals().items()]
-    if isinstance(each, type) and issubclass(each, TokenKeepError)
-}
-__all__ = sorted([*_HOME, *_LOADED])  # noqa: PLE0605  # one list is enough to keep
+__all__ = sorted([*_HOME, *errors.__all__])  # noqa: PLE0605  # one list is enough to keep
 
 
 def __getattr__(name: str) -> Any:

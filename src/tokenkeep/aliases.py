@@ -10,6 +10,7 @@ login in one place.
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -68,7 +69,6 @@ class Aliases:
         """
         alias = Alias(
             id=records.record_id(source.id),
-            version="",
             owner=str(source.owner),
             to=to,
             at=self._clock.now(),
@@ -84,20 +84,13 @@ class Aliases:
         for _ in attempts(records.token_id(alias.id)):
             if not isinstance(current, Alias) or current.carries is None:
                 return
-            try:
+            with suppress(StoreConflict):
                 self._finish(current, current.carries)
-            except StoreConflict:
-                current = self._rows.read(alias.id)
-            else:
                 return
+            current = self._rows.read(alias.id)
 
     def make(self, token_id: str, row: Token) -> None:
-        """
-        Let an id that a caller brings lead to a row.
-
-        Raises:
-            StoreConflict: The id leads to another row.
-        """
+        """See `tokenkeep.vault.Vault.add_id`."""
         record_id = self._rows.record_id(token_id)
         for _ in attempts(row.id, row.user):
             there = self._rows.read(record_id)
@@ -108,19 +101,11 @@ class Aliases:
                 raise StoreConflict("This id is another token's", token_id=led.id, user=led.user)
             if there is not None and not isinstance(there, Alias):
                 raise StoreConflict("This id is a deleted token's yet", token_id=token_id)
-            alias = Alias(
-                id=record_id,
-                version="",
-                owner=record_id,
-                to=str(row.id),
-                name=None if is_ours(token_id) else token_id,
-                at=self._clock.now(),
-            )
-            try:
-                self._rows.put(alias, replaces=str(there.version) if there else None)
-            except StoreConflict:
-                continue
-            return
+            name, now = None if is_ours(token_id) else token_id, self._clock.now()
+            alias = Alias(id=record_id, owner=record_id, to=str(row.id), name=name, at=now)
+            with suppress(StoreConflict):
+                self._rows.put(alias, replaces=there.version if there else None)
+                return
 
     def of(self, row_id: str) -> list[Alias]:
         """Return the aliases of a row, and the aliases of those."""
@@ -149,7 +134,7 @@ class Aliases:
     def _joined(self, alias: Alias, carried: Token, row: Token) -> Token:
         """Return a row with what an alias carries: as its login, or as one that came too late."""
         mine, habits = carried.renewal, self._habits_of(row)
-        is_older = bool(carried.refresh_token) and saving.is_older(row, str(carried.refresh_token))
+        is_older = saving.is_older(row, carried.refresh_token)
         revoked_since = row.status is Status.REVOKED and alias.seen_status is not Status.REVOKED
         if row.renewal.login == alias.seen_login and not revoked_since and not is_older:
             return saving.taken(row, carried, habits=habits)

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from tokenkeep.clock import CLOCK_TOLERANCE, Clock
+from tokenkeep.clock import CLOCK_TOLERANCE, Clock, ClockError
 from tokenkeep.errors import letting_go
-from tokenkeep.journal import ClockError, Journal
 
 if TYPE_CHECKING:
+    from tokenkeep.journal import Journal
     from tokenkeep.token import Token
 
 _SOON = 300.0
@@ -53,7 +53,7 @@ class ClockErrors:
         monotonic = self._clock.monotonic()
         zero = self._clock.now() - monotonic
         known = self._known.get(issuer)
-        if known is None or not _holds(known, zero):
+        if known is None or not known.holds(zero):
             if not look and monotonic - self._looked.get(issuer, -_LOOK_EVERY) < _LOOK_EVERY:
                 return 0.0
             self._looked[issuer] = monotonic
@@ -75,10 +75,5 @@ class ClockErrors:
         """Return what this host's processes have noted of the clock as it is. None if nothing."""
         with letting_go():
             error = self._journal.clock_error(issuer)
-            return error if error is not None and _holds(error, zero) else None
+            return error if error is not None and error.holds(zero) else None
         return None
-
-
-def _holds(error: ClockError, zero: float) -> bool:
-    """Tell whether the clock is still the one that was measured: neither set, nor another's."""
-    return abs(error.zero - zero) <= CLOCK_TOLERANCE

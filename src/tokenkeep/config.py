@@ -29,6 +29,8 @@ STORE = "TOKENKEEP_STORE"
 STORE_FILE = "TOKENKEEP_STORE_FILE"
 CONFIG = "TOKENKEEP_CONFIG"
 
+_NAME_ONE = f"Name a store in {STORE}, e.g. sqlite:////data/tokens.db"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
@@ -107,10 +109,8 @@ def default_store() -> str:
 
     data = folders.data()
     if data is None:
-        raise ConfigurationError(
-            "No store is named, and there is no home folder for one",
-            hint=f"Name one in {STORE}, e.g. sqlite:////data/tokens.db",
-        )
+        said = "No store is named, and there is no home folder for one"
+        raise ConfigurationError(said, hint=_NAME_ONE)
     return f"sqlite:///{quote(str(data / 'tokens.db'))}"
 
 
@@ -171,7 +171,11 @@ def open_store(
     configured = settings(environ, store=given["url"])
     data, state = folders.data(), folders.state(environ)
     if data is not None and configured.store == default_store():
-        _make_folder(data)
+        try:
+            owned.make_folder(data)
+        except OSError as exc:
+            said = f"The folder {data} can't be made: {exc.strerror}"
+            raise ConfigurationError(said, hint=_NAME_ONE) from exc
     ring = ring or keys.load(environ)
     backend = open_backend(configured.store)
     try:
@@ -206,11 +210,9 @@ class _FirstKey:
 
     @property
     def key_ids(self) -> tuple[str, ...]:
-        """See `KeySource.key_ids`."""
         return self._ring.key_ids if self._ring else ()
 
     def wrap(self, plain: bytes, bound: bytes) -> tuple[str, bytes]:
-        """See `KeySource.wrap`."""
         # Another process may have made one since this one looked.
         ring, home = self._ring or keys.load(self._environ), self._backend.home
         if ring is None and home is not None:
@@ -219,7 +221,6 @@ class _FirstKey:
         return ring.wrap(plain, bound)
 
     def unwrap(self, key_id: str, wrapped: bytes, bound: bytes) -> bytes:
-        """See `KeySource.unwrap`."""
         self._ring = self._ring or keys.load(self._environ)
         if self._ring is None:
             file = keys.key_file(self._environ) or "no file, as there is no home folder"
@@ -238,20 +239,13 @@ def _store(environ: Mapping[str, str]) -> str:
     if path is None:
         return url
     if url:
-        raise ConfigurationError(
-            f"{STORE} and {STORE_FILE} are both set", hint="Unset the one that does not count"
-        )
-    text = owned.read(path, "The store's URL in", variable=STORE_FILE)
-    if text is None:
-        raise ConfigurationError(
-            f"There is no file {path}", hint=f"{STORE_FILE} names it; correct or unset it"
-        )
+        said = f"{STORE} and {STORE_FILE} are both set"
+        raise ConfigurationError(said, hint="Unset the one that does not count")
+    text = _read(path, "The store's URL in", STORE_FILE)
     url = environment.given({str(path): text}, str(path))
     if not url or len(url.split()) > 1:
-        raise ConfigurationError(
-            f"{path} has to hold one line with the store's URL, and nothing else",
-            hint=f"{STORE_FILE} names it",
-        )
+        said = f"{path} has to hold one line with the store's URL, and nothing else"
+        raise ConfigurationError(said, hint=f"{STORE_FILE} names it")
     with _named(f"{path} ({STORE_FILE})"):
         expect_known(url)
     return url
@@ -266,11 +260,7 @@ def _config_file(environ: Mapping[str, str]) -> tuple[Path, Mapping[str, Any]]:
     # A home that this user may not enter has no configuration of his.
     if named is None and (home is None or not os.path.lexists(path)):
         return path, _Hidden()
-    text = owned.read(path, "The configuration", variable=CONFIG, secret=False)
-    if text is None:
-        raise ConfigurationError(
-            f"There is no file {path}", hint=f"{CONFIG} names it; correct or unset it"
-        )
+    text = _read(path, "The configuration", CONFIG)
     try:
         return path, _Hidden(tomllib.loads(text))
     except RecursionError:
@@ -279,6 +269,14 @@ def _config_file(environ: Mapping[str, str]) -> tuple[Path, Mapping[str, Any]]:
         wrong = str(exc)
     # Not from within the except: the decoders' frames have all that is in the file.
     raise ConfigurationError(f"{path} is not TOML: {wrong}")
+
+
+def _read(path: Path, what: str, variable: str) -> str:
+    text = owned.read(path, what, variable=variable, secret=variable == STORE_FILE)
+    if text is None:
+        hint = f"{variable} names it; correct or unset it"
+        raise ConfigurationError(f"There is no file {path}", hint=hint)
+    return text
 
 
 def _options(found: Mapping[str, Any]) -> dict[str, dict[str, object]]:
@@ -313,9 +311,8 @@ def _named(where: str) -> Iterator[None]:
 def _expect_known(given: Mapping[str, Any], known: Sequence[str]) -> None:
     unknown = sorted(set(given) - set(known))
     if unknown:
-        raise ConfigurationError(
-            f"There is an unknown entry {unknown[0]!r}", hint=f"Known are {', '.join(known)}"
-        )
+        hint = f"Known are {', '.join(known)}"
+        raise ConfigurationError(f"There is an unknown entry {unknown[0]!r}", hint=hint)
 
 
 def _table(found: Mapping[str, Any], name: str) -> Mapping[str, Any]:
@@ -323,13 +320,3 @@ def _table(found: Mapping[str, Any], name: str) -> Mapping[str, Any]:
     if not isinstance(table, dict) or not all(isinstance(v, dict) for v in table.values()):
         raise ConfigurationError(f"{name!r} has to be a table of tables")
     return table
-
-
-def _make_folder(folder: Path) -> None:
-    try:
-        owned.make_folder(folder)
-    except OSError as exc:
-        raise ConfigurationError(
-            f"The folder {folder} can't be made: {exc.strerror}",
-            hint=f"Name a store in {STORE}, e.g. sqlite:///tokens.db",
-        ) from exc

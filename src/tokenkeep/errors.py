@@ -21,6 +21,7 @@ Every error tokenkeep raises, cut by what the caller can do about it.
     │   └── StoreTampered           stop: what is stored was changed outside tokenkeep
     ├── LoginNeeded                 send the user through the login again
     │   └── TokenRevoked            revoked here, on purpose
+    ├── NotThisLogin                begin the login anew
     └── RenewalError
         ├── ProviderUnavailable     try again: no definite answer from the provider
         ├── ProviderRefused         client id, secret, redirect URI or data centre is wrong
@@ -40,7 +41,16 @@ LOGIN_AGAIN = "Let the user log in again; at Zoho with: tokenkeep login"
 """What to do where nothing else helps, and the provider may be any."""
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
+
+__all__ = [
+    "AmbiguousLookup", "ConfigurationError", "CoolingDown", "DriverMissing",
+    "DuplicateRefreshToken", "EmptyLookup", "GrantRejected", "KeyMissing", "KeyUnsafe",
+    "LoginNeeded", "LookupFailed", "NotThisLogin", "ProviderRefused", "ProviderUnavailable",
+    "RenewalError", "RenewalTimeout", "StaleToken", "StoreConflict", "StoreError", "StoreForeign",
+    "StoreTampered", "StoreTooNew", "StoreUnavailable", "TokenKeepError", "TokenNotFound",
+    "TokenRevoked", "UnknownName",
+]  # fmt: skip
 
 
 def visible(text: str) -> str:
@@ -170,6 +180,21 @@ class TokenRevoked(LoginNeeded):
     """The token was revoked with tokenkeep; it is not handed out any more."""
 
 
+class NotThisLogin(TokenKeepError):
+    """
+    An answer to a login that this browser did not begin, or that has counted already.
+
+    Args:
+        what: As for `TokenKeepError`.
+        about: *token_id*, *user* and *hint*, as for `TokenKeepError`.
+    """
+
+    def __init__(
+        self, what: str = "Nobody has begun this login here, or it is over", **about: str | None
+    ) -> None:
+        super().__init__(what, **{"hint": "Begin the login anew"} | about)
+
+
 class RenewalError(TokenKeepError):
     """The access token could not be renewed now; what is stored is unchanged."""
 
@@ -265,6 +290,22 @@ def letting_go(kind: type[TokenKeepError] = TokenKeepError) -> Iterator[None]:
     except OSError as exc:
         if is_applications(exc):
             raise
+
+
+@contextmanager
+def telling(on_error: Callable[[TokenKeepError], None] | None) -> Iterator[None]:
+    """
+    Tell an error of one row, so that it holds no other up; None raises it.
+
+    Raises:
+        StoreUnavailable: The next row would meet it as well.
+    """
+    try:
+        yield
+    except TokenKeepError as exc:
+        if on_error is None or isinstance(exc, StoreUnavailable):
+            raise
+        on_error(exc)
 
 
 def is_applications(error: Exception) -> bool:

@@ -7,7 +7,7 @@ import json
 import os
 import secrets
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from tokenkeep.backends.base import HEADER, WIDTH, Record
 from tokenkeep.errors import (
@@ -17,6 +17,7 @@ from tokenkeep.errors import (
     StoreTooNew,
     StoreUnavailable,
 )
+from tokenkeep.providers.checks import Hidden
 from tokenkeep.sealing import KEY_BYTES, DataKeys
 
 if TYPE_CHECKING:
@@ -30,13 +31,6 @@ LOOK_EVERY = 60.0
 """How often an open store looks at its header before it writes, in seconds."""
 
 _BOUND = f"tokenkeep {FORMAT} header".encode()
-
-
-class _Plain(dict[str, Any]):
-    """What is wrapped. Crash reports show the locals of each frame: of this they see no key."""
-
-    def __repr__(self) -> str:
-        return "<the keys of a store>"
 
 
 class Header:
@@ -122,10 +116,8 @@ class Header:
             try:
                 keys = _keys_in(_plain(record, self._source))
             except KeyMissing as exc:
-                said = f"{exc.what}, for {self._backend.describe()}"
-                exc.what = (
-                    said if was is None else f"The store's header was changed meanwhile. {said}"
-                )
+                changed = "The store's header was changed meanwhile. " if was is not None else ""
+                exc.what = f"{changed}{exc.what}, for {self._backend.describe()}"
                 raise
             if was is not None and keys.store_id != self._keys.store_id:
                 raise self._gone("There is another store by now")
@@ -151,13 +143,12 @@ class Header:
         self._rewrite(plain)
         return number
 
-    def _rewrite(self, plain: _Plain) -> None:
+    def _rewrite(self, plain: Hidden) -> None:
         record = _record(plain, self._source)
         self._backend.write(record, replaces=self._there().version)
         self._record, self._keys = record, _keys_in(plain)
 
     def _there(self) -> Record:
-        """Return the header, made if there is none."""
         self.make()
         assert self._record is not None  # noqa: S101  # for the type checker
         return self._record
@@ -185,29 +176,22 @@ def expect_new(backend: Backend) -> None:
         )
 
 
-def _record(plain: _Plain, source: KeySource) -> Record:
+def _record(plain: Hidden, source: KeySource) -> Record:
     key_id, sealed = source.wrap(json.dumps(plain).encode(), _BOUND)
-    outside = {"tokenkeep": FORMAT, "key": key_id, "wrapped": _text(sealed)}
-    return Record(
-        id=HEADER,
-        version=secrets.token_hex(WIDTH // 2),
-        owner=HEADER,
-        kind="header",
-        key=0,
-        sealed=json.dumps(outside).encode(),
-    )
+    outside = json.dumps({"tokenkeep": FORMAT, "key": key_id, "wrapped": _text(sealed)}).encode()
+    version = secrets.token_hex(WIDTH // 2)
+    return Record(id=HEADER, version=version, owner=HEADER, kind="header", key=0, sealed=outside)
 
 
-def _new() -> _Plain:
-    """Return the keys of a new store."""
-    return _Plain(
+def _new() -> Hidden:
+    return Hidden(
         store=secrets.token_hex(WIDTH // 2),
         keys={"1": _text(os.urandom(KEY_BYTES))},
         index=_text(os.urandom(KEY_BYTES)),
     )
 
 
-def _keys_in(plain: _Plain) -> DataKeys:
+def _keys_in(plain: Hidden) -> DataKeys:
     # What is suppressed has keys in it: no error may come from it.
     with suppress(ValueError, TypeError, KeyError, AttributeError):
         return DataKeys(
@@ -218,10 +202,10 @@ def _keys_in(plain: _Plain) -> DataKeys:
     raise _damaged()
 
 
-def _plain(record: Record, source: KeySource) -> _Plain:
+def _plain(record: Record, source: KeySource) -> Hidden:
     key_id, sealed = wrapped(record)
     with suppress(ValueError, TypeError):  # as above
-        return _Plain(json.loads(source.unwrap(key_id, sealed, _BOUND)))
+        return Hidden(json.loads(source.unwrap(key_id, sealed, _BOUND)))
     raise _damaged()
 
 
@@ -240,9 +224,8 @@ def wrapped(record: Record) -> tuple[str, bytes]:
             return str(outside["key"]), _bytes(outside["wrapped"])
     except (ValueError, TypeError, KeyError, OverflowError, RecursionError):
         raise _damaged() from None
-    raise StoreTooNew(
-        f"This store was made by a newer tokenkeep (format {made_by})", hint="Upgrade tokenkeep"
-    )
+    said = f"This store was made by a newer tokenkeep (format {made_by})"
+    raise StoreTooNew(said, hint="Upgrade tokenkeep")
 
 
 def _damaged() -> StoreTampered:

@@ -22,15 +22,8 @@ def me() -> str:
     """
     pid = os.getpid()
     seen = _seen(pid)
-    return json.dumps(
-        {
-            "host": socket.gethostname(),
-            "pid": pid,
-            "started": seen[1] if seen else None,
-            "boot": boot(),
-            "namespace": _namespace(),
-        }
-    )
+    known = {"boot": boot(), "namespace": _namespace(), "started": seen[1] if seen else None}
+    return json.dumps({"host": socket.gethostname(), "pid": pid, **known})
 
 
 def is_dead(holder: str) -> bool:
@@ -74,11 +67,10 @@ def boot() -> str | None:
 
 def _told(holder: str) -> dict[str, Any]:
     """Return what `me` said; empty if it was something else that did."""
+    told = None
     with suppress(ValueError):
         told = json.loads(holder)
-        if isinstance(told, dict):
-            return told
-    return {}
+    return told if isinstance(told, dict) else {}
 
 
 def _seen(pid: int) -> tuple[str, str] | None:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from tokenkeep.backends.owned import OwnFolder, own_folder
 from tokenkeep.backends.private_file import refuse
+from tokenkeep.clock import ClockError
 from tokenkeep.errors import StoreTampered, StoreUnavailable, TokenKeepError, letting_go
 from tokenkeep.folders import STATE
 from tokenkeep.lookup import digest_of
@@ -34,6 +35,7 @@ _LONGEST = 16_000_000
 """More bytes are no answer: a provider's are bounded."""
 _ROOM = 16_384
 """Bytes kept free for one answer; access tokens of some providers are long."""
+_OF_A_REPLY = ("status", "content_type", "fault")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,38 +94,17 @@ class Entry:
         """What is *unread*. None likewise."""
         if self.unread is None:
             return None
-        return Reply(
-            status=self.unread["status"],
-            body=b64decode(self.unread["body"]),
-            content_type=self.unread["content_type"],
-            fault=self.unread["fault"],
-        )
+        kept = {name: self.unread[name] for name in _OF_A_REPLY}
+        return Reply(body=b64decode(self.unread["body"]), **kept)
 
 
 def packed(reply: Reply) -> dict[str, Any]:
     """Return a reply as JSON can hold it."""
-    return {
-        "status": reply.status,
-        "content_type": reply.content_type,
-        "fault": reply.fault,
-        "body": b64encode(reply.body).decode(),
-    }
+    kept = {name: getattr(reply, name) for name in _OF_A_REPLY}
+    return {**kept, "body": b64encode(reply.body).decode()}
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ClockError:
-    """How far a host's clock was off when that was measured."""
-
-    behind: float
-    """An issuer's clock minus the host's, in seconds."""
-    zero: float
-    """
-    When the host's monotonic clock was 0, in epoch seconds on its clock: another
-    time as soon as that is set, the host is started anew, or it is another host.
-    """
-
-
-_Kept = TypeVar("_Kept", Entry, ClockError)
+_Kept = TypeVar("_Kept")
 
 
 class Journal:
@@ -179,9 +160,8 @@ class Journal:
             StoreUnavailable: It could not be written.
         """
         part = room or self._part(entry.base_refresh)
-        name = part.removesuffix(_PART) + _ANSWER
-        entry = replace(entry, name=name)
-        self._put(name, part, entry)
+        entry = replace(entry, name=part.removesuffix(_PART) + _ANSWER)
+        self._put(str(entry.name), part, entry)
         return entry
 
     def remove(self, entry: Entry) -> None:
@@ -200,15 +180,15 @@ class Journal:
             StoreTampered: An entry does not open. With *on_error* that is called instead.
         """
         for name in (*self._names(_ANSWER, start), *self._names(_PART, start)):
+            entry = None
             try:
-                entry = self._opened(name, Entry)
+                entry = self._opened(name, _entry)
             except TokenKeepError as exc:
                 if on_error is None:
                     raise
                 on_error(exc)
-            else:
-                if entry is not None:
-                    yield entry
+            if entry is not None:
+                yield entry
 
     def find(self, base: tuple[str | None, str | None]) -> Entry | None:
         """
@@ -242,7 +222,7 @@ class Journal:
         for name in self._names(_PART):
             # One that does not open is left alone.
             with suppress(OSError, TokenKeepError), self._open() as folder:
-                if folder.changed_at(name) < before and self._opened(name, Entry) is None:
+                if folder.changed_at(name) < before and self._opened(name, _entry) is None:
                     folder.remove(name)
 
     def reseal(self, on_error: Callable[[TokenKeepError], None] | None = None) -> None:
@@ -258,7 +238,7 @@ class Journal:
         Raises:
             TokenKeepError: It can't be read.
         """
-        return self._opened(_clock_of(issuer), ClockError)
+        return self._opened(_clock_of(issuer), lambda inside: ClockError(**inside))
 
     def note_clock(self, issuer: str | None, error: ClockError) -> None:
         """
@@ -291,7 +271,7 @@ class Journal:
             return []
         return [name for name in there if name.endswith(suffix) and name.startswith(start)]
 
-    def _opened(self, name: str, kind: type[_Kept]) -> _Kept | None:
+    def _opened(self, name: str, made: Callable[[dict[str, Any]], _Kept]) -> _Kept | None:
         """Read and open a file. None if there is none (any more), or it is but room for one."""
         try:
             with self._open() as folder:
@@ -300,7 +280,7 @@ class Journal:
             return None
         # What is suppressed has an answer in it: no error may come from it.
         with suppress(StoreTampered, ValueError, TypeError, KeyError, AttributeError):
-            return _made(kind, json.loads(self._plain(content, _bound(name))))
+            return made(json.loads(self._plain(content, _bound(name))))
         if name.endswith(_PART):
             return None
         raise StoreTampered(
@@ -310,13 +290,7 @@ class Journal:
         )
 
     def _open(self, *, make: bool = False) -> AbstractContextManager[OwnFolder | _Memory]:
-        """
-        Open what the files are in.
-
-        Raises:
-            FileNotFoundError: There is none, and none is to be made.
-            StoreUnavailable: It can't be used.
-        """
+        """Open what the files are in; `FileNotFoundError` where there is none, nor is to be."""
         del make
         return nullcontext(self._memory)
 
@@ -440,12 +414,10 @@ class FolderJournal(Journal):
 
 
 def _write(folder: OwnFolder | _Memory, name: str, content: bytes) -> None:
-    """Write and sync a file, into the room there may be; it counts only once it is renamed."""
     try:
         folder.write(name, content)
     except OSError:
-        # On a full disk, each try would fill it further.
-        with suppress(OSError):
+        with suppress(OSError):  # on a full disk, each try would fill it further
             folder.remove(name)
         raise
 
@@ -455,10 +427,10 @@ def _bound(name: str) -> str:
     return f"journal\0{name.rpartition('.')[0]}"
 
 
-def _made(kind: type[_Kept], inside: dict[str, Any]) -> _Kept:
-    """Make what is kept of what was sealed; a later version may have put more there."""
-    known = {field.name for field in fields(kind)}
-    return kind(**{name: value for name, value in inside.items() if name in known})
+def _entry(inside: dict[str, Any]) -> Entry:
+    # A later version may have put more there.
+    known = {field.name for field in fields(Entry)}
+    return Entry(**{name: value for name, value in inside.items() if name in known})
 
 
 def _clock_of(issuer: str | None) -> str:

@@ -2,20 +2,14 @@
 
 from __future__ import annotations
 
-from contextlib import nullcontext, suppress
-from typing import TYPE_CHECKING, NoReturn, Self
+from contextlib import suppress
+from typing import TYPE_CHECKING
 
 from tokenkeep import events
 from tokenkeep.clock import Clock
 from tokenkeep.clock_errors import ClockErrors
 from tokenkeep.decision import Verdict, decide
-from tokenkeep.errors import (
-    KeyMissing,
-    StoreConflict,
-    StoreTampered,
-    TokenKeepError,
-    letting_go,
-)
+from tokenkeep.errors import KeyMissing, StoreConflict, StoreTampered, TokenKeepError, letting_go
 from tokenkeep.events import Event
 from tokenkeep.journal import Journal
 from tokenkeep.local_swap import complete
@@ -23,7 +17,7 @@ from tokenkeep.providers import Providers, expect_providers
 from tokenkeep.renewal import Ask, Renewer
 from tokenkeep.revoking import Revocations
 from tokenkeep.saving import cleaned
-from tokenkeep.store import existing, not_found, of_one_process
+from tokenkeep.store import Opened, existing, not_found
 from tokenkeep.swapping import attempts
 from tokenkeep.sweeping import Swept, sweep
 from tokenkeep.token import Status, Token, expect_token
@@ -43,7 +37,7 @@ address, its data centre or a scope is. In seconds.
 """
 
 
-class Keeper:
+class Keeper(Opened):
     """
     Hand out valid tokens from a store.
 
@@ -63,6 +57,8 @@ class Keeper:
     Raises:
         TypeError: *store* is no store, or *providers* are no `Providers`.
     """
+
+    opened_by = "tokenkeep.Keeper(tokenkeep.open_store(URL))"
 
     def __init__(
         self,
@@ -91,10 +87,6 @@ class Keeper:
         )
         self._revocations = Revocations(self.store, self.providers, self.clock, self._report)
         self._good: dict[str | None, tuple[str, float, float, float]] = {}
-
-    def __reduce__(self) -> NoReturn:
-        """Refuse to be pickled or copied."""
-        raise of_one_process(self, "tokenkeep.Keeper(tokenkeep.open_store(URL))")
 
     def get(
         self,
@@ -131,25 +123,25 @@ class Keeper:
             RenewalError: It can't be renewed now.
             StoreError: The store can't be read or written.
         """
-        if token is None and id and not (user or client_id or environment or data_center):
-            # The way of most questions, a third shorter. A provider is looked at below.
-            found = self.store.find_token_by_id(id)
-            if found is not None and provider not in (None, found.provider):
-                found = None
+        asked = Token().but(
+            id=id,
+            user=user,
+            client_id=client_id,
+            environment=environment,
+            data_center=data_center,
+            provider=provider,
+        )
+        if token is not None:
+            if any((id, user, client_id, environment, data_center, provider)):
+                raise TypeError("get() takes a token or its fields, not both")
+            asked = token
+        expect_token(asked)
+        if asked.id and asked == Token(id=asked.id):
+            found = self.store.find_token_by_id(asked.id)
         else:
-            token = _asked(
-                token,
-                id=id,
-                user=user,
-                client_id=client_id,
-                environment=environment,
-                data_center=data_center,
-                provider=provider,
-            )
-            id, user = token.id, token.user  # noqa: A001  # for the error
-            found = self.store.find_token(token)
+            found = self.store.find_token(asked)
         if found is None:
-            raise not_found(self.store, token_id=id, user=user)
+            raise not_found(self.store, token_id=asked.id, user=asked.user)
         return self.valid(found, client_secret=client_secret)
 
     def valid(
@@ -191,14 +183,8 @@ class Keeper:
         Where the provider has rejected the refresh token (``login_needed``), it is asked
         once more: if it takes it now, the token is as good as before.
 
-        Args:
-            token_id: Which one.
-
         Raises:
-            TokenNotFound: There is none.
-            LoginNeeded: It can't be renewed any more, or was revoked.
-            RenewalError: It can't be renewed now.
-            StoreError: The store can't be read or written.
+            LoginNeeded: As `get`, which says what else may be raised.
         """
         stored = existing(self.store, token_id)
         return self._renewer.valid(stored, Ask(rejected=stored.access_token, insists=True))
@@ -216,10 +202,7 @@ class Keeper:
             issuer: As for `valid`.
 
         Raises:
-            TokenNotFound: There is none.
-            LoginNeeded: It can't be renewed any more, or was revoked.
-            RenewalError: It can't be renewed now.
-            StoreError: The store can't be read or written.
+            LoginNeeded: As `get`, which says what else may be raised.
         """
         ask = Ask(rejected=access_token, issuer=issuer)
         del access_token  # as above
@@ -239,9 +222,6 @@ class Keeper:
         provider could not be reached, `sweep` goes on trying;
         ``renewal.to_revoke`` of the result tells.
 
-        Args:
-            token_id: Which one.
-
         Raises:
             TokenNotFound: There is none.
             StoreError: It could not be written.
@@ -253,9 +233,6 @@ class Keeper:
     def save(self, token: Token) -> Token:
         """
         Store a token, as `TokenStore.save_token` does, and revoke what a login has replaced.
-
-        Args:
-            token: What to store.
 
         Returns:
             The token as stored. If the provider could not be reached, `sweep`
@@ -276,9 +253,6 @@ class Keeper:
         Log out: revoke a token and delete it, in one.
 
         What the provider has not confirmed is kept out of sight until it has.
-
-        Args:
-            token_id: Which one.
 
         Returns:
             The token as it was when it was deleted; ``renewal.to_revoke``
@@ -325,14 +299,10 @@ class Keeper:
             StoreConflict: Another version than *replaces* is stored.
             StoreError: The store can't be written.
         """
-        try:
+        was = None
+        with suppress(StoreTampered, KeyMissing):
             was = self.store.reread(token_id)
-        except (StoreTampered, KeyMissing):
-            was = None
-        if replaces is None:
-            self.store.delete_token(token_id)
-        else:
-            self.store.delete_version(token_id, replaces)
+        self.store.delete_version(token_id, replaces)
         self._good.pop(token_id, None)
         if was is not None:
             self._report("deleted", was)
@@ -366,14 +336,9 @@ class Keeper:
                 answer is not configured any more.
         """
         troubles: list[TokenKeepError] = []
-        swept = sweep(
-            self.store,
-            self.journal,
-            self._renewer,
-            self._revocations,
-            self.clock.now(),
-            note=on_error or troubles.append,
-        )
+        note = on_error or troubles.append
+        doers = self._renewer, self._revocations
+        swept = sweep(self.store, self.journal, *doers, self.clock.now(), note=note)
         if troubles:
             raise troubles[0]
         return swept
@@ -383,21 +348,10 @@ class Keeper:
         self._good.clear()
         self.store.close()
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        # What went wrong inside is what is said, not that letting go did as well.
-        with nullcontext() if kind is None else letting_go():
-            self.close()
-
     def _used(self, token: Token, now: float) -> None:
         """Note that a token is in use, and how long it is good without looking again."""
-        next_touch = (token.last_used_at or 0.0) + TOUCH_EVERY
-        if now >= next_touch:
-            # A token that can be read is handed out; if this can't be noted
-            # now, it is in an hour.
-            with letting_go():
+        if now >= (token.last_used_at or 0.0) + TOUCH_EVERY:
+            with letting_go():  # a token that can be read is handed out
                 self.store.touch(str(token.id), now)
         profile = self.providers.of(token).profile
         behind = self.clock_errors.of(token.issuer)
@@ -411,26 +365,11 @@ class Keeper:
             self._good[token.id] = (token.version, until, ends, behind)
 
     def _report(self, name: str, token: Token, **details: object) -> None:
-        event = Event(
-            name=name,
-            token_id=str(token.id),
-            user=token.user,
-            at=self.clock.now(),
-            details=details,
-        )
+        at, token_id = self.clock.now(), str(token.id)
+        event = Event(name=name, token_id=token_id, user=token.user, at=at, details=details)
         events.log(event)
-        if self._on_event is None:
-            return
         try:
-            self._on_event(event)
+            if self._on_event is not None:
+                self._on_event(event)
         except Exception as exc:  # noqa: BLE001  # a listener must not cost anybody a token
             events.logger.error("on_event failed at %s: %s", name, type(exc).__name__)
-
-
-def _asked(token: Token | None, **fields: str | None) -> Token:
-    if token is None:
-        return Token().but(**fields)
-    if any(fields.values()):
-        raise TypeError("get() takes a token or its fields, not both")
-    expect_token(token)
-    return token

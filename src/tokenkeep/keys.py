@@ -70,9 +70,8 @@ def make(path: Path | None, *, beside: Path) -> KeyRing:
         ConfigurationError: It can't be written.
     """
     if path is None:
-        raise ConfigurationError(
-            "There is no key, and no home folder to make one in", hint=HOW_TO_MAKE
-        )
+        said = "There is no key, and no home folder to make one in"
+        raise ConfigurationError(said, hint=HOW_TO_MAKE)
     refuse_fleeting(path, beside, _mounts())
     try:
         owned.make_folder(path.parent)
@@ -86,9 +85,8 @@ def make(path: Path | None, *, beside: Path) -> KeyRing:
                 "A new key was made in %s: back it up, without it the stored tokens are lost", path
             )
     except OSError as exc:
-        raise ConfigurationError(
-            f"The key file {path} can't be written: {exc.strerror}", hint=HOW_TO_MAKE
-        ) from exc
+        said = f"The key file {path} can't be written: {exc.strerror}"
+        raise ConfigurationError(said, hint=HOW_TO_MAKE) from exc
     if (ring := _read(path)) is None:
         raise ConfigurationError(f"The key file {path} is gone again", hint=HOW_TO_MAKE)
     return ring
@@ -132,21 +130,16 @@ def _life(mount: tuple[str, str, str]) -> int:
 
 def _mounts() -> list[tuple[str, str, str]]:
     """Return what is mounted where; empty where there is no ``/proc``."""
-    try:
+    lines: list[str] = []
+    with suppress(OSError):
         lines = Path("/proc/self/mountinfo").read_text().splitlines()
-    except OSError:
-        return []
     found = []
     for line in lines:
-        before, _, after = line.partition(" - ")
-        fields = before.split()
-        found.append((_unescaped(fields[4]), fields[2], after.split()[0]))
+        _, _, device, _, point, *more = line.split()
+        # Blanks and the like in its name are written in octal digits.
+        point = re.sub(r"\\([0-7]{3})", lambda octal: chr(int(octal[1], 8)), point)
+        found.append((point, device, more[more.index("-") + 1]))
     return found
-
-
-def _unescaped(name: str) -> str:
-    """Return a mount point's name, in which blanks and the like are written in octal digits."""
-    return re.sub(r"\\([0-7]{3})", lambda found: chr(int(found[1], 8)), name)
 
 
 def _mount_of(path: Path, mounts: list[tuple[str, str, str]]) -> tuple[str, str, str] | None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import secrets
 import threading
 from contextlib import contextmanager
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from tokenkeep.backends.forks import reentered, renew_in_child
@@ -65,24 +64,19 @@ class LocalSwap(Store):
         return f"<LocalSwap {self._store!r}>"
 
     def describe(self) -> str:
-        """See `Store.describe`."""
         return f"a {type(self._store).__name__}"
 
     def find_token(self, token: Token) -> Token | None:
-        """See `TokenStore.find_token`."""
         return self._seen(self._store.find_token(token))
 
     def find_token_by_id(self, token_id: str) -> Token | None:
-        """See `TokenStore.find_token_by_id`."""
         return self._seen(self._store.find_token_by_id(token_id))
 
     def reread(self, token_id: str) -> Token | None:
-        """See `TokenStore.reread`."""
         return self._seen(self._store.reread(token_id))
 
     def save_token(self, token: Token) -> Token:
-        """See `TokenStore.save_token`; what no store may take is refused."""
-        token = cleaned(token)
+        token = cleaned(token)  # what no store may take is refused
         # Around the store's call too: what a swap compares must not change until it has saved.
         with self._alone():
             if self._swaps:
@@ -94,10 +88,6 @@ class LocalSwap(Store):
                     raise _changed_meanwhile(token)
             return self._versioned(self._store.save_token(token.but(version=None)))
 
-    def delete_token(self, token_id: str) -> None:
-        """See `TokenStore.delete_token`."""
-        self.delete_version(token_id, None)
-
     def delete_version(self, token_id: str, version: str | None) -> None:
         """As `Store.delete_version`; versions are as this process knows them, None is any."""
         with self._alone():
@@ -108,17 +98,14 @@ class LocalSwap(Store):
             self._renewals.pop(token_id, None)
 
     def delete_tokens(self) -> None:
-        """See `TokenStore.delete_tokens`."""
         with self._alone():
             self._store.delete_tokens()
             self._renewals.clear()
 
     def get_tokens(self) -> list[Token]:
-        """See `TokenStore.get_tokens`."""
         return list(self.iter_tokens())
 
     def iter_tokens(self) -> Iterator[Token]:
-        """See `TokenStore.iter_tokens`."""
         return (self._versioned(token) for token in self._store.iter_tokens())
 
     def swap(self, token: Token) -> Token:
@@ -135,7 +122,7 @@ class LocalSwap(Store):
             if stored is None or stored.version != token.version:
                 raise _changed_meanwhile(token)
             saved = stored
-            if replace(token, renewal=stored.renewal, history=stored.history) != stored:
+            if token.but(renewal=stored.renewal, history=stored.history) != stored:
                 saved = self._store.save_token(token.but(version=None))
                 if saved.id != token.id:
                     raise _changed_meanwhile(token)
@@ -145,17 +132,15 @@ class LocalSwap(Store):
 
     def lease(self, token: Token, claim: Claim) -> tuple[str, Claim]:
         """See `Store.lease`; among the threads of this process."""
-        return self._leases.setdefault(
-            digest_of(first_login_of(token)), (secrets.token_hex(16), claim)
-        )
+        mine = secrets.token_hex(16), claim
+        return self._leases.setdefault(digest_of(first_login_of(token)), mine)
 
     def release(self, token: Token, version: str) -> None:
-        """See `Store.release`."""
+        name = digest_of(first_login_of(token))
         with self._alone():
-            held = self._leases.get(digest_of(first_login_of(token)))
-            if held is not None and held[0] != version:
+            if self._leases.get(name, (version,))[0] != version:
                 raise StoreConflict("Somebody else is logging in by now", user=token.user)
-            self._leases.pop(digest_of(first_login_of(token)), None)
+            self._leases.pop(name, None)
 
     def keep_login(self, name: str, login: Mapping[str, str], claim: Claim) -> None:
         """See `Store.keep_login`; for this process."""
@@ -165,7 +150,6 @@ class LocalSwap(Store):
         self._logins[digest_of(name)] = login, claim
 
     def take_login(self, name: str) -> Mapping[str, str] | None:
-        """See `Store.take_login`."""
         return self._logins.pop(digest_of(name), (None, None))[0]
 
     def close(self) -> None:
@@ -192,13 +176,6 @@ class LocalSwap(Store):
                 self._writer = None
 
     def _require_kept(self, token: Token, saved: Token) -> None:
-        """
-        Look whether the store kept what matters.
-
-        Raises:
-            StoreConflict: Another process wrote the token meanwhile.
-            StoreError: The store drops what it is given.
-        """
         names = ["access_token", "refresh_token"]
         if token.status is not Status.OK:
             names = ["status"]
@@ -223,19 +200,15 @@ class LocalSwap(Store):
         return None if token is None else self._versioned(token)
 
     def _versioned(self, token: Token) -> Token:
-        """
-        Return the token with its renewal state, and a version made of what is in it.
-
-        Another login of the same row begins anew, but for what the provider has still to revoke.
-        """
+        """Return the token with its renewal state, and a version made of what is in it."""
         if self._swaps:
             return token
         login, renewal = self._renewals.get(str(token.id), (None, token.renewal))
-        if login != _login(token):
+        if login != _login(token):  # it begins anew, but for what is still to be revoked
             renewal = token.renewal.but(to_revoke=renewal.to_revoke)
-        token = replace(token, renewal=renewal)
-        content = repr((token.pair, token.expires_at, token.status, token.user, token.renewal))
-        return replace(token, version=digest_of(content + str(token.renewal.to_revoke)))
+        content = (token.pair, token.expires_at, token.status, token.user, renewal)
+        version = digest_of(f"{content}{renewal.to_revoke}")
+        return token.but(renewal=renewal, version=version)
 
 
 def _changed_meanwhile(token: Token) -> StoreConflict:
@@ -243,5 +216,4 @@ def _changed_meanwhile(token: Token) -> StoreConflict:
 
 
 def _login(token: Token) -> str:
-    """Return what differs between two logins of a user, digested."""
     return digest_of(repr((token.refresh_token, token.grant_token)))

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import json
 import re
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from tokenkeep.errors import AmbiguousLookup, EmptyLookup, LookupFailed
@@ -29,7 +29,7 @@ _EDGES = re.compile(rf"\A{_BLANK}+|{_BLANK}+\Z")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclasses.dataclass(frozen=True, slots=True)
 class Lookup:
     """
     One question to a store.
@@ -41,16 +41,12 @@ class Lookup:
     """
 
     field: str
-    value: str
+    value: str = dataclasses.field(repr=False)
     user: str | None = None
     provider: str | None = None
     client_id: str | None = None
     environment: str | None = None
     data_center: str | None = None
-
-    def __repr__(self) -> str:
-        shown = self.value if self.field in ("id", "user") else "..."
-        return f"<Lookup {self.field}={shown!r}>"
 
     @classmethod
     def of(cls, token: Token) -> tuple[Lookup, ...]:

@@ -6,7 +6,6 @@ import json
 import re
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field, fields
-from operator import attrgetter
 from typing import TYPE_CHECKING, Any
 
 from tokenkeep.backends.base import MARKS
@@ -27,7 +26,7 @@ ROW, ALIAS, LEASE, ENDED, HEADER = "row", "alias", "lease", "ended", "header"
 _WORD = re.compile("[a-z]{1,8}")
 
 _TIMES = {float, int, type(None)}
-_CHANGED = (
+CHANGED = (
     "It was changed outside tokenkeep; restore it from a backup, or delete it and log in again"
 )
 
@@ -40,13 +39,10 @@ NOTICE = 7 * 86_400.0
 _OURS = "tk_"
 
 _OUTSIDE = {"id", "version", "owner", "last_used_at", "ended", "unknown"}
-_ENCODED = {"status", "renewal", "history"}
-_INSIDE = tuple(f.name for f in fields(Token) if f.name not in _OUTSIDE | _ENCODED)
-_STATE = tuple(f.name for f in fields(Renewal) if f.name != "unknown")
-_KNOWN, _KNOWN_STATE = {*_INSIDE, *_ENCODED}, {*_STATE}
+_APART = _OUTSIDE | {"status", "renewal", "history"}
 _NESTED = {"claim": Claim, "failure": Failure}
 _EMPTY, _NO_STATE = Token(), Renewal()
-_inside, _states = attrgetter(*_INSIDE), attrgetter(*_STATE)
+_KNOWN, _KNOWN_STATE = vars(_EMPTY).keys() - _OUTSIDE, vars(_NO_STATE).keys() - {"unknown"}
 _encode = json.JSONEncoder(separators=(",", ":")).encode
 
 
@@ -57,21 +53,21 @@ class Alias:
 
     Args:
         id: The id, without what all ids of ours begin with.
-        version: As of a `Token`.
         owner: As of a `Token`.
         to: The id of the row.
-        name: The id as its caller brought it. None if it is one of ours.
         at: When it was written, in epoch seconds.
+        version: As of a `Token`. Empty before it is written.
+        name: The id as its caller brought it. None if it is one of ours.
         carries: A login that has to go into the row yet. None if there is none.
         seen_login: The nonce of the row's login as the alias began to carry.
         seen_status: The row's status then. None if there was no row: it is to be made.
     """
 
     id: str
-    version: str
     owner: str
     to: str
     at: float
+    version: str = ""
     name: str | None = None
     carries: Token | None = None
     seen_login: str | None = None
@@ -90,9 +86,9 @@ class Lease:
     """
 
     id: str
-    version: str
     owner: str
     claim: Claim
+    version: str = ""
     login: Mapping[str, str] | None = field(default=None, repr=False)
 
 
@@ -170,9 +166,9 @@ def unseal(record: Record, keys: DataKeys) -> Kept:
         StoreTampered: It does not open, or something of it is not what it should be.
     """
     if not (is_time(record.last_used_at) and is_time(record.due_at)):
-        raise _damaged(record, "A time of a stored record is no time", _CHANGED)
+        raise _damaged(record, "A time of a stored record is no time", CHANGED)
     if not is_kind(record.kind):
-        raise _damaged(record, "A stored record is of a kind that there can't be", _CHANGED)
+        raise _damaged(record, "A stored record is of a kind that there can't be", CHANGED)
     if record.kind not in _READ:
         raise StoreTooNew(
             "This record is of a kind that this tokenkeep does not know",
@@ -208,22 +204,18 @@ def _bound(id_: str, kind: str, version: str, owner: str) -> str:
 
 
 def _due_at(token: Token) -> float | None:
-    """
-    Return from when on a row is to be looked at: for its revocations, or as its login ends.
-
-    That is told `NOTICE` before, or a quarter of its life if that is shorter.
-    """
+    """Return from when on a row is to be looked at: for its revocations, or as its login ends."""
     if token.ended or token.renewal.to_revoke:
         return token.updated_at or 0.0
     end = token.refresh_expires_at
     if end is None or not token.refresh_token or token.status is not Status.OK:
         return None
+    # Told `NOTICE` before, or a quarter of its life if that is shorter.
     since = max(token.renewal.renewed_at or 0.0, token.logged_in_at or 0.0)
     return max(0.0, end - min(NOTICE, max(0.0, end - since) / 4))
 
 
 def _plain(kept: Kept) -> bytes:
-    """Return what is sealed of something."""
     with suppress(TypeError, ValueError):
         if isinstance(kept, Token):
             return _encode(_fields(kept)).encode()
@@ -239,39 +231,24 @@ def _plain(kept: Kept) -> bytes:
 
 
 def _fields(token: Token) -> dict[str, object]:
-    inside: dict[str, object] = {
-        name: value
-        for name, value in zip(_INSIDE, _inside(token), strict=True)
-        if value is not None and value != {}
-    }
-    inside["status"] = token.status.value
-    inside["renewal"] = _state(token.renewal)
+    inside = {**token.unknown, **_said(token, _EMPTY)}
     if token.history:
         inside["history"] = [(each.what, each.at, each.by, each.count) for each in token.history]
-    return {**token.unknown, **inside} if token.unknown else inside
-
-
-def _state(renewal: Renewal) -> dict[str, object]:
-    # asdict() of the whole copies each value deeply, which is a third of a seal.
-    state: dict[str, object] = {
-        name: value
-        for name, value in zip(_STATE, _states(renewal), strict=True)
-        if value is not None and value != () and value is not False
-    }
+    state = {**token.renewal.unknown, **_said(token.renewal, _NO_STATE)}
     for name in _NESTED.keys() & state.keys():
-        state[name] = asdict(getattr(renewal, name))
-    return {**renewal.unknown, **state} if renewal.unknown else state
+        state[name] = asdict(state[name])
+    return {**inside, "status": token.status.value, "renewal": state}
+
+
+def _said(kept: Token | Renewal, empty: Token | Renewal) -> dict[str, Any]:
+    # asdict() copies each value deeply, which is a third of a seal.
+    usual, given = vars(empty), vars(kept).items()
+    return {name: value for name, value in given if name not in _APART and value != usual[name]}
 
 
 def _token(inside: dict[str, Any], record: Record) -> Token:
-    return _token_of(
-        inside,
-        id=token_id(record.id),
-        version=record.version,
-        owner=record.owner,
-        last_used_at=record.last_used_at,
-        ended=record.kind == ENDED,
-    )
+    given = {name: getattr(record, name) for name in ("version", "owner", "last_used_at")}
+    return _token_of(inside, id=token_id(record.id), ended=record.kind == ENDED, **given)
 
 
 def _token_of(inside: dict[str, Any], **outside: object) -> Token:
@@ -290,9 +267,8 @@ def _token_of(inside: dict[str, Any], **outside: object) -> Token:
 
 def _status(value: str) -> Status:
     if value not in {each.value for each in Status}:
-        raise StoreTooNew(
-            "This token has a status that this tokenkeep does not know", hint="Upgrade tokenkeep"
-        )
+        said = "This token has a status that this tokenkeep does not know"
+        raise StoreTooNew(said, hint="Upgrade tokenkeep")
     return Status(value)
 
 
@@ -315,14 +291,8 @@ def _nested(name: str, inside: dict[str, Any]) -> Any:
 
 
 def _lease(inside: dict[str, Any], record: Record) -> Lease:
-    claim = _nested("claim", inside["claim"])
-    return Lease(
-        id=record.id,
-        version=record.version,
-        owner=record.owner,
-        claim=claim,
-        login=inside.get("login"),
-    )
+    given = {name: getattr(record, name) for name in ("id", "version", "owner")}
+    return Lease(claim=_nested("claim", inside["claim"]), login=inside.get("login"), **given)
 
 
 def _alias(alias: Alias) -> dict[str, object]:
@@ -339,9 +309,7 @@ def _alias(alias: Alias) -> dict[str, object]:
 def _alias_of(inside: dict[str, Any], record: Record) -> Alias:
     carried, status = inside.get("carries"), inside.get("seen_status")
     return Alias(
-        id=record.id,
-        version=record.version,
-        owner=record.owner,
+        **{name: getattr(record, name) for name in ("id", "version", "owner")},
         to=str(inside["to"]),
         at=float(inside["at"]),
         name=inside.get("name"),

@@ -81,11 +81,8 @@ class Revocations:
             return token
         if not token.renewal.to_revoke or self._newer_login_took(token):
             return token if not token.ended else token.with_renewal(to_revoke=())
-        bare = token.but(access_token=None, refresh_token=None)
-        # As tokens, whose repr is safe: crash reports show the locals of each frame.
-        waiting = [bare.but(**dict([each])) for each in token.renewal.to_revoke]
         done = []
-        for asked in waiting:
+        for asked in _waiting(token):
             try:
                 self._providers.of(token).revoke(asked)
             except (RenewalError, ConfigurationError) as exc:
@@ -105,9 +102,7 @@ class Revocations:
         ends = token.expires_at if token.status is Status.REVOKED else None
         if ends is None or self._clock.now() < ends + CLOCK_SKEW:
             return []
-        bare = token.but(access_token=None, refresh_token=None)
-        each_one = (bare.but(**dict([each])) for each in token.renewal.to_revoke)
-        return [each for each in each_one if each.access_token]
+        return [each for each in _waiting(token) if each.access_token]
 
     def _noted(self, token: Token, done: list[Token]) -> Token:
         """Take what was confirmed out of a row, and nothing that came in meanwhile."""
@@ -143,8 +138,13 @@ class Revocations:
         return False
 
 
+def _waiting(token: Token) -> list[Token]:
+    # As tokens, whose repr is safe: crash reports show the locals of each frame.
+    bare = token.but(access_token=None, refresh_token=None)
+    return [bare.but(**dict([each])) for each in token.renewal.to_revoke]
+
+
 def _without(token: Token, done: list[Token]) -> Token:
-    """Return a row that need not see any more to what was revoked."""
     confirmed = {asked.refresh_token or asked.access_token for asked in done}
     left = tuple(each for each in token.renewal.to_revoke if each[1] not in confirmed)
     return token.with_renewal(to_revoke=left)

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import secrets
+from collections import defaultdict
+from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING, TypeVar, cast
 
 from tokenkeep import lookup, records
-from tokenkeep.backends.base import FOUND_BY, HEADER, MARKS, WIDTH
+from tokenkeep.backends.base import HEADER, MARKS, WIDTH
 from tokenkeep.errors import StoreError, StoreTampered
 from tokenkeep.records import Kept
 from tokenkeep.token import Token, is_ours
@@ -68,14 +70,7 @@ class Rows:
     # Reading
 
     def open(self, record: Record) -> Kept:
-        """
-        Open a record.
-
-        Raises:
-            StoreTooNew: A newer tokenkeep wrote it.
-            StoreTampered: It was changed outside tokenkeep.
-            StoreUnavailable: The store's keys can't be read again.
-        """
+        """See `tokenkeep.records.unseal`; under a data key that was added since, too."""
         if record.key not in self.header.keys:
             self.header.look()  # somebody has added a data key
         try:
@@ -102,34 +97,36 @@ class Rows:
                 store's: its table or file was replaced, and nobody would find what is written.
         """
         asked = list(dict.fromkeys(marks))
-        opened = [self._opened(record) for record in self._records(asked, inserts=inserts)]
+        found = self.backend.find([("id", HEADER), *asked] if inserts else asked)
+        if inserts:
+            self.header.expect(next((record for record in found if record.id == HEADER), None))
+        opened = [self._opened(record) for record in found if record.id != HEADER]
         for kept in opened:
-            if not any(self.has(kept, mark) for mark in asked):
-                raise _misplaced(kept)
+            if self.its(kept, asked).isdisjoint(asked):
+                raise StoreTampered(
+                    "A stored record is found by something that is not under its seal",
+                    token_id=records.token_id(records.record_id(kept.id)),
+                    hint=records.CHANGED,
+                )
         return opened
 
     def find_each(self, wanted: Sequence[set[Mark]]) -> list[list[Kept]]:
         """Find for each of several what has at least one of its marks, in one trip, to insert."""
         asked = set().union(*wanted)
-        having: dict[Mark, list[Kept]] = {}
-        for record in self._records(asked, inserts=True):
-            kept = self._opened(record)
-            marks = [(field, getattr(record, field)) for field in FOUND_BY]
-            its = [mark for mark in marks if mark in asked and self.has(kept, mark)]
-            if not its:
-                raise _misplaced(kept)
-            for mark in its:
-                having.setdefault(mark, []).append(kept)
-        return [
-            list({each.id: each for mark in marks for each in having.get(mark, ())}.values())
-            for marks in wanted
-        ]
+        having: defaultdict[Mark, list[Kept]] = defaultdict(list)
+        for kept in self.find(asked, inserts=True):
+            for mark in self.its(kept, asked) & asked:
+                having[mark].append(kept)
+        each = ({kept.id: kept for mark in marks for kept in having[mark]} for marks in wanted)
+        return [list(found.values()) for found in each]
 
-    def _records(self, asked: Iterable[Mark], *, inserts: bool) -> list[Record]:
-        found = self.backend.find([("id", HEADER), *asked] if inserts else list(asked))
-        if inserts:
-            self.header.expect(next((record for record in found if record.id == HEADER), None))
-        return [record for record in found if record.id != HEADER]
+    def its(self, kept: Kept, asked: Iterable[Mark]) -> set[Mark]:
+        """Return the marks of something in the fields *asked*, by what is under its seal."""
+        fields = {field for field, _ in asked}
+        found = zip(MARKS, records.found_by(kept, self._tenant_of), strict=True)
+        its = {self.mark(field, value) for field, value in found if value and field in fields}
+        # These two are tied to the seal: a record that opens has its own.
+        return its | {("id", records.record_id(kept.id)), ("owner", str(kept.owner))}
 
     def _opened(self, record: Record) -> Kept:
         seen = self._cache.last(records.token_id(record.id))
@@ -206,14 +203,12 @@ class Rows:
         self.header.expect_there()
         sealed: list[tuple[Token, Record] | None] = []
         for row in several:
-            try:
-                sealed.append(self._sealed(row))
-            except StoreError:
-                sealed.append(None)
+            sealed.append(None)
+            with suppress(StoreError):
+                sealed[-1] = self._sealed(row)
         left = set(self.backend.insert([each[1] for each in sealed if each]))
-        for each in sealed:
-            if each:
-                self._cache.wrote(str(each[0].id))
+        for each in filter(None, sealed):
+            self._cache.wrote(str(each[0].id))
         return [each[0] if each and each[1].id not in left else None for each in sealed]
 
     def delete(self, record_id: str, *, replaces: str | None) -> bool:
@@ -234,23 +229,6 @@ class Rows:
         record = records.seal(written, self.header.keys, self._tenant_of)
         return cast("_Kept", written), record
 
-    def has(self, kept: Kept, mark: Mark) -> bool:
-        """Tell whether something has a mark, by what is under its seal."""
-        field, value = mark
-        if field in {"id", "owner"}:  # tied to the seal: a record that opens has its own
-            return bool(value == records.record_id(getattr(kept, field)))
-        its = records.found_by(kept, self._tenant_of)[MARKS.index(field)]
-        return its is not None and self.mark(field, its) == mark
-
 
 def _random() -> str:
     return secrets.token_hex(WIDTH // 2)
-
-
-def _misplaced(kept: Kept) -> StoreTampered:
-    return StoreTampered(
-        "A stored record is found by something that is not under its seal",
-        token_id=records.token_id(records.record_id(kept.id)),
-        hint="It was changed outside tokenkeep; "
-        "restore it from a backup, or delete it and log in again",
-    )

@@ -17,8 +17,8 @@ from tokenkeep.errors import (
     DuplicateRefreshToken,
     StaleToken,
     StoreConflict,
-    StoreError,
     StoreUnavailable,
+    letting_go,
 )
 from tokenkeep.lookup import credentials
 from tokenkeep.records import Alias
@@ -54,12 +54,7 @@ class Saver:
         self._clock = clock
 
     def save(self, token: Token) -> Token:
-        """
-        Save a token that is cleaned, and with its place.
-
-        Raises:
-            StoreError: As `TokenStore.save_token` says.
-        """
+        """See `TokenStore.save_token`; of a token that is cleaned, and with its place."""
         login = secrets.token_hex(16)
         for _ in attempts(token.id, token.user):
             by_id, rows = self.look(token)
@@ -72,11 +67,9 @@ class Saver:
                     saved = self._look_again(saved, plan)
             except StoreConflict:
                 continue
-            if saved is None:
-                # Not again: what was deleted by its user does not come back.
-                raise StoreConflict(
-                    "This token was deleted meanwhile", token_id=token.id, user=token.user
-                )
+            if saved is None:  # not again: what was deleted by its user does not come back
+                said = "This token was deleted meanwhile"
+                raise StoreConflict(said, token_id=token.id, user=token.user)
             if token.id and by_id is None:
                 self._aliases.make(token.id, saved)
             return saved
@@ -84,18 +77,14 @@ class Saver:
 
     def swap(self, token: Token) -> Token:
         """
-        Write a row whole, if its version is still the stored one.
+        See `TokenStore.swap`.
 
         Where it is valid may have been learnt since it was read. Where another
         row is for just that, it stays as it was: two logins are two rows.
-
-        Raises:
-            StoreConflict: It is not, or the row is gone.
         """
         if token.version is None:
-            raise StoreConflict(
-                "This token was handed out unsaved", token_id=token.id, user=token.user
-            )
+            said = "This token was handed out unsaved"
+            raise StoreConflict(said, token_id=token.id, user=token.user)
         owner = self._rows.owner(token) if token.user and not token.ended else token.owner
         if owner is not None and owner != token.owner:
             if self._rows.may_become(records.record_id(token.id), owner):
@@ -118,13 +107,14 @@ class Saver:
         known = by_id is not None and not saving.fills(by_id, token)
         if by_id is not None and known and not saving.is_login(by_id, token):
             return by_id, []  # it brings nothing that another row could have
-        asked = saving.filled(token, by_id) if by_id else token
-        marks = self._marks(asked)
+        marks = self._marks(saving.filled(token, by_id) if by_id else token)
         found = self._settled(marks, inserts=True)
         for kept in found:
-            if not (isinstance(kept, Token) and kept.ended):
-                continue
-            if ("owner", kept.owner) in marks or saving.is_ended_with(kept, token):
+            if (
+                isinstance(kept, Token)
+                and kept.ended
+                and (("owner", kept.owner) in marks or saving.is_ended_with(kept, token))
+            ):
                 raise StaleToken(
                     "This login was ended here, and the provider is still being told",
                     token_id=kept.id,
@@ -141,20 +131,15 @@ class Saver:
             For each the rows; None where one has to `look`: for what is no row
             any more, or for what has something in common with another of the tokens.
         """
+        ids = [{("id", self._rows.record_id(each.id))} if each.id else set() for each in tokens]
+        wanted = [{*self._marks(each), *its} for each, its in zip(tokens, ids, strict=True)]
         seen: set[Mark] = set()
-        wanted: list[set[Mark]] = []
-        is_alone: list[bool] = []
-        for token in tokens:
-            marks = set(self._marks(token))
-            if token.id:
-                marks.add(("id", self._rows.record_id(token.id)))
-            wanted.append(marks)
-            is_alone.append(seen.isdisjoint(marks))
-            seen |= marks
         looks: list[list[Token] | None] = []
-        for found, alone in zip(self._rows.find_each(wanted), is_alone, strict=True):
+        for found, marks in zip(self._rows.find_each(wanted), wanted, strict=True):
             rows = [kept for kept in found if isinstance(kept, Token) and not kept.ended]
-            looks.append(rows if alone and len(rows) == len(found) else None)
+            is_all = len(rows) == len(found) and seen.isdisjoint(marks)
+            looks.append(rows if is_all else None)
+            seen |= marks
         return looks
 
     def having(self, marks: Sequence[Mark]) -> list[Token]:
@@ -202,15 +187,8 @@ class Saver:
         """Return the other rows that have a row's refresh token, or had it."""
         # No refresh token in a local variable: crash reports show those of each frame.
         marks = [self._rows.mark("refresh", str(row.refresh_token)), *self.owners(row)]
-        return [
-            other
-            for other in self.having(marks)
-            if other.id != row.id
-            and (
-                other.refresh_token == row.refresh_token
-                or saving.is_older(other, str(row.refresh_token))
-            )
-        ]
+        others = (other for other in self.having(marks) if other.id != row.id)
+        return [other for other in others if saving.had_login(other, row)]
 
     def _settled(self, marks: Sequence[Mark], *, inserts: bool = False) -> list[Kept]:
         """Find, once no alias among what is found carries a login any more."""
@@ -238,12 +216,7 @@ class Saver:
     # Writing
 
     def _carry_out(self, plan: saving.Plan) -> Token | None:
-        """
-        Do what a save has to. Return the row; None if it was deleted in the midst of it.
-
-        Raises:
-            StoreConflict: Somebody wrote meanwhile; nothing was done.
-        """
+        """Do what a save has to. Return the row; None if it was deleted in the midst of it."""
         stored, row = plan.stored, plan.row
         if stored is row:
             return row
@@ -266,15 +239,13 @@ class Saver:
         try:
             return self._rows.put(row, replaces=replaces, note=True)
         except StoreUnavailable:
-            there = None
-            with suppress(StoreError):  # what went wrong before is what is said
-                there = self._aliases.read(str(row.id))
-            if there is not None and there.version != replaces:
-                login = row.renewal.login
-                is_new = stored is None or stored.renewal.login != login
-                is_mine = there.but(version=row.version) == row
-                if is_mine or (is_new and there.renewal.login == login):
-                    return there
+            with letting_go():  # what went wrong before is what is said
+                there, login = self._aliases.read(str(row.id)), row.renewal.login
+                if there is not None and there.version != replaces:
+                    is_new = stored is None or stored.renewal.login != login
+                    is_mine = there.but(version=row.version) == row
+                    if is_mine or (is_new and there.renewal.login == login):
+                        return there
             raise
 
     def _move(self, source: Token, carried: Token, target: Token) -> Token | None:
@@ -286,13 +257,10 @@ class Saver:
         """
         Look once more after a login was written: others may have saved it meanwhile.
 
-        Raises:
-            DuplicateRefreshToken: Another row has the same refresh token: this
-                write is taken back. Of two that see each other, both are.
-            StoreConflict: Somebody wrote meanwhile: begin anew.
+        A write beside which another row has the same refresh token is taken back. Of two that
+        see each other, both are.
         """
-        twins = self._twins(saved) if saved.refresh_token else []
-        other = next(iter(twins), None)
+        other = next(iter(self._twins(saved)), None) if saved.refresh_token else None
         if other is None:
             return saved
         if saving.same_thing(other, saved):
@@ -335,12 +303,10 @@ class Saver:
 
 
 def _may_be_under_way(row: Token, now: float) -> bool:
-    """Tell whether whoever wrote a login may be about to look for others."""
     return now - (row.logged_in_at or 0.0) < UNDER_WAY
 
 
 def _was_looked_at(row: Token) -> bool:
-    """Tell whether a renewal has made a row's login the sole one."""
     renewed_at = row.renewal.renewed_at
     return renewed_at is not None and renewed_at >= (row.logged_in_at or 0.0) + UNDER_WAY
 

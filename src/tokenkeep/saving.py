@@ -9,7 +9,6 @@ to be revoked, or kept until its user's login is.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from operator import attrgetter
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from tokenkeep.errors import (
@@ -20,7 +19,7 @@ from tokenkeep.errors import (
     StoreConflict,
     TokenRevoked,
 )
-from tokenkeep.lookup import SECRETS, digest_of, require_sendable, require_text
+from tokenkeep.lookup import SECRETS, credentials, digest_of, require_sendable, require_text
 from tokenkeep.token import MOST_HAPPENINGS, Happening, Status, Token, expect_token, is_ours
 
 if TYPE_CHECKING:
@@ -29,14 +28,12 @@ if TYPE_CHECKING:
 Secret = tuple[str, str]
 """The kind of a token (``refresh_token``, ``access_token``) and its value."""
 
-_WRITTEN = (
-    "user", "client_id", "client_secret", "access_token", "refresh_token", "grant_token",
-    "redirect_uri", "expires_at", "scope", "provider", "issuer", "api_domain", "data_center",
-    "environment", "refresh_expires_at", "extra",
+_TEXTS = (
+    "id", "user", "client_id", "client_secret", "access_token", "refresh_token", "grant_token",
+    "redirect_uri", "scope", "provider", "issuer", "api_domain", "data_center", "environment",
 )  # fmt: skip
-_NO_TEXTS = ("expires_at", "refresh_expires_at", "extra")
-_written = attrgetter(*_WRITTEN)
-_TEXTS = ("id", *(name for name in _WRITTEN if name not in _NO_TEXTS))
+_ENDS = ("expires_at", "refresh_expires_at")
+_WRITTEN = (*_TEXTS[1:], *_ENDS, "extra")
 
 _EMPTY = Token()
 """A copy of an empty one is made in a third of the time of a new one."""
@@ -109,7 +106,7 @@ def cleaned(token: Token, *, needs_login: Callable[[Token], bool] = lambda _: Fa
     expect_token(token)
     require_text(token, _TEXTS)
     require_sendable(token)
-    for name in ("expires_at", "refresh_expires_at"):
+    for name in _ENDS:
         ends = getattr(token, name)
         if ends is not None and not (isinstance(ends, int | float) and 0 <= ends < _YEAR_10000):
             raise LookupFailed(
@@ -118,16 +115,17 @@ def cleaned(token: Token, *, needs_login: Callable[[Token], bool] = lambda _: Fa
                 user=token.user,
                 hint="Give epoch seconds, not milliseconds or text; None if it is not known",
             )
-    if not _has_token(token):
-        is_alone = not needs_login(token)
-        if not (is_alone and token.user and token.client_id):
+    if not credentials(token):
+        missing = "an access, refresh or grant token"
+        if not needs_login(token):
+            is_whole = token.user and token.client_id
+            missing = "" if is_whole else "a user, any name to ask for it by, and a client id"
+        if missing:
             raise EmptyLookup(
                 "There is no token in what is to be saved",
                 token_id=token.id,
                 user=token.user,
-                hint="Give a user, any name to ask for it by, and a client id"
-                if is_alone
-                else "Give an access, refresh or grant token",
+                hint=f"Give {missing}",
             )
     blank = {name: None for name in _TEXTS if getattr(token, name) == ""}
     return token.but(**blank) if blank else token
@@ -188,11 +186,8 @@ def plan(
 
 def same_thing(stored: Token, token: Token) -> bool:
     """Tell whether a save may update a stored token without mixing users."""
-    for name in FIXED:
-        is_now, wanted = getattr(stored, name), getattr(token, name)
-        if is_now != wanted and None not in (is_now, wanted):
-            return False
-    return True
+    pairs = ((getattr(stored, name), getattr(token, name)) for name in FIXED)
+    return all(is_now == wanted or None in (is_now, wanted) for is_now, wanted in pairs)
 
 
 def fills(stored: Token, token: Token) -> bool:
@@ -226,28 +221,28 @@ def has_other_tokens(token: Token, stored: Token) -> bool:
     return token.status is not stored.status or any(a not in (None, b) for a, b in pairs)
 
 
-def is_older(stored: Token, refresh_token: str) -> bool:
+def is_older(stored: Token, refresh_token: str | None) -> bool:
     """Tell whether a row had a refresh token before, and has another one now."""
     past = stored.renewal.past
-    if not past or refresh_token == stored.refresh_token:
+    if not (past and refresh_token) or refresh_token == stored.refresh_token:
         return False
     digest = _past_of(refresh_token)
     return digest in past or digest + _REVOKED in past
 
 
-def _changed(stored: Token, token: Token, *, login: str, now: float, habits: Habits) -> Token:
-    """
-    Return a row with what is saved in it; *stored* itself where nothing changes.
+def had_login(row: Token, other: Token) -> bool:
+    """Tell whether a row has, or had, the refresh token of another one."""
+    its = other.refresh_token
+    return its is not None and (row.refresh_token == its or is_older(row, its))
 
-    Raises:
-        StoreConflict: *token* was read from an earlier version, and has other tokens.
-        TokenRevoked: There is none in *token*, and the row is revoked.
-    """
+
+def _changed(stored: Token, token: Token, *, login: str, now: float, habits: Habits) -> Token:
+    """Return a row with what is saved in it; *stored* itself where nothing changes."""
     if token.version not in (None, stored.version) and has_other_tokens(token, stored):
         raise _conflict(stored, "This token was written since it was read")
     if token.status in _DEAD:
         return died(stored, token.status, now)
-    if stored.status is Status.REVOKED and not _has_token(token):
+    if stored.status is Status.REVOKED and not credentials(token):
         raise TokenRevoked(
             "This was revoked, and a save without a token does not bring it back",
             token_id=stored.id,
@@ -261,15 +256,15 @@ def _changed(stored: Token, token: Token, *, login: str, now: float, habits: Hab
     changes = {name: value for name, value in said.items() if value != getattr(stored, name)}
     if stored.status in _DEAD or not changes:
         return stored
-    lifetime = _lifetime(token.expires_at, now) if "access_token" in changes else None
     fresh = stored.but(**changes, updated_at=now)
+    lifetime = _lifetime(token.expires_at, now) if "access_token" in changes else None
     return fresh.with_renewal(lifetime=lifetime) if lifetime else fresh
 
 
 def _said(row: Token, token: Token) -> dict[str, object]:
     """Return what a token says of itself, to be written over a row."""
-    given = zip(_WRITTEN, _written(token), strict=True)
-    said = {name: value for name, value in given if value is not None and value != {}}
+    given = {name: getattr(token, name) for name in _WRITTEN}
+    said = {name: value for name, value in given.items() if value is not None and value != {}}
     if token.access_token not in (None, row.access_token):
         said["expires_at"] = token.expires_at
     return said
@@ -436,24 +431,16 @@ def _meant(
     target = by_id or own
     if token.user and target is not None and target.user is None:
         target, source = own, target
-    for field in ("refresh", "grant", "access"):
-        value = getattr(token, SECRETS[field])
-        if (
-            source
-            or not value
-            or (field == "access" and (token.refresh_token or token.grant_token))
-        ):
-            continue
-        source = next(
-            (
-                row
-                for row in rows
-                if getattr(row, SECRETS[field]) == value
-                and row is not target
-                and all(same_thing(row, each) for each in (token, target) if each)
-            ),
-            None,
-        )
+    lasting = [name for name in ("refresh_token", "grant_token") if getattr(token, name)]
+    sharing = (
+        row
+        for name in lasting or ["access_token"]
+        for row in rows
+        if getattr(row, name) == getattr(token, name) is not None
+        and row is not target
+        and all(same_thing(row, each) for each in (token, target) if each)
+    )
+    source = source or next(sharing, None)
     if target is None:
         # Nothing else is for the same: what shares a token with it becomes it, in place.
         return source, None
@@ -462,15 +449,7 @@ def _meant(
 
 
 def _refuse_others(token: Token, rows: list[Token], used: set[str | None]) -> None:
-    """
-    Refuse a refresh token that a row had before, or that another row has.
-
-    Raises:
-        StaleToken: A row had it before.
-        DuplicateRefreshToken: A row that the save is not for has it.
-    """
-    if not token.refresh_token:
-        return
+    """Refuse a refresh token that a row had before, or that a row which is not meant has."""
     for row in rows:
         if is_older(row, token.refresh_token):
             raise StaleToken(
@@ -479,7 +458,7 @@ def _refuse_others(token: Token, rows: list[Token], used: set[str | None]) -> No
                 user=row.user,
                 hint="Read the token again. To use another login, log in anew",
             )
-    for row in rows:
+    for row in rows if token.refresh_token else ():
         if row.refresh_token == token.refresh_token and row.id not in used:
             raise DuplicateRefreshToken(
                 "This refresh token is stored already, and a store has it once",
@@ -494,10 +473,6 @@ def _for_the_same(token: Token, rows: list[Token]) -> Token | None:
     """Return the row that is for just the same as a token whose user is known."""
     same = (row for row in rows if all(getattr(row, n) == getattr(token, n) for n in FIXED))
     return next(same, None) if token.user else None
-
-
-def _has_token(token: Token) -> bool:
-    return bool(token.access_token or token.refresh_token or token.grant_token)
 
 
 def _union(*several: Iterable[Secret]) -> tuple[Secret, ...]:

@@ -17,7 +17,29 @@ if TYPE_CHECKING:
     from tokenkeep.token import Claim, Token
 
 
-class TokenStore(ABC):
+class Opened:
+    """What has connections, locks and keys: it stays in its process, and is closed."""
+
+    opened_by = "tokenkeep.open_store(URL)"
+    """The code that makes another one, for people."""
+
+    def close(self) -> None:
+        """Let go of connections and files."""
+
+    def __reduce__(self) -> NoReturn:
+        """Refuse to be pickled or copied; a store of your own that can be overrides this."""
+        raise of_one_process(self, self.opened_by)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        # What went wrong inside is what is said, not that letting go did as well.
+        with nullcontext() if kind is None else letting_go():
+            self.close()
+
+
+class TokenStore(Opened, ABC):
     """
     Keep tokens; the docstrings are the contract.
 
@@ -76,9 +98,6 @@ class TokenStore(ABC):
 
         A *token* whose own status is ``revoked`` or ``login_needed`` sets it.
 
-        Args:
-            token: What to store.
-
         Returns:
             The token as stored, with id and version.
 
@@ -97,12 +116,7 @@ class TokenStore(ABC):
 
     @abstractmethod
     def delete_token(self, token_id: str) -> None:
-        """
-        Delete a token. Silent if there is none with this id.
-
-        Args:
-            token_id: Which one.
-        """
+        """Delete a token. Silent if there is none with this id."""
 
     @abstractmethod
     def get_tokens(self) -> list[Token]:
@@ -114,12 +128,7 @@ class TokenStore(ABC):
 
     @abstractmethod
     def find_token_by_id(self, token_id: str) -> Token | None:
-        """
-        Return the token with this id. None if there is none.
-
-        Args:
-            token_id: As given by `save_token`.
-        """
+        """Return the token with this id. None if there is none."""
 
     # What follows is optional.
 
@@ -142,32 +151,12 @@ class TokenStore(ABC):
         raise NotImplementedError
 
     def reread(self, token_id: str) -> Token | None:
-        """
-        Return the token with this id as it is stored now, past any cache.
-
-        Args:
-            token_id: As given by `save_token`.
-        """
+        """Return the token with this id as it is stored now, past any cache."""
         return self.find_token_by_id(token_id)
 
     def iter_tokens(self) -> Iterator[Token]:
         """Yield all tokens without holding them all, where the store can."""
         yield from self.get_tokens()
-
-    def close(self) -> None:
-        """Let go of connections and files."""
-
-    def __reduce__(self) -> NoReturn:
-        """Refuse to be pickled or copied; a store of your own that can be overrides this."""
-        raise of_one_process(self, "tokenkeep.open_store(URL)")
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        # What went wrong inside is what is said, not that letting go did as well.
-        with nullcontext() if kind is None else letting_go():
-            self.close()
 
 
 class Store(TokenStore):
@@ -188,10 +177,21 @@ class Store(TokenStore):
         """Return where the tokens are, for errors: a path or an address, and no password."""
         return f"a {type(self).__name__}"
 
+    def delete_token(self, token_id: str) -> None:
+        """See `TokenStore.delete_token`."""
+        self.delete_version(token_id, None)
+
     @abstractmethod
-    def delete_version(self, token_id: str, version: str) -> None:
+    def delete_version(self, token_id: str, version: str | None) -> None:
         """
         Delete a token if this version is stored. Silent if there is none with this id.
+
+        What the provider has not confirmed to be revoked is kept, out of sight, until
+        it has, where there is a place for it: see `Keeper.sweep`.
+
+        Args:
+            token_id: Which one.
+            version: None deletes any.
 
         Raises:
             StoreConflict: Another version is.

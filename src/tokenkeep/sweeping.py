@@ -8,7 +8,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from tokenkeep.errors import StoreConflict, StoreUnavailable, TokenKeepError
+from tokenkeep.errors import StoreConflict, TokenKeepError, telling
 
 if TYPE_CHECKING:
     from tokenkeep.journal import Journal
@@ -58,43 +58,28 @@ def sweep(
     """See `Keeper.sweep`; one bad row or file holds no other up: it is told to *note*."""
     journal.tidy(now - PART_AGE)
     counts: Counter[str] = Counter()
-    _settle(journal, renewer, counts, note)
+    for entry in list(journal.entries(on_error=note)):
+        with telling(note):  # its row does not open, or its provider is gone
+            counts[renewer.settle(entry)] += 1
     counts["deleted"] = store.tidy(now, note)
     _confirm(store, revocations, now, counts, note)
     return Swept(**counts)
 
 
-def _settle(journal: Journal, renewer: Renewer, counts: Counter[str], note: _Note) -> None:
-    """Save the answers that wait."""
-    for entry in list(journal.entries(on_error=note)):
-        try:
-            counts[renewer.settle(entry)] += 1
-        except StoreUnavailable:
-            raise  # the next ones' as well
-        except TokenKeepError as exc:  # its row does not open, or its provider is gone
-            note(exc)
-
-
 def _confirm(
     store: Store, revocations: Revocations, now: float, counts: Counter[str], note: _Note
 ) -> None:
-    """Let the providers confirm what is to be revoked."""
     mute: set[Whom] = set()
     for due in store.due(now, note):
-        # Read again: with a slow provider its page was read minutes ago, and its user
-        # may have logged in since.
-        try:
+        with telling(note):
+            # Read again: with a slow provider its page was read minutes ago, and its user
+            # may have logged in since.
             row = due if due.ended else store.reread(str(due.id))
             if row is None:
                 continue
             after = revocations.confirm(row, mute)
             if row.ended:
                 _keep_what_is_left(store, row, after)
-        except StoreUnavailable:
-            raise
-        except TokenKeepError as exc:  # as above
-            note(exc)
-        else:
             if after.renewal.to_revoke:
                 counts["unconfirmed"] += 1
             elif row.renewal.to_revoke:

@@ -17,9 +17,9 @@ from tokenkeep.errors import (
     StoreConflict,
     StoreTampered,
     StoreTooNew,
-    StoreUnavailable,
     TokenKeepError,
     UnknownName,
+    telling,
 )
 from tokenkeep.events import logger
 from tokenkeep.header import Header
@@ -123,7 +123,6 @@ class Vault(Store):
         return self._header.is_made
 
     def describe(self) -> str:
-        """See `Store.describe`."""
         missing = "" if self.is_made else ", which is not there yet"
         return f"{self.backend.describe()}{missing}"
 
@@ -138,7 +137,6 @@ class Vault(Store):
     # Finding
 
     def find_token(self, token: Token) -> Token | None:
-        """See `TokenStore.find_token`."""
         expect_token(token)
         if token.provider or token.data_center or token.environment:
             self.providers.expect_known(token)
@@ -156,15 +154,12 @@ class Vault(Store):
         return None
 
     def find_token_by_id(self, token_id: str) -> Token | None:
-        """See `TokenStore.find_token_by_id`."""
         require_id(token_id)
         return self._cache.recall(("id", token_id), partial(self._aliases.read, token_id))
 
     def reread(self, token_id: str) -> Token | None:
-        """See `TokenStore.reread`."""
         token = self._aliases.read(token_id)
-        # Who was told of another process's token here must not be handed the
-        # one before it by the next lookup.
+        # Who was told of another process's token must not be handed the one before it next.
         self._cache.wrote(token_id if token is None else str(token.id))
         return token
 
@@ -197,7 +192,7 @@ class Vault(Store):
         marks = [self._rows.mark(field, str(value)) for field, value in asked.items() if value]
         found = self._rows.scan(marks[0] if marks else None)
         for token in self._open(found, (records.ROW,), on_error or closed.append):
-            if all(self._rows.has(token, mark) for mark in marks):
+            if self._rows.its(token, marks).issuperset(marks):
                 yield token
         if closed:
             raise closed[0]
@@ -213,15 +208,13 @@ class Vault(Store):
         """
         start = prefix.removeprefix("tk_")
         # Ids are read in order, so those that begin so come first.
-        mine = takewhile(
-            lambda record: record.id.startswith(start), self._rows.scan(after=start, page=most)
-        )
+        found = self._rows.scan(after=start, page=most)
+        mine = takewhile(lambda record: record.id.startswith(start), found)
         return list(islice(self._open(mine, (records.ROW,), on_error), most))
 
     # Writing
 
     def save_token(self, token: Token) -> Token:
-        """See `TokenStore.save_token`."""
         token = saving.cleaned(token, needs_login=self.providers.needs_login)
         if token.data_center or token.environment:
             self.providers.expect_known(token)
@@ -229,24 +222,12 @@ class Vault(Store):
         return self._saver.save(self.providers.locate(token))
 
     def swap(self, token: Token) -> Token:
-        """See `TokenStore.swap`."""
         return self._saver.swap(token)
 
     def make_sole(self, token: Token) -> bool:
-        """See `Store.make_sole`."""
         return self._saver.make_sole(token)
 
-    def delete_token(self, token_id: str) -> None:
-        """
-        Delete a token. Silent if there is none with this id.
-
-        What the provider has not confirmed to be revoked is kept, out of
-        sight, until it has: see `Keeper.sweep`.
-        """
-        self.delete_version(token_id, None)
-
     def delete_version(self, token_id: str, version: str | None) -> None:
-        """See `Store.delete_version`; None deletes any."""
         record_id = self._rows.record_id(token_id)
         for _ in attempts(token_id):
             try:
@@ -261,9 +242,8 @@ class Vault(Store):
                 return
             row = self._aliases.lead(kept)
             if row is not None and version not in (None, row.version):
-                raise StoreConflict(
-                    "This token was changed meanwhile", token_id=row.id, user=row.user
-                )
+                said = "This token was changed meanwhile"
+                raise StoreConflict(said, token_id=row.id, user=row.user)
             with suppress(StoreConflict):
                 if row is not None and not self._delete_row(row):
                     continue
@@ -282,17 +262,14 @@ class Vault(Store):
                 return
             for record in self._rows.scan():
                 if record.kind == records.ROW or not records.is_kind(record.kind):
-                    try:
+                    with telling(left.append):
                         self.delete_token(records.token_id(record.id))
-                    except StoreTooNew as exc:
-                        left.append(exc)
         finally:
             self._cache.clear()
         if left:
             raise left[0]
 
     def touch(self, token_id: str, last_used_at: float) -> None:
-        """See `Store.touch`."""
         self.backend.touch(self._rows.record_id(token_id), last_used_at)
 
     # Moving
@@ -356,48 +333,43 @@ class Vault(Store):
     # First logins
 
     def lease(self, token: Token, claim: Claim) -> tuple[str, Claim]:
-        """See `Store.lease`."""
         self._header.make()
         owner = self._lease_owner(token)
         for _ in attempts(user=token.user):
-            for kept in self._rows.find([("owner", owner)], inserts=True):
-                if isinstance(kept, Lease):
-                    return str(kept.version), kept.claim
-            lease = Lease(id=self._rows.new_id(owner), version="", owner=owner, claim=claim)
+            for lease in self._leases(owner, inserts=True):
+                return lease.version, lease.claim
+            mine = Lease(id=self._rows.new_id(owner), owner=owner, claim=claim)
             with suppress(StoreConflict):
-                return str(self._rows.put(lease, replaces=None).version), claim
+                return self._rows.put(mine, replaces=None).version, claim
         raise AssertionError  # attempts() has raised
 
     def release(self, token: Token, version: str) -> None:
-        """See `Store.release`."""
-        for kept in self._rows.find([("owner", self._lease_owner(token))]):
-            if isinstance(kept, Lease):
-                self._rows.delete(kept.id, replaces=version)
+        for lease in self._leases(self._lease_owner(token)):
+            self._rows.delete(lease.id, replaces=version)
 
     def keep_login(self, name: str, login: Mapping[str, str], claim: Claim) -> None:
-        """See `Store.keep_login`."""
         self._header.make()
-        owner = self._login_owner(name)
-        new = Lease(id=self._rows.new_id(owner), version="", owner=owner, claim=claim, login=login)
+        owner = self._header.keys.digest("login", name)
+        new = Lease(id=self._rows.new_id(owner), owner=owner, claim=claim, login=login)
         self._rows.put(new, replaces=None)
 
     def take_login(self, name: str) -> Mapping[str, str] | None:
-        """See `Store.take_login`."""
-        for kept in self._rows.find([("owner", self._login_owner(name))], inserts=True):
+        for lease in self._leases(self._header.keys.digest("login", name), inserts=True):
             # Whoever deletes it has it: of two that come at once, one.
             with suppress(StoreConflict):
-                if isinstance(kept, Lease) and self._rows.delete(
-                    kept.id, replaces=str(kept.version)
-                ):
-                    return kept.login
+                if self._rows.delete(lease.id, replaces=lease.version):
+                    return lease.login
         return None
+
+    def _leases(self, owner: str, *, inserts: bool = False) -> list[Lease]:
+        found = self._rows.find([("owner", owner)], inserts=inserts)
+        return [kept for kept in found if isinstance(kept, Lease)]
 
     # Tidying up
 
     def due(
         self, now: float, on_error: Callable[[TokenKeepError], None] | None = None
     ) -> Iterator[Token]:
-        """See `Store.due`."""
         for token in self._open(self._rows.due(now), (records.ROW, records.ENDED), on_error):
             if token.ended or token.renewal.to_revoke:
                 yield token
@@ -411,10 +383,9 @@ class Vault(Store):
                 yield token
 
     def tidy(self, now: float, on_error: Callable[[TokenKeepError], None] | None = None) -> int:
-        """See `Store.tidy`."""
         gone = 0
         for kept in self._open(self._rows.due(now), (records.ALIAS, records.LEASE), on_error):
-            try:
+            with telling(on_error), suppress(StoreConflict):  # somebody else is at it
                 if isinstance(kept, Alias):
                     self._aliases.finish(kept)
                     continue
@@ -422,12 +393,6 @@ class Vault(Store):
                 if kept.login or holder.is_dead(its) or not holder.is_here(its):
                     self._rows.delete(kept.id, replaces=kept.version)
                     gone += 1
-            except StoreConflict:
-                continue  # somebody else is at it
-            except TokenKeepError as exc:
-                if on_error is None or isinstance(exc, StoreUnavailable):
-                    raise
-                on_error(exc)
         return gone
 
     # Keys
@@ -464,12 +429,8 @@ class Vault(Store):
         self.journal.reseal(on_error)
         for record in self._rows.scan():
             done = False
-            try:
+            with telling(on_error):
                 done = self._reseal(record.id, newest)
-            except TokenKeepError as exc:
-                if on_error is None or isinstance(exc, StoreUnavailable):
-                    raise
-                on_error(exc)
             yield done
 
     def key_status(self) -> tuple[str, dict[int, int]]:
@@ -496,16 +457,12 @@ class Vault(Store):
     ) -> Iterator[Any]:
         """Yield the records of some kinds, opened; one that does not open holds none up."""
         for record in found:
-            if record.kind not in kinds and records.is_kind(record.kind):
-                continue
-            try:
-                kept = self._rows.open(record)
-            except (KeyMissing, StoreTampered, StoreTooNew) as exc:
-                if on_error is None:
-                    raise
-                on_error(exc)
-                continue
-            yield kept
+            if record.kind in kinds or not records.is_kind(record.kind):
+                kept = None
+                with telling(on_error):
+                    kept = self._rows.open(record)
+                if kept is not None:
+                    yield kept
 
     def _find(self, question: Lookup, asked: Token) -> Token | None:
         marks = [self._rows.mark(question.field, question.value)]
@@ -559,9 +516,6 @@ class Vault(Store):
 
     def _lease_owner(self, token: Token) -> str:
         return self._header.keys.digest("lease", first_login_of(self.providers.locate(token)))
-
-    def _login_owner(self, name: str) -> str:
-        return self._header.keys.digest("login", name)
 
     def _own_journal(self, state: Path | None) -> Journal:
         home = self.backend.home

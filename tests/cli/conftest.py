@@ -133,21 +133,9 @@ def client(configured, environment, tmp_path):
     return ["--client-secret-file", str(path)]
 
 
-class _Endpoint(ThreadingHTTPServer):
-    """A token endpoint: refuses what is empty, else gives the next of *answers*."""
-
-    def __init__(self, clock, tls):
-        super().__init__(("127.0.0.1", 0), _Answer)
-        self.clock, self.asked, self.answers, self.sent = clock, [], [], []
-        self.url = f"http{'s' if tls else ''}://127.0.0.1:{self.server_port}/token"
-        if tls:
-            self.socket = tls.wrap_socket(self.socket, server_side=True)
-
-    def handle_error(self, *_):
-        """A client that was refused."""
-
-
 class _Answer(BaseHTTPRequestHandler):
+    """A token endpoint: refuses what is empty, else gives the next of the server's *answers*."""
+
     def do_POST(self):
         self.server.asked.append(dict(self.headers))
         form = parse_qs(self.rfile.read(int(self.headers["Content-Length"])).decode())
@@ -172,9 +160,15 @@ def endpoint():
     servers = []
 
     def _endpoint(*, clock=time.time, tls=None):
-        servers.append(_Endpoint(clock, tls))
-        Thread(target=servers[-1].serve_forever, args=(0.02,), daemon=True).start()
-        return servers[-1]
+        server = ThreadingHTTPServer(("127.0.0.1", 0), _Answer)
+        server.clock, server.asked, server.answers, server.sent = clock, [], [], []
+        server.url = f"http{'s' if tls else ''}://127.0.0.1:{server.server_port}/token"
+        if tls:
+            server.socket = tls.wrap_socket(server.socket, server_side=True)
+        server.handle_error = lambda *_: None  # a client that was refused
+        Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
+        servers.append(server)
+        return server
 
     yield _endpoint
     for server in servers:

@@ -7,11 +7,7 @@ import pytest
 from reported import reported
 
 from tokenkeep.errors import ProviderRefused, ProviderUnavailable, UnknownName
-from tokenkeep.login import (
-    AuthorizationRequest,
-    NotThisLogin,
-    state_of,
-)
+from tokenkeep.login import AuthorizationRequest, NotThisLogin, state_of
 from tokenkeep.login.request import challenge
 from tokenkeep.providers.zoho_data_centers import DATA_CENTERS
 
@@ -25,36 +21,37 @@ def make():
 
 
 @pytest.fixture
-def request_():
+def asked():
     return make()
 
 
 @pytest.fixture
-def state(request_):
-    return person.query_of(request_.url)["state"]
+def state(asked):
+    return person.query_of(asked.url)["state"]
 
 
-def test_the_challenge_is_the_one_of_the_standard():
-    """RFC 7636, appendix B."""
-    verifier = "dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk"
-
-    assert challenge(verifier) == "E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM"
-
-
-def test_an_answer_counts_once(request_, state):
+def test_an_answer_counts_once(asked, state):
     """The same answer again belongs to no login any more, nor is its request kept."""
     answer = f"code=x&state={state}&location=eu&accounts-server=https%3A%2F%2Faccounts.zoho.eu&"
-    kept = request_.kept()
+    kept = asked.kept()
     assert not [each for each in (kept.state, kept.verifier) if each in repr(kept)]
+    assert state_of(f"{HERE}?{answer}") == state
+    for none in ("", "code=x", "state=", f"state={state}&state={state}"):
+        with pytest.raises(NotThisLogin):
+            state_of(none)
+    other = make().kept()
+    assert {kept.state, kept.verifier}.isdisjoint({other.state, other.verifier})
 
-    code = request_.accept(answer)
+    code = asked.accept(answer)
 
     assert (code.value, code.data_center.name, code.redirect_uri) == ("x", "eu", HERE)
-    assert challenge(code.verifier) == person.query_of(request_.url)["code_challenge"]
-    with pytest.raises(NotThisLogin):
-        request_.accept(answer)
-    with pytest.raises(NotThisLogin):
-        request_.kept()
+    assert challenge(code.verifier) == person.query_of(asked.url)["code_challenge"]
+    for use in (lambda: asked.accept(answer), asked.kept):
+        with pytest.raises(NotThisLogin):
+            use()
+    # RFC 7636, appendix B.
+    verifier = "dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk"
+    assert challenge(verifier) == "E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM"
 
 
 @pytest.mark.parametrize(
@@ -71,12 +68,12 @@ def test_an_answer_counts_once(request_, state):
         "&".join(["a=b"] * 99),
     ],
 )
-def test_another_answer_is_refused_and_uses_nothing_up(request_, state, answer):
+def test_another_answer_is_refused_and_uses_nothing_up(asked, state, answer):
     """After any number of wrong answers the right one is still taken."""
     with pytest.raises(NotThisLogin):
-        request_.accept(answer.format(state=state))
+        asked.accept(answer.format(state=state))
 
-    assert request_.accept(f"code=x&state={state}").value == "x"
+    assert asked.accept(f"code=x&state={state}").value == "x"
 
 
 @pytest.mark.parametrize(
@@ -93,26 +90,14 @@ def test_another_answer_is_refused_and_uses_nothing_up(request_, state, answer):
         ("code=s3cret&state=other", NotThisLogin),
     ],
 )
-def test_what_can_go_wrong_is_named(request_, state, answer, error):
+def test_what_can_go_wrong_is_named(asked, state, answer, error):
     """Each has its error; no code, and nothing that binds it to this login, is in a report."""
-    verifier = request_.kept().verifier
+    verifier = asked.kept().verifier
 
     with pytest.raises(error) as caught:
-        request_.accept(f"{HERE}?state={state}&{answer}")
+        asked.accept(f"{HERE}?state={state}&{answer}")
 
     for said in ("<script>", "evil"):
         assert said not in str(caught.value)
     for secret in ("s3cret", state, verifier):
         assert secret not in reported(caught.value)
-
-
-def test_the_state_of_an_answer(state):
-    """Each request has its own; it is found once, and no answer has none or two."""
-    other = make()
-
-    assert state_of(f"{HERE}?code=x&state={state}&") == state
-    assert person.query_of(other.url)["state"] != state
-    assert other.kept().verifier != make().kept().verifier
-    for answer in ("", "code=x", "state=", f"state={state}&state={state}"):
-        with pytest.raises(NotThisLogin):
-            state_of(answer)

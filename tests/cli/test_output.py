@@ -15,6 +15,12 @@ ESCAPED = r"\u0141ukasz-\U0001f341@example.com"
 ODD = "北京\u202e@example.com"
 
 
+@pytest.fixture
+def row(store):
+    """A token of somebody with such a name."""
+    return store.save_token(Token(user=NAME, refresh_token="r", access_token="a", client_id="c"))
+
+
 def ran(*args, **given):
     """Run a command as a process, and return its status, output and errors."""
     words = [sys.executable, "-m", "tokenkeep", *args]
@@ -23,11 +29,10 @@ def ran(*args, **given):
 
 
 @pytest.mark.parametrize("encoding", ["cp1252", "ascii:strict", "utf-8"])
-def test_what_the_encoding_has_not(environment, store, tmp_path, encoding):
+def test_what_the_encoding_has_not(environment, store, row, tmp_path, encoding):
     """It is escaped on every way out, and the command ends as without."""
     environment.setenv("PYTHONIOENCODING", encoding)
     shown = NAME if encoding == "utf-8" else ESCAPED
-    row = store.save_token(Token(user=NAME, refresh_token="r", access_token="a", client_id="c"))
     store.save_token(Token(user=ODD, access_token="b", client_id="c"))
 
     def says(status, *args):
@@ -47,38 +52,36 @@ def test_what_the_encoding_has_not(environment, store, tmp_path, encoding):
     assert store.find_token_by_id(str(row.id)) is None
 
 
+@pytest.mark.usefixtures("row")
 @pytest.mark.parametrize("args", ["list", "--help", "nothing"])
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="there is no /dev/full")  # noqa: PTH110
-@pytest.mark.parametrize("unbuffered", ["", "1"])
-def test_a_full_disk(store, environment, args, unbuffered):
+def test_a_full_disk(environment, args):
     """It is a sentence, or a status at least where that can't be said either."""
-    environment.setenv("PYTHONUNBUFFERED", unbuffered)
-    store.save_token(Token(user="u1", access_token="a", client_id="c"))
-    with open("/dev/full", "wb") as full:  # noqa: PTH123
-        code, _, _ = ran(*args.split(), stdout=full, stderr=full)
-        status, _, err = ran(*args.split(), stdout=full, stderr=subprocess.PIPE)
+    for unbuffered in ("", "1"):
+        environment.setenv("PYTHONUNBUFFERED", unbuffered)
+        with open("/dev/full", "wb") as full:  # noqa: PTH123
+            code, _, _ = ran(*args.split(), stdout=full, stderr=full)
+            status, _, err = ran(*args.split(), stdout=full, stderr=subprocess.PIPE)
 
-    assert code == status == (2 if args == "nothing" else 1)
-    assert b"Traceback" not in err
-    assert b"Exception ignored" not in err
-    assert err.count(b"\n") <= 2
+        assert code == status == (2 if args == "nothing" else 1)
+        assert b"Traceback" not in err
+        assert b"Exception ignored" not in err
+        assert err.count(b"\n") <= 2
 
 
-@pytest.mark.parametrize("args", ["list", "--json list"])
-def test_closed_streams(store, args):
+@pytest.mark.usefixtures("row")
+def test_closed_streams(store):
     """A service without standard streams: nothing of the store is opened in their place."""
-    store.save_token(Token(user="u1", access_token="a", client_id="c"))
-    words = f"exec {sys.executable} -m tokenkeep {args} >&- 2>&-"
+    for args in ("list", "--json list"):
+        words = f"exec {sys.executable} -m tokenkeep {args} >&- 2>&-"
 
-    status = subprocess.run(["sh", "-c", words], check=False).returncode
-
-    assert 0 == status
-    assert 1 == len(store.get_tokens())
+        assert 0 == subprocess.run(["sh", "-c", words], check=False).returncode
+        assert 1 == len(store.get_tokens())
 
 
+@pytest.mark.usefixtures("row")
 def test_a_reader_who_goes(environment, store):
     """As with head: nothing is wrong, and nothing is said; also of what is still to be written."""
-    store.save_token(Token(user=NAME, access_token="a", client_id="c"))
     reader, writer = os.pipe()
     os.close(reader)
     for unbuffered in ("", "1"):
@@ -89,22 +92,18 @@ def test_a_reader_who_goes(environment, store):
         store.save_token(Token(user=f"{NAME}{number}", access_token=f"a{number}", client_id="c"))
     for encoding in ("utf-8", "ascii"):
         environment.setenv("PYTHONIOENCODING", encoding)
-        words = f"{sys.executable} -m tokenkeep list; echo $? >&2"
-        done = subprocess.run(
-            ["bash", "-c", f"({words}) | head -1"], capture_output=True, check=False
-        )
-        assert b"141\n" == done.stderr
-        assert 1 == done.stdout.count(b"\n")
+        words = f"({sys.executable} -m tokenkeep list; echo $? >&2) | head -1"
+        done = subprocess.run(["bash", "-c", words], capture_output=True, check=False)
+        assert (b"141\n", 1) == (done.stderr, done.stdout.count(b"\n"))
 
 
-def test_a_listing_that_is_interrupted(run, store, environment):
+def test_a_listing_that_is_interrupted(run, row, environment):
     """What was printed so far comes out, though it is not flushed line by line."""
-    token = store.save_token(Token(user="u", access_token="a", client_id="c"))
     flushed = []
 
     def interrupted(*_, **__):
         environment.setattr(sys.stdout, "flush", lambda: flushed.append(1))
-        yield from [token] * 100
+        yield from [row] * 100
         environment.undo()
         raise KeyboardInterrupt
 

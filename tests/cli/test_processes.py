@@ -1,8 +1,11 @@
-"""Commands as processes: pipes, Ctrl-C, a missing extra, what others see of them."""
+"""Commands as processes: a missing extra, the emulator, what a person sees of a list."""
 
 from __future__ import annotations
 
 import json
+import os
+import pty
+import re
 import signal
 import subprocess
 import sys
@@ -18,27 +21,37 @@ PERSON = f"{sys.executable} {person.__file__} %s"
 ANY_PORT = "http://127.0.0.1:0/callback"
 
 
-@pytest.mark.parametrize("missing", ["click", "rich"])
-def test_without_the_extra_it_says_how_to_get_it(missing):
-    """A missing click or rich is one sentence and status 2."""
+@pytest.mark.parametrize(
+    ("missing", "args", "extras"),
+    [
+        ("click", "list", "cli"),
+        ("rich", "list", "cli"),
+        ("sqlalchemy", "sql-schema --dialect mysql", "sql"),
+        ("zohocrmsdk", "demo", "cli,zoho"),
+    ],
+)
+def test_without_an_extra_it_says_how_to_get_it(missing, args, extras):
+    """One sentence and status 2."""
     program = f"import sys; sys.modules[{missing!r}] = None; import tokenkeep.cli as it; it.main()"
 
     done = subprocess.run(
-        [sys.executable, "-c", program], capture_output=True, text=True, check=False, timeout=60
+        [sys.executable, "-c", program, *args.split()], capture_output=True, text=True, check=False
     )
 
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr == (
-        f"tokenkeep: The command line needs {missing}, which is not installed. "
-        "Install it: pip install 'tokenkeep[cli]'\n"
+        f"tokenkeep: This needs {missing}, which is not installed. "
+        f"Install it: pip install 'tokenkeep[{extras}]'\n"
     )
 
 
-def test_emulate_log_in_and_use_it(start, environment):
+@pytest.mark.parametrize("stays", [False, True])
+def test_emulate_log_in_and_use_it(start, environment, tmp_path, stays):
     """What ``emulate`` prints is all it takes to get a token; Ctrl-C ends it and tidies up."""
     for name in ("TOKENKEEP_STORE", "TOKENKEEP_KEYS"):
         environment.delenv(name)
-    emulator = start("emulate", "--json")
+    where = ["--folder", str(tmp_path / "kept")] if stays else []
+    emulator = start("emulate", "--json", *where)
     facts = json.loads(emulator.stdout.readline())
     for name, value in (facts["environment"] | {"BROWSER": PERSON}).items():
         environment.setenv(name, value)
@@ -58,5 +71,30 @@ def test_emulate_log_in_and_use_it(start, environment):
     assert token.startswith("1000.")
     assert modes == {"client_secret": 0o600, "config.toml": 0o600}
     assert secret not in json.dumps(facts)
+    assert "ana@example.com:6000123" in facts["users"]  # as the pages name her
     assert emulator.returncode == 0
-    assert not folder.exists()
+    assert folder.exists() == stays
+    if stays:
+        _, err = start("emulate", *where).communicate(timeout=60)
+        assert f"There is a file {secret_file} already; it is left as it is" in err
+        assert secret == secret_file.read_text().strip()
+
+
+def test_a_list_for_people(save, environment):
+    """On a terminal of 80 columns each token is one line; colours only if they are wanted."""
+    long = save("a-rather-long-name@example.com:6000123", refresh_token="r")
+    environment.setenv("COLUMNS", "80")
+    for colors in (True, False):
+        if not colors:
+            environment.setenv("NO_COLOR", "1")
+        main, side = pty.openpty()
+        subprocess.run([sys.executable, "-m", "tokenkeep", "list"], stdout=side, check=True)
+        os.close(side)
+        shown = os.read(main, 10_000).decode()
+        os.close(main)
+
+        assert ("\x1b[32mok" in shown) == colors
+        heading, line = re.sub(r"\x1b\[\d*m", "", shown).splitlines()
+        assert ["id", "place", "status", "expires", "refresh", "user"] == heading.split()
+        assert line.startswith(f"{long.id[:11]} us ")
+        assert line.endswith(f" {long.user}")

@@ -47,24 +47,30 @@ def test_show_names_every_fact_but_no_secret(run_json, save, asked):
         assert secret not in json.dumps(found)
 
 
-def test_show_in_words(run, save, configured):
-    """Without --json facts are lines of a name and a value; also what went wrong last."""
+def test_renew_and_show_in_words(run, save, configured):
+    """A good token is renewed all the same; facts are lines of a name and a value, in words."""
     token = save()
-    run("renew", token.id)
+    first = run("token", token.id).stdout
 
+    renewed = run("renew", token.id)
     shown = run("show", token.id).stdout
 
+    assert f"Renewed {token.user} ({token.id}): 59 min left\n" == renewed.stdout
+    assert first != run("token", token.id).stdout
+    assert 2 == configured.counters.token_calls()
+    assert "" == run("renew", token.id, "--quiet").output
     lines = dict(line.split("\t") for line in shown.splitlines())
-    assert "59 min" == lines["expires_in"]
-    assert "1 of 10 in the last 600 s" == lines["renewals"]
+    assert ("59 min", "yes") == (lines["expires_in"], lines["has_access_token"])
     assert lines["renewed_by"]
     assert lines["expires_at"].endswith("Z")
+    assert lines["history"].startswith("login, at 20")
+    assert lines["renewals_in_window"] == "2"
     assert "\x1b" not in shown
     other = save(configured.users[1].name)
     configured.faults.add(endpoint="token", kind="status", status=500, times=2)
     failed = run("token", other.id)
     assert (5, 1) == (failed.exit_code, failed.stderr.count("\n"))
-    assert "transient, 1 in a row" in run("show", other.id).stdout
+    assert "kind transient, error" in run("show", other.id).stdout
 
 
 def test_token_prints_what_the_provider_takes(run, run_json, save, configured, store):
@@ -100,19 +106,6 @@ def test_an_access_token_cannot_add_a_header(run, store):
         assert "Evil" not in result.output
 
 
-def test_renew_makes_another(run, save, configured):
-    """A token that is good is renewed all the same; --quiet leaves out what was not asked for."""
-    token = save()
-    first = run("token", token.id).stdout
-
-    result = run("renew", token.id)
-
-    assert f"Renewed {token.user} ({token.id}): 59 min left\n" == result.stdout
-    assert first != run("token", token.id).stdout
-    assert 2 == configured.counters.token_calls()
-    assert "" == run("renew", token.id, "--quiet").output
-
-
 @pytest.mark.parametrize(
     ("command", "said", "status"), [("revoke", "Revoked", 4), ("logout", "Logged out", 3)]
 )
@@ -120,39 +113,23 @@ def test_ended_here_and_at_the_provider(*, run, run_json, save, configured, comm
     """From now on it is not handed out; what was not confirmed is told, and left to a sweep."""
     eu = {"issuer": configured.eu.token_url, "api_domain": configured.eu.api_url}
     token, other = save(), save(configured.users[1].name, **eu)
+    unconfirmed = "not confirmed it yet, run: tokenkeep sweep"
 
     done = run(command, "--user", token.user)
     configured.stop()
     later = run(command, other.id)
+    if command == "revoke":
+        assert run_json("show", other.id)["revocation_pending"]
+        assert unconfirmed in run("delete", other.id, "--yes").stdout
     configured.start()
-    swept = run_json("sweep")
 
-    named = f"{said} {token.user} ({token.id})"
-    assert f"{named}; the provider has confirmed it\n" == done.stdout
-    assert (0, 1) == (
-        later.exit_code,
-        later.stdout.count("not confirmed it yet, run: tokenkeep sweep"),
-    )
-    assert 1 == swept["revoked"]
+    assert f"{said} {token.user} ({token.id}); the provider has confirmed it\n" == done.stdout
+    assert (0, 1) == (later.exit_code, later.stdout.count(unconfirmed))
+    assert [1, 0] == [run_json("sweep")["revoked"] for _ in range(2)]
     for each in (token, other):
         assert not configured.is_active(each.refresh_token)
-        after = run("token", each.id)
-        assert (status, "") == (after.exit_code, after.stdout)
-
-
-def test_what_the_provider_has_not_confirmed(run, run_json, save, configured):
-    """It is shown; a deletion says that something is left to be revoked, and the sweep does it."""
-    token = save()
-    configured.stop()
-    run("revoke", token.id)
-
-    pending = run_json("show", token.id)["revocation_pending"]
-    done = run("delete", token.id, "--yes")
-
-    configured.start()
-    assert pending
-    assert "not confirmed to be revoked is tried by: tokenkeep sweep" in done.stdout
-    assert [1, 0] == [run_json("sweep")["revoked"] for _ in range(2)]
+    after = run("token", token.id)
+    assert (status, "") == (after.exit_code, after.stdout)
 
 
 def test_delete_asks(run, run_json, save):
@@ -190,27 +167,26 @@ def test_the_beginning_of_an_id(run, store):
     assert (3, True) == (short.exit_code, "7 characters" in short.stderr)
 
 
-def test_a_user_in_the_place_of_an_id(run, save):
-    """Who gives a user as if it were an id is told how users are given."""
+@pytest.mark.parametrize("which", ["{id}", "{prefix}", "--user={user}"])
+def test_what_was_asked_for_or_nothing(run, save, configured, which):
+    """Nothing stands for another environment or client; it is said what was in the way."""
     token = save()
+    which = which.format(id=token.id, prefix=token.id[:9], user=token.user)
 
-    done = run("token", token.user)
-
-    assert (3, True) == (done.exit_code, f"--user {token.user}" in done.stderr), done.stderr
-
-
-def test_what_was_asked_for_or_nothing(run, save, configured):
-    """Neither an id nor its beginning stands for another environment or client."""
-    token = save()
-
-    for which in (token.id, token.id[:9]):
-        for other in ("--environment=sandbox", "--client-id=other", "--data-center=eu"):
-            assert run("delete", which, other, "--yes").exit_code == 3
-            assert run("token", which, other).stdout == ""
-    assert run("show", token.id, "--client-id", token.client_id).exit_code == 0
+    for other in ("--environment sandbox", "--client-id other", "--data-center eu"):
+        for command in ("delete --yes", "token"):
+            done = run(*command.split(), which, *other.split())
+            assert (3, "") == (done.exit_code, done.stdout)
+            assert f"with {other} (" in done.stderr
+            assert "There is one without" in done.stderr
+    assert run("show", which, "--client-id", token.client_id).exit_code == 0
     save(client_id=configured.register_client("Other").client_id, refresh_token="another")
-    ambiguous = run("token", "--user", token.user)
-    assert (2, True) == (ambiguous.exit_code, "Add --client-id" in ambiguous.stderr)
+    if "@" in which:
+        ambiguous = run("token", which)
+        assert (2, True) == (ambiguous.exit_code, "Add --client-id" in ambiguous.stderr)
+        assert "There is one without" in run("token", which, "--client-id", "third").stderr
+        unnamed = run("token", token.user)
+        assert (3, True) == (unnamed.exit_code, f"--user {token.user}" in unnamed.stderr)
 
 
 @pytest.mark.parametrize("expires_at", [math.nan, -math.inf, 1e20])
@@ -228,3 +204,50 @@ def test_an_end_that_is_no_time(run, run_json, save, store, expires_at):
     if expires_at > 0:
         found = run_json("token", token.id)
         assert (found["expires_at"], found["expires_in"]) == (None, None)
+
+
+FRESH = {"access_token": "new-access", "refresh_token": "new-refresh", "expires_in": 3600}
+REJECTED = {"error": "invalid_grant"}
+
+
+@pytest.fixture
+def rotating(acme, endpoint):
+    """A provider that rotates, and the id of an expired token of it."""
+    server = endpoint()
+    return server, acme(issuer=server.url, refresh_token="the old one", expires_at=1.0).id
+
+
+def test_renew_after_a_rejection(rotating, run, run_json):
+    """``get`` goes on saying that a login is needed; ``renew`` asks once more, and heals."""
+    server, token_id = rotating
+    server.answers += [(400, REJECTED), (400, REJECTED), (200, FRESH)]
+    for command in ("token", "renew", "token"):
+        assert run(command, token_id).exit_code == 4
+    assert run_json("show", token_id)["status"] == "login_needed"
+
+    healed = run("renew", token_id)
+
+    assert healed.exit_code == 0, healed.output
+    assert run("token", token_id).stdout.strip() == "new-access"
+    assert run_json("show", token_id)["status"] == "ok"
+    assert server.sent == ["the old one"] * 3
+
+
+def test_an_answer_that_can_t_be_read(rotating, run):
+    """It is said what to do, by the command and by the doctor, and nothing of what is in it."""
+    server, token_id = rotating
+    server.answers.append((200, {"data": FRESH}))
+
+    failed = run("token", token_id)
+    doctor = run("doctor").stdout
+    swept = run("sweep")
+
+    assert (5, 1) == (failed.exit_code, failed.stderr.count("tokenkeep: "))
+    assert f"tokenkeep renew {token_id}" in failed.output
+    assert "read_answer" in failed.output
+    said = "journal\t1 answer of the provider can't be read, of acme for ana\tTeach it"
+    assert f"warning\t{said}" in doctor
+    assert "unread: 1" in swept.stdout
+    assert f"unreadable: token {token_id}" in swept.stderr
+    assert "new-" not in failed.output + doctor
+    assert server.sent == ["the old one"]

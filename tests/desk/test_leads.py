@@ -73,7 +73,7 @@ def test_users_never_mix(desk, zoho):
         list(pool.map(work, tabs))
 
     assert [each.complaints for each in tabs] == [[]] * len(tabs)
-    assert desk.processes(20) <= {worker for each in tabs for worker in each.served_by}
+    assert desk.processes() <= {worker for each in tabs for worker in each.served_by}
     for user in PEOPLE:
         names = last_names(zoho, user)
         assert len(names) == before[user] + 4 * ROUNDS
@@ -87,7 +87,7 @@ def test_kill_one(desk, zoho, endpoint):
     """A worker is killed in a request, or in a renewal: the other and the next one go on."""
     person = Person(desk, ANA)
     page = person.browser.get("/leads/new")
-    workers = desk.processes(20)
+    workers = desk.processes()
     if endpoint == "token":
         desk.expire(ANA)
     fault = zoho.faults.add(endpoint=endpoint, kind="hang")
@@ -97,12 +97,12 @@ def test_kill_one(desk, zoho, endpoint):
     # Who renews is killed first; of a request nobody can see whose it is.
     for each in sorted(workers, key=lambda pid: pid not in renewing(desk)):
         os.kill(each, signal.SIGKILL)
-        desk.wait_until_ready()
+        desk.processes()
         person.look()
     asked.join()
 
     assert person.complaints == [], desk.log()
-    assert not workers & desk.processes(20), desk.log()
+    assert not workers & desk.processes(), desk.log()
     assert person.browser.send(page, "/leads/new", **TYPED).location == "/leads?done=added"
 
 

@@ -8,7 +8,6 @@ import socket
 import time
 import urllib.parse
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 from unittest.mock import Mock
 
 import pytest
@@ -16,7 +15,6 @@ from desk_driver import ANA, BEN, EVA, ROOT, Browser, DeskServer, consent, runni
 
 import crm_desk.app
 import tokenkeep
-from crm_desk.__main__ import session_key
 
 SILENT = {"CrmSilent", "SDKException"}
 TYPED = {"First_Name": "Zoë", "Last_Name": "Typed", "Company": "Typed & Söhne"}
@@ -164,11 +162,14 @@ def test_store_that_hangs(zoho, postgres, tmp_path):
     assert took < 30
 
 
-def test_sweeping_goes_on(monkeypatch):
-    """What one sweep could not do, a later one tries again."""
+@pytest.mark.parametrize(
+    "error", [tokenkeep.StoreUnavailable("not now"), OSError("no more files")]
+)
+def test_sweeping_goes_on(monkeypatch, error):
+    """What one sweep could not do, for whatever reason, a later one tries again."""
     monkeypatch.setattr(crm_desk.app, "SWEEP_EVERY", 0.01)
     store = Mock()
-    store.keeper.sweep.side_effect = tokenkeep.StoreUnavailable("not now")
+    store.keeper.sweep.side_effect = error
 
     async def some_time():
         async with crm_desk.app.sweeping(Mock(state=Mock(store=store))):
@@ -300,24 +301,3 @@ def test_readme():
     }:
         assert f"`{name}`" in page
     assert len(page.splitlines()) < 60
-
-
-def test_killed_as_it_made_its_key(tmp_path, monkeypatch):
-    """Cookies are never signed with half a key, nor with none."""
-    path = tmp_path / "session_key"
-
-    def killed(*_args, **_kwargs):
-        raise KeyboardInterrupt
-
-    with monkeypatch.context() as broken:
-        broken.setattr(Path, "write_text", killed)
-        with pytest.raises(KeyboardInterrupt):
-            session_key(path)
-    key = session_key(path)
-
-    assert len(key) == 43
-    assert session_key(path) == key
-    assert path.stat().st_mode & 0o777 == 0o600
-    path.write_text("\n")
-    with pytest.raises(SystemExit, match="session_key is empty"):
-        session_key(path)

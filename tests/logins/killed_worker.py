@@ -36,23 +36,7 @@ DEEDS = {
         keeper.delete(given["id"]),
     ),
     "sweep": lambda keeper, _: keeper.sweep(),
-    "renew, killed in the sync of the answer": lambda keeper, given: (
-        kill_in_the_sync(keeper.providers.named("zoho")),
-        keeper.renew(**given),
-    ),
 }
-
-
-def kill_in_the_sync(provider):
-    """Kill this process as it syncs the next file after the provider has answered."""
-    refresh = provider.refresh
-
-    def answered(token):
-        answer = refresh(token)
-        os.fsync = lambda _: os.kill(os.getpid(), signal.SIGKILL)
-        return answer
-
-    provider.refresh = answered
 
 
 def kill_after(steps, *calls):

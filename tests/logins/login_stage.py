@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import contextmanager, suppress
+from functools import partial
 from itertools import count
 
 import pytest
@@ -139,8 +140,7 @@ class Stage:
 
     def is_alive(self, token):
         """Tell whether the provider still knows the login that a token came from."""
-        login = self.zoho.id_of(token.refresh_token)
-        return login in self.alive()
+        return self.zoho.id_of(token.refresh_token) in self.alive()
 
     def alive(self):
         """Return the logins of this stage that live at the provider, by their names there."""
@@ -167,11 +167,12 @@ class Stage:
         return self.zoho.is_active(token.access_token) and self.zoho.is_active(token.refresh_token)
 
     def end_everything(self):
-        """Revoke every row there is, and let the sweep finish; the provider is up."""
+        """Revoke every row, and let the sweep finish; return what is forgotten alive."""
         keeper = self.keeper()
         for row in keeper.tokens():
             keeper.revoke(row.id)
         keeper.sweep()
+        return self.alive()
 
     @property
     def revocations(self):
@@ -208,12 +209,12 @@ def before_write(store, number, step, *, after=False):
 
     def stepping(call):
         def _stepping(*args, replaces=None):
-            is_it = next(turns) == number
-            if is_it and not after:
-                step()
+            steps = [step] * (next(turns) == number)
+            for each in steps * (not after):
+                each()
             result = call(*args, replaces=replaces)
-            if is_it and after:
-                step()
+            for each in steps * after:
+                each()
             return result
 
         return _stepping
@@ -222,9 +223,7 @@ def before_write(store, number, step, *, after=False):
     return lambda: next(turns) - 1
 
 
-def after_write(store, number, step):
-    """Let something happen right after a store's n-th write or deletion from now on."""
-    before_write(store, number, step, after=True)
+after_write = partial(before_write, after=True)
 
 
 def die_after_write(store, number):
@@ -234,11 +233,6 @@ def die_after_write(store, number):
         raise Died
 
     after_write(store, number, die)
-
-
-def rows_of(store):
-    """Return the records of a store's rows."""
-    return [each for each in store.backend.scan(None, 1000) if each.kind == "row"]
 
 
 def sdk_token(token=None, *, user=None, **given):

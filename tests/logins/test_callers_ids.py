@@ -10,17 +10,9 @@ from login_stage import refused
 from tokenkeep import Token
 from tokenkeep.backends.base import HEADER
 
-IDS = [
-    *("customer-42", "2", "6f1c1d6e-3a3c-4d5e-9a55-0b6f4e2f9d10", "x" * 65_536, "a" * 32, "tk_"),
-    *(
-        f"tk_{'A' * 32}",
-        f"tk_{'a' * 31}",
-        "a\0b",
-        "\n",
-        "'; DROP TABLE token; --",
-        "\N{PILE OF POO}",
-    ),
-]
+IDS = ["customer-42", "2", "6f1c1d6e-3a3c-4d5e-9a55-0b6f4e2f9d10", "x" * 65_536, "a" * 32, "tk_",
+       f"tk_{'A' * 32}", f"tk_{'a' * 31}", "a\0b", "\n", "'; DROP TABLE token; --", "\U0001f4a9",
+]  # fmt: skip
 
 
 @pytest.mark.parametrize("own", IDS, ids=lambda own: ascii(own[:20]))

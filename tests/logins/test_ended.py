@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from login_stage import refused
+from login_stage import HOUR, refused
 
 from tokenkeep import Token
 from tokenkeep.backends.sqlite import SQLiteBackend
@@ -65,6 +65,22 @@ def test_a_provider_that_is_mute_is_asked_once_a_sweep(stage):
     assert set() == stage.alive()
 
 
+def test_what_has_ended_by_itself(stage, ana):
+    """Invariant 15: an access token needs no revocation any more; a refresh token does."""
+    keeper = stage.keeper()
+    alone = keeper.store.save_token(stage.login(stage.bo, at="eu", refresh_token=None))
+    with stage.provider_down():
+        for row in (ana, alone):
+            keeper.revoke(row.id)
+        stage.pass_time(2 * HOUR)
+        swept = keeper.sweep()
+
+    assert (1, 1) == (swept.revoked, swept.unconfirmed)
+    assert stage.is_alive(ana)
+    assert 1 == keeper.sweep().revoked
+    assert not stage.is_alive(ana)
+
+
 @pytest.mark.parametrize("replaced", [None, "keep", "revoke"])
 @pytest.mark.parametrize("how", ["python", "configuration"])
 @pytest.mark.parametrize("got_here", [True, False], ids=["got here", "given"])
@@ -85,8 +101,7 @@ def test_what_a_login_replaces(*, make_stage, replaced, got_here, how):
     is_kept = not got_here if replaced is None else replaced == "keep"
     assert [is_kept, True] == [stage.is_alive(old), stage.is_alive(new)]
 
-    stage.end_everything()
-    assert set() == stage.alive()
+    assert set() == stage.end_everything()
 
 
 @pytest.mark.parametrize("got_here", [True, False], ids=["got here", "given"])
@@ -147,17 +162,15 @@ def test_what_is_due_is_read(stage, environment, run, how):
     with stage.provider_down():
         keeper.revoke(keeper.store.save_token(stage.login(stage.ana)).id)
     read = []
+    for name in ("scan", "due", "find"):
+        method = getattr(SQLiteBackend, name)
 
-    def counted(method):
-        def _counted(self, *args, **given):
-            found = method(self, *args, **given)
+        def counted(*args, method=method, **given):
+            found = method(*args, **given)
             read.extend(found)
             return found
 
-        return _counted
-
-    for name in ("scan", "due", "find"):
-        environment.setattr(SQLiteBackend, name, counted(getattr(SQLiteBackend, name)))
+        environment.setattr(SQLiteBackend, name, counted)
 
     if how == "sweep":
         assert 1 == stage.keeper().sweep().revoked

@@ -11,18 +11,6 @@ BY_COMMAND = ("token", "show", "renew", "revoke", "delete", "logout")
 """The commands that take a token; those from "revoke" on destroy."""
 
 
-def command(name, *args):
-    return (name, *args, *(["--yes"] if name == "delete" else []))
-
-
-@pytest.fixture
-def both(stage):
-    """Ana, logged in to production and to the sandbox."""
-    stage.production = stage.open().save_token(stage.login(stage.ana))
-    stage.sandbox = stage.open().save_token(stage.login(stage.ana, environment="sandbox"))
-    return stage
-
-
 def untouched(stage, *tokens):
     """Tell whether tokens are as they were, here and at the provider."""
     store = stage.open()
@@ -58,7 +46,7 @@ def test_what_was_not_asked_for(stage, run, case):
             stage.keeper().revoke(production.id)
 
     for name in BY_COMMAND:
-        done = run(*command(name, "--user", stage.ana, *where))
+        done = run(name, "--user", stage.ana, *where, *["--yes"] * (name == "delete"))
 
         assert untouched(stage, ana)
         assert status == done.exit_code, done.output
@@ -69,10 +57,11 @@ def test_what_was_not_asked_for(stage, run, case):
 @pytest.mark.parametrize(
     ("name", "known"), [("environment", "sandbox"), ("data_center", "eu"), ("provider", "acme")]
 )
-def test_names_nobody_knows(both, name, known):
+def test_names_nobody_knows(stage, name, known):
     """An error that lists the known ones, in Python too; also for who has a token there."""
+    stage.open().save_token(stage.login(stage.ana))
     with refused("UnknownName") as error:
-        both.keeper().get(user=both.ana, **{name: "mars"})
+        stage.keeper().get(user=stage.ana, **{name: "mars"})
 
     assert known in error.why
 

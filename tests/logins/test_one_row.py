@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import threading
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import nullcontext, suppress
+from functools import partial
 from itertools import count
 
 import pytest
@@ -42,24 +43,8 @@ def scenes(request, make_stage):
     return _scenes
 
 
-def renewal(stage):
-    stage.keeper().renew(stage.row.id)
-
-
-def the_same_save(stage):
-    stage.open().save_token(stage.named)
-
-
-def sweep(stage):
-    stage.keeper().sweep()
-
-
 def newer_login(stage):
     stage.newer = stage.open().save_token(stage.login(stage.ana))
-
-
-def revoked_by_its_old_id(stage):
-    stage.keeper().revoke(stage.row.id)
 
 
 def revoked(stage):
@@ -77,17 +62,25 @@ def deleted(stage):
             stage.keeper().delete(row.id)
 
 
+HAPPENS = {
+    "renewal": lambda stage: stage.keeper().renew(stage.row.id),
+    "the same save": lambda stage: stage.open().save_token(stage.named),
+    "sweep": lambda stage: stage.keeper().sweep(),
+    "newer login": newer_login,
+    "revoked by its old id": lambda stage: stage.keeper().revoke(stage.row.id),
+    "revoked": revoked,
+    "deleted": deleted,
+}
+
+
 @pytest.mark.parametrize("has_row", [False, True], ids=["new user", "user who has a row"])
-@pytest.mark.parametrize(
-    "happens",
-    [renewal, the_same_save, sweep, newer_login, revoked_by_its_old_id, revoked, deleted],
-)
+@pytest.mark.parametrize("happens", HAPPENS)
 def test_somebody_comes_between(scenes, has_row, happens):
     """Before whichever write of the move: the login stays in one place, and can be ended."""
     for number, stage in scenes(has_row=has_row):
         stage.newer, stage.deleted = None, set()
         store = stage.open()
-        written = before_write(store, number, lambda stage=stage: happens(stage))
+        written = before_write(store, number, partial(HAPPENS[happens], stage))
         with suppress(StoreError):  # refused is right, too; half done is not
             store.save_token(stage.named)
         if written() < number:  # nobody came
@@ -102,14 +95,13 @@ def test_somebody_comes_between(scenes, has_row, happens):
         assert len(logins) == len(set(logins))
         for row in stage.living():
             assert stage.works(keeper.renew(row.id))
-        if happens is not renewal:  # after one, what is saved is older
+        if happens != "renewal":  # after one, what is saved is older
             assert len(logins) <= 1
         if stage.newer and has_row and number > 1:  # than the first write of the move
             assert [stage.zoho.id_of(stage.newer.refresh_token)] == logins
-        if happens is revoked_by_its_old_id:
+        if happens == "revoked by its old id":
             assert stage.zoho.id_of(stage.named.refresh_token) not in {*logins, *stage.alive()}
-        stage.end_everything()
-        assert stage.alive() <= stage.deleted
+        assert stage.end_everything() <= stage.deleted
     assert number > 1
 
 
@@ -150,8 +142,18 @@ def test_two_names_in_step(stage):
     assert len(saved) <= 1
 
 
+def save_at_once(stage, one, other, *, dies=True):
+    """Save one, and another right before its write; who saves the first may die right after it."""
+    store = stage.open()
+    before_write(store, 1, lambda: stage.open().save_token(other))
+    if dies:
+        die_after_write(store, 1)
+    with pytest.raises(Died) if dies else nullcontext():
+        store.save_token(one)
+
+
 @pytest.mark.parametrize("dies", ["", "and one dies", "and one dies, the other is renewed"])
-@pytest.mark.parametrize("without", [{"grant_token": None}, {"user": None}], ids="".join)
+@pytest.mark.parametrize("without", ["grant_token", "user"])
 @pytest.mark.parametrize("turn", [1, -1], ids=["it comes first", "it comes last"])
 def test_twice_at_once(either, without, turn, dies):
     """
@@ -159,18 +161,10 @@ def test_twice_at_once(either, without, turn, dies):
 
     Neither sees the other before its write: one row is left, and it is the user's.
     """
-    login = either.login(got_here=True, user=None if "grant_token" in without else either.ana)
-    one, other = [login.but(**without), login][::turn]
-    store = either.open()
-    before_write(store, 1, lambda: either.open().save_token(other))
-    if dies:
-        die_after_write(store, 1)
-
-    with suppress(Died):
-        store.save_token(one)
+    login = either.login(got_here=True, user=None if without == "grant_token" else either.ana)
+    save_at_once(either, *[login.but(**{without: None}), login][::turn], dies=bool(dies))
     if "renewed" in dies:  # so early that nobody looks for others yet
-        [name] = without
-        [lacking] = [row for row in either.living() if getattr(row, name) is None]
+        [lacking] = [row for row in either.living() if getattr(row, without) is None]
         either.keeper().renew(lacking.id)
     if dies:
         either.pass_time(120.0)
@@ -179,8 +173,7 @@ def test_twice_at_once(either, without, turn, dies):
     [row] = either.living()
     assert login.user == row.user
     assert either.works(either.keeper().renew(row.id))
-    either.end_everything()
-    assert set() == either.alive()
+    assert set() == either.end_everything()
 
 
 def test_where_it_is_valid_becomes_known(either):
@@ -216,8 +209,7 @@ def test_two_places_turn_out_to_be_one(either, is_revoked):
     if is_revoked:
         with refused("TokenRevoked"):
             either.keeper().get(id=newer.id)
-    either.end_everything()
-    assert set() == either.alive()
+    assert set() == either.end_everything()
 
 
 @pytest.mark.parametrize("renewed", [0, 1])
@@ -225,12 +217,7 @@ def test_two_places_turn_out_to_be_one(either, is_revoked):
 def test_one_dies_and_a_row_is_renewed(rotating, turn, renewed):
     """The answer parts the two rows of one login: still one is left, and it is alive."""
     login = rotating.login()
-    one, other = [login.but(user=rotating.ana), login][::turn]
-    store = rotating.open()
-    before_write(store, 1, lambda: rotating.open().save_token(other))
-    die_after_write(store, 1)
-    with pytest.raises(Died):
-        store.save_token(one)
+    save_at_once(rotating, *[login.but(user=rotating.ana), login][::turn])
     rotating.pass_time(120.0)
     keeper = rotating.keeper()
 
@@ -261,18 +248,13 @@ def test_dies_and_its_users_row_moves_on(make_stage, ids_of_owners):
     assert (found.id, found.refresh_token) == (row.id, login.refresh_token)
     assert stage.open().find_token_by_id(users.id).id == row.id
     assert ("us", stage.ana) == (found.data_center, found.user)
-    stage.end_everything()
-    assert set() == stage.alive()
+    assert set() == stage.end_everything()
 
 
 def test_one_dies_and_both_are_renewed_at_once(stage):
     """Within the minute a renewal leaves the two rows of one login; the next one leaves one."""
     login = stage.login(stage.ana)
-    store = stage.open()
-    before_write(store, 1, lambda: stage.open().save_token(login))
-    die_after_write(store, 1)
-    with pytest.raises(Died):
-        store.save_token(login.but(user=stage.bo))
+    save_at_once(stage, login.but(user=stage.bo), login)
     stage.renew_all()
     assert len(stage.living()) == 2
 
@@ -280,5 +262,4 @@ def test_one_dies_and_both_are_renewed_at_once(stage):
     stage.renew_all()
 
     assert [stage.zoho.id_of(login.refresh_token)] == stage.logins()
-    stage.end_everything()
-    assert set() == stage.alive()
+    assert set() == stage.end_everything()

@@ -17,8 +17,7 @@ def minted(stage):
     def report(how, access_token):
         if how == "keeper":
             return keeper.rejected(row.id, access_token).access_token
-        token = sdk_token(row, id=row.id, access_token=access_token)
-        store.rejected(token)
+        store.rejected(sdk_token(row, id=row.id, access_token=access_token))
         return store.find_token_by_id(row.id).get_access_token()
 
     stage.report = report

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+
 import pytest
 from login_stage import after_write, refused, while_asking
 
@@ -29,8 +31,7 @@ def test_late_answer_for_a_deleted_row(make_stage):
 
     assert 0 == stage.revocations
     assert stage.works(stage.keeper().get(user=stage.ana))
-    stage.end_everything()
-    assert set() == stage.alive()
+    assert set() == stage.end_everything()
 
 
 def test_deleted_before_the_saver_knows_that_it_saved(stage):
@@ -56,44 +57,35 @@ def test_revoked_and_then_the_store_is_away(rotating, number):
 
     With an answer in the journal that could not be saved, and the store away from then on.
     """
-    stage = rotating
-    store = stage.open()
-    login = stage.login(stage.ana, access_token=None, expires_at=None)
-    keeper, swap, reread = stage.keeper(store), store.swap, store.reread
-    row = store.save_token(login)
+    store = rotating.open()
+    keeper, swap, reread = rotating.keeper(store), store.swap, store.reread
+    row = store.save_token(rotating.login(rotating.ana, access_token=None, expires_at=None))
 
-    def not_saved(token):
-        if token.renewal.claim is None:
-            raise StoreUnavailable("The database did not answer")
-        return swap(token)
-
-    store.swap = not_saved
-    keeper.get(id=row.id)
-    other = stage.open()
-    other.swap(other.reread(row.id).with_renewal(claim=None))
-
-    looks = []
-
-    def not_written(_):
+    def away(_):
         looks.append("write")
         raise StoreUnavailable("The database did not answer")
 
     def read_once_more(token_id):
         if looks and looks[-1] == "revoked":
-            raise StoreUnavailable("The database did not answer")
+            away(token_id)
         looks.append("look")
         if looks.count("look") == number and "write" in looks:
-            stage.keeper().revoke(row.id)
+            rotating.keeper().revoke(row.id)
         found = reread(token_id)
         if found.status is Status.REVOKED:
             looks.append("revoked")
         return found
 
-    store.swap, store.reread = not_written, read_once_more
+    looks = []
+    store.swap = lambda token: swap(token) if token.renewal.claim else away(token)
+    keeper.get(id=row.id)
+    other = rotating.open()
+    other.swap(other.reread(row.id).with_renewal(claim=None))
+    looks.clear()
+    store.swap, store.reread = away, read_once_more
     given = None
-    try:
+    with suppress(TokenKeepError):
         given = keeper.get(id=row.id)
-    except TokenKeepError:
-        assert looks
 
+    assert looks
     assert not (given and "revoked" in looks)

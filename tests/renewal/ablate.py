@@ -2,49 +2,38 @@
 Take the rules of the renewal out of the code, one at a time, and see a test fail.
 
 Run by hand, from anywhere: ``python tests/renewal/ablate.py [rule ...]``. It
-works on a copy of the tree in a temporary folder. The rules are in ablations.py.
+works on a copy of the tree in a temporary folder. The rules are in ablations.py,
+the test of each is in docs/renewal.md.
 """
 
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 import sys
 import tempfile
 from pathlib import Path
 
-from ablations import ABLATIONS, Ablation
+from ablations import ABLATIONS
 
 ROOT = Path(__file__).resolve().parents[2]
+PAGE = (ROOT / "docs" / "renewal.md").read_text()
+TESTS = dict(re.findall(r"^\| ([^|]+) \| [^|]+ \| `([^`]+::[^`]+)` \|$", PAGE, re.MULTILINE))
+"""The test that fails without each rule, below ``tests``."""
 
 
-def fails(ablation: Ablation, scratch: Path) -> bool:
-    """Tell whether the test fails on a copy of the tree without the rule."""
-    source = scratch / "src" / "tokenkeep" / ablation.file
-    whole = source.read_text()
-    if whole.count(ablation.old) != 1:
-        raise SystemExit(f"{ablation.rule}: its lines are not in {ablation.file}")
-    source.write_text(whole.replace(ablation.old, ablation.new))
-    try:
-        return not passes([ablation.test], scratch)
-    finally:
-        source.write_text(whole)
-
-
-def passes(tests: list[str], scratch: Path) -> bool:
-    """Tell whether a test passes on the copy as it is; several have to."""
+def passes(tests: set[str], scratch: Path) -> bool:
+    """Tell whether tests pass on the copy as it is."""
     command = [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider"]
     # Other people's plugins take longer than most of these tests.
     command += ["-p", "pytest_timeout", "-p", "tokenkeep.testing.plugin"]
+    alone = {"PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1", "PYTHONPATH": str(scratch / "src")}
     done = subprocess.run(
-        [*command, *(f"tests/{test}" for test in tests)],
+        [*command, *(f"tests/{test}" for test in sorted(tests))],
         cwd=scratch,
-        env={
-            **os.environ,
-            "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1",
-            "PYTHONPATH": str(scratch / "src"),
-        },
+        env=os.environ | alone,
         capture_output=True,
         text=True,
         check=False,
@@ -62,12 +51,16 @@ def main(rules: list[str]) -> int:
         for name in ("src", "tests", "pyproject.toml"):
             copy = shutil.copytree if (ROOT / name).is_dir() else shutil.copy
             copy(ROOT / name, scratch / name)
-        chosen = [each for each in ABLATIONS if not rules or each.rule in rules]
-        passes(sorted({each.test for each in chosen}), scratch)  # with all rules in place
-        for ablation in chosen:
-            seen = fails(ablation, scratch)
-            missed += not seen
-            print(f"{'fails' if seen else 'PASSES'}  {ablation.rule:18} {ablation.test}")  # noqa: T201  # a script
+        passes({TESTS[rule] for rule in rules or TESTS}, scratch)  # with all rules in place
+        for file, table in ABLATIONS.items():
+            source = scratch / "src" / "tokenkeep" / file
+            whole = source.read_text()
+            for rule in table.keys() & (rules or table):
+                source.write_text(whole.replace(*table[rule]))
+                is_missed = passes({TESTS[rule]}, scratch)
+                missed += is_missed
+                print(f"{'PASSES' if is_missed else 'fails'}  {rule:18} {TESTS[rule]}", flush=True)  # noqa: T201  # a script
+            source.write_text(whole)
     return missed
 
 

@@ -31,6 +31,12 @@ def limited():
     return World(mint_limit=10)
 
 
+@pytest.fixture(params=[{}, {"rotates": True, "kills": True}], ids=["same", "rotating"])
+def either(request):
+    """As *world*, and as *killing*."""
+    return World(**request.param)
+
+
 @pytest.fixture
 def keeper(world):
     """The keeper of the process that is watched."""

@@ -11,10 +11,20 @@ from __future__ import annotations
 
 import json
 from collections import defaultdict, deque
+from itertools import count
 
-from tokenkeep import Claim, Keeper, KeyRing, Status, StoreUnavailable, Token, Vault, holder
+from tokenkeep import (
+    Claim,
+    Keeper,
+    KeyRing,
+    Status,
+    StoreUnavailable,
+    Token,
+    Vault,
+    errors,
+    holder,
+)
 from tokenkeep.backends.memory import MemoryBackend
-from tokenkeep.errors import ConfigurationError, GrantRejected, ProviderUnavailable
 from tokenkeep.header import Header
 from tokenkeep.journal import Journal
 from tokenkeep.providers import Answer, Place, Profile, Provider, Providers, Reply
@@ -33,14 +43,6 @@ def dead_holder():
     return json.dumps({**json.loads(holder.me()), "started": "1"})
 
 
-class Crash(BaseException):
-    """The process ends here."""
-
-
-def crash():
-    raise Crash
-
-
 def failing(trouble):
     """Return what fails whenever it is called."""
 
@@ -48,6 +50,15 @@ def failing(trouble):
         raise trouble
 
     return fails
+
+
+class Crash(BaseException):
+    """The process ends here."""
+
+
+crash = failing(Crash())
+away = failing(StoreUnavailable("The database did not answer"))
+"""A step before a write: it is not committed. After it: nobody is told that it is."""
 
 
 class ByOwner(MemoryBackend):
@@ -62,8 +73,8 @@ class ScriptedProvider(Provider):
     Families of refresh tokens; ``login-1/3`` is the fourth of family ``login-1``.
 
     ``during`` holds steps of others: each call runs the next one after it was
-    sent and before it is answered. ``trouble`` holds what the next calls
-    raise instead of answering; ``lost`` ones take effect all the same. The next ``odd``
+    sent, and took effect, and before it is answered; ``before`` those before it does.
+    ``trouble`` holds what the next calls raise instead. The next ``odd``
     answers take effect, too, but can't be read before it has ``learnt`` to.
     ``places`` are the data centre and environment of each API domain it knows.
     """
@@ -73,26 +84,22 @@ class ScriptedProvider(Provider):
     def __init__(self, *, rotates=False, kills=False, **profile):
         self.profile = Profile(rotates=rotates, **profile)
         self.rotates, self.kills = rotates, kills
-        self.dead = set()
-        self.current = defaultdict(int)
+        self.dead, self.current, self.made = set(), defaultdict(int), 0
         self.sent, self.secrets, self.revoked = [], [], []
-        self.before, self.during, self.trouble, self.lost = deque(), deque(), deque(), deque()
+        self.before, self.during, self.trouble = deque(), deque(), deque()
         self.extra, self.places = {}, {}
-        self.unreachable = False
-        self.odd, self.learnt = 0, False
-        self.made = 0
+        self.unreachable, self.odd, self.learnt = False, 0, False
 
     def accepts(self, refresh_token):
         """Tell whether a refresh token would work now."""
         family, number = refresh_token.split("/")
-        current = int(number) == self.current[family]
-        return family not in self.dead and (current or not self.rotates)
+        is_current = int(number) == self.current[family] or not self.rotates
+        return is_current and family not in self.dead
 
     def refresh(self, token):
         self.sent.append(token.refresh_token)
         self.secrets.append(token.client_secret)
-        if self.before:
-            self.before.popleft()()
+        _next(self.before)
         if self.trouble:
             raise self.trouble.popleft()
         family = token.refresh_token.split("/")[0]
@@ -100,31 +107,27 @@ class ScriptedProvider(Provider):
         if accepted:
             self.made += 1
             self.current[family] += self.rotates
-        elif self.kills and family not in self.dead:
+        elif self.kills:
             self.dead.add(family)
         answer = {"access_token": f"access-{self.made + 1}", "expires_in": 3600.0}
         if self.rotates:
             answer["refresh_token"] = f"{family}/{self.current[family]}"
-        if self.during:
-            self.during.popleft()()
-        if self.lost:
-            raise self.lost.popleft()
+        _next(self.during)
         if not accepted:
-            raise GrantRejected("The provider rejects the grant: invalid_grant", error="invalid")
+            raise errors.GrantRejected("The provider rejects the grant", error="invalid")
         if self.odd and not self.learnt:
             self.odd -= 1
             reply = Reply(status=200, body=json.dumps(answer).encode(), content_type="text/odd")
-            raise ProviderUnavailable("scripted answered nothing usable", unread=reply)
+            raise errors.ProviderUnavailable("scripted answered nothing usable", unread=reply)
         return Answer(**{**answer, **self.extra})
 
     def answer_in(self, reply):
-        if not self.learnt or reply.content_type != "text/odd":
-            return None
-        return Answer(**json.loads(reply.body))
+        readable = self.learnt and reply.content_type == "text/odd"
+        return Answer(**json.loads(reply.body)) if readable else None
 
     def revoke(self, token):
         if self.unreachable:
-            raise ProviderUnavailable("provider.example did not answer")
+            raise errors.ProviderUnavailable("provider.example did not answer")
         self.revoked.append(token.refresh_token or token.access_token)
         if token.refresh_token and self.accepts(token.refresh_token):
             self.dead.add(token.refresh_token.split("/")[0])
@@ -139,17 +142,22 @@ class ScriptedProvider(Provider):
         return None
 
 
+def _next(steps):
+    """Run the next one of some steps, if there is one."""
+    if steps:
+        steps.popleft()()
+
+
 class OneProvider(Providers):
     """Every token is this provider's, but for the ids in ``unknown``."""
 
     def __init__(self, provider):
         super().__init__(provider.name)
-        self.one = provider
-        self.unknown = set()
+        self.one, self.unknown = provider, set()
 
     def of(self, token):
         if token.id in self.unknown:
-            raise ConfigurationError("There is no provider 'gone'")
+            raise errors.ConfigurationError("There is no provider 'gone'")
         return self.one
 
 
@@ -160,47 +168,34 @@ class ScriptedStore:
 
     The points are a renewal's writes: ``claim``, ``save``, ``release``,
     ``login_needed``, ``revoke``; and ``read``. ``before`` and ``after`` them
-    the next step of that list runs; a write in ``unknown`` is committed and
-    raises all the same, one in ``refused`` is not committed.
+    the next step of that list runs.
     """
 
     def __init__(self, vault):
         self.vault = vault
         self.before, self.after = defaultdict(deque), defaultdict(deque)
-        self.unknown, self.refused = deque(), deque()
-        self.down = False
-        self.written = []
-        self._claimed = None
+        self.down, self.written, self._claimed = False, [], None
 
     def __getattr__(self, name):
         return getattr(self.vault, name)
 
     def goes_down(self):
-        """Answer nobody from now on."""
         self.down = True
 
     def swap(self, token):
         point = self._point(token)
-        if self.before[point]:
-            self.before[point].popleft()()
-        if self.down or (self.refused and self.refused[0] == point):
-            if not self.down:
-                self.refused.popleft()
-            raise StoreUnavailable("The database did not answer")
+        _next(self.before[point])
+        if self.down:
+            away()
         written = self.vault.swap(token)
         self.written.append(point)
-        if self.after[point]:
-            self.after[point].popleft()()
-        if self.unknown and self.unknown[0] == point:
-            self.unknown.popleft()
-            raise StoreUnavailable("The connection broke")
+        _next(self.after[point])
         return written
 
     def reread(self, token_id):
-        if self.before["read"]:
-            self.before["read"].popleft()()
+        _next(self.before["read"])
         if self.down:
-            raise StoreUnavailable("The database did not answer")
+            away()
         return self.vault.reread(token_id)
 
     def _point(self, token):
@@ -216,8 +211,7 @@ class Actor:
     """A process: its own vault and keeper; processes of one host share a journal."""
 
     def __init__(self, world, journal=None):
-        self.events = []
-        self.listeners = []
+        self.events, self.listeners = [], []
         self.journal = journal or Journal()
         self.providers = OneProvider(world.provider)
         vault = Vault(world.backend, world.ring, providers=self.providers, clock=world.clock)
@@ -236,7 +230,6 @@ class Actor:
             each(event)
 
     def names(self):
-        """Return the names of the events so far."""
         return [event.name for event in self.events]
 
 
@@ -254,8 +247,7 @@ class World:
         self.ring = KeyRing([b"k" * 32])
         self.header = Header(self.backend, self.ring, self.clock.monotonic)
         self.provider = ScriptedProvider(**provider)
-        self.here = Actor(self)
-        self.there = Actor(self)
+        self.here, self.there = Actor(self), Actor(self)
         self.beside = Actor(self, self.here.journal)
         self.id = self.login().id
         # As after a while: the login's own access token does not count any more.
@@ -279,9 +271,16 @@ class World:
         """Ask for the token, as a caller does."""
         return (actor or self.here).keeper.get(id=self.id)
 
-    def down(self, what="It did not answer", times=1):
+    def outcome(self, call=None):
+        """Call, None is `get`; return the pair of what comes back, or the kind of the error."""
+        try:
+            return (call or self.get)().pair
+        except errors.TokenKeepError as exc:
+            return type(exc)
+
+    def down(self, times=1):
         """Let the next renewals fail: each asks twice."""
-        self.provider.trouble += [ProviderUnavailable(what) for _ in range(2 * times)]
+        self.provider.trouble += [errors.ProviderUnavailable("It did not answer")] * 2 * times
 
     @property
     def vault(self):
@@ -290,65 +289,64 @@ class World:
 
     @property
     def stored(self):
-        """The token as it is stored now."""
         return self.vault.reread(self.id)
 
-    def before_write(self, number, step):
+    @property
+    def calls(self):
+        """How often the provider was asked to renew."""
+        return len(self.provider.sent)
+
+    @property
+    def kept(self):
+        """The journal entries of this host."""
+        return list(self.here.journal.entries())
+
+    def before_write(self, number, step, *, after=False):
         """Let a step happen right before the n-th write or deletion from now on, by whoever."""
-        self._interrupt(number, step, before=True)
+        left = count(1 - number)
+
+        def stepping(call):
+            def _stepping(*args, **given):
+                if next(left):
+                    return call(*args, **given)
+                self.let_be()  # the step's own writes don't count
+                if not after:
+                    step()
+                done = call(*args, **given)
+                if after:
+                    step()
+                return done
+
+            return _stepping
+
+        for name in ("write", "delete"):
+            setattr(self.backend, name, stepping(getattr(self.backend, name)))
 
     def after_write(self, number, step):
-        """Let a step happen right after it."""
-        self._interrupt(number, step, before=False)
+        self.before_write(number, step, after=True)
 
     def let_be(self):
         """Take back what was to happen at a write that has not come."""
         for name in ("write", "delete"):
             vars(self.backend).pop(name, None)
 
-    def _interrupt(self, number, step, *, before):
-        backend = self.backend
-        calls = {"write": backend.write, "delete": backend.delete}
-        count = 0
-
-        def stepping(call):
-            def _stepping(*args, **given):
-                nonlocal count
-                count += 1
-                now = count == number
-                if now:
-                    vars(backend).update(calls)  # the step's own writes don't count
-                if now and before:
-                    step()
-                done = call(*args, **given)
-                if now and not before:
-                    step()
-                return done
-
-            return _stepping
-
-        vars(backend).update({name: stepping(call) for name, call in calls.items()})
-
     def write(self, **changes):
         """Write other fields, as somebody who has nothing to do with renewals."""
         return self.vault.swap(self.stored.but(**changes))
 
     def write_renewal(self, **changes):
-        """Write the state of the renewal."""
         return self.vault.swap(self.stored.with_renewal(**changes))
 
     def claim(self, holder=ELSEWHERE, *, length=20.0, ago=0.0):
         """Claim the token, as somebody else."""
-        nonce = f"nonce {len(self.provider.sent)} {self.clock.monotonic()} {ago}"
+        nonce = f"nonce {self.calls} {self.clock.monotonic()} {ago}"
         taken_at = self.clock.now() - ago
-        return self.write_renewal(
-            claim=Claim(nonce=nonce, holder=holder, taken_at=taken_at, length=length)
-        )
+        claim = Claim(nonce=nonce, holder=holder, taken_at=taken_at, length=length)
+        return self.write_renewal(claim=claim)
 
     def free(self):
         """Let others find the claim free, as its time having passed on their clocks does."""
         return self.write_renewal(claim=None)
 
     def expire(self):
-        """Let the access token end."""
         self.clock.advance(3601.0)

@@ -3,34 +3,18 @@
 from __future__ import annotations
 
 from contextlib import suppress
+from itertools import product
 
 import pytest
-from renewal_scenario import ELSEWHERE, USER, ByOwner, Crash, World, crash
+from renewal_scenario import USER, ByOwner, Crash, World, crash, failing
 from reported import reported
 
-from tokenkeep import (
-    Claim,
-    Status,
-    StoreConflict,
-    StoreError,
-    StoreUnavailable,
-    Token,
-    TokenRevoked,
-)
+from tokenkeep import Status, StoreConflict, StoreError, StoreUnavailable, Token, TokenRevoked
 from tokenkeep.backends.base import HEADER
-
-THE_LOGIN = ("refresh_token", "login-7/0")
 
 
 class Move:
-    """
-    A login whose user was not known as it was saved, and the save that says whose it is.
-
-    Args:
-        has_row: Whether the user has a row already, with another login.
-        by_owner: Whether the store makes its ids of what a row is for.
-        provider: As for a `World`.
-    """
+    """A login whose user was not known as it was saved, and the save that says whose it is."""
 
     def __init__(self, *, has_row=True, by_owner=False, **provider):
         self.world = world = World(backend=ByOwner() if by_owner else None, **provider)
@@ -49,30 +33,12 @@ class Move:
         """Save it for its user, as another process does."""
         return self.world.vault.save_token(self.login.but(user=USER, **changes))
 
-    def crash(self, number):
+    def crash(self, number, call=None):
         """Save it for its user in a process that ends right after its n-th write, if it comes."""
         self.world.after_write(number, crash)
         with suppress(Crash):
-            self.save()
+            (call or self.save)()
         self.world.let_be()
-
-    def leave_two_rows(self):
-        """
-        Leave its login in two rows, its user's and one of nobody known.
-
-        One process looked before the other wrote, and ends before it looks again.
-        """
-        world = self.world
-        world.vault.delete_token(self.row.id)
-
-        def meanwhile():
-            self.row = world.here.store.save_token(self.login)
-            world.backend.find = lambda _: crash()
-
-        world.before_write(1, meanwhile)
-        with pytest.raises(Crash):
-            self.save()
-        del world.backend.find
 
     @property
     def users(self):
@@ -91,29 +57,15 @@ class Move:
         return sorted(each.kind for each in records if each.id != HEADER)
 
 
-@pytest.fixture(params=["has a row", "has none"])
-def has_row(request):
-    return request.param == "has a row"
-
-
-@pytest.fixture(params=["ids at random", "ids of owners"])
-def make_move(request, has_row):
+@pytest.fixture(params=product([True, False], [False, True]), ids=str)
+def move(request):
     """Stores that make their ids at random or of owners; the user has a row there, or none."""
-    by_owner = request.param == "ids of owners"
-    return lambda **given: Move(has_row=has_row, by_owner=by_owner, **given)
+    has_row, by_owner = request.param
+    return Move(has_row=has_row, by_owner=by_owner, rotates=True, kills=True)
 
 
-def a_claim(world, nonce):
-    return Claim(nonce=nonce, holder=ELSEWHERE, taken_at=world.clock.now(), length=20.0)
-
-
-# Renewals under way
-
-
-@pytest.mark.parametrize("rotates", [False, True])
-def test_a_renewal_goes_on_in_the_users_row(make_move, rotates):
+def test_a_renewal_goes_on_in_the_users_row(move):
     """Invariant 2: its claim goes along, and its answer lands there: exactly one call."""
-    move = make_move(rotates=rotates, kills=True)
     world, claims = move.world, []
 
     def becomes_known():
@@ -127,98 +79,34 @@ def test_a_renewal_goes_on_in_the_users_row(make_move, rotates):
 
     assert claims[0] == claims[1] is not None
     assert ["login-7/0"] == world.provider.sent
-    assert (USER, "access-2", f"login-7/{int(rotates)}") == (token.user, *token.pair)
+    assert (USER, "access-2", "login-7/1") == (token.user, *token.pair)
     assert [token] == world.vault.get_tokens()
     assert token == world.there.keeper.get(id=move.row.id) == world.there.keeper.get(user=USER)
     assert token.renewal.claim is None
     assert set() == world.provider.dead
 
 
-@pytest.mark.parametrize("number", [1, 2, 3])
-def test_a_renewal_begins_meanwhile(make_move, number):
-    """Invariant 2: before whichever write of the move it is claimed, one call is made."""
-    move = make_move(rotates=True, kills=True)
-    world, claimed = move.world, []
-
-    def claim_it():
-        row = move.nameless
-        claimed.append(world.vault.swap(row.with_renewal(claim=a_claim(world, "late"))))
-
-    world.before_write(number, claim_it)
-    move.save()
-
-    if claimed:  # else there was no such write
-        assert "late" == move.users.renewal.claim.nonce
-    assert "login-7/0" == move.users.refresh_token
-    assert [move.users] == world.vault.get_tokens()
-
-
-def test_an_answer_meanwhile(make_move):
+def test_an_answer_meanwhile(move):
     """An answer that is saved just before the move is not lost with the row it was saved in."""
-    move = make_move(rotates=True)
-    world = move.world
-
-    def answered():
-        world.vault.swap(move.nameless.but(refresh_token="login-7/1", access_token="n2"))
-
-    world.before_write(1, answered)
-    world.vault.save_token(Token(id=move.row.id, user=USER, client_id="client", access_token="x"))
+    vault = move.world.vault
+    answer = {"refresh_token": "login-7/1", "access_token": "n2"}
+    move.world.before_write(1, lambda: vault.swap(move.nameless.but(**answer)))
+    vault.save_token(Token(id=move.row.id, user=USER, client_id="client", access_token="x"))
 
     assert ("x", "login-7/1") == move.users.pair
     assert move.users.id == move.nameless.id
 
 
-def test_what_an_older_login_was_claimed_and_counted_for(make_move):
-    """Budget and claim belong to a refresh token; a new login starts anew."""
-    move = make_move()
-    world = move.world
-    world.vault.swap(move.nameless.with_renewal(claim=a_claim(world, "old"), mints=(1.0, 2.0)))
-
-    move.save(id=move.row.id, refresh_token="login-9/0", access_token="n9")
-
-    assert ("n9", "login-9/0") == move.users.pair
-    assert move.users.renewal.claim is None
-    assert 1.0 not in move.users.renewal.mints
-
-
-def test_the_users_own_claim_stays(make_move):
+def test_the_users_own_claim_stays():
     """Invariant 2: when two rows of one login become one, nobody asks for it a second time."""
-    move = make_move()
-    world = move.world
-    move.leave_two_rows()
-    world.vault.swap(move.users.with_renewal(claim=a_claim(world, "mine")))
+    move = Move()
+    move.world.write(refresh_token="login-7/0", access_token="n1")
+    claimed = move.world.claim()
 
     move.save()
 
-    assert [move.users] == world.vault.get_tokens()
-    assert "mine" == move.users.renewal.claim.nonce
-
-
-# Crashes
-
-
-@pytest.mark.parametrize("number", [1, 2, 3])
-@pytest.mark.parametrize("heals", ["get", "save", "sweep"])
-def test_crash_after_a_write(make_move, heals, number):
-    """Invariant 14: the login is in one place, and whoever meets it there finishes the move."""
-    move = make_move(rotates=True, kills=True)
-    world = move.world
-    move.crash(number)
-    assert sum(row.refresh_token == "login-7/0" for row in world.vault.get_tokens()) <= 1
-
-    {
-        "get": lambda: world.here.keeper.get(id=move.row.id),
-        "save": lambda: world.here.store.save_token(move.login.but(user=USER)),
-        "sweep": world.here.keeper.sweep,
-    }[heals]()
-
-    assert [move.users] == world.vault.get_tokens()
-    assert move.users.id == move.nameless.id
-    token = world.here.keeper.get(user=USER)
-    assert f"login-7/{len(world.provider.sent)}" == token.refresh_token
-    assert set() == world.provider.dead
-    world.here.keeper.sweep()
-    assert set(move.kinds) <= {"alias", "row"}
+    assert [move.users] == move.world.vault.get_tokens()
+    assert claimed.renewal.claim == move.users.renewal.claim
 
 
 def test_a_login_goes_into_a_row_once():
@@ -232,36 +120,12 @@ def test_a_login_goes_into_a_row_once():
     move.crash(2)
     for _ in range(25):
         world.here.keeper.get(user=USER)
-        world.clock.advance(3601)
+        world.expire()
 
     world.here.keeper.sweep()
 
     assert "login-7/25" == world.stored.refresh_token
     assert "login-7/0" not in world.provider.revoked
-
-
-# Others between two writes of it
-
-
-@pytest.mark.parametrize("grant", [False, True], ids=["each by itself", "the whole consent"])
-@pytest.mark.parametrize("number", [2, 3])
-def test_a_newer_login_meanwhile(grant, number):
-    """Invariant 7: it stays; what came too late is seen to, and ends no consent."""
-    move = Move(revokes_grant=grant)
-    world = move.world
-    world.before_write(number, lambda: world.login("login-9", "newer", left=3600))
-    with suppress(StoreError):
-        move.save()
-
-    world.here.keeper.sweep()
-
-    assert ("newer", "login-9/0") == world.stored.pair
-    # Before the login was in the row, it came too late; after that it was replaced as any other.
-    too_late = number == 2 and not grant
-    assert too_late is ("login-7/0" in world.provider.revoked)
-    assert too_late is not (THE_LOGIN in world.stored.renewal.replaced)
-    world.here.keeper.revoke(world.id)
-    assert {"login-1", "login-7", "login-9"} == world.provider.dead
 
 
 def test_revoked_meanwhile():
@@ -294,76 +158,8 @@ def test_deleted_meanwhile():
     assert [] == move.kinds
 
 
-@pytest.mark.parametrize("number", [1, 2, 3])
-@pytest.mark.parametrize("by", ["the user's id", "its first id"])
-def test_deleted_after_a_crash(make_move, by, number):
-    """Invariant 7: what a crash has left of the move does not make the deleted row anew."""
-    move = make_move()
-    world = move.world
-    move.crash(2)
-    world.after_write(number, crash)  # whoever deletes may end, too
-    with suppress(Crash):
-        world.vault.delete_token(move.users.id if by == "the user's id" else move.row.id)
-    world.let_be()
-    is_deleted = not move.users
-
-    world.here.keeper.sweep()
-
-    assert (move.nameless is None) is is_deleted
-    assert (world.vault.get_tokens() == []) is is_deleted
-
-
-def test_it_becomes_somebody_elses(make_move):
-    """Invariant 8: a login that became another user's on the way stays that user's."""
-    move = make_move()
-    world = move.world
-    bob = move.login.but(user="bob", id=move.row.id)
-    world.before_write(1, lambda: world.here.store.save_token(bob))
-
-    with pytest.raises(StoreError):
-        move.save()
-
-    assert "bob" == move.nameless.user
-    assert move.nameless.id == world.vault.find_token(Token(user="bob")).id
-    assert "login-7/0" not in (move.users.refresh_token if move.users else "")
-
-
-def test_revoked_before_it_was_known_whose_it_is():
-    """Invariant 7: what the provider has not revoked yet moves to the user's row."""
-    move = Move(revokes_grant=False)
-    world = move.world
-    world.provider.unreachable = True
-    world.here.keeper.revoke(move.row.id)
-    move.save(id=move.row.id, refresh_token="login-8/0", access_token="n8")
-    world.provider.unreachable = False
-
-    assert world.here.keeper.sweep().revoked == 1
-    assert "login-7/0" in world.provider.revoked
-    assert "login-8/0" == world.stored.refresh_token
-
-
-# Its first id
-
-
-def test_delete_by_its_first_id(make_move):
-    """Invariant 7: it leads to the user's row, goes with that, and a version is that one's."""
-    move = make_move()
-    vault = move.world.vault
-    saved = move.save()
-    now = vault.save_token(saved.but(access_token="n2"))
-    with pytest.raises(StoreConflict):
-        move.world.here.keeper.delete(move.row.id, replaces=saved.version)
-    assert "n2" == move.nameless.access_token
-
-    move.world.here.keeper.delete(move.row.id, replaces=now.version)
-
-    assert [] == vault.get_tokens()
-    assert "row" not in move.kinds
-
-
-def test_delete_of_a_row_that_is_moved_meanwhile(make_move):
+def test_moved_while_it_is_deleted(move):
     """Invariant 7: the row is judged again."""
-    move = make_move()
     move.world.before_write(1, move.save)
 
     move.world.here.store.delete_token(move.row.id)
@@ -371,29 +167,63 @@ def test_delete_of_a_row_that_is_moved_meanwhile(make_move):
     assert [] == move.world.vault.get_tokens()
 
 
-def test_a_login_after_the_users_row_was_deleted(make_move):
-    """What led to it is in nobody's way, with a name and without."""
-    for user in (USER, None):
-        move = make_move()
-        vault = move.world.vault
+@pytest.mark.parametrize("number", [1, 2, 3])
+@pytest.mark.parametrize("by", ["the user's id", "its first id"])
+def test_deleted_after_a_crash(move, by, number):
+    """Invariant 7: what a crash has left of the move does not make the deleted row anew."""
+    vault = move.world.vault
+    move.crash(2)
+    deleted = move.users.id if by == "the user's id" else move.row.id
+    move.crash(number, lambda: vault.delete_token(deleted))  # whoever deletes may end, too
+    is_deleted = not move.users
+
+    move.world.here.keeper.sweep()
+
+    assert (move.nameless is None) is is_deleted
+    assert (vault.get_tokens() == []) is is_deleted
+
+
+def test_it_becomes_somebody_elses(move):
+    """Invariant 8: a login that became another user's on the way stays that user's."""
+    vault, bob = move.world.vault, move.login.but(user="bob", id=move.row.id)
+    move.world.before_write(1, lambda: vault.save_token(bob))
+
+    with pytest.raises(StoreError):
         move.save()
-        vault.delete_token(move.users.id)
 
-        saved = vault.save_token(move.login.but(user=user))
+    assert "bob" == move.nameless.user
+    assert move.nameless.id == vault.find_token(Token(user="bob")).id
+    assert "login-7/0" not in (move.users.refresh_token if move.users else "")
 
-        assert [saved] == vault.get_tokens()
-        assert vault.find_token_by_id(saved.id).refresh_token == "login-7/0"
+
+@pytest.mark.parametrize("user", [USER, None])
+def test_delete_by_its_first_id(move, user):
+    """
+    Invariant 7: it leads to the user's row, goes with that, and a version is that one's.
+
+    What led to it is in nobody's way who logs in again, with a name and without.
+    """
+    vault, keeper = move.world.vault, move.world.here.keeper
+    saved = move.save()
+    now = vault.save_token(saved.but(access_token="n2"))
+    with pytest.raises(StoreConflict):
+        keeper.delete(move.row.id, replaces=saved.version)
+    assert "n2" == move.nameless.access_token
+
+    keeper.delete(move.row.id, replaces=now.version)
+
+    assert [] == vault.get_tokens()
+    assert "row" not in move.kinds
+    saved = vault.save_token(move.login.but(user=user))
+    assert [saved] == vault.get_tokens()
+    assert vault.find_token_by_id(saved.id).refresh_token == "login-7/0"
 
 
 def test_no_secret_in_a_frame_while_the_store_is_down():
     """Invariant 9: a crash report of a failed lookup or save shows no refresh token."""
     move = Move()
     world = move.world
-
-    def down(*_, **__):
-        raise StoreUnavailable("The database did not answer")
-
-    world.backend.find = world.backend.write = down
+    world.backend.find = world.backend.write = failing(StoreUnavailable("It did not answer"))
     world.clock.advance(61)  # a renewal looks for other rows by then
     renew = lambda: world.here.keeper.get(id=move.row.id)  # noqa: E731
     find = lambda: world.vault.find_token(move.login.but(access_token=None))  # noqa: E731

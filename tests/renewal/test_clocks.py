@@ -5,43 +5,57 @@ from __future__ import annotations
 import pytest
 from renewal_scenario import Actor, World
 
-from tokenkeep import ProviderUnavailable, StoreTampered
-from tokenkeep.clock import CLOCK_TOLERANCE
-from tokenkeep.journal import FolderJournal
+from tokenkeep import StoreTampered, Token
+from tokenkeep.clock_errors import ClockErrors
+from tokenkeep.journal import FolderJournal, Journal
+from tokenkeep.testing import FakeClock
 
 TWO_HOURS = 7200.0
 ISSUER = "https://provider.example/token"
 
 
-def off(world, seconds):
+def wrong(world, ahead):
+    """Let this host's clock be so far ahead of the provider's, as its answers say."""
+    world.provider.extra = {"clock_offset": -ahead}
+
+
+def off(world, ahead):
     """Set this host's clock ahead of the provider's, or behind it; the next caller renews."""
-    world.provider.extra = {"clock_offset": -seconds}
-    world.clock.set(world.clock.now() + seconds)
+    wrong(world, ahead)
+    world.clock.set(world.clock.now() + ahead)
     world.write(expires_at=world.clock.now() - 1)
 
 
-def set_right(world, seconds):
-    """Undo `off`, as NTP does."""
-    world.provider.extra = {"clock_offset": 0.0}
-    world.clock.set(world.clock.now() - seconds)
-
-
 @pytest.fixture
-def folder(tmp_path):
-    return tmp_path / "journal"
-
-
-@pytest.fixture
-def new_process(world, folder):
+def new_process(world, tmp_path):
     """Start another process of this host, which knows what the ones before have noted."""
-    return lambda: Actor(world, FolderJournal(folder, world.header))
+    return lambda: Actor(world, FolderJournal(tmp_path / "journal", world.header))
 
 
-def notes(folder):
-    return sorted(folder.glob("*.clock"))
+SINCE = {
+    "time passes": (lambda clock: clock.advance(100_000), -TWO_HOURS),
+    "corrected by less than counts": (lambda clock: clock.set(clock.now() + 29), -TWO_HOURS),
+    "set": (lambda clock: clock.set(clock.now() - TWO_HOURS), 0.0),
+    "suspended": (lambda clock: clock.set(clock.now() + 600), 0.0),
+    "another start of the host": (lambda clock: vars(clock).update(monotonic=lambda: 60.0), 0.0),
+}
 
 
-# One process
+@pytest.mark.parametrize("asks", ["who has learnt it", "who comes later"])
+@pytest.mark.parametrize(("step", "behind"), SINCE.values(), ids=SINCE)
+def test_how_long_it_is_believed(step, behind, asks):
+    """Until the clock is set, or stood still in a suspend; it says nothing of another issuer's."""
+    clock, journal = FakeClock(), Journal()
+    errors = ClockErrors(clock, journal)
+    clock.set(clock.now() + TWO_HOURS)  # after who learns it was there
+    errors.learn(ISSUER, -TWO_HOURS)
+    errors = errors if asks == "who has learnt it" else ClockErrors(clock, journal)
+    assert errors.of(ISSUER) == -TWO_HOURS
+    assert errors.of("https://other.example/token") == 0.0
+
+    step(clock)
+
+    assert errors.of(ISSUER, look=True) == ClockErrors(clock, journal).of(ISSUER) == behind
 
 
 @pytest.mark.parametrize("asks", ["this process", "new ones"])
@@ -51,89 +65,47 @@ def test_clock_set_right(world, new_process, ahead, asks):
     process = new_process()
     off(world, ahead)
     world.get(process)
-    set_right(world, ahead)
+    wrong(world, 0.0)
+    world.clock.set(world.clock.now() - ahead)  # as NTP does
 
     for minutes in (0, 10, 44, 2, 5, 39, 19, 2, 29, 29, 2):
         world.clock.advance(minutes * 60)
         found = world.get(process if asks == "this process" else new_process())
         assert found.expires_at > world.clock.now()
 
-    assert len(world.provider.sent) == 1 + 3  # at minute 56, 119 and 179
+    assert world.calls == 1 + 3  # at minute 56, 119 and 179
 
 
-@pytest.mark.parametrize("ahead", [TWO_HOURS, -TWO_HOURS])
-def test_clock_that_stays_wrong(world, ahead):
-    """Time that passes is no reason to forget, nor is a correction too small to count."""
+@pytest.mark.parametrize("ahead", [0.0, TWO_HOURS])
+def test_one_clock_stands_still(world, ahead):
+    """A token that was found good ends with the time that passes on either clock."""
     off(world, ahead)
-    for _ in range(10):
-        world.get()
-        world.clock.advance(1000)
-        world.clock.set(world.clock.now() + CLOCK_TOLERANCE / 12)
-
-    # Renewed when 300 s or less of an hour are left: after 4 looks each.
-    assert len(world.provider.sent) == 3
-    assert world.here.keeper.clock_errors.of(ISSUER) == -ahead
-
-
-def test_set_back_while_it_is_good(world):
-    """Nobody has learnt that the clock is wrong now: a token ends with the time that passes."""
-    world.clock.set(world.clock.now() - 1)
     world.get()
-    world.clock.set(world.clock.now() - TWO_HOURS)
-    world.clock.advance(3700)
-
-    world.get()
-
-    assert len(world.provider.sent) == 2
-
-
-def test_suspended_machine(world):
-    """A suspend, in which the monotonic clock stands still, costs one call at most."""
-    off(world, TWO_HOURS)
-    world.get()
-    world.clock.set(world.clock.now() + 600)  # woken up: 50 minutes are left
+    if ahead:  # a suspend, after which 50 minutes are left; it costs one call at most
+        world.clock.set(world.clock.now() + 600)
+    else:
+        world.clock.set(world.clock.now() - TWO_HOURS)
+        world.clock.advance(3700)
 
     for _ in range(5):
         world.get()
 
-    assert len(world.provider.sent) == 2
+    assert world.calls == 2
 
 
 def test_clock_far_ahead_blocks_nobody(limited):
-    """What a host with a clock a year ahead has written holds nobody up."""
-    year = 365 * 86_400.0
-    now = limited.clock.now()
+    """What a host whose clock is a year ahead has written holds nobody up; nor another issuer."""
+    now, year = limited.clock.now(), 365 * 86_400.0
     limited.clock.set(now + year)
     limited.down()
-    with pytest.raises(ProviderUnavailable):
-        limited.get(limited.there)
+    limited.outcome(lambda: limited.get(limited.there))
+    assert limited.stored.renewal.failure.at >= now + year
     limited.clock.set(now)
+    limited.here.keeper.clock_errors.learn("https://other.example/token", -3600.0)
     limited.write_renewal(mints=tuple(now + year + n for n in range(10)))
 
     assert limited.get().access_token == "access-2"
-
-
-def test_one_issuer_s_clock_says_nothing_of_another(limited):
-    """Only the ends of an issuer's own tokens are judged by its clock, and nothing else."""
-    limited.here.keeper.clock_errors.learn("https://other.example/token", -3600.0)
-    now = limited.clock.now()
-    limited.write(expires_at=now - 600)
-
-    assert limited.get().access_token == "access-2"
     assert limited.stored.renewal.mints[-1] == now
-
-
-def test_learnt_right_after_the_clock_was_set(world):
-    """What a call that saw the clock set has learnt is about the clock as it is now."""
-    errors = world.here.keeper.clock_errors
-    world.clock.set(world.clock.now() + TWO_HOURS)
-
-    errors.learn(ISSUER, -TWO_HOURS)
-
-    assert errors.of(ISSUER) == -TWO_HOURS
-
-
-# All processes of the host
 
 
 @pytest.mark.parametrize("learns", ["this process", "another"])
@@ -154,99 +126,52 @@ def test_learnt_from_another_token(world, new_process, learns):
     assert watched.keeper.get(id=other.id).access_token != "first-2"
 
 
-def test_processes_that_have_found_nothing_yet(world, new_process):
-    """Invariant 2: processes that were there before it was learnt don't ask either."""
-    world.provider.extra = {"clock_offset": -TWO_HOURS}
-    processes = [new_process() for _ in range(4)]
-    for each in processes:
-        each.keeper.clock_errors.of(ISSUER)
+def test_what_other_processes_learn():
+    """It is looked for once a second, and at once where a token ends soon (invariant 2)."""
+    clock, journal = FakeClock(), Journal()
+    long_there, learns = (ClockErrors(clock, journal) for _ in range(2))
+    tokens = [Token(issuer=ISSUER, expires_at=clock.now() + ends) for ends in (-60.0, 7200.0)]
+    assert [long_there.local(each) for each in tokens] == tokens
 
-    for each in processes:
-        world.get(each)
+    learns.learn(ISSUER, -TWO_HOURS)
 
-    assert len(world.provider.sent) == 1
+    assert long_there.of(ISSUER) == 0.0
+    assert long_there.local(tokens[0]).expires_at == tokens[0].expires_at + TWO_HOURS
+    clock.advance(1)
+    assert ClockErrors(clock, journal).local(tokens[1]).expires_at == clock.now() + 2 * 7200 - 1
 
 
-def test_host_that_is_behind(world, new_process):
-    """A process that has never asked knows when a token has really ended."""
-    world.provider.extra = {"clock_offset": TWO_HOURS}
-    long_there = new_process()
-    long_there.keeper.clock_errors.of(ISSUER)
+def test_note_of_a_clock_that_is_right():
+    """It leaves none; one that came right without being set has its note replaced."""
+    clock, journal = FakeClock(), Journal()
+    for behind in (0.0, 29.0):
+        ClockErrors(clock, journal).learn(ISSUER, behind)
+        assert journal.clock_error(ISSUER) is None
+
+    for behind in (TWO_HOURS, 0.0):
+        ClockErrors(clock, journal).learn(ISSUER, behind)
+        assert ClockErrors(clock, journal).of(ISSUER) == behind
+
+
+HARM = {
+    "spoilt": (lambda note, _: note.write_bytes(note.read_bytes()[:-1] + b"x"), 2),
+    "of another start": (lambda _, clock: vars(clock).update(monotonic=lambda: 60.0), 2),
+    "in the way": (lambda note, _: (note.unlink(), note.mkdir()), 3),
+}
+
+
+@pytest.mark.parametrize(("harm", "calls"), HARM.values(), ids=HARM)
+def test_note_that_does_not_count(world, new_process, tmp_path, harm, calls):
+    """A note is sealed, and only a hint: a process asks once too often, and writes it anew."""
+    wrong(world, TWO_HOURS)
     world.get(new_process())
-    world.clock.advance(3000)
-    assert world.get(long_there).access_token == "access-2"
-
-    world.clock.advance(601)
-
-    assert world.get(long_there).access_token == "access-3"
-    assert world.get(new_process()).access_token == "access-3"
-
-
-def test_clock_that_was_slewed(world, new_process):
-    """A clock that came right without being set is noted, too."""
-    off(world, TWO_HOURS)
-    world.get(new_process())
-    world.provider.extra = {"clock_offset": 0.0}
-    world.write(expires_at=world.clock.now() - TWO_HOURS - 1)
-
-    world.get(new_process())
-
-    assert new_process().keeper.clock_errors.of(ISSUER) == 0.0
-
-
-def test_another_start_of_the_host(world, new_process, folder, monkeypatch):
-    """What was noted before the host was started anew, or by another one, is not believed."""
-    world.provider.extra = {"clock_offset": -TWO_HOURS}
-    world.get(new_process())
-    monkeypatch.setattr(world.clock, "monotonic", lambda: 60.0)
-    world.get(new_process())
-    assert len(world.provider.sent) == 2
-
-    world.get(new_process())
-
-    assert len(world.provider.sent) == 2
-    assert len(notes(folder)) == 1
-
-
-@pytest.mark.parametrize("offset", [0.0, 29.0, None])
-def test_clock_that_is_right(world, new_process, folder, offset):
-    """A host whose clock is right leaves no note."""
-    world.provider.extra = {"clock_offset": offset}
-
-    world.get(new_process())
-
-    assert notes(folder) == []
-
-
-def spoil(path):
-    path.write_bytes(path.read_bytes()[:-1] + b"x")
-
-
-def block(path):
-    path.unlink()
-    path.mkdir()
-
-
-@pytest.mark.parametrize(("harm", "calls"), [(spoil, 2), (block, 3)])
-def test_note_that_does_not_open(world, new_process, folder, harm, calls):
-    """A note is only a hint: a process asks once too often, and takes its place if it can."""
-    world.provider.extra = {"clock_offset": -TWO_HOURS}
-    world.get(new_process())
-    harm(*notes(folder))
-
-    assert world.get(new_process()).access_token == "access-3"
-    world.get(new_process())
-    assert len(world.provider.sent) == calls
-
-
-def test_sealed(world, new_process, folder):
-    """Invariant 10: a note opens only with its store's keys; nobody else may read the folder."""
-    world.provider.extra = {"clock_offset": -TWO_HOURS}
-    world.get(new_process())
-    (note,) = notes(folder)
-
+    (note,) = notes = list(tmp_path.glob("journal/*.clock"))
     assert b"behind" not in note.read_bytes()
-    assert folder.stat().st_mode & 0o777 == 0o700
-    assert FolderJournal(folder, world.header).clock_error(ISSUER).behind == -TWO_HOURS
     with pytest.raises(StoreTampered):
-        FolderJournal(folder, World().header).clock_error(ISSUER)
+        FolderJournal(tmp_path / "journal", World().header).clock_error(ISSUER)
+    harm(note, world.clock)
+
+    assert world.get(new_process()).access_token == "access-3"
+    world.get(new_process())
+    assert world.calls == calls
+    assert notes == list(tmp_path.glob("journal/*.clock"))

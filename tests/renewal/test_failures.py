@@ -3,21 +3,23 @@
 from __future__ import annotations
 
 import pytest
+from renewal_scenario import away
 
-from tokenkeep import ConfigurationError, CoolingDown, ProviderRefused, ProviderUnavailable
+from tokenkeep import CoolingDown, ProviderRefused, ProviderUnavailable, Status, StoreUnavailable
 from tokenkeep.clock import moment
 from tokenkeep.providers import Profile
 
 
 def test_failure_releases_the_claim(world):
-    """After a failure nobody waits for a claim that is of no use."""
+    """After a failure nobody waits for a claim of no use, whatever others have written."""
     world.down()
+    world.here.store.before["release"].append(lambda: world.write(scope="all"))
 
     with pytest.raises(ProviderUnavailable, match=world.id):
         world.get()
 
     assert world.stored.renewal.claim is None
-    assert world.stored.pair == ("access-1", "login-1/0")
+    assert (*world.stored.pair, world.stored.scope) == ("access-1", "login-1/0", "all")
     assert world.stored.renewal.failure.kind == "transient"
     world.provider.trouble.append(ZeroDivisionError())
     world.clock.advance(2)
@@ -31,36 +33,9 @@ def test_release_leaves_another_s_claim_alone(world):
     world.down()
     world.provider.before.append(world.claim)
 
-    with pytest.raises(ProviderUnavailable):
-        world.get()
-
+    assert ProviderUnavailable is world.outcome()
     assert "far" in world.stored.renewal.claim.holder
     assert world.stored.renewal.failure is None
-
-
-def test_release_starts_over_on_a_conflict(world):
-    """A stranger's write in between does not leave the claim behind."""
-    world.down()
-    world.here.store.before["release"].append(lambda: world.write(scope="all"))
-
-    with pytest.raises(ProviderUnavailable):
-        world.get()
-
-    assert world.stored.renewal.claim is None
-    assert world.stored.scope == "all"
-
-
-def test_release_that_can_t_be_written(world):
-    """The provider's error is raised all the same; the claim runs out by itself."""
-    world.down()
-    world.here.store.refused.append("release")
-
-    with pytest.raises(ProviderUnavailable):
-        world.get()
-
-    assert world.stored.renewal.claim is not None
-    world.get(world.there)
-    assert len(world.provider.sent) == 3
 
 
 def test_failure_newer_than_arrival(world):
@@ -79,19 +54,25 @@ def test_failure_newer_than_arrival(world):
     with pytest.raises(ProviderUnavailable, match="It did not answer"):
         world.get()
 
-    assert len(world.provider.sent) == 2
+    assert world.calls == 2
 
 
-def test_provider_down_while_the_token_is_good(world):
+@pytest.mark.parametrize(
+    ("fails", "error"),
+    [
+        (lambda world: world.down(times=2), ProviderUnavailable),
+        (lambda world: world.here.store.before["claim"].extend([away] * 3), StoreUnavailable),
+    ],
+    ids=["the provider is down", "the store can't be written"],
+)
+def test_while_the_token_is_good(world, fails, error):
     """In the mandatory window, too, a token that still works is handed out."""
     world.write(expires_at=world.clock.now() + 5)
-    world.down(times=2)
-    world.get()
+    fails(world)
 
-    assert world.get().access_token == "access-1"
+    assert [world.get().access_token for _ in range(2)] == ["access-1"] * 2
     world.clock.advance(6)
-    with pytest.raises(ProviderUnavailable):
-        world.get()
+    assert error is world.outcome()
 
 
 def test_cool_down_doubles(world):
@@ -106,63 +87,54 @@ def test_cool_down_doubles(world):
         world.clock.advance(pauses[-1])
 
     assert pauses == [1, 2, 4, 8, 16, 32, 60, 60, 60]
-    assert len(world.provider.sent) == 18
+    assert world.calls == 18
     world.get()
     assert world.stored.renewal.failure is None
 
 
-def test_failure_of_another_credential(world):
-    """A failure with a wrong client secret does not keep the right one from being tried."""
-    world.provider.trouble.append(ProviderRefused("The client is refused", error="invalid_client"))
-    with pytest.raises(ProviderRefused):
-        world.get()
+@pytest.mark.parametrize(
+    ("error", "again"),
+    [
+        (ProviderRefused("The client is refused", error="invalid_client"), "invalid_client"),
+        (ProviderUnavailable("It did not answer"), "It did not answer"),
+    ],
+)
+def test_failure_of_another_credential(world, error, again):
+    """
+    One with a wrong client secret does not keep the right one from being tried.
 
-    token = world.here.keeper.get(id=world.stored.id, client_secret="the right one")
+    Nor does a secret that did not work replace the one that did; it says nothing of the login.
+    """
+    world.provider.trouble += [error, error]
+    for actor, said in ((world.here, str(error)), (world.there, again)):
+        with pytest.raises(type(error), match=said):
+            actor.keeper.get(id=world.id, client_secret="wrong")
+    assert (world.stored.status, world.stored.client_secret) == (Status.OK, "client secret")
+    world.provider.trouble.clear()
+    failed = world.calls
+
+    token = world.here.keeper.get(id=world.id, client_secret="the right one")
 
     assert token.access_token == "access-2"
-    assert world.provider.secrets == ["client secret", "the right one"]
-
-
-def test_configuration_is_no_verdict(world):
-    """A refused client never leads to login_needed; it is tried again after a minute."""
-    world.provider.trouble.append(ProviderRefused("The client is refused", error="invalid_client"))
-    with pytest.raises(ProviderRefused):
-        world.get()
-    with pytest.raises(ProviderRefused, match="invalid_client"):
-        world.get(world.there)
-    world.clock.advance(60)
-
-    assert world.get().access_token == "access-2"
+    assert world.provider.secrets[failed:] == [world.stored.client_secret] == ["the right one"]
 
 
 @pytest.mark.parametrize("until", [1_800_000_600.0, 1e300, None])
 def test_throttled_until(world, until):
     """A provider's own "too many" is kept to by all until the time it names, an hour at most."""
     world.provider.trouble.append(CoolingDown("Too many requests", until=until))
-    told = []
-    for actor in (world.here, world.here, world.there):
+    named = until or world.clock.now() + 1
+    kept_to = min(named, world.clock.now() + 3600)
+
+    for actor, ends in ((world.here, named), (world.here, kept_to), (world.there, kept_to)):
         with pytest.raises(CoolingDown) as caught:
             world.get(actor)
-        told.append(str(caught.value))
+        assert ends == caught.value.until
+        assert f"Try again after {moment(ends)}" in str(caught.value)
 
-    stored, kept_to = world.stored.renewal.failure.until, caught.value.until
-    assert stored == (until or world.clock.now() + 1)
-    assert kept_to == min(stored, world.clock.now() + 3600)
-    assert f"Try again after {moment(stored)}" in told[0]
-    assert f"Try again after {moment(kept_to)}" in told[1] == told[2]
-    assert len(world.provider.sent) == 1
+    assert world.calls == 1
     world.clock.set(kept_to)
     assert world.get().access_token == "access-2"
-
-
-def test_what_is_not_sent_is_not_counted(limited):
-    """Invariant 6: a call that can't be made for want of something costs nothing."""
-    for _ in range(12):
-        limited.provider.trouble.append(ConfigurationError("A call needs client_id"))
-        with pytest.raises(ConfigurationError):
-            limited.get()
-
-    assert limited.stored.renewal.mints == ()
 
 
 def test_budget(world):
@@ -174,12 +146,10 @@ def test_budget(world):
         world.write(expires_at=world.clock.now() - 1)
         world.clock.advance(1)
 
-    with pytest.raises(CoolingDown) as caught:
+    with pytest.raises(CoolingDown, match=f"Try again after {moment(first + 600)}") as caught:
         world.get()
 
-    assert len(world.provider.sent) == 10
-    assert first + 600 == caught.value.until
-    assert f"Try again after {moment(first + 600)}" in str(caught.value)
+    assert (world.calls, caught.value.until) == (10, first + 600)
     world.clock.set(first + 600)
     world.get()
-    assert len(world.provider.sent) == 11
+    assert world.calls == 11

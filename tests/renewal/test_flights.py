@@ -7,42 +7,27 @@ import threading
 import time
 from itertools import count
 
-import pytest
+from renewal_scenario import Crash
+from test_one_call import at_once
 
 from tokenkeep.renewal import flights as module
-from tokenkeep.renewal.flights import Flights
 
 
 def test_threads_share_one_attempt(world):
     """Invariant 2: while one thread of a process renews, no other one writes a claim."""
-    claims = []
-    renewing, go_on = threading.Event(), threading.Event()
-
-    def in_the_call():
-        renewing.set()
-        assert go_on.wait(30)
-
-    def another_claim():
-        # Later, one who read before the answer was saved may try; its old version is refused.
-        if not go_on.is_set():
-            claims.append("second")
-
-    world.provider.before.append(in_the_call)
+    calling, store = threading.Event(), world.here.store
+    tried = []
+    store.before["claim"] += [lambda: tried.append(calling.is_set())] * 8
     # Others look at a record in which the claim has been lost.
-    world.here.store.before["claim"] += [lambda: None, another_claim]
-    first = threading.Thread(target=world.get)
-    first.start()
-    assert renewing.wait(30)
-    world.free()
-    second = threading.Thread(target=world.get)
-    second.start()
-    second.join(0.5)
-    go_on.set()
-    first.join(30)
-    second.join(30)
+    store.after["claim"].append(world.free)
+    world.provider.before.append(lambda: (calling.set(), time.sleep(0.5)))
+    # Later, one who read before the answer was saved may try; its old version is refused.
+    world.provider.during.append(calling.clear)
 
-    assert claims == []
-    assert len(world.provider.sent) == 1
+    at_once(8, lambda _: world.get())
+
+    assert True not in tried
+    assert world.calls == 1
 
 
 def test_no_more_threads(monkeypatch):
@@ -52,13 +37,8 @@ def test_no_more_threads(monkeypatch):
         raise RuntimeError("can't start new thread")
 
     monkeypatch.setattr(threading.Thread, "start", refused)
-    flight = Flights().start("id", lambda: "a token")
 
-    assert flight.result() == "a token"
-
-
-class Interrupted(BaseException):
-    """What a signal handler raises."""
+    assert module.Flights().start("id", lambda: "a token").result() == "a token"
 
 
 def interrupted_at(line, act):
@@ -69,33 +49,24 @@ def interrupted_at(line, act):
         if frame.f_code.co_filename != module.__file__:
             return None
         if event == "line" and next(seen) == line:
-            raise Interrupted
+            raise Crash
         return trace
 
     before = sys.gettrace()
     sys.settrace(trace)
     try:
         act()
-    except Interrupted:
+    except Crash:
         return True
     finally:
         sys.settrace(before)
     return False
 
 
-def started(flights):
-    """Start an attempt as soon as none is under way."""
-    end = time.monotonic() + 20
-    while (flight := flights.start("id", lambda: "a token")) is None:
-        assert time.monotonic() < end, "an attempt that never ends is left behind"
-        time.sleep(0.001)
-    return flight
-
-
 def test_interrupted_at_any_line():
     """Wherever the caller is interrupted, the next one can renew; what has begun is ended."""
     for line in count(1):
-        flights, begun, ended = Flights(), [], []
+        flights, begun, ended = module.Flights(), [], []
 
         def attempt(begun=begun, ended=ended):
             begun.append(1)
@@ -104,7 +75,11 @@ def test_interrupted_at_any_line():
 
         reached = interrupted_at(line, lambda: flights.start("id", attempt))  # noqa: B023
 
-        assert started(flights).result(20) == "a token"
+        until = time.monotonic() + 20
+        while (flight := flights.start("id", lambda: "a token")) is None:
+            assert time.monotonic() < until, "an attempt that never ends is left behind"
+            time.sleep(0.001)
+        assert flight.result(20) == "a token"
         for thread in threading.enumerate():
             if thread.name == "tokenkeep-renewal":
                 thread.join(20)
@@ -113,28 +88,3 @@ def test_interrupted_at_any_line():
             break
 
     assert line > 5  # it was interrupted at all
-
-
-@pytest.mark.parametrize("begins", [False, True])
-def test_interrupted_while_the_thread_is_started(monkeypatch, begins):
-    """Before the thread runs, nobody renews; once it does, it goes on to the end."""
-    flights, begun, done, start = Flights(), threading.Event(), [], threading.Thread.start
-
-    def attempt():
-        begun.set()
-        time.sleep(0.05)
-        done.append(1)
-
-    def interrupted(thread):
-        if begins:
-            start(thread)
-            begun.wait(20)
-        raise Interrupted
-
-    with monkeypatch.context() as patch:
-        patch.setattr(threading.Thread, "start", interrupted)
-        with pytest.raises(Interrupted):
-            flights.start("id", attempt)
-
-    assert started(flights).result(20) == "a token"
-    assert done == [1] * begins

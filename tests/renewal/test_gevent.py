@@ -7,76 +7,51 @@ import os
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-import urllib3
 from celery import Celery
-from private_servers.ports import free_port
 from renewal_processes import KEY, PATIENCE
 
 SUPPORT = Path(__file__).parents[1] / "support"
 GREENLETS = 20
+ALONE = ["--without-gossip", "--without-mingle", "--without-heartbeat"]
 
 
-@contextmanager
-def running(words, fleet, folder):
-    """Run a program, and see that it has nothing to complain of."""
+@pytest.fixture
+def ask(fleet, tmp_path):
+    """A worker of celery with greenlets, which has nothing to complain of."""
     for name in ("queue", "control", "results"):
-        (folder / name).mkdir()
-    folders = dict.fromkeys(("data_folder_in", "data_folder_out"), str(folder / "queue"))
+        (tmp_path / name).mkdir()
+    folders = dict.fromkeys(("data_folder_in", "data_folder_out"), str(tmp_path / "queue"))
+    more = {"control_folder": str(tmp_path / "control"), "polling_interval": 0.02}
     queue = {
         "broker": "filesystem://",
-        "backend": (folder / "results").as_uri(),
-        "broker_transport_options": folders
-        | {"control_folder": str(folder / "control"), "polling_interval": 0.02},
+        "backend": (tmp_path / "results").as_uri(),
+        "broker_transport_options": folders | more,
     }
-    settings = {"store": fleet.url, "id": fleet.id, "queue": queue}
-    more = {"PROGRAM": json.dumps(settings), "TOKENKEEP_KEYS": KEY, "PYTHONPATH": str(SUPPORT)}
-    log = folder / "log"
-    with log.open("wb") as file:
+    settings = json.dumps({"store": fleet.url, "id": fleet.id, "queue": queue})
+    environ = {"PROGRAM": settings, "TOKENKEEP_KEYS": KEY, "PYTHONPATH": str(SUPPORT)}
+    words = ["celery", "-A", "gevent_program:queue", "worker", "-P", "gevent", "-c", "30", *ALONE]
+    log = tmp_path / "log"
+    with log.open("wb") as file, Celery("asking", set_as_current=False, **queue) as asking:
         process = subprocess.Popen(
-            [sys.executable, "-m", *words], env=os.environ | more, stdout=file, stderr=file
+            [sys.executable, "-m", *words], env=os.environ | environ, stdout=file, stderr=file
         )
-        try:
-            yield queue
-        finally:
-            process.terminate()
-            process.wait(PATIENCE)
+        yield lambda what: asking.send_task("asked", [what]).get(PATIENCE, interval=0.02)
+        process.terminate()
+        process.wait(PATIENCE)
     assert "Traceback" not in log.read_text(), log.read_text()
 
 
-@contextmanager
-def gunicorn(fleet, folder):
-    port = free_port()
-    words = ["gunicorn", "-k", "gevent", "--bind", f"127.0.0.1:{port}", "gevent_program:app"]
-    until_it_is_up = urllib3.Retry(300, backoff_factor=0.05, backoff_max=0.1)
-    http = urllib3.PoolManager(maxsize=GREENLETS, retries=until_it_is_up)
-    with running(words, fleet, folder), http:
-        yield lambda path: http.request("GET", f"http://127.0.0.1:{port}{path}").data.decode()
-
-
-@contextmanager
-def celery(fleet, folder):
-    words = ["celery", "-A", "gevent_program:queue", "worker", "-P", "gevent", "-c", "30"]
-    alone = ["--without-gossip", "--without-mingle", "--without-heartbeat"]
-    with (
-        running([*words, *alone], fleet, folder) as queue,
-        Celery("asking", set_as_current=False, **queue) as asking,
-    ):
-        yield lambda path: asking.send_task("asked", [path]).get(PATIENCE, interval=0.02)
-
-
 @pytest.mark.parametrize("fleet", ["rotate_reuse_kills"], indirect=True)
-@pytest.mark.parametrize("program", [gunicorn, celery])
-def test_greenlets_of_one_process(fleet, tmp_path, program):
+def test_greenlets_of_one_process(fleet, ask):
     """Invariant 2: 20 greenlets get a token by one call; meanwhile others are served."""
     held = fleet.held_up()
-    with program(fleet, tmp_path) as ask, ThreadPoolExecutor(GREENLETS) as pool:
-        asked = [pool.submit(ask, "/token") for _ in range(GREENLETS)]
+    with ThreadPoolExecutor(GREENLETS) as pool:
+        asked = [pool.submit(ask, "token") for _ in range(GREENLETS)]
         assert held.wait(PATIENCE)
-        meanwhile = ask("/alive"), any(each.done() for each in asked)
+        meanwhile = ask("alive"), any(each.done() for each in asked)
         fleet.release()
         told = [each.result() for each in asked]
 

@@ -3,181 +3,145 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 
 import pytest
-from renewal_scenario import dead_holder
+from renewal_scenario import World
 
 from tokenkeep import (
     CoolingDown,
     LoginNeeded,
     ProviderRefused,
     ProviderUnavailable,
-    RenewalError,
     Status,
     Token,
     TokenRevoked,
 )
 
 
-def rejected(world):
+def reject(world):
     """Let the provider reject the refresh token, as it turns out wrongly."""
     world.provider.dead.add("login-1")
-    with pytest.raises(LoginNeeded):
-        world.get()
+    assert LoginNeeded is world.outcome()
     world.provider.dead.clear()
     assert world.stored.status is Status.LOGIN_NEEDED
+    return world
 
 
-@pytest.mark.parametrize("stage", ["world", "rotating", "killing", "limited"])
-def test_heals(request, stage):
+@pytest.fixture
+def rejected(world):
+    return reject(world)
+
+
+def renew(world):
+    """Renew deliberately; return the pair, or the kind of the error."""
+    return world.outcome(partial(world.here.keeper.renew, world.id))
+
+
+@pytest.mark.parametrize(
+    "provider", [{}, {"rotates": True}, {"rotates": True, "kills": True}, {"mint_limit": 10}]
+)
+def test_heals(provider):
     """It works again: the row is as good as before, and its history tells."""
-    world = request.getfixturevalue(stage)
-    rejected(world)
+    world = reject(World(**provider))
 
-    renewed = world.here.keeper.renew(world.id)
-
-    assert renewed.access_token == world.get(world.there).access_token == "access-2"
+    assert renew(world) == world.get(world.there).pair
+    assert world.stored.access_token == "access-2"
     assert (world.stored.status, world.stored.renewal.failure) == (Status.OK, None)
     assert world.stored.renewal.claim is None
     happened = [each.what for each in world.stored.history]
     assert happened == ["login", "login_needed", "renewed"]
-    assert len(world.provider.sent) == 2
+    assert world.calls == 2
 
 
-def test_get_asks_nobody(world):
-    """Who merely wants a token is told that a login is needed, as before."""
-    rejected(world)
-
-    for actor in (world.here, world.there, world.here):
-        with pytest.raises(LoginNeeded, match="rejected the refresh token"):
-            world.get(actor)
-    with pytest.raises(LoginNeeded):
-        world.here.keeper.rejected(world.id, "access-1")
-
-    assert len(world.provider.sent) == 1
-
-
-def test_rejected_again(world):
+def test_rejected_again(rejected):
     """Each deliberate renewal is one call, and says what it said before."""
-    rejected(world)
-    world.provider.dead.add("login-1")
+    rejected.provider.dead.add("login-1")
 
     for calls in (2, 3):
-        with pytest.raises(LoginNeeded):
-            world.here.keeper.renew(world.id)
-        assert len(world.provider.sent) == calls
-        assert world.stored.status is Status.LOGIN_NEEDED
-        assert world.stored.renewal.claim is None
-    assert world.stored.history[-1].count == 3
+        assert LoginNeeded is renew(rejected)
+        assert rejected.calls == calls
+        assert rejected.stored.status is Status.LOGIN_NEEDED
+        assert rejected.stored.renewal.claim is None
+    assert rejected.stored.history[-1].count == 3
 
 
-@pytest.mark.parametrize(
-    ("changes", "error"),
-    [
-        ({"status": Status.REVOKED}, TokenRevoked),
-        ({"status": Status.LOGIN_NEEDED, "refresh_token": None}, LoginNeeded),
-    ],
-    ids=["revoked here", "nothing to ask with"],
-)
-def test_is_never_asked(world, changes, error):
+def test_is_never_asked(world):
     """What was revoked here stays so; without a refresh token there is nothing to ask with."""
-    world.write(**changes)
-
-    with pytest.raises(error):
-        world.here.keeper.renew(world.id)
+    world.write(status=Status.LOGIN_NEEDED, refresh_token=None)
+    assert LoginNeeded is renew(world)
+    world.write(status=Status.REVOKED)
+    assert TokenRevoked is renew(world)
 
     assert world.provider.sent == []
 
 
-def test_provider_down(world):
-    """Without an answer all is as before, and the caller hears why; later it is asked again."""
-    rejected(world)
-    world.down()
+def test_provider_down(rejected):
+    """
+    Without an answer all is as before, and the caller hears why; later it is asked again.
+
+    Who merely wants a token is told that a login is needed.
+    """
+    rejected.down()
 
     with pytest.raises(ProviderUnavailable, match="It did not answer"):
-        world.here.keeper.renew(world.id)
-    assert world.stored.status is Status.LOGIN_NEEDED
+        rejected.here.keeper.renew(rejected.id)
+    assert rejected.stored.status is Status.LOGIN_NEEDED
+    for actor in (rejected.here, rejected.there, rejected.here):
+        with pytest.raises(LoginNeeded, match="rejected the refresh token"):
+            rejected.get(actor)
     with pytest.raises(LoginNeeded):
-        world.get()
+        rejected.here.keeper.rejected(rejected.id, "access-1")
 
-    assert world.here.keeper.renew(world.id).access_token == "access-2"
-    assert len(world.provider.sent) == 4
+    assert renew(rejected) == ("access-2", "login-1/0")
+    assert rejected.calls == 4
 
 
 @pytest.mark.parametrize(
-    "error", [ProviderUnavailable("It is down"), ProviderRefused("No", error="invalid_client")]
+    ("error", "later"),
+    [
+        (ProviderUnavailable("It is down"), ("access-2", "login-1/0")),
+        (ProviderRefused("No", error="invalid_client"), ("access-2", "login-1/0")),
+        (CoolingDown("Slow", until=1_800_000_060.0), CoolingDown),
+    ],
 )
-def test_while_it_is_left_alone(world, error):
-    """After a fault, or once the client was corrected there, it need not be waited for."""
+def test_while_it_is_left_alone(world, error, later):
+    """It need not be waited for, unless the provider throttles: its own time is everybody's."""
     world.provider.trouble += [error] * (2 if isinstance(error, ProviderUnavailable) else 1)
-    with pytest.raises(RenewalError):
-        world.get()
-    sent = len(world.provider.sent)
-    with pytest.raises(RenewalError):
-        world.get(world.there)
-    assert sent == len(world.provider.sent)
+    assert type(error) is world.outcome()
+    sent = world.calls
+    assert type(error) is world.outcome(partial(world.get, world.there))
+    assert sent == world.calls
 
-    assert world.there.keeper.renew(world.id).access_token == "access-2"
-    assert sent + 1 == len(world.provider.sent)
+    assert later == renew(world)
+    assert world.calls == sent + (later is not CoolingDown)
 
 
-def test_throttled(world):
-    """The provider's own time counts for everybody."""
-    world.provider.trouble.append(CoolingDown("Slow", until=world.clock.now() + 60))
-    with pytest.raises(CoolingDown):
-        world.get()
-
-    with pytest.raises(CoolingDown):
-        world.here.keeper.renew(world.id)
-    assert len(world.provider.sent) == 1
-
-
-def test_login_meanwhile(world):
+def test_login_meanwhile(rejected):
     """What a login has saved is not put back to where the deliberate renewal found it."""
-    rejected(world)
+    theirs = Token(id=rejected.id, access_token="access-3", expires_at=rejected.clock.now() + 3600)
 
     def logs_in():
-        world.vault.save_token(
-            Token(id=world.id, access_token="access-3", expires_at=world.clock.now() + 3600)
-        )
-        world.write(status=Status.OK)
+        rejected.vault.save_token(theirs)
+        rejected.write(status=Status.OK)
 
-    world.provider.before.append(logs_in)
-    world.down()
+    rejected.provider.before.append(logs_in)
+    rejected.down()
 
-    assert world.here.keeper.renew(world.id).access_token == "access-3"
-    assert (world.stored.status, world.stored.access_token) == (Status.OK, "access-3")
+    assert renew(rejected) == ("access-3", "login-1/0")
+    assert (rejected.stored.status, rejected.stored.access_token) == (Status.OK, "access-3")
 
 
-def test_two_at_once(world):
+def test_two_at_once(rejected):
     """One call under one claim: the other waits for it, and believes what comes of it."""
-    rejected(world)
-    world.provider.dead.add("login-1")
+    rejected.provider.dead.add("login-1")
     there = []
 
     def the_other_asks():
         with ThreadPoolExecutor(1) as pool:
-            there.append(pool.submit(world.there.keeper.renew, world.id).exception())
+            there.append(pool.submit(rejected.there.keeper.renew, rejected.id).exception())
 
-    world.here.store.before["claim"].append(the_other_asks)
+    rejected.here.store.before["claim"].append(the_other_asks)
 
-    with pytest.raises(LoginNeeded):
-        world.here.keeper.renew(world.id)
-
-    assert isinstance(there[0], LoginNeeded)
-    assert len(world.provider.sent) == 2
-
-
-def test_its_process_dies(world):
-    """Who comes next asks once more, and is told."""
-    rejected(world)
-    world.write(status=Status.OK)
-    world.claim(dead_holder())
-    world.provider.dead.add("login-1")
-    world.clock.advance(2)
-
-    with pytest.raises(LoginNeeded):
-        world.get()
-
-    assert world.stored.status is Status.LOGIN_NEEDED
-    assert len(world.provider.sent) == 2
+    assert LoginNeeded is renew(rejected) is type(there[0])
+    assert rejected.calls == 2

@@ -3,33 +3,40 @@
 from __future__ import annotations
 
 import pytest
-from renewal_scenario import World
+from renewal_scenario import away, failing
 
-from tokenkeep import Status, StoreUnavailable, TokenNotFound, TokenRevoked
+from tokenkeep import (
+    ProviderUnavailable,
+    Status,
+    StoreUnavailable,
+    TokenNotFound,
+    TokenRevoked,
+    Vault,
+)
 
 
-def test_revoke(world, keeper):
-    """Invariant 7: when `revoke` returns nobody hands the token out, warm caches or not."""
-    world.there.keeper.get(id=world.id)
+@pytest.mark.parametrize("refresh_token", ["login-1/0", None])
+def test_revoke(world, keeper, refresh_token):
+    """
+    Invariant 7: when `revoke` returns nobody hands the token out, warm caches or not.
+
+    The row is revoked before the call, which may take long or fail; without a refresh token the
+    access token is.
+    """
+    world.write(refresh_token=refresh_token, expires_at=world.clock.now() + 3600)
+    world.get(world.there)
+    seen, revoke = [], world.provider.revoke
+    world.provider.revoke = lambda token: (seen.append(world.stored.status), revoke(token))
 
     revoked = keeper.revoke(world.id)
 
+    assert seen == [Status.REVOKED]
     assert (revoked.status, revoked.access_token) == (Status.REVOKED, None)
     assert revoked.renewal.to_revoke == ()
-    assert world.provider.dead == {"login-1"}
+    assert world.provider.revoked == [refresh_token or "access-1"]
     for actor in (world.here, world.there):
         with pytest.raises(TokenRevoked):
-            actor.keeper.get(id=world.id)
-
-
-def test_revoke_is_acknowledged_before_the_provider_is_asked(world, keeper, monkeypatch):
-    """Invariant 7: the row is revoked before the call that may take long or fail."""
-    seen = []
-    monkeypatch.setattr(world.provider, "revoke", lambda _: seen.append(world.stored.status))
-
-    keeper.revoke(world.id)
-
-    assert seen == [Status.REVOKED]
+            world.get(actor)
 
 
 def test_revoke_starts_over_on_a_conflict(world, keeper):
@@ -43,17 +50,19 @@ def test_revoke_starts_over_on_a_conflict(world, keeper):
     assert world.provider.revoked == ["login-1/0", "login-2/0"]
 
 
-def test_revoke_provider_out_of_reach(world, keeper):
+def test_revoke_provider_out_of_reach(world, keeper, monkeypatch):
     """Invariant 7: revoked here whatever the provider says; the sweep goes on trying there."""
-    world.provider.unreachable = True
-    revoked = keeper.revoke(world.id)
-    assert revoked.renewal.to_revoke == (("refresh_token", "login-1/0"),)
-    assert "revocation_pending" in world.here.names()
-    with pytest.raises(TokenRevoked):
-        world.get(world.there)
-    assert world.there.keeper.sweep().unconfirmed == 1
+    calls, down = [], failing(ProviderUnavailable("It did not answer"))
+    with monkeypatch.context() as away:
+        away.setattr(world.provider, "revoke", lambda token: calls.append(token) or down())
+        revoked = keeper.revoke(world.id)
+        assert len(calls) == 1  # no second one: that is a sweep's business
+        assert revoked.renewal.to_revoke == (("refresh_token", "login-1/0"),)
+        assert "revocation_pending" in world.here.names()
+        with pytest.raises(TokenRevoked):
+            world.get(world.there)
+        assert world.there.keeper.sweep().unconfirmed == 1
 
-    world.provider.unreachable = False
     swept = world.there.keeper.sweep()
 
     assert (swept.revoked, swept.unconfirmed) == (1, 0)
@@ -62,100 +71,44 @@ def test_revoke_provider_out_of_reach(world, keeper):
     assert world.there.keeper.sweep().revoked == 0
 
 
-def test_revoke_access_token_only(world, keeper):
-    """A token without a refresh token is revoked by its access token."""
-    world.write(refresh_token=None)
-
-    keeper.revoke(world.id)
-
-    assert world.provider.revoked == ["access-1"]
-
-
 def test_revoke_that_is_no_success(world, keeper):
     """What is not there, or can't be written, is an error: somebody expects it to be gone."""
     with pytest.raises(TokenNotFound):
         keeper.revoke("no such id")
-    world.here.store.refused.append("revoke")
+    world.here.store.before["revoke"].append(away)
     with pytest.raises(StoreUnavailable):
         keeper.revoke(world.id)
 
     assert world.provider.revoked == []
 
 
-# A login that comes before the provider has confirmed it
-
-
-@pytest.fixture
-def revoked():
-    """A world whose token was revoked while the provider was out of reach, then logged in anew."""
-
-    def make(**provider):
-        world = World(**provider)
-        world.provider.unreachable = True
-        world.here.keeper.revoke(world.id)
-        world.login("login-2", "newer", left=3600)
-        return world
-
-    return make
-
-
-@pytest.mark.parametrize("grant", [False, True], ids=["each by itself", "the whole consent"])
-def test_a_new_login_lives_on(revoked, grant):
-    """What was revoked here is revoked there, unless that would end the new login as well."""
-    world = revoked(revokes_grant=grant)
-    world.provider.unreachable = False
-
-    assert world.here.keeper.sweep().revoked == (not grant)
-
-    assert world.provider.revoked == ([] if grant else ["login-1/0"])
-    assert (world.stored.status, world.stored.access_token) == (Status.OK, "newer")
-    assert world.stored.renewal.to_revoke == ()
-
-
-def test_twice(revoked):
-    """Two revocations in a row, none of them confirmed, are both made up for."""
-    world = revoked(revokes_grant=False)
-    world.here.keeper.revoke(world.id)
-    world.provider.unreachable = False
-
-    assert world.here.keeper.sweep().revoked == 1
-    assert world.provider.revoked == ["login-1/0", "login-2/0"]
-
-
-# What is cached
-
-
-def test_own_write_ends_what_is_cached(world):
-    """A process never hands out what it has replaced itself, however long others may be stale."""
-    world.login(left=3600)
-    vault = world.here.store.vault
-    world.backend.revision = lambda: None  # as a server, which has no change counter
-    assert world.get().access_token == "access-1"
-    world.clock.advance(61)
-
-    renewed = world.here.keeper.rejected(world.id, "access-1")
-
-    assert vault.find_token_by_id(world.id).access_token == renewed.access_token == "access-2"
-    world.here.keeper.revoke(world.id)
-    assert vault.find_token_by_id(world.id).status is Status.REVOKED
-    vault.delete_tokens()
-    assert vault.find_token_by_id(world.id) is None
-
-
-def test_reader_in_between(world):
-    """A reader that began before a write and ends after it does not bring the old token back."""
-    world.login(left=3600)
-    vault = world.here.store.vault
-    world.backend.revision = lambda: None
-    read = world.backend.read
+@pytest.mark.parametrize("reads", ["before", "meanwhile"])
+@pytest.mark.parametrize(
+    "write",
+    [
+        lambda vault, row: vault.swap(row.but(access_token="newer")),
+        lambda vault, row: vault.delete_token(row.id),
+        lambda vault, _: vault.delete_tokens(),
+    ],
+)
+def test_own_write_ends_what_is_cached(world, write, reads):
+    """What a process has replaced itself it hands out no more, however stale others may be."""
+    backend = world.backend
+    backend.revision = lambda: None  # as a server, which has no change counter
+    vault = Vault(backend, world.ring, clock=world.clock, max_staleness=1e6)
+    row, read = world.stored, backend.read
 
     def slow_read(record_id):
-        record = read(record_id)
-        world.backend.read = read
-        vault.swap(vault.reread(world.id).but(access_token="access-9"))
+        record, backend.read = read(record_id), read
+        write(vault, row)
         return record
 
-    world.backend.read = slow_read
-    vault.find_token_by_id(world.id)
+    if reads == "meanwhile":
+        backend.read = slow_read
+    assert vault.find_token_by_id(world.id) == row
+    if reads == "before":
+        write(vault, row)
 
-    assert vault.find_token_by_id(world.id).access_token == "access-9"
+    found = vault.find_token_by_id(world.id)
+
+    assert (found and found.access_token) == (world.stored and "newer")

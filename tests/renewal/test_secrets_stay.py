@@ -33,15 +33,16 @@ def test_no_secret_in_logs_errors_and_events(fleet, caplog):
         except TokenKeepError as exc:
             told.extend([str(exc), repr(exc), repr(vars(exc)), *traceback.format_exception(exc)])
 
-    attempt(lambda: keeper.get(id=fleet.id))
+    get = lambda: keeper.get(id=fleet.id)  # noqa: E731
+    attempt(get)
     for kind in ("status", "garbage", "list", "no_access_token", "drop", "huge"):
         zoho.faults.add(kind=kind, times=2)
-        attempt(lambda: keeper.get(id=fleet.id))
+        attempt(get)
     attempt(lambda: keeper.get(Token(access_token="no such token")))
     attempt(lambda: keeper.rejected(fleet.id, str(fleet.stored.access_token)))
-    attempt(lambda: keeper.get(id=fleet.stored.id, client_secret=wrong))
+    attempt(lambda: keeper.get(id=fleet.id, client_secret=wrong))
     zoho.revoke()
-    attempt(lambda: keeper.get(id=fleet.id))
+    attempt(get)
     fleet.login(left=3600.0)
     attempt(lambda: keeper.revoke(fleet.id))
     attempt(keeper.sweep)

@@ -2,10 +2,10 @@
 An application on the official SDK: what a test can ask of it, from another process.
 
 As a program, with one generation of the SDK on PYTHONPATH, it forks a fresh
-application for each line on standard input: the path of a socket, which the
-new process connects to and obeys the JSON lines it gets there. Forked from a
-process that has loaded the SDK and used nothing of it, an application is as
-fresh as one that loads it itself, and there in a hundredth of the time.
+application for each socket that it is sent over its standard input; the new
+process obeys the JSON lines it gets there. Forked from a process that has loaded
+the SDK and used nothing of it, an application is as fresh as one that loads it
+itself, and there in a hundredth of the time.
 """
 
 import inspect
@@ -20,7 +20,7 @@ import threading
 import time
 import traceback
 from concurrent.futures import ThreadPoolExecutor
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
 
 from zohocrmsdk.src.com.zoho.api.authenticator.oauth_token import OAuthToken
@@ -34,10 +34,8 @@ from zohocrmsdk.src.com.zoho.crm.api.sdk_config import SDKConfig
 from zohocrmsdk.src.com.zoho.crm.api.user_signature import UserSignature
 
 from tokenkeep.clock import Clock
-from tokenkeep.errors import RenewalTimeout
 from tokenkeep.integrations.zoho_sdk import NoToken, SDKStore, is_refused
 from tokenkeep.stores.list import ListStore
-from tokenkeep.vault import Vault
 
 NAMES = (
     "id", "client_id", "client_secret", "grant_token", "refresh_token", "redirect_url",
@@ -85,26 +83,17 @@ def leads():
 
 def all_at_once(works):
     """Do each in a thread of its own; return what they returned, errors by name."""
-    results = [None] * len(works)
     together = threading.Barrier(len(works))
 
-    def run(number, work):
+    def run(work):
         together.wait()
         try:
-            results[number] = work()
+            return work()
         except Exception as error:  # noqa: BLE001 - the test judges it
-            results[number] = type(error).__name__
+            return type(error).__name__
 
-    threads = [threading.Thread(target=run, args=each) for each in enumerate(works)]
-    for each in threads:
-        each.start()
-    for each in threads:
-        each.join()
-    return results
-
-
-def interrupted(_seconds):
-    raise RenewalTimeout("interrupted")
+    with ThreadPoolExecutor(len(works)) as pool:
+        return list(pool.map(run, works))
 
 
 class MovableClock(Clock):
@@ -121,40 +110,45 @@ class MovableClock(Clock):
 
 
 class Application:
-    """One process; its store's methods can be called on it, too, by their own names."""
+    """One process; its store's and its token's methods can be called on it by their own names."""
 
     def __init__(self):
-        self.store = None
         self.token = None
         self.clock = MovableClock()
 
     def __getattr__(self, name):
-        return getattr(self.store, name)
+        return getattr(self.store if hasattr(SDKStore, name) else self.token, name)
+
+    @cached_property
+    def store(self):
+        return SDKStore("sqlite:///tokens.db", clock=self.clock)
 
     # -- what an application does ----------------------------------------------------------
 
-    def open(self, store="sqlite:///tokens.db"):
+    def open(self, store):
+        """Open another store than the one that is used unasked."""
         own = {"file": lambda: FileStore("tokens.csv"), "list": ListStore}
-        if self.store is None:
-            self.store = SDKStore(own[store]() if store in own else store, clock=self.clock)
+        self.store = SDKStore(own[store]() if store in own else store, clock=self.clock)
 
-    def start(self, environment, store="sqlite:///tokens.db", update_domain=None, **given):
+    def start(self, environment, update_domain=None, **given):
         """Initialise the SDK as an application does when it starts."""
-        self.open(store)
         more = {} if update_domain is None else {"sdk_config": SDKConfig(update_domain)}
-        return self._initialize(environment, oauth_token(**given), **more)
+        return self._initialize(environment, oauth_token(**given), self.store, **more)
 
     def start_with_nobody(self, environment):
         """Initialise the SDK as a server for many users does."""
-        self.open()
-        self._initialize(environment, NoToken())
+        self._initialize(environment, NoToken(), self.store)
 
-    def _initialize(self, environment, token, **more):
+    def start_elsewhere(self, environment):
+        """Initialise the SDK with another store than the one that is asked."""
+        self._initialize(environment, NoToken(), FileStore("tokens.csv"))
+
+    def _initialize(self, environment, token, store, **more):
         self.token = token
         Initializer.initialize(
             environment=environment_of(*environment),
             token=token,
-            store=self.store,
+            store=store,
             resource_path=str(Path.cwd()),
             logger=Logger.get_instance(level=Logger.Levels.DEBUG, file_path="sdk.log"),
             **more,
@@ -165,10 +159,6 @@ class Application:
         token = self.token = oauth_token(**given)
         Initializer.switch_user(environment=environment_of(*environment), token=token)
         return token
-
-    def forget_user(self):
-        """Leave no user on this thread."""
-        Initializer.LOCAL.init = None
 
     def call(self):
         """Read the leads; return the HTTP status."""
@@ -182,22 +172,18 @@ class Application:
 
     def call_as(self, token_id):
         """Read the leads as one user, as a server does; return the HTTP status."""
-        self.open()
         with self.store.as_user(token_id) as call:
             return call(leads).get_status_code()
 
-    def called_as_each(self, token_ids):
-        """Read the leads as many users in as many threads."""
-        return all_at_once([partial(self.call_as, each) for each in token_ids])
+    def names_as_each(self, token_ids):
+        """Read the leads as many users in as many threads; return the names in them."""
 
-    def start_elsewhere(self, environment):
-        """Initialise the SDK with another store than the one that is asked."""
-        Initializer.initialize(
-            environment=environment_of(*environment),
-            token=NoToken(),
-            store=FileStore("tokens.csv"),
-            resource_path=str(Path.cwd()),
-        )
+        def names(token_id):
+            with self.store.as_user(token_id) as call:
+                found = call(leads).get_object().get_data()
+            return [each.get_key_value("Last_Name") for each in found]
+
+        return all_at_once([partial(names, each) for each in token_ids])
 
     def folder_of_the_sdk(self):
         return Initializer.initializer.resource_path
@@ -211,8 +197,7 @@ class Application:
             os._exit(0)
         os.close(writer)
         with os.fdopen(reader) as said:
-            status, _, folder = said.read().partition(" ")
-        return [int(status), folder]
+            return said.read().split()
 
     def judged(self):
         """Read the leads; return whether the access token is said to have been refused."""
@@ -229,29 +214,13 @@ class Application:
         self.store, self.token = names["store"], names["token"]
         return self.token
 
-    def get_token(self):
-        return self.token.get_token()
-
-    def remove(self):
-        return self.token.remove()
-
-    def sdk_revoke(self, id):  # noqa: A002 - as the store's own
+    def sdk_revoke(self, id):  # noqa: A002 - as the SDK has it
+        """Revoke by the SDK's own method; the store has another one of this name."""
         return self.token.revoke(id)
 
     def in_threads(self, name, count, **given):
         """Do the same in many threads at once."""
         return all_at_once([partial(getattr(self, name), **given)] * count)
-
-    def hammer(self, users, rounds):
-        """Switch users in several threads; return what each thread was given."""
-
-        def work(mine):
-            token = oauth_token(user=mine["user"])
-            Initializer.switch_user(environment=environment_of(*mine["environment"]), token=token)
-            seen = {token.get_token() for _ in range(rounds)}
-            return {"tokens": sorted(seen), "status": self.call(), "id": token.get_id()}
-
-        return all_at_once([partial(work, each) for each in users * 2])
 
     # -- the store by itself ---------------------------------------------------------------
 
@@ -278,24 +247,6 @@ class Application:
     def repr_of_store(self):
         return repr(self.store)
 
-    def locals_of_ours(self, method, **given):
-        """Let the store fail; return the error and the adapter's local variables as text."""
-        token = oauth_token(**given)
-        with ThreadPoolExecutor(1) as other:
-            if method == "elect":
-                other.submit(self.store.find_token, oauth_token(**given)).result()
-                self.clock.sleep = interrupted
-            try:
-                if method == "rejected":
-                    self.store.rejected(self.token)
-                else:
-                    self.store.find_token(token)
-            except Exception as error:  # noqa: BLE001 - the test judges it
-                frames = [frame for frame, _ in traceback.walk_tb(error.__cause__.__traceback__)]
-                ours = [f for f in frames if "integrations" in f.f_code.co_filename]
-                return f"Error: {error!r} {[f.f_locals for f in ours]!r}"
-        return "no error"
-
     # -- what happens meanwhile ------------------------------------------------------------
 
     def move_clock(self, seconds):
@@ -309,38 +260,35 @@ class Application:
         """Change a stored row; ``expires_in`` is counted from now."""
         store = self.store.keeper.store
         if "expires_in" in changes:
-            left = changes.pop("expires_in")
-            changes["expires_at"] = None if left is None else time.time() + left
-        edited = store.reread(token_id).but(**changes)
-        # What a six-method store holds can only be saved.
-        (store.swap if isinstance(store, Vault) else store.save_token)(edited)
+            changes["expires_at"] = time.time() + changes.pop("expires_in")
+        store.swap(store.reread(token_id).but(**changes))
 
 
 def main():
     # What the first store loads, loaded once for all.
     SDKStore("sqlite:///:memory:").close()
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # nobody asks for the children's status
-    print("ready", flush=True)  # noqa: T201 - the driver waits for it
-    for line in iter(sys.stdin.readline, ""):
-        if os.fork() == 0:
-            signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-            signal.alarm(120)  # no test lasts longer; nothing outlives one that failed
-            return obey(line.strip())
+    with socket.socket(fileno=sys.stdin.fileno()) as control:
+        while sent := socket.recv_fds(control, 1, 1)[1]:
+            with socket.socket(fileno=sent[0]) as connection:
+                if os.fork() == 0:
+                    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+                    signal.alarm(120)  # no test lasts longer; nothing outlives one that failed
+                    return obey(connection)
     return None
 
 
-def obey(address):
-    with socket.socket(socket.AF_UNIX) as connection:
-        connection.connect(address)
-        with connection.makefile("rw", encoding="utf-8") as lines:
-            settle(**json.loads(lines.readline()))
-            application = Application()
-            lines.write(f"{os.getpid()}\n")
+def obey(connection):
+    with connection.makefile("rw", encoding="utf-8") as lines:
+        settle(**json.loads(lines.readline()))
+        application, answer = Application(), os.getpid()
+        while True:
+            lines.write(json.dumps(answer, default=shown) + "\n")
             lines.flush()
-            for line in lines:
-                answer = answered(application, *json.loads(line))
-                lines.write(json.dumps(answer, default=shown) + "\n")
-                lines.flush()
+            line = lines.readline()
+            if not line:
+                return
+            answer = answered(application, *json.loads(line))
 
 
 def settle(folder, environ):

@@ -8,11 +8,12 @@ import signal
 import socket
 import subprocess
 import sys
-import tempfile
 import time
 from pathlib import Path
 
 import pytest
+
+from tokenkeep.testing import emulator_configuration
 
 ROOT = Path(__file__).parents[2]
 GENERATIONS = ("5_0", "6_0", "7_0", "8_0")
@@ -55,22 +56,20 @@ class Generation:
                     pytest.fail(missing)
                 pytest.skip(missing)
             environ["PYTHONPATH"] = str(home)
-        self._server = subprocess.Popen(
-            [sys.executable, Path(__file__).with_name("sdk_application.py")],
-            env=environ,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-        )
-        assert self._server.stdout.readline() == "ready\n"
+        self._control, theirs = socket.socketpair()
+        program = [sys.executable, Path(__file__).with_name("sdk_application.py")]
+        with theirs:
+            self._server = subprocess.Popen(program, env=environ, stdin=theirs)
 
-    def fork(self, address):
-        self._server.stdin.write(f"{address}\n")
-        self._server.stdin.flush()
+    def fork(self):
+        """Return the connection to a fresh process."""
+        ours, theirs = socket.socketpair()
+        with theirs:
+            socket.send_fds(self._control, [b"."], [theirs.fileno()])
+        return ours
 
     def close(self):
-        self._server.stdin.close()
-        self._server.stdout.close()
+        self._control.close()
         self._server.wait(timeout=20)
 
 
@@ -82,13 +81,7 @@ class Process:
     """
 
     def __init__(self, generation, folder, environ):
-        with tempfile.TemporaryDirectory() as short, socket.socket(socket.AF_UNIX) as listening:
-            address = f"{short}/s"
-            listening.bind(address)
-            listening.listen(1)
-            listening.settimeout(20)
-            generation.fork(address)
-            self._connection, _ = listening.accept()
+        self._connection = generation.fork()
         self._connection.settimeout(60)
         self._lines = self._connection.makefile("rw", encoding="utf-8")
         self._send({"folder": str(folder), "environ": environ})
@@ -135,7 +128,10 @@ class SDK:
         self.generation = generation.name
         self.zoho = zoho
         self.folder = folder
-        self.client = zoho.client
+        self.secrets = {
+            "client_id": zoho.client.client_id,
+            "client_secret": zoho.client.client_secret,
+        }
         self.environ = {
             "HOME": str(folder),
             "XDG_CONFIG_HOME": str(folder / "config"),
@@ -158,19 +154,24 @@ class SDK:
         return [place.environment_url(name), place.token_url]
 
     def start(self, process=None, *, environment="production", data_center="us", **given):
-        """Initialise the SDK in a process, a fresh one if none is given."""
+        """
+        Initialise the SDK in a process, a fresh one if none is given; return its token.
+
+        A grant or refresh token comes with the client's id and secret, if nothing else is given.
+        """
         process = process or self.process()
+        if "grant_token" in given or "refresh_token" in given:
+            given = self.secrets | given
         return process.start(environment=self.environment(environment, data_center), **given)
 
-    def log_in(self, process=None, *, user=None, **where):
-        """Start with a new grant code; return the token."""
-        environment = where.get("environment", "production")
-        code = self.zoho.grant_code(user, environment=environment)
-        return self.start(process, grant_token=code, **self.secrets(), **where)
+    def log_in(self, process=None, *, owner=None, **given):
+        """Start with a new grant code of a user of Zoho's; return the token."""
+        code = self.zoho.grant_code(owner, environment=given.get("environment", "production"))
+        return self.start(process, grant_token=code, **given)
 
-    def secrets(self):
-        client = self.client
-        return {"client_id": client.client_id, "client_secret": client.client_secret}
+    def owner(self, data_center):
+        """Return a user of Zoho's in a data centre."""
+        return next(each for each in self.zoho.users if each.data_center == data_center)
 
     def at_once(self, processes, name, **given):
         """Call the same in all processes; return the results, errors among them."""
@@ -180,21 +181,16 @@ class SDK:
 
     def register(self):
         """Make the emulator's hosts known as Zoho's data centres."""
-        self.configure(
-            "".join(
-                f'[zoho.data_centers.{name}]\naccounts = "{place.accounts_url}"\n'
-                f'production = "{place.api_url}"\nsandbox = "{place.sandbox_url}"\n'
-                f'developer = "{place.developer_url}"\naliases = []\n'
-                for name in self.zoho.data_centers
-                for place in [self.zoho[name]]
-            )
-        )
+        self.configure(emulator_configuration(self.zoho))
 
     def configure(self, toml):
         """Write the configuration file of processes started from now on."""
         path = self.folder / "config.toml"
         path.write_text(toml)
         self.environ["TOKENKEEP_CONFIG"] = str(path)
+
+    def log(self, name="all.log"):
+        return (self.folder / name).read_text()
 
 
 def _outcome(process):

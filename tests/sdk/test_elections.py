@@ -7,7 +7,7 @@ import threading
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-from faulty_backend import Faulty, vault_over
+from faulty_backend import PLACE, Faulty, vault_over
 
 from tokenkeep import RenewalTimeout, Status, StoreUnavailable, Token, holder
 from tokenkeep.clock import Clock
@@ -17,14 +17,7 @@ from tokenkeep.stores.list import ListStore
 from tokenkeep.testing import FakeClock
 from tokenkeep.token import Claim
 
-LOGIN = Token(
-    provider="zoho",
-    client_id="c",
-    client_secret="s",
-    refresh_token="R",
-    data_center="us",
-    environment="production",
-)
+LOGIN = Token(client_secret="s", refresh_token="R", **PLACE)
 
 
 @pytest.fixture
@@ -74,18 +67,13 @@ def test_holder_lives(logins, clock, living):
     assert clock.slept == []
 
 
-def test_each_environment_for_itself(logins, clock):
-    """One thread logs in for production and sandbox with one credential; so do two."""
+def test_nobody_in_the_way(store, logins, clock):
+    """Neither a thread itself, by whatever object, nor another environment or client."""
     for each in (LOGIN, LOGIN.but(environment="sandbox"), LOGIN.but(data_center="eu")):
         assert logins.elect(each) is None
+        assert FirstLogins(store, clock).elect(each) is None
         assert in_a_thread_that_ends(logins.elect, each.but(client_id="another")) is None
 
-    assert clock.slept == []
-
-
-def test_asked_again(store, clock):
-    """A thread never waits for itself, by whatever object it asked before."""
-    assert [FirstLogins(store, clock).elect(LOGIN) for _ in range(2)] == [None, None]
     assert clock.slept == []
 
 

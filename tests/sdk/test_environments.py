@@ -5,8 +5,6 @@ from __future__ import annotations
 import pytest
 from sdk_driver import SDKFailed, old_and_new
 
-ENVIRONMENTS = ("production", "sandbox", "developer")
-
 
 @pytest.fixture(params=["registered", "unregistered"])
 def placed(request, sdk):
@@ -16,57 +14,32 @@ def placed(request, sdk):
     return sdk
 
 
-@pytest.mark.parametrize("stored", ENVIRONMENTS)
-def test_never_another_environment(sdk, zoho, stored):
-    """Asked for by its user, a token answers in its own environment and in no other."""
-    sdk.register()
-    first = sdk.log_in(environment=stored)
-    for asked in ENVIRONMENTS:
-        if asked == stored:
-            assert sdk.start(user=zoho.user.name, environment=asked)["id"] == first["id"]
-        else:
-            with pytest.raises(SDKFailed):
-                sdk.start(user=zoho.user.name, environment=asked)
-    assert zoho.counters.token_calls() == 1
-
-
-def test_hosts_not_known(placed, zoho):
-    """Sandbox is never answered with production, whether or not the hosts are known."""
-    process = placed.process()
-    production = placed.log_in(process)
-    sandbox = placed.log_in(process, environment="sandbox")
-
-    assert production["id"] != sandbox["id"]
-    for name, login in (("production", production), ("sandbox", sandbox)):
-        process = placed.process()
-        again = placed.start(process, user=zoho.user.name, environment=name)
-        assert again["id"] == login["id"]
-        assert process.call() == 200
-
-
 @old_and_new
-def test_both_kinds_of_sdk(sdk, zoho):
-    """In old and new SDKs a sandbox login beside a production login makes a second row."""
-    name = zoho.user.name
-    ids = []
-    for environment in ("production", "sandbox"):
-        code = zoho.grant_code(environment=environment)
-        given = {"grant_token": code, "user": name, **sdk.secrets()}
-        ids.append(sdk.start(environment=environment, **given)["id"])
+def test_never_another_environment(placed, zoho):
+    """Asked for by its user, a token answers in its own environment and in no other."""
+    name, ids = zoho.user.name, {}
+    for environment in ("sandbox", "production"):
+        ids[environment] = placed.log_in(user=name, environment=environment)["id"]
+        for asked in ("production", "sandbox", "developer"):
+            process = placed.process()
+            if asked in ids:
+                again = placed.start(process, user=name, environment=asked)
+                assert again["id"] == ids[asked]
+                assert process.call() == 200
+            else:
+                with pytest.raises(SDKFailed):
+                    placed.start(process, user=name, environment=asked)
 
-    assert len(set(ids)) == 2
-    assert sdk.start(user=name, environment="sandbox")["id"] == ids[1]
+    assert ids["sandbox"] != ids["production"]
+    assert zoho.counters.token_calls() == 2
 
 
 def test_switched_environment(sdk, zoho):
     """`switch_user` into the sandbox asks for the sandbox's token (from 8_0 on)."""
     process = sdk.process()
     sdk.log_in(process)
-    code = zoho.grant_code(environment="sandbox")
-    sandbox = sdk.environment("sandbox")
-    switched = process.switch(
-        environment=sandbox, grant_token=code, user=zoho.user.name, **sdk.secrets()
-    )
+    given = {"grant_token": zoho.grant_code(environment="sandbox"), "user": zoho.user.name}
+    switched = process.switch(environment=sdk.environment("sandbox"), **given, **sdk.secrets)
 
     assert process.call() == 200
     assert sdk.start(user=zoho.user.name, environment="sandbox")["id"] == switched["id"]
@@ -76,14 +49,12 @@ def test_switched_environment(sdk, zoho):
 def test_data_centre_preferred(sdk, zoho):
     """A user with a token in two data centres gets the one of the environment given."""
     sdk.register()
-    user = zoho.user.name
-    ids = {}
+    user, ids = zoho.user.name, {}
     for name in ("us", "eu"):
         process = sdk.process()
-        owner = next(each for each in zoho.users if each.data_center == name)
-        sdk.log_in(process, user=owner, data_center=name)
-        given = sdk.secrets() | {"refresh_token": zoho.refresh_token(owner)}
-        ids[name] = process.save(user=user, access_token="a", **given)["id"]
+        sdk.log_in(process, owner=sdk.owner(name), data_center=name)
+        given = {"refresh_token": zoho.refresh_token(sdk.owner(name)), "access_token": "a"}
+        ids[name] = process.save(user=user, **given, **sdk.secrets)["id"]
 
     assert ids["us"] != ids["eu"]
     for name, expected in ids.items():
@@ -94,16 +65,12 @@ def test_data_centre_preferred(sdk, zoho):
 def test_api_domain_taken_over(placed, zoho, answered):
     """A sandbox token stays one when Zoho's answer names production's API domain."""
     zoho.options.api_domain = answered
-    code = zoho.grant_code(environment="sandbox")
     process = placed.process()
-    placed.start(
-        process, environment="sandbox", grant_token=code, update_domain=True, **placed.secrets()
-    )
+    placed.log_in(process, environment="sandbox", update_domain=True)
     [stored] = process.get_tokens()
 
     assert stored["api_domain"] == zoho.us.sandbox_url
-    again = placed.process()
-    assert placed.start(again, environment="sandbox", user=zoho.user.name)["id"] == stored["id"]
+    assert placed.start(environment="sandbox", user=zoho.user.name)["id"] == stored["id"]
     with pytest.raises(SDKFailed):
         placed.start(user=zoho.user.name)
 
@@ -138,8 +105,7 @@ def test_without_an_issuer(placed, zoho):
 def test_without_an_issuer_before_any_initializer(sdk, zoho):
     """Where nobody can say yet, what is stored is filled in as it is; but nothing revoked."""
     process = sdk.process()
-    process.open()
-    given = {"refresh_token": zoho.refresh_token(), **sdk.secrets()}
+    given = {"refresh_token": zoho.refresh_token(), **sdk.secrets}
     first = process.save(access_token="a", expires_in="1", **given)
 
     assert process.find(**given)["access_token"] == "a"
@@ -154,9 +120,8 @@ def test_without_an_issuer_before_any_initializer(sdk, zoho):
 def test_without_an_issuer_elsewhere(sdk, zoho):
     """A token of another host is not sent to where the SDK happens to work."""
     process = sdk.process()
-    process.open()
     given = {"refresh_token": "r", "access_token": "a", "api_domain": "https://crm.example:8443"}
-    first = process.save(expires_in="1", **given, **sdk.secrets())
+    first = process.save(expires_in="1", **given, **sdk.secrets)
     with pytest.raises(SDKFailed, match="It is not known where") as failed:
         sdk.start(process, id=first["id"])
 
@@ -167,11 +132,8 @@ def test_without_an_issuer_elsewhere(sdk, zoho):
 @pytest.mark.parametrize("more", [{"grant_token": "g"}, {"refresh_token": "r"}])
 def test_plain_http(sdk, more):
     """No secret is sent to a plain http accounts URL that is not on this machine."""
+    elsewhere = ["http://api.example.com", "http://accounts.example.com/oauth/v2/token"]
     with pytest.raises(SDKFailed, match="plain http") as failed:
-        sdk.process().start(
-            environment=["http://api.example.com", "http://accounts.example.com/oauth/v2/token"],
-            **more,
-            **sdk.secrets(),
-        )
+        sdk.process().start(environment=elsewhere, **more, **sdk.secrets)
 
     assert failed.value.cause == "ConfigurationError"

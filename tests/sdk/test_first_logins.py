@@ -9,13 +9,10 @@ WORKERS = 16
 
 
 @pytest.fixture(params=["grant_token"])
-def credential(request, zoho):
+def credential(request, sdk, zoho):
     """A credential that nobody has stored yet; which, is an indirect parameter."""
     make = {"grant_token": zoho.grant_code, "refresh_token": zoho.refresh_token}
-    return {request.param: make[request.param]()}
-
-
-either = pytest.mark.parametrize("credential", ["grant_token", "refresh_token"], indirect=True)
+    return {request.param: make[request.param](), **sdk.secrets}
 
 
 @pytest.mark.parametrize(
@@ -26,8 +23,8 @@ def test_fresh_processes(sdk, zoho, credential):
     zoho.faults.add(kind="slow", delay=0.5)  # so that all of them come while it lasts
     zoho.faults.add(endpoint="users", kind="slow", delay=0.5)  # it is not over before its save
     workers = [sdk.process() for _ in range(WORKERS)]
-    given = {"environment": sdk.environment(), **credential, **sdk.secrets()}
-    started = sdk.at_once(workers, "start", **given)
+    started = sdk.at_once(workers, "start", environment=sdk.environment(), **credential)
+    assert [getattr(each, "everything", "") for each in started] == [""] * WORKERS
 
     assert zoho.counters.token_calls() == 1
     assert len({each["access_token"] for each in started}) == 1
@@ -38,77 +35,59 @@ def test_fresh_processes(sdk, zoho, credential):
 def test_threads(sdk, zoho, credential, store):
     """Eight threads of one process make one call, in any store, your own as well."""
     process = sdk.process()
-    sdk.start(process, access_token=zoho.access_token(), store=store)
-    given = {"environment": sdk.environment(), **credential, **sdk.secrets()}
-    started = process.in_threads("switch", 8, **given)
+    process.open(store)
+    sdk.start(process, access_token=zoho.access_token())
+    started = process.in_threads("switch", 8, environment=sdk.environment(), **credential)
 
     [token] = {each["access_token"] for each in started}
     assert zoho.is_active(token)
     assert zoho.counters.token_calls() == 1
 
 
-@either
-def test_asker_crashed(sdk, zoho, credential):
-    """When who was to log in is killed, the next one carries on at once."""
-    asker = sdk.process()
-    sdk.start(asker, access_token=zoho.access_token())
-    assert asker.find(**credential, **sdk.secrets()) is None
-    asker.kill()
-    next_one = sdk.process()
-    next_one.open()
-    next_one.hurry(speed=0.001)  # no wait runs out
-    started = sdk.start(next_one, **credential, **sdk.secrets())
-
-    assert next_one.call() == 200
-    assert zoho.counters.token_calls() == 1
-    assert len(next_one.get_tokens()) == 2
-    assert zoho.is_active(started["access_token"])
-
-
-def test_asker_does_not_log_in(sdk, zoho, credential):
-    """Who was to log in, lives and does not: others wait, until it asks for something else."""
-    environment = sdk.environment()
+@pytest.mark.parametrize(
+    ("end", "credential"),
+    [
+        ("is killed", "grant_token"),
+        ("is killed", "refresh_token"),
+        ("asks for something else", "grant_token"),
+        ("can not save", "grant_token"),
+    ],
+    indirect=["credential"],
+)
+def test_asker_is_gone(sdk, zoho, credential, end):
+    """Who was to log in does not: others wait while it may, and carry on at once when it can't."""
     asker, other = sdk.process(), sdk.process()
     first = sdk.start(asker, access_token=zoho.access_token())
-    assert asker.find(**credential, **sdk.secrets()) is None
-    other.open()
+    assert asker.find(**credential) is None
     other.hurry(speed=50)
     with pytest.raises(SDKFailed) as failed:
-        other.start(environment=environment, **credential, **sdk.secrets())
-    assert failed.value.cause == "RenewalTimeout"
-    assert zoho.counters.token_calls() == 0
+        sdk.start(other, **credential)
+    assert (failed.value.cause, zoho.counters.token_calls()) == ("RenewalTimeout", 0)
+    if end == "is killed":
+        asker.kill()
+    elif end == "asks for something else":
+        asker.find(id=first["id"])
+    else:
+        with pytest.raises(SDKFailed) as failed:
+            asker.save(id=f"tk_{'0' * 32}", access_token="a", **sdk.secrets)
+        assert failed.value.cause == "StoreConflict"
     other.hurry(speed=0.001)  # no wait runs out
-    asker.find(id=first["id"])
-    started = other.start(environment=environment, **credential, **sdk.secrets())
+    started = sdk.start(other, **credential)
 
-    assert zoho.is_active(started["access_token"])
+    assert other.call() == 200
     assert zoho.counters.token_calls() == 1
+    assert len(other.get_tokens()) == 2
+    assert zoho.is_active(started["access_token"])
 
 
 def test_login_fails(sdk, zoho):
     """A login that Zoho refuses ends for everybody, each with an error, within bounds."""
     workers = [sdk.process() for _ in range(4)]
     for each in workers:
-        each.open()
         each.hurry(speed=20)
-    spent = {"grant_token": "1000.spent.code", **sdk.secrets()}
-    outcomes = sdk.at_once(workers, "start", environment=sdk.environment(), **spent)
+    spent = {"grant_token": "1000.spent.code", "environment": sdk.environment()}
+    outcomes = sdk.at_once(workers, "start", **spent, **sdk.secrets)
 
     assert all(isinstance(each, SDKFailed) for each in outcomes)
     assert {each.kind for each in outcomes} == {"SDKException"}
     assert zoho.counters.token_calls() <= len(workers)
-
-
-def test_login_that_can_not_be_saved(sdk, zoho, credential):
-    """It is over with that: who waits goes on at once."""
-    asker, other = sdk.process(), sdk.process()
-    asker.open()
-    assert asker.find(**credential, **sdk.secrets()) is None
-    with pytest.raises(SDKFailed) as failed:
-        asker.save(id=f"tk_{'0' * 32}", access_token="a", **sdk.secrets())
-    assert failed.value.cause == "StoreConflict"
-    other.open()
-    other.hurry(speed=0.001)  # no wait runs out
-
-    assert sdk.start(other, **credential, **sdk.secrets())["id"]
-    assert zoho.counters.token_calls() == 1

@@ -13,8 +13,8 @@ def login(sdk, zoho):
     class Login:
         process = sdk.process()
         code = zoho.grant_code()
-        token = sdk.start(process, grant_token=code, user=zoho.user.name, **sdk.secrets())
-        access_token = token["access_token"]
+        token = sdk.start(process, grant_token=code, user=zoho.user.name)
+        credentials = ({"grant_token": code}, {"refresh_token": token["refresh_token"]})
 
         def die(self, how):
             if how == "revoked":
@@ -30,13 +30,18 @@ def login(sdk, zoho):
     return Login()
 
 
-@pytest.mark.parametrize("bring", ["grant_token", "refresh_token"])
+@pytest.fixture(params=["grant_token", "refresh_token"])
+def new(request, zoho):
+    """Return a new credential at each call."""
+    make = {"grant_token": zoho.grant_code, "refresh_token": zoho.refresh_token}[request.param]
+    return lambda: {request.param: make()}
+
+
 @pytest.mark.parametrize("how", ["revoked", "login_needed"])
-def test_over_a_dead_row(sdk, zoho, login, how, bring):
+def test_over_a_dead_row(sdk, zoho, login, how, new):
     """The user with a new credential logs in over a dead token: same id, usable everywhere."""
     login.die(how)
-    credential = zoho.grant_code() if bring == "grant_token" else zoho.refresh_token()
-    again = sdk.start(user=zoho.user.name, **{bring: credential}, **sdk.secrets())
+    again = sdk.start(user=zoho.user.name, **new())
 
     assert again["id"] == login.token["id"]
     assert login.process.get_token() == again["access_token"]
@@ -62,13 +67,9 @@ def test_dead_by_its_own_credential(sdk, zoho, login, how):
     """A dead token found by its own code, refresh token, user or id raises; nobody is asked."""
     login.die(how)
     causes = []
-    for given in (
-        {"grant_token": login.code, **sdk.secrets()},
-        {"grant_token": login.code, "user": zoho.user.name, **sdk.secrets()},
-        {"refresh_token": login.token["refresh_token"], **sdk.secrets()},
-        {"user": zoho.user.name},
-        {"id": login.token["id"]},
-    ):
+    code, refresh = login.credentials
+    by_user, by_id = {"user": zoho.user.name}, {"id": login.token["id"]}
+    for given in (code, code | by_user, refresh, by_user, by_id):
         with pytest.raises(SDKFailed) as failed:
             sdk.start(**given)
         causes.append(failed.value.cause)
@@ -78,54 +79,45 @@ def test_dead_by_its_own_credential(sdk, zoho, login, how):
 
 
 def told(sdk):
-    lines = (sdk.folder / "all.log").read_text().splitlines()
-    return [line for line in lines if "was not used" in line]
+    return [line for line in sdk.log().splitlines() if "was not used" in line]
 
 
 @old_and_new
-@pytest.mark.parametrize("bring", ["grant_token", "refresh_token"])
-def test_credential_that_was_not_used(sdk, zoho, login, bring):
+def test_credential_that_was_not_used(sdk, zoho, login, new):
     """It is not spent while the token works; that is told once, with what to do."""
-    login.process.save(id="customer-42", user=zoho.user.name, access_token=login.access_token)
-    starts = (
-        {"user": zoho.user.name},
-        {"id": login.token["id"]},
-        {"id": "customer-42"},
-        {"id": login.token["id"], "user": zoho.user.name},
-        {"user": zoho.user.name, "client_secret": "another"},
-    )
-    process = sdk.process()
+    access_token, process = login.token["access_token"], sdk.process()
+    by_user, by_id = {"user": zoho.user.name}, {"id": login.token["id"]}
+    own_id, another_secret = {"id": "customer-42"}, by_user | {"client_secret": "another"}
+    login.process.save(access_token=access_token, **by_user, **own_id)
+    starts = (by_user, by_id, own_id, by_id | by_user, another_secret)
     for number, start in enumerate(starts, 1):
-        new = zoho.grant_code() if bring == "grant_token" else zoho.refresh_token()
+        [(kind, credential)] = (given := new()).items()
         zoho.counters.reset()
         for _ in range(3):
-            again = sdk.start(process, **{**sdk.secrets(), bring: new, **start})
-            assert again["access_token"] == login.access_token
+            again = sdk.start(process, **given, **start)
+            assert again["access_token"] == access_token
             assert process.call() == 200
 
         assert zoho.counters.token_calls() == 0
         lines = told(sdk)
         assert len(lines) == number, start
-        assert f"A {bring.replace('_', ' ')} was given" in lines[-1]
+        assert f"A {kind.replace('_', ' ')} was given" in lines[-1]
         assert f"tokenkeep logout {login.token['id']}" in lines[-1]
-        assert new not in (sdk.folder / "all.log").read_text()
+        assert credential not in sdk.log()
 
 
 def test_credentials_that_are_the_row_s(sdk, zoho, login):
     """What the row has, or had, is no news; nor is what another login has replaced meanwhile."""
-    own = [
-        {"grant_token": login.code},
-        {"refresh_token": login.token["refresh_token"]},
-        {"grant_token": login.code, "refresh_token": login.token["refresh_token"]},
-    ]
-    running = sdk.process()
-    for given in own:
-        sdk.start(sdk.process(), user=zoho.user.name, **given, **sdk.secrets())
-        sdk.start(running, id=login.token["id"], **given, **sdk.secrets())
+    code, refresh = login.credentials
+    running, other = sdk.process(), sdk.process()
+    for given in (code, refresh, code | refresh):
+        sdk.start(user=zoho.user.name, **given)
+        sdk.start(running, id=login.token["id"], **given)
+    sdk.start(other, user=zoho.user.name)
     login.die("revoked")
-    newer = sdk.start(user=zoho.user.name, grant_token=zoho.grant_code(), **sdk.secrets())
-    assert running.get_token() == newer["access_token"]
-    sdk.start(user=zoho.user.name, **own[1], **sdk.secrets())
+    newer = sdk.start(user=zoho.user.name, grant_token=zoho.grant_code())
+    assert running.get_token() == other.get_token() == newer["access_token"]
+    sdk.start(user=zoho.user.name, **refresh)
 
     assert told(sdk) == []
 
@@ -142,10 +134,10 @@ def test_user_who_is_stored_otherwise(sdk, zoho):
     process = sdk.process()
     names = ["ana@example.com:6000123", "ana@example.com:7000456", "eva@example.com:6000123"]
     for user in names:
-        sdk.start(process, user=user, refresh_token=zoho.refresh_token(), **sdk.secrets())
+        sdk.start(process, user=user, refresh_token=zoho.refresh_token())
     zoho.counters.reset()
     for asked in OTHERWISE:
-        for given in ({}, sdk.secrets()):
+        for given in ({}, sdk.secrets):
             with pytest.raises(SDKFailed, match=r"'ana@example[.]com:6000123'") as failed:
                 sdk.start(process, user=asked, **given)
             assert failed.value.cause == "TokenNotFound"
@@ -159,8 +151,8 @@ def test_user_who_is_stored_otherwise(sdk, zoho):
     assert zoho.counters.token_calls() == 0
     assert sdk.start(process, user=names[0])["user"] == names[0]
     # With a credential it is a login: whoever names the users may name them so.
-    given = {"refresh_token": zoho.refresh_token(), **sdk.secrets()}
-    assert sdk.start(process, user=OTHERWISE[0], **given)["user"] == OTHERWISE[0]
+    named = sdk.start(process, user=OTHERWISE[0], refresh_token=zoho.refresh_token())
+    assert named["user"] == OTHERWISE[0]
 
 
 def test_user_of_another_environment(sdk, zoho):
@@ -173,16 +165,15 @@ def test_user_of_another_environment(sdk, zoho):
             sdk.start(user=asked, environment="sandbox")
 
         assert f"{zoho.user.name!r} in production" in str(seen.value)
-        assert f"client {sdk.client.client_id}" in str(seen.value)
+        assert f"client {zoho.client.client_id}" in str(seen.value)
 
 
 def test_refresh_token_of_another_row(sdk, zoho, login):
     """One that another user's or environment's row has is refused before Zoho is asked."""
-    given = {"refresh_token": login.token["refresh_token"], **sdk.secrets()}
     sandbox = {"environment": "sandbox"}
     for more in ({"user": "somebody else"}, sandbox, {"user": zoho.user.name, **sandbox}):
         with pytest.raises(SDKFailed, match=login.token["id"]) as failed:
-            sdk.start(**given, **more)
+            sdk.start(**login.credentials[1], **more)
         assert failed.value.cause == "DuplicateRefreshToken"
 
     assert zoho.counters.token_calls() == 1

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import shutil
 import time
 
 import pytest
-from sdk_driver import SDKFailed, old_and_new
+from sdk_driver import SDKFailed, each_generation, old_and_new
+from zohocrmsdk.src.com.zoho.crm.api.exception.sdk_exception import SDKException
 
+from tokenkeep.integrations.zoho_sdk import REFUSED, is_refused
 
-def a_minute_later(process):
-    """Let what was made be old enough to be the reason of a 401."""
-    process.move_clock(seconds=61)
+A_MINUTE = 61
+"""What was made so many seconds ago can be the reason of a 401."""
 
 
 def expired(sdk, process):
@@ -18,20 +20,6 @@ def expired(sdk, process):
     token = sdk.log_in(process)
     process.edit(token["id"], expires_in=-1)
     return token
-
-
-def test_eight_processes(sdk, zoho):
-    """Eight processes that find one expired token make one call and all go on with its answer."""
-    workers = [sdk.process() for _ in range(8)]
-    token = sdk.log_in(workers[0])
-    for each in workers[1:]:
-        sdk.start(each, id=token["id"])
-    workers[0].edit(token["id"], expires_in=-1)
-    tokens = sdk.at_once(workers, "get_token")
-
-    assert zoho.counters.token_calls("refresh_token") == 1
-    assert len(set(tokens)) == 1
-    assert zoho.is_active(tokens[0])
 
 
 @old_and_new
@@ -52,8 +40,8 @@ def test_the_sdk_never_renews(sdk, zoho):
     sdk.start(restarted, id=token["id"])
     restarted.get_token()
 
-    assert "access token has expired" not in (sdk.folder / "sdk.log").read_text().lower()
-    renewed_by_us = (sdk.folder / "all.log").read_text().count("renewed: token")
+    assert "access token has expired" not in sdk.log("sdk.log").lower()
+    renewed_by_us = sdk.log().count("renewed: token")
     assert zoho.counters.token_calls("refresh_token") == renewed_by_us
 
 
@@ -78,13 +66,12 @@ def test_wrong_secret(sdk, zoho):
     """A wrong client secret is refused, not stored, and does not hinder who has the right one."""
     process = sdk.process()
     token = expired(sdk, process)
-    wrong = {"client_id": sdk.client.client_id, "client_secret": "wrong"}
     with pytest.raises(SDKFailed) as failed:
-        sdk.start(refresh_token=token["refresh_token"], **wrong)
+        sdk.start(refresh_token=token["refresh_token"], client_secret="wrong")
 
     assert failed.value.cause == "ProviderRefused"
     [stored] = process.get_tokens()
-    assert stored["client_secret"] == sdk.client.client_secret
+    assert stored["client_secret"] == zoho.client.client_secret
     assert zoho.is_active(process.get_token())
 
 
@@ -95,7 +82,7 @@ def test_rejected_in_threads(sdk, zoho):
     assert process.call() == 200
     for round_ in (1, 2):
         zoho.expire_access_tokens()
-        a_minute_later(process)
+        process.move_clock(seconds=A_MINUTE)
         assert process.in_threads("call_with_retry", 8) == [200] * 8
         assert zoho.counters.token_calls("refresh_token") == round_
 
@@ -105,43 +92,32 @@ def test_rejected_after_a_login_over_an_old_row(sdk, zoho):
     process = sdk.process()
     first = sdk.log_in(process)
     process.renew(first["id"])
-    a_minute_later(process)
+    process.move_clock(seconds=A_MINUTE)
     sdk.log_in(process)
     zoho.counters.reset()
     process.rejected()
     assert zoho.counters.token_calls() == 0
-    a_minute_later(process)
+    process.move_clock(seconds=A_MINUTE)
     process.rejected()
 
     assert zoho.counters.token_calls("refresh_token") == 1
 
 
-def test_rejected_after_another_user(sdk, zoho):
-    """Another user's token, handed out in between in one thread, hides nothing of the refused."""
+def test_rejected_by_whom(sdk, zoho):
+    """A thread reports what it was given last for that user, else what the object holds."""
     process = sdk.process()
-    first = sdk.log_in(process, user=zoho.user)
+    first = sdk.log_in(process)
     process.renew(first["id"])
-    other = sdk.log_in(user=zoho.add_user("other@us.example.com"))
-    a_minute_later(process)
+    other = sdk.log_in(owner=zoho.add_user("other@us.example.com"))
+    process.move_clock(seconds=A_MINUTE)
+    process.in_threads("rejected", 1)  # was given nothing, and a newer one is stored
+    assert zoho.counters.token_calls("refresh_token") == 1
     before = process.get_token()
     process.find_token_by_id(other["id"])
     process.rejected()
 
-    assert process.get_token() != before
+    assert process.get_token() != before != first["access_token"]
     assert zoho.counters.token_calls("refresh_token") == 2
-
-
-def test_rejected_in_a_thread_that_knows_nothing(sdk, zoho):
-    """A thread that was given nothing reports what the object holds; a newer one is left alone."""
-    process = sdk.process()
-    first = sdk.log_in(process)
-    process.renew(first["id"])
-    a_minute_later(process)
-    process.in_threads("rejected", 1)
-    assert zoho.counters.token_calls("refresh_token") == 1
-
-    assert process.get_token() != first["access_token"]
-    assert zoho.counters.token_calls("refresh_token") == 1
 
 
 def test_rejected_after_a_new_login(sdk, zoho):
@@ -149,12 +125,91 @@ def test_rejected_after_a_new_login(sdk, zoho):
     process = sdk.process()
     first = sdk.log_in(process)
     again = {"refresh_token": first["refresh_token"], "access_token": zoho.access_token()}
-    a_minute_later(process)
+    process.move_clock(seconds=A_MINUTE)
     process.get_token()
-    saved = process.save(expires_in="4102444800000", **again, **sdk.secrets())
+    saved = process.save(expires_in="4102444800000", **again, **sdk.secrets)
     process.rejected(id=saved["id"], **again)
     seen = process.find_token_by_id(saved["id"])
 
     assert seen["id"] == first["id"]
     assert seen["access_token"] not in (first["access_token"], again["access_token"])
     assert zoho.counters.token_calls("refresh_token") == 1
+
+
+# The recipe after a 401, for each code and each place where the SDK meets it
+
+
+@pytest.fixture
+def process(sdk):
+    """A process that has logged in a while ago, and made its calls since."""
+    process = sdk.process()
+    sdk.log_in(process)
+    assert process.call() == 200
+    process.move_clock(A_MINUTE)
+    return process
+
+
+@pytest.fixture
+def forget_fields(sdk):
+    """Remove the files in which the SDK notes the fields of modules."""
+    return lambda: shutil.rmtree(sdk.folder / "resources")
+
+
+@each_generation
+def test_every_code(process, zoho, forget_fields):
+    """The recipe mends it, in an answer and while the SDK asks for fields: one renewal each."""
+    codes = ("INVALID_TOKEN", "AUTHENTICATION_FAILURE", "INVALID_OAUTHTOKEN")
+    for number, code in enumerate(codes):
+        zoho.faults.add(endpoint="records", kind="refused", code=code)
+        assert process.call_with_retry() == 200, code
+        assert zoho.counters.token_calls("refresh_token") == 2 * number + 1
+
+        process.move_clock(A_MINUTE)
+        forget_fields()
+        zoho.faults.add(endpoint="settings", kind="refused", code=code)
+        assert process.call_with_retry() == 200, code
+        assert zoho.counters.token_calls("refresh_token") == 2 * number + 2
+        process.move_clock(A_MINUTE)
+
+    assert set(codes) == REFUSED
+
+
+@old_and_new
+def test_other_troubles(process, zoho, forget_fields):
+    """What is not the token's fault is not taken for it, here and there."""
+    for endpoint in ("records", "settings"):
+        for fault in (
+            {"kind": "refused", "code": "OAUTH_SCOPE_MISMATCH"},
+            {"kind": "status", "status": 500},
+            {"kind": "empty"},
+            {"kind": "drop"},
+        ):
+            zoho.faults.add(endpoint=endpoint, **fault)
+            assert process.judged() is False, fault
+        assert process.judged() is False
+        forget_fields()
+
+
+def test_a_code_that_nobody_knows(process, zoho):
+    """With the status 401 it is taken for a refusal."""
+    for code in ("INVALID_TICKET", "OAUTH_SCOPE_EXPIRED"):
+        zoho.faults.add(endpoint="records", kind="refused", code=code)
+        assert [process.judged(), process.judged()] == [True, False]
+
+
+def test_what_it_is_asked_about():
+    """Of an answer without sense the SDK gives the status as its code; the rest is no answer."""
+    for code, expected in (("INVALID_OAUTHTOKEN", True), (401, True), (404, False)):
+        error = SDKException(code="API_EXCEPTION", details={"code": code})
+        assert [is_refused(error), is_refused(SDKException(cause=error))] == [expected] * 2
+    for answer in (None, "text", 401, RuntimeError("x"), [], {"code": "x"}):
+        assert is_refused(answer) is False
+
+
+def test_our_own_errors(sdk):
+    """An error of the store is none of the CRM's."""
+    process = sdk.process()
+    token = sdk.log_in(process)
+    process.revoke(token["id"])
+
+    assert process.judged() is False

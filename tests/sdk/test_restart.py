@@ -10,8 +10,8 @@ from sdk_driver import SDKFailed, each_generation
 def test_grant_token(sdk, zoho):
     """A grant code is exchanged once, and starts the application again ever after."""
     code = zoho.grant_code()
-    first = sdk.start(grant_token=code, **sdk.secrets())
-    again = sdk.start(grant_token=code, **sdk.secrets())
+    first = sdk.start(grant_token=code)
+    again = sdk.start(grant_token=code)
 
     assert isinstance(first["id"], str)
     for name in ("id", "access_token", "refresh_token"):
@@ -21,17 +21,6 @@ def test_grant_token(sdk, zoho):
     if first["user"]:
         assert sdk.start(user=first["user"])["id"] == first["id"]
     assert (zoho.counters.token_calls(), zoho.counters.errors) == (1, {})
-
-
-def test_refresh_token(sdk, zoho):
-    """A refresh token from elsewhere is used once, then the store's access token."""
-    given = {"refresh_token": zoho.refresh_token(), **sdk.secrets()}
-    first = sdk.start(**given)
-    again = sdk.start(**given)
-
-    assert again["id"] == first["id"]
-    assert again["access_token"] == first["access_token"]
-    assert zoho.counters.token_calls() == 1
 
 
 def test_access_token(sdk, zoho):
@@ -51,30 +40,23 @@ def test_access_token(sdk, zoho):
     assert zoho.counters.token_calls() == 0
 
 
-def test_id(sdk, zoho):
-    """The id alone starts the application, and makes calls."""
-    first = sdk.log_in()
+@pytest.mark.parametrize("by", ["refresh", "id", "user", "user, code", "user, refresh"])
+def test_found_again(sdk, zoho, by):
+    """By its refresh token, id or user, whatever credential is beside it: one login, ever."""
+    name, code, refresh = zoho.user.name, zoho.grant_code(), zoho.refresh_token()
+    start = {"refresh_token": refresh} if by == "refresh" else {"grant_token": code}
+    first = sdk.start(user=name, **start)
+    again = {
+        "refresh": {"refresh_token": refresh},
+        "id": {"id": first["id"]},
+        "user": {"user": name},
+        "user, code": {"user": name, "grant_token": code},
+        "user, refresh": {"user": name, "refresh_token": refresh},
+    }[by]
     process = sdk.process()
-    again = sdk.start(process, id=first["id"])
+    found = sdk.start(process, **again)
 
-    assert again["access_token"] == first["access_token"]
-    assert again["refresh_token"] == first["refresh_token"]
+    for each in ("id", "access_token", "refresh_token"):
+        assert found[each] == first[each]
     assert process.call() == 200
-    assert zoho.counters.token_calls() == 1
-
-
-@pytest.mark.parametrize("more", ["nothing", "grant", "refresh"])
-def test_user_signature(sdk, zoho, more):
-    """The user's name is enough, with a spent or another credential beside it as well."""
-    code = zoho.grant_code()
-    first = sdk.start(grant_token=code, user=zoho.user.name, **sdk.secrets())
-    beside = {
-        "nothing": {},
-        "grant": {"grant_token": code, **sdk.secrets()},
-        "refresh": {"refresh_token": zoho.refresh_token(), **sdk.secrets()},
-    }[more]
-    again = sdk.start(user=zoho.user.name, **beside)
-
-    assert again["id"] == first["id"]
-    assert again["access_token"] == first["access_token"]
     assert zoho.counters.token_calls() == 1

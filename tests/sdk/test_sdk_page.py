@@ -18,8 +18,8 @@ PAGE = (ROOT / "docs" / "zoho-sdk.md").read_text()
 def test_first_example(sdk, zoho):
     """The first example logs in; run again, it needs no login."""
     sdk.environ |= {
-        "ZOHO_CLIENT_ID": sdk.client.client_id,
-        "ZOHO_CLIENT_SECRET": sdk.client.client_secret,
+        "ZOHO_CLIENT_ID": zoho.client.client_id,
+        "ZOHO_CLIENT_SECRET": zoho.client.client_secret,
         "ZOHO_GRANT_TOKEN": zoho.grant_code(),
     }
     first, again = sdk.process(), sdk.process()

@@ -8,12 +8,12 @@ import threading
 import time
 import traceback
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
+from typing import NamedTuple
 
 import pytest
 from reported import reported
 
-from tokenkeep.backends import Record, open_backend
+from tokenkeep.backends import Record
 from tokenkeep.backends.base import MARKS, WIDTH
 from tokenkeep.errors import StoreUnavailable
 
@@ -21,22 +21,12 @@ KINDS = ("mariadb", "postgres", "redis_server", "aws/secretsmanager", "aws/dynam
 """Fixtures of the private servers; behind the slash, which of their services."""
 
 
-@dataclass
-class Place:
-    """
-    An empty place on a server.
+class Place(NamedTuple):
+    """An empty place on a private server, and a key for sealing there."""
 
-    Args:
-        kind: One of `KINDS`.
-        server: The private server.
-        url: The place, with user and password.
-        key: For sealing there.
-    """
-
-    kind: str
-    server: object = field(repr=False)
-    url: str = field(repr=False)
-    key: str = field(repr=False)
+    server: object
+    url: str
+    key: str
 
     @property
     def environment(self):
@@ -66,24 +56,23 @@ def record(name="id", version="1", **values):
     return Record(**{each: text and digits(text) for each, text in texts.items()}, **others)
 
 
-class Opener:
-    """Open backends, and close them at the end."""
-
-    def __init__(self):
-        self.opened = []
-
-    def __call__(self, url):
-        self.opened.append(open_backend(url))
-        return self.opened[-1]
-
-    def close(self):
-        for backend in self.opened:
-            backend.close()
-
-
 def with_port(url, server, port):
     """Return a URL that goes through a proxy."""
     return url.replace(f":{server.port}/", f":{port}/")
+
+
+def connect_as_admin(server, url, *, autocommit=True):
+    """Return a connection of the administrator to the database of a URL."""
+    database = url.rpartition("/")[2].partition("?")[0]
+    if server.name == "MariaDB":
+        import pymysql
+
+        return pymysql.connect(**{**server.dsn, "database": database}, autocommit=autocommit)
+    import psycopg
+
+    arguments = {**server.dsn, "dbname": database}
+    del arguments["database"]
+    return psycopg.connect(**arguments, autocommit=autocommit)
 
 
 def refused(work, kind=StoreUnavailable, *, within=5.0, secret="hunter2"):

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack, closing
+
 import pytest
-from cases import KINDS, Opener, Place, with_port
+from cases import KINDS, Place, with_port
 
 from tokenkeep import generate_key
+from tokenkeep.backends import open_backend
 from tokenkeep.testing import Proxy
 
 
@@ -14,7 +17,7 @@ def place(request):
     """A new, empty place on a real server of each kind, with a key for it."""
     fixture, *service = request.param.split("/")
     server = request.getfixturevalue(fixture)
-    return Place(request.param, server, server.url(*service), generate_key())
+    return Place(server, server.url(*service), generate_key())
 
 
 @pytest.fixture(params=["mariadb", "postgres", "redis_server"])
@@ -32,9 +35,8 @@ def url(server):
 @pytest.fixture
 def connect():
     """Open a backend by its URL; it is closed at the end."""
-    opener = Opener()
-    yield opener
-    opener.close()
+    with ExitStack() as stack:
+        yield lambda url: stack.enter_context(closing(open_backend(url)))
 
 
 @pytest.fixture
@@ -46,9 +48,8 @@ def backend(connect, url):
 @pytest.fixture
 def proxy(server):
     """A way to the server that counts and breaks."""
-    proxy = Proxy(server.host, server.port)
-    yield proxy
-    proxy.close()
+    with closing(Proxy(server.host, server.port)) as proxy:
+        yield proxy
 
 
 @pytest.fixture

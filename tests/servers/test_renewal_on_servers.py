@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import signal
-import time
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -14,15 +12,11 @@ from tokenkeep import Status
 
 pytestmark = pytest.mark.timeout(240)
 
-SHORT = {"call_timeout": 3.0, "claim_length": 6.0, "wait_timeout": 60.0}
-"""Limits that a test can wait for."""
-
 
 def slow_elsewhere(kind, *more):
     """Return parameters: what is slow on the other servers, and always tested on PostgreSQL."""
-    return pytest.param(
-        kind, *more, marks=() if kind == "postgres" else pytest.mark.slow(part="ci")
-    )
+    marks = () if kind == "postgres" else pytest.mark.slow(part="ci")
+    return pytest.param(kind, *more, marks=marks)
 
 
 whole_on_postgresql = pytest.mark.parametrize(
@@ -31,10 +25,10 @@ whole_on_postgresql = pytest.mark.parametrize(
 
 
 @pytest.fixture
-def fleet(request, place, zoho, tmp_path, monkeypatch):
-    """One expired token at that place; a test may give limits."""
+def fleet(place, zoho, tmp_path, monkeypatch):
+    """One expired token at that place."""
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
-    with Fleet(zoho, tmp_path, url=place.url, **getattr(request, "param", {})) as made:
+    with Fleet(zoho, tmp_path, url=place.url) as made:
         yield made
 
 
@@ -67,50 +61,6 @@ def test_64_threads_on_a_server(fleet):
 
     assert {token.access_token for token in tokens} == {fleet.stored.access_token}
     assert fleet.calls == 1
-
-
-@whole_on_postgresql
-@pytest.mark.parametrize("ahead", [300.0, -300.0])
-def test_clock_of_one_host_is_wrong(fleet, ahead):
-    """Invariant 2: a claim is judged by the waiter's own monotonic clock."""
-    fleet.store.swap(fleet.stored.but(expires_at=time.time() - 900.0))
-    held = fleet.held_up()
-    right = fleet.start(host=fleet.host("right"))
-    right.ask("get")
-    assert held.wait(60)
-    wrong = fleet.start(host=fleet.host("wrong"), ahead=ahead)
-    wrong.ask("get")
-    time.sleep(1.0)
-
-    assert fleet.calls == 1
-    fleet.release()
-    told = [each.told(timeout=60) for each in (right, wrong)]
-    assert {each.get("access_token") for each in told} == {fleet.stored.access_token}
-    assert fleet.calls == 1
-
-
-@whole_on_postgresql
-@pytest.mark.parametrize("fleet", [SHORT], indirect=True, ids=["brief"])
-def test_stopped_on_another_host_past_its_claim(fleet):
-    """LATE: who was stopped past its claim overwrites nothing when it goes on."""
-    held = fleet.zoho.faults.add(kind="slow", delay=1.0, after=True)
-    stopped = fleet.start(host=fleet.host("stopped"))
-    stopped.ask("get")
-    assert held.wait(60)
-    stopped.signal(signal.SIGSTOP)
-    before = fleet.stored.renewal.claim
-    fleet.zoho.faults.clear()
-
-    (told,) = answers([fleet.start(host=fleet.host("other"))])
-    saved = fleet.stored
-    stopped.signal(signal.SIGCONT)
-    late = stopped.told(timeout=60)
-
-    assert before is not None
-    assert told["access_token"] == saved.access_token
-    assert fleet.stored.pair == saved.pair
-    assert late.get("access_token") == saved.access_token
-    assert fleet.calls == 2
 
 
 @pytest.mark.parametrize(

@@ -2,26 +2,78 @@
 
 from __future__ import annotations
 
-from contextlib import contextmanager
+import ctypes
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from contextlib import closing, contextmanager, suppress
+from pathlib import Path
 from urllib.parse import urlencode
 
 import pytest
+from cases import ID, connect_as_admin, record
 from private_servers.ports import free_port
 
 from tokenkeep.backends import open_backend
 from tokenkeep.testing import ServerContract
 
 
-class TestMariaDB(ServerContract):
-    test_full = None  # on_sql/test_sql_room.py
+@pytest.fixture
+def small_disk():
+    """A disk of 8 MB that the servers may write to, and what makes it larger."""
+    folder = tempfile.mkdtemp(dir="/tmp")
+    mount = ["mount", "-t", "tmpfs", "-o", "size=8m,uid=65534", "tmpfs", folder]  # of nobody
+    if os.geteuid() or not shutil.which("mount") or subprocess.run(mount, check=False).returncode:
+        pytest.skip("only root may make a small disk")
+    more = ["mount", "-o", "remount,size=64m", folder]
+    yield folder, lambda: subprocess.run(more, check=True)
+    subprocess.run(["umount", "--lazy", folder], check=True)
+    Path(folder).rmdir()
+
+
+class OnSQL(ServerContract):
+    """What a server of SQL has to be given."""
+
+    @pytest.fixture
+    def url(self, server):
+        return server.url()
+
+    @pytest.fixture
+    def open_at(self, server, url):
+        return opener(server, url, timeout=0.5)
+
+    @pytest.fixture
+    def full(self, server, url, small_disk):
+        folder, enlarge = small_disk
+        with closing(connect_as_admin(server, url)) as admin:
+            cursor = admin.cursor()
+
+            @contextmanager
+            def full():
+                self.move(cursor, folder)
+                yield "disk is full"
+                enlarge()
+
+            yield full
+            for each in ("DROP TABLE tokenkeep", *self.after):  # while its disk is there
+                cursor.execute(each)
+
+
+class TestMariaDB(OnSQL):
+    after = ()
 
     @pytest.fixture
     def server(self, mariadb):
         return mariadb
 
-    @pytest.fixture
-    def open_at(self, server):
-        return opener(server, timeout=0.5)
+    def move(self, cursor, folder):
+        cursor.execute("SHOW CREATE TABLE tokenkeep")
+        new = cursor.fetchone()[1].replace("`tokenkeep`", "`cramped`", 1)
+        cursor.execute(f"{new} DATA DIRECTORY='{folder}'")
+        cursor.execute("INSERT INTO cramped SELECT * FROM tokenkeep")
+        cursor.execute("RENAME TABLE tokenkeep TO roomy, cramped TO tokenkeep")
 
     @pytest.fixture
     def read_only(self, server):
@@ -29,19 +81,19 @@ class TestMariaDB(ServerContract):
             with server.connect() as admin:
                 admin.cursor().execute(f"SET GLOBAL read_only = {value}")
 
-        return lambda: switched(ask, 1, 0)
+        return lambda: switched(ask, 1, 0, "is read-only")
 
 
-class TestPostgreSQL(ServerContract):
-    test_full = None  # on_sql/test_sql_room.py
+class TestPostgreSQL(OnSQL):
+    after = ("DROP TABLESPACE cramped",)
 
     @pytest.fixture
     def server(self, postgres):
         return postgres
 
-    @pytest.fixture
-    def open_at(self, server):
-        return opener(server, timeout=0.5)
+    def move(self, cursor, folder):
+        cursor.execute(f"CREATE TABLESPACE cramped LOCATION '{folder}'")
+        cursor.execute("ALTER TABLE tokenkeep SET TABLESPACE cramped")
 
     @pytest.fixture
     def read_only(self, server):
@@ -52,7 +104,7 @@ class TestPostgreSQL(ServerContract):
                     "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = 'app'"
                 )
 
-        return lambda: switched(ask, "on", "off")
+        return lambda: switched(ask, "on", "off", None)  # or that it was terminated
 
 
 class TestRedis(ServerContract):
@@ -62,7 +114,7 @@ class TestRedis(ServerContract):
 
     @pytest.fixture
     def open_at(self, server):
-        return opener(server, socket_timeout=0.5, socket_connect_timeout=0.5)
+        return opener(server, server.url(), socket_timeout=0.5, socket_connect_timeout=0.5)
 
     @pytest.fixture
     def full(self, server):
@@ -70,7 +122,7 @@ class TestRedis(ServerContract):
             with server.connect() as admin:
                 admin.config_set("maxmemory", value)
 
-        return lambda: switched(ask, 1, 0)
+        return lambda: switched(ask, 1, 0, "memory is full")
 
     @pytest.fixture
     def read_only(self, server):
@@ -78,7 +130,7 @@ class TestRedis(ServerContract):
             with server.connect() as admin:
                 admin.replicaof(*primary)
 
-        return lambda: switched(ask, ("127.0.0.1", free_port()), ("NO", "ONE"))
+        return lambda: switched(ask, ("127.0.0.1", free_port()), ("NO", "ONE"), "is a replica")
 
 
 class TestDynamoDB(ServerContract):
@@ -92,14 +144,30 @@ class TestDynamoDB(ServerContract):
 
     @pytest.fixture
     def open_at(self, server):
-        opened = opener(server, timeout=1.0)
         open_backend(server.url("dynamodb")).close()  # boto3 has read its description by then
-        return opened
+        return opener(server, server.url("dynamodb"), timeout=1.0)
 
 
-def opener(server, **options):
+@pytest.mark.skipif(sys.platform != "linux", reason="the fork of another C library")
+def test_a_fork_that_python_knows_nothing_of(connect, far, proxy):
+    """Its child uses none of its parent's connections either, not even an idle one."""
+    backend = connect(far)
+    backend.write(record(), replaces=None)
+    before = proxy.connections
+
+    child = ctypes.PyDLL(None).fork()
+    if not child:
+        with suppress(BaseException):
+            os._exit(backend.read(ID) != record())
+        os._exit(2)
+
+    assert os.waitpid(child, 0)[1] == 0
+    assert proxy.connections == before + 1
+    assert backend.read(ID) == record()
+
+
+def opener(server, url, **options):
     """Open one place of the server, by whichever host and port, in a hurry."""
-    url = server.url("dynamodb") if server.name == "AWS (moto)" else server.url()
     url = f"{url}{'&' if '?' in url else '?'}{urlencode(options)}"
 
     def open_at(host, port):
@@ -112,10 +180,10 @@ def opener(server, **options):
 
 
 @contextmanager
-def switched(ask, on, off):
-    """Have a server behave in some way."""
+def switched(ask, on, off, said):
+    """Have a server behave in some way; yield what is said of it."""
     ask(on)
     try:
-        yield
+        yield said
     finally:
         ask(off)

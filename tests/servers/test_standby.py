@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import time
+from contextlib import suppress
 
 import pytest
+from cases import until
 from private_servers import MariaDB, Postgres
 from private_servers.skipped import started
 from private_servers.standby import STANDBYS
@@ -26,11 +28,6 @@ def pair(request):
 
 
 @pytest.fixture
-def standby(pair):
-    return pair[1]
-
-
-@pytest.fixture
 def fleet(pair, zoho, tmp_path, monkeypatch):
     """One expired token, in a database of the primary."""
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
@@ -46,19 +43,18 @@ def opened(standby, url, **options):
 
 def refused(call):
     """Make sure that the error says where to write instead."""
-    with pytest.raises(StoreUnavailable, match="read-only") as caught:
+    with pytest.raises(StoreUnavailable, match=r"read-only.*primary"):
         call()
-    assert "primary" in str(caught.value)
 
 
-def test_before_and_after_a_failover(fleet, pair, standby):
+def test_before_and_after_a_failover(fleet, pair):
     """
     Invariant 3: what is good is handed out; Zoho is not asked where nothing can be kept.
 
     Every write says that it was not done. Once the standby is promoted, the
     store that was open on it renews and saves, without a restart.
     """
-    empty = pair[0].url()
+    standby, empty = pair[1], pair[0].url()
     with opened(standby, empty) as nothing:
         assert [] == nothing.get_tokens()
     refused(lambda: opened(standby, empty, make=True))
@@ -85,10 +81,8 @@ def test_before_and_after_a_failover(fleet, pair, standby):
     standby.catch_up()
     refused(lambda: there.get(id=fleet.id))
     standby.promote()
-    end = time.monotonic() + 30
-    while (token := answer(there, fleet.id)) is None:
-        assert time.monotonic() < end
-        time.sleep(0.1)
+    until(lambda: answer(there, fleet.id))
+    token = answer(there, fleet.id)
 
     assert fleet.calls == 2
     assert fleet.works(token)
@@ -99,7 +93,6 @@ def test_before_and_after_a_failover(fleet, pair, standby):
 
 
 def answer(keeper, token_id):
-    try:
+    with suppress(StoreUnavailable):
         return keeper.get(id=token_id)
-    except StoreUnavailable:
-        return None
+    return None

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from contextlib import closing
+
 import pytest
-from cases import ID, record, refused, with_port
+from cases import ID, record, refused, until, with_port
 from certificates import Authority
 from private_servers.ports import free_port
+
+from tokenkeep.testing import Proxy
 
 ENCRYPTED = {
     "MariaDB": "SELECT variable_value FROM information_schema.global_status "
@@ -27,27 +31,18 @@ def authorities(tmp_path_factory):
 def server(request, authorities):
     """A server with TLS, whose certificate is for 127.0.0.1 and for no name."""
     server = request.getfixturevalue(request.param)
-    files = authorities["ours"].issue(f"server {request.param}", "127.0.0.1")
-    cert, key, ca = (
-        server.write(name, path.read_text())
-        for name, path in zip(
-            ("tls.crt", "tls.key", "ca.crt"), (*files, authorities["ours"].pem), strict=True
-        )
-    )
-    server.tls_port = server.port
-    if server.name == "MariaDB":
-        options = [f"--ssl-cert={cert}", f"--ssl-key={key}"]
-    elif server.name == "PostgreSQL":
-        options = ["--ssl=on", f"--ssl_cert_file={cert}", f"--ssl_key_file={key}"]
-    else:
-        server.tls_port = free_port()
-        options = [
-            *("--tls-port", str(server.tls_port), "--tls-cert-file", str(cert)),
-            *("--tls-key-file", str(key), "--tls-ca-cert-file", str(ca)),
-            *("--tls-auth-clients", "no"),
-        ]
+    ours = authorities["ours"]
+    files = (*ours.issue(request.param, "127.0.0.1"), ours.pem)
+    cert, key, ca = (server.write(path.name, path.read_text()) for path in files)
+    server.tls_port = free_port() if server.name == "Redis" else server.port
+    options = {
+        "MariaDB": f"--ssl-cert={cert} --ssl-key={key}",
+        "PostgreSQL": f"--ssl=on --ssl_cert_file={cert} --ssl_key_file={key}",
+        "Redis": f"--tls-port {server.tls_port} --tls-cert-file {cert} --tls-key-file {key} "
+        f"--tls-ca-cert-file {ca} --tls-auth-clients no",
+    }
     before = server.options
-    restarted(server, [*before, *options])
+    restarted(server, [*before, *options[server.name].split()])
     yield server
     restarted(server, before)
 
@@ -130,3 +125,15 @@ def test_never_dropped(connect, server, asking):
         assert "no safe connection" in refused(lambda: connect(asking()))
     finally:
         restarted(server, before)
+
+
+@pytest.mark.parametrize("server", ["redis_server"], indirect=True)
+def test_a_handshake_that_drips(server, connect, asking):
+    """It ends with its timeout: who waits for it keeps no connection."""
+    with closing(Proxy(server.host, server.tls_port)) as proxy:
+        proxy.drip(0.2)
+        options = "socket_timeout=0.4&socket_connect_timeout=0.4"
+
+        refused(lambda: connect(f"{asking(port=proxy.port)}&{options}"))
+
+        until(lambda: proxy.alive == 0)

@@ -6,6 +6,7 @@ import html
 import http.client
 import os
 import re
+import secrets
 import signal
 import subprocess
 import sys
@@ -52,6 +53,7 @@ class DeskServer:
             "HOME": str(folder),
             "TMPDIR": str(folder),
             "PYTHONPATH": str(ROOT / "examples"),
+            "CRM_DESK_SESSION_KEY": secrets.token_urlsafe(32),
         }
         if zoho:
             self.environ |= introduced(zoho, f"{self.url}/callback", folder)
@@ -65,7 +67,7 @@ class DeskServer:
     def start(self):
         """Start it, and wait until all its workers answer."""
         self.launch()
-        self.wait_until_ready()
+        self.processes()
         return self
 
     def launch(self):
@@ -77,23 +79,28 @@ class DeskServer:
                 stdin=subprocess.DEVNULL, start_new_session=True,
             )  # fmt: skip
 
-    def wait_until_ready(self):
+    def processes(self):
+        """
+        Wait until all its workers answer; return the ids of their processes.
+
+        However often one asks, one worker alone may be quick enough to answer
+        all: none is missed only by waiting for as many as there are.
+        """
         deadline = time.monotonic() + 60
-        while len(self.processes()) < self.workers:
+        while len(found := self._answering()) < self.workers:
             assert self._process.poll() is None, self.log()
             assert time.monotonic() < deadline, self.log()
             time.sleep(0.1)
+        return found
 
-    def processes(self, tries=8):
-        """Return the ids of the workers that answer."""
-
+    def _answering(self):
         def ask(_):
             return int(Browser(self).get("/health", Host=self.host).text)
 
         # At the same time: one after the other, the same worker may be the quicker each time.
         with ThreadPoolExecutor(max_workers=8) as pool:
             try:
-                return set(pool.map(ask, range(tries)))
+                return set(pool.map(ask, range(8)))
             except (OSError, http.client.HTTPException):
                 return set()
 
@@ -150,10 +157,9 @@ class DeskServer:
 
     def secrets(self):
         """Return everything that must never be seen."""
-        key = self.folder / ".crm-desk/session_key"
-        found = set(self.zoho.secrets()) if self.zoho else set()
-        given = (self.environ.get("TOKENKEEP_KEYS"), key.exists() and key.read_text())
-        return found | set(filter(None, given))
+        given = ("TOKENKEEP_KEYS", "CRM_DESK_SESSION_KEY")
+        ours = {self.environ[name] for name in given if name in self.environ}
+        return ours | set(self.zoho.secrets() if self.zoho else ())
 
 
 @contextmanager

@@ -1,5 +1,5 @@
 """
-A program in greenlets: ``gevent_program:app`` for gunicorn, ``gevent_program:queue`` for celery.
+A program in greenlets, for celery: ``gevent_program:queue``.
 
 Its store, token and queue are in the environment variable PROGRAM, as JSON.
 """
@@ -22,16 +22,11 @@ queue = Celery("gevent_program", **settings["queue"])
 
 
 @queue.task(name="asked")
-def asked(path):
+def asked(what):
     """Return an access token, or what became of it; or say that this process goes on."""
-    if path == "/alive":
+    if what == "alive":
         return "alive"
     try:
         return keeper.get(id=settings["id"]).access_token
     except TokenKeepError as exc:
         return f"{type(exc).__name__}: {exc}"
-
-
-def app(environ, start_response):
-    start_response("200 OK", [("Content-Type", "text/plain")])
-    return [asked(environ["PATH_INFO"]).encode()]

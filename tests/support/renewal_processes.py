@@ -83,9 +83,9 @@ class Worker:
             self.process.send_signal(number)
 
     def close(self):
-        """End it, whatever it does."""
+        """End it, whatever it does, and what it has forked: that would keep its pipe open."""
         with suppress(ProcessLookupError):
-            self._send(signal.SIGKILL)
+            os.killpg(self.process.pid, signal.SIGKILL)
         self.process.communicate()
 
 

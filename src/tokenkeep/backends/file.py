@@ -186,6 +186,8 @@ class FileBackend(ForkSafe, Backend):
         return table
 
     def _parse(self, content: bytes) -> Iterator[Record]:
+        if content.startswith(b"SQLite format 3"):
+            raise private_file.foreign(self._path, "is a SQLite database, named by sqlite:")
         try:
             document = json.loads(content)
         except (ValueError, RecursionError) as exc:

@@ -16,20 +16,17 @@ that no value begins another: what shares one is together, in the order of ids.
 from __future__ import annotations
 
 import re
-import socket
 import struct
-import threading
+from collections import deque
 from contextlib import suppress
-from functools import cache, partial
+from functools import cache
 from hashlib import sha1
 from os import getpid
 from typing import TYPE_CHECKING, Any, Self
 from urllib.parse import unquote
 
-from redis import ConnectionPool, Redis, exceptions
-from redis.backoff import NoBackoff
+from redis import exceptions
 from redis.connection import Connection, SSLConnection, UnixDomainSocketConnection
-from redis.retry import Retry
 
 from tokenkeep import errors
 from tokenkeep.backends.base import FOUND_BY, HEADER, WIDTH, Backend, Record, Risk
@@ -37,7 +34,7 @@ from tokenkeep.backends.exposure import exposure, warn
 from tokenkeep.backends.frames import without_frames
 from tokenkeep.backends.patience import tries
 from tokenkeep.backends.urls import StoreURL, refuse_blank
-from tokenkeep.backends.waiting import within
+from tokenkeep.backends.waiting import cut, within
 from tokenkeep.errors import ConfigurationError, StoreConflict, StoreUnavailable
 
 if TYPE_CHECKING:
@@ -50,9 +47,6 @@ _FORMAT = 3
 
 _INDEXED = (*FOUND_BY, "due_at")
 _DUE = _INDEXED.index("due_at")
-
-_PAGE = 500
-"""How many records one script lists: a server does nothing else meanwhile."""
 
 # What the server does in one step. A script that fails is not rolled back: each looks first at
 # whatever could be wrong, and tries what changes nothing, to see whether it may.
@@ -95,11 +89,13 @@ _CHANGE = """
 local id, expected, unused, head, entries, sealed = unpack(ARGV)
 local stored = redis.call('HGET', KEYS[2], id)
 local used, version, old = opened(stored)
-if expected == 'none' and stored then return 'conflict' end
-if expected ~= 'none' and not stored then return 'gone' end
-local compared = expected ~= 'none' and expected ~= 'any'
-if compared and not version then return 'spoiled' end
-if compared and version ~= expected then return 'conflict' end
+if expected == 'none' then
+  if stored then return 'conflict' end
+elseif not stored then
+  return entries and 'conflict' or 'gone'
+elseif expected ~= 'any' and version ~= expected then
+  return 'conflict'
+end
 
 if entries then
   local owner = string.match(entries, '1%S+')
@@ -144,14 +140,13 @@ _CLEAR = """
 local count = redis.call('HLEN', KEYS[2])
 local header = redis.call('HGET', KEYS[2], HEADER)
 local _, _, entries = opened(header)
-if header and not entries then return 'spoiled' end
 redis.call('ZREM', KEYS[3], NOTHING) -- removing first, so that a full memory is not in the way
 redis.call('ZADD', KEYS[3], 'XX', 0, NOTHING)
 if header then redis.call('HSET', KEYS[2], HEADER, header) end
 redis.call('UNLINK', KEYS[2], KEYS[3])
 if header then
   redis.call('HSET', KEYS[2], HEADER, header)
-  put(entries, HEADER)
+  put(entries or '', HEADER)
 end
 return header and count - 1 or count
 """
@@ -178,6 +173,7 @@ _REFUSALS = (
     ("ReadOnly|READONLY", "it is a replica, which can't be written to", "Name the primary"),
     ("MovedError|AskError|CrossSlot", "the tokens are on another node of the cluster", _NODE),
     ("CERTIFICATE", "its certificate is for another host, or not to be trusted", _TLS),
+    ("InvalidResponse", "what answers there is no Redis", _REACH),
     ("Timeout", "it does not answer in time", _REACH),
 )
 """What a driver's error is called or says; what that means; what to do."""
@@ -197,35 +193,25 @@ _VERIFY = (
 )
 
 
-def _number_of_seconds(text: str) -> float:
-    if not 0 < float(text) <= 86400:  # noqa: PLR2004 - a day
-        raise ValueError
-    return float(text)
-
-
-def _whole_number(text: str) -> int:
-    if int(text) < 0:
-        raise ValueError
-    return int(text)
-
-
 def _truth(text: str) -> bool:
     return ("0", "no", "false", "1", "yes", "true").index(text.lower()) > 2  # noqa: PLR2004
 
 
-def _requirement(text: str) -> str:
-    return ("none", "optional", "required")[("none", "optional", "required").index(text)]
-
-
-_OURS = {"prefix": "tokenkeep", "busy_timeout": 5.0, "wait": 0, "wait_timeout": 1.0}
-_DRIVERS = {"socket_timeout": 5.0, "socket_connect_timeout": 5.0}
+_OURS = ("prefix", "busy_timeout", "wait", "wait_timeout")
+_DEFAULTS: dict[str, Any] = {
+    "prefix": "tokenkeep",
+    "busy_timeout": 5.0,
+    "wait": 0,
+    "wait_timeout": 1.0,
+    "socket_timeout": 5.0,
+    "socket_connect_timeout": 5.0,
+}
 _OPTIONS: dict[str, Callable[[str], Any]] = {
-    **dict.fromkeys(("wait", "max_connections", "health_check_interval"), _whole_number),
-    **dict.fromkeys(("busy_timeout", "wait_timeout", *_DRIVERS), _number_of_seconds),
+    **{name: type(value) for name, value in _DEFAULTS.items()},
+    "health_check_interval": int,
     **dict.fromkeys(("socket_keepalive", "ssl_check_hostname"), _truth),
-    **dict.fromkeys(("prefix", "client_name", "ssl_ca_certs", "ssl_ca_path", "ssl_ca_data"), str),
-    **dict.fromkeys(("ssl_certfile", "ssl_keyfile", "ssl_password", "ssl_ciphers"), str),
-    "ssl_cert_reqs": _requirement,
+    **dict.fromkeys(("client_name", "ssl_ca_certs", "ssl_ca_path", "ssl_ca_data"), str),
+    **dict.fromkeys(("ssl_certfile", "ssl_keyfile", "ssl_password", "ssl_cert_reqs"), str),
 }
 _ADDRESS = re.compile(
     r"//(?:([^/?#@:]*)(?::([^/?#@]*))?@)?(\[[\w:.]+\]|[^/?#@:\[\]]*)(?::(\d+))?(?:/(\d*))?",
@@ -245,16 +231,19 @@ def parsed(url: str) -> tuple[str, dict[str, Any], dict[str, Any], list[Risk]]:
     Raises:
         ConfigurationError: It can't be meant so.
     """
+    rest, _, query = url.partition(":")[2].partition("?")
+    found = _ADDRESS.fullmatch(rest)
     # What ends an address early may be a part of the password, and options its rest.
-    if "#" in url or "@" in url.partition("?")[2]:
+    if not found or set(query) & set("#@"):
         raise ConfigurationError("The Redis URL can't be read", hint=_HOW)
     address = StoreURL.parse(url)
-    found = _ADDRESS.fullmatch(address.rest)
-    if not found:
-        raise ConfigurationError("The Redis URL can't be read", hint=_HOW)
     for name, value in address.query:
         refuse_blank(name, value)
-    given = _OURS | _DRIVERS | address.options(_OPTIONS)
+    given = _DEFAULTS | address.options(_OPTIONS)
+    for name in list(_DEFAULTS)[1:]:
+        least = 0 if name in {"wait", "busy_timeout"} else 0.001
+        if not least <= given[name] <= 86400:  # noqa: PLR2004 - a day
+            raise ConfigurationError(f"The option {name!r} is a number from {least} to 86400")
     tls, secure = [each for each in given if each.startswith("ssl_")], address.scheme != "redis"
     if tls and not secure:
         raise ConfigurationError(f"The option {tls[0]!r} needs a rediss:// URL")
@@ -278,76 +267,12 @@ def parsed(url: str) -> tuple[str, dict[str, Any], dict[str, Any], list[Risk]]:
 class _Call:
     """A question that is under way in another thread."""
 
-    def __init__(self) -> None:
-        self.is_sent = False
-        """Whether the server may have it by now."""
-        self.is_over = False
-        """Whether nobody waits for it any more."""
-        self.link: Any = None
-        """The socket that it is on. None if it has none now."""
-
-    def within(self, seconds: float, work: Callable[[], Any]) -> Any:
-        """Return what the work does, in time. Nobody else hears of it."""
-        try:
-            return within(seconds, work)
-        except TimeoutError:
-            self._give_up()
-            raise
-
-    def _give_up(self) -> None:
-        """End it: an answer that drips would keep its thread and its connection for ever."""
-        self.is_over = True  # first: who lets go of the socket now, closes it
-        with suppress(AttributeError, OSError):
-            # A duplicate: to shut a TLS socket itself down would let its thread go on in clear.
-            link = self.link
-            with socket.fromfd(link.fileno(), link.family, link.type) as same:
-                same.shutdown(socket.SHUT_RDWR)
-
-
-class _Here(threading.local):
-    def __init__(self) -> None:
-        self.call = _Call()
-
-
-_here = _Here()
-"""What a thread is asking."""
-
-
-class _Linked:
-    """What every kind of connection does besides: its call knows the socket before the login."""
-
-    def _connect(self) -> Any:
-        call = _here.call
-        call.link = link = super()._connect()  # type: ignore[misc]  # the driver's
-        if call.is_over:
-            link.close()
-            raise exceptions.TimeoutError
-        return link
-
-
-class _Pool(ConnectionPool):
-    """Connections that tell a call how far it has come, and that it may give up."""
-
-    def __init__(self, connection_class: type, **arguments: Any) -> None:
-        linked = type("_LinkedConnection", (_Linked, connection_class), {})
-        super().__init__(linked, **arguments)
-
-    def get_connection(self, *args: Any, **options: Any) -> Any:
-        call = _here.call
-        call.is_sent = False
-        connection = super().get_connection(*args, **options)
-        call.link, call.is_sent = connection._sock, True  # noqa: SLF001 - it has no other name
-        if call.is_over:
-            self.release(connection)
-            raise exceptions.TimeoutError
-        return connection
-
-    def release(self, connection: Any) -> None:
-        call = _here.call
-        call.link = None
-        if call.is_over:
-            connection.disconnect()
-        super().release(connection)
+    link: Any = None
+    """The driver's connection that it is on. None if it has none now."""
+    is_sent = False
+    """Whether the server may have it by now."""
+    is_over = False
+    """Whether nobody waits for it any more."""
 
 
 class RedisBackend(Backend):
@@ -380,15 +305,15 @@ class RedisBackend(Backend):
         # To connect, to log in and to be answered.
         self._timeout = arguments["socket_connect_timeout"] + 2 * arguments["socket_timeout"]
         self._keys = [f"{{{self._prefix}}}:{name}" for name in ("format", "record", "index")]
-
-        def connect() -> Redis:
-            # RESP2 is what every server and proxy speaks. A write is never sent twice.
-            never = Retry(NoBackoff(), 0)
-            return Redis(connection_pool=_Pool(protocol=2, retry=never, **arguments))
-
-        self._connect, self._redis, self._pid = connect, connect(), getpid()
+        kind, password = arguments.pop("connection_class"), arguments["password"]
+        # RESP2 is what every server and proxy speaks. It connects once, and sends nothing twice.
+        self._connect: Callable[[], Any] = lambda: kind(protocol=2, **arguments)
+        self._hidden: Callable[[str], str] = lambda text: (
+            text.replace(password, "***") if password else text
+        )
+        self._idle, self._pid = deque[Any](), getpid()
         try:
-            self._changed("return 'ours'", changes=False)
+            self._changed("return 'ours'")
             self._refuse_eviction()
         except BaseException:
             self.close()
@@ -402,7 +327,7 @@ class RedisBackend(Backend):
         return cls(url)
 
     def read(self, record_id: str) -> Record | None:
-        value = self._asked(lambda: self._client().hget(self._keys[1], record_id), record_id)
+        value = self._asked(lambda link: _told(link, "HGET", self._keys[1], record_id), record_id)
         return None if value is None else _unpacked(record_id, value)
 
     def find(self, marks: Sequence[Mark]) -> list[Record]:
@@ -417,9 +342,7 @@ class RedisBackend(Backend):
 
     def write(self, record: Record, *, replaces: str | None) -> None:
         expected = "none" if replaces is None else replaces
-        said = self._changed(_CHANGE, record.id, expected, *_packed(record))
-        if said == "gone":
-            raise StoreConflict("Somebody else deleted this record first", token_id=record.id)
+        self._changed(_CHANGE, record.id, expected, *_packed(record))
 
     def delete(self, record_id: str, *, replaces: str | None = None) -> bool:
         expected = "any" if replaces is None else replaces
@@ -440,14 +363,14 @@ class RedisBackend(Backend):
         return int(self._changed(_CLEAR))
 
     def risks(self) -> list[Risk]:
-        facts = self._asked(lambda: _if_allowed(self._client().info))
+        facts = self._facts()
         if not facts:
             text = "this user may not ask the server whether it keeps and evicts data (INFO)"
             return [*self._exposure, Risk(text, "Allow it (ACL SETUSER name +info)")]
         settings: dict[str, str] = {}
         for name in ("save", "appendfsync"):
-            ask = partial(_if_allowed, self._client().config_get, name)
-            settings |= self._asked(ask) or {}
+            for value in (self._asked_if_allowed("CONFIG", "GET", name) or [])[1:]:
+                settings[name] = value.decode()
         return [*self._exposure, *_risks(facts, settings, waits=bool(self._wait))]
 
     def describe(self) -> str:
@@ -455,27 +378,40 @@ class RedisBackend(Backend):
 
     def close(self) -> None:
         # Those in use are let go of by the calls that use them.
-        self._client().connection_pool.disconnect(inuse_connections=False)
+        with suppress(IndexError):
+            while True:
+                self._of_this_process().pop().disconnect()
 
-    def _client(self) -> Redis:
-        if self._pid != getpid():
-            # A pool makes itself anew in a child, but first waits for a lock, which a thread
-            # of the parent's may have had.
-            self._redis, self._pid = self._connect(), getpid()
-        return self._redis
+    def _facts(self, *section: str) -> dict[str, str]:
+        """Return what the server says of itself. Nothing if this user may not ask."""
+        found = self._asked_if_allowed("INFO", *section) or b""
+        lines = found.decode(errors="replace").splitlines()
+        return dict(each.split(":", 1) for each in lines if ":" in each)
+
+    def _asked_if_allowed(self, *command: str) -> Any:
+        """Return the answer. None if this user may not ask that, or nobody may."""
+
+        def ask(link: Any) -> Any:
+            try:
+                return _told(link, *command)
+            except exceptions.ResponseError as exc:
+                if re.search("permission|unknown", str(exc), re.IGNORECASE):
+                    return None
+                raise
+
+        return self._asked(ask)
 
     def _refuse_eviction(self) -> None:
-        facts = self._asked(lambda: _if_allowed(self._client().info, "memory")) or {}
+        facts = self._facts("memory")
         policy = facts.get("maxmemory_policy", "")
-        if facts.get("maxmemory") and policy.startswith("allkeys-"):
+        if facts.get("maxmemory", "0") != "0" and policy.startswith("allkeys-"):
             text = f"Redis at {self._place} would drop tokens when its memory is full ({policy})"
             raise ConfigurationError(text, hint=_EVICTION)
 
     def _listed(self, first: bytes, last: bytes, limit: int) -> list[Record]:
-        """Return records of the index in its order, page by page."""
+        """Return records of the index in its order, whatever else somebody put there."""
         records: list[Record] = []
-        while len(records) < limit:
-            count = min(limit - len(records), _PAGE)
+        while (count := limit - len(records)) > 0:
             found = self._look(count, b"(" + first, last)
             records += _records(found)
             if len(found) < 2 * count:
@@ -484,65 +420,53 @@ class RedisBackend(Backend):
         return records
 
     def _look(self, limit: int, *ends: bytes) -> list[Any]:
-        found: list[Any] = self._asked(partial(self._run, _LOOK, limit, *ends))
+        found: list[Any] = self._asked(lambda link: self._run(link, _LOOK, limit, *ends))
         return found
 
-    def _run(self, script: str, *args: Any) -> Any:
-        client, given = self._client(), (len(self._keys), *self._keys, *args)
+    def _run(self, link: Any, script: str, *args: Any) -> Any:
+        given = (len(self._keys), *self._keys, *args)
         try:
-            return client.evalsha(_sha(script), *given)
+            return _told(link, "EVALSHA", _sha(script), *given)
         except exceptions.NoScriptError:  # it has been restarted; nothing was done
-            return client.eval(script, *given)
+            return _told(link, "EVAL", script, *given)
 
-    def _run_and_wait(self, script: str, *args: Any) -> Any:
-        # WAIT counts who has what this connection wrote; so both go the same way, in one trip.
-        pipeline = self._client().pipeline(transaction=False)
-        pipeline.eval(script, len(self._keys), *self._keys, *args)
-        pipeline.wait(self._wait, int(self._wait_timeout * 1000))
-        answers = pipeline.execute(raise_on_error=False)  # whose errors repeat the command
-        for each in answers:
-            if isinstance(each, Exception):
-                raise each
-        answer, replicas = answers
-        changed = answer > 0 if isinstance(answer, int) else answer == b"done"
-        if changed and replicas < self._wait:
-            raise StoreUnavailable(
-                f"Redis at {self._place} wrote it, but only {replicas} of {self._wait} replicas "
-                f"have said so within {self._wait_timeout:g} s",
-                hint="Look after the replicas; read again to see what is stored",
-            )
-        return answer
-
-    def _changed(
-        self, script: str, *args: Any, worth_waiting: bool = True, changes: bool = True
-    ) -> str:
+    def _changed(self, script: str, *args: Any, worth_waiting: bool = True) -> str:
         """Run a script that may change the store, and return how it ended."""
         record_id = args[0] if args else None
-        run = self._run_and_wait if self._wait and worth_waiting else self._run
-        answer = self._asked(
-            partial(run, _OPEN + script, *args),
-            record_id,
-            patient=worth_waiting,
-            again=not changes,
-        )
+        replicas = self._wait
+
+        def ask(link: Any) -> Any:
+            nonlocal replicas
+            answer = self._run(link, _OPEN + script, *args)
+            is_done = answer > 0 if isinstance(answer, int) else answer == b"done"
+            if self._wait and worth_waiting and is_done:
+                # Of the same connection: WAIT counts who has what that wrote.
+                replicas = _told(link, "WAIT", self._wait, int(self._wait_timeout * 1000))
+            return answer
+
+        answer = self._asked(ask, record_id, patient=worth_waiting, again=False)
+        if replicas < self._wait:
+            raise StoreUnavailable(
+                f"Redis at {self._place} wrote it, but within {self._wait_timeout:g} s only "
+                f"{replicas} of {self._wait} replicas have said so",
+                hint="Look after the replicas; read again to see what is stored",
+            )
         text = answer.decode(errors="replace") if isinstance(answer, bytes) else str(answer)
         if text == "taken":
             raise StoreConflict("Another record is for the same thing", token_id=record_id)
         if text == "conflict":
             raise StoreConflict("Somebody else wrote this record first", token_id=record_id)
-        if text == "spoiled":
-            raise _spoiled(record_id)
-        found = re.fullmatch(r"format tokenkeep (\d+)", text)
-        if found and int(found[1]) > _FORMAT:
-            text = f"{self.describe()} were made by a newer tokenkeep (format {found[1]})"
-            raise errors.StoreTooNew(text, hint="Upgrade tokenkeep")
         if text.startswith("format "):
-            raise self._foreign()
+            number = text.removeprefix("format tokenkeep ")
+            if not number.isdecimal() or int(number) <= _FORMAT:
+                raise self._foreign()
+            what = f"{self.describe()} were made by a newer tokenkeep (format {number})"
+            raise errors.StoreTooNew(what, hint="Upgrade tokenkeep")
         return text
 
     def _asked(
         self,
-        ask: Callable[[], Any],
+        ask: Callable[[Any], Any],
         record_id: str | None = None,
         *,
         patient: bool = True,
@@ -560,48 +484,79 @@ class RedisBackend(Backend):
         call = _Call()
 
         def work() -> Any:
-            _here.call = call
             try:
-                return ask()
+                return self._on_a_link(call, ask)
             except exceptions.ConnectionError as exc:
                 if not again or type(exc) is not exceptions.ConnectionError:
                     raise
-            return ask()
+            return self._on_a_link(call, ask)
 
         for _ in tries(self._busy_timeout if patient else 0.0):
             try:
-                return call.within(self._timeout, work)
+                return within(self._timeout, work)
+            except TimeoutError:
+                said, lost = "Timeout: ", True
+                call.is_over = True  # first: who lets go of the link now, closes it
+                cut(getattr(call.link, "_sock", None))
             except (exceptions.RedisError, OSError) as exc:
                 said = f"{type(exc).__name__}: {exc}"
                 lost = isinstance(exc, _LOST) or type(exc) is exceptions.ConnectionError
-            if "READONLY" in said or "ReadOnly" in said:
-                self.close()  # its name may lead to another server by now
             if not _BUSY.match(said):
                 break
-        is_foreign, is_late = "WRONGTYPE" in said, "Timeout" in said
-        what, hint = self._meant(said)
+        if "READONLY" in said or "ReadOnly" in said:
+            self.close()  # its name may lead to another server by now
+        error = self._refusal(said, record_id, is_unknown=call.is_sent and lost and not again)
         del said  # which may repeat the password
-        if is_foreign:
-            raise self._foreign()
-        if call.is_sent and lost and not again:
-            late = f"Redis at {self._place} did not answer in time"
-            broke = f"The connection to Redis at {self._place} broke"
-            text = f"{late if is_late else broke}; whether the change was made is not known"
-            raise StoreUnavailable(text, token_id=record_id, hint=_READ)
-        text = f"Redis at {self._place} can't be used: {what}"
-        raise StoreUnavailable(text, token_id=record_id, hint=hint)
+        raise error
 
-    def _meant(self, said: str) -> tuple[str, str]:
-        """Return what an error means, without the password, and what to do."""
-        for pattern, what, hint in _REFUSALS:
-            if re.search(pattern, said):
-                return what, hint
-        what = said.partition(": ")[2].rstrip(".")
-        password = self._client().connection_pool.connection_kwargs["password"] or ""
-        # The second is how the driver shows bytes that are no answer.
-        for secret in filter(None, (password, repr(password.encode())[2:-1])):
-            what = what.replace(secret, "***")
-        return what, _REACH
+    def _refusal(self, said: str, record_id: str | None, *, is_unknown: bool) -> errors.StoreError:
+        """Return our error for what the driver's is called, and what it says."""
+        if "WRONGTYPE" in said:
+            return self._foreign()
+        if is_unknown:
+            what = "did not answer in time" if "Timeout" in said else "has hung up"
+            text = f"Redis at {self._place} {what}; whether the change was made is not known"
+            return StoreUnavailable(text, token_id=record_id, hint=_READ)
+        others = ("", self._hidden(said.partition(": ")[2].rstrip(".")), _REACH)
+        _, what, hint = next((row for row in _REFUSALS if re.search(row[0], said)), others)
+        text = f"Redis at {self._place} can't be used: {what}"
+        return StoreUnavailable(text, token_id=record_id, hint=hint)
+
+    def _on_a_link(self, call: _Call, ask: Callable[[Any], Any]) -> Any:
+        """Ask on an idle connection, or a new one."""
+        idle, is_good = self._of_this_process(), False
+        call.is_sent, call.link = False, (link := self._open_one(idle))
+        try:
+            link.connect()  # if it is not
+            if call.is_over:
+                raise exceptions.TimeoutError
+            call.is_sent = True
+            answer = ask(link)
+            is_good = True
+        finally:
+            call.link = None
+            if is_good and not call.is_over:
+                idle.append(link)
+            else:
+                link.disconnect()
+        return answer
+
+    def _open_one(self, idle: deque[Any]) -> Any:
+        link: Any
+        with suppress(IndexError):
+            while True:
+                link = idle.pop()
+                with suppress(exceptions.RedisError):
+                    if not link.can_read():  # there is nothing to read, not even its end
+                        return link
+                link.disconnect()
+        return self._connect()
+
+    def _of_this_process(self) -> deque[Any]:
+        """Return the idle connections: none of them is a parent's."""
+        if self._pid != getpid():
+            self._idle, self._pid = deque(), getpid()
+        return self._idle
 
     def _foreign(self) -> errors.StoreForeign:
         return errors.StoreForeign(
@@ -634,10 +589,8 @@ def _packed(record: Record) -> tuple[str, str, str, bytes]:
     """Return when a record was last used, its head, its entries and its seal."""
     used = "" if record.last_used_at is None else repr(record.last_used_at)
     head = f"{record.version} {record.kind} {record.key} {record.due_at!r}"
-    entries = ["0:"]
-    for number, field in enumerate(FOUND_BY):
-        if number and (value := getattr(record, field)) is not None:
-            entries.append(f"{number}{value}:")
+    marks = ((n, getattr(record, FOUND_BY[n])) for n in range(1, len(FOUND_BY)))
+    entries = ["0:", *(f"{n}{value}:" for n, value in marks if value is not None)]
     if record.due_at is not None:
         entries.append(_due_entry(record.due_at))
     return used, head, " ".join(entries), bytes(record.sealed)
@@ -659,7 +612,12 @@ def _unpacked(record_id: str, value: bytes) -> Record:
             **{FOUND_BY[int(each[0])]: each[1:-1] for each in marks},
         )
     except (ValueError, TypeError, IndexError):
-        raise _spoiled(record_id) from None
+        raise errors.StoreTampered(
+            "A stored record is not what tokenkeep writes",
+            token_id=record_id,
+            hint="It was changed outside tokenkeep; "
+            "restore it from a backup, or delete it and log in again",
+        ) from None
 
 
 def _records(found: Sequence[Any]) -> Iterator[Record]:
@@ -671,31 +629,18 @@ def _records(found: Sequence[Any]) -> Iterator[Record]:
                 yield record
 
 
-def _spoiled(record_id: str | None) -> errors.StoreTampered:
-    return errors.StoreTampered(
-        "A stored record is not what tokenkeep writes",
-        token_id=record_id,
-        hint="It was changed outside tokenkeep; "
-        "restore it from a backup, or delete it and log in again",
-    )
+def _told(link: Any, *command: Any) -> Any:
+    """Return the answer to a command."""
+    link.send_command(*command)
+    return link.read_response()
 
 
-def _if_allowed(ask: Callable[..., Any], *args: str) -> Any:
-    """Return the answer. None if this user may not ask that, or nobody may."""
-    try:
-        return ask(*args)
-    except exceptions.ResponseError as exc:
-        if re.search("permission|unknown", str(exc), re.IGNORECASE):
-            return None
-        raise
-
-
-def _risks(facts: dict[str, Any], settings: dict[str, str], *, waits: bool) -> list[Risk]:
+def _risks(facts: dict[str, str], settings: dict[str, str], *, waits: bool) -> list[Risk]:
     """Return what may lose tokens, as INFO and CONFIG GET tell."""
-    policy, aof = str(facts.get("maxmemory_policy")), facts.get("aof_enabled")
+    policy, aof = str(facts.get("maxmemory_policy")), facts.get("aof_enabled") == "1"
     saves, syncs = settings.get("save"), settings.get("appendfsync", "which can't be seen")
     full = "err" in (facts.get("aof_last_write_status"), facts.get("rdb_last_bgsave_status"))
-    replica, replicas = facts.get("role") == "slave", facts.get("connected_slaves")
+    replica, replicas = facts.get("role") == "slave", facts.get("connected_slaves", "0") != "0"
     evicts = f"the server drops tokens when its memory is full (maxmemory-policy {policy})"
     forgets = "the server forgets every token when it restarts: it writes nothing to disk"
     snapshots = "a restart takes back what came since its last snapshot, if it makes any"

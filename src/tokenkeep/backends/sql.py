@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import os
-import socket
 import struct
 import weakref
 from contextlib import suppress
+from dataclasses import dataclass
 from functools import partial
 from os import getpid
-from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import create_engine, event
-from sqlalchemy.exc import ArgumentError, DBAPIError, InvalidatePoolError, SQLAlchemyError
+from sqlalchemy.exc import ArgumentError, DBAPIError, SQLAlchemyError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.pool import QueuePool
 
@@ -25,19 +24,14 @@ from tokenkeep.backends.rows import COLUMNS, from_row, to_row
 from tokenkeep.backends.sql_errors import BUSY, LOST, OLDEST, explain, means, unknown
 from tokenkeep.backends.sql_tables import Schema, Statements, prepare
 from tokenkeep.backends.sql_url import OWN, Target
-from tokenkeep.backends.waiting import within
-from tokenkeep.errors import (
-    ConfigurationError,
-    StoreConflict,
-    StoreUnavailable,
-    TokenKeepError,
-)
+from tokenkeep.backends.waiting import cut, within
+from tokenkeep.errors import ConfigurationError, StoreConflict, StoreUnavailable, TokenKeepError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from typing import Self
 
-    from sqlalchemy import Connection, Dialect, Engine
+    from sqlalchemy import Connection, Engine
     from sqlalchemy.pool import Pool
 
     from tokenkeep.backends.base import Risk
@@ -46,20 +40,11 @@ if TYPE_CHECKING:
 PAGE = 10_000
 """How many records `SQLBackend.clear` deletes at once: one statement for all may take too long."""
 
-TRUSTED = 30.0
-"""
-How long a connection may have been idle and is used without a question, in
-seconds. A ping before each statement would double the round trips.
-"""
-
 _TIMES = 2
 """How many timeouts a call takes at most: for a connection, and for the answer."""
 
 _OPENING = 3
 """How many timeouts opening takes at most: it is some questions, and making the tables."""
-
-_REST = 16384
-"""How long a statement may be without what is sealed, in bytes."""
 
 _CANCEL = 1.0
 """How long to try to tell the server that nobody waits any more, in seconds."""
@@ -67,14 +52,15 @@ _CANCEL = 1.0
 _AUTOCOMMIT = {"mysql", "mariadb", "postgresql", "sqlite"}
 """Where a single statement needs no COMMIT; elsewhere one is sent behind each."""
 
-_LIGHT_CURSORS = {"psycopg", "pymysql"}
-"""Drivers whose cursors hold nothing between two statements, and take a while to make."""
-
 _GARBLED = (struct.error, IndexError, ValueError, RuntimeError)
 """What PyMySQL raises for a server that does not speak as MySQL does, or asks for a package."""
 
 _UNKNOWN = (TypeError, AttributeError)
 """What drivers raise for an option they don't know."""
+
+_SEALED = COLUMNS.index("sealed")
+_LONG_AGO = -1e300
+_CONFLICT = "Somebody else wrote this record first"
 
 
 class SQLBackend(Backend):
@@ -136,17 +122,22 @@ class SQLBackend(Backend):
         make: bool = True,
         **driver: object,
     ) -> None:
-        place = {"host": host, "port": port, "username": user, "password": password}
-        own = {"table": table, "schema": schema, "timeout": timeout, "pool_size": pool_size}
-        self._target = target = Target(
-            url,
-            own={**own, "max_overflow": max_overflow},
-            place={**place, "database": database},
-            driver=driver,
-        )
+        given = {"host": host, "port": port, "user": user, "password": password, **driver}
+        given |= {"database": database, "table": table, "schema": schema, "timeout": timeout}
+        given |= {"pool_size": pool_size, "max_overflow": max_overflow}
+        self._target = target = Target(url, given)
+        self._timeout = target.timeout
         self._schema = Schema(target.table, target.schema)
-        self._server = _Server(target)
-        self._packet: int | None = None
+        self._engine = engine_of(target)
+        self._home = [getpid()]
+        weakref.finalize(self, _dispose, self._engine, self._home)
+        self._commits = target.backend not in _AUTOCOMMIT
+        self._errors = (
+            self._engine.dialect.loaded_dbapi.Error,
+            SQLAlchemyError,
+            OSError,
+            *_GARBLED,
+        )
         try:
             self._open(make=make)
         except BaseException:
@@ -187,32 +178,19 @@ class SQLBackend(Backend):
         return list(found.values())
 
     def write(self, record: Record, *, replaces: str | None) -> None:
-        # MySQL would hang up in the midst of it. Drivers send bytes as text, twice as long.
-        if self._packet is not None and 2 * len(record.sealed) + _REST > self._packet:
-            raise StoreUnavailable(
-                f"A record is larger than {self._target.database()} accepts",
-                token_id=record.id,
-                hint=f"Raise max_allowed_packet on the server, which is {self._packet} bytes now",
-            )
         values = dict(zip(COLUMNS, to_row(record), strict=True))
         if replaces is None:
-            if not self._is_made:
-                self._open(make=True)
             done = self._ask("INSERT", self._statements.insert, values, record.id)
         else:
             values |= {"the_id": record.id, "the_version": replaces}
             done = self._ask("UPDATE", self._statements.replace, values, record.id)
         if not done:
-            raise StoreConflict("Somebody else wrote this record first", token_id=record.id)
+            raise StoreConflict(_CONFLICT, token_id=record.id)
 
     def insert(self, records: Sequence[Record]) -> list[str]:
-        size = sum(2 * len(record.sealed) + _REST for record in records)
-        is_whole = self._packet is None or size <= self._packet
-        if not (records and is_whole and self._statements.takes_many):
+        if not records or not self._statements.takes_many:
             return super().insert(records)
-        if not self._is_made:
-            self._open(make=True)
-        statement, values = self._statements.insert_many([to_row(record) for record in records])
+        statement, values = self._statements.insert_many(list(map(to_row, records)))
         try:
             self._ask("INSERT", statement, values)
         except StoreConflict:  # one is taken, so none was written
@@ -220,14 +198,13 @@ class SQLBackend(Backend):
         return []
 
     def delete(self, record_id: str, *, replaces: str | None = None) -> bool:
-        values = {"the_id": record_id}
+        values = {"the_id": record_id, "the_version": replaces}
         if replaces is None:
             return bool(self._ask("DELETE", self._statements.delete, values, record_id))
-        versioned = values | {"the_version": replaces}
-        if self._ask("DELETE", self._statements.delete_version, versioned, record_id):
+        if self._ask("DELETE", self._statements.delete_version, values, record_id):
             return True
-        if self._ask("SELECT", self._statements.read, values):
-            raise StoreConflict("Somebody else wrote this record first", token_id=record_id)
+        if self.read(record_id) is not None:
+            raise StoreConflict(_CONFLICT, token_id=record_id)
         return False
 
     def touch(self, record_id: str, last_used_at: float) -> None:
@@ -237,7 +214,7 @@ class SQLBackend(Backend):
     def scan(self, after: str | None, limit: int, *, mark: Mark | None = None) -> list[Record]:
         field, value = mark or (None, None)
         values = {"limit": limit, "after": after or "", "mark": value}
-        return self._fetch(self._statements.scan(field), values)
+        return self._fetch(self._statements.scan[field], values)
 
     def due(self, before: float, limit: int, *, after: Due | None = None) -> list[Record]:
         when, last = after or (_LONG_AGO, "")
@@ -257,14 +234,26 @@ class SQLBackend(Backend):
         return self._target.exposure() or None
 
     def close(self) -> None:
-        self._server.close()
+        # What is in use is closed when it is given back.
+        self._at_home()
+        self._engine.dispose()
 
     # How it is done
 
     def _open(self, *, make: bool) -> None:
         """Connect, and look whether the tables are there; *make* those that are not."""
-        self._is_made = self._server.session(partial(self._prepared, make=make))
-        self._statements = Statements(self._schema, self._server.engine.dialect)
+
+        def opened(_: _Call) -> bool:
+            pool = self._engine.pool
+            with self._engine.connect() as db:
+                try:
+                    return self._prepared(db, make=make)
+                finally:
+                    if pool is not self._engine.pool:  # closed meanwhile
+                        db.invalidate()
+
+        self._is_made = self._bounded(opened, _OPENING * self._timeout, _Call("CREATE"))
+        self._statements = Statements(self._schema, self._engine.dialect)
 
     def _prepared(self, db: Connection, *, make: bool) -> bool:
         name, version = db.dialect.name, db.dialect.server_version_info or ()
@@ -273,8 +262,6 @@ class SQLBackend(Backend):
             raise StoreUnavailable(
                 f"{self._target.database()} is too old", hint=f"{name} {OLDEST[name]} will do"
             )
-        if self._target.is_mysql:
-            self._packet = db.exec_driver_sql("SELECT @@max_allowed_packet").scalar_one()
         return prepare(db, self._schema, self._target, make=make)
 
     def _fetch(
@@ -292,95 +279,29 @@ class SQLBackend(Backend):
         *,
         patience: float | None = None,
     ) -> Any:
-        """Return the rows of a SELECT, or how many rows were changed."""
-        if not self._is_made:  # by whomever: as long as not, each call looks
-            self._open(make=False)
-            if not self._is_made:
-                return [] if doing == "SELECT" else 0
-        call = _Call(doing, statement.sql, statement.bind(values), record_id)
-        return self._server.call(call, patience)
-
-
-_SEALED = COLUMNS.index("sealed")
-_LONG_AGO = -1e300
-
-
-def _record(row: Sequence[Any]) -> Record:
-    """Return the record of a row; each driver has its own type for bytes."""
-    if not isinstance(row[_SEALED], bytes | str | None):  # a text was written by somebody else
-        row = (*row[:_SEALED], bytes(row[_SEALED]), *row[_SEALED + 1 :])
-    return from_row(row)
-
-
-class _Call:
-    """A statement, or another work, that is under way in another thread."""
-
-    def __init__(
-        self, doing: str, sql: str = "", values: Any = None, record_id: str | None = None
-    ) -> None:
-        self.doing = doing
-        self.sql = sql
-        self.values = values
-        self.record_id = record_id
-        self.db: Any = None
-        """The driver's connection that it is on. None if it has none now."""
-        self.is_over = False
-        """Whether nobody waits for it any more."""
-
-
-class _Server:
-    """Calls to one database, each within the timeout, on a pool of connections."""
-
-    def __init__(self, target: Target) -> None:
-        self._target = target
-        self._timeout = target.timeout
-        self.engine: Engine = engine_of(target)
-        self._commits = target.backend not in _AUTOCOMMIT
-        self._keeps_cursors = target.driver in _LIGHT_CURSORS
-        module = self.engine.dialect.loaded_dbapi
-        self._errors = (module.Error, SQLAlchemyError, OSError, *_GARBLED)
-        self._home = [getpid()]
-        _engines.add(self.engine)
-        weakref.finalize(self, _dispose, self.engine, self._home)
-
-    def session(self, work: Callable[[Connection], Any]) -> Any:
-        """Do something with a connection of SQLAlchemy's."""
-
-        def connected() -> Any:
-            pool = self.engine.pool
-            with self.engine.connect() as db:
-                try:
-                    return work(db)
-                finally:
-                    if pool is not self.engine.pool:  # closed meanwhile
-                        db.invalidate()
-
-        return self._bounded(connected, _OPENING * self._timeout, _Call("CREATE"))
-
-    def call(self, call: _Call, patience: float | None = None) -> Any:
         """
-        Run a statement; return its rows if it is a SELECT, else how many it changed.
+        Return the rows of a SELECT, or how many rows were changed.
 
         A read that loses its connection is asked once more; a write is not,
         since nobody knows whether it was done. What the database undoes
         because others are in the way is tried again, for *patience* seconds.
         """
+        if not self._is_made:  # by whomever: as long as not, each call looks
+            self._open(make=doing == "INSERT")
+            if not self._is_made:
+                return [] if doing == "SELECT" else 0
+        call = _Call(doing, statement.sql, statement.bind(values), record_id)
         patience = self._timeout if patience is None else patience
-        seconds = _TIMES * self._timeout
-        return self._bounded(partial(self._patiently, call, patience), seconds, call)
+        work = partial(self._patiently, patience=patience)
+        return self._bounded(work, _TIMES * self._timeout, call)
 
-    def close(self) -> None:
-        """Close what is idle; what is in use is closed when it is given back."""
-        self._at_home()
-        self.engine.dispose()
-
-    def _bounded(self, work: Callable[[], Any], seconds: float, call: _Call) -> Any:
+    def _bounded(self, work: Callable[[_Call], Any], seconds: float, call: _Call) -> Any:
         self._at_home()
 
         def answer() -> Any:
             # Errors are returned: what is raised here would bring the driver's frames along.
             try:
-                return work()
+                return work(call)
             except TokenKeepError as exc:
                 return exc.with_traceback(None)
             except (*self._errors, *_UNKNOWN) as exc:
@@ -399,65 +320,55 @@ class _Server:
         return found
 
     def _patiently(self, call: _Call, patience: float) -> Any:
-        reads = again = call.doing == "SELECT"
+        again = call.doing == "SELECT"
         last: Exception = TimeoutError()
-        lost = False
         for _ in tries(patience):
-            pool = self.engine.pool
+            pool, lost = self._engine.pool, True
             link: Any = pool.connect()
-            if call.is_over:
-                self._give_back(pool, link)
-                break
             call.db = db = link.dbapi_connection
             try:
-                cursor = link.info.pop("cursor", None) or db.cursor()
-                cursor.execute(call.sql, call.values)
-                answer = cursor.fetchall() if reads else cursor.rowcount
-                if self._keeps_cursors:
-                    link.info["cursor"] = cursor
-                else:
-                    cursor.close()
-                if self._commits:
-                    self.engine.dialect.do_commit(db)
+                if call.is_over:
+                    break
+                answer = self._answer(db, call)
             except self._errors as exc:
                 last, lost = exc, self._is_lost(exc, db)
             else:
-                call.db = None
-                self._give_back(pool, link)
+                lost = False
                 return answer
-            call.db = None
+            finally:
+                call.db = None
+                if lost or pool is not self._engine.pool:  # closed, or left behind by a fork
+                    link.invalidate()
+                else:
+                    link.close()
             if lost:
-                link.invalidate()
-                self.engine.dispose()  # the server that left it left the idle ones too
-            else:
-                self._give_back(pool, link)
+                self._engine.dispose()  # the server that left it left the idle ones too
             if call.is_over or not (again if lost else means(last, BUSY)):
                 break
             again = again and not lost
         return self._explained(last, call, lost=lost)
 
+    def _answer(self, db: Any, call: _Call) -> Any:
+        cursor = db.cursor()
+        cursor.execute(call.sql, call.values)
+        answer = cursor.fetchall() if call.doing == "SELECT" else cursor.rowcount
+        cursor.close()
+        if self._commits:
+            self._engine.dialect.do_commit(db)
+        return answer
+
     def _is_lost(self, exc: Exception, db: Any) -> bool:
         if isinstance(exc, (OSError, *_GARBLED)) or means(exc, LOST):
             return True
-        return self.engine.dialect.is_disconnect(exc, db, None)  # type: ignore[arg-type]  # PEP 249 has no common class
-
-    def _give_back(self, pool: Pool, link: Any) -> None:
-        if pool is self.engine.pool:
-            link.close()
-        else:  # closed, or left behind by a fork
-            link.invalidate()
+        return self._engine.dialect.is_disconnect(exc, db, None)  # type: ignore[arg-type]  # PEP 249 has no common class
 
     def _give_up(self, call: _Call) -> None:
         """End what nobody waits for: on the server, lest it is done later, and here."""
         db = call.db
         with suppress(AttributeError, *self._errors):
             db.cancel_safe(timeout=_CANCEL)
-        with suppress(AttributeError, *self._errors):
-            if call.db is db:
-                # PyMySQL has nothing public that leads to its socket.
-                ours = db._sock if hasattr(db, "_sock") else db  # noqa: SLF001
-                with socket.socket(fileno=os.dup(ours.fileno())) as link:
-                    link.shutdown(socket.SHUT_RDWR)
+        if call.db is db:
+            cut(getattr(db, "_sock", db))  # PyMySQL has nothing public that leads to its socket
 
     def _explained(self, exc: Exception, call: _Call, *, lost: bool = False) -> TokenKeepError:
         target = self._target
@@ -486,9 +397,30 @@ class _Server:
     def _at_home(self) -> None:
         """In a forked child: leave the parent's connections alone; even to close them ends its."""
         if self._home[0] != getpid():
-            _inherited.append(self.engine.pool)
-            self.engine.dispose(close=False)
+            _inherited.append(self._engine.pool)
+            self._engine.dispose(close=False)
             self._home[0] = getpid()
+
+
+def _record(row: Sequence[Any]) -> Record:
+    """Return the record of a row; each driver has its own type for bytes."""
+    if not isinstance(row[_SEALED], bytes | str | None):  # a text was written by somebody else
+        row = (*row[:_SEALED], bytes(row[_SEALED]), *row[_SEALED + 1 :])
+    return from_row(row)
+
+
+@dataclass
+class _Call:
+    """A statement, or another work, that is under way in another thread."""
+
+    doing: str
+    sql: str = ""
+    values: Any = None
+    record_id: str | None = None
+    db: Any = None
+    """The driver's connection that it is on. None if it has none now."""
+    is_over: bool = False
+    """Whether nobody waits for it any more."""
 
 
 _engines: weakref.WeakSet[Engine] = weakref.WeakSet()
@@ -532,28 +464,16 @@ def engine_of(target: Target) -> Engine:
         raise ConfigurationError(
             f"An option of the URL is not what it has to be: {', '.join(target.url.query)}"
         ) from None
-    event.listen(engine, "checkin", _used)
-    event.listen(engine, "checkout", partial(_asked, engine.dialect))
+    _engines.add(engine)
     if target.is_mysql:
         event.listen(engine, "connect", partial(_limited, max(1, int(target.timeout / 2))))
     if target.driver == "pymysql" and not target.is_verified:
-        event.listen(engine, "do_connect", _discreet)
+        from tokenkeep.backends.sql_pymysql import Discreet
+
+        event.listen(engine, "do_connect", lambda _, __, args, given: Discreet(*args, **given))
     if target.driver == "pysqlite":
         event.listen(engine, "connect", _tolerant)
     return engine
-
-
-def _used(_db: Any, entry: Any) -> None:
-    entry.info["used"] = monotonic()
-
-
-def _asked(dialect: Dialect, db: Any, entry: Any, _link: Any) -> None:
-    """Ask a connection that was idle whether it still is one."""
-    if monotonic() - entry.info.get("used", monotonic()) >= TRUSTED:
-        try:
-            dialect.do_ping(db)
-        except Exception:  # noqa: BLE001 - PEP 249 has no common class
-            raise InvalidatePoolError from None
 
 
 def _tolerant(db: Any, _entry: object) -> None:
@@ -567,9 +487,3 @@ def _limited(seconds: int, db: Any, _entry: object) -> None:
     cursor = db.cursor()
     cursor.execute("SET SESSION " + ", ".join(f"{name} = {seconds}" for name in waits))
     cursor.close()
-
-
-def _discreet(_dialect: object, _entry: object, args: Any, options: Any) -> Any:
-    from tokenkeep.backends.sql_pymysql import Discreet
-
-    return Discreet(*args, **options)

@@ -14,18 +14,17 @@ if TYPE_CHECKING:
 _SHA256 = "sha256_password"
 
 
-def _refuse() -> NoReturn:
+def _refuse(*_: Any) -> NoReturn:
     raise err.OperationalError(CR.CR_AUTH_PLUGIN_ERR, "It asks for the password itself")
 
 
 class _Nothing:
     """A way of logging in by which the server would learn the password."""
 
+    authenticate = _refuse
+
     def __init__(self, connection: Any) -> None:
         self._connection = connection
-
-    def authenticate(self, _packet: Any) -> Any:
-        _refuse()
 
 
 class _WithinTLS(_Nothing):
@@ -46,13 +45,7 @@ class _WithinTLS(_Nothing):
 
 
 class Discreet(Connection):
-    """
-    A connection to a server that neither TLS nor a Unix socket vouches for.
-
-    Args:
-        args: As for PyMySQL.
-        options: As for PyMySQL.
-    """
+    """A connection to a server that neither TLS nor a Unix socket vouches for, as PyMySQL's."""
 
     _auth_plugin_name: str
 

@@ -31,23 +31,17 @@ from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError, CompileError, DBAPIError, NoSuchModuleError
 from sqlalchemy.schema import CreateIndex, CreateTable
 
-from tokenkeep.backends.base import FOUND_BY, HEADER, MARKS, WIDTH
+from tokenkeep.backends.base import HEADER, MARKS, WIDTH
 from tokenkeep.backends.patience import tries
 from tokenkeep.backends.rows import COLUMNS
 from tokenkeep.backends.sql_errors import BUSY, MADE, OLDEST, TAKEN, means
 from tokenkeep.backends.sql_url import TABLE
-from tokenkeep.errors import (
-    ConfigurationError,
-    StoreForeign,
-    StoreTooNew,
-    UnknownName,
-)
+from tokenkeep.errors import ConfigurationError, StoreForeign, StoreTooNew, UnknownName
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
     from sqlalchemy import Connection, Dialect
-    from sqlalchemy.sql.elements import ColumnElement
     from sqlalchemy.sql.expression import ClauseElement
     from sqlalchemy.types import TypeEngine
 
@@ -80,6 +74,8 @@ _TYPES: dict[str, TypeEngine[Any]] = {
 _NAMES = {"key": "data_key", **{mark: f"{mark}_mark" for mark in MARKS}}
 """Columns whose name would be a word of SQL as a field."""
 
+_NUMBERED = tuple(enumerate(COLUMNS))
+
 # A crash must lose nothing, and a write be whole: not so with MySQL's other engines.
 _SAFE: dict[str, Any] = {"mysql_engine": "InnoDB", "mariadb_engine": "InnoDB"}
 
@@ -110,39 +106,29 @@ class Schema:
                     "and has 48 characters at most",
                 )
         metadata = MetaData(schema=schema)
-        nullable = {*MARKS, "due_at", "last_used_at"}
-        self.records: Table = Table(
-            table,
-            metadata,
-            *(
-                Column(
-                    column_name(name),
-                    _TYPES.get(name, _DIGITS),
-                    key=name,
-                    primary_key=name == "id",
-                    unique=name == "owner" or None,
-                    nullable=name in nullable,
-                )
-                for name in COLUMNS
-            ),
-            **_SAFE,
-        )
-        self.version: Table = Table(
-            f"{table}_schema",
-            metadata,
-            Column("name", String(20), primary_key=True),
-            Column("version", Integer, nullable=False),
-            **_SAFE,
-        )
+        columns: list[Column[Any]] = [
+            Column(
+                column_name(name),
+                _TYPES.get(name, _DIGITS),
+                key=name,
+                primary_key=name == "id",
+                unique=name == "owner" or None,
+                nullable=name in {*MARKS, "due_at", "last_used_at"},
+            )
+            for name in COLUMNS
+        ]
+        self.records: Table = Table(table, metadata, *columns, **_SAFE)
+        one = Column("name", String(20), primary_key=True)
+        version = Column("version", Integer, nullable=False)
+        self.version: Table = Table(f"{table}_schema", metadata, one, version, **_SAFE)
         c = self.records.c
         # Each with the id behind it, for pages in its order.
         indexes = [Index(f"{table}_{name}", c[name], c.id) for name in (*MARKS, "due_at")]
-        version = insert(self.version).values(name="tokenkeep", version=VERSION)
         self.create: list[Any] = [
             CreateTable(self.records),
             *map(CreateIndex, indexes),
             CreateTable(self.version),
-            version,
+            insert(self.version).values(name="tokenkeep", version=VERSION),
         ]
         """The statements that make them, in their order."""
 
@@ -165,11 +151,10 @@ def ddl(dialect_name: str, *, table: str = TABLE, schema: str | None = None) -> 
         UnknownName: SQLAlchemy has no such dialect.
         ConfigurationError: A name can't be one, or the dialect can't have such tables.
     """
-    create = Schema(table, schema).create
+    *tables, row = Schema(table, schema).create
     try:
         # For a word alone the registry may have what is no dialect yet; for a URL it has one.
         dialect = make_url(f"{dialect_name}://").get_dialect()()
-        *tables, row = create
         made = [str(each.compile(dialect=dialect)).strip() for each in tables]
         made.append(str(row.compile(dialect=dialect, compile_kwargs={"literal_binds": True})))
     except (ArgumentError, NoSuchModuleError):
@@ -199,11 +184,18 @@ def prepare(db: Connection, schema: Schema, target: Target, *, make: bool) -> bo
 
     Raises:
         DBAPIError: The database says no.
-        StoreForeign: A table is not ours, or of an earlier layout.
+        StoreForeign: A table is not ours.
         StoreTooNew: A newer tokenkeep made them.
     """
-    if _is_ready(db, schema, target):
-        return True
+    if _is_ours(db, schema.version, target):
+        found = db.execute(select(schema.version.c.version)).scalar()
+        if found is not None and found > VERSION:
+            raise StoreTooNew(
+                f"The table {schema.records.name} was made by a newer tokenkeep (format {found})",
+                hint="Upgrade tokenkeep",
+            )
+        if found is not None:  # it is written last
+            return True
     if not _is_ours(db, schema.records, target) and not make:
         return False
     for each in schema.create:
@@ -222,21 +214,6 @@ def prepare(db: Connection, schema: Schema, target: Target, *, make: bool) -> bo
     return True
 
 
-def _is_ready(db: Connection, schema: Schema, target: Target) -> bool:
-    """Return whether all is there: the version is written last."""
-    if not _is_ours(db, schema.version, target):
-        return False
-    found = db.execute(select(schema.version.c.version)).scalar()
-    if found is not None and found > VERSION:
-        raise StoreTooNew(
-            f"The table {schema.records.name} was made by a newer tokenkeep (format {found})",
-            hint="Upgrade tokenkeep",
-        )
-    if found is not None and found < VERSION:
-        raise _foreign(target, f"is in the format {found}, which no released tokenkeep had")
-    return found is not None
-
-
 def _is_ours(db: Connection, table: Table, target: Target) -> bool:
     """Return whether there is such a table; it is an error if it has other columns."""
     if not inspect(db).has_table(table.name, schema=table.schema):
@@ -245,16 +222,13 @@ def _is_ours(db: Connection, table: Table, target: Target) -> bool:
     found = db.execute(select(literal_column("*")).select_from(table).where(false())).keys()
     db.rollback()
     if {name.lower() for name in found} != {column.name for column in table.columns}:
-        raise _foreign(target, f"has a table {table.name} that is not one of tokenkeep's")
+        raise StoreForeign(
+            f"T{target.describe()[1:]} has a table {table.name} that is not one of tokenkeep's; "
+            "it is left as it is",
+            hint="Name another table with table=; `tokenkeep import` takes over "
+            "the tokens of the Zoho SDK's table",
+        )
     return True
-
-
-def _foreign(target: Target, what: str) -> StoreForeign:
-    return StoreForeign(
-        f"T{target.describe()[1:]} {what}; it is left as it is",
-        hint="Name another table with table=; `tokenkeep import` takes over "
-        "the tokens of the Zoho SDK's table",
-    )
 
 
 class Statement:
@@ -262,11 +236,6 @@ class Statement:
     SQL text as the driver wants it, and what puts values in the driver's order.
 
     SQLAlchemy's own execution costs half of PyMySQL's; made ready once, it costs nothing.
-
-    Args:
-        clause: What to do.
-        dialect: Of the database.
-        columns: Those that are written, for an INSERT or UPDATE.
     """
 
     def __init__(
@@ -290,23 +259,16 @@ class Statement:
 
 
 class Statements:
-    """
-    All statements of one store; what has to be given for them is in their parameters' names.
-
-    Args:
-        schema: Its tables.
-        dialect: Of the database, which has been connected to.
-    """
+    """All statements of one store; what has to be given for them is their parameters' names."""
 
     def __init__(self, schema: Schema, dialect: Dialect) -> None:
         table, c = schema.records, schema.records.c
-        self._columns = c
-        self._dialect = dialect
-        self._select = select(*c)
+        self._columns, self._dialect, self._select = c, dialect, select(*c)
         is_server = dialect.name in OLDEST
-        # Old SQLite allows 999 parameters, SQL Server 2100.
         self.many: int = 10_000 if is_server else 500
-        """How many values one query looks for."""
+        """How many values one query looks for: old SQLite allows 999, SQL Server 2100."""
+        self.takes_many: bool = is_server
+        """Whether one INSERT may have several rows."""
         is_it = c.id == bindparam("the_id")
         is_version = c.version == bindparam("the_version")
         touched = [is_it, or_(c.last_used_at.is_(None), c.last_used_at < bindparam("now"))]
@@ -314,89 +276,70 @@ class Statements:
             # A touch is not worth waiting for a lock. MySQL wants the inner one of two selects.
             free = select(c.id).where(*touched).with_for_update(nowait=True).subquery()
             touched = [c.id.in_(select(free.c.id))]
-        others = delete(table).where(c.id > HEADER, c.id <= bindparam("the_id"))
-        ids = select(c.id).where(c.id > HEADER).order_by(c.id).limit(bindparam("limit"))
+        kept = {"id", "last_used_at"}
         # The first of the two bounds the index; not each database can compare pairs.
         when = bindparam("when", type_=c.due_at.type)
         behind = [c.due_at >= when, or_(c.due_at > when, c.id > bindparam("after"))]
-        pages = self._select.where(c.due_at <= bindparam("before"), *behind)
+        limit: Any = bindparam("limit")
+        is_other = c.id > HEADER  # which is before all others
 
-        self.read: Statement = self._made(self._select.where(is_it))
-        self.insert: Statement = self._made(insert(table), list(COLUMNS))
-        self.takes_many: bool = is_server
-        """Whether one INSERT may have several rows."""
-        self.replace: Statement = self._made(
-            update(table).where(is_it, is_version),
-            [field for field in COLUMNS if field not in {"id", "last_used_at"}],
-        )
-        self.delete: Statement = self._made(delete(table).where(is_it))
-        self.delete_version: Statement = self._made(delete(table).where(is_it, is_version))
-        self.touch: Statement = self._made(
-            update(table).where(*touched).values(last_used_at=bindparam("now"))
-        )
-        self.ids: Statement = self._made(ids)
-        """The first ids but the header's, which is before all others."""
-        self.clear: Statement = self._made(others)
-        """Delete up to an id."""
-        self.due: Statement = self._made(pages.order_by(c.due_at, c.id).limit(bindparam("limit")))
-        self.scan: Callable[[str | None], Statement] = lru_cache(self._scan)
-        """Of the field of a mark, if any."""
+        made = self._made
+        self.read: Statement = made(self._select.where(is_it))
+        self.insert: Statement = made(insert(table), list(COLUMNS))
+        replace = update(table).where(is_it, is_version)
+        self.replace: Statement = made(replace, [each for each in COLUMNS if each not in kept])
+        self.delete: Statement = made(delete(table).where(is_it))
+        self.delete_version: Statement = made(delete(table).where(is_it, is_version))
+        touch = update(table).where(*touched).values(last_used_at=bindparam("now"))
+        self.touch: Statement = made(touch)
+        self.ids: Statement = made(select(c.id).where(is_other).order_by(c.id).limit(limit))
+        self.clear: Statement = made(delete(table).where(is_other, c.id <= bindparam("the_id")))
+        due = self._select.where(c.due_at <= bindparam("before"), *behind)
+        self.due: Statement = made(due.order_by(c.due_at, c.id).limit(limit))
+        page = self._select.where(c.id > bindparam("after")).order_by(c.id).limit(limit)
+        self.scan: dict[str | None, Statement] = {
+            field: made(page if field is None else page.where(c[field] == bindparam("mark")))
+            for field in (None, *MARKS)
+        }
+        """By the field of a mark, if any."""
         self._finding = lru_cache(256)(self._find)
         self._inserting = lru_cache(self._insert)
 
     def find(self, marks: Sequence[Mark]) -> tuple[Statement, dict[str, str]]:
-        """
-        Return what finds the records with one of some marks, and the values for it.
-
-        A record that has several of them is found as often.
-
-        Args:
-            marks: At least one, and no more than `many`.
-        """
-        wanted: dict[str, list[str]] = {field: [] for field in FOUND_BY}
+        """Return what finds the records with one of up to `many` marks, and the values for it."""
+        wanted: dict[str, list[str]] = {}
         for field, value in marks:
-            wanted[field].append(value)
-        shape, values = [], {}
-        for field, some in wanted.items():
-            if some:
-                # A few lengths, so that drivers prepare the same statements again and again.
-                count = 1 << (len(some) - 1).bit_length()
-                shape.append((field, count))
-                padded = some + some[-1:] * (count - len(some))
-                values.update({f"{field}_{n}": value for n, value in enumerate(padded)})
-        return self._finding(tuple(shape)), values
+            wanted.setdefault(field, []).append(value)
+        # A few lengths, so that drivers prepare the same statements again and again.
+        counts = {field: 1 << (len(some) - 1).bit_length() for field, some in wanted.items()}
+        values = {
+            f"{field}_{n}": some[min(n, len(some) - 1)]
+            for field, some in wanted.items()
+            for n in range(counts[field])
+        }
+        return self._finding(*sorted(counts.items())), values
 
     def insert_many(self, rows: Sequence[Sequence[Any]]) -> tuple[Statement, dict[str, Any]]:
         """Return what inserts rows, in the order of `COLUMNS`, and the values for it."""
-        names = ([f"{name}_{n}" for name in COLUMNS] for n in range(len(rows)))
-        values = {k: v for row in zip(names, rows, strict=True) for k, v in zip(*row, strict=True)}
-        return self._inserting(len(rows)), values
+        cells = ((f"{name}_{n}", row[i]) for n, row in enumerate(rows) for i, name in _NUMBERED)
+        return self._inserting(len(rows)), dict(cells)
 
     def _made(self, clause: ClauseElement, columns: list[str] | None = None) -> Statement:
         return Statement(clause, self._dialect, columns)
 
-    def _find(self, shape: tuple[tuple[str, int], ...]) -> Statement:
-        arms = []
-        for field, count in shape:
-            column: ColumnElement[Any] = self._columns[field]
-            values = [bindparam(f"{field}_{n}", type_=column.type) for n in range(count)]
-            arms.append(
-                self._select.where(column == values[0] if count == 1 else column.in_(values))
-            )
+    def _bound(self, field: str, n: int) -> Any:
+        return bindparam(f"{field}_{n}", type_=self._columns[field].type)
+
+    def _find(self, *counts: tuple[str, int]) -> Statement:
         # Each arm goes by its own index; with OR a database may read the whole table.
+        arms = [
+            self._select.where(
+                self._columns[field].in_([self._bound(field, n) for n in range(count)])
+            )
+            for field, count in counts
+        ]
         return self._made(union_all(*arms))
 
     def _insert(self, count: int) -> Statement:
-        c = self._columns
-        rows = [
-            {name: bindparam(f"{name}_{n}", type_=c[name].type) for name in COLUMNS}
-            for n in range(count)
-        ]
-        return self._made(insert(c.id.table).values(rows))
-
-    def _scan(self, field: str | None) -> Statement:
-        c = self._columns
-        page = self._select.where(c.id > bindparam("after"))
-        if field is not None:
-            page = page.where(c[field] == bindparam("mark"))
-        return self._made(page.order_by(c.id).limit(bindparam("limit")))
+        rows = [{name: self._bound(name, n) for name in COLUMNS} for n in range(count)]
+        return self._made(insert(self._columns.id.table).values(rows))

@@ -33,6 +33,9 @@ OWN: dict[str, str | float] = {
 }
 """The options that are ours, and their values if not given; all others are the driver's."""
 
+_PLACE = {name: name for name in ("host", "port", "password", "database")} | {"user": "username"}
+"""The arguments that are parts of a URL, and SQLAlchemy's names for them."""
+
 _DRIVERS = {"mysql": "mysql+pymysql", "postgresql": "postgresql+psycopg"}
 _EXTRAS = {"mysql+pymysql": "mysql", "postgresql+psycopg": "postgres"}
 _PORTS = {"mysql": 3306, "mariadb": 3306, "postgresql": 5432}
@@ -50,10 +53,8 @@ class Target:
 
     Args:
         url: ``mysql://…``, ``postgresql://…`` or ``sql+`` and a URL of SQLAlchemy.
-        own: Values for options of ours that were given as arguments; None
-            means as in the URL.
-        place: Likewise ``host``, ``port``, ``username``, ``password``, ``database``.
-        driver: Options of the driver that were given as arguments.
+        given: What goes before it: our options, ``host``, ``port``, ``user``,
+            ``password``, ``database``, and the driver's options. None means as in the URL.
 
     Raises:
         ConfigurationError: The URL or an option is wrong.
@@ -61,50 +62,38 @@ class Target:
         DriverMissing: The driver is not installed.
     """
 
-    def __init__(
-        self,
-        url: str,
-        *,
-        own: Mapping[str, object] | None = None,
-        place: Mapping[str, Any] | None = None,
-        driver: Mapping[str, Any] | None = None,
-    ) -> None:
+    def __init__(self, url: str, given: Mapping[str, Any] | None = None) -> None:
+        said = {n: v for n, v in (given or {}).items() if v is not None}
         parsed = _parsed(url)
         self.backend: str = parsed.get_backend_name()
         self.is_mysql: bool = self.backend in {"mysql", "mariadb"}
-        self._check_text(url, parsed, {**(driver or {}), **(own or {})})
-        parsed = parsed.set(**{n: v for n, v in (place or {}).items() if v is not None})
-        options = {name: _option(name, parsed.query.get(name), own or {}) for name in OWN}
+        self._check_text(url, parsed, {n: v for n, v in said.items() if n not in _PLACE})
+        parsed = parsed.set(**{_PLACE[name]: said.pop(name) for name in _PLACE if name in said})
+        options = {
+            name: _option(name, parsed.query.get(name), said.pop(name, None)) for name in OWN
+        }
         self.table: str = options["table"]
         self.schema: str | None = options["schema"] or None
         self.timeout: float = options["timeout"]
-        self.pool: dict[str, Any] = {
-            name: options[name] for name in ("pool_size", "max_overflow", "pool_recycle")
-        }
+        self.pool: dict[str, Any] = {name: options[name] for name in list(OWN)[3:]}
         self.url: URL = parsed.difference_update_query(OWN)
         self.driver: str = parsed.get_dialect().driver
-        self.connect_args: dict[str, Any] = dict(driver or {})
-        given = {**self.url.translate_connect_args(), **self.url.query, **self.connect_args}
-        secrets = {str(v) for n, v in given.items() if any(w in n.lower() for w in SECRET_WORDS)}
+        self.connect_args: dict[str, Any] = said
+        whole = {**self.url.translate_connect_args(), **self.url.query, **said}
+        secrets = {str(v) for n, v in whole.items() if any(w in n.lower() for w in SECRET_WORDS)}
         self.secrets: list[str] = sorted(filter(None, secrets), key=len, reverse=True)
-        self._hosts: list[str] = _hosts(given, is_libpq=self.driver.startswith("psycopg"))
-        self._verified: bool = bool(self.backend in _IN_FILES or given.get("unix_socket"))
+        self._hosts: list[str] = _hosts(whole, is_libpq=self.driver.startswith("psycopg"))
+        self.is_verified: bool = bool(self.backend in _IN_FILES or whole.get("unix_socket"))
+        """Whether TLS or a Unix socket vouches for the server, before it is told anything."""
         self._hint: str = f"See how the driver {self.driver} is told to verify TLS"
-        self._check(given)
-        self._place: str = self._placed(given)
+        self._check(whole)
+        self._place: str = self._placed(whole)
         if self.driver == "pymysql":
-            self._tell_pymysql(given)
+            self._tell_pymysql(whole)
         elif self.driver.startswith("psycopg"):
-            self._tell_libpq(given)
-        elif self.driver in {"mysqldb", "mysqlconnector"}:
-            self._tell(read_timeout=int(self.timeout) + 1, write_timeout=int(self.timeout) + 1)
+            self._tell_libpq(whole)
         elif self.driver == "pysqlite":
             self._tell(timeout=self.timeout / 2)
-
-    @property
-    def is_verified(self) -> bool:
-        """Whether TLS or a Unix socket vouches for the server, before it is told anything."""
-        return self._verified
 
     def describe(self) -> str:
         """Say which table of which database, without a password."""
@@ -117,7 +106,7 @@ class Target:
 
     def exposure(self) -> list[Risk]:
         """Return the risk that somebody poses as the server, if there is one."""
-        return exposure(self._hosts, verified=self._verified, hint=self._hint)
+        return exposure(self._hosts, verified=self.is_verified, hint=self._hint)
 
     def _check_text(self, url: str, parsed: URL, given: Mapping[str, Any]) -> None:
         """Refuse what SQLAlchemy would read in silence, though not as it is meant."""
@@ -163,13 +152,12 @@ class Target:
 
     def _tell(self, **options: Any) -> None:
         """Tell the driver what it is not told already."""
-        for name, value in options.items():
-            if name not in self.url.query:
-                self.connect_args.setdefault(name, value)
+        new = {n: value for n, value in options.items() if n not in self.url.query}
+        self.connect_args = new | self.connect_args
 
     def _tell_pymysql(self, given: Mapping[str, Any]) -> None:
         context = given.get("ssl")
-        tls = {name: str(given[name]) for name in _TLS if given.get(name) is not None}
+        tls = {name: str(given[name]) for name in _TLS if name in given}
         others = [name for name in given if name.startswith("ssl") and name not in {"ssl", *_TLS}]
         if others or (context is not None and (tls or not isinstance(context, ssl.SSLContext))):
             raise ConfigurationError(
@@ -183,7 +171,7 @@ class Target:
             self.connect_args["ssl"] = context
             # Anybody has a certificate for some host, signed by a public authority.
             ours = context.check_hostname or "ssl_ca" in tls or not tls
-            self._verified |= ours and context.verify_mode is ssl.CERT_REQUIRED
+            self.is_verified |= ours and context.verify_mode is ssl.CERT_REQUIRED
         elif tls.get("ssl_mode", "").lower() == "disabled":
             self.connect_args["ssl_disabled"] = True
         if isinstance(given.get("password"), str):  # which PyMySQL would encode in Latin-1
@@ -196,13 +184,12 @@ class Target:
         threshold = given.get("prepare_threshold")
         if threshold is not None:
             self.url = self.url.difference_update_query(["prepare_threshold"])
-            try:
-                number = None if threshold == "none" else int(threshold)
-            except ValueError:
-                raise ConfigurationError("The option 'prepare_threshold' is a number") from None
+            if not re.fullmatch(r"none|\d+", str(threshold)):
+                raise ConfigurationError("The option 'prepare_threshold' is a number, or none")
+            number = None if threshold == "none" else int(threshold)
             self.connect_args["prepare_threshold"] = number
         # With the system's authorities libpq accepts no other mode than verify-full.
-        self._verified = (
+        self.is_verified = (
             _setting("sslmode", given) in {"verify-ca", "verify-full"}
             or _setting("sslrootcert", given) == "system"
         )
@@ -214,7 +201,7 @@ class Target:
             keepalives_count=3,
             application_name="tokenkeep",
         )
-        if self._verified or all(each.startswith(("/", "@")) for each in self._hosts):
+        if self.is_verified or all(each.startswith(("/", "@")) for each in self._hosts):
             return
         ways = [each.strip() for each in _setting("require_auth", given).split(",") if each]
         if "password" in ways and not all(map(is_here, self._hosts)):
@@ -254,16 +241,13 @@ def _parsed(url: str) -> URL:
     return parsed
 
 
-def _option(name: str, written: object, given: Mapping[str, object]) -> Any:
+def _option(name: str, written: object, given: object) -> Any:
     """Return the value of an option of ours: as an argument, in the URL, or else."""
-    default = OWN[name]
-    value = given.get(name)
-    if value is None:
-        value = default if written is None else written
+    value = next((each for each in (given, written) if each is not None), OWN[name])
     if not isinstance(value, str | int | float):
         raise ConfigurationError(f"The option {name!r} is given twice")
     try:
-        value = type(default)(value)
+        value = type(OWN[name])(value)
     except ValueError:
         raise ConfigurationError(f"The option {name!r} is not a number") from None
     least = {"pool_size": 1, "timeout": 0.01}.get(name, 0)
@@ -299,17 +283,17 @@ def _context(options: Mapping[str, str]) -> ssl.SSLContext | None:
     """
     mode = options.get("ssl_mode", "preferred").lower().replace("-", "_")
     named = options.get("ssl_verify_identity", "false").lower()
-    files = [options.get(name) for name in ("ssl_ca", "ssl_cert", "ssl_key")]
     if mode not in _MODES or named not in {"true", "1", "false", "0"}:
         raise ConfigurationError(
             f"ssl_mode is one of {', '.join(_MODES)}, and ssl_verify_identity true or false"
         )
-    identity = mode == "verify_identity" or named in {"true", "1"}
-    if mode == "disabled" and (identity or any(files)):
+    ca, cert, key = (options.get(name) for name in ("ssl_ca", "ssl_cert", "ssl_key"))
+    asked = "verify_ca" if ca else "required" if cert or key else "disabled"
+    asked = max(mode, "verify_identity" if named in {"true", "1"} else asked, key=_MODES.index)
+    if mode == "disabled" and asked != mode:
         raise ConfigurationError("TLS is disabled, but other options ask for it")
-    if mode in {"disabled", "preferred"} and not identity and not any(files):
+    if asked in {"disabled", "preferred"}:
         return None
-    ca, cert, key = files
     try:
         context = ssl.create_default_context(cafile=ca)
         if cert or key:
@@ -321,7 +305,6 @@ def _context(options: Mapping[str, str]) -> ssl.SSLContext | None:
         ) from None
     # MySQL's own certificates lack what Python 3.13 wants to see.
     context.verify_flags &= ~ssl.VERIFY_X509_STRICT
-    context.check_hostname = identity
-    verified = identity or ca or mode == "verify_ca"
-    context.verify_mode = ssl.CERT_REQUIRED if verified else ssl.CERT_NONE
+    context.check_hostname = asked == "verify_identity"
+    context.verify_mode = ssl.CERT_NONE if asked == "required" else ssl.CERT_REQUIRED
     return context

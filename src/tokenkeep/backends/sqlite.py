@@ -642,8 +642,9 @@ def _explain(
             token_id=record_id,
         )
     if code & 0xFF == sqlite3.SQLITE_NOTADB:
-        return private_file.foreign(path, "is not a SQLite database")
-    if code & 0xFF == sqlite3.SQLITE_CORRUPT:
+        what = "is not a SQLite database (what a file: store has written is named by file:)"
+        return private_file.foreign(path, what)
+    if code & 0xFF == sqlite3.SQLITE_CORRUPT or "no such table" in str(exc):
         return StoreTampered(
             f"{path} is damaged",
             hint="Put it back from a backup, or move it away and log in again",

@@ -8,9 +8,11 @@ answers and a process that was suspended need somebody who waits outside.
 from __future__ import annotations
 
 import os
+import socket
 import threading
 from collections import deque
 from concurrent.futures import Future
+from contextlib import suppress
 from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
@@ -60,6 +62,21 @@ def begin(work: Callable[[], _Result]) -> Future[_Result]:
     future: Future[_Result] = Future()
     _of_this_process().begin(future, work)
     return future
+
+
+def cut(link: Any) -> None:
+    """
+    End a connection on which another thread waits: that finds its end.
+
+    Args:
+        link: What has a ``fileno``, such as a socket. None if there is nothing to end.
+    """
+    # By a duplicate: a TLS socket that is shut down itself goes on in clear.
+    with (
+        suppress(AttributeError, OSError, ValueError),
+        socket.socket(fileno=os.dup(link.fileno())) as same,
+    ):
+        same.shutdown(socket.SHUT_RDWR)
 
 
 class _Piece:

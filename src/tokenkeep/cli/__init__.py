@@ -6,11 +6,12 @@ import os
 import sys
 from typing import NoReturn
 
-_NEEDED = ("click", "rich")
+_EXTRAS = {"click": "cli", "rich": "cli", "sqlalchemy": "sql", "zohocrmsdk": "cli,zoho"}
+"""By what is missing: the extras that bring it."""
 
 
 def main() -> NoReturn:
-    """Run the command line and exit; without the ``cli`` extra say how to get it."""
+    """Run the command line and exit; where an extra is missing, say how to get it."""
     for name in ("stdout", "stderr"):
         stream = getattr(sys, name)
         if stream is None:  # closed: the next file that is opened must not be in its place
@@ -18,18 +19,20 @@ def main() -> NoReturn:
         else:
             stream.reconfigure(errors="backslashreplace")
     try:
-        for name in _NEEDED:
-            __import__(name)
+        import rich  # noqa: F401  # else missed only once something takes long
+
         from tokenkeep.cli.app import app
+
+        app.main(prog_name="tokenkeep")
     except ModuleNotFoundError as exc:
-        if exc.name not in _NEEDED:
+        missing = str(exc.name).partition(".")[0]
+        if missing not in _EXTRAS:
             raise
         sys.stderr.write(
-            f"tokenkeep: The command line needs {exc.name}, which is not installed. "
-            "Install it: pip install 'tokenkeep[cli]'\n"
+            f"tokenkeep: This needs {missing}, which is not installed. "
+            f"Install it: pip install 'tokenkeep[{_EXTRAS[missing]}]'\n"
         )
         sys.exit(2)
     except KeyboardInterrupt:
         sys.exit(130)
-    app.main(prog_name="tokenkeep")
-    raise AssertionError  # the line above exits
+    raise AssertionError  # app.main exits

@@ -12,8 +12,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import click
 
 from tokenkeep import errors
-from tokenkeep.cli.output import visible
-from tokenkeep.cli.session import COMMON_OPTIONS, Session
+from tokenkeep.cli.session import COMMON_OPTIONS, Session, visible
 from tokenkeep.version import __version__
 
 if TYPE_CHECKING:
@@ -36,7 +35,7 @@ COMMANDS = {
     "sql-schema": "sql_schema:sql_schema",
     "doctor": "doctor:doctor",
     "emulate": "emulate:emulate",
-    "demo": "demo:demo",
+    "demo": "emulate:demo",
 }
 """Module and name of each command; imported when it is asked for."""
 
@@ -51,7 +50,6 @@ EXIT_STATUSES = {
 }
 """What each exit status means."""
 
-INTERRUPTED = 130
 PIPE_CLOSED = 141
 """As a shell shows a program that SIGPIPE ended; nothing is wrong with it."""
 
@@ -68,6 +66,9 @@ _BY_ERROR: tuple[tuple[type[Exception], int], ...] = (
     (errors.StoreConflict, 5),
 )
 """The first that fits counts; all others are 1."""
+
+_STAYS = (FileNotFoundError, NotADirectoryError, IsADirectoryError, PermissionError)
+"""What waiting does not mend."""
 
 _FACTS = ("token_id", "user", "hint", "error", "until")
 
@@ -110,7 +111,11 @@ class App(click.Group):
         except (click.ClickException, errors.TokenKeepError, OSError) as exc:
             status = report(exc, as_json="--json" in given)
         except click.Abort as exc:
-            status = aborted(exc)
+            # A Ctrl-C; or a question that was not answered with yes. click's prompts hide the
+            # cause ("from None"), which leaves the context.
+            status = 130 if isinstance(exc.__context__, KeyboardInterrupt) else 1
+            if status == 1:
+                click.echo("tokenkeep: Nothing was done", err=True)
         for stream in (sys.stdout, sys.stderr):
             try:
                 stream.flush()
@@ -122,8 +127,7 @@ class App(click.Group):
 
 def _with_common_options(command: click.Command) -> click.Command:
     """Add the options that all commands have, once."""
-    present = {param.name for param in command.params}
-    command.params.extend(option for option in COMMON_OPTIONS if option.name not in present)
+    command.params += [each for each in COMMON_OPTIONS if each not in command.params]
     for each in command.commands.values() if isinstance(command, click.Group) else ():
         _with_common_options(each)
     return command
@@ -132,7 +136,8 @@ def _with_common_options(command: click.Command) -> click.Command:
 def report(exc: Exception, *, as_json: bool) -> int:
     """Say on standard error what went wrong, and return the exit status."""
     status = next((code for kind, code in _BY_ERROR if isinstance(exc, kind)), 1)
-    known = {name: fact for name in _FACTS if (fact := getattr(exc, name, None))}
+    if isinstance(exc, errors.StoreUnavailable) and isinstance(exc.__cause__, _STAYS):
+        status = 1
     message = text = str(exc)
     if isinstance(exc, errors.TokenKeepError):
         message = exc.what
@@ -143,22 +148,14 @@ def report(exc: Exception, *, as_json: bool) -> int:
         message = text = f"{where}: {exc.strerror or exc}"
     with suppress(OSError):  # nobody reads it, but the status is the same
         if as_json:
-            facts = {"name": type(exc).__name__, "message": message, **known}
-            click.echo(json.dumps({"error": {**facts, "exit_status": status}}), err=True)
+            facts = {name: fact for name in _FACTS if (fact := getattr(exc, name, None))}
+            facts |= {"name": type(exc).__name__, "message": message, "exit_status": status}
+            click.echo(json.dumps({"error": facts}), err=True)
             return status
         click.echo(f"tokenkeep: {visible(text)}", err=True)
         if isinstance(exc, click.UsageError) and exc.ctx is not None:
             click.echo(f"See: {exc.ctx.command_path} --help", err=True)
     return status
-
-
-def aborted(abort: click.Abort) -> int:
-    """Return the exit status of a Ctrl-C; or of a question that was not answered with yes."""
-    # click's prompts hide the cause ("from None"), which leaves the context.
-    if isinstance(abort.__context__, KeyboardInterrupt):
-        return INTERRUPTED
-    click.echo("tokenkeep: Nothing was done", err=True)
-    return 1
 
 
 _STATUSES = ", ".join(f"{status} {meaning}" for status, meaning in EXIT_STATUSES.items())

@@ -7,7 +7,7 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from tokenkeep import clock, holder
-from tokenkeep.cli.output import time_left
+from tokenkeep.cli.session import time_left
 from tokenkeep.decision import current_failure
 from tokenkeep.errors import UnknownName
 from tokenkeep.providers import Profile
@@ -24,16 +24,26 @@ _NAMES = ("id", "user", "provider", "data_center", "environment")
 _MORE = ("client_id", "scope", "issuer", "api_domain", "redirect_uri")
 _TIMES = ("logged_in_at", "created_at", "updated_at", "last_used_at")
 
+FIELDS = (*_NAMES, "status", "expires_in", "refresh_expires_in")
+"""What a listing says of a token."""
+
 
 def summary(token: Token, now: float) -> dict[str, Any]:
-    """Return what a listing says of a token at a time in epoch seconds, ready for JSON."""
-    ends, login_ends = moment(token.expires_at), refresh_end(token)
+    """Return `FIELDS` of a token at a time in epoch seconds, ready for JSON."""
+    ends = moment(token.expires_at) if token.access_token else None
+    login_ends = refresh_end(token)
     return {
         **{name: getattr(token, name) for name in _NAMES},
         "status": token.status.value,
-        "expires_in": None if ends is None or not token.access_token else int(ends - now),
+        "expires_in": None if ends is None else int(ends - now),
         "refresh_expires_in": None if login_ends is None else int(login_ends - now),
     }
+
+
+def place(listed: dict[str, Any]) -> str:
+    """Return of which provider, data centre and environment it is, without the usual ones."""
+    words = (listed[name] for name in ("provider", "data_center", "environment"))
+    return " ".join(word for word in words if word and word not in {"zoho", "production"})
 
 
 def refresh_end(token: Token) -> float | None:
@@ -54,11 +64,7 @@ def describe(keeper: Keeper, token: Token) -> dict[str, Any]:
         profile = keeper.providers.of(token).profile
     now, renewal = keeper.clock.now(), token.renewal
     failure, claim = current_failure(token), renewal.claim
-    if failure:
-        names = ("kind", "error", "at", "until", "count")
-        failed = {name: getattr(failure, name) for name in names}
-    if claim:
-        taken = {"taken_at": claim.taken_at, "length": claim.length}
+    said = ("kind", "error", "at", "until", "count")
     return {
         **summary(token, now),
         **{name: getattr(token, name) for name in _MORE},
@@ -73,39 +79,34 @@ def describe(keeper: Keeper, token: Token) -> dict[str, Any]:
         "renewals_in_window": sum(at > now - profile.mint_window for at in renewal.mints),
         "renewals_allowed": profile.mint_limit,
         "renewal_window": profile.mint_window,
-        "failure": failed if failure else None,
-        "claim": {"holder": holder.name(claim.holder), **taken} if claim else None,
+        "failure": failure and {name: getattr(failure, name) for name in said},
+        "claim": claim
+        and {
+            "holder": holder.name(claim.holder),
+            "taken_at": claim.taken_at,
+            "length": claim.length,
+        },
         "revocation_pending": bool(renewal.to_revoke),
         "history": [asdict(each) for each in token.history],
     }
 
 
-def in_words(facts: dict[str, Any]) -> dict[str, Any]:
-    """Return what `describe` says as people read it."""
-    words = dict(facts)
-    for name, value in facts.items():
-        if name.endswith("_in"):
-            words[name] = time_left(value)
-        elif name.endswith("_at"):
-            words[name] = clock.moment(value)
-        elif isinstance(value, bool):
-            words[name] = "yes" if value else "no"
-    allowed, used = words.pop("renewals_allowed"), words.pop("renewals_in_window")
-    of = "" if allowed is None else f" of {allowed}"
-    words["renewals"] = f"{used}{of} in the last {words.pop('renewal_window'):g} s"
-    if failure := facts["failure"]:
-        many = f"{failure['error']} ({failure['kind']}, {failure['count']} in a row)"
-        words["failure"] = f"{many}, asked again after {clock.moment(failure['until'])}"
-    if claim := facts["claim"]:
-        words["claim"] = f"{claim['holder']} since {clock.moment(claim['taken_at'])}"
-    words["history"] = "; ".join(map(_happening, facts["history"])) or None
-    return words
-
-
-def _happening(each: dict[str, Any]) -> str:
-    times = f", {each['count']} times" if each["count"] > 1 else ""
-    by = f" by {each['by']}" if each["by"] else ""
-    return f"{each['what'].replace('_', ' ')} {clock.moment(each['at'])}{by}{times}"
+def in_words(name: str, value: Any) -> str | None:
+    """Return one of the facts of `describe` as people read it. None for nothing to say."""
+    if isinstance(value, dict):
+        parts = ((each, in_words(each, part)) for each, part in value.items())
+        return ", ".join(w if n in {"what", "count"} else f"{n} {w}" for n, w in parts if w)
+    if isinstance(value, list):
+        return "; ".join(str(in_words(name, each)) for each in value) or None
+    if name == "count":
+        value = f"{value} times" if value > 1 else None
+    elif name.endswith("_in"):
+        value = time_left(value)
+    elif name in {"at", "until"} or name.endswith("_at"):
+        value = clock.moment(value)
+    elif isinstance(value, bool):
+        value = "yes" if value else "no"
+    return None if value is None else str(value)
 
 
 def named(token: Token) -> str:

@@ -10,12 +10,11 @@ import click
 from tokenkeep import environment
 from tokenkeep import keys as key_files
 from tokenkeep.backends import private_file
-from tokenkeep.cli.output import Columns, counted
-from tokenkeep.cli.session import Session, pass_session
-from tokenkeep.errors import ConfigurationError, TokenKeepError
+from tokenkeep.cli.session import Columns, Session, counted, pass_session, told_last
+from tokenkeep.errors import ConfigurationError
 from tokenkeep.sealing import KeyRing, generate_key, parse_keys
 
-COLUMNS: Columns = {"key_id": 16, "source": None}
+COLUMNS: Columns = {"key_id": 16, "source": 0}
 
 
 @click.group()
@@ -40,13 +39,11 @@ def generate(session: Session, out: Path | None) -> None:
     """
     key = generate_key()
     key_id = KeyRing(parse_keys(key, "here")).key_ids[0]
-    if out is not None:
+    if out is None:
+        session.answer(key, {"key": key, "key_id": key_id})
+    else:
         write_new(out, f"{key}\n")
         session.tell(f"Wrote key {key_id} to {out}", {"file": str(out), "key_id": key_id})
-    elif session.json:
-        session.facts({"key": key, "key_id": key_id})
-    else:
-        click.echo(key)
 
 
 @keys.command("list")
@@ -75,24 +72,20 @@ def rotate(session: Session, *, data: bool, resume: bool) -> None:
     """
     if resume and not data:
         raise click.UsageError("--resume goes with --data")
-    vault = session.vault()
-    bad: list[TokenKeepError] = []
+    vault, sealed = session.vault(), 0
     rotated = vault.rotate()
     key_id = vault.ring.key_ids[0]
-    was = "now" if rotated else "already"
     facts: dict[str, object] = {"key_id": key_id, "rotated": rotated}
-    told = f"The store's keys are {was} wrapped under key {key_id}"
-    if data:
-        sealed = 0
-        with session.progress("Sealing") as move:
-            for done in vault.rotate_data(anew=not resume, on_error=bad.append):
-                sealed += done
-                move(None)
-        facts["resealed"] = sealed
-        told = f"{told}; sealed {counted(sealed, 'record', 'records')} anew"
-    session.tell(told, facts)
-    if bad:
-        raise bad[0]
+    told = f"The store's keys are {'now' if rotated else 'already'} wrapped under key {key_id}"
+    with told_last() as troubles:
+        if data:
+            with session.progress("Sealing") as move:
+                for done in vault.rotate_data(anew=not resume, on_error=troubles.append):
+                    sealed += done
+                    move()
+            facts["resealed"] = sealed
+            told += f"; sealed {counted(sealed, 'record', 'records')} anew"
+        session.tell(told, facts)
 
 
 @keys.command()
@@ -100,27 +93,19 @@ def rotate(session: Session, *, data: bool, resume: bool) -> None:
 def status(session: Session) -> None:
     """Say which key wraps the store's own keys, and how many records each data key has sealed."""
     with session.progress("Counting"):
-        wrapped_under, records = session.vault().key_status()
+        wrapped, records = session.vault().key_status()
     words = {f"data key {n}": counted(each, "record", "records") for n, each in records.items()}
-    session.facts(
-        {"wrapped_under": wrapped_under, "records": records},
-        {"wrapped under": wrapped_under, **words},
-    )
+    facts = {"wrapped_under": wrapped, "records": records}
+    session.facts(facts, {"wrapped under": wrapped, **words})
 
 
 def write_new(path: Path, text: str) -> None:
-    """
-    Write a file that only its owner can read, and never over another.
-
-    Raises:
-        ConfigurationError: There is a file already, or it can't be written.
-    """
+    """Write a file that only its owner can read, and never over another."""
     try:
         with private_file.appearing(path) as file:
             file.write(text)
     except FileExistsError as exc:
-        raise ConfigurationError(
-            f"There is a file {path} already; it is left as it is", hint="Name another one"
-        ) from exc
+        what = f"There is a file {path} already; it is left as it is"
+        raise ConfigurationError(what, hint="Name another one") from exc
     except OSError as exc:
         raise ConfigurationError(f"{path} can't be written: {exc.strerror}") from exc

@@ -12,10 +12,12 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from tokenkeep import environment
-from tokenkeep.cli import browser, loopback, secrets_in
+from tokenkeep.cli import browser, secrets_in
 from tokenkeep.cli.description import describe, named
 from tokenkeep.cli.session import Session, pass_session
+from tokenkeep.config import settings
 from tokenkeep.errors import ProviderUnavailable, TokenKeepError
+from tokenkeep.keeper import Keeper
 from tokenkeep.login import (
     DEFAULT_SCOPES,
     AuthorizationRequest,
@@ -38,34 +40,22 @@ if TYPE_CHECKING:
 CLIENT_ID = "TOKENKEEP_CLIENT_ID"
 CLIENT_SECRET = "TOKENKEEP_CLIENT_SECRET"  # noqa: S105  # the variable's name
 
-REDIRECT_URI = "http://127.0.0.1:8417/callback"
+REDIRECT = "http://127.0.0.1:8417/callback"
 DEFAULT = " and ".join(DEFAULT_SCOPES)
 
 
 @click.command()
 @click.option("--client-id", envvar=CLIENT_ID, show_envvar=True, metavar="ID", type=trimmed)
-@click.option(
-    "--client-secret-file", metavar="FILE", help=f"Has its secret. Else {CLIENT_SECRET}."
-)
+@click.option("--client-secret-file", metavar="FILE", help=f"Its secret. Else {CLIENT_SECRET}.")
 @click.option("--public", is_flag=True, help="The client has no secret.")
-@click.option(
-    "--data-center", metavar="NAME", default="us", help="Of the client; us if not given."
-)
+@click.option("--data-center", metavar="NAME", default="us", show_default=True, help="Its home.")
 @click.option("--environment", metavar="NAME", help="production, sandbox or developer.")
-@click.option(
-    "--scope", "scopes", multiple=True, metavar="SCOPE", help=f"To ask for, else {DEFAULT}."
-)
-@click.option(
-    "--user", metavar="EMAIL:ZGID", type=trimmed, help="Whose; else the provider is asked."
-)
-@click.option(
-    "--redirect-uri", metavar="URI", type=trimmed, default=REDIRECT_URI, show_default=True
-)
+@click.option("--scope", "scopes", multiple=True, metavar="SCOPE", help=f"Else {DEFAULT}.")
+@click.option("--user", metavar="EMAIL:ZGID", type=trimmed, help="Else the provider is asked.")
+@click.option("--redirect-uri", metavar="URI", type=trimmed, default=REDIRECT, show_default=True)
 @click.option("--no-browser", is_flag=True, help="Paste the address by hand.")
 @click.option("--timeout", type=click.FloatRange(1, 86_400), default=300.0, show_default=True)
-@click.option(
-    "--grant", is_flag=True, help="Ask for a self client's code, or read it from a pipe."
-)
+@click.option("--grant", is_flag=True, help="Ask for a self client's code, or read a pipe.")
 @click.option("--grant-file", metavar="FILE", help="Has a self client's code; - is stdin.")
 @pass_session
 def login(session: Session, /, **given: Any) -> None:
@@ -76,27 +66,29 @@ def login(session: Session, /, **given: Any) -> None:
     that the official SDK gives its user. The redirect URI
     http://127.0.0.1:8417/callback has to be registered for the client.
     """
-    uri = given["redirect_uri"] or REDIRECT_URI
+    uri = given["redirect_uri"] or REDIRECT
     by_code = bool(given["grant"] or given["grant_file"])
     environment.given(os.environ, CLIENT_ID, secret=False)
-    if given["no_browser"] and not (loopback.is_here(uri) or is_sendable(uri)):
-        raise loopback.not_here(uri)
-    waiting = nullcontext() if by_code or given["no_browser"] else loopback.listening(uri)
+    if given["no_browser"] and not (browser.here(uri) or is_sendable(uri)):
+        raise browser.not_here(uri)
+    waiting = nullcontext() if by_code or given["no_browser"] else browser.listening(uri)
     with waiting as here:
-        keeper = session.keeper(make=True)
-        table = zoho_of(keeper.providers).table
+        table = zoho_of(settings(store=session.store).providers()).table
         center = table.by_name(given["data_center"])
         check_environment(center, given["environment"])
         wanted = Wanted(
-            client_id=given["client_id"] or ask_client_id(),
+            client_id=given["client_id"] or client_id(),
             client_secret=None if given["public"] else client_secret(given["client_secret_file"]),
             environment=given["environment"],
             scopes=None if by_code else scopes_of(given),
             user=given["user"],
         )
+        code = Code(value=grant_code(given["grant_file"]), data_center=center) if by_code else None
+        # Only now that all is known; but before anybody consents to what can't be kept.
+        keeper = Keeper(session.open(session.url(), make=True))
         sign = partial(sign_in, keeper, wanted, note=session.note)
-        if by_code:
-            token = sign(Code(value=grant_code(given["grant_file"]), data_center=center))
+        if code is not None:
+            token = sign(code)
         else:
             request = AuthorizationRequest(
                 table,
@@ -106,27 +98,24 @@ def login(session: Session, /, **given: Any) -> None:
                 scopes=wanted.scopes or (),
             )
             token = consented(request, here, sign, given["timeout"])
-    session.tell(
-        f"Logged in {named(token)}: {token.data_center}, {token.environment}",
-        describe(keeper, token),
-    )
+    told = f"Logged in {named(token)}: {token.data_center}, {token.environment}"
+    session.tell(told, describe(keeper, token))
 
 
-def ask_client_id() -> str:
+def client_id() -> str:
     """Ask for the client id, which is no secret."""
     if not sys.stdin.isatty():
         raise click.UsageError(f"Give --client-id, or {CLIENT_ID}")
-    asked: str = click.prompt("Client id", err=True)
-    return trimmed(asked)
+    return trimmed(click.prompt("Client id", err=True))
 
 
 def client_secret(path: str | None) -> str:
     """Return the client secret from a file, the environment or a prompt."""
     if path is not None:
         return secrets_in.from_file(path)
-    return trimmed(environment.given(os.environ, CLIENT_SECRET)) or secrets_in.from_prompt(
-        "client secret", f"--client-secret-file FILE, or {CLIENT_SECRET}"
-    )
+    given = trimmed(environment.given(os.environ, CLIENT_SECRET))
+    instead = f"--client-secret-file FILE, or {CLIENT_SECRET}"
+    return given or secrets_in.from_prompt("client secret", instead)
 
 
 def grant_code(path: str | None) -> str:
@@ -145,7 +134,7 @@ def scopes_of(given: dict[str, Any]) -> list[str]:
 
 def consented(
     request: AuthorizationRequest,
-    here: loopback.Loopback | None,
+    here: browser.Loopback | None,
     sign: Callable[[Code], Token],
     timeout: float,
 ) -> Token:
@@ -153,11 +142,6 @@ def consented(
     Ask a person in a browser, make a stored token of the code, and tell it there how it went.
 
     It comes back *here* within *timeout* seconds; None: the person brings the answer by hand.
-
-    Raises:
-        click.UsageError: What was brought is no answer to this request.
-        ProviderUnavailable: Nobody came back in time.
-        TokenKeepError: The login failed.
     """
     if here is None:
         click.echo(f"Open this address in a browser:\n\n{request.url}\n", err=True)
@@ -170,22 +154,28 @@ def consented(
                 "That address is not the answer to this login. Nothing was sent; start again"
             ) from None
         return sign(code)
+    outcome: list[Token | TokenKeepError] = []
+
+    def answer(query: str) -> browser.Page:
+        try:
+            outcome.append(token := sign(request.accept(query)))
+        except NotThisLogin:
+            click.echo("An answer to another login was refused; still waiting", err=True)
+            return 400, "Not this login", "This answer belongs to no login of here."
+        except TokenKeepError as exc:
+            outcome.append(exc)
+            return 400, "The login failed", str(exc)
+        return 200, "Logged in", f"{named(token)}. You can close this window."
+
     click.echo(f"If no browser opens, open this address in one:\n\n{request.url}\n", err=True)
     deadline = time.monotonic() + timeout
     with browser.leading_to(request.url):
-        while visit := here.visit(deadline - time.monotonic()):
-            try:
-                token = sign(request.accept(visit.query))
-            except NotThisLogin:
-                visit.reply(400, "Not this login", "This answer belongs to no login of here.")
-                click.echo("An answer to another login was refused; still waiting", err=True)
-            except TokenKeepError as exc:
-                visit.reply(400, "The login failed", str(exc))
-                raise
-            else:
-                visit.reply(200, "Logged in", f"{named(token)}. You can close this window.")
-                return token
-    raise ProviderUnavailable(
-        f"Nobody came back from the login within {timeout:g} seconds",
-        hint="Run tokenkeep login again; --no-browser lets you paste the address",
-    )
+        while not outcome:
+            if not here.visit(answer, deadline - time.monotonic()):
+                raise ProviderUnavailable(
+                    f"Nobody came back from the login within {timeout:g} seconds",
+                    hint="Run tokenkeep login again; --no-browser lets you paste the address",
+                )
+    if isinstance(outcome[0], TokenKeepError):
+        raise outcome[0].with_traceback(None)
+    return outcome[0]

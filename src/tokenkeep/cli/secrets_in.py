@@ -23,12 +23,7 @@ _SECRET = re.compile(rf"({'|'.join(SECRET_WORDS)})[\w. -]*=\s*[^\s&;]", re.IGNOR
 
 
 def from_file(path: str, what: str = "secret") -> str:
-    """
-    Return the *what* that a file holds, without white space around it; ``-`` is standard input.
-
-    Raises:
-        ConfigurationError: It can't be read, is empty, or is not one line.
-    """
+    """Return the *what* that a file holds, without white space around it; ``-`` is stdin."""
     name = "standard input" if path == "-" else path
     try:
         with click.open_file(path, encoding="utf-8") as file:
@@ -43,12 +38,7 @@ def from_file(path: str, what: str = "secret") -> str:
 
 
 def from_prompt(what: str, instead: str) -> str:
-    """
-    Ask for a secret without showing it.
-
-    Raises:
-        click.UsageError: There is no terminal to ask at; it says what to use *instead*.
-    """
+    """Ask for a secret without showing it; without a terminal, say what to use *instead*."""
     if not sys.stdin.isatty():
         raise click.UsageError(f"There is no terminal to ask for the {what} at. Use {instead}")
     answer: str = click.prompt(what.capitalize(), hide_input=True, err=True)
@@ -56,17 +46,10 @@ def from_prompt(what: str, instead: str) -> str:
 
 
 def url_named(argument: str) -> str:
-    """
-    Return the URL that an argument names: itself, or a variable's after ``env:``.
-
-    Raises:
-        click.UsageError: There is a password in the argument, or no such variable.
-        ConfigurationError: There are literal quotes in it.
-    """
+    """Return the URL that an argument names: itself, or a variable's after ``env:``."""
     if not argument.startswith("env:"):
-        expect_no_password(
-            argument, "Put it into an environment variable, and write env:NAME here"
-        )
+        instead = "Put it into an environment variable, and write env:NAME here"
+        expect_no_password(argument, instead)
         return argument
     name = argument.removeprefix("env:")
     url = environment.given(os.environ, name)
@@ -76,12 +59,7 @@ def url_named(argument: str) -> str:
 
 
 def expect_no_password(url: str, instead: str) -> None:
-    """
-    Refuse an argument with a password in it, or with what looks like one.
-
-    Raises:
-        click.UsageError: There is one; *instead* says what to do.
-    """
+    """Refuse an argument with a password in it, or with what looks like one."""
     if any(map(_shows_password, (url, unquote(url)))):
         raise click.UsageError(
             f"A password in an argument can be seen in the process list. {instead}"

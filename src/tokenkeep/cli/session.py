@@ -1,40 +1,60 @@
-"""What every command has: the store that was named, and how to print."""
+"""One run of a command: the store that was named, what it prints, the common options."""
 
 from __future__ import annotations
 
+import json
 import logging
+import os
+import sys
+import threading
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import wraps
-from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
+from itertools import count
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import click
 
+from tokenkeep import errors
 from tokenkeep.backends import file_of
-from tokenkeep.cli.output import Printer, visible
+from tokenkeep.backends.urls import StoreURL
 from tokenkeep.cli.secrets_in import expect_no_password
-from tokenkeep.errors import TokenNotFound
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-    from typing import Concatenate
+    from collections.abc import Callable, Iterable, Iterator, Mapping
 
     from tokenkeep.keeper import Keeper
     from tokenkeep.vault import Vault
 
-_P = ParamSpec("_P")
-_R = TypeVar("_R")
+_NAMED = 10
+"""How many ids an error names at most."""
+
+_LONG = 2.0
+"""Seconds after which something takes long."""
+
+_COLORS = {"ok": "green", "warning": "yellow", "login_needed": "yellow", "failed": "red"}
+
+Columns = dict[str, int]
+"""The fields of a listing, with their widths on a terminal; 0 is as wide as it is, at the end."""
+
+
+_TOLD = {"renewal_failed", "login_needed", "revocation_pending"}
+"""Events that a command's own result or error says too."""
 
 
 @dataclass
-class Session(Printer):
+class Session:
     """
-    One run of a command; the common options end here.
+    One run of a command: the URL of its store, None means the configured one; and how it prints.
 
-    Args:
-        store: The URL of the store. None means the configured one.
+    *json* prints JSON, *quiet* only what was asked for, *verbose* above 0 what is going on too.
     """
 
     store: str | None = None
+    json: bool = False
+    quiet: bool = False
+    verbose: int = 0
     _opened: Vault | None = None
 
     def url(self) -> str:
@@ -43,56 +63,188 @@ class Session(Printer):
 
         return self.store or settings().store
 
-    def vault(self, *, make: bool = False) -> Vault:
-        """Return the store, opened once; *make* as for `open_there`."""
+    def vault(self) -> Vault:
+        """Return the store, opened once; `TokenNotFound` if it is not there."""
         if self._opened is None:
             hint = "The first tokenkeep login or import makes it; or name another one, with "
             hint += "--store or TOKENKEEP_STORE"
-            self._opened = open_there(self.url(), "There is no store yet", hint, make=make)
+            self._opened = self.open_there(self.url(), "There is no store yet", hint)
         return self._opened
 
-    def keeper(self, *, make: bool = False) -> Keeper:
-        """Return what hands out the tokens of the store; *make* as for `open_there`."""
+    def open(self, url: str, *, make: bool = False) -> Vault:
+        """Open a store, made now if *make* and it is not there; the command's end closes it."""
+        from tokenkeep.config import open_store
+
+        vault = open_store(url, make=make)
+        click.get_current_context().call_on_close(vault.close)
+        return vault
+
+    def open_there(self, url: str, what: str, hint: str) -> Vault:
+        """Open a store; `TokenNotFound`, which says this, if it is not there."""
+        if path := missing(url):
+            raise errors.TokenNotFound(f"{what}: no file {path}", hint=hint)
+        vault = self.open(url)
+        if not vault.is_made:
+            raise errors.TokenNotFound(f"{what}: nothing in {vault.backend.describe()}", hint=hint)
+        return vault
+
+    def keeper(self) -> Keeper:
+        """Return what hands out the tokens of the store; as `vault`."""
         from tokenkeep.keeper import Keeper
 
-        return Keeper(self.vault(make=make))
+        return Keeper(self.vault())
+
+    @property
+    def draws(self) -> bool:
+        """Whether listings are drawn, for a person on a terminal."""
+        return sys.stdout.isatty() and not self.json
+
+    def answer(self, text: str, facts: object) -> None:
+        """Print what was asked for: a text, or the same as one JSON document, ASCII only."""
+        click.echo(json.dumps(facts) if self.json else text)
+
+    def tell(self, sentence: str, facts: object) -> None:
+        """Print what was done: a sentence, not with ``--quiet``; or the same as JSON."""
+        if self.json or not self.quiet:
+            self.answer(visible(sentence), facts)
+
+    def note(self, sentence: str) -> None:
+        """Say something on standard error that is not the result."""
+        if not self.quiet:
+            click.echo(visible(sentence), err=True)
+
+    def facts(self, found: object, words: Mapping[str, str | None]) -> None:
+        """Print names and values, in words for people, where what is None is left out."""
+        form = "{:22}{}" if self.draws else "{}\t{}"
+        said = ((name, visible(word)) for name, word in words.items() if word is not None)
+        self.answer("\n".join(form.format(*each) for each in said), found)
+
+    def rows(self, columns: Columns, found: Iterable[Mapping[str, Any]]) -> None:
+        """
+        Print a listing without holding it, in JSON with all fields, else with these.
+
+        Into a pipe it is not flushed line by line: that takes longer than reading a store.
+        """
+        for at, each in enumerate(found):
+            if self.draws and not at:
+                click.echo(_drawn(columns, {name: name.partition("_")[0] for name in columns}))
+            if self.json:
+                line = json.dumps(each)
+            elif self.draws:
+                line = _drawn(columns, each)
+            else:
+                line = "\t".join(_cell(each[name]) for name in columns)
+            sys.stdout.write(f"{line}\n")
+
+    @contextmanager
+    def progress(self, doing: str) -> Iterator[Callable[[], None]]:
+        """Show on a terminal how far something is that takes long; call what is yielded."""
+        if not sys.stderr.isatty() or self.quiet or self.json:
+            yield lambda: None
+            return
+        from rich.console import Console
+        from rich.progress import Progress, SpinnerColumn, TimeElapsedColumn
+
+        bar = Progress(
+            SpinnerColumn(),
+            "{task.description}",
+            TimeElapsedColumn(),
+            console=Console(stderr=True),
+            transient=True,
+            redirect_stdout=self.draws,  # above the bar; what goes into a pipe must not
+        )
+        task, numbers = bar.add_task(doing, total=None), count(1)
+        timer = threading.Timer(_LONG, bar.start)
+        timer.start()
+        try:
+            yield lambda: bar.update(task, description=f"{doing}, {next(numbers):,} tokens")
+        finally:
+            timer.cancel()
+            timer.join()
+            bar.stop()
 
 
-def open_there(url: str, missing: str, hint: str, *, make: bool = False) -> Vault:
-    """
-    Open a store, which is closed when the command ends.
-
-    Raises:
-        TokenNotFound: It is not there, and *make* does not let it be made; the error says
-            *missing* and *hint*.
-    """
-    from tokenkeep.config import open_store
-
-    if not make and not exists(url):
-        raise TokenNotFound(f"{missing}: no file {file_of(url)}", hint=hint)
-    opened = open_store(url, make=make)
-    click.get_current_context().call_on_close(opened.close)
-    if not opened.is_made:
-        raise TokenNotFound(f"{missing}: nothing in {opened.backend.describe()}", hint=hint)
-    return opened
-
-
-def exists(url: str) -> bool:
-    """Tell whether there is a store at a URL, as far as that is seen without opening it."""
+def missing(url: str) -> str | None:
+    """Return the file that a URL is taken for and that is not there. None: it is, or none is."""
     path = file_of(url)
     try:
-        return path is None or path.stat().st_size > 0
+        if path is None or path.stat().st_size > 0:
+            return None
     except (FileNotFoundError, NotADirectoryError):
-        return False
+        pass
     except OSError:
-        return True  # opening it says what is in the way
+        return None  # opening it says what is in the way
+    is_absolute = Path(StoreURL.parse(url).path()).is_absolute()
+    why = "" if is_absolute else " (three slashes are relative to this folder, four absolute)"
+    return f"{path}{why}"
 
 
-def pass_session(command: Callable[Concatenate[Session, _P], _R]) -> Callable[_P, _R]:
+def visible(text: str) -> str:
+    """Return a text as `errors.visible` does, and what the output's encoding lacks likewise."""
+    encoding = sys.stdout.encoding or "utf-8"  # click writes UTF-8 where that is ASCII
+    return errors.visible(text).encode(encoding, "backslashreplace").decode(encoding)
+
+
+def _cell(value: object) -> str:
+    return "" if value is None else errors.visible(str(value))
+
+
+def _drawn(columns: Columns, row: Mapping[str, Any]) -> str:
+    """Return a row for people: each field cut to its column, times in words."""
+    line = ""
+    for name, width in columns.items():
+        is_time = name.endswith("_in") and not isinstance(row[name], str)
+        cell = visible(_cell(time_left(row[name]) if is_time else row[name]))
+        if width and len(cell) > width:  # an id is known by how it begins
+            cell = cell[:width] if name.endswith("id") else f"{cell[: width - 1]}~"
+        color = None if "NO_COLOR" in os.environ else _COLORS.get(cell)
+        line += click.style(cell.ljust(width), fg=color) + " "
+    return line.rstrip()
+
+
+@contextmanager
+def told_last(wrong: str = "do not open") -> Iterator[list[errors.TokenKeepError]]:
+    """
+    Let the errors of single tokens hold up no other one; yield the list where they go.
+
+    Once the block is done the first is raised; it names the others, and what is *wrong* with them.
+    """
+    troubles: list[errors.TokenKeepError] = []
+    yield troubles
+    ids = list(dict.fromkeys(each.token_id for each in troubles if each.token_id))
+    if len(ids) > 1:
+        more = f" and {len(ids) - _NAMED} more" if len(ids) > _NAMED else ""
+        named = f"{len(ids)} stored tokens {wrong}: {', '.join(ids[:_NAMED])}{more}"
+        troubles[0].what = f"{named}. Of the first: {troubles[0].what}"
+    if troubles:
+        raise troubles[0]
+
+
+def counted(number: int, one: str, several: str) -> str:
+    """Return a number with what is counted: "1 token needs", "2 tokens need"."""
+    return f"{number:,} {one if number == 1 else several}"
+
+
+def listed(counts: Mapping[str, int]) -> str:
+    """Return what was counted: "3 new, 1 failed"; nothing of what there is none of."""
+    return ", ".join(f"{number:,} {what}" for what, number in counts.items() if number)
+
+
+def time_left(seconds: float | None) -> str | None:
+    """Return a time span in words, rounded down. None for None."""
+    if seconds is None or seconds <= 0:
+        return None if seconds is None else "expired"
+    for size, unit in ((86_400, "d"), (3600, "h"), (60, "min")):
+        if seconds >= size * 2 or (seconds >= size and unit == "min"):
+            return f"{int(seconds // size)} {unit}"
+    return f"{int(seconds)} s"
+
+
+def pass_session(command: Callable[..., None]) -> Callable[..., None]:
     """Give a command its session as the first argument; tokenkeep's log speaks as it does."""
 
     @wraps(command)
-    def run(*args: _P.args, **given: _P.kwargs) -> _R:
+    def run(*args: Any, **given: Any) -> None:
         session = click.get_current_context().ensure_object(Session)
         logger = logging.getLogger("tokenkeep")
         if not logger.handlers:
@@ -100,18 +252,16 @@ def pass_session(command: Callable[Concatenate[Session, _P], _R]) -> Callable[_P
             logger.propagate = False
         level = {0: logging.WARNING, 1: logging.INFO}.get(session.verbose, logging.DEBUG)
         logger.setLevel(logging.ERROR if session.quiet else level)
-        return command(session, *args, **given)
+        command(session, *args, **given)
 
     return run
 
 
 class _Handler(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
-        event = record.args if isinstance(record.args, tuple) else ()
-        # A command's own result or error says the same; of what a sweep can't read, nothing does.
-        told = event[:1] in {("renewal_failed",), ("login_needed",), ("revocation_pending",)} or (
-            event[:1] == ("unreadable",) and event[-1]
-        )
+        event = record.args if isinstance(record.args, tuple) and record.args else ("",)
+        # Of what a sweep can't read, nothing else speaks.
+        told = event[0] in _TOLD or (event[0] == "unreadable" and event[-1])
         if not told or logging.getLogger("tokenkeep").level <= logging.INFO:
             click.echo(f"tokenkeep: {visible(record.getMessage())}", err=True)
 
@@ -128,15 +278,13 @@ def _common(*names: str, **given: Any) -> click.Option:
     return click.Option(names, expose_value=False, callback=_take, **given)
 
 
-def store_option(*names: str) -> click.Option:
-    """Return the option that names the store."""
-    text = "Where the tokens are, such as sqlite:///tokens.db. Else TOKENKEEP_STORE, "
-    text += "the configuration file, or a database in the user's data folder."
-    return _common("store", *names, metavar="URL", help=text)
-
-
 COMMON_OPTIONS: tuple[click.Option, ...] = (
-    store_option("--store"),
+    _common(
+        "--store",
+        metavar="URL",
+        help="Where the tokens are, such as sqlite:///tokens.db. Else TOKENKEEP_STORE, "
+        "the configuration file, or a database in the user's data folder.",
+    ),
     _common("--json", is_flag=True, help="Print JSON."),
     _common("-q", "--quiet", is_flag=True, help="Print only what was asked for."),
     _common("-v", "--verbose", count=True, help="Print what is going on too; twice for more."),

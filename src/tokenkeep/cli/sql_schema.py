@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import click
 
-from tokenkeep.cli.output import document
 from tokenkeep.cli.session import Session, pass_session
-from tokenkeep.errors import DriverMissing
 
 
 @click.command("sql-schema")
@@ -26,16 +24,8 @@ def sql_schema(session: Session, *, dialect: str, table: str | None, schema: str
     For those whose application may not create tables: it then needs SELECT,
     INSERT, UPDATE and DELETE on the first, and SELECT on the second.
     """
-    try:
-        from tokenkeep.backends.sql_tables import ddl
-        from tokenkeep.backends.sql_url import TABLE
-    except ModuleNotFoundError as exc:
-        raise DriverMissing(
-            f"The tables are made with the module {exc.name}, which is not installed",
-            hint="Install it: pip install 'tokenkeep[sql]'",
-        ) from exc
+    from tokenkeep.backends.sql_tables import ddl
+    from tokenkeep.backends.sql_url import TABLE
+
     text = ddl(dialect, table=table or TABLE, schema=schema)
-    if session.json:
-        document({"dialect": dialect, "sql": text})
-    else:
-        click.echo(text, nl=False)
+    session.answer(text.removesuffix("\n"), {"dialect": dialect, "sql": text})

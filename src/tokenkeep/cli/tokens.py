@@ -1,34 +1,125 @@
-"""Commands about stored tokens."""
+"""Commands about stored tokens, and which one is meant: an id, or a user as the SDK names them."""
 
 from __future__ import annotations
 
 from dataclasses import asdict
-from typing import TYPE_CHECKING
+from functools import partial, wraps
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from tokenkeep.cli.description import describe, in_words, named, summary
-from tokenkeep.cli.output import Columns, document, time_left, together, visible
-from tokenkeep.cli.selecting import selects_token
-from tokenkeep.cli.session import Session, pass_session
-from tokenkeep.errors import ConfigurationError, TokenKeepError
-from tokenkeep.token import Status
+from tokenkeep.cli.description import FIELDS, describe, in_words, named, place, summary
+from tokenkeep.cli.session import Columns, Session, pass_session, time_left, told_last, visible
+from tokenkeep.errors import AmbiguousLookup, ConfigurationError, StoreTampered, TokenKeepError
+from tokenkeep.lookup import trimmed
+from tokenkeep.store import not_found
+from tokenkeep.token import Status, Token
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from tokenkeep.keeper import Keeper
     from tokenkeep.providers import Providers
-    from tokenkeep.token import Token
+    from tokenkeep.vault import Vault
 
-COLUMNS: Columns = {
-    "id": 11,
-    "user": None,
-    "provider": 8,
-    "data_center": 6,
-    "environment": 11,
-    "status": 12,
-    "expires_in": 7,
-    "refresh_expires_in": 7,
+_FIELDS: Columns = dict.fromkeys(FIELDS, 0)
+_DRAWN = {"id": 11, "place": 12, "status": 12, "expires_in": 7, "refresh_expires_in": 7, "user": 0}
+"""What fits into 80 columns."""
+
+SHORTEST_PREFIX = len("tk_0123")
+_NARROWING = {
+    "client_id": "--client-id",
+    "environment": "--environment",
+    "data_center": "--data-center",
 }
+
+
+def _filled(text: str) -> str:
+    """Return an option trimmed; a variable that is not set must not choose among all."""
+    if not trimmed(text):
+        raise click.BadParameter("It is empty")
+    return trimmed(text)
+
+
+def selects_token(command: Callable[..., None], *, even_closed: bool = False) -> Any:
+    """
+    Give a command the options that say which token.
+
+    It is called with its session, its keeper, the token and its own options. With *even_closed*
+    a row that does not open is found by its id alone; nothing else of it is known then.
+    """
+
+    @click.argument("token_id", metavar="[ID]", required=False, type=trimmed)
+    @_option("--id", "id_option", metavar="ID", help="The token's id, or how it begins.")
+    @_option("--user", metavar="EMAIL:ZGID", help="Whose token, as the SDK names users.")
+    @_option("--client-id", metavar="ID", help="Only of this client.")
+    @_option("--environment", metavar="NAME", help="production, sandbox or developer.")
+    @_option("--data-center", metavar="NAME", help="Only of this data centre.")
+    @pass_session
+    @wraps(command)
+    def run(session: Session, token_id: str, id_option: str | None, **given: Any) -> None:
+        named = {name: given.pop(name) for name in ("user", *_NARROWING)}
+        if token_id and id_option and token_id != id_option:
+            raise click.UsageError("Two different ids are given")
+        asked = Token(id=token_id or id_option or None, **named)
+        if bool(asked.id) == bool(asked.user):
+            raise click.UsageError("Say which token, by an ID or by --user EMAIL:ZGID")
+        try:
+            token = find(session.vault(), asked)
+        except StoreTampered as exc:
+            token = Token(id=exc.token_id)
+            if not even_closed or token != asked:
+                raise
+        command(session, session.keeper(), token, **given)
+
+    return run
+
+
+def _option(*names: str, **given: Any) -> Callable[[Any], Any]:
+    return click.option(*names, type=_filled, **given)
+
+
+def find(vault: Vault, asked: Token) -> Token:
+    """
+    Return the stored token that is meant, whatever its status.
+
+    By its id, or by how that begins, as listings on a terminal show ids. It has to begin with
+    ``tk_``: anything else may be somebody's own id. `TokenNotFound` names what excluded one.
+    """
+    if found := _found(vault, asked):
+        return found
+    missing = not_found(vault, token_id=asked.id, user=asked.user)
+    narrowed = {option: getattr(asked, name) for name, option in _NARROWING.items()}
+    said = " ".join(f"{option} {value}" for option, value in narrowed.items() if value)
+    try:
+        is_there = bool(said) and _found(vault, Token(id=asked.id, user=asked.user)) is not None
+    except AmbiguousLookup:
+        is_there = True
+    if is_there:
+        missing.what += f" with {said}"
+        missing.hint = "There is one without: leave that out, or see tokenkeep list"
+    elif asked.id and asked.id.startswith("tk_") and len(asked.id) < SHORTEST_PREFIX:
+        missing.hint = f"Give the first {SHORTEST_PREFIX} characters of its id, or more"
+    elif asked.id and "@" in asked.id:
+        missing.hint = f"Is that a user? Say: --user {visible(asked.id)}"
+    raise missing
+
+
+def _found(vault: Vault, asked: Token) -> Token | None:
+    prefix = asked.id if asked.id and asked.id.startswith("tk_") else ""
+    try:
+        found = vault.find_token(asked)
+    except AmbiguousLookup as exc:
+        for name, option in _NARROWING.items():
+            exc.hint = str(exc.hint).replace(name, option)
+        raise
+    if found or len(prefix) < SHORTEST_PREFIX:
+        return found
+    begun = vault.begin_with(prefix, 2)
+    if len(begun) > 1:
+        what = f"Several tokens have an id that begins with {prefix}"
+        raise AmbiguousLookup(what, hint="Say more of it")
+    return vault.find_token(asked.but(id=begun[0].id)) if begun else None
 
 
 @click.command("list")
@@ -41,25 +132,26 @@ def list_tokens(session: Session) -> None:
     environment, status, and the seconds that the access token and the login
     have left, where that is known.
     """
-    troubles: list[TokenKeepError] = []
-    clock = session.keeper().clock
-    tokens = session.vault().iter_tokens(on_error=troubles.append)
-    session.rows(COLUMNS, (summary(each, clock.now()) for each in tokens))
-    if troubles:
-        raise together(troubles)
+    clock, columns = session.keeper().clock, _DRAWN if session.draws else _FIELDS
+    with told_last() as troubles:
+        tokens = session.vault().iter_tokens(on_error=troubles.append)
+        found = (summary(each, clock.now()) for each in tokens)
+        if session.draws:
+            found = (each | {"place": place(each)} for each in found)
+        session.rows(columns, found)
 
 
 @click.command()
-@selects_token()
+@selects_token
 def show(session: Session, keeper: Keeper, token: Token) -> None:
     """Show all about a token that is not secret."""
     found = describe(keeper, token)
-    session.facts(found, in_words(found))
+    session.facts(found, {name: in_words(name, found[name]) for name in found})
 
 
 @click.command()
 @click.option("--header", is_flag=True, help="Print the header to send: curl -H @- takes it.")
-@selects_token()
+@selects_token
 def token(session: Session, keeper: Keeper, token: Token, *, header: bool) -> None:
     """
     Print a valid access token, renewed if need be; for scripts.
@@ -69,23 +161,19 @@ def token(session: Session, keeper: Keeper, token: Token, *, header: bool) -> No
     valid = keeper.get(id=token.id)
     access = valid.access_token or ""
     if not (access.isascii() and access.isprintable()):  # it could add a header, or a line
-        raise TokenKeepError(
-            "The access token has characters in it that can't be sent",
-            token_id=valid.id,
-            user=valid.user,
-            hint="Log in again",
-        )
+        what = "The access token has characters in it that can't be sent"
+        raise TokenKeepError(what, token_id=valid.id, user=valid.user, hint="Log in again")
     authorization = f"{keeper.providers.of(valid).authorization_scheme} {access}"
-    if session.json:
-        facts = describe(keeper, valid)
-        told = {name: facts[name] for name in ("api_domain", "expires_at", "expires_in")}
-        document({"access_token": access, "authorization": authorization, **told})
-    else:
-        click.echo(f"Authorization: {authorization}" if header else access)
+    facts = describe(keeper, valid)
+    told = {name: facts[name] for name in ("api_domain", "expires_at", "expires_in")}
+    session.answer(
+        f"Authorization: {authorization}" if header else access,
+        {"access_token": access, "authorization": authorization, **told},
+    )
 
 
 @click.command()
-@selects_token()
+@selects_token
 def renew(session: Session, keeper: Keeper, token: Token) -> None:
     """Renew a token now, whether or not it has to be."""
     renewed = keeper.renew(str(token.id))
@@ -95,7 +183,7 @@ def renew(session: Session, keeper: Keeper, token: Token) -> None:
 
 
 @click.command()
-@selects_token()
+@selects_token
 def revoke(session: Session, keeper: Keeper, token: Token) -> None:
     """
     Revoke a token: here at once, and at the provider.
@@ -107,7 +195,7 @@ def revoke(session: Session, keeper: Keeper, token: Token) -> None:
 
 
 @click.command()
-@selects_token()
+@selects_token
 def logout(session: Session, keeper: Keeper, token: Token) -> None:
     """
     Revoke a token at the provider and delete it, in one.
@@ -120,7 +208,7 @@ def logout(session: Session, keeper: Keeper, token: Token) -> None:
 
 @click.command()
 @click.option("--yes", is_flag=True, help="Don't ask.")
-@selects_token(even_closed=True)
+@partial(selects_token, even_closed=True)
 def delete(session: Session, keeper: Keeper, token: Token, *, yes: bool) -> None:
     """
     Delete a token here.
@@ -130,14 +218,12 @@ def delete(session: Session, keeper: Keeper, token: Token, *, yes: bool) -> None
     """
     confirm(f"Delete {visible(named(token))}?", yes=yes)
     was = keeper.delete(str(token.id)) or token
-    told = ""
+    told = named(was)
     if was.renewal.to_revoke:
-        told = "; what the provider has not confirmed to be revoked is tried by: tokenkeep sweep"
-        if why := why_unconfirmed(keeper.providers, was):
-            told = f"; it was revoked here, but not at the provider: {why}"
+        told = _ended(keeper, was)
     elif was.status is not Status.REVOKED and was.refresh_token:
-        told = "; it was not revoked and goes on working at the provider"
-    session.tell(f"Deleted {named(was)}{told}", _deleted(keeper, was))
+        told += "; it was not revoked and goes on working at the provider"
+    session.tell(f"Deleted {told}", _deleted(keeper, was))
 
 
 @click.command()
@@ -149,12 +235,10 @@ def sweep(session: Session) -> None:
     Saves answers that could not be saved, finishes revocations, drops what
     first logins and ids of deleted tokens have left behind.
     """
-    troubles: list[TokenKeepError] = []
-    with session.progress("Sweeping"):
-        swept = asdict(session.keeper().sweep(on_error=troubles.append))
-    session.tell(", ".join(f"{name}: {count}" for name, count in swept.items()), swept)
-    if troubles:
-        raise troubles[0]
+    with told_last("can't be dealt with") as troubles:
+        with session.progress("Sweeping"):
+            swept = asdict(session.keeper().sweep(on_error=troubles.append))
+        session.tell(", ".join(f"{name}: {count}" for name, count in swept.items()), swept)
 
 
 def confirm(question: str, *, yes: bool) -> None:
@@ -188,7 +272,5 @@ def _ended(keeper: Keeper, token: Token) -> str:
 
 
 def _deleted(keeper: Keeper, token: Token) -> dict[str, object]:
-    return {
-        "deleted": summary(token, keeper.clock.now()),
-        "revocation_pending": bool(token.renewal.to_revoke),
-    }
+    pending = bool(token.renewal.to_revoke)
+    return {"deleted": summary(token, keeper.clock.now()), "revocation_pending": pending}

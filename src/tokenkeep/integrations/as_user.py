@@ -15,7 +15,8 @@ import shutil
 import tempfile
 import threading
 from contextlib import contextmanager
-from functools import partial
+from functools import cache, partial
+from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -45,38 +46,32 @@ READING = 15.0
 CHANGING = 50.0
 """How long it may be silent when something is changed, in seconds: given up, nobody knows."""
 
-_starting = threading.Lock()
-_folder: tuple[int, str] | None = None
+_PREFIX = "tokenkeep-sdk-"
+"""Of the folders that are made here."""
 
-
-def _renew_lock() -> None:
-    """Start with a new lock in a child: who held it as it was forked lives in the parent only."""
-    global _starting  # noqa: PLW0603 - as `_folder`
-    _starting = threading.Lock()
-
-
-if hasattr(os, "register_at_fork"):  # not on Windows
-    os.register_at_fork(after_in_child=_renew_lock)
+_starting: dict[int, threading.Lock] = {}
+"""By process: who held it as a child was forked lives in the parent only."""
 
 
 @contextmanager
 def switched_to(
     stored: Token, token_id: str, *, store: Any, nobody: Any
 ) -> Iterator[Callable[[Callable[[], _Answer]], _Answer]]:
-    """
-    Let the SDK work as one user in this thread; see `SDKStore.as_user`.
-
-    Args:
-        stored: Whose token is used, as it is stored.
-        token_id: What it was asked by.
-        store: The SDK's store.
-        nobody: What the SDK is started with, where nobody has.
-    """
+    """See `SDKStore.as_user`; the SDK is started with *nobody* logged in, where nobody has."""
     environment = environment_of(stored)
     token = OAuthToken(id=token_id)
 
     def call(work: Callable[[], _Answer]) -> _Answer:
-        return _with_one_retry(work, lambda: store.rejected(token))
+        try:
+            answer = ours(work)
+        except SDKException as error:
+            if not is_refused(error):
+                raise
+        else:
+            if not is_refused(answer):
+                return answer
+        ours(lambda: store.rejected(token))
+        return ours(work)
 
     before = getattr(Initializer.LOCAL, "init", None)
     start(store, environment, nobody)
@@ -103,22 +98,15 @@ def environment_of(token: Token) -> Any:
             hint="Save it with its api_domain, or log in again",
         )
     # A data centre the SDK does not know yet, or an emulator.
-    named = {"name": "other"} if _takes_a_name() else {}
-    return dc.DataCenter.Environment(token.api_domain, token.issuer, token.api_domain, **named)
-
-
-def _takes_a_name() -> bool:
-    return "name" in dc.DataCenter.Environment.__init__.__code__.co_varnames  # 5_0
+    addresses = (token.api_domain, token.issuer, token.api_domain)
+    # Generation 5_0 wants a name as well.
+    takes = dc.DataCenter.Environment.__init__.__code__.co_argcount - 1
+    return dc.DataCenter.Environment(*addresses, *["other"][: takes - len(addresses)])
 
 
 def start(store: Any, environment: Any, nobody: Any) -> None:
-    """
-    Start the SDK with nobody logged in, unless it was started with this store; after a fork too.
-
-    Raises:
-        ConfigurationError: It was started with another store.
-    """
-    with _starting:
+    """Start the SDK, unless it was started with this store; see to its folder after a fork."""
+    with _starting.setdefault(os.getpid(), threading.Lock()):
         initializer = Initializer.initializer
         if initializer is None:
             _limit_changes()
@@ -126,7 +114,7 @@ def start(store: Any, environment: Any, nobody: Any) -> None:
                 environment=environment,
                 token=nobody,
                 store=store,
-                resource_path=_own_folder(),
+                resource_path=_folder_of(os.getpid()),
                 sdk_config=SDKConfig(connect_timeout=CONNECTING, read_timeout=READING),
                 # What goes wrong is said by whoever asked; the SDK would say it as well.
                 logger=Logger.get_instance(level=Logger.Levels.CRITICAL),
@@ -137,24 +125,21 @@ def start(store: Any, environment: Any, nobody: Any) -> None:
                 "The SDK was initialized with another store",
                 hint="It keeps one for the whole process: make one SDKStore and use it everywhere",
             )
-        elif _folder is not None and initializer.resource_path == _folder[1]:
-            initializer.resource_path = _own_folder()
+        elif Path(str(initializer.resource_path)).name.startswith(_PREFIX):
+            initializer.resource_path = _folder_of(os.getpid())
 
 
-def _own_folder() -> str:
-    """Return a folder of this process's own for what the SDK learns of modules."""
-    global _folder  # noqa: PLW0603 - one of a process, as the SDK's state is
-    pid = os.getpid()
-    if _folder is None or _folder[0] != pid:
-        path = tempfile.mkdtemp(prefix=f"tokenkeep-sdk-{pid}-")
-        atexit.register(_remove, pid, path)
-        _folder = pid, path
-    return _folder[1]
+@cache
+def _folder_of(pid: int) -> str:
+    """Make a folder of this process's own for what the SDK learns of modules; it goes with it."""
+    path = tempfile.mkdtemp(prefix=f"{_PREFIX}{pid}-")
 
+    def remove() -> None:
+        if os.getpid() == pid:  # not in a child, which inherits this
+            shutil.rmtree(path, ignore_errors=True)
 
-def _remove(pid: int, path: str) -> None:
-    if os.getpid() == pid:
-        shutil.rmtree(path, ignore_errors=True)
+    atexit.register(remove)
+    return path
 
 
 def _limit_changes() -> None:
@@ -169,19 +154,6 @@ def _limit_changes() -> None:
         setattr(limited, name, bounded)
     # What the SDK's module calls by this name; nobody else's calls are limited.
     api_http_connector.requests = limited
-
-
-def _with_one_retry(work: Callable[[], _Answer], report: Callable[[], None]) -> _Answer:
-    try:
-        answer = ours(work)
-    except SDKException as error:
-        if not is_refused(error):
-            raise
-    else:
-        if not is_refused(answer):
-            return answer
-    ours(report)
-    return ours(work)
 
 
 def ours(call: Callable[[], _Answer]) -> _Answer:

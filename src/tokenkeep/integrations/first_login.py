@@ -28,30 +28,15 @@ _MOST = 1000
 
 
 class _ThisThread(threading.local):
-    """
-    A thread's name, which goes when the thread ends.
-
-    The operating system's numbers would not do: it gives them again at once.
-    """
+    """A thread's name, which goes with it: the system's numbers are given again at once."""
 
     def __init__(self) -> None:
-        self.mark = _Mark()
         self.name = secrets.token_hex(8)
+        self.mark: set[str] = set()  # lives as long as its thread
         _living[self.name] = self.mark
 
 
-class _Mark:
-    """Lives as long as its thread."""
-
-
-class _Leases(threading.local):
-    """Of each thread: what it logs in with, by the version of its lease."""
-
-    def __init__(self) -> None:
-        self.asked: dict[str, Token] = {}
-
-
-_living: WeakValueDictionary[str, _Mark] = WeakValueDictionary()
+_living: WeakValueDictionary[str, set[str]] = WeakValueDictionary()
 _this_thread = _ThisThread()
 
 
@@ -69,15 +54,11 @@ class FirstLogins:
         self._store = store
         self._clock = clock
         self._seen: dict[str, float] = {}
-        self._mine = _Leases()
+        # Of each thread: what it logs in with, by the version of its lease.
+        self._mine = threading.local()
 
     def elect(self, asked: Token) -> Token | None:
-        """
-        Say who logs in. None: the caller; else what somebody else has saved meanwhile.
-
-        Raises:
-            RenewalTimeout: Somebody else did not finish in time.
-        """
+        """Say who logs in. None: the caller; else what somebody else has saved meanwhile."""
         if not (asked.grant_token or asked.refresh_token):
             return None  # an access token alone asks nobody for anything
         claim = Claim(
@@ -92,7 +73,7 @@ class FirstLogins:
             # After the lease: a login may have begun and ended since the caller looked.
             saved = self._saved(asked)
             if held.nonce == claim.nonce:
-                self._mine.asked[version] = asked
+                vars(self._mine)[version] = asked
                 if saved is not None:
                     self.over()
                 return saved
@@ -113,11 +94,12 @@ class FirstLogins:
 
     def over(self) -> None:
         """Give up the leases of this thread: whatever login it was at is saved, or has failed."""
-        for version in list(self._mine.asked):
+        mine = vars(self._mine)
+        for version in list(mine):
             with letting_go(StoreError):  # then with this thread's next look
                 with suppress(StoreConflict):  # somebody else has it by now
-                    self._store.release(self._mine.asked[version], version)
-                del self._mine.asked[version]
+                    self._store.release(mine[version], version)
+                del mine[version]
 
     def _is_over(self, held: Claim) -> bool:
         """Tell whether nobody can be behind a lease any more."""

@@ -11,8 +11,8 @@ from __future__ import annotations
 
 import threading
 from contextlib import suppress
+from itertools import islice
 from typing import TYPE_CHECKING, Any, NoReturn
-from weakref import WeakSet
 
 from tokenkeep.clock import Clock
 from tokenkeep.errors import (
@@ -71,20 +71,19 @@ left, in seconds, so that it never does.
 
 _NOTHING = Token()
 
-_FILLED = (
-    ("client_id", "client_id"),
-    ("client_secret", "client_secret"),
-    ("grant_token", "grant_token"),
-    ("redirect_url", "redirect_uri"),
-    ("api_domain", "api_domain"),
-)
-"""The SDK's name -> ours, of what is filled in only where it is missing."""
+_FILLED = ("client_id", "client_secret", "grant_token", "api_domain")
+"""What is filled into the SDK's token only where it is missing; and the redirect URI."""
 
 _MOST_HANDED = 100
 """Of how many ids a thread remembers which access token it was given last."""
 
-_MOST_UNUSED = 1000
-"""How many grants that were not used are remembered to have been told."""
+_MOST_READ = 1000
+"""How many rows are looked at for a name like one that was not found."""
+
+_MOST_NAMED = 5
+
+_MOST_KNOWN = 1000
+"""How many credentials are remembered to have been looked at."""
 
 
 class SDKStore:
@@ -130,10 +129,8 @@ class SDKStore:
         self.keeper: Keeper = _Keeper(opened, clock=clock, on_event=on_event)
         self._logins = FirstLogins(self.keeper.store, self._clock)
         self._handed = _Handed()
-        # Of credentials: hashes of those that were told not to have been used, and the SDK's
-        # tokens whose own were looked at: from then on they hold the row's.
-        self._unused: set[int] = set()
-        self._looked_at: WeakSet[Any] = WeakSet()
+        # Hashes of the credentials that were looked at: rows', and those that were told of.
+        self._known: set[int] = set()
 
     def __repr__(self) -> str:
         return f"<SDKStore {self.keeper.store!r}>"
@@ -175,6 +172,7 @@ class SDKStore:
                 return None
             token_id = asked.id or str(found.id)
             self._handed.note(token_id, found.access_token)
+            self._is_new(found.grant_token)  # not any more: it is filled in
             return fill(token, found, self._shown_expiry(found), token_id)
 
     def find_token_by_id(self, id: str) -> Any:  # noqa: A002  # the SDK's own name
@@ -372,16 +370,12 @@ class SDKStore:
         if stored is None and asked.data_center:
             # Rather where the SDK is told to work, else where it is.
             stored = self.keeper.store.find_token(asked.but(data_center=None))
-        stored = stored or self._first_login(asked)
-        if stored is None:
-            return None
-        try:
-            valid = self._renewed(stored, asked)
-        except LoginNeeded:
-            if not _brings_another_login(asked, stored):
-                raise
-        else:
-            return valid
+        if stored is not None:
+            try:
+                return self._renewed(stored, asked)
+            except LoginNeeded:
+                if not _brings_another_login(asked, stored):
+                    raise
         saved = self._first_login(asked)
         return None if saved is None else self._renewed(saved)
 
@@ -392,11 +386,7 @@ class SDKStore:
         return self.keeper.valid(stored, client_secret=asked.client_secret, issuer=issuer)
 
     def _issuer(self, token: Token) -> str | None:
-        """
-        Return where a token is renewed: as it says, as its API's host does, or where we are.
-
-        Not where we are for a token of another data centre: it would be sent to the wrong one.
-        """
+        """Return where a token is renewed: as it says, as its API's host does, or where we are."""
         if token.issuer:
             return token.issuer
         known = self.keeper.providers.named(PROVIDER).issuer(self._place(token.api_domain))
@@ -404,6 +394,7 @@ class SDKStore:
         if known or environment is None:
             return known
         here = self._place(environment.url)
+        # One of another data centre would be sent to the wrong one.
         is_here = here is None or token.data_center in (None, here.data_center)
         return str(environment.accounts_url) if is_here else None
 
@@ -420,33 +411,33 @@ class SDKStore:
 
     def _warn_if_unused(self, token: Any, valid: Token) -> None:
         """Tell once that a new credential was not used, because the row that was found works."""
-        if token is None or token in self._looked_at:
+        if token is None:
             return
-        self._looked_at.add(token)
-        grant, refresh = token.get_grant_token(), token.get_refresh_token()
-        if grant and grant != valid.grant_token:
-            new, what = grant, "grant token"
-        elif refresh and refresh != valid.refresh_token and not is_older(valid, refresh):
-            new, what = refresh, "refresh token"
-        else:
-            return
-        if hash(new) in self._unused:
-            return
-        if len(self._unused) >= _MOST_UNUSED:
-            self._unused.clear()
-        self._unused.add(hash(new))
-        logger.warning(
-            "A %s was given for user %s, whose stored login %s works: it was not used. "
-            "To log in with it, for other scopes say, delete or revoke the stored one first: "
-            "tokenkeep logout %s",
-            what,
-            visible(str(valid.user)),
-            visible(str(valid.id)),
-            visible(str(valid.id)),
-        )
+        for what, new, own in (
+            ("grant", token.get_grant_token(), valid.grant_token),
+            ("refresh", token.get_refresh_token(), valid.refresh_token),
+        ):
+            if new and self._is_new(new) and new != own and not is_older(valid, new):
+                logger.warning(
+                    "A %s token was given for user %s, whose stored login %s works: it was not "
+                    "used. To log in with it, for other scopes say, delete or revoke the stored "
+                    "one first: tokenkeep logout %s",
+                    what,
+                    visible(str(valid.user)),
+                    visible(str(valid.id)),
+                    visible(str(valid.id)),
+                )
+
+    def _is_new(self, credential: str | None) -> bool:
+        """Tell whether a credential was not looked at before; from now on it was."""
+        if hash(credential) in self._known:
+            return False
+        if len(self._known) >= _MOST_KNOWN:
+            self._known.clear()
+        self._known.add(hash(credential))
+        return True
 
     def _first_login(self, asked: Token) -> Token | None:
-        from tokenkeep.integrations.like_names import stored_otherwise
         from tokenkeep.providers.address import is_sendable
 
         environment = _environment()
@@ -458,13 +449,7 @@ class SDKStore:
         require_sendable(asked)
         self._refuse_second_row(asked)
         if asked.user and not (asked.grant_token or asked.refresh_token):
-            # The SDK would say no more than that there is nobody of that name.
-            error = None
-            with suppress(TokenKeepError):  # a row that does not open is not what was asked for
-                zohos = (each for each in self.keeper.tokens() if each.provider == PROVIDER)
-                error = stored_otherwise(asked, zohos)
-            if error is not None:
-                raise error
+            self._refuse_like_name(asked)
         return self._logins.elect(asked)
 
     def _refuse_second_row(self, asked: Token) -> None:
@@ -482,6 +467,24 @@ class SDKStore:
                 user=row.user,
                 hint="Start with the user signature and environment of that token, which "
                 f"`tokenkeep list` shows, or delete it first: tokenkeep delete {row.id}",
+            )
+
+    def _refuse_like_name(self, asked: Token) -> None:
+        """Say how a user is stored who was not found; the SDK would say that there is nobody."""
+        like: list[str] = []
+        with suppress(TokenKeepError):  # a row that does not open is not what was asked for
+            for each in islice(self.keeper.tokens(), _MOST_READ):
+                if each.provider == PROVIDER and _address(each.user) == _address(asked.user):
+                    where = f"{_named_place(each)}, client {each.client_id}, id {each.id}"
+                    like.append(f"{each.user!r} in {where}")
+        if like:
+            more = "; and others" if like[_MOST_NAMED:] else ""
+            raise TokenNotFound(
+                f"Nobody is stored under this name in {_named_place(asked)}. "
+                f"There is {'; '.join(like[:_MOST_NAMED])}{more}",
+                user=asked.user,
+                hint="Give the name as it is stored, with its environment, or the id; or log in "
+                "with a grant or refresh token",
             )
 
     def _place(self, url: str | None) -> Place | None:
@@ -587,13 +590,9 @@ def ours(token: Any, place: Place | None, **known: object) -> Token:
 
 
 def theirs(token: Token, expires_at: float | None, token_id: str) -> Any:
-    """
-    Make an OAuthToken; only its own constructor gives it all the SDK will touch.
-
-    *expires_at* is what the SDK is told of its end, in epoch seconds; *token_id* the id that
-    it was asked by, which may be its caller's own.
-    """
-    # At once, and not by `fill`: the SDK asks for one before each of its calls.
+    """Make an OAuthToken with the end, and the id, that its caller is to see."""
+    # By its constructor: only that gives it all the SDK will touch. At once, and not by `fill`:
+    # the SDK asks for one before each of its calls.
     sdk_token = OAuthToken(
         client_id=token.client_id,
         client_secret=token.client_secret,
@@ -619,10 +618,22 @@ def fill(token: Any, stored: Token, expires_at: float | None, token_id: str) -> 
     if token.get_user_signature() is None and stored.user is not None:
         token.set_user_signature(UserSignature(stored.user))
     # By name, so that no secret is in a local variable a traceback may show.
-    for name, our_name in _FILLED:
+    for name in _FILLED:
         if getattr(token, f"get_{name}")() is None:
-            getattr(token, f"set_{name}")(getattr(stored, our_name))
+            getattr(token, f"set_{name}")(getattr(stored, name))
+    if token.get_redirect_url() is None:
+        token.set_redirect_url(stored.redirect_uri)
     return token
+
+
+def _address(user: str | None) -> str | None:
+    """Return the e-mail address in a name as the SDK makes it, ``email:zgid``."""
+    return user and user.partition(":")[0].strip().casefold()
+
+
+def _named_place(token: Token) -> str:
+    environment = token.environment or "any environment"
+    return f"{environment} of {token.data_center or 'any data centre'}"
 
 
 def _seconds(expires_in: object) -> float | None:

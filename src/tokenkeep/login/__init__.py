@@ -6,7 +6,8 @@ Logging people in with Zoho.
 accepts the one answer, and `sign_in`, which makes a stored token of that.
 """
 
-from tokenkeep.login.request import AuthorizationRequest, Code, Kept, NotThisLogin, state_of
+from tokenkeep.errors import NotThisLogin
+from tokenkeep.login.request import AuthorizationRequest, Code, Kept, state_of
 from tokenkeep.login.sign_in import (
     DEFAULT_SCOPES,
     PROVIDER,

@@ -11,7 +11,13 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 from urllib.parse import parse_qsl, urlencode, urlsplit
 
-from tokenkeep.errors import ProviderRefused, ProviderUnavailable, TokenKeepError, UnknownName
+from tokenkeep.errors import (
+    NotThisLogin,
+    ProviderRefused,
+    ProviderUnavailable,
+    TokenKeepError,
+    UnknownName,
+)
 from tokenkeep.providers.zoho import authorization_endpoint
 
 if TYPE_CHECKING:
@@ -22,10 +28,6 @@ if TYPE_CHECKING:
 
 _ERROR = re.compile(r"[a-z0-9_]{1,64}")
 _MOST_FIELDS = 30
-
-
-class NotThisLogin(Exception):
-    """An answer to a login that nobody started here, or that is over."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -148,7 +150,7 @@ class AuthorizationRequest:
             raise outcome
         return outcome
 
-    def _accepted(self, fields: Mapping[str, str]) -> Code | TokenKeepError | NotThisLogin:
+    def _accepted(self, fields: Mapping[str, str]) -> Code | TokenKeepError:
         kept, given = self._kept, fields.get("state", "").encode(errors="replace")
         if kept is None or not hmac.compare_digest(given, kept.state.encode()):
             return NotThisLogin()

@@ -16,8 +16,9 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 from tokenkeep import holder
+from tokenkeep.errors import NotThisLogin
 from tokenkeep.events import logger
-from tokenkeep.login.request import AuthorizationRequest, Kept, NotThisLogin, state_of
+from tokenkeep.login.request import AuthorizationRequest, Kept, state_of
 from tokenkeep.login.sign_in import (
     DEFAULT_SCOPES,
     Wanted,

@@ -45,7 +45,7 @@ class _Table:
     def __init__(self, url: str, password: str | None) -> None:
         named = dict(StoreURL.parse(url).query).get("table")
         self._tables = [named] if named else _TABLES
-        self.target = Target(url, place={"password": password})
+        self.target = Target(url, {"password": password})
         with self._explained():
             try:
                 self._db: Any = engine_of(self.target).pool.connect()

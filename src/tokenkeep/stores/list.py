@@ -41,15 +41,12 @@ class ListStore(TokenStore):
         self._writing = RLock()
 
     def find_token(self, token: Token) -> Token | None:
-        """See `TokenStore.find_token`."""
         return lookup.find(token, self.get_tokens())
 
     def find_token_by_id(self, token_id: str) -> Token | None:
-        """See `TokenStore.find_token_by_id`."""
         return next((t for t in self.get_tokens() if t.id == token_id), None)
 
     def save_token(self, token: Token) -> Token:
-        """See `TokenStore.save_token`."""
         token = saving.cleaned(token)
         # Without the lock, two threads could both find nothing and both append.
         with self._writing:
@@ -64,16 +61,13 @@ class ListStore(TokenStore):
             return self._replace(plan.row)
 
     def delete_token(self, token_id: str) -> None:
-        """See `TokenStore.delete_token`."""
         with self._writing:
             self._rows = [row for row in self._rows if row[0] != token_id]
 
     def get_tokens(self) -> list[Token]:
-        """See `TokenStore.get_tokens`."""
         return [_to_token(row) for row in self._rows]
 
     def delete_tokens(self) -> None:
-        """See `TokenStore.delete_tokens`."""
         with self._writing:
             self._rows = []
 

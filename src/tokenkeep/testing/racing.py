@@ -67,7 +67,7 @@ def in_processes(work: Work, open_backend: Factory, count: int) -> list[Any]:
         for process in processes:
             process.join(PATIENCE)
         codes = [process.exitcode for process in processes]
-        if any(codes):
+        if any(code != 0 for code in codes):  # None: it has not ended
             raise AssertionError(f"processes ended with {codes}")
         return [answers.get() for _ in processes]
     finally:

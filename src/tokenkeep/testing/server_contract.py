@@ -120,12 +120,16 @@ class ServerContract(BackendFixtures):
 
     @pytest.fixture
     def full(self) -> Making:
-        """Return what makes a context in which the server has no room."""
+        """
+        Return what makes a context in which the server has no room.
+
+        What that yields, if it is a text, has to be in the error.
+        """
         raise NotImplementedError("give the fixture full, or leave out test_full")
 
     @pytest.fixture
     def read_only(self) -> Making:
-        """Return what makes a context in which the server takes no changes."""
+        """Return what makes a context in which the server takes no changes; as `full`."""
         raise NotImplementedError("give the fixture read_only, or leave out test_read_only")
 
     @pytest.fixture
@@ -420,9 +424,10 @@ def _takes_nothing(backend: Backend, making: Making) -> None:
             stored.append(more)
 
     backend.write(ONE, replaces=None)
-    with making():
-        with pytest.raises(StoreUnavailable):
+    with making() as said:
+        with pytest.raises(StoreUnavailable) as caught:
             fill()
+        assert not isinstance(said, str) or said in str(caught.value)
         assert backend.read(ONE.id) == ONE
 
     _until(lambda: _done(backend, NEW.version))

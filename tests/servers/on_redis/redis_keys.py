@@ -5,7 +5,7 @@ from __future__ import annotations
 from contextlib import contextmanager
 
 import redis
-from cases import record, until
+from cases import FIRST, ID, mark, record, until
 from private_servers import Redis
 from redis.backoff import NoBackoff
 from redis.retry import Retry
@@ -21,8 +21,8 @@ def client_of(url):
     return redis.Redis.from_url(url.partition("?")[0], retry=Retry(NoBackoff(), 0))
 
 
-def key(name):
-    return f"{{tokenkeep}}:{name}"
+def key(name, prefix="tokenkeep"):
+    return f"{{{prefix}}}:{name}"
 
 
 @contextmanager
@@ -44,3 +44,18 @@ def assert_consistent(url):
         wanted = {each + name for name, value in records for each in value.split(b"\n")[2].split()}
 
         assert wanted == set(client.zrange(key("index"), 0, -1))
+
+
+def use(backend):
+    """Do all that a store does."""
+    backend.write(record(user="u", due_at=4.0), replaces=None)
+    backend.write(record(version="2", due_at=4.0), replaces=FIRST)
+    backend.touch(ID, 5.0)
+    stored = record(version="2", due_at=4.0, last_used_at=5.0)
+    assert backend.read(ID) == stored
+    assert backend.find([mark("user", "u"), mark("owner", "of id")]) == [stored]
+    assert backend.scan(None, 1, mark=mark("user", "u")) == []
+    assert backend.due(5.0, 1, after=(3.0, ID)) == [stored]
+    assert backend.delete(ID) is True
+    backend.write(HEADER_RECORD, replaces=None)
+    assert backend.clear() == 0

@@ -6,8 +6,8 @@ import re
 from pathlib import Path
 
 import pytest
-from cases import FIRST, ID, mark, record, refused
-from redis_keys import HEADER_RECORD, assert_consistent
+from cases import FIRST, ID, record, refused
+from redis_keys import HEADER_RECORD, assert_consistent, use
 
 DOCS = Path(__file__).parents[3] / "docs" / "redis.md"
 NEEDED = re.search(r"ACL SETUSER tokens on >password (.*)", DOCS.read_text())[1].split()
@@ -15,24 +15,9 @@ FOR_ALL = {"wait", "info", "config|get"}
 """What is for an option or for the doctor."""
 
 
-def use(backend):
-    """Do all that a store does."""
-    backend.write(record(user="u", due_at=4.0), replaces=None)
-    backend.write(record(version="2", due_at=4.0), replaces=FIRST)
-    backend.touch(ID, 5.0)
-    stored = record(version="2", due_at=4.0, last_used_at=5.0)
-    assert backend.read(ID) == stored
-    assert backend.find([mark("user", "u"), mark("owner", "of id")]) == [stored]
-    assert backend.scan(None, 1, mark=mark("user", "u")) == []
-    assert backend.due(5.0, 1, after=(3.0, ID)) == [stored]
-    assert backend.delete(ID) is True
-    backend.write(HEADER_RECORD, replaces=None)
-    assert backend.clear() == 0
-
-
 def test_documented_rights_suffice(user, connect):
     """The rights that the documentation lists are enough for everything."""
-    backend = connect(f"{user(*NEEDED)}?prefix=tokenkeep&wait=0")
+    backend = connect(user(*NEEDED))
 
     use(backend)
 
@@ -40,17 +25,23 @@ def test_documented_rights_suffice(user, connect):
 
 
 @pytest.mark.parametrize(
-    "missing", [each.strip("+") for each in NEEDED if each[0] == "+" and each[1:] not in FOR_ALL]
+    "missing",
+    [
+        *(each for each in NEEDED if each[0] == "+" and each[1:] not in FOR_ALL),
+        *("~other:*", "~{tokenkeep}:r*", "%R~{tokenkeep}:*"),
+    ],
 )
 def test_missing_right(user, connect, missing, admin, url):
     """Each of them is needed; without it that is said, and nothing is half done."""
     admin.script_flush()
-    rules = [rule for rule in NEEDED if rule != f"+{missing}"]
-    assert len(rules) == len(NEEDED) - 1
+    if missing[0] == "+":
+        rules = [rule for rule in NEEDED if rule != missing]
+    else:  # of the keys
+        rules = [missing if rule.startswith("~") else rule for rule in NEEDED]
 
     text = refused(lambda: use(connect(user(*rules))))
 
-    assert "this user may not do that" in text
+    assert "this user may not do that, or not with these keys" in text
     assert "ACL SETUSER" in text
     assert_consistent(url)
 
@@ -80,11 +71,3 @@ def test_missing_right_before_a_change(user, connect, url, missing, change):
 
     assert before == whole.scan(None, 10)
     assert_consistent(url)
-
-
-@pytest.mark.parametrize("pattern", ["~other:*", "~{tokenkeep}:r*", "%R~{tokenkeep}:*"])
-def test_missing_keys(user, connect, pattern):
-    """A user who may not touch the keys is told so."""
-    rules = [pattern if rule.startswith("~") else rule for rule in NEEDED]
-
-    assert "not with these keys" in refused(lambda: use(connect(user(*rules))))

@@ -27,52 +27,29 @@ def risks(connect):
 
 
 @pytest.mark.parametrize(
-    ("settings", "said"),
+    ("settings", "rule", "said"),
     [
-        ({}, None),
-        ({"maxmemory-policy": "volatile-ttl", "maxmemory": "1gb"}, None),
-        ({"appendonly": "no", "save": ""}, "forgets every token when it restarts"),
-        ({"appendonly": "no", "save": "3600 1"}, "since its last snapshot"),
-        ({"appendfsync": "everysec"}, "(appendfsync everysec)"),
-        ({"appendfsync": "no"}, "(appendfsync no)"),
-        ({"maxmemory-policy": "allkeys-lru"}, "drops tokens"),
+        ({}, "+@all", None),
+        ({"maxmemory-policy": "volatile-ttl", "maxmemory": "1gb"}, "+@all", None),
+        ({"appendonly": "no", "save": ""}, "+@all", "forgets every token when it restarts"),
+        ({"appendonly": "no", "save": "3600 1"}, "+@all", "since its last snapshot"),
+        ({"appendfsync": "everysec"}, "+@all", "(appendfsync everysec)"),
+        ({"maxmemory-policy": "allkeys-lru"}, "+@all", "drops tokens"),
+        # What this user may not ask is said to be unknown, never to be well.
+        ({}, "-info", "may not ask the server"),
+        ({}, "-config", "can't be seen"),
+        ({"appendonly": "no"}, "-config", "if it makes any"),
     ],
 )
-def test_each(risks, url, setting, settings, said):
+def test_each(risks, user, setting, settings, rule, said):  # noqa: PLR0917
     """Whatever may lose tokens is named, and nothing else."""
     for name, value in settings.items():
         setting(name, value)
 
-    found = risks(url)
+    found = risks(user("~{tokenkeep}:*", "+@all", rule))
 
     assert len(found) == bool(said)
     assert all(said in text for text in found)
-
-
-def test_eviction_since_it_was_opened(connect, url, setting):
-    """A store that was opened in time hears of a policy that was set later."""
-    backend = connect(url)
-    setting("maxmemory-policy", "allkeys-lru")
-    setting("maxmemory", "1gb")
-
-    assert "drops tokens when its memory is full" in backend.risks()[0].text
-
-
-@pytest.mark.parametrize(
-    ("rule", "appendonly", "said"),
-    [
-        ("-info", "yes", "may not ask the server"),
-        ("-config", "yes", "can't be seen"),
-        ("-config", "no", "if it makes any"),
-    ],
-)
-def test_what_can_not_be_seen(user, risks, setting, rule, appendonly, said):  # noqa: PLR0917
-    """What this user, or nobody, may ask is said to be unknown, never to be well."""
-    setting("appendonly", appendonly)
-
-    (text,) = risks(user("~{tokenkeep}:*", "+@all", rule))
-
-    assert said in text
 
 
 def test_replicas(server, url, risks):

@@ -2,23 +2,11 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from functools import partial
 
 import pytest
-
-
-def connect_as_admin(server, url, *, autocommit=True):
-    """Return a connection of the administrator to the database of a URL."""
-    database = url.rpartition("/")[2].partition("?")[0]
-    if server.name == "MariaDB":
-        import pymysql
-
-        return pymysql.connect(**{**server.dsn, "database": database}, autocommit=autocommit)
-    import psycopg
-
-    arguments = {**server.dsn, "dbname": database}
-    del arguments["database"]
-    return psycopg.connect(**arguments, autocommit=autocommit)
+from cases import connect_as_admin
 
 
 @pytest.fixture(params=["mariadb", "postgres"])
@@ -28,33 +16,17 @@ def server(request):
 
 
 @pytest.fixture
-def admin_of():
-    """Run SQL on a database as its administrator."""
-    connections = []
-
-    def admin_of(server, url):
-        connections.append(connection := connect_as_admin(server, url))
-        run = partial(_run, connection)
-        run.connection = connection
-        return run
-
-    yield admin_of
-    for each in connections:
-        each.close()
-
-
-@pytest.fixture
-def admin(admin_of, server, url):
+def admin(server, url):
     """Run SQL on that database as its administrator."""
-    return admin_of(server, url)
+    with closing(connect_as_admin(server, url)) as connection:
+        yield partial(_run, connection)
 
 
 @pytest.fixture
 def rival(server, url):
     """A connection of somebody who takes locks."""
-    connection = connect_as_admin(server, url, autocommit=False)
-    yield connection
-    connection.close()
+    with closing(connect_as_admin(server, url, autocommit=False)) as connection:
+        yield connection
 
 
 def _run(connection, *statements):

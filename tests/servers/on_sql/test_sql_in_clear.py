@@ -11,7 +11,6 @@ from greedy_servers import listening, mysql, postgresql, public_key
 
 from tokenkeep.backends import open_backend
 from tokenkeep.backends.sql import SQLBackend
-from tokenkeep.backends.sql_url import Target
 
 MYSQL = {
     "clear": ["mysql_clear_password"],
@@ -22,7 +21,10 @@ MYSQL = {
     "sha2, its own key": ["caching_sha2_password", b"\x01\x04", b"\x01KEY"],
     "sha2 from the start": ["caching_sha2_password", b"\x01\x04", b"\x01KEY"],
     "old": ["mysql_old_password"],
+    "unheard_of": ["unheard_of"],
+    "'pynacl' package is required": ["client_ed25519"],
 }
+"""How a server asks; the last two are what is said of them."""
 
 
 @pytest.fixture(scope="module")
@@ -35,11 +37,10 @@ def certificate(authority):
     return authority.issue("server", "127.0.0.1")
 
 
-def asked(talk, scheme, options="", said="has not proven who it is"):
+def asked(talk, url, said="has not proven who it is"):
     """Return what a server was told before it was given up, and that it came to asking."""
     with listening(talk) as (port, told):
-        url = f"{scheme}://app:hunter2@127.0.0.1:{port}/app?timeout=5{options}"
-        assert said in refused(lambda: open_backend(url))
+        assert said in refused(lambda: open_backend(url.format(port)))
     return told
 
 
@@ -47,35 +48,21 @@ def asked(talk, scheme, options="", said="has not proven who it is"):
     ("how", "tls"),
     [
         *((how, "") for how in MYSQL),
-        *((how, "&ssl_mode=required") for how in MYSQL if "sha2 " not in how.replace(",", " ")),
+        # Within TLS sha2 goes as with MySQL's own programs: test_told_all_the_same.
+        *((how, "&ssl_mode=required") for how in MYSQL if not how.startswith("sha2")),
     ],
 )
-def test_mysql(certificate, how, tls):
+def test_mysql(certificate, how, tls, monkeypatch):
     """Whatever way it asks in: nothing of the password arrives, in clear or under its own key."""
+    monkeypatch.setitem(sys.modules, "nacl", None)  # installed or not
     greets = MYSQL[how][0] if "start" in how else "mysql_native_password"
     talk = mysql(*MYSQL[how], greets=greets, certificate=certificate if tls else None)
+    url = f"mysql://app:hunter2@127.0.0.1:{{}}/app?timeout=5{tls}"
 
-    told = asked(talk, "mysql", tls)
+    told = asked(talk, url, *([how] if how in list(MYSQL)[-2:] else []))
 
     assert b"hunter2" not in told.heard
     assert told.asked.is_set() or how == "sha256 from the start"
-
-
-@pytest.mark.parametrize("tls", ["", "&ssl_mode=required"])
-def test_a_login_that_takes_a_package(certificate, tls, monkeypatch):
-    """The server chooses how: what is missing here is named, nothing of the driver's is raised."""
-    monkeypatch.setitem(sys.modules, "nacl", None)  # installed or not
-    talk = mysql("client_ed25519", certificate=certificate if tls else None)
-
-    told = asked(talk, "mysql", tls, said="'pynacl' package is required")
-
-    assert b"hunter2" not in told.heard
-
-
-@pytest.mark.parametrize("plugin", ["parsec", "authentication_kerberos_client", "unheard_of"])
-def test_a_login_that_is_not_known(plugin):
-    """One that the driver does not have is named likewise."""
-    asked(mysql(plugin), "mysql", said=plugin)
 
 
 @pytest.mark.parametrize("tls", ["", "&sslmode=require", "&sslmode=prefer", "&sslmode=disable"])
@@ -84,66 +71,44 @@ def test_postgresql(certificate, tls, kept):
     """AuthenticationCleartextPassword is not answered, whatever else was asked for."""
     talk = postgresql(certificate=certificate if "require" in tls else None)
 
-    told = asked(talk, "postgresql", tls + kept)
+    told = asked(talk, f"postgresql://app:hunter2@127.0.0.1:{{}}/app?timeout=5{tls}{kept}")
 
     assert told.asked.is_set()
     assert b"hunter2" not in told.heard
 
 
-def told_after(talk, url):
-    """Return what a server was told that has proven who it is, or was chosen to be told."""
-    with listening(talk) as (port, told):
-        refused(lambda: open_backend(url.format(port)))
-    return told.heard
-
-
 def test_told_all_the_same(authority, certificate, monkeypatch):
-    """A server that TLS has verified may ask; one on this machine may be allowed to."""
+    """
+    A server that TLS has verified may ask; one on this machine may be allowed to.
+
+    MySQL's own way works within TLS, verified or not, as with its own programs.
+    """
     ours = f"ssl_ca={authority.pem}&ssl_verify_identity=true"
+    verified = f"sslmode=verify-full&sslrootcert={authority.pem}"
     clear = mysql("mysql_clear_password", certificate=certificate)
     sha256 = mysql("sha256_password", certificate=certificate)
-    verified = f"sslmode=verify-full&sslrootcert={authority.pem}"
+    sha2 = mysql("caching_sha2_password", b"\x01\x04", certificate=certificate)
+    mysqls, postgresqls = "mysql://app:hunter2@127.0.0.1", "postgresql://app:hunter2@localhost"
 
     for talk, url in (
-        (clear, f"mysql://app:hunter2@127.0.0.1:{{}}/app?{ours}"),
-        (sha256, f"mysql://app:hunter2@127.0.0.1:{{}}/app?{ours}"),
+        (clear, f"{mysqls}:{{}}/app?{ours}"),
+        (sha256, f"{mysqls}:{{}}/app?{ours}"),
+        (sha2, f"{mysqls}:{{}}/app"),
         (
             postgresql(certificate=certificate),
             f"postgresql://app:hunter2@127.0.0.1:{{}}/app?{verified}",
         ),
-        (postgresql(), "postgresql://app:hunter2@localhost:{}/app?require_auth=password"),
+        (postgresql(), f"{postgresqls}:{{}}/app?require_auth=password"),
     ):
-        assert b"hunter2" in told_after(talk, url)
+        assert b"hunter2" in asked(talk, url, "").heard
     monkeypatch.setenv("PGREQUIREAUTH", "password,scram-sha-256")
-    assert b"hunter2" in told_after(postgresql(), "postgresql://app:hunter2@localhost:{}/app")
-
-
-def test_mysqls_own_way_within_tls(certificate):
-    """As with MySQL's own programs, caching_sha2_password needs TLS, verified or not."""
-    talk = mysql("caching_sha2_password", b"\x01\x04", certificate=certificate)
-
-    assert b"hunter2" in told_after(talk, "mysql://app:hunter2@127.0.0.1:{}/app")
+    assert b"hunter2" in asked(postgresql(), f"{postgresqls}:{{}}/app", "").heard
 
 
 def test_a_key_known_beforehand():
     """Without TLS, MySQL is told the password under a key that was given, none that it sends."""
     with listening(mysql("caching_sha2_password", b"\x01\x04")) as (port, told):
         place = {"password": "hunter2", "port": port, "host": "127.0.0.1"}
-        url, key = "mysql://app@/app", public_key()
-        refused(lambda: SQLBackend(url, **place, server_public_key=key))
+        key = public_key()
+        refused(lambda: SQLBackend("mysql://app@/app", **place, server_public_key=key))
     assert b"hunter2" in told.heard
-
-
-@pytest.mark.parametrize(
-    ("place", "told"),
-    [
-        ("db/app", "!password"),
-        ("127.0.0.1,10.1.1.1/app", "!password"),
-        ("localhost/app?require_auth=scram-sha-256", None),
-        ("/app?host=/run/postgresql", None),
-        ("db/app?sslmode=verify-full", None),
-    ],
-)
-def test_what_libpq_is_told(place, told):
-    """Of libpq before 16 it is an option that does not exist: nothing is sent by that at all."""
-    assert Target(f"postgresql://app@{place}").connect_args.get("require_auth") == told

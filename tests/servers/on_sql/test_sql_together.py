@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 
 import pytest
-from cases import FIRST, ID, digits, record, refused
+from cases import FIRST, ID, connect_as_admin, digits, record, refused, until
 
 from tokenkeep.backends import sql
 from tokenkeep.backends.base import FOUND_BY, HEADER, MARKS
@@ -14,7 +15,7 @@ from tokenkeep.backends.rows import COLUMNS, to_row
 from tokenkeep.backends.sql import SQLBackend
 from tokenkeep.backends.sql_tables import Schema, Statements
 from tokenkeep.backends.sql_url import Target
-from tokenkeep.errors import StoreConflict, StoreUnavailable
+from tokenkeep.errors import StoreConflict
 
 
 def test_first_starts_together(url, connect, fork_together):
@@ -42,41 +43,49 @@ def test_finishes_what_another_began(connect, url, admin):
 
 def test_lookups_use_an_index(backend, server, admin, url):
     """No lookup reads the whole table: each mark is looked for in its own index."""
-    backend.write(record(), replaces=None)
-    statements = Statements(Schema(), Target(url).url.get_dialect()())
     rows = [
         record(str(n), client="same", **{mark: str(n) for mark in MARKS if mark != "client"})
         for n in range(2000)
     ]
-    values = [dict(zip(COLUMNS, to_row(row), strict=True)) for row in rows]
-    cursor = admin.connection.cursor()
-    cursor.executemany(statements.insert.sql, [statements.insert.bind(each) for each in values])
+    for start in range(0, len(rows), 500):
+        assert backend.insert(rows[start : start + 500]) == []
     admin("ANALYZE TABLE tokenkeep" if server.name == "MariaDB" else "ANALYZE tokenkeep")
     one, other = rows[5], rows[1000]
     marks = [(field, getattr(one, field)) for field in FOUND_BY if field != "client"]
     more = [(field, getattr(other, field)) for field, _ in marks]
     asked = {"the_id": one.id, "the_version": one.version, "now": 5.0, "limit": 10}
     asked |= {"before": 9.0, "when": 5.0, "after": other.id, "mark": one.client}
-    found = {f"tokenkeep_{mark}" for mark in MARKS} - {"tokenkeep_client"}
+    asked |= dict(zip(COLUMNS, to_row(one), strict=True))
+    statements = Statements(Schema(), Target(url).url.get_dialect()())
 
-    def plan(statement, values=asked | values[5]):
-        cursor.execute(f"EXPLAIN {statement.sql}", statement.bind(values))
-        lines = cursor.fetchall()
+    def plan(statement, values=asked):
+        with closing(connect_as_admin(server, url)) as connection:
+            cursor = connection.cursor()
+            cursor.execute(f"EXPLAIN {statement.sql}", statement.bind(values))
+            lines = cursor.fetchall()
         assert "Seq Scan" not in str(lines)
         assert "ALL" not in [line[3] for line in lines if len(line) > 3 and line[2] == "tokenkeep"]
         return str(lines)
 
     for some in (marks, marks + more):
         said = plan(*statements.find(some))
-        assert [] == [name for name in found if name not in said]
-    assert "tokenkeep_client" in plan(statements.scan("client"))
+        assert [] == [mark for mark in {*MARKS} - {"client"} if f"tokenkeep_{mark}" not in said]
+    assert "tokenkeep_client" in plan(statements.scan["client"])
     assert "tokenkeep_due_at" in plan(statements.due)
     for each in ("read", "replace", "touch", "delete", "delete_version", "ids"):
         plan(getattr(statements, each))
-    plan(statements.scan(None))
+    plan(statements.scan[None])
 
 
 # In each other's way
+
+
+def meanwhile(work):
+    """Begin something in a thread; return what ends it and says what it returned."""
+    threads = ThreadPoolExecutor(1)
+    begun = threads.submit(work)
+    time.sleep(0.4)
+    return lambda: (begun.result(), threads.shutdown())[0]
 
 
 def test_deadlock(backend, rival, server):
@@ -89,16 +98,12 @@ def test_deadlock(backend, rival, server):
     rival.commit()
     cursor.execute("INSERT INTO ballast VALUES " + ", ".join(f"({n})" for n in range(500)))
     cursor.execute(f"UPDATE tokenkeep SET version = '2' WHERE id = '{digits('b')}'")
-    counts = []
-    clearing = threading.Thread(target=lambda: counts.append(backend.clear()))
-    clearing.start()
-    time.sleep(0.4)  # it has deleted a, and waits for b
+    count = meanwhile(backend.clear)  # it has deleted a, and waits for b
 
     cursor.execute(f"UPDATE tokenkeep SET version = '2' WHERE id = '{digits('a')}'")
 
     rival.commit()
-    clearing.join()
-    assert [2] == counts
+    assert 2 == count()
     if server.name == "MariaDB":
         cursor.execute("SHOW GLOBAL STATUS LIKE 'Innodb_deadlocks'")
         assert int(cursor.fetchone()[1]) >= 1
@@ -112,16 +117,10 @@ def test_serialization_failure(connect, url, admin, rival):
     backend = connect(url)
     backend.write(record(), replaces=None)
     rival.execute(f"UPDATE tokenkeep SET last_used_at = 5 WHERE id = '{ID}'")
-    ends = []
-    writing = threading.Thread(
-        target=lambda: ends.append(backend.write(record(version="2"), replaces=FIRST))
-    )
-    writing.start()
-    time.sleep(0.3)
+    end = meanwhile(lambda: backend.write(record(version="2"), replaces=FIRST))
     rival.commit()
-    writing.join()
+    end()
 
-    assert [None] == ends
     assert record(version="2", last_used_at=5.0) == backend.read(ID)
 
 
@@ -165,38 +164,21 @@ def test_clear_in_pages(backend, monkeypatch):
 
 
 @pytest.mark.parametrize("server", ["postgres"], indirect=True)
-def test_all_connections_in_use(connect, url, rival):
-    """A thread that gets no connection in time is told so, and what to raise."""
+def test_all_connections_in_use(connect, url, rival, fork):
+    """Who gets no connection in time is told so, and what to raise; a child has its own."""
     backend = connect(f"{url}?timeout=1&pool_size=1&max_overflow=0")
     backend.write(record(), replaces=None)
     rival.cursor().execute(f"UPDATE tokenkeep SET last_used_at = 1 WHERE id = '{ID}'")
-    waiting = threading.Thread(target=lambda: refused(lambda: backend.delete(ID)))
-    waiting.start()
-    time.sleep(0.3)
+    end = meanwhile(lambda: refused(lambda: backend.delete(ID)))
 
     said = refused(lambda: backend.read(ID))
 
     assert "were in use for 1 seconds" in said
     assert "pool_size" in said
-    waiting.join()
+    fork(lambda _: backend.read(ID)).end()
+    end()
     rival.rollback()
     assert backend.read(ID) == record()
-
-
-LOOKING = {
-    "read": lambda backend: backend.read(ID) is None,
-    "find": lambda backend: backend.find([("owner", ID), ("user", ID)]) == [],
-    "scan": lambda backend: backend.scan(None, 10) == [],
-    "scan by": lambda backend: backend.scan(None, 10, mark=("user", ID)) == [],
-    "due": lambda backend: backend.due(9e9, 10) == [],
-    "touch": lambda backend: backend.touch(ID, 5.0) is None,
-    "delete": lambda backend: backend.delete(ID) is False,
-    "delete one": lambda backend: backend.delete(ID, replaces=FIRST) is False,
-    "clear": lambda backend: backend.clear() == 0,
-    "replace": lambda backend: refused(
-        lambda: backend.write(record(), replaces=FIRST), StoreConflict
-    ),
-}
 
 
 def test_looking_makes_no_tables(connect, url, admin, server):
@@ -204,8 +186,12 @@ def test_looking_makes_no_tables(connect, url, admin, server):
     where = "DATABASE()" if server.name == "MariaDB" else "'public'"
     tables = f"SELECT count(*) FROM information_schema.tables WHERE table_schema = {where}"
     backend = connect(f"{url}?table=p9")
-    for name, look in LOOKING.items():
-        assert look(backend), name
+    assert backend.read(ID) is None
+    assert backend.find([("owner", ID)]) == backend.scan(None, 10) == backend.due(9e9, 10) == []
+    backend.touch(ID, 5.0)
+    assert backend.delete(ID, replaces=FIRST) is False
+    assert backend.clear() == 0
+    refused(lambda: backend.write(record(), replaces=FIRST), StoreConflict)
     assert 0 == admin(tables)[0][0]
 
     connect(f"{url}?table=p9").write(record(), replaces=None)
@@ -217,16 +203,10 @@ def test_looking_makes_no_tables(connect, url, admin, server):
 
 def test_what_drips_is_let_go(connect, far, proxy):
     """A connection whose answer drips ends with the call that gave up: the next has its place."""
-    given = f"{far}{'&' if '?' in far else '?'}timeout=0.5&pool_size=1&max_overflow=0"
-    backend = connect(given)
+    backend = connect(f"{far}?timeout=0.5&pool_size=1&max_overflow=0")
     backend.write(record(), replaces=None)
     proxy.drip(0.2)
-    with pytest.raises(StoreUnavailable):
-        backend.read(ID)
-    deadline = time.monotonic() + 3.0
-    while proxy.alive and time.monotonic() < deadline:
-        time.sleep(0.02)
-
-    assert not proxy.alive
+    refused(lambda: backend.read(ID))
+    until(lambda: not proxy.alive)
     proxy.go_on()
     assert backend.read(ID) == record()
