@@ -28,31 +28,12 @@ if TYPE_CHECKING:
 
 PREFIX = "/_emulator/"
 OPERATIONS = (
-    "state",
-    "add_user",
-    "register_client",
-    "grant_code",
-    "refresh_token",
-    "access_token",
-    "id_of",
-    "is_active",
-    "secrets",
-    "records",
-    "add_lead",
-    "expire_access_tokens",
-    "revoke",
-    "clock.now",
-    "clock.advance",
-    "options.as_dict",
-    "options.change",
-    "options.reset",
-    "faults.add",
-    "faults.as_list",
-    "faults.clear",
-    "counters.calls",
-    "counters.token_calls",
-    "counters.as_dict",
-    "counters.reset",
+    *("state", "add_user", "register_client", "grant_code", "refresh_token", "access_token"),
+    *("id_of", "is_active", "secrets", "records", "add_lead", "expire_access_tokens", "revoke"),
+    *("clock.now", "clock.advance"),
+    *("options.as_dict", "options.change", "options.reset"),
+    *("faults.add", "faults.as_list", "faults.clear"),
+    *("counters.calls", "counters.token_calls", "counters.as_dict", "counters.reset"),
 )
 _READ = re.compile(r"state|clock\.now|.*\.as_(dict|list)")
 """What changes nothing, and may be a GET."""
