@@ -220,29 +220,22 @@ def test_control_refuses_other_pages(zoho, given, status):
     assert zoho.options.rotation == ("rotate" if status == 200 else "none")
 
 
-def test_silence(app, zoho, capfd, caplog):
-    """Nothing is logged or printed, whatever happens."""
+def test_stopped(app, control, zoho, capfd, caplog):
+    """What is no emulator, or has stopped, is a ConnectionError that says so; it says nothing."""
     zoho.faults.add(kind="drop")
     with pytest.raises(requests.ConnectionError):
         app.refresh("x")
-    app.refresh("wrong")
+    assert app.error("wrong") == "invalid_code"
     assert requests.get(f"{zoho.us.accounts_url}/nowhere", timeout=20).status_code == 404
-    zoho.stop()
-
-    assert (*capfd.readouterr(), caplog.records) == ("", "", [])
-
-
-def test_stopped(control, zoho):
-    """What is no emulator, or has stopped, is a ConnectionError that says so."""
-    assert control.state()
     other = EmulatorControl(zoho.us.api_url)  # it answers, and has no operations
     with pytest.raises(ConnectionError, match="No emulator answers"):
         other.records()
     zoho.stop()
 
-    for call in (control.state, control.clock.now, control.refresh_token, control.faults.clear):
+    for call in (control.state, control.clock.now):
         with pytest.raises(ConnectionError, match=r"No emulator answers at http://127.*start it"):
             call()
+    assert (*capfd.readouterr(), caplog.records) == ("", "", [])
 
 
 def test_configuration(control, zoho, tmp_path):
