@@ -137,7 +137,8 @@ class BackendContract(BackendFixtures):
     def test_comes_back_as_written(self, connect: Factory) -> None:
         """Every field comes back as it was written, inserted or replaced, to whoever asks."""
         mine, yours = connect(), connect()
-        for name, written in WRITTEN.items():
+        large = record(sealed=os.urandom(self.largest))
+        for name, written in {**WRITTEN, "large": large}.items():
             mine.write(written, replaces=None)
             assert yours.read(written.id) == written, name
 
@@ -148,15 +149,6 @@ class BackendContract(BackendFixtures):
 
             assert yours.scan(None, 10) == [again(written)], name
             yours.delete(written.id)
-
-    def test_large(self, backend: Backend) -> None:
-        """However many sealed bytes there are, they come back bit by bit."""
-        sealed = os.urandom(self.largest)
-        backend.write(record(sealed=sealed), replaces=None)
-
-        found = backend.read(ONE.id)
-        assert found is not None
-        assert bytes(found.sealed) == sealed
 
     @pytest.mark.parametrize("late", CONFLICTS.values(), ids=CONFLICTS)
     def test_conflict(self, connect: Factory, late: Callable[[Backend], object]) -> None:
@@ -187,17 +179,6 @@ class BackendContract(BackendFixtures):
 
         assert left == [each.id for each in taken]
         assert backend.scan(None, 100) == _by_id([*several, ONE, TWO, three])
-
-    def test_what_was_replaced_is_not_found(self, backend: Backend) -> None:
-        """Old marks lead nowhere, new ones do."""
-        old = record(access=digits("old"), user=digits("ana"))
-        new = again(old, access=digits("new"), user=None)
-        _write(backend, old)
-
-        backend.write(new, replaces=old.version)
-
-        assert backend.find([("access", digits("old")), ("user", digits("ana"))]) == []
-        assert backend.find([("access", digits("new"))]) == [new]
 
     def test_owners_are_unique(self, backend: Backend) -> None:
         """
@@ -250,19 +231,23 @@ class BackendContract(BackendFixtures):
         """What was deleted or replaced is so for who opens the store again, too."""
         backend = connect()
         gone = record("gone", access=digits("a"), due_at=1.0)
-        kept = record("kept", access=digits("b"), due_at=1.0)
+        kept = record("kept", access=digits("b"), user=digits("ana"), due_at=1.0)
         _write(backend, gone, kept)
-        new = again(kept, access=digits("c"))
+        new = again(kept, access=digits("c"), user=None)
         backend.write(new, replaces=kept.version)
         backend.delete(gone.id)
 
-        backend.close()
-
-        for each in (backend, connect()):
-            assert _everything(each, gone, kept) == [new]
-            assert each.find([("access", digits("c"))]) == [new]
+        def look(at: Backend) -> None:
+            assert _everything(at, gone, kept) == [new]
+            assert at.find([("access", digits("b")), ("user", digits("ana"))]) == []
+            assert at.find([("access", digits("c"))]) == [new]
             with pytest.raises(StoreConflict):
-                each.write(again(gone), replaces=gone.version)
+                at.write(again(gone), replaces=gone.version)
+
+        look(backend)
+        backend.close()
+        look(backend)
+        look(connect())
 
     def test_clear(self, connect: Factory) -> None:
         """Clear deletes everything but the header, says how much, and leaves the store usable."""
@@ -295,7 +280,7 @@ class BackendContract(BackendFixtures):
             assert backend.find(others) == []
 
     def test_find_by_several_fields(self, backend: Backend) -> None:
-        """One call looks for several values in several fields; who has several is found once."""
+        """One call looks for values in several fields; who has several is found once."""
         ana = record("ana", user=digits("ana"), access=digits("a"), refresh=digits("r"))
         bob = record("bob", user=digits("bob"), access=digits("b"))
         carl = record("carl", user=digits("carl"), grant=digits("g"))
@@ -311,13 +296,8 @@ class BackendContract(BackendFixtures):
         ])  # fmt: skip
 
         assert _by_id(found) == _by_id([ana, bob, carl, dora, emil])
-
-    def test_find_nothing(self, backend: Backend) -> None:
-        """No value and zeros find nothing, least of all the records without a mark."""
-        _write(backend, ONE)
-
         assert backend.find([]) == []
-        assert backend.find([(field, "0" * 32) for field in FOUND_BY]) == []
+        assert backend.find([(field, "0" * 32) for field in FOUND_BY]) == []  # none is no mark
 
     def test_find_very_many_values(self, backend: Backend) -> None:
         """There is no limit to how many values one call may ask for, in whatever fields."""
@@ -411,6 +391,9 @@ class BackendContract(BackendFixtures):
         assert backend.due(1795000000.25, 10)[-1] == records[1795000000.25]
         assert backend.due(3.0, 2) == [records[0.0], records[1.0]]
         assert len(backend.due(1e12, 10)) == len(times)
+        for at, then in ((0.0, 4.0), (1.0, None)):  # another time counts from its write on
+            backend.write(again(records[at], due_at=then), replaces=records[at].version)
+        assert backend.due(4.0, 10) == [records[3.0], again(records[0.0], due_at=4.0)]
 
     def test_due_in_pages(self, backend: Backend) -> None:
         """Pages follow by time and id, also within one instant and behind what is gone."""
@@ -429,19 +412,6 @@ class BackendContract(BackendFixtures):
         backend.write(again(records[6], due_at=8.0), replaces=records[6].version)
         for done in records[6:8]:
             assert backend.due(4.0, 3, after=_due(done)) == records[8:11]
-
-    def test_due_as_it_is_now(self, backend: Backend) -> None:
-        """Another time counts from its write on, and so does none."""
-        one, two, three = (record(name, due_at=1.0) for name in ("one", "two", "three"))
-        none = record("none")
-        _write(backend, one, two, three, none)
-        later, never = again(one, due_at=5.0), again(two, due_at=None)
-        now = again(none, due_at=0.5)
-        for new, old in ((later, one), (never, two), (now, none)):
-            backend.write(new, replaces=old.version)
-
-        assert backend.due(1.0, 10) == [now, three]
-        assert backend.due(5.0, 10) == [now, three, later]
 
     # Opening and closing
 
