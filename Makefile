@@ -17,10 +17,6 @@ export PIP_DISABLE_PIP_VERSION_CHECK = 1
 	@for n in 5 6 7; do \
 	  $(BIN)/python -m pip install --quiet --no-deps --upgrade --constraint constraints.txt --target .sdk/$${n}_0 zohocrmsdk$${n}_0 || exit 1; \
 	done
-	# Those before named their package differently; what their stores wrote is imported all the same.
-	@for each in 2_1:zohocrmsdk2_1 2_0:zohocrmsdk2_0 1_0:zcrmsdk; do \
-	  $(BIN)/python -m pip install --quiet --no-deps --upgrade --constraint constraints.txt --target .sdk/$${each%%:*} $${each#*:} || exit 1; \
-	done
 	# 5_0 imports its MySQL driver at once.
 	$(BIN)/python -m pip install --quiet --no-deps --upgrade --constraint constraints.txt --target .sdk/5_0 mysql-connector-python
 	@touch $@

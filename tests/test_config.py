@@ -41,8 +41,8 @@ def test_order_of_the_store(write):
     """An argument before the environment, that before the file, that before the default."""
     environ = write('store = "memory:"')
     assert "memory:" == tokenkeep.settings(environ).store
-    both = environ | {"TOKENKEEP_STORE": "sqlite:///:memory:"}
-    assert "sqlite:///:memory:" == tokenkeep.settings(both).store
+    both = environ | {"TOKENKEEP_STORE": "file:///a.json"}
+    assert "file:///a.json" == tokenkeep.settings(both).store
     assert "memory:" == tokenkeep.settings(environ | {"TOKENKEEP_STORE": " "}).store
 
     key = os.urandom(KEY_BYTES)

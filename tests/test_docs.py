@@ -126,7 +126,8 @@ def test_in_the_repository():
 
     assert told
     assert told <= targets
-    assert missing == {"tests/backends/test_shelf.py"}
+    assert paths
+    assert missing <= {"tests/backends/test_shelf.py"}  # whoever writes one has it
 
 
 def test_invariants():

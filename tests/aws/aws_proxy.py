@@ -80,20 +80,17 @@ class Proxy:
             handler.close_connection = True
             handler.wfile.write(b"HTTP/1.1 200 OK\r\nx-amzn" if fault == CUT else b"")
             return
+        if isinstance(fault, dict):
+            fault = 200, fault
         if isinstance(fault, tuple):
-            status, answer = fault
-            headers, content = {}, json.dumps(answer).encode()
-        elif isinstance(fault, dict):
-            status, headers, content = 200, {}, json.dumps(fault).encode()
+            status, content = fault[0], json.dumps(fault[1]).encode()
         else:
-            status, headers, content = self._pass_on(handler, body)
+            status, content = self._pass_on(handler, body)
         if fault == GOING:
             handler.close_connection = True
             return
         handler.send_response(status)
-        headers.setdefault("Content-Type", "application/x-amz-json-1.1")
-        for name, value in headers.items():
-            handler.send_header(name, value)
+        handler.send_header("Content-Type", "application/x-amz-json-1.1")
         handler.send_header("Content-Length", str(len(content)))
         handler.end_headers()
         handler.wfile.write(content)
@@ -103,8 +100,7 @@ class Proxy:
         try:
             connection.request("POST", handler.path, body, dict(handler.headers))
             answer = connection.getresponse()
-            kept = {"Content-Type": answer.headers["Content-Type"]}
-            return answer.status, kept, answer.read()
+            return answer.status, answer.read()
         finally:
             connection.close()
 

@@ -15,9 +15,10 @@ import filelock
 import pytest
 from children import Pause
 
-from tokenkeep.backends import patience
+from tokenkeep.backends import waiting as waits
 from tokenkeep.backends.file import FileBackend
 from tokenkeep.backends.sqlite import SQLiteBackend
+from tokenkeep.testing.records import record
 
 NOBODY = 65534
 
@@ -30,6 +31,29 @@ def kind(request):
 @pytest.fixture
 def path(tmp_path):
     return tmp_path / "tokens"
+
+
+@pytest.fixture
+def made():
+    """Open a store in a file that is there from then on, with nothing in it."""
+
+    def made(kind, path, **options):
+        backend = kind(path, **options)
+        backend.write(record(), replaces=None)
+        backend.delete(record().id)
+        return backend
+
+    return made
+
+
+@pytest.fixture
+def connections(monkeypatch):
+    """The connections to SQLite that were made, as they come."""
+    made, connect = [], sqlite3.connect
+    monkeypatch.setattr(
+        sqlite3, "connect", lambda *args, **kw: made.append(connect(*args, **kw)) or made[-1]
+    )
+    return made
 
 
 @pytest.fixture
@@ -76,7 +100,7 @@ def until_waiting(monkeypatch):
         time.sleep(seconds)
 
     clock = SimpleNamespace(monotonic=time.monotonic, sleep=sleep)
-    monkeypatch.setattr(patience, "time", clock)
+    monkeypatch.setattr(waits, "time", clock)
 
     def until_waiting(threads):
         for _ in range(threads):

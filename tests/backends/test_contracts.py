@@ -29,13 +29,6 @@ class TestSQLite(SharedBackendContract, RevisionContract):
         return partial(SQLiteBackend, tmp_path / "tokens.db")
 
 
-class TestSQLiteInMemory(BackendContract, RevisionContract):
-    @pytest.fixture
-    def open_backend(self):
-        backend = SQLiteBackend(":memory:")
-        return lambda: backend
-
-
 class TestFile(SharedBackendContract, RevisionContract):
     @pytest.fixture
     def open_backend(self, tmp_path):

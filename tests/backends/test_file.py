@@ -131,9 +131,9 @@ def test_put_back_from_a_backup(path):
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can give files away")
-def test_owner_stays(path):
+def test_owner_stays(path, made):
     """A save by root leaves the file to its owner."""
-    backend = FileBackend(path)
+    backend = made(FileBackend, path)
     os.chown(path, 65534, 65534)
 
     backend.write(ONE, replaces=None)

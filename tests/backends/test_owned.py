@@ -14,120 +14,79 @@ from mounts import can_mount, mount_read_only
 from tokenkeep import ConfigurationError, KeyUnsafe, StoreUnavailable
 from tokenkeep.backends import owned
 
-ME, OTHER = 12345, 54321
+USERS = {"root": 0, "me": 12345, "other": 54321}
+ME, OTHER = USERS["me"], USERS["other"]
 
 pytestmark = pytest.mark.skipif(
     os.name != "posix" or os.geteuid() != 0, reason="only root can give files away"
 )
 
 
-def put(path, owner, mode, group=None):
-    """Make a file, or with a path that ends in a slash a folder."""
-    if str(path).endswith("/"):
-        Path(path).mkdir()
-    else:
-        Path(path).write_text("content")
-    os.chown(path, owner, owner if group is None else group)
-    Path(path).chmod(mode)
+def plant(at, tree):
+    """
+    Make what is listed, and return the last path.
+
+    Each is ``path owner mode``, with ``owner:group`` where the group is another's, and a slash
+    behind a folder; ``path owner -> target``; ``path owner pipe``; or a path that is not made.
+    """
+    for each in tree.split(", "):
+        name, *given = each.split()
+        path = at / name
+        if not given:
+            continue
+        owner, _, group = given[0].partition(":")
+        ids = USERS[owner], USERS[group or owner]
+        if given[1] == "->":
+            path.symlink_to(given[2])
+        elif given[1] == "pipe":
+            os.mkfifo(path, 0o600)
+        elif name.endswith("/"):
+            path.mkdir()
+        else:
+            path.write_text("content")
+        os.chown(path, *ids, follow_symlinks=False)
+        if given[1] not in ("->", "pipe"):
+            path.chmod(int(given[1], 8))
+    return path
 
 
-def link(path, to, owner):
-    Path(path).symlink_to(to)
-    os.chown(path, owner, owner, follow_symlinks=False)
-
-
-def kubernetes(at):
-    """A secret as the kubelet mounts it."""
-    put(f"{at}/secret/", 0, 0o1777, ME)
-    put(f"{at}/secret/..2026_11_30/", 0, 0o2755, ME)
-    put(f"{at}/secret/..2026_11_30/keys", 0, 0o440, ME)
-    link(f"{at}/secret/..data", "..2026_11_30", 0)
-    link(f"{at}/secret/keys", "..data/keys", 0)
-    return "secret/keys"
-
-
-def alone(owner, mode, group=None):
-    return lambda at: put(f"{at}/keys", owner, mode, group) or "keys"
-
-
-def below(owner, mode, group=None, *, file=(ME, 0o600)):
-    def make(at):
-        put(f"{at}/f/", owner, mode, group)
-        put(f"{at}/f/keys", *file)
-        return "f/keys"
-
-    return make
-
-
-def linked(owner, folder, *, file=(ME, 0o600)):
-    def make(at):
-        put(f"{at}/real", *file)
-        put(f"{at}/f/", *folder)
-        link(f"{at}/f/keys", "../real", owner)
-        return "f/keys"
-
-    return make
-
-
-def folder_linked(owner):
-    def make(at):
-        put(f"{at}/real/", ME, 0o700)
-        put(f"{at}/real/keys", ME, 0o600)
-        put(f"{at}/f/", 0, 0o1777)
-        link(f"{at}/f/to", f"{at}/real", owner)
-        return "f/to/keys"
-
-    return make
-
-
+KUBERNETES = (  # as the kubelet mounts a secret
+    "s/ root:me 1777, s/..1/ root:me 2755, s/..1/k root:me 440, "
+    "s/..data root -> ..1, s/k root -> ..data/k"
+)
 SECRETS = {
-    "ours": (alone(ME, 0o600), None),
-    "ours, read-only": (alone(ME, 0o400), None),
-    "Kubernetes": (kubernetes, None),
-    "Docker": (alone(0, 0o444), None),
-    "root's, for our group": (alone(0, 0o440, ME), None),
-    "root's, executable": (alone(0, 0o555), None),
-    "root's, in a sticky folder": (below(0, 0o1777, file=(0, 0o444)), None),
-    "root's, in our folder": (below(ME, 0o700, file=(0, 0o444)), "others can read"),
-    "root's, in our read-only folder": (below(ME, 0o500, file=(0, 0o444)), "others can read"),
-    "root's, others can write": (alone(0, 0o446), "others can write"),
-    "ours, the group can read": (alone(ME, 0o640), "others can read"),
-    "ours, all can read": (alone(ME, 0o604), "others can read"),
-    "ours, the group can write": (alone(ME, 0o620), "others can write"),
-    "somebody else's": (alone(OTHER, 0o644), f"belongs to user {OTHER}"),
-    "somebody else's, for our group": (alone(OTHER, 0o440, ME), f"belongs to user {OTHER}"),
-    "somebody else's folder": (below(OTHER, 0o755), f"belongs to user {OTHER}"),
-    "all can write the folder": (below(ME, 0o777), "others can exchange"),
-    "all can write root's folder": (below(0, 0o777), "others can exchange"),
-    "another group can write the folder": (below(ME, 0o770, OTHER), "others can exchange"),
-    "our group can write the folder": (below(ME, 0o770), None),
-    "a sticky folder": (below(0, 0o1777), None),
-    "our link": (linked(ME, (ME, 0o755)), None),
-    "our link in a sticky folder": (linked(ME, (0, 0o1777)), None),
-    "root's link": (linked(0, (0, 0o755)), None),
-    "somebody else's link": (linked(OTHER, (0, 0o1777)), "the link"),
-    "somebody else's link to a folder": (folder_linked(OTHER), "the link"),
-    "our link to a folder": (folder_linked(ME), None),
-    "our link to somebody else's": (linked(ME, (ME, 0o755), file=(OTHER, 0o644)), f"{OTHER}"),
+    None: [
+        *("k me 600", "k me 400", "k root 444", "k root:me 440", "k root 555", KUBERNETES),
+        *("f/ root 1777, f/k root 444", "f/ root 1777, f/k me 600", "f/ me 770, f/k me 600"),
+        "real me 600, f/ me 755, f/k me -> ../real",
+        "real me 600, f/ root 1777, f/k me -> ../real",
+        "real me 600, f/ root 755, f/k root -> ../real",
+        "real/ me 700, real/k me 600, f/ root 1777, f/to me -> ../real, f/to/k",
+    ],
+    "others can read": [
+        *("k me 640", "k me 604", "f/ me 700, f/k root 444", "f/ me 500, f/k root 444"),
+    ],
+    "others can write": ["k root 446", "k me 620"],
+    f"belongs to user {OTHER}": [
+        *("k other 644", "k other:me 440", "f/ other 755, f/k me 600"),
+        "real other 644, f/ me 755, f/k me -> ../real",
+    ],
+    "others can exchange": [
+        *(f"f/ {each}, f/k me 600" for each in ("me 777", "root 777", "me:other 770")),
+    ],
+    "the link": [
+        "real me 600, f/ root 1777, f/k other -> ../real",
+        "real/ me 700, real/k me 600, f/ root 1777, f/to other -> ../real, f/to/k",
+    ],
 }
 CONFIGURATIONS = {
-    "ours, all can read": (alone(ME, 0o644), None),
-    "root's, all can read": (alone(0, 0o644), None),
-    "root's, in our folder": (below(ME, 0o700, file=(0, 0o644)), None),
-    "our group can write": (alone(ME, 0o664), None),
-    "our group can write root's": (alone(0, 0o660, ME), None),
-    "another group can write": (alone(ME, 0o664, OTHER), "others can write"),
-    "our group and all can write": (alone(ME, 0o666), "others can write"),
-    "all can write": (alone(0, 0o666), "others can write"),
-    "somebody else's": (alone(OTHER, 0o644), f"belongs to user {OTHER}"),
-    "somebody else's folder": (below(OTHER, 0o755), f"belongs to user {OTHER}"),
-    "all can write the folder": (below(0, 0o777), "others can exchange"),
+    None: [
+        *("k me 644", "k root 644", "f/ me 700, f/k root 644", "k me 664", "k root:me 660"),
+    ],
+    "others can write": ["k me:other 664", "k me 666", "k root 666"],
+    f"belongs to user {OTHER}": ["k other 644", "f/ other 755, f/k me 600"],
+    "others can exchange": ["f/ root 777, f/k me 600"],
 }
-CASES = [
-    pytest.param(*case, secret, id=f"{kind}: {name}")
-    for kind, secret, table in (("secret", True, SECRETS), ("plain", False, CONFIGURATIONS))
-    for name, case in table.items()
-]
 
 
 @pytest.fixture
@@ -149,11 +108,12 @@ def become_me():
 def as_me(fork):
     """Do something as a user whom nobody knows, with read-only mounts of his own."""
 
-    def run(work, *mounted):
+    def run(work, *mounted, root=False):
         def work_as_me(say):
             if mounted:
                 mount_read_only(*mounted)
-            become_me()
+            if not root:
+                become_me()
             try:
                 work(say)
             except (ConfigurationError, StoreUnavailable) as exc:
@@ -164,16 +124,24 @@ def as_me(fork):
     return run
 
 
-def reading(path, *, secret=False):
+def reading(path, *, secret=True):
     """Return what says the content of a file."""
     given = {"variable": "NAME", "secret": secret, "unsafe": KeyUnsafe}
     return lambda say: say(str(owned.read(path, "The file", **given)))
 
 
-@pytest.mark.parametrize(("make", "said", "secret"), CASES)
-def test_who_may(world, as_me, make, said, secret):
+@pytest.mark.parametrize(
+    ("secret", "said", "tree"),
+    [
+        (table is SECRETS, said, tree)
+        for table in (SECRETS, CONFIGURATIONS)
+        for said, trees in table.items()
+        for tree in trees
+    ],
+)
+def test_who_may(world, as_me, secret, said, tree):
     """What root or this user made is read, if nobody else can read or exchange it; else not."""
-    (came,) = as_me(reading(world / make(world), secret=secret))
+    (came,) = as_me(reading(plant(world, tree), secret=secret))
 
     if said is None:
         assert came == "content"
@@ -182,67 +150,56 @@ def test_who_may(world, as_me, make, said, secret):
         assert said in came
 
 
-@pytest.mark.parametrize("reader", [ME, 0])
+@pytest.mark.parametrize("root", [False, True])
 @pytest.mark.parametrize(
-    "make",
-    [kubernetes, alone(0, 0o440, ME), alone(OTHER, 0o644), alone(0, 0o777), below(OTHER, 0o777,
-     file=(OTHER, 0o644)), below(0, 0o755, file=(0, 0o440, ME))],
-    ids=["Kubernetes", "its file", "Compose", "Docker Desktop", "Compose, a folder", "case 15"],
-)  # fmt: skip
-def test_on_a_mount_that_can_not_be_written(world, fork, as_me, make, reader):
+    "tree",
+    [
+        *(KUBERNETES, "k root:me 440", "k other 644", "k root 777"),
+        *("f/ other 777, f/k other 644", "f/ root 755, f/k root:me 440"),
+    ],
+)
+def test_on_a_mount_that_can_not_be_written(world, as_me, tree, root):
     """Whoever made the mount answers for what is on it."""
     if not can_mount():
         pytest.skip("no mounts here")
-    path = world / make(world)
-    place = world / path.relative_to(world).parts[0]
-    if reader == ME:
-        assert as_me(reading(path, secret=True), place) == ["content"]
-        return
+    path = plant(world, tree)
 
-    def work(say):
-        mount_read_only(place)
-        reading(path)(say)
-
-    assert fork(work).end() == ["content"]
+    assert as_me(reading(path), world / path.relative_to(world).parts[0], root=root) == ["content"]
 
 
-def large(at):
-    put(f"{at}/keys", 0, 0o600)
-    os.truncate(f"{at}/keys", 10 << 30)
+def large(path):
+    path.touch(0o600)
+    os.truncate(path, 10 << 30)
 
 
 ODD = {
-    "a pipe": (lambda at: os.mkfifo(f"{at}/keys", 0o600), "not a regular file"),
-    "a link to a pipe": (
-        lambda at: (os.mkfifo(f"{at}/pipe", 0o600), Path(f"{at}/keys").symlink_to("pipe")),
-        "not a regular file",
-    ),
-    "a device": (lambda at: Path(f"{at}/keys").symlink_to("/dev/zero"), "not a regular file"),
-    "a folder": (lambda at: put(f"{at}/keys/", 0, 0o700), "it is a folder"),
-    "10 GB": (large, "longer than 1,000,000 bytes"),
-    "a circle": (lambda at: Path(f"{at}/keys").symlink_to("keys"), "in a circle"),
-    "a link to nothing": (lambda at: Path(f"{at}/keys").symlink_to("no"), "leads nowhere"),
-    "no text": (lambda at: Path(f"{at}/keys").write_bytes(b"\xff") and None, "not text"),
+    "not a regular file": [
+        *(lambda at: os.mkfifo(at, 0o600), lambda at: at.symlink_to("/dev/zero")),
+        lambda at: plant(at.parent, "pipe root pipe, k root -> pipe"),
+    ],
+    "it is a folder": [lambda at: at.mkdir(0o700)],
+    "longer than 1,000,000 bytes": [large],
+    "in a circle": [lambda at: at.symlink_to("k")],
+    "leads nowhere": [lambda at: at.symlink_to("no")],
+    "not text": [lambda at: (at.touch(0o600), at.write_bytes(b"\xff"))],
 }
 
 
-@pytest.mark.parametrize(("make", "said"), ODD.values(), ids=ODD)
-def test_what_is_no_file(tmp_path, make, said):
+@pytest.mark.parametrize(("said", "make"), [(said, each) for said in ODD for each in ODD[said]])
+def test_what_is_no_file(tmp_path, said, make):
     """What is no file, has no end or no text is refused at once."""
-    make(tmp_path)
-    if (tmp_path / "keys").is_file() and not (tmp_path / "keys").is_symlink():
-        (tmp_path / "keys").chmod(0o600)
+    make(tmp_path / "k")
 
     with pytest.raises(ConfigurationError, match=said):
-        owned.read(tmp_path / "keys", "The file", variable="NAME")
+        owned.read(tmp_path / "k", "The file", variable="NAME")
 
 
 def test_marks_of_other_systems(tmp_path):
     """What Windows' editors put in front is not part of the text."""
-    put(tmp_path / "keys", 0, 0o600)
-    (tmp_path / "keys").write_bytes("\ufefftext\r\n".encode())
+    path = plant(tmp_path, "k root 600")
+    path.write_bytes("\ufefftext\r\n".encode())
 
-    assert "text\r\n" == owned.read(tmp_path / "keys", "The file", variable="NAME")
+    assert "text\r\n" == owned.read(path, "The file", variable="NAME")
 
 
 def test_a_folder_and_those_above(tmp_path, monkeypatch):
@@ -263,89 +220,60 @@ def test_a_folder_and_those_above(tmp_path, monkeypatch):
     assert [path.parent for path in made] == synced
 
 
-PLANTED = {
-    "somebody else's": (lambda at: put(f"{at}/", OTHER, 0o777), f"belongs to user {OTHER}"),
-    "somebody else's, private": (lambda at: put(f"{at}/", OTHER, 0o700), f"user {OTHER}"),
-    "a link": (lambda at: at.symlink_to("/etc"), "it is a link"),
-    "a link to nothing": (lambda at: at.symlink_to("/nothing/there"), "it is a link"),
-    "a pipe": (os.mkfifo, "it is no folder"),
-    "a file": (lambda at: put(at, 0, 0o600), "it is no folder"),
-}
-
-
 @pytest.mark.parametrize("make", [False, True])
-@pytest.mark.parametrize(("plant", "said"), PLANTED.values(), ids=PLANTED)
-def test_a_folder_that_is_there_first(tmp_path, plant, said, make):
+@pytest.mark.parametrize(
+    ("tree", "said"),
+    [
+        *((f"j/ other {mode}", f"belongs to user {OTHER}") for mode in (777, 700)),
+        *((f"j root -> {to}", "it is a link") for to in ("/etc", "/nothing/there")),
+        *((f"j root {what}", "it is no folder") for what in ("pipe", "600")),
+    ],
+)
+def test_a_folder_that_is_there_first(tmp_path, tree, said, make):
     """A folder of ours that somebody else has made, or that is none, is left as it is."""
-    place = tmp_path / "journal"
-    plant(place)
+    place = plant(tmp_path, tree)
 
     with (
-        pytest.raises(StoreUnavailable, match=said) as caught,
+        pytest.raises(StoreUnavailable, match=rf"{said}(?s:.*)move it away"),
         owned.own_folder(place, make=make),
     ):
         pass
 
-    assert "move it away" in str(caught.value)
 
-
-def put_open(at):
-    """A volume of containers, as Kubernetes' emptyDir is: root's, open to all."""
-    put(f"{at}/state/", 0, 0o777)
-
-
+OPEN = "state/ root 777"  # a volume of containers, as Kubernetes' emptyDir is
 WAYS = {
-    "this user's": (lambda at: put(f"{at}/state/", ME, 0o700), None),
-    "root's, open to all": (put_open, None),
-    "root's, sticky": (lambda at: put(f"{at}/state/", 0, 0o1777), None),
-    "this user's link": (
-        lambda at: (put(f"{at}/real/", ME, 0o700), link(f"{at}/state", "real", ME)),
-        None,
-    ),
-    "root's journal": (lambda at: (put_open(at), put(f"{at}/state/journal/", 0, 0o777)), None),
-    "root's journal, root's store": (
-        lambda at: (put_open(at), put(f"{at}/state/journal/", 0, 0o777),
-                    put(f"{at}/state/journal/store/", 0, 0o777)),
-        None,
-    ),
-    "somebody else's": (
-        lambda at: put(f"{at}/state/", OTHER, 0o777),
-        "the folder {at}/state belongs to user 54321",
-    ),
-    "below somebody else's": (
-        lambda at: (put(f"{at}/state/", OTHER, 0o755), put(f"{at}/state/journal/", ME, 0o700)),
-        "the folder {at}/state belongs to user 54321",
-    ),
-    "somebody else's link": (
-        lambda at: (put(f"{at}/real/", ME, 0o700), link(f"{at}/state", "real", OTHER)),
-        "the link {at}/state belongs to user 54321",
-    ),
-    "somebody else's link in it": (
-        lambda at: (put(f"{at}/real/", ME, 0o700), put(f"{at}/state/", ME, 0o1777),
-                    link(f"{at}/state/journal", "../real", OTHER)),
-        "the link {at}/state/journal belongs to user 54321",
-    ),
-    "somebody else's journal": (
-        lambda at: (put(f"{at}/state/", 0, 0o1777), put(f"{at}/state/journal/", OTHER, 0o777)),
-        "the folder {at}/state/journal belongs to user 54321",
-    ),
-}  # fmt: skip
+    "": [
+        *("state/ me 700", OPEN, "state/ root 1777", "real/ me 700, state me -> real"),
+        f"{OPEN}, state/journal/ root 777",
+        f"{OPEN}, state/journal/ root 777, state/journal/store/ root 777",
+    ],
+    "the folder {at}/state belongs to user 54321": [
+        *("state/ other 777", "state/ other 755, state/journal/ me 700"),
+    ],
+    "the link {at}/state belongs to user 54321": ["real/ me 700, state other -> real"],
+    "the link {at}/state/journal belongs to user 54321": [
+        "real/ me 700, state/ me 1777, state/journal other -> ../real"
+    ],
+    "the folder {at}/state/journal belongs to user 54321": [
+        "state/ root 1777, state/journal/ other 777"
+    ],
+}
 
 
-@pytest.mark.parametrize(("make", "said"), WAYS.values(), ids=WAYS)
-def test_on_the_way_to_it(world, as_me, make, said):
+@pytest.mark.parametrize(("said", "tree"), [(said, each) for said in WAYS for each in WAYS[said]])
+def test_on_the_way_to_it(world, as_me, said, tree):
     """What is below a folder that was named goes only where root or this user has led it."""
-    make(world)
-    place = world / "state" / "journal" / "store"
+    plant(world, tree)
+    given = {"below": world / "state", "instead": "Or name another"}
     before = sorted(world.rglob("*"))
 
     def work(say):
-        for deed in (True, False):
+        for make in (True, False):
             try:
                 with owned.own_folder(
-                    place, make=deed, below=world / "state", instead="Or name another"
+                    world / "state" / "journal" / "store", make=make, **given
                 ) as folder:
-                    if deed:
+                    if make:
                         folder.write("name", b"x")
                     say(folder.read("name", 1).decode())
             except StoreUnavailable as exc:
@@ -353,7 +281,7 @@ def test_on_the_way_to_it(world, as_me, make, said):
 
     came = as_me(work)
 
-    if said is None:
+    if not said:
         assert came == ["x", "x"]
         return
     for each in came:
@@ -362,44 +290,39 @@ def test_on_the_way_to_it(world, as_me, make, said):
     assert before == sorted(world.rglob("*"))
 
 
-STATES = {
-    "there": ("state", ["state"], ME),
-    "with its journal": ("state", ["state", "state/journal"], ME),
-    "to be made in his home": ("home/.local/state/tokenkeep", ["home"], ME),
-    "root's": ("state", [], 0),
-}
-
-
-@pytest.mark.parametrize(("state", "there", "owner"), STATES.values(), ids=STATES)
-def test_root_makes_what_is_somebody_s(world, state, there, owner):
+@pytest.mark.parametrize(
+    ("state", "tree"),
+    [
+        *(("state", tree) for tree in ("state/ me 700", "state/ me 700, state/journal/ me 700")),
+        *(("home/.local/state/tokenkeep", "home/ me 700"), ("state", "root's")),
+    ],
+)
+def test_root_makes_what_is_somebody_s(world, state, tree):
     """What root makes below a folder that was named is its owner's, or of the nearest above it."""
-    for each in there:
-        put(f"{world}/{each}/", owner, 0o700)
+    plant(world, tree)
     place = world / state / "journal" / "store"
 
     with owned.own_folder(place, make=True, below=world / state) as folder:
         folder.write("name", b"x")
 
     assert (place / "name").read_bytes() == b"x"
-    assert {owner} == {each.stat().st_uid for each in world.rglob("*")}
+    assert {ME * ("me" in tree)} == {each.stat().st_uid for each in world.rglob("*")}
 
 
 def test_root_leaves_what_is_another_s(world):
     """Beside the owner of the folder that was named, root believes nobody; it says what to do."""
-    put(f"{world}/state/", ME, 0o700)
-    put(f"{world}/state/journal/", ME, 0o700)
-    put(f"{world}/state/journal/store/", OTHER, 0o700)
+    place = plant(world, "state/ me 700, state/journal/ me 700, state/journal/store/ other 700")
 
     with (
         pytest.raises(StoreUnavailable, match=r"belongs to user.*run this as that user"),
-        owned.own_folder(world / "state/journal/store", below=world / "state"),
+        owned.own_folder(place, below=world / "state"),
     ):
         pass
 
 
 @pytest.mark.parametrize(
     ("place", "mode"),
-    [("journal", 0o777), ("journal", 0o1777), ("journal", 0o757), ("state", 0o777), (None, 0o777)],
+    [("journal", "777"), ("journal", "1777"), ("journal", "757"), ("state", "777"), (None, "777")],
 )
 def test_rights_that_can_not_be_taken_away(world, fork, caplog, place, mode):
     """
@@ -409,7 +332,7 @@ def test_rights_that_can_not_be_taken_away(world, fork, caplog, place, mode):
     """
     if not (place or can_mount()):
         pytest.skip("no mounts here")
-    put(f"{world}/{place or 'state'}/", 0, mode)
+    plant(world, f"{place or 'state'}/ root {mode}")
     folder, below = world / "journal", None
     if place != "journal":
         folder, below = world / "state" / "journal" / "store", world / "state"
@@ -430,59 +353,39 @@ def test_rights_that_can_not_be_taken_away(world, fork, caplog, place, mode):
 
     assert len(said) == bool(place)
     for each in said:
-        assert each.startswith(f"{world}/{place} is open to other users (mode {mode:o})")
+        assert each.startswith(f"{world}/{place} is open to other users (mode {mode})")
         assert "sealed" in each
         assert "take away the answers" in each
 
 
-@pytest.mark.parametrize("there", [None, (ME, 0o700), (0, 0o700), (0, 0o777), (0, 0o755)], ids=str)
+@pytest.mark.parametrize("there", ["", "me 700", "root 700", "root 777", "root 755"])
 def test_root_uses_what_is_somebody_s(tmp_path, there):
     """What root makes, or has made before, beside a store is its owner's: he finds it, closed."""
-    store, journal = tmp_path / "tokens.db", tmp_path / "journal"
-    put(store, ME, 0o600)
+    store, journal = plant(tmp_path, "tokens.db me 600"), tmp_path / "journal"
     if there:
-        put(f"{journal}/", *there)
+        plant(tmp_path, f"journal/ {there}")
 
     with owned.own_folder(journal, make=True, like=store) as folder:
         folder.write("name", b"x")
 
     assert {ME} == {each.stat().st_uid for each in tmp_path.rglob("*")}
     assert 0o700 == journal.stat().st_mode & 0o777
-    put(tmp_path / "root.db", 0, 0o600)
-    with pytest.raises(StoreUnavailable), owned.own_folder(journal, like=tmp_path / "root.db"):
+    like = plant(tmp_path, "root.db root 600")
+    with pytest.raises(StoreUnavailable), owned.own_folder(journal, like=like):
         pass
 
 
-def test_another_name_elsewhere(tmp_path):
-    """What others link into a folder that is open to them is not written over."""
-    put(f"{tmp_path}/journal/", 0, 0o777)
-    put(tmp_path / "mine", 0, 0o600)
-    os.link(tmp_path / "mine", tmp_path / "journal" / "name")
-
-    with (
-        owned.own_folder(tmp_path / "journal") as folder,
-        pytest.raises(StoreUnavailable, match="another name elsewhere"),
-    ):
-        folder.write("name", b"")
-
-    assert (tmp_path / "mine").read_text() == "content"
-
-
-FILES = {
-    "somebody else's": (lambda at: put(at, OTHER, 0o666), f"belongs to user {OTHER}"),
-    "a link": (lambda at: at.symlink_to("/etc/hostname"), "it is a link"),
-    "a link to nothing": (lambda at: at.symlink_to("/nothing/there"), "it is a link"),
-    "a pipe": (os.mkfifo, "no.*file"),
-}
-
-
 @pytest.mark.parametrize("deed", ["read", "write"])
-@pytest.mark.parametrize(("plant", "said"), FILES.values(), ids=FILES)
-def test_a_file_in_it_that_is_there_first(tmp_path, plant, said, deed):
+@pytest.mark.parametrize(
+    ("what", "said"),
+    [
+        *(("other 666", f"belongs to user {OTHER}"), ("root pipe", "no.*file")),
+        *((f"root -> {to}", "it is a link") for to in ("/etc/hostname", "/nothing/there")),
+    ],
+)
+def test_a_file_in_it_that_is_there_first(tmp_path, what, said, deed):
     """In a folder that was open to others there may be anything: nothing hangs or is followed."""
-    place = tmp_path / "journal"
-    put(f"{place}/", 0, 0o777)
-    plant(place / "name")
+    place = plant(tmp_path, f"journal/ root 777, journal/name {what}").parent
 
     with owned.own_folder(place) as folder:
         assert 0o700 == place.stat().st_mode & 0o777
@@ -490,11 +393,23 @@ def test_a_file_in_it_that_is_there_first(tmp_path, plant, said, deed):
             folder.read("name", 100) if deed == "read" else folder.write("name", b"ours")
 
 
+def test_another_name_elsewhere(tmp_path):
+    """What others link into a folder that is open to them is not written over."""
+    mine = plant(tmp_path, "journal/ root 777, mine root 600")
+    os.link(mine, tmp_path / "journal" / "name")
+
+    with (
+        owned.own_folder(tmp_path / "journal") as folder,
+        pytest.raises(StoreUnavailable, match="another name elsewhere"),
+    ):
+        folder.write("name", b"")
+
+    assert mine.read_text() == "content"
+
+
 def test_exchanged_while_it_is_open(tmp_path):
     """What is done goes to the folder that was looked at, whatever is at its path by now."""
-    put(f"{tmp_path}/journal/", 0, 0o700)
-    put(f"{tmp_path}/other/", 0, 0o700)
-    put(tmp_path / "other" / "old", 0, 0o600)
+    old = plant(tmp_path, "journal/ root 700, other/ root 700, other/old root 600")
 
     with owned.own_folder(tmp_path / "journal") as folder:
         (tmp_path / "journal").rename(tmp_path / "away")
@@ -504,4 +419,4 @@ def test_exchanged_while_it_is_open(tmp_path):
         folder.remove("old")
         assert folder.names() == ["newer"]
 
-    assert [tmp_path / "other" / "old"] == list((tmp_path / "other").iterdir())
+    assert [old] == list(old.parent.iterdir())

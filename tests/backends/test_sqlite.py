@@ -25,16 +25,18 @@ ONE = record()
 
 
 @pytest.fixture
-def backend(path):
-    backend = SQLiteBackend(path)
+def backend(path, connections, made):  # noqa: ARG001 - from the first one on
+    backend = made(SQLiteBackend, path)
     yield backend
     backend.close()
 
 
-def test_safe_on_disk_when_it_returns(backend):
+@pytest.mark.usefixtures("backend")
+def test_safe_on_disk_when_it_returns(connections):
     """Each commit is synced, to a write-ahead log; deleted bytes are overwritten."""
+    db = connections[-1]
     setting = {
-        name: backend._link.db.execute(f"PRAGMA {name}").fetchone()[0]
+        name: db.execute(f"PRAGMA {name}").fetchone()[0]
         for name in ("synchronous", "journal_mode", "secure_delete")
     }
 
@@ -60,10 +62,10 @@ ASK = {
 
 
 @pytest.mark.parametrize("analyzed", [False, True], ids=["", "analyzed"])
-def test_lookups_use_an_index(backend, analyzed):
+def test_lookups_use_an_index(backend, connections, analyzed):
     """Nothing reads the whole table or sorts, however it is asked, and whatever is in it."""
     backend.write(ONE, replaces=None)
-    db, statements = backend._link.db, []
+    db, statements = connections[-1], []
     same = dict.fromkeys(MARKS, digits("same"))
     db.execute("BEGIN")
     for n in range(1000):
@@ -175,14 +177,15 @@ def test_dropped_without_close(path):
 
 
 def test_damaged_table(backend, path):
-    """A database whose table was taken away is an error with the path in it."""
-    backend._link.db.execute("DROP TABLE token")
+    """A database whose table was taken away is damaged."""
+    with closing(sqlite3.connect(path)) as db:
+        db.execute("DROP TABLE token")
 
     with pytest.raises(StoreError, match=re.escape(str(path))):
         backend.read(ONE.id)
 
 
-def test_fork_in_a_signal_handler(backend, fork):
+def test_fork_in_a_signal_handler(backend, connections, fork):
     """A child forked in the midst of a call is refused; the call itself goes on."""
     backend.write(ONE, replaces=None)
     children = []
@@ -193,9 +196,9 @@ def test_fork_in_a_signal_handler(backend, fork):
         say("refused")
 
     before = signal.signal(signal.SIGUSR1, lambda *_: children.append(fork(work)))
-    backend._link.db.set_trace_callback(lambda _: signal.raise_signal(signal.SIGUSR1))
+    connections[-1].set_trace_callback(lambda _: signal.raise_signal(signal.SIGUSR1))
     found = backend.read(ONE.id)
-    backend._link.db.set_trace_callback(None)
+    connections[-1].set_trace_callback(None)
     signal.signal(signal.SIGUSR1, before)
 
     assert found == ONE

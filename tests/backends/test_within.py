@@ -1,4 +1,4 @@
-"""The one bound for whatever waits."""
+"""The one bound for whatever waits for a server."""
 
 from __future__ import annotations
 
@@ -10,8 +10,7 @@ import time
 
 import pytest
 
-from tokenkeep.backends import waiting
-from tokenkeep.backends.waiting import NoThread, begin, within
+from tokenkeep.backends.waiting import KEPT, NoThread, begin, within
 
 
 def test_the_result():
@@ -25,47 +24,38 @@ def test_ends_on_the_wall_clock():
     """Who waits is let go in time; what has begun goes on."""
     let_go, done = threading.Event(), threading.Event()
 
-    def work():
-        let_go.wait()
-        done.set()
-
     with pytest.raises(TimeoutError):
-        within(0.01, work)
+        within(0.01, lambda: let_go.wait() and done.set())
     let_go.set()
 
     assert done.wait(10.0)
 
 
-def test_threads_are_kept(monkeypatch):
-    """One call after the other is made in the same thread; as many threads as calls at once."""
-    monkeypatch.setattr(waiting, "_threads", waiting._Threads())
-    seen = {within(10.0, threading.current_thread) for _ in range(20)}
+@pytest.fixture
+def let_go():
+    """Twice as much hangs as threads are kept, until it is let go."""
+    let_go = threading.Event()
+    hung = [begin(let_go.wait) for _ in range(2 * KEPT)]
+    yield let_go
+    let_go.set()
+    assert all(each.result(10.0) for each in hung)
 
-    assert len(seen) <= 2
-    together = threading.Barrier(5)
-    for each in [begin(lambda: together.wait(10.0)) for _ in range(5)]:
-        each.result(10.0)
 
-
-def test_none_waits_for_another(monkeypatch):
+def test_none_waits_for_another(let_go):
     """However much hangs, what comes next is done at once; few threads are kept afterwards."""
-    monkeypatch.setattr(waiting, "_threads", waiting._Threads())
-    before, let_go = threading.active_count(), threading.Event()
-    hung = [begin(let_go.wait) for _ in range(2 * waiting.KEPT)]
+    hanging = threading.active_count()
 
     assert within(10.0, lambda: "done") == "done"
     let_go.set()
-    assert all(each.result(10.0) for each in hung)
-    for _ in range(100):
-        if threading.active_count() - before <= waiting.KEPT:
-            break
-        time.sleep(0.05)
-    assert threading.active_count() - before <= waiting.KEPT
+    end = time.monotonic() + 10.0
+    while threading.active_count() > hanging - KEPT + 1:
+        assert time.monotonic() < end
+        time.sleep(0.01)
 
 
+@pytest.mark.usefixtures("let_go")
 def test_no_thread(monkeypatch):
     """Where none can be started nothing is begun, nor done later."""
-    monkeypatch.setattr(waiting, "_threads", waiting._Threads())
     late = []
 
     def start(_thread):
@@ -83,28 +73,24 @@ def test_no_thread(monkeypatch):
 
 @pytest.mark.parametrize("how", [os.fork, ctypes.PyDLL(None).fork], ids=["Python's", "C's"])
 def test_in_a_forked_child(fork, how):
-    """A child has threads of its own, however it was forked."""
+    """A child has threads of its own, however it was forked; one call after the other in one."""
     within(10.0, lambda: None)
-    child = fork(lambda say: say(within(10.0, lambda: 7)), how)
 
-    assert child.end() == ["7"]
+    def work(_):
+        assert len({within(10.0, threading.current_thread) for _ in range(20)}) <= 2
+        together = threading.Barrier(5)
+        for each in [begin(lambda: together.wait(10.0)) for _ in range(5)]:
+            each.result(10.0)
+
+    fork(work, how).end()
 
 
 def test_in_a_signal_handler():
     """A handler's own call is made while its thread waits for another one."""
     seen = []
-
-    def handler(*_):
-        seen.append(within(10.0, lambda: "handled"))
-
-    before = signal.signal(signal.SIGUSR1, handler)
+    before = signal.signal(signal.SIGUSR1, lambda *_: seen.append(within(10.0, lambda: "handled")))
     try:
-
-        def work():
-            os.kill(os.getpid(), signal.SIGUSR1)
-            time.sleep(0.05)
-
-        within(10.0, work)
+        within(10.0, lambda: (os.kill(os.getpid(), signal.SIGUSR1), time.sleep(0.05)))
     finally:
         signal.signal(signal.SIGUSR1, before)
 

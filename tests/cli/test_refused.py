@@ -57,7 +57,7 @@ def there(client, store, tmp_path, environment):  # noqa: ARG001  # the client's
         ("list x", None, 2, "--help"),
         ("list --store nothing:", None, 2, "nothing"),
         ("list --store sqlite:///sdk.txt", None, 1, "tokenkeep import"),
-        ("list --store sqlite:///out.csv", None, 1, "named by file:"),
+        ("list --store sqlite:///out.csv", None, 1, "is not a SQLite database"),
         ("list --store file:///tokens.db", None, 1, "named by sqlite:"),
         ("list --store sqlite:///emptied.db", None, 1, "is damaged"),
         # Which waiting does not mend, and which it may.

@@ -9,8 +9,6 @@ from contextlib import closing
 
 import pytest
 from moved_tokens import NEW, copied
-from official_sdk import run_sdk
-from sdk_tables import WRITER, make_table, place_of, tokens_for
 
 import tokenkeep
 from tokenkeep.moving import Defaults, Merge, open_source
@@ -99,38 +97,13 @@ def write_db(tmp_path):
 
     def _write(*rows, mode="delete"):
         path = tmp_path / "zohooauth.db"
-        db = sqlite3.connect(path, isolation_level=None)
-        db.execute(f"PRAGMA journal_mode = {mode}").fetchall()
-        columns = [name.replace("redirect_uri", "redirect_url") for name in NEW]
-        db.execute(f"CREATE TABLE oauthtoken ({', '.join(f'{c} varchar(255)' for c in columns)})")
-        for row in rows:
-            values = [row.get(column) for column in NEW]
-            db.execute(f"INSERT INTO oauthtoken VALUES ({', '.join('?' * len(NEW))})", values)
-        db.close()
+        columns = ", ".join(NEW).replace("redirect_uri", "redirect_url")
+        with closing(sqlite3.connect(path, isolation_level=None)) as db:
+            db.execute(f"PRAGMA journal_mode = {mode}").fetchall()
+            db.execute(f"CREATE TABLE oauthtoken ({columns})")
+            marks = ", ".join("?" * len(NEW))
+            for row in rows:
+                db.execute(f"INSERT INTO oauthtoken VALUES ({marks})", [*map(row.get, NEW)])
         return path
 
     return _write
-
-
-@pytest.fixture
-def table(mariadb):
-    """Let a generation write tokens into a new table; return the table's URL."""
-    database = None
-
-    def _table(generation, *tokens):
-        nonlocal database
-        with closing(mariadb.connect()) as db, db.cursor() as cursor:
-            if generation == "1_0":
-                # It knows no other database.
-                database = "zohooauth"
-                cursor.execute("create database zohooauth")
-                cursor.execute("grant all on zohooauth.* to app@'%'")
-        database = make_table(mariadb, generation, database)
-        environ = place_of(mariadb, database) | tokens_for(*tokens)
-        run_sdk(generation, WRITER, generation, environ=environ)
-        return f"mysql://app@{mariadb.host}:{mariadb.port}/{database}"
-
-    yield _table
-    if database == "zohooauth":
-        with closing(mariadb.connect()) as db, db.cursor() as cursor:
-            cursor.execute("drop database zohooauth")

@@ -5,27 +5,15 @@ from __future__ import annotations
 import time
 
 import pytest
-from moved_tokens import NOW, copied, fill, login, renewed, revoked
+from moved_tokens import NOW, copied, fill, login
 
 from tokenkeep import Keeper, Token
-from tokenkeep.token import Status
+from tokenkeep.backends.base import HEADER
 
 KINDS = (
     "file", "mysql", "postgresql", "redis", "aws-secretsmanager", "dynamodb",
 )  # fmt: skip
-ON_AWS = KINDS[-2:]
 _SERVERS = {"mysql": "mariadb", "postgresql": "postgres", "redis": "redis_server"}
-
-
-each_kind = pytest.mark.parametrize(
-    "other",
-    [
-        # AWS as it is emulated takes half a minute for so many.
-        pytest.param(kind, marks=pytest.mark.slow(part="ci") if kind in ON_AWS else ())
-        for kind in KINDS
-    ],
-    indirect=True,
-)
 
 
 @pytest.fixture(params=["postgresql", "aws-secretsmanager"])
@@ -40,16 +28,17 @@ def other(request, open_store):
 
 def content(store):
     """Return the rows of a store by whose they are, without what is the store's own."""
-    rows = {
-        row.user or row.refresh_token: row.but(
-            id=None, version=None, owner=None, last_used_at=None
-        )
-        for row in store.get_tokens()
-    }
+    own = {"id": None, "version": None, "owner": None, "last_used_at": None}
+    rows = {row.user or row.refresh_token: row.but(**own) for row in store.get_tokens()}
     return {name: row.with_renewal(claim=None) for name, row in rows.items()}
 
 
-@each_kind
+@pytest.mark.parametrize(
+    "other",
+    # AWS as it is emulated takes half a minute for so many.
+    [*KINDS[:4], *(pytest.param(kind, marks=pytest.mark.slow(part="ci")) for kind in KINDS[4:])],
+    indirect=True,
+)
 def test_there_and_back(source, other, open_store):
     """SQLite to it and back again: nothing is lost on either way, and a second run is idle."""
     rows, ids = fill(source)
@@ -62,48 +51,20 @@ def test_there_and_back(source, other, open_store):
 
     assert content(source) == content(other) == content(back)
     assert {"already there"} == {step.action.value for step in copied(source, other)}
+    ours, theirs = (each.backend.scan(None, 1000) for each in (source, back))
+    assert "lease" not in {record.kind for record in theirs}
+    # Each seals under keys of its own, and its digests are its own: nothing is comparable.
+    for field in ("owner", "sealed", "user", "refresh"):
+        both = [{getattr(each, field) for each in records} for records in (ours, theirs)]
+        assert both[0] & both[1] <= {None, HEADER}
     for store in (other, back):
+        assert {None} == {row.renewal.claim for row in store.get_tokens()}
         leads = {row.id: row.user for row in rows.values()}
         leads |= {ids["former"]: "ok", ids["callers"]: "busy"}
         assert leads == {each: store.find_token_by_id(each).user for each in leads}
-        assert (
-            rows["nameless"].refresh_token
-            == store.find_token(Token(access_token="access x")).refresh_token
-        )
+        assert "refresh x" == store.find_token(Token(access_token="access x")).refresh_token
         ended = [row.renewal.to_revoke for row in store.due(NOW * 2) if row.ended]
         assert [(("refresh_token", "refresh gone"),)] == ended
-
-
-def test_a_later_run_brings_what_is_new(source, other):
-    """What was renewed, revoked or logged in again in the source since gets there."""
-    for name in ("kept", "gone", "again"):
-        source.save_token(login(name))
-    copied(source, other)
-    kept, gone = (source.find_token(Token(user=name)) for name in ("kept", "gone"))
-    source.swap(renewed(kept, kept.updated_at + 1))
-    source.swap(revoked(gone))
-    source.save_token(login("again", access_token="new", refresh_token="new"))
-
-    assert {"update"} == {step.action.value for step in copied(source, other)}
-
-    found = {row.user: (row.status, row.access_token) for row in other.get_tokens()}
-    assert {
-        "kept": (Status.OK, f"access at {kept.updated_at + 1}"),
-        "gone": (Status.REVOKED, None),
-        "again": (Status.OK, "new"),
-    } == found
-
-
-def test_a_row_learns_its_user(source, other):
-    """Copied without a name, then with one: found by its user, and by the id it always had."""
-    row = source.save_token(login(user=None))
-    copied(source, other)
-    source.save_token(login(id=row.id))
-
-    assert ["update"] == [step.action.value for step in copied(source, other)]
-
-    assert other.find_token(Token(user="ana")) == other.find_token_by_id(row.id)
-    assert ["ana"] == [token.user for token in other.get_tokens()]
 
 
 def test_it_goes_on_working(source, other, zoho):

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import shutil
-import threading
 import tracemalloc
 from collections import Counter
-from contextlib import closing
 from dataclasses import replace
 from functools import partial
 
 import pytest
-from moved_tokens import CLAIM, NOW, copied, fill, login, renewed, revoked, unsaved
+from moved_tokens import NOW, copied, fill, login, renewed, revoked, unsaved
 
 from tokenkeep import (
     ConfigurationError,
@@ -21,7 +19,6 @@ from tokenkeep import (
     StoreForeign,
     StoreTooNew,
     StoreUnavailable,
-    Token,
     TokenRevoked,
 )
 from tokenkeep.backends import Backend
@@ -33,46 +30,12 @@ OWN = login(access_token="own", refresh_token="own")
 NAMED, NAMELESS = login(), login(user=None)
 
 
-def bare(row):
-    """Return a row without what differs between stores."""
-    row = row.but(version=None, owner=None, last_used_at=None)
-    return row.with_renewal(claim=None)
-
-
-def ended(store):
-    """Return what is left to be revoked of deleted rows."""
-    return {row.id: row.renewal.to_revoke for row in store.due(NOW * 2) if row.ended}
-
-
 def records(store):
     return store.backend.scan(None, 1000)
 
 
 def pairs(store):
     return [(row.id, row.refresh_token) for row in store.get_tokens()]
-
-
-def test_all_that_belongs_to_a_token_arrives(source, target, copy):
-    """Id, status, history, renewals, what a later version knows; no claim, and no first login."""
-    rows, ids = fill(source)
-
-    done = copy()
-
-    assert {("new", None)} == set(done.values())
-    assert {row.id for row in rows.values()} == {row.id for row in target.get_tokens()}
-    arrived = {row.id: row for row in target.get_tokens()}
-    for name, row in rows.items():
-        assert bare(row) == bare(arrived[row.id]), name
-        assert arrived[row.id].renewal.claim is None
-    assert rows["ok"].id == target.find_token_by_id(ids["former"]).id
-    assert rows["busy"].id == target.find_token_by_id(ids["callers"]).id
-    assert {ids["ended"]: (("refresh_token", "refresh gone"),)} == ended(source) == ended(target)
-    assert target.find_token_by_id(ids["ended"]) is None
-    assert "lease" not in {record.kind for record in records(target)}
-    # Each seals under keys of its own, and its digests are its own: nothing is comparable.
-    for field in ("owner", "sealed", "user", "refresh"):
-        both = [{getattr(record, field) for record in records(each)} for each in (source, target)]
-        assert both[0] & both[1] <= {None, "0" * 32}
 
 
 def test_a_dry_run_and_a_second_one_write_nothing(source, target, copy):
@@ -100,30 +63,7 @@ def test_several_rows_of_one_user(source, target):
     for done in ("new", "already there"):
         assert [done] * 4 == [step.action.value for step in copied(source, target)]
 
-    assert [bare(row) for row in source.get_tokens()] == [bare(r) for r in target.get_tokens()]
-
-
-def test_a_new_login_in_the_source_is_followed(source, target, copy):
-    """Until the target's is written later, the source's logins are its logins; then no more."""
-    for name in ("waiting", "used"):
-        source.save_token(login(name))
-    copy()
-    for name in ("waiting", "used"):
-        source.save_token(login(name, access_token="new", refresh_token=f"new {name}"))
-    in_use = target.find_token(Token(user="used"))
-    target.swap(renewed(in_use, in_use.updated_at + 60))
-
-    done = copy()
-
-    assert ("update", "written later in the source") == done["waiting"]
-    assert ("skipped", True) == (done["used"][0], "--replace" in done["used"][1])
-    assert {"new waiting", "refresh used"} == {t.refresh_token for t in target.get_tokens()}
-    assert ("already there", None) == copy()["waiting"]
-    assert "update" == copy(replace=True)["used"][0]
-    # Given from outside, the old one may be in use elsewhere; it goes when the user's login does.
-    for user in ("waiting", "used"):
-        given = target.find_token(Token(user=user)).renewal.replaced
-        assert (("refresh_token", f"refresh {user}"),) == given
+    assert pairs(source) == pairs(target)
 
 
 def test_ids_in_use_lead_to_the_users_own_row(source, target, copy):
@@ -137,22 +77,6 @@ def test_ids_in_use_lead_to_the_users_own_row(source, target, copy):
     assert "update" == copy(replace=True)["ana"][0]
     assert [(mine.id, "refresh ana")] == pairs(target)
     assert ("already there", None) == copy(replace=True)["ana"]
-
-
-@pytest.mark.parametrize("new", [False, True], ids=["with its login", "with another login"])
-def test_a_row_that_has_become_its_users(source, target, copy, new):
-    """Copied without a name, then of its user's row in the source: likewise in the target."""
-    user = source.save_token(login())
-    row = source.save_token(login("x", user=None))
-    copy()
-    token = login("new") if new else login("x")
-    source.save_token(token.but(user="ana", id=row.id))
-
-    copy()
-
-    assert [(user.id, token.refresh_token)] == pairs(target)
-    assert user.id == target.find_token_by_id(row.id).id
-    assert {"already there"} == {action for action, _ in copy().values()}
 
 
 def test_when_it_was_last_used(source, target, copy):
@@ -185,20 +109,6 @@ def test_ids_that_callers_brought(source, target, copy):
     assert done["2"] == copy(dry_run=True)["2"]
 
 
-def test_deleted_with_something_to_revoke(source, target, copy):
-    """What the provider has not confirmed goes along, and ends the target's copy of the login."""
-    row = source.save_token(login())
-    copy()
-    source.swap(revoked(row))
-    source.delete_token(row.id)
-
-    assert ("update", "revoked in the source") == copy()["ana"]
-
-    there = target.reread(row.id)
-    assert (Status.REVOKED, TO_REVOKE) == (there.status, there.renewal.to_revoke)
-    assert ("already there", None) == copy()["ana"]
-
-
 def test_deleted_in_the_target(source, target, copy):
     """It is new again, but a login that is being revoked there does not come back."""
     row = source.save_token(login())
@@ -207,29 +117,20 @@ def test_deleted_in_the_target(source, target, copy):
     assert ("new", None) == copy()["ana"]
     target.swap(revoked(target.reread(row.id)))
     target.delete_token(row.id)
-    for _ in range(2):
+    for other_id in (False, True):
         assert ("skipped", True) == (copy()["ana"][0], "has ended" in copy()["ana"][1])
         assert [] == target.get_tokens()
-        source.save_token(login(access_token="new", refresh_token="new"))
+        if not other_id:
+            source.delete_token(row.id)
+            source.save_token(login())
 
 
-def test_a_login_that_is_ended_in_the_target_under_another_id(source, target, copy):
-    """As long as the provider has not confirmed that, it does not come back."""
-    theirs = target.swap(revoked(target.save_token(login())))
-    target.delete_token(theirs.id)
-    source.save_token(login())
-
-    assert "skipped" == copy()["ana"][0]
-    assert [] == target.get_tokens()
-
-
-@pytest.mark.parametrize("is_revoked", [False, True])
-def test_somebody_elses_refresh_token(source, target, copy, is_revoked):
+@pytest.mark.parametrize("change", [lambda row: row, revoked])
+def test_somebody_elses_refresh_token(source, target, copy, change):
     """It is in one row of a store: the row is skipped, the other one named and not touched."""
     theirs = target.save_token(login(user="ben"))
     row = source.save_token(login())
-    if is_revoked:
-        source.swap(revoked(row))
+    source.swap(change(row))
 
     ((action, reason),) = copy().values()
 
@@ -248,25 +149,24 @@ def test_somebody_elses_refresh_token(source, target, copy, is_revoked):
 @pytest.mark.parametrize("ends", [None, "source", "target"])
 def test_one_row_is_left_of_one_login(source, target, mine, theirs, ends):
     """All ids lead to it; revoked on either side it stays so. A dry run writes nothing."""
-    row, there = source.save_token(mine), target.save_token(theirs)
-    if ends == "source":
-        source.swap(revoked(row))
-    elif ends == "target":
-        target.swap(revoked(there))
+    rows = {"source": source.save_token(mine), "target": target.save_token(theirs)}
+    if ends:
+        {"source": source, "target": target}[ends].swap(revoked(rows[ends]))
     before = records(target)
     copied(source, target, dry_run=True)
     assert before == records(target)
 
     copied(source, target)
 
-    rows = target.get_tokens()
+    left = target.get_tokens()
     if ends is None:
-        assert [mine.user or theirs.user] == [each.user for each in rows]
-        assert {rows[0].id} == {target.find_token_by_id(each.id).id for each in (row, there)}
+        assert [mine.user or theirs.user] == [each.user for each in left]
+        led = {target.find_token_by_id(each.id).id for each in rows.values()}
+        assert {left[0].id} == led
         return
-    assert {Status.REVOKED} == {each.status for each in rows}
-    assert TO_REVOKE in {each.renewal.to_revoke for each in rows}
-    for each in (row, there):
+    assert {Status.REVOKED} == {each.status for each in left}
+    assert TO_REVOKE in {each.renewal.to_revoke for each in left}
+    for each in rows.values():
         with pytest.raises(TokenRevoked):
             Keeper(target).get(id=each.id)
 
@@ -278,54 +178,9 @@ def test_where_it_is_valid_is_learnt_too(source, target, copy):
 
     assert ("update", "adds data_center, environment") == copy()["ana"]
 
-    assert [there.id] == [each.id for each in target.get_tokens()]
-    assert ("eu", "production") == (
-        target.reread(there.id).data_center,
-        target.reread(there.id).environment,
-    )
+    (row,) = target.get_tokens()
+    assert (there.id, "eu", "production") == (row.id, row.data_center, row.environment)
     assert "already there" == copy()["ana"][0]
-
-
-@pytest.mark.parametrize("copied_before", [False, True])
-def test_revoked_though_the_user_has_another_login_there(source, target, copy, copied_before):
-    """The user's own login in the target stays; the revoked one does not live on beside it."""
-    if copied_before:
-        nameless = source.save_token(NAMELESS)
-        copy()
-    mine = target.save_token(OWN)
-    row = source.save_token(login(id=nameless.id) if copied_before else login())
-    source.swap(revoked(row))
-    nameless = nameless if copied_before else target.save_token(NAMELESS)
-
-    assert ("update", "revoked in the source") == copy()["ana"]
-
-    own = target.reread(mine.id)
-    assert (Status.OK, "own") == (own.status, own.refresh_token)
-    assert Status.REVOKED is target.reread(nameless.id).status
-
-
-def test_the_refresh_token_is_what_counts(source, target, copy):
-    """The target has only the access token of the login: it gets the rest, under its id."""
-    row = source.save_token(NAMELESS)
-    there = target.save_token(login(user=None, refresh_token=None))
-    target.swap(there.but(updated_at=row.updated_at + 60))
-
-    copy()
-
-    assert [(there.id, "refresh ana")] == pairs(target)
-    assert there.id == target.find_token_by_id(row.id).id
-
-
-def test_a_renewal_of_the_nameless_row_goes_on(source, target, copy):
-    """It gets its user in one write: nobody finds the login without the claim."""
-    source.save_token(login())
-    nameless = target.save_token(NAMELESS)
-    target.swap(nameless.with_renewal(claim=CLAIM))
-
-    copy()
-
-    there = target.find_token(Token(user="ana"))
-    assert (nameless.id, CLAIM) == (there.id, there.renewal.claim)
 
 
 # Others at the same time, and troubles
@@ -385,25 +240,6 @@ def test_saved_while_it_is_copied(source, target, monkeypatch):
     copied(source, target)
 
     assert ["ana"] == [token.user for token in target.get_tokens()]
-
-
-def test_two_copies_at_once(source, target):
-    """Two that run at the same time do it once between them."""
-    for number in range(150):
-        source.save_token(login(f"u{number}"))
-    done = []
-
-    def run():
-        done.extend(step.action.value for step in copied(source, target))
-
-    threads = [threading.Thread(target=run) for _ in range(2)]
-    for each in threads:
-        each.start()
-    for each in threads:
-        each.join()
-
-    assert (150, 150) == (done.count("new"), done.count("already there"))
-    assert 150 == len(target.get_tokens())
 
 
 def test_a_login_on_its_way_arrives(source, target, copy):
@@ -472,9 +308,8 @@ def test_what_does_not_open_holds_nothing_else_up(source, target):
 
     done = [(step.row.token.id, step.action.value) for step in copied(source, target)]
 
-    assert sorted([(good.id, "new"), *((f"tk_{each.id}", "failed") for each in broken)]) == (
-        sorted(done)
-    )
+    assert {(good.id, "new"), *((f"tk_{each.id}", "failed") for each in broken)} == set(done)
+    assert 1 + len(broken) == len(done)
     assert ["a"] == [token.user for token in target.get_tokens()]
 
 
@@ -536,23 +371,19 @@ def test_the_same_store_twice(source, open_store, tmp_path):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("again", [False, True], ids=["first", "second"])
-def test_memory_does_not_grow(open_store, tmp_path, again):
+def test_memory_does_not_grow(open_store):
     """Invariant 13: three times the tokens take no more memory, the first time or again."""
-    peaks = []
+    peaks = {}
     for count in (1000, 3000):
-        urls = [f"sqlite:///{tmp_path}/{name}{count}" for name in "st"]
-        with closing(open_store(urls[0])) as filled:
-            for number in range(count):
-                filled.save_token(login(f"u{number}", scope=" " * 1500))
-        if again:
-            shutil.copy(tmp_path / f"s{count}", tmp_path / f"t{count}")
-        source, target = map(open_store, urls)
-        tracemalloc.start()
-        done = {step.action.value for step in Merge(StoreSource(source), target).steps()}
-        peaks.append(tracemalloc.get_traced_memory()[1])
-        tracemalloc.stop()
-        assert {"already there" if again else "new"} == done
+        source, target = open_store(), open_store()
+        for number in range(count):
+            source.save_token(login(f"u{number}", scope=" " * 1500))
+        for expected in ("new", "already there"):
+            tracemalloc.start()
+            done = {step.action.value for step in Merge(StoreSource(source), target).steps()}
+            peaks.setdefault(expected, []).append(tracemalloc.get_traced_memory()[1])
+            tracemalloc.stop()
+            assert {expected} == done
 
     # Two pages of 500 are held, and 4096 digests; 2000 records more would take 5 MB.
-    assert peaks[1] < peaks[0] + 2_000_000
+    assert all(after < before + 2_000_000 for before, after in peaks.values())

@@ -92,26 +92,24 @@ def test_hard_values(write_csv):
     assert (hard, long) == (token.user, token.refresh_token)
 
 
-@pytest.mark.parametrize("around", ["{}\n", "  {}", "\r\n{}\t", "\ufeff{}", "{}\u00a0"])
 @pytest.mark.parametrize("kind", ["write_csv", "write_db"])
-def test_blanks_around_values(request, kind, around):
+def test_blanks_around_values(request, kind):
     """What files and spreadsheets add around a value is trimmed."""
-    write = request.getfixturevalue(kind)
-    given = {name: around.format(ANA[name]) for name in HELD if ANA[name]}
+    around = ["{}\n", "  {}", "\r\n{}\t", "\ufeff{}", "{}\u00a0", "{}\ufeff", "{} "]
+    given = {name: each.format(ANA[name]) for name, each in zip(HELD, around, strict=True)}
 
-    (token,) = tokens(write(ANA | given))
+    (token,) = tokens(request.getfixturevalue(kind)(ANA | given))
 
-    assert {name: ANA[name] for name in given} == {name: getattr(token, name) for name in given}
+    assert {name: ANA[name] for name in HELD} == {name: getattr(token, name) for name in HELD}
 
 
 @pytest.mark.parametrize("name", ["refresh_token", "client_id", "client_secret", "access_token"])
-@pytest.mark.parametrize("inside", ["two\nlines", "a\0b", "a\x1b[2Jb"])
-def test_control_characters_in_secrets(write_csv, name, inside):
+def test_control_characters_in_secrets(write_csv, name):
     """A row with one is left out, and the reason names the column, not the value."""
-    ((number, problem),) = problems(write_csv(ANA | {name: inside}))
+    ((number, problem),) = problems(write_csv(ANA | {name: "a\x1b[2Jb"}))
 
     assert (2, True) == (number, f"The {name} has a control character" in problem)
-    assert inside not in problem
+    assert "[2J" not in problem
 
 
 def test_blank_lines_and_windows_line_ends(write_csv):
@@ -165,22 +163,20 @@ def test_encodings(write_csv):
 
 @pytest.mark.parametrize(
     ("content", "said"),
-    [
-        (None, "can't be read"),
-        (b"", "columns are not there"),
-        (b"\n\n", "columns are not there"),
-        (b"name,price\r\napple,1\r\n", "columns are not there"),
-        (b"{}", "columns are not there"),
-        (b"SQLite format 3\0 and then nothing", "can't be read"),
-        (b"\x89PNG\r\n\x1a\n\0", "not text"),
-    ],
-    ids=["missing", "empty", "blank", "other csv", "json", "cut database", "png"],
+    {
+        b"": "columns are not there",
+        b"\n\n": "columns are not there",
+        b"name,price\r\napple,1\r\n": "columns are not there",
+        b"SQLite format 3\0 and then nothing": "can't be read",
+        b"\x89PNG\r\n\x1a\n\0": "not text",
+    }.items(),
 )
 def test_foreign_files(tmp_path, content, said):
-    """A file that is something else is one named error."""
+    """A file that is something else, a folder or nothing is one named error."""
     path = tmp_path / "file"
-    if content is not None:
-        path.write_bytes(content)
+    with pytest.raises(ConfigurationError, match="can't be read"):
+        open_source(path)
+    path.write_bytes(content)
 
     with pytest.raises(ConfigurationError, match=said):
         tokens(path)
@@ -192,10 +188,8 @@ def test_foreign_files(tmp_path, content, said):
 def test_foreign_databases(tmp_path, table):
     """A database without the SDK's table, or with another one of that name, is refused."""
     path = tmp_path / "other.db"
-    db = sqlite3.connect(path)
-    db.execute(f"CREATE TABLE {table}")
-    db.commit()
-    db.close()
+    with closing(sqlite3.connect(path)) as db, db:
+        db.execute(f"CREATE TABLE {table}")
 
     with pytest.raises(ConfigurationError, match="its columns are"):
         open_source(path)

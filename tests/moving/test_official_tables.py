@@ -1,4 +1,4 @@
-"""The MySQL tables of the official SDK's DBStore, written by each generation of it."""
+"""The MySQL tables of the official SDK's DBStore, as each generation of it writes them."""
 
 from __future__ import annotations
 
@@ -6,90 +6,91 @@ import tracemalloc
 from contextlib import closing
 
 import pytest
-from moved_tokens import ANA, NOW
-from sdk_tables import make_table, rows
+from moved_tokens import ANA, NEW, NOW
+from sdk_tables import WRITTEN, make_table
 
 from tokenkeep import ConfigurationError, StoreUnavailable, Token
 from tokenkeep.moving import Defaults, Merge, open_table
 from tokenkeep.providers import Providers
 
-OLD = ("1_0", "2_0", "2_1")
-BOB = ANA | {
-    "user_name": "bob@example.com",
-    "refresh_token": "1000.bob",
-    "access_token": "b",
-    "grant_token": None,
-}
+SAID = {"8_0": {}, "1_0": {"data_center": "eu", "client_id": "1000.CLIENT"}}
+"""What has to be said of a generation's rows; of the others the data centre."""
+
+
+@pytest.fixture
+def do(mariadb):
+    """Run a statement as somebody else, and return what it finds."""
+
+    def _do(sql):
+        with closing(mariadb.connect()) as db, db.cursor() as cursor:
+            cursor.execute(sql)
+            return cursor.fetchall()
+
+    return _do
+
+
+@pytest.fixture
+def url_of(mariadb):
+    return lambda database: f"mysql://app@{mariadb.host}:{mariadb.port}/{database}"
 
 
 @pytest.fixture
 def filled(mariadb):
-    """Fill a new table of the newest generation without the SDK; return its URL."""
+    """Fill a new table of the newest generation; return its database."""
 
     def _filled(*tokens):
-        database = make_table(mariadb, "8_0")
-        with closing(mariadb.connect()) as db, db.cursor() as cursor:
-            for number, each in enumerate(tokens, 1):
-                names = ", ".join(each).replace("redirect_uri", "redirect_url")
-                marks = ", ".join(["%s"] * len(each))
-                cursor.execute(
-                    f"insert into {database}.oauthtoken ({names}) values ({marks})",
-                    [*(each | {"id": number}).values()],
-                )
-        return f"mysql://app@{mariadb.host}:{mariadb.port}/{database}"
+        rows = [[n, *map(each.get, NEW[1:])] for n, each in enumerate(tokens, 1)]
+        return make_table(mariadb, rows=rows)
 
     return _filled
 
 
 @pytest.fixture
-def run_table(mariadb, store):
+def opened(mariadb, url_of):
+    """Open the table in a database; *more* goes behind its URL."""
+
+    def _opened(database, more="", **defaults):
+        defaults = Defaults(**defaults)
+        url = url_of(database) + more
+        return closing(open_table(url, password=mariadb.password, defaults=defaults))
+
+    return _opened
+
+
+@pytest.fixture
+def run_table(opened, store):
     """Import a table; return for each row its number, action and reason."""
 
-    def _run(url, *, dry_run=False, **defaults):
-        defaults = Defaults(**defaults)
-        with closing(open_table(url, password=mariadb.password, defaults=defaults)) as source:
+    def _run(*place, dry_run=False, **defaults):
+        with opened(*place, **defaults) as source:
             steps = Merge(source, store).steps(dry_run=dry_run)
             return [(step.row.number, step.action.value, step.reason) for step in steps]
 
     return _run
 
 
-@pytest.mark.parametrize("generation", [*OLD, "5_0", "8_0"])
-def test_its_own_table_is_taken_over(run_table, store, table, mariadb, generation):
-    """Every token that the SDK's DBStore wrote arrives, once, and the table stays as it is."""
-    url = table(generation, ANA, BOB)
-    database = url.rpartition("/")[2]
-    name = "oauthtokens" if generation == "1_0" else "oauthtoken"
-    written = rows(mariadb, database, f"select * from {name}")
-    options = {"data_center": "eu"} if generation in OLD else {}
-    options |= {"client_id": "1000.CLIENT"} if generation == "1_0" else {}
+@pytest.mark.parametrize("generation", WRITTEN)
+def test_its_own_table_is_taken_over(run_table, store, mariadb, generation):
+    """Every token that the SDK's DBStore wrote arrives, once."""
+    table = make_table(mariadb, generation, WRITTEN[generation])
+    said = SAID.get(generation, {"data_center": "eu"})
 
-    assert [(1, "new", None), (2, "new", None)] == run_table(url, dry_run=True, **options)
+    assert [(1, "new", None), (2, "new", None)] == sorted(run_table(table, dry_run=True, **said))
     assert store.get_tokens() == []
-    assert [(1, "new", None), (2, "new", None)] == run_table(url, **options)
-    assert {"already there"} == {action for _, action, _ in run_table(url, **options)}
+    assert [(1, "new", None), (2, "new", None)] == run_table(table, **said)
+    assert {"already there"} == {action for _, action, _ in run_table(table, **said)}
 
-    assert written == rows(mariadb, database, f"select * from {name}")
-    assert 2 == len(store.get_tokens())
-    token = store.find_token(Token(user=ANA["user_name"]))
-    assert ("1000.access", "1000.refresh") == token.pair
-    assert ("1000.CLIENT", 1764000000.123) == (token.client_id, token.expires_at)
-    assert ("eu", "production") == (token.data_center, token.environment)
-    if generation not in ("1_0", "2_0"):
-        assert 'se"cret' == token.client_secret
-        assert "https://example.com/back" == token.redirect_uri
-    if generation != "1_0":
-        assert "1000.grant" == token.grant_token
-    assert "1000.bob" == store.find_token(Token(user="bob@example.com")).refresh_token
-
-
-def test_what_older_stores_write_for_nothing(table, run_table, store):
-    """2_1 writes the word None where it knows no expiry: that is none."""
-    url = table("2_1", BOB | {"expiry_time": None, "access_token": None})
-
-    assert [(1, "new", None)] == run_table(url, data_center="us")
-
-    assert store.find_token(Token(user="bob@example.com")).expires_at is None
+    ana, bob = (store.find_token(Token(user=f"{name}@example.com")) for name in ("ana", "bob"))
+    assert (("1000.access", "1000.refresh"), "1000.CLIENT") == (ana.pair, ana.client_id)
+    assert (1764000000.123, "eu", "production") == (
+        ana.expires_at, ana.data_center, ana.environment,
+    )  # fmt: skip
+    knows_all = generation in ("2_1", "8_0")
+    assert ('se"cret' if knows_all else None) == ana.client_secret
+    assert ("https://example.com/back" if knows_all else None) == ana.redirect_uri
+    assert (None if generation == "1_0" else "1000.grant") == ana.grant_token
+    assert ("1000.bob", None) == (bob.refresh_token, bob.grant_token)
+    assert (None if generation == "2_1" else 1764000000.123) == bob.expires_at
 
 
 @pytest.mark.parametrize(
@@ -112,23 +113,14 @@ def test_which_row_counts(filled, run_table, store, rows, counts):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("generation", ["8_0", "1_0"])
-def test_memory_does_not_grow(mariadb, generation):
+def test_memory_does_not_grow(mariadb, opened, do):
     """Invariant 13: the rows of a table ten times as long take no more memory."""
-    name = "oauthtokens" if generation == "1_0" else "oauthtoken"
     values = "concat('u', seq), repeat('a', 100), repeat('r', 100), 1764000000123"
-    if generation == "8_0":
-        values = (
-            "seq, concat('u', seq), 'c', 's', repeat('r', 255), repeat('a', 255), null, "
-            "'1764000000123', null, 'https://www.zohoapis.com'"
-        )
     peaks = []
     for count in (11_000, 55_000):
-        database = make_table(mariadb, generation)
-        with closing(mariadb.connect()) as db, db.cursor() as cursor:
-            cursor.execute(f"insert into {database}.{name} select {values} from seq_1_to_{count}")
-        url = f"mysql://app@{mariadb.host}:{mariadb.port}/{database}"
-        with closing(open_table(url, password=mariadb.password)) as source:
+        table = make_table(mariadb, "1_0")
+        do(f"insert into {table}.oauthtokens select {values} from seq_1_to_{count}")
+        with opened(table) as source:
             tracemalloc.start()
             assert count == sum(1 for _ in source.lines())
             peaks.append(tracemalloc.get_traced_memory()[1])
@@ -137,51 +129,35 @@ def test_memory_does_not_grow(mariadb, generation):
     assert peaks[1] < 1.1 * peaks[0]
 
 
-def test_a_snapshot(filled, mariadb):
-    """What the SDK writes while the table is read is left for the next run."""
-    url = filled(ANA)
-    database = url.rpartition("/")[2]
-    with closing(open_table(url, password=mariadb.password)) as source:
-        with closing(mariadb.connect()) as db, db.cursor() as cursor:
-            cursor.execute(f"update {database}.oauthtoken set id = '2', access_token = 'new'")
+def test_a_snapshot_that_is_only_read(filled, opened, do):
+    """What the SDK writes meanwhile is left for the next run; nothing is written by who may."""
+    table = filled(ANA)
+    with opened(table) as source:
+        do(f"update {table}.oauthtoken set id = '2', access_token = 'new'")
 
         assert ["1000.access"] == [row.token.access_token for row in source.rows(NOW, Providers())]
+        of_it = f"(select id from information_schema.processlist where db = '{table}')"
+        of_it = f"innodb_trx where trx_mysql_thread_id in {of_it}"
+        assert ((1,),) == do(f"select trx_is_read_only from information_schema.{of_it}")
 
 
-def test_a_name_with_percent_signs(filled, mariadb, run_table):
+def test_a_name_with_percent_signs(filled, do, run_table):
     """They are the table's own, nothing of a driver's."""
-    url = filled(ANA, BOB)
-    database = url.rpartition("/")[2]
-    with closing(mariadb.connect()) as db, db.cursor() as cursor:
-        cursor.execute(f"rename table {database}.oauthtoken to {database}.`a%s %% b`")
+    table = filled(ANA)
+    do(f"rename table {table}.oauthtoken to {table}.`a%s %% b`")
 
-    found = run_table(f"{url}?table=a%25s%20%25%25%20b")
-
-    assert [("new", None)] * 2 == [each[1:] for each in found]
+    assert [(1, "new", None)] == run_table(table, "?table=a%25s%20%25%25%20b")
 
 
-def test_a_user_who_may_only_read(filled, mariadb):
-    """SELECT on the one table is enough, and nothing is written even by who may."""
-    url = filled(ANA)
-    database = url.rpartition("/")[2]
-    with closing(mariadb.connect()) as db, db.cursor() as cursor:
-        cursor.execute("create or replace user reader identified by 'reader'")
-        cursor.execute(f"grant select on {database}.oauthtoken to reader")
+def test_a_user_who_may_only_read(filled, url_of, do):
+    """SELECT on the one table is enough."""
+    table = filled(ANA)
+    do("create or replace user reader identified by 'reader'")
+    do(f"grant select on {table}.oauthtoken to reader")
 
-    with closing(open_table(url.replace("app@", "reader@"), password="reader")) as source:
+    url = url_of(table).replace("app@", "reader@")
+    with closing(open_table(url, password="reader")) as source:
         assert [ANA["user_name"]] == [values[1] for _, values in source.lines()]
-    with (
-        closing(open_table(url, password=mariadb.password)) as source,
-        closing(mariadb.connect()) as db,
-        db.cursor() as cursor,
-    ):
-        assert next(source.lines())
-        of_it = f"in (select id from information_schema.processlist where db = '{database}')"
-        cursor.execute(
-            "select trx_is_read_only from information_schema.innodb_trx "
-            f"where trx_mysql_thread_id {of_it}"
-        )
-        assert ((1,),) == cursor.fetchall()
 
 
 @pytest.mark.parametrize(
@@ -192,20 +168,17 @@ def test_a_user_who_may_only_read(filled, mariadb):
         ("mysql://app@{at}/{empty}", ConfigurationError, "no table oauthtoken or oauthtokens"),
         ("mysql://app@{at}/", ConfigurationError, "names no database"),
         ("mysql://app@{at}/{db}?tables=x", ConfigurationError, "option of the MySQL URL"),
-        ("mysql://app@{at}/mysql", StoreUnavailable, "lacks the privilege SELECT"),
         ("mysql://blind@{at}/{db}", StoreUnavailable, "lacks the privilege SELECT"),
         ("mysql://nobody@{at}/{db}", StoreUnavailable, "user or password"),
         ("mysql://app@127.0.0.1:1/{db}", StoreUnavailable, "can't be reached"),
     ],
 )
-def test_bad_input(mariadb, url, error, said):
+def test_bad_input(mariadb, do, url, error, said):
     """What is wrong has a name and says what to do; the password is not in it."""
-    database, empty = make_table(mariadb, "8_0"), mariadb.new_database()
-    with closing(mariadb.connect()) as db, db.cursor() as cursor:
-        cursor.execute(f"create table {database}.other (id int)")
-        cursor.execute(f"create table {database}.unseen (id int)")
-        cursor.execute(f"create or replace user blind identified by '{mariadb.password}'")
-        cursor.execute(f"grant insert on {database}.* to blind")
+    database, empty = make_table(mariadb), mariadb.new_database()
+    do(f"create table {database}.other (id int)")
+    do(f"create or replace user blind identified by '{mariadb.password}'")
+    do(f"grant insert on {database}.* to blind")
     at = f"{mariadb.host}:{mariadb.port}"
 
     with pytest.raises(error, match=said) as caught:
@@ -215,18 +188,16 @@ def test_bad_input(mariadb, url, error, said):
     assert mariadb.password not in str(caught.value)
 
 
-def test_it_reads_in_pages_until_the_server_goes_away(filled, mariadb, monkeypatch):
+def test_it_reads_in_pages_until_the_server_goes_away(filled, opened, do, monkeypatch):
     """Each row comes once; a connection cut in the midst is a named error."""
     monkeypatch.setattr("tokenkeep.moving.official_table._PAGE", 2)
-    url = filled(*[ANA] * 5)
-    with closing(open_table(url, password=mariadb.password)) as source:
+    table = filled(*[ANA] * 5)
+    with opened(table) as source:
         assert [1, 2, 3, 4, 5] == [number for number, _ in source.lines()]
         lines = source.lines()
         next(lines)
-        with closing(mariadb.connect()) as db, db.cursor() as cursor:
-            name = url.rpartition("/")[2]
-            cursor.execute(f"select id from information_schema.processlist where db = '{name}'")
-            cursor.execute(f"kill {cursor.fetchone()[0]}")
+        ((its,),) = do(f"select id from information_schema.processlist where db = '{table}'")
+        do(f"kill {its}")
 
         with pytest.raises(StoreUnavailable, match="was lost"):
             list(lines)

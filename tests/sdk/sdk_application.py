@@ -266,7 +266,7 @@ class Application:
 
 def main():
     # What the first store loads, loaded once for all.
-    SDKStore("sqlite:///:memory:").close()
+    SDKStore("sqlite:///not-made.db").close()
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # nobody asks for the children's status
     with socket.socket(fileno=sys.stdin.fileno()) as control:
         while sent := socket.recv_fds(control, 1, 1)[1]:

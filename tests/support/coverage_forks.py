@@ -47,4 +47,4 @@ def set_right():
     if coverage := sys.modules.get("coverage"):
         measuring = coverage.Coverage.current()
         if measuring is not None:
-            measuring._collector.data_lock = LockOfOneProcess()
+            measuring._collector.data_lock = LockOfOneProcess()  # noqa: SLF001  # coverage has no public way to it

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, NamedTuple, cast
 
@@ -73,8 +74,7 @@ def open_backend(url: str) -> Backend:
         ConfigurationError: The rest of the URL is wrong.
         StoreError: The store can't be opened.
     """
-    kind = kind_of(url)
-    return (_from_package(kind) if kind else _from_entry_point(scheme_of(url)))(url)
+    return _opener(url)(url)
 
 
 @without_frames
@@ -113,53 +113,37 @@ def file_of(url: str) -> Path | None:
     kind = kind_of(url)
     if kind is None or kind.place != "file":
         return None
-    path = StoreURL.parse(url).path()
-    return None if path == ":memory:" else Path(os.path.realpath(path))
+    return Path(os.path.realpath(StoreURL.parse(url).path()))
 
 
-def _from_package(kind: Kind) -> Callable[[str], Backend]:
-    from importlib import import_module
-
+def _opener(url: str) -> Callable[[str], Backend]:
+    """Return what opens it; its module is imported now."""
+    kind, scheme = kind_of(url), scheme_of(url)
+    what, extra = f"The {scheme} store of another package", None
     try:
-        module = import_module(kind.module)
+        if kind is None:
+            return cast("Callable[[str], Backend]", _entry_point(scheme).load())
+        what, extra = "This kind of store", kind.extra
+        opener = getattr(import_module(kind.module), kind.name).from_url
+        return cast("Callable[[str], Backend]", opener)
     except ModuleNotFoundError as exc:
-        if kind.extra is None:
-            raise
+        package = f"'tokenkeep[{extra}]'" if extra else exc.name
         raise DriverMissing(
-            f"This kind of store needs the module {exc.name}, which is not installed",
-            hint=f"Install it: pip install 'tokenkeep[{kind.extra}]'",
+            f"{what} needs the module {exc.name}, which is not installed",
+            hint=f"Install it: pip install {package}",
         ) from exc
-    return cast("Callable[[str], Backend]", getattr(module, kind.name).from_url)
 
 
 def _entry_point(scheme: str) -> EntryPoint:
+    from difflib import get_close_matches
     from importlib.metadata import entry_points
 
     found = {point.name: point for point in entry_points(group=ENTRY_POINTS)}
-    if scheme not in found:
-        raise _unknown(scheme, found)
-    return found[scheme]
-
-
-def _from_entry_point(scheme: str) -> Callable[[str], Backend]:
-    point = _entry_point(scheme)
-    try:
-        return cast("Callable[[str], Backend]", point.load())
-    except ModuleNotFoundError as exc:
-        raise DriverMissing(
-            f"The {scheme} store of another package needs the module {exc.name}, "
-            "which is not installed",
-            hint=f"Install {exc.name}",
-        ) from exc
-
-
-def _unknown(scheme: str, others: dict[str, EntryPoint]) -> UnknownName:
-    from difflib import get_close_matches
-
-    known = sorted({*BACKENDS, *others})
-    near = get_close_matches(scheme, known, n=1)
-    guess = f"Did you mean {near[0]!r}? " if near else ""
-    return UnknownName(
+    if scheme in found:
+        return found[scheme]
+    known = sorted({*BACKENDS, *found})
+    guesses = [f"Did you mean {near!r}? " for near in get_close_matches(scheme, known, n=1)]
+    raise UnknownName(
         f"There is no kind of store named {scheme!r}",
-        hint=f"{guess}Known: {', '.join(known)}",
+        hint=f"{''.join(guesses)}Known: {', '.join(known)}",
     )

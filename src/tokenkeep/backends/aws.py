@@ -37,7 +37,6 @@ from tokenkeep.errors import (
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
-    from concurrent.futures import Future
     from typing import Self
 
     from tokenkeep.backends.base import Record, Risk
@@ -126,14 +125,11 @@ class AWSBackend(Backend):
                 hint=f"Write {parsed.scheme}://eu-central-1/name. The credentials are found as "
                 "boto3 finds them; another address goes into the option endpoint_url",
             )
-        shared = {"endpoint_url": str, "profile": str, "timeout": float}
-        found = parsed.options({**shared, **cls.options})
         for option, value in parsed.query:
             refuse_blank(option, value)
-            if cls.options.get(option) is bool:
-                if value not in {"true", "false"}:
-                    raise ConfigurationError(f"The option {option!r} is true or false")
-                found[option] = value == "true"
+        kinds = {"endpoint_url": str, "profile": str, "timeout": float, **cls.options}
+        readers = {n: _choice_of_true_or_false if t is bool else t for n, t in kinds.items()}
+        found = parsed.options(readers)
         return cls(unquote(name), **{**found, "region": region or None})
 
     def client(self, *, once: bool = False) -> Any:
@@ -143,10 +139,28 @@ class AWSBackend(Backend):
         Args:
             once: Whether it sends each request but once.
         """
-        mine = os.getpid(), once
-        if mine not in self._clients:
-            self._clients[mine] = self._make(once)
-        return self._clients[mine]
+        if (mine := (os.getpid(), once)) in self._clients:
+            return self._clients[mine]
+        own = botocore.session.Session(profile=self._given.get("profile"))
+        own.register_component("data_loader", _descriptions())
+        session: Any = boto3.Session(botocore_session=own, region_name=self._given.get("region"))
+        config = Config(
+            connect_timeout=self.timeout / 4,
+            read_timeout=self.timeout / 4,
+            retries={"mode": "standard", **({"total_max_attempts": 1} if once else {})},
+            max_pool_connections=256,
+            tcp_keepalive=True,
+        )
+        endpoint = self._given.get("endpoint_url")
+        try:
+            made = session.client(self.service, endpoint_url=endpoint, config=config)
+            return self._clients.setdefault(mine, made)
+        except BotoCoreError:
+            raise
+        except ValueError:  # which quotes it, so its context is not ours
+            pass
+        hint = "Such as https://dynamodb.eu-central-1.amazonaws.com"
+        raise ConfigurationError("The endpoint_url is no URL", hint=hint)
 
     def clear(self) -> int:
         # The header comes first in the order of ids.
@@ -169,28 +183,9 @@ class AWSBackend(Backend):
                 with suppress(BotoCoreError, OSError):
                     client.close()
 
-    def _make(self, once: bool) -> Any:  # noqa: FBT001
-        own = botocore.session.Session(profile=self._given.get("profile"))
-        own.register_component("data_loader", _descriptions())
-        session: Any = boto3.Session(botocore_session=own, region_name=self._given.get("region"))
-        config = Config(
-            connect_timeout=self.timeout / 4,
-            read_timeout=self.timeout / 4,
-            retries={"mode": "standard", **({"total_max_attempts": 1} if once else {})},
-            max_pool_connections=_CONNECTIONS,
-            tcp_keepalive=True,
-        )
-        endpoint = self._given.get("endpoint_url")
-        try:
-            return session.client(self.service, endpoint_url=endpoint, config=config)
-        except BotoCoreError:
-            raise
-        except ValueError:  # which quotes it, so its context is not ours
-            pass
-        raise ConfigurationError(
-            "The endpoint_url is no URL",
-            hint="Such as https://dynamodb.eu-central-1.amazonaws.com",
-        )
+
+def _choice_of_true_or_false(value: str) -> bool:
+    return bool(("false", "true").index(value))
 
 
 @cache
@@ -211,9 +206,6 @@ def in_time(
 
     return called
 
-
-_CONNECTIONS = 256
-"""How many connections a client keeps at most."""
 
 _LENGTHS = {"content-length", "transfer-encoding"}
 """What says how long an answer is: cut off before it, boto3 takes it for an empty one."""
@@ -245,16 +237,11 @@ class Call:
 
     def all(self, works: Sequence[Callable[[], _Result]]) -> list[_Result]:
         """Do several things at the same time, as `run` does one."""
-        begun: list[Future[_Result]] = []
         try:
-            for work in works:
-                begun.append(begin(self._guarded(work)))  # noqa: PERF401 - all of it is cancelled
+            begun = [begin(self._guarded(work)) for work in works]
             return [each.result(max(0.0, self._left())) for each in begun]
         except TimeoutError as exc:
             raise self.too_slow() from exc
-        finally:
-            for each in begun:
-                each.cancel()
 
     def ask(self, operation: str, *answers: str, once: bool = False, **given: Any) -> Any:
         """
@@ -279,12 +266,12 @@ class Call:
             answer = getattr(self._store.client(once=once), operation)(**given)
             if not _LENGTHS.isdisjoint(answer["ResponseMetadata"]["HTTPHeaders"]):
                 return answer
-            raise self.unavailable(f"{self._store.endpoint} did not answer to the end")
+            raise self.error(f"{self._store.endpoint} did not answer to the end")
         except ClientError as exc:
             code = exc.response["Error"].get("Code", "")
             reasons: Any = exc.response.get("CancellationReasons", ())
             reasons = [each.get("Code") for each in reasons]
-            error = self._explained(exc)
+            error = self._refused(exc)
         # Not in there: what AWS says would be its context.
         if code not in answers:
             raise error
@@ -301,15 +288,10 @@ class Call:
             time.sleep(pause * random.uniform(0.5, 1.0))  # noqa: S311 - jitter, no secret
             pause = min(2 * pause, 2.0)
 
-    def too_slow(self) -> StoreUnavailable:
+    def too_slow(self) -> TokenKeepError:
         """Return the error for a call that takes too long."""
         what = f"{self._store.endpoint} did not answer within {self._store.timeout:g} s"
-        return self.unavailable(what, "Try again; is the network slow?")
-
-    def unavailable(self, what: str, hint: str = "Try again") -> StoreUnavailable:
-        """Return an error of this store."""
-        what = f"{self._store.describe()}: {what}"
-        return StoreUnavailable(what, token_id=self.record_id, hint=hint)
+        return self.error(what, "Try again; is the network slow?")
 
     def conflict(self) -> StoreConflict:
         """Return the error for a condition that was not met."""
@@ -317,6 +299,14 @@ class Call:
             "Somebody else wrote this record first, or another one is for the same thing",
             token_id=self.record_id,
         )
+
+    def error(
+        self, what: str, hint: str = "Try again", kind: type[TokenKeepError] = StoreUnavailable
+    ) -> TokenKeepError:
+        """Return an error of this store, about the record that is meant."""
+        its_header = " (the store's header)" if self.record_id == HEADER else ""
+        what = f"{self._store.describe()}: {what}{its_header}"
+        return kind(what, token_id=None if its_header else self.record_id, hint=hint)
 
     def _left(self) -> float:
         return self._end - time.monotonic()
@@ -328,34 +318,30 @@ class Call:
             try:
                 return work()
             except BotoCoreError as exc:
-                error = self._explained(exc)
-            raise error
+                names = [each.__name__ for each in type(exc).__mro__]
+            kind = StoreUnavailable if _CONFIGURATION.isdisjoint(names) else ConfigurationError
+            hint = next(_HINTS[name] for name in names if name in _HINTS)
+            raise self.error(f"boto3 can't ask {self._store.endpoint} ({names[0]})", hint, kind)
 
         return run
 
-    def _explained(self, exc: Exception) -> TokenKeepError:
-        """Return our error for one of AWS or boto3, whose words it does not repeat."""
-        names = [each.__name__ for each in type(exc).__mro__]
-        what = f"boto3 can't ask {self._store.endpoint} ({names[0]})"
-        action = ""
-        kind: type[TokenKeepError] = StoreUnavailable
-        if not _CONFIGURATION.isdisjoint(names):
-            kind = ConfigurationError
-        if isinstance(exc, ClientError):
-            code = exc.response["Error"].get("Code", "")
-            message = exc.response["Error"].get("Message", "")
-            action = f"{self._store.service}:{exc.operation_name}"
-            names = ["KMS" if code.startswith("KMS") else code, "other"]
-            if code in {"403", "AccessDenied", "AccessDeniedException"}:
-                missing = _MISSING.search(message)
+    def _refused(self, exc: ClientError) -> TokenKeepError:
+        """Return our error for one of AWS, whose words it does not repeat."""
+        code = str(exc.response["Error"].get("Code"))
+        message = str(exc.response["Error"].get("Message"))
+        action = f"{self._store.service}:{exc.operation_name}"
+        if _OTHER_KEYS.search(message):
+            return self.error(f"AWS refused {action} ({code})", _HINTS["keys"], StoreForeign)
+        of_kms = code.startswith("KMS")
+        if code in {"403", "AccessDenied", "AccessDeniedException"}:
+            missing = _MISSING.search(message)
+            of_kms = missing is None and "KMS" in message
+            if not of_kms:
                 action = missing[1] if missing else action
-                names = ["KMS" if not missing and "KMS" in message else "denied"]
-            if _OTHER_KEYS.search(message):
-                names, kind = ["keys"], StoreForeign
-            what = f"AWS {'denied' if 'denied' in names else 'refused'} {action} ({code})"
-        hint = next(_HINTS[name] for name in names if name in _HINTS)
-        what = f"{self._store.describe()}: {what}"
-        return kind(what, token_id=self.record_id, hint=hint.format(action=action))
+                hint = f"Allow {action} for these credentials; docs/aws.md has the policy"
+                return self.error(f"AWS denied {action} ({code})", hint)
+        hint = _HINTS["KMS"] if of_kms else _HINTS.get(code, _HINTS["other"])
+        return self.error(f"AWS refused {action} ({code})", hint)
 
 
 _MISSING = re.compile(r"not authorized to perform: ([A-Za-z0-9-]+:[A-Za-z0-9]+)")
@@ -368,7 +354,6 @@ _HINTS = {
     "ExpiredTokenException": "Get new credentials where these come from, or log in again",
     "UnrecognizedClientException": "Are these credentials for this account and region?",
     "InvalidSignatureException": "Check the AWS secret key, and this machine's clock",
-    "denied": "Allow {action} for these credentials; docs/aws.md has the policy",
     "KMS": "Is the KMS key enabled, and are kms:Decrypt and kms:GenerateDataKey allowed?",
     "DecryptionFailure": "Is the KMS key enabled, in this region, and kms:Decrypt allowed?",
     "ResourceNotFoundException": "Is it the right region and account? create=true makes a table",
@@ -385,10 +370,11 @@ _HINTS = {
     "ProfileNotFound": "See the profiles there are with: aws configure list-profiles",
     "BotoCoreError": "Check the region, and AWS's configuration",
 }
-"""What to do, by AWS's code or boto3's class; another code is "other"."""
+"""What to do, by AWS's code or boto3's class."""
 
 
 _FORMAT = 2
+_TEXTS = ("version", "owner", "kind")
 
 
 def text_of(record: Record, place: str, most: int) -> str:
@@ -419,27 +405,19 @@ def record_of(text: str, record_id: str, place: str) -> Record:
         StoreTooNew: A newer tokenkeep wrote it.
         StoreTampered: It is not as tokenkeep writes it, or another record than *record_id*.
     """
-    try:
+    written = 0
+    with suppress(ValueError, TypeError, KeyError):
         fields: Any = json.loads(text)
         written = int(fields["tokenkeep"])
-    except (ValueError, TypeError, KeyError):
-        written = 0
+        fields["sealed"] = b64decode(fields["sealed"], validate=True)
+        is_its = fields["id"] == record_id and {type(fields[each]) for each in _TEXTS} == {str}
+        if is_its and written == _FORMAT:
+            return from_row(fields.get(name) for name in COLUMNS)
     if written < _FORMAT:
         hint = "Move it, or name another prefix"
         raise StoreForeign(f"{place} was not made by this tokenkeep", hint=hint)
     if written > _FORMAT:
         raise StoreTooNew(f"{place} was written by a newer tokenkeep", hint="Upgrade tokenkeep")
-    try:
-        fields["sealed"] = b64decode(fields["sealed"], validate=True)
-        if fields["id"] == record_id and {type(fields[each]) for each in _TEXTS} == {str}:
-            return from_row(fields.get(name) for name in COLUMNS)
-    except (ValueError, TypeError, KeyError):
-        pass
-    raise StoreTampered(
-        f"{place} does not hold its token",
-        token_id=record_id,
-        hint="It was changed outside tokenkeep; restore what it was, or delete it",
-    )
-
-
-_TEXTS = ("version", "owner", "kind")
+    hint = "It was changed outside tokenkeep; restore what it was, or delete it"
+    token_id = None if record_id == HEADER else record_id
+    raise StoreTampered(f"{place} does not hold what was written", token_id=token_id, hint=hint)

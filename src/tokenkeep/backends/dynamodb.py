@@ -139,7 +139,7 @@ class DynamoDBBackend(AWSBackend):
                 raise call.conflict()
             if self._change(call, old, None):
                 return True
-        raise call.unavailable("others kept writing the same items")
+        raise call.error("others kept writing the same items")
 
     @in_time
     def touch(self, call: Call, record_id: str, last_used_at: float) -> None:
@@ -241,7 +241,7 @@ class DynamoDBBackend(AWSBackend):
                 if not wanted:
                     break
             else:
-                raise call.unavailable("AWS kept leaving items out of its answers")
+                raise call.error("AWS kept leaving items out of its answers")
         return found
 
     def _query(
@@ -306,7 +306,7 @@ class DynamoDBBackend(AWSBackend):
                 return False
             if not reasons or not reasons <= _BUSY:
                 raise answer["error"]
-        raise call.unavailable("others kept writing the same items")
+        raise call.error("others kept writing the same items")
 
     @in_time
     def _create(self, call: Call) -> None:

@@ -9,33 +9,21 @@ import stat
 import time
 from base64 import b64decode, b64encode
 from contextlib import suppress
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
 # Not in the function: what it does around forks has to be known when `ForkSafe` registers.
 from filelock import FileLock, Timeout
 
 from tokenkeep.backends import private_file
-from tokenkeep.backends.base import Backend, Record
-from tokenkeep.backends.forks import ForkSafe
-from tokenkeep.backends.memory import Table
-from tokenkeep.backends.patience import tries
+from tokenkeep.backends.base import Record
+from tokenkeep.backends.memory import Table, TableBackend
+from tokenkeep.backends.on_disk import OnDisk
 from tokenkeep.backends.rows import COLUMNS
-from tokenkeep.backends.urls import StoreURL
-from tokenkeep.errors import (
-    ConfigurationError,
-    StoreConflict,
-    StoreForeign,
-    StoreTampered,
-    StoreTooNew,
-    StoreUnavailable,
-)
+from tokenkeep.backends.waiting import tries
+from tokenkeep.errors import StoreConflict, StoreTampered, StoreUnavailable
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Hashable, Iterator, Sequence
-    from typing import Self
-
-    from tokenkeep.backends.base import Due, Mark
+    from collections.abc import Callable, Hashable
 
 _Result = TypeVar("_Result")
 
@@ -53,8 +41,8 @@ _OPEN = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
 """Without waiting, should the path be a pipe."""
 
 
-class _Replaced(Exception):
-    """The lock that is held is not the one that others will take."""
+class _Busy(Exception):
+    """Another process has the lock, or the one that is held is not what others will take."""
 
 
 def _stamp(found: os.stat_result) -> tuple[int, int, int]:
@@ -62,7 +50,7 @@ def _stamp(found: os.stat_result) -> tuple[int, int, int]:
     return found.st_mtime_ns, found.st_ino, found.st_size
 
 
-class FileBackend(ForkSafe, Backend):
+class FileBackend(OnDisk, TableBackend):
     """
     Serve all processes of one machine, and rewrite the whole file at each save.
 
@@ -72,10 +60,9 @@ class FileBackend(ForkSafe, Backend):
     Readers need no lock. A symbolic link is followed, not replaced.
 
     Args:
-        path: The file. Created with mode 0600 if missing; one that others
-            may read is tightened.
+        path: The file. A missing one is created, with mode 0600, by the first
+            record; one that others may read is tightened.
         busy_timeout: How long to wait while another process writes, in seconds.
-        make: As for `SQLiteBackend`.
 
     Raises:
         StoreUnavailable: *path* can't be read or written, or not be kept from others.
@@ -85,74 +72,14 @@ class FileBackend(ForkSafe, Backend):
         ConfigurationError: *busy_timeout* is negative or above a day.
     """
 
-    embedded = True
-
-    def __init__(self, path: str | Path, *, busy_timeout: float = 5.0, make: bool = True) -> None:
-        if not 0 <= busy_timeout <= 86400:  # noqa: PLR2004 - a day
-            raise ConfigurationError("busy_timeout is a number of seconds from 0 to 86400")
-        super().__init__()
-        self._path = Path(os.path.realpath(path))
-        self.home: Path | None = self._path
-        self._busy_timeout = busy_timeout
+    def _begin(self) -> None:
         self._lock_file = f"{self._path}.lock"
-        self._held: os.stat_result | None = None
-        self._commits = 0
+        self._held: os.stat_result
         self._loaded: tuple[Hashable, Table] | None = None
-        if make and self._is_unmade():
-            self._locked(self._make, busy_timeout)
         self._load()
 
-    @classmethod
-    def from_url(cls, url: str) -> Self:
-        """
-        Open the file a URL names; a missing one is made with the first record.
-
-        Args:
-            url: ``file:///relative.json`` or ``file:////absolute.json``;
-                option ``busy_timeout``, in seconds.
-
-        Raises:
-            ConfigurationError: The path or an option is missing or wrong.
-            StoreError: As for the class.
-        """
-        parsed = StoreURL.parse(url)
-        options = parsed.options({"busy_timeout": float})
-        return cls(parsed.path(), make=False, **options)
-
-    def read(self, record_id: str) -> Record | None:
-        return self._load().read(record_id)
-
-    def find(self, marks: Sequence[Mark]) -> list[Record]:
-        return self._load().find(marks)
-
-    def write(self, record: Record, *, replaces: str | None) -> None:
-        def write(table: Table) -> None:
-            table.write(record, replaces=replaces)
-
-        self._change(write, make=replaces is None)
-
-    def delete(self, record_id: str, *, replaces: str | None = None) -> bool:
-        return self._change(lambda table: table.delete(record_id, replaces=replaces))
-
-    def touch(self, record_id: str, last_used_at: float) -> None:
-        self._change(lambda table: table.touch(record_id, last_used_at), timeout=0)
-
-    def scan(self, after: str | None, limit: int, *, mark: Mark | None = None) -> list[Record]:
-        return self._load().scan(after, limit, mark=mark)
-
-    def due(self, before: float, limit: int, *, after: Due | None = None) -> list[Record]:
-        return self._load().due(before, limit, after=after)
-
-    def clear(self) -> int:
-        return self._change(lambda table: table.clear())
-
     def revision(self) -> Hashable:
-        if self._is_unmade():
-            return None, self._commits
-        try:
-            return _stamp(self._path.stat()), self._commits
-        except OSError as exc:
-            self._refuse(exc)
+        return self._state()
 
     def describe(self) -> str:
         return f"the file {self._path}"
@@ -162,14 +89,32 @@ class FileBackend(ForkSafe, Backend):
 
     # Reading
 
+    def _look(self, work: Callable[[Table], _Result]) -> _Result:
+        return work(self._load())
+
+    def _state(self) -> tuple[int, ...]:
+        """Return the state of the file; an empty one if there is nothing in it, and never was."""
+        try:
+            found = self._path.stat()
+        except FileNotFoundError as exc:
+            if self._loaded is None and self._path.parent.is_dir():
+                return ()
+            self._refuse(exc)
+        except OSError as exc:
+            self._refuse(exc)
+        if self._loaded is None and stat.S_ISREG(found.st_mode) and not found.st_size:
+            return ()
+        return _stamp(found)
+
     def _load(self) -> Table:
         """Return what is in the file now. Not to be changed: readers share it."""
-        if self._is_unmade():
+        state = self._state()
+        if not state:
             return Table()
         loaded = self._loaded
+        if loaded and loaded[0] == state:
+            return loaded[1]
         try:
-            if loaded and loaded[0] == _stamp(self._path.stat()):
-                return loaded[1]
             with open(os.open(self._path, _OPEN), "rb") as file:  # noqa: PTH123 - O_NONBLOCK
                 found = os.fstat(file.fileno())
                 if not stat.S_ISREG(found.st_mode):
@@ -177,72 +122,33 @@ class FileBackend(ForkSafe, Backend):
                 content = file.read()
         except OSError as exc:
             self._refuse(exc)
-        try:
-            table = Table(self._parse(content))
-        except StoreConflict as exc:
-            raise self._damaged("holds two records for the same thing") from exc
+        table = self._parsed(content)
         private_file.tighten(self._path)
         self._loaded = _stamp(found), table
         return table
 
-    def _parse(self, content: bytes) -> Iterator[Record]:
-        if content.startswith(b"SQLite format 3"):
-            raise private_file.foreign(self._path, "is a SQLite database, named by sqlite:")
+    def _parsed(self, content: bytes) -> Table:
         try:
             document = json.loads(content)
         except (ValueError, RecursionError) as exc:
-            if content and not content.startswith(b'{"tokenkeep"'):
-                raise self._foreign() from exc
-            raise self._damaged("is cut off or garbled") from exc
+            if not content or content.startswith(b'{"tokenkeep"'):
+                raise self._damaged("is cut off or garbled") from exc
+            document = None
         if not isinstance(document, dict) or "tokenkeep" not in document:
-            raise self._foreign()
-        version = document["tokenkeep"]
-        if not isinstance(version, int) or version < 1:
+            raise self._foreign("was not written by tokenkeep", content)
+        if not isinstance(document["tokenkeep"], int):
             raise self._damaged("has no format version")
-        if version > _VERSION:
-            raise StoreTooNew(
-                f"{self._path} was written by a newer tokenkeep (format {version})",
-                hint="Upgrade tokenkeep",
-            )
-        if version < _VERSION:
-            raise private_file.foreign(
-                self._path, f"is in the format {version}, which no released tokenkeep had"
-            )
+        self._expect_format(document["tokenkeep"], _VERSION)
         try:
-            yield from map(_decode, document["records"])
-        except (KeyError, TypeError, ValueError) as exc:
-            raise self._damaged("holds something that is no record") from exc
+            return Table(map(_decoded, document["records"]))
+        except (StoreConflict, KeyError, TypeError, ValueError) as exc:
+            raise self._damaged("holds what is no record, or two for the same thing") from exc
 
     # Writing
 
-    def _make(self) -> None:
-        if self._is_unmade():
-            self._save(Table())
-
-    def _is_unmade(self) -> bool:
-        """Tell whether there is no file, or an empty one, and never was another."""
-        if self._loaded is not None:
-            return False
-        try:
-            found = self._path.stat()
-        except OSError as exc:
-            if exc.errno == errno.ENOENT and self._path.parent.is_dir():
-                return True
-            self._refuse(exc)
-        return stat.S_ISREG(found.st_mode) and not found.st_size
-
     def _change(
-        self, work: Callable[[Table], _Result], *, timeout: float | None = None, make: bool = False
+        self, work: Callable[[Table], _Result], *, waits: bool = True, makes: bool = False
     ) -> _Result:
-        """
-        Let *work* change a table, and save it if it did; nobody else writes meanwhile.
-
-        Args:
-            work: Changes the table that it is given.
-            timeout: How long to try, in seconds. None means the busy timeout.
-            make: Whether it makes the file if there is none.
-        """
-
         def change() -> _Result:
             table = self._load().copy()
             before = table.commits
@@ -251,84 +157,61 @@ class FileBackend(ForkSafe, Backend):
                 self._save(table)
             return result
 
-        if not make and self._is_unmade():
+        if not makes and not self._state():
             return work(Table())
-        return self._locked(change, self._busy_timeout if timeout is None else timeout)
+        return self._locked(change, waits=waits)
 
-    def _locked(self, work: Callable[[], _Result], timeout: float) -> _Result:
+    def _locked(self, work: Callable[[], _Result], *, waits: bool = True) -> _Result:
+        timeout = self._busy_timeout if waits else 0
         for _ in tries(timeout):
-            with suppress(_Replaced):
-                if done := self._alone(lambda: self._if_free(work)):
-                    return done[0]
-        raise private_file.busy(self._path, timeout)
+            with suppress(_Busy):
+                return self._alone(lambda: self._with_lock(work))
+        raise self._busy(timeout)
 
-    def _if_free(self, work: Callable[[], _Result]) -> tuple[_Result] | None:
-        """
-        Return what *work* does with the lock held. None if another process has it.
-
-        Raises:
-            _Replaced: The lock file was deleted or replaced; nothing was done.
-        """
+    def _with_lock(self, work: Callable[[], _Result]) -> _Result:
+        """Return what *work* does with the lock held. `_Busy` if nothing was done."""
         # A new object each time: one that a child inherits refuses to work.
-        lock = FileLock(self._lock_file, timeout=0, mode=0o600, on_acquired=self._hold)
+        held: list[int] = []
+        lock = FileLock(self._lock_file, timeout=0, mode=0o600, on_acquired=held.append)
         try:
             self._path.parent.stat()  # FileLock would make a missing folder
-            try:
-                lock.acquire()
-            except Timeout:
-                return None
-            return (work(),)
+            lock.acquire()
+            self._held = os.fstat(held[0])
+            return work()
+        except Timeout:
+            raise _Busy from None
         except OSError as exc:
             self._refuse(exc)
         finally:
             lock.release()  # also if a signal handler raised with the lock just taken
 
-    def _hold(self, descriptor: int) -> None:
-        self._held = os.fstat(descriptor)
-
-    def _expect_lock(self) -> None:
-        """Make sure that whoever comes now finds the very lock that is held."""
-        try:
-            found = os.lstat(self._lock_file)
-        except FileNotFoundError:
-            raise _Replaced from None
-        if self._held is None or not os.path.samestat(found, self._held):
-            raise _Replaced
-
     def _save(self, table: Table) -> None:
         """Replace the file by one with these records, on disk when this returns."""
         aside = self._path.with_name(f"{self._path.name}.tmp")
-        # Only who holds the lock writes it: one that is there is of a process that died.
+        # Only who holds the lock writes it: one that is there is of a save that was cut off.
         aside.unlink(missing_ok=True)
         if not private_file.create(aside):
-            self._expect_lock()
-            raise StoreUnavailable(f"{aside} is in the way", hint="Delete it")
-        try:
-            with aside.open("r+b") as file:
-                file.write(_encode(table))
-                file.flush()
-                self._date(file.fileno())
-                os.fsync(file.fileno())
-                written = os.fstat(file.fileno())
-            self._expect_lock()
-            self._commits += 1
-            aside.replace(self._path)
-        except _Replaced:
-            raise  # what is there now may be what the next holder writes
-        except BaseException:
-            with suppress(OSError):
-                aside.unlink(missing_ok=True)
-            raise
+            raise _Busy
+        with aside.open("r+b") as file:
+            file.write(_encoded(table))
+            file.flush()
+            self._date(file.fileno())
+            os.fsync(file.fileno())
+            written = os.fstat(file.fileno())
+        # Whoever comes now has to find the very lock that is held.
+        is_held = False
+        with suppress(FileNotFoundError):
+            is_held = os.path.samestat(os.lstat(self._lock_file), self._held)
+        if not is_held:
+            raise _Busy
+        aside.replace(self._path)
         self._loaded = _stamp(written), table
         private_file.sync_folder(self._path)
 
     def _date(self, descriptor: int) -> None:
-        """
-        Make the new file younger than the one it replaces, and its owner the same.
-
-        The clock of a file system ticks every few milliseconds and inodes are
-        used again, so two states could look the same.
-        """
+        """Make the new file younger than the one it replaces, and its owner the same."""
+        # The clock of a file system ticks every few milliseconds and inodes are
+        # used again, so two states could look the same.
         try:
             old = self._path.stat()
         except FileNotFoundError:
@@ -348,9 +231,6 @@ class FileBackend(ForkSafe, Backend):
             ) from exc
         private_file.refuse(self._path, exc)
 
-    def _foreign(self) -> StoreForeign:
-        return private_file.foreign(self._path, "was not written by tokenkeep")
-
     def _damaged(self, what: str) -> StoreTampered:
         return StoreTampered(
             f"{self._path} {what}",
@@ -358,7 +238,7 @@ class FileBackend(ForkSafe, Backend):
         )
 
 
-def _encode(table: Table) -> bytes:
+def _encoded(table: Table) -> bytes:
     """Return the file for these records: one a line, without what is None."""
     lines = []
     for record in table:
@@ -369,13 +249,8 @@ def _encode(table: Table) -> bytes:
     return f'{{"tokenkeep": {_VERSION}, "records": [\n{records}\n]}}\n'.encode()
 
 
-def _decode(values: object) -> Record:
-    """
-    Return a record of the file.
-
-    Raises:
-        KeyError, TypeError, ValueError: It is not one.
-    """
+def _decoded(values: object) -> Record:
+    """Return a record of the file; KeyError, TypeError or ValueError if it is none."""
     if not isinstance(values, dict):
         raise TypeError(values)
     for name, value in values.items():

@@ -13,7 +13,7 @@ from __future__ import annotations
 import os
 import threading
 from time import monotonic
-from typing import TYPE_CHECKING, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 from weakref import WeakValueDictionary
 
 from tokenkeep.errors import StoreUnavailable
@@ -58,16 +58,13 @@ class ForkSafe:
 
     def renew_locks(self) -> None:
         """Begin with a new lock: a thread of the parent may hold the old one."""
-        self._lock: _Lock = _new_lock()
+        self._lock: Any = (
+            threading.RLock()
+        )  # typeshed lacks _is_owned, as threading.Condition uses
         self._inside = self._at_fork = False
 
     def _alone(self, work: Callable[[], _Result]) -> _Result:
-        """
-        Do something while other threads are kept out.
-
-        Raises:
-            StoreUnavailable: This thread is inside already.
-        """
+        """Do something while other threads are kept out; `reentered` if this one is inside."""
         # No context manager of Python code: where a signal handler raises as it
         # is entered, the lock stays taken as long as somebody keeps the error.
         with self._lock:
@@ -82,6 +79,23 @@ class ForkSafe:
     def _rest(self) -> None:
         """Close what a child must not inherit; may be repeated. Called with the lock held."""
 
+    def before_fork(self, deadline: float) -> None:
+        """Come to rest, until `after_fork`; or not, where a call takes longer than *deadline*."""
+        if not self._lock._is_owned():  # else it is in the midst of a call  # noqa: SLF001
+            self._at_fork = True
+            self._lock.acquire(timeout=max(0.0, deadline - monotonic()))
+        if self._at_fork and self._lock._is_owned():  # noqa: SLF001
+            self._inside = True
+            self._rest()
+
+    def after_fork(self) -> None:
+        """Go on, in the parent."""
+        if self._at_fork:
+            if self._lock._is_owned():  # noqa: SLF001
+                self._inside = False
+                self._lock.release()
+            self._at_fork = False
+
 
 def reentered() -> StoreUnavailable:
     """Return the error for a call in the midst of another one of the same thread."""
@@ -91,20 +105,6 @@ def reentered() -> StoreUnavailable:
         hint="Set a flag in the handler, and ask outside of it. Greenlets are kept apart only "
         "where gevent has patched before tokenkeep was imported",
     )
-
-
-class _Lock(Protocol):
-    """What there is of `threading.RLock`."""
-
-    def acquire(self, blocking: bool = True, timeout: float = -1) -> bool: ...  # noqa: FBT001, FBT002 - not ours
-    def release(self) -> None: ...
-    def _is_owned(self) -> bool: ...  # as threading.Condition uses it
-    def __enter__(self) -> bool: ...
-    def __exit__(self, *exc: object) -> None: ...
-
-
-def _new_lock() -> _Lock:
-    return threading.RLock()  # type: ignore[return-value]  # its stub lacks _is_owned
 
 
 class _Forks:
@@ -118,7 +118,7 @@ class _Forks:
     def __init__(self) -> None:
         self._things: WeakValueDictionary[int, HasLocks] = WeakValueDictionary()
         self._kinds: set[type] = set()
-        self._one_at_a_time = _new_lock()
+        self._one_at_a_time: Any = threading.RLock()
         self._deadline: float | None = None
 
     def add(self, thing: HasLocks) -> None:
@@ -135,34 +135,22 @@ class _Forks:
             self._one_at_a_time.acquire()
         if self._deadline is None:
             self._deadline = monotonic() + PATIENCE
-        for thing in self._fork_safe():
-            lock = thing._lock  # noqa: SLF001 - one idea, two classes
-            if not lock._is_owned():  # noqa: SLF001 - else it is in the midst of a call
-                thing._at_fork = True  # noqa: SLF001
-                lock.acquire(timeout=max(0.0, self._deadline - monotonic()))
-            if thing._at_fork and lock._is_owned():  # noqa: SLF001
-                thing._inside = True  # noqa: SLF001 - until the fork is made
-                thing._rest()  # noqa: SLF001
+        for thing in self._living():
+            if isinstance(thing, ForkSafe):
+                thing.before_fork(self._deadline)
 
     def after_in_parent(self) -> None:
-        for thing in self._fork_safe():
-            if thing._at_fork:  # noqa: SLF001
-                if thing._lock._is_owned():  # noqa: SLF001
-                    thing._inside = False  # noqa: SLF001
-                    thing._lock.release()  # noqa: SLF001
-                thing._at_fork = False  # noqa: SLF001
+        for thing in self._living():
+            if isinstance(thing, ForkSafe):
+                thing.after_fork()
         self._deadline = None
         if self._one_at_a_time._is_owned():  # noqa: SLF001
             self._one_at_a_time.release()
 
     def after_in_child(self) -> None:
-        self._deadline = None
-        self._one_at_a_time = _new_lock()
+        self._deadline, self._one_at_a_time = None, threading.RLock()
         for thing in self._living():
             thing.renew_locks()
-
-    def _fork_safe(self) -> list[ForkSafe]:
-        return [thing for thing in self._living() if isinstance(thing, ForkSafe)]
 
     def _living(self) -> list[HasLocks]:
         # Not values(): that would go through the dictionary while other threads add to it.
@@ -173,15 +161,9 @@ class _Forks:
 _forks = _Forks()
 _can_fork = hasattr(os, "register_at_fork")  # not on Windows
 
-
-def _register() -> None:
-    for _ in range(3):  # a signal handler may raise in one of these functions
-        os.register_at_fork(
-            before=_forks.before,
-            after_in_parent=_forks.after_in_parent,
-            after_in_child=_forks.after_in_child,
-        )
-
-
-if _can_fork:
-    _register()
+for _ in range(3 * _can_fork):  # a signal handler may raise in one of these functions
+    os.register_at_fork(
+        before=_forks.before,
+        after_in_parent=_forks.after_in_parent,
+        after_in_child=_forks.after_in_child,
+    )

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from dataclasses import replace
 from heapq import nsmallest
 from operator import attrgetter
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from tokenkeep.backends.base import HEADER, Backend, Record
 from tokenkeep.backends.forks import ForkSafe
@@ -13,18 +14,22 @@ from tokenkeep.backends.urls import StoreURL
 from tokenkeep.errors import StoreConflict
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
     from typing import Self
 
     from tokenkeep.backends.base import Due, Mark
 
+_Result = TypeVar("_Result")
+
 _by_id = attrgetter("id")
 _by_time = attrgetter("due_at", "id")
+_LAST = "g"
+"""Behind all ids."""
 
 
 class Table:
     """
-    Records, by the rules of `Backend` where nobody else writes. Not thread-safe.
+    Records, with the methods of a `Backend` where nobody else writes. Not thread-safe.
 
     A signal handler may raise between any two steps of a change, so each is made in one. All
     but `read` look at every record: it is for few.
@@ -55,20 +60,15 @@ class Table:
         return other
 
     def read(self, record_id: str) -> Record | None:
-        """As `Backend.read`."""
         return self._records.get(record_id)
 
     def find(self, marks: Sequence[Mark]) -> list[Record]:
-        """As `Backend.find`."""
-        wanted: dict[str, set[str]] = {}
-        for field, value in marks:
-            wanted.setdefault(field, set()).add(value)
-        asked = wanted.items()
+        wanted = set(marks)
+        fields = {field for field, _ in wanted}
         records = self._records.values()
-        return [each for each in records if any(getattr(each, f) in those for f, those in asked)]
+        return [each for each in records if any((f, getattr(each, f)) in wanted for f in fields)]
 
     def write(self, record: Record, *, replaces: str | None) -> None:
-        """As `Backend.write`."""
         old = self._records.get(record.id)
         if (old and old.version) != replaces:
             raise StoreConflict("Somebody else wrote this record first", token_id=record.id)
@@ -80,7 +80,6 @@ class Table:
         self._records[record.id] = record
 
     def delete(self, record_id: str, *, replaces: str | None) -> bool:
-        """As `Backend.delete`."""
         old = self._records.get(record_id)
         if old is None:
             return False
@@ -90,32 +89,23 @@ class Table:
         del self._records[record_id]
         return True
 
-    def touch(self, record_id: str, last_used_at: float) -> bool:
-        """As `Backend.touch`; return whether the record changed."""
+    def touch(self, record_id: str, last_used_at: float) -> None:
         old = self._records.get(record_id)
-        if old is None or (old.last_used_at is not None and old.last_used_at >= last_used_at):
-            return False
-        self.commits += 1
-        self._records[record_id] = replace(old, last_used_at=last_used_at)
-        return True
+        if old and (old.last_used_at is None or old.last_used_at < last_used_at):
+            self.commits += 1
+            self._records[record_id] = replace(old, last_used_at=last_used_at)
 
     def scan(self, after: str | None, limit: int, *, mark: Mark | None = None) -> list[Record]:
-        """As `Backend.scan`."""
         there = self._records.values() if mark is None else self.find([mark])
         return nsmallest(limit, (each for each in there if each.id > (after or "")), key=_by_id)
 
     def due(self, before: float, limit: int, *, after: Due | None = None) -> list[Record]:
-        """As `Backend.due`."""
-        there = [
-            each
-            for each in self._records.values()
-            if each.due_at is not None and each.due_at <= before
-        ]
+        there = [each for each in self._records.values() if each.due_at is not None]
         behind = (each for each in there if after is None or _by_time(each) > after)
-        return nsmallest(limit, behind, key=_by_time)
+        due = (each for each in behind if _by_time(each) <= (before, _LAST))
+        return nsmallest(limit, due, key=_by_time)
 
     def clear(self) -> int:
-        """As `Backend.clear`."""
         kept = {HEADER: self._records[HEADER]} if HEADER in self._records else {}
         count = len(self._records) - len(kept)
         self.commits += bool(count)
@@ -123,7 +113,45 @@ class Table:
         return count
 
 
-class MemoryBackend(ForkSafe, Backend):
+class TableBackend(Backend):
+    """A backend whose records are all in a `Table`, each time it is asked."""
+
+    @abstractmethod
+    def _look(self, work: Callable[[Table], _Result]) -> _Result:
+        """Let *work* look at the table."""
+
+    @abstractmethod
+    def _change(
+        self, work: Callable[[Table], _Result], *, waits: bool = True, makes: bool = False
+    ) -> _Result:
+        """Let *work* change it; *waits* if that is worth a wait, *makes* a store not there yet."""
+
+    def read(self, record_id: str) -> Record | None:
+        return self._look(lambda table: table.read(record_id))
+
+    def find(self, marks: Sequence[Mark]) -> list[Record]:
+        return self._look(lambda table: table.find(marks))
+
+    def write(self, record: Record, *, replaces: str | None) -> None:
+        self._change(lambda table: table.write(record, replaces=replaces), makes=replaces is None)
+
+    def delete(self, record_id: str, *, replaces: str | None = None) -> bool:
+        return self._change(lambda table: table.delete(record_id, replaces=replaces))
+
+    def touch(self, record_id: str, last_used_at: float) -> None:
+        self._change(lambda table: table.touch(record_id, last_used_at), waits=False)
+
+    def scan(self, after: str | None, limit: int, *, mark: Mark | None = None) -> list[Record]:
+        return self._look(lambda table: table.scan(after, limit, mark=mark))
+
+    def due(self, before: float, limit: int, *, after: Due | None = None) -> list[Record]:
+        return self._look(lambda table: table.due(before, limit, after=after))
+
+    def clear(self) -> int:
+        return self._change(Table.clear)
+
+
+class MemoryBackend(ForkSafe, TableBackend):
     """
     Serve the threads of one process, until it ends.
 
@@ -151,29 +179,14 @@ class MemoryBackend(ForkSafe, Backend):
         StoreURL.parse(url).expect_nothing()
         return cls()
 
-    def read(self, record_id: str) -> Record | None:
-        return self._alone(lambda: self._table.read(record_id))
+    def _look(self, work: Callable[[Table], _Result]) -> _Result:
+        return self._alone(lambda: work(self._table))
 
-    def find(self, marks: Sequence[Mark]) -> list[Record]:
-        return self._alone(lambda: self._table.find(marks))
-
-    def write(self, record: Record, *, replaces: str | None) -> None:
-        self._alone(lambda: self._table.write(record, replaces=replaces))
-
-    def delete(self, record_id: str, *, replaces: str | None = None) -> bool:
-        return self._alone(lambda: self._table.delete(record_id, replaces=replaces))
-
-    def touch(self, record_id: str, last_used_at: float) -> None:
-        self._alone(lambda: self._table.touch(record_id, last_used_at))
-
-    def scan(self, after: str | None, limit: int, *, mark: Mark | None = None) -> list[Record]:
-        return self._alone(lambda: self._table.scan(after, limit, mark=mark))
-
-    def due(self, before: float, limit: int, *, after: Due | None = None) -> list[Record]:
-        return self._alone(lambda: self._table.due(before, limit, after=after))
-
-    def clear(self) -> int:
-        return self._alone(self._table.clear)
+    def _change(
+        self, work: Callable[[Table], _Result], *, waits: bool = True, makes: bool = False
+    ) -> _Result:
+        del waits, makes  # nobody is waited for, and it is there
+        return self._look(work)
 
     def revision(self) -> int:
         return self._table.commits

@@ -35,22 +35,20 @@ _OTHERS_WRITE = stat.S_IWGRP | stat.S_IWOTH
 _FLAGS = ("O_NOFOLLOW", "O_NONBLOCK", "O_BINARY")
 _AT_ONCE = sum(getattr(os, name, 0) for name in _FLAGS)
 """Never through a link, and without waiting for whoever is at the other end of a pipe."""
+_FOLDER = os.O_RDONLY | getattr(os, "O_DIRECTORY", 0) | _AT_ONCE
 _LINKS = 40
+_NOTHING = (FileNotFoundError, NotADirectoryError, PermissionError)
 _ODD = {
     errno.ELOOP: "it is a link",
     errno.EINVAL: "it is no file",
     errno.ENXIO: "it is no file",  # a pipe that nobody reads
 }
 
-
 _MOUNTED = ", or mount it read-only, as a container's secret"
 
 
 class _Unsafe(Exception):
-    def __init__(self, what: str, hint: str) -> None:
-        super().__init__(what)
-        self.what = what
-        self.hint = hint
+    """What is wrong, and what to do about it."""
 
 
 def read(
@@ -76,8 +74,7 @@ def read(
         unsafe: Raised for what somebody else may have made, or can read or change.
 
     Raises:
-        ConfigurationError: It can't be read, is no regular file, not text, or
-            longer than `LONGEST`.
+        ConfigurationError: It can't be read, is no regular file, no text, or beyond `LONGEST`.
     """
     kind: type[ConfigurationError] = ConfigurationError
     hint = f"Name another file in {variable}"
@@ -101,7 +98,8 @@ def read(
     except FileNotFoundError:
         return None
     except _Unsafe as exc:
-        kind, wrong, hint = unsafe, exc.what, f"{exc.hint}. Or name another file in {variable}"
+        kind, (wrong, hint) = unsafe, exc.args
+        hint += f". Or name another file in {variable}"
     except UnicodeDecodeError:
         wrong = "it is not text"
     except OSError as exc:
@@ -119,17 +117,8 @@ def make_folder(path: Path) -> None:
     Raises:
         OSError: One of them can't be made.
     """
-    missing = []
-    while not path.is_dir() and path != path.parent:
-        missing.append(path)
-        path = path.parent
-    for each in reversed(missing):
-        try:
-            each.mkdir(mode=0o700)
-        except FileExistsError:
-            if not each.is_dir():  # else another process was faster
-                why = os.strerror(errno.ENOTDIR)
-                raise NotADirectoryError(errno.ENOTDIR, why, str(each)) from None
+    for each in reversed([each for each in (path, *path.parents) if not each.is_dir()]):
+        each.mkdir(mode=0o700, exist_ok=True)  # another process may be faster
         sync_folder(each)
 
 
@@ -154,10 +143,9 @@ class OwnFolder:
 
     def read(self, name: str, longest: int) -> bytes:
         """
-        Return what is in a file, up to *longest* bytes.
+        Return what is in a file, up to *longest* bytes; `FileNotFoundError` if there is none.
 
         Raises:
-            FileNotFoundError: There is none.
             StoreUnavailable: It is something else or somebody else's, or can't be read.
         """
         with os.fdopen(self._opened(name, os.O_RDONLY), "rb") as file:
@@ -206,8 +194,7 @@ class OwnFolder:
                 found = os.fstat(handle)
                 _expect_file(found)
                 if self._owner is not None:
-                    alone = bool(flags & os.O_WRONLY)
-                    _expect_own(path, found, self._owner, alone=alone)
+                    _expect_own(path, found, self._owner, alone=bool(flags & os.O_WRONLY))
             except BaseException:
                 os.close(handle)
                 raise
@@ -254,64 +241,68 @@ def own_folder(
         path.lstat()
         yield OwnFolder(path, None, None)
         return
-    owner, near = os.geteuid(), below or like
-    if owner == 0 and near is not None:
-        owner = _owner_of(near)
+    owner = _owner_of(below or like)
     try:
         if below is not None:
             path = _walked(path.parent, owner, closed=False, make=make) / path.name
-        if make and not os.path.lexists(path):
-            make_folder(path.parent)
-            _make(path, None if below else owner)
-        _expect_folder_itself(path)
+        handle = _folder(path, None if below else owner, make=make)
     except _Unsafe as exc:
         hint = _for_root(f"Let it belong to root or to user {owner}. {instead}")
-        raise StoreUnavailable(f"{path} can't be used: {exc.what}", hint=hint) from None
-    except (FileNotFoundError, NotADirectoryError, PermissionError) as exc:
-        if make:
-            raise
+        raise StoreUnavailable(f"{path} can't be used: {exc.args[0]}", hint=hint) from None
+    except _NOTHING as exc:
         # Where this user can't go there is nothing of his.
+        if make or os.path.lexists(path):
+            raise
         raise FileNotFoundError(errno.ENOENT, "there is none", str(path)) from exc
-    handle = os.open(path, os.O_RDONLY | os.O_DIRECTORY | _AT_ONCE)
     try:
         found = os.fstat(handle)
         _expect_own(path, found, owner)
         if os.geteuid() == 0 and found.st_uid != owner:
             with suppress(OSError):  # on a file system that knows no owners
                 os.fchown(handle, owner, -1)
-        _close_to_others(path, handle, found)
+        if (mode := stat.S_IMODE(found.st_mode)) & _OTHERS:
+            with suppress(OSError):  # root's, or on a file system that knows no modes
+                os.fchmod(handle, 0o700)
+            if os.fstat(handle).st_mode & _OTHERS:
+                _warn_of_open(path, mode)
+            else:
+                _log.warning("%s was open to other users (mode %o); it no longer is", path, mode)
         yield OwnFolder(path, handle, os.fstat(handle).st_uid)
     finally:
         os.close(handle)
 
 
-def _owner_of(near: Path) -> int:
-    """Return whose a file or folder is; if there is none, whose the nearest folder above it is."""
-    for each in (near, *near.absolute().parents):
-        with suppress(OSError):
-            return each.stat().st_uid
+def _folder(path: Path, owner: int | None, *, make: bool) -> int:
+    """Open a folder, made as `_make` does if it is missing; refuse what is none."""
+    if make and not os.path.lexists(path):
+        make_folder(path.parent)
+        _make(path, owner)
+    try:
+        return os.open(path, _FOLDER)
+    except OSError as exc:
+        if exc.errno not in (errno.ELOOP, errno.ENOTDIR) or not os.path.lexists(path):
+            raise
+        raise _foreign(path, "it is a link" if path.is_symlink() else "it is no folder") from None
+
+
+def _owner_of(near: Path | None) -> int:
+    """Return this user; for root, him whose *near* is, or else the nearest folder above it."""
+    if near is not None and os.geteuid() == 0:
+        for each in (near, *near.absolute().parents):
+            with suppress(OSError):
+                return each.stat().st_uid
     return os.geteuid()
 
 
-def _expect_folder_itself(path: Path) -> None:
-    if not stat.S_ISDIR(path.lstat().st_mode):
-        raise _foreign(path, "it is a link" if path.is_symlink() else "it is no folder")
-
-
 def _make(path: Path, owner: int | None = None) -> None:
-    """
-    Make a folder, on disk; another process may be faster.
-
-    Its *owner* matters if this is root: None gives it to who has the folder above it.
-    """
+    """Make a folder, on disk; for root as *owner*'s, or None: his who has the folder above it."""
     above = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
     try:
-        with suppress(FileExistsError):
+        with suppress(FileExistsError):  # another process was faster
             os.mkdir(path.name, 0o700, dir_fd=above)
             if os.geteuid() == 0:
                 # Never by its path: whoever it goes to could put another of root's there.
-                flags = os.O_RDONLY | os.O_DIRECTORY | _AT_ONCE
-                handle = os.open(path.name, flags, dir_fd=above)
+                handle = os.open(path.name, _FOLDER, dir_fd=above)
                 try:
                     os.fchown(handle, os.fstat(above).st_uid if owner is None else owner, -1)
                 finally:
@@ -319,18 +310,6 @@ def _make(path: Path, owner: int | None = None) -> None:
         os.fsync(above)
     finally:
         os.close(above)
-
-
-def _close_to_others(path: Path, handle: int, found: os.stat_result) -> None:
-    mode = stat.S_IMODE(found.st_mode)
-    if not mode & _OTHERS:
-        return
-    with suppress(OSError):  # root's, or on a file system that knows no modes
-        os.fchmod(handle, 0o700)
-    if os.fstat(handle).st_mode & _OTHERS:
-        _warn_of_open(path, mode)
-    else:
-        _log.warning("%s was open to other users (mode %o); it no longer is", path, mode)
 
 
 def _expect_own(path: Path, found: os.stat_result, owner: int, *, alone: bool = False) -> None:
@@ -355,21 +334,9 @@ def _for_root(hint: str) -> str:
 
 
 def _walked(path: Path, owner: int, *, closed: bool = True, make: bool = False) -> Path:
-    """
-    Return where a path leads, links followed.
-
-    Args:
-        path: Where it begins.
-        owner: Who may have made links and folders on the way, besides root.
-        closed: Whether folders that others can write are refused; else they are warned of.
-        make: Whether missing folders are made, each its owner's who has the one above it.
-
-    Raises:
-        OSError: There is nothing.
-        _Unsafe: Somebody else may have made a link on the way, or can change a folder.
-    """
+    """Return where a path leads, by links and folders of root's and *owner*'s only."""
     here, links = Path("/"), 0
-    read_only = _expect_folder(here, here.lstat(), owner, closed=closed)
+    read_only = _expect_way(here, here.lstat(), owner, closed=closed)
     rest = list(path.absolute().parts[:0:-1])
     while rest:
         name = rest.pop()
@@ -378,38 +345,30 @@ def _walked(path: Path, owner: int, *, closed: bool = True, make: bool = False) 
             continue
         at = here / name
         try:
-            found = _found(at, path)
+            found = at.lstat()
         except FileNotFoundError:
+            if os.path.lexists(path):  # links of /proc lead to what has no name, such as a pipe
+                wrong = "it is not a regular file, or a link that leads nowhere"
+                raise OSError(errno.EINVAL, wrong) from None
             if not make:
                 raise
             _make(at)
             found = at.lstat()
-        if not stat.S_ISLNK(found.st_mode):
-            here = at
-            if stat.S_ISDIR(found.st_mode):
-                read_only = _expect_folder(here, found, owner, closed=closed)
+        if stat.S_ISLNK(found.st_mode):
+            links += 1
+            if links > _LINKS:
+                raise OSError(errno.ELOOP, "its links go in a circle")
+            if not read_only:
+                _expect_owner(f"the link {at}", found, owner)
+            rest += at.readlink().parts[::-1]
             continue
-        links += 1
-        if links > _LINKS:
-            raise OSError(errno.ELOOP, "its links go in a circle")
-        if not read_only:
-            _expect_owner(f"the link {at}", found, owner)
-        rest += at.readlink().parts[::-1]
+        here = at
+        if stat.S_ISDIR(found.st_mode):
+            read_only = _expect_way(here, found, owner, closed=closed)
     return here
 
 
-def _found(at: Path, path: Path) -> os.stat_result:
-    try:
-        return at.lstat()
-    except FileNotFoundError:
-        if path.exists():  # a link of /proc leads to what has no name: a pipe, a deleted file
-            raise OSError(errno.EINVAL, "it is not a regular file") from None
-        if path.is_symlink():
-            raise OSError(errno.EINVAL, "it is a link that leads nowhere") from None
-        raise
-
-
-def _expect_folder(folder: Path, found: os.stat_result, owner: int, *, closed: bool) -> bool:
+def _expect_way(folder: Path, found: os.stat_result, owner: int, *, closed: bool) -> bool:
     """
     Refuse a folder that is neither root's nor *owner*'s; return whether it can't be written.
 

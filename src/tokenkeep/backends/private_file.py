@@ -10,7 +10,7 @@ import stat
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, NoReturn, TextIO
 
-from tokenkeep.errors import StoreForeign, StoreUnavailable
+from tokenkeep.errors import StoreUnavailable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -50,37 +50,6 @@ def refuse(path: Path, exc: OSError, instead: str = "") -> NoReturn:
     reason, hint = REASONS.get(exc.errno, (exc.strerror or type(exc).__name__, None))
     hint = ". ".join(filter(None, (hint, instead))) or None
     raise StoreUnavailable(f"{path} can't be used: {reason}", hint=hint) from exc
-
-
-def busy(path: Path, waited: float) -> StoreUnavailable:
-    """
-    Return the error to raise when another process does not stop writing.
-
-    Args:
-        path: What it writes.
-        waited: How long it was waited for, in seconds.
-    """
-    if not waited:
-        return StoreUnavailable(f"{path} is busy", hint="Another process is writing: try again")
-    return StoreUnavailable(
-        f"{path} was busy for {waited:g} seconds",
-        hint="Another process is writing: try again, or raise busy_timeout",
-    )
-
-
-def foreign(path: Path, what: str) -> StoreForeign:
-    """
-    Return the error to raise for a file that tokenkeep did not make.
-
-    Args:
-        path: Where it is.
-        what: What is wrong with it, to stand behind the path.
-    """
-    return StoreForeign(
-        f"{path} {what}; it is left as it is",
-        hint="If it holds the tokens of the Zoho SDK, take them over with "
-        "`tokenkeep import FILE`; else name another file",
-    )
 
 
 def create(path: Path) -> bool:
@@ -141,6 +110,7 @@ def tighten(path: Path) -> None:
         if os.name == "nt" or not mode & _OTHERS:
             return
         path.chmod(mode & ~_OTHERS)
+        _log.warning("%s was open to other users (mode %o); it no longer is", path, mode)
     except FileNotFoundError:
         return
     except PermissionError as exc:
@@ -148,15 +118,13 @@ def tighten(path: Path) -> None:
             f"{path} is open to other users, and only its owner can change that",
             hint=f"Have its owner run: chmod 600 {path}",
         ) from exc
-    _log.warning("%s was open to other users (mode %o); it no longer is", path, mode)
 
 
 def sync_folder(path: Path) -> None:
     """Put the entry of a file in its folder on disk."""
-    if os.name == "nt":  # can't open folders there
-        return
-    descriptor = os.open(path.parent, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+    if os.name != "nt":  # can't open folders there
+        descriptor = os.open(path.parent, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)

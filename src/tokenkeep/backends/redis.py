@@ -32,9 +32,8 @@ from tokenkeep import errors
 from tokenkeep.backends.base import FOUND_BY, HEADER, WIDTH, Backend, Record, Risk
 from tokenkeep.backends.exposure import exposure, warn
 from tokenkeep.backends.frames import without_frames
-from tokenkeep.backends.patience import tries
 from tokenkeep.backends.urls import StoreURL, refuse_blank
-from tokenkeep.backends.waiting import cut, within
+from tokenkeep.backends.waiting import cut, tries, within
 from tokenkeep.errors import ConfigurationError, StoreConflict, StoreUnavailable
 
 if TYPE_CHECKING:

@@ -153,7 +153,7 @@ class SecretsManagerBackend(AWSBackend):
         if old is None or old.version != replaces:
             raise call.conflict()
         before, after = _tags(old), _tags(record)
-        text = self._text(replace(record, last_used_at=old.last_used_at))
+        text = _text(replace(record, last_used_at=old.last_used_at))
         added, stale = after - before, before - after
         if self._swap(call, record.id, text, version, added=added, stale=stale):
             return
@@ -164,7 +164,6 @@ class SecretsManagerBackend(AWSBackend):
 
     @in_time
     def delete(self, call: Call, record_id: str, *, replaces: str | None = None) -> bool:
-        call.record_id = record_id
         for _ in call.tries():
             began = time.monotonic()
             current, record = self._read(call, record_id)
@@ -181,7 +180,7 @@ class SecretsManagerBackend(AWSBackend):
                 way, name = self._way, self._prefix + record_id
                 call.ask("delete_secret", _ABSENT, _STATE, once=True, SecretId=name, **way)
             return True
-        raise call.unavailable("others kept writing the same secret")
+        raise call.error("others kept writing the same secret")
 
     def touch(self, record_id: str, last_used_at: float) -> None:
         pass
@@ -236,6 +235,7 @@ class SecretsManagerBackend(AWSBackend):
 
     def _read(self, call: Call, record_id: str) -> tuple[str, Record | None]:
         """Return the id of a secret's current version, and the record in it, None if deleted."""
+        call.record_id = record_id
         name = self._prefix + record_id
         # The stage is named, though it is the default: moto goes on answering with the
         # first value otherwise.
@@ -271,9 +271,6 @@ class SecretsManagerBackend(AWSBackend):
         place = f"The secret {self._prefix}{record_id}"
         return version, record_of(answer.get("SecretString", ""), record_id, place)
 
-    def _text(self, record: Record) -> str:
-        return text_of(record, "a secret", _MOST_BYTES)
-
     def _told(self, call: Call, record_id: str) -> dict[str, Any]:
         """Return what AWS tells of a secret. Empty if it is not there."""
         answer = call.ask("describe_secret", _ABSENT, SecretId=self._prefix + record_id)
@@ -281,7 +278,7 @@ class SecretsManagerBackend(AWSBackend):
 
     def _insert(self, call: Call, record: Record) -> None:
         """Make a secret, anew if it was deleted."""
-        name, tags, text = self._prefix + record.id, _tags(record), self._text(record)
+        name, tags, text = self._prefix + record.id, _tags(record), _text(record)
         made = {
             "Name": name,
             "ClientRequestToken": uuid4().hex,
@@ -300,7 +297,7 @@ class SecretsManagerBackend(AWSBackend):
             if not current.startswith((_DELETED, _ERASED)):
                 if not scheduled:
                     raise call.conflict()
-                raise call.unavailable(
+                raise call.error(
                     f"the secret {name} was scheduled for deletion outside tokenkeep",
                     f"To allow this login: aws secretsmanager restore-secret --secret-id {name}",
                 )
@@ -315,7 +312,7 @@ class SecretsManagerBackend(AWSBackend):
                     return
                 raise call.conflict()
         hint = "Try again in a minute or two"
-        raise call.unavailable(f"the secret {name} is just being deleted", hint)
+        raise call.error(f"the secret {name} is just being deleted", hint)
 
     def _swap(
         self,
@@ -372,6 +369,10 @@ def _age(told: dict[str, Any]) -> float:
     """Return how long ago a secret was changed, by AWS's own clock, in seconds."""
     now = parsedate_to_datetime(told["ResponseMetadata"]["HTTPHeaders"]["date"])
     return float((now - told["LastChangedDate"]).total_seconds())
+
+
+def _text(record: Record) -> str:
+    return text_of(record, "a secret", _MOST_BYTES)
 
 
 def _tag(field: str, value: object) -> str:

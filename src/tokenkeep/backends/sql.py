@@ -19,12 +19,11 @@ from sqlalchemy.pool import QueuePool
 from tokenkeep.backends.base import Backend, Due, Mark, Record
 from tokenkeep.backends.exposure import warn
 from tokenkeep.backends.frames import without_frames
-from tokenkeep.backends.patience import tries
 from tokenkeep.backends.rows import COLUMNS, from_row, to_row
 from tokenkeep.backends.sql_errors import BUSY, LOST, OLDEST, explain, means, unknown
 from tokenkeep.backends.sql_tables import Schema, Statements, prepare
 from tokenkeep.backends.sql_url import OWN, Target
-from tokenkeep.backends.waiting import cut, within
+from tokenkeep.backends.waiting import cut, tries, within
 from tokenkeep.errors import ConfigurationError, StoreConflict, StoreUnavailable, TokenKeepError
 
 if TYPE_CHECKING:

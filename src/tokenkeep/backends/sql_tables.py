@@ -32,10 +32,10 @@ from sqlalchemy.exc import ArgumentError, CompileError, DBAPIError, NoSuchModule
 from sqlalchemy.schema import CreateIndex, CreateTable
 
 from tokenkeep.backends.base import HEADER, MARKS, WIDTH
-from tokenkeep.backends.patience import tries
 from tokenkeep.backends.rows import COLUMNS
 from tokenkeep.backends.sql_errors import BUSY, MADE, OLDEST, TAKEN, means
 from tokenkeep.backends.sql_url import TABLE
+from tokenkeep.backends.waiting import tries
 from tokenkeep.errors import ConfigurationError, StoreForeign, StoreTooNew, UnknownName
 
 if TYPE_CHECKING:

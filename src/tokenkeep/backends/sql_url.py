@@ -11,8 +11,7 @@ from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError, NoSuchModuleError
 
 from tokenkeep.backends.exposure import exposure, is_here
-from tokenkeep.backends.secret_options import SECRET_WORDS
-from tokenkeep.backends.urls import options_of, refuse_blank, scheme_of
+from tokenkeep.backends.urls import SECRET_WORDS, options_of, refuse_blank, scheme_of
 from tokenkeep.errors import ConfigurationError, DriverMissing, UnknownName
 
 if TYPE_CHECKING:

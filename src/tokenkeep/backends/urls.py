@@ -19,14 +19,27 @@ _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+):")
 _OPTION = re.compile(r"[A-Za-z]\w{0,40}(\.\w{1,40})?")
 """The name of an option; anything else may be a part of a password."""
 
+SECRET_WORDS = (
+    "passw",
+    "passphrase",
+    "passcode",
+    "pwd",
+    "secret",
+    "token",
+    "credential",
+    "api_key",
+    "apikey",
+    "access_key",
+    "private_key",
+    "scram_client_key",
+    "scram_server_key",
+    "odbc_connect",
+)
+"""Words in the names of options that hold a secret, in whatever kind of store; in lower case."""
+
 
 def scheme_of(url: str) -> str:
-    """
-    Return a URL's scheme in lower case.
-
-    Raises:
-        ConfigurationError: There is none.
-    """
+    """Return a URL's scheme in lower case; `ConfigurationError` if there is none."""
     match = _SCHEME.match(url) if isinstance(url, str) else None
     if match is None:
         raise ConfigurationError(
@@ -38,16 +51,7 @@ def scheme_of(url: str) -> str:
 
 
 def options_of(query: str, scheme: str) -> tuple[tuple[str, str], ...]:
-    """
-    Take a URL's query apart.
-
-    Args:
-        query: What is behind the question mark. Empty if there is nothing.
-        scheme: For errors.
-
-    Raises:
-        ConfigurationError: It is not ``name=value``.
-    """
+    """Take a query apart; `ConfigurationError` if it is not ``name=value`` or empty."""
     from urllib.parse import parse_qsl
 
     try:
@@ -61,16 +65,9 @@ def options_of(query: str, scheme: str) -> tuple[tuple[str, str], ...]:
 
 def refuse_blank(name: str, value: object) -> None:
     """
-    Make sure that there is something behind an option.
+    Raise `ConfigurationError` if there is nothing in an option: a text, or a mapping of such.
 
     Drivers leave it out in silence otherwise: then TLS is off because a variable was empty.
-
-    Args:
-        name: Of the option.
-        value: A text, or a mapping of such.
-
-    Raises:
-        ConfigurationError: There is not.
     """
     if isinstance(value, dict):
         for part, each in value.items():
@@ -99,24 +96,14 @@ class StoreURL:
 
     @classmethod
     def parse(cls, url: str) -> Self:
-        """
-        Take a URL apart.
-
-        Raises:
-            ConfigurationError: It has no scheme, or its query is not ``name=value``.
-        """
+        """Take a URL apart; `ConfigurationError` without a scheme, or for an unreadable query."""
         scheme = scheme_of(url)
         # urlsplit would end the path at a "#", which is an ordinary letter of a file's name.
         rest, _, query = url[len(scheme) + 1 :].partition("?")
         return cls(scheme, rest, options_of(query, scheme))
 
     def expect_nothing(self) -> None:
-        """
-        Make sure that the URL is a scheme alone.
-
-        Raises:
-            ConfigurationError: There is a path or an option.
-        """
+        """Raise `ConfigurationError` if there is a path or an option behind the scheme."""
         self.options({})
         if self.rest not in ("", "//", "///"):
             raise ConfigurationError(f"A {self.scheme} store has no path: write {self.scheme}:")
@@ -131,10 +118,10 @@ class StoreURL:
         """
         from urllib.parse import unquote
 
+        hint = f"Write {self.scheme}:///relative/path or {self.scheme}:////absolute/path"
         if not self.rest.startswith("///"):
             raise ConfigurationError(
-                f"The {self.scheme} URL needs three slashes before its path",
-                hint=f"Write {self.scheme}:///relative/path or {self.scheme}:////absolute/path",
+                f"The {self.scheme} URL needs three slashes before its path", hint=hint
             )
         try:
             path = unquote(self.rest.removeprefix("///"), errors="strict")
@@ -142,11 +129,12 @@ class StoreURL:
             raise ConfigurationError(
                 f"The path in the {self.scheme} URL is not percent-encoded UTF-8"
             ) from None
-        if not path or "\0" in path or path.endswith(("/", os.sep)):
+        if path == ":memory:":
             raise ConfigurationError(
-                f"The {self.scheme} URL names no file",
-                hint=f"Write {self.scheme}:///relative/path or {self.scheme}:////absolute/path",
+                f"A {self.scheme} store is in a file", hint="For one in memory write memory:"
             )
+        if not path or "\0" in path or path.endswith(("/", os.sep)):
+            raise ConfigurationError(f"The {self.scheme} URL names no file", hint=hint)
         return path
 
     def options(self, known: Mapping[str, Callable[[str], Any]]) -> dict[str, Any]:

@@ -1,8 +1,9 @@
 """
-The one bound for whatever waits for somebody else: a daemon thread works, the wall clock ends it.
+Waiting for others, in bounds: for a server by the wall clock, for other processes by turns.
 
 Drivers bound each step; a server that drips, a name server that never
-answers and a process that was suspended need somebody who waits outside.
+answers and a process that was suspended need somebody who waits outside: a
+daemon thread works meanwhile.
 """
 
 from __future__ import annotations
@@ -10,25 +11,69 @@ from __future__ import annotations
 import os
 import socket
 import threading
+import time
 from collections import deque
-from concurrent.futures import Future
 from contextlib import suppress
+from itertools import chain, repeat
 from queue import SimpleQueue
-from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    _Awaited: TypeAlias = "Future[Any] | _Piece"
+    from collections.abc import Callable, Iterator
 
 _Result = TypeVar("_Result")
 
 KEPT = 64
 """How many threads of a process wait for more to do. All others end with what they did."""
 
+_PAUSES = (0.001, 0.002, 0.005, 0.01, 0.015, 0.02)
+_LONGEST = 0.025
+
 
 class NoThread(TimeoutError):
     """No thread can be started: nothing was begun."""
+
+
+class Begun(Generic[_Result]):
+    """What another thread does; as a future, in half the time, and on the way of every lookup."""
+
+    def __init__(self, work: Callable[[], _Result]) -> None:
+        self._work = work
+        self._running = threading.Lock()
+        self._running.acquire()
+        self._result: Any = None
+        self._error: BaseException | None = None
+
+    def result(self, seconds: float) -> _Result:
+        """
+        Wait for it, and return what it returned or raise what it raised.
+
+        Args:
+            seconds: How long, on the wall clock.
+
+        Raises:
+            TimeoutError: It takes longer, and goes on.
+        """
+        if not self._running.acquire(timeout=max(seconds, 0)):
+            raise TimeoutError
+        self._running.release()
+        try:
+            if self._error is not None:
+                raise self._error
+            return self._result  # type: ignore[no-any-return]
+        finally:
+            del self  # or the error would hold this frame, and this the error
+
+    def run(self) -> None:
+        """Do it, in this thread."""
+        try:
+            self._result = self._work()
+        except BaseException as exc:  # noqa: BLE001 - raised again by who waits
+            self._error = exc
+        finally:
+            del self._work
+            self._running.release()
+            del self  # as above
 
 
 def within(seconds: float, work: Callable[[], _Result]) -> _Result:
@@ -43,25 +88,19 @@ def within(seconds: float, work: Callable[[], _Result]) -> _Result:
         TimeoutError: It takes longer, and goes on; nobody hears of it.
         NoThread: It was not begun.
     """
-    piece = _Piece()
-    try:
-        _of_this_process().begin(piece, work)
-        result: _Result = piece.result(seconds)
-        return result
-    finally:
-        piece.cancel()
+    return begin(work).result(seconds)
 
 
-def begin(work: Callable[[], _Result]) -> Future[_Result]:
+def begin(work: Callable[[], _Result]) -> Begun[_Result]:
     """
     Begin something in another thread; it may be waited for.
 
     Raises:
         NoThread: It was not begun.
     """
-    future: Future[_Result] = Future()
-    _of_this_process().begin(future, work)
-    return future
+    begun = Begun(work)
+    _of_this_process().begin(begun)
+    return begun
 
 
 def cut(link: Any) -> None:
@@ -79,56 +118,37 @@ def cut(link: Any) -> None:
         same.shutdown(socket.SHUT_RDWR)
 
 
-class _Piece:
-    """A future for the one who waits, on the way of every lookup: it takes half the time."""
+def tries(timeout: float) -> Iterator[None]:
+    """
+    Yield once, and again after ever longer sleeps, until the time is over.
 
-    def __init__(self) -> None:
-        self._done = threading.Lock()
-        self._done.acquire()
-        self._cancelled = False
-        self._result: Any = None
-        self._error: BaseException | None = None
+    To be walked through without a lock: who tries takes it for each try alone.
 
-    def result(self, seconds: float) -> Any:
-        if not self._done.acquire(timeout=max(seconds, 0)):
-            raise TimeoutError
-        try:
-            if self._error is not None:
-                raise self._error
-            return self._result
-        finally:
-            del self  # or the error would hold this frame, and this the error
-
-    def cancel(self) -> None:
-        self._cancelled = True
-
-    def set_running_or_notify_cancel(self) -> bool:
-        return not self._cancelled
-
-    def set_result(self, result: Any) -> None:
-        self._result = result
-        self._done.release()
-
-    def set_exception(self, exception: BaseException) -> None:
-        self._error = exception
-        self._done.release()
+    Args:
+        timeout: In seconds. 0 yields once.
+    """
+    yield  # without a clock, which would cost a tenth of a lookup
+    deadline = time.monotonic() + timeout
+    for pause in chain(_PAUSES, repeat(_LONGEST)):
+        left = deadline - time.monotonic()
+        if left <= 0:
+            return
+        time.sleep(min(pause, left))
+        yield
 
 
 class _Threads:
-    """
-    Daemon threads that wait for work: one that hangs must not keep the process alive.
+    """Daemon threads, one for each work under way, and some idle: none waits for another's."""
 
-    There are as many as pieces of work under way, so none waits for another
-    one's. Nothing here takes a lock that a signal handler could find taken by
-    its own thread: whoever takes a thread's queue out of those that are idle
-    gives it one piece.
-    """
+    # Daemons, lest one that hangs keeps the process alive. Nothing here takes a lock that a
+    # signal handler could find taken by its own thread: whoever takes a thread's queue out of
+    # those that are idle gives it one piece.
 
     def __init__(self) -> None:
         self.pid = os.getpid()
-        self._idle: deque[SimpleQueue[tuple[_Awaited, Callable[[], Any]]]] = deque()
+        self._idle: deque[SimpleQueue[Begun[Any]]] = deque()
 
-    def begin(self, awaited: _Awaited, work: Callable[[], Any]) -> None:
+    def begin(self, begun: Begun[Any]) -> None:
         try:
             queue = self._idle.pop()
         except IndexError:
@@ -140,25 +160,15 @@ class _Threads:
                 thread.start()
             except RuntimeError:
                 raise NoThread("No thread can be started") from None
-        queue.put((awaited, work))
+        queue.put(begun)
 
-    def _run(self, queue: SimpleQueue[tuple[_Awaited, Callable[[], Any]]]) -> None:
+    def _run(self, queue: SimpleQueue[Begun[Any]]) -> None:
         while True:
-            _work(*queue.get())
+            # Nothing is kept of it: a thread that waits keeps no result and no error alive.
+            queue.get().run()
             if len(self._idle) >= KEPT:
                 return
             self._idle.append(queue)
-
-
-def _work(awaited: _Awaited, work: Callable[[], Any]) -> None:
-    # A function of its own: a thread that waits keeps no result and no error alive.
-    if awaited.set_running_or_notify_cancel():
-        try:
-            result = work()
-        except BaseException as exc:  # noqa: BLE001 - raised again by who waits
-            awaited.set_exception(exc)
-        else:
-            awaited.set_result(result)
 
 
 def _of_this_process() -> _Threads:

@@ -11,7 +11,7 @@ import click
 
 from tokenkeep import environment
 from tokenkeep.backends import BACKENDS
-from tokenkeep.backends.secret_options import SECRET_WORDS
+from tokenkeep.backends.urls import SECRET_WORDS
 from tokenkeep.errors import ConfigurationError
 from tokenkeep.lookup import trimmed
 

@@ -11,15 +11,10 @@ from tokenkeep.lookup import credentials
 from tokenkeep.token import Status, Token
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterable, Sequence
 
 _LATER = "written later in the source"
 _GOES_ALONG = "what the source has to revoke goes along"
-
-_ADDED = (
-    "client_secret", "access_token", "grant_token", "redirect_uri", "issuer", "api_domain",
-)  # fmt: skip
-"""What a row without a version adds to one that lacks it."""
 
 
 class Action(StrEnum):
@@ -48,43 +43,40 @@ class Verdict:
 
 def judge(
     row: Token, met: Sequence[Token], *, replace: bool, habits: saving.Habits | None = None
-) -> list[Verdict]:
+) -> Verdict:
     """
-    Say what becomes of a row in the target.
+    Say what is done next with a row in the target; after an update of several, judge again.
 
     Of the same login, what was revoked on either side stays revoked; else
     what was written last counts, by the clocks of those who wrote it. Another
     login in the target stays, unless it is of no use any more, or the source's
     row had it before and has got its own since the target's was written.
     Whatever the source has still to revoke goes along. A row without a version
-    adds what is missing, and an access token that ends later.
+    only adds whose it is, and a client secret or refresh token where there is none.
 
     A deleted *row* (`Token.ended`) is judged, too; *met* is what it `meets`. With *replace*,
     another login takes the place of the target's. No *habits* are those of `saving.Habits`.
-
-    Returns:
-        One for each row of the target that is concerned, or one about none.
     """
-    habits = habits or saving.Habits()
     if not met:
-        return [Verdict(Action.NEW)]
+        return Verdict(Action.NEW)
     is_dead = row.ended or row.status is Status.REVOKED
     own = [each for each in met if row.user and each.user == row.user]
     others = [each for each in met if each not in own]
-    too_many = [] if is_dead else [*own[1:], *others[1:]]
-    for each in (*(each for each in met if not saving.same_thing(each, row)), *too_many):
+    strange = [each for each in met if not saving.same_thing(each, row)]
+    for each in strange or ([] if is_dead else [*own[1:], *others[1:]]):
         whose = f" of {each.user}" if each.user else ""
         has = f"the target has its refresh token, or its id, in token {each.id}{whose}"
-        return [Verdict(Action.SKIP, has)]
-    verdicts = [_beside(row, there, habits, replace=replace) for there in (*others, *own)]
-    if is_dead or not (own and others):
-        return verdicts
-    first, second = verdicts
+        return Verdict(Action.SKIP, has)
+    habits = habits or saving.Habits()
+    first, *more = (_beside(row, there, habits, replace=replace) for there in (*others, *own))
+    if is_dead or not more:
+        return next((each for each in (first, *more) if each.action is Action.UPDATE), first)
+    (second,) = more
     if second.action is Action.SKIP or others[0].status is Status.REVOKED:
-        return [second if second.action is Action.SKIP else first]
+        return second if second.action is Action.SKIP else first
     # The login of a row without a name goes into its user's, as in any save.
     reason = second.reason if second.action is Action.UPDATE else "adds user"
-    return [Verdict(Action.UPDATE, reason, there=others[0], named=own[0])]
+    return Verdict(Action.UPDATE, reason, there=others[0], named=own[0])
 
 
 def meets(row: Token, there: Token) -> bool:
@@ -97,6 +89,13 @@ def had_login(row: Token, other: Token) -> bool:
     """Tell whether a row has, or had, the refresh token of another one."""
     has = other.refresh_token
     return has is not None and (row.refresh_token == has or saving.is_older(row, has))
+
+
+def arrived(row: Token) -> Token:
+    """Return a row that nobody in the target renews, or has looked for others of, yet."""
+    # Given from outside: the source's store may go on with it.
+    own = {"claim": None, "renewed_at": None, "renewed_by": None}
+    return row.with_renewal(**own, given=True)
 
 
 def _is_one_login(row: Token, there: Token) -> bool:
@@ -121,35 +120,37 @@ def _beside(row: Token, there: Token, habits: saving.Habits, *, replace: bool) -
 
 
 def _of_one_login(row: Token, there: Token, habits: saving.Habits) -> Verdict:
-    mine, its = (each.status is Status.REVOKED for each in (row, there))
-    if mine and not its:
+    if row.status is Status.REVOKED and there.status is not Status.REVOKED:
         # Not by the source's content: its refresh token may be in another row of the target.
         ended = saving.died(there, Status.REVOKED, max(_written(row), _written(there)))
         return Verdict(Action.UPDATE, "revoked in the source", _seeing_to(ended, row, habits))
-    kept = _seeing_to(there, row, habits)
-    if not its and _is_later(row, there) and (row.version or not there.refresh_token):
+    # The provider may have rotated what was revoked here.
+    late = () if row.ended or row.status is there.status else saving.secrets_of(row)
+    kept = _seeing_to(there, row, habits, late if there.status is Status.REVOKED else ())
+    if there.status is not Status.REVOKED and _is_later(row, there):
         return Verdict(Action.UPDATE, _LATER, _with_login_of(kept, row, habits))
     if kept is not there:
         return Verdict(Action.UPDATE, _GOES_ALONG, kept)
-    if there.status is Status.OK and (added := _added(row, there)):
-        came = _with(added, row, there)
-        return Verdict(Action.UPDATE, f"adds {', '.join(sorted(added))}", came)
-    reason = "written later in the target" if _is_later(there, row) else None
-    if its or (there.status is not Status.OK and not row.version):
-        reason = None if mine else f"{there.status.value} in the target, and stays so"
-    return Verdict(Action.NOTHING, reason)
+    names = (*saving.FIXED, "client_secret")
+    lacks = sorted(name for name in names if getattr(row, name) and not getattr(there, name))
+    if lacks and there.status is Status.OK:
+        # What it is for is for a save to add.
+        came = there.but(client_secret=row.client_secret) if "client_secret" in lacks else None
+        return Verdict(Action.UPDATE, f"adds {', '.join(lacks)}", came)
+    if there.status not in (Status.OK, row.status):
+        return Verdict(Action.NOTHING, f"{there.status.value} in the target, and stays so")
+    is_later = there.status is Status.OK and _is_later(there, row)
+    return Verdict(Action.NOTHING, "written later in the target" if is_later else None)
 
 
 def _of_two_logins(row: Token, there: Token, habits: saving.Habits, *, replace: bool) -> Verdict:
     if row.ended or row.status is not Status.OK:
-        is_over = row.ended or row.status is Status.REVOKED
-        kept = _seeing_to(there, row, habits) if is_over else there
+        kept = _seeing_to(there, row, habits)
         if kept is not there:
             return Verdict(Action.UPDATE, _GOES_ALONG, kept)
         what = "deleted" if row.ended else row.status.value
-        return Verdict(
-            Action.SKIP, f"the target has another login of this user, the source's is {what}"
-        )
+        has = f"the target has another login of this user, the source's is {what}"
+        return Verdict(Action.SKIP, has)
     if row.refresh_token and saving.is_older(there, row.refresh_token):
         had = "the target's row had this login before, and has or had a newer one"
         return Verdict(Action.SKIP, had)
@@ -180,35 +181,7 @@ def _is_later(row: Token, there: Token) -> bool:
         return bool(mine)  # without its refresh token a login ends within the hour
     if mine and its and saving.is_older(row, its) is not saving.is_older(there, mine):
         return saving.is_older(row, its)
-    if row.version and there.version:
-        return _written(row) > _written(there)
-    ends_later = (row.expires_at or 0.0) > (there.expires_at or 0.0)
-    return row.access_token != there.access_token and ends_later
-
-
-def _added(row: Token, there: Token) -> dict[str, object]:
-    """Return what a row adds to one of its login: what it is for, and without a version more."""
-    names = saving.FIXED if row.version else (*saving.FIXED, *_ADDED)
-    found = {n: getattr(row, n) for n in names if getattr(row, n) and not getattr(there, n)}
-    if not row.version and row.access_token and _is_later(row, there):
-        found |= {"access_token": row.access_token, "expires_at": row.expires_at}
-    return found
-
-
-def _with(added: dict[str, object], row: Token, there: Token) -> Token | None:
-    """Return the target's row with what is added; what it is for is for a save to add."""
-    fields = {name: value for name, value in added.items() if name not in saving.FIXED}
-    if not fields:
-        return None
-    came = there.but(**fields, updated_at=row.updated_at)
-    return came.with_renewal(lifetime=row.renewal.lifetime) if "expires_at" in fields else came
-
-
-def arrived(row: Token) -> Token:
-    """Return a row that nobody in the target renews, or has looked for others of, yet."""
-    # Given from outside: the source's store may go on with it.
-    own = {"claim": None, "renewed_at": None, "renewed_by": None}
-    return row.with_renewal(**own, given=True)
+    return bool(row.version and there.version) and _written(row) > _written(there)
 
 
 def _with_login_of(there: Token, row: Token, habits: saving.Habits) -> Token:
@@ -221,26 +194,25 @@ def _with_login_of(there: Token, row: Token, habits: saving.Habits) -> Token:
     return saving.gone_on(there, came).with_renewal(claim=its.claim, mints=mints)
 
 
-def _seeing_to(kept: Token, other: Token, habits: saving.Habits) -> Token:
+def _seeing_to(
+    kept: Token, other: Token, habits: saving.Habits, more: tuple[saving.Secret, ...] = ()
+) -> Token:
     """Return a row that sees to what another one has to revoke; itself if it does already."""
-    secrets = other.renewal.to_revoke
-    if kept.status is Status.REVOKED and other.status is not Status.REVOKED and not other.ended:
-        secrets += saving.secrets_of(other)
-    late = tuple(_unseen(secrets, kept))
-    if late:
+    if late := _unseen((*other.renewal.to_revoke, *more), kept):
         kept = saving.superseded(kept, late, habits=habits)
     # Not revoked: what only the source's user has replaced may be in use here.
-    replaced = tuple(_unseen(other.renewal.replaced, kept))
-    return kept.with_renewal(replaced=(*kept.renewal.replaced, *replaced)) if replaced else kept
+    replaced = _unseen(other.renewal.replaced, kept)
+    return kept.with_renewal(replaced=kept.renewal.replaced + replaced) if replaced else kept
 
 
-def _unseen(secrets: Iterable[saving.Secret], row: Token) -> Iterator[saving.Secret]:
-    """Yield the refresh tokens that a row never had: what it had, it sees to, or is revoked."""
-    listed = {*row.renewal.to_revoke, *row.renewal.replaced}
-    for kind, value in secrets:
-        is_known = (kind, value) in listed or value == row.refresh_token
-        if kind == "refresh_token" and not is_known and not saving.is_older(row, value):
-            yield kind, value
+def _unseen(secrets: Iterable[saving.Secret], row: Token) -> tuple[saving.Secret, ...]:
+    """Return the refresh tokens that a row never had: what it had, it sees to, or is revoked."""
+    listed = {*row.renewal.to_revoke, *row.renewal.replaced, ("refresh_token", row.refresh_token)}
+    return tuple(
+        each
+        for each in secrets
+        if each[0] == "refresh_token" and each not in listed and not saving.is_older(row, each[1])
+    )
 
 
 def _written(token: Token) -> float:

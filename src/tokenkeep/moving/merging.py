@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 _PAGE = 50
 """How many rows are looked for at once, and inserted if nothing like them is there."""
 
-_HAD = "the target had this login, and has ended or replaced it"
+_HAD = Verdict(Action.SKIP, "the target had this login, and has ended or replaced it")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -111,15 +111,13 @@ class Merge:
 
     def _steps(self, page: list[Row], *, dry_run: bool) -> Iterator[Step]:
         """Insert what meets nothing, in one trip; see to all others one by one."""
-        looks = self._looks([row.token for row in page if row.is_plain])
-        first = {n: looks.pop(0) for n, row in enumerate(page) if row.is_plain}
-        new = [n for n, met in first.items() if met == []]
-        stored = dict[int, Token | None]()
-        if new and not dry_run:
-            rows = [_arriving(page[n].token) for n in new]
-            stored = dict(zip(new, self._target.adopt_each(rows), strict=True))
+        looks = iter(self._looks([row.token for row in page if row.is_plain]))
+        met = [next(looks) if row.is_plain else None for row in page]
+        new = [] if dry_run else [n for n, rows in enumerate(met) if rows == []]
+        taken = self._target.adopt_each([_arriving(page[n].token) for n in new]) if new else ()
+        stored = dict(zip(new, taken, strict=True))
         for n, row in enumerate(page):
-            step = self._step(row, first.get(n), stored.get(n), dry_run=dry_run)
+            step = self._step(row, met[n], stored.get(n), dry_run=dry_run)
             if step is not None:
                 yield step
 
@@ -127,7 +125,7 @@ class Merge:
         """Return what each row meets; None where that takes a look of its own."""
         asked = [row if row.version else row.but(id=None) for row in rows]
         try:
-            return list(self._target.look_each(asked)) if asked else []
+            return self._target.look_each(asked) if asked else []
         except (KeyMissing, StoreTampered, UnknownName):
             return [None] * len(asked)  # it is one row's trouble
 
@@ -164,51 +162,48 @@ class Merge:
     # Rows
 
     def _merge(
-        self, row: Token, rows: list[Token] | None, *, dry_run: bool
+        self, row: Token, known: list[Token] | None, *, dry_run: bool
     ) -> tuple[Verdict, Token | None]:
         """Judge a row by what the target has and do it, anew whenever others write meanwhile."""
         habits, told = self._target.habits(row), None
-        over = Action.NOTHING if row.ended else Action.SKIP
         for number, _ in enumerate(attempts(row.id, row.user)):
             met, leads = list[Token](), False
             try:
-                met, leads = self._meet(row, rows)
-                rows = None
-                verdicts = judge(row, met, replace=self._replace, habits=habits)
-                verdict = next((v for v in verdicts if v.action is Action.UPDATE), verdicts[0])
+                met, leads = self._meet(row, known)
+                known = None
+                verdict = judge(row, met, replace=self._replace, habits=habits)
                 if dry_run:
                     return verdict, verdict.there
-                stored, *_ = [self._write(row, each) for each in verdicts]
+                stored = self._write(row, verdict)
             except StoreConflict as exc:
                 if not isinstance(exc, StaleToken) and (met or not number):
                     continue
                 # Its login was ended there, or a deleted row that nobody finds has its id.
-                return Verdict(over, None if row.ended else _HAD), None
+                return (Verdict(Action.NOTHING) if row.ended else _HAD), None
+            there = verdict.there if verdict.action is Action.UPDATE else None
+            if there is not None and (len(met) > 1 or there.id != getattr(stored, "id", None)):
+                told = told or verdict
+                continue  # one of several is done with, or two have become one
             if told is not None and verdict.action is Action.NOTHING:
                 verdict = told
-            there = verdicts[0].there
-            if there is not None and stored is not None and stored.id != there.id:
-                told = verdict  # two rows of the target have become one: judge again
-                continue
             if stored is not None and not leads:
                 verdict = self._led(row, verdict, stored)
             return verdict, stored
         raise AssertionError  # attempts() has raised
 
-    def _meet(self, row: Token, rows: list[Token] | None) -> tuple[list[Token], bool]:
+    def _meet(self, row: Token, known: list[Token] | None) -> tuple[list[Token], bool]:
         """
         Return what a row meets in the target, and whether its id leads to one of those.
 
         Raises:
             StaleToken: The target had its login, and has it no more.
         """
-        is_known = rows is not None
-        if rows is None:
-            rows = []
+        rows = known or []
+        if known is None:
             with suppress(UnknownName):  # of a provider that is not configured here
                 _, rows = self._target.look(row.but(id=None))
         by_id = next((each for each in rows if each.id == row.id), None)
-        if by_id is None and row.version and not is_known:
+        if by_id is None and row.version and known is None:
             by_id = self._target.reread(str(row.id))
         met = [] if by_id is None else [by_id]
         met += [each for each in rows if each not in met and meets(row, each)]
@@ -250,8 +245,7 @@ class Merge:
             # A row's own is taken only as long as the target ends a row that had it.
             if not row.version:
                 taken = f"its id leads to token {exc.token_id} already"
-                reason = "; ".join(filter(None, (verdict.reason, taken)))
-                return replace(verdict, reason=reason)
+                return replace(verdict, reason="; ".join(filter(None, (verdict.reason, taken))))
         return verdict
 
     def _lead_to(self, row: Row, to: Token, *, dry_run: bool) -> Step | None:
@@ -269,8 +263,8 @@ class Merge:
             reason = f"the target has this id for token {led.id}"
             return Step(row=row, action=Action.SKIP, reason=reason)
         if dry_run:
-            pass
-        elif led is None:
+            return None
+        if led is None:
             self._target.add_id(token_id, there)
         # A copy from when the id was a row's, whose login has gone into the other row since.
         elif there.status is Status.OK:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import re
 import secrets
@@ -15,7 +14,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 from tokenkeep import saving
 from tokenkeep.errors import ConfigurationError, LookupFailed
-from tokenkeep.lookup import credentials, require_sendable, trimmed
+from tokenkeep.lookup import SECRETS, credentials, owner_of, require_sendable, trimmed
 from tokenkeep.moving.sources import Row, Source
 from tokenkeep.providers import Place
 from tokenkeep.token import Token
@@ -25,10 +24,7 @@ if TYPE_CHECKING:
 
     from tokenkeep.providers import Providers
 
-_SAME = (
-    *("id", "client_id", "client_secret", "refresh_token", "access_token", "grant_token"),
-    *("redirect_uri", "api_domain"),
-)
+_SAME = ("id", "client_id", "client_secret", *SECRETS.values(), "redirect_uri", "api_domain")
 FIELDS = {name: name for name in _SAME} | {
     "user_name": "user",
     "user_mail": "user",
@@ -49,6 +45,9 @@ _NOTHING = {("expires_at", "None"), ("grant_token", "null")}
 
 Lines: TypeAlias = "Iterator[tuple[int, Sequence[object]]]"
 """Numbered rows in their order, the latest last; before them, the names of their columns."""
+
+_MILLISECONDS = re.compile("[0-9]{1,14}")
+"""Since the epoch, up to the year 5138."""
 
 _KEEP_BEST = """
     INSERT INTO best VALUES (?, ?, ?) ON CONFLICT (thing) DO UPDATE
@@ -78,8 +77,8 @@ class OfficialSource(Source):
     The tokens of a store of the official SDK's.
 
     It is read once before the first row is yielded, so a damaged one is
-    refused whole. Of several rows of one user, or with one credential, the
-    last one with a refresh token counts, and the others are left out.
+    refused whole. Of several rows of one user, or of none with one credential,
+    the last one with a refresh token counts, and the others are left out.
 
     Args:
         kind: What it is, for people.
@@ -135,13 +134,10 @@ class OfficialSource(Source):
         with closing(Best()) as best:
             for row in self._held_by(providers):
                 self.total += 1
-                rank = 2 * bool(row.token.user) + bool(row.token.refresh_token)
-                best.add(_things(row.token), rank, row.number)
+                best.add(_thing(row.token), bool(row.token.refresh_token), row.number)
             for row in self._held_by(providers):
-                # One that names its user counts, whoever else has its credentials.
-                asked = _things(row.token)[: 1 if row.token.user else None]
-                counts = next((each for each in map(best.of, asked) if each != row.number), None)
-                if counts is not None:
+                counts = best.of(_thing(row.token))
+                if counts != row.number and row.problem is None:
                     yield replace(row, problem=f"row {counts} is the same, and counts")
                     continue
                 # Where it comes from it may go on being used, whatever grant it came of.
@@ -179,23 +175,22 @@ class OfficialSource(Source):
             if text and (name, text) not in _NOTHING
         }
         expiry = found.pop("expires_at", None)
-        expires_at = _seconds(expiry)
         if self._defaults.client_id:
             found.setdefault("client_id", self._defaults.client_id)
         problem = None
         if any(isinstance(value, bytes) for value in values):
             problem = "it holds bytes where text belongs"
-        elif not found.keys() & {"access_token", "refresh_token", "grant_token"}:
+        elif found.keys().isdisjoint(SECRETS.values()):
             problem = "it holds no token"
         elif "refresh_token" in found and "client_id" not in found:
             problem = (
                 "its refresh token has no client_id, so nobody could renew with it: --client-id"
             )
-        elif expiry and expires_at is None:
+        elif expiry and not _MILLISECONDS.fullmatch(expiry):
             problem = "its expiry_time is no time"
         if problem is not None:
             return Token(id=found.get("id")), problem
-        token = Token(**found, provider="zoho", expires_at=expires_at)  # type: ignore[arg-type]  # text fields only
+        token = Token(**found, provider="zoho", expires_at=expiry and int(expiry) / 1000)  # type: ignore[arg-type]  # text fields only
         try:
             require_sendable(token)
         except LookupFailed as exc:
@@ -205,7 +200,7 @@ class OfficialSource(Source):
 
 class Best:
     """
-    Remember for each thing the name of highest rank.
+    Remember for each thing the name of highest rank; of those of one rank the greatest.
 
     In a temporary database of keyed digests, so memory does not grow with the
     number of things, and no secret is in it.
@@ -218,11 +213,11 @@ class Best:
         self._db.execute("CREATE TABLE best (thing BLOB PRIMARY KEY, rank, name)")
         self._db.execute("BEGIN")
 
-    def add(self, things: Iterable[object], rank: float, name: Any) -> None:
-        """Take a name into account; of those of one rank the greatest counts."""
-        self._db.executemany(_KEEP_BEST, [(self._digest(each), rank, name) for each in things])
+    def add(self, thing: str, rank: float, name: Any) -> None:
+        """Take a name into account."""
+        self._db.execute(_KEEP_BEST, (self._digest(thing), rank, name))
 
-    def of(self, thing: object) -> Any:
+    def of(self, thing: str) -> Any:
         """Return the name that counts. None if none was added."""
         asked = "SELECT name FROM best WHERE thing = ?"
         found = self._db.execute(asked, (self._digest(thing),)).fetchone()
@@ -232,8 +227,8 @@ class Best:
         """Forget everything."""
         self._db.close()
 
-    def _digest(self, thing: object) -> bytes:
-        return blake2b(json.dumps(thing).encode(), key=self._key, digest_size=16).digest()
+    def _digest(self, thing: str) -> bytes:
+        return blake2b(thing.encode(), key=self._key, digest_size=16).digest()
 
 
 def fields_of(names: Iterable[str]) -> dict[str, str]:
@@ -248,14 +243,6 @@ def fields_of(names: Iterable[str]) -> dict[str, str]:
     return found if set(found.values()) >= _NEEDED else {}
 
 
-def _things(token: Token) -> list[list[str | None]]:
-    """Return what a row is for: its user, then its credentials."""
-    place = [token.provider, token.client_id, token.data_center, token.environment]
-    whose = [[*place, "user", token.user]] if token.user else []
-    return whose + [[*place, *pair] for pair in credentials(token)]
-
-
-def _seconds(milliseconds: str | None) -> float | None:
-    """Return epoch milliseconds, up to the year 5138, as epoch seconds. None if it is no time."""
-    text = (milliseconds or "").strip()
-    return int(text) / 1000 if re.fullmatch("[0-9]{1,14}", text) else None
+def _thing(token: Token) -> str:
+    """Return what a row is for: its user, else its credential."""
+    return owner_of(token, None if token.user else next(iter(credentials(token)), None))

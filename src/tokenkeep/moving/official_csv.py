@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from tokenkeep.errors import TokenKeepError
     from tokenkeep.vault import Vault
 
-EXPORTED = "exported"
 _COLUMNS = (
     *("id", "user_name", "client_id", "client_secret", "refresh_token", "access_token"),
     *("grant_token", "expiry_time", "redirect_uri", "api_domain"),
@@ -55,7 +54,7 @@ def export_csv(
             raises, and no file is written.
 
     Returns:
-        How many were exported, and how many left out, by the reason.
+        How many were ``exported``, and how many left out, by the reason.
 
     Raises:
         ConfigurationError: There is such a file, or it can't be written.
@@ -63,7 +62,7 @@ def export_csv(
         KeyMissing: A token was sealed under a key that is not in the ring.
     """
     StoreSource(store).settle(now)
-    counts = Counter({EXPORTED: 0})
+    counts = Counter({"exported": 0})
     try:
         # As the SDK writes it: lines end with a carriage return too.
         with private_file.appearing(path) as file:
@@ -72,9 +71,9 @@ def export_csv(
             for token, reason in _judged(store, now, environment, on_error):
                 if on_token is not None:
                     on_token(token)
-                counts[reason or EXPORTED] += 1
+                counts[reason or "exported"] += 1
                 if reason is None:
-                    lines.writerow(_row(counts[EXPORTED], token))
+                    lines.writerow(_row(counts["exported"], token))
     except FileExistsError as exc:
         raise ConfigurationError(
             f"There is a file {path} already; it is left as it is", hint="Name another one"
@@ -94,7 +93,7 @@ def _judged(
     with closing(Best()) as latest:
         for token in store.iter_tokens(on_error=on_error):
             if token.user and _useless(token, store, now, environment) is None:
-                latest.add([token.user], token.updated_at or token.created_at or 0.0, token.id)
+                latest.add(token.user, token.updated_at or token.created_at or 0.0, token.id)
         seen: list[TokenKeepError] = []  # they were told
         for token in store.iter_tokens(on_error=seen.append):
             reason = _useless(token, store, now, environment)
@@ -108,13 +107,12 @@ def _useless(token: Token, store: Vault, now: float, environment: str) -> str | 
     if token.status is not Status.OK:
         return token.status.value
     try:
-        speaks = store.providers.of(token).name
+        is_zohos = store.providers.of(token).name == "zoho"
     except UnknownName:
-        speaks = None
-    if speaks != "zoho":
+        is_zohos = False
+    if not is_zohos:
         return "of another provider"
-    is_over = token.expires_at is not None and token.expires_at <= now
-    if not token.refresh_token and token.access_token and is_over:
+    if not token.refresh_token and token.access_token and (token.expires_at or now + 1) <= now:
         return "expired without a refresh token"
     its = token.environment or "production"  # what the SDK takes it for
     return None if its == environment else f"of the environment {its}"
@@ -122,8 +120,8 @@ def _useless(token: Token, store: Vault, now: float, environment: str) -> str | 
 
 def _row(number: int, token: Token) -> dict[str, object]:
     """Return the columns of a token; the SDK's ids are numbers, it counts on from the highest."""
-    ends = token.expires_at
-    row = {name: getattr(token, FIELDS[name]) for name in _COLUMNS}
-    row |= {"id": number, "expiry_time": None if ends is None else str(round(ends * 1000))}
+    row = {name: getattr(token, FIELDS[name]) for name in _COLUMNS} | {"id": number}
+    if token.expires_at is not None:
+        return row | {"expiry_time": str(round(token.expires_at * 1000))}
     # Where the SDK sees no end it never renews: without an access token, it does at once.
-    return row | {"access_token": None} if ends is None and token.refresh_token else row
+    return row | {"access_token": None} if token.refresh_token else row

@@ -23,7 +23,9 @@ if TYPE_CHECKING:
 _SQLITE = b"SQLite format 3\0"
 """The first bytes of a SQLite database (https://sqlite.org/fileformat2.html)."""
 
-_MARKS = {b"\xff\xfe": "utf-16", b"\xfe\xff": "utf-16"}
+_UTF_16 = (b"\xff\xfe", b"\xfe\xff")
+"""Its byte order marks."""
+
 _LONGEST = 1_000_000
 """How many characters one value may have; more is a quote that was never closed."""
 
@@ -43,30 +45,30 @@ def open_source(
     Raises:
         ConfigurationError: It is something else, or can't be read.
     """
-    with _explained(path, encoding or ""):
+    with _explained(path):
         if not stat.S_ISREG(path.stat().st_mode):
             raise ConfigurationError(
                 f"{path} is not a file", hint="Name the file that holds the tokens"
             )
         with path.open("rb") as file:
             head = file.read(len(_SQLITE))
+        stamp = _stamp(path)
+    encoding = encoding or ("utf-16" if head.startswith(_UTF_16) else "utf-8-sig")
     if head == _SQLITE:
         kind, read = "SQLite database of the official SDK's sample", partial(_in_database, path)
     elif zcrm_pickle.BEGINS.match(head):
-        kind, read = "pickle of zcrmsdk 1 or 2", partial(_in_pickle, path, encoding or "utf-8")
+        kind, read = "pickle of zcrmsdk 1 or 2", partial(_in_pickle, path, encoding)
     else:
-        encoding = encoding or _MARKS.get(head[:2], "utf-8-sig")
         kind, read = "CSV file of the official SDK", partial(_in_csv, path, encoding)
-    stamp = _stamp(path)
 
     def unchanged() -> Lines:
-        for found in (read(), iter(())):
+        with _explained(path, encoding):
+            yield from read()
             if _stamp(path) != stamp:
                 raise ConfigurationError(
                     f"{path} was written while it was read",
                     hint="Stop the programs that use it, then try again",
                 )
-            yield from found
 
     return OfficialSource(kind, str(path), unchanged, defaults or Defaults())
 
@@ -74,7 +76,7 @@ def open_source(
 def _in_csv(path: Path, encoding: str) -> Lines:
     csv.field_size_limit(max(csv.field_size_limit(), _LONGEST))
     # Without newline="" a line break inside a token would be changed.
-    with _explained(path, encoding), path.open(encoding=encoding, newline="") as file:
+    with path.open(encoding=encoding, newline="") as file:
         # Strict: else a quote that was never closed hides all that follows.
         reader, begins, is_first = csv.reader(file, strict=True), 1, True
         try:
@@ -92,18 +94,17 @@ def _in_csv(path: Path, encoding: str) -> Lines:
 
 
 def _in_pickle(path: Path, encoding: str) -> Lines:
-    with _explained(path, encoding), path.open("rb") as file:
-        for number, found in enumerate(zcrm_pickle.tokens_in(file, encoding), 1):
-            if found is None:
-                raise ConfigurationError(
-                    f"{path} is a pickle, but object {number} of it is no token as "
-                    "zcrmsdk 1 and 2 write them. Nothing in it was run",
-                    hint="If it is zcrm_oauthtokens.pkl, it is damaged: import a copy from a "
-                    "backup. Anything else can't be imported",
-                )
-            if number == 1:
-                yield 0, zcrm_pickle.COLUMNS
-            yield number, [found[name] for name in zcrm_pickle.COLUMNS]
+    for number, found in enumerate(zcrm_pickle.tokens_in(path, encoding), 1):
+        if found is None:
+            raise ConfigurationError(
+                f"{path} is a pickle, but object {number} of it is no token as "
+                "zcrmsdk 1 and 2 write them. Nothing in it was run",
+                hint="If it is zcrm_oauthtokens.pkl, it is damaged: import a copy from a "
+                "backup. Anything else can't be imported",
+            )
+        if number == 1:
+            yield 0, zcrm_pickle.COLUMNS
+        yield number, [found[name] for name in zcrm_pickle.COLUMNS]
 
 
 def _in_database(path: Path) -> Lines:
@@ -118,15 +119,14 @@ def _in_database(path: Path) -> Lines:
             )
     # mode=ro alone would make -wal and -shm files beside a database in WAL mode.
     uri = f"{path.absolute().as_uri()}?mode=ro&immutable=1"
-    with _explained(path), closing(sqlite3.connect(uri, uri=True)) as db:
+    with closing(sqlite3.connect(uri, uri=True)) as db:
         names = db.execute("SELECT name FROM pragma_table_info('oauthtoken')").fetchall()
         yield 0, [name for (name,) in names]
         yield from enumerate(db.execute("SELECT * FROM oauthtoken ORDER BY rowid"), 1)
 
 
 def _stamp(path: Path) -> tuple[int, int, int]:
-    with _explained(path):
-        found = path.stat()
+    found = path.stat()
     return found.st_mtime_ns, found.st_ino, found.st_size
 
 
@@ -136,20 +136,19 @@ def _explained(path: Path, encoding: str = "") -> Iterator[None]:
     try:
         yield
     except LookupError:
-        raise ConfigurationError(f"There is no encoding {encoding!r}") from None
+        what, hint = f"There is no encoding {encoding!r}", None
     except UnicodeError:
-        raise ConfigurationError(
-            f"{path} is not text in {encoding.removesuffix('-sig')}",
-            hint="Name its encoding with --encoding, e.g. cp1252 for a file of a Western "
-            "European Windows",
-        ) from None
+        what = f"{path} is not text in {encoding.removesuffix('-sig')}"
+        hint = (
+            "Name its encoding with --encoding, e.g. cp1252 for a file of a Western "
+            "European Windows"
+        )
     except sqlite3.Error as exc:
         said = "it holds text that is not UTF-8" if "decode" in str(exc) else str(exc)
-        raise ConfigurationError(
-            f"{path} can't be read: {said}", hint="It is damaged; import a copy from a backup"
-        ) from None
+        what, hint = f"{path} can't be read: {said}", "Import a copy from a backup"
     except OSError as exc:
-        raise ConfigurationError(
-            f"{path} can't be read: {exc.strerror or os.strerror(exc.errno or 0)}",
-            hint="Name a file that exists and that this user may read",
-        ) from None
+        what = f"{path} can't be read: {exc.strerror or os.strerror(exc.errno or 0)}"
+        hint = "Name a file that exists and that this user may read"
+    else:
+        return
+    raise ConfigurationError(what, hint=hint) from None

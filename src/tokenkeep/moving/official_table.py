@@ -5,10 +5,10 @@ from __future__ import annotations
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
-from pymysql import MySQLError
+from pymysql import MySQLError, ProgrammingError
 
 from tokenkeep.backends.sql import engine_of
-from tokenkeep.backends.sql_errors import LOST, code_of, explain, means
+from tokenkeep.backends.sql_errors import LOST, explain, means
 from tokenkeep.backends.sql_url import Target
 from tokenkeep.backends.urls import StoreURL
 from tokenkeep.errors import ConfigurationError
@@ -19,19 +19,19 @@ if TYPE_CHECKING:
 
     from tokenkeep.moving.official import Defaults, Lines
 
-_TABLES = ("oauthtoken", "oauthtokens")
+_TABLES = ["oauthtoken", "oauthtokens"]
 """What the SDK calls it: from zcrmsdk 3 on, and before."""
 
-_NO_TABLE = 1146
 _PAGE = 10_000
 """The table is sorted for each page."""
 
 
 def open_table(url: str, password: str | None, defaults: Defaults) -> OfficialSource:
     """See `tokenkeep.moving.open_table`."""
-    table = _Table(url, password)
+    named = dict(StoreURL.parse(url).query).get("table")
+    table = _Table(Target(url, {"password": password}))
     try:
-        table.begin()
+        table.begin([named] if named else _TABLES)
         name, kind = table.target.describe(), "MySQL table of the official SDK"
         return OfficialSource(kind, name, table.lines, defaults, close=table.close)
     except BaseException:
@@ -42,31 +42,32 @@ def open_table(url: str, password: str | None, defaults: Defaults) -> OfficialSo
 class _Table:
     """A table, read in one transaction that can't write."""
 
-    def __init__(self, url: str, password: str | None) -> None:
-        named = dict(StoreURL.parse(url).query).get("table")
-        self._tables = [named] if named else _TABLES
-        self.target = Target(url, {"password": password})
+    def __init__(self, target: Target) -> None:
+        self.target = target
         with self._explained():
             try:
-                self._db: Any = engine_of(self.target).pool.connect()
+                self._db: Any = engine_of(target).pool.connect()
             except (TypeError, ValueError):
-                names = ", ".join(sorted(self.target.url.query))
                 raise ConfigurationError(
-                    f"An option of the MySQL URL is wrong: {names}",
+                    f"An option of the MySQL URL is wrong: {', '.join(sorted(target.url.query))}",
                     hint="They are table, timeout, those for TLS, and what PyMySQL's connect() "
                     "takes",
                 ) from None
 
-    def begin(self) -> None:
-        """Find the table and its columns, and see all of it as it is at this moment."""
-        found = next(filter(None, map(self._columns_of, self._tables)), None)
-        if found is None:
-            raise ConfigurationError(
-                f"There is no table {' or '.join(self._tables)} in {self.target.database()}",
-                hint="Name it: mysql://user@host/database?table=NAME",
-            )
-        self._columns = fields_of(found) or dict.fromkeys(found, "")
+    def begin(self, tables: list[str]) -> None:
+        """Find the first of *tables*, and see all of it as it is at this moment."""
         with self._explained():
+            for self.target.table in tables:
+                with suppress(ProgrammingError):  # there is no such table
+                    found = self._ask(f"SHOW COLUMNS FROM {_quoted(self.target.table)}")
+                    names = [name for name, *_ in found]
+                    self._columns = fields_of(names) or dict.fromkeys(names, "")
+                    break
+            else:
+                raise ConfigurationError(
+                    f"There is no table {' or '.join(tables)} in {self.target.database()}",
+                    hint="Name it: mysql://user@host/database?table=NAME",
+                )
             self._ask("SET SESSION TRANSACTION ISOLATION LEVEL REPEATABLE READ")
             self._ask("START TRANSACTION WITH CONSISTENT SNAPSHOT, READ ONLY")
 
@@ -96,16 +97,6 @@ class _Table:
         with suppress(OSError, MySQLError):
             self._db.invalidate()
 
-    def _columns_of(self, table: str) -> list[str] | None:
-        self.target.table = table
-        with self._explained():
-            try:
-                return [name for name, *_ in self._ask(f"SHOW COLUMNS FROM {_quoted(table)}")]
-            except MySQLError as exc:
-                if code_of(exc) != _NO_TABLE:
-                    raise
-        return None
-
     def _ask(self, sql: str) -> Sequence[tuple[Any, ...]]:
         with self._db.cursor() as cursor:
             cursor.execute(sql, ())  # values, if none: so that %% is one percent sign
@@ -118,16 +109,12 @@ class _Table:
         try:
             yield
         except (OSError, MySQLError) as exc:
-            target = self.target
+            where, lost = self.target.database(), means(exc, LOST)
             said = explain(
-                exc,
-                where=target.database(),
-                doing="SELECT",
-                lost=means(exc, LOST),
-                secrets=target.secrets,
+                exc, where=where, doing="SELECT", lost=lost, secrets=self.target.secrets
             )
             if "privilege" in said.what:
-                said.hint = f"Grant SELECT on the table {target.table}, nothing more"
+                said.hint = f"Grant SELECT on the table {self.target.table}, nothing more"
             raise said from None
 
 

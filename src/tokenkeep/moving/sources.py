@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from itertools import chain
 from typing import TYPE_CHECKING
 
 from tokenkeep.errors import KeyMissing, StoreError, StoreTampered, StoreTooNew
@@ -79,25 +78,26 @@ class StoreSource(Source):
         self.store = store
 
     def rows(self, now: float, providers: Providers) -> Iterator[Row]:  # noqa: ARG002
-        """See `Source.rows`; what does not open is a row that has failed."""
+        """See `Source.rows`; what does not open comes behind the others, as failed."""
         self.settle(now)
         errors: list[TokenKeepError] = []
-        told: set[str | None] = set()  # what is due as well is met twice
-        due = self.store.due(now + _CLOCKS, errors.append)
-        found = chain(
-            (Row(token=each) for each in self.store.iter_tokens(on_error=errors.append)),
-            (Row(token=each) for each in due if each.ended),
-            self._ids(errors),
-        )
-        for row in chain(found, [None]):
-            for exc in errors:
-                if exc.token_id not in told:
-                    told.add(exc.token_id)
-                    lost = Token(id=exc.token_id, user=exc.user)
-                    yield Row(token=lost, problem=exc.what, failed=True)
-            errors.clear()
-            if row is not None:
-                yield row
+        for token in self.store.iter_tokens(on_error=errors.append):
+            yield Row(token=token)
+        for token in self.store.due(now + _CLOCKS, errors.append):
+            if token.ended:
+                yield Row(token=token)
+        for token_id, to in self.store.iter_added_ids(errors.append):
+            try:
+                row = self.store.reread(to)  # it may lead there by way of another id
+            except (KeyMissing, StoreTampered, StoreTooNew) as exc:
+                errors.append(exc)
+            else:
+                if row is not None:
+                    yield Row(token=Token(id=token_id), to=row)
+        # What is due as well is met twice.
+        for error in {each.token_id: each for each in errors}.values():
+            lost = Token(id=error.token_id, user=error.user)
+            yield Row(token=lost, problem=error.what, failed=True)
 
     def settle(self, now: float) -> None:
         """
@@ -115,13 +115,3 @@ class StoreSource(Source):
                 hint="Save them with: tokenkeep sweep --store …, then run this again",
             )
         self.store.finish_moves(now + _CLOCKS)
-
-    def _ids(self, errors: list[TokenKeepError]) -> Iterator[Row]:
-        for token_id, to in self.store.iter_added_ids(errors.append):
-            try:
-                row = self.store.reread(to)  # it may lead there by way of another id
-            except (KeyMissing, StoreTampered, StoreTooNew) as exc:
-                errors.append(exc)
-                continue
-            if row is not None:
-                yield Row(token=Token(id=token_id), to=row)
