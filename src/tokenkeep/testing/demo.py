@@ -145,7 +145,6 @@ class _Worker:
 
     @property
     def pid(self) -> int:
-        """Its id, once it is ready."""
         return int(_answer(self.started))
 
     def tell(self, what: str, *given: str) -> Future[Any]:
@@ -156,9 +155,10 @@ class _Worker:
 
     def kill(self) -> None:
         """Send SIGKILL, and wait until it is gone."""
-        for process in multiprocessing.active_children():
-            if process.pid == self.pid:
-                process.kill()
+        with suppress(_Failed):  # it did not begin
+            for process in multiprocessing.active_children():
+                if process.pid == self.pid:
+                    process.kill()
         self._pool.shutdown()
 
 
@@ -375,7 +375,7 @@ def main(*, keep: bool = False, trouble: Callable[[ZohoEmulator], object] | None
                 for step in (demo.daily_work, demo.stored, demo.expiry,
                              demo.provider_down, demo.killed, demo.revoked):  # fmt: skip
                     step()
-            except _Failed as exc:
+            except (_Failed, BrokenExecutor) as exc:
                 reason = str(exc)
             finally:
                 for worker in demo.workers:

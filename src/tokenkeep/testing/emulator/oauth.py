@@ -88,11 +88,8 @@ class TokenEndpoint:
             raise OAuthError("invalid_code")
         login = None
         if grant.offline:
-            most, since = (
-                accounts.options.logins_per_window,
-                now - accounts.options.throttle_window,
-            )
-            if most is not None and accounts.logins_since(since, grant.access) >= most:
+            most, window = accounts.options.logins_per_window, accounts.options.throttle_window
+            if most is not None and accounts.logins_since(now - window, grant.access) >= most:
                 raise _throttled()
             login = accounts.make_refresh_token(grant.access)
             login.mints.append(now)
