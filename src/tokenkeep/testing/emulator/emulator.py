@@ -33,11 +33,6 @@ if TYPE_CHECKING:
     from .control import EmulatorControl
     from .server import Request
 
-_ENDPOINTS = {
-    "/oauth/v2/auth": "auth",
-    "/oauth/v2/token": "token",
-    "/oauth/v2/token/revoke": "revoke",
-}
 _CRM = "/crm/"
 
 
@@ -87,8 +82,12 @@ class ZohoEmulator:
         # Whatever reads or changes what the provider knows holds it, a request as a whole.
         self._lock = threading.RLock()
         self._accounts = Accounts(self.clock, self.options, self.counters)
-        self._tokens = TokenEndpoint(self._accounts, self._url)
-        self._consent = ConsentPage(self._accounts, self._url)
+        tokens = TokenEndpoint(self._accounts, self._url)
+        self._endpoints = {
+            "/oauth/v2/auth": ("auth", ConsentPage(self._accounts, self._url).answer),
+            "/oauth/v2/token": ("token", tokens.token),
+            "/oauth/v2/token/revoke": ("revoke", tokens.revoke),
+        }
         self._crm = Crm(self._accounts)
         self.register_client(redirect_uris=("http://127.0.0.1/callback", *redirect_uris))
         for name in data_centers:
@@ -383,7 +382,7 @@ class ZohoEmulator:
     def _met(self, request: Request) -> Fault | None:
         """Count a request, and tell which fault it meets."""
         if request.site.environment is None:
-            endpoint = _ENDPOINTS.get(request.path)
+            endpoint, _ = self._endpoints.get(request.path, (None, None))
         else:
             first = request.path.removeprefix(_CRM).partition("/")[2].partition("/")[0]
             named = first if first in ("users", "org", "settings") else "records"
@@ -401,13 +400,8 @@ class ZohoEmulator:
         with self._lock:
             if request.site.environment is not None:
                 return self._crm.answer(request)
-            handlers = {
-                "auth": self._consent.answer,
-                "token": self._tokens.token,
-                "revoke": self._tokens.revoke,
-            }
-            endpoint = _ENDPOINTS.get(request.path, "")
-            return handlers[endpoint](request) if endpoint in handlers else Answer(404)
+            _, answer = self._endpoints.get(request.path, ("", None))
+            return answer(request) if answer else Answer(404)
 
 
 def serve(zoho: ZohoEmulator, ready: Callable[[ZohoEmulator], None] | None = None) -> None:
