@@ -69,7 +69,7 @@ def test_all_in_order(run, checks, save):
         ("provider down", "provider", "network"),
         ("nothing:", "store", "nothing"),
         ("no url", "configuration", "has no scheme"),
-        ("sqlite:///no/tokens.db", "store", "there is no folder"),
+        ("sqlite:///no/tokens.db", "store", "There is no folder"),
         ("file:///readonly/tokens.json", "store", "readonly can't be written"),
         ("sqlite:///tokens.db", "store", "tokens.db can't be written"),
     ],
@@ -116,18 +116,25 @@ def test_the_clock_is_off(checks, acme, endpoint):
 
 
 def test_what_is_left_to_do(run, checks, save, configured):
-    """Unconfirmed revocations and dead tokens are warnings, with the command to run."""
+    """
+    Unconfirmed revocations and dead tokens are warnings, with the command to run.
+
+    And so is a provider in trouble; its home is asked where no living token says where it is.
+    """
     revoked, dead = save(), save(configured.users[1].name)
     configured.revoke(configured.users[1])
     run("renew", dead.id)
     configured.stop()
     run("revoke", revoked.id)
     configured.start()
+    configured.faults.add(endpoint="token", kind="status", status=503)
 
     status, found = checks()
 
     assert status == 0
     assert found["revocations"]["hint"] == "tokenkeep sweep"
+    assert found["revocations"]["text"] == "the provider has not confirmed 1 revocation"
+    assert ("warning", True) == (found["provider"]["state"], "503" in found["provider"]["text"])
     assert found["tokens"]["text"] == "1 token needs a new login"
     assert "tokenkeep login" in found["tokens"]["hint"]
 
