@@ -355,7 +355,11 @@ class Desk:
 
     def close(self):
         self._shell.stdin.close()
-        self._shell.wait()
+        try:
+            self._shell.wait(10)
+        except subprocess.TimeoutExpired:  # it waits for something that does not come
+            self._shell.kill()
+            self._shell.wait()
         with suppress(OSError):
             self._out.close()
 
