@@ -12,11 +12,13 @@ from certificates import Authority
 
 import tokenkeep
 from tokenkeep import Status, Token
+from tokenkeep.backends.sqlite import SQLiteBackend
 from tokenkeep.providers import Provider
 from tokenkeep.providers.oauth2 import OAuth2
 from tokenkeep.testing import FakeClock
 
 DAY = 86_400.0
+NOBODY = 65_534
 
 
 @pytest.fixture
@@ -97,12 +99,48 @@ def test_what_is_wrong(  # noqa: PLR0917  # its fixtures
         configured.stop()
     else:
         (tmp_path / "readonly").mkdir()
-        environment.setattr(os, "access", lambda *_: False)  # root may write anywhere
+        # Root may write anywhere.
+        environment.setattr(os, "access", lambda _, right: right == os.F_OK)
         environment.setenv("TOKENKEEP_STORE", wrong)
 
     check = failed(name)
 
     assert said.format(path=path) in f"{check['text']} {check['hint']}"
+
+
+def test_what_fails_hides_nothing(run, acme, endpoint, environment):
+    """A server that can't say what it keeps, and an endpoint that is down: the rest is told."""
+
+    def down(_):
+        raise tokenkeep.StoreUnavailable("It does not answer")
+
+    environment.setattr(SQLiteBackend, "risks", down)
+    acme(issuer="http://127.0.0.1:9/token", user="bo")
+    acme(issuer=endpoint().url, user="cy", refresh_token="r2")
+
+    told = [line.split("\t")[:2] for line in run("doctor").output.splitlines()]
+
+    assert [name for state, name in told if state == "failed"] == ["server", "provider"]
+    assert {"key", "journal"} <= {name for state, name in told if state == "ok"}
+    assert told[-1][1] in ("provider", "clock")
+
+
+@pytest.mark.skipif(not os.access("/root", os.W_OK), reason="only root may become somebody")
+def test_closed_folder(checks, environment, tmp_path):
+    """Somebody who may not enter the folder of a store is told so, and the rest as well."""
+    (tmp_path / "closed").mkdir(mode=0o700)
+    (tmp_path / "closed" / "in").mkdir()
+    environment.setenv("TOKENKEEP_STORE", f"sqlite:///{tmp_path}/closed/in/t.db")
+    for name in ("HOME", "XDG_CONFIG_HOME"):
+        environment.setenv(name, "/nonexistent")
+    os.setresuid(NOBODY, NOBODY, 0)
+    try:
+        status, found = checks()
+    finally:
+        os.setresuid(0, 0, 0)
+
+    assert (status, found["store"]["state"]) == (1, "failed")
+    assert "provider" in found
 
 
 def test_the_clock_is_off(checks, acme, endpoint):

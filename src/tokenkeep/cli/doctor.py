@@ -128,9 +128,10 @@ def _modes(store: Path | None) -> Check:
 
 def _refused(path: Path) -> tuple[str, str] | None:
     """Say what keeps us from writing a store's file, and others beside it. None: nothing."""
-    there = next(each for each in path.parents if each.exists())
+    # What lies in a folder that is closed to us is not there, so the folder is named.
+    there = next(each for each in path.parents if os.access(each, os.F_OK))
     for each in (path, there):
-        if each.exists() and not os.access(each, os.W_OK):
+        if os.access(each, os.F_OK) and not os.access(each, os.W_OK):
             hint = "Give this user the right to write there, or name another path"
             return f"{each} can't be written", hint
     return None
@@ -151,13 +152,18 @@ def _of_store(session: Session, url: str, path: Path | None, used: Used) -> Iter
         yield _failed("key" if "Key" in type(exc).__name__ else "store", exc)
         return
     yield Check("store", "ok", vault.describe())
+    yield from _tried("server", _risks(vault))
+    yield from _tried("key", _tokens(vault, used))
+    yield from _tried("journal", _journal(vault, used))
+
+
+def _risks(vault: Vault) -> Iterator[Check]:
+    """Say what a server may do to the data. Nothing if none can be asked."""
     risks = vault.backend.risks()
     if risks == []:
         yield Check("server", "ok", "it keeps what it is given")
     for risk in risks or ():
         yield Check("server", "warning", risk.text, risk.hint)
-    yield from _tried("key", _tokens(vault, used))
-    yield from _tried("journal", _journal(vault, used))
 
 
 def _tokens(vault: Vault, used: Used) -> Iterator[Check]:
@@ -225,7 +231,11 @@ def _answers(providers: Providers, name: str, used: Used) -> Iterator[Check]:
     provider = providers.named(name)
     home = provider.home_issuer() if name in used or not used else None
     for issuer in sorted(used.get(name) or filter(None, [home])):
-        reply = provider.probe(issuer)
+        try:
+            reply = provider.probe(issuer)
+        except TokenKeepError as exc:
+            yield _failed("provider", exc)
+            continue
         if reply is None:
             yield Check("provider", "ok", f"{issuer} is not asked: {name} has no probe")
             continue
