@@ -100,7 +100,7 @@ def test_what_is_wrong(  # noqa: PLR0917  # its fixtures
     else:
         (tmp_path / "readonly").mkdir()
         # Root may write anywhere.
-        environment.setattr(os, "access", lambda _, right: right == os.F_OK)
+        environment.setattr(os, "access", lambda path, right: right == os.F_OK and path.exists())
         environment.setenv("TOKENKEEP_STORE", wrong)
 
     check = failed(name)
