@@ -7,7 +7,7 @@ First the program that each process runs, then the demo that watches them.
 from __future__ import annotations
 
 import dataclasses
-import multiprocessing
+import multiprocessing.forkserver
 import os
 import shlex
 import shutil
@@ -16,7 +16,7 @@ import stat
 import sys
 import tempfile
 import time
-from concurrent.futures import BrokenExecutor, Future, ProcessPoolExecutor, wait
+from concurrent import futures
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
@@ -140,14 +140,16 @@ class _Worker:
     """A process of the demo, as the demo holds it."""
 
     def __init__(self, *settings: Any) -> None:
-        self._pool = ProcessPoolExecutor(1, _PROCESSES, initializer=_begin, initargs=settings)
+        self._pool = futures.ProcessPoolExecutor(
+            1, _PROCESSES, initializer=_begin, initargs=settings
+        )
         self.started = self._pool.submit(os.getpid)
 
     @property
     def pid(self) -> int:
         return int(_answer(self.started))
 
-    def tell(self, what: str, *given: str) -> Future[Any]:
+    def tell(self, what: str, *given: str) -> futures.Future[Any]:
         return self._pool.submit(_do, what, *given)
 
     def ask(self, what: str, *given: str) -> Any:
@@ -162,11 +164,11 @@ class _Worker:
         self._pool.shutdown()
 
 
-def _answer(told: Future[Any]) -> Any:
+def _answer(told: futures.Future[Any]) -> Any:
     """Wait for an answer; _Failed if the process could not do it, or is gone."""
     try:
         return told.result(_PATIENCE)
-    except (BrokenExecutor, TimeoutError):
+    except (futures.BrokenExecutor, TimeoutError):
         raise _Failed("a process gave no answer") from None
 
 
@@ -178,6 +180,7 @@ class _Demo:
         self.calls = zoho.counters.token_calls
         self.workers: list[_Worker] = []
         self.claims: list[bool] = []
+        self.interrupted = False
         self.url = f"sqlite:///{quote(str(folder / 'tokens.db'))}"
         self.official = folder / "official.csv"
         key = folder / "keys"
@@ -192,6 +195,15 @@ class _Demo:
         for user in (BEN, CLEO, DORA):
             email, zgid = user.split(":")
             zoho.add_user(email, zgid=zgid)
+
+    def run(self) -> None:
+        try:
+            for step in (self.daily_work, self.stored, self.expiry,
+                         self.provider_down, self.killed, self.revoked):  # fmt: skip
+                step()
+        finally:
+            for worker in self.workers:
+                worker.kill()
 
     def daily_work(self) -> None:
         _say(f"   Store     a SQLite database in the file {self.folder / 'tokens.db'}")
@@ -322,7 +334,7 @@ class _Demo:
             folder = self.folder / "sdk" / str(len(self.workers))
             folder.mkdir(parents=True)
             self.workers.append(_Worker(self.environ, str(folder), *more))
-        wait([worker.started for worker in self.workers], _PATIENCE)
+        futures.wait([worker.started for worker in self.workers], _PATIENCE)
         return self.workers[-count:]
 
     def files(self) -> list[Path]:
@@ -345,7 +357,7 @@ class _Demo:
         _say(f"   {({True: 'ok', False: 'NO', None: '--'})[ok]}  {claim} ({seen})")
         if ok is not None:
             self.claims.append(ok)
-        if ok is False:
+        if ok is False or self.interrupted:
             raise _Failed(f"{claim}: {seen}")
 
 
@@ -363,23 +375,27 @@ def main(*, keep: bool = False, trouble: Callable[[ZohoEmulator], object] | None
     """
     begun, reason = time.monotonic(), None
     _PROCESSES.set_forkserver_preload([__name__])
+    # Ctrl-C is for the demo, which ends the others: they ignore it from their first moment.
+    interrupt = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    if "forkserver" in _KINDS:
+        multiprocessing.forkserver.ensure_running()
+    signal.signal(signal.SIGINT, interrupt)
     folder = Path(tempfile.mkdtemp(prefix="tokenkeep-demo-")).resolve()
     # As Ctrl-C does: its processes end, and its folder is removed.
     before = signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
     try:
-        with ZohoEmulator() as zoho:
+        with ZohoEmulator() as zoho, futures.ThreadPoolExecutor(1) as thread:
             demo = _Demo(zoho, folder)
             try:
                 if trouble is not None:
                     trouble(zoho)
-                for step in (demo.daily_work, demo.stored, demo.expiry,
-                             demo.provider_down, demo.killed, demo.revoked):  # fmt: skip
-                    step()
-            except (_Failed, BrokenExecutor) as exc:
+                # Here it only waits: what a signal raises would be lost in somebody's finalizer,
+                # and in a start of a process leave that half begun.
+                thread.submit(demo.run).result()
+            except (_Failed, futures.BrokenExecutor) as exc:
                 reason = str(exc)
             finally:
-                for worker in demo.workers:
-                    worker.kill()
+                demo.interrupted = True
     finally:
         signal.signal(signal.SIGTERM, before)
         if not keep:
