@@ -463,7 +463,7 @@ class RedisBackend(Backend):
         try:
             answer = self._asked(ask, record_id, patient=worth_waiting, again=False)
         except _Unseen as exc:  # to try the change again would be to meet it
-            answer, replicas, said = exc.args[0], 0, self._hidden(exc.args[1])
+            answer, replicas, said = exc.args[0], 0, self._hidden(exc.args[1].rstrip("."))
         is_done = answer > 0 if isinstance(answer, int) else answer == b"done"
         if is_done and replicas < self._wait:
             seen = f"within {self._wait_timeout:g} s only {replicas} of {self._wait} replicas have"

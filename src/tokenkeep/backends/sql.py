@@ -333,7 +333,7 @@ class SQLBackend(Backend):
             link: Any = pool.connect()
             if call.doing != "SELECT" and self._has_ended(link.dbapi_connection):
                 link.invalidate()
-                self._engine.dispose()  # as below
+                self._engine.dispose()  # the other idle ones will have ended too
                 pool = self._engine.pool
                 link = pool.connect()
             call.db = db = link.dbapi_connection
