@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from tokenkeep.backends.base import FOUND_BY
-from tokenkeep.testing._contract_workers import digits, record
+from tokenkeep.testing.records import digits, record
 
 FULL = {"client_id": "c", "data_center": "us", "environment": "production"}
 

@@ -24,7 +24,7 @@ from tokenkeep import (
 from tokenkeep.backends import open_backend
 from tokenkeep.backends.aws import record_of, text_of
 from tokenkeep.backends.base import HEADER
-from tokenkeep.testing._contract_workers import digits
+from tokenkeep.testing.records import digits
 
 pytestmark = pytest.mark.usefixtures("aws")  # its credentials
 

@@ -15,7 +15,7 @@ from private_servers import AWS
 
 from tokenkeep import StoreUnavailable
 from tokenkeep.backends import open_backend
-from tokenkeep.testing._contract_workers import digits
+from tokenkeep.testing.records import digits
 
 POLICIES = {
     service: json.loads(*labelled("docs/aws.md", service))

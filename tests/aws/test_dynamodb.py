@@ -15,7 +15,8 @@ from tokenkeep import StoreConflict, StoreForeign, StoreUnavailable
 from tokenkeep.backends import open_backend
 from tokenkeep.backends.base import MARKS
 from tokenkeep.backends.dynamodb import in_order
-from tokenkeep.testing._contract_workers import digits, in_processes
+from tokenkeep.testing.racing import in_processes
+from tokenkeep.testing.records import digits
 
 
 @pytest.fixture

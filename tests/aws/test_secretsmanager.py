@@ -20,7 +20,8 @@ from tokenkeep import (
 )
 from tokenkeep.backends import open_backend, secretsmanager
 from tokenkeep.backends.base import HEADER
-from tokenkeep.testing._contract_workers import digits, in_processes
+from tokenkeep.testing.racing import in_processes
+from tokenkeep.testing.records import digits
 
 
 @pytest.fixture

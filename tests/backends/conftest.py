@@ -18,7 +18,7 @@ from children import Pause
 from tokenkeep.backends import waiting as waits
 from tokenkeep.backends.file import FileBackend
 from tokenkeep.backends.sqlite import SQLiteBackend
-from tokenkeep.testing._contract_workers import record
+from tokenkeep.testing.records import record
 
 NOBODY = 65534
 

@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 from tokenkeep.backends.sqlite import SQLiteBackend
 from tokenkeep.errors import StoreUnavailable
-from tokenkeep.testing._contract_workers import record
+from tokenkeep.testing.records import record
 
 LONG = 30.0
 

@@ -13,7 +13,7 @@ from tokenkeep.backends.file import FileBackend
 from tokenkeep.backends.memory import MemoryBackend
 from tokenkeep.backends.sqlite import SQLiteBackend
 from tokenkeep.testing import BackendContract, RevisionContract, SharedBackendContract
-from tokenkeep.testing._contract_workers import again, record
+from tokenkeep.testing.records import again, record
 
 
 class TestMemory(BackendContract, RevisionContract):

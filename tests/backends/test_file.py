@@ -10,7 +10,7 @@ from children import Pause
 
 from tokenkeep.backends.file import FileBackend
 from tokenkeep.errors import StoreTampered, StoreUnavailable
-from tokenkeep.testing._contract_workers import again, digits, record
+from tokenkeep.testing.records import again, digits, record
 
 ONE = record()
 

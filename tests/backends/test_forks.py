@@ -18,7 +18,7 @@ from tokenkeep.backends.file import FileBackend
 from tokenkeep.backends.memory import MemoryBackend
 from tokenkeep.backends.sqlite import SQLiteBackend
 from tokenkeep.errors import StoreUnavailable
-from tokenkeep.testing._contract_workers import record
+from tokenkeep.testing.records import record
 
 LONG = 60.0
 

@@ -16,7 +16,7 @@ from tokenkeep.backends.file import FileBackend
 from tokenkeep.backends.memory import MemoryBackend
 from tokenkeep.backends.sqlite import SQLiteBackend
 from tokenkeep.errors import StoreUnavailable
-from tokenkeep.testing._contract_workers import again, digits, record
+from tokenkeep.testing.records import again, digits, record
 
 CALLS = {
     "read": lambda backend: backend.read(record().id),

@@ -26,7 +26,7 @@ from tokenkeep.errors import (
     StoreTooNew,
     StoreUnavailable,
 )
-from tokenkeep.testing._contract_workers import again, record
+from tokenkeep.testing.records import again, record
 
 ONE = record()
 LONG = 60.0

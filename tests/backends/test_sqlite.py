@@ -19,7 +19,7 @@ from tokenkeep.backends.rows import COLUMNS
 from tokenkeep.backends.sqlite import SQLiteBackend
 from tokenkeep.errors import StoreError, StoreUnavailable
 from tokenkeep.rows import Rows
-from tokenkeep.testing._contract_workers import again, digits, record
+from tokenkeep.testing.records import again, digits, record
 
 ONE = record()
 

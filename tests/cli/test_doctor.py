@@ -12,11 +12,13 @@ from certificates import Authority
 
 import tokenkeep
 from tokenkeep import Status, Token
+from tokenkeep.backends.sqlite import SQLiteBackend
 from tokenkeep.providers import Provider
 from tokenkeep.providers.oauth2 import OAuth2
 from tokenkeep.testing import FakeClock
 
 DAY = 86_400.0
+NOBODY = 65_534
 
 
 @pytest.fixture
@@ -69,7 +71,7 @@ def test_all_in_order(run, checks, save):
         ("provider down", "provider", "network"),
         ("nothing:", "store", "nothing"),
         ("no url", "configuration", "has no scheme"),
-        ("sqlite:///no/tokens.db", "store", "there is no folder"),
+        ("sqlite:///no/tokens.db", "store", "There is no folder"),
         ("file:///readonly/tokens.json", "store", "readonly can't be written"),
         ("sqlite:///tokens.db", "store", "tokens.db can't be written"),
     ],
@@ -97,12 +99,48 @@ def test_what_is_wrong(  # noqa: PLR0917  # its fixtures
         configured.stop()
     else:
         (tmp_path / "readonly").mkdir()
-        environment.setattr(os, "access", lambda *_: False)  # root may write anywhere
+        # Root may write anywhere.
+        environment.setattr(os, "access", lambda path, right: right == os.F_OK and path.exists())
         environment.setenv("TOKENKEEP_STORE", wrong)
 
     check = failed(name)
 
     assert said.format(path=path) in f"{check['text']} {check['hint']}"
+
+
+def test_what_fails_hides_nothing(run, acme, endpoint, environment):
+    """A server that can't say what it keeps, and an endpoint that is down: the rest is told."""
+
+    def down(_):
+        raise tokenkeep.StoreUnavailable("It does not answer")
+
+    environment.setattr(SQLiteBackend, "risks", down)
+    acme(issuer="http://127.0.0.1:9/token", user="bo")
+    acme(issuer=endpoint().url, user="cy", refresh_token="r2")
+
+    told = [line.split("\t")[:2] for line in run("doctor").output.splitlines()]
+
+    assert [name for state, name in told if state == "failed"] == ["server", "provider"]
+    assert {"key", "journal"} <= {name for state, name in told if state == "ok"}
+    assert told[-1][1] in ("provider", "clock")
+
+
+@pytest.mark.skipif(not os.access("/root", os.W_OK), reason="only root may become somebody")
+def test_closed_folder(checks, environment, tmp_path):
+    """Somebody who may not enter the folder of a store is told so, and the rest as well."""
+    (tmp_path / "closed").mkdir(mode=0o700)
+    (tmp_path / "closed" / "in").mkdir()
+    environment.setenv("TOKENKEEP_STORE", f"sqlite:///{tmp_path}/closed/in/t.db")
+    for name in ("HOME", "XDG_CONFIG_HOME"):
+        environment.setenv(name, "/nonexistent")
+    os.setresuid(NOBODY, NOBODY, 0)
+    try:
+        status, found = checks()
+    finally:
+        os.setresuid(0, 0, 0)
+
+    assert (status, found["store"]["state"]) == (1, "failed")
+    assert "provider" in found
 
 
 def test_the_clock_is_off(checks, acme, endpoint):
@@ -116,18 +154,25 @@ def test_the_clock_is_off(checks, acme, endpoint):
 
 
 def test_what_is_left_to_do(run, checks, save, configured):
-    """Unconfirmed revocations and dead tokens are warnings, with the command to run."""
+    """
+    Unconfirmed revocations and dead tokens are warnings, with the command to run.
+
+    And so is a provider in trouble; its home is asked where no living token says where it is.
+    """
     revoked, dead = save(), save(configured.users[1].name)
     configured.revoke(configured.users[1])
     run("renew", dead.id)
     configured.stop()
     run("revoke", revoked.id)
     configured.start()
+    configured.faults.add(endpoint="token", kind="status", status=503)
 
     status, found = checks()
 
     assert status == 0
     assert found["revocations"]["hint"] == "tokenkeep sweep"
+    assert found["revocations"]["text"] == "the provider has not confirmed 1 revocation"
+    assert ("warning", True) == (found["provider"]["state"], "503" in found["provider"]["text"])
     assert found["tokens"]["text"] == "1 token needs a new login"
     assert "tokenkeep login" in found["tokens"]["hint"]
 

@@ -12,6 +12,7 @@ import signal
 import sys
 import tempfile
 import threading
+import time
 from pathlib import Path
 
 import person
@@ -215,9 +216,22 @@ def test_nobody_comes_back(login, environment):
     assert not Path("started").exists()
 
 
-@pytest.mark.parametrize("mode", [ANY_PORT, ["--no-browser"], ["--grant"]])
-def test_ctrl_c_leaves_nothing(started, start, client, configured, store, mode):  # noqa: PLR0917
-    """At any time: status 130, stored whole or not at all, and no traceback."""
+@pytest.mark.parametrize(
+    ("mode", "how"),
+    [
+        (ANY_PORT, signal.SIGINT),
+        (ANY_PORT, signal.SIGTERM),
+        (ANY_PORT, signal.SIGHUP),
+        (["--no-browser"], signal.SIGINT),
+        (["--grant"], signal.SIGINT),
+    ],
+)
+def test_ctrl_c_leaves_nothing(*, started, start, client, configured, store, mode, how):
+    """
+    At any time: status 130, stored whole or not at all, no page, and no traceback.
+
+    To be ended by the system, or with the terminal, is the same.
+    """
     if mode == ["--grant"]:
         fault = configured.faults.add(endpoint="token", kind="hang")
         process = start("login", *client, *mode)
@@ -227,11 +241,14 @@ def test_ctrl_c_leaves_nothing(started, start, client, configured, store, mode):
         assert fault.wait()
     else:
         process, _ = started(*mode)
+        while mode is ANY_PORT and not list(Path().glob("tokenkeep-login-*/*")):
+            time.sleep(0.01)
 
-    process.send_signal(signal.SIGINT)
+    process.send_signal(how)
     out, err = process.communicate(timeout=60)
 
     assert (process.returncode, out) == (130, "")
+    assert not list(Path().glob("tokenkeep-login-*"))
     assert "Traceback" not in err
     assert store.get_tokens() == []
 

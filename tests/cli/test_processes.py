@@ -84,17 +84,20 @@ def test_a_list_for_people(save, environment):
     """On a terminal of 80 columns each token is one line; colours only if they are wanted."""
     long = save("a-rather-long-name@example.com:6000123", refresh_token="r")
     environment.setenv("COLUMNS", "80")
-    for colors in (True, False):
+    for colors, command in ((True, "list"), (False, "list"), (False, "doctor")):
         if not colors:
             environment.setenv("NO_COLOR", "1")
         main, side = pty.openpty()
-        subprocess.run([sys.executable, "-m", "tokenkeep", "list"], stdout=side, check=True)
+        subprocess.run([sys.executable, "-m", "tokenkeep", command], stdout=side, check=True)
         os.close(side)
         shown = os.read(main, 10_000).decode()
         os.close(main)
 
         assert ("\x1b[32mok" in shown) == colors
-        heading, line = re.sub(r"\x1b\[\d*m", "", shown).splitlines()
+        heading, line, *_ = re.sub(r"\x1b\[\d*m", "", shown).splitlines()
+        if command == "doctor":
+            assert ["state", "check", "seen", "to", "do"] == heading.split()
+            break
         assert ["id", "place", "status", "expires", "refresh", "user"] == heading.split()
         assert line.startswith(f"{long.id[:11]} us ")
         assert line.endswith(f" {long.user}")

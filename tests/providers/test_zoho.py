@@ -58,6 +58,9 @@ def test_row(*, refused, provider, document, status, kind, hint):
     assert kind is type(error)
     assert hint in error.hint
     assert "tk-1" == error.token_id
+    # Beside a code, a status of success would only puzzle.
+    is_named = 'answered "' in error.what and status == "200 OK"
+    assert ("(status" in error.what) != is_named
     if kind is CoolingDown:
         assert NOW + WINDOW == error.until
 

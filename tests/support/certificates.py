@@ -6,8 +6,9 @@ import datetime as dt
 import ipaddress
 
 from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 DAY = dt.timedelta(days=1)
 
@@ -29,51 +30,32 @@ class Authority:
             key_encipherment=False, data_encipherment=False, key_agreement=False,
             encipher_only=False, decipher_only=False,
         )  # fmt: skip
-        own = (
-            self._builder(self._name, self._key)
-            .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
-            .add_extension(usage, critical=True)
-        )
+        is_one = x509.BasicConstraints(ca=True, path_length=None)
         self.pem = folder / f"{name}.pem"
-        self.pem.write_bytes(self._signed(own))
+        self.pem.write_bytes(self._signed(self._name, self._key, is_one, usage))
 
     def issue(self, name, *hosts):
         """Return the files of a new certificate, for these hosts and addresses, and of its key."""
         key = ec.generate_private_key(ec.SECP256R1())
-        builder = self._builder(_name(name), key)
-        if hosts:
-            names = x509.SubjectAlternativeName([_host(host) for host in hosts])
-            builder = builder.add_extension(names, critical=False)
+        names = [x509.SubjectAlternativeName([_host(host) for host in hosts])] if hosts else []
         certificate_file, key_file = self._folder / f"{name}.pem", self._folder / f"{name}.key"
-        certificate_file.write_bytes(self._signed(builder))
-        key_file.write_bytes(
-            key.private_bytes(
-                serialization.Encoding.PEM,
-                serialization.PrivateFormat.PKCS8,
-                serialization.NoEncryption(),
-            )
-        )
+        certificate_file.write_bytes(self._signed(_name(name), key, *names))
+        private = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+        key_file.write_bytes(private)
         return certificate_file, key_file
 
-    def _builder(self, subject, key):
+    def _signed(self, subject, key, *more):
         now = dt.datetime.now(dt.UTC)
-        mine = x509.SubjectKeyIdentifier.from_public_key(key.public_key())
-        issuers = x509.AuthorityKeyIdentifier.from_issuer_public_key(self._key.public_key())
-        return (
-            x509.CertificateBuilder()
-            .subject_name(subject)
-            .issuer_name(self._name)
-            .public_key(key.public_key())
-            .serial_number(x509.random_serial_number())
-            .not_valid_before(now - DAY)
-            .not_valid_after(now + DAY)
-            .add_extension(mine, critical=False)
-            .add_extension(issuers, critical=False)
+        serial, public = x509.random_serial_number(), key.public_key()
+        builder = x509.CertificateBuilder(
+            self._name, subject, public, serial, now - DAY, now + DAY
         )
-
-    def _signed(self, builder):
-        signed = builder.sign(self._key, hashes.SHA256())
-        return signed.public_bytes(serialization.Encoding.PEM)
+        mine = x509.SubjectKeyIdentifier.from_public_key(public)
+        issuers = x509.AuthorityKeyIdentifier.from_issuer_public_key(self._key.public_key())
+        for each in (mine, issuers, *more):
+            critical = isinstance(each, x509.BasicConstraints | x509.KeyUsage)
+            builder = builder.add_extension(each, critical=critical)
+        return builder.sign(self._key, hashes.SHA256()).public_bytes(Encoding.PEM)
 
 
 def _name(text):

@@ -11,24 +11,33 @@ from __future__ import annotations
 import os
 import sys
 import threading
+from contextlib import suppress
 
 
 class LockOfOneProcess:
-    """A lock that a forked child finds free, whoever held it in its parent."""
+    """
+    A lock that a forked child finds free, whoever held it in its parent.
+
+    So does who comes after a signal handler that raised between taking it and releasing it.
+    """
 
     def __init__(self):
         self._renew()
 
     def _renew(self):
-        self._lock, self._process = threading.Lock(), os.getpid()
+        self._lock, self._process = threading.RLock(), os.getpid()
 
     def acquire(self):
         if self._process != os.getpid():
             self._renew()
-        return self._lock.acquire()
+        if not self._lock.acquire(timeout=1.0):
+            self._renew()
+            self._lock.acquire()
+        return True
 
     def release(self):
-        self._lock.release()
+        with suppress(RuntimeError):  # of a lock that was given up
+            self._lock.release()
 
     def __enter__(self):
         return self.acquire()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import selectors
 import signal
 import subprocess
 import sys
@@ -12,6 +11,7 @@ import time
 from contextlib import ExitStack, suppress
 from dataclasses import asdict
 from pathlib import Path
+from threading import Timer
 
 from tokenkeep import Keeper, Token, generate_key, open_store
 from tokenkeep.clock import Clock
@@ -41,7 +41,6 @@ class Worker:
             start_new_session=True,
         )
         self._there = host is not None
-        self._rest = b""
 
     def ask(self, command):
         """Send a line."""
@@ -49,15 +48,12 @@ class Worker:
         self.process.stdin.flush()
 
     def told(self, timeout=PATIENCE):
-        """Return the next thing it says."""
-        with selectors.DefaultSelector() as selector:
-            selector.register(self.process.stdout, selectors.EVENT_READ)
-            while b"\n" not in self._rest:
-                assert selector.select(timeout), "The process said nothing"
-                read = os.read(self.process.stdout.fileno(), 65536)
-                assert read, "The process ended"
-                self._rest += read
-        line, _, self._rest = self._rest.partition(b"\n")
+        """Return the next thing it says; one that says nothing in time is killed."""
+        timer = Timer(timeout, self._send, [signal.SIGKILL])
+        timer.start()
+        line = self.process.stdout.readline()
+        timer.cancel()
+        assert line, "The process ended, or said nothing in time"
         return json.loads(line)
 
     def get(self):

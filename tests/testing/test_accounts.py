@@ -36,21 +36,6 @@ def test_withdrawal(app, zoho):
     assert app.error(others, client=other) == "invalid_code"
 
 
-def test_ended_by_hand(app, zoho):
-    """Access tokens can be expired, of one user or all; one token can die in silence."""
-    bo = zoho.add_user("bo@example.com")
-    token = zoho.refresh_token()
-    mine, his = zoho.access_token(refresh_token=token), zoho.access_token(bo)
-
-    assert zoho.expire_access_tokens(bo) == 1
-    assert (app.code("org", mine), app.code("org", his)) == (None, "INVALID_TOKEN")
-    zoho.evict(mine)
-    assert (zoho.is_active(mine), zoho.is_active(token)) == (False, True)
-    assert (app.error(token), zoho.expire_access_tokens()) == (None, 1)
-    zoho.evict(token)
-    assert app.error(token) == "invalid_code"
-
-
 def test_users(zoho):
     """Names find users, addresses only while they are enough; organisations don't move."""
     us = zoho.add_user("ana@example.com", zgid="1")

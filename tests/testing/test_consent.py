@@ -69,16 +69,6 @@ def test_decision(app, zoho, asked):
     assert "refresh_token" in app.exchange(value(location, "code"), redirect_uri=REDIRECT)
 
 
-def test_user_of_another_data_center(app, zoho, asked):
-    """A user from the EU who starts in the US is sent back with the EU's server."""
-    europe = zoho.add_user("eva@example.com", data_center="eu")
-    location = accept(zoho, asked, user=europe.name, environment="sandbox")
-    answer = app.exchange(value(location, "code"), redirect_uri=REDIRECT, data_center="eu")
-
-    assert value(location, "location") == "eu"
-    assert zoho.eu.sandbox_url == answer["api_domain"]
-
-
 def test_redirect_uri_is_compared(app, zoho, asked):
     """The exchange must name the redirect URI of the request."""
     code = value(accept(zoho, asked), "code")

@@ -6,6 +6,7 @@ import ast
 import os
 import re
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -19,8 +20,8 @@ from private_servers.ports import free_port
 
 from tokenkeep import settings
 from tokenkeep.testing import EmulatorControl, ZohoEmulator, emulator_configuration
-from tokenkeep.testing.emulator.faults import ENDPOINTS, KINDS
-from tokenkeep.testing.emulator.operations import OPERATIONS
+from tokenkeep.testing.emulator.calls import ENDPOINTS, KINDS
+from tokenkeep.testing.emulator.control import OPERATIONS
 
 PAGE = (Path(__file__).parents[2] / "docs" / "emulator.md").read_text()
 
@@ -69,7 +70,11 @@ def started(port):
 
 
 def test_stop_and_start(app, zoho):
-    """Stopped it finishes no answer and is gone; started again it has what it had."""
+    """
+    Stopped it finishes no answer and is gone; started again it has what it had.
+
+    In between nobody gets its ports, also no connection of a client that tries again and again.
+    """
     url, token = zoho.us.token_url, zoho.refresh_token()
     fault = zoho.faults.add(kind="slow", delay=600)
     with ThreadPoolExecutor() as pool:
@@ -80,6 +85,9 @@ def test_stop_and_start(app, zoho):
             call.result(10)
     with pytest.raises(requests.ConnectionError):
         app.refresh(token)
+    unused = int(zoho.us.developer_url.rpartition(":")[2])
+    with socket.socket() as somebody, pytest.raises(OSError, match="in use"):
+        somebody.bind(("127.0.0.1", unused))
     zoho.start()
 
     assert url == zoho.us.token_url
@@ -122,58 +130,45 @@ def test_forked_child_holds_nothing(app, zoho):
 # Another process
 
 
-def test_control_reads_the_same(app, control, zoho):
-    """The same names give the same values on both sides; the listing holds no code or token."""
-    token = app.exchange(zoho.grant_code())["refresh_token"]
+def test_control(app, control, zoho):
+    """From elsewhere the same names do the same, on what is the same; no listing has a secret."""
+    user = control.add_user("bo@example.com", data_center="eu", zgid="5")
+    client = control.register_client(redirect_uris=("http://127.0.0.1/x",), client_secret="of bo")
+    code = control.grant_code(user, client=client, environment="sandbox")
+    answer = app.exchange(code, client=client, data_center="eu")
+    token = answer["refresh_token"]
 
+    assert zoho.eu.sandbox_url == answer["api_domain"]
     for name in ("us", "eu", "client", "user", "users", "data_centers"):
         assert getattr(zoho, name) == getattr(control, name)
     assert zoho.id_of(token) == control.id_of(token)
-    assert zoho.records() == control.records()
-    assert zoho.options.as_dict() == control.options.as_dict()
-    assert zoho.secrets() == control.secrets()
-    logins = str(control.state()["logins"]) + str(control.counters.as_dict())
+    assert (zoho.records(), zoho.secrets()) == (control.records(), control.secrets())
+    shown = f"{control.state()['logins']} {control.counters.as_dict()} {zoho.client!r}"
     assert token in zoho.secrets()
-    assert [each for each in zoho.secrets() if each in logins or each in repr(zoho.client)] == []
-
-
-def test_control_operates(app, control, zoho):
-    """Users, clients, codes and tokens made from elsewhere are real."""
-    user = control.add_user("bo@example.com", data_center="eu", zgid="5")
-    client = control.register_client(redirect_uris=("http://127.0.0.1/x",), client_secret="s")
-    code = control.grant_code(user, client=client, environment="sandbox")
-    answer = app.exchange(code, client=client, data_center="eu")
-    access = control.access_token(user)
-
-    assert zoho.eu.sandbox_url == answer["api_domain"]
-    assert control.is_active(access)
-    assert control.expire_access_tokens(user) == 2
+    assert [each for each in zoho.secrets() if each in shown] == []
+    assert control.add_lead(user, Last_Name="Newton") in zoho.records(user)
+    assert control.is_active(token)
     assert control.revoke(user, client=client) == 1
-    token = control.refresh_token(user)
-    control.evict(token)
     assert not control.is_active(token)
-    assert control.add_lead(user, Last_Name="Newton") in control.records(user)
 
 
 def test_control_settings(app, control, zoho):
     """Clock, options, faults and counters work from elsewhere."""
     control.options.access_token_life = 5
     control.faults.add(kind="status", times=1)
-    token = zoho.refresh_token()
+    token, before = zoho.refresh_token(), control.clock.now()
     status = app.token("refresh_token", refresh_token=token).status_code
-    answer = app.refresh(token)
-    before = control.clock.now()
 
-    assert (status, answer["expires_in"]) == (503, 5)
+    assert (status, app.refresh(token)["expires_in"]) == (503, 5)
     assert control.options.access_token_life == 5
+    assert zoho.options.as_dict() == control.options.as_dict()
     assert control.faults.as_list()[0]["hits"] == 1
     assert control.counters.token_calls("refresh_token") == 2
     assert {zoho.id_of(token): 1} == control.counters.as_dict()["mints"]
     assert control.clock.advance(100) - before >= 100
     assert zoho.clock.advance(-1000) < before
-    control.faults.clear()
-    control.counters.reset()
-    control.options.reset()
+    for each in (control.faults.clear, control.counters.reset, control.options.reset):
+        each()
     assert (zoho.faults.as_list(), zoho.counters.calls()) == ([], 0)
     assert zoho.options.access_token_life == 3600
 
@@ -225,29 +220,22 @@ def test_control_refuses_other_pages(zoho, given, status):
     assert zoho.options.rotation == ("rotate" if status == 200 else "none")
 
 
-def test_silence(app, zoho, capfd, caplog):
-    """Nothing is logged or printed, whatever happens."""
+def test_stopped(app, control, zoho, capfd, caplog):
+    """What is no emulator, or has stopped, is a ConnectionError that says so; it says nothing."""
     zoho.faults.add(kind="drop")
     with pytest.raises(requests.ConnectionError):
         app.refresh("x")
-    app.refresh("wrong")
+    assert app.error("wrong") == "invalid_code"
     assert requests.get(f"{zoho.us.accounts_url}/nowhere", timeout=20).status_code == 404
-    zoho.stop()
-
-    assert (*capfd.readouterr(), caplog.records) == ("", "", [])
-
-
-def test_stopped(control, zoho):
-    """What is no emulator, or has stopped, is a ConnectionError that says so."""
-    assert control.state()
     other = EmulatorControl(zoho.us.api_url)  # it answers, and has no operations
     with pytest.raises(ConnectionError, match="No emulator answers"):
         other.records()
     zoho.stop()
 
-    for call in (control.state, control.clock.now, control.refresh_token, control.faults.clear):
+    for call in (control.state, control.clock.now):
         with pytest.raises(ConnectionError, match=r"No emulator answers at http://127.*start it"):
             call()
+    assert (*capfd.readouterr(), caplog.records) == ("", "", [])
 
 
 def test_configuration(control, zoho, tmp_path):

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import time
-from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
 
 import pytest
 import requests
@@ -23,7 +22,7 @@ def refresh(app, zoho):
         ("empty", "", 0),
         ("list", "[]", 2),
         ("huge", '{"padding": "xxx', 5 * 1024 * 1024 + 15),
-        ("no_access_token", '{"api_domain"', None),
+        ("no_access_token", '{"token_type"', None),
     ],
 )
 def test_wrong_content(zoho, refresh, kind, begins, length):
@@ -78,68 +77,14 @@ def test_matching(app, zoho, given, met):
     assert len(met) == fault.hits
 
 
-@pytest.mark.parametrize("code", ["INVALID_TOKEN", "WHATEVER"])
-def test_refused(zoho, app, code):
-    """The CRM refuses a good access token, with the status and code that were named."""
-    token = zoho.access_token()
-    zoho.faults.add(endpoint="org", kind="refused", code=code)
-    zoho.faults.add(endpoint="org", kind="refused", status=429)
-    answers = [app.crm("org", token) for _ in range(3)]
-
-    assert [401, 429, 200] == [each.status_code for each in answers]
-    assert answers[0].json()["code"] == code
-
-
-def test_drop(zoho, refresh):
-    """The connection is closed without an answer; the emulator goes on."""
-    zoho.faults.add(kind="drop")
-
-    with pytest.raises(requests.ConnectionError):
-        refresh()
-    assert refresh().status_code == 200
-    assert zoho.counters.token_calls() == 2
-
-
 @pytest.mark.parametrize("kind", ["drop", "status", "garbage", "empty", "no_access_token"])
 def test_after(zoho, refresh, kind):
     """With after=True the request takes effect, a rotation too, and only the answer is lost."""
     zoho.options.rotation = "rotate"
     zoho.faults.add(kind=kind, after=True)
-    try:
+    with pytest.raises(requests.ConnectionError) if kind == "drop" else nullcontext():
         refresh()
-    except requests.ConnectionError:
-        assert kind == "drop"
 
     assert list(zoho.counters.mints.values()) == [1]
     assert refresh().json() == {"error": "invalid_code"}
-
-
-def test_hang(zoho, refresh):
-    """A call hangs until the faults are cleared; a test can wait for it to come."""
-    fault = zoho.faults.add(kind="hang", times=None)
-    with ThreadPoolExecutor() as pool:
-        call = pool.submit(refresh)
-        came = fault.wait(10)
-        hanging = not call.done()
-        zoho.faults.clear()
-
-        with pytest.raises(requests.ConnectionError):
-            call.result(10)
-    assert (came, hanging) == (True, True)
-
-
-@pytest.mark.parametrize("after", [True, False])
-def test_slow(zoho, refresh, after):
-    """The right answer comes late, its effect before or after the wait."""
-    fault = zoho.faults.add(kind="slow", delay=60, after=after)
-    with ThreadPoolExecutor() as pool:
-        call = pool.submit(refresh)
-        fault.wait()
-        end = time.monotonic() + 5
-        while after and not zoho.counters.mints and time.monotonic() < end:
-            time.sleep(0.01)
-        minted_while_waiting = bool(zoho.counters.mints)
-        zoho.faults.clear()
-
-        assert "access_token" in call.result(10).json()
-    assert after == minted_while_waiting
+    assert zoho.counters.token_calls() == 2

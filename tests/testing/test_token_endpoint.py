@@ -82,27 +82,6 @@ def test_of_somebody_else(app, zoho):
     assert "access_token" in app.refresh(zoho.refresh_token(europe), data_center="eu")
 
 
-@pytest.mark.parametrize("environment", ["production", "sandbox", "developer"])
-def test_environments(app, zoho, environment):
-    """api_domain is that of the environment the grant was made for, or always production's."""
-    answer = app.exchange(zoho.grant_code(environment=environment))
-    zoho.options.api_domain = "production"
-
-    assert zoho.us.environment_url(environment) == answer["api_domain"]
-    assert zoho.us.api_url == app.refresh(answer["refresh_token"])["api_domain"]
-
-
-def test_access_token_life(app, zoho):
-    """The life of access tokens can be set, and is what is answered."""
-    zoho.options.access_token_life = 2
-    answer = app.refresh(zoho.refresh_token())
-
-    assert answer["expires_in"] == 2
-    assert zoho.is_active(answer["access_token"])
-    zoho.clock.advance(2)
-    assert not zoho.is_active(answer["access_token"])
-
-
 # Limits, each at its edge
 
 

@@ -118,7 +118,7 @@ class FileBackend(OnDisk, TableBackend):
             with open(os.open(self._path, _OPEN), "rb") as file:  # noqa: PTH123 - O_NONBLOCK
                 found = os.fstat(file.fileno())
                 if not stat.S_ISREG(found.st_mode):
-                    raise StoreUnavailable(f"{self._path} is not a file", hint="Name a file")
+                    private_file.refuse_other(self._path)
                 content = file.read()
         except OSError as exc:
             self._refuse(exc)

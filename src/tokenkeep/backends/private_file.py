@@ -23,7 +23,7 @@ _OTHERS = stat.S_IRWXG | stat.S_IRWXO
 REASONS = {
     errno.ENOENT: ("its folder does not exist", "Make the folder, or name another path"),
     errno.ENOTDIR: ("its folder is a file", "Name another path"),
-    errno.EISDIR: ("it is a folder", "Name a file in it"),
+    errno.EISDIR: ("it is a folder, or no regular file", "Name a file"),
     errno.EACCES: ("permission is denied", "Give this user the right to read and write there"),
     errno.EPERM: ("permission is denied", "Give this user the right to read and write there"),
     errno.EROFS: ("the file system is read-only", "Name a path that can be written"),
@@ -50,6 +50,11 @@ def refuse(path: Path, exc: OSError, instead: str = "") -> NoReturn:
     reason, hint = REASONS.get(exc.errno, (exc.strerror or type(exc).__name__, None))
     hint = ". ".join(filter(None, (hint, instead))) or None
     raise StoreUnavailable(f"{path} can't be used: {reason}", hint=hint) from exc
+
+
+def refuse_other(path: Path) -> NoReturn:
+    """Raise the error for what is there and no regular file; waiting does not mend it."""
+    refuse(path, IsADirectoryError(errno.EISDIR, "no file"))
 
 
 def create(path: Path) -> bool:

@@ -162,6 +162,8 @@ _OLD = "It is too old, or a proxy: take Redis 6 or later, or Valkey"
 _FULL = "Give it more memory, or delete what is not needed; tokens that are stored stay"
 _NODE = "Name that node, or a proxy that knows the nodes; see docs/redis.md"
 _TLS = "Name the host as it does, and who signed it: ?ssl_ca_certs=/path/to/ca.pem"
+_UNREACHED = "connecting to .*(refused|not known|name res|No (address|route|such file)|nreachable)"
+_RUNS = "Check that it runs, its host and port, and the network between"
 _REFUSALS = (
     ("Authentication|NOAUTH|password", "it refuses this user name and password, or none", _USER),
     ("DB index|SELECT is not", "it has no such database", "See its `databases`; a cluster has 0"),
@@ -174,6 +176,7 @@ _REFUSALS = (
     ("CERTIFICATE", "its certificate is for another host, or not to be trusted", _TLS),
     ("InvalidResponse", "what answers there is no Redis", _REACH),
     ("Timeout", "it does not answer in time", _REACH),
+    (_UNREACHED, "it can't be reached", _RUNS),
 )
 """What a driver's error is called or says; what that means; what to do."""
 

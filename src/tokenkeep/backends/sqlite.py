@@ -351,7 +351,7 @@ class SQLiteBackend(OnDisk, Backend):
                 return None
             private_file.refuse(self._path, exc)
         if not stat.S_ISREG(found.st_mode):
-            raise StoreUnavailable(f"{self._path} is not a file", hint="Name a file")
+            private_file.refuse_other(self._path)
         if found.st_size == 1:  # SQLite takes it for an empty one, and would overwrite it
             raise self._foreign("is not a SQLite database")
         return (found.st_dev, found.st_ino) if make or found.st_size else None

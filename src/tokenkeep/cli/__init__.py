@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
 from typing import NoReturn
 
@@ -12,6 +13,9 @@ _EXTRAS = {"click": "cli", "rich": "cli", "sqlalchemy": "sql", "zohocrmsdk": "cl
 
 def main() -> NoReturn:
     """Run the command line and exit; where an extra is missing, say how to get it."""
+    for each in (signal.SIGTERM, getattr(signal, "SIGHUP", signal.SIGTERM)):
+        if signal.getsignal(each) == signal.SIG_DFL:  # not what nohup has switched off
+            signal.signal(each, signal.default_int_handler)  # ends as a Ctrl-C does
     for name in ("stdout", "stderr"):
         stream = getattr(sys, name)
         if stream is None:  # closed: the next file that is opened must not be in its place

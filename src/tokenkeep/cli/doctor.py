@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 COLUMNS: Columns = {"state": 7, "name": 13, "text": 0, "hint": 0}
 
 _SAMPLE = 3
+_SERVER_ERROR = 500
 _OTHERS = stat.S_IRWXG | stat.S_IRWXO
 
 Used = dict[str, set[str]]
@@ -69,7 +70,7 @@ def doctor(session: Session) -> None:
             if session.json or not session.quiet or check.state != "ok":
                 yield asdict(check)
 
-    session.rows(COLUMNS, told())
+    session.rows(COLUMNS, told(), name="check", text="seen", hint="to do")
     click.get_current_context().exit(1 if failed else 0)
 
 
@@ -86,15 +87,7 @@ def examine(session: Session) -> Iterator[Check]:
     yield Check("configuration", "ok", f"a {scheme_of(configured.store)} store")
     yield modes
     used: Used = {}
-    refused = path and _refused(path)
-    if refused:
-        yield Check("store", "failed", *refused)
-    if absent := missing(configured.store):
-        if not refused:
-            text = f"nothing yet: {absent} is made with the first token"
-            yield Check("store", "ok", text)
-    else:
-        yield from _of_store(session, configured.store, used)
+    yield from _tried("store", _of_store(session, configured.store, path, used))
     for name in sorted({*used, providers.default}):
         yield from _tried("provider", _answers(providers, name, used))
 
@@ -135,32 +128,42 @@ def _modes(store: Path | None) -> Check:
 
 def _refused(path: Path) -> tuple[str, str] | None:
     """Say what keeps us from writing a store's file, and others beside it. None: nothing."""
-    folder = path.parent
-    if not folder.is_dir() and folder != folders.data():  # which is made
-        return f"there is no folder {folder}", "Make it, or name another path"
-    there = next(each for each in (folder, *folder.parents) if each.exists())
+    # What lies in a folder that is closed to us is not there, so the folder is named.
+    there = next(each for each in path.parents if os.access(each, os.F_OK))
     for each in (path, there):
-        if each.exists() and not os.access(each, os.W_OK):
+        if os.access(each, os.F_OK) and not os.access(each, os.W_OK):
             hint = "Give this user the right to write there, or name another path"
             return f"{each} can't be written", hint
     return None
 
 
-def _of_store(session: Session, url: str, used: Used) -> Iterator[Check]:
+def _of_store(session: Session, url: str, path: Path | None, used: Used) -> Iterator[Check]:
     """Yield whether a store opens with the keys at hand, and what is in it."""
+    absent, refused = missing(url), path and _refused(path)
+    if refused:
+        yield Check("store", "failed", *refused)
+    elif absent:
+        yield Check("store", "ok", f"nothing yet: {absent}; it is made with the first token")
+    if absent:
+        return
     try:
         vault = session.open(url)
     except TokenKeepError as exc:
         yield _failed("key" if "Key" in type(exc).__name__ else "store", exc)
         return
     yield Check("store", "ok", vault.describe())
+    yield from _tried("server", _risks(vault))
+    yield from _tried("key", _tokens(vault, used))
+    yield from _tried("journal", _journal(vault, used))
+
+
+def _risks(vault: Vault) -> Iterator[Check]:
+    """Say what a server may do to the data. Nothing if none can be asked."""
     risks = vault.backend.risks()
     if risks == []:
         yield Check("server", "ok", "it keeps what it is given")
     for risk in risks or ():
         yield Check("server", "warning", risk.text, risk.hint)
-    yield from _tried("key", _tokens(vault, used))
-    yield from _tried("journal", _journal(vault, used))
 
 
 def _tokens(vault: Vault, used: Used) -> Iterator[Check]:
@@ -179,7 +182,8 @@ def _tokens(vault: Vault, used: Used) -> Iterator[Check]:
             said = (f": {why.what}", why.hint) if why else ("", "tokenkeep sweep")
             unconfirmed[said] += len(row.renewal.to_revoke)
         for (why_not, hint), count in unconfirmed.items():
-            text = f"the provider has not confirmed {count}{why_not}"
+            text = counted(count, "revocation", "revocations")
+            text = f"the provider has not confirmed {text}{why_not}"
             yield Check("revocations", "warning", text, hint)
         ending, first = 0, (float("inf"), "")
         for token in vault.ending(time.time(), closed.append):
@@ -225,16 +229,20 @@ def _journal(vault: Vault, used: Used) -> Iterator[Check]:
 def _answers(providers: Providers, name: str, used: Used) -> Iterator[Check]:
     """Say whether a provider's token endpoints answer, and whether their clocks and ours agree."""
     provider = providers.named(name)
-    home = None if used else provider.home_issuer()
-    for issuer in sorted(used.get(name, {home} if home else ())):
+    home = provider.home_issuer() if name in used or not used else None
+    for issuer in sorted(used.get(name) or filter(None, [home])):
         try:
             reply = provider.probe(issuer)
         except TokenKeepError as exc:
-            if not isinstance(exc, ConfigurationError):
-                exc.hint = exc.hint or "See whether this machine gets there: network, proxy, DNS"
-            raise
+            yield _failed("provider", exc)
+            continue
         if reply is None:
             yield Check("provider", "ok", f"{issuer} is not asked: {name} has no probe")
+            continue
+        if reply.status >= _SERVER_ERROR:
+            text = f"{issuer} answers with an error of its own (status {reply.status})"
+            hint = "Try again later; if it stays so, ask the provider"
+            yield Check("provider", "warning", text, hint)
             continue
         offset = reply.clock_offset
         if offset is not None and abs(offset) > CLOCK_TOLERANCE:

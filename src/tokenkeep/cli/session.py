@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from tokenkeep import errors
+from tokenkeep import errors, folders
 from tokenkeep.backends import file_of
 from tokenkeep.backends.urls import StoreURL
 from tokenkeep.cli.secrets_in import expect_no_password
@@ -81,8 +81,8 @@ class Session:
 
     def open_there(self, url: str, what: str, hint: str) -> Vault:
         """Open a store; `TokenNotFound`, which says this, if it is not there."""
-        if path := missing(url):
-            raise errors.TokenNotFound(f"{what}: no file {path}", hint=hint)
+        if absent := missing(url):
+            raise errors.TokenNotFound(f"{what}: {absent}", hint=hint)
         vault = self.open(url)
         if not vault.is_made:
             raise errors.TokenNotFound(f"{what}: nothing in {vault.backend.describe()}", hint=hint)
@@ -119,15 +119,18 @@ class Session:
         said = ((name, visible(word)) for name, word in words.items() if word is not None)
         self.answer("\n".join(form.format(*each) for each in said), found)
 
-    def rows(self, columns: Columns, found: Iterable[Mapping[str, Any]]) -> None:
+    def rows(self, columns: Columns, found: Iterable[Mapping[str, Any]], **headings: str) -> None:
         """
         Print a listing without holding it, in JSON with all fields, else with these.
+
+        On a terminal each has a heading: how its name begins, if it has none of its own here.
 
         Into a pipe it is not flushed line by line: that takes longer than reading a store.
         """
         for at, each in enumerate(found):
             if self.draws and not at:
-                click.echo(_drawn(columns, {name: name.partition("_")[0] for name in columns}))
+                usual = {name: name.partition("_")[0] for name in columns}
+                click.echo(_drawn(columns, usual | headings))
             if self.json:
                 line = json.dumps(each)
             elif self.draws:
@@ -165,18 +168,30 @@ class Session:
 
 
 def missing(url: str) -> str | None:
-    """Return the file that a URL is taken for and that is not there. None: it is, or none is."""
+    """
+    Say which file a URL is taken for, where no store is in it. None: there is, or it is no file's.
+
+    `ConfigurationError` where none could be made, since there is no folder for it.
+    """
+    from tokenkeep.config import default_store
+
     path = file_of(url)
+    if path is None:
+        return None
     try:
-        if path is None or path.stat().st_size > 0:
-            return None
+        if path.stat().st_size > 0 or not path.is_file():
+            return None  # opening it says what is in the way
+        what = "nothing in the file"
     except (FileNotFoundError, NotADirectoryError):
-        pass
+        what = "no file"
+        if not path.parent.is_dir() and (folders.data() is None or url != default_store()):
+            text = f"There is no folder {path.parent}"
+            raise errors.ConfigurationError(text, hint="Make it, or name another path") from None
     except OSError:
-        return None  # opening it says what is in the way
+        return None
     is_absolute = Path(StoreURL.parse(url).path()).is_absolute()
     why = "" if is_absolute else " (three slashes are relative to this folder, four absolute)"
-    return f"{path}{why}"
+    return f"{what} {path}{why}"
 
 
 def visible(text: str) -> str:

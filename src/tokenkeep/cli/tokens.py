@@ -102,6 +102,8 @@ def find(vault: Vault, asked: Token) -> Token:
         missing.hint = f"Give the first {SHORTEST_PREFIX} characters of its id, or more"
     elif asked.id and "@" in asked.id:
         missing.hint = f"Is that a user? Say: --user {visible(asked.id)}"
+    elif asked.user and ":" not in asked.user:
+        missing.hint = "A user of Zoho is EMAIL:ZGID; see those there are with: tokenkeep list"
     raise missing
 
 

@@ -115,7 +115,7 @@ class OfficialSource(Source):
                 f"No tokens of the official SDK are in {name}: its columns are not there",
                 hint="What can be imported is the file of the official SDK's FileStore, the table "
                 "of its DBStore (mysql://user@host/database?table=NAME), zcrm_oauthtokens.pkl, "
-                "or its sample's SQLite database",
+                "or its sample's SQLite database. For a store of tokenkeep: tokenkeep copy",
             )
         self._fields = list(fields.values())
 

@@ -34,6 +34,11 @@ class Address:
         """Host and port; an IPv6 address in brackets."""
         return _netloc(self.host, self.port)
 
+    @property
+    def shown(self) -> str:
+        """The host, for people; and the port if it is not the scheme's own."""
+        return self.host if self.port == _PORTS[self.scheme] else self.netloc
+
 
 def parse(url: str) -> Address:
     """Take apart a URL of https, or http to loopback; `ConfigurationError` for all others."""

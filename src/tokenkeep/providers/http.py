@@ -43,6 +43,7 @@ GRACE = 1.0
 _HEADERS = {"User-Agent": f"tokenkeep/{__version__}", "Accept": "application/json"}
 _PROMPT = 0.02  # a process that runs wakes up no later than this after its deadline, in seconds
 _CHUNK = 16_384
+_LATER = "Try again later; if it stays so, look at this machine's network, proxy and DNS"
 _TOO_LONG = f"answered more than {MAX_BODY:,} bytes"
 _OLDEST_DATE = 946_684_800.0  # the year 2000: a clock before it is not set at all
 _MULTIPLE_CHOICES, _BAD_REQUEST = 300, 400
@@ -113,7 +114,7 @@ class Exchange:
         `ConfigurationError` where the form can't be sent, or a proxy, CA bundle or certificate
         can't be used; `ProviderUnavailable` for no connection, no answer in time, or a redirect.
         """
-        host = self._address.host
+        host = self._address.shown
         try:
             reply = self._wait()
         except NoThread:
@@ -142,7 +143,7 @@ class Exchange:
             )
         proxy = self._connection and self._connection.at_proxy
         if proxy is None:
-            raise ProviderUnavailable(f"{host} {fault}", answered=False)
+            raise ProviderUnavailable(f"{host} {fault}", hint=_LATER, answered=False)
         raise ProviderUnavailable(
             f"{host} can't be reached: the proxy {proxy} {fault}",
             hint="It is that of HTTPS_PROXY or ALL_PROXY (http://user:password@host:port); "

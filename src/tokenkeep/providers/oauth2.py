@@ -418,7 +418,9 @@ class OAuth2(Provider):
         elif answers.has_error(fields):
             # Its text may repeat what was sent.
             fault = f"answered an error{'' if kind else ' that tokenkeep does not know'}"
-        what = f"{self.name} {fault} (status {reply.status})"
+        # A status of success says nothing beside the code.
+        status = "" if code and _is_ok(reply.status) else f" (status {reply.status})"
+        what = f"{self.name} {fault}{status}"
         if kind is not None and issubclass(kind, CoolingDown):
             wait = self.wait(reply)
             # One absurd header must not lock everybody out for years.

@@ -27,20 +27,13 @@ if TYPE_CHECKING:
     from .swap_contract import SwapContract as SwapContract
 
 _HOMES = {
-    "BackendContract": ".backend_contract",
-    "Proxy": ".proxy",
-    "RevisionContract": ".backend_contract",
-    "Server": ".server_contract",
-    "ServerContract": ".server_contract",
-    "SharedBackendContract": ".backend_contract",
-    "SharedSwapContract": ".swap_contract",
-    "StoreContract": ".store_contract",
-    "SwapContract": ".swap_contract",
-    "EmulatorControl": ".emulator",
-    "FakeClock": ".fake_clock",
-    "ZohoEmulator": ".emulator",
-    "emulator_configuration": ".emulator",
-    "serve": ".emulator",
+    "backend_contract": ("BackendContract", "RevisionContract", "SharedBackendContract"),
+    "emulator": ("EmulatorControl", "ZohoEmulator", "emulator_configuration", "serve"),
+    "fake_clock": ("FakeClock",),
+    "proxy": ("Proxy",),
+    "server_contract": ("Server", "ServerContract"),
+    "store_contract": ("StoreContract",),
+    "swap_contract": ("SharedSwapContract", "SwapContract"),
 }
 
 __all__ = [
@@ -63,9 +56,10 @@ __all__ = [
 
 def __getattr__(name: str) -> Any:
     """Load a public name from where it lives."""
-    if name not in _HOMES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(_HOMES[name], __name__), name)
+    for home, names in _HOMES.items():
+        if name in names:
+            return getattr(import_module(f".{home}", __name__), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
 def __dir__() -> list[str]:

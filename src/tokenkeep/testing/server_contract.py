@@ -31,22 +31,23 @@ import threading
 import time
 import traceback
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractContextManager, contextmanager, suppress
+from contextlib import AbstractContextManager, ExitStack, closing, contextmanager, suppress
 from functools import partial
 from typing import TYPE_CHECKING, ClassVar, Literal, Protocol
 
 import pytest
 
 from tokenkeep.errors import StoreConflict, StoreUnavailable
-from tokenkeep.testing._backend_fixtures import BackendFixtures, in_fork, interrupted_after
-from tokenkeep.testing._contract_workers import again, digits, record
+from tokenkeep.testing.backend_contract import BackendFixtures
 from tokenkeep.testing.proxy import Proxy
+from tokenkeep.testing.racing import in_fork, interrupted_after
+from tokenkeep.testing.records import again, digits, record
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from tokenkeep.backends.base import Backend, Record
-    from tokenkeep.testing._backend_fixtures import Factory
+    from tokenkeep.testing.backend_contract import Factory
 
     OpenAt = Callable[[str, int], Backend]
     Making = Callable[[], AbstractContextManager[object]]
@@ -146,16 +147,9 @@ class ServerContract(BackendFixtures):
     @pytest.fixture
     def connect_through(self, open_at: OpenAt, proxy: Proxy) -> Iterator[Factory]:
         """Open the store by way of the proxy; it is closed at the end."""
-        opened: list[Backend] = []
-
-        def connect() -> Backend:
-            opened.append(open_at(proxy.host, proxy.port))
-            return opened[-1]
-
-        yield connect
-        proxy.go_on()
-        for backend in opened:
-            backend.close()
+        with ExitStack() as stack:
+            yield lambda: stack.enter_context(closing(open_at(proxy.host, proxy.port)))
+            proxy.go_on()
 
     @pytest.fixture
     def through(self, connect_through: Factory) -> Backend:

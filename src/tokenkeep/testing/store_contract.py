@@ -12,31 +12,59 @@ the same object each time. What a store may promise beyond that, comparing and
 writing among threads and processes, is `SwapContract`.
 """
 
-# ruff: noqa: S101, S106 -- these are tests: they assert, and their secrets are made up
+# ruff: noqa: S101, S105, S106 -- these are tests: they assert, and their secrets are made up
 
 from __future__ import annotations
 
+from contextlib import ExitStack, closing
+from dataclasses import FrozenInstanceError
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from tokenkeep import lookup
 from tokenkeep.errors import AmbiguousLookup, DuplicateRefreshToken, EmptyLookup, StoreConflict
-from tokenkeep.testing._dead_contract import DeadContract
-from tokenkeep.testing._store_fixtures import GIVEN, HARD_TEXTS, full, given
 from tokenkeep.token import Status, Token
 
 if TYPE_CHECKING:
-    from tokenkeep.store import TokenStore
-    from tokenkeep.testing._store_fixtures import Factory
+    from collections.abc import Callable, Iterator
 
+    from tokenkeep.store import TokenStore
+
+    Factory = Callable[[], TokenStore]
+
+__all__ = ["StoreContract"]
+
+_FULL: dict[str, Any] = {
+    "client_id": "client",
+    "client_secret": "client secret",
+    "redirect_uri": "https://example.com/back",
+    "expires_at": 4102444800.0,
+    "scope": "ZohoCRM.modules.ALL",
+    "provider": "zoho",
+    "issuer": "https://accounts.zoho.com/oauth/v2/token",
+    "api_domain": "https://www.zohoapis.com",
+    "data_center": "us",
+    "environment": "production",
+}
+GIVEN = ("user", "access_token", "refresh_token", "grant_token", *_FULL)
+"""The fields of a token that its caller gives; the others belong to the store."""
+
+HARD_TEXTS = (
+    *(" ", "a", "A", "a ", " a", "a\0", "a\0b", "\n\r\t", "\ufeff\u202e", "x" * 65536),
+    *("1 or 1=1", "'; DROP TABLE token; --", '"quoted" \\ %s ? :id', "o'brien@example.com:1"),
+    *("caf\u00e9", "cafe\u0301", "CAF\u00c9", "stra\u00dfe", "strasse"),
+    "\U0001f511 \U0001f469\u200d\U0001f4bb",
+)
+"""Texts that look alike to a careless comparison, or break careless quoting."""
+
+LOGIN: dict[str, Any] = {"access_token": "a2", "refresh_token": "r2", "grant_token": "g2"}
 _AGAIN: dict[str, dict[str, Any]] = {
     "the same": {},
     "renewed": {"access_token": "renewed"},
-    "login": {"access_token": "a2", "refresh_token": "r2", "grant_token": "g2"},
+    "login": LOGIN,
 }
 """What a user who is stored already may come back with."""
-
 
 _TEXTS = (
     *("client_id", "client_secret", "access_token", "refresh_token", "grant_token"),
@@ -52,8 +80,92 @@ ELSEWHERE: dict[str, str] = {
 }
 """What tells another row of the same user; a store may refuse names that nobody knows."""
 
+_QUESTIONS = {
+    "user": Token(user="ana"),
+    "user and client": Token(user="ana", client_id="client"),
+    "user and environment": Token(user="ana", environment="production"),
+    "user over other tokens": Token(user="ana", client_id="client", refresh_token="unknown"),
+    "access token": Token(access_token="access of ana"),
+    "grant token": Token(grant_token="grant of ana", client_id="client", client_secret="s"),
+    "refresh token": Token(refresh_token="refresh of ana", client_id="client"),
+    "grant before refresh token": Token(
+        grant_token="grant of ana", refresh_token="refresh of bob", client_id="client"
+    ),
+    "refresh beside a new grant": Token(
+        grant_token="unknown", refresh_token="refresh of ana", client_id="client"
+    ),
+    "empty texts": Token(
+        id="", user="", access_token="", grant_token="grant of ana", refresh_token=""
+    ),
+    "another client secret": Token(
+        refresh_token="refresh of ana", client_id="client", client_secret="another"
+    ),
+}
+"""Questions that mean the one token of ana."""
 
-class StoreContract(DeadContract):
+_ELSEWHERE = {
+    "nobody": Token(user="nobody"),
+    "user of another client": Token(user="ana", client_id="other"),
+    "user of another environment": Token(user="ana", environment="sandbox"),
+    "user of another data centre": Token(user="ana", data_center="eu"),
+    "user of another provider": Token(user="ana", provider="oauth2"),
+    "unknown id of a known user": Token(id="unknown", user="ana"),
+    "access token with a client": Token(access_token="access of ana", client_id="client"),
+    "access token with a secret": Token(access_token="access of ana", client_secret="s"),
+    "refresh token without its client": Token(refresh_token="refresh of ana"),
+    "refresh token of another client": Token(refresh_token="refresh of ana", client_id="other"),
+    "refresh token as an access token": Token(access_token="refresh of ana"),
+    "access token as a refresh token": Token(refresh_token="access of ana", client_id="client"),
+    "unknown user with a known token": Token(user="nobody", access_token="access of ana"),
+    "part of a name": Token(user="an"),
+    "a pattern": Token(user="a%"),
+    "another case": Token(user="ANA"),
+    "a space behind": Token(user="ana "),
+    "SQL": Token(user="x' OR '1'='1"),
+}
+"""Questions that mean nobody's, although ana's is the only token there is."""
+
+_EMPTY = (
+    Token(),
+    Token(id="", user="", access_token="", refresh_token="", grant_token=""),
+    Token(client_id="client", client_secret="client secret"),
+    Token(environment="production", data_center="us", provider="zoho"),
+)
+"""Questions with nothing in them that could be looked for."""
+
+
+def full(user: str | None = "ana", **changes: Any) -> Token:
+    """Return a token to save, with every field a caller may give."""
+    secrets = {f"{kind}_token": f"{kind} of {user}" for kind in ("access", "refresh", "grant")}
+    return Token(**({"user": user} | secrets | _FULL | changes))
+
+
+def given(token: Token) -> dict[str, object]:
+    """Return the fields of a token that its caller gave."""
+    return {name: getattr(token, name) for name in GIVEN}
+
+
+class StoreFixtures:
+    """The fixture to give, ``open_store``, and those made of it."""
+
+    @pytest.fixture
+    def open_store(self) -> Factory:
+        """Return what opens the store once more. Every subclass overrides this."""
+        raise NotImplementedError("give the fixture open_store: see StoreContract")
+
+    @pytest.fixture
+    def connect(self, open_store: Factory) -> Iterator[Factory]:
+        """``open_store``, with every store closed at the end."""
+        with ExitStack() as stack:
+            yield lambda: stack.enter_context(closing(open_store()))
+
+    @pytest.fixture
+    def store(self, connect: Factory) -> TokenStore:
+        """One opening of the store."""
+        return connect()
+
+
+class StoreContract(StoreFixtures):
     """The promises of the six methods of `TokenStore`."""
 
     # Saving
@@ -144,13 +256,7 @@ class StoreContract(DeadContract):
     @pytest.mark.parametrize("name", ["refresh_token", "grant_token", "access_token"])
     def test_a_nameless_token_is_one_row(self, store: TokenStore, name: str) -> None:
         """The same credential without a user, saved twice, is one row."""
-        where: dict[str, Any] = {
-            name: "credential",
-            "provider": "zoho",
-            "data_center": "us",
-            "environment": "production",
-        }
-        token = Token(client_id="client", **where)
+        token = full(None, **dict.fromkeys(LOGIN, None) | {name: "credential"})
         first = store.save_token(token)
 
         second = store.save_token(token.but(scope="more"))
@@ -161,29 +267,22 @@ class StoreContract(DeadContract):
 
     def test_strangers_are_rows_of_their_own(self, store: TokenStore) -> None:
         """Tokens without a user, and with nothing in common, never meet."""
-        tokens = [store.save_token(full(None, access_token=f"{n}", refresh_token=f"{n}",
-                                        grant_token=f"{n}")) for n in range(3)]  # fmt: skip
+        kinds = ("access_token", "refresh_token", "grant_token")
+        tokens = [store.save_token(full(None, **dict.fromkeys(kinds, f"{n}"))) for n in range(3)]
 
         assert _by_id(store.get_tokens()) == _by_id(tokens)
 
-    def test_update_by_id(self, store: TokenStore) -> None:
-        """A save with the store's id updates that row."""
-        first = store.save_token(full())
-
-        second = store.save_token(Token(id=first.id, access_token="renewed", expires_at=5.0))
-
-        assert given(second) == given(full(access_token="renewed", expires_at=5.0))
-        assert store.get_tokens() == [second]
-
     def test_what_is_none_stays_as_stored(self, store: TokenStore) -> None:
-        """Fields that a save leaves out, or gives as empty texts, stay as they are."""
-        saved = store.save_token(full())
+        """What a save leaves out, by an id or of a user, or gives as empty texts, stays."""
+        first = store.save_token(full())
+        renewed = full(access_token="renewed", expires_at=5.0)
 
-        again = store.save_token(
-            full(refresh_token=None, grant_token="", scope=None, client_secret="", api_domain=None)
-        )
+        by_id = store.save_token(Token(id=first.id, access_token="renewed", expires_at=5.0))
+        less: dict[str, Any] = {"refresh_token": None, "scope": None, "api_domain": None}
+        again = store.save_token(renewed.but(**less, grant_token="", client_secret=""))
 
-        assert given(again) == given(saved)
+        assert given(by_id) == given(again) == given(renewed)
+        assert store.get_tokens() == [again]
 
     def test_an_end_belongs_to_its_access_token(self, store: TokenStore) -> None:
         """A new access token without an end does not get the end of the old one."""
@@ -195,8 +294,7 @@ class StoreContract(DeadContract):
     def test_same_user_elsewhere_is_another_row(self, store: TokenStore, name: str) -> None:
         """One user with another client, data centre or environment is another token."""
         here = store.save_token(full())
-        login = {"refresh_token": "r2", "access_token": "a2", "grant_token": "g2"}
-        there = store.save_token(full(**{name: ELSEWHERE[name]}, api_domain=None, **login))
+        there = store.save_token(full(**{name: ELSEWHERE[name]}, api_domain=None, **LOGIN))
 
         assert here.id != there.id
         assert _by_id(store.get_tokens()) == _by_id([here, there])
@@ -206,27 +304,17 @@ class StoreContract(DeadContract):
         with pytest.raises(AmbiguousLookup, match=name):
             store.find_token(Token(user="ana"))
 
-    def test_a_shared_credential_mixes_nobody(self, store: TokenStore) -> None:
-        """A user who brings the tokens of another one does not touch that one's row."""
-        ana = store.save_token(full("ana"))
-
-        with pytest.raises(DuplicateRefreshToken) as refused:
-            store.save_token(full("ana").but(user="bob"))
-        with pytest.raises(StoreConflict):
-            store.save_token(full("evil", id=ana.id))
-
-        assert refused.value.token_id == ana.id
-        assert store.get_tokens() == [ana]
-
     @pytest.mark.parametrize("name", ["user", "client_id", "environment", "data_center"])
     def test_a_refresh_token_is_in_one_row(self, store: TokenStore, name: str) -> None:
         """The same refresh token for somebody or somewhere else is refused, dead or alive."""
         saved = store.save_token(full())
-        other = full(**{name: ELSEWHERE.get(name, "other")}, api_domain=None)
-        other = other.but(refresh_token=saved.refresh_token)
+        other = full(api_domain=None).but(**{name: ELSEWHERE.get(name, "other")})
 
-        with pytest.raises(DuplicateRefreshToken):
+        with pytest.raises(DuplicateRefreshToken) as refused:
             store.save_token(other)
+        assert refused.value.token_id == saved.id
+        with pytest.raises(StoreConflict):
+            store.save_token(full("evil", id=saved.id))
         dead = store.save_token(saved.but(status=Status.REVOKED))
         with pytest.raises(DuplicateRefreshToken):
             store.save_token(other)
@@ -259,23 +347,21 @@ class StoreContract(DeadContract):
     def test_a_nameless_row_turns_out_to_be_a_users(self, store: TokenStore) -> None:
         """If that user has a row already, it is written, and stays the only one."""
         owner = store.save_token(full("ana"))
-        login = {"access_token": "a2", "refresh_token": "r2", "grant_token": "g2"}
-        nameless = store.save_token(full(None, **login))
+        nameless = store.save_token(full(None, **LOGIN))
 
         named = store.save_token(nameless.but(user="ana"))
 
         assert named.id == owner.id
-        assert given(named) == given(full("ana", **login))
+        assert given(named) == given(full("ana", **LOGIN))
         assert store.get_tokens() == [named]
         assert store.find_token(Token(refresh_token="r2", client_id="client")) == named
 
     def test_a_login_is_kept_once(self, store: TokenStore) -> None:
         """A user's new login that was saved before without a name is that user's alone."""
-        login = {"access_token": "a2", "refresh_token": "r2", "grant_token": "g2"}
-        store.save_token(full(None, **login))
+        store.save_token(full(None, **LOGIN))
         owner = store.save_token(full("ana"))
 
-        named = store.save_token(full("ana", **login))
+        named = store.save_token(full("ana", **LOGIN))
 
         assert named.id == owner.id
         assert store.get_tokens() == [named]
@@ -301,11 +387,14 @@ class StoreContract(DeadContract):
         assert _by_id(list(connect().iter_tokens())) == _by_id(saved)
 
     def test_delete_token(self, connect: Factory) -> None:
-        """A deleted token is gone for everybody, from every question; the others stay."""
+        """A deleted token is gone for everybody, from every question; no other id deletes it."""
         ana, bob = connect().save_token(full("ana")), connect().save_token(full("bob"))
         elsewhere = connect()
         assert elsewhere.find_token(Token(user="ana")) == ana
 
+        for unknown in ("unknown", "", "1 or 1=1", "%", "a\0"):
+            connect().delete_token(unknown)
+        assert _by_id(elsewhere.get_tokens()) == _by_id([ana, bob])
         connect().delete_token(str(ana.id))
 
         assert elsewhere.find_token_by_id(str(ana.id)) is None
@@ -313,35 +402,19 @@ class StoreContract(DeadContract):
         assert elsewhere.find_token(Token(access_token=ana.access_token)) is None
         assert elsewhere.get_tokens() == [bob]
 
-    def test_delete_is_silent(self, store: TokenStore) -> None:
-        """Deleting an id that is not there is no error, and deletes nothing."""
-        saved = store.save_token(full())
-
-        for unknown in ("unknown", "", "1 or 1=1", "%", "a\0"):
-            store.delete_token(unknown)
-
-        assert store.get_tokens() == [saved]
-
-    def test_an_id_is_not_used_again(self, store: TokenStore) -> None:
-        """After a delete the same user is another row: old ids never name somebody else's."""
-        first = store.save_token(full())
-        store.delete_token(str(first.id))
-
-        second = store.save_token(full())
-
-        assert second.id != first.id
-        assert store.find_token_by_id(str(first.id)) is None
-
     def test_what_was_deleted_stays_so(self, store: TokenStore) -> None:
-        """A copy of a deleted token is not saved again, under its id or another."""
+        """A copy of it is not saved again; the same user is another row, under another id."""
         saved = store.save_token(full())
         store.delete_token(str(saved.id))
 
         for copy in (saved, full(id=saved.id)):
             with pytest.raises(StoreConflict):
                 store.save_token(copy)
+        second = store.save_token(full())
 
-        assert store.get_tokens() == []
+        assert second.id != saved.id
+        assert store.find_token_by_id(str(saved.id)) is None
+        assert store.get_tokens() == [second]
 
     def test_delete_tokens(self, connect: Factory) -> None:
         """All tokens go, for everybody, and the store is usable afterwards."""
@@ -361,6 +434,159 @@ class StoreContract(DeadContract):
 
         for name in ("access_token", "refresh_token", "grant_token", "client_secret"):
             assert str(getattr(saved, name)) not in repr((store, saved))
+
+    # Finding: what a partial token means
+
+    def test_empty_at_first(self, store: TokenStore) -> None:
+        """A new store holds nothing, and asking for something is no error."""
+        assert store.get_tokens() == []
+        assert list(store.iter_tokens()) == []
+        assert store.find_token(Token(user="ana")) is None
+        assert store.find_token_by_id("unknown") is None
+
+    def test_find_token(self, connect: Factory) -> None:
+        """A partial token finds the one it means, among others, for every process."""
+        connect().save_token(full("bob"))
+        ana, elsewhere = connect().save_token(full("ana")), connect()
+
+        for name, question in _QUESTIONS.items():
+            assert elsewhere.find_token(question) == ana, name
+
+    def test_find_by_id(self, connect: Factory) -> None:
+        """An id finds its token, if it is what else is asked for."""
+        connect().save_token(full("bob"))
+        ana = connect().save_token(full("ana"))
+
+        assert connect().find_token_by_id(str(ana.id)) == ana
+        same = Token(id=ana.id, user="ana", client_id="client", environment="production")
+        assert connect().find_token(same) == ana
+        for other in ({"user": "bob"}, {"client_id": "other"}, {"environment": "sandbox"}):
+            assert connect().find_token(Token(id=ana.id).but(**other)) is None
+
+    def test_find_nobodys(self, store: TokenStore) -> None:
+        """What means no stored token is None, never the next best."""
+        store.save_token(full("ana"))
+
+        for name, question in _ELSEWHERE.items():
+            assert store.find_token(question) is None, name
+        for unknown in ("", "unknown", "1 or 1=1", "%", "a\0"):
+            assert store.find_token_by_id(unknown) is None, unknown
+
+    def test_find_nothing(self, store: TokenStore) -> None:
+        """A question with nothing in it is an error, and never answers with any token."""
+        store.save_token(full("ana"))
+
+        for question in _EMPTY:
+            with pytest.raises(EmptyLookup):
+                store.find_token(question)
+
+    def test_a_status_decides_nothing(self, store: TokenStore) -> None:
+        """Of several none is chosen because the others are dead; a dead one alone is found."""
+        dead = store.save_token(full())
+        dead = store.save_token(dead.but(status=Status.REVOKED))
+        assert store.find_token(Token(user="ana")) == dead
+
+        store.save_token(full(client_id="other", refresh_token="r2", grant_token="g2"))
+
+        with pytest.raises(AmbiguousLookup):
+            store.find_token(Token(user="ana"))
+        assert store.find_token(Token(user="ana", client_id="client")) == dead
+
+    def test_answers_are_frozen(self, store: TokenStore) -> None:
+        """What a store answers can't be changed by whoever asked, nor by what is saved later."""
+        saved = store.save_token(full())
+        found = store.find_token(Token(user="ana"))
+        assert found is not None
+
+        with pytest.raises(FrozenInstanceError):
+            found.access_token = "changed"  # type: ignore[misc]  # the promise under test
+        store.save_token(full(access_token="renewed"))
+
+        assert found == saved
+
+    def test_what_others_save_is_seen_at_once(self, connect: Factory) -> None:
+        """A process that has found a token before sees what another one wrote since."""
+        mine, yours = connect(), connect()
+        saved = mine.save_token(full())
+        for ask in (Token(id=saved.id), Token(user="ana")):
+            assert yours.find_token(ask) == saved
+
+        renewed = mine.save_token(full(access_token="renewed"))
+
+        for ask in (Token(id=saved.id), Token(user="ana"), Token(access_token="renewed")):
+            assert yours.find_token(ask) == renewed
+        assert yours.find_token(Token(access_token="access of ana")) is None
+
+    # What was revoked or rejected
+
+    @pytest.mark.parametrize("status", [Status.REVOKED, Status.LOGIN_NEEDED])
+    def test_a_save_can_end_a_token(self, connect: Factory, status: Status) -> None:
+        """A save whose own status is one of the two sets it, for everybody at once."""
+        saved = connect().save_token(full())
+        elsewhere = connect()
+        assert elsewhere.find_token_by_id(str(saved.id)) == saved
+
+        dead = connect().save_token(saved.but(status=status))
+
+        assert dead.status is status
+        assert elsewhere.find_token_by_id(str(saved.id)) == dead
+        if status is Status.REVOKED:
+            assert dead.access_token is None
+
+    @pytest.mark.parametrize("status", [Status.REVOKED, Status.LOGIN_NEEDED])
+    def test_a_first_save_can_bring_a_dead_token(self, store: TokenStore, status: Status) -> None:
+        """What was dead in the store it comes from does not come to life in this one."""
+        dead = store.save_token(full().but(status=status))
+
+        assert dead.status is status
+        assert dead.refresh_token == full().refresh_token
+        found = store.find_token_by_id(str(dead.id))
+        assert found is not None
+        assert found.status is status
+        if status is Status.REVOKED:
+            assert (dead.access_token, found.access_token) == (None, None)
+
+    def test_a_first_save_can_bring_what_had_one_token(self, store: TokenStore) -> None:
+        """Of a revoked access token nothing is left to find it by; its id still tells."""
+        dead = store.save_token(Token(access_token="a", status=Status.REVOKED))
+
+        assert store.find_token_by_id(str(dead.id)) == dead
+        assert (dead.status, dead.access_token) == (Status.REVOKED, None)
+
+    @pytest.mark.parametrize("status", [Status.REVOKED, Status.LOGIN_NEEDED])
+    def test_the_stored_refresh_token_lifts_nothing(
+        self, store: TokenStore, status: Status
+    ) -> None:
+        """A late save with the stored refresh token, or with none, does not bring it back."""
+        saved = store.save_token(full())
+        dead = store.save_token(saved.but(status=status))
+
+        for late in (full(access_token="late"), Token(id=saved.id, access_token="late")):
+            after = store.save_token(late)
+            assert after == dead.but(version=after.version)
+            assert store.find_token_by_id(str(saved.id)) == after
+
+    @pytest.mark.parametrize("status", [Status.REVOKED, Status.LOGIN_NEEDED])
+    @pytest.mark.parametrize(
+        "login",
+        [{"refresh_token": "r2"}, {"refresh_token": None, "grant_token": "g2"}],
+        ids=["refresh", "grant"],
+    )
+    def test_a_new_login_does(
+        self, store: TokenStore, status: Status, login: dict[str, Any]
+    ) -> None:
+        """Another refresh token, or a grant that is not the stored one, is a new login."""
+        saved = store.save_token(full())
+        store.save_token(saved.but(status=status))
+
+        again = store.save_token(full(access_token="a2", **login))
+
+        assert again.id == saved.id
+        assert again.status is Status.OK
+        assert again.access_token == "a2"
+        if status is Status.REVOKED:
+            # The revoked refresh token must not come back with an answer that omits one.
+            assert again.refresh_token == login["refresh_token"]
 
 
 def _by_id(tokens: list[Token]) -> list[Token]:

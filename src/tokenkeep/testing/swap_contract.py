@@ -20,16 +20,16 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tokenkeep.errors import StaleToken, StoreConflict
-from tokenkeep.testing import _store_workers as workers
-from tokenkeep.testing._contract_workers import in_processes, in_threads
-from tokenkeep.testing._store_fixtures import StoreFixtures, full
+from tokenkeep.testing import _workers as workers
+from tokenkeep.testing.racing import in_processes, in_threads
+from tokenkeep.testing.store_contract import StoreFixtures, full
 from tokenkeep.token import Claim, Failure, Renewal, Status, Token
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from tokenkeep.store import TokenStore
-    from tokenkeep.testing._store_fixtures import Factory
+    from tokenkeep.testing.store_contract import Factory
 
 _RENEWAL = Renewal(
     claim=Claim(nonce="n", holder="h", taken_at=1.5, length=20.0),

@@ -47,6 +47,7 @@ LOGIN = "it refuses this user name and password"
         (":hunter2@{0.host}:{0.port}/0", LOGIN),
         ("ana:hunter2@{0.host}:{0.port}/0", LOGIN),
         (":{0.password}@{0.host}:{0.port}/99999", "it has no such database"),
+        ("127.0.0.1:1/0", "it can't be reached. Check that it runs"),
     ],
 )
 def test_no_way_in(server, place, said):

@@ -12,13 +12,7 @@ BESIDE_PATH = ("/usr/sbin", "/usr/local/sbin", "/usr/libexec", "/opt/homebrew/bi
 
 
 class ProgramMissing(Exception):
-    """
-    A program is not installed.
-
-    Attributes:
-        name: As people call it.
-        how: What to do about it, one line.
-    """
+    """A program is not installed; its *name* as people call it, and *how* to get it, in a line."""
 
     def __init__(self, program):
         super().__init__(f"{program.name} is not installed: no {program.binary} found")
@@ -26,10 +20,10 @@ class ProgramMissing(Exception):
         self.how = program.how
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True)
 class Program:
     """
-    What the tests start, a server or a browser: its programs and packages.
+    What the tests start, a server or a browser.
 
     Args:
         name: As people call it.
@@ -91,33 +85,13 @@ def _version(name):
     return [int(number) for number in re.findall(r"\d+", name)]
 
 
-MARIADB = Program(
-    name="MariaDB",
-    binary="mariadbd",
-    package="mariadb-server",
-    elsewhere="mariadb",
-    service="mariadb",
-)
-POSTGRES = PostgresProgram(
-    name="PostgreSQL",
-    binary="postgres",
-    package="postgresql",
-    elsewhere="postgresql",
-    service="postgresql",
-)
+MARIADB = Program("MariaDB", "mariadbd", "mariadb-server", "mariadb", "mariadb")
+POSTGRES = PostgresProgram("PostgreSQL", "postgres", "postgresql", "postgresql", "postgresql")
 REDIS = Program(
-    name="Redis",
-    binary="redis-server",
-    package="redis-server",
-    elsewhere="redis",
-    service="redis-server",
-    instead=("valkey-server",),
+    "Redis", "redis-server", "redis-server", "redis", "redis-server", instead=("valkey-server",)
 )
 CHROMIUM = Program(
-    name="Chromium",
-    binary="chromium",
-    package="chromium",
-    elsewhere="--cask chromium",
+    "Chromium", "chromium", "chromium", "--cask chromium",
     instead=("chromium-browser", "google-chrome-stable", "google-chrome"),
-)
+)  # fmt: skip
 PROGRAMS = (MARIADB, POSTGRES, REDIS, CHROMIUM)

@@ -1,10 +1,10 @@
 """
 Hold one server for a process that may be killed at any moment.
 
-A script of its own (`python -I -S guard.py OWNER`), started by `custody.py`. It gets one JSON
-object per line and answers each with one. It ends the server and removes its folder when its input
-ends, or when the process OWNER is not its parent any more: `kill -9` of the owner leaves nothing
-behind.
+A script of its own (`python -I -S guard.py OWNER`), started by `server.py`. It gets one JSON
+object per line and answers each with one. It ends the server and removes its folder when its
+input ends, or when the process OWNER is not its parent any more: `kill -9` of the owner leaves
+nothing behind.
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ PR_SET_PDEATHSIG = 1
 PR_SET_CHILD_SUBREAPER = 36
 LOOK = 0.1  # seconds between two looks at the parent
 ORDERLY = 5  # seconds a server gets to end by itself when its owner is gone
+AT_ONCE = 30  # seconds for what the kernel does
 
 LINUX = sys.platform == "linux"
 LIBC = ctypes.CDLL(None) if LINUX else None
@@ -48,7 +49,7 @@ def states():
 
 
 class Guard:
-    """The server's process, those it started, and their folder."""
+    """The server's process, those it started, and their folder; it does what it is asked."""
 
     def __init__(self):
         self.main = None  # the server's process id; None before it was started
@@ -56,57 +57,18 @@ class Guard:
         self.stopping = signal.SIGTERM
         self.folder = None  # removed at the end
 
-    def descendants(self):
-        """Return the processes under the guard with their states, parents first."""
-        if not LINUX:
-            return {self.main: "?"} if self.code is None and self.main else {}
-        known, found = states(), {}
-        wave = {os.getpid()}
-        while wave:
-            wave = {pid for pid, (parent, _) in known.items() if parent in wave}
-            found |= {pid: known[pid][1] for pid in wave}
-        return found
-
-    def reap(self):
-        with suppress(ChildProcessError):
-            while True:
-                pid, status = os.waitpid(-1, os.WNOHANG)
-                if not pid:
-                    return
-                if pid == self.main:
-                    self.code = os.waitstatus_to_exitcode(status)
-
-    def signal_all(self, number):
-        for pid in self.descendants():
-            with suppress(ProcessLookupError):
-                os.kill(pid, number)
-
-    def until(self, done, seconds):
-        """Wait until *done* for at most so many seconds; return whether it came true."""
-        end = time.monotonic() + seconds
-        while True:
-            self.reap()
-            if done():
-                return True
-            if time.monotonic() > end:
-                return False
-            time.sleep(0.005)
+    def make_folder(self):
+        self.folder = tempfile.mkdtemp(prefix="private-server-")
+        return self.folder
 
     def start(self, *, argv, env, cwd, log, user, stop):
         credentials = {"user": user[0], "group": user[1], "extra_groups": []} if user else {}
         with open(log, "ab") as output:  # noqa: PTH123 - the descriptor is what the child needs
             process = subprocess.Popen(
-                argv,
-                stdin=subprocess.DEVNULL,
-                stdout=output,
-                stderr=output,
-                env=env,
-                cwd=cwd,
-                process_group=0,
-                umask=0o077,
+                argv, stdin=subprocess.DEVNULL, stdout=output, stderr=output, env=env, cwd=cwd,
+                process_group=0, umask=0o077, **credentials,
                 preexec_fn=die_with_the_guard if LINUX else None,  # noqa: PLW1509 - one thread here
-                **credentials,
-            )
+            )  # fmt: skip
         process.returncode = 0  # reap() waits for it, not this object
         self.main, self.code, self.stopping = process.pid, None, stop
         return process.pid
@@ -123,34 +85,54 @@ class Guard:
     def stop(self, *, seconds):
         """Ask the server to end; return whether it and all it started did in time."""
         self.resume()
-        self.reap()
-        if self.main and self.code is None:
+        if self.running():
             os.kill(self.main, self.stopping)
         return self.until(lambda: not self.descendants(), seconds)
 
     def kill(self):
-        def gone():
-            self.signal_all(signal.SIGKILL)
-            return not self.descendants()
-
-        return self.until(gone, 30)
+        return self.until(lambda: not self.signalled(signal.SIGKILL), AT_ONCE)
 
     def pause(self):
         # Again for what the server started in between.
-        def stopped():
-            self.signal_all(signal.SIGSTOP)
-            return set(self.descendants().values()) <= set("TZ?")
-
-        return self.until(stopped, 30)
+        return self.until(lambda: self.signalled(signal.SIGSTOP) <= set("TZ?"), AT_ONCE)
 
     def resume(self):
-        self.signal_all(signal.SIGCONT)
+        self.signalled(signal.SIGCONT)
         return True
 
-    def make_folder(self):
-        """Make a folder that goes with the guard."""
-        self.folder = tempfile.mkdtemp(prefix="private-server-")
-        return self.folder
+    def signalled(self, number):
+        """Send a signal to all; return the states that they are in then."""
+        for pid in self.descendants():
+            with suppress(ProcessLookupError):
+                os.kill(pid, number)
+        return set(self.descendants().values())
+
+    def descendants(self):
+        """Return the processes under the guard with their states, parents first."""
+        if not LINUX:
+            return {self.main: "?"} if self.running() else {}
+        known, found, wave = states(), {}, {os.getpid()}
+        while wave:
+            wave = {pid for pid, (parent, _) in known.items() if parent in wave}
+            found |= {pid: known[pid][1] for pid in wave}
+        return found
+
+    def until(self, done, seconds):
+        """Wait until *done* for at most so many seconds; return whether it came true."""
+        end = time.monotonic() + seconds
+        while True:
+            self.reap()
+            if done():
+                return True
+            if time.monotonic() > end:
+                return False
+            time.sleep(0.005)
+
+    def reap(self):
+        with suppress(ChildProcessError):
+            while (ended := os.waitpid(-1, os.WNOHANG))[0]:
+                if ended[0] == self.main:
+                    self.code = os.waitstatus_to_exitcode(ended[1])
 
     def end(self):
         """Leave nothing behind."""
@@ -181,17 +163,12 @@ def serve(guard, owner):
             os.write(1, json.dumps(answer).encode() + b"\n")
 
 
-def main():
+if __name__ == "__main__":
     if LINUX:
         LIBC.prctl(PR_SET_CHILD_SUBREAPER, 1)
     guard = Guard()
     try:
-        serve(guard, int(sys.argv[1]))
-    except BrokenPipeError:
-        pass  # nobody listens any more
+        with suppress(BrokenPipeError):  # nobody listens any more
+            serve(guard, int(sys.argv[1]))
     finally:
         guard.end()
-
-
-if __name__ == "__main__":
-    main()

@@ -25,12 +25,7 @@ ENDS = (signal.SIGTERM, signal.SIGHUP)
 
 
 def main(stamp=None):
-    """
-    Install what is missing, or say how to get it. Both are good ends: tests without theirs skip.
-
-    Args:
-        stamp: A file that is touched when nothing is missing any more. None: no such file.
-    """
+    """Install what is missing, or say how to get it; when nothing is, touch the file *stamp*."""
     if wanted := missing():
         if possible():
             install(wanted)
@@ -51,7 +46,7 @@ def possible():
 
 
 def install(programs):
-    """Install their packages; what fails is shown by apt-get itself."""
+    """Install their packages; apt-get itself shows what fails."""
     say(f"installing {', '.join(program.package for program in programs)} for the tests")
     with no_services():
         # The lists are old, or not there as in most containers; and mirrors fail at times.

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import secrets
 from contextlib import closing
 
 from .binaries import MARIADB
-from .server import ANSWER, NotReady, PrivateServer
+from .server import ANSWER, NotReady, SQLServer
 
 USERS = """\
 CREATE USER IF NOT EXISTS admin@'%' IDENTIFIED BY '{password}';
@@ -14,63 +13,45 @@ GRANT ALL ON *.* TO admin@'%' WITH GRANT OPTION;
 CREATE USER IF NOT EXISTS app@'%' IDENTIFIED BY '{password}';
 GRANT ALL ON `app\\_%`.* TO app@'%';
 """
+# Root comes in by the socket alone, whose folder is closed to others.
+INSTALL = """
+    --no-defaults --auth-root-authentication-method=socket --skip-test-db --skip-name-resolve
+    --innodb-log-file-size=16M --innodb-flush-log-at-trx-commit=0
+"""
+# The socket is in the data folder: such paths must be short. Tests cut connections on purpose.
+OPTIONS = """
+    --socket=mariadb.sock --pid-file=mariadb.pid --skip-name-resolve
+    --max-connections=500 --max-connect-errors=1000000
+    --character-set-server=utf8mb4 --collation-server=utf8mb4_general_ci
+    --innodb-buffer-pool-size=32M --innodb-log-file-size=16M
+"""
 
 
-class MariaDB(PrivateServer):
+class MariaDB(SQLServer):
     """MariaDB; `url` is for the user "app", who owns the databases it names, nothing else."""
 
     name = "MariaDB"
+    scheme = "mysql"
+    database = "mysql"
 
     def prepare(self):
-        program = MARIADB.require()
-        data = self.make("data")
+        install = _beside(MARIADB.require(), "mariadb-install-db")
         self.make("tmp")
-        # Root comes in by the socket alone, whose folder is closed to others.
-        self.run(
-            [
-                _beside(program, "mariadb-install-db"),
-                "--no-defaults",
-                f"--datadir={data}",
-                "--auth-root-authentication-method=socket",
-                "--skip-test-db",
-                "--skip-name-resolve",
-                "--innodb-log-file-size=16M",
-                "--innodb-flush-log-at-trx-commit=0",
-            ]
-        )
+        self.run([install, *INSTALL.split(), f"--datadir={self.make('data')}"])
 
     def command(self):
         users = self.write("users.sql", USERS.format(password=self.password))
         return [
             MARIADB.require(),
-            "--no-defaults",
+            "--no-defaults",  # has to be the first
+            *OPTIONS.split(),
             f"--datadir={self.folder / 'data'}",
             f"--tmpdir={self.folder / 'tmp'}",
-            "--socket=mariadb.sock",  # in the data folder: such paths must be short
-            "--pid-file=mariadb.pid",
             f"--init-file={users}",
             f"--bind-address={self.host}",
             f"--port={self.port}",
-            "--skip-name-resolve",
-            "--max-connections=500",
-            "--max-connect-errors=1000000",  # tests cut connections on purpose
-            "--character-set-server=utf8mb4",
-            "--collation-server=utf8mb4_general_ci",
-            "--innodb-buffer-pool-size=32M",
-            "--innodb-log-file-size=16M",
             f"--innodb-flush-log-at-trx-commit={1 if self.durable else 2}",
         ]
-
-    @property
-    def dsn(self):
-        """How to connect as administrator, as PyMySQL's arguments."""
-        return {
-            "host": self.host,
-            "port": self.port,
-            "user": "admin",
-            "password": self.password,
-            "database": "mysql",
-        }
 
     def connect(self, **more):
         """Return a PyMySQL connection of the administrator, with autocommit."""
@@ -86,15 +67,13 @@ class MariaDB(PrivateServer):
         except pymysql.MySQLError as exc:
             raise NotReady(str(exc)) from exc
 
-    def new_database(self):
-        """Make an empty database, return its name."""
-        name = f"app_{secrets.token_hex(5)}"
+    def ask(self, *statement):
         with closing(self.connect()) as connection, connection.cursor() as cursor:
-            cursor.execute(f"CREATE DATABASE {name}")
-        return name
+            cursor.execute(*statement)
+            return cursor.fetchone()
 
-    def url(self):
-        return f"mysql://app:{self.password}@{self.host}:{self.port}/{self.new_database()}"
+    def make_database(self, name):
+        self.ask(f"CREATE DATABASE {name}")
 
 
 def _beside(program, name):

@@ -3,38 +3,29 @@
 from __future__ import annotations
 
 import ctypes
-import secrets
 import signal
 import sys
 from contextlib import suppress
 
 from .binaries import POSTGRES
-from .server import ANSWER, NotReady, PrivateServer
+from .server import ANSWER, NotReady, SQLServer
 
 IPC_RMID = 0
 
 
-class Postgres(PrivateServer):
+class Postgres(SQLServer):
     """PostgreSQL; `url` is for the user "app", who owns the databases it names, nothing else."""
 
     name = "PostgreSQL"
+    scheme = "postgresql"
+    database = "postgres"
     stop_signal = signal.SIGINT  # end without waiting for clients
 
     def prepare(self):
-        program = POSTGRES.require()
-        data = self.make("data")
-        self.run(
-            [
-                program.with_name("initdb"),
-                f"--pgdata={data}",
-                "--username=admin",
-                f"--pwfile={self.write('password', self.password)}",
-                "--auth=scram-sha-256",
-                "--encoding=UTF8",
-                "--locale=C",
-                "--no-sync",
-            ]
-        )
+        options = "--username=admin --auth=scram-sha-256 --encoding=UTF8 --locale=C --no-sync"
+        password = self.write("password", self.password)
+        where = f"--pgdata={self.make('data')}", f"--pwfile={password}"
+        self.run([POSTGRES.require().with_name("initdb"), *options.split(), *where])
 
     def command(self):
         settings = {
@@ -54,17 +45,6 @@ class Postgres(PrivateServer):
         each = [f"--{name}={value}" for name, value in settings.items()]
         return [POSTGRES.require(), "-D", data, *each]
 
-    @property
-    def dsn(self):
-        """How to connect as administrator."""
-        return {
-            "host": self.host,
-            "port": self.port,
-            "user": "admin",
-            "password": self.password,
-            "database": "postgres",
-        }
-
     def connect(self, **more):
         """Return a psycopg connection of the administrator, with autocommit."""
         import psycopg
@@ -83,19 +63,17 @@ class Postgres(PrivateServer):
         except psycopg.OperationalError as exc:
             raise NotReady(str(exc)) from exc
 
+    def ask(self, *statement):
+        with self.connect() as connection:
+            done = connection.execute(*statement)
+            return done.fetchone() if done.description else None
+
+    def make_database(self, name):
+        self.ask(f"CREATE DATABASE {name} OWNER app")
+
     def kill(self):
         super().kill()
         remove_shared_memory(self.folder)
-
-    def new_database(self):
-        """Make an empty database, return its name."""
-        name = f"app_{secrets.token_hex(5)}"
-        with self.connect() as connection:
-            connection.execute(f"CREATE DATABASE {name} OWNER app")
-        return name
-
-    def url(self):
-        return f"postgresql://app:{self.password}@{self.host}:{self.port}/{self.new_database()}"
 
 
 def shared_memory(folder):

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import json
 import os
 import pwd
 import secrets
 import signal
+import subprocess
+import sys
+import threading
 import time
 from abc import ABC, abstractmethod
 from contextlib import suppress
 from pathlib import Path
 
-from .custody import Custody
 from .ports import free_port
 
+GUARD = Path(__file__).with_name("guard.py")
 READY = 60  # seconds a server gets until it answers
 ANSWER = 2  # seconds for one answer: it may be a mute stranger who has the port
 STOP = 30  # seconds it gets to end in order
@@ -58,7 +62,9 @@ class PrivateServer(ABC):
         self.port = None
         self.pid = None
         self.password = secrets.token_hex(16)
-        self._custody = None
+        self._guard = None  # the process that holds the server; one of this process, not of forks
+        self._owner = os.getpid()
+        self._asking = threading.Lock()
         self._log_read = 0  # where the log of the last start begins
 
     # What differs between servers.
@@ -93,9 +99,14 @@ class PrivateServer(ABC):
             ProgramMissing: Its program is not installed.
             ServerFailed: It ended, or does not answer within 60 seconds.
         """
-        if self._custody is None:
-            self._custody = Custody()
-            self.folder = Path(self._custody.ask("make_folder"))
+        if self._guard is None:
+            self._owner = os.getpid()
+            self._guard = subprocess.Popen(
+                [sys.executable, "-I", "-S", str(GUARD), str(self._owner)],
+                stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+                start_new_session=True,  # a Ctrl-C in the terminal is for the owner, not for it
+            )  # fmt: skip
+            self.folder = Path(self._ask("make_folder"))
             self._give(self.folder)
             self.write("server.log", "")
             self.prepare()
@@ -118,28 +129,28 @@ class PrivateServer(ABC):
         Raises:
             ServerFailed: It had not ended after 30 seconds and was killed.
         """
-        if self._custody and not self._custody.ask("stop", seconds=STOP):
+        if self._guard and not self._ask("stop", seconds=STOP):
             self.kill()
             raise ServerFailed(f"{self.name} did not end within {STOP} s{self._tail()}")
 
     def kill(self):
         """Send SIGKILL to it and all its processes; return when they are dead."""
-        if self._custody and not self._custody.ask("kill"):
+        if self._guard and not self._ask("kill"):
             raise ServerFailed(f"{self.name} can't be killed")
 
     def pause(self):
         """Send SIGSTOP to it and all its processes; return when they stand still."""
-        if not self._custody.ask("pause"):
+        if not self._ask("pause"):
             raise ServerFailed(f"{self.name} does not stand still")
 
     def resume(self):
         """Let it go on after `pause`."""
-        self._custody.ask("resume")
+        self._ask("resume")
 
     @property
     def running(self):
         """Whether its process is there, paused or not."""
-        return bool(self._custody and self._custody.ask("running"))
+        return bool(self._guard and self._ask("running"))
 
     @property
     def log(self):
@@ -148,13 +159,17 @@ class PrivateServer(ABC):
 
     def close(self):
         """End it for good, and remove its folder."""
-        if not self._custody or not self._custody.ours:
+        if not self._guard or os.getpid() != self._owner:
             return
         try:
             self.kill()
         finally:
-            self._custody.close()
-            self._custody = self.folder = None
+            # It removes the folder, and outlives us if that takes long.
+            self._guard.stdin.close()
+            self._guard.stdout.read()
+            self._guard.stdout.close()
+            self._guard.returncode = 0  # nobody waits for it
+            self._guard = self.folder = None
 
     def __enter__(self):
         try:
@@ -173,10 +188,10 @@ class PrivateServer(ABC):
         """Run a command as the server's user until it ends well."""
         self._spawn(argv)
         end = time.monotonic() + READY
-        while self._custody.ask("running") and time.monotonic() < end:
+        while self._ask("running") and time.monotonic() < end:
             time.sleep(0.005)
         self.kill()  # what it left running, or itself
-        if code := self._custody.ask("ended"):
+        if code := self._ask("ended"):
             raise ServerFailed(f"{self.name}: {argv[0]} ended with {code}{self._tail()}")
 
     def write(self, name, text):
@@ -202,6 +217,19 @@ class PrivateServer(ABC):
 
     # How it is done.
 
+    def _ask(self, do, **wanted):
+        """Return the guard's answer; OSError says what it could not do."""
+        with self._asking:
+            self._guard.stdin.write(json.dumps({"do": do, **wanted}).encode() + b"\n")
+            self._guard.stdin.flush()
+            line = self._guard.stdout.readline()
+        if not line:
+            raise OSError(f"the guard of a private server is gone (process {self._guard.pid})")
+        answer = json.loads(line)
+        if "error" in answer:
+            raise OSError(answer["error"])
+        return answer["answer"]
+
     def _user(self):
         """Return the (user, group) to run it as; None is ourselves."""
         if os.geteuid() or not self.drops_root:
@@ -215,12 +243,9 @@ class PrivateServer(ABC):
 
     def _spawn(self, argv):
         self._log_read = self.log.stat().st_size
-        usual = {
-            "HOME": str(self.folder),
-            "LC_ALL": "C",
-            "PATH": os.environ.get("PATH", os.defpath),
-        }
-        self.pid = self._custody.ask(
+        path = os.environ.get("PATH", os.defpath)
+        usual = {"HOME": str(self.folder), "LC_ALL": "C", "PATH": path}
+        self.pid = self._ask(
             "start",
             argv=[str(each) for each in argv],
             env={**usual, **self.environment()},
@@ -235,12 +260,12 @@ class PrivateServer(ABC):
         before, self.port = self.port, port
         self._spawn([*self.command(), *self.options])
         end = time.monotonic() + READY
-        while self._custody.ask("running") and time.monotonic() < end:
+        while self._ask("running") and time.monotonic() < end:
             with suppress(NotReady):
                 self.check()
                 return True
             time.sleep(0.02)
-        code = self._custody.ask("ended")
+        code = self._ask("ended")
         self.kill()
         self.port = before
         if "already in use" in self.said().lower():
@@ -253,3 +278,39 @@ class PrivateServer(ABC):
             lines = self.log.read_text(errors="replace").splitlines()[-20:]
             return "".join(f"\n  {line}" for line in lines)
         return ""
+
+
+class SQLServer(PrivateServer):
+    """
+    A server with databases.
+
+    Attributes:
+        scheme: Of its URLs.
+        database: Which one its administrator starts in.
+    """
+
+    scheme = database = ""
+
+    @property
+    def dsn(self):
+        """How to connect as administrator, as PyMySQL's arguments."""
+        place = {"host": self.host, "port": self.port, "database": self.database}
+        return {**place, "user": "admin", "password": self.password}
+
+    @abstractmethod
+    def ask(self, *statement):
+        """Execute a statement as administrator; return its first row. None if it has none."""
+
+    @abstractmethod
+    def make_database(self, name):
+        """Make a database of the user "app"."""
+
+    def new_database(self):
+        """Make an empty database, return its name."""
+        name = f"app_{secrets.token_hex(5)}"
+        self.make_database(name)
+        return name
+
+    def url(self):
+        where = f"{self.host}:{self.port}/{self.new_database()}"
+        return f"{self.scheme}://app:{self.password}@{where}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from contextlib import contextmanager
 
 import pytest
 
@@ -17,37 +18,30 @@ def started(kind):
     """
     server = kind()
     try:
-        missing = _missing(server.start)
-        if not missing:
-            yield server
-            return
+        with _or_skipped():
+            server.start()
+        yield server
     finally:
         server.close()
-    _without(missing)
 
 
 def installed(program):
     """Return the path of a program, for a fixture; one that is missing ends as a server does."""
-    if missing := _missing(program.require):
-        _without(missing)
-    return program.require()
+    with _or_skipped():
+        return program.require()
 
 
-def _missing(act):
-    """Do it; return what is missing for that, if anything is."""
+@contextmanager
+def _or_skipped():
     try:
-        act()
+        yield
     except ProgramMissing as missing:
-        return missing
-    return None
-
-
-def _without(missing):
-    if os.environ.get("CI"):
-        pytest.fail(f"{missing}. {missing.how}", pytrace=False)
-    skip = pytest.skip.Exception(f"{missing}. {missing.how}")
-    skip.missing_program = [missing.name, missing.how]
-    raise skip
+        said = f"{missing}. {missing.how}"
+        if os.environ.get("CI"):
+            pytest.fail(said, pytrace=False)
+        skip = pytest.skip.Exception(said)
+        skip.missing_program = [missing.name, missing.how]
+        raise skip from None
 
 
 @pytest.hookimpl(wrapper=True)

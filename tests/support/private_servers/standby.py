@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from contextlib import closing
 
 from .binaries import POSTGRES
 from .mariadb import MariaDB
@@ -37,53 +36,41 @@ class _Standby:
 
     def catch_up(self):
         """Wait until it has all that was written to the primary before this call."""
-        wanted = self.written()
+        (wanted,) = self.primary.ask(self.POSITION)
         end = time.monotonic() + CAUGHT_UP
         while not self.has(wanted):
             if time.monotonic() > end:
-                raise ServerFailed(f"{self.name} is behind its primary{self._tail()}")
+                raise ServerFailed(f"{self.name} is behind its primary")
             time.sleep(0.02)
+
+    def promote(self):
+        """Make it a primary: from now on it takes writes."""
+        for each in self.PROMOTE:
+            self.ask(each)
 
 
 class PostgresStandby(_Standby, Postgres):
     """A hot standby of a PostgreSQL server, by streaming replication."""
 
     name = "PostgreSQL standby"
+    POSITION = "SELECT pg_current_wal_lsn()"
+    PROMOTE = ("SELECT pg_promote()",)
 
     def environment(self):
         return {"PGPASSFILE": str(self.folder / "pgpass")}
 
     def prepare(self):
         self.write("pgpass", f"*:*:*:*:{self.password}\n")
-        self.run(
-            [
-                POSTGRES.require().with_name("pg_basebackup"),
-                f"--host={self.primary.host}",
-                f"--port={self.primary.port}",
-                "--username=admin",
-                "--no-password",
-                f"--pgdata={self.make('data')}",
-                "--write-recovery-conf",
-                "--checkpoint=fast",
-                "--no-sync",
-            ]
+        options = (
+            "--username=admin --no-password --write-recovery-conf --checkpoint=fast --no-sync"
         )
-
-    def written(self):
-        with self.primary.connect() as connection:
-            return connection.execute("SELECT pg_current_wal_lsn()").fetchone()[0]
+        host, port = f"--host={self.primary.host}", f"--port={self.primary.port}"
+        program = POSTGRES.require().with_name("pg_basebackup")
+        data = f"--pgdata={self.make('data')}"
+        self.run([program, *options.split(), "--checkpoint=fast", host, port, data])
 
     def has(self, position):
-        with self.connect() as connection:
-            found = connection.execute(
-                "SELECT pg_last_wal_replay_lsn() >= %s::pg_lsn", (position,)
-            )
-            return found.fetchone()[0]
-
-    def promote(self):
-        """Make it a primary: from now on it takes writes."""
-        with self.connect() as connection:
-            connection.execute("SELECT pg_promote()")
+        return self.ask("SELECT pg_last_wal_replay_lsn() >= %s::pg_lsn", (position,))[0]
 
 
 class MariaDBStandby(_Standby, MariaDB):
@@ -91,38 +78,23 @@ class MariaDBStandby(_Standby, MariaDB):
 
     name = "MariaDB replica"
     PRIMARY = ("--server-id=1", "--log-bin=binlog")
+    POSITION = "SELECT @@gtid_binlog_pos"
+    PROMOTE = ("STOP SLAVE", "RESET SLAVE ALL", "SET GLOBAL read_only = 0")
 
     def command(self):
         return [*super().command(), "--server-id=2", "--read-only"]
 
     def follow(self):
-        """Begin to replicate; once, after the first start."""
         source = self.primary
-        with closing(self.connect()) as connection, connection.cursor() as cursor:
-            cursor.execute(
-                "CHANGE MASTER TO MASTER_HOST = %s, MASTER_PORT = %s, MASTER_USER = 'admin', "
-                "MASTER_PASSWORD = %s, MASTER_USE_GTID = slave_pos",
-                (source.host, source.port, source.password),
-            )
-            cursor.execute("START SLAVE")
-
-    def written(self):
-        return _asked(self.primary, "SELECT @@gtid_binlog_pos")
+        self.ask(
+            "CHANGE MASTER TO MASTER_HOST = %s, MASTER_PORT = %s, MASTER_USER = 'admin', "
+            "MASTER_PASSWORD = %s, MASTER_USE_GTID = slave_pos",
+            (source.host, source.port, source.password),
+        )
+        self.ask("START SLAVE")
 
     def has(self, position):
-        return _asked(self, f"SELECT MASTER_GTID_WAIT('{position}', 1)") == 0
-
-    def promote(self):
-        """Make it a primary: from now on it takes writes."""
-        with closing(self.connect()) as connection, connection.cursor() as cursor:
-            for each in ("STOP SLAVE", "RESET SLAVE ALL", "SET GLOBAL read_only = 0"):
-                cursor.execute(each)
-
-
-def _asked(server, question):
-    with closing(server.connect()) as connection, connection.cursor() as cursor:
-        cursor.execute(question)
-        return cursor.fetchone()[0]
+        return self.ask("SELECT MASTER_GTID_WAIT(%s, 1)", (position,))[0] == 0
 
 
 STANDBYS = {Postgres: PostgresStandby, MariaDB: MariaDBStandby}

@@ -5,12 +5,10 @@ An independent program, of the standard library alone: it shares no code with
 the library it tests.
 """
 
-from .configuration import emulator_configuration
+from .accounts import Client, DataCenterEmulator, User
+from .calls import Counters, Fault, Faults
 from .control import EmulatorControl
-from .counters import Counters
-from .emulator import ZohoEmulator, serve
-from .faults import Fault, Faults
-from .model import Client, DataCenterEmulator, User
+from .emulator import ZohoEmulator, emulator_configuration, serve
 from .options import EmulatorClock, Options
 
 __all__ = [

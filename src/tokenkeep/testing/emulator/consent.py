@@ -6,26 +6,23 @@ from html import escape
 from typing import TYPE_CHECKING
 from urllib.parse import quote, urlencode
 
-from .http import Answer
-from .model import ENVIRONMENTS
+from .accounts import ENVIRONMENTS
+from .server import Answer
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-    from .accounts import Accounts
-    from .http import Request
-    from .model import Client
+    from .accounts import Accounts, Client
+    from .server import Request
 
 _PAGE = """<!doctype html>
 <html lang="en">
 <head>
 <meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
 <title>{title}</title>
 <style>
 body {{ font: 1rem/1.5 system-ui, sans-serif; max-width: 34rem; margin: 3rem auto; }}
-select, button {{ font: inherit; padding: .4rem .8rem; }}
-label {{ display: block; margin-top: 1rem; }}
+label {{ display: block; }}
 </style>
 </head>
 <body>
@@ -54,13 +51,7 @@ _HEADERS = {
 
 
 class ConsentPage:
-    """
-    Show what is asked for, take the decision, and send the browser back to the application.
-
-    Args:
-        accounts: Who may ask and grant.
-        accounts_url: The accounts server of a data centre.
-    """
+    """Show what is asked for, take the decision, and send the browser back to the application."""
 
     def __init__(self, accounts: Accounts, accounts_url: Callable[[str], str]) -> None:
         self._accounts = accounts

@@ -8,32 +8,31 @@ import threading
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, Self
 
-from .accounts import CODE_LIFE, Accounts
+from .accounts import (
+    CODE_LIFE,
+    DEFAULT_SCOPE,
+    ENVIRONMENTS,
+    Accounts,
+    Client,
+    DataCenterEmulator,
+    User,
+)
+from .calls import Counters, Faults
 from .consent import ConsentPage
-from .counters import Counters
+from .control import PREFIX, operated
 from .crm import Crm
-from .faults import Faults
-from .http import Answer, Site
-from .model import DEFAULT_SCOPE, ENVIRONMENTS, Client, DataCenterEmulator, User
 from .oauth import TokenEndpoint
-from .operations import PREFIX, operated
 from .options import EmulatorClock, Options
-from .records import Records
-from .server import HOST, BackgroundServer
+from .server import HOST, Answer, BackgroundServer, Site
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
-    from types import TracebackType
 
-    from .faults import Fault
-    from .http import Request
-    from .model import Access, RefreshToken
+    from .accounts import Access, RefreshToken
+    from .calls import Fault
+    from .control import EmulatorControl
+    from .server import Request
 
-_ENDPOINTS = {
-    "/oauth/v2/auth": "auth",
-    "/oauth/v2/token": "token",
-    "/oauth/v2/token/revoke": "revoke",
-}
 _CRM = "/crm/"
 
 
@@ -79,14 +78,17 @@ class ZohoEmulator:
         self._ports = {
             site: 0 if port is None else port + number for number, site in enumerate(sites)
         }
-        self._server: BackgroundServer | None = None
+        self._server = BackgroundServer(self._ports, self._met, self._answer)
         # Whatever reads or changes what the provider knows holds it, a request as a whole.
         self._lock = threading.RLock()
         self._accounts = Accounts(self.clock, self.options, self.counters)
-        self._records = Records(self.clock)
-        self._tokens = TokenEndpoint(self._accounts, self._url)
-        self._consent = ConsentPage(self._accounts, self._url)
-        self._crm = Crm(self._accounts, self._records)
+        tokens = TokenEndpoint(self._accounts, self._url)
+        self._endpoints = {
+            "/oauth/v2/auth": ("auth", ConsentPage(self._accounts, self._url).answer),
+            "/oauth/v2/token": ("token", tokens.token),
+            "/oauth/v2/token/revoke": ("revoke", tokens.revoke),
+        }
+        self._crm = Crm(self._accounts)
         self.register_client(redirect_uris=("http://127.0.0.1/callback", *redirect_uris))
         for name in data_centers:
             self.add_user(f"user@{name}.example.com", data_center=name)
@@ -98,29 +100,21 @@ class ZohoEmulator:
         Raises:
             OSError: A port is taken.
         """
-        if self._server is None:
-            self._server = BackgroundServer(self._ports, self._met, self._answer)
+        self._server.start()
         return self
 
     def stop(self) -> None:
-        """Stop serving; connections are cut."""
-        if self._server is not None:
-            self._server.stop()
-            self._server = None
+        """Stop serving; connections are cut, the ports kept."""
+        self._server.stop()
 
     def __enter__(self) -> Self:
         return self.start()
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        value: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self.stop()
+    def __exit__(self, *_: object) -> None:
+        self._server.close()
 
     def __repr__(self) -> str:
-        state = "stopped" if self._server is None else "running"
+        state = "running" if self._server.running else "stopped"
         return f"<ZohoEmulator {', '.join(self.data_centers)}: {state}>"
 
     # Where things are
@@ -253,9 +247,8 @@ class ZohoEmulator:
             life: Seconds.
         """
         with self._lock:
-            return self._accounts.make_grant(
-                self._accounts.access(user, client, scope, environment), life
-            ).code
+            access = self._accounts.access(user, client, scope, environment)
+            return self._accounts.make_grant(access, life).code
 
     def refresh_token(
         self,
@@ -282,20 +275,14 @@ class ZohoEmulator:
         """
         Make an access token; arguments as for :meth:`grant_code`.
 
-        Args:
-            user: See there, as for the rest.
-            scope: See there.
-            environment: See there.
-            client: See there.
-            refresh_token: Whose access token it is, the arguments before then being
-                ignored; None means that it belongs to none.
+        With *refresh_token* it is that one's, and the others say nothing; None
+        means that it belongs to none.
         """
         with self._lock:
+            accounts = self._accounts
             login = None if refresh_token is None else self._login(refresh_token)
-            access = (
-                login.access if login else self._accounts.access(user, client, scope, environment)
-            )
-            return self._accounts.make_access_token(access, login).value
+            access = login.access if login else accounts.access(user, client, scope, environment)
+            return accounts.make_access_token(access, login).value
 
     def id_of(self, refresh_token: str) -> str:
         """The id under which counters and listings know a refresh token."""
@@ -318,21 +305,17 @@ class ZohoEmulator:
             return [*clients, *known.grants, *known.refresh_tokens, *known.access_tokens]
 
     def records(
-        self,
-        user: User | str | None = None,
-        *,
-        environment: str = "production",
+        self, user: User | str | None = None, *, environment: str = "production"
     ) -> dict[str, dict[str, Any]]:
         """The leads that *user* sees, by id: the live table, not a copy."""
         with self._lock:
-            return self._records.table(self._accounts.user(user), environment)
+            return self._crm.table(self._accounts.user(user), environment)
 
     def add_lead(self, user: User | str | None = None, **fields: Any) -> str:
         """Add a lead to *user*'s organisation, and return its id; *fields* by their API names."""
         with self._lock:
-            return str(
-                self._records.create(self.records(user), fields, self._accounts.user(user))["id"]
-            )
+            lead = self._crm.create(self.records(user), fields, self._accounts.user(user))
+            return str(lead["id"])
 
     # What happens at the provider
 
@@ -364,25 +347,13 @@ class ZohoEmulator:
             def is_meant(access: Access) -> bool:
                 return access.user == whose and to in (None, access.client)
 
-            ended = [
-                each
-                for each in self._accounts.logins
-                if each.status == "active" and is_meant(each.access)
-            ]
+            logins = [each for each in self._accounts.logins if is_meant(each.access)]
+            ended = [each for each in logins if each.status == "active"]
             for login in ended:
                 self._accounts.end(login)
             for token in self._accounts.access_tokens.values():
                 token.active = token.active and not is_meant(token.access)
             return len(ended)
-
-    def evict(self, token: str) -> None:
-        """Invalidate one access or refresh token in silence, as a limit would."""
-        with self._lock:
-            access = self._accounts.access_tokens.get(token)
-            if access is not None:
-                access.active = False
-            else:
-                self._accounts.end(self._login(token), "evicted")
 
     def state(self) -> dict[str, Any]:
         """Addresses, users, clients and logins, without token values, ready for JSON."""
@@ -411,7 +382,7 @@ class ZohoEmulator:
     def _met(self, request: Request) -> Fault | None:
         """Count a request, and tell which fault it meets."""
         if request.site.environment is None:
-            endpoint = _ENDPOINTS.get(request.path)
+            endpoint, _ = self._endpoints.get(request.path, (None, None))
         else:
             first = request.path.removeprefix(_CRM).partition("/")[2].partition("/")[0]
             named = first if first in ("users", "org", "settings") else "records"
@@ -429,13 +400,8 @@ class ZohoEmulator:
         with self._lock:
             if request.site.environment is not None:
                 return self._crm.answer(request)
-            handlers = {
-                "auth": self._consent.answer,
-                "token": self._tokens.token,
-                "revoke": self._tokens.revoke,
-            }
-            endpoint = _ENDPOINTS.get(request.path, "")
-            return handlers[endpoint](request) if endpoint in handlers else Answer(404)
+            _, answer = self._endpoints.get(request.path, ("", None))
+            return answer(request) if answer else Answer(404)
 
 
 def serve(zoho: ZohoEmulator, ready: Callable[[ZohoEmulator], None] | None = None) -> None:
@@ -466,3 +432,35 @@ def serve(zoho: ZohoEmulator, ready: Callable[[ZohoEmulator], None] | None = Non
     finally:
         for each, handler in previous.items():
             signal.signal(each, handler)
+
+
+def emulator_configuration(zoho: ZohoEmulator | EmulatorControl) -> str:
+    """
+    Return a configuration file (TOML) in which the emulator takes the place of Zoho.
+
+    Args:
+        zoho: A running emulator, of this process or another one. Its data
+            centres, and its budget of access tokens if that is not Zoho's.
+    """
+    lines = ["# Zoho's data centres as the emulator has them."]
+    for name in zoho.data_centers:
+        center = zoho[name]
+        lines += [
+            f"\n[zoho.data_centers.{name}]",
+            f'accounts = "{center.accounts_url}"',
+            f'production = "{center.api_url}"',
+            f'sandbox = "{center.sandbox_url}"',
+            f'developer = "{center.developer_url}"',
+            "aliases = []",
+        ]
+    mints, window = zoho.options.mints_per_window, zoho.options.throttle_window
+    if mints is not None and (mints, window) != (
+        Options.mints_per_window,
+        Options.throttle_window,
+    ):
+        lines += [
+            "\n[providers.zoho.profile]",
+            f"mint_limit = {mints:d}",
+            f"mint_window = {window:g}",
+        ]
+    return "\n".join([*lines, ""])

@@ -6,28 +6,20 @@ import base64
 import hashlib
 from typing import TYPE_CHECKING, Any
 
-from .http import Answer, as_json
+from .server import Answer, as_json
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from .accounts import Accounts
-    from .http import Request
-    from .model import AccessToken, Client, Grant, RefreshToken
+    from .accounts import AccessToken, Accounts, Client, Grant, RefreshToken
+    from .server import Request
 
 _TOO_MANY = "You have made too many requests continuously. Please try again after some time."
 _NO_STORE = {"Cache-Control": "no-store"}
 
 
 class OAuthError(Exception):
-    """
-    An error answer of the accounts server.
-
-    Args:
-        name: Zoho's value of ``error``.
-        description: Value of ``error_description``; None means there is none.
-        status: HTTP status: 200 for most, as Zoho's.
-    """
+    """An error answer of the accounts server; most have the HTTP status 200, as Zoho's."""
 
     def __init__(self, name: str, description: str | None = None, *, status: int = 200) -> None:
         super().__init__(name)
@@ -37,13 +29,7 @@ class OAuthError(Exception):
 
 
 class TokenEndpoint:
-    """
-    Answer token requests as Zoho does, or as the options say other providers do.
-
-    Args:
-        accounts: The state, changed by every answer.
-        api_url: The API address of a data centre and environment.
-    """
+    """Answer token requests as Zoho does, or as the options say other providers do."""
 
     def __init__(self, accounts: Accounts, api_url: Callable[[str, str], str]) -> None:
         self._accounts = accounts
@@ -102,11 +88,8 @@ class TokenEndpoint:
             raise OAuthError("invalid_code")
         login = None
         if grant.offline:
-            most, since = (
-                accounts.options.logins_per_window,
-                now - accounts.options.throttle_window,
-            )
-            if most is not None and accounts.logins_since(since, grant.access) >= most:
+            most, window = accounts.options.logins_per_window, accounts.options.throttle_window
+            if most is not None and accounts.logins_since(now - window, grant.access) >= most:
                 raise _throttled()
             login = accounts.make_refresh_token(grant.access)
             login.mints.append(now)

@@ -1,121 +1,20 @@
-"""What the processes of `SharedBackendContract` do; without pytest, which they need not load."""
+"""What the contracts' threads and processes do; without pytest, which they need not load."""
 
 from __future__ import annotations
 
-import multiprocessing
-import threading
 import time
-from dataclasses import replace
-from hashlib import sha256
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from tokenkeep.backends.base import WIDTH, Backend, Record
 from tokenkeep.errors import StoreConflict
+from tokenkeep.testing.racing import PATIENCE
+from tokenkeep.testing.records import again, digits, record
+from tokenkeep.token import Token
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Hashable, MutableSequence
-    from multiprocessing.queues import SimpleQueue
-    from multiprocessing.synchronize import Barrier
+    from collections.abc import Hashable, MutableSequence
 
-    # Of a Backend, or of a TokenStore for the contracts of those.
-    Factory = Callable[[], Any]
-    Work = Callable[[Any, int], object]
-
-PATIENCE = 60.0
-"""How long a process may take before the test fails, in seconds."""
-
-
-def digits(text: str) -> str:
-    """Return the digits, as many as those of an id, that stand for a text."""
-    return sha256(text.encode()).hexdigest()[:WIDTH]
-
-
-def record(name: str = "one", **changes: Any) -> Record:
-    """Return a record to test with; its version and id, which is its owner, are its name's."""
-    values: dict[str, Any] = {
-        "id": digits(f"id of {name}"),
-        "version": digits(f"first version of {name}"),
-        "owner": changes.get("id", digits(f"id of {name}")),
-        "kind": "row",
-        "key": 1,
-        "sealed": b"sealed",
-    }
-    return Record(**{**values, **changes})
-
-
-def again(old: Record, version: str = "again", **changes: Any) -> Record:
-    """Return another version of a record."""
-    return replace(old, version=digits(version), **changes)
-
-
-def in_threads(work: Callable[[int], Any], count: int) -> list[Any]:
-    """Do *work* in threads that start together; return what it returned, None where it failed."""
-    start = threading.Barrier(count)
-    results: list[Any] = [None] * count
-
-    def run(number: int) -> None:
-        start.wait(PATIENCE)
-        results[number] = work(number)
-
-    threads = [threading.Thread(target=run, args=(number,)) for number in range(count)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    return results
-
-
-def in_processes(work: Work, open_backend: Factory, count: int) -> list[Any]:
-    """
-    Do something at the same time in several fresh processes.
-
-    Args:
-        work: Called with a backend or store opened in that process and its number.
-        open_backend: Opens it. Must be picklable.
-        count: How many processes.
-
-    Returns:
-        What the calls returned, in no order.
-
-    Raises:
-        AssertionError: A process failed or did not end in time.
-    """
-    # spawn: nothing is inherited, as between programs started by hand.
-    context = multiprocessing.get_context("spawn")
-    start = context.Barrier(count)
-    answers: SimpleQueue[Any] = context.SimpleQueue()
-    processes = [
-        context.Process(target=_process, args=(work, open_backend, number, start, answers))
-        for number in range(count)
-    ]
-    for process in processes:
-        process.start()
-    try:
-        for process in processes:
-            process.join(PATIENCE)
-        codes = [process.exitcode for process in processes]
-        if any(code != 0 for code in codes):  # None: it has not ended
-            raise AssertionError(f"processes ended with {codes}")
-        return [answers.get() for _ in processes]
-    finally:
-        for process in processes:
-            process.kill()
-            process.join()
-            process.close()
-        answers.close()
-
-
-def _process(
-    work: Work, open_backend: Factory, number: int, start: Barrier, answers: SimpleQueue[Any]
-) -> None:
-    try:
-        backend = open_backend()
-    except BaseException:
-        start.abort()  # nobody waits for who failed
-        raise
-    start.wait(PATIENCE)
-    answers.put(work(backend, number))
-    backend.close()
+    from tokenkeep.backends.base import Backend, Record
+    from tokenkeep.store import TokenStore
 
 
 def _won(backend: Backend, new: Record, replaces: str | None) -> bool:
@@ -224,3 +123,47 @@ def _look(board: MutableSequence[int], backend: Backend, number: int) -> list[st
             wrong.append(f"write {kept[1]} after write {returned} had returned")
         board[number] = returned
     return wrong
+
+
+# With stores
+
+_SAVES = 10
+"""How many users of its own `save` saves."""
+
+
+def swap_first_version(store: TokenStore, number: int, first: Token) -> bool:
+    """Try to write over the version that all have read; say whether this one won."""
+    try:
+        store.swap(first.but(access_token=f"of {number}"))
+    except StoreConflict:
+        return False
+    return True
+
+
+def swap_only_token(store: TokenStore, number: int) -> bool:
+    """Note a mint in the only token there is; say whether nobody wrote in between."""
+    (token,) = store.get_tokens()
+    try:
+        store.swap(token.with_renewal(mints=(*token.renewal.mints, float(number))))
+    except StoreConflict:
+        return False
+    return True
+
+
+def save(store: TokenStore, number: int) -> bool:
+    """Save the user and the nameless token that all save, and users of one's own; find these."""
+    store.save_token(Token(user="ana", client_id="client", refresh_token=f"r{number}"))
+    store.save_token(Token(client_id="client", refresh_token="shared"))  # noqa: S106  # made up
+    for turn in range(_SAVES):
+        user = f"{number}-{turn}"
+        store.save_token(Token(user=user, client_id="client", refresh_token=user))
+        saved = store.save_token(Token(user=user, client_id="client", access_token=user))
+        if store.find_token(Token(user=user)) != saved or saved.refresh_token != user:
+            return False
+    return True
+
+
+def users(count: int) -> list[str]:
+    """Return the users, of one token each, after so many runs of `save`, in order."""
+    mine = [f"{number}-{turn}" for number in range(count) for turn in range(_SAVES)]
+    return sorted([*mine, "ana", str(None)])

@@ -1,28 +1,77 @@
-"""Faults on request: what a provider or a network may do to a call."""
+"""The calls that came: how many there were, and what trouble meets them on request."""
 
 from __future__ import annotations
 
 import itertools
 import threading
+from collections import Counter
 from dataclasses import dataclass, field, fields
 from typing import Any
 
-from .http import Answer, as_json
-
-_GARBAGE = "<!doctype html><title>Zoho</title><h1>Something went wrong</h1>"
-_ANSWERS = {
-    "garbage": Answer(200, _GARBAGE, "text/html"),
-    "empty": Answer(200, ""),
-    "list": as_json([]),
-    "huge": as_json({"padding": "x" * 5 * 1024 * 1024}),
-    "no_access_token": as_json(
-        {"api_domain": "https://www.zohoapis.com", "token_type": "Bearer", "expires_in": 3600}
-    ),
-}
-KINDS = ("status", *_ANSWERS, "refused", "drop", "hang", "slow")
+KINDS = (
+    *("status", "garbage", "empty", "list", "huge", "no_access_token"),
+    *("refused", "drop", "hang", "slow"),
+)
 ACCOUNTS_ENDPOINTS = ("auth", "token", "revoke")
 CRM_ENDPOINTS = ("users", "org", "settings", "records")
 ENDPOINTS = ("*", "accounts", "crm", *ACCOUNTS_ENDPOINTS, *CRM_ENDPOINTS)
+
+
+class Counters:
+    """
+    The running counts.
+
+    Attributes:
+        mints: Access tokens made, by the id of the refresh token (never the secret itself).
+        errors: Error answers, by their name (``"invalid_code"``, ``"INVALID_TOKEN"``...).
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self.reset()
+
+    def reset(self) -> None:
+        """Start from zero."""
+        with self._lock:
+            self._calls: Counter[tuple[str, str | None, str]] = Counter()
+            self.mints: Counter[str] = Counter()
+            self.errors: Counter[str] = Counter()
+
+    def add_call(self, endpoint: str, grant_type: str | None, data_center: str) -> None:
+        """Count a request."""
+        with self._lock:
+            self._calls[endpoint, grant_type, data_center] += 1
+
+    def calls(
+        self,
+        endpoint: str | None = None,
+        *,
+        grant_type: str | None = None,
+        data_center: str | None = None,
+    ) -> int:
+        """
+        Count requests, those that met a fault among them.
+
+        Args:
+            endpoint: As in the faults (``"token"``, ``"records"``...); None means all.
+            grant_type: Only calls with this grant type; None means any.
+            data_center: Only calls to this data centre; None means any.
+        """
+        wanted = (endpoint, grant_type, data_center)
+        with self._lock:
+            return sum(
+                count
+                for call, count in self._calls.items()
+                if all(each in (None, its) for each, its in zip(wanted, call, strict=True))
+            )
+
+    def token_calls(self, grant_type: str | None = None, *, data_center: str | None = None) -> int:
+        """Count requests to the token endpoint; None means any grant type."""
+        return self.calls("token", grant_type=grant_type, data_center=data_center)
+
+    def as_dict(self) -> dict[str, Any]:
+        """Mints and errors, ready for JSON; calls are asked for one by one."""
+        return {"mints": dict(self.mints), "errors": dict(self.errors)}
 
 
 @dataclass(eq=False, kw_only=True)
@@ -107,13 +156,6 @@ class Fault:
         """
         with self._hit:
             return self._hit.wait_for(lambda: self.hits >= hits, timeout)
-
-    @property
-    def answer(self) -> Answer | None:
-        """The wrong answer. None if there is none: the connection is closed."""
-        if self.kind == "status":
-            return Answer(self.status or 503, _GARBAGE, "text/html")
-        return _ANSWERS.get(self.kind)
 
     def as_dict(self) -> dict[str, Any]:
         """The fault, ready for JSON."""
