@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import sqlite3
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from itertools import count
 
 import pytest
-from cases import FIRST, ID, SECOND, mark, record
+from cases import FIRST, ID, SECOND, mark, record, until
+from sqlalchemy.engine.default import DefaultDialect
 
 from tokenkeep import Keeper, Token, generate_key, open_store
 from tokenkeep.backends.base import FOUND_BY
@@ -62,6 +65,42 @@ def test_one_trip_each(backend, proxy):
     trips = {name: proxy.counted(call) for name, call in calls.items()}
 
     assert dict.fromkeys(calls, 1) == trips
+
+
+def test_idle_connections_that_were_closed(connect, far, proxy):
+    """It is noticed before a write is sent, which would be lost; none of them is tried."""
+    backend = connect(far)
+    backend.write(record("first"), replaces=None)
+    backend.close()
+    until(lambda: proxy.alive == 0)
+    proxy.hold()
+    with ThreadPoolExecutor(3) as threads:
+        reads = [threads.submit(backend.read, ID) for _ in range(3)]
+        until(lambda: proxy.alive == 3)
+        proxy.go_on()
+        assert [each.result() for each in reads] == [None] * 3
+    proxy.cut()
+    until(lambda: proxy.alive == 0)
+
+    backend.write(record(), replaces=None)
+    assert backend.delete(ID, replaces=FIRST) is True
+
+
+def test_idle_connection_without_a_socket(connect, tmp_path, monkeypatch):
+    """A driver that shows none is asked before a write."""
+    backend, pings = connect(f"sql+sqlite:///{tmp_path}/t.db"), []
+
+    def do_ping(self, db):
+        pings.append(db)
+        raise self.loaded_dbapi.OperationalError("gone")
+
+    monkeypatch.setattr(DefaultDialect, "do_ping", do_ping)
+    backend.write(record(), replaces=None)
+
+    assert backend.read(ID) == record()
+    (asked,) = pings
+    with pytest.raises(sqlite3.ProgrammingError, match="closed"):
+        asked.cursor()
 
 
 @pytest.mark.parametrize("server", ["mariadb", "postgres"], indirect=True)

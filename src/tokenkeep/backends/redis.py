@@ -33,7 +33,7 @@ from tokenkeep.backends.base import FOUND_BY, HEADER, WIDTH, Backend, Record, Ri
 from tokenkeep.backends.exposure import exposure, warn
 from tokenkeep.backends.frames import without_frames
 from tokenkeep.backends.urls import StoreURL, refuse_blank
-from tokenkeep.backends.waiting import cut, tries, within
+from tokenkeep.backends.waiting import NoThread, cut, tries, within
 from tokenkeep.errors import ConfigurationError, StoreConflict, StoreUnavailable
 
 if TYPE_CHECKING:
@@ -199,6 +199,10 @@ def _truth(text: str) -> bool:
     return ("0", "no", "false", "1", "yes", "true").index(text.lower()) > 2  # noqa: PLR2004
 
 
+def _requirement(text: str) -> str:
+    return ("none", "optional", "required")[("none", "optional", "required").index(text)]
+
+
 _OURS = ("prefix", "busy_timeout", "wait", "wait_timeout")
 _DEFAULTS: dict[str, Any] = {
     "prefix": "tokenkeep",
@@ -207,13 +211,14 @@ _DEFAULTS: dict[str, Any] = {
     "wait_timeout": 1.0,
     "socket_timeout": 5.0,
     "socket_connect_timeout": 5.0,
+    "health_check_interval": 0,
 }
 _OPTIONS: dict[str, Callable[[str], Any]] = {
     **{name: type(value) for name, value in _DEFAULTS.items()},
-    "health_check_interval": int,
     **dict.fromkeys(("socket_keepalive", "ssl_check_hostname"), _truth),
     **dict.fromkeys(("client_name", "ssl_ca_certs", "ssl_ca_path", "ssl_ca_data"), str),
-    **dict.fromkeys(("ssl_certfile", "ssl_keyfile", "ssl_password", "ssl_cert_reqs"), str),
+    **dict.fromkeys(("ssl_certfile", "ssl_keyfile", "ssl_password"), str),
+    "ssl_cert_reqs": _requirement,
 }
 _ADDRESS = re.compile(
     r"//(?:([^/?#@:]*)(?::([^/?#@]*))?@)?(\[[\w:.]+\]|[^/?#@:\[\]]*)(?::(\d+))?(?:/(\d*))?",
@@ -243,7 +248,7 @@ def parsed(url: str) -> tuple[str, dict[str, Any], dict[str, Any], list[Risk]]:
         refuse_blank(name, value)
     given = _DEFAULTS | address.options(_OPTIONS)
     for name in list(_DEFAULTS)[1:]:
-        least = 0 if name in {"wait", "busy_timeout"} else 0.001
+        least = 0 if name in {"wait", "busy_timeout", "health_check_interval"} else 0.001
         if not least <= given[name] <= 86400:  # noqa: PLR2004 - a day
             raise ConfigurationError(f"The option {name!r} is a number from {least} to 86400")
     tls, secure = [each for each in given if each.startswith("ssl_")], address.scheme != "redis"
@@ -264,6 +269,10 @@ def parsed(url: str) -> tuple[str, dict[str, Any], dict[str, Any], list[Risk]]:
     verified = secure and given.get("ssl_cert_reqs") != "none" and names
     risks = exposure([host], verified=bool(verified), hint=_VERIFY)
     return f"{place}/{given['db']}", given | where, ours, risks
+
+
+class _Unseen(Exception):
+    """What the server answered to a change, and why it did not say who else has that."""
 
 
 class _Call:
@@ -309,7 +318,9 @@ class RedisBackend(Backend):
         self._keys = [f"{{{self._prefix}}}:{name}" for name in ("format", "record", "index")]
         kind, password = arguments.pop("connection_class"), arguments["password"]
         # RESP2 is what every server and proxy speaks. It connects once, and sends nothing twice.
-        self._connect: Callable[[], Any] = lambda: kind(protocol=2, **arguments)
+        self._connect: Callable[[Any], Any] = lambda log_in: kind(
+            protocol=2, redis_connect_func=log_in, **arguments
+        )
         self._hidden: Callable[[str], str] = lambda text: (
             text.replace(password, "***") if password else text
         )
@@ -435,22 +446,33 @@ class RedisBackend(Backend):
     def _changed(self, script: str, *args: Any, worth_waiting: bool = True) -> str:
         """Run a script that may change the store, and return how it ended."""
         record_id = args[0] if args else None
-        replicas = self._wait
+        replicas, said = self._wait, ""
 
         def ask(link: Any) -> Any:
             nonlocal replicas
-            answer = self._run(link, _OPEN + script, *args)
-            is_done = answer > 0 if isinstance(answer, int) else answer == b"done"
-            if self._wait and worth_waiting and is_done:
-                # Of the same connection: WAIT counts who has what that wrote.
-                replicas = _told(link, "WAIT", self._wait, int(self._wait_timeout * 1000))
+            if not (self._wait and worth_waiting):
+                return self._run(link, _OPEN + script, *args)
+            change = ("EVAL", _OPEN + script, len(self._keys), *self._keys, *args)
+            wait = ("WAIT", self._wait, int(self._wait_timeout * 1000))
+            # On one connection, for WAIT counts who has what that wrote; and in one trip.
+            link.send_packed_command(link.pack_commands((change, wait)))
+            answer = link.read_response()
+            try:
+                replicas = link.read_response()
+            except exceptions.RedisError as exc:
+                raise _Unseen(answer, str(exc)) from None
             return answer
 
-        answer = self._asked(ask, record_id, patient=worth_waiting, again=False)
-        if replicas < self._wait:
+        try:
+            answer = self._asked(ask, record_id, patient=worth_waiting, again=False)
+        except _Unseen as exc:  # to try the change again would be to meet it
+            answer, replicas, said = exc.args[0], 0, self._hidden(exc.args[1].rstrip("."))
+        is_done = answer > 0 if isinstance(answer, int) else answer == b"done"
+        if is_done and replicas < self._wait:
+            seen = f"within {self._wait_timeout:g} s only {replicas} of {self._wait} replicas have"
+            but = f"can't say who else has: {said}" if said else f"{seen} said so"
             raise StoreUnavailable(
-                f"Redis at {self._place} wrote it, but within {self._wait_timeout:g} s only "
-                f"{replicas} of {self._wait} replicas have said so",
+                f"Redis at {self._place} wrote it, but {but}",
                 hint="Look after the replicas; read again to see what is stored",
             )
         text = answer.decode(errors="replace") if isinstance(answer, bytes) else str(answer)
@@ -496,6 +518,8 @@ class RedisBackend(Backend):
         for _ in tries(self._busy_timeout if patient else 0.0):
             try:
                 return within(self._timeout, work)
+            except NoThread as exc:
+                said, lost = f"NoThread: {exc}", False
             except TimeoutError:
                 said, lost = "Timeout: ", True
                 call.is_over = True  # first: who lets go of the link now, closes it
@@ -527,7 +551,13 @@ class RedisBackend(Backend):
     def _on_a_link(self, call: _Call, ask: Callable[[Any], Any]) -> Any:
         """Ask on an idle connection, or a new one."""
         idle, is_good = self._of_this_process(), False
-        call.is_sent, call.link = False, (link := self._open_one(idle))
+
+        def log_in(link: Any) -> None:
+            if call.is_over:  # it had no socket yet that could have been cut
+                raise exceptions.TimeoutError
+            link.on_connect()
+
+        call.is_sent, call.link = False, (link := self._idle_one(idle) or self._connect(log_in))
         try:
             link.connect()  # if it is not
             if call.is_over:
@@ -543,8 +573,8 @@ class RedisBackend(Backend):
                 link.disconnect()
         return answer
 
-    def _open_one(self, idle: deque[Any]) -> Any:
-        link: Any
+    def _idle_one(self, idle: deque[Any]) -> Any:
+        """Return a connection that has not ended. None if there is none."""
         with suppress(IndexError):
             while True:
                 link = idle.pop()
@@ -552,7 +582,7 @@ class RedisBackend(Backend):
                     if not link.can_read():  # there is nothing to read, not even its end
                         return link
                 link.disconnect()
-        return self._connect()
+        return None
 
     def _of_this_process(self) -> deque[Any]:
         """Return the idle connections: none of them is a parent's."""

@@ -23,7 +23,7 @@ from tokenkeep.backends.rows import COLUMNS, from_row, to_row
 from tokenkeep.backends.sql_errors import BUSY, LOST, OLDEST, explain, means, unknown
 from tokenkeep.backends.sql_tables import Schema, Statements, prepare
 from tokenkeep.backends.sql_url import OWN, Target
-from tokenkeep.backends.waiting import cut, tries, within
+from tokenkeep.backends.waiting import can_be_read, cut, tries, within
 from tokenkeep.errors import ConfigurationError, StoreConflict, StoreUnavailable, TokenKeepError
 
 if TYPE_CHECKING:
@@ -38,6 +38,12 @@ if TYPE_CHECKING:
 
 PAGE = 10_000
 """How many records `SQLBackend.clear` deletes at once: one statement for all may take too long."""
+
+BATCH = 2**18
+"""
+How many sealed bytes are inserted at once. Escaped they may be twice as many, and a server takes
+no statement above its ``max_allowed_packet``, of which 1 MB is the least that is usual.
+"""
 
 _TIMES = 2
 """How many timeouts a call takes at most: for a connection, and for the answer."""
@@ -187,7 +193,8 @@ class SQLBackend(Backend):
             raise StoreConflict(_CONFLICT, token_id=record.id)
 
     def insert(self, records: Sequence[Record]) -> list[str]:
-        if not records or not self._statements.takes_many:
+        is_small = sum(len(record.sealed) for record in records) <= BATCH
+        if not (records and is_small and self._statements.takes_many):
             return super().insert(records)
         statement, values = self._statements.insert_many(list(map(to_row, records)))
         try:
@@ -324,6 +331,11 @@ class SQLBackend(Backend):
         for _ in tries(patience):
             pool, lost = self._engine.pool, True
             link: Any = pool.connect()
+            if call.doing != "SELECT" and self._has_ended(link.dbapi_connection):
+                link.invalidate()
+                self._engine.dispose()  # the other idle ones will have ended too
+                pool = self._engine.pool
+                link = pool.connect()
             call.db = db = link.dbapi_connection
             try:
                 if call.is_over:
@@ -356,6 +368,16 @@ class SQLBackend(Backend):
             self._engine.dialect.do_commit(db)
         return answer
 
+    def _has_ended(self, db: Any) -> bool:
+        """Tell whether an idle connection has ended: it has nothing else to say."""
+        link = getattr(db, "_sock", db)  # PyMySQL has nothing public that leads to its socket
+        try:
+            if hasattr(link, "fileno"):
+                return can_be_read(link)
+            return not self._engine.dialect.do_ping(db)
+        except self._errors:
+            return True
+
     def _is_lost(self, exc: Exception, db: Any) -> bool:
         if isinstance(exc, (OSError, *_GARBLED)) or means(exc, LOST):
             return True
@@ -367,7 +389,8 @@ class SQLBackend(Backend):
         with suppress(AttributeError, *self._errors):
             db.cancel_safe(timeout=_CANCEL)
         if call.db is db:
-            cut(getattr(db, "_sock", db))  # PyMySQL has nothing public that leads to its socket
+            with suppress(*self._errors):  # psycopg's, if libpq has closed it meanwhile
+                cut(getattr(db, "_sock", db))
 
     def _explained(self, exc: Exception, call: _Call, *, lost: bool = False) -> TokenKeepError:
         target = self._target

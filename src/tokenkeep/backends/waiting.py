@@ -9,6 +9,7 @@ daemon thread works meanwhile.
 from __future__ import annotations
 
 import os
+import selectors
 import socket
 import threading
 import time
@@ -116,6 +117,18 @@ def cut(link: Any) -> None:
         socket.socket(fileno=os.dup(link.fileno())) as same,
     ):
         same.shutdown(socket.SHUT_RDWR)
+
+
+def can_be_read(link: Any) -> bool:
+    """
+    Return whether something has come on a connection, be it its end.
+
+    Args:
+        link: What has a ``fileno``, such as a socket.
+    """
+    with selectors.DefaultSelector() as selector:
+        selector.register(link, selectors.EVENT_READ)
+        return bool(selector.select(0))
 
 
 def tries(timeout: float) -> Iterator[None]:

@@ -6,6 +6,7 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 
+import psycopg
 import pytest
 from cases import FIRST, ID, connect_as_admin, digits, record, refused, until
 
@@ -160,7 +161,35 @@ def test_clear_in_pages(backend, monkeypatch):
     assert [header] == backend.scan(None, 10)
 
 
+@pytest.mark.parametrize("server", ["mariadb"], indirect=True)
+@pytest.mark.parametrize("size", [5_000, 20_000])
+def test_many_large_records(connect, url, server, size):
+    """Together they may be more than the server takes at once, where quotes are escaped too."""
+    rows = [record(f"{n:02}", sealed=b"'" * size) for n in range(50)]
+    with closing(connect_as_admin(server, url)) as admin, admin.cursor() as cursor:
+        cursor.execute("SELECT @@max_allowed_packet")
+        before = cursor.fetchone()[0]
+        cursor.execute("SET GLOBAL max_allowed_packet = 1048576")
+        try:
+            backend = connect(url)
+            assert [] == backend.insert(rows)
+            assert rows == backend.scan(None, 100)
+        finally:
+            cursor.execute(f"SET GLOBAL max_allowed_packet = {before}")
+
+
 # Connections that are lost, or too few
+
+
+@pytest.mark.parametrize("server", ["postgres"], indirect=True)
+def test_closed_while_it_is_given_up(connect, far, proxy, monkeypatch):
+    """By the driver, in the other thread: its error stays here."""
+    backend = connect(f"{far}?timeout=0.3")
+    backend.write(record(), replaces=None)
+    monkeypatch.setattr(psycopg.Connection, "cancel_safe", lambda self, **_: self.pgconn.finish())
+    proxy.hold()
+
+    refused(lambda: backend.delete(ID))
 
 
 @pytest.mark.parametrize("server", ["postgres"], indirect=True)
