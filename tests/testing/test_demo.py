@@ -7,6 +7,7 @@ import re
 import shlex
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 
@@ -24,6 +25,13 @@ def environment(tmp):
     """The environment of a user who has a temporary folder and nothing configured."""
     env = {name: value for name, value in os.environ.items() if not name.startswith("TOKENKEEP_")}
     return env | {"TMPDIR": str(tmp), "PYTHONDONTWRITEBYTECODE": "1"}
+
+
+@pytest.fixture
+def tmp_path():
+    """A folder with a short name: the addresses of sockets in it end at a hundred characters."""
+    with tempfile.TemporaryDirectory() as folder:
+        yield Path(folder)
 
 
 def run(command, **given):
