@@ -161,7 +161,7 @@ class _Forks:
 _forks = _Forks()
 _can_fork = hasattr(os, "register_at_fork")  # not on Windows
 
-for _ in range(3 * _can_fork):  # a signal handler may raise in one of these functions
+for _each in range(3 * _can_fork):  # a signal handler may raise in one of these functions
     os.register_at_fork(
         before=_forks.before,
         after_in_parent=_forks.after_in_parent,

@@ -119,8 +119,12 @@ class Loopback:
         asked = here(redirect_uri)
         if asked is None:
             raise not_here(redirect_uri)
-        start, self.host, port, rest, path, _ = asked
-        self.start, self.rest, self.port, self.path = start, rest, int(port), path or "/"
+        start, host, port, rest, path, _ = asked
+        self.start: str = start
+        self.rest: str = rest
+        self.host: str = host
+        self.port: int = int(port)
+        self.path: str = path or "/"
         self.servers: list[_Server] = []
         self.asked: queue.SimpleQueue[tuple[str, queue.SimpleQueue[Page], threading.Thread]]
         self.asked = queue.SimpleQueue()
