@@ -67,6 +67,14 @@ def started(start, client):
     return _started
 
 
+@pytest.fixture
+def hang_up():
+    """What is started hears SIGHUP, also if these tests run under nohup."""
+    before = signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    yield
+    signal.signal(signal.SIGHUP, before)
+
+
 def come_back(**decision):
     """Return a browser that decides and goes where it is sent."""
     return lambda url: person.visit(person.decide(url, **decision))
@@ -248,6 +256,7 @@ def test_nobody_comes_back(login, environment):
         (["--grant"], signal.SIGINT),
     ],
 )
+@pytest.mark.usefixtures("hang_up")
 def test_ctrl_c_leaves_nothing(*, started, start, client, configured, store, mode, how):
     """
     At any time: status 130, stored whole or not at all, no page, and no traceback.
