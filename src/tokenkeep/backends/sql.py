@@ -23,7 +23,7 @@ from tokenkeep.backends.rows import COLUMNS, from_row, to_row
 from tokenkeep.backends.sql_errors import BUSY, LOST, OLDEST, explain, means, unknown
 from tokenkeep.backends.sql_tables import Schema, Statements, prepare
 from tokenkeep.backends.sql_url import OWN, Target
-from tokenkeep.backends.waiting import can_be_read, cut, tries, within
+from tokenkeep.backends.waiting import NoThread, can_be_read, cut, tries, within
 from tokenkeep.errors import ConfigurationError, StoreConflict, StoreUnavailable, TokenKeepError
 
 if TYPE_CHECKING:
@@ -315,6 +315,9 @@ class SQLBackend(Backend):
 
         try:
             found = within(seconds, answer)
+        except NoThread as exc:
+            what = f"{self._target.database()} was not asked: {exc}"
+            found = StoreUnavailable(what, token_id=call.record_id, hint="Try again")
         except TimeoutError:
             call.is_over = True
             with suppress(TimeoutError):

@@ -11,6 +11,7 @@ from tokenkeep.backends import open_backend
 from tokenkeep.backends.sql import SQLBackend
 from tokenkeep.backends.sql_errors import explain
 from tokenkeep.backends.sql_tables import VERSION
+from tokenkeep.backends.waiting import NoThread
 from tokenkeep.errors import ConfigurationError, StoreForeign, StoreTooNew, StoreUnavailable
 
 OTHERS = "id VARCHAR(10), user_name VARCHAR(20)"
@@ -51,6 +52,18 @@ def test_wrong_password(url, server):
         assert "refuses this user or password" in refused(opening)
     refused(lambda: open_backend(f"{wrong}?timeout=none"), ConfigurationError)
     assert "refuses this user" in refused(lambda: open_backend(url.replace("//app:", "//nobody:")))
+
+
+def test_no_thread(connect, url, monkeypatch):
+    """A process that can start none has asked nothing, and says so: nothing is unknown."""
+    backend = connect(url)
+
+    def refuse(*_):
+        raise NoThread("No thread can be started")
+
+    monkeypatch.setattr("tokenkeep.backends.sql.within", refuse)
+
+    assert "was not asked: No thread" in refused(lambda: backend.write(record(), replaces=None))
 
 
 def test_too_old(connect, url, monkeypatch):
