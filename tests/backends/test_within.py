@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import os
 import signal
+import socket
 import threading
 import time
 
 import pytest
 
-from tokenkeep.backends.waiting import KEPT, NoThread, begin, within
+from tokenkeep.backends.waiting import KEPT, TICK, Bound, NoThread, begin, cut, within
 
 
 def test_the_result():
@@ -95,3 +97,79 @@ def test_in_a_signal_handler():
         signal.signal(signal.SIGUSR1, before)
 
     assert seen == ["handled"]
+
+
+def bounded(seconds, link, then=lambda: None):
+    with Bound(seconds, lambda: cut(link)):
+        return link.recv(1) or then()
+
+
+def test_bound():
+    """What answers in time is left alone; what does not is cut, and said so, also if it ended."""
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        for _ in range(100):
+            theirs.send(b"x")
+            assert bounded(0.01, ours) == b"x"
+        time.sleep(3 * TICK)
+        theirs.send(b"x")
+        assert bounded(10.0, ours) == b"x"
+
+        start = time.monotonic()
+        with pytest.raises(TimeoutError):
+            bounded(0.1, ours)
+
+        assert 0.1 <= time.monotonic() - start < 5.0
+        assert theirs.recv(1) == b""
+
+
+def test_many_bounds():
+    """Each has its own end, also after nobody was looking for a while."""
+
+    def ended(seconds):
+        ours, theirs = socket.socketpair()
+        with ours, theirs:
+            start = time.monotonic()
+            with pytest.raises(TimeoutError):
+                bounded(seconds, ours)
+            return time.monotonic() - start
+
+    for _ in range(2):
+        begun = {n: begin(lambda n=n: ended(n / 10)) for n in range(1, 8)}
+        assert all(n / 10 <= each.result(10.0) for n, each in begun.items())
+        time.sleep(1.5)
+
+
+def test_a_bound_in_a_forked_child():
+    """A child looks at its own."""
+    with Bound(10.0, lambda: None):
+        pass
+    ours, theirs = socket.socketpair()
+
+    pid = os.fork()
+    if not pid:
+        with contextlib.suppress(TimeoutError):
+            bounded(0.1, ours)
+            os._exit(1)
+        os._exit(0)
+
+    assert os.waitpid(pid, 0)[1] == 0
+    ours.close()
+    theirs.close()
+
+
+def test_no_thread_for_a_bound(let_go, monkeypatch):
+    """Where nobody can look on nothing is begun; later it is."""
+    time.sleep(2.0)  # until nobody looks any more
+    begin(let_go.wait)  # by the thread that did
+
+    def start(_thread):
+        raise RuntimeError("can't start new thread")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(threading.Thread, "start", start)
+        with pytest.raises(NoThread), Bound(1.0, lambda: None):
+            raise AssertionError
+
+    with Bound(10.0, lambda: None):
+        pass

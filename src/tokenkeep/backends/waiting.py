@@ -2,8 +2,10 @@
 Waiting for others, in bounds: for a server by the wall clock, for other processes by turns.
 
 Drivers bound each step; a server that drips, a name server that never
-answers and a process that was suspended need somebody who waits outside: a
-daemon thread works meanwhile.
+answers and a process that was suspended need somebody who looks at the clock
+outside. Where there is a connection to cut, `Bound` has a daemon thread look
+on; for what can't be ended (names, connecting, other people's clients)
+`within` has one do the work.
 """
 
 from __future__ import annotations
@@ -26,6 +28,12 @@ _Result = TypeVar("_Result")
 
 KEPT = 64
 """How many threads of a process wait for more to do. All others end with what they did."""
+
+TICK = 0.05
+"""How often a `Bound` is looked at, in seconds."""
+
+_LINGER = 20
+"""After how many ticks without any bound nobody looks any more."""
 
 _PAUSES = (0.001, 0.002, 0.005, 0.01, 0.015, 0.02)
 _LONGEST = 0.025
@@ -104,6 +112,51 @@ def begin(work: Callable[[], _Result]) -> Begun[_Result]:
     return begun
 
 
+class Bound:
+    """
+    Wait in this thread, but only so long: then another one ends what is waited for.
+
+    Entering costs a microsecond, where `within` costs a hop to another thread and back.
+
+    Args:
+        seconds: How long, on the wall clock; `TICK` more at most.
+        end: Ends it, such as by `cut`. Called in another thread, if at all.
+
+    Raises:
+        TimeoutError: It was ended: raised where the block is left, whatever came of it.
+        NoThread: Nobody can look on: raised where it is entered.
+    """
+
+    __slots__ = ("_end", "_ending", "_seconds", "_threads", "deadline")
+
+    def __init__(self, seconds: float, end: Callable[[], object]) -> None:
+        self._seconds, self._end = seconds, end
+        self._ending: Begun[object] | None = None
+
+    def __enter__(self) -> None:
+        self.deadline = time.monotonic() + self._seconds
+        self._threads = _of_this_process()
+        self._threads.look_at(self)
+
+    def __exit__(self, *_: object) -> None:
+        try:
+            del self._threads.bounds[self]
+        except KeyError:  # taken by who ends it, and must not go on with a reused connection
+            while self._ending is None:
+                time.sleep(_PAUSES[0])
+            with suppress(Exception):
+                self._ending.result(self._seconds)
+            raise TimeoutError from None
+
+    def end(self) -> None:
+        """End what is waited for; in this thread if there is no other."""
+        self._ending = Begun(self._end)
+        try:
+            self._threads.begin(self._ending)
+        except NoThread:
+            self._ending.run()
+
+
 def cut(link: Any) -> None:
     """
     End a connection on which another thread waits: that finds its end.
@@ -160,6 +213,9 @@ class _Threads:
     def __init__(self) -> None:
         self.pid = os.getpid()
         self._idle: deque[SimpleQueue[Begun[Any]]] = deque()
+        self.bounds: dict[Bound, None] = {}
+        self._unwatched = deque([True])
+        """Empty as long as a thread looks at the bounds: who takes this out becomes it."""
 
     def begin(self, begun: Begun[Any]) -> None:
         try:
@@ -175,6 +231,31 @@ class _Threads:
                 raise NoThread("No thread can be started") from None
         queue.put(begun)
 
+    def look_at(self, bound: Bound) -> None:
+        self.bounds[bound] = None
+        if self._unwatched and _taken(self._unwatched):
+            try:
+                self.begin(Begun(self._watch))
+            except NoThread:
+                self._unwatched.append(True)
+                self.bounds.pop(bound, None)
+                raise
+
+    def _watch(self) -> None:
+        quiet = 0
+        while True:
+            time.sleep(TICK)
+            now = time.monotonic()
+            for bound in list(self.bounds):
+                if bound.deadline <= now and _taken(self.bounds, bound):
+                    bound.end()
+            quiet = 0 if self.bounds else quiet + 1
+            if quiet >= _LINGER:
+                self._unwatched.append(True)
+                # One that came just before that has found somebody still looking.
+                if not (self.bounds and _taken(self._unwatched)):
+                    return
+
     def _run(self, queue: SimpleQueue[Begun[Any]]) -> None:
         while True:
             # Nothing is kept of it: a thread that waits keeps no result and no error alive.
@@ -182,6 +263,15 @@ class _Threads:
             if len(self._idle) >= KEPT:
                 return
             self._idle.append(queue)
+
+
+def _taken(place: Any, *key: object) -> bool:
+    """Take something out of where it is. Return False if somebody else was faster."""
+    try:
+        place.pop(*key)
+    except LookupError:
+        return False
+    return True
 
 
 def _of_this_process() -> _Threads:
