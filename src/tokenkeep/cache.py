@@ -56,9 +56,10 @@ class Cache:
         revision, mark, now = self._revision(), self._mark, self._monotonic()
         entry = self._entries.get(key)
         if entry is not None and entry.revision == revision:
+            if revision is not None:
+                return entry.token
             written = self._written.get(str(entry.token.id), self._cleared)
-            is_fresh = now - entry.read_at < self._max_staleness and entry.mark >= written
-            if is_fresh or revision is not None:
+            if now - entry.read_at < self._max_staleness and entry.mark >= written:
                 return entry.token
         token = read()
         if token is not None:

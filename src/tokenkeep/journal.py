@@ -339,7 +339,7 @@ class FolderJournal(Journal):
             it, asked each time, behind the folder that was named for it and that
             it is below: None where there is no place for it.
         header: The keys of the store it belongs to; file names have keyed digests.
-        like: A file whose owner may use it, too, where this process is root's.
+        like: The file that it belongs to. None is none: then what was named for it counts.
     """
 
     def __init__(
@@ -404,7 +404,7 @@ class FolderJournal(Journal):
         instead = f"Or name another folder in {STATE}" if named else ""
         try:
             with own_folder(
-                place, make=make, like=self._like, below=named, instead=instead
+                place, beside=self._like or named, make=make, instead=instead
             ) as folder:
                 yield folder
         except OSError as exc:

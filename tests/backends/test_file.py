@@ -6,7 +6,6 @@ import json
 import os
 
 import pytest
-from children import Pause
 
 from tokenkeep.backends.file import FileBackend
 from tokenkeep.errors import StoreTampered, StoreUnavailable
@@ -73,7 +72,6 @@ def test_left_by_a_killed_writer(path):
 
 
 DAMAGED = {
-    "version": '{"tokenkeep": "one", "records": []}',
     "no-records": '{"tokenkeep": 2}',
     "records-no-list": '{"tokenkeep": 2, "records": 5}',
     "text-for-record": '{"tokenkeep": 2, "records": ["id"]}',
@@ -139,45 +137,3 @@ def test_owner_stays(path, made):
     backend.write(ONE, replaces=None)
 
     assert (path.stat().st_uid, path.stat().st_gid) == (65534, 65534)
-
-
-REPLACED = {
-    "deleted": lambda lock: lock.unlink(),
-    "another in its place": lambda lock: lock.with_name("new").rename(lock),
-    "renamed": lambda lock: lock.rename(lock.with_name("old")),
-    "a link to it": lambda lock: (lock.rename(lock.with_name("old")), lock.symlink_to("old")),
-}
-
-
-@pytest.mark.parametrize("tidy_up", REPLACED.values(), ids=REPLACED)
-def test_lock_replaced_while_held(path, fork, monkeypatch, tidy_up):
-    """A save whose lock file is tidied away starts over on what others have saved meanwhile."""
-    FileBackend(path)
-    lock, paused, sync = path.with_name("tokens.json.lock"), Pause(), os.fsync
-
-    def slowly(say):
-        def pausing(descriptor):
-            monkeypatch.undo()
-            say("has written")
-            paused.wait()
-            sync(descriptor)
-
-        monkeypatch.setattr(os, "fsync", pausing)
-        FileBackend(path).write(ONE, replaces=None)
-
-    slow = fork(slowly)
-    assert slow.readline() == "has written"
-    lock.with_name("new").touch()
-    tidy_up(lock)
-    if lock.is_symlink():
-        with pytest.raises(StoreUnavailable):
-            FileBackend(path).write(record("other"), replaces=None)
-        lock.unlink()
-    FileBackend(path).write(record("other"), replaces=None)
-    paused.end()
-    slow.end()
-
-    assert {each.owner for each in FileBackend(path).scan(None, 10)} == {
-        ONE.owner,
-        record("other").owner,
-    }

@@ -3,16 +3,28 @@
 from __future__ import annotations
 
 import os
+import stat
+import time
 from abc import abstractmethod
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn, TypeVar, cast
 
+from tokenkeep.backends import private_file
 from tokenkeep.backends.forks import ForkSafe
 from tokenkeep.backends.urls import StoreURL
-from tokenkeep.errors import ConfigurationError, StoreForeign, StoreTooNew, StoreUnavailable
+from tokenkeep.errors import (
+    ConfigurationError,
+    StoreForeign,
+    StoreTampered,
+    StoreTooNew,
+    StoreUnavailable,
+)
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from typing import Self
+
+_Result = TypeVar("_Result")
 
 _IMPORT = (
     "If it holds the tokens of the Zoho SDK, take them over with `tokenkeep import FILE`; "
@@ -22,12 +34,19 @@ _OTHERS = {"sqlite": b"SQLite format 3\0", "file": b'{"tokenkeep"'}
 """How a file of each kind begins."""
 
 _DAY = 86400.0
+_PAUSE, _LONGEST_PAUSE = 0.001, 0.025
 
 
 class OnDisk(ForkSafe):
     """The file of a store; arguments and errors are those of `SQLiteBackend`."""
 
     embedded = True
+
+    _faults: tuple[type[Exception], ...] = (OSError,)
+    """What goes wrong with the file."""
+
+    _was_there = False
+    """Whether the file was seen, with something in it: then it has to stay."""
 
     def __init__(self, path: str | Path, *, busy_timeout: float = 5.0) -> None:
         if not 0 <= busy_timeout <= _DAY:
@@ -36,7 +55,6 @@ class OnDisk(ForkSafe):
         self._path = Path(os.path.realpath(path))
         self.home: Path | None = self._path
         self._busy_timeout = busy_timeout
-        self._begin()
 
     @classmethod
     def from_url(cls, url: str) -> Self:
@@ -55,8 +73,55 @@ class OnDisk(ForkSafe):
         return cls(parsed.path(), **options)
 
     @abstractmethod
-    def _begin(self) -> None:
-        """Look at what is there."""
+    def _is_busy(self, exc: Exception) -> bool:
+        """Return whether another process is in the way, so that nothing was done."""
+
+    def _refuse(self, exc: Exception, record_id: str | None) -> NoReturn:
+        """Raise our error for one of *faults*."""
+        del record_id
+        private_file.refuse(self._path, cast("OSError", exc))
+
+    def _patiently(
+        self, work: Callable[[], _Result], record_id: str | None = None, *, waits: bool = True
+    ) -> _Result:
+        """Do something alone; again while another process is busy, with the lock free then."""
+        deadline, pause = None, _PAUSE
+        while True:
+            try:
+                return self._alone(work)
+            except self._faults as exc:
+                if not self._is_busy(exc):
+                    self._refuse(exc, record_id)
+                timeout, now = self._busy_timeout if waits else 0.0, time.monotonic()
+                deadline = deadline or now + timeout
+                if now >= deadline:
+                    raise self._busy(timeout) from exc
+            time.sleep(min(pause, deadline - now))
+            pause = min(2 * pause, _LONGEST_PAUSE)
+
+    def _found(self) -> os.stat_result | None:
+        """Return what is at the path. None if nothing is there, or in it, and never was."""
+        try:
+            found = self._path.stat()
+        except FileNotFoundError as exc:
+            if self._was_there:
+                raise self._gone() from exc
+            if not self._path.parent.is_dir():
+                raise
+            return None
+        if not stat.S_ISREG(found.st_mode):
+            private_file.refuse_other(self._path)
+        self._was_there = self._was_there or found.st_size > 0
+        return found if self._was_there else None
+
+    def _gone(self) -> StoreUnavailable:
+        """Return the error for a file that is no longer there; what is open is closed."""
+        self._rest()
+        return StoreUnavailable(
+            f"{self._path} was deleted or replaced while it was in use",
+            hint="Put it back. If that was on purpose, stop all processes that use it, "
+            "delete its old -wal and -shm if it has any, and start again",
+        )
 
     def _busy(self, waited: float) -> StoreUnavailable:
         """Return the error for another process that did not stop writing for so many seconds."""
@@ -76,12 +141,16 @@ class OnDisk(ForkSafe):
                 hint = f"If it is a store of tokenkeep, write {scheme}:/// before its path. {hint}"
         return StoreForeign(f"{self._path} {what}; it is left as it is", hint=hint)
 
+    def _damaged(self, what: str) -> StoreTampered:
+        return StoreTampered(
+            f"{self._path} {what}",
+            hint="Put it back from a backup, or move it away and log in again",
+        )
+
     def _expect_format(self, found: int, known: int) -> None:
         """Refuse what another tokenkeep has written in its own way."""
-        if found > known:
+        if found != known:
             raise StoreTooNew(
                 f"{self._path} was written by a newer tokenkeep (format {found})",
                 hint="Upgrade tokenkeep",
             )
-        if found < known:
-            raise self._foreign(f"is in the format {found}, which no released tokenkeep had")

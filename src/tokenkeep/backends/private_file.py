@@ -22,18 +22,13 @@ _OTHERS = stat.S_IRWXG | stat.S_IRWXO
 
 REASONS = {
     errno.ENOENT: ("its folder does not exist", "Make the folder, or name another path"),
-    errno.ENOTDIR: ("its folder is a file", "Name another path"),
+    errno.ENOTDIR: ("a file or a link is where a folder has to be", "Name another path"),
     errno.EISDIR: ("it is a folder, or no regular file", "Name a file"),
     errno.EACCES: ("permission is denied", "Give this user the right to read and write there"),
     errno.EPERM: ("permission is denied", "Give this user the right to read and write there"),
     errno.EROFS: ("the file system is read-only", "Name a path that can be written"),
     errno.ENOSPC: ("the disk is full", "Make room, then try again"),
-    errno.EDQUOT: ("the disk quota is used up", "Make room, then try again"),
-    errno.EFBIG: ("the file may not grow any more", "Raise the limit, then try again"),
-    errno.ENAMETOOLONG: ("its name is too long", "Name a shorter path"),
-    errno.ELOOP: ("its symbolic links go in a circle", "Name another path"),
     errno.EIO: ("the disk reports an error", "Check its free space, its limits and its health"),
-    errno.EMFILE: ("too many files are open", "Close some, or raise the limit"),
 }
 """What to say for an errno, and what to do about it."""
 

@@ -15,21 +15,19 @@ from __future__ import annotations
 
 import errno
 import sqlite3
-import stat
 import weakref
 from contextlib import suppress
 from functools import cache, partial
 from operator import attrgetter
 from os import getpid
 from time import monotonic
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from tokenkeep.backends import private_file
 from tokenkeep.backends.base import HEADER, MARKS, Backend, Record
 from tokenkeep.backends.on_disk import OnDisk
 from tokenkeep.backends.rows import COLUMNS, from_row, to_row
-from tokenkeep.backends.waiting import tries
-from tokenkeep.errors import StoreConflict, StoreError, StoreTampered, StoreUnavailable
+from tokenkeep.errors import StoreConflict, StoreError, StoreUnavailable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -37,7 +35,6 @@ if TYPE_CHECKING:
 
     from tokenkeep.backends.base import Due, Mark
 
-_Result = TypeVar("_Result")
 _File = tuple[int, int]
 """A file, by device and inode."""
 
@@ -103,8 +100,6 @@ _ERRNO = {
     sqlite3.SQLITE_FULL: errno.ENOSPC,
     sqlite3.SQLITE_READONLY: errno.EACCES,
     sqlite3.SQLITE_CANTOPEN: errno.EACCES,
-    sqlite3.SQLITE_PERM: errno.EACCES,
-    sqlite3.SQLITE_IOERR: errno.EIO,
 }
 """The errno whose words fit an error code of SQLite's."""
 
@@ -131,6 +126,8 @@ class SQLiteBackend(OnDisk, Backend):
         ConfigurationError: *busy_timeout* is negative or above a day.
     """
 
+    _faults = (sqlite3.Error, OSError)
+
     def __init__(self, path: str | Path, *, busy_timeout: float = 5.0) -> None:
         self._pid = 0
         self._file: _File | None = None
@@ -140,8 +137,6 @@ class SQLiteBackend(OnDisk, Backend):
         self._look_at = 0.0
         weakref.finalize(self, _close, self._db)
         super().__init__(path, busy_timeout=busy_timeout)
-
-    def _begin(self) -> None:
         self._patiently(self._ready)
 
     def read(self, record_id: str) -> Record | None:
@@ -162,7 +157,7 @@ class SQLiteBackend(OnDisk, Backend):
         else:
             done = self._patiently(lambda: self._replace(record, replaces), record.id)
         if not done:
-            raise StoreConflict("Somebody else wrote this record first", token_id=record.id)
+            raise _written_first(record.id)
 
     def insert(self, records: Sequence[Record]) -> list[str]:
         many = _MOST // len(COLUMNS)
@@ -180,7 +175,7 @@ class SQLiteBackend(OnDisk, Backend):
 
     def touch(self, record_id: str, last_used_at: float) -> None:
         values = (last_used_at, record_id, last_used_at)
-        self._patiently(lambda: self._change(_TOUCH, values), record_id, timeout=0)
+        self._patiently(lambda: self._change(_TOUCH, values), record_id, waits=False)
 
     def scan(self, after: str | None, limit: int, *, mark: Mark | None = None) -> list[Record]:
         if mark is None:
@@ -197,11 +192,8 @@ class SQLiteBackend(OnDisk, Backend):
     def clear(self) -> int:
         everything = "DELETE FROM token WHERE id <> ?"
         count = self._patiently(lambda: self._change(everything, (HEADER,)))
-        # A reader may hold the log to the end; then a later checkpoint empties it.
-        for _ in tries(self._busy_timeout):
-            ((busy, _, _),) = self._select("PRAGMA wal_checkpoint(TRUNCATE)")
-            if not busy:
-                break
+        # Where somebody reads just now, a later checkpoint empties the log.
+        self._select("PRAGMA wal_checkpoint(TRUNCATE)")
         return count
 
     def revision(self) -> tuple[int, int, int]:
@@ -216,30 +208,14 @@ class SQLiteBackend(OnDisk, Backend):
     def _select(self, sql: str, values: Sequence[Any] = ()) -> list[Any]:
         return self._patiently(lambda: self._fetch(sql, values))
 
-    def _patiently(
-        self,
-        attempt: Callable[[], _Result],
-        record_id: str | None = None,
-        *,
-        timeout: float | None = None,
-    ) -> _Result:
-        """Do something alone; again while the database is busy, with the lock free in between."""
-        waited = self._busy_timeout if timeout is None else timeout
-        last: sqlite3.Error  # there is one try at least
-        for _ in tries(waited):
-            try:
-                return self._alone(attempt)
-            except sqlite3.Error as exc:
-                last = exc
-                if not _is_busy(exc):
-                    break
-        raise self._explained(last, waited, record_id) from last
+    def _is_busy(self, exc: Exception) -> bool:
+        return _code(exc) & 0xFF in _BUSY
 
     # From here on, the lock is held.
 
     def _close(self) -> None:
         self._rest()
-        self._file = None
+        self._file, self._was_there = None, False
 
     def _fetch(self, sql: str, values: Sequence[Any]) -> list[Any]:
         if self._pid != getpid():
@@ -283,7 +259,7 @@ class SQLiteBackend(OnDisk, Backend):
         if self._change(f"DELETE FROM token {_WHICH}", (record_id, replaces)):  # noqa: S608
             return True
         if self._fetch(_READ, (record_id,)):
-            raise StoreConflict("Somebody else wrote this record first", token_id=record_id)
+            raise _written_first(record_id)
         return False
 
     # The connection
@@ -295,16 +271,25 @@ class SQLiteBackend(OnDisk, Backend):
 
     def _ready(self, *, make: bool = False) -> None:
         """Open if closed; refuse a connection of another process or of a replaced file."""
-        if not self._pid:
-            self._open(make=make)
-        elif self._pid != getpid():
+        if self._pid not in (0, getpid()):
             raise self._inherited(self._pid)
-        else:
-            self._expect(self._file)
+        self._expect_file(make=make)
+        if not self._pid:
+            self._open(self._file)
 
-    def _open(self, *, make: bool) -> None:
+    def _expect_file(self, *, make: bool = False) -> None:
+        """Find the file, made by *make* if it never was there; refuse another one than before."""
+        if make and not self._was_there:
+            private_file.create(self._path)
+            self._was_there = True
+        found = self._found()
+        file = (found.st_dev, found.st_ino) if found else None
+        if self._file not in (None, file):
+            raise self._gone()
+        self._file = file
+
+    def _open(self, file: _File | None) -> None:
         _close(self._db)  # what an interrupted call may have left
-        file = self._found(make=make)
         for pid, other, _ in list(_opened.values()):
             if file is not None and pid != getpid() and other == file:
                 raise self._inherited(pid)
@@ -325,55 +310,14 @@ class SQLiteBackend(OnDisk, Backend):
             cursor = db.cursor()
             _opened[db] = getpid(), file, cursor
             self._prepare(db, file)
-            self._expect(file)  # SQLite may have opened another one meanwhile
-        except BaseException as exc:
+            self._expect_file()  # SQLite may have opened another one meanwhile
+        except BaseException:
             _close(self._db)
-            if isinstance(exc, OSError):
-                private_file.refuse(self._path, exc)
             raise
-        self._file = file
         self._execute = cursor.execute
         self._openings += 1
         # What is not there is looked for at each call.
         self._pid = getpid() if file else 0
-
-    def _found(self, *, make: bool) -> _File | None:
-        """Return the file, made by *make* if it never was there. None if it is not, or empty."""
-        if self._file is not None:
-            self._expect(self._file)
-            return self._file
-        try:
-            if make:
-                private_file.create(self._path)
-            found = self._path.stat()
-        except OSError as exc:
-            if isinstance(exc, FileNotFoundError) and not make and self._path.parent.is_dir():
-                return None
-            private_file.refuse(self._path, exc)
-        if not stat.S_ISREG(found.st_mode):
-            private_file.refuse_other(self._path)
-        if found.st_size == 1:  # SQLite takes it for an empty one, and would overwrite it
-            raise self._foreign("is not a SQLite database")
-        return (found.st_dev, found.st_ino) if make or found.st_size else None
-
-    def _expect(self, file: _File | None) -> None:
-        """Refuse another file than this one at the path. None is any."""
-        if file is None:
-            return
-        try:
-            found = self._path.stat()
-            if file == (found.st_dev, found.st_ino):
-                return
-        except FileNotFoundError:
-            pass
-        except OSError as exc:
-            private_file.refuse(self._path, exc)
-        self._rest()
-        raise StoreUnavailable(
-            f"{self._path} was deleted or replaced while it was in use",
-            hint="Put it back. If that was on purpose, stop all processes that use it, "
-            "delete its old -wal and -shm, and start again",
-        )
 
     def _prepare(self, db: sqlite3.Connection, file: _File | None) -> None:
         # Look before touching: what is not ours is not changed, not even its mode.
@@ -427,8 +371,13 @@ class SQLiteBackend(OnDisk, Backend):
             "handler and not while the disk hangs, or open the store only after the fork",
         )
 
-    def _explained(self, exc: sqlite3.Error, waited: float, record_id: str | None) -> StoreError:
-        """Return our error for one of SQLite's; every one of them passes here."""
+    def _refuse(self, exc: Exception, record_id: str | None) -> NoReturn:
+        if isinstance(exc, sqlite3.Error):
+            raise self._explained(exc, record_id) from exc
+        super()._refuse(exc, record_id)
+
+    def _explained(self, exc: sqlite3.Error, record_id: str | None) -> StoreError:
+        """Return our error for one of SQLite's."""
         code = _code(exc) & 0xFF
         if _code(exc) == sqlite3.SQLITE_CONSTRAINT_UNIQUE:
             return StoreConflict(
@@ -439,14 +388,13 @@ class SQLiteBackend(OnDisk, Backend):
             with suppress(OSError), self._path.open("rb") as file:
                 return self._foreign("is not a SQLite database", file.read(100))
         if code == sqlite3.SQLITE_CORRUPT or "no such table" in str(exc):
-            return StoreTampered(
-                f"{self._path} is damaged",
-                hint="Put it back from a backup, or move it away and log in again",
-            )
-        if _is_busy(exc):
-            return self._busy(waited)
+            return self._damaged("is damaged")
         reason, hint = private_file.REASONS.get(_ERRNO.get(code, 0), (str(exc), None))
         return StoreUnavailable(f"{self._path} can't be used: {reason}", hint=hint)
+
+
+def _written_first(record_id: str) -> StoreConflict:
+    return StoreConflict("Somebody else wrote this record first", token_id=record_id)
 
 
 @cache
@@ -498,11 +446,6 @@ def _close(open_now: list[sqlite3.Connection]) -> None:
                     each.close()
             _opened.pop(db, None)
         open_now.pop()
-
-
-def _is_busy(exc: Exception) -> bool:
-    """Return whether another process is in the way, so that nothing was done."""
-    return _code(exc) & 0xFF in _BUSY
 
 
 def _code(exc: Exception) -> int:
