@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import sqlite3
-import subprocess
-import sys
 import threading
 import time
 from pathlib import Path
@@ -138,16 +135,3 @@ def test_forks_beside_threads_that_save(kind, path, fork):
     assert took < forks.PATIENCE / 2
     assert {each.id for each in backend.scan(None, 10_000)} == ids_of(*names)
     backend.close()
-
-
-def test_interrupted_fork(path):
-    """Wherever a signal handler raises: the parent goes on, and no child hangs."""
-    # In a process of its own: what else a test run has open would be interrupted as well.
-    script = Path(__file__).with_name("interrupted_fork.py")
-    env = {k: v for k, v in os.environ.items() if not k.startswith("COV")}
-    done = subprocess.run(
-        [sys.executable, "-W", "ignore", script, path],
-        env=env, capture_output=True, text=True, timeout=100, check=False,
-    )  # fmt: skip
-
-    assert done.returncode == 0, done.stderr

@@ -109,7 +109,7 @@ class FileBackend(OnDisk, TableBackend):
                 raise self._damaged("is cut off or garbled") from exc
             document = None
         if not isinstance(document, dict) or "tokenkeep" not in document:
-            raise self._foreign("was not written by tokenkeep", content)
+            raise self._foreign("was not written by tokenkeep")
         self._expect_format(document["tokenkeep"], _VERSION)
         try:
             return Table(map(_decoded, document["records"]))

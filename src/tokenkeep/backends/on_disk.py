@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 import time
@@ -25,13 +26,6 @@ if TYPE_CHECKING:
     from typing import Self
 
 _Result = TypeVar("_Result")
-
-_IMPORT = (
-    "If it holds the tokens of the Zoho SDK, take them over with `tokenkeep import FILE`; "
-    "else name another file"
-)
-_OTHERS = {"sqlite": b"SQLite format 3\0", "file": b'{"tokenkeep"'}
-"""How a file of each kind begins."""
 
 _DAY = 86400.0
 _PAUSE, _LONGEST_PAUSE = 0.001, 0.025
@@ -110,7 +104,7 @@ class OnDisk(ForkSafe):
                 raise
             return None
         if not stat.S_ISREG(found.st_mode):
-            private_file.refuse_other(self._path)
+            raise IsADirectoryError(errno.EISDIR, self._path)
         self._was_there = self._was_there or found.st_size > 0
         return found if self._was_there else None
 
@@ -132,14 +126,12 @@ class OnDisk(ForkSafe):
             f"{self._path} was busy for {waited:g} seconds", hint=f"{hint}, or raise busy_timeout"
         )
 
-    def _foreign(self, what: str, start: bytes = b"") -> StoreForeign:
-        """Return the error for a file that is not ours: *what* it is, and how it begins."""
-        hint = _IMPORT
-        for scheme, mark in _OTHERS.items():
-            if start.startswith(mark):
-                what = f"is a file as is named by {scheme}:"
-                hint = f"If it is a store of tokenkeep, write {scheme}:/// before its path. {hint}"
-        return StoreForeign(f"{self._path} {what}; it is left as it is", hint=hint)
+    def _foreign(self, what: str) -> StoreForeign:
+        return StoreForeign(
+            f"{self._path} {what}; it is left as it is",
+            hint="If it holds the tokens of the Zoho SDK, take them over with "
+            "`tokenkeep import FILE`; else name another file",
+        )
 
     def _damaged(self, what: str) -> StoreTampered:
         return StoreTampered(

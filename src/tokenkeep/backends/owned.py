@@ -14,7 +14,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tokenkeep.backends.private_file import refuse, refuse_other, sync_folder
+from tokenkeep.backends.private_file import refuse, sync_folder
 from tokenkeep.errors import ConfigurationError, StoreUnavailable
 
 if TYPE_CHECKING:
@@ -171,7 +171,7 @@ class OwnFolder:
             return handle
         os.close(handle)
         if not is_file:
-            refuse_other(path)
+            refuse(path, IsADirectoryError(errno.EISDIR, name))
         raise _foreign(path, found)
 
 
@@ -223,9 +223,11 @@ def _expect_own(path: Path, found: os.stat_result, instead: str) -> None:
 
 
 def _foreign(path: Path, found: os.stat_result, instead: str = "") -> StoreUnavailable:
+    why = f"it belongs to user {found.st_uid}"
+    if found.st_uid in _trusted():
+        why = "it has another name elsewhere"
     return StoreUnavailable(
-        f"{path} can't be used: it belongs to user {found.st_uid}, or has another name elsewhere; "
-        "it is left as it is",
+        f"{path} can't be used: {why}; it is left as it is",
         hint=f"If tokenkeep runs as that user here, run this as that user, too: "
         f"sudo -u '#{found.st_uid}' … Else look who has put it there, and move it away. {instead}",
     )

@@ -7,7 +7,7 @@ import logging
 import os
 import secrets
 import stat
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, NoReturn, TextIO
 
 from tokenkeep.errors import StoreUnavailable
@@ -45,11 +45,6 @@ def refuse(path: Path, exc: OSError, instead: str = "") -> NoReturn:
     reason, hint = REASONS.get(exc.errno, (exc.strerror or type(exc).__name__, None))
     hint = ". ".join(filter(None, (hint, instead))) or None
     raise StoreUnavailable(f"{path} can't be used: {reason}", hint=hint) from exc
-
-
-def refuse_other(path: Path) -> NoReturn:
-    """Raise the error for what is there and no regular file; waiting does not mend it."""
-    refuse(path, IsADirectoryError(errno.EISDIR, "no file"))
 
 
 def create(path: Path) -> bool:
@@ -99,25 +94,12 @@ def appearing(path: Path) -> Iterator[TextIO]:
 
 
 def tighten(path: Path) -> None:
-    """
-    Take a file's rights away from group and others. Silent if it is missing.
-
-    Raises:
-        StoreUnavailable: They have rights, and this user can't change that.
-    """
-    try:
+    """Take a file's rights away from group and others, if it is this user's. Silent if missing."""
+    with suppress(FileNotFoundError, PermissionError):
         mode = stat.S_IMODE(path.stat().st_mode)
-        if os.name == "nt" or not mode & _OTHERS:
-            return
-        path.chmod(mode & ~_OTHERS)
-        _log.warning("%s was open to other users (mode %o); it no longer is", path, mode)
-    except FileNotFoundError:
-        return
-    except PermissionError as exc:
-        raise StoreUnavailable(
-            f"{path} is open to other users, and only its owner can change that",
-            hint=f"Have its owner run: chmod 600 {path}",
-        ) from exc
+        if mode & _OTHERS and os.name != "nt":
+            path.chmod(mode & ~_OTHERS)
+            _log.warning("%s was open to other users (mode %o); it no longer is", path, mode)
 
 
 def sync_folder(path: Path) -> None:

@@ -44,16 +44,10 @@ _APPLICATION_ID = 0x746F6B6E
 _VERSION = 2
 """``user_version`` in the header of the file: how its tables look."""
 
+_NAMES = ", ".join(COLUMNS)
 _INDEXED = ("owner", *MARKS, "due_at")
-_TYPES = {
-    **dict.fromkeys(("id", "version", "owner", "kind"), "TEXT NOT NULL"),
-    "key": "INTEGER NOT NULL",
-    "sealed": "BLOB NOT NULL",
-    **dict.fromkeys(MARKS, "TEXT"),
-    **dict.fromkeys(("due_at", "last_used_at"), "REAL"),
-}
 _CREATE = (
-    f"CREATE TABLE token ({', '.join(f'{name} {_TYPES[name]}' for name in COLUMNS)})",
+    f"CREATE TABLE token ({_NAMES})",
     # Each has the name of its column. Those of marks and of what is due hold the
     # id, too, in whose order they are read; what has no mark is in none.
     "CREATE UNIQUE INDEX token_id ON token (id)",
@@ -68,7 +62,6 @@ _CREATE = (
 
 # Every name below is one of ours; values go in as parameters. An index is named
 # where statistics (somebody's ANALYZE) could make SQLite read the whole table.
-_NAMES = ", ".join(COLUMNS)
 _SELECT = f"SELECT {_NAMES} FROM token"  # noqa: S608
 _READ = f"{_SELECT} WHERE id = ?"
 _SCAN = f"{_SELECT} WHERE id > ? ORDER BY id LIMIT ?"
@@ -87,12 +80,6 @@ _WHICH = "WHERE id = ? AND version = ?"
 _READ_INDEXED = f"SELECT {', '.join(_INDEXED)} FROM token {_WHICH}"  # noqa: S608
 _PLAIN = tuple(name for name in COLUMNS if name not in (*_INDEXED, "id", "last_used_at"))
 _indexed_of: Callable[[Record], tuple[Any, ...]] = attrgetter(*_INDEXED)
-
-_MOST = 999
-"""How many parameters a statement of old SQLite may have."""
-
-_MANY = 500
-"""How many marks one statement looks for."""
 
 _BUSY = {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_PROTOCOL}
 
@@ -131,11 +118,9 @@ class SQLiteBackend(OnDisk, Backend):
     def __init__(self, path: str | Path, *, busy_timeout: float = 5.0) -> None:
         self._pid = 0
         self._file: _File | None = None
-        self._db: list[sqlite3.Connection] = []
-        self._execute: Callable[..., sqlite3.Cursor]
+        self._let_go: Callable[[], object] = bool
         self._openings = 0
         self._look_at = 0.0
-        weakref.finalize(self, _close, self._db)
         super().__init__(path, busy_timeout=busy_timeout)
         self._patiently(self._ready)
 
@@ -144,12 +129,7 @@ class SQLiteBackend(OnDisk, Backend):
         return from_row(rows[0]) if rows else None
 
     def find(self, marks: Sequence[Mark]) -> list[Record]:
-        rows: dict[str, Any] = {}
-        for start in range(0, len(marks), _MANY):
-            sql, values = _finding(marks[start : start + _MANY])
-            # By id: another process may write between two statements.
-            rows.update((row[0], row) for row in self._select(sql, values))
-        return [from_row(row) for row in rows.values()]
+        return [from_row(row) for row in self._select(*_finding(marks))]
 
     def write(self, record: Record, *, replaces: str | None) -> None:
         if replaces is None:
@@ -160,15 +140,12 @@ class SQLiteBackend(OnDisk, Backend):
             raise _written_first(record.id)
 
     def insert(self, records: Sequence[Record]) -> list[str]:
-        many = _MOST // len(COLUMNS)
-        left: list[str] = []
-        for start in range(0, len(records), many):
-            some = records[start : start + many]
-            try:
-                self._patiently(partial(self._insert, *some))
-            except StoreConflict:  # one is taken, so none was written
-                left += super().insert(some)
-        return left
+        try:
+            if records:
+                self._patiently(lambda: self._insert(*records))
+        except StoreConflict:  # one is taken, so none was written
+            return super().insert(records)
+        return []
 
     def delete(self, record_id: str, *, replaces: str | None = None) -> bool:
         return self._patiently(lambda: self._delete(record_id, replaces), record_id)
@@ -235,7 +212,7 @@ class SQLiteBackend(OnDisk, Backend):
         # The one changes with the commits of others, the other with our own; both begin
         # anew with a connection.
         (others,) = self._execute("PRAGMA data_version").fetchone()
-        return self._openings, others, self._db[0].total_changes
+        return self._openings, others, self._db.total_changes
 
     def _insert(self, *records: Record) -> int:
         sql = ", ".join([_INSERT, *[_VALUES] * (len(records) - 1)])
@@ -267,7 +244,7 @@ class SQLiteBackend(OnDisk, Backend):
     def _rest(self) -> None:
         # First: if a signal handler raises now, nobody takes it for open.
         self._pid = 0
-        _close(self._db)
+        self._let_go()
 
     def _ready(self, *, make: bool = False) -> None:
         """Open if closed; refuse a connection of another process or of a replaced file."""
@@ -275,7 +252,7 @@ class SQLiteBackend(OnDisk, Backend):
             raise self._inherited(self._pid)
         self._expect_file(make=make)
         if not self._pid:
-            self._open(self._file)
+            self._open()
 
     def _expect_file(self, *, make: bool = False) -> None:
         """Find the file, made by *make* if it never was there; refuse another one than before."""
@@ -288,51 +265,50 @@ class SQLiteBackend(OnDisk, Backend):
             raise self._gone()
         self._file = file
 
-    def _open(self, file: _File | None) -> None:
-        _close(self._db)  # what an interrupted call may have left
-        for pid, other, _ in list(_opened.values()):
-            if file is not None and pid != getpid() and other == file:
-                raise self._inherited(pid)
+    def _open(self) -> None:
+        file = self._file
+        for link in [*_links]:
+            if file and link.file == file and link.pid != getpid():
+                raise self._inherited(link.pid)
+        self._rest()  # what an interrupted call may have left
+        db = sqlite3.connect(
+            # Only an URI forbids to create: a file deleted just now must not come back wide
+            # open. An empty one in memory stands in for a file that is not there yet.
+            f"{self._path.as_uri()}?mode=rw" if file else ":memory:",
+            uri=True,
+            timeout=0,  # SQLite would wait with the backend's lock held
+            isolation_level=None,
+            check_same_thread=False,
+        )
+        link = _Link(db, file)
+        self._let_go = weakref.finalize(self, link.close)
+        # Bytes that are no text: that row does not open then, and the others do.
+        db.text_factory = partial(str, encoding="utf-8", errors="replace")
         try:
-            db = sqlite3.connect(
-                # Only an URI forbids to create: a file deleted just now must not come back
-                # wide open. An empty one in memory stands in for a file that is not there yet.
-                f"{self._path.as_uri()}?mode=rw" if file else ":memory:",
-                uri=True,
-                timeout=0,  # SQLite would wait with the backend's lock held
-                isolation_level=None,
-                check_same_thread=False,
-            )
-            self._db.append(db)
-            # Bytes that are no text: that row does not open then, and the others do.
-            db.text_factory = partial(str, encoding="utf-8", errors="replace")
-            # One cursor for all: making one costs a tenth of a lookup.
-            cursor = db.cursor()
-            _opened[db] = getpid(), file, cursor
-            self._prepare(db, file)
+            self._prepare(db)
             self._expect_file()  # SQLite may have opened another one meanwhile
         except BaseException:
-            _close(self._db)
+            self._rest()
             raise
-        self._execute = cursor.execute
+        self._execute, self._db = link.execute, db
         self._openings += 1
-        # What is not there is looked for at each call.
+        # What was not there is looked for at each call.
         self._pid = getpid() if file else 0
 
-    def _prepare(self, db: sqlite3.Connection, file: _File | None) -> None:
+    def _prepare(self, db: sqlite3.Connection) -> None:
         # Look before touching: what is not ours is not changed, not even its mode.
         # One transaction, lest another process makes the tables between two questions.
         db.execute("BEGIN")
         with db:
             is_fresh = self._is_fresh(db)
-        if file:
+        if self._file:
             for suffix in ("", "-wal", "-shm"):
                 private_file.tighten(self._path.with_name(self._path.name + suffix))
         db.execute("PRAGMA synchronous = FULL")
         db.execute("PRAGMA fullfsync = ON")
         db.execute("PRAGMA secure_delete = ON").fetchall()
         (mode,) = db.execute("PRAGMA journal_mode = WAL").fetchone()
-        if mode != ("wal" if file else "memory"):
+        if mode != ("wal" if self._file else "memory"):
             raise StoreUnavailable(
                 f"{self._path} can't have a write-ahead log",
                 hint="SQLite needs a local file system; name a path on one",
@@ -344,7 +320,7 @@ class SQLiteBackend(OnDisk, Backend):
             if self._is_fresh(db):
                 # Before anybody's first record: a file without an entry in its
                 # folder is lost in a power cut, with all that is in it.
-                if file:
+                if self._file:
                     private_file.sync_folder(self._path)
                 for statement in _CREATE:
                     db.execute(statement)
@@ -385,8 +361,7 @@ class SQLiteBackend(OnDisk, Backend):
                 token_id=record_id,
             )
         if code == sqlite3.SQLITE_NOTADB:
-            with suppress(OSError), self._path.open("rb") as file:
-                return self._foreign("is not a SQLite database", file.read(100))
+            return self._foreign("is not a SQLite database")
         if code == sqlite3.SQLITE_CORRUPT or "no such table" in str(exc):
             return self._damaged("is damaged")
         reason, hint = private_file.REASONS.get(_ERRNO.get(code, 0), (str(exc), None))
@@ -429,23 +404,28 @@ def _finding(marks: Sequence[Mark]) -> tuple[str, list[str]]:
     return sql, [value for those in values.values() for value in those]
 
 
-_opened: dict[sqlite3.Connection, tuple[int, _File | None, sqlite3.Cursor]] = {}
-"""Who opened which file, and the cursor: an inherited one must not be let go either."""
+class _Link:
+    """A connection, and its one cursor: making one costs a tenth of a lookup."""
 
+    def __init__(self, db: sqlite3.Connection, file: _File | None) -> None:
+        self.pid, self.file = getpid(), file
+        self._db, self._cursor = db, db.cursor()
+        self.execute = self._cursor.execute
+        _links.add(self)
 
-def _close(open_now: list[sqlite3.Connection]) -> None:
-    """Let go of them; close what is not another process's. May be repeated, and interrupted."""
-    while open_now:
-        db = open_now[-1]
-        pid, _, cursor = _opened.get(db, (getpid(), None, db))
-        if pid == getpid():
+    def close(self) -> None:
+        """Close it, if it is this process's."""
+        if self.pid == getpid():
             # In this order: a cursor keeps a statement that was refused as busy,
             # and the statement keeps the files open beyond Connection.close().
-            for each in (cursor, db):
+            for each in (self._cursor, self._db):
                 with suppress(sqlite3.Error):
                     each.close()
-            _opened.pop(db, None)
-        open_now.pop()
+            _links.discard(self)
+
+
+_links: set[_Link] = set()
+"""All that are open, or were inherited: those must not be let go either."""
 
 
 def _code(exc: Exception) -> int:
