@@ -339,19 +339,15 @@ class FolderJournal(Journal):
             it, asked each time, behind the folder that was named for it and that
             it is below: None where there is no place for it.
         header: The keys of the store it belongs to; file names have keyed digests.
-        like: The file that it belongs to. None is none: then what was named for it counts.
     """
 
     def __init__(
         self,
         folder: Path | Callable[[], tuple[Path, Path] | None],
         header: Header,
-        *,
-        like: Path | None = None,
     ) -> None:
         self._where = folder
         self._header = header
-        self._like = like
 
     def expect_room(self) -> None:
         """See `Journal.expect_room`; a folder that is missing is not made."""
@@ -403,9 +399,7 @@ class FolderJournal(Journal):
         named, place = found
         instead = f"Or name another folder in {STATE}" if named else ""
         try:
-            with own_folder(
-                place, beside=self._like or named, make=make, instead=instead
-            ) as folder:
+            with own_folder(place, make=make, below=named, instead=instead) as folder:
                 yield folder
         except OSError as exc:
             if isinstance(exc, FileNotFoundError) and not make:

@@ -521,7 +521,7 @@ class Vault(Store):
         home = self.backend.home
         if home is not None:
             folder = home.with_name(f"{home.name}.journal")
-            return FolderJournal(folder, self._header, like=home)
+            return FolderJournal(folder, self._header)
         if self.backend.embedded:
             return Journal()
         return FolderJournal(lambda: self._journal_folder(state), self._header)

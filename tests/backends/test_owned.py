@@ -249,14 +249,15 @@ def test_a_folder_of_ours(world, as_me, tree):
 
 def test_root_beside_a_service(tmp_path):
     """Root makes nothing that the service could not use, and is told how to run instead."""
-    store, journal = plant(tmp_path, "tokens.db me 600"), tmp_path / "journal"
+    plant(tmp_path, "me/ me 700, tokens.db me 600, me/root.db root 600")
+    journal = tmp_path / "tokens.db.journal"
 
-    for beside in (store, plant(tmp_path, "f/ me 700") / "missing"):
+    for given in ({}, {"below": tmp_path / "me" / "missing"}):
         with pytest.raises(StoreUnavailable, match=f"sudo -u '#{ME}'"):
-            opened(journal, make=True, beside=beside)
+            opened(journal, make=True, **given)
 
     assert not journal.exists()
-    assert "x" == opened(journal, make=True, beside=plant(tmp_path, "root.db root 600"))
+    assert "x" == opened(tmp_path / "me" / "root.db.journal", make=True)
 
 
 def opened(place, **given):

@@ -177,7 +177,7 @@ class OwnFolder:
 
 @contextmanager
 def own_folder(
-    path: Path, *, beside: Path | None = None, make: bool = False, instead: str = ""
+    path: Path, *, make: bool = False, below: Path | None = None, instead: str = ""
 ) -> Iterator[OwnFolder]:
     """
     Open a folder that is this user's alone, or root's; rights that others have are taken away.
@@ -186,9 +186,10 @@ def own_folder(
 
     Args:
         path: Where it is; not a link.
-        beside: What it belongs to; if that is missing, the folder above it. Root makes none
-            beside what is another user's, who could not use it. None is nothing.
         make: Whether it is made, with those above it, if it is missing.
+        below: The folder that was named for it, and which it is in; if that is missing, the
+            one above it. None: it is beside a store, ``<store>.journal``. Root makes none
+            where that is another user's, who could not use it.
         instead: What else may be done where it can't be used.
 
     Raises:
@@ -201,8 +202,9 @@ def own_folder(
             raise FileNotFoundError(errno.ENOENT, "there is none", str(path))
         if os.name != "posix":
             raise OSError(errno.ENOSYS, "on this system no folder is known to be its user's alone")
-        if beside is not None and os.geteuid() == 0:
-            near = next(each for each in (beside, *beside.absolute().parents) if each.exists())
+        if os.geteuid() == 0:
+            near = below or path.with_suffix("")
+            near = next(each for each in (near, *near.absolute().parents) if each.exists())
             _expect_own(near, near.stat(), instead)
         make_folder(path)
     handle = os.open(path, os.O_RDONLY | os.O_DIRECTORY | _AT_ONCE)
