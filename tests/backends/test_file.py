@@ -86,8 +86,6 @@ for name, records in {
     "time-as-text": [{**GOOD, "due_at": "5"}],
     "key-as-text": [{**GOOD, "key": "1"}],
     "not-base64": [{**GOOD, "sealed": "*"}],
-    "same-id": [GOOD, {**GOOD, "owner": "p"}],
-    "same-owner": [GOOD, {**GOOD, "id": "2"}],
 }.items():
     DAMAGED[name] = json.dumps({"tokenkeep": 2, "records": records})
 

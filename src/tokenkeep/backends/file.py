@@ -14,7 +14,6 @@ from tokenkeep.backends.base import Record
 from tokenkeep.backends.memory import Table, TableBackend
 from tokenkeep.backends.on_disk import OnDisk
 from tokenkeep.backends.rows import COLUMNS
-from tokenkeep.errors import StoreConflict
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -113,8 +112,8 @@ class FileBackend(OnDisk, TableBackend):
         self._expect_format(document["tokenkeep"], _VERSION)
         try:
             return Table(map(_decoded, document["records"]))
-        except (StoreConflict, KeyError, TypeError, ValueError) as exc:
-            raise self._damaged("holds what is no record, or two for the same thing") from exc
+        except (AttributeError, KeyError, TypeError, ValueError) as exc:
+            raise self._damaged("holds what is no record") from exc
 
     def _changed(self, work: Callable[[Table], _Result], *, makes: bool) -> _Result:
         if self._found() is None:
@@ -171,10 +170,8 @@ def _encoded(table: Table) -> bytes:
     return f'{{"tokenkeep": {_VERSION}, "records": [\n{records}\n]}}\n'.encode()
 
 
-def _decoded(values: object) -> Record:
-    """Return a record of the file; KeyError, TypeError or ValueError if it is none."""
-    if not isinstance(values, dict):
-        raise TypeError(values)
+def _decoded(values: dict[str, Any]) -> Record:
+    """Return a record of the file, or fail if it is none."""
     for name, value in values.items():
         if not isinstance(value, _TYPES.get(name, str)):
             raise TypeError(name)

@@ -24,7 +24,7 @@ from time import monotonic
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from tokenkeep.backends import private_file
-from tokenkeep.backends.base import HEADER, MARKS, Backend, Record
+from tokenkeep.backends.base import HEADER, MARKS, Backend, Record, written_first
 from tokenkeep.backends.on_disk import OnDisk
 from tokenkeep.backends.rows import COLUMNS, from_row, to_row
 from tokenkeep.errors import StoreConflict, StoreError, StoreUnavailable
@@ -137,7 +137,7 @@ class SQLiteBackend(OnDisk, Backend):
         else:
             done = self._patiently(lambda: self._replace(record, replaces), record.id)
         if not done:
-            raise _written_first(record.id)
+            raise written_first(record.id)
 
     def insert(self, records: Sequence[Record]) -> list[str]:
         try:
@@ -236,7 +236,7 @@ class SQLiteBackend(OnDisk, Backend):
         if self._change(f"DELETE FROM token {_WHICH}", (record_id, replaces)):  # noqa: S608
             return True
         if self._fetch(_READ, (record_id,)):
-            raise _written_first(record_id)
+            raise written_first(record_id)
         return False
 
     # The connection
@@ -366,10 +366,6 @@ class SQLiteBackend(OnDisk, Backend):
             return self._damaged("is damaged")
         reason, hint = private_file.REASONS.get(_ERRNO.get(code, 0), (str(exc), None))
         return StoreUnavailable(f"{self._path} can't be used: {reason}", hint=hint)
-
-
-def _written_first(record_id: str) -> StoreConflict:
-    return StoreConflict("Somebody else wrote this record first", token_id=record_id)
 
 
 @cache
