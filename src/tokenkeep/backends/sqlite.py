@@ -195,19 +195,19 @@ class SQLiteBackend(OnDisk, Backend):
         self._file, self._was_there = None, False
 
     def _fetch(self, sql: str, values: Sequence[Any]) -> list[Any]:
-        if self._pid != getpid():
-            self._ready()
-        return self._execute(sql, values).fetchall()
+        if self._pid == getpid() or self._ready():
+            return self._execute(sql, values).fetchall()
+        return []
 
     def _change(self, sql: str, values: Sequence[Any], *, make: bool = False) -> int:
         """Run a statement that writes, and return how many rows it changed."""
-        self._ready(make=make)
-        return self._execute(sql, values).rowcount
+        return self._execute(sql, values).rowcount if self._ready(make=make) else 0
 
     def _revision(self) -> tuple[int, int, int]:
         # Whether it is still the same file costs more than the rest: once a second.
         if self._pid != getpid() or self._look_at <= monotonic():
-            self._ready()
+            if not self._ready():
+                return 0, 0, 0
             self._look_at = monotonic() + 1.0
         # The one changes with the commits of others, the other with our own; both begin
         # anew with a connection.
@@ -219,7 +219,8 @@ class SQLiteBackend(OnDisk, Backend):
         return self._change(sql, [each for one in records for each in to_row(one)], make=True)
 
     def _replace(self, record: Record, replaces: str) -> int:
-        self._ready()
+        if not self._ready():
+            return 0
         old = self._execute(_READ_INDEXED, (record.id, replaces)).fetchone()
         if old is None:
             return 0
@@ -246,41 +247,42 @@ class SQLiteBackend(OnDisk, Backend):
         self._pid = 0
         self._let_go()
 
-    def _ready(self, *, make: bool = False) -> None:
-        """Open if closed; refuse a connection of another process or of a replaced file."""
+    def _ready(self, *, make: bool = False) -> bool:
+        """Open if closed, made by *make*; False if there is no file yet. Refuse another one's."""
         if self._pid not in (0, getpid()):
             raise self._inherited(self._pid)
-        self._expect_file(make=make)
-        if not self._pid:
-            self._open()
-
-    def _expect_file(self, *, make: bool = False) -> None:
-        """Find the file, made by *make* if it never was there; refuse another one than before."""
         if make and not self._was_there:
             private_file.create(self._path)
             self._was_there = True
+        if not self._expect_file():
+            return False
+        if not self._pid:
+            self._open()
+        return True
+
+    def _expect_file(self) -> _File | None:
+        """Return the file. None if there is none; refuse another one than before."""
         found = self._found()
         file = (found.st_dev, found.st_ino) if found else None
         if self._file not in (None, file):
             raise self._gone()
         self._file = file
+        return file
 
     def _open(self) -> None:
-        file = self._file
         for link in [*_links]:
-            if file and link.file == file and link.pid != getpid():
+            if link.file == self._file and link.pid != getpid():
                 raise self._inherited(link.pid)
         self._rest()  # what an interrupted call may have left
         db = sqlite3.connect(
-            # Only an URI forbids to create: a file deleted just now must not come back wide
-            # open. An empty one in memory stands in for a file that is not there yet.
-            f"{self._path.as_uri()}?mode=rw" if file else ":memory:",
+            # Only an URI forbids to create: one deleted just now must not come back wide open.
+            f"{self._path.as_uri()}?mode=rw",
             uri=True,
             timeout=0,  # SQLite would wait with the backend's lock held
             isolation_level=None,
             check_same_thread=False,
         )
-        link = _Link(db, file)
+        link = _Link(db, self._file)
         self._let_go = weakref.finalize(self, link.close)
         # Bytes that are no text: that row does not open then, and the others do.
         db.text_factory = partial(str, encoding="utf-8", errors="replace")
@@ -292,8 +294,7 @@ class SQLiteBackend(OnDisk, Backend):
             raise
         self._execute, self._db = link.execute, db
         self._openings += 1
-        # What was not there is looked for at each call.
-        self._pid = getpid() if file else 0
+        self._pid = getpid()
 
     def _prepare(self, db: sqlite3.Connection) -> None:
         # Look before touching: what is not ours is not changed, not even its mode.
@@ -301,14 +302,13 @@ class SQLiteBackend(OnDisk, Backend):
         db.execute("BEGIN")
         with db:
             is_fresh = self._is_fresh(db)
-        if self._file:
-            for suffix in ("", "-wal", "-shm"):
-                private_file.tighten(self._path.with_name(self._path.name + suffix))
+        for suffix in ("", "-wal", "-shm"):
+            private_file.tighten(self._path.with_name(self._path.name + suffix))
         db.execute("PRAGMA synchronous = FULL")
         db.execute("PRAGMA fullfsync = ON")
         db.execute("PRAGMA secure_delete = ON").fetchall()
         (mode,) = db.execute("PRAGMA journal_mode = WAL").fetchone()
-        if mode != ("wal" if self._file else "memory"):
+        if mode != "wal":
             raise StoreUnavailable(
                 f"{self._path} can't have a write-ahead log",
                 hint="SQLite needs a local file system; name a path on one",
@@ -320,8 +320,7 @@ class SQLiteBackend(OnDisk, Backend):
             if self._is_fresh(db):
                 # Before anybody's first record: a file without an entry in its
                 # folder is lost in a power cut, with all that is in it.
-                if self._file:
-                    private_file.sync_folder(self._path)
+                private_file.sync_folder(self._path)
                 for statement in _CREATE:
                     db.execute(statement)
 
