@@ -5,14 +5,13 @@ from __future__ import annotations
 import sqlite3
 import threading
 import time
+from itertools import count
 from pathlib import Path
 
 import pytest
 from children import Pause
 
 from tokenkeep.backends import forks
-from tokenkeep.backends.file import FileBackend
-from tokenkeep.backends.memory import MemoryBackend
 from tokenkeep.backends.sqlite import SQLiteBackend
 from tokenkeep.errors import StoreUnavailable
 from tokenkeep.testing.records import record
@@ -87,28 +86,12 @@ def test_fork_beside(waits, backend, kind, path, busy, fork, until_waiting):  # 
     assert {each.id for each in kind(path).scan(None, 100)} == ids_of(*names)
 
 
-def test_memory_is_copied(fork):
-    """After a fork each side goes on with its own copy of what is in memory alone."""
-    backend = MemoryBackend()
-    backend.write(record("both"), replaces=None)
-
-    def work(_):
-        backend.write(record("child"), replaces=None)
-        assert {each.id for each in backend.scan(None, 10)} == ids_of("both", "child")
-
-    fork(work).end()
-
-    assert backend.scan(None, 10) == [record("both")]
-
-
-@pytest.mark.parametrize("kind", [SQLiteBackend, FileBackend, MemoryBackend])
-def test_forks_beside_threads_that_save(kind, path, fork):
+def test_forks_beside_threads_that_save(backend, fork):
     """Children forked meanwhile neither hang, nor keep waiting, nor lose anybody's save."""
-    backend = MemoryBackend() if kind is MemoryBackend else kind(path, busy_timeout=LONG)
-    stop, names = threading.Event(), []
+    stop, names = threading.Event(), ["one"]
 
     def save(number):
-        for turn in range(100_000):
+        for turn in count():
             if stop.is_set():
                 return
             backend.write(record(f"{number}-{turn}"), replaces=None)
@@ -131,7 +114,5 @@ def test_forks_beside_threads_that_save(kind, path, fork):
     for thread in threads:
         thread.join()
 
-    names += [] if kind is MemoryBackend else children
     assert took < forks.PATIENCE / 2
-    assert {each.id for each in backend.scan(None, 10_000)} == ids_of(*names)
-    backend.close()
+    assert {each.id for each in backend.scan(None, 10_000)} == ids_of(*names, *children)
