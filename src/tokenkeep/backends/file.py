@@ -82,8 +82,10 @@ class FileBackend(OnDisk, TableBackend):
     ) -> _Result:
         return self._patiently(lambda: self._changed(work, makes=makes), waits=waits)
 
-    def _is_busy(self, exc: Exception) -> bool:
-        return isinstance(exc, BlockingIOError)
+    def _explained(self, exc: OSError, record_id: str | None) -> None:
+        del record_id
+        if not isinstance(exc, BlockingIOError):
+            private_file.refuse(self._path, exc)
 
     # From here on, the lock is held.
 

@@ -8,13 +8,13 @@ import stat
 import time
 from abc import abstractmethod
 from pathlib import Path
-from typing import TYPE_CHECKING, NoReturn, TypeVar, cast
+from typing import TYPE_CHECKING, Any, TypeVar
 
-from tokenkeep.backends import private_file
 from tokenkeep.backends.forks import ForkSafe
 from tokenkeep.backends.urls import StoreURL
 from tokenkeep.errors import (
     ConfigurationError,
+    StoreError,
     StoreForeign,
     StoreTampered,
     StoreTooNew,
@@ -67,13 +67,8 @@ class OnDisk(ForkSafe):
         return cls(parsed.path(), **options)
 
     @abstractmethod
-    def _is_busy(self, exc: Exception) -> bool:
-        """Return whether another process is in the way, so that nothing was done."""
-
-    def _refuse(self, exc: Exception, record_id: str | None) -> NoReturn:
-        """Raise our error for one of *faults*."""
-        del record_id
-        private_file.refuse(self._path, cast("OSError", exc))
+    def _explained(self, exc: Any, record_id: str | None) -> StoreError | None:
+        """Return our error for one of *faults*. None if another process is just writing."""
 
     def _patiently(
         self, work: Callable[[], _Result], record_id: str | None = None, *, waits: bool = True
@@ -84,12 +79,15 @@ class OnDisk(ForkSafe):
             try:
                 return self._alone(work)
             except self._faults as exc:
-                if not self._is_busy(exc):
-                    self._refuse(exc, record_id)
+                if error := self._explained(exc, record_id):
+                    raise error from exc
                 timeout, now = self._busy_timeout if waits else 0.0, time.monotonic()
                 deadline = deadline or now + timeout
                 if now >= deadline:
-                    raise self._busy(timeout) from exc
+                    raise StoreUnavailable(
+                        f"{self._path} was busy for {timeout:g} seconds",
+                        hint="Another process is writing: try again, or raise busy_timeout",
+                    ) from exc
             time.sleep(min(pause, deadline - now))
             pause = min(2 * pause, _LONGEST_PAUSE)
 
@@ -115,15 +113,6 @@ class OnDisk(ForkSafe):
             f"{self._path} was deleted or replaced while it was in use",
             hint="Put it back. If that was on purpose, stop all processes that use it, "
             "delete its old -wal and -shm if it has any, and start again",
-        )
-
-    def _busy(self, waited: float) -> StoreUnavailable:
-        """Return the error for another process that did not stop writing for so many seconds."""
-        hint = "Another process is writing: try again"
-        if not waited:
-            return StoreUnavailable(f"{self._path} is busy", hint=hint)
-        return StoreUnavailable(
-            f"{self._path} was busy for {waited:g} seconds", hint=f"{hint}, or raise busy_timeout"
         )
 
     def _foreign(self, what: str) -> StoreForeign:

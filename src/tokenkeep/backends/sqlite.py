@@ -21,7 +21,7 @@ from functools import cache, partial
 from operator import attrgetter
 from os import getpid
 from time import monotonic
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any
 
 from tokenkeep.backends import private_file
 from tokenkeep.backends.base import HEADER, MARKS, Backend, Record, written_first
@@ -185,9 +185,6 @@ class SQLiteBackend(OnDisk, Backend):
     def _select(self, sql: str, values: Sequence[Any] = ()) -> list[Any]:
         return self._patiently(lambda: self._fetch(sql, values))
 
-    def _is_busy(self, exc: Exception) -> bool:
-        return _code(exc) & 0xFF in _BUSY
-
     # From here on, the lock is held.
 
     def _close(self) -> None:
@@ -346,15 +343,15 @@ class SQLiteBackend(OnDisk, Backend):
             "handler and not while the disk hangs, or open the store only after the fork",
         )
 
-    def _refuse(self, exc: Exception, record_id: str | None) -> NoReturn:
-        if isinstance(exc, sqlite3.Error):
-            raise self._explained(exc, record_id) from exc
-        super()._refuse(exc, record_id)
-
-    def _explained(self, exc: sqlite3.Error, record_id: str | None) -> StoreError:
-        """Return our error for one of SQLite's."""
-        code = _code(exc) & 0xFF
-        if _code(exc) == sqlite3.SQLITE_CONSTRAINT_UNIQUE:
+    def _explained(self, exc: sqlite3.Error | OSError, record_id: str | None) -> StoreError | None:
+        if isinstance(exc, OSError):
+            private_file.refuse(self._path, exc)
+        # An error of the Python module itself has no code.
+        extended = getattr(exc, "sqlite_errorcode", 0)
+        code = extended & 0xFF
+        if code in _BUSY:
+            return None
+        if extended == sqlite3.SQLITE_CONSTRAINT_UNIQUE:
             return StoreConflict(
                 "There is a record with this id, or another one for the same thing",
                 token_id=record_id,
@@ -421,8 +418,3 @@ class _Link:
 
 _links: set[_Link] = set()
 """All that are open, or were inherited: those must not be let go either."""
-
-
-def _code(exc: Exception) -> int:
-    """Return SQLite's extended error code. 0 for an error of the Python module itself."""
-    return getattr(exc, "sqlite_errorcode", 0)
