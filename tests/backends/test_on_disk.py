@@ -19,6 +19,7 @@ import pytest
 from tokenkeep.backends import private_file
 from tokenkeep.backends.sqlite import SQLiteBackend
 from tokenkeep.errors import (
+    StoreConflict,
     StoreError,
     StoreForeign,
     StoreTooNew,
@@ -163,6 +164,21 @@ def test_empty_file_becomes_a_store(kind, path):
     assert kind(path).read(ONE.id) == ONE
 
 
+def test_looking_makes_nothing(kind, path):
+    """Nor does a change of what is not there."""
+    backend = kind(path)
+
+    for _ in range(2):
+        assert (backend.read(ONE.id), backend.scan(None, 10), backend.clear()) == (None, [], 0)
+        assert backend.delete(ONE.id) is False
+        backend.touch(ONE.id, 5.0)
+        with pytest.raises(StoreConflict):
+            backend.write(again(ONE), replaces=ONE.version)
+    assert backend.revision() == kind(path).revision()
+
+    assert list(path.parent.iterdir()) == []
+
+
 @pytest.mark.parametrize("share", [0.03, 0.6])
 def test_cut_off_file(kind, path, share):
     """A file that was cut off is a named error, never a store with fewer tokens."""
@@ -234,6 +250,8 @@ def test_what_the_disk_says(code):
 
     assert caught.value.hint
     assert "hidden" not in str(caught.value)
+    with pytest.raises(TimeoutError, match="a signal handler's"):
+        private_file.refuse(Path("tokens"), TimeoutError("a signal handler's"))
 
 
 # Crashes and crowds
