@@ -5,6 +5,7 @@ from __future__ import annotations
 import sqlite3
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from itertools import count
 from pathlib import Path
 
@@ -98,7 +99,8 @@ def test_forks_beside_threads_that_save(backend, fork):
             names.append(f"{number}-{turn}")
 
     def work(name):
-        assert backend.read(record(name).id) is None
+        with ThreadPoolExecutor(1) as pool:
+            assert pool.submit(backend.read, record(name).id).result(LONG) is None
         backend.write(record(name), replaces=None)
         backend.revision()
 

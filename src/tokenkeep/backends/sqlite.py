@@ -285,7 +285,6 @@ class SQLiteBackend(OnDisk, Backend):
         db.text_factory = partial(str, encoding="utf-8", errors="replace")
         try:
             self._prepare(db)
-            self._expect_file()  # SQLite may have opened another one meanwhile
         except BaseException:
             self._rest()
             raise
