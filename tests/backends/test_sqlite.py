@@ -8,6 +8,7 @@ import os
 import re
 import signal
 import sqlite3
+import sys
 import warnings
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
@@ -131,11 +132,22 @@ def test_replaced_in_use(backend, path):
     assert backend.scan(None, 10) == [record("other")]
 
 
-def test_inherited_connection_is_refused(backend, path, fork):
+def forked_as_by_uwsgi():
+    pid = ctypes.PyDLL(None).fork()
+    if not pid:
+        ctypes.pythonapi.PyOS_AfterFork_Child()
+    return pid
+
+
+@pytest.mark.parametrize("forked", [ctypes.PyDLL(None).fork, forked_as_by_uwsgi])
+def test_inherited_connection_is_refused(backend, path, fork, forked, monkeypatch):
     """A child forked behind Python's back is told, and does no harm to its parent."""
     backend.write(ONE, replaces=None)
+    shown = []
+    monkeypatch.setattr(sys, "unraisablehook", shown.append)
 
     def work(_):
+        assert shown == []
         for ask in (
             lambda: backend.read(ONE.id),
             backend.revision,
@@ -146,7 +158,7 @@ def test_inherited_connection_is_refused(backend, path, fork):
             with pytest.raises(StoreUnavailable, match="inherited"):
                 ask()
 
-    fork(work, ctypes.PyDLL(None).fork).end()
+    fork(work, forked).end()
 
     backend.write(again(ONE), replaces=ONE.version)
     assert SQLiteBackend(path).read(ONE.id) == again(ONE)

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import os
 import threading
+from contextlib import suppress
 from time import monotonic
 from typing import TYPE_CHECKING, Protocol, TypeVar
 from weakref import WeakValueDictionary
@@ -125,7 +126,8 @@ def _after_in_parent() -> None:
 def _after_in_child() -> None:
     for thing in _living():
         thing.renew_locks()
-    _forking.release()
+    with suppress(RuntimeError):  # a library that forks by itself, as uWSGI, tells only the child
+        _forking.release()
 
 
 if hasattr(os, "register_at_fork"):  # not on Windows
