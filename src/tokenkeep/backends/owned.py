@@ -164,15 +164,15 @@ class OwnFolder:
             raise
         except OSError as exc:
             refuse(path, exc)
-        found = os.fstat(handle)
-        is_file = stat.S_ISREG(found.st_mode)
-        # Others may have linked one of ours there, to have it written over.
-        if is_file and found.st_nlink <= 1 and found.st_uid in _trusted():
-            return handle
-        os.close(handle)
-        if not is_file:
-            refuse(path, IsADirectoryError(errno.EISDIR, name))
-        raise _foreign(path, found)
+        try:
+            found = os.fstat(handle)
+            if not stat.S_ISREG(found.st_mode):
+                refuse(path, IsADirectoryError(errno.EISDIR, name))
+            _expect_own(path, found)
+        except BaseException:
+            os.close(handle)
+            raise
+        return handle
 
 
 @contextmanager
@@ -205,7 +205,8 @@ def own_folder(
         if os.geteuid() == 0:
             near = below or path.with_suffix("")
             near = next(each for each in (near, *near.absolute().parents) if each.exists())
-            _expect_own(near, near.stat(), instead)
+            if (found := near.stat()).st_uid not in _trusted():
+                _expect_own(near, found, instead)
         make_folder(path)
     handle = os.open(path, os.O_RDONLY | os.O_DIRECTORY | _AT_ONCE)
     try:
@@ -219,19 +220,20 @@ def own_folder(
         os.close(handle)
 
 
-def _expect_own(path: Path, found: os.stat_result, instead: str) -> None:
+def _expect_own(path: Path, found: os.stat_result, instead: str = "") -> None:
+    """Refuse what is somebody else's, and a file of ours that somebody has linked there."""
+    hint = f"look who has put it there, and move it away. {instead}"
     if found.st_uid not in _trusted():
-        raise _foreign(path, found, instead)
-
-
-def _foreign(path: Path, found: os.stat_result, instead: str = "") -> StoreUnavailable:
-    why = f"it belongs to user {found.st_uid}"
-    if found.st_uid in _trusted():
+        why = f"it belongs to user {found.st_uid}"
+        user = f"sudo -u '#{found.st_uid}' …"
+        hint = f"if tokenkeep runs as that user here, run this so, too: {user} Else {hint}"
+    elif stat.S_ISREG(found.st_mode) and found.st_nlink > 1:
         why = "it has another name elsewhere"
-    return StoreUnavailable(
+    else:
+        return
+    raise StoreUnavailable(
         f"{path} can't be used: {why}; it is left as it is",
-        hint=f"If tokenkeep runs as that user here, run this as that user, too: "
-        f"sudo -u '#{found.st_uid}' … Else look who has put it there, and move it away. {instead}",
+        hint=f"{hint[0].upper()}{hint[1:]}",
     )
 
 
