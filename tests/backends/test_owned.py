@@ -223,7 +223,10 @@ def test_a_folder_and_those_above(tmp_path, monkeypatch):
     ("tree", "said"),
     [
         *((f"j/ other {mode}", rf"belongs to user {OTHER}.*move it away") for mode in (777, 700)),
-        *((f"j root {what}", "where a folder has to be") for what in ("-> /etc", "pipe", "600")),
+        *(
+            (f"j root {what}", "its folder is a file, or a link")
+            for what in ("-> /etc", "pipe", "600")
+        ),
     ],
 )
 def test_a_folder_that_is_there_first(tmp_path, tree, said, make):

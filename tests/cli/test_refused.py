@@ -58,7 +58,7 @@ def there(client, store, tmp_path, environment):  # noqa: ARG001  # the client's
         ("list --store nothing:", None, 2, "nothing"),
         ("list --store sqlite:///sdk.txt", None, 1, "tokenkeep import"),
         ("list --store sqlite:///out.csv", None, 1, "is not a SQLite database"),
-        ("list --store file:///tokens.db", None, 1, "named by sqlite:"),
+        ("list --store file:///tokens.db", None, 1, "not written by tokenkeep"),
         ("list --store sqlite:///emptied.db", None, 1, "is damaged"),
         ("list --store file:///empty", None, 3, "yet: nothing in the file"),
         ("token --user ana@example.com", None, 3, "is EMAIL:ZGID"),

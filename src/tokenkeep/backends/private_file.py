@@ -22,7 +22,8 @@ _OTHERS = stat.S_IRWXG | stat.S_IRWXO
 
 REASONS = {
     errno.ENOENT: ("its folder does not exist", "Make the folder, or name another path"),
-    errno.ENOTDIR: ("a file or a link is where a folder has to be", "Name another path"),
+    errno.ENOTDIR: ("its folder is a file, or a link", "Name another path"),
+    errno.EEXIST: ("its folder is a file, or a link", "Name another path"),
     errno.EISDIR: ("it is a folder, or no regular file", "Name a file"),
     errno.EACCES: ("permission is denied", "Give this user the right to read and write there"),
     errno.EPERM: ("permission is denied", "Give this user the right to read and write there"),

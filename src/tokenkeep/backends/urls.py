@@ -20,7 +20,9 @@ _OPTION = re.compile(r"[A-Za-z]\w{0,40}(\.\w{1,40})?")
 """The name of an option; anything else may be a part of a password."""
 
 SECRET_WORDS = (
-    "pass",
+    "passw",
+    "passphrase",
+    "passcode",
     "pwd",
     "secret",
     "token",
