@@ -74,8 +74,8 @@ class Keeper(Opened):
         self.providers: Providers = providers or self.store.providers or Providers()
         self.journal: Journal = journal or self.store.journal or Journal()
         self.clock: Clock = clock or Clock()
-        self.clock_errors: ClockErrors = ClockErrors(self.clock, self.journal)
-        """How far this host's clock is off, as its processes have learnt from providers."""
+        self.clock_errors: ClockErrors = ClockErrors(self.clock)
+        """How far this host's clock is off, as this process has learnt from providers."""
         self._on_event = on_event
         self._renewer = Renewer(
             self.store,

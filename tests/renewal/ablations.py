@@ -125,7 +125,7 @@ ABLATIONS = {
         "again, outage": ("current_failure(token) is None and len", "len"),
     },
     "holder.py": {
-        "takeable, start time": (" or (isinstance(started, str) and seen[1] != started)", ""),
+        "takeable, start time": (" or is_another", ""),
     },
     "keeper.py": {
         "rejected, fresh": ("0 <= self.clock.now() - made_at < FRESH", "False"),

@@ -92,8 +92,6 @@ AFTER_A_SUCCESS = {
     "after it": at("after", "save", breaks),
     "entry stays": fail("journal", "remove"),
     "entry can't be made": fail("journal", "put"),
-    "clock can't be noted": fail("journal", "note_clock"),
-    "nor is it known": fail("journal", "clock_error"),
     "use can't be noted": fail("store", "touch"),
 }
 
@@ -133,15 +131,6 @@ def test_journal_fails_before_the_call(method, trouble, stays):
     if not stays:
         assert (world.stored.renewal.claim, world.stored.renewal.mints) == (None, ())
         assert world.get(world.there).pair == ("access-2", "login-1/1")
-
-
-def test_the_application_s_own_timeout(world):
-    """What a signal handler has raised in the midst of it is the application's, and goes on."""
-    world.here.store.touch = failing(TimeoutError("the application's alarm"))
-    world.clock.advance(3601)
-
-    with pytest.raises(TimeoutError, match="alarm"):
-        world.get()
 
 
 @TROUBLE

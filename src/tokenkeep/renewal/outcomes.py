@@ -19,7 +19,6 @@ from tokenkeep.errors import (
     RenewalTimeout,
     TokenKeepError,
     TokenRevoked,
-    is_applications,
 )
 from tokenkeep.journal import Entry, packed
 from tokenkeep.saving import rotated
@@ -111,14 +110,7 @@ def read_again(entry: Entry, row: Token | None, provider: Provider) -> Entry | N
 
 
 def what_of(error: TokenKeepError | OSError) -> str:
-    """
-    Return what an error says happened, in one sentence without a secret.
-
-    Raises:
-        TimeoutError: It is the application's own, and goes on.
-    """
-    if is_applications(error):
-        raise error
+    """Return what an error says happened, in one sentence without a secret."""
     if isinstance(error, TokenKeepError):
         return error.what
     return error.strerror or type(error).__name__
