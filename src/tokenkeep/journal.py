@@ -62,11 +62,11 @@ class Entry:
     environment: str | None
     base_access: str | None = field(repr=False)
     base_refresh: str | None = field(repr=False)
-    access_token: str | None = field(repr=False)
-    refresh_token: str | None = field(repr=False)
-    expires_at: float | None
-    lifetime: float | None
-    learnt: Mapping[str, Sequence[object]] = field(repr=False, hash=False)
+    access_token: str | None = field(default=None, repr=False)
+    refresh_token: str | None = field(default=None, repr=False)
+    expires_at: float | None = None
+    lifetime: float | None = None
+    learnt: Mapping[str, Sequence[object]] = field(default_factory=dict, repr=False, hash=False)
     holder: str
     answered_at: float
     unread: Mapping[str, Any] | None = field(default=None, repr=False, hash=False)

@@ -90,11 +90,11 @@ ABLATIONS = {
             "                pass\n            return self._old_or(exc)",
         ),
         "unsaved, later callers": (
-            "unsaved = self._unsaved()\n            if",
-            "unsaved = None\n            if",
+            "return self._left() or self._old_or(exc)",
+            "return self._old_or(exc)",
         ),
         "wait, deadline": ("self._clock.monotonic() >= self._deadline:", "False:"),
-        "left, cooling down": ("looks and self._takes_what_is_left()", "False"),
+        "left, cooling down": ("self._read(self._left())", "self._read()"),
         "left, ended since": ("result is not None and is_usable(", "result is not None and ("),
         "let go, look": (
             "with letting_go(StoreError):\n                self._read()",
