@@ -6,7 +6,7 @@ import json
 import secrets
 from base64 import b64decode, b64encode
 from contextlib import contextmanager, suppress
-from dataclasses import asdict, dataclass, field, fields, replace
+from dataclasses import dataclass, field, fields, replace
 from typing import TYPE_CHECKING, Any
 
 from tokenkeep.backends.owned import OwnFolder, own_folder
@@ -15,6 +15,7 @@ from tokenkeep.errors import StoreTampered, StoreUnavailable, TokenKeepError, le
 from tokenkeep.folders import STATE
 from tokenkeep.lookup import digest_of
 from tokenkeep.providers.base import Reply
+from tokenkeep.token import Token
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -29,6 +30,10 @@ _LONGEST = 16_000_000
 _ROOM = 16_384
 """Bytes kept free for one answer; access tokens of some providers are long."""
 _OF_A_REPLY = ("status", "content_type", "fault")
+_OF_A_TOKEN = (
+    *("id", "user", "provider", "issuer", "client_id", "client_secret", "data_center"),
+    *("environment", "access_token", "refresh_token"),
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,32 +41,23 @@ class Entry:
     """
     A provider's answer, and the pair it replaces.
 
-    Issuer, client id and secret are those it was asked with; holder is the
-    process that did. None means that it is not known, or that there was none.
-
     Args:
+        asked: The token as it was asked with: what says whose it is, its pair,
+            and the client's secret and issuer of the caller.
         access_token: None if it is not known: the answer could not be read, and is *unread*.
         refresh_token: The refresh token from now on, new or not.
-        expires_at: When the new access token ends, in epoch seconds.
-        lifetime: How long it lives in all, in seconds.
+        expires_at: When the new access token ends, in epoch seconds. None if it did not say.
+        lifetime: How long it lives in all, in seconds. None likewise.
         learnt: What else is known now: for each field of the token what it
             was at the claim, and what it is. Written only where it still is that.
+        holder: The process that asked.
         answered_at: In epoch seconds.
         unread: What there was to read, as `packed` puts it, and when the row had been
             renewed last (``renewed_at``). None once it is read.
         name: Given by the journal.
     """
 
-    token_id: str
-    user: str | None
-    provider: str | None
-    issuer: str | None
-    client_id: str | None
-    client_secret: str | None = field(repr=False)
-    data_center: str | None
-    environment: str | None
-    base_access: str | None = field(repr=False)
-    base_refresh: str | None = field(repr=False)
+    asked: Token
     access_token: str | None = field(default=None, repr=False)
     refresh_token: str | None = field(default=None, repr=False)
     expires_at: float | None = None
@@ -75,7 +71,7 @@ class Entry:
     @property
     def base(self) -> tuple[str | None, str | None]:
         """The pair that the answer replaces."""
-        return self.base_access, self.base_refresh
+        return self.asked.pair
 
     @property
     def pair(self) -> tuple[str | None, str | None]:
@@ -128,7 +124,7 @@ class Journal:
         Raises:
             StoreUnavailable: It could not be written.
         """
-        entry = replace(entry, name=room or self._name(entry.base_refresh))
+        entry = replace(entry, name=room or self._name(entry.asked.refresh_token))
         self._write(entry)
         return entry
 
@@ -266,7 +262,7 @@ class FolderJournal(Journal):
     def _write(self, entry: Entry) -> None:
         name = str(entry.name)
         with self._open(make=True) as folder:
-            plain = json.dumps(asdict(entry)).encode()
+            plain = json.dumps(_packed_entry(entry)).encode()
             number, sealed = self._header.keys.seal(plain, bound=f"journal\0{name}")
             del plain  # as above
             outside = {"key": number, "sealed": b64encode(sealed).decode()}
@@ -321,7 +317,13 @@ def _write(folder: OwnFolder, name: str, content: bytes) -> None:
         raise
 
 
+def _packed_entry(entry: Entry) -> dict[str, Any]:
+    inside = {each.name: getattr(entry, each.name) for each in fields(Entry)}
+    return inside | {"asked": {name: getattr(entry.asked, name) for name in _OF_A_TOKEN}}
+
+
 def _entry(inside: dict[str, Any]) -> Entry:
     # A later version may have put more there.
-    known = {field.name for field in fields(Entry)}
-    return Entry(**{name: value for name, value in inside.items() if name in known})
+    known = {each.name: inside[each.name] for each in fields(Entry)}
+    asked = Token(**{name: inside["asked"][name] for name in _OF_A_TOKEN})
+    return Entry(**known | {"asked": asked})

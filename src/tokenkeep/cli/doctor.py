@@ -208,8 +208,8 @@ def _journal(vault: Vault) -> Iterator[Check]:
     answers = counted(len(unread or waiting), "answer of the provider", "answers of the provider")
     text, hint = f"{answers} not saved yet", "tokenkeep sweep"
     if unread:
-        text = f"{answers} can't be read, of {unread[0].provider} for "
-        text += unread[0].user or unread[0].token_id
+        asked = unread[0].asked
+        text = f"{answers} can't be read, of {asked.provider} for {asked.user or asked.id}"
         hint = "Teach it to read them (docs/providers.md, read_answer), then: tokenkeep sweep"
     if waiting:
         yield Check("journal", "warning", text, hint)

@@ -137,26 +137,26 @@ class Attempt:
         held = self._claimed(token)
         if held is None:
             return None
+        room, asks = None, False
         try:
             entry = self._late.left(held, self._provider)
-        except BaseException:
-            self._release(held, unsent=True)
-            raise
-        if entry is not None:
-            return self._settled(held, entry)
-        if token.renewal.claim is not None:
-            # Taken over: its holder may have saved, or journaled, up to that look.
-            again = self._mine(held)
-            if again is None or again.pair != held.pair:
+            if entry is not None:
+                return self._settled(held, entry)
+            if token.renewal.claim is not None:
+                # Taken over: its holder may have saved, or journaled, up to that look.
+                again = self._mine(held)
+                if again is None or again.pair != held.pair:
+                    return None
+                held = again
+            if self._provider.profile.rotates:
+                # For an answer that will be the only one of its kind: else nobody is asked.
+                room = self._journal.prepare(held.refresh_token)
+            asks = self._is_in_time()
+        finally:
+            if not asks:
+                self._journal.give_back(room)
                 self._release(held, unsent=True)
-                return None
-            held = again
-        room = self._room(held)
-        if not self._is_in_time():
-            self._journal.give_back(room)
-            self._release(held, unsent=True)
-            return None
-        return self._asked(held, room)
+        return self._asked(held, room) if asks else None
 
     def _is_in_time(self) -> bool:
         """Tell whether a call that begins now ends before the claim does."""
@@ -168,10 +168,7 @@ class Attempt:
     def _settled(self, held: Token, entry: Entry) -> Token | None:
         """Save an answer from the journal. None if it was another row's, or out of date."""
         saved = self._late.settle(entry, self._provider)
-        if saved is not None and saved.id == held.id:
-            return saved
-        self._release(held, unsent=True)
-        return None
+        return saved if saved is not None and saved.id == held.id else None
 
     def _claimed(self, token: Token) -> Token | None:
         """
@@ -298,21 +295,6 @@ class Attempt:
             self._report("clock_off", held, seconds=round(clock_error(answer)))
         return saved
 
-    def _room(self, held: Token) -> str | None:
-        """
-        Make room for an answer that will be the only one of its kind.
-
-        Raises:
-            StoreUnavailable: There is no room: then nobody is asked.
-        """
-        if not self._provider.profile.rotates:
-            return None
-        try:
-            return self._journal.prepare(held.refresh_token)
-        except BaseException:
-            self._release(held, unsent=True)
-            raise
-
     def _saved(self, held: Token, entry: Entry) -> Token | None:
         wanted = renewed(held, entry)
         try:
@@ -357,7 +339,9 @@ class Attempt:
                 self._clock.sleep(pause)
                 pause = min(pause * 1.5, LONGEST_PAUSE)
             elif (entry := self._late.left(held, self._provider)) is not None:
-                return self._settled(held, entry)
+                if (taken := self._settled(held, entry)) is None:
+                    self._release(held)
+                return taken
             else:
                 gone = died(
                     stored, Status.LOGIN_NEEDED, self._clock.now(), holder.name(holder.me())

@@ -66,8 +66,7 @@ class Renewer:
 
     def settle(self, entry: Entry) -> Literal["saved", "discarded", "unread"]:
         """Replay a journal entry, and say what became of its answer."""
-        asked = Token(id=entry.token_id, provider=entry.provider, issuer=entry.issuer)
-        return self._parts.late.replay(entry, self._provider_of(asked))
+        return self._parts.late.replay(entry, self._provider_of(entry.asked))
 
 
 class _Client:

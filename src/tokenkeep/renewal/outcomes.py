@@ -39,41 +39,22 @@ def answered(
     """
     # Not said this time, it is as long as it was.
     answer = replace(answer, expires_in=answer.expires_in or token.renewal.lifetime)
-    return _entry(
-        token,
-        asked,
-        sent_at,
+    return Entry(
+        asked=asked,
         access_token=answer.access_token,
         refresh_token=answer.refresh_token or token.refresh_token,
         expires_at=expiry(answer, sent_at),
         lifetime=answer.expires_in,
         learnt=_learnt(token, answer, provider, asked, sent_at),
+        holder=holder.me(),
+        answered_at=sent_at,
     )
 
 
 def unread_entry(token: Token, reply: Reply, *, asked: Token, sent_at: float) -> Entry:
     """Return what is known of an answer that could not be read; the arguments are `answered`'s."""
     unread = {**packed(reply), "renewed_at": token.renewal.renewed_at}
-    return _entry(token, asked, sent_at, unread=unread)
-
-
-def _entry(token: Token, asked: Token, sent_at: float, **found: Any) -> Entry:
-    """Return an entry for what was *found*, with what is known of any answer to a token."""
-    return Entry(
-        token_id=str(token.id),
-        user=token.user,
-        provider=token.provider,
-        issuer=asked.issuer,
-        client_id=token.client_id,
-        client_secret=asked.client_secret,
-        data_center=token.data_center,
-        environment=token.environment,
-        base_access=token.access_token,
-        base_refresh=token.refresh_token,
-        holder=holder.me(),
-        answered_at=sent_at,
-        **found,
-    )
+    return Entry(asked=asked, holder=holder.me(), answered_at=sent_at, unread=unread)
 
 
 def read_again(entry: Entry, row: Token | None, provider: Provider) -> Entry | None:
@@ -85,13 +66,8 @@ def read_again(entry: Entry, row: Token | None, provider: Provider) -> Entry | N
     answer = provider.answer_in(entry.reply) if entry.reply else None
     if answer is None:
         return None
-    token = (row or Token(user=entry.user, provider=entry.provider)).but(
-        id=entry.token_id,
-        client_id=entry.client_id,
-        access_token=entry.base_access,
-        refresh_token=entry.base_refresh,
-    )
-    asked = token.but(client_secret=entry.client_secret, issuer=entry.issuer)
+    asked = entry.asked
+    token = (row or asked).but(access_token=asked.access_token, refresh_token=asked.refresh_token)
     read = answered(token, answer, provider, asked=asked, sent_at=entry.answered_at)
     return replace(read, holder=entry.holder, name=entry.name)
 
