@@ -20,11 +20,11 @@ ABLATIONS = {
         "perm=1": ("not self._watch.takeable(other, self._provider.profile)", "other is self"),
         "mintat=0": ("mints = counted(token, now, profile)", "mints = token.renewal.mints"),
         "nonce=0, claim": ("            return self._mine(token)", "            return None"),
-        "journal=0": ("entry = self._late.keep(entry, held, room)", "pass"),
+        "journal=0": ("entry = self._late.keep(entry, held, self._room)", "pass"),
         "jlook=0, claim": ("entry = self._late.left", "entry = None and self._late.left"),
         "jlook=0, verdict": ("elif (entry := ", "elif False and (entry := "),
         "recheck=0": ("again is None or again.pair != held.pair", "not (again := again or held)"),
-        "precheck=0": ("asks = self._is_in_time()", "asks = True"),
+        "precheck=0": ("if not self._is_in_time():", "if False:"),
         "precheck, wall clock": (", self._clock.now() - now)", ", 0.0)"),
         "precheck, before the write": (
             "self._claimed(token)",
@@ -45,7 +45,7 @@ ABLATIONS = {
         "renewal, look": ("if not self._store.make_sole(token):", "if False:"),
         "insists, once": ("is_rejected and failure != self.known", "False"),
         "insists, left alone": ("if self.insists and failure and", "if False and failure and"),
-        "unread, out of sight": ("exc.unread = None", "pass"),
+        "unread, out of sight": ("reply, exc.unread = exc.unread, None", "reply = exc.unread"),
         "let go, claim": ("(TokenKeepError, OSError) as exc:", "StoreUnavailable as exc:"),
     },
     "renewal/late.py": {

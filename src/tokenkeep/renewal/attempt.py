@@ -128,6 +128,7 @@ class Attempt:
         self._nonce = secrets.token_hex(16)
         self._started = self._clock.monotonic(), self._clock.now()
         self._was = Status.OK
+        self._room: str | None = None
 
     def run(self, token: Token) -> Token | None:
         """Claim, ask, save. None means: read again and start over."""
@@ -137,7 +138,7 @@ class Attempt:
         held = self._claimed(token)
         if held is None:
             return None
-        room, asks = None, False
+        is_sent = False
         try:
             entry = self._late.left(held, self._provider)
             if entry is not None:
@@ -150,13 +151,15 @@ class Attempt:
                 held = again
             if self._provider.profile.rotates:
                 # For an answer that will be the only one of its kind: else nobody is asked.
-                room = self._journal.prepare(held.refresh_token)
-            asks = self._is_in_time()
+                self._room = self._journal.prepare(held.refresh_token)
+            if not self._is_in_time():
+                return None
+            is_sent = True
+            return self._asked(held)
         finally:
-            if not asks:
-                self._journal.give_back(room)
+            self._journal.give_back(self._room)
+            if not is_sent:
                 self._release(held, unsent=True)
-        return self._asked(held, room) if asks else None
 
     def _is_in_time(self) -> bool:
         """Tell whether a call that begins now ends before the claim does."""
@@ -206,7 +209,7 @@ class Attempt:
         claim = stored.renewal.claim
         return stored if claim is not None and claim.nonce == self._nonce else None
 
-    def _asked(self, held: Token, room: str | None, *, is_last: bool = False) -> Token | None:
+    def _asked(self, held: Token, *, is_last: bool = False) -> Token | None:
         """Ask the provider; once more after a passing fault, unless it *is_last*."""
         asked = self._ask.seen(held)
         sent_at = self._clock.now()
@@ -215,24 +218,21 @@ class Attempt:
         try:
             answer = self._provider.refresh(asked)
         except GrantRejected as exc:
-            self._journal.give_back(room)
-            return self._permanent(
-                held, failure_of(exc, asked, self._clock.now(), last=held.renewal.failure)
-            )
+            failure = failure_of(exc, asked, self._clock.now(), last=held.renewal.failure)
+            return self._permanent(held, failure)
         except RenewalError as exc:
             # What took as long as a call may take is not asked for twice.
             if not is_last and self._clock.monotonic() < ends:
                 again = self._counted_again(held, exc)
             if again is None:
-                self._failed(held, asked, room, exc, sent_at)
+                self._failed(held, asked, exc, sent_at)
                 raise
         except BaseException as exc:
-            self._journal.give_back(room)
             self._release(held, unsent=isinstance(exc, ConfigurationError))
             raise
         else:
-            return self._answered(held, asked, room, answer, sent_at)
-        return self._asked(again, room, is_last=True)
+            return self._answered(held, asked, answer, sent_at)
+        return self._asked(again, is_last=True)
 
     def _counted_again(self, held: Token, exc: RenewalError) -> Token | None:
         """
@@ -261,35 +261,27 @@ class Attempt:
         """Tell whether an answer may have another refresh token in the place of this one."""
         return self._provider.profile.rotates and held.refresh_token is not None
 
-    def _failed(
-        self, held: Token, asked: Token, room: str | None, exc: RenewalError, sent_at: float
-    ) -> None:
+    def _failed(self, held: Token, asked: Token, exc: RenewalError, sent_at: float) -> None:
         """Let go after a call without an answer, and remember the failure."""
         failure = failure_of(exc, asked, self._clock.now(), last=held.renewal.failure)
         exc.token_id, exc.user = held.id, held.user
         if isinstance(exc, CoolingDown):
             exc.until = failure.until
-        unread = None
         if isinstance(exc, ProviderUnavailable):
-            if isinstance(exc.unread, Reply) and self._may_be_spent(held):
-                unread = unread_entry(held, exc.unread, asked=asked, sent_at=sent_at)
-            exc.unread = None  # whoever shows the error would show what is in it
-        if unread is None or not self._late.keep_unread(unread, held, room, exc):
-            self._journal.give_back(room)
+            reply, exc.unread = exc.unread, None  # else who shows the error shows what is in it
+            if isinstance(reply, Reply) and self._may_be_spent(held):
+                unread = unread_entry(held, reply, asked=asked, sent_at=sent_at)
+                self._late.keep_unread(unread, held, self._room, exc)
         self._release(held, failure)
         self._report("renewal_failed", held, kind=failure.kind, error=failure.error)
 
-    def _answered(
-        self, held: Token, asked: Token, room: str | None, answer: Answer, sent_at: float
-    ) -> Token | None:
+    def _answered(self, held: Token, asked: Token, answer: Answer, sent_at: float) -> Token | None:
         if answer.clock_offset is not None:
             self._errors.learn(held.issuer, clock_error(answer))
         entry = answered(held, answer, self._provider, asked=asked, sent_at=sent_at)
         if answer.refresh_token not in (None, held.refresh_token):
             # The old refresh token is spent: this answer is the only one.
-            entry = self._late.keep(entry, held, room)
-        else:
-            self._journal.give_back(room)
+            entry = self._late.keep(entry, held, self._room)
         saved = self._saved(held, entry)
         if clock_error(answer):
             self._report("clock_off", held, seconds=round(clock_error(answer)))

@@ -111,12 +111,8 @@ class Late:
 
     def keep_unread(
         self, entry: Entry, token: Token, room: str | None, error: TokenKeepError
-    ) -> bool:
-        """
-        Keep an answer that could not be read, and say so in the *error* it is raised with.
-
-        False if it can't be.
-        """
+    ) -> None:
+        """Keep an answer that could not be read, and say so in the *error* it is raised with."""
         is_kept = False
         try:
             kept = self._journal.unread(entry.base[1])
@@ -132,7 +128,6 @@ class Late:
         except (TokenKeepError, OSError) as exc:
             self._report("unjournaled", token, error=what_of(exc))
         self._report("unreadable", token, error=error.what, kept=is_kept)
-        return is_kept
 
     def keep(self, entry: Entry, token: Token, room: str | None = None) -> Entry:
         """Put an answer into the journal, where room was made for it; a failure is reported."""
