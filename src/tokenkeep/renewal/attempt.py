@@ -23,16 +23,7 @@ from tokenkeep.errors import (
     letting_go,
 )
 from tokenkeep.providers.base import Reply
-from tokenkeep.renewal.outcomes import (
-    answered,
-    clock_error,
-    dead,
-    failure_of,
-    renewed,
-    too_slow,
-    unread_entry,
-    what_of,
-)
+from tokenkeep.renewal import outcomes
 from tokenkeep.saving import died
 from tokenkeep.token import Claim, Failure, Status, Token
 
@@ -218,7 +209,7 @@ class Attempt:
         try:
             answer = self._provider.refresh(asked)
         except GrantRejected as exc:
-            failure = failure_of(exc, asked, self._clock.now(), last=held.renewal.failure)
+            failure = outcomes.failure_of(exc, asked, self._clock.now(), last=held.renewal.failure)
             return self._permanent(held, failure)
         except RenewalError as exc:
             # What took as long as a call may take is not asked for twice.
@@ -263,32 +254,32 @@ class Attempt:
 
     def _failed(self, held: Token, asked: Token, exc: RenewalError, sent_at: float) -> None:
         """Let go after a call without an answer, and remember the failure."""
-        failure = failure_of(exc, asked, self._clock.now(), last=held.renewal.failure)
+        failure = outcomes.failure_of(exc, asked, self._clock.now(), last=held.renewal.failure)
         exc.token_id, exc.user = held.id, held.user
         if isinstance(exc, CoolingDown):
             exc.until = failure.until
         if isinstance(exc, ProviderUnavailable):
             reply, exc.unread = exc.unread, None  # else who shows the error shows what is in it
             if isinstance(reply, Reply) and self._may_be_spent(held):
-                unread = unread_entry(held, reply, asked=asked, sent_at=sent_at)
+                unread = outcomes.unread_entry(held, reply, asked=asked, sent_at=sent_at)
                 self._late.keep_unread(unread, held, self._room, exc)
         self._release(held, failure)
         self._report("renewal_failed", held, kind=failure.kind, error=failure.error)
 
     def _answered(self, held: Token, asked: Token, answer: Answer, sent_at: float) -> Token | None:
         if answer.clock_offset is not None:
-            self._errors.learn(held.issuer, clock_error(answer))
-        entry = answered(held, answer, self._provider, asked=asked, sent_at=sent_at)
+            self._errors.learn(held.issuer, outcomes.clock_error(answer))
+        entry = outcomes.answered(held, answer, self._provider, asked=asked, sent_at=sent_at)
         if answer.refresh_token not in (None, held.refresh_token):
             # The old refresh token is spent: this answer is the only one.
             entry = self._late.keep(entry, held, self._room)
         saved = self._saved(held, entry)
-        if clock_error(answer):
-            self._report("clock_off", held, seconds=round(clock_error(answer)))
+        if outcomes.clock_error(answer):
+            self._report("clock_off", held, seconds=round(outcomes.clock_error(answer)))
         return saved
 
     def _saved(self, held: Token, entry: Entry) -> Token | None:
-        wanted = renewed(held, entry)
+        wanted = outcomes.renewed(held, entry)
         try:
             try:
                 saved: Token | None = self._store.swap(wanted)
@@ -341,9 +332,9 @@ class Attempt:
                 with suppress(StoreConflict):
                     written = self._store.swap(gone.with_renewal(failure=failure))
                     self._report("login_needed", written, error=failure.error)
-                    raise dead(written)
+                    raise outcomes.dead(written)
             if self._clock.monotonic() >= self._deadline:
-                raise too_slow(stored, self._provider.profile.wait_timeout)
+                raise outcomes.too_slow(stored, self._provider.profile.wait_timeout)
 
     def _release(
         self, held: Token, failure: Failure | None = None, *, unsent: bool = False
@@ -371,4 +362,4 @@ class Attempt:
         except (TokenKeepError, OSError) as exc:
             # Others wait for it to run out; this process knows that nobody is at it.
             self._watch.give_up(self._nonce)
-            self._report("renewal_failed", held, kind="store", error=what_of(exc))
+            self._report("renewal_failed", held, kind="store", error=outcomes.what_of(exc))
