@@ -144,32 +144,16 @@ class Journal:
         del on_error
         yield from [each for name, each in self._kept.items() if name.startswith(start)]
 
-    def find(self, base: tuple[str | None, str | None]) -> Entry | None:
+    def answers(self, base_refresh: str | None) -> list[Entry]:
         """
-        Return the answer that replaces this pair. None if there is none.
-
-        A pair is secret, so it is nobody else's, whatever row it is in. One that could
-        not be read is not meant: see `unread`.
+        Return the answers to a refresh token, the first one first.
 
         Raises:
             StoreTampered: An entry does not open.
         """
-        found, wanted = self.entries(start=self._start(base[1])), digest_of(repr(base))
-        del base  # crash reports show the locals of each frame
-        read = (entry for entry in found if entry.unread is None)
-        return next((entry for entry in read if digest_of(repr(entry.base)) == wanted), None)
-
-    def unread(self, base_refresh: str | None) -> list[Entry]:
-        """
-        Return the answers to a refresh token that could not be read, the first one first.
-
-        Raises:
-            StoreTampered: As for `find`.
-        """
         start = self._start(base_refresh)
-        del base_refresh  # as above
-        found = [entry for entry in self.entries(start=start) if entry.unread is not None]
-        return sorted(found, key=lambda entry: entry.answered_at)
+        del base_refresh  # crash reports show the locals of each frame
+        return sorted(self.entries(start=start), key=lambda entry: entry.answered_at)
 
     def tidy(self, before: float) -> None:
         """Remove what was left half-written before a time, in epoch seconds."""

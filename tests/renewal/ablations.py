@@ -73,9 +73,9 @@ ABLATIONS = {
         "superseded, seen to": ("self._see_to(entry, stored, provider)", "pass"),
         "unread, kept": ("self._journal.put(entry, room)\n            is_kept = True", "pass"),
         "unread, a few": ("if len(kept) >= MOST_UNREAD:", "if False:"),
-        "unread, read again": ("self._journal.unread(row.refresh_token)", "[]"),
+        "unread, read again": ("(read_again(each, row, provider) for", "(None for"),
         "unread, out of date": ("is_out = row is None or", "is_out = row is None if True else"),
-        "unread, over for a caller": (" if not is_over(each, row)", ""),
+        "unread, over for a caller": (" and not is_over(e, row)", ""),
         "unread, over for a sweep": (" and row is not None and is_over(entry, row)", " and False"),
         "let go, journal": (
             "except (TokenKeepError, OSError) as exc:\n            about",

@@ -110,7 +110,7 @@ def test_after_a_success(world, trouble, rotates, step):
 
 
 @TROUBLE
-@pytest.mark.parametrize("method", ["find", "unread", "prepare"])
+@pytest.mark.parametrize("method", ["answers", "prepare"])
 @pytest.mark.parametrize("stays", [False, True])
 def test_journal_fails_before_the_call(method, trouble, stays):
     """

@@ -72,10 +72,11 @@ class Late:
         pair and is gone, only waits to be taken back: that is a sweep's business, and
         holds no caller up.
         """
-        entry = self._journal.find(row.pair)
+        kept = self._journal.answers(row.refresh_token)
+        entry = next((e for e in kept if e.unread is None and e.base == row.pair), None)
         if entry is None:
-            waiting = self._journal.unread(row.refresh_token)
-            read = (read_again(each, row, provider) for each in waiting if not is_over(each, row))
+            waiting = [e for e in kept if e.unread is not None and not is_over(e, row)]
+            read = (read_again(each, row, provider) for each in waiting)
             entry = next(filter(None, read), None)
         if entry is None or entry.asked.id == row.id:
             return entry
@@ -115,7 +116,8 @@ class Late:
         """Keep an answer that could not be read, and say so in the *error* it is raised with."""
         is_kept = False
         try:
-            kept = self._journal.unread(entry.base[1])
+            answers = self._journal.answers(entry.base[1])
+            kept = [each for each in answers if each.unread is not None]
             self._journal.put(entry, room)
             is_kept = True
             if len(kept) >= MOST_UNREAD:
