@@ -185,56 +185,6 @@ def test_bad_urls(home, url, kind):
         tokenkeep.open_store("", environ={})
 
 
-@pytest.fixture
-def url_file(tmp_path):
-    """A file with a store's URL in it."""
-    path = tmp_path / "url"
-    path.touch(0o600)
-    path.write_text(f"sqlite:///{tmp_path}/t.db\n")
-    return path
-
-
-@pytest.mark.parametrize("end", ["", "\r\n", " \n\n"])
-def test_a_file_with_the_url(url_file, tmp_path, write, end):
-    """It counts as TOKENKEEP_STORE does, before the configuration; of both, neither is guessed."""
-    url = f"sqlite:///{tmp_path}/t.db"
-    url_file.write_bytes(f"{url}{end}".encode())
-    environ = write('store = "memory:"') | {"TOKENKEEP_STORE_FILE": str(url_file)}
-
-    assert url == tokenkeep.settings(environ).store
-    assert "memory:" == tokenkeep.settings(environ, store="memory:").store
-    assert "memory:" == tokenkeep.settings(environ | {"TOKENKEEP_STORE_FILE": " "}).store
-    with pytest.raises(ConfigurationError, match="both set"):
-        tokenkeep.settings(environ | {"TOKENKEEP_STORE": "memory:"})
-
-
-@pytest.mark.parametrize(
-    ("content", "mode", "said"),
-    [
-        ("", 0o600, "one line with the store's URL"),
-        (f"{SERVER}\n{SERVER}\n", 0o600, "one line with the store's URL"),
-        (SERVER, 0o644, "others can read it"),
-        ("hunter2 " * 250_000, 0o600, "longer than"),
-        (None, 0o600, "There is no file"),
-        (f"{SERVER}\xff", 0o600, "not text"),
-    ],
-    ids=lambda value: str(value)[:20],
-)
-def test_a_file_with_no_url(url_file, content, mode, said):
-    """A file that is no URL, is open to others or is missing is named; nothing in it is."""
-    if content is None:
-        url_file.unlink()
-    else:
-        url_file.write_bytes(content.encode("latin-1"))
-        url_file.chmod(mode)
-
-    with pytest.raises(ConfigurationError, match=said) as caught:
-        tokenkeep.open_store(environ={"TOKENKEEP_STORE_FILE": str(url_file)})
-
-    assert str(url_file) in str(caught.value)
-    assert "hunter2" not in reported(caught.value)
-
-
 @pytest.mark.parametrize("around", ['"{}"', "'{}'\r", ' "{}" '])
 def test_quotes_of_an_env_file(home, around):
     """A pair of quotes that an env file has kept is no part of a value; a single one is."""

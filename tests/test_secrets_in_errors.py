@@ -102,7 +102,6 @@ CONFIGURED = f'store = "{URL}"\n'
     ("text", "url"),
     [
         (CONFIGURED, None),
-        ("", None),  # in a file of its own
         ("", URL),
         ("", f"postgresql://app:{SECRET}@127.0.0.1:port/db"),
         ("", f"mysql://app:{SECRET}@127.0.0.1:99999999/db"),
@@ -124,17 +123,13 @@ def test_configuration(tmp_path, text, url):
     path.write_bytes(text.encode("latin-1"))
     key = tokenkeep.generate_key()
     environ = {"TOKENKEEP_CONFIG": str(path), "TOKENKEEP_KEYS": key, "OTHER": SECRET}
-    if text == "" and url is None:
-        (tmp_path / "url").touch(0o600)
-        (tmp_path / "url").write_text(URL)
-        environ["TOKENKEEP_STORE_FILE"] = str(tmp_path / "url")
 
     odd_keys = ([SECRET.encode() + b"." * 10], [SECRET.encode()], [SECRET], SECRET.encode())
     for given in (None, *odd_keys):
         with pytest.raises((TokenKeepError, TypeError)) as caught:
             tokenkeep.open_store(url, keys_newest_first=given, environ=environ)
         assert not [each for each in (SECRET, key) if each in reported(caught.value)]
-    if url is None and text not in ("", CONFIGURED):
+    if url is None and text != CONFIGURED:
         with pytest.raises(TokenKeepError) as caught:
             tokenkeep.settings(environ)
         assert SECRET not in reported(caught.value)

@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     from tokenkeep.clock import Clock
 
 STORE = "TOKENKEEP_STORE"
-STORE_FILE = "TOKENKEEP_STORE_FILE"
 CONFIG = "TOKENKEEP_CONFIG"
 
 _NAME_ONE = f"Name a store in {STORE}, e.g. sqlite:////data/tokens.db"
@@ -76,7 +75,7 @@ def settings(environ: Mapping[str, str] | None = None, *, store: str | None = No
             store is named, and there is no home folder for one.
     """
     environ = os.environ if environ is None else environ
-    named = store or _store(environ)
+    named = store or environment.given(environ, STORE)
     path, found = _config_file(environ)
     with _named(str(path)):
         _expect_known(found, ["store", "provider", "replaced", "zoho", "providers"])
@@ -130,9 +129,8 @@ def open_store(
     Looking makes none: neither a file nor a key.
 
     Args:
-        url: Such as ``sqlite:///tokens.db``. None means TOKENKEEP_STORE, or
-            what is in the file that TOKENKEEP_STORE_FILE names, else the
-            configuration file's, else a SQLite file in the user's data
+        url: Such as ``sqlite:///tokens.db``. None means TOKENKEEP_STORE, else
+            the configuration file's, else a SQLite file in the user's data
             directory.
         keys_newest_first: The key ring, 32 random bytes each. None means
             TOKENKEEP_KEYS, else the key file; for a new embedded store one
@@ -228,22 +226,6 @@ class _FirstKey:
         return self._ring.unwrap(key_id, wrapped, bound)
 
 
-def _store(environ: Mapping[str, str]) -> str:
-    """Return the URL that the environment names, itself or in a file. Empty if it names none."""
-    url = environment.given(environ, STORE)
-    path = environment.path(environ, STORE_FILE)
-    if path is None:
-        return url
-    if url:
-        said = f"{STORE} and {STORE_FILE} are both set"
-        raise ConfigurationError(said, hint="Unset the one that does not count")
-    url = environment.plain(_read(path, "The store's URL in", STORE_FILE))
-    if not url or len(url.split()) > 1:
-        said = f"{path} has to hold one line with the store's URL, and nothing else"
-        raise ConfigurationError(said, hint=f"{STORE_FILE} names it")
-    return url
-
-
 def _config_file(environ: Mapping[str, str]) -> tuple[Path, Mapping[str, Any]]:
     """Return where the configuration file is, or would be, and what is in it."""
     import tomllib
@@ -253,7 +235,10 @@ def _config_file(environ: Mapping[str, str]) -> tuple[Path, Mapping[str, Any]]:
     # A home that this user may not enter has no configuration of his.
     if named is None and (home is None or not os.path.lexists(path)):
         return path, {}
-    text = _read(path, "The configuration", CONFIG)
+    text = owned.read(path, "The configuration", variable=CONFIG, secret=False)
+    if text is None:
+        hint = f"{CONFIG} names it; correct or unset it"
+        raise ConfigurationError(f"There is no file {path}", hint=hint)
     try:
         return path, tomllib.loads(text)
     except RecursionError:
@@ -262,14 +247,6 @@ def _config_file(environ: Mapping[str, str]) -> tuple[Path, Mapping[str, Any]]:
         wrong = str(exc)
     # Not from within the except: the decoders' frames have all that is in the file.
     raise ConfigurationError(f"{path} is not TOML: {wrong}")
-
-
-def _read(path: Path, what: str, variable: str) -> str:
-    text = owned.read(path, what, variable=variable, secret=variable == STORE_FILE)
-    if text is None:
-        hint = f"{variable} names it; correct or unset it"
-        raise ConfigurationError(f"There is no file {path}", hint=hint)
-    return text
 
 
 def _options(found: Mapping[str, Any]) -> dict[str, dict[str, object]]:
