@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import os
 import stat
 from contextlib import nullcontext
 from pathlib import Path
@@ -86,23 +85,6 @@ def test_what_is_no_key_file(environ, key_file, content, said):
                 keys.load(given | {"OTHER": "hunter2"})
             for secret in ("hunter2", "A" * 43):
                 assert secret not in reported(caught.value)
-
-
-def test_a_pipe_is_refused(environ, key_file):
-    """A pipe is a named error at once: waiting for it would have no end. Nothing is taken."""
-    key_file.parent.mkdir(parents=True)
-    os.mkfifo(key_file, 0o600)
-    with pytest.raises(ConfigurationError, match="not a regular file"):
-        keys.load(environ)
-    handle = os.open(key_file, os.O_RDWR)
-    os.write(handle, b"there")
-
-    for given in (str(key_file), f"/dev/fd/{handle}"):  # the shell's process substitution
-        with pytest.raises(ConfigurationError, match="not a regular file"):
-            keys.load({keys.KEY_FILE: given})
-
-    assert b"there" == os.read(handle, 100)
-    os.close(handle)
 
 
 def test_make(environ, key_file, tmp_path, caplog):
