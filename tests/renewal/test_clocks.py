@@ -67,8 +67,8 @@ def test_one_clock_stands_still(world, ahead):
     """A token that was found good ends with the time that passes on either clock."""
     off(world, ahead)
     world.get()
-    if ahead:  # a suspend, after which 50 minutes are left; it costs one call at most
-        world.clock.set(world.clock.now() + 600)
+    if ahead:  # a suspend
+        world.clock.set(world.clock.now() + 3700)
     else:
         world.clock.set(world.clock.now() - TWO_HOURS)
         world.clock.advance(3700)
