@@ -101,7 +101,7 @@ def test_two_first_processes(backend, ring):
     assert [first[0].save_token(token(1))] == vault_over(backend, ring).get_tokens()
 
 
-def opens(**plain):
+def opens(plain):
     """Return a header that opens, with this in it."""
     key_id, wrapped = OLD.wrap(json.dumps(plain).encode(), b"tokenkeep 2 header")
     outside = {"tokenkeep": 2, "key": key_id, "wrapped": b64encode(wrapped).decode()}
@@ -113,8 +113,8 @@ DAMAGED = [
     b"[]",
     b"\xff" * 9,
     b'{"tokenkeep": 2, "key": "k", "wrapped": "%"}',
-    opens(s3cret=1),
-    *(opens(store="s", keys=keys, index="s3cret") for keys in ({"1": KEY}, "s3cret")),
+    opens(["s3cret"]),
+    *(opens({"store": "s", "keys": keys, "index": "s3cret"}) for keys in ({"1": KEY}, "s3cret")),
 ]
 NOT_READ = [(b'{"tokenkeep": 2, "key": "k", "wrapped": ""}', KeyMissing),
             (b'{"tokenkeep": 3, "key": "k", "wrapped": ""}', StoreTooNew)]  # fmt: skip

@@ -322,8 +322,8 @@ class Attempt:
                 self._clock.sleep(pause)
                 pause = min(pause * 1.5, LONGEST_PAUSE)
             elif (entry := self._late.left(held, self._provider)) is not None:
-                if (taken := self._settled(held, entry)) is None:
-                    self._release(held)
+                taken = self._settled(held, entry)
+                self._release(held)  # if it was another row's
                 return taken
             else:
                 gone = died(
