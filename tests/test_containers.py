@@ -215,7 +215,7 @@ def test_a_provider_that_rotates(stranger, redis_server):
         environ = {"TOKENKEEP_KEYS": tokenkeep.generate_key()}
         with tokenkeep.open_store(next(urls), environ=environ) as vault:
             say(str(vault.journal.answers("r")))
-            refusal(lambda: vault.journal.prepare("r"), say)
+            refusal(vault.journal.prepare, say)
 
     found, refused = stranger(work)
 

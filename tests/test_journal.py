@@ -92,7 +92,6 @@ def test_put_and_find(journal):
     assert (REPLY, None) == (journal.answers(BASE[1])[0].reply, kept[0].reply)
     for each in (*kept, kept[0]):  # once more is silent
         journal.remove(each)
-    journal.tidy(4e9)
     assert list(journal.entries()) == []
 
 
@@ -137,7 +136,7 @@ def test_named_by_the_refresh_token(open_journal, monkeypatch):
 def test_synced_before_put_returns(open_journal, monkeypatch):
     """Invariant 1: the file before it gets its name, the folder after it."""
     journal, steps = open_journal(), []
-    journal.give_back(journal.prepare(None))  # makes the folder
+    journal.prepare()  # makes the folder
     fsync, replace = os.fsync, os.replace
 
     def noted(handle):
@@ -155,10 +154,10 @@ def test_synced_before_put_returns(open_journal, monkeypatch):
 
 
 @pytest.mark.parametrize("number", [1, 2], ids=["before it has its name", "after"])
-def test_a_writer_dies(open_journal, folder, monkeypatch, number):
-    """At its first sync it leaves nothing that counts, and that is tidied up later; then all."""
+def test_a_writer_dies(open_journal, monkeypatch, number):
+    """At its first sync it leaves nothing that counts; then all."""
     journal, fsync, left = open_journal(), os.fsync, [number]
-    room = journal.prepare(BASE[1])
+    journal.prepare()
 
     def die(handle):
         fsync(handle)
@@ -169,30 +168,10 @@ def test_a_writer_dies(open_journal, folder, monkeypatch, number):
     with monkeypatch.context() as patched:
         patched.setattr(os, "fsync", die)
         with pytest.raises(KeyboardInterrupt):
-            journal.put(entry(), room)
+            journal.put(entry())
 
-    journal, (written,) = open_journal(), folder.iterdir()
-    at = written.stat().st_mtime
-    journal.tidy(at - 1)
-    assert [written] == list(folder.iterdir())
-    journal.tidy(at + 1)
-    assert (number == 2) == bool(journal.answers(BASE[1])) == bool(list(folder.iterdir()))
-
-
-def test_room(open_journal, folder):
-    """Room is made before the provider is asked; it is no answer, is used, or is given back."""
-    journal = open_journal()
-    used, spare = journal.prepare(BASE[1]), journal.prepare(None)
-    assert 2 == len([path for path in folder.iterdir() if path.stat().st_size > 10_000])
-    assert list(journal.entries()) == []
-
-    kept = journal.put(entry(), used)
-    journal.give_back(spare)
-    journal.give_back(spare)
-    journal.give_back(None)
-
-    assert [kept.name] == [path.name for path in folder.iterdir()]
-    assert [kept] == journal.answers(BASE[1])
+    found = open_journal().answers(BASE[1])
+    assert [entry().pair] * (number == 2) == [each.pair for each in found]
 
 
 # Keys
@@ -245,15 +224,14 @@ def test_what_does_not_open(open_journal, folder, tmp_path, damage):
 def test_a_full_disk_is_not_filled_further(open_journal, folder, monkeypatch):
     """What could not be written whole takes no room away, however often it is tried."""
     journal = open_journal()
-    journal.give_back(journal.prepare(None))  # makes the folder
+    journal.prepare()  # makes the folder
 
     def full(_):
         raise OSError(errno.ENOSPC, "No space left on device")
 
     monkeypatch.setattr(os, "fsync", full)
-    for deed in (lambda: journal.put(entry()), lambda: journal.prepare("r")):
-        with pytest.raises(StoreUnavailable, match="used: the disk is full"):
-            deed()
+    with pytest.raises(StoreUnavailable, match="used: the disk is full"):
+        journal.put(entry())
 
     assert list(folder.iterdir()) == []
 
@@ -303,11 +281,10 @@ def test_a_place_that_can_not_be_made(tmp_path, monkeypatch, backend):
     monkeypatch.setattr(MemoryBackend, "embedded", False)
     journal = Vault(backend, RING, state=tmp_path / "file").journal
 
-    for deed in (lambda: journal.put(entry()), lambda: journal.prepare(BASE[1])):
+    for deed in (lambda: journal.put(entry()), journal.prepare):
         with pytest.raises(StoreUnavailable, match=r"journal.*TOKENKEEP_STATE") as caught:
             deed()
         assert "1000.the-" not in reported(caught.value)
     assert [] == journal.answers(BASE[1])
     assert [] == list(journal.entries())
-    journal.tidy(4e9)
     journal.remove(entry(name="a.answer"))

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from tokenkeep.backends.owned import OwnFolder, own_folder
 from tokenkeep.backends.private_file import refuse
-from tokenkeep.errors import StoreTampered, StoreUnavailable, TokenKeepError, letting_go
+from tokenkeep.errors import StoreTampered, StoreUnavailable, TokenKeepError
 from tokenkeep.folders import STATE
 from tokenkeep.lookup import digest_of
 from tokenkeep.providers.base import Reply
@@ -27,8 +27,6 @@ _ANSWER = ".answer"
 _PART = ".part"
 _LONGEST = 16_000_000
 """More bytes are no answer: a provider's are bounded."""
-_ROOM = 16_384
-"""Bytes kept free for one answer; access tokens of some providers are long."""
 _OF_A_REPLY = ("status", "content_type", "fault")
 _OF_A_TOKEN = (
     *("id", "user", "provider", "issuer", "client_id", "client_secret", "data_center"),
@@ -103,28 +101,23 @@ class Journal:
     def __init__(self) -> None:
         self._kept: dict[str, Entry] = {}
 
-    def prepare(self, base_refresh: str | None) -> str:
+    def prepare(self) -> None:
         """
-        Make room for the answer that will replace a refresh token, before the provider is asked.
-
-        Returns what to give to `put` or `give_back`.
+        Make the place for answers, before the provider is asked.
 
         Raises:
-            StoreUnavailable: There is no room: better not to ask.
+            StoreUnavailable: There is none: better not to ask.
         """
-        return self._name(base_refresh)
 
-    def give_back(self, room: str | None) -> None:
-        """Give room back that was not needed after all. None is none."""
-
-    def put(self, entry: Entry, room: str | None = None) -> Entry:
+    def put(self, entry: Entry) -> Entry:
         """
-        Keep an answer, in the room that was made for it; on disk before it returns it, named.
+        Keep an answer; on disk before it returns it, named.
 
         Raises:
             StoreUnavailable: It could not be written.
         """
-        entry = replace(entry, name=room or self._name(entry.asked.refresh_token))
+        start = self._start(entry.asked.refresh_token)
+        entry = replace(entry, name=f"{start}-{secrets.token_hex(8)}{_ANSWER}")
         self._write(entry)
         return entry
 
@@ -155,15 +148,9 @@ class Journal:
         del base_refresh  # crash reports show the locals of each frame
         return sorted(self.entries(start=start), key=lambda entry: entry.answered_at)
 
-    def tidy(self, before: float) -> None:
-        """Remove what was left half-written before a time, in epoch seconds."""
-
     def _start(self, base_refresh: str | None) -> str:
         """Return how the names of the answers begin that replace a refresh token."""
         return digest_of(base_refresh or "")
-
-    def _name(self, base_refresh: str | None) -> str:
-        return f"{self._start(base_refresh)}-{secrets.token_hex(8)}{_ANSWER}"
 
     def _write(self, entry: Entry) -> None:
         self._kept[str(entry.name)] = entry
@@ -189,19 +176,15 @@ class FolderJournal(Journal):
         self._where = folder
         self._header = header
 
-    def prepare(self, base_refresh: str | None) -> str:
+    def prepare(self) -> None:
         """See `Journal.prepare`."""
-        room = self._name(base_refresh)
-        del base_refresh  # crash reports show the locals of each frame
-        with self._open(make=True) as folder:
-            _write(folder, room, b"\0" * _ROOM)
-        return room
+        with self._open(make=True):
+            pass
 
-    def give_back(self, room: str | None) -> None:
-        """See `Journal.give_back`."""
-        if room is not None:
-            with letting_go(), self._open() as folder:
-                folder.remove(room + _PART)
+    def put(self, entry: Entry) -> Entry:
+        """See `Journal.put`."""
+        self._header.make()  # nobody would have the keys of one that is not there
+        return super().put(entry)
 
     def remove(self, entry: Entry) -> None:
         """See `Journal.remove`."""
@@ -229,19 +212,8 @@ class FolderJournal(Journal):
                 if entry is not None:
                     yield entry
 
-    def tidy(self, before: float) -> None:
-        """See `Journal.tidy`."""
-        with suppress(FileNotFoundError), self._open() as folder:
-            for name in folder.names():
-                if name.endswith(_PART) and folder.changed_at(name) < before:
-                    folder.remove(name)
-
     def _start(self, base_refresh: str | None) -> str:
         return self._header.keys.digest("answer", base_refresh or "")
-
-    def _name(self, base_refresh: str | None) -> str:
-        self._header.make()  # nobody would have the keys of one that is not there
-        return super()._name(base_refresh)
 
     def _write(self, entry: Entry) -> None:
         name = str(entry.name)
@@ -250,7 +222,12 @@ class FolderJournal(Journal):
             number, sealed = self._header.keys.seal(plain, bound=f"journal\0{name}")
             del plain  # as above
             outside = {"key": number, "sealed": b64encode(sealed).decode()}
-            _write(folder, name, json.dumps(outside).encode())
+            try:
+                folder.write(name + _PART, json.dumps(outside).encode())
+            except OSError:
+                with suppress(OSError):  # on a full disk, each try would fill it further
+                    folder.remove(name + _PART)
+                raise
             folder.rename(name + _PART, name)
 
     def _opened(self, folder: OwnFolder, name: str) -> Entry:
@@ -289,16 +266,6 @@ class FolderJournal(Journal):
             if isinstance(exc, FileNotFoundError) and not make:
                 raise
             refuse(place, exc, instead)
-
-
-def _write(folder: OwnFolder, name: str, content: bytes) -> None:
-    part = name + _PART
-    try:
-        folder.write(part, content)
-    except OSError:
-        with suppress(OSError):  # on a full disk, each try would fill it further
-            folder.remove(part)
-        raise
 
 
 def _packed_entry(entry: Entry) -> dict[str, Any]:

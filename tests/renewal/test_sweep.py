@@ -127,7 +127,6 @@ def test_entry_that_can_t_be_dealt_with(world, others, tmp_path, harm, error):
     revoked(world, [world.id])
     bad, folder = world.kept[0], tmp_path / "journal"
     harm(world, bad.asked.id, folder / bad.name)
-    (folder / "7f-1.part").touch()
     told = []
 
     assert world.here.keeper.sweep(on_error=told.append).saved == 5

@@ -119,7 +119,6 @@ class Attempt:
         self._nonce = secrets.token_hex(16)
         self._started = self._clock.monotonic(), self._clock.now()
         self._was = Status.OK
-        self._room: str | None = None
 
     def run(self, token: Token) -> Token | None:
         """Claim, ask, save. None means: read again and start over."""
@@ -142,13 +141,12 @@ class Attempt:
                 held = again
             if self._provider.profile.rotates:
                 # For an answer that will be the only one of its kind: else nobody is asked.
-                self._room = self._journal.prepare(held.refresh_token)
+                self._journal.prepare()
             if not self._is_in_time():
                 return None
             is_sent = True
             return self._asked(held)
         finally:
-            self._journal.give_back(self._room)
             if not is_sent:
                 self._release(held, unsent=True)
 
@@ -262,7 +260,7 @@ class Attempt:
             reply, exc.unread = exc.unread, None  # else who shows the error shows what is in it
             if isinstance(reply, Reply) and self._may_be_spent(held):
                 unread = outcomes.unread_entry(held, reply, asked=asked, sent_at=sent_at)
-                self._late.keep_unread(unread, held, self._room, exc)
+                self._late.keep_unread(unread, held, exc)
         self._release(held, failure)
         self._report("renewal_failed", held, kind=failure.kind, error=failure.error)
 
@@ -272,7 +270,7 @@ class Attempt:
         entry = outcomes.answered(held, answer, self._provider, asked=asked, sent_at=sent_at)
         if answer.refresh_token not in (None, held.refresh_token):
             # The old refresh token is spent: this answer is the only one.
-            entry = self._late.keep(entry, held, self._room)
+            entry = self._late.keep(entry, held)
         saved = self._saved(held, entry)
         if outcomes.clock_error(answer):
             self._report("clock_off", held, seconds=round(outcomes.clock_error(answer)))

@@ -110,15 +110,13 @@ class Late:
             self.forget(entry, row)
         return "discarded" if is_out else "unread"
 
-    def keep_unread(
-        self, entry: Entry, token: Token, room: str | None, error: TokenKeepError
-    ) -> None:
+    def keep_unread(self, entry: Entry, token: Token, error: TokenKeepError) -> None:
         """Keep an answer that could not be read, and say so in the *error* it is raised with."""
         is_kept = False
         try:
             answers = self._journal.answers(entry.base[1])
             kept = [each for each in answers if each.unread is not None]
-            self._journal.put(entry, room)
+            self._journal.put(entry)
             is_kept = True
             if len(kept) >= MOST_UNREAD:
                 self._journal.remove(kept[-1])
@@ -131,10 +129,10 @@ class Late:
             self._report("unjournaled", token, error=what_of(exc))
         self._report("unreadable", token, error=error.what, kept=is_kept)
 
-    def keep(self, entry: Entry, token: Token, room: str | None = None) -> Entry:
-        """Put an answer into the journal, where room was made for it; a failure is reported."""
+    def keep(self, entry: Entry, token: Token) -> Entry:
+        """Put an answer into the journal; a failure is reported."""
         try:
-            return self._journal.put(entry, room)
+            return self._journal.put(entry)
         except (TokenKeepError, OSError) as exc:
             self._report("unjournaled", token, error=what_of(exc))
             return entry
