@@ -135,7 +135,8 @@ class Journal:
             StoreTampered: An entry does not open. With *on_error* that is called instead.
         """
         del on_error
-        yield from [each for name, each in self._kept.items() if name.startswith(start)]
+        # A copy, in one step: other threads put and remove.
+        yield from [each for name, each in [*self._kept.items()] if name.startswith(start)]
 
     def answers(self, base_refresh: str | None) -> list[Entry]:
         """
