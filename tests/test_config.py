@@ -80,7 +80,6 @@ OAUTH2, ZOHO, PROFILE = "[providers.oauth2]\n", "[providers.zoho]\n", "[provider
     [
         ("store = ", "my.toml", "not TOML"),
         ("store = hunter2", "my.toml", "not TOML"),
-        (f"a = {'[' * 9000}", "my.toml", "not TOML"),
         ("store = ['hunter2']", "store", "a URL, not"),
         ('stroe = "memory:"', "'stroe'", "Known are store"),
         ('zoho = "eu"', "'zoho'", "a table of tables"),

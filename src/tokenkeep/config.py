@@ -241,12 +241,8 @@ def _config_file(environ: Mapping[str, str]) -> tuple[Path, Mapping[str, Any]]:
         raise ConfigurationError(f"There is no file {path}", hint=hint)
     try:
         return path, tomllib.loads(text)
-    except RecursionError:
-        wrong = "its tables are nested too deeply"
     except ValueError as exc:
-        wrong = str(exc)
-    # Not from within the except: the decoders' frames have all that is in the file.
-    raise ConfigurationError(f"{path} is not TOML: {wrong}")
+        raise ConfigurationError(f"{path} is not TOML: {exc}") from exc
 
 
 def _options(found: Mapping[str, Any]) -> dict[str, dict[str, object]]:
