@@ -163,11 +163,7 @@ class Attempt:
         return saved if saved is not None and saved.id == held.id else None
 
     def _claimed(self, token: Token) -> Token | None:
-        """
-        Write the claim, and count the call before it is made.
-
-        One that insists lifts ``login_needed`` for as long as it asks.
-        """
+        """Write the claim, count the call, lift ``login_needed`` as long as one insists."""
         profile, now = self._provider.profile, self._started[1]
         claim = Claim(
             nonce=self._nonce, holder=holder.me(), taken_at=now, length=profile.claim_length
@@ -224,12 +220,7 @@ class Attempt:
         return self._asked(again, is_last=True)
 
     def _counted_again(self, held: Token, exc: RenewalError) -> Token | None:
-        """
-        Count a second call after a passing fault, in the row. None if none may be made.
-
-        With rotation the first may have spent the refresh token, but whoever came next
-        would send that as well. An answer that could not be read has spent it for certain.
-        """
+        """Count a second call after a passing fault, in the row. None if none may be made."""
         if not (isinstance(exc, ProviderUnavailable) and exc.passing):
             return None
         profile = self._provider.profile
@@ -296,12 +287,7 @@ class Attempt:
         return saved
 
     def _permanent(self, held: Token, failure: Failure) -> Token | None:
-        """
-        Ask whether the rejection is about the token that is stored now: PERMANENT.
-
-        Raises:
-            LoginNeeded: It is.
-        """
+        """Raise `LoginNeeded` if the rejection is about what is stored now: PERMANENT."""
         pause = FIRST_PAUSE
         while True:
             stored = self._store.reread(str(held.id))
@@ -337,12 +323,7 @@ class Attempt:
     def _release(
         self, held: Token, failure: Failure | None = None, *, unsent: bool = False
     ) -> None:
-        """
-        Clear the claim if it is still this attempt's, and remember a failure, if anything failed.
-
-        A call that was *unsent* does not count. What this one has lifted is put back,
-        unless somebody has saved another token since. Never raises: there is an outcome already.
-        """
+        """Clear the claim if it is still ours. Never raises: there is an outcome already."""
         counted_now = held.renewal.mints[-1:] if unsent else ()
         try:
             while (stored := self._mine(held)) is not None:

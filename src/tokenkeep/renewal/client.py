@@ -107,12 +107,7 @@ class _Client:
                 return self._token
 
     def _decided(self, *, looks: bool = True) -> Decision:
-        """
-        Decide on the token as it is now; what ends the loop with an error is raised here.
-
-        Where nobody may be asked it *looks* into the journal: for an answer that is there
-        nobody has to be.
-        """
+        """Decide on the token as it is now; what ends the loop with an error is raised here."""
         token, now = self._token, self._clock.now()
         seen = self._parts.errors.local(self._ask.seen(token))
         # No local variable for what was refused: crash reports show those of each frame.
@@ -133,6 +128,7 @@ class _Client:
             decision = decide(free, now, self._profile, rejected=self._ask.rejected)
         if decision.verdict is Verdict.COOL_DOWN:
             if looks:
+                # For an answer that lies in the journal nobody has to be asked.
                 with letting_go(StoreError):
                     self._read(self._left())
                     return self._decided(looks=False)
@@ -196,11 +192,7 @@ class _Client:
         self._token = now
 
     def _turn(self, *, urgent: bool) -> Token | None:
-        """
-        Renew, unless another thread of this process is at it; if *urgent*, wait for that one.
-
-        None: somebody else was faster, read again.
-        """
+        """Renew, unless another thread is at it; if *urgent*, wait for that. None: read again."""
         token_id = str(self._token.id)
         attempt = Attempt(self._parts, self._ask, self._provider, self._deadline)
         token = self._token

@@ -184,14 +184,8 @@ class Late:
             self._store.swap(seen_to)
 
     def _taken_back(self, entry: Entry, stored: Token | None, provider: Provider) -> bool:
-        """
-        Revoke a fresh token whose row was deleted or revoked meanwhile.
-
-        Without rotation only the access token is fresh; the refresh token is
-        the business of whoever revoked or deleted the row. Where that would
-        end a newer login of the same user, that one's row sees to it. False if
-        the provider could not be reached: the journal keeps it for a sweep.
-        """
+        """Revoke a fresh token whose row was deleted or revoked meanwhile. False: not yet."""
+        # The refresh token that was there is the business of who deleted or revoked the row.
         is_new = entry.refresh_token != entry.base[1]
         fresh = entry.asked.but(
             access_token=entry.access_token, refresh_token=entry.refresh_token if is_new else None
