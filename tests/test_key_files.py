@@ -138,7 +138,7 @@ MOUNTS = {
 def test_a_container_must_not_orphan_the_tokens(tmp_path, monkeypatch, key, mounts, refused):
     """A key that would be gone with the container, beside data that stays, is not made."""
     lines = [f"none {point.format(tmp_path)} {kind} rw,relatime 0 0" for point, kind in mounts]
-    monkeypatch.setattr(Path, "read_text", lambda _: "\n".join(lines))
+    monkeypatch.setattr(Path, "read_text", lambda *_, **__: "\n".join(lines))
 
     told = f"(?s){keys.KEYS}.*{keys.KEY_FILE}"
     with pytest.raises(KeyUnsafe, match=told) if refused else nullcontext():

@@ -111,7 +111,7 @@ def _kind(path: Path) -> str:
     """Return the kind of file system that a path is on; empty where there is no ``/proc``."""
     kinds: dict[str, str] = {}
     with suppress(OSError):
-        mounts = Path("/proc/self/mounts").read_text().splitlines()
+        mounts = Path("/proc/self/mounts").read_text(errors="replace").splitlines()
         # Of several on one point the last one is on top.
         kinds = {point: kind for _, point, kind, *_ in map(str.split, mounts)}
     real = path.resolve()
