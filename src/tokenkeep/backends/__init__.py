@@ -88,20 +88,6 @@ def open_backend(url: str) -> Backend:
     return cast("Backend", opener(url))
 
 
-@without_frames
-def expect_known(url: str) -> None:
-    """
-    Refuse what names no kind of store; nothing is opened.
-
-    Raises:
-        UnknownName: No backend has this scheme.
-        ConfigurationError: It is no URL, or has no path where one belongs.
-    """
-    if kind_of(url) is None:
-        _entry_point(scheme_of(url))
-    file_of(url)
-
-
 def kind_of(url: str) -> Kind | None:
     """
     Return the kind of backend that a URL names. None for one of another package, or of none.

@@ -14,7 +14,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tokenkeep.backends.private_file import refuse, sync_folder
+from tokenkeep.backends.private_file import sync_folder
 from tokenkeep.errors import ConfigurationError, StoreUnavailable
 
 if TYPE_CHECKING:
@@ -120,25 +120,25 @@ class OwnFolder:
 
     def read(self, name: str, longest: int) -> bytes:
         """
-        Return what is in a file, up to *longest* bytes; `FileNotFoundError` if there is none.
+        Return what is in a file, up to *longest* bytes; nobody is waited for.
 
         Raises:
-            StoreUnavailable: It is something else or somebody else's, or can't be read.
+            FileNotFoundError: There is none.
+            OSError: It can't be read, or is a link or a folder.
         """
-        with os.fdopen(self._opened(name, os.O_RDONLY), "rb") as file:
+        with open(name, "rb", opener=self._opened) as file:  # below a descriptor
             return file.read(longest)
 
     def write(self, name: str, content: bytes) -> None:
         """
-        Put this and nothing else into a file, new or not; on disk when this returns.
+        Put this into a new file, on disk when this returns.
 
         Raises:
-            StoreUnavailable: As for `read`.
+            FileExistsError: Something has this name.
             OSError: It can't be written; what is there now does not count.
         """
-        with os.fdopen(self._opened(name, os.O_WRONLY | os.O_CREAT), "wb") as file:
+        with open(name, "xb", opener=self._opened) as file:  # as above
             file.write(content)
-            file.truncate()
             file.flush()
             os.fsync(file.fileno())
 
@@ -152,27 +152,8 @@ class OwnFolder:
         with suppress(FileNotFoundError):
             os.unlink(name, dir_fd=self._handle)
 
-    def changed_at(self, name: str) -> float:
-        """Return when a file was written last, in epoch seconds."""
-        return os.stat(name, dir_fd=self._handle, follow_symlinks=False).st_mtime
-
     def _opened(self, name: str, flags: int) -> int:
-        path = self.path / name
-        try:
-            handle = os.open(name, flags | _AT_ONCE, 0o600, dir_fd=self._handle)
-        except FileNotFoundError:
-            raise
-        except OSError as exc:
-            refuse(path, exc)
-        try:
-            found = os.fstat(handle)
-            if not stat.S_ISREG(found.st_mode):
-                refuse(path, IsADirectoryError(errno.EISDIR, name))
-            _expect_own(path, found)
-        except BaseException:
-            os.close(handle)
-            raise
-        return handle
+        return os.open(name, flags | _AT_ONCE, 0o600, dir_fd=self._handle)
 
 
 @contextmanager
@@ -205,8 +186,7 @@ def own_folder(
         if os.geteuid() == 0:
             near = below or path.with_suffix("")
             near = next(each for each in (near, *near.absolute().parents) if each.exists())
-            if (found := near.stat()).st_uid not in _trusted():
-                _expect_own(near, found, instead)
+            _expect_own(near, near.stat(), instead)
         make_folder(path)
     handle = os.open(path, os.O_RDONLY | os.O_DIRECTORY | _AT_ONCE)
     try:
@@ -220,21 +200,14 @@ def own_folder(
         os.close(handle)
 
 
-def _expect_own(path: Path, found: os.stat_result, instead: str = "") -> None:
-    """Refuse what is somebody else's, and a file of ours that somebody has linked there."""
-    hint = f"look who has put it there, and move it away. {instead}"
+def _expect_own(path: Path, found: os.stat_result, instead: str) -> None:
     if found.st_uid not in _trusted():
-        why = f"it belongs to user {found.st_uid}"
-        user = f"sudo -u '#{found.st_uid}' …"
-        hint = f"if tokenkeep runs as that user here, run this so, too: {user} Else {hint}"
-    elif stat.S_ISREG(found.st_mode) and found.st_nlink > 1:
-        why = "it has another name elsewhere"
-    else:
-        return
-    raise StoreUnavailable(
-        f"{path} can't be used: {why}; it is left as it is",
-        hint=f"{hint[0].upper()}{hint[1:]}",
-    )
+        raise StoreUnavailable(
+            f"{path} can't be used: it belongs to user {found.st_uid}; it is left as it is",
+            hint="If tokenkeep runs as that user here, run this so, too: "
+            f"sudo -u '#{found.st_uid}' … Else look who has put it there, and move it away. "
+            f"{instead}",
+        )
 
 
 def _trusted() -> set[int]:
