@@ -33,7 +33,7 @@ from tokenkeep.backends.frames import without_frames
 from tokenkeep.backends.rows import from_row
 from tokenkeep.backends.urls import StoreURL, refuse_blank
 from tokenkeep.backends.waiting import Bound, cut, within
-from tokenkeep.errors import ConfigurationError, StoreConflict, StoreUnavailable
+from tokenkeep.errors import ConfigurationError, StoreConflict, StoreError, StoreUnavailable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -111,6 +111,11 @@ for entry in string.gmatch(old or '', '%S+') do
   local kept = entries and string.find(entries .. ' ', entry .. ' ', 1, true)
   if not kept then redis.call('ZREM', KEYS[3], entry .. id) end
 end
+if stored and not old then -- nobody knows the entries of what was spoiled
+  for _, entry in ipairs(redis.call('ZRANGEBYLEX', KEYS[3], '-', '+')) do
+    if string.sub(entry, -#id) == id then redis.call('ZREM', KEYS[3], entry) end
+  end
+end
 return 'done'
 """
 
@@ -127,11 +132,10 @@ return 'noted'
 _CLEAR = f"""{_OPEN}
 local count = redis.call('HLEN', KEYS[2])
 local header = redis.call('HGET', KEYS[2], HEADER)
-local _, _, entries = opened(header)
 redis.call('UNLINK', KEYS[2], KEYS[3])
 if header then
   redis.call('HSET', KEYS[2], HEADER, header)
-  put(entries or '', HEADER)
+  put(select(3, opened(header)) or '', HEADER)
 end
 return header and count - 1 or count
 """
@@ -159,7 +163,7 @@ _SYNC = "Set `appendonly yes` and `appendfsync always`, and keep its folder on a
 _HOW = "Write redis://:password@host:6379/0, with ? # / @ and % in the password as %3F and so on"
 _VERIFY = "Write rediss://, and ?ssl_ca_certs=/path/ca.pem if its authority is not the system's"
 
-_URL = re.compile(r"(rediss?://(?:[^/?#@]*@)?[^/?#@%]*(?:/\d*)?)(?:\?[^#@]*)?", re.ASCII)
+_URL = re.compile(r"rediss?://([^/?#@]*@)?(\[[\w:.]+\]|[^/?#@%:[\]]*)(:\d+)?(/\d*)?(\?[^#@]*)?")
 """What ends an address early, or follows it, may be a part of the password."""
 
 _OPTIONS: dict[str, Callable[[str], Any]] = {"prefix": str, "socket_timeout": float}
@@ -174,8 +178,7 @@ def parsed(url: str) -> tuple[str, dict[str, Any], list[Risk]]:
         ConfigurationError: It can't be meant so.
     """
     try:
-        known = _URL.fullmatch(url)
-        place = parse_url(known[1] if known else "")  # type: ignore[no-untyped-call]
+        place = parse_url(url.partition("?")[0] if _URL.fullmatch(url) else "")  # type: ignore[no-untyped-call]
     except ValueError:
         raise ConfigurationError("The Redis URL can't be read", hint=_HOW) from None
     address = StoreURL.parse(url)
@@ -219,10 +222,12 @@ class RedisBackend(Backend):
         self._prefix, self._timeout = given.pop("prefix"), given["socket_timeout"]
         self._keys = [f"{{{self._prefix}}}:{name}" for name in ("format", "record", "index")]
         kind, password = given.pop("connection_class", Connection), given.get("password")
-        # RESP2 is what every server and proxy speaks. It connects once, and sends nothing twice.
-        self._connect: Callable[[], Any] = lambda: kind(
-            protocol=2, socket_connect_timeout=self._timeout, **given
-        )
+        given |= {
+            "socket_connect_timeout": self._timeout,
+            "protocol": 2,
+        }  # all servers speak RESP2
+        # It connects once, and sends nothing twice. No `partial`, which would show the password.
+        self._connect: Callable[[], Any] = lambda: kind(**given)
         self._hidden: Callable[[str], str] = lambda said: said.replace(password or "\0", "***")
         self._idle, self._pid = deque[Any](), getpid()
         self._changed(f"{_OPEN} return 'ours'")
@@ -336,16 +341,16 @@ class RedisBackend(Backend):
             try:
                 if (link := self._idle_one()) is None:
                     link = self._connect()
-                    # A name may take for ever. What comes too late is nobody's, which closes it.
-                    within(2 * self._timeout, link.connect)
-                with Bound(self._timeout, partial(_end, link)):
+                    within(2 * self._timeout, link.connect)  # a name may take for ever
+                with Bound(self._timeout, partial(cut, getattr(link, "_sock", None))):
                     is_sent = True
                     answer = ask(link)
             except (exceptions.RedisError, OSError) as exc:
+                link = None  # which closes it, or will if it comes too late
                 self.close()  # what is idle is lost too, or its name leads elsewhere by now
                 has_ended = is_sent and type(exc) is exceptions.ConnectionError
                 is_unknown = has_ended or (is_sent and isinstance(exc, _NO_ANSWER))
-                error = self._refusal(exc, record_id, is_unknown=is_unknown and changes)
+                error = self._refusal(exc, record_id, unknown=is_unknown and changes)
                 if not (again and has_ended):
                     break
             else:
@@ -353,15 +358,13 @@ class RedisBackend(Backend):
                 return answer
         raise error
 
-    def _refusal(
-        self, exc: Exception, record_id: str | None, *, is_unknown: bool
-    ) -> errors.StoreError:
+    def _refusal(self, exc: Exception, record_id: str | None, *, unknown: bool) -> StoreError:
         """Return our error for what the driver's is called, and what it says."""
         said = self._hidden(_said(exc))
         if "WRONGTYPE" in said:
             return self._foreign()
-        unknown = "gave no answer; whether the change was made is not known. Read again"
-        what = unknown if is_unknown else f"can't be used: {said}"
+        lost = "gave no answer; whether the change was made is not known. Read again"
+        what = lost if unknown else f"can't be used: {said}"
         hint = next(_HINTS[words] for words in _HINTS if re.search(words, said))
         return StoreUnavailable(f"Redis at {self._place} {what}", token_id=record_id, hint=hint)
 
@@ -437,10 +440,6 @@ def _facts(link: Any) -> dict[str, str]:
         said += b"\n" + b":".join(_told(link, "CONFIG", "GET", "appendfsync"))
     lines = said.decode(errors="replace").splitlines()
     return dict(each.split(":", 1) for each in lines if ":" in each)
-
-
-def _end(link: Any) -> None:
-    cut(getattr(link, "_sock", None))
 
 
 def _said(exc: Exception) -> str:
