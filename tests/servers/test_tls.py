@@ -66,7 +66,7 @@ def asking(server, url, authorities):
             options = f"sslmode={mode}&sslrootcert={ca}" if by else "sslmode=require"
         else:
             options = f"ssl_ca_certs={ca}" if by else "ssl_cert_reqs=none"
-            options += "" if identity else "&ssl_check_hostname=false"
+            host = host if identity else "127.0.0.1"  # it is always asked for
         place = with_port(url, server, port).replace("@127.0.0.1:", f"@{host}:")
         return f"{place.replace('redis:', 'rediss:')}?{options}"
 
@@ -99,18 +99,16 @@ def test_used(connect, server, asking, asked):
 
 
 @pytest.mark.parametrize(
-    ("asked", "said"),
-    [
-        ({"by": "theirs"}, "?ssl_ca_certs="),
-        ({"by": "ours", "identity": True, "host": "localhost"}, "certificate is for another host"),
-    ],
+    "asked",
+    [{"by": "theirs"}, {"by": "ours", "identity": True, "host": "localhost"}],
     ids=["authority", "identity"],
 )
-def test_not_trusted(connect, server, asking, asked, said):
+def test_not_trusted(connect, server, asking, asked):
     """A server whose certificate another authority signed, or for another host, is not."""
     text = refused(lambda: connect(asking(**asked)))
 
-    for each in [said] if server.name == "Redis" else ["no safe connection", "options for TLS"]:
+    said = ["CERTIFICATE", "?ssl_ca_certs="]
+    for each in said if server.name == "Redis" else ["no safe connection", "options for TLS"]:
         assert each in text
 
 
@@ -132,8 +130,7 @@ def test_a_handshake_that_drips(server, connect, asking):
     """It ends with its timeout: who waits for it keeps no connection."""
     with closing(Proxy(server.host, server.tls_port)) as proxy:
         proxy.drip(0.2)
-        options = "socket_timeout=0.4&socket_connect_timeout=0.4"
 
-        refused(lambda: connect(f"{asking(port=proxy.port)}&{options}"))
+        refused(lambda: connect(f"{asking(port=proxy.port)}&socket_timeout=0.4"))
 
         until(lambda: proxy.alive == 0)
