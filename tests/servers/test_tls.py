@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-from contextlib import closing
-
 import pytest
-from cases import ID, record, refused, until, with_port
+from cases import ID, record, refused, with_port
 from certificates import Authority
 from private_servers.ports import free_port
-
-from tokenkeep.testing import Proxy
 
 ENCRYPTED = {
     "MariaDB": "SELECT variable_value FROM information_schema.global_status "
@@ -123,14 +119,3 @@ def test_never_dropped(connect, server, asking):
         assert "no safe connection" in refused(lambda: connect(asking()))
     finally:
         restarted(server, before)
-
-
-@pytest.mark.parametrize("server", ["redis_server"], indirect=True)
-def test_a_handshake_that_drips(server, connect, asking):
-    """It ends with its timeout: who waits for it keeps no connection."""
-    with closing(Proxy(server.host, server.tls_port)) as proxy:
-        proxy.drip(0.2)
-
-        refused(lambda: connect(f"{asking(port=proxy.port)}&socket_timeout=0.4"))
-
-        until(lambda: proxy.alive == 0)
