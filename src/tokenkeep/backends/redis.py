@@ -194,6 +194,7 @@ def parsed(url: str) -> tuple[str, dict[str, Any], list[Risk]]:
         raise ConfigurationError("prefix is a name without { and }")
     host = f"[{given['host']}]" if ":" in given["host"] else given["host"]
     is_sure = is_tls and given.get("ssl_cert_reqs") != "none"
+    given |= {"ssl_check_hostname": is_sure} if is_tls else {}
     risks = exposure([host], verified=is_sure, hint=_VERIFY)
     return f"{host}:{given['port']}/{given['db']}", given, risks
 
