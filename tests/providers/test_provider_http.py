@@ -21,7 +21,7 @@ from provider_server import SECRETS, assert_error_is_clean, drip, response
 
 from tokenkeep.backends.waiting import NoThread
 from tokenkeep.errors import ConfigurationError, ProviderUnavailable
-from tokenkeep.providers.http import MAX_BODY, Exchange, Form
+from tokenkeep.providers.http import MAX_BODY, Form, send
 
 SHORT = 0.5
 # Far more than that and its margin, far less than what any of the servers
@@ -33,7 +33,7 @@ BROKEN_OFF = "closed the connection in the middle of its answer"
 
 
 def post(url, timeout=20.0, **options):
-    return Exchange("POST", url, Form(**SECRETS), timeout, **options).reply()
+    return send("POST", url, Form(**SECRETS), timeout, **options)
 
 
 def interrupt():
@@ -293,7 +293,7 @@ def test_what_is_sent(serve):
     server = serve(response(b"{}"))
     form = Form({"Authorization": "Bearer a"}, a="x y&z", b=None, c="é")
     for method in ("POST", "GET"):
-        Exchange(method, server.url, form, 20).reply()
+        send(method, server.url, form, 20)
 
     (posted, _, body), (got, _, nothing) = (
         each.partition(b"\r\n\r\n") for each in server.requests
@@ -310,7 +310,7 @@ def test_what_is_sent(serve):
     assert "<Form a, c>" == repr(form)
     for value in ("Bearer a\r\nX-Evil: 1", "Bearer é"):
         with pytest.raises(ConfigurationError) as caught:
-            Exchange("GET", server.url, Form({"Authorization": value}), 20).reply()
+            send("GET", server.url, Form({"Authorization": value}), 20)
         assert value not in str(caught.value)
     assert 2 == server.connections
 
@@ -354,14 +354,14 @@ def test_nothing_is_logged(serve, caplog, capfd, monkeypatch):
 ASK = """
 import sys, time
 from tokenkeep import ProviderUnavailable
-from tokenkeep.providers.http import Exchange, Form
+from tokenkeep.providers.http import Form, send
 
 def slowly():
     time.sleep(0.3)
     return time.time()
 
 try:
-    print(Exchange("POST", sys.argv[1], Form(), 1.0, clock=slowly).reply().body.strip().decode())
+    print(send("POST", sys.argv[1], Form(), 1.0, clock=slowly).body.strip().decode())
 except ProviderUnavailable as exc:
     print(exc.what)
 """

@@ -13,13 +13,13 @@ import pytest
 from provider_server import SECRETS, assert_error_is_clean, response
 
 from tokenkeep.errors import ConfigurationError, ProviderUnavailable
-from tokenkeep.providers.http import Exchange, Form
+from tokenkeep.providers.http import Form, send
 
 NAME = "accounts.zoho.test"
 
 
 def post(url, timeout=20):
-    return Exchange("POST", url, Form(**SECRETS), timeout).reply()
+    return send("POST", url, Form(**SECRETS), timeout)
 
 
 @pytest.fixture(autouse=True)

@@ -18,7 +18,7 @@ from tokenkeep.errors import (
 from tokenkeep.providers import answers
 from tokenkeep.providers.base import Place, Profile
 from tokenkeep.providers.checks import expect
-from tokenkeep.providers.http import Exchange, Form
+from tokenkeep.providers.http import Form, send
 from tokenkeep.providers.oauth2 import OAuth2
 from tokenkeep.providers.zoho_data_centers import DATA_CENTERS, ENVIRONMENTS, DataCenters
 
@@ -200,7 +200,7 @@ def current_user(token: Token, *, timeout: float = 10.0) -> str:
     form = Form({"Authorization": f"{Zoho.authorization_scheme} {token.access_token}"})
     found = []
     for path, name, key in _WHOSE:
-        reply = Exchange("GET", f"{base}/crm/v8/{path}", form, timeout).reply()
+        reply = send("GET", f"{base}/crm/v8/{path}", form, timeout)
         value = _first(reply, name, key)
         # Raised here, where no local variable holds what was answered.
         if isinstance(value, RenewalError):
