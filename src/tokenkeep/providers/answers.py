@@ -31,8 +31,6 @@ REFRESH_LIVES = (
 REFRESH_ENDS = ("refresh_token_expires_at", "refresh_expires_at")
 """How providers name the life or end of a refresh token, or of the consent it is part of."""
 
-_NO_ERROR: tuple[object, ...] = (None, False, 0, "", "0", [], {})
-
 MOST_EXTRA = 32_768
 """How much of an answer is kept beside its tokens, as JSON, in characters: stores have limits."""
 
@@ -71,16 +69,19 @@ def token(fields: Mapping[str, object], name: str) -> str | None:
 
 
 def scope(fields: Mapping[str, object]) -> str | None:
-    """Return the scopes, with blanks between those of a list. None where there are none."""
+    """Return the scopes, as they are written. None where there are none."""
     value = fields.get("scope")
-    if isinstance(value, list):
-        value = " ".join(map(str, value))
     return value if isinstance(value, str) and value.isprintable() else None
 
 
 def has_error(fields: Mapping[str, object]) -> bool:
     """Tell whether there is an error, whatever it means."""
-    return any(_ERROR.match(name) and value not in _NO_ERROR for name, value in fields.items())
+    return any(_ERROR.match(name) and is_error(value) for name, value in fields.items())
+
+
+def is_error(value: object) -> bool:
+    """Tell whether what stands in a field for errors is one."""
+    return bool(value) and value != "0"
 
 
 def codes(value: object, name: str = "") -> Iterator[str]:
@@ -96,15 +97,9 @@ def codes(value: object, name: str = "") -> Iterator[str]:
 
 
 def besides(fields: Mapping[str, object], read: Container[str]) -> dict[str, object]:
-    """Return the fields that are not *read*, up to `MOST_EXTRA`."""
-    kept: dict[str, object] = {}
-    room = MOST_EXTRA
-    for name, value in fields.items():
-        size = len(name) + len(json.dumps(value))
-        if name not in read and size <= room:
-            kept[name] = value
-            room -= size
-    return kept
+    """Return the fields that are not *read*; none if they are longer than `MOST_EXTRA`."""
+    kept = {name: value for name, value in fields.items() if name not in read}
+    return kept if len(json.dumps(kept)) <= MOST_EXTRA else {}
 
 
 def seconds(value: Any) -> float | None:

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from tokenkeep.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 LONGEST = 10 * 365 * 86_400.0
 """Longest duration an option may name: ten years, in seconds."""
@@ -26,6 +30,16 @@ def expect_seconds(name: str, value: object, *, zero: bool = False) -> None:
     so = is_number and (0 < value <= LONGEST or (zero and value == 0))  # type: ignore[operator]
     least = "0 or more" if zero else "more than 0"
     expect(name, value, f"a number of seconds, {least}", so=so)
+
+
+def expect_taken(given: Mapping[str, object], make: Callable[..., object], what: str) -> None:
+    """Raise `ConfigurationError` unless *make* takes the options *given*; shows their names."""
+    signature = inspect.signature(make)
+    try:
+        signature.bind(**dict.fromkeys(given))
+    except TypeError as exc:
+        hint = f"It takes {', '.join(signature.parameters)}"
+        raise ConfigurationError(f"{what}: {exc}", hint=hint) from None
 
 
 class Hidden(dict[str, Any]):

@@ -79,17 +79,12 @@ def send(
     """
     Send one request, and return what comes back.
 
-    Args:
-        method: Of a GET only the headers of *form* are sent.
-        url: Where to.
-        form: What is sent.
-        timeout: For all of it, in seconds on the wall clock. Nothing is sent after them.
-        clock: What the server's clock is compared with, in epoch seconds.
+    All of it takes *timeout* seconds at most, on the wall clock; nothing is sent after them. Of a
+    GET's form only the headers are sent. The server's clock is compared with *clock*, in epoch
+    seconds.
 
-    Raises:
-        ConfigurationError: Nothing may be sent to *url*, or *form* can't be; or a proxy or CA
-            bundle of the environment is no use.
-        ProviderUnavailable: There is no connection, no answer in time, or a redirect.
+    `ConfigurationError` where nothing may be sent to *url*, *form* can't be sent, or a proxy or CA
+    bundle is no use; `ProviderUnavailable` for no connection, no answer in time, or a redirect.
     """
     deadline = time.monotonic() + timeout
     address = parse(url)

@@ -317,7 +317,7 @@ class OAuth2(Provider):
         fields, fault = self._read(reply)
         access_token = answers.token(fields, "access_token")
         # An error beside it wins, but only one by that name: others may say that all is well.
-        if access_token is None or answers.has_error({"error": fields.get("error")}):
+        if access_token is None or answers.is_error(fields.get("error")):
             fault = fault or "answered no usable access_token"
             return self._error(reply, fields, fault, if_rejected)
         refresh_token = answers.token(fields, "refresh_token")
@@ -386,9 +386,7 @@ class OAuth2(Provider):
         elif answers.has_error(fields):
             # Its text may repeat what was sent.
             fault = f"answered an error{'' if kind else ' that tokenkeep does not know'}"
-        # A status of success says nothing beside the code.
-        status = "" if code and _is_ok(reply.status) else f" (status {reply.status})"
-        what = f"{self.name} {fault}{status}"
+        what = f"{self.name} {fault} (status {reply.status})"
         if kind is not None and issubclass(kind, CoolingDown):
             wait = self.wait(reply)
             # One absurd header must not lock everybody out for years.
@@ -434,15 +432,16 @@ def _meanings(
     errors: Mapping[str | int, type[RenewalError] | str],
 ) -> dict[str, type[RenewalError]]:
     """Return what error codes mean, in lower case; refuse what is neither a kind nor its name."""
+    kinds: tuple[type[RenewalError], ...]
     kinds = (GrantRejected, ProviderRefused, CoolingDown, ProviderUnavailable)
     known = {kind.__name__: kind for kind in kinds}
     meanings = {}
     for code, said in errors.items():
-        kind = known.get(said) if isinstance(said, str) else said
-        if kind is None or kind not in known.values() or not isinstance(code, str | int):
+        kind = known.get(str(getattr(said, "__name__", said)))
+        if kind is None:
+            hint = f"Say one of {', '.join(known)}"
             raise ConfigurationError(
-                f"It is not clear what the error code {code} means",
-                hint=f"Say one of {', '.join(known)}",
+                f"It is not clear what the error code {code} means", hint=hint
             )
         meanings[str(code).lower()] = kind
     return meanings
