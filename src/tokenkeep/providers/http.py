@@ -20,6 +20,7 @@ from urllib3.exceptions import (
     HTTPError,
     LocationParseError,
     NameResolutionError,
+    NewConnectionError,
 )
 
 from tokenkeep.backends.waiting import Bound, NoThread, cut, within
@@ -212,14 +213,14 @@ def _plain(raw: bytes, coding: str) -> tuple[bytes, str | None]:
 _FAULTS: tuple[tuple[type[Exception] | UnionType, str], ...] = (
     (NoThread, "was not asked: no thread can be started"),
     (NameResolutionError | LocationParseError, "can't be found: its name does not resolve"),
+    (NewConnectionError, "can't be reached: no connection"),
     (ConnectTimeoutError, "can't be reached: no connection in time"),
-    (HTTPError, "can't be reached: no connection"),
     (TimeoutError, "did not answer within {:g} seconds"),
     (ssl.SSLEOFError, "closed the connection"),  # its alert may be lost with it
     (ssl.SSLError, "can't be reached: TLS failed"),
     (ConnectionError, "closed the connection without an answer"),
     (http.client.HTTPException, "answered something that is not HTTP"),
-    (OSError, "can't be reached"),
+    (Exception, "can't be reached"),
 )
 
 

@@ -432,9 +432,8 @@ def _meanings(
     errors: Mapping[str | int, type[RenewalError] | str],
 ) -> dict[str, type[RenewalError]]:
     """Return what error codes mean, in lower case; refuse what is neither a kind nor its name."""
-    kinds: tuple[type[RenewalError], ...]
     kinds = (GrantRejected, ProviderRefused, CoolingDown, ProviderUnavailable)
-    known = {kind.__name__: kind for kind in kinds}
+    known: dict[str, type[RenewalError]] = {kind.__name__: kind for kind in kinds}
     meanings = {}
     for code, said in errors.items():
         kind = known.get(str(getattr(said, "__name__", said)))
