@@ -185,7 +185,7 @@ def test_what_is_read(serve, raw, fault, body):
 
 @pytest.mark.parametrize("lives", [True, False])
 def test_dead_address(serve, resolve, lives):
-    """The second address of a host is asked while there is time; if there is none, that is said."""
+    """The second address of a host is asked in time; if there is none either, that is said."""
     server = serve(response(b"{}"))
     with ExitStack() as stack:
         swallows = stack.enter_context(socket.create_server(("127.0.0.2", server.port), backlog=0))
