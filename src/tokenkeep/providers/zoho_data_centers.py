@@ -163,7 +163,11 @@ def table_from_mapping(mapping: Mapping[str, Mapping[str, Any]]) -> DataCenters:
         known = DATA_CENTERS.get(name.lower())
         values = (asdict(known) if known else {"name": name.lower()}) | {**entry}
         expect_taken(values, DataCenter, where)
-        added.append(DataCenter(**values))
+        try:
+            added.append(DataCenter(**values))
+        except ConfigurationError as exc:
+            exc.what = f"{where}: {exc.what}"
+            raise
     return DATA_CENTERS.extend(*added)
 
 
