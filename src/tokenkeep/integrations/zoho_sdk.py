@@ -429,8 +429,8 @@ class SDKStore:
                 f"Nobody is stored under this name in {asked.environment or 'any environment'} "
                 f"of {asked.data_center or 'any data centre'}",
                 user=asked.user,
-                hint="Give name, environment and client as `tokenkeep list` shows them, or the id; "
-                "or log in with a grant or refresh token",
+                hint="Give the name, environment and client that `tokenkeep list` shows, or the "
+                "id; or log in with a grant or refresh token",
             )
         return self._logins.elect(asked)
 
