@@ -105,19 +105,29 @@ def test_slow_name_resolution(serve, resolve):
     while not server.connections:
         time.sleep(0.01)
     server.expect_left(LATE)
-    assert [b""] == server.requests
+    assert not any(server.requests)
 
 
-def test_no_thread_to_be_had(monkeypatch):
-    """Where no thread can be started, at exit for one, the error is the usual one."""
+def no_thread(_seconds, _work):
+    raise NoThread
 
-    def refuse(*_):
-        raise NoThread
 
-    monkeypatch.setattr("tokenkeep.providers.http.within", refuse)
+def held_up(_seconds, work):
+    work()
+    time.sleep(SHORT)
 
-    with pytest.raises(ProviderUnavailable, match="no thread"):
-        post("http://127.0.0.1:9/")
+
+@pytest.mark.parametrize(("wait", "said"), [(no_thread, "no thread"), (held_up, "within 0.5")])
+def test_nothing_is_sent(serve, monkeypatch, wait, said):
+    """Where no thread can be started, at exit for one; nor by who went on past the deadline."""
+    server = serve(response(b"{}"))
+    monkeypatch.setattr("tokenkeep.providers.http.within", wait)
+
+    with pytest.raises(ProviderUnavailable, match=said):
+        post(server.url, SHORT)
+
+    server.expect_left(LATE)
+    assert not any(server.requests)
 
 
 @pytest.mark.parametrize(
@@ -139,6 +149,19 @@ def test_broken_answer(serve, raw, what):
 
     assert_error_is_clean(caught.value)
     assert server.connections == 1
+
+
+def test_a_signal_while_it_is_sent(serve, monkeypatch):
+    """What a handler raises then has no frame with what is sent."""
+
+    def interrupted(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(http.client.HTTPConnection, "send", interrupted)
+    with pytest.raises(KeyboardInterrupt) as caught:
+        post(serve(response(b"{}")).url)
+
+    assert_error_is_clean(caught.value)
 
 
 def coded(body, coding):
@@ -227,7 +250,8 @@ def test_what_is_sent(serve):
         with pytest.raises(ConfigurationError) as caught:
             send("GET", server.url, Form({"Authorization": value}), 20)
         assert_error_is_clean(caught.value, value)
-    assert [b"", b""] == server.requests[2:]
+    server.expect_left(LATE)
+    assert not any(server.requests[2:])
 
 
 @pytest.mark.parametrize(
