@@ -140,7 +140,8 @@ class SDKStore:
             log in; others that ask with the same credential meanwhile wait.
 
         Raises:
-            SDKException: It can't be made valid; the cause says why.
+            SDKException: It can't be made valid, or a user alone is not stored; the cause
+                says why.
         """
         if not isinstance(token, OAuthToken):
             return token

@@ -78,12 +78,13 @@ class DataCenter:
     def api_domain(self, environment: str = "production") -> str:
         """Return the base URL for API calls in one of `ENVIRONMENTS`; else `UnknownName`."""
         known = {name: url for name in ENVIRONMENTS if (url := getattr(self, name))}
-        if environment not in known:
+        url = known.get(environment.strip().lower())
+        if url is None:
             raise UnknownName(
                 f"Data centre {self.name} has no environment {environment!r}",
                 hint=f"It has {', '.join(known)}",
             )
-        return str(known[environment])
+        return str(url)
 
     def places(self) -> list[tuple[str, Place]]:
         """Return each API host, as ``host:port``, with its place."""
