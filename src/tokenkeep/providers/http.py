@@ -46,7 +46,7 @@ _HEADERS = {
 }
 _CHUNK = 16_384
 _BROKEN_OFF = "closed the connection in the middle of its answer"
-_LATER = "Try again later; if it stays so, look at this machine's network and DNS"
+_LATER = "Try again later; if it stays so, look at this machine's network, DNS and CA certificates"
 _MULTIPLE_CHOICES, _BAD_REQUEST = 300, 400
 
 
