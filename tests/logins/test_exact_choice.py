@@ -85,7 +85,9 @@ def test_the_sdk_is_given_zohos_tokens(shared):
         with refused("TokenNotFound"):
             store.find_token_by_id(each.id)
         client = {"client_id": each.client_id, "client_secret": each.client_secret}
-        for by in ("user", "id", "access_token", "refresh_token"):
+        with refused("TokenNotFound"):
+            store.find_token(sdk_token(user=each.user))
+        for by in ("id", "access_token", "refresh_token"):
             credential = client if by == "refresh_token" else {}
             token = sdk_token(**{by: getattr(each, by)}, **credential)
             # Nothing is found; for a credential that means: log in with it.
