@@ -23,7 +23,6 @@ from tokenkeep.cli.session import (
     visible,
 )
 from tokenkeep.cli.tokens import confirm
-from tokenkeep.errors import StoreConflict, StoreUnavailable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -115,14 +114,7 @@ def merge(session: Session, source: Source, to: str, *, dry_run: bool, replace: 
         session.progress("Importing" if kind else "Copying") as move,
         closing(Merge(source, target, replace=replace).steps(dry_run=dry_run)) as steps,
     ):
-        try:
-            session.rows({"row": 4} | _STEPS if kind else _STEPS, rows(steps))
-        except (KeyboardInterrupt, StoreUnavailable, StoreConflict):
-            done = counts[Action.NEW] + counts[Action.UPDATE]
-            text = f"Stopped after {done:,} tokens, each of them whole. Run it again: "
-            if not dry_run:
-                session.note(f"{text}it goes on from there")
-            raise
+        session.rows({"row": 4} | _STEPS if kind else _STEPS, rows(steps))
     if session.json:
         session.answer("", {"dry_run": dry_run, "rows": counts})
     else:

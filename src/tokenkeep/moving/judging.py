@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import dataclasses
 from enum import StrEnum
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from tokenkeep import saving
 from tokenkeep.token import Status, Token
@@ -23,16 +22,18 @@ class Action(StrEnum):
     FAILED = "failed"
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
-class Verdict:
-    """What is to be done with a row, and why, without a secret."""
+class Verdict(NamedTuple):
+    """
+    What is to be done with a row, and why, without a secret.
+
+    *there* is the row of the target that stands for it, None if none does; *writes* are
+    rows of the target as they are to be.
+    """
 
     action: Action
     reason: str | None = None
     there: Token | None = None
-    """The row of the target that stands for it, if one does."""
     writes: tuple[Token, ...] = ()
-    """Rows of the target as they are to be."""
 
 
 def judge(row: Token, found: Sequence[Token], *, replace: bool, habits: saving.Habits) -> Verdict:
@@ -135,8 +136,8 @@ def _of_two_logins(row: Token, there: Token, *, replace: bool) -> tuple[Action, 
     had_it = saving.is_older(row, its) if its else row.id == there.id
     is_newer = had_it and (row.logged_in_at or 0.0) > written(there)
     is_dead = there.status is Status.LOGIN_NEEDED and bool(row.version)
-    is_of_this_run = not row.version and row.logged_in_at == there.logged_in_at
-    if replace or is_newer or is_dead or is_of_this_run:
+    came_just_now = not row.version and row.logged_in_at == written(there)
+    if replace or is_newer or is_dead or came_just_now:
         return Action.UPDATE, f"takes the place of {of} of this user"
     of = "a revoked login" if there.status is Status.REVOKED else of
     return Action.SKIP, f"the target has {of} of this user; --replace takes the source's"

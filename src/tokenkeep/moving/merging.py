@@ -10,6 +10,7 @@ from tokenkeep.clock import Clock
 from tokenkeep.errors import (
     ConfigurationError,
     KeyMissing,
+    StaleToken,
     StoreConflict,
     StoreError,
     StoreTampered,
@@ -27,8 +28,6 @@ if TYPE_CHECKING:
 
 _PAGE = 50
 """How many rows are looked for at once, and inserted if nothing like them is there."""
-
-_HAD = "the target had this login, and has ended or replaced it"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -100,7 +99,6 @@ class Merge:
         rows = self._source.rows(self._clock.now(), self._target.providers)
         while page := list(islice(rows, _PAGE)):
             yield from self._steps(page, dry_run=dry_run)
-        self._source.settle(self._clock.now())
 
     def _steps(self, page: list[Row], *, dry_run: bool) -> Iterator[Step]:
         """Insert what nothing is like, in one trip; see to all others one by one."""
@@ -115,8 +113,9 @@ class Merge:
             except OF_THE_STORE:
                 raise
             except (KeyMissing, UnknownName, StoreError) as exc:
+                action = Action.SKIP if isinstance(exc, StoreConflict) else Action.FAILED
                 about = f" (token {exc.token_id})" if exc.token_id else ""
-                step = Step(row=row, action=Action.FAILED, reason=exc.what + about)
+                step = Step(row=row, action=action, reason=exc.what + about)
             if step is not None:
                 yield step
 
@@ -154,32 +153,32 @@ class Merge:
         self, row: Token, found: Sequence[Token] | None, *, dry_run: bool
     ) -> tuple[Verdict, Token | None]:
         """Judge a row by what the target has and do it, anew whenever others write meanwhile."""
-        habits, had = self._target.habits(row), Verdict(Action.SKIP, _HAD)
+        verdict = Verdict(Action.SKIP)
         for number, _ in enumerate(attempts(row.id, row.user)):
-            verdict = had
             try:
                 if found is None or not (found or dry_run):  # or was not taken
                     found = self._look(row)
-                verdict = judge(row, found, replace=self._replace, habits=habits)
-                there = verdict.there
-                if not dry_run and verdict.action is Action.NEW:
-                    there = self._target.adopt(_arriving(row))
-                for each in () if dry_run else verdict.writes:
-                    written = self._target.swap(each)
-                    there = written if there and there.id == written.id else there
-            except StoreConflict:
-                # Its login was ended there, or a deleted row that nobody finds has its id.
-                if verdict is had or (number and verdict.action is Action.NEW):
-                    return had, None
+                verdict = judge(row, found, replace=self._replace, habits=self._target.habits(row))
+                stored = verdict.there if dry_run else self._carry_out(row, verdict)
+            except StoreConflict as exc:
+                if isinstance(exc, StaleToken) or (number and verdict.action is Action.NEW):
+                    raise  # its login was ended there, or a deleted row has its id
                 found = None
             else:
-                return verdict, there
+                return verdict, stored
         raise AssertionError  # attempts() has raised
 
     def _look(self, row: Token) -> list[Token]:
         """Return what a save of a row would look at, and what its id leads to."""
         by_id, rows = self._target.look(_asked(row))
         return list({each.id: each for each in (by_id, *rows) if each}.values())
+
+    def _carry_out(self, row: Token, verdict: Verdict) -> Token | None:
+        """Do what is to be done with a row, and return what stands for it then."""
+        if verdict.action is Action.NEW:
+            return self._target.adopt(_arriving(row))
+        written = [self._target.swap(each) for each in verdict.writes]
+        return written[0] if written else verdict.there
 
 
 def _asked(row: Token) -> Token:

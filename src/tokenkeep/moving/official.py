@@ -35,10 +35,6 @@ Lines: TypeAlias = "Iterator[tuple[int, Sequence[object]]]"
 """Numbered rows in their order, the latest last; their values as in `FIELDS`."""
 
 
-_ENDLESS = 15
-"""So many digits of milliseconds are no time."""
-
-
 class OfficialSource(Source):
     """
     The tokens of a store of the official SDK's.
@@ -81,7 +77,7 @@ def _read_row(number: int, values: Sequence[object], providers: Providers, now: 
         problem = "it has no api_domain, so nobody knows where it is valid: renew it with the SDK"
     elif "\ufffd" in "".join(found.values()):
         problem = "it is not in UTF-8: convert the file first, e.g. iconv -f cp1252 -t utf-8"
-    elif expiry and not (expiry.isdecimal() and len(expiry) < _ENDLESS):
+    elif expiry and (not expiry.isdecimal() or expiry[14:]):  # milliseconds, up to the year 5138
         problem = "its expiry_time is no time"
     else:
         token = Token(**found, provider="zoho", expires_at=expiry and int(expiry) / 1000)  # type: ignore[arg-type]  # text fields only

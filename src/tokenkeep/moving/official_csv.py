@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 from collections import Counter
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from tokenkeep.backends import private_file
 from tokenkeep.errors import ConfigurationError, TokenKeepError, UnknownName
@@ -40,30 +40,28 @@ class CSVFile(OfficialSource):
 
     def lines(self) -> Lines:
         """See `OfficialSource.lines`; the number is of the line that a row begins in."""
+        path = self._path
         try:
             # Without newline="" a line break inside a token would be changed.
-            with self._path.open(encoding="utf-8-sig", errors="replace", newline="") as f:
+            with path.open(encoding="utf-8-sig", errors="replace", newline="") as file:
                 # Strict: else a quote that was never closed hides all that follows.
-                yield from self._rows_of(csv.reader(f, strict=True))
-        except OSError as exc:
-            raise ConfigurationError(f"{self._path} can't be read: {exc.strerror}") from None
-
-    def _rows_of(self, reader: Any) -> Lines:
-        try:
-            if next(filter(any, reader), None) != list(FIELDS):
-                what = f"No tokens of the official SDK are in {self._path}"
-                raise ConfigurationError(f"{what}: its columns are not there", hint=_HINT)
-            begins = reader.line_num + 1
-            for values in reader:
-                if any(values):
-                    yield begins, values
-                del values  # crash reports show the locals of each frame
+                reader = csv.reader(file, strict=True)
+                if next(filter(any, reader), None) != list(FIELDS):
+                    what = f"No tokens of the official SDK are in {path}"
+                    raise ConfigurationError(f"{what}: its columns are not there", hint=_HINT)
                 begins = reader.line_num + 1
+                for values in reader:
+                    if any(values):
+                        yield begins, values
+                    del values  # crash reports show the locals of each frame
+                    begins = reader.line_num + 1
         except csv.Error as exc:
             raise ConfigurationError(
-                f"{self._path} is damaged behind line {reader.line_num}: {exc}",
+                f"{path} is damaged behind line {reader.line_num}: {exc}",
                 hint="Mend or remove that line in a copy, and import the copy",
             ) from exc
+        except OSError as exc:
+            raise ConfigurationError(f"{path} can't be read: {exc.strerror}") from None
 
 
 def open_source(path: Path) -> OfficialSource:

@@ -55,11 +55,8 @@ class Source(ABC):
 
         Raises:
             ConfigurationError: The source is damaged, or was written meanwhile.
-            StoreError: It can't be read, or is not settled.
+            StoreError: It can't be read; before or after the rows, it is not settled.
         """
-
-    def settle(self, now: float) -> None:
-        """Raise a `StoreError` unless the rows are all there is of its tokens."""
 
 
 class StoreSource(Source):
@@ -95,6 +92,7 @@ class StoreSource(Source):
         for error in {each.token_id: each for each in errors}.values():
             lost = Token(id=error.token_id, user=error.user)
             yield Row(token=lost, problem=error.what, failed=True)
+        self.settle(now)
 
     def settle(self, now: float) -> None:
         """
