@@ -10,7 +10,7 @@ import pytest
 from moved_tokens import NEW, NOW, fill, login, unsaved
 from official_sdk import run_sdk
 
-from tokenkeep import ConfigurationError, StoreError, StoreTampered
+from tokenkeep import StoreError, StoreTampered
 from tokenkeep.moving import export_csv
 
 READER = Path(__file__).with_name("sdk_read_file.py")
@@ -22,7 +22,7 @@ def export(source, tmp_path):
 
     def _export(**options):
         path = tmp_path / "sdk_tokens.txt"
-        counts = export_csv(source, path, now=NOW, **options)
+        counts = export_csv(source, path, **options)
         with path.open(newline="", encoding="utf-8") as file:
             header, *lines = csv.reader(file)
         assert NEW == header
@@ -91,33 +91,17 @@ def test_the_sdk_reads_it(source, export, tmp_path, generation):
     assert (None, None) == (found["endless"]["access_token"], found["endless"]["expires_in"])
 
 
-def test_it_never_takes_a_files_place(source, tmp_path):
-    """A file that is there, a link to nowhere too, is left as it is."""
-    source.save_token(login())
-    path, link = tmp_path / "a", tmp_path / "b"
-    path.write_text("mine")
-    link.symlink_to(tmp_path / "nowhere")
-
-    for each in (path, link):
-        with pytest.raises(ConfigurationError, match="already"):
-            export_csv(source, each, now=NOW)
-
-    assert ("mine", True) == (path.read_text(), link.is_symlink())
-    with pytest.raises(ConfigurationError, match="can't be written"):
-        export_csv(source, tmp_path / "no" / "folder", now=NOW)
-
-
 def test_what_goes_wrong_leaves_no_file(source, tmp_path):
     """An answer that waits, a row that does not open: no file, no secret left."""
     row, path = source.save_token(login()), tmp_path / "x.csv"
     waiting = source.journal.put(unsaved(row))
     with pytest.raises(StoreError, match="sweep"):
-        export_csv(source, path, now=NOW)
+        export_csv(source, path)
     source.journal.remove(waiting)
 
     record = source.backend.read(row.id.removeprefix("tk_"))
     source.backend.write(replace(record, sealed=record.sealed + b"x"), replaces=record.version)
     with pytest.raises(StoreTampered):
-        export_csv(source, path, now=NOW)
+        export_csv(source, path)
 
     assert not [each for each in tmp_path.iterdir() if "csv" in each.name]

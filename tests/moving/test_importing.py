@@ -52,11 +52,9 @@ NEW_LOGIN = ("a2", "r2")
     [
         (OK, OTHER_LOGIN, False, ("skipped", KEPT), MINE),
         (OK, OTHER_LOGIN, True, ("update", REPLACED), NEW_LOGIN),
-        (OK, LATER_END, False, THERE, MINE),
         (OK, ALONE, True, ("skipped", LESS), MINE),
         (DEAD, LATER_END, False, ("already there", STAYS.format("login_needed")), MINE),
         (DEAD, OTHER_LOGIN, False, ("skipped", KEPT), MINE),
-        (DEAD, OTHER_LOGIN, True, ("update", REPLACED), NEW_LOGIN),
         (REVOKED, LATER_END, False, ("already there", STAYS.format("revoked")), None),
         (REVOKED, OTHER_LOGIN, False, ("skipped", KEPT.replace("another", "a revoked")), None),
         (REVOKED, OTHER_LOGIN, True, ("update", REPLACED), NEW_LOGIN),

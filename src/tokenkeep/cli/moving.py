@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import time
 from collections import Counter
 from contextlib import closing
 from pathlib import Path
@@ -187,9 +186,7 @@ def export(session: Session, path: Path, *, environment: str, yes: bool) -> None
     will = f"{visible(str(path))} will hold every token and client secret in the clear"
     confirm(f"{will}. Write it?", yes=yes)
     with told_last() as troubles:
-        counts = export_csv(
-            vault, path, now=time.time(), environment=wanted, on_error=troubles.append
-        )
+        counts = export_csv(vault, path, environment=wanted, on_error=troubles.append)
         left = f"; left out: {counts['left out']:,}" if counts["left out"] else ""
         told = f"Wrote {counted(counts['exported'], 'token', 'tokens')} to {path}{left}"
         facts = {"exported": counts["exported"], "left_out": counts["left out"]}

@@ -107,10 +107,9 @@ def _of_a_revoked(row: Token, met: Sequence[Token]) -> Verdict:
     if not its:
         has = "the target has another login of this user, the source's is revoked"
         return Verdict(Action.SKIP, has, met[0])
-    late, habits = row.renewal.to_revoke, saving.Habits()
+    # Not by the source's content: its refresh token may be in another row of the target.
     writes = tuple(
-        # Not by the source's content: its refresh token may be in another row of the target.
-        saving.superseded(saving.died(each, Status.REVOKED, written(row)), late, habits=habits)
+        saving.died(each, Status.REVOKED, written(row))
         for each in its
         if each.status is not Status.REVOKED
     )

@@ -71,8 +71,6 @@ def _read_row(number: int, values: Sequence[object], providers: Providers, now: 
     expiry = found.pop("expires_at", None)
     if found.keys().isdisjoint(SECRETS.values()):
         problem = "it holds no token"
-    elif "refresh_token" in found and "client_id" not in found:
-        problem = "its refresh token has no client_id, so nobody could renew with it"
     elif "api_domain" not in found:
         problem = "it has no api_domain, so nobody knows where it is valid: renew it with the SDK"
     elif "\ufffd" in "".join(found.values()):

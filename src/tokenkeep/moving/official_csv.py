@@ -39,7 +39,7 @@ class CSVFile(OfficialSource):
         next(self.lines(), None)  # refuses what is no such file
 
     def lines(self) -> Lines:
-        """See `OfficialSource.lines`; the number is of the line that a row begins in."""
+        """See `OfficialSource.lines`; they count from 2, the header is the first."""
         path = self._path
         try:
             # Without newline="" a line break inside a token would be changed.
@@ -49,12 +49,7 @@ class CSVFile(OfficialSource):
                 if next(filter(any, reader), None) != list(FIELDS):
                     what = f"No tokens of the official SDK are in {path}"
                     raise ConfigurationError(f"{what}: its columns are not there", hint=_HINT)
-                begins = reader.line_num + 1
-                for values in reader:
-                    if any(values):
-                        yield begins, values
-                    del values  # crash reports show the locals of each frame
-                    begins = reader.line_num + 1
+                yield from enumerate(filter(any, reader), 2)
         except csv.Error as exc:
             raise ConfigurationError(
                 f"{path} is damaged behind line {reader.line_num}: {exc}",
@@ -81,7 +76,6 @@ def export_csv(
     store: Vault,
     path: Path,
     *,
-    now: float,
     environment: str = "production",
     on_error: Callable[[TokenKeepError], None] | None = None,
 ) -> Counter[str]:
@@ -96,7 +90,6 @@ def export_csv(
     Args:
         store: Where the tokens are.
         path: Of the file, which must not be there.
-        now: Epoch seconds.
         environment: Whose tokens are written.
         on_error: Called for a row that does not open, which is left out. None
             raises, and no file is written.
@@ -109,7 +102,7 @@ def export_csv(
         StoreError: The store can't be read, or answers wait to be saved in it.
         KeyMissing: A token was sealed under a key that is not in the ring.
     """
-    StoreSource(store).settle(now)
+    StoreSource(store).settle()
     counts, told = Counter({"exported": 0}), list[TokenKeepError]()
     try:
         # As the SDK writes it: lines end with a carriage return too.

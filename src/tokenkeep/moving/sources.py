@@ -6,6 +6,7 @@ from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from tokenkeep import records
 from tokenkeep.errors import StoreError, telling
 from tokenkeep.token import Token
 
@@ -15,9 +16,6 @@ if TYPE_CHECKING:
     from tokenkeep.errors import TokenKeepError
     from tokenkeep.providers import Providers
     from tokenkeep.vault import Vault
-
-_CLOCKS = 86_400.0
-"""How far the clocks of other hosts may be ahead, in seconds."""
 
 _RENEWED = "it is being renewed in the source: run this again"
 _ENDED = "deleted, but not yet revoked at the provider: sweep the source before you delete it"
@@ -31,8 +29,7 @@ class Row:
     Args:
         token: What it holds, with the id that it has there. Without a version
             nobody knows when it was written.
-        number: The line it begins in, or the row of a table, from 1. None if
-            a source does not count them.
+        number: Of the row in a file or table. None if a source does not count them.
         to: The row that an id leads to. None if this is a row itself.
         problem: Why it is left out. None if it is not.
         failed: Whether that is a failure.
@@ -73,13 +70,13 @@ class StoreSource(Source):
 
     def rows(self, now: float, providers: Providers) -> Iterator[Row]:  # noqa: ARG002
         """See `Source.rows`; what does not open comes behind the others, as failed."""
-        self.settle(now)
+        self.settle()
         errors: list[TokenKeepError] = []
         for token in self.store.iter_tokens(on_error=errors.append):
             claim = token.renewal.claim
             is_renewed = claim is not None and now < claim.taken_at + claim.length
             yield Row(token=token, problem=_RENEWED if is_renewed else None)
-        for token in self.store.due(now + _CLOCKS, errors.append):
+        for token in self.store.due(records.EVER, errors.append):
             if token.ended:
                 yield Row(token=token, problem=_ENDED)
         for token_id, to in self.store.iter_added_ids(errors.append):
@@ -92,9 +89,9 @@ class StoreSource(Source):
         for error in {each.token_id: each for each in errors}.values():
             lost = Token(id=error.token_id, user=error.user)
             yield Row(token=lost, problem=error.what, failed=True)
-        self.settle(now)
+        self.settle()
 
-    def settle(self, now: float) -> None:
+    def settle(self) -> None:
         """
         Bring logins on their way to their rows; refuse answers that wait to be saved.
 
@@ -107,4 +104,4 @@ class StoreSource(Source):
                 f"({waiting}): what is stored there is out of date",
                 hint="Save them with: tokenkeep sweep --store …, then run this again",
             )
-        self.store.finish_moves(now + _CLOCKS)
+        self.store.finish_moves(records.EVER)
