@@ -118,7 +118,7 @@ def merge(session: Session, source: Source, to: str, *, dry_run: bool, replace: 
         session.answer("", {"dry_run": dry_run, "rows": counts})
     else:
         what = listed({each.value: counts[each] for each in Action}) or "nothing"
-        left = f"{'The source' if kind else 'FROM'} was left as it is"
+        left = "The source was left as it is" if kind else "FROM was left as it is"
         left = "Dry run, nothing was written" if dry_run else left
         session.note(f"{kind + ': ' if kind else ''}{what}. {left}.")
     if counts[Action.FAILED]:
@@ -149,13 +149,11 @@ def _official(url: str) -> OfficialSource:
             f"The official SDK keeps no tokens at {scheme}:// URLs. "
             "What tokenkeep has stored goes elsewhere with: tokenkeep copy"
         )
-    password: str | None = None
-    if PASSWORD in os.environ:
-        password = os.environ[PASSWORD].rstrip("\r\n")
-    elif secrets_in.password_of(url) is None:  # not even an empty one, as in user:@host
+    password = os.environ.get(PASSWORD)
+    if password is None and secrets_in.password_of(url) is None:  # not even none, as in user:@host
         instead = f"{PASSWORD}; without a password, write user:@host"
         password = secrets_in.from_prompt("password of the database", instead)
-    return open_table(url, password=password)
+    return open_table(url, password=password and password.rstrip("\r\n"))
 
 
 @click.command()

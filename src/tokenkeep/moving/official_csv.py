@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 from collections import Counter
 from contextlib import suppress
+from functools import partial
 from typing import TYPE_CHECKING
 
 from tokenkeep.backends import private_file
@@ -104,20 +105,16 @@ def export_csv(
     """
     StoreSource(store).settle()
     counts, told = Counter({"exported": 0}), list[TokenKeepError]()
+    is_of_use = partial(_is_of_use, store, environment)
     try:
         # As the SDK writes it: lines end with a carriage return too.
         with private_file.appearing(path) as file:
             lines = csv.DictWriter(file, FIELDS)
             lines.writeheader()
             for token in store.iter_tokens(on_error=on_error):
-                rivals = store.iter_tokens(user=token.user, on_error=told.append)
-                is_in = _is_of_use(token, store, environment) and not (
-                    token.user is not None
-                    and any(
-                        _rank(t) > _rank(token) and _is_of_use(t, store, environment)
-                        for t in rivals
-                    )
-                )
+                its = store.iter_tokens(user=token.user, on_error=told.append)
+                later = (t for t in (its if token.user else ()) if _rank(t) > _rank(token))
+                is_in = is_of_use(token) and not any(map(is_of_use, later))
                 counts["exported" if is_in else "left out"] += 1
                 if is_in:
                     lines.writerow(_row(counts["exported"], token))
@@ -130,7 +127,7 @@ def export_csv(
     return counts
 
 
-def _is_of_use(token: Token, store: Vault, environment: str) -> bool:
+def _is_of_use(store: Vault, environment: str, token: Token) -> bool:
     """Tell whether the SDK can use a token; without an environment it takes it for production."""
     with suppress(UnknownName):
         if store.providers.of(token).name == "zoho":

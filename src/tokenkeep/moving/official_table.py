@@ -15,7 +15,7 @@ from tokenkeep.errors import ConfigurationError
 from tokenkeep.moving.official import FIELDS, OfficialSource
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator
 
     from tokenkeep.moving.official import Lines
 
@@ -64,11 +64,10 @@ class Table(OfficialSource):
         with suppress(OSError, MySQLError):
             self._db.invalidate()
 
-    def _ask(self, sql: str) -> Sequence[tuple[Any, ...]]:
+    def _ask(self, sql: str) -> list[tuple[Any, ...]]:
         with self._db.cursor() as cursor:
             cursor.execute(sql, ())  # values, if none: so that %% is one percent sign
-            found: Sequence[tuple[Any, ...]] = cursor.fetchall()
-            return found
+            return list(cursor.fetchall())
 
     @contextmanager
     def _explained(self) -> Iterator[None]:
