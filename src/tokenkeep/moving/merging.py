@@ -10,7 +10,6 @@ from tokenkeep.clock import Clock
 from tokenkeep.errors import (
     ConfigurationError,
     KeyMissing,
-    StaleToken,
     StoreConflict,
     StoreError,
     StoreTampered,
@@ -18,7 +17,7 @@ from tokenkeep.errors import (
 )
 from tokenkeep.moving.judging import Action, Verdict, arrived, judge
 from tokenkeep.moving.sources import Row, Source, StoreSource
-from tokenkeep.swapping import OF_THE_STORE, attempts
+from tokenkeep.swapping import OF_THE_STORE
 from tokenkeep.token import Token, new_id
 
 if TYPE_CHECKING:
@@ -56,7 +55,7 @@ class Merge:
     rows, and first logins that have not ended, do not. Nothing is doubled, and nothing newer is
     overwritten (`tokenkeep.moving.judging`), so it can be run again, also
     while both are in use. Each row is written whole or not at all, over what it
-    was judged by and nothing else.
+    was judged by and nothing else: one that others write at the same time is skipped.
 
     Args:
         source: Where the rows are; it is only read.
@@ -152,33 +151,27 @@ class Merge:
     def _merge(
         self, row: Token, found: Sequence[Token] | None, *, dry_run: bool
     ) -> tuple[Verdict, Token | None]:
-        """Judge a row by what the target has and do it, anew whenever others write meanwhile."""
-        verdict = Verdict(Action.SKIP)
-        for number, _ in enumerate(attempts(row.id, row.user)):
-            try:
-                if found is None or not (found or dry_run):  # or was not taken
-                    found = self._look(row)
-                verdict = judge(row, found, replace=self._replace, habits=self._target.habits(row))
-                stored = verdict.there if dry_run else self._carry_out(row, verdict)
-            except StoreConflict as exc:
-                if isinstance(exc, StaleToken) or (number and verdict.action is Action.NEW):
-                    raise  # its login was ended there, or a deleted row has its id
-                found = None
-            else:
-                return verdict, stored
-        raise AssertionError  # attempts() has raised
+        """
+        Judge a row by what the target has, and do it; return what stands for it then, too.
+
+        Raises:
+            StoreConflict: Somebody else wrote first; or its login was ended there.
+        """
+        if found is None or not (found or dry_run):  # or was not taken
+            found = self._look(row)
+        habits = self._target.habits(row)
+        verdict = judge(row, found, replace=self._replace, habits=habits)
+        if dry_run:
+            return verdict, verdict.there
+        if verdict.action is Action.NEW:
+            return verdict, self._target.adopt(_arriving(row))
+        written = [self._target.swap(each) for each in verdict.writes]
+        return verdict, written[0] if written else verdict.there
 
     def _look(self, row: Token) -> list[Token]:
         """Return what a save of a row would look at, and what its id leads to."""
         by_id, rows = self._target.look(_asked(row))
         return list({each.id: each for each in (by_id, *rows) if each}.values())
-
-    def _carry_out(self, row: Token, verdict: Verdict) -> Token | None:
-        """Do what is to be done with a row, and return what stands for it then."""
-        if verdict.action is Action.NEW:
-            return self._target.adopt(_arriving(row))
-        written = [self._target.swap(each) for each in verdict.writes]
-        return written[0] if written else verdict.there
 
 
 def _asked(row: Token) -> Token:
