@@ -112,8 +112,10 @@ def test_who_renews_in_the_target_goes_on():
         (ONE_HOUR | {"access_token": "b"}, ONE_HOUR, Action.SKIP),
         # Another login, without what makes it last.
         (ONE_HOUR | {"access_token": "b"}, {}, Action.SKIP),
+        # One row of a file after another, unless somebody has written in between.
+        ({"version": None, **OTHER_LOGIN}, {}, Action.UPDATE),
+        ({"version": None, **OTHER_LOGIN}, {"updated_at": LATER}, Action.SKIP),
     ],
-    ids=["spent there", "spent here", "one access token", "two access tokens", "for an hour"],
 )
 def test_which_of_two_rows_counts(mine, there, expected):
     """Tokens tell whether it is one login and which one goes on, then the clocks."""
