@@ -45,7 +45,7 @@ def opened(mariadb):
 
     def _opened(database, more="", user="app", password=mariadb.password):
         url = f"mysql://{user}@{mariadb.host}:{mariadb.port}/{database}{more}"
-        return closing(open_table(url, password=password))
+        return open_table(url, password=password)
 
     return _opened
 
@@ -55,9 +55,8 @@ def run_table(opened, store):
     """Import a table; return for each row its number, action and reason."""
 
     def _run(*place, dry_run=False):
-        with opened(*place) as source:
-            steps = Merge(source, store).steps(dry_run=dry_run)
-            return [(step.row.number, step.action.value) for step in steps]
+        steps = Merge(opened(*place), store).steps(dry_run=dry_run)
+        return [(step.row.number, step.action.value) for step in steps]
 
     return _run
 
@@ -85,9 +84,9 @@ def test_which_row_counts(filled, opened, store):
     rows[4]["expiry_time"] = "1764000000999"
     rows[3]["expiry_time"] = "999"  # fewer digits
 
-    with opened(filled(*rows)) as source:
-        assert [4, 1, 2, 3, 6, 7, 8, 9, 10, 5] == [int(values[0]) for _, values in source.lines()]
-        assert 10 == sum(1 for _ in Merge(source, store).steps())
+    source = opened(filled(*rows))
+    assert [4, 1, 2, 3, 6, 7, 8, 9, 10, 5] == [int(values[0]) for _, values in source.lines()]
+    assert 10 == sum(1 for _ in Merge(source, store).steps())
     assert "r4" == store.find_token(Token(user=ANA["user_name"])).refresh_token
 
 
@@ -99,11 +98,11 @@ def test_memory_does_not_grow(mariadb, opened, do):
     for count in (11_000, 55_000):
         table = make_table(mariadb)
         do(f"insert into {table}.oauthtoken select {values} from seq_1_to_{count}")
-        with opened(table) as source:
-            tracemalloc.start()
-            assert count == sum(1 for _ in source.lines())
-            peaks.append(tracemalloc.get_traced_memory()[1])
-            tracemalloc.stop()
+        source = opened(table)
+        tracemalloc.start()
+        assert count == sum(1 for _ in source.lines())
+        peaks.append(tracemalloc.get_traced_memory()[1])
+        tracemalloc.stop()
 
     assert peaks[1] < 1.1 * peaks[0]
 
@@ -115,8 +114,9 @@ def test_a_name_with_percent_signs_that_may_only_be_read(filled, do, opened):
     do("create or replace user reader identified by 'reader'")
     do(f"grant select on {table}.`a%s %% b` to reader")
 
-    with opened(table, "?table=a%25s%20%25%25%20b", "reader", "reader") as source:
-        assert [ANA["user_name"]] == [values[1] for _, values in source.lines()]
+    source = opened(table, "?table=a%25s%20%25%25%20b", "reader", "reader")
+
+    assert [ANA["user_name"]] == [values[1] for _, values in source.lines()]
 
 
 @pytest.mark.parametrize(
@@ -149,12 +149,12 @@ def test_it_reads_in_pages_until_the_server_goes_away(filled, opened, do, monkey
     """Each row comes once; a connection cut in the midst is a named error."""
     monkeypatch.setattr("tokenkeep.moving.official_table._PAGE", 2)
     table = filled(*[ANA] * 5)
-    with opened(table) as source:
-        assert [1, 2, 3, 4, 5] == [number for number, _ in source.lines()]
-        lines = source.lines()
-        next(lines)
-        ((its,),) = do(f"select id from information_schema.processlist where db = '{table}'")
-        do(f"kill {its}")
+    source = opened(table)
+    assert [1, 2, 3, 4, 5] == [number for number, _ in source.lines()]
+    lines = source.lines()
+    next(lines)
+    ((its,),) = do(f"select id from information_schema.processlist where db = '{table}'")
+    do(f"kill {its}")
 
-        with pytest.raises(StoreUnavailable, match="was lost"):
-            list(lines)
+    with pytest.raises(StoreUnavailable, match="was lost"):
+        list(lines)

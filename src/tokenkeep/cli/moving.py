@@ -83,9 +83,7 @@ def import_command(session: Session, source: str, **how: bool) -> None:
     (mysql://USER@HOST/DATABASE). It is only read. Run it as often as you like:
     nothing is doubled, and nothing newer is overwritten.
     """
-    official = _official(secrets_in.url_named(source))
-    click.get_current_context().call_on_close(official.close)
-    merge(session, official, session.url(), **how)
+    merge(session, _official(secrets_in.url_named(source)), session.url(), **how)
 
 
 def merge(session: Session, source: Source, to: str, *, dry_run: bool, replace: bool) -> None:

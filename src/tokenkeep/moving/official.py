@@ -50,9 +50,6 @@ class OfficialSource(Source):
     def lines(self) -> Lines:
         """Read it from its beginning."""
 
-    def close(self) -> None:
-        """Let go of connections."""
-
     def rows(self, now: float, providers: Providers) -> Iterator[Row]:
         """See `Source.rows`."""
         for number, values in self.lines():

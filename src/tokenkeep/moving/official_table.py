@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager
 from typing import TYPE_CHECKING, Any
 
 from pymysql import MySQLError
@@ -38,36 +38,28 @@ class Table(OfficialSource):
         # One that ends later is later.
         order = "CAST(expiry_time AS UNSIGNED), CAST(id AS UNSIGNED), id"
         self._select = f"SELECT {_COLUMNS} FROM `{name}` ORDER BY {order}"  # noqa: S608  # quoted
-        with self._explained():
-            try:
-                self._db: Any = engine_of(target).pool.connect()
-            except (TypeError, ValueError):
-                raise ConfigurationError(
-                    f"An option of the MySQL URL is wrong: {', '.join(sorted(target.url.query))}",
-                    hint="They are table, timeout, those for TLS, and what PyMySQL's connect() "
-                    "takes",
-                ) from None
-            self._ask(f"{self._select} LIMIT 0")
+        self._engine = engine_of(target)
+        next(self.lines(), None)  # refuses what is no such table
 
     def lines(self) -> Lines:
         """See `OfficialSource.lines`."""
         count = 0
-        with self._explained():
+        with self._explained(), closing(self._connected()) as db:
             # In pages: a cursor would stay open on the server for as long as rows are saved.
-            while page := self._ask(f"{self._select} LIMIT {_PAGE} OFFSET {count}"):
+            while page := _rows(db, f"{self._select} LIMIT {_PAGE} OFFSET {count}"):
                 yield from enumerate(page, count + 1)
                 count += len(page)
                 del page  # not two at once
 
-    def close(self) -> None:
-        """End the connection."""
-        with suppress(OSError, MySQLError):
-            self._db.invalidate()
-
-    def _ask(self, sql: str) -> list[tuple[Any, ...]]:
-        with self._db.cursor() as cursor:
-            cursor.execute(sql, ())  # values, if none: so that %% is one percent sign
-            return list(cursor.fetchall())
+    def _connected(self) -> Any:
+        try:
+            return self._engine.pool.connect()
+        except (TypeError, ValueError):
+            options = ", ".join(sorted(self._target.url.query))
+            raise ConfigurationError(
+                f"An option of the MySQL URL is wrong: {options}",
+                hint="They are table, timeout, those for TLS, and what PyMySQL's connect() takes",
+            ) from None
 
     @contextmanager
     def _explained(self) -> Iterator[None]:
@@ -87,3 +79,9 @@ class Table(OfficialSource):
             if "privilege" in said.what:
                 said.hint = f"Grant SELECT on the table {table}, nothing more"
             raise said from None
+
+
+def _rows(db: Any, sql: str) -> list[tuple[Any, ...]]:
+    with closing(db.cursor()) as cursor:
+        cursor.execute(sql, ())  # values, if none: so that %% is one percent sign
+        return list(cursor.fetchall())
