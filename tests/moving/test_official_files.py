@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import os
+import tracemalloc
 
 import pytest
 from moved_tokens import ANA, NEW, NOW
@@ -123,6 +124,20 @@ def test_foreign_files(tmp_path, content, said):
     for other in (tmp_path, tmp_path / "pipe"):
         with pytest.raises(ConfigurationError, match="is not a file"):
             open_source(other)
+
+
+def test_many_rows_stream(tmp_path):
+    """Invariant 13: memory does not grow with the number of rows; reading 2,000 takes little."""
+    path = tmp_path / "many.csv"
+    rows = (f"{n},user {n},c,s,r{n},a{n},,,,https://www.zohoapis.com\n" for n in range(2_000))
+    path.write_text("".join([",".join(NEW) + "\n", *rows]))
+    tracemalloc.start()
+
+    assert 2_000 == sum(1 for _ in open_source(path).rows(NOW, Providers()))
+
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 500_000
 
 
 def test_no_secret_in_a_frame(write_csv):

@@ -118,7 +118,8 @@ def _of_a_revoked(row: Token, met: Sequence[Token]) -> Verdict:
 
 
 def _of_one_login(row: Token, there: Token) -> tuple[Action, str | None]:
-    if there.status is Status.REVOKED and not saving.had_login(there, row):
+    has_more = row.refresh_token and not saving.had_login(there, row)
+    if has_more and there.status is Status.REVOKED:
         return Action.SKIP, "revoked in the target; the source has gone on: revoke it there too"
     if there.status is not Status.REVOKED and _is_later(row, there):
         return Action.UPDATE, "written later in the source"
