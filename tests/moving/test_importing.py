@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from moved_tokens import ANA
 
-from tokenkeep import Status, Token
+from tokenkeep import Status, StoreConflict, Token
 from tokenkeep.moving import Merge, open_source
 from tokenkeep.token import new_id
 
@@ -119,13 +119,13 @@ def test_programs_go_on_with_their_ids(run, store, write_csv):
 # Others at the same time
 
 
-def saving(store):
-    store.save_token(OTHER.but(refresh_token="r3"))
+def saving(login):
+    return lambda store: store.save_token(login)
 
 
-def revoking(store):
-    row = store.find_token(Token(user=USER["user"])) or store.save_token(SAME)
-    store.swap(row.but(status=REVOKED, access_token=None))
+def revoking(login):
+    dead = {"status": REVOKED, "access_token": None}
+    return lambda store: store.swap(store.save_token(login).but(**dead))
 
 
 def deleting(store):
@@ -133,17 +133,19 @@ def deleting(store):
 
 
 @pytest.mark.parametrize(
-    ("before", "do", "action", "left"),
+    ("before", "do", "replace", "expected", "left"),
     [
-        (None, saving, "update", "1000.refresh"),
-        (OTHER, saving, "skipped", "r3"),
-        (None, revoking, "already there", "1000.refresh"),
-        (OTHER, revoking, "skipped", "r2"),
-        (OTHER, deleting, "skipped", None),
+        (None, saving(OTHER), False, ("skipped", KEPT), "r2"),
+        (OTHER, saving(OTHER.but(refresh_token="r3")), True, ("update", REPLACED), "1000.refresh"),
+        (None, revoking(SAME), False, ("already there", STAYS.format("revoked")), "1000.refresh"),
+        (OTHER, deleting, True, NEW_ROW, "1000.refresh"),
     ],
+    ids=["a login of a new user", "another login than is to be replaced", "revoked", "deleted"],
 )
-def test_what_others_do_meanwhile(*, store, write_csv, monkeypatch, before, do, action, left):
-    """A row is written over what it was judged by, or else told; the next run sees to it."""
+def test_what_others_do_meanwhile(
+    *, store, write_csv, monkeypatch, before, do, replace, expected, left
+):
+    """A row is written over what it was judged by, or judged anew."""
     if before is not None:
         store.save_token(before)
     look, todo = store.look_each, [do]
@@ -156,10 +158,22 @@ def test_what_others_do_meanwhile(*, store, write_csv, monkeypatch, before, do, 
 
     monkeypatch.setattr(store, "look_each", look_then_do)
 
-    (step,) = Merge(open_source(write_csv(ANA)), store, replace=True).steps()
+    (step,) = Merge(open_source(write_csv(ANA)), store, replace=replace).steps()
 
-    assert action == step.action.value
-    assert (action == "skipped") == ("Somebody else wrote" in (step.reason or ""))
-    rows = store.get_tokens()
-    assert ([left] if left else []) == [row.refresh_token for row in rows]
-    assert [REVOKED if do is revoking else OK] * len(rows) == [row.status for row in rows]
+    assert expected == (step.action.value, step.reason)
+    token = store.find_token(Token(user=USER["user"]))
+    assert left == token.refresh_token
+    assert token == store.find_token_by_id(ANA["id"])
+
+
+def test_others_who_never_stop(store, run, write_csv, monkeypatch):
+    """It is told, instead of going on for ever."""
+    run(write_csv(ANA))
+
+    def overtaken(record, *, replaces):
+        raise StoreConflict(f"overtaken {record.id} {replaces}")
+
+    monkeypatch.setattr(store.backend, "write", overtaken)
+    ((action, reason),) = run(write_csv(ANA | OTHER_LOGIN), replace=True)
+
+    assert ("skipped", True) == (action, "overtaken" in reason)

@@ -55,7 +55,7 @@ class Merge:
     rows, and first logins that have not ended, do not. Nothing is doubled, and nothing newer is
     overwritten (`tokenkeep.moving.judging`), so it can be run again, also
     while both are in use. Each row is written whole or not at all, over what it
-    was judged by and nothing else: one that others write at the same time is skipped.
+    was judged by and nothing else: one that others go on writing is skipped.
 
     Args:
         source: Where the rows are; it is only read.
@@ -136,7 +136,13 @@ class Merge:
         if row.to is not None:
             stored = self._target.reread(str(row.to.id))
         elif stored is None:
-            verdict, stored = self._merge(row.token, found, dry_run=dry_run)
+            try:
+                verdict, stored = self._merge(row.token, found, dry_run=dry_run)
+            except StoreConflict:
+                if not found:
+                    raise
+                # What was found may have been written for a row before this one.
+                verdict, stored = self._merge(row.token, None, dry_run=dry_run)
         taken = None
         if stored is not None and row.token.id not in (None, stored.id) and not dry_run:
             try:

@@ -51,7 +51,7 @@ class Source(ABC):
         Yield the rows in order, never holding them all; other ids of them come last.
 
         Raises:
-            ConfigurationError: The source is damaged, or was written meanwhile.
+            ConfigurationError: The source is damaged.
             StoreError: It can't be read; before or after the rows, it is not settled.
         """
 
