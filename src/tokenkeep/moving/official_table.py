@@ -7,9 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from pymysql import MySQLError, ProgrammingError
 
-from tokenkeep.backends.sql import engine_of
-from tokenkeep.backends.sql_errors import LOST, explain, means
-from tokenkeep.backends.sql_url import Target
+from tokenkeep.backends.sql_database import Database
 from tokenkeep.backends.urls import StoreURL
 from tokenkeep.errors import ConfigurationError
 from tokenkeep.moving.official import OfficialSource, fields_of
@@ -29,7 +27,7 @@ _PAGE = 10_000
 def open_table(url: str, password: str | None, defaults: Defaults) -> OfficialSource:
     """See `tokenkeep.moving.open_table`."""
     named = dict(StoreURL.parse(url).query).get("table")
-    table = _Table(Target(url, {"password": password}))
+    table = _Table(Database(url, {"password": password}))
     try:
         table.begin([named] if named else _TABLES)
         name, kind = table.target.describe(), "MySQL table of the official SDK"
@@ -42,17 +40,9 @@ def open_table(url: str, password: str | None, defaults: Defaults) -> OfficialSo
 class _Table:
     """A table, read in one transaction that can't write."""
 
-    def __init__(self, target: Target) -> None:
+    def __init__(self, target: Database) -> None:
         self.target = target
-        with self._explained():
-            try:
-                self._db: Any = engine_of(target).pool.connect()
-            except (TypeError, ValueError):
-                raise ConfigurationError(
-                    f"An option of the MySQL URL is wrong: {', '.join(sorted(target.url.query))}",
-                    hint="They are table, timeout, those for TLS, and what PyMySQL's connect() "
-                    "takes",
-                ) from None
+        self._db: Any = target.connect()
 
     def begin(self, tables: list[str]) -> None:
         """Find the first of *tables*, and see all of it as it is at this moment."""
@@ -65,7 +55,7 @@ class _Table:
                     break
             else:
                 raise ConfigurationError(
-                    f"There is no table {' or '.join(tables)} in {self.target.database()}",
+                    f"There is no table {' or '.join(tables)} in {self.target.name}",
                     hint="Name it: mysql://user@host/database?table=NAME",
                 )
             self._ask("SET SESSION TRANSACTION ISOLATION LEVEL REPEATABLE READ")
@@ -95,7 +85,7 @@ class _Table:
     def close(self) -> None:
         """End the connection."""
         with suppress(OSError, MySQLError):
-            self._db.invalidate()
+            self._db.close()
 
     def _ask(self, sql: str) -> Sequence[tuple[Any, ...]]:
         with self._db.cursor() as cursor:
@@ -109,10 +99,7 @@ class _Table:
         try:
             yield
         except (OSError, MySQLError) as exc:
-            where, lost = self.target.database(), means(exc, LOST)
-            said = explain(
-                exc, where=where, doing="SELECT", lost=lost, secrets=self.target.secrets
-            )
+            said = self.target.explain(exc, "SELECT")
             if "privilege" in said.what:
                 said.hint = f"Grant SELECT on the table {self.target.table}, nothing more"
             raise said from None
