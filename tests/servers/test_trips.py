@@ -84,6 +84,17 @@ def test_idle_connections_that_were_closed(connect, far, proxy):
     assert backend.delete(ID, replaces=FIRST) is True
 
 
+@pytest.mark.parametrize("server", ["mariadb", "postgres"], indirect=True)
+def test_an_old_connection_is_replaced(connect, far, proxy, monkeypatch):
+    """What a firewall may have dropped is not even asked: that would wait for its timeout."""
+    monkeypatch.setattr("tokenkeep.backends.sql_database.RECYCLED", 0)
+    backend = connect(far)
+    before = proxy.connections
+
+    assert backend.scan(None, 1) == []
+    assert proxy.connections > before
+
+
 # A keeper
 
 

@@ -52,7 +52,7 @@ _DRIVERS = {"mysql": "mysql+pymysql", "postgresql": "postgresql+psycopg"}
 _PACKAGES = {"pymysql": "'tokenkeep[mysql]'", "psycopg": "'tokenkeep[postgres]'"}
 _PORTS = {"mysql": 3306, "mariadb": 3306, "postgresql": 5432}
 _IN_FILES = ("sqlite", "duckdb")
-_RECYCLED = 200
+RECYCLED = 200
 """After how many seconds a connection is replaced: firewalls drop idle ones and tell nobody."""
 
 
@@ -187,12 +187,14 @@ class Database:
                 f"The options of the URL can't be followed: {self._said(exc)}",
                 hint=f"Correct them: {', '.join([*_OWN, *parsed.query])}",
             ) from None
+        if self._autocommits:
+            self.dialect.do_ping = _is_open  # without a trip
         self._pool: Pool = QueuePool(
             self.connect,
             dialect=self.dialect,
             pool_size=pool_size,
             max_overflow=0,
-            recycle=_RECYCLED,
+            recycle=RECYCLED,
             timeout=self.timeout,
             use_lifo=True,  # the one used last is the one that is surely alive
             pre_ping=True,
@@ -234,15 +236,16 @@ class Database:
         }
         context: Any = getattr(Connection(defer_connect=True, **self._options), "ctx", None)
         # Anybody has a certificate for some host, signed by a public authority.
-        ours = context is not None and (context.check_hostname or "ssl_ca" in tls or "ssl" in said)
-        is_required = ours and context.verify_mode is ssl.CERT_REQUIRED
-        self.is_verified = bool(is_required or "unix_socket" in self._options)
+        is_named = bool({"ssl", "ssl_ca"} & {*tls, *said}) or getattr(
+            context, "check_hostname", False
+        )
+        is_asked = getattr(context, "verify_mode", ssl.CERT_NONE) is ssl.CERT_REQUIRED
+        self.is_verified = bool((is_asked and is_named) or "unix_socket" in self._options)
         self._hint = "Add ?ssl_ca=/path/ca.pem&ssl_verify_identity=true to the URL"
         if not self.is_verified:
             names = ("mysql_clear_password", "mysql_old_password", "dialog", "sha256_password")
             ways = {**dict.fromkeys(names, _Refused), "caching_sha2_password": _WithinTLS}
             self._options["auth_plugin_map"] = ways
-        self.dialect.do_ping = _is_open  # without a trip
 
     def _tell_libpq(self, options: dict[str, Any]) -> None:
         from psycopg.conninfo import make_conninfo
@@ -268,7 +271,6 @@ class Database:
                 )
             if all(each.startswith("!") for each in ways):
                 options["require_auth"] = ",".join({*ways, "!password"})
-        self.dialect.do_ping = _is_open  # without a trip
 
     # Its connections
 
@@ -354,9 +356,13 @@ class Database:
             else:
                 return answer
             finally:
-                if link is not None and (lost or pool is not self.pool()):
+                if link is None:
+                    pass
+                elif lost and not hasattr(_link(link.dbapi_connection), "fileno"):
+                    link.detach()  # to close what another thread may be at is a crash of SQLite's
+                elif lost or pool is not self.pool():
                     link.invalidate()  # or it was closed meanwhile, or this is a fork
-                elif link is not None:
+                else:
                     link.close()
             if not goes_on:
                 break

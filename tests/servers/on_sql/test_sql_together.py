@@ -6,7 +6,6 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 
-import psycopg
 import pytest
 from cases import FIRST, ID, connect_as_admin, digits, record, refused, until
 
@@ -127,28 +126,7 @@ def test_locked_row(connect, url, rival):
     backend.write(record(version="3"), replaces=FIRST)
 
 
-@pytest.mark.parametrize("server", ["mariadb"], indirect=True)
-def test_many_large_records(connect, url):
-    """Together they may be more than one statement takes."""
-    rows = [record(f"{n:02}", sealed=b"'" * 100_000) for n in range(50)]
-    backend = connect(url)
-
-    assert [] == backend.insert(rows)
-    assert rows == backend.scan(None, 100)
-
-
 # Connections that are lost, or too few
-
-
-@pytest.mark.parametrize("server", ["postgres"], indirect=True)
-def test_closed_while_it_is_given_up(connect, far, proxy, monkeypatch):
-    """By the driver, in the other thread: its error stays here."""
-    backend = connect(f"{far}?timeout=0.3")
-    backend.write(record(), replaces=None)
-    monkeypatch.setattr(psycopg.Connection, "cancel_safe", lambda self, **_: self.pgconn.finish())
-    proxy.hold()
-
-    refused(lambda: backend.delete(ID))
 
 
 @pytest.mark.parametrize("server", ["postgres"], indirect=True)
