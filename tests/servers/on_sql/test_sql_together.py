@@ -173,7 +173,8 @@ def test_what_drips_is_let_go(connect, far, proxy):
     backend = connect(f"{far}?timeout=0.5&pool_size=1")
     backend.write(record(), replaces=None)
     proxy.drip(0.2)
-    refused(lambda: backend.read(ID))
+    said = refused(lambda: backend.delete(digits("nobody")))
+    assert "whether the change was made is not known" in said
     until(lambda: not proxy.alive)
     proxy.go_on()
     assert backend.read(ID) == record()
