@@ -104,9 +104,11 @@ def test_refused(url, kind, said):
     [{"ssl_ca": ""}, {"ssl": {}}, {"ssl": {"ca": " "}}, {"ssl_key": "\n"}, {"table": ""}],
 )
 def test_blank_arguments(given):
-    """Nor may an argument be blank, as it comes from an empty variable."""
+    """Nor may an argument be blank, as it comes from an empty variable; but for a password."""
     with pytest.raises(ConfigurationError, match="is blank"):
         SQLBackend("mysql://app@127.0.0.1/app", **given)
+    with pytest.raises(StoreUnavailable, match="can't be reached"):
+        SQLBackend("mysql://app@127.0.0.1:1/app", password="")
 
 
 @pytest.mark.parametrize(

@@ -73,7 +73,7 @@ _TAKEN = (
 )
 _MISSING = "^(1146|42P01):|no such table|table .* does not exist|invalid object name"
 _FOREIGN = "^(1054|42703):|no such column|referenced column|invalid (identifier|column)"
-_PASSWORD = "^(1045|1698|3118|28P01|28000):|authentication failed|role .* does not exist|pg_hba"  # noqa: S105
+_LOGIN = "^(1045|1698|3118|28P01|28000):|authentication failed|role .* does not exist|pg_hba"
 _UNREACHABLE = "^(2002|2003|2005|1129|1130):|connection .*failed|timeout|resolve|closed the conn"
 _REFUSALS = (
     (_TAKEN, "there is a record with this id, or another for the same thing", None),
@@ -89,7 +89,7 @@ _REFUSALS = (
         "{name} asks for the password itself, and has not proven who it is: it was not told",
         "If it is the database, let TLS verify it, or use its Unix socket: docs/sql.md",
     ),
-    (_PASSWORD, "{name} refuses this user or password", "Check user and password"),
+    (_LOGIN, "{name} refuses this user or password", "Check user and password"),
     (
         "^(1049|3D000):|database .* does not exist",
         "{name} does not exist",
@@ -145,9 +145,9 @@ class Database:
     def __init__(self, url: str, given: Mapping[str, Any]) -> None:
         said = {n: v for n, v in given.items() if v is not None}
         parsed, self.dialect = _understood(url)
+        parsed = parsed.set(password=said.pop("password", parsed.password))
         for name, value in said.items():
             refuse_blank(name, value)
-        parsed = parsed.set(password=said.pop("password", parsed.password))
         own = {name: said.pop(name, parsed.query.get(name, _OWN[name])) for name in _OWN}
         parsed = parsed.difference_update_query(_OWN)
         backend, self.driver = parsed.get_backend_name(), self.dialect.driver
