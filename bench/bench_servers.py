@@ -26,7 +26,7 @@ from common import (
 from tokenkeep import Token, Vault, open_store, records
 from tokenkeep.backends import open_backend
 from tokenkeep.backends.rows import COLUMNS, to_row
-from tokenkeep.backends.sql_tables import column_name
+from tokenkeep.backends.sql import records_table
 from tokenkeep.integrations.zoho_sdk import SDKStore, theirs
 
 if TYPE_CHECKING:
@@ -48,7 +48,7 @@ COLD, COLD_USER = "Vault, cold find by id", "Vault, cold find by user"
 HOT, STALE = "SDKStore, find by id", "SDKStore, find by id, stale"
 SAVE = "SDKStore, save"
 
-NAMES = ", ".join(map(column_name, COLUMNS))
+NAMES = ", ".join(column.name for column in records_table("tokenkeep").c)
 
 
 def fill(vault: Vault, connection: Any, numbers: range) -> list[str]:

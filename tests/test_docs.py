@@ -220,10 +220,8 @@ def at_hand(name, request):
     if name == "docs/sql.md":
         server = request.getfixturevalue("mariadb")
         ours["mysql://app:password@db:3306/app"] = url = server.url()
-        ours['host="db", port=3306'] = f"host={server.host!r}, port={server.port}"
-        ours['os.environ["DB_PASSWORD"], database="app"'] = (
-            f"{server.password!r}, database={urlsplit(url).path[1:]!r}"
-        )
+        ours["mysql://app@db:3306/app"] = url.replace(f":{server.password}@", "@")
+        ours['os.environ["DB_PASSWORD"]'] = repr(server.password)
     return ours
 
 

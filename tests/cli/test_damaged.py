@@ -32,7 +32,6 @@ EDITS = {
     ],
     "sql+sqlite:///tokens.db": [
         "last_used_at = 'never'",
-        "owner = 'x' || x'c3'",
         "data_key = 'two'",
     ],
 }
