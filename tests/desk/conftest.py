@@ -11,9 +11,9 @@ from tokenkeep.testing import ZohoEmulator
 @pytest.fixture(scope="module")
 def zoho_of_all():
     with ZohoEmulator(data_centers=("us", "eu")) as zoho:
-        zoho.add_user("ana@example.com", data_center="us", zgid="71", first_name="Ana")
-        zoho.add_user("ben@example.com", data_center="us", zgid="72", first_name="Ben")
-        zoho.add_user("eva@example.eu", data_center="eu", zgid="73", first_name="Eva")
+        zoho.add_user("ana@example.com", data_center="us", zgid="71")
+        zoho.add_user("ben@example.com", data_center="us", zgid="72")
+        zoho.add_user("eva@example.eu", data_center="eu", zgid="73")
         yield zoho
 
 

@@ -8,13 +8,13 @@ import requests
 
 def test_exchange(app, zoho):
     """A grant code gives an access and a refresh token, in Zoho's words, and once."""
-    code = zoho.grant_code(scope="ZohoCRM.users.READ,ZohoCRM.org.READ")
+    code = zoho.grant_code()
     answer = app.exchange(code)
 
     assert {
         "access_token": answer["access_token"],
         "refresh_token": answer["refresh_token"],
-        "scope": "ZohoCRM.users.READ ZohoCRM.org.READ",
+        "scope": "ZohoCRM.modules.ALL ZohoCRM.settings.ALL ZohoCRM.users.ALL ZohoCRM.org.ALL",
         "api_domain": zoho.us.api_url,
         "token_type": "Bearer",
         "expires_in": 3600,

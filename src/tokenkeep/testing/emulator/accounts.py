@@ -53,21 +53,11 @@ class DataCenterEmulator:
 
 @dataclass(frozen=True)
 class User:
-    """
-    A person in one organisation.
-
-    Attributes:
-        zgid: The organisation.
-        data_center: Where that organisation lives.
-        zuid: The person's number.
-    """
+    """A person in one organisation, *zgid*, which lives in a data centre."""
 
     email: str
     zgid: str
     data_center: str
-    zuid: str
-    first_name: str
-    last_name: str
 
     @property
     def name(self) -> str:
@@ -96,7 +86,7 @@ class Access:
 
     user: User
     client: Client
-    environment: str = "production"
+    environment: str
     scope: str = SCOPE
 
     def __post_init__(self) -> None:

@@ -18,13 +18,9 @@ if TYPE_CHECKING:
 _PAGE = """<!doctype html>
 <html lang="en">
 <meta charset="utf-8">
-<title>{title}</title>
-<main>
-<h1>{title}</h1>
-{body}
-</main>
-"""
-_FORM = """<p>It would be able to:</p>
+<title>{name} asks for access</title>
+<h1>{name} asks for access</h1>
+<p>It would be able to:</p>
 <ul>{scopes}</ul>
 <form method="post" action="/oauth/v2/auth">{hidden}
 <p><label>Account <select name="user">{users}</select></label></p>
@@ -32,7 +28,8 @@ _FORM = """<p>It would be able to:</p>
 <p><button name="decision" value="accept">Accept</button>
 <button name="decision" value="reject">Reject</button></p>
 </form>
-<p>This is an emulator: nothing here reaches Zoho.</p>"""
+<p>This is an emulator: nothing here reaches Zoho.</p>
+"""
 
 
 class ConsentPage:
@@ -63,20 +60,19 @@ class ConsentPage:
 
     def _wrong(self, reason: str) -> Answer:
         self._accounts.counters.errors[reason] += 1
-        return _page("This request can't be granted", f"<p>{escape(reason)}</p>", 400)
+        return Answer(400, f"This request can't be granted: {reason}", "text/plain")
 
     def _show(self, asked: dict[str, str], client: Client) -> Answer:
         scopes = asked["scope"].replace(",", " ").split()
-        form = _FORM.format(
-            scopes="".join(f"<li><code>{escape(each)}</code></li>" for each in scopes),
-            hidden="".join(
-                f'<input type="hidden" name="{escape(name)}" value="{escape(value)}">'
-                for name, value in asked.items()
-            ),
+        hidden = (f'name="{escape(name)}" value="{escape(asked[name])}"' for name in asked)
+        page = _PAGE.format(
+            name=escape(client.name),
+            scopes="".join(f"<li>{escape(each)}</li>" for each in scopes),
+            hidden="".join(f'<input type="hidden" {each}>' for each in hidden),
             users=_choices(self._accounts.users),
             environments=_choices(ENVIRONMENTS),
         )
-        return _page(f"{client.name} asks for access", form)
+        return Answer(200, page, "text/html; charset=utf-8", {"Cache-Control": "no-store"})
 
     def _accept(self, asked: dict[str, str], client: Client) -> Answer:
         accounts = self._accounts
@@ -86,14 +82,13 @@ class ConsentPage:
             access = Access(user, client, environment, asked["scope"])
         except (LookupError, ValueError) as error:
             return self._wrong(str(error))
-        parties = access.parties, environment
         before = [(each.access.parties, each.access.environment) for each in accounts.logins]
         code = accounts.make_grant(
             access,
             redirect_uri=asked["redirect_uri"],
             # A refresh token comes with the first consent, and later only if asked for again.
             offline=asked.get("access_type") == "offline"
-            and (parties not in before or asked.get("prompt") == "consent"),
+            and ((access.parties, environment) not in before or asked.get("prompt") == "consent"),
             challenge=asked.get("code_challenge"),
         )
         fields = {"code": code, "location": user.data_center}
@@ -117,11 +112,6 @@ def _back(asked: dict[str, str], answer: dict[str, str]) -> Answer:
     query = urlencode(state | answer, quote_via=quote, safe="")
     location = f"{uri}{'&' if '?' in uri else '?'}{query}&"
     return Answer(302, headers={"Location": location})
-
-
-def _page(title: str, body: str, status: int = 200) -> Answer:
-    text = _PAGE.format(title=escape(title), body=body)
-    return Answer(status, text, "text/html; charset=utf-8", {"Cache-Control": "no-store"})
 
 
 def _choices(values: Iterable[str]) -> str:

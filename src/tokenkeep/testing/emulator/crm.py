@@ -7,6 +7,7 @@ import json
 import re
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
+from zlib import crc32
 
 from .server import Answer, as_json
 
@@ -85,7 +86,8 @@ class Crm:
             return self._leads(request, table, which)
         match request.method, place, which, request.query.get("module", "").lower():
             case "GET", "users", None, _:
-                return as_json({"users": [_person(user)]})
+                person_id = str(4_150_868_000_000 + crc32(user.name.encode()))
+                return as_json({"users": [{"id": person_id, "email": user.email}]})
             case "GET", "org", None, _:
                 return as_json({"org": [{"id": f"4{user.zgid.zfill(18)}", "zgid": user.zgid}]})
             case "GET", "settings", "fields", "leads":
@@ -163,18 +165,6 @@ def _listed(table: Table, asked: Mapping[str, str]) -> Answer:
         rows = [{name: row[name] for name in row if name in wanted} for row in rows]
     info = {"per_page": per_page, "count": len(rows), "page": page}
     return as_json({"data": rows, "info": info | {"more_records": len(ids) > end}})
-
-
-def _person(user: User) -> Record:
-    return {
-        "id": user.zuid,
-        "zuid": user.zuid,
-        "email": user.email,
-        "first_name": user.first_name,
-        "last_name": user.last_name,
-        "full_name": f"{user.first_name} {user.last_name}",
-        "status": "active",
-    }
 
 
 def _field(number: int, name: str) -> Record:

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any, Self
 from .accounts import (
     CODE_LIFE,
     ENVIRONMENTS,
-    SCOPE,
     Access,
     AccessToken,
     Accounts,
@@ -150,8 +149,6 @@ class ZohoEmulator:
         *,
         data_center: str | None = None,
         zgid: str | None = None,
-        first_name: str = "Ana",
-        last_name: str = "Example",
     ) -> User:
         """
         Add a person to an organisation; one who is there already is handed back.
@@ -160,8 +157,6 @@ class ZohoEmulator:
             email: May be the same in several organisations.
             data_center: Where the organisation lives; None means the first.
             zgid: The organisation; None means the data centre's default one.
-            first_name: As the CRM tells it.
-            last_name: Likewise.
 
         Raises:
             ValueError: There is no such data centre, or the organisation lives elsewhere.
@@ -173,8 +168,7 @@ class ZohoEmulator:
         for other in self.users:
             if other.zgid == zgid and other.data_center != home:
                 raise ValueError(f"organisation {zgid} lives in {other.data_center!r}")
-        zuid = str(70_000_000 + next(self._accounts.numbers))
-        user = User(email, zgid, home, zuid, first_name, last_name)
+        user = User(email, zgid, home)
         return self._accounts.users.setdefault(user.name, user)
 
     def register_client(
@@ -200,7 +194,6 @@ class ZohoEmulator:
         self,
         user: User | str | None = None,
         *,
-        scope: str = SCOPE,
         environment: str = "production",
         client: Client | str | None = None,
         life: float = CODE_LIFE,
@@ -210,14 +203,12 @@ class ZohoEmulator:
 
         Args:
             user: Whose.
-            scope: Separated by commas.
             environment: ``"production"``, ``"sandbox"`` or ``"developer"``.
             client: None means the first.
             life: Seconds.
         """
         with self._lock:
-            access = self._access(user, client, environment, scope)
-            return self._accounts.make_grant(access, life)
+            return self._accounts.make_grant(self._access(user, client, environment), life)
 
     def refresh_token(
         self,
@@ -241,7 +232,7 @@ class ZohoEmulator:
         """
         with self._lock:
             login = None if refresh_token is None else self._login(refresh_token)
-            access = login.access if login else self._access(user, None)
+            access = login.access if login else self._access(user, None, "production")
             return self._accounts.make_access_token(access, login).value
 
     def id_of(self, refresh_token: str) -> str:
@@ -302,8 +293,10 @@ class ZohoEmulator:
         ]
         return {"data_centers": {each: self[each] for each in self.data_centers}, "logins": logins}
 
-    def _access(self, user: User | str | None, client: Client | str | None, *more: str) -> Access:
-        return Access(self._accounts.user(user), self._accounts.client(client), *more)
+    def _access(
+        self, user: User | str | None, client: Client | str | None, environment: str
+    ) -> Access:
+        return Access(self._accounts.user(user), self._accounts.client(client), environment)
 
     def _login(self, refresh_token: str) -> RefreshToken:
         login = self._accounts.tokens.get(refresh_token)
