@@ -50,6 +50,11 @@ class DataCenterEmulator:
         """The revocation endpoint that the official SDK uses."""
         return f"{self.token_url}/revoke"
 
+    def environment_url(self, environment: str) -> str:
+        """The API server of ``"production"``, ``"sandbox"`` or ``"developer"``."""
+        places = (self.api_url, self.sandbox_url, self.developer_url)
+        return dict(zip(ENVIRONMENTS, places, strict=True))[environment]
+
 
 @dataclass(frozen=True)
 class User:
