@@ -176,14 +176,16 @@ class ZohoEmulator:
         name: str = "Example application",
         *,
         redirect_uris: Iterable[str] = ("http://127.0.0.1/callback",),
+        public: bool = False,
     ) -> Client:
         """
         Register an application, as in Zoho's API console.
 
         Its *name* is shown on the consent page; *redirect_uris* are where people may be
-        sent back to.
+        sent back to. A *public* one has no secret.
         """
-        client_id, secret = f"1000.{secrets.token_hex(15).upper()}", secrets.token_hex(21)
+        client_id = f"1000.{secrets.token_hex(15).upper()}"
+        secret = "" if public else secrets.token_hex(21)
         client = Client(client_id, secret, name, tuple(redirect_uris))
         self._accounts.clients[client_id] = client
         return client
@@ -247,7 +249,7 @@ class ZohoEmulator:
     def secrets(self) -> list[str]:
         """Every code, token and client secret there ever was: what must be in no log of yours."""
         known = self._accounts
-        clients = [each.client_secret for each in known.clients.values()]
+        clients = filter(None, (each.client_secret for each in known.clients.values()))
         return [*clients, *known.grants, *known.tokens]
 
     def records(

@@ -70,7 +70,7 @@ class TokenEndpoint:
         client = self._accounts.clients.get(form.get("client_id", ""))
         if client is None:
             raise OAuthError("invalid_client")
-        if form.get("client_secret") != client.client_secret:
+        if form.get("client_secret", "") != client.client_secret:
             raise OAuthError("invalid_client_secret")
         return kinds[kind](form, client, request.site.data_center)
 
