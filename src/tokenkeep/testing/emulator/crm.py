@@ -156,6 +156,8 @@ def _listed(table: Table, asked: Mapping[str, str]) -> Answer:
     """One page of records, newest first."""
     page, per_page = int(asked.get("page", 1)), int(asked.get("per_page", 200))
     end = page * per_page
+    if end > 2000:  # noqa: PLR2004 - what is beyond takes page tokens
+        raise Refused("DISCRETE_PAGINATION_LIMIT_EXCEEDED", "page_token is required")
     ids = sorted(table, key=int, reverse=True)
     rows = [table[each] for each in ids[end - per_page : end]]
     if not rows:
