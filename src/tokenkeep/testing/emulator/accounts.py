@@ -27,33 +27,28 @@ _LOOPBACK_PORT = re.compile(r"(?<=^http://)(127\.0\.0\.1|localhost|\[::1]):\d+(?
 
 @dataclass(frozen=True)
 class DataCenterEmulator:
-    """One data centre: its accounts server, and its API servers; *api_url* is production's."""
+    """
+    The addresses of one data centre.
+
+    Attributes:
+        accounts_url: The accounts server, without a path; its endpoints follow.
+        revoke_url: The revocation endpoint that the official SDK uses.
+        api_url: The API server of production, without a path.
+    """
 
     name: str
     accounts_url: str
+    auth_url: str
+    token_url: str
+    revoke_url: str
     api_url: str
     sandbox_url: str
     developer_url: str
 
-    @property
-    def auth_url(self) -> str:
-        """The authorization endpoint."""
-        return f"{self.accounts_url}/oauth/v2/auth"
-
-    @property
-    def token_url(self) -> str:
-        """The token endpoint."""
-        return f"{self.accounts_url}/oauth/v2/token"
-
-    @property
-    def revoke_url(self) -> str:
-        """The revocation endpoint that the official SDK uses."""
-        return f"{self.token_url}/revoke"
-
     def environment_url(self, environment: str) -> str:
         """The API server of ``"production"``, ``"sandbox"`` or ``"developer"``."""
         places = (self.api_url, self.sandbox_url, self.developer_url)
-        return dict(zip(ENVIRONMENTS, places, strict=True))[environment]
+        return places[ENVIRONMENTS.index(environment)]
 
 
 @dataclass(frozen=True)

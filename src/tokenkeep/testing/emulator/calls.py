@@ -6,7 +6,7 @@ import math
 import threading
 from collections import Counter
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from .server import Answer, as_json
 
@@ -37,6 +37,14 @@ KNOWN = {
 }
 
 
+class Call(NamedTuple):
+    """A request, as it is counted and met; its *grant_type* is None where there is none."""
+
+    endpoint: str
+    grant_type: str | None
+    data_center: str
+
+
 class Counters:
     """
     The running counts.
@@ -51,13 +59,13 @@ class Counters:
 
     def reset(self) -> None:
         """Start from zero."""
-        self._calls: list[tuple[str, str | None, str]] = []
+        self._calls: list[Call] = []
         self.mints: Counter[str] = Counter()
         self.errors: Counter[str] = Counter()
 
-    def add_call(self, endpoint: str, grant_type: str | None, data_center: str) -> None:
+    def add_call(self, call: Call) -> None:
         """Count a request."""
-        self._calls.append((endpoint, grant_type, data_center))
+        self._calls.append(call)
 
     def calls(
         self,
@@ -89,11 +97,8 @@ class Fault:
     One kind of trouble, for the calls it matches.
 
     Args:
-        kind: ``"status"``, ``"garbage"``, ``"empty"``, ``"list"``, ``"huge"``,
-            ``"no_access_token"``, ``"refused"``, ``"drop"``, ``"hang"`` or ``"slow"``.
-        endpoint: One of an accounts server (``"auth"``, ``"token"``, ``"revoke"``) or of the
-            CRM (``"users"``, ``"org"``, ``"settings"``, ``"records"``); ``"accounts"`` and
-            ``"crm"`` are all of them, ``"*"`` is everything.
+        kind: What the client sees, a word of docs/emulator.md.
+        endpoint: Likewise, one or a group of them; ``"*"`` is everything.
         times: How many calls meet it; None means until they are cleared.
         after: The request takes effect and only its answer is lost or late.
         status: HTTP status, for ``"status"``, where None means 503, and for
@@ -131,12 +136,13 @@ class Fault:
             if value not in known:
                 raise ValueError(f"{name} is one of {', '.join(known)}, not {value!r}")
 
-    def take(self, endpoint: str, grant_type: str | None, data_center: str) -> bool:
+    def take(self, call: Call) -> bool:
         """Tell whether a call meets this fault; if so, count it."""
+        group = ENDPOINTS.get(self.endpoint, (self.endpoint,))
         met = (
-            (self.endpoint in ("*", endpoint) or endpoint in ENDPOINTS.get(self.endpoint, ()))
-            and self.grant_type in (None, grant_type)
-            and self.data_center in (None, data_center)
+            (self.endpoint == "*" or call.endpoint in group)
+            and self.grant_type in (None, call.grant_type)
+            and self.data_center in (None, call.data_center)
             and (self.times is None or self.hits < self.times)
         )
         with self._hit:
@@ -187,7 +193,6 @@ class Faults:
         for fault in gone:
             fault.cleared.set()
 
-    def take(self, endpoint: str, grant_type: str | None, data_center: str) -> Fault | None:
+    def take(self, call: Call) -> Fault | None:
         """The fault that meets this call, counted; None when it goes through."""
-        call = endpoint, grant_type, data_center
-        return next((fault for fault in self._faults if fault.take(*call)), None)
+        return next((fault for fault in self._faults if fault.take(call)), None)

@@ -19,7 +19,7 @@ from .accounts import (
     RefreshToken,
     User,
 )
-from .calls import ENDPOINTS, Faults
+from .calls import ENDPOINTS, Call, Faults
 from .consent import ConsentPage
 from .control import PREFIX, operated
 from .crm import Crm
@@ -117,8 +117,10 @@ class ZohoEmulator:
         """A data centre by name; KeyError if there is none, RuntimeError before the start."""
         if name not in self.data_centers:
             raise KeyError(name)
+        accounts = self._url(name)
+        endpoints = (f"{accounts}{path}" for path in self._endpoints)
         places = (self._url(name, each) for each in ENVIRONMENTS)
-        return DataCenterEmulator(name, self._url(name), *places)
+        return DataCenterEmulator(name, accounts, *endpoints, *places)
 
     def __getattr__(self, name: str) -> DataCenterEmulator:
         """``zoho.us`` is ``zoho["us"]``."""
@@ -336,9 +338,9 @@ class ZohoEmulator:
             with self._lock:
                 return answer(request)
 
-        call = endpoint, request.form.get("grant_type"), request.site.data_center
-        self.counters.add_call(*call)
-        fault = self.faults.take(*call)
+        call = Call(endpoint, request.form.get("grant_type"), request.site.data_center)
+        self.counters.add_call(call)
+        fault = self.faults.take(call)
         return await fault.met(request, right) if fault else right(request)
 
 
