@@ -23,7 +23,7 @@ def test_revoke(app, zoho):
 
 
 def test_withdrawal(app, zoho):
-    """What a user withdraws is dead, for all clients; others' tokens live."""
+    """What a user withdraws is dead, for all clients; others' live, until they expire."""
     other = zoho.register_client("Other")
     mine, others = zoho.refresh_token(), zoho.refresh_token(client=other)
     strangers = zoho.refresh_token(zoho.add_user("bo@example.com"))
@@ -31,7 +31,9 @@ def test_withdrawal(app, zoho):
 
     assert zoho.revoke(zoho.user) == 2
     assert not any(zoho.is_active(each) for each in tokens)
-    assert zoho.is_active(strangers)
+    theirs = zoho.access_token(refresh_token=strangers)
+    assert zoho.expire_access_tokens() == 1
+    assert (zoho.is_active(theirs), zoho.is_active(strangers)) == (False, True)
     assert app.error(others, client=other) == "invalid_code"
 
 

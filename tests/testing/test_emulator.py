@@ -87,35 +87,25 @@ def test_stop_and_start(app, zoho):
     assert "access_token" in app.refresh(token)
 
 
-# From Python 3.12 on, forking beside threads warns; here that is the point.
-@pytest.mark.filterwarnings("ignore:.*multi-threaded:DeprecationWarning")
-@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
-def test_forked_child_holds_nothing(app, zoho):
+def test_forked_child_holds_nothing(app, zoho, fork):
     """A forked child keeps no port and no connection of a stopped emulator, and stops none."""
+
+    def work(say):
+        zoho.stop()
+        say("stopped its copy")
+        time.sleep(600)
+
     with requests.Session() as session:
         session.get(zoho.us.auth_url, timeout=20)
         token = zoho.refresh_token()
-        read, write = os.pipe()
-        child = os.fork()
-        if child == 0:
-            zoho.stop()
-            os.write(write, b".")
-            time.sleep(600)
-            os._exit(0)
-        try:
-            os.read(read, 1)
-            assert "access_token" in app.refresh(token)
-            zoho.stop()
-            for ask in (lambda: app.refresh(token), lambda: session.get(zoho.us.auth_url)):
-                with pytest.raises(requests.ConnectionError):
-                    ask()
-            zoho.start()
-            assert "access_token" in app.refresh(token)
-        finally:
-            os.kill(child, signal.SIGKILL)
-            os.waitpid(child, 0)
-            os.close(read)
-            os.close(write)
+        assert fork(work).readline() == "stopped its copy"
+        assert "access_token" in app.refresh(token)
+        zoho.stop()
+        for ask in (lambda: app.refresh(token), lambda: session.get(zoho.us.auth_url)):
+            with pytest.raises(requests.ConnectionError):
+                ask()
+        zoho.start()
+        assert "access_token" in app.refresh(token)
 
 
 # Another process
@@ -240,34 +230,20 @@ def test_configuration(control, zoho, tmp_path):
 # In the foreground
 
 SERVE = """
-import os, signal, sys, threading, time
 from tokenkeep.testing import ZohoEmulator, serve
-
-def tell():
-    time.sleep(0.5)
-    os.kill(os.getpid(), signal.SIGTERM)
-
-def ready(zoho):
-    print(zoho.control_url, flush=True)
-    if sys.argv[1:]:
-        threading.Thread(target=tell).start()
-        # It gets to that thread: the wait goes on, as with a signal just before it begins.
-        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
-
-serve(ZohoEmulator(), ready)
+serve(ZohoEmulator(), lambda zoho: print(zoho.control_url, flush=True))
 print("left in order")
 """
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, None])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_serve(number):
-    """It serves until told to stop, also where the wait is not woken, and then returns."""
-    words = [sys.executable, "-c", SERVE, *([] if number else ["unwoken"])]
+    """It serves until told to stop, and then returns."""
+    words = [sys.executable, "-c", SERVE]
     with subprocess.Popen(words, stdout=subprocess.PIPE, text=True) as process:
         url = process.stdout.readline().strip()
-        if number:
-            assert 3600 == EmulatorControl(url).options.access_token_life
-            process.send_signal(number)
+        assert 3600 == EmulatorControl(url).options.access_token_life
+        process.send_signal(number)
         rest, _ = process.communicate(timeout=20)
 
     assert ("left in order\n", 0) == (rest, process.returncode)
@@ -289,19 +265,12 @@ def test_plugin_is_cheap():
 
 def test_plugin_in_a_strangers_project(tmp_path):
     """A project that has installed the package has the fixture, without any set-up."""
-    (tmp_path / "test_mine.py").write_text(
-        "def test_zoho(zoho):\n    assert zoho.us.token_url.startswith('http')\n"
-    )
-    done = subprocess.run(
-        [sys.executable, "-W", "error", "-m", "pytest", "-q", "-p", "no:cacheprovider"],
-        cwd=tmp_path,
-        env={**os.environ, "COVERAGE_PROCESS_START": ""},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    (tmp_path / "test_mine.py").write_text("def test_zoho(zoho): assert zoho.us.token_url")
+    words = [sys.executable, "-W", "error", "-m", "pytest", "-q", "-p", "no:cacheprovider"]
+    alone = os.environ | {"COVERAGE_PROCESS_START": ""}
+    done = subprocess.run(words, cwd=tmp_path, env=alone, capture_output=True, check=False)
 
-    assert "1 passed" in done.stdout
+    assert b"1 passed" in done.stdout
 
 
 # What docs/emulator.md says about it
