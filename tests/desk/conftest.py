@@ -29,7 +29,6 @@ def zoho(zoho_of_all):
     zoho_of_all.faults.clear()
     zoho_of_all.options.reset()
     # Each test may log in as often as it wants.
-    zoho_of_all.options.logins_per_window = None
     zoho_of_all.options.refresh_tokens = None
     zoho_of_all.counters.reset()
     yield zoho_of_all

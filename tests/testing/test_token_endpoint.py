@@ -103,16 +103,6 @@ def test_mints_per_window(app, zoho):
     assert app.error(token) is None
 
 
-def test_active_access_tokens(app, zoho):
-    """One access token too many silently ends the oldest."""
-    zoho.options.mints_per_window = None
-    token = zoho.refresh_token()
-    made = [app.refresh(token)["access_token"] for _ in range(16)]
-
-    assert [False] + [True] * 15 == [zoho.is_active(each) for each in made]
-    assert app.code("org", made[0]) == "INVALID_TOKEN"
-
-
 def test_refresh_tokens_per_user_and_client(app, zoho):
     """The twenty-first refresh token ends the first, with its access tokens."""
     first = zoho.refresh_token()
@@ -123,15 +113,6 @@ def test_refresh_tokens_per_user_and_client(app, zoho):
     assert app.error(first) == "invalid_code"
     assert not zoho.is_active(access)
     assert all(zoho.is_active(each) for each in [*rest, someone_else])
-
-
-def test_logins_per_window(app, zoho):
-    """The eleventh login of a user and client within ten minutes is refused."""
-    answers = [app.exchange(zoho.grant_code()) for _ in range(11)]
-
-    assert [each["error"] for each in answers if "error" in each] == ["Access Denied"]
-    zoho.clock.advance(601)
-    assert "access_token" in app.exchange(zoho.grant_code())
 
 
 # The rotation of other providers

@@ -6,22 +6,17 @@ import itertools
 import math
 import re
 import secrets
-from collections import defaultdict
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from .calls import Counters
 from .options import EmulatorClock, Options
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
 
 ENVIRONMENTS = ("production", "sandbox", "developer")
 SCOPE = "ZohoCRM.modules.ALL,ZohoCRM.settings.ALL,ZohoCRM.users.ALL,ZohoCRM.org.ALL"
 CODE_LIFE = 60
 """Seconds a grant code is good for, unless its maker said otherwise."""
 
-_LIVE_ACCESS_TOKENS = 15
 _LOOPBACK_PORT = re.compile(r"(?<=^http://)(127\.0\.0\.1|localhost|\[::1]):\d+(?=/)")
 
 
@@ -145,7 +140,7 @@ class RefreshToken(AccessToken):
         id: Name in counters and listings; no secret.
         previous: The value before. None until the first rotation.
         mints: When the access tokens of this window were made, epoch seconds.
-        access_tokens: Those that live, and maybe more, oldest first.
+        access_tokens: Those made of it.
     """
 
     id: str
@@ -167,8 +162,6 @@ class Accounts:
         self.logins: list[RefreshToken] = []
         self.tokens: dict[str, AccessToken] = {}
         """Access and refresh tokens, dead ones among them, by all values they ever had."""
-        self.exchanges: defaultdict[tuple[User, Client], list[float]] = defaultdict(list)
-        """When codes of this window were exchanged, epoch seconds."""
         self.numbers: itertools.count[int] = itertools.count(1)
 
     # Users and clients
@@ -202,22 +195,23 @@ class Accounts:
 
     def make_refresh_token(self, access: Access) -> RefreshToken:
         """Make a login; the oldest one too many goes, with its access tokens."""
+        limit = self.options.refresh_tokens
+        its = [each for each in self.logins if each.access.parties == access.parties]
+        live = [each for each in its if self.is_live(each)]
+        for oldest in () if limit is None else live[: max(0, len(live) + 1 - limit)]:
+            self.end(oldest, "evicted")
         login = RefreshToken(_new_secret(), access, id=f"rt-{next(self.numbers)}")
         self.tokens[login.value] = login
         self.logins.append(login)
-        its = [each for each in self.logins if each.access.parties == access.parties]
-        self._evict([each for each in its if self.is_live(each)], self.options.refresh_tokens)
         return login
 
     def make_access_token(self, access: Access, login: RefreshToken | None = None) -> AccessToken:
-        """Make an access token; of *login*'s live ones the oldest one too many goes."""
+        """Make an access token, which ends with *login*."""
         life = self.options.access_token_life
         token = AccessToken(_new_secret(), access, self.clock.now() + life)
         self.tokens[token.value] = token
         if login is not None:
-            live = [each for each in login.access_tokens if self.is_live(each)]
-            login.access_tokens = [*live, token]
-            self._evict(login.access_tokens, _LIVE_ACCESS_TOKENS)
+            login.access_tokens.append(token)
         return token
 
     def rotate(self, login: RefreshToken) -> None:
@@ -225,15 +219,15 @@ class Accounts:
         login.previous, login.value = login.value, _new_secret()
         self.tokens[login.value] = login
 
-    def is_too_many(self, made: list[float], limit: int | None) -> bool:
-        """Tell whether *limit* of them were made in this window; if not, another one is now."""
-        now = self.clock.now()
-        if made and now - made[0] >= self.options.throttle_window:
-            made.clear()
-        if limit is not None and len(made) >= limit:
-            return True
-        made.append(now)
-        return False
+    def may_mint(self, mints: list[float]) -> bool:
+        """Tell whether one more fits into the window that the first began; if so, count it."""
+        now, limit = self.clock.now(), self.options.mints_per_window
+        if mints and now - mints[0] >= self.options.throttle_window:
+            mints.clear()
+        if limit is not None and len(mints) >= limit:
+            return False
+        mints.append(now)
+        return True
 
     # Ending them
 
@@ -246,10 +240,6 @@ class Accounts:
         token.status = status
         for each in token.access_tokens if isinstance(token, RefreshToken) else ():
             each.status = status
-
-    def _evict(self, live: Sequence[AccessToken], limit: int | None) -> None:
-        for oldest in () if limit is None else live[: max(0, len(live) - limit)]:
-            self.end(oldest, "evicted")
 
 
 def _new_secret() -> str:

@@ -91,11 +91,11 @@ class TokenEndpoint:
             raise OAuthError("invalid_code")
         login = None
         if grant.offline:
-            made = accounts.exchanges[grant.access.parties]
-            if accounts.is_too_many(made, accounts.options.logins_per_window):
+            mints: list[float] = []
+            if not accounts.may_mint(mints):
                 raise _throttled()
             login = accounts.make_refresh_token(grant.access)
-            login.mints.append(accounts.clock.now())
+            login.mints = mints
         grant.used = True
         return self._success(grant.access, login, login)
 
@@ -117,7 +117,7 @@ class TokenEndpoint:
             if options.rotation == "rotate_reuse_kills":
                 accounts.end(login)
             raise OAuthError("invalid_code")
-        if accounts.is_too_many(login.mints, options.mints_per_window):
+        if not accounts.may_mint(login.mints):
             raise _throttled()
         if options.rotation == "none":
             return self._success(login.access, login, None)

@@ -44,10 +44,7 @@ class Options:
         access_token_life: Seconds an access token is good for.
         mints_per_window: Access tokens per refresh token and window, that of the
             exchange among them; None means no limit.
-        logins_per_window: Refresh tokens per user, client and window made by
-            exchanging codes; None means no limit.
-        throttle_window: Seconds of the window of the two limits above; it starts at
-            the first one and ends as a whole.
+        throttle_window: Seconds of that window; it starts at the first one and ends as a whole.
         refresh_tokens: Refresh tokens per user and client, one more kills the
             oldest; None means no limit.
         api_domain: Whose API server a token answer names: that of the grant's
@@ -59,7 +56,6 @@ class Options:
 
     access_token_life: float = 3600
     mints_per_window: int | None = 10
-    logins_per_window: int | None = 10
     throttle_window: float = 600
     refresh_tokens: int | None = 20
     api_domain: str = "environment"
