@@ -1,22 +1,31 @@
-"""What the provider knows: users, clients, who holds which token; how those are made and end."""
+"""The accounts servers: users, clients, who holds which token; how those are made and end."""
 
 from __future__ import annotations
 
-import itertools
+import base64
+import hashlib
 import math
 import re
 import secrets
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from .calls import Counters
 from .options import EmulatorClock, Options
+from .server import Answer, as_json
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from .server import Request
 
 ENVIRONMENTS = ("production", "sandbox", "developer")
 SCOPE = "ZohoCRM.modules.ALL,ZohoCRM.settings.ALL,ZohoCRM.users.ALL,ZohoCRM.org.ALL"
 CODE_LIFE = 60
 """Seconds a grant code is good for, unless its maker said otherwise."""
 
+_TOO_MANY = "You have made too many requests continuously. Please try again after some time."
+_NO_STORE = {"Cache-Control": "no-store"}
 _LOOPBACK_PORT = re.compile(r"(?<=^http://)(127\.0\.0\.1|localhost|\[::1]):\d+(?=/)")
 
 
@@ -117,18 +126,11 @@ class Grant:
 
 @dataclass(eq=False)
 class AccessToken:
-    """
-    An access token.
-
-    Attributes:
-        expires_at: Epoch seconds.
-        status: ``"active"``, ``"revoked"`` or ``"evicted"``, by a newer one.
-    """
+    """An access token, good until *expires_at* in epoch seconds."""
 
     value: str
     access: Access
     expires_at: float = math.inf
-    status: str = "active"
 
 
 @dataclass(eq=False, kw_only=True)
@@ -149,10 +151,27 @@ class RefreshToken(AccessToken):
     access_tokens: list[AccessToken] = field(default_factory=list)
 
 
-class Accounts:
-    """All that the accounts servers know. Whoever calls it holds the emulator's lock."""
+class OAuthError(Exception):
+    """An error answer of the accounts server; most have the HTTP status 200, as Zoho's."""
 
-    def __init__(self) -> None:
+    def __init__(self, error: str, http_status: int = 200, **more: str) -> None:
+        super().__init__(error)
+        self.error = error
+        self.answer = as_json({"error": error, **more}, http_status, _NO_STORE)
+
+
+class Accounts:
+    """
+    What all accounts servers know, and their answers; other providers' if the options say so.
+
+    Whoever calls it holds the emulator's lock.
+
+    Args:
+        url: Tells the address of a data centre's environment.
+    """
+
+    def __init__(self, url: Callable[[str, str], str]) -> None:
+        self._url = url
         self.clock = EmulatorClock()
         self.options = Options()
         self.counters = Counters()
@@ -162,7 +181,6 @@ class Accounts:
         self.logins: list[RefreshToken] = []
         self.tokens: dict[str, AccessToken] = {}
         """Access and refresh tokens, dead ones among them, by all values they ever had."""
-        self.numbers: itertools.count[int] = itertools.count(1)
 
     # Users and clients
 
@@ -185,7 +203,7 @@ class Accounts:
             raise LookupError(f"no client {client_id!r} is registered")
         return self.clients[client_id]
 
-    # Making tokens
+    # Making tokens, and ending them
 
     def make_grant(self, access: Access, life: float = CODE_LIFE, **asked: Any) -> str:
         """Make a grant code, good for *life* seconds; *asked* is what else it stands for."""
@@ -199,8 +217,8 @@ class Accounts:
         its = [each for each in self.logins if each.access.parties == access.parties]
         live = [each for each in its if self.is_live(each)]
         for oldest in () if limit is None else live[: max(0, len(live) + 1 - limit)]:
-            self.end(oldest, "evicted")
-        login = RefreshToken(_new_secret(), access, id=f"rt-{next(self.numbers)}")
+            self.end(oldest)
+        login = RefreshToken(_new_secret(), access, id=f"rt-{len(self.logins) + 1}")
         self.tokens[login.value] = login
         self.logins.append(login)
         return login
@@ -214,32 +232,119 @@ class Accounts:
             login.access_tokens.append(token)
         return token
 
-    def rotate(self, login: RefreshToken) -> None:
-        """Give *login* a new refresh token, keeping the old value for recognition."""
-        login.previous, login.value = login.value, _new_secret()
-        self.tokens[login.value] = login
+    def is_live(self, token: AccessToken) -> bool:
+        """Tell whether *token* works now."""
+        return self.clock.now() < token.expires_at
 
-    def may_mint(self, mints: list[float]) -> bool:
-        """Tell whether one more fits into the window that the first began; if so, count it."""
+    def end(self, token: AccessToken) -> None:
+        """End a token; a refresh token with its access tokens."""
+        for each in (token, *(token.access_tokens if isinstance(token, RefreshToken) else ())):
+            each.expires_at = -math.inf
+
+    # What the endpoints answer
+
+    def token(self, request: Request) -> Answer:
+        """Answer one request for a token."""
+        try:
+            return as_json(self._tokens(request), headers=_NO_STORE)
+        except OAuthError as error:
+            self.counters.errors[error.error] += 1
+            return error.answer
+
+    def revoke(self, request: Request) -> Answer:
+        """Answer one request to revoke a token."""
+        token = self.tokens.get(request.form.get("token", ""))
+        home = request.site.data_center
+        if token and token.access.user.data_center == home and self.is_live(token):
+            self.end(token)
+            return as_json({"status": "success"})
+        # RFC 7009, section 2.2, answers 200 for an unknown token; Zoho does not.
+        self.counters.errors["invalid_token"] += 1
+        return as_json({"status": "failure", "error": "invalid_token"}, 400)
+
+    def _tokens(self, request: Request) -> dict[str, Any]:
+        if request.method != "POST":
+            raise OAuthError("invalid_request", 400)
+        form = request.form
+        kinds = {"authorization_code": self._exchange, "refresh_token": self._refresh}
+        kind = form.get("grant_type", "")
+        if kind not in kinds:
+            # Zoho's documents list a bad grant type under this name.
+            raise OAuthError("invalid_client", 200 if kind else 400)
+        client = self.clients.get(form.get("client_id", ""))
+        if client is None:
+            raise OAuthError("invalid_client")
+        if form.get("client_secret", "") != client.client_secret:
+            raise OAuthError("invalid_client_secret")
+        return kinds[kind](form, client, request.site.data_center)
+
+    def _exchange(self, form: Mapping[str, str], client: Client, home: str) -> dict[str, Any]:
+        grant = self.grants.get(form.get("code", ""))
+        if grant is None or grant.access.client != client:
+            raise OAuthError("invalid_code")
+        if grant.access.user.data_center != home:
+            raise OAuthError("invalid_client")
+        if grant.used or self.clock.now() >= grant.expires_at:
+            raise OAuthError("invalid_code")
+        if grant.redirect_uri not in (None, form.get("redirect_uri")):
+            raise OAuthError("invalid_redirect_uri")
+        # RFC 7636, section 4.6
+        digest = hashlib.sha256(form.get("code_verifier", "").encode()).digest()
+        challenge = base64.urlsafe_b64encode(digest).rstrip(b"=").decode()
+        if grant.challenge not in (None, challenge):
+            raise OAuthError("invalid_code")
+        mints: list[float] = []
+        self._count_mint(mints)
+        grant.used = True
+        if not grant.offline:
+            return self._success(grant.access)
+        login = self.make_refresh_token(grant.access)
+        login.mints = mints
+        return self._success(grant.access, login) | {"refresh_token": login.value}
+
+    def _refresh(self, form: Mapping[str, str], client: Client, home: str) -> dict[str, Any]:
+        value, rotation = form.get("refresh_token", ""), self.options.rotation
+        login = self.tokens.get(value)
+        if not isinstance(login, RefreshToken) or not self.is_live(login):
+            raise OAuthError("invalid_code")
+        if (login.access.user.data_center, login.access.client) != (home, client):
+            raise OAuthError("invalid_code")
+        in_grace = rotation == "rotate_grace" and value == login.previous
+        if value != login.value and not in_grace:
+            if rotation == "rotate_reuse_kills":
+                self.end(login)
+            raise OAuthError("invalid_code")
+        self._count_mint(login.mints)
+        if rotation == "none":
+            return self._success(login.access, login)
+        if not in_grace:
+            login.previous, login.value = value, _new_secret()
+            self.tokens[login.value] = login
+        return self._success(login.access, login) | {"refresh_token": login.value}
+
+    def _count_mint(self, mints: list[float]) -> None:
+        """Count one more in the window that the first began, or refuse it."""
         now, limit = self.clock.now(), self.options.mints_per_window
         if mints and now - mints[0] >= self.options.throttle_window:
             mints.clear()
         if limit is not None and len(mints) >= limit:
-            return False
+            more = {"error_description": _TOO_MANY, "status": "failure"}
+            raise OAuthError("Access Denied", 400, **more)
         mints.append(now)
-        return True
 
-    # Ending them
-
-    def is_live(self, token: AccessToken) -> bool:
-        """Tell whether *token* works now."""
-        return token.status == "active" and self.clock.now() < token.expires_at
-
-    def end(self, token: AccessToken, status: str = "revoked") -> None:
-        """End a token; a refresh token with its access tokens."""
-        token.status = status
-        for each in token.access_tokens if isinstance(token, RefreshToken) else ():
-            each.status = status
+    def _success(self, access: Access, login: RefreshToken | None = None) -> dict[str, Any]:
+        token = self.make_access_token(access, login)
+        if login is not None:
+            self.counters.mints[login.id] += 1
+        of_grant = self.options.api_domain == "environment"
+        environment = access.environment if of_grant else "production"
+        return {
+            "access_token": token.value,
+            "scope": " ".join(access.scope.replace(",", " ").split()),
+            "api_domain": self._url(access.user.data_center, environment),
+            "token_type": "Bearer",
+            "expires_in": self.options.access_token_life,
+        }
 
 
 def _new_secret() -> str:

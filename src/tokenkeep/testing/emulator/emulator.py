@@ -23,7 +23,6 @@ from .calls import ENDPOINTS, Call, Faults
 from .consent import ConsentPage
 from .control import PREFIX, operated
 from .crm import Crm
-from .oauth import TokenEndpoint
 from .server import HOST, Answer, BackgroundServer, Site
 
 if TYPE_CHECKING:
@@ -70,7 +69,7 @@ class ZohoEmulator:
         if isinstance(data_centers, str) or not data_centers:
             raise ValueError("data_centers is a sequence of names, such as ('us', 'eu')")
         self.data_centers: tuple[str, ...] = tuple(data_centers)
-        self._accounts = Accounts()
+        self._accounts = Accounts(self._url)
         self.clock: EmulatorClock = self._accounts.clock
         self.options: Options = self._accounts.options
         self.counters: Counters = self._accounts.counters
@@ -80,11 +79,10 @@ class ZohoEmulator:
         self._server = BackgroundServer(self._ports, self._answer)
         # Whatever reads or changes what the provider knows holds it, a request as a whole.
         self._lock = threading.RLock()
-        tokens = TokenEndpoint(self._accounts, self._url)
         self._endpoints = {
             "/oauth/v2/auth": ("auth", ConsentPage(self._accounts, self._url).answer),
-            "/oauth/v2/token": ("token", tokens.token),
-            "/oauth/v2/token/revoke": ("revoke", tokens.revoke),
+            "/oauth/v2/token": ("token", self._accounts.token),
+            "/oauth/v2/token/revoke": ("revoke", self._accounts.revoke),
         }
         self._crm = Crm(self._accounts)
         self.register_client(redirect_uris=("http://127.0.0.1/callback", *redirect_uris))
@@ -269,12 +267,8 @@ class ZohoEmulator:
     # What happens at the provider
 
     def expire_access_tokens(self, user: User | str | None = None) -> int:
-        """Let live access tokens expire now, of one user or of all; return how many."""
-        with self._lock:
-            ended = self._live(AccessToken, user and self._accounts.user(user))
-            for each in ended:
-                each.expires_at = self.clock.now()
-            return len(ended)
+        """Let live access tokens end now, of one user or of all; return how many."""
+        return self._end(AccessToken, user and self._accounts.user(user))
 
     def revoke(self, user: User | str | None = None) -> int:
         """
@@ -282,17 +276,20 @@ class ZohoEmulator:
 
         None means the first user. Returns how many refresh tokens ended.
         """
+        whose = self._accounts.user(user)
         with self._lock:
-            whose = self._accounts.user(user)
-            logins = self._live(RefreshToken, whose)
-            for each in (*logins, *self._live(AccessToken, whose)):
-                self._accounts.end(each)
-            return len(logins)
+            ended = self._end(RefreshToken, whose)
+            self._end(AccessToken, whose)
+            return ended
 
     def state(self) -> dict[str, Any]:
         """Addresses and logins, without the values of tokens."""
         logins = [
-            {"id": each.id, "user": each.access.user.name, "status": each.status}
+            {
+                "id": each.id,
+                "user": each.access.user.name,
+                "status": "active" if self._accounts.is_live(each) else "revoked",
+            }
             for each in self._accounts.logins
         ]
         return {"data_centers": {each: self[each] for each in self.data_centers}, "logins": logins}
@@ -308,10 +305,15 @@ class ZohoEmulator:
             return login
         raise LookupError("there is no such refresh token here")
 
-    def _live(self, kind: type[AccessToken], user: User | str | None) -> list[AccessToken]:
-        known = [each for each in self._accounts.tokens.values() if type(each) is kind]
-        live = [each for each in known if self._accounts.is_live(each)]
-        return [each for each in live if user in (None, each.access.user)]
+    def _end(self, kind: type[AccessToken], user: User | str | None) -> int:
+        """End the live tokens of a kind, of one user or of all; return how many."""
+        with self._lock:
+            known = [each for each in self._accounts.tokens.values() if type(each) is kind]
+            live = [each for each in known if self._accounts.is_live(each)]
+            ended = {each for each in live if user in (None, each.access.user)}
+            for each in ended:
+                self._accounts.end(each)
+            return len(ended)
 
     # Requests
 
