@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -70,6 +71,7 @@ def test_nothing_outlives_its_owner(kind, number):
         assert time.monotonic() < end, found
         time.sleep(0.02)
     assert Path(folder).exists() == (number == signal.SIGKILL)
+    shutil.rmtree(folder, ignore_errors=True)
 
 
 @pytest.mark.parametrize("kind", ["postgres", "redis_server"])

@@ -66,3 +66,7 @@ class Postgres(SQLServer):
 
     def make_database(self, name):
         self.ask(f"CREATE DATABASE {name} OWNER app")
+
+    def close(self):
+        self.stop()  # killed, it would leave some shared memory to the system
+        super().close()

@@ -168,11 +168,9 @@ class PrivateServer(ABC):
 
     def close(self):
         """End it for good, and remove its folder."""
-        try:
-            self.stop()
-        finally:
-            if self.folder:
-                shutil.rmtree(self.folder, ignore_errors=True)
+        self.kill()
+        if self.folder:
+            shutil.rmtree(self.folder, ignore_errors=True)
             self.folder = None
 
     def __enter__(self):
