@@ -74,9 +74,10 @@ def test_refused(app, zoho, form, error):
 def test_of_somebody_else(app, zoho):
     """A code of another client is no code; one of another data centre is invalid_client."""
     europe = zoho.add_user("eva@example.com", data_center="eu")
-    code = zoho.grant_code(client=zoho.register_client("Other"))
+    other = {"client": zoho.register_client("Other")}
 
-    assert app.exchange(code) == {"error": "invalid_code"}
+    assert app.exchange(zoho.grant_code(), **other) == {"error": "invalid_code"}
+    assert app.error(zoho.refresh_token(), **other) == "invalid_code"
     assert app.exchange(zoho.grant_code(europe)) == {"error": "invalid_client"}
     assert app.error(zoho.refresh_token(europe)) == "invalid_code"
     assert "access_token" in app.refresh(zoho.refresh_token(europe), data_center="eu")

@@ -194,15 +194,6 @@ class Accounts:
             raise LookupError(f"{len(found)} users are called {name!r}; say email:zgid")
         return found[0]
 
-    def client(self, client: Client | str | None) -> Client:
-        """A registered client, by itself or its id; None means the first."""
-        if client is None:
-            return next(iter(self.clients.values()))
-        client_id = client.client_id if isinstance(client, Client) else client
-        if client_id not in self.clients:
-            raise LookupError(f"no client {client_id!r} is registered")
-        return self.clients[client_id]
-
     # Making tokens, and ending them
 
     def make_grant(self, access: Access, life: float = CODE_LIFE, **asked: Any) -> str:

@@ -77,10 +77,8 @@ def _made(row: dict[str, Any]) -> Any:
 
 
 def _named(value: Any) -> Any:
-    """An argument that JSON has no word for: users and clients by name."""
-    if isinstance(value, User):
-        return value.name
-    return value.client_id if isinstance(value, Client) else list(value)
+    """An argument that JSON has no word for: a user by name."""
+    return value.name if isinstance(value, User) else list(value)
 
 
 class EmulatorControl:

@@ -43,7 +43,7 @@ class ZohoEmulator:
     which was down for a while.
 
     Where a user is asked for, it is one, its name (``email:zgid``) or an e-mail
-    address where that is enough; None means the first. A client is one or its id.
+    address where that is enough; None means the first.
 
     Args:
         data_centers: Their names; the first is the default everywhere.
@@ -131,7 +131,7 @@ class ZohoEmulator:
     @property
     def client(self) -> Client:
         """The client that is registered from the start."""
-        return self._accounts.client(None)
+        return next(iter(self._accounts.clients.values()))
 
     @property
     def user(self) -> User:
@@ -190,38 +190,32 @@ class ZohoEmulator:
         self._accounts.clients[client_id] = client
         return client
 
-    # Codes and tokens without the dance; they count as no call
+    # Codes and tokens of the first client without the dance; they count as no call
 
     def grant_code(
         self,
         user: User | str | None = None,
         *,
         environment: str = "production",
-        client: Client | str | None = None,
         life: float = CODE_LIFE,
     ) -> str:
         """
-        Make a grant code as a self client does in the API console.
+        Make a grant code for the first client, as a self client does in the API console.
 
         Args:
             user: Whose.
             environment: ``"production"``, ``"sandbox"`` or ``"developer"``.
-            client: None means the first.
             life: Seconds.
         """
         with self._lock:
-            return self._accounts.make_grant(self._access(user, client, environment), life)
+            return self._accounts.make_grant(self._access(user, environment), life)
 
     def refresh_token(
-        self,
-        user: User | str | None = None,
-        *,
-        environment: str = "production",
-        client: Client | str | None = None,
+        self, user: User | str | None = None, *, environment: str = "production"
     ) -> str:
-        """Make a refresh token; arguments as for :meth:`grant_code`."""
+        """Make a refresh token for the first client; arguments as for :meth:`grant_code`."""
         with self._lock:
-            access = self._access(user, client, environment)
+            access = self._access(user, environment)
             return self._accounts.make_refresh_token(access).value
 
     def access_token(
@@ -230,11 +224,11 @@ class ZohoEmulator:
         """
         Make an access token of *refresh_token*.
 
-        None means of no refresh token, but of *user* and the first client, in production.
+        None means of none, but of *user* in production.
         """
         with self._lock:
             login = None if refresh_token is None else self._login(refresh_token)
-            access = login.access if login else self._access(user, None, "production")
+            access = login.access if login else self._access(user, "production")
             return self._accounts.make_access_token(access, login).value
 
     def id_of(self, refresh_token: str) -> str:
@@ -294,10 +288,8 @@ class ZohoEmulator:
         ]
         return {"data_centers": {each: self[each] for each in self.data_centers}, "logins": logins}
 
-    def _access(
-        self, user: User | str | None, client: Client | str | None, environment: str
-    ) -> Access:
-        return Access(self._accounts.user(user), self._accounts.client(client), environment)
+    def _access(self, user: User | str | None, environment: str) -> Access:
+        return Access(self._accounts.user(user), self.client, environment)
 
     def _login(self, refresh_token: str) -> RefreshToken:
         login = self._accounts.tokens.get(refresh_token)
