@@ -87,7 +87,9 @@ class Crm:
         match request.method, place, which, request.query.get("module", "").lower():
             case "GET", "users", None, _:
                 person_id = str(4_150_868_000_000 + crc32(user.name.encode()))
-                return as_json({"users": [{"id": person_id, "email": user.email}]})
+                name = user.email.partition("@")[0].title()
+                person = {"id": person_id, "email": user.email, "full_name": name}
+                return as_json({"users": [person]})
             case "GET", "org", None, _:
                 return as_json({"org": [{"id": f"4{user.zgid.zfill(18)}", "zgid": user.zgid}]})
             case "GET", "settings", "fields", "leads":
