@@ -68,6 +68,11 @@ class User:
         """``email:zgid``, the form the official SDK gives to users."""
         return f"{self.email}:{self.zgid}"
 
+    @property
+    def full_name(self) -> str:
+        """As the CRM tells it: what stands before the ``@``."""
+        return self.email.partition("@")[0]
+
 
 @dataclass(frozen=True)
 class Client:

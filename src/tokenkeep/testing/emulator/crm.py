@@ -87,8 +87,7 @@ class Crm:
         match request.method, place, which, request.query.get("module", "").lower():
             case "GET", "users", None, _:
                 person_id = str(4_150_868_000_000 + crc32(user.name.encode()))
-                name = user.email.partition("@")[0].title()
-                person = {"id": person_id, "email": user.email, "full_name": name}
+                person = {"id": person_id, "email": user.email, "full_name": user.full_name}
                 return as_json({"users": [person]})
             case "GET", "org", None, _:
                 return as_json({"org": [{"id": f"4{user.zgid.zfill(18)}", "zgid": user.zgid}]})
