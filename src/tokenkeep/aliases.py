@@ -32,13 +32,11 @@ _LONGEST = 4
 
 
 class Aliases:
-    """Follow, make and finish aliases; *habits_of* as of a `Saver`."""
+    """Follow, make and finish aliases; *revokes_grant* is as `Vault.revokes_grant`."""
 
-    def __init__(
-        self, rows: Rows, habits_of: Callable[[Token], saving.Habits], clock: Clock
-    ) -> None:
+    def __init__(self, rows: Rows, revokes_grant: Callable[[Token], bool], clock: Clock) -> None:
         self._rows = rows
-        self._habits_of = habits_of
+        self._revokes_grant = revokes_grant
         self._clock = clock
 
     def read(self, token_id: str) -> Token | None:
@@ -133,13 +131,13 @@ class Aliases:
 
     def _joined(self, alias: Alias, carried: Token, row: Token) -> Token:
         """Return a row with what an alias carries: as its login, or as one that came too late."""
-        mine, habits = carried.renewal, self._habits_of(row)
+        mine, revokes_grant = carried.renewal, self._revokes_grant(row)
         is_older = saving.is_older(row, carried.refresh_token)
         revoked_since = row.status is Status.REVOKED and alias.seen_status is not Status.REVOKED
         if row.renewal.login == alias.seen_login and not revoked_since and not is_older:
-            return saving.taken(row, carried, habits=habits)
+            return saving.taken(row, carried, revokes_grant=revokes_grant)
         if row.renewal.login == mine.login:
             return row  # it has gone in, and whoever let it in was not done
         # From an older one the row went on; what that had to see to goes along.
         late = (*mine.to_revoke, *mine.replaced) if is_older else saving.all_secrets_of(carried)
-        return saving.superseded(row, late, habits=habits)
+        return saving.superseded(row, late, revokes_grant=revokes_grant)

@@ -20,16 +20,16 @@ _UNSEEN = object()
 class _Entry(NamedTuple):
     token: Token
     revision: Hashable | None
-    read_at: float
-    mark: int
+    writes: int = 0
+    read_at: float = 0.0
 
 
 class Cache:
     """
     The *size* tokens used last; 0 keeps none.
 
-    *revision* is the backend's. For one without, *max_staleness* is how long a token is
-    handed out without asking again, in seconds on the clock *monotonic*.
+    *revision* is the backend's. For one without, what was read counts until this process
+    writes anything, for *max_staleness* seconds of the clock *monotonic* at most.
     """
 
     def __init__(
@@ -45,24 +45,22 @@ class Cache:
         self._size = size
         self._max_staleness = max_staleness
         self._entries: OrderedDict[Hashable, _Entry] = OrderedDict()
-        self._written: dict[str, int] = {}
-        self._cleared = self._mark = 0
+        self._writes = 0
         self.renew_locks()
         renew_in_child(self)
 
     def recall(self, key: Hashable, read: Callable[[], Token | None]) -> Token | None:
         """Return what was read before, if nothing was written since; else read it now."""
         # All three before it is read: they vouch for it.
-        revision, mark, now = self._revision(), self._mark, self._monotonic()
+        revision, writes, now = self._revision(), self._writes, self._monotonic()
         entry = self._entries.get(key)
         if entry is not None and entry.revision == revision:
-            written = self._written.get(str(entry.token.id), self._cleared)
-            is_fresh = now - entry.read_at < self._max_staleness and entry.mark >= written
+            is_fresh = entry.writes == writes and now - entry.read_at < self._max_staleness
             if is_fresh or revision is not None:
                 return entry.token
         token = read()
         if token is not None:
-            self._put(key, _Entry(token, revision, now, mark))
+            self._put(key, _Entry(token, revision, writes, now))
         return token
 
     def last(self, token_id: str) -> Token | None:
@@ -72,26 +70,16 @@ class Cache:
 
     def note(self, token: Token) -> None:
         """Keep what was just written for the next save; no reader is given it unasked."""
-        self._put(("id", token.id), _Entry(token, _UNSEEN, 0.0, 0))
+        self._put(("id", token.id), _Entry(token, _UNSEEN))
 
-    def wrote(self, token_id: str) -> None:
-        """
-        Note that this process wrote a token; what was read before is out of date.
-
-        What a reader began to read before then is so, too, whenever it is kept.
-        """
-        with self._lock:
-            if len(self._written) >= self._size:
-                self.clear()
-            self._mark += 1
-            self._written[token_id] = self._mark
+    def wrote(self) -> None:
+        """Note that this process wrote, or read past this: what was read before is out of date."""
+        self._writes += 1
 
     def clear(self) -> None:
         """Forget everything, what is being read now too."""
+        self.wrote()
         with self._lock:
-            self._mark += 1
-            self._cleared = self._mark
-            self._written.clear()
             self._entries.clear()
 
     def renew_locks(self) -> None:

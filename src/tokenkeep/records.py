@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from contextlib import suppress
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from tokenkeep.backends.base import MARKS
@@ -33,16 +33,13 @@ CHANGED = (
 EVER = 253_402_300_800.0
 """All that is due is due by then: the year 10000, in epoch seconds. MySQL has no infinity."""
 
-NOTICE = 7 * 86_400.0
-"""How long before its end a login is told of, in seconds; see `_due_at`."""
-
 _OURS = "tk_"
 
-_OUTSIDE = {"id", "version", "owner", "last_used_at", "ended", "unknown"}
+_OUTSIDE = {"id", "version", "owner", "last_used_at", "ended"}
 _APART = _OUTSIDE | {"status", "renewal", "history"}
 _NESTED = {"claim": Claim, "failure": Failure}
 _EMPTY, _NO_STATE = Token(), Renewal()
-_KNOWN, _KNOWN_STATE = vars(_EMPTY).keys() - _OUTSIDE, vars(_NO_STATE).keys() - {"unknown"}
+_KNOWN, _KNOWN_STATE = vars(_EMPTY).keys() - _OUTSIDE, vars(_NO_STATE).keys()
 _encode = json.JSONEncoder(separators=(",", ":")).encode
 
 
@@ -123,10 +120,10 @@ def alias_state(row_id: str) -> str:
 def seal(kept: Kept, keys: DataKeys, tenant_of: Callable[[Token], str | None]) -> Record:
     """Seal something that has id, version and owner into a record."""
     id_, version, owner = record_id(kept.id), str(kept.version), str(kept.owner)
-    last_used_at = None
+    last_used_at = due_at = None
     if isinstance(kept, Token):
-        kind, due_at = ENDED if kept.ended else ROW, _due_at(kept)
-        last_used_at = kept.last_used_at
+        kind, last_used_at = ENDED if kept.ended else ROW, kept.last_used_at
+        due_at = (kept.updated_at or 0.0) if kept.ended or kept.renewal.to_revoke else None
     elif isinstance(kept, Alias):
         kind, due_at = ALIAS, kept.at if kept.carries else None
     else:
@@ -203,18 +200,6 @@ def _bound(id_: str, kind: str, version: str, owner: str) -> str:
     return f"{id_}\0{kind}\0{version}\0{owner}"
 
 
-def _due_at(token: Token) -> float | None:
-    """Return from when on a row is to be looked at: for its revocations, or as its login ends."""
-    if token.ended or token.renewal.to_revoke:
-        return token.updated_at or 0.0
-    end = token.refresh_expires_at
-    if end is None or not token.refresh_token or token.status is not Status.OK:
-        return None
-    # Told `NOTICE` before, or a quarter of its life if that is shorter.
-    since = max(token.renewal.renewed_at or 0.0, token.logged_in_at or 0.0)
-    return max(0.0, end - min(NOTICE, max(0.0, end - since) / 4))
-
-
 def _plain(kept: Kept) -> bytes:
     with suppress(TypeError, ValueError):
         if isinstance(kept, Token):
@@ -231,10 +216,10 @@ def _plain(kept: Kept) -> bytes:
 
 
 def _fields(token: Token) -> dict[str, object]:
-    inside = {**token.unknown, **_said(token, _EMPTY)}
+    inside = _said(token, _EMPTY)
     if token.history:
         inside["history"] = [(each.what, each.at, each.by, each.count) for each in token.history]
-    state = {**token.renewal.unknown, **_said(token.renewal, _NO_STATE)}
+    state = _said(token.renewal, _NO_STATE)
     for name in _NESTED.keys() & state.keys():
         state[name] = asdict(state[name])
     return {**inside, "status": token.status.value, "renewal": state}
@@ -257,42 +242,40 @@ def _token_of(inside: dict[str, Any], **outside: object) -> Token:
     if "history" in inside:
         inside["history"] = tuple(
             Happening(what=what, at=at, by=by, count=count)
-            for what, at, by, count, *_ in inside["history"]
+            for what, at, by, count in inside["history"]
         )
     if not inside.keys() <= _KNOWN:
-        inside["unknown"] = {name: inside.pop(name) for name in inside.keys() - _KNOWN}
+        raise _newer("fields")
     # A copy of an empty one is made in a third of the time of a new one.
     return _EMPTY.but(**outside, **inside)
 
 
 def _status(value: str) -> Status:
     if value not in {each.value for each in Status}:
-        said = "This token has a status that this tokenkeep does not know"
-        raise StoreTooNew(said, hint="Upgrade tokenkeep")
+        raise _newer("a status")
     return Status(value)
+
+
+def _newer(what: str) -> StoreTooNew:
+    said = f"This token has {what} that this tokenkeep does not know"
+    return StoreTooNew(said, hint="Upgrade tokenkeep")
 
 
 def _renewal(state: dict[str, Any]) -> Renewal:
     for name in _NESTED.keys() & state.keys():
-        state[name] = _nested(name, state[name])
+        state[name] = _NESTED[name](**state[name])
     for name in {"mints", "past"} & state.keys():
         state[name] = tuple(state[name])
     for name in {"to_revoke", "replaced"} & state.keys():
         state[name] = tuple((kind, value) for kind, value in state[name])
     if not state.keys() <= _KNOWN_STATE:
-        state["unknown"] = {name: state.pop(name) for name in state.keys() - _KNOWN_STATE}
+        raise _newer("fields")
     return _NO_STATE.but(**state)
-
-
-def _nested(name: str, inside: dict[str, Any]) -> Any:
-    kind = _NESTED[name]
-    known = {f.name for f in fields(kind)}
-    return kind(**{name: value for name, value in inside.items() if name in known})
 
 
 def _lease(inside: dict[str, Any], record: Record) -> Lease:
     given = {name: getattr(record, name) for name in ("id", "version", "owner")}
-    return Lease(claim=_nested("claim", inside["claim"]), login=inside.get("login"), **given)
+    return Lease(claim=Claim(**inside["claim"]), login=inside.get("login"), **given)
 
 
 def _alias(alias: Alias) -> dict[str, object]:

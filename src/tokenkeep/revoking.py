@@ -127,13 +127,13 @@ class Revocations:
         with suppress(ConfigurationError):  # its provider is gone: as if it might
             if not self._providers.of(token).profile.revokes_grant:
                 return False
-        habits = saving.Habits(revokes_grant=True)
         for _ in attempts(token.id, token.user):
             newer = newer_login(self._store, token)
             if newer is None:
                 return False
             with suppress(StoreConflict):
-                self._store.swap(saving.superseded(newer, token.renewal.to_revoke, habits=habits))
+                late = token.renewal.to_revoke
+                self._store.swap(saving.superseded(newer, late, revokes_grant=True))
                 return True
         return False
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import secrets
-from collections import defaultdict
 from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING, TypeVar, cast
@@ -15,7 +14,7 @@ from tokenkeep.records import Kept
 from tokenkeep.token import Token, is_ours
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator
 
     from tokenkeep.backends.base import Backend, Mark, Record
     from tokenkeep.cache import Cache
@@ -50,12 +49,7 @@ class Rows:
         return field, self.header.keys.digest(field, value)
 
     def owner(self, token: Token, credential: tuple[str, str] | None = None) -> str:
-        """
-        Return the digest of what a token is for.
-
-        A *credential* stands in for a user that is not known. None takes the
-        user, or the first of the token's own credentials.
-        """
+        """Return the digest of what a token is for; without a user its *credential* tells."""
         if credential is None and not token.user:
             credential = next(iter(lookup.credentials(token)), ("none", str(token.id)))
         return self.header.keys.digest("owner", lookup.owner_of(token, credential))
@@ -109,16 +103,6 @@ class Rows:
                     hint=records.CHANGED,
                 )
         return opened
-
-    def find_each(self, wanted: Sequence[set[Mark]]) -> list[list[Kept]]:
-        """Find for each of several what has at least one of its marks, in one trip, to insert."""
-        asked = set().union(*wanted)
-        having: defaultdict[Mark, list[Kept]] = defaultdict(list)
-        for kept in self.find(asked, inserts=True):
-            for mark in self.its(kept, asked) & asked:
-                having[mark].append(kept)
-        each = ({kept.id: kept for mark in marks for kept in having[mark]} for marks in wanted)
-        return [list(found.values()) for found in each]
 
     def its(self, kept: Kept, asked: Iterable[Mark]) -> set[Mark]:
         """Return the marks of something in the fields *asked*, by what is under its seal."""
@@ -188,7 +172,7 @@ class Rows:
         try:
             self.backend.write(record, replaces=replaces)
         finally:
-            self._cache.wrote(records.token_id(record.id))
+            self._cache.wrote()
         if note and isinstance(written, Token):
             self._cache.note(written)
         return written
@@ -207,8 +191,7 @@ class Rows:
             with suppress(StoreError):
                 sealed[-1] = self._sealed(row)
         left = set(self.backend.insert([each[1] for each in sealed if each]))
-        for each in filter(None, sealed):
-            self._cache.wrote(str(each[0].id))
+        self._cache.wrote()
         return [each[0] if each and each[1].id not in left else None for each in sealed]
 
     def delete(self, record_id: str, *, replaces: str | None) -> bool:
@@ -221,7 +204,7 @@ class Rows:
         try:
             return self.backend.delete(record_id, replaces=replaces)
         finally:
-            self._cache.wrote(records.token_id(record_id))
+            self._cache.wrote()
 
     def _sealed(self, kept: _Kept) -> tuple[_Kept, Record]:
         new = _random()

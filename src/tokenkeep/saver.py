@@ -13,13 +13,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from tokenkeep import records, saving
-from tokenkeep.errors import (
-    DuplicateRefreshToken,
-    StaleToken,
-    StoreConflict,
-    StoreUnavailable,
-    letting_go,
-)
+from tokenkeep.errors import DuplicateRefreshToken, StaleToken, StoreConflict
 from tokenkeep.lookup import credentials
 from tokenkeep.records import Alias
 from tokenkeep.swapping import attempts
@@ -39,18 +33,18 @@ UNDER_WAY = 60.0
 
 
 class Saver:
-    """Write tokens into rows; *habits_of* returns what becomes of those that a login replaces."""
+    """Write tokens into rows; *revokes_grant* is as `Vault.revokes_grant`."""
 
     def __init__(
         self,
         rows: Rows,
         aliases: Aliases,
-        habits_of: Callable[[Token], saving.Habits],
+        revokes_grant: Callable[[Token], bool],
         clock: Clock,
     ) -> None:
         self._rows = rows
         self._aliases = aliases
-        self._habits_of = habits_of
+        self._revokes_grant = revokes_grant
         self._clock = clock
 
     def save(self, token: Token) -> Token:
@@ -58,8 +52,14 @@ class Saver:
         login = secrets.token_hex(16)
         for _ in attempts(token.id, token.user):
             by_id, rows = self.look(token)
-            habits, now = self._habits_of(token), self._clock.now()
-            plan = saving.plan(token, rows, by_id=by_id, login=login, now=now, habits=habits)
+            plan = saving.plan(
+                token,
+                rows,
+                by_id=by_id,
+                login=login,
+                now=self._clock.now(),
+                revokes_grant=self._revokes_grant(token),
+            )
             try:
                 saved = self._carry_out(plan)
                 is_login = plan.stored is None or saving.is_login(plan.stored, token)
@@ -125,20 +125,21 @@ class Saver:
 
     def look_each(self, tokens: Sequence[Token]) -> list[list[Token] | None]:
         """
-        Do as `look` for several tokens, in one trip.
+        Look for several tokens, in one trip.
 
         Returns:
-            For each the rows; None where one has to `look`: for what is no row
-            any more, or for what has something in common with another of the tokens.
+            For each no row, if there is none that a save of it may touch. None
+            where one has to `look`: for what has something in common with what
+            is stored, or with another of the tokens.
         """
         ids = [{("id", self._rows.record_id(each.id))} if each.id else set() for each in tokens]
         wanted = [{*self._marks(each), *its} for each, its in zip(tokens, ids, strict=True)]
-        seen: set[Mark] = set()
+        asked = set().union(*wanted)
+        found = self._rows.find(asked, inserts=True)
+        seen = set().union(*(self._rows.its(kept, asked) for kept in found))
         looks: list[list[Token] | None] = []
-        for found, marks in zip(self._rows.find_each(wanted), wanted, strict=True):
-            rows = [kept for kept in found if isinstance(kept, Token) and not kept.ended]
-            is_all = len(rows) == len(found) and seen.isdisjoint(marks)
-            looks.append(rows if is_all else None)
+        for marks in wanted:
+            looks.append([] if seen.isdisjoint(marks) else None)
             seen |= marks
         return looks
 
@@ -226,27 +227,12 @@ class Saver:
         if stored is not None and (
             owner == stored.owner or self._rows.may_become(records.record_id(stored.id), owner)
         ):
-            return self._put(row.but(owner=owner), stored)
+            return self._rows.put(row.but(owner=owner), replaces=stored.version, note=True)
         new_id = records.token_id(self._rows.new_id(owner))
         if stored is None:
-            return self._put(row.but(id=new_id, owner=owner), None)
+            return self._rows.put(row.but(id=new_id, owner=owner), replaces=None, note=True)
         self._aliases.move(stored, row, new_id, None)
         return self._aliases.read(str(stored.id))
-
-    def _put(self, row: Token, stored: Token | None) -> Token:
-        """Write a row; if nobody can tell whether it was written, look."""
-        replaces = stored.version if stored else None
-        try:
-            return self._rows.put(row, replaces=replaces, note=True)
-        except StoreUnavailable:
-            with letting_go():  # what went wrong before is what is said
-                there, login = self._aliases.read(str(row.id)), row.renewal.login
-                if there is not None and there.version != replaces:
-                    is_new = stored is None or stored.renewal.login != login
-                    is_mine = there.but(version=row.version) == row
-                    if is_mine or (is_new and there.renewal.login == login):
-                        return there
-            raise
 
     def _move(self, source: Token, carried: Token, target: Token) -> Token | None:
         """Let the login of a row go into another one. Return that; None if it is gone."""

@@ -145,7 +145,6 @@ class Renewal(_Kept):
         given: Whether the refresh token was given from outside (configuration,
             import). False if it was got here, for a code.
         past: Digests of the refresh tokens this row had; see `tokenkeep.saving`.
-        unknown: What a later version of tokenkeep has put here; written back as it is.
     """
 
     claim: Claim | None = None
@@ -159,7 +158,6 @@ class Renewal(_Kept):
     replaced: tuple[tuple[str, str], ...] = field(default=(), repr=False)
     given: bool = False
     past: tuple[str, ...] = field(default=(), repr=False)
-    unknown: Mapping[str, object] = field(default_factory=dict, repr=False, hash=False)
 
 
 @dataclass(frozen=True, kw_only=True, repr=False)
@@ -205,7 +203,6 @@ class Token(_Kept):
         renewal: The state of its renewal.
         ended: Whether it was deleted here, and is kept only until the provider
             has confirmed its revocations; then nobody finds it.
-        unknown: What a later version of tokenkeep has put here; written back as it is.
     """
 
     id: str | None = None
@@ -235,7 +232,6 @@ class Token(_Kept):
     history: tuple[Happening, ...] = ()
     renewal: Renewal = field(default_factory=Renewal)
     ended: bool = False
-    unknown: Mapping[str, object] = field(default_factory=dict, hash=False)
 
     def __repr__(self) -> str:
         """Name the token without any secret of it."""

@@ -5,14 +5,13 @@ from __future__ import annotations
 from contextlib import suppress
 from functools import partial
 from itertools import islice, takewhile
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 from tokenkeep import folders, holder, records, saving
 from tokenkeep.aliases import Aliases
 from tokenkeep.cache import Cache
 from tokenkeep.clock import Clock
 from tokenkeep.errors import (
-    ConfigurationError,
     KeyMissing,
     StoreConflict,
     StoreTampered,
@@ -60,8 +59,6 @@ class Vault(Store):
             come with tokenkeep, Zoho for tokens that don't say.
         journal: Where answers are kept until they are saved. None means
             beside an embedded store, else in the user's state folder.
-        replaced: What becomes of a refresh token that a login replaces: see
-            `tokenkeep.saving.Habits`.
         max_staleness: How long a token is handed out without asking the
             store, in seconds; only for backends without ``revision()``.
         cache_size: How many unsealed tokens are kept in memory.
@@ -72,7 +69,6 @@ class Vault(Store):
             the first token, and not by looking.
 
     Raises:
-        ConfigurationError: *replaced* is something else.
         KeyMissing: The store's keys are wrapped under a key that is not in the ring.
         StoreTooNew: A newer tokenkeep made the store.
     """
@@ -84,19 +80,15 @@ class Vault(Store):
         *,
         providers: Providers | None = None,
         journal: Journal | None = None,
-        replaced: Literal["keep", "revoke"] | None = None,
         max_staleness: float = 0.0,
         cache_size: int = 10_000,
         state: Path | None = None,
         clock: Clock | None = None,
         make: bool = True,
     ) -> None:
-        if replaced not in (None, "keep", "revoke"):
-            raise ConfigurationError("replaced has to be keep or revoke, or None")
         self.backend = backend
         self.ring = ring
         self.providers: Providers = providers or Providers()
-        self._replaced = replaced
         self._clock = clock or Clock()
         self._header = Header(backend, ring, self._clock.monotonic)
         if make:
@@ -106,8 +98,8 @@ class Vault(Store):
             backend.revision, self._clock.monotonic, size=cache_size, max_staleness=max_staleness
         )
         self._rows = Rows(backend, self._header, self._cache, tenant_of=self.providers.tenant)
-        self._aliases = Aliases(self._rows, self.habits, self._clock)
-        self._saver = Saver(self._rows, self._aliases, self.habits, self._clock)
+        self._aliases = Aliases(self._rows, self.revokes_grant, self._clock)
+        self._saver = Saver(self._rows, self._aliases, self.revokes_grant, self._clock)
 
     def __repr__(self) -> str:
         return f"<Vault {self.backend.describe()}>"
@@ -126,13 +118,12 @@ class Vault(Store):
         missing = "" if self.is_made else ", which is not there yet"
         return f"{self.backend.describe()}{missing}"
 
-    def habits(self, token: Token) -> saving.Habits:
-        """Return what becomes of a refresh token of this provider that a login replaces."""
+    def revokes_grant(self, token: Token) -> bool:
+        """Tell whether a token's provider ends the user's consent with one refresh token of it."""
         try:
-            revokes_grant = self.providers.of(token).profile.revokes_grant
+            return self.providers.of(token).profile.revokes_grant
         except UnknownName:
-            revokes_grant = True  # nothing is revoked on a guess
-        return saving.Habits(revokes_grant=revokes_grant, replaced=self._replaced)
+            return True  # nothing is revoked on a guess
 
     # Finding
 
@@ -160,7 +151,7 @@ class Vault(Store):
     def reread(self, token_id: str) -> Token | None:
         token = self._aliases.read(token_id)
         # Who was told of another process's token must not be handed the one before it next.
-        self._cache.wrote(token_id if token is None else str(token.id))
+        self._cache.wrote()
         return token
 
     def get_tokens(self) -> list[Token]:
@@ -284,7 +275,7 @@ class Vault(Store):
         return self._saver.look(self.providers.locate(token))
 
     def look_each(self, tokens: Sequence[Token]) -> list[list[Token] | None]:
-        """Return the rows that a save of each would meet, in one trip; None: `look` for it."""
+        """Return no rows for each that a save of meets none of, in one trip; None: `look`."""
         return self._saver.look_each([self.providers.locate(token) for token in tokens])
 
     def adopt(self, row: Token) -> Token:
@@ -370,17 +361,7 @@ class Vault(Store):
     def due(
         self, now: float, on_error: Callable[[TokenKeepError], None] | None = None
     ) -> Iterator[Token]:
-        for token in self._open(self._rows.due(now), (records.ROW, records.ENDED), on_error):
-            if token.ended or token.renewal.to_revoke:
-                yield token
-
-    def ending(
-        self, now: float, on_error: Callable[[TokenKeepError], None] | None = None
-    ) -> Iterator[Token]:
-        """Yield the tokens whose login ends soon by itself, or has ended; as `due`."""
-        for token in self._open(self._rows.due(now), (records.ROW,), on_error):
-            if token.status is Status.OK and token.refresh_expires_at:
-                yield token
+        return self._open(self._rows.due(now), (records.ROW, records.ENDED), on_error)
 
     def tidy(self, now: float, on_error: Callable[[TokenKeepError], None] | None = None) -> int:
         gone = 0

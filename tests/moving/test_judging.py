@@ -11,7 +11,7 @@ from moved_tokens import CLAIM, NOW, login, renewed, revoked
 from tokenkeep import Token
 from tokenkeep.moving import Action
 from tokenkeep.moving.judging import arrived, judge
-from tokenkeep.saving import Habits, is_older, rotated
+from tokenkeep.saving import is_older, rotated
 from tokenkeep.token import Status
 
 OK, DEAD, REVOKED = Status.OK, Status.LOGIN_NEEDED, Status.REVOKED
@@ -33,7 +33,7 @@ ONE_HOUR = {"refresh_token": None, "nonce": None}
 FOLLOWED = {"past": ("refresh ana",)}
 """As a row that had the target's login before its own."""
 
-KEPT, EACH = Habits(revokes_grant=True), Habits(revokes_grant=False)
+KEPT, EACH = True, False
 
 
 def spent(*tokens):
@@ -62,8 +62,8 @@ def written(at, **more):
     return row(**{"updated_at": at, "logged_in_at": at, "scope": "s"} | more)
 
 
-def judged(mine, there, *, replace=False, habits=EACH):
-    verdict = judge(mine, [there], replace=replace, habits=habits)
+def judged(mine, there, *, replace=False, revokes_grant=EACH):
+    verdict = judge(mine, [there], replace=replace, revokes_grant=revokes_grant)
     return verdict.action, verdict.row
 
 
@@ -169,16 +169,16 @@ def test_a_revoked_row_takes_earlier_logins_of_it_along():
 
 
 @pytest.mark.parametrize("ended", [False, True])
-@pytest.mark.parametrize("habits", [EACH, KEPT])
-def test_unfinished_revocations_of_another_login(habits, ended):
+@pytest.mark.parametrize("revokes_grant", [EACH, KEPT])
+def test_unfinished_revocations_of_another_login(*, revokes_grant, ended):
     """The target's login stays and sees to them; at once, where that does not end it."""
     mine = revoked(row(**OTHER_LOGIN)).but(ended=ended)
 
-    action, update = judged(mine, row(), habits=habits)
+    action, update = judged(mine, row(), revokes_grant=revokes_grant)
 
     assert (Action.UPDATE, OK) == (action, update.status)
     lists = (update.renewal.to_revoke, update.renewal.replaced)
-    assert ((secret("r"), ()) if habits is EACH else ((), secret("r"))) == lists
+    assert ((secret("r"), ()) if revokes_grant is EACH else ((), secret("r"))) == lists
     assert (Action.SKIP, None) == judged(mine, update)
     confirmed = update.with_renewal(to_revoke=(), replaced=())
     assert (Action.SKIP, None) == judged(mine, confirmed)

@@ -42,7 +42,7 @@ class Verdict:
 
 
 def judge(
-    row: Token, met: Sequence[Token], *, replace: bool, habits: saving.Habits | None = None
+    row: Token, met: Sequence[Token], *, replace: bool, revokes_grant: bool = True
 ) -> Verdict:
     """
     Say what is done next with a row in the target; after an update of several, judge again.
@@ -55,7 +55,7 @@ def judge(
     only adds whose it is, and a client secret or refresh token where there is none.
 
     A deleted *row* (`Token.ended`) is judged, too; *met* is what it `meets`. With *replace*,
-    another login takes the place of the target's. No *habits* are those of `saving.Habits`.
+    another login takes the place of the target's. *revokes_grant* is as for `saving.plan`.
     """
     if not met:
         return Verdict(Action.NEW)
@@ -67,8 +67,10 @@ def judge(
         whose = f" of {each.user}" if each.user else ""
         has = f"the target has its refresh token, or its id, in token {each.id}{whose}"
         return Verdict(Action.SKIP, has)
-    habits = habits or saving.Habits()
-    first, *more = (_beside(row, there, habits, replace=replace) for there in (*others, *own))
+    first, *more = (
+        _beside(row, there, revokes_grant=revokes_grant, replace=replace)
+        for there in (*others, *own)
+    )
     if is_dead or not more:
         return next((each for each in (first, *more) if each.action is Action.UPDATE), first)
     (second,) = more
@@ -107,28 +109,35 @@ def _is_one_login(row: Token, there: Token) -> bool:
     return bool(both) and mine[both[0]] == its[both[0]]
 
 
-def _beside(row: Token, there: Token, habits: saving.Habits, *, replace: bool) -> Verdict:
+def _beside(row: Token, there: Token, *, revokes_grant: bool, replace: bool) -> Verdict:
     """Judge a row beside one of the target."""
     if _is_one_login(row, there) or (row.status is Status.REVOKED and had_login(row, there)):
-        verdict = _of_one_login(row, there, habits)
+        verdict = _of_one_login(row, there, revokes_grant=revokes_grant)
     else:
-        verdict = _of_two_logins(row, there, habits, replace=replace)
+        verdict = _of_two_logins(row, there, revokes_grant=revokes_grant, replace=replace)
     left = verdict.row or there
     lacks = verdict.action is Action.UPDATE and saving.fills(left, row)
     is_named = lacks and left.status is Status.OK and not row.ended
     return dataclasses.replace(verdict, there=there, named=row if is_named else None)
 
 
-def _of_one_login(row: Token, there: Token, habits: saving.Habits) -> Verdict:
+def _of_one_login(row: Token, there: Token, *, revokes_grant: bool) -> Verdict:
     if row.status is Status.REVOKED and there.status is not Status.REVOKED:
         # Not by the source's content: its refresh token may be in another row of the target.
         ended = saving.died(there, Status.REVOKED, max(_written(row), _written(there)))
-        return Verdict(Action.UPDATE, "revoked in the source", _seeing_to(ended, row, habits))
+        return Verdict(
+            Action.UPDATE,
+            "revoked in the source",
+            _seeing_to(ended, row, revokes_grant=revokes_grant),
+        )
     # The provider may have rotated what was revoked here.
     late = () if row.ended or row.status is there.status else saving.secrets_of(row)
-    kept = _seeing_to(there, row, habits, late if there.status is Status.REVOKED else ())
+    late = late if there.status is Status.REVOKED else ()
+    kept = _seeing_to(there, row, late, revokes_grant=revokes_grant)
     if there.status is not Status.REVOKED and _is_later(row, there):
-        return Verdict(Action.UPDATE, _LATER, _with_login_of(kept, row, habits))
+        return Verdict(
+            Action.UPDATE, _LATER, _with_login_of(kept, row, revokes_grant=revokes_grant)
+        )
     if kept is not there:
         return Verdict(Action.UPDATE, _GOES_ALONG, kept)
     names = (*saving.FIXED, "client_secret")
@@ -143,9 +152,9 @@ def _of_one_login(row: Token, there: Token, habits: saving.Habits) -> Verdict:
     return Verdict(Action.NOTHING, "written later in the target" if is_later else None)
 
 
-def _of_two_logins(row: Token, there: Token, habits: saving.Habits, *, replace: bool) -> Verdict:
+def _of_two_logins(row: Token, there: Token, *, revokes_grant: bool, replace: bool) -> Verdict:
     if row.ended or row.status is not Status.OK:
-        kept = _seeing_to(there, row, habits)
+        kept = _seeing_to(there, row, revokes_grant=revokes_grant)
         if kept is not there:
             return Verdict(Action.UPDATE, _GOES_ALONG, kept)
         what = "deleted" if row.ended else row.status.value
@@ -169,7 +178,7 @@ def _of_two_logins(row: Token, there: Token, habits: saving.Habits, *, replace: 
         of = "a revoked login" if there.status is Status.REVOKED else "another login"
         has = f"the target has {of} of this user; --replace takes the source's"
         return Verdict(Action.SKIP, has)
-    return Verdict(Action.UPDATE, reason, _with_login_of(there, row, habits))
+    return Verdict(Action.UPDATE, reason, _with_login_of(there, row, revokes_grant=revokes_grant))
 
 
 def _is_later(row: Token, there: Token) -> bool:
@@ -184,22 +193,22 @@ def _is_later(row: Token, there: Token) -> bool:
     return bool(row.version and there.version) and _written(row) > _written(there)
 
 
-def _with_login_of(there: Token, row: Token, habits: saving.Habits) -> Token:
+def _with_login_of(there: Token, row: Token, *, revokes_grant: bool) -> Token:
     """Return the target's row with the source's login and content; its id and user stay."""
     came, its = arrived(row).but(user=there.user), there.renewal
     if row.refresh_token != there.refresh_token:
-        return saving.taken(there, came, habits=habits)
+        return saving.taken(there, came, revokes_grant=revokes_grant)
     # Who renews the target's row goes on: without its claim another one would ask as well.
     mints = tuple(sorted({*row.renewal.mints, *its.mints}))
     return saving.gone_on(there, came).with_renewal(claim=its.claim, mints=mints)
 
 
 def _seeing_to(
-    kept: Token, other: Token, habits: saving.Habits, more: tuple[saving.Secret, ...] = ()
+    kept: Token, other: Token, more: tuple[saving.Secret, ...] = (), *, revokes_grant: bool
 ) -> Token:
     """Return a row that sees to what another one has to revoke; itself if it does already."""
     if late := _unseen((*other.renewal.to_revoke, *more), kept):
-        kept = saving.superseded(kept, late, habits=habits)
+        kept = saving.superseded(kept, late, revokes_grant=revokes_grant)
     # Not revoked: what only the source's user has replaced may be in use here.
     replaced = _unseen(other.renewal.replaced, kept)
     return kept.with_renewal(replaced=kept.renewal.replaced + replaced) if replaced else kept

@@ -165,13 +165,13 @@ class Merge:
         self, row: Token, known: list[Token] | None, *, dry_run: bool
     ) -> tuple[Verdict, Token | None]:
         """Judge a row by what the target has and do it, anew whenever others write meanwhile."""
-        habits, told = self._target.habits(row), None
+        revokes_grant, told = self._target.revokes_grant(row), None
         for number, _ in enumerate(attempts(row.id, row.user)):
             met, leads = list[Token](), False
             try:
                 met, leads = self._meet(row, known)
                 known = None
-                verdict = judge(row, met, replace=self._replace, habits=habits)
+                verdict = judge(row, met, replace=self._replace, revokes_grant=revokes_grant)
                 if dry_run:
                     return verdict, verdict.there
                 stored = self._write(row, verdict)
