@@ -32,7 +32,7 @@ _LONGEST = 4
 
 
 class Aliases:
-    """Follow, make and finish aliases; *revokes_grant* is as `Vault.revokes_grant`."""
+    """Follow, make and finish aliases; *revokes_grant* is the vault's."""
 
     def __init__(self, rows: Rows, revokes_grant: Callable[[Token], bool], clock: Clock) -> None:
         self._rows = rows
@@ -43,27 +43,21 @@ class Aliases:
         """Return the row that an id leads to, ours or its caller's. None if there is none."""
         return self.lead(self._rows.read(self._rows.record_id(token_id)))
 
-    def lead(self, kept: Kept | None) -> Token | None:
+    def lead(self, kept: Kept | None, links: int = _LONGEST) -> Token | None:
         """Return the row that something leads to: itself, or an alias's. None if there is none."""
-        for _ in range(_LONGEST):
-            if isinstance(kept, Token):
-                return None if kept.ended else kept
-            if not isinstance(kept, Alias):
-                return None
-            if kept.carries is not None:
-                self.finish(kept)
-            kept = self._rows.read(records.record_id(kept.to))
-        return None  # a circle: no row is in it
+        if not isinstance(kept, Alias):
+            return kept if isinstance(kept, Token) and not kept.ended else None
+        if not links:
+            return None  # a circle: no row is in it
+        self.finish(kept)
+        return self.lead(self._rows.read(records.record_id(kept.to)), links - 1)
 
     def move(self, source: Token, carried: Token, to: str, seen: Token | None) -> None:
         """
         Turn a row into an alias that carries its login, and let that go into another row.
 
         The login is *carried* as it has to go into the row with the id *to*, which
-        was *seen* so. None: that row has to be made.
-
-        Raises:
-            StoreConflict: *source* was written meanwhile; nothing is changed.
+        was *seen* so. None: that row has to be made. `StoreConflict`: *source* was written.
         """
         alias = Alias(
             id=records.record_id(source.id),
@@ -80,10 +74,9 @@ class Aliases:
         """Let the login that an alias carries go where it belongs, and strip the alias."""
         current: Kept | None = alias
         for _ in attempts(records.token_id(alias.id)):
-            if not isinstance(current, Alias) or current.carries is None:
-                return
             with suppress(StoreConflict):
-                self._finish(current, current.carries)
+                if isinstance(current, Alias) and current.carries is not None:
+                    self._finish(current, current.carries)
                 return
             current = self._rows.read(alias.id)
 
@@ -95,10 +88,9 @@ class Aliases:
             led = self.lead(there)
             if led is not None and led.id == row.id:
                 return
-            if led is not None:
+            if led is not None or (there is not None and not isinstance(there, Alias)):
+                led = led or Token(id=token_id)  # a deleted token's yet
                 raise StoreConflict("This id is another token's", token_id=led.id, user=led.user)
-            if there is not None and not isinstance(there, Alias):
-                raise StoreConflict("This id is a deleted token's yet", token_id=token_id)
             name, now = None if is_ours(token_id) else token_id, self._clock.now()
             alias = Alias(id=record_id, owner=record_id, to=str(row.id), name=name, at=now)
             with suppress(StoreConflict):

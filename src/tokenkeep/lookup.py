@@ -206,9 +206,9 @@ def credentials(token: Token) -> list[tuple[str, str]]:
 
 
 def first_login_of(token: Token) -> str:
-    """Return what a first login is told apart by, as text with a secret in it."""
+    """Return what a first login is known by, a digest: of its place and its credential."""
     place = (token.provider, token.client_id, token.data_center, token.environment)
-    return repr((place, next(iter(credentials(token)))))
+    return digest_of(repr((place, next(iter(credentials(token))))))
 
 
 def owner_of(token: Token, credential: tuple[str, str] | None = None) -> str:

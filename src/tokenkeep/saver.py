@@ -13,6 +13,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from tokenkeep import records, saving
+from tokenkeep.aliases import Aliases
 from tokenkeep.errors import DuplicateRefreshToken, StaleToken, StoreConflict
 from tokenkeep.lookup import credentials
 from tokenkeep.records import Alias
@@ -20,32 +21,17 @@ from tokenkeep.swapping import attempts
 from tokenkeep.token import Status, Token
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
 
-    from tokenkeep.aliases import Aliases
     from tokenkeep.backends.base import Mark
-    from tokenkeep.clock import Clock
     from tokenkeep.records import Kept
-    from tokenkeep.rows import Rows
 
 UNDER_WAY = 60.0
 """How long whoever wrote a login may take to look for others with it, in seconds, or is gone."""
 
 
-class Saver:
-    """Write tokens into rows; *revokes_grant* is as `Vault.revokes_grant`."""
-
-    def __init__(
-        self,
-        rows: Rows,
-        aliases: Aliases,
-        revokes_grant: Callable[[Token], bool],
-        clock: Clock,
-    ) -> None:
-        self._rows = rows
-        self._aliases = aliases
-        self._revokes_grant = revokes_grant
-        self._clock = clock
+class Saver(Aliases):
+    """Write tokens into rows."""
 
     def save(self, token: Token) -> Token:
         """See `TokenStore.save_token`; of a token that is cleaned, and with its place."""
@@ -71,7 +57,7 @@ class Saver:
                 said = "This token was deleted meanwhile"
                 raise StoreConflict(said, token_id=token.id, user=token.user)
             if token.id and by_id is None:
-                self._aliases.make(token.id, saved)
+                self.make(token.id, saved)
             return saved
         raise AssertionError  # attempts() has raised
 
@@ -103,7 +89,7 @@ class Saver:
         Raises:
             StaleToken: Its login was ended here, and the provider is being told.
         """
-        by_id = self._aliases.read(token.id) if token.id else None
+        by_id = self.read(token.id) if token.id else None
         known = by_id is not None and not saving.fills(by_id, token)
         if by_id is not None and known and not saving.is_login(by_id, token):
             return by_id, []  # it brings nothing that another row could have
@@ -159,14 +145,14 @@ class Saver:
         Whoever wrote it may have died before it looked, or the store listed late.
         """
         now = self._clock.now()
-        if not row.refresh_token or _was_looked_at(row) or _may_be_under_way(row, now):
+        if not row.refresh_token or _was_looked_at(row) or _is_under_way(row, now):
             return True
         others = self._twins(row)
         for other in others:
             if saving.same_thing(other, row):
                 self._merge(row, other)
                 return False
-        if any(_may_be_under_way(other, now) for other in others):
+        if any(_is_under_way(other, now) for other in others):
             return True  # it may be taken back yet: for the next renewal
         if any(_was_looked_at(other) or _made(other) < _made(row) for other in others):
             self._rows.put(saving.withdrawn(row, now), replaces=row.version)
@@ -199,14 +185,14 @@ class Saver:
             if not carrying:
                 return found
             for alias in carrying:
-                self._aliases.finish(alias)
+                self.finish(alias)
         raise AssertionError  # attempts() has raised
 
     def _rows_of(self, found: list[Kept]) -> list[Token]:
         """Return the rows among what was found, and those that aliases among it lead to."""
         rows: dict[str | None, Token] = {}
         for kept in found:
-            row = self._aliases.lead(kept)
+            row = self.lead(kept)
             if row is not None:
                 rows[row.id] = row
             elif isinstance(kept, Alias):
@@ -231,13 +217,13 @@ class Saver:
         new_id = records.token_id(self._rows.new_id(owner))
         if stored is None:
             return self._rows.put(row.but(id=new_id, owner=owner), replaces=None, note=True)
-        self._aliases.move(stored, row, new_id, None)
-        return self._aliases.read(str(stored.id))
+        self.move(stored, row, new_id, None)
+        return self.read(str(stored.id))
 
     def _move(self, source: Token, carried: Token, target: Token) -> Token | None:
         """Let the login of a row go into another one. Return that; None if it is gone."""
-        self._aliases.move(source, saving.filled(carried, target), str(target.id), target)
-        return self._aliases.read(str(source.id))
+        self.move(source, saving.filled(carried, target), str(target.id), target)
+        return self.read(str(source.id))
 
     def _look_again(self, saved: Token, plan: saving.Plan) -> Token | None:
         """
@@ -264,7 +250,7 @@ class Saver:
     def _take_back(self, saved: Token, stored: Token | None) -> None:
         """Put back what was *stored* before a login; somebody may have written it since."""
         for _ in attempts(saved.id, saved.user):
-            row = self._aliases.read(str(saved.id))
+            row = self.read(str(saved.id))
             if row is None or row.renewal.login != saved.renewal.login:
                 return
             with suppress(StoreConflict):
@@ -285,10 +271,10 @@ class Saver:
             dead = saving.died(row, Status.REVOKED, self._clock.now())
             if dead is not row:
                 self._rows.put(dead, replaces=row.version)
-        return self._aliases.read(str(saved.id))
+        return self.read(str(saved.id))
 
 
-def _may_be_under_way(row: Token, now: float) -> bool:
+def _is_under_way(row: Token, now: float) -> bool:
     return now - (row.logged_in_at or 0.0) < UNDER_WAY
 
 

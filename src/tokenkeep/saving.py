@@ -97,18 +97,16 @@ def cleaned(token: Token, *, needs_login: Callable[[Token], bool] = lambda _: Fa
                 user=token.user,
                 hint="Give epoch seconds, not milliseconds or text; None if it is not known",
             )
-    if not credentials(token):
-        missing = "an access, refresh or grant token"
-        if not needs_login(token):
-            is_whole = token.user and token.client_id
-            missing = "" if is_whole else "a user, any name to ask for it by, and a client id"
-        if missing:
-            raise EmptyLookup(
-                "There is no token in what is to be saved",
-                token_id=token.id,
-                user=token.user,
-                hint=f"Give {missing}",
-            )
+    if not credentials(token) and (needs_login(token) or not (token.user and token.client_id)):
+        missing = "a user, any name to ask for it by, and a client id"
+        if needs_login(token):
+            missing = "an access, refresh or grant token"
+        raise EmptyLookup(
+            "There is no token in what is to be saved",
+            token_id=token.id,
+            user=token.user,
+            hint=f"Give {missing}",
+        )
     blank = {name: None for name in _TEXTS if getattr(token, name) == ""}
     return token.but(**blank) if blank else token
 
@@ -155,7 +153,7 @@ def plan(
     _refuse_others(token, kept, {row.id for row in (target, source) if row is not None})
     if target is None:
         return Plan(None, first(token, login=login, now=now))
-    changed = _changed(source or target, token, login=login, now=now, revokes_grant=revokes_grant)
+    changed = _changed(source or target, token, login, now, revokes_grant=revokes_grant)
     if source is None:
         twin = _for_the_same(changed, kept)
         if twin is not None and twin.id != target.id:
@@ -218,7 +216,7 @@ def had_login(row: Token, other: Token) -> bool:
     return its is not None and (row.refresh_token == its or is_older(row, its))
 
 
-def _changed(stored: Token, token: Token, *, login: str, now: float, revokes_grant: bool) -> Token:
+def _changed(stored: Token, token: Token, login: str, now: float, *, revokes_grant: bool) -> Token:
     """Return a row with what is saved in it; *stored* itself where nothing changes."""
     if token.version not in (None, stored.version) and has_other_tokens(token, stored):
         raise _conflict(stored, "This token was written since it was read")
@@ -233,18 +231,15 @@ def _changed(stored: Token, token: Token, *, login: str, now: float, revokes_gra
         )
     if is_login(stored, token):
         new = first(token.but(logged_in_at=None), login=login, now=now)
-        return (
-            _logged_in(stored, new, revokes_grant=revokes_grant)
-            .but(history=stored.history)
-            .having("login", now)
-        )
+        changed = _logged_in(stored, new, revokes_grant=revokes_grant)
+        return changed.but(history=stored.history).having("login", now)
     said = _said(stored, token)
-    changes = {name: value for name, value in said.items() if value != getattr(stored, name)}
-    if stored.status in _DEAD or not changes:
+    if stored.status in _DEAD or all(getattr(stored, each) == said[each] for each in said):
         return stored
-    fresh = stored.but(**changes, updated_at=now)
-    lifetime = _lifetime(token.expires_at, now) if "access_token" in changes else None
-    return fresh.with_renewal(lifetime=lifetime) if lifetime else fresh
+    fresh = stored.but(**said, updated_at=now)
+    if stored.access_token == fresh.access_token or fresh.expires_at is None:
+        return fresh
+    return fresh.with_renewal(lifetime=_lifetime(fresh.expires_at, now))
 
 
 def _said(row: Token, token: Token) -> dict[str, object]:
@@ -445,8 +440,7 @@ def _refuse_others(token: Token, rows: list[Token], used: set[str | None]) -> No
                 user=row.user,
                 hint="Read the token again. To use another login, log in anew",
             )
-    for row in rows if token.refresh_token else ():
-        if row.refresh_token == token.refresh_token and row.id not in used:
+        if row.refresh_token == token.refresh_token and token.refresh_token and row.id not in used:
             raise DuplicateRefreshToken(
                 "This refresh token is stored already, and a store has it once",
                 token_id=row.id,

@@ -237,53 +237,41 @@ class Store(TokenStore):
         return 0
 
     @abstractmethod
-    def lease(self, token: Token, claim: Claim) -> tuple[str, Claim]:
+    def hold(
+        self, name: str, claim: Claim, login: Mapping[str, str] | None = None
+    ) -> tuple[str, Claim]:
         """
-        Claim the first login with a token's grant or refresh token, unless somebody has.
+        Note that a login is under way, unless it is already; a sweep may drop it once it is over.
 
-        Returns the version of the lease, to `release` it by, and whose it is.
+        Args:
+            name: What it is known by: a digest of what is secret, since frames show it.
+            claim: Who logs in, since when, and how long that is believed.
+            login: What it takes to accept the answer to a browser's login; may be secret. None
+                for the first login with a credential (`tokenkeep.lookup.first_login_of`).
+
+        Returns:
+            A version, to `let_go` of it by, and whose it is.
         """
 
     @abstractmethod
-    def release(self, token: Token, version: str) -> None:
+    def let_go(self, name: str, version: str | None = None) -> Mapping[str, str] | None:
         """
-        Give up a first login's lease of this version. Silent if there is none.
+        Note that a login is not under way any more. Silent if it was not.
+
+        Args:
+            name: As for `hold`.
+            version: Of which one. None means any.
+
+        Returns:
+            What was held to accept an answer, to one of those who ask. None if there is nothing.
 
         Raises:
             StoreConflict: It is another one by now.
         """
 
-    @abstractmethod
-    def keep_login(self, name: str, login: Mapping[str, str], claim: Claim) -> None:
-        """
-        Keep what it takes to accept the answer to a browser's login, until somebody takes it.
-
-        Args:
-            name: What it is asked for by: a digest of what is secret, since frames show it.
-            login: May be secret.
-            claim: Since when it is kept, and how long; a sweep may drop it then.
-
-        Raises:
-            StoreError: It can't be kept.
-        """
-
-    @abstractmethod
-    def take_login(self, name: str) -> Mapping[str, str] | None:
-        """
-        Return what was kept under a name, and keep it no longer: one who asks gets it.
-
-        None if there is nothing.
-        """
-
 
 def of_one_process(thing: object, opened: str) -> TypeError:
-    """
-    Return the error for pickling or copying what has connections, locks and keys.
-
-    Args:
-        thing: What it was tried with.
-        opened: The code that makes another one, for people.
-    """
+    """Return the error for pickling or copying a thing; *opened* is code that makes another."""
     return TypeError(
         f"A {type(thing).__name__} is not pickled, nor copied: its keys, connections and locks "
         "stay in this process. Open another one in each worker, as its pool's initializer does: "

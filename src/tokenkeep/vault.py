@@ -8,7 +8,6 @@ from itertools import islice, takewhile
 from typing import TYPE_CHECKING, Any
 
 from tokenkeep import folders, holder, records, saving
-from tokenkeep.aliases import Aliases
 from tokenkeep.cache import Cache
 from tokenkeep.clock import Clock
 from tokenkeep.errors import (
@@ -23,7 +22,7 @@ from tokenkeep.errors import (
 from tokenkeep.events import logger
 from tokenkeep.header import Header
 from tokenkeep.journal import FolderJournal, Journal
-from tokenkeep.lookup import Lookup, digest_of, first_login_of, require_id
+from tokenkeep.lookup import Lookup, digest_of, require_id
 from tokenkeep.providers import Providers
 from tokenkeep.records import Alias, Lease
 from tokenkeep.rows import Rows
@@ -98,8 +97,7 @@ class Vault(Store):
             backend.revision, self._clock.monotonic, size=cache_size, max_staleness=max_staleness
         )
         self._rows = Rows(backend, self._header, self._cache, tenant_of=self.providers.tenant)
-        self._aliases = Aliases(self._rows, self.revokes_grant, self._clock)
-        self._saver = Saver(self._rows, self._aliases, self.revokes_grant, self._clock)
+        self._saver = Saver(self._rows, self.revokes_grant, self._clock)
 
     def __repr__(self) -> str:
         return f"<Vault {self.backend.describe()}>"
@@ -146,10 +144,10 @@ class Vault(Store):
 
     def find_token_by_id(self, token_id: str) -> Token | None:
         require_id(token_id)
-        return self._cache.recall(("id", token_id), partial(self._aliases.read, token_id))
+        return self._cache.recall(("id", token_id), partial(self._saver.read, token_id))
 
     def reread(self, token_id: str) -> Token | None:
-        token = self._aliases.read(token_id)
+        token = self._saver.read(token_id)
         # Who was told of another process's token must not be handed the one before it next.
         self._cache.wrote()
         return token
@@ -191,13 +189,8 @@ class Vault(Store):
     def begin_with(
         self, prefix: str, most: int, on_error: Callable[[TokenKeepError], None] | None = None
     ) -> list[Token]:
-        """
-        Return at most so many tokens whose ids begin so, in the order of their ids.
-
-        The *prefix* is of an id as the store gives them, with or without its ``tk_``.
-        With *on_error* what does not open is told there, not raised.
-        """
-        start = prefix.removeprefix("tk_")
+        """Return at most so many tokens whose ids begin so; *on_error* as for `iter_tokens`."""
+        start = records.record_id(prefix)
         # Ids are read in order, so those that begin so come first.
         found = self._rows.scan(after=start, page=most)
         mine = takewhile(lambda record: record.id.startswith(start), found)
@@ -231,34 +224,32 @@ class Vault(Store):
                 if version == kept.version:  # all its revocations are confirmed
                     self._rows.delete(record_id, replaces=version)
                 return
-            row = self._aliases.lead(kept)
+            row = self._saver.lead(kept)
             if row is not None and version not in (None, row.version):
                 said = "This token was changed meanwhile"
                 raise StoreConflict(said, token_id=row.id, user=row.user)
             with suppress(StoreConflict):
-                if row is not None and not self._delete_row(row):
-                    continue
                 if row is None and isinstance(kept, Alias):
                     self._rows.delete(record_id, replaces=kept.version)
-                return
+                if row is None or self._delete_row(row):
+                    return
 
     def delete_tokens(self) -> None:
         """See `TokenStore.delete_tokens`; what is to be revoked is kept as by `delete_token`."""
-        self._cache.clear()
-        try:
-            closed, left = list[TokenKeepError](), list[TokenKeepError]()
-            waiting = next(self.due(records.EVER, closed.append), None)
-            if waiting is None and not closed:
+        errors = list[TokenKeepError]()
+        if next(self.due(records.EVER, errors.append), None) is None and not errors:
+            try:
                 self.backend.clear()
-                return
-            for record in self._rows.scan():
-                if record.kind == records.ROW or not records.is_kind(record.kind):
-                    with telling(left.append):
-                        self.delete_token(records.token_id(record.id))
-        finally:
-            self._cache.clear()
-        if left:
-            raise left[0]
+            finally:
+                self._cache.clear()
+            return
+        errors.clear()
+        for record in self._rows.scan():
+            if record.kind == records.ROW or not records.is_kind(record.kind):
+                with telling(errors.append):
+                    self.delete_token(records.token_id(record.id))
+        if errors:
+            raise errors[0]
 
     def touch(self, token_id: str, last_used_at: float) -> None:
         self.backend.touch(self._rows.record_id(token_id), last_used_at)
@@ -266,12 +257,7 @@ class Vault(Store):
     # Moving
 
     def look(self, token: Token) -> tuple[Token | None, list[Token]]:
-        """
-        Return what a save of a token would meet, read past the cache.
-
-        That is the row that its id leads to, None if there is none; and the rows
-        that are for the same, or share a token with it.
-        """
+        """Return the row that a token's id leads to, and those that a save of it may touch."""
         return self._saver.look(self.providers.locate(token))
 
     def look_each(self, tokens: Sequence[Token]) -> list[list[Token] | None]:
@@ -306,7 +292,7 @@ class Vault(Store):
         Raises:
             StoreConflict: It leads to another row.
         """
-        self._aliases.make(token_id, row)
+        self._saver.make(token_id, row)
 
     def iter_added_ids(
         self, on_error: Callable[[TokenKeepError], None] | None = None
@@ -319,41 +305,35 @@ class Vault(Store):
         """Bring logins that were on their way to another row by then, in epoch seconds, there."""
         for alias in self._open(self._rows.due(now), (records.ALIAS,), lambda _: None):
             with suppress(KeyMissing, StoreTampered, StoreTooNew):
-                self._aliases.finish(alias)
+                self._saver.finish(alias)
 
-    # First logins
+    # Logins under way
 
-    def lease(self, token: Token, claim: Claim) -> tuple[str, Claim]:
+    def hold(
+        self, name: str, claim: Claim, login: Mapping[str, str] | None = None
+    ) -> tuple[str, Claim]:
         self._header.make()
-        owner = self._lease_owner(token)
-        for _ in attempts(user=token.user):
-            for lease in self._leases(owner, inserts=True):
+        owner = self._header.keys.digest("login", name)
+        for _ in attempts():
+            for lease in self._leases(owner):
                 return lease.version, lease.claim
-            mine = Lease(id=self._rows.new_id(owner), owner=owner, claim=claim)
+            mine = Lease(id=self._rows.new_id(owner), owner=owner, claim=claim, login=login)
             with suppress(StoreConflict):
                 return self._rows.put(mine, replaces=None).version, claim
         raise AssertionError  # attempts() has raised
 
-    def release(self, token: Token, version: str) -> None:
-        for lease in self._leases(self._lease_owner(token)):
-            self._rows.delete(lease.id, replaces=version)
-
-    def keep_login(self, name: str, login: Mapping[str, str], claim: Claim) -> None:
-        self._header.make()
-        owner = self._header.keys.digest("login", name)
-        new = Lease(id=self._rows.new_id(owner), owner=owner, claim=claim, login=login)
-        self._rows.put(new, replaces=None)
-
-    def take_login(self, name: str) -> Mapping[str, str] | None:
-        for lease in self._leases(self._header.keys.digest("login", name), inserts=True):
+    def let_go(self, name: str, version: str | None = None) -> Mapping[str, str] | None:
+        for lease in self._leases(self._header.keys.digest("login", name)):
+            if version not in (None, lease.version):
+                raise StoreConflict("Somebody else is logging in by now")
             # Whoever deletes it has it: of two that come at once, one.
             with suppress(StoreConflict):
                 if self._rows.delete(lease.id, replaces=lease.version):
                     return lease.login
         return None
 
-    def _leases(self, owner: str, *, inserts: bool = False) -> list[Lease]:
-        found = self._rows.find([("owner", owner)], inserts=inserts)
+    def _leases(self, owner: str) -> list[Lease]:
+        found = self._rows.find([("owner", owner)], inserts=True)
         return [kept for kept in found if isinstance(kept, Lease)]
 
     # Tidying up
@@ -368,7 +348,7 @@ class Vault(Store):
         for kept in self._open(self._rows.due(now), (records.ALIAS, records.LEASE), on_error):
             with telling(on_error), suppress(StoreConflict):  # somebody else is at it
                 if isinstance(kept, Alias):
-                    self._aliases.finish(kept)
+                    self._saver.finish(kept)
                     continue
                 its = kept.claim.holder
                 if kept.login or holder.is_dead(its) or not holder.is_here(its):
@@ -380,9 +360,7 @@ class Vault(Store):
 
     def rotate(self) -> bool:
         """
-        Wrap the store's keys under the newest key of the ring; instant, however many tokens.
-
-        False: they already were.
+        Wrap the store's keys under the newest key of the ring. False: they already were.
 
         Raises:
             StoreConflict: Somebody else did meanwhile.
@@ -453,14 +431,14 @@ class Vault(Store):
 
     def _delete_row(self, row: Token) -> bool:
         """Delete a row and the aliases that lead to it. False: read again."""
-        aliases = self._aliases.of(str(row.id))
+        aliases = self._saver.of(str(row.id))
         making = [alias for alias in aliases if alias.carries and alias.seen_status is None]
         if not making:
             self._end(row)
         for alias in making or aliases:
             if alias.carries is not None:
                 # It would make the row anew; or its row is gone, and what it has is to be revoked.
-                self._aliases.finish(alias)
+                self._saver.finish(alias)
                 continue
             with suppress(StoreConflict):  # its caller has given the id to another row since
                 self._rows.delete(alias.id, replaces=alias.version)
@@ -472,8 +450,8 @@ class Vault(Store):
         if not row.renewal.to_revoke:
             self._rows.delete(record_id, replaces=row.version)
             return
-        # Another owner, so that what it was for is free. Without a user, that is its
-        # credential: nobody may save that as long as it is to be revoked.
+        # Of another owner, so that what it was for is free; without a user that is its
+        # credential, which nobody may save as long as it is to be revoked.
         owner = self._ended_owner(row) if row.user else str(row.owner)
         ended = row.but(owner=owner, ended=True, access_token=None)
         if self._rows.may_become(record_id, owner):
@@ -494,9 +472,6 @@ class Vault(Store):
                 self._rows.put(self._rows.open(record), replaces=record.version)
                 return True
         return False
-
-    def _lease_owner(self, token: Token) -> str:
-        return self._header.keys.digest("lease", first_login_of(self.providers.locate(token)))
 
     def _own_journal(self, state: Path | None) -> Journal:
         home = self.backend.home

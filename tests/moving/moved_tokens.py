@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from tokenkeep.journal import Entry
+from tokenkeep.lookup import first_login_of
 from tokenkeep.moving import Merge, StoreSource
 from tokenkeep.saving import died
 from tokenkeep.token import Claim, Failure, Status, Token
@@ -84,7 +85,7 @@ def fill(store):
     store.save_token(login("ok", access_token="access y", refresh_token="refresh y", id=first.id))
     rows["ok"] = store.reread(rows["ok"].id)
     store.add_id("customer-42", rows["busy"])
-    store.lease(login("z", user=None), CLAIM)
+    store.hold(first_login_of(login("z", user=None)), CLAIM)
     gone = store.swap(revoked(store.save_token(login("gone"))))
     store.delete_token(gone.id)
     return rows, {"former": first.id, "callers": "customer-42", "ended": gone.id}
