@@ -114,10 +114,10 @@ class Rows:
 
     def _opened(self, record: Record) -> Kept:
         seen = self._cache.last(records.token_id(record.id))
-        used = record.last_used_at
-        if seen is None or seen.version != record.version or not records.is_time(used):
+        if seen is None or seen.version != record.version:
             return self.open(record)
         # Spares opening it; when it was last used is outside the version.
+        used = records.last_used_at(record)
         return seen if seen.last_used_at == used else seen.but(last_used_at=used)
 
     def scan(

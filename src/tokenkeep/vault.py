@@ -236,6 +236,7 @@ class Vault(Store):
 
     def delete_tokens(self) -> None:
         """See `TokenStore.delete_tokens`; what is to be revoked is kept as by `delete_token`."""
+        self._cache.clear()
         errors = list[TokenKeepError]()
         if next(self.due(records.EVER, errors.append), None) is None and not errors:
             try:
@@ -245,7 +246,7 @@ class Vault(Store):
             return
         errors.clear()
         for record in self._rows.scan():
-            if record.kind == records.ROW or not records.is_kind(record.kind):
+            if record.kind == records.ROW:
                 with telling(errors.append):
                     self.delete_token(records.token_id(record.id))
         if errors:
@@ -416,7 +417,7 @@ class Vault(Store):
     ) -> Iterator[Any]:
         """Yield the records of some kinds, opened; one that does not open holds none up."""
         for record in found:
-            if record.kind in kinds or not records.is_kind(record.kind):
+            if record.kind in kinds:
                 kept = None
                 with telling(on_error):
                     kept = self._rows.open(record)
