@@ -62,25 +62,26 @@ class Lookup:
             LookupFailed: A field is not text.
         """
         require_text(token)
-        where = [getattr(token, name) or None for name in _CONDITIONS]
+        where = {name: getattr(token, name) or None for name in _CONDITIONS}
+        asked = []
         if token.id:
-            return (cls("id", token.id, *where),)
-        if token.user:
-            return (cls("user", token.user, None, *where[1:]),)
-        if token.access_token and not token.client_id and not token.client_secret:
-            return (cls("access", token.access_token, *where),)
-        found = []
-        if token.grant_token:
-            found.append(cls("grant", token.grant_token, *where))
-        if token.refresh_token and token.client_id:
-            found.append(cls("refresh", token.refresh_token, *where))
-        if not found and not (token.access_token or token.refresh_token):
-            raise EmptyLookup(
-                "There is nothing in this token to look for",
-                hint="Give an id, a user, an access token, a grant token, "
-                "or a refresh token with its client id",
-            )
-        return tuple(found)
+            asked = [("id", token.id)]
+        elif token.user:
+            asked = [("user", token.user)]
+        elif token.access_token and not token.client_id and not token.client_secret:
+            asked = [("access", token.access_token)]
+        else:
+            if token.grant_token:
+                asked = [("grant", token.grant_token)]
+            if token.refresh_token and token.client_id:
+                asked.append(("refresh", token.refresh_token))
+            if not (asked or token.access_token or token.refresh_token):
+                raise EmptyLookup(
+                    "There is nothing in this token to look for",
+                    hint="Give an id, a user, an access token, a grant token, "
+                    "or a refresh token with its client id",
+                )
+        return tuple(cls(field, value, **where) for field, value in asked)
 
     def choose(self, tokens: Iterable[Token]) -> Token | None:
         """
