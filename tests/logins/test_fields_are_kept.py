@@ -23,7 +23,7 @@ FIXED = ("user", "client_id", "provider", "data_center", "environment")
 
 THE_STORES = {
     "id", "version", "owner", "status", "created_at", "updated_at", "last_used_at", "logged_in_at",
-    "history", "renewal", "unknown", "ended",
+    "history", "renewal", "ended",
 }  # fmt: skip
 """Fields that the store gives, or that say what it knows of a token's life."""
 
@@ -39,9 +39,8 @@ STATE = {
     "replaced": (("refresh_token", "r1"),),
     "given": True,
     "past": ("0123456789abcdef",),
-    "unknown": {"later": [1]},
 }
-LIFE = {"created_at": 1.5, "updated_at": 2.5, "logged_in_at": 2.0, "unknown": {"later": {"x": 1}}}
+LIFE = {"created_at": 1.5, "updated_at": 2.5, "logged_in_at": 2.0}
 
 
 def differing(one, other, names):
@@ -112,40 +111,3 @@ def test_a_move_into_its_users_row(stage, has_row):
     for name in ("past", "to_revoke", "replaced"):
         assert {*STATE[name]} <= {*getattr(row.renewal, name)}
     assert nameless.logged_in_at == row.logged_in_at
-
-
-def learn_whose_it_is(stage, keeper, row):
-    keeper.store.save_token(row.but(version=None, user=row.user or stage.bo))
-
-
-def move_into_its_users_row(stage, keeper, row):
-    keeper.store.save_token(stage.login(stage.bo))
-    learn_whose_it_is(stage, keeper, row)
-
-
-DEEDS = {
-    "renew": lambda _, keeper, row: keeper.renew(row.id),
-    "update": lambda _, keeper, row: keeper.store.save_token(row.but(scope="x")),
-    "login": lambda stage, keeper, row: keeper.store.save_token(stage.login(row.user)),
-    "revoke": lambda _, keeper, row: keeper.revoke(row.id),
-    "learn whose it is": learn_whose_it_is,
-    "move into its user's row": move_into_its_users_row,
-    "seal anew": lambda _, keeper, __: list(keeper.store.rotate_data()),
-    "rotate": lambda _, keeper, __: keeper.store.rotate(),
-    "sweep": lambda _, keeper, __: keeper.sweep(),
-}
-
-
-@pytest.mark.parametrize("deed", DEEDS.values(), ids=DEEDS)
-def test_what_a_later_version_has_put_there(stage, deed):
-    """Two versions on one store: the older keeps what it knows not, whatever it does."""
-    nameless = deed in (learn_whose_it_is, move_into_its_users_row)
-    store = stage.open()
-    row = store.save_token(stage.login(None if nameless else stage.ana))
-    later, state = {"horoscope": {"houses": [1, {"x": None}]}}, {"moods": ["calm"]}
-    row = store.swap(row.but(unknown=later).with_renewal(unknown=state))
-
-    deed(stage, stage.keeper(), row)
-
-    [found] = stage.open().get_tokens()
-    assert (later, state) == (found.unknown, found.renewal.unknown)

@@ -2,27 +2,20 @@
 
 from __future__ import annotations
 
-import pytest
 from login_stage import refused, sdk_token
 
 
-@pytest.fixture
-def read(either):
-    """A token that a process has read, and the stage it is on."""
-    either.read = either.open().save_token(either.login(either.ana))
-    return either
-
-
-def test_renewed_meanwhile(read):
+def test_renewed_meanwhile(either):
     """A harmless change to a copy put the spent refresh token back: the user was logged out."""
-    read.keeper().renew(read.read.id)
-    stored = read.open().find_token_by_id(read.read.id)
+    keeper = either.keeper()
+    read = keeper.store.save_token(either.login(either.ana))
+    renewed = keeper.renew(read.id)
 
     with refused("StoreConflict", "StaleToken"):
-        read.open().save_token(read.read.but(scope="ZohoCRM.modules.ALL"))
+        either.open().save_token(read.but(scope="ZohoCRM.modules.ALL"))
 
-    assert stored == read.open().find_token_by_id(read.read.id)
-    assert read.works(read.keeper().renew(read.read.id))
+    assert renewed == keeper.store.reread(read.id)
+    assert either.works(keeper.renew(read.id))
 
 
 def test_spent_refresh_token(rotating):
