@@ -113,7 +113,6 @@ def open_store(
     *,
     keys_newest_first: list[bytes] | None = None,
     providers: Providers | None = None,
-    max_staleness: float = 0.0,
     clock: Clock | None = None,
     environ: Mapping[str, str] | None = None,
     make: bool = False,
@@ -133,9 +132,6 @@ def open_store(
             is made.
         providers: Whom its tokens are of. None means those of the
             configuration file, and those that come with tokenkeep.
-        max_staleness: How long a server's token is handed out without asking
-            the server again, in seconds; that long it may be one that was
-            revoked. Embedded stores are always asked.
         clock: The time. None means the operating system's.
         environ: The environment. None means the process's.
         make: Whether the store and its key are made now, if they are not there:
@@ -172,7 +168,6 @@ def open_store(
             backend,
             ring or _FirstKey(backend, environ),
             providers=providers or configured.providers(),
-            max_staleness=max_staleness,
             state=state,
             clock=clock,
             make=make,

@@ -168,11 +168,7 @@ class Rows:
         """
         self.header.expect_there()
         written, record = self._sealed(kept)
-        # A context manager would cost as much as sealing does.
-        try:
-            self.backend.write(record, replaces=replaces)
-        finally:
-            self._cache.wrote()
+        self.backend.write(record, replaces=replaces)
         if note and isinstance(written, Token):
             self._cache.note(written)
         return written
@@ -191,7 +187,6 @@ class Rows:
             with suppress(StoreError):
                 sealed[-1] = self._sealed(row)
         left = set(self.backend.insert([each[1] for each in sealed if each]))
-        self._cache.wrote()
         return [each[0] if each and each[1].id not in left else None for each in sealed]
 
     def delete(self, record_id: str, *, replaces: str | None) -> bool:
@@ -201,10 +196,7 @@ class Rows:
         Raises:
             StoreConflict: Another version than *replaces* is stored.
         """
-        try:
-            return self.backend.delete(record_id, replaces=replaces)
-        finally:
-            self._cache.wrote()
+        return self.backend.delete(record_id, replaces=replaces)
 
     def _sealed(self, kept: _Kept) -> tuple[_Kept, Record]:
         new = _random()

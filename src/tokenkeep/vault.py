@@ -58,8 +58,6 @@ class Vault(Store):
             come with tokenkeep, Zoho for tokens that don't say.
         journal: Where answers are kept until they are saved. None means
             beside an embedded store, else in the user's state folder.
-        max_staleness: How long a token is handed out without asking the
-            store, in seconds; only for backends without ``revision()``.
         cache_size: How many unsealed tokens are kept in memory.
         state: Below it is the journal of a server's store. None means
             TOKENKEEP_STATE, else the user's state folder.
@@ -79,7 +77,6 @@ class Vault(Store):
         *,
         providers: Providers | None = None,
         journal: Journal | None = None,
-        max_staleness: float = 0.0,
         cache_size: int = 10_000,
         state: Path | None = None,
         clock: Clock | None = None,
@@ -93,9 +90,7 @@ class Vault(Store):
         if make:
             self._header.make()
         self.journal: Journal = journal or self._own_journal(state)
-        self._cache = Cache(
-            backend.revision, self._clock.monotonic, size=cache_size, max_staleness=max_staleness
-        )
+        self._cache = Cache(backend.revision, size=cache_size)
         self._rows = Rows(backend, self._header, self._cache, tenant_of=self.providers.tenant)
         self._saver = Saver(self._rows, self.revokes_grant, self._clock)
 
@@ -147,10 +142,7 @@ class Vault(Store):
         return self._cache.recall(("id", token_id), partial(self._saver.read, token_id))
 
     def reread(self, token_id: str) -> Token | None:
-        token = self._saver.read(token_id)
-        # Who was told of another process's token must not be handed the one before it next.
-        self._cache.wrote()
-        return token
+        return self._saver.read(token_id)
 
     def get_tokens(self) -> list[Token]:
         """See `TokenStore.get_tokens`; a row that does not open is left out, and logged."""
@@ -239,10 +231,7 @@ class Vault(Store):
         self._cache.clear()
         errors = list[TokenKeepError]()
         if next(self.due(records.EVER, errors.append), None) is None and not errors:
-            try:
-                self.backend.clear()
-            finally:
-                self._cache.clear()
+            self.backend.clear()
             return
         errors.clear()
         for record in self._rows.scan():

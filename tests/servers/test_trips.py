@@ -192,18 +192,3 @@ def test_a_keeper(trips):
 
     for name, (least, work, prepared) in expected.items():
         assert (name, least) == (name, trips.of(work, prepared))
-
-
-def test_within_max_staleness_none_is_taken(trips):
-    """By the same question; past it, one."""
-    with trips.opened(max_staleness=1.0) as store:
-        stored = store.save_token(trips.login())
-        for ask in (
-            lambda: store.find_token_by_id(stored.id),
-            lambda: store.find_token(Token(user=stored.user)),
-            lambda: store.find_token(Token(access_token=stored.access_token)),
-        ):
-            ask()
-            for seconds, expected in ((0.5, 0), (1.5, 1)):
-                trips.clock.advance(seconds)
-                assert expected == trips.proxy.counted(ask)

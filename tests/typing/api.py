@@ -89,7 +89,7 @@ def listen(event: Event) -> None:
 
 
 def keep() -> None:
-    vault = tokenkeep.open_store("sqlite:///tokens.db", max_staleness=0.5, clock=FakeClock())
+    vault = tokenkeep.open_store("sqlite:///tokens.db", clock=FakeClock())
     assert_type(vault, Vault)
     keeper = Keeper(vault, on_event=listen)
     token = keeper.get(user="ana@example.com:1", environment="sandbox")
