@@ -52,23 +52,26 @@ class Aliases:
         self.finish(kept)
         return self.lead(self._rows.read(records.record_id(kept.to)), links - 1)
 
-    def move(self, source: Token, carried: Token, to: str, seen: Token | None) -> None:
+    def move(
+        self, source: Token, carried: Token, target: Token | None, to: str | None = None
+    ) -> Token | None:
         """
         Turn a row into an alias that carries its login, and let that go into another row.
 
-        The login is *carried* as it has to go into the row with the id *to*, which
-        was *seen* so. None: that row has to be made. `StoreConflict`: *source* was written.
+        The login is *carried* as it has to go into the *target*. None: that has to be
+        made, with the id *to*. Return it; None if it is gone.
         """
         alias = Alias(
             id=records.record_id(source.id),
             owner=str(source.owner),
-            to=to,
+            to=to or str(target and target.id),
             at=self._clock.now(),
-            carries=carried,
-            seen_login=seen.renewal.login if seen else None,
-            seen_status=seen.status if seen else None,
+            carries=saving.filled(carried, target) if target else carried,
+            seen_login=target.renewal.login if target else None,
+            seen_status=target.status if target else None,
         )
         self.finish(self._rows.put(alias, replaces=source.version))
+        return self.read(str(source.id))
 
     def finish(self, alias: Alias) -> None:
         """Let the login that an alias carries go where it belongs, and strip the alias."""

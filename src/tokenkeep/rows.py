@@ -85,10 +85,7 @@ class Rows:
         """
         Return what has at least one of these marks, each checked to have it under its seal.
 
-        Raises:
-            StoreTampered: A record was changed outside tokenkeep.
-            StoreUnavailable: What comes next *inserts*, and the store's header is gone, or another
-                store's: its table or file was replaced, and nobody would find what is written.
+        What comes next *inserts*: the header has to be this store's, or nobody would find it.
         """
         asked = list(dict.fromkeys(marks))
         found = self.backend.find([("id", HEADER), *asked] if inserts else asked)
@@ -123,12 +120,7 @@ class Rows:
     def scan(
         self, mark: Mark | None = None, *, after: str | None = None, page: int = _PAGE
     ) -> Iterator[Record]:
-        """
-        Yield all records but the header, or those with a mark, in the order of their ids.
-
-        A page is in memory at a time. They are yielded unopened: one that does
-        not open holds no other one up.
-        """
+        """Yield all records but the header, or those with a mark, unopened, in order of ids."""
         while found := self.backend.scan(after, page, mark=mark):
             yield from (record for record in found if record.kind != records.HEADER)
             last = found[-1].id
@@ -138,7 +130,7 @@ class Rows:
             after = last
 
     def due(self, now: float) -> Iterator[Record]:
-        """Yield the records that are due, unopened, a page in memory at a time."""
+        """Yield the records that are due, unopened."""
         after = None
         while page := self.backend.due(now, _PAGE, after=after):
             yield from page
@@ -158,13 +150,9 @@ class Rows:
 
     def put(self, kept: _Kept, *, replaces: str | None, note: bool = False) -> _Kept:
         """
-        Write something whole, with another version, if *replaces* is stored now. None inserts.
+        Write something whole, with another version, as `Backend.write` does.
 
         With *note* it is kept in memory for the next save.
-
-        Raises:
-            StoreConflict: Somebody else wrote first; the id or owner is taken.
-            StoreUnavailable: The store has lost its keys, or can't be written.
         """
         self.header.expect_there()
         written, record = self._sealed(kept)
@@ -174,12 +162,7 @@ class Rows:
         return written
 
     def insert(self, several: Iterable[Token]) -> list[Token | None]:
-        """
-        Write new rows as `put` does, in one trip.
-
-        Returns:
-            What was written. None for each that was not: `put` says why.
-        """
+        """Write new rows in one trip; return None for each that was not: `put` says why."""
         self.header.expect_there()
         sealed: list[tuple[Token, Record] | None] = []
         for row in several:
@@ -190,12 +173,7 @@ class Rows:
         return [each[0] if each and each[1].id not in left else None for each in sealed]
 
     def delete(self, record_id: str, *, replaces: str | None) -> bool:
-        """
-        Delete a record, and tell whether there was one.
-
-        Raises:
-            StoreConflict: Another version than *replaces* is stored.
-        """
+        """Delete a record as `Backend.delete` does, and tell whether there was one."""
         return self.backend.delete(record_id, replaces=replaces)
 
     def _sealed(self, kept: _Kept) -> tuple[_Kept, Record]:

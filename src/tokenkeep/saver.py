@@ -63,10 +63,9 @@ class Saver(Aliases):
 
     def swap(self, token: Token) -> Token:
         """
-        See `TokenStore.swap`.
+        See `TokenStore.swap`. Where it is valid may have been learnt since it was read.
 
-        Where it is valid may have been learnt since it was read. Where another
-        row is for just that, it stays as it was: two logins are two rows.
+        Where another row is for just that, it stays as it was: two logins are two rows.
         """
         if token.version is None:
             said = "This token was handed out unsaved"
@@ -83,18 +82,13 @@ class Saver(Aliases):
         return self._rows.put(token, replaces=token.version, note=True)
 
     def look(self, token: Token) -> tuple[Token | None, list[Token]]:
-        """
-        Return the row that a token's id leads to, and those that a save of it may touch.
-
-        Raises:
-            StaleToken: Its login was ended here, and the provider is being told.
-        """
+        """Return the row that a token's id leads to, and those that a save of it may touch."""
         by_id = self.read(token.id) if token.id else None
         known = by_id is not None and not saving.fills(by_id, token)
         if by_id is not None and known and not saving.is_login(by_id, token):
             return by_id, []  # it brings nothing that another row could have
         marks = self._marks(saving.filled(token, by_id) if by_id else token)
-        found = self._settled(marks, inserts=True)
+        found = self._rows.find(marks, inserts=True)
         for kept in found:
             if (
                 isinstance(kept, Token)
@@ -110,14 +104,7 @@ class Saver(Aliases):
         return by_id, self._rows_of(found)
 
     def look_each(self, tokens: Sequence[Token]) -> list[list[Token] | None]:
-        """
-        Look for several tokens, in one trip.
-
-        Returns:
-            For each no row, if there is none that a save of it may touch. None
-            where one has to `look`: for what has something in common with what
-            is stored, or with another of the tokens.
-        """
+        """Return no rows for each that has nothing in common with a row or another; else None."""
         ids = [{("id", self._rows.record_id(each.id))} if each.id else set() for each in tokens]
         wanted = [{*self._marks(each), *its} for each, its in zip(tokens, ids, strict=True)]
         asked = set().union(*wanted)
@@ -131,7 +118,7 @@ class Saver(Aliases):
 
     def having(self, marks: Sequence[Mark]) -> list[Token]:
         """Return the rows that have one of these marks, by way of aliases too."""
-        return self._rows_of(self._settled(marks))
+        return self._rows_of(self._rows.find(marks))
 
     def owners(self, token: Token) -> list[Mark]:
         """Return the owners a token's row may have: its user's, and those without one."""
@@ -140,9 +127,9 @@ class Saver(Aliases):
 
     def make_sole(self, row: Token) -> bool:
         """
-        See `Store.make_sole`. Of two rows that contradict the earlier keeps the login.
+        See `Store.make_sole`: whoever wrote it may have died before it looked, or listed late.
 
-        Whoever wrote it may have died before it looked, or the store listed late.
+        Of two rows that contradict the earlier keeps the login.
         """
         now = self._clock.now()
         if not row.refresh_token or _was_looked_at(row) or _is_under_way(row, now):
@@ -177,21 +164,11 @@ class Saver(Aliases):
         others = (other for other in self.having(marks) if other.id != row.id)
         return [other for other in others if saving.had_login(other, row)]
 
-    def _settled(self, marks: Sequence[Mark], *, inserts: bool = False) -> list[Kept]:
-        """Find, once no alias among what is found carries a login any more."""
-        for _ in attempts():
-            found = self._rows.find(marks, inserts=inserts)
-            carrying = [kept for kept in found if isinstance(kept, Alias) and kept.carries]
-            if not carrying:
-                return found
-            for alias in carrying:
-                self.finish(alias)
-        raise AssertionError  # attempts() has raised
-
     def _rows_of(self, found: list[Kept]) -> list[Token]:
         """Return the rows among what was found, and those that aliases among it lead to."""
         rows: dict[str | None, Token] = {}
-        for kept in found:
+        # Aliases last: one that carries a login changes the row it leads to.
+        for kept in sorted(found, key=lambda each: isinstance(each, Alias)):
             row = self.lead(kept)
             if row is not None:
                 rows[row.id] = row
@@ -208,7 +185,7 @@ class Saver(Aliases):
         if stored is row:
             return row
         if stored is not None and plan.source is not None and plan.carried is not None:
-            return self._move(plan.source, plan.carried, stored)
+            return self.move(plan.source, plan.carried, stored)
         owner = self._rows.owner(row) if stored is None or row.user else str(stored.owner)
         if stored is not None and (
             owner == stored.owner or self._rows.may_become(records.record_id(stored.id), owner)
@@ -217,20 +194,13 @@ class Saver(Aliases):
         new_id = records.token_id(self._rows.new_id(owner))
         if stored is None:
             return self._rows.put(row.but(id=new_id, owner=owner), replaces=None, note=True)
-        self.move(stored, row, new_id, None)
-        return self.read(str(stored.id))
-
-    def _move(self, source: Token, carried: Token, target: Token) -> Token | None:
-        """Let the login of a row go into another one. Return that; None if it is gone."""
-        self.move(source, saving.filled(carried, target), str(target.id), target)
-        return self.read(str(source.id))
+        return self.move(stored, row, None, new_id)
 
     def _look_again(self, saved: Token, plan: saving.Plan) -> Token | None:
         """
         Look once more after a login was written: others may have saved it meanwhile.
 
-        A write beside which another row has the same refresh token is taken back. Of two that
-        see each other, both are.
+        If another row has its refresh token, it is taken back. Of two that see each other, both.
         """
         other = next(iter(self._twins(saved)), None) if saved.refresh_token else None
         if other is None:
@@ -266,7 +236,7 @@ class Saver(Aliases):
         """Let one row be left of a login that was saved twice at the same time, for the same."""
         if Status.REVOKED not in (saved.status, other.status):
             source, target = (other, saved) if saved.user and not other.user else (saved, other)
-            return self._move(source, source, target)
+            return self.move(source, source, target)
         for row in (saved, other):
             dead = saving.died(row, Status.REVOKED, self._clock.now())
             if dead is not row:

@@ -164,7 +164,8 @@ class Store(TokenStore):
     What a keeper asks of a store: the six methods, compare and write, and some more.
 
     `tokenkeep.vault.Vault` is one; any other `TokenStore` becomes one by
-    `tokenkeep.local_swap.LocalSwap`.
+    `tokenkeep.local_swap.LocalSwap`. Where *on_error* is taken, it is called for a record
+    that does not open, instead of raising.
     """
 
     providers: Providers | None = None
@@ -184,14 +185,10 @@ class Store(TokenStore):
     @abstractmethod
     def delete_version(self, token_id: str, version: str | None) -> None:
         """
-        Delete a token if this version is stored. Silent if there is none with this id.
+        Delete a token if this version is stored; None deletes any. Silent if there is none.
 
         What the provider has not confirmed to be revoked is kept, out of sight, until
         it has, where there is a place for it: see `Keeper.sweep`.
-
-        Args:
-            token_id: Which one.
-            version: None deletes any.
 
         Raises:
             StoreConflict: Another version is.
@@ -201,11 +198,8 @@ class Store(TokenStore):
         """
         Make sure before a renewal that no other row has a token's refresh token.
 
-        Looks only as long as no renewal has, a minute after the login. False: it was
-        written, read it again. By itself a store has looked as it saved.
-
-        Raises:
-            StoreConflict: Likewise.
+        Looks only as long as no renewal has, a minute after the login: as it saves, a
+        store has looked. False, or `StoreConflict`: it was written, read it again.
         """
         del token
         return True
@@ -217,22 +211,12 @@ class Store(TokenStore):
     def due(
         self, now: float, on_error: Callable[[TokenKeepError], None] | None = None
     ) -> Iterator[Token]:
-        """
-        Yield the tokens with something that the provider has to revoke, deleted ones too.
-
-        Args:
-            now: Epoch seconds.
-            on_error: Called for one that does not open, instead of raising.
-        """
+        """Yield the tokens with something to revoke by now, in epoch seconds; deleted ones too."""
         del now, on_error
         return (token for token in self.iter_tokens() if token.renewal.to_revoke)
 
     def tidy(self, now: float, on_error: Callable[[TokenKeepError], None] | None = None) -> int:
-        """
-        Finish what crashes have left over, and drop what is of no use any more.
-
-        Returns how many records were deleted. *now* and *on_error* are as for `due`.
-        """
+        """Finish what crashes have left over by now, and return how many records were dropped."""
         del now, on_error
         return 0
 
@@ -280,13 +264,7 @@ def of_one_process(thing: object, opened: str) -> TypeError:
 
 
 def existing(store: Store, token_id: str) -> Token:
-    """
-    Return a row of a store as it is now, whatever its status, past any cache.
-
-    Raises:
-        TokenNotFound: There is none.
-        StoreError: The store can't be read.
-    """
+    """Return a row of a store as it is now, whatever its status, past any cache; or raise."""
     token = store.reread(token_id)
     if token is None:
         raise not_found(store, token_id=token_id)
