@@ -212,16 +212,13 @@ class Vault(Store):
                 # What does not open can be deleted all the same.
                 self._rows.delete(record_id, replaces=version)
                 return
-            if isinstance(kept, Token) and kept.ended:
-                if version == kept.version:  # all its revocations are confirmed
-                    self._rows.delete(record_id, replaces=version)
-                return
             row = self._saver.lead(kept)
             if row is not None and version not in (None, row.version):
                 said = "This token was changed meanwhile"
                 raise StoreConflict(said, token_id=row.id, user=row.user)
             with suppress(StoreConflict):
-                if row is None and isinstance(kept, Alias):
+                # An ended row goes once all its revocations are confirmed.
+                if row is None and (isinstance(kept, Alias) or (kept and kept.version == version)):
                     self._rows.delete(record_id, replaces=kept.version)
                 if row is None or self._delete_row(row):
                     return
@@ -422,17 +419,16 @@ class Vault(Store):
     def _delete_row(self, row: Token) -> bool:
         """Delete a row and the aliases that lead to it. False: read again."""
         aliases = self._saver.of(str(row.id))
-        making = [alias for alias in aliases if alias.carries and alias.seen_status is None]
-        if not making:
-            self._end(row)
-        for alias in making or aliases:
-            if alias.carries is not None:
-                # It would make the row anew; or its row is gone, and what it has is to be revoked.
-                self._saver.finish(alias)
-                continue
+        carrying = [alias for alias in aliases if alias.carries]
+        for alias in carrying:
+            self._saver.finish(alias)  # it would make the row anew
+        if carrying:
+            return False
+        self._end(row)
+        for alias in aliases:
             with suppress(StoreConflict):  # its caller has given the id to another row since
                 self._rows.delete(alias.id, replaces=alias.version)
-        return not making
+        return True
 
     def _end(self, row: Token) -> None:
         """Delete a row; with something left to revoke it goes out of sight until that is done."""
