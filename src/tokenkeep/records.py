@@ -37,7 +37,7 @@ _LEADS = ("to", "at", "name", "seen_login", "seen_status")
 _NESTED = {"claim": Claim, "failure": Failure}
 _EMPTY, _NO_STATE = Token(), Renewal()
 _KNOWN, _KNOWN_STATE = vars(_EMPTY).keys() - _OUTSIDE, vars(_NO_STATE).keys()
-_encode = json.JSONEncoder(separators=(",", ":")).encode
+_encode = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False).encode
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -419,16 +419,16 @@ class Vault(Store):
     def _delete_row(self, row: Token) -> bool:
         """Delete a row and the aliases that lead to it. False: read again."""
         aliases = self._saver.of(str(row.id))
-        carrying = [alias for alias in aliases if alias.carries]
-        for alias in carrying:
-            self._saver.finish(alias)  # it would make the row anew
-        if carrying:
-            return False
-        self._end(row)
-        for alias in aliases:
+        making = [alias for alias in aliases if alias.carries and alias.seen_status is None]
+        if not making:
+            self._end(row)
+        for alias in making or aliases:
             with suppress(StoreConflict):  # its caller has given the id to another row since
-                self._rows.delete(alias.id, replaces=alias.version)
-        return True
+                if alias.carries:  # it would make the row anew; or what it has is to be revoked
+                    self._saver.finish(alias)
+                else:
+                    self._rows.delete(alias.id, replaces=alias.version)
+        return not making
 
     def _end(self, row: Token) -> None:
         """Delete a row; with something left to revoke it goes out of sight until that is done."""

@@ -162,7 +162,7 @@ ABLATIONS = {
             "=kept.version)\n                    gone",
             "=None)\n                    gone",
         ),
-        "delete, aliases": (" if alias.carries]", " if False]"),
+        "delete, aliases": (" if alias.carries and alias.seen_status is None]", " if False]"),
     },
     "integrations/first_login.py": {
         "lease, living holder": ("return holder.is_dead(held.holder)", "return True"),
