@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, NoReturn, Self
 from tokenkeep.errors import TokenNotFound, letting_go
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Iterator, Mapping
 
-    from tokenkeep.errors import TokenKeepError
+    from tokenkeep.errors import OnError
     from tokenkeep.journal import Journal
     from tokenkeep.providers import Providers
     from tokenkeep.token import Claim, Token
@@ -208,14 +208,12 @@ class Store(TokenStore):
         """Note when a token was last handed out, in epoch seconds, if there is a place for it."""
         del token_id, last_used_at
 
-    def due(
-        self, now: float, on_error: Callable[[TokenKeepError], None] | None = None
-    ) -> Iterator[Token]:
+    def due(self, now: float, on_error: OnError = None) -> Iterator[Token]:
         """Yield the tokens with something to revoke by now, in epoch seconds; deleted ones too."""
         del now, on_error
         return (token for token in self.iter_tokens() if token.renewal.to_revoke)
 
-    def tidy(self, now: float, on_error: Callable[[TokenKeepError], None] | None = None) -> int:
+    def tidy(self, now: float, on_error: OnError = None) -> int:
         """Finish what crashes have left over by now, and return how many records were dropped."""
         del now, on_error
         return 0

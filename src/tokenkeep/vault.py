@@ -32,10 +32,11 @@ from tokenkeep.swapping import attempts
 from tokenkeep.token import Status, Token, expect_token
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
 
     from tokenkeep.backends.base import Backend, Record
+    from tokenkeep.errors import OnError
     from tokenkeep.sealing import KeySource
     from tokenkeep.token import Claim
 
@@ -155,7 +156,7 @@ class Vault(Store):
         client_id: str | None = None,
         tenant: str | None = None,
         status: Status | None = None,
-        on_error: Callable[[TokenKeepError], None] | None = None,
+        on_error: OnError = None,
     ) -> Iterator[Token]:
         """
         Yield tokens in the order of their ids, a page in memory at a time.
@@ -178,9 +179,7 @@ class Vault(Store):
         if closed:
             raise closed[0]
 
-    def begin_with(
-        self, prefix: str, most: int, on_error: Callable[[TokenKeepError], None] | None = None
-    ) -> list[Token]:
+    def begin_with(self, prefix: str, most: int, on_error: OnError = None) -> list[Token]:
         """Return at most so many tokens whose ids begin so; *on_error* as for `iter_tokens`."""
         start = records.record_id(prefix)
         # Ids are read in order, so those that begin so come first.
@@ -281,9 +280,7 @@ class Vault(Store):
         """
         self._saver.make(token_id, row)
 
-    def iter_added_ids(
-        self, on_error: Callable[[TokenKeepError], None] | None = None
-    ) -> Iterator[tuple[str, str]]:
+    def iter_added_ids(self, on_error: OnError = None) -> Iterator[tuple[str, str]]:
         """Yield the ids that lead to rows of other ids, and the ids of those; as `iter_tokens`."""
         for alias in self._open(self._rows.scan(), (records.ALIAS,), on_error):
             yield alias.name or records.token_id(alias.id), alias.to
@@ -325,12 +322,10 @@ class Vault(Store):
 
     # Tidying up
 
-    def due(
-        self, now: float, on_error: Callable[[TokenKeepError], None] | None = None
-    ) -> Iterator[Token]:
+    def due(self, now: float, on_error: OnError = None) -> Iterator[Token]:
         return self._open(self._rows.due(now), (records.ROW, records.ENDED), on_error)
 
-    def tidy(self, now: float, on_error: Callable[[TokenKeepError], None] | None = None) -> int:
+    def tidy(self, now: float, on_error: OnError = None) -> int:
         gone = 0
         for kept in self._open(self._rows.due(now), (records.ALIAS, records.LEASE), on_error):
             with telling(on_error), suppress(StoreConflict):  # somebody else is at it
@@ -354,9 +349,7 @@ class Vault(Store):
         """
         return self._header.rotate()
 
-    def rotate_data(
-        self, *, anew: bool = True, on_error: Callable[[TokenKeepError], None] | None = None
-    ) -> Iterator[bool]:
+    def rotate_data(self, *, anew: bool = True, on_error: OnError = None) -> Iterator[bool]:
         """
         Make a new data key and seal everything under it. Others may go on using the store.
 
@@ -399,7 +392,7 @@ class Vault(Store):
         self,
         found: Iterable[Record],
         kinds: tuple[str, ...],
-        on_error: Callable[[TokenKeepError], None] | None,
+        on_error: OnError,
     ) -> Iterator[Any]:
         """Yield the records of some kinds, opened; one that does not open holds none up."""
         for record in found:
