@@ -53,9 +53,8 @@ class Lookup:
         """
         Return the questions a partial token asks, to be tried in this order.
 
-        More than one only where both a grant and a refresh token are given;
-        none where what is given identifies nothing (a refresh token without
-        its client, say).
+        Two where both a grant and a refresh token are given; none where what is given
+        identifies nothing (a refresh token without its client, say).
 
         Raises:
             EmptyLookup: There is nothing in it at all.

@@ -148,16 +148,12 @@ class Rows:
         """Tell whether a record can have another owner: its id may be made of the one it has."""
         return self.backend.id_for(owner) in (None, record_id)
 
-    def put(self, kept: _Kept, *, replaces: str | None, note: bool = False) -> _Kept:
-        """
-        Write something whole, with another version, as `Backend.write` does.
-
-        With *note* it is kept in memory for the next save.
-        """
+    def put(self, kept: _Kept, *, replaces: str | None) -> _Kept:
+        """Write something whole, with another version, as `Backend.write` does."""
         self.header.expect_there()
         written, record = self._sealed(kept)
         self.backend.write(record, replaces=replaces)
-        if note and isinstance(written, Token):
+        if isinstance(written, Token):
             self._cache.note(written)
         return written
 

@@ -75,11 +75,11 @@ class Saver(Aliases):
             if self._rows.may_become(records.record_id(token.id), owner):
                 with suppress(StoreConflict):  # the owner may be another row's
                     changed = token.but(owner=owner)
-                    return self._rows.put(changed, replaces=token.version, note=True)
+                    return self._rows.put(changed, replaces=token.version)
             stored = self._rows.read(records.record_id(token.id))
             if isinstance(stored, Token):
                 token = token.but(**{name: getattr(stored, name) for name in saving.FIXED})
-        return self._rows.put(token, replaces=token.version, note=True)
+        return self._rows.put(token, replaces=token.version)
 
     def look(self, token: Token) -> tuple[Token | None, list[Token]]:
         """Return the row that a token's id leads to, and those that a save of it may touch."""
@@ -190,10 +190,10 @@ class Saver(Aliases):
         if stored is not None and (
             owner == stored.owner or self._rows.may_become(records.record_id(stored.id), owner)
         ):
-            return self._rows.put(row.but(owner=owner), replaces=stored.version, note=True)
+            return self._rows.put(row.but(owner=owner), replaces=stored.version)
         new_id = records.token_id(self._rows.new_id(owner))
         if stored is None:
-            return self._rows.put(row.but(id=new_id, owner=owner), replaces=None, note=True)
+            return self._rows.put(row.but(id=new_id, owner=owner), replaces=None)
         return self.move(stored, row, None, new_id)
 
     def _look_again(self, saved: Token, plan: saving.Plan) -> Token | None:

@@ -206,8 +206,7 @@ def is_older(stored: Token, refresh_token: str | None) -> bool:
     past = stored.renewal.past
     if not (past and refresh_token) or refresh_token == stored.refresh_token:
         return False
-    digest = _past_of(refresh_token)
-    return digest in past or digest + _REVOKED in past
+    return not {_past_of(refresh_token), _past_of(refresh_token) + _REVOKED}.isdisjoint(past)
 
 
 def had_login(row: Token, other: Token) -> bool:
@@ -278,8 +277,8 @@ def _logged_in(row: Token, new: Token, *, revokes_grant: bool) -> Token:
         replaced = _union(replaced, old)  # it may be in use in another store or program
     else:
         to_revoke = _union(to_revoke, old)
-    past = _with_past(fresh.renewal.past, _pasts(secrets_of(row)))
-    return fresh.with_renewal(to_revoke=to_revoke, replaced=replaced, past=past)
+    fresh = fresh.with_renewal(to_revoke=to_revoke, replaced=replaced)
+    return _remembering(fresh, secrets_of(row))
 
 
 def first(token: Token, *, login: str, now: float) -> Token:
@@ -316,10 +315,9 @@ def died(stored: Token, status: Status, now: float, by: str | None = None) -> To
     dead = dead.having(status.value, now, by)
     if status is not Status.REVOKED:
         return dead
-    renewal = stored.renewal
-    to_revoke = _union(renewal.to_revoke, renewal.replaced, secrets_of(stored))
-    past = _with_past(renewal.past, [value + _REVOKED for value in _pasts(to_revoke)])
-    return dead.but(access_token=None).with_renewal(to_revoke=to_revoke, replaced=(), past=past)
+    to_revoke = all_secrets_of(stored)
+    dead = dead.but(access_token=None).with_renewal(to_revoke=to_revoke, replaced=())
+    return _remembering(dead, to_revoke, _REVOKED)
 
 
 def taken(row: Token, carried: Token, *, revokes_grant: bool) -> Token:
@@ -371,8 +369,8 @@ def superseded(row: Token, secrets: Iterable[Secret], *, revokes_grant: bool) ->
     late = tuple(each for each in secrets if each[1] not in row.pair and each not in seen_to)
     is_now = row.status is Status.REVOKED or not revokes_grant
     where = "to_revoke" if is_now else "replaced"
-    past = _with_past(row.renewal.past, [value + _REVOKED for value in _pasts(late)])
-    return row.with_renewal(past=past, **{where: _union(getattr(row.renewal, where), late)})
+    seeing = row.with_renewal(**{where: _union(getattr(row.renewal, where), late)})
+    return _remembering(seeing, late, _REVOKED)
 
 
 def filled(token: Token, row: Token) -> Token:
@@ -389,8 +387,7 @@ def rotated(row: Token, refresh_token: str | None) -> Token:
     """Return a row with the refresh token that replaces its own, which is spent."""
     if refresh_token == row.refresh_token:
         return row
-    past = _with_past(row.renewal.past, _pasts(secrets_of(row)))
-    return row.but(refresh_token=refresh_token).with_renewal(past=past)
+    return _remembering(row.but(refresh_token=refresh_token), secrets_of(row))
 
 
 def secrets_of(row: Token) -> tuple[Secret, ...]:
@@ -464,8 +461,10 @@ def _past_of(refresh_token: str) -> str:
     return digest_of(refresh_token)[:16]
 
 
-def _pasts(secrets: Iterable[Secret]) -> list[str]:
-    return [_past_of(value) for kind, value in secrets if kind == "refresh_token"]
+def _remembering(row: Token, secrets: Iterable[Secret], how: str = "") -> Token:
+    """Return a row that knows refresh tokens as some it had, or that were revoked."""
+    had = [_past_of(value) + how for kind, value in secrets if kind == "refresh_token"]
+    return row.with_renewal(past=_with_past(row.renewal.past, had))
 
 
 def _with_past(past: Iterable[str], more: Iterable[str]) -> tuple[str, ...]:
