@@ -9,6 +9,7 @@ import pytest
 from login_stage import after_write, before_write, refused
 
 from tokenkeep import StoreUnavailable, Token, TokenKeepError
+from tokenkeep.backends.base import HEADER
 
 
 @pytest.fixture
@@ -25,14 +26,15 @@ def edit(store, record_id, **changes):
 
 
 def test_the_ground_is_taken_away(stage, ana):
-    """Another store's file is put in the place of the open one: whoever saves is told at once."""
-    other = stage.open(f"sqlite:///{stage.folder}/aside.db")
-    other.save_token(stage.login(stage.bo, at="eu"))
-    other.close()
-    (stage.folder / "aside.db").replace(stage.folder / "tokens.db")
+    """The table was emptied, and another store made in it: whoever saves is told at once."""
+    stage.store.backend.clear()
+    stage.store.backend.delete(HEADER)
+    other = stage.open()
 
     with refused("StoreUnavailable"):
         stage.store.save_token(stage.login(ana.user))
+
+    assert [] == other.get_tokens()
 
 
 @pytest.mark.parametrize("later", ["format", "kind"])
