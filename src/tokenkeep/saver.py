@@ -14,7 +14,13 @@ from typing import TYPE_CHECKING
 
 from tokenkeep import records, saving
 from tokenkeep.aliases import Aliases
-from tokenkeep.errors import DuplicateRefreshToken, StaleToken, StoreConflict
+from tokenkeep.errors import (
+    DuplicateRefreshToken,
+    StaleToken,
+    StoreConflict,
+    StoreUnavailable,
+    letting_go,
+)
 from tokenkeep.lookup import credentials
 from tokenkeep.records import Alias
 from tokenkeep.swapping import attempts
@@ -190,11 +196,26 @@ class Saver(Aliases):
         if stored is not None and (
             owner == stored.owner or self._rows.may_become(records.record_id(stored.id), owner)
         ):
-            return self._rows.put(row.but(owner=owner), replaces=stored.version)
+            return self._put(row.but(owner=owner), stored)
         new_id = records.token_id(self._rows.new_id(owner))
         if stored is None:
-            return self._rows.put(row.but(id=new_id, owner=owner), replaces=None)
+            return self._put(row.but(id=new_id, owner=owner), None)
         return self.move(stored, row, None, new_id)
+
+    def _put(self, row: Token, stored: Token | None) -> Token:
+        """Write a row; if nobody can tell whether it was written, look."""
+        replaces = stored.version if stored else None
+        try:
+            return self._rows.put(row, replaces=replaces)
+        except StoreUnavailable:
+            with letting_go():  # what went wrong before is what is said
+                there, login = self.read(str(row.id)), row.renewal.login
+                if there is not None and there.version != replaces:
+                    is_new = stored is None or stored.renewal.login != login
+                    is_mine = there.but(version=row.version) == row
+                    if is_mine or (is_new and there.renewal.login == login):
+                        return there
+            raise
 
     def _look_again(self, saved: Token, plan: saving.Plan) -> Token | None:
         """

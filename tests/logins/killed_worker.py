@@ -28,7 +28,6 @@ from tokenkeep.backends.sqlite import SQLiteBackend
 DEEDS = {
     "save": lambda keeper, given: keeper.store.save_token(Token(**given)),
     "find": lambda keeper, given: keeper.get(**given),
-    "renew": lambda keeper, given: keeper.renew(**given),
     "delete": lambda keeper, given: keeper.delete(given["id"]),
     "end": lambda keeper, given: keeper.end(given["id"]),
     "revoke and delete": lambda keeper, given: (

@@ -144,6 +144,7 @@ ABLATIONS = {
         "save, one row": ("if row.refresh_token == token.refresh_token and", "if False and"),
     },
     "saver.py": {
+        "nonce=0": ("is_mine or (is_new and there.renewal.login == login)", "True"),
         "save, look": ("saved = self._look_again(saved, plan)", "pass"),
         "renewal, look again": ("renewed_at >= (row.logged_in_at or 0.0) + UNDER_WAY", "True"),
     },
