@@ -37,16 +37,13 @@ class Lookup:
     Args:
         field: ``id``, ``user``, ``access``, ``grant`` or ``refresh``.
         value: What the field has to equal.
-        user: With an id, only this user's; likewise the rest. None means anybody's.
+        where: What user, provider, client id, environment and data centre have to equal. None
+            means any.
     """
 
     field: str
     value: str = dataclasses.field(repr=False)
-    user: str | None = None
-    provider: str | None = None
-    client_id: str | None = None
-    environment: str | None = None
-    data_center: str | None = None
+    where: tuple[str | None, ...]
 
     @classmethod
     def of(cls, token: Token) -> tuple[Lookup, ...]:
@@ -61,7 +58,7 @@ class Lookup:
             LookupFailed: A field is not text.
         """
         require_text(token)
-        where = {name: getattr(token, name) or None for name in _CONDITIONS}
+        where = tuple(getattr(token, name) or None for name in _CONDITIONS)
         asked = []
         if token.id:
             asked = [("id", token.id)]
@@ -80,7 +77,7 @@ class Lookup:
                     hint="Give an id, a user, an access token, a grant token, "
                     "or a refresh token with its client id",
                 )
-        return tuple(cls(field, value, **where) for field, value in asked)
+        return tuple(cls(field, value, where) for field, value in asked)
 
     def choose(self, tokens: Iterable[Token]) -> Token | None:
         """
@@ -105,7 +102,8 @@ class Lookup:
 
     def admits(self, token: Token) -> bool:
         """Tell whether a stored token keeps to the conditions, whatever it was found by."""
-        return all(getattr(self, name) in (None, getattr(token, name)) for name in _CONDITIONS)
+        pairs = zip(self.where, _CONDITIONS, strict=True)
+        return all(wanted in (None, getattr(token, name)) for wanted, name in pairs)
 
 
 def find(token: Token, stored: Iterable[Token]) -> Token | None:

@@ -47,13 +47,10 @@ class TokenStore(Opened, ABC):
     row per provider, client, user, data centre and environment) and **users
     never mix** (no lookup answers with somebody else's token).
 
-    `tokenkeep.lookup.Lookup` is the one rule for what a partial token means;
-    use it instead of writing your own. Subclass
-    `tokenkeep.testing.StoreContract` to know that your store is right.
-
-    A store that can compare and write should override `swap` too: then an
-    expired token is renewed once among all processes that share the store.
-    Without it, once in each process.
+    What a partial token means, and what a save changes, `tokenkeep.lookup` and
+    `tokenkeep.saving` know. Subclass `tokenkeep.testing.StoreContract` to know that
+    your store is right. One that can compare and write should override `swap` too: then
+    a token is renewed once among all processes that share the store, not once in each.
     """
 
     @abstractmethod

@@ -173,7 +173,7 @@ class Vault(Store):
         asked = {"user": user, "client": client_id, "tenant": tenant, "state": status}
         marks = [self._rows.mark(field, str(value)) for field, value in asked.items() if value]
         found = self._rows.scan(marks[0] if marks else None)
-        for token in self._open(found, (records.ROW,), on_error or closed.append):
+        for token in self._open(found, {records.ROW}, on_error or closed.append):
             if self._rows.its(token, marks).issuperset(marks):
                 yield token
         if closed:
@@ -185,7 +185,7 @@ class Vault(Store):
         # Ids are read in order, so those that begin so come first.
         found = self._rows.scan(after=start, page=most)
         mine = takewhile(lambda record: record.id.startswith(start), found)
-        return list(islice(self._open(mine, (records.ROW,), on_error), most))
+        return list(islice(self._open(mine, {records.ROW}, on_error), most))
 
     # Writing
 
@@ -282,12 +282,12 @@ class Vault(Store):
 
     def iter_added_ids(self, on_error: OnError = None) -> Iterator[tuple[str, str]]:
         """Yield the ids that lead to rows of other ids, and the ids of those; as `iter_tokens`."""
-        for alias in self._open(self._rows.scan(), (records.ALIAS,), on_error):
+        for alias in self._open(self._rows.scan(), {records.ALIAS}, on_error):
             yield alias.name or records.token_id(alias.id), alias.to
 
     def finish_moves(self, now: float) -> None:
         """Bring logins that were on their way to another row by then, in epoch seconds, there."""
-        for alias in self._open(self._rows.due(now), (records.ALIAS,), lambda _: None):
+        for alias in self._open(self._rows.due(now), {records.ALIAS}, lambda _: None):
             with suppress(KeyMissing, StoreTampered, StoreTooNew):
                 self._saver.finish(alias)
 
@@ -323,11 +323,11 @@ class Vault(Store):
     # Tidying up
 
     def due(self, now: float, on_error: OnError = None) -> Iterator[Token]:
-        return self._open(self._rows.due(now), (records.ROW, records.ENDED), on_error)
+        return self._open(self._rows.due(now), {records.ROW, records.ENDED}, on_error)
 
     def tidy(self, now: float, on_error: OnError = None) -> int:
         gone = 0
-        for kept in self._open(self._rows.due(now), (records.ALIAS, records.LEASE), on_error):
+        for kept in self._open(self._rows.due(now), {records.ALIAS, records.LEASE}, on_error):
             with telling(on_error), suppress(StoreConflict):  # somebody else is at it
                 if isinstance(kept, Alias):
                     self._saver.finish(kept)
@@ -388,12 +388,7 @@ class Vault(Store):
 
     # One look
 
-    def _open(
-        self,
-        found: Iterable[Record],
-        kinds: tuple[str, ...],
-        on_error: OnError,
-    ) -> Iterator[Any]:
+    def _open(self, found: Iterable[Record], kinds: set[str], on_error: OnError) -> Iterator[Any]:
         """Yield the records of some kinds, opened; one that does not open holds none up."""
         for record in found:
             if record.kind in kinds:
@@ -426,17 +421,15 @@ class Vault(Store):
     def _end(self, row: Token) -> None:
         """Delete a row; with something left to revoke it goes out of sight until that is done."""
         record_id = records.record_id(row.id)
-        if not row.renewal.to_revoke:
-            self._rows.delete(record_id, replaces=row.version)
-            return
-        # Of another owner, so that what it was for is free; without a user that is its
-        # credential, which nobody may save as long as it is to be revoked.
-        owner = self._ended_owner(row) if row.user else str(row.owner)
-        ended = row.but(owner=owner, ended=True, access_token=None)
-        if self._rows.may_become(record_id, owner):
-            self._rows.put(ended, replaces=row.version)
-            return
-        self._rows.put(ended.but(id=records.token_id(self._rows.new_id(owner))), replaces=None)
+        if row.renewal.to_revoke:
+            # Of another owner, so that what it was for is free; without a user that is its
+            # credential, which nobody may save as long as it is to be revoked.
+            owner = self._ended_owner(row) if row.user else str(row.owner)
+            ended = row.but(owner=owner, ended=True, access_token=None)
+            if self._rows.may_become(record_id, owner):
+                self._rows.put(ended, replaces=row.version)
+                return
+            self._rows.put(ended.but(id=records.token_id(self._rows.new_id(owner))), replaces=None)
         self._rows.delete(record_id, replaces=row.version)
 
     def _ended_owner(self, row: Token) -> str:

@@ -105,25 +105,6 @@ def test_where_one_revocation_ends_the_whole_consent(make_stage, got_here, befor
     assert set() == stage.alive()
 
 
-def test_a_provider_that_is_not_configured_any_more(stage, ana):
-    """What it has to revoke is told, and holds up nobody else's."""
-    keeper = stage.keeper()
-    with stage.provider_down():
-        keeper.revoke(ana.id)
-        bo = keeper.store.save_token(stage.login(stage.bo, at="eu"))
-        for row in (ana, bo):
-            keeper.revoke(row.id)
-            keeper.delete(row.id)
-    [gone] = [each for each in keeper.store.due(stage.clock.now()) if each.id == ana.id]
-    keeper.store.swap(gone.but(provider="gone"))
-
-    with refused("UnknownName"):
-        stage.keeper().sweep()
-
-    assert stage.is_alive(ana)
-    assert not stage.is_alive(bo)
-
-
 @pytest.mark.parametrize("how", ["sweep", "doctor"])
 def test_what_is_due_is_read(stage, environment, run, how):
     """Every row was read, by the sweep and by the doctor: 24 s for a million of them."""

@@ -50,18 +50,6 @@ def test_what_was_not_asked_for(stage, run, case):
         assert said <= set(re.findall(r"\w+", done.output))
 
 
-@pytest.mark.parametrize(
-    ("name", "known"), [("environment", "sandbox"), ("data_center", "eu"), ("provider", "acme")]
-)
-def test_names_nobody_knows(stage, name, known):
-    """An error that lists the known ones, in Python too; also for who has a token there."""
-    stage.open().save_token(stage.login(stage.ana))
-    with refused("UnknownName") as error:
-        stage.keeper().get(user=stage.ana, **{name: "mars"})
-
-    assert known in error.why
-
-
 def test_the_sdk_sees_zohos_tokens_only(stage):
     """It was given another provider's, and sent them to Zoho; its ``delete_tokens()`` hit them."""
     store = stage.sdk_store()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from login_stage import refused, sdk_token
+from login_stage import refused
 
 
 def test_renewed_meanwhile(either):
@@ -28,27 +28,3 @@ def test_spent_refresh_token(rotating):
         keeper.store.save_token(first.but(id=None, version=None))
 
     assert renewed == keeper.store.reread(first.id)
-
-
-def test_the_sdks_old_object(stage):
-    """
-    An object of the SDK, saved again after a revocation and a new login, took its place.
-
-    The revoked login was handed out, and a sweep that counted a revocation revoked nothing.
-    """
-    store = stage.sdk_store()
-    old = stage.login(stage.ana)
-    held = sdk_token(old)
-    store.save_token(held)
-    with stage.provider_down():
-        store.revoke(held.get_id())
-    new = stage.login(stage.ana)
-    store.save_token(sdk_token(new))
-
-    with refused("StaleToken", "StoreConflict"):
-        store.save_token(held)
-
-    found = sdk_token(user=stage.ana)
-    assert new.access_token == store.find_token(found).get_access_token()
-    stage.keeper().sweep()
-    assert [False, True] == [stage.is_alive(old), stage.is_alive(new)]
