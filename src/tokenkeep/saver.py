@@ -110,15 +110,19 @@ class Saver(Aliases):
         return by_id, self._rows_of(found)
 
     def look_each(self, tokens: Sequence[Token]) -> list[list[Token] | None]:
-        """Return no rows for each that has nothing in common with a row or another; else None."""
+        """Return the rows that a save of each may touch, in one trip; None where to `look`."""
         ids = [{("id", self._rows.record_id(each.id))} if each.id else set() for each in tokens]
         wanted = [{*self._marks(each), *its} for each, its in zip(tokens, ids, strict=True)]
-        asked = set().union(*wanted)
+        asked: set[Mark] = set().union(*wanted)
+        seen: set[Mark] = set()
         found = self._rows.find(asked, inserts=True)
-        seen = set().union(*(self._rows.its(kept, asked) for kept in found))
+        having = [(kept, self._rows.its(kept, asked)) for kept in found]
         looks: list[list[Token] | None] = []
         for marks in wanted:
-            looks.append([] if seen.isdisjoint(marks) else None)
+            met = [kept for kept, its in having if not its.isdisjoint(marks)]
+            rows = [kept for kept in met if isinstance(kept, Token) and not kept.ended]
+            # Not if it has something in common with another one, or with what is no row any more.
+            looks.append(rows if rows == met and seen.isdisjoint(marks) else None)
             seen |= marks
         return looks
 

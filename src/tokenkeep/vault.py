@@ -247,7 +247,7 @@ class Vault(Store):
         return self._saver.look(self.providers.locate(token))
 
     def look_each(self, tokens: Sequence[Token]) -> list[list[Token] | None]:
-        """Return no rows for each that a save of meets none of, in one trip; None: `look`."""
+        """Return the rows that a save of each may touch, in one trip; None: `look` for it."""
         return self._saver.look_each([self.providers.locate(token) for token in tokens])
 
     def adopt(self, row: Token) -> Token:

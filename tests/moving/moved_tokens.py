@@ -76,9 +76,7 @@ def fill(store):
         .with_renewal(failure=failure, mints=(1.0, 2.0))
     )
     more = {"extra": {"instance_url": "https://x"}, "refresh_expires_at": NOW + 9, "scope": "s"}
-    more["unknown"] = {"new": 1}
-    state = {"claim": CLAIM, "unknown": {"newer": [2]}}
-    rows["busy"] = store.swap(rows["busy"].but(**more).with_renewal(**state))
+    rows["busy"] = store.swap(rows["busy"].but(**more).with_renewal(claim=CLAIM))
     rows["nameless"] = store.save_token(login("x", user=None))
     # A row without a name whose user turns out to have one already.
     first = store.save_token(login("y", user=None))
