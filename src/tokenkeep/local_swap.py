@@ -56,9 +56,6 @@ class LocalSwap(Store):
         self.renew_locks()
         renew_in_child(self)
 
-    def __repr__(self) -> str:
-        return f"<LocalSwap {self._store!r}>"
-
     def describe(self) -> str:
         return f"a {type(self._store).__name__}"
 

@@ -31,7 +31,7 @@ class Swept:
         discarded: Answers from the journal that were out of date.
         unread: Answers from the journal in which no token was found; kept while they may have
             one, see docs/providers.md.
-        revoked: Tokens all of whose revocations the provider confirmed now, or that have ended.
+        revoked: Tokens all of whose revocations the provider confirmed now.
         unconfirmed: Tokens with revocations that it has still not confirmed.
         deleted: Leases that are over.
     """
