@@ -241,12 +241,10 @@ def test_total(stored, now, profile, rejected):
     decision = decide(stored, now, profile, rejected=rejected)
 
     usable = is_usable(stored, now, rejected=rejected)
-    if stored.status is Status.REVOKED:
-        assert decision.verdict is Verdict.REVOKED
-    elif stored.status is not Status.OK:
-        assert decision.verdict is LOGIN
-    else:
+    if stored.status is Status.OK:
         assert decision.verdict is not Verdict.REVOKED
+    else:
+        assert decision.verdict is DEAD[stored.status]
     if decision.verdict in (USE, SOON):
         assert usable
     if decision.verdict in (SOON, RENEW, WAIT, COOL):

@@ -5,14 +5,12 @@ from __future__ import annotations
 import errno
 import os
 import stat
-from dataclasses import asdict, make_dataclass, replace
-from functools import partial
 
 import pytest
 from reported import reported
 
 import tokenkeep
-from tokenkeep import KeyRing, StoreTampered, StoreUnavailable, Vault
+from tokenkeep import KeyRing, StoreTampered, StoreUnavailable, Token, Vault
 from tokenkeep.backends.memory import MemoryBackend
 from tokenkeep.backends.owned import OwnFolder
 from tokenkeep.clock import Clock
@@ -20,31 +18,37 @@ from tokenkeep.header import Header
 from tokenkeep.journal import Entry, FolderJournal, Journal, packed
 from tokenkeep.providers.base import Reply
 
-SECRETS = {
-    name: f"1000.the-{name}"
-    for name in ("base_access", "base_refresh", "access_token", "refresh_token", "client_secret")
-}
+SECRETS = {name: f"1000.the-{name}" for name in ("access_token", "refresh_token", "client_secret")}
 ID = f"tk_{'0' * 32}"
-BASE = (SECRETS["base_access"], SECRETS["base_refresh"])
+BASE = ("1000.the-base-access", "1000.the-base-refresh")
 RING = KeyRing([b"k" * 32])
 
 
-ENTRY = Entry(
-    token_id=ID,
-    user="ana@example.com:1",
-    provider="zoho",
-    issuer="https://accounts.zoho.com/oauth/v2/token",
-    client_id="client",
-    data_center="us",
-    environment="production",
-    learnt={"client_secret": ["s", "1000.the-new-secret"]},
-    expires_at=1_800_003_600.0,
-    lifetime=3600.0,
-    holder="somebody",
-    answered_at=1_800_000_000.0,
-    **SECRETS,
-)
-entry = partial(replace, ENTRY)
+def entry(base_access=BASE[0], base_refresh=BASE[1], token_id=ID, **given):
+    asked = Token(
+        id=token_id,
+        user="ana@example.com:1",
+        provider="zoho",
+        issuer="https://accounts.zoho.com/oauth/v2/token",
+        client_id="client",
+        client_secret="1000.the-client-secret",
+        data_center="us",
+        environment="production",
+        access_token=base_access,
+        refresh_token=base_refresh,
+    )
+    answer = {
+        "access_token": "1000.the-access-token",
+        "refresh_token": "1000.the-refresh-token",
+        "learnt": {"client_secret": ["s", "1000.the-new-secret"]},
+        "expires_at": 1_800_003_600.0,
+        "lifetime": 3600.0,
+    }
+    return Entry(
+        asked=asked, holder="somebody", **{"answered_at": 1_800_000_000.0} | answer | given
+    )
+
+
 REPLY = Reply(status=200, body=b"\xff\0", content_type="x/y", fault="its gzip is cut off")
 
 
@@ -72,29 +76,22 @@ def journal(request, open_journal):
 
 def test_put_and_find(journal):
     """
-    What was put is found by the pair it replaces, and by no other one.
+    What was put is found by the refresh token it answers, the first one first.
 
     Answers push each other out neither for one token nor for one refresh token.
     """
-    assert journal.find(BASE) is None
-    answers = entry(), entry(base_access="x"), entry(token_id="4567", base_refresh="x")
-    kept = [journal.put(each) for each in answers]
-    unread = [
-        journal.put(entry(unread=packed(REPLY), answered_at=at, base_access=f"{at}"))
-        for at in (2.0, 1.0)
-    ]
+    assert [] == journal.answers(BASE[1])
+    given = (entry(answered_at=3.0), entry(base_access="x", answered_at=4.0),
+             entry(base_refresh="x"), entry(unread=packed(REPLY), answered_at=2.0))  # fmt: skip
+    kept = [journal.put(each) for each in given]
 
-    assert {e.name for e in journal.entries()} == {e.name for e in kept + unread}
-    assert [journal.find(e.base) for e in kept] == kept
-    for base in (("y", BASE[1]), (BASE[0], "y"), (None, BASE[1]), (BASE[0], None)):
-        assert journal.find(base) is None
-    assert unread[::-1] == journal.unread(BASE[1])
-    assert [REPLY, REPLY] == [each.reply for each in journal.unread(BASE[1])]
-    assert kept[0].reply is None
-    assert [] == journal.unread("another one")
-    for each in (*kept, *unread, kept[0]):  # once more is silent
+    assert {each.name for each in journal.entries()} == {each.name for each in kept}
+    assert [kept[3], kept[0], kept[1]] == journal.answers(BASE[1])
+    assert [kept[2]] == journal.answers("x")
+    assert [] == journal.answers("another one") == journal.answers(None)
+    assert (REPLY, None) == (journal.answers(BASE[1])[0].reply, kept[0].reply)
+    for each in (*kept, kept[0]):  # once more is silent
         journal.remove(each)
-    journal.tidy(4e9)
     assert list(journal.entries()) == []
 
 
@@ -132,14 +129,14 @@ def test_named_by_the_refresh_token(open_journal, monkeypatch):
     names, read = [], OwnFolder.read
     monkeypatch.setattr(OwnFolder, "read", lambda *args: names.append(args[1]) or read(*args))
 
-    assert journal.find(BASE) == mine
+    assert [mine] == journal.answers(BASE[1])
     assert [mine.name] == names
 
 
 def test_synced_before_put_returns(open_journal, monkeypatch):
     """Invariant 1: the file before it gets its name, the folder after it."""
     journal, steps = open_journal(), []
-    journal.give_back(journal.prepare(None))  # makes the folder
+    journal.prepare()  # makes the folder
     fsync, replace = os.fsync, os.replace
 
     def noted(handle):
@@ -156,171 +153,69 @@ def test_synced_before_put_returns(open_journal, monkeypatch):
     assert ["file", "name", "folder"] == steps
 
 
-@pytest.fixture(params=["with room", "without"])
-def dies(request, open_journal, monkeypatch):
-    """Put an answer in a process that dies at its n-th sync of a file or folder."""
-
-    def _dies(number):
-        journal = open_journal()
-        room = journal.prepare(BASE[1])
-        if request.param == "without":
-            room = journal.give_back(room)
-        fsync, left = os.fsync, [number]
-
-        def die(handle):
-            fsync(handle)
-            left[0] -= 1
-            if not left[0]:
-                raise KeyboardInterrupt
-
-        with monkeypatch.context() as patched:
-            patched.setattr(os, "fsync", die)
-            with pytest.raises(KeyboardInterrupt):
-                journal.put(entry(), room)
-
-    return _dies
-
-
 @pytest.mark.parametrize("number", [1, 2], ids=["before it has its name", "after"])
-def test_a_writer_dies(open_journal, folder, dies, number):
-    """What is whole on disk is found, used and forgotten, whatever it is called."""
-    dies(number)
+def test_a_writer_dies(open_journal, monkeypatch, number):
+    """At its first sync it leaves nothing that counts; then all."""
+    journal, fsync, left = open_journal(), os.fsync, [number]
+    journal.prepare()
 
-    assert [".part" if number == 1 else ".answer"] == [path.suffix for path in folder.iterdir()]
-    journal = open_journal()
-    journal.tidy(4e9)
-    found = journal.find(BASE)
-    assert (ID, BASE, SECRETS["access_token"]) == (found.token_id, found.base, found.access_token)
-    assert [found] == list(journal.entries())
-    journal.remove(found)
-    assert [] == list(folder.iterdir())
+    def die(handle):
+        fsync(handle)
+        left[0] -= 1
+        if not left[0]:
+            raise KeyboardInterrupt
 
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "fsync", die)
+        with pytest.raises(KeyboardInterrupt):
+            journal.put(entry())
 
-@pytest.mark.parametrize("rest", ["cut off", "zeros"])
-@pytest.mark.parametrize("length", [0, 10, 30, 100, 1000])
-def test_half_written(open_journal, folder, dies, length, rest):
-    """Who dies while writing leaves nothing that counts as an answer; it is tidied up later."""
-    dies(1)
-    (part,) = folder.iterdir()
-    # Of one byte alone, a zero may be just what was there.
-    os.truncate(part, min(length, part.stat().st_size - 20))
-    if rest == "zeros":  # as room was made for it, and the power went
-        os.truncate(part, 16_384)
-    journal = open_journal()
-
-    assert journal.find(BASE) is None
-    assert list(journal.entries()) == []
-    journal.tidy(part.stat().st_mtime - 1)
-    assert [part] == list(folder.iterdir())
-    journal.tidy(part.stat().st_mtime + 1)
-    assert [] == list(folder.iterdir())
-
-
-def test_room(open_journal, folder):
-    """Room is made before the provider is asked; it is no answer, is used, or is given back."""
-    journal = open_journal()
-    used, spare = journal.prepare(BASE[1]), journal.prepare(None)
-    assert 2 == len([path for path in folder.iterdir() if path.stat().st_size > 10_000])
-    assert list(journal.entries()) == []
-
-    kept = journal.put(entry(), used)
-    journal.give_back(spare)
-    journal.give_back(spare)
-    journal.give_back(None)
-
-    assert [kept.name] == [path.name for path in folder.iterdir()]
-    assert journal.find(BASE) == kept
+    found = open_journal().answers(BASE[1])
+    assert [entry().pair] * (number == 2) == [each.pair for each in found]
 
 
 # Keys
 
 
 def test_after_a_rotation(open_journal, backend, folder):
-    """Answers are opened under older data keys; on request they are sealed under the newest."""
+    """Answers are opened under older data keys, and newer ones, which are looked for."""
     journal = open_journal()
     kept = journal.put(entry())
     other = Header(backend, RING, Clock().monotonic)
     other.rotate_data()
     later = FolderJournal(folder, other).put(entry(base_refresh="later"))
-    assert journal.find(kept.base) == kept
-    assert journal.find(later.base) == later
-
-    journal.reseal()
-
-    assert 2 == len(list(folder.iterdir()))
-    assert {e.base for e in open_journal().entries()} == {kept.base, later.base}
+    assert [kept] == journal.answers(BASE[1])
+    assert [later] == journal.answers("later")
 
 
-def test_of_another_version(open_journal):
-    """What this one does not know is left out; what lacks something is an error with no secret."""
-    frozen = {"kw_only": True, "frozen": True}
-    later = make_dataclass("Later", [("mood", str, "calm")], bases=(Entry,), **frozen)
-    kept = open_journal().put(later(**asdict(entry())))
-    assert replace(entry(), name=kept.name) == open_journal().find(BASE)
-    names = ["base_refresh", "access_token", "token_id"]
-    less = make_dataclass("Less", [*names, ("name", str, "")], **frozen)
+DAMAGE = {
+    "flipped": lambda own, _: own[:-5] + bytes([own[-5] ^ 1]) + own[-4:],
+    "not sealed": lambda *_: b'{"access_token": "mine"}',
+    "cut off": lambda own, _: own[:9],
+    "a key that is not there": lambda own, _: own.replace(b'"key": 1', b'"key": 9', 1),
+    "another one's": lambda _, others: others["own"],
+    "another store's": lambda _, others: others["strange"],
+}
 
-    open_journal().put(less(**{name: getattr(kept, name) for name in names}))
 
-    with pytest.raises(StoreTampered) as caught:
-        list(open_journal().entries())
+@pytest.mark.parametrize("damage", DAMAGE.values(), ids=DAMAGE)
+def test_what_does_not_open(open_journal, folder, tmp_path, damage):
+    """Invariant 10: an error for its own token alone, with no secret; it is left as it is."""
+    strangers = FolderJournal(tmp_path, Header(MemoryBackend(), RING, Clock().monotonic))
+    strange = tmp_path / strangers.put(entry()).name
+    journal, told = open_journal(), []
+    bad, good = (journal.put(entry(base_refresh=name)).name for name in ("mine", "another"))
+    others = {"own": (folder / good).read_bytes(), "strange": strange.read_bytes()}
+    damaged = damage((folder / bad).read_bytes(), others)
+    (folder / bad).write_bytes(damaged)
+
+    assert [good] == [each.name for each in journal.answers("another")]
+    assert [good] == [each.name for each in journal.entries(on_error=told.append)]
+    with pytest.raises(StoreTampered, match=rf"{bad} does not open") as caught:
+        journal.answers("mine")
+    assert [str(caught.value)] == [str(error) for error in told]
     assert "1000.the-" not in reported(caught.value)
-
-
-def test_another_stores_entry(open_journal, folder, tmp_path):
-    """Invariant 10: it does not open, be it found by name or swept, and is left as it is."""
-    kept = open_journal().put(entry())
-    other = Header(MemoryBackend(), RING, Clock().monotonic)
-    strangers = FolderJournal(folder, other)
-
-    assert strangers.find(BASE) is None
-    told = []
-    assert [] == list(strangers.entries(on_error=told.append))
-    assert [StoreTampered] == [type(each) for each in told]
-    own = FolderJournal(tmp_path, other).put(entry())
-    (folder / kept.name).replace(tmp_path / own.name)
-    with pytest.raises(StoreTampered, match="another store's"):
-        FolderJournal(tmp_path, other).find(BASE)
-
-
-@pytest.mark.parametrize(
-    "change",
-    [
-        lambda content: content[:-1] + bytes([content[-1] ^ 1]),
-        lambda _: b'{"access_token": "mine"}',
-        lambda content: content.replace(b"\0\0\0\x01", b"\0\0\0\x09", 1),
-        None,
-    ],
-    ids=["flipped", "plain", "number", "renamed"],
-)
-def test_changed(open_journal, folder, change):
-    """Invariant 10: an answer that was changed, or renamed to be another's, does not open."""
-    journal = open_journal()
-    path = folder / journal.put(entry()).name
-    if change:
-        path.write_bytes(change(path.read_bytes()))
-    else:
-        path.rename(folder / journal.put(entry(base_refresh="another")).name)
-
-    with pytest.raises(StoreTampered, match="does not open"):
-        list(journal.entries())
-
-
-def test_a_bad_entry_holds_no_other_up(open_journal, folder):
-    """It is an error for its own token alone, and left as it is when the keys are changed."""
-    journal = open_journal()
-    bad, good = journal.put(entry()), journal.put(entry(base_refresh="another"))
-    (folder / bad.name).write_bytes(b"not sealed")
-    told = []
-
-    assert journal.find(good.base) == good
-    assert [good] == list(journal.entries(on_error=told.append))
-    with pytest.raises(StoreTampered):
-        journal.find(BASE)
-    journal.reseal(told.append)
-    assert not (folder / good.name).exists()
-    assert good.pair == open_journal().find(good.base).pair
-    assert [bad.name in str(error) for error in told] == [True, True]
+    assert damaged == (folder / bad).read_bytes()
 
 
 # Trouble
@@ -329,15 +224,14 @@ def test_a_bad_entry_holds_no_other_up(open_journal, folder):
 def test_a_full_disk_is_not_filled_further(open_journal, folder, monkeypatch):
     """What could not be written whole takes no room away, however often it is tried."""
     journal = open_journal()
-    journal.give_back(journal.prepare(None))  # makes the folder
+    journal.prepare()  # makes the folder
 
     def full(_):
         raise OSError(errno.ENOSPC, "No space left on device")
 
     monkeypatch.setattr(os, "fsync", full)
-    for deed in (lambda: journal.put(entry()), lambda: journal.prepare("r")):
-        with pytest.raises(StoreUnavailable, match="used: the disk is full"):
-            deed()
+    with pytest.raises(StoreUnavailable, match="used: the disk is full"):
+        journal.put(entry())
 
     assert list(folder.iterdir()) == []
 
@@ -387,29 +281,10 @@ def test_a_place_that_can_not_be_made(tmp_path, monkeypatch, backend):
     monkeypatch.setattr(MemoryBackend, "embedded", False)
     journal = Vault(backend, RING, state=tmp_path / "file").journal
 
-    for deed in (lambda: journal.put(entry()), lambda: journal.prepare(BASE[1])):
+    for deed in (lambda: journal.put(entry()), journal.prepare):
         with pytest.raises(StoreUnavailable, match=r"journal.*TOKENKEEP_STATE") as caught:
             deed()
         assert "1000.the-" not in reported(caught.value)
-    assert journal.find(BASE) is None
+    assert [] == journal.answers(BASE[1])
     assert [] == list(journal.entries())
-    assert journal.clock_error(None) is None
-    journal.tidy(4e9)
     journal.remove(entry(name="a.answer"))
-
-
-@pytest.mark.parametrize("where", ["a file", "a link", "beside"])
-def test_no_room_can_be_made(tmp_path, backend, where):
-    """It is looked for without making anything; the variable is named only where it counts."""
-    (tmp_path / "file").touch(0o755)
-    (tmp_path / "link").symlink_to(tmp_path / "file")
-    place = {"a link": tmp_path / "link"}.get(where, tmp_path / "file" / "journal")
-    header = Header(backend, RING, Clock().monotonic)
-    journal = FolderJournal(place if where == "beside" else lambda: (tmp_path, place), header)
-
-    with pytest.raises(StoreUnavailable, match=str(place)) as caught:
-        journal.expect_room()
-
-    if where != "a link":
-        assert ("TOKENKEEP_STATE" in str(caught.value)) == (where != "beside")
-    assert {"file", "link"} == {path.name for path in tmp_path.iterdir()}

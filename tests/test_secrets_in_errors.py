@@ -23,7 +23,7 @@ from tokenkeep import (
 )
 from tokenkeep.lookup import Lookup
 from tokenkeep.saving import cleaned
-from tokenkeep.sealing import DataKeys, parse_keys
+from tokenkeep.sealing import DataKeys
 
 SECRET = "an-unmistakable-secret"
 TEXTS = (
@@ -102,17 +102,13 @@ CONFIGURED = f'store = "{URL}"\n'
     ("text", "url"),
     [
         (CONFIGURED, None),
-        ("", None),  # in a file of its own
         ("", URL),
-        ("", f"postgresql://app:{SECRET}@127.0.0.1:port/db"),
         ("", f"mysql://app:{SECRET}@127.0.0.1:99999999/db"),
         ("", f"redis://:{SECRET}@127.0.0.1:port/0"),
         ("", f"redis://:{SECRET}@127.0.0.1:1/0"),
         ("", f"sqlite://app:{SECRET}@h/t.db"),
-        ("", f"nobody://app:{SECRET}@h"),
         ("", f" {SECRET}"),
         ("", Path(SECRET)),
-        ("", URL.encode()),
         (f"{CONFIGURED}stroe = 5", None),
         (f"{CONFIGURED}\xff", None),
     ],
@@ -124,17 +120,13 @@ def test_configuration(tmp_path, text, url):
     path.write_bytes(text.encode("latin-1"))
     key = tokenkeep.generate_key()
     environ = {"TOKENKEEP_CONFIG": str(path), "TOKENKEEP_KEYS": key, "OTHER": SECRET}
-    if text == "" and url is None:
-        (tmp_path / "url").touch(0o600)
-        (tmp_path / "url").write_text(URL)
-        environ["TOKENKEEP_STORE_FILE"] = str(tmp_path / "url")
 
     odd_keys = ([SECRET.encode() + b"." * 10], [SECRET.encode()], [SECRET], SECRET.encode())
     for given in (None, *odd_keys):
         with pytest.raises((TokenKeepError, TypeError)) as caught:
             tokenkeep.open_store(url, keys_newest_first=given, environ=environ)
         assert not [each for each in (SECRET, key) if each in reported(caught.value)]
-    if url is None and text not in ("", CONFIGURED):
+    if url is None and text != CONFIGURED:
         with pytest.raises(TokenKeepError) as caught:
             tokenkeep.settings(environ)
         assert SECRET not in reported(caught.value)
@@ -150,24 +142,6 @@ def test_settings_show_no_secret(tmp_path):
     assert SECRET in str(dict(found.options["acme"]))
     assert SECRET not in repr(found)
     assert SECRET not in repr(found.options)
-
-
-@pytest.mark.parametrize("kind", [KeyboardInterrupt, MemoryError, ZeroDivisionError])
-def test_what_is_no_error_of_ours(monkeypatch, kind):
-    """Whatever else goes wrong while a store is opened, its URL and keys are in no frame."""
-
-    def interrupted(_):
-        raise kind
-
-    monkeypatch.setattr(Path, "absolute", interrupted)
-    key = tokenkeep.generate_key()
-    environ = {"TOKENKEEP_KEYS": key, "TOKENKEEP_CONFIG": "here", "TOKENKEEP_STORE": URL}
-
-    with pytest.raises(kind) as caught:
-        tokenkeep.open_store(URL, keys_newest_first=parse_keys(key, ""), environ=environ)
-
-    secrets = (SECRET, key, repr(parse_keys(key, "")[0]))
-    assert not [each for each in secrets if each in reported(caught.value)]
 
 
 @pytest.mark.parametrize("kind", [KeyboardInterrupt, MemoryError, StoreUnavailable])

@@ -25,14 +25,9 @@ def opened(tmp_path):
 
 THINGS = {
     "store": lambda store: store,
-    "keeper": tokenkeep.Keeper,
-    "SDKStore": SDKStore,
-    "keeper of a six-method store": lambda _: tokenkeep.Keeper(ListStore()),
-    "its store": lambda _: tokenkeep.Keeper(ListStore()).store,
-    "six-method store": lambda _: ListStore(),
-    "method": lambda store: tokenkeep.Keeper(store).get,
-    "among others": lambda store: {"jobs": [1], "keeper": (tokenkeep.Keeper(store),)},
-    "partial": lambda store: functools.partial(print, SDKStore(store)),
+    "keeper among others": lambda store: {"jobs": [1], "keepers": (tokenkeep.Keeper(store),)},
+    "method of a six-method store": lambda _: tokenkeep.Keeper(ListStore()).store.get_tokens,
+    "partial of an SDKStore": lambda store: functools.partial(print, SDKStore(store)),
 }
 """What people hand to workers."""
 

@@ -3,30 +3,10 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
 from datetime import UTC, datetime
 
 CLOCK_TOLERANCE = 30.0
 """How far a clock may be off, or be set, before that counts, in seconds."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ClockError:
-    """
-    How far a host's clock was off when that was measured.
-
-    Args:
-        behind: An issuer's clock minus the host's, in seconds.
-        zero: When the host's monotonic clock was 0, in epoch seconds on its clock: another time as
-            soon as that is set, the host is started anew, or it is another host.
-    """
-
-    behind: float
-    zero: float
-
-    def holds(self, zero: float) -> bool:
-        """Tell whether the clock is still the one that was measured."""
-        return abs(self.zero - zero) <= CLOCK_TOLERANCE
 
 
 class Clock:

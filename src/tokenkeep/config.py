@@ -9,13 +9,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tokenkeep import environment, folders, keys
-from tokenkeep.backends import expect_known, open_backend, owned
+from tokenkeep.backends import open_backend, owned
 from tokenkeep.backends.base import HEADER
 from tokenkeep.backends.frames import without_frames
 from tokenkeep.errors import ConfigurationError, KeyMissing, letting_go
 from tokenkeep.providers import Providers, configured, expect_providers
-from tokenkeep.providers.checks import Hidden as _Hidden
-from tokenkeep.providers.checks import expect
+from tokenkeep.providers.checks import Hidden, expect
 from tokenkeep.sealing import KEY_BYTES, KeyRing
 from tokenkeep.vault import Vault
 
@@ -26,7 +25,6 @@ if TYPE_CHECKING:
     from tokenkeep.clock import Clock
 
 STORE = "TOKENKEEP_STORE"
-STORE_FILE = "TOKENKEEP_STORE_FILE"
 CONFIG = "TOKENKEEP_CONFIG"
 
 _NAME_ONE = f"Name a store in {STORE}, e.g. sqlite:////data/tokens.db"
@@ -72,9 +70,8 @@ def settings(environ: Mapping[str, str] | None = None, *, store: str | None = No
             known or not what belongs there: it names file and entry. Or no
             store is named, and there is no home folder for one.
     """
-    environ = _Hidden(os.environ if environ is None else environ)
-    named = _Hidden(store=store or _store(environ))
-    del store  # crash reports show the locals of each frame
+    environ = os.environ if environ is None else environ
+    named = store or environment.given(environ, STORE)
     path, found = _config_file(environ)
     with _named(str(path)):
         _expect_known(found, ["store", "provider", "zoho", "providers"])
@@ -85,7 +82,7 @@ def settings(environ: Mapping[str, str] | None = None, *, store: str | None = No
         if "provider" in found and found["provider"] not in options:
             configured(found["provider"], None)
     return Settings(
-        store=named["store"] or found.get("store") or default_store(),
+        store=named or found.get("store") or default_store(),
         provider=found.get("provider", "zoho"),
         options=options,
     )
@@ -123,9 +120,8 @@ def open_store(
     Looking makes none: neither a file nor a key.
 
     Args:
-        url: Such as ``sqlite:///tokens.db``. None means TOKENKEEP_STORE, or
-            what is in the file that TOKENKEEP_STORE_FILE names, else the
-            configuration file's, else a SQLite file in the user's data
+        url: Such as ``sqlite:///tokens.db``. None means TOKENKEEP_STORE, else
+            the configuration file's, else a SQLite file in the user's data
             directory.
         keys_newest_first: The key ring, 32 random bytes each. None means
             TOKENKEEP_KEYS, else the key file; for a new embedded store one
@@ -143,17 +139,15 @@ def open_store(
         ConfigurationError: The URL, a key or the configuration is wrong or missing.
         StoreError: The store can't be opened.
     """
-    environ = _Hidden(os.environ if environ is None else environ)
-    given = _Hidden(url=url, keys=keys_newest_first)
-    kind = type(url)
-    del url, keys_newest_first  # crash reports show the locals of each frame
-    if kind not in (str, type(None)):
+    if not isinstance(url, str | None):
         raise TypeError(
-            f"A store is named by its URL, such as 'sqlite:///tokens.db', not by a {kind.__name__}"
+            "A store is named by its URL, such as 'sqlite:///tokens.db', "
+            f"not by a {type(url).__name__}"
         )
     expect_providers(providers)
-    ring = KeyRing(given["keys"]) if given["keys"] else None
-    configured = settings(environ, store=given["url"])
+    environ = os.environ if environ is None else environ
+    ring = KeyRing(keys_newest_first) if keys_newest_first else None
+    configured = settings(environ, store=url)
     data, state = folders.data(), folders.state(environ)
     if data is not None and configured.store == default_store():
         try:
@@ -215,25 +209,6 @@ class _FirstKey:
         return self._ring.unwrap(key_id, wrapped, bound)
 
 
-def _store(environ: Mapping[str, str]) -> str:
-    """Return the URL that the environment names, itself or in a file. Empty if it names none."""
-    url = environment.given(environ, STORE)
-    path = environment.path(environ, STORE_FILE)
-    if path is None:
-        return url
-    if url:
-        said = f"{STORE} and {STORE_FILE} are both set"
-        raise ConfigurationError(said, hint="Unset the one that does not count")
-    text = _read(path, "The store's URL in", STORE_FILE)
-    url = environment.given({str(path): text}, str(path))
-    if not url or len(url.split()) > 1:
-        said = f"{path} has to hold one line with the store's URL, and nothing else"
-        raise ConfigurationError(said, hint=f"{STORE_FILE} names it")
-    with _named(f"{path} ({STORE_FILE})"):
-        expect_known(url)
-    return url
-
-
 def _config_file(environ: Mapping[str, str]) -> tuple[Path, Mapping[str, Any]]:
     """Return where the configuration file is, or would be, and what is in it."""
     import tomllib
@@ -242,44 +217,32 @@ def _config_file(environ: Mapping[str, str]) -> tuple[Path, Mapping[str, Any]]:
     path = named or (home or Path()) / "config.toml"
     # A home that this user may not enter has no configuration of his.
     if named is None and (home is None or not os.path.lexists(path)):
-        return path, _Hidden()
-    text = _read(path, "The configuration", CONFIG)
-    try:
-        return path, _Hidden(tomllib.loads(text))
-    except RecursionError:
-        wrong = "its tables are nested too deeply"
-    except ValueError as exc:
-        wrong = str(exc)
-    # Not from within the except: the decoders' frames have all that is in the file.
-    raise ConfigurationError(f"{path} is not TOML: {wrong}")
-
-
-def _read(path: Path, what: str, variable: str) -> str:
-    text = owned.read(path, what, variable=variable, secret=variable == STORE_FILE)
+        return path, {}
+    text = owned.read(path, "The configuration", variable=CONFIG, secret=False)
     if text is None:
-        hint = f"{variable} names it; correct or unset it"
+        hint = f"{CONFIG} names it; correct or unset it"
         raise ConfigurationError(f"There is no file {path}", hint=hint)
-    return text
+    try:
+        return path, tomllib.loads(text)
+    except ValueError as exc:
+        raise ConfigurationError(f"{path} is not TOML: {exc}") from exc
 
 
 def _options(found: Mapping[str, Any]) -> dict[str, dict[str, object]]:
-    options: dict[str, dict[str, object]] = {}
     zoho = _table(found, "zoho")
     _expect_known(zoho, ["data_centers"])
+    options = {name: Hidden(given) for name, given in _table(found, "providers").items()}
     if zoho.get("data_centers"):
         from tokenkeep.providers.zoho_data_centers import table_from_mapping
 
-        options["zoho"] = _Hidden({"table": table_from_mapping(zoho["data_centers"])})
-    given = _Hidden(_table(found, "providers"))
-    for name in given:
+        options.setdefault("zoho", Hidden())["table"] = table_from_mapping(zoho["data_centers"])
+    for name, given in options.items():
         with _named(f"[providers.{name}]"):
-            if "clock" in given[name]:
+            if "clock" in given:
                 raise ConfigurationError("clock can't be set in a file")
-            mine = options.setdefault(name, _Hidden())
-            mine.update(given[name])
             # Made once to have its options checked: now, and not at the first token.
-            configured(name, mine)
-    return options
+            configured(name, given)
+    return {**options}
 
 
 @contextmanager

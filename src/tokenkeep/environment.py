@@ -1,4 +1,4 @@
-"""Environment variables as env files write them: blanks around them, quotes that stay."""
+"""Environment variables as env files write them: blanks and quotes around a value are no part."""
 
 from __future__ import annotations
 
@@ -10,31 +10,19 @@ from tokenkeep.errors import ConfigurationError
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-_QUOTES = ("'", '"')
+
+def plain(value: str) -> str:
+    r"""Return a value without white space (``\r`` too) and one pair of quotes around it."""
+    value = value.strip()
+    for quote in ("'", '"'):
+        if len(value) > 1 and value[0] == value[-1] == quote:
+            return value[1:-1].strip()
+    return value
 
 
-def given(environ: Mapping[str, str], name: str, *, secret: bool = True) -> str:
-    r"""
-    Return what a variable holds, without white space around it (``\r`` too); empty if unset.
-
-    Args:
-        environ: The environment.
-        name: Of the variable.
-        secret: Whether an error may not repeat what is in it.
-
-    Raises:
-        ConfigurationError: There is a literal quote at an end, which no shell has taken away.
-    """
-    value = environ.get(name, "").strip()
-    ends = [quote if quote in _QUOTES else "" for quote in (value[:1], value[-1:])]
-    if not any(ends):
-        return value
-    shown = "…".join(ends) if secret else value
-    del value, environ  # crash reports show the locals of each frame
-    raise ConfigurationError(
-        f"{name} has literal quotes in it: {shown}",
-        hint="Write it without: docker's --env-file keeps them, as YAML does inside other quotes",
-    )
+def given(environ: Mapping[str, str], name: str) -> str:
+    """Return what a variable holds, as `plain` does; empty if it is unset."""
+    return plain(environ.get(name, ""))
 
 
 def path(environ: Mapping[str, str], name: str) -> Path | None:
@@ -42,13 +30,11 @@ def path(environ: Mapping[str, str], name: str) -> Path | None:
     Return the absolute path in a variable; ``~`` is the home. None if it is unset.
 
     Raises:
-        ConfigurationError: There are quotes in it, or a ``~`` where there is no home.
+        ConfigurationError: There is a ``~`` in it, and no such home.
     """
-    text = given(environ, name, secret=False)
-    if not text:
-        return None
+    text = given(environ, name)
     try:
-        return Path(text).expanduser().absolute()
+        return Path(text).expanduser().absolute() if text else None
     except RuntimeError:
         raise ConfigurationError(
             f"{name} names {text}, and there is no such home folder",

@@ -33,7 +33,7 @@ Every error tokenkeep raises, cut by what the caller can do about it.
 from __future__ import annotations
 
 from collections.abc import Callable
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
 from tokenkeep.clock import moment
@@ -281,20 +281,13 @@ OnError = Callable[[TokenKeepError], None] | None
 """Called for a record that does not open, instead of raising. None raises."""
 
 
-@contextmanager
-def letting_go(kind: type[TokenKeepError] = TokenKeepError) -> Iterator[None]:
+def letting_go(kind: type[TokenKeepError] = TokenKeepError) -> suppress:
     """
     Do what must not take the place of a token, or an error, that is there already.
 
     Errors of this *kind* end here, and an `OSError` too.
     """
-    try:
-        yield
-    except kind:
-        pass
-    except OSError as exc:
-        if is_applications(exc):
-            raise
+    return suppress(kind, OSError)
 
 
 @contextmanager
@@ -311,8 +304,3 @@ def telling(on_error: OnError) -> Iterator[None]:
         if on_error is None or isinstance(exc, StoreUnavailable):
             raise
         on_error(exc)
-
-
-def is_applications(error: Exception) -> bool:
-    """Tell whether an error is a signal handler's own: a `TimeoutError` that no call has made."""
-    return isinstance(error, TimeoutError) and error.errno is None

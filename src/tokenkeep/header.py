@@ -31,6 +31,7 @@ LOOK_EVERY = 60.0
 """How often an open store looks at its header before it writes, in seconds."""
 
 _BOUND = f"tokenkeep {FORMAT} header".encode()
+_RESTORE = "Restore the store from a backup; without one, delete all of it and log in again"
 
 
 class Header:
@@ -169,11 +170,8 @@ def expect_new(backend: Backend) -> None:
         StoreTampered: It holds records, which no new keys would open.
     """
     if backend.scan(None, 1) and backend.read(HEADER) is None:
-        raise StoreTampered(
-            f"The store's own record is gone, and with it the keys of all others, in "
-            f"{backend.describe()}",
-            hint="Restore the store from a backup; without one, delete all of it and log in again",
-        )
+        gone = "The store's own record is gone, and with it the keys of all others, in "
+        raise StoreTampered(f"{gone}{backend.describe()}", hint=_RESTORE)
 
 
 def _record(plain: Hidden, source: KeySource) -> Record:
@@ -229,10 +227,8 @@ def wrapped(record: Record) -> tuple[str, bytes]:
 
 
 def _damaged() -> StoreTampered:
-    return StoreTampered(
-        "The store's own record is damaged: without it no token in the store opens",
-        hint="Restore the store from a backup; without one, delete all of it and log in again",
-    )
+    said = "The store's own record is damaged: without it no token in the store opens"
+    return StoreTampered(said, hint=_RESTORE)
 
 
 def _text(data: bytes) -> str:

@@ -37,6 +37,11 @@ address, its data centre or a scope is. In seconds.
 """
 
 
+_NOT_GOOD = ("", 0.0, 0.0)
+_MOST_GOOD = 10_000
+"""As many as the cache holds."""
+
+
 class Keeper(Opened):
     """
     Hand out valid tokens from a store.
@@ -74,8 +79,8 @@ class Keeper(Opened):
         self.providers: Providers = providers or self.store.providers or Providers()
         self.journal: Journal = journal or self.store.journal or Journal()
         self.clock: Clock = clock or Clock()
-        self.clock_errors: ClockErrors = ClockErrors(self.clock, self.journal)
-        """How far this host's clock is off, as its processes have learnt from providers."""
+        self.clock_errors: ClockErrors = ClockErrors(self.clock)
+        """How far this host's clock is off, as this process has learnt from providers."""
         self._on_event = on_event
         self._renewer = Renewer(
             self.store,
@@ -86,7 +91,7 @@ class Keeper(Opened):
             errors=self.clock_errors,
         )
         self._revocations = Revocations(self.store, self.providers, self.clock, self._report)
-        self._good: dict[str | None, tuple[str, float, float, float]] = {}
+        self._good: dict[str | None, tuple[str, float, float]] = {}
 
     def get(
         self,
@@ -123,7 +128,7 @@ class Keeper(Opened):
             RenewalError: It can't be renewed now.
             StoreError: The store can't be read or written.
         """
-        asked = Token().but(
+        asked = Token(
             id=id,
             user=user,
             client_id=client_id,
@@ -132,7 +137,7 @@ class Keeper(Opened):
             provider=provider,
         )
         if token is not None:
-            if any((id, user, client_id, environment, data_center, provider)):
+            if asked != Token():
                 raise TypeError("get() takes a token or its fields, not both")
             asked = token
         expect_token(asked)
@@ -159,15 +164,9 @@ class Keeper(Opened):
         Raises:
             LoginNeeded: As `get`, which says what else may be raised.
         """
-        good = self._good.get(token.id)
+        version, until, ends = self._good.get(token.id, _NOT_GOOD)
         now = self.clock.now()
-        if (
-            good is not None
-            and now < good[1]
-            and self.clock.monotonic() < good[2]
-            and good[0] == token.version
-            and good[3] == self.clock_errors.of(token.issuer)
-        ):
+        if now < until and self.clock.monotonic() < ends and version == token.version:
             return token
         is_new = client_secret != token.client_secret
         ask = Ask(client_secret=client_secret if is_new else None, issuer=issuer)
@@ -263,17 +262,17 @@ class Keeper(Opened):
             StoreError: It could not be written.
         """
         ended = self.revoke(token_id)  # once: a login from now on is another one
+        now: Token | None = ended
         for _ in attempts(token_id):
-            if ended.status is not Status.REVOKED:
-                break  # its user has logged in again meanwhile: that login stays
+            # Its user may have logged in again meanwhile: that login stays.
+            if now is None or now.status is not Status.REVOKED:
+                break
+            ended = now
             with suppress(StoreConflict):
                 self.store.delete_version(str(ended.id), str(ended.version))
                 self._report("deleted", ended)
                 break
             now = self.store.reread(str(ended.id))
-            if now is None:
-                break
-            ended = now
         return ended
 
     def delete(self, token_id: str, *, replaces: str | None = None) -> Token | None:
@@ -354,17 +353,18 @@ class Keeper(Opened):
             with letting_go():  # a token that can be read is handed out
                 self.store.touch(str(token.id), now)
         profile = self.providers.of(token).profile
-        behind = self.clock_errors.of(token.issuer)
         decision = decide(self.clock_errors.local(token), now, profile)
         if decision.verdict is Verdict.USE and decision.until is not None and token.version:
-            if len(self._good) >= 10_000:  # noqa: PLR2004  # as many as the cache holds
+            if len(self._good) >= _MOST_GOOD:
                 self._good.clear()
             until = min(decision.until, now + TOUCH_EVERY)
             # On both clocks: one can be set, the other stands still in a suspend.
             ends = self.clock.monotonic() + until - now
-            self._good[token.id] = (token.version, until, ends, behind)
+            self._good[token.id] = token.version, until, ends
 
     def _report(self, name: str, token: Token, **details: object) -> None:
+        if name == "clock_off":
+            self._good.clear()  # what was good by this clock is judged anew
         at, token_id = self.clock.now(), str(token.id)
         event = Event(name=name, token_id=token_id, user=token.user, at=at, details=details)
         events.log(event)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -28,9 +27,8 @@ HOW_TO_MAKE = (
 
 _HEADER = "# Keys of tokenkeep, newest first. Without them the stored tokens are lost."
 
-_FLEETING = {"tmpfs": 0, "ramfs": 0, "overlay": 1, "fuse-overlayfs": 1, "aufs": 1}
-"""File systems that are gone when the machine starts anew, and those that are with a container."""
-_EVER = 2
+_FLEETING = ("overlay", "fuse.fuse-overlayfs", "tmpfs")
+"""Kinds of file systems that are gone with a container, or when the machine starts anew."""
 
 
 def key_file(environ: Mapping[str, str]) -> Path | None:
@@ -53,7 +51,7 @@ def load(environ: Mapping[str, str]) -> KeyRing | None:
         return KeyRing(given)
     path = key_file(environ)
     # A home that this user may not enter has no key of his.
-    if path is None or not (environ.get(KEY_FILE, "").strip() or os.path.lexists(path)):
+    if path is None or not (environment.given(environ, KEY_FILE) or os.path.lexists(path)):
         return None
     return _read(path)
 
@@ -72,7 +70,13 @@ def make(path: Path | None, *, beside: Path) -> KeyRing:
     if path is None:
         said = "There is no key, and no home folder to make one in"
         raise ConfigurationError(said, hint=HOW_TO_MAKE)
-    refuse_fleeting(path, beside, _mounts())
+    if _kind(path) in _FLEETING and _kind(beside) not in _FLEETING:
+        raise KeyUnsafe(
+            f"A key in {path} would be gone with this container, or when the machine starts "
+            f"anew ({_kind(path)}), while the tokens in {beside} stay",
+            hint=f"Give the key in {KEYS}, or let {KEY_FILE} name a file on a volume that "
+            f"stays, best another one than the tokens'. {HOW_TO_MAKE}",
+        )
     try:
         owned.make_folder(path.parent)
         # Also looks whether a key may be there at all.
@@ -92,27 +96,6 @@ def make(path: Path | None, *, beside: Path) -> KeyRing:
     return ring
 
 
-def refuse_fleeting(key: Path, data: Path, mounts: list[tuple[str, str, str]]) -> None:
-    """
-    Refuse a key that is gone with the container while its data stays.
-
-    *mounts* are the mount point, device and file system type of each mount.
-
-    Raises:
-        KeyUnsafe: The key would lie on a container's own layer, the data elsewhere.
-    """
-    key_mount, data_mount = _mount_of(key, mounts), _mount_of(data, mounts)
-    if key_mount is None or data_mount is None or key_mount[1] == data_mount[1]:
-        return
-    if _life(key_mount) < _EVER and _life(key_mount) <= _life(data_mount):
-        raise KeyUnsafe(
-            f"A key in {key} would be gone with this container, or when the machine starts anew "
-            f"({key_mount[2]}), while the tokens in {data} stay",
-            hint=f"Give the key in {KEYS}, or let {KEY_FILE} name a file on a volume that "
-            f"stays, best another one than the tokens'. {HOW_TO_MAKE}",
-        )
-
-
 def _read(path: Path) -> KeyRing | None:
     """Return the keys in a file. None if there is none."""
     text = owned.read(path, "The key file", variable=KEY_FILE, unsafe=KeyUnsafe)
@@ -124,26 +107,12 @@ def _read(path: Path) -> KeyRing | None:
     return KeyRing(found)
 
 
-def _life(mount: tuple[str, str, str]) -> int:
-    return _FLEETING.get(mount[2].removeprefix("fuse."), _EVER)
-
-
-def _mounts() -> list[tuple[str, str, str]]:
-    """Return what is mounted where; empty where there is no ``/proc``."""
-    lines: list[str] = []
+def _kind(path: Path) -> str:
+    """Return the kind of file system that a path is on; empty where there is no ``/proc``."""
+    kinds: dict[str, str] = {}
     with suppress(OSError):
-        lines = Path("/proc/self/mountinfo").read_text().splitlines()
-    found = []
-    for line in lines:
-        _, _, device, _, point, *more = line.split()
-        # Blanks and the like in its name are written in octal digits.
-        point = re.sub(r"\\([0-7]{3})", lambda octal: chr(int(octal[1], 8)), point)
-        found.append((point, device, more[more.index("-") + 1]))
-    return found
-
-
-def _mount_of(path: Path, mounts: list[tuple[str, str, str]]) -> tuple[str, str, str] | None:
-    real = Path(os.path.realpath(path))
-    above = [mount for mount in mounts if real.is_relative_to(mount[0])]
-    # The last one of the longest mount points is the one on top.
-    return max(reversed(above), key=lambda mount: len(mount[0]), default=None)
+        mounts = Path("/proc/self/mounts").read_text(errors="replace").splitlines()
+        # Of several on one point the last one is on top.
+        kinds = {point: kind for _, point, kind, *_ in map(str.split, mounts)}
+    real = path.resolve()
+    return next((kinds[str(at)] for at in (real, *real.parents) if str(at) in kinds), "")

@@ -229,10 +229,8 @@ def parse_keys(text: str, source: str) -> list[bytes]:
         except (binascii.Error, ValueError):
             raw = b""
         if len(raw) != KEY_BYTES or not word.startswith(_PREFIX):
-            quoted = word[:1] in ("'", '"') or word[-1:] in ("'", '"')
             raise ConfigurationError(
-                f"Key number {number} in {source} is not a tokenkeep key"
-                + (": it has literal quotes" if quoted else ""),
+                f"Key number {number} in {source} is not a tokenkeep key",
                 hint=f"A key starts with {_PREFIX}; make one with: tokenkeep keys generate",
             )
         keys.append(raw)

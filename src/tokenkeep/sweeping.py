@@ -17,9 +17,6 @@ if TYPE_CHECKING:
 
 _Note = Callable[[TokenKeepError], None]
 
-PART_AGE = 3600.0
-"""After this long a half-written journal entry belongs to a writer that is gone, in seconds."""
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Swept:
@@ -54,7 +51,6 @@ def sweep(
     note: _Note,
 ) -> Swept:
     """See `Keeper.sweep`; one bad row or file holds no other up: it is told to *note*."""
-    journal.tidy(now - PART_AGE)
     counts: Counter[str] = Counter()
     for entry in list(journal.entries(on_error=note)):
         with telling(note):  # its row does not open, or its provider is gone

@@ -358,14 +358,13 @@ class Vault(Store):
         Args:
             anew: Whether to make a new data key. False seals what is not yet
                 sealed under the newest one there is.
-            on_error: Called for a record, or an answer in the journal, that
-                does not open, instead of raising: the others are sealed anew.
+            on_error: Called for a record that does not open, instead of raising:
+                the others are sealed anew.
 
         Yields:
             For each record whether it was sealed now.
         """
         newest = self._header.rotate_data() if anew else self._header.keys.newest
-        self.journal.reseal(on_error)
         for record in self._rows.scan():
             done = False
             with telling(on_error):
@@ -449,7 +448,7 @@ class Vault(Store):
         home = self.backend.home
         if home is not None:
             folder = home.with_name(f"{home.name}.journal")
-            return FolderJournal(folder, self._header, like=home)
+            return FolderJournal(folder, self._header)
         if self.backend.embedded:
             return Journal()
         return FolderJournal(lambda: self._journal_folder(state), self._header)

@@ -188,36 +188,6 @@ def test_a_login_that_ends(run, run_json, save, days):
         assert abs(int(listed) - days * DAY) < 60
 
 
-@pytest.mark.parametrize(
-    ("state", "said"),
-    [
-        ("/dev/null/state", "its folder is a file"),
-        ("new/below", None),
-        ("/dev/null/not needed", None),
-    ],
-)
-def test_no_room_for_answers(
-    *, run, checks, acme, endpoint, environment, tmp_path, redis_server, state, said
-):
-    """Where no token of a provider that rotates could be renewed, the variable is named."""
-    environment.setenv("TOKENKEEP_STORE", redis_server.url())
-    environment.setenv("TOKENKEEP_STATE", str(tmp_path / state))
-    rotates = "profile = { rotates = false }" if "not needed" in state else ""
-    token = acme(issuer=endpoint().url, options=rotates)
-    before = sorted(tmp_path.rglob("*"))
-
-    status, found = checks()
-
-    assert sorted(tmp_path.rglob("*")) == before
-    journal = found["journal"]
-    assert (0, "warning" if said else "ok") == (status, journal["state"])
-    if said:
-        assert said in journal["text"]
-        assert "acme" in journal["text"]
-        assert "TOKENKEEP_STATE" in journal["hint"]
-        assert "TOKENKEEP_STATE" in run("renew", token.id).stderr
-
-
 @pytest.mark.parametrize("issuer", [None, "https://127.0.0.1:9/token"])
 def test_a_provider_that_is_not_configured(run, failed, acme, issuer):
     """Tokens that nobody can renew are a failure; the remedy is named, here and there."""

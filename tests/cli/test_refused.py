@@ -76,7 +76,6 @@ def there(client, store, tmp_path, environment):  # noqa: ARG001  # the client's
         ("copy configured", None, 1, "Both stores are"),
         ("copy configured sqlite:///./tokens.db", None, 1, "Both stores are"),
         ("copy env:MISSING sqlite:///x.db", None, 2, "no environment variable MISSING"),
-        ("copy env:QUOTED sqlite:///x.db", None, 1, "QUOTED has literal quotes"),
         ("copy sqlite:///a sqlite:///b --store sqlite:///c", None, 2, "--store has no meaning"),
         ("copy sdk.txt", None, 1, "has no scheme"),
         ("import", None, 2, "SOURCE"),
@@ -208,22 +207,6 @@ def test_a_password_is_no_argument(run, url):
 def test_what_holds_no_password_is_taken(run, url):
     """A user alone, one without a password, files of keys, and files with odd names."""
     assert "process list" not in run("list", "--store", url).stderr
-
-
-@pytest.mark.parametrize(
-    ("name", "value"),
-    [("CLIENT_ID", '"1000.X"'), ("CLIENT_ID", "'1000.X"), ("CLIENT_SECRET", "'hidden'\r")],
-)
-def test_literal_quotes(run, environment, configured, name, value):
-    """Quotes that an env file has kept are named before anybody is asked; no secret is shown."""
-    environment.setenv("TOKENKEEP_CLIENT_ID", "1000.X")
-    environment.setenv(f"TOKENKEEP_{name}", value)
-
-    result = run("login", "--grant", stdin="code")
-
-    assert (result.exit_code, f"TOKENKEEP_{name} has literal quotes" in result.stderr) == (1, True)
-    assert "hidden" not in result.stderr
-    assert configured.counters.token_calls() == 0
 
 
 @pytest.mark.parametrize(

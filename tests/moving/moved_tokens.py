@@ -37,19 +37,10 @@ def renewed(stored, at, **more):
 
 def unsaved(stored):
     """Return a provider's answer for a token that could not be saved."""
-    names = ("issuer", "client_id", "client_secret", "user", "provider")
     return Entry(
-        token_id=stored.id,
-        **{name: getattr(stored, name) for name in names},
-        base_access=stored.access_token,
-        base_refresh=stored.refresh_token,
+        asked=stored,
         access_token="secret new",
         refresh_token="secret newer",
-        expires_at=None,
-        lifetime=None,
-        data_center=stored.data_center,
-        environment=stored.environment,
-        learnt={},
         holder="h",
         answered_at=NOW,
     )

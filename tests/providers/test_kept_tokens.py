@@ -230,7 +230,6 @@ def test_another_provider_that_needs_no_login():
     """What a provider needs is said by its profile; the option of `OAuth2` sets it."""
     own = OAuth2("acme", grant="client_credentials", profile=Profile(advisory=9)).profile
 
-    # No room is made for a loss.
     assert (False, False, 9) == (own.needs_login, own.rotates, own.advisory)
     assert Profile().needs_login
 

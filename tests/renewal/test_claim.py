@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from renewal_scenario import Actor, away, dead_holder
 
-from tokenkeep import ProviderUnavailable, StoreUnavailable, Token, TokenRevoked
+from tokenkeep import StoreUnavailable, Token, TokenRevoked
 from tokenkeep.journal import FolderJournal
 from tokenkeep.providers import Answer
 from tokenkeep.renewal.outcomes import answered
@@ -60,27 +60,16 @@ def test_claim(limited, when, step, outcome, written):
     assert ANSWER != outcome or len(limited.stored.renewal.mints) == 1
 
 
-def test_room(tmp_path, either):
-    """
-    Before a rotating provider is asked there is room, as large as any answer; then it is free.
-
-    Where an answer has no new refresh token another call gives the same: nothing is on disk.
-    """
-    folder = tmp_path / "journal"
+def test_what_is_on_disk(tmp_path, either):
+    """Where an answer has no new refresh token another call gives the same: nothing is on disk."""
+    folder, seen = tmp_path / "journal", []
     either.here = Actor(either, FolderJournal(folder, either.header))
-    sizes = []
-    look = lambda: sizes.extend(path.stat().st_size for path in folder.glob("*"))  # noqa: E731
-    either.provider.before.append(look)
-    either.down()
-    assert ProviderUnavailable is either.outcome()
-    assert [size >= 16_384 for size in sizes] == [True] * either.provider.rotates
-    assert list(folder.glob("*")) == []
+    either.here.store.before["save"].append(lambda: seen.extend(folder.glob("*")))
 
-    either.clock.advance(2)
-    either.here.store.before["save"].append(look)
     either.get()
 
-    assert len(sizes) == 2 * either.provider.rotates
+    assert len(seen) == either.provider.rotates == folder.exists()
+    assert list(folder.glob("*")) == []
 
 
 def test_replayed_between_take_over_and_look(killing):
@@ -120,7 +109,7 @@ def test_held_up(killing, where, pause, overtaken):
     Both clocks are read before the claim is written, and the later one counts after it.
     """
     slow = killing.here.journal.slow = []
-    killing.here.journal.prepare = lambda _: slow.pop()() if slow else None
+    killing.here.journal.prepare = lambda: slow.pop()() if slow else None
 
     def held_up():
         pause(killing.clock)

@@ -41,7 +41,7 @@ def world(rotating, tmp_path):
 
 
 def breaks(world, _=None):
-    """Replace the journal's folder, in which there is an answer or room for one, by a file."""
+    """Replace the journal's folder, in which there may be an answer, by a file."""
     shutil.rmtree(world.folder)
     world.folder.write_text("in the way")
 
@@ -62,7 +62,6 @@ AFTER_A_FAILURE = {
     "the claim can't be written": fail("store", "swap"),
     "the row can't be read": fail("store", "reread"),
     "nor once it is released": at("after", "release", fail("store", "reread")),
-    "room can't be given back": breaks,
 }
 ERRORS = (
     ProviderRefused("The client is refused", error="invalid_client"),
@@ -76,7 +75,7 @@ ERRORS = (
 @pytest.mark.parametrize("step", AFTER_A_FAILURE.values(), ids=AFTER_A_FAILURE)
 @pytest.mark.parametrize("error", ERRORS, ids=lambda each: type(each).__name__)
 def test_after_a_failure(world, trouble, step, error):
-    """What the provider said is raised, whatever becomes of claim, row and room."""
+    """What the provider said is raised, whatever becomes of claim and row."""
     world.provider.before.append(lambda: step(world, trouble))
     world.provider.trouble += [error, error]
 
@@ -92,8 +91,6 @@ AFTER_A_SUCCESS = {
     "after it": at("after", "save", breaks),
     "entry stays": fail("journal", "remove"),
     "entry can't be made": fail("journal", "put"),
-    "clock can't be noted": fail("journal", "note_clock"),
-    "nor is it known": fail("journal", "clock_error"),
     "use can't be noted": fail("store", "touch"),
 }
 
@@ -112,11 +109,11 @@ def test_after_a_success(world, trouble, rotates, step):
 
 
 @TROUBLE
-@pytest.mark.parametrize("method", ["find", "unread", "prepare"])
+@pytest.mark.parametrize("method", ["answers", "prepare"])
 @pytest.mark.parametrize("stays", [False, True])
 def test_journal_fails_before_the_call(method, trouble, stays):
     """
-    Invariant 4: without room for the only answer nobody is asked, and that is said.
+    Invariant 4: without a place for the only answer nobody is asked, and that is said.
 
     Nor does anybody wait for a claim that is of no use, if it can be let go of.
     """
@@ -133,15 +130,6 @@ def test_journal_fails_before_the_call(method, trouble, stays):
     if not stays:
         assert (world.stored.renewal.claim, world.stored.renewal.mints) == (None, ())
         assert world.get(world.there).pair == ("access-2", "login-1/1")
-
-
-def test_the_application_s_own_timeout(world):
-    """What a signal handler has raised in the midst of it is the application's, and goes on."""
-    world.here.store.touch = failing(TimeoutError("the application's alarm"))
-    world.clock.advance(3601)
-
-    with pytest.raises(TimeoutError, match="alarm"):
-        world.get()
 
 
 @TROUBLE

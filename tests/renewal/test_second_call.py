@@ -61,11 +61,7 @@ def test_rotated_and_lost(rotating):
 
 
 def test_counted():
-    """
-    Invariant 6: both calls count, each before it is made.
-
-    Nobody hears of a fault that has passed; the room for the answer stays until it comes.
-    """
+    """Invariant 6: both calls count, each before it is made; nobody hears of a passing fault."""
     world, counts = World(rotates=True, mint_limit=10), []
     look = lambda: counts.append(len(world.stored.renewal.mints))  # noqa: E731
     world.provider.before += [look, look]

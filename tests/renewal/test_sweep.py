@@ -128,8 +128,7 @@ def test_entry_that_can_t_be_dealt_with(world, others, tmp_path, harm, error):
     unsaved(world, others)
     revoked(world, [world.id])
     bad, folder = world.kept[0], tmp_path / "journal"
-    harm(world, bad.token_id, folder / bad.name)
-    (folder / "7f-1.part").touch()
+    harm(world, bad.asked.id, folder / bad.name)
     told = []
 
     assert world.here.keeper.sweep(on_error=told.append).saved == 5

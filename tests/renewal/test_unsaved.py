@@ -99,3 +99,15 @@ def test_no_version_of_what_is_stored(world):
     with pytest.raises(StoreConflict):
         world.vault.swap(world.given)
     assert world.vault.get_tokens() == []
+
+
+def test_who_waits_takes_it(rotating):
+    """Another process of the host does not wait for the end of a claim that nobody could clear."""
+    rotating.here.store.before["save"].append(rotating.here.store.goes_down)
+    assert rotating.get().version is None
+    began = rotating.clock.monotonic()
+
+    assert rotating.get(rotating.beside).pair == rotating.stored.pair == ("access-2", "login-1/1")
+
+    assert rotating.clock.monotonic() - began < 5
+    assert rotating.calls == 1

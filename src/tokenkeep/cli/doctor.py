@@ -18,7 +18,7 @@ from tokenkeep.cli.session import Columns, Session, counted, missing, pass_sessi
 from tokenkeep.cli.tokens import why_unconfirmed
 from tokenkeep.clock import CLOCK_TOLERANCE
 from tokenkeep.config import settings
-from tokenkeep.errors import ConfigurationError, KeyUnsafe, TokenKeepError, UnknownName
+from tokenkeep.errors import ConfigurationError, KeyUnsafe, TokenKeepError
 from tokenkeep.records import EVER
 from tokenkeep.token import Status
 
@@ -152,7 +152,7 @@ def _of_store(session: Session, url: str, path: Path | None, used: Used) -> Iter
     yield Check("store", "ok", vault.describe())
     yield from _tried("server", _risks(vault))
     yield from _tried("key", _tokens(vault, used))
-    yield from _tried("journal", _journal(vault, used))
+    yield from _tried("journal", _journal(vault))
 
 
 def _risks(vault: Vault) -> Iterator[Check]:
@@ -191,28 +191,19 @@ def _tokens(vault: Vault, used: Used) -> Iterator[Check]:
             yield Check("key", "ok", "opens the store" + (" and its tokens" if used else ""))
 
 
-def _journal(vault: Vault, used: Used) -> Iterator[Check]:
-    """Say whether answers wait that could not be saved, or not even read; or could not wait."""
+def _journal(vault: Vault) -> Iterator[Check]:
+    """Say whether answers wait that could not be saved, or not even read."""
     waiting = list(vault.journal.entries())
     unread = [entry for entry in waiting if entry.unread is not None]
     answers = counted(len(unread or waiting), "answer of the provider", "answers of the provider")
     text, hint = f"{answers} not saved yet", "tokenkeep sweep"
     if unread:
-        text = f"{answers} can't be read, of {unread[0].provider} for "
-        text += unread[0].user or unread[0].token_id
+        asked = unread[0].asked
+        text = f"{answers} can't be read, of {asked.provider} for {asked.user or asked.id}"
         hint = "Teach it to read them (docs/providers.md, read_answer), then: tokenkeep sweep"
     if waiting:
         yield Check("journal", "warning", text, hint)
         return
-    for name in sorted({*used, vault.providers.default}):
-        with suppress(UnknownName):  # told elsewhere
-            if vault.is_made and vault.providers.named(name).profile.rotates:
-                try:
-                    vault.journal.expect_room()
-                except TokenKeepError as exc:
-                    text = f"no token of {name} can be renewed: {exc.what}"
-                    yield Check("journal", "warning", text, exc.hint)
-                    return
     yield Check("journal", "ok", "nothing waits to be saved")
 
 

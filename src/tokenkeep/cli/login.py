@@ -68,7 +68,6 @@ def login(session: Session, /, **given: Any) -> None:
     """
     uri = given["redirect_uri"] or REDIRECT
     by_code = bool(given["grant"] or given["grant_file"])
-    environment.given(os.environ, CLIENT_ID, secret=False)
     if given["no_browser"] and not (browser.here(uri) or is_sendable(uri)):
         raise browser.not_here(uri)
     waiting = nullcontext() if by_code or given["no_browser"] else browser.listening(uri)
@@ -77,7 +76,7 @@ def login(session: Session, /, **given: Any) -> None:
         center = table.by_name(given["data_center"])
         check_environment(center, given["environment"])
         wanted = Wanted(
-            client_id=given["client_id"] or client_id(),
+            client_id=environment.plain(given["client_id"] or client_id()),
             client_secret=None if given["public"] else client_secret(given["client_secret_file"]),
             environment=given["environment"],
             scopes=None if by_code else scopes_of(given),

@@ -23,16 +23,7 @@ from tokenkeep.errors import (
     letting_go,
 )
 from tokenkeep.providers.base import Reply
-from tokenkeep.renewal.outcomes import (
-    answered,
-    clock_error,
-    dead,
-    failure_of,
-    renewed,
-    too_slow,
-    unread_entry,
-    what_of,
-)
+from tokenkeep.renewal import outcomes
 from tokenkeep.saving import died
 from tokenkeep.token import Claim, Failure, Status, Token
 
@@ -137,26 +128,27 @@ class Attempt:
         held = self._claimed(token)
         if held is None:
             return None
+        is_sent = False
         try:
             entry = self._late.left(held, self._provider)
-        except BaseException:
-            self._release(held, unsent=True)
-            raise
-        if entry is not None:
-            return self._settled(held, entry)
-        if token.renewal.claim is not None:
-            # Taken over: its holder may have saved, or journaled, up to that look.
-            again = self._mine(held)
-            if again is None or again.pair != held.pair:
-                self._release(held, unsent=True)
+            if entry is not None:
+                return self._settled(held, entry)
+            if token.renewal.claim is not None:
+                # Taken over: its holder may have saved, or journaled, up to that look.
+                again = self._mine(held)
+                if again is None or again.pair != held.pair:
+                    return None
+                held = again
+            if self._provider.profile.rotates:
+                # For an answer that will be the only one of its kind: else nobody is asked.
+                self._journal.prepare()
+            if not self._is_in_time():
                 return None
-            held = again
-        room = self._room(held)
-        if not self._is_in_time():
-            self._journal.give_back(room)
-            self._release(held, unsent=True)
-            return None
-        return self._asked(held, room)
+            is_sent = True
+            return self._asked(held)
+        finally:
+            if not is_sent:
+                self._release(held, unsent=True)
 
     def _is_in_time(self) -> bool:
         """Tell whether a call that begins now ends before the claim does."""
@@ -168,17 +160,10 @@ class Attempt:
     def _settled(self, held: Token, entry: Entry) -> Token | None:
         """Save an answer from the journal. None if it was another row's, or out of date."""
         saved = self._late.settle(entry, self._provider)
-        if saved is not None and saved.id == held.id:
-            return saved
-        self._release(held, unsent=True)
-        return None
+        return saved if saved is not None and saved.id == held.id else None
 
     def _claimed(self, token: Token) -> Token | None:
-        """
-        Write the claim, and count the call before it is made.
-
-        One that insists lifts ``login_needed`` for as long as it asks.
-        """
+        """Write the claim, count the call, lift ``login_needed`` as long as one insists."""
         profile, now = self._provider.profile, self._started[1]
         claim = Claim(
             nonce=self._nonce, holder=holder.me(), taken_at=now, length=profile.claim_length
@@ -209,7 +194,7 @@ class Attempt:
         claim = stored.renewal.claim
         return stored if claim is not None and claim.nonce == self._nonce else None
 
-    def _asked(self, held: Token, room: str | None, *, is_last: bool = False) -> Token | None:
+    def _asked(self, held: Token, *, is_last: bool = False) -> Token | None:
         """Ask the provider; once more after a passing fault, unless it *is_last*."""
         asked = self._ask.seen(held)
         sent_at = self._clock.now()
@@ -218,32 +203,24 @@ class Attempt:
         try:
             answer = self._provider.refresh(asked)
         except GrantRejected as exc:
-            self._journal.give_back(room)
-            return self._permanent(
-                held, failure_of(exc, asked, self._clock.now(), last=held.renewal.failure)
-            )
+            failure = outcomes.failure_of(exc, asked, self._clock.now(), last=held.renewal.failure)
+            return self._permanent(held, failure)
         except RenewalError as exc:
             # What took as long as a call may take is not asked for twice.
             if not is_last and self._clock.monotonic() < ends:
                 again = self._counted_again(held, exc)
             if again is None:
-                self._failed(held, asked, room, exc, sent_at)
+                self._failed(held, asked, exc, sent_at)
                 raise
         except BaseException as exc:
-            self._journal.give_back(room)
             self._release(held, unsent=isinstance(exc, ConfigurationError))
             raise
         else:
-            return self._answered(held, asked, room, answer, sent_at)
-        return self._asked(again, room, is_last=True)
+            return self._answered(held, asked, answer, sent_at)
+        return self._asked(again, is_last=True)
 
     def _counted_again(self, held: Token, exc: RenewalError) -> Token | None:
-        """
-        Count a second call after a passing fault, in the row. None if none may be made.
-
-        With rotation the first may have spent the refresh token, but whoever came next
-        would send that as well. An answer that could not be read has spent it for certain.
-        """
+        """Count a second call after a passing fault, in the row. None if none may be made."""
         if not (isinstance(exc, ProviderUnavailable) and exc.passing):
             return None
         profile = self._provider.profile
@@ -264,57 +241,34 @@ class Attempt:
         """Tell whether an answer may have another refresh token in the place of this one."""
         return self._provider.profile.rotates and held.refresh_token is not None
 
-    def _failed(
-        self, held: Token, asked: Token, room: str | None, exc: RenewalError, sent_at: float
-    ) -> None:
+    def _failed(self, held: Token, asked: Token, exc: RenewalError, sent_at: float) -> None:
         """Let go after a call without an answer, and remember the failure."""
-        failure = failure_of(exc, asked, self._clock.now(), last=held.renewal.failure)
+        failure = outcomes.failure_of(exc, asked, self._clock.now(), last=held.renewal.failure)
         exc.token_id, exc.user = held.id, held.user
         if isinstance(exc, CoolingDown):
             exc.until = failure.until
-        unread = None
         if isinstance(exc, ProviderUnavailable):
-            if isinstance(exc.unread, Reply) and self._may_be_spent(held):
-                unread = unread_entry(held, exc.unread, asked=asked, sent_at=sent_at)
-            exc.unread = None  # whoever shows the error would show what is in it
-        if unread is None or not self._late.keep_unread(unread, held, room, exc):
-            self._journal.give_back(room)
+            reply, exc.unread = exc.unread, None  # else who shows the error shows what is in it
+            if isinstance(reply, Reply) and self._may_be_spent(held):
+                unread = outcomes.unread_entry(held, reply, asked=asked, sent_at=sent_at)
+                self._late.keep_unread(unread, held, exc)
         self._release(held, failure)
         self._report("renewal_failed", held, kind=failure.kind, error=failure.error)
 
-    def _answered(
-        self, held: Token, asked: Token, room: str | None, answer: Answer, sent_at: float
-    ) -> Token | None:
+    def _answered(self, held: Token, asked: Token, answer: Answer, sent_at: float) -> Token | None:
         if answer.clock_offset is not None:
-            self._errors.learn(held.issuer, clock_error(answer))
-        entry = answered(held, answer, self._provider, asked=asked, sent_at=sent_at)
+            self._errors.learn(held.issuer, outcomes.clock_error(answer))
+        entry = outcomes.answered(held, answer, self._provider, asked=asked, sent_at=sent_at)
         if answer.refresh_token not in (None, held.refresh_token):
             # The old refresh token is spent: this answer is the only one.
-            entry = self._late.keep(entry, held, room)
-        else:
-            self._journal.give_back(room)
+            entry = self._late.keep(entry, held)
         saved = self._saved(held, entry)
-        if clock_error(answer):
-            self._report("clock_off", held, seconds=round(clock_error(answer)))
+        if outcomes.clock_error(answer):
+            self._report("clock_off", held, seconds=round(outcomes.clock_error(answer)))
         return saved
 
-    def _room(self, held: Token) -> str | None:
-        """
-        Make room for an answer that will be the only one of its kind.
-
-        Raises:
-            StoreUnavailable: There is no room: then nobody is asked.
-        """
-        if not self._provider.profile.rotates:
-            return None
-        try:
-            return self._journal.prepare(held.refresh_token)
-        except BaseException:
-            self._release(held, unsent=True)
-            raise
-
     def _saved(self, held: Token, entry: Entry) -> Token | None:
-        wanted = renewed(held, entry)
+        wanted = outcomes.renewed(held, entry)
         try:
             try:
                 saved: Token | None = self._store.swap(wanted)
@@ -333,12 +287,7 @@ class Attempt:
         return saved
 
     def _permanent(self, held: Token, failure: Failure) -> Token | None:
-        """
-        Ask whether the rejection is about the token that is stored now: PERMANENT.
-
-        Raises:
-            LoginNeeded: It is.
-        """
+        """Raise `LoginNeeded` if the rejection is about what is stored now: PERMANENT."""
         pause = FIRST_PAUSE
         while True:
             stored = self._store.reread(str(held.id))
@@ -357,7 +306,9 @@ class Attempt:
                 self._clock.sleep(pause)
                 pause = min(pause * 1.5, LONGEST_PAUSE)
             elif (entry := self._late.left(held, self._provider)) is not None:
-                return self._settled(held, entry)
+                taken = self._settled(held, entry)
+                self._release(held)  # if it was another row's
+                return taken
             else:
                 gone = died(
                     stored, Status.LOGIN_NEEDED, self._clock.now(), holder.name(holder.me())
@@ -365,19 +316,14 @@ class Attempt:
                 with suppress(StoreConflict):
                     written = self._store.swap(gone.with_renewal(failure=failure))
                     self._report("login_needed", written, error=failure.error)
-                    raise dead(written)
+                    raise outcomes.dead(written)
             if self._clock.monotonic() >= self._deadline:
-                raise too_slow(stored, self._provider.profile.wait_timeout)
+                raise outcomes.too_slow(stored, self._provider.profile.wait_timeout)
 
     def _release(
         self, held: Token, failure: Failure | None = None, *, unsent: bool = False
     ) -> None:
-        """
-        Clear the claim if it is still this attempt's, and remember a failure, if anything failed.
-
-        A call that was *unsent* does not count. What this one has lifted is put back,
-        unless somebody has saved another token since. Never raises: there is an outcome already.
-        """
+        """Clear the claim if it is still ours. Never raises: there is an outcome already."""
         counted_now = held.renewal.mints[-1:] if unsent else ()
         try:
             while (stored := self._mine(held)) is not None:
@@ -395,4 +341,4 @@ class Attempt:
         except (TokenKeepError, OSError) as exc:
             # Others wait for it to run out; this process knows that nobody is at it.
             self._watch.give_up(self._nonce)
-            self._report("renewal_failed", held, kind="store", error=what_of(exc))
+            self._report("renewal_failed", held, kind="store", error=outcomes.what_of(exc))

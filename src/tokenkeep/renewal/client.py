@@ -66,8 +66,7 @@ class Renewer:
 
     def settle(self, entry: Entry) -> Literal["saved", "discarded", "unread"]:
         """Replay a journal entry, and say what became of its answer."""
-        asked = Token(id=entry.token_id, provider=entry.provider, issuer=entry.issuer)
-        return self._parts.late.replay(entry, self._provider_of(asked))
+        return self._parts.late.replay(entry, self._provider_of(entry.asked))
 
 
 class _Client:
@@ -94,28 +93,21 @@ class _Client:
             if self._clock.monotonic() >= self._deadline:
                 return self._old_or(too_slow(self._token, self._profile.wait_timeout))
             if decision.verdict is Verdict.WAIT:
-                unsaved = self._wait()
-                if unsaved is not None:
-                    return unsaved
+                result = self._wait()
             else:
                 result = self._turn(urgent=decision.verdict is Verdict.RENEW_NOW)
-                # An answer that lay in the journal may have ended since.
-                if result is not None and is_usable(
-                    self._parts.errors.local(result), self._clock.now()
-                ):
-                    return result
+            # An answer that lay in the journal may have ended since.
+            if result is not None and is_usable(
+                self._parts.errors.local(result), self._clock.now()
+            ):
+                return result
             # While a turn lasted, the token may have been revoked.
             self._read()
             if decision.verdict is Verdict.RENEW_SOON and self._is_usable(self._token):
                 return self._token
 
     def _decided(self, *, looks: bool = True) -> Decision:
-        """
-        Decide on the token as it is now; what ends the loop with an error is raised here.
-
-        Where nobody may be asked it *looks* into the journal: for an answer that is there
-        nobody has to be.
-        """
+        """Decide on the token as it is now; what ends the loop with an error is raised here."""
         token, now = self._token, self._clock.now()
         seen = self._parts.errors.local(self._ask.seen(token))
         # No local variable for what was refused: crash reports show those of each frame.
@@ -135,8 +127,11 @@ class _Client:
             free = seen.with_renewal(claim=None)
             decision = decide(free, now, self._profile, rejected=self._ask.rejected)
         if decision.verdict is Verdict.COOL_DOWN:
-            if looks and self._takes_what_is_left():
-                return self._decided(looks=False)
+            if looks:
+                # For an answer that lies in the journal nobody has to be asked.
+                with letting_go(StoreError):
+                    self._read(self._left())
+                    return self._decided(looks=False)
             if failure is not None and failure.kind != "throttled" and failure.until > now:
                 raise error_of(failure, token)
             raise throttled(token, decision.until)
@@ -155,65 +150,49 @@ class _Client:
         return is_usable(local, self._clock.now(), rejected=self._ask.rejected)
 
     def _wait(self) -> Token | None:
-        """Wait a moment for whoever is renewing. Return as `_unsaved`."""
-        if self._flights.is_own(str(self._token.id)):
+        """Wait a moment for whoever is renewing; in the long run return as `_left`."""
+        token_id, pause = str(self._token.id), self._pause
+        if self._flights.is_own(token_id):
             raise too_slow(self._token, 0.0)
-        if not self._flights.wait(str(self._token.id), self._pause):
-            self._clock.sleep(self._pause * random.uniform(0.5, 1.0))  # noqa: S311  # jitter, not a secret
+        if not self._flights.wait(token_id, pause):
+            self._clock.sleep(pause * random.uniform(0.5, 1.0))  # noqa: S311  # jitter, no secret
+        self._pause = min(pause * 1.5, LONGEST_PAUSE)
         # The holder may have an answer it could not save.
-        unsaved = self._unsaved() if self._pause >= LONGEST_PAUSE else None
-        self._pause = min(self._pause * 1.5, LONGEST_PAUSE)
-        return unsaved
+        return self._left() if pause >= LONGEST_PAUSE else None
 
-    def _takes_what_is_left(self) -> bool:
-        """Take this host's answer for the token, if there is one, and say whether there was."""
-        with letting_go(StoreError):
-            if self._parts.late.left(self._token, self._provider) is not None:
-                unsaved = self._unsaved()
-                if unsaved is None:
-                    self._read()
-                else:
-                    self._token = unsaved
-                return True
-        return False
-
-    def _unsaved(self) -> Token | None:
-        """Return the token with an answer that still can't be saved. None: read again."""
+    def _left(self) -> Token | None:
+        """Return the token with this host's answer from the journal, saved or not, if any."""
         if self._ask.seen(self._token).status is not Status.OK:
             raise dead(self._token)
         entry = self._parts.late.left(self._token, self._provider)
         if entry is None:
             return None
         try:
-            self._parts.late.settle(entry, self._provider)
+            return self._parts.late.settle(entry, self._provider)
         except StoreUnavailable:
             unsaved = renewed(self._token, entry).but(version=None)
             if self._is_usable(unsaved):
                 return unsaved
             raise
-        return None
 
-    def _read(self) -> None:
-        stored = self._parts.store.reread(str(self._token.id))
-        if stored is None:
+    def _read(self, left: Token | None = None) -> None:
+        """Go on with what was *left*, else with what is stored now."""
+        now = left or self._parts.store.reread(str(self._token.id))
+        if now is None:
             raise TokenNotFound(
                 "This token was deleted",
                 token_id=self._token.id,
                 user=self._token.user,
                 hint=LOGIN_AGAIN,
             )
-        if stored.renewal.renewed_at != self._renewed_at:
+        if now.renewal.renewed_at != self._renewed_at:
             # Renewed since this caller came: what the API refused is answered,
             # even if the provider gave the same access token again.
             self._ask = replace(self._ask, rejected=None)
-        self._token = stored
+        self._token = now
 
     def _turn(self, *, urgent: bool) -> Token | None:
-        """
-        Renew, unless another thread of this process is at it; if *urgent*, wait for that one.
-
-        None: somebody else was faster, read again.
-        """
+        """Renew, unless another thread is at it; if *urgent*, wait for that. None: read again."""
         token_id = str(self._token.id)
         attempt = Attempt(self._parts, self._ask, self._provider, self._deadline)
         token = self._token
@@ -236,7 +215,4 @@ class _Client:
             return self._old_or(exc)
         except StoreUnavailable as exc:
             self._read()
-            unsaved = self._unsaved()
-            if unsaved is None:
-                self._read()
-            return unsaved or self._old_or(exc)
+            return self._left() or self._old_or(exc)

@@ -58,8 +58,8 @@ class Late:
         Raises:
             StoreUnavailable: It can't be decided now; the journal keeps it.
         """
-        for _ in attempts(entry.token_id, entry.user):
-            row = self._store.reread(entry.token_id)
+        for _ in attempts(entry.asked.id, entry.asked.user):
+            row = self._store.reread(str(entry.asked.id))
             with suppress(StoreConflict):
                 return self._settled(entry, row, provider)
         return None
@@ -72,14 +72,15 @@ class Late:
         pair and is gone, only waits to be taken back: that is a sweep's business, and
         holds no caller up.
         """
-        entry = self._journal.find(row.pair)
+        kept = self._journal.answers(row.refresh_token)
+        entry = next((e for e in kept if e.unread is None and e.base == row.pair), None)
         if entry is None:
-            waiting = self._journal.unread(row.refresh_token)
-            read = (read_again(each, row, provider) for each in waiting if not is_over(each, row))
+            waiting = [e for e in kept if e.unread is not None and not is_over(e, row)]
+            read = (read_again(each, row, provider) for each in waiting)
             entry = next(filter(None, read), None)
-        if entry is None or entry.token_id == row.id:
+        if entry is None or entry.asked.id == row.id:
             return entry
-        led_to = self._store.reread(entry.token_id)
+        led_to = self._store.reread(str(entry.asked.id))
         return entry if led_to is not None and led_to.id == row.id else None
 
     def replay(self, entry: Entry, provider: Provider) -> Literal["saved", "discarded", "unread"]:
@@ -91,8 +92,8 @@ class Late:
         """
         if entry.unread is None:
             return "discarded" if self.settle(entry, provider) is None else "saved"
-        row = self._store.reread(entry.token_id)
-        is_out = row is None or row.refresh_token != entry.base_refresh or is_over(entry, row)
+        row = self._store.reread(str(entry.asked.id))
+        is_out = row is None or row.refresh_token != entry.base[1] or is_over(entry, row)
         read = read_again(entry, row, provider)
         if read is not None and row is not None and is_over(entry, row):
             with suppress(StoreConflict):  # then the next sweep
@@ -102,25 +103,20 @@ class Late:
             return "discarded"
         if read is not None:
             return "discarded" if self.settle(read, provider) is None else "saved"
-        about = row or Token(id=entry.token_id, user=entry.user)
+        about = row or entry.asked
         # There may be a token in it that goes on working at the provider.
         self._report("superseded" if is_out else "unreadable", about)
         if is_out:
             self.forget(entry, row)
         return "discarded" if is_out else "unread"
 
-    def keep_unread(
-        self, entry: Entry, token: Token, room: str | None, error: TokenKeepError
-    ) -> bool:
-        """
-        Keep an answer that could not be read, and say so in the *error* it is raised with.
-
-        False if it can't be.
-        """
+    def keep_unread(self, entry: Entry, token: Token, error: TokenKeepError) -> None:
+        """Keep an answer that could not be read, and say so in the *error* it is raised with."""
         is_kept = False
         try:
-            kept = self._journal.unread(entry.base_refresh)
-            self._journal.put(entry, room)
+            answers = self._journal.answers(entry.base[1])
+            kept = [each for each in answers if each.unread is not None]
+            self._journal.put(entry)
             is_kept = True
             if len(kept) >= MOST_UNREAD:
                 self._journal.remove(kept[-1])
@@ -132,12 +128,11 @@ class Late:
         except (TokenKeepError, OSError) as exc:
             self._report("unjournaled", token, error=what_of(exc))
         self._report("unreadable", token, error=error.what, kept=is_kept)
-        return is_kept
 
-    def keep(self, entry: Entry, token: Token, room: str | None = None) -> Entry:
-        """Put an answer into the journal, where room was made for it; a failure is reported."""
+    def keep(self, entry: Entry, token: Token) -> Entry:
+        """Put an answer into the journal; a failure is reported."""
         try:
-            return self._journal.put(entry, room)
+            return self._journal.put(entry)
         except (TokenKeepError, OSError) as exc:
             self._report("unjournaled", token, error=what_of(exc))
             return entry
@@ -152,7 +147,7 @@ class Late:
             if entry.name is not None:
                 self._journal.remove(entry)
         except (TokenKeepError, OSError) as exc:
-            about = token or Token(id=entry.token_id, user=entry.user)
+            about = token or entry.asked
             self._report("unjournaled", about, error=what_of(exc))
         return token
 
@@ -164,12 +159,12 @@ class Late:
         # A provider may answer the base itself, with another end: that is not saved yet.
         if stored.pair == entry.pair != entry.base:
             return self.forget(entry, stored)
-        if entry.refresh_token == entry.base_refresh:
+        if entry.refresh_token == entry.base[1]:
             wanted = stored.pair == entry.base and stored.status is not Status.LOGIN_NEEDED
         else:
             # The stored refresh token was spent for this one, whatever access
             # token, or verdict, somebody has put beside it since.
-            wanted = stored.refresh_token == entry.base_refresh
+            wanted = stored.refresh_token == entry.base[1]
         if wanted:
             return self.forget(entry, self._store.swap(renewed(stored, entry)))
         self._see_to(entry, stored, provider)
@@ -188,27 +183,14 @@ class Late:
             self._store.swap(seen_to)
 
     def _taken_back(self, entry: Entry, stored: Token | None, provider: Provider) -> bool:
-        """
-        Revoke a fresh token whose row was deleted or revoked meanwhile.
-
-        Without rotation only the access token is fresh; the refresh token is
-        the business of whoever revoked or deleted the row. Where that would
-        end a newer login of the same user, that one's row sees to it. False if
-        the provider could not be reached: the journal keeps it for a sweep.
-        """
-        fresh = Token(
-            id=entry.token_id,
-            user=entry.user,
-            provider=entry.provider,
-            client_id=entry.client_id,
-            client_secret=entry.client_secret,
-            access_token=entry.access_token,
-            issuer=entry.issuer,
+        """Revoke a fresh token whose row was deleted or revoked meanwhile. False: not yet."""
+        # The refresh token that was there is the business of who deleted or revoked the row.
+        is_new = entry.refresh_token != entry.base[1]
+        fresh = entry.asked.but(
+            access_token=entry.access_token, refresh_token=entry.refresh_token if is_new else None
         )
-        if entry.refresh_token != entry.base_refresh:
-            fresh = fresh.but(refresh_token=entry.refresh_token)
-        if stored is None and provider.profile.revokes_grant and entry.user:
-            newer = newer_login(self._store, entry)
+        if stored is None and provider.profile.revokes_grant and fresh.user:
+            newer = newer_login(self._store, fresh)
             if newer is not None:
                 self._see_to(entry, newer, provider)
                 return True
@@ -225,11 +207,11 @@ class Late:
 def _with_late(row: Token, entry: Entry, *, revokes_grant: bool) -> Token:
     """Return a row that sees to the refresh token of an answer that came too late for it."""
     fresh = entry.refresh_token
-    if fresh is None or fresh == entry.base_refresh or fresh in row.pair:
+    if fresh is None or fresh == entry.base[1] or fresh in row.pair:
         return row
     if saving.is_older(row, fresh):
         return row  # it went on from there
-    spent = ("refresh_token", entry.base_refresh)
+    spent = ("refresh_token", entry.base[1])
     seen_to = saving.superseded(row, [("refresh_token", fresh)], revokes_grant=revokes_grant)
     renewal = seen_to.renewal
     return seen_to.with_renewal(
@@ -243,7 +225,7 @@ def is_over(entry: Entry, row: Token) -> bool:
     return entry.unread is not None and row.renewal.renewed_at != entry.unread["renewed_at"]
 
 
-def newer_login(store: Store, gone: Entry | Token) -> Token | None:
+def newer_login(store: Store, gone: Token) -> Token | None:
     """
     Return the row of a login that came after a deleted row, of the same user and client.
 

@@ -19,7 +19,6 @@ from tokenkeep.errors import (
     RenewalTimeout,
     TokenKeepError,
     TokenRevoked,
-    is_applications,
 )
 from tokenkeep.journal import Entry, packed
 from tokenkeep.saving import rotated
@@ -27,9 +26,6 @@ from tokenkeep.token import Failure, Status, Token
 
 if TYPE_CHECKING:
     from tokenkeep.providers.base import Answer, Provider, Reply
-
-_ANEW_HINT = "To go on, delete it and save it anew: tokenkeep delete"
-"""For what may be a client's own: without a refresh token, maybe nobody ever logs in."""
 
 
 def answered(
@@ -43,50 +39,22 @@ def answered(
     """
     # Not said this time, it is as long as it was.
     answer = replace(answer, expires_in=answer.expires_in or token.renewal.lifetime)
-    return _entry(
-        token,
-        asked,
-        sent_at,
+    return Entry(
+        asked=asked,
         access_token=answer.access_token,
         refresh_token=answer.refresh_token or token.refresh_token,
         expires_at=expiry(answer, sent_at),
         lifetime=answer.expires_in,
         learnt=_learnt(token, answer, provider, asked, sent_at),
+        holder=holder.me(),
+        answered_at=sent_at,
     )
 
 
 def unread_entry(token: Token, reply: Reply, *, asked: Token, sent_at: float) -> Entry:
     """Return what is known of an answer that could not be read; the arguments are `answered`'s."""
-    return _entry(
-        token,
-        asked,
-        sent_at,
-        access_token=None,
-        refresh_token=None,
-        expires_at=None,
-        lifetime=None,
-        learnt={},
-        unread={**packed(reply), "renewed_at": token.renewal.renewed_at},
-    )
-
-
-def _entry(token: Token, asked: Token, sent_at: float, **found: Any) -> Entry:
-    """Return an entry for what was *found*, with what is known of any answer to a token."""
-    return Entry(
-        token_id=str(token.id),
-        user=token.user,
-        provider=token.provider,
-        issuer=asked.issuer,
-        client_id=token.client_id,
-        client_secret=asked.client_secret,
-        data_center=token.data_center,
-        environment=token.environment,
-        base_access=token.access_token,
-        base_refresh=token.refresh_token,
-        holder=holder.me(),
-        answered_at=sent_at,
-        **found,
-    )
+    unread = {**packed(reply), "renewed_at": token.renewal.renewed_at}
+    return Entry(asked=asked, holder=holder.me(), answered_at=sent_at, unread=unread)
 
 
 def read_again(entry: Entry, row: Token | None, provider: Provider) -> Entry | None:
@@ -95,30 +63,17 @@ def read_again(entry: Entry, row: Token | None, provider: Provider) -> Entry | N
 
     *row* is what it is for, as stored now. None if that is gone.
     """
-    reply = entry.reply
-    answer = None if reply is None else provider.answer_in(reply)
+    answer = provider.answer_in(entry.reply) if entry.reply else None
     if answer is None:
         return None
-    token = (row or Token(user=entry.user, provider=entry.provider)).but(
-        id=entry.token_id,
-        client_id=entry.client_id,
-        access_token=entry.base_access,
-        refresh_token=entry.base_refresh,
-    )
-    asked = token.but(client_secret=entry.client_secret, issuer=entry.issuer)
+    asked = entry.asked
+    token = (row or asked).but(access_token=asked.access_token, refresh_token=asked.refresh_token)
     read = answered(token, answer, provider, asked=asked, sent_at=entry.answered_at)
     return replace(read, holder=entry.holder, name=entry.name)
 
 
 def what_of(error: TokenKeepError | OSError) -> str:
-    """
-    Return what an error says happened, in one sentence without a secret.
-
-    Raises:
-        TimeoutError: It is the application's own, and goes on.
-    """
-    if is_applications(error):
-        raise error
+    """Return what an error says happened, in one sentence without a secret."""
     if isinstance(error, TokenKeepError):
         return error.what
     return error.strerror or type(error).__name__
@@ -233,15 +188,11 @@ def error_of(failure: Failure, token: Token) -> RenewalError:
         return ProviderRefused(
             f"The provider refuses the client: {failure.error}",
             error=failure.error,
-            hint="Check client id, client secret and data centre",
-            token_id=token.id,
-            user=token.user,
+            **_about(token, "Check client id, client secret and data centre"),
         )
     return ProviderUnavailable(
         f"The access token could not be renewed: {failure.error}",
-        hint="It is tried again by itself; what is stored is unchanged",
-        token_id=token.id,
-        user=token.user,
+        **_about(token, "It is tried again by itself; what is stored is unchanged"),
     )
 
 
@@ -250,17 +201,16 @@ def throttled(token: Token, until: float | None) -> CoolingDown:
     return CoolingDown(
         "Too early to ask the provider for another access token",
         until=until,
-        token_id=token.id,
-        user=token.user,
-        hint="Its limits are counted for all processes together",
+        **_about(token, "Its limits are counted for all processes together"),
     )
 
 
 def dead(token: Token) -> TokenKeepError:
     """Return the error for a token that is not handed out any more."""
-    about = {"token_id": token.id, "user": token.user, "hint": LOGIN_AGAIN}
+    about = _about(token, LOGIN_AGAIN)
     if token.status is Status.REVOKED:
-        about["hint"] = LOGIN_AGAIN if token.refresh_token else f"{_ANEW_HINT} {token.id}"
+        if not token.refresh_token:  # a client's own, maybe: then nobody ever logs in
+            about["hint"] = f"To go on, delete it and save it anew: tokenkeep delete {token.id}"
         return TokenRevoked("This token was revoked", **about)
     if token.status is Status.OK:
         return LoginNeeded("The access token has expired and there is no refresh token", **about)
@@ -273,7 +223,9 @@ def too_slow(token: Token, waited: float) -> RenewalTimeout:
     who = f"{holder.name(claim.holder)} is" if claim else "Others are"
     return RenewalTimeout(
         f"{who} renewing this token and did not finish within {waited:g} s",
-        token_id=token.id,
-        user=token.user,
-        hint="Try again; a claim left behind is taken over by itself",
+        **_about(token, "Try again; a claim left behind is taken over by itself"),
     )
+
+
+def _about(token: Token, hint: str) -> dict[str, Any]:
+    return {"token_id": token.id, "user": token.user, "hint": hint}
