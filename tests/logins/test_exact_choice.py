@@ -63,8 +63,11 @@ def test_the_sdk_sees_zohos_tokens_only(stage):
         with refused("TokenNotFound"):
             store.find_token_by_id(each.id)
         client = {"client_id": each.client_id, "client_secret": each.client_secret}
-        for by in ("user", "id", "access_token", "refresh_token"):
-            token = sdk_token(**{by: getattr(each, by)}, **client if by == "refresh_token" else {})
+        with refused("TokenNotFound"):
+            store.find_token(sdk_token(user=each.user))
+        for by in ("id", "access_token", "refresh_token"):
+            credential = client if by == "refresh_token" else {}
+            token = sdk_token(**{by: getattr(each, by)}, **credential)
             # Nothing is found; for a credential that means: log in with it.
             assert store.find_token(token) is None
             assert each.access_token != token.get_access_token() or by == "access_token"

@@ -72,7 +72,7 @@ class MyProvider(OAuth2):
 
 
 def ask(token: Token) -> None:
-    mine = MyProvider("mine", body="json", headers={"X-Key": "k"}, errors={190: GrantRejected})
+    mine = MyProvider("mine", headers={"X-Key": "k"}, errors={190: GrantRejected})
     assert_type(mine.refresh(token), Answer)
     providers = Providers("mine", {"mine": mine, "other": {"kind": "oauth2", "lifetime": 60}})
     assert_type(providers.of(token), Provider)
