@@ -80,22 +80,17 @@ def fill(store):
     return rows, {"former": first.id, "callers": "customer-42", "ended": gone.id}
 
 
-TOKENS = "refresh_token,access_token,grant_token,expiry_time"
-NEW, MIDDLE, OLD = (
-    header.split(",")
-    for header in (
-        # zohocrmsdk5_0 to 8_0; zohocrmsdk2_0 from 6.0.0 and 2_1; zcrmsdk 3.x, zohocrmsdk2_0 1.0.0
-        f"id,user_name,client_id,client_secret,{TOKENS},redirect_uri,api_domain",
-        f"id,user_mail,client_id,client_secret,{TOKENS},redirect_uri",
-        f"user_mail,client_id,{TOKENS}",
-    )
-)
-"""The first line of each generation's CSV file."""
+NEW = [
+    *("id", "user_name", "client_id", "client_secret", "refresh_token", "access_token"),
+    *("grant_token", "expiry_time", "redirect_uri", "api_domain"),
+]
+"""The first line of the SDK's CSV file, from zohocrmsdk5_0 to 8_0."""
+
 ANA = {
     "id": "1",
     "user_name": "ana@example.com",
     "client_id": "1000.CLIENT",
-    "client_secret": 'se"cret',  # the concatenating generations can't have a single quote
+    "client_secret": 'se"cret',
     "refresh_token": "1000.refresh",
     "access_token": "1000.access",
     "grant_token": "1000.grant",

@@ -22,7 +22,7 @@ from tokenkeep import (
 )
 from tokenkeep.backends import Backend, Record
 from tokenkeep.lookup import find
-from tokenkeep.moving import Defaults, Merge, Step, StoreSource, open_source
+from tokenkeep.moving import Merge, Step, StoreSource, open_source
 from tokenkeep.providers import Answer, Profile, Reply
 from tokenkeep.providers.oauth2 import OAuth2
 from tokenkeep.stores.list import ListStore
@@ -160,7 +160,7 @@ def seal(backend: Backend) -> Vault:
 
 def take_over(vault: Vault, other: Vault) -> list[Step]:
     """Import, and copy."""
-    source = open_source(Path("sdk_tokens.txt"), defaults=Defaults(data_center="eu"))
+    source = open_source(Path("sdk_tokens.txt"))
     steps = list(Merge(source, vault).steps(dry_run=True))
     for step in Merge(StoreSource(vault), other, replace=True).steps():
         assert_type(step, Step)
