@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import pty
 import sqlite3
 import subprocess
 import sys
@@ -122,6 +123,29 @@ def start(environment):  # noqa: ARG001  # the process inherits it
         if process.poll() is None:
             process.kill()
         process.communicate()
+
+
+@pytest.fixture
+def at_terminal(environment):  # noqa: ARG001  # the process inherits it
+    """Run a command on a terminal and answer what it asks; return its status, and what is seen."""
+
+    def _at_terminal(words, answers):
+        pid, terminal = pty.fork()
+        if pid == 0:
+            os.execv(sys.executable, [sys.executable, "-m", "tokenkeep", *words])
+        shown = ""
+        while True:
+            try:
+                shown += os.read(terminal, 4096).decode()
+            except OSError:
+                break
+            for prompt in [each for each in answers if each in shown]:
+                os.write(terminal, f"{answers.pop(prompt)}\n".encode())
+        _, status = os.waitpid(pid, 0)
+        os.close(terminal)
+        return os.waitstatus_to_exitcode(status), shown
+
+    return _at_terminal
 
 
 @pytest.fixture

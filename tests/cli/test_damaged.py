@@ -187,18 +187,16 @@ def test_a_damaged_database(run, store, tmp_path, edit):
         again.get_tokens()
 
 
-@pytest.mark.parametrize("count", [2, 12])
-def test_all_of_them_are_named(run, rows, count, edit):
-    """Ten ids, and how many more there are; a check of the store names those it met."""
-    ids = [str(token.id) for token in rows[1]][:count]
+def test_several_of_them(run, rows, edit):
+    """The first is named, and how many more there are."""
+    ids = [str(token.id) for token in rows[1]][:3]
     for each in ids:
         edit("UPDATE token SET sealed = '' WHERE id = ?", each[3:])
 
-    listed, looked = run("list"), run("doctor")
+    listed, looked = run("list").stderr, run("doctor").stdout
 
-    assert f"{count} stored tokens do not open: {', '.join(ids[:10])}" in listed.stderr
-    assert ("and 2 more" in listed.stderr) == (count > 10)
-    assert ids[1] in looked.stdout
+    for said in (listed, looked):
+        assert (True, True) == (ids[0] in said, "; and 2 more" in said)
 
 
 @pytest.mark.parametrize("name", ["x'00'", "'tk_' || id", "'spoilt' || x'ff'"])

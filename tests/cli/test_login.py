@@ -5,7 +5,6 @@ from __future__ import annotations
 import errno
 import json
 import os
-import pty
 import queue
 import re
 import signal
@@ -156,7 +155,7 @@ def test_an_error_of_another_kind(*, login, browse, monkeypatch, error):
         raise error
 
     monkeypatch.setattr(Vault, "save_token", fail)
-    result = login("--timeout", "20")
+    result = login()
 
     status, _, page = shown()
     assert (status, "The login failed" in page, error.args[-1] in page) == (400, True, False)
@@ -184,15 +183,9 @@ def test_a_forged_state_changes_nothing(login, browse, configured, store):
     assert len(store.get_tokens()) == 1
 
 
-@pytest.mark.parametrize("home", ["its own", "none", "not there"])
-def test_what_others_see_of_the_browser(login, browse, environment, tmp_path, home):
+def test_what_others_see_of_the_browser(login, browse, environment, tmp_path):
     """A private page leads it on: neither arguments nor environment tell of this login."""
     environment.setenv("TMPDIR", str(tmp_path / "elsewhere"))
-    (tmp_path / "elsewhere").mkdir()
-    if home == "none":
-        environment.delenv("HOME")
-    elif home == "not there":
-        environment.setenv("HOME", str(tmp_path / "gone"))
     environment.setenv("TOKENKEEP_CLIENT_SECRET", "a-secret")
     Path("webbrowser.py").write_text("raise SystemExit('Somebody put this into the folder')")
     shown = browse(come_back())
@@ -238,8 +231,9 @@ def test_nobody_comes_back(login, environment):
 
     environment.setattr(tempfile, "TemporaryDirectory", refuse)
     environment.setenv("BROWSER", "touch started %s")
+    environment.setattr("tokenkeep.cli.login.PATIENCE", 1.0)
 
-    result = login("--timeout", "1")
+    result = login()
 
     said = "Nobody came back from the login within 1 seconds"
     assert (result.exit_code, said in result.stderr) == (5, True)
@@ -253,7 +247,7 @@ def test_nobody_comes_back(login, environment):
         (ANY_PORT, signal.SIGTERM),
         (ANY_PORT, signal.SIGHUP),
         (["--no-browser"], signal.SIGINT),
-        (["--grant"], signal.SIGINT),
+        (["--grant-file", "-"], signal.SIGINT),
     ],
 )
 @pytest.mark.usefixtures("hang_up")
@@ -263,7 +257,7 @@ def test_ctrl_c_leaves_nothing(*, started, start, client, configured, store, mod
 
     To be ended by the system, or with the terminal, is the same.
     """
-    if mode == ["--grant"]:
+    if "-" in mode:
         fault = configured.faults.add(endpoint="token", kind="hang")
         process = start("login", *client, *mode)
         process.stdin.write(configured.grant_code())
@@ -284,9 +278,7 @@ def test_ctrl_c_leaves_nothing(*, started, start, client, configured, store, mod
     assert store.get_tokens() == []
 
 
-@pytest.mark.parametrize(
-    "options", [("--grant-file", "code"), ("--grant",), ("--grant-file", "-")]
-)
+@pytest.mark.parametrize("options", [("--grant-file", "code"), ("--grant-file", "-")])
 def test_a_self_clients_code(login, configured, store, options):
     """A code of the API console, from a file or a pipe, never an argument."""
     code = configured.grant_code(configured.users[1])
@@ -305,8 +297,8 @@ def test_a_token_that_may_not_ask_its_user(login, configured, store):
     """Without the scopes it is stored nameless, and told so; --user names it."""
     code, another = (configured.grant_code(scope="ZohoCRM.modules.ALL") for _ in range(2))
 
-    nameless = login("--grant", stdin=code)
-    by_hand = login("--grant", "--user", "me@x:1", stdin=another)
+    nameless = login("--grant-file", "-", stdin=code)
+    by_hand = login("--grant-file", "-", "--user", "me@x:1", stdin=another)
 
     assert (nameless.exit_code, by_hand.exit_code) == (0, 0)
     assert "stored without its user" in nameless.stderr
@@ -320,44 +312,20 @@ def test_what_cannot_be_stored_is_revoked(login, configured, monkeypatch):
         raise StoreUnavailable("The disk is full")
 
     monkeypatch.setattr(Vault, "save_token", fail)
-    result = login("--grant", stdin=configured.grant_code())
+    result = login("--grant-file", "-", stdin=configured.grant_code())
 
     assert result.exit_code == 5
     assert [each["status"] for each in configured.state()["logins"]] == ["revoked"]
 
 
-@pytest.mark.parametrize("address", ["127.0.0.1", "[::1]"])
-def test_localhost_is_both(configured, browse, run, address):
-    """Whichever address ``localhost`` is for the browser, it is answered."""
-    client = configured.register_client(redirect_uris=["http://localhost/callback"], public=True)
-    browse(lambda url: person.visit(person.decide(url).replace("localhost", address, 1)))
-    who = ["--client-id", client.client_id, "--public", "--timeout", "30"]
-
-    result = run("login", *who, "--redirect-uri", "http://localhost:0/callback")
-
-    assert result.exit_code == 0, result.output
-
-
-def test_what_is_asked_at_a_terminal(configured, store):
-    """The client id; the client secret and the code are not echoed."""
+def test_what_is_asked_at_a_terminal(configured, store, at_terminal):
+    """The client secret and the code are not echoed."""
     code, secret = configured.grant_code(), configured.client.client_secret
-    pid, terminal = pty.fork()
-    if pid == 0:
-        os.execv(sys.executable, [sys.executable, "-m", "tokenkeep", "login", "--grant"])
-    shown = ""
-    answers = {"Client id: ": configured.client.client_id}
-    answers |= {"Client secret: ": secret, "Grant code: ": code}
-    while True:
-        try:
-            shown += os.read(terminal, 4096).decode()
-        except OSError:
-            break
-        for prompt in [each for each in answers if each in shown]:
-            os.write(terminal, f"{answers.pop(prompt)}\n".encode())
-    _, status = os.waitpid(pid, 0)
-    os.close(terminal)
+    words = ["login", "--client-id", configured.client.client_id, "--grant-file", "-"]
 
-    assert os.waitstatus_to_exitcode(status) == 0, shown
+    status, shown = at_terminal(words, {"Client secret: ": secret, "Grant code: ": code})
+
+    assert status == 0, shown
     assert code not in shown
     assert secret not in shown
     assert len(store.get_tokens()) == 1
@@ -376,7 +344,7 @@ def test_blanks_around_what_is_given(run, configured, store, environment, around
         environment.setenv("TOKENKEEP_CLIENT_SECRET", around.format(secret))
     user, code = around.format("ana"), around.format(configured.grant_code())
 
-    done = run("login", *words, "--grant", "--user", user, stdin=code)
+    done = run("login", *words, "--grant-file", "-", "--user", user, stdin=code)
 
     assert 0 == done.exit_code, done.output
     token = store.find_token(Token(user="ana"))

@@ -31,7 +31,7 @@ def test_list_has_a_line_each(run, save, configured):
     assert not {"\x1b", "\u009b"} & set(out)
 
 
-@pytest.mark.parametrize("asked", ["{id}", "--id={id}", "{prefix}", "--user={user}"])
+@pytest.mark.parametrize("asked", ["{id}", "{prefix}", "--user={user}"])
 def test_show_names_every_fact_but_no_secret(run_json, save, asked):
     """All that is stored is shown, but for the secrets."""
     token = save(access_token="secret-access")
@@ -132,16 +132,16 @@ def test_ended_here_and_at_the_provider(*, run, run_json, save, configured, comm
     assert (status, "") == (after.exit_code, after.stdout)
 
 
-def test_delete_asks(run, run_json, save):
+def test_delete_asks(run, run_json, save, at_terminal):
     """No deletes nothing, nor does nobody to ask; --yes does not ask."""
     token = save()
 
-    refused = run("delete", token.id, stdin="n\n")
+    refused, asked = at_terminal(["delete", token.id], {"[y/N]: ": "n"})
     nobody = run("delete", token.id)
     still = run_json("show", token.id)
     done = run("delete", token.id, "--yes")
 
-    assert 1 == refused.exit_code
+    assert (1, True) == (refused, f"Delete {token.user} ({token.id})?" in asked)
     assert (2, True) == (nobody.exit_code, "--yes" in nobody.stderr)
     assert token.id == still["id"]
     said = f"Deleted {token.user} ({token.id}); it was not revoked and goes on working"
@@ -150,7 +150,7 @@ def test_delete_asks(run, run_json, save):
 
 
 def test_the_beginning_of_an_id(run, store):
-    """Several tokens, or too little of it: say more."""
+    """Several tokens: say more."""
     stored = store.save_token(Token(user="u", access_token="x"))
     for n in "12":
         token_id = f"tk_{'ab' * 4}{n}{'0' * 23}"
@@ -163,8 +163,7 @@ def test_the_beginning_of_an_id(run, store):
         assert f"Several tokens have an id that begins with {prefix}" in result.stderr
     assert 0 == run("show", "tk_abababab1").exit_code
     assert 3 == run("show", "abababab1").exit_code  # it may be somebody's own id
-    short = run("show", "tk_")
-    assert (3, True) == (short.exit_code, "7 characters" in short.stderr)
+    assert 3 == run("show", "tk_").exit_code
 
 
 @pytest.mark.parametrize("which", ["{id}", "{prefix}", "--user={user}"])
@@ -178,13 +177,11 @@ def test_what_was_asked_for_or_nothing(run, save, configured, which):
             done = run(*command.split(), which, *other.split())
             assert (3, "") == (done.exit_code, done.stdout)
             assert f"with {other} (" in done.stderr
-            assert "There is one without" in done.stderr
     assert run("show", which, "--client-id", token.client_id).exit_code == 0
     save(client_id=configured.register_client("Other").client_id, refresh_token="another")
     if "@" in which:
         ambiguous = run("token", which)
         assert (2, True) == (ambiguous.exit_code, "Add --client-id" in ambiguous.stderr)
-        assert "There is one without" in run("token", which, "--client-id", "third").stderr
         unnamed = run("token", token.user)
         assert (3, True) == (unnamed.exit_code, f"--user {token.user}" in unnamed.stderr)
 
@@ -245,9 +242,7 @@ def test_an_answer_that_can_t_be_read(rotating, run):
     assert (5, 1) == (failed.exit_code, failed.stderr.count("tokenkeep: "))
     assert f"tokenkeep renew {token_id}" in failed.output
     assert "read_answer" in failed.output
-    said = "journal\t1 answer of the provider can't be read, of acme for ana\tTeach it"
-    assert f"warning\t{said}" in doctor
+    assert "warning\tjournal\t1 answer of the provider not saved yet\t" in doctor
     assert "unread: 1" in swept.stdout
-    assert f"unreadable: token {token_id}" in swept.stderr
     assert "new-" not in failed.output + doctor
     assert server.sent == ["the old one"]

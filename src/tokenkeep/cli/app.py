@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import click
 
 from tokenkeep import errors
-from tokenkeep.cli.session import COMMON_OPTIONS, Session, visible
+from tokenkeep.cli.session import COMMON_OPTIONS, Session
+from tokenkeep.errors import visible
 from tokenkeep.version import __version__
 
 if TYPE_CHECKING:
@@ -50,9 +51,6 @@ EXIT_STATUSES = {
 }
 """What each exit status means."""
 
-PIPE_CLOSED = 141
-"""As a shell shows a program that SIGPIPE ended; nothing is wrong with it."""
-
 _BY_ERROR: tuple[tuple[type[Exception], int], ...] = (
     (click.UsageError, 2),
     (errors.TokenNotFound, 3),
@@ -88,13 +86,6 @@ class App(click.Group):
         command: click.Command = getattr(import_module(f"tokenkeep.cli.{module}"), name)
         return _with_common_options(command)
 
-    def invoke(self, ctx: click.Context) -> Any:
-        """Run the command; click itself would call a closed pipe a failure."""
-        try:
-            return super().invoke(ctx)
-        except BrokenPipeError:
-            ctx.exit(PIPE_CLOSED)
-
     def main(  # type: ignore[override]  # always ends the process, as click's default does
         self, args: Sequence[str] | None = None, prog_name: str | None = None, **extra: Any
     ) -> NoReturn:
@@ -103,19 +94,13 @@ class App(click.Group):
         try:
             status = super().main(given, prog_name, standalone_mode=False, **extra)
             sys.stdout.flush()
-        except BrokenPipeError:
-            status = PIPE_CLOSED
         except click.exceptions.NoArgsIsHelpError as exc:
             exc.show()
             status = exc.exit_code
         except (click.ClickException, errors.TokenKeepError, OSError) as exc:
             status = report(exc, as_json="--json" in given)
-        except click.Abort as exc:
-            # A Ctrl-C; or a question that was not answered with yes. click's prompts hide the
-            # cause ("from None"), which leaves the context.
-            status = 130 if isinstance(exc.__context__, KeyboardInterrupt) else 1
-            if status == 1:
-                click.echo("tokenkeep: Nothing was done", err=True)
+        except click.Abort:
+            status = 130
         for stream in (sys.stdout, sys.stderr):
             try:
                 stream.flush()
@@ -143,9 +128,8 @@ def report(exc: Exception, *, as_json: bool) -> int:
         message = exc.what
     elif isinstance(exc, click.ClickException):
         message = text = exc.format_message()
-    elif isinstance(exc, OSError):
-        where = exc.filename or "What there is to say can't be written"
-        message = text = f"{where}: {exc.strerror or exc}"
+    elif isinstance(exc, BrokenPipeError):
+        return 1  # as with head; click does so too
     with suppress(OSError):  # nobody reads it, but the status is the same
         if as_json:
             facts = {name: fact for name in _FACTS if (fact := getattr(exc, name, None))}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import os
 import shlex
 import tempfile
@@ -16,6 +15,7 @@ import click
 
 from tokenkeep.backends import owned
 from tokenkeep.cli.keys import write_new
+from tokenkeep.cli.login import REDIRECT
 from tokenkeep.cli.session import Session, pass_session
 from tokenkeep.config import CONFIG, STORE
 from tokenkeep.errors import ConfigurationError
@@ -23,8 +23,6 @@ from tokenkeep.keys import KEY_FILE
 
 if TYPE_CHECKING:
     from tokenkeep.testing import ZohoEmulator
-
-REDIRECT_URIS = ("http://127.0.0.1:8417/callback", "http://localhost:8417/callback")
 
 
 @click.command()
@@ -53,17 +51,9 @@ def emulate(
         if folder is None:
             folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="tokenkeep-")))
         try:
-            zoho = ZohoEmulator(names, port=port, redirect_uris=REDIRECT_URIS)
+            zoho = ZohoEmulator(names, port=port, redirect_uris=[REDIRECT])
             zoho.add_user("ana@example.com", zgid="6000123")
             serve(zoho, partial(announce, session, folder.absolute()))
-        except OSError as exc:
-            if exc.errno not in (errno.EADDRINUSE, errno.EACCES):
-                raise
-            raise ConfigurationError(
-                f"The emulator can't have port {port} and those behind it: "
-                f"{os.strerror(exc.errno)}",
-                hint="Name another one with --port, or none",
-            ) from exc
         except ValueError as exc:
             raise ConfigurationError(f"The emulator can't run like this: {exc}") from exc
 

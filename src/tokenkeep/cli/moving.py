@@ -21,10 +21,9 @@ from tokenkeep.cli.session import (
     missing,
     pass_session,
     told_last,
-    visible,
 )
 from tokenkeep.cli.tokens import confirm
-from tokenkeep.errors import StoreConflict, StoreUnavailable
+from tokenkeep.errors import StoreConflict, StoreUnavailable, visible
 from tokenkeep.lookup import trimmed
 
 if TYPE_CHECKING:

@@ -23,7 +23,13 @@ _SECRET = re.compile(rf"({'|'.join(SECRET_WORDS)})[\w. -]*=\s*[^\s&;]", re.IGNOR
 
 
 def from_file(path: str, what: str = "secret") -> str:
-    """Return the *what* that a file holds, without white space around it; ``-`` is stdin."""
+    """
+    Return the *what* that a file holds, without white space around it.
+
+    ``-`` is standard input; on a terminal, it is asked for, unseen.
+    """
+    if path == "-" and sys.stdin.isatty():
+        return from_prompt(what, "")
     name = "standard input" if path == "-" else path
     try:
         with click.open_file(path, encoding="utf-8") as file:

@@ -6,12 +6,7 @@ import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from tokenkeep.errors import (
-    ConfigurationError,
-    ProviderRefused,
-    ProviderUnavailable,
-    letting_go,
-)
+from tokenkeep.errors import ConfigurationError, ProviderRefused, ProviderUnavailable, letting_go
 from tokenkeep.providers.zoho import USER_SCOPES, Zoho, current_user
 from tokenkeep.renewal.outcomes import expiry
 from tokenkeep.token import Token
@@ -61,12 +56,6 @@ def zoho_of(providers: Providers) -> Zoho:
     if not isinstance(provider, Zoho):
         raise ConfigurationError(f"The provider {PROVIDER!r} of the configuration is not Zoho's")
     return provider
-
-
-def check_environment(data_center: DataCenter, environment: str | None) -> None:
-    """Raise `UnknownName` where there is no such environment. None is fine."""
-    if environment is not None:
-        data_center.api_domain(environment)
 
 
 def with_user_scopes(scopes: Sequence[str]) -> list[str]:

@@ -18,14 +18,8 @@ from typing import TYPE_CHECKING
 from tokenkeep import holder
 from tokenkeep.errors import NotThisLogin
 from tokenkeep.events import logger
-from tokenkeep.login.request import AuthorizationRequest, Kept, state_of
-from tokenkeep.login.sign_in import (
-    DEFAULT_SCOPES,
-    Wanted,
-    sign_in,
-    with_user_scopes,
-    zoho_of,
-)
+from tokenkeep.login.request import AuthorizationRequest, state_of
+from tokenkeep.login.sign_in import DEFAULT_SCOPES, Wanted, sign_in, with_user_scopes, zoho_of
 from tokenkeep.providers.checks import Hidden
 from tokenkeep.token import Claim
 
@@ -106,19 +100,14 @@ class WebLogin:
                 "session, and give that to begin() and to finish()"
             )
         table = zoho_of(self._keeper.providers).table
-        going = AuthorizationRequest(
-            table,
-            table.by_name(data_center) if data_center else self._home,
-            client_id=self._wanted.client_id,
-            redirect_uri=self._redirect_uri,
-            scopes=self._wanted.scopes or (),
-        )
-        kept = going.kept()
+        center = table.by_name(data_center) if data_center else self._home
+        going = AuthorizationRequest(data_center=center.name, redirect_uri=self._redirect_uri)
         now, nonce = self._keeper.clock.now(), secrets.token_hex(16)
         claim = Claim(nonce=nonce, holder=holder.me(), taken_at=now, length=self._life)
-        facts = Hidden(asdict(kept), until=str(now + self._life))
-        self._keeper.store.keep_login(_name(given["browser"], kept.state), facts, claim)
-        return going.url
+        facts = Hidden(asdict(going), until=str(now + self._life))
+        self._keeper.store.keep_login(_name(given["browser"], going.state), facts, claim)
+        scopes = self._wanted.scopes or ()
+        return going.url(table, client_id=self._wanted.client_id, scopes=scopes)
 
     def finish(
         self, answer: str, browser: str, *, note: Callable[[str], None] = logger.warning
@@ -150,8 +139,9 @@ class WebLogin:
         facts = Hidden(self._keeper.store.take_login(name) or {})
         if float(facts.pop("until", 0.0)) < self._keeper.clock.now():
             raise NotThisLogin
-        going = AuthorizationRequest.resumed(zoho_of(self._keeper.providers).table, Kept(**facts))
-        return sign_in(self._keeper, self._wanted, going.accept(given["answer"]), note)
+        table = zoho_of(self._keeper.providers).table
+        code = AuthorizationRequest(**facts).accept(table, given["answer"])
+        return sign_in(self._keeper, self._wanted, code, note)
 
 
 def _is_blank(browser: str | None) -> bool:
