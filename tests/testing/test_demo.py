@@ -151,10 +151,3 @@ def test_interrupted(tmp_path, start, signal, status):
     assert demo.stderr.strip() == ""
     assert children(tmp_path) == []
     assert list(tmp_path.iterdir()) == []
-
-
-def test_a_store_of_its_own():
-    """A store that was named is not quietly left aside."""
-    done = run([COMMAND, "demo", "--store", "memory:"])
-
-    assert (done.returncode, "store of its own" in done.stderr) == (2, True)

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
 import sys
-from contextlib import suppress
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -86,6 +84,13 @@ class App(click.Group):
         command: click.Command = getattr(import_module(f"tokenkeep.cli.{module}"), name)
         return _with_common_options(command)
 
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the command, and write out what it says: click ends well where nobody reads it."""
+        try:
+            return super().invoke(ctx)
+        finally:
+            sys.stdout.flush()
+
     def main(  # type: ignore[override]  # always ends the process, as click's default does
         self, args: Sequence[str] | None = None, prog_name: str | None = None, **extra: Any
     ) -> NoReturn:
@@ -93,7 +98,6 @@ class App(click.Group):
         given = list(sys.argv[1:] if args is None else args)
         try:
             status = super().main(given, prog_name, standalone_mode=False, **extra)
-            sys.stdout.flush()
         except click.exceptions.NoArgsIsHelpError as exc:
             exc.show()
             status = exc.exit_code
@@ -101,12 +105,6 @@ class App(click.Group):
             status = report(exc, as_json="--json" in given)
         except click.Abort:
             status = 130
-        for stream in (sys.stdout, sys.stderr):
-            try:
-                stream.flush()
-            except OSError:
-                # Python flushes once more when it ends, and would end with a status of its own.
-                os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
         sys.exit(status if isinstance(status, int) else 0)
 
 
@@ -128,17 +126,14 @@ def report(exc: Exception, *, as_json: bool) -> int:
         message = exc.what
     elif isinstance(exc, click.ClickException):
         message = text = exc.format_message()
-    elif isinstance(exc, BrokenPipeError):
-        return 1  # as with head; click does so too
-    with suppress(OSError):  # nobody reads it, but the status is the same
-        if as_json:
-            facts = {name: fact for name in _FACTS if (fact := getattr(exc, name, None))}
-            facts |= {"name": type(exc).__name__, "message": message, "exit_status": status}
-            click.echo(json.dumps({"error": facts}), err=True)
-            return status
-        click.echo(f"tokenkeep: {visible(text)}", err=True)
-        if isinstance(exc, click.UsageError) and exc.ctx is not None:
-            click.echo(f"See: {exc.ctx.command_path} --help", err=True)
+    if as_json:
+        facts = {name: fact for name in _FACTS if (fact := getattr(exc, name, None))}
+        facts |= {"name": type(exc).__name__, "message": message, "exit_status": status}
+        click.echo(json.dumps({"error": facts}), err=True)
+        return status
+    click.echo(f"tokenkeep: {visible(text)}", err=True)
+    if isinstance(exc, click.UsageError) and exc.ctx is not None:
+        click.echo(f"See: {exc.ctx.command_path} --help", err=True)
     return status
 
 

@@ -80,12 +80,7 @@ def describe(keeper: Keeper, token: Token) -> dict[str, Any]:
         "renewals_allowed": profile.mint_limit,
         "renewal_window": profile.mint_window,
         "failure": failure and {name: getattr(failure, name) for name in said},
-        "claim": claim
-        and {
-            "holder": holder.name(claim.holder),
-            "taken_at": claim.taken_at,
-            "length": claim.length,
-        },
+        "renewing": claim and holder.name(claim.holder),
         "revocation_pending": bool(renewal.to_revoke),
         "history": [asdict(each) for each in token.history],
     }

@@ -26,8 +26,7 @@ if TYPE_CHECKING:
     from tokenkeep.providers import Provider, Providers
     from tokenkeep.vault import Vault
 
-COLUMNS: Columns = {"state": 7, "name": 13, "text": 0, "hint": 0}
-
+_COLUMNS: Columns = {"state": 7, "name": 13, "text": 0, "hint": 0}
 _SAMPLE = 3
 _SERVER_ERROR = 500
 
@@ -48,17 +47,16 @@ def doctor(session: Session) -> None:
     with 1 if a check failed. Nothing is changed, except that opening a store
     takes away rights that others have to it.
     """
-    failed = False
+    states = set()
 
     def told() -> Iterator[Check]:
-        nonlocal failed
         for check in _tried("configuration", _examined(session)):
-            failed = failed or check["state"] == "failed"
+            states.add(check["state"])
             if session.json or not session.quiet or check["state"] != "ok":
                 yield check
 
-    session.rows(COLUMNS, told())
-    click.get_current_context().exit(1 if failed else 0)
+    session.rows(_COLUMNS, told())
+    click.get_current_context().exit(1 if "failed" in states else 0)
 
 
 def _check(name: str, state: str, text: str, hint: str | None = None) -> Check:

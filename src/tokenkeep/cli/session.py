@@ -10,14 +10,12 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import wraps
 from itertools import count
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from tokenkeep import errors
 from tokenkeep.backends import file_of
-from tokenkeep.backends.urls import StoreURL
 from tokenkeep.cli.secrets_in import expect_no_password
 from tokenkeep.errors import visible
 from tokenkeep.lookup import trimmed
@@ -42,13 +40,13 @@ class Session:
     """
     One run of a command: the URL of its store, None means the configured one; and how it prints.
 
-    *json* prints JSON, *quiet* only what was asked for, *verbose* above 0 what is going on too.
+    *json* prints JSON, *quiet* only what was asked for, *verbose* what is going on too.
     """
 
     store: str | None = None
     json: bool = False
     quiet: bool = False
-    verbose: int = 0
+    verbose: bool = False
     _opened: Vault | None = None
 
     def url(self) -> str:
@@ -158,12 +156,11 @@ def missing(url: str) -> str | None:
     try:
         if path is None or path.lstat():
             return None
-    except OSError as exc:
-        if not isinstance(exc, FileNotFoundError | NotADirectoryError):
-            return None  # opening it says what is in the way
-    is_absolute = Path(StoreURL.parse(url).path()).is_absolute()
-    why = "" if is_absolute else " (three slashes are relative to this folder, four absolute)"
-    return f"no file {path}{why}"
+    except PermissionError:
+        return None  # opening it says so
+    except OSError:
+        pass
+    return f"no file {path}"
 
 
 def _cell(value: object) -> str:
@@ -185,11 +182,7 @@ def _drawn(columns: Columns, row: Mapping[str, Any]) -> str:
 
 @contextmanager
 def told_last() -> Iterator[list[errors.TokenKeepError]]:
-    """
-    Let the errors of single tokens hold up no other one; yield the list where they go.
-
-    Once the block is done the first is raised; it says how many more there are.
-    """
+    """Yield a list for errors of single tokens; at the end the first one is raised."""
     troubles: list[errors.TokenKeepError] = []
     yield troubles
     if len(troubles) > 1:
@@ -228,7 +221,7 @@ def pass_session(command: Callable[..., None]) -> Callable[..., None]:
         if not logger.handlers:
             logger.addHandler(_Handler())
             logger.propagate = False
-        level = {0: logging.WARNING, 1: logging.INFO}.get(session.verbose, logging.DEBUG)
+        level = logging.INFO if session.verbose else logging.WARNING
         logger.setLevel(logging.ERROR if session.quiet else level)
         command(session, *args, **given)
 
@@ -270,6 +263,6 @@ COMMON_OPTIONS: tuple[click.Option, ...] = (
     ),
     _common("--json", is_flag=True, help="Print JSON."),
     _common("-q", "--quiet", is_flag=True, help="Print only what was asked for."),
-    _common("-v", "--verbose", count=True, help="Print what is going on too; twice for more."),
+    _common("-v", "--verbose", is_flag=True, help="Print what is going on too."),
 )
 """The options of all commands."""
