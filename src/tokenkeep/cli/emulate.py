@@ -92,10 +92,9 @@ def announce(session: Session, folder: Path, zoho: ZohoEmulator) -> None:
 
 
 @click.command()
-@click.option("--keep", is_flag=True, help="Leave the folder of the run, to look around in.")
 @pass_session
-def demo(_: Session, *, keep: bool) -> None:
+def demo(_: Session) -> None:
     """Show and check what tokenkeep does, step by step, on a SQLite file of its own."""
     from tokenkeep.testing.demo import main
 
-    click.get_current_context().exit(main(keep=keep))
+    click.get_current_context().exit(main())
