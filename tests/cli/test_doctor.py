@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import json
 import os
-import ssl
 import time
 
 import pytest
-from certificates import Authority
 
 import tokenkeep
 from tokenkeep import Status, Token
@@ -194,40 +192,31 @@ def test_a_provider_that_is_not_configured(run, failed, acme, issuer):
     assert "provider\tAcme" in run("show", token.id).stdout
 
 
-def test_a_client_certificate(checks, acme, endpoint, tmp_path, environment):
-    """The endpoint is tried as a renewal asks it: with certificate and headers."""
-    authority = Authority(tmp_path)
-    environment.setenv("REQUESTS_CA_BUNDLE", str(authority.pem))
-    environment.setenv("NO_PROXY", "127.0.0.1")
-    tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    tls.load_cert_chain(*authority.issue("server", "127.0.0.1"))
-    tls.load_verify_locations(authority.pem)
-    tls.verify_mode = ssl.CERT_REQUIRED
-    server = endpoint(tls=tls)
-    certificate, key = authority.issue("ana", "ana.example")
-    options = f'certificate = "{certificate}"\ncertificate_key = "{key}"\n'
-    acme(issuer=server.url, options=options + 'headers = { X-Api-Key = "k" }\n')
+def test_it_asks_as_a_renewal_does(*, run, checks, acme, endpoint, tmp_path):
+    """With the headers of the configuration, and with its certificate, which has to be there."""
+    server = endpoint()
+    options = 'headers = { X-Api-Key = "k" }\n'
+    row = acme(issuer=server.url, options=options)
+    found = checks()[1]["provider"]
+    assert ("ok", ["k"]) == (found["state"], [each["X-Api-Key"] for each in server.asked])
 
-    status, found = checks()
-    certificate.unlink()
-    gone, without = checks()
-
-    assert (0, "ok") == (status, found["provider"]["state"])
-    assert ["k"] == [each["X-Api-Key"] for each in server.asked]
-    provider = without["provider"]
-    assert (1, "failed") == (gone, provider["state"])
-    assert certificate.name in provider["text"]
+    run("delete", row.id, "--yes")
+    gone = tmp_path / "ana.pem"
+    issuer = server.url.replace("http:", "https:")
+    acme(
+        issuer=issuer,
+        refresh_token="r2",
+        user="bo",
+        options=f'certificate = "{gone}"\ncertificate_key = "{gone}"\n',
+    )
+    provider = checks()[1]["provider"]
+    assert ("failed", True) == (provider["state"], gone.name in provider["text"])
     assert "network" not in (provider["hint"] or "")
 
 
 def test_a_provider_that_can_not_be_asked(checks, acme, environment):
     """A provider of another package that has no probe is not asked."""
-
-    class Own(OAuth2):
-        def probe(self, issuer):
-            return Provider.probe(self, issuer)
-
-    environment.setattr("tokenkeep.providers.oauth2.OAuth2", Own)
+    environment.setattr(OAuth2, "probe", Provider.probe)
     acme(issuer="https://127.0.0.1:9/token")
 
     status, found = checks()

@@ -66,14 +66,6 @@ def started(start, client):
     return _started
 
 
-@pytest.fixture
-def hang_up():
-    """What is started hears SIGHUP, also if these tests run under nohup."""
-    before = signal.signal(signal.SIGHUP, signal.SIG_DFL)
-    yield
-    signal.signal(signal.SIGHUP, before)
-
-
 def come_back(**decision):
     """Return a browser that decides and goes where it is sent."""
     return lambda url: person.visit(person.decide(url, **decision))
@@ -144,11 +136,9 @@ def test_what_was_not_granted(*, login, browse, configured, store, decision, sai
     assert [each["status"] for each in configured.state()["logins"]] == logins
 
 
-@pytest.mark.parametrize("error", [RuntimeError("A plug-in fails"), OSError(28, "Disk full")])
-def test_an_error_of_another_kind(*, login, browse, monkeypatch, error):
+def test_an_error_of_another_kind(*, login, browse, monkeypatch):
     """It ends the wait, and is raised without the code in a frame; the page is a plain one."""
-    shown = browse(come_back())
-    codes = []
+    shown, codes, error = browse(come_back()), [], RuntimeError("A plug-in fails")
 
     def fail(_, token):
         codes.append(token.grant_token)
@@ -158,10 +148,8 @@ def test_an_error_of_another_kind(*, login, browse, monkeypatch, error):
     result = login()
 
     status, _, page = shown()
-    assert (status, "The login failed" in page, error.args[-1] in page) == (400, True, False)
-    if isinstance(error, RuntimeError):
-        assert result.exception is error
-    assert (result.exit_code, "Nobody came back" in result.stderr) == (1, False)
+    assert (status, "The login failed" in page, "plug-in" in page) == (400, True, False)
+    assert (result.exception, "Nobody came back" in result.stderr) == (error, False)
     assert codes[0] not in reported(error) + result.output
 
 
@@ -245,17 +233,15 @@ def test_nobody_comes_back(login, environment):
     [
         (ANY_PORT, signal.SIGINT),
         (ANY_PORT, signal.SIGTERM),
-        (ANY_PORT, signal.SIGHUP),
         (["--no-browser"], signal.SIGINT),
         (["--grant-file", "-"], signal.SIGINT),
     ],
 )
-@pytest.mark.usefixtures("hang_up")
 def test_ctrl_c_leaves_nothing(*, started, start, client, configured, store, mode, how):
     """
     At any time: status 130, stored whole or not at all, no page, and no traceback.
 
-    To be ended by the system, or with the terminal, is the same.
+    To be ended by the system is the same.
     """
     if "-" in mode:
         fault = configured.faults.add(endpoint="token", kind="hang")
@@ -331,22 +317,23 @@ def test_what_is_asked_at_a_terminal(configured, store, at_terminal):
     assert len(store.get_tokens()) == 1
 
 
-@pytest.mark.parametrize("around", [" {} ", "\ufeff{}\r\n"])
 @pytest.mark.parametrize("given", ["options", "variables"])
-def test_blanks_around_what_is_given(run, configured, store, environment, around, given):  # noqa: PLR0917
+def test_blanks_around_what_is_given(*, run, configured, store, environment, given):
     """Trimmed in options, files, variables and at standard input."""
-    client_id, secret = configured.client.client_id, configured.client.client_secret
-    Path("secret").write_text(around.format(secret))
-    words = ["--client-id", around.format(client_id), "--client-secret-file", "secret"]
+    around = "\ufeff {}\r\n".format
+    known = configured.client
+    client_id, secret = around(known.client_id), around(known.client_secret)
+    Path("secret").write_text(secret)
+    words = ["--client-id", client_id, "--client-secret-file", "secret"]
     if given == "variables":
         words = []
-        environment.setenv("TOKENKEEP_CLIENT_ID", around.format(client_id))
-        environment.setenv("TOKENKEEP_CLIENT_SECRET", around.format(secret))
-    user, code = around.format("ana"), around.format(configured.grant_code())
+        environment.setenv("TOKENKEEP_CLIENT_ID", client_id)
+        environment.setenv("TOKENKEEP_CLIENT_SECRET", secret)
+    user, code = around("ana"), around(configured.grant_code())
 
     done = run("login", *words, "--grant-file", "-", "--user", user, stdin=code)
 
     assert 0 == done.exit_code, done.output
     token = store.find_token(Token(user="ana"))
-    assert (client_id, secret) == (token.client_id, token.client_secret)
+    assert (known.client_id, known.client_secret) == (token.client_id, token.client_secret)
     assert 0 == run("show", "--user", user).exit_code
