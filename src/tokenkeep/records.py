@@ -33,9 +33,6 @@ CHANGED = (
 EVER = 253_402_300_800.0
 """All that is due is due by then: the year 10000, in epoch seconds. MySQL has no infinity."""
 
-NOTICE = 7 * 86_400.0
-"""How long before its end a login is told of, in seconds; see `_due_at`."""
-
 _OURS = "tk_"
 
 _OUTSIDE = {"id", "version", "owner", "last_used_at", "ended", "unknown"}
@@ -204,15 +201,8 @@ def _bound(id_: str, kind: str, version: str, owner: str) -> str:
 
 
 def _due_at(token: Token) -> float | None:
-    """Return from when on a row is to be looked at: for its revocations, or as its login ends."""
-    if token.ended or token.renewal.to_revoke:
-        return token.updated_at or 0.0
-    end = token.refresh_expires_at
-    if end is None or not token.refresh_token or token.status is not Status.OK:
-        return None
-    # Told `NOTICE` before, or a quarter of its life if that is shorter.
-    since = max(token.renewal.renewed_at or 0.0, token.logged_in_at or 0.0)
-    return max(0.0, end - min(NOTICE, max(0.0, end - since) / 4))
+    """Return from when on a row is to be looked at, for its revocations."""
+    return (token.updated_at or 0.0) if token.ended or token.renewal.to_revoke else None
 
 
 def _plain(kept: Kept) -> bytes:

@@ -374,14 +374,6 @@ class Vault(Store):
             if token.ended or token.renewal.to_revoke:
                 yield token
 
-    def ending(
-        self, now: float, on_error: Callable[[TokenKeepError], None] | None = None
-    ) -> Iterator[Token]:
-        """Yield the tokens whose login ends soon by itself, or has ended; as `due`."""
-        for token in self._open(self._rows.due(now), (records.ROW,), on_error):
-            if token.status is Status.OK and token.refresh_expires_at:
-                yield token
-
     def tidy(self, now: float, on_error: Callable[[TokenKeepError], None] | None = None) -> int:
         gone = 0
         for kept in self._open(self._rows.due(now), (records.ALIAS, records.LEASE), on_error):

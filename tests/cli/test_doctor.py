@@ -9,11 +9,9 @@ import time
 import pytest
 
 import tokenkeep
-from tokenkeep import Status, Token
 from tokenkeep.backends.sqlite import SQLiteBackend
 from tokenkeep.providers import Provider
 from tokenkeep.providers.oauth2 import OAuth2
-from tokenkeep.testing import FakeClock
 
 DAY = 86_400.0
 
@@ -150,33 +148,17 @@ def test_what_is_left_to_do(run, checks, save, configured):
     assert "tokenkeep login" in found["tokens"]["hint"]
 
 
-@pytest.mark.parametrize(("days", "told"), [(-2, True), (6.5, True), (8.5, False), (None, False)])
-def test_a_login_that_ends(*, run, checks, save, store, days, told):
-    """Told a week before: by whom it is. list and show say when."""
-    now = time.time()
-    ends = None if days is None else now + days * DAY
-    ana = Token(user="ana", client_id="c", refresh_token="r", refresh_expires_at=ends)
-    with tokenkeep.open_store(clock=FakeClock(now - 90 * DAY)) as then:
-        row = then.save_token(ana)
-    save("later@example.com:1", refresh_token="later", refresh_expires_at=now + 90 * DAY)
-    dead = save("dead@example.com:2", refresh_token="dead", refresh_expires_at=1.0)
-    store.save_token(dead.but(status=Status.REVOKED))
+@pytest.mark.parametrize(("days", "words"), [(-2, "expired"), (8.5, "8 d"), (None, None)])
+def test_a_login_that_ends(*, run, save, days, words):
+    """List and show say when, where the provider has said it."""
+    row = save(refresh_expires_at=days and time.time() + days * DAY)
 
-    status, found = checks()
+    left = run("list").stdout.rstrip("\n").split("\t")[7]
 
-    assert (0, told) == (status, "logins" in found)
-    if told:
-        assert "1 login ends soon by itself, or has ended" in found["logins"]["text"]
-        assert row.user in found["logins"]["text"]
-        assert "tokenkeep login" in found["logins"]["hint"]
-    lines = (line.split("\t") for line in run("list").stdout.splitlines())
-    listed = {each[0]: each[7] for each in lines}
-    assert "" == listed[dead.id]
-    assert (listed[row.id] == "") == (days is None)
+    assert (left == "") == (days is None)
     if days:
-        assert abs(int(listed[row.id]) - days * DAY) < 60
-        shown = run("show", row.id).stdout
-        assert f"refresh_expires_in\t{'expired' if days < 0 else f'{int(days)} d'}" in shown
+        assert abs(int(left) - days * DAY) < 60
+        assert f"refresh_expires_in\t{words}" in run("show", row.id).stdout
 
 
 @pytest.mark.parametrize("issuer", [None, "https://127.0.0.1:9/token"])

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 
 import person
 import pytest
@@ -173,23 +172,6 @@ def test_what_was_asked_for_or_nothing(run, save, configured, which):
         assert (2, True) == (ambiguous.exit_code, "Add --client-id" in ambiguous.stderr)
         unnamed = run("token", token.user)
         assert (3, True) == (unnamed.exit_code, f"--user {token.user}" in unnamed.stderr)
-
-
-@pytest.mark.parametrize("expires_at", [math.nan, -math.inf, 1e20])
-def test_an_end_that_is_no_time(run, run_json, save, store, expires_at):
-    """One odd row, stored by whoever, keeps nobody from listing tokens; JSON has no Infinity."""
-    token = save(access_token="a")
-    store.swap(token.but(expires_at=expires_at, refresh_token=None))
-
-    listed = run("list")
-
-    assert (listed.exit_code, listed.stdout.count("\n")) == (0, 1)
-    assert json.loads(run("list", "--json").stdout)["expires_in"] is None
-    assert run("show", token.id).exit_code == 0
-    assert run_json("show", token.id)["expires_at"] is None
-    if expires_at > 0:
-        found = run_json("token", token.id)
-        assert (found["expires_at"], found["expires_in"]) == (None, None)
 
 
 FRESH = {"access_token": "new-access", "refresh_token": "new-refresh", "expires_in": 3600}

@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import os
-import time
 from typing import TYPE_CHECKING
 
 import click
 
-from tokenkeep import clock
 from tokenkeep.backends import file_of
 from tokenkeep.backends.urls import scheme_of
-from tokenkeep.cli.description import named, refresh_end
 from tokenkeep.cli.session import Columns, Session, counted, missing, pass_session, told_last
 from tokenkeep.clock import CLOCK_TOLERANCE
 from tokenkeep.config import settings
@@ -125,12 +122,6 @@ def _tokens(vault: Vault, used: Used) -> Iterator[Check]:
         if count := sum(len(row.renewal.to_revoke) for row in vault.due(EVER, closed.append)):
             text = f"the provider has not confirmed {counted(count, 'revocation', 'revocations')}"
             yield _check("revocations", "warning", text, "tokenkeep sweep")
-        ending = list(vault.ending(time.time(), closed.append))
-        if ending:
-            first = min(ending, key=lambda token: refresh_end(token) or 0.0)
-            text = f"{counted(len(ending), 'login ends', 'logins end')} soon by itself, or has "
-            text += f"ended; the first is {named(first)}: {clock.moment(refresh_end(first))}"
-            yield _check("logins", "warning", text, LOGIN_AGAIN)
         dead = vault.iter_tokens(status=Status.LOGIN_NEEDED, on_error=closed.append)
         if count := sum(1 for _ in dead):
             text = f"{counted(count, 'token needs', 'tokens need')} a new login"
