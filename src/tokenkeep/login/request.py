@@ -141,16 +141,10 @@ def _fields(answer: str) -> Hidden:
 
 
 def _refusal(error: str) -> ProviderRefused:
-    if error == "access_denied":
-        return ProviderRefused(
-            "The user refused access",
-            error=error,
-            hint="Nothing was stored. Log in again if that was not meant",
-        )
     # Anybody can write an address: only what looks like an error code is repeated.
     code = error if _ERROR.fullmatch(error) else "an error"
-    return ProviderRefused(
-        f"The provider refused the login: {code}",
-        error=code,
-        hint="Check client id, scopes and redirect URI against the API console",
-    )
+    what = f"The provider refused the login: {code}"
+    hint = "Check client id, scopes and redirect URI against the API console"
+    if code == "access_denied":
+        what, hint = "The user refused access", "Log in again if that was not meant"
+    return ProviderRefused(what, error=code, hint=hint)

@@ -47,7 +47,6 @@ class WebLogin:
             means what the official SDK needs.
         environment: ``production``, ``sandbox`` or ``developer``. None means the one that
             was consented to, where Zoho says it, else production.
-        life: How long a person may take to consent, in seconds.
 
     Raises:
         UnknownName: There is no such data centre.
@@ -64,12 +63,10 @@ class WebLogin:
         data_center: str = "us",
         scopes: Sequence[str] | None = None,
         environment: str | None = None,
-        life: float = LIFE,
     ) -> None:
         self._keeper = keeper
         self._redirect_uri = redirect_uri
         self._home = zoho_of(keeper.providers).table.by_name(data_center)
-        self._life = life
         self._wanted = Wanted(
             client_id=client_id,
             client_secret=client_secret,
@@ -92,9 +89,9 @@ class WebLogin:
             UnknownName: There is no such data centre.
             StoreError: What is under way can't be kept.
         """
-        given = Hidden(browser=browser)
+        given = Hidden(browser=browser or "")  # some sessions return None
         del browser  # crash reports show the locals of each frame
-        if _is_blank(given["browser"]):
+        if not given["browser"].strip():
             raise ValueError(
                 "Any browser can show a blank: put secrets.token_urlsafe(32) into this one's "
                 "session, and give that to begin() and to finish()"
@@ -103,8 +100,8 @@ class WebLogin:
         center = table.by_name(data_center) if data_center else self._home
         going = AuthorizationRequest(data_center=center.name, redirect_uri=self._redirect_uri)
         now, nonce = self._keeper.clock.now(), secrets.token_hex(16)
-        claim = Claim(nonce=nonce, holder=holder.me(), taken_at=now, length=self._life)
-        facts = Hidden(asdict(going), until=str(now + self._life))
+        claim = Claim(nonce=nonce, holder=holder.me(), taken_at=now, length=LIFE)
+        facts = Hidden(asdict(going), until=str(now + LIFE))
         self._keeper.store.keep_login(_name(given["browser"], going.state), facts, claim)
         scopes = self._wanted.scopes or ()
         return going.url(table, client_id=self._wanted.client_id, scopes=scopes)
@@ -131,9 +128,9 @@ class WebLogin:
             ProviderUnavailable: Zoho can't be reached, or there is no code.
             StoreError: The store can't be read, or the token not be stored.
         """
-        given = Hidden(answer=answer, browser=browser)
+        given = Hidden(answer=answer, browser=browser or "")
         del answer, browser  # as above
-        if _is_blank(given["browser"]):
+        if not given["browser"].strip():
             raise NotThisLogin
         name = _name(given["browser"], state_of(given["answer"]))
         facts = Hidden(self._keeper.store.take_login(name) or {})
@@ -142,11 +139,6 @@ class WebLogin:
         table = zoho_of(self._keeper.providers).table
         code = AuthorizationRequest(**facts).accept(table, given["answer"])
         return sign_in(self._keeper, self._wanted, code, note)
-
-
-def _is_blank(browser: str | None) -> bool:
-    """Whether a session had nothing to show, which some return as None."""
-    return browser is None or not browser.strip()
 
 
 def _name(browser: str, state: str) -> str:
