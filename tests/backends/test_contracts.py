@@ -82,20 +82,6 @@ class TestRedis(SharedBackendContract):
         return partial(open_backend, redis_server.url())
 
 
-class TestRedisBySocket(BackendContract):
-    """The same by a socket in the file system, and in the newer form of the protocol."""
-
-    @pytest.fixture
-    def open_backend(self, redis_server):
-        path = redis_server.folder / "redis.sock"
-        if not path.exists():
-            redis_server.stop()
-            redis_server.options += ["--unixsocket", str(path)]
-            redis_server.start()
-        place, socket = f"{redis_server.host}:{redis_server.port}", str(path).replace("/", "%2F")
-        return partial(open_backend, f"{redis_server.url().replace(place, socket)}")
-
-
 class TestDynamoDB(SharedBackendContract):
     very_many = 500  # each mark is a request
 

@@ -102,7 +102,7 @@ class WebLogin:
         now, nonce = self._keeper.clock.now(), secrets.token_hex(16)
         claim = Claim(nonce=nonce, holder=holder.me(), taken_at=now, length=LIFE)
         facts = Hidden(asdict(going), until=str(now + LIFE))
-        self._keeper.store.keep_login(_name(given["browser"], going.state), facts, claim)
+        self._keeper.store.hold(_name(given["browser"], going.state), claim, facts)
         scopes = self._wanted.scopes or ()
         return going.url(table, client_id=self._wanted.client_id, scopes=scopes)
 
@@ -133,7 +133,7 @@ class WebLogin:
         if not given["browser"].strip():
             raise NotThisLogin
         name = _name(given["browser"], state_of(given["answer"]))
-        facts = Hidden(self._keeper.store.take_login(name) or {})
+        facts = Hidden(self._keeper.store.let_go(name) or {})
         if float(facts.pop("until", 0.0)) < self._keeper.clock.now():
             raise NotThisLogin
         table = zoho_of(self._keeper.providers).table

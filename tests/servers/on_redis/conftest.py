@@ -8,7 +8,7 @@ from redis_keys import client_of
 
 @pytest.fixture
 def server(redis_server):
-    """The server of all; files that set it up badly have one of their own."""
+    """The server of all."""
     return redis_server
 
 

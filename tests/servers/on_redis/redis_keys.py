@@ -1,12 +1,9 @@
-"""A store in Redis seen from below: its keys, and whether they agree; a replica of it."""
+"""A store in Redis seen from below: its keys, and whether they agree."""
 
 from __future__ import annotations
 
-from contextlib import contextmanager
-
 import redis
-from cases import FIRST, ID, mark, record, until
-from private_servers import Redis
+from cases import FIRST, ID, mark, record
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
@@ -21,20 +18,8 @@ def client_of(url):
     return redis.Redis.from_url(url.partition("?")[0], retry=Retry(NoBackoff(), 0))
 
 
-def key(name, prefix="tokenkeep"):
-    return f"{{{prefix}}}:{name}"
-
-
-@contextmanager
-def replica_of(server, url, **given):
-    """Yield a replica that has caught up, and the URL of a store there."""
-    with server.connect() as client:
-        client.config_set("repl-diskless-sync-delay", 0)
-    options = ["--replicaof", f"{server.host} {server.port}", "--masterauth", server.password]
-    with Redis(options=options, **given) as replica, replica.connect() as client:
-        until(lambda: client.info("replication")["master_link_status"] == "up")
-        place = f"{replica.host}:{replica.port}/{url.rpartition('/')[2]}"
-        yield replica, f"redis://:{replica.password}@{place}"
+def key(name):
+    return f"{{tokenkeep}}:{name}"
 
 
 def assert_consistent(url):

@@ -1,30 +1,26 @@
-"""A Redis server that refuses: each reason has its name, soon, and what is stored stays."""
+"""A Redis server that refuses, or may lose tokens: it is said, soon, and what is stored stays."""
 
 from __future__ import annotations
 
+import socket
 import threading
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
 from urllib.parse import quote
 
 import pytest
-import redis
 from cases import FIRST, ID, record, refused, somebody_else, until
 from private_servers import Redis
-from private_servers.skipped import started
 from redis_keys import HEADER_RECORD, assert_consistent
 
-from tokenkeep.backends import open_backend
+from tokenkeep.backends import open_backend, redis
+from tokenkeep.backends.waiting import NoThread
 from tokenkeep.errors import ConfigurationError, StoreError, StoreForeign, StoreUnavailable
 
 
-@pytest.fixture(scope="module")
-def server():
-    """A server of this file alone, to be set up badly."""
-    yield from started(Redis)
-
-
 @pytest.fixture
-def backend(connect, url):
-    backend = connect(f"{url}?socket_timeout=2&busy_timeout=0.2")
+def stored(connect, url):
+    backend = connect(url)
     backend.write(record(user="u", access="a"), replaces=None)
     return backend
 
@@ -37,7 +33,10 @@ def changes(backend):
     )
 
 
-LOGIN = "it refuses this user name and password"
+# No way in
+
+
+LOGIN = "Write redis://user:password@host"
 
 
 @pytest.mark.parametrize(
@@ -46,8 +45,8 @@ LOGIN = "it refuses this user name and password"
         ("{0.host}:{0.port}/0", LOGIN),
         (":hunter2@{0.host}:{0.port}/0", LOGIN),
         ("ana:hunter2@{0.host}:{0.port}/0", LOGIN),
-        (":{0.password}@{0.host}:{0.port}/99999", "it has no such database"),
-        ("127.0.0.1:1/0", "it can't be reached. Check that it runs"),
+        (":{0.password}@{0.host}:{0.port}/99999", "how many `databases` it has"),
+        ("127.0.0.1:1/0", "Connection refused. See whether it runs"),
     ],
 )
 def test_no_way_in(server, place, said):
@@ -70,22 +69,24 @@ def test_needless_password(server, setting):
 @pytest.mark.parametrize(
     ("says", "asked", "said"),
     [
-        ("HTTP/1.1 400 Bad Request\r\n\r\n", False, "no Redis"),
+        ("HTTP/1.1 400 Bad Request\r\n\r\n", False, "is Redis"),
         ("\x15\x03\x01\x00\x02\x02\x46", False, "rediss://"),
-        ("-ERR unknown command 'AUTH', with args beginning with: '{}' \r\n", True, "a command"),
+        ("-ERR unknown command 'AUTH', with args beginning with: '{}' \r\n", True, "too old"),
         ("-LOADING Redis is loading the dataset in memory\r\n", True, "is loading"),
-        ("-MOVED 1234 10.0.0.1:6379\r\n", True, "another node of the cluster"),
-        ("-ERR invalid request: AUTH {}\r\n", True, "AUTH ***"),
-        ("AUTH {}\r\n", True, "no Redis"),
+        ("-MISCONF Redis is unable to persist to disk\r\n", True, "can't write to its disk"),
+        ("-MOVED 1234 10.0.0.1:6379\r\n", True, "on another node of the cluster"),
+        ("AUTH {}\r\n", True, "InvalidResponse"),
         ("-WRONGTYPE {}\r\n", True, "did not make"),
     ],
 )
 def test_somebody_elses_server(password, says, asked, said):
     """What is no Redis, or a proxy that answers with what it was given; we don't."""
     with somebody_else(says.format(password).encode(), asked=asked) as place:
-        url = f"redis://:{quote(password)}@{place}/0?socket_timeout=0.3&busy_timeout=0.1"
+        url = f"redis://:{quote(password)}@{place}/0?socket_timeout=0.3"
         kind = (StoreForeign, StoreUnavailable)
-        assert said in refused(lambda: open_backend(url), kind, secret=password)
+        text = refused(lambda: open_backend(url), kind, secret=password)
+    assert said in text
+    assert repr(password.encode())[2:-1] not in text
 
 
 @pytest.mark.parametrize("says", ["-ERR AUTH {}\r\n", "AUTH {}\r\n", "-WRONGTYPE {}\r\n"])
@@ -98,97 +99,144 @@ def test_password_that_is_repeated_later(connect, far, server, proxy, says):
         refused(lambda: backend.delete(ID), StoreError, secret=server.password)
 
 
-def test_memory_is_full(backend, connect, url, setting):
+# Takes no changes
+
+
+def test_memory_is_full(stored, connect, url, setting):
     """A full memory refuses what needs more of it, wholly; reading and deleting go on."""
-    backend.write(HEADER_RECORD, replaces=None)
-    backend.write(record("third"), replaces=None)
-    before = backend.scan(None, 10)
+    stored.write(HEADER_RECORD, replaces=None)
+    stored.write(record("third"), replaces=None)
+    before = stored.scan(None, 10)
     setting("maxmemory", "1mb")
 
-    for change in changes(backend):
-        assert "memory is full" in refused(change)
-        assert backend.scan(None, 10) == before
-        assert_consistent(url)
-    assert backend.delete(ID) is True
-    assert backend.clear() == 1
-    assert backend.scan(None, 10) == [HEADER_RECORD]
+    for change in changes(stored):
+        assert "Its memory is full" in refused(change)
+        assert stored.scan(None, 10) == before
+    assert stored.delete(ID) is True
+    assert stored.clear() == 1
+    assert stored.scan(None, 10) == [HEADER_RECORD]
     assert_consistent(url)
     connect(url)
 
 
-def test_disk_is_full(backend, url, server, setting, admin):
-    """A server that can't write its snapshots takes no changes."""
-    setting("save", "3600 1000000")
-    folder = server.folder / "data"
-    folder.chmod(0o500)  # as good as full, for the server is not root
+def test_failover(connect, far, admin, proxy):
+    """Who is told that the server has become a replica asks anew where its name leads."""
+    backend = connect(far)
+    proxy.hold()
+    with ThreadPoolExecutor() as threads:
+        reads = [threads.submit(backend.read, ID) for _ in range(2)]
+        until(lambda: proxy.alive == 2)
+        proxy.go_on()
+        assert [each.result() for each in reads] == [None, None]
+    admin.replicaof("127.0.0.1", 1)
     try:
-        admin.bgsave()
-        until(lambda: admin.info("persistence")["rdb_last_bgsave_status"] == "err")
-
-        for change in (*changes(backend), lambda: backend.delete(ID)):
-            assert "can't write to its disk" in refused(change)
-        assert backend.scan(None, 10) == [record(user="u", access="a")]
-        assert_consistent(url)
-        assert any("can't write to its disk" in risk.text for risk in backend.risks())
+        assert "It is a replica" in refused(changes(backend)[0])
+        until(lambda: proxy.alive == 0)
     finally:
-        folder.chmod(0o700)
-        admin.bgsave()
-        until(lambda: admin.info("persistence")["rdb_last_bgsave_status"] == "ok")
+        admin.replicaof("NO", "ONE")
 
 
-def test_what_the_server_says_besides(backend, setting):
-    """Other refusals come in the server's words."""
-    setting("min-replicas-to-write", 1)
-
-    for change in changes(backend):
-        assert "enough good replicas" in refused(change)
+# No answer
 
 
-@pytest.fixture
-def endless_script(server, setting, admin):
-    """A server that somebody's script keeps busy; SCRIPT KILL ends it."""
-    setting("busy-reply-threshold", 1)
-
-    def work():
-        with server.connect() as client, pytest.raises(redis.ResponseError, match="killed"):
-            client.eval("while true do end", 0)
-
-    def is_busy():
-        try:
-            return not admin.ping()
-        except redis.ResponseError:
-            return True
-
-    thread = threading.Thread(target=work)
-    thread.start()
-    until(is_busy)
-    yield
-    if is_busy():
-        admin.script_kill()
-    thread.join()
+UNKNOWN = "whether the change was made is not known"
 
 
-def test_busy_with_a_script(backend, connect, url, request, admin):
-    """Somebody's long script is waited for, but not for ever, nor to note a use."""
-    patient = connect(f"{url}?busy_timeout=60")
-    request.getfixturevalue("endless_script")
+def test_answer_that_never_comes(connect, proxy, far):
+    """A change that was sent may have been made, which is said; what was not sent was not made."""
+    backend = connect(f"{far}?socket_timeout=0.3")
+    asked = (
+        *changes(backend),
+        lambda: backend.touch(ID, 5.0),
+        lambda: backend.delete(ID),
+        backend.clear,
+    )
+    for change in asked:
+        backend.risks()
+        proxy.cut_the_next("answer")
+        assert UNKNOWN in refused(change)
+    backend.risks()
+    proxy.hold()
+    assert UNKNOWN in refused(backend.clear)
+    assert "can't be used: TimeoutError" in refused(lambda: backend.read(ID))
+    proxy.close()
+    said = refused(backend.clear)
+    assert "can't be used" in said
+    assert UNKNOWN not in said
 
-    for ask in (lambda: backend.read(ID), *changes(backend), lambda: patient.touch(ID, 5.0)):
-        assert "SCRIPT KILL" in refused(ask)
-    threading.Timer(0.3, admin.script_kill).start()
-    patient.write(record(version="2"), replaces=FIRST)
 
-    assert patient.read(ID) == record(version="2")
+def test_no_connection_for_nobody(connect, proxy, far, monkeypatch):
+    """Who gave up before there was a connection has none later."""
+    backend = connect(f"{far}?socket_timeout=0.1")
+    look_up, found = socket.getaddrinfo, threading.Event()
+
+    def slow(host, port, *args, **given):
+        assert port != proxy.port or found.wait(30)
+        return look_up(host, port, *args, **given)
+
+    backend.close()
+    monkeypatch.setattr(socket, "getaddrinfo", slow)
+    before = proxy.connections
+
+    refused(lambda: backend.read(ID))
+
+    found.set()
+    until(lambda: proxy.connections > before and proxy.alive == 0)
 
 
-def test_eviction_is_refused(connect, url, setting):
+@pytest.mark.parametrize("name", ["within", "Bound"])
+def test_no_thread(backend, monkeypatch, name):
+    """A process that can start none has asked nothing, and says so."""
+
+    def refuse(*_):
+        raise NoThread("No thread can be started")
+
+    if name == "within":
+        backend.close()
+    monkeypatch.setattr(redis, name, refuse)
+
+    said = refused(lambda: backend.write(record(), replaces=None))
+
+    assert "can't be used: NoThread: No thread can be started" in said
+
+
+# May lose tokens
+
+
+def test_eviction_is_refused(stored, url, setting):
     """A server that would drop tokens is not used at all; a store that is open hears of it."""
-    backend = connect(url)
     setting("maxmemory-policy", "allkeys-lru")
-    setting("maxmemory", "1gb")
 
     text = refused(lambda: open_backend(url), ConfigurationError)
 
     assert "allkeys-lru" in text
     assert "noeviction" in text
-    assert "drops tokens when its memory is full" in backend.risks()[0].text
+    assert "drops tokens when its memory is full" in stored.risks()[0].text
+
+
+@pytest.mark.parametrize(
+    ("settings", "rule", "said"),
+    [
+        ({}, "+@all", None),
+        ({"maxmemory-policy": "volatile-ttl", "maxmemory": "1gb"}, "+@all", None),
+        ({"appendonly": "no"}, "+@all", "since the last snapshot"),
+        ({"appendfsync": "everysec"}, "+@all", "(appendfsync everysec)"),
+        ("a replica", "+@all", "a failover may lose"),
+        # What this user may not ask is said to be unknown, never to be well.
+        ({}, "-info", "may not ask the server"),
+        ({}, "-config", "can't be seen"),
+    ],
+)
+def test_risks(connect, user, admin, setting, server, settings, rule, said):  # noqa: PLR0917
+    """Whatever may lose tokens is named, and nothing else."""
+    options = ["--replicaof", f"{server.host} {server.port}", "--masterauth", server.password]
+    has_replica = settings == "a replica"
+    for name, value in () if has_replica else settings.items():
+        setting(name, value)
+
+    with Redis(options=options, durable=False) if has_replica else nullcontext():
+        until(lambda: admin.info("replication")["connected_slaves"] == has_replica)
+        found = connect(user("~{tokenkeep}:*", "+@all", rule)).risks()
+
+    assert len(found) == bool(said)
+    assert all(said in risk.text and risk.hint for risk in found)
