@@ -18,7 +18,7 @@ import person
 import pytest
 from reported import reported
 
-from tokenkeep import StoreUnavailable, Token, Vault
+from tokenkeep import Token, Vault
 
 STARTED = Path(__file__).with_name("started_browser.py")
 ANY_PORT = ("--redirect-uri", "http://127.0.0.1:0/callback")
@@ -291,19 +291,6 @@ def test_a_token_that_may_not_ask_its_user(login, configured, store):
     assert (nameless.exit_code, by_hand.exit_code) == (0, 0)
     assert "stored without its user" in nameless.stderr
     assert {token.user for token in store.get_tokens()} == {None, "me@x:1"}
-
-
-def test_what_cannot_be_stored_is_revoked(login, configured, monkeypatch):
-    """A store that fails leaves no live token behind that nobody knows."""
-
-    def fail(*_):
-        raise StoreUnavailable("The disk is full")
-
-    monkeypatch.setattr(Vault, "save_token", fail)
-    result = login("--grant-file", "-", stdin=configured.grant_code())
-
-    assert result.exit_code == 5
-    assert [each["status"] for each in configured.state()["logins"]] == ["revoked"]
 
 
 def test_what_is_asked_at_a_terminal(configured, store, at_terminal):

@@ -76,8 +76,8 @@ def _examined(session: Session) -> Iterator[Check]:
     yield _check("configuration", "ok", f"a {scheme_of(configured.store)} store")
     used: Used = {}
     yield from _tried("store", _of_store(session, configured, used))
-    for name in sorted({*used, providers.default}):
-        yield from _tried("provider", _answers(providers, name, used))
+    for name, issuers in sorted((used or {providers.default: set()}).items()):
+        yield from _tried("provider", _answers(providers, name, issuers))
 
 
 def _of_store(session: Session, configured: Settings, used: Used) -> Iterator[Check]:
@@ -139,11 +139,10 @@ def _journal(vault: Vault) -> Iterator[Check]:
         yield _check("journal", "ok", "nothing waits to be saved")
 
 
-def _answers(providers: Providers, name: str, used: Used) -> Iterator[Check]:
+def _answers(providers: Providers, name: str, issuers: set[str]) -> Iterator[Check]:
     """Say whether a provider's token endpoints answer, and whether their clocks and ours agree."""
     provider = providers.named(name)
-    home = provider.home_issuer() if name in used or not used else None
-    for issuer in sorted(used.get(name) or filter(None, [home])):
+    for issuer in sorted(issuers or filter(None, [provider.home_issuer()])):
         yield from _tried("provider", _answer(provider, issuer))
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shlex
 import tempfile
 from contextlib import ExitStack
@@ -86,7 +85,6 @@ def announce(session: Session, folder: Path, zoho: ZohoEmulator) -> None:
         "client_secret_file": str(secret),
         "accounts_servers": servers,
         "users": users,
-        "pid": os.getpid(),
     }
     session.answer("\n".join(lines), facts)
 
