@@ -134,12 +134,9 @@ def _whose(token: Token, note: Callable[[str], None]) -> str | None:
     """Ask the provider whose token it is. None if that can't be learned now."""
     try:
         return current_user(token)
-    except ProviderUnavailable as exc:
-        reason = exc.what
-    except ProviderRefused as exc:
-        if exc.error not in _NOT_ALLOWED_TO_ASK:
+    except (ProviderUnavailable, ProviderRefused) as exc:
+        if isinstance(exc, ProviderRefused) and exc.error not in _NOT_ALLOWED_TO_ASK:
             exc.hint = "Was another environment chosen on the consent page? See --environment"
             raise
-        reason = exc.what
-    note(f"{reason}. The token is stored without its user; --user EMAIL:ZGID names one")
-    return None
+        note(f"{exc.what}. The token is stored without its user; --user EMAIL:ZGID names one")
+        return None
