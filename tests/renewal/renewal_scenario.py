@@ -26,7 +26,7 @@ from tokenkeep import (
 )
 from tokenkeep.backends.memory import MemoryBackend
 from tokenkeep.header import Header
-from tokenkeep.journal import Journal
+from tokenkeep.journal import FolderJournal, Journal
 from tokenkeep.providers import Answer, Place, Profile, Provider, Providers, Reply
 from tokenkeep.store import Store
 from tokenkeep.testing import FakeClock
@@ -50,6 +50,28 @@ def failing(trouble):
         raise trouble
 
     return fails
+
+
+NEWER = ("newer", "login-2/0")
+"""What is stored after "log in"."""
+
+_GOOD = {"left": 3600, "scope": "wider"}
+STEPS = {
+    "log in": lambda world: world.login("login-2", "newer", **_GOOD),
+    # An access token alone, as an import does; a login that answers no refresh token.
+    "save": lambda world: world.login(None, "saved", **_GOOD),
+    "log in without": lambda world: world.login(None, "saved", grant_token="a code", **_GOOD),
+    "write": lambda world: world.write(scope="wider"),
+    "reject": lambda world: world.write(scope="wider", status=Status.LOGIN_NEEDED),
+    "revoke": lambda world: world.there.keeper.revoke(world.id),
+    "delete": lambda world: world.there.keeper.delete(world.id),
+    "log out": lambda world: world.there.keeper.end(world.id),
+    "renew": lambda world: world.get(world.there),
+    "claim": lambda world: world.claim(),
+    "store down": lambda world: world.here.store.goes_down(),
+    "no answer": lambda _: away(),
+}
+"""What others do, and what happens to the store; see `World.step`."""
 
 
 class Crash(BaseException):
@@ -253,6 +275,11 @@ class World:
         # As after a while: the login's own access token does not count any more.
         self.write_renewal(mints=())
 
+    def keep_in(self, folder):
+        """Let the journal of this host be in a folder, not in memory."""
+        self.here = Actor(self, FolderJournal(folder, self.header))
+        self.beside = Actor(self, self.here.journal)
+
     def login(self, family="login-1", access_token="access-1", *, left=-1.0, user=USER, **fields):
         """Save what a login answered, as another process does it."""
         token = Token(
@@ -266,6 +293,10 @@ class World:
             api_domain="https://api.example",
         )
         return self.vault.save_token(token.but(**fields))
+
+    def step(self, names):
+        """Return what does these of STEPS, one after the other, when it is called."""
+        return lambda: [STEPS[name](self) for name in names.split(", ")]
 
     def get(self, actor=None):
         """Ask for the token, as a caller does."""

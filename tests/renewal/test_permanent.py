@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 from renewal_scenario import World
-from test_claim import journaled
+from test_claims import journaled
 
 from tokenkeep import LoginNeeded, RenewalTimeout, Status, TokenNotFound, TokenRevoked
 
