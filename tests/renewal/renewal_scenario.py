@@ -10,6 +10,7 @@ keeper) on the same records. Time stands still until somebody moves it.
 from __future__ import annotations
 
 import json
+import threading
 from collections import defaultdict, deque
 from itertools import count
 
@@ -68,10 +69,22 @@ STEPS = {
     "log out": lambda world: world.there.keeper.end(world.id),
     "renew": lambda world: world.get(world.there),
     "claim": lambda world: world.claim(),
+    "pause": lambda world: world.clock.advance(15.0),
+    "consent withdrawn": lambda world: world.provider.dead.add("login-1"),
+    "provider down": lambda world: world.down(),
+    "odd answer": lambda world: setattr(world.provider, "odd", 1),
+    "throttled": lambda world: world.provider.trouble.append(errors.CoolingDown("Slow")),
     "store down": lambda world: world.here.store.goes_down(),
     "no answer": lambda _: away(),
 }
 """What others do, and what happens to the store; see `World.step`."""
+
+
+def landed():
+    """Wait until the attempts of this process have ended, those without a caller too."""
+    for thread in threading.enumerate():
+        if thread.name == "tokenkeep-renewal":
+            thread.join(20)
 
 
 class Crash(BaseException):
@@ -303,9 +316,10 @@ class World:
         return (actor or self.here).keeper.get(id=self.id)
 
     def outcome(self, call=None):
-        """Call, None is `get`; return the pair of what comes back, or the kind of the error."""
+        """Call, None is `get`; return a token's pair, what else comes, or an error's kind."""
         try:
-            return (call or self.get)().pair
+            found = (call or self.get)()
+            return found.pair if isinstance(found, Token) else found
         except errors.TokenKeepError as exc:
             return type(exc)
 

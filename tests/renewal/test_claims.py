@@ -8,7 +8,7 @@ import time
 from itertools import count, takewhile
 
 import pytest
-from renewal_scenario import Crash, World, dead_holder
+from renewal_scenario import Crash, World, dead_holder, landed
 from test_one_call import at_once
 
 from tokenkeep import ProviderUnavailable, RenewalTimeout, StoreUnavailable, Token, TokenRevoked
@@ -74,12 +74,8 @@ def test_what_is_on_disk(tmp_path, either):
 
 
 def test_replayed_between_take_over_and_look(killing):
-    """
-    Invariant 2: after a take-over the holder looks again before it sends.
-
-    The dead holder's answer was saved, and left the journal, after the claim
-    was taken over and before the journal was looked at.
-    """
+    """Invariant 2: after a take-over the holder looks again before it sends."""
+    # The dead one's answer leaves the journal before that is looked into.
     killing.claim(ago=1000)
     # Not earlier: who waits for a claim looks into the journal as well.
     killing.here.store.before["claim"].append(lambda: journaled(killing))
@@ -100,11 +96,7 @@ def test_replayed_between_take_over_and_look(killing):
 )
 @pytest.mark.parametrize("overtaken", [False, True])
 def test_held_up(killing, where, monotonic, wall, overtaken):
-    """
-    Invariant 2: who was held up past its claim steps back instead of sending.
-
-    Both clocks are read before the claim is written, and the later one counts after it.
-    """
+    """Invariant 2: who was held up past its claim steps back instead of sending."""
     store, slow = killing.here.store, []
     killing.here.journal.prepare = lambda: slow.pop()() if slow else None
     places = {"in the commit": store.before["claim"], "after it": store.after["claim"]}
@@ -162,11 +154,7 @@ def test_waits_for_another_s_renewal(world):
 
 @pytest.mark.parametrize("length", [20.0, 25.0, 1e9])
 def test_length_of_another_profile(world, length):
-    """
-    A claim is taken over after the length that this process knows, not what it says itself.
-
-    Waiters look often at first, then less, and not all at the same time.
-    """
+    """A claim lasts as long as this process knows, not as it says; waiters look now and then."""
     world.claim(length=length)
     started = world.clock.monotonic()
 
@@ -208,11 +196,7 @@ def test_watch_starts_anew_with_another_nonce(world, watch):
 
 
 def test_watch_goes_on_from_caller_to_caller():
-    """
-    Invariant 12: a wait ends in an error that names who is renewing and says what to do.
-
-    Callers with less time than a claim lasts take it over all the same.
-    """
+    """Invariant 12: a wait ends in an error that names who is renewing and says what to do."""
     world = World(rotates=True, wait_timeout=15.0)
     world.claim()
     started = world.clock.monotonic()
@@ -314,9 +298,7 @@ def is_interrupted_at(last):
         assert time.monotonic() < until, "an attempt that never ends is left behind"
         time.sleep(0.001)
     assert flight.result(20) == "a token"
-    for thread in threading.enumerate():
-        if thread.name == "tokenkeep-renewal":
-            thread.join(20)
+    landed()
     assert begun == ended
     return is_interrupted
 
