@@ -265,7 +265,7 @@ each_grant = pytest.mark.parametrize(
 
 @each_grant
 def test_superseded_answer_is_seen_to(grant):
-    """Invariant 15: the fresh refresh token of a login that was replaced is not forgotten alive."""
+    """Invariant 15: the fresh refresh token of a login that was replaced is not forgotten."""
     world = World(rotates=True, revokes_grant=grant)
     world.provider.during.append(world.step("log in"))
 

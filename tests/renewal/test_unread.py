@@ -137,7 +137,7 @@ def seen_to_be_no_loss(world):
 
 @pytest.mark.parametrize("step", ["log in", "delete", "no loss", "revoke", "log out"])
 def test_out_of_date(odd, step):
-    """It goes, aloud, once its refresh token is stored no more, or was good for another renewal."""
+    """It goes, aloud, once its refresh token is stored no more, or was good once more."""
     seen_to_be_no_loss(odd) if step == "no loss" else odd.step(step)()
     odd.provider.learnt = is_ended = step in ("revoke", "log out")
     odd.provider.revoked.clear()
