@@ -61,18 +61,6 @@ def test_claim(limited, when, step, outcome, written):
     assert ANSWER != outcome or len(limited.stored.renewal.mints) == 1
 
 
-def test_what_is_on_disk(tmp_path, either):
-    """Where an answer has no new refresh token another call gives the same: nothing is on disk."""
-    folder, seen = tmp_path / "journal", []
-    either.keep_in(folder)
-    either.here.store.before["save"].append(lambda: seen.extend(folder.glob("*")))
-
-    either.get()
-
-    assert len(seen) == either.provider.rotates == folder.exists()
-    assert list(folder.glob("*")) == []
-
-
 def test_replayed_between_take_over_and_look(killing):
     """Invariant 2: after a take-over the holder looks again before it sends."""
     # The dead one's answer leaves the journal before that is looked into.
@@ -137,19 +125,6 @@ def a_claim(clock, *, who="not known", nonce="n", ago=0.0):
 @pytest.fixture
 def watch(world):
     return Watch(world.clock)
-
-
-def test_waits_for_another_s_renewal(world):
-    """Invariant 2: while somebody else renews, callers wait and then use what was saved."""
-    world.claim()
-    world.here.store.before["read"] += [
-        lambda: None,
-        lambda: world.write(access_token="theirs", expires_at=world.clock.now() + 3600),
-        world.free,
-    ]
-
-    assert world.get().access_token == "theirs"
-    assert world.provider.sent == []
 
 
 @pytest.mark.parametrize("length", [20.0, 25.0, 1e9])

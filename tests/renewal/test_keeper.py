@@ -195,27 +195,6 @@ def test_revoke_starts_over_on_a_conflict(world, keeper):
     assert world.provider.revoked == ["login-1/0", "login-2/0"]
 
 
-def test_revoke_provider_out_of_reach(world, keeper, monkeypatch):
-    """Invariant 7: revoked here whatever the provider says; the sweep goes on trying there."""
-    calls, down = [], failing(ProviderUnavailable("It did not answer"))
-    with monkeypatch.context() as patch:
-        patch.setattr(world.provider, "revoke", lambda token: calls.append(token) or down())
-        revoked = keeper.revoke(world.id)
-        assert len(calls) == 1  # no second one: that is a sweep's business
-        assert revoked.renewal.to_revoke == (("refresh_token", "login-1/0"),)
-        assert "revocation_pending" in world.here.names()
-        with pytest.raises(TokenRevoked):
-            world.get(world.there)
-        assert world.there.keeper.sweep().unconfirmed == 1
-
-    swept = world.there.keeper.sweep()
-
-    assert (swept.revoked, swept.unconfirmed) == (1, 0)
-    assert world.provider.dead == {"login-1"}
-    assert world.stored.renewal.to_revoke == ()
-    assert world.there.keeper.sweep().revoked == 0
-
-
 def test_revoke_that_is_no_success(world, keeper):
     """What is not there, or can't be written, is an error: somebody expects it to be gone."""
     with pytest.raises(TokenNotFound):

@@ -28,10 +28,8 @@ class Worker:
 
     def __init__(self, settings, host=None):
         environ = {"WORKER": json.dumps(settings), "TOKENKEEP_KEYS": KEY}
-        environ["PYTHONPATH"] = os.pathsep.join(sys.path)
-        patched = ["-m", "gevent.monkey"] if settings.get("gevent") else []
         self.process = subprocess.Popen(
-            [*(host.enter if host else ()), sys.executable, *patched, str(WORKER)],
+            [*(host.enter if host else ()), sys.executable, str(WORKER)],
             env=os.environ | (host.environ if host else {}) | environ,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
@@ -46,7 +44,7 @@ class Worker:
 
     def told(self, timeout=PATIENCE):
         """Return the next thing it says; one that says nothing in time is killed."""
-        timer = Timer(timeout, self._send, [signal.SIGKILL])
+        timer = Timer(timeout, self.signal, [signal.SIGKILL])
         timer.start()
         line = self.process.stdout.readline()
         timer.cancel()
@@ -58,18 +56,12 @@ class Worker:
         self.ask("get")
         return self.told()
 
-    def signal(self, number):
-        """Send a signal; wait until a stop has come through."""
-        self._send(number)
-        if number == signal.SIGSTOP:
-            os.waitid(os.P_PID, self.process.pid, os.WSTOPPED | os.WNOWAIT)
-
     def kill(self):
         """End it as nothing else does: no handler, no clean-up."""
-        self._send(signal.SIGKILL)
+        self.signal(signal.SIGKILL)
         self.process.wait(PATIENCE)
 
-    def _send(self, number):
+    def signal(self, number):
         if self._there:  # a child of what went in there
             os.killpg(self.process.pid, number)
         else:

@@ -12,7 +12,6 @@ import json
 import os
 import sys
 import threading
-import time
 
 import coverage_forks
 
@@ -66,19 +65,6 @@ def forked(call):
     return {**mine[0], "child_status": status}
 
 
-def crowd(call):
-    """Ask in 20 threads, or what stands for them; say how many have ended after a while."""
-    told = []
-    threads = [threading.Thread(target=lambda: told.append(result(call))) for _ in range(20)]
-    for each in threads:
-        each.start()
-    time.sleep(0.2)
-    say(meanwhile=len(told))
-    for each in threads:
-        each.join()
-    return {"told": told}
-
-
 def main():
     settings = json.loads(os.environ["WORKER"])
     clock = FakeClock() if settings.get("fake_clock") else Clock()
@@ -92,7 +78,6 @@ def main():
     do = {
         "get": lambda: result(get),
         "fork": lambda: forked(get),
-        "crowd": lambda: crowd(get),
         "revoke": lambda: result(lambda: keeper.revoke(token_id)),
         "delete": lambda: result(lambda: keeper.delete(token_id)),
         "sweep": lambda: {"saved": keeper.sweep().saved},
