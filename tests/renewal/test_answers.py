@@ -433,21 +433,15 @@ def test_neither_store_nor_journal(rotating):
     assert rotating.here.names()[-1] == "unsaved"
 
 
-def test_not_handed_out_once_it_has_ended(unsaved):
-    """Nor once it was refused."""
+def test_no_version_of_what_is_stored(unsaved):
+    """It is not handed out once it was refused, or has ended; it brings no deleted row back."""
     unsaved.clock.advance(61)
     with pytest.raises(StoreUnavailable):
         unsaved.here.keeper.rejected(unsaved.id, unsaved.given.access_token)
     unsaved.clock.advance(7200)
-    with pytest.raises(StoreUnavailable):
-        unsaved.get()
-
-
-def test_no_version_of_what_is_stored(unsaved):
-    """It does not make the expired token look good, and brings no deleted row back."""
+    assert StoreUnavailable is unsaved.outcome()
     unsaved.let_be()
     assert unsaved.given.version is None
-    assert unsaved.get().access_token == "access-2"
     unsaved.vault.delete_token(unsaved.id)
 
     with pytest.raises(StoreConflict):

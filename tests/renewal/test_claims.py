@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import sys
 import threading
 import time
-from itertools import count, takewhile
 
 import pytest
 from renewal_scenario import Crash, World, dead_holder, landed
@@ -248,36 +246,21 @@ def test_no_more_threads(monkeypatch):
     assert module.Flights().start("id", lambda: "a token").result() == "a token"
 
 
-def is_interrupted_at(last):
-    """Interrupt who starts an attempt before a line. False: there are not so many."""
-    flights, begun, ended, lines = module.Flights(), [], [], count(1)
+@pytest.mark.parametrize("begins", [False, True])
+def test_interrupted_while_it_starts(monkeypatch, begins):
+    """Whenever the caller is interrupted, the next one can renew; what has begun is ended."""
+    flights, ended, start = module.Flights(), [], threading.Thread.start
 
-    def trace(frame, event, _):
-        if frame.f_code.co_filename != module.__file__:
-            return None
-        if event == "line" and next(lines) == last:
-            raise Crash
-        return trace
+    def interrupted(thread):
+        if begins:
+            start(thread)
+        raise Crash
 
-    before, is_interrupted = sys.gettrace(), False
-    sys.settrace(trace)
-    try:
-        flights.start("id", lambda: (begun.append(1), time.sleep(0.001), ended.append(1)))
-    except Crash:
-        is_interrupted = True
-    finally:
-        sys.settrace(before)
-
-    until = time.monotonic() + 20
-    while (flight := flights.start("id", lambda: "a token")) is None:
-        assert time.monotonic() < until, "an attempt that never ends is left behind"
-        time.sleep(0.001)
-    assert flight.result(20) == "a token"
+    with monkeypatch.context() as patch:
+        patch.setattr(threading.Thread, "start", interrupted)
+        with pytest.raises(Crash):
+            flights.start("id", lambda: ended.append(1))
     landed()
-    assert begun == ended
-    return is_interrupted
 
-
-def test_interrupted_at_any_line():
-    """Wherever the caller is interrupted, the next one can renew; what has begun is ended."""
-    assert len(list(takewhile(is_interrupted_at, count(1)))) > 5
+    assert ended == [1] * begins
+    assert flights.start("id", lambda: "a token").result(20) == "a token"
